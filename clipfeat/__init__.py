@@ -1,0 +1,72 @@
+"""Classify images with frozen features and a voted, benchmarked zoo of classical classifiers.
+
+The public names below are loaded when first used (PEP 562), so that ``import clipfeat`` stays
+instant: neither torch nor scikit-learn is imported before something needs it. The modules behind
+them are gerunds (``embedding``, ``fitting``, ``prediction``), because importing a submodule named
+``embed`` would replace the function ``clipfeat.embed`` in this namespace.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clipfeat.embedding.image_encoder import ImageEncoder
+    from clipfeat.embedding.pipeline import EmbedReport, embed
+    from clipfeat.ensemble import SoftVotingClassifier, soft_vote
+    from clipfeat.errors import ClipfeatError
+    from clipfeat.evaluate import Benchmark, benchmark
+    from clipfeat.features import FeatureSet
+    from clipfeat.fitting import fit
+    from clipfeat.model import Model, load_model
+    from clipfeat.prediction import predict
+    from clipfeat.spec import EncoderSpec
+    from clipfeat.store import load
+
+_HOME = {
+    "Benchmark": "evaluate",
+    "ClipfeatError": "errors",
+    "EmbedReport": "embedding.pipeline",
+    "EncoderSpec": "spec",
+    "FeatureSet": "features",
+    "ImageEncoder": "embedding.image_encoder",
+    "Model": "model",
+    "SoftVotingClassifier": "ensemble",
+    "benchmark": "evaluate",
+    "embed": "embedding.pipeline",
+    "fit": "fitting",
+    "load": "store",
+    "load_model": "model",
+    "predict": "prediction",
+    "soft_vote": "ensemble",
+}
+
+__version__ = "0.1.0"
+__all__ = [
+    "Benchmark",
+    "ClipfeatError",
+    "EmbedReport",
+    "EncoderSpec",
+    "FeatureSet",
+    "ImageEncoder",
+    "Model",
+    "SoftVotingClassifier",
+    "benchmark",
+    "embed",
+    "fit",
+    "load",
+    "load_model",
+    "predict",
+    "soft_vote",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'clipfeat' has no attribute {name!r}")
+    value = getattr(import_module(f"clipfeat.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,5 @@
+"""``python -m clipfeat``."""
+
+from clipfeat.cli import main
+
+main()

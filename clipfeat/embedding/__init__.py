@@ -1,0 +1,1 @@
+"""Sources through encoders into feature files, and the encoder as a scikit-learn transformer."""

@@ -1,0 +1,171 @@
+"""A frozen encoder as a scikit-learn transformer of images."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from os import PathLike
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from clipfeat.encoders import DEFAULT_ENCODER, open_encoder
+from clipfeat.errors import DecodeError, ImageError
+from clipfeat.images.record import ImageRecord, read_bytes
+
+
+class ImageEncoder(TransformerMixin, BaseEstimator):
+    """Turn images into features; `fit` learns nothing.
+
+    Making, cloning or printing one loads no weights: they are loaded at the first `transform`, and
+    shared by equal encoders of one process.
+
+    Parameters
+    ----------
+    encoder : str
+        Such as ``"open_clip:ViT-B-32/openai"``, ``"timm:resnet50.a1_in1k"``, ``"spectrum"``.
+    weights : str, optional
+        A local file of weights in place of the hub's.
+    untrained : bool
+        Random weights, for tests.
+    layer : str, optional
+        ``"projection"`` or ``"pre-projection"`` of CLIP.
+    image_size : int, optional
+        Side of the encoder's input in pixels.
+    encoder_args : mapping, optional
+        Keyword arguments for a timm architecture and its preprocessing.
+    batch_size : int
+        Images in one forward pass.
+    device : str
+        A torch device, or ``"auto"``.
+    precision : str
+        ``"fp32"``, ``"bf16"`` or ``"fp16"``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> noise = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3)).astype(np.uint8)
+    >>> images = [*noise[:4], *(noise[4:] // 16 * 16)]
+    >>> model = make_pipeline(ImageEncoder("spectrum"), LogisticRegression())
+    >>> model.fit(images, [0, 0, 0, 0, 1, 1, 1, 1]).predict(images).shape
+    (8,)
+    """
+
+    def __init__(
+        self,
+        encoder: str = DEFAULT_ENCODER,
+        *,
+        weights: str | None = None,
+        untrained: bool = False,
+        layer: str | None = None,
+        image_size: int | None = None,
+        encoder_args: Mapping[str, object] | None = None,
+        batch_size: int = 64,
+        device: str = "auto",
+        precision: str = "fp32",
+    ) -> None:
+        self.encoder = encoder
+        self.weights = weights
+        self.untrained = untrained
+        self.layer = layer
+        self.image_size = image_size
+        self.encoder_args = encoder_args
+        self.batch_size = batch_size
+        self.device = device
+        self.precision = precision
+
+    def fit(self, X: object, y: object = None) -> Self:
+        """Do nothing: the encoder is frozen."""
+        return self
+
+    def transform(self, X: Iterable[Any]) -> NDArray[np.float32]:
+        """Encode images.
+
+        Parameters
+        ----------
+        X : iterable of path, PIL image or ndarray
+            Paths are read; arrays are uint8, (height, width), (height, width, 3) or
+            (height, width, 4).
+
+        Returns
+        -------
+        ndarray of shape (n_images, n_features), float32
+            Not normalised.
+
+        Raises
+        ------
+        DecodeError
+            If an image cannot be read; the message says which. A row can be neither dropped nor
+            guessed here.
+        """
+        frozen = self._open()
+        rows: list[NDArray[np.float32]] = []
+        batch: list[Any] = []
+        for place, image in enumerate(X):
+            batch.append(frozen.preprocess(_pixels(image, place)))
+            if len(batch) == self.batch_size:
+                rows.append(frozen.encode(batch))
+                batch = []
+        if batch:
+            rows.append(frozen.encode(batch))
+        empty = np.empty((0, frozen.spec.n_features), dtype=np.float32)
+        return np.concatenate([empty, *rows])
+
+    def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
+        """Names of the columns: the encoder's name and a number."""
+        spec = self._open().spec
+        return np.array([f"{spec.name}.{i}" for i in range(spec.n_features)], dtype=object)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def _open(self) -> Any:
+        arguments = tuple(sorted((self.encoder_args or {}).items()))
+        return _cached_encoder(
+            self.encoder, self.weights, self.untrained, self.layer, self.image_size,
+            self.precision, self.device, arguments,
+        )  # fmt: skip
+
+
+@lru_cache(maxsize=2)
+def _cached_encoder(
+    name: str,
+    weights: str | None,
+    untrained: bool,
+    layer: str | None,
+    image_size: int | None,
+    precision: str,
+    device: str,
+    arguments: Sequence[tuple[str, object]],
+) -> Any:
+    from clipfeat.encoders.encoder import EncoderOptions
+
+    options = EncoderOptions(
+        weights, untrained, layer, image_size, precision, device, dict(arguments) or None
+    )
+    return open_encoder(name, options)
+
+
+def _pixels(image: Any, place: int) -> NDArray[np.uint8]:
+    """Upright RGB of whatever stands for an image."""
+    from PIL import Image
+
+    from clipfeat.images.decode import decode, pixels_of
+
+    try:
+        if isinstance(image, str | PathLike):
+            return decode(read_bytes(ImageRecord(str(image), str(image)))).pixels
+        if isinstance(image, Image.Image):
+            return pixels_of(image)
+        array = np.asarray(image)
+        if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in {(), (3,), (4,)}:
+            raise DecodeError(
+                f"expected a path, a PIL image or a uint8 array (height, width, 3), got "
+                f"{type(image).__name__} of {array.dtype} {array.shape}"
+            )
+        return pixels_of(Image.fromarray(array))
+    except ImageError as error:
+        name = f" ({image})" if isinstance(image, str | PathLike) else ""
+        raise DecodeError(f"image {place}{name}: {error}") from error

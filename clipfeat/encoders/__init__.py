@@ -1,0 +1,84 @@
+"""Pixels to features: the registry of encoders.
+
+A new library of encoders is one file with a ``build(name, options)`` and one line in `LIBRARIES`;
+a short name is one line in `ALIASES`. Nothing heavy is imported before an encoder is opened.
+"""
+
+from fnmatch import fnmatch
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from clipfeat.errors import unknown_name
+
+if TYPE_CHECKING:
+    from clipfeat.encoders.encoder import Encoder, EncoderOptions
+
+LIBRARIES = {
+    "open_clip": "clipfeat.encoders.open_clip:build",
+    "timm": "clipfeat.encoders.timm:build",
+    "spectrum": "clipfeat.encoders.spectrum:build",
+}
+
+ALIASES = {
+    "clip-vit-b-32": "open_clip:ViT-B-32/openai",
+    "clip-vit-b-16": "open_clip:ViT-B-16/openai",
+    "clip-vit-l-14": "open_clip:ViT-L-14/openai",
+    "clip-vit-l-14-336": "open_clip:ViT-L-14-336/openai",
+    "clip-vit-l-14-datacomp": "open_clip:ViT-L-14/datacomp_xl_s13b_b90k",
+    "siglip-b-16": "open_clip:ViT-B-16-SigLIP/webli",
+    "efficientnet-b0": "timm:efficientnet_b0.ra_in1k",
+    "efficientnet-b4": "timm:tf_efficientnet_b4.ns_jft_in1k",
+    "resnet50": "timm:resnet50.a1_in1k",
+    "vit-b-16": "timm:vit_base_patch16_224.augreg2_in21k_ft_in1k",
+    "dinov2-b-14": "timm:vit_base_patch14_dinov2.lvd142m",
+    "spectrum": "spectrum",
+}
+
+DEFAULT_ENCODER = "clip-vit-b-32"
+
+
+def open_encoder(name: str, options: "EncoderOptions") -> "Encoder":
+    """Open an encoder by name.
+
+    Parameters
+    ----------
+    name : str
+        ``"open_clip:architecture/tag"``, ``"timm:architecture.tag"``, or one of `ALIASES`.
+    options : EncoderOptions
+        Weights, layer, size, precision and device.
+
+    Raises
+    ------
+    UnknownNameError
+        If no library has it; the message shows the nearest.
+    WeightsError
+        If its weights are missing or do not fit.
+    """
+    full = ALIASES.get(name, name)
+    library, _, rest = full.partition(":")
+    if library not in LIBRARIES or (library != "spectrum" and not rest):
+        raise unknown_name("encoder", name, [*ALIASES, *(f"{one}:…" for one in LIBRARIES)])
+    module, _, function = LIBRARIES[library].partition(":")
+    encoder: Encoder = getattr(import_module(module), function)(rest, options)
+    return encoder
+
+
+def list_encoders(pattern: str = "") -> list[str]:
+    """Every encoder with weights on a hub, aliases first.
+
+    Parameters
+    ----------
+    pattern : str
+        A shell pattern, or any part of a name, without regard to case.
+    """
+    import open_clip
+    import timm
+
+    names = [
+        *(f"{short} = {full}" for short, full in ALIASES.items() if short != full),
+        "spectrum",
+        *(f"open_clip:{architecture}/{tag}" for architecture, tag in open_clip.list_pretrained()),
+        *(f"timm:{name}" for name in timm.list_pretrained()),
+    ]
+    wanted = pattern.lower()
+    return [n for n in names if wanted in n.lower() or fnmatch(n.lower(), wanted)]

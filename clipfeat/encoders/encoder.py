@@ -1,0 +1,148 @@
+"""A frozen encoder: pixels in, features out, always the same ones."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from clipfeat.errors import EncodingError, UsageError
+from clipfeat.images.decode import RGB
+from clipfeat.spec import EncoderSpec
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class EncoderOptions:
+    """How an encoder is to be opened, as the command line's flags say it.
+
+    Parameters
+    ----------
+    weights : str, optional
+        A local file of weights: safetensors, or a ``.pt`` that is read with ``weights_only=True``.
+    untrained : bool
+        Random weights, always the same ones: for tests and for speed, never for quality.
+    layer : str, optional
+        Which output; None is the encoder's default.
+    image_size : int, optional
+        Side of the square input in pixels; None is the encoder's own.
+    precision : str
+        ``"fp32"``, ``"bf16"`` or ``"fp16"``.
+    device : str
+        A torch device, or ``"auto"``.
+    arguments : mapping of str to object
+        Keyword arguments for the architecture, and any of ``mean``, ``std``, ``interpolation`` and
+        ``crop_pct``, where weights were trained under others than upstream's.
+    """
+
+    weights: str | None = None
+    untrained: bool = False
+    layer: str | None = None
+    image_size: int | None = None
+    precision: str = "fp32"
+    device: str = "auto"
+    arguments: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A frozen encoder, ready to encode.
+
+    Parameters
+    ----------
+    spec : EncoderSpec
+        Its identity.
+    preprocess : callable
+        From uint8 pixels (height, width, 3) to a tensor of one image, without the batch axis.
+    forward : callable
+        From a batch of such tensors, on `device`, to a tensor (batch, n_features).
+    device : torch.device
+        Where it runs.
+    """
+
+    spec: EncoderSpec
+    preprocess: Callable[[RGB], torch.Tensor]
+    forward: Callable[[torch.Tensor], torch.Tensor]
+    device: torch.device
+
+    def encode(self, inputs: Sequence[torch.Tensor]) -> NDArray[np.float32]:
+        """Encode preprocessed images.
+
+        Parameters
+        ----------
+        inputs : sequence of Tensor
+            What `preprocess` gave. Images of unequal shapes are encoded shape by shape.
+
+        Returns
+        -------
+        ndarray of shape (len(inputs), n_features), float32
+            Not normalised. Rows do not depend on what else is in the batch, beyond the last bits
+            of floating-point sums. Rows may hold NaN; `check_row` tells.
+        """
+        rows = np.empty((len(inputs), self.spec.n_features), dtype=np.float32)
+        by_shape: dict[tuple[int, ...], list[int]] = {}
+        for i, tensor in enumerate(inputs):
+            by_shape.setdefault(tuple(tensor.shape), []).append(i)
+        dtype = PRECISIONS[self.spec.precision]
+        with torch.inference_mode():
+            for places in by_shape.values():
+                batch = torch.stack([inputs[i] for i in places]).to(self.device, dtype)
+                rows[places] = self.forward(batch).float().cpu().numpy()
+        return rows
+
+    def encode_images(self, images: Sequence[RGB]) -> NDArray[np.float32]:
+        """Preprocess and encode uint8 images of any sizes; see `encode`."""
+        return self.encode([self.preprocess(image) for image in images])
+
+
+def check_row(row: NDArray[np.float32]) -> None:
+    """Refuse a row of features that must not be stored.
+
+    Raises
+    ------
+    EncodingError
+        If a value is not finite, or all are zero.
+    """
+    if not np.isfinite(row).all():
+        raise EncodingError(f"{int((~np.isfinite(row)).sum())} of {len(row)} features not finite")
+    if not row.any():
+        raise EncodingError(f"all {len(row)} features are zero")
+
+
+def pick_device(name: str) -> torch.device:
+    """Find the torch device of a name; ``"auto"`` is the best there is: CUDA, MPS, CPU.
+
+    Raises
+    ------
+    UsageError
+        If torch has no such device here.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UsageError(f"device {name!r} cannot be used here: {reason}") from error
+    return device
+
+
+def freeze(model: torch.nn.Module, device: torch.device, precision: str) -> torch.nn.Module:
+    """Put a model where and how it runs, in evaluation mode, without gradients."""
+    return model.eval().requires_grad_(False).to(device, PRECISIONS[precision])
+
+
+def weights_digest(model: torch.nn.Module) -> str:
+    """Digest a state dict, by name, dtype, shape and bytes; the file it came from plays no part."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        flat = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        digest.update(flat.numpy().data)
+    return digest.hexdigest()

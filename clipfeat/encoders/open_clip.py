@@ -1,0 +1,165 @@
+"""Every architecture of open_clip: ``open_clip:ViT-L-14/openai``.
+
+The image tower alone is kept. Preprocessing and the activation are those of the weights' tag, also
+where the weights come from a file: weights trained with QuickGELU and run with GELU give features
+that are merely worse, without a word.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import open_clip
+import torch
+from PIL import Image
+
+from clipfeat.encoders.encoder import (
+    PRECISIONS,
+    Encoder,
+    EncoderOptions,
+    freeze,
+    pick_device,
+    weights_digest,
+)
+from clipfeat.encoders.weights import check_choice, explain_misfit, explain_missing, random_weights
+from clipfeat.errors import UsageError, unknown_name
+from clipfeat.images.decode import DECODE, RGB
+from clipfeat.spec import EncoderSpec
+
+LAYERS = ("projection", "pre-projection")
+
+
+def build(name: str, options: EncoderOptions) -> Encoder:
+    """Open the image tower of an open_clip model as a frozen encoder.
+
+    Parameters
+    ----------
+    name : str
+        ``architecture/tag``. Without a tag weights must be a file, or random.
+    options : EncoderOptions
+        ``layer`` is ``"projection"`` (into the space shared with text; the default) or
+        ``"pre-projection"`` (what the tower's trunk gives, which is wider).
+
+    Raises
+    ------
+    UnknownNameError
+        If open_clip has no such architecture, or no such tag of it.
+    UsageError
+        If the tower has no such layer, or arguments are given.
+    WeightsError
+        If weights are missing or do not fit.
+    """
+    architecture, _, tag = name.partition("/")
+    if architecture not in open_clip.list_models():
+        raise unknown_name("open_clip architecture", architecture, open_clip.list_models())
+    tags = open_clip.list_pretrained_tags_by_model(architecture)
+    if tag and tag not in tags:
+        raise unknown_name(f"weights of open_clip:{architecture}", tag, tags)
+    if options.arguments:
+        raise UsageError("--encoder-arg is for timm models: leave it out")
+    check_choice(options.weights, options.untrained)
+    if not tag and options.weights is None and not options.untrained:
+        raise UsageError(
+            f"open_clip:{architecture} needs a tag, such as open_clip:{architecture}/{tags[0]}"
+            if tags
+            else f"open_clip:{architecture} has no weights on the hub: give --weights FILE"
+        )
+    layer = options.layer or LAYERS[0]
+    if layer not in LAYERS:
+        raise UsageError(f"open_clip has no layer {layer!r}: --layer {' or '.join(LAYERS)}")
+
+    model, transform = _create(architecture, tag, options)
+    visual = model.visual
+    config = visual.preprocess_cfg
+    digest = weights_digest(visual)
+    device = pick_device(options.device)
+    visual = freeze(visual, device, options.precision)
+    forward = _take_layer(visual, layer, name)
+    size = config["size"]
+    height, width = (size, size) if isinstance(size, int) else size
+    with torch.inference_mode():
+        dtype = PRECISIONS[options.precision]
+        sample = forward(torch.zeros(1, 3, height, width, device=device, dtype=dtype))
+    spec = EncoderSpec(
+        name=f"open_clip:{name}",
+        weights=digest,
+        untrained=options.untrained,
+        layer=layer,
+        options='{"quick_gelu":true}' if _quick_gelu(architecture, tag) else "{}",
+        input_size=(height, width),
+        interpolation=config["interpolation"],
+        crop_pct=1.0,
+        crop_mode=config["resize_mode"],
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+        n_features=int(sample.shape[1]),
+        precision=options.precision,
+        decode=DECODE,
+    )
+
+    def preprocess(pixels: RGB) -> torch.Tensor:
+        tensor: torch.Tensor = transform(Image.fromarray(np.ascontiguousarray(pixels)))
+        return tensor
+
+    return Encoder(spec, preprocess, forward, device)
+
+
+def _quick_gelu(architecture: str, tag: str) -> bool:
+    config = open_clip.get_model_config(architecture) or {}
+    of_tag = open_clip.get_pretrained_cfg(architecture, tag) if tag else {}
+    return bool(config.get("quick_gelu") or of_tag.get("quick_gelu"))
+
+
+def _create(architecture: str, tag: str, options: EncoderOptions) -> tuple[Any, Callable[..., Any]]:
+    """Make the model with its weights, and its evaluation transform."""
+    words: dict[str, Any] = {
+        "force_image_size": options.image_size,
+        "force_quick_gelu": _quick_gelu(architecture, tag),
+    }
+    of_tag = open_clip.get_pretrained_cfg(architecture, tag) if tag else {}
+    name = f"open_clip:{architecture}/{tag}".rstrip("/")
+    if options.untrained or options.weights is not None:
+        # The tag's own preprocessing, since upstream knows no tag here.
+        for word in ("mean", "std", "interpolation", "resize_mode"):
+            if word in of_tag:
+                words[f"image_{word}"] = of_tag[word]
+        with random_weights(), _without_warning_of_random_weights():
+            model, _, transform = open_clip.create_model_and_transforms(
+                architecture, pretrained=None, pretrained_text=False, **words
+            )
+        if options.weights is not None:
+            with explain_misfit(name, options.weights):
+                open_clip.load_checkpoint(model, options.weights, strict=True, weights_only=True)
+        return model, transform
+    hub = str(of_tag.get("hf_hub", "")).rstrip("/") or of_tag.get("url", "")
+    with explain_missing(name, f"open_clip_model.safetensors of {hub}"):
+        model, _, transform = open_clip.create_model_and_transforms(
+            architecture, pretrained=tag, **words
+        )
+    return model, transform
+
+
+class _without_warning_of_random_weights:  # noqa: N801
+    """open_clip logs that no weights were loaded, just before they are."""
+
+    def __enter__(self) -> None:
+        self.level = logging.getLogger().level
+        logging.getLogger().setLevel(logging.ERROR)
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger().setLevel(self.level)
+
+
+def _take_layer(visual: Any, layer: str, name: str) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The tower's forward pass up to a layer."""
+    if layer == "projection":
+        return visual
+    if getattr(visual, "proj", None) is not None:
+        visual.proj = None
+        return visual
+    if hasattr(visual, "trunk") and hasattr(visual, "head"):
+        return visual.trunk
+    raise UsageError(
+        f"open_clip:{name} has no projection apart from its last layer: use --layer projection"
+    )

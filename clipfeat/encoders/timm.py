@@ -1,0 +1,155 @@
+"""Every architecture of timm: ``timm:tf_efficientnet_b4.ns_jft_in1k``.
+
+Preprocessing is timm's own evaluation transform of the model's configuration; features are what
+timm calls pre-logits, which is what its models give with the classifier taken off.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import timm
+import timm.data
+import torch
+from PIL import Image
+
+from clipfeat.encoders.encoder import (
+    PRECISIONS,
+    Encoder,
+    EncoderOptions,
+    freeze,
+    pick_device,
+    weights_digest,
+)
+from clipfeat.encoders.weights import check_choice, explain_misfit, explain_missing, random_weights
+from clipfeat.errors import UsageError, unknown_name
+from clipfeat.images.decode import DECODE, RGB
+from clipfeat.spec import EncoderSpec
+
+PREPROCESSING = ("mean", "std", "interpolation", "crop_pct", "crop_mode")
+
+
+def build(name: str, options: EncoderOptions) -> Encoder:
+    """Open a timm model as a frozen encoder.
+
+    Parameters
+    ----------
+    name : str
+        Architecture with or without the tag of its weights.
+    options : EncoderOptions
+        ``arguments`` go to `timm.create_model`, but for those that describe preprocessing.
+
+    Raises
+    ------
+    UnknownNameError
+        If timm has no such architecture, or no such tag of it.
+    UsageError
+        If a layer is asked for, or the architecture does not take the arguments.
+    WeightsError
+        If weights are missing or do not fit.
+    """
+    architecture, _, tag = name.partition(".")
+    if not timm.is_model(architecture):
+        raise unknown_name("timm architecture", architecture, timm.list_models())
+    tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{architecture}.*")]
+    if tag and tag not in tags:
+        raise unknown_name(f"weights of timm:{architecture}", tag, tags)
+    if options.layer not in (None, "last"):
+        raise UsageError(f"timm:{name} has no layer {options.layer!r}: leave --layer out")
+    check_choice(options.weights, options.untrained)
+    arguments = dict(options.arguments or {})
+    overlay = {key: arguments.pop(key) for key in PREPROCESSING if key in arguments}
+    model = _create(name, options, arguments)
+    config = _configuration(model, overlay, options.image_size)
+    transform = timm.data.create_transform(**config)
+    digest = weights_digest(model)
+    device = pick_device(options.device)
+    model = freeze(model, device, options.precision)
+    spec = EncoderSpec(
+        name=f"timm:{name}" if options.weights or options.untrained else f"timm:{_full(model)}",
+        weights=digest,
+        untrained=options.untrained,
+        layer="last",
+        options=json.dumps(arguments, sort_keys=True),
+        input_size=tuple(config["input_size"][1:]),
+        interpolation=config["interpolation"],
+        crop_pct=float(config["crop_pct"]),
+        crop_mode=config["crop_mode"],
+        mean=tuple(float(v) for v in config["mean"]),
+        std=tuple(float(v) for v in config["std"]),
+        n_features=_n_features(model, config["input_size"], device, options.precision),
+        precision=options.precision,
+        decode=DECODE,
+    )
+
+    def preprocess(pixels: RGB) -> torch.Tensor:
+        tensor: torch.Tensor = transform(Image.fromarray(np.ascontiguousarray(pixels)))
+        return tensor
+
+    return Encoder(spec, preprocess, model, device)
+
+
+def _create(name: str, options: EncoderOptions, arguments: Mapping[str, object]) -> Any:
+    """Make the model with its weights and without its classifier."""
+    architecture = name.partition(".")[0]
+    if options.image_size is not None and "img_size" not in arguments:
+        # Vision transformers fix their grid at creation; convolutional networks take no such word.
+        arguments = {**arguments, **_grid(name, options.image_size)}
+    if options.untrained:
+        with random_weights(), _explain_arguments(architecture, arguments):
+            model = timm.create_model(name, pretrained=False, **arguments)
+        model.reset_classifier(0)
+        return model
+    if options.weights is not None:
+        with explain_misfit(f"timm:{name}", options.weights), _explain_arguments(name, arguments):
+            # Loaded strictly, classifier included, so that nothing can be missing unseen.
+            overlay = {"file": options.weights}
+            model = timm.create_model(
+                name, pretrained=True, pretrained_cfg_overlay=overlay, **arguments
+            )
+        model.reset_classifier(0)
+        return model
+    config = timm.get_pretrained_cfg(name)
+    hub = getattr(config, "hf_hub_id", None) or f"timm/{name}"
+    wanted = f"model.safetensors of the hub's repository {hub}"
+    with explain_missing(f"timm:{name}", wanted), _explain_arguments(name, arguments):
+        return timm.create_model(name, pretrained=True, num_classes=0, **arguments)
+
+
+@contextmanager
+def _explain_arguments(name: str, arguments: Mapping[str, object]) -> Iterator[None]:
+    try:
+        yield
+    except TypeError as error:
+        given = ", ".join(f"{key}={value}" for key, value in arguments.items())
+        raise UsageError(f"timm:{name} does not take --encoder-arg {given}: {error}") from error
+
+
+def _grid(name: str, image_size: int) -> dict[str, object]:
+    config = timm.get_pretrained_cfg(name)
+    fixed = bool(config and config.fixed_input_size)
+    return {"img_size": image_size} if fixed else {}
+
+
+def _full(model: Any) -> str:
+    config = model.pretrained_cfg
+    tag = config.get("tag") or ""
+    return f"{config['architecture']}.{tag}" if tag else str(config["architecture"])
+
+
+def _configuration(model: Any, overlay: Mapping[str, object], size: int | None) -> dict[str, Any]:
+    """timm's evaluation configuration with what the user overrode."""
+    config: dict[str, Any] = timm.data.resolve_model_data_config(model)
+    for key, value in overlay.items():
+        config[key] = (value,) * 3 if key in ("mean", "std") and isinstance(value, float) else value
+    if size is not None:
+        config["input_size"] = (3, size, size)
+    return config
+
+
+def _n_features(model: Any, size: tuple[int, int, int], device: torch.device, precision: str) -> int:
+    with torch.inference_mode():
+        sample = torch.zeros(1, *size, device=device, dtype=PRECISIONS[precision])
+        return int(model(sample).shape[1])

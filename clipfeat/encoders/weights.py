@@ -1,0 +1,87 @@
+"""Where weights come from: a local file, the hub, or chance; and what is said when none of these.
+
+Loading is upstream's own. What is added: a file of the wrong architecture is refused rather than
+loaded in part, and a missing hub ends in one sentence that names the file wanted.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from clipfeat.errors import ClipfeatError, UsageError, WeightsError
+
+UNTRAINED_SEED = 0
+
+
+def check_choice(weights: str | None, untrained: bool) -> None:
+    """Refuse weights that are both given and random, or that are no file.
+
+    Raises
+    ------
+    UsageError
+        If both are asked for.
+    WeightsError
+        If there is no such file.
+    """
+    if weights is not None and untrained:
+        raise UsageError("--weights and --untrained exclude each other: leave one out")
+    if weights is not None and not Path(weights).is_file():
+        raise WeightsError(f"no such file of weights: {weights}")
+
+
+@contextmanager
+def random_weights() -> Iterator[None]:
+    """Draw the same random weights every time, leaving the caller's random state alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(UNTRAINED_SEED)
+        yield
+
+
+@contextmanager
+def explain_missing(name: str, wanted: str) -> Iterator[None]:
+    """Turn whatever a failed download raises into one sentence.
+
+    Parameters
+    ----------
+    name : str
+        The encoder, as the user would name it.
+    wanted : str
+        The file that would have been downloaded.
+
+    Raises
+    ------
+    WeightsError
+        In place of any other error.
+    """
+    try:
+        yield
+    except ClipfeatError:
+        raise
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0][:200] or type(error).__name__
+        raise WeightsError(
+            f"no weights for {name}: neither in the local cache nor from the hub ({reason}). "
+            f"Wanted: {wanted}. Copy that file here and give it as --weights FILE, or set HF_HOME "
+            "to a cache that holds it, or try --encoder spectrum, which needs none"
+        ) from error
+
+
+@contextmanager
+def explain_misfit(name: str, weights: str) -> Iterator[None]:
+    """Turn a state dict that does not fit into one sentence.
+
+    Raises
+    ------
+    WeightsError
+        In place of any other error.
+    """
+    try:
+        yield
+    except ClipfeatError:
+        raise
+    except Exception as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = " ".join(lines)[:300] or type(error).__name__
+        raise WeightsError(f"{weights} does not hold weights of {name}: {reason}") from error

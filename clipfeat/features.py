@@ -1,0 +1,315 @@
+"""The joint of the two halves: features with their labels, on their way to a classifier.
+
+Rows are images, columns are features; the columns of several encoders stand side by side, each
+encoder's slice named by its spec. Nothing here knows where pixels came from or what learns on them.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipfeat.errors import DataError, JoinError, LabelError, unknown_name
+from clipfeat.spec import EncoderSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Strings = NDArray[np.str_]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An image that gave no row.
+
+    Parameters
+    ----------
+    path : str
+        Its path, relative to the source's root.
+    reason : str
+        The class of what went wrong: the name of an `ImageError` or ``"EncodingError"``.
+    message : str
+        What went wrong.
+    key : bytes
+        Digest of its bytes, 16 bytes; empty where they could not be read.
+    """
+
+    path: str
+    reason: str
+    message: str
+    key: bytes = b""
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureSet:
+    """Features, labels and groups of the same images, validated.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features), float32
+        Finite.
+    y : ndarray of shape (n_samples,), int64
+        Index into `classes`; -1 where the label is unknown.
+    classes : tuple of str
+        Names of the classes. The last of two is the positive one.
+    paths : ndarray of shape (n_samples,), str
+        Unique within a set.
+    keys : ndarray of shape (n_samples,), ``S32``
+        Hexadecimal digests of the images' bytes.
+    groups : ndarray of shape (n_samples,), str, or None
+        Rows of one group are never parted by a split.
+    specs : tuple of EncoderSpec
+        One for each encoder, in the order of their columns.
+    columns : mapping of str to ndarray of shape (n_samples,), str
+        Whatever else the source said of each image, ``split`` among it.
+    failures : tuple of Failure
+        Images of the same source that gave no row.
+
+    Raises
+    ------
+    DataError
+        If shapes disagree, a value is not finite, or a label points at no class.
+
+    Examples
+    --------
+    >>> features = FeatureSet.from_arrays([[0.0, 1.0], [2.0, 3.0]], ["cat", "dog"])
+    >>> features.classes, features.y.tolist()
+    (('cat', 'dog'), [0, 1])
+    """
+
+    X: NDArray[np.float32]
+    y: NDArray[np.int64]
+    classes: tuple[str, ...]
+    paths: Strings
+    keys: NDArray[np.bytes_]
+    groups: Strings | None = None
+    specs: tuple[EncoderSpec, ...] = ()
+    columns: Mapping[str, Strings] = field(default_factory=dict)
+    failures: tuple[Failure, ...] = ()
+
+    def __post_init__(self) -> None:
+        n = len(self.X)
+        if self.X.ndim != 2:
+            raise DataError(f"X must be (n_samples, n_features), got shape {self.X.shape}")
+        rows = {"y": self.y, "paths": self.paths, "keys": self.keys, "groups": self.groups}
+        for name, values in [*rows.items(), *self.columns.items()]:
+            if values is not None and values.shape != (n,):
+                raise DataError(f"{name} must have shape ({n},) as X has rows, got {values.shape}")
+        if self.specs and sum(s.n_features for s in self.specs) != self.X.shape[1]:
+            widths = [s.n_features for s in self.specs]
+            raise DataError(f"encoders of {widths} features do not make {self.X.shape[1]} columns")
+        if n and not (-1 <= self.y.min() and self.y.max() < len(self.classes)):
+            raise DataError(f"labels must be in [-1, {len(self.classes)}), got {set(self.y)}")
+        if not np.isfinite(self.X).all():
+            row = int(np.flatnonzero(~np.isfinite(self.X).all(axis=1))[0])
+            raise DataError(f"features must be finite; row {row} ({self.paths[row]}) is not")
+
+    @classmethod
+    def from_arrays(
+        cls,
+        X: object,
+        labels: Sequence[object],
+        groups: Sequence[object] | None = None,
+    ) -> "FeatureSet":
+        """Wrap arrays that came from elsewhere; a row's number serves as its path and key."""
+        matrix = np.ascontiguousarray(X, dtype=np.float32)
+        classes = order_classes({str(label) for label in labels})
+        code = {name: i for i, name in enumerate(classes)}
+        paths = np.array([str(i) for i in range(len(matrix))], dtype=np.str_)
+        return cls(
+            X=matrix,
+            y=np.array([code[str(label)] for label in labels], dtype=np.int64),
+            classes=classes,
+            paths=paths,
+            keys=np.char.encode(np.char.zfill(paths, 32), "ascii"),
+            groups=None if groups is None else np.array([str(g) for g in groups], dtype=np.str_),
+        )
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    @property
+    def slices(self) -> dict[str, slice]:
+        """The columns of each encoder, by its title."""
+        ends = np.cumsum([spec.n_features for spec in self.specs]).tolist()
+        return {
+            spec.title: slice(end - spec.n_features, end)
+            for spec, end in zip(self.specs, ends, strict=True)
+        }
+
+    @property
+    def split_groups(self) -> Strings | None:
+        """What no split may part: groups, and equal images; None where every row stands alone.
+
+        A row without a group is a group with its equals by key, so that the same bytes under two
+        paths never stand on both sides.
+        """
+        keys = self.keys.astype(np.str_)
+        if self.groups is not None:
+            return np.where(self.groups == "", keys, self.groups)
+        return keys if len(np.unique(keys)) < len(keys) else None
+
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "FeatureSet":
+        """The given rows, by a mask or by their numbers."""
+        return replace(
+            self,
+            X=self.X[rows],
+            y=self.y[rows],
+            paths=self.paths[rows],
+            keys=self.keys[rows],
+            groups=None if self.groups is None else self.groups[rows],
+            columns={name: values[rows] for name, values in self.columns.items()},
+        )
+
+    def labelled(self) -> "FeatureSet":
+        """The rows that have a label, ready to be learned from.
+
+        Raises
+        ------
+        LabelError
+            If no row has a label, or all have the same.
+        """
+        present = np.unique(self.y[self.y >= 0])
+        if not len(present):
+            raise LabelError(
+                f"none of the {len(self)} images has a label: put the images of each class into a "
+                "folder of its name, or give --labels CSV to `clipfeat embed`"
+            )
+        if len(present) == 1:
+            raise LabelError(
+                f"all {int((self.y >= 0).sum())} labelled images are of one class "
+                f"({self.classes[present[0]]!r}); a classifier needs two or more"
+            )
+        code = np.full(len(self.classes) + 1, -1, dtype=np.int64)
+        code[present] = np.arange(len(present))
+        kept = self if len(present) == len(self.classes) and self.y.min() >= 0 else self.take(self.y >= 0)
+        return replace(kept, y=code[kept.y], classes=tuple(self.classes[i] for i in present))
+
+    def column(self, name: str) -> Strings:
+        """One value for each row: ``group``, ``label``, ``path`` or a column of the source.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such column; the message lists those there are.
+        """
+        known: dict[str, Strings] = {"label": self.labels, "path": self.paths, **self.columns}
+        if self.groups is not None:
+            known["group"] = self.groups
+        if name not in known:
+            raise unknown_name("column", name, known)
+        return known[name]
+
+    @property
+    def labels(self) -> Strings:
+        """The name of each row's class; empty where it is unknown."""
+        return np.array([*self.classes, ""], dtype=np.str_)[self.y]
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """One row an image: path, key, label, group, columns, then a column for each feature."""
+        import pandas as pd
+
+        about: dict[str, object] = {
+            "path": self.paths,
+            "key": self.keys.astype(np.str_),
+            "label": self.labels,
+            "group": self.groups if self.groups is not None else "",
+            **self.columns,
+        }
+        names = [f"{s.name}.{i}" for s in self.specs for i in range(s.n_features)]
+        values = pd.DataFrame(self.X, columns=names or [f"f{i}" for i in range(self.X.shape[1])])
+        return pd.concat([pd.DataFrame(about), values], axis=1)
+
+
+# Sorted as text, these pairs would call the photographs positive.
+_POSITIVE_FIRST = {("fake", "real"), ("ai", "nature"), ("ai", "real"), ("generated", "real")}
+
+
+def order_classes(names: set[str]) -> tuple[str, ...]:
+    """Put class names in their order: sorted, numbers by value, what is generated last.
+
+    The last of two classes is the positive one, and in detection that is the generated one.
+
+    Examples
+    --------
+    >>> order_classes({"10", "9"}), order_classes({"real", "fake"})
+    (('9', '10'), ('real', 'fake'))
+    """
+    if all(name.isdecimal() for name in names):
+        return tuple(sorted(names, key=lambda name: (int(name), name)))
+    ordered = tuple(sorted(names))
+    return ordered[::-1] if ordered in _POSITIVE_FIRST else ordered
+
+
+def join(sets: Sequence[FeatureSet]) -> FeatureSet:
+    """Put several encoders' features of the same images side by side, by key.
+
+    Parameters
+    ----------
+    sets : sequence of FeatureSet
+        Each of one encoder, none twice. Rows, their order, labels and groups are the first's; a
+        label that the first lacks is taken from a later one.
+
+    Returns
+    -------
+    FeatureSet
+        The images that every set holds, warning of any that are not in all.
+
+    Raises
+    ------
+    JoinError
+        If an encoder comes twice, no image is in all, or labels of one image contradict.
+    """
+    first, *others = sets
+    if not others:
+        return first
+    specs = tuple(spec for one in sets for spec in one.specs)
+    prints = [spec.fingerprint for spec in specs]
+    if len(set(prints)) < len(prints):
+        raise JoinError(
+            f"the same encoder comes twice ({', '.join(s.title for s in specs)}); join the features "
+            "of different encoders, of the same images"
+        )
+    rows = [np.arange(len(first))]
+    common = np.ones(len(first), dtype=bool)
+    for other in others:
+        place = {key: i for i, key in enumerate(other.keys.tolist())}
+        found = np.array([place.get(key, -1) for key in first.keys.tolist()], dtype=np.int64)
+        common &= found >= 0
+        rows.append(found)
+    if not common.any():
+        raise JoinError(
+            f"the feature files hold different images: none of the {len(first)} of "
+            f"{specs[0].title} is also in {specs[-1].title}; embed the same source with each encoder"
+        )
+    if not common.all() or any(len(set(o.keys.tolist())) > common.sum() for o in others):
+        counts = ", ".join(f"{len(one)} of {one.specs[0].title}" for one in sets if one.specs)
+        warnings.warn(
+            f"joined by image: {int(common.sum())} are in all ({counts}); the others are left out",
+            stacklevel=2,
+        )
+    taken = [one.take(index[common]) for one, index in zip(sets, rows, strict=True)]
+    labels = taken[0].labels.copy()
+    for other in taken[1:]:
+        theirs = other.labels
+        clash = (labels != "") & (theirs != "") & (labels != theirs)
+        if clash.any():
+            row = int(np.flatnonzero(clash)[0])
+            raise JoinError(
+                f"{int(clash.sum())} images have two labels, such as {taken[0].paths[row]}: "
+                f"{labels[row]!r} and {theirs[row]!r}; give every file the same labels"
+            )
+        labels = np.where(labels == "", theirs, labels)
+    classes = order_classes(set(labels.tolist()) - {""})
+    code = {name: i for i, name in enumerate(classes)}
+    return replace(
+        taken[0],
+        X=np.hstack([one.X for one in taken]),
+        y=np.array([code.get(label, -1) for label in labels.tolist()], dtype=np.int64),
+        classes=classes,
+        specs=specs,
+        failures=tuple(failure for one in sets for failure in one.failures),
+    )

@@ -1,0 +1,69 @@
+"""A folder of images: classes by the names of its folders.
+
+The label is the first folder below the root (``images/cat/1.jpg`` is a *cat*), except in the
+layouts that detection's data sets share: where folders named ``real`` and ``fake``, ``0_real`` and
+``1_fake``, or ``nature`` and ``ai`` stand at any depth, those are the classes *real* and *fake*,
+and what stands above them is kept as the column ``generator``. Folders named as splits (``train``,
+``val``, ``test``) become the column ``split`` rather than a class.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from clipfeat.images.decode import SUFFIXES
+from clipfeat.images.record import ImageRecord
+from clipfeat.images.source import ImageSource, listed
+
+REAL_FAKE_FOLDERS = (("real", "fake"), ("0_real", "1_fake"), ("nature", "ai"))
+SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+
+
+def open_folder(spec: str) -> ImageSource:
+    """List the images below a folder, hidden files left out, sorted by path."""
+    root = Path(spec)
+    paths = sorted(_walk(root))
+    pair = _real_fake_pair(paths)
+    records = [_record(root, path, pair) for path in paths]
+    return listed(f"the folder {spec}", str(root.absolute()), records)
+
+
+def _walk(root: Path) -> Iterator[tuple[str, ...]]:
+    """Yield each image's path below `root` as its parts. Links to folders are not followed."""
+    for folder, names, files in os.walk(root):
+        names[:] = [name for name in names if not name.startswith(".")]
+        above = Path(folder).relative_to(root).parts
+        for name in files:
+            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
+                yield (*above, name)
+
+
+def _real_fake_pair(paths: list[tuple[str, ...]]) -> tuple[str, str] | None:
+    """The pair of folder names of which every image stands below exactly one, if any."""
+    for pair in REAL_FAKE_FOLDERS:
+        hits = [sum(part.lower() in pair for part in path[:-1]) for path in paths]
+        seen = {part.lower() for path in paths for part in path[:-1]} & set(pair)
+        if hits and set(hits) == {1} and len(seen) == 2:
+            return pair
+    return None
+
+
+def _record(root: Path, path: tuple[str, ...], pair: tuple[str, str] | None) -> ImageRecord:
+    folders = list(path[:-1])
+    columns = {}
+    for folder in folders[:]:
+        if folder.lower() in SPLITS and "split" not in columns:
+            columns["split"] = SPLITS[folder.lower()]
+            folders.remove(folder)
+    label = folders[0] if folders else ""
+    if pair is not None:
+        found = next(folder for folder in folders if folder.lower() in pair)
+        label = "real" if found.lower() == pair[0] else "fake"
+        if above := folders[: folders.index(found)]:
+            columns["generator"] = "/".join(above)
+    return ImageRecord(
+        path="/".join(path),
+        file=str(root.joinpath(*path)),
+        label=label,
+        columns=tuple(sorted(columns.items())),
+    )

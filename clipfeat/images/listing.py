@@ -1,0 +1,23 @@
+"""A list of paths: standard input, one image a line."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from clipfeat.images.record import ImageRecord
+from clipfeat.images.source import ImageSource, listed
+
+
+def open_listing(paths: Iterable[str], name: str = "the list") -> ImageSource:
+    """List the images at the given paths, in their order; blank lines are passed over."""
+    records = [
+        ImageRecord(path=line, file=str(Path(line)))
+        for line in (text.rstrip("\r\n") for text in paths)
+        if line.strip()
+    ]
+    return listed(name, str(Path.cwd()), records)
+
+
+def open_standard_input() -> ImageSource:
+    """List the paths on standard input."""
+    return open_listing(sys.stdin, "the list on standard input")

@@ -1,0 +1,111 @@
+"""A table of images: a CSV or Parquet file with a column of paths.
+
+Every further column travels with the images: label and group by their names, the rest as text.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clipfeat.errors import RefusedFileError, unknown_name
+from clipfeat.images.record import ImageRecord
+from clipfeat.images.source import ImageSource, listed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".parquet"})
+PATH_NAMES = ("path", "filepath", "file_path", "filename", "file_name", "file", "image", "id")
+LABEL_NAMES = ("label", "class", "target", "y")
+GROUP_NAMES = ("group",)
+
+
+@dataclass(frozen=True)
+class TableColumns:
+    """Which columns of a table hold paths, labels and groups; empty for the usual names."""
+
+    path: str = ""
+    label: str = ""
+    group: str = ""
+
+
+def is_table(spec: str) -> bool:
+    """Whether a source is a table that exists."""
+    return Path(spec).suffix.lower() in TABLE_SUFFIXES and Path(spec).is_file()
+
+
+def open_manifest(spec: str, names: TableColumns) -> ImageSource:
+    """List the images that a table names, in its order.
+
+    Relative paths are relative to the table's own folder.
+
+    Raises
+    ------
+    UnknownNameError
+        If a named column is not in the table, or none of the usual names of a path is.
+    RefusedFileError
+        If the file is no table.
+    """
+    table, columns = read_table(spec, names)
+    root = Path(spec).absolute().parent
+    records = [
+        ImageRecord(path=row.path, file=str(root / row.path), label=row.label, group=row.group,
+                    columns=row.columns)
+        for row in table_rows(table, columns)
+        if row.path
+    ]  # fmt: skip
+    return listed(f"the table {spec}", str(root), records)
+
+
+def read_table(spec: str, names: TableColumns) -> tuple["pd.DataFrame", TableColumns]:
+    """Read a CSV, TSV or Parquet file as text, and find its columns.
+
+    Numbers are kept as they are written (labels ``0`` and ``1`` stay so); missing values become
+    empty text.
+    """
+    import pandas as pd
+
+    path = Path(spec)
+    try:
+        if path.suffix.lower() == ".parquet":
+            table = pd.read_parquet(path)
+        else:
+            separator = "\t" if path.suffix.lower() == ".tsv" else ","
+            table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise RefusedFileError(f"{spec} cannot be read as a table: {error}") from error
+    table = table.astype(object).where(table.notna(), "").astype(str)
+    return table, TableColumns(
+        path=_pick(table, spec, "path", names.path, PATH_NAMES),
+        label=_pick(table, spec, "label", names.label, LABEL_NAMES),
+        group=_pick(table, spec, "group", names.group, GROUP_NAMES),
+    )
+
+
+def _pick(
+    table: "pd.DataFrame", spec: str, role: str, asked: str, usual: tuple[str, ...]
+) -> str:
+    present = [str(name) for name in table.columns]
+    if asked and asked not in present:
+        raise unknown_name(f"{role} column of {spec}", asked, present)
+    found = asked or next((name for name in usual if name in present), "")
+    if role == "path" and not found:
+        raise unknown_name(f"column of {spec} (give --path-col)", "path", present)
+    return found
+
+
+def table_rows(table: "pd.DataFrame", names: TableColumns) -> list[ImageRecord]:
+    """One record a row; its file is not known here."""
+    special = {names.path, names.label, names.group} - {""}
+    others = [str(name) for name in table.columns if name not in special]
+    blank = [""] * len(table)
+    return [
+        ImageRecord(path, "", label=label, group=group, columns=tuple(zip(others, more, strict=True)))
+        for path, label, group, *more in zip(
+            table[names.path],
+            table[names.label] if names.label else blank,
+            table[names.group] if names.group else blank,
+            *(table[name] for name in others),
+            strict=True,
+        )
+    ]

@@ -1,0 +1,75 @@
+"""One image of a source: where its bytes are and what is known of it, nothing decoded yet."""
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+
+from clipfeat.errors import ReadError
+
+MAX_BYTES = 256 * 2**20
+"""Files above this are refused before they are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """Where one image's bytes are, and what the source says of it.
+
+    Parameters
+    ----------
+    path : str
+        Relative to the source's root; unique within the source.
+    file : str
+        The file on disk that holds the bytes.
+    offset, size : int
+        The bytes' place within `file`; a size of -1 is the whole file.
+    label, group : str
+        Empty where unknown.
+    columns : tuple of (name, value)
+        Whatever else the source says, as text: ``split``, ``generator``, ...
+    """
+
+    path: str
+    file: str
+    offset: int = 0
+    size: int = -1
+    label: str = ""
+    group: str = ""
+    columns: tuple[tuple[str, str], ...] = ()
+
+
+def read_bytes(record: ImageRecord) -> bytes:
+    """Read an image's bytes, from a regular file only.
+
+    Raises
+    ------
+    ReadError
+        If the file is missing, unreadable, empty, not regular, shorter than it should be, or over
+        `MAX_BYTES`. A FIFO named ``x.jpg`` is refused rather than waited for.
+    """
+    try:
+        # O_NONBLOCK: opening a FIFO that nobody writes to would wait for ever.
+        descriptor = os.open(record.file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise ReadError("not a regular file")
+            size = status.st_size if record.size < 0 else record.size
+            if size > MAX_BYTES:
+                raise ReadError(f"{size} bytes, over the limit of {MAX_BYTES}")
+            file.seek(record.offset)
+            data = file.read(size)
+    except ReadError:
+        raise
+    except (OSError, ValueError) as error:
+        raise ReadError(getattr(error, "strerror", None) or str(error)) from error
+    if not data:
+        raise ReadError("empty file")
+    if len(data) < size:
+        raise ReadError(f"{len(data)} bytes where {size} were expected")
+    return data
+
+
+def image_key(data: bytes) -> bytes:
+    """Digest an image's bytes: 16 bytes of BLAKE2b, the identity of the image everywhere."""
+    return hashlib.blake2b(data, digest_size=16).digest()

@@ -1,0 +1,120 @@
+"""Webdataset shards: tar files whose members of one stem are one sample.
+
+A sample is an image with, beside it, ``.cls`` or ``.txt`` (its class) and ``.json`` (an object:
+``label`` and ``group`` by name, the other plain values as columns). Where both name a class the
+JSON's wins, being the one with names. Only headers are read here; the image's bytes are later read
+straight from their place in the tar.
+"""
+
+import json
+import re
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from clipfeat.errors import EmptySourceError, RefusedFileError
+from clipfeat.images.decode import SUFFIXES
+from clipfeat.images.record import ImageRecord
+from clipfeat.images.source import ImageSource, listed
+
+LABEL_SUFFIXES = (".cls", ".txt")
+_BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
+_MAX_TEXT = 2**20
+
+
+def is_tar_pattern(spec: str) -> bool:
+    """Whether a source is a tar file or a pattern of them."""
+    return spec.endswith(".tar")
+
+
+def open_webdataset(spec: str) -> ImageSource:
+    """List the samples of one tar, or of a pattern such as ``train-{000..099}.tar``.
+
+    Raises
+    ------
+    EmptySourceError
+        If a shard is missing.
+    RefusedFileError
+        If a shard is no tar file.
+    """
+    shards = [Path(name) for name in expand_braces(spec)]
+    missing = [str(shard) for shard in shards if not shard.is_file()]
+    if missing:
+        raise EmptySourceError(f"{len(missing)} of {len(shards)} shards missing: {missing[0]}")
+    records = [record for shard in shards for record in _samples(shard)]
+    return listed(spec, str(shards[0].absolute().parent), records)
+
+
+def expand_braces(pattern: str) -> list[str]:
+    """Expand ``{000..002}`` to its numbers, with leading zeros as written.
+
+    Examples
+    --------
+    >>> expand_braces("a-{08..10}.tar")
+    ['a-08.tar', 'a-09.tar', 'a-10.tar']
+    """
+    found = _BRACES.search(pattern)
+    if not found:
+        return [pattern]
+    first, last = found.groups()
+    width = len(first) if first.startswith("0") else 0
+    head, tail = pattern[: found.start()], pattern[found.end() :]
+    return [
+        head + f"{number:0{width}d}" + rest
+        for number in range(int(first), int(last) + 1)
+        for rest in expand_braces(tail)
+    ]
+
+
+def _samples(shard: Path) -> Iterator[ImageRecord]:
+    images: list[tuple[str, tarfile.TarInfo]] = []
+    labels: dict[str, str] = {}
+    about: dict[str, dict[str, str]] = {}
+    try:
+        with tarfile.open(shard, "r:") as tar:
+            for member in tar:
+                if not member.isreg():
+                    continue
+                stem, suffix = _split_name(member.name)
+                if suffix in SUFFIXES:
+                    images.append((stem, member))
+                elif suffix in LABEL_SUFFIXES:
+                    labels[stem] = _text(tar, member).strip()
+                elif suffix == ".json":
+                    about[stem] = _plain_values(_text(tar, member))
+    except (tarfile.TarError, OSError, ValueError) as error:
+        raise RefusedFileError(f"{shard} cannot be read as a tar of samples: {error}") from error
+    for stem, member in images:
+        more = dict(about.get(stem, {}))
+        label = more.pop("label", "") or labels.get(stem, "")
+        yield ImageRecord(
+            path=f"{shard.name}/{member.name}",
+            file=str(shard),
+            offset=member.offset_data,
+            size=member.size,
+            label=label,
+            group=more.pop("group", ""),
+            columns=tuple(sorted(more.items())),
+        )
+
+
+def _split_name(name: str) -> tuple[str, str]:
+    """A sample's stem and the member's suffix; webdataset splits at the name's first dot."""
+    folder, _, base = name.rpartition("/")
+    stem, dot, suffix = base.partition(".")
+    last = "." + suffix.rpartition(".")[2].lower() if dot else ""
+    return f"{folder}/{stem}", last
+
+
+def _text(tar: tarfile.TarFile, member: tarfile.TarInfo) -> str:
+    file = tar.extractfile(member)
+    if file is None or member.size > _MAX_TEXT:
+        raise ValueError(f"{member.name} is too large for a label")
+    return file.read().decode()
+
+
+def _plain_values(text: str) -> dict[str, str]:
+    values = json.loads(text)
+    if not isinstance(values, dict):
+        raise ValueError(f"expected a JSON object, got {text[:40]!r}")
+    return {k: str(v) for k, v in values.items() if isinstance(v, str | int | float | bool)}

@@ -1,0 +1,338 @@
+"""Reading feature files: the snapshot and its parts, seen as one.
+
+Parts are opened before the snapshot. A merge replaces the snapshot first and deletes parts after,
+so that whatever is read is complete: at worst a row is seen twice, and kept once.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from clipfeat.errors import RefusedFileError, StorageError
+from clipfeat.features import Failure, FeatureSet, join, order_classes
+from clipfeat.spec import EncoderSpec
+from clipfeat.store.format import KIND, NO_KEY, PARTS_SUFFIX, VERSION, Column, checksum
+
+CHUNK_ROWS = 8192
+
+
+@dataclass(frozen=True)
+class OpenFile:
+    """One open HDF5 file of the format: a snapshot or a part.
+
+    Parameters
+    ----------
+    path : Path
+        Its name, for messages.
+    h5 : h5py.File
+        The open file.
+    """
+
+    path: Path
+    h5: Any
+
+    @cached_property
+    def spec(self) -> EncoderSpec:
+        """The encoder's identity, checked against its fingerprint."""
+        spec = EncoderSpec.from_json(self.text("encoder"))
+        if spec.fingerprint != self.text("fingerprint"):
+            raise RefusedFileError(f"{self.path}: the encoder does not match its fingerprint")
+        return spec
+
+    def text(self, attribute: str) -> str:
+        """An attribute of the file, as text."""
+        value = self.h5.attrs.get(attribute, b"")
+        return value.decode() if isinstance(value, bytes) else str(value)
+
+    def column(self, name: str) -> Column:
+        """A whole dataset, checked against its checksum.
+
+        Raises
+        ------
+        RefusedFileError
+            If it is missing or damaged.
+        """
+        dataset = self._dataset(name)
+        values: Column = dataset[()]
+        self._check(name, checksum(values))
+        return values
+
+    def strings(self, name: str) -> NDArray[np.str_]:
+        """A dataset of text."""
+        raw = self.column(name)
+        return np.char.decode(raw.astype(np.bytes_), "utf-8") if len(raw) else np.array([], "U1")
+
+    def features(self) -> Iterator[tuple[int, NDArray[np.floating]]]:
+        """Yield (first row, rows) of the features, some thousand rows at a time, then check."""
+        dataset = self._dataset("features")
+        crc = 0
+        for start in range(0, len(dataset), CHUNK_ROWS):
+            rows = dataset[start : start + CHUNK_ROWS]
+            crc = checksum(rows, crc)
+            yield start, rows
+        self._check("features", crc)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows, superseded ones among them."""
+        return int(self._dataset("features").shape[0])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the features."""
+        return np.dtype(self._dataset("features").dtype)
+
+    @property
+    def column_names(self) -> list[str]:
+        """Names of the source's further columns."""
+        return sorted(self.h5["columns"]) if "columns" in self.h5 else []
+
+    def labels(self) -> NDArray[np.str_]:
+        """The name of each row's class; empty where unknown."""
+        names = np.append(self.strings("class_names"), "")
+        codes = self.column("labels").astype(np.int64)
+        if len(codes) and not (codes.min() >= -1 and codes.max() < len(names) - 1):
+            raise RefusedFileError(f"{self.path}: a label points at no class")
+        return names[codes]
+
+    def failures(self) -> list[Failure]:
+        """The images that gave no row."""
+        if not len(self._dataset("failures/path")):
+            return []
+        return [
+            Failure(str(path), str(reason), str(message), key if key != NO_KEY else b"")
+            for path, reason, message, key in zip(
+                self.strings("failures/path"),
+                self.strings("failures/reason"),
+                self.strings("failures/message"),
+                (value.tobytes() for value in self.column("failures/key")),
+                strict=True,
+            )
+        ]
+
+    def _dataset(self, name: str) -> Any:
+        dataset = self.h5.get(name)
+        if not isinstance(dataset, h5py.Dataset):
+            raise RefusedFileError(f"{self.path}: no dataset {name!r}; not a whole feature file")
+        return dataset
+
+    def _check(self, name: str, crc: int) -> None:
+        if self.h5[name].attrs.get("crc32") != crc:
+            raise RefusedFileError(
+                f"{self.path}: {name!r} does not match its checksum; the file is damaged"
+            )
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A feature file and its parts, open together.
+
+    Parameters
+    ----------
+    path : Path
+        The snapshot's name.
+    files : sequence of OpenFile
+        In the order in which they were committed.
+    """
+
+    path: Path
+    files: Sequence[OpenFile]
+
+    @property
+    def spec(self) -> EncoderSpec:
+        """The encoder that all files share."""
+        return self.files[0].spec
+
+    @property
+    def newest(self) -> OpenFile:
+        """The file committed last."""
+        return self.files[-1]
+
+    @cached_property
+    def kept(self) -> list[NDArray[np.bool_]]:
+        """For each file, which rows are current: no later row or failure has the same path."""
+        masks, _ = self._current
+        return masks
+
+    @cached_property
+    def failures(self) -> list[Failure]:
+        """The current failures: no later row or failure has the same path."""
+        _, failures = self._current
+        return failures
+
+    @cached_property
+    def _current(self) -> tuple[list[NDArray[np.bool_]], list[Failure]]:
+        seen: set[str] = set()
+        masks: list[NDArray[np.bool_]] = []
+        failures: list[Failure] = []
+        for file in reversed(self.files):
+            paths = file.strings("paths").tolist()
+            mask = np.array([path not in seen for path in paths], dtype=bool)
+            current = [failure for failure in file.failures() if failure.path not in seen]
+            seen.update(paths)
+            seen.update(failure.path for failure in current)
+            masks.insert(0, mask)
+            failures[:0] = current
+        return masks, failures
+
+    @property
+    def n_rows(self) -> int:
+        """Number of current rows."""
+        return sum(int(mask.sum()) for mask in self.kept)
+
+    @property
+    def column_names(self) -> list[str]:
+        """Names of all further columns, of any file."""
+        return sorted({name for file in self.files for name in file.column_names})
+
+    def strings(self, name: str) -> NDArray[np.str_]:
+        """The current rows' text in a dataset; empty where a file lacks an optional one."""
+        parts = [
+            file.labels()[mask]
+            if name == "labels"
+            else np.full(int(mask.sum()), "", dtype="U1")
+            if name.startswith("columns/") and name.partition("/")[2] not in file.column_names
+            else file.strings(name)[mask]
+            for file, mask in zip(self.files, self.kept, strict=True)
+        ]
+        return np.concatenate(parts)
+
+    def column(self, name: str) -> Column:
+        """The current rows' values in a dataset of numbers or keys."""
+        return np.concatenate(
+            [file.column(name)[mask] for file, mask in zip(self.files, self.kept, strict=True)]
+        )
+
+    def features(self) -> Iterator[NDArray[np.floating]]:
+        """Yield the current rows' features, some thousand rows at a time."""
+        for file, mask in zip(self.files, self.kept, strict=True):
+            for start, rows in file.features():
+                yield rows[mask[start : start + len(rows)]]
+
+
+@contextmanager
+def opened(path: str | Path) -> Iterator[Stored]:
+    """Open a feature file with its parts, for reading.
+
+    Raises
+    ------
+    RefusedFileError
+        If there is none, or a file is not of this format and version, or files disagree on the
+        encoder.
+    """
+    target = Path(path)
+    with ExitStack() as stack:
+        files = _open_all(target, stack)
+        if not files:
+            raise RefusedFileError(f"no such feature file: {target}")
+        stored = Stored(target, files)
+        for file in files[1:]:
+            if file.spec != stored.spec:
+                raise RefusedFileError(f"{file.path} is of another encoder than {files[0].path}")
+        yield stored
+
+
+def _open_all(target: Path, stack: ExitStack) -> list[OpenFile]:
+    """Open the parts, then the snapshot; a part that vanishes was merged: look again."""
+    for _ in range(100):
+        with ExitStack() as attempt:
+            try:
+                parts = [attempt.enter_context(_open(part)) for part in part_paths(target)]
+            except FileNotFoundError:
+                continue
+            snapshot = [attempt.enter_context(_open(target))] if target.exists() else []
+            stack.push(attempt.pop_all())
+            return snapshot + parts
+    raise StorageError(f"the parts of {target} keep changing; try again when its writer is done")
+
+
+def part_paths(target: Path) -> list[Path]:
+    """The committed parts of a feature file, oldest first."""
+    folder = target.with_name(target.name + PARTS_SUFFIX)
+    return sorted(path for path in folder.glob("*.h5") if not path.name.startswith("."))
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[OpenFile]:
+    try:
+        h5 = h5py.File(path, "r", locking=False)
+    except FileNotFoundError:
+        raise
+    except (OSError, RuntimeError) as error:
+        raise RefusedFileError(f"{path} is not a whole HDF5 file: {error}") from error
+    with h5:
+        file = OpenFile(path, h5)
+        if file.text("clipfeat") != KIND:
+            raise RefusedFileError(f"{path} is HDF5, but not a feature file of clipfeat")
+        version = int(h5.attrs.get("version", 0))
+        if version != VERSION:
+            raise RefusedFileError(
+                f"{path} is of format version {version}; this clipfeat reads {VERSION}"
+            )
+        yield file
+
+
+def load(*paths: str | Path) -> FeatureSet:
+    """Read feature files; several, of several encoders, are joined by image.
+
+    Parameters
+    ----------
+    *paths : path
+        Feature files, of different encoders, of the same images.
+
+    Returns
+    -------
+    FeatureSet
+        Features as float32, in the first file's order.
+
+    Raises
+    ------
+    RefusedFileError
+        If a file is missing, damaged or foreign.
+    JoinError
+        If the files hold different images.
+    """
+    return join([_load(path) for path in paths])
+
+
+def _load(path: str | Path) -> FeatureSet:
+    with opened(path) as stored:
+        X = np.empty((stored.n_rows, stored.spec.n_features), dtype=np.float32)
+        at = 0
+        for rows in stored.features():
+            X[at : at + len(rows)] = rows
+            at += len(rows)
+        labels = stored.strings("labels")
+        classes = order_classes(set(labels.tolist()) - {""})
+        code = {name: i for i, name in enumerate(classes)}
+        groups = stored.strings("groups")
+        keys = stored.column("keys").tobytes().hex().encode()
+        columns = {name: stored.strings(f"columns/{name}") for name in stored.column_names}
+        if (split := stored.strings("split")).any():
+            columns["split"] = split
+        return FeatureSet(
+            X=X,
+            y=np.array([code.get(label, -1) for label in labels.tolist()], dtype=np.int64),
+            classes=classes,
+            paths=stored.strings("paths"),
+            keys=np.frombuffer(keys, dtype="S32"),
+            groups=groups if groups.any() else None,
+            specs=(stored.spec,),
+            columns=columns,
+            failures=tuple(stored.failures),
+        )
+
+
+def provenance(stored: Stored) -> dict[str, Any]:
+    """What was recorded of how a file was made; for people."""
+    text = stored.newest.text("provenance") or "{}"
+    found: dict[str, Any] = json.loads(text)
+    return found

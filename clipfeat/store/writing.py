@@ -1,0 +1,405 @@
+"""Writing feature files: committed parts, then one verified snapshot.
+
+Rows are safe once `FeatureWriter.commit` returns. Appending to one HDF5 file is not used, having
+been measured to lose committed rows to a kill and to corrupt the file on a power cut.
+"""
+
+import json
+import secrets
+import shutil
+import time
+import zlib
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Self
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from clipfeat.errors import FingerprintError, RefusedFileError, StorageError
+from clipfeat.features import Failure
+from clipfeat.spec import EncoderSpec
+from clipfeat.store.files import flush, publish, replacing, storage_errors
+from clipfeat.store.format import (
+    KIND,
+    LOCK_SUFFIX,
+    NO_KEY,
+    PARTS_SUFFIX,
+    TEMPORARY_SUFFIX,
+    VERSION,
+    Column,
+    Row,
+    Segment,
+    checksum,
+    segment_columns,
+    text_column,
+)
+from clipfeat.store.lock import locked
+from clipfeat.store.reading import Stored, opened, part_paths
+
+COMMIT_ROWS = 4096
+COMMIT_SECONDS = 10.0
+LIBRARIES = ("clipfeat", "torch", "timm", "open_clip_torch", "pillow", "numpy", "h5py")
+
+
+class FeatureWriter:
+    """The one writer of a feature file; a context manager that holds its lock.
+
+    Leaving the context commits what was appended; `finish` also merges the parts.
+
+    Parameters
+    ----------
+    path : path
+        The feature file, new or to be continued.
+    spec : EncoderSpec
+        The encoder whose features will be appended.
+    root : str
+        The folder to which paths are relative.
+    dtype : numpy dtype
+        float32 or float16.
+    overwrite : bool
+        Whether to replace what is there by a file of these rows alone; done by `finish`.
+
+    Raises
+    ------
+    FingerprintError
+        If the file holds features of another encoder; the message says what differs.
+    LockedError
+        If another process is writing it.
+    RefusedFileError
+        If something else stands there.
+    StorageError
+        If the folder cannot be written to.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        spec: EncoderSpec,
+        *,
+        root: str = "",
+        dtype: str = "float32",
+        overwrite: bool = False,
+    ) -> None:
+        self.path = Path(path)
+        self.spec = spec
+        self.root = root
+        self.dtype = np.dtype(dtype)
+        self.provenance: dict[str, Any] = {}
+        self._parts = self.path.with_name(self.path.name + PARTS_SUFFIX)
+        self._lock = ExitStack()
+        self._lock.enter_context(locked(self.path.with_name(self.path.name + LOCK_SUFFIX), self.path))
+        self._known: dict[str, bytes] = {}
+        self._failed: dict[str, Failure] = {}
+        self._keys: set[bytes] = set()
+        self._rows: list[Row] = []
+        self._features: list[NDArray[np.floating]] = []
+        self._failures: list[Failure] = []
+        self._last_commit = time.monotonic()
+        self.n_committed = 0
+        try:
+            if overwrite:
+                self._discard()
+            self._read_committed()
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            # After a failed disk there is nothing to save; after Ctrl-C there is.
+            if kind is None or not issubclass(kind, StorageError):
+                self.commit()
+        finally:
+            self._lock.close()
+
+    def holds(self, key: bytes) -> bool:
+        """Whether features of these bytes are committed or appended."""
+        return key in self._keys
+
+    def is_current(self, row: Row) -> bool:
+        """Whether this very row (path, bytes, label, group, columns) is already there."""
+        return self._known.get(row.path) == _mark(row)
+
+    def has_failed(self, path: str, key: bytes) -> bool:
+        """Whether these bytes under this path are a recorded failure."""
+        return path in self._failed and self._failed[path].key == key
+
+    def failure_of(self, path: str) -> Failure:
+        """The failure recorded for a path by a former run."""
+        return self._failed[path]
+
+    def append(self, rows: Sequence[Row], features: NDArray[np.floating]) -> None:
+        """Add rows; they are safe after the next commit, which comes by itself in time."""
+        self._rows += rows
+        self._features.append(features.astype(self.dtype))
+        self._keys.update(row.key for row in rows)
+        if len(self._rows) >= COMMIT_ROWS or time.monotonic() - self._last_commit > COMMIT_SECONDS:
+            self.commit()
+
+    def fail(self, failure: Failure) -> None:
+        """Record an image that gave no row."""
+        self._failures.append(failure)
+
+    def commit(self) -> None:
+        """Make everything appended so far safe, as one part.
+
+        Raises
+        ------
+        StorageError
+            If it could not be written. What was committed before is safe.
+        """
+        self._last_commit = time.monotonic()
+        if not self._rows and not self._failures:
+            return
+        features = np.concatenate(self._features) if self._features else self._no_features()
+        image = _part_image(Segment(features, self._rows, self._failures), self._attributes(False))
+        with storage_errors(f"making {self._parts}"):
+            self._parts.mkdir(parents=True, exist_ok=True)
+        sequence = max([int(p.name.split("-")[0]) for p in part_paths(self.path)], default=0) + 1
+        publish(image, self._parts / f"{sequence:08d}-{secrets.token_hex(4)}.h5")
+        self.n_committed += len(self._rows)
+        self._known.update((row.path, _mark(row)) for row in self._rows)
+        self._rows, self._features, self._failures = [], [], []
+
+    def append_known(self, rows: Sequence[Row]) -> None:
+        """Add rows whose bytes were encoded before, under another path or with another label.
+
+        Parameters
+        ----------
+        rows : sequence of Row
+            Each of a key that `holds`.
+        """
+        if not rows:
+            return
+        self.commit()
+        with opened(self.path) as stored:
+            for start in range(0, len(rows), COMMIT_ROWS):
+                self.append(*_as_stored(stored, rows[start : start + COMMIT_ROWS]))
+
+    def finish(self, *, complete: bool = True) -> int:
+        """Commit, then merge snapshot and parts into one new, verified snapshot.
+
+        Parameters
+        ----------
+        complete : bool
+            Whether the whole source was seen.
+
+        Returns
+        -------
+        int
+            Number of rows that the file now holds.
+
+        Raises
+        ------
+        StorageError
+            If the disk failed or has too little space. Everything committed is safe.
+        """
+        self.commit()
+        parts = part_paths(self.path)
+        if not parts and not self.path.exists():
+            empty = Segment(self._no_features(), [], [])
+            publish(_part_image(empty, self._attributes(complete)), self.path)
+        with opened(self.path) as stored:
+            if not parts:
+                return stored.n_rows
+            self._check_space(stored)
+            with replacing(self.path) as temporary:
+                _write_merged(temporary, stored, self._attributes(complete), self.dtype)
+                _verify(temporary, stored)
+            n_rows = stored.n_rows
+        with storage_errors(f"removing merged parts of {self.path}"):
+            for part in parts:
+                part.unlink()
+            flush(self._parts)
+            self._parts.rmdir()
+        return n_rows
+
+    def _no_features(self) -> NDArray[np.floating]:
+        return np.empty((0, self.spec.n_features), dtype=self.dtype)
+
+    def _attributes(self, complete: bool) -> dict[str, Any]:
+        made_by = {name: version(name) for name in LIBRARIES}
+        return {
+            "clipfeat": np.bytes_(KIND),
+            "version": VERSION,
+            "encoder": np.bytes_(self.spec.to_json().encode()),
+            "fingerprint": np.bytes_(self.spec.fingerprint),
+            "root": np.bytes_(self.root.encode("utf-8", "backslashreplace")),
+            "complete": complete,
+            "libraries": np.bytes_(json.dumps(made_by)),
+            "provenance": np.bytes_(json.dumps(self.provenance)),
+        }
+
+    def _discard(self) -> None:
+        with storage_errors(f"overwriting {self.path}"):
+            if self._parts.exists():
+                shutil.rmtree(self._parts)
+            if self.path.exists():
+                self.path.unlink()
+
+    def _read_committed(self) -> None:
+        """Learn what is there, and drop what a killed writer left half-written."""
+        for folder in (self.path.parent, self._parts):
+            for left in folder.glob(f".*{TEMPORARY_SUFFIX}"):
+                if folder == self._parts or left.name.startswith(f".{self.path.name}."):
+                    left.unlink(missing_ok=True)
+        if not self.path.exists() and not part_paths(self.path):
+            return
+        with opened(self.path) as stored:
+            if stored.spec != self.spec:
+                differences = "; ".join(stored.spec.differences(self.spec))
+                raise FingerprintError(
+                    f"{self.path} holds features of another encoder ({differences}): give another "
+                    "output, or --overwrite to start anew"
+                )
+            names = stored.column_names
+            for row in _rows(stored, names):
+                self._known[row.path] = _mark(row)
+                self._keys.add(row.key)
+            self._failed = {failure.path: failure for failure in stored.failures}
+            self.dtype = stored.files[0].dtype
+            self.n_committed = stored.n_rows
+
+    def _check_space(self, stored: Stored) -> None:
+        needed = sum(file.path.stat().st_size for file in stored.files)
+        free = shutil.disk_usage(self.path.parent).free
+        if free < needed + 2**20:
+            raise StorageError(
+                f"merging {self.path} needs {needed / 2**20:.0f} MiB and {free / 2**20:.0f} are "
+                f"free; all {self.n_committed} rows are safe in {self._parts} and can be used as "
+                "they are: make space and run the same command again"
+            )
+
+
+def _mark(row: Row) -> bytes:
+    """What must agree for a row to be current: the key, and a checksum of the rest."""
+    about = (row.label, row.group, tuple(sorted((k, v) for k, v in row.columns if v)))
+    return row.key + zlib.crc32(repr(about).encode("utf-8", "backslashreplace")).to_bytes(4)
+
+
+def _part_image(segment: Segment, attributes: dict[str, Any]) -> bytes:
+    """The bytes of a file that holds one segment, built in memory."""
+    with h5py.File("part", "w", driver="core", backing_store=False, libver="v110") as h5:
+        _create(h5, "features", np.ascontiguousarray(segment.features))
+        for name, values in segment_columns(segment).items():
+            _create(h5, name, values)
+        h5.attrs.update(attributes)
+        h5.flush()
+        image: bytes = h5.id.get_file_image()
+    return image
+
+
+def _create(h5: Any, name: str, values: Column) -> None:
+    if values.dtype.kind == "S":
+        values = values.astype(h5py.string_dtype("utf-8", values.dtype.itemsize))
+    dataset = h5.create_dataset(name, data=values, track_times=False)
+    dataset.attrs["crc32"] = np.uint32(checksum(values))
+
+
+def _write_merged(
+    path: Path, stored: Stored, attributes: dict[str, Any], dtype: np.dtype[Any]
+) -> None:
+    """Write all current rows to a new file, one column at a time, the features row by row."""
+    labels = stored.strings("labels")
+    class_names = sorted(set(labels.tolist()) - {""})
+    code = {name: i for i, name in enumerate(class_names)}
+    failures = segment_columns(Segment(np.empty((0, 0)), [], stored.failures))
+    texts = ["paths", "groups", "split", "format", *(f"columns/{n}" for n in stored.column_names)]
+    with h5py.File(path, "x", libver="v110") as h5:
+        n, width = stored.n_rows, stored.spec.n_features
+        out = h5.create_dataset("features", (n, width), dtype=dtype, track_times=False)
+        at = crc = 0
+        for rows in stored.features():
+            rows = rows.astype(dtype)
+            out[at : at + len(rows)] = rows
+            crc = checksum(rows, crc)
+            at += len(rows)
+        out.attrs["crc32"] = np.uint32(crc)
+        for name in ("keys", "image_size", "file_size"):
+            _create(h5, name, stored.column(name))
+        for name in texts:
+            _create(h5, name, text_column(stored.strings(name).tolist()))
+        codes = np.array([code.get(label, -1) for label in labels.tolist()], dtype="<i4")
+        _create(h5, "labels", codes)
+        _create(h5, "class_names", text_column(class_names))
+        for name, values in failures.items():
+            if name.startswith("failures/"):
+                _create(h5, name, values)
+        h5.attrs.update(attributes)
+
+
+def _verify(path: Path, stored: Stored) -> None:
+    """Read a new snapshot back and compare it with what it was made of, before it replaces that.
+
+    Raises
+    ------
+    StorageError
+        If a row is missing or differs.
+    """
+    try:
+        with opened(path) as new:
+            same = new.n_rows == stored.n_rows and new.spec == stored.spec
+            same = same and bool((new.column("keys") == stored.column("keys")).all())
+            same = same and _checksum_of(new) == _checksum_of(stored)
+            same = same and len(new.failures) == len(stored.failures)
+    except RefusedFileError as error:
+        raise StorageError(f"the merged file does not read back: {error}") from error
+    if not same:
+        raise StorageError("the merged file does not hold what was written")
+
+
+def _checksum_of(stored: Stored) -> int:
+    crc = 0
+    for rows in stored.features():
+        crc = checksum(rows, crc)
+    return crc
+
+
+def _rows(stored: Stored, names: Sequence[str]) -> Iterable[Row]:
+    """The current rows, without their sizes."""
+    columns = [stored.strings(f"columns/{name}").tolist() for name in names]
+    splits = stored.strings("split").tolist()
+    keys = stored.column("keys").tobytes()
+    for i, (path, label, group) in enumerate(
+        zip(
+            stored.strings("paths").tolist(),
+            stored.strings("labels").tolist(),
+            stored.strings("groups").tolist(),
+            strict=True,
+        )
+    ):
+        more = [(name, values[i]) for name, values in zip(names, columns, strict=True)]
+        key = keys[i * len(NO_KEY) : (i + 1) * len(NO_KEY)]
+        yield Row(path, key, label, group, columns=(*more, ("split", splits[i])))
+
+
+def _as_stored(stored: Stored, rows: Sequence[Row]) -> tuple[list[Row], NDArray[np.floating]]:
+    """Rows of known keys with the sizes, format and features stored for those keys."""
+    wanted = {key: i for i, key in enumerate(dict.fromkeys(row.key for row in rows))}
+    found = np.empty((len(wanted), stored.spec.n_features), dtype=stored.files[0].dtype)
+    about: dict[bytes, tuple[int, int, str]] = {}
+    for file in stored.files:
+        keys = [value.tobytes() for value in file.column("keys")]
+        hits = {row: key for row, key in enumerate(keys) if key in wanted}
+        if not hits:
+            continue
+        sizes, formats = file.column("image_size").tolist(), file.strings("format").tolist()
+        about |= {key: (*sizes[row], formats[row]) for row, key in hits.items()}
+        for start, chunk in file.features():
+            for row in range(start, start + len(chunk)):
+                if row in hits:
+                    found[wanted[hits[row]]] = chunk[row - start]
+    filled = [
+        replace(row, height=height, width=width, format=name)
+        for row in rows
+        for height, width, name in [about[row.key]]
+    ]
+    return filled, found[[wanted[row.key] for row in rows]]

@@ -1,0 +1,191 @@
+"""The soft vote: several classifiers' probabilities, averaged."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
+
+from clipfeat.errors import DataError, UsageError
+
+
+def soft_vote(
+    probabilities: Sequence[ArrayLike], weights: Sequence[float] | None = None
+) -> NDArray[np.float64]:
+    """Average probabilities.
+
+    Parameters
+    ----------
+    probabilities : sequence of array-like of shape (n_samples, n_classes)
+        One of each member, columns in the same order; values in [0, 1].
+    weights : sequence of float, optional
+        One of each member, none negative, not all zero. Members of zero weight play no part.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_classes), float64
+        Rows sum to 1.
+
+    Raises
+    ------
+    UsageError
+        If the weights do not fit.
+    DataError
+        If shapes differ, a value is outside [0, 1], or a row does not sum to 1: what is no
+        probability (a decision function, a score squeezed through a sigmoid) may not vote.
+
+    Examples
+    --------
+    >>> soft_vote([[[0.9, 0.1]], [[0.5, 0.5]]]).round(3).tolist()
+    [[0.7, 0.3]]
+    >>> soft_vote([[[0.9, 0.1]], [[0.5, 0.5]]], weights=[0, 2]).tolist()
+    [[0.5, 0.5]]
+    """
+    shares = _shares(weights, len(probabilities))
+    total: NDArray[np.float64] | None = None
+    for share, member in zip(shares, probabilities, strict=True):
+        p = np.asarray(member, dtype=np.float64)
+        if p.ndim != 2 or (total is not None and p.shape != total.shape):
+            raise DataError(f"members' probabilities differ in shape: {p.shape}")
+        if not ((p >= -1e-6) & (p <= 1 + 1e-6)).all() or not np.allclose(p.sum(axis=1), 1, atol=1e-4):
+            raise DataError("a member's values are no probabilities: rows must be ≥ 0 and sum to 1")
+        if total is None:
+            total = np.zeros_like(p)
+        total += share * p
+    if total is None:
+        raise UsageError("a vote needs one member or more")
+    result: NDArray[np.float64] = total / total.sum(axis=1, keepdims=True)
+    return result
+
+
+def _shares(weights: Sequence[float] | None, n: int) -> NDArray[np.float64]:
+    shares = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
+    if shares.shape != (n,) or not np.isfinite(shares).all() or (shares < 0).any():
+        raise UsageError(f"weights must be {n} numbers, none negative, got {weights}")
+    if n and shares.sum() == 0:
+        raise UsageError("weights must not all be zero")
+    return shares / max(shares.sum(), 1e-300)
+
+
+def align(
+    probabilities: NDArray[np.floating], classes: ArrayLike, all_classes: ArrayLike
+) -> NDArray[np.float64]:
+    """Give probabilities the columns of `all_classes`; a class never seen is a column of zeros.
+
+    Parameters
+    ----------
+    probabilities : ndarray of shape (n_samples, len(classes))
+        What a classifier gave.
+    classes, all_classes : array-like
+        Both sorted; the first a subset of the second.
+    """
+    columns = np.searchsorted(np.asarray(all_classes), np.asarray(classes))
+    out = np.zeros((len(probabilities), len(np.asarray(all_classes))))
+    out[:, columns] = probabilities
+    return out
+
+
+def groups_parameter(estimator: Any) -> str | None:
+    """The keyword by which an estimator's ``fit`` takes groups, looking into pipelines."""
+    if isinstance(estimator, Pipeline):
+        name, last = estimator.steps[-1]
+        inner = groups_parameter(last)
+        return inner and f"{name}__{inner}"
+    return "groups" if has_fit_parameter(estimator, "groups") else None
+
+
+def fit_with_groups(
+    estimator: Any, X: Any, y: Any, groups: NDArray[np.generic] | None
+) -> Any:
+    """Fit, handing groups to an estimator that splits its training rows by itself."""
+    keyword = groups_parameter(estimator) if groups is not None else None
+    return estimator.fit(X, y, **({keyword: groups} if keyword else {}))
+
+
+class SoftVotingClassifier(ClassifierMixin, BaseEstimator):
+    """Classifiers that vote by the average of their probabilities.
+
+    Parameters
+    ----------
+    estimators : list of (str, estimator)
+        Named members; each has ``predict_proba``. They are cloned before they are fitted.
+    weights : sequence of float, optional
+        One of each member. Members of zero weight are neither fitted nor asked.
+
+    Attributes
+    ----------
+    classes_ : ndarray
+        Sorted labels.
+    estimators_ : dict of str to estimator
+        The fitted members, by name.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> vote = SoftVotingClassifier([("lr", LogisticRegression()), ("nb", GaussianNB())])
+    >>> vote.fit([[0.0], [1.0], [2.0], [3.0]], ["a", "a", "b", "b"]).predict([[0.2], [2.9]]).tolist()
+    ['a', 'b']
+    """
+
+    def __init__(
+        self, estimators: Sequence[tuple[str, Any]], *, weights: Sequence[float] | None = None
+    ) -> None:
+        self.estimators = estimators
+        self.weights = weights
+
+    def fit(self, X: Any, y: ArrayLike, groups: NDArray[np.generic] | None = None) -> Self:
+        """Fit every member on the same rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,)
+            Labels, numbers or strings.
+        groups : array-like of shape (n_samples,), optional
+            Given to members that split their training rows, to calibrate.
+        """
+        names = [name for name, _ in self.estimators]
+        if not names or len(set(names)) < len(names):
+            raise UsageError(f"members must be one or more, of different names, got {names}")
+        _shares(self.weights, len(names))
+        validate_data(self, X, y, skip_check_array=True)
+        if y is None:
+            raise ValueError("requires y to be passed, but the target y is None")
+        check_classification_targets(y)
+        self.classes_ = np.unique(np.asarray(y))
+        self.estimators_: Mapping[str, Any] = {
+            name: fit_with_groups(clone(estimator), X, y, groups)
+            for (name, estimator), weight in zip(self.estimators, self._weights(), strict=True)
+            if weight > 0
+        }
+        return self
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Average the members' probabilities.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Columns follow ``classes_``; rows sum to 1.
+        """
+        check_is_fitted(self)
+        validate_data(self, X, reset=False, skip_check_array=True)
+        members = [
+            align(member.predict_proba(X), member.classes_, self.classes_)
+            for member in self.estimators_.values()
+        ]
+        return soft_vote(members, [weight for weight in self._weights() if weight > 0])
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Name the class of the largest average."""
+        labels: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        return labels
+
+    def _weights(self) -> list[float]:
+        return [1.0] * len(self.estimators) if self.weights is None else list(self.weights)

@@ -1,0 +1,222 @@
+"""The model file: one zip with what was fitted, on what, and how to check both.
+
+``meta.json`` holds the format's version, classes, encoders with fingerprints, scores and library
+versions, and the digest of ``estimator.skops``. The estimator is stored by skops, and read only
+when its bytes match the digest and it is made of the types below and no others. There is no
+fallback to pickle or joblib, which would run whatever they contain.
+"""
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipfeat.ensemble import align
+from clipfeat.errors import FingerprintError, OutputExistsError, RefusedFileError, StorageError
+from clipfeat.features import FeatureSet
+from clipfeat.spec import EncoderSpec
+
+KIND = "clipfeat-model"
+VERSION = 1
+LIBRARIES = ("clipfeat", "scikit-learn", "lightgbm", "xgboost", "skops", "numpy")
+MAX_META = 16 * 2**20
+
+TRUSTED = (
+    "builtins.bytearray",
+    "clipfeat.ensemble.SoftVotingClassifier",
+    "clipfeat.zoo.balance.PriorCorrectedClassifier",
+    "clipfeat.zoo.calibration.GroupCalibratedClassifier",
+    "clipfeat.zoo.forest.OrderedForestClassifier",
+    "clipfeat.zoo.label_encoding.LabelEncodedClassifier",
+    "clipfeat.zoo.scaling.UnitScaler",
+    "clipfeat.zoo.svm.AcceleratedSVC",
+    "collections.OrderedDict",
+    "collections.defaultdict",
+    "lightgbm.basic.Booster",
+    "lightgbm.sklearn.LGBMClassifier",
+    "numpy.dtype",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+    "sklearn.tree._tree.Tree",
+    "xgboost.core.Booster",
+    "xgboost.sklearn.XGBClassifier",
+)
+"""What an estimator may be made of beside what skops itself trusts: scikit-learn and NumPy."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """A fitted classifier, with what it was fitted on.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Takes the columns of `specs` side by side; its labels are indices into `classes`.
+    classes : tuple of str
+        Names of the classes; the last of two is the positive one.
+    specs : tuple of EncoderSpec
+        The encoders whose features it takes, in the order of their columns.
+    members : tuple of str
+        Names of the classifiers that vote; one where there is no vote.
+    scores : sequence of mapping
+        Tidy cross-validated scores, as `Benchmark.rows`.
+    about : mapping
+        What else is worth knowing: number of images, folds, seed.
+    """
+
+    estimator: Any
+    classes: tuple[str, ...]
+    specs: tuple[EncoderSpec, ...]
+    members: tuple[str, ...] = ()
+    scores: Sequence[Mapping[str, Any]] = ()
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def predict_proba(self, features: FeatureSet) -> NDArray[np.float64]:
+        """Probabilities of the classes, for features of the encoders it was fitted on.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Columns follow `classes`; rows sum to 1.
+
+        Raises
+        ------
+        FingerprintError
+            If the features are of another encoder; the message says what differs.
+        """
+        self.check(features.specs)
+        if not len(features):
+            return np.empty((0, len(self.classes)))
+        probabilities = self.estimator.predict_proba(features.X)
+        return align(probabilities, self.estimator.classes_, np.arange(len(self.classes)))
+
+    def check(self, specs: Sequence[EncoderSpec]) -> None:
+        """Refuse features of other encoders than the model's.
+
+        Raises
+        ------
+        FingerprintError
+            Naming every field that differs.
+        """
+        if len(specs) != len(self.specs):
+            ours, theirs = ([s.title for s in some] for some in (self.specs, specs))
+            raise FingerprintError(
+                f"the model takes features of {' + '.join(ours) or 'no encoder'}, got "
+                f"{' + '.join(theirs) or 'features of no encoder'}: give one feature file of each"
+            )
+        for ours_, theirs_ in zip(self.specs, specs, strict=True):
+            if ours_.fingerprint != theirs_.fingerprint:
+                raise FingerprintError(
+                    "these are features of another encoder than the model was fitted on: "
+                    + "; ".join(ours_.differences(theirs_))
+                )
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the model file.
+
+        Raises
+        ------
+        OutputExistsError
+            If something stands there and `overwrite` is false.
+        StorageError
+            If the disk failed.
+        """
+        target = Path(path)
+        if target.exists() and not overwrite:
+            raise OutputExistsError(f"{target} exists: give another -o, or --overwrite")
+        estimator = dump_estimator(self.estimator)
+        meta = {
+            "kind": KIND,
+            "version": VERSION,
+            "classes": self.classes,
+            "encoders": [json.loads(spec.to_json()) for spec in self.specs],
+            "fingerprints": [spec.fingerprint for spec in self.specs],
+            "members": self.members,
+            "scores": list(self.scores),
+            "about": dict(self.about),
+            "libraries": {name: version(name) for name in LIBRARIES},
+            "digest": hashlib.blake2b(estimator, digest_size=32).hexdigest(),
+        }
+        image = io.BytesIO()
+        with zipfile.ZipFile(image, "w", zipfile.ZIP_STORED) as archive:
+            archive.writestr("meta.json", json.dumps(meta, indent=1))
+            archive.writestr("estimator.skops", estimator)
+        temporary = target.with_name(f".{target.name}.tmp")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(image.getvalue())
+            temporary.replace(target)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise StorageError(f"writing {target} failed: {error}") from error
+        return target
+
+
+def dump_estimator(estimator: Any) -> bytes:
+    """A fitted estimator as skops bytes."""
+    import skops.io
+
+    dumped: bytes = skops.io.dumps(estimator)
+    return dumped
+
+
+def load_model(path: str | Path) -> Model:
+    """Read a model file.
+
+    Raises
+    ------
+    RefusedFileError
+        If it is missing, is no model file (a pickle, say), is damaged, is of another version, or
+        holds a type that is not trusted. Nothing in it is run before all of this is known.
+    """
+    import skops.io
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    target = Path(path)
+    if not target.is_file():
+        raise RefusedFileError(f"no such model file: {target}")
+    try:
+        with zipfile.ZipFile(target) as archive:
+            if archive.getinfo("meta.json").file_size > MAX_META:
+                raise RefusedFileError(f"{target}: meta.json is too large to be one")
+            meta = json.loads(archive.read("meta.json"))
+            estimator = archive.read("estimator.skops")
+        if meta["kind"] != KIND or meta["version"] != VERSION:
+            raise RefusedFileError(
+                f"{target} is {meta['kind']} of version {meta['version']}; this clipfeat reads "
+                f"{KIND} of version {VERSION}"
+            )
+        specs = tuple(EncoderSpec.from_json(json.dumps(spec)) for spec in meta["encoders"])
+        if hashlib.blake2b(estimator, digest_size=32).hexdigest() != meta["digest"]:
+            raise RefusedFileError(f"{target} is damaged: the estimator does not match its digest")
+        untrusted = set(skops.io.get_untrusted_types(data=estimator)) - set(TRUSTED)
+        if untrusted:
+            raise RefusedFileError(f"{target} holds types that are not trusted: {sorted(untrusted)}")
+        loaded = skops.io.loads(estimator, trusted=list(TRUSTED))
+        return Model(
+            estimator=loaded,
+            classes=tuple(meta["classes"]),
+            specs=specs,
+            members=tuple(meta["members"]),
+            scores=meta["scores"],
+            about={**meta["about"], "libraries": meta["libraries"]},
+        )
+    except RefusedFileError:
+        raise
+    except UntrustedTypesFoundException as error:
+        raise RefusedFileError(f"{target} holds types that are not trusted: {error}") from error
+    except Exception as error:
+        # A damaged zip, JSON or skops tree raises whatever its parser runs into.
+        reason = str(error) or type(error).__name__
+        raise RefusedFileError(
+            f"{target} is not a whole model file of clipfeat ({reason}); pickle and joblib files "
+            "are never read"
+        ) from error

@@ -1,0 +1,146 @@
+"""The leaderboard: each entry's mean over folds with its spread, best first."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clipfeat.errors import unknown_name
+from clipfeat.evaluate.benchmark import COSTS
+from clipfeat.evaluate.metrics import METRICS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TITLES = {
+    **{name: metric.title for name, metric in METRICS.items()},
+    "fit_seconds": "fit s",
+    "predict_seconds": "predict s",
+    "model_bytes": "size MB",
+}
+DEFAULT_SORT = "balanced_accuracy"
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Entries in order, best first.
+
+    Parameters
+    ----------
+    entries : sequence of str
+        Names of classifiers and votes.
+    mean, spread : mapping of str to mapping of str to float
+        By entry, then metric: over folds, the mean and the standard deviation (ddof 1).
+    """
+
+    entries: Sequence[str]
+    mean: Mapping[str, Mapping[str, float]]
+    spread: Mapping[str, Mapping[str, float]]
+
+    def cell(self, entry: str, metric: str) -> str:
+        """One value as text: ``0.912 ± 0.008``."""
+        mean = self.mean[entry].get(metric, float("nan"))
+        if np.isnan(mean):
+            return "–"
+        if metric == "model_bytes":
+            return f"{mean / 1e6:.2f}"
+        if metric in COSTS:
+            return f"{mean:.2f}"
+        spread = self.spread[entry].get(metric, float("nan"))
+        return f"{mean:.3f}" if np.isnan(spread) else f"{mean:.3f} ± {spread:.3f}"
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """One row an entry, a column for each metric's mean and spread."""
+        import pandas as pd
+
+        table = {
+            entry: {
+                key: value
+                for metric in TITLES
+                for key, value in (
+                    (metric, self.mean[entry].get(metric)),
+                    (f"{metric}_std", self.spread[entry].get(metric)),
+                )
+                if not (metric in COSTS and key.endswith("_std"))
+            }
+            for entry in self.entries
+        }
+        return pd.DataFrame(table).T.rename_axis("classifier").reset_index()
+
+    def to_markdown(self) -> str:
+        """A Markdown table."""
+        head = ["classifier", *TITLES.values()]
+        rows = [[entry, *(self.cell(entry, metric) for metric in TITLES)] for entry in self.entries]
+        rule = ["---", *("---:" for _ in TITLES)]
+        return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows]) + "\n"
+
+    def save(self, folder: str | Path, about: Mapping[str, Any]) -> list[Path]:
+        """Write ``leaderboard.md``, ``.csv`` and ``.json`` into a folder, and name them."""
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        paths = [target / f"leaderboard.{suffix}" for suffix in ("md", "csv", "json")]
+        paths[0].write_text(self.to_markdown(), encoding="utf-8")
+        self.to_pandas().to_csv(paths[1], index=False)
+        content = {
+            "about": about,
+            "entries": [
+                {"classifier": e, "mean": _plain(self.mean[e]), "spread": _plain(self.spread[e])}
+                for e in self.entries
+            ],
+        }
+        paths[2].write_text(json.dumps(content, indent=1), encoding="utf-8")
+        return paths
+
+    def _repr_html_(self) -> str:
+        html: str = self.to_pandas().round(4).to_html(index=False)
+        return html
+
+
+def _plain(values: Mapping[str, float]) -> dict[str, float | None]:
+    """NaN is no JSON."""
+    return {name: None if np.isnan(value) else value for name, value in values.items()}
+
+
+def leaderboard(rows: Sequence[Mapping[str, Any]], sort: str = DEFAULT_SORT) -> Leaderboard:
+    """Put tidy benchmark rows in order.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        As `Benchmark.rows` or `Model.scores`.
+    sort : str
+        The metric by which entries are ordered; ties by log loss.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such metric.
+    """
+    if sort not in METRICS:
+        raise unknown_name("metric", sort, METRICS)
+    values: dict[str, dict[str, list[float]]] = {}
+    for row in rows:
+        of_entry = values.setdefault(row["classifier"], {})
+        of_entry.setdefault(row["metric"], []).append(row["value"])
+    mean = {e: {m: _mean(v) for m, v in of.items()} for e, of in values.items()}
+    spread = {e: {m: _spread(v) for m, v in of.items()} for e, of in values.items()}
+    sign = -1.0 if METRICS[sort].higher_is_better else 1.0
+
+    def place(entry: str) -> tuple[float, float]:
+        by = mean[entry].get(sort, float("nan"))
+        return (float("inf") if np.isnan(by) else sign * by, mean[entry].get("log_loss", 0.0))
+
+    return Leaderboard(sorted(values, key=place), mean, spread)
+
+
+def _mean(values: Sequence[float]) -> float:
+    defined = [value for value in values if not np.isnan(value)]
+    return float(np.mean(defined)) if defined else float("nan")
+
+
+def _spread(values: Sequence[float]) -> float:
+    defined = [value for value in values if not np.isnan(value)]
+    return float(np.std(defined, ddof=1)) if len(defined) > 1 else float("nan")

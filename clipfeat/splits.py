@@ -1,0 +1,131 @@
+"""Ways to part rows into training and test, none of which ever parts a group."""
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+from clipfeat.errors import LabelError, UsageError
+from clipfeat.features import FeatureSet
+
+Rows = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+Split = tuple[Rows, Rows]
+
+
+def k_fold(
+    y: NDArray[np.generic], groups: NDArray[np.generic] | None, n_splits: int, random_state: int | None
+) -> list[Split]:
+    """Split into folds of about equal shares of every class, groups kept whole.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,)
+        Class of each row, in any type.
+    groups : ndarray of shape (n_samples,), optional
+        Rows of one group are in one fold.
+    n_splits : int
+        Number of folds, 2 or more.
+    random_state : int, optional
+        Seed of the shuffle.
+
+    Returns
+    -------
+    list of (train, test)
+        Row numbers; every row is in exactly one test.
+
+    Raises
+    ------
+    LabelError
+        If a class has fewer rows, or groups, than there are folds.
+    """
+    if n_splits < 2:
+        raise UsageError(f"2 folds or more are needed, got {n_splits}")
+    what = "images" if groups is None else "groups of images"
+    units = np.arange(len(y)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    for name in np.unique(y):
+        n = len(np.unique(units[y == name]))
+        if n < n_splits:
+            raise LabelError(
+                f"class {str(name)!r} has {n} {what}, fewer than the {n_splits} folds: give --cv "
+                f"{max(n, 2)} or more images of it"
+            )
+    splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
+    folds = splitter(n_splits, shuffle=True, random_state=random_state)
+    return [(train, test) for train, test in folds.split(np.zeros(len(y)), y, groups)]
+
+
+def cross_validation(features: FeatureSet, n_splits: int, random_state: int | None) -> list[Split]:
+    """Split a feature set by `k_fold`; classes that are too small are named, not numbered."""
+    names = features.labels
+    return k_fold(names, features.split_groups, n_splits, random_state)
+
+
+def leave_one_out(
+    features: FeatureSet, column: str, random_state: int | None
+) -> dict[str, Split]:
+    """Hold out, in turn, every value of a column: each generator unseen in training.
+
+    A class with at most one value of its own (photographs have no generator) is shared: it is
+    parted into as many folds as there are held-out values, so that each test has its share of it
+    and no training has that share. Training rows whose group is in the test are left out of
+    training. Where that would cost a training more than half of its rows (every photograph
+    through every generator), all classes are parted instead, and a test holds only its own part.
+
+    Parameters
+    ----------
+    features : FeatureSet
+        Labelled.
+    column : str
+        Such as ``"generator"``.
+    random_state : int, optional
+        Seed of the parts.
+
+    Returns
+    -------
+    dict of str to (train, test)
+        Row numbers, by the value held out.
+
+    Raises
+    ------
+    UsageError
+        If the column has fewer than two values to hold out.
+    """
+    values = features.column(column)
+    shared = np.zeros(len(values), dtype=bool)
+    for code in range(len(features.classes)):
+        rows = features.y == code
+        shared |= rows & (len(np.unique(values[rows])) == 1)
+    shared |= values == ""
+    held = np.unique(values[~shared]).tolist()
+    if len(held) < 2:
+        raise UsageError(
+            f"column {column!r} has {len(held)} values to leave out; two or more are needed "
+            f"(values: {', '.join(np.unique(values).tolist()[:10])})"
+        )
+    groups = features.split_groups
+    units = np.arange(len(values)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    part = _parts(units, len(held), random_state)
+    return {
+        value: _hold_out(values == value, shared, part == i, units)
+        for i, value in enumerate(held)
+    }
+
+
+def _hold_out(mine: Mask, shared: Mask, in_part: Mask, units: Rows) -> Split:
+    """Test one value's rows and a part of the shared ones; train on what has no part in them."""
+    test = mine | (shared & in_part)
+    candidates = ~test
+    train = candidates & ~np.isin(units, units[test])
+    if 2 * train.sum() < candidates.sum():
+        test &= in_part
+        train = ~mine & ~in_part
+    return np.flatnonzero(train), np.flatnonzero(test)
+
+
+def _parts(units: Rows, n: int, random_state: int | None) -> Rows:
+    """Deal groups into `n` parts of about equal numbers."""
+    unique = np.unique(units)
+    shuffled = np.random.default_rng(random_state).permutation(len(unique))
+    part_of = np.empty(int(unique.max()) + 1, dtype=np.int64)
+    part_of[unique[shuffled]] = np.arange(len(unique)) % n
+    return part_of[units]

@@ -1,0 +1,51 @@
+"""Labels of any kind for a classifier that takes only 0, 1, 2, ..."""
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+
+class LabelEncodedClassifier(ClassifierMixin, BaseEstimator):
+    """A classifier whose labels are numbered before it sees them.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Takes labels 0 to n_classes - 1.
+
+    Attributes
+    ----------
+    classes_ : ndarray
+        Sorted labels.
+    estimator_ : estimator
+        The fitted clone.
+    """
+
+    def __init__(self, estimator: Any) -> None:
+        self.estimator = estimator
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Number the labels and fit."""
+        X, y = validate_data(self, X, y, dtype=(np.float32, np.float64))
+        check_classification_targets(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(f"two classes or more are needed, got 1 class: {self.classes_}")
+        self.estimator_ = clone(self.estimator).fit(X, codes)
+        return self
+
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.floating]:
+        """Probabilities, columns by ``classes_``."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=(np.float32, np.float64), reset=False)
+        probabilities: NDArray[np.floating] = self.estimator_.predict_proba(X)
+        return probabilities
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """The likeliest label."""
+        labels: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        return labels

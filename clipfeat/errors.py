@@ -33,6 +33,10 @@ class ClipfeatError(Exception):
     """Everything that clipfeat raises on purpose."""
 
 
+class ClipfeatWarning(UserWarning):
+    """Something that is allowed and worth knowing; the command line prints it as one line."""
+
+
 class UsageError(ClipfeatError, ValueError):
     """What was asked for cannot be; the call must change."""
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from clipfeat.errors import DataError, JoinError, LabelError, unknown_name
+from clipfeat.errors import ClipfeatWarning, DataError, JoinError, LabelError, unknown_name
 from clipfeat.spec import EncoderSpec
 
 if TYPE_CHECKING:
@@ -203,6 +203,10 @@ class FeatureSet:
             raise unknown_name("column", name, known)
         return known[name]
 
+    def grouped_by(self, name: str) -> "FeatureSet":
+        """The same rows with the values of a column as their groups; see `column`."""
+        return replace(self, groups=self.column(name))
+
     @property
     def labels(self) -> Strings:
         """The name of each row's class; empty where it is unknown."""
@@ -289,6 +293,7 @@ def join(sets: Sequence[FeatureSet]) -> FeatureSet:
         counts = ", ".join(f"{len(one)} of {one.specs[0].title}" for one in sets if one.specs)
         warnings.warn(
             f"joined by image: {int(common.sum())} are in all ({counts}); the others are left out",
+            ClipfeatWarning,
             stacklevel=2,
         )
     taken = [one.take(index[common]) for one, index in zip(sets, rows, strict=True)]

@@ -200,6 +200,8 @@ def load_model(path: str | Path) -> Model:
         untrusted = set(skops.io.get_untrusted_types(data=estimator)) - set(TRUSTED)
         if untrusted:
             raise RefusedFileError(f"{target} holds types that are not trusted: {sorted(untrusted)}")
+        for spec in specs:
+            spec.warn_if_untrained(target)
         loaded = skops.io.loads(estimator, trusted=list(TRUSTED))
         return Model(
             estimator=loaded,

@@ -7,9 +7,10 @@ were found, seconds) is provenance; it is recorded elsewhere and never compared.
 
 import hashlib
 import json
+import warnings
 from dataclasses import asdict, dataclass, fields
 
-from clipfeat.errors import RefusedFileError
+from clipfeat.errors import ClipfeatWarning, RefusedFileError
 
 
 @dataclass(frozen=True)
@@ -111,3 +112,13 @@ class EncoderSpec:
         if self.untrained:
             parts.append("UNTRAINED")
         return " ".join(parts)
+
+    def warn_if_untrained(self, where: object) -> None:
+        """Say that features of random weights mean nothing, wherever they turn up."""
+        if self.untrained:
+            warnings.warn(
+                f"{where} is of {self.name} with RANDOM weights (--untrained): good for trying "
+                "things out, meaningless for quality",
+                ClipfeatWarning,
+                stacklevel=3,
+            )

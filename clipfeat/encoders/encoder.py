@@ -1,6 +1,7 @@
 """A frozen encoder: pixels in, features out, always the same ones."""
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -45,6 +46,28 @@ class EncoderOptions:
     precision: str = "fp32"
     device: str = "auto"
     arguments: Mapping[str, object] | None = None
+
+    @classmethod
+    def of_spec(cls, spec: EncoderSpec, weights: str | None, device: str) -> "EncoderOptions":
+        """The options that open the encoder of a spec again."""
+        arguments = json.loads(spec.options)
+        if spec.name.startswith("timm:"):
+            arguments |= {
+                "mean": spec.mean,
+                "std": spec.std,
+                "interpolation": spec.interpolation,
+                "crop_pct": spec.crop_pct,
+                "crop_mode": spec.crop_mode,
+            }
+        return cls(
+            weights=weights,
+            untrained=spec.untrained,
+            layer=spec.layer,
+            image_size=spec.input_size[0],
+            precision=spec.precision,
+            device=device,
+            arguments=arguments if spec.name.startswith("timm:") else None,
+        )
 
 
 @dataclass(frozen=True)

@@ -57,11 +57,16 @@ def open_manifest(spec: str, names: TableColumns) -> ImageSource:
     return listed(f"the table {spec}", str(root), records)
 
 
-def read_table(spec: str, names: TableColumns) -> tuple["pd.DataFrame", TableColumns]:
-    """Read a CSV, TSV or Parquet file as text, and find its columns.
+def read_text_table(spec: str) -> "pd.DataFrame":
+    """Read a CSV, TSV or Parquet file as text.
 
     Numbers are kept as they are written (labels ``0`` and ``1`` stay so); missing values become
     empty text.
+
+    Raises
+    ------
+    RefusedFileError
+        If the file is no table.
     """
     import pandas as pd
 
@@ -74,7 +79,12 @@ def read_table(spec: str, names: TableColumns) -> tuple["pd.DataFrame", TableCol
             table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise RefusedFileError(f"{spec} cannot be read as a table: {error}") from error
-    table = table.astype(object).where(table.notna(), "").astype(str)
+    return table.astype(object).where(table.notna(), "").astype(str)
+
+
+def read_table(spec: str, names: TableColumns) -> tuple["pd.DataFrame", TableColumns]:
+    """Read a table of images, and find its columns."""
+    table = read_text_table(spec)
     return table, TableColumns(
         path=_pick(table, spec, "path", names.path, PATH_NAMES),
         label=_pick(table, spec, "label", names.label, LABEL_NAMES),
@@ -82,9 +92,7 @@ def read_table(spec: str, names: TableColumns) -> tuple["pd.DataFrame", TableCol
     )
 
 
-def _pick(
-    table: "pd.DataFrame", spec: str, role: str, asked: str, usual: tuple[str, ...]
-) -> str:
+def _pick(table: "pd.DataFrame", spec: str, role: str, asked: str, usual: tuple[str, ...]) -> str:
     present = [str(name) for name in table.columns]
     if asked and asked not in present:
         raise unknown_name(f"{role} column of {spec}", asked, present)

@@ -1,5 +1,6 @@
 """What a benchmark found, for people: tables on the terminal and in files."""
 
 from clipfeat.report.leaderboard import Leaderboard, leaderboard
+from clipfeat.report.run_folder import save_run
 
-__all__ = ["Leaderboard", "leaderboard"]
+__all__ = ["Leaderboard", "leaderboard", "save_run"]

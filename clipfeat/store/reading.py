@@ -305,6 +305,7 @@ def load(*paths: str | Path) -> FeatureSet:
 
 def _load(path: str | Path) -> FeatureSet:
     with opened(path) as stored:
+        stored.spec.warn_if_untrained(path)
         X = np.empty((stored.n_rows, stored.spec.n_features), dtype=np.float32)
         at = 0
         for rows in stored.features():
@@ -329,6 +330,20 @@ def _load(path: str | Path) -> FeatureSet:
             columns=columns,
             failures=tuple(stored.failures),
         )
+
+
+def feature_files_in(folder: str | Path) -> list[Path]:
+    """The feature files of a folder, those of an unfinished run among them, sorted."""
+    here = Path(folder)
+    parts = (path.with_name(path.name.removesuffix(PARTS_SUFFIX)) for path in here.glob("*.h5.parts"))
+    found = []
+    for path in sorted({*here.glob("*.h5"), *here.glob("*.hdf5"), *parts}):
+        try:
+            with opened(path):
+                found.append(path)
+        except RefusedFileError:
+            continue
+    return found
 
 
 def provenance(stored: Stored) -> dict[str, Any]:

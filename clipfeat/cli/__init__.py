@@ -1,0 +1,49 @@
+"""The command line: one file a command, each a thin skin over one function of the library."""
+
+from typing import Annotated
+
+import typer
+
+from clipfeat import __version__
+from clipfeat.cli.benchmark import benchmark
+from clipfeat.cli.classifiers import classifiers
+from clipfeat.cli.demo import demo
+from clipfeat.cli.embed import embed
+from clipfeat.cli.encoders import encoders
+from clipfeat.cli.fit import fit
+from clipfeat.cli.info import info
+from clipfeat.cli.predict import predict
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (demo, embed, benchmark, fit, predict, info, encoders, classifiers):
+    app.command()(command)
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        print(f"clipfeat {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def clipfeat(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Its version.")
+    ] = False,
+) -> None:
+    """Classify images with frozen features and a voted zoo of classifiers.
+
+    Start with: clipfeat demo
+
+    Then: clipfeat embed images/ out.h5 && clipfeat fit --clf logreg
+    """
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,71 @@
+"""``clipfeat benchmark``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clipfeat.cli.exits import reports_errors, say
+from clipfeat.errors import OutputExistsError
+
+
+@reports_errors
+def benchmark(
+    features: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[FEATURES.h5]…",
+            help="Feature files; several encoders' are joined by image. Without one, the only one here.",
+        ),
+    ] = None,
+    clf: Annotated[str, typer.Option("--clf", help="Names of classifiers, or all.")] = "all",
+    cv: Annotated[int, typer.Option(min=2, help="Folds.")] = 5,
+    group_col: Annotated[
+        str, typer.Option(help="A column whose equal rows are never parted by a fold.")
+    ] = "",
+    leave_out: Annotated[
+        str | None, typer.Option(help="Hold out each value of this column in turn: generator.")
+    ] = None,
+    sort: Annotated[str, typer.Option(help="The metric that orders the table.")] = "balanced_accuracy",
+    seed: Annotated[int, typer.Option(help="Of folds and classifiers.")] = 0,
+    balance: Annotated[bool, typer.Option("--balance/--no-balance", help="Count classes alike.")] = False,
+    num_workers: Annotated[int | None, typer.Option("--num-workers", "-j", min=1)] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A folder for tables and out-of-fold probabilities."),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write into a folder in use.")] = False,
+) -> None:
+    """Compare classifiers, and their soft vote, on the same folds.
+
+    Example: clipfeat benchmark out.h5 --clf all --cv 5 -o run/
+    """
+    from clipfeat.cli.console import print_leaderboard, step_bar
+    from clipfeat.cli.features import chosen
+    from clipfeat.evaluate import METRICS
+    from clipfeat.evaluate import benchmark as run
+    from clipfeat.errors import unknown_name
+    from clipfeat.report import leaderboard, save_run
+    from clipfeat.store import load
+
+    if sort not in METRICS:
+        raise unknown_name("metric", sort, METRICS)
+    if output is not None and output.exists() and not overwrite and any(output.iterdir()):
+        raise OutputExistsError(f"{output} is not empty: give another -o, or --overwrite")
+    data = load(*chosen(features or []))
+    if group_col:
+        data = data.grouped_by(group_col)
+    with step_bar("benchmark") as progress:
+        found = run(
+            data, clf, cv=cv, leave_out=leave_out, seed=seed, balance=balance, n_jobs=num_workers,
+            progress=progress,
+        )  # fmt: skip
+    board = leaderboard(found.rows, sort)
+    about = found.about
+    grouped = f", {about['groups']} groups kept whole" if about["groups"] else ""
+    print_leaderboard(board, f"{about['protocol']} on {about['images']} images{grouped}, by {sort}")
+    for entry, why in found.errors.items():
+        say(f"{entry} failed: {why}")
+    if output is not None:
+        for path in save_run(found, board, output):
+            print(path)

@@ -1,0 +1,134 @@
+"""What is seen while it runs, and tables: bars on a terminal, plain lines in a log."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from clipfeat.embedding.pipeline import Progress
+    from clipfeat.evaluate.benchmark import Step
+    from clipfeat.report import Leaderboard
+
+LINE_SECONDS = 10.0
+NARROW = 118
+NARROW_COLUMNS = ("accuracy", "balanced_accuracy", "roc_auc", "log_loss", "fit_seconds")
+
+
+def console(*, stderr: bool = False) -> "Console":
+    """A console; as wide as the terminal, or wide enough for any table where there is none."""
+    from rich.console import Console
+
+    found = Console(stderr=stderr, highlight=False)
+    return found if found.is_terminal else Console(stderr=stderr, highlight=False, width=200)
+
+
+@contextmanager
+def image_bar(doing: str) -> Iterator[Callable[["Progress"], None]]:
+    """Show images done, images/s and the time left."""
+    out = console(stderr=True)
+    with _bar(out, doing, "images") if out.is_terminal else _lines(doing, "images") as show:
+
+        def tell(progress: "Progress") -> None:
+            failed = f", {progress.failed} failed" if progress.failed else ""
+            show(progress.done, progress.total, failed)
+
+        yield tell
+
+
+@contextmanager
+def step_bar(doing: str) -> Iterator[Callable[["Step"], None]]:
+    """Show the classifiers and folds done."""
+    out = console(stderr=True)
+    with _bar(out, doing, "fits") if out.is_terminal else _lines(doing, "fits") as show:
+
+        def tell(step: "Step") -> None:
+            show(step.done, step.total, f", {step.entry}")
+
+        yield tell
+
+
+@contextmanager
+def _bar(out: "Console", doing: str, unit: str) -> Iterator[Callable[[int, int, str], None]]:
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", style="dim"),
+    )
+    begun = time.monotonic()
+    with Progress(*columns, console=out, transient=True) as bars:
+        task = bars.add_task(doing, total=None, rate="", note="")
+
+        def show(done: int, total: int, note: str) -> None:
+            rate = done / max(time.monotonic() - begun, 1e-9)
+            bars.update(
+                task, completed=done, total=total, rate=f"{rate:,.0f} {unit}/s",
+                note=note.removeprefix(", "),
+            )  # fmt: skip
+
+        yield show
+
+
+@contextmanager
+def _lines(doing: str, unit: str) -> Iterator[Callable[[int, int, str], None]]:
+    from clipfeat.cli.exits import say
+
+    begun = last = time.monotonic()
+
+    def show(done: int, total: int, note: str) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= LINE_SECONDS:
+            last = now
+            rate = done / (now - begun)
+            left = (total - done) / rate if rate else 0.0
+            say(f"{doing}: {done}/{total} {unit}, {rate:,.1f} {unit}/s, {left:,.0f} s left{note}")
+
+    yield show
+
+
+def print_leaderboard(board: "Leaderboard", title: str) -> None:
+    """Print a leaderboard on standard output, with as many columns as fit."""
+    from rich.table import Table
+
+    from clipfeat.report.leaderboard import TITLES
+
+    out = console()
+    narrow = out.width < NARROW
+    names = [name for name in TITLES if not narrow or name in NARROW_COLUMNS]
+    hidden = "" if not narrow else "a wider window, or -o FOLDER, shows every metric"
+    table = Table(title=title, title_justify="left", caption=hidden, caption_justify="left")
+    table.add_column("classifier", no_wrap=True)
+    for name in names:
+        table.add_column(TITLES[name], justify="right", no_wrap=True)
+    for place, entry in enumerate(board.entries):
+        cells = (board.cell(entry, name) for name in names)
+        table.add_row(entry, *cells, style="bold" if place == 0 else None)
+    out.print(table)
+
+
+def print_facts(facts: Mapping[str, object]) -> None:
+    """Print names and values in two columns, leaving out what is empty."""
+    width = max(len(name) for name in facts)
+    for name, value in facts.items():
+        if value not in (None, "", [], {}):
+            print(f"{name:<{width}}  {value}")
+
+
+def listed(items: Sequence[str], most: int = 10) -> str:
+    """Up to `most` items, a line each, and how many more there are."""
+    more = [f"… and {len(items) - most} more"] if len(items) > most else []
+    return "\n".join(f"  {item}" for item in [*items[:most], *more])

@@ -1,0 +1,129 @@
+"""``clipfeat embed``."""
+
+import ast
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clipfeat.cli.exits import TOO_MANY_BAD, reports_errors
+from clipfeat.errors import UsageError
+
+
+@reports_errors
+def embed(
+    source: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE… OUT.h5",
+            help="A folder, a CSV or Parquet table, webdataset tars ('x-{000..099}.tar'), images, "
+            "or - for a list on standard input; last, the feature file.",
+        ),
+    ],
+    encoder: Annotated[
+        str, typer.Option("--encoder", "-e", help="See `clipfeat encoders`.")
+    ] = "clip-vit-b-32",
+    weights: Annotated[
+        Path | None, typer.Option(help="A local file of weights, where there is no hub.")
+    ] = None,
+    untrained: Annotated[
+        bool, typer.Option("--untrained", help="Random weights: to try things out.")
+    ] = False,
+    layer: Annotated[
+        str | None, typer.Option(help="CLIP: projection (default) or pre-projection.")
+    ] = None,
+    image_size: Annotated[int | None, typer.Option(help="Side of the encoder's input.")] = None,
+    encoder_arg: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=VALUE for a timm model: pad_type=same, mean=0.5, crop_pct=1.0."),
+    ] = None,
+    labels: Annotated[Path | None, typer.Option(help="A table that names the classes.")] = None,
+    path_col: Annotated[str, typer.Option(help="The table's column of paths.")] = "",
+    label_col: Annotated[str, typer.Option(help="The table's column of labels.")] = "",
+    group_col: Annotated[str, typer.Option(help="The table's column of groups.")] = "",
+    batch_size: Annotated[int, typer.Option("--batch-size", "-b", min=1)] = 64,
+    num_workers: Annotated[
+        int | None, typer.Option("--num-workers", "-j", min=1, help="Threads that decode.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start anew.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try recorded failures again.")
+    ] = False,
+    max_bad: Annotated[
+        int | None, typer.Option(min=0, help="Exit with 3 if more images than this fail.")
+    ] = None,
+) -> None:
+    """Encode images into a feature file; run again, it does only what is new.
+
+    Class folders become labels: `images/cat/1.jpg` is a cat. Folders named real and fake, 0_real
+    and 1_fake, or nature and ai are understood at any depth.
+
+    Example: clipfeat embed images/ out.h5 --encoder clip-vit-l-14
+    """
+    from clipfeat.cli.console import image_bar, listed
+    from clipfeat.embedding.pipeline import embed as run
+    from clipfeat.images.manifest import TableColumns
+
+    *sources, out = source
+    if not sources:
+        raise UsageError(f"two paths are needed, SOURCE and OUT.h5, got only {out}")
+    with image_bar("embedding") as progress:
+        report = run(
+            sources[0] if len(sources) == 1 else sources,
+            out,
+            encoder=encoder,
+            weights=weights,
+            untrained=untrained,
+            layer=layer,
+            image_size=image_size,
+            encoder_args=parse_arguments(encoder_arg or []),
+            labels=labels,
+            columns=TableColumns(path_col, label_col, group_col),
+            batch_size=batch_size,
+            num_workers=num_workers,
+            device=device,
+            precision=precision,
+            overwrite=overwrite,
+            retry_failed=retry_failed,
+            progress=progress,
+        )
+    done = report.progress
+    rate = done.encoded / max(done.seconds, 1e-9)
+    print(
+        f"{out}: {report.n_rows} rows of {report.spec.n_features} features by {report.spec.title}"
+    )
+    print(
+        f"{done.encoded} images encoded in {done.seconds:.1f} s ({rate:,.1f} images/s), "
+        f"{done.known} already there, {done.failed} failed"
+    )
+    known = {name: n for name, n in sorted(report.labels.items()) if name}
+    print("labels: " + (", ".join(f"{name} {n}" for name, n in known.items()) or "none"))
+    if report.failures:
+        print("failed, and recorded in the file:")
+        print(listed([f"{f.path}: {f.reason}: {f.message}" for f in report.failures]))
+    if known:
+        print(f"next: clipfeat benchmark {out}, or clipfeat fit {out} --clf logreg")
+    if max_bad is not None and done.failed > max_bad:
+        raise typer.Exit(TOO_MANY_BAD)
+
+
+def parse_arguments(texts: list[str]) -> dict[str, object] | None:
+    """Read ``NAME=VALUE`` texts; values are Python literals where they can be, else text.
+
+    Examples
+    --------
+    >>> parse_arguments(["pad_type=same", "mean=0.5"])
+    {'pad_type': 'same', 'mean': 0.5}
+    """
+    found: dict[str, object] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--encoder-arg takes NAME=VALUE, got {text!r}")
+        try:
+            found[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            found[name] = value
+    return found or None

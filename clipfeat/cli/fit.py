@@ -1,0 +1,56 @@
+"""``clipfeat fit``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clipfeat.cli.exits import reports_errors
+from clipfeat.errors import OutputExistsError
+
+
+@reports_errors
+def fit(
+    features: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[FEATURES.h5]…",
+            help="Feature files; several encoders' become one vote. Without one, the only one here.",
+        ),
+    ] = None,
+    clf: Annotated[
+        str, typer.Option("--clf", help="One classifier, or several that vote: logreg,svm.")
+    ] = "logreg",
+    output: Annotated[Path, typer.Option("--output", "-o", help="The model file.")] = Path(
+        "model.clipfeat"
+    ),
+    cv: Annotated[int, typer.Option(min=0, help="Folds that score it; 0 for none.")] = 5,
+    seed: Annotated[int, typer.Option(help="Of folds and classifiers.")] = 0,
+    balance: Annotated[bool, typer.Option("--balance/--no-balance", help="Count classes alike.")] = False,
+    num_workers: Annotated[int | None, typer.Option("--num-workers", "-j", min=1)] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model file.")] = False,
+) -> None:
+    """Fit a classifier, or a soft vote of several, and save it.
+
+    Example: clipfeat fit out.h5 --clf logreg,svm -o model.clipfeat
+    """
+    from clipfeat.cli.console import print_leaderboard, step_bar
+    from clipfeat.cli.features import chosen
+    from clipfeat.fitting import fit as run
+    from clipfeat.report import leaderboard
+    from clipfeat.store import load
+
+    if output.exists() and not overwrite:
+        # Known before the minutes of fitting rather than after.
+        raise OutputExistsError(f"{output} exists: give another -o, or --overwrite")
+    data = load(*chosen(features or []))
+    with step_bar("fitting") as progress:
+        model = run(
+            data, clf, cv=cv, seed=seed, balance=balance, n_jobs=num_workers, progress=progress
+        )
+    if model.scores:
+        title = f"{cv}-fold cross-validation on {model.about['images']} images"
+        print_leaderboard(leaderboard(model.scores), title)
+    model.save(output, overwrite=overwrite)
+    print(f"{output}: {' + '.join(model.members)}, classes {', '.join(model.classes)}")
+    print(f"next: clipfeat predict {output} NEW_IMAGES/ -o predictions.csv")

@@ -1,0 +1,85 @@
+"""``clipfeat info``."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clipfeat.cli.exits import reports_errors
+
+
+@reports_errors
+def info(
+    file: Annotated[Path, typer.Argument(help="A feature file or a model file.")],
+    failures: Annotated[bool, typer.Option("--failures", help="List every failed image.")] = False,
+) -> None:
+    """Say what a feature file or a model file holds.
+
+    Example: clipfeat info out.h5
+    """
+    import zipfile
+
+    if zipfile.is_zipfile(file):
+        _model(file)
+    else:
+        _features(file, failures)
+
+
+def _features(file: Path, all_failures: bool) -> None:
+    from clipfeat.cli.console import listed, print_facts
+    from clipfeat.store import opened, provenance
+
+    with opened(file) as stored:
+        stored.spec.warn_if_untrained(file)
+        labels = stored.strings("labels").tolist()
+        groups = set(stored.strings("groups").tolist()) - {""}
+        unmerged = len([one for one in stored.files if one.path != file])
+        print_facts(
+            {
+                "feature file": file,
+                "rows": f"{stored.n_rows} of {stored.spec.n_features} features, {stored.files[0].dtype}",
+                "encoder": stored.spec.title,
+                "layer": stored.spec.layer,
+                "fingerprint": stored.spec.fingerprint,
+                "labels": ", ".join(f"{n or '(none)'} {labels.count(n)}" for n in sorted(set(labels))),
+                "groups": len(groups),
+                "columns": ", ".join(stored.column_names),
+                "root": stored.newest.text("root"),
+                "complete": bool(stored.newest.h5.attrs.get("complete")),
+                "unmerged parts": unmerged or None,
+                "libraries": _pairs(json.loads(stored.newest.text("libraries") or "{}")),
+                "made by": _pairs(provenance(stored)),
+                "failed images": len(stored.failures),
+            }
+        )
+        if stored.failures:
+            lines = [f"{f.path}: {f.reason}: {f.message}" for f in stored.failures]
+            print(listed(lines, len(lines) if all_failures else 10))
+
+
+def _model(file: Path) -> None:
+    from clipfeat.cli.console import print_facts, print_leaderboard
+    from clipfeat.model import load_model
+    from clipfeat.report import leaderboard
+
+    model = load_model(file)
+    about = dict(model.about)
+    libraries = about.pop("libraries", {})
+    print_facts(
+        {
+            "model file": file,
+            "members": ", ".join(model.members),
+            "classes": ", ".join(model.classes),
+            "encoders": ", ".join(spec.title for spec in model.specs),
+            "fingerprints": ", ".join(spec.fingerprint for spec in model.specs),
+            "fitted on": _pairs(about),
+            "libraries": _pairs(libraries),
+        }
+    )
+    if model.scores:
+        print_leaderboard(leaderboard(model.scores), f"{about['cv']}-fold cross-validation")
+
+
+def _pairs(values: dict[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())

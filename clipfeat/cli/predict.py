@@ -1,0 +1,92 @@
+"""``clipfeat predict``."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clipfeat.cli.exits import TOO_MANY_BAD, reports_errors, say
+from clipfeat.errors import OutputExistsError
+
+
+@reports_errors
+def predict(
+    model: Annotated[Path, typer.Argument(help="What `clipfeat fit` wrote.")],
+    source: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE…", help="Images, as for `clipfeat embed`; or their feature files."
+        ),
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A CSV file; else standard output.")
+    ] = None,
+    template: Annotated[
+        Path | None, typer.Option(help="A sample_submission.csv, to be filled in by its ids.")
+    ] = None,
+    fill: Annotated[
+        str, typer.Option(help="A template's one column: probability, class, or auto.")
+    ] = "auto",
+    weights: Annotated[
+        list[Path] | None, typer.Option(help="Local weights, one file for each encoder.")
+    ] = None,
+    labels: Annotated[Path | None, typer.Option(help="A table of true labels, to score by.")] = None,
+    path_col: Annotated[str, typer.Option(help="The table's column of paths.")] = "",
+    label_col: Annotated[str, typer.Option(help="The table's column of labels.")] = "",
+    batch_size: Annotated[int, typer.Option("--batch-size", "-b", min=1)] = 64,
+    num_workers: Annotated[int | None, typer.Option("--num-workers", "-j", min=1)] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output.")] = False,
+    max_bad: Annotated[
+        int | None, typer.Option(min=0, help="Exit with 3 if more images than this fail.")
+    ] = None,
+) -> None:
+    """Classify images: path, predicted class, a probability for each class.
+
+    An image that cannot be read has a row that says so. Where the true labels are known, they are
+    scored.
+
+    Example: clipfeat predict model.clipfeat new/ -o predictions.csv
+    """
+    from clipfeat.cli.console import image_bar
+    from clipfeat.images.manifest import TableColumns
+    from clipfeat.prediction import fill_template
+    from clipfeat.prediction import predict as run
+
+    if output is not None and output.exists() and not overwrite:
+        raise OutputExistsError(f"{output} exists: give another -o, or --overwrite")
+    with image_bar("predicting") as progress:
+        found = run(
+            model,
+            source[0] if len(source) == 1 else source,
+            weights=weights or [],
+            labels=labels,
+            columns=TableColumns(path_col, label_col, ""),
+            batch_size=batch_size,
+            num_workers=num_workers,
+            device=device,
+            progress=progress,
+        )
+    if template is not None:
+        filled = fill_template(found, template, fill)
+        table = filled.table
+        say(f"filled {len(table) - len(filled.missing)} of {len(table)} rows of {template}; {filled.said}")
+        if filled.missing:
+            say(f"as in the template: {len(filled.missing)} ids without a prediction, such as "
+                f"{filled.missing[0]}")  # fmt: skip
+    else:
+        table = found.to_pandas()
+    if output is None:
+        table.to_csv(sys.stdout, index=False)
+    else:
+        table.to_csv(output, index=False)
+        counts = {name: found.predicted.count(name) for name in found.classes}
+        print(f"{output}: {len(table)} rows; " + ", ".join(f"{n} {name}" for name, n in counts.items()))
+    if found.errors:
+        path, why = next(iter(found.errors.items()))
+        say(f"{len(found.errors)} images could not be read, such as {path}: {why}")
+    if scores := found.scores():
+        say("scores: " + ", ".join(f"{name} {value:.4f}" for name, value in scores.items()))
+    if max_bad is not None and len(found.errors) > max_bad:
+        raise typer.Exit(TOO_MANY_BAD)

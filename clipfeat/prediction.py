@@ -1,0 +1,321 @@
+"""Model file and images, or features, to predictions."""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipfeat.embedding.pipeline import Progress
+from clipfeat.embedding.stream import Encoded, Known, encode_stream
+from clipfeat.encoders import open_encoder
+from clipfeat.errors import UsageError
+from clipfeat.evaluate.metrics import score
+from clipfeat.features import FeatureSet
+from clipfeat.images import ImageSource, open_source
+from clipfeat.images.labels import match_names
+from clipfeat.images.manifest import TableColumns, read_text_table
+from clipfeat.model import Model, load_model
+from clipfeat.spec import EncoderSpec
+from clipfeat.store import load
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What a model says of images; one row for every image of the source, readable or not.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        In the source's order.
+    probabilities : ndarray of shape (n_images, n_classes)
+        NaN where the image could not be read.
+    classes : tuple of str
+        Names of the columns.
+    labels : sequence of str
+        What the source said the class is; empty where it did not.
+    errors : mapping of str to str
+        By path, why an image could not be read.
+    """
+
+    paths: Sequence[str]
+    probabilities: NDArray[np.float64]
+    classes: tuple[str, ...]
+    labels: Sequence[str]
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def predicted(self) -> list[str]:
+        """Name of the likeliest class; empty where the image could not be read."""
+        readable = ~np.isnan(self.probabilities[:, 0])
+        likeliest = np.where(readable, self.probabilities.argmax(axis=1), len(self.classes))
+        names = [*self.classes, ""]
+        return [names[code] for code in likeliest.tolist()]
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Columns path, predicted, ``p_<class>`` for each class, label where known, error."""
+        import pandas as pd
+
+        table = pd.DataFrame({"path": list(self.paths), "predicted": self.predicted})
+        for i, name in enumerate(self.classes):
+            table[f"p_{name}"] = self.probabilities[:, i]
+        if any(self.labels):
+            table["label"] = list(self.labels)
+        table["error"] = [self.errors.get(path, "") for path in self.paths]
+        return table
+
+    def scores(self) -> dict[str, float]:
+        """Every metric over the readable images whose label is known and is one of `classes`.
+
+        Empty where there are none.
+        """
+        code = {name: i for i, name in enumerate(self.classes)}
+        y = np.array([code.get(label, -1) for label in self.labels], dtype=np.int64)
+        rows = (y >= 0) & ~np.isnan(self.probabilities).any(axis=1)
+        return score(y[rows], self.probabilities[rows]) if rows.any() else {}
+
+
+def predict(
+    model: Model | str | Path,
+    source: FeatureSet | str | Path | Sequence[str | Path],
+    *,
+    weights: Sequence[str | Path] = (),
+    labels: str | Path | None = None,
+    columns: TableColumns = TableColumns(),
+    batch_size: int = 64,
+    num_workers: int | None = None,
+    device: str = "auto",
+    progress: Callable[[Progress], None] = lambda progress: None,
+) -> Predictions:
+    """Classify images.
+
+    Parameters
+    ----------
+    model : Model or path
+        Fitted, or a model file.
+    source : FeatureSet, path or sequence of paths
+        Features, one or more feature files (nothing is computed again), or any image source.
+    weights : sequence of path
+        Local files of weights, one for each of the model's encoders, where there is no hub.
+    labels : path, optional
+        A table of true labels, to score the predictions.
+    columns : TableColumns
+        Where a table keeps paths, labels and groups.
+    batch_size, num_workers, device
+        As in `clipfeat.embed`.
+    progress : callable
+        Told how far it is.
+
+    Returns
+    -------
+    Predictions
+        One row for every image; one that cannot be read says why.
+
+    Raises
+    ------
+    FingerprintError
+        If features are of another encoder than the model's.
+    WeightsError
+        If the encoder's weights are missing.
+    RefusedFileError
+        If the model file is damaged or no model file.
+    """
+    fitted = model if isinstance(model, Model) else load_model(model)
+    if isinstance(source, FeatureSet):
+        return _of_features(fitted, source)
+    specs = [source] if isinstance(source, str | Path) else list(source)
+    if specs and all(Path(spec).suffix.lower() in {".h5", ".hdf5"} for spec in specs):
+        return _of_features(fitted, load(*specs))
+    images = open_source(source, labels=labels, columns=columns)
+    if not fitted.specs:
+        raise UsageError("the model was fitted on arrays, not on images: give it a FeatureSet")
+    if weights and len(weights) != len(fitted.specs):
+        raise UsageError(
+            f"the model has {len(fitted.specs)} encoders, {len(weights)} --weights were given: "
+            "give one for each, in their order"
+        )
+    begun = time.monotonic()
+    features = []
+    errors: dict[str, str] = {}
+    good = np.ones(len(images), dtype=bool)
+    for i, spec in enumerate(fitted.specs):
+
+        def tell(done: int, failed: int, turn: int = i) -> None:
+            total = len(images) * len(fitted.specs)
+            encoded = turn * len(images) + done
+            progress(Progress(total, encoded, 0, failed, time.monotonic() - begun))
+
+        X, failed = _encode_all(
+            images, spec, str(weights[i]) if weights else None, batch_size, num_workers, device, tell
+        )
+        errors |= failed
+        good &= ~np.isnan(X[:, 0])
+        features.append(X)
+    p = np.full((len(images), len(fitted.classes)), np.nan)
+    if good.any():
+        p[good] = fitted.predict_proba(
+            replace(
+                FeatureSet.from_arrays(np.hstack(features)[good], [""] * int(good.sum())),
+                specs=fitted.specs,
+            )
+        )
+    paths = [record.path for record in images]
+    return Predictions(paths, p, fitted.classes, [record.label for record in images], errors)
+
+
+def _of_features(model: Model, features: FeatureSet) -> Predictions:
+    failed = {f.path: f"{f.reason}: {f.message}" for f in features.failures}
+    unread = np.full((len(failed), len(model.classes)), np.nan)
+    return Predictions(
+        paths=[*features.paths.tolist(), *failed],
+        probabilities=np.vstack([model.predict_proba(features), unread]),
+        classes=model.classes,
+        labels=[*features.labels.tolist(), *("" for _ in failed)],
+        errors=failed,
+    )
+
+
+def _encode_all(
+    images: ImageSource,
+    spec: EncoderSpec,
+    weights: str | None,
+    batch_size: int,
+    num_workers: int | None,
+    device: str,
+    tell: Callable[[int, int], None],
+) -> tuple[NDArray[np.float32], dict[str, str]]:
+    """Features of every image, NaN for those in the errors; by the very encoder of `spec`."""
+    from clipfeat.encoders.encoder import EncoderOptions
+
+    encoder = open_encoder(spec.name, EncoderOptions.of_spec(spec, weights, device))
+    if encoder.spec != spec:
+        Model(None, (), (spec,)).check([encoder.spec])
+    place = {record.path: i for i, record in enumerate(images)}
+    by_key: dict[bytes, int] = {}
+    X = np.full((len(images), spec.n_features), np.nan, dtype=np.float32)
+    errors: dict[str, str] = {}
+    same: list[tuple[int, bytes]] = []
+    done = 0
+    for item in encode_stream(
+        images, encoder, batch_size=batch_size, num_workers=num_workers or os.cpu_count() or 1
+    ):
+        if isinstance(item, Encoded):
+            rows = [place[row.path] for row in item.rows]
+            X[rows] = item.features
+            by_key |= {row.key: i for row, i in zip(item.rows, rows, strict=True)}
+            done += len(rows)
+        elif isinstance(item, Known):
+            same.append((place[item.row.path], item.row.key))
+            done += 1
+        else:
+            errors[item.path] = f"{item.reason}: {item.message}"
+        tell(done, len(errors))
+    for i, key in same:
+        if key in by_key:
+            X[i] = X[by_key[key]]
+        else:
+            errors[images.records[i].path] = "EncodingError: as its equal by bytes"
+    return X, errors
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A competition's template, filled.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The template's ids, order and columns, with predictions in them.
+    said : str
+        What was filled into which column, for the user to check.
+    missing : sequence of str
+        Ids for which there is no prediction; their rows are as in the template.
+    """
+
+    table: "pd.DataFrame"
+    said: str
+    missing: Sequence[str]
+
+
+def fill_template(predictions: Predictions, template: str | Path, fill: str = "auto") -> Filled:
+    """Fill a competition's sample submission by its ids and columns.
+
+    The first column holds ids: paths, file names or stems. Further columns named as classes get
+    those classes' probabilities. A single other column gets the positive class's probability, or
+    the predicted class: as a name, or as a number where the template has whole numbers.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        What is to be filled in.
+    template : path
+        A CSV, TSV or Parquet file.
+    fill : str
+        For a single column: ``"probability"``, ``"class"``, or ``"auto"``, which takes the
+        probability where the template holds a number with a decimal point.
+
+    Raises
+    ------
+    UsageError
+        If the template's columns are neither classes nor one column, or no id matches.
+    """
+    table = read_text_table(str(template))
+    ids = table.iloc[:, 0].tolist()
+    names = [str(name) for name in table.columns[1:]]
+    rows = match_names(list(predictions.paths), {name: i for i, name in enumerate(ids)})
+    found = {
+        row: i
+        for i, row in enumerate(rows)
+        if row is not None and predictions.paths[i] not in predictions.errors
+    }
+    if not found:
+        raise UsageError(
+            f"no id of {template} is among the images: ids look like {ids[:1]}, images like "
+            f"{list(predictions.paths[:1])}"
+        )
+    p, classes = predictions.probabilities, predictions.classes
+    if names and all(name in classes for name in names):
+        values = {name: p[:, classes.index(name)].tolist() for name in names}
+        said = f"columns {', '.join(names)}: the probability of each class"
+    elif len(names) == 1:
+        values, said = _single(predictions, names[0], table[names[0]].tolist(), fill)
+    else:
+        raise UsageError(
+            f"{template} has columns {names}: expected one, or the classes {list(classes)}"
+        )
+    for name, column in values.items():
+        filled = [column[found[row]] if row in found else old for row, old in enumerate(table[name])]
+        table[name] = filled
+    return Filled(table, said, [name for row, name in enumerate(ids) if row not in found])
+
+
+def _single(
+    predictions: Predictions, name: str, old: Sequence[str], fill: str
+) -> tuple[dict[str, list[object]], str]:
+    classes = predictions.classes
+    numbers = all(value.replace(".", "", 1).replace("-", "", 1).isdigit() for value in old)
+    if fill not in {"auto", "probability", "class"}:
+        raise UsageError(f"--fill must be auto, probability or class, got {fill!r}")
+    if fill == "auto":
+        fill = "probability" if numbers and any("." in value for value in old) else "class"
+    if fill == "probability":
+        if len(classes) != 2:
+            raise UsageError(
+                f"column {name!r} can hold one probability and the model has {len(classes)} "
+                "classes: use --fill class"
+            )
+        values: list[object] = list(predictions.probabilities[:, 1].tolist())
+        return {name: values}, f"column {name}: the probability of {classes[1]!r}"
+    if numbers and not set(classes) & set(old):
+        code: dict[str, object] = {label: i for i, label in enumerate(classes)}
+        order = ", ".join(f"{i} = {label}" for i, label in enumerate(classes))
+        values = [code.get(label, "") for label in predictions.predicted]
+        return {name: values}, f"column {name}: the predicted class as a number ({order})"
+    return {name: list(predictions.predicted)}, f"column {name}: the predicted class"

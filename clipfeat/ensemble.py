@@ -51,7 +51,9 @@ def soft_vote(
         p = np.asarray(member, dtype=np.float64)
         if p.ndim != 2 or (total is not None and p.shape != total.shape):
             raise DataError(f"members' probabilities differ in shape: {p.shape}")
-        if not ((p >= -1e-6) & (p <= 1 + 1e-6)).all() or not np.allclose(p.sum(axis=1), 1, atol=1e-4):
+        if not ((p >= -1e-6) & (p <= 1 + 1e-6)).all() or not np.allclose(
+            p.sum(axis=1), 1, atol=1e-4
+        ):
             raise DataError("a member's values are no probabilities: rows must be ≥ 0 and sum to 1")
         if total is None:
             total = np.zeros_like(p)
@@ -63,12 +65,15 @@ def soft_vote(
 
 
 def _shares(weights: Sequence[float] | None, n: int) -> NDArray[np.float64]:
-    shares = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
+    shares: NDArray[np.float64] = np.ones(n)
+    if weights is not None:
+        shares = np.asarray(weights, dtype=np.float64)
     if shares.shape != (n,) or not np.isfinite(shares).all() or (shares < 0).any():
         raise UsageError(f"weights must be {n} numbers, none negative, got {weights}")
     if n and shares.sum() == 0:
         raise UsageError("weights must not all be zero")
-    return shares / max(shares.sum(), 1e-300)
+    total: NDArray[np.float64] = shares / max(float(shares.sum()), 1e-300)
+    return total
 
 
 def align(
@@ -98,9 +103,7 @@ def groups_parameter(estimator: Any) -> str | None:
     return "groups" if has_fit_parameter(estimator, "groups") else None
 
 
-def fit_with_groups(
-    estimator: Any, X: Any, y: Any, groups: NDArray[np.generic] | None
-) -> Any:
+def fit_with_groups(estimator: Any, X: Any, y: Any, groups: NDArray[np.generic] | None) -> Any:
     """Fit, handing groups to an estimator that splits its training rows by itself."""
     keyword = groups_parameter(estimator) if groups is not None else None
     return estimator.fit(X, y, **({keyword: groups} if keyword else {}))
@@ -128,7 +131,8 @@ class SoftVotingClassifier(ClassifierMixin, BaseEstimator):
     >>> from sklearn.linear_model import LogisticRegression
     >>> from sklearn.naive_bayes import GaussianNB
     >>> vote = SoftVotingClassifier([("lr", LogisticRegression()), ("nb", GaussianNB())])
-    >>> vote.fit([[0.0], [1.0], [2.0], [3.0]], ["a", "a", "b", "b"]).predict([[0.2], [2.9]]).tolist()
+    >>> vote = vote.fit([[0.0], [1.0], [2.0], [3.0]], ["a", "a", "b", "b"])
+    >>> vote.predict([[0.2], [2.9]]).tolist()
     ['a', 'b']
     """
 

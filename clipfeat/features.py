@@ -101,7 +101,7 @@ class FeatureSet:
         if self.specs and sum(s.n_features for s in self.specs) != self.X.shape[1]:
             widths = [s.n_features for s in self.specs]
             raise DataError(f"encoders of {widths} features do not make {self.X.shape[1]} columns")
-        if n and not (-1 <= self.y.min() and self.y.max() < len(self.classes)):
+        if n and not (self.y.min() >= -1 and self.y.max() < len(self.classes)):
             raise DataError(f"labels must be in [-1, {len(self.classes)}), got {set(self.y)}")
         if not np.isfinite(self.X).all():
             row = int(np.flatnonzero(~np.isfinite(self.X).all(axis=1))[0])
@@ -185,7 +185,11 @@ class FeatureSet:
             )
         code = np.full(len(self.classes) + 1, -1, dtype=np.int64)
         code[present] = np.arange(len(present))
-        kept = self if len(present) == len(self.classes) and self.y.min() >= 0 else self.take(self.y >= 0)
+        kept = (
+            self
+            if len(present) == len(self.classes) and self.y.min() >= 0
+            else self.take(self.y >= 0)
+        )
         return replace(kept, y=code[kept.y], classes=tuple(self.classes[i] for i in present))
 
     def column(self, name: str) -> Strings:
@@ -274,7 +278,7 @@ def join(sets: Sequence[FeatureSet]) -> FeatureSet:
     prints = [spec.fingerprint for spec in specs]
     if len(set(prints)) < len(prints):
         raise JoinError(
-            f"the same encoder comes twice ({', '.join(s.title for s in specs)}); join the features "
+            f"the same encoder comes twice ({', '.join(s.title for s in specs)}); join features "
             "of different encoders, of the same images"
         )
     rows = [np.arange(len(first))]
@@ -287,7 +291,7 @@ def join(sets: Sequence[FeatureSet]) -> FeatureSet:
     if not common.any():
         raise JoinError(
             f"the feature files hold different images: none of the {len(first)} of "
-            f"{specs[0].title} is also in {specs[-1].title}; embed the same source with each encoder"
+            f"{specs[0].title} is also in {specs[-1].title}; embed the same source with each"
         )
     if not common.all() or any(len(set(o.keys.tolist())) > common.sum() for o in others):
         counts = ", ".join(f"{len(one)} of {one.specs[0].title}" for one in sets if one.specs)

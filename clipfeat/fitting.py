@@ -72,7 +72,9 @@ def fit(
         for entry, (name, columns) in entry_names(names, data.specs).items()
     }
     single = len(members) == 1
-    estimator = next(iter(members.values())) if single else SoftVotingClassifier(list(members.items()))
+    estimator = (
+        next(iter(members.values())) if single else SoftVotingClassifier(list(members.items()))
+    )
     try:
         fit_with_groups(estimator, data.X, data.y, data.split_groups)
     except (ClipfeatError, ValueError) as error:

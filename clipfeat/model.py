@@ -199,7 +199,9 @@ def load_model(path: str | Path) -> Model:
             raise RefusedFileError(f"{target} is damaged: the estimator does not match its digest")
         untrusted = set(skops.io.get_untrusted_types(data=estimator)) - set(TRUSTED)
         if untrusted:
-            raise RefusedFileError(f"{target} holds types that are not trusted: {sorted(untrusted)}")
+            raise RefusedFileError(
+                f"{target} holds types that are not trusted: {sorted(untrusted)}"
+            )
         for spec in specs:
             spec.warn_if_untrained(target)
         loaded = skops.io.loads(estimator, trusted=list(TRUSTED))

@@ -16,9 +16,10 @@ from clipfeat.encoders import open_encoder
 from clipfeat.errors import UsageError
 from clipfeat.evaluate.metrics import score
 from clipfeat.features import FeatureSet
-from clipfeat.images import ImageSource, open_source
+from clipfeat.images import open_source
 from clipfeat.images.labels import match_names
 from clipfeat.images.manifest import TableColumns, read_text_table
+from clipfeat.images.source import ImageSource
 from clipfeat.model import Model, load_model
 from clipfeat.spec import EncoderSpec
 from clipfeat.store import load
@@ -153,7 +154,13 @@ def predict(
             progress(Progress(total, encoded, 0, failed, time.monotonic() - begun))
 
         X, failed = _encode_all(
-            images, spec, str(weights[i]) if weights else None, batch_size, num_workers, device, tell
+            images,
+            spec,
+            str(weights[i]) if weights else None,
+            batch_size,
+            num_workers,
+            device,
+            tell,
         )
         errors |= failed
         good &= ~np.isnan(X[:, 0])
@@ -291,7 +298,9 @@ def fill_template(predictions: Predictions, template: str | Path, fill: str = "a
             f"{template} has columns {names}: expected one, or the classes {list(classes)}"
         )
     for name, column in values.items():
-        filled = [column[found[row]] if row in found else old for row, old in enumerate(table[name])]
+        filled = [
+            column[found[row]] if row in found else old for row, old in enumerate(table[name])
+        ]
         table[name] = filled
     return Filled(table, said, [name for row, name in enumerate(ids) if row not in found])
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 import warnings
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from clipfeat.errors import ClipfeatWarning, RefusedFileError
 
@@ -91,15 +92,16 @@ class EncoderSpec:
             If the text is no JSON object of exactly these fields.
         """
         try:
-            values = json.loads(text)
-            return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+            values: dict[str, Any] = json.loads(text)
+            plain: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+            return cls(**plain)
         except (TypeError, ValueError, AttributeError) as error:
             raise RefusedFileError(f"not an encoder's description: {error}") from error
 
     def differences(self, other: "EncoderSpec") -> list[str]:
         """Name every field in which `other` differs, as ``"field: ours, not theirs"``."""
         pairs = ((f.name, getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
-        return [f"{name}: {ours!r}, not {theirs!r}" for name, ours, theirs in pairs if ours != theirs]
+        return [f"{name}: {a!r}, not {b!r}" for name, a, b in pairs if a != b]
 
     @property
     def title(self) -> str:

@@ -13,7 +13,10 @@ Split = tuple[Rows, Rows]
 
 
 def k_fold(
-    y: NDArray[np.generic], groups: NDArray[np.generic] | None, n_splits: int, random_state: int | None
+    y: NDArray[np.generic],
+    groups: NDArray[np.generic] | None,
+    n_splits: int,
+    random_state: int | None,
 ) -> list[Split]:
     """Split into folds of about equal shares of every class, groups kept whole.
 
@@ -60,9 +63,7 @@ def cross_validation(features: FeatureSet, n_splits: int, random_state: int | No
     return k_fold(names, features.split_groups, n_splits, random_state)
 
 
-def leave_one_out(
-    features: FeatureSet, column: str, random_state: int | None
-) -> dict[str, Split]:
+def leave_one_out(features: FeatureSet, column: str, random_state: int | None) -> dict[str, Split]:
     """Hold out, in turn, every value of a column: each generator unseen in training.
 
     A class with at most one value of its own (photographs have no generator) is shared: it is
@@ -106,8 +107,7 @@ def leave_one_out(
     units = np.arange(len(values)) if groups is None else np.unique(groups, return_inverse=True)[1]
     part = _parts(units, len(held), random_state)
     return {
-        value: _hold_out(values == value, shared, part == i, units)
-        for i, value in enumerate(held)
+        value: _hold_out(values == value, shared, part == i, units) for i, value in enumerate(held)
     }
 
 

@@ -15,7 +15,7 @@ def benchmark(
         list[Path] | None,
         typer.Argument(
             metavar="[FEATURES.h5]…",
-            help="Feature files; several encoders' are joined by image. Without one, the only one here.",
+            help="Feature files; several encoders' are joined by image. None: the only one here.",
         ),
     ] = None,
     clf: Annotated[str, typer.Option("--clf", help="Names of classifiers, or all.")] = "all",
@@ -26,15 +26,21 @@ def benchmark(
     leave_out: Annotated[
         str | None, typer.Option(help="Hold out each value of this column in turn: generator.")
     ] = None,
-    sort: Annotated[str, typer.Option(help="The metric that orders the table.")] = "balanced_accuracy",
+    sort: Annotated[
+        str, typer.Option(help="The metric that orders the table.")
+    ] = "balanced_accuracy",
     seed: Annotated[int, typer.Option(help="Of folds and classifiers.")] = 0,
-    balance: Annotated[bool, typer.Option("--balance/--no-balance", help="Count classes alike.")] = False,
+    balance: Annotated[
+        bool, typer.Option("--balance/--no-balance", help="Count classes alike.")
+    ] = False,
     num_workers: Annotated[int | None, typer.Option("--num-workers", "-j", min=1)] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="A folder for tables and out-of-fold probabilities."),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write into a folder in use.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Write into a folder in use.")
+    ] = False,
 ) -> None:
     """Compare classifiers, and their soft vote, on the same folds.
 
@@ -42,9 +48,9 @@ def benchmark(
     """
     from clipfeat.cli.console import print_leaderboard, step_bar
     from clipfeat.cli.features import chosen
+    from clipfeat.errors import unknown_name
     from clipfeat.evaluate import METRICS
     from clipfeat.evaluate import benchmark as run
-    from clipfeat.errors import unknown_name
     from clipfeat.report import leaderboard, save_run
     from clipfeat.store import load
 

@@ -15,7 +15,7 @@ def fit(
         list[Path] | None,
         typer.Argument(
             metavar="[FEATURES.h5]…",
-            help="Feature files; several encoders' become one vote. Without one, the only one here.",
+            help="Feature files; several encoders' become one vote. None: the only one here.",
         ),
     ] = None,
     clf: Annotated[
@@ -26,7 +26,9 @@ def fit(
     ),
     cv: Annotated[int, typer.Option(min=0, help="Folds that score it; 0 for none.")] = 5,
     seed: Annotated[int, typer.Option(help="Of folds and classifiers.")] = 0,
-    balance: Annotated[bool, typer.Option("--balance/--no-balance", help="Count classes alike.")] = False,
+    balance: Annotated[
+        bool, typer.Option("--balance/--no-balance", help="Count classes alike.")
+    ] = False,
     num_workers: Annotated[int | None, typer.Option("--num-workers", "-j", min=1)] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model file.")] = False,
 ) -> None:

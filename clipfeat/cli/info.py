@@ -38,11 +38,14 @@ def _features(file: Path, all_failures: bool) -> None:
         print_facts(
             {
                 "feature file": file,
-                "rows": f"{stored.n_rows} of {stored.spec.n_features} features, {stored.files[0].dtype}",
+                "rows": stored.n_rows,
+                "features": f"{stored.spec.n_features}, {stored.files[0].dtype}",
                 "encoder": stored.spec.title,
                 "layer": stored.spec.layer,
                 "fingerprint": stored.spec.fingerprint,
-                "labels": ", ".join(f"{n or '(none)'} {labels.count(n)}" for n in sorted(set(labels))),
+                "labels": ", ".join(
+                    f"{n or '(none)'} {labels.count(n)}" for n in sorted(set(labels))
+                ),
                 "groups": len(groups),
                 "columns": ", ".join(stored.column_names),
                 "root": stored.newest.text("root"),

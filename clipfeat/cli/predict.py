@@ -31,7 +31,9 @@ def predict(
     weights: Annotated[
         list[Path] | None, typer.Option(help="Local weights, one file for each encoder.")
     ] = None,
-    labels: Annotated[Path | None, typer.Option(help="A table of true labels, to score by.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="A table of true labels, to score by.")
+    ] = None,
     path_col: Annotated[str, typer.Option(help="The table's column of paths.")] = "",
     label_col: Annotated[str, typer.Option(help="The table's column of labels.")] = "",
     batch_size: Annotated[int, typer.Option("--batch-size", "-b", min=1)] = 64,
@@ -71,10 +73,13 @@ def predict(
     if template is not None:
         filled = fill_template(found, template, fill)
         table = filled.table
-        say(f"filled {len(table) - len(filled.missing)} of {len(table)} rows of {template}; {filled.said}")
+        n_filled = len(table) - len(filled.missing)
+        say(f"filled {n_filled} of {len(table)} rows of {template}; {filled.said}")
         if filled.missing:
-            say(f"as in the template: {len(filled.missing)} ids without a prediction, such as "
-                f"{filled.missing[0]}")  # fmt: skip
+            say(
+                f"{len(filled.missing)} ids have no prediction, such as {filled.missing[0]}: "
+                "their rows are as in the template"
+            )
     else:
         table = found.to_pandas()
     if output is None:
@@ -82,7 +87,10 @@ def predict(
     else:
         table.to_csv(output, index=False)
         counts = {name: found.predicted.count(name) for name in found.classes}
-        print(f"{output}: {len(table)} rows; " + ", ".join(f"{n} {name}" for name, n in counts.items()))
+        print(
+            f"{output}: {len(table)} rows; "
+            + ", ".join(f"{n} {name}" for name, n in counts.items())
+        )
     if found.errors:
         path, why = next(iter(found.errors.items()))
         say(f"{len(found.errors)} images could not be read, such as {path}: {why}")

@@ -160,7 +160,11 @@ def _pixels(image: Any, place: int) -> NDArray[np.uint8]:
         if isinstance(image, Image.Image):
             return pixels_of(image)
         array = np.asarray(image)
-        if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in {(), (3,), (4,)}:
+        if (
+            array.dtype != np.uint8
+            or array.ndim not in (2, 3)
+            or array.shape[2:] not in {(), (3,), (4,)}
+        ):
             raise DecodeError(
                 f"expected a path, a PIL image or a uint8 array (height, width, 3), got "
                 f"{type(image).__name__} of {array.dtype} {array.shape}"

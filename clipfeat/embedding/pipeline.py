@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clipfeat.embedding.stream import Encoded, Known, encode_stream
+from clipfeat.embedding.stream import Encoded, encode_stream
 from clipfeat.encoders import DEFAULT_ENCODER, open_encoder
 from clipfeat.errors import UsageError
 from clipfeat.features import Failure
@@ -239,5 +239,7 @@ def check_target(out: str | Path) -> Path:
     if target.is_dir():
         raise UsageError(f"the output {target} is a folder: name a feature file, such as out.h5")
     if target.suffix.lower() not in {".h5", ".hdf5"}:
-        raise UsageError(f"the output {target} must end in .h5: name a feature file, such as out.h5")
+        raise UsageError(
+            f"the output {target} must end in .h5: name a feature file, such as out.h5"
+        )
     return target

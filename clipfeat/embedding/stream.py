@@ -17,14 +17,13 @@ from clipfeat.images.decode import decode
 from clipfeat.images.record import ImageRecord, image_key, read_bytes
 from clipfeat.store.format import Row
 
-
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An image that needs no encoding: its bytes came before, in this run or by the caller's word."""
+    """An image that needs no encoding: its bytes came before, here or by the caller's word."""
 
     row: Row
 
@@ -118,7 +117,12 @@ def _prepare(
         data = read_bytes(record)
         key = image_key(data)
         row = Row(
-            record.path, key, record.label, record.group, file_size=len(data), columns=record.columns
+            record.path,
+            key,
+            record.label,
+            record.group,
+            file_size=len(data),
+            columns=record.columns,
         )
         if is_known(row):
             return Known(row)

@@ -140,7 +140,7 @@ def _create(architecture: str, tag: str, options: EncoderOptions) -> tuple[Any, 
     return model, transform
 
 
-class _without_warning_of_random_weights:  # noqa: N801
+class _without_warning_of_random_weights:
     """open_clip logs that no weights were loaded, just before they are."""
 
     def __enter__(self) -> None:
@@ -153,13 +153,15 @@ class _without_warning_of_random_weights:  # noqa: N801
 
 def _take_layer(visual: Any, layer: str, name: str) -> Callable[[torch.Tensor], torch.Tensor]:
     """The tower's forward pass up to a layer."""
+    forward: Callable[[torch.Tensor], torch.Tensor] = visual
     if layer == "projection":
-        return visual
+        return forward
     if getattr(visual, "proj", None) is not None:
         visual.proj = None
-        return visual
-    if hasattr(visual, "trunk") and hasattr(visual, "head"):
-        return visual.trunk
-    raise UsageError(
-        f"open_clip:{name} has no projection apart from its last layer: use --layer projection"
-    )
+    elif hasattr(visual, "trunk") and hasattr(visual, "head"):
+        forward = visual.trunk
+    else:
+        raise UsageError(
+            f"open_clip:{name} has no projection apart from its last layer: use --layer projection"
+        )
+    return forward

@@ -140,7 +140,7 @@ def _full(model: Any) -> str:
 
 
 def _configuration(model: Any, overlay: Mapping[str, object], size: int | None) -> dict[str, Any]:
-    """timm's evaluation configuration with what the user overrode."""
+    """Timm's evaluation configuration with what the user overrode."""
     config: dict[str, Any] = timm.data.resolve_model_data_config(model)
     for key, value in overlay.items():
         config[key] = (value,) * 3 if key in ("mean", "std") and isinstance(value, float) else value
@@ -149,7 +149,9 @@ def _configuration(model: Any, overlay: Mapping[str, object], size: int | None) 
     return config
 
 
-def _n_features(model: Any, size: tuple[int, int, int], device: torch.device, precision: str) -> int:
+def _n_features(
+    model: Any, size: tuple[int, int, int], device: torch.device, precision: str
+) -> int:
     with torch.inference_mode():
         sample = torch.zeros(1, *size, device=device, dtype=PRECISIONS[precision])
         return int(model(sample).shape[1])

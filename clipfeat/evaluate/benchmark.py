@@ -194,9 +194,7 @@ def benchmark(
     )  # fmt: skip
 
 
-def entry_names(
-    names: Sequence[str], specs: Sequence[EncoderSpec]
-) -> dict[str, tuple[str, slice]]:
+def entry_names(names: Sequence[str], specs: Sequence[EncoderSpec]) -> dict[str, tuple[str, slice]]:
     """The (classifier, columns) of every entry, by the name it has in tables.
 
     One encoder's entries are named by the classifier alone; several encoders' as
@@ -265,5 +263,3 @@ def _summed_costs(
         if row["classifier"] in voters and row["fold"] == fold and row["metric"] in COSTS:
             costs[row["metric"]] = costs.get(row["metric"], 0.0) + row["value"]
     return costs
-
-

@@ -22,7 +22,11 @@ def match_names(paths: Sequence[str], rows: dict[str, T]) -> list[T | None]:
     >>> match_names(["a/1.png", "b/2.png", "a/2.png"], {"1": "one", "2": "two", "b/2.png": "x"})
     ['one', 'x', None]
     """
-    ways = [list(paths), [PurePosixPath(p).name for p in paths], [PurePosixPath(p).stem for p in paths]]
+    ways = [
+        list(paths),
+        [PurePosixPath(p).name for p in paths],
+        [PurePosixPath(p).stem for p in paths],
+    ]
     counts = [Counter(names) for names in ways]
     found: list[T | None] = []
     for candidates in zip(*ways, strict=True):

@@ -108,7 +108,9 @@ def table_rows(table: "pd.DataFrame", names: TableColumns) -> list[ImageRecord]:
     others = [str(name) for name in table.columns if name not in special]
     blank = [""] * len(table)
     return [
-        ImageRecord(path, "", label=label, group=group, columns=tuple(zip(others, more, strict=True)))
+        ImageRecord(
+            path, "", label=label, group=group, columns=tuple(zip(others, more, strict=True))
+        )
         for path, label, group, *more in zip(
             table[names.path],
             table[names.label] if names.label else blank,

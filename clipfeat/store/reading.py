@@ -88,7 +88,8 @@ class OpenFile:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the features."""
-        return np.dtype(self._dataset("features").dtype)
+        dtype: np.dtype[Any] = self._dataset("features").dtype
+        return dtype
 
     @property
     def column_names(self) -> list[str]:
@@ -335,7 +336,9 @@ def _load(path: str | Path) -> FeatureSet:
 def feature_files_in(folder: str | Path) -> list[Path]:
     """The feature files of a folder, those of an unfinished run among them, sorted."""
     here = Path(folder)
-    parts = (path.with_name(path.name.removesuffix(PARTS_SUFFIX)) for path in here.glob("*.h5.parts"))
+    parts = (
+        path.with_name(path.name.removesuffix(PARTS_SUFFIX)) for path in here.glob("*.h5.parts")
+    )
     found = []
     for path in sorted({*here.glob("*.h5"), *here.glob("*.hdf5"), *parts}):
         try:

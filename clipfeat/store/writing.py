@@ -92,7 +92,9 @@ class FeatureWriter:
         self.provenance: dict[str, Any] = {}
         self._parts = self.path.with_name(self.path.name + PARTS_SUFFIX)
         self._lock = ExitStack()
-        self._lock.enter_context(locked(self.path.with_name(self.path.name + LOCK_SUFFIX), self.path))
+        self._lock.enter_context(
+            locked(self.path.with_name(self.path.name + LOCK_SUFFIX), self.path)
+        )
         self._known: dict[str, bytes] = {}
         self._failed: dict[str, Failure] = {}
         self._keys: set[bytes] = set()
@@ -317,8 +319,8 @@ def _write_merged(
         n, width = stored.n_rows, stored.spec.n_features
         out = h5.create_dataset("features", (n, width), dtype=dtype, track_times=False)
         at = crc = 0
-        for rows in stored.features():
-            rows = rows.astype(dtype)
+        for stored_rows in stored.features():
+            rows = stored_rows.astype(dtype)
             out[at : at + len(rows)] = rows
             crc = checksum(rows, crc)
             at += len(rows)

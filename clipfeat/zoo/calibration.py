@@ -3,7 +3,7 @@
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.utils.multiclass import check_classification_targets
@@ -41,9 +41,7 @@ class GroupCalibratedClassifier(ClassifierMixin, BaseEstimator):
         self.n_splits = n_splits
         self.random_state = random_state
 
-    def fit(
-        self, X: ArrayLike, y: ArrayLike, groups: NDArray[np.generic] | None = None
-    ) -> Self:
+    def fit(self, X: Any, y: Any, groups: NDArray[np.generic] | None = None) -> Self:
         """Fit, and calibrate on folds that keep groups whole.
 
         Raises
@@ -64,14 +62,14 @@ class GroupCalibratedClassifier(ClassifierMixin, BaseEstimator):
         self.calibrated_.set_params(cv=self.n_splits)  # row numbers are not worth keeping
         return self
 
-    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Calibrated probabilities, columns by ``classes_``."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=(np.float32, np.float64), reset=False)
         probabilities: NDArray[np.float64] = self.calibrated_.predict_proba(X)
         return probabilities
 
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
+    def predict(self, X: Any) -> NDArray[Any]:
         """The likeliest label."""
         labels: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
         return labels

@@ -16,5 +16,5 @@ class UnitScaler(StandardScaler):
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Learn each column's mean and scale."""
         super().fit(X, y, sample_weight)
-        self.scale_ = self.scale_ * np.sqrt(self.n_features_in_)
+        self.scale_: Any = self.scale_ * np.sqrt(self.n_features_in_)
         return self

@@ -6,11 +6,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.pipeline import Pipeline
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, has_fit_parameter, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from clipfeat.errors import DataError, UsageError
+from clipfeat.splits import fit_with_groups
 
 
 def soft_vote(
@@ -94,21 +94,6 @@ def align(
     return out
 
 
-def groups_parameter(estimator: Any) -> str | None:
-    """The keyword by which an estimator's ``fit`` takes groups, looking into pipelines."""
-    if isinstance(estimator, Pipeline):
-        name, last = estimator.steps[-1]
-        inner = groups_parameter(last)
-        return inner and f"{name}__{inner}"
-    return "groups" if has_fit_parameter(estimator, "groups") else None
-
-
-def fit_with_groups(estimator: Any, X: Any, y: Any, groups: NDArray[np.generic] | None) -> Any:
-    """Fit, handing groups to an estimator that splits its training rows by itself."""
-    keyword = groups_parameter(estimator) if groups is not None else None
-    return estimator.fit(X, y, **({keyword: groups} if keyword else {}))
-
-
 class SoftVotingClassifier(ClassifierMixin, BaseEstimator):
     """Classifiers that vote by the average of their probabilities.
 
@@ -142,7 +127,7 @@ class SoftVotingClassifier(ClassifierMixin, BaseEstimator):
         self.estimators = estimators
         self.weights = weights
 
-    def fit(self, X: Any, y: ArrayLike, groups: NDArray[np.generic] | None = None) -> Self:
+    def fit(self, X: Any, y: Any, groups: NDArray[np.generic] | None = None) -> Self:
         """Fit every member on the same rows.
 
         Parameters
@@ -158,11 +143,9 @@ class SoftVotingClassifier(ClassifierMixin, BaseEstimator):
         if not names or len(set(names)) < len(names):
             raise UsageError(f"members must be one or more, of different names, got {names}")
         _shares(self.weights, len(names))
-        validate_data(self, X, y, skip_check_array=True)
-        if y is None:
-            raise ValueError("requires y to be passed, but the target y is None")
+        X, y = validate_data(self, X, y, dtype=(np.float32, np.float64))
         check_classification_targets(y)
-        self.classes_ = np.unique(np.asarray(y))
+        self.classes_ = np.unique(y)
         self.estimators_: Mapping[str, Any] = {
             name: fit_with_groups(clone(estimator), X, y, groups)
             for (name, estimator), weight in zip(self.estimators, self._weights(), strict=True)
@@ -179,7 +162,7 @@ class SoftVotingClassifier(ClassifierMixin, BaseEstimator):
             Columns follow ``classes_``; rows sum to 1.
         """
         check_is_fitted(self)
-        validate_data(self, X, reset=False, skip_check_array=True)
+        X = validate_data(self, X, dtype=(np.float32, np.float64), reset=False)
         members = [
             align(member.predict_proba(X), member.classes_, self.classes_)
             for member in self.estimators_.values()
@@ -188,7 +171,8 @@ class SoftVotingClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Name the class of the largest average."""
-        labels: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        places = self.predict_proba(X).argmax(axis=1)
+        labels: NDArray[Any] = self.classes_[places]
         return labels
 
     def _weights(self) -> list[float]:

@@ -6,11 +6,12 @@ from typing import Any
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
-from clipfeat.ensemble import SoftVotingClassifier, fit_with_groups
+from clipfeat.ensemble import SoftVotingClassifier
 from clipfeat.errors import ClipfeatError, DataError, LabelError
 from clipfeat.evaluate.benchmark import Benchmark, Step, benchmark, entry_names
 from clipfeat.features import FeatureSet
 from clipfeat.model import Model
+from clipfeat.splits import fit_with_groups
 from clipfeat.zoo import make_classifier, parse_names
 
 

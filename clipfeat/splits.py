@@ -1,8 +1,12 @@
 """Ways to part rows into training and test, none of which ever parts a group."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import has_fit_parameter
 
 from clipfeat.errors import LabelError, UsageError
 from clipfeat.features import FeatureSet
@@ -129,3 +133,18 @@ def _parts(units: Rows, n: int, random_state: int | None) -> Rows:
     part_of = np.empty(int(unique.max()) + 1, dtype=np.int64)
     part_of[unique[shuffled]] = np.arange(len(unique)) % n
     return part_of[units]
+
+
+def groups_parameter(estimator: Any) -> str | None:
+    """The keyword by which an estimator's ``fit`` takes groups, looking into pipelines."""
+    if isinstance(estimator, Pipeline):
+        name, last = estimator.steps[-1]
+        inner = groups_parameter(last)
+        return inner and f"{name}__{inner}"
+    return "groups" if has_fit_parameter(estimator, "groups") else None
+
+
+def fit_with_groups(estimator: Any, X: Any, y: Any, groups: NDArray[np.generic] | None) -> Any:
+    """Fit, handing groups to an estimator that splits its training rows by itself."""
+    keyword = groups_parameter(estimator) if groups is not None else None
+    return estimator.fit(X, y, **({keyword: groups} if keyword else {}))

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clipfeat.ensemble import align, fit_with_groups, soft_vote
+from clipfeat.ensemble import align, soft_vote
 from clipfeat.errors import ClipfeatError
 from clipfeat.evaluate.metrics import score
 from clipfeat.features import FeatureSet
 from clipfeat.model import dump_estimator
 from clipfeat.spec import EncoderSpec
-from clipfeat.splits import cross_validation, leave_one_out
+from clipfeat.splits import cross_validation, fit_with_groups, leave_one_out
 from clipfeat.zoo import CHANCE, make_classifier, parse_names
 
 if TYPE_CHECKING:

@@ -8,6 +8,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from clipfeat.splits import fit_with_groups
+
 
 class PriorCorrectedClassifier(ClassifierMixin, BaseEstimator):
     """A classifier whose probabilities are divided by the classes' frequencies.
@@ -33,13 +35,13 @@ class PriorCorrectedClassifier(ClassifierMixin, BaseEstimator):
     def __init__(self, estimator: Any) -> None:
         self.estimator = estimator
 
-    def fit(self, X: Any, y: Any) -> Self:
-        """Count the classes and fit."""
+    def fit(self, X: Any, y: Any, groups: NDArray[np.generic] | None = None) -> Self:
+        """Count the classes and fit, handing groups on to an estimator that splits."""
         X, y = validate_data(self, X, y, dtype=(np.float32, np.float64))
         check_classification_targets(y)
         self.classes_, counts = np.unique(y, return_counts=True)
         self.prior_ = counts / counts.sum()
-        self.estimator_ = clone(self.estimator).fit(X, y)
+        self.estimator_ = fit_with_groups(clone(self.estimator), X, y, groups)
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
@@ -52,5 +54,6 @@ class PriorCorrectedClassifier(ClassifierMixin, BaseEstimator):
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The likeliest label under equally frequent classes."""
-        labels: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
+        places = self.predict_proba(X).argmax(axis=1)
+        labels: NDArray[Any] = self.classes_[places]
         return labels

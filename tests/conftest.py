@@ -1,0 +1,94 @@
+"""Small real inputs that every machine can make."""
+
+import os
+from pathlib import Path
+
+# Read when the hub's library is first imported: no test may wait for a network.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clipfeat.features import FeatureSet
+from clipfeat.spec import EncoderSpec
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what this machine lacks the means for."""
+    for item in items:
+        if item.get_closest_marker("shared") and not SHARED.is_dir():
+            item.add_marker(pytest.mark.skip(reason="no shared images beside the checkout"))
+        if item.get_closest_marker("gpu"):
+            import torch
+
+            if not torch.cuda.is_available():
+                item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+@pytest.fixture
+def shared() -> Path:
+    return SHARED
+
+
+def texture(rng: np.random.Generator, *, smooth: bool, size: int = 48) -> Image.Image:
+    """Noise at every frequency, or at low ones only: what the spectrum encoder tells apart."""
+    if not smooth:
+        return Image.fromarray(rng.integers(0, 256, (size, size, 3), dtype=np.uint8))
+    small = rng.integers(0, 256, (size // 4, size // 4, 3), dtype=np.uint8)
+    return Image.fromarray(small).resize((size, size), Image.Resampling.BICUBIC)
+
+
+@pytest.fixture
+def image_folder(tmp_path: Path) -> Path:
+    """Twelve images each of two classes, in folders ``real`` and ``fake``."""
+    rng = np.random.default_rng(0)
+    for label, smooth in (("real", False), ("fake", True)):
+        (tmp_path / "images" / label).mkdir(parents=True)
+        for number in range(12):
+            path = tmp_path / "images" / label / f"{label}-{number:02d}.png"
+            texture(rng, smooth=smooth).save(path)
+    return tmp_path / "images"
+
+
+def make_spec(name: str = "spectrum", n_features: int = 6, **changes: object) -> EncoderSpec:
+    """A spec for features that no encoder made."""
+    values: dict[str, object] = {
+        "weights": "", "untrained": False, "layer": "last", "options": "{}",
+        "input_size": (32, 32), "interpolation": "none", "crop_pct": 1.0, "crop_mode": "center",
+        "mean": (0.0,), "std": (1.0,), "precision": "fp32", "decode": "rgb8-1",
+    }  # fmt: skip
+    return EncoderSpec(name=name, n_features=n_features, **(values | changes))  # type: ignore[arg-type]
+
+
+def make_features(
+    n_per_class: int = 20,
+    classes: tuple[str, ...] = ("real", "fake"),
+    *,
+    n_features: int = 6,
+    apart: float = 2.0,
+    seed: int = 0,
+    groups: bool = False,
+    name: str = "spectrum",
+) -> FeatureSet:
+    """Gaussian classes, `apart` standard deviations from each other."""
+    rng = np.random.default_rng(seed)
+    y = np.repeat(np.arange(len(classes)), n_per_class)
+    X = rng.normal(size=(len(y), n_features)) + apart * y[:, None] / np.sqrt(n_features)
+    paths = np.array([f"{classes[code]}/{i:04d}.png" for i, code in enumerate(y)])
+    return FeatureSet(
+        X=X.astype(np.float32),
+        y=y.astype(np.int64),
+        classes=classes,
+        paths=paths,
+        keys=np.array([f"{i:032x}".encode() for i in range(len(y))]),
+        groups=np.array([f"g{i % 10}" for i in range(len(y))]) if groups else None,
+        specs=(make_spec(name, n_features),),
+    )
+
+
+@pytest.fixture
+def features() -> FeatureSet:
+    return make_features()

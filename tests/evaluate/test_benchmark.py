@@ -1,0 +1,94 @@
+"""The benchmark."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clipfeat.errors import LabelError
+from clipfeat.evaluate import METRICS, benchmark
+from clipfeat.evaluate.benchmark import COSTS, VOTE
+from clipfeat.features import FeatureSet, join
+from clipfeat.zoo import CLASSIFIERS, ClassifierRow
+from tests.conftest import make_features
+
+
+def test_rows_are_tidy_and_the_vote_is_the_mean(features: FeatureSet) -> None:
+    """Every entry has every metric on every fold; the vote is the mean of its members."""
+    run = benchmark(features, "logreg,knn,dummy", cv=4)
+    table = run.to_pandas()
+    assert set(table.classifier) == {"logreg", "knn", "dummy", VOTE}
+    assert (table.groupby(["classifier", "fold"]).metric.nunique() >= len(METRICS) + 2).all()
+    assert set(table.metric) == {*METRICS, *COSTS}
+    mean = (run.probabilities["logreg"] + run.probabilities["knn"]) / 2
+    assert np.allclose(run.probabilities[VOTE], mean)
+    assert run.about["voters"] == ["logreg", "knn"]
+
+
+def test_it_learns_nothing_from_noise(features: FeatureSet) -> None:
+    """Labels that have nothing to do with the features are not predicted: nothing leaks."""
+    rng = np.random.default_rng(1)
+    noise = make_features(150, apart=0.0)
+    run = benchmark(replace(noise, y=rng.permutation(noise.y)), "logreg,svm,rf", cv=5)
+    table = run.to_pandas()
+    auc = table[table.metric == "roc_auc"].groupby("classifier").value.mean()
+    assert ((auc > 0.35) & (auc < 0.65)).all()
+
+
+def test_groups_that_leak_are_not_parted() -> None:
+    """Copies of an image with a random label are known only if a fold parts them."""
+    rng = np.random.default_rng(0)
+    base = make_features(20, apart=0.0, n_features=20)
+    y = rng.integers(0, 2, 40)
+    copies = np.repeat(np.arange(40), 5)
+    leaky = replace(base.take(copies), y=y[copies], paths=np.arange(200).astype(str))
+    known = replace(leaky, keys=np.array([f"{i:032x}".encode() for i in range(200)]))
+    leak, safe = (
+        benchmark(f, "knn", cv=5).to_pandas().query("metric == 'accuracy'").value.mean()
+        for f in (known, leaky)
+    )
+    assert leak == 1.0
+    assert safe < 0.75
+
+
+def test_a_failing_classifier_leaves_the_others(
+    features: FeatureSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An entry that raises is in the errors; the rest is as if it had not been asked."""
+    monkeypatch.setitem(CLASSIFIERS, "broken", ClassifierRow("broken", "nowhere:make", "raises"))
+    run = benchmark(features, "logreg,broken", cv=3)
+    assert list(run.errors) == ["broken"]
+    assert set(run.to_pandas().classifier) == {"logreg"}
+
+
+def test_encoders_are_compared_and_vote_together(features: FeatureSet) -> None:
+    """Two encoders give an entry each and a vote of both, better than either here."""
+    both = join([features, make_features(name="other", seed=5)])
+    run = benchmark(both, "logreg", cv=4)
+    assert set(run.probabilities) == {
+        "logreg @ spectrum 32px", "logreg @ other 32px", VOTE,
+    }  # fmt: skip
+
+
+def test_unlabelled_rows_take_no_part(features: FeatureSet) -> None:
+    """Rows without a label are counted, not learned from."""
+    y = np.where(np.arange(40) % 4 == 0, -1, features.y)
+    run = benchmark(replace(features, y=y), "logreg", cv=3)
+    assert run.about["unlabelled"] == 10
+    assert len(run.y) == 30
+
+
+def test_too_few_of_a_class_is_an_error() -> None:
+    """A class with fewer images than folds is named before anything is fitted."""
+    with pytest.raises(LabelError, match="'fake' has 3 images"):
+        benchmark(make_features(3), "logreg", cv=5)
+
+
+def test_probabilities_are_kept(features: FeatureSet, tmp_path: Path) -> None:
+    """The saved out-of-fold probabilities are those of the run."""
+    run = benchmark(features, "logreg", cv=4)
+    run.save_probabilities(tmp_path / "p.npz")
+    with np.load(tmp_path / "p.npz") as saved:
+        assert np.array_equal(saved["p/logreg"], run.probabilities["logreg"])
+        assert saved["classes"].tolist() == ["real", "fake"]

@@ -1,0 +1,27 @@
+"""Errors are part of the interface."""
+
+import inspect
+
+import pytest
+
+from clipfeat import errors
+from clipfeat.errors import ClipfeatError, unknown_name
+
+CLASSES = [c for _, c in inspect.getmembers(errors, inspect.isclass) if c is not ClipfeatError]
+CLASSES = [c for c in CLASSES if c.__module__ == "clipfeat.errors"]
+
+
+@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+def test_every_class_is_drawn_and_is_a_builtin_too(kind: type[Exception]) -> None:
+    """The tree in the docstring is the tree, and each class can be caught without knowing it."""
+    if issubclass(kind, ClipfeatError):
+        assert kind.__name__ in (errors.__doc__ or "")
+    if kind.__name__ not in {"ImageError", "ClipfeatWarning"}:
+        assert issubclass(kind, ValueError | OSError | ArithmeticError | ImportError)
+
+
+def test_unknown_name_shows_the_nearest() -> None:
+    """A typing error is answered with what was meant; long lists are not printed."""
+    assert "did you mean svm" in str(unknown_name("classifier", "svn", ["svm", "knn"]))
+    many = [f"name{i}" for i in range(100)]
+    assert "Known" not in str(unknown_name("thing", "zzz", many))

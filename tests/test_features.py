@@ -1,0 +1,103 @@
+"""The joint of the two halves."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from clipfeat.errors import ClipfeatWarning, DataError, JoinError, LabelError, UnknownNameError
+from clipfeat.features import FeatureSet, join, order_classes
+from tests.conftest import make_features
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"y": np.zeros(3, dtype=np.int64)}, "y must have shape"),
+        ({"y": np.full(40, 2)}, "labels must be in"),
+        ({"X": np.full((40, 6), np.nan, dtype=np.float32)}, "row 0 .* is not"),
+        ({"X": np.zeros((40, 5), dtype=np.float32)}, "do not make 5 columns"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    features: FeatureSet, change: dict[str, object], message: str
+) -> None:
+    """Shapes, labels and values are checked when a set is made."""
+    with pytest.raises(DataError, match=message):
+        replace(features, **change)
+
+
+def test_labelled_drops_unknown_rows_and_unused_classes(features: FeatureSet) -> None:
+    """Learning sees only labelled rows, and only classes that have one."""
+    y = np.where(np.arange(40) < 10, -1, features.y)
+    wide = replace(features, y=np.where(y == 1, 2, y), classes=("real", "unused", "fake"))
+    kept = wide.labelled()
+    assert kept.classes == ("real", "fake")
+    assert len(kept) == 30
+    assert kept.labels.tolist() == wide.labels[10:].tolist()
+
+
+@pytest.mark.parametrize(("value", "message"), [(-1, "has a label"), (0, "of one class")])
+def test_no_labels_and_one_class_are_errors(features: FeatureSet, value: int, message: str) -> None:
+    """There is nothing to learn from no labels, nor from one class."""
+    with pytest.raises(LabelError, match=message):
+        replace(features, y=np.full(40, value)).labelled()
+
+
+def test_join_is_by_key_not_by_position(features: FeatureSet) -> None:
+    """Rows of another encoder in another order find their images."""
+    other = make_features(name="other", seed=1).take(np.arange(40)[::-1].copy())
+    joined = join([features, other])
+    back = other.take(np.arange(40)[::-1].copy())
+    assert np.array_equal(joined.X, np.hstack([features.X, back.X]))
+    assert list(joined.slices.values()) == [slice(0, 6), slice(6, 12)]
+
+
+def test_join_keeps_only_common_images_and_says_so(features: FeatureSet) -> None:
+    """Images that one file lacks are left out, with a warning that counts them."""
+    other = make_features(name="other").take(np.arange(5, 40))
+    with pytest.warns(ClipfeatWarning, match="35 are in all"):
+        assert len(join([features, other])) == 35
+
+
+def test_join_refuses_what_cannot_be_joined(features: FeatureSet) -> None:
+    """The same encoder twice, different images, and contradicting labels are errors."""
+    other = make_features(name="other")
+    with pytest.raises(JoinError, match="comes twice"):
+        join([features, features])
+    with pytest.raises(JoinError, match="different images"):
+        join([features, replace(other, keys=np.array([b"f" * 32] * 40))])
+    with pytest.raises(JoinError, match="two labels"):
+        join([features, replace(other, y=1 - other.y)])
+
+
+def test_equal_images_are_one_group(features: FeatureSet) -> None:
+    """The same bytes under two paths are never parted, with groups or without."""
+    assert features.split_groups is None
+    keys = features.keys.copy()
+    keys[1] = keys[0]
+    groups = replace(features, keys=keys).split_groups
+    assert groups is not None
+    assert groups[0] == groups[1] != groups[2]
+
+
+def test_to_pandas_has_a_row_an_image(features: FeatureSet) -> None:
+    """A table of paths, labels and one column for each feature."""
+    table = features.to_pandas()
+    assert table.shape == (40, 4 + 6)
+    assert table.label.tolist() == features.labels.tolist()
+
+
+def test_unknown_columns_are_named(features: FeatureSet) -> None:
+    """A missing column's error lists those there are."""
+    with pytest.raises(UnknownNameError, match="label, path"):
+        features.column("generator")
+
+
+@pytest.mark.parametrize(
+    ("names", "ordered"),
+    [({"ai", "nature"}, ("nature", "ai")), ({"b", "a", "c"}, ("a", "b", "c"))],
+)
+def test_the_generated_class_is_positive(names: set[str], ordered: tuple[str, ...]) -> None:
+    """Of real and generated the latter is the last; others are sorted."""
+    assert order_classes(names) == ordered

@@ -1,0 +1,27 @@
+"""The identity of an encoder."""
+
+from dataclasses import fields, replace
+
+import pytest
+
+from clipfeat.errors import RefusedFileError
+from clipfeat.spec import EncoderSpec
+from tests.conftest import make_spec
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(EncoderSpec)])
+def test_every_field_is_identity(name: str) -> None:
+    """Changing any one field changes the fingerprint, and the difference names the field."""
+    spec = make_spec()
+    value = getattr(spec, name)
+    changed = {str: "other", bool: True, float: 0.5, int: 7, tuple: (9, 9)}[type(value)]
+    other = replace(spec, **{name: changed})
+    assert other.fingerprint != spec.fingerprint
+    assert [line.split(":")[0] for line in spec.differences(other)] == [name]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"name": 1}', "null"])
+def test_other_json_is_refused(text: str) -> None:
+    """What is no description of an encoder is refused."""
+    with pytest.raises(RefusedFileError):
+        EncoderSpec.from_json(text)

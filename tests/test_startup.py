@@ -1,0 +1,44 @@
+"""Start-up stays instant, and the public names are what they say."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"torch", "sklearn", "timm", "open_clip", "h5py", "pandas", "lightgbm", "xgboost", "PIL"}
+
+
+def loaded_by(code: str) -> set[str]:
+    script = f"import sys\n{code}\nprint(*sys.modules, file=sys.stderr)"
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in run.stderr.split()}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import clipfeat",
+        "from clipfeat.cli import app\nfrom typer.testing import CliRunner\n"
+        "assert CliRunner().invoke(app, ['--help']).exit_code == 0",
+        "from clipfeat.cli import app\nfrom typer.testing import CliRunner\n"
+        "assert CliRunner().invoke(app, ['embed', '--help']).exit_code == 0",
+    ],
+    ids=["import", "help", "command help"],
+)
+def test_nothing_heavy_is_imported(code: str) -> None:
+    """Neither importing clipfeat nor asking for help loads a heavy library."""
+    assert not loaded_by(code) & HEAVY
+
+
+def test_public_names_resolve_whatever_was_imported_before() -> None:
+    """Every public name is what it was meant to be, also after its submodules were imported."""
+    import clipfeat.embedding.pipeline
+    import clipfeat.evaluate.benchmark
+    import clipfeat.prediction
+
+    assert all(getattr(clipfeat, name) is not None for name in clipfeat.__all__)
+    assert callable(clipfeat.embed)
+    assert callable(clipfeat.benchmark)
+    assert set(dir(clipfeat)) == set(clipfeat.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'embedder'"):
+        _ = clipfeat.embedder

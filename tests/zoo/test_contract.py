@@ -1,0 +1,145 @@
+"""What every classifier of the zoo must hold."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import skops.io
+from numpy.typing import NDArray
+from sklearn.svm import SVC
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from clipfeat.errors import UnknownNameError, UsageError
+from clipfeat.model import TRUSTED, dump_estimator
+from clipfeat.zoo import CHANCE, CLASSIFIERS, make_classifier, parse_names
+from clipfeat.zoo.balance import PriorCorrectedClassifier
+from clipfeat.zoo.calibration import GroupCalibratedClassifier
+from clipfeat.zoo.label_encoding import LabelEncodedClassifier
+from clipfeat.zoo.scaling import UnitScaler
+from clipfeat.zoo.svm import AcceleratedSVC
+from tests.conftest import make_features
+
+Data = tuple[NDArray[np.float32], NDArray[Any]]
+NAMES = list(CLASSIFIERS)
+
+
+@pytest.fixture(scope="module")
+def faces() -> Data:
+    """scikit-image's 100 faces and 100 others, 25×25, as float32 rows."""
+    import skimage.data
+
+    images = skimage.data.lfw_subset()
+    labels = np.array(["face"] * 100 + ["other"] * 100)
+    return images.reshape(200, -1).astype(np.float32), labels
+
+
+def three_classes() -> Data:
+    features = make_features(40, ("a", "b", "c"), apart=4.0)
+    return features.X, features.labels
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_learns_faces(name: str, faces: Data) -> None:
+    """On real images it beats chance by far, with probabilities in the order of its classes."""
+    X, y = faces
+    model = make_classifier(name).fit(X[::2], y[::2])
+    p = model.predict_proba(X[1::2])
+    assert model.classes_.tolist() == ["face", "other"]
+    assert p.shape == (100, 2)
+    assert np.allclose(p.sum(axis=1), 1, atol=1e-5)
+    accuracy = (model.classes_[p.argmax(axis=1)] == y[1::2]).mean()
+    assert accuracy == 0.5 if name == CHANCE else accuracy >= 0.85
+
+
+@pytest.mark.parametrize("balance", [False, True])
+@pytest.mark.parametrize("name", NAMES)
+def test_many_classes_and_a_round_trip(name: str, balance: bool) -> None:
+    """Three classes of strings; made only of trusted types; equal to the bit once read back."""
+    X, y = three_classes()
+    model = make_classifier(name, balance=balance).fit(X, y)
+    dumped = dump_estimator(model)
+    assert set(skops.io.get_untrusted_types(data=dumped)) <= set(TRUSTED)
+    again = skops.io.loads(dumped, trusted=list(TRUSTED))
+    assert np.array_equal(again.predict_proba(X), model.predict_proba(X))
+    assert name == CHANCE or (model.predict(X) == y).mean() > 0.8
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_seed_decides(name: str) -> None:
+    """Equal seeds give equal probabilities, to the bit."""
+    X, y = three_classes()
+    first, second = (make_classifier(name, random_state=3).fit(X, y) for _ in range(2))
+    assert np.array_equal(first.predict_proba(X), second.predict_proba(X))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_balance_counts_classes_alike(name: str) -> None:
+    """With one image in twelve of a class, balancing raises that class's probability."""
+    features = make_features(120, apart=1.0)
+    kept = np.flatnonzero((features.y == 0) | (np.arange(240) % 12 == 0))
+    X, y = features.X[kept], features.y[kept]
+    rare = [
+        make_classifier(name, balance=b).fit(X, y).predict_proba(features.X)[:, 1].mean()
+        for b in (False, True)
+    ]
+    assert rare[1] > 1.2 * rare[0]
+
+
+def test_names_are_read() -> None:
+    """Lists, 'all', and mistakes."""
+    assert parse_names("logreg, svm") == ["logreg", "svm"]
+    assert parse_names("all") == NAMES
+    with pytest.raises(UnknownNameError, match="did you mean logreg"):
+        parse_names("logrge")
+    for wrong in ("", "svm,svm"):
+        with pytest.raises(UsageError, match="each once"):
+            parse_names(wrong)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_accelerated_svc_is_the_plain_one(n_classes: int) -> None:
+    """What the accelerator fits, scikit-learn's own prediction reads as its own."""
+    features = make_features(60, ("a", "b", "c")[:n_classes], apart=3.0)
+    fast = AcceleratedSVC(C=4.0, decision_function_shape="ovo").fit(features.X, features.labels)
+    plain = SVC(C=4.0, decision_function_shape="ovo").fit(features.X, features.labels)
+    assert set(vars(plain)) <= set(vars(fast))
+    assert (
+        np.abs(fast.decision_function(features.X) - plain.decision_function(features.X)).max()
+        < 0.02
+    )
+
+
+def test_calibration_never_parts_a_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folds that calibrate the SVM keep groups whole."""
+    seen: list[Any] = []
+    from clipfeat.zoo import calibration
+
+    original = calibration.k_fold
+    monkeypatch.setattr(
+        calibration, "k_fold", lambda *args: seen.append((args[1], original(*args))) or seen[-1][1]
+    )
+    features = make_features(30, groups=True)
+    make_classifier("svm").fit(features.X, features.y, groups=features.groups)
+    groups, splits = seen[0]
+    assert all(not set(groups[train]) & set(groups[test]) for train, test in splits)
+
+
+def test_penalties_mean_the_same_for_any_width() -> None:
+    """Scaled rows have a squared norm of 1 on average, however many features there are."""
+    rng = np.random.default_rng(0)
+    for width in (5, 500):
+        rows = UnitScaler().fit_transform(rng.normal(3, 9, (400, width)))
+        assert np.isclose(np.square(rows).sum(axis=1).mean(), 1, atol=1e-6)
+
+
+@parametrize_with_checks(
+    [
+        LabelEncodedClassifier(make_classifier("logreg")),
+        PriorCorrectedClassifier(make_classifier("logreg")),
+        GroupCalibratedClassifier(SVC()),
+        UnitScaler(),
+    ]
+)
+def test_scikit_learns_own_checks(estimator: Any, check: Any) -> None:
+    """Our own estimators keep scikit-learn's contract."""
+    check(estimator)

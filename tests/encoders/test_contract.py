@@ -1,0 +1,265 @@
+"""What every encoder must hold, on real architectures with random weights."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import open_clip
+import pytest
+import timm
+import timm.data
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from clipfeat.encoders import ALIASES, DEFAULT_ENCODER, LIBRARIES, list_encoders, open_encoder
+from clipfeat.encoders.encoder import Encoder, EncoderOptions, check_row
+from clipfeat.errors import EncodingError, UnknownNameError, UsageError, WeightsError
+from clipfeat.images.decode import RGB
+
+CPU = EncoderOptions(device="cpu")
+UNTRAINED = EncoderOptions(device="cpu", untrained=True)
+CASES: dict[str, tuple[str, EncoderOptions]] = {
+    "spectrum": ("spectrum", CPU),
+    "timm": ("timm:test_efficientnet", UNTRAINED),
+    "timm vit": ("timm:test_vit", UNTRAINED),
+    "open_clip": ("open_clip:ViT-S-32", UNTRAINED),
+    "open_clip pre-projection": (
+        "open_clip:ViT-S-32",
+        EncoderOptions(device="cpu", untrained=True, layer="pre-projection"),
+    ),
+}
+
+
+def photographs(n: int = 5) -> list[RGB]:
+    """Patches of a bundled photograph, of unequal sizes."""
+    import skimage.data
+
+    photo = skimage.data.astronaut()
+    return [np.ascontiguousarray(photo[i * 20 :, : 200 + 40 * i]) for i in range(n)]
+
+
+@pytest.fixture(scope="module")
+def opened() -> Callable[[str], Encoder]:
+    cache: dict[str, Encoder] = {}
+
+    def get(case: str) -> Encoder:
+        if case not in cache:
+            name, options = CASES[case]
+            cache[case] = open_encoder(name, options)
+        return cache[case]
+
+    return get
+
+
+def test_every_library_is_under_contract() -> None:
+    """A new library of encoders is a new case here."""
+    assert {name.partition(":")[0] for name, _ in CASES.values()} == set(LIBRARIES)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_rows(case: str, opened: Callable[[str], Encoder]) -> None:
+    """float32, finite, not normalised, one a picture, and the same whatever the batch."""
+    encoder = opened(case)
+    rows = encoder.encode_images(photographs())
+    assert rows.shape == (5, encoder.spec.n_features)
+    assert rows.dtype == np.float32
+    for row in rows:
+        check_row(row)
+    assert not np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-3)
+    assert not np.allclose(rows[0], rows[1], rtol=1e-2)
+    alone = np.concatenate([encoder.encode_images([image]) for image in photographs()])
+    assert np.allclose(rows, alone, rtol=1e-3, atol=1e-5 * np.abs(rows).max())
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_opened_again_it_is_the_same(case: str, opened: Callable[[str], Encoder]) -> None:
+    """A spec is enough to open the same encoder: equal fingerprint, equal rows to the bit."""
+    encoder = opened(case)
+    options = EncoderOptions.of_spec(encoder.spec, None, "cpu")
+    again = open_encoder(encoder.spec.name, options)
+    assert again.spec == encoder.spec
+    image = photographs(1)
+    assert np.array_equal(again.encode_images(image), encoder.encode_images(image))
+
+
+@pytest.mark.parametrize("case", ["timm", "timm vit", "open_clip"])
+def test_nothing_in_the_model_learns(case: str, opened: Callable[[str], Encoder]) -> None:
+    """Evaluation mode, no gradients: open_clip hands out models in training mode."""
+    model: Any = opened(case).forward
+    assert not any(module.training for module in model.modules())
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("case", ["timm", "open_clip"])
+def test_size_and_precision_are_identity(case: str, opened: Callable[[str], Encoder]) -> None:
+    """Another input size, or precision, is another fingerprint; bfloat16 stays close."""
+    name, _ = CASES[case]
+    encoder = opened(case)
+    small = open_encoder(name, EncoderOptions(untrained=True, image_size=96, device="cpu"))
+    half = open_encoder(name, EncoderOptions(untrained=True, precision="bf16", device="cpu"))
+    assert len({e.spec.fingerprint for e in (encoder, small, half)}) == 3
+    assert small.preprocess(photographs(1)[0]).shape == (3, 96, 96)
+    a, b = (e.encode_images(photographs(1))[0] for e in (encoder, half))
+    assert float(a @ b / np.linalg.norm(a) / np.linalg.norm(b)) > 0.99
+
+
+def test_timm_features_are_upstreams_own(tmp_path: Path) -> None:
+    """Weights from a file, through timm's own transform and forward: the same rows."""
+    torch.manual_seed(7)
+    upstream = timm.create_model("test_efficientnet", pretrained=False)
+    file = tmp_path / "weights.safetensors"
+    save_file(upstream.state_dict(), file)
+    upstream = upstream.eval()
+    upstream.reset_classifier(0)
+    transform = timm.data.create_transform(**timm.data.resolve_model_data_config(upstream))
+    batch = torch.stack([transform(Image.fromarray(image)) for image in photographs()])
+    with torch.inference_mode():
+        expected = upstream(batch).numpy()
+    ours = open_encoder("timm:test_efficientnet", EncoderOptions(weights=str(file), device="cpu"))
+    assert np.allclose(ours.encode_images(photographs()), expected, atol=1e-6)
+
+
+def test_open_clip_features_are_upstreams_own(tmp_path: Path) -> None:
+    """Weights from a file, through open_clip's own transform and forward: the same rows."""
+    torch.manual_seed(7)
+    model, _, transform = open_clip.create_model_and_transforms("ViT-S-32")
+    file = tmp_path / "weights.pt"
+    torch.save(model.state_dict(), file)
+    batch = torch.stack([transform(Image.fromarray(image)) for image in photographs()])
+    with torch.inference_mode():
+        expected = model.eval().encode_image(batch).numpy()
+    ours = open_encoder("open_clip:ViT-S-32", EncoderOptions(weights=str(file), device="cpu"))
+    assert np.allclose(ours.encode_images(photographs()), expected, atol=1e-6)
+
+
+def test_a_tags_activation_and_pixels_hold_for_local_weights_too() -> None:
+    """OpenAI's weights were trained with QuickGELU, SigLIP's on other means; a file changes neither."""
+    openai = open_encoder("open_clip:ViT-B-32/openai", UNTRAINED)
+    activations = {type(m).__name__ for m in openai.forward.modules()}  # type: ignore[attr-defined]
+    assert "QuickGELU" in activations
+    assert "quick_gelu" in openai.spec.options
+    assert openai.spec.mean[0] == pytest.approx(0.48145466)
+
+
+def test_arguments_reach_timm() -> None:
+    """Padding, mean and crop can be those that foreign weights were trained with."""
+    arguments = {"pad_type": "same", "mean": 0.5, "std": 0.5, "crop_pct": 1.0}
+    encoder = open_encoder(
+        "timm:test_efficientnet", EncoderOptions(untrained=True, arguments=arguments, device="cpu")
+    )
+    assert encoder.spec.mean == (0.5, 0.5, 0.5)
+    assert encoder.spec.crop_pct == 1.0
+    assert "same" in encoder.spec.options
+    assert (
+        encoder.spec.fingerprint
+        != open_encoder("timm:test_efficientnet", UNTRAINED).spec.fingerprint
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "error", "message"),
+    [
+        ("clip-vit-b-23", CPU, UnknownNameError, "did you mean clip-vit-b-32"),
+        ("timm:efficientnet_b44", CPU, UnknownNameError, "efficientnet_b4"),
+        ("timm:resnet50.a9_in1k", CPU, UnknownNameError, "did you mean a1_in1k|a1h_in1k|a2_in1k"),
+        ("open_clip:ViT-B-33", UNTRAINED, UnknownNameError, "ViT-B-32"),
+        ("open_clip:ViT-B-32/opnai", CPU, UnknownNameError, "did you mean openai"),
+        ("open_clip:ViT-B-32", CPU, UsageError, "needs a tag"),
+        ("timm:test_vit", CPU, WeightsError, r"Wanted: model.safetensors .* --weights FILE"),
+        ("clip-vit-b-32", CPU, WeightsError, r"Wanted: open_clip_model.safetensors of timm/"),
+        ("timm:test_vit", EncoderOptions(weights="none.pt"), WeightsError, "no such file"),
+        ("timm:test_vit", EncoderOptions(layer="3", untrained=True), UsageError, "leave --layer out"),
+        ("open_clip:RN50", EncoderOptions(layer="pre-projection", untrained=True), UsageError,
+         "has no projection apart"),
+        ("timm:test_vit", EncoderOptions(device="cuda:99", untrained=True), UsageError, "cuda:99"),
+        ("spectrum", EncoderOptions(untrained=True), UsageError, "has no --untrained"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_opened(
+    name: str, options: EncoderOptions, error: type[Exception], message: str
+) -> None:
+    """Unknown names show the nearest; missing weights say which file is wanted, without a hub."""
+    with pytest.raises(error, match=message):
+        open_encoder(name, options)
+
+
+@pytest.mark.parametrize("library", ["timm:test_vit", "open_clip:ViT-S-32"])
+def test_weights_of_another_architecture_are_refused(tmp_path: Path, library: str) -> None:
+    """A file that does not fit is an error, never loaded in part; so is a file of anything else."""
+    other = tmp_path / "other.safetensors"
+    save_file(timm.create_model("test_resnet").state_dict(), other)
+    text = tmp_path / "text.safetensors"
+    text.write_text("no weights at all")
+    for file in (other, text):
+        with pytest.raises(WeightsError, match="does not hold weights of"):
+            open_encoder(library, EncoderOptions(weights=str(file), device="cpu"))
+
+
+def test_rows_that_may_not_be_stored() -> None:
+    """NaN, infinity and all zeros are refused."""
+    for row in ([np.nan, 1.0], [np.inf, 1.0], [0.0, 0.0]):
+        with pytest.raises(EncodingError):
+            check_row(np.array(row, dtype=np.float32))
+
+
+def test_names_are_listed() -> None:
+    """Aliases and both libraries; patterns narrow; every alias has weights on a hub."""
+    everything = set(list_encoders())
+    assert len(everything) > 1000
+    assert all(full in everything for full in ALIASES.values())
+    assert DEFAULT_ENCODER in ALIASES
+    assert set(list_encoders("timm:resnet50.a?_in1k")) >= {"timm:resnet50.a1_in1k"}
+
+
+@pytest.mark.parametrize("size", [(8, 40), (3, 3), (1, 1), (500, 300)])
+def test_spectrum_takes_any_size(size: tuple[int, int]) -> None:
+    """Thin, tiny and large images have a finite spectrum of 80 values."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+    row = open_encoder("spectrum", CPU).encode_images([image])[0]
+    assert row.shape == (80,)
+    assert np.isfinite(row).all()
+
+
+def test_spectrum_finds_a_period() -> None:
+    """A grid of period four pixels stands out at its own frequency, and gain does not matter."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(100, 110, (128, 128, 3)).astype(np.uint8)
+    image[:, ::4] += 40
+    plain = open_encoder("spectrum", CPU).encode_images([image])[0]
+    # Ring 32 of 90 at a side of 128.
+    assert abs(int(plain.argmax()) - round(31 * 79 / 90)) <= 1
+    assert abs(float(plain.mean())) < 1e-5
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("case", CASES)
+def test_cuda_agrees_with_the_cpu(case: str, opened: Callable[[str], Encoder]) -> None:
+    """The same rows on both devices: cosine 0.9999 or more in float32."""
+    name, options = CASES[case]
+    there = open_encoder(
+        name,
+        EncoderOptions(untrained=options.untrained, layer=options.layer, device="cuda"),
+    )
+    assert there.spec == opened(case).spec
+    a, b = (e.encode_images(photographs()) for e in (there, opened(case)))
+    cosine = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+    assert cosine.min() > 0.9999
+
+
+@pytest.mark.shared
+def test_real_weights_know_photographs(shared: Path) -> None:
+    """With the real MobileNetV2, photographs of one file are nearer to each other than to noise."""
+    file = shared / "weights" / "mobilenetv2_100.tf2_in1k.safetensors"
+    arguments = {"pad_type": "same", "mean": 0.5, "std": 0.5}
+    encoder = open_encoder(
+        "timm:mobilenetv2_100",
+        EncoderOptions(weights=str(file), arguments=arguments, device="cpu"),
+    )
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (300, 300, 3), dtype=np.uint8)
+    rows = encoder.encode_images([*photographs(2), noise])
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    assert rows[0] @ rows[1] > rows[0] @ rows[2] + 0.2

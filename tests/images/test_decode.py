@@ -1,0 +1,97 @@
+"""Bytes to upright RGB, or an error."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clipfeat.errors import DecodeError
+from clipfeat.images import decode as module
+from clipfeat.images.decode import decode
+
+SCENE = np.zeros((24, 32, 3), dtype=np.uint8)
+SCENE[:12, :16] = (250, 20, 20)
+SCENE[12:, 16:] = (20, 20, 250)
+
+
+def encoded(image: Image.Image, format_name: str = "PNG", **options: object) -> bytes:
+    out = io.BytesIO()
+    image.save(out, format_name, **options)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(orientation: int) -> None:
+    """All eight orientations give the upright scene."""
+    turns = {
+        1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud,
+        5: lambda a: np.transpose(a, (1, 0, 2)), 6: lambda a: np.rot90(a, 1),
+        7: lambda a: np.rot90(np.transpose(a, (1, 0, 2)), 2), 8: lambda a: np.rot90(a, -1),
+    }  # fmt: skip
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = Image.fromarray(np.ascontiguousarray(turns[orientation](SCENE)))
+    assert np.array_equal(decode(encoded(stored, exif=exif)).pixels, SCENE)
+
+
+def test_sixteen_bits_are_scaled() -> None:
+    """A 16-bit grey image keeps its greys, rather than turning white."""
+    grey = np.linspace(0, 65535, 256).reshape(16, 16).astype(np.uint16)
+    pixels = decode(encoded(Image.fromarray(grey))).pixels
+    assert pixels.shape == (16, 16, 3)
+    assert np.abs(pixels[:, :, 0].astype(int) - grey / 257).max() <= 0.5
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "CMYK", "1", "LA", "RGBA", "PA"])
+def test_every_mode_becomes_rgb(mode: str) -> None:
+    """Whatever the mode, the decoded scene is the scene converted to RGB."""
+    scene = Image.fromarray(SCENE).convert("P" if mode == "PA" else mode)
+    scene = scene.convert(mode)
+    data = encoded(scene, "TIFF" if mode in {"CMYK", "PA"} else "PNG")
+    pixels = decode(data).pixels
+    assert np.abs(pixels.astype(int) - np.asarray(scene.convert("RGB")).astype(int)).max() <= 2
+
+
+def test_transparency_lies_on_white() -> None:
+    """A fully transparent pixel is white, whatever colour hides in it."""
+    image = Image.fromarray(np.dstack([SCENE, np.zeros((24, 32), dtype=np.uint8)]), "RGBA")
+    assert (decode(encoded(image)).pixels == 255).all()
+
+
+def test_the_first_frame_of_an_animation() -> None:
+    """Of a GIF of two frames the first is taken."""
+    frames = [Image.fromarray(SCENE), Image.fromarray(255 - SCENE)]
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert decode(data).pixels[0, 0, 0] > 200
+
+
+def damaged() -> dict[str, bytes]:
+    rng = np.random.default_rng(0)
+    noise = Image.fromarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    png, jpeg = encoded(noise), encoded(noise, "JPEG")
+    flipped = bytearray(png)
+    flipped[len(png) // 2] ^= 0xFF
+    return {
+        "empty": b"",
+        "text": b"not an image, whatever its name says\n" * 10,
+        "truncated png": png[: len(png) // 2],
+        "truncated jpeg": jpeg[: len(jpeg) // 2],
+        "flipped bit": bytes(flipped),
+        "header alone": png[:20],
+        "postscript": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\nshowpage\n",
+    }
+
+
+@pytest.mark.parametrize("kind", damaged())
+def test_damage_is_an_error(kind: str) -> None:
+    """What is no whole image of an allowed format is an error, never a grey rest."""
+    with pytest.raises(DecodeError):
+        decode(damaged()[kind])
+
+
+def test_a_bomb_is_refused_by_its_header(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image over the limit of pixels is refused before it is decoded."""
+    monkeypatch.setattr(module, "MAX_PIXELS", 100)
+    with pytest.raises(DecodeError, match="32x24 pixels, over the limit"):
+        decode(encoded(Image.fromarray(SCENE)))

@@ -1,0 +1,193 @@
+"""What every image source must hold, and how each lists and labels."""
+
+import io
+import json
+import os
+import pickle
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from clipfeat.errors import (
+    ClipfeatError,
+    EmptySourceError,
+    LabelError,
+    ReadError,
+    RefusedFileError,
+    UnknownNameError,
+)
+from clipfeat.images import SOURCES, open_source
+from clipfeat.images.manifest import TableColumns
+from clipfeat.images.record import ImageRecord, read_bytes
+
+
+def write_tar(path: Path, members: dict[str, bytes]) -> Path:
+    with tarfile.open(path, "w") as tar:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return path
+
+
+def as_folder(folder: Path) -> str:
+    return str(folder)
+
+
+def as_table(folder: Path) -> str:
+    paths = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.png"))
+    table = pd.DataFrame({"path": paths, "label": [path.split("/")[0] for path in paths]})
+    table.to_csv(folder / "table.csv", index=False)
+    return str(folder / "table.csv")
+
+
+def as_tars(folder: Path) -> str:
+    paths = sorted(folder.rglob("*.png"))
+    for shard in range(2):
+        members: dict[str, bytes] = {}
+        for path in paths[shard::2]:
+            members[f"{path.stem}.png"] = path.read_bytes()
+            members[f"{path.stem}.cls"] = path.parent.name.encode()
+        write_tar(folder.parent / f"shard-{shard:03d}.tar", members)
+    return str(folder.parent / "shard-{000..001}.tar")
+
+
+def as_listing(folder: Path) -> list[str]:
+    return [str(path) for path in sorted(folder.rglob("*.png"))]
+
+
+def as_image(folder: Path) -> str:
+    return as_listing(folder)[0]
+
+
+MAKERS: dict[str, Callable[[Path], str | list[str]]] = {
+    "folder": as_folder, "table": as_table, "webdataset": as_tars,
+    "list on standard input": as_listing, "image": as_image,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [kind.name for kind in SOURCES])
+def test_contract(kind: str, image_folder: Path) -> None:
+    """Unique paths, a stable order, records that pickle, and every image's bytes."""
+    spec = MAKERS[kind](image_folder)
+    source = open_source(spec)
+    paths = [record.path for record in source]
+    assert len(set(paths)) == len(paths) == (1 if kind == "image" else 24)
+    assert [record.path for record in open_source(spec)] == paths
+    assert pickle.loads(pickle.dumps(list(source))) == list(source)
+    known = {path.read_bytes() for path in image_folder.rglob("*.png")}
+    assert {read_bytes(record) for record in source} <= known
+    if kind in {"folder", "table", "webdataset"}:
+        assert sorted({record.label for record in source}) == ["fake", "real"]
+
+
+def make(root: Path, *names: str) -> str:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    return str(root)
+
+
+def test_folders_are_classes(tmp_path: Path) -> None:
+    """The first folder is the class; images beside the folders have none; others are passed by."""
+    spec = make(tmp_path, "cat/1.jpg", "cat/deep/2.PNG", "dog/1.webp", "3.jpg", "cat/notes.txt",
+                ".hidden/4.jpg", "dog/.5.jpg")  # fmt: skip
+    found = {record.path: record.label for record in open_source(spec)}
+    assert found == {
+        "3.jpg": "", "cat/1.jpg": "cat", "cat/deep/2.PNG": "cat", "dog/1.webp": "dog",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("pair", [("real", "fake"), ("0_real", "1_fake"), ("nature", "ai")])
+def test_detection_layouts_are_understood(tmp_path: Path, pair: tuple[str, str]) -> None:
+    """Real and generated folders at any depth are the classes; what is above is the generator."""
+    real, fake = pair
+    spec = make(tmp_path, f"sd14/train/{real}/1.png", f"sd14/train/{fake}/1.png",
+                f"biggan/val/{fake}/x/2.png")  # fmt: skip
+    found = {r.path: (r.label, dict(r.columns)) for r in open_source(spec)}
+    assert found[f"sd14/train/{real}/1.png"] == ("real", {"generator": "sd14", "split": "train"})
+    assert found[f"biggan/val/{fake}/x/2.png"] == ("fake", {"generator": "biggan", "split": "val"})
+
+
+def test_a_class_named_nature_is_left_alone(tmp_path: Path) -> None:
+    """Half a pair is an ordinary class name."""
+    spec = make(tmp_path, "nature/1.jpg", "city/1.jpg")
+    assert {record.label for record in open_source(spec)} == {"nature", "city"}
+
+
+def test_json_wins_over_cls(tmp_path: Path) -> None:
+    """Of a number and a name for the class, the name; other plain values are columns."""
+    about = {"label": "real", "group": "deer", "generator": None, "seed": 3}
+    members = {"a.jpg": b"x", "a.cls": b"0", "a.json": json.dumps(about).encode(), "b.jpg": b"y"}
+    tar = write_tar(tmp_path / "x.tar", members)
+    first, second = open_source(str(tar))
+    assert (first.label, first.group, first.columns) == ("real", "deer", (("seed", "3"),))
+    assert (second.label, read_bytes(second)) == ("", b"y")
+
+
+def test_labels_from_a_table(tmp_path: Path) -> None:
+    """A table names images by path, file name or stem; numbers stay as they are written."""
+    spec = make(tmp_path / "images", "a/1.png", "a/2.png", "b/3.png", "b/4.png")
+    table = tmp_path / "labels.csv"
+    table.write_text("id,target,site\na/1.png,01,x\n2.png,02,y\n3,01,z\n")
+    source = open_source(spec, labels=table, columns=TableColumns(label="target"))
+    assert [record.label for record in source] == ["01", "02", "01", "b"]
+    assert dict(source.records[0].columns) == {"site": "x"}
+    table.write_text("id,label\nelsewhere,1\n")
+    with pytest.raises(LabelError, match="images look like 'a/1.png'"):
+        open_source(spec, labels=table)
+
+
+def test_parquet_is_a_table(image_folder: Path) -> None:
+    """A Parquet manifest lists as its CSV twin does."""
+    spec = as_table(image_folder)
+    pd.read_csv(spec).to_parquet(image_folder / "table.parquet")
+    parquet = open_source(str(image_folder / "table.parquet"))
+    assert list(parquet) == list(open_source(spec))
+
+
+def test_several_sources_are_one(image_folder: Path) -> None:
+    """Paths are relative to the folder that holds them all, so that none collide."""
+    both = open_source([str(image_folder / "real"), str(image_folder / "fake")])
+    assert both.root == str(image_folder)
+    assert {record.path.split("/")[0] for record in both} == {"real", "fake"}
+
+
+@pytest.mark.parametrize(
+    ("prepare", "error", "message"),
+    [
+        (lambda p: p / "none", EmptySourceError, "no such folder"),
+        (lambda p: make(p / "empty", "notes.txt"), EmptySourceError, "no images in the folder"),
+        (lambda p: f"{p}/x-{{0..3}}.tar", EmptySourceError, "4 of 4 shards missing"),
+        (lambda p: make(p, "bad.tar") + "/bad.tar", RefusedFileError, "cannot be read as a tar"),
+        (lambda p: make(p, "t.csv") + "/t.csv", UnknownNameError, "--path-col"),
+    ],
+)
+def test_bad_sources_are_one_clear_error(
+    tmp_path: Path, prepare: Callable[[Path], object], error: type[ClipfeatError], message: str
+) -> None:
+    """Missing, empty and broken sources are named."""
+    with pytest.raises(error, match=message):
+        open_source(str(prepare(tmp_path)))
+
+
+def test_a_missing_column_is_named(image_folder: Path) -> None:
+    """A column that is not there is answered with those that are."""
+    spec = as_table(image_folder)
+    with pytest.raises(UnknownNameError, match="unknown label column .*did you mean label"):
+        open_source(spec, columns=TableColumns(label="labl"))
+
+
+def test_only_whole_regular_files_are_read(tmp_path: Path) -> None:
+    """A FIFO is refused rather than waited for; empty and missing files are errors."""
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "loop.jpg").symlink_to(tmp_path / "loop.jpg")
+    for name in ("pipe.jpg", "empty.jpg", "folder.jpg", "loop.jpg", "missing.jpg"):
+        with pytest.raises(ReadError):
+            read_bytes(ImageRecord(name, str(tmp_path / name)))

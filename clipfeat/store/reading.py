@@ -24,6 +24,15 @@ from clipfeat.store.format import KIND, NO_KEY, PARTS_SUFFIX, VERSION, Column, c
 CHUNK_ROWS = 8192
 
 
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Refuse the file, whatever HDF5 runs into on a damaged one: it has no one class for that."""
+    try:
+        yield
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        raise RefusedFileError(f"{path} is damaged: {error}") from error
+
+
 @dataclass(frozen=True)
 class OpenFile:
     """One open HDF5 file of the format: a snapshot or a part.
@@ -49,8 +58,9 @@ class OpenFile:
 
     def text(self, attribute: str) -> str:
         """An attribute of the file, as text."""
-        value = self.h5.attrs.get(attribute, b"")
-        return value.decode() if isinstance(value, bytes) else str(value)
+        with _refusing(self.path):
+            value = self.h5.attrs.get(attribute, b"")
+            return value.decode() if isinstance(value, bytes) else str(value)
 
     def column(self, name: str) -> Column:
         """A whole dataset, checked against its checksum.
@@ -61,21 +71,24 @@ class OpenFile:
             If it is missing or damaged.
         """
         dataset = self._dataset(name)
-        values: Column = dataset[()]
+        with _refusing(self.path):
+            values: Column = dataset[()]
         self._check(name, checksum(values))
         return values
 
     def strings(self, name: str) -> NDArray[np.str_]:
         """A dataset of text."""
         raw = self.column(name)
-        return np.char.decode(raw.astype(np.bytes_), "utf-8") if len(raw) else np.array([], "U1")
+        with _refusing(self.path):
+            return np.char.decode(raw.astype(np.bytes_), "utf-8") if len(raw) else np.array([], "U1")
 
     def features(self) -> Iterator[tuple[int, NDArray[np.floating]]]:
         """Yield (first row, rows) of the features, some thousand rows at a time, then check."""
         dataset = self._dataset("features")
         crc = 0
         for start in range(0, len(dataset), CHUNK_ROWS):
-            rows = dataset[start : start + CHUNK_ROWS]
+            with _refusing(self.path):
+                rows = dataset[start : start + CHUNK_ROWS]
             crc = checksum(rows, crc)
             yield start, rows
         self._check("features", crc)
@@ -94,7 +107,8 @@ class OpenFile:
     @property
     def column_names(self) -> list[str]:
         """Names of the source's further columns."""
-        return sorted(self.h5["columns"]) if "columns" in self.h5 else []
+        with _refusing(self.path):
+            return sorted(self.h5["columns"]) if "columns" in self.h5 else []
 
     def labels(self) -> NDArray[np.str_]:
         """The name of each row's class; empty where unknown."""
@@ -120,13 +134,16 @@ class OpenFile:
         ]
 
     def _dataset(self, name: str) -> Any:
-        dataset = self.h5.get(name)
+        with _refusing(self.path):
+            dataset = self.h5.get(name)
         if not isinstance(dataset, h5py.Dataset):
             raise RefusedFileError(f"{self.path}: no dataset {name!r}; not a whole feature file")
         return dataset
 
     def _check(self, name: str, crc: int) -> None:
-        if self.h5[name].attrs.get("crc32") != crc:
+        with _refusing(self.path):
+            expected = self.h5[name].attrs.get("crc32")
+        if expected != crc:
             raise RefusedFileError(
                 f"{self.path}: {name!r} does not match its checksum; the file is damaged"
             )
@@ -273,7 +290,8 @@ def _open(path: Path) -> Iterator[OpenFile]:
         file = OpenFile(path, h5)
         if file.text("clipfeat") != KIND:
             raise RefusedFileError(f"{path} is HDF5, but not a feature file of clipfeat")
-        version = int(h5.attrs.get("version", 0))
+        with _refusing(path):
+            version = int(h5.attrs.get("version", 0))
         if version != VERSION:
             raise RefusedFileError(
                 f"{path} is of format version {version}; this clipfeat reads {VERSION}"

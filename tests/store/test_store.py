@@ -1,0 +1,260 @@
+"""The feature file: what is committed is there, and is what was put in."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clipfeat.errors import FingerprintError, LockedError, RefusedFileError, StorageError
+from clipfeat.features import Failure
+from clipfeat.store import FeatureWriter, Row, feature_files_in, load, opened
+from clipfeat.store.reading import part_paths
+from tests.conftest import make_spec
+
+SPEC = make_spec(n_features=3)
+
+
+def key(number: int) -> bytes:
+    return number.to_bytes(16)
+
+
+def row(path: str, number: int, label: str = "", **more: Any) -> Row:
+    return Row(path, key(number), label, height=4, width=5, file_size=9, format="PNG", **more)
+
+
+def values(*numbers: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Features that say which image they are of."""
+    return np.array([[n, n + 0.5, -n] for n in numbers], dtype=np.float32)
+
+
+events = st.lists(
+    st.tuples(
+        st.sampled_from("abcdef"), st.integers(1, 4), st.sampled_from(["row", "fail", "cut"])
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(events, st.booleans())
+def test_the_last_of_a_path_is_what_is_read(
+    tmp_path_factory: pytest.TempPathFactory, events: list[tuple[str, int, str]], merge: bool
+) -> None:
+    """However rows, failures and commits interleave, each path reads back as it last was."""
+    path = tmp_path_factory.mktemp("store") / "out.h5"
+    expected: dict[str, int | None] = {}
+    with FeatureWriter(path, SPEC) as writer:
+        for name, number, event in events:
+            if event == "cut":
+                writer.commit()
+            elif event == "row":
+                writer.commit()  # a path is in a segment once
+                writer.append([row(name, number)], values(number))
+                expected[name] = number
+            else:
+                writer.commit()
+                writer.fail(Failure(name, "DecodeError", "bad", key(number)))
+                expected[name] = None
+        if merge:
+            assert writer.finish() == sum(n is not None for n in expected.values())
+    if not expected and not merge:
+        return
+    found = load(path)
+    assert {p: int(x[0]) for p, x in zip(found.paths, found.X, strict=True)} == {
+        p: n for p, n in expected.items() if n is not None
+    }
+    assert {f.path for f in found.failures} == {p for p, n in expected.items() if n is None}
+
+
+def filled(path: Path, **options: Any) -> Path:
+    with FeatureWriter(path, SPEC, root="/photos", **options) as writer:
+        about = (("split", "train"), ("site", "ü x"))
+        writer.append([row("a/1 é.png", 1, "cat", group="g", columns=about), row("b", 2, "dog")],
+                      values(1, 2))  # fmt: skip
+        writer.fail(Failure("c.png", "DecodeError", "truncated\nfile", key(3)))
+        writer.fail(Failure("d.png", "ReadError", "gone"))
+        writer.finish()
+    return path
+
+
+def test_everything_comes_back(tmp_path: Path) -> None:
+    """Labels, groups, columns, sizes and failures, text in any script, missing values as empty."""
+    found = load(filled(tmp_path / "out.h5"))
+    assert np.array_equal(found.X, values(1, 2))
+    assert found.labels.tolist() == ["cat", "dog"]
+    assert found.paths.tolist() == ["a/1 é.png", "b"]
+    assert found.keys.tolist() == [key(1).hex().encode(), key(2).hex().encode()]
+    assert found.groups is not None
+    assert found.groups.tolist() == ["g", ""]
+    assert found.columns["site"].tolist() == ["ü x", ""]
+    assert found.columns["split"].tolist() == ["train", ""]
+    assert found.specs == (SPEC,)
+    assert found.failures == (
+        Failure("c.png", "DecodeError", "truncated\nfile", key(3)),
+        Failure("d.png", "ReadError", "gone"),
+    )
+
+
+def test_plain_h5py_reads_it(tmp_path: Path) -> None:
+    """Somebody who has never heard of clipfeat finds an array, text paths, and JSON that says how."""
+    with h5py.File(filled(tmp_path / "out.h5")) as h5:
+        assert np.array_equal(h5["features"][:], values(1, 2))
+        assert h5["paths"].asstr()[:].tolist() == ["a/1 é.png", "b"]
+        assert json.loads(h5.attrs["encoder"])["name"] == "spectrum"
+        assert bool(h5.attrs["complete"]) is True
+
+        def check(name: str, item: Any) -> None:
+            if isinstance(item, h5py.Dataset):
+                assert item.chunks is None
+                assert item.compression is None
+                assert "crc32" in item.attrs
+
+        h5.visititems(check)
+
+
+def test_one_file_is_left(tmp_path: Path) -> None:
+    """Parts, lock and temporary files are gone once a run is finished."""
+    filled(tmp_path / "out.h5")
+    assert [path.name for path in tmp_path.iterdir()] == ["out.h5"]
+
+
+def test_committed_rows_are_read_before_any_merge(tmp_path: Path) -> None:
+    """An interrupted run's rows are there for readers, and for the next run."""
+    path = tmp_path / "out.h5"
+    with FeatureWriter(path, SPEC) as writer:
+        writer.append([row("a", 1, "x")], values(1))
+        writer.commit()
+        assert load(path).paths.tolist() == ["a"]
+        writer.append([row("b", 2)], values(2))
+    assert not path.exists()
+    assert load(path).paths.tolist() == ["a", "b"]
+    assert feature_files_in(tmp_path) == [path]
+    with FeatureWriter(path, SPEC) as writer:
+        assert writer.holds(key(1))
+        assert writer.is_current(row("a", 1, "x"))
+        assert not writer.is_current(row("a", 1, "y"))
+        writer.finish()
+    assert part_paths(path) == []
+    assert load(path).paths.tolist() == ["a", "b"]
+
+
+def test_known_bytes_get_a_row_without_encoding(tmp_path: Path) -> None:
+    """The same bytes under another path or label take the stored features, size and format."""
+    path = filled(tmp_path / "out.h5")
+    with FeatureWriter(path, SPEC) as writer:
+        writer.append_known([Row("copy", key(2), "dog"), Row("b", key(2), "wolf")])
+        writer.finish()
+    found = load(path)
+    assert dict(zip(found.paths.tolist(), found.labels.tolist(), strict=True)) == {
+        "a/1 é.png": "cat", "copy": "dog", "b": "wolf",
+    }  # fmt: skip
+    assert np.array_equal(found.X, values(1, 2, 2))
+    with opened(path) as stored:
+        assert stored.column("image_size").tolist() == [[4, 5]] * 3
+
+
+def test_another_encoder_is_refused(tmp_path: Path) -> None:
+    """Features of two encoders never mix; the message says what differs; overwriting starts anew."""
+    path = filled(tmp_path / "out.h5")
+    other = make_spec(n_features=3, layer="first")
+    with pytest.raises(FingerprintError, match="layer: 'last', not 'first'"):
+        FeatureWriter(path, other)
+    assert len(load(path)) == 2
+    with FeatureWriter(path, other, overwrite=True) as writer:
+        writer.finish()
+    assert load(path).specs == (other,)
+
+
+def test_one_writer_at_a_time(tmp_path: Path) -> None:
+    """A second writer fails at once, names the first, and leaves it untouched."""
+    path = tmp_path / "out.h5"
+    with FeatureWriter(path, SPEC) as writer:
+        with pytest.raises(LockedError, match=r"written by process \d+ on "):
+            FeatureWriter(path, SPEC)
+        writer.append([row("a", 1)], values(1))
+        writer.finish()
+    assert len(load(path)) == 1
+
+
+def test_half_precision_is_kept(tmp_path: Path) -> None:
+    """A float16 file stays one, and reads as float32."""
+    path = filled(tmp_path / "out.h5", dtype="float16")
+    with h5py.File(path) as h5:
+        assert h5["features"].dtype == np.float16
+    assert load(path).X.dtype == np.float32
+
+
+@pytest.mark.parametrize("where", range(0, 1000, 25))
+def test_damage_is_never_read_as_values(tmp_path: Path, where: int) -> None:
+    """A flipped bit anywhere is refused, or changes nothing that is read."""
+    path = filled(tmp_path / "out.h5")
+    expected = load(path)
+    data = bytearray(path.read_bytes())
+    data[len(data) * where // 1000] ^= 0x10
+    path.write_bytes(data)
+    try:
+        found = load(path)
+    except RefusedFileError as error:
+        assert "out.h5" in str(error)  # noqa: PT017
+    else:
+        assert found.to_pandas().equals(expected.to_pandas())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "not a whole HDF5 file"), (b"text", "not a whole HDF5"), (None, "no such feature file")],
+)
+def test_what_is_no_feature_file_is_refused(
+    tmp_path: Path, content: bytes | None, message: str
+) -> None:
+    """Empty, foreign and missing files are named."""
+    path = tmp_path / "x.h5"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(RefusedFileError, match=message):
+        load(path)
+
+
+def test_other_hdf5_is_refused(tmp_path: Path) -> None:
+    """HDF5 of others, of a later version, and without a dataset are refused; never written into."""
+    foreign = tmp_path / "foreign.h5"
+    with h5py.File(foreign, "w") as h5:
+        h5["data"] = [1, 2]
+    with pytest.raises(RefusedFileError, match="not a feature file"):
+        FeatureWriter(foreign, SPEC)
+    later = filled(tmp_path / "later.h5")
+    with h5py.File(later, "a") as h5:
+        h5.attrs["version"] = 2
+    with pytest.raises(RefusedFileError, match="version 2"):
+        load(later)
+    partial = filled(tmp_path / "partial.h5")
+    with h5py.File(partial, "a") as h5:
+        del h5["keys"]
+    with pytest.raises(RefusedFileError, match="no dataset 'keys'"):
+        load(partial)
+
+
+def test_a_full_disk_keeps_what_is_committed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When writing fails, the error is one of storage, nothing temporary stays, and rows are safe."""
+    path = tmp_path / "out.h5"
+    with FeatureWriter(path, SPEC) as writer:
+        writer.append([row("a", 1)], values(1))
+    import clipfeat.store.files as files
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, "write", full)
+    with pytest.raises(StorageError, match="No space left"), FeatureWriter(path, SPEC) as writer:
+        writer.append([row("b", 2)], values(2))
+        writer.commit()
+    monkeypatch.undo()
+    assert load(path).paths.tolist() == ["a"]
+    assert not list(tmp_path.rglob("*.tmp"))

@@ -1,0 +1,138 @@
+"""The model file."""
+
+import json
+import pickle
+import zipfile
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+import skops.io
+
+from clipfeat.errors import FingerprintError, OutputExistsError, RefusedFileError
+from clipfeat.features import FeatureSet, join
+from clipfeat.fitting import fit
+from clipfeat.model import Model, load_model
+from clipfeat.zoo import CLASSIFIERS
+from tests.conftest import make_features
+
+
+@pytest.mark.parametrize("clf", [*CLASSIFIERS, "logreg,knn,rf,lgbm,xgb,svm"])
+@pytest.mark.parametrize("encoders", [1, 2])
+def test_round_trip_is_equal_to_the_bit(clf: str, encoders: int, tmp_path: Path) -> None:
+    """Every classifier and vote, of one encoder and of two, reads back as it was."""
+    sets = [make_features(groups=True), make_features(name="other", seed=4, groups=True)]
+    data = join(sets[:encoders])
+    model = fit(data, clf, cv=0)
+    again = load_model(model.save(tmp_path / "model.clipfeat"))
+    assert np.array_equal(again.predict_proba(data), model.predict_proba(data))
+    assert (again.classes, again.specs, again.members) == (
+        model.classes, model.specs, model.members,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def saved(features: FeatureSet, tmp_path: Path) -> Path:
+    return fit(features, "logreg", cv=3).save(tmp_path / "model.clipfeat")
+
+
+def test_scores_travel(saved: Path) -> None:
+    """The cross-validated scores and what was fitted on are in the file."""
+    model = load_model(saved)
+    assert {row["metric"] for row in model.scores} >= {"accuracy", "log_loss"}
+    assert model.about["images"] == 40
+
+
+@pytest.mark.parametrize("dump", [pickle.dump, joblib.dump])
+def test_pickles_are_never_read(dump: object, tmp_path: Path) -> None:
+    """A pickle or joblib file is refused without running what it holds."""
+
+    ran = tmp_path / "ran"
+    path = tmp_path / "model.clipfeat"
+    with path.open("wb") as out:
+        dump(Trap(str(ran)), out)  # type: ignore[operator]
+    with pytest.raises(RefusedFileError, match="never read"):
+        load_model(path)
+    assert not ran.exists()
+
+
+class Trap:
+    """Touches a file when unpickled."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return Path.touch, (Path(self.path),)
+
+
+@pytest.mark.parametrize("where", range(0, 100, 9))
+def test_damage_is_refused(saved: Path, where: int) -> None:
+    """A flipped bit anywhere is refused, or changes nothing that is used."""
+    features = make_features()
+    expected = load_model(saved).predict_proba(features)
+    data = bytearray(saved.read_bytes())
+    data[len(data) * where // 100] ^= 0x04
+    saved.write_bytes(data)
+    try:
+        model = load_model(saved)
+    except RefusedFileError as error:
+        assert "model.clipfeat" in str(error)  # noqa: PT017
+    else:
+        assert np.array_equal(model.predict_proba(features), expected)
+
+
+def test_untrusted_types_are_refused(saved: Path) -> None:
+    """An estimator of types outside the fixed list is refused, its digest being right."""
+    import hashlib
+
+    from sklearn.preprocessing import FunctionTransformer
+
+    estimator = skops.io.dumps(FunctionTransformer(func=print_nothing))
+    with zipfile.ZipFile(saved) as archive:
+        meta = json.loads(archive.read("meta.json"))
+    meta["digest"] = hashlib.blake2b(estimator, digest_size=32).hexdigest()
+    with zipfile.ZipFile(saved, "w") as archive:
+        archive.writestr("meta.json", json.dumps(meta))
+        archive.writestr("estimator.skops", estimator)
+    with pytest.raises(RefusedFileError, match="not trusted.*print_nothing"):
+        load_model(saved)
+
+
+def print_nothing(X: object) -> object:
+    return X
+
+
+def test_features_of_another_encoder_are_refused(saved: Path) -> None:
+    """Each field that differs is named; so is a wrong number of encoders."""
+    model = load_model(saved)
+    with pytest.raises(FingerprintError, match="name: 'spectrum', not 'other'"):
+        model.predict_proba(make_features(name="other"))
+    both = join([make_features(), make_features(name="other")])
+    with pytest.raises(FingerprintError, match="give one feature file of each"):
+        model.predict_proba(both)
+
+
+def test_files_are_not_overwritten_unasked(saved: Path, features: FeatureSet) -> None:
+    """An existing file stands unless overwriting was asked for."""
+    model = fit(features, "dummy", cv=0)
+    with pytest.raises(OutputExistsError):
+        model.save(saved)
+    assert load_model(saved).members == ("logreg",)
+    model.save(saved, overwrite=True)
+    assert load_model(saved).members == ("dummy",)
+
+
+def test_a_class_absent_from_training_is_a_zero_column() -> None:
+    """Columns follow the model's classes, whatever the estimator saw."""
+
+    class Half:
+        classes_ = np.array([1])
+
+        def predict_proba(self, X: np.ndarray) -> np.ndarray:
+            return np.ones((len(X), 1))
+
+    features = make_features(2)
+    model = Model(Half(), ("a", "b"), features.specs)
+    assert model.predict_proba(features).tolist() == [[0.0, 1.0]] * 4

@@ -5,7 +5,8 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import ClassifierMixin, clone
+from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -94,7 +95,7 @@ def align(
     return out
 
 
-class SoftVotingClassifier(ClassifierMixin, BaseEstimator):
+class SoftVotingClassifier(ClassifierMixin, _BaseComposition):
     """Classifiers that vote by the average of their probabilities.
 
     Parameters
@@ -126,6 +127,16 @@ class SoftVotingClassifier(ClassifierMixin, BaseEstimator):
     ) -> None:
         self.estimators = estimators
         self.weights = weights
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Parameters, the members' among them as ``<member>__<parameter>``."""
+        params: dict[str, Any] = self._get_params("estimators", deep=deep)
+        return params
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, a member's by ``<member>__<parameter>``, a whole member by its name."""
+        self._set_params("estimators", **params)
+        return self
 
     def fit(self, X: Any, y: Any, groups: NDArray[np.generic] | None = None) -> Self:
         """Fit every member on the same rows.

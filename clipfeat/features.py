@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.errors import ClipfeatWarning, DataError, JoinError, LabelError, unknown_name
-from clipfeat.spec import EncoderSpec
+from clipfeat.spec import EncoderSpec, titles
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,14 +114,17 @@ class FeatureSet:
         labels: Sequence[object],
         groups: Sequence[object] | None = None,
     ) -> "FeatureSet":
-        """Wrap arrays that came from elsewhere; a row's number serves as its path and key."""
+        """Wrap arrays that came from elsewhere; a row's number serves as its path and key.
+
+        An empty label is an unknown one.
+        """
         matrix = np.ascontiguousarray(X, dtype=np.float32)
-        classes = order_classes({str(label) for label in labels})
+        classes = order_classes({str(label) for label in labels} - {""})
         code = {name: i for i, name in enumerate(classes)}
         paths = np.array([str(i) for i in range(len(matrix))], dtype=np.str_)
         return cls(
             X=matrix,
-            y=np.array([code[str(label)] for label in labels], dtype=np.int64),
+            y=np.array([code.get(str(label), -1) for label in labels], dtype=np.int64),
             classes=classes,
             paths=paths,
             keys=np.char.encode(np.char.zfill(paths, 32), "ascii"),
@@ -133,24 +136,35 @@ class FeatureSet:
 
     @property
     def slices(self) -> dict[str, slice]:
-        """The columns of each encoder, by its title."""
+        """The columns of each encoder, by its title; see `clipfeat.spec.titles`."""
         ends = np.cumsum([spec.n_features for spec in self.specs]).tolist()
         return {
-            spec.title: slice(end - spec.n_features, end)
-            for spec, end in zip(self.specs, ends, strict=True)
+            title: slice(end - spec.n_features, end)
+            for title, spec, end in zip(titles(self.specs), self.specs, ends, strict=True)
         }
 
     @property
     def split_groups(self) -> Strings | None:
         """What no split may part: groups, and equal images; None where every row stands alone.
 
-        A row without a group is a group with its equals by key, so that the same bytes under two
-        paths never stand on both sides.
+        Rows of one group stand together, and so do rows of equal bytes, whatever their groups:
+        what is linked by either is one.
         """
-        keys = self.keys.astype(np.str_)
-        if self.groups is not None:
-            return np.where(self.groups == "", keys, self.groups)
-        return keys if len(np.unique(keys)) < len(keys) else None
+        keys, of_key = np.unique(self.keys, return_inverse=True)
+        if self.groups is None:
+            return self.keys.astype(np.str_) if len(keys) < len(self) else None
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
+
+        # A graph of keys and groups, an edge for each row that is in a group.
+        names, of_group = np.unique(self.groups, return_inverse=True)
+        grouped = self.groups != ""
+        size = len(keys) + len(names)
+        edges = (of_key[grouped], len(keys) + of_group[grouped])
+        graph = coo_array((np.ones(int(grouped.sum())), edges), shape=(size, size))
+        _, component = connected_components(graph, directed=False)
+        linked: Strings = component[of_key].astype(np.str_)
+        return linked
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "FeatureSet":
         """The given rows, by a mask or by their numbers."""
@@ -183,6 +197,7 @@ class FeatureSet:
                 f"all {int((self.y >= 0).sum())} labelled images are of one class "
                 f"({self.classes[present[0]]!r}); a classifier needs two or more"
             )
+        self._warn_of_contradictions()
         code = np.full(len(self.classes) + 1, -1, dtype=np.int64)
         code[present] = np.arange(len(present))
         kept = (
@@ -192,6 +207,18 @@ class FeatureSet:
         )
         return replace(kept, y=code[kept.y], classes=tuple(self.classes[i] for i in present))
 
+    def _warn_of_contradictions(self) -> None:
+        """Say when the same bytes have two labels: one of them is wrong, or stale."""
+        known = self.y >= 0
+        pairs = set(zip(self.keys[known].tolist(), self.y[known].tolist(), strict=True))
+        if n := len(pairs) - len({key for key, _ in pairs}):
+            warnings.warn(
+                f"{n} images are there under two labels, byte for byte the same; if they were "
+                "moved between folders, `clipfeat embed … --overwrite` forgets where they were",
+                ClipfeatWarning,
+                stacklevel=3,
+            )
+
     def column(self, name: str) -> Strings:
         """One value for each row: ``group``, ``label``, ``path`` or a column of the source.
 
@@ -200,7 +227,7 @@ class FeatureSet:
         UnknownNameError
             If there is no such column; the message lists those there are.
         """
-        known: dict[str, Strings] = {"label": self.labels, "path": self.paths, **self.columns}
+        known: dict[str, Strings] = {**self.columns, "label": self.labels, "path": self.paths}
         if self.groups is not None:
             known["group"] = self.groups
         if name not in known:
@@ -220,13 +247,13 @@ class FeatureSet:
         """One row an image: path, key, label, group, columns, then a column for each feature."""
         import pandas as pd
 
-        about: dict[str, object] = {
+        own: dict[str, object] = {
             "path": self.paths,
             "key": self.keys.astype(np.str_),
             "label": self.labels,
             "group": self.groups if self.groups is not None else "",
-            **self.columns,
         }
+        about = {**own, **self.columns, **own}  # in this order, and never a column of that name
         names = [f"{s.name}.{i}" for s in self.specs for i in range(s.n_features)]
         values = pd.DataFrame(self.X, columns=names or [f"f{i}" for i in range(self.X.shape[1])])
         return pd.concat([pd.DataFrame(about), values], axis=1)
@@ -248,8 +275,9 @@ def order_classes(names: set[str]) -> tuple[str, ...]:
     """
     if all(name.isdecimal() for name in names):
         return tuple(sorted(names, key=lambda name: (int(name), name)))
-    ordered = tuple(sorted(names))
-    return ordered[::-1] if ordered in _POSITIVE_FIRST else ordered
+    ordered = tuple(sorted(names, key=lambda name: (name.casefold(), name)))
+    folded = tuple(name.casefold() for name in ordered)
+    return ordered[::-1] if folded in _POSITIVE_FIRST else ordered
 
 
 def join(sets: Sequence[FeatureSet]) -> FeatureSet:
@@ -284,8 +312,12 @@ def join(sets: Sequence[FeatureSet]) -> FeatureSet:
     rows = [np.arange(len(first))]
     common = np.ones(len(first), dtype=bool)
     for other in others:
-        place = {key: i for i, key in enumerate(other.keys.tolist())}
-        found = np.array([place.get(key, -1) for key in first.keys.tolist()], dtype=np.int64)
+        by_key = {key: i for i, key in enumerate(other.keys.tolist())}
+        # The very same file where there is one, since equal bytes may have two paths and labels.
+        names = zip(other.keys.tolist(), other.paths.tolist(), strict=True)
+        by_both = {both: i for i, both in enumerate(names)}
+        wanted = zip(first.keys.tolist(), first.paths.tolist(), strict=True)
+        found = np.array([by_both.get(w, by_key.get(w[0], -1)) for w in wanted], dtype=np.int64)
         common &= found >= 0
         rows.append(found)
     if not common.any():
@@ -309,7 +341,7 @@ def join(sets: Sequence[FeatureSet]) -> FeatureSet:
             row = int(np.flatnonzero(clash)[0])
             raise JoinError(
                 f"{int(clash.sum())} images have two labels, such as {taken[0].paths[row]}: "
-                f"{labels[row]!r} and {theirs[row]!r}; give every file the same labels"
+                f"'{labels[row]}' and '{theirs[row]}'; give every file the same labels"
             )
         labels = np.where(labels == "", theirs, labels)
     classes = order_classes(set(labels.tolist()) - {""})

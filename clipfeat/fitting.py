@@ -12,7 +12,7 @@ from clipfeat.evaluate.benchmark import Benchmark, Step, benchmark, entry_names
 from clipfeat.features import FeatureSet
 from clipfeat.model import Model
 from clipfeat.splits import fit_with_groups
-from clipfeat.zoo import make_classifier, parse_names
+from clipfeat.zoo import CHANCE, make_classifier, parse_names, pick_threads
 
 
 def fit(
@@ -41,7 +41,7 @@ def fit(
     balance : bool
         Whether all classes count alike.
     n_jobs : int, optional
-        Threads; None is all processors.
+        Threads; None is one for small data, else all processors.
     progress : callable
         Told after each cell of the cross-validation.
 
@@ -58,6 +58,8 @@ def fit(
         If a classifier cannot be fitted on these rows.
     """
     names = parse_names(clf)
+    if len(names) > 1:
+        names = [name for name in names if name != CHANCE]  # it has no say in a vote
     data = features.labelled()
     scored: Benchmark | None = None
     if cv:
@@ -66,9 +68,10 @@ def fit(
         )
         if scored.errors:
             raise DataError("; ".join(f"{entry}: {why}" for entry, why in scored.errors.items()))
+    threads = pick_threads(n_jobs, data.X.size)
     members = {
         entry: _on_columns(
-            make_classifier(name, random_state=seed, balance=balance, n_jobs=n_jobs), columns
+            make_classifier(name, random_state=seed, balance=balance, n_jobs=threads), columns
         )
         for entry, (name, columns) in entry_names(names, data.specs).items()
     }

@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.ensemble import align
-from clipfeat.errors import FingerprintError, OutputExistsError, RefusedFileError, StorageError
+from clipfeat.errors import OutputExistsError, RefusedFileError
 from clipfeat.features import FeatureSet
-from clipfeat.spec import EncoderSpec
+from clipfeat.files import publish, storage_errors
+from clipfeat.spec import EncoderSpec, check_same
 
 KIND = "clipfeat-model"
 VERSION = 1
@@ -36,6 +37,7 @@ TRUSTED = (
     "clipfeat.zoo.calibration.GroupCalibratedClassifier",
     "clipfeat.zoo.forest.OrderedForestClassifier",
     "clipfeat.zoo.label_encoding.LabelEncodedClassifier",
+    "clipfeat.zoo.knn.CappedNeighborsClassifier",
     "clipfeat.zoo.scaling.UnitScaler",
     "clipfeat.zoo.svm.AcceleratedSVC",
     "collections.OrderedDict",
@@ -92,32 +94,19 @@ class Model:
         FingerprintError
             If the features are of another encoder; the message says what differs.
         """
-        self.check(features.specs)
-        if not len(features):
+        X = self._own_columns(features)
+        if not len(X):
             return np.empty((0, len(self.classes)))
-        probabilities = self.estimator.predict_proba(features.X)
+        probabilities = self.estimator.predict_proba(X)
         return align(probabilities, self.estimator.classes_, np.arange(len(self.classes)))
 
-    def check(self, specs: Sequence[EncoderSpec]) -> None:
-        """Refuse features of other encoders than the model's.
-
-        Raises
-        ------
-        FingerprintError
-            Naming every field that differs.
-        """
-        if len(specs) != len(self.specs):
-            ours, theirs = ([s.title for s in some] for some in (self.specs, specs))
-            raise FingerprintError(
-                f"the model takes features of {' + '.join(ours) or 'no encoder'}, got "
-                f"{' + '.join(theirs) or 'features of no encoder'}: give one feature file of each"
-            )
-        for ours_, theirs_ in zip(self.specs, specs, strict=True):
-            if ours_.fingerprint != theirs_.fingerprint:
-                raise FingerprintError(
-                    "these are features of another encoder than the model was fitted on: "
-                    + "; ".join(ours_.differences(theirs_))
-                )
+    def _own_columns(self, features: FeatureSet) -> NDArray[np.float32]:
+        """The features in the order of the model's encoders, whatever order they came in."""
+        if features.specs != self.specs and set(features.specs) == set(self.specs):
+            of = dict(zip(features.specs, features.slices.values(), strict=True))
+            return np.hstack([features.X[:, of[spec]] for spec in self.specs])
+        check_same(self.specs, features.specs)
+        return features.X
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the model file.
@@ -149,14 +138,9 @@ class Model:
         with zipfile.ZipFile(image, "w", zipfile.ZIP_STORED) as archive:
             archive.writestr("meta.json", json.dumps(meta, indent=1))
             archive.writestr("estimator.skops", estimator)
-        temporary = target.with_name(f".{target.name}.tmp")
-        try:
+        with storage_errors(f"making {target.parent}"):
             target.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(image.getvalue())
-            temporary.replace(target)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise StorageError(f"writing {target} failed: {error}") from error
+        publish(image.getvalue(), target)
         return target
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from clipfeat.embedding.pipeline import Progress
 from clipfeat.embedding.stream import Encoded, Known, encode_stream
 from clipfeat.encoders import open_encoder
-from clipfeat.errors import UsageError
+from clipfeat.errors import UsageError, unknown_name
 from clipfeat.evaluate.metrics import score
 from clipfeat.features import FeatureSet
 from clipfeat.images import open_source
@@ -21,11 +21,14 @@ from clipfeat.images.labels import match_names
 from clipfeat.images.manifest import TableColumns, read_text_table
 from clipfeat.images.source import ImageSource
 from clipfeat.model import Model, load_model
-from clipfeat.spec import EncoderSpec
+from clipfeat.spec import EncoderSpec, check_same
 from clipfeat.store import load
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+FILLS = ("auto", "probability", "class")
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +136,8 @@ def predict(
         return _of_features(fitted, source)
     specs = [source] if isinstance(source, str | Path) else list(source)
     if specs and all(Path(spec).suffix.lower() in {".h5", ".hdf5"} for spec in specs):
+        if labels is not None:
+            raise UsageError("a feature file brings its own labels: leave --labels out")
         return _of_features(fitted, load(*specs))
     images = open_source(source, labels=labels, columns=columns)
     if not fitted.specs:
@@ -202,8 +207,7 @@ def _encode_all(
     from clipfeat.encoders.encoder import EncoderOptions
 
     encoder = open_encoder(spec.name, EncoderOptions.of_spec(spec, weights, device))
-    if encoder.spec != spec:
-        Model(None, (), (spec,)).check([encoder.spec])
+    check_same([spec], [encoder.spec])
     place = {record.path: i for i, record in enumerate(images)}
     by_key: dict[bytes, int] = {}
     X = np.full((len(images), spec.n_features), np.nan, dtype=np.float32)
@@ -273,6 +277,8 @@ def fill_template(predictions: Predictions, template: str | Path, fill: str = "a
     UsageError
         If the template's columns are neither classes nor one column, or no id matches.
     """
+    if fill not in FILLS:
+        raise unknown_name("way to fill", fill, FILLS)
     table = read_text_table(str(template))
     ids = table.iloc[:, 0].tolist()
     names = [str(name) for name in table.columns[1:]]
@@ -310,8 +316,6 @@ def _single(
 ) -> tuple[dict[str, list[object]], str]:
     classes = predictions.classes
     numbers = all(value.replace(".", "", 1).replace("-", "", 1).isdigit() for value in old)
-    if fill not in {"auto", "probability", "class"}:
-        raise UsageError(f"--fill must be auto, probability or class, got {fill!r}")
     if fill == "auto":
         fill = "probability" if numbers and any("." in value for value in old) else "class"
     if fill == "probability":
@@ -322,7 +326,7 @@ def _single(
             )
         values: list[object] = list(predictions.probabilities[:, 1].tolist())
         return {name: values}, f"column {name}: the probability of {classes[1]!r}"
-    if numbers and not set(classes) & set(old):
+    if numbers and not all(name.isdecimal() for name in classes):
         code: dict[str, object] = {label: i for i, label in enumerate(classes)}
         order = ", ".join(f"{i} = {label}" for i, label in enumerate(classes))
         values = [code.get(label, "") for label in predictions.predicted]

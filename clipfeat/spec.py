@@ -8,10 +8,11 @@ were found, seconds) is provenance; it is recorded elsewhere and never compared.
 import hashlib
 import json
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from clipfeat.errors import ClipfeatWarning, RefusedFileError
+from clipfeat.errors import ClipfeatWarning, FingerprintError, RefusedFileError
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,11 @@ class EncoderSpec:
             parts.append("UNTRAINED")
         return " ".join(parts)
 
+    @property
+    def dtype(self) -> str:
+        """How features are stored: float32, or float16 where the forward pass was no finer."""
+        return "float32" if self.precision == "fp32" else "float16"
+
     def warn_if_untrained(self, where: object) -> None:
         """Say that features of random weights mean nothing, wherever they turn up."""
         if self.untrained:
@@ -123,4 +129,34 @@ class EncoderSpec:
                 "things out, meaningless for quality",
                 ClipfeatWarning,
                 stacklevel=3,
+            )
+
+
+def titles(specs: Sequence[EncoderSpec]) -> list[str]:
+    """Titles that tell the specs apart: with a piece of the fingerprint where two are alike."""
+    plain = [spec.title for spec in specs]
+    return [
+        f"{title} #{spec.fingerprint[:6]}" if plain.count(title) > 1 else title
+        for title, spec in zip(plain, specs, strict=True)
+    ]
+
+
+def check_same(expected: Sequence[EncoderSpec], got: Sequence[EncoderSpec]) -> None:
+    """Refuse features of other encoders than a model was fitted on.
+
+    Raises
+    ------
+    FingerprintError
+        Naming every field that differs.
+    """
+    if len(got) != len(expected):
+        ours, theirs = (" + ".join(titles(some)) or "no encoder" for some in (expected, got))
+        raise FingerprintError(
+            f"the model takes features of {ours}, got {theirs}: give one feature file of each"
+        )
+    for a, b in zip(expected, got, strict=True):
+        if a != b:
+            raise FingerprintError(
+                "these are features of another encoder than the model was fitted on: "
+                + "; ".join(a.differences(b))
             )

@@ -53,12 +53,18 @@ def k_fold(
         n = len(np.unique(units[y == name]))
         if n < n_splits:
             raise LabelError(
-                f"class {str(name)!r} has {n} {what}, fewer than the {n_splits} folds: give --cv "
-                f"{max(n, 2)} or more images of it"
+                f"class {str(name)!r} has {n} {what}, fewer than the {n_splits} folds: use fewer "
+                "folds, or more images of it"
             )
     splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
     folds = splitter(n_splits, shuffle=True, random_state=random_state)
-    return [(train, test) for train, test in folds.split(np.zeros(len(y)), y, groups)]
+    splits = [(train, test) for train, test in folds.split(np.zeros(len(y)), y, groups)]
+    if any(len(np.unique(y[train])) < len(np.unique(y)) for train, _ in splits):
+        raise LabelError(
+            f"{n_splits} folds of whole groups leave a training without one of the classes: use "
+            "other folds, or more groups"
+        )
+    return splits
 
 
 def cross_validation(features: FeatureSet, n_splits: int, random_state: int | None) -> list[Split]:
@@ -110,9 +116,18 @@ def leave_one_out(features: FeatureSet, column: str, random_state: int | None) -
     groups = features.split_groups
     units = np.arange(len(values)) if groups is None else np.unique(groups, return_inverse=True)[1]
     part = _parts(units, len(held), random_state)
-    return {
-        value: _hold_out(values == value, shared, part == i, units) for i, value in enumerate(held)
+    splits = {
+        value: _hold_out((values == value) & ~shared, shared, part == i, units)
+        for i, value in enumerate(held)
     }
+    for value, (train, test) in splits.items():
+        if not len(test) or len(np.unique(features.y[train])) < 2:
+            raise LabelError(
+                f"{value!r} of {column!r} cannot be left out: that leaves {len(test)} images to "
+                f"test and {len(np.unique(features.y[train]))} classes to train on; there are too "
+                "few groups"
+            )
+    return splits
 
 
 def _hold_out(mine: Mask, shared: Mask, in_part: Mask, units: Rows) -> Split:

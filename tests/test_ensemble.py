@@ -70,3 +70,9 @@ def test_members_of_zero_weight_are_not_run() -> None:
     vote = SoftVotingClassifier(members, weights=[1, 0]).fit(X, y)
     assert list(vote.estimators_) == ["nb"]
     assert np.allclose(vote.predict_proba(X), GaussianNB().fit(X, y).predict_proba(X))
+
+
+def test_members_parameters_can_be_set() -> None:
+    """A grid search reaches into the members by name."""
+    vote = SoftVotingClassifier([("lr", LogisticRegression()), ("nb", GaussianNB())])
+    assert vote.set_params(lr__C=2.0).get_params()["lr__C"] == 2.0

@@ -81,6 +81,48 @@ def test_equal_images_are_one_group(features: FeatureSet) -> None:
     assert groups[0] == groups[1] != groups[2]
 
 
+def test_groups_and_equal_images_are_linked(features: FeatureSet) -> None:
+    """Rows linked by a group or by bytes are one, also through a third."""
+    keys = features.keys.copy()
+    keys[1], keys[2] = keys[0], keys[3]
+    groups = np.array([f"g{i}" for i in range(40)])
+    groups[1] = groups[2] = "same"
+    linked = replace(features, keys=keys, groups=groups).split_groups
+    assert linked is not None
+    assert len(set(linked[:4].tolist())) == 1
+    assert len(set(linked.tolist())) == 37
+
+
+def test_one_image_under_two_labels_is_warned_of(features: FeatureSet) -> None:
+    """Equal bytes with different labels are learned from only with a warning."""
+    keys = features.keys.copy()
+    keys[0] = keys[39]
+    with pytest.warns(ClipfeatWarning, match="1 images are there under two labels"):
+        replace(features, keys=keys).labelled()
+
+
+def test_equal_bytes_join_by_their_paths(features: FeatureSet) -> None:
+    """A pair of equal images with different labels joins each with its own."""
+    keys = features.keys.copy()
+    keys[0] = keys[39]
+    both = [replace(make_features(name=name), keys=keys) for name in ("spectrum", "other")]
+    assert join(both).labels.tolist() == features.labels.tolist()
+
+
+def test_alike_encoders_keep_their_own_slices() -> None:
+    """Two files of weights of one architecture are two encoders, told apart in every table."""
+    a, b = make_features(), make_features(seed=1)
+    b = replace(b, specs=(replace(b.specs[0], weights="other"),))
+    assert len(join([a, b]).slices) == 2
+
+
+def test_own_names_win_over_a_tables_columns(features: FeatureSet) -> None:
+    """A further column called label does not pose as the label."""
+    clash = replace(features, columns={"label": np.array(["wrong"] * 40)})
+    assert clash.column("label").tolist() == features.labels.tolist()
+    assert clash.to_pandas().label.tolist() == features.labels.tolist()
+
+
 def test_to_pandas_has_a_row_an_image(features: FeatureSet) -> None:
     """A table of paths, labels and one column for each feature."""
     table = features.to_pandas()
@@ -96,7 +138,11 @@ def test_unknown_columns_are_named(features: FeatureSet) -> None:
 
 @pytest.mark.parametrize(
     ("names", "ordered"),
-    [({"ai", "nature"}, ("nature", "ai")), ({"b", "a", "c"}, ("a", "b", "c"))],
+    [
+        ({"FAKE", "REAL"}, ("REAL", "FAKE")),
+        ({"ai", "nature"}, ("nature", "ai")),
+        ({"b", "a", "c"}, ("a", "b", "c")),
+    ],
 )
 def test_the_generated_class_is_positive(names: set[str], ordered: tuple[str, ...]) -> None:
     """Of real and generated the latter is the last; others are sorted."""

@@ -47,7 +47,6 @@ def test_scores_travel(saved: Path) -> None:
 @pytest.mark.parametrize("dump", [pickle.dump, joblib.dump])
 def test_pickles_are_never_read(dump: object, tmp_path: Path) -> None:
     """A pickle or joblib file is refused without running what it holds."""
-
     ran = tmp_path / "ran"
     path = tmp_path / "model.clipfeat"
     with path.open("wb") as out:
@@ -78,7 +77,7 @@ def test_damage_is_refused(saved: Path, where: int) -> None:
     try:
         model = load_model(saved)
     except RefusedFileError as error:
-        assert "model.clipfeat" in str(error)  # noqa: PT017
+        assert "model.clipfeat" in str(error)
     else:
         assert np.array_equal(model.predict_proba(features), expected)
 
@@ -96,7 +95,7 @@ def test_untrusted_types_are_refused(saved: Path) -> None:
     with zipfile.ZipFile(saved, "w") as archive:
         archive.writestr("meta.json", json.dumps(meta))
         archive.writestr("estimator.skops", estimator)
-    with pytest.raises(RefusedFileError, match="not trusted.*print_nothing"):
+    with pytest.raises(RefusedFileError, match=r"not trusted.*print_nothing"):
         load_model(saved)
 
 
@@ -136,3 +135,11 @@ def test_a_class_absent_from_training_is_a_zero_column() -> None:
     features = make_features(2)
     model = Model(Half(), ("a", "b"), features.specs)
     assert model.predict_proba(features).tolist() == [[0.0, 1.0]] * 4
+
+
+def test_encoders_may_come_in_any_order() -> None:
+    """The model finds its own columns, whatever order the feature files were named in."""
+    a, b = make_features(), make_features(name="other", seed=4)
+    model = fit(join([a, b]), "logreg", cv=0)
+    expected = model.predict_proba(join([a, b]))
+    assert np.array_equal(model.predict_proba(join([b, a])), expected)

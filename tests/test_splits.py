@@ -85,3 +85,21 @@ def test_too_little_to_split_is_an_error() -> None:
         cross_validation(small, 5, 0)
     with pytest.raises(UsageError, match="has 0 values to leave out"):
         leave_one_out(replace(small, columns={"g": np.array(["x"] * 6)}), "g", 0)
+
+
+def test_reals_of_a_generator_stay_shared() -> None:
+    """Real rows that carry a generator's name are no part of what is left out."""
+    features = with_generators(crossed=False)
+    tagged = np.where(features.y == 0, "gen0", features.columns["generator"])
+    for train, test in leave_one_out(
+        replace(features, columns={"generator": tagged}), "generator", 0
+    ).values():
+        assert set(features.y[train].tolist()) == set(features.y[test].tolist()) == {0, 1}
+
+
+def test_splits_that_cannot_be_are_an_error() -> None:
+    """Fewer groups than values to leave out, and folds without a class, are said, not run."""
+    features = with_generators(crossed=True)
+    two = replace(features, groups=np.array(["a"] * 4 + ["b"] * 36)[np.arange(40) % 20])
+    with pytest.raises(LabelError, match="too few groups"):
+        leave_one_out(two, "generator", 0)

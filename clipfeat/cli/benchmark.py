@@ -29,7 +29,7 @@ def benchmark(
     sort: Annotated[
         str, typer.Option(help="The metric that orders the table.")
     ] = "balanced_accuracy",
-    seed: Annotated[int, typer.Option(help="Of folds and classifiers.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of folds and classifiers.")] = 0,
     balance: Annotated[
         bool, typer.Option("--balance/--no-balance", help="Count classes alike.")
     ] = False,
@@ -56,6 +56,8 @@ def benchmark(
 
     if sort not in METRICS:
         raise unknown_name("metric", sort, METRICS)
+    if output is not None and output.is_file():
+        raise OutputExistsError(f"{output} is a file: -o takes a folder")
     if output is not None and output.exists() and not overwrite and any(output.iterdir()):
         raise OutputExistsError(f"{output} is not empty: give another -o, or --overwrite")
     data = load(*chosen(features or []))

@@ -100,6 +100,8 @@ def embed(
     )
     known = {name: n for name, n in sorted(report.labels.items()) if name}
     print("labels: " + (", ".join(f"{name} {n}" for name, n in known.items()) or "none"))
+    if report.absent:
+        print(f"{report.absent} rows are of images no longer in the source; they are kept")
     if report.failures:
         print("failed, and recorded in the file:")
         print(listed([f"{f.path}: {f.reason}: {f.message}" for f in report.failures]))

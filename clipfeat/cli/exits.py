@@ -60,12 +60,15 @@ def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
                 say(f"error: {error}")
                 raise typer.Exit(exit_code(error)) from error
             except KeyboardInterrupt as error:
-                say("interrupted; the same command goes on from here")
+                say("interrupted")
                 raise typer.Exit(INTERRUPTED) from error
             except BrokenPipeError as error:
                 # Whoever read our output has had enough; the flush at exit would say so again.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 raise typer.Exit(0) from error
+            except OSError as error:
+                say(f"error: {error}")
+                raise typer.Exit(exit_code(StorageError())) from error
 
     return run
 

@@ -25,7 +25,7 @@ def fit(
         "model.clipfeat"
     ),
     cv: Annotated[int, typer.Option(min=0, help="Folds that score it; 0 for none.")] = 5,
-    seed: Annotated[int, typer.Option(help="Of folds and classifiers.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of folds and classifiers.")] = 0,
     balance: Annotated[
         bool, typer.Option("--balance/--no-balance", help="Count classes alike.")
     ] = False,

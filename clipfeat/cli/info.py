@@ -20,6 +20,10 @@ def info(
     """
     import zipfile
 
+    from clipfeat.errors import RefusedFileError
+
+    if file.is_dir():
+        raise RefusedFileError(f"{file} is a folder: name a feature file or a model file")
     if zipfile.is_zipfile(file):
         _model(file)
     else:

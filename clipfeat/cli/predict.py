@@ -52,12 +52,20 @@ def predict(
     Example: clipfeat predict model.clipfeat new/ -o predictions.csv
     """
     from clipfeat.cli.console import image_bar
-    from clipfeat.images.manifest import TableColumns
-    from clipfeat.prediction import fill_template
+    from clipfeat.errors import unknown_name
+    from clipfeat.images.manifest import TableColumns, read_text_table
+    from clipfeat.prediction import FILLS, fill_template
     from clipfeat.prediction import predict as run
 
+    # All that can be known to be wrong before the work rather than after.
     if output is not None and output.exists() and not overwrite:
         raise OutputExistsError(f"{output} exists: give another -o, or --overwrite")
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    if fill not in FILLS:
+        raise unknown_name("--fill", fill, FILLS)
+    if template is not None:
+        read_text_table(str(template))
     with image_bar("predicting") as progress:
         found = run(
             model,

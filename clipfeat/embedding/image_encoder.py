@@ -1,6 +1,7 @@
 """A frozen encoder as a scikit-learn transformer of images."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from os import PathLike
 from typing import Any, Self
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from clipfeat.encoders import DEFAULT_ENCODER, open_encoder
-from clipfeat.errors import DecodeError, ImageError
+from clipfeat.errors import DecodeError, EncodingError, ImageError, UsageError
 from clipfeat.images.record import ImageRecord, read_bytes
 
 
@@ -96,20 +97,22 @@ class ImageEncoder(TransformerMixin, BaseEstimator):
 
         Raises
         ------
-        DecodeError
-            If an image cannot be read; the message says which. A row can be neither dropped nor
-            guessed here.
+        DecodeError, EncodingError
+            If an image cannot be read, or gives no features; the message says which. A row can be
+            neither dropped nor guessed here.
         """
+        if isinstance(X, str | PathLike):
+            raise UsageError(f"expected several images, got one path: give [{str(X)!r}]")
         frozen = self._open()
         rows: list[NDArray[np.float32]] = []
         batch: list[Any] = []
         for place, image in enumerate(X):
             batch.append(frozen.preprocess(_pixels(image, place)))
             if len(batch) == self.batch_size:
-                rows.append(frozen.encode(batch))
+                rows.append(_checked(frozen, batch, place))
                 batch = []
         if batch:
-            rows.append(frozen.encode(batch))
+            rows.append(_checked(frozen, batch, place))
         empty = np.empty((0, frozen.spec.n_features), dtype=np.float32)
         return np.concatenate([empty, *rows])
 
@@ -122,7 +125,7 @@ class ImageEncoder(TransformerMixin, BaseEstimator):
         return True
 
     def _open(self) -> Any:
-        arguments = tuple(sorted((self.encoder_args or {}).items()))
+        arguments = json.dumps(dict(self.encoder_args or {}), sort_keys=True)
         return _cached_encoder(
             self.encoder, self.weights, self.untrained, self.layer, self.image_size,
             self.precision, self.device, arguments,
@@ -138,14 +141,27 @@ def _cached_encoder(
     image_size: int | None,
     precision: str,
     device: str,
-    arguments: Sequence[tuple[str, object]],
+    arguments: str,
 ) -> Any:
     from clipfeat.encoders.encoder import EncoderOptions
 
     options = EncoderOptions(
-        weights, untrained, layer, image_size, precision, device, dict(arguments) or None
+        weights, untrained, layer, image_size, precision, device, json.loads(arguments) or None
     )
     return open_encoder(name, options)
+
+
+def _checked(frozen: Any, batch: list[Any], last: int) -> NDArray[np.float32]:
+    """Encode a batch whose last image is number `last`, and look at every row."""
+    from clipfeat.encoders.encoder import check_row
+
+    rows: NDArray[np.float32] = frozen.encode(batch)
+    for row, place in zip(rows, range(last - len(batch) + 1, last + 1), strict=True):
+        try:
+            check_row(row)
+        except EncodingError as error:
+            raise EncodingError(f"image {place}: {error}") from error
+    return rows
 
 
 def _pixels(image: Any, place: int) -> NDArray[np.uint8]:
@@ -170,6 +186,6 @@ def _pixels(image: Any, place: int) -> NDArray[np.uint8]:
                 f"{type(image).__name__} of {array.dtype} {array.shape}"
             )
         return pixels_of(Image.fromarray(array))
-    except ImageError as error:
+    except (ImageError, OSError) as error:  # a PIL image may turn out to be truncated
         name = f" ({image})" if isinstance(image, str | PathLike) else ""
         raise DecodeError(f"image {place}{name}: {error}") from error

@@ -56,6 +56,8 @@ class EmbedReport:
         Final counts.
     n_rows : int
         Rows that the file now holds.
+    absent : int
+        Rows among these that are of images no longer in the source.
     labels : mapping of str to int
         Images of each label among this source's; unlabelled ones under ``""``.
     failures : sequence of Failure
@@ -66,6 +68,7 @@ class EmbedReport:
     spec: EncoderSpec
     progress: Progress
     n_rows: int
+    absent: int
     labels: Mapping[str, int]
     failures: Sequence[Failure]
 
@@ -146,10 +149,8 @@ def embed(
     StorageError
         If the disk failed; rows reported by then are safe.
     """
-    from clipfeat.encoders.encoder import PRECISIONS, EncoderOptions
+    from clipfeat.encoders.encoder import EncoderOptions
 
-    if precision not in PRECISIONS:
-        raise UsageError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
     if batch_size < 1:
         raise UsageError(f"batch_size must be 1 or more, got {batch_size}")
     target = check_target(out)
@@ -164,7 +165,6 @@ def embed(
         arguments=encoder_args,
     )
     frozen = open_encoder(encoder, options)
-    dtype = "float32" if precision == "fp32" else "float16"
     begun = time.monotonic()
     counts = {"encoded": 0, "known": 0, "failed": 0}
     failures: list[Failure] = []
@@ -173,9 +173,7 @@ def embed(
     for record in images:
         by_label[record.label] = by_label.get(record.label, 0) + 1
 
-    with FeatureWriter(
-        target, frozen.spec, root=images.root, dtype=dtype, overwrite=overwrite
-    ) as writer:
+    with FeatureWriter(target, frozen.spec, root=images.root, overwrite=overwrite) as writer:
 
         def tell(kind: str, n: int = 1) -> None:
             counts[kind] += n
@@ -223,8 +221,9 @@ def embed(
             "weights": options.weights or "hub",
         }
         n_rows = writer.finish()
+        absent = writer.absent({record.path for record in images})
     final = Progress(len(images), **counts, seconds=seconds)
-    return EmbedReport(target, frozen.spec, final, n_rows, by_label, failures)
+    return EmbedReport(target, frozen.spec, final, n_rows, absent, by_label, failures)
 
 
 def check_target(out: str | Path) -> Path:

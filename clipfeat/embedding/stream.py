@@ -131,7 +131,12 @@ def _prepare(
         return Failure(record.path, type(error).__name__, str(error), key)
     height, width = decoded.pixels.shape[:2]
     seen = replace(row, height=height, width=width, format=decoded.format)
-    return _Ready(seen, encoder.preprocess(decoded.pixels))
+    try:
+        return _Ready(seen, encoder.preprocess(decoded.pixels))
+    except (ValueError, RuntimeError, MemoryError) as error:
+        # An image so thin that resizing it takes more memory than there is, for one.
+        reason = f"{width}x{height} pixels cannot be preprocessed: {error or type(error).__name__}"
+        return Failure(record.path, "EncodingError", reason, key)
 
 
 def _encode(batch: list[_Ready], encoder: Encoder) -> Iterator[Encoded | Failure]:

@@ -56,7 +56,7 @@ def open_encoder(name: str, options: "EncoderOptions") -> "Encoder":
     """
     full = ALIASES.get(name, name)
     library, _, rest = full.partition(":")
-    if library not in LIBRARIES or (library != "spectrum" and not rest):
+    if library not in LIBRARIES or bool(rest) == (library == "spectrum"):
         raise unknown_name("encoder", name, [*ALIASES, *(f"{one}:…" for one in LIBRARIES)])
     module, _, function = LIBRARIES[library].partition(":")
     encoder: Encoder = getattr(import_module(module), function)(rest, options)

@@ -47,6 +47,13 @@ class EncoderOptions:
     device: str = "auto"
     arguments: Mapping[str, object] | None = None
 
+    def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            known = ", ".join(PRECISIONS)
+            raise UsageError(f"precision must be one of {known}, got {self.precision!r}")
+        if self.image_size is not None and self.image_size < 1:
+            raise UsageError(f"the image size must be 1 or more, got {self.image_size}")
+
     @classmethod
     def of_spec(cls, spec: EncoderSpec, weights: str | None, device: str) -> "EncoderOptions":
         """The options that open the encoder of a spec again."""
@@ -102,8 +109,9 @@ class Encoder:
         Returns
         -------
         ndarray of shape (len(inputs), n_features), float32
-            Not normalised. Rows do not depend on what else is in the batch, beyond the last bits
-            of floating-point sums. Rows may hold NaN; `check_row` tells.
+            Not normalised; of a lower precision, rounded to the float16 that is stored. Rows do
+            not depend on what else is in the batch, beyond the last bits of floating-point sums.
+            Rows may hold NaN; `check_row` tells.
         """
         rows = np.empty((len(inputs), self.spec.n_features), dtype=np.float32)
         by_shape: dict[tuple[int, ...], list[int]] = {}
@@ -114,7 +122,8 @@ class Encoder:
             for places in by_shape.values():
                 batch = torch.stack([inputs[i] for i in places]).to(self.device, dtype)
                 rows[places] = self.forward(batch).float().cpu().numpy()
-        return rows
+        with np.errstate(over="ignore"):
+            return rows.astype(self.spec.dtype).astype(np.float32)
 
     def encode_images(self, images: Sequence[RGB]) -> NDArray[np.float32]:
         """Preprocess and encode uint8 images of any sizes; see `encode`."""
@@ -149,11 +158,37 @@ def pick_device(name: str) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
+        # What it returns is looked at: the device "meta" computes nothing.
+        torch.zeros(1, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).partition("\n")[0]
         raise UsageError(f"device {name!r} cannot be used here: {reason}") from error
     return device
+
+
+def probe(
+    forward: Callable[[torch.Tensor], torch.Tensor],
+    size: tuple[int, int],
+    device: torch.device,
+    precision: str,
+) -> int:
+    """Count the features that a frozen model gives for an image of (height, width) pixels.
+
+    Raises
+    ------
+    UsageError
+        If it takes no such image, or gives no row of features.
+    """
+    sample = torch.zeros(1, 3, *size, device=device, dtype=PRECISIONS[precision])
+    try:
+        with torch.inference_mode():
+            out = forward(sample)
+    except (RuntimeError, AssertionError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UsageError(f"the encoder takes no image of {size[0]}×{size[1]}: {reason}") from error
+    if out.ndim != 2:
+        raise UsageError(f"the encoder gives features of shape {tuple(out.shape)}, not one row")
+    return int(out.shape[1])
 
 
 def freeze(model: torch.nn.Module, device: torch.device, precision: str) -> torch.nn.Module:

@@ -5,7 +5,6 @@ where the weights come from a file: weights trained with QuickGELU and run with 
 that are merely worse, without a word.
 """
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -15,11 +14,11 @@ import torch
 from PIL import Image
 
 from clipfeat.encoders.encoder import (
-    PRECISIONS,
     Encoder,
     EncoderOptions,
     freeze,
     pick_device,
+    probe,
     weights_digest,
 )
 from clipfeat.encoders.weights import check_choice, explain_misfit, explain_missing, random_weights
@@ -78,9 +77,6 @@ def build(name: str, options: EncoderOptions) -> Encoder:
     forward = _take_layer(visual, layer, name)
     size = config["size"]
     height, width = (size, size) if isinstance(size, int) else size
-    with torch.inference_mode():
-        dtype = PRECISIONS[options.precision]
-        sample = forward(torch.zeros(1, 3, height, width, device=device, dtype=dtype))
     spec = EncoderSpec(
         name=f"open_clip:{name}",
         weights=digest,
@@ -93,7 +89,7 @@ def build(name: str, options: EncoderOptions) -> Encoder:
         crop_mode=config["resize_mode"],
         mean=tuple(config["mean"]),
         std=tuple(config["std"]),
-        n_features=int(sample.shape[1]),
+        n_features=probe(forward, (height, width), device, options.precision),
         precision=options.precision,
         decode=DECODE,
     )
@@ -124,7 +120,7 @@ def _create(architecture: str, tag: str, options: EncoderOptions) -> tuple[Any, 
         for word in ("mean", "std", "interpolation", "resize_mode"):
             if word in of_tag:
                 words[f"image_{word}"] = of_tag[word]
-        with random_weights(), _without_warning_of_random_weights():
+        with random_weights():
             model, _, transform = open_clip.create_model_and_transforms(
                 architecture, pretrained=None, pretrained_text=False, **words
             )
@@ -138,17 +134,6 @@ def _create(architecture: str, tag: str, options: EncoderOptions) -> tuple[Any, 
             architecture, pretrained=tag, **words
         )
     return model, transform
-
-
-class _without_warning_of_random_weights:
-    """open_clip logs that no weights were loaded, just before they are."""
-
-    def __enter__(self) -> None:
-        self.level = logging.getLogger().level
-        logging.getLogger().setLevel(logging.ERROR)
-
-    def __exit__(self, *_: object) -> None:
-        logging.getLogger().setLevel(self.level)
 
 
 def _take_layer(visual: Any, layer: str, name: str) -> Callable[[torch.Tensor], torch.Tensor]:

@@ -16,11 +16,11 @@ import torch
 from PIL import Image
 
 from clipfeat.encoders.encoder import (
-    PRECISIONS,
     Encoder,
     EncoderOptions,
     freeze,
     pick_device,
+    probe,
     weights_digest,
 )
 from clipfeat.encoders.weights import check_choice, explain_misfit, explain_missing, random_weights
@@ -62,8 +62,11 @@ def build(name: str, options: EncoderOptions) -> Encoder:
     arguments = dict(options.arguments or {})
     overlay = {key: arguments.pop(key) for key in PREPROCESSING if key in arguments}
     model = _create(name, options, arguments)
-    config = _configuration(model, overlay, options.image_size)
-    transform = timm.data.create_transform(**config)
+    try:
+        config = _configuration(model, overlay, options.image_size)
+        transform = timm.data.create_transform(**config)
+    except (TypeError, ValueError, KeyError, ZeroDivisionError) as error:
+        raise UsageError(f"preprocessing cannot be as --encoder-arg says: {error}") from error
     digest = weights_digest(model)
     device = pick_device(options.device)
     model = freeze(model, device, options.precision)
@@ -79,7 +82,7 @@ def build(name: str, options: EncoderOptions) -> Encoder:
         crop_mode=config["crop_mode"],
         mean=tuple(float(v) for v in config["mean"]),
         std=tuple(float(v) for v in config["std"]),
-        n_features=_n_features(model, config["input_size"], device, options.precision),
+        n_features=probe(model, tuple(config["input_size"][1:]), device, options.precision),
         precision=options.precision,
         decode=DECODE,
     )
@@ -143,15 +146,9 @@ def _configuration(model: Any, overlay: Mapping[str, object], size: int | None) 
     """Timm's evaluation configuration with what the user overrode."""
     config: dict[str, Any] = timm.data.resolve_model_data_config(model)
     for key, value in overlay.items():
-        config[key] = (value,) * 3 if key in ("mean", "std") and isinstance(value, float) else value
+        config[key] = (
+            (value,) * 3 if key in ("mean", "std") and isinstance(value, int | float) else value
+        )
     if size is not None:
         config["input_size"] = (3, size, size)
     return config
-
-
-def _n_features(
-    model: Any, size: tuple[int, int, int], device: torch.device, precision: str
-) -> int:
-    with torch.inference_mode():
-        sample = torch.zeros(1, *size, device=device, dtype=PRECISIONS[precision])
-        return int(model(sample).shape[1])

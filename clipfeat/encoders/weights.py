@@ -4,15 +4,20 @@ Loading is upstream's own. What is added: a file of the wrong architecture is re
 loaded in part, and a missing hub ends in one sentence that names the file wanted.
 """
 
+import logging
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import torch
 
 from clipfeat.errors import ClipfeatError, UsageError, WeightsError
 
 UNTRAINED_SEED = 0
+CONNECT_SECONDS = 5.0
 
 
 def check_choice(weights: str | None, untrained: bool) -> None:
@@ -34,7 +39,7 @@ def check_choice(weights: str | None, untrained: bool) -> None:
 @contextmanager
 def random_weights() -> Iterator[None]:
     """Draw the same random weights every time, leaving the caller's random state alone."""
-    with torch.random.fork_rng(devices=[]):
+    with _quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(UNTRAINED_SEED)
         yield
 
@@ -56,7 +61,8 @@ def explain_missing(name: str, wanted: str) -> Iterator[None]:
         In place of any other error.
     """
     try:
-        yield
+        with _quiet(), _cache_only_without_hub():
+            yield
     except ClipfeatError:
         raise
     except Exception as error:
@@ -85,3 +91,45 @@ def explain_misfit(name: str, weights: str) -> Iterator[None]:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = " ".join(lines)[:300] or type(error).__name__
         raise WeightsError(f"{weights} does not hold weights of {name}: {reason}") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep libraries from logging what is about to be said in one sentence."""
+    names = (None, "huggingface_hub", "timm", "httpx")
+    before = [(logging.getLogger(name), logging.getLogger(name).level) for name in names]
+    try:
+        for logger, _ in before:
+            logger.setLevel(logging.CRITICAL)
+        yield
+    finally:
+        for logger, level in before:
+            logger.setLevel(level)
+
+
+@contextmanager
+def _cache_only_without_hub() -> Iterator[None]:
+    """Look into the hub's local cache alone where the hub cannot be reached.
+
+    Its library would try again for the better part of a minute before it says so.
+    """
+    from huggingface_hub import constants
+
+    before = constants.HF_HUB_OFFLINE
+    try:
+        constants.HF_HUB_OFFLINE = before or not _reachable(constants.ENDPOINT)
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def _reachable(endpoint: str) -> bool:
+    """Whether a server answers there; taken for granted behind a proxy."""
+    if getproxies():
+        return True
+    url = urlsplit(endpoint)
+    try:
+        with socket.create_connection((url.hostname, url.port or 443), timeout=CONNECT_SECONDS):
+            return True
+    except OSError:
+        return False

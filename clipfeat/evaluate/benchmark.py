@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.ensemble import align, soft_vote
-from clipfeat.errors import ClipfeatError
+from clipfeat.errors import ClipfeatError, DataError
 from clipfeat.evaluate.metrics import score
 from clipfeat.features import FeatureSet
 from clipfeat.model import dump_estimator
-from clipfeat.spec import EncoderSpec
+from clipfeat.spec import EncoderSpec, titles
 from clipfeat.splits import cross_validation, fit_with_groups, leave_one_out
-from clipfeat.zoo import CHANCE, make_classifier, parse_names
+from clipfeat.zoo import CHANCE, make_classifier, parse_names, pick_threads
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,7 +120,7 @@ def benchmark(
     balance : bool
         Whether all classes count alike.
     n_jobs : int, optional
-        Threads; None is all processors.
+        Threads; None is one for small data, else all processors.
     progress : callable
         Told after each cell.
 
@@ -142,6 +142,7 @@ def benchmark(
         else {str(i): split for i, split in enumerate(cross_validation(data, cv, seed))}
     )
     entries = entry_names(names, data.specs)
+    threads = pick_threads(n_jobs, data.X.size)
     groups = data.split_groups
     shape = (len(data), len(data.classes))
     probabilities = {entry: np.full(shape, np.nan) for entry in entries}
@@ -155,7 +156,7 @@ def benchmark(
             if entry not in errors:
                 try:
                     estimator = make_classifier(
-                        name, random_state=seed, balance=balance, n_jobs=n_jobs
+                        name, random_state=seed, balance=balance, n_jobs=threads
                     )
                     p, costs = _cell(estimator, data, columns, groups, train, test, number == 0)
                     probabilities[entry][test] = p
@@ -169,6 +170,9 @@ def benchmark(
     for entry in errors:
         del probabilities[entry]
         rows = [row for row in rows if row["classifier"] != entry]
+    if not probabilities:
+        reasons = "; ".join(f"{entry}: {why}" for entry, why in errors.items())
+        raise DataError(f"no classifier could be fitted: {reasons}")
     voters = [entry for entry in probabilities if entries[entry][0] != CHANCE]
     if len(voters) > 1:
         vote = np.full(shape, np.nan)
@@ -204,8 +208,8 @@ def entry_names(names: Sequence[str], specs: Sequence[EncoderSpec]) -> dict[str,
         return {name: (name, slice(None)) for name in names}
     ends = np.cumsum([spec.n_features for spec in specs]).tolist()
     return {
-        f"{name} @ {spec.title}": (name, slice(end - spec.n_features, end))
-        for spec, end in zip(specs, ends, strict=True)
+        f"{name} @ {title}": (name, slice(end - spec.n_features, end))
+        for title, spec, end in zip(titles(specs), specs, ends, strict=True)
         for name in names
     }
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from clipfeat.errors import EmptySourceError
+from clipfeat.errors import EmptySourceError, UsageError
 from clipfeat.images.folder import open_folder
 from clipfeat.images.labels import with_labels
-from clipfeat.images.listing import open_listing, open_standard_input
+from clipfeat.images.listing import is_image, open_listing, open_standard_input
 from clipfeat.images.manifest import TableColumns, is_table, open_manifest
 from clipfeat.images.source import ImageSource, listed
 from clipfeat.images.webdataset import is_tar_pattern, open_webdataset
@@ -31,7 +31,7 @@ SOURCES = (
     SourceKind("folder", os.path.isdir, lambda s, _: open_folder(s)),
     SourceKind("webdataset", is_tar_pattern, lambda s, _: open_webdataset(s)),
     SourceKind("table", is_table, open_manifest),
-    SourceKind("image", os.path.lexists, lambda s, _: open_listing([s], s)),
+    SourceKind("image", is_image, lambda s, _: open_listing([s], s)),
 )
 """The first row that claims a spec opens it."""
 
@@ -79,6 +79,8 @@ def _kind(spec: str) -> SourceKind:
     for kind in SOURCES:
         if kind.claims(spec):
             return kind
+    if os.path.lexists(spec):
+        raise UsageError(f"{spec} is no folder, table (.csv, .tsv, .parquet), .tar or image")
     raise EmptySourceError(f"no such folder, table, tar or image: {spec}")
 
 

@@ -7,7 +7,6 @@ out formats that run code or call other programs, EPS above all.
 """
 
 import io
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +16,7 @@ from PIL import Image, ImageOps
 from clipfeat.errors import DecodeError
 
 DECODE = "rgb8-first-frame-upright-on-white-1"
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "MPO", "AVIF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 SUFFIXES = frozenset(
     [
         ".jpg",
@@ -38,7 +37,7 @@ SUFFIXES = frozenset(
         ".avif",
     ]
 )
-MAX_PIXELS = 100_000_000
+MAX_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485  # Pillow warns of bombs above
 
 RGB = NDArray[np.uint8]
 
@@ -74,17 +73,13 @@ def decode(data: bytes) -> Decoded:
         than `MAX_PIXELS` by their own header.
     """
     try:
-        with warnings.catch_warnings():
-            # Pillow warns of damage and of decompression bombs; both are failures here.
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                width, height = image.size
-                if width * height > MAX_PIXELS:
-                    raise DecodeError(f"{width}x{height} pixels, over the limit of {MAX_PIXELS}")
-                format_name = image.format or ""
-                image.load()
-                return Decoded(pixels_of(image), format_name)
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise DecodeError(f"{width}x{height} pixels, over the limit of {MAX_PIXELS}")
+            format_name = image.format or ""
+            image.load()
+            return Decoded(pixels_of(image), format_name)
     except DecodeError:
         raise
     except Exception as error:

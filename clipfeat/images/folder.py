@@ -16,6 +16,7 @@ from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource, listed
 
 REAL_FAKE_FOLDERS = (("real", "fake"), ("0_real", "1_fake"), ("nature", "ai"))
+ALWAYS = {"0_real": "real", "1_fake": "fake"}  # names that can mean nothing else
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
@@ -55,7 +56,7 @@ def _record(root: Path, path: tuple[str, ...], pair: tuple[str, str] | None) -> 
         if folder.lower() in SPLITS and "split" not in columns:
             columns["split"] = SPLITS[folder.lower()]
             folders.remove(folder)
-    label = folders[0] if folders else ""
+    label = ALWAYS.get(folders[0].lower(), folders[0]) if folders else ""
     if pair is not None:
         found = next(folder for folder in folders if folder.lower() in pair)
         label = "real" if found.lower() == pair[0] else "fake"

@@ -1,11 +1,18 @@
 """A list of paths: standard input, one image a line."""
 
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from clipfeat.images.decode import SUFFIXES
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource, listed
+
+
+def is_image(spec: str) -> bool:
+    """Whether a source is something that is there under an image's name."""
+    return Path(spec).suffix.lower() in SUFFIXES and os.path.lexists(spec)
 
 
 def open_listing(paths: Iterable[str], name: str = "the list") -> ImageSource:

@@ -3,6 +3,7 @@
 Every further column travels with the images: label and group by their names, the rest as text.
 """
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -73,10 +74,16 @@ def read_text_table(spec: str) -> "pd.DataFrame":
     path = Path(spec)
     try:
         if path.suffix.lower() == ".parquet":
-            table = pd.read_parquet(path)
+            table = pd.read_parquet(path).convert_dtypes()  # whole numbers stay whole
         else:
             separator = "\t" if path.suffix.lower() == ".tsv" else ","
-            table = pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", pd.errors.ParserWarning)
+                table = pd.read_csv(
+                    path, sep=separator, dtype=str, keep_default_na=False, index_col=False
+                )
+    except pd.errors.ParserWarning as error:
+        raise RefusedFileError(f"{spec} has a row of more fields than its header") from error
     except (OSError, ValueError) as error:
         raise RefusedFileError(f"{spec} cannot be read as a table: {error}") from error
     return table.astype(object).where(table.notna(), "").astype(str)

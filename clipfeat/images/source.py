@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from clipfeat.errors import EmptySourceError
+from clipfeat.errors import EmptySourceError, LabelError
 from clipfeat.images.record import ImageRecord
 
 
@@ -33,17 +33,29 @@ class ImageSource:
 
 
 def listed(name: str, root: str, records: Sequence[ImageRecord]) -> ImageSource:
-    """Make a source of what was found, dropping repeated paths.
+    """Make a source of what was found; a path that comes again is taken once.
+
+    Paths are made text: bytes of a file's name that are not UTF-8 become escapes.
 
     Raises
     ------
     EmptySourceError
         If nothing was found.
+    LabelError
+        If a path comes again with another label.
     """
-    unique = list({record.path: record for record in reversed(records)}.values())[::-1]
+    unique: dict[str, ImageRecord] = {}
+    for found in records:
+        path = found.path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        record = replace(found, path=path)
+        earlier = unique.setdefault(path, record)
+        if earlier.label != record.label:
+            raise LabelError(
+                f"{name} names {path} twice, as {earlier.label!r} and as {record.label!r}"
+            )
     if not unique:
         raise EmptySourceError(f"no images in {name}")
-    return ImageSource(name, root, unique)
+    return ImageSource(name, root, list(unique.values()))
 
 
 def relabelled(record: ImageRecord, label: str, group: str, more: dict[str, str]) -> ImageRecord:

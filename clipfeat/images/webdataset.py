@@ -1,23 +1,23 @@
 """Webdataset shards: tar files whose members of one stem are one sample.
 
-A sample is an image with, beside it, ``.cls`` or ``.txt`` (its class) and ``.json`` (an object:
-``label`` and ``group`` by name, the other plain values as columns). Where both name a class the
-JSON's wins, being the one with names. Only headers are read here; the image's bytes are later read
-straight from their place in the tar.
+A sample is an image with, beside it, ``.cls`` (its class) and ``.json`` (an object: ``label`` and
+``group`` by name, the other plain values as columns). Where both name a class the JSON's wins,
+being the one with names; a side-car that cannot be read leaves its sample without. Only headers
+are read here; the image's bytes are later read straight from their place in the tar.
 """
 
 import json
+import os
 import re
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from clipfeat.errors import EmptySourceError, RefusedFileError
+from clipfeat.errors import EmptySourceError, RefusedFileError, UsageError
 from clipfeat.images.decode import SUFFIXES
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource, listed
 
-LABEL_SUFFIXES = (".cls", ".txt")
 _BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _MAX_TEXT = 2**20
 
@@ -41,8 +41,9 @@ def open_webdataset(spec: str) -> ImageSource:
     missing = [str(shard) for shard in shards if not shard.is_file()]
     if missing:
         raise EmptySourceError(f"{len(missing)} of {len(shards)} shards missing: {missing[0]}")
-    records = [record for shard in shards for record in _samples(shard)]
-    return listed(spec, str(shards[0].absolute().parent), records)
+    root = Path(os.path.commonpath([shard.absolute().parent for shard in shards]))
+    records = [record for shard in shards for record in _samples(shard, root)]
+    return listed(spec, str(root), records)
 
 
 def expand_braces(pattern: str) -> list[str]:
@@ -57,6 +58,8 @@ def expand_braces(pattern: str) -> list[str]:
     if not found:
         return [pattern]
     first, last = found.groups()
+    if int(first) > int(last):
+        raise UsageError(f"{pattern}: the numbers in braces must rise, as in {{000..099}}")
     width = len(first) if first.startswith("0") else 0
     head, tail = pattern[: found.start()], pattern[found.end() :]
     return [
@@ -66,7 +69,8 @@ def expand_braces(pattern: str) -> list[str]:
     ]
 
 
-def _samples(shard: Path) -> Iterator[ImageRecord]:
+def _samples(shard: Path, root: Path) -> Iterator[ImageRecord]:
+    name = shard.absolute().relative_to(root).as_posix()
     images: list[tuple[str, tarfile.TarInfo]] = []
     labels: dict[str, str] = {}
     about: dict[str, dict[str, str]] = {}
@@ -78,7 +82,7 @@ def _samples(shard: Path) -> Iterator[ImageRecord]:
                 stem, suffix = _split_name(member.name)
                 if suffix in SUFFIXES:
                     images.append((stem, member))
-                elif suffix in LABEL_SUFFIXES:
+                elif suffix == ".cls":
                     labels[stem] = _text(tar, member).strip()
                 elif suffix == ".json":
                     about[stem] = _plain_values(_text(tar, member))
@@ -88,7 +92,7 @@ def _samples(shard: Path) -> Iterator[ImageRecord]:
         more = dict(about.get(stem, {}))
         label = more.pop("label", "") or labels.get(stem, "")
         yield ImageRecord(
-            path=f"{shard.name}/{member.name}",
+            path=f"{name}/{member.name}",
             file=str(shard),
             offset=member.offset_data,
             size=member.size,
@@ -109,12 +113,14 @@ def _split_name(name: str) -> tuple[str, str]:
 def _text(tar: tarfile.TarFile, member: tarfile.TarInfo) -> str:
     file = tar.extractfile(member)
     if file is None or member.size > _MAX_TEXT:
-        raise ValueError(f"{member.name} is too large for a label")
-    return file.read().decode()
+        return ""
+    return file.read().decode(errors="replace")
 
 
 def _plain_values(text: str) -> dict[str, str]:
-    values = json.loads(text)
-    if not isinstance(values, dict):
-        raise ValueError(f"expected a JSON object, got {text[:40]!r}")
-    return {k: str(v) for k, v in values.items() if isinstance(v, str | int | float | bool)}
+    try:
+        values = json.loads(text)
+    except ValueError:
+        return {}
+    pairs = values.items() if isinstance(values, dict) else ()
+    return {k: str(v) for k, v in pairs if isinstance(v, str | int | float | bool)}

@@ -27,7 +27,8 @@ and each MUST carry the attribute ``crc32`` of its bytes. N is the number of row
 ``image_size``          (N, 2)       int32: height, width in pixels
 ``file_size``           (N,)         int64, bytes
 ``format``              (N,)         fixed-length UTF-8: JPEG, PNG, ...
-``columns/<name>``      (N,)         fixed-length UTF-8; MAY be there, any number
+``columns/<name>``      (N,)         fixed-length UTF-8; MAY be there, any number; the name is
+                                     percent-encoded, dots too
 ``failures/path``       (M,)         images that gave no row
 ``failures/key``        (M,)         as ``keys``; all zero where no bytes were read
 ``failures/reason``     (M,)         the class of what went wrong
@@ -52,6 +53,7 @@ To raise the version: add a branch to `reading`, keep a small file of the old ve
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +67,6 @@ KEY = np.dtype(f"V{KEY_BYTES}")
 NO_KEY = bytes(KEY_BYTES)
 PARTS_SUFFIX = ".parts"
 LOCK_SUFFIX = ".lock"
-TEMPORARY_SUFFIX = ".tmp"
 
 Column = NDArray[np.generic]
 
@@ -116,6 +117,11 @@ def text_column(values: Sequence[str]) -> Column:
     return np.array(encoded, dtype=f"S{max(map(len, encoded), default=1) or 1}")
 
 
+def column_dataset(name: str) -> str:
+    """The dataset of a further column; HDF5 reads slashes and dots in names as paths."""
+    return "columns/" + quote(name, safe=" ").replace(".", "%2E")
+
+
 def key_column(keys: Sequence[bytes]) -> Column:
     """Keys as opaque 16-byte values."""
     return np.frombuffer(b"".join(key or NO_KEY for key in keys), dtype=KEY)
@@ -140,7 +146,7 @@ def segment_columns(segment: Segment) -> dict[str, Column]:
         "file_size": np.array([row.file_size for row in rows], dtype="<i8"),
         "format": text_column([row.format for row in rows]),
         **{
-            f"columns/{name}": text_column([columns.get(name, "") for columns in more])
+            column_dataset(name): text_column([columns.get(name, "") for columns in more])
             for name in names
         },
         "failures/path": text_column([failure.path for failure in failures]),

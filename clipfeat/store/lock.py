@@ -10,7 +10,7 @@ from typing import IO
 import portalocker
 
 from clipfeat.errors import LockedError
-from clipfeat.store.files import storage_errors
+from clipfeat.files import storage_errors
 
 
 @contextmanager

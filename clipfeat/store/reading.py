@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import h5py
 import numpy as np
@@ -19,7 +20,15 @@ from numpy.typing import NDArray
 from clipfeat.errors import RefusedFileError, StorageError
 from clipfeat.features import Failure, FeatureSet, join, order_classes
 from clipfeat.spec import EncoderSpec
-from clipfeat.store.format import KIND, NO_KEY, PARTS_SUFFIX, VERSION, Column, checksum
+from clipfeat.store.format import (
+    KIND,
+    NO_KEY,
+    PARTS_SUFFIX,
+    VERSION,
+    Column,
+    checksum,
+    column_dataset,
+)
 
 CHUNK_ROWS = 8192
 
@@ -80,7 +89,9 @@ class OpenFile:
         """A dataset of text."""
         raw = self.column(name)
         with _refusing(self.path):
-            return np.char.decode(raw.astype(np.bytes_), "utf-8") if len(raw) else np.array([], "U1")
+            return (
+                np.char.decode(raw.astype(np.bytes_), "utf-8") if len(raw) else np.array([], "U1")
+            )
 
     def features(self) -> Iterator[tuple[int, NDArray[np.floating]]]:
         """Yield (first row, rows) of the features, some thousand rows at a time, then check."""
@@ -108,7 +119,7 @@ class OpenFile:
     def column_names(self) -> list[str]:
         """Names of the source's further columns."""
         with _refusing(self.path):
-            return sorted(self.h5["columns"]) if "columns" in self.h5 else []
+            return sorted(map(unquote, self.h5["columns"])) if "columns" in self.h5 else []
 
     def labels(self) -> NDArray[np.str_]:
         """The name of each row's class; empty where unknown."""
@@ -212,13 +223,19 @@ class Stored:
         return sorted({name for file in self.files for name in file.column_names})
 
     def strings(self, name: str) -> NDArray[np.str_]:
-        """The current rows' text in a dataset; empty where a file lacks an optional one."""
+        """The current rows' text in a dataset."""
         parts = [
-            file.labels()[mask]
-            if name == "labels"
+            file.labels()[mask] if name == "labels" else file.strings(name)[mask]
+            for file, mask in zip(self.files, self.kept, strict=True)
+        ]
+        return np.concatenate(parts)
+
+    def source_column(self, name: str) -> NDArray[np.str_]:
+        """The current rows' values in a further column; empty where a file lacks it."""
+        parts = [
+            file.strings(column_dataset(name))[mask]
+            if name in file.column_names
             else np.full(int(mask.sum()), "", dtype="U1")
-            if name.startswith("columns/") and name.partition("/")[2] not in file.column_names
-            else file.strings(name)[mask]
             for file, mask in zip(self.files, self.kept, strict=True)
         ]
         return np.concatenate(parts)
@@ -335,7 +352,7 @@ def _load(path: str | Path) -> FeatureSet:
         code = {name: i for i, name in enumerate(classes)}
         groups = stored.strings("groups")
         keys = stored.column("keys").tobytes().hex().encode()
-        columns = {name: stored.strings(f"columns/{name}") for name in stored.column_names}
+        columns = {name: stored.source_column(name) for name in stored.column_names}
         if (split := stored.strings("split")).any():
             columns["split"] = split
         return FeatureSet(

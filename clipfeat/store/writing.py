@@ -9,7 +9,7 @@ import secrets
 import shutil
 import time
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import replace
 from importlib.metadata import version
@@ -20,21 +20,21 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from clipfeat.errors import FingerprintError, RefusedFileError, StorageError
+from clipfeat.errors import FingerprintError, RefusedFileError, StorageError, UsageError
 from clipfeat.features import Failure
+from clipfeat.files import TEMPORARY_SUFFIX, flush, publish, replacing, storage_errors
 from clipfeat.spec import EncoderSpec
-from clipfeat.store.files import flush, publish, replacing, storage_errors
 from clipfeat.store.format import (
     KIND,
     LOCK_SUFFIX,
     NO_KEY,
     PARTS_SUFFIX,
-    TEMPORARY_SUFFIX,
     VERSION,
     Column,
     Row,
     Segment,
     checksum,
+    column_dataset,
     segment_columns,
     text_column,
 )
@@ -59,10 +59,9 @@ class FeatureWriter:
         The encoder whose features will be appended.
     root : str
         The folder to which paths are relative.
-    dtype : numpy dtype
-        float32 or float16.
     overwrite : bool
-        Whether to replace what is there by a file of these rows alone; done by `finish`.
+        Whether to replace what is there by a file of these rows alone. That is made beside it,
+        and takes its place in `finish`; an interrupted one is continued by the next.
 
     Raises
     ------
@@ -82,18 +81,18 @@ class FeatureWriter:
         spec: EncoderSpec,
         *,
         root: str = "",
-        dtype: str = "float32",
         overwrite: bool = False,
     ) -> None:
-        self.path = Path(path)
+        self.target = Path(path)
+        self.path = staging_path(self.target) if overwrite else self.target
         self.spec = spec
         self.root = root
-        self.dtype = np.dtype(dtype)
+        self.dtype = np.dtype(spec.dtype)
         self.provenance: dict[str, Any] = {}
         self._parts = self.path.with_name(self.path.name + PARTS_SUFFIX)
         self._lock = ExitStack()
         self._lock.enter_context(
-            locked(self.path.with_name(self.path.name + LOCK_SUFFIX), self.path)
+            locked(self.target.with_name(self.target.name + LOCK_SUFFIX), self.target)
         )
         self._known: dict[str, bytes] = {}
         self._failed: dict[str, Failure] = {}
@@ -104,9 +103,7 @@ class FeatureWriter:
         self._last_commit = time.monotonic()
         self.n_committed = 0
         try:
-            if overwrite:
-                self._discard()
-            self._read_committed()
+            self._read_committed(restart=overwrite)
         except BaseException:
             self._lock.close()
             raise
@@ -129,6 +126,10 @@ class FeatureWriter:
     def is_current(self, row: Row) -> bool:
         """Whether this very row (path, bytes, label, group, columns) is already there."""
         return self._known.get(row.path) == _mark(row)
+
+    def absent(self, paths: Set[str]) -> int:
+        """How many rows are of images that are not among `paths`."""
+        return len(self._known.keys() - paths)
 
     def has_failed(self, path: str, key: bytes) -> bool:
         """Whether these bytes under this path are a recorded failure."""
@@ -210,18 +211,15 @@ class FeatureWriter:
             empty = Segment(self._no_features(), [], [])
             publish(_part_image(empty, self._attributes(complete)), self.path)
         with opened(self.path) as stored:
-            if not parts:
-                return stored.n_rows
-            self._check_space(stored)
-            with replacing(self.path) as temporary:
-                _write_merged(temporary, stored, self._attributes(complete), self.dtype)
-                _verify(temporary, stored)
             n_rows = stored.n_rows
-        with storage_errors(f"removing merged parts of {self.path}"):
-            for part in parts:
-                part.unlink()
-            flush(self._parts)
-            self._parts.rmdir()
+            if parts:
+                self._check_space(stored)
+                with replacing(self.path) as temporary:
+                    _write_merged(temporary, stored, self._attributes(complete), self.dtype)
+                    _verify(temporary, stored)
+        _remove(self.path, keep_snapshot=True)
+        if self.path != self.target:
+            self._take_place()
         return n_rows
 
     def _no_features(self) -> NDArray[np.floating]:
@@ -240,14 +238,14 @@ class FeatureWriter:
             "provenance": np.bytes_(json.dumps(self.provenance)),
         }
 
-    def _discard(self) -> None:
-        with storage_errors(f"overwriting {self.path}"):
-            if self._parts.exists():
-                shutil.rmtree(self._parts)
-            if self.path.exists():
-                self.path.unlink()
+    def _take_place(self) -> None:
+        """Put a finished file in the place of the one it overwrites."""
+        with storage_errors(f"overwriting {self.target}"):
+            _remove(self.target, keep_snapshot=True)
+            self.path.replace(self.target)
+            flush(self.target.parent)
 
-    def _read_committed(self) -> None:
+    def _read_committed(self, *, restart: bool) -> None:
         """Learn what is there, and drop what a killed writer left half-written."""
         for folder in (self.path.parent, self._parts):
             for left in folder.glob(f".*{TEMPORARY_SUFFIX}"):
@@ -256,19 +254,33 @@ class FeatureWriter:
         if not self.path.exists() and not part_paths(self.path):
             return
         with opened(self.path) as stored:
+            if stored.spec != self.spec and restart:
+                # An interrupted overwriting by another encoder.
+                _remove(self.path)
+                return
             if stored.spec != self.spec:
                 differences = "; ".join(stored.spec.differences(self.spec))
                 raise FingerprintError(
                     f"{self.path} holds features of another encoder ({differences}): give another "
                     "output, or --overwrite to start anew"
                 )
+            self._check_root(stored.newest.text("root"))
             names = stored.column_names
             for row in _rows(stored, names):
                 self._known[row.path] = _mark(row)
                 self._keys.add(row.key)
             self._failed = {failure.path: failure for failure in stored.failures}
-            self.dtype = stored.files[0].dtype
             self.n_committed = stored.n_rows
+
+    def _check_root(self, root: str) -> None:
+        """Refuse to mix two folders, whose images may share names; a folder may have moved."""
+        if root and self.root and root != self.root and Path(root).exists():
+            if Path(self.root).exists() and Path(root).samefile(self.root):
+                return
+            raise UsageError(
+                f"{self.path} holds images of {root}, these are of {self.root}: give another "
+                "output, or both sources in one command with --overwrite"
+            )
 
     def _check_space(self, stored: Stored) -> None:
         needed = sum(file.path.stat().st_size for file in stored.files)
@@ -279,6 +291,24 @@ class FeatureWriter:
                 f"free; all {self.n_committed} rows are safe in {self._parts} and can be used as "
                 "they are: make space and run the same command again"
             )
+
+
+def staging_path(target: Path) -> Path:
+    """Where a file that will overwrite `target` is made."""
+    return target.with_name(f".{target.name}.new")
+
+
+def _remove(path: Path, *, keep_snapshot: bool = False) -> None:
+    """Delete the parts of a feature file, and the snapshot unless it is kept."""
+    folder = path.with_name(path.name + PARTS_SUFFIX)
+    with storage_errors(f"removing parts of {path}"):
+        if folder.exists():
+            for part in part_paths(path):
+                part.unlink()
+            flush(folder)
+            shutil.rmtree(folder)
+        if not keep_snapshot:
+            path.unlink(missing_ok=True)
 
 
 def _mark(row: Row) -> bytes:
@@ -314,7 +344,6 @@ def _write_merged(
     class_names = sorted(set(labels.tolist()) - {""})
     code = {name: i for i, name in enumerate(class_names)}
     failures = segment_columns(Segment(np.empty((0, 0)), [], stored.failures))
-    texts = ["paths", "groups", "split", "format", *(f"columns/{n}" for n in stored.column_names)]
     with h5py.File(path, "x", libver="v110") as h5:
         n, width = stored.n_rows, stored.spec.n_features
         out = h5.create_dataset("features", (n, width), dtype=dtype, track_times=False)
@@ -327,8 +356,10 @@ def _write_merged(
         out.attrs["crc32"] = np.uint32(crc)
         for name in ("keys", "image_size", "file_size"):
             _create(h5, name, stored.column(name))
-        for name in texts:
+        for name in ("paths", "groups", "split", "format"):
             _create(h5, name, text_column(stored.strings(name).tolist()))
+        for name in stored.column_names:
+            _create(h5, column_dataset(name), text_column(stored.source_column(name).tolist()))
         codes = np.array([code.get(label, -1) for label in labels.tolist()], dtype="<i4")
         _create(h5, "labels", codes)
         _create(h5, "class_names", text_column(class_names))
@@ -367,7 +398,7 @@ def _checksum_of(stored: Stored) -> int:
 
 def _rows(stored: Stored, names: Sequence[str]) -> Iterable[Row]:
     """The current rows, without their sizes."""
-    columns = [stored.strings(f"columns/{name}").tolist() for name in names]
+    columns = [stored.source_column(name).tolist() for name in names]
     splits = stored.strings("split").tolist()
     keys = stored.column("keys").tobytes()
     for i, (path, label, group) in enumerate(

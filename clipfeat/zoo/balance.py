@@ -1,4 +1,4 @@
-"""Equal classes for a classifier that has no weights for them."""
+"""Equal classes, for any classifier that gives probabilities."""
 
 from typing import Any, Self
 

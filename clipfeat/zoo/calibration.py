@@ -35,7 +35,7 @@ class GroupCalibratedClassifier(ClassifierMixin, BaseEstimator):
     """
 
     def __init__(
-        self, estimator: Any, *, n_splits: int = 3, random_state: int | None = None
+        self, estimator: Any, *, n_splits: int = 5, random_state: int | None = None
     ) -> None:
         self.estimator = estimator
         self.n_splits = n_splits

@@ -8,12 +8,11 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.ensemble import RandomForestClassifier
 
 
-def make(*, random_state: int, balance: bool, n_jobs: int) -> Any:
+def make(*, random_state: int, n_jobs: int) -> Any:
     """300 trees, each node seeing the root of the number of features."""
     return OrderedForestClassifier(
         300,
         min_samples_leaf=2,
-        class_weight="balanced" if balance else None,
         n_jobs=n_jobs,
         random_state=random_state,
     )

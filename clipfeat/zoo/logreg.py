@@ -8,14 +8,13 @@ from sklearn.pipeline import make_pipeline
 from clipfeat.zoo.scaling import UnitScaler
 
 
-def make(*, random_state: int, balance: bool, n_jobs: int) -> Any:
+def make(*, random_state: int, n_jobs: int) -> Any:
     """Scale, then L2-penalised logistic regression."""
     return make_pipeline(
         UnitScaler(),
         LogisticRegression(
             C=4.0,  # logits of standard deviation 2 before any data: see UnitScaler
             max_iter=2000,
-            class_weight="balanced" if balance else None,
             random_state=random_state,
         ),
     )

@@ -11,24 +11,14 @@ from numpy.typing import ArrayLike
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
-from clipfeat.zoo.balance import PriorCorrectedClassifier
 from clipfeat.zoo.calibration import GroupCalibratedClassifier
 from clipfeat.zoo.scaling import UnitScaler
 
 
-def make(*, random_state: int, balance: bool, n_jobs: int) -> Any:
+def make(*, random_state: int, n_jobs: int) -> Any:
     """Scale, then an SVC calibrated by cross-validation."""
-    svc = AcceleratedSVC(
-        C=4.0,
-        cache_size=1000,
-        class_weight="balanced" if balance else None,
-        random_state=random_state,
-    )
-    calibrated = GroupCalibratedClassifier(
-        make_pipeline(UnitScaler(), svc), random_state=random_state
-    )
-    # The sigmoid learns the classes' frequencies, whatever weights the SVC had.
-    return PriorCorrectedClassifier(calibrated) if balance else calibrated
+    svc = AcceleratedSVC(C=4.0, cache_size=1000, random_state=random_state)
+    return GroupCalibratedClassifier(make_pipeline(UnitScaler(), svc), random_state=random_state)
 
 
 class AcceleratedSVC(SVC):

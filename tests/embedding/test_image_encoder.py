@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 import clipfeat.embedding.image_encoder as module
 from clipfeat.embedding.image_encoder import ImageEncoder
 from clipfeat.embedding.pipeline import embed
-from clipfeat.errors import DecodeError
+from clipfeat.errors import DecodeError, UsageError
 from clipfeat.store import load
 
 
@@ -54,3 +54,9 @@ def test_what_is_no_image_is_named(image: object) -> None:
     good = np.zeros((16, 16, 3), dtype=np.uint8)
     with pytest.raises(DecodeError, match="image 1"):
         ImageEncoder("spectrum", device="cpu").transform([good, image])
+
+
+def test_one_path_is_not_many_images(image_folder: Path) -> None:
+    """A path alone is refused rather than read letter by letter."""
+    with pytest.raises(UsageError, match="expected several images"):
+        ImageEncoder("spectrum").transform(str(min(image_folder.rglob("*.png"))))

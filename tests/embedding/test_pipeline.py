@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import clipfeat.embedding.stream as stream
+from clipfeat.embedding import stream
 from clipfeat.embedding.pipeline import EmbedReport, Progress, embed
 from clipfeat.errors import ClipfeatWarning, EmptySourceError, FingerprintError, UsageError
 from clipfeat.images.manifest import TableColumns
@@ -123,7 +123,7 @@ def test_what_may_not_be_stored_is_a_failure(
     image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows of NaN or zeros become failures, also for a copy of such an image."""
-    import clipfeat.encoders.spectrum as spectrum
+    from clipfeat.encoders import spectrum
 
     first = min(image_folder.rglob("*.png"))
     (image_folder / "real" / "copy.png").write_bytes(first.read_bytes())

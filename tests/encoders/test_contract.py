@@ -135,7 +135,7 @@ def test_open_clip_features_are_upstreams_own(tmp_path: Path) -> None:
 
 
 def test_a_tags_activation_and_pixels_hold_for_local_weights_too() -> None:
-    """OpenAI's weights were trained with QuickGELU, SigLIP's on other means; a file changes neither."""
+    """OpenAI's weights were trained with QuickGELU: also where they come from a file."""
     openai = open_encoder("open_clip:ViT-B-32/openai", UNTRAINED)
     activations = {type(m).__name__ for m in openai.forward.modules()}  # type: ignore[attr-defined]
     assert "QuickGELU" in activations
@@ -170,11 +170,17 @@ def test_arguments_reach_timm() -> None:
         ("timm:test_vit", CPU, WeightsError, r"Wanted: model.safetensors .* --weights FILE"),
         ("clip-vit-b-32", CPU, WeightsError, r"Wanted: open_clip_model.safetensors of timm/"),
         ("timm:test_vit", EncoderOptions(weights="none.pt"), WeightsError, "no such file"),
-        ("timm:test_vit", EncoderOptions(layer="3", untrained=True), UsageError, "leave --layer out"),
+        ("timm:test_vit", EncoderOptions(layer="3", untrained=True), UsageError, "--layer out"),
         ("open_clip:RN50", EncoderOptions(layer="pre-projection", untrained=True), UsageError,
          "has no projection apart"),
         ("timm:test_vit", EncoderOptions(device="cuda:99", untrained=True), UsageError, "cuda:99"),
         ("spectrum", EncoderOptions(untrained=True), UsageError, "has no --untrained"),
+        ("spectrum:x", CPU, UnknownNameError, "unknown encoder"),
+        ("spectrum", EncoderOptions(device="meta"), UsageError, "'meta' cannot be used"),
+        ("timm:test_vit", EncoderOptions(untrained=True, arguments={"crop_pct": "abc"}),
+         UsageError, "as --encoder-arg says"),
+        ("timm:test_vit", EncoderOptions(untrained=True, arguments={"no_such": 1}),
+         UsageError, "does not take --encoder-arg no_such=1"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_opened(
@@ -263,3 +269,20 @@ def test_real_weights_know_photographs(shared: Path) -> None:
     rows = encoder.encode_images([*photographs(2), noise])
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     assert rows[0] @ rows[1] > rows[0] @ rows[2] + 0.2
+
+
+@pytest.mark.parametrize("wrong", [{"precision": "fp8"}, {"image_size": 0}])
+def test_options_are_checked(wrong: dict[str, Any]) -> None:
+    """Precisions and sizes that cannot be are refused before anything is loaded."""
+    with pytest.raises(UsageError):
+        EncoderOptions(**wrong)
+
+
+def test_lower_precision_is_rounded_as_it_is_stored() -> None:
+    """What would overflow float16 is infinite here already, and so never stored."""
+    spec = open_encoder(
+        "timm:test_vit", EncoderOptions(untrained=True, precision="bf16", device="cpu")
+    ).spec
+    wide = Encoder(spec, lambda image: torch.zeros(1), lambda batch: torch.full((1, spec.n_features), 7e4),
+                   torch.device("cpu"))  # fmt: skip
+    assert np.isinf(wide.encode_images([np.zeros((2, 2, 3), np.uint8)])).all()

@@ -95,3 +95,17 @@ def test_a_bomb_is_refused_by_its_header(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(module, "MAX_PIXELS", 100)
     with pytest.raises(DecodeError, match="32x24 pixels, over the limit"):
         decode(encoded(Image.fromarray(SCENE)))
+
+
+@pytest.mark.parametrize("format_name", module.FORMATS)
+def test_every_allowed_format_decodes(format_name: str) -> None:
+    """Each format of the allow-list is one that Pillow here can read, and reads as the scene."""
+    found = decode(encoded(Image.fromarray(SCENE), format_name))
+    assert found.format == format_name
+    assert np.abs(found.pixels.astype(int) - SCENE).mean() < 12
+
+
+def test_junk_is_called_what_it_is() -> None:
+    """The message says that no image was found, not which parser stumbled."""
+    with pytest.raises(DecodeError, match="cannot identify image file"):
+        decode(b"junk")

@@ -138,7 +138,7 @@ def test_labels_from_a_table(tmp_path: Path) -> None:
     assert [record.label for record in source] == ["01", "02", "01", "b"]
     assert dict(source.records[0].columns) == {"site": "x"}
     table.write_text("id,label\nelsewhere,1\n")
-    with pytest.raises(LabelError, match="images look like 'a/1.png'"):
+    with pytest.raises(LabelError, match=r"images look like 'a/1\.png'"):
         open_source(spec, labels=table)
 
 
@@ -178,7 +178,7 @@ def test_bad_sources_are_one_clear_error(
 def test_a_missing_column_is_named(image_folder: Path) -> None:
     """A column that is not there is answered with those that are."""
     spec = as_table(image_folder)
-    with pytest.raises(UnknownNameError, match="unknown label column .*did you mean label"):
+    with pytest.raises(UnknownNameError, match=r"unknown label column .*did you mean label"):
         open_source(spec, columns=TableColumns(label="labl"))
 
 
@@ -191,3 +191,53 @@ def test_only_whole_regular_files_are_read(tmp_path: Path) -> None:
     for name in ("pipe.jpg", "empty.jpg", "folder.jpg", "loop.jpg", "missing.jpg"):
         with pytest.raises(ReadError):
             read_bytes(ImageRecord(name, str(tmp_path / name)))
+
+
+def test_shards_of_one_name_in_two_folders(tmp_path: Path) -> None:
+    """Samples of equally named shards are told apart by their folders."""
+    for folder in ("0", "1"):
+        (tmp_path / folder).mkdir()
+        write_tar(tmp_path / folder / "x.tar", {"a.jpg": folder.encode()})
+    source = open_source(f"{tmp_path}/{{0..1}}/x.tar")
+    assert [record.path for record in source] == ["0/x.tar/a.jpg", "1/x.tar/a.jpg"]
+
+
+def test_odd_side_cars_cost_only_their_label(tmp_path: Path) -> None:
+    """Captions are no classes; a side-car that cannot be read leaves its sample unlabelled."""
+    members = {"a.jpg": b"x", "a.txt": b"a photo of a cat", "b.jpg": b"y", "b.json": b"[1]",
+               "README.txt": "Grüße".encode("latin-1"), "c.jpg": b"z", "c.json": b"{"}  # fmt: skip
+    source = open_source(str(write_tar(tmp_path / "x.tar", members)))
+    assert [record.label for record in source] == ["", "", ""]
+
+
+def test_one_path_with_two_labels_is_an_error(tmp_path: Path) -> None:
+    """A table that contradicts itself is not resolved by chance."""
+    (tmp_path / "t.csv").write_text("path,label\na.png,cat\na.png,dog\n")
+    with pytest.raises(LabelError, match="twice, as 'cat' and as 'dog'"):
+        open_source(str(tmp_path / "t.csv"))
+
+
+def test_tables_are_read_as_they_are_written(tmp_path: Path) -> None:
+    """Rows wider than the header are refused, not shifted; whole numbers stay whole."""
+    (tmp_path / "t.csv").write_text("path,label\na.png,cat,\nb.png,dog,\n")
+    with pytest.raises(RefusedFileError, match="more fields than its header"):
+        open_source(str(tmp_path / "t.csv"))
+    table = pd.DataFrame({"path": ["a.png", "b.png"], "label": [1.0, None]})
+    table.to_parquet(tmp_path / "t.parquet")
+    assert [r.label for r in open_source(str(tmp_path / "t.parquet"))] == ["1", ""]
+
+
+def test_names_that_are_not_text_are_escaped(tmp_path: Path) -> None:
+    """A file name of bytes that are no UTF-8 has a path that can be written anywhere."""
+    (tmp_path / os.fsdecode(b"b\xff.png")).write_bytes(b"x")
+    (record,) = open_source(str(tmp_path))
+    assert record.path == "b\\xff.png"
+    assert read_bytes(record) == b"x"
+
+
+def test_other_files_are_no_source(tmp_path: Path) -> None:
+    """A feature file or an archive is not taken for an image."""
+    for name in ("a.h5", "x.tar.gz"):
+        (tmp_path / name).touch()
+        with pytest.raises(ClipfeatError, match="is no folder, table"):
+            open_source(str(tmp_path / name))

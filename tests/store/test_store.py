@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clipfeat.errors import FingerprintError, LockedError, RefusedFileError, StorageError
+from clipfeat.errors import (
+    FingerprintError,
+    LockedError,
+    RefusedFileError,
+    StorageError,
+    UsageError,
+)
 from clipfeat.features import Failure
 from clipfeat.store import FeatureWriter, Row, feature_files_in, load, opened
 from clipfeat.store.reading import part_paths
@@ -71,8 +77,8 @@ def test_the_last_of_a_path_is_what_is_read(
     assert {f.path for f in found.failures} == {p for p, n in expected.items() if n is None}
 
 
-def filled(path: Path, **options: Any) -> Path:
-    with FeatureWriter(path, SPEC, root="/photos", **options) as writer:
+def filled(path: Path) -> Path:
+    with FeatureWriter(path, SPEC, root="/photos") as writer:
         about = (("split", "train"), ("site", "ü x"))
         writer.append([row("a/1 é.png", 1, "cat", group="g", columns=about), row("b", 2, "dog")],
                       values(1, 2))  # fmt: skip
@@ -101,7 +107,7 @@ def test_everything_comes_back(tmp_path: Path) -> None:
 
 
 def test_plain_h5py_reads_it(tmp_path: Path) -> None:
-    """Somebody who has never heard of clipfeat finds an array, text paths, and JSON that says how."""
+    """Who has never heard of clipfeat finds an array, paths, and JSON that says how."""
     with h5py.File(filled(tmp_path / "out.h5")) as h5:
         assert np.array_equal(h5["features"][:], values(1, 2))
         assert h5["paths"].asstr()[:].tolist() == ["a/1 é.png", "b"]
@@ -159,7 +165,7 @@ def test_known_bytes_get_a_row_without_encoding(tmp_path: Path) -> None:
 
 
 def test_another_encoder_is_refused(tmp_path: Path) -> None:
-    """Features of two encoders never mix; the message says what differs; overwriting starts anew."""
+    """Two encoders never mix; the message says what differs; overwriting starts anew."""
     path = filled(tmp_path / "out.h5")
     other = make_spec(n_features=3, layer="first")
     with pytest.raises(FingerprintError, match="layer: 'last', not 'first'"):
@@ -183,7 +189,10 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
 
 def test_half_precision_is_kept(tmp_path: Path) -> None:
     """A float16 file stays one, and reads as float32."""
-    path = filled(tmp_path / "out.h5", dtype="float16")
+    path = tmp_path / "out.h5"
+    with FeatureWriter(path, make_spec(n_features=3, precision="bf16")) as writer:
+        writer.append([row("a", 1)], values(1))
+        writer.finish()
     with h5py.File(path) as h5:
         assert h5["features"].dtype == np.float16
     assert load(path).X.dtype == np.float32
@@ -200,7 +209,7 @@ def test_damage_is_never_read_as_values(tmp_path: Path, where: int) -> None:
     try:
         found = load(path)
     except RefusedFileError as error:
-        assert "out.h5" in str(error)  # noqa: PT017
+        assert "out.h5" in str(error)
     else:
         assert found.to_pandas().equals(expected.to_pandas())
 
@@ -242,11 +251,11 @@ def test_other_hdf5_is_refused(tmp_path: Path) -> None:
 def test_a_full_disk_keeps_what_is_committed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When writing fails, the error is one of storage, nothing temporary stays, and rows are safe."""
+    """A failed write is an error of storage, leaves nothing temporary, and harms no row."""
     path = tmp_path / "out.h5"
     with FeatureWriter(path, SPEC) as writer:
         writer.append([row("a", 1)], values(1))
-    import clipfeat.store.files as files
+    from clipfeat import files
 
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
@@ -258,3 +267,42 @@ def test_a_full_disk_keeps_what_is_committed(
     monkeypatch.undo()
     assert load(path).paths.tolist() == ["a"]
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+@pytest.mark.parametrize("name", ["h/w", ".", "a.b", "..", "ü %2F", "split by"])
+def test_columns_of_any_name(tmp_path: Path, name: str) -> None:
+    """Slashes and dots in a column's name are a name, not a path."""
+    path = tmp_path / "out.h5"
+    with FeatureWriter(path, SPEC) as writer:
+        writer.append([row("a", 1, columns=((name, "x"),))], values(1))
+        writer.finish()
+    assert load(path).columns[name].tolist() == ["x"]
+
+
+def test_overwriting_keeps_the_old_until_the_new_is_whole(tmp_path: Path) -> None:
+    """An interrupted overwriting harms nothing, and is continued by the next."""
+    path = filled(tmp_path / "out.h5")
+    other = make_spec(n_features=3, layer="first")
+    with FeatureWriter(path, other, overwrite=True) as writer:
+        writer.append([row("n", 5)], values(5))
+    assert load(path).specs == (SPEC,)
+    with FeatureWriter(path, other, overwrite=True) as writer:
+        assert writer.holds(key(5))
+        writer.finish()
+    assert load(path).paths.tolist() == ["n"]
+    assert [p.name for p in tmp_path.iterdir()] == ["out.h5"]
+
+
+def test_two_folders_do_not_mix(tmp_path: Path) -> None:
+    """Images of another folder might take the rows of these; a folder that moved is the same."""
+    path = tmp_path / "out.h5"
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    with FeatureWriter(path, SPEC, root=str(tmp_path / "a")) as writer:
+        writer.append([row("x", 1)], values(1))
+        writer.finish()
+    with pytest.raises(UsageError, match="holds images of"):
+        FeatureWriter(path, SPEC, root=str(tmp_path / "b"))
+    (tmp_path / "a").rmdir()
+    with FeatureWriter(path, SPEC, root=str(tmp_path / "b")) as writer:
+        assert writer.holds(key(1))

@@ -7,7 +7,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from clipfeat.errors import StorageError
-from clipfeat.store.format import TEMPORARY_SUFFIX
+
+TEMPORARY_SUFFIX = ".tmp"
 
 
 @contextmanager

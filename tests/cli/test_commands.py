@@ -1,0 +1,289 @@
+"""The command line: the whole road, bad input, and exit codes."""
+
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from clipfeat.cli import app
+from clipfeat.store import load
+
+SPECTRUM = ("--encoder", "spectrum", "--device", "cpu")
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Run in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def clipfeat(*words: object, stdin: str | None = None) -> Any:
+    return CliRunner().invoke(app, [str(word) for word in words], input=stdin)
+
+
+def test_the_whole_road(image_folder: Path, here: Path) -> None:
+    """The README's commands: embed, fit without naming the file, predict, benchmark, info."""
+    result = clipfeat("embed", "images", "out.h5", *SPECTRUM)
+    assert result.exit_code == 0, result.stderr
+    assert "labels: fake 12, real 12" in result.stdout
+    result = clipfeat("fit", "--clf", "logreg")
+    assert result.exit_code == 0, result.stderr
+    assert "using out.h5, the only feature file here" in result.stdout
+    assert "1.000 ± 0.000" in result.stdout
+    result = clipfeat("predict", "model.clipfeat", "images", "-o", "p.csv", "--device", "cpu")
+    assert result.exit_code == 0, result.stderr
+    assert "accuracy 1.0000" in result.stderr
+    assert pd.read_csv("p.csv").predicted.tolist() == ["fake"] * 12 + ["real"] * 12
+    result = clipfeat("benchmark", "out.h5", "--clf", "logreg,dummy", "--cv", 3, "-o", "run")
+    assert result.exit_code == 0, result.stderr
+    assert "run/leaderboard.md" in result.stdout
+    assert "spectrum 256px" in clipfeat("info", "out.h5").stdout
+    assert "5-fold cross-validation" in clipfeat("info", "model.clipfeat").stdout
+
+
+def test_predictions_go_to_standard_output(image_folder: Path) -> None:
+    """Without -o the table can be piped; everything else is on standard error."""
+    clipfeat("embed", "images", "out.h5", *SPECTRUM)
+    clipfeat("fit", "--cv", 0)
+    result = clipfeat("predict", "model.clipfeat", "out.h5")
+    assert result.stdout.startswith("path,predicted,p_real,p_fake,label,error\n")
+    assert result.stdout.count("\n") == 25
+
+
+def test_a_list_on_standard_input(image_folder: Path) -> None:
+    """Paths can be piped in."""
+    names = "\n".join(str(path) for path in sorted(image_folder.rglob("*.png"))[:3])
+    assert clipfeat("embed", "-", "out.h5", *SPECTRUM, stdin=names).exit_code == 0
+    assert len(load("out.h5")) == 3
+
+
+def test_failures_are_listed_and_counted(image_folder: Path) -> None:
+    """Bad images are named at the end; the exit code is 3 only where --max-bad says so."""
+    (image_folder / "real" / "bad.png").write_text("text")
+    result = clipfeat("embed", "images", "out.h5", *SPECTRUM)
+    assert result.exit_code == 0
+    assert "real/bad.png: DecodeError: cannot be decoded" in result.stdout
+    assert clipfeat("embed", "images", "out.h5", *SPECTRUM, "--max-bad", 1).exit_code == 0
+    assert clipfeat("embed", "images", "out.h5", *SPECTRUM, "--max-bad", 0).exit_code == 3
+
+
+def embedded(folder: Path, out: str = "out.h5", *more: object) -> None:
+    assert clipfeat("embed", folder, out, *SPECTRUM, *more).exit_code == 0
+
+
+def prepare_fitted(images: Path) -> None:
+    embedded(images)
+    assert clipfeat("fit", "--cv", 0).exit_code == 0
+
+
+def only(images: Path, label: str, n: int = 12) -> Path:
+    for path in sorted(images.rglob("*.png")):
+        if path.parent.name != label and int(path.stem[-2:]) >= n:
+            path.unlink()
+    return images
+
+
+def case_empty_folder(images: Path) -> tuple[object, ...]:
+    Path("none").mkdir()
+    return ("embed", "none", "new.h5", *SPECTRUM)
+
+
+def case_no_labels(images: Path) -> tuple[object, ...]:
+    embedded(images / "real")
+    return ("fit", "out.h5")
+
+
+def case_one_class(images: Path) -> tuple[object, ...]:
+    embedded(only(images, "real", 0))
+    return ("benchmark", "out.h5")
+
+
+def case_small_class(images: Path) -> tuple[object, ...]:
+    embedded(only(images, "real", 3))
+    return ("fit", "out.h5")
+
+
+def case_missing_column(images: Path) -> tuple[object, ...]:
+    Path("t.csv").write_text("path,label\nimages/real/real-00.png,real\n")
+    return ("embed", "t.csv", "new.h5", "--label-col", "klass", *SPECTRUM)
+
+
+def case_missing_group_column(images: Path) -> tuple[object, ...]:
+    embedded(images)
+    return ("benchmark", "out.h5", "--group-col", "person")
+
+
+def case_different_images(images: Path) -> tuple[object, ...]:
+    embedded(images / "real", "a.h5")
+    embedded(images / "fake", "b.h5", "--image-size", 32)
+    return ("fit", "a.h5", "b.h5")
+
+
+def case_other_encoder(images: Path) -> tuple[object, ...]:
+    prepare_fitted(images)
+    embedded(images, "other.h5", "--image-size", 32)
+    return ("predict", "model.clipfeat", "other.h5")
+
+
+def case_mixed_encoders(images: Path) -> tuple[object, ...]:
+    embedded(images)
+    return ("embed", "images", "out.h5", *SPECTRUM, "--image-size", 32)
+
+
+def case_unknown_encoder(images: Path) -> tuple[object, ...]:
+    return ("embed", "images", "new.h5", "--encoder", "clip-vit-b-23")
+
+
+def case_unknown_classifier(images: Path) -> tuple[object, ...]:
+    embedded(images)
+    return ("fit", "out.h5", "--clf", "logrge")
+
+
+def case_no_weights(images: Path) -> tuple[object, ...]:
+    return ("embed", "images", "new.h5")
+
+
+def case_output_exists(images: Path) -> tuple[object, ...]:
+    prepare_fitted(images)
+    return ("fit", "out.h5")
+
+
+def case_predictions_exist(images: Path) -> tuple[object, ...]:
+    prepare_fitted(images)
+    Path("p.csv").touch()
+    return ("predict", "model.clipfeat", "out.h5", "-o", "p.csv")
+
+
+def case_run_folder_in_use(images: Path) -> tuple[object, ...]:
+    embedded(images)
+    return ("benchmark", "out.h5", "-o", "images")
+
+
+def case_pickle(images: Path) -> tuple[object, ...]:
+    Path("model.clipfeat").write_bytes(pickle.dumps({"a": 1}))
+    return ("predict", "model.clipfeat", "images")
+
+
+def case_text_as_features(images: Path) -> tuple[object, ...]:
+    Path("x.h5").write_text("text")
+    return ("info", "x.h5")
+
+
+def case_no_features_here(images: Path) -> tuple[object, ...]:
+    return ("fit",)
+
+
+def case_two_features_here(images: Path) -> tuple[object, ...]:
+    embedded(images, "a.h5")
+    embedded(images, "b.h5")
+    return ("fit",)
+
+
+def case_output_is_an_image(images: Path) -> tuple[object, ...]:
+    return ("embed", "images/real/real-00.png", "images/real/real-01.png", *SPECTRUM)
+
+
+def case_only_one_path(images: Path) -> tuple[object, ...]:
+    return ("embed", "images")
+
+
+def case_no_such_device(images: Path) -> tuple[object, ...]:
+    return ("embed", "images", "new.h5", "--encoder", "spectrum", "--device", "cuda:77")
+
+
+def case_no_encoder_matches(images: Path) -> tuple[object, ...]:
+    return ("encoders", "no-such-encoder")
+
+
+BAD: list[tuple[Callable[[Path], tuple[object, ...]], int, str]] = [
+    (case_empty_folder, 1, "no images in the folder none"),
+    (case_no_labels, 1, "none of the 12 images has a label"),
+    (case_one_class, 1, "of one class ('real')"),
+    (case_small_class, 1, "class 'fake' has 3 images, fewer than the 5 folds"),
+    (case_missing_column, 2, "unknown label column of t.csv 'klass'"),
+    (case_missing_group_column, 2, "unknown column 'person'"),
+    (case_different_images, 1, "hold different images"),
+    (case_other_encoder, 6, "features of another encoder than the model was fitted on"),
+    (case_mixed_encoders, 6, "out.h5 holds features of another encoder"),
+    (case_unknown_encoder, 2, "did you mean clip-vit-b-32"),
+    (case_unknown_classifier, 2, "did you mean logreg"),
+    (case_no_weights, 1, "--weights FILE"),
+    (case_output_exists, 2, "model.clipfeat exists"),
+    (case_predictions_exist, 2, "p.csv exists"),
+    (case_run_folder_in_use, 2, "images is not empty"),
+    (case_pickle, 6, "never read"),
+    (case_text_as_features, 6, "not a whole HDF5 file"),
+    (case_no_features_here, 2, "none is in this folder"),
+    (case_two_features_here, 2, "a.h5, b.h5"),
+    (case_output_is_an_image, 2, "must end in .h5"),
+    (case_only_one_path, 2, "two paths are needed"),
+    (case_no_such_device, 2, "cuda:77"),
+    (case_no_encoder_matches, 2, "no encoder matches"),
+]
+
+
+@pytest.mark.parametrize(
+    ("prepare", "code", "message"), BAD, ids=lambda v: getattr(v, "__name__", "")
+)
+def test_bad_input_is_one_line_and_a_code(
+    image_folder: Path,
+    prepare: Callable[[Path], tuple[object, ...]],
+    code: int,
+    message: str,
+) -> None:
+    """Each mistake ends in one clear line on standard error and the exit code of its kind."""
+    result = clipfeat(*prepare(image_folder))
+    assert result.exit_code == code, result.stderr
+    assert message in result.stderr
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    assert not Path("new.h5").exists()
+
+
+@pytest.mark.parametrize("command", ["demo", "embed", "benchmark", "fit", "predict", "info",
+                                     "encoders", "classifiers"])  # fmt: skip
+def test_every_help_has_an_example(command: str) -> None:
+    """Whoever asks for help is shown a line to type."""
+    result = clipfeat(command, "--help")
+    assert result.exit_code == 0
+    assert f"Example: clipfeat {command}" in " ".join(result.stdout.split())
+
+
+def test_lists() -> None:
+    """Encoders by pattern, classifiers with what they are."""
+    assert "clip-vit-l-14 = open_clip:ViT-L-14/openai" in clipfeat("encoders", "clip-vit-l").stdout
+    assert clipfeat("classifiers").stdout.count("\n") == 7
+    assert clipfeat("--version").stdout.startswith("clipfeat ")
+
+
+def test_completion_is_shown() -> None:
+    """Shell completion works: the shell asks, the command answers with its own words."""
+    environment = {
+        **os.environ, "_CLIPFEAT_COMPLETE": "complete_bash",
+        "COMP_WORDS": "clipfeat be", "COMP_CWORD": "1",
+    }  # fmt: skip
+    script = [str(Path(sys.executable).parent / "clipfeat")]
+    run = subprocess.run(script, capture_output=True, text=True, env=environment, check=False)
+    assert "benchmark" in run.stdout
+
+
+def test_the_demo_leaves_what_it_says(here: Path) -> None:
+    """The demo runs the whole road and every path that it prints is there."""
+    result = clipfeat("demo", "-o", "demo")
+    assert result.exit_code == 0, result.stderr
+    assert "SIMULATED" in result.stdout
+    for name in ("features.h5", "model.clipfeat", "predictions.csv", "benchmark/leaderboard.md",
+                 "benchmark-unseen-generator/leaderboard.md"):  # fmt: skip
+        assert f"demo/{name}" in result.stdout
+        assert (here / "demo" / name).stat().st_size > 0
+    assert "clipfeat embed images/ out.h5 && clipfeat fit" in result.stdout
+    again = clipfeat("demo", "-o", "demo")
+    assert again.exit_code == 0, again.stderr

@@ -1,0 +1,58 @@
+"""Features to a fitted model."""
+
+import numpy as np
+import pytest
+
+from clipfeat.ensemble import soft_vote
+from clipfeat.errors import LabelError
+from clipfeat.features import FeatureSet, join
+from clipfeat.fitting import fit
+from tests.conftest import make_features
+
+
+def test_several_names_vote(features: FeatureSet) -> None:
+    """A vote's probabilities are the mean of its members' own."""
+    vote = fit(features, "logreg,knn", cv=0).predict_proba(features)
+    members = [fit(features, name, cv=0).predict_proba(features) for name in ("logreg", "knn")]
+    assert np.allclose(vote, soft_vote(members))
+
+
+def test_encoders_vote_on_their_own_columns(features: FeatureSet) -> None:
+    """Of two encoders each member sees only its own features."""
+    other = make_features(name="other", seed=9)
+    vote = fit(join([features, other]), "logreg", cv=0)
+    members = [fit(one, "logreg", cv=0).predict_proba(one) for one in (features, other)]
+    assert vote.members == ("logreg @ spectrum 32px", "logreg @ other 32px")
+    assert np.allclose(vote.predict_proba(join([features, other])), soft_vote(members), atol=1e-6)
+
+
+def test_scores_are_cross_validated() -> None:
+    """On labels of pure noise the scores are chance, though the fit itself is perfect."""
+    noise = make_features(60, apart=0.0, n_features=300)
+    model = fit(noise, "logreg", cv=5)
+    accuracy = [row["value"] for row in model.scores if row["metric"] == "accuracy"]
+    assert len(accuracy) == 5
+    assert 0.3 < np.mean(accuracy) < 0.7
+    assert (model.predict_proba(noise).argmax(axis=1) == noise.y).all()
+
+
+def test_what_cannot_be_fitted_is_one_error() -> None:
+    """Too few images for the folds, or for the classifier."""
+    with pytest.raises(LabelError, match="fewer than the 5 folds"):
+        fit(make_features(3), "logreg")
+    with pytest.raises(LabelError, match=r"cannot fit svm on 21 images.*has 1 images"):
+        fit(make_features(20).take(np.arange(21)), "svm", cv=0)
+
+
+def test_a_handful_of_images_is_enough_for_neighbours() -> None:
+    """Fewer images than neighbours are all neighbours."""
+    few = make_features(3)
+    p = fit(few, "knn", cv=0).predict_proba(few)
+    assert np.allclose(p.sum(axis=1), 1)
+
+
+def test_chance_has_no_say() -> None:
+    """What is scored is what is fitted: dummy takes no part in a vote."""
+    model = fit(make_features(), "logreg,knn,dummy", cv=3)
+    assert model.members == ("logreg", "knn")
+    assert "soft vote" in {row["classifier"] for row in model.scores}

@@ -96,8 +96,9 @@ def power_spectrum(images: torch.Tensor) -> torch.Tensor:
     -------
     Tensor of shape (batch, 80)
         ``log10`` of the power, averaged over each ring of whole-pixel radius, interpolated
-        linearly to 80 radii from 1 to the corner, less its own mean: the gain of the image, which
-        says nothing about its generator, cancels.
+        linearly to 80 radii from 1 to the corner, relative to a tenth of their geometric mean.
+        The gain of the image, which says nothing about its generator, cancels; and a picture of
+        one colour is a row of ones, since one of zeros could not be told from a failure.
     """
     side = images.shape[1]
     grey = images @ torch.tensor(GREY, device=images.device)
@@ -120,4 +121,4 @@ def power_spectrum(images: torch.Tensor) -> torch.Tensor:
     low = at.floor().long().clamp(max=n_rings - 2)
     share = at - low
     rows = profile[:, low] * (1 - share) + profile[:, low + 1] * share
-    return rows - rows.mean(dim=1, keepdim=True)
+    return rows - rows.mean(dim=1, keepdim=True) + 1

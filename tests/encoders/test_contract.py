@@ -237,7 +237,15 @@ def test_spectrum_finds_a_period() -> None:
     plain = open_encoder("spectrum", CPU).encode_images([image])[0]
     # Ring 32 of 90 at a side of 128.
     assert abs(int(plain.argmax()) - round(31 * 79 / 90)) <= 1
-    assert abs(float(plain.mean())) < 1e-5
+    assert float(plain.mean()) == pytest.approx(1)
+    gained = open_encoder("spectrum", CPU).encode_images([image // 2])[0]
+    assert np.abs(gained - plain).max() < 0.5
+
+
+def test_a_picture_of_one_colour_has_a_row() -> None:
+    """A black frame is a picture too."""
+    row = open_encoder("spectrum", CPU).encode_images([np.zeros((32, 32, 3), np.uint8)])[0]
+    assert np.allclose(row, 1)
 
 
 @pytest.mark.gpu
@@ -280,9 +288,12 @@ def test_options_are_checked(wrong: dict[str, Any]) -> None:
 
 def test_lower_precision_is_rounded_as_it_is_stored() -> None:
     """What would overflow float16 is infinite here already, and so never stored."""
-    spec = open_encoder(
-        "timm:test_vit", EncoderOptions(untrained=True, precision="bf16", device="cpu")
-    ).spec
-    wide = Encoder(spec, lambda image: torch.zeros(1), lambda batch: torch.full((1, spec.n_features), 7e4),
-                   torch.device("cpu"))  # fmt: skip
+    options = EncoderOptions(untrained=True, precision="bf16", device="cpu")
+    spec = open_encoder("timm:test_vit", options).spec
+    wide = Encoder(
+        spec,
+        preprocess=lambda image: torch.zeros(1),
+        forward=lambda batch: torch.full((1, spec.n_features), 7e4),
+        device=torch.device("cpu"),
+    )
     assert np.isinf(wide.encode_images([np.zeros((2, 2, 3), np.uint8)])).all()

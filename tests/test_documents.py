@@ -1,0 +1,64 @@
+"""The README and the examples say what the code does."""
+
+import re
+import runpy
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from clipfeat.cli import app
+from clipfeat.encoders import ALIASES, DEFAULT_ENCODER
+from clipfeat.zoo import CLASSIFIERS
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", ROOT / "benchmarks" / "README.md"]
+
+
+def commands(page: Path) -> list[str]:
+    """The clipfeat commands of a page's shell blocks, a line each."""
+    blocks = re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.S)
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    return [part.strip() for line in lines for part in line.split("&&") if "clipfeat " in part]
+
+
+@pytest.mark.parametrize("line", sorted({line for page in PAGES for line in commands(page)}))
+def test_commands_and_options_exist(line: str) -> None:
+    """Every command of the pages exists, with every option that it is shown with."""
+    words = shlex.split(line, comments=True)
+    words = words[words.index("clipfeat") + 1 :]
+    if words[0].startswith("-"):
+        return
+    result = CliRunner().invoke(app, [words[0], "--help"])
+    assert result.exit_code == 0, line
+    for word in words[1:]:
+        if word.startswith("-") and word != "-":
+            assert re.search(rf"(^|[\s,]){re.escape(word)}\b", result.stdout), (line, word)
+
+
+def test_tables_are_complete() -> None:
+    """Each short name of an encoder, with what it stands for, and each classifier has its row."""
+    for short, full in ALIASES.items():
+        assert f"| `{short}` |" in README
+        assert full == short or f"`{full}`" in README
+    for name in CLASSIFIERS:
+        assert f"| `{name}` |" in README
+    assert (
+        f"| `{DEFAULT_ENCODER}` | `{ALIASES[DEFAULT_ENCODER]}` | 512 | 224 | **the default**"
+        in README
+    )
+
+
+def test_python_blocks_compile() -> None:
+    """The README's Python is Python."""
+    for block in re.findall(r"```python\n(.*?)```", README, re.S):
+        compile(block, "README.md", "exec")
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.stem)
+def test_examples_run(script: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every example runs as it is and says something."""
+    runpy.run_path(str(script), run_name="__main__")
+    assert capsys.readouterr().out

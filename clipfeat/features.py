@@ -214,7 +214,7 @@ class FeatureSet:
         if n := len(pairs) - len({key for key, _ in pairs}):
             warnings.warn(
                 f"{n} images are there under two labels, byte for byte the same; if they were "
-                "moved between folders, `clipfeat embed … --overwrite` forgets where they were",
+                "moved between folders, `clipfeat embed … --prune` forgets where they were",
                 ClipfeatWarning,
                 stacklevel=3,
             )

@@ -1,10 +1,12 @@
 """Files that are whole or absent: written to the side, flushed, renamed, and only then reported."""
 
+import io
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from clipfeat.errors import StorageError
 
@@ -62,7 +64,7 @@ def replacing(path: Path) -> Iterator[Path]:
     StorageError
         If writing, flushing or renaming failed; the temporary file is removed.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
+    temporary = temporary_name(path)
     with storage_errors(f"writing {path}"):
         try:
             yield temporary
@@ -73,6 +75,11 @@ def replacing(path: Path) -> Iterator[Path]:
             with suppress(OSError):
                 temporary.unlink()
             raise
+
+
+def temporary_name(path: Path) -> Path:
+    """A new hidden name beside `path`, for what is not yet, or no longer, there."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
 
 
 def flush(path: Path) -> None:
@@ -86,3 +93,48 @@ def flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+class CarefulFile(io.FileIO):
+    """A new file to be written through a library that does not survive a failing disk.
+
+    HDF5 loses some errors of the disk, and was measured to crash on others. It is handed this
+    file instead of a name: a write that fails is remembered, and success pretended; `close` then
+    raises what was remembered.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "x+")
+        self._failed: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Write all of it, or remember why not."""
+        view = memoryview(data).cast("B")
+        size = len(view)
+        try:
+            while view and self._failed is None:
+                view = view[super().write(view) or 0 :]
+        except OSError as error:
+            self._failed = error
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        """Set the file's size, or remember why it could not be."""
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self._failed = self._failed or error
+            return size or 0
+
+    def close(self) -> None:
+        """Close it.
+
+        Raises
+        ------
+        OSError
+            If any write had failed.
+        """
+        super().close()
+        if self._failed is not None:
+            failed, self._failed = self._failed, None
+            raise failed

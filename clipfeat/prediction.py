@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.embedding.pipeline import Progress
-from clipfeat.embedding.stream import Encoded, Known, encode_stream
 from clipfeat.encoders import open_encoder
 from clipfeat.errors import UsageError, unknown_name
 from clipfeat.evaluate.metrics import score
@@ -204,6 +203,7 @@ def _encode_all(
     tell: Callable[[int, int], None],
 ) -> tuple[NDArray[np.float32], dict[str, str]]:
     """Features of every image, NaN for those in the errors; by the very encoder of `spec`."""
+    from clipfeat.embedding.stream import Encoded, Known, encode_stream
     from clipfeat.encoders.encoder import EncoderOptions
 
     encoder = open_encoder(spec.name, EncoderOptions.of_spec(spec, weights, device))

@@ -51,6 +51,9 @@ def embed(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try recorded failures again.")
     ] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Drop rows of images no longer in the source.")
+    ] = False,
     max_bad: Annotated[
         int | None, typer.Option(min=0, help="Exit with 3 if more images than this fail.")
     ] = None,
@@ -87,6 +90,7 @@ def embed(
             precision=precision,
             overwrite=overwrite,
             retry_failed=retry_failed,
+            prune=prune,
             progress=progress,
         )
     done = report.progress
@@ -101,7 +105,7 @@ def embed(
     known = {name: n for name, n in sorted(report.labels.items()) if name}
     print("labels: " + (", ".join(f"{name} {n}" for name, n in known.items()) or "none"))
     if report.absent:
-        print(f"{report.absent} rows are of images no longer in the source; they are kept")
+        print(f"{report.absent} rows are of images no longer in the source; --prune drops them")
     if report.failures:
         print("failed, and recorded in the file:")
         print(listed([f"{f.path}: {f.reason}: {f.message}" for f in report.failures]))

@@ -1,19 +1,27 @@
 """Source by encoder to feature file, on one machine."""
 
+import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from clipfeat.embedding.stream import Encoded, encode_stream
 from clipfeat.encoders import DEFAULT_ENCODER, open_encoder
 from clipfeat.errors import UsageError
 from clipfeat.features import Failure
 from clipfeat.images import open_source
 from clipfeat.images.manifest import TableColumns
+from clipfeat.images.record import ImageRecord
 from clipfeat.spec import EncoderSpec
-from clipfeat.store import FeatureWriter, Row
+from clipfeat.store import FeatureWriter, Row, requested_spec
+from clipfeat.store.stat_cache import Stat, StatCache, file_stat, load_stats, save_stats
+
+if TYPE_CHECKING:
+    from clipfeat.embedding.stream import Encoded, Known
+    from clipfeat.encoders.encoder import Encoder
 
 
 @dataclass(frozen=True)
@@ -91,6 +99,7 @@ def embed(
     precision: str = "fp32",
     overwrite: bool = False,
     retry_failed: bool = False,
+    prune: bool = False,
     progress: Callable[[Progress], None] = lambda progress: None,
 ) -> EmbedReport:
     """Encode a source's images into a feature file; what is already there is not done again.
@@ -130,6 +139,8 @@ def embed(
         Whether to replace an existing feature file.
     retry_failed : bool
         Whether to try again images that a former run recorded as failed.
+    prune : bool
+        Whether to drop the rows of images that the source no longer holds.
     progress : callable
         Told how far it is, after each batch or failure.
 
@@ -149,81 +160,175 @@ def embed(
     StorageError
         If the disk failed; rows reported by then are safe.
     """
-    from clipfeat.encoders.encoder import EncoderOptions
-
     if batch_size < 1:
         raise UsageError(f"batch_size must be 1 or more, got {batch_size}")
     target = check_target(out)
     images = open_source(source, labels=labels, columns=columns)
-    options = EncoderOptions(
-        weights=None if weights is None else str(weights),
-        untrained=untrained,
-        layer=layer,
-        image_size=image_size,
-        precision=precision,
-        device=device,
-        arguments=encoder_args,
+    words = {
+        "weights": None if weights is None else str(weights),
+        "untrained": untrained,
+        "layer": layer,
+        "image_size": image_size,
+        "precision": precision,
+        "arguments": None if encoder_args is None else dict(encoder_args),
+    }
+    request = json.dumps(
+        {"encoder": encoder, **words, "weights_stat": weights and file_stat(str(weights))}
     )
-    frozen = open_encoder(encoder, options)
-    begun = time.monotonic()
-    counts = {"encoded": 0, "known": 0, "failed": 0}
-    failures: list[Failure] = []
-    again: list[Row] = []
-    by_label: dict[str, int] = {}
-    for record in images:
-        by_label[record.label] = by_label.get(record.label, 0) + 1
 
-    with FeatureWriter(target, frozen.spec, root=images.root, overwrite=overwrite) as writer:
+    def open_frozen() -> "Encoder":
+        from clipfeat.encoders.encoder import EncoderOptions
 
-        def tell(kind: str, n: int = 1) -> None:
-            counts[kind] += n
-            progress(Progress(len(images), **counts, seconds=time.monotonic() - begun))
+        return open_encoder(encoder, EncoderOptions(device=device, **words))  # type: ignore[arg-type]
 
-        def is_known(row: Row) -> bool:
-            failed = not retry_failed and writer.has_failed(row.path, row.key)
-            return failed or writer.holds(row.key)
+    # Where the same encoder was asked for before, it is opened only if there is work for it.
+    spec = None if overwrite else requested_spec(target, request)
+    frozen = open_frozen() if spec is None else None
+    spec = frozen.spec if frozen is not None else spec
+    assert spec is not None
+    with FeatureWriter(
+        target, spec, root=images.root, request=request, overwrite=overwrite
+    ) as writer:
+        run = _Run(writer, len(images), retry_failed, progress)
+        todo = run.settle_unchanged(images, StatCache({}, 0) if overwrite else load_stats(target))
+        if todo:
+            frozen = frozen or open_frozen()
+            writer.check_spec(frozen.spec)
+            from clipfeat.embedding.stream import encode_stream
 
-        for item in encode_stream(
-            images,
-            frozen,
-            batch_size=batch_size,
-            num_workers=num_workers or os.cpu_count() or 1,
-            is_known=is_known,
-        ):
-            if isinstance(item, Encoded):
-                writer.append(item.rows, item.features)
-                tell("encoded", len(item.rows))
-            elif isinstance(item, Failure):
-                writer.fail(item)
-                failures.append(item)
-                tell("failed")
-            elif not retry_failed and writer.has_failed(item.row.path, item.row.key):
-                failures.append(writer.failure_of(item.row.path))
-                tell("failed")
-            else:
-                if not writer.is_current(item.row):
-                    again.append(item.row)
-                tell("known")
-        writer.append_known([row for row in again if writer.holds(row.key)])
-        for row in again:
-            if not writer.holds(row.key):
-                failure = Failure(row.path, "EncodingError", "as its equal by bytes", row.key)
-                writer.fail(failure)
-                failures.append(failure)
-                counts["known"] -= 1
-                tell("failed")
-        seconds = time.monotonic() - begun
+            stream = encode_stream(
+                todo,
+                frozen,
+                batch_size=batch_size,
+                num_workers=num_workers or os.cpu_count() or 1,
+                is_known=run.is_known,
+            )
+            for item in stream:
+                run.take(item)
+        run.settle_copies()
+        seconds = run.seconds
         writer.provenance = {
-            "device": str(frozen.device),
+            "device": str(frozen.device) if frozen else "none",
             "seconds": round(seconds, 3),
             "batch_size": batch_size,
             "source": images.name,
-            "weights": options.weights or "hub",
+            "weights": words["weights"] or "hub",
         }
-        n_rows = writer.finish()
-        absent = writer.absent({record.path for record in images})
-    final = Progress(len(images), **counts, seconds=seconds)
-    return EmbedReport(target, frozen.spec, final, n_rows, absent, by_label, failures)
+        paths = {record.path for record in images}
+        n_rows = writer.finish(only=paths if prune else None)
+        absent = 0 if prune else writer.absent(paths)
+        if todo:
+            save_stats(target, run.digests)
+    return EmbedReport(
+        path=target,
+        spec=spec,
+        progress=Progress(len(images), **run.counts, seconds=seconds),
+        n_rows=n_rows,
+        absent=absent,
+        labels=Counter(record.label for record in images),
+        failures=run.failures,
+    )
+
+
+class _Run:
+    """What an embedding run has done so far; every image ends in exactly one of its counts."""
+
+    def __init__(
+        self,
+        writer: FeatureWriter,
+        total: int,
+        retry_failed: bool,
+        progress: Callable[[Progress], None],
+    ) -> None:
+        self.writer = writer
+        self.total = total
+        self.retry_failed = retry_failed
+        self.progress = progress
+        self.counts = {"encoded": 0, "known": 0, "failed": 0}
+        self.failures: list[Failure] = []
+        self.digests: dict[str, tuple[Stat, bytes]] = {}
+        self._stats: dict[str, Stat] = {}
+        self._again: list[Row] = []
+        self._begun = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._begun
+
+    def settle_unchanged(
+        self, images: Iterable[ImageRecord], cache: StatCache
+    ) -> list[ImageRecord]:
+        """Settle the images of unchanged files without reading them; the others are returned."""
+        todo = []
+        of_file: dict[str, Stat | None] = {}
+        for record in images:
+            if record.file not in of_file:
+                of_file[record.file] = file_stat(record.file)
+            stat = of_file[record.file]
+            if stat is not None:
+                self._stats[record.path] = stat
+            key = cache.key(record.path, stat)
+            row = Row(record.path, key or b"", record.label, record.group, columns=record.columns)
+            if key is not None and self.is_known(row):
+                self._known(row)
+            else:
+                todo.append(record)
+        self._tell()
+        return todo
+
+    def is_known(self, row: Row) -> bool:
+        """Whether an image needs no decoding: its features are there, or it failed before."""
+        return self._failed_before(row) or self.writer.holds(row.key)
+
+    def _failed_before(self, row: Row) -> bool:
+        return not self.retry_failed and self.writer.has_failed(row.path, row.key)
+
+    def take(self, item: "Encoded | Known | Failure") -> None:
+        """Count an image, or a batch of them, and hand it to the writer."""
+        from clipfeat.embedding.stream import Encoded
+
+        if isinstance(item, Encoded):
+            self.writer.append(item.rows, item.features)
+            self.counts["encoded"] += len(item.rows)
+            for row in item.rows:
+                self._remember(row.path, row.key)
+        elif isinstance(item, Failure):
+            self._fail(item)
+        else:
+            self._known(item.row)
+        self._tell()
+
+    def _known(self, row: Row) -> None:
+        self._remember(row.path, row.key)
+        if self._failed_before(row):
+            self.failures.append(self.writer.failure_of(row.path))
+            self.counts["failed"] += 1
+            return
+        if not self.writer.is_current(row):
+            self._again.append(row)
+        self.counts["known"] += 1
+
+    def _fail(self, failure: Failure) -> None:
+        self.writer.fail(failure)
+        self.failures.append(failure)
+        self.counts["failed"] += 1
+        self._remember(failure.path, failure.key)
+
+    def _remember(self, path: str, key: bytes) -> None:
+        if key and path in self._stats:
+            self.digests[path] = (self._stats[path], key)
+
+    def settle_copies(self) -> None:
+        """Give rows to images whose bytes have features under another path or label."""
+        self.writer.append_known([row for row in self._again if self.writer.holds(row.key)])
+        for row in self._again:
+            if not self.writer.holds(row.key):
+                self.counts["known"] -= 1
+                self._fail(Failure(row.path, "EncodingError", "as its equal by bytes", row.key))
+        self._tell()
+
+    def _tell(self) -> None:
+        self.progress(Progress(self.total, **self.counts, seconds=self.seconds))
 
 
 def check_target(out: str | Path) -> Path:

@@ -44,7 +44,8 @@ Attributes of the file
 ``encoder`` is the encoder's identity as JSON and ``fingerprint`` its digest; they MUST agree.
 ``root`` is the folder that paths are relative to. ``complete`` is true once a run has seen its
 whole source. ``libraries`` and ``provenance`` (JSON) are for people; a reader MUST NOT depend on
-them. Unknown attributes and datasets MUST be ignored.
+them. ``request`` (JSON) is what the encoder was asked for by; a writer that is asked for the same
+need not open it to see that nothing is new. Unknown attributes and datasets MUST be ignored.
 
 To raise the version: add a branch to `reading`, keep a small file of the old version under
 ``tests/store/files``, and write down here what changed.

@@ -5,7 +5,7 @@ so that whatever is read is complete: at worst a row is seen twice, and kept onc
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +29,7 @@ from clipfeat.store.format import (
     checksum,
     column_dataset,
 )
+from clipfeat.store.screening import check_regular, screen
 
 CHUNK_ROWS = 8192
 
@@ -38,6 +39,8 @@ def _refusing(path: Path) -> Iterator[None]:
     """Refuse the file, whatever HDF5 runs into on a damaged one: it has no one class for that."""
     try:
         yield
+    except RefusedFileError:
+        raise
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise RefusedFileError(f"{path} is damaged: {error}") from error
 
@@ -170,10 +173,13 @@ class Stored:
         The snapshot's name.
     files : sequence of OpenFile
         In the order in which they were committed.
+    only : set of str, optional
+        The paths to which it is narrowed; all by default.
     """
 
     path: Path
     files: Sequence[OpenFile]
+    only: Set[str] | None = None
 
     @property
     def spec(self) -> EncoderSpec:
@@ -204,13 +210,16 @@ class Stored:
         failures: list[Failure] = []
         for file in reversed(self.files):
             paths = file.strings("paths").tolist()
-            mask = np.array([path not in seen for path in paths], dtype=bool)
-            current = [failure for failure in file.failures() if failure.path not in seen]
+            mask = np.array([self._wants(path, seen) for path in paths], dtype=bool)
+            current = [failure for failure in file.failures() if self._wants(failure.path, seen)]
             seen.update(paths)
             seen.update(failure.path for failure in current)
             masks.insert(0, mask)
             failures[:0] = current
         return masks, failures
+
+    def _wants(self, path: str, seen: Set[str]) -> bool:
+        return path not in seen and (self.only is None or path in self.only)
 
     @property
     def n_rows(self) -> int:
@@ -297,6 +306,7 @@ def part_paths(target: Path) -> list[Path]:
 
 @contextmanager
 def _open(path: Path) -> Iterator[OpenFile]:
+    check_regular(path)
     try:
         h5 = h5py.File(path, "r", locking=False)
     except FileNotFoundError:
@@ -305,6 +315,8 @@ def _open(path: Path) -> Iterator[OpenFile]:
         raise RefusedFileError(f"{path} is not a whole HDF5 file: {error}") from error
     with h5:
         file = OpenFile(path, h5)
+        with _refusing(path):
+            screen(h5, path)
         if file.text("clipfeat") != KIND:
             raise RefusedFileError(f"{path} is HDF5, but not a feature file of clipfeat")
         with _refusing(path):
@@ -382,6 +394,14 @@ def feature_files_in(folder: str | Path) -> list[Path]:
         except RefusedFileError:
             continue
     return found
+
+
+def requested_spec(path: str | Path, request: str) -> EncoderSpec | None:
+    """The encoder of a feature file, where it was asked for by just this request; else None."""
+    if not Path(path).exists() and not part_paths(Path(path)):
+        return None
+    with opened(path) as stored:
+        return stored.spec if stored.newest.text("request") == request else None
 
 
 def provenance(stored: Stored) -> dict[str, Any]:

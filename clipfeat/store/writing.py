@@ -9,8 +9,8 @@ import secrets
 import shutil
 import time
 import zlib
-from collections.abc import Iterable, Sequence, Set
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence, Set
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +22,15 @@ from numpy.typing import NDArray
 
 from clipfeat.errors import FingerprintError, RefusedFileError, StorageError, UsageError
 from clipfeat.features import Failure
-from clipfeat.files import TEMPORARY_SUFFIX, flush, publish, replacing, storage_errors
+from clipfeat.files import (
+    TEMPORARY_SUFFIX,
+    CarefulFile,
+    flush,
+    publish,
+    replacing,
+    storage_errors,
+    temporary_name,
+)
 from clipfeat.spec import EncoderSpec
 from clipfeat.store.format import (
     KIND,
@@ -41,6 +49,9 @@ from clipfeat.store.format import (
 from clipfeat.store.lock import locked
 from clipfeat.store.reading import Stored, opened, part_paths
 
+ANOTHER = (
+    "{} holds features of another encoder ({}): give another output, or --overwrite to start anew"
+)
 COMMIT_ROWS = 4096
 COMMIT_SECONDS = 10.0
 LIBRARIES = ("clipfeat", "torch", "timm", "open_clip_torch", "pillow", "numpy", "h5py")
@@ -59,6 +70,8 @@ class FeatureWriter:
         The encoder whose features will be appended.
     root : str
         The folder to which paths are relative.
+    request : str
+        What the encoder was asked for by, as text.
     overwrite : bool
         Whether to replace what is there by a file of these rows alone. That is made beside it,
         and takes its place in `finish`; an interrupted one is continued by the next.
@@ -81,6 +94,7 @@ class FeatureWriter:
         spec: EncoderSpec,
         *,
         root: str = "",
+        request: str = "",
         overwrite: bool = False,
     ) -> None:
         self.target = Path(path)
@@ -88,6 +102,7 @@ class FeatureWriter:
         self.spec = spec
         self.root = root
         self.dtype = np.dtype(spec.dtype)
+        self.request = request
         self.provenance: dict[str, Any] = {}
         self._parts = self.path.with_name(self.path.name + PARTS_SUFFIX)
         self._lock = ExitStack()
@@ -101,7 +116,6 @@ class FeatureWriter:
         self._features: list[NDArray[np.floating]] = []
         self._failures: list[Failure] = []
         self._last_commit = time.monotonic()
-        self.n_committed = 0
         try:
             self._read_committed(restart=overwrite)
         except BaseException:
@@ -164,11 +178,11 @@ class FeatureWriter:
             return
         features = np.concatenate(self._features) if self._features else self._no_features()
         image = _part_image(Segment(features, self._rows, self._failures), self._attributes(False))
-        with storage_errors(f"making {self._parts}"):
-            self._parts.mkdir(parents=True, exist_ok=True)
-        sequence = max([int(p.name.split("-")[0]) for p in part_paths(self.path)], default=0) + 1
-        publish(image, self._parts / f"{sequence:08d}-{secrets.token_hex(4)}.h5")
-        self.n_committed += len(self._rows)
+        with self._saying_what_is_safe():
+            with storage_errors(f"making {self._parts}"):
+                self._parts.mkdir(parents=True, exist_ok=True)
+                last = max((int(p.name.split("-")[0]) for p in part_paths(self.path)), default=0)
+            publish(image, self._parts / f"{last + 1:08d}-{secrets.token_hex(4)}.h5")
         self._known.update((row.path, _mark(row)) for row in self._rows)
         self._rows, self._features, self._failures = [], [], []
 
@@ -187,13 +201,15 @@ class FeatureWriter:
             for start in range(0, len(rows), COMMIT_ROWS):
                 self.append(*_as_stored(stored, rows[start : start + COMMIT_ROWS]))
 
-    def finish(self, *, complete: bool = True) -> int:
+    def finish(self, *, complete: bool = True, only: Set[str] | None = None) -> int:
         """Commit, then merge snapshot and parts into one new, verified snapshot.
 
         Parameters
         ----------
         complete : bool
             Whether the whole source was seen.
+        only : set of str, optional
+            Paths whose rows and failures are kept; those of all others are dropped.
 
         Returns
         -------
@@ -206,21 +222,38 @@ class FeatureWriter:
             If the disk failed or has too little space. Everything committed is safe.
         """
         self.commit()
-        parts = part_paths(self.path)
-        if not parts and not self.path.exists():
-            empty = Segment(self._no_features(), [], [])
-            publish(_part_image(empty, self._attributes(complete)), self.path)
-        with opened(self.path) as stored:
-            n_rows = stored.n_rows
-            if parts:
-                self._check_space(stored)
-                with replacing(self.path) as temporary:
-                    _write_merged(temporary, stored, self._attributes(complete), self.dtype)
-                    _verify(temporary, stored)
-        _remove(self.path, keep_snapshot=True)
-        if self.path != self.target:
-            self._take_place()
+        with self._saying_what_is_safe():
+            if not part_paths(self.path) and not self.path.exists():
+                empty = Segment(self._no_features(), [], [])
+                publish(_part_image(empty, self._attributes(complete)), self.path)
+            with opened(self.path) as everything:
+                stored = Stored(everything.path, everything.files, only)
+                n_rows = stored.n_rows
+                if len(stored.files) > 1 or not self.path.exists() or n_rows < everything.n_rows:
+                    self._check_space(stored)
+                    with replacing(self.path) as temporary:
+                        _write_merged(temporary, stored, self._attributes(complete), self.dtype)
+                        _verify(temporary, stored)
+            remove_parts(self.path)
+            if self.path != self.target:
+                self._take_place()
         return n_rows
+
+    @property
+    def n_safe(self) -> int:
+        """Number of rows that are committed."""
+        return len(self._known)
+
+    @contextmanager
+    def _saying_what_is_safe(self) -> Iterator[None]:
+        """Add to an error of the disk what was not lost by it, and how to go on."""
+        try:
+            yield
+        except StorageError as error:
+            raise StorageError(
+                f"{error}; {self.n_safe} rows are safe: mend the disk or make room, then run the "
+                "same command again"
+            ) from error
 
     def _no_features(self) -> NDArray[np.floating]:
         return np.empty((0, self.spec.n_features), dtype=self.dtype)
@@ -233,44 +266,53 @@ class FeatureWriter:
             "encoder": np.bytes_(self.spec.to_json().encode()),
             "fingerprint": np.bytes_(self.spec.fingerprint),
             "root": np.bytes_(self.root.encode("utf-8", "backslashreplace")),
-            "complete": complete,
+            "complete": np.uint8(complete),
             "libraries": np.bytes_(json.dumps(made_by)),
             "provenance": np.bytes_(json.dumps(self.provenance)),
+            "request": np.bytes_(self.request.encode()),
         }
 
     def _take_place(self) -> None:
         """Put a finished file in the place of the one it overwrites."""
+        remove_parts(self.target)
         with storage_errors(f"overwriting {self.target}"):
-            _remove(self.target, keep_snapshot=True)
             self.path.replace(self.target)
             flush(self.target.parent)
 
     def _read_committed(self, *, restart: bool) -> None:
         """Learn what is there, and drop what a killed writer left half-written."""
-        for folder in (self.path.parent, self._parts):
-            for left in folder.glob(f".*{TEMPORARY_SUFFIX}"):
-                if folder == self._parts or left.name.startswith(f".{self.path.name}."):
-                    left.unlink(missing_ok=True)
+        with storage_errors(f"tidying up around {self.path}"):
+            for left in leftovers(self.path):
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
         if not self.path.exists() and not part_paths(self.path):
             return
         with opened(self.path) as stored:
             if stored.spec != self.spec and restart:
                 # An interrupted overwriting by another encoder.
-                _remove(self.path)
+                remove_parts(self.path)
+                self.path.unlink(missing_ok=True)
                 return
             if stored.spec != self.spec:
                 differences = "; ".join(stored.spec.differences(self.spec))
-                raise FingerprintError(
-                    f"{self.path} holds features of another encoder ({differences}): give another "
-                    "output, or --overwrite to start anew"
-                )
+                raise FingerprintError(ANOTHER.format(self.target, differences))
             self._check_root(stored.newest.text("root"))
             names = stored.column_names
             for row in _rows(stored, names):
                 self._known[row.path] = _mark(row)
                 self._keys.add(row.key)
             self._failed = {failure.path: failure for failure in stored.failures}
-            self.n_committed = stored.n_rows
+
+    def check_spec(self, spec: EncoderSpec) -> None:
+        """Refuse to go on with another encoder than the writer was opened for.
+
+        Raises
+        ------
+        FingerprintError
+            Naming what differs.
+        """
+        if spec != self.spec:
+            differences = "; ".join(self.spec.differences(spec))
+            raise FingerprintError(ANOTHER.format(self.target, differences))
 
     def _check_root(self, root: str) -> None:
         """Refuse to mix two folders, whose images may share names; a folder may have moved."""
@@ -288,8 +330,7 @@ class FeatureWriter:
         if free < needed + 2**20:
             raise StorageError(
                 f"merging {self.path} needs {needed / 2**20:.0f} MiB and {free / 2**20:.0f} are "
-                f"free; all {self.n_committed} rows are safe in {self._parts} and can be used as "
-                "they are: make space and run the same command again"
+                "free; meanwhile it can be used as it is"
             )
 
 
@@ -298,17 +339,28 @@ def staging_path(target: Path) -> Path:
     return target.with_name(f".{target.name}.new")
 
 
-def _remove(path: Path, *, keep_snapshot: bool = False) -> None:
-    """Delete the parts of a feature file, and the snapshot unless it is kept."""
+def remove_parts(path: Path) -> None:
+    """Delete the parts of a feature file, all at once to any reader.
+
+    One by one, a kill in between could leave an older row of a path without the newer.
+    """
     folder = path.with_name(path.name + PARTS_SUFFIX)
-    with storage_errors(f"removing parts of {path}"):
-        if folder.exists():
-            for part in part_paths(path):
-                part.unlink()
-            flush(folder)
-            shutil.rmtree(folder)
-        if not keep_snapshot:
-            path.unlink(missing_ok=True)
+    if folder.exists():
+        with storage_errors(f"removing merged parts of {path}"):
+            gone = temporary_name(path)
+            folder.rename(gone)
+            try:
+                flush(path.parent)
+            finally:
+                shutil.rmtree(gone, ignore_errors=True)  # else the next writer tidies it up
+
+
+def leftovers(path: Path) -> list[Path]:
+    """What a killed writer of a feature file may have left: never read by anybody."""
+    parts = path.with_name(path.name + PARTS_SUFFIX)
+    beside = [p for p in path.parent.glob(f".*{TEMPORARY_SUFFIX}")
+              if p.name.startswith(f".{path.name}.")]  # fmt: skip
+    return [*beside, *parts.glob(f".*{TEMPORARY_SUFFIX}")]
 
 
 def _mark(row: Row) -> bytes:
@@ -344,7 +396,8 @@ def _write_merged(
     class_names = sorted(set(labels.tolist()) - {""})
     code = {name: i for i, name in enumerate(class_names)}
     failures = segment_columns(Segment(np.empty((0, 0)), [], stored.failures))
-    with h5py.File(path, "x", libver="v110") as h5:
+    # The file is closed last, and then says whether the disk took everything.
+    with CarefulFile(path) as out_file, h5py.File(out_file, "w", libver="v110") as h5:
         n, width = stored.n_rows, stored.spec.n_features
         out = h5.create_dataset("features", (n, width), dtype=dtype, track_times=False)
         at = crc = 0
@@ -377,12 +430,23 @@ def _verify(path: Path, stored: Stored) -> None:
     StorageError
         If a row is missing or differs.
     """
+    numbers = ("keys", "image_size", "file_size")
+    texts = ("paths", "labels", "groups", "split", "format")
     try:
         with opened(path) as new:
-            same = new.n_rows == stored.n_rows and new.spec == stored.spec
-            same = same and bool((new.column("keys") == stored.column("keys")).all())
-            same = same and _checksum_of(new) == _checksum_of(stored)
-            same = same and len(new.failures) == len(stored.failures)
+            same = (
+                new.n_rows == stored.n_rows
+                and new.spec == stored.spec
+                and new.column_names == stored.column_names
+                and new.failures == stored.failures
+                and _checksum_of(new) == _checksum_of(stored)
+                and all(np.array_equal(new.column(n), stored.column(n)) for n in numbers)
+                and all(np.array_equal(new.strings(n), stored.strings(n)) for n in texts)
+                and all(
+                    np.array_equal(new.source_column(n), stored.source_column(n))
+                    for n in stored.column_names
+                )
+            )
     except RefusedFileError as error:
         raise StorageError(f"the merged file does not read back: {error}") from error
     if not same:

@@ -12,7 +12,6 @@ def make(*, random_state: int, n_jobs: int) -> Any:
     """300 trees, each node seeing the root of the number of features."""
     return OrderedForestClassifier(
         300,
-        min_samples_leaf=2,
         n_jobs=n_jobs,
         random_state=random_state,
     )

@@ -1,0 +1,128 @@
+"""What a feature file may be made of, checked before a byte of its contents is read.
+
+A file from somebody else may point at other files (external links, external storage, virtual
+datasets), unpack to any size (filters), or claim any shape. Each of these is refused by what the
+file's own structure says, without following it.
+"""
+
+import stat
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from clipfeat.errors import RefusedFileError
+from clipfeat.store.format import FAILURE_DATASETS, KEY_BYTES, ROW_DATASETS
+
+ATTRIBUTES = ("clipfeat", "version", "encoder", "fingerprint", "root", "complete", "libraries",
+              "provenance", "request")  # fmt: skip
+MAX_ATTRIBUTE = 2**20
+MAX_TEXT = 2**16
+MAX_COLUMNS = 1000
+_CLASSES = (h5py.h5t.FLOAT, h5py.h5t.INTEGER, h5py.h5t.STRING, h5py.h5t.OPAQUE)
+
+
+def check_regular(path: Path) -> None:
+    """Refuse what is no regular file: opening a FIFO would wait for ever.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is nothing.
+    RefusedFileError
+        If it is something else.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise RefusedFileError(f"{path} is not a regular file")
+
+
+def screen(h5: Any, path: Path) -> None:
+    """Refuse an open file whose structure is not that of the format.
+
+    Parameters
+    ----------
+    h5 : h5py.File
+        Open for reading.
+    path : Path
+        Its name.
+
+    Raises
+    ------
+    RefusedFileError
+        If a link is not hard, or a dataset is not contiguous, is filtered, virtual or stored
+        elsewhere, has a type that is not of the format, or claims more bytes than the file has.
+    """
+    length = path.stat().st_size
+    root = h5.id
+    for name in ATTRIBUTES:
+        _check_attribute(root, name, path)
+    for name in ("features", "labels", "class_names", *ROW_DATASETS):
+        _check_dataset(root, name, path, length)
+    failures = _group(root, "failures", path)
+    if failures is not None:
+        for name in FAILURE_DATASETS:
+            _check_dataset(failures, name, path, length)
+    columns = _group(root, "columns", path)
+    if columns is not None:
+        if columns.get_num_objs() > MAX_COLUMNS:
+            raise RefusedFileError(f"{path}: more than {MAX_COLUMNS} columns")
+        for encoded in columns:
+            _check_dataset(columns, encoded.decode(errors="replace"), path, length)
+
+
+def _group(parent: Any, name: str, path: Path) -> Any:
+    if not _is_hard(parent, name, path):
+        return None
+    if h5py.h5o.get_info(parent, name.encode()).type != h5py.h5o.TYPE_GROUP:
+        raise RefusedFileError(f"{path}: {name!r} is no group")
+    return h5py.h5g.open(parent, name.encode())
+
+
+def _is_hard(parent: Any, name: str, path: Path) -> bool:
+    """Whether a name is there; refuses links that lead elsewhere."""
+    if not parent.links.exists(name.encode()):
+        return False
+    if parent.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
+        raise RefusedFileError(f"{path}: {name!r} is a link to somewhere else")
+    return True
+
+
+def _check_dataset(parent: Any, name: str, path: Path, length: int) -> None:
+    if not _is_hard(parent, name, path):
+        return
+    if h5py.h5o.get_info(parent, name.encode()).type != h5py.h5o.TYPE_DATASET:
+        raise RefusedFileError(f"{path}: {name!r} is no dataset")
+    dataset = h5py.h5d.open(parent, name.encode())
+    how = dataset.get_create_plist()
+    if how.get_layout() != h5py.h5d.CONTIGUOUS or how.get_nfilters():
+        raise RefusedFileError(f"{path}: {name!r} is not plain contiguous data")
+    if how.get_external_count():
+        raise RefusedFileError(f"{path}: {name!r} keeps its data in another file")
+    _check_type(dataset.get_type(), f"{path}: {name!r}")
+    shape = dataset.get_space().get_simple_extent_dims()
+    n_bytes = int(np.prod(shape, dtype=object)) * dataset.get_type().get_size()
+    offset = dataset.get_offset()
+    if n_bytes and (offset is None or offset + n_bytes > length):
+        raise RefusedFileError(f"{path}: {name!r} claims {n_bytes} bytes; the file has {length}")
+    _check_attribute(dataset, "crc32", path)
+
+
+def _check_attribute(parent: Any, name: str, path: Path) -> None:
+    if h5py.h5a.exists(parent, name.encode()):
+        attribute = h5py.h5a.open(parent, name.encode())
+        _check_type(attribute.get_type(), f"{path}: the attribute {name!r}", MAX_ATTRIBUTE)
+        if attribute.get_storage_size() > MAX_ATTRIBUTE:
+            raise RefusedFileError(f"{path}: the attribute {name!r} is too large")
+
+
+def _check_type(kind: Any, where: str, most: int = MAX_TEXT) -> None:
+    code = kind.get_class()
+    size = kind.get_size()
+    if (
+        code not in _CLASSES
+        or size > most
+        or (code == h5py.h5t.STRING and kind.is_variable_str())
+        or (code == h5py.h5t.OPAQUE and size != KEY_BYTES)
+    ):
+        raise RefusedFileError(f"{where} is of a type that is not of the format")

@@ -1,0 +1,94 @@
+"""Digests of files that have not changed since, by what the file system says of them.
+
+As git's index does, this spares reading a file whose path, size, modification time and inode are
+those of the last run. A file modified within two seconds of the cache's own writing is not
+trusted: on a coarse clock it could have changed again under the same time. The cache is only ever
+a shortcut: without it, or with a damaged one, files are read.
+"""
+
+import io
+import os
+import time
+import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from clipfeat.files import publish
+from clipfeat.store.format import KEY_BYTES, text_column
+
+SUFFIX = ".stat"
+TRUSTED_AFTER_NS = 2_000_000_000
+Stat = tuple[int, int, int]
+
+
+def file_stat(file: str) -> Stat | None:
+    """Size, modification time in ns, and inode of a file; None where it cannot be asked."""
+    try:
+        found = os.stat(file)  # noqa: PTH116 -- a hundred thousand Paths take a second
+    except (OSError, ValueError):
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
+@dataclass(frozen=True)
+class StatCache:
+    """What a former run knew.
+
+    Parameters
+    ----------
+    entries : mapping of str to (Stat, bytes)
+        By path, what the file system said and the digest of the image's bytes.
+    written_ns : int
+        When it was written.
+    """
+
+    entries: Mapping[str, tuple[Stat, bytes]]
+    written_ns: int
+
+    def key(self, path: str, stat: Stat | None) -> bytes | None:
+        """The digest of an unchanged file, or None."""
+        entry = self.entries.get(path)
+        if stat is None or entry is None or entry[0] != stat:
+            return None
+        return entry[1] if stat[1] + TRUSTED_AFTER_NS < self.written_ns else None
+
+
+def cache_path(feature_file: Path) -> Path:
+    """Where the cache of a feature file is."""
+    return feature_file.with_name(f".{feature_file.name}{SUFFIX}")
+
+
+def load_stats(feature_file: Path) -> StatCache:
+    """Read the cache of a feature file; empty where there is none that is whole."""
+    with suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        with np.load(cache_path(feature_file), allow_pickle=False) as saved:
+            paths = [path.decode() for path in saved["paths"].tolist()]
+            stats = [tuple(stat) for stat in saved["stats"].tolist()]
+            raw = saved["keys"].tobytes()
+            written_ns = int(saved["written_ns"])
+        keys = (raw[i : i + KEY_BYTES] for i in range(0, len(raw), KEY_BYTES))
+        return StatCache(dict(zip(paths, zip(stats, keys, strict=True), strict=True)), written_ns)
+    return StatCache({}, 0)
+
+
+def save_stats(feature_file: Path, entries: Mapping[str, tuple[Stat, bytes]]) -> None:
+    """Write the cache of a feature file, whole or not at all.
+
+    Raises
+    ------
+    StorageError
+        If the disk failed.
+    """
+    image = io.BytesIO()
+    np.savez(
+        image,
+        paths=text_column(list(entries)),
+        stats=np.array([stat for stat, _ in entries.values()], dtype=np.int64).reshape(-1, 3),
+        keys=np.frombuffer(b"".join(key for _, key in entries.values()), dtype=np.uint8),
+        written_ns=np.int64(time.time_ns()),
+    )
+    publish(image.getvalue(), cache_path(feature_file))

@@ -1,0 +1,34 @@
+"""A fault at every write, fsync and rename."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or not shutil.which("cc"), reason="needs Linux and a C compiler"
+)
+def test_every_point_of_a_small_job(tmp_path: Path) -> None:
+    """ENOSPC, EIO or a kill anywhere: nothing lost, wrong or doubled; the next run completes it."""
+    library = tmp_path / "inject.so"
+    build = ["cc", "-shared", "-fPIC", "-O1", "-o", library, HERE / "inject.c", "-ldl"]
+    subprocess.run(build, check=True)
+    run = subprocess.run(
+        [sys.executable, "-m", "tests.faults.points", library, tmp_path],
+        cwd=HERE.parents[1],
+        env={**os.environ, "LD_PRELOAD": str(library)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    result = json.loads(run.stdout)
+    assert result["broken"] == []
+    assert min(result["points"].values()) >= 30, result["points"]

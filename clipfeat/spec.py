@@ -107,7 +107,7 @@ class EncoderSpec:
     @property
     def title(self) -> str:
         """How a table names it: the name, the size, and whatever is not the default."""
-        parts = [self.name, f"{self.input_size[0]}px"]
+        parts = [self.name, *([f"{self.input_size[0]}px"] if any(self.input_size) else [])]
         if self.layer == "pre-projection":
             parts.append(self.layer)
         if self.precision != "fp32":

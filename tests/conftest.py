@@ -16,6 +16,11 @@ from clipfeat.spec import EncoderSpec
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--full``: the full counts of the fault tests, which take hours."""
+    parser.addoption("--full", action="store_true", help="full counts of the fault tests")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what this machine lacks the means for."""
     for item in items:

@@ -1,5 +1,7 @@
 """The command line: one file a command, each a thin skin over one function of the library."""
 
+import signal
+import sys
 from typing import Annotated
 
 import typer
@@ -10,9 +12,14 @@ from clipfeat.cli.classifiers import classifiers
 from clipfeat.cli.demo import demo
 from clipfeat.cli.embed import embed
 from clipfeat.cli.encoders import encoders
+from clipfeat.cli.exits import INTERRUPTED, interrupt
+from clipfeat.cli.export import export
 from clipfeat.cli.fit import fit
+from clipfeat.cli.import_features import import_features
 from clipfeat.cli.info import info
+from clipfeat.cli.merge import merge
 from clipfeat.cli.predict import predict
+from clipfeat.cli.verify import verify
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,8 +27,11 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, embed, benchmark, fit, predict, info, encoders, classifiers):
+for command in (demo, embed, benchmark, fit, predict, info, verify, merge, export):
     app.command()(command)
+app.command("import")(import_features)
+for lister in (encoders, classifiers):
+    app.command()(lister)
 
 
 def _print_version(value: bool) -> None:
@@ -45,5 +55,13 @@ def clipfeat(
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line; SIGTERM is taken as Ctrl-C, from the first import on."""
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    finally:
+        # What is left is to leave; interrupted there, Python would report a death by signal.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -5,7 +5,6 @@
 """
 
 import os
-import signal
 import sys
 import warnings
 from collections.abc import Callable
@@ -48,7 +47,6 @@ def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        signal.signal(signal.SIGTERM, _interrupt)
         with warnings.catch_warnings():
             # Third parties' warnings are for their developers; ours are for whoever types.
             warnings.simplefilter("ignore")
@@ -78,7 +76,8 @@ def say(line: str) -> None:
     print(" ".join(line.split("\n")), file=sys.stderr)
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """Handle a signal as Ctrl-C is handled."""
     raise KeyboardInterrupt
 
 

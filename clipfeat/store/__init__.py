@@ -1,5 +1,7 @@
 """The feature file: its format, reading it, writing it. Nothing else imports h5py."""
 
+from clipfeat.store.combining import MergeReport, merge_files
+from clipfeat.store.exporting import export
 from clipfeat.store.format import Row
 from clipfeat.store.reading import (
     Stored,
@@ -9,15 +11,21 @@ from clipfeat.store.reading import (
     provenance,
     requested_spec,
 )
+from clipfeat.store.verifying import VerifyReport, verify
 from clipfeat.store.writing import FeatureWriter
 
 __all__ = [
     "FeatureWriter",
+    "MergeReport",
     "Row",
     "Stored",
+    "VerifyReport",
+    "export",
     "feature_files_in",
     "load",
+    "merge_files",
     "opened",
     "provenance",
     "requested_spec",
+    "verify",
 ]

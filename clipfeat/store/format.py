@@ -35,8 +35,9 @@ and each MUST carry the attribute ``crc32`` of its bytes. N is the number of row
 ``failures/message``    (M,)         what went wrong
 ======================  ===========  ====================================================
 
-Two rows of equal key MUST hold equal features: equal bytes are encoded once. The order of rows
-carries no meaning, but an uninterrupted run keeps the source's.
+A file that was imported from another tool MAY hold digests of paths or of features as ``keys``,
+and zeros where sizes are unknown. Two rows of equal key MUST hold equal features: equal bytes are
+encoded once. The order of rows carries no meaning, but an uninterrupted run keeps the source's.
 
 Attributes of the file
 ----------------------

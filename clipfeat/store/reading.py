@@ -281,6 +281,13 @@ def opened(path: str | Path) -> Iterator[Stored]:
         for file in files[1:]:
             if file.spec != stored.spec:
                 raise RefusedFileError(f"{file.path} is of another encoder than {files[0].path}")
+        for file in files:
+            width = file.h5["features"].shape[1] if "features" in file.h5 else None
+            if width not in (None, stored.spec.n_features):
+                raise RefusedFileError(
+                    f"{file.path}: rows of {width} features are not the encoder's "
+                    f"{stored.spec.n_features}"
+                )
         yield stored
 
 

@@ -6,6 +6,7 @@ file's own structure says, without following it.
 """
 
 import stat
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,17 @@ ATTRIBUTES = ("clipfeat", "version", "encoder", "fingerprint", "root", "complete
 MAX_ATTRIBUTE = 2**20
 MAX_TEXT = 2**16
 MAX_COLUMNS = 1000
+N_DIMENSIONS = {"features": 2, "image_size": 2}
+STRING = h5py.h5t.STRING
+KINDS = {
+    "features": [(h5py.h5t.FLOAT, 2), (h5py.h5t.FLOAT, 4)],
+    "keys": [(h5py.h5t.OPAQUE, KEY_BYTES)],
+    "key": [(h5py.h5t.OPAQUE, KEY_BYTES)],
+    "labels": [(h5py.h5t.INTEGER, 4)],
+    "image_size": [(h5py.h5t.INTEGER, 4)],
+    "file_size": [(h5py.h5t.INTEGER, 8)],
+}
+"""Class and size of each dataset's type; all others are text."""
 _CLASSES = (h5py.h5t.FLOAT, h5py.h5t.INTEGER, h5py.h5t.STRING, h5py.h5t.OPAQUE)
 
 
@@ -57,18 +69,33 @@ def screen(h5: Any, path: Path) -> None:
     root = h5.id
     for name in ATTRIBUTES:
         _check_attribute(root, name, path)
-    for name in ("features", "labels", "class_names", *ROW_DATASETS):
-        _check_dataset(root, name, path, length)
+    shapes = {
+        name: _check_dataset(root, name, path, length)
+        for name in ("features", "labels", "class_names", *ROW_DATASETS)
+    }
+    _check_lengths(shapes, ("features", "labels", *ROW_DATASETS), path)
     failures = _group(root, "failures", path)
     if failures is not None:
-        for name in FAILURE_DATASETS:
-            _check_dataset(failures, name, path, length)
+        of_failures = {n: _check_dataset(failures, n, path, length) for n in FAILURE_DATASETS}
+        _check_lengths(of_failures, FAILURE_DATASETS, path)
     columns = _group(root, "columns", path)
     if columns is not None:
         if columns.get_num_objs() > MAX_COLUMNS:
             raise RefusedFileError(f"{path}: more than {MAX_COLUMNS} columns")
         for encoded in columns:
-            _check_dataset(columns, encoded.decode(errors="replace"), path, length)
+            name = encoded.decode(errors="replace")
+            column = f"columns/{name}"
+            shapes[column] = _check_dataset(columns, name, path, length, role="columns")
+            _check_lengths(shapes, ("features", column), path)
+
+
+def _check_lengths(
+    shapes: Mapping[str, tuple[int, ...] | None], names: Sequence[str], path: Path
+) -> None:
+    """Refuse columns of unequal length; one that is missing is found when it is read."""
+    lengths = {shapes[name][:1] for name in names if shapes[name] is not None}  # type: ignore[index]
+    if len(lengths) > 1:
+        raise RefusedFileError(f"{path}: the columns {', '.join(names)} differ in length")
 
 
 def _group(parent: Any, name: str, path: Path) -> Any:
@@ -88,9 +115,13 @@ def _is_hard(parent: Any, name: str, path: Path) -> bool:
     return True
 
 
-def _check_dataset(parent: Any, name: str, path: Path, length: int) -> None:
+def _check_dataset(
+    parent: Any, name: str, path: Path, length: int, role: str = ""
+) -> tuple[int, ...] | None:
+    """Refuse a dataset that is not of the format; the shape of one that is."""
+    role = role or name
     if not _is_hard(parent, name, path):
-        return
+        return None
     if h5py.h5o.get_info(parent, name.encode()).type != h5py.h5o.TYPE_DATASET:
         raise RefusedFileError(f"{path}: {name!r} is no dataset")
     dataset = h5py.h5d.open(parent, name.encode())
@@ -106,6 +137,12 @@ def _check_dataset(parent: Any, name: str, path: Path, length: int) -> None:
     if n_bytes and (offset is None or offset + n_bytes > length):
         raise RefusedFileError(f"{path}: {name!r} claims {n_bytes} bytes; the file has {length}")
     _check_attribute(dataset, "crc32", path)
+    if len(shape) != N_DIMENSIONS.get(role, 1):
+        raise RefusedFileError(f"{path}: {name!r} must not be of shape {shape}")
+    kind = dataset.get_type()
+    if (kind.get_class(), kind.get_size()) not in KINDS.get(role, [(STRING, kind.get_size())]):
+        raise RefusedFileError(f"{path}: {name!r} is of a type that is not of the format")
+    return tuple(shape)
 
 
 def _check_attribute(parent: Any, name: str, path: Path) -> None:

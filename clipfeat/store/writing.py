@@ -284,14 +284,12 @@ class FeatureWriter:
         with storage_errors(f"tidying up around {self.path}"):
             for left in leftovers(self.path):
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
+        if restart and not self._can_go_on():
+            remove_parts(self.path)
+            self.path.unlink(missing_ok=True)
         if not self.path.exists() and not part_paths(self.path):
             return
         with opened(self.path) as stored:
-            if stored.spec != self.spec and restart:
-                # An interrupted overwriting by another encoder.
-                remove_parts(self.path)
-                self.path.unlink(missing_ok=True)
-                return
             if stored.spec != self.spec:
                 differences = "; ".join(stored.spec.differences(self.spec))
                 raise FingerprintError(ANOTHER.format(self.target, differences))
@@ -301,6 +299,14 @@ class FeatureWriter:
                 self._known[row.path] = _mark(row)
                 self._keys.add(row.key)
             self._failed = {failure.path: failure for failure in stored.failures}
+
+    def _can_go_on(self) -> bool:
+        """Whether what an interrupted overwriting left is of this encoder and this folder."""
+        try:
+            with opened(self.path) as stored:
+                return stored.spec == self.spec and stored.newest.text("root") == self.root
+        except RefusedFileError:
+            return False
 
     def check_spec(self, spec: EncoderSpec) -> None:
         """Refuse to go on with another encoder than the writer was opened for.

@@ -50,7 +50,9 @@ def start(path: Path) -> None:
         writer.finish()
 
 
-def attempt(lib: ctypes.CDLL, folder: Path, nth: int, fault: str, overwrite: bool) -> tuple[bool, list[str]]:
+def attempt(
+    lib: ctypes.CDLL, folder: Path, nth: int, fault: str, overwrite: bool
+) -> tuple[bool, list[str]]:
     """Run the job with one fault; whether the fault was reached, and what was broken."""
     path = folder / "out.h5"
     shutil.rmtree(folder, ignore_errors=True)
@@ -128,7 +130,7 @@ def main() -> None:
                 broken += wrong
                 nth += 1
             points[f"{fault}{', overwriting' * overwrite}"] = nth - 1
-    print(json.dumps({"points": points, "broken": broken}))
+    sys.stdout.write(json.dumps({"points": points, "broken": broken}))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,24 @@
+"""``clipfeat export``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clipfeat.cli.exits import reports_errors
+
+
+@reports_errors
+def export(
+    file: Annotated[Path, typer.Argument(help="A feature file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Ends in .parquet, .npz or .csv.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output.")] = False,
+) -> None:
+    """Write a feature file's rows for other tools: path, key, label, group, …, features.
+
+    Example: clipfeat export out.h5 -o out.parquet
+    """
+    from clipfeat.store import export as run
+
+    n_rows = run(file, output, overwrite=overwrite)
+    print(f"{output}: {n_rows} rows, {output.stat().st_size:,} bytes")

@@ -1,0 +1,233 @@
+"""Several feature files of one encoder become one."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipfeat.errors import (
+    DataError,
+    FingerprintError,
+    OutputExistsError,
+    UsageError,
+    unknown_name,
+)
+from clipfeat.store.format import KEY_BYTES, Row
+from clipfeat.store.reading import Stored, opened, part_paths
+from clipfeat.store.writing import FeatureWriter
+
+PREFERENCES = ("first", "last")
+
+
+@dataclass(frozen=True)
+class MergeReport:
+    """What a merge made.
+
+    Parameters
+    ----------
+    path : Path
+        The new feature file.
+    n_rows : int
+        Rows that it holds.
+    n_doubled : int
+        Rows left out, since another file has the path.
+    n_failures : int
+        Failures that it holds.
+    root : str
+        The folder to which its paths are relative.
+    """
+
+    path: Path
+    n_rows: int
+    n_doubled: int
+    n_failures: int
+    root: str
+
+
+def merge_files(
+    paths: Sequence[str | Path],
+    out: str | Path,
+    *,
+    prefer: str | None = None,
+    overwrite: bool = False,
+) -> MergeReport:
+    """Merge feature files of the same encoder into one.
+
+    Paths become relative to the folder that holds all of the files' roots, so that images of
+    different folders do not collide. A path that is in several files is taken once. An image that
+    failed in one file and has a row in another has a row.
+
+    Parameters
+    ----------
+    paths : sequence of path
+        Feature files.
+    out : path
+        The new one. It may be one of `paths` where it is overwritten.
+    prefer : str, optional
+        ``"first"`` or ``"last"``: which file to believe where they contradict each other.
+    overwrite : bool
+        Whether to replace what is there.
+
+    Returns
+    -------
+    MergeReport
+        Counts.
+
+    Raises
+    ------
+    FingerprintError
+        If the files are of different encoders; the message says what differs.
+    DataError
+        If files contradict each other about a path (key, label or group) and `prefer` is not
+        given.
+    OutputExistsError
+        If `out` exists and `overwrite` is false.
+    StorageError
+        If the disk failed.
+    """
+    if prefer is not None and prefer not in PREFERENCES:
+        raise unknown_name("--prefer", prefer, PREFERENCES)
+    target = free_target(out, overwrite=overwrite)
+    with ExitStack() as stack:
+        files = [stack.enter_context(opened(path)) for path in paths]
+        for file in files:
+            file.spec.warn_if_untrained(file.path)
+            if differences := files[0].spec.differences(file.spec):
+                raise FingerprintError(
+                    f"{file.path} holds features of another encoder than {files[0].path} "
+                    f"({'; '.join(differences)}): merge files of one encoder; those of several "
+                    "are joined by `clipfeat fit`"
+                )
+        root, prefixes = rebased([file.newest.text("root") for file in files])
+        owners = _owners(files, prefixes, prefer)
+        with FeatureWriter(target, files[0].spec, root=root, overwrite=True) as writer:
+            failures = {
+                prefix + failure.path: failure
+                for file, prefix in zip(files, prefixes, strict=True)
+                for failure in file.failures
+                if prefix + failure.path not in owners
+            }
+            for path, failure in failures.items():
+                writer.fail(replace(failure, path=path))
+            again: list[Row] = []
+            keys: set[bytes] = set()
+            for number, (file, prefix) in enumerate(zip(files, prefixes, strict=True)):
+                for rows, features in _row_chunks(file, prefix):
+                    new = np.zeros(len(rows), dtype=bool)
+                    for i, row in enumerate(rows):
+                        if owners[row.path] != number:
+                            continue
+                        # Equal bytes have equal features, be they encoded on two machines.
+                        new[i] = row.key not in keys
+                        again += [] if new[i] else [row]
+                        keys.add(row.key)
+                    writer.append([rows[i] for i in np.flatnonzero(new)], features[new])
+            writer.append_known(again)
+            writer.provenance = {"merged": [str(path) for path in paths]}
+            # An interrupted merge into the same file may have left rows that are not of these.
+            n_rows = writer.finish(
+                complete=all(bool(file.newest.h5.attrs.get("complete")) for file in files),
+                only=owners.keys() | failures.keys(),
+            )
+        n_all = sum(file.n_rows for file in files)
+    return MergeReport(target, n_rows, n_all - n_rows, len(failures), root)
+
+
+def free_target(out: str | Path, *, overwrite: bool) -> Path:
+    """The name of a new feature file, checked.
+
+    Raises
+    ------
+    UsageError
+        If it does not end in ``.h5`` or ``.hdf5``.
+    OutputExistsError
+        If something stands there, be it only parts, and `overwrite` is false.
+    """
+    target = Path(out)
+    if target.suffix.lower() not in {".h5", ".hdf5"} or target.is_dir():
+        raise UsageError(f"the output {target} must be a file that ends in .h5, such as out.h5")
+    if (target.exists() or part_paths(target)) and not overwrite:
+        raise OutputExistsError(f"{target} exists: give another -o, or --overwrite")
+    return target
+
+
+def rebased(roots: Sequence[str]) -> tuple[str, list[str]]:
+    """The folder that holds all roots, and what to put before the paths of each.
+
+    Roots of which one is not known stand as they are: nothing says where they are to each other.
+
+    Examples
+    --------
+    >>> rebased(["/data/a", "/data/b/c"])
+    ('/data', ['a/', 'b/c/'])
+    >>> rebased(["/data/a", ""])
+    ('', ['', ''])
+    """
+    if len(set(roots)) == 1:
+        return roots[0], [""] * len(roots)
+    if not all(map(os.path.isabs, roots)):
+        return "", [""] * len(roots)
+    root = os.path.commonpath(roots)
+    below = [Path(one).relative_to(root).as_posix() for one in roots]
+    return root, ["" if one == "." else one + "/" for one in below]
+
+
+def _owners(files: Sequence[Stored], prefixes: Sequence[str], prefer: str | None) -> dict[str, int]:
+    """For each path, the number of the file whose row is taken."""
+    owners: dict[str, int] = {}
+    known: dict[str, dict[str, object]] = {}
+    for number, (file, prefix) in enumerate(zip(files, prefixes, strict=True)):
+        for path, key, label, group in zip(
+            file.strings("paths").tolist(),
+            _keys(file),
+            file.strings("labels").tolist(),
+            file.strings("groups").tolist(),
+            strict=True,
+        ):
+            name, about = prefix + path, {"bytes": key, "label": label, "group": group}
+            differing = [word for word in about if known.get(name, about)[word] != about[word]]
+            if differing and prefer is None:
+                raise DataError(
+                    f"{files[owners[name]].path} and {file.path} contradict each other about "
+                    f"{name} ({', '.join(differing)}): give --prefer first or --prefer last, or "
+                    "merge others"
+                )
+            if name not in owners or (differing and prefer == "last"):
+                owners[name], known[name] = number, about
+    return owners
+
+
+def _row_chunks(file: Stored, prefix: str) -> Iterator[tuple[list[Row], NDArray[np.floating]]]:
+    """Yield the current rows with their features, some thousand at a time."""
+    columns = {name: file.source_column(name) for name in file.column_names}
+    columns["split"] = file.strings("split")
+    paths, keys = file.strings("paths"), _keys(file)
+    labels, groups, formats = (file.strings(name) for name in ("labels", "groups", "format"))
+    sizes, file_sizes = file.column("image_size"), file.column("file_size")
+    start = 0
+    for features in file.features():
+        rows = [
+            Row(
+                path=prefix + str(paths[i]),
+                key=keys[i],
+                label=str(labels[i]),
+                group=str(groups[i]),
+                height=int(sizes[i, 0]),
+                width=int(sizes[i, 1]),
+                file_size=int(file_sizes[i]),
+                format=str(formats[i]),
+                columns=tuple((name, str(values[i])) for name, values in columns.items()),
+            )
+            for i in range(start, start + len(features))
+        ]
+        start += len(features)
+        yield rows, features
+
+
+def _keys(file: Stored) -> list[bytes]:
+    raw = file.column("keys").tobytes()
+    return [raw[i : i + KEY_BYTES] for i in range(0, len(raw), KEY_BYTES)]

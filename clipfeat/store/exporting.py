@@ -1,0 +1,168 @@
+"""A feature file for other tools: Parquet, NumPy's npz, or CSV; one row an image."""
+
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipfeat.errors import OutputExistsError, unknown_name
+from clipfeat.files import replacing, storage_errors
+from clipfeat.store.format import KEY_BYTES
+from clipfeat.store.reading import Stored, opened
+
+Columns = Mapping[str, NDArray[Any]]
+
+
+def export(path: str | Path, out: str | Path, *, overwrite: bool = False) -> int:
+    """Write a feature file's current rows in a format that other tools read.
+
+    Parameters
+    ----------
+    path : path
+        The feature file.
+    out : path
+        Its suffix says how. ``.parquet``: path, key, label, group, split, the source's columns,
+        sizes, and ``features``, a list of fixed size. ``.npz``: the arrays of the feature file
+        under their names, with names for labels; they load without pickle. ``.csv``: as Parquet,
+        but a column for each feature.
+    overwrite : bool
+        Whether to replace what is there.
+
+    Returns
+    -------
+    int
+        Number of rows. Features are never in memory as a whole.
+
+    Raises
+    ------
+    UnknownNameError
+        If the suffix is none of these.
+    OutputExistsError
+        If `out` exists and `overwrite` is false.
+    RefusedFileError
+        If the feature file is missing or damaged.
+    StorageError
+        If the disk failed. `out` is then as it was.
+    """
+    target = Path(out)
+    if target.suffix.lower() not in EXPORTERS:
+        raise unknown_name("format of an export", target.suffix, EXPORTERS)
+    if target.exists() and not overwrite:
+        raise OutputExistsError(f"{target} exists: give another -o, or --overwrite")
+    with opened(path) as stored:
+        stored.spec.warn_if_untrained(path)
+        with storage_errors(f"making {target.parent}"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(target) as temporary:
+            EXPORTERS[target.suffix.lower()](stored, temporary)
+        return stored.n_rows
+
+
+def _write_parquet(stored: Stored, path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    width = stored.spec.n_features
+    columns = _columns(stored)
+    kind = pa.list_(pa.from_numpy_dtype(stored.files[0].dtype), width)
+    fields = [(name, pa.array(values[:0]).type) for name, values in columns.items()]
+    about = {
+        "clipfeat.encoder": stored.spec.to_json(),
+        "clipfeat.fingerprint": stored.spec.fingerprint,
+    }
+    schema = pa.schema([*fields, ("features", kind)], metadata=about)
+    with pq.ParquetWriter(path, schema) as writer:
+        for some, features in _chunks(stored, columns):
+            lists = pa.FixedSizeListArray.from_arrays(pa.array(features.reshape(-1)), width)
+            arrays = [pa.array(values) for values in some.values()]
+            writer.write_table(pa.Table.from_arrays([*arrays, lists], schema=schema))
+
+
+def _write_npz(stored: Stored, path: Path) -> None:
+    arrays = {
+        "paths": stored.strings("paths"),
+        "keys": _hexadecimal(stored),
+        "labels": stored.strings("labels"),
+        "groups": stored.strings("groups"),
+        "split": stored.strings("split"),
+        "image_size": stored.column("image_size"),
+        "file_size": stored.column("file_size"),
+        "format": stored.strings("format"),
+        **{f"columns/{name}": stored.source_column(name) for name in stored.column_names},
+        "encoder": np.array(stored.spec.to_json()),
+        "fingerprint": np.array(stored.spec.fingerprint),
+    }
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for name, values in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, values, allow_pickle=False)
+        with archive.open("features.npy", "w", force_zip64=True) as file:
+            dtype = stored.files[0].dtype
+            header = {
+                "descr": np.lib.format.dtype_to_descr(dtype),
+                "fortran_order": False,
+                "shape": (stored.n_rows, stored.spec.n_features),
+            }
+            np.lib.format.write_array_header_1_0(file, header)
+            for features in stored.features():
+                file.write(np.ascontiguousarray(features).tobytes())
+
+
+def _write_csv(stored: Stored, path: Path) -> None:
+    import pandas as pd
+
+    names = [f"{stored.spec.name}.{i}" for i in range(stored.spec.n_features)]
+    columns = _columns(stored)
+    with path.open("x", encoding="utf-8", newline="") as file:
+        pd.DataFrame(columns=[*columns, *names]).to_csv(file, index=False)
+        for some, features in _chunks(stored, columns):
+            about, values = pd.DataFrame(some), pd.DataFrame(features, columns=names)
+            pd.concat([about, values], axis=1).to_csv(file, index=False, header=False)
+
+
+EXPORTERS: dict[str, Callable[[Stored, Path], None]] = {
+    ".parquet": _write_parquet,
+    ".npz": _write_npz,
+    ".csv": _write_csv,
+}
+"""How to write each format; a new one is a function and a row."""
+
+
+def _columns(stored: Stored) -> Columns:
+    """All that is known of the current rows but their features."""
+    sizes = stored.column("image_size")
+    own = {
+        "path": stored.strings("paths"),
+        "key": _hexadecimal(stored),
+        "label": stored.strings("labels"),
+        "group": stored.strings("groups"),
+        "split": stored.strings("split"),
+    }
+    more = {
+        "height": sizes[:, 0],
+        "width": sizes[:, 1],
+        "file_size": stored.column("file_size"),
+        "format": stored.strings("format"),
+    }
+    names = [name for name in stored.column_names if name != "features"]
+    source = {name: stored.source_column(name) for name in names}
+    # In this order, and never a source's column in the place of one of these.
+    return {**own, **source, **more, **own}
+
+
+def _chunks(stored: Stored, columns: Columns) -> Iterator[tuple[Columns, NDArray[np.floating]]]:
+    """Yield the columns and features of some thousand rows at a time."""
+    start = 0
+    for features in stored.features():
+        here = slice(start, start + len(features))
+        start += len(features)
+        yield {name: values[here] for name, values in columns.items()}, features
+
+
+def _hexadecimal(stored: Stored) -> NDArray[np.str_]:
+    digits = stored.column("keys").tobytes().hex()
+    return np.array([digits[i : i + 2 * KEY_BYTES] for i in range(0, len(digits), 2 * KEY_BYTES)],
+                    dtype=f"U{2 * KEY_BYTES}")  # fmt: skip

@@ -1,0 +1,107 @@
+"""Merging feature files: the union of their rows, and no row under another's name."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clipfeat.errors import DataError, FingerprintError, OutputExistsError
+from clipfeat.features import Failure
+from clipfeat.store import FeatureWriter, Row, load, merge_files, opened, verify
+from tests.conftest import make_spec
+
+SPEC = make_spec(n_features=2)
+Images = dict[str, tuple[int, str]]
+
+
+def write(path: Path, root: str, images: Images, failed: str = "", **changes: object) -> Path:
+    """A feature file of images by path, each with its number (key and features) and label."""
+    spec = make_spec(n_features=2, **changes)  # type: ignore[arg-type]
+    with FeatureWriter(path, spec, root=root) as writer:
+        rows = [
+            Row(name, number.to_bytes(16), label, "g", 4, 5, 9, "PNG", (("split", "train"),))
+            for name, (number, label) in images.items()
+        ]
+        features = [[number, -number] for number, _ in images.values()]
+        writer.append(rows, np.array(features, dtype=np.float32).reshape(-1, 2))
+        for name in failed:
+            writer.fail(Failure(name, "DecodeError", "bad"))
+        writer.finish()
+    return path
+
+
+def held(path: Path) -> Images:
+    found = load(path)
+    names = zip(found.paths.tolist(), found.X[:, 0].tolist(), found.labels.tolist(), strict=True)
+    return {name: (int(number), label) for name, number, label in names}
+
+
+def test_folders_do_not_collide(tmp_path: Path) -> None:
+    """Equal names of different folders are two images, below the folder that holds both."""
+    a = write(tmp_path / "a.h5", "/data/a", {"1.png": (1, "cat"), "2.png": (2, "dog")})
+    b = write(tmp_path / "b.h5", "/data/b", {"1.png": (3, "dog"), "3.png": (1, "")}, failed="x")
+    made = merge_files([a, b], tmp_path / "c.h5")
+    assert (made.n_rows, made.n_doubled, made.n_failures, made.root) == (4, 0, 1, "/data")
+    assert held(made.path) == {
+        "a/1.png": (1, "cat"), "a/2.png": (2, "dog"), "b/1.png": (3, "dog"), "b/3.png": (1, ""),
+    }  # fmt: skip
+    verify(made.path)
+    assert load(made.path).failures[0].path == "b/x"
+    assert load(made.path).columns["split"].tolist() == ["train"] * 4
+    with opened(made.path) as stored:
+        assert stored.column("image_size").tolist() == [[4, 5]] * 4
+        assert stored.newest.text("root") == "/data"
+        assert stored.newest.h5.attrs["complete"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.h5", "b.h5", "c.h5"]
+
+
+def test_the_same_image_is_there_once(tmp_path: Path) -> None:
+    """A path of the same key and label is taken once; a row counts for more than a failure."""
+    a = write(tmp_path / "a.h5", "/data", {"1": (1, "cat")}, failed="2")
+    b = write(tmp_path / "b.h5", "/data", {"1": (1, "cat"), "2": (2, "cat")})
+    made = merge_files([a, b], tmp_path / "c.h5")
+    assert (made.n_rows, made.n_doubled, made.n_failures) == (2, 1, 0)
+
+
+@pytest.mark.parametrize(("other", "what"), [((2, "cat"), "bytes"), ((1, "dog"), "label")])
+def test_contradictions_are_refused_or_settled(
+    tmp_path: Path, other: tuple[int, str], what: str
+) -> None:
+    """A path of two keys or labels is an error that names it, unless one file is preferred."""
+    a = write(tmp_path / "a.h5", "/data", {"1": (1, "cat")})
+    b = write(tmp_path / "b.h5", "/data", {"1": other})
+    with pytest.raises(DataError, match=rf"a\.h5 and .*b\.h5 contradict .* about 1 \({what}\)"):
+        merge_files([a, b], tmp_path / "c.h5")
+    assert not list(tmp_path.glob("*c.h5*"))
+    merge_files([a, b], tmp_path / "c.h5", prefer="first")
+    assert held(tmp_path / "c.h5") == {"1": (1, "cat")}
+    merge_files([a, b], tmp_path / "c.h5", prefer="last", overwrite=True)
+    assert held(tmp_path / "c.h5") == {"1": other}
+
+
+def test_other_encoders_and_taken_outputs_are_refused(tmp_path: Path) -> None:
+    """Files of two encoders do not mix; what is there is replaced only on demand."""
+    a = write(tmp_path / "a.h5", "/data", {"1": (1, "")})
+    b = write(tmp_path / "b.h5", "/data", {"2": (2, "")}, layer="first")
+    with pytest.raises(FingerprintError, match="layer: 'last', not 'first'"):
+        merge_files([a, b], tmp_path / "c.h5")
+    with pytest.raises(OutputExistsError):
+        merge_files([a], b)
+
+
+def test_a_file_may_take_in_another(tmp_path: Path) -> None:
+    """The output may be one of the files merged."""
+    a = write(tmp_path / "a.h5", "/data", {"1": (1, "")})
+    b = write(tmp_path / "b.h5", "/data", {"2": (2, "")})
+    merge_files([a, b], a, overwrite=True)
+    assert held(a) == {"1": (1, ""), "2": (2, "")}
+
+
+def test_what_an_interrupted_merge_left_is_not_taken_up(tmp_path: Path) -> None:
+    """Rows of other files, and other values of the same keys, left by a killed merge are gone."""
+    with FeatureWriter(tmp_path / "c.h5", SPEC, root="/data", overwrite=True) as writer:
+        rows = [Row("1", (1).to_bytes(16)), Row("old", (7).to_bytes(16))]
+        writer.append(rows, np.full((2, 2), 99, dtype=np.float32))
+    a = write(tmp_path / "a.h5", "/data", {"1": (1, ""), "2": (1, "")})
+    merge_files([a], tmp_path / "c.h5")
+    assert held(tmp_path / "c.h5") == {"1": (1, ""), "2": (1, "")}

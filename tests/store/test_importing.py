@@ -1,0 +1,177 @@
+"""Other tools' features: each layout is read, and no row gets another image's name."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.io import savemat
+
+from clipfeat.errors import DataError, RefusedFileError, UsageError
+from clipfeat.images.record import image_key
+from clipfeat.store import load, verify
+from clipfeat.store.importing import import_features
+
+VALUES = np.array([[1, 2], [3, 4], [5, 6]], dtype=np.float32)
+NAMES = ["cat/1.png", "cat/2.png", "dog/3.png"]
+
+
+def write_npy(folder: Path) -> None:
+    np.save(folder / "features.npy", VALUES)
+
+
+def write_splits(folder: Path) -> None:
+    for number, rows in ((1, [0]), (2, []), (10, [1, 2])):
+        np.save(folder / f"features_{number:02d}.npy", VALUES[rows])
+
+
+def write_hdf5(folder: Path) -> None:
+    with h5py.File(folder / "features.hdf5", "w") as h5:
+        h5["features_02"], h5["features_01"] = VALUES[1:], VALUES[:1]
+
+
+def write_mat(folder: Path) -> None:
+    savemat(folder / "features.mat", {"features": VALUES})
+
+
+def write_mat_by_name(folder: Path) -> None:
+    savemat(folder / "features.mat", {f"cat{i}": row for i, row in enumerate(VALUES)})
+
+
+def write_txt(folder: Path) -> None:
+    np.savetxt(folder / "features.txt", VALUES)
+
+
+LAYOUTS = [write_npy, write_splits, write_hdf5, write_mat, write_mat_by_name, write_txt]
+
+
+def thingsvision(folder: Path, names: list[str], write: Callable[[Path], None] = write_npy) -> Path:
+    folder.mkdir()
+    write(folder)
+    (folder / "file_names.txt").write_text("".join(f"{name}\n" for name in names))
+    return folder
+
+
+@pytest.mark.parametrize("write", LAYOUTS)
+def test_thingsvision(tmp_path: Path, write: Callable[[Path], None]) -> None:
+    """Every format that thingsvision writes, in splits or whole, with folders as labels."""
+    source = thingsvision(tmp_path / "tv", [f"/far/away/{name}" for name in NAMES], write)
+    made = import_features(source, tmp_path / "out.h5", name="alexnet")
+    found = load(tmp_path / "out.h5")
+    assert np.array_equal(found.X, VALUES)
+    assert found.paths.tolist() == NAMES
+    assert found.labels.tolist() == ["cat", "cat", "dog"]
+    assert found.specs[0].name == "imported:thingsvision/alexnet"
+    assert (made.n_rows, made.n_by_bytes) == (3, 0)
+    verify(tmp_path / "out.h5")
+
+
+def test_clip_retrieval(tmp_path: Path) -> None:
+    """Parts in the order of their numbers, halves as halves, captions as a column."""
+    for folder in ("img_emb", "metadata"):
+        (tmp_path / "cr" / folder).mkdir(parents=True)
+    for number, i in ((10, 2), (9, 1), (0, 0)):
+        np.save(tmp_path / f"cr/img_emb/img_emb_{number}.npy", VALUES[i : i + 1].astype("f2"))
+        table = {"image_path": [NAMES[i]], "caption": ["a cat" if i else None], "width": [5]}
+        pd.DataFrame(table).to_parquet(tmp_path / f"cr/metadata/metadata_{number}.parquet")
+    import_features(tmp_path / "cr", tmp_path / "out.h5", name="b32", class_folders=False)
+    found = load(tmp_path / "out.h5")
+    assert found.paths.tolist() == NAMES
+    assert np.array_equal(found.X, VALUES)
+    assert found.specs[0].dtype == "float16"
+    assert set(found.columns) == {"caption"}
+    assert found.columns["caption"].tolist() == ["", "a cat", "a cat"]
+    assert not found.labels.any()
+    (tmp_path / "cr/metadata/metadata_9.parquet").unlink()
+    with pytest.raises(RefusedFileError, match=r"img_emb_9\.npy with .*metadata_9\.parquet"):
+        import_features(tmp_path / "cr", tmp_path / "new.h5", name="b32")
+
+
+@pytest.mark.parametrize("prefix", ["", "photos/", "/far/away/"])
+def test_keys_are_of_bytes_where_the_image_is_there(tmp_path: Path, prefix: str) -> None:
+    """However the tool named the images; equal bytes have equal features, the first's."""
+    images = tmp_path / "images"
+    for name in ("cat/1.png", "dog/3.png"):
+        (images / name).parent.mkdir(parents=True)
+        (images / name).write_bytes(b"the same bytes")
+    source = thingsvision(tmp_path / "tv", [prefix + name for name in NAMES])
+    made = import_features(source, tmp_path / "out.h5", name="alexnet", images=images)
+    found = load(tmp_path / "out.h5")
+    of = dict(zip(found.paths.tolist(), zip(found.keys, found.X, strict=True), strict=True))
+    key = image_key(b"the same bytes").hex().encode()
+    assert made.n_by_bytes == 2
+    assert [of[name][0] == key for name in NAMES] == [True, False, True]
+    assert [of[name][1].tolist() for name in NAMES] == [[1, 2], [3, 4], [1, 2]]
+    verify(tmp_path / "out.h5")
+
+
+def test_labels_of_a_table(tmp_path: Path) -> None:
+    """A table's labels count for more than folders."""
+    source = thingsvision(tmp_path / "tv", NAMES)
+    (tmp_path / "labels.csv").write_text("path,label\n1,lion\n3.png,wolf\n")
+    import_features(source, tmp_path / "out.h5", name="x", labels=tmp_path / "labels.csv")
+    assert load(tmp_path / "out.h5").labels.tolist() == ["lion", "cat", "wolf"]
+
+
+def test_rows_without_names_equal_no_others(tmp_path: Path) -> None:
+    """Row 0 of one file is not the image of row 0 of another: keys are never positions."""
+    for number in (1, 2):
+        np.save(tmp_path / f"{number}.npy", VALUES * number)
+        import_features(tmp_path / f"{number}.npy", tmp_path / f"{number}.h5", name="x")
+    assert not set(load(tmp_path / "1.h5").keys) & set(load(tmp_path / "2.h5").keys)
+
+
+def test_features_that_are_not_finite_are_failures(tmp_path: Path) -> None:
+    """Rows and failures are all the images."""
+    source = thingsvision(tmp_path / "tv", NAMES)
+    np.save(source / "features.npy", np.array([[1, 2], [np.nan, 0], [1e300, 0]]))
+    made = import_features(source, tmp_path / "out.h5", name="x")
+    assert load(tmp_path / "out.h5").paths.tolist() == ["cat/1.png"]
+    assert [failure.path for failure in made.failures] == NAMES[1:]
+
+
+def link(folder: Path) -> None:
+    (folder / "features.npy").unlink()
+    with h5py.File(folder / "features.hdf5", "w") as h5:
+        h5["features"] = h5py.ExternalLink("/etc/passwd", "x")
+
+
+def pickled(folder: Path) -> None:
+    np.save(folder / "features.npy", np.array([[{}]], dtype=object))
+
+
+def change(names: list[str] | None = None, values: Any = None) -> Callable[[Path], None]:
+    def apply(folder: Path) -> None:
+        if names is not None:
+            (folder / "file_names.txt").write_text("\n".join(names))
+        if values is not None:
+            np.save(folder / "features.npy", values)
+
+    return apply
+
+
+@pytest.mark.parametrize(
+    ("damage", "error", "message"),
+    [
+        (change(names=NAMES[:2]), DataError, "3 rows of features and 2 names"),
+        (change(names=["a", "b", "a"]), DataError, "names 'a' twice"),
+        (change(values=np.ones((3, 2, 2))), DataError, "must be a matrix"),
+        (change(values=np.ones((3, 2), int)), DataError, "must be floats"),
+        (write_txt, UsageError, r"several sets of features \(features.npy, features.txt\)"),
+        (lambda folder: (folder / "features.npy").unlink(), UsageError, "no known layout"),
+        (pickled, RefusedFileError, "Python objects"),
+        (link, RefusedFileError, "a link to somewhere else"),
+    ],
+)
+def test_what_cannot_be_told_is_refused(
+    tmp_path: Path, damage: Callable[[Path], None], error: type[Exception], message: str
+) -> None:
+    """Nothing is guessed about which row is whose, and nothing is made."""
+    source = thingsvision(tmp_path / "tv", NAMES)
+    damage(source)
+    with pytest.raises(error, match=message):
+        import_features(source, tmp_path / "out.h5", name="x")
+    assert [path.name for path in tmp_path.iterdir()] == ["tv"]

@@ -1,0 +1,128 @@
+"""Feature files from somebody else are hostile until checked."""
+
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from clipfeat.errors import RefusedFileError
+from clipfeat.store import load
+from tests.store.test_store import filled
+
+
+def external_link(h5: h5py.File, trap: Path) -> None:
+    del h5["keys"]
+    h5["keys"] = h5py.ExternalLink(str(trap), "/keys")
+
+
+def soft_link(h5: h5py.File, trap: Path) -> None:
+    del h5["keys"]
+    h5["keys"] = h5py.SoftLink("/paths")
+
+
+def linked_group(h5: h5py.File, trap: Path) -> None:
+    del h5["failures"]
+    h5["failures"] = h5py.ExternalLink(str(trap), "/failures")
+
+
+def external_storage(h5: h5py.File, trap: Path) -> None:
+    shape = h5["features"].shape
+    del h5["features"]
+    h5.create_dataset("features", shape, "f4", external=[(str(trap), 0, h5py.h5f.UNLIMITED)])
+
+
+def virtual(h5: h5py.File, trap: Path) -> None:
+    shape = h5["features"].shape
+    layout = h5py.VirtualLayout(shape, "f4")
+    layout[:] = h5py.VirtualSource(str(trap), "x", shape)
+    del h5["features"]
+    h5.create_virtual_dataset("features", layout)
+
+
+def growing_virtual(h5: h5py.File, trap: Path) -> None:
+    layout = h5py.VirtualLayout((2, 3), "f4", maxshape=(None, 3))
+    source = h5py.VirtualSource(str(trap), "x", (2, 3), maxshape=(None, 3))
+    layout[: h5py.h5s.UNLIMITED, :] = source[: h5py.h5s.UNLIMITED, :]
+    del h5["features"]
+    h5.create_virtual_dataset("features", layout)
+
+
+def bomb(h5: h5py.File, trap: Path) -> None:
+    del h5["features"]
+    h5.create_dataset("features", (10**9, 3), "f4", chunks=(10**6, 3), compression="gzip")
+
+
+def absurd_shape(h5: h5py.File, trap: Path) -> None:
+    del h5["features"]
+    h5.create_dataset("features", (10**12, 3), "f4")
+
+
+def long_text(h5: h5py.File, trap: Path) -> None:
+    del h5["paths"]
+    h5.create_dataset("paths", (2,), h5py.string_dtype())
+
+
+def wide_text(h5: h5py.File, trap: Path) -> None:
+    del h5["paths"]
+    h5.create_dataset("paths", (2,), "S10000000")
+
+
+def objects(h5: h5py.File, trap: Path) -> None:
+    del h5["labels"]
+    h5.create_dataset("labels", (2,), h5py.ref_dtype)
+
+
+def compound(h5: h5py.File, trap: Path) -> None:
+    del h5["labels"]
+    h5.create_dataset("labels", (2,), np.dtype([("a", "i4")]))
+
+
+def a_group(h5: h5py.File, trap: Path) -> None:
+    del h5["labels"]
+    h5.create_group("labels")
+
+
+def long_attribute(h5: h5py.File, trap: Path) -> None:
+    h5.attrs["encoder"] = "x" * 100
+
+
+KINDS = (
+    external_link, soft_link, linked_group, external_storage, virtual, growing_virtual, bomb,
+    absurd_shape, long_text, wide_text, objects, compound, a_group, long_attribute,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("make", KINDS, ids=lambda make: make.__name__)
+def test_refused_before_anything_foreign_is_read(
+    tmp_path: Path, make: Callable[[h5py.File, Path], None]
+) -> None:
+    """Within a second and 100 MB; what it points at is a FIFO that nobody writes to."""
+    path = filled(tmp_path / "hostile.h5")
+    trap = tmp_path / "trap.h5"
+    os.mkfifo(trap)
+    with h5py.File(path, "a") as h5:
+        make(h5, trap)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(RefusedFileError, match=r"hostile\.h5"):
+        load(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+
+
+def test_a_fifo_is_no_feature_file(tmp_path: Path) -> None:
+    """It is refused rather than waited for."""
+    os.mkfifo(tmp_path / "x.h5")
+    code = (
+        "import sys; from clipfeat.store import load; from clipfeat.errors import *\n"
+        "try: load(sys.argv[1])\nexcept RefusedFileError as e: print(e)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "x.h5"],
+        capture_output=True, text=True, timeout=30, check=True,
+    )  # fmt: skip
+    assert "not a regular file" in run.stdout

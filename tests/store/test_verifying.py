@@ -1,0 +1,116 @@
+"""Checking a feature file: whole files pass, and every kind of damage is named."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from clipfeat.errors import RefusedFileError
+from clipfeat.features import Failure
+from clipfeat.store import FeatureWriter, Row, verify
+from clipfeat.store.format import KEY, checksum
+from clipfeat.store.reading import part_paths
+from tests.conftest import make_spec
+
+SPEC = make_spec(n_features=3)
+
+
+def filled(path: Path) -> Path:
+    """A snapshot of two rows of equal bytes and one other, a failure, and a part with one row."""
+    with FeatureWriter(path, SPEC) as writer:
+        rows = [
+            Row("a", bytes(15) + b"\1", "cat"),
+            Row("b", bytes(15) + b"\1"),
+            Row("c", b"c" * 16),
+        ]
+        writer.append(rows, np.array([[1, 2, 3], [1, 2, 3], [4, 5, 6]], dtype=np.float32))
+        writer.fail(Failure("x", "DecodeError", "bad", b"x" * 16))
+        writer.finish()
+    with FeatureWriter(path, SPEC) as writer:
+        writer.append([Row("d", b"d" * 16, columns=(("site", "ü"),))], np.ones((1, 3), "f4"))
+    return path
+
+
+def test_a_whole_file_passes(tmp_path: Path) -> None:
+    """What was checked is counted, parts and failures among it."""
+    path = filled(tmp_path / "out.h5")
+    found = verify(path)
+    size = path.stat().st_size + part_paths(path)[0].stat().st_size
+    assert (found.n_rows, found.n_parts, found.n_failures, found.n_bytes) == (4, 1, 1, size)
+
+
+def test_an_empty_file_passes(tmp_path: Path) -> None:
+    """A file without a row is whole."""
+    with FeatureWriter(tmp_path / "out.h5", SPEC) as writer:
+        writer.finish()
+    assert verify(tmp_path / "out.h5").n_rows == 0
+
+
+def put(name: str, change: Callable[[Any], Any]) -> Callable[[Any], None]:
+    """Replace a dataset, with the right checksum: damage that no checksum shows."""
+
+    def damage(h5: Any) -> None:
+        values = change(h5[name][()])
+        del h5[name]
+        h5.create_dataset(name, data=values).attrs["crc32"] = np.uint32(checksum(values))
+
+    return damage
+
+
+def edited(values: Any, row: int, value: Any) -> Any:
+    values[row] = value
+    return values
+
+
+def flip(h5: Any) -> None:
+    h5["file_size"][0] = 77
+
+
+def other_encoder(h5: Any) -> None:
+    h5.attrs["encoder"] = np.bytes_(make_spec(n_features=3, layer="first").to_json())
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (flip, "'file_size' does not match its checksum"),
+        (other_encoder, "the encoder does not match its fingerprint"),
+        (put("labels", lambda v: edited(v, 0, 9)), "a label points at no class"),
+        (put("labels", lambda v: v[:2]), "differ in length"),
+        (
+            put("keys", lambda v: np.zeros(3, "<i4")),
+            "'keys' is of a type that is not of the format",
+        ),
+        (put("features", lambda v: edited(v, 1, 7)), "two rows of the key 0{31}1 hold different"),
+        (put("features", lambda v: edited(v, 2, np.nan)), "features of row 2 are not finite"),
+        (put("features", lambda v: v.astype("f8")), "'features' is of a type"),
+        (put("features", lambda v: v[:, :2].copy()), "rows of 2 features are not the encoder's 3"),
+        (put("paths", lambda v: edited(v, 1, b"a")), "the path a is there twice"),
+        (put("paths", lambda v: edited(v, 1, b"\xff")), "is damaged: .*utf-8"),
+        (
+            put("failures/key", lambda v: np.zeros(2, KEY)),
+            "path, key, reason, message differ in length",
+        ),
+    ],
+)
+def test_each_kind_of_damage_is_named(
+    tmp_path: Path, damage: Callable[[Any], None], message: str
+) -> None:
+    """The file is named with what is wrong, be it damage that its checksums agree with."""
+    path = filled(tmp_path / "out.h5")
+    with h5py.File(path, "a") as h5:
+        damage(h5)
+    with pytest.raises(RefusedFileError, match=rf"out\.h5.*{message}"):
+        verify(path)
+
+
+def test_a_damaged_part_is_named(tmp_path: Path) -> None:
+    """Parts are checked as the snapshot is."""
+    part = part_paths(filled(tmp_path / "out.h5"))[0]
+    with h5py.File(part, "a") as h5:
+        h5["features"][0, 0] = 5
+    with pytest.raises(RefusedFileError, match=part.name):
+        verify(tmp_path / "out.h5")

@@ -5,6 +5,7 @@ so that whatever is read is complete: at worst a row is seen twice, and kept onc
 """
 
 import json
+import os
 from collections.abc import Iterator, Sequence, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -292,14 +293,14 @@ def opened(path: str | Path) -> Iterator[Stored]:
 
 
 def _open_all(target: Path, stack: ExitStack) -> list[OpenFile]:
-    """Open the parts, then the snapshot; a part that vanishes was merged: look again."""
+    """Open the parts, then the snapshot; where one vanishes it was merged: look again."""
     for _ in range(100):
         with ExitStack() as attempt:
             try:
                 parts = [attempt.enter_context(_open(part)) for part in part_paths(target)]
+                snapshot = [attempt.enter_context(_open(target))] if target.exists() else []
             except FileNotFoundError:
                 continue
-            snapshot = [attempt.enter_context(_open(target))] if target.exists() else []
             stack.push(attempt.pop_all())
             return snapshot + parts
     raise StorageError(f"the parts of {target} keep changing; try again when its writer is done")
@@ -313,12 +314,15 @@ def part_paths(target: Path) -> list[Path]:
 
 @contextmanager
 def _open(path: Path) -> Iterator[OpenFile]:
-    check_regular(path)
+    before = check_regular(path)
     try:
         h5 = h5py.File(path, "r", locking=False)
     except FileNotFoundError:
         raise
     except (OSError, RuntimeError) as error:
+        if not path.exists() or not os.path.samestat(before, path.stat()):
+            # Merged, or replaced, while it was being opened.
+            raise FileNotFoundError(path) from error
         raise RefusedFileError(f"{path} is not a whole HDF5 file: {error}") from error
     with h5:
         file = OpenFile(path, h5)

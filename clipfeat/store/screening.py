@@ -5,6 +5,7 @@ datasets), unpack to any size (filters), or claim any shape. Each of these is re
 file's own structure says, without following it.
 """
 
+import os
 import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,8 +36,13 @@ KINDS = {
 _CLASSES = (h5py.h5t.FLOAT, h5py.h5t.INTEGER, h5py.h5t.STRING, h5py.h5t.OPAQUE)
 
 
-def check_regular(path: Path) -> None:
+def check_regular(path: Path) -> os.stat_result:
     """Refuse what is no regular file: opening a FIFO would wait for ever.
+
+    Returns
+    -------
+    os.stat_result
+        What was there.
 
     Raises
     ------
@@ -45,8 +51,10 @@ def check_regular(path: Path) -> None:
     RefusedFileError
         If it is something else.
     """
-    if not stat.S_ISREG(path.stat().st_mode):
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
         raise RefusedFileError(f"{path} is not a regular file")
+    return found
 
 
 def screen(h5: Any, path: Path) -> None:

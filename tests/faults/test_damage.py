@@ -1,0 +1,69 @@
+"""Flipped bits and truncations: refused by name, never other values."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from clipfeat.errors import RefusedFileError
+from clipfeat.fitting import fit
+from clipfeat.model import load_model
+from clipfeat.store import FeatureWriter, load
+from clipfeat.store.reading import part_paths
+from tests.conftest import make_features, make_spec
+from tests.store.test_store import filled, row, values
+
+
+def damages(data: bytes, n: int) -> list[bytes]:
+    """The bytes with one bit flipped, and every eighth time cut short instead."""
+    random.seed(n)
+    found = []
+    for number in range(n):
+        place = random.randrange(len(data))
+        flipped = bytearray(data)
+        flipped[place] ^= 1 << random.randrange(8)
+        found.append(data[:place] if number % 8 == 7 else bytes(flipped))
+    return found
+
+
+def hold(path: Path, read: Callable[[], object], n: int) -> int:
+    """Damage a file `n` times; how often that was refused. What is read is as it was."""
+    whole, expected, refused = path.read_bytes(), read(), 0
+    for damaged in damages(whole, n):
+        path.write_bytes(damaged)
+        try:
+            assert read() == expected
+        except RefusedFileError as error:
+            assert path.name in str(error)
+            refused += 1
+    path.write_bytes(whole)
+    return refused
+
+
+def test_a_feature_file(tmp_path: Path, full: bool) -> None:
+    """Snapshot and part, each a flip or a cut at a time."""
+    path = filled(tmp_path / "out.h5")
+    with FeatureWriter(path, make_spec(n_features=3), root="/photos") as writer:
+        writer.append([row("more", 7, "cat")], values(7))
+    (part,) = part_paths(path)
+
+    def read() -> object:
+        found = load(path)
+        return found.to_pandas().to_dict(), found.failures, found.specs
+
+    n = 200 if full else 20
+    assert hold(path, read, n) > n // 4
+    assert hold(part, read, n) > n // 4
+
+
+def test_a_model_file(tmp_path: Path, full: bool) -> None:
+    """Each a flip or a cut at a time; pickles and the like have a test of their own."""
+    features = make_features()
+    path = fit(features, "logreg,lgbm", cv=0).save(tmp_path / "model.clipfeat")
+
+    def read() -> object:
+        return np.asarray(load_model(path).predict_proba(features)).tolist()
+
+    n = 60 if full else 10
+    assert hold(path, read, n) > n // 2

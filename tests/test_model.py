@@ -127,3 +127,14 @@ def test_encoders_may_come_in_any_order() -> None:
     model = fit(join([a, b]), "logreg", cv=0)
     expected = model.predict_proba(join([a, b]))
     assert np.array_equal(model.predict_proba(join([b, a])), expected)
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked(saved: Path) -> None:
+    """A compressed model file could unpack to anything; ours are stored plainly."""
+    with zipfile.ZipFile(saved) as archive:
+        meta = archive.read("meta.json")
+    with zipfile.ZipFile(saved, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("meta.json", meta)
+        archive.writestr("estimator.skops", bytes(10**8))
+    with pytest.raises(RefusedFileError, match="is compressed"):
+        load_model(saved)

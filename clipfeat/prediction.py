@@ -206,7 +206,8 @@ def _encode_all(
     from clipfeat.embedding.stream import Encoded, Known, encode_stream
     from clipfeat.encoders.encoder import EncoderOptions
 
-    encoder = open_encoder(spec.name, EncoderOptions.of_spec(spec, weights, device))
+    options = EncoderOptions.of_spec(spec, weights, device)
+    encoder = open_encoder(spec.name, options)
     check_same([spec], [encoder.spec])
     place = {record.path: i for i, record in enumerate(images)}
     by_key: dict[bytes, int] = {}
@@ -214,9 +215,14 @@ def _encode_all(
     errors: dict[str, str] = {}
     same: list[tuple[int, bytes]] = []
     done = 0
-    for item in encode_stream(
-        images, encoder, batch_size=batch_size, num_workers=num_workers or os.cpu_count() or 1
-    ):
+    stream = encode_stream(
+        images,
+        encoder,
+        batch_size=batch_size,
+        num_workers=num_workers or os.cpu_count() or 1,
+        exact=lambda: open_encoder(spec.name, replace(options, precision="fp32")),
+    )
+    for item in stream:
         if isinstance(item, Encoded):
             rows = [place[row.path] for row in item.rows]
             X[rows] = item.features

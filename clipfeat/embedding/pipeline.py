@@ -5,9 +5,10 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clipfeat.encoders import DEFAULT_ENCODER, open_encoder
 from clipfeat.errors import UsageError
@@ -176,10 +177,11 @@ def embed(
         {"encoder": encoder, **words, "weights_stat": weights and file_stat(str(weights))}
     )
 
-    def open_frozen() -> "Encoder":
+    def open_frozen(**other: object) -> "Encoder":
         from clipfeat.encoders.encoder import EncoderOptions
 
-        return open_encoder(encoder, EncoderOptions(device=device, **words))  # type: ignore[arg-type]
+        options: dict[str, Any] = {**words, **other}
+        return open_encoder(encoder, EncoderOptions(device=device, **options))
 
     # Where the same encoder was asked for before, it is opened only if there is work for it.
     spec = None if overwrite else requested_spec(target, request)
@@ -202,9 +204,11 @@ def embed(
                 batch_size=batch_size,
                 num_workers=num_workers or os.cpu_count() or 1,
                 is_known=run.is_known,
+                exact=lambda: open_frozen(precision="fp32"),
             )
-            for item in stream:
-                run.take(item)
+            with closing(stream):
+                for item in stream:
+                    run.take(item)
         run.settle_copies()
         seconds = run.seconds
         writer.provenance = {

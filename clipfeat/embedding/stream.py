@@ -1,8 +1,9 @@
 """Images read and decoded by threads, encoded in batches, in the source's order."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -10,10 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from clipfeat.encoders.encoder import Encoder, check_row
+from clipfeat.embedding.batches import CarefulEncoder
+from clipfeat.encoders.encoder import Encoder
 from clipfeat.errors import EncodingError, ImageError
 from clipfeat.features import Failure
-from clipfeat.images.decode import decode
+from clipfeat.images.decode import Decoded, decode
+from clipfeat.images.isolated import ISOLATED, IsolatedDecoder, Isolation
 from clipfeat.images.record import ImageRecord, image_key, read_bytes
 from clipfeat.store.format import Row
 
@@ -51,7 +54,9 @@ def encode_stream(
     batch_size: int,
     num_workers: int,
     is_known: Callable[[Row], bool] = lambda row: False,
-) -> Iterator[Encoded | Known | Failure]:
+    exact: Callable[[], Encoder] | None = None,
+    isolation: Isolation | None = ISOLATED,
+) -> Generator[Encoded | Known | Failure, None, None]:
     """Encode images, skipping known ones and naming those that fail.
 
     Parameters
@@ -63,54 +68,85 @@ def encode_stream(
     batch_size : int
         Images in one forward pass.
     num_workers : int
-        Threads that read, decode and preprocess; Pillow and torch let go of Python's lock there.
+        Threads that read and preprocess; torch lets go of Python's lock there. Each has a process
+        that decodes.
     is_known : callable
         Asked, once its bytes are read, whether an image needs no decoding; called in the threads.
+    exact : callable, optional
+        Opens the same encoder in float32, for images whose rows may not be stored otherwise.
+    isolation : Isolation or None
+        What decodes, and within which limits; None decodes in the threads, where a crash of the
+        decoder is one of this process.
 
     Yields
     ------
     Encoded, Known or Failure
         Every record is in exactly one of them.
+
+    Warns
+    -----
+    ClipfeatWarning
+        If `batch_size` images do not fit into memory, once; smaller batches are taken from then.
     """
+    careful = CarefulEncoder(encoder, exact)
     waiting: list[_Ready] = []
     seen: set[bytes] = set()
-    for item in _in_order(
-        records, lambda record: _prepare(record, encoder, is_known), num_workers, 2 * batch_size
+
+    def prepare(record: ImageRecord) -> _Ready | Known | Failure:
+        return _prepare(record, encoder, is_known, decode_bytes)
+
+    with (
+        ThreadPoolExecutor(num_workers) as pool,
+        # Left before the pool is, which waits for its threads: none then waits for a decoder.
+        _decoding(isolation) as decode_bytes,
+        closing(_in_order(pool, records, prepare, 2 * batch_size)) as items,
     ):
-        if isinstance(item, _Ready) and item.row.key in seen:
-            yield Known(item.row)
-        elif isinstance(item, _Ready):
-            seen.add(item.row.key)
-            waiting.append(item)
-            if len(waiting) == batch_size:
-                yield from _encode(waiting, encoder)
-                waiting = []
-        else:
-            yield item
-    if waiting:
-        yield from _encode(waiting, encoder)
+        for item in items:
+            if isinstance(item, _Ready) and item.row.key in seen:
+                yield Known(item.row)
+            elif isinstance(item, _Ready):
+                seen.add(item.row.key)
+                waiting.append(item)
+                if len(waiting) == batch_size:
+                    yield from _encode(waiting, careful)
+                    waiting = []
+            else:
+                yield item
+        if waiting:
+            yield from _encode(waiting, careful)
+
+
+@contextmanager
+def _decoding(isolation: Isolation | None) -> Iterator[Callable[[bytes], Decoded]]:
+    if isolation is None:
+        yield decode
+    else:
+        with IsolatedDecoder(isolation) as decoder:
+            yield decoder.decode
 
 
 def _in_order(
-    items: Iterable[T], work: Callable[[T], R], num_workers: int, ahead: int
-) -> Iterator[R]:
+    pool: ThreadPoolExecutor, items: Iterable[T], work: Callable[[T], R], ahead: int
+) -> Generator[R, None, None]:
     """Map by threads, in order, never more than `ahead` items before what was taken."""
-    with ThreadPoolExecutor(num_workers) as pool:
-        running: deque[Future[R]] = deque()
-        try:
-            for item in items:
-                running.append(pool.submit(work, item))
-                if len(running) >= ahead:
-                    yield running.popleft().result()
-            while running:
+    running: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            running.append(pool.submit(work, item))
+            if len(running) >= ahead:
                 yield running.popleft().result()
-        finally:
-            for future in running:
-                future.cancel()
+        while running:
+            yield running.popleft().result()
+    finally:
+        for future in running:
+            future.cancel()
 
 
 def _prepare(
-    record: ImageRecord, encoder: Encoder, is_known: Callable[[Row], bool]
+    record: ImageRecord,
+    encoder: Encoder,
+    is_known: Callable[[Row], bool],
+    decode_bytes: Callable[[bytes], Decoded],
 ) -> _Ready | Known | Failure:
     key = b""
     try:
@@ -126,7 +162,7 @@ def _prepare(
         )
         if is_known(row):
             return Known(row)
-        decoded = decode(data)
+        decoded = decode_bytes(data)
     except ImageError as error:
         return Failure(record.path, type(error).__name__, str(error), key)
     height, width = decoded.pixels.shape[:2]
@@ -139,14 +175,13 @@ def _prepare(
         return Failure(record.path, "EncodingError", reason, key)
 
 
-def _encode(batch: list[_Ready], encoder: Encoder) -> Iterator[Encoded | Failure]:
-    features = encoder.encode([item.tensor for item in batch])
-    good = []
-    for i, item in enumerate(batch):
-        try:
-            check_row(features[i])
-            good.append(i)
-        except EncodingError as error:
-            yield Failure(item.row.path, type(error).__name__, str(error), item.row.key)
+def _encode(batch: list[_Ready], careful: CarefulEncoder) -> Iterator[Encoded | Failure]:
+    good, features = [], []
+    for item, row in zip(batch, careful.encode([item.tensor for item in batch]), strict=True):
+        if isinstance(row, EncodingError):
+            yield Failure(item.row.path, type(row).__name__, str(row), item.row.key)
+        else:
+            good.append(item.row)
+            features.append(row)
     if good:
-        yield Encoded([batch[i].row for i in good], features[good])
+        yield Encoded(good, np.stack(features))

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clipfeat.embedding import stream
 from clipfeat.embedding.pipeline import EmbedReport, Progress, embed
 from clipfeat.errors import ClipfeatWarning, EmptySourceError, FingerprintError, UsageError
+from clipfeat.images.decode import Decoded
+from clipfeat.images.isolated import IsolatedDecoder
 from clipfeat.images.manifest import TableColumns
 from clipfeat.store import load
 
@@ -103,20 +104,24 @@ def load_features(folder: Path, out: Path) -> dict[str, np.ndarray]:
     return dict(zip(found.paths.tolist(), found.X, strict=True))
 
 
-def test_failures_are_tried_again_when_asked(image_folder: Path, tmp_path: Path) -> None:
+def test_failures_are_tried_again_when_asked(
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A recorded failure is neither decoded again nor forgotten, unless --retry-failed."""
     (image_folder / "real" / "bad.png").write_text("text")
     out = tmp_path / "out.h5"
     run(image_folder, out)
-    original, tried = stream.decode, []
-    try:
-        stream.decode = lambda data: tried.append(data) or original(data)  # type: ignore[func-returns-value]
-        assert run(image_folder, out).progress.failed == 1
-        assert tried == []
-        assert run(image_folder, out, retry_failed=True).progress.failed == 1
-        assert tried == [b"text"]
-    finally:
-        stream.decode = original
+    original, tried = IsolatedDecoder.decode, []
+
+    def counted(decoder: IsolatedDecoder, data: bytes) -> Decoded:
+        tried.append(data)
+        return original(decoder, data)
+
+    monkeypatch.setattr(IsolatedDecoder, "decode", counted)
+    assert run(image_folder, out).progress.failed == 1
+    assert tried == []
+    assert run(image_folder, out, retry_failed=True).progress.failed == 1
+    assert tried == [b"text"]
 
 
 def test_what_may_not_be_stored_is_a_failure(

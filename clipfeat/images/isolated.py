@@ -1,0 +1,228 @@
+"""Decoding in processes of its own: what crashes, hangs or eats memory costs one image.
+
+Plain pipes to a process that imports Pillow and NumPy alone, not `multiprocessing`: that would
+import the caller's ``__main__`` again, which then needs a guard, and its pools fail as a whole
+when one worker dies. The limit of time is the child's own alarm, which the system enforces, so
+that a decoder that hangs ends in time even where the parent was killed. Windows has neither that
+alarm nor the limit of memory; crashes are survived there too.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from io import BufferedReader, BufferedWriter
+from threading import Lock
+from types import TracebackType
+from typing import Self, cast
+
+import numpy as np
+
+from clipfeat.errors import ClipfeatError, DecodeError
+from clipfeat.images.decode import Decoded
+from clipfeat.images.decoder_process import HEADER, READY, SIZE
+
+PIPE_BYTES = 2**20
+ENDED = "not decoded: the run has ended"
+# Its decoders need one thread each; NumPy's pools would take address space from every one.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+@dataclass(frozen=True)
+class Isolation:
+    """What decodes, and within which limits.
+
+    Parameters
+    ----------
+    decoder : str
+        ``"module:function"``, from bytes to `Decoded`.
+    seconds : float
+        For one image; what takes longer is ended.
+    memory : int
+        Bytes of address space for each process that decodes.
+    """
+
+    decoder: str = "clipfeat.images.decode:decode"
+    seconds: float = 60.0
+    memory: int = 4 * 2**30
+
+
+ISOLATED = Isolation()
+
+
+@dataclass(frozen=True, eq=False)
+class _Child:
+    """A process that decodes, and the pipes to it."""
+
+    process: subprocess.Popen[bytes]
+    requests: BufferedWriter
+    replies: BufferedReader
+
+
+class IsolatedDecoder:
+    """`clipfeat.images.decode.decode`, in as many processes as threads ask at once.
+
+    A process is started when it is first needed, and again after one died. Used as a context
+    manager; leaving it ends the processes, and with them whatever still waits for one.
+
+    Parameters
+    ----------
+    isolation : Isolation
+        What decodes, and within which limits.
+    """
+
+    def __init__(self, isolation: Isolation = ISOLATED) -> None:
+        self.isolation = isolation
+        self._lock = Lock()
+        self._idle: list[_Child] = []
+        self._all: set[_Child] = set()
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with self._lock:
+            self._closed = True
+            children = list(self._all)
+        for child in children:
+            child.process.kill()
+        for child in children:
+            _end(child)
+
+    def decode(self, data: bytes) -> Decoded:
+        """Decode an image.
+
+        Parameters
+        ----------
+        data : bytes
+            A whole image file.
+
+        Raises
+        ------
+        DecodeError
+            If the decoder says so, dies, or goes over a limit.
+        ClipfeatError
+            If no decoder can be started.
+        """
+        child = self._take()
+        try:
+            decoded = _ask(child, data)
+        except DecodeError:
+            self._idle.append(child)
+            raise
+        except MemoryError as error:
+            child.process.kill()  # it waits for somebody to read its pixels
+            self._drop(child)
+            raise DecodeError("there is no memory for its pixels") from error
+        except (OSError, EOFError, ValueError) as error:
+            raise DecodeError(self._why(self._drop(child))) from error
+        self._idle.append(child)
+        return decoded
+
+    def _take(self) -> _Child:
+        with self._lock:
+            if self._closed:
+                raise DecodeError(ENDED)
+            if self._idle:
+                return self._idle.pop()
+            child = _start(self.isolation)
+            self._all.add(child)
+        # Images must not be recorded as bad where the decoder itself is.
+        if child.replies.read(len(READY)) != READY:
+            code = self._drop(child)
+            if self._closed:
+                raise DecodeError(ENDED)
+            raise ClipfeatError(
+                f"the decoder {self.isolation.decoder} does not start ({_ending(code)}): "
+                "see what it said on standard error"
+            )
+        return child
+
+    def _drop(self, child: _Child) -> int:
+        """Forget a child, and tell how it ended."""
+        with self._lock:
+            self._all.discard(child)
+        return _end(child)
+
+    def _why(self, code: int) -> str:
+        ending = _ending(code)
+        if ending == "signal SIGALRM":
+            return f"the decoder took longer than its limit of {self.isolation.seconds:g} s"
+        return f"the decoder died on it ({ending})"
+
+
+def _start(isolation: Isolation) -> _Child:
+    arguments = [isolation.decoder, str(isolation.seconds), str(isolation.memory)]
+    # It finds the modules that are found here, and none that lies in the working folder.
+    path = os.pathsep.join(entry or os.curdir for entry in sys.path)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "clipfeat.images.decoder_process", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | ONE_THREAD | {"PYTHONPATH": path},
+            process_group=0,  # Ctrl-C goes to the group of the terminal: the parent decides
+        )
+    except OSError as error:
+        raise ClipfeatError(
+            f"no process can be started to decode images ({error.strerror}): use fewer workers"
+        ) from error
+    # Buffered, so that they read and write all that is asked; typeshed calls them IO[bytes].
+    requests = cast(BufferedWriter, process.stdin)
+    replies = cast(BufferedReader, process.stdout)
+    with suppress(ImportError, AttributeError, OSError):  # Linux alone can, up to the user's limit
+        import fcntl
+
+        for pipe in (requests, replies):
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    return _Child(process, requests, replies)
+
+
+def _ask(child: _Child, data: bytes) -> Decoded:
+    child.requests.write(SIZE.pack(len(data)))
+    child.requests.write(data)
+    child.requests.flush()
+    good, height, width, length = HEADER.unpack(_exactly(child.replies, HEADER.size))
+    text = _exactly(child.replies, length).decode()
+    if not good:
+        raise DecodeError(text)
+    pixels = np.empty((height, width, 3), dtype=np.uint8)
+    if child.replies.readinto(pixels.reshape(-1).data) < pixels.nbytes:
+        raise EOFError
+    return Decoded(pixels, text)
+
+
+def _exactly(pipe: BufferedReader, size: int) -> bytes:
+    found = pipe.read(size)
+    if len(found) < size:
+        raise EOFError
+    return found
+
+
+def _end(child: _Child) -> int:
+    """Wait for a child that is dying, killing it where it does not; its exit code."""
+    try:
+        code = child.process.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        child.process.kill()
+        code = child.process.wait()
+    for pipe in (child.requests, child.replies):
+        with suppress(OSError):
+            pipe.close()
+    return code
+
+
+def _ending(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    with suppress(ValueError):
+        return f"signal {signal.Signals(-code).name}"
+    return f"signal {-code}"

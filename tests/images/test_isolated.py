@@ -1,0 +1,135 @@
+"""A decoder that crashes, hangs or eats memory costs one image."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clipfeat.errors import ClipfeatError, DecodeError
+from clipfeat.images.decode import decode
+from clipfeat.images.isolated import IsolatedDecoder, Isolation
+
+ODD = Isolation("tests.images.odd_decoders:odd", seconds=2, memory=2**29)
+
+
+def picture(size: tuple[int, int] = (40, 30)) -> bytes:
+    rng = np.random.default_rng(0)
+    out = io.BytesIO()
+    Image.fromarray(rng.integers(0, 256, (*size[::-1], 3), dtype=np.uint8)).save(out, "PNG")
+    return out.getvalue()
+
+
+GOOD = picture()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"segfault", r"died on it \(signal SIGSEGV\)"),
+        (b"exit", r"died on it \(exit code 3\)"),
+        (b"hang", "took longer than its limit of 2 s"),
+        (b"eat", "needs more memory than the limit of 0.5 GiB"),
+        (b"eat-inside", "needs more memory than the limit of 0.5 GiB"),
+        (b"stumble", r"cannot be decoded: LookupError: odd \\udcff words"),
+        (b"text", "cannot identify image file"),
+    ],
+)
+def test_the_image_fails_and_the_next_is_decoded(data: bytes, message: str) -> None:
+    """The error says what became of the decoder; the next image is as if nothing had been."""
+    with IsolatedDecoder(ODD) as decoder:
+        begun = time.monotonic()
+        with pytest.raises(DecodeError, match=message):
+            decoder.decode(data)
+        assert time.monotonic() - begun < 5
+        assert np.array_equal(decoder.decode(GOOD).pixels, decode(GOOD).pixels)
+
+
+def test_what_libraries_print_is_no_pixel() -> None:
+    """Standard output and input of the process are nobody's, by Python or by C."""
+    with IsolatedDecoder(ODD) as decoder:
+        found = decoder.decode(b"chat " + GOOD)
+        assert np.array_equal(found.pixels, decode(GOOD).pixels)
+        assert found.format == "PNG"
+
+
+def test_large_images_come_whole() -> None:
+    """An image far larger than a pipe holds comes back to the byte, by the usual decoder."""
+    data = picture((1500, 1200))
+    with IsolatedDecoder() as decoder:
+        assert np.array_equal(decoder.decode(data).pixels, decode(data).pixels)
+
+
+def test_leaving_ends_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for a decoder that hangs, none is left behind, and Ctrl-C is not theirs."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    class Recorded(subprocess.Popen):  # type: ignore[type-arg]
+        def __init__(self, *arguments: object, **options: object) -> None:
+            super().__init__(*arguments, **options)  # type: ignore[call-overload]
+            started.append(self)
+
+    monkeypatch.setattr(subprocess, "Popen", Recorded)
+    errors: list[Exception] = []
+
+    def hang() -> None:
+        try:
+            decoder.decode(b"hang")
+        except DecodeError as error:
+            errors.append(error)
+
+    with IsolatedDecoder(Isolation(ODD.decoder, seconds=60)) as decoder:
+        decoder.decode(GOOD)
+        (child,) = started
+        assert os.getpgid(child.pid) != os.getpgid(0)
+        child.send_signal(signal.SIGINT)
+        threads = [threading.Thread(target=hang) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        while len(started) < 2:
+            time.sleep(0.01)
+        begun = time.monotonic()
+    for thread in threads:
+        thread.join()
+    assert time.monotonic() - begun < 5
+    assert len(errors) == 2
+    assert [process.returncode for process in started] == [-signal.SIGKILL] * 2
+
+
+@pytest.mark.parametrize("doing", ["nothing", "hang"])
+def test_none_outlives_its_parent(doing: str) -> None:
+    """Where the parent is killed, the decoder ends: at once, or when its time is over."""
+    script = (
+        "from clipfeat.images.isolated import IsolatedDecoder, Isolation\n"
+        f"decoder = IsolatedDecoder(Isolation({ODD.decoder!r}, seconds=1))\n"
+        f"decoder.decode({GOOD!r})\n"
+        "print('ready', flush=True)\n"
+        f"decoder.decode({doing.encode()!r}) if {doing == 'hang'} else input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as parent:  # fmt: skip
+        assert parent.stdout is not None
+        assert parent.stderr is not None
+        assert parent.stdout.readline() == b"ready\n"
+        begun = time.monotonic()
+        parent.kill()
+        # Both hold this pipe: it ends when both have.
+        assert parent.stderr.read() == b""
+    assert time.monotonic() - begun < 5
+
+
+def test_a_decoder_that_does_not_start_is_no_bad_image(capfd: pytest.CaptureFixture[str]) -> None:
+    """What fails for every image ends the run, rather than being recorded for each."""
+    with IsolatedDecoder(Isolation("clipfeat.images.decode:decoder")) as decoder:
+        with pytest.raises(ClipfeatError, match="does not start") as caught:
+            decoder.decode(GOOD)
+        assert not isinstance(caught.value, DecodeError)
+    assert "has no attribute 'decoder'" in capfd.readouterr().err

@@ -9,6 +9,8 @@ import typer
 from clipfeat.cli.exits import TOO_MANY_BAD, reports_errors
 from clipfeat.errors import UsageError
 
+MOST_LABELS = 12
+
 
 @reports_errors
 def embed(
@@ -103,7 +105,9 @@ def embed(
         f"{done.known} already there, {done.failed} failed"
     )
     known = {name: n for name, n in sorted(report.labels.items()) if name}
-    print("labels: " + (", ".join(f"{name} {n}" for name, n in known.items()) or "none"))
+    some = [f"{name} {n}" for name, n in list(known.items())[:MOST_LABELS]]
+    more = [f"… {len(known)} classes"] if len(known) > MOST_LABELS else []
+    print("labels: " + (", ".join([*some, *more]) or "none"))
     if report.absent:
         print(f"{report.absent} rows are of images no longer in the source; --prune drops them")
     if report.failures:

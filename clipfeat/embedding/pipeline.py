@@ -19,6 +19,7 @@ from clipfeat.images.record import ImageRecord
 from clipfeat.spec import EncoderSpec
 from clipfeat.store import FeatureWriter, Row, requested_spec
 from clipfeat.store.stat_cache import Stat, StatCache, file_stat, load_stats, save_stats
+from clipfeat.store.target import check_target
 
 if TYPE_CHECKING:
     from clipfeat.embedding.stream import Encoded, Known
@@ -333,21 +334,3 @@ class _Run:
 
     def _tell(self) -> None:
         self.progress(Progress(self.total, **self.counts, seconds=self.seconds))
-
-
-def check_target(out: str | Path) -> Path:
-    """Refuse a feature file's name that cannot be meant.
-
-    Raises
-    ------
-    UsageError
-        If it is a folder, or does not end in ``.h5`` or ``.hdf5``.
-    """
-    target = Path(out)
-    if target.is_dir():
-        raise UsageError(f"the output {target} is a folder: name a feature file, such as out.h5")
-    if target.suffix.lower() not in {".h5", ".hdf5"}:
-        raise UsageError(
-            f"the output {target} must end in .h5: name a feature file, such as out.h5"
-        )
-    return target

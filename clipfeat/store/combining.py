@@ -9,15 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clipfeat.errors import (
-    DataError,
-    FingerprintError,
-    OutputExistsError,
-    UsageError,
-    unknown_name,
-)
+from clipfeat.errors import DataError, FingerprintError, unknown_name
 from clipfeat.store.format import KEY_BYTES, Row
-from clipfeat.store.reading import Stored, opened, part_paths
+from clipfeat.store.reading import Stored, opened
+from clipfeat.store.target import free_target
 from clipfeat.store.writing import FeatureWriter
 
 PREFERENCES = ("first", "last")
@@ -135,24 +130,6 @@ def merge_files(
             )
         n_all = sum(file.n_rows for file in files)
     return MergeReport(target, n_rows, n_all - n_rows, len(failures), root)
-
-
-def free_target(out: str | Path, *, overwrite: bool) -> Path:
-    """The name of a new feature file, checked.
-
-    Raises
-    ------
-    UsageError
-        If it does not end in ``.h5`` or ``.hdf5``.
-    OutputExistsError
-        If something stands there, be it only parts, and `overwrite` is false.
-    """
-    target = Path(out)
-    if target.suffix.lower() not in {".h5", ".hdf5"} or target.is_dir():
-        raise UsageError(f"the output {target} must be a file that ends in .h5, such as out.h5")
-    if (target.exists() or part_paths(target)) and not overwrite:
-        raise OutputExistsError(f"{target} exists: give another -o, or --overwrite")
-    return target
 
 
 def rebased(roots: Sequence[str]) -> tuple[str, list[str]]:

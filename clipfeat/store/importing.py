@@ -22,9 +22,9 @@ from clipfeat.images.manifest import TableColumns
 from clipfeat.images.record import ImageRecord, image_key, read_bytes
 from clipfeat.images.source import ImageSource
 from clipfeat.spec import EncoderSpec
-from clipfeat.store.combining import free_target
 from clipfeat.store.foreign import Found, find
 from clipfeat.store.format import KEY_BYTES, Row
+from clipfeat.store.target import free_target
 from clipfeat.store.writing import FeatureWriter
 
 

@@ -1,11 +1,14 @@
 """The feature file: what is committed is there, and is what was put in."""
 
 import json
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -121,6 +124,27 @@ def test_plain_h5py_reads_it(tmp_path: Path) -> None:
                 assert "crc32" in item.attrs
 
         h5.visititems(check)
+
+
+def test_tables_and_h5ls_read_it(tmp_path: Path) -> None:
+    """Pandas takes its columns as they are, and HDF5's own tool lists it."""
+    path = filled(tmp_path / "out.h5")
+    with h5py.File(path) as h5:
+        table = pd.DataFrame({"path": h5["paths"].asstr()[:], "size": h5["file_size"][:]})
+    assert table.values.tolist() == [["a/1 é.png", 9], ["b", 9]]
+    if h5ls := shutil.which("h5ls"):
+        listed = subprocess.run([h5ls, path], capture_output=True, text=True, check=True).stdout
+        assert "features                 Dataset {2, 3}" in listed
+
+
+def test_version_1_is_read_for_ever() -> None:
+    """A file that was written when this version was made reads as it did then."""
+    found = load(Path(__file__).parent / "files" / "version-1.h5")
+    assert np.array_equal(found.X, values(1, 2))
+    assert found.labels.tolist() == ["cat", "dog"]
+    assert found.columns["site"].tolist() == ["ü x", ""]
+    assert [failure.reason for failure in found.failures] == ["DecodeError", "ReadError"]
+    assert found.specs[0].fingerprint == "9a5548a1361f12254b709c9be9094248"
 
 
 def test_one_file_is_left(tmp_path: Path) -> None:

@@ -1,0 +1,38 @@
+"""Where a feature file may be written."""
+
+from pathlib import Path
+
+from clipfeat.errors import OutputExistsError, UsageError
+from clipfeat.store.reading import part_paths
+
+
+def check_target(out: str | Path) -> Path:
+    """Refuse a feature file's name that cannot be meant.
+
+    Raises
+    ------
+    UsageError
+        If it is a folder, or does not end in ``.h5`` or ``.hdf5``.
+    """
+    target = Path(out)
+    if target.is_dir():
+        raise UsageError(f"the output {target} is a folder: name a feature file, such as out.h5")
+    if target.suffix.lower() not in {".h5", ".hdf5"}:
+        raise UsageError(f"the output {target} must end in .h5: name a feature file")
+    return target
+
+
+def free_target(out: str | Path, *, overwrite: bool) -> Path:
+    """Refuse a name that cannot be meant, or is taken.
+
+    Raises
+    ------
+    UsageError
+        If it cannot be meant; see `check_target`.
+    OutputExistsError
+        If something stands there, be it only parts, and `overwrite` is false.
+    """
+    target = check_target(out)
+    if (target.exists() or part_paths(target)) and not overwrite:
+        raise OutputExistsError(f"{target} exists: give another -o, or --overwrite")
+    return target

@@ -1,5 +1,6 @@
 """From a source to a feature file."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,12 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from clipfeat.embedding import pipeline, stream
 from clipfeat.embedding.pipeline import EmbedReport, Progress, embed
 from clipfeat.errors import ClipfeatWarning, EmptySourceError, FingerprintError, UsageError
 from clipfeat.images.decode import Decoded
 from clipfeat.images.isolated import IsolatedDecoder
 from clipfeat.images.manifest import TableColumns
 from clipfeat.store import load
+from clipfeat.store.stat_cache import StatCache
 
 
 def run(source: Path, out: Path, **options: object) -> EmbedReport:
@@ -191,3 +194,44 @@ def test_untrained_features_are_warned_of(image_folder: Path, tmp_path: Path) ->
     with pytest.warns(ClipfeatWarning, match="RANDOM weights"):
         found = load(out)
     assert found.specs == (replace(report.spec),)
+
+
+def test_unchanged_files_are_not_even_read(
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing changed, no image is opened and no encoder; a changed one is read."""
+    out = tmp_path / "out.h5"
+    paths = sorted(image_folder.rglob("*.png"))
+    for path in paths:
+        os.utime(path, (1e9, 1e9))
+    run(image_folder, out)
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "open_encoder", lambda *_: pytest.fail("opened"))
+        patch.setattr(stream, "read_bytes", lambda *_: pytest.fail("read"))
+        assert run(image_folder, out).progress.known == 24
+    Image.open(paths[0]).rotate(90).save(paths[0])
+    assert run(image_folder, out).progress.encoded == 1
+
+
+def test_a_file_of_the_caches_own_second_is_read_again() -> None:
+    """A time too close to the cache's writing may hide a second change, and is not trusted."""
+    stat = (10, 5_000_000_000, 7)
+    for written, trusted in ((6_000_000_000, False), (8_000_000_000, True)):
+        cache = StatCache({"a": (stat, b"k")}, written)
+        assert (cache.key("a", stat) == b"k") is trusted
+    assert cache.key("a", (11, *stat[1:])) is None
+    assert cache.key("b", stat) is None
+
+
+def test_what_is_gone_is_kept_until_pruned(image_folder: Path, tmp_path: Path) -> None:
+    """Removed images keep their rows and are counted; --prune drops rows and failures of them."""
+    out = tmp_path / "out.h5"
+    (image_folder / "bad.png").write_text("text")
+    run(image_folder, out)
+    (image_folder / "bad.png").unlink()
+    min(image_folder.rglob("*.png")).unlink()
+    report = run(image_folder, out)
+    assert (report.n_rows, report.absent) == (24, 1)
+    report = run(image_folder, out, prune=True)
+    assert (report.n_rows, report.absent, report.progress.encoded) == (23, 0, 0)
+    assert load(out).failures == ()

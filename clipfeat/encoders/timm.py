@@ -5,8 +5,10 @@ timm calls pre-logits, which is what its models give with the classifier taken o
 """
 
 import json
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,7 @@ from clipfeat.encoders.encoder import (
     weights_digest,
 )
 from clipfeat.encoders.weights import check_choice, explain_misfit, explain_missing, random_weights
-from clipfeat.errors import UsageError, unknown_name
+from clipfeat.errors import ClipfeatWarning, UsageError, unknown_name
 from clipfeat.images.decode import DECODE, RGB
 from clipfeat.spec import EncoderSpec
 
@@ -106,6 +108,7 @@ def _create(name: str, options: EncoderOptions, arguments: Mapping[str, object])
         model.reset_classifier(0)
         return model
     if options.weights is not None:
+        _warn_of_other_tag(name, options)
         with explain_misfit(f"timm:{name}", options.weights), _explain_arguments(name, arguments):
             # Loaded strictly, classifier included, so that nothing can be missing unseen.
             overlay = {"file": options.weights}
@@ -119,6 +122,20 @@ def _create(name: str, options: EncoderOptions, arguments: Mapping[str, object])
     wanted = f"model.safetensors of the hub's repository {hub}"
     with explain_missing(f"timm:{name}", wanted), _explain_arguments(name, arguments):
         return timm.create_model(name, pretrained=True, num_classes=0, **arguments)
+
+
+def _warn_of_other_tag(name: str, options: EncoderOptions) -> None:
+    """Say so where a file is named, as timm names them, for weights trained in another way."""
+    architecture, _, tag = Path(options.weights or "").stem.partition(".")
+    config = timm.get_pretrained_cfg(name)
+    named = tag and config and architecture == name.partition(".")[0]
+    if named and tag != config.tag and not options.arguments:
+        warnings.warn(
+            f"{options.weights} is named for {tag}, preprocessing is that of {config.tag}: if "
+            "they were trained under other settings say so, as by --encoder-arg mean=0.5",
+            ClipfeatWarning,
+            stacklevel=2,
+        )
 
 
 @contextmanager

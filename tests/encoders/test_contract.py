@@ -15,7 +15,13 @@ from safetensors.torch import save_file
 
 from clipfeat.encoders import ALIASES, DEFAULT_ENCODER, LIBRARIES, list_encoders, open_encoder
 from clipfeat.encoders.encoder import Encoder, EncoderOptions, check_row
-from clipfeat.errors import EncodingError, UnknownNameError, UsageError, WeightsError
+from clipfeat.errors import (
+    ClipfeatWarning,
+    EncodingError,
+    UnknownNameError,
+    UsageError,
+    WeightsError,
+)
 from clipfeat.images.decode import RGB
 
 CPU = EncoderOptions(device="cpu")
@@ -189,6 +195,14 @@ def test_what_cannot_be_opened(
     """Unknown names show the nearest; missing weights say which file is wanted, without a hub."""
     with pytest.raises(error, match=message):
         open_encoder(name, options)
+
+
+def test_weights_named_for_another_tag_are_warned_of(tmp_path: Path) -> None:
+    """A file named for weights that timm does not know may need other preprocessing."""
+    file = tmp_path / "test_vit.tf2_in1k.safetensors"
+    save_file(timm.create_model("test_vit").state_dict(), file)
+    with pytest.warns(ClipfeatWarning, match="named for tf2_in1k, preprocessing is that of"):
+        open_encoder("timm:test_vit", EncoderOptions(weights=str(file), device="cpu"))
 
 
 @pytest.mark.parametrize("library", ["timm:test_vit", "open_clip:ViT-S-32"])

@@ -18,6 +18,7 @@ from clipfeat.images.manifest import TableColumns
 from clipfeat.images.record import ImageRecord
 from clipfeat.spec import EncoderSpec
 from clipfeat.store import FeatureWriter, Row, requested_spec
+from clipfeat.store.lock import check_unlocked
 from clipfeat.store.stat_cache import Stat, StatCache, file_stat, load_stats, save_stats
 from clipfeat.store.target import check_target
 
@@ -165,6 +166,7 @@ def embed(
     if batch_size < 1:
         raise UsageError(f"batch_size must be 1 or more, got {batch_size}")
     target = check_target(out)
+    check_unlocked(target)
     images = open_source(source, labels=labels, columns=columns)
     words = {
         "weights": None if weights is None else str(weights),

@@ -11,6 +11,7 @@ import portalocker
 
 from clipfeat.errors import LockedError
 from clipfeat.files import storage_errors
+from clipfeat.store.format import LOCK_SUFFIX
 
 
 @contextmanager
@@ -36,6 +37,25 @@ def locked(path: Path, target: Path) -> Iterator[None]:
         # one of this name, and takes a new one.
         path.unlink(missing_ok=True)
         file.close()
+
+
+def check_unlocked(target: Path) -> None:
+    """Refuse a feature file that another process is writing, before any long preparation.
+
+    Raises
+    ------
+    LockedError
+        At once; the message names that process.
+    StorageError
+        If the folder cannot be written to.
+    """
+    with locked(lock_path(target), target):
+        pass
+
+
+def lock_path(target: Path) -> Path:
+    """The lock file of a feature file."""
+    return target.with_name(target.name + LOCK_SUFFIX)
 
 
 def _acquire(path: Path, target: Path) -> IO[str]:

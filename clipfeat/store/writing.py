@@ -34,7 +34,6 @@ from clipfeat.files import (
 from clipfeat.spec import EncoderSpec
 from clipfeat.store.format import (
     KIND,
-    LOCK_SUFFIX,
     NO_KEY,
     PARTS_SUFFIX,
     VERSION,
@@ -46,7 +45,7 @@ from clipfeat.store.format import (
     segment_columns,
     text_column,
 )
-from clipfeat.store.lock import locked
+from clipfeat.store.lock import lock_path, locked
 from clipfeat.store.reading import Stored, opened, part_paths
 
 ANOTHER = (
@@ -106,9 +105,7 @@ class FeatureWriter:
         self.provenance: dict[str, Any] = {}
         self._parts = self.path.with_name(self.path.name + PARTS_SUFFIX)
         self._lock = ExitStack()
-        self._lock.enter_context(
-            locked(self.target.with_name(self.target.name + LOCK_SUFFIX), self.target)
-        )
+        self._lock.enter_context(locked(lock_path(self.target), self.target))
         self._known: dict[str, bytes] = {}
         self._failed: dict[str, Failure] = {}
         self._keys: set[bytes] = set()

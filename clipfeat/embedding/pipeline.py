@@ -160,8 +160,10 @@ def embed(
         If the encoder's weights are missing.
     FingerprintError
         If `out` holds features of another encoder.
+    LockedError
+        If another process is writing `out`.
     StorageError
-        If the disk failed; rows reported by then are safe.
+        If the disk failed; what was committed by then is safe.
     """
     if batch_size < 1:
         raise UsageError(f"batch_size must be 1 or more, got {batch_size}")
@@ -187,10 +189,11 @@ def embed(
         return open_encoder(encoder, EncoderOptions(device=device, **options))
 
     # Where the same encoder was asked for before, it is opened only if there is work for it.
+    frozen: Encoder | None = None
     spec = None if overwrite else requested_spec(target, request)
-    frozen = open_frozen() if spec is None else None
-    spec = frozen.spec if frozen is not None else spec
-    assert spec is not None
+    if spec is None:
+        frozen = open_frozen()
+        spec = frozen.spec
     with FeatureWriter(
         target, spec, root=images.root, request=request, overwrite=overwrite
     ) as writer:

@@ -43,7 +43,7 @@ class Failure:
     key: bytes = b""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FeatureSet:
     """Features, labels and groups of the same images, validated.
 
@@ -133,6 +133,13 @@ class FeatureSet:
 
     def __len__(self) -> int:
         return len(self.X)
+
+    def __repr__(self) -> str:
+        counts = [f"{name} {int((self.y == i).sum())}" for i, name in enumerate(self.classes)]
+        return (
+            f"FeatureSet({len(self)} images × {self.X.shape[1]} features by "
+            f"{' + '.join(titles(self.specs)) or 'no encoder'}; {', '.join(counts) or 'no labels'})"
+        )
 
     @property
     def slices(self) -> dict[str, slice]:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.ensemble import align
-from clipfeat.errors import OutputExistsError, RefusedFileError
+from clipfeat.errors import OutputExistsError, RefusedFileError, UsageError
 from clipfeat.features import FeatureSet
 from clipfeat.files import publish, storage_errors
 from clipfeat.spec import EncoderSpec, check_same
@@ -93,6 +93,11 @@ class Model:
         FingerprintError
             If the features are of another encoder; the message says what differs.
         """
+        if not isinstance(features, FeatureSet):
+            raise UsageError(
+                "expected a FeatureSet (clipfeat.load, FeatureSet.from_arrays), got "
+                f"{type(features).__name__}: an array does not say of which encoder it is"
+            )
         X = self._own_columns(features)
         if not len(X):
             return np.empty((0, len(self.classes)))
@@ -119,7 +124,7 @@ class Model:
         """
         target = Path(path)
         if target.exists() and not overwrite:
-            raise OutputExistsError(f"{target} exists: give another -o, or --overwrite")
+            raise OutputExistsError(f"{target} exists: name another, or say to overwrite it")
         estimator = dump_estimator(self.estimator)
         meta = {
             "kind": KIND,

@@ -20,7 +20,7 @@ from clipfeat.images.labels import match_names
 from clipfeat.images.manifest import TableColumns, read_text_table
 from clipfeat.images.source import ImageSource
 from clipfeat.model import Model, load_model
-from clipfeat.spec import EncoderSpec, check_same
+from clipfeat.spec import EncoderSpec, check_same, titles
 from clipfeat.store import load
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 FILLS = ("auto", "probability", "class")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Predictions:
     """What a model says of images; one row for every image of the source, readable or not.
 
@@ -53,6 +53,12 @@ class Predictions:
     classes: tuple[str, ...]
     labels: Sequence[str]
     errors: Mapping[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return (
+            f"Predictions({len(self.paths)} images, {len(self.errors)} unreadable, "
+            f"classes {', '.join(self.classes)})"
+        )
 
     @property
     def predicted(self) -> list[str]:
@@ -89,7 +95,7 @@ def predict(
     model: Model | str | Path,
     source: FeatureSet | str | Path | Sequence[str | Path],
     *,
-    weights: Sequence[str | Path] = (),
+    weights: str | Path | Sequence[str | Path] = (),
     labels: str | Path | None = None,
     columns: TableColumns = TableColumns(),
     batch_size: int = 64,
@@ -105,8 +111,9 @@ def predict(
         Fitted, or a model file.
     source : FeatureSet, path or sequence of paths
         Features, one or more feature files (nothing is computed again), or any image source.
-    weights : sequence of path
-        Local files of weights, one for each of the model's encoders, where there is no hub.
+    weights : path, or sequence of path
+        Local files of weights where there is no hub: one for each of the model's encoders that
+        has weights, in their order.
     labels : path, optional
         A table of true labels, to score the predictions.
     columns : TableColumns
@@ -141,11 +148,14 @@ def predict(
     images = open_source(source, labels=labels, columns=columns)
     if not fitted.specs:
         raise UsageError("the model was fitted on arrays, not on images: give it a FeatureSet")
-    if weights and len(weights) != len(fitted.specs):
+    files = [str(weights)] if isinstance(weights, str | Path) else [str(one) for one in weights]
+    weighted = [spec for spec in fitted.specs if spec.weights]
+    if files and len(files) != len(weighted):
         raise UsageError(
-            f"the model has {len(fitted.specs)} encoders, {len(weights)} --weights were given: "
-            "give one for each, in their order"
+            f"the model has {len(weighted)} encoders with weights ({', '.join(titles(weighted))}), "
+            f"{len(files)} --weights were given: give one for each, in this order"
         )
+    file_of = dict(zip(weighted, files, strict=False))
     begun = time.monotonic()
     features = []
     errors: dict[str, str] = {}
@@ -160,7 +170,7 @@ def predict(
         X, failed = _encode_all(
             images,
             spec,
-            str(weights[i]) if weights else None,
+            file_of.get(spec),
             batch_size,
             num_workers,
             device,

@@ -147,3 +147,8 @@ def test_unknown_columns_are_named(features: FeatureSet) -> None:
 def test_the_generated_class_is_positive(names: set[str], ordered: tuple[str, ...]) -> None:
     """Of real and generated the latter is the last; others are sorted."""
     assert order_classes(names) == ordered
+
+
+def test_it_prints_in_one_line(features: FeatureSet) -> None:
+    """What a notebook shows first is what it holds, not every path."""
+    assert repr(features) == "FeatureSet(40 images × 6 features by spectrum 32px; real 20, fake 20)"

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import timm
+from safetensors.torch import save_file
 
 from clipfeat.embedding.pipeline import embed
 from clipfeat.errors import FingerprintError, UsageError
@@ -59,6 +61,21 @@ def test_other_features_are_refused(model: Model, image_folder: Path, tmp_path: 
     embed(image_folder, tmp_path / "64.h5", encoder="spectrum", image_size=32, device="cpu")
     with pytest.raises(FingerprintError, match="input_size"):
         predict(model, tmp_path / "64.h5")
+
+
+def test_weights_are_given_to_those_that_have_them(image_folder: Path, tmp_path: Path) -> None:
+    """Of an encoder with weights and one without, a single file of weights is for the former."""
+    file = tmp_path / "weights.safetensors"
+    save_file(timm.create_model("test_efficientnet").state_dict(), file)
+    embed(image_folder, tmp_path / "a.h5", encoder="spectrum", device="cpu")
+    embed(image_folder, tmp_path / "b.h5", encoder="timm:test_efficientnet", weights=file,
+          device="cpu")  # fmt: skip
+    model = fit(load(tmp_path / "a.h5", tmp_path / "b.h5"), "logreg", cv=0)
+    of_images = predict(model, image_folder, weights=file, device="cpu")
+    of_features = predict(model, [tmp_path / "b.h5", tmp_path / "a.h5"])
+    assert np.allclose(of_images.probabilities, of_features.probabilities, atol=1e-4)
+    with pytest.raises(UsageError, match="1 encoders with weights"):
+        predict(model, image_folder, weights=[file, file])
 
 
 def predictions(classes: tuple[str, ...] = ("real", "fake")) -> Predictions:

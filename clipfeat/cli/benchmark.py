@@ -70,7 +70,7 @@ def benchmark(
         )  # fmt: skip
     board = leaderboard(found.rows, sort)
     about = found.about
-    grouped = f", {about['groups']} groups kept whole" if about["groups"] else ""
+    grouped = f", {about['groups']} groups kept whole" if about["grouped"] else ""
     print_leaderboard(board, f"{about['protocol']} on {about['images']} images{grouped}, by {sort}")
     for entry, why in found.errors.items():
         say(f"{entry} failed: {why}")

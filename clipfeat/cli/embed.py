@@ -1,12 +1,14 @@
 """``clipfeat embed``."""
 
 import ast
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from clipfeat.cli.exits import TOO_MANY_BAD, reports_errors
+from clipfeat.cli.exits import TOO_MANY_BAD, reports_errors, say
 from clipfeat.errors import UsageError
 
 MOST_LABELS = 12
@@ -74,7 +76,7 @@ def embed(
     *sources, out = source
     if not sources:
         raise UsageError(f"two paths are needed, SOURCE and OUT.h5, got only {out}")
-    with image_bar("embedding") as progress:
+    with _saying_how_to_go_on(out), image_bar("embedding") as progress:
         report = run(
             sources[0] if len(sources) == 1 else sources,
             out,
@@ -102,12 +104,12 @@ def embed(
     )
     print(
         f"{done.encoded} images encoded in {done.seconds:.1f} s ({rate:,.1f} images/s), "
-        f"{done.known} already there, {done.failed} failed"
+        f"{done.known} already there or equal to another, {done.failed} failed"
     )
     known = {name: n for name, n in sorted(report.labels.items()) if name}
     some = [f"{name} {n}" for name, n in list(known.items())[:MOST_LABELS]]
     more = [f"… {len(known)} classes"] if len(known) > MOST_LABELS else []
-    print("labels: " + (", ".join([*some, *more]) or "none"))
+    print("the source's labels: " + (", ".join([*some, *more]) or "none"))
     if report.absent:
         print(f"{report.absent} rows are of images no longer in the source; --prune drops them")
     if report.failures:
@@ -117,6 +119,15 @@ def embed(
         print(f"next: clipfeat benchmark {out}, or clipfeat fit {out} --clf logreg")
     if max_bad is not None and done.failed > max_bad:
         raise typer.Exit(TOO_MANY_BAD)
+
+
+@contextmanager
+def _saying_how_to_go_on(out: str) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(f"what was committed is kept beside {out}; the same command goes on from there")
+        raise
 
 
 def parse_arguments(texts: list[str]) -> dict[str, object] | None:

@@ -222,7 +222,7 @@ def embed(
             "seconds": round(seconds, 3),
             "batch_size": batch_size,
             "source": images.name,
-            "weights": words["weights"] or "hub",
+            "weights": words["weights"] or ("hub" if spec.weights else "none"),
         }
         paths = {record.path for record in images}
         n_rows = writer.finish(only=paths if prune else None)

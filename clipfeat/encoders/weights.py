@@ -9,6 +9,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import shorten
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
@@ -66,7 +67,7 @@ def explain_missing(name: str, wanted: str) -> Iterator[None]:
     except ClipfeatError:
         raise
     except Exception as error:
-        reason = str(error).strip().partition("\n")[0][:200] or type(error).__name__
+        reason = shorten(str(error), 160, placeholder=" …") or type(error).__name__
         raise WeightsError(
             f"no weights for {name}: neither in the local cache nor from the hub ({reason}). "
             f"Wanted: {wanted}. Copy that file here and give it as --weights FILE, or set HF_HOME "

@@ -39,7 +39,7 @@ class Step:
     fold: str
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Benchmark:
     """What a benchmark found.
 
@@ -73,6 +73,12 @@ class Benchmark:
     specs: tuple[EncoderSpec, ...]
     errors: Mapping[str, str] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return (
+            f"Benchmark({self.about.get('protocol')} on {len(self.y)} images: "
+            f"{', '.join(self.probabilities)})"
+        )
 
     def to_pandas(self) -> "pd.DataFrame":
         """The tidy rows as a table."""
@@ -189,6 +195,7 @@ def benchmark(
         "images": len(data),
         "unlabelled": len(features) - len(data),
         "groups": None if groups is None else len(np.unique(groups)),
+        "grouped": data.groups is not None,
         "per_class": dict(zip(data.classes, np.bincount(data.y).tolist(), strict=True)),
         "voters": voters,
     }

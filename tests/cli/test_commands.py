@@ -33,7 +33,7 @@ def test_the_whole_road(image_folder: Path, here: Path) -> None:
     """The README's commands: embed, fit without naming the file, predict, benchmark, info."""
     result = clipfeat("embed", "images", "out.h5", *SPECTRUM)
     assert result.exit_code == 0, result.stderr
-    assert "labels: fake 12, real 12" in result.stdout
+    assert "the source's labels: fake 12, real 12" in result.stdout
     result = clipfeat("fit", "--clf", "logreg")
     assert result.exit_code == 0, result.stderr
     assert "using out.h5, the only feature file here" in result.stdout

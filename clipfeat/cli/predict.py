@@ -54,8 +54,8 @@ def predict(
     from clipfeat.cli.console import image_bar
     from clipfeat.errors import unknown_name
     from clipfeat.images.manifest import TableColumns, read_text_table
-    from clipfeat.prediction import FILLS, fill_template
     from clipfeat.prediction import predict as run
+    from clipfeat.submission import FILLS, fill_template
 
     # All that can be known to be wrong before the work rather than after.
     if output is not None and output.exists() and not overwrite:

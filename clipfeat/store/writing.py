@@ -48,9 +48,6 @@ from clipfeat.store.format import (
 from clipfeat.store.lock import lock_path, locked
 from clipfeat.store.reading import Stored, opened, part_paths
 
-ANOTHER = (
-    "{} holds features of another encoder ({}): give another output, or --overwrite to start anew"
-)
 COMMIT_ROWS = 4096
 COMMIT_SECONDS = 10.0
 LIBRARIES = ("clipfeat", "torch", "timm", "open_clip_torch", "pillow", "numpy", "h5py")
@@ -180,6 +177,8 @@ class FeatureWriter:
                 self._parts.mkdir(parents=True, exist_ok=True)
                 last = max((int(p.name.split("-")[0]) for p in part_paths(self.path)), default=0)
             publish(image, self._parts / f"{last + 1:08d}-{secrets.token_hex(4)}.h5")
+        for failure in self._failures:
+            self._known.pop(failure.path, None)
         self._known.update((row.path, _mark(row)) for row in self._rows)
         self._rows, self._features, self._failures = [], [], []
 
@@ -226,7 +225,11 @@ class FeatureWriter:
             with opened(self.path) as everything:
                 stored = Stored(everything.path, everything.files, only)
                 n_rows = stored.n_rows
-                if len(stored.files) > 1 or not self.path.exists() or n_rows < everything.n_rows:
+                pruned = (n_rows, len(stored.failures)) != (
+                    everything.n_rows,
+                    len(everything.failures),
+                )
+                if part_paths(self.path) or pruned:
                     self._check_space(stored)
                     with replacing(self.path) as temporary:
                         _write_merged(temporary, stored, self._attributes(complete), self.dtype)
@@ -287,9 +290,7 @@ class FeatureWriter:
         if not self.path.exists() and not part_paths(self.path):
             return
         with opened(self.path) as stored:
-            if stored.spec != self.spec:
-                differences = "; ".join(stored.spec.differences(self.spec))
-                raise FingerprintError(ANOTHER.format(self.target, differences))
+            _check_spec(self.target, stored.spec, self.spec)
             self._check_root(stored.newest.text("root"))
             names = stored.column_names
             for row in _rows(stored, names):
@@ -313,9 +314,7 @@ class FeatureWriter:
         FingerprintError
             Naming what differs.
         """
-        if spec != self.spec:
-            differences = "; ".join(self.spec.differences(spec))
-            raise FingerprintError(ANOTHER.format(self.target, differences))
+        _check_spec(self.target, self.spec, spec)
 
     def _check_root(self, root: str) -> None:
         """Refuse to mix two folders, whose images may share names; a folder may have moved."""
@@ -335,6 +334,14 @@ class FeatureWriter:
                 f"merging {self.path} needs {needed / 2**20:.0f} MiB and {free / 2**20:.0f} are "
                 "free; meanwhile it can be used as it is"
             )
+
+
+def _check_spec(target: Path, there: EncoderSpec, asked: EncoderSpec) -> None:
+    if there != asked:
+        raise FingerprintError(
+            f"{target} holds features of another encoder ({'; '.join(there.differences(asked))}): "
+            "give another output, or --overwrite to start anew"
+        )
 
 
 def staging_path(target: Path) -> Path:

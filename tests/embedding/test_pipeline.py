@@ -235,3 +235,13 @@ def test_what_is_gone_is_kept_until_pruned(image_folder: Path, tmp_path: Path) -
     report = run(image_folder, out, prune=True)
     assert (report.n_rows, report.absent, report.progress.encoded) == (23, 0, 0)
     assert load(out).failures == ()
+
+
+def test_failures_alone_are_pruned_too(image_folder: Path, tmp_path: Path) -> None:
+    """Where only a bad image was removed, --prune forgets its failure."""
+    out = tmp_path / "out.h5"
+    (image_folder / "bad.png").write_text("text")
+    run(image_folder, out)
+    (image_folder / "bad.png").unlink()
+    assert run(image_folder, out, prune=True).n_rows == 24
+    assert load(out).failures == ()

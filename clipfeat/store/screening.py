@@ -73,7 +73,8 @@ def screen(h5: Any, path: Path) -> None:
         If a link is not hard, or a dataset is not contiguous, is filtered, virtual or stored
         elsewhere, has a type that is not of the format, or claims more bytes than the file has.
     """
-    length = path.stat().st_size
+    # Of the file that is open, not of its name: a merge may delete a part at any moment.
+    length = os.fstat(h5.id.get_vfd_handle()).st_size
     root = h5.id
     for name in ATTRIBUTES:
         _check_attribute(root, name, path)

@@ -173,6 +173,36 @@ def test_committed_rows_are_read_before_any_merge(tmp_path: Path) -> None:
     assert load(path).paths.tolist() == ["a", "b"]
 
 
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_merge_while_a_part_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """A reader whose part is merged away just before or after it is opened sees every row."""
+    path = tmp_path / "out.h5"
+    with FeatureWriter(path, SPEC) as writer:
+        writer.append([row("a", 1)], values(1))
+        writer.commit()
+    real, merged = h5py.File, []
+
+    def merge() -> None:
+        merged.append(True)
+        with FeatureWriter(path, SPEC) as writer:
+            writer.finish()
+
+    def file(name: Any, *args: Any, **kwargs: Any) -> Any:
+        disturbed = not merged and f"{path}.parts" in str(name)
+        if disturbed and moment == "before":
+            merge()
+        h5 = real(name, *args, **kwargs)
+        if disturbed and moment == "after":
+            merge()
+        return h5
+
+    monkeypatch.setattr("clipfeat.store.reading.h5py.File", file)
+    assert load(path).paths.tolist() == ["a"]
+    assert merged
+
+
 def test_known_bytes_get_a_row_without_encoding(tmp_path: Path) -> None:
     """The same bytes under another path or label take the stored features, size and format."""
     path = filled(tmp_path / "out.h5")

@@ -47,6 +47,7 @@ from clipfeat.store.format import (
 )
 from clipfeat.store.lock import lock_path, locked
 from clipfeat.store.reading import Stored, opened, part_paths
+from clipfeat.store.stat_cache import cache_path
 
 COMMIT_ROWS = 4096
 COMMIT_SECONDS = 10.0
@@ -368,8 +369,8 @@ def remove_parts(path: Path) -> None:
 def leftovers(path: Path) -> list[Path]:
     """What a killed writer of a feature file may have left: never read by anybody."""
     parts = path.with_name(path.name + PARTS_SUFFIX)
-    beside = [p for p in path.parent.glob(f".*{TEMPORARY_SUFFIX}")
-              if p.name.startswith(f".{path.name}.")]  # fmt: skip
+    begins = tuple(f".{written.name}." for written in (path, cache_path(path)))
+    beside = [p for p in path.parent.glob(f".*{TEMPORARY_SUFFIX}") if p.name.startswith(begins)]
     return [*beside, *parts.glob(f".*{TEMPORARY_SUFFIX}")]
 
 

@@ -68,7 +68,7 @@ def disturb(
     assert encoded is not None
     assert int(encoded[1]) == N_IMAGES - len(after), "a committed row was encoded again"
     left = {path.name for path in folder.iterdir()} - {"images", "out.h5", ".out.h5.stat"}
-    assert not left
+    assert not left, left
     return run.returncode
 
 

@@ -21,8 +21,10 @@ from clipfeat.errors import (
     UsageError,
 )
 from clipfeat.features import Failure
+from clipfeat.files import temporary_name
 from clipfeat.store import FeatureWriter, Row, feature_files_in, load, opened
 from clipfeat.store.reading import part_paths
+from clipfeat.store.stat_cache import cache_path
 from tests.conftest import make_spec
 
 SPEC = make_spec(n_features=3)
@@ -201,6 +203,20 @@ def test_a_merge_while_a_part_is_opened(
     monkeypatch.setattr("clipfeat.store.reading.h5py.File", file)
     assert load(path).paths.tolist() == ["a"]
     assert merged
+
+
+def test_what_a_killed_writer_left_is_tidied_up(tmp_path: Path) -> None:
+    """Half-written parts, snapshots and caches go with the next run; a neighbour's stay."""
+    path = filled(tmp_path / "out.h5")
+    parts = tmp_path / "out.h5.parts"
+    parts.mkdir()
+    beside = (path, cache_path(path), parts / "1.h5", tmp_path / "about.h5")
+    left = [temporary_name(each) for each in beside]
+    for each in left:
+        each.touch()
+    with FeatureWriter(path, SPEC) as writer:
+        writer.finish()
+    assert [each for each in left if each.exists()] == left[-1:]
 
 
 def test_known_bytes_get_a_row_without_encoding(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from clipfeat.encoders.encoder import Encoder, check_row
 from clipfeat.errors import ClipfeatWarning, EncodingError
+from clipfeat.stopwatch import Stopwatch
 
 Rows = list[NDArray[np.float32] | EncodingError]
 
@@ -30,10 +31,18 @@ class CarefulEncoder:
     exact : callable, optional
         Opens the same encoder in float32; called at most once, and only where `encoder` is of a
         lower precision.
+    watch : Stopwatch, optional
+        Told what takes how long.
     """
 
-    def __init__(self, encoder: Encoder, exact: Callable[[], Encoder] | None = None) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        exact: Callable[[], Encoder] | None = None,
+        watch: Stopwatch | None = None,
+    ) -> None:
         self._encoder = encoder
+        self._watch = watch or Stopwatch()
         self._open_exact = None if encoder.spec.precision == "fp32" else exact
         self._exact: Encoder | None = None
         self._limit: int | None = None
@@ -69,7 +78,7 @@ class CarefulEncoder:
 
     def _within_memory(self, inputs: Sequence[torch.Tensor]) -> Rows:
         """Encode in batches as large as memory takes, and take no larger ones from then on."""
-        rows, fitted = _halving(self._encoder, inputs)
+        rows, fitted = self._halving(self._encoder, inputs)
         if not fitted and self._limit is None and len(inputs) > 1:
             # No image of a whole batch: it is the memory that is wrong, not the images.
             raise EncodingError(
@@ -98,7 +107,7 @@ class CarefulEncoder:
                     raise
         if self._exact is None:
             return []
-        rows, _ = _halving(self._exact, inputs)
+        rows, _ = self._halving(self._exact, inputs)
         dtype = self._encoder.spec.dtype
         for i, row in enumerate(rows):
             if not isinstance(row, EncodingError):
@@ -108,22 +117,21 @@ class CarefulEncoder:
                 rows[i] = EncodingError(f"{flaw}, in float32 too") if flaw else stored
         return rows
 
-
-def _halving(encoder: Encoder, inputs: Sequence[torch.Tensor]) -> tuple[Rows, int]:
-    """Encode, in halves where it does not fit into memory; also the largest size that did."""
-    try:
-        return list(encoder.encode(inputs)), len(inputs)
-    except Exception as error:
-        if not _is_full(error):
-            raise
-        reason = str(error).partition("\n")[0] or type(error).__name__
-    # Out of the handler: the error's frames held the tensors that took the memory.
-    if len(inputs) == 1:
-        return [EncodingError(f"does not fit into memory, alone in its batch: {reason}")], 0
-    middle = len(inputs) // 2
-    first, fitted = _halving(encoder, inputs[:middle])
-    second, also = _halving(encoder, inputs[middle:])
-    return first + second, max(fitted, also)
+    def _halving(self, encoder: Encoder, inputs: Sequence[torch.Tensor]) -> tuple[Rows, int]:
+        """Encode, in halves where it does not fit into memory; also the largest size that did."""
+        try:
+            return list(encoder.encode(inputs, self._watch)), len(inputs)
+        except Exception as error:
+            if not _is_full(error):
+                raise
+            reason = str(error).partition("\n")[0] or type(error).__name__
+        # Out of the handler: the error's frames held the tensors that took the memory.
+        if len(inputs) == 1:
+            return [EncodingError(f"does not fit into memory, alone in its batch: {reason}")], 0
+        middle = len(inputs) // 2
+        first, fitted = self._halving(encoder, inputs[:middle])
+        second, also = self._halving(encoder, inputs[middle:])
+        return first + second, max(fitted, also)
 
 
 def _is_full(error: Exception) -> bool:

@@ -1,16 +1,21 @@
 """Images read and decoded by threads, encoded in batches, in the source's order."""
 
+import os
+import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from queue import SimpleQueue
+from threading import Event
 from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from clipfeat.embedding.batch_size import BatchSize, batch_size_for
 from clipfeat.embedding.batches import CarefulEncoder
 from clipfeat.encoders.encoder import Encoder
 from clipfeat.errors import EncodingError, ImageError
@@ -18,6 +23,7 @@ from clipfeat.features import Failure
 from clipfeat.images.decode import Decoded, decode
 from clipfeat.images.isolated import ISOLATED, IsolatedDecoder, Isolation
 from clipfeat.images.record import ImageRecord, image_key, read_bytes
+from clipfeat.stopwatch import Stopwatch
 from clipfeat.store.format import Row
 
 T = TypeVar("T")
@@ -51,25 +57,30 @@ def encode_stream(
     records: Iterable[ImageRecord],
     encoder: Encoder,
     *,
-    batch_size: int,
-    num_workers: int,
+    batch_size: int | None = None,
+    num_workers: int | None = None,
     is_known: Callable[[Row], bool] = lambda row: False,
     exact: Callable[[], Encoder] | None = None,
     isolation: Isolation | None = ISOLATED,
+    watch: Stopwatch | None = None,
 ) -> Generator[Encoded | Known | Failure, None, None]:
     """Encode images, skipping known ones and naming those that fail.
+
+    Beside a GPU images are read and decoded ahead of it. Where the processor encodes, that and
+    decoding take turns, each with every core: two thread pools at once on the same cores get less
+    done than one after the other.
 
     Parameters
     ----------
     records : iterable of ImageRecord
         What to encode.
     encoder : Encoder
-        By what.
-    batch_size : int
-        Images in one forward pass.
-    num_workers : int
-        Threads that read and preprocess; torch lets go of Python's lock there. Each has a process
-        that decodes.
+        By what; its replicas take batches too.
+    batch_size : int, optional
+        Images in one forward pass; found by trying where it is not given.
+    num_workers : int, optional
+        Threads that read and preprocess, each with a process that decodes; one for each core by
+        default.
     is_known : callable
         Asked, once its bytes are read, whether an image needs no decoding; called in the threads.
     exact : callable, optional
@@ -77,6 +88,8 @@ def encode_stream(
     isolation : Isolation or None
         What decodes, and within which limits; None decodes in the threads, where a crash of the
         decoder is one of this process.
+    watch : Stopwatch, optional
+        Told the seconds of ``"read"``, ``"decode"``, ``"resize"``, ``"transfer"``, ``"encode"``.
 
     Yields
     ------
@@ -86,20 +99,40 @@ def encode_stream(
     Warns
     -----
     ClipfeatWarning
-        If `batch_size` images do not fit into memory, once; smaller batches are taken from then.
+        If a batch does not fit into memory, once; smaller batches are taken from then.
     """
-    careful = CarefulEncoder(encoder, exact)
+    watch = watch or Stopwatch()
+    devices = [encoder, *encoder.replicas]
+    by_turns = len(devices) == 1 and encoder.device.type == "cpu"
+    # A GPU gets two threads: the one hands over its batch while that of the other is encoded.
+    lanes = [one for one in devices for _ in range(2 if one.device.type == "cuda" else 1)]
+    batch = batch_size_for(batch_size, max(encoder.spec.input_size), on_cpu=by_turns)
+    encoding = _Encoding([CarefulEncoder(lane, exact, watch) for lane in lanes], batch)
     waiting: list[_Ready] = []
+    running: deque[Future[list[Encoded | Failure]]] = deque()
     seen: set[bytes] = set()
+    may_decode = Event()
+    may_decode.set()
 
     def prepare(record: ImageRecord) -> _Ready | Known | Failure:
-        return _prepare(record, encoder, is_known, decode_bytes)
+        return _prepare(record, encoder, is_known, decode_bytes, may_decode, watch)
+
+    def results(most_running: int) -> Iterator[Encoded | Failure]:
+        while len(running) > most_running:
+            if by_turns:
+                may_decode.clear()
+            try:
+                found = running.popleft().result()
+            finally:
+                may_decode.set()
+            yield from found
 
     with (
-        ThreadPoolExecutor(num_workers) as pool,
+        _threads(num_workers or usable_cores(), 1) as pool,
+        _threads(len(lanes), torch.get_num_threads()) as lane_pool,
         # Left before the pool is, which waits for its threads: none then waits for a decoder.
         _decoding(isolation) as decode_bytes,
-        closing(_in_order(pool, records, prepare, 2 * batch_size)) as items,
+        closing(_in_order(pool, records, prepare, lambda: 2 * batch.size)) as items,
     ):
         for item in items:
             if isinstance(item, _Ready) and item.row.key in seen:
@@ -107,13 +140,55 @@ def encode_stream(
             elif isinstance(item, _Ready):
                 seen.add(item.row.key)
                 waiting.append(item)
-                if len(waiting) == batch_size:
-                    yield from _encode(waiting, careful)
+                if len(waiting) >= batch.size:
+                    running.append(lane_pool.submit(encoding.encode, waiting))
                     waiting = []
+                    yield from results(0 if by_turns else len(lanes))
             else:
                 yield item
         if waiting:
-            yield from _encode(waiting, careful)
+            running.append(lane_pool.submit(encoding.encode, waiting))
+        yield from results(0)
+
+
+def usable_cores() -> int:
+    """How many cores this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _threads(n: int, cores: int) -> ThreadPoolExecutor:
+    """A pool of threads in each of which torch uses so many cores."""
+    return ThreadPoolExecutor(n, initializer=torch.set_num_threads, initargs=(cores,))
+
+
+class _Encoding:
+    """Batches to rows, each on the next lane that is free."""
+
+    def __init__(self, lanes: Sequence[CarefulEncoder], batch_size: BatchSize) -> None:
+        self._free: SimpleQueue[CarefulEncoder] = SimpleQueue()
+        for lane in lanes:
+            self._free.put(lane)
+        self._batch_size = batch_size
+
+    def encode(self, batch: list[_Ready]) -> list[Encoded | Failure]:
+        lane = self._free.get()
+        try:
+            begun = time.perf_counter()
+            rows = lane.encode([item.tensor for item in batch])
+            self._batch_size.observe(len(batch), time.perf_counter() - begun)
+        finally:
+            self._free.put(lane)
+        found: list[Encoded | Failure] = []
+        good, features = [], []
+        for item, row in zip(batch, rows, strict=True):
+            if isinstance(row, EncodingError):
+                found.append(Failure(item.row.path, type(row).__name__, str(row), item.row.key))
+            else:
+                good.append(item.row)
+                features.append(row)
+        return [*found, Encoded(good, np.stack(features))] if good else found
 
 
 @contextmanager
@@ -126,14 +201,14 @@ def _decoding(isolation: Isolation | None) -> Iterator[Callable[[bytes], Decoded
 
 
 def _in_order(
-    pool: ThreadPoolExecutor, items: Iterable[T], work: Callable[[T], R], ahead: int
+    pool: ThreadPoolExecutor, items: Iterable[T], work: Callable[[T], R], ahead: Callable[[], int]
 ) -> Generator[R, None, None]:
-    """Map by threads, in order, never more than `ahead` items before what was taken."""
+    """Map by threads, in order, never more than `ahead()` items before what was taken."""
     running: deque[Future[R]] = deque()
     try:
         for item in items:
             running.append(pool.submit(work, item))
-            if len(running) >= ahead:
+            while len(running) >= ahead():
                 yield running.popleft().result()
         while running:
             yield running.popleft().result()
@@ -147,11 +222,14 @@ def _prepare(
     encoder: Encoder,
     is_known: Callable[[Row], bool],
     decode_bytes: Callable[[bytes], Decoded],
+    may_decode: Event,
+    watch: Stopwatch,
 ) -> _Ready | Known | Failure:
     key = b""
     try:
-        data = read_bytes(record)
-        key = image_key(data)
+        with watch.timing("read"):
+            data = read_bytes(record)
+            key = image_key(data)
         row = Row(
             record.path,
             key,
@@ -162,26 +240,17 @@ def _prepare(
         )
         if is_known(row):
             return Known(row)
-        decoded = decode_bytes(data)
+        may_decode.wait()
+        with watch.timing("decode"):
+            decoded = decode_bytes(data)
     except ImageError as error:
         return Failure(record.path, type(error).__name__, str(error), key)
     height, width = decoded.pixels.shape[:2]
     seen = replace(row, height=height, width=width, format=decoded.format)
     try:
-        return _Ready(seen, encoder.preprocess(decoded.pixels))
+        with watch.timing("resize"):
+            return _Ready(seen, encoder.preprocess(decoded.pixels))
     except (ValueError, RuntimeError, MemoryError) as error:
         # An image so thin that resizing it takes more memory than there is, for one.
         reason = f"{width}x{height} pixels cannot be preprocessed: {error or type(error).__name__}"
         return Failure(record.path, "EncodingError", reason, key)
-
-
-def _encode(batch: list[_Ready], careful: CarefulEncoder) -> Iterator[Encoded | Failure]:
-    good, features = [], []
-    for item, row in zip(batch, careful.encode([item.tensor for item in batch]), strict=True):
-        if isinstance(row, EncodingError):
-            yield Failure(item.row.path, type(row).__name__, str(row), item.row.key)
-        else:
-            good.append(item.row)
-            features.append(row)
-    if good:
-        yield Encoded(good, np.stack(features))

@@ -2,18 +2,19 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from clipfeat.encoders.preprocessing import Preprocess
+from clipfeat.encoders.runtime import PRECISIONS, Forward
 from clipfeat.errors import EncodingError, UsageError
 from clipfeat.images.decode import RGB
 from clipfeat.spec import EncoderSpec
-
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+from clipfeat.stopwatch import Stopwatch
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,17 @@ class EncoderOptions:
     image_size : int, optional
         Side of the square input in pixels; None is the encoder's own.
     precision : str
-        ``"fp32"``, ``"bf16"`` or ``"fp16"``.
+        ``"fp32"``, ``"bf16"`` or ``"fp16"``; or ``"auto"``, the fastest that leaves the features of
+        `samples` as they are in float32.
     device : str
-        A torch device, or ``"auto"``.
+        A torch device, ``"auto"``, or several with commas; ``"cuda"`` is every GPU.
     arguments : mapping of str to object
         Keyword arguments for the architecture, and any of ``mean``, ``std``, ``interpolation`` and
         ``crop_pct``, where weights were trained under others than upstream's.
+    n_images : int
+        How many are to be encoded, as far as is known: a faster runtime takes time to start.
+    samples : sequence of ndarray
+        Some of them, uint8 (height, width, 3).
     """
 
     weights: str | None = None
@@ -46,10 +52,12 @@ class EncoderOptions:
     precision: str = "fp32"
     device: str = "auto"
     arguments: Mapping[str, object] | None = None
+    n_images: int = 0
+    samples: Sequence[RGB] = ()
 
     def __post_init__(self) -> None:
-        if self.precision not in PRECISIONS:
-            known = ", ".join(PRECISIONS)
+        if self.precision not in {"auto", *PRECISIONS}:
+            known = ", ".join(["auto", *PRECISIONS])
             raise UsageError(f"precision must be one of {known}, got {self.precision!r}")
         if self.image_size is not None and self.image_size < 1:
             raise UsageError(f"the image size must be 1 or more, got {self.image_size}")
@@ -91,20 +99,30 @@ class Encoder:
         From a batch of such tensors, on `device`, to a tensor (batch, n_features).
     device : torch.device
         Where it runs.
+    chosen : str
+        What was chosen for it, and why; for people.
+    replicas : sequence of Encoder
+        The same encoder on further devices.
     """
 
     spec: EncoderSpec
-    preprocess: Callable[[RGB], torch.Tensor]
-    forward: Callable[[torch.Tensor], torch.Tensor]
+    preprocess: Preprocess
+    forward: Forward
     device: torch.device
+    chosen: str = ""
+    replicas: Sequence["Encoder"] = ()
 
-    def encode(self, inputs: Sequence[torch.Tensor]) -> NDArray[np.float32]:
+    def encode(
+        self, inputs: Sequence[torch.Tensor], watch: Stopwatch | None = None
+    ) -> NDArray[np.float32]:
         """Encode preprocessed images.
 
         Parameters
         ----------
         inputs : sequence of Tensor
             What `preprocess` gave. Images of unequal shapes are encoded shape by shape.
+        watch : Stopwatch, optional
+            Told the time for ``"transfer"`` to the device, and to ``"encode"``.
 
         Returns
         -------
@@ -113,21 +131,30 @@ class Encoder:
             not depend on what else is in the batch, beyond the last bits of floating-point sums.
             Rows may hold NaN; `check_row` tells.
         """
+        watch = watch or Stopwatch()
         rows = np.empty((len(inputs), self.spec.n_features), dtype=np.float32)
         by_shape: dict[tuple[int, ...], list[int]] = {}
         for i, tensor in enumerate(inputs):
             by_shape.setdefault(tuple(tensor.shape), []).append(i)
-        dtype = PRECISIONS[self.spec.precision]
         with torch.inference_mode():
             for places in by_shape.values():
-                batch = torch.stack([inputs[i] for i in places]).to(self.device, dtype)
-                rows[places] = self.forward(batch).float().cpu().numpy()
+                with watch.timing("transfer"):
+                    batch = _stacked([inputs[i] for i in places]).to(self.device)
+                with watch.timing("encode"):
+                    rows[places] = self.forward(batch).float().cpu().numpy()
         with np.errstate(over="ignore"):
             return rows.astype(self.spec.dtype).astype(np.float32)
 
     def encode_images(self, images: Sequence[RGB]) -> NDArray[np.float32]:
         """Preprocess and encode uint8 images of any sizes; see `encode`."""
         return self.encode([self.preprocess(image) for image in images])
+
+
+def _stacked(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    """One batch; of bytes of pixels, channels last in memory, as they are."""
+    if tensors[0].dtype != torch.uint8:
+        return torch.stack(list(tensors))
+    return torch.stack([tensor.permute(1, 2, 0) for tensor in tensors]).permute(0, 3, 1, 2)
 
 
 def check_row(row: NDArray[np.float32]) -> None:
@@ -144,8 +171,14 @@ def check_row(row: NDArray[np.float32]) -> None:
         raise EncodingError(f"all {len(row)} features are zero")
 
 
-def pick_device(name: str) -> torch.device:
-    """Find the torch device of a name; ``"auto"`` is the best there is: CUDA, MPS, CPU.
+def pick_devices(name: str) -> list[torch.device]:
+    """Find the torch devices of a name.
+
+    Parameters
+    ----------
+    name : str
+        One, or several with commas. ``"auto"`` is the best there is: CUDA, MPS, CPU; ``"cuda"``
+        without a number is every GPU.
 
     Raises
     ------
@@ -153,9 +186,14 @@ def pick_device(name: str) -> torch.device:
         If torch has no such device here.
     """
     if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        best = "mps" if torch.backends.mps.is_available() else "cpu"
+        name = "cuda" if torch.cuda.is_available() else best
+    if name == "cuda" and torch.cuda.device_count() > 1:
+        name = ",".join(f"cuda:{i}" for i in range(torch.cuda.device_count()))
+    return [_device(one.strip()) for one in name.split(",")]
+
+
+def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         # What it returns is looked at: the device "meta" computes nothing.
@@ -164,36 +202,6 @@ def pick_device(name: str) -> torch.device:
         reason = str(error).partition("\n")[0]
         raise UsageError(f"device {name!r} cannot be used here: {reason}") from error
     return device
-
-
-def probe(
-    forward: Callable[[torch.Tensor], torch.Tensor],
-    size: tuple[int, int],
-    device: torch.device,
-    precision: str,
-) -> int:
-    """Count the features that a frozen model gives for an image of (height, width) pixels.
-
-    Raises
-    ------
-    UsageError
-        If it takes no such image, or gives no row of features.
-    """
-    sample = torch.zeros(1, 3, *size, device=device, dtype=PRECISIONS[precision])
-    try:
-        with torch.inference_mode():
-            out = forward(sample)
-    except (RuntimeError, AssertionError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        raise UsageError(f"the encoder takes no image of {size[0]}×{size[1]}: {reason}") from error
-    if out.ndim != 2:
-        raise UsageError(f"the encoder gives features of shape {tuple(out.shape)}, not one row")
-    return int(out.shape[1])
-
-
-def freeze(model: torch.nn.Module, device: torch.device, precision: str) -> torch.nn.Module:
-    """Put a model where and how it runs, in evaluation mode, without gradients."""
-    return model.eval().requires_grad_(False).to(device, PRECISIONS[precision])
 
 
 def weights_digest(model: torch.nn.Module) -> str:

@@ -8,22 +8,14 @@ that are merely worse, without a word.
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import open_clip
 import torch
-from PIL import Image
 
-from clipfeat.encoders.encoder import (
-    Encoder,
-    EncoderOptions,
-    freeze,
-    pick_device,
-    probe,
-    weights_digest,
-)
+from clipfeat.encoders.encoder import Encoder, EncoderOptions, weights_digest
+from clipfeat.encoders.placing import place
 from clipfeat.encoders.weights import check_choice, explain_misfit, explain_missing, random_weights
 from clipfeat.errors import UsageError, unknown_name
-from clipfeat.images.decode import DECODE, RGB
+from clipfeat.images.decode import DECODE
 from clipfeat.spec import EncoderSpec
 
 LAYERS = ("projection", "pre-projection")
@@ -72,9 +64,6 @@ def build(name: str, options: EncoderOptions) -> Encoder:
     visual = model.visual
     config = visual.preprocess_cfg
     digest = weights_digest(visual)
-    device = pick_device(options.device)
-    visual = freeze(visual, device, options.precision)
-    forward = _take_layer(visual, layer, name)
     size = config["size"]
     height, width = (size, size) if isinstance(size, int) else size
     spec = EncoderSpec(
@@ -89,16 +78,11 @@ def build(name: str, options: EncoderOptions) -> Encoder:
         crop_mode=config["resize_mode"],
         mean=tuple(config["mean"]),
         std=tuple(config["std"]),
-        n_features=probe(forward, (height, width), device, options.precision),
-        precision=options.precision,
+        n_features=0,
+        precision="fp32",
         decode=DECODE,
     )
-
-    def preprocess(pixels: RGB) -> torch.Tensor:
-        tensor: torch.Tensor = transform(Image.fromarray(np.ascontiguousarray(pixels)))
-        return tensor
-
-    return Encoder(spec, preprocess, forward, device)
+    return place(_take_layer(visual, layer, name), transform, spec, options)
 
 
 def _quick_gelu(architecture: str, tag: str) -> bool:
@@ -136,17 +120,17 @@ def _create(architecture: str, tag: str, options: EncoderOptions) -> tuple[Any, 
     return model, transform
 
 
-def _take_layer(visual: Any, layer: str, name: str) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The tower's forward pass up to a layer."""
-    forward: Callable[[torch.Tensor], torch.Tensor] = visual
+def _take_layer(visual: Any, layer: str, name: str) -> torch.nn.Module:
+    """The tower up to a layer."""
+    tower: torch.nn.Module = visual
     if layer == "projection":
-        return forward
+        return tower
     if getattr(visual, "proj", None) is not None:
         visual.proj = None
     elif hasattr(visual, "trunk") and hasattr(visual, "head"):
-        forward = visual.trunk
+        tower = visual.trunk
     else:
         raise UsageError(
             f"open_clip:{name} has no projection apart from its last layer: use --layer projection"
         )
-    return forward
+    return tower

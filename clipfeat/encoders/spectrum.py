@@ -7,11 +7,12 @@ central square of an image, up to `input_size`, is taken as it is.
 """
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import torch
 
-from clipfeat.encoders.encoder import Encoder, EncoderOptions, pick_device
+from clipfeat.encoders.encoder import Encoder, EncoderOptions, pick_devices
 from clipfeat.errors import UsageError
 from clipfeat.images.decode import DECODE, RGB
 from clipfeat.spec import EncoderSpec
@@ -35,7 +36,7 @@ def build(name: str, options: EncoderOptions) -> Encoder:
         "--weights": options.weights,
         "--untrained": options.untrained,
         "--layer": options.layer not in (None, "last"),
-        "--precision": options.precision != "fp32",
+        "--precision": options.precision not in ("fp32", "auto"),
         "--encoder-arg": options.arguments,
     }
     for flag, given in refused.items():
@@ -64,7 +65,10 @@ def build(name: str, options: EncoderOptions) -> Encoder:
     def preprocess(pixels: RGB) -> torch.Tensor:
         return torch.from_numpy(_central_square(pixels, size).astype(np.float32) / 255)
 
-    return Encoder(spec, preprocess, power_spectrum, pick_device(options.device))
+    first, *others = (
+        Encoder(spec, preprocess, power_spectrum, device) for device in pick_devices(options.device)
+    )
+    return replace(first, replicas=others)
 
 
 def _central_square(pixels: RGB, size: int) -> RGB:

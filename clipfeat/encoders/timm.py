@@ -11,23 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import timm
 import timm.data
-import torch
-from PIL import Image
 
-from clipfeat.encoders.encoder import (
-    Encoder,
-    EncoderOptions,
-    freeze,
-    pick_device,
-    probe,
-    weights_digest,
-)
+from clipfeat.encoders.encoder import Encoder, EncoderOptions, weights_digest
+from clipfeat.encoders.placing import place
 from clipfeat.encoders.weights import check_choice, explain_misfit, explain_missing, random_weights
 from clipfeat.errors import ClipfeatWarning, UsageError, unknown_name
-from clipfeat.images.decode import DECODE, RGB
+from clipfeat.images.decode import DECODE
 from clipfeat.spec import EncoderSpec
 
 PREPROCESSING = ("mean", "std", "interpolation", "crop_pct", "crop_mode")
@@ -69,12 +60,9 @@ def build(name: str, options: EncoderOptions) -> Encoder:
         transform = timm.data.create_transform(**config)
     except (TypeError, ValueError, KeyError, ZeroDivisionError) as error:
         raise UsageError(f"preprocessing cannot be as --encoder-arg says: {error}") from error
-    digest = weights_digest(model)
-    device = pick_device(options.device)
-    model = freeze(model, device, options.precision)
     spec = EncoderSpec(
         name=f"timm:{name}" if options.weights or options.untrained else f"timm:{_full(model)}",
-        weights=digest,
+        weights=weights_digest(model),
         untrained=options.untrained,
         layer="last",
         options=json.dumps(arguments, sort_keys=True),
@@ -84,16 +72,11 @@ def build(name: str, options: EncoderOptions) -> Encoder:
         crop_mode=config["crop_mode"],
         mean=tuple(float(v) for v in config["mean"]),
         std=tuple(float(v) for v in config["std"]),
-        n_features=probe(model, tuple(config["input_size"][1:]), device, options.precision),
-        precision=options.precision,
+        n_features=0,
+        precision="fp32",
         decode=DECODE,
     )
-
-    def preprocess(pixels: RGB) -> torch.Tensor:
-        tensor: torch.Tensor = transform(Image.fromarray(np.ascontiguousarray(pixels)))
-        return tensor
-
-    return Encoder(spec, preprocess, model, device)
+    return place(model, transform, spec, options)
 
 
 def _create(name: str, options: EncoderOptions, arguments: Mapping[str, object]) -> Any:

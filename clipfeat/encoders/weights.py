@@ -40,7 +40,7 @@ def check_choice(weights: str | None, untrained: bool) -> None:
 @contextmanager
 def random_weights() -> Iterator[None]:
     """Draw the same random weights every time, leaving the caller's random state alone."""
-    with _quiet(), torch.random.fork_rng(devices=[]):
+    with quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(UNTRAINED_SEED)
         yield
 
@@ -62,7 +62,7 @@ def explain_missing(name: str, wanted: str) -> Iterator[None]:
         In place of any other error.
     """
     try:
-        with _quiet(), _cache_only_without_hub():
+        with quiet(), _cache_only_without_hub():
             yield
     except ClipfeatError:
         raise
@@ -95,7 +95,7 @@ def explain_misfit(name: str, weights: str) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep libraries from logging what is about to be said in one sentence."""
     names = (None, "huggingface_hub", "timm", "httpx")
     before = [(logging.getLogger(name), logging.getLogger(name).level) for name in names]

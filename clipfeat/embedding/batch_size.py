@@ -1,0 +1,65 @@
+"""How many images at once: found by trying, on the run's own batches."""
+
+import math
+
+SMALLEST_GAIN = 1.05
+TRIES = 2  # the first of a size pays for the memory that the next ones use again
+
+
+class BatchSize:
+    """The number of images in one forward pass.
+
+    Sizes are doubled for as long as that gives more images per second.
+
+    Parameters
+    ----------
+    fixed : int or None
+        As the user says; None to find out.
+    smallest, largest : int
+        Where to begin, and what not to go beyond.
+
+    Examples
+    --------
+    >>> batch = BatchSize(None, 8, 64)
+    >>> while not batch.settled:  # twice the images take twice the time, from 16 on
+    ...     batch.observe(batch.size, seconds=max(batch.size, 16) / 100)
+    >>> batch.size
+    16
+    """
+
+    def __init__(self, fixed: int | None, smallest: int, largest: int) -> None:
+        self.size = fixed or min(smallest, largest)
+        self.settled = fixed is not None
+        self._largest = largest
+        self._tried = 0
+        self._rate = 0.0
+        self._best = (0.0, self.size)
+
+    def observe(self, n_images: int, seconds: float) -> None:
+        """Learn how long a batch took; one of another size than `size` says nothing."""
+        if self.settled or n_images != self.size:
+            return
+        self._rate = max(self._rate, n_images / max(seconds, 1e-9))
+        self._tried += 1
+        if self._tried < TRIES:
+            return
+        best, _ = self._best
+        if self._rate > SMALLEST_GAIN * best:
+            self._best = (self._rate, self.size)
+            self.settled = 2 * self.size > self._largest
+        else:
+            self.settled = True
+        self.size = self._best[1] if self.settled else 2 * self.size
+        self._tried, self._rate = 0, 0.0
+
+
+def batch_size_for(fixed: int | None, side: int, *, on_cpu: bool) -> BatchSize:
+    """The batch size for square images of a side, in pixels, before any was tried.
+
+    A processor gains nothing from large batches, and what it would use for them is everybody's
+    memory; where a GPU's is exhausted, the batch is halved.
+    """
+    if not on_cpu:
+        return BatchSize(fixed, 64, 1024)
+    fitting = 2 ** int(math.log2(max(1, 64 * 256**2 // max(1, side) ** 2)))
+    return BatchSize(fixed, 8, min(64, fitting))

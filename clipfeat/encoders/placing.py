@@ -1,0 +1,124 @@
+"""A loaded model put where, on what, and in the precision in which it will run."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.functional import cosine_similarity
+
+from clipfeat.encoders.encoder import Encoder, EncoderOptions, pick_devices
+from clipfeat.encoders.preprocessing import Preprocess, preprocessing_of
+from clipfeat.encoders.runtime import Forward, TorchForward, is_convolutional, openvino_forward
+from clipfeat.errors import UsageError
+from clipfeat.images.decode import RGB
+from clipfeat.spec import EncoderSpec
+
+# Of the images at hand; those to come must keep 0.999.
+SAFE_COSINE = 0.9995
+# It takes 2 to 6 s to convert a network, which then runs about twice as fast.
+WORTH_CONVERTING = 12.0
+
+
+def place(
+    model: torch.nn.Module, transform: Any, spec: EncoderSpec, options: EncoderOptions
+) -> Encoder:
+    """Make an encoder of a loaded model.
+
+    Parameters
+    ----------
+    model : Module
+        From a normalised batch (batch, 3, height, width) to (batch, n_features), float32, on the
+        CPU.
+    transform : torchvision.transforms.Compose
+        Upstream's, for evaluation.
+    spec : EncoderSpec
+        Of the model; `n_features` and `precision` are found here.
+    options : EncoderOptions
+        Precision, devices, and the work that is ahead.
+
+    Raises
+    ------
+    UsageError
+        If a device is not there, or the model takes no image of that size.
+    """
+    devices = pick_devices(options.device)
+    preprocess = preprocessing_of(transform)
+    model.eval().requires_grad_(False)
+    n_features, seconds = _probe(model, spec.input_size)
+    in_bytes = preprocess(np.zeros((8, 8, 3), np.uint8)).dtype == torch.uint8
+    convert = in_bytes and is_convolutional(model) and seconds * options.n_images > WORTH_CONVERTING
+
+    def run(precision: str, device: torch.device) -> Forward:
+        forward = None
+        if convert and device.type == "cpu":
+            threads = torch.get_num_threads()
+            forward = openvino_forward(
+                model, spec.input_size, precision, spec.mean, spec.std, threads
+            )
+        return forward or TorchForward(model, device, precision, spec.mean, spec.std)
+
+    precision, chosen = options.precision, ""
+    if precision == "auto":
+        precision, chosen = _choose_precision(run, preprocess, options.samples, devices[0])
+    spec = replace(spec, n_features=n_features, precision=precision)
+    first, *others = (Encoder(spec, preprocess, run(precision, d), d, chosen) for d in devices)
+    return replace(first, replicas=others)
+
+
+def _probe(model: torch.nn.Module, size: tuple[int, int]) -> tuple[int, float]:
+    """Count the features, and the seconds for one image of (height, width) pixels."""
+    sample = torch.zeros(1, 3, *size)
+    try:
+        with torch.inference_mode():
+            out = model(sample)
+            begun = time.perf_counter()
+            model(sample)
+    except (RuntimeError, AssertionError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UsageError(f"the encoder takes no image of {size[0]}×{size[1]}: {reason}") from error
+    if out.ndim != 2:
+        raise UsageError(f"the encoder gives features of shape {tuple(out.shape)}, not one row")
+    return int(out.shape[1]), time.perf_counter() - begun
+
+
+def _choose_precision(
+    run: Callable[[str, torch.device], Forward],
+    preprocess: Preprocess,
+    samples: Sequence[RGB],
+    device: torch.device,
+) -> tuple[str, str]:
+    """The fastest precision that leaves the features of samples as they are, and why."""
+    lower = _faster_precisions(device)
+    if not lower:
+        return "fp32", f"fp32: {device} is no faster in another precision"
+    if not samples:
+        return "fp32", "fp32: no image to check a lower precision on"
+    inputs = [preprocess(pixels) for pixels in samples]
+    exact = _rows(run("fp32", device), inputs, device)
+    told = []
+    for precision in lower:
+        rows = _rows(run(precision, device), inputs, device)
+        least = float(cosine_similarity(rows, exact).nan_to_num(-1.0).min())
+        told.append(f"the cosine with fp32 is at least {least:.5f} in {precision}")
+        if least >= SAFE_COSINE:
+            return precision, f"{precision}: {told[-1]}, on {len(samples)} images"
+    return "fp32", f"fp32: on {len(samples)} images {', '.join(told)}; {SAFE_COSINE} is asked"
+
+
+def _rows(forward: Forward, inputs: Sequence[torch.Tensor], device: torch.device) -> torch.Tensor:
+    with torch.inference_mode():
+        return torch.cat([forward(one[None].to(device)).double().cpu() for one in inputs])
+
+
+def _faster_precisions(device: torch.device) -> tuple[str, ...]:
+    """Precisions in which a device has instructions of its own, the safest range first."""
+    if device.type == "cuda":
+        major, _ = torch.cuda.get_device_capability(device)
+        return ("bf16", "fp16") if major >= 8 else ("fp16",) if major >= 7 else ()
+    if device.type == "cpu":
+        can = torch.cpu.get_capabilities()
+        return ("bf16",) if can.get("amx_bf16") or can.get("avx512_bf16") else ()
+    return ()

@@ -1,0 +1,80 @@
+"""Upstream's evaluation transform, on 8-bit tensors: the same steps, several times faster.
+
+Pillow resizes one pixel at a time; torch resizes tensors of bytes, channels last, with vector
+instructions, and comes out at most one level away. Bytes also take a quarter of the room of the
+floats that upstream's transform ends with, so that scaling them is left to the device.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.nn.functional import interpolate
+from torchvision.transforms import CenterCrop, Normalize, Resize
+from torchvision.transforms.functional import center_crop
+
+from clipfeat.images.decode import MAX_PIXELS, RGB
+
+MODES = ("bilinear", "bicubic")
+CONVERSIONS = {"_convert_to_rgb", "ToTensor", "MaybeToTensor"}
+
+Preprocess = Callable[[RGB], torch.Tensor]
+
+
+def preprocessing_of(transform: Any) -> Preprocess:
+    """Turn upstream's evaluation transform into a function of uint8 pixels (height, width, 3).
+
+    Parameters
+    ----------
+    transform : torchvision.transforms.Compose
+        From a Pillow image to a normalised float tensor.
+
+    Returns
+    -------
+    callable
+        To a uint8 tensor (3, height, width), not yet normalised, where the transform does nothing
+        but resize, crop the centre and normalise; else to what the transform itself gives.
+    """
+    steps = list(getattr(transform, "transforms", []))
+    crop = next((step for step in steps if isinstance(step, CenterCrop)), None)
+    resize, *rest = [step for step in steps if step is not crop] or [None]
+    if (
+        not isinstance(resize, Resize)
+        or resize.max_size is not None
+        or resize.interpolation.value not in MODES
+        or (crop is not None and steps[1] is not crop)
+        or not rest
+        or not isinstance(rest[-1], Normalize)
+        or not {_name(step) for step in rest[:-1]} <= CONVERSIONS
+    ):
+        return lambda pixels: transform(Image.fromarray(np.ascontiguousarray(pixels)))
+
+    def preprocess(pixels: RGB) -> torch.Tensor:
+        image = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).permute(2, 0, 1)
+        image = _resized(image, resize.size, resize.interpolation.value)
+        if crop is not None:
+            image = center_crop(image, crop.size)
+        # In memory as bytes of pixels: a batch of them is then one copy, and channels last.
+        return image.permute(1, 2, 0).contiguous().permute(2, 0, 1)
+
+    return preprocess
+
+
+def _name(step: Any) -> str:
+    return str(getattr(step, "__name__", type(step).__name__))
+
+
+def _resized(image: torch.Tensor, size: Any, mode: str) -> torch.Tensor:
+    """Resize the shorter side to `size`, or both to a pair, as torchvision reckons."""
+    height, width = image.shape[1:]
+    sides = [size] if isinstance(size, int) else list(size)
+    if len(sides) == 1:
+        shorter = min(height, width)
+        sides = [int(sides[0] * side / shorter) for side in (height, width)]
+    if sides == [height, width]:
+        return image
+    if sides[0] * sides[1] > MAX_PIXELS:
+        raise ValueError(f"resized, they would be {sides[1]}x{sides[0]}")
+    return interpolate(image[None], size=sides, mode=mode, antialias=True)[0]

@@ -1,6 +1,5 @@
 """Model file and images, or features, to predictions."""
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -94,7 +93,7 @@ def predict(
     weights: str | Path | Sequence[str | Path] = (),
     labels: str | Path | None = None,
     columns: TableColumns = TableColumns(),
-    batch_size: int = 64,
+    batch_size: int | None = None,
     num_workers: int | None = None,
     device: str = "auto",
     progress: Callable[[Progress], None] = lambda progress: None,
@@ -203,7 +202,7 @@ def _encode_all(
     images: ImageSource,
     spec: EncoderSpec,
     weights: str | None,
-    batch_size: int,
+    batch_size: int | None,
     num_workers: int | None,
     device: str,
     tell: Callable[[int, int], None],
@@ -212,7 +211,7 @@ def _encode_all(
     from clipfeat.embedding.stream import Encoded, Known, encode_stream
     from clipfeat.encoders.encoder import EncoderOptions
 
-    options = EncoderOptions.of_spec(spec, weights, device)
+    options = replace(EncoderOptions.of_spec(spec, weights, device), n_images=len(images))
     encoder = open_encoder(spec.name, options)
     check_same([spec], [encoder.spec])
     place = {record.path: i for i, record in enumerate(images)}
@@ -225,8 +224,8 @@ def _encode_all(
         images,
         encoder,
         batch_size=batch_size,
-        num_workers=num_workers or os.cpu_count() or 1,
-        exact=lambda: open_encoder(spec.name, replace(options, precision="fp32")),
+        num_workers=num_workers,
+        exact=lambda: open_encoder(spec.name, replace(options, precision="fp32", n_images=0)),
     )
     for item in stream:
         if isinstance(item, Encoded):

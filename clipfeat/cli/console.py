@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from clipfeat.embedding.pipeline import Progress
+    from clipfeat.embedding.profile import Profile
     from clipfeat.evaluate.benchmark import Step
     from clipfeat.report import Leaderboard
 
@@ -98,6 +99,23 @@ def _lines(doing: str, unit: str) -> Iterator[Callable[[int, int, str], None]]:
             say(f"{doing}: {done}/{total} {unit}, {rate:,.1f} {unit}/s, {left:,.0f} s left{note}")
 
     yield show
+
+
+def print_profile(profile: "Profile") -> None:
+    """Print where the time of an embedding run went."""
+    from rich.table import Table
+
+    table = Table()
+    table.add_column("stage")
+    for title in ("threads", "busy", "images/s"):
+        table.add_column(title, justify="right")
+    for stage in profile.seconds:
+        threads = str(profile.threads.get(stage, 1))
+        busy, rate = f"{profile.busy(stage):.0%}", f"{profile.rate(stage):,.0f}"
+        marked = "bold" if stage == profile.bottleneck else None
+        table.add_row(stage, threads, busy, rate, style=marked)
+    console().print(table)
+    print(profile.advice)
 
 
 def print_leaderboard(board: "Leaderboard", title: str) -> None:

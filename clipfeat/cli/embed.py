@@ -45,18 +45,26 @@ def embed(
     path_col: Annotated[str, typer.Option(help="The table's column of paths.")] = "",
     label_col: Annotated[str, typer.Option(help="The table's column of labels.")] = "",
     group_col: Annotated[str, typer.Option(help="The table's column of groups.")] = "",
-    batch_size: Annotated[int, typer.Option("--batch-size", "-b", min=1)] = 64,
+    batch_size: Annotated[
+        int | None,
+        typer.Option("--batch-size", "-b", min=1, help="Found by trying, if not given."),
+    ] = None,
     num_workers: Annotated[
         int | None, typer.Option("--num-workers", "-j", min=1, help="Threads that decode.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    precision: Annotated[str, typer.Option(help="fp32, bf16 or fp16.")] = "fp32",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda (all), cuda:1, mps.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="fp32, bf16, fp16; auto: the fastest that keeps the features.")
+    ] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start anew.")] = False,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try recorded failures again.")
     ] = False,
     prune: Annotated[
         bool, typer.Option("--prune", help="Drop rows of images no longer in the source.")
+    ] = False,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Show where the time went, and what to change.")
     ] = False,
     max_bad: Annotated[
         int | None, typer.Option(min=0, help="Exit with 3 if more images than this fail.")
@@ -69,7 +77,7 @@ def embed(
 
     Example: clipfeat embed images/ out.h5 --encoder clip-vit-l-14
     """
-    from clipfeat.cli.console import image_bar, listed
+    from clipfeat.cli.console import image_bar, listed, print_profile
     from clipfeat.embedding.pipeline import embed as run
     from clipfeat.images.manifest import TableColumns
 
@@ -106,6 +114,10 @@ def embed(
         f"{done.encoded} images encoded in {done.seconds:.1f} s ({rate:,.1f} images/s), "
         f"{done.known} already there or equal to another, {done.failed} failed"
     )
+    if report.chosen:
+        print(f"precision {report.chosen}")
+    if profile:
+        print_profile(report.profile)
     known = {name: n for name, n in sorted(report.labels.items()) if name}
     some = [f"{name} {n}" for name, n in list(known.items())[:MOST_LABELS]]
     more = [f"… {len(known)} classes"] if len(known) > MOST_LABELS else []

@@ -1,8 +1,8 @@
 """Source by encoder to feature file, on one machine."""
 
 import json
-import os
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
@@ -10,14 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clipfeat.embedding.profile import STAGES, Profile
 from clipfeat.encoders import DEFAULT_ENCODER, open_encoder
-from clipfeat.errors import UsageError
+from clipfeat.errors import ClipfeatWarning, UsageError
 from clipfeat.features import Failure
 from clipfeat.images import open_source
+from clipfeat.images.isolated import default_workers, sample_pixels
 from clipfeat.images.manifest import TableColumns
 from clipfeat.images.record import ImageRecord
 from clipfeat.spec import EncoderSpec
-from clipfeat.store import FeatureWriter, Row, requested_spec
+from clipfeat.stopwatch import Stopwatch
+from clipfeat.store import FeatureWriter, Row, stored_spec
 from clipfeat.store.lock import check_unlocked
 from clipfeat.store.stat_cache import Stat, StatCache, file_stat, load_stats, save_stats
 from clipfeat.store.target import check_target
@@ -25,6 +28,9 @@ from clipfeat.store.target import check_target
 if TYPE_CHECKING:
     from clipfeat.embedding.stream import Encoded, Known
     from clipfeat.encoders.encoder import Encoder
+
+
+IDLE_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,10 @@ class EmbedReport:
         Images of each label among this source's; unlabelled ones under ``""``.
     failures : sequence of Failure
         This source's images without a row.
+    profile : Profile
+        Where the time went.
+    chosen : str
+        The precision that ``"auto"`` took, and why; else empty.
     """
 
     path: Path
@@ -82,6 +92,8 @@ class EmbedReport:
     absent: int
     labels: Mapping[str, int]
     failures: Sequence[Failure]
+    profile: Profile
+    chosen: str
 
 
 def embed(
@@ -96,10 +108,10 @@ def embed(
     encoder_args: Mapping[str, object] | None = None,
     labels: str | Path | None = None,
     columns: TableColumns = TableColumns(),
-    batch_size: int = 64,
+    batch_size: int | None = None,
     num_workers: int | None = None,
     device: str = "auto",
-    precision: str = "fp32",
+    precision: str = "auto",
     overwrite: bool = False,
     retry_failed: bool = False,
     prune: bool = False,
@@ -130,14 +142,16 @@ def embed(
         A table of labels; see `columns`.
     columns : TableColumns
         Where a table keeps paths, labels and groups.
-    batch_size : int
-        Images in one forward pass.
+    batch_size : int, optional
+        Images in one forward pass; found by trying where it is not given.
     num_workers : int, optional
-        Threads that read and decode; one for each processor by default.
+        Threads that read and decode; by default as many as there are cores, and one.
     device : str
-        ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+        ``"auto"``, ``"cpu"``, ``"cuda"`` (every GPU), ``"cuda:1"``, ``"mps"``; several with commas.
     precision : str
         ``"fp32"``, ``"bf16"`` or ``"fp16"``; float32 rows are stored for the first, float16 else.
+        ``"auto"`` is the file's own where there is one already; else the fastest in which the
+        features of some of the images stay within a cosine of 0.9995 of their float32 ones.
     overwrite : bool
         Whether to replace an existing feature file.
     retry_failed : bool
@@ -165,8 +179,9 @@ def embed(
     StorageError
         If the disk failed; what was committed by then is safe.
     """
-    if batch_size < 1:
+    if batch_size is not None and batch_size < 1:
         raise UsageError(f"batch_size must be 1 or more, got {batch_size}")
+    workers = num_workers or default_workers()
     target = check_target(out)
     check_unlocked(target)
     images = open_source(source, labels=labels, columns=columns)
@@ -182,17 +197,24 @@ def embed(
         {"encoder": encoder, **words, "weights_stat": weights and file_stat(str(weights))}
     )
 
-    def open_frozen(**other: object) -> "Encoder":
+    def open_frozen(n_images: int, **other: object) -> "Encoder":
         from clipfeat.encoders.encoder import EncoderOptions
 
-        options: dict[str, Any] = {**words, **other}
-        return open_encoder(encoder, EncoderOptions(device=device, **options))
+        options: dict[str, Any] = {
+            "samples": lambda: sample_pixels(images.records),
+            **words,
+            **other,
+        }
+        return open_encoder(encoder, EncoderOptions(device=device, n_images=n_images, **options))
 
+    there, asked = (None, "") if overwrite else stored_spec(target)
+    if precision == "auto" and there is not None:
+        words["precision"] = there.precision
     # Where the same encoder was asked for before, it is opened only if there is work for it.
+    spec = there if asked == request else None
     frozen: Encoder | None = None
-    spec = None if overwrite else requested_spec(target, request)
     if spec is None:
-        frozen = open_frozen()
+        frozen = open_frozen(len(images))
         spec = frozen.spec
     with FeatureWriter(
         target, spec, root=images.root, request=request, overwrite=overwrite
@@ -200,7 +222,7 @@ def embed(
         run = _Run(writer, len(images), retry_failed, progress)
         todo = run.settle_unchanged(images, StatCache({}, 0) if overwrite else load_stats(target))
         if todo:
-            frozen = frozen or open_frozen()
+            frozen = frozen or open_frozen(len(todo))
             writer.check_spec(frozen.spec)
             from clipfeat.embedding.stream import encode_stream
 
@@ -208,19 +230,26 @@ def embed(
                 todo,
                 frozen,
                 batch_size=batch_size,
-                num_workers=num_workers or os.cpu_count() or 1,
+                num_workers=workers,
                 is_known=run.is_known,
-                exact=lambda: open_frozen(precision="fp32"),
+                exact=lambda: open_frozen(0, precision="fp32"),
+                watch=run.watch,
             )
             with closing(stream):
                 for item in stream:
                     run.take(item)
         run.settle_copies()
         seconds = run.seconds
+        profile = run.profile(frozen, workers)
+        if profile.idle and seconds > IDLE_SECONDS:
+            warnings.warn(profile.idle, ClipfeatWarning, stacklevel=2)
         writer.provenance = {
             "device": str(frozen.device) if frozen else "none",
+            "chosen": frozen.chosen if frozen else "",
             "seconds": round(seconds, 3),
-            "batch_size": batch_size,
+            "images_per_second": round(run.counts["encoded"] / max(seconds, 1e-9), 1),
+            "stage_seconds": {k: round(v, 3) for k, v in profile.seconds.items()},
+            "num_workers": workers,
             "source": images.name,
             "weights": words["weights"] or ("hub" if spec.weights else "none"),
         }
@@ -237,6 +266,8 @@ def embed(
         absent=absent,
         labels=Counter(record.label for record in images),
         failures=run.failures,
+        profile=profile,
+        chosen=frozen.chosen if frozen else "",
     )
 
 
@@ -259,11 +290,23 @@ class _Run:
         self.digests: dict[str, tuple[Stat, bytes]] = {}
         self._stats: dict[str, Stat] = {}
         self._again: list[Row] = []
+        self.watch = Stopwatch()
         self._begun = time.monotonic()
 
     @property
     def seconds(self) -> float:
         return time.monotonic() - self._begun
+
+    def profile(self, frozen: "Encoder | None", workers: int) -> Profile:
+        """Where the time went."""
+        lanes = 1 + len(frozen.replicas) if frozen else 1
+        device = frozen.device.type if frozen else "none"
+        threads = {
+            **dict.fromkeys(("read", "decode", "resize"), workers),
+            **dict.fromkeys(("transfer", "encode"), 2 * lanes if device == "cuda" else lanes),
+        }
+        seconds = {s: self.watch.seconds[s] for s in STAGES if s in self.watch.seconds}
+        return Profile(seconds, threads, self.seconds, self.counts["encoded"], device)
 
     def settle_unchanged(
         self, images: Iterable[ImageRecord], cache: StatCache
@@ -298,7 +341,8 @@ class _Run:
         from clipfeat.embedding.stream import Encoded
 
         if isinstance(item, Encoded):
-            self.writer.append(item.rows, item.features)
+            with self.watch.timing("write"):
+                self.writer.append(item.rows, item.features)
             self.counts["encoded"] += len(item.rows)
             for row in item.rows:
                 self._remember(row.path, row.key)

@@ -1,11 +1,10 @@
 """Images read and decoded by threads, encoded in batches, in the source's order."""
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from threading import Event
@@ -20,14 +19,15 @@ from clipfeat.embedding.batches import CarefulEncoder
 from clipfeat.encoders.encoder import Encoder
 from clipfeat.errors import EncodingError, ImageError
 from clipfeat.features import Failure
-from clipfeat.images.decode import Decoded, decode
-from clipfeat.images.isolated import ISOLATED, IsolatedDecoder, Isolation
+from clipfeat.images.decode import RGB, Decoded, decode
+from clipfeat.images.isolated import ISOLATED, IsolatedDecoder, Isolation, default_workers
 from clipfeat.images.record import ImageRecord, image_key, read_bytes
 from clipfeat.stopwatch import Stopwatch
 from clipfeat.store.format import Row
 
 T = TypeVar("T")
 R = TypeVar("R")
+Decoder = Callable[[bytes], AbstractContextManager[Decoded]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,8 @@ def encode_stream(
     batch_size : int, optional
         Images in one forward pass; found by trying where it is not given.
     num_workers : int, optional
-        Threads that read and preprocess, each with a process that decodes; one for each core by
-        default.
+        Threads that read and preprocess, each with a process that decodes; as many as there are
+        cores, and one, by default.
     is_known : callable
         Asked, once its bytes are read, whether an image needs no decoding; called in the threads.
     exact : callable, optional
@@ -115,7 +115,7 @@ def encode_stream(
     may_decode.set()
 
     def prepare(record: ImageRecord) -> _Ready | Known | Failure:
-        return _prepare(record, encoder, is_known, decode_bytes, may_decode, watch)
+        return _prepare(record, encoder, is_known, decoded_by, may_decode, watch)
 
     def results(most_running: int) -> Iterator[Encoded | Failure]:
         while len(running) > most_running:
@@ -128,10 +128,10 @@ def encode_stream(
             yield from found
 
     with (
-        _threads(num_workers or usable_cores(), 1) as pool,
+        _threads(num_workers or default_workers(), 1) as pool,
         _threads(len(lanes), torch.get_num_threads()) as lane_pool,
         # Left before the pool is, which waits for its threads: none then waits for a decoder.
-        _decoding(isolation) as decode_bytes,
+        _decoding(isolation) as decoded_by,
         closing(_in_order(pool, records, prepare, lambda: 2 * batch.size)) as items,
     ):
         for item in items:
@@ -149,13 +149,6 @@ def encode_stream(
         if waiting:
             running.append(lane_pool.submit(encoding.encode, waiting))
         yield from results(0)
-
-
-def usable_cores() -> int:
-    """How many cores this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _threads(n: int, cores: int) -> ThreadPoolExecutor:
@@ -192,12 +185,12 @@ class _Encoding:
 
 
 @contextmanager
-def _decoding(isolation: Isolation | None) -> Iterator[Callable[[bytes], Decoded]]:
+def _decoding(isolation: Isolation | None) -> Iterator[Decoder]:
     if isolation is None:
-        yield decode
+        yield lambda data: nullcontext(decode(data))
     else:
         with IsolatedDecoder(isolation) as decoder:
-            yield decoder.decode
+            yield decoder.decoded
 
 
 def _in_order(
@@ -221,7 +214,7 @@ def _prepare(
     record: ImageRecord,
     encoder: Encoder,
     is_known: Callable[[Row], bool],
-    decode_bytes: Callable[[bytes], Decoded],
+    decoded_by: Decoder,
     may_decode: Event,
     watch: Stopwatch,
 ) -> _Ready | Known | Failure:
@@ -230,27 +223,28 @@ def _prepare(
         with watch.timing("read"):
             data = read_bytes(record)
             key = image_key(data)
-        row = Row(
-            record.path,
-            key,
-            record.label,
-            record.group,
-            file_size=len(data),
-            columns=record.columns,
-        )
+        about = (record.path, key, record.label, record.group)
+        row = Row(*about, file_size=len(data), columns=record.columns)
         if is_known(row):
             return Known(row)
         may_decode.wait()
-        with watch.timing("decode"):
-            decoded = decode_bytes(data)
-    except ImageError as error:
+        with ExitStack() as stack:
+            with watch.timing("decode"):
+                decoded = stack.enter_context(decoded_by(data))
+            height, width = decoded.pixels.shape[:2]
+            seen = replace(row, height=height, width=width, format=decoded.format)
+            with watch.timing("resize"):
+                return _Ready(seen, _preprocessed(encoder, decoded.pixels))
+    except (ImageError, EncodingError) as error:
         return Failure(record.path, type(error).__name__, str(error), key)
-    height, width = decoded.pixels.shape[:2]
-    seen = replace(row, height=height, width=width, format=decoded.format)
+
+
+def _preprocessed(encoder: Encoder, pixels: RGB) -> torch.Tensor:
     try:
-        with watch.timing("resize"):
-            return _Ready(seen, encoder.preprocess(decoded.pixels))
+        return encoder.preprocess(pixels)
     except (ValueError, RuntimeError, MemoryError) as error:
         # An image so thin that resizing it takes more memory than there is, for one.
-        reason = f"{width}x{height} pixels cannot be preprocessed: {error or type(error).__name__}"
-        return Failure(record.path, "EncodingError", reason, key)
+        size = f"{pixels.shape[1]}x{pixels.shape[0]}"
+        raise EncodingError(
+            f"{size} pixels cannot be preprocessed: {error or type(error).__name__}"
+        ) from error

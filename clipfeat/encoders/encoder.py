@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,8 +41,8 @@ class EncoderOptions:
         ``crop_pct``, where weights were trained under others than upstream's.
     n_images : int
         How many are to be encoded, as far as is known: a faster runtime takes time to start.
-    samples : sequence of ndarray
-        Some of them, uint8 (height, width, 3).
+    samples : callable
+        Gives some of them, uint8 (height, width, 3); called where ``"auto"`` has a choice.
     """
 
     weights: str | None = None
@@ -53,7 +53,7 @@ class EncoderOptions:
     device: str = "auto"
     arguments: Mapping[str, object] | None = None
     n_images: int = 0
-    samples: Sequence[RGB] = ()
+    samples: Callable[[], Sequence[RGB]] = list
 
     def __post_init__(self) -> None:
         if self.precision not in {"auto", *PRECISIONS}:
@@ -94,7 +94,8 @@ class Encoder:
     spec : EncoderSpec
         Its identity.
     preprocess : callable
-        From uint8 pixels (height, width, 3) to a tensor of one image, without the batch axis.
+        From uint8 pixels (height, width, 3) to a tensor of one image, without the batch axis, that
+        shares no memory with them.
     forward : callable
         From a batch of such tensors, on `device`, to a tensor (batch, n_features).
     device : torch.device

@@ -87,16 +87,16 @@ def _probe(model: torch.nn.Module, size: tuple[int, int]) -> tuple[int, float]:
 def _choose_precision(
     run: Callable[[str, torch.device], Forward],
     preprocess: Preprocess,
-    samples: Sequence[RGB],
+    samples: Callable[[], Sequence[RGB]],
     device: torch.device,
 ) -> tuple[str, str]:
     """The fastest precision that leaves the features of samples as they are, and why."""
     lower = _faster_precisions(device)
     if not lower:
         return "fp32", f"fp32: {device} is no faster in another precision"
-    if not samples:
+    inputs = [preprocess(pixels) for pixels in samples()]
+    if not inputs:
         return "fp32", "fp32: no image to check a lower precision on"
-    inputs = [preprocess(pixels) for pixels in samples]
     exact = _rows(run("fp32", device), inputs, device)
     told = []
     for precision in lower:
@@ -104,8 +104,8 @@ def _choose_precision(
         least = float(cosine_similarity(rows, exact).nan_to_num(-1.0).min())
         told.append(f"the cosine with fp32 is at least {least:.5f} in {precision}")
         if least >= SAFE_COSINE:
-            return precision, f"{precision}: {told[-1]}, on {len(samples)} images"
-    return "fp32", f"fp32: on {len(samples)} images {', '.join(told)}; {SAFE_COSINE} is asked"
+            return precision, f"{precision}: {told[-1]}, on {len(inputs)} images"
+    return "fp32", f"fp32: on {len(inputs)} images {', '.join(told)}; {SAFE_COSINE} is asked"
 
 
 def _rows(forward: Forward, inputs: Sequence[torch.Tensor], device: torch.device) -> torch.Tensor:

@@ -18,7 +18,7 @@ from torchvision.transforms.functional import center_crop
 from clipfeat.images.decode import MAX_PIXELS, RGB
 
 MODES = ("bilinear", "bicubic")
-CONVERSIONS = {"_convert_to_rgb", "ToTensor", "MaybeToTensor"}
+CONVERSIONS = {"_convert_to_rgb", "MaybeConvertMode", "ToTensor", "MaybeToTensor"}
 
 Preprocess = Callable[[RGB], torch.Tensor]
 
@@ -52,12 +52,15 @@ def preprocessing_of(transform: Any) -> Preprocess:
         return lambda pixels: transform(Image.fromarray(np.ascontiguousarray(pixels)))
 
     def preprocess(pixels: RGB) -> torch.Tensor:
-        image = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).permute(2, 0, 1)
-        image = _resized(image, resize.size, resize.interpolation.value)
+        # A batch of one, channels last: torch resizes it as it lies, if its strides say so.
+        batch = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))[None]
+        image = _resized(batch.permute(0, 3, 1, 2), resize.size, resize.interpolation.value)[0]
         if crop is not None:
             image = center_crop(image, crop.size)
-        # In memory as bytes of pixels: a batch of them is then one copy, and channels last.
-        return image.permute(1, 2, 0).contiguous().permute(2, 0, 1)
+        # A copy always, since the pixels' memory is used again; and pixel by pixel, so that a batch
+        # of them is channels last too.
+        image = image.permute(1, 2, 0).clone(memory_format=torch.contiguous_format)
+        return image.permute(2, 0, 1)
 
     return preprocess
 
@@ -66,15 +69,15 @@ def _name(step: Any) -> str:
     return str(getattr(step, "__name__", type(step).__name__))
 
 
-def _resized(image: torch.Tensor, size: Any, mode: str) -> torch.Tensor:
+def _resized(batch: torch.Tensor, size: Any, mode: str) -> torch.Tensor:
     """Resize the shorter side to `size`, or both to a pair, as torchvision reckons."""
-    height, width = image.shape[1:]
+    height, width = batch.shape[2:]
     sides = [size] if isinstance(size, int) else list(size)
     if len(sides) == 1:
         shorter = min(height, width)
         sides = [int(sides[0] * side / shorter) for side in (height, width)]
     if sides == [height, width]:
-        return image
+        return batch
     if sides[0] * sides[1] > MAX_PIXELS:
         raise ValueError(f"resized, they would be {sides[1]}x{sides[0]}")
-    return interpolate(image[None], size=sides, mode=mode, antialias=True)[0]
+    return interpolate(batch, size=sides, mode=mode, antialias=True)

@@ -1,10 +1,13 @@
 """The process that decodes for `clipfeat.images.isolated`; it ends when its input does.
 
-Started as ``python -m clipfeat.images.decoder_process MODULE:FUNCTION SECONDS BYTES``. Once it can
-decode it writes `READY`. A request is a `SIZE` and that many bytes of an image file; the answer is
-a `HEADER`, then a text, then the pixels. The text is the format's name, or what went wrong.
+Started as ``python -m clipfeat.images.decoder_process MODULE:FUNCTION SECONDS BYTES SHARED``. Once
+it can decode it writes `READY`. A request is a `SIZE` and that many bytes of an image file; the
+answer is a `HEADER`, then a text, then the pixels. The text is the format's name, or what went
+wrong. SHARED is the descriptor of `SHARED_BYTES` of memory in which pixels are handed over rather
+than by the pipe, where they fit and the system has such memory; or -1.
 """
 
+import mmap
 import os
 import signal
 import struct
@@ -24,13 +27,14 @@ from clipfeat.images.decode import RGB, Decoded
 
 READY = b"+"
 SIZE = struct.Struct("<Q")
-HEADER = struct.Struct("<?III")
-"""Whether it was decoded, height, width, bytes of the text."""
+HEADER = struct.Struct("<??III")
+"""Whether it was decoded, whether by shared memory, height, width, bytes of the text."""
+SHARED_BYTES = 2**24
 
 NOTHING: RGB = np.empty((0, 0, 3), dtype=np.uint8)
 
 
-def main(decoder: str, seconds: float, memory: int) -> None:
+def main(decoder: str, seconds: float, memory: int, shared: int) -> None:
     """Answer requests until there are no more.
 
     Parameters
@@ -41,7 +45,12 @@ def main(decoder: str, seconds: float, memory: int) -> None:
         For one image; the system ends this process when they are over.
     memory : int
         Bytes of address space that this process may have.
+    shared : int
+        The descriptor of the shared memory, or -1.
     """
+    room: RGB = np.empty(0, dtype=np.uint8)
+    if shared >= 0:
+        room = np.frombuffer(mmap.mmap(shared, SHARED_BYTES), dtype=np.uint8)
     requests, replies = _own_pipes()
     module, _, function = decoder.partition(":")
     decode = getattr(import_module(module), function)
@@ -62,8 +71,13 @@ def main(decoder: str, seconds: float, memory: int) -> None:
         _alarm(0)
         said = text.encode("utf-8", "backslashreplace")
         height, width = pixels.shape[:2]
-        replies.write(HEADER.pack(pixels is not NOTHING, height, width, len(said)) + said)
-        replies.write(pixels.reshape(-1).data)
+        flat = pixels.reshape(-1)
+        fits = flat.size <= room.size
+        if fits:
+            room[: flat.size] = flat
+        replies.write(HEADER.pack(pixels is not NOTHING, fits, height, width, len(said)) + said)
+        if not fits:
+            replies.write(flat.data)
         replies.flush()
 
 
@@ -119,5 +133,5 @@ def _answer(decode: Callable[[bytes], Decoded], data: bytes, memory: int) -> tup
 
 if __name__ == "__main__":
     with suppress(BrokenPipeError):
-        main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]))
+        main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
     os._exit(0)  # nothing is left to say, and nobody may be left to hear it

@@ -7,11 +7,13 @@ that a decoder that hangs ends in time even where the parent was killed. Windows
 alarm nor the limit of memory; crashes are survived there too.
 """
 
+import mmap
 import os
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BufferedReader, BufferedWriter
 from threading import Lock
@@ -20,14 +22,20 @@ from typing import Self, cast
 
 import numpy as np
 
-from clipfeat.errors import ClipfeatError, DecodeError
-from clipfeat.images.decode import Decoded
-from clipfeat.images.decoder_process import HEADER, READY, SIZE
+from clipfeat.errors import ClipfeatError, DecodeError, ImageError
+from clipfeat.images.decode import RGB, Decoded
+from clipfeat.images.decoder_process import HEADER, READY, SHARED_BYTES, SIZE
+from clipfeat.images.record import ImageRecord, read_bytes
 
 PIPE_BYTES = 2**20
 ENDED = "not decoded: the run has ended"
-# Its decoders need one thread each; NumPy's pools would take address space from every one.
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+ENVIRONMENT = {
+    # Its decoders need one thread each; NumPy's pools would take address space from every one.
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
+    # glibc would give the memory of each image back to the system, and get it again zeroed.
+    "MALLOC_MMAP_THRESHOLD_": str(2**26),
+    "MALLOC_TRIM_THRESHOLD_": str(2**27),
+}
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,7 @@ class _Child:
     process: subprocess.Popen[bytes]
     requests: BufferedWriter
     replies: BufferedReader
+    shared: RGB
 
 
 class IsolatedDecoder:
@@ -97,8 +106,9 @@ class IsolatedDecoder:
         for child in children:
             _end(child)
 
-    def decode(self, data: bytes) -> Decoded:
-        """Decode an image.
+    @contextmanager
+    def decoded(self, data: bytes) -> Iterator[Decoded]:
+        """Decode an image, whose pixels are there for the time of the block.
 
         Parameters
         ----------
@@ -124,8 +134,10 @@ class IsolatedDecoder:
             raise DecodeError("there is no memory for its pixels") from error
         except (OSError, EOFError, ValueError) as error:
             raise DecodeError(self._why(self._drop(child))) from error
-        self._idle.append(child)
-        return decoded
+        try:
+            yield decoded
+        finally:
+            self._idle.append(child)
 
     def _take(self) -> _Child:
         with self._lock:
@@ -159,22 +171,49 @@ class IsolatedDecoder:
         return f"the decoder died on it ({ending})"
 
 
+def sample_pixels(records: Sequence[ImageRecord], n: int = 16) -> list[RGB]:
+    """Decode some images of a source, evenly spaced; what cannot be read is left out."""
+    found = []
+    with IsolatedDecoder() as decoder:
+        for i in range(min(n, len(records))):
+            with suppress(ImageError):
+                data = read_bytes(records[i * len(records) // n if len(records) > n else i])
+                with decoder.decoded(data) as decoded:
+                    found.append(decoded.pixels.copy())
+    return found
+
+
+def default_workers() -> int:
+    """As many threads as there are cores for this process, and one.
+
+    So that every core has an image to decode while the pixels of another are resized.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0)) + 1
+    return (os.cpu_count() or 1) + 1
+
+
 def _start(isolation: Isolation) -> _Child:
-    arguments = [isolation.decoder, str(isolation.seconds), str(isolation.memory)]
+    descriptor, shared = _shared_memory()
+    arguments = [isolation.decoder, isolation.seconds, isolation.memory, descriptor]
     # It finds the modules that are found here, and none that lies in the working folder.
     path = os.pathsep.join(entry or os.curdir for entry in sys.path)
     try:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "clipfeat.images.decoder_process", *arguments],
+            [sys.executable, "-P", "-m", "clipfeat.images.decoder_process", *map(str, arguments)],
+            pass_fds=[descriptor] if descriptor >= 0 else [],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=os.environ | ONE_THREAD | {"PYTHONPATH": path},
+            env=os.environ | ENVIRONMENT | {"PYTHONPATH": path},
             process_group=0,  # Ctrl-C goes to the group of the terminal: the parent decides
         )
     except OSError as error:
         raise ClipfeatError(
             f"no process can be started to decode images ({error.strerror}): use fewer workers"
         ) from error
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
     # Buffered, so that they read and write all that is asked; typeshed calls them IO[bytes].
     requests = cast(BufferedWriter, process.stdin)
     replies = cast(BufferedReader, process.stdout)
@@ -183,17 +222,33 @@ def _start(isolation: Isolation) -> _Child:
 
         for pipe in (requests, replies):
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-    return _Child(process, requests, replies)
+    return _Child(process, requests, replies, shared)
+
+
+def _shared_memory() -> tuple[int, RGB]:
+    """Memory for a child's pixels, in no folder that could be full; Linux alone has it."""
+    nothing: RGB = np.empty(0, dtype=np.uint8)
+    if not hasattr(os, "memfd_create"):
+        return -1, nothing
+    try:
+        descriptor = os.memfd_create("clipfeat")
+        os.ftruncate(descriptor, SHARED_BYTES)
+        return descriptor, np.frombuffer(mmap.mmap(descriptor, SHARED_BYTES), dtype=np.uint8)
+    except OSError:
+        return -1, nothing
 
 
 def _ask(child: _Child, data: bytes) -> Decoded:
     child.requests.write(SIZE.pack(len(data)))
     child.requests.write(data)
     child.requests.flush()
-    good, height, width, length = HEADER.unpack(_exactly(child.replies, HEADER.size))
+    good, by_memory, height, width, length = HEADER.unpack(_exactly(child.replies, HEADER.size))
     text = _exactly(child.replies, length).decode()
     if not good:
         raise DecodeError(text)
+    if by_memory:
+        size = height * width * 3
+        return Decoded(child.shared[:size].reshape(height, width, 3), text)
     pixels = np.empty((height, width, 3), dtype=np.uint8)
     if child.replies.readinto(pixels.reshape(-1).data) < pixels.nbytes:
         raise EOFError

@@ -9,7 +9,7 @@ from clipfeat.store.reading import (
     load,
     opened,
     provenance,
-    requested_spec,
+    stored_spec,
 )
 from clipfeat.store.verifying import VerifyReport, verify
 from clipfeat.store.writing import FeatureWriter
@@ -26,6 +26,6 @@ __all__ = [
     "merge_files",
     "opened",
     "provenance",
-    "requested_spec",
+    "stored_spec",
     "verify",
 ]

@@ -407,12 +407,12 @@ def feature_files_in(folder: str | Path) -> list[Path]:
     return found
 
 
-def requested_spec(path: str | Path, request: str) -> EncoderSpec | None:
-    """The encoder of a feature file, where it was asked for by just this request; else None."""
+def stored_spec(path: str | Path) -> tuple[EncoderSpec | None, str]:
+    """The encoder of a feature file, and how it was asked for; of none where there is no file."""
     if not Path(path).exists() and not part_paths(Path(path)):
-        return None
+        return None, ""
     with opened(path) as stored:
-        return stored.spec if stored.newest.text("request") == request else None
+        return stored.spec, stored.newest.text("request")
 
 
 def provenance(stored: Stored) -> dict[str, Any]:

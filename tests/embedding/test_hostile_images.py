@@ -146,7 +146,7 @@ def test_every_bad_image_is_its_own_failure(
     for name, row in zip(good, load(tmp_path / "plain.h5").X, strict=True):
         assert np.allclose(rows[name], row, atol=1e-5)
 
-    monkeypatch.setattr(IsolatedDecoder, "decode", None)
+    monkeypatch.setattr(IsolatedDecoder, "decoded", None)
     (folder / "vanished.png").symlink_to("missing.jpg")
     again = embed(folder, out, encoder="spectrum", device="cpu")
     assert (again.progress.encoded, again.progress.known) == (0, len(good))

@@ -1,6 +1,7 @@
 """From a source to a feature file."""
 
 import os
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -114,13 +115,13 @@ def test_failures_are_tried_again_when_asked(
     (image_folder / "real" / "bad.png").write_text("text")
     out = tmp_path / "out.h5"
     run(image_folder, out)
-    original, tried = IsolatedDecoder.decode, []
+    original, tried = IsolatedDecoder.decoded, []
 
-    def counted(decoder: IsolatedDecoder, data: bytes) -> Decoded:
+    def counted(decoder: IsolatedDecoder, data: bytes) -> AbstractContextManager[Decoded]:
         tried.append(data)
         return original(decoder, data)
 
-    monkeypatch.setattr(IsolatedDecoder, "decode", counted)
+    monkeypatch.setattr(IsolatedDecoder, "decoded", counted)
     assert run(image_folder, out).progress.failed == 1
     assert tried == []
     assert run(image_folder, out, retry_failed=True).progress.failed == 1

@@ -109,3 +109,19 @@ def test_junk_is_called_what_it_is() -> None:
     """The message says that no image was found, not which parser stumbled."""
     with pytest.raises(DecodeError, match="cannot identify image file"):
         decode(b"junk")
+
+
+@pytest.mark.parametrize("size", [(64, 48), (33, 17), (1, 1), (501, 3)])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_jpeg_pixels_are_pillows(size: tuple[int, int], mode: str, progressive: bool) -> None:
+    """Libjpeg-turbo's own interface gives what Pillow gives, to the bit."""
+    rng = np.random.default_rng(0)
+    smooth = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).resize(size)
+    for subsampling, quality in [(0, 95), (1, 75), (2, 30)]:
+        data = encoded(
+            smooth.convert(mode), "JPEG",
+            subsampling=subsampling, quality=quality, progressive=progressive,
+        )  # fmt: skip
+        expected = Image.open(io.BytesIO(data)).convert("RGB")
+        assert np.array_equal(decode(data).pixels, np.asarray(expected))

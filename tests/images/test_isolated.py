@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from clipfeat.errors import ClipfeatError, DecodeError
-from clipfeat.images.decode import decode
+from clipfeat.images.decode import RGB, decode
 from clipfeat.images.isolated import IsolatedDecoder, Isolation
 
 ODD = Isolation("tests.images.odd_decoders:odd", seconds=2, memory=2**29)
@@ -27,6 +27,11 @@ def picture(size: tuple[int, int] = (40, 30)) -> bytes:
 
 
 GOOD = picture()
+
+
+def pixels(decoder: IsolatedDecoder, data: bytes) -> RGB:
+    with decoder.decoded(data) as found:
+        return found.pixels.copy()
 
 
 @pytest.mark.parametrize(
@@ -46,15 +51,14 @@ def test_the_image_fails_and_the_next_is_decoded(data: bytes, message: str) -> N
     with IsolatedDecoder(ODD) as decoder:
         begun = time.monotonic()
         with pytest.raises(DecodeError, match=message):
-            decoder.decode(data)
+            pixels(decoder, data)
         assert time.monotonic() - begun < 5
-        assert np.array_equal(decoder.decode(GOOD).pixels, decode(GOOD).pixels)
+        assert np.array_equal(pixels(decoder, GOOD), decode(GOOD).pixels)
 
 
 def test_what_libraries_print_is_no_pixel() -> None:
     """Standard output and input of the process are nobody's, by Python or by C."""
-    with IsolatedDecoder(ODD) as decoder:
-        found = decoder.decode(b"chat " + GOOD)
+    with IsolatedDecoder(ODD) as decoder, decoder.decoded(b"chat " + GOOD) as found:
         assert np.array_equal(found.pixels, decode(GOOD).pixels)
         assert found.format == "PNG"
 
@@ -63,7 +67,7 @@ def test_large_images_come_whole() -> None:
     """An image far larger than a pipe holds comes back to the byte, by the usual decoder."""
     data = picture((1500, 1200))
     with IsolatedDecoder() as decoder:
-        assert np.array_equal(decoder.decode(data).pixels, decode(data).pixels)
+        assert np.array_equal(pixels(decoder, data), decode(data).pixels)
 
 
 def test_leaving_ends_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,12 +84,12 @@ def test_leaving_ends_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def hang() -> None:
         try:
-            decoder.decode(b"hang")
+            pixels(decoder, b"hang")
         except DecodeError as error:
             errors.append(error)
 
     with IsolatedDecoder(Isolation(ODD.decoder, seconds=60)) as decoder:
-        decoder.decode(GOOD)
+        pixels(decoder, GOOD)
         (child,) = started
         assert os.getpgid(child.pid) != os.getpgid(0)
         child.send_signal(signal.SIGINT)
@@ -108,9 +112,9 @@ def test_none_outlives_its_parent(doing: str) -> None:
     script = (
         "from clipfeat.images.isolated import IsolatedDecoder, Isolation\n"
         f"decoder = IsolatedDecoder(Isolation({ODD.decoder!r}, seconds=1))\n"
-        f"decoder.decode({GOOD!r})\n"
+        f"decoder.decoded({GOOD!r}).__enter__()\n"
         "print('ready', flush=True)\n"
-        f"decoder.decode({doing.encode()!r}) if {doing == 'hang'} else input()"
+        f"decoder.decoded({doing.encode()!r}).__enter__() if {doing == 'hang'} else input()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", script],
@@ -130,6 +134,6 @@ def test_a_decoder_that_does_not_start_is_no_bad_image(capfd: pytest.CaptureFixt
     """What fails for every image ends the run, rather than being recorded for each."""
     with IsolatedDecoder(Isolation("clipfeat.images.decode:decoder")) as decoder:
         with pytest.raises(ClipfeatError, match="does not start") as caught:
-            decoder.decode(GOOD)
+            pixels(decoder, GOOD)
         assert not isinstance(caught.value, DecodeError)
     assert "has no attribute 'decoder'" in capfd.readouterr().err

@@ -1,0 +1,77 @@
+"""Upstream's transforms on bytes."""
+
+from typing import Any
+
+import numpy as np
+import open_clip
+import pytest
+import timm
+import timm.data
+import torch
+from PIL import Image
+from torchvision import transforms
+
+from clipfeat.encoders.preprocessing import preprocessing_of
+from clipfeat.images.decode import RGB
+
+MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
+
+
+def of_timm(**config: object) -> Any:
+    return timm.data.create_transform(
+        input_size=(3, 64, 64), is_training=False, mean=MEAN, std=STD, **config
+    )
+
+
+def of_open_clip(**config: object) -> Any:
+    return open_clip.image_transform(64, is_train=False, mean=MEAN, std=STD, **config)
+
+
+TRANSFORMS = {
+    "timm": of_timm(interpolation="bicubic", crop_pct=0.9),
+    "timm bilinear": of_timm(interpolation="bilinear", crop_pct=1.0),
+    "timm squash": of_timm(interpolation="bicubic", crop_mode="squash"),
+    "open_clip": of_open_clip(),
+    "open_clip squash": of_open_clip(resize_mode="squash"),
+}
+
+
+def photograph(height: int, width: int) -> RGB:
+    import skimage.data
+
+    photo = Image.fromarray(skimage.data.astronaut())
+    return np.array(photo.resize((width, height), Image.Resampling.BICUBIC))
+
+
+def normalised(image: torch.Tensor) -> torch.Tensor:
+    mean, std = (torch.tensor(values).reshape(3, 1, 1) for values in (MEAN, STD))
+    return (image.float() / 255 - mean) / std
+
+
+@pytest.mark.parametrize("size", [(512, 400), (90, 333), (64, 64), (20, 31), (1, 5)])
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_at_most_two_levels_from_upstream(name: str, size: tuple[int, int]) -> None:
+    """Whatever the size of the image: bytes, of upstream's shape, hardly another value."""
+    photo = photograph(*size)
+    ours = preprocessing_of(TRANSFORMS[name])(photo)
+    theirs = TRANSFORMS[name](Image.fromarray(photo))
+    assert ours.dtype == torch.uint8
+    assert ours.shape == theirs.shape
+    levels = (normalised(ours) - theirs).abs() * torch.tensor(STD).reshape(3, 1, 1) * 255
+    assert levels.max() < 2.01
+    assert levels.mean() < 0.1
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        of_open_clip(resize_mode="longest"),
+        of_timm(interpolation="lanczos"),
+        transforms.Compose([transforms.Grayscale(3), *of_timm().transforms]),
+    ],
+    ids=["longest", "lanczos", "another step"],
+)
+def test_any_other_transform_is_left_to_upstream(transform: Any) -> None:
+    """Steps that are not known are done by the very transform."""
+    photo = photograph(100, 80)
+    assert torch.equal(preprocessing_of(transform)(photo), transform(Image.fromarray(photo)))

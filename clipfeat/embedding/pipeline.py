@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from clipfeat.encoders import DEFAULT_ENCODER, open_encoder
 from clipfeat.errors import ClipfeatWarning, UsageError
 from clipfeat.features import Failure
 from clipfeat.images import open_source
-from clipfeat.images.isolated import default_workers, sample_pixels
+from clipfeat.images.isolated import IsolatedDecoder, default_workers, sample_pixels
 from clipfeat.images.manifest import TableColumns
 from clipfeat.images.record import ImageRecord
 from clipfeat.spec import EncoderSpec
@@ -197,67 +198,71 @@ def embed(
         {"encoder": encoder, **words, "weights_stat": weights and file_stat(str(weights))}
     )
 
-    def open_frozen(n_images: int, **other: object) -> "Encoder":
-        from clipfeat.encoders.encoder import EncoderOptions
+    with IsolatedDecoder() as decoder:
 
-        options: dict[str, Any] = {
-            "samples": lambda: sample_pixels(images.records),
-            **words,
-            **other,
-        }
-        return open_encoder(encoder, EncoderOptions(device=device, n_images=n_images, **options))
+        def open_frozen(n_images: int, **other: object) -> "Encoder":
+            from clipfeat.encoders.encoder import EncoderOptions
 
-    there, asked = (None, "") if overwrite else stored_spec(target)
-    if precision == "auto" and there is not None:
-        words["precision"] = there.precision
-    # Where the same encoder was asked for before, it is opened only if there is work for it.
-    spec = there if asked == request else None
-    frozen: Encoder | None = None
-    if spec is None:
-        frozen = open_frozen(len(images))
-        spec = frozen.spec
-    with FeatureWriter(
-        target, spec, root=images.root, request=request, overwrite=overwrite
-    ) as writer:
-        run = _Run(writer, len(images), retry_failed, progress)
-        todo = run.settle_unchanged(images, StatCache({}, 0) if overwrite else load_stats(target))
-        if todo:
-            frozen = frozen or open_frozen(len(todo))
-            writer.check_spec(frozen.spec)
-            from clipfeat.embedding.stream import encode_stream
+            if n_images:
+                decoder.warm_up(min(workers, n_images))  # ready when the weights are
+            options: dict[str, Any] = {"device": device, "n_images": n_images, **words, **other}
+            samples = partial(sample_pixels, images.records, decoder)
+            return open_encoder(encoder, EncoderOptions(samples=samples, **options))
 
-            stream = encode_stream(
-                todo,
-                frozen,
-                batch_size=batch_size,
-                num_workers=workers,
-                is_known=run.is_known,
-                exact=lambda: open_frozen(0, precision="fp32"),
-                watch=run.watch,
+        there, asked = (None, "") if overwrite else stored_spec(target)
+        if precision == "auto" and there is not None:
+            words["precision"] = there.precision
+        # Where the same encoder was asked for before, it is opened only if there is work for it.
+        spec = there if asked == request else None
+        frozen: Encoder | None = None
+        if spec is None:
+            frozen = open_frozen(len(images))
+            spec = frozen.spec
+        with FeatureWriter(
+            target, spec, root=images.root, request=request, overwrite=overwrite
+        ) as writer:
+            run = _Run(writer, len(images), retry_failed, progress)
+            todo = run.settle_unchanged(
+                images, StatCache({}, 0) if overwrite else load_stats(target)
             )
-            with closing(stream):
-                for item in stream:
-                    run.take(item)
-        run.settle_copies()
-        seconds = run.seconds
-        profile = run.profile(frozen, workers)
-        if profile.idle and seconds > IDLE_SECONDS:
-            warnings.warn(profile.idle, ClipfeatWarning, stacklevel=2)
-        writer.provenance = {
-            "device": str(frozen.device) if frozen else "none",
-            "chosen": frozen.chosen if frozen else "",
-            "seconds": round(seconds, 3),
-            "images_per_second": round(run.counts["encoded"] / max(seconds, 1e-9), 1),
-            "stage_seconds": {k: round(v, 3) for k, v in profile.seconds.items()},
-            "num_workers": workers,
-            "source": images.name,
-            "weights": words["weights"] or ("hub" if spec.weights else "none"),
-        }
-        paths = {record.path for record in images}
-        n_rows = writer.finish(only=paths if prune else None)
-        absent = 0 if prune else writer.absent(paths)
-        if todo:
-            save_stats(target, run.digests)
+            if todo:
+                frozen = frozen or open_frozen(len(todo))
+                writer.check_spec(frozen.spec)
+                from clipfeat.embedding.stream import encode_stream
+
+                stream = encode_stream(
+                    todo,
+                    frozen,
+                    batch_size=batch_size,
+                    num_workers=workers,
+                    is_known=run.is_known,
+                    exact=lambda: open_frozen(0, precision="fp32"),
+                    isolation=decoder,
+                    watch=run.watch,
+                )
+                with closing(stream):
+                    for item in stream:
+                        run.take(item)
+            run.settle_copies()
+            seconds = run.seconds
+            profile = run.profile(frozen, workers)
+            if profile.idle and seconds > IDLE_SECONDS:
+                warnings.warn(profile.idle, ClipfeatWarning, stacklevel=2)
+            writer.provenance = {
+                "device": str(frozen.device) if frozen else "none",
+                "chosen": frozen.chosen if frozen else "",
+                "seconds": round(seconds, 3),
+                "images_per_second": round(run.counts["encoded"] / max(seconds, 1e-9), 1),
+                "stage_seconds": {k: round(v, 3) for k, v in profile.seconds.items()},
+                "num_workers": workers,
+                "source": images.name,
+                "weights": words["weights"] or ("hub" if spec.weights else "none"),
+            }
+            paths = {record.path for record in images}
+            n_rows = writer.finish(only=paths if prune else None)
+            absent = 0 if prune else writer.absent(paths)
+            if todo:
+                save_stats(target, run.digests)
     return EmbedReport(
         path=target,
         spec=spec,

@@ -61,7 +61,7 @@ def encode_stream(
     num_workers: int | None = None,
     is_known: Callable[[Row], bool] = lambda row: False,
     exact: Callable[[], Encoder] | None = None,
-    isolation: Isolation | None = ISOLATED,
+    isolation: Isolation | IsolatedDecoder | None = ISOLATED,
     watch: Stopwatch | None = None,
 ) -> Generator[Encoded | Known | Failure, None, None]:
     """Encode images, skipping known ones and naming those that fail.
@@ -85,9 +85,9 @@ def encode_stream(
         Asked, once its bytes are read, whether an image needs no decoding; called in the threads.
     exact : callable, optional
         Opens the same encoder in float32, for images whose rows may not be stored otherwise.
-    isolation : Isolation or None
-        What decodes, and within which limits; None decodes in the threads, where a crash of the
-        decoder is one of this process.
+    isolation : Isolation, IsolatedDecoder or None
+        What decodes, and within which limits; a decoder that is already warm is ended in the end.
+        None decodes in the threads, where a crash of the decoder is one of this process.
     watch : Stopwatch, optional
         Told the seconds of ``"read"``, ``"decode"``, ``"resize"``, ``"transfer"``, ``"encode"``.
 
@@ -117,15 +117,24 @@ def encode_stream(
     def prepare(record: ImageRecord) -> _Ready | Known | Failure:
         return _prepare(record, encoder, is_known, decoded_by, may_decode, watch)
 
+    def encode() -> Iterator[Encoded | Failure]:
+        """Encode what waits, now; or have it encoded, and give what is done by then."""
+        images, waiting[:] = waiting[:], []
+        if not by_turns:
+            running.append(lane_pool.submit(encoding.encode, images))
+            yield from results(len(lanes))
+            return
+        may_decode.clear()
+        try:
+            # In this thread: the heap of another would give large arrays back after every step.
+            found = encoding.encode(images)
+        finally:
+            may_decode.set()
+        yield from found
+
     def results(most_running: int) -> Iterator[Encoded | Failure]:
         while len(running) > most_running:
-            if by_turns:
-                may_decode.clear()
-            try:
-                found = running.popleft().result()
-            finally:
-                may_decode.set()
-            yield from found
+            yield from running.popleft().result()
 
     with (
         _threads(num_workers or default_workers(), 1) as pool,
@@ -141,13 +150,11 @@ def encode_stream(
                 seen.add(item.row.key)
                 waiting.append(item)
                 if len(waiting) >= batch.size:
-                    running.append(lane_pool.submit(encoding.encode, waiting))
-                    waiting = []
-                    yield from results(0 if by_turns else len(lanes))
+                    yield from encode()
             else:
                 yield item
         if waiting:
-            running.append(lane_pool.submit(encoding.encode, waiting))
+            yield from encode()
         yield from results(0)
 
 
@@ -185,12 +192,12 @@ class _Encoding:
 
 
 @contextmanager
-def _decoding(isolation: Isolation | None) -> Iterator[Decoder]:
+def _decoding(isolation: Isolation | IsolatedDecoder | None) -> Iterator[Decoder]:
     if isolation is None:
         yield lambda data: nullcontext(decode(data))
-    else:
-        with IsolatedDecoder(isolation) as decoder:
-            yield decoder.decoded
+        return
+    with IsolatedDecoder(isolation) if isinstance(isolation, Isolation) else isolation as decoder:
+        yield decoder.decoded
 
 
 def _in_order(

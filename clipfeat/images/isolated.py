@@ -86,6 +86,7 @@ class IsolatedDecoder:
         self.isolation = isolation
         self._lock = Lock()
         self._idle: list[_Child] = []
+        self._starting: list[_Child] = []
         self._all: set[_Child] = set()
         self._closed = False
 
@@ -105,6 +106,14 @@ class IsolatedDecoder:
             child.process.kill()
         for child in children:
             _end(child)
+
+    def warm_up(self, n: int) -> None:
+        """Start `n` processes, without waiting until they can decode."""
+        with self._lock:
+            for _ in range(n):
+                child = _start(self.isolation)
+                self._all.add(child)
+                self._starting.append(child)
 
     @contextmanager
     def decoded(self, data: bytes) -> Iterator[Decoded]:
@@ -145,7 +154,7 @@ class IsolatedDecoder:
                 raise DecodeError(ENDED)
             if self._idle:
                 return self._idle.pop()
-            child = _start(self.isolation)
+            child = self._starting.pop() if self._starting else _start(self.isolation)
             self._all.add(child)
         # Images must not be recorded as bad where the decoder itself is.
         if child.replies.read(len(READY)) != READY:
@@ -171,15 +180,15 @@ class IsolatedDecoder:
         return f"the decoder died on it ({ending})"
 
 
-def sample_pixels(records: Sequence[ImageRecord], n: int = 16) -> list[RGB]:
+def sample_pixels(
+    records: Sequence[ImageRecord], decoder: IsolatedDecoder, n: int = 16
+) -> list[RGB]:
     """Decode some images of a source, evenly spaced; what cannot be read is left out."""
     found = []
-    with IsolatedDecoder() as decoder:
-        for i in range(min(n, len(records))):
-            with suppress(ImageError):
-                data = read_bytes(records[i * len(records) // n if len(records) > n else i])
-                with decoder.decoded(data) as decoded:
-                    found.append(decoded.pixels.copy())
+    for i in range(min(n, len(records))):
+        record = records[i * len(records) // n if len(records) > n else i]
+        with suppress(ImageError), decoder.decoded(read_bytes(record)) as decoded:
+            found.append(decoded.pixels.copy())
     return found
 
 

@@ -1,0 +1,180 @@
+"""How fast is a folder of JPEGs a feature file, against the tools that people use today?
+
+``python benchmarks/embedding.py [vit-b-32 resnet50 efficientnet-b4] [--images 1024] [--repeats 3]``
+
+Makes its images (500×375, from photographs bundled in scikit-image) and random weights once, gives
+each peer a virtual environment of its own, and runs all of them on the same files, interleaved.
+The time is from the first image to the finished file; loading a model is not counted, nor what
+clipfeat does before its first image: comparing precisions, converting a network, both printed.
+``--skip`` leaves a peer out. Each runner is a script in ``benchmarks/peers``.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+HERE = Path(__file__).parent
+SIZE = (500, 375)
+
+
+@dataclass(frozen=True)
+class Runner:
+    """One row of the table: a script, its argument, and what it needs in an environment of its own.
+
+    An empty list of requirements stands for the environment that runs this script.
+    """
+
+    script: str
+    argument: str = ""
+    requirements: tuple[str, ...] = ()
+
+
+CLIP_RETRIEVAL = ("clip-retrieval==2.45.0", "setuptools<81")
+"""Its fresh install lacks pkg_resources, which newer setuptools no longer bring."""
+TRANSFORMERS = ("transformers==5.23.0", "torch", "torchvision", "pillow")
+THINGSVISION = ("thingsvision==2.7.3",)
+
+OWN = {
+    "clipfeat, auto": Runner("clipfeat_embed.py", "auto"),
+    "clipfeat, fp32": Runner("clipfeat_embed.py", "fp32"),
+    "encoder alone, bf16": Runner("encoder_alone.py", "bf16"),
+    "encoder alone, fp32": Runner("encoder_alone.py", "fp32"),
+}
+RUNNERS: dict[str, tuple[str, dict[str, Runner]]] = {
+    "vit-b-32": (
+        "open_clip:ViT-B-32",
+        OWN
+        | {
+            "open_clip + DataLoader": Runner("open_clip_loop.py"),
+            "clip-retrieval": Runner("clip_retrieval_run.py", "", CLIP_RETRIEVAL),
+            "transformers": Runner("transformers_clip.py", "", TRANSFORMERS),
+        },
+    ),
+    "resnet50": (
+        "timm:resnet50",
+        OWN
+        | {
+            "timm + DataLoader": Runner("timm_loop.py"),
+            "thingsvision": Runner("thingsvision_loop.py", "", THINGSVISION),
+        },
+    ),
+    "efficientnet-b4": (
+        "timm:efficientnet_b4",
+        OWN | {"timm + DataLoader": Runner("timm_loop.py")},
+    ),
+}
+
+
+def make_images(folder: Path, n: int) -> None:
+    """Crops of bundled photographs with a little noise, so that no two files are equal."""
+    import skimage.data
+
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    photographs = [skimage.data.astronaut(), skimage.data.coffee(), skimage.data.chelsea()]
+    for i in range(n):
+        path = folder / f"{i:06d}.jpg"
+        photograph = photographs[i % len(photographs)]
+        height, width = (int(side * rng.uniform(0.5, 1)) for side in photograph.shape[:2])
+        crop = Image.fromarray(photograph[:height, :width]).resize(SIZE, Image.Resampling.BICUBIC)
+        noisy = np.asarray(crop) + rng.normal(0, 4, (*SIZE[::-1], 3))
+        if not path.exists():
+            Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(path, quality=90)
+
+
+def make_weights(encoder: str, path: Path) -> None:
+    """Random weights of an architecture, for every peer that takes a file."""
+    import torch
+
+    if path.exists():
+        return
+    torch.manual_seed(0)
+    library, _, name = encoder.partition(":")
+    if library == "open_clip":
+        import open_clip
+
+        model = open_clip.create_model(name)
+    else:
+        import timm
+
+        model = timm.create_model(name)
+    torch.save(model.state_dict(), path)
+
+
+def python_of(name: str, requirements: tuple[str, ...], work: Path) -> str:
+    """The interpreter of a runner's environment, which is made where it is missing."""
+    if not requirements:
+        return sys.executable
+    folder = work / "environments" / name
+    python = folder / "bin" / "python"
+    if not (folder / "ready").exists():
+        print(f"installing {name} …", flush=True)
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", *requirements], check=True)
+        (folder / "ready").touch()
+    return str(python)
+
+
+def run(python: str, runner: Runner, encoder: str, images: Path, weights: Path) -> dict[str, float]:
+    """What one run prints: seconds, images, and of clipfeat the seconds of opening."""
+    with tempfile.TemporaryDirectory() as out:
+        command = [python, HERE / "peers" / runner.script, encoder, images, weights, out]
+        done = subprocess.run(
+            [str(part) for part in [*command, runner.argument]],
+            capture_output=True, text=True, check=False, env=os.environ | {"HF_HUB_OFFLINE": "1"},
+        )  # fmt: skip
+    if done.returncode:
+        raise SystemExit(f"{runner.script} failed:\n{done.stderr[-2000:]}")
+    found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    return found
+
+
+def main() -> None:
+    """Run all, interleaved, and print medians and ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("encoders", nargs="*", default=list(RUNNERS))
+    parser.add_argument("--images", type=int, default=1024)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--skip", action="append", default=[])
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "clipfeat-bench")
+    args = parser.parse_args()
+    images = args.work / f"images-{args.images}"
+    make_images(images, args.images)
+    print(f"{platform.platform()}, {os.cpu_count()} cores, {args.images} JPEGs of 500×375")
+    for name in args.encoders:
+        encoder, runners = RUNNERS[name]
+        weights = args.work / f"{name}.pt"
+        make_weights(encoder, weights)
+        wanted = {title: r for title, r in runners.items() if title not in args.skip}
+        pythons = {t: python_of(Path(r.script).stem, r.requirements, args.work)
+                   for t, r in wanted.items()}  # fmt: skip
+        rates: dict[str, list[float]] = {title: [] for title in wanted}
+        opening: dict[str, float] = {}
+        for _ in range(args.repeats):
+            for title, runner in wanted.items():
+                found = run(pythons[title], runner, encoder, images, weights)
+                rates[title].append(found["images"] / found["seconds"])
+                opening[title] = found.get("opening", 0.0)
+        ours = statistics.median(rates["clipfeat, auto"])
+        print(f"\n{encoder}, images/s, median of {args.repeats} (least – most)")
+        for title, some in rates.items():
+            middle = statistics.median(some)
+            opened = f", {opening[title]:.1f} s to open" if opening[title] else ""
+            print(
+                f"  {title:24s} {middle:7.1f} ({min(some):.1f} – {max(some):.1f}), "
+                f"clipfeat auto is {ours / middle:.2f} times as fast{opened}"
+            )
+
+
+if __name__ == "__main__":
+    main()

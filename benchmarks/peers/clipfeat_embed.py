@@ -1,0 +1,33 @@
+"""clipfeat itself; the time to open the encoder is told apart."""
+
+import json
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from clipfeat.embedding import pipeline
+from clipfeat.stopwatch import Stopwatch
+
+encoder, images, weights, out, precision = sys.argv[1:]
+watch = Stopwatch()
+open_encoder = pipeline.open_encoder
+
+
+def timed(*args: Any) -> Any:
+    """Open an encoder, and add the time."""
+    with watch.timing("open"):
+        return open_encoder(*args)
+
+
+pipeline.open_encoder = timed
+import_module("clipfeat.embedding.stream")  # and with it torch, which every peer has by then
+
+begun = time.perf_counter()
+report = pipeline.embed(
+    images, Path(out) / "out.h5", encoder=encoder, weights=weights, precision=precision
+)
+opening = watch.seconds["open"]
+seconds = time.perf_counter() - begun - opening
+print(json.dumps({"images": report.n_rows, "seconds": seconds, "opening": opening}))

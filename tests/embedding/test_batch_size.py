@@ -1,0 +1,52 @@
+"""The batch size is the fastest that was tried."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clipfeat.embedding.batch_size import BatchSize, batch_size_for
+
+
+def settled(batch: BatchSize, rate_of: dict[int, float]) -> list[int]:
+    """The sizes it takes until it has settled."""
+    sizes = []
+    while not batch.settled:
+        sizes.append(batch.size)
+        batch.observe(batch.size, batch.size / rate_of[batch.size])
+    return sizes
+
+
+@given(st.lists(st.floats(85, 115), min_size=4, max_size=4))
+def test_the_fastest_is_taken(rates: list[float]) -> None:
+    """Whatever the rates, none that was tried is faster by more than the gain asked."""
+    rate_of = dict(zip((16, 32, 64, 128), rates, strict=True))
+    batch = BatchSize(None, 16, 128)
+    assert settled(batch, rate_of) == [16, 16, 32, 32, 64, 64, 128, 128]
+    assert max(rates) <= 1.03**3 * rate_of[batch.size]
+
+
+def test_a_size_that_is_far_slower_is_the_last() -> None:
+    """Where memory begins to be short, larger sizes are not tried."""
+    batch = BatchSize(None, 16, 1024)
+    assert settled(batch, {16: 100, 32: 150, 64: 100}) == [16, 16, 32, 32, 64, 64]
+    assert batch.size == 32
+
+
+def test_partial_batches_and_first_tries_say_nothing() -> None:
+    """The last images of a run, and the slow first batch of a size, are no measurement."""
+    batch = BatchSize(None, 16, 32)
+    batch.observe(3, 100.0)
+    batch.observe(16, 100.0)
+    batch.observe(16, 0.1)
+    batch.observe(32, 100.0)
+    batch.observe(32, 0.1)
+    assert batch.size == 32
+
+
+@pytest.mark.parametrize(("side", "largest"), [(32, 64), (224, 64), (380, 16), (600, 8), (4096, 1)])
+def test_a_processor_stays_within_its_memory(side: int, largest: int) -> None:
+    """Large images come in small batches; a size that is given is taken as it is."""
+    batch = batch_size_for(None, side, on_cpu=True)
+    settled(batch, dict.fromkeys((1, 8, 16, 32), 1.0) | {64: 2.0})
+    assert batch.size <= largest
+    assert batch_size_for(7, side, on_cpu=True).size == 7

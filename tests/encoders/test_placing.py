@@ -1,0 +1,136 @@
+"""The precision, the runtime and the devices that an encoder ends up with."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torchvision import transforms
+
+from clipfeat.encoders import open_encoder, placing
+from clipfeat.encoders.encoder import EncoderOptions
+from clipfeat.encoders.placing import place
+from clipfeat.encoders.runtime import TorchForward, openvino_forward
+from clipfeat.images.decode import RGB
+from tests.conftest import make_spec
+
+CPU = torch.device("cpu")
+TRANSFORM = transforms.Compose(
+    [transforms.Resize(16), transforms.CenterCrop(16), transforms.ToTensor(),
+     transforms.Normalize(0.5, 0.5)]
+)  # fmt: skip
+
+
+class Fragile(torch.nn.Module):
+    """Features that bfloat16 spoils by a share: small differences of large numbers."""
+
+    def __init__(self, offset: float) -> None:
+        super().__init__()
+        self.offset = torch.nn.Parameter(torch.tensor(offset))
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        """The means of rows of pixels, by a detour."""
+        return (batch.mean(dim=(1, 3)) + self.offset) - self.offset
+
+
+def pictures(n: int = 6) -> Sequence[RGB]:
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, (20, 24, 3), dtype=np.uint8) for _ in range(n)]
+
+
+def placed(model: torch.nn.Module, **options: Any) -> Any:
+    spec = make_spec(input_size=(16, 16), mean=(0.5,) * 3, std=(0.5,) * 3)
+    return place(model, TRANSFORM, spec, EncoderOptions(device="cpu", **options))
+
+
+@pytest.fixture
+def with_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A processor that has instructions for it."""
+    monkeypatch.setattr(placing, "_faster_precisions", lambda device: ("bf16",))
+
+
+@pytest.mark.usefixtures("with_bfloat16")
+@pytest.mark.parametrize(("offset", "precision"), [(0.0, "bf16"), (100.0, "fp32")])
+def test_auto_keeps_the_features_of_the_images(offset: float, precision: str) -> None:
+    """A lower precision is taken where they stay, float32 where they do not; it says why."""
+    encoder = placed(Fragile(offset), precision="auto", samples=pictures)
+    assert encoder.spec.precision == precision
+    assert encoder.chosen.startswith(precision)
+    assert "cosine" in encoder.chosen
+    exact = placed(Fragile(0.0)).encode_images(pictures())
+    rows = encoder.encode_images(pictures())
+    lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(exact, axis=1)
+    assert ((rows * exact).sum(axis=1) / lengths).min() > 0.999
+
+
+@pytest.mark.usefixtures("with_bfloat16")
+def test_auto_without_an_image_is_float32() -> None:
+    """Nothing is taken on trust."""
+    encoder = placed(Fragile(0.0), precision="auto", samples=list)
+    assert encoder.spec.precision == "fp32"
+    assert "no image" in encoder.chosen
+
+
+def test_auto_without_faster_instructions_looks_at_no_image(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where nothing could be gained nothing is decoded for it."""
+    monkeypatch.setattr(placing, "_faster_precisions", lambda device: ())
+    encoder = placed(Fragile(0.0), precision="auto", samples=lambda: pytest.fail("decoded"))
+    assert encoder.spec.precision == "fp32"
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_openvino_gives_torchs_rows(precision: str) -> None:
+    """A convolutional network by the other runtime: the same rows, in batches of any size."""
+    import timm
+
+    torch.manual_seed(0)
+    model = timm.create_model("test_efficientnet", num_classes=0).eval().requires_grad_(False)
+    scaling = ((0.5, 0.4, 0.3), (0.2, 0.3, 0.4))
+    batch = torch.randint(0, 256, (5, 64, 64, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
+    other = openvino_forward(model, (64, 64), precision, *scaling, threads=1)
+    assert other is not None
+    with torch.inference_mode():
+        exact = TorchForward(model, CPU, "fp32", *scaling)(batch)
+        rows = torch.cat([other(batch[:2]), other(batch[2:])])
+    least = torch.nn.functional.cosine_similarity(rows, exact).min()
+    assert least > (0.99999 if precision == "fp32" else 0.999)
+
+
+def test_what_openvino_cannot_convert_stays_with_torch() -> None:
+    """A model whose steps depend on its values is run as it is."""
+
+    class Odd(torch.nn.Module):
+        def forward(self, batch: torch.Tensor) -> torch.Tensor:
+            return batch.mean((2, 3)) * (1 if float(batch.sum()) > 0 else 2)
+
+    assert openvino_forward(Odd(), (8, 8), "fp32", (0.5,) * 3, (0.5,) * 3, 1) is None
+
+
+def test_much_work_for_a_convolutional_network_is_worth_converting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is converted for many images, and not for a few; the rows are the same."""
+    monkeypatch.setattr(placing, "WORTH_CONVERTING", 0.1)
+    options = {"untrained": True, "device": "cpu"}
+    few = open_encoder("timm:test_efficientnet", EncoderOptions(**options, n_images=1))
+    many = open_encoder("timm:test_efficientnet", EncoderOptions(**options, n_images=10**6))
+    assert isinstance(few.forward, torch.nn.Module)
+    assert not isinstance(many.forward, torch.nn.Module)
+    assert few.spec == many.spec
+    assert np.allclose(few.encode_images(pictures()), many.encode_images(pictures()), atol=1e-4)
+
+
+def test_several_devices_give_the_rows_of_one(image_folder: Path, tmp_path: Path) -> None:
+    """Batches spread over devices (two of the CPU here) come back as from one, in order."""
+    from clipfeat import embed, load
+
+    options: dict[str, Any] = {"encoder": "spectrum", "batch_size": 3}
+    embed(image_folder, tmp_path / "one.h5", device="cpu", **options)
+    embed(image_folder, tmp_path / "two.h5", device="cpu,cpu", **options)
+    one, two = load(tmp_path / "one.h5"), load(tmp_path / "two.h5")
+    assert one.paths.tolist() == two.paths.tolist()
+    assert np.array_equal(one.X, two.X)

@@ -65,6 +65,16 @@ def test_a_list_on_standard_input(image_folder: Path) -> None:
     assert len(load("out.h5")) == 3
 
 
+def test_the_profile_says_what_was_waited_for(image_folder: Path) -> None:
+    """Each stage with its share, and a sentence; also where there was nothing to do."""
+    shown = clipfeat("embed", "images", "out.h5", *SPECTRUM, "--profile").stdout
+    assert all(stage in shown for stage in ("read", "decode", "resize", "encode", "write"))
+    assert "waited for" in shown
+    again = clipfeat("embed", "images", "out.h5", *SPECTRUM, "--profile")
+    assert again.exit_code == 0
+    assert "0 images encoded" in again.stdout
+
+
 def test_failures_are_listed_and_counted(image_folder: Path) -> None:
     """Bad images are named at the end; the exit code is 3 only where --max-bad says so."""
     (image_folder / "real" / "bad.png").write_text("text")

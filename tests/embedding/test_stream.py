@@ -222,3 +222,18 @@ def test_unfit_rows_are_never_stored(colours: Path, precision: str) -> None:
         "3.png": "EncodingError: all 6 features are zero",
     }
     assert list(rows) == ["0.png", "4.png", "5.png"]
+
+
+def test_pixels_are_not_overwritten_before_they_are_encoded(tmp_path: Path) -> None:
+    """Images of just the encoder's size, which nothing copies in resizing, keep their own rows."""
+    from clipfeat.encoders import open_encoder
+    from clipfeat.encoders.encoder import EncoderOptions
+
+    options = EncoderOptions(untrained=True, device="cpu", arguments={"crop_pct": 1.0})
+    encoder = open_encoder("timm:test_vit", options)
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (160, 160, 3), dtype=np.uint8) for _ in range(12)]
+    for number, pixels in enumerate(images):
+        Image.fromarray(pixels).save(tmp_path / f"{number:02d}.png")
+    rows, _, _ = encode(tmp_path, encoder)
+    assert np.allclose(np.stack(list(rows.values())), encoder.encode_images(images), atol=1e-5)

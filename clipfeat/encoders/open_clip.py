@@ -6,6 +6,7 @@ that are merely worse, without a word.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import open_clip
@@ -13,7 +14,13 @@ import torch
 
 from clipfeat.encoders.encoder import Encoder, EncoderOptions, weights_digest
 from clipfeat.encoders.placing import place
-from clipfeat.encoders.weights import check_choice, explain_misfit, explain_missing, random_weights
+from clipfeat.encoders.weights import (
+    check_choice,
+    explain_misfit,
+    explain_missing,
+    quiet,
+    random_weights,
+)
 from clipfeat.errors import UsageError, unknown_name
 from clipfeat.images.decode import DECODE
 from clipfeat.spec import EncoderSpec
@@ -104,13 +111,17 @@ def _create(architecture: str, tag: str, options: EncoderOptions) -> tuple[Any, 
         for word in ("mean", "std", "interpolation", "resize_mode"):
             if word in of_tag:
                 words[f"image_{word}"] = of_tag[word]
-        with random_weights():
-            model, _, transform = open_clip.create_model_and_transforms(
-                architecture, pretrained=None, pretrained_text=False, **words
-            )
-        if options.weights is not None:
-            with explain_misfit(name, options.weights):
-                open_clip.load_checkpoint(model, options.weights, strict=True, weights_only=True)
+        create = partial(
+            open_clip.create_model_and_transforms,
+            architecture, pretrained=None, pretrained_text=False, **words,
+        )  # fmt: skip
+        if options.weights is None:
+            with random_weights():
+                model, _, transform = create()
+            return model, transform
+        with quiet(), explain_misfit(name, options.weights):
+            model, _, transform = create()
+            open_clip.load_checkpoint(model, options.weights, strict=True, weights_only=True)
         return model, transform
     hub = str(of_tag.get("hf_hub", "")).rstrip("/") or of_tag.get("url", "")
     with explain_missing(name, f"open_clip_model.safetensors of {hub}"):

@@ -6,14 +6,18 @@ loaded in part, and a missing hub ends in one sentence that names the file wante
 
 import logging
 import socket
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import shorten
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils.serialization import config as serialization
 
 from clipfeat.errors import ClipfeatError, UsageError, WeightsError
 
@@ -45,6 +49,36 @@ def random_weights() -> Iterator[None]:
         yield
 
 
+class _Unfilled(TorchFunctionMode):
+    """Leaves out the random values with which layers are made."""
+
+    def __torch_function__(
+        self,
+        func: Any,
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        words = dict(kwargs or {})
+        if func in (torch.Tensor.normal_, torch.Tensor.uniform_):
+            return args[0]
+        if getattr(func, "__module__", "") == "torch.nn.init" and "tensor" in words:
+            return words["tensor"]
+        return func(*args, **words)
+
+
+@contextmanager
+def quick_loading(weights: str | None = None) -> Iterator[None]:
+    """Spare a model whose weights are about to be loaded, every one, what takes seconds.
+
+    Its layers are not filled with random values first, and a zipped ``.pt`` is mapped into memory
+    rather than read into more of it.
+    """
+    mapped = weights is not None and zipfile.is_zipfile(weights)
+    with _Unfilled(), serialization.patch("load.mmap", mapped):  # type: ignore[attr-defined]
+        yield
+
+
 @contextmanager
 def explain_missing(name: str, wanted: str) -> Iterator[None]:
     """Turn whatever a failed download raises into one sentence.
@@ -62,7 +96,7 @@ def explain_missing(name: str, wanted: str) -> Iterator[None]:
         In place of any other error.
     """
     try:
-        with quiet(), _cache_only_without_hub():
+        with quiet(), _cache_only_without_hub(), quick_loading():
             yield
     except ClipfeatError:
         raise
@@ -77,7 +111,7 @@ def explain_missing(name: str, wanted: str) -> Iterator[None]:
 
 @contextmanager
 def explain_misfit(name: str, weights: str) -> Iterator[None]:
-    """Turn a state dict that does not fit into one sentence.
+    """Load quickly, and turn a state dict that does not fit into one sentence.
 
     Raises
     ------
@@ -85,7 +119,8 @@ def explain_misfit(name: str, weights: str) -> Iterator[None]:
         In place of any other error.
     """
     try:
-        yield
+        with quick_loading(weights):
+            yield
     except ClipfeatError:
         raise
     except Exception as error:

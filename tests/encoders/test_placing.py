@@ -114,10 +114,10 @@ def test_much_work_for_a_convolutional_network_is_worth_converting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It is converted for many images, and not for a few; the rows are the same."""
-    monkeypatch.setattr(placing, "WORTH_CONVERTING", 0.1)
+    monkeypatch.setattr(placing, "WORTH_CONVERTING", 60.0)
     options = {"untrained": True, "device": "cpu"}
     few = open_encoder("timm:test_efficientnet", EncoderOptions(**options, n_images=1))
-    many = open_encoder("timm:test_efficientnet", EncoderOptions(**options, n_images=10**6))
+    many = open_encoder("timm:test_efficientnet", EncoderOptions(**options, n_images=10**9))
     assert isinstance(few.forward, torch.nn.Module)
     assert not isinstance(many.forward, torch.nn.Module)
     assert few.spec == many.spec

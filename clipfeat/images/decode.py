@@ -46,6 +46,7 @@ MAX_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485  # Pillow warns of bombs above
 ORIENTATION = ExifTags.Base.Orientation
 
 RGB = NDArray[np.uint8]
+NO_ROOM: RGB = np.empty(0, dtype=np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +65,15 @@ class Decoded:
     format: str
 
 
-def decode(data: bytes) -> Decoded:
+def decode(data: bytes, room: RGB = NO_ROOM) -> Decoded:
     """Decode an image.
 
     Parameters
     ----------
     data : bytes
         A whole file of one of `FORMATS`; the name's suffix plays no part.
+    room : ndarray of shape (n,), uint8
+        Where the pixels may be put if they fit: memory that is there already is a third faster.
 
     Raises
     ------
@@ -84,7 +87,7 @@ def decode(data: bytes) -> Decoded:
             if width * height > MAX_PIXELS:
                 raise DecodeError(f"{width}x{height} pixels, over the limit of {MAX_PIXELS}")
             format_name = image.format or ""
-            if (pixels := _plain_jpeg(image, data)) is not None:
+            if (pixels := _plain_jpeg(image, data, room)) is not None:
                 return Decoded(pixels, format_name)
             image.load()
             return Decoded(pixels_of(image), format_name)
@@ -96,14 +99,15 @@ def decode(data: bytes) -> Decoded:
         raise DecodeError(f"cannot be decoded: {text}") from error
 
 
-def _plain_jpeg(image: Image.Image, data: bytes) -> RGB | None:
+def _plain_jpeg(image: Image.Image, data: bytes, room: RGB) -> RGB | None:
     """The pixels of a JPEG that is upright and grey or RGB; of anything else, None."""
     if image.format != "JPEG" or image.mode not in {"RGB", "L"}:
         return None
     if image.getexif().get(ORIENTATION, 1) != 1:
         return None
     try:
-        pixels: RGB = simplejpeg.decode_jpeg(data, "RGB")
+        fits = 3 * image.width * image.height <= room.size
+        pixels: RGB = simplejpeg.decode_jpeg(data, "RGB", buffer=room if fits else None)
     except ValueError:
         return None
     return pixels

@@ -40,7 +40,7 @@ def main(decoder: str, seconds: float, memory: int, shared: int) -> None:
     Parameters
     ----------
     decoder : str
-        ``"module:function"``, from bytes to `Decoded`.
+        ``"module:function"``, from bytes, and room for pixels, to `Decoded`.
     seconds : float
         For one image; the system ends this process when they are over.
     memory : int
@@ -67,13 +67,13 @@ def main(decoder: str, seconds: float, memory: int, shared: int) -> None:
         if len(data) < size:
             return
         _alarm(seconds)
-        text, pixels = _answer(decode, data, memory)
+        text, pixels = _answer(decode, data, room, memory)
         _alarm(0)
         said = text.encode("utf-8", "backslashreplace")
         height, width = pixels.shape[:2]
         flat = pixels.reshape(-1)
         fits = flat.size <= room.size
-        if fits:
+        if fits and not np.may_share_memory(flat, room):
             room[: flat.size] = flat
         replies.write(HEADER.pack(pixels is not NOTHING, fits, height, width, len(said)) + said)
         if not fits:
@@ -117,9 +117,11 @@ def _limit_memory(memory: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
-def _answer(decode: Callable[[bytes], Decoded], data: bytes, memory: int) -> tuple[str, RGB]:
+def _answer(
+    decode: Callable[[bytes, RGB], Decoded], data: bytes, room: RGB, memory: int
+) -> tuple[str, RGB]:
     try:
-        decoded = decode(data)
+        decoded = decode(data, room)
         return decoded.format, np.ascontiguousarray(decoded.pixels, dtype=np.uint8)
     except MemoryError:
         pass  # Words are made below, once the traceback and all that it holds are gone.

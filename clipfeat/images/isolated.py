@@ -45,7 +45,7 @@ class Isolation:
     Parameters
     ----------
     decoder : str
-        ``"module:function"``, from bytes to `Decoded`.
+        ``"module:function"``, from bytes, and room for pixels, to `Decoded`.
     seconds : float
         For one image; what takes longer is ended.
     memory : int

@@ -6,10 +6,10 @@ import sys
 import time
 
 from clipfeat.errors import DecodeError
-from clipfeat.images.decode import Decoded, decode
+from clipfeat.images.decode import RGB, Decoded, decode
 
 
-def odd(data: bytes) -> Decoded:
+def odd(data: bytes, room: RGB) -> Decoded:
     word, _, rest = data.partition(b" ")
     match word:
         case b"segfault":
@@ -33,5 +33,5 @@ def odd(data: bytes) -> Decoded:
             print("a word from a library", flush=True)  # noqa: T201
             os.write(1, b"and one from C")
             sys.stdout.write(sys.stdin.read() + os.read(0, 9).decode())
-            return decode(rest)
-    return decode(data)
+            return decode(rest, room)
+    return decode(data, room)

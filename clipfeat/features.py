@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.errors import ClipfeatWarning, DataError, JoinError, LabelError, unknown_name
-from clipfeat.spec import EncoderSpec, titles
+from clipfeat.spec import EncoderSpec, check_same, titles
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,6 +149,43 @@ class FeatureSet:
             title: slice(end - spec.n_features, end)
             for title, spec, end in zip(titles(self.specs), self.specs, ends, strict=True)
         }
+
+    def narrowed(self, layers: str) -> "FeatureSet":
+        """Only some layers' columns.
+
+        Parameters
+        ----------
+        layers : str
+            With commas; see `EncoderSpec.narrowed`. Encoders of one part keep it.
+
+        Raises
+        ------
+        UnknownNameError
+            If an encoder of several parts has no such layer.
+        """
+        specs = tuple(spec.narrowed(layers) for spec in self.specs)
+        return replace(self, X=self.columns_of(specs), specs=specs)
+
+    def columns_of(self, specs: Sequence[EncoderSpec]) -> NDArray[np.float32]:
+        """The columns of encoders, or of some layers of them, in the order of `specs`.
+
+        Raises
+        ------
+        FingerprintError
+            If these are not the encoders of this set; the message says what differs.
+        """
+        if tuple(specs) == self.specs:
+            return self.X
+        place = dict(zip(self.specs, self.slices.values(), strict=True))
+        sources = [next((s for s in self.specs if spec.is_part_of(s)), spec) for spec in specs]
+        if set(sources) != set(self.specs):
+            check_same(specs, self.specs)
+        parts = [
+            self.X[:, place[source]][:, source.slices[part]]
+            for spec, source in zip(specs, sources, strict=True)
+            for part in spec.layer.split(",")
+        ]
+        return np.hstack(parts)
 
     @property
     def split_groups(self) -> Strings | None:

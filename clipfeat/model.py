@@ -23,7 +23,7 @@ from clipfeat.ensemble import align
 from clipfeat.errors import OutputExistsError, RefusedFileError, UsageError
 from clipfeat.features import FeatureSet
 from clipfeat.files import publish, storage_errors
-from clipfeat.spec import EncoderSpec, check_same
+from clipfeat.spec import EncoderSpec
 
 KIND = "clipfeat-model"
 VERSION = 1
@@ -98,19 +98,11 @@ class Model:
                 "expected a FeatureSet (clipfeat.load, FeatureSet.from_arrays), got "
                 f"{type(features).__name__}: an array does not say of which encoder it is"
             )
-        X = self._own_columns(features)
+        X = features.columns_of(self.specs)
         if not len(X):
             return np.empty((0, len(self.classes)))
         probabilities = self.estimator.predict_proba(X)
         return align(probabilities, self.estimator.classes_, np.arange(len(self.classes)))
-
-    def _own_columns(self, features: FeatureSet) -> NDArray[np.float32]:
-        """The features in the order of the model's encoders, whatever order they came in."""
-        if features.specs != self.specs and set(features.specs) == set(self.specs):
-            of = dict(zip(features.specs, features.slices.values(), strict=True))
-            return np.hstack([features.X[:, of[spec]] for spec in self.specs])
-        check_same(self.specs, features.specs)
-        return features.X
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the model file.

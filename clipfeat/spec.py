@@ -9,10 +9,11 @@ import hashlib
 import json
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields, replace
+from itertools import accumulate, pairwise, starmap
 from typing import Any
 
-from clipfeat.errors import ClipfeatWarning, FingerprintError, RefusedFileError
+from clipfeat.errors import ClipfeatWarning, FingerprintError, RefusedFileError, unknown_name
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class EncoderSpec:
     untrained : bool
         Whether the weights are random.
     layer : str
-        The output that is taken: ``"last"``; for CLIP ``"projection"`` or ``"pre-projection"``.
+        What is taken, with commas: the output (``"last"``; for CLIP ``"projection"`` or
+        ``"pre-projection"``), and intermediate layers by number and pool, as ``"3/mean"``.
     options : str
         Keyword arguments of the architecture that differ from upstream's, as sorted JSON.
     input_size : tuple of int
@@ -48,6 +50,8 @@ class EncoderSpec:
         Of the forward pass: ``"fp32"``, ``"bf16"`` or ``"fp16"``.
     decode : str
         The rules by which bytes became pixels.
+    widths : tuple of int
+        How many features each part of `layer` has; empty where there is only one.
 
     Examples
     --------
@@ -73,6 +77,7 @@ class EncoderSpec:
     n_features: int
     precision: str
     decode: str
+    widths: tuple[int, ...] = ()
 
     @property
     def fingerprint(self) -> str:
@@ -80,8 +85,10 @@ class EncoderSpec:
         return hashlib.blake2b(self.to_json().encode(), digest_size=16).hexdigest()
 
     def to_json(self) -> str:
-        """Canonical JSON: sorted keys, no spaces; equal specs give equal text."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        """Canonical JSON: sorted keys, no spaces, no defaults; equal specs give equal text."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        plain = {f.name: values[f.name] for f in fields(self) if values[f.name] != f.default}
+        return json.dumps(plain, sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> "EncoderSpec":
@@ -90,7 +97,7 @@ class EncoderSpec:
         Raises
         ------
         RefusedFileError
-            If the text is no JSON object of exactly these fields.
+            If the text is no JSON object of these fields.
         """
         try:
             values: dict[str, Any] = json.loads(text)
@@ -105,11 +112,61 @@ class EncoderSpec:
         return [f"{name}: {a!r}, not {b!r}" for name, a, b in pairs if a != b]
 
     @property
+    def slices(self) -> dict[str, slice]:
+        """The columns of each part of `layer`, by its name."""
+        places = list(accumulate(self.widths or (self.n_features,), initial=0))
+        return dict(zip(self.layer.split(","), starmap(slice, pairwise(places)), strict=True))
+
+    def narrowed(self, layers: str) -> "EncoderSpec":
+        """The spec of some of its layers: what an encoder that was asked for these has.
+
+        Parameters
+        ----------
+        layers : str
+            With commas: an output, a number (under every pool that is there), or ``3/mean``.
+            ``last`` is the output under any name. Where there is one part, it is kept as it is.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such layer.
+        """
+        parts = self.layer.split(",")
+        if len(parts) == 1:
+            return self
+        kept = set()
+        for wanted in (text.strip() for text in layers.split(",")):
+            found = [
+                part
+                for part in parts
+                if wanted in (part, part.partition("/")[0], "all")
+                or (wanted == "last" and "/" not in part)
+            ]
+            if not found:
+                raise unknown_name("layer", wanted, parts)
+            kept.update(found)
+        width = dict(zip(parts, self.widths, strict=True))
+        order = [part for part in parts if part in kept]
+        widths = tuple(width[part] for part in order)
+        return replace(
+            self,
+            layer=",".join(order),
+            widths=widths if len(widths) > 1 else (),
+            n_features=sum(widths),
+        )
+
+    def is_part_of(self, other: "EncoderSpec") -> bool:
+        """Whether these are layers of the other: the same encoder in all else."""
+        parts = self.layer.split(",")
+        return set(parts) <= set(other.layer.split(",")) and other.narrowed(self.layer) == self
+
+    @property
     def title(self) -> str:
         """How a table names it: the name, the size, and whatever is not the default."""
         parts = [self.name, *([f"{self.input_size[0]}px"] if any(self.input_size) else [])]
-        if self.layer == "pre-projection":
-            parts.append(self.layer)
+        if self.layer not in ("last", "projection"):
+            few = len(self.slices) <= 3
+            parts.append(self.layer if few else f"{len(self.slices)} slices of layers")
         if self.precision != "fp32":
             parts.append(self.precision)
         if self.untrained:

@@ -3,6 +3,7 @@
 import json
 import pickle
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import joblib
@@ -10,12 +11,17 @@ import numpy as np
 import pytest
 import skops.io
 
-from clipfeat.errors import FingerprintError, OutputExistsError, RefusedFileError
+from clipfeat.errors import (
+    FingerprintError,
+    OutputExistsError,
+    RefusedFileError,
+    UnknownNameError,
+)
 from clipfeat.features import FeatureSet, join
 from clipfeat.fitting import fit
 from clipfeat.model import Model, load_model
 from clipfeat.zoo import CLASSIFIERS
-from tests.conftest import make_features
+from tests.conftest import make_features, make_spec
 
 
 @pytest.mark.parametrize("clf", [*CLASSIFIERS, "logreg,knn,rf,lgbm,xgb,svm"])
@@ -127,6 +133,20 @@ def test_encoders_may_come_in_any_order() -> None:
     model = fit(join([a, b]), "logreg", cv=0)
     expected = model.predict_proba(join([a, b]))
     assert np.array_equal(model.predict_proba(join([b, a])), expected)
+
+
+def test_layers_chosen_afterwards_are_found_among_all() -> None:
+    """A model of some layers takes features of all, and refuses features that lack one."""
+    spec = make_spec(layer="0/mean,1/mean,last", widths=(2, 3, 1))
+    every = replace(make_features(), specs=(spec,))
+    some = every.narrowed("1,last")
+    model = fit(some, "logreg", cv=0)
+    assert np.array_equal(some.X, every.X[:, 2:])
+    assert np.array_equal(model.predict_proba(every), model.predict_proba(some))
+    with pytest.raises(FingerprintError, match="layer: '1/mean,last', not '0/mean,last'"):
+        model.predict_proba(every.narrowed("0,last"))
+    with pytest.raises(UnknownNameError, match="layer '7'"):
+        every.narrowed("7")
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked(saved: Path) -> None:

@@ -18,6 +18,9 @@ def benchmark(
             help="Feature files; several encoders' are joined by image. None: the only one here.",
         ),
     ] = None,
+    layers: Annotated[
+        str | None, typer.Option(help="Of features with several layers, only these: 3,6,last.")
+    ] = None,
     clf: Annotated[str, typer.Option("--clf", help="Names of classifiers, or all.")] = "all",
     cv: Annotated[int, typer.Option(min=2, help="Folds.")] = 5,
     group_col: Annotated[
@@ -61,6 +64,8 @@ def benchmark(
     if output is not None and output.exists() and not overwrite and any(output.iterdir()):
         raise OutputExistsError(f"{output} is not empty: give another -o, or --overwrite")
     data = load(*chosen(features or []))
+    if layers is not None:
+        data = data.narrowed(layers)
     if group_col:
         data = data.grouped_by(group_col)
     with step_bar("benchmark") as progress:

@@ -33,8 +33,11 @@ def embed(
     untrained: Annotated[
         bool, typer.Option("--untrained", help="Random weights: to try things out.")
     ] = False,
-    layer: Annotated[
-        str | None, typer.Option(help="CLIP: projection (default) or pre-projection.")
+    layers: Annotated[
+        str | None, typer.Option(help="all, or some: 3,6,last; CLIP: pre-projection.")
+    ] = None,
+    pool: Annotated[
+        str | None, typer.Option(help="Of layers: cls, mean, std, max; several: mean+std.")
     ] = None,
     image_size: Annotated[int | None, typer.Option(help="Side of the encoder's input.")] = None,
     encoder_arg: Annotated[
@@ -91,7 +94,8 @@ def embed(
             encoder=encoder,
             weights=weights,
             untrained=untrained,
-            layer=layer,
+            layers=layers,
+            pool=pool,
             image_size=image_size,
             encoder_args=parse_arguments(encoder_arg or []),
             labels=labels,

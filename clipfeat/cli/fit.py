@@ -18,6 +18,9 @@ def fit(
             help="Feature files; several encoders' become one vote. None: the only one here.",
         ),
     ] = None,
+    layers: Annotated[
+        str | None, typer.Option(help="Of features with several layers, only these: 3,6,last.")
+    ] = None,
     clf: Annotated[
         str, typer.Option("--clf", help="One classifier, or several that vote: logreg,svm.")
     ] = "logreg",
@@ -46,6 +49,8 @@ def fit(
         # Known before the minutes of fitting rather than after.
         raise OutputExistsError(f"{output} exists: give another -o, or --overwrite")
     data = load(*chosen(features or []))
+    if layers is not None:
+        data = data.narrowed(layers)
     with step_bar("fitting") as progress:
         model = run(
             data, clf, cv=cv, seed=seed, balance=balance, n_jobs=num_workers, progress=progress

@@ -29,8 +29,8 @@ class ImageEncoder(TransformerMixin, BaseEstimator):
         A local file of weights in place of the hub's.
     untrained : bool
         Random weights, for tests.
-    layer : str, optional
-        ``"projection"`` or ``"pre-projection"`` of CLIP.
+    layers, pool : str, optional
+        Intermediate layers, and how they become rows; as in `clipfeat.embed`.
     image_size : int, optional
         Side of the encoder's input in pixels.
     encoder_args : mapping, optional
@@ -60,7 +60,8 @@ class ImageEncoder(TransformerMixin, BaseEstimator):
         *,
         weights: str | None = None,
         untrained: bool = False,
-        layer: str | None = None,
+        layers: str | None = None,
+        pool: str | None = None,
         image_size: int | None = None,
         encoder_args: Mapping[str, object] | None = None,
         batch_size: int = 64,
@@ -70,7 +71,8 @@ class ImageEncoder(TransformerMixin, BaseEstimator):
         self.encoder = encoder
         self.weights = weights
         self.untrained = untrained
-        self.layer = layer
+        self.layers = layers
+        self.pool = pool
         self.image_size = image_size
         self.encoder_args = encoder_args
         self.batch_size = batch_size
@@ -127,7 +129,7 @@ class ImageEncoder(TransformerMixin, BaseEstimator):
     def _open(self) -> Any:
         arguments = json.dumps(dict(self.encoder_args or {}), sort_keys=True)
         return _cached_encoder(
-            self.encoder, self.weights, self.untrained, self.layer, self.image_size,
+            self.encoder, self.weights, self.untrained, self.layers, self.pool, self.image_size,
             self.precision, self.device, arguments,
         )  # fmt: skip
 
@@ -137,7 +139,8 @@ def _cached_encoder(
     name: str,
     weights: str | None,
     untrained: bool,
-    layer: str | None,
+    layers: str | None,
+    pool: str | None,
     image_size: int | None,
     precision: str,
     device: str,
@@ -146,7 +149,14 @@ def _cached_encoder(
     from clipfeat.encoders.encoder import EncoderOptions
 
     options = EncoderOptions(
-        weights, untrained, layer, image_size, precision, device, json.loads(arguments) or None
+        weights,
+        untrained,
+        layers,
+        pool,
+        image_size,
+        precision,
+        device,
+        json.loads(arguments) or None,
     )
     return open_encoder(name, options)
 

@@ -104,7 +104,8 @@ def embed(
     encoder: str = DEFAULT_ENCODER,
     weights: str | Path | None = None,
     untrained: bool = False,
-    layer: str | None = None,
+    layers: str | None = None,
+    pool: str | None = None,
     image_size: int | None = None,
     encoder_args: Mapping[str, object] | None = None,
     labels: str | Path | None = None,
@@ -132,8 +133,13 @@ def embed(
         A local file of weights in place of the hub's.
     untrained : bool
         Random weights, for tests.
-    layer : str, optional
-        ``"projection"`` or ``"pre-projection"`` of CLIP.
+    layers : str, optional
+        Layers beside or in place of the encoder's own output, by number or name, with commas:
+        ``"all"``, ``"3,6,last"``; of CLIP ``"projection"`` or ``"pre-projection"``. Each is a slice
+        of the columns, which `FeatureSet.narrowed` picks afterwards.
+    pool : str, optional
+        How layers become rows: ``"cls"``, ``"mean"``, ``"std"``, ``"max"``, or several with ``+``;
+        by default the class token where there is one, else ``"mean+std"``.
     image_size : int, optional
         Side of the encoder's input in pixels; its own by default.
     encoder_args : mapping, optional
@@ -189,7 +195,8 @@ def embed(
     words = {
         "weights": None if weights is None else str(weights),
         "untrained": untrained,
-        "layer": layer,
+        "layers": layers,
+        "pool": pool,
         "image_size": image_size,
         "precision": precision,
         "arguments": None if encoder_args is None else dict(encoder_args),

@@ -27,8 +27,10 @@ class EncoderOptions:
         A local file of weights: safetensors, or a ``.pt`` that is read with ``weights_only=True``.
     untrained : bool
         Random weights, always the same ones: for tests and for speed, never for quality.
-    layer : str, optional
-        Which output; None is the encoder's default.
+    layers : str, optional
+        Which layers, see `clipfeat.encoders.layers.parse_layers`; None is the encoder's own output.
+    pool : str, optional
+        How intermediate layers become rows.
     image_size : int, optional
         Side of the square input in pixels; None is the encoder's own.
     precision : str
@@ -47,7 +49,8 @@ class EncoderOptions:
 
     weights: str | None = None
     untrained: bool = False
-    layer: str | None = None
+    layers: str | None = None
+    pool: str | None = None
     image_size: int | None = None
     precision: str = "fp32"
     device: str = "auto"
@@ -77,7 +80,7 @@ class EncoderOptions:
         return cls(
             weights=weights,
             untrained=spec.untrained,
-            layer=spec.layer,
+            layers=spec.layer,
             image_size=spec.input_size[0],
             precision=spec.precision,
             device=device,

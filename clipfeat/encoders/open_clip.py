@@ -13,7 +13,10 @@ import open_clip
 import torch
 
 from clipfeat.encoders.encoder import Encoder, EncoderOptions, weights_digest
+from clipfeat.encoders.layers import Intermediates, parse_layers, with_layers
 from clipfeat.encoders.placing import place
+from clipfeat.encoders.timm import intermediates as intermediates_of_timm
+from clipfeat.encoders.timm import layer_names as names_of_timm
 from clipfeat.encoders.weights import (
     check_choice,
     explain_misfit,
@@ -25,7 +28,7 @@ from clipfeat.errors import UsageError, unknown_name
 from clipfeat.images.decode import DECODE
 from clipfeat.spec import EncoderSpec
 
-LAYERS = ("projection", "pre-projection")
+OUTPUTS = ("projection", "pre-projection")
 
 
 def build(name: str, options: EncoderOptions) -> Encoder:
@@ -36,8 +39,8 @@ def build(name: str, options: EncoderOptions) -> Encoder:
     name : str
         ``architecture/tag``. Without a tag weights must be a file, or random.
     options : EncoderOptions
-        ``layer`` is ``"projection"`` (into the space shared with text; the default) or
-        ``"pre-projection"`` (what the tower's trunk gives, which is wider).
+        ``layers`` may be, beside numbers, ``"projection"`` (into the space shared with text; the
+        default) or ``"pre-projection"`` (what the tower's trunk gives, which is wider).
 
     Raises
     ------
@@ -63,21 +66,29 @@ def build(name: str, options: EncoderOptions) -> Encoder:
             if tags
             else f"open_clip:{architecture} has no weights on the hub: give --weights FILE"
         )
-    layer = options.layer or LAYERS[0]
-    if layer not in LAYERS:
-        raise UsageError(f"open_clip has no layer {layer!r}: --layer {' or '.join(LAYERS)}")
-
     model, transform = _create(architecture, tag, options)
     visual = model.visual
     config = visual.preprocess_cfg
     digest = weights_digest(visual)
     size = config["size"]
     height, width = (size, size) if isinstance(size, int) else size
+    names = layer_names(visual)
+    slices = parse_layers(
+        options.layers,
+        options.pool,
+        names=names,
+        outputs=OUTPUTS,
+        has_class_token=hasattr(visual, "class_embedding") or _class_token_of_trunk(visual),
+    )
+    tower = visual if OUTPUTS[1] not in slices else _unprojected(visual, name)
+    run = intermediates if tower is visual else intermediates_of_timm
+    layered, widths = with_layers(tower, run, slices, (height, width))
     spec = EncoderSpec(
         name=f"open_clip:{name}",
         weights=digest,
         untrained=options.untrained,
-        layer=layer,
+        layer=",".join(slices),
+        widths=widths,
         options='{"quick_gelu":true}' if _quick_gelu(architecture, tag) else "{}",
         input_size=(height, width),
         interpolation=config["interpolation"],
@@ -89,7 +100,39 @@ def build(name: str, options: EncoderOptions) -> Encoder:
         precision="fp32",
         decode=DECODE,
     )
-    return place(_take_layer(visual, layer, name), transform, spec, options)
+    return place(layered, transform, spec, options)
+
+
+def layer_names(visual: Any) -> list[str]:
+    """The layers that an image tower gives."""
+    if hasattr(visual, "trunk"):
+        return names_of_timm(visual.trunk)
+    if hasattr(visual, "transformer"):
+        return [f"resblocks.{i}" for i in range(len(visual.transformer.resblocks))]
+    return ["stem", "layer1", "layer2", "layer3", "layer4"]
+
+
+def _class_token_of_trunk(visual: Any) -> bool:
+    return getattr(getattr(visual, "trunk", None), "cls_token", None) is not None
+
+
+def intermediates(
+    visual: Any, batch: torch.Tensor, numbers: list[int], with_output: bool
+) -> Intermediates:
+    """Run an image tower up to the layers wanted, or to its end."""
+    # open_clip 3.3 stops its ResNets after the last layer asked for, their output or not: the very
+    # last is asked for too.
+    last = {len(layer_names(visual)) - 1} if with_output else set()
+    found = visual.forward_intermediates(
+        batch,
+        indices=sorted({*numbers, *last}),
+        stop_early=not with_output,
+        intermediates_only=not with_output,
+        output_extra_tokens=True,
+    )
+    prefixes = found.get("image_intermediates_prefix")
+    # Layers come in their order, so that the further one is at the end.
+    return found.get("image_features"), found["image_intermediates"], prefixes
 
 
 def _quick_gelu(architecture: str, tag: str) -> bool:
@@ -131,17 +174,15 @@ def _create(architecture: str, tag: str, options: EncoderOptions) -> tuple[Any, 
     return model, transform
 
 
-def _take_layer(visual: Any, layer: str, name: str) -> torch.nn.Module:
-    """The tower up to a layer."""
+def _unprojected(visual: Any, name: str) -> torch.nn.Module:
+    """The tower without its projection."""
     tower: torch.nn.Module = visual
-    if layer == "projection":
-        return tower
     if getattr(visual, "proj", None) is not None:
         visual.proj = None
     elif hasattr(visual, "trunk") and hasattr(visual, "head"):
         tower = visual.trunk
     else:
         raise UsageError(
-            f"open_clip:{name} has no projection apart from its last layer: use --layer projection"
+            f"open_clip:{name} has no projection apart from its last layer: use --layers projection"
         )
     return tower

@@ -30,12 +30,13 @@ def build(name: str, options: EncoderOptions) -> Encoder:
     Raises
     ------
     UsageError
-        If it is given weights, a layer, arguments or a lower precision: it has none of these.
+        If it is given weights, layers, arguments or a lower precision: it has none of these.
     """
     refused = {
         "--weights": options.weights,
         "--untrained": options.untrained,
-        "--layer": options.layer not in (None, "last"),
+        "--layers": options.layers not in (None, "last"),
+        "--pool": options.pool,
         "--precision": options.precision not in ("fp32", "auto"),
         "--encoder-arg": options.arguments,
     }

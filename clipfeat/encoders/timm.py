@@ -4,6 +4,7 @@ Preprocessing is timm's own evaluation transform of the model's configuration; f
 timm calls pre-logits, which is what its models give with the classifier taken off.
 """
 
+import inspect
 import json
 import warnings
 from collections.abc import Iterator, Mapping
@@ -13,8 +14,10 @@ from typing import Any
 
 import timm
 import timm.data
+import torch
 
 from clipfeat.encoders.encoder import Encoder, EncoderOptions, weights_digest
+from clipfeat.encoders.layers import Intermediates, parse_layers, with_layers
 from clipfeat.encoders.placing import place
 from clipfeat.encoders.weights import check_choice, explain_misfit, explain_missing, random_weights
 from clipfeat.errors import ClipfeatWarning, UsageError, unknown_name
@@ -39,7 +42,7 @@ def build(name: str, options: EncoderOptions) -> Encoder:
     UnknownNameError
         If timm has no such architecture, or no such tag of it.
     UsageError
-        If a layer is asked for, or the architecture does not take the arguments.
+        If the architecture has no such layer, or does not take the arguments.
     WeightsError
         If weights are missing or do not fit.
     """
@@ -49,8 +52,6 @@ def build(name: str, options: EncoderOptions) -> Encoder:
     tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{architecture}.*")]
     if tag and tag not in tags:
         raise unknown_name(f"weights of timm:{architecture}", tag, tags)
-    if options.layer not in (None, "last"):
-        raise UsageError(f"timm:{name} has no layer {options.layer!r}: leave --layer out")
     check_choice(options.weights, options.untrained)
     arguments = dict(options.arguments or {})
     overlay = {key: arguments.pop(key) for key in PREPROCESSING if key in arguments}
@@ -60,11 +61,20 @@ def build(name: str, options: EncoderOptions) -> Encoder:
         transform = timm.data.create_transform(**config)
     except (TypeError, ValueError, KeyError, ZeroDivisionError) as error:
         raise UsageError(f"preprocessing cannot be as --encoder-arg says: {error}") from error
+    digest = weights_digest(model)
+    slices = parse_layers(
+        options.layers,
+        options.pool,
+        names=layer_names(model),
+        has_class_token=getattr(model, "cls_token", None) is not None,
+    )
+    layered, widths = with_layers(model, intermediates, slices, tuple(config["input_size"][1:]))
     spec = EncoderSpec(
         name=f"timm:{name}" if options.weights or options.untrained else f"timm:{_full(model)}",
-        weights=weights_digest(model),
+        weights=digest,
         untrained=options.untrained,
-        layer="last",
+        layer=",".join(slices),
+        widths=widths,
         options=json.dumps(arguments, sort_keys=True),
         input_size=tuple(config["input_size"][1:]),
         interpolation=config["interpolation"],
@@ -76,7 +86,35 @@ def build(name: str, options: EncoderOptions) -> Encoder:
         precision="fp32",
         decode=DECODE,
     )
-    return place(model, transform, spec, options)
+    return place(layered, transform, spec, options)
+
+
+def layer_names(model: Any) -> list[str]:
+    """The modules whose outputs a timm model gives; none where it gives no layers."""
+    if not hasattr(model, "forward_intermediates"):
+        return []
+    return [info["module"] for info in model.feature_info]
+
+
+def intermediates(
+    model: Any, batch: torch.Tensor, numbers: list[int], with_output: bool
+) -> Intermediates:
+    """Run a timm model up to the layers wanted, or to its end."""
+    words: dict[str, Any] = {"indices": numbers, "output_fmt": "NCHW"}
+    tokens = "return_prefix_tokens" in inspect.signature(model.forward_intermediates).parameters
+    if tokens:
+        words["return_prefix_tokens"] = True
+    if with_output:
+        features, found = model.forward_intermediates(batch, **words)
+        output = model.forward_head(features)
+    else:
+        output = None
+        found = model.forward_intermediates(
+            batch, intermediates_only=True, stop_early=True, **words
+        )
+    if found and isinstance(found[0], tuple):
+        return output, [one for one, _ in found], [prefix for _, prefix in found]
+    return output, found, None
 
 
 def _create(name: str, options: EncoderOptions, arguments: Mapping[str, object]) -> Any:

@@ -1,6 +1,7 @@
 """What every encoder must hold, on real architectures with random weights."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,15 @@ CASES: dict[str, tuple[str, EncoderOptions]] = {
     "open_clip": ("open_clip:ViT-S-32", UNTRAINED),
     "open_clip pre-projection": (
         "open_clip:ViT-S-32",
-        EncoderOptions(device="cpu", untrained=True, layer="pre-projection"),
+        EncoderOptions(device="cpu", untrained=True, layers="pre-projection"),
+    ),
+    "open_clip layers": (
+        "open_clip:ViT-S-32",
+        EncoderOptions(device="cpu", untrained=True, layers="all"),
+    ),
+    "timm layers": (
+        "timm:test_efficientnet",
+        EncoderOptions(device="cpu", untrained=True, layers="0,2,last", pool="mean+max"),
     ),
 }
 
@@ -185,8 +194,8 @@ def test_arguments_reach_timm() -> None:
         ("timm:test_vit", CPU, WeightsError, r"Wanted: model.safetensors .* --weights FILE"),
         ("clip-vit-b-32", CPU, WeightsError, r"Wanted: open_clip_model.safetensors of timm/"),
         ("timm:test_vit", EncoderOptions(weights="none.pt"), WeightsError, "no such file"),
-        ("timm:test_vit", EncoderOptions(layer="3", untrained=True), UsageError, "--layer out"),
-        ("open_clip:RN50", EncoderOptions(layer="pre-projection", untrained=True), UsageError,
+        ("timm:test_vit", EncoderOptions(layers="9", untrained=True), UnknownNameError, "blocks.1"),
+        ("open_clip:RN50", EncoderOptions(layers="pre-projection", untrained=True), UsageError,
          "has no projection apart"),
         ("timm:test_vit", EncoderOptions(device="cuda:99", untrained=True), UsageError, "cuda:99"),
         ("spectrum", EncoderOptions(untrained=True), UsageError, "has no --untrained"),
@@ -278,7 +287,7 @@ def test_cuda_agrees_with_the_cpu(case: str, opened: Callable[[str], Encoder]) -
     name, options = CASES[case]
     there = open_encoder(
         name,
-        EncoderOptions(untrained=options.untrained, layer=options.layer, device="cuda"),
+        replace(options, device="cuda"),
     )
     assert there.spec == opened(case).spec
     a, b = (e.encode_images(photographs()) for e in (there, opened(case)))

@@ -1,0 +1,131 @@
+"""Intermediate layers: upstream's own, pooled; any choice of them is a slice of all."""
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import open_clip
+import pytest
+import timm
+import torch
+
+from clipfeat.encoders import open_encoder
+from clipfeat.encoders.encoder import Encoder, EncoderOptions
+from clipfeat.encoders.layers import parse_layers
+from clipfeat.errors import UnknownNameError, UsageError
+from clipfeat.images.decode import RGB
+
+MODELS = ("timm:test_vit", "timm:test_efficientnet", "open_clip:ViT-S-32", "open_clip:RN50")
+
+
+@lru_cache(maxsize=1)
+def picture() -> RGB:
+    return np.random.default_rng(0).integers(0, 256, (70, 90, 3), dtype=np.uint8)
+
+
+def opened(name: str, **options: Any) -> Encoder:
+    return open_encoder(name, EncoderOptions(untrained=True, device="cpu", **options))
+
+
+def unwrapped(encoder: Encoder) -> Any:
+    """The library's own model inside an encoder."""
+    forward: Any = encoder.forward
+    return forward.model.model
+
+
+def normalised(encoder: Encoder) -> torch.Tensor:
+    mean, std = (torch.tensor(v).reshape(-1, 1, 1) for v in (encoder.spec.mean, encoder.spec.std))
+    return (encoder.preprocess(picture()).float()[None] / 255 - mean) / std
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_any_choice_is_a_slice_of_all(name: str) -> None:
+    """An encoder asked for some layers gives those columns of all, and has the narrowed spec."""
+    plain, every = opened(name), opened(name, layers="all", pool="mean+std")
+    some = opened(name, layers="1,last", pool="std")
+    row = every.encode_images([picture()])
+    slices = every.spec.slices
+    last = plain.spec.layer
+    assert np.allclose(row[:, slices[last]], plain.encode_images([picture()]), atol=1e-5)
+    chosen = np.hstack([row[:, slices["1/std"]], row[:, slices[last]]])
+    assert np.allclose(chosen, some.encode_images([picture()]), atol=1e-5)
+    assert every.spec.narrowed("1/std,last") == some.spec
+    assert every.spec.narrowed("last") == plain.spec
+    assert some.spec.is_part_of(every.spec)
+    assert not every.spec.is_part_of(some.spec)
+
+
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [
+        ("timm:test_vit", "blocks.1"),
+        ("timm:test_efficientnet", "blocks.1"),
+        ("open_clip:ViT-S-32", "transformer.resblocks.1"),
+    ],
+)
+def test_pools_are_those_of_the_modules_output(name: str, module: str) -> None:
+    """Mean, deviation, maximum and class token are what a hook on the module sees."""
+    tokens = name != "timm:test_efficientnet"
+    number = "1" if tokens else parse_number(name, module)
+    encoder = opened(name, layers=number, pool="cls+mean+std+max" if tokens else "mean+std+max")
+    model = unwrapped(encoder)
+    seen: list[torch.Tensor] = []
+    model.get_submodule(module).register_forward_hook(lambda m, i, out: seen.append(out))
+    with torch.inference_mode():
+        model(normalised(encoder))
+    out = seen[0][0]
+    prefix = 1 if name.startswith("open_clip") else getattr(model, "num_prefix_tokens", 0)
+    positions = out[prefix:].T if tokens else out.flatten(1)
+    expected = [out[0]] if tokens else []
+    expected += [positions.mean(1), positions.std(1, correction=0), positions.amax(1)]
+    row = encoder.encode_images([picture()])[0]
+    assert np.allclose(row, torch.cat(expected), atol=1e-4)
+
+
+def parse_number(name: str, module: str) -> str:
+    model = timm.create_model(name.partition(":")[2])
+    return str([info["module"] for info in model.feature_info].index(module))
+
+
+def test_names_are_numbers() -> None:
+    """A layer may be asked for by upstream's name; it is kept by its number."""
+    spec = opened("timm:test_vit", layers="blocks.0").spec
+    assert spec.layer == "0/cls"
+    assert spec.widths == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "error", "message"),
+    [
+        ("timm:test_vit", {"layers": "0", "pool": "median"}, UnknownNameError, "pool 'median'"),
+        ("timm:test_efficientnet", {"layers": "0", "pool": "cls"}, UnknownNameError, "'cls'"),
+        ("timm:test_vit", {"layers": "blocks.77"}, UnknownNameError, "blocks.7"),
+        ("spectrum", {"layers": "all"}, UsageError, "--layers"),
+        (
+            "open_clip:ViT-S-32",
+            {"layers": "projection,pre-projection"},
+            UsageError,
+            "name one output",
+        ),
+    ],
+)
+def test_what_cannot_be_taken(name: str, options: Any, error: type, message: str) -> None:
+    """Layers and pools that are not there are named, with those that are."""
+    with pytest.raises(error, match=message):
+        open_encoder(name, EncoderOptions(untrained=name != "spectrum", device="cpu", **options))
+
+
+def test_an_encoder_without_layers_says_so() -> None:
+    """Where a library gives no intermediate layers, only its output can be asked for."""
+    assert parse_layers(None, None, names=[]) == ["last"]
+    with pytest.raises(UsageError, match="no layers but last"):
+        parse_layers("3", None, names=[])
+
+
+def test_every_open_clip_tower_is_known_by_its_layers() -> None:
+    """Names of layers are as many as upstream gives."""
+    model = open_clip.create_model("RN50", pretrained=None).visual
+    with torch.inference_mode():
+        found = model.forward_intermediates(torch.zeros(1, 3, 224, 224))["image_intermediates"]
+    encoder = opened("open_clip:RN50", layers="all", pool="mean")
+    assert len(encoder.spec.slices) == len(found) + 1

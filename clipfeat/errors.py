@@ -12,7 +12,8 @@
     │   └── JoinError                        feature files that hold different images
     ├── ImageError                           one image; recorded, never ends a run
     │   ├── ReadError (OSError)              its bytes cannot be had
-    │   └── DecodeError (OSError)            its bytes are no image, or not a whole one
+    │   ├── DecodeError (OSError)            its bytes are no image, or not a whole one
+    │   └── NoFaceError (LookupError)        no face where one was wanted
     ├── EncodingError (ArithmeticError)      an encoder's output that may not be stored
     ├── WeightsError (OSError)               pretrained weights that are missing or do not fit
     ├── MissingExtraError (ImportError)      an optional dependency is not installed
@@ -77,6 +78,10 @@ class DecodeError(ImageError, OSError):
     """Bytes that are no image, or not a whole one."""
 
 
+class NoFaceError(ImageError, LookupError):
+    """An image in which no face was found, where one was wanted."""
+
+
 class EncodingError(ClipfeatError, ArithmeticError):
     """An encoder's output that may not be stored: not finite."""
 
@@ -127,3 +132,16 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
     hint = f"; did you mean {' or '.join(near)}?" if near else ";"
     listed = f" Known: {', '.join(names)}" if len(names) <= 20 else ""
     return UnknownNameError(f"unknown {kind} {name!r}{hint}{listed}".rstrip(";"))
+
+
+def missing_extra(purpose: str, library: str, extra: str) -> MissingExtraError:
+    """Make the error for a library that is not installed, with the line that installs it.
+
+    Examples
+    --------
+    >>> print(missing_extra("reading videos", "PyAV", "video"))
+    reading videos needs PyAV, which is not installed: pip install 'clipfeat[video]'
+    """
+    return MissingExtraError(
+        f"{purpose} needs {library}, which is not installed: pip install 'clipfeat[{extra}]'"
+    )

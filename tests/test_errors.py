@@ -17,7 +17,7 @@ def test_every_class_is_drawn_and_is_a_builtin_too(kind: type[Exception]) -> Non
     if issubclass(kind, ClipfeatError):
         assert kind.__name__ in (errors.__doc__ or "")
     if kind.__name__ not in {"ImageError", "ClipfeatWarning"}:
-        assert issubclass(kind, ValueError | OSError | ArithmeticError | ImportError)
+        assert issubclass(kind, ValueError | OSError | ArithmeticError | ImportError | LookupError)
 
 
 def test_unknown_name_shows_the_nearest() -> None:

@@ -1,0 +1,84 @@
+"""Faces of any pose with five landmarks, by YuNet through OpenCV (the extra ``[faces]``).
+
+The network (Wu et al. 2023, doi 10.1007/s11633-023-1423-y) is no part of this package: OpenCV's
+model zoo has it as ``face_detection_yunet_2023mar.onnx``.
+"""
+
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from clipfeat.errors import DecodeError, WeightsError, missing_extra
+from clipfeat.images.decode import RGB
+from clipfeat.images.faces.face import Detector, Face
+
+SIDE = 320
+"""Of every image the longer side is brought to this: it is made for faces of 10 to 300 pixels."""
+SCORE, OVERLAP, MOST = 0.7, 0.3, 5000
+
+
+def make(weights: bytes) -> Detector:
+    """Load the network from the bytes of its ONNX file.
+
+    Raises
+    ------
+    MissingExtraError
+        If OpenCV is not installed.
+    WeightsError
+        If OpenCV cannot load the bytes, or they are another network.
+    """
+    try:
+        import cv2
+    except ImportError as error:
+        raise missing_extra("face detection by YuNet", "OpenCV", "faces") from error
+    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        network = cv2.FaceDetectorYN.create(
+            "onnx", np.frombuffer(weights, np.uint8), np.empty(0, np.uint8),
+            (SIDE, SIDE), SCORE, OVERLAP, MOST,
+        )  # fmt: skip
+        network.detect(np.zeros((SIDE, SIDE, 3), np.uint8))  # another network fails only here
+    except (cv2.error, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise WeightsError(
+            f"no network of YuNet; wanted: face_detection_yunet_2023mar.onnx ({reason})"
+        ) from error
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+
+    def detect(pixels: RGB) -> list[Face]:
+        height, width = pixels.shape[:2]
+        scale = SIDE / max(height, width)
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        small = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
+        try:
+            network.setInputSize(size)
+            _, found = network.detect(np.ascontiguousarray(small[:, :, ::-1]))
+        except cv2.error as error:
+            raise DecodeError(f"the face detector failed on it: {error}") from error
+        return faces_of(found, width / size[0], height / size[1])
+
+    return detect
+
+
+def faces_of(found: Any, x_scale: float, y_scale: float) -> list[Face]:
+    """Read what `FaceDetectorYN.detect` gives.
+
+    Parameters
+    ----------
+    found : ndarray of shape (n, 15), or None
+        Left, top, width, height; x and y of the right eye, which is on the viewer's left, of the
+        left eye, the nose's tip and the mouth's corners; the score.
+    x_scale, y_scale : float
+        Pixels of the image for one that the network saw.
+    """
+    if found is None:
+        return []
+    return [
+        Face(
+            x * x_scale, y * y_scale, w * x_scale, h * y_scale,
+            ((ax * x_scale, ay * y_scale), (bx * x_scale, by * y_scale)),
+        )
+        for x, y, w, h, ax, ay, bx, by in np.asarray(found, dtype=float)[:, :8].tolist()
+    ]  # fmt: skip

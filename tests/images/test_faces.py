@@ -1,0 +1,307 @@
+"""Faces found, cut out with a margin, upright; images without one are told."""
+
+import pickle
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from math import cos, log, radians, sin
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from clipfeat.errors import (
+    ImageError,
+    MissingExtraError,
+    NoFaceError,
+    UnknownNameError,
+    UsageError,
+    WeightsError,
+)
+from clipfeat.images.decode import RGB
+from clipfeat.images.faces import DETECTORS, open_finder
+from clipfeat.images.faces.crops import MODES, crop
+from clipfeat.images.faces.face import Face
+from clipfeat.images.faces.finder import detector_of_thread
+from clipfeat.images.faces.lbp import agreed
+from clipfeat.images.faces.yunet import SIDE, faces_of
+
+ASTRONAUT: RGB = skimage.data.astronaut()
+FACE = (175, 65, 102)  # left, top and side of what the cascade finds in it
+
+
+def two_faces() -> RGB:
+    """The astronaut's head beside itself, somewhat smaller."""
+    head = ASTRONAUT[20:220, 130:330]
+    scene = np.full((200, 330, 3), 90, dtype=np.uint8)
+    scene[:, 130:] = head
+    scene[40:160, :120] = np.asarray(Image.fromarray(head).resize((120, 120)))
+    return scene
+
+
+def test_the_astronaut_has_one_face() -> None:
+    """The photograph's one face is found once; the crop holds it and 30 % more on every side."""
+    (found,) = open_finder("all")(ASTRONAUT)
+    left, top, _ = FACE
+    assert found.shape == (164, 164, 3)
+    corner = ASTRONAUT[top - 31 :, left - 31 :][:200, :200]
+    shifts = [(r, c) for r in range(20) for c in range(20)]
+    assert any(np.array_equal(corner[r : r + 164, c : c + 164], found) for r, c in shifts)
+
+
+def test_modes_order_and_size() -> None:
+    """`all` starts with the largest, `largest` is that one, `crop` holds both faces at once."""
+    scene = two_faces()
+    both = open_finder("all")(scene)
+    assert len(both) == 2
+    assert both[0].shape[0] > 1.4 * both[1].shape[0]
+    (large,) = open_finder("largest")(scene)
+    assert np.array_equal(large, both[0])
+    (together,) = open_finder("crop")(scene)
+    assert together.shape[1] > both[0].shape[1] + both[1].shape[1]
+    (tight,) = open_finder("largest", margin=0)(scene)
+    assert tight.shape[0] == pytest.approx(large.shape[0] / 1.6, abs=1)
+
+
+def test_an_image_without_a_face() -> None:
+    """It is an error of that image, which says what would keep it; or it is kept as it is."""
+    nothing = np.full((60, 80, 3), 127, dtype=np.uint8)
+    with pytest.raises(NoFaceError, match="--no-face keep") as caught:
+        open_finder("all")(nothing)
+    assert isinstance(caught.value, ImageError)
+    (kept,) = open_finder("all", without="keep")(nothing)
+    assert np.array_equal(kept, nothing)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 4000), (4000, 1), (3, 2), (41, 384), (42, 384)])
+def test_odd_shapes_are_images_without_a_face(shape: tuple[int, int]) -> None:
+    """However thin or small the image, the detector says so rather than breaking."""
+    pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    with pytest.raises(NoFaceError):
+        open_finder("crop")(pixels)
+
+
+def test_threads_and_copies_agree() -> None:
+    """Eight threads at once, and a finder that was pickled, cut out the same pixels."""
+    finder = open_finder("all")
+    expected = finder(two_faces())
+    copy = pickle.loads(pickle.dumps(finder))
+    assert copy == finder
+    with ThreadPoolExecutor(8) as pool:
+        for found in pool.map(lambda _: copy(two_faces()), range(16)):
+            assert all(map(np.array_equal, found, expected))
+
+
+def test_identity_holds_all_that_decides() -> None:
+    """It is the same text for the same pixels, and another for each choice that changes them."""
+    assert open_finder("largest").identity == "largest margin=0.3 lbp:1"
+    identities = {
+        open_finder(mode, margin, without=without).identity
+        for mode in MODES
+        for margin in (0, 0.3, 0.30000001)
+        for without in ("skip", "keep")
+    }
+    assert len(identities) == 3 * 3 * 2
+    assert open_finder("all", 0).identity == open_finder("all", -0.0).identity
+
+
+def test_what_cannot_be_asked_for(tmp_path: Path) -> None:
+    """Unknown names show the known ones; a margin is a share; weights go with their detector."""
+    with pytest.raises(UnknownNameError, match="did you mean largest"):
+        open_finder("largst")
+    with pytest.raises(UnknownNameError, match="did you mean keep"):
+        open_finder("all", without="kep")
+    with pytest.raises(UnknownNameError, match="Known: lbp, yunet"):
+        open_finder("all", detector="haar")
+    for margin in (-0.1, float("nan"), float("inf")):
+        with pytest.raises(UsageError, match="share of its size"):
+            open_finder("all", margin)
+    with pytest.raises(UsageError, match="yunet needs a file of weights"):
+        open_finder("all", detector="yunet")
+    with pytest.raises(UsageError, match="lbp takes no weights"):
+        open_finder("all", weights=str(tmp_path / "x"), detector="lbp")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in DETECTORS if not kind.needs_weights])
+def test_detectors_find_the_astronaut(kind: object) -> None:
+    """Every detector that needs no file finds her face where it is."""
+    (face,) = detector_of_thread(kind.make, b"")(ASTRONAUT)  # type: ignore[attr-defined]
+    assert (face.left, face.top, face.width) == pytest.approx(FACE, abs=20)
+
+
+def test_windows_group_whatever_their_number() -> None:
+    """Six windows are no face, seven are; a part of a face is no second one; far ones are."""
+    window = np.array([[100.0, 100.0, 50.0]])
+    assert agreed(window.repeat(6, axis=0)) == []
+    assert agreed(window.repeat(7, axis=0)) == [(100, 100, 50)]
+    within, far = window - np.array([-10, -10, 25]), window + np.array([200, 0, 0])
+    squares = np.concatenate([window.repeat(9, 0), within.repeat(8, 0), far.repeat(7, 0)])
+    assert agreed(squares) == [(100, 100, 50), (300, 100, 50)]
+
+
+EYES = ((-20.0, -10.0), (20.0, -10.0))
+
+
+@given(
+    st.floats(-170, 170), st.integers(0, 300), st.integers(0, 200), st.integers(8, 500),
+    st.floats(0, 1), st.booleans(),
+)  # fmt: skip
+def test_crops_are_squares_of_the_image(
+    angle: float, x: int, y: int, size: int, margin: float, turned: bool
+) -> None:
+    """Wherever the face is, its crop is a square no wider than the image, of its own pixels."""
+    pixels = np.full((200, 300, 3), (90, 120, 150), dtype=np.uint8)
+    eyes = None
+    if turned:
+        c, s = cos(radians(angle)), sin(radians(angle))
+        eyes = tuple((x + c * a - s * b, y + s * a + c * b) for a, b in EYES)
+    face = Face(x - size / 2, y - size / 2, size, size, eyes)  # type: ignore[arg-type]
+    found = crop(pixels, face, margin)
+    side = round(min((1 + 2 * margin) * size, 200))
+    assert found.shape == (side, side, 3)
+    assert found.dtype == np.uint8
+    assert (found == pixels[0, 0]).all()
+
+
+@given(st.floats(-179, 179))
+def test_eyes_are_level_afterwards(angle: float) -> None:
+    """A face turned by any angle is upright in its crop, at the same scale."""
+    c, s = cos(radians(angle)), sin(radians(angle))
+    pixels = np.full((240, 240, 3), 30, dtype=np.uint8)
+    eyes = [(120 + c * a - s * b, 120 + s * a + c * b) for a, b in EYES]
+    ys, xs = np.mgrid[:240, :240] + 0.5
+    for channel, (x, y) in enumerate(eyes):
+        pixels[(xs - x) ** 2 + (ys - y) ** 2 < 16, channel] = 250
+    found = crop(pixels, Face(80, 80, 80, 80, tuple(eyes)), 0.1)  # type: ignore[arg-type]
+    assert found.shape == (96, 96, 3)
+    for channel, (a, b) in enumerate(EYES):
+        rows, columns = np.nonzero(found[:, :, channel] > 140)
+        assert columns.mean() + 0.5 == pytest.approx(48 + a, abs=1)
+        assert rows.mean() + 0.5 == pytest.approx(48 + b, abs=1)
+
+
+def test_level_eyes_change_no_pixel() -> None:
+    """A face that is upright already is cut out as it is."""
+    face = Face(190, 80, 80, 80, ((210.0, 110.0), (250.0, 110.0)))
+    upright = crop(ASTRONAUT, face, 0.3)
+    assert np.array_equal(upright, crop(ASTRONAUT, Face(190, 80, 80, 80), 0.3))
+
+
+def test_what_yunet_reports_is_read() -> None:
+    """Boxes and eyes are scaled back to the image, one face a row; no row is no face."""
+    row = [10, 20, 30, 40, 15, 30, 35, 32, 25, 40, 18, 50, 32, 50, 0.9]
+    (face,) = faces_of(np.array([row], dtype=np.float32), 2.0, 3.0)
+    assert face == Face(20, 60, 60, 120, ((30, 90), (70, 96)))
+    assert faces_of(None, 1, 1) == []
+
+
+# A network with YuNet's inputs and outputs that reports one face whatever it sees: each output is
+# a constant, and the input's mean times nothing. ONNX is written by hand here, field by field.
+
+
+def varint(number: int) -> bytes:
+    out = b""
+    while number > 127:
+        out, number = out + bytes([number & 127 | 128]), number >> 7
+    return out + bytes([number])
+
+
+def field(number: int, value: int | str | bytes) -> bytes:
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    data = value.encode() if isinstance(value, str) else value
+    return varint(number << 3 | 2) + varint(len(data)) + data
+
+
+def tensor(name: str, values: RGB) -> bytes:
+    dims = b"".join(field(1, size) for size in values.shape)
+    return field(5, dims + field(2, 1) + field(8, name) + field(9, values.astype("<f4").tobytes()))
+
+
+def node(kind: str, inputs: Sequence[str], output: str) -> bytes:
+    names = b"".join(field(1, name) for name in inputs)
+    return field(1, names + field(2, output) + field(4, kind))
+
+
+def declared(number: int, name: str, shape: Sequence[int]) -> bytes:
+    dims = b"".join(field(1, field(1, size)) for size in shape)
+    return field(number, field(1, name) + field(2, field(1, field(1, 1) + field(2, dims))))
+
+
+def yunet_like(left: float, top: float, size: float, angle: float) -> bytes:
+    """ONNX that reports a square face, in pixels of its input of 320x320, with tilted eyes."""
+    graph = field(2, "yunet-like") + declared(11, "input", (1, 3, SIDE, SIDE))
+    graph += tensor("nothing", np.zeros((1, 3, 1, 1)))
+    graph += node("GlobalAveragePool", ["input"], "average")
+    graph += node("Conv", ["average", "nothing"], "zero") + node("Flatten", ["zero"], "flat")
+    x, y = (left + size / 2) / 8, (top + size / 2) / 8
+    c, s, eye = x % 1, y % 1, size / 8 / 4
+    tilt = [eye * cos(radians(angle)), eye * sin(radians(angle))]
+    face = {
+        "cls": [1], "obj": [1], "bbox": [c, s, log(size / 8), log(size / 8)],
+        "kps": [c - tilt[0], s - tilt[1], c + tilt[0], s + tilt[1], *[c, s] * 3],
+    }  # fmt: skip
+    for stride in (8, 16, 32):
+        for name, numbers in face.items():
+            values = np.zeros((1, (SIDE // stride) ** 2, len(numbers)))
+            if stride == 8:
+                values[0, int(y) * (SIDE // 8) + int(x)] = numbers
+            graph += tensor(f"{name}{stride}", values)
+            graph += node("Add", [f"{name}{stride}", "flat"], f"{name}_{stride}")
+            graph += declared(12, f"{name}_{stride}", values.shape)
+    return field(1, 8) + field(8, field(2, 11)) + field(7, graph)
+
+
+def test_yunet_runs_in_opencv(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A file of weights is loaded and run; its box comes back at the image's scale, upright."""
+    weights = tmp_path / "face.onnx"
+    weights.write_bytes(yunet_like(100, 60, 80, 90))
+    finder = open_finder("largest", margin=0, weights=str(weights))
+    assert finder.identity.startswith("largest margin=0.0 yunet:1:")
+    pixels = np.random.default_rng(0).integers(0, 256, (640, 640, 3), dtype=np.uint8)
+    (found,) = finder(pixels)
+    # The eyes stand one above the other: a quarter turn, which moves pixels and mixes none.
+    expected = np.rot90(pixels[120:280, 200:360])
+    assert np.abs(found.astype(int) - expected.astype(int)).max() <= 1
+    assert capfd.readouterr() == ("", "")
+    weights.write_bytes(yunet_like(100, 60, 80, 0))
+    assert open_finder("largest", margin=0, weights=str(weights)).identity != finder.identity
+    (again,) = pickle.loads(pickle.dumps(finder))(pixels)
+    assert np.array_equal(again, found)
+
+
+def test_networks_nonsense_is_no_face(tmp_path: Path) -> None:
+    """A face outside the image, as a network may report in the padding, is none."""
+    weights = tmp_path / "face.onnx"
+    weights.write_bytes(yunet_like(100, 200, 80, 0))
+    finder = open_finder("all", weights=str(weights))
+    assert len(finder(np.zeros((320, 320, 3), dtype=np.uint8))) == 1
+    with pytest.raises(NoFaceError):
+        finder(np.zeros((203, 320, 3), dtype=np.uint8))
+
+
+def test_files_that_are_no_yunet(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Missing, empty, text, cut short, or another network: an error that names the file."""
+    good = yunet_like(100, 60, 80, 0)
+    other = good.replace(b"cls_8", b"cls_9")
+    files = {"none.onnx": None, "empty.onnx": b"", "text.onnx": b"no weights\n" * 9,
+             "half.onnx": good[: len(good) // 2], "other.onnx": other}  # fmt: skip
+    for name, data in files.items():
+        if data is not None:
+            (tmp_path / name).write_bytes(data)
+        with pytest.raises(WeightsError, match=name):
+            open_finder("all", weights=str(tmp_path / name))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without OpenCV the error is the line that installs it; the cascade needs none."""
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    (tmp_path / "face.onnx").write_bytes(b"weights")
+    with pytest.raises(MissingExtraError, match=r"pip install 'clipfeat\[faces\]'"):
+        open_finder("all", weights=str(tmp_path / "face.onnx"))
+    assert len(open_finder("all")(ASTRONAUT)) == 1

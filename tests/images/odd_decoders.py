@@ -35,3 +35,7 @@ def odd(data: bytes) -> Decoded:
             sys.stdout.write(sys.stdin.read() + os.read(0, 9).decode())
             return decode(rest)
     return decode(data)
+
+
+def dying(request: bytes) -> Decoded:
+    os._exit(3)

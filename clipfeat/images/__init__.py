@@ -14,6 +14,7 @@ from clipfeat.images.labels import with_labels
 from clipfeat.images.listing import is_image, open_listing, open_standard_input
 from clipfeat.images.manifest import TableColumns, is_table, open_manifest
 from clipfeat.images.source import ImageSource, listed
+from clipfeat.images.video import is_video
 from clipfeat.images.webdataset import is_tar_pattern, open_webdataset
 
 
@@ -32,6 +33,7 @@ SOURCES = (
     SourceKind("webdataset", is_tar_pattern, lambda s, _: open_webdataset(s)),
     SourceKind("table", is_table, open_manifest),
     SourceKind("image", is_image, lambda s, _: open_listing([s], s)),
+    SourceKind("video", is_video, lambda s, _: open_listing([s], s)),
 )
 """The first row that claims a spec opens it."""
 
@@ -48,8 +50,8 @@ def open_source(
     ----------
     source : path, or sequence of paths
         A folder; a CSV, TSV or Parquet table; a webdataset tar or a pattern of them
-        (``x-{000..099}.tar``); one image; ``"-"`` for a list on standard input; or several of
-        these, which become one source.
+        (``x-{000..099}.tar``); one image or video; ``"-"`` for a list on standard input; or several
+        of these, which become one source.
     labels : path, optional
         A table that names the images' classes.
     columns : TableColumns
@@ -69,7 +71,7 @@ def open_source(
         kinds = {_kind(spec).name for spec in specs}
         found = (
             open_listing(specs)
-            if kinds <= {"image"}
+            if kinds <= {"image", "video"}
             else _chained([_open(spec, own) for spec in specs])
         )
     return found if labels is None else with_labels(found, str(labels), columns)
@@ -80,7 +82,7 @@ def _kind(spec: str) -> SourceKind:
         if kind.claims(spec):
             return kind
     if os.path.lexists(spec):
-        raise UsageError(f"{spec} is no folder, table (.csv, .tsv, .parquet), .tar or image")
+        raise UsageError(f"{spec} is no folder, table (.csv, .tsv, .parquet), .tar, image or video")
     raise EmptySourceError(f"no such folder, table, tar or image: {spec}")
 
 

@@ -1,4 +1,4 @@
-"""A folder of images: classes by the names of its folders.
+"""A folder of images and videos: classes by the names of its folders.
 
 The label is the first folder below the root (``images/cat/1.jpg`` is a *cat*), except in the
 layouts that detection's data sets share: where folders named ``real`` and ``fake``, ``0_real`` and
@@ -14,6 +14,7 @@ from pathlib import Path
 from clipfeat.images.decode import SUFFIXES
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource, listed
+from clipfeat.images.video import VIDEO_SUFFIXES
 
 REAL_FAKE_FOLDERS = (("real", "fake"), ("0_real", "1_fake"), ("nature", "ai"))
 ALWAYS = {"0_real": "real", "1_fake": "fake"}  # names that can mean nothing else
@@ -21,7 +22,7 @@ SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "
 
 
 def open_folder(spec: str) -> ImageSource:
-    """List the images below a folder, hidden files left out, sorted by path."""
+    """List the images and videos below a folder, hidden files left out, sorted by path."""
     root = Path(spec)
     paths = sorted(_walk(root))
     pair = _real_fake_pair(paths)
@@ -35,7 +36,7 @@ def _walk(root: Path) -> Iterator[tuple[str, ...]]:
         names[:] = [name for name in names if not name.startswith(".")]
         above = Path(folder).relative_to(root).parts
         for name in files:
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES:
+            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES | VIDEO_SUFFIXES:
                 yield (*above, name)
 
 

@@ -5,7 +5,10 @@ import os
 import stat
 from dataclasses import dataclass
 
+import numpy as np
+
 from clipfeat.errors import ReadError
+from clipfeat.images.decode import RGB
 
 MAX_BYTES = 256 * 2**20
 """Files above this are refused before they are read."""
@@ -27,6 +30,8 @@ class ImageRecord:
         Empty where unknown.
     columns : tuple of (name, value)
         Whatever else the source says, as text: ``split``, ``generator``, ...
+    time : float
+        Of a video's frame, when it is shown, in seconds from the first; -1 for an image.
     """
 
     path: str
@@ -36,6 +41,7 @@ class ImageRecord:
     label: str = ""
     group: str = ""
     columns: tuple[tuple[str, str], ...] = ()
+    time: float = -1.0
 
 
 def read_bytes(record: ImageRecord) -> bytes:
@@ -73,3 +79,19 @@ def read_bytes(record: ImageRecord) -> bytes:
 def image_key(data: bytes) -> bytes:
     """Digest an image's bytes: 16 bytes of BLAKE2b, the identity of the image everywhere."""
     return hashlib.blake2b(data, digest_size=16).digest()
+
+
+def frame_key(pixels: RGB) -> bytes:
+    """Digest a video frame's pixels, to 16 bytes that no `image_key` is.
+
+    Frames that look alike to the last bit, of one video or of a copy in another container, have
+    one key, as copies of an image's file have. No part of the file could serve: it has no bytes
+    that are this frame's alone.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (height, width, 3), uint8
+    """
+    digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16, person=b"frame")
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.digest()

@@ -35,3 +35,7 @@ def odd(data: bytes, room: RGB) -> Decoded:
             sys.stdout.write(sys.stdin.read() + os.read(0, 9).decode())
             return decode(rest, room)
     return decode(data, room)
+
+
+def dying(request: bytes, room: RGB) -> Decoded:
+    os._exit(3)

@@ -63,22 +63,28 @@ def as_image(folder: Path) -> str:
     return as_listing(folder)[0]
 
 
+def as_video(folder: Path) -> str:
+    """Nothing is decoded when a source is listed: any bytes will do."""
+    return str(Path(as_image(folder)).rename(folder.parent / "a.mp4"))
+
+
 MAKERS: dict[str, Callable[[Path], str | list[str]]] = {
     "folder": as_folder, "table": as_table, "webdataset": as_tars,
     "list on standard input": as_listing, "image": as_image,
+    "video": as_video,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", [kind.name for kind in SOURCES])
 def test_contract(kind: str, image_folder: Path) -> None:
     """Unique paths, a stable order, records that pickle, and every image's bytes."""
+    known = {path.read_bytes() for path in image_folder.rglob("*.png")}
     spec = MAKERS[kind](image_folder)
     source = open_source(spec)
     paths = [record.path for record in source]
-    assert len(set(paths)) == len(paths) == (1 if kind == "image" else 24)
+    assert len(set(paths)) == len(paths) == (1 if kind in {"image", "video"} else 24)
     assert [record.path for record in open_source(spec)] == paths
     assert pickle.loads(pickle.dumps(list(source))) == list(source)
-    known = {path.read_bytes() for path in image_folder.rglob("*.png")}
     assert {read_bytes(record) for record in source} <= known
     if kind in {"folder", "table", "webdataset"}:
         assert sorted({record.label for record in source}) == ["fake", "real"]

@@ -278,6 +278,12 @@ class FeatureSet:
             raise unknown_name("column", name, known)
         return known[name]
 
+    @property
+    def files(self) -> Strings:
+        """The file that each row is of: its own path, or the file whose part it is."""
+        of = self.columns.get("file", self.paths)
+        return np.where(of == "", self.paths, of)
+
     def grouped_by(self, name: str) -> "FeatureSet":
         """The same rows with the values of a column as their groups; see `column`."""
         return replace(self, groups=self.column(name))

@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from clipfeat.embedding.pipeline import Progress
-from clipfeat.encoders import open_encoder
+from clipfeat.embedding.memory import encode_all
+from clipfeat.embedding.pipeline import viewed
+from clipfeat.embedding.run import Progress
 from clipfeat.errors import UsageError
 from clipfeat.evaluate.metrics import score
 from clipfeat.features import FeatureSet
 from clipfeat.images import open_source
 from clipfeat.images.manifest import TableColumns
-from clipfeat.images.source import ImageSource
+from clipfeat.images.record import ImageRecord, record_path
+from clipfeat.images.video.frames import FrameSampling, with_frames
 from clipfeat.model import Model, load_model
-from clipfeat.spec import EncoderSpec, check_same, titles
+from clipfeat.parts import by_file
+from clipfeat.spec import EncoderSpec, titles
 from clipfeat.store import load
 
 if TYPE_CHECKING:
@@ -91,14 +94,19 @@ def predict(
     source: FeatureSet | str | Path | Sequence[str | Path],
     *,
     weights: str | Path | Sequence[str | Path] = (),
+    face_weights: str | Path | None = None,
     labels: str | Path | None = None,
     columns: TableColumns = TableColumns(),
+    frames: FrameSampling = FrameSampling(),
+    tta: str | Path | None = None,
+    average: str = "mean",
+    per_part: bool = False,
     batch_size: int | None = None,
     num_workers: int | None = None,
     device: str = "auto",
     progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Predictions:
-    """Classify images.
+    """Classify images, and videos by their frames.
 
     Parameters
     ----------
@@ -109,10 +117,21 @@ def predict(
     weights : path, or sequence of path
         Local files of weights where there is no hub: one for each of the model's encoders that
         has weights, in their order.
+    face_weights : path, optional
+        The face detector's weights, where the model was fitted on faces that it found.
     labels : path, optional
         A table of true labels, to score the predictions.
     columns : TableColumns
         Where a table keeps paths, labels and groups.
+    frames : FrameSampling
+        Which frames of a video are taken.
+    tta : str or path, optional
+        Views of each image that are classified beside it, as for `clipfeat.embed`.
+    average : str
+        How the parts of a file (frames, faces, views) become one: a name of
+        `clipfeat.parts.AVERAGES`.
+    per_part : bool
+        Whether each part has a row of its own instead.
     batch_size, num_workers, device
         As in `clipfeat.embed`.
     progress : callable
@@ -121,7 +140,7 @@ def predict(
     Returns
     -------
     Predictions
-        One row for every image; one that cannot be read says why.
+        One row for every file; one that cannot be read says why.
 
     Raises
     ------
@@ -133,115 +152,124 @@ def predict(
         If the model file is damaged or no model file.
     """
     fitted = model if isinstance(model, Model) else load_model(model)
+    how = None if per_part else average
     if isinstance(source, FeatureSet):
-        return _of_features(fitted, source)
+        return _of_features(fitted, source, how)
     specs = [source] if isinstance(source, str | Path) else list(source)
     if specs and all(Path(spec).suffix.lower() in {".h5", ".hdf5"} for spec in specs):
         if labels is not None:
             raise UsageError("a feature file brings its own labels: leave --labels out")
-        return _of_features(fitted, load(*specs))
-    images = open_source(source, labels=labels, columns=columns)
+        return _of_features(fitted, load(*specs), how)
+    images = with_frames(open_source(source, labels=labels, columns=columns), frames)
     if not fitted.specs:
         raise UsageError("the model was fitted on arrays, not on images: give it a FeatureSet")
+    file_of = _weights_of(fitted.specs, weights)
+    images, views = viewed(images, tta)
+    begun = time.monotonic()
+    found: list[dict[str, NDArray[np.float32]]] = []
+    errors: dict[str, str] = {}
+    for turn, spec in enumerate(fitted.specs):
+
+        def tell(done: int, failed: int, turn: int = turn) -> None:
+            total = len(images) * len(fitted.specs)
+            encoded = turn * len(images) + done
+            progress(Progress(total, encoded, 0, failed, time.monotonic() - begun))
+
+        rows, failed = encode_all(
+            images,
+            spec,
+            views,
+            weights=file_of.get(spec),
+            face_weights=face_weights,
+            batch_size=batch_size,
+            num_workers=num_workers,
+            device=device,
+            tell=tell,
+        )
+        errors |= failed
+        found.append(rows)
+    whole = [path for path in found[0] if all(path in rows for rows in found[1:])]
+    p: dict[str, NDArray[np.float64]] = {}
+    if whole:
+        X = np.hstack([np.stack([rows[path] for path in whole]) for rows in found])
+        features = replace(FeatureSet.from_arrays(X, [""] * len(whole)), specs=fitted.specs)
+        p = dict(zip(whole, fitted.predict_proba(features), strict=True))
+    return _assembled(fitted, [_Part.of(record) for record in images], p, errors, how)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A record of a source: a whole file, or a frame or view of one."""
+
+    path: str
+    file: str
+    label: str
+
+    @classmethod
+    def of(cls, record: ImageRecord) -> "_Part":
+        return cls(record.path, dict(record.columns).get("file", record.path), record.label)
+
+
+def _assembled(
+    model: Model,
+    parts: Sequence[_Part],
+    p: Mapping[str, NDArray[np.float64]],
+    errors: Mapping[str, str],
+    average: str | None,
+) -> Predictions:
+    """Predictions in the order of the parts; of each file once, where an average is given.
+
+    A part may be in `p` as several faces.
+    """
+    faces: dict[str, list[str]] = {}
+    for path in p:
+        faces.setdefault(record_path(path), []).append(path)
+    rows = [(path, part) for part in parts for path in faces.get(part.path, [part.path])]
+    unread = np.full(len(model.classes), np.nan)
+    values = np.array([p.get(path, unread) for path, _ in rows]).reshape(-1, len(model.classes))
+    if average is None:
+        paths, labels = [path for path, _ in rows], [part.label for _, part in rows]
+        return Predictions(paths, values, model.classes, labels, dict(errors))
+    paths, values = by_file(values, [part.file for _, part in rows], average)
+    label_of = {part.file: part.label for part in reversed(parts)}
+    of_file: dict[str, list[str]] = {}
+    for part in parts:
+        of_file.setdefault(part.file, []).append(errors.get(part.path, ""))
+    said = {file: text for file, texts in of_file.items() if (text := _said(texts))}
+    return Predictions(paths, values, model.classes, [label_of[path] for path in paths], said)
+
+
+def _said(errors: Sequence[str]) -> str:
+    """What is said of a file, by the errors of its parts."""
+    bad = [text for text in errors if text]
+    if len(errors) < 2 or not bad:
+        return "".join(bad)
+    return f"{len(bad)} of {len(errors)} parts: {bad[0]}"
+
+
+def _of_features(model: Model, features: FeatureSet, average: str | None) -> Predictions:
+    files = features.files.tolist()
+    known = set(files)
+    errors = {f.path: f"{f.reason}: {f.message}" for f in features.failures}
+    ends = {path: max(path.rpartition(mark)[0] for mark in "#@") for path in errors}
+    parts = [
+        *map(_Part, features.paths.tolist(), files, features.labels.tolist()),
+        *(_Part(path, end if end in known else path, "") for path, end in ends.items()),
+    ]
+    probabilities = model.predict_proba(features)
+    p = dict(zip(features.paths.tolist(), probabilities, strict=True))
+    return _assembled(model, parts, p, errors, average)
+
+
+def _weights_of(
+    specs: Sequence[EncoderSpec], weights: str | Path | Sequence[str | Path]
+) -> dict[EncoderSpec, str]:
+    """The file of weights of each encoder that has some."""
     files = [str(weights)] if isinstance(weights, str | Path) else [str(one) for one in weights]
-    weighted = [spec for spec in fitted.specs if spec.weights]
+    weighted = [spec for spec in specs if spec.weights]
     if files and len(files) != len(weighted):
         raise UsageError(
             f"the model has {len(weighted)} encoders with weights ({', '.join(titles(weighted))}), "
             f"{len(files)} --weights were given: give one for each, in this order"
         )
-    file_of = dict(zip(weighted, files, strict=False))
-    begun = time.monotonic()
-    features = []
-    errors: dict[str, str] = {}
-    good = np.ones(len(images), dtype=bool)
-    for i, spec in enumerate(fitted.specs):
-
-        def tell(done: int, failed: int, turn: int = i) -> None:
-            total = len(images) * len(fitted.specs)
-            encoded = turn * len(images) + done
-            progress(Progress(total, encoded, 0, failed, time.monotonic() - begun))
-
-        X, failed = _encode_all(
-            images,
-            spec,
-            file_of.get(spec),
-            batch_size,
-            num_workers,
-            device,
-            tell,
-        )
-        errors |= failed
-        good &= ~np.isnan(X[:, 0])
-        features.append(X)
-    p = np.full((len(images), len(fitted.classes)), np.nan)
-    if good.any():
-        p[good] = fitted.predict_proba(
-            replace(
-                FeatureSet.from_arrays(np.hstack(features)[good], [""] * int(good.sum())),
-                specs=fitted.specs,
-            )
-        )
-    paths = [record.path for record in images]
-    return Predictions(paths, p, fitted.classes, [record.label for record in images], errors)
-
-
-def _of_features(model: Model, features: FeatureSet) -> Predictions:
-    failed = {f.path: f"{f.reason}: {f.message}" for f in features.failures}
-    unread = np.full((len(failed), len(model.classes)), np.nan)
-    return Predictions(
-        paths=[*features.paths.tolist(), *failed],
-        probabilities=np.vstack([model.predict_proba(features), unread]),
-        classes=model.classes,
-        labels=[*features.labels.tolist(), *("" for _ in failed)],
-        errors=failed,
-    )
-
-
-def _encode_all(
-    images: ImageSource,
-    spec: EncoderSpec,
-    weights: str | None,
-    batch_size: int | None,
-    num_workers: int | None,
-    device: str,
-    tell: Callable[[int, int], None],
-) -> tuple[NDArray[np.float32], dict[str, str]]:
-    """Features of every image, NaN for those in the errors; by the very encoder of `spec`."""
-    from clipfeat.embedding.stream import Encoded, Known, encode_stream
-    from clipfeat.encoders.encoder import EncoderOptions
-
-    options = replace(EncoderOptions.of_spec(spec, weights, device), n_images=len(images))
-    encoder = open_encoder(spec.name, options)
-    check_same([spec], [encoder.spec])
-    place = {record.path: i for i, record in enumerate(images)}
-    by_key: dict[bytes, int] = {}
-    X = np.full((len(images), spec.n_features), np.nan, dtype=np.float32)
-    errors: dict[str, str] = {}
-    same: list[tuple[int, bytes]] = []
-    done = 0
-    stream = encode_stream(
-        images,
-        encoder,
-        batch_size=batch_size,
-        num_workers=num_workers,
-        exact=lambda: open_encoder(spec.name, replace(options, precision="fp32", n_images=0)),
-    )
-    for item in stream:
-        if isinstance(item, Encoded):
-            rows = [place[row.path] for row in item.rows]
-            X[rows] = item.features
-            by_key |= {row.key: i for row, i in zip(item.rows, rows, strict=True)}
-            done += len(rows)
-        elif isinstance(item, Known):
-            same.append((place[item.row.path], item.row.key))
-            done += 1
-        else:
-            errors[item.path] = f"{item.reason}: {item.message}"
-        tell(done, len(errors))
-    for i, key in same:
-        if key in by_key:
-            X[i] = X[by_key[key]]
-        else:
-            errors[images.records[i].path] = "EncodingError: as its equal by bytes"
-    return X, errors
+    return dict(zip(weighted, files, strict=False))

@@ -50,6 +50,8 @@ class EncoderSpec:
         Of the forward pass: ``"fp32"``, ``"bf16"`` or ``"fp16"``.
     decode : str
         The rules by which bytes became pixels.
+    faces : str
+        How faces were found and cut out; empty where images are taken whole.
     widths : tuple of int
         How many features each part of `layer` has; empty where there is only one.
 
@@ -77,6 +79,7 @@ class EncoderSpec:
     n_features: int
     precision: str
     decode: str
+    faces: str = ""
     widths: tuple[int, ...] = ()
 
     @property
@@ -167,6 +170,10 @@ class EncoderSpec:
         if self.layer not in ("last", "projection"):
             few = len(self.slices) <= 3
             parts.append(self.layer if few else f"{len(self.slices)} slices of layers")
+        if self.crop_mode in ("none", "tiles"):
+            parts.append("native" if self.crop_mode == "none" else self.crop_mode)
+        if self.faces:
+            parts.append(f"faces({self.faces.partition(' ')[0]})")
         if self.precision != "fp32":
             parts.append(self.precision)
         if self.untrained:

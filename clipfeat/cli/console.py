@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from clipfeat.embedding.pipeline import Progress
     from clipfeat.embedding.profile import Profile
+    from clipfeat.embedding.run import Progress
     from clipfeat.evaluate.benchmark import Step
     from clipfeat.report import Leaderboard
 

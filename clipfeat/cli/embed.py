@@ -4,12 +4,15 @@ import ast
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clipfeat.cli.exits import TOO_MANY_BAD, reports_errors, say
 from clipfeat.errors import UsageError
+
+if TYPE_CHECKING:
+    from clipfeat.embedding.pipeline import EmbedReport
 
 MOST_LABELS = 12
 
@@ -39,7 +42,31 @@ def embed(
     pool: Annotated[
         str | None, typer.Option(help="Of layers: cls, mean, std, max; several: mean+std.")
     ] = None,
-    image_size: Annotated[int | None, typer.Option(help="Side of the encoder's input.")] = None,
+    image_size: Annotated[
+        str | None,
+        typer.Option(help="Side of the encoder's input; several (32,64,128) make a file each."),
+    ] = None,
+    crop: Annotated[
+        str | None,
+        typer.Option(help="center, resize (all of it); none, tiles: pixels at their own scale."),
+    ] = None,
+    views: Annotated[
+        str | None, typer.Option(help="hflip,jpeg50,… or a YAML, JSON or TOML file: rows more.")
+    ] = None,
+    faces: Annotated[
+        str | None, typer.Option(help="crop (around all), largest, all: a row for each face.")
+    ] = None,
+    face_margin: Annotated[float, typer.Option(min=0.0, help="Of a face's size.")] = 0.3,
+    face_weights: Annotated[
+        Path | None, typer.Option(help="YuNet's .onnx file; else a bundled cascade finds faces.")
+    ] = None,
+    no_face: Annotated[
+        str, typer.Option(help="An image without a face: skip, or keep it whole.")
+    ] = "skip",
+    fps: Annotated[float | None, typer.Option(help="Frames a second of a video.")] = None,
+    frames: Annotated[
+        int | None, typer.Option(help="Frames of a video, evenly spaced; 8 if not given.")
+    ] = None,
     encoder_arg: Annotated[
         list[str] | None,
         typer.Option(help="NAME=VALUE for a timm model: pad_type=same, mean=0.5, crop_pct=1.0."),
@@ -80,35 +107,59 @@ def embed(
 
     Example: clipfeat embed images/ out.h5 --encoder clip-vit-l-14
     """
-    from clipfeat.cli.console import image_bar, listed, print_profile
+    from clipfeat.cli.console import image_bar
     from clipfeat.embedding.pipeline import embed as run
+    from clipfeat.embedding.pipeline import sized_paths
+    from clipfeat.images.faces import open_finder
     from clipfeat.images.manifest import TableColumns
+    from clipfeat.images.video.frames import FrameSampling
 
     *sources, out = source
     if not sources:
         raise UsageError(f"two paths are needed, SOURCE and OUT.h5, got only {out}")
-    with _saying_how_to_go_on(out), image_bar("embedding") as progress:
-        report = run(
-            sources[0] if len(sources) == 1 else sources,
-            out,
-            encoder=encoder,
-            weights=weights,
-            untrained=untrained,
-            layers=layers,
-            pool=pool,
-            image_size=image_size,
-            encoder_args=parse_arguments(encoder_arg or []),
-            labels=labels,
-            columns=TableColumns(path_col, label_col, group_col),
-            batch_size=batch_size,
-            num_workers=num_workers,
-            device=device,
-            precision=precision,
-            overwrite=overwrite,
-            retry_failed=retry_failed,
-            prune=prune,
-            progress=progress,
+    finder = None
+    if faces is not None:
+        finder = open_finder(
+            faces, face_margin, str(face_weights) if face_weights else None, no_face
         )
+    failed = 0
+    for size, path in sized_paths(out, image_size).items():
+        with _saying_how_to_go_on(path), image_bar("embedding") as progress:
+            report = run(
+                sources[0] if len(sources) == 1 else sources,
+                path,
+                encoder=encoder,
+                weights=weights,
+                untrained=untrained,
+                layers=layers,
+                pool=pool,
+                image_size=size,
+                crop=crop,
+                views=views,
+                faces=finder,
+                frames=FrameSampling(fps, frames),
+                encoder_args=parse_arguments(encoder_arg or []),
+                labels=labels,
+                columns=TableColumns(path_col, label_col, group_col),
+                batch_size=batch_size,
+                num_workers=num_workers,
+                device=device,
+                precision=precision,
+                overwrite=overwrite,
+                retry_failed=retry_failed,
+                prune=prune,
+                progress=progress,
+            )
+        _print_report(report, show_profile=profile)
+        failed += report.progress.failed
+    if max_bad is not None and failed > max_bad:
+        raise typer.Exit(TOO_MANY_BAD)
+
+
+def _print_report(report: "EmbedReport", *, show_profile: bool) -> None:
+    from clipfeat.cli.console import listed, print_profile
+
+    out = report.path
     done = report.progress
     rate = done.encoded / max(done.seconds, 1e-9)
     print(
@@ -120,7 +171,7 @@ def embed(
     )
     if report.chosen:
         print(f"precision {report.chosen}")
-    if profile:
+    if show_profile:
         print_profile(report.profile)
     known = {name: n for name, n in sorted(report.labels.items()) if name}
     some = [f"{name} {n}" for name, n in list(known.items())[:MOST_LABELS]]
@@ -133,12 +184,10 @@ def embed(
         print(listed([f"{f.path}: {f.reason}: {f.message}" for f in report.failures]))
     if known:
         print(f"next: clipfeat benchmark {out}, or clipfeat fit {out} --clf logreg")
-    if max_bad is not None and done.failed > max_bad:
-        raise typer.Exit(TOO_MANY_BAD)
 
 
 @contextmanager
-def _saying_how_to_go_on(out: str) -> Iterator[None]:
+def _saying_how_to_go_on(out: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:

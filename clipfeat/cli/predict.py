@@ -2,12 +2,17 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clipfeat.cli.exits import TOO_MANY_BAD, reports_errors, say
 from clipfeat.errors import OutputExistsError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from clipfeat.prediction import Predictions
 
 
 @reports_errors
@@ -31,6 +36,22 @@ def predict(
     weights: Annotated[
         list[Path] | None, typer.Option(help="Local weights, one file for each encoder.")
     ] = None,
+    face_weights: Annotated[
+        Path | None, typer.Option(help="YuNet's file, if the model is of faces it found.")
+    ] = None,
+    fps: Annotated[float | None, typer.Option(help="Frames a second of a video.")] = None,
+    frames: Annotated[
+        int | None, typer.Option(help="Frames of a video, evenly spaced; 8 if not given.")
+    ] = None,
+    tta: Annotated[
+        str | None, typer.Option(help="Views averaged with each image: hflip,… or a file.")
+    ] = None,
+    average: Annotated[
+        str, typer.Option(help="Of frames, faces and views of one file: mean or confident.")
+    ] = "mean",
+    per_part: Annotated[
+        bool, typer.Option("--per-part", help="A row for each of these instead.")
+    ] = False,
     labels: Annotated[
         Path | None, typer.Option(help="A table of true labels, to score by.")
     ] = None,
@@ -54,16 +75,19 @@ def predict(
     from clipfeat.cli.console import image_bar
     from clipfeat.errors import unknown_name
     from clipfeat.images.manifest import TableColumns, read_text_table
+    from clipfeat.images.video.frames import FrameSampling
+    from clipfeat.parts import AVERAGES
     from clipfeat.prediction import predict as run
-    from clipfeat.submission import FILLS, fill_template
+    from clipfeat.submission import FILLS
 
     # All that can be known to be wrong before the work rather than after.
     if output is not None and output.exists() and not overwrite:
         raise OutputExistsError(f"{output} exists: give another -o, or --overwrite")
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
-    if fill not in FILLS:
-        raise unknown_name("--fill", fill, FILLS)
+    for flag, given, known in (("--average", average, AVERAGES), ("--fill", fill, FILLS)):
+        if given not in known:
+            raise unknown_name(flag, given, known)
     if template is not None:
         read_text_table(str(template))
     with image_bar("predicting") as progress:
@@ -73,23 +97,17 @@ def predict(
             weights=weights or [],
             labels=labels,
             columns=TableColumns(path_col, label_col, ""),
+            face_weights=face_weights,
+            frames=FrameSampling(fps, frames),
+            tta=tta,
+            average=average,
+            per_part=per_part,
             batch_size=batch_size,
             num_workers=num_workers,
             device=device,
             progress=progress,
         )
-    if template is not None:
-        filled = fill_template(found, template, fill)
-        table = filled.table
-        n_filled = len(table) - len(filled.missing)
-        say(f"filled {n_filled} of {len(table)} rows of {template}; {filled.said}")
-        if filled.missing:
-            say(
-                f"{len(filled.missing)} ids have no prediction, such as {filled.missing[0]}: "
-                "their rows are as in the template"
-            )
-    else:
-        table = found.to_pandas()
+    table = found.to_pandas() if template is None else _filled(found, template, fill)
     if output is None:
         table.to_csv(sys.stdout, index=False)
     else:
@@ -101,8 +119,23 @@ def predict(
         )
     if found.errors:
         path, why = next(iter(found.errors.items()))
-        say(f"{len(found.errors)} images could not be read, such as {path}: {why}")
+        say(f"{len(found.errors)} could not be read, or not all of it, such as {path}: {why}")
     if scores := found.scores():
         say("scores: " + ", ".join(f"{name} {value:.4f}" for name, value in scores.items()))
-    if max_bad is not None and len(found.errors) > max_bad:
+    if len(found.errors) > (len(found.errors) if max_bad is None else max_bad):
         raise typer.Exit(TOO_MANY_BAD)
+
+
+def _filled(found: "Predictions", template: Path, fill: str) -> "pd.DataFrame":
+    """The template with the predictions in it; what is missing is said."""
+    from clipfeat.submission import fill_template
+
+    filled = fill_template(found, template, fill)
+    n_filled = len(filled.table) - len(filled.missing)
+    say(f"filled {n_filled} of {len(filled.table)} rows of {template}; {filled.said}")
+    if filled.missing:
+        say(
+            f"{len(filled.missing)} ids have no prediction, such as {filled.missing[0]}: "
+            "their rows are as in the template"
+        )
+    return filled.table

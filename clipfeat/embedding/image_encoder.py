@@ -149,14 +149,14 @@ def _cached_encoder(
     from clipfeat.encoders.encoder import EncoderOptions
 
     options = EncoderOptions(
-        weights,
-        untrained,
-        layers,
-        pool,
-        image_size,
-        precision,
-        device,
-        json.loads(arguments) or None,
+        weights=weights,
+        untrained=untrained,
+        layers=layers,
+        pool=pool,
+        image_size=image_size,
+        precision=precision,
+        device=device,
+        arguments=json.loads(arguments) or None,
     )
     return open_encoder(name, options)
 

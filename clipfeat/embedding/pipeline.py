@@ -1,63 +1,40 @@
 """Source by encoder to feature file, on one machine."""
 
 import json
-import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clipfeat.embedding.profile import STAGES, Profile
+from clipfeat.embedding.profile import Profile
+from clipfeat.embedding.run import EmbedRun, Progress
 from clipfeat.encoders import DEFAULT_ENCODER, open_encoder
 from clipfeat.errors import ClipfeatWarning, UsageError
 from clipfeat.features import Failure
 from clipfeat.images import open_source
-from clipfeat.images.isolated import IsolatedDecoder, default_workers, sample_pixels
+from clipfeat.images.faces.finder import FaceFinder
+from clipfeat.images.isolated import IsolatedDecoder, default_workers
 from clipfeat.images.manifest import TableColumns
 from clipfeat.images.record import ImageRecord
+from clipfeat.images.samples import sample_pixels
+from clipfeat.images.source import ImageSource
+from clipfeat.images.video.frames import FrameSampling, with_frames
 from clipfeat.spec import EncoderSpec
-from clipfeat.stopwatch import Stopwatch
-from clipfeat.store import FeatureWriter, Row, stored_spec
+from clipfeat.store import FeatureWriter, stored_spec
 from clipfeat.store.lock import check_unlocked
-from clipfeat.store.stat_cache import Stat, StatCache, file_stat, load_stats, save_stats
+from clipfeat.store.stat_cache import StatCache, file_stat, load_stats, save_stats
 from clipfeat.store.target import check_target
 
 if TYPE_CHECKING:
-    from clipfeat.embedding.stream import Encoded, Known
+    from clipfeat.embedding.views import View
     from clipfeat.encoders.encoder import Encoder
 
 
 IDLE_SECONDS = 20.0
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far an embedding run is.
-
-    Parameters
-    ----------
-    total : int
-        Images of the source.
-    encoded, known, failed : int
-        Images done so far: encoded now, there before, without a row.
-    seconds : float
-        Since the first image.
-    """
-
-    total: int
-    encoded: int = 0
-    known: int = 0
-    failed: int = 0
-    seconds: float = 0.0
-
-    @property
-    def done(self) -> int:
-        """Images done so far, in whatever way."""
-        return self.encoded + self.known + self.failed
 
 
 @dataclass(frozen=True)
@@ -107,6 +84,10 @@ def embed(
     layers: str | None = None,
     pool: str | None = None,
     image_size: int | None = None,
+    crop: str | None = None,
+    views: str | Path | None = None,
+    faces: FaceFinder | None = None,
+    frames: FrameSampling = FrameSampling(),
     encoder_args: Mapping[str, object] | None = None,
     labels: str | Path | None = None,
     columns: TableColumns = TableColumns(),
@@ -142,6 +123,17 @@ def embed(
         by default the class token where there is one, else ``"mean+std"``.
     image_size : int, optional
         Side of the encoder's input in pixels; its own by default.
+    crop : str, optional
+        ``"center"`` or ``"resize"`` (all of the image, resized to fit), where not the encoder's
+        own; ``"none"`` or ``"tiles"`` for pixels at their own scale: the central piece, or pieces
+        that cover the image, whose features are averaged.
+    views : str or path, optional
+        Names with commas, or a file that defines them; see `clipfeat.embedding.views`. Each is a
+        row more for every image.
+    faces : FaceFinder, optional
+        Faces in place of the whole image; see `clipfeat.images.faces.open_finder`.
+    frames : FrameSampling
+        Which frames of a video are taken.
     encoder_args : mapping, optional
         Keyword arguments for a timm architecture, or ``mean``, ``std``, ``interpolation``,
         ``crop_pct`` for weights trained under others than upstream's.
@@ -191,18 +183,26 @@ def embed(
     workers = num_workers or default_workers()
     target = check_target(out)
     check_unlocked(target)
-    images = open_source(source, labels=labels, columns=columns)
+    images = with_frames(open_source(source, labels=labels, columns=columns), frames)
+    images, seen_as = viewed(images, views)
+    identity = "" if faces is None else faces.identity
     words = {
         "weights": None if weights is None else str(weights),
         "untrained": untrained,
         "layers": layers,
         "pool": pool,
         "image_size": image_size,
+        "crop": crop,
         "precision": precision,
         "arguments": None if encoder_args is None else dict(encoder_args),
     }
     request = json.dumps(
-        {"encoder": encoder, **words, "weights_stat": weights and file_stat(str(weights))}
+        {
+            "encoder": encoder,
+            **words,
+            "faces": identity,
+            "weights_stat": weights and file_stat(str(weights)),
+        }
     )
 
     with IsolatedDecoder() as decoder:
@@ -214,7 +214,8 @@ def embed(
                 decoder.warm_up(min(workers, n_images))  # ready when the weights are
             options: dict[str, Any] = {"device": device, "n_images": n_images, **words, **other}
             samples = partial(sample_pixels, images.records, decoder)
-            return open_encoder(encoder, EncoderOptions(samples=samples, **options))
+            found = open_encoder(encoder, EncoderOptions(samples=samples, **options))
+            return replace(found, spec=replace(found.spec, faces=identity))
 
         there, asked = (None, "") if overwrite else stored_spec(target)
         if precision == "auto" and there is not None:
@@ -228,46 +229,37 @@ def embed(
         with FeatureWriter(
             target, spec, root=images.root, request=request, overwrite=overwrite
         ) as writer:
-            run = _Run(writer, len(images), retry_failed, progress)
+            run = EmbedRun(writer, len(images), retry_failed, progress)
             todo = run.settle_unchanged(
                 images, StatCache({}, 0) if overwrite else load_stats(target)
             )
             if todo:
                 frozen = frozen or open_frozen(len(todo))
                 writer.check_spec(frozen.spec)
-                from clipfeat.embedding.stream import encode_stream
-
-                stream = encode_stream(
+                _encode(
+                    run,
                     todo,
                     frozen,
+                    seen_as,
+                    faces,
                     batch_size=batch_size,
                     num_workers=workers,
-                    is_known=run.is_known,
                     exact=lambda: open_frozen(0, precision="fp32"),
                     isolation=decoder,
-                    watch=run.watch,
                 )
-                with closing(stream):
-                    for item in stream:
-                        run.take(item)
             run.settle_copies()
             seconds = run.seconds
             profile = run.profile(frozen, workers)
             if profile.idle and seconds > IDLE_SECONDS:
                 warnings.warn(profile.idle, ClipfeatWarning, stacklevel=2)
             writer.provenance = {
-                "device": str(frozen.device) if frozen else "none",
-                "chosen": frozen.chosen if frozen else "",
-                "seconds": round(seconds, 3),
-                "images_per_second": round(run.counts["encoded"] / max(seconds, 1e-9), 1),
-                "stage_seconds": {k: round(v, 3) for k, v in profile.seconds.items()},
-                "num_workers": workers,
+                **run.provenance(frozen, workers),
                 "source": images.name,
                 "weights": words["weights"] or ("hub" if spec.weights else "none"),
             }
-            paths = {record.path for record in images}
-            n_rows = writer.finish(only=paths if prune else None)
-            absent = 0 if prune else writer.absent(paths)
+            current = run.current_paths(images)
+            n_rows = writer.finish(only=current if prune else None)
+            absent = 0 if prune else len(writer.paths - current)
             if todo:
                 save_stats(target, run.digests)
     return EmbedReport(
@@ -283,115 +275,80 @@ def embed(
     )
 
 
-class _Run:
-    """What an embedding run has done so far; every image ends in exactly one of its counts."""
+def _encode(
+    run: EmbedRun,
+    todo: Sequence[ImageRecord],
+    frozen: "Encoder",
+    views: "Mapping[str, View]",
+    faces: FaceFinder | None,
+    **how: Any,
+) -> None:
+    """Hand what the encoder gives for the images to the run."""
+    from clipfeat.embedding.preparing import Pictures
+    from clipfeat.embedding.stream import encode_stream
 
-    def __init__(
-        self,
-        writer: FeatureWriter,
-        total: int,
-        retry_failed: bool,
-        progress: Callable[[Progress], None],
-    ) -> None:
-        self.writer = writer
-        self.total = total
-        self.retry_failed = retry_failed
-        self.progress = progress
-        self.counts = {"encoded": 0, "known": 0, "failed": 0}
-        self.failures: list[Failure] = []
-        self.digests: dict[str, tuple[Stat, bytes]] = {}
-        self._stats: dict[str, Stat] = {}
-        self._again: list[Row] = []
-        self.watch = Stopwatch()
-        self._begun = time.monotonic()
+    pictures = Pictures(views, faces)
+    stream = encode_stream(
+        todo, frozen, pictures=pictures, is_known=run.is_known, watch=run.watch, **how
+    )
+    with closing(stream):
+        for item in stream:
+            run.take(item)
 
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self._begun
 
-    def profile(self, frozen: "Encoder | None", workers: int) -> Profile:
-        """Where the time went."""
-        lanes = 1 + len(frozen.replicas) if frozen else 1
-        device = frozen.device.type if frozen else "none"
-        threads = {
-            **dict.fromkeys(("read", "decode", "resize"), workers),
-            **dict.fromkeys(("transfer", "encode"), 2 * lanes if device == "cuda" else lanes),
-        }
-        seconds = {s: self.watch.seconds[s] for s in STAGES if s in self.watch.seconds}
-        return Profile(seconds, threads, self.seconds, self.counts["encoded"], device)
+def sized_paths(out: str | Path, sizes: str | None) -> dict[int | None, Path]:
+    """The feature file of each image size.
 
-    def settle_unchanged(
-        self, images: Iterable[ImageRecord], cache: StatCache
-    ) -> list[ImageRecord]:
-        """Settle the images of unchanged files without reading them; the others are returned."""
-        todo = []
-        of_file: dict[str, Stat | None] = {}
-        for record in images:
-            if record.file not in of_file:
-                of_file[record.file] = file_stat(record.file)
-            stat = of_file[record.file]
-            if stat is not None:
-                self._stats[record.path] = stat
-            key = cache.key(record.path, stat)
-            row = Row(record.path, key or b"", record.label, record.group, columns=record.columns)
-            if key is not None and self.is_known(row):
-                self._known(row)
-            else:
-                todo.append(record)
-        self._tell()
-        return todo
+    Parameters
+    ----------
+    out : path
+        Where features are to go; of several sizes each file has its size in its name.
+    sizes : str, optional
+        One size in pixels, or several with commas; None is the encoder's own.
 
-    def is_known(self, row: Row) -> bool:
-        """Whether an image needs no decoding: its features are there, or it failed before."""
-        return self._failed_before(row) or self.writer.holds(row.key)
+    Raises
+    ------
+    UsageError
+        If a size is no whole number.
 
-    def _failed_before(self, row: Row) -> bool:
-        return not self.retry_failed and self.writer.has_failed(row.path, row.key)
+    Examples
+    --------
+    >>> [path.name for path in sized_paths("out.h5", "32,64").values()]
+    ['out-32.h5', 'out-64.h5']
+    """
+    target = Path(out)
+    if sizes is None:
+        return {None: target}
+    wanted = [size.strip() for size in sizes.split(",")]
+    if not all(size.isdecimal() for size in wanted):
+        raise UsageError(f"an image size is a whole number of pixels, or several, got {sizes!r}")
+    if len(wanted) == 1:
+        return {int(wanted[0]): target}
+    return {int(n): target.with_name(f"{target.stem}-{n}{target.suffix}") for n in wanted}
 
-    def take(self, item: "Encoded | Known | Failure") -> None:
-        """Count an image, or a batch of them, and hand it to the writer."""
-        from clipfeat.embedding.stream import Encoded
 
-        if isinstance(item, Encoded):
-            with self.watch.timing("write"):
-                self.writer.append(item.rows, item.features)
-            self.counts["encoded"] += len(item.rows)
-            for row in item.rows:
-                self._remember(row.path, row.key)
-        elif isinstance(item, Failure):
-            self._fail(item)
-        else:
-            self._known(item.row)
-        self._tell()
+def viewed(
+    images: ImageSource, views: str | Path | None
+) -> "tuple[ImageSource, Mapping[str, View]]":
+    """List the views of every image.
 
-    def _known(self, row: Row) -> None:
-        self._remember(row.path, row.key)
-        if self._failed_before(row):
-            self.failures.append(self.writer.failure_of(row.path))
-            self.counts["failed"] += 1
-            return
-        if not self.writer.is_current(row):
-            self._again.append(row)
-        self.counts["known"] += 1
+    Parameters
+    ----------
+    images : ImageSource
+        The images.
+    views : str or path, optional
+        As `clipfeat.embedding.views.read_views` takes it; None leaves the images as they are.
 
-    def _fail(self, failure: Failure) -> None:
-        self.writer.fail(failure)
-        self.failures.append(failure)
-        self.counts["failed"] += 1
-        self._remember(failure.path, failure.key)
+    Returns
+    -------
+    ImageSource
+        A record for each view of each image.
+    mapping of str to View
+        What makes them, by name.
+    """
+    if views is None:
+        return images, {}
+    from clipfeat.embedding.views import read_views, with_views
 
-    def _remember(self, path: str, key: bytes) -> None:
-        if key and path in self._stats:
-            self.digests[path] = (self._stats[path], key)
-
-    def settle_copies(self) -> None:
-        """Give rows to images whose bytes have features under another path or label."""
-        self.writer.append_known([row for row in self._again if self.writer.holds(row.key)])
-        for row in self._again:
-            if not self.writer.holds(row.key):
-                self.counts["known"] -= 1
-                self._fail(Failure(row.path, "EncodingError", "as its equal by bytes", row.key))
-        self._tell()
-
-    def _tell(self) -> None:
-        self.progress(Progress(self.total, **self.counts, seconds=self.seconds))
+    found = read_views(str(views))
+    return with_views(images, found), found

@@ -4,8 +4,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Event
 from typing import TypeVar
@@ -16,25 +16,19 @@ from numpy.typing import NDArray
 
 from clipfeat.embedding.batch_size import BatchSize, batch_size_for
 from clipfeat.embedding.batches import CarefulEncoder
+from clipfeat.embedding.preparing import Decoder, Known, Pictures, Ready, prepare
 from clipfeat.encoders.encoder import Encoder
-from clipfeat.errors import EncodingError, ImageError
+from clipfeat.errors import EncodingError
 from clipfeat.features import Failure
-from clipfeat.images.decode import RGB, Decoded, decode
+from clipfeat.images.decode import decode
 from clipfeat.images.isolated import ISOLATED, IsolatedDecoder, Isolation, default_workers
-from clipfeat.images.record import ImageRecord, image_key, read_bytes
+from clipfeat.images.record import ImageRecord
+from clipfeat.images.video.frames import FRAMES
 from clipfeat.stopwatch import Stopwatch
 from clipfeat.store.format import Row
 
 T = TypeVar("T")
 R = TypeVar("R")
-Decoder = Callable[[bytes], AbstractContextManager[Decoded]]
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """An image that needs no encoding: its bytes came before, here or by the caller's word."""
-
-    row: Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +39,6 @@ class Encoded:
     features: NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    """A decoded, preprocessed image."""
-
-    row: Row
-    tensor: torch.Tensor
-
-
 def encode_stream(
     records: Iterable[ImageRecord],
     encoder: Encoder,
@@ -61,6 +47,7 @@ def encode_stream(
     num_workers: int | None = None,
     is_known: Callable[[Row], bool] = lambda row: False,
     exact: Callable[[], Encoder] | None = None,
+    pictures: Pictures = Pictures(),
     isolation: Isolation | IsolatedDecoder | None = ISOLATED,
     watch: Stopwatch | None = None,
 ) -> Generator[Encoded | Known | Failure, None, None]:
@@ -85,6 +72,8 @@ def encode_stream(
         Asked, once its bytes are read, whether an image needs no decoding; called in the threads.
     exact : callable, optional
         Opens the same encoder in float32, for images whose rows may not be stored otherwise.
+    pictures : Pictures
+        What of each image is encoded: views, faces.
     isolation : Isolation, IsolatedDecoder or None
         What decodes, and within which limits; a decoder that is already warm is ended in the end.
         None decodes in the threads, where a crash of the decoder is one of this process.
@@ -94,7 +83,8 @@ def encode_stream(
     Yields
     ------
     Encoded, Known or Failure
-        Every record is in exactly one of them.
+        Every record is in exactly one of them; where all faces are taken, in as many rows, never
+        parted.
 
     Warns
     -----
@@ -108,14 +98,16 @@ def encode_stream(
     lanes = [one for one in devices for _ in range(2 if one.device.type == "cuda" else 1)]
     batch = batch_size_for(batch_size, max(encoder.spec.input_size), on_cpu=by_turns)
     encoding = _Encoding([CarefulEncoder(lane, exact, watch) for lane in lanes], batch)
-    waiting: list[_Ready] = []
+    waiting: list[Ready] = []
     running: deque[Future[list[Encoded | Failure]]] = deque()
     seen: set[bytes] = set()
     may_decode = Event()
     may_decode.set()
 
-    def prepare(record: ImageRecord) -> _Ready | Known | Failure:
-        return _prepare(record, encoder, is_known, decoded_by, may_decode, watch)
+    def prepared(record: ImageRecord) -> list[Ready | Known] | Failure:
+        return prepare(
+            record, encoder, pictures, is_known, decode_image, decode_frame, may_decode, watch
+        )
 
     def encode() -> Iterator[Encoded | Failure]:
         """Encode what waits, now; or have it encoded, and give what is done by then."""
@@ -140,19 +132,22 @@ def encode_stream(
         _threads(num_workers or default_workers(), 1) as pool,
         _threads(len(lanes), torch.get_num_threads()) as lane_pool,
         # Left before the pool is, which waits for its threads: none then waits for a decoder.
-        _decoding(isolation) as decoded_by,
-        closing(_in_order(pool, records, prepare, lambda: 2 * batch.size)) as items,
+        _decoding(isolation) as decode_image,
+        _decoding(FRAMES) as decode_frame,
+        closing(_in_order(pool, records, prepared, lambda: 2 * batch.size)) as found,
     ):
-        for item in items:
-            if isinstance(item, _Ready) and item.row.key in seen:
-                yield Known(item.row)
-            elif isinstance(item, _Ready):
-                seen.add(item.row.key)
-                waiting.append(item)
-                if len(waiting) >= batch.size:
-                    yield from encode()
-            else:
-                yield item
+        for rows in found:
+            if isinstance(rows, Failure):
+                yield rows
+                continue
+            for item in rows:
+                if isinstance(item, Known) or item.row.key in seen:
+                    yield Known(item.row)
+                else:
+                    seen.add(item.row.key)
+                    waiting.append(item)
+            if len(waiting) >= batch.size:
+                yield from encode()
         if waiting:
             yield from encode()
         yield from results(0)
@@ -172,7 +167,7 @@ class _Encoding:
             self._free.put(lane)
         self._batch_size = batch_size
 
-    def encode(self, batch: list[_Ready]) -> list[Encoded | Failure]:
+    def encode(self, batch: list[Ready]) -> list[Encoded | Failure]:
         lane = self._free.get()
         try:
             begun = time.perf_counter()
@@ -215,43 +210,3 @@ def _in_order(
     finally:
         for future in running:
             future.cancel()
-
-
-def _prepare(
-    record: ImageRecord,
-    encoder: Encoder,
-    is_known: Callable[[Row], bool],
-    decoded_by: Decoder,
-    may_decode: Event,
-    watch: Stopwatch,
-) -> _Ready | Known | Failure:
-    key = b""
-    try:
-        with watch.timing("read"):
-            data = read_bytes(record)
-            key = image_key(data)
-        about = (record.path, key, record.label, record.group)
-        row = Row(*about, file_size=len(data), columns=record.columns)
-        if is_known(row):
-            return Known(row)
-        may_decode.wait()
-        with ExitStack() as stack:
-            with watch.timing("decode"):
-                decoded = stack.enter_context(decoded_by(data))
-            height, width = decoded.pixels.shape[:2]
-            seen = replace(row, height=height, width=width, format=decoded.format)
-            with watch.timing("resize"):
-                return _Ready(seen, _preprocessed(encoder, decoded.pixels))
-    except (ImageError, EncodingError) as error:
-        return Failure(record.path, type(error).__name__, str(error), key)
-
-
-def _preprocessed(encoder: Encoder, pixels: RGB) -> torch.Tensor:
-    try:
-        return encoder.preprocess(pixels)
-    except (ValueError, RuntimeError, MemoryError) as error:
-        # An image so thin that resizing it takes more memory than there is, for one.
-        size = f"{pixels.shape[1]}x{pixels.shape[0]}"
-        raise EncodingError(
-            f"{size} pixels cannot be preprocessed: {error or type(error).__name__}"
-        ) from error

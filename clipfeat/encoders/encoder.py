@@ -11,10 +11,20 @@ from numpy.typing import NDArray
 
 from clipfeat.encoders.preprocessing import Preprocess
 from clipfeat.encoders.runtime import PRECISIONS, Forward
-from clipfeat.errors import EncodingError, UsageError
+from clipfeat.errors import EncodingError, UsageError, unknown_name
 from clipfeat.images.decode import RGB
 from clipfeat.spec import EncoderSpec
 from clipfeat.stopwatch import Stopwatch
+
+CROPS = {
+    "center": ("center", "shortest"),
+    "resize": ("squash",),
+    "none": ("none",),
+    "tiles": ("tiles",),
+}
+"""How an image becomes the encoder's input, in our word and in timm's and open_clip's: the centre
+of the resized image; all of it, resized to fit; the centre at its own scale; tiles at its own scale
+that cover it, whose features are averaged."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,8 @@ class EncoderOptions:
         How intermediate layers become rows.
     image_size : int, optional
         Side of the square input in pixels; None is the encoder's own.
+    crop : str, optional
+        One of `CROPS`; None is the encoder's own.
     precision : str
         ``"fp32"``, ``"bf16"`` or ``"fp16"``; or ``"auto"``, the fastest that leaves the features of
         `samples` as they are in float32.
@@ -52,6 +64,7 @@ class EncoderOptions:
     layers: str | None = None
     pool: str | None = None
     image_size: int | None = None
+    crop: str | None = None
     precision: str = "fp32"
     device: str = "auto"
     arguments: Mapping[str, object] | None = None
@@ -62,6 +75,8 @@ class EncoderOptions:
         if self.precision not in {"auto", *PRECISIONS}:
             known = ", ".join(["auto", *PRECISIONS])
             raise UsageError(f"precision must be one of {known}, got {self.precision!r}")
+        if self.crop not in (None, *CROPS):
+            raise unknown_name("way to crop", str(self.crop), CROPS)
         if self.image_size is not None and self.image_size < 1:
             raise UsageError(f"the image size must be 1 or more, got {self.image_size}")
 
@@ -82,6 +97,7 @@ class EncoderOptions:
             untrained=spec.untrained,
             layers=spec.layer,
             image_size=spec.input_size[0],
+            crop=next((ours for ours, theirs in CROPS.items() if spec.crop_mode in theirs), None),
             precision=spec.precision,
             device=device,
             arguments=arguments if spec.name.startswith("timm:") else None,
@@ -141,13 +157,25 @@ class Encoder:
         for i, tensor in enumerate(inputs):
             by_shape.setdefault(tuple(tensor.shape), []).append(i)
         with torch.inference_mode():
-            for places in by_shape.values():
-                with watch.timing("transfer"):
-                    batch = _stacked([inputs[i] for i in places]).to(self.device)
-                with watch.timing("encode"):
-                    rows[places] = self.forward(batch).float().cpu().numpy()
+            for shape, places in by_shape.items():
+                if len(shape) == 4 and shape[1] == 3:
+                    tiles = [tile for i in places for tile in inputs[i]]
+                    each = self._rows(tiles, len(places), watch).reshape(len(places), shape[0], -1)
+                    rows[places] = each.mean(1).numpy()
+                else:
+                    rows[places] = self._rows([inputs[i] for i in places], len(places), watch)
         with np.errstate(over="ignore"):
             return rows.astype(self.spec.dtype).astype(np.float32)
+
+    def _rows(self, tensors: Sequence[torch.Tensor], most: int, watch: Stopwatch) -> torch.Tensor:
+        """Encode tensors of one shape, at most so many at once."""
+        found = []
+        for start in range(0, len(tensors), most):
+            with watch.timing("transfer"):
+                batch = _stacked(tensors[start : start + most]).to(self.device)
+            with watch.timing("encode"):
+                found.append(self.forward(batch).float().cpu())
+        return torch.cat(found)
 
     def encode_images(self, images: Sequence[RGB]) -> NDArray[np.float32]:
         """Preprocess and encode uint8 images of any sizes; see `encode`."""

@@ -147,13 +147,15 @@ def _create(architecture: str, tag: str, options: EncoderOptions) -> tuple[Any, 
         "force_image_size": options.image_size,
         "force_quick_gelu": _quick_gelu(architecture, tag),
     }
+    if options.crop is not None:
+        words["image_resize_mode"] = "squash" if options.crop == "resize" else "shortest"
     of_tag = open_clip.get_pretrained_cfg(architecture, tag) if tag else {}
     name = f"open_clip:{architecture}/{tag}".rstrip("/")
     if options.untrained or options.weights is not None:
         # The tag's own preprocessing, since upstream knows no tag here.
         for word in ("mean", "std", "interpolation", "resize_mode"):
             if word in of_tag:
-                words[f"image_{word}"] = of_tag[word]
+                words.setdefault(f"image_{word}", of_tag[word])
         create = partial(
             open_clip.create_model_and_transforms,
             architecture, pretrained=None, pretrained_text=False, **words,

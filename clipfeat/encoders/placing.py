@@ -10,7 +10,12 @@ import torch
 from torch.nn.functional import cosine_similarity
 
 from clipfeat.encoders.encoder import Encoder, EncoderOptions, pick_devices
-from clipfeat.encoders.preprocessing import Preprocess, preprocessing_of
+from clipfeat.encoders.preprocessing import (
+    NATIVE,
+    Preprocess,
+    native_preprocessing,
+    preprocessing_of,
+)
 from clipfeat.encoders.runtime import Forward, TorchForward, is_convolutional, openvino_forward
 from clipfeat.errors import UsageError
 from clipfeat.images.decode import RGB
@@ -45,7 +50,11 @@ def place(
         If a device is not there, or the model takes no image of that size.
     """
     devices = pick_devices(options.device)
-    preprocess = preprocessing_of(transform)
+    if options.crop in NATIVE:
+        preprocess = native_preprocessing(options.crop, spec.input_size)
+        spec = replace(spec, interpolation="none", crop_pct=1.0, crop_mode=options.crop)
+    else:
+        preprocess = preprocessing_of(transform)
     model.eval().requires_grad_(False)
     n_features, seconds = _probe(model, spec.input_size)
     in_bytes = preprocess(np.zeros((8, 8, 3), np.uint8)).dtype == torch.uint8
@@ -109,8 +118,9 @@ def _choose_precision(
 
 
 def _rows(forward: Forward, inputs: Sequence[torch.Tensor], device: torch.device) -> torch.Tensor:
+    single = [one[len(one) // 2] if one.ndim == 4 else one for one in inputs]  # of tiles, one
     with torch.inference_mode():
-        return torch.cat([forward(one[None].to(device)).double().cpu() for one in inputs])
+        return torch.cat([forward(one[None].to(device)).double().cpu() for one in single])
 
 
 def _faster_precisions(device: torch.device) -> tuple[str, ...]:

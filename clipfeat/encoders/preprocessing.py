@@ -65,6 +65,58 @@ def preprocessing_of(transform: Any) -> Preprocess:
     return preprocess
 
 
+NATIVE = ("none", "tiles")
+MOST_TILES = 5
+"""Along each side."""
+
+
+def native_preprocessing(crop: str, size: tuple[int, int]) -> Preprocess:
+    """Cut pieces out of an image at its own scale, for traces that resizing would wipe out.
+
+    Parameters
+    ----------
+    crop : {"none", "tiles"}
+        The central piece; or as many as cover the image, at most 5 along each side, evenly spaced
+        from edge to edge, overlapping where they must.
+    size : tuple of int
+        (height, width) of a piece. What is smaller is mirrored outwards.
+
+    Returns
+    -------
+    callable
+        To a uint8 tensor (3, height, width), or of tiles (n_tiles, 3, height, width).
+    """
+
+    def preprocess(pixels: RGB) -> torch.Tensor:
+        pixels = mirrored(pixels, *size)
+        places = [
+            _places(whole, piece) if crop == "tiles" else [(whole - piece) // 2]
+            for whole, piece in zip(pixels.shape[:2], size, strict=True)
+        ]
+        pieces = [
+            torch.from_numpy(pixels[top : top + size[0], left : left + size[1]].copy())
+            for top in places[0]
+            for left in places[1]
+        ]
+        found = torch.stack(pieces).permute(0, 3, 1, 2)
+        return found if crop == "tiles" else found[0]
+
+    return preprocess
+
+
+def mirrored(pixels: RGB, height: int, width: int) -> RGB:
+    """An image of at least that size, mirrored outwards at its lower and right edge if need be."""
+    more = [max(0, height - pixels.shape[0]), max(0, width - pixels.shape[1])]
+    if not any(more):
+        return pixels
+    return np.pad(pixels, [(0, more[0]), (0, more[1]), (0, 0)], mode="symmetric")
+
+
+def _places(whole: int, piece: int) -> list[int]:
+    n = min(MOST_TILES, -(-whole // piece))
+    return [round(i * (whole - piece) / max(1, n - 1)) for i in range(n)]
+
+
 def _name(step: Any) -> str:
     return str(getattr(step, "__name__", type(step).__name__))
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from clipfeat.encoders.encoder import Encoder, EncoderOptions, pick_devices
+from clipfeat.encoders.preprocessing import mirrored
 from clipfeat.errors import UsageError
 from clipfeat.images.decode import DECODE, RGB
 from clipfeat.spec import EncoderSpec
@@ -39,6 +40,7 @@ def build(name: str, options: EncoderOptions) -> Encoder:
         "--pool": options.pool,
         "--precision": options.precision not in ("fp32", "auto"),
         "--encoder-arg": options.arguments,
+        "--crop": options.crop not in (None, "center"),
     }
     for flag, given in refused.items():
         if given:
@@ -78,11 +80,7 @@ def _central_square(pixels: RGB, size: int) -> RGB:
     side = min(height, width, size)
     if side < SMALLEST:
         # Mirrored outwards, so that a thin image has a spectrum too.
-        pixels = np.pad(
-            pixels,
-            [(0, max(0, SMALLEST - height)), (0, max(0, SMALLEST - width)), (0, 0)],
-            mode="symmetric",
-        )
+        pixels = mirrored(pixels, SMALLEST, SMALLEST)
         height, width = pixels.shape[:2]
         side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2

@@ -55,6 +55,8 @@ def build(name: str, options: EncoderOptions) -> Encoder:
     check_choice(options.weights, options.untrained)
     arguments = dict(options.arguments or {})
     overlay = {key: arguments.pop(key) for key in PREPROCESSING if key in arguments}
+    if options.crop is not None:
+        overlay |= {"crop_mode": "squash" if options.crop == "resize" else "center"}
     model = _create(name, options, arguments)
     try:
         config = _configuration(model, overlay, options.image_size)

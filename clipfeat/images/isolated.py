@@ -12,7 +12,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BufferedReader, BufferedWriter
@@ -22,10 +22,9 @@ from typing import Self, cast
 
 import numpy as np
 
-from clipfeat.errors import ClipfeatError, DecodeError, ImageError
+from clipfeat.errors import ClipfeatError, DecodeError
 from clipfeat.images.decode import RGB, Decoded
 from clipfeat.images.decoder_process import HEADER, READY, SHARED_BYTES, SIZE
-from clipfeat.images.record import ImageRecord, read_bytes
 
 PIPE_BYTES = 2**20
 ENDED = "not decoded: the run has ended"
@@ -178,18 +177,6 @@ class IsolatedDecoder:
         if ending == "signal SIGALRM":
             return f"the decoder took longer than its limit of {self.isolation.seconds:g} s"
         return f"the decoder died on it ({ending})"
-
-
-def sample_pixels(
-    records: Sequence[ImageRecord], decoder: IsolatedDecoder, n: int = 16
-) -> list[RGB]:
-    """Decode some images of a source, evenly spaced; what cannot be read is left out."""
-    found = []
-    for i in range(min(n, len(records))):
-        record = records[i * len(records) // n if len(records) > n else i]
-        with suppress(ImageError), decoder.decoded(read_bytes(record)) as decoded:
-            found.append(decoded.pixels.copy())
-    return found
 
 
 def default_workers() -> int:

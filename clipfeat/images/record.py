@@ -10,6 +10,9 @@ import numpy as np
 from clipfeat.errors import ReadError
 from clipfeat.images.decode import RGB
 
+FACE = "#face"
+"""Where all faces of an image are taken, each row's path ends with this and the face's number."""
+
 MAX_BYTES = 256 * 2**20
 """Files above this are refused before they are read."""
 
@@ -29,9 +32,12 @@ class ImageRecord:
     label, group : str
         Empty where unknown.
     columns : tuple of (name, value)
-        Whatever else the source says, as text: ``split``, ``generator``, ...
+        Whatever else the source says, as text: ``split``, ``generator``, ...; and ``file``, where
+        this is one of several parts of a file, that file's path.
     time : float
         Of a video's frame, when it is shown, in seconds from the first; -1 for an image.
+    view : str
+        Which view of the image is wanted; empty for the image as it is.
     """
 
     path: str
@@ -42,6 +48,19 @@ class ImageRecord:
     group: str = ""
     columns: tuple[tuple[str, str], ...] = ()
     time: float = -1.0
+    view: str = ""
+
+
+def record_path(path: str) -> str:
+    """The path of the record that a row came from: without the number of a face.
+
+    Examples
+    --------
+    >>> record_path("a.jpg#face2"), record_path("a.jpg")
+    ('a.jpg', 'a.jpg')
+    """
+    before, mark, number = path.rpartition(FACE)
+    return before if mark and number.isdecimal() else path
 
 
 def read_bytes(record: ImageRecord) -> bytes:

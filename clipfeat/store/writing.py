@@ -136,9 +136,10 @@ class FeatureWriter:
         """Whether this very row (path, bytes, label, group, columns) is already there."""
         return self._known.get(row.path) == _mark(row)
 
-    def absent(self, paths: Set[str]) -> int:
-        """How many rows are of images that are not among `paths`."""
-        return len(self._known.keys() - paths)
+    @property
+    def paths(self) -> Set[str]:
+        """The paths of all committed rows."""
+        return self._known.keys()
 
     def has_failed(self, path: str, key: bytes) -> bool:
         """Whether these bytes under this path are a recorded failure."""

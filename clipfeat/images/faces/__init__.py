@@ -101,6 +101,34 @@ def open_finder(
     return FaceFinder(mode, margin, without == "keep", kind.make, " ".join(words), data)
 
 
+def finder_of(identity: str, weights: str | None = None) -> FaceFinder:
+    """Make the finder of an `identity` again.
+
+    Raises
+    ------
+    UsageError
+        If this clipfeat has none such.
+    WeightsError
+        If its detector needs weights, and `weights` is not that file.
+    """
+    try:
+        mode, margin, detector, *keep = identity.split(" ")
+        kind = next(row for row in DETECTORS if row.name == detector.split(":")[0])
+        share = float(margin.removeprefix("margin="))
+    except (ValueError, StopIteration) as error:
+        raise UsageError(f"this clipfeat finds no faces by {identity!r}") from error
+    if kind.needs_weights and weights is None:
+        raise WeightsError(f"faces were found by {kind.name}: give its weights by --face-weights")
+    without = "keep" if keep else "skip"
+    found = open_finder(mode, share, weights if kind.needs_weights else None, without, kind.name)
+    if found.identity != identity:
+        raise WeightsError(
+            f"faces were found by {identity!r}, this is {found.identity!r}: give --face-weights "
+            "the same file"
+        )
+    return found
+
+
 def _kind(name: str | None, weights: str | None) -> DetectorKind:
     if name is None:
         return next(kind for kind in DETECTORS if kind.needs_weights == (weights is not None))

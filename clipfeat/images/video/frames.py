@@ -13,6 +13,8 @@ from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource, listed
 from clipfeat.images.video import VIDEO_SUFFIXES
 
+FRAMES = Isolation("clipfeat.images.video:decode_frame")
+"""What decodes a frame."""
 PROBING = Isolation(decoder="clipfeat.images.video:duration")
 
 

@@ -1,0 +1,174 @@
+"""From a record of a source to what an encoder takes, in a thread."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field, replace
+from itertools import count, takewhile
+from threading import Event
+
+import torch
+
+from clipfeat.embedding.views import View
+from clipfeat.encoders.encoder import Encoder
+from clipfeat.errors import EncodingError, ImageError
+from clipfeat.features import Failure
+from clipfeat.images.decode import RGB, Decoded
+from clipfeat.images.faces.finder import FaceFinder
+from clipfeat.images.record import FACE, ImageRecord, frame_key, image_key, read_bytes
+from clipfeat.images.video.frames import frame_request
+from clipfeat.stopwatch import Stopwatch
+from clipfeat.store.format import Row
+
+Decoder = Callable[[bytes], AbstractContextManager[Decoded]]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An image that needs no encoding: its bytes came before, here or by the caller's word."""
+
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A decoded, preprocessed image."""
+
+    row: Row
+    tensor: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What of an image is to be encoded, where that is not the image as it is.
+
+    Parameters
+    ----------
+    views : mapping of str to View
+        Those that records name.
+    faces : FaceFinder, optional
+        Cuts out faces, before a view is made.
+    """
+
+    views: Mapping[str, View] = field(default_factory=dict)
+    faces: FaceFinder | None = None
+
+
+def prepare(
+    record: ImageRecord,
+    encoder: Encoder,
+    pictures: Pictures,
+    is_known: Callable[[Row], bool],
+    decode_image: Decoder,
+    decode_frame: Decoder,
+    may_decode: Event,
+    watch: Stopwatch,
+) -> list[Ready | Known] | Failure:
+    """Read, decode and preprocess an image, or one of its views, or all of its faces.
+
+    Parameters
+    ----------
+    record : ImageRecord
+        The image.
+    encoder : Encoder
+        Whose preprocessing it is.
+    pictures : Pictures
+        What of the image is wanted.
+    is_known : callable
+        Asked, once its bytes are read, whether a row needs no decoding.
+    decode_image, decode_frame : callable
+        From an image's bytes, or a request for a video's frame, to pixels for the time of a block.
+    may_decode : Event
+        Waited for before decoding.
+    watch : Stopwatch
+        Told the seconds of ``"read"``, ``"decode"``, ``"resize"``.
+
+    Returns
+    -------
+    list of Ready or Known, or Failure
+        A row for each face where all are taken, else one.
+    """
+    key = b""
+    try:
+        if record.time >= 0:
+            data, decode, size = frame_request(record), decode_frame, 0
+        else:
+            with watch.timing("read"):
+                data = read_bytes(record)
+            key, decode, size = image_key(data), decode_image, len(data)
+        about = (record.label, record.group)
+        row = Row(record.path, key, *about, file_size=size, columns=record.columns)
+        view = pictures.views[record.view] if record.view else None
+        if view and key:
+            key = view.key(key)
+            row = replace(row, key=key)
+        if key and (known := _known(row, pictures.faces, is_known)):
+            return known
+        may_decode.wait()
+        with ExitStack() as stack:
+            with watch.timing("decode"):
+                decoded = stack.enter_context(decode(data))
+            if not key:
+                key = frame_key(decoded.pixels)
+                key = view.key(key) if view else key
+                row = replace(row, key=key)
+                if known := _known(row, pictures.faces, is_known):
+                    return known
+            height, width = decoded.pixels.shape[:2]
+            seen = replace(row, height=height, width=width, format=decoded.format)
+            with watch.timing("resize"):
+                return [
+                    Ready(_part(seen, number), _preprocessed(encoder, pixels))
+                    for number, pixels in _pixels(decoded.pixels, view, seen.key, pictures.faces)
+                ]
+    except (ImageError, EncodingError) as error:
+        return Failure(record.path, type(error).__name__, str(error), key)
+
+
+def _pixels(
+    pixels: RGB, view: View | None, key: bytes, faces: FaceFinder | None
+) -> Iterator[tuple[int | None, RGB]]:
+    """What is to be encoded of an image, with the number of the face where all are taken."""
+    if faces is None:
+        yield None, view.apply(pixels, key) if view else pixels
+        return
+    for number, crop in enumerate(faces(pixels)):
+        several = faces.mode == "all" and crop is not pixels
+        yield number if several else None, view.apply(crop, key) if view else crop
+
+
+def _part(row: Row, number: int | None) -> Row:
+    """The row of one of an image's faces, all of which are tied together."""
+    if number is None:
+        return row
+    columns = {"file": row.path, **dict(row.columns), "face": str(number)}
+    return replace(
+        row,
+        path=f"{row.path}{FACE}{number}",
+        key=hashlib.blake2b(row.key + b"face %d" % number, digest_size=16).digest(),
+        group=row.group or row.path,
+        columns=tuple(sorted(columns.items())),
+    )
+
+
+def _known(
+    row: Row, faces: FaceFinder | None, is_known: Callable[[Row], bool]
+) -> list[Ready | Known]:
+    """The rows that are there already: of one image's faces they are committed together."""
+    if is_known(row):
+        return [Known(row)]
+    if faces is None or faces.mode != "all":
+        return []
+    parts = (_part(row, number) for number in count())
+    return [Known(part) for part in takewhile(is_known, parts)]
+
+
+def _preprocessed(encoder: Encoder, pixels: RGB) -> torch.Tensor:
+    try:
+        return encoder.preprocess(pixels)
+    except (ValueError, RuntimeError, MemoryError) as error:
+        # An image so thin that resizing it takes more memory than there is, for one.
+        size = f"{pixels.shape[1]}x{pixels.shape[0]}"
+        raise EncodingError(
+            f"{size} pixels cannot be preprocessed: {error or type(error).__name__}"
+        ) from error

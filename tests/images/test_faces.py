@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skimage.data
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -146,6 +146,7 @@ def test_windows_group_whatever_their_number() -> None:
 EYES = ((-20.0, -10.0), (20.0, -10.0))
 
 
+@settings(deadline=None)
 @given(
     st.floats(-170, 170), st.integers(0, 300), st.integers(0, 200), st.integers(8, 500),
     st.floats(0, 1), st.booleans(),
@@ -167,6 +168,7 @@ def test_crops_are_squares_of_the_image(
     assert (found == pixels[0, 0]).all()
 
 
+@settings(deadline=None)
 @given(st.floats(-179, 179))
 def test_eyes_are_level_afterwards(angle: float) -> None:
     """A face turned by any angle is upright in its crop, at the same scale."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clipfeat.embedding.profile import STAGES, Profile
-from clipfeat.encoders import DEFAULT_ENCODER, open_encoder
+from clipfeat.encoders import DEFAULT_ENCODER, local_file, open_encoder
 from clipfeat.errors import ClipfeatWarning, UsageError
 from clipfeat.features import Failure
 from clipfeat.images import open_source
@@ -186,7 +186,7 @@ def embed(
     target = check_target(out)
     check_unlocked(target)
     images = open_source(source, labels=labels, columns=columns)
-    words = {
+    words: dict[str, Any] = {
         "weights": None if weights is None else str(weights),
         "untrained": untrained,
         "layer": layer,
@@ -194,9 +194,8 @@ def embed(
         "precision": precision,
         "arguments": None if encoder_args is None else dict(encoder_args),
     }
-    request = json.dumps(
-        {"encoder": encoder, **words, "weights_stat": weights and file_stat(str(weights))}
-    )
+    file = local_file(encoder, words["weights"])
+    request = json.dumps({"encoder": encoder, **words, "weights_stat": file and file_stat(file)})
 
     with IsolatedDecoder() as decoder:
 
@@ -256,7 +255,7 @@ def embed(
                 "stage_seconds": {k: round(v, 3) for k, v in profile.seconds.items()},
                 "num_workers": workers,
                 "source": images.name,
-                "weights": words["weights"] or ("hub" if spec.weights else "none"),
+                "weights": file or ("hub" if spec.weights else "none"),
             }
             paths = {record.path for record in images}
             n_rows = writer.finish(only=paths if prune else None)

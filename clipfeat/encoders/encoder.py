@@ -66,7 +66,8 @@ class EncoderOptions:
     def of_spec(cls, spec: EncoderSpec, weights: str | None, device: str) -> "EncoderOptions":
         """The options that open the encoder of a spec again."""
         arguments = json.loads(spec.options)
-        if spec.name.startswith("timm:"):
+        takes_arguments = spec.name.startswith(("timm:", "onnx:"))
+        if takes_arguments:
             arguments |= {
                 "mean": spec.mean,
                 "std": spec.std,
@@ -81,7 +82,7 @@ class EncoderOptions:
             image_size=spec.input_size[0],
             precision=spec.precision,
             device=device,
-            arguments=arguments if spec.name.startswith("timm:") else None,
+            arguments=arguments if takes_arguments else None,
         )
 
 

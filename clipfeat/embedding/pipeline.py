@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from clipfeat.embedding.profile import Profile
 from clipfeat.embedding.run import EmbedRun, Progress
-from clipfeat.encoders import DEFAULT_ENCODER, open_encoder
+from clipfeat.encoders import DEFAULT_ENCODER, local_file, open_encoder
 from clipfeat.errors import ClipfeatWarning, UsageError
 from clipfeat.features import Failure
 from clipfeat.images import open_source
@@ -186,7 +186,7 @@ def embed(
     images = with_frames(open_source(source, labels=labels, columns=columns), frames)
     images, seen_as = viewed(images, views)
     identity = "" if faces is None else faces.identity
-    words = {
+    words: dict[str, Any] = {
         "weights": None if weights is None else str(weights),
         "untrained": untrained,
         "layers": layers,
@@ -196,13 +196,10 @@ def embed(
         "precision": precision,
         "arguments": None if encoder_args is None else dict(encoder_args),
     }
+    file = local_file(encoder, words["weights"])
+    about_file = file and file_stat(file)
     request = json.dumps(
-        {
-            "encoder": encoder,
-            **words,
-            "faces": identity,
-            "weights_stat": weights and file_stat(str(weights)),
-        }
+        {"encoder": encoder, **words, "faces": identity, "weights_stat": about_file}
     )
 
     with IsolatedDecoder() as decoder:
@@ -255,7 +252,7 @@ def embed(
             writer.provenance = {
                 **run.provenance(frozen, workers),
                 "source": images.name,
-                "weights": words["weights"] or ("hub" if spec.weights else "none"),
+                "weights": file or ("hub" if spec.weights else "none"),
             }
             current = run.current_paths(images)
             n_rows = writer.finish(only=current if prune else None)

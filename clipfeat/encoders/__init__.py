@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 LIBRARIES = {
     "open_clip": "clipfeat.encoders.open_clip:build",
     "timm": "clipfeat.encoders.timm:build",
+    "onnx": "clipfeat.encoders.onnx:build",
     "spectrum": "clipfeat.encoders.spectrum:build",
 }
 
@@ -25,12 +26,24 @@ ALIASES = {
     "clip-vit-l-14": "open_clip:ViT-L-14/openai",
     "clip-vit-l-14-336": "open_clip:ViT-L-14-336/openai",
     "clip-vit-l-14-datacomp": "open_clip:ViT-L-14/datacomp_xl_s13b_b90k",
+    "clip-convnext-b": "open_clip:convnext_base_w/laion2b_s13b_b82k_augreg",
     "siglip-b-16": "open_clip:ViT-B-16-SigLIP/webli",
+    "siglip2-b-16": "open_clip:ViT-B-16-SigLIP2/webli",
+    "siglip2-so400m-14": "open_clip:ViT-SO400M-14-SigLIP2/webli",
+    "metaclip-b-16": "open_clip:ViT-B-16-quickgelu/metaclip_fullcc",
+    "metaclip-l-14": "open_clip:ViT-L-14-quickgelu/metaclip_fullcc",
+    "metaclip2-h-14": "open_clip:ViT-H-14-worldwide/metaclip2_worldwide",
+    "pe-core-b-16": "open_clip:PE-Core-B-16/meta",
+    "pe-core-l-14-336": "open_clip:PE-Core-L-14-336/meta",
     "efficientnet-b0": "timm:efficientnet_b0.ra_in1k",
     "efficientnet-b4": "timm:tf_efficientnet_b4.ns_jft_in1k",
     "resnet50": "timm:resnet50.a1_in1k",
     "vit-b-16": "timm:vit_base_patch16_224.augreg2_in21k_ft_in1k",
+    "convnext-b": "timm:convnext_base.fb_in22k",
     "dinov2-b-14": "timm:vit_base_patch14_dinov2.lvd142m",
+    "dinov2-l-14": "timm:vit_large_patch14_dinov2.lvd142m",
+    "dinov3-b-16": "timm:vit_base_patch16_dinov3.lvd1689m",
+    "dinov3-l-16": "timm:vit_large_patch16_dinov3.lvd1689m",
     "spectrum": "spectrum",
 }
 
@@ -43,7 +56,8 @@ def open_encoder(name: str, options: "EncoderOptions") -> "Encoder":
     Parameters
     ----------
     name : str
-        ``"open_clip:architecture/tag"``, ``"timm:architecture.tag"``, or one of `ALIASES`.
+        ``"open_clip:architecture/tag"``, ``"timm:architecture.tag"``, ``"onnx:FILE"``, or one of
+        `ALIASES`.
     options : EncoderOptions
         Weights, layer, size, precision and device.
 
@@ -61,6 +75,12 @@ def open_encoder(name: str, options: "EncoderOptions") -> "Encoder":
     module, _, function = LIBRARIES[library].partition(":")
     encoder: Encoder = getattr(import_module(module), function)(rest, options)
     return encoder
+
+
+def local_file(name: str, weights: str | None) -> str | None:
+    """The file on this machine that an encoder's weights are read from, if they are."""
+    library, _, rest = ALIASES.get(name, name).partition(":")
+    return weights or (rest if library == "onnx" else None)
 
 
 def list_encoders(pattern: str = "") -> list[str]:

@@ -84,7 +84,8 @@ class EncoderOptions:
     def of_spec(cls, spec: EncoderSpec, weights: str | None, device: str) -> "EncoderOptions":
         """The options that open the encoder of a spec again."""
         arguments = json.loads(spec.options)
-        if spec.name.startswith("timm:"):
+        takes_arguments = spec.name.startswith(("timm:", "onnx:"))
+        if takes_arguments:
             arguments |= {
                 "mean": spec.mean,
                 "std": spec.std,
@@ -100,7 +101,7 @@ class EncoderOptions:
             crop=next((ours for ours, theirs in CROPS.items() if spec.crop_mode in theirs), None),
             precision=spec.precision,
             device=device,
-            arguments=arguments if spec.name.startswith("timm:") else None,
+            arguments=arguments if takes_arguments else None,
         )
 
 

@@ -1,6 +1,7 @@
 """What every encoder must hold, on real architectures with random weights."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from clipfeat.errors import (
     WeightsError,
 )
 from clipfeat.images.decode import RGB
+from tests.encoders.tiny_onnx import write_face_net
 
 CPU = EncoderOptions(device="cpu")
 UNTRAINED = EncoderOptions(device="cpu", untrained=True)
@@ -45,6 +47,7 @@ CASES: dict[str, tuple[str, EncoderOptions]] = {
         "timm:test_efficientnet",
         EncoderOptions(device="cpu", untrained=True, layers="0,2,last", pool="mean+max"),
     ),
+    "onnx": ("onnx:face.onnx", replace(CPU, arguments={"mean": 0.5, "std": (0.5, 0.5, 0.4)})),
 }
 
 
@@ -54,6 +57,15 @@ def photographs(n: int = 5) -> list[RGB]:
 
     photo = skimage.data.astronaut()
     return [np.ascontiguousarray(photo[i * 20 :, : 200 + 40 * i]) for i in range(n)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def beside_the_onnx_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Work where the file lies that a case names."""
+    folder = tmp_path_factory.mktemp("onnx")
+    write_face_net(folder / "face.onnx")
+    with chdir(folder):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -285,10 +297,7 @@ def test_a_picture_of_one_colour_has_a_row() -> None:
 def test_cuda_agrees_with_the_cpu(case: str, opened: Callable[[str], Encoder]) -> None:
     """The same rows on both devices: cosine 0.9999 or more in float32."""
     name, options = CASES[case]
-    there = open_encoder(
-        name,
-        replace(options, device="cuda"),
-    )
+    there = open_encoder(name, replace(options, device="cuda"))
     assert there.spec == opened(case).spec
     a, b = (e.encode_images(photographs()) for e in (there, opened(case)))
     cosine = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)

@@ -1,0 +1,251 @@
+"""ONNX files as encoders: what identifies them, what they take, and what is refused."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import timm.data
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from clipfeat.cli import app
+from clipfeat.encoders import open_encoder
+from clipfeat.encoders.encoder import Encoder, EncoderOptions
+from clipfeat.errors import MissingExtraError, UsageError, WeightsError
+from tests.encoders.test_contract import least_cosine, photographs
+from tests.encoders.tiny_onnx import N_FEATURES, face_features, face_weights, write_face_net
+
+SCALING = {"mean": 0.5, "std": 0.5}
+OPTIONS = EncoderOptions(device="cpu", arguments=SCALING)
+
+
+def opened(path: Path, **arguments: Any) -> Encoder:
+    return open_encoder(f"onnx:{path}", replace(OPTIONS, arguments=SCALING | arguments))
+
+
+def expected_of(**config: Any) -> Any:
+    """Rows of photographs, by timm's transform and arithmetic of our own."""
+    words: dict[str, Any] = {
+        "interpolation": "bilinear", "crop_pct": 1.0, "mean": (0.5,) * 3, "std": (0.5,) * 3
+    }  # fmt: skip
+    transform = timm.data.create_transform((3, 28, 28), **words | config)
+    inputs = torch.stack([transform(Image.fromarray(photo)) for photo in photographs()])
+    return face_features(inputs.numpy())
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        {},
+        {"layout": "NHWC"},
+        {"batch": 1},
+        {"batch": 3},
+        {"rows": 1},
+        {"batch": 1, "layout": "NHWC"},
+    ],
+    ids=str,
+)
+def test_rows_are_the_networks(file: dict[str, Any], tmp_path: Path) -> None:
+    """Any number of images, however many a file takes at once and however it lays them out."""
+    encoder = opened(write_face_net(tmp_path / "face.onnx", **file))
+    assert encoder.spec.layer == "feature"
+    assert encoder.spec.n_features == N_FEATURES
+    rows = encoder.encode_images(photographs())
+    assert least_cosine(rows, expected_of()) > 0.9995
+    alone = np.concatenate([encoder.encode_images([photo]) for photo in photographs()])
+    assert np.allclose(rows, alone, atol=1e-4 * np.abs(rows).max())
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)},
+        {"interpolation": "bicubic", "crop_pct": 0.875},
+        {"crop_mode": "squash"},
+        {"interpolation": "lanczos"},
+    ],
+    ids=str,
+)
+def test_preprocessing_is_as_it_is_said(config: dict[str, Any], tmp_path: Path) -> None:
+    """In timm's words and by timm's transform; each way is a fingerprint of its own."""
+    path = write_face_net(tmp_path / "face.onnx")
+    encoder = opened(path, **config)
+    assert least_cosine(encoder.encode_images(photographs()), expected_of(**config)) > 0.9995
+    assert encoder.spec.fingerprint != opened(path).spec.fingerprint
+
+
+def test_channels_may_be_the_other_way_round(tmp_path: Path) -> None:
+    """A network that was trained on blue, green, red."""
+    weights = face_weights()
+    turned = write_face_net(
+        tmp_path / "bgr.onnx", weights=weights | {"kernel": weights["kernel"][:, ::-1].copy()}
+    )
+    plain = opened(write_face_net(tmp_path / "rgb.onnx"))
+    rows = opened(turned, channels="bgr").encode_images(photographs())
+    assert np.allclose(rows, plain.encode_images(photographs()), atol=1e-4)
+    assert not np.allclose(rows, opened(turned).encode_images(photographs()), atol=0.1)
+
+
+def test_identity_is_the_bytes(tmp_path: Path) -> None:
+    """The same file elsewhere is the same encoder; one other number within it is another."""
+    (tmp_path / "b").mkdir()
+    specs = [
+        opened(write_face_net(tmp_path / "face.onnx")).spec,
+        opened(write_face_net(tmp_path / "b" / "face.onnx")).spec,
+        opened(write_face_net(tmp_path / "face.onnx", weights=face_weights(1))).spec,
+    ]
+    assert specs[0] == specs[1]
+    assert specs[0].fingerprint != specs[2].fingerprint
+    assert specs[0].name == "onnx:face.onnx"
+
+
+def test_tensors_outside_of_the_file_are_identity_too(tmp_path: Path) -> None:
+    """A change in the file beside it is another encoder; one that lies elsewhere is refused."""
+    path = write_face_net(tmp_path / "face.onnx", outside="face.data")
+    before = opened(path)
+    assert least_cosine(before.encode_images(photographs()), expected_of()) > 0.9995
+    data = tmp_path / "face.data"
+    data.write_bytes(data.read_bytes()[::-1])
+    assert opened(path).spec.weights != before.spec.weights
+    data.rename(tmp_path.parent / "face.data")
+    with pytest.raises(WeightsError, match=r"'face.data': that file must lie beside it"):
+        opened(path)
+    model = onnx.load_model(path, load_external_data=False)
+    for entry in (e for tensor in model.graph.initializer for e in tensor.external_data):
+        entry.value = "../face.data" if entry.key == "location" else entry.value
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(WeightsError, match="must lie beside it"):
+        opened(path)
+
+
+def test_an_open_size_must_be_said(tmp_path: Path) -> None:
+    """A file that takes any size is opened with --image-size, and not without."""
+    path = write_face_net(tmp_path / "any.onnx", size="side")
+    with pytest.raises(UsageError, match="give --image-size"):
+        opened(path)
+    encoder = open_encoder(f"onnx:{path}", replace(OPTIONS, image_size=28))
+    assert least_cosine(encoder.encode_images(photographs()), expected_of()) > 0.9995
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "error", "message"),
+    [
+        ({}, {"arguments": None}, UsageError, "does not say how pixels are scaled"),
+        ({}, {"arguments": {"mean": 0.5}}, UsageError, "does not say how pixels are scaled"),
+        ({}, {"arguments": {"mean": 127.5, "std": 128}}, UsageError, "divide by 255"),
+        ({}, {"arguments": {"mean": (0.5, 0.5), "std": 0.5}}, UsageError, "one number or three"),
+        ({}, {"arguments": {"mean": "x", "std": 0.5}}, UsageError, "as --encoder-arg says"),
+        ({}, {"arguments": SCALING | {"scale": 2}}, UsageError, "no --encoder-arg scale: it takes"),
+        ({}, {"arguments": SCALING | {"crop_mode": "top"}}, UsageError, "center or squash"),
+        ({}, {"arguments": SCALING | {"crop_pct": 0}}, UsageError, r"crop_pct is in \(0, 1\]"),
+        ({}, {"arguments": SCALING | {"interpolation": "x"}}, UsageError, "as --encoder-arg says"),
+        ({}, {"arguments": SCALING | {"layout": "NHWC"}}, UsageError, "3 channels, as NHWC"),
+        ({}, {"precision": "bf16"}, UsageError, "runs in fp32: leave --precision bf16"),
+        ({}, {"untrained": True}, UsageError, "leave --untrained out"),
+        ({}, {"image_size": 32}, UsageError, "28×28 pixels alone"),
+        ({}, {"layers": "logits"}, UsageError, "no output 'logits': --layers map or feature"),
+        ({}, {"layers": "map"}, UsageError, r"gives map float32\[1, 8, 7, 7\], feature float32\[1,"),
+        ({"domain": "com.foreign"}, {}, WeightsError, "onnxruntime cannot run .*PRelu"),
+        ({"flavour": "noisy"}, {}, WeightsError, "export it for inference"),
+        ({"flavour": "mixing"}, {}, WeightsError, "export it for inference"),
+        ({"size": "side"}, {"image_size": 40}, UsageError, "takes no batch"),
+    ],
+)  # fmt: skip
+def test_what_is_refused(
+    file: dict[str, Any],
+    change: dict[str, Any],
+    error: type[Exception],
+    message: str,
+    tmp_path: Path,
+) -> None:
+    """Nothing is guessed, and each refusal says what to do."""
+    path = write_face_net(tmp_path / "face.onnx", **file)
+    with pytest.raises(error, match=message):
+        open_encoder(f"onnx:{path}", replace(OPTIONS, **change))
+
+
+def test_what_is_no_onnx_file(tmp_path: Path) -> None:
+    """No file, an image, nothing at all."""
+    for content in (b"\x89PNG no network", b""):
+        path = tmp_path / "other.onnx"
+        path.write_bytes(content)
+        with pytest.raises(WeightsError, match=r"other\.onnx"):
+            opened(path)
+    with pytest.raises(WeightsError, match=r"no such ONNX file: .*none\.onnx.* --weights FILE"):
+        opened(tmp_path / "none.onnx")
+
+
+def test_without_the_extra_it_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line for pip."""
+    path = write_face_net(tmp_path / "face.onnx")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'clipfeat\[onnx\]'"):
+        opened(path)
+
+
+def test_a_full_memory_is_told_as_such(tmp_path: Path) -> None:
+    """So that a smaller batch is tried."""
+    from clipfeat.encoders.onnx_file import runner
+
+    class Full:
+        def get_inputs(self) -> list[Any]:
+            return [onnx.ValueInfoProto(name="image")]
+
+        def run(self, *_: object) -> None:
+            raise RuntimeError("Failed to allocate memory for requested buffer of size 9")
+
+    with pytest.raises(MemoryError):
+        runner(Full(), None)(np.zeros((1, 3, 28, 28), np.float32))
+
+
+def test_from_images_to_predictions(image_folder: Path, tmp_path: Path) -> None:
+    """embed, fit, predict: the model is given the file as --weights, whatever it is called now."""
+    face = write_face_net(tmp_path / "face.onnx")
+    features, model, out = (tmp_path / name for name in ("f.h5", "m.clipfeat", "p.csv"))
+
+    def run(*words: object) -> Any:
+        return CliRunner().invoke(app, [str(word) for word in words])
+
+    scaling = ["--encoder-arg", "mean=0.5", "--encoder-arg", "std=(0.5,0.5,0.25)"]
+    embedding = ["embed", image_folder, features, "-e", f"onnx:{face}", *scaling]
+    assert run(*embedding).exit_code == 0
+    assert run("fit", features, "--clf", "logreg", "-o", model).exit_code == 0
+    elsewhere = face.rename(tmp_path / "moved.onnx")
+    done = run("predict", model, image_folder, "--weights", elsewhere, "-o", out)
+    assert done.exit_code == 0, done.output
+    assert len(out.read_text().splitlines()) == 25
+    without = run("predict", model, image_folder, "-o", tmp_path / "q.csv")
+    assert without.exit_code == 1
+    assert "no such ONNX file: face.onnx" in without.output
+    write_face_net(elsewhere, weights=face_weights(1))
+    other = run("predict", model, image_folder, "--weights", elsewhere, "-o", tmp_path / "q.csv")
+    assert other.exit_code == 6
+    assert "weights: " in other.output
+    # The very command again, of another file under the same name: not taken for the one before.
+    write_face_net(face, weights=face_weights(2))
+    assert run(*embedding).exit_code == 6
+
+
+def test_it_keeps_to_the_threads_of_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One budget of cores for all that computes."""
+    import onnxruntime
+
+    asked = []
+    make = onnxruntime.InferenceSession
+
+    def record(path: Path, options: Any, **words: Any) -> Any:
+        asked.append(options.intra_op_num_threads)
+        return make(path, options, **words)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", record)
+    encoder = opened(write_face_net(tmp_path / "face.onnx"))
+    assert asked == [torch.get_num_threads()]
+    assert json.loads(encoder.spec.options) == {"channels": "rgb", "layout": "NCHW"}

@@ -239,9 +239,7 @@ def _made(name: str, words: Mapping[str, Any]) -> Callable[[torch.Tensor, int], 
     try:
         made = make(**words)
     except (TypeError, ValueError) as error:
-        raise UsageError(
-            f"the step {name} of a view does not take {dict(words)}: {error}"
-        ) from error
+        raise UsageError(f"a view's step {name} does not take {dict(words)}: {error}") from error
     if name.startswith("A."):
         return lambda image, seed: _by_albumentations(made, image, seed)
     return lambda image, seed: made(image)

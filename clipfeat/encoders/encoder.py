@@ -86,13 +86,10 @@ class EncoderOptions:
         arguments = json.loads(spec.options)
         takes_arguments = spec.name.startswith(("timm:", "onnx:"))
         if takes_arguments:
-            arguments |= {
-                "mean": spec.mean,
-                "std": spec.std,
-                "interpolation": spec.interpolation,
-                "crop_pct": spec.crop_pct,
-                "crop_mode": spec.crop_mode,
-            }
+            named = ["mean", "std"]
+            if spec.interpolation != "none":
+                named += ["interpolation", "crop_pct", "crop_mode"]
+            arguments |= {name: getattr(spec, name) for name in named}
         return cls(
             weights=weights,
             untrained=spec.untrained,

@@ -27,7 +27,12 @@ from clipfeat.encoders.onnx_file import (
     read_shape,
     runner,
 )
-from clipfeat.encoders.preprocessing import Preprocess, preprocessing_of
+from clipfeat.encoders.preprocessing import (
+    NATIVE,
+    Preprocess,
+    native_preprocessing,
+    preprocessing_of,
+)
 from clipfeat.encoders.runtime import Forward
 from clipfeat.errors import UsageError, WeightsError
 from clipfeat.images.decode import DECODE
@@ -50,11 +55,11 @@ def build(name: str, options: EncoderOptions) -> Encoder:
     name : str
         The file. Where ``weights`` is given that is the file, and this is what to call it.
     options : EncoderOptions
-        ``layers`` names the output; by default the first of shape (batch, n_features). ``arguments``
-        are ``mean`` and ``std`` of pixels in [0, 1], which must be given; ``interpolation``
-        (``"bilinear"``), ``crop_pct`` (1.0) and ``crop_mode`` (``"center"``) in timm's words;
-        ``channels`` (``"rgb"`` or ``"bgr"``); and ``layout`` (``"NCHW"`` or ``"NHWC"``) where the
-        file leaves it open.
+        ``layers`` names the output; by default the first of shape (batch, n_features).
+        ``arguments`` are ``mean`` and ``std`` of pixels in [0, 1], which must be given;
+        ``interpolation`` (``"bilinear"``), ``crop_pct`` (1.0) and ``crop_mode`` (``"center"``) in
+        timm's words; ``channels`` (``"rgb"`` or ``"bgr"``); and ``layout`` (``"NCHW"`` or
+        ``"NHWC"``) where the file leaves it open.
 
     Raises
     ------
@@ -67,6 +72,8 @@ def build(name: str, options: EncoderOptions) -> Encoder:
     """
     if options.untrained:
         raise UsageError("an ONNX file brings its own weights: leave --untrained out")
+    if options.pool:
+        raise UsageError("an ONNX file's outputs are taken as they are: leave --pool out")
     if options.precision not in ("fp32", "auto"):
         raise UsageError(f"an ONNX file runs in fp32: leave --precision {options.precision} out")
     path = Path(options.weights or name)
@@ -76,6 +83,10 @@ def build(name: str, options: EncoderOptions) -> Encoder:
     digest = digest_of(path)
     sessions = [open_session(path, device) for device in devices]
     given = _read_arguments(path, options.arguments or {})
+    if options.crop in NATIVE:
+        given = replace(given, interpolation="none", crop_pct=1.0, crop_mode=options.crop)
+    elif options.crop is not None:
+        given = replace(given, crop_mode="squash" if options.crop == "resize" else "center")
     shape = read_shape(sessions[0], given.layout, options.image_size)
     output, n_features = pick_output(sessions[0], shape, options.layers)
     shape = check_rows(runner(sessions[0], output), shape)
@@ -157,6 +168,8 @@ def _three(value: Any) -> tuple[float, ...]:
 
 
 def _preprocessing(given: _Arguments, size: tuple[int, int]) -> Preprocess:
+    if given.crop_mode in NATIVE:
+        return native_preprocessing(given.crop_mode, size)
     try:
         transform = timm.data.create_transform(
             (3, *size),

@@ -38,12 +38,13 @@ def write(
     rate: int = 10,
     milliseconds: Sequence[int] = (),
     noise: bool = False,
+    seed: int = 0,
     options: dict[str, str] | None = None,
     encoding: dict[str, str] | None = None,
 ) -> Path:
     """A video of `n` frames, ten a second where nothing else is said, the i-th of grey 8 i."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     with av.open(path, "w", options=options or {}) as out:
         stream = out.add_stream(codec, rate=rate, options=encoding or {})
         stream.width, stream.height = SIZE

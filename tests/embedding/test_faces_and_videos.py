@@ -1,0 +1,144 @@
+"""Faces and frames as rows: tied to their file, averaged in predictions, none lost by a kill."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from clipfeat.embedding.pipeline import EmbedReport, embed
+from clipfeat.embedding.run import Progress
+from clipfeat.errors import FingerprintError
+from clipfeat.features import FeatureSet
+from clipfeat.fitting import fit
+from clipfeat.images.faces import open_finder
+from clipfeat.images.video.frames import FrameSampling
+from clipfeat.prediction import predict
+from clipfeat.store import load
+from tests.images.test_faces import two_faces
+from tests.images.test_video import write
+
+
+def save(path: Path, pixels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> Path:
+    """One image of one face, one of two, one of none, and a copy of the second."""
+    folder = tmp_path / "people"
+    save(folder / "astronaut.png", skimage.data.astronaut())
+    save(folder / "two.png", two_faces())
+    save(folder / "coffee.png", skimage.data.coffee())
+    (folder / "copy.png").write_bytes((folder / "two.png").read_bytes())
+    return folder
+
+
+def run(source: Path, out: Path, mode: str, **words: str) -> EmbedReport:
+    return embed(source, out, encoder="spectrum", faces=open_finder(mode, **words))  # type: ignore[arg-type]
+
+
+def test_all_faces_are_rows_of_their_image(people: Path, tmp_path: Path) -> None:
+    """Each face is a row, grouped by its image; an image without one is a counted failure."""
+    report = run(people, tmp_path / "f.h5", "all")
+    features = load(tmp_path / "f.h5")
+    assert sorted(features.paths) == [
+        "astronaut.png#face0", "copy.png#face0", "copy.png#face1", "two.png#face0", "two.png#face1",
+    ]  # fmt: skip
+    assert features.groups is not None
+    assert features.groups.tolist() == features.files.tolist()
+    assert [failure.reason for failure in report.failures] == ["NoFaceError"]
+    assert report.progress == Progress(4, 2, 1, 1, report.progress.seconds)
+
+
+def test_faces_are_not_found_twice(people: Path, tmp_path: Path) -> None:
+    """Run again nothing is encoded; a pruned image takes its faces along."""
+    run(people, tmp_path / "f.h5", "all")
+    again = run(people, tmp_path / "f.h5", "all")
+    assert again.progress == Progress(4, 0, 3, 1, again.progress.seconds)
+    assert (again.n_rows, again.absent) == (5, 0)
+    (people / "two.png").unlink()
+    assert run(people, tmp_path / "f.h5", "all").absent == 2
+    pruned = embed(
+        people, tmp_path / "f.h5", encoder="spectrum", faces=open_finder("all"), prune=True
+    )
+    assert pruned.n_rows == 3
+
+
+def test_faces_are_identity(people: Path, tmp_path: Path) -> None:
+    """A file of faces takes no whole images, nor faces cut in another way."""
+    run(people, tmp_path / "f.h5", "largest")
+    with pytest.raises(FingerprintError, match="faces: 'largest"):
+        embed(people, tmp_path / "f.h5", encoder="spectrum")
+    with pytest.raises(FingerprintError, match=r"margin=0\.5"):
+        run(people, tmp_path / "f.h5", "largest", margin=0.5)  # type: ignore[arg-type]
+
+
+def test_a_model_of_faces_finds_them_in_new_images(people: Path, tmp_path: Path) -> None:
+    """It cuts faces as it was fitted, averages an image's, and says where there is none."""
+    run(people, tmp_path / "f.h5", "all")
+    found = load(tmp_path / "f.h5")
+    rng = np.random.default_rng(0)
+    labelled = FeatureSet.from_arrays(rng.normal(size=(20, found.X.shape[1])), list("ab") * 10)
+    model = fit(
+        FeatureSet(labelled.X, labelled.y, labelled.classes, labelled.paths, labelled.keys,
+                   specs=found.specs),
+        "logreg", cv=0,
+    )  # fmt: skip
+    by_image = predict(model, people)
+    assert by_image.paths == ["astronaut.png", "coffee.png", "copy.png", "two.png"]
+    assert by_image.predicted[1] == ""
+    assert "no face found" in by_image.errors["coffee.png"]
+    by_face = predict(model, people, per_part=True)
+    assert "two.png#face1" in by_face.paths
+    assert np.allclose(by_image.probabilities[3], by_face.probabilities[-2:].mean(axis=0))
+    stored = predict(model, found)
+    order = [stored.paths.index(path) for path in by_image.paths if path != "coffee.png"]
+    assert np.allclose(stored.probabilities[order], by_image.probabilities[[0, 2, 3]])
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    """Three whole videos and one cut in half, in two classes, beside an image."""
+    folder = tmp_path / "clips"
+    for label in ("cat", "dog"):
+        (folder / label).mkdir(parents=True)
+    for seed, name in enumerate(("cat/a.mkv", "cat/b.mkv", "dog/c.mkv")):
+        write(folder / name, noise=True, seed=seed)
+    whole = write(tmp_path / "whole.mkv", n=60, gop=5, noise=True, seed=3).read_bytes()
+    (folder / "dog" / "half.mkv").write_bytes(whole[: len(whole) * 6 // 10])
+    save(folder / "dog" / "image.png", skimage.data.coffee()[:64, :64])
+    return folder
+
+
+def test_frames_are_rows_of_their_video(clips: Path, tmp_path: Path) -> None:
+    """Grouped by the video; what a broken one still gives is kept, the rest recorded."""
+    report = embed(clips, tmp_path / "v.h5", encoder="spectrum", frames=FrameSampling(frames=4))
+    features = load(tmp_path / "v.h5")
+    of = dict(zip(*np.unique(features.files, return_counts=True), strict=True))
+    assert of["cat/a.mkv"] == of["dog/c.mkv"] == 4
+    assert of["dog/image.png"] == 1
+    assert 0 < of["dog/half.mkv"] < 4
+    assert of["dog/half.mkv"] + len(report.failures) == 4
+    assert {failure.path.partition("@")[0] for failure in report.failures} == {"dog/half.mkv"}
+    again = embed(clips, tmp_path / "v.h5", encoder="spectrum", frames=FrameSampling(frames=4))
+    assert again.progress.encoded == 0
+    assert again.n_rows == report.n_rows
+
+
+def test_a_video_is_classified_as_one(clips: Path, tmp_path: Path) -> None:
+    """One row a video, by the average of its frames; each frame its own on request."""
+    embed(clips, tmp_path / "v.h5", encoder="spectrum")
+    model = fit(load(tmp_path / "v.h5"), "logreg", cv=0)
+    found = predict(model, clips)
+    assert list(found.paths) == [
+        "cat/a.mkv", "cat/b.mkv", "dog/c.mkv", "dog/half.mkv", "dog/image.png"
+    ]  # fmt: skip
+    assert "of 8 parts" in found.errors["dog/half.mkv"]
+    assert found.predicted[3] != ""
+    frames = predict(model, clips, per_part=True)
+    assert len(frames.paths) == 33
+    assert np.allclose(found.probabilities[0], frames.probabilities[:8].mean(axis=0))
+    assert list(predict(model, tmp_path / "v.h5").paths) == list(found.paths)

@@ -1,0 +1,68 @@
+"""Ways to crop: upstream's own, and pieces at the image's own scale."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clipfeat.encoders import open_encoder
+from clipfeat.encoders.encoder import CROPS, EncoderOptions
+from clipfeat.encoders.preprocessing import mirrored, native_preprocessing
+from clipfeat.errors import UnknownNameError
+from tests.encoders.test_layers import opened, picture
+
+NAMES = ("timm:test_vit", "open_clip:ViT-S-32")
+
+
+@given(st.integers(1, 90), st.integers(1, 90))
+def test_tiles_cover_the_image_in_its_own_pixels(height: int, width: int) -> None:
+    """Every pixel of an image of up to five tiles a side is in one, unchanged."""
+    numbers = np.arange(height * width, dtype=np.int64).reshape(height, width)
+    pixels = np.stack([numbers % 256, numbers // 256 % 256, numbers // 65536], axis=2)
+    tiles = native_preprocessing("tiles", (20, 18))(pixels.astype(np.uint8))
+    assert tiles.shape[1:] == (3, 20, 18)
+    seen = tiles.numpy().astype(np.int64)
+    assert set((seen[:, 0] + 256 * seen[:, 1]).ravel().tolist()) == set(range(height * width))
+
+
+def test_the_central_piece_is_not_resized() -> None:
+    """``none`` takes the middle of the image as it is, and mirrors outwards what is too small."""
+    pixels = picture()
+    middle = native_preprocessing("none", (30, 40))(pixels).permute(1, 2, 0).numpy()
+    assert np.array_equal(middle, pixels[20:50, 25:65])
+    small = native_preprocessing("none", (75, 90))(pixels).permute(1, 2, 0).numpy()
+    assert np.array_equal(small[:70], pixels)
+    assert np.array_equal(small[70:], pixels[:-6:-1])
+    assert mirrored(pixels[:1, :1], 4, 5).shape == (4, 5, 3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("crop", CROPS)
+def test_every_crop_is_identity_and_opens_again(name: str, crop: str) -> None:
+    """The spec says how images are cropped, and is enough to open the same encoder again."""
+    encoder = opened(name, crop=crop)
+    assert encoder.spec.crop_mode in CROPS[crop]
+    again = open_encoder(name, EncoderOptions.of_spec(encoder.spec, None, "cpu"))
+    assert again.spec == encoder.spec
+    rows = [one.encode_images([picture(), picture()[:40]]) for one in (encoder, again)]
+    assert np.allclose(*rows, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tiles_are_averaged(name: str) -> None:
+    """The row of an image is the mean of the rows of its tiles."""
+    encoder = opened(name, crop="tiles", image_size=64 if name.startswith("open") else None)
+    wide = np.tile(picture(), (2, 3, 1))
+    tiles = encoder.preprocess(wide)
+    assert len(tiles) > 1
+    whole = encoder.encode([tiles])
+    assert np.allclose(whole[0], encoder.encode(list(tiles)).mean(0), atol=1e-4)
+
+
+def test_an_unknown_crop_is_named(tmp_path: Path) -> None:
+    """A misspelt crop shows those there are."""
+    with pytest.raises(UnknownNameError, match="did you mean tiles"):
+        replace(EncoderOptions(), crop="tile")

@@ -4,10 +4,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import chain, groupby, islice
 from queue import SimpleQueue
-from threading import Event
+from threading import Event, local
 from typing import TypeVar
 
 import numpy as np
@@ -20,7 +21,7 @@ from clipfeat.embedding.preparing import Decoder, Known, Pictures, Ready, prepar
 from clipfeat.encoders.encoder import Encoder
 from clipfeat.errors import EncodingError
 from clipfeat.features import Failure
-from clipfeat.images.decode import decode
+from clipfeat.images.decode import Decoded, decode
 from clipfeat.images.isolated import ISOLATED, IsolatedDecoder, Isolation, default_workers
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.video.frames import FRAMES
@@ -29,6 +30,8 @@ from clipfeat.store.format import Row
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+FRAMES_TOGETHER = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +107,12 @@ def encode_stream(
     may_decode = Event()
     may_decode.set()
 
-    def prepared(record: ImageRecord) -> list[Ready | Known] | Failure:
-        return prepare(
-            record, encoder, pictures, is_known, decode_image, decode_frame, may_decode, watch
-        )
+    def prepared(together: Sequence[ImageRecord]) -> list[list[Ready | Known] | Failure]:
+        decoders = (decode_image, decode_frame)
+        return [
+            prepare(record, encoder, pictures, is_known, *decoders, may_decode, watch)
+            for record in together
+        ]
 
     def encode() -> Iterator[Encoded | Failure]:
         """Encode what waits, now; or have it encoded, and give what is done by then."""
@@ -133,10 +138,10 @@ def encode_stream(
         _threads(len(lanes), torch.get_num_threads()) as lane_pool,
         # Left before the pool is, which waits for its threads: none then waits for a decoder.
         _decoding(isolation) as decode_image,
-        _decoding(FRAMES) as decode_frame,
-        closing(_in_order(pool, records, prepared, lambda: 2 * batch.size)) as found,
+        _decoding_by_thread(FRAMES) as decode_frame,
+        closing(_in_order(pool, _chunks(records), prepared, lambda: 2 * batch.size)) as found,
     ):
-        for rows in found:
+        for rows in chain.from_iterable(found):
             if isinstance(rows, Failure):
                 yield rows
                 continue
@@ -193,6 +198,32 @@ def _decoding(isolation: Isolation | IsolatedDecoder | None) -> Iterator[Decoder
         return
     with IsolatedDecoder(isolation) if isinstance(isolation, Isolation) else isolation as decoder:
         yield decoder.decoded
+
+
+@contextmanager
+def _decoding_by_thread(isolation: Isolation) -> Iterator[Decoder]:
+    """A decoder for each thread: one that has a video open goes on in it."""
+    mine = local()
+    with ExitStack() as all_of_them:
+
+        def decode_here(data: bytes) -> AbstractContextManager[Decoded]:
+            if not hasattr(mine, "decoder"):
+                mine.decoder = all_of_them.enter_context(IsolatedDecoder(isolation))
+            found: AbstractContextManager[Decoded] = mine.decoder.decoded(data)
+            return found
+
+        yield decode_here
+
+
+def _chunks(records: Iterable[ImageRecord]) -> Iterator[list[ImageRecord]]:
+    """Records that one thread should take: some frames of a video in their order, else one image.
+
+    Frames are mostly stored as differences from those before, so that threads that took turns would
+    each decode the whole video.
+    """
+    for _, of_file in groupby(records, lambda record: record.file if record.time >= 0 else record):
+        while some := list(islice(of_file, FRAMES_TOGETHER)):
+            yield some
 
 
 def _in_order(

@@ -9,6 +9,7 @@ The rows of an image are tied together: they carry its path as their ``file`` an
 import hashlib
 import io
 import json
+import os
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -246,6 +247,7 @@ def _made(name: str, words: Mapping[str, Any]) -> Callable[[torch.Tensor, int], 
 
 
 def _albumentations(name: str) -> Any:
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would ask a server for news
     try:
         import albumentations
     except ImportError as error:

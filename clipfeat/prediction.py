@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from clipfeat.embedding.pipeline import Progress
 from clipfeat.encoders import open_encoder
 from clipfeat.errors import UsageError
-from clipfeat.evaluate.metrics import score
+from clipfeat.evaluate.metrics import decide, score
 from clipfeat.features import FeatureSet
 from clipfeat.images import open_source
 from clipfeat.images.manifest import TableColumns
@@ -41,6 +41,9 @@ class Predictions:
         What the source said the class is; empty where it did not.
     errors : mapping of str to str
         By path, why an image could not be read.
+    threshold : float, optional
+        Of two classes, the last is predicted where its probability is above this; else, and for
+        more classes, the likeliest is.
     """
 
     paths: Sequence[str]
@@ -48,6 +51,7 @@ class Predictions:
     classes: tuple[str, ...]
     labels: Sequence[str]
     errors: Mapping[str, str] = field(default_factory=dict)
+    threshold: float | None = None
 
     def __repr__(self) -> str:
         return (
@@ -57,11 +61,11 @@ class Predictions:
 
     @property
     def predicted(self) -> list[str]:
-        """Name of the likeliest class; empty where the image could not be read."""
+        """Name of the class, by the threshold if there is one; empty where there is no image."""
         readable = ~np.isnan(self.probabilities[:, 0])
-        likeliest = np.where(readable, self.probabilities.argmax(axis=1), len(self.classes))
+        decided = np.where(readable, decide(self.probabilities, self.threshold), len(self.classes))
         names = [*self.classes, ""]
-        return [names[code] for code in likeliest.tolist()]
+        return [names[code] for code in decided.tolist()]
 
     def to_pandas(self) -> "pd.DataFrame":
         """Columns path, predicted, ``p_<class>`` for each class, label where known, error."""
@@ -83,7 +87,7 @@ class Predictions:
         code = {name: i for i, name in enumerate(self.classes)}
         y = np.array([code.get(label, -1) for label in self.labels], dtype=np.int64)
         rows = (y >= 0) & ~np.isnan(self.probabilities).any(axis=1)
-        return score(y[rows], self.probabilities[rows]) if rows.any() else {}
+        return score(y[rows], self.probabilities[rows], self.threshold) if rows.any() else {}
 
 
 def predict(
@@ -183,7 +187,8 @@ def predict(
             )
         )
     paths = [record.path for record in images]
-    return Predictions(paths, p, fitted.classes, [record.label for record in images], errors)
+    labels_of = [record.label for record in images]
+    return Predictions(paths, p, fitted.classes, labels_of, errors, fitted.threshold)
 
 
 def _of_features(model: Model, features: FeatureSet) -> Predictions:
@@ -195,6 +200,7 @@ def _of_features(model: Model, features: FeatureSet) -> Predictions:
         classes=model.classes,
         labels=[*features.labels.tolist(), *("" for _ in failed)],
         errors=failed,
+        threshold=model.threshold,
     )
 
 

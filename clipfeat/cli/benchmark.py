@@ -33,6 +33,18 @@ def benchmark(
     balance: Annotated[
         bool, typer.Option("--balance/--no-balance", help="Count classes alike.")
     ] = False,
+    calibrate: Annotated[
+        str, typer.Option(help="Calibrate by sigmoid, isotonic or temperature; or none.")
+    ] = "none",
+    bag: Annotated[int, typer.Option(min=0, help="Average the models of so many folds.")] = 0,
+    threshold: Annotated[
+        str | None,
+        typer.Option(help="Decide by the threshold best for accuracy or balanced_accuracy."),
+    ] = None,
+    max_fpr: Annotated[
+        float | None,
+        typer.Option(help="Decide by the threshold at which so few negatives are called positive."),
+    ] = None,
     num_workers: Annotated[int | None, typer.Option("--num-workers", "-j", min=1)] = None,
     output: Annotated[
         Path | None,
@@ -51,7 +63,7 @@ def benchmark(
     from clipfeat.errors import unknown_name
     from clipfeat.evaluate import METRICS
     from clipfeat.evaluate import benchmark as run
-    from clipfeat.report import leaderboard, save_run
+    from clipfeat.report import leaderboard, remarks, save_run
     from clipfeat.store import load
 
     if sort not in METRICS:
@@ -65,13 +77,16 @@ def benchmark(
         data = data.grouped_by(group_col)
     with step_bar("benchmark") as progress:
         found = run(
-            data, clf, cv=cv, leave_out=leave_out, seed=seed, balance=balance, n_jobs=num_workers,
-            progress=progress,
+            data, clf, cv=cv, leave_out=leave_out, seed=seed, balance=balance,
+            calibrate=calibrate, bag=bag, threshold=threshold, max_fpr=max_fpr,
+            n_jobs=num_workers, progress=progress,
         )  # fmt: skip
     board = leaderboard(found.rows, sort)
     about = found.about
     grouped = f", {about['groups']} groups kept whole" if about["grouped"] else ""
     print_leaderboard(board, f"{about['protocol']} on {about['images']} images{grouped}, by {sort}")
+    for line in remarks(found):
+        print(line)
     for entry, why in found.errors.items():
         say(f"{entry} failed: {why}")
     if output is not None:

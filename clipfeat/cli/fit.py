@@ -29,6 +29,18 @@ def fit(
     balance: Annotated[
         bool, typer.Option("--balance/--no-balance", help="Count classes alike.")
     ] = False,
+    calibrate: Annotated[
+        str, typer.Option(help="Calibrate by sigmoid, isotonic or temperature; or none.")
+    ] = "none",
+    bag: Annotated[int, typer.Option(min=0, help="Average the models of so many folds.")] = 0,
+    threshold: Annotated[
+        str | None,
+        typer.Option(help="Decide by the threshold best for accuracy or balanced_accuracy."),
+    ] = None,
+    max_fpr: Annotated[
+        float | None,
+        typer.Option(help="Decide by the threshold at which so few negatives are called positive."),
+    ] = None,
     num_workers: Annotated[int | None, typer.Option("--num-workers", "-j", min=1)] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model file.")] = False,
 ) -> None:
@@ -48,11 +60,15 @@ def fit(
     data = load(*chosen(features or []))
     with step_bar("fitting") as progress:
         model = run(
-            data, clf, cv=cv, seed=seed, balance=balance, n_jobs=num_workers, progress=progress
-        )
+            data, clf, cv=cv, seed=seed, balance=balance, calibrate=calibrate, bag=bag,
+            threshold=threshold, max_fpr=max_fpr, n_jobs=num_workers, progress=progress,
+        )  # fmt: skip
     if model.scores:
         title = f"{cv}-fold cross-validation on {model.about['images']} images"
         print_leaderboard(leaderboard(model.scores), title)
     model.save(output, overwrite=overwrite)
     print(f"{output}: {' + '.join(model.members)}, classes {', '.join(model.classes)}")
+    if model.threshold is not None:
+        by = model.about["threshold_by"]
+        print(f"predicts {model.classes[1]} above {model.threshold:.4f}, chosen by {by}")
     print(f"next: clipfeat predict {output} NEW_IMAGES/ -o predictions.csv")

@@ -2,11 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clipfeat.cli.exits import reports_errors
+
+if TYPE_CHECKING:
+    from clipfeat.model import Model
 
 
 @reports_errors
@@ -80,12 +83,18 @@ def _model(file: Path) -> None:
             "classes": ", ".join(model.classes),
             "encoders": ", ".join(spec.title for spec in model.specs),
             "fingerprints": ", ".join(spec.fingerprint for spec in model.specs),
+            "threshold": _decision(model),
             "fitted on": _pairs(about),
             "libraries": _pairs(libraries),
         }
     )
     if model.scores:
         print_leaderboard(leaderboard(model.scores), f"{about['cv']}-fold cross-validation")
+
+
+def _decision(model: "Model") -> str | None:
+    at = model.threshold
+    return None if at is None else f"{model.classes[1]} above {at:.4f}"
 
 
 def _pairs(values: dict[str, object]) -> str:

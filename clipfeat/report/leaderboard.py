@@ -82,7 +82,8 @@ class Leaderboard:
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
         paths = [target / f"leaderboard.{suffix}" for suffix in ("md", "csv", "json")]
-        paths[0].write_text(self.to_markdown(), encoding="utf-8")
+        said = "".join(f"\n- {line}\n" for line in about.get("remarks", ()))
+        paths[0].write_text(self.to_markdown() + said, encoding="utf-8")
         self.to_pandas().to_csv(paths[1], index=False)
         content = {
             "about": about,

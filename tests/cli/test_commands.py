@@ -85,6 +85,20 @@ def test_failures_are_listed_and_counted(image_folder: Path) -> None:
     assert clipfeat("embed", "images", "out.h5", *SPECTRUM, "--max-bad", 0).exit_code == 3
 
 
+def test_thresholds_are_said_and_kept(image_folder: Path) -> None:
+    """Calibration, bag and threshold reach the model file, and each is said in a line."""
+    embedded(image_folder)
+    asked = ("--clf", "logreg,knn", "--cv", 3, "--calibrate", "sigmoid", "--bag", 2)
+    result = clipfeat("fit", *asked, "--threshold", "balanced_accuracy")
+    assert result.exit_code == 0, result.stderr
+    assert "predicts fake above 0." in result.stdout
+    assert "threshold     fake above 0." in clipfeat("info", "model.clipfeat").stdout
+    result = clipfeat("benchmark", "out.h5", *asked, "--max-fpr", 0.1, "-o", "run")
+    assert result.exit_code == 0, result.stderr
+    assert "soft vote calls fake above 0." in result.stdout
+    assert "logreg calls fake above 0." in Path("run/leaderboard.md").read_text()
+
+
 def embedded(folder: Path, out: str = "out.h5", *more: object) -> None:
     assert clipfeat("embed", folder, out, *SPECTRUM, *more).exit_code == 0
 
@@ -213,6 +227,11 @@ def case_no_encoder_matches(images: Path) -> tuple[object, ...]:
     return ("encoders", "no-such-encoder")
 
 
+def case_two_ways_to_a_threshold(images: Path) -> tuple[object, ...]:
+    embedded(images)
+    return ("benchmark", "out.h5", "--threshold", "accuracy", "--max-fpr", 0.1)
+
+
 BAD: list[tuple[Callable[[Path], tuple[object, ...]], int, str]] = [
     (case_empty_folder, 1, "no images in the folder none"),
     (case_no_labels, 1, "none of the 12 images has a label"),
@@ -225,6 +244,7 @@ BAD: list[tuple[Callable[[Path], tuple[object, ...]], int, str]] = [
     (case_mixed_encoders, 6, "out.h5 holds features of another encoder"),
     (case_unknown_encoder, 2, "did you mean clip-vit-b-32"),
     (case_unknown_classifier, 2, "did you mean logreg"),
+    (case_two_ways_to_a_threshold, 2, "not by both"),
     (case_no_weights, 1, "--weights FILE"),
     (case_output_exists, 2, "model.clipfeat exists"),
     (case_predictions_exist, 2, "p.csv exists"),

@@ -1,0 +1,95 @@
+"""One cell of a benchmark: a classifier fitted on one fold's training rows."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipfeat.ensemble import align
+from clipfeat.model import dump_estimator
+from clipfeat.splits import Split, fit_with_groups
+from clipfeat.zoo.bagging import BaggedClassifier
+from clipfeat.zoo.calibration import inner_folds
+
+INNER = 3
+"""Folds inside a training, where a threshold is chosen."""
+
+Rows = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.str_] | None]
+"""X, y and groups of the same rows."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """What a classifier said on one fold.
+
+    Parameters
+    ----------
+    test : ndarray of shape (n_test, n_classes)
+        Probabilities of the fold's test rows.
+    train : ndarray of shape (n_train, n_classes), or None
+        Probabilities of its training rows, out of fold among themselves, where they were asked for.
+    costs : mapping of str to float
+        Seconds to fit and to predict; bytes of the fitted model where they were asked for.
+    """
+
+    test: NDArray[np.float64]
+    train: NDArray[np.float64] | None
+    costs: Mapping[str, float]
+
+
+def run_cell(
+    make: Callable[[], Any],
+    data: Rows,
+    split: Split,
+    n_classes: int,
+    *,
+    seed: int,
+    inner: bool,
+    measure_size: bool,
+) -> Cell:
+    """Fit on the training rows and predict the test rows.
+
+    Parameters
+    ----------
+    make : callable
+        Gives an unfitted classifier.
+    data : tuple
+        X, y and groups of all rows.
+    split : (train, test)
+        Row numbers.
+    n_classes : int
+        Labels are 0 to n_classes - 1.
+    seed : int
+        Of the inner folds.
+    inner : bool
+        Whether the training rows are predicted too, each by a model that did not see it: by
+        `INNER` further fits, or by a bag's own members.
+    measure_size : bool
+        Whether the fitted model is measured.
+    """
+    train, test = split
+    X, y, groups = data
+    own = None if groups is None else groups[train]
+    classes = np.arange(n_classes)
+    begun = time.perf_counter()
+    fitted = fit_with_groups(make(), X[train], y[train], own)
+    between = time.perf_counter()
+    p = align(fitted.predict_proba(X[test]), fitted.classes_, classes)
+    costs = {"fit_seconds": between - begun, "predict_seconds": time.perf_counter() - between}
+    if measure_size:
+        costs["model_bytes"] = float(len(dump_estimator(fitted)))
+    held_out: NDArray[np.float64] | None = None
+    if inner and isinstance(fitted, BaggedClassifier):
+        held_out = fitted.out_of_fold_proba(X[train], y[train], own)
+        held_out = align(held_out, fitted.classes_, classes)
+    elif inner:
+        held_out = np.empty((len(train), n_classes))
+        for rest, part in inner_folds(y[train], own, INNER, seed):
+            rows = train[rest]
+            again = fit_with_groups(make(), X[rows], y[rows], None if own is None else own[rest])
+            held = again.predict_proba(X[train[part]])
+            held_out[part] = align(held, again.classes_, classes)
+    return Cell(p, held_out, costs)

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clipfeat.ensemble import soft_vote
 from clipfeat.errors import ClipfeatError, DataError
+from clipfeat.evaluate.calibration import miscalibration
 from clipfeat.evaluate.cells import Cell, run_cell
 from clipfeat.evaluate.metrics import score
 from clipfeat.evaluate.thresholds import threshold_chooser
+from clipfeat.evaluate.votes import TITLES, cast, parse_votes
 from clipfeat.features import FeatureSet
 from clipfeat.spec import EncoderSpec, titles
 from clipfeat.splits import cross_validation, leave_one_out
@@ -29,7 +30,7 @@ from clipfeat.zoo.recipe import build, check_recipe
 if TYPE_CHECKING:
     import pandas as pd
 
-VOTE = "soft vote"
+VOTE = TITLES["uniform"]
 COSTS = ("fit_seconds", "predict_seconds", "model_bytes")
 
 
@@ -67,6 +68,8 @@ class Benchmark:
         How it was run: protocol, seed, images, groups.
     thresholds : mapping of str to sequence of float
         By entry, the threshold of each fold, where one was asked for.
+    groups : ndarray of shape (n_samples,), or None
+        What no fold parted.
     """
 
     rows: Sequence[Mapping[str, Any]]
@@ -80,6 +83,7 @@ class Benchmark:
     errors: Mapping[str, str] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
     thresholds: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    groups: NDArray[np.str_] | None = None
 
     def __repr__(self) -> str:
         return (
@@ -116,6 +120,8 @@ def benchmark(
     bag: int = 0,
     threshold: str | None = None,
     max_fpr: float | None = None,
+    vote: str | Sequence[str] = "uniform",
+    vote_weights: Sequence[float] | None = None,
     n_jobs: int | None = None,
     progress: Callable[[Step], None] = lambda step: None,
 ) -> Benchmark:
@@ -141,6 +147,11 @@ def benchmark(
     threshold, max_fpr
         As `metric` and `max_fpr` in `clipfeat.evaluate.thresholds.threshold_chooser`: decisions by
         a threshold that is chosen inside each training, at about three times the time.
+    vote : str or sequence of str
+        Of `clipfeat.evaluate.votes.VOTES`, or ``"all"``: how the classifiers vote. Each is an
+        entry.
+    vote_weights : sequence of float, optional
+        A weight of each entry that votes, in their order: one more vote.
     n_jobs : int, optional
         Threads; None is one for small data, else all processors.
     progress : callable
@@ -156,7 +167,7 @@ def benchmark(
     LabelError
         If there are no labels, one class, or a class with fewer images (or groups) than folds.
     UsageError
-        If a threshold is asked for and there are not two classes.
+        If a threshold is asked for and there are not two classes, or weights do not fit.
     """
     names = parse_names(clf)
     check_recipe(calibrate, bag)
@@ -168,6 +179,9 @@ def benchmark(
         else {str(i): split for i, split in enumerate(cross_validation(data, cv, seed))}
     )
     entries = entry_names(names, data.specs)
+    able = [entry for entry, (name, _) in entries.items() if name != CHANCE]
+    hows = parse_votes(vote, vote_weights, able)
+    given = None if vote_weights is None else dict(zip(able, vote_weights, strict=True))
     threads = pick_threads(n_jobs, data.X.size)
     groups = data.split_groups
     cells: dict[str, list[Cell]] = {entry: [] for entry in entries}
@@ -198,8 +212,16 @@ def benchmark(
         reasons = "; ".join(f"{entry}: {why}" for entry, why in errors.items())
         raise DataError(f"no classifier could be fitted: {reasons}")
     voters = [entry for entry in cells if entries[entry][0] != CHANCE]
+    votes: dict[str, Mapping[str, Sequence[float]]] = {}
     if len(voters) > 1:
-        cells[VOTE] = [_vote(members) for members in zip(*(cells[v] for v in voters), strict=True)]
+        members = {entry: cells[entry] for entry in voters}
+        for how in hows:
+            try:
+                cells[TITLES[how]], votes[TITLES[how]] = cast(
+                    how, members, list(splits.values()), data.y, given
+                )
+            except ClipfeatError as error:
+                errors[TITLES[how]] = str(error)
     probabilities = {entry: np.full((len(data), len(data.classes)), np.nan) for entry in cells}
     thresholds: dict[str, list[float]] = {}
     fold_of = np.full(len(data), -1)
@@ -226,11 +248,25 @@ def benchmark(
         "grouped": data.groups is not None,
         "per_class": dict(zip(data.classes, np.bincount(data.y).tolist(), strict=True)),
         "voters": voters,
+        "votes": votes,
+        "uncalibrated": _uncalibrated(data.y, {entry: probabilities[entry] for entry in voters}),
     }
     return Benchmark(
         rows, probabilities, data.y, fold_of, tuple(splits), data.classes, data.paths, data.specs,
-        errors, about, thresholds,
+        errors, about, thresholds, groups,
     )  # fmt: skip
+
+
+def _uncalibrated(
+    y: NDArray[np.int64], probabilities: Mapping[str, NDArray[np.float64]]
+) -> dict[str, float]:
+    """The calibration errors of those whose probabilities may not be taken at their word."""
+    found = {}
+    for entry, p in probabilities.items():
+        tested = ~np.isnan(p[:, 0])
+        if (error := miscalibration(y[tested], p[tested])) is not None:
+            found[entry] = error
+    return found
 
 
 def entry_names(names: Sequence[str], specs: Sequence[EncoderSpec]) -> dict[str, tuple[str, slice]]:
@@ -247,18 +283,6 @@ def entry_names(names: Sequence[str], specs: Sequence[EncoderSpec]) -> dict[str,
         for title, spec, end in zip(titles(specs), specs, ends, strict=True)
         for name in names
     }
-
-
-def _vote(members: Sequence[Cell]) -> Cell:
-    """The members' average; it costs what all of them cost."""
-    train = [cell.train for cell in members if cell.train is not None]
-    costs: dict[str, float] = {}
-    for cell in members:
-        for name, value in cell.costs.items():
-            costs[name] = costs.get(name, 0.0) + value
-    return Cell(
-        soft_vote([cell.test for cell in members]), soft_vote(train) if train else None, costs
-    )
 
 
 def _rows(

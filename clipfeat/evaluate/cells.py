@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from clipfeat.ensemble import align
 from clipfeat.model import dump_estimator
-from clipfeat.splits import Split, fit_with_groups
+from clipfeat.splits import Split, fit_with_groups, inner_folds
 from clipfeat.zoo.bagging import BaggedClassifier
-from clipfeat.zoo.calibration import inner_folds
 
 INNER = 3
 """Folds inside a training, where a threshold is chosen."""

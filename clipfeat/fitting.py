@@ -1,7 +1,9 @@
 """Features to a fitted, scored model."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,9 @@ from clipfeat.features import FeatureSet
 from clipfeat.model import Model
 from clipfeat.splits import fit_with_groups
 from clipfeat.zoo import CHANCE, parse_names, pick_threads
-from clipfeat.zoo.recipe import build, check_recipe
+from clipfeat.zoo.recipe import build, check_recipe, count_fits
+from clipfeat.zoo.tuning import check_time_limit, time_share
+from clipfeat.zoo.tuning import tune as search_space
 
 METRIC = "balanced_accuracy"
 """In which a vote is compared with its best member."""
@@ -38,6 +42,8 @@ def fit(
     max_fpr: float | None = None,
     vote: str = "uniform",
     vote_weights: Sequence[float] | None = None,
+    tune: bool = False,
+    time_limit: float | None = None,
     n_jobs: int | None = None,
     progress: Callable[[Step], None] = lambda step: None,
 ) -> Model:
@@ -68,6 +74,12 @@ def fit(
         encoder that only they needed is no part of the model.
     vote_weights : sequence of float, optional
         A weight of each member in their order, in place of `vote`.
+    tune : bool
+        Whether each classifier's parameters are searched for, on all rows for the model, inside
+        each training for its scores; see `clipfeat.zoo.tuning`.
+    time_limit : float, optional
+        Seconds that all of it may take: searches end in time for it. It cannot be kept where the
+        fits without any search take longer.
     n_jobs : int, optional
         Threads; None is one for small data, else all processors.
     progress : callable
@@ -99,6 +111,9 @@ def fit(
     if not cv and (choose is not None or (len(entries) > 1 and how not in ("uniform", GIVEN))):
         what = f"the vote {how!r} is learned" if choose is None else "a threshold is chosen"
         raise UsageError(f"{what} on out-of-fold probabilities: use 2 folds or more")
+    check_time_limit(tune, time_limit)
+    begun = time.monotonic()
+    turns = len(entries) * (cv + 1)
     asked: dict[str, Any] = {"balance": balance, "calibrate": calibrate, "bag": bag}
     scored: Benchmark | None = None
     if cv:
@@ -111,6 +126,8 @@ def fit(
             max_fpr=max_fpr,
             vote="uniform" if how == GIVEN else how,
             vote_weights=vote_weights,
+            tune=tune,
+            time_limit=None if time_limit is None else time_limit * cv * len(entries) / turns,
             n_jobs=n_jobs,
             progress=progress,
             **asked,
@@ -120,26 +137,34 @@ def fit(
     weights = _weights(how, vote_weights, list(entries), data.y, scored)
     data, entries = _needed(data, {e: entries[e] for e, weight in weights.items() if weight > 0})
     threads = pick_threads(n_jobs, data.X.size)
-    members = {
-        entry: _on_columns(build(name, random_state=seed, n_jobs=threads, **asked), columns)
-        for entry, (name, columns) in entries.items()
-    }
-    fitting: dict[str, Any] = {}
-    estimator: Any
-    if len(members) == 1:
-        estimator = next(iter(members.values()))
-    elif how == "stacking" and scored:
-        estimator = StackedClassifier(list(members.items()), random_state=seed)
-        fitting["out_of_fold"] = [scored.probabilities[entry] for entry in members]
-    else:
-        shares = None if how == "uniform" else [weights[entry] for entry in members]
-        estimator = SoftVotingClassifier(list(members.items()), weights=shares)
+    # Each search keeps time for its own classifier's fit, which comes after all of them.
+    share = time_share(begun, time_limit, len(entries))
+    members: dict[str, Any] = {}
+    tuned: dict[str, Any] = {}
+    for entry, (name, columns) in entries.items():
+        make = partial(build, name, random_state=seed, n_jobs=threads, **asked)
+        if tune:
+            found = search_space(
+                name,
+                data.X[:, columns],
+                data.y,
+                data.split_groups,
+                random_state=seed,
+                n_jobs=threads,
+                seconds=share,
+                n_fits=count_fits(make()),
+            )
+            make = partial(make, params=found.params)
+            if found.tried or found.out_of_time:
+                tuned[entry] = asdict(found)
+        members[entry] = _on_columns(make(), columns)
+    estimator, known = _voting(members, how, weights, scored, seed)
     try:
-        fit_with_groups(estimator, data.X, data.y, data.split_groups, **fitting)
+        fit_with_groups(estimator, data.X, data.y, data.split_groups, **known)
     except (ClipfeatError, ValueError) as error:
         kind = LabelError if isinstance(error, LabelError) else DataError
         raise kind(f"cannot fit {', '.join(members)} on {len(data)} images: {error}") from error
-    about = {"images": len(data), "cv": cv, "seed": seed, **asked}
+    about = {"images": len(data), "cv": cv, "seed": seed, **asked, "tuned": tuned}
     if len(weights) > 1:
         about |= {"vote": how, "weights": None if how == "stacking" else weights}
     entry = TITLES[how] if len(weights) > 1 else next(iter(weights))
@@ -152,6 +177,23 @@ def fit(
         about=about | (_found(scored, entry) if scored else {}),
         threshold=choose(data.y, scored.probabilities[entry]) if choose and scored else None,
     )
+
+
+def _voting(
+    members: Mapping[str, Any],
+    how: str,
+    weights: Mapping[str, float],
+    scored: Benchmark | None,
+    seed: int,
+) -> tuple[Any, dict[str, Any]]:
+    """The members as one unfitted estimator, and what its fit is to be told."""
+    if len(members) == 1:
+        return next(iter(members.values())), {}
+    if how == "stacking" and scored:
+        known = [scored.probabilities[entry] for entry in members]
+        return StackedClassifier(list(members.items()), random_state=seed), {"out_of_fold": known}
+    shares = None if how == "uniform" else [weights[entry] for entry in members]
+    return SoftVotingClassifier(list(members.items()), weights=shares), {}
 
 
 def _one_vote(vote: str, weights: Sequence[float] | None, voters: Sequence[str]) -> str:

@@ -52,6 +52,12 @@ def benchmark(
     vote_weights: Annotated[
         str, typer.Option(help="Weights of the vote, one each, as one more vote: 2,1,1.")
     ] = "",
+    tune: Annotated[
+        bool, typer.Option("--tune/--no-tune", help="Search each classifier's parameters.")
+    ] = False,
+    time_limit: Annotated[
+        float | None, typer.Option(help="Seconds in which --tune must be done, fits and all.")
+    ] = None,
     num_workers: Annotated[int | None, typer.Option("--num-workers", "-j", min=1)] = None,
     output: Annotated[
         Path | None,
@@ -89,7 +95,8 @@ def benchmark(
             data, clf, cv=cv, leave_out=leave_out, seed=seed, balance=balance,
             calibrate=calibrate, bag=bag, threshold=threshold, max_fpr=max_fpr,
             vote=vote,
-            vote_weights=given, n_jobs=num_workers, progress=progress,
+            vote_weights=given, tune=tune, time_limit=time_limit,
+            n_jobs=num_workers, progress=progress,
         )  # fmt: skip
     board = leaderboard(found.rows, sort)
     about = found.about

@@ -47,6 +47,12 @@ def fit(
     vote_weights: Annotated[
         str, typer.Option(help="Weights of the vote, one each, in place of --vote: 2,1,1.")
     ] = "",
+    tune: Annotated[
+        bool, typer.Option("--tune/--no-tune", help="Search each classifier's parameters.")
+    ] = False,
+    time_limit: Annotated[
+        float | None, typer.Option(help="Seconds in which --tune must be done, fits and all.")
+    ] = None,
     num_workers: Annotated[int | None, typer.Option("--num-workers", "-j", min=1)] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model file.")] = False,
 ) -> None:
@@ -70,7 +76,7 @@ def fit(
         model = run(
             data, clf, cv=cv, seed=seed, balance=balance, calibrate=calibrate, bag=bag,
             threshold=threshold, max_fpr=max_fpr, vote=vote, vote_weights=given,
-            n_jobs=num_workers, progress=progress,
+            tune=tune, time_limit=time_limit, n_jobs=num_workers, progress=progress,
         )  # fmt: skip
     if model.scores:
         title = f"{cv}-fold cross-validation on {model.about['images']} images"

@@ -6,8 +6,9 @@ of fold there: three further fits of each classifier on two thirds of those rows
 the time; a bag's own members say it for nothing.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from clipfeat.errors import ClipfeatError, DataError
 from clipfeat.evaluate.calibration import miscalibration
-from clipfeat.evaluate.cells import Cell, run_cell
+from clipfeat.evaluate.cells import INNER, Cell, run_cell
 from clipfeat.evaluate.metrics import score
 from clipfeat.evaluate.thresholds import threshold_chooser
 from clipfeat.evaluate.votes import TITLES, cast, parse_votes
@@ -25,7 +26,9 @@ from clipfeat.features import FeatureSet
 from clipfeat.spec import EncoderSpec, titles
 from clipfeat.splits import cross_validation, leave_one_out
 from clipfeat.zoo import CHANCE, parse_names, pick_threads
-from clipfeat.zoo.recipe import build, check_recipe
+from clipfeat.zoo.recipe import build, check_recipe, count_fits
+from clipfeat.zoo.tuning import check_time_limit, time_share
+from clipfeat.zoo.tuning import tune as search_space
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,6 +125,8 @@ def benchmark(
     max_fpr: float | None = None,
     vote: str | Sequence[str] = "uniform",
     vote_weights: Sequence[float] | None = None,
+    tune: bool = False,
+    time_limit: float | None = None,
     n_jobs: int | None = None,
     progress: Callable[[Step], None] = lambda step: None,
 ) -> Benchmark:
@@ -152,6 +157,12 @@ def benchmark(
         entry.
     vote_weights : sequence of float, optional
         A weight of each entry that votes, in their order: one more vote.
+    tune : bool
+        Whether each classifier's parameters are searched for inside each training; see
+        `clipfeat.zoo.tuning`.
+    time_limit : float, optional
+        Seconds that the whole run may take: searches end in time for it. It cannot be kept where
+        the fits without any search take longer.
     n_jobs : int, optional
         Threads; None is one for small data, else all processors.
     progress : callable
@@ -173,6 +184,7 @@ def benchmark(
     check_recipe(calibrate, bag)
     data = features.labelled()
     choose = threshold_chooser(threshold, max_fpr, data.classes)
+    check_time_limit(tune, time_limit)
     splits = (
         leave_one_out(data, leave_out, seed)
         if leave_out
@@ -186,18 +198,24 @@ def benchmark(
     groups = data.split_groups
     cells: dict[str, list[Cell]] = {entry: [] for entry in entries}
     errors: dict[str, str] = {}
-    done = 0
+    begun, done, n_cells = time.monotonic(), 0, len(splits) * len(entries)
     for fold, split in splits.items():
         for entry, (name, columns) in entries.items():
             if entry not in errors:
-                make = partial(
-                    build, name, random_state=seed, n_jobs=threads, balance=balance,
-                    calibrate=calibrate, bag=bag,
-                )  # fmt: skip
                 try:
+                    make = partial(
+                        build, name, random_state=seed, n_jobs=threads, balance=balance,
+                        calibrate=calibrate, bag=bag,
+                    )  # fmt: skip
+                    search = partial(
+                        search_space, name, random_state=seed, n_jobs=threads,
+                        seconds=time_share(begun, time_limit, n_cells - done),
+                        n_fits=count_fits(make()) * (1 if choose is None else 1 + INNER),
+                    )  # fmt: skip
                     cell = run_cell(
                         make, (data.X[:, columns], data.y, groups), split, len(data.classes),
                         seed=seed, inner=choose is not None, measure_size=not cells[entry],
+                        search=search if tune else None,
                     )  # fmt: skip
                     cells[entry].append(cell)
                 except Exception as error:
@@ -205,23 +223,22 @@ def benchmark(
                     text = str(error) if isinstance(error, ClipfeatError) else repr(error)
                     errors[entry] = f"fold {fold}: {text}"
             done += 1
-            progress(Step(done, len(splits) * len(entries), entry, fold))
+            progress(Step(done, n_cells, entry, fold))
     for entry in errors:
         del cells[entry]
     if not cells:
-        reasons = "; ".join(f"{entry}: {why}" for entry, why in errors.items())
-        raise DataError(f"no classifier could be fitted: {reasons}")
+        raise DataError(
+            f"no classifier could be fitted: {'; '.join(map(': '.join, errors.items()))}"
+        )
     voters = [entry for entry in cells if entries[entry][0] != CHANCE]
     votes: dict[str, Mapping[str, Sequence[float]]] = {}
-    if len(voters) > 1:
-        members = {entry: cells[entry] for entry in voters}
-        for how in hows:
-            try:
-                cells[TITLES[how]], votes[TITLES[how]] = cast(
-                    how, members, list(splits.values()), data.y, given
-                )
-            except ClipfeatError as error:
-                errors[TITLES[how]] = str(error)
+    members = {entry: cells[entry] for entry in voters}
+    for how in hows if len(voters) > 1 else ():
+        title = TITLES[how]
+        try:
+            cells[title], votes[title] = cast(how, members, list(splits.values()), data.y, given)
+        except ClipfeatError as error:
+            errors[title] = str(error)
     probabilities = {entry: np.full((len(data), len(data.classes)), np.nan) for entry in cells}
     thresholds: dict[str, list[float]] = {}
     fold_of = np.full(len(data), -1)
@@ -249,12 +266,25 @@ def benchmark(
         "per_class": dict(zip(data.classes, np.bincount(data.y).tolist(), strict=True)),
         "voters": voters,
         "votes": votes,
+        "tune": tune,
+        "time_limit": time_limit,
+        "tuned": _tuned(cells, list(splits)),
         "uncalibrated": _uncalibrated(data.y, {entry: probabilities[entry] for entry in voters}),
     }
     return Benchmark(
         rows, probabilities, data.y, fold_of, tuple(splits), data.classes, data.paths, data.specs,
         errors, about, thresholds, groups,
     )  # fmt: skip
+
+
+def _tuned(cells: Mapping[str, Sequence[Cell]], folds: Sequence[str]) -> dict[str, Any]:
+    """What was chosen, by entry and fold, of those classifiers that have something to tune."""
+    chosen: dict[str, Any] = {}
+    for entry, of_entry in cells.items():
+        for fold, cell in zip(folds, of_entry, strict=True):
+            if cell.tuned is not None and (cell.tuned.tried or cell.tuned.out_of_time):
+                chosen.setdefault(entry, {})[fold] = asdict(cell.tuned)
+    return chosen
 
 
 def _uncalibrated(

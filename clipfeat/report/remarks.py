@@ -1,6 +1,7 @@
 """What a run chose and found, in one plain sentence each."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ def remarks(run: Benchmark, metric: str) -> list[str]:
         *(_gain(gain) for gain in gains(run, metric)),
         *(_uncalibrated(run.about["uncalibrated"]) if votes else []),
         *_thresholds(run),
+        *(_tuned(entry, list(of_folds.values())) for entry, of_folds in run.about["tuned"].items()),
     ]
 
 
@@ -31,6 +33,7 @@ def model_remarks(model: Model) -> list[str]:
     if "gain" in about:
         said.append(_gain(Gain(**about["gain"])))
     said += _uncalibrated(about.get("uncalibrated", {}))
+    said += [_tuned(entry, [tuned]) for entry, tuned in about.get("tuned", {}).items()]
     if model.threshold is not None:
         by = about.get("threshold_by")
         said.append(f"predicts {model.classes[1]} above {model.threshold:.4f}, chosen by {by}")
@@ -78,3 +81,23 @@ def _thresholds(run: Benchmark) -> list[str]:
             f"positives {true:.3f}, false positives {false:.3f}"
         )
     return said
+
+
+def _tuned(entry: str, searches: Sequence[Mapping[str, Any]]) -> str:
+    names = dict.fromkeys(name for search in searches for name in search["params"])
+    values = {name: sorted({s["params"][name] for s in searches if name in s["params"]})
+              for name in names}  # fmt: skip
+    spans = [
+        f"{name} {of[0]:.4g}" + (f" to {of[-1]:.4g}" if len(of) > 1 else "")
+        for name, of in values.items()
+    ]
+    own = sum(not search["params"] for search in searches)
+    if own:
+        spans.append("its own parameters" + (f" in {own} of {len(searches)}" if spans else ""))
+    tried = sum(search["tried"] for search in searches)
+    late = sum(search["out_of_time"] for search in searches)
+    where = f"{len(searches)} trainings" if len(searches) > 1 else "one search"
+    limit = (
+        f"; the time limit ended {late} of {len(searches)}, the best so far kept" if late else ""
+    )
+    return f"{entry}, tuned: {', '.join(spans)} ({tried} candidates in {where}{limit})"

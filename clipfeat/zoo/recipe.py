@@ -8,6 +8,7 @@ from clipfeat.zoo import CHANCE, make_classifier
 from clipfeat.zoo.bagging import BaggedClassifier
 from clipfeat.zoo.balance import PriorCorrectedClassifier
 from clipfeat.zoo.calibration import METHODS, GroupCalibratedClassifier
+from clipfeat.zoo.tuning import full_names
 
 CALIBRATIONS = ("none", *METHODS)
 
@@ -36,7 +37,7 @@ def build(
         Average the models of so many folds; 0 for a single model. With calibration, each of them
         is calibrated on the rows that it did not see, which costs no further fits.
     params : mapping, optional
-        Parameters of the bare classifier, as in ``set_params``.
+        Parameters of the bare classifier, by its own names or as in ``set_params``.
 
     Raises
     ------
@@ -52,7 +53,7 @@ def build(
     """
     check_recipe(calibrate, bag)
     classifier = make_classifier(name, random_state=random_state, n_jobs=n_jobs)
-    classifier.set_params(**(params or {}))
+    classifier.set_params(**full_names(classifier, params or {}))
     if name == CHANCE:
         return PriorCorrectedClassifier(classifier) if balance else classifier
     calibrated = isinstance(classifier, GroupCalibratedClassifier)
@@ -77,3 +78,14 @@ def check_recipe(calibrate: str, bag: int) -> None:
         raise unknown_name("calibration", calibrate, CALIBRATIONS)
     if bag < 0 or bag == 1:
         raise UsageError(f"a bag takes 2 folds or more, or 0 for none, got {bag}")
+
+
+def count_fits(classifier: Any) -> int:
+    """How many fits of the bare classifier one fit of a recipe is."""
+    if isinstance(classifier, PriorCorrectedClassifier):
+        return count_fits(classifier.estimator)
+    if isinstance(classifier, BaggedClassifier):
+        return int(classifier.n_splits) * count_fits(classifier.estimator)
+    if isinstance(classifier, GroupCalibratedClassifier):
+        return int(classifier.n_splits) + (0 if classifier.ensemble else 1)
+    return 1

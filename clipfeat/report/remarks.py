@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from clipfeat.errors import RefusedFileError
 from clipfeat.evaluate.benchmark import VOTE, Benchmark
 from clipfeat.evaluate.gains import Gain, gains
 from clipfeat.evaluate.metrics import DECIDED
@@ -17,14 +18,29 @@ def remarks(run: Benchmark, metric: str) -> list[str]:
     return [
         *(_weights(v, weights) for v, weights in votes.items() if weights and v != VOTE),
         *(_gain(gain) for gain in gains(run, metric)),
-        *(_uncalibrated(run.about["uncalibrated"]) if votes else []),
+        *(_uncalibrated(run.about) if votes else []),
         *_thresholds(run),
         *(_tuned(entry, list(of_folds.values())) for entry, of_folds in run.about["tuned"].items()),
     ]
 
 
 def model_remarks(model: Model) -> list[str]:
-    """What was chosen for a model, and what its cross-validation found."""
+    """What was chosen for a model, and what its cross-validation found.
+
+    Raises
+    ------
+    RefusedFileError
+        If the model came from a file whose notes are none of ours.
+    """
+    try:
+        return _of_model(model)
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise RefusedFileError(
+            f"what the model file says of itself cannot be read ({error!r}): it is damaged"
+        ) from error
+
+
+def _of_model(model: Model) -> list[str]:
     about = model.about
     said = []
     if about.get("weights") and about.get("vote") != "uniform":
@@ -32,7 +48,7 @@ def model_remarks(model: Model) -> list[str]:
         said.append(_weights(title, {entry: [w] for entry, w in about["weights"].items()}))
     if "gain" in about:
         said.append(_gain(Gain(**about["gain"])))
-    said += _uncalibrated(about.get("uncalibrated", {}))
+    said += _uncalibrated(about)
     said += [_tuned(entry, [tuned]) for entry, tuned in about.get("tuned", {}).items()]
     if model.threshold is not None:
         by = about.get("threshold_by")
@@ -55,13 +71,15 @@ def _gain(gain: Gain) -> str:
     return f"{said}; WORSE by more than the standard error: use {gain.over}" if gain.worse else said
 
 
-def _uncalibrated(errors: Mapping[str, float]) -> list[str]:
+def _uncalibrated(about: Mapping[str, Any]) -> list[str]:
+    errors = about.get("uncalibrated", {})
     if not errors:
         return []
     listed = ", ".join(f"{entry} ({error:.2f})" for entry, error in errors.items())
+    advice = "" if about.get("calibrate", "none") != "none" else ": --calibrate sigmoid"
     return [
         f"not calibrated, by their calibration error: {listed}; in a vote their say is not in "
-        "proportion to what they know: --calibrate sigmoid"
+        f"proportion to what they know{advice}"
     ]
 
 

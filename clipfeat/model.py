@@ -31,7 +31,9 @@ LIBRARIES = ("clipfeat", "scikit-learn", "lightgbm", "xgboost", "skops", "numpy"
 
 TRUSTED = (
     "builtins.bytearray",
-    "clipfeat.ensemble.SoftVotingClassifier",
+    "clipfeat.ensemble.stacking.StackedClassifier",
+    "clipfeat.ensemble.vote.SoftVotingClassifier",
+    "clipfeat.zoo.bagging.BaggedClassifier",
     "clipfeat.zoo.balance.PriorCorrectedClassifier",
     "clipfeat.zoo.calibration.GroupCalibratedClassifier",
     "clipfeat.zoo.forest.OrderedForestClassifier",
@@ -46,6 +48,7 @@ TRUSTED = (
     "numpy.dtype",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
+    "sklearn.calibration._TemperatureScaling",
     "sklearn.tree._tree.Tree",
     "xgboost.core.Booster",
     "xgboost.sklearn.XGBClassifier",
@@ -71,6 +74,9 @@ class Model:
         Tidy cross-validated scores, as `Benchmark.rows`.
     about : mapping
         What else is worth knowing: number of images, folds, seed.
+    threshold : float, optional
+        Of two classes, the last is predicted where its probability is above this; None predicts
+        the likeliest.
     """
 
     estimator: Any
@@ -79,6 +85,7 @@ class Model:
     members: tuple[str, ...] = ()
     scores: Sequence[Mapping[str, Any]] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
+    threshold: float | None = None
 
     def predict_proba(self, features: FeatureSet) -> NDArray[np.float64]:
         """Probabilities of the classes, for features of the encoders it was fitted on.
@@ -127,6 +134,7 @@ class Model:
             "members": self.members,
             "scores": list(self.scores),
             "about": dict(self.about),
+            "threshold": self.threshold,
             "libraries": {name: version(name) for name in LIBRARIES},
             "digest": hashlib.blake2b(estimator, digest_size=32).hexdigest(),
         }
@@ -146,6 +154,13 @@ def _refuse_bombs(archive: zipfile.ZipFile, path: Path) -> None:
         raise RefusedFileError(f"{path} is compressed; model files are stored as they are")
     if sum(member.file_size for member in archive.infolist()) > path.stat().st_size:
         raise RefusedFileError(f"{path} claims to hold more than its size")
+
+
+def _threshold(value: Any, classes: Sequence[str]) -> float | None:
+    """A stored threshold, if it is one."""
+    if value is not None and not (len(classes) == 2 and 0 <= float(value) <= 1):
+        raise ValueError(f"threshold {value!r} for {len(classes)} classes")
+    return None if value is None else float(value)
 
 
 def dump_estimator(estimator: Any) -> bytes:
@@ -199,6 +214,7 @@ def load_model(path: str | Path) -> Model:
             members=tuple(meta["members"]),
             scores=meta["scores"],
             about={**meta["about"], "libraries": meta["libraries"]},
+            threshold=_threshold(meta.get("threshold"), meta["classes"]),
         )
     except RefusedFileError:
         raise

@@ -13,7 +13,7 @@ from clipfeat.embedding.memory import encode_all
 from clipfeat.embedding.pipeline import viewed
 from clipfeat.embedding.run import Progress
 from clipfeat.errors import UsageError
-from clipfeat.evaluate.metrics import score
+from clipfeat.evaluate.metrics import decide, score
 from clipfeat.features import FeatureSet
 from clipfeat.images import open_source
 from clipfeat.images.manifest import TableColumns
@@ -44,6 +44,9 @@ class Predictions:
         What the source said the class is; empty where it did not.
     errors : mapping of str to str
         By path, why an image could not be read.
+    threshold : float, optional
+        Of two classes, the last is predicted where its probability is above this; else, and for
+        more classes, the likeliest is.
     """
 
     paths: Sequence[str]
@@ -51,6 +54,7 @@ class Predictions:
     classes: tuple[str, ...]
     labels: Sequence[str]
     errors: Mapping[str, str] = field(default_factory=dict)
+    threshold: float | None = None
 
     def __repr__(self) -> str:
         return (
@@ -60,11 +64,11 @@ class Predictions:
 
     @property
     def predicted(self) -> list[str]:
-        """Name of the likeliest class; empty where the image could not be read."""
+        """Name of the class, by the threshold if there is one; empty where there is no image."""
         readable = ~np.isnan(self.probabilities[:, 0])
-        likeliest = np.where(readable, self.probabilities.argmax(axis=1), len(self.classes))
+        decided = np.where(readable, decide(self.probabilities, self.threshold), len(self.classes))
         names = [*self.classes, ""]
-        return [names[code] for code in likeliest.tolist()]
+        return [names[code] for code in decided.tolist()]
 
     def to_pandas(self) -> "pd.DataFrame":
         """Columns path, predicted, ``p_<class>`` for each class, label where known, error."""
@@ -86,7 +90,7 @@ class Predictions:
         code = {name: i for i, name in enumerate(self.classes)}
         y = np.array([code.get(label, -1) for label in self.labels], dtype=np.int64)
         rows = (y >= 0) & ~np.isnan(self.probabilities).any(axis=1)
-        return score(y[rows], self.probabilities[rows]) if rows.any() else {}
+        return score(y[rows], self.probabilities[rows], self.threshold) if rows.any() else {}
 
 
 def predict(
@@ -229,14 +233,15 @@ def _assembled(
     values = np.array([p.get(path, unread) for path, _ in rows]).reshape(-1, len(model.classes))
     if average is None:
         paths, labels = [path for path, _ in rows], [part.label for _, part in rows]
-        return Predictions(paths, values, model.classes, labels, dict(errors))
+        return Predictions(paths, values, model.classes, labels, dict(errors), model.threshold)
     paths, values = by_file(values, [part.file for _, part in rows], average)
     label_of = {part.file: part.label for part in reversed(parts)}
     of_file: dict[str, list[str]] = {}
     for part in parts:
         of_file.setdefault(part.file, []).append(errors.get(part.path, ""))
     said = {file: text for file, texts in of_file.items() if (text := _said(texts))}
-    return Predictions(paths, values, model.classes, [label_of[path] for path in paths], said)
+    labels = [label_of[path] for path in paths]
+    return Predictions(paths, values, model.classes, labels, said, model.threshold)
 
 
 def _said(errors: Sequence[str]) -> str:

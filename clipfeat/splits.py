@@ -67,6 +67,18 @@ def k_fold(
     return splits
 
 
+def inner_folds(
+    y: NDArray[np.generic],
+    groups: NDArray[np.generic] | None,
+    n_splits: int,
+    random_state: int | None,
+) -> list[Split]:
+    """As `k_fold`, with fewer folds where a class has too few rows or groups."""
+    units = np.arange(len(y)) if groups is None else np.asarray(groups)
+    smallest = min(len(np.unique(units[y == label])) for label in np.unique(y))
+    return k_fold(y, groups, max(2, min(n_splits, smallest)), random_state)
+
+
 def cross_validation(features: FeatureSet, n_splits: int, random_state: int | None) -> list[Split]:
     """Split a feature set by `k_fold`; classes that are too small are named, not numbered."""
     names = features.labels
@@ -159,7 +171,9 @@ def groups_parameter(estimator: Any) -> str | None:
     return "groups" if has_fit_parameter(estimator, "groups") else None
 
 
-def fit_with_groups(estimator: Any, X: Any, y: Any, groups: NDArray[np.generic] | None) -> Any:
+def fit_with_groups(
+    estimator: Any, X: Any, y: Any, groups: NDArray[np.generic] | None, **further: Any
+) -> Any:
     """Fit, handing groups to an estimator that splits its training rows by itself."""
     keyword = groups_parameter(estimator) if groups is not None else None
-    return estimator.fit(X, y, **({keyword: groups} if keyword else {}))
+    return estimator.fit(X, y, **({keyword: groups} if keyword else {}), **further)

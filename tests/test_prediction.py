@@ -68,7 +68,7 @@ def test_weights_are_given_to_those_that_have_them(image_folder: Path, tmp_path:
     save_file(timm.create_model("test_efficientnet").state_dict(), file)
     embed(image_folder, tmp_path / "a.h5", encoder="spectrum", device="cpu")
     embed(image_folder, tmp_path / "b.h5", encoder="timm:test_efficientnet", weights=file,
-          device="cpu")  # fmt: skip
+          device="cpu", precision="fp32")  # fmt: skip
     model = fit(load(tmp_path / "a.h5", tmp_path / "b.h5"), "logreg", cv=0)
     of_images = predict(model, image_folder, weights=file, device="cpu")
     of_features = predict(model, [tmp_path / "b.h5", tmp_path / "a.h5"])

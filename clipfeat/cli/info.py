@@ -68,7 +68,7 @@ def _features(file: Path, all_failures: bool) -> None:
 def _model(file: Path) -> None:
     from clipfeat.cli.console import print_facts, print_leaderboard
     from clipfeat.model import load_model
-    from clipfeat.report import leaderboard
+    from clipfeat.report import leaderboard, model_remarks
 
     model = load_model(file)
     about = dict(model.about)
@@ -80,10 +80,12 @@ def _model(file: Path) -> None:
             "classes": ", ".join(model.classes),
             "encoders": ", ".join(spec.title for spec in model.specs),
             "fingerprints": ", ".join(spec.fingerprint for spec in model.specs),
-            "fitted on": _pairs(about),
+            "fitted on": _pairs({name: v for name, v in about.items() if not isinstance(v, dict)}),
             "libraries": _pairs(libraries),
         }
     )
+    for line in model_remarks(model):
+        print(line)
     if model.scores:
         print_leaderboard(leaderboard(model.scores), f"{about['cv']}-fold cross-validation")
 

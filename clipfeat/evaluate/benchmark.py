@@ -1,31 +1,40 @@
 """The benchmark: every classifier and their soft vote on the same folds.
 
 Out-of-fold probabilities are kept, so that votes, and whatever is asked of them later, refit
-nothing.
+nothing. A threshold is chosen inside the training rows of each fold, on probabilities that are out
+of fold there: three further fits of each classifier on two thirds of those rows, about three times
+the time; a bag's own members say it for nothing.
 """
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clipfeat.ensemble import align, soft_vote
 from clipfeat.errors import ClipfeatError, DataError
+from clipfeat.evaluate.calibration import miscalibration
+from clipfeat.evaluate.cells import INNER, Cell, run_cell
 from clipfeat.evaluate.metrics import score
+from clipfeat.evaluate.thresholds import threshold_chooser
+from clipfeat.evaluate.votes import TITLES, cast, parse_votes
 from clipfeat.features import FeatureSet
-from clipfeat.model import dump_estimator
+from clipfeat.parts import by_file
 from clipfeat.spec import EncoderSpec, titles
-from clipfeat.splits import cross_validation, fit_with_groups, leave_one_out
-from clipfeat.zoo import CHANCE, make_classifier, parse_names, pick_threads
+from clipfeat.splits import cross_validation, leave_one_out
+from clipfeat.zoo import CHANCE, parse_names, pick_threads
+from clipfeat.zoo.recipe import build, check_recipe, count_fits
+from clipfeat.zoo.tuning import check_time_limit, time_share
+from clipfeat.zoo.tuning import tune as search_space
 
 if TYPE_CHECKING:
     import pandas as pd
 
-VOTE = "soft vote"
+VOTE = TITLES["uniform"]
 COSTS = ("fit_seconds", "predict_seconds", "model_bytes")
 
 
@@ -61,6 +70,10 @@ class Benchmark:
         Entries that failed, and why.
     about : mapping
         How it was run: protocol, seed, images, groups.
+    thresholds : mapping of str to sequence of float
+        By entry, the threshold of each fold, where one was asked for.
+    groups : ndarray of shape (n_samples,), or None
+        What no fold parted.
     """
 
     rows: Sequence[Mapping[str, Any]]
@@ -73,6 +86,8 @@ class Benchmark:
     specs: tuple[EncoderSpec, ...]
     errors: Mapping[str, str] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
+    thresholds: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    groups: NDArray[np.str_] | None = None
 
     def __repr__(self) -> str:
         return (
@@ -105,6 +120,14 @@ def benchmark(
     leave_out: str | None = None,
     seed: int = 0,
     balance: bool = False,
+    calibrate: str = "none",
+    bag: int = 0,
+    threshold: str | None = None,
+    max_fpr: float | None = None,
+    vote: str | Sequence[str] = "uniform",
+    vote_weights: Sequence[float] | None = None,
+    tune: bool = False,
+    time_limit: float | None = None,
     n_jobs: int | None = None,
     progress: Callable[[Step], None] = lambda step: None,
 ) -> Benchmark:
@@ -114,7 +137,8 @@ def benchmark(
     ----------
     features : FeatureSet
         Labelled images; rows without a label are left out. With several encoders, every classifier
-        runs on each, and all of them vote.
+        runs on each, and all of them vote. Frames, faces and views of one file are trained on as
+        rows and scored as one, by their average.
     clf : str or sequence of str
         ``"all"``, or names of the zoo.
     cv : int
@@ -125,6 +149,22 @@ def benchmark(
         Of the folds and the classifiers.
     balance : bool
         Whether all classes count alike.
+    calibrate, bag
+        As in `clipfeat.zoo.recipe.build`: ``"sigmoid"``, 5.
+    threshold, max_fpr
+        As `metric` and `max_fpr` in `clipfeat.evaluate.thresholds.threshold_chooser`: decisions by
+        a threshold that is chosen inside each training, at about three times the time.
+    vote : str or sequence of str
+        Of `clipfeat.evaluate.votes.VOTES`, or ``"all"``: how the classifiers vote. Each is an
+        entry.
+    vote_weights : sequence of float, optional
+        A weight of each entry that votes, in their order: one more vote.
+    tune : bool
+        Whether each classifier's parameters are searched for inside each training; see
+        `clipfeat.zoo.tuning`.
+    time_limit : float, optional
+        Seconds that the whole run may take: searches end in time for it. It cannot be kept where
+        the fits without any search take longer.
     n_jobs : int, optional
         Threads; None is one for small data, else all processors.
     progress : callable
@@ -139,70 +179,126 @@ def benchmark(
     ------
     LabelError
         If there are no labels, one class, or a class with fewer images (or groups) than folds.
+    UsageError
+        If a threshold is asked for and there are not two classes, or weights do not fit.
     """
     names = parse_names(clf)
+    check_recipe(calibrate, bag)
     data = features.labelled()
+    choose = threshold_chooser(threshold, max_fpr, data.classes)
+    check_time_limit(tune, time_limit)
     splits = (
         leave_one_out(data, leave_out, seed)
         if leave_out
         else {str(i): split for i, split in enumerate(cross_validation(data, cv, seed))}
     )
     entries = entry_names(names, data.specs)
+    able = [entry for entry, (name, _) in entries.items() if name != CHANCE]
+    hows = parse_votes(vote, vote_weights, able)
+    given = None if vote_weights is None else dict(zip(able, vote_weights, strict=True))
     threads = pick_threads(n_jobs, data.X.size)
     groups = data.split_groups
-    shape = (len(data), len(data.classes))
-    probabilities = {entry: np.full(shape, np.nan) for entry in entries}
-    fold_of = np.full(len(data), -1)
-    rows: list[dict[str, Any]] = []
+    cells: dict[str, list[Cell]] = {entry: [] for entry in entries}
     errors: dict[str, str] = {}
-    done = 0
-    for number, (fold, (train, test)) in enumerate(splits.items()):
-        fold_of[test] = number
+    begun, done, n_cells = time.monotonic(), 0, len(splits) * len(entries)
+    for fold, split in splits.items():
         for entry, (name, columns) in entries.items():
             if entry not in errors:
                 try:
-                    estimator = make_classifier(
-                        name, random_state=seed, balance=balance, n_jobs=threads
-                    )
-                    p, costs = _cell(estimator, data, columns, groups, train, test, number == 0)
-                    probabilities[entry][test] = p
-                    rows += _rows(entry, data, fold, seed, test, p, costs)
+                    make = partial(
+                        build, name, random_state=seed, n_jobs=threads, balance=balance,
+                        calibrate=calibrate, bag=bag,
+                    )  # fmt: skip
+                    search = partial(
+                        search_space, name, random_state=seed, n_jobs=threads,
+                        seconds=time_share(begun, time_limit, n_cells - done),
+                        n_fits=count_fits(make()) * (1 if choose is None else 1 + INNER),
+                    )  # fmt: skip
+                    cell = run_cell(
+                        make, (data.X[:, columns], data.y, groups), split, len(data.classes),
+                        seed=seed, inner=choose is not None, measure_size=not cells[entry],
+                        search=search if tune else None,
+                    )  # fmt: skip
+                    cells[entry].append(cell)
                 except Exception as error:
                     # A classifier is anybody's code: whatever it raises is its own row's matter.
                     text = str(error) if isinstance(error, ClipfeatError) else repr(error)
                     errors[entry] = f"fold {fold}: {text}"
             done += 1
-            progress(Step(done, len(splits) * len(entries), entry, fold))
+            progress(Step(done, n_cells, entry, fold))
     for entry in errors:
-        del probabilities[entry]
-        rows = [row for row in rows if row["classifier"] != entry]
-    if not probabilities:
-        reasons = "; ".join(f"{entry}: {why}" for entry, why in errors.items())
-        raise DataError(f"no classifier could be fitted: {reasons}")
-    voters = [entry for entry in probabilities if entries[entry][0] != CHANCE]
-    if len(voters) > 1:
-        vote = np.full(shape, np.nan)
-        tested = fold_of >= 0
-        vote[tested] = soft_vote([probabilities[entry][tested] for entry in voters])
-        for fold, (_, test) in splits.items():
-            costs = _summed_costs(rows, voters, fold)
-            rows += _rows(VOTE, data, fold, seed, test, vote[test], costs)
-        probabilities[VOTE] = vote
+        del cells[entry]
+    if not cells:
+        raise DataError(
+            f"no classifier could be fitted: {'; '.join(map(': '.join, errors.items()))}"
+        )
+    voters = [entry for entry in cells if entries[entry][0] != CHANCE]
+    votes: dict[str, Mapping[str, Sequence[float]]] = {}
+    members = {entry: cells[entry] for entry in voters}
+    for how in hows if len(voters) > 1 else ():
+        title = TITLES[how]
+        try:
+            cells[title], votes[title] = cast(how, members, list(splits.values()), data.y, given)
+        except ClipfeatError as error:
+            errors[title] = str(error)
+    probabilities = {entry: np.full((len(data), len(data.classes)), np.nan) for entry in cells}
+    thresholds: dict[str, list[float]] = {}
+    fold_of = np.full(len(data), -1)
+    rows: list[dict[str, Any]] = []
+    for entry, of_entry in cells.items():
+        for number, (fold, (train, test)) in enumerate(splits.items()):
+            cell = of_entry[number]
+            fold_of[test] = number
+            probabilities[entry][test] = cell.test
+            if choose is not None and cell.train is not None:
+                thresholds.setdefault(entry, []).append(choose(data.y[train], cell.train))
+            at = thresholds[entry][number] if entry in thresholds else None
+            rows += _rows(entry, data, fold, seed, test, cell, at)
     about = {
         "protocol": f"leave one {leave_out} out" if leave_out else f"{cv}-fold",
         "seed": seed,
         "balance": balance,
+        "calibrate": calibrate,
+        "bag": bag,
+        "threshold_by": threshold if max_fpr is None else f"max_fpr {max_fpr:g}",
         "images": len(data),
         "unlabelled": len(features) - len(data),
         "groups": None if groups is None else len(np.unique(groups)),
         "grouped": data.groups is not None,
         "per_class": dict(zip(data.classes, np.bincount(data.y).tolist(), strict=True)),
         "voters": voters,
+        "votes": votes,
+        "tune": tune,
+        "time_limit": time_limit,
+        "tuned": _tuned(cells, list(splits)),
+        "uncalibrated": _uncalibrated(data.y, {entry: probabilities[entry] for entry in voters}),
     }
     return Benchmark(
         rows, probabilities, data.y, fold_of, tuple(splits), data.classes, data.paths, data.specs,
-        errors, about,
+        errors, about, thresholds, groups,
     )  # fmt: skip
+
+
+def _tuned(cells: Mapping[str, Sequence[Cell]], folds: Sequence[str]) -> dict[str, Any]:
+    """What was chosen, by entry and fold, of those classifiers that have something to tune."""
+    chosen: dict[str, Any] = {}
+    for entry, of_entry in cells.items():
+        for fold, cell in zip(folds, of_entry, strict=True):
+            if cell.tuned is not None and (cell.tuned.tried or cell.tuned.out_of_time):
+                chosen.setdefault(entry, {})[fold] = asdict(cell.tuned)
+    return chosen
+
+
+def _uncalibrated(
+    y: NDArray[np.int64], probabilities: Mapping[str, NDArray[np.float64]]
+) -> dict[str, float]:
+    """The calibration errors of those whose probabilities may not be taken at their word."""
+    found = {}
+    for entry, p in probabilities.items():
+        tested = ~np.isnan(p[:, 0])
+        if (error := miscalibration(y[tested], p[tested])) is not None:
+            found[entry] = error
+    return found
 
 
 def entry_names(names: Sequence[str], specs: Sequence[EncoderSpec]) -> dict[str, tuple[str, slice]]:
@@ -221,27 +317,10 @@ def entry_names(names: Sequence[str], specs: Sequence[EncoderSpec]) -> dict[str,
     }
 
 
-def _cell(
-    estimator: Any,
-    data: FeatureSet,
-    columns: slice,
-    groups: NDArray[np.str_] | None,
-    train: NDArray[np.int64],
-    test: NDArray[np.int64],
-    measure_size: bool,
-) -> tuple[NDArray[np.float64], dict[str, float]]:
-    """Fit on the training rows, predict the test rows; the costs beside."""
-    begun = time.perf_counter()
-    fit_with_groups(
-        estimator, data.X[train, columns], data.y[train], None if groups is None else groups[train]
-    )
-    fitted = time.perf_counter()
-    p = estimator.predict_proba(data.X[test, columns])
-    predicted = time.perf_counter()
-    costs = {"fit_seconds": fitted - begun, "predict_seconds": predicted - fitted}
-    if measure_size:
-        costs["model_bytes"] = float(len(dump_estimator(estimator)))
-    return align(p, estimator.classes_, np.arange(len(data.classes))), costs
+def _firsts(values: NDArray[np.str_]) -> NDArray[np.int64]:
+    """Where each value comes first, in the order in which they come."""
+    places: NDArray[np.int64] = np.sort(np.unique(values, return_index=True)[1])
+    return places
 
 
 def _rows(
@@ -250,8 +329,8 @@ def _rows(
     fold: str,
     seed: int,
     test: NDArray[np.int64],
-    p: NDArray[np.float64],
-    costs: Mapping[str, float],
+    cell: Cell,
+    threshold: float | None,
 ) -> list[dict[str, Any]]:
     _, _, encoder = entry.partition(" @ ")
     common = {
@@ -260,17 +339,10 @@ def _rows(
         "fold": fold,
         "seed": seed,
     }
-    seconds = costs.get("fit_seconds", 0.0) + costs.get("predict_seconds", 0.0)
-    values = {**score(data.y[test], p), **costs}
+    seconds = cell.costs.get("fit_seconds", 0.0) + cell.costs.get("predict_seconds", 0.0)
+    # A file is one case however many frames, faces or views it has.
+    files = data.files[test]
+    p = by_file(cell.test, files.tolist())[1]
+    y = data.y[test][_firsts(files)]
+    values = {**score(y, p, threshold), **cell.costs}
     return [{**common, "metric": m, "value": v, "seconds": seconds} for m, v in values.items()]
-
-
-def _summed_costs(
-    rows: Sequence[Mapping[str, Any]], voters: Sequence[str], fold: str
-) -> dict[str, float]:
-    """What the vote costs: all of its members."""
-    costs: dict[str, float] = {}
-    for row in rows:
-        if row["classifier"] in voters and row["fold"] == fold and row["metric"] in COSTS:
-            costs[row["metric"]] = costs.get(row["metric"], 0.0) + row["value"]
-    return costs

@@ -114,7 +114,32 @@ _ROWS = (
 METRICS = {metric.name: metric for metric in _ROWS}
 
 
-def score(y: Labels, p: Probabilities) -> dict[str, float]:
+DECIDED = ("accuracy", "balanced_accuracy")
+"""Metrics that depend on nothing but the decisions, and so on the threshold."""
+
+
+def decide(p: Probabilities, threshold: float | None = None) -> Labels:
+    """The class that each row is called.
+
+    Parameters
+    ----------
+    p : ndarray of shape (n_samples, n_classes)
+        Probabilities.
+    threshold : float, optional
+        Of two classes, the last is called where its probability is above this; else, and for more
+        classes, the likeliest is. 0.5 gives the likeliest.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,), int64
+    """
+    called: Labels = np.asarray(
+        p.argmax(axis=1) if threshold is None else p[:, 1] > threshold, dtype=np.int64
+    )
+    return called
+
+
+def score(y: Labels, p: Probabilities, threshold: float | None = None) -> dict[str, float]:
     """Every metric of `METRICS`, by name.
 
     Parameters
@@ -123,10 +148,25 @@ def score(y: Labels, p: Probabilities) -> dict[str, float]:
         True class indices.
     p : ndarray of shape (n_samples, n_classes)
         Probabilities; rows sum to 1.
+    threshold : float, optional
+        Of `decide`. The metrics of `DECIDED` are then those at the threshold, and there are
+        further: the same at 0.5 (``accuracy_at_0.5``), the ``threshold``, and at it the
+        ``true_positive_rate`` and ``false_positive_rate``, NaN where there are no such rows.
 
     Examples
     --------
-    >>> score(np.array([0, 1]), np.array([[0.8, 0.2], [0.3, 0.7]]))["accuracy"]
-    1.0
+    >>> y, p = np.array([0, 1]), np.array([[0.8, 0.2], [0.6, 0.4]])
+    >>> score(y, p)["accuracy"], score(y, p, threshold=0.3)["accuracy"]
+    (0.5, 1.0)
     """
-    return {name: metric.function(y, p) for name, metric in METRICS.items()}
+    values = {name: metric.function(y, p) for name, metric in METRICS.items()}
+    if threshold is None:
+        return values
+    decided = decide(p, threshold)
+    values |= {f"{name}_at_0.5": values[name] for name in DECIDED}
+    values |= {name: METRICS[name].function(y, np.eye(2)[decided]) for name in DECIDED}
+    values["threshold"] = threshold
+    for name, code in (("true_positive_rate", 1), ("false_positive_rate", 0)):
+        called = decided[y == code]
+        values[name] = float(called.mean()) if len(called) else float("nan")
+    return values

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from clipfeat.evaluate.benchmark import Benchmark
 from clipfeat.report.leaderboard import Leaderboard
+from clipfeat.report.remarks import remarks
 
 
 def save_run(run: Benchmark, board: Leaderboard, folder: str | Path) -> list[Path]:
@@ -20,6 +21,7 @@ def save_run(run: Benchmark, board: Leaderboard, folder: str | Path) -> list[Pat
         "encoders": [spec.title for spec in run.specs],
         "fingerprints": [spec.fingerprint for spec in run.specs],
         "errors": dict(run.errors),
+        "remarks": remarks(run, board.sort),
     }
     target = Path(folder)
     paths = board.save(target, about)

@@ -114,9 +114,11 @@ def test_calibration_never_parts_a_group(monkeypatch: pytest.MonkeyPatch) -> Non
     seen: list[Any] = []
     from clipfeat.zoo import calibration
 
-    original = calibration.k_fold
+    original = calibration.inner_folds
     monkeypatch.setattr(
-        calibration, "k_fold", lambda *args: seen.append((args[1], original(*args))) or seen[-1][1]
+        calibration,
+        "inner_folds",
+        lambda *args: seen.append((args[1], original(*args))) or seen[-1][1],
     )
     features = make_features(30, groups=True)
     make_classifier("svm").fit(features.X, features.y, groups=features.groups)

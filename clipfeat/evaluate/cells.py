@@ -1,0 +1,106 @@
+"""One cell of a benchmark: a classifier fitted on one fold's training rows."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipfeat.ensemble import align
+from clipfeat.model import dump_estimator
+from clipfeat.splits import Split, fit_with_groups, inner_folds
+from clipfeat.zoo.bagging import BaggedClassifier
+from clipfeat.zoo.tuning import Tuned
+
+INNER = 3
+"""Folds inside a training, where a threshold is chosen."""
+
+Rows = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.str_] | None]
+"""X, y and groups of the same rows."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """What a classifier said on one fold.
+
+    Parameters
+    ----------
+    test : ndarray of shape (n_test, n_classes)
+        Probabilities of the fold's test rows.
+    train : ndarray of shape (n_train, n_classes), or None
+        Probabilities of its training rows, out of fold among themselves, where they were asked for.
+    costs : mapping of str to float
+        Seconds to fit, a search included, and to predict; bytes of the fitted model where they were
+        asked for.
+    tuned : Tuned, optional
+        What a search on the training rows chose.
+    """
+
+    test: NDArray[np.float64]
+    train: NDArray[np.float64] | None
+    costs: Mapping[str, float]
+    tuned: Tuned | None = None
+
+
+def run_cell(
+    make: Callable[..., Any],
+    data: Rows,
+    split: Split,
+    n_classes: int,
+    *,
+    seed: int,
+    inner: bool,
+    measure_size: bool,
+    search: Callable[..., Tuned] | None = None,
+) -> Cell:
+    """Fit on the training rows and predict the test rows.
+
+    Parameters
+    ----------
+    make : callable
+        Gives an unfitted classifier, by ``params`` where a search chose some.
+    data : tuple
+        X, y and groups of all rows.
+    split : (train, test)
+        Row numbers.
+    n_classes : int
+        Labels are 0 to n_classes - 1.
+    seed : int
+        Of the inner folds.
+    inner : bool
+        Whether the training rows are predicted too, each by a model that did not see it: by
+        `INNER` further fits, or by a bag's own members.
+    measure_size : bool
+        Whether the fitted model is measured.
+    search : callable, optional
+        From the training rows' X, y and groups to parameters, which serve the inner folds as well.
+    """
+    train, test = split
+    X, y, groups = data
+    own = None if groups is None else groups[train]
+    classes = np.arange(n_classes)
+    begun = time.perf_counter()
+    tuned = search(X[train], y[train], own) if search else None
+    if tuned is not None:
+        make = partial(make, params=tuned.params)
+    fitted = fit_with_groups(make(), X[train], y[train], own)
+    between = time.perf_counter()
+    p = align(fitted.predict_proba(X[test]), fitted.classes_, classes)
+    costs = {"fit_seconds": between - begun, "predict_seconds": time.perf_counter() - between}
+    if measure_size:
+        costs["model_bytes"] = float(len(dump_estimator(fitted)))
+    held_out: NDArray[np.float64] | None = None
+    if inner and isinstance(fitted, BaggedClassifier):
+        held_out = fitted.out_of_fold_proba(X[train], y[train], own)
+        held_out = align(held_out, fitted.classes_, classes)
+    elif inner:
+        held_out = np.empty((len(train), n_classes))
+        for rest, part in inner_folds(y[train], own, INNER, seed):
+            rows = train[rest]
+            again = fit_with_groups(make(), X[rows], y[rows], None if own is None else own[rest])
+            held = again.predict_proba(X[train[part]])
+            held_out[part] = align(held, again.classes_, classes)
+    return Cell(p, held_out, costs, tuned)

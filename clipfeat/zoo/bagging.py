@@ -1,0 +1,90 @@
+"""Models of k folds, averaged."""
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from clipfeat.splits import fit_with_groups, inner_folds
+
+
+class BaggedClassifier(ClassifierMixin, BaseEstimator):
+    """One clone for each of k folds, fitted on the other folds; their probabilities are averaged.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With ``predict_proba``.
+    n_splits : int
+        Folds, fewer where the smallest class has fewer rows or groups.
+    random_state : int, optional
+        Seed of the folds.
+
+    Attributes
+    ----------
+    classes_ : ndarray
+        Sorted labels.
+    estimators_ : list of estimator
+        The fitted clones, one a fold.
+    """
+
+    def __init__(
+        self, estimator: Any, *, n_splits: int = 5, random_state: int | None = None
+    ) -> None:
+        self.estimator = estimator
+        self.n_splits = n_splits
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any, groups: NDArray[np.generic] | None = None) -> Self:
+        """Fit the clones on folds that keep groups whole.
+
+        Raises
+        ------
+        LabelError
+            If a class has only one row, or one group.
+        """
+        X, y = validate_data(self, X, y, dtype=(np.float32, np.float64))
+        check_classification_targets(y)
+        self.classes_ = np.unique(y)
+        if len(self.classes_) < 2:
+            raise ValueError(f"two classes or more are needed, got 1 class: {self.classes_}")
+        self.estimators_ = [
+            fit_with_groups(
+                clone(self.estimator), X[train], y[train],
+                None if groups is None else np.asarray(groups)[train],
+            )
+            for train, _ in inner_folds(y, groups, self.n_splits, self.random_state)
+        ]  # fmt: skip
+        return self
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """The clones' mean, columns by ``classes_``: every training of a fold has every class."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=(np.float32, np.float64), reset=False)
+        members = [clone_.predict_proba(X) for clone_ in self.estimators_]
+        probabilities: NDArray[np.float64] = np.mean(members, axis=0, dtype=np.float64)
+        return probabilities
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """The likeliest label."""
+        places = self.predict_proba(X).argmax(axis=1)
+        labels: NDArray[Any] = self.classes_[places]
+        return labels
+
+    def out_of_fold_proba(
+        self, X: Any, y: Any, groups: NDArray[np.generic] | None = None
+    ) -> NDArray[np.float64]:
+        """Probabilities of the very rows it was fitted on, each by the clone that did not see it.
+
+        The folds are made again, so `random_state` must be a number, and the rows the same.
+        """
+        check_is_fitted(self)
+        X, y = np.asarray(X), np.asarray(y)
+        probabilities = np.empty((len(X), len(self.classes_)))
+        splits = inner_folds(y, groups, self.n_splits, self.random_state)
+        for member, (_, test) in zip(self.estimators_, splits, strict=True):
+            probabilities[test] = member.predict_proba(X[test])
+        return probabilities

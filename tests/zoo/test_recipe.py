@@ -1,0 +1,104 @@
+"""Classifiers with what is asked of them around them."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import skops.io
+from sklearn.linear_model import LogisticRegression
+from sklearn.svm import SVC
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from clipfeat.errors import UnknownNameError, UsageError
+from clipfeat.evaluate.metrics import calibration_error
+from clipfeat.model import TRUSTED, dump_estimator
+from clipfeat.zoo import CHANCE, CLASSIFIERS
+from clipfeat.zoo.bagging import BaggedClassifier
+from clipfeat.zoo.calibration import METHODS, GroupCalibratedClassifier
+from clipfeat.zoo.recipe import CALIBRATIONS, build
+from tests.conftest import make_features
+
+
+@parametrize_with_checks(
+    [
+        BaggedClassifier(LogisticRegression(), n_splits=2, random_state=0),
+        *(GroupCalibratedClassifier(SVC(), method=method) for method in METHODS),
+        GroupCalibratedClassifier(LogisticRegression(), ensemble=True),
+    ]
+)
+def test_scikit_learns_own_checks(estimator: Any, check: Any) -> None:
+    """Our own estimators keep scikit-learn's contract."""
+    check(estimator)
+
+
+@pytest.mark.parametrize("bag", [0, 3])
+@pytest.mark.parametrize("calibrate", CALIBRATIONS)
+@pytest.mark.parametrize("name", ["logreg", "svm", "lgbm"])
+def test_a_round_trip_is_equal_to_the_bit(name: str, calibrate: str, bag: int) -> None:
+    """Made of trusted types only; read back it is what it was; three classes sum to one."""
+    data = make_features(20, ("a", "b", "c"), apart=3.0, groups=True)
+    model = build(name, calibrate=calibrate, bag=bag, balance=True, n_jobs=1)
+    model.fit(data.X, data.labels, groups=data.groups)
+    dumped = dump_estimator(model)
+    assert set(skops.io.get_untrusted_types(data=dumped)) <= set(TRUSTED)
+    p = model.predict_proba(data.X)
+    again = skops.io.loads(dumped, trusted=list(TRUSTED))
+    assert np.array_equal(again.predict_proba(data.X), p)
+    assert np.allclose(p.sum(axis=1), 1)
+
+
+def test_calibration_calibrates() -> None:
+    """Probabilities that are made too bold come nearer to the truth, by every method."""
+    data = make_features(400, apart=1.0, n_features=60)
+    bold = {"logisticregression__C": 1e4}
+    rows = np.arange(len(data)) % 2 == 0
+
+    def error(calibrate: str) -> float:
+        model = build("logreg", calibrate=calibrate, params=bold)
+        model.fit(data.X[rows], data.y[rows])
+        return calibration_error(data.y[~rows], model.predict_proba(data.X[~rows]))
+
+    assert all(error(method) < 0.7 * error("none") for method in METHODS)
+
+
+def test_nothing_is_calibrated_twice() -> None:
+    """The SVM's own calibration takes the method that is asked for; there is one of it."""
+    svm = build("svm", calibrate="isotonic", bag=4)
+    assert (svm.method, svm.ensemble, svm.n_splits) == ("isotonic", True, 4)
+    assert not isinstance(svm.estimator, GroupCalibratedClassifier)
+    assert build("svm").method == "sigmoid"
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_a_bag_is_the_mean_of_its_folds(name: str) -> None:
+    """Every classifier can be bagged, and parts no group."""
+    data = make_features(12, groups=True)
+    model = build(name, bag=3, n_jobs=1)
+    if name == CHANCE:
+        assert not hasattr(model, "n_splits")
+        return
+    model.fit(data.X, data.y, groups=data.groups)
+    members = getattr(model, "estimators_", None) or model.calibrated_.calibrated_classifiers_
+    assert len(members) == 3
+    mean = np.mean([member.predict_proba(data.X) for member in members], axis=0)
+    assert np.allclose(model.predict_proba(data.X), mean)
+
+
+def test_bags_predict_their_own_rows_out_of_fold() -> None:
+    """Each row by the clone that saw neither it nor its group: on noise, that is chance."""
+    base = make_features(20, apart=0.0, n_features=20)
+    y = np.random.default_rng(0).integers(0, 2, 40)
+    copies = np.repeat(np.arange(40), 5)
+    bag = build("knn", bag=5, n_jobs=1)
+    X, y, groups = base.X[copies], y[copies], copies.astype(str)
+    bag.fit(X, y, groups=groups)
+    assert (bag.predict(X) == y).mean() > 0.9
+    assert (bag.out_of_fold_proba(X, y, groups).argmax(axis=1) == y).mean() < 0.75
+
+
+def test_what_cannot_be_built_is_refused() -> None:
+    """An unknown calibration, a bag of one."""
+    with pytest.raises(UnknownNameError, match="did you mean isotonic"):
+        build("knn", calibrate="isotonics")
+    with pytest.raises(UsageError, match="2 folds or more"):
+        build("knn", bag=1)

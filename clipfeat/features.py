@@ -288,6 +288,10 @@ class FeatureSet:
         """The same rows with the values of a column as their groups; see `column`."""
         return replace(self, groups=self.column(name))
 
+    def ungrouped(self) -> "FeatureSet":
+        """The same rows with no groups but what cannot be parted: the parts of one file."""
+        return replace(self, groups=self.files if "file" in self.columns else None)
+
     @property
     def labels(self) -> Strings:
         """The name of each row's class; empty where it is unknown."""

@@ -24,7 +24,7 @@ def benchmark(
     clf: Annotated[str, typer.Option("--clf", help="Names of classifiers, or all.")] = "all",
     cv: Annotated[int, typer.Option(min=2, help="Folds.")] = 5,
     group_col: Annotated[
-        str, typer.Option(help="A column whose equal rows are never parted by a fold.")
+        str, typer.Option(help="A column whose equal rows are never parted; none: no groups.")
     ] = "",
     leave_out: Annotated[
         str | None, typer.Option(help="Hold out each value of this column in turn: generator.")
@@ -75,13 +75,12 @@ def benchmark(
     Example: clipfeat benchmark out.h5 --clf all --cv 5 -o run/
     """
     from clipfeat.cli.console import print_leaderboard, step_bar
-    from clipfeat.cli.features import chosen
+    from clipfeat.cli.features import asked_for
     from clipfeat.cli.numbers import numbers
     from clipfeat.errors import unknown_name
     from clipfeat.evaluate import METRICS
     from clipfeat.evaluate import benchmark as run
     from clipfeat.report import leaderboard, remarks, save_run
-    from clipfeat.store import load
 
     if sort not in METRICS:
         raise unknown_name("metric", sort, METRICS)
@@ -90,11 +89,7 @@ def benchmark(
     if output is not None and output.exists() and not overwrite and any(output.iterdir()):
         raise OutputExistsError(f"{output} is not empty: give another -o, or --overwrite")
     given = numbers(vote_weights)
-    data = load(*chosen(features or []))
-    if layers is not None:
-        data = data.narrowed(layers)
-    if group_col:
-        data = data.grouped_by(group_col)
+    data = asked_for(features or [], layers, group_col)
     with step_bar("benchmark") as progress:
         found = run(
             data, clf, cv=cv, leave_out=leave_out, seed=seed, balance=balance,

@@ -2,8 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clipfeat.errors import UsageError
+
+if TYPE_CHECKING:
+    from clipfeat.features import FeatureSet
+
+NO_GROUPS = "none"
 
 
 def chosen(paths: Sequence[Path]) -> list[Path]:
@@ -29,3 +35,15 @@ def chosen(paths: Sequence[Path]) -> list[Path]:
         raise UsageError(f"no feature file is named and this folder has several: {names}")
     print(f"using {here[0]}, the only feature file here")
     return here
+
+
+def asked_for(paths: Sequence[Path], layers: str | None, group_col: str) -> "FeatureSet":
+    """Load feature files, with the layers and the groups that the flags name."""
+    from clipfeat.store import load
+
+    data = load(*chosen(paths))
+    if layers is not None:
+        data = data.narrowed(layers)
+    if group_col == NO_GROUPS:
+        return data.ungrouped()
+    return data.grouped_by(group_col) if group_col else data

@@ -28,6 +28,9 @@ def fit(
         "model.clipfeat"
     ),
     cv: Annotated[int, typer.Option(min=0, help="Folds that score it; 0 for none.")] = 5,
+    group_col: Annotated[
+        str, typer.Option(help="A column whose equal rows are never parted; none: no groups.")
+    ] = "",
     seed: Annotated[int, typer.Option(min=0, help="Of folds and classifiers.")] = 0,
     balance: Annotated[
         bool, typer.Option("--balance/--no-balance", help="Count classes alike.")
@@ -64,19 +67,16 @@ def fit(
     Example: clipfeat fit out.h5 --clf logreg,svm -o model.clipfeat
     """
     from clipfeat.cli.console import print_leaderboard, step_bar
-    from clipfeat.cli.features import chosen
+    from clipfeat.cli.features import asked_for
     from clipfeat.cli.numbers import numbers
     from clipfeat.fitting import fit as run
     from clipfeat.report import leaderboard, model_remarks
-    from clipfeat.store import load
 
     if output.exists() and not overwrite:
         # Known before the minutes of fitting rather than after.
         raise OutputExistsError(f"{output} exists: give another -o, or --overwrite")
     given = numbers(vote_weights)
-    data = load(*chosen(features or []))
-    if layers is not None:
-        data = data.narrowed(layers)
+    data = asked_for(features or [], layers, group_col)
     with step_bar("fitting") as progress:
         model = run(
             data, clf, cv=cv, seed=seed, balance=balance, calibrate=calibrate, bag=bag,

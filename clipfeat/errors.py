@@ -16,6 +16,7 @@
     │   └── NoFaceError (LookupError)        no face where one was wanted
     ├── EncodingError (ArithmeticError)      an encoder's output that may not be stored
     ├── WeightsError (OSError)               pretrained weights that are missing or do not fit
+    ├── HubError (ConnectionError)           the hub cannot be reached, or refuses
     ├── MissingExtraError (ImportError)      an optional dependency is not installed
     ├── StorageError (OSError)               the disk failed; what was committed is safe
     ├── LockedError (StorageError)           another process is writing the same file
@@ -80,6 +81,10 @@ class DecodeError(ImageError, OSError):
 
 class NoFaceError(ImageError, LookupError):
     """An image in which no face was found, where one was wanted."""
+
+
+class HubError(ClipfeatError, ConnectionError):
+    """The hub cannot be reached, or refuses."""
 
 
 class EncodingError(ClipfeatError, ArithmeticError):

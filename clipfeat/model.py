@@ -26,6 +26,8 @@ from clipfeat.files import publish, storage_errors
 from clipfeat.spec import EncoderSpec
 
 KIND = "clipfeat-model"
+MODEL_NAME = "model.clipfeat"
+"""What a model file is called in a folder, and on the hub."""
 VERSION = 1
 LIBRARIES = ("clipfeat", "scikit-learn", "lightgbm", "xgboost", "skops", "numpy")
 
@@ -172,7 +174,7 @@ def dump_estimator(estimator: Any) -> bytes:
 
 
 def load_model(path: str | Path) -> Model:
-    """Read a model file.
+    """Read a model file, or the `MODEL_NAME` of a folder.
 
     Raises
     ------
@@ -184,6 +186,8 @@ def load_model(path: str | Path) -> Model:
     from skops.io.exceptions import UntrustedTypesFoundException
 
     target = Path(path)
+    if target.is_dir():
+        target /= MODEL_NAME
     if not target.is_file():
         raise RefusedFileError(f"no such model file: {target}")
     try:

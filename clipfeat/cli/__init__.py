@@ -19,6 +19,8 @@ from clipfeat.cli.import_features import import_features
 from clipfeat.cli.info import info
 from clipfeat.cli.merge import merge
 from clipfeat.cli.predict import predict
+from clipfeat.cli.pull import pull
+from clipfeat.cli.push import push
 from clipfeat.cli.verify import verify
 
 app = typer.Typer(
@@ -27,7 +29,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, embed, benchmark, fit, predict, info, verify, merge, export):
+for command in (
+    demo, embed, benchmark, fit, predict, info, verify, merge, export, push, pull
+):  # fmt: skip
     app.command()(command)
 app.command("import")(import_features)
 for lister in (encoders, classifiers):

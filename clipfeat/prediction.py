@@ -18,6 +18,7 @@ from clipfeat.features import FeatureSet
 from clipfeat.images import open_source
 from clipfeat.images.manifest import TableColumns
 from clipfeat.images.record import ImageRecord, record_path
+from clipfeat.images.source import ImageSource
 from clipfeat.images.video.frames import FrameSampling, with_frames
 from clipfeat.model import Model, load_model
 from clipfeat.parts import by_file
@@ -26,6 +27,8 @@ from clipfeat.store import load
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from clipfeat.embedding.views import View
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -167,15 +170,60 @@ def predict(
     images = with_frames(open_source(source, labels=labels, columns=columns), frames)
     if not fitted.specs:
         raise UsageError("the model was fitted on arrays, not on images: give it a FeatureSet")
-    file_of = _weights_of(fitted.specs, weights)
     images, views = viewed(images, tta)
+    features, errors = encode_for(
+        fitted, images, views, weights=weights, face_weights=face_weights,
+        batch_size=batch_size, num_workers=num_workers, device=device, progress=progress,
+    )  # fmt: skip
+    p = dict(zip(features.paths.tolist(), fitted.predict_proba(features), strict=True))
+    return _assembled(fitted, [_Part.of(record) for record in images], p, errors, how)
+
+
+def encode_for(
+    model: Model,
+    images: ImageSource,
+    views: "Mapping[str, View]",
+    *,
+    weights: str | Path | Sequence[str | Path] = (),
+    face_weights: str | Path | None = None,
+    batch_size: int | None = None,
+    num_workers: int | None = None,
+    device: str = "auto",
+    progress: Callable[[Progress], None] = lambda progress: None,
+) -> tuple[FeatureSet, dict[str, str]]:
+    """Encode images by every encoder of a model.
+
+    Parameters
+    ----------
+    model : Model
+        Whose encoders are opened.
+    images : ImageSource
+        Of `views`, whatever its records name.
+    views : mapping of str to View
+        By name.
+    weights, face_weights, batch_size, num_workers, device, progress
+        As for `predict`.
+
+    Returns
+    -------
+    features : FeatureSet
+        A row for every image that all encoders gave one for; unlabelled.
+    errors : dict of str to str
+        By a record's path, why there is none.
+
+    Raises
+    ------
+    FingerprintError
+        If what was opened is not the model's encoder; the message says what differs.
+    """
+    file_of = _weights_of(model.specs, weights)
     begun = time.monotonic()
     found: list[dict[str, NDArray[np.float32]]] = []
     errors: dict[str, str] = {}
-    for turn, spec in enumerate(fitted.specs):
+    for turn, spec in enumerate(model.specs):
 
         def tell(done: int, failed: int, turn: int = turn) -> None:
-            total = len(images) * len(fitted.specs)
+            total = len(images) * len(model.specs)
             encoded = turn * len(images) + done
             progress(Progress(total, encoded, 0, failed, time.monotonic() - begun))
 
@@ -193,12 +241,11 @@ def predict(
         errors |= failed
         found.append(rows)
     whole = [path for path in found[0] if all(path in rows for rows in found[1:])]
-    p: dict[str, NDArray[np.float64]] = {}
-    if whole:
-        X = np.hstack([np.stack([rows[path] for path in whole]) for rows in found])
-        features = replace(FeatureSet.from_arrays(X, [""] * len(whole)), specs=fitted.specs)
-        p = dict(zip(whole, fitted.predict_proba(features), strict=True))
-    return _assembled(fitted, [_Part.of(record) for record in images], p, errors, how)
+    X = np.empty((len(whole), sum(spec.n_features for spec in model.specs)), dtype=np.float32)
+    for i, path in enumerate(whole):
+        X[i] = np.concatenate([rows[path] for rows in found])
+    rows_of = replace(FeatureSet.from_arrays(X, [""] * len(whole)), specs=model.specs)
+    return replace(rows_of, paths=np.array(whole, dtype=np.str_)), errors
 
 
 @dataclass(frozen=True)

@@ -165,6 +165,7 @@ def fit(
         kind = LabelError if isinstance(error, LabelError) else DataError
         raise kind(f"cannot fit {', '.join(members)} on {len(data)} images: {error}") from error
     about = {"images": len(data), "cv": cv, "seed": seed, **asked, "tuned": tuned}
+    about |= {"time_limit": time_limit, "seconds": time.monotonic() - begun}
     if len(weights) > 1:
         about |= {"vote": how, "weights": None if how == "stacking" else weights}
     entry = TITLES[how] if len(weights) > 1 else next(iter(weights))

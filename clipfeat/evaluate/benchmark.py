@@ -270,6 +270,7 @@ def benchmark(
         "votes": votes,
         "tune": tune,
         "time_limit": time_limit,
+        "seconds": time.monotonic() - begun,
         "tuned": _tuned(cells, list(splits)),
         "uncalibrated": _uncalibrated(data.y, {entry: probabilities[entry] for entry in voters}),
     }

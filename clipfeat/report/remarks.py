@@ -21,6 +21,7 @@ def remarks(run: Benchmark, metric: str) -> list[str]:
         *(_uncalibrated(run.about) if votes else []),
         *_thresholds(run),
         *(_tuned(entry, list(of_folds.values())) for entry, of_folds in run.about["tuned"].items()),
+        *_late(run.about),
     ]
 
 
@@ -50,6 +51,7 @@ def _of_model(model: Model) -> list[str]:
         said.append(_gain(Gain(**about["gain"])))
     said += _uncalibrated(about)
     said += [_tuned(entry, [tuned]) for entry, tuned in about.get("tuned", {}).items()]
+    said += _late(about)
     if model.threshold is not None:
         by = about.get("threshold_by")
         said.append(f"predicts {model.classes[1]} above {model.threshold:.4f}, chosen by {by}")
@@ -119,3 +121,10 @@ def _tuned(entry: str, searches: Sequence[Mapping[str, Any]]) -> str:
         f"; the time limit ended {late} of {len(searches)}, the best so far kept" if late else ""
     )
     return f"{entry}, tuned: {', '.join(spans)} ({tried} candidates in {where}{limit})"
+
+
+def _late(about: Mapping[str, Any]) -> list[str]:
+    limit, seconds = about.get("time_limit"), about.get("seconds", 0.0)
+    if limit is None or seconds <= 1.1 * limit:
+        return []
+    return [f"took {seconds:.0f} s, over the limit of {limit:g} s: the fits themselves take longer"]

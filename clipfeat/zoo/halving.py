@@ -28,6 +28,8 @@ RUNGS = (1, 3, 9)
 FIT_PER_TRIAL = 0.6
 """A fit on all rows, in units of a candidate's three on two thirds of them, between a time that
 goes with the rows (0.5) and one that goes with their square (0.75)."""
+GROWTH = 1.5
+"""Power of the rows that a fit's time is taken to go with, before it has been measured."""
 FEWEST = 30
 """Rows of the smallest class below which a rung says nothing."""
 Rows = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.generic] | None]
@@ -69,14 +71,16 @@ def search_by_halving(
         Of the candidates and of the rows of a rung.
     """
     import optuna
+    from optuna.pruners import SuccessiveHalvingPruner
+    from optuna.samplers import TPESampler
+    from optuna.trial import TrialState as State
 
     from clipfeat.zoo.tuning import Tuned, full_names
 
     bare = classifier.estimator if isinstance(classifier, GroupCalibratedClassifier) else classifier
     offered = {name: one for name, one in space.items() if full_names(bare, {name: None})}
     rank = _ranks(data[1], random_state)
-    smallest = int(np.bincount(data[1]).min())
-    rungs = [step for step in RUNGS if step == RUNGS[-1] or smallest * step / 9 >= FEWEST]
+    rungs = _rungs(data[1])
     first: list[float] = []  # seconds of the classifier's own parameters, by rung
     slowest = 0.0
 
@@ -86,10 +90,7 @@ def search_by_halving(
         estimator = clone(bare).set_params(**full_names(bare, params))
         took = 0.0
         for rung, step in enumerate(rungs):
-            if rung < len(first):
-                expected = took * first[rung] / first[rung - 1] if rung else first[0]
-            else:
-                expected = took * (step / rungs[rung - 1]) ** 2 if rung else 0.0
+            expected = _expected(took, rung, rungs, first)
             after = max(slowest, expected if step == RUNGS[-1] else 0.0) * FIT_PER_TRIAL * n_fits
             if until is not None and time.monotonic() + expected + after > until:
                 raise TimeoutError
@@ -108,19 +109,21 @@ def search_by_halving(
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
-        sampler=optuna.samplers.TPESampler(seed=random_state),
-        pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3),
+        sampler=TPESampler(seed=random_state),
+        pruner=SuccessiveHalvingPruner(1, reduction_factor=RUNGS[1]),
     )
     least, best, tried = np.inf, {}, 0
     try:
+        if until is not None and time.monotonic() < until:
+            # What a classifier loads when it is first used must not count as the time of a fit.
+            _held_out_loss(bare, data, folds[:1], rank < rungs[0] / RUNGS[-1])
         for number in range(n_candidates):
-            trial = study.ask() if number else None
+            trial = study.ask() if number else None  # the first is the classifier's own
             params = {n: _suggest(trial, n, one) for n, one in offered.items()} if trial else {}
             loss = run(params, trial)
             tried += 1
             if trial is not None:
-                pruned = optuna.trial.TrialState.PRUNED
-                study.tell(trial, loss) if loss is not None else study.tell(trial, state=pruned)
+                study.tell(trial, loss, state=State.PRUNED if loss is None else State.COMPLETE)
             if loss is not None and loss < least:
                 least, best = loss, params
     except TimeoutError:
@@ -134,6 +137,21 @@ def _suggest(trial: "Trial", name: str, one: "Range") -> float:
     if one.whole:
         return trial.suggest_int(name, int(one.low), int(one.high), log=one.log)
     return trial.suggest_float(name, one.low, one.high, log=one.log)
+
+
+def _expected(took: float, rung: int, rungs: list[int], first: list[float]) -> float:
+    """Seconds of a rung, from those of the one below and from how they grew for the first."""
+    if rung == 0:
+        return first[0] if first else 0.0
+    known = rung < len(first)
+    growth = first[rung] / first[rung - 1] if known else (rungs[rung] / rungs[rung - 1]) ** GROWTH
+    return took * growth
+
+
+def _rungs(y: NDArray[np.int64]) -> list[int]:
+    """The rungs on which the smallest class has enough rows; all rows, whatever they are."""
+    smallest = int(np.bincount(y).min())
+    return [step for step in RUNGS if step == RUNGS[-1] or smallest * step / RUNGS[-1] >= FEWEST]
 
 
 def _ranks(y: NDArray[np.int64], random_state: int) -> NDArray[np.float64]:

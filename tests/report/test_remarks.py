@@ -8,7 +8,7 @@ from clipfeat.errors import RefusedFileError
 from clipfeat.evaluate.gains import Gain
 from clipfeat.fitting import fit
 from clipfeat.report import model_remarks
-from clipfeat.report.remarks import _gain, _tuned
+from clipfeat.report.remarks import _gain, _late, _tuned
 from tests.conftest import make_features
 
 
@@ -30,6 +30,13 @@ def test_searches_are_one_line() -> None:
         "svm, tuned: C 0.5 to 2, its own parameters in 1 of 3 (9 candidates in 3 trainings; the "
         "time limit ended 2 of 3, the best so far kept)"
     )
+
+
+def test_a_limit_that_was_not_kept_is_said() -> None:
+    """From a tenth above it on."""
+    assert _late({"time_limit": 60.0, "seconds": 65.0}) == []
+    assert "over the limit of 60 s" in _late({"time_limit": 60.0, "seconds": 70.0})[0]
+    assert _late({"time_limit": None, "seconds": 70.0}) == []
 
 
 def test_foreign_notes_are_refused() -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from clipfeat.ensemble import SoftVotingClassifier, soft_vote
     from clipfeat.errors import ClipfeatError
     from clipfeat.evaluate import Benchmark, benchmark
+    from clipfeat.explaining import explain
     from clipfeat.features import FeatureSet
     from clipfeat.fitting import fit
     from clipfeat.model import Model, load_model
@@ -33,6 +34,7 @@ _HOME = {
     "SoftVotingClassifier": "ensemble",
     "benchmark": "evaluate",
     "embed": "embedding.pipeline",
+    "explain": "explaining",
     "fit": "fitting",
     "load": "store",
     "load_model": "model",
@@ -52,6 +54,7 @@ __all__ = [
     "SoftVotingClassifier",
     "benchmark",
     "embed",
+    "explain",
     "fit",
     "load",
     "load_model",

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -244,8 +244,9 @@ def encode_for(
     X = np.empty((len(whole), sum(spec.n_features for spec in model.specs)), dtype=np.float32)
     for i, path in enumerate(whole):
         X[i] = np.concatenate([rows[path] for rows in found])
-    rows_of = replace(FeatureSet.from_arrays(X, [""] * len(whole)), specs=model.specs)
-    return replace(rows_of, paths=np.array(whole, dtype=np.str_)), errors
+    unknown = np.full(len(whole), -1, dtype=np.int64)
+    paths = np.array(whole, dtype=np.str_)
+    return FeatureSet(X, unknown, (), paths, np.zeros(len(whole), "S32"), specs=model.specs), errors
 
 
 @dataclass(frozen=True)

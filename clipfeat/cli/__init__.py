@@ -13,6 +13,7 @@ from clipfeat.cli.demo import demo
 from clipfeat.cli.embed import embed
 from clipfeat.cli.encoders import encoders
 from clipfeat.cli.exits import INTERRUPTED, interrupt
+from clipfeat.cli.explain import explain
 from clipfeat.cli.export import export
 from clipfeat.cli.fit import fit
 from clipfeat.cli.import_features import import_features
@@ -30,7 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    demo, embed, benchmark, fit, predict, info, verify, merge, export, push, pull
+    demo, embed, benchmark, fit, predict, explain, info, verify, merge, export, push, pull
 ):  # fmt: skip
     app.command()(command)
 app.command("import")(import_features)

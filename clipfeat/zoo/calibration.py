@@ -9,7 +9,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from clipfeat.splits import Split, k_fold
+from clipfeat.splits import inner_folds
 
 METHODS = ("sigmoid", "isotonic", "temperature")
 
@@ -93,15 +93,3 @@ class GroupCalibratedClassifier(ClassifierMixin, BaseEstimator):
         places = self.predict_proba(X).argmax(axis=1)
         labels: NDArray[Any] = self.classes_[places]
         return labels
-
-
-def inner_folds(
-    y: NDArray[np.generic],
-    groups: NDArray[np.generic] | None,
-    n_splits: int,
-    random_state: int | None,
-) -> list[Split]:
-    """As `clipfeat.splits.k_fold`, with fewer folds where a class has too few rows or groups."""
-    units = np.arange(len(y)) if groups is None else np.asarray(groups)
-    smallest = min(len(np.unique(units[y == label])) for label in np.unique(y))
-    return k_fold(y, groups, max(2, min(n_splits, smallest)), random_state)

@@ -7,7 +7,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
 
 
-def make(*, random_state: int, n_jobs: int) -> Any:
+def make(*, random_state: int, n_jobs: int, accelerate: bool) -> Any:
     """Standardise, put rows on the unit sphere, then vote of the 25 nearest, by distance."""
     classifier = CappedNeighborsClassifier(25, weights="distance", algorithm="brute", n_jobs=n_jobs)
     return make_pipeline(StandardScaler(), Normalizer(), classifier)

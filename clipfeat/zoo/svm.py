@@ -15,14 +15,45 @@ from clipfeat.zoo.calibration import GroupCalibratedClassifier
 from clipfeat.zoo.scaling import UnitScaler
 
 
-def make(*, random_state: int, n_jobs: int) -> Any:
+def make(*, random_state: int, n_jobs: int, accelerate: bool) -> Any:
     """Scale, then an SVC calibrated by cross-validation."""
-    svc = AcceleratedSVC(C=4.0, cache_size=1000, random_state=random_state)
-    return GroupCalibratedClassifier(make_pipeline(UnitScaler(), svc), random_state=random_state)
+    if accelerate:
+        svc: SVC = AcceleratedSVC(C=4.0, random_state=random_state, n_jobs=n_jobs)
+    else:
+        svc = SVC(C=4.0, cache_size=1000, random_state=random_state)
+    return GroupCalibratedClassifier(
+        make_pipeline(UnitScaler(), svc), n_splits=3, random_state=random_state
+    )
 
 
 class AcceleratedSVC(SVC):
-    """scikit-learn's SVC, fitted by scikit-learn-intelex where that is installed."""
+    """scikit-learn's SVC, fitted by scikit-learn-intelex where that is installed.
+
+    Parameters
+    ----------
+    C, decision_function_shape, class_weight, random_state
+        As of `sklearn.svm.SVC`.
+    n_jobs : int, optional
+        Threads; None and -1 are all processors.
+    """
+
+    def __init__(
+        self,
+        C: float = 1.0,
+        *,
+        decision_function_shape: str = "ovr",
+        class_weight: Any = None,
+        random_state: int | None = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        super().__init__(
+            C=C,
+            cache_size=1000,
+            decision_function_shape=decision_function_shape,
+            class_weight=class_weight,
+            random_state=random_state,
+        )
+        self.n_jobs = n_jobs
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: Any = None) -> Self:
         """Fit as `sklearn.svm.SVC` does."""
@@ -31,7 +62,7 @@ class AcceleratedSVC(SVC):
         except ImportError:
             super().fit(X, y, sample_weight)
             return self
-        fast = FastSVC(**self.get_params()).fit(X, y, sample_weight)
+        fast = FastSVC(**self.get_params(), cache_size=1000).fit(X, y, sample_weight)
         _copy_solution(fast, self)
         return self
 

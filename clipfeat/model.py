@@ -48,6 +48,7 @@ TRUSTED = (
     "clipfeat.zoo.scaling.UnitScaler",
     "clipfeat.zoo.svm.AcceleratedSVC",
     "clipfeat.zoo.triplet.TripletProjection",
+    "clipfeat.zoo.xgboost.PortableXGBClassifier",
     "collections.OrderedDict",
     "collections.defaultdict",
     "lightgbm.basic.Booster",

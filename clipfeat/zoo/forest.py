@@ -13,9 +13,9 @@ from sklearn.ensemble import RandomForestClassifier
 
 
 def make(*, random_state: int, n_jobs: int, accelerate: bool) -> Any:
-    """300 trees, each node seeing the root of the number of features."""
+    """200 trees, each node seeing the root of the number of features."""
     forest = AcceleratedForestClassifier if accelerate else OrderedForestClassifier
-    return forest(300, n_jobs=n_jobs, random_state=random_state)
+    return forest(200, n_jobs=n_jobs, random_state=random_state)
 
 
 class OrderedForestClassifier(RandomForestClassifier):
@@ -41,7 +41,7 @@ class AcceleratedForestClassifier(OrderedForestClassifier):
         except ImportError:
             super().fit(X, y, sample_weight)
             return self
-        fast = FastForest(**self.get_params()).fit(X, y, sample_weight)
+        fast = FastForest(**self.get_params(), max_bins=64).fit(X, y, sample_weight)
         self.estimators_ = list(fast.estimators_)
         for name in ("classes_", "n_classes_", "n_outputs_", "n_features_in_", "estimator_"):
             setattr(self, name, getattr(fast, name))

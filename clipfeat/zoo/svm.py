@@ -4,12 +4,15 @@ Where scikit-learn-intelex is installed it fits them, many times faster; what co
 scikit-learn SVC, which predicts, is saved and loads without it.
 """
 
+from itertools import combinations
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
+from sklearn.utils.multiclass import _ovr_decision_function
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from clipfeat.zoo.calibration import GroupCalibratedClassifier
 from clipfeat.zoo.scaling import UnitScaler
@@ -65,6 +68,51 @@ class AcceleratedSVC(SVC):
         fast = FastSVC(**self.get_params(), cache_size=1000).fit(X, y, sample_weight)
         _copy_solution(fast, self)
         return self
+
+    def decision_function(self, X: Any) -> NDArray[np.floating]:
+        """Scores as of `sklearn.svm.SVC`, from products of whole matrices in X's own precision.
+
+        libsvm takes the rows one by one in float64, which is some forty times slower.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=(np.float32, np.float64), reset=False)
+        parts = np.array_split(np.asarray(X), max(1, len(X) // 1024))
+        scores = np.concatenate([self._pairwise(part) for part in parts])
+        if len(self.classes_) == 2:
+            return scores.ravel()
+        if self.decision_function_shape == "ovo":
+            return scores
+        return _ovr_decision_function(scores < 0, -scores, len(self.classes_))  # type: ignore[no-any-return]
+
+    def _pairwise(self, rows: NDArray[np.floating]) -> NDArray[np.floating]:
+        """A score for each pair of classes, (n_rows, n_pairs); above 0 is the first of the pair.
+
+        For two classes alone, as in scikit-learn, above 0 is the second.
+        """
+        kernel = _gaussian(rows, self.support_vectors_.astype(rows.dtype), self._gamma)
+        dual, ends = self.dual_coef_.astype(rows.dtype), np.cumsum(self.n_support_)
+        of = [slice(end - n, end) for end, n in zip(ends, self.n_support_, strict=True)]
+        scores = [
+            kernel[:, of[i]] @ dual[j - 1, of[i]] + kernel[:, of[j]] @ dual[i, of[j]]
+            for i, j in combinations(range(len(of)), 2)
+        ]
+        pairs: NDArray[np.floating] = np.stack(scores, axis=1) + self.intercept_
+        return pairs
+
+
+def _gaussian(
+    rows: NDArray[np.floating], support: NDArray[np.floating], gamma: float
+) -> NDArray[np.floating]:
+    """The kernel between rows and support vectors, centred, so that float32 is enough."""
+    middle = support.mean(axis=0)
+    rows, support = rows - middle, support - middle
+    kernel: NDArray[np.floating] = rows @ support.T
+    kernel *= 2
+    kernel -= np.square(rows).sum(axis=1)[:, None]
+    kernel -= np.square(support).sum(axis=1)
+    np.minimum(kernel, 0, out=kernel)  # a distance below zero is rounding
+    kernel *= gamma
+    return np.exp(kernel, out=kernel)  # type: ignore[no-any-return]
 
 
 def _copy_solution(fast: Any, plain: Any) -> None:

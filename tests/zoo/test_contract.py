@@ -174,6 +174,42 @@ def test_accelerated_svc_is_the_plain_one(n_classes: int) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["svm", "rf"])
+def test_nothing_needs_the_accelerator(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fitted without it, by one option or for want of it; fitted with it, read back without."""
+    X, y = three_classes()
+    fast = make_classifier(name, n_jobs=1).fit(X, y)
+    dumped = dump_estimator(fast)
+    for module in ("sklearnex", "sklearnex.svm", "sklearnex.ensemble", "daal4py", "onedal"):
+        monkeypatch.setitem(sys.modules, module, None)
+    again = skops.io.loads(dumped, trusted=list(TRUSTED))
+    assert np.array_equal(again.predict_proba(X), fast.predict_proba(X))
+    without = make_classifier(name, n_jobs=1).fit(X, y)
+    by_option = make_classifier(name, n_jobs=1, accelerate=False).fit(X, y)
+    assert np.allclose(without.predict_proba(X), by_option.predict_proba(X), atol=1e-4)
+    assert (without.predict(X) == fast.predict(X)).mean() > 0.95
+
+
+def test_a_grown_forest_is_scikit_learns() -> None:
+    """The trees that the accelerator grew say what it says, to rounding."""
+    ensemble = pytest.importorskip("sklearnex.ensemble")
+    X, y = three_classes()
+    ours = make_classifier("rf", n_jobs=1).fit(X, y)
+    theirs = ensemble.RandomForestClassifier(200, random_state=0, n_jobs=1, max_bins=64).fit(X, y)
+    assert np.abs(ours.predict_proba(X) - theirs.predict_proba(X)).max() < 1e-6
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 4])
+@pytest.mark.parametrize("shape", ["ovr", "ovo"])
+def test_whole_matrices_score_as_libsvm_does(n_classes: int, shape: str) -> None:
+    """Float32 products give libsvm's decision function, far from the origin too."""
+    features = make_features(60, tuple("abcd")[:n_classes], apart=1.5)
+    X = features.X + 100
+    fitted = AcceleratedSVC(C=4.0, decision_function_shape=shape).fit(X, features.labels)
+    exact = SVC.decision_function(fitted, X)
+    assert np.abs(fitted.decision_function(X) - exact).max() < 1e-3
+
+
 def test_calibration_never_parts_a_group(monkeypatch: pytest.MonkeyPatch) -> None:
     """The folds that calibrate the SVM keep groups whole."""
     seen: list[Any] = []

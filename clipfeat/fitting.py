@@ -1,20 +1,32 @@
 """Features to a fitted, scored model."""
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
-from clipfeat.ensemble import SoftVotingClassifier
+from clipfeat.ensemble import SoftVotingClassifier, StackedClassifier, learn_weights
 from clipfeat.errors import ClipfeatError, DataError, LabelError, UsageError
-from clipfeat.evaluate.benchmark import VOTE, Benchmark, Step, benchmark, entry_names
+from clipfeat.evaluate.benchmark import Benchmark, Step, benchmark, entry_names
+from clipfeat.evaluate.gains import gains
 from clipfeat.evaluate.thresholds import threshold_chooser
+from clipfeat.evaluate.votes import GIVEN, TITLES, parse_votes
 from clipfeat.features import FeatureSet
 from clipfeat.model import Model
 from clipfeat.splits import fit_with_groups
 from clipfeat.zoo import CHANCE, parse_names, pick_threads
-from clipfeat.zoo.recipe import build, check_recipe
+from clipfeat.zoo.recipe import build, check_recipe, count_fits
+from clipfeat.zoo.tuning import check_time_limit, time_share
+from clipfeat.zoo.tuning import tune as search_space
+
+METRIC = "balanced_accuracy"
+"""In which a vote is compared with its best member."""
 
 
 def fit(
@@ -28,6 +40,10 @@ def fit(
     bag: int = 0,
     threshold: str | None = None,
     max_fpr: float | None = None,
+    vote: str = "uniform",
+    vote_weights: Sequence[float] | None = None,
+    tune: bool = False,
+    time_limit: float | None = None,
     n_jobs: int | None = None,
     progress: Callable[[Step], None] = lambda step: None,
 ) -> Model:
@@ -52,6 +68,18 @@ def fit(
         As `metric` and `max_fpr` in `clipfeat.evaluate.thresholds.threshold_chooser`: the model
         decides by a threshold that is chosen on the out-of-fold probabilities of all rows. Its
         scores are those of thresholds that were chosen without the rows they are measured on.
+    vote : str
+        How several vote, one of `clipfeat.evaluate.votes.VOTES`; weights and stacking are learned
+        on the out-of-fold probabilities of all rows. Members of no weight are not fitted, and an
+        encoder that only they needed is no part of the model.
+    vote_weights : sequence of float, optional
+        A weight of each member in their order, in place of `vote`.
+    tune : bool
+        Whether each classifier's parameters are searched for, on all rows for the model, inside
+        each training for its scores; see `clipfeat.zoo.tuning`.
+    time_limit : float, optional
+        Seconds that all of it may take: searches end in time for it. It cannot be kept where the
+        fits without any search take longer.
     n_jobs : int, optional
         Threads; None is one for small data, else all processors.
     progress : callable
@@ -67,7 +95,8 @@ def fit(
     LabelError
         If there are no labels, one class, or a class with fewer images (or groups) than folds.
     UsageError
-        If a threshold is asked for without folds, or of other than two classes.
+        If a threshold or a vote's weights are to be learned without folds, a threshold is asked for
+        with other than two classes, or weights do not fit.
     DataError
         If a classifier cannot be fitted on these rows.
     """
@@ -76,9 +105,16 @@ def fit(
         names = [name for name in names if name != CHANCE]  # it has no say in a vote
     check_recipe(calibrate, bag)
     data = features.labelled()
+    entries = entry_names(names, data.specs)
     choose = threshold_chooser(threshold, max_fpr, data.classes)
-    if choose is not None and not cv:
-        raise UsageError("a threshold is chosen on out-of-fold probabilities: use 2 folds or more")
+    how = _one_vote(vote, vote_weights, list(entries))
+    if not cv and (choose is not None or (len(entries) > 1 and how not in ("uniform", GIVEN))):
+        what = f"the vote {how!r} is learned" if choose is None else "a threshold is chosen"
+        raise UsageError(f"{what} on out-of-fold probabilities: use 2 folds or more")
+    check_time_limit(tune, time_limit)
+    begun = time.monotonic()
+    turns = len(entries) * (cv + 1)
+    asked: dict[str, Any] = {"balance": balance, "calibrate": calibrate, "bag": bag}
     scored: Benchmark | None = None
     if cv:
         scored = benchmark(
@@ -86,49 +122,126 @@ def fit(
             names,
             cv=cv,
             seed=seed,
-            balance=balance,
-            calibrate=calibrate,
-            bag=bag,
             threshold=threshold,
             max_fpr=max_fpr,
+            vote="uniform" if how == GIVEN else how,
+            vote_weights=vote_weights,
+            tune=tune,
+            time_limit=None if time_limit is None else time_limit * cv * len(entries) / turns,
             n_jobs=n_jobs,
             progress=progress,
+            **asked,
         )
         if scored.errors:
             raise DataError("; ".join(f"{entry}: {why}" for entry, why in scored.errors.items()))
+    weights = _weights(how, vote_weights, list(entries), data.y, scored)
+    data, entries = _needed(data, {e: entries[e] for e, weight in weights.items() if weight > 0})
     threads = pick_threads(n_jobs, data.X.size)
-    asked: dict[str, Any] = {"balance": balance, "calibrate": calibrate, "bag": bag}
-    members = {
-        entry: _on_columns(build(name, random_state=seed, n_jobs=threads, **asked), columns)
-        for entry, (name, columns) in entry_names(names, data.specs).items()
-    }
-    single = len(members) == 1
-    estimator = (
-        next(iter(members.values())) if single else SoftVotingClassifier(list(members.items()))
-    )
+    # Each search keeps time for its own classifier's fit, which comes after all of them.
+    share = time_share(begun, time_limit, len(entries))
+    members: dict[str, Any] = {}
+    tuned: dict[str, Any] = {}
+    for entry, (name, columns) in entries.items():
+        make = partial(build, name, random_state=seed, n_jobs=threads, **asked)
+        if tune:
+            found = search_space(
+                name,
+                data.X[:, columns],
+                data.y,
+                data.split_groups,
+                random_state=seed,
+                n_jobs=threads,
+                seconds=share,
+                n_fits=count_fits(make()),
+            )
+            make = partial(make, params=found.params)
+            if found.tried or found.out_of_time:
+                tuned[entry] = asdict(found)
+        members[entry] = _on_columns(make(), columns)
+    estimator, known = _voting(members, how, weights, scored, seed)
     try:
-        fit_with_groups(estimator, data.X, data.y, data.split_groups)
+        fit_with_groups(estimator, data.X, data.y, data.split_groups, **known)
     except (ClipfeatError, ValueError) as error:
         kind = LabelError if isinstance(error, LabelError) else DataError
         raise kind(f"cannot fit {', '.join(members)} on {len(data)} images: {error}") from error
-    at: float | None = None
-    if choose is not None and scored is not None:
-        at = choose(data.y, scored.probabilities[next(iter(members)) if single else VOTE])
+    about = {"images": len(data), "cv": cv, "seed": seed, **asked, "tuned": tuned}
+    if len(weights) > 1:
+        about |= {"vote": how, "weights": None if how == "stacking" else weights}
+    entry = TITLES[how] if len(weights) > 1 else next(iter(weights))
     return Model(
         estimator=estimator,
         classes=data.classes,
         specs=data.specs,
         members=tuple(members),
         scores=tuple(scored.rows) if scored else (),
-        about={
-            "images": len(data),
-            "cv": cv,
-            "seed": seed,
-            **asked,
-            "threshold_by": scored.about["threshold_by"] if scored else None,
-        },
-        threshold=at,
+        about=about | (_found(scored, entry) if scored else {}),
+        threshold=choose(data.y, scored.probabilities[entry]) if choose and scored else None,
     )
+
+
+def _voting(
+    members: Mapping[str, Any],
+    how: str,
+    weights: Mapping[str, float],
+    scored: Benchmark | None,
+    seed: int,
+) -> tuple[Any, dict[str, Any]]:
+    """The members as one unfitted estimator, and what its fit is to be told."""
+    if len(members) == 1:
+        return next(iter(members.values())), {}
+    if how == "stacking" and scored:
+        known = [scored.probabilities[entry] for entry in members]
+        return StackedClassifier(list(members.items()), random_state=seed), {"out_of_fold": known}
+    shares = None if how == "uniform" else [weights[entry] for entry in members]
+    return SoftVotingClassifier(list(members.items()), weights=shares), {}
+
+
+def _one_vote(vote: str, weights: Sequence[float] | None, voters: Sequence[str]) -> str:
+    hows = parse_votes(vote, weights, voters)
+    if len(hows) > 1 and hows != ["uniform", GIVEN]:
+        raise UsageError(f"a model has one vote, got {' and '.join(hows)}")
+    return hows[-1]
+
+
+def _found(scored: Benchmark, entry: str) -> dict[str, Any]:
+    """What the cross-validation said of the entry that became the model."""
+    gained = [asdict(gain) for gain in gains(scored, METRIC) if gain.vote == entry]
+    about = scored.about
+    return {
+        "threshold_by": about["threshold_by"],
+        **({"gain": gained[0], "uncalibrated": about["uncalibrated"]} if gained else {}),
+    }
+
+
+def _weights(
+    how: str,
+    given: Sequence[float] | None,
+    entries: Sequence[str],
+    y: NDArray[np.int64],
+    scored: Benchmark | None,
+) -> dict[str, float]:
+    """Each entry's weight in the model's vote, learned from all out-of-fold rows there are."""
+    if how == GIVEN and given is not None:
+        return dict(zip(entries, (float(w) / float(np.sum(given)) for w in given), strict=True))
+    if scored is None or how == "stacking" or len(entries) == 1:
+        return dict.fromkeys(entries, 1 / len(entries))
+    learned = learn_weights(how, [scored.probabilities[entry] for entry in entries], y)
+    return dict(zip(entries, learned.tolist(), strict=True))
+
+
+def _needed(
+    data: FeatureSet, entries: Mapping[str, tuple[str, slice]]
+) -> tuple[FeatureSet, dict[str, tuple[str, slice]]]:
+    """The entries, and of the encoders those whose features they take, side by side."""
+    wanted = {columns.start for _, columns in entries.values()}
+    slices = list(data.slices.values())
+    if len(slices) < 2 or all(one.start in wanted for one in slices):
+        return data, dict(entries)
+    kept = [i for i, one in enumerate(slices) if one.start in wanted]
+    X = np.hstack([data.X[:, slices[i]] for i in kept])
+    smaller = replace(data, X=X, specs=tuple(data.specs[i] for i in kept))
+    place = {slices[i].start: now for i, now in zip(kept, smaller.slices.values(), strict=True)}
+    return smaller, {e: (name, place[columns.start]) for e, (name, columns) in entries.items()}
 
 
 def _on_columns(estimator: Any, columns: slice) -> Any:

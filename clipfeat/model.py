@@ -31,7 +31,8 @@ LIBRARIES = ("clipfeat", "scikit-learn", "lightgbm", "xgboost", "skops", "numpy"
 
 TRUSTED = (
     "builtins.bytearray",
-    "clipfeat.ensemble.SoftVotingClassifier",
+    "clipfeat.ensemble.stacking.StackedClassifier",
+    "clipfeat.ensemble.vote.SoftVotingClassifier",
     "clipfeat.zoo.bagging.BaggedClassifier",
     "clipfeat.zoo.balance.OversampledClassifier",
     "clipfeat.zoo.balance.PriorCorrectedClassifier",

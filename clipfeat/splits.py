@@ -199,7 +199,9 @@ def groups_parameter(estimator: Any) -> str | None:
     return "groups" if has_fit_parameter(estimator, "groups") else None
 
 
-def fit_with_groups(estimator: Any, X: Any, y: Any, groups: NDArray[np.generic] | None) -> Any:
+def fit_with_groups(
+    estimator: Any, X: Any, y: Any, groups: NDArray[np.generic] | None, **further: Any
+) -> Any:
     """Fit, handing groups to an estimator that splits its training rows by itself."""
     keyword = groups_parameter(estimator) if groups is not None else None
-    return estimator.fit(X, y, **({keyword: groups} if keyword else {}))
+    return estimator.fit(X, y, **({keyword: groups} if keyword else {}), **further)

@@ -78,6 +78,39 @@ def test_a_threshold_needs_two_classes_and_folds() -> None:
         fit(make_features(), "logreg", cv=0, threshold="accuracy")
 
 
+def test_members_of_no_weight_are_no_part_of_the_model(tmp_path: Path) -> None:
+    """Neither they nor the encoder that only they needed: its features are not asked for."""
+    good, noise = make_features(40), make_features(40, name="other", seed=3, apart=0.0)
+    model = fit(join([noise, good]), "logreg", cv=3, vote="greedy")
+    assert model.members == ("logreg @ spectrum 32px",)
+    assert model.specs == good.specs
+    assert np.allclose(model.predict_proba(good), fit(good, "logreg", cv=0).predict_proba(good))
+    assert load_model(model.save(tmp_path / "m.clipfeat")).about["weights"] == {
+        "logreg @ other 32px": 0.0, "logreg @ spectrum 32px": 1.0,
+    }  # fmt: skip
+
+
+def test_given_weights_weigh() -> None:
+    """In the members' order; a member of none is not fitted."""
+    data = make_features()
+    model = fit(data, "logreg,knn,rf", cv=0, vote_weights=[3, 1, 0])
+    single = [fit(data, name, cv=0).predict_proba(data) for name in ("logreg", "knn")]
+    assert model.members == ("logreg", "knn")
+    assert np.allclose(model.predict_proba(data), soft_vote(single, [3, 1]))
+
+
+@pytest.mark.parametrize("vote", ["greedy", "log_loss", "stacking"])
+def test_a_learned_vote_is_what_was_scored(vote: str, tmp_path: Path) -> None:
+    """Learned from the cross-validation's probabilities, kept, and compared with its members."""
+    data = make_features(60, apart=1.0, groups=True)
+    model = fit(data, "logreg,knn", cv=3, vote=vote)
+    again = load_model(model.save(tmp_path / "m.clipfeat"))
+    assert np.array_equal(again.predict_proba(data), model.predict_proba(data))
+    assert again.about["gain"]["vote"] in {row["classifier"] for row in again.scores}
+    with pytest.raises(UsageError, match="use 2 folds or more"):
+        fit(data, "logreg,knn", cv=0, vote=vote)
+
+
 def test_chance_has_no_say() -> None:
     """What is scored is what is fitted: dummy takes no part in a vote."""
     model = fit(make_features(), "logreg,knn,dummy", cv=3)

@@ -45,6 +45,19 @@ def benchmark(
         float | None,
         typer.Option(help="Decide by the threshold at which so few negatives are called positive."),
     ] = None,
+    vote: Annotated[
+        str,
+        typer.Option(help="How they vote: uniform, greedy, log_loss, stacking; or all."),
+    ] = "uniform",
+    vote_weights: Annotated[
+        str, typer.Option(help="Weights of the vote, one each, as one more vote: 2,1,1.")
+    ] = "",
+    tune: Annotated[
+        bool, typer.Option("--tune/--no-tune", help="Search each classifier's parameters.")
+    ] = False,
+    time_limit: Annotated[
+        float | None, typer.Option(help="Seconds in which --tune must be done, fits and all.")
+    ] = None,
     num_workers: Annotated[int | None, typer.Option("--num-workers", "-j", min=1)] = None,
     output: Annotated[
         Path | None,
@@ -60,6 +73,7 @@ def benchmark(
     """
     from clipfeat.cli.console import print_leaderboard, step_bar
     from clipfeat.cli.features import chosen
+    from clipfeat.cli.numbers import numbers
     from clipfeat.errors import unknown_name
     from clipfeat.evaluate import METRICS
     from clipfeat.evaluate import benchmark as run
@@ -72,6 +86,7 @@ def benchmark(
         raise OutputExistsError(f"{output} is a file: -o takes a folder")
     if output is not None and output.exists() and not overwrite and any(output.iterdir()):
         raise OutputExistsError(f"{output} is not empty: give another -o, or --overwrite")
+    given = numbers(vote_weights)
     data = load(*chosen(features or []))
     if group_col:
         data = data.grouped_by(group_col)
@@ -79,13 +94,15 @@ def benchmark(
         found = run(
             data, clf, cv=cv, leave_out=leave_out, seed=seed, balance=balance,
             calibrate=calibrate, bag=bag, threshold=threshold, max_fpr=max_fpr,
+            vote=vote,
+            vote_weights=given, tune=tune, time_limit=time_limit,
             n_jobs=num_workers, progress=progress,
         )  # fmt: skip
     board = leaderboard(found.rows, sort)
     about = found.about
     grouped = f", {about['groups']} groups kept whole" if about["grouped"] else ""
     print_leaderboard(board, f"{about['protocol']} on {about['images']} images{grouped}, by {sort}")
-    for line in remarks(found):
+    for line in remarks(found, sort):
         print(line)
     for entry, why in found.errors.items():
         say(f"{entry} failed: {why}")

@@ -41,6 +41,18 @@ def fit(
         float | None,
         typer.Option(help="Decide by the threshold at which so few negatives are called positive."),
     ] = None,
+    vote: Annotated[
+        str, typer.Option(help="How they vote: uniform, greedy, log_loss or stacking.")
+    ] = "uniform",
+    vote_weights: Annotated[
+        str, typer.Option(help="Weights of the vote, one each, in place of --vote: 2,1,1.")
+    ] = "",
+    tune: Annotated[
+        bool, typer.Option("--tune/--no-tune", help="Search each classifier's parameters.")
+    ] = False,
+    time_limit: Annotated[
+        float | None, typer.Option(help="Seconds in which --tune must be done, fits and all.")
+    ] = None,
     num_workers: Annotated[int | None, typer.Option("--num-workers", "-j", min=1)] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model file.")] = False,
 ) -> None:
@@ -50,25 +62,27 @@ def fit(
     """
     from clipfeat.cli.console import print_leaderboard, step_bar
     from clipfeat.cli.features import chosen
+    from clipfeat.cli.numbers import numbers
     from clipfeat.fitting import fit as run
-    from clipfeat.report import leaderboard
+    from clipfeat.report import leaderboard, model_remarks
     from clipfeat.store import load
 
     if output.exists() and not overwrite:
         # Known before the minutes of fitting rather than after.
         raise OutputExistsError(f"{output} exists: give another -o, or --overwrite")
+    given = numbers(vote_weights)
     data = load(*chosen(features or []))
     with step_bar("fitting") as progress:
         model = run(
             data, clf, cv=cv, seed=seed, balance=balance, calibrate=calibrate, bag=bag,
-            threshold=threshold, max_fpr=max_fpr, n_jobs=num_workers, progress=progress,
+            threshold=threshold, max_fpr=max_fpr, vote=vote, vote_weights=given,
+            tune=tune, time_limit=time_limit, n_jobs=num_workers, progress=progress,
         )  # fmt: skip
     if model.scores:
         title = f"{cv}-fold cross-validation on {model.about['images']} images"
         print_leaderboard(leaderboard(model.scores), title)
     model.save(output, overwrite=overwrite)
     print(f"{output}: {' + '.join(model.members)}, classes {', '.join(model.classes)}")
-    if model.threshold is not None:
-        by = model.about["threshold_by"]
-        print(f"predicts {model.classes[1]} above {model.threshold:.4f}, chosen by {by}")
+    for line in model_remarks(model):
+        print(line)
     print(f"next: clipfeat predict {output} NEW_IMAGES/ -o predictions.csv")

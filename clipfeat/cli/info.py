@@ -2,14 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from clipfeat.cli.exits import reports_errors
-
-if TYPE_CHECKING:
-    from clipfeat.model import Model
 
 
 @reports_errors
@@ -71,7 +68,7 @@ def _features(file: Path, all_failures: bool) -> None:
 def _model(file: Path) -> None:
     from clipfeat.cli.console import print_facts, print_leaderboard
     from clipfeat.model import load_model
-    from clipfeat.report import leaderboard
+    from clipfeat.report import leaderboard, model_remarks
 
     model = load_model(file)
     about = dict(model.about)
@@ -83,18 +80,14 @@ def _model(file: Path) -> None:
             "classes": ", ".join(model.classes),
             "encoders": ", ".join(spec.title for spec in model.specs),
             "fingerprints": ", ".join(spec.fingerprint for spec in model.specs),
-            "threshold": _decision(model),
-            "fitted on": _pairs(about),
+            "fitted on": _pairs({name: v for name, v in about.items() if not isinstance(v, dict)}),
             "libraries": _pairs(libraries),
         }
     )
+    for line in model_remarks(model):
+        print(line)
     if model.scores:
         print_leaderboard(leaderboard(model.scores), f"{about['cv']}-fold cross-validation")
-
-
-def _decision(model: "Model") -> str | None:
-    at = model.threshold
-    return None if at is None else f"{model.classes[1]} above {at:.4f}"
 
 
 def _pairs(values: dict[str, object]) -> str:

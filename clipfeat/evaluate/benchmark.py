@@ -6,8 +6,9 @@ of fold there: three further fits of each classifier on two thirds of those rows
 the time; a bag's own members say it for nothing.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,21 +16,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clipfeat.ensemble import soft_vote
 from clipfeat.errors import ClipfeatError, DataError
-from clipfeat.evaluate.cells import Cell, run_cell
+from clipfeat.evaluate.calibration import miscalibration
+from clipfeat.evaluate.cells import INNER, Cell, run_cell
 from clipfeat.evaluate.metrics import score
 from clipfeat.evaluate.thresholds import threshold_chooser
+from clipfeat.evaluate.votes import TITLES, cast, parse_votes
 from clipfeat.features import FeatureSet
 from clipfeat.spec import EncoderSpec, titles
 from clipfeat.splits import cross_validation, leave_one_out
 from clipfeat.zoo import CHANCE, parse_names, pick_threads
-from clipfeat.zoo.recipe import build, check_recipe
+from clipfeat.zoo.recipe import build, check_recipe, count_fits
+from clipfeat.zoo.tuning import check_time_limit, time_share
+from clipfeat.zoo.tuning import tune as search_space
 
 if TYPE_CHECKING:
     import pandas as pd
 
-VOTE = "soft vote"
+VOTE = TITLES["uniform"]
 COSTS = ("fit_seconds", "predict_seconds", "model_bytes")
 
 
@@ -67,6 +71,8 @@ class Benchmark:
         How it was run: protocol, seed, images, groups.
     thresholds : mapping of str to sequence of float
         By entry, the threshold of each fold, where one was asked for.
+    groups : ndarray of shape (n_samples,), or None
+        What no fold parted.
     """
 
     rows: Sequence[Mapping[str, Any]]
@@ -80,6 +86,7 @@ class Benchmark:
     errors: Mapping[str, str] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
     thresholds: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    groups: NDArray[np.str_] | None = None
 
     def __repr__(self) -> str:
         return (
@@ -116,6 +123,10 @@ def benchmark(
     bag: int = 0,
     threshold: str | None = None,
     max_fpr: float | None = None,
+    vote: str | Sequence[str] = "uniform",
+    vote_weights: Sequence[float] | None = None,
+    tune: bool = False,
+    time_limit: float | None = None,
     n_jobs: int | None = None,
     progress: Callable[[Step], None] = lambda step: None,
 ) -> Benchmark:
@@ -141,6 +152,17 @@ def benchmark(
     threshold, max_fpr
         As `metric` and `max_fpr` in `clipfeat.evaluate.thresholds.threshold_chooser`: decisions by
         a threshold that is chosen inside each training, at about three times the time.
+    vote : str or sequence of str
+        Of `clipfeat.evaluate.votes.VOTES`, or ``"all"``: how the classifiers vote. Each is an
+        entry.
+    vote_weights : sequence of float, optional
+        A weight of each entry that votes, in their order: one more vote.
+    tune : bool
+        Whether each classifier's parameters are searched for inside each training; see
+        `clipfeat.zoo.tuning`.
+    time_limit : float, optional
+        Seconds that the whole run may take: searches end in time for it. It cannot be kept where
+        the fits without any search take longer.
     n_jobs : int, optional
         Threads; None is one for small data, else all processors.
     progress : callable
@@ -156,34 +178,44 @@ def benchmark(
     LabelError
         If there are no labels, one class, or a class with fewer images (or groups) than folds.
     UsageError
-        If a threshold is asked for and there are not two classes.
+        If a threshold is asked for and there are not two classes, or weights do not fit.
     """
     names = parse_names(clf)
     check_recipe(calibrate, bag)
     data = features.labelled()
     choose = threshold_chooser(threshold, max_fpr, data.classes)
+    check_time_limit(tune, time_limit)
     splits = (
         leave_one_out(data, leave_out, seed)
         if leave_out
         else {str(i): split for i, split in enumerate(cross_validation(data, cv, seed))}
     )
     entries = entry_names(names, data.specs)
+    able = [entry for entry, (name, _) in entries.items() if name != CHANCE]
+    hows = parse_votes(vote, vote_weights, able)
+    given = None if vote_weights is None else dict(zip(able, vote_weights, strict=True))
     threads = pick_threads(n_jobs, data.X.size)
     groups = data.split_groups
     cells: dict[str, list[Cell]] = {entry: [] for entry in entries}
     errors: dict[str, str] = {}
-    done = 0
+    begun, done, n_cells = time.monotonic(), 0, len(splits) * len(entries)
     for fold, split in splits.items():
         for entry, (name, columns) in entries.items():
             if entry not in errors:
-                make = partial(
-                    build, name, random_state=seed, n_jobs=threads, balance=balance,
-                    calibrate=calibrate, bag=bag,
-                )  # fmt: skip
                 try:
+                    make = partial(
+                        build, name, random_state=seed, n_jobs=threads, balance=balance,
+                        calibrate=calibrate, bag=bag,
+                    )  # fmt: skip
+                    search = partial(
+                        search_space, name, random_state=seed, n_jobs=threads,
+                        seconds=time_share(begun, time_limit, n_cells - done),
+                        n_fits=count_fits(make()) * (1 if choose is None else 1 + INNER),
+                    )  # fmt: skip
                     cell = run_cell(
                         make, (data.X[:, columns], data.y, groups), split, len(data.classes),
                         seed=seed, inner=choose is not None, measure_size=not cells[entry],
+                        search=search if tune else None,
                     )  # fmt: skip
                     cells[entry].append(cell)
                 except Exception as error:
@@ -191,15 +223,22 @@ def benchmark(
                     text = str(error) if isinstance(error, ClipfeatError) else repr(error)
                     errors[entry] = f"fold {fold}: {text}"
             done += 1
-            progress(Step(done, len(splits) * len(entries), entry, fold))
+            progress(Step(done, n_cells, entry, fold))
     for entry in errors:
         del cells[entry]
     if not cells:
-        reasons = "; ".join(f"{entry}: {why}" for entry, why in errors.items())
-        raise DataError(f"no classifier could be fitted: {reasons}")
+        raise DataError(
+            f"no classifier could be fitted: {'; '.join(map(': '.join, errors.items()))}"
+        )
     voters = [entry for entry in cells if entries[entry][0] != CHANCE]
-    if len(voters) > 1:
-        cells[VOTE] = [_vote(members) for members in zip(*(cells[v] for v in voters), strict=True)]
+    votes: dict[str, Mapping[str, Sequence[float]]] = {}
+    members = {entry: cells[entry] for entry in voters}
+    for how in hows if len(voters) > 1 else ():
+        title = TITLES[how]
+        try:
+            cells[title], votes[title] = cast(how, members, list(splits.values()), data.y, given)
+        except ClipfeatError as error:
+            errors[title] = str(error)
     probabilities = {entry: np.full((len(data), len(data.classes)), np.nan) for entry in cells}
     thresholds: dict[str, list[float]] = {}
     fold_of = np.full(len(data), -1)
@@ -226,11 +265,38 @@ def benchmark(
         "grouped": data.groups is not None,
         "per_class": dict(zip(data.classes, np.bincount(data.y).tolist(), strict=True)),
         "voters": voters,
+        "votes": votes,
+        "tune": tune,
+        "time_limit": time_limit,
+        "tuned": _tuned(cells, list(splits)),
+        "uncalibrated": _uncalibrated(data.y, {entry: probabilities[entry] for entry in voters}),
     }
     return Benchmark(
         rows, probabilities, data.y, fold_of, tuple(splits), data.classes, data.paths, data.specs,
-        errors, about, thresholds,
+        errors, about, thresholds, groups,
     )  # fmt: skip
+
+
+def _tuned(cells: Mapping[str, Sequence[Cell]], folds: Sequence[str]) -> dict[str, Any]:
+    """What was chosen, by entry and fold, of those classifiers that have something to tune."""
+    chosen: dict[str, Any] = {}
+    for entry, of_entry in cells.items():
+        for fold, cell in zip(folds, of_entry, strict=True):
+            if cell.tuned is not None and (cell.tuned.tried or cell.tuned.out_of_time):
+                chosen.setdefault(entry, {})[fold] = asdict(cell.tuned)
+    return chosen
+
+
+def _uncalibrated(
+    y: NDArray[np.int64], probabilities: Mapping[str, NDArray[np.float64]]
+) -> dict[str, float]:
+    """The calibration errors of those whose probabilities may not be taken at their word."""
+    found = {}
+    for entry, p in probabilities.items():
+        tested = ~np.isnan(p[:, 0])
+        if (error := miscalibration(y[tested], p[tested])) is not None:
+            found[entry] = error
+    return found
 
 
 def entry_names(names: Sequence[str], specs: Sequence[EncoderSpec]) -> dict[str, tuple[str, slice]]:
@@ -247,18 +313,6 @@ def entry_names(names: Sequence[str], specs: Sequence[EncoderSpec]) -> dict[str,
         for title, spec, end in zip(titles(specs), specs, ends, strict=True)
         for name in names
     }
-
-
-def _vote(members: Sequence[Cell]) -> Cell:
-    """The members' average; it costs what all of them cost."""
-    train = [cell.train for cell in members if cell.train is not None]
-    costs: dict[str, float] = {}
-    for cell in members:
-        for name, value in cell.costs.items():
-            costs[name] = costs.get(name, 0.0) + value
-    return Cell(
-        soft_vote([cell.test for cell in members]), soft_vote(train) if train else None, costs
-    )
 
 
 def _rows(

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,9 @@ from numpy.typing import NDArray
 
 from clipfeat.ensemble import align
 from clipfeat.model import dump_estimator
-from clipfeat.splits import Split, fit_with_groups
+from clipfeat.splits import Split, fit_with_groups, inner_folds
 from clipfeat.zoo.bagging import BaggedClassifier
-from clipfeat.zoo.calibration import inner_folds
+from clipfeat.zoo.tuning import Tuned
 
 INNER = 3
 """Folds inside a training, where a threshold is chosen."""
@@ -32,16 +33,20 @@ class Cell:
     train : ndarray of shape (n_train, n_classes), or None
         Probabilities of its training rows, out of fold among themselves, where they were asked for.
     costs : mapping of str to float
-        Seconds to fit and to predict; bytes of the fitted model where they were asked for.
+        Seconds to fit, a search included, and to predict; bytes of the fitted model where they were
+        asked for.
+    tuned : Tuned, optional
+        What a search on the training rows chose.
     """
 
     test: NDArray[np.float64]
     train: NDArray[np.float64] | None
     costs: Mapping[str, float]
+    tuned: Tuned | None = None
 
 
 def run_cell(
-    make: Callable[[], Any],
+    make: Callable[..., Any],
     data: Rows,
     split: Split,
     n_classes: int,
@@ -49,13 +54,14 @@ def run_cell(
     seed: int,
     inner: bool,
     measure_size: bool,
+    search: Callable[..., Tuned] | None = None,
 ) -> Cell:
     """Fit on the training rows and predict the test rows.
 
     Parameters
     ----------
     make : callable
-        Gives an unfitted classifier.
+        Gives an unfitted classifier, by ``params`` where a search chose some.
     data : tuple
         X, y and groups of all rows.
     split : (train, test)
@@ -69,12 +75,17 @@ def run_cell(
         `INNER` further fits, or by a bag's own members.
     measure_size : bool
         Whether the fitted model is measured.
+    search : callable, optional
+        From the training rows' X, y and groups to parameters, which serve the inner folds as well.
     """
     train, test = split
     X, y, groups = data
     own = None if groups is None else groups[train]
     classes = np.arange(n_classes)
     begun = time.perf_counter()
+    tuned = search(X[train], y[train], own) if search else None
+    if tuned is not None:
+        make = partial(make, params=tuned.params)
     fitted = fit_with_groups(make(), X[train], y[train], own)
     between = time.perf_counter()
     p = align(fitted.predict_proba(X[test]), fitted.classes_, classes)
@@ -92,4 +103,4 @@ def run_cell(
             again = fit_with_groups(make(), X[rows], y[rows], None if own is None else own[rest])
             held = again.predict_proba(X[train[part]])
             held_out[part] = align(held, again.classes_, classes)
-    return Cell(p, held_out, costs)
+    return Cell(p, held_out, costs, tuned)

@@ -34,11 +34,14 @@ class Leaderboard:
         Names of classifiers and votes.
     mean, spread : mapping of str to mapping of str to float
         By entry, then metric: over folds, the mean and the standard deviation (ddof 1).
+    sort : str
+        The metric that orders them.
     """
 
     entries: Sequence[str]
     mean: Mapping[str, Mapping[str, float]]
     spread: Mapping[str, Mapping[str, float]]
+    sort: str = DEFAULT_SORT
 
     def cell(self, entry: str, metric: str) -> str:
         """One value as text: ``0.912 ± 0.008``."""
@@ -134,7 +137,7 @@ def leaderboard(rows: Sequence[Mapping[str, Any]], sort: str = DEFAULT_SORT) -> 
         by = mean[entry].get(sort, float("nan"))
         return (float("inf") if np.isnan(by) else sign * by, mean[entry].get("log_loss", 0.0))
 
-    return Leaderboard(sorted(values, key=place), mean, spread)
+    return Leaderboard(sorted(values, key=place), mean, spread, sort)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -1,18 +1,72 @@
 """What a run chose and found, in one plain sentence each."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 
-from clipfeat.evaluate.benchmark import Benchmark
+from clipfeat.evaluate.benchmark import VOTE, Benchmark
+from clipfeat.evaluate.gains import Gain, gains
 from clipfeat.evaluate.metrics import DECIDED
+from clipfeat.model import Model
 
 
-def remarks(run: Benchmark) -> list[str]:
-    """Sentences for below a leaderboard: the thresholds."""
-    return _thresholds(run)
+def remarks(run: Benchmark, metric: str) -> list[str]:
+    """Sentences for below a leaderboard that is ordered by a metric."""
+    votes = run.about["votes"]
+    return [
+        *(_weights(v, weights) for v, weights in votes.items() if weights and v != VOTE),
+        *(_gain(gain) for gain in gains(run, metric)),
+        *(_uncalibrated(run.about["uncalibrated"]) if votes else []),
+        *_thresholds(run),
+        *(_tuned(entry, list(of_folds.values())) for entry, of_folds in run.about["tuned"].items()),
+    ]
+
+
+def model_remarks(model: Model) -> list[str]:
+    """What was chosen for a model, and what its cross-validation found."""
+    about = model.about
+    said = []
+    if about.get("weights") and about.get("vote") != "uniform":
+        title = about["gain"]["vote"] if "gain" in about else "soft vote"
+        said.append(_weights(title, {entry: [w] for entry, w in about["weights"].items()}))
+    if "gain" in about:
+        said.append(_gain(Gain(**about["gain"])))
+    said += _uncalibrated(about.get("uncalibrated", {}))
+    said += [_tuned(entry, [tuned]) for entry, tuned in about.get("tuned", {}).items()]
+    if model.threshold is not None:
+        by = about.get("threshold_by")
+        said.append(f"predicts {model.classes[1]} above {model.threshold:.4f}, chosen by {by}")
+    return said
+
+
+def _weights(vote: str, weights: Mapping[str, Sequence[float]]) -> str:
+    mean = {entry: float(np.mean(of_folds)) for entry, of_folds in weights.items()}
+    some = [f"{entry} {w:.2f}" for entry, w in mean.items() if w > 0]
+    none = [entry for entry, w in mean.items() if w == 0]
+    return f"{vote}: {', '.join(some)}" + (f"; not needed: {', '.join(none)}" if none else "")
+
+
+def _gain(gain: Gain) -> str:
+    said = (
+        f"{gain.vote}: {gain.value:+.4f} ± {gain.standard_error:.4f} {gain.metric} over "
+        f"{gain.over}, the best single classifier here"
+    )
+    return f"{said}; WORSE by more than the standard error: use {gain.over}" if gain.worse else said
+
+
+def _uncalibrated(errors: Mapping[str, float]) -> list[str]:
+    if not errors:
+        return []
+    listed = ", ".join(f"{entry} ({error:.2f})" for entry, error in errors.items())
+    return [
+        f"not calibrated, by their calibration error: {listed}; in a vote their say is not in "
+        "proportion to what they know: --calibrate sigmoid"
+    ]
 
 
 def _thresholds(run: Benchmark) -> list[str]:
-    by = run.about.get("threshold_by")
+    by = run.about["threshold_by"]
     metric = by if by in DECIDED else "balanced_accuracy"
     values: dict[tuple[str, str], list[float]] = {}
     for row in run.rows:
@@ -27,3 +81,23 @@ def _thresholds(run: Benchmark) -> list[str]:
             f"positives {true:.3f}, false positives {false:.3f}"
         )
     return said
+
+
+def _tuned(entry: str, searches: Sequence[Mapping[str, Any]]) -> str:
+    names = dict.fromkeys(name for search in searches for name in search["params"])
+    values = {name: sorted({s["params"][name] for s in searches if name in s["params"]})
+              for name in names}  # fmt: skip
+    spans = [
+        f"{name} {of[0]:.4g}" + (f" to {of[-1]:.4g}" if len(of) > 1 else "")
+        for name, of in values.items()
+    ]
+    own = sum(not search["params"] for search in searches)
+    if own:
+        spans.append("its own parameters" + (f" in {own} of {len(searches)}" if spans else ""))
+    tried = sum(search["tried"] for search in searches)
+    late = sum(search["out_of_time"] for search in searches)
+    where = f"{len(searches)} trainings" if len(searches) > 1 else "one search"
+    limit = (
+        f"; the time limit ended {late} of {len(searches)}, the best so far kept" if late else ""
+    )
+    return f"{entry}, tuned: {', '.join(spans)} ({tried} candidates in {where}{limit})"

@@ -21,7 +21,7 @@ def save_run(run: Benchmark, board: Leaderboard, folder: str | Path) -> list[Pat
         "encoders": [spec.title for spec in run.specs],
         "fingerprints": [spec.fingerprint for spec in run.specs],
         "errors": dict(run.errors),
-        "remarks": remarks(run),
+        "remarks": remarks(run, board.sort),
     }
     target = Path(folder)
     paths = board.save(target, about)

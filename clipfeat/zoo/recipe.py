@@ -6,8 +6,9 @@ from typing import Any
 from clipfeat.errors import UsageError, unknown_name
 from clipfeat.zoo import CHANCE, make_classifier
 from clipfeat.zoo.bagging import BaggedClassifier
-from clipfeat.zoo.balance import PriorCorrectedClassifier
+from clipfeat.zoo.balance import OversampledClassifier, PriorCorrectedClassifier, balanced
 from clipfeat.zoo.calibration import METHODS, GroupCalibratedClassifier
+from clipfeat.zoo.tuning import full_names
 
 CALIBRATIONS = ("none", *METHODS)
 
@@ -17,7 +18,8 @@ def build(
     *,
     random_state: int = 0,
     n_jobs: int = -1,
-    balance: bool = False,
+    balance: bool | str = False,
+    accelerate: bool = True,
     calibrate: str = "none",
     bag: int = 0,
     params: Mapping[str, Any] | None = None,
@@ -26,7 +28,7 @@ def build(
 
     Parameters
     ----------
-    name, random_state, n_jobs, balance
+    name, random_state, n_jobs, balance, accelerate
         As in `clipfeat.zoo.make_classifier`. Balancing comes after calibration, which would
         otherwise undo it.
     calibrate : str
@@ -36,7 +38,7 @@ def build(
         Average the models of so many folds; 0 for a single model. With calibration, each of them
         is calibrated on the rows that it did not see, which costs no further fits.
     params : mapping, optional
-        Parameters of the bare classifier, as in ``set_params``.
+        Parameters of the bare classifier, by its own names or as in ``set_params``.
 
     Raises
     ------
@@ -51,8 +53,10 @@ def build(
     True
     """
     check_recipe(calibrate, bag)
-    classifier = make_classifier(name, random_state=random_state, n_jobs=n_jobs)
-    classifier.set_params(**(params or {}))
+    classifier = make_classifier(
+        name, random_state=random_state, n_jobs=n_jobs, accelerate=accelerate
+    )
+    classifier.set_params(**full_names(classifier, params or {}))
     if name == CHANCE:
         return PriorCorrectedClassifier(classifier) if balance else classifier
     calibrated = isinstance(classifier, GroupCalibratedClassifier)
@@ -65,7 +69,8 @@ def build(
         if bag:
             classifier.set_params(ensemble=True, n_splits=bag)
     if balance:
-        classifier = PriorCorrectedClassifier(classifier)
+        how = "prior" if balance is True else balance
+        classifier = balanced(classifier, how, random_state)
     if bag and not calibrated:
         classifier = BaggedClassifier(classifier, n_splits=bag, random_state=random_state)
     return classifier
@@ -77,3 +82,14 @@ def check_recipe(calibrate: str, bag: int) -> None:
         raise unknown_name("calibration", calibrate, CALIBRATIONS)
     if bag < 0 or bag == 1:
         raise UsageError(f"a bag takes 2 folds or more, or 0 for none, got {bag}")
+
+
+def count_fits(classifier: Any) -> int:
+    """How many fits of the bare classifier one fit of a recipe is."""
+    if isinstance(classifier, PriorCorrectedClassifier | OversampledClassifier):
+        return count_fits(classifier.estimator)
+    if isinstance(classifier, BaggedClassifier):
+        return int(classifier.n_splits) * count_fits(classifier.estimator)
+    if isinstance(classifier, GroupCalibratedClassifier):
+        return int(classifier.n_splits) + (0 if classifier.ensemble else 1)
+    return 1

@@ -1,5 +1,6 @@
 """The command line: the whole road, bad input, and exit codes."""
 
+import json
 import os
 import pickle
 import subprocess
@@ -92,11 +93,40 @@ def test_thresholds_are_said_and_kept(image_folder: Path) -> None:
     result = clipfeat("fit", *asked, "--threshold", "balanced_accuracy")
     assert result.exit_code == 0, result.stderr
     assert "predicts fake above 0." in result.stdout
-    assert "threshold     fake above 0." in clipfeat("info", "model.clipfeat").stdout
+    assert "predicts fake above 0." in clipfeat("info", "model.clipfeat").stdout
     result = clipfeat("benchmark", "out.h5", *asked, "--max-fpr", 0.1, "-o", "run")
     assert result.exit_code == 0, result.stderr
     assert "soft vote calls fake above 0." in result.stdout
     assert "logreg calls fake above 0." in Path("run/leaderboard.md").read_text()
+
+
+def test_votes_are_said_beside_their_members(image_folder: Path) -> None:
+    """Each vote has its row, its weights and its gain; the model says which members it kept."""
+    embedded(image_folder)
+    result = clipfeat("benchmark", "out.h5", "--clf", "logreg,knn,dummy", "--cv", 3, "--vote",
+                      "all", "--vote-weights", "2,1")  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert "soft vote, given: logreg 0.67, knn 0.33" in result.stdout
+    assert "stacking: +0.0000 ± 0.0000 balanced_accuracy over" in result.stdout
+    result = clipfeat("fit", "--clf", "logreg,knn", "--cv", 3, "--vote", "greedy")
+    assert result.exit_code == 0, result.stderr
+    assert "soft vote, greedy: " in result.stdout
+    assert "soft vote, greedy: " in clipfeat("info", "model.clipfeat").stdout
+
+
+def test_tuning_is_said_and_kept(image_folder: Path) -> None:
+    """What was chosen is in the model file, the run folder, and a line of each command."""
+    embedded(image_folder)
+    asked = ("--clf", "logreg,knn", "--cv", 2, "--tune", "--time-limit", 60)
+    result = clipfeat("fit", *asked)
+    assert result.exit_code == 0, result.stderr
+    assert "logreg, tuned: C " in result.stdout
+    assert "knn, tuned: " in clipfeat("info", "model.clipfeat").stdout
+    result = clipfeat("benchmark", "out.h5", *asked, "-o", "run")
+    assert result.exit_code == 0, result.stderr
+    assert "candidates in 2 trainings)" in result.stdout
+    tuned = json.loads(Path("run/leaderboard.json").read_text())["about"]["tuned"]
+    assert set(tuned["logreg"]["0"]) == {"params", "tried", "out_of_time"}
 
 
 def embedded(folder: Path, out: str = "out.h5", *more: object) -> None:
@@ -232,6 +262,16 @@ def case_two_ways_to_a_threshold(images: Path) -> tuple[object, ...]:
     return ("benchmark", "out.h5", "--threshold", "accuracy", "--max-fpr", 0.1)
 
 
+def case_weights_that_do_not_fit(images: Path) -> tuple[object, ...]:
+    embedded(images)
+    return ("benchmark", "out.h5", "--clf", "logreg,knn,dummy", "--vote-weights", "1,2,3")
+
+
+def case_limit_of_nothing(images: Path) -> tuple[object, ...]:
+    embedded(images)
+    return ("benchmark", "out.h5", "--time-limit", 10)
+
+
 BAD: list[tuple[Callable[[Path], tuple[object, ...]], int, str]] = [
     (case_empty_folder, 1, "no images in the folder none"),
     (case_no_labels, 1, "none of the 12 images has a label"),
@@ -245,6 +285,8 @@ BAD: list[tuple[Callable[[Path], tuple[object, ...]], int, str]] = [
     (case_unknown_encoder, 2, "did you mean clip-vit-b-32"),
     (case_unknown_classifier, 2, "did you mean logreg"),
     (case_two_ways_to_a_threshold, 2, "not by both"),
+    (case_weights_that_do_not_fit, 2, "one each of logreg, knn; got 1,2,3"),
+    (case_limit_of_nothing, 2, "--tune"),
     (case_no_weights, 1, "--weights FILE"),
     (case_output_exists, 2, "model.clipfeat exists"),
     (case_predictions_exist, 2, "p.csv exists"),

@@ -213,11 +213,13 @@ def test_whole_matrices_score_as_libsvm_does(n_classes: int, shape: str) -> None
 def test_calibration_never_parts_a_group(monkeypatch: pytest.MonkeyPatch) -> None:
     """The folds that calibrate the SVM keep groups whole."""
     seen: list[Any] = []
-    from clipfeat import splits
+    from clipfeat.zoo import calibration
 
-    original = splits.k_fold
+    original = calibration.inner_folds
     monkeypatch.setattr(
-        splits, "k_fold", lambda *args: seen.append((args[1], original(*args))) or seen[-1][1]
+        calibration,
+        "inner_folds",
+        lambda *args: seen.append((args[1], original(*args))) or seen[-1][1],
     )
     features = make_features(30, groups=True)
     make_classifier("svm").fit(features.X, features.y, groups=features.groups)

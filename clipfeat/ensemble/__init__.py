@@ -1,0 +1,7 @@
+"""Several classifiers as one: the soft vote, its weights, and stacking."""
+
+from clipfeat.ensemble.stacking import StackedClassifier
+from clipfeat.ensemble.vote import SoftVotingClassifier, align, soft_vote
+from clipfeat.ensemble.weights import learn_weights
+
+__all__ = ["SoftVotingClassifier", "StackedClassifier", "align", "learn_weights", "soft_vote"]

@@ -1,0 +1,60 @@
+"""Weights learned from out-of-fold probabilities."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clipfeat.ensemble import learn_weights, soft_vote
+from clipfeat.ensemble.weights import WEIGHINGS
+from clipfeat.errors import DataError, UnknownNameError
+from clipfeat.evaluate.metrics import log_loss
+
+seeds = st.integers(0, 10_000)
+
+
+def members(seed: int, n: int = 60, n_classes: int = 3) -> tuple[list[np.ndarray], np.ndarray]:
+    """Three members: one that knows something, one that knows a little, one that guesses."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, n_classes, n)
+    truth = np.eye(n_classes)[y]
+    return [rng.dirichlet(np.ones(n_classes), n) * (1 - k) + k * truth for k in (0.5, 0.2, 0.0)], y
+
+
+@settings(max_examples=30, deadline=None)
+@given(seeds, st.sampled_from(["greedy", "log_loss"]))
+def test_learned_weights_are_no_worse_than_one_member_or_all(seed: int, how: str) -> None:
+    """On the rows they are learned from: not than the best member, and log loss the least."""
+    p, y = members(seed)
+    weights = learn_weights(how, p, y)
+    learned = log_loss(y, soft_vote(p, weights.tolist()))
+    assert weights.sum() == pytest.approx(1)
+    assert learned <= min(log_loss(y, one) for one in p) + 1e-3
+    if how == "log_loss":
+        assert learned <= log_loss(y, soft_vote(p)) + 1e-3
+        for nearby in np.random.default_rng(seed).dirichlet(weights * 50 + 0.1, 20):
+            assert learned <= log_loss(y, soft_vote(p, nearby.tolist())) + 1e-3
+
+
+@pytest.mark.parametrize("how", ["greedy", "log_loss"])
+def test_who_only_guesses_has_no_weight(how: str) -> None:
+    """And need not be run."""
+    p, y = members(1, 2000)
+    assert learn_weights(how, p, y)[2] == 0
+
+
+@settings(max_examples=30, deadline=None)
+@given(seeds, st.sampled_from(list(WEIGHINGS)))
+def test_the_order_of_members_does_not_matter(seed: int, how: str) -> None:
+    """Their weights come in their order."""
+    p, y = members(seed)
+    assert np.allclose(learn_weights(how, p, y)[::-1], learn_weights(how, p[::-1], y), atol=1e-3)
+
+
+def test_what_cannot_be_learned_is_refused() -> None:
+    """An unknown way, and no rows."""
+    p, y = members(0)
+    with pytest.raises(UnknownNameError, match="did you mean greedy"):
+        learn_weights("gredy", p, y)
+    with pytest.raises(DataError, match="no out-of-fold rows"):
+        learn_weights("greedy", [one[:0] for one in p], y[:0])

@@ -1,0 +1,102 @@
+"""Votes in a benchmark."""
+
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import pytest
+
+from clipfeat.ensemble import learn_weights
+from clipfeat.errors import UnknownNameError, UsageError
+from clipfeat.evaluate import benchmark
+from clipfeat.evaluate.cells import Cell
+from clipfeat.evaluate.votes import GIVEN, TITLES, VOTES, cast, parse_votes
+from clipfeat.features import join
+from clipfeat.splits import k_fold
+from tests.conftest import make_features
+
+
+def test_every_vote_is_an_entry_with_its_weights() -> None:
+    """All ways at once, across encoders; weights by fold sum to one; chance has no say."""
+    both = join([make_features(30, apart=1.0), make_features(30, name="other", seed=5, apart=1.0)])
+    run = benchmark(both, "logreg,dummy", cv=3, vote="all", vote_weights=[3, 1])
+    assert {TITLES[how] for how in (*VOTES, GIVEN)} <= set(run.probabilities)
+    for title, weights in run.about["votes"].items():
+        assert set(weights) == (set() if title == "stacking" else set(run.about["voters"]))
+        assert np.allclose(sum(np.array(w) for w in weights.values()), 1 if weights else 0)
+    ours, other = (run.probabilities[entry] for entry in run.about["voters"])
+    assert np.allclose(run.probabilities["soft vote, given"], 0.75 * ours + 0.25 * other)
+
+
+@pytest.mark.parametrize("inner", [False, True])
+@pytest.mark.parametrize("how", ["greedy", "log_loss", "stacking"])
+def test_a_fold_does_not_weigh_its_own_judges(how: str, inner: bool) -> None:
+    """Turning a fold's own labels over changes nothing that is voted on it."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 90)
+    splits = k_fold(y, None, 3, 0)
+
+    def judge(knows: float) -> list[Cell]:
+        p = np.clip(0.5 + knows * (y - 0.5) + rng.normal(0, 0.1, 90), 0.01, 0.99)
+        p = np.column_stack([1 - p, p])
+        return [Cell(p[test], p[train] if inner else None, {}) for train, test in splits]
+
+    members = {"a": judge(0.1), "b": judge(0.4), "c": judge(0.0)}
+    cells, weights = cast(how, members, splits, y)
+    turned = y.copy()
+    turned[splits[0][1]] = 1 - y[splits[0][1]]
+    again, other = cast(how, members, splits, turned)
+    assert np.array_equal(cells[0].test, again[0].test)
+    assert not np.array_equal(cells[1].test, again[1].test)
+    if weights:
+        assert [w[0] for w in weights.values()] == [w[0] for w in other.values()]
+        train = splits[0][0]
+        known = [np.vstack([c.test for c in m])[np.argsort(np.concatenate([t for _, t in splits]))]
+                 for m in members.values()]  # fmt: skip
+        expected = learn_weights(how, [p[train] for p in known], y[train])
+        assert np.allclose([w[0] for w in weights.values()], expected)
+
+
+def test_a_vote_costs_what_its_members_of_some_weight_cost() -> None:
+    """Members without weight are not run, and cost nothing."""
+    y = np.arange(40) % 2
+    splits = k_fold(y, None, 2, 0)
+    right, guess = np.eye(2)[y] * 0.8 + 0.1, np.full((40, 2), 0.5)
+    cells, weights = cast(
+        "greedy",
+        {
+            name: [Cell(p[test], None, {"fit_seconds": cost}) for _, test in splits]
+            for name, p, cost in (("right", right, 1.0), ("guess", guess, 50.0))
+        },
+        splits,
+        y,
+    )
+    assert weights == {"right": [1.0, 1.0], "guess": [0.0, 0.0]}
+    assert cells[0].costs == {"fit_seconds": 1.0}
+
+
+def test_votes_are_read() -> None:
+    """Names, all, weights, and mistakes; the message names who votes."""
+    assert parse_votes("greedy, stacking", None, ["a"]) == ["greedy", "stacking"]
+    assert parse_votes("all", [1.0], ["a"]) == [*VOTES, GIVEN]
+    with pytest.raises(UnknownNameError, match="did you mean greedy"):
+        parse_votes("gredy", None, ["a"])
+    for wrong in ([1.0], [0.0, 0.0], [-1.0, 2.0], [np.nan, 1.0]):
+        with pytest.raises(UsageError, match="one each of a, b"):
+            parse_votes("uniform", wrong, ["a", "b"])
+
+
+def test_bold_members_are_said_to_be_uncalibrated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who claims more than it knows is named; who does not is not, small though the set is."""
+    module = import_module("clipfeat.evaluate.benchmark")
+    plain = module.build
+
+    def bolder(name: str, **asked: Any) -> Any:
+        C = 1e5 if name == "logreg" else 1.0
+        params = {"logisticregression__C": C}
+        return plain("logreg", **asked, params=params)
+
+    monkeypatch.setattr(module, "build", bolder)
+    data = make_features(100, apart=1.0, n_features=60)
+    run = benchmark(data, "logreg,svm", cv=4)
+    assert list(run.about["uncalibrated"]) == ["logreg"]

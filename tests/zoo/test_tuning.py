@@ -1,0 +1,153 @@
+"""Searching for a classifier's parameters."""
+
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from clipfeat.errors import UsageError
+from clipfeat.zoo import CHANCE, CLASSIFIERS, halving, make_classifier, tuning, warm_path
+from clipfeat.zoo.recipe import build, count_fits
+from clipfeat.zoo.tuning import SPACES, Tuned, WarmPath, check_time_limit, full_names, tune
+from tests.conftest import make_features
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_every_space_is_of_its_classifier(name: str) -> None:
+    """The parameters are there, take both ends, and reach the very step."""
+    space = SPACES[name]
+    ends = (
+        [{space.parameter: space.low}, {space.parameter: space.high}]
+        if isinstance(space, WarmPath)
+        else [{p: int(e) if one.whole else e for p, one in space.items()
+               for e in [getattr(one, end)]} for end in ("low", "high")]
+    )  # fmt: skip
+    data = make_features(15)
+    for params in ends:
+        model = build(name, params=params, n_jobs=1)
+        assert full_names(model, params)
+        assert np.isfinite(model.fit(data.X, data.y).predict_proba(data.X)).all()
+
+
+@pytest.mark.parametrize("name", [n for n in CLASSIFIERS if n in ("logreg", "knn", "svm", CHANCE)])
+def test_a_seed_decides(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same rows and seed give the same parameters, inside the space; chance has none."""
+    monkeypatch.setattr(tuning, "N_CANDIDATES", 8)
+    data = make_features(60, apart=1.0, groups=True)
+    first, second = (tune(name, data.X, data.y, data.groups, n_jobs=1) for _ in range(2))
+    assert first == second
+    assert not first.out_of_time
+    assert (first.tried > 0) == (name in SPACES)
+
+
+def test_it_finds_what_is_better() -> None:
+    """Where there is next to nothing to learn, a strong penalty is right, and is found."""
+    data = make_features(60, apart=0.3, n_features=150)
+    found = tune("logreg", data.X, data.y, None)
+    assert 1e-6 <= found.params["C"] < 4.0
+    fresh = make_features(400, apart=0.3, n_features=150, seed=1)
+
+    def loss(**params: float) -> float:
+        model = build("logreg", params=params).fit(data.X, data.y)
+        return float(-np.log(model.predict_proba(fresh.X)[np.arange(800), fresh.y]).mean())
+
+    assert loss(**found.params) < loss() - 0.02
+
+
+def test_warm_and_cold_fits_agree() -> None:
+    """A path's losses are those of fits from nothing."""
+    data = make_features(50, apart=1.0, n_features=20)
+    folds = tuning.inner_folds(data.y, None, 3, 0)
+    pipeline = make_classifier("logreg")
+    prepared = [warm_path._prepare(pipeline, data.X, data.y, *fold) for fold in folds]
+    from sklearn.base import clone
+
+    warm = [clone(pipeline[-1]).set_params(warm_start=True) for _ in folds]
+    for C in (1e-3, 1.0, 1e3):
+        cold = [clone(pipeline[-1]) for _ in folds]
+        assert warm_path._loss(warm, prepared, "C", C) == pytest.approx(
+            warm_path._loss(cold, prepared, "C", C), abs=2e-3
+        )
+
+
+@pytest.mark.parametrize("name", ["logreg", "lgbm"])
+def test_groups_are_not_parted(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folds of a search keep groups whole."""
+    seen: list[Any] = []
+    original = tuning.inner_folds
+    monkeypatch.setattr(tuning, "N_CANDIDATES", 2)
+    monkeypatch.setattr(
+        tuning, "inner_folds", lambda *a: seen.append((a[1], original(*a))) or seen[-1][1]
+    )
+    data = make_features(30, groups=True)
+    tune(name, data.X, data.y, data.groups, n_jobs=1)
+    groups, splits = seen[0]
+    assert all(not set(groups[train]) & set(groups[test]) for train, test in splits)
+
+
+class Slow:
+    """A classifier whose fit takes a hundred thousandth of a second a row and round."""
+
+    def __init__(self, rounds: int = 1) -> None:
+        self.rounds = rounds
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        return {"rounds": self.rounds}
+
+    def set_params(self, **params: Any) -> "Slow":
+        self.rounds = params.get("rounds", self.rounds)
+        return self
+
+    def fit(self, X: Any, y: Any) -> "Slow":
+        time.sleep(1e-5 * len(X) * self.rounds)
+        self.share = float(np.mean(y))
+        return self
+
+    def predict_proba(self, X: Any) -> Any:
+        return np.tile([1 - self.share, self.share], (len(X), 1))
+
+
+def test_the_time_limit_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Search and the fits after it end in time, whatever candidates cost; the best is kept."""
+    monkeypatch.setitem(SPACES, "knn", {"rounds": tuning.Range(1, 20, whole=True)})
+    monkeypatch.setattr(tuning, "make_classifier", lambda *_, **__: Slow())
+    data = make_features(600)
+    begun = time.monotonic()
+    found = tune("knn", data.X, data.y, None, seconds=1.0, n_fits=3)
+    for _ in range(3):
+        Slow().set_params(**found.params).fit(data.X, data.y)
+    assert found.out_of_time
+    assert found.tried > 1
+    assert time.monotonic() - begun < 1.2
+
+
+@pytest.mark.parametrize("name", ["logreg", "svm"])
+def test_without_time_nothing_is_tried(name: str) -> None:
+    """The classifier's own parameters stand, and it is said."""
+    data = make_features(30)
+    found = tune(name, data.X, data.y, None, seconds=0.0)
+    assert found == Tuned({}, 0, out_of_time=True)
+
+
+def test_a_limit_bounds_something() -> None:
+    """A limit without a search, or of nothing, is a mistake."""
+    with pytest.raises(UsageError, match="--tune"):
+        check_time_limit(False, 10.0)
+    with pytest.raises(UsageError, match="got -1"):
+        check_time_limit(True, -1.0)
+
+
+def test_fits_are_counted() -> None:
+    """So that time is kept for them."""
+    assert count_fits(build("knn")) == 1
+    assert count_fits(build("knn", bag=4, balance=True)) == 4
+    assert count_fits(build("knn", calibrate="sigmoid", balance=True)) == 6
+    assert count_fits(build("knn", calibrate="sigmoid", bag=4)) == 4
+
+
+def test_rungs_have_their_share_of_every_class() -> None:
+    """A third of the rows is a third of each class."""
+    y = np.repeat([0, 1, 2], [90, 30, 9])
+    low = halving._ranks(y, 0) < 1 / 3
+    assert np.bincount(y[low]).tolist() == [30, 10, 3]

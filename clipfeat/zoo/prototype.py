@@ -8,18 +8,17 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import Normalizer, StandardScaler
+from sklearn.preprocessing import Normalizer
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from clipfeat.splits import inner_folds
+from clipfeat.zoo.scaling import UnitScaler
 
 
 def make(*, random_state: int, n_jobs: int, accelerate: bool) -> Any:
     """Standardise, put rows on the unit sphere, then the nearest class mean."""
-    return make_pipeline(
-        StandardScaler(), Normalizer(), PrototypeClassifier(random_state=random_state)
-    )
+    return make_pipeline(UnitScaler(), Normalizer(), PrototypeClassifier(random_state=random_state))
 
 
 class PrototypeClassifier(ClassifierMixin, BaseEstimator):

@@ -35,7 +35,8 @@ def fit(
     *,
     cv: int = 5,
     seed: int = 0,
-    balance: bool = False,
+    balance: bool | str = False,
+    accelerate: bool = True,
     calibrate: str = "none",
     bag: int = 0,
     threshold: str | None = None,
@@ -60,8 +61,10 @@ def fit(
         Folds of the cross-validation; 0 for none.
     seed : int
         Of the folds and the classifiers.
-    balance : bool
-        Whether all classes count alike.
+    balance : bool or str
+        Whether all classes count alike, and how: one of `clipfeat.zoo.balance.BALANCES`.
+    accelerate : bool
+        Whether scikit-learn-intelex, or a GPU, fits what it can, where it is there.
     calibrate, bag
         As in `clipfeat.zoo.recipe.build`: ``"sigmoid"``, 5.
     threshold, max_fpr
@@ -129,6 +132,7 @@ def fit(
             tune=tune,
             time_limit=None if time_limit is None else time_limit * cv * len(entries) / turns,
             n_jobs=n_jobs,
+            accelerate=accelerate,
             progress=progress,
             **asked,
         )
@@ -142,7 +146,9 @@ def fit(
     members: dict[str, Any] = {}
     tuned: dict[str, Any] = {}
     for entry, (name, columns) in entries.items():
-        make = partial(build, name, random_state=seed, n_jobs=threads, **asked)
+        make = partial(
+            build, name, random_state=seed, n_jobs=threads, accelerate=accelerate, **asked
+        )
         if tune:
             found = search_space(
                 name,

@@ -1,5 +1,6 @@
 """Ways to part rows into training and test, none of which ever parts a group."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
-from clipfeat.errors import LabelError, UsageError
+from clipfeat.errors import ClipfeatWarning, LabelError, UsageError
 from clipfeat.features import FeatureSet
 
 Rows = NDArray[np.int64]
@@ -73,10 +74,37 @@ def inner_folds(
     n_splits: int,
     random_state: int | None,
 ) -> list[Split]:
-    """As `k_fold`, with fewer folds where a class has too few rows or groups."""
+    """Split training rows for what a classifier learns on held-out rows: `k_fold`, or the nearest.
+
+    As many folds, up to `n_splits`, as the smallest class has rows, or groups. Where no two folds
+    of whole groups exist, since a class is one group, groups are parted, with a warning.
+
+    Warns
+    -----
+    ClipfeatWarning
+        If groups are parted.
+
+    Raises
+    ------
+    LabelError
+        If a class has only one row.
+    """
     units = np.arange(len(y)) if groups is None else np.asarray(groups)
-    smallest = min(len(np.unique(units[y == label])) for label in np.unique(y))
-    return k_fold(y, groups, max(2, min(n_splits, smallest)), random_state)
+    most = min(n_splits, *(len(np.unique(units[y == label])) for label in np.unique(y)))
+    for n in range(most, 1, -1):
+        try:
+            return k_fold(y, groups, n, random_state)
+        except LabelError:  # the groups of one class are all in one fold
+            continue
+    if groups is None:
+        return k_fold(y, None, 2, random_state)
+    warnings.warn(
+        "too few groups to calibrate on held-out ones: groups are parted within the training rows, "
+        "and probabilities are too sure of new groups",
+        ClipfeatWarning,
+        stacklevel=2,
+    )
+    return inner_folds(y, None, n_splits, random_state)
 
 
 def cross_validation(features: FeatureSet, n_splits: int, random_state: int | None) -> list[Split]:

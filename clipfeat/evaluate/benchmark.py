@@ -119,7 +119,8 @@ def benchmark(
     cv: int = 5,
     leave_out: str | None = None,
     seed: int = 0,
-    balance: bool = False,
+    balance: bool | str = False,
+    accelerate: bool = True,
     calibrate: str = "none",
     bag: int = 0,
     threshold: str | None = None,
@@ -147,8 +148,10 @@ def benchmark(
         A column each of whose values is held out in turn, in place of `cv`: ``"generator"``.
     seed : int
         Of the folds and the classifiers.
-    balance : bool
-        Whether all classes count alike.
+    balance : bool or str
+        Whether all classes count alike, and how: one of `clipfeat.zoo.balance.BALANCES`.
+    accelerate : bool
+        Whether scikit-learn-intelex, or a GPU, fits what it can, where it is there.
     calibrate, bag
         As in `clipfeat.zoo.recipe.build`: ``"sigmoid"``, 5.
     threshold, max_fpr
@@ -207,7 +210,7 @@ def benchmark(
                 try:
                     make = partial(
                         build, name, random_state=seed, n_jobs=threads, balance=balance,
-                        calibrate=calibrate, bag=bag,
+                        calibrate=calibrate, bag=bag, accelerate=accelerate,
                     )  # fmt: skip
                     search = partial(
                         search_space, name, random_state=seed, n_jobs=threads,

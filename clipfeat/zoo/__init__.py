@@ -1,11 +1,11 @@
 """The classifiers, by name.
 
-A new one is one file with a ``make(random_state, n_jobs)`` that returns an unfitted
+A new one is one file with a ``make(random_state, n_jobs, accelerate)`` that returns an unfitted
 scikit-learn estimator with ``predict_proba``, and one row here. Scaling is a step of its pipeline,
-so that it travels with the model.
+so that it travels with the model. A projection is the same with ``transform``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -25,11 +25,14 @@ class ClassifierRow:
         ``"module:function"`` that makes it; imported when it is needed.
     summary : str
         What it is and what it is good for, in one line.
+    usual : bool
+        Whether it is one of ``all``: those that differ most, and are quick enough to try at once.
     """
 
     name: str
     make: str
     summary: str
+    usual: bool = True
 
 
 _ROWS = (
@@ -39,9 +42,24 @@ _ROWS = (
     ClassifierRow("lgbm", "lightgbm:make", "gradient boosting by LightGBM"),
     ClassifierRow("xgb", "xgboost:make", "gradient boosting by XGBoost"),
     ClassifierRow("svm", "svm:make", "RBF support vectors, calibrated; often the best single one"),
+    ClassifierRow("linsvm", "linear_svm:make", "linear support vectors; large sets", False),
+    ClassifierRow("ridge", "ridge:make", "ridge regression on the labels, in closed form", False),
+    ClassifierRow("lda", "lda:make", "linear discriminant, shrunk; few-shot", False),
+    ClassifierRow("et", "extra_trees:make", "extremely randomised trees", False),
+    ClassifierRow("histgb", "histogram_boosting:make", "gradient boosting by scikit-learn", False),
+    ClassifierRow("mlp", "mlp:make", "one hidden layer with dropout, by torch", False),
+    ClassifierRow("prototype", "prototype:make", "nearest class mean; few-shot", False),
     ClassifierRow("dummy", "dummy:make", "the classes' frequencies; what chance is"),
 )
 CLASSIFIERS = {row.name: row for row in _ROWS}
+
+PROJECTIONS = {
+    row.name: row
+    for row in (
+        ClassifierRow("triplet", "triplet:make", "a projection learned by triplets, to 512"),
+    )
+}
+"""What may stand in front of a classifier: ``triplet+logreg``."""
 
 SMALL = 2_000_000
 
@@ -50,20 +68,30 @@ CHANCE = "dummy"
 
 
 def make_classifier(
-    name: str, *, random_state: int = 0, balance: bool = False, n_jobs: int = -1
+    name: str,
+    *,
+    random_state: int = 0,
+    balance: bool | str = False,
+    n_jobs: int = -1,
+    accelerate: bool = True,
 ) -> Any:
     """Make an unfitted classifier.
 
     Parameters
     ----------
     name : str
-        One of `CLASSIFIERS`.
+        One of `CLASSIFIERS`, or a projection before one: ``"triplet+svm"``. What a projection
+        makes of its own training rows is too good, so that such a pair is calibrated as a whole.
     random_state : int
         Seed of all that is random in it.
-    balance : bool
-        Whether all classes count alike, however many rows they have.
+    balance : bool or str
+        Whether all classes count alike, however many rows they have, and how; see
+        `clipfeat.zoo.balance.balanced`. True is ``"prior"``.
     n_jobs : int
         Threads, for those that use them; -1 is all processors.
+    accelerate : bool
+        Whether scikit-learn-intelex, or a GPU, fits it where they are there. What is fitted, and
+        saved, needs neither.
 
     Raises
     ------
@@ -75,16 +103,41 @@ def make_classifier(
     >>> make_classifier("logreg").fit([[0.0], [1.0], [2.0]], ["a", "a", "b"]).classes_.tolist()
     ['a', 'b']
     """
-    if name not in CLASSIFIERS:
-        raise unknown_name("classifier", name, CLASSIFIERS)
-    module, _, function = CLASSIFIERS[name].make.partition(":")
-    make = getattr(import_module(f"clipfeat.zoo.{module}"), function)
-    classifier = make(random_state=random_state, n_jobs=n_jobs)
-    if balance:
-        from clipfeat.zoo.balance import PriorCorrectedClassifier
+    _check_name(name)
+    *projections, last = name.split("+")
+    how = {"random_state": random_state, "n_jobs": n_jobs, "accelerate": accelerate}
+    classifier = _make(CLASSIFIERS[last], how)
+    if projections:
+        from sklearn.pipeline import make_pipeline
 
-        return PriorCorrectedClassifier(classifier)
+        from clipfeat.zoo.calibration import GroupCalibratedClassifier
+
+        classifier = GroupCalibratedClassifier(
+            make_pipeline(_make(PROJECTIONS[projections[0]], how), classifier),
+            n_splits=3,
+            random_state=random_state,
+        )
+    if balance:
+        from clipfeat.zoo.balance import balanced
+
+        return balanced(classifier, "prior" if balance is True else balance, random_state)
     return classifier
+
+
+def _make(row: ClassifierRow, how: Mapping[str, Any]) -> Any:
+    module, _, function = row.make.partition(":")
+    return getattr(import_module(f"clipfeat.zoo.{module}"), function)(**how)
+
+
+def _check_name(name: str) -> None:
+    *projections, last = name.split("+")
+    for projection in projections:
+        if projection not in PROJECTIONS:
+            raise unknown_name("projection", projection, PROJECTIONS)
+    if last not in CLASSIFIERS:
+        raise unknown_name("classifier", last, CLASSIFIERS)
+    if len(projections) > 1:
+        raise UsageError(f"one projection may stand before a classifier, got {name!r}")
 
 
 def pick_threads(n_jobs: int | None, n_values: int) -> int:
@@ -99,7 +152,7 @@ def pick_threads(n_jobs: int | None, n_values: int) -> int:
 
 
 def parse_names(clf: str | Sequence[str]) -> list[str]:
-    """Read ``"logreg,svm"``, ``"all"`` or a sequence of names.
+    """Read ``"logreg,triplet+svm"``, ``"all"`` (the usual ones), ``"every"`` or a sequence.
 
     Raises
     ------
@@ -109,11 +162,12 @@ def parse_names(clf: str | Sequence[str]) -> list[str]:
         If one is not known.
     """
     names = [n.strip() for n in clf.split(",") if n.strip()] if isinstance(clf, str) else list(clf)
-    if names == ["all"]:
+    if names == ["every"]:
         return list(CLASSIFIERS)
+    if names == ["all"]:
+        return [name for name, row in CLASSIFIERS.items() if row.usual]
     for name in names:
-        if name not in CLASSIFIERS:
-            raise unknown_name("classifier", name, CLASSIFIERS)
+        _check_name(name)
     if not names or len(set(names)) < len(names):
         raise UsageError(f"name one classifier or more, each once, got {clf!r}")
     return names

@@ -5,6 +5,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -16,6 +17,8 @@ class LabelEncodedClassifier(ClassifierMixin, BaseEstimator):
     ----------
     estimator : estimator
         Takes labels 0 to n_classes - 1.
+    class_weight : "balanced", dict or None
+        Factors on the rows of each class, by label; handed on as ``sample_weight``.
 
     Attributes
     ----------
@@ -25,8 +28,9 @@ class LabelEncodedClassifier(ClassifierMixin, BaseEstimator):
         The fitted clone.
     """
 
-    def __init__(self, estimator: Any) -> None:
+    def __init__(self, estimator: Any, *, class_weight: Any = None) -> None:
         self.estimator = estimator
+        self.class_weight = class_weight
 
     def fit(self, X: Any, y: Any) -> Self:
         """Number the labels, then fit."""
@@ -35,7 +39,10 @@ class LabelEncodedClassifier(ClassifierMixin, BaseEstimator):
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"two classes or more are needed, got 1 class: {self.classes_}")
-        self.estimator_ = clone(self.estimator).fit(X, codes)
+        weights = {}
+        if self.class_weight is not None:
+            weights["sample_weight"] = compute_sample_weight(self.class_weight, y)
+        self.estimator_ = clone(self.estimator).fit(X, codes, **weights)
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.floating]:

@@ -5,18 +5,19 @@ from typing import Any
 from lightgbm import LGBMClassifier
 
 
-def make(*, random_state: int, n_jobs: int) -> Any:
-    """300 trees of 31 leaves, each seeing three tenths of the features."""
+def make(*, random_state: int, n_jobs: int, accelerate: bool) -> Any:
+    """200 trees of 31 leaves on coarse histograms, each seeing a tenth of the features."""
     return LGBMClassifier(
-        n_estimators=300,
+        n_estimators=200,
         learning_rate=0.1,
-        colsample_bytree=0.3,
+        colsample_bytree=0.1,
+        max_bin=63,
         subsample=0.8,
         subsample_freq=1,
         min_child_samples=10,
         random_state=random_state,
         n_jobs=n_jobs,
         deterministic=True,
-        force_row_wise=True,
+        force_col_wise=True,
         verbosity=-1,
     )

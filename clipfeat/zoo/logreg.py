@@ -8,7 +8,7 @@ from sklearn.pipeline import make_pipeline
 from clipfeat.zoo.scaling import UnitScaler
 
 
-def make(*, random_state: int, n_jobs: int) -> Any:
+def make(*, random_state: int, n_jobs: int, accelerate: bool) -> Any:
     """Scale, then L2-penalised logistic regression."""
     return make_pipeline(
         UnitScaler(),

@@ -6,7 +6,7 @@ from typing import Any
 from clipfeat.errors import UsageError, unknown_name
 from clipfeat.zoo import CHANCE, make_classifier
 from clipfeat.zoo.bagging import BaggedClassifier
-from clipfeat.zoo.balance import PriorCorrectedClassifier
+from clipfeat.zoo.balance import OversampledClassifier, PriorCorrectedClassifier, balanced
 from clipfeat.zoo.calibration import METHODS, GroupCalibratedClassifier
 from clipfeat.zoo.tuning import full_names
 
@@ -18,7 +18,8 @@ def build(
     *,
     random_state: int = 0,
     n_jobs: int = -1,
-    balance: bool = False,
+    balance: bool | str = False,
+    accelerate: bool = True,
     calibrate: str = "none",
     bag: int = 0,
     params: Mapping[str, Any] | None = None,
@@ -27,7 +28,7 @@ def build(
 
     Parameters
     ----------
-    name, random_state, n_jobs, balance
+    name, random_state, n_jobs, balance, accelerate
         As in `clipfeat.zoo.make_classifier`. Balancing comes after calibration, which would
         otherwise undo it.
     calibrate : str
@@ -52,7 +53,9 @@ def build(
     True
     """
     check_recipe(calibrate, bag)
-    classifier = make_classifier(name, random_state=random_state, n_jobs=n_jobs)
+    classifier = make_classifier(
+        name, random_state=random_state, n_jobs=n_jobs, accelerate=accelerate
+    )
     classifier.set_params(**full_names(classifier, params or {}))
     if name == CHANCE:
         return PriorCorrectedClassifier(classifier) if balance else classifier
@@ -66,7 +69,8 @@ def build(
         if bag:
             classifier.set_params(ensemble=True, n_splits=bag)
     if balance:
-        classifier = PriorCorrectedClassifier(classifier)
+        how = "prior" if balance is True else balance
+        classifier = balanced(classifier, how, random_state)
     if bag and not calibrated:
         classifier = BaggedClassifier(classifier, n_splits=bag, random_state=random_state)
     return classifier
@@ -82,7 +86,7 @@ def check_recipe(calibrate: str, bag: int) -> None:
 
 def count_fits(classifier: Any) -> int:
     """How many fits of the bare classifier one fit of a recipe is."""
-    if isinstance(classifier, PriorCorrectedClassifier):
+    if isinstance(classifier, PriorCorrectedClassifier | OversampledClassifier):
         return count_fits(classifier.estimator)
     if isinstance(classifier, BaggedClassifier):
         return int(classifier.n_splits) * count_fits(classifier.estimator)

@@ -5,6 +5,8 @@ from typing import Any, Self
 import numpy as np
 from sklearn.preprocessing import StandardScaler
 
+ROWS = 65_536
+
 
 class UnitScaler(StandardScaler):
     """Standardise columns, then divide by the root of their number.
@@ -15,6 +17,11 @@ class UnitScaler(StandardScaler):
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Learn each column's mean and scale."""
-        super().fit(X, y, sample_weight)
+        if sample_weight is not None or not isinstance(X, np.ndarray) or len(X) <= ROWS:
+            super().fit(X, y, sample_weight)
+        else:  # scikit-learn takes a copy in float64 of what it is given at once
+            self._reset()
+            for start in range(0, len(X), ROWS):
+                self.partial_fit(X[start : start + ROWS])
         self.scale_: Any = self.scale_ * np.sqrt(self.n_features_in_)
         return self

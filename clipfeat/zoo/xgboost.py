@@ -1,23 +1,38 @@
 """Gradient boosting by XGBoost."""
 
-from typing import Any
+from typing import Any, Self
 
 from xgboost import XGBClassifier
 
+from clipfeat.zoo.acceleration import pick_device
 from clipfeat.zoo.label_encoding import LabelEncodedClassifier
 
 
-def make(*, random_state: int, n_jobs: int) -> Any:
-    """300 trees of depth 5 on histograms, each seeing three tenths of the features."""
+def make(*, random_state: int, n_jobs: int, accelerate: bool) -> Any:
+    """100 trees of depth 5 on coarse histograms, each seeing a tenth of the features."""
     return LabelEncodedClassifier(
-        XGBClassifier(
-            n_estimators=300,
-            learning_rate=0.08,
+        PortableXGBClassifier(
+            n_estimators=100,
+            learning_rate=0.17,
             max_depth=5,
-            colsample_bytree=0.3,
+            colsample_bytree=0.1,
+            max_bin=32,  # what a histogram costs at each node, on features by the thousand
             subsample=0.8,
             tree_method="hist",
             random_state=random_state,
             n_jobs=n_jobs,
+            device=pick_device(accelerate),
         )
     )
+
+
+class PortableXGBClassifier(XGBClassifier):
+    """XGBoost's, which predicts on the CPU wherever it was fitted, so that it loads anywhere."""
+
+    def fit(self, X: Any, y: Any, **how: Any) -> Self:
+        """Fit as `xgboost.XGBClassifier` does."""
+        super().fit(X, y, **how)
+        if self.device == "cuda":
+            self.get_booster().set_param({"device": "cpu"})
+            self.set_params(device="cpu")
+        return self

@@ -1,0 +1,32 @@
+"""What makes fitting faster where it is there, and torch without a trace on what comes after."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import joblib
+
+
+def pick_device(accelerate: bool) -> str:
+    """``"cuda"`` where a GPU may and can be used, else ``"cpu"``."""
+    if not accelerate or shutil.which("nvidia-smi") is None:  # importing torch takes seconds
+        return "cpu"
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@contextmanager
+def seeded_torch(random_state: int | None, n_jobs: int) -> Iterator[None]:
+    """Seed torch and set its threads, and put back both afterwards."""
+    import torch
+
+    threads = torch.get_num_threads()
+    with torch.random.fork_rng():
+        if random_state is not None:
+            torch.manual_seed(random_state)
+        torch.set_num_threads(joblib.effective_n_jobs(n_jobs))
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)

@@ -1,0 +1,147 @@
+"""A learned projection in front of a classifier, trained by triplets."""
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler, normalize
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from clipfeat.errors import MissingExtraError
+from clipfeat.zoo.acceleration import pick_device, seeded_torch
+
+
+def make(*, random_state: int, n_jobs: int, accelerate: bool) -> Any:
+    """Standardise, then project."""
+    projection = TripletProjection(
+        random_state=random_state, n_jobs=n_jobs, device=pick_device(accelerate)
+    )
+    return make_pipeline(StandardScaler(), projection)
+
+
+class TripletProjection(TransformerMixin, BaseEstimator):
+    """Dropout, a linear layer and the unit sphere, so that rows of one class lie together.
+
+    Trained by the triplet loss on semi-hard negatives (Schroff et al. 2015, arXiv 1503.03832), as
+    pytorch-metric-learning mines them. What it does to its own training rows is better than what
+    it does to others, so that whatever comes after has to be calibrated on rows it has not seen.
+
+    Parameters
+    ----------
+    n_components : int
+        Features that come out; fewer where fewer come in.
+    margin : float
+        By which a negative shall be farther than a positive.
+    dropout : float
+        Share of the inputs that is left out at each step.
+    epochs, batch_size : int
+    learning_rate, weight_decay : float
+        Of AdamW, with a cosine schedule.
+    random_state : int, optional
+        Seed of the weights, the batches and dropout.
+    n_jobs : int
+        Threads of torch; -1 is all processors.
+    device : str
+        Where torch trains.
+
+    Attributes
+    ----------
+    components_ : ndarray of shape (n_components, n_features)
+    intercept_ : ndarray of shape (n_components,)
+    """
+
+    def __init__(
+        self,
+        n_components: int = 512,
+        *,
+        margin: float = 0.2,
+        dropout: float = 0.5,
+        epochs: int = 20,
+        batch_size: int = 64,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 1e-2,
+        random_state: int | None = None,
+        n_jobs: int = -1,
+        device: str = "cpu",
+    ) -> None:
+        self.n_components = n_components
+        self.margin = margin
+        self.dropout = dropout
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.device = device
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Learn the projection.
+
+        Raises
+        ------
+        MissingExtraError
+            If pytorch-metric-learning is not installed.
+        """
+        X, y = validate_data(self, X, y, dtype=np.float32)
+        check_classification_targets(y)
+        codes = np.unique(y, return_inverse=True)[1]
+        with seeded_torch(self.random_state, self.n_jobs):
+            self._train(X, codes)
+        self._n_features_out = len(self.components_)
+        return self
+
+    def _train(self, X: NDArray[np.float32], codes: NDArray[np.int64]) -> None:
+        import torch
+        from torch import nn
+
+        try:
+            from pytorch_metric_learning.losses import TripletMarginLoss
+            from pytorch_metric_learning.miners import TripletMarginMiner
+        except ImportError as error:
+            raise MissingExtraError(
+                "the triplet projection needs pytorch-metric-learning: pip install "
+                "'clipfeat[metric]'"
+            ) from error
+        linear = nn.Linear(X.shape[1], min(self.n_components, X.shape[1]))
+        network = nn.Sequential(nn.Dropout(self.dropout), linear).to(self.device)
+        loss = TripletMarginLoss(margin=self.margin)
+        miner = TripletMarginMiner(margin=self.margin, type_of_triplets="semihard")
+        rows, labels = torch.from_numpy(X), torch.from_numpy(codes)
+        optimizer = torch.optim.AdamW(
+            network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
+        )
+        steps = self.epochs * -(-len(X) // self.batch_size)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        network.train()
+        for _ in range(self.epochs):
+            for batch in self._batches(codes):
+                optimizer.zero_grad()
+                out = nn.functional.normalize(network(rows[batch].to(self.device)))
+                of = labels[batch].to(self.device)
+                loss(out, of, miner(out, of)).backward()
+                optimizer.step()
+                schedule.step()
+        self.components_ = linear.weight.detach().cpu().numpy().copy()
+        self.intercept_ = linear.bias.detach().cpu().numpy().copy()
+
+    def _batches(self, codes: NDArray[np.int64]) -> "list[Any]":
+        """Shuffled rows, four of a class in a row, so that batches hold pairs of many classes."""
+        import torch
+
+        order = torch.randperm(len(codes)).numpy()
+        order = order[np.argsort(codes[order], kind="stable")]
+        fours = np.array_split(order, -(-len(order) // 4))
+        mixed = [fours[i] for i in torch.randperm(len(fours)).tolist()]
+        rows = torch.from_numpy(np.concatenate(mixed))
+        return list(torch.tensor_split(rows, -(-len(rows) // self.batch_size)))
+
+    def transform(self, X: Any) -> NDArray[np.floating]:
+        """Project onto the unit sphere, (n_samples, n_components)."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=(np.float32, np.float64), reset=False)
+        projected = normalize(X.astype(np.float32) @ self.components_.T + self.intercept_)
+        return projected.astype(X.dtype)  # type: ignore[no-any-return]

@@ -1,0 +1,116 @@
+"""Few images a class, and classes of unequal size."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+from clipfeat.errors import ClipfeatWarning, LabelError, UnknownNameError
+from clipfeat.fitting import fit
+from clipfeat.splits import fit_with_groups, inner_folds
+from clipfeat.zoo import CHANCE, CLASSIFIERS, make_classifier
+from clipfeat.zoo.balance import BALANCES, OversampledClassifier
+from tests.conftest import make_features
+
+TREES = {"lgbm", "histgb", "xgb"}  # five rows are less than they split
+
+
+@pytest.mark.parametrize("balance", [False, *BALANCES])
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("name", [*CLASSIFIERS, "triplet+svm"])
+def test_five_images_a_class(name: str, grouped: bool, balance: bool | str) -> None:
+    """Five rows of each of three classes, in two or three groups: fitted, and right on others."""
+    few = make_features(5, ("a", "b", "c"), apart=5.0, n_features=20)
+    groups = np.array([f"{c}{i}" for c in "abc" for i in (0, 0, 1, 1, 2 - (c == "a"))])
+    model = make_classifier(name, balance=balance, n_jobs=1)
+    fit_with_groups(model, few.X, few.labels, groups if grouped else None)
+    fresh = make_features(30, ("a", "b", "c"), apart=5.0, n_features=20, seed=1)
+    p = model.predict_proba(fresh.X)
+    assert np.allclose(p.sum(axis=1), 1, atol=1e-5)
+    right = (model.classes_[p.argmax(axis=1)] == fresh.labels).mean()
+    assert name == CHANCE or right > (0.3 if name in TREES else 0.6)
+
+
+@pytest.mark.parametrize("name", ["svm", "prototype", "mlp"])
+def test_a_class_of_one_group(name: str) -> None:
+    """Where a class is one group, groups are parted to calibrate, and that is said."""
+    few = make_features(5, apart=5.0)
+    groups = np.array(["one"] * 5 + ["x", "x", "y", "y", "z"])
+    with pytest.warns(ClipfeatWarning, match="groups are parted"):
+        model = fit_with_groups(make_classifier(name, n_jobs=1), few.X, few.y, groups)
+    assert (model.predict(few.X) == few.y).all()
+
+
+def test_inner_folds_keep_groups_while_they_can() -> None:
+    """Fewer folds before parted groups; one row of a class is refused."""
+    y = np.repeat([0, 1], 6)
+    groups = np.repeat(np.arange(6), 2)
+    splits = inner_folds(y, groups, 5, 0)
+    assert len(splits) == 3
+    assert all(not set(groups[train]) & set(groups[test]) for train, test in splits)
+    with pytest.raises(LabelError, match="has 1 images"):
+        inner_folds(np.array([0, 1, 1]), None, 5, 0)
+
+
+def test_groups_that_hold_all_classes() -> None:
+    """Two groups, each with both classes, are two folds."""
+    splits = inner_folds(np.array([0, 1] * 4), np.repeat([0, 1], 4), 5, 0)
+    assert [len(test) for _, test in splits] == [4, 4]
+
+
+@pytest.mark.parametrize("balance", BALANCES)
+@pytest.mark.parametrize("name", ["logreg", "svm", "xgb", "mlp", "knn"])
+def test_every_way_of_balancing_finds_the_rare_class(name: str, balance: str) -> None:
+    """With one row in twelve of a class, more of its fresh rows are found than without it."""
+    data, fresh = make_features(240, apart=1.5), make_features(200, apart=1.5, seed=1)
+    kept = np.flatnonzero((data.y == 0) | (np.arange(480) % 12 == 0))
+    found = [
+        make_classifier(name, balance=how, n_jobs=1)
+        .fit(data.X[kept], data.y[kept])
+        .predict(fresh.X)[fresh.y == 1]
+        .mean()
+        for how in (False, balance)
+    ]
+    assert found[1] > found[0] + 0.02
+
+
+def test_sampling_draws_every_row_and_never_parts_its_copies() -> None:
+    """All rows are kept, classes are equal, and copies of a row have one group."""
+    seen: list[Any] = []
+
+    class Spy:
+        classes_ = np.array([0, 1])
+
+        def get_params(self, deep: bool = True) -> dict[str, Any]:
+            return {}
+
+        def fit(self, X: Any, y: Any, groups: Any = None) -> "Spy":
+            seen.append((X, y, groups))
+            return self
+
+    X = np.arange(10, dtype=np.float32)[:, None]
+    OversampledClassifier(Spy(), random_state=0).fit(X, np.array([0] * 7 + [1] * 3))
+    rows, labels, groups = seen[0]
+    assert np.bincount(labels).tolist() == [7, 7]
+    assert set(rows.ravel()) == set(range(10))
+    assert (groups == rows.ravel()).all()
+
+
+def test_an_unknown_way_is_named() -> None:
+    """The message lists the ways there are."""
+    with pytest.raises(UnknownNameError, match="did you mean weights"):
+        make_classifier("logreg", balance="weight")
+
+
+@pytest.mark.parametrize("balance", [False, True])
+def test_fit_and_score_on_few_groups(balance: bool) -> None:
+    """Three groups a class go through outer and inner folds without a warning."""
+    data = make_features(9, apart=4.0)
+    groups = np.array([f"{label}{i % 3}" for i, label in enumerate(data.labels)])
+    from dataclasses import replace
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = fit(replace(data, groups=groups), "svm,lda,mlp", cv=3, balance=balance)
+    assert {row["fold"] for row in model.scores} == {"0", "1", "2"}

@@ -106,7 +106,7 @@ def fit(
     names = parse_names(clf)
     if len(names) > 1:
         names = [name for name in names if name != CHANCE]  # it has no say in a vote
-    check_recipe(calibrate, bag)
+    check_recipe(calibrate, bag, balance)
     data = features.labelled()
     entries = entry_names(names, data.specs)
     choose = threshold_chooser(threshold, max_fpr, data.classes)

@@ -34,8 +34,8 @@ def benchmark(
     ] = "balanced_accuracy",
     seed: Annotated[int, typer.Option(min=0, help="Of folds and classifiers.")] = 0,
     balance: Annotated[
-        bool, typer.Option("--balance/--no-balance", help="Count classes alike.")
-    ] = False,
+        str, typer.Option(help="Count classes alike, by prior, weights or sampling.")
+    ] = "none",
     calibrate: Annotated[
         str, typer.Option(help="Calibrate by sigmoid, isotonic or temperature; or none.")
     ] = "none",
@@ -61,6 +61,10 @@ def benchmark(
     time_limit: Annotated[
         float | None, typer.Option(help="Seconds in which --tune must be done, fits and all.")
     ] = None,
+    accelerate: Annotated[
+        bool,
+        typer.Option("--accelerate/--no-accelerate", help="Fit by scikit-learn-intelex or a GPU."),
+    ] = True,
     num_workers: Annotated[int | None, typer.Option("--num-workers", "-j", min=1)] = None,
     output: Annotated[
         Path | None,
@@ -92,7 +96,8 @@ def benchmark(
     data = asked_for(features or [], layers, group_col)
     with step_bar("benchmark") as progress:
         found = run(
-            data, clf, cv=cv, leave_out=leave_out, seed=seed, balance=balance,
+            data, clf, cv=cv, leave_out=leave_out, seed=seed,
+            balance=balance != "none" and balance, accelerate=accelerate,
             calibrate=calibrate, bag=bag, threshold=threshold, max_fpr=max_fpr,
             vote=vote,
             vote_weights=given, tune=tune, time_limit=time_limit,

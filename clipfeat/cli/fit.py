@@ -33,8 +33,8 @@ def fit(
     ] = "",
     seed: Annotated[int, typer.Option(min=0, help="Of folds and classifiers.")] = 0,
     balance: Annotated[
-        bool, typer.Option("--balance/--no-balance", help="Count classes alike.")
-    ] = False,
+        str, typer.Option(help="Count classes alike, by prior, weights or sampling.")
+    ] = "none",
     calibrate: Annotated[
         str, typer.Option(help="Calibrate by sigmoid, isotonic or temperature; or none.")
     ] = "none",
@@ -59,6 +59,10 @@ def fit(
     time_limit: Annotated[
         float | None, typer.Option(help="Seconds in which --tune must be done, fits and all.")
     ] = None,
+    accelerate: Annotated[
+        bool,
+        typer.Option("--accelerate/--no-accelerate", help="Fit by scikit-learn-intelex or a GPU."),
+    ] = True,
     num_workers: Annotated[int | None, typer.Option("--num-workers", "-j", min=1)] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model file.")] = False,
 ) -> None:
@@ -79,9 +83,10 @@ def fit(
     data = asked_for(features or [], layers, group_col)
     with step_bar("fitting") as progress:
         model = run(
-            data, clf, cv=cv, seed=seed, balance=balance, calibrate=calibrate, bag=bag,
-            threshold=threshold, max_fpr=max_fpr, vote=vote, vote_weights=given,
-            tune=tune, time_limit=time_limit, n_jobs=num_workers, progress=progress,
+            data, clf, cv=cv, seed=seed, balance=balance != "none" and balance,
+            calibrate=calibrate, bag=bag, threshold=threshold, max_fpr=max_fpr,
+            vote=vote, vote_weights=given, tune=tune, time_limit=time_limit,
+            accelerate=accelerate, n_jobs=num_workers, progress=progress,
         )  # fmt: skip
     if model.scores:
         title = f"{cv}-fold cross-validation on {model.about['images']} images"

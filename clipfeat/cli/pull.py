@@ -14,7 +14,7 @@ def pull(
 ) -> None:
     """Download a model file from the Hugging Face hub, and print where it is.
 
-    Example: clipfeat predict $(clipfeat pull me/real-or-generated) new/
+    Example: clipfeat pull me/real-or-generated
     """
     from clipfeat.hub import pull as run
 

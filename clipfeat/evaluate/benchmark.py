@@ -186,7 +186,7 @@ def benchmark(
         If a threshold is asked for and there are not two classes, or weights do not fit.
     """
     names = parse_names(clf)
-    check_recipe(calibrate, bag)
+    check_recipe(calibrate, bag, balance)
     data = features.labelled()
     choose = threshold_chooser(threshold, max_fpr, data.classes)
     check_time_limit(tune, time_limit)

@@ -6,7 +6,12 @@ from typing import Any
 from clipfeat.errors import UsageError, unknown_name
 from clipfeat.zoo import CHANCE, make_classifier
 from clipfeat.zoo.bagging import BaggedClassifier
-from clipfeat.zoo.balance import OversampledClassifier, PriorCorrectedClassifier, balanced
+from clipfeat.zoo.balance import (
+    BALANCES,
+    OversampledClassifier,
+    PriorCorrectedClassifier,
+    balanced,
+)
 from clipfeat.zoo.calibration import METHODS, GroupCalibratedClassifier
 from clipfeat.zoo.tuning import full_names
 
@@ -52,7 +57,7 @@ def build(
     >>> build("knn", calibrate="isotonic", bag=3).ensemble
     True
     """
-    check_recipe(calibrate, bag)
+    check_recipe(calibrate, bag, balance)
     classifier = make_classifier(
         name, random_state=random_state, n_jobs=n_jobs, accelerate=accelerate
     )
@@ -76,10 +81,12 @@ def build(
     return classifier
 
 
-def check_recipe(calibrate: str, bag: int) -> None:
+def check_recipe(calibrate: str, bag: int, balance: bool | str = False) -> None:
     """Refuse what cannot be built, before the work rather than after; see `build`."""
     if calibrate not in CALIBRATIONS:
         raise unknown_name("calibration", calibrate, CALIBRATIONS)
+    if isinstance(balance, str) and balance not in BALANCES:
+        raise unknown_name("balance", balance, BALANCES)
     if bag < 0 or bag == 1:
         raise UsageError(f"a bag takes 2 folds or more, or 0 for none, got {bag}")
 

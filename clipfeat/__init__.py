@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from clipfeat.auditing.run import Audit, audit
     from clipfeat.embedding.image_encoder import ImageEncoder
     from clipfeat.embedding.pipeline import EmbedReport, embed
     from clipfeat.ensemble import SoftVotingClassifier, soft_vote
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from clipfeat.store import load
 
 _HOME = {
+    "Audit": "auditing.run",
     "Benchmark": "evaluate",
     "ClipfeatError": "errors",
     "EmbedReport": "embedding.pipeline",
@@ -31,6 +33,7 @@ _HOME = {
     "ImageEncoder": "embedding.image_encoder",
     "Model": "model",
     "SoftVotingClassifier": "ensemble",
+    "audit": "auditing.run",
     "benchmark": "evaluate",
     "embed": "embedding.pipeline",
     "fit": "fitting",
@@ -42,6 +45,7 @@ _HOME = {
 
 __version__ = "0.1.0"
 __all__ = [
+    "Audit",
     "Benchmark",
     "ClipfeatError",
     "EmbedReport",
@@ -50,6 +54,7 @@ __all__ = [
     "ImageEncoder",
     "Model",
     "SoftVotingClassifier",
+    "audit",
     "benchmark",
     "embed",
     "fit",

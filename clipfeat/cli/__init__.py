@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from clipfeat import __version__
+from clipfeat.cli.audit import audit
 from clipfeat.cli.benchmark import benchmark
 from clipfeat.cli.classifiers import classifiers
 from clipfeat.cli.demo import demo
@@ -27,7 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, embed, benchmark, fit, predict, info, verify, merge, export):
+for command in (demo, embed, audit, benchmark, fit, predict, info, verify, merge, export):
     app.command()(command)
 app.command("import")(import_features)
 for lister in (encoders, classifiers):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clipfeat.auditing.run import Audit, audit
+    from clipfeat.degrading import Robustness, robustness
     from clipfeat.embedding.image_encoder import ImageEncoder
     from clipfeat.embedding.pipeline import EmbedReport, embed
     from clipfeat.ensemble import SoftVotingClassifier, soft_vote
@@ -32,6 +33,7 @@ _HOME = {
     "FeatureSet": "features",
     "ImageEncoder": "embedding.image_encoder",
     "Model": "model",
+    "Robustness": "degrading",
     "SoftVotingClassifier": "ensemble",
     "audit": "auditing.run",
     "benchmark": "evaluate",
@@ -40,6 +42,7 @@ _HOME = {
     "load": "store",
     "load_model": "model",
     "predict": "prediction",
+    "robustness": "degrading",
     "soft_vote": "ensemble",
 }
 
@@ -53,6 +56,7 @@ __all__ = [
     "FeatureSet",
     "ImageEncoder",
     "Model",
+    "Robustness",
     "SoftVotingClassifier",
     "audit",
     "benchmark",
@@ -61,6 +65,7 @@ __all__ = [
     "load",
     "load_model",
     "predict",
+    "robustness",
     "soft_vote",
 ]
 

@@ -61,7 +61,7 @@ def check_labels(subject: Subject, seed: int = 0) -> list[Finding]:
         f"{worst['suggested']}; look at the first of them"
     )
     numbers = {"files": float(len(rows)), "share": len(rows) / len(y), "accuracy": accuracy}
-    return [Finding("mislabelled candidates", "warning", sentence, numbers, rows)]
+    return [Finding("mislabelled candidates", "note", sentence, numbers, rows)]
 
 
 def confident_labels(y: NDArray[np.int64], p: NDArray[np.float64]) -> NDArray[np.int64]:

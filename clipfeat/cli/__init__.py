@@ -20,6 +20,7 @@ from clipfeat.cli.import_features import import_features
 from clipfeat.cli.info import info
 from clipfeat.cli.merge import merge
 from clipfeat.cli.predict import predict
+from clipfeat.cli.robustness import robustness
 from clipfeat.cli.verify import verify
 
 app = typer.Typer(
@@ -28,7 +29,19 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, embed, audit, benchmark, fit, predict, info, verify, merge, export):
+for command in (
+    demo,
+    embed,
+    audit,
+    benchmark,
+    fit,
+    predict,
+    robustness,
+    info,
+    verify,
+    merge,
+    export,
+):
     app.command()(command)
 app.command("import")(import_features)
 for lister in (encoders, classifiers):

@@ -3,7 +3,7 @@
 Each image is decoded once, degraded in every way of `DEGRADATIONS` at every strength, and encoded
 again each time; the model's metrics are then a function of the strength. What is asked of a
 detector of generated images (Wang et al. 2020, arXiv 1912.11035; Corvi et al. 2023, arXiv
-2211.00680): compression, blur, resizing, cropping, noise, and all of it together.
+2211.00680): compression, blur, resizing, cropping, noise, and several of them together.
 """
 
 import json
@@ -59,13 +59,15 @@ _ROWS = (
                 {q: [("WEBP", {"quality": q})] for q in (100, 90, 70, 50, 30)}),
     Degradation("blur", "Gaussian blur, σ in pixels",
                 {s: [("Blur", {"sigma": s})] for s in (0.5, 1, 2, 3, 4)}),
-    Degradation("resize", "resized by",
-                {f: [("Scale", {"factor": f})] for f in (2, 1.5, 0.75, 0.5, 0.25)}),
+    Degradation("shrink", "made smaller, each side by",
+                {f: [("Scale", {"factor": f})] for f in (0.75, 0.5, 0.25)}),
+    Degradation("enlarge", "made larger, each side by",
+                {f: [("Scale", {"factor": f})] for f in (1.25, 1.5, 2)}),
     Degradation("crop", "cropped to a share of each side",
                 {s: [("CropShare", {"share": [s, s]})] for s in (0.9, 0.8, 0.7, 0.6, 0.5)}),
     Degradation("noise", "Gaussian noise, σ of full scale",
                 {s: [("GaussianNoise", {"sigma": s})] for s in (0.01, 0.02, 0.05, 0.1)}),
-    Degradation("combined", "resized, blurred, JPEG: 1 little, 3 much", {
+    Degradation("combined", "several at once, 1 to 3", {
         1: [("Scale", {"factor": 0.75}), ("JPEG", {"quality": 90})],
         2: [("Scale", {"factor": 0.5}), ("Blur", {"sigma": 1}), ("JPEG", {"quality": 70})],
         3: [("CropShare", {"share": [0.8, 0.8]}), ("Scale", {"factor": 0.5}),

@@ -20,7 +20,7 @@ def robustness(
         typer.Argument(metavar="SOURCE…", help="Labelled images that it was not fitted on."),
     ],
     degrade: Annotated[
-        str, typer.Option(help="jpeg, webp, blur, resize, crop, noise, combined; or all.")
+        str, typer.Option(help="all, or some: jpeg,webp,blur,shrink,enlarge,crop,noise,combined.")
     ] = "all",
     output: Annotated[
         Path | None,

@@ -10,7 +10,8 @@ import hashlib
 import io
 import json
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -67,6 +68,14 @@ class View:
     name: str
     definition: str
 
+    @property
+    def _draws(self) -> bool:
+        """Whether anything in it may be random."""
+        return any(
+            name not in FIXED_STEPS or isinstance(words.get("quality"), list)
+            for name, words in json.loads(self.definition)
+        )
+
     def key(self, image_key: bytes) -> bytes:
         """The key of this view of an image: 16 bytes, other for another view or image."""
         if self.name == ORIGINAL:
@@ -108,8 +117,7 @@ class View:
         image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
         seed = int.from_bytes(key[:7], "little")
         try:
-            with _DRAWING, torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)
+            with _seeded(seed) if self._draws else nullcontext():
                 for step in _steps(self.definition):
                     image = step(image, seed)
         except Exception as error:
@@ -120,6 +128,13 @@ class View:
             found = f"{image.dtype} {tuple(image.shape)}"
             raise EncodingError(f"the view {self.name!r} gives {found}, not 8-bit RGB")
         return image.permute(1, 2, 0).contiguous().numpy()
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    with _DRAWING, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 def read_views(text: str) -> dict[str, View]:
@@ -283,7 +298,7 @@ def _compressed(
         raise ValueError(f"a quality is 1 to 100, got {quality}")
 
     def step(image: torch.Tensor) -> torch.Tensor:
-        drawn = int(torch.randint(low, high + 1, ()))
+        drawn = low if low == high else int(torch.randint(low, high + 1, ()))
         data = io.BytesIO()
         pixels = image.permute(1, 2, 0).contiguous().numpy()
         Image.fromarray(pixels).save(data, file_format, quality=drawn)
@@ -349,3 +364,6 @@ OWN_STEPS: dict[str, Callable[..., Callable[[torch.Tensor], torch.Tensor]]] = {
     "CropShare": _crop_share,
 }
 """What torchvision lacks or is about to drop."""
+
+FIXED_STEPS = frozenset({"JPEG", "WEBP", "Blur", "Scale"})
+"""Those that draw nothing, with one quality: threads need not wait for each other."""

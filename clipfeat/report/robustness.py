@@ -97,8 +97,9 @@ def draw_robustness(
         ax.grid(axis="y", color="#dddddd", linewidth=0.6)
         ax.spines[["top", "right"]].set_visible(False)
         ax.tick_params(labelsize=8, length=2)
-        if place % columns == columns - 1 or place == len(degradations) - 1:
-            _name_lines(ax, ends, metrics, low)
+        last = place % columns == columns - 1
+        if last or place == len(degradations) - 1:
+            _name_lines(ax, ends, metrics, low, in_layout=last)
     n = int(table["n"].max())
     figure.suptitle(f"{n} images, as they are and degraded", fontsize=10, x=0.01, ha="left")
     return figure
@@ -122,7 +123,11 @@ def _line(
 
 
 def _name_lines(
-    ax: Any, ends: Sequence[tuple[float, float, str]], metrics: Sequence[str], low: float
+    ax: Any,
+    ends: Sequence[tuple[float, float, str]],
+    metrics: Sequence[str],
+    low: float,
+    in_layout: bool,
 ) -> None:
     """Write each line's name at its end, moved apart where they would meet."""
     gap = GAP * (ax.get_ylim()[1] - low)
@@ -130,7 +135,8 @@ def _name_lines(
     for i in sorted(range(len(ends)), key=lambda i: ends[i][1]):
         x, y, colour = ends[i]
         height = max(y, height + gap)
-        ax.annotate(
+        name = ax.annotate(
             METRICS[metrics[i]].title, (x, height), xytext=(7, 0), textcoords="offset points",
             color=colour, fontsize=8, va="center", annotation_clip=False,
         )  # fmt: skip
+        name.set_in_layout(in_layout)

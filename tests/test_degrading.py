@@ -3,10 +3,12 @@
 import json
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage.data
 from PIL import Image
 
 from clipfeat.degrading import DEGRADATIONS, ORIGINAL, robustness
@@ -15,11 +17,14 @@ from clipfeat.embedding.pipeline import embed
 from clipfeat.embedding.views import View, read_views
 from clipfeat.errors import LabelError, UnknownNameError, UsageError
 from clipfeat.evaluate import METRICS
+from clipfeat.features import FeatureSet
 from clipfeat.fitting import fit
+from clipfeat.images.faces import open_finder
 from clipfeat.model import Model
 from clipfeat.prediction import predict
 from clipfeat.store import load
 from tests.conftest import make_features
+from tests.images.test_faces import two_faces
 
 
 @pytest.fixture
@@ -129,3 +134,26 @@ def test_steps_of_files_of_views_are_checked(tmp_path: Path) -> None:
         (tmp_path / "bad.json").write_text(f'{{"x": [{step}]}}')
         with pytest.raises(UsageError, match="does not take"):
             read_views(str(tmp_path / "bad.json"))
+
+
+def test_faces_are_averaged_in_every_state(tmp_path: Path) -> None:
+    """Of a model of faces, each is degraded in every way; an image's count as one, as ever."""
+    people = tmp_path / "people"
+    people.mkdir()
+    Image.fromarray(skimage.data.astronaut()).save(people / "one.png")
+    Image.fromarray(two_faces()).save(people / "two.png")
+    (tmp_path / "labels.csv").write_text("path,label\none.png,a\ntwo.png,b\n")
+    embed(people, tmp_path / "f.h5", encoder="spectrum", faces=open_finder("all"))
+    specs = load(tmp_path / "f.h5").specs
+    X = np.random.default_rng(0).normal(size=(20, specs[0].n_features))
+    arrays = FeatureSet.from_arrays(X, list("ab") * 10)
+    model = fit(replace(arrays, specs=specs), "logreg", cv=0)
+    words = {"labels": tmp_path / "labels.csv", "device": "cpu"}
+    found = robustness(model, people, degradations=["jpeg"], **words)  # type: ignore[arg-type]
+    assert {row.n for row in found.rows} == {2}
+    as_is = {row.metric: row.value for row in found.rows if row.degradation == ORIGINAL}
+    scores = predict(model, people, **words).scores()  # type: ignore[arg-type]
+    assert as_is == pytest.approx(scores, abs=1e-4)
+    at_100 = {row.metric: row.value for row in found.rows if row.strength == 100}
+    assert at_100["log_loss"] == pytest.approx(scores["log_loss"], rel=0.2)
+    assert at_100["log_loss"] != scores["log_loss"]

@@ -13,8 +13,12 @@ from numpy.typing import NDArray
 from clipfeat.auditing.finding import Finding
 from clipfeat.auditing.subject import Subject
 from clipfeat.errors import DataError
+from clipfeat.features import FeatureSet
 
-ALIKE = 0.5
+ALIKE = 0.55
+"""Of 480 generated images and photographs, by MobileNetV2, this finds 97 % saved as JPEG of quality
+75, 74 % at quality 30, 93 % made smaller and all cropped by a twentieth, each beside its original;
+and otherwise only failed generations that do look alike."""
 NEIGHBOURS = 5
 LEAST = 20
 EXACT = "exact duplicates"
@@ -37,16 +41,16 @@ def check_near(subject: Subject) -> list[Finding]:
     Alike are nearest neighbours whose distance is under `ALIKE` of what is usual in this set: of
     the median distance to the fifth neighbour, all by unit vectors, as cosine has it. Neighbours
     are searched exactly, block by block: memory stays small, time grows with the square of the
-    number of files.
+    number of files (24,000 of 1,280 features took 26 seconds of a processor; 100,000 would take
+    eight minutes). Only encoders with weights count: the spectrum does not know what is shown.
 
     Raises
     ------
     DataError
-        If there are no features, or fewer than `LEAST` different files.
+        If there are no such features, or fewer than `LEAST` different files.
     """
     features = subject.features
-    if not features.X.shape[1]:
-        raise DataError("it takes features: give a feature file")
+    X = _of_content(features)
     _, first = np.unique(features.keys, return_index=True)
     first.sort()
     if len(first) < LEAST:
@@ -54,7 +58,7 @@ def check_near(subject: Subject) -> list[Finding]:
     from sklearn.neighbors import NearestNeighbors
     from sklearn.preprocessing import normalize
 
-    X = normalize(features.X[first])
+    X = normalize(X[first])
     index = NearestNeighbors(n_neighbors=NEIGHBOURS, algorithm="brute").fit(X)
     distances, neighbours = index.kneighbors()
     alike = distances < ALIKE * np.median(distances[:, -1])
@@ -63,9 +67,25 @@ def check_near(subject: Subject) -> list[Finding]:
     return list(_findings(subject, pairs, NEAR, "nearly the same by their features"))
 
 
+def _of_content(features: FeatureSet) -> NDArray[np.float32]:
+    """The columns that tell what is shown: those of encoders that were trained."""
+    if not features.X.shape[1]:
+        raise DataError("it takes features: give a feature file")
+    if not features.specs:
+        return features.X
+    slices = zip(features.specs, features.slices.values(), strict=True)
+    trained = [
+        features.X[:, columns] for spec, columns in slices if spec.weights and not spec.untrained
+    ]
+    if not trained:
+        raise DataError("it takes an encoder with weights, which knows what is shown")
+    return np.hstack(trained)
+
+
 def _findings(subject: Subject, pairs: Pairs, check: str, alike: str) -> Iterator[Finding]:
     """Say of clusters of copies whether they cross splits or labels, worst first."""
     clusters = _clusters(len(subject.features), pairs)
+    exact = check == EXACT
     labels, split, groups = subject.features.labels, subject.split, subject.features.groups
 
     def several(values: NDArray[np.str_], rows: Pairs) -> bool:
@@ -78,18 +98,18 @@ def _findings(subject: Subject, pairs: Pairs, check: str, alike: str) -> Iterato
     across_labels = [rows for rows in clusters if several(labels, rows)]
     crossing = {rows[0] for rows in [*across_splits, *across_labels]}
     within = [
-        rows
-        for rows in clusters
-        if rows[0] not in crossing and (check == EXACT or not in_one_group(rows))
+        rows for rows in clusters if rows[0] not in crossing and (exact or not in_one_group(rows))
     ]
     if across_splits:
         advice = "take them out of one split: it is tested on what it was trained on"
-        yield _finding(subject, across_splits, check, "leak", f"{alike} in several splits", advice)
+        severity = "leak" if exact else "warning"  # likeness is a guess, equal bytes are none
+        yield _finding(
+            subject, across_splits, check, severity, f"{alike} in several splits", advice
+        )
     if across_labels:
         advice = "look at them: one of their labels may be wrong"
         yield _finding(subject, across_labels, check, "warning", f"{alike} with two labels", advice)
     if within:
-        exact = check == EXACT
         severity = "note" if exact else "warning"
         advice = "folds keep them together" if exact else "give them one group, or folds part them"
         yield _finding(subject, within, check, severity, f"{alike} in one class and split", advice)

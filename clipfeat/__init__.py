@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from clipfeat.auditing.run import Audit, audit
+    from clipfeat.degrading import Robustness, robustness
     from clipfeat.embedding.image_encoder import ImageEncoder
     from clipfeat.embedding.pipeline import EmbedReport, embed
     from clipfeat.ensemble import SoftVotingClassifier, soft_vote
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from clipfeat.store import load
 
 _HOME = {
+    "Audit": "auditing.run",
     "Benchmark": "evaluate",
     "ClipfeatError": "errors",
     "EmbedReport": "embedding.pipeline",
@@ -31,7 +34,9 @@ _HOME = {
     "FeatureSet": "features",
     "ImageEncoder": "embedding.image_encoder",
     "Model": "model",
+    "Robustness": "degrading",
     "SoftVotingClassifier": "ensemble",
+    "audit": "auditing.run",
     "benchmark": "evaluate",
     "embed": "embedding.pipeline",
     "explain": "explaining",
@@ -39,11 +44,13 @@ _HOME = {
     "load": "store",
     "load_model": "model",
     "predict": "prediction",
+    "robustness": "degrading",
     "soft_vote": "ensemble",
 }
 
 __version__ = "0.1.0"
 __all__ = [
+    "Audit",
     "Benchmark",
     "ClipfeatError",
     "EmbedReport",
@@ -51,7 +58,9 @@ __all__ = [
     "FeatureSet",
     "ImageEncoder",
     "Model",
+    "Robustness",
     "SoftVotingClassifier",
+    "audit",
     "benchmark",
     "embed",
     "explain",
@@ -59,6 +68,7 @@ __all__ = [
     "load",
     "load_model",
     "predict",
+    "robustness",
     "soft_vote",
 ]
 

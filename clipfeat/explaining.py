@@ -19,7 +19,7 @@ from clipfeat.images.decode import decode
 from clipfeat.images.record import ImageRecord, read_bytes
 from clipfeat.images.video.frames import FrameSampling, with_frames
 from clipfeat.model import Model, load_model
-from clipfeat.prediction import encode_for
+from clipfeat.prediction import encoded, probabilities
 
 THUMBNAIL = 128
 
@@ -105,25 +105,26 @@ def explain(
     fitted = model if isinstance(model, Model) else load_model(model)
     known = features.columns_of(fitted.specs)
     images, views = viewed(with_frames(open_source(source), FrameSampling()), None)
-    found, errors = encode_for(
+    rows, errors = encoded(
         fitted, images, views, weights=weights, face_weights=face_weights, device=device
     )
-    if not len(found):
+    if not rows:
         path, why = next(iter(errors.items()))
         raise DataError(f"none of {len(errors)} images could be read, {path}: {why}")
-    distances = _distances(found.X, known, [spec.n_features for spec in fitted.specs])
-    together = fitted.predict_proba(found)
-    members = _members(fitted, found.X)
+    X = np.stack(list(rows.values()))
+    distances = _distances(X, known, [spec.n_features for spec in fitted.specs])
+    together = probabilities(fitted, rows)
+    members = _members(fitted, X)
     labels = features.labels
     explained = []
-    for row, path in enumerate(found.paths.tolist()):
+    for row, path in enumerate(rows):
         nearest = np.argsort(distances[row], kind="stable")[:n_neighbours]
         near = [
             Neighbour(str(features.paths[i]), str(labels[i]), float(distances[row, i]))
             for i in nearest
         ]
         own = {name: _by_class(fitted, p[row]) for name, p in members.items()}
-        explained.append(Explanation(path, _by_class(fitted, together[row]), own, near))
+        explained.append(Explanation(path, _by_class(fitted, together[path]), own, near))
     return explained
 
 

@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from clipfeat.evaluate.metrics import decide, score
 from clipfeat.features import FeatureSet
 from clipfeat.images import open_source
 from clipfeat.images.manifest import TableColumns
-from clipfeat.images.record import ImageRecord, record_path
+from clipfeat.images.record import record_path
 from clipfeat.images.source import ImageSource
 from clipfeat.images.video.frames import FrameSampling, with_frames
 from clipfeat.model import Model, load_model
@@ -90,10 +90,26 @@ class Predictions:
 
         Empty where there are none.
         """
+        rows = self._scored
+        if not rows.any():
+            return {}
+        return score(self._true[rows], self.probabilities[rows], self.threshold)
+
+    @property
+    def n_scored(self) -> int:
+        """How many images `scores` is over."""
+        return int(self._scored.sum())
+
+    @property
+    def _true(self) -> NDArray[np.int64]:
         code = {name: i for i, name in enumerate(self.classes)}
-        y = np.array([code.get(label, -1) for label in self.labels], dtype=np.int64)
-        rows = (y >= 0) & ~np.isnan(self.probabilities).any(axis=1)
-        return score(y[rows], self.probabilities[rows], self.threshold) if rows.any() else {}
+        return np.array([code.get(label, -1) for label in self.labels], dtype=np.int64)
+
+    @property
+    def _scored(self) -> NDArray[np.bool_]:
+        unread = np.isnan(self.probabilities).any(axis=1)
+        scored: NDArray[np.bool_] = ~unread & (self._true >= 0)
+        return scored
 
 
 def predict(
@@ -171,100 +187,104 @@ def predict(
     if not fitted.specs:
         raise UsageError("the model was fitted on arrays, not on images: give it a FeatureSet")
     images, views = viewed(images, tta)
-    features, errors = encode_for(
-        fitted, images, views, weights=weights, face_weights=face_weights,
-        batch_size=batch_size, num_workers=num_workers, device=device, progress=progress,
-    )  # fmt: skip
-    p = dict(zip(features.paths.tolist(), fitted.predict_proba(features), strict=True))
-    return _assembled(fitted, [_Part.of(record) for record in images], p, errors, how)
+    rows, errors = encoded(
+        fitted,
+        images,
+        views,
+        weights=weights,
+        face_weights=face_weights,
+        batch_size=batch_size,
+        num_workers=num_workers,
+        device=device,
+        progress=progress,
+    )
+    return assembled(fitted, parts_of(images), probabilities(fitted, rows), errors, how)
 
 
-def encode_for(
+def encoded(
     model: Model,
     images: ImageSource,
-    views: "Mapping[str, View]",
+    views: Mapping[str, "View"],
     *,
+    every_view: bool = False,
     weights: str | Path | Sequence[str | Path] = (),
-    face_weights: str | Path | None = None,
-    batch_size: int | None = None,
-    num_workers: int | None = None,
-    device: str = "auto",
     progress: Callable[[Progress], None] = lambda progress: None,
-) -> tuple[FeatureSet, dict[str, str]]:
+    **how: Any,
+) -> tuple[dict[str, NDArray[np.float32]], dict[str, str]]:
     """Encode images by every encoder of a model.
 
     Parameters
     ----------
     model : Model
-        Whose encoders are opened.
-    images : ImageSource
-        Of `views`, whatever its records name.
-    views : mapping of str to View
-        By name.
-    weights, face_weights, batch_size, num_workers, device, progress
+        Fitted on features of images.
+    images, views, every_view, how
+        As `clipfeat.embedding.memory.encode_all` takes them.
+    weights, progress
         As for `predict`.
 
     Returns
     -------
-    features : FeatureSet
-        A row for every image that all encoders gave one for; unlabelled.
+    rows : dict of str to ndarray of shape (n_features,)
+        By path, of what every encoder could encode, the encoders side by side.
     errors : dict of str to str
-        By a record's path, why there is none.
+        By path, why the others could not be.
 
     Raises
     ------
-    FingerprintError
-        If what was opened is not the model's encoder; the message says what differs.
+    UsageError
+        If there are not as many `weights` as encoders that have some.
     """
     file_of = _weights_of(model.specs, weights)
     begun = time.monotonic()
     found: list[dict[str, NDArray[np.float32]]] = []
     errors: dict[str, str] = {}
+    n_images = len(images) * (len(views) if every_view else 1)
     for turn, spec in enumerate(model.specs):
 
         def tell(done: int, failed: int, turn: int = turn) -> None:
-            total = len(images) * len(model.specs)
-            encoded = turn * len(images) + done
-            progress(Progress(total, encoded, 0, failed, time.monotonic() - begun))
+            total = n_images * len(model.specs)
+            progress(Progress(total, turn * n_images + done, 0, failed, time.monotonic() - begun))
 
         rows, failed = encode_all(
-            images,
-            spec,
-            views,
-            weights=file_of.get(spec),
-            face_weights=face_weights,
-            batch_size=batch_size,
-            num_workers=num_workers,
-            device=device,
-            tell=tell,
+            images, spec, views, every_view=every_view, weights=file_of.get(spec), tell=tell, **how
         )
         errors |= failed
         found.append(rows)
     whole = [path for path in found[0] if all(path in rows for rows in found[1:])]
-    X = np.empty((len(whole), sum(spec.n_features for spec in model.specs)), dtype=np.float32)
-    for i, path in enumerate(whole):
-        X[i] = np.concatenate([rows[path] for rows in found])
-    unknown = np.full(len(whole), -1, dtype=np.int64)
-    paths = np.array(whole, dtype=np.str_)
-    return FeatureSet(X, unknown, (), paths, np.zeros(len(whole), "S32"), specs=model.specs), errors
+    return {path: np.hstack([rows[path] for rows in found]) for path in whole}, errors
+
+
+def probabilities(
+    model: Model, rows: Mapping[str, NDArray[np.float32]]
+) -> dict[str, NDArray[np.float64]]:
+    """What a model says of rows that `encoded` gave, by path."""
+    if not rows:
+        return {}
+    X = np.stack(list(rows.values()))
+    features = replace(FeatureSet.from_arrays(X, [""] * len(rows)), specs=model.specs)
+    return dict(zip(rows, model.predict_proba(features), strict=True))
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
     """A record of a source: a whole file, or a frame or view of one."""
 
     path: str
     file: str
     label: str
 
-    @classmethod
-    def of(cls, record: ImageRecord) -> "_Part":
-        return cls(record.path, dict(record.columns).get("file", record.path), record.label)
+
+def parts_of(images: ImageSource) -> list[Part]:
+    """The parts that a source lists, in its order."""
+    return [
+        Part(record.path, dict(record.columns).get("file", record.path), record.label)
+        for record in images
+    ]
 
 
-def _assembled(
+def assembled(
     model: Model,
-    parts: Sequence[_Part],
+    parts: Sequence[Part],
     p: Mapping[str, NDArray[np.float64]],
     errors: Mapping[str, str],
     average: str | None,
@@ -306,12 +326,11 @@ def _of_features(model: Model, features: FeatureSet, average: str | None) -> Pre
     errors = {f.path: f"{f.reason}: {f.message}" for f in features.failures}
     ends = {path: max(path.rpartition(mark)[0] for mark in "#@") for path in errors}
     parts = [
-        *map(_Part, features.paths.tolist(), files, features.labels.tolist()),
-        *(_Part(path, end if end in known else path, "") for path, end in ends.items()),
+        *map(Part, features.paths.tolist(), files, features.labels.tolist()),
+        *(Part(path, end if end in known else path, "") for path, end in ends.items()),
     ]
-    probabilities = model.predict_proba(features)
-    p = dict(zip(features.paths.tolist(), probabilities, strict=True))
-    return _assembled(model, parts, p, errors, average)
+    p = dict(zip(features.paths.tolist(), model.predict_proba(features), strict=True))
+    return assembled(model, parts, p, errors, average)
 
 
 def _weights_of(

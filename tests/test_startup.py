@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-HEAVY = {"torch", "sklearn", "timm", "open_clip", "h5py", "pandas", "lightgbm", "xgboost", "PIL"}
+HEAVY = {"torch", "sklearn", "timm", "open_clip", "h5py", "pandas", "lightgbm", "xgboost", "PIL",
+         "matplotlib"}  # fmt: skip
 
 
 def loaded_by(code: str) -> set[str]:

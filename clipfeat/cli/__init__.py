@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from clipfeat import __version__
+from clipfeat.cli.audit import audit
 from clipfeat.cli.benchmark import benchmark
 from clipfeat.cli.classifiers import classifiers
 from clipfeat.cli.demo import demo
@@ -22,6 +23,7 @@ from clipfeat.cli.merge import merge
 from clipfeat.cli.predict import predict
 from clipfeat.cli.pull import pull
 from clipfeat.cli.push import push
+from clipfeat.cli.robustness import robustness
 from clipfeat.cli.verify import verify
 
 app = typer.Typer(
@@ -31,7 +33,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    demo, embed, benchmark, fit, predict, explain, info, verify, merge, export, push, pull
+    demo, embed, audit, benchmark, fit, predict, robustness, explain, info, verify, merge, export,
+    push, pull,
 ):  # fmt: skip
     app.command()(command)
 app.command("import")(import_features)

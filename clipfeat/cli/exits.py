@@ -1,7 +1,8 @@
 """How errors become exit codes, and nothing else does.
 
 0 done · 1 error · 2 usage · 3 done, with more failed images than ``--max-bad`` allows · 4 storage
-(what is committed is safe) · 5 locked by another writer · 6 file refused · 130 interrupted.
+(what is committed is safe) · 5 locked by another writer · 6 file refused · 7 ``audit`` found a leak
+· 130 interrupted.
 """
 
 import os
@@ -24,6 +25,7 @@ from clipfeat.errors import (
 )
 
 TOO_MANY_BAD = 3
+LEAK = 7
 INTERRUPTED = 130
 _CODES: tuple[tuple[type[ClipfeatError], int], ...] = (
     (UsageError, 2),

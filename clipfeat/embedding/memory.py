@@ -22,6 +22,7 @@ def encode_all(
     spec: EncoderSpec,
     views: "Mapping[str, View]",
     *,
+    every_view: bool = False,
     weights: str | None = None,
     face_weights: str | Path | None = None,
     batch_size: int | None = None,
@@ -39,6 +40,8 @@ def encode_all(
         Of the encoder that is to be opened.
     views : mapping of str to View
         By name.
+    every_view : bool
+        Whether every image is wanted in every view, from one decoding; records then name none.
     weights, face_weights : path, optional
         Local files of the encoder's weights, and of the face detector's.
     batch_size, num_workers, device
@@ -49,7 +52,7 @@ def encode_all(
     Returns
     -------
     features : dict of str to ndarray of shape (n_features,)
-        By a row's path; where all faces are taken, an image has several.
+        By a row's path; where all faces, or every view, are taken, an image has several.
     errors : dict of str to str
         By a record's path, why it gave none.
 
@@ -75,7 +78,7 @@ def encode_all(
     stream = encode_stream(
         images,
         encoder,
-        pictures=Pictures(views, faces),
+        pictures=Pictures(views, faces, every_view),
         batch_size=batch_size,
         num_workers=num_workers,
         exact=lambda: open_encoder(spec.name, replace(options, precision="fp32", n_images=0)),

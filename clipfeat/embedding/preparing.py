@@ -48,10 +48,18 @@ class Pictures:
         Those that records name.
     faces : FaceFinder, optional
         Cuts out faces, before a view is made.
+    every : bool
+        Whether each image is wanted in every view instead, from one decoding; records name none.
     """
 
     views: Mapping[str, View] = field(default_factory=dict)
     faces: FaceFinder | None = None
+    every: bool = False
+
+    @property
+    def n_of_each(self) -> int:
+        """How many pictures of each image, or face, there are."""
+        return len(self.views) if self.every else 1
 
 
 def prepare(
@@ -86,7 +94,7 @@ def prepare(
     Returns
     -------
     list of Ready or Known, or Failure
-        A row for each face where all are taken, else one.
+        A row for each face where all are taken, and for each view where every one is; else one.
     """
     key = b""
     try:
@@ -116,25 +124,36 @@ def prepare(
                     return known
             height, width = decoded.pixels.shape[:2]
             seen = replace(row, height=height, width=width, format=decoded.format)
+            wanted = [(view, seen)]
+            if pictures.every:
+                wanted = [(one, _viewed(seen, one)) for one in pictures.views.values()]
             with watch.timing("resize"):
                 return [
-                    Ready(_part(seen, number), _preprocessed(encoder, pixels))
-                    for number, pixels in _pixels(decoded.pixels, view, seen.key, pictures.faces)
+                    Ready(_part(row, number), _preprocessed(encoder, _made(crop, view, row.key)))
+                    for number, crop in _crops(decoded.pixels, pictures.faces)
+                    for view, row in wanted
                 ]
     except (ImageError, EncodingError) as error:
         return Failure(record.path, type(error).__name__, str(error), key)
 
 
-def _pixels(
-    pixels: RGB, view: View | None, key: bytes, faces: FaceFinder | None
-) -> Iterator[tuple[int | None, RGB]]:
-    """What is to be encoded of an image, with the number of the face where all are taken."""
+def _crops(pixels: RGB, faces: FaceFinder | None) -> Iterator[tuple[int | None, RGB]]:
+    """What is wanted of an image, with the number of the face where all are taken."""
     if faces is None:
-        yield None, view.apply(pixels, key) if view else pixels
+        yield None, pixels
         return
     for number, crop in enumerate(faces(pixels)):
         several = faces.mode == "all" and crop is not pixels
-        yield number if several else None, view.apply(crop, key) if view else crop
+        yield number if several else None, crop
+
+
+def _made(pixels: RGB, view: View | None, key: bytes) -> RGB:
+    return view.apply(pixels, key) if view else pixels
+
+
+def _viewed(row: Row, view: View) -> Row:
+    """The row of one view of an image."""
+    return replace(row, path=view.path(row.path), key=view.key(row.key))
 
 
 def _part(row: Row, number: int | None) -> Row:

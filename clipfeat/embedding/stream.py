@@ -86,8 +86,8 @@ def encode_stream(
     Yields
     ------
     Encoded, Known or Failure
-        Every record is in exactly one of them; where all faces are taken, in as many rows, never
-        parted.
+        Every record is in exactly one of them; where all faces, or every view, are taken, in as
+        many rows, never parted.
 
     Warns
     -----
@@ -101,6 +101,7 @@ def encode_stream(
     lanes = [one for one in devices for _ in range(2 if one.device.type == "cuda" else 1)]
     batch = batch_size_for(batch_size, max(encoder.spec.input_size), on_cpu=by_turns)
     encoding = _Encoding([CarefulEncoder(lane, exact, watch) for lane in lanes], batch)
+    n_workers = num_workers or default_workers()
     waiting: list[Ready] = []
     running: deque[Future[list[Encoded | Failure]]] = deque()
     seen: set[bytes] = set()
@@ -129,17 +130,21 @@ def encode_stream(
             may_decode.set()
         yield from found
 
+    def ahead() -> int:
+        """How many images may wait, so that their pictures fill two batches."""
+        return max(n_workers, 2 * batch.size // pictures.n_of_each)
+
     def results(most_running: int) -> Iterator[Encoded | Failure]:
         while len(running) > most_running:
             yield from running.popleft().result()
 
     with (
-        _threads(num_workers or default_workers(), 1) as pool,
+        _threads(n_workers, 1) as pool,
         _threads(len(lanes), torch.get_num_threads()) as lane_pool,
         # Left before the pool is, which waits for its threads: none then waits for a decoder.
         _decoding(isolation) as decode_image,
         _decoding_by_thread(FRAMES) as decode_frame,
-        closing(_in_order(pool, _chunks(records), prepared, lambda: 2 * batch.size)) as found,
+        closing(_in_order(pool, _chunks(records), prepared, ahead)) as found,
     ):
         for rows in chain.from_iterable(found):
             if isinstance(rows, Failure):

@@ -11,9 +11,10 @@ import io
 import json
 import os
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -68,11 +69,29 @@ class View:
     name: str
     definition: str
 
+    @property
+    def _draws(self) -> bool:
+        """Whether anything in it may be random."""
+        return any(
+            name not in FIXED_STEPS or isinstance(words.get("quality"), list)
+            for name, words in json.loads(self.definition)
+        )
+
     def key(self, image_key: bytes) -> bytes:
         """The key of this view of an image: 16 bytes, other for another view or image."""
         if self.name == ORIGINAL:
             return image_key
         return hashlib.blake2b(image_key + self.definition.encode(), digest_size=16).digest()
+
+    def path(self, image_path: str) -> str:
+        """The path of this view of an image.
+
+        Examples
+        --------
+        >>> View("hflip", "[]").path("a.jpg"), View("original", "[]").path("a.jpg")
+        ('a.jpg#hflip', 'a.jpg')
+        """
+        return image_path if self.name == ORIGINAL else f"{image_path}#{self.name}"
 
     def apply(self, pixels: RGB, key: bytes) -> RGB:
         """Make the view of an image.
@@ -99,8 +118,7 @@ class View:
         image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
         seed = int.from_bytes(key[:7], "little")
         try:
-            with _DRAWING, torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)
+            with _seeded(seed) if self._draws else nullcontext():
                 for step in _steps(self.definition):
                     image = step(image, seed)
         except Exception as error:
@@ -113,6 +131,13 @@ class View:
         return image.permute(1, 2, 0).contiguous().numpy()
 
 
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    with _DRAWING, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
 def read_views(text: str) -> dict[str, View]:
     """Read which views are wanted.
 
@@ -121,8 +146,9 @@ def read_views(text: str) -> dict[str, View]:
     text : str
         Names of `NAMED` with commas, or a .json, .toml, .yaml or .yml file that maps names to lists
         of steps, each ``"Name"`` or ``{"Name": {keyword arguments}}``: a class of
-        `torchvision.transforms.v2`, ``JPEG`` (``quality``, or its range), ``CropShare`` (of each
-        side, a range), or ``A.Name`` of albumentations.
+        `torchvision.transforms.v2`, ``JPEG`` or ``WEBP`` (``quality``, or its range),
+        ``CropShare`` (of each side, a range), ``Blur`` (``sigma``), ``Scale`` (``factor``), or
+        ``A.Name`` of albumentations.
 
     Returns
     -------
@@ -162,18 +188,18 @@ def with_views(source: ImageSource, views: Mapping[str, View]) -> ImageSource:
 
     A group that the source gives stays: it holds more than one image.
     """
-    records = [_record(record, name) for record in source for name in views]
+    records = [_record(record, view) for record in source for view in views.values()]
     return ImageSource(source.name, source.root, records)
 
 
-def _record(record: ImageRecord, name: str) -> ImageRecord:
-    columns = {"file": record.path, **dict(record.columns), "view": name}
+def _record(record: ImageRecord, view: View) -> ImageRecord:
+    columns = {"file": record.path, **dict(record.columns), "view": view.name}
     return replace(
         record,
-        path=record.path if name == ORIGINAL else f"{record.path}#{name}",
+        path=view.path(record.path),
         group=record.group or record.path,
         columns=tuple(sorted(columns.items())),
-        view=name,
+        view=view.name,
     )
 
 
@@ -265,18 +291,49 @@ def _by_albumentations(made: Any, image: torch.Tensor, seed: int) -> torch.Tenso
     return torch.from_numpy(seeded(image=pixels)["image"]).permute(2, 0, 1)
 
 
-def _jpeg(quality: int | Sequence[int]) -> Callable[[torch.Tensor], torch.Tensor]:
+def _compressed(
+    file_format: str, quality: int | Sequence[int]
+) -> Callable[[torch.Tensor], torch.Tensor]:
     """Compress and decode again, with a quality of 1 to 100 or drawn from a range."""
     low, high = (quality, quality) if isinstance(quality, int) else quality
     if not 1 <= low <= high <= 100:
         raise ValueError(f"a quality is 1 to 100, got {quality}")
 
     def step(image: torch.Tensor) -> torch.Tensor:
-        drawn = int(torch.randint(low, high + 1, ()))
+        drawn = low if low == high else int(torch.randint(low, high + 1, ()))
         data = io.BytesIO()
-        Image.fromarray(image.permute(1, 2, 0).numpy()).save(data, "JPEG", quality=drawn)
+        pixels = image.permute(1, 2, 0).contiguous().numpy()
+        Image.fromarray(pixels).save(data, file_format, quality=drawn)
         with Image.open(data) as compressed:
             return torch.from_numpy(np.array(compressed.convert("RGB"))).permute(2, 0, 1)
+
+    return step
+
+
+def _blur(sigma: float) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Convolve with a Gaussian of any width in pixels; edges are repeated."""
+    if not sigma > 0:
+        raise ValueError(f"a sigma is above 0, got {sigma}")
+    from scipy.ndimage import gaussian_filter
+
+    def step(image: torch.Tensor) -> torch.Tensor:
+        sharp = image.numpy().astype(np.float32)
+        blurred = gaussian_filter(sharp, (0, sigma, sigma), mode="nearest", truncate=3.0)
+        return torch.from_numpy(np.rint(blurred).astype(np.uint8))
+
+    return step
+
+
+def _scale(factor: float) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Resize both sides by a factor, bicubic, antialiased."""
+    if not 0 < factor <= 16:
+        raise ValueError(f"a factor is above 0 and at most 16, got {factor}")
+
+    def step(image: torch.Tensor) -> torch.Tensor:
+        size = [max(1, round(side * factor)) for side in image.shape[1:]]
+        bicubic = v2.InterpolationMode.BICUBIC
+        scaled: torch.Tensor = v2.functional.resize(image, size, bicubic, antialias=True)
+        return scaled
 
     return step
 
@@ -302,7 +359,13 @@ def _crop_share(share: Sequence[float]) -> Callable[[torch.Tensor], torch.Tensor
 
 
 OWN_STEPS: dict[str, Callable[..., Callable[[torch.Tensor], torch.Tensor]]] = {
-    "JPEG": _jpeg,
+    "JPEG": partial(_compressed, "JPEG"),
+    "WEBP": partial(_compressed, "WEBP"),
+    "Blur": _blur,
+    "Scale": _scale,
     "CropShare": _crop_share,
 }
 """What torchvision lacks or is about to drop."""
+
+FIXED_STEPS = frozenset({"JPEG", "WEBP", "Blur", "Scale"})
+"""Those that draw nothing, with one quality: threads need not wait for each other."""

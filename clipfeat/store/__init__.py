@@ -4,8 +4,10 @@ from clipfeat.store.combining import MergeReport, merge_files
 from clipfeat.store.exporting import export
 from clipfeat.store.format import Row
 from clipfeat.store.reading import (
+    FileFacts,
     Stored,
     feature_files_in,
+    file_facts,
     load,
     opened,
     provenance,
@@ -16,12 +18,14 @@ from clipfeat.store.writing import FeatureWriter
 
 __all__ = [
     "FeatureWriter",
+    "FileFacts",
     "MergeReport",
     "Row",
     "Stored",
     "VerifyReport",
     "export",
     "feature_files_in",
+    "file_facts",
     "load",
     "merge_files",
     "opened",

@@ -391,6 +391,39 @@ def _load(path: str | Path) -> FeatureSet:
         )
 
 
+@dataclass(frozen=True)
+class FileFacts:
+    """What a feature file knows of the image files it was made of; zero or empty where unknown.
+
+    Parameters
+    ----------
+    file_size : ndarray of shape (n_rows,), int64
+        Bytes.
+    height, width : ndarray of shape (n_rows,), int32
+        Pixels.
+    format : ndarray of shape (n_rows,), str
+        Pillow's name of it.
+    """
+
+    file_size: Column
+    height: Column
+    width: Column
+    format: NDArray[np.str_]
+
+
+def file_facts(path: str | Path) -> FileFacts:
+    """Read what a feature file knows of its images' files, in the order of `load`.
+
+    Raises
+    ------
+    RefusedFileError
+        If the file is missing, damaged or foreign.
+    """
+    with opened(path) as stored:
+        height, width = stored.column("image_size").T
+        return FileFacts(stored.column("file_size"), height, width, stored.strings("format"))
+
+
 def feature_files_in(folder: str | Path) -> list[Path]:
     """The feature files of a folder, those of an unfinished run among them, sorted."""
     here = Path(folder)

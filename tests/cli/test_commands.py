@@ -321,9 +321,10 @@ def test_bad_input_is_one_line_and_a_code(
     assert not Path("new.h5").exists()
 
 
-@pytest.mark.parametrize("command", ["demo", "embed", "benchmark", "fit", "predict", "info",
-                                     "verify", "merge", "export", "import", "encoders",
-                                     "classifiers", "explain", "push", "pull"])  # fmt: skip
+@pytest.mark.parametrize("command", ["demo", "embed", "audit", "benchmark", "fit", "predict",
+                                     "robustness", "info", "verify", "merge", "export", "import",
+                                     "encoders", "classifiers", "explain", "push",
+                                     "pull"])  # fmt: skip
 def test_every_help_has_an_example(command: str) -> None:
     """Whoever asks for help is shown a line to type."""
     result = clipfeat(command, "--help")

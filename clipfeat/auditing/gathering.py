@@ -1,0 +1,135 @@
+"""From what an audit is given to its subject: feature files, features, or image sources."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from clipfeat.auditing.headers import subject_of_images
+from clipfeat.auditing.subject import Facts, Subject, known_facts, subject_of
+from clipfeat.errors import UsageError
+from clipfeat.features import FeatureSet, join, order_classes
+from clipfeat.images import open_source
+from clipfeat.images.listing import is_image
+from clipfeat.images.manifest import TableColumns
+from clipfeat.images.video import is_video
+from clipfeat.store import file_facts, load
+
+FEATURE_SUFFIXES = frozenset({".h5", ".hdf5"})
+Tell = Callable[[int, int], None]
+
+
+def gather(
+    source: FeatureSet | str | Path | Sequence[str | Path],
+    images: str | Path | Sequence[str | Path] | None,
+    labels: str | Path | None,
+    columns: TableColumns,
+    n_jobs: int | None,
+    tell: Tell,
+) -> Subject:
+    """Gather what `clipfeat.auditing.audit` was given.
+
+    Raises
+    ------
+    UsageError
+        If features and images are mixed.
+    UnknownNameError
+        If there is no such column of groups.
+    """
+    if isinstance(source, FeatureSet):
+        found = subject_of(source, {})
+    else:
+        specs = [str(source)] if isinstance(source, str | Path) else [str(one) for one in source]
+        of_features = [Path(spec).suffix.lower() in FEATURE_SUFFIXES for spec in specs]
+        if any(of_features) and not all(of_features):
+            raise UsageError("feature files and images are not audited together: give --images")
+        if not any(of_features):
+            if images is not None:
+                raise UsageError("--images goes with a feature file; these are images already")
+            return _of_sources(specs, labels, columns, n_jobs, tell)
+        if labels is not None:
+            raise UsageError("a feature file brings its own labels: leave --labels out")
+        found = _of_feature_files(specs)
+    if columns.group:
+        found = replace(found, features=found.features.grouped_by(columns.group))
+    if images is None:
+        return found
+    specs = [str(images)] if isinstance(images, str | Path) else [str(one) for one in images]
+    return found.with_headers(_of_sources(specs, None, TableColumns(), n_jobs, tell))
+
+
+def _of_feature_files(specs: Sequence[str]) -> Subject:
+    sets = [load(spec) for spec in specs]
+    facts = [_stored_facts(spec) for spec in specs]
+    if len({one.specs for one in sets}) == 1:
+        parts = [subject_of(*both) for both in zip(sets, facts, strict=True)]
+        return _stacked(parts, specs)
+    joined = join(sets)
+    place = {path: i for i, path in enumerate(sets[0].paths.tolist())}
+    rows = [place[path] for path in joined.paths.tolist()]
+    return subject_of(joined, {name: values[rows] for name, values in facts[0].items()})
+
+
+def _stored_facts(spec: str) -> Facts:
+    stored = file_facts(spec)
+    return known_facts(stored.file_size, stored.width, stored.height, stored.format)
+
+
+def _of_sources(
+    specs: Sequence[str],
+    labels: str | Path | None,
+    columns: TableColumns,
+    n_jobs: int | None,
+    tell: Tell,
+) -> Subject:
+    if any(is_image(spec) or is_video(spec) for spec in specs):
+        sources = [open_source(specs, labels=labels, columns=columns)]
+    else:
+        sources = [open_source(spec, labels=labels, columns=columns) for spec in specs]
+    total = sum(map(len, sources))
+    parts: list[Subject] = []
+    for at, source in enumerate(sources):
+        before = sum(map(len, sources[:at]))
+        parts.append(subject_of_images(source, n_jobs, partial(_tell_all, tell, before, total)))
+    return _stacked(parts, specs)
+
+
+def _tell_all(tell: Tell, before: int, total: int, done: int) -> None:
+    tell(before + done, total)
+
+
+def _stacked(parts: Sequence[Subject], specs: Sequence[str]) -> Subject:
+    """One subject of several; each is a split of its own, if it names none."""
+    if len(parts) == 1:
+        return parts[0]
+    stems = [Path(spec).stem for spec in specs]
+    names = stems if len(set(stems)) == len(stems) else list(specs)
+    sets = [part.features for part in parts]
+    labels = np.concatenate([one.labels for one in sets])
+    classes = order_classes(set(labels.tolist()) - {""})
+    code = {name: i for i, name in enumerate(classes)}
+    splits = [
+        np.where(part.split == "", name, part.split)
+        for part, name in zip(parts, names, strict=True)
+    ]
+    empty = [np.full(len(one), "", dtype=np.str_) for one in sets]
+    groups = [e if one.groups is None else one.groups for one, e in zip(sets, empty, strict=True)]
+    paths = np.concatenate([one.paths for one in sets])
+    if len(set(paths.tolist())) < len(paths):
+        named = zip(names, sets, strict=True)
+        paths = np.concatenate([np.char.add(f"{name}/", one.paths) for name, one in named])
+    features = FeatureSet(
+        X=np.vstack([one.X for one in sets]),
+        y=np.array([code.get(label, -1) for label in labels.tolist()], dtype=np.int64),
+        classes=classes,
+        paths=paths,
+        keys=np.concatenate([one.keys for one in sets]),
+        groups=None if all(one.groups is None for one in sets) else np.concatenate(groups),
+        specs=sets[0].specs,
+        columns={"split": np.concatenate(splits)},
+        failures=tuple(failure for one in sets for failure in one.failures),
+    )
+    facts = {name: np.concatenate([part.facts[name] for part in parts]) for name in parts[0].facts}
+    return Subject(features, facts, parts[0].why_not_known)

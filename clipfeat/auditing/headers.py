@@ -1,0 +1,84 @@
+"""What the headers and bytes of a source's images tell, with nothing decoded."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from clipfeat.auditing.subject import Subject, known_facts, subject_of
+from clipfeat.errors import ImageError
+from clipfeat.features import Failure, FeatureSet, order_classes
+from clipfeat.images.header import Header, read_header
+from clipfeat.images.isolated import default_workers
+from clipfeat.images.record import ImageRecord, image_key, read_bytes
+from clipfeat.images.source import ImageSource
+from clipfeat.images.video import is_video
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    key: bytes
+    size: int
+    header: Header
+
+
+def subject_of_images(
+    source: ImageSource, n_jobs: int | None, tell: Callable[[int], None]
+) -> Subject:
+    """Read the bytes and headers of a source's images, in threads."""
+    records: list[ImageRecord] = []
+    seen: list[_Seen] = []
+    failures: list[Failure] = []
+    with ThreadPoolExecutor(n_jobs or default_workers()) as pool:
+        for done, (record, one) in enumerate(zip(source, pool.map(_see, source), strict=True), 1):
+            if isinstance(one, Failure):
+                failures.append(one)
+            else:
+                records.append(record)
+                seen.append(one)
+            tell(done)
+    classes = order_classes({record.label for record in records} - {""})
+    code = {name: i for i, name in enumerate(classes)}
+    about = [dict(record.columns) for record in records]
+    groups = np.array([record.group for record in records], dtype=np.str_)
+    headers = [one.header for one in seen]
+    features = FeatureSet(
+        X=np.zeros((len(seen), 0), dtype=np.float32),
+        y=np.array([code.get(record.label, -1) for record in records], dtype=np.int64),
+        classes=classes,
+        paths=np.array([record.path for record in records], dtype=np.str_),
+        keys=np.array([one.key.hex() for one in seen], dtype="S32"),
+        groups=groups if (groups != "").any() else None,
+        columns={
+            name: np.array([columns.get(name, "") for columns in about], dtype=np.str_)
+            for name in sorted({name for columns in about for name in columns})
+        },
+        failures=tuple(failures),
+    )
+    facts = known_facts(
+        np.array([one.size for one in seen]),
+        np.array([header.width for header in headers]),
+        np.array([header.height for header in headers]),
+        np.array([header.format for header in headers], dtype=np.str_),
+    )
+    facts["jpeg_tables"] = np.array([header.jpeg_tables for header in headers], dtype=np.str_)
+    facts["exif"] = np.array([_exif(header) for header in headers], dtype=np.str_)
+    return subject_of(features, facts)
+
+
+def _exif(header: Header) -> str:
+    return "with" if header.exif else "without" if header.width else ""
+
+
+def _see(record: ImageRecord) -> _Seen | Failure:
+    try:
+        data = read_bytes(record)
+        if is_video(record.file):
+            header = Header(Path(record.file).suffix[1:].upper(), 0, 0, "", False)
+        else:
+            header = read_header(data)
+        return _Seen(image_key(data), len(data), header)
+    except ImageError as error:
+        return Failure(record.path, type(error).__name__, str(error))

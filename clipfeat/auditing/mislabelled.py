@@ -1,0 +1,90 @@
+"""Files whose features speak for another label than theirs, by confident learning."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipfeat.auditing.finding import Finding
+from clipfeat.auditing.subject import Subject
+from clipfeat.errors import DataError
+from clipfeat.splits import k_fold
+from clipfeat.zoo import make_classifier
+
+FOLDS = 5
+
+
+def check_labels(subject: Subject, seed: int = 0) -> list[Finding]:
+    """Candidates for a wrong label, the likeliest first.
+
+    Probabilities are out of fold, by logistic regression; no group is parted.
+
+    Raises
+    ------
+    DataError
+        If there are no features, or too few files or classes for the folds.
+    """
+    if not subject.features.X.shape[1]:
+        raise DataError("it takes features: give a feature file")
+    known = np.flatnonzero(subject.features.y >= 0)
+    codes, y = np.unique(subject.features.y[known], return_inverse=True)
+    if len(codes) < 2:
+        raise DataError("there are not two classes")
+    X = subject.features.X[known]
+    p = np.zeros((len(y), len(codes)))
+    for train, test in k_fold(y, subject.units[known], FOLDS, seed):
+        p[test] = (
+            make_classifier("logreg", random_state=seed)
+            .fit(X[train], y[train])
+            .predict_proba(X[test])
+        )
+    suggested = confident_labels(y, p)
+    margin = p[np.arange(len(y)), suggested] - p[np.arange(len(y)), y]
+    suspects = np.flatnonzero(suggested != y)
+    suspects = suspects[np.argsort(-margin[suspects], kind="stable")]
+    if not len(suspects):
+        return []
+    names = [subject.features.classes[code] for code in codes]
+    rows = [
+        {
+            **subject.row(known[i]),
+            "suggested": names[suggested[i]],
+            "p_label": float(p[i, y[i]]),
+            "p_suggested": float(p[i, suggested[i]]),
+        }
+        for i in suspects.tolist()
+    ]
+    accuracy = float((p.argmax(axis=1) == y).mean())
+    worst = rows[0]
+    sentence = (
+        f"{len(rows)} of {len(y)} files look like another class than their label to logistic "
+        f"regression that did not see them (it is right on {accuracy:.1%}), above all "
+        f"{worst['path']}: labelled {worst['label']}, {worst['p_suggested']:.0%} "
+        f"{worst['suggested']}; look at the first of them"
+    )
+    numbers = {"files": float(len(rows)), "share": len(rows) / len(y), "accuracy": accuracy}
+    return [Finding("mislabelled candidates", "note", sentence, numbers, rows)]
+
+
+def confident_labels(y: NDArray[np.int64], p: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The label that each row is confidently of; its own where it is of none.
+
+    A row is confidently of a class where its probability is at least the mean probability of that
+    class among the rows so labelled; of several such classes the likeliest counts (Northcutt, Jiang
+    and Chuang 2021, Confident Learning, eq. 1 and 2).
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,), int
+        The given labels, as columns of `p`.
+    p : ndarray of shape (n_samples, n_classes)
+        Out-of-fold probabilities.
+
+    Examples
+    --------
+    >>> p = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.2, 0.8], [0.1, 0.9]])
+    >>> confident_labels(np.array([0, 0, 1, 1, 0]), p).tolist()
+    [0, 0, 1, 1, 1]
+    """
+    thresholds = np.array([p[y == code, code].mean() for code in range(p.shape[1])])
+    confident = np.where(p >= thresholds, p, -1.0)
+    likeliest = confident.argmax(axis=1)
+    return np.where(confident.max(axis=1) >= 0, likeliest, y)

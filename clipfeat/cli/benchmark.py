@@ -21,7 +21,9 @@ def benchmark(
     layers: Annotated[
         str | None, typer.Option(help="Of features with several layers, only these: 3,6,last.")
     ] = None,
-    clf: Annotated[str, typer.Option("--clf", help="Names of classifiers, or all.")] = "all",
+    clf: Annotated[
+        str, typer.Option("--clf", help="Names, triplet+NAME; all (the usual) or every.")
+    ] = "all",
     cv: Annotated[int, typer.Option(min=2, help="Folds.")] = 5,
     group_col: Annotated[
         str, typer.Option(help="A column whose equal rows are never parted; none: no groups.")

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,7 @@ def place(
     in_bytes = preprocess(np.zeros((8, 8, 3), np.uint8)).dtype == torch.uint8
     convert = in_bytes and is_convolutional(model) and seconds * options.n_images > WORTH_CONVERTING
 
+    @cache
     def run(precision: str, device: torch.device) -> Forward:
         forward = None
         if convert and device.type == "cpu":

@@ -169,6 +169,8 @@ def _print_report(report: "EmbedReport", *, show_profile: bool) -> None:
         f"{done.encoded} images encoded in {done.seconds:.1f} s ({rate:,.1f} images/s), "
         f"{done.known} already there or equal to another, {done.failed} failed"
     )
+    if report.faceless:
+        print(f"{report.faceless} of them without a face, taken whole (column face: none)")
     if report.chosen:
         print(f"precision {report.chosen}")
     if show_profile:

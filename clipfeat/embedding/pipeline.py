@@ -61,6 +61,8 @@ class EmbedReport:
         Where the time went.
     chosen : str
         The precision that ``"auto"`` took, and why; else empty.
+    faceless : int
+        Images encoded now that were taken whole, since no face was found in them.
     """
 
     path: Path
@@ -72,6 +74,7 @@ class EmbedReport:
     failures: Sequence[Failure]
     profile: Profile
     chosen: str
+    faceless: int = 0
 
 
 def embed(
@@ -269,6 +272,7 @@ def embed(
         failures=run.failures,
         profile=profile,
         chosen=frozen.chosen if frozen else "",
+        faceless=run.faceless,
     )
 
 

@@ -15,7 +15,7 @@ from clipfeat.errors import EncodingError, ImageError
 from clipfeat.features import Failure
 from clipfeat.images.decode import RGB, Decoded
 from clipfeat.images.faces.finder import FaceFinder
-from clipfeat.images.record import FACE, ImageRecord, frame_key, image_key, read_bytes
+from clipfeat.images.record import FACE, FACELESS, ImageRecord, frame_key, image_key, read_bytes
 from clipfeat.images.video.frames import frame_request
 from clipfeat.stopwatch import Stopwatch
 from clipfeat.store.format import Row
@@ -129,22 +129,24 @@ def prepare(
                 wanted = [(one, _viewed(seen, one)) for one in pictures.views.values()]
             with watch.timing("resize"):
                 return [
-                    Ready(_part(row, number), _preprocessed(encoder, _made(crop, view, row.key)))
-                    for number, crop in _crops(decoded.pixels, pictures.faces)
+                    Ready(_part(row, face), _preprocessed(encoder, _made(crop, view, row.key)))
+                    for face, crop in _crops(decoded.pixels, pictures.faces)
                     for view, row in wanted
                 ]
     except (ImageError, EncodingError) as error:
         return Failure(record.path, type(error).__name__, str(error), key)
 
 
-def _crops(pixels: RGB, faces: FaceFinder | None) -> Iterator[tuple[int | None, RGB]]:
-    """What is wanted of an image, with the number of the face where all are taken."""
+def _crops(pixels: RGB, faces: FaceFinder | None) -> Iterator[tuple[str, RGB]]:
+    """What is wanted of an image, and the face it is: a number where all are, or `FACELESS`."""
     if faces is None:
-        yield None, pixels
+        yield "", pixels
         return
     for number, crop in enumerate(faces(pixels)):
-        several = faces.mode == "all" and crop is not pixels
-        yield number if several else None, crop
+        if crop is pixels:
+            yield FACELESS, crop
+        else:
+            yield str(number) if faces.mode == "all" else "", crop
 
 
 def _made(pixels: RGB, view: View | None, key: bytes) -> RGB:
@@ -156,15 +158,17 @@ def _viewed(row: Row, view: View) -> Row:
     return replace(row, path=view.path(row.path), key=view.key(row.key))
 
 
-def _part(row: Row, number: int | None) -> Row:
+def _part(row: Row, face: str) -> Row:
     """The row of one of an image's faces, all of which are tied together."""
-    if number is None:
+    if not face:
         return row
-    columns = {"file": row.path, **dict(row.columns), "face": str(number)}
+    if face == FACELESS:
+        return replace(row, columns=tuple(sorted([*row.columns, ("face", face)])))
+    columns = {"file": row.path, **dict(row.columns), "face": face}
     return replace(
         row,
-        path=f"{row.path}{FACE}{number}",
-        key=hashlib.blake2b(row.key + b"face %d" % number, digest_size=16).digest(),
+        path=f"{row.path}{FACE}{face}",
+        key=hashlib.blake2b(row.key + b"face " + face.encode(), digest_size=16).digest(),
         group=row.group or row.path,
         columns=tuple(sorted(columns.items())),
     )
@@ -178,7 +182,7 @@ def _known(
         return [Known(row)]
     if faces is None or faces.mode != "all":
         return []
-    parts = (_part(row, number) for number in count())
+    parts = (_part(row, str(number)) for number in count())
     return [Known(part) for part in takewhile(is_known, parts)]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from clipfeat.embedding.profile import STAGES, Profile
 from clipfeat.features import Failure
-from clipfeat.images.record import FACE, ImageRecord, record_path
+from clipfeat.images.record import FACE, FACELESS, ImageRecord, record_path
 from clipfeat.stopwatch import Stopwatch
 from clipfeat.store import FeatureWriter, Row
 from clipfeat.store.stat_cache import Stat, StatCache, file_stat
@@ -60,6 +60,7 @@ class EmbedRun:
         self.progress = progress
         self.counts = {"encoded": 0, "known": 0, "failed": 0}
         self.failures: list[Failure] = []
+        self.faceless = 0
         self.digests: dict[str, tuple[Stat, bytes]] = {}
         self._stats: dict[str, Stat] = {}
         self._again: list[Row] = []
@@ -132,6 +133,7 @@ class EmbedRun:
                 self.writer.append(item.rows, item.features)
             self.counts["encoded"] += sum(_weight(row.path) for row in item.rows)
             for row in item.rows:
+                self.faceless += ("face", FACELESS) in row.columns
                 self._remember(row.path, row.key)
         elif isinstance(item, Failure):
             self._fail(item)

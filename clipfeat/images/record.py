@@ -13,6 +13,9 @@ from clipfeat.images.decode import RGB
 FACE = "#face"
 """Where all faces of an image are taken, each row's path ends with this and the face's number."""
 
+FACELESS = "none"
+"""In the column ``face``: an image that was taken whole, since no face was found in it."""
+
 MAX_BYTES = 256 * 2**20
 """Files above this are refused before they are read."""
 

@@ -376,8 +376,9 @@ def leftovers(path: Path) -> list[Path]:
 
 
 def _mark(row: Row) -> bytes:
-    """What must agree for a row to be current: the key, and a checksum of the rest."""
-    about = (row.label, row.group, tuple(sorted((k, v) for k, v in row.columns if v)))
+    """What must agree for a row to be current: the key, and a checksum of what sources say."""
+    columns = sorted((name, text) for name, text in row.columns if text and name != "face")
+    about = (row.label, row.group, tuple(columns))
     return row.key + zlib.crc32(repr(about).encode("utf-8", "backslashreplace")).to_bytes(4)
 
 

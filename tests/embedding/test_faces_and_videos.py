@@ -67,6 +67,18 @@ def test_faces_are_not_found_twice(people: Path, tmp_path: Path) -> None:
     assert pruned.n_rows == 3
 
 
+@pytest.mark.parametrize("mode", ["all", "largest"])
+def test_what_has_no_face_is_kept_and_counted(people: Path, tmp_path: Path, mode: str) -> None:
+    """Asked to keep it, an image without a face is a row that says so, and stays current."""
+    report = run(people, tmp_path / "f.h5", mode, without="keep")
+    assert (report.faceless, report.failures) == (1, [])
+    features = load(tmp_path / "f.h5")
+    assert features.paths[features.column("face") == "none"].tolist() == ["coffee.png"]
+    again = run(people, tmp_path / "f.h5", mode, without="keep")
+    assert again.progress == Progress(4, 0, 4, 0, again.progress.seconds)
+    assert again.n_rows == report.n_rows
+
+
 def test_faces_are_identity(people: Path, tmp_path: Path) -> None:
     """A file of faces takes no whole images, nor faces cut in another way."""
     run(people, tmp_path / "f.h5", "largest")

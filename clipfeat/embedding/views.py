@@ -125,10 +125,22 @@ class View:
             # Any step of two libraries, with whatever arguments a user gave.
             size = f"{pixels.shape[1]}x{pixels.shape[0]}"
             raise EncodingError(f"no view {self.name!r} of {size} pixels: {error}") from error
-        if image.dtype != torch.uint8 or image.ndim != 3 or image.shape[0] != 3:
-            found = f"{image.dtype} {tuple(image.shape)}"
-            raise EncodingError(f"the view {self.name!r} gives {found}, not 8-bit RGB")
+        if not _is_rgb(image):
+            found = getattr(image, "dtype", type(image).__name__)
+            shape = tuple(getattr(image, "shape", ()))
+            raise EncodingError(f"the view {self.name!r} gives {found} {shape}, not 8-bit RGB")
         return image.permute(1, 2, 0).contiguous().numpy()
+
+
+def _is_rgb(image: Any) -> bool:
+    """Whether steps, which may give anything, gave an image: bytes (3, height, width), not none."""
+    return (
+        isinstance(image, torch.Tensor)
+        and image.dtype == torch.uint8
+        and image.ndim == 3
+        and image.shape[0] == 3
+        and image.numel() > 0
+    )
 
 
 @contextmanager
@@ -258,7 +270,10 @@ def _steps(definition: str) -> Sequence[Callable[[torch.Tensor, int], torch.Tens
 
 
 def _made(name: str, words: Mapping[str, Any]) -> Callable[[torch.Tensor, int], torch.Tensor]:
-    of_torchvision = {n: one for n, one in vars(v2).items() if isinstance(one, type)}
+    of_torchvision = {
+        n: one for n, one in vars(v2).items()
+        if isinstance(one, type) and issubclass(one, v2.Transform)
+    }  # fmt: skip
     known = of_torchvision | OWN_STEPS
     make = _albumentations(name[2:]) if name.startswith("A.") else known.get(name)
     if make is None:

@@ -107,6 +107,7 @@ def test_views_are_read_from_a_file(tmp_path: Path, suffix: str) -> None:
         ('{"a": ["RandomHorizontalFlop"]}', UnknownNameError, "RandomHorizontalFlip"),
         ('{"a": [{"RandomHorizontalFlip": {"q": 1}}]}', UsageError, "RandomHorizontalFlip does no"),
         ('{"a": [{"JPEG": {"quality": 0}}]}', UsageError, "1 to 100"),
+        ('{"a": ["InterpolationMode"]}', UnknownNameError, "InterpolationMode"),
         ('{"a#b": []}', UsageError, "may not hold #"),
         ('{"a": 3}', UsageError, "does not map names"),
         ("[1", UsageError, "does not map names"),
@@ -126,6 +127,23 @@ def test_a_view_that_an_image_is_too_small_for_is_its_failure(tmp_path: Path) ->
     path.write_text('{"wide": [{"RandomCrop": {"size": [99, 99]}}]}')
     with pytest.raises(EncodingError, match="no view 'wide' of 30x41"):
         read_views(str(path))["wide"].apply(PIXELS, bytes(16))
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "ToPILImage",
+        {"FiveCrop": {"size": 8}},
+        {"CenterCrop": {"size": 0}},
+        {"Lambda": {"lambd": "x"}},
+    ],
+)
+def test_what_a_view_gives_is_an_image_or_a_failure(tmp_path: Path, step: Any) -> None:
+    """Steps that give a picture of another kind, several, or none fail by the image."""
+    path = tmp_path / "views.json"
+    path.write_text(json.dumps({"odd": [step]}))
+    with pytest.raises(EncodingError, match="'odd'"):
+        read_views(str(path))["odd"].apply(PIXELS, bytes(16))
 
 
 def test_albumentations_is_used_where_it_is_installed(tmp_path: Path) -> None:

@@ -183,7 +183,7 @@ class FeatureSet:
         parts = [
             self.X[:, place[source]][:, source.slices[part]]
             for spec, source in zip(specs, sources, strict=True)
-            for part in spec.layer.split(",")
+            for part in spec.parts
         ]
         return np.hstack(parts)
 

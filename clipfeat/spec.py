@@ -105,7 +105,11 @@ class EncoderSpec:
         try:
             values: dict[str, Any] = json.loads(text)
             plain: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-            return cls(**plain)
+            spec = cls(**plain)
+            agree = len(spec.parts) == len(spec.widths) and sum(spec.widths) == spec.n_features
+            if spec.widths and not agree:
+                raise ValueError(f"widths {spec.widths} of layers {spec.layer!r}")
+            return spec
         except (TypeError, ValueError, AttributeError) as error:
             raise RefusedFileError(f"not an encoder's description: {error}") from error
 
@@ -115,10 +119,15 @@ class EncoderSpec:
         return [f"{name}: {a!r}, not {b!r}" for name, a, b in pairs if a != b]
 
     @property
+    def parts(self) -> list[str]:
+        """The names in `layer`; a single one may hold a comma, as an output of an ONNX file may."""
+        return self.layer.split(",") if self.widths else [self.layer]
+
+    @property
     def slices(self) -> dict[str, slice]:
         """The columns of each part of `layer`, by its name."""
         places = list(accumulate(self.widths or (self.n_features,), initial=0))
-        return dict(zip(self.layer.split(","), starmap(slice, pairwise(places)), strict=True))
+        return dict(zip(self.parts, starmap(slice, pairwise(places)), strict=True))
 
     def narrowed(self, layers: str) -> "EncoderSpec":
         """The spec of some of its layers: what an encoder that was asked for these has.
@@ -134,7 +143,7 @@ class EncoderSpec:
         UnknownNameError
             If there is no such layer.
         """
-        parts = self.layer.split(",")
+        parts = self.parts
         if len(parts) == 1:
             return self
         kept = set()
@@ -160,8 +169,7 @@ class EncoderSpec:
 
     def is_part_of(self, other: "EncoderSpec") -> bool:
         """Whether these are layers of the other: the same encoder in all else."""
-        parts = self.layer.split(",")
-        return set(parts) <= set(other.layer.split(",")) and other.narrowed(self.layer) == self
+        return set(self.parts) <= set(other.parts) and other.narrowed(self.layer) == self
 
     @property
     def title(self) -> str:

@@ -25,3 +25,11 @@ def test_other_json_is_refused(text: str) -> None:
     """What is no description of an encoder is refused."""
     with pytest.raises(RefusedFileError):
         EncoderSpec.from_json(text)
+
+
+@pytest.mark.parametrize("widths", [(2,), (2, 2), (1, 1, 1), ("a", "b", "c")])
+def test_widths_that_do_not_fit_are_refused(widths: tuple[object, ...]) -> None:
+    """A file whose layers' widths are not those of its columns is none of ours."""
+    text = make_spec(n_features=3, layer="0/mean,last", widths=widths).to_json()
+    with pytest.raises(RefusedFileError, match="not an encoder's description"):
+        EncoderSpec.from_json(text)

@@ -142,11 +142,7 @@ def leave_one_out(features: FeatureSet, column: str, random_state: int | None) -
         If the column has fewer than two values to hold out.
     """
     values = features.column(column)
-    shared = np.zeros(len(values), dtype=bool)
-    for code in range(len(features.classes)):
-        rows = features.y == code
-        shared |= rows & (len(np.unique(values[rows])) == 1)
-    shared |= values == ""
+    shared = shared_rows(features, column)
     held = np.unique(values[~shared]).tolist()
     if len(held) < 2:
         raise UsageError(
@@ -168,6 +164,16 @@ def leave_one_out(features: FeatureSet, column: str, random_state: int | None) -
                 "few groups"
             )
     return splits
+
+
+def shared_rows(features: FeatureSet, column: str) -> Mask:
+    """The rows that belong to no value of a column: of a class with at most one, or without any."""
+    values = features.column(column)
+    shared: Mask = values == ""
+    for code in range(len(features.classes)):
+        rows = features.y == code
+        shared |= rows & (len(np.unique(values[rows])) == 1)
+    return shared
 
 
 def _hold_out(mine: Mask, shared: Mask, in_part: Mask, units: Rows) -> Split:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from clipfeat.evaluate.metrics import Labels, Probabilities, calibration_error
+from clipfeat.evaluate.metrics import METRICS, Labels, Probabilities
 
 BOUND = 0.05
 DRAWS = 40
@@ -28,6 +28,7 @@ def miscalibration(y: Labels, p: Probabilities) -> float | None:
     >>> miscalibration(np.arange(400) % 2, p), miscalibration((np.arange(400) % 10 > 0) * 1, p)
     (0.4, None)
     """
+    calibration_error = METRICS["calibration_error"].function
     error = calibration_error(y, p)
     if error <= BOUND:
         return None

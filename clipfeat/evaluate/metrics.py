@@ -1,10 +1,12 @@
 """Metrics of probabilities, by name.
 
-A new one is one function of (true class indices, probabilities) and one row of `METRICS`. A metric
-that is not defined for the rows at hand (ROC AUC of one class) is NaN, never a guess.
+A new one is one function of (true class indices, probabilities, weights of the rows) and one row of
+`METRICS`. Weights come many at once, so that a bootstrap costs little more than a score: a row of
+weights is one resampling, and the plain metric is the one of equal weights. A metric that is not
+defined for the rows at hand (ROC AUC of one class) is NaN, never a guess.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +14,10 @@ from numpy.typing import NDArray
 
 Labels = NDArray[np.int64]
 Probabilities = NDArray[np.float64]
+Weights = NDArray[np.float64]
+"""Of shape (n_draws, n_samples), none negative."""
+Values = NDArray[np.float64]
+"""Of shape (n_draws,)."""
 
 CALIBRATION_BINS = 15
 
@@ -26,80 +32,167 @@ class Metric:
         As in tables: ``"roc_auc"``.
     title : str
         As a heading.
-    function : callable
-        From y (n,) and probabilities (n, n_classes) to a number.
+    weighted : callable
+        From y (n,), probabilities (n, n_classes) and weights (n_draws, n) to (n_draws,) numbers.
     higher_is_better : bool
         Which way is up.
     """
 
     name: str
     title: str
-    function: Callable[[Labels, Probabilities], float]
+    weighted: Callable[[Labels, Probabilities, Weights], Values]
     higher_is_better: bool
 
+    def function(self, y: Labels, p: Probabilities) -> float:
+        """The metric of rows that count alike."""
+        return float(self.weighted(y, p, np.ones((1, len(y))))[0])
 
-def accuracy(y: Labels, p: Probabilities) -> float:
+
+def _divided(over: Values, under: Values) -> Values:
+    """A quotient, NaN where there is nothing to divide by."""
+    quotient: Values = np.divide(over, under, out=np.full(len(under), np.nan), where=under > 0)
+    return quotient
+
+
+def accuracy(y: Labels, p: Probabilities, w: Weights) -> Values:
     """Share of rows whose likeliest class is the true one."""
-    return float((p.argmax(axis=1) == y).mean())
+    return _divided(w @ (p.argmax(axis=1) == y), w.sum(axis=1))
 
 
-def balanced_accuracy(y: Labels, p: Probabilities) -> float:
+def balanced_accuracy(y: Labels, p: Probabilities, w: Weights) -> Values:
     """Mean over the classes present of the share of their rows that are right."""
-    right = p.argmax(axis=1) == y
-    return float(np.mean([right[y == code].mean() for code in np.unique(y)]))
+    recalls = [accuracy(y[y == code], p[y == code], w[:, y == code]) for code in np.unique(y)]
+    return _mean(recalls, len(w))
 
 
-def roc_auc(y: Labels, p: Probabilities) -> float:
+def _mean(of_classes: Sequence[Values], n_draws: int) -> Values:
+    """The mean over classes that have a value."""
+    if not of_classes:
+        return np.full(n_draws, np.nan)
+    known = ~np.isnan(of_classes)
+    return _divided(np.nansum(of_classes, axis=0), known.sum(axis=0))
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """True and false positives at every threshold, from the highest down.
+
+    Parameters
+    ----------
+    true, false : ndarray of shape (n_draws, n_thresholds)
+        Weight of the positives and of the negatives at or above each distinct score.
+    """
+
+    true: NDArray[np.float64]
+    false: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, positive: NDArray[np.bool_], scores: Values, w: Weights) -> "Curve":
+        """Add up weights by descending score; rows of equal scores are one step."""
+        order = np.argsort(-scores, kind="stable")
+        ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
+        right = positive[order]
+        weights = w[:, order]
+        true = np.cumsum(weights * right, axis=1)[:, ends]
+        return cls(true, np.cumsum(weights * ~right, axis=1)[:, ends])
+
+    @property
+    def true_rate(self) -> NDArray[np.float64]:
+        """Shares of the positives; NaN where there are none."""
+        return _rate(self.true)
+
+    @property
+    def false_rate(self) -> NDArray[np.float64]:
+        """Shares of the negatives; NaN where there are none."""
+        return _rate(self.false)
+
+
+def _rate(summed: NDArray[np.float64]) -> NDArray[np.float64]:
+    total = summed[:, -1:]
+    rate: NDArray[np.float64] = np.divide(
+        summed, total, out=np.full(summed.shape, np.nan), where=total > 0
+    )
+    return rate
+
+
+def roc_auc(y: Labels, p: Probabilities, w: Weights) -> Values:
     """Area under the ROC curve; for more than two classes the mean of each against the rest."""
-    from sklearn.metrics import roc_auc_score
 
-    return _mean_over_classes(y, p, lambda positive, s: float(roc_auc_score(positive, s)))
+    def area(curve: Curve) -> Values:
+        start = np.zeros((len(curve.true), 1))
+        true, false = np.hstack([start, curve.true_rate]), np.hstack([start, curve.false_rate])
+        under: Values = ((true[:, 1:] + true[:, :-1]) / 2 * np.diff(false, axis=1)).sum(axis=1)
+        return under
 
-
-def average_precision(y: Labels, p: Probabilities) -> float:
-    """Average precision of the positive class; for more than two the mean of each."""
-    from sklearn.metrics import average_precision_score
-
-    return _mean_over_classes(y, p, lambda positive, s: float(average_precision_score(positive, s)))
+    return _over_classes(y, p, w, area)
 
 
-def _mean_over_classes(
-    y: Labels, p: Probabilities, one: Callable[[NDArray[np.bool_], Probabilities], float]
-) -> float:
+def average_precision(y: Labels, p: Probabilities, w: Weights) -> Values:
+    """Average precision of the positive class; for more than two the mean of each.
+
+    The sum over thresholds of precision times the gain in recall, without interpolation.
+    """
+
+    def precise(curve: Curve) -> Values:
+        called = curve.true + curve.false
+        precision = np.divide(curve.true, called, out=np.zeros(called.shape), where=called > 0)
+        gained = np.diff(curve.true_rate, axis=1, prepend=0.0)
+        found: Values = (precision * gained).sum(axis=1)
+        found[curve.false[:, -1] <= 0] = np.nan
+        return found
+
+    return _over_classes(y, p, w, precise)
+
+
+def true_positives_at(max_fpr: float) -> Callable[[Labels, Probabilities, Weights], Values]:
+    """The metric: the largest share of positives found with no more false positives than that."""
+
+    def metric(y: Labels, p: Probabilities, w: Weights) -> Values:
+        def found(curve: Curve) -> Values:
+            false = curve.false_rate
+            allowed = np.where(false <= max_fpr, curve.true_rate, 0.0).max(axis=1)
+            return np.where(np.isnan(false[:, -1] + curve.true_rate[:, -1]), np.nan, allowed)
+
+        return _over_classes(y, p, w, found)
+
+    return metric
+
+
+def _over_classes(
+    y: Labels, p: Probabilities, w: Weights, one: Callable[[Curve], Values]
+) -> Values:
     """The positive class's value where there are two classes, else the mean over all."""
+    if not len(y):
+        return np.full(len(w), np.nan)
     codes = [1] if p.shape[1] == 2 else range(p.shape[1])
-    positives = [(y == code, p[:, code]) for code in codes]
-    defined = [one(positive, s) for positive, s in positives if 0 < positive.sum() < len(y)]
-    return float(np.mean(defined)) if defined else float("nan")
+    return _mean([one(Curve.of(y == code, p[:, code], w)) for code in codes], len(w))
 
 
-def log_loss(y: Labels, p: Probabilities) -> float:
+def log_loss(y: Labels, p: Probabilities, w: Weights) -> Values:
     """Mean of minus the log of the true class's probability, clipped at 1e-15 (natural log)."""
-    return float(-np.log(np.clip(p[np.arange(len(y)), y], 1e-15, 1)).mean())
+    losses = -np.log(np.clip(p[np.arange(len(y)), y], 1e-15, 1))
+    return _divided(w @ losses, w.sum(axis=1))
 
 
-def brier(y: Labels, p: Probabilities) -> float:
+def brier(y: Labels, p: Probabilities, w: Weights) -> Values:
     """Mean squared distance to the one-hot truth, halved for two classes, in [0, 1] there.
 
     Brier 1950; the halving makes two classes agree with scikit-learn's ``brier_score_loss``.
     """
-    distance = np.square(p - np.eye(p.shape[1])[y]).sum(axis=1).mean()
-    return float(distance / 2 if p.shape[1] == 2 else distance)
+    distance = np.square(p - np.eye(p.shape[1])[y]).sum(axis=1)
+    return _divided(w @ (distance / 2 if p.shape[1] == 2 else distance), w.sum(axis=1))
 
 
-def calibration_error(y: Labels, p: Probabilities) -> float:
+def calibration_error(y: Labels, p: Probabilities, w: Weights) -> Values:
     """Expected calibration error of the likeliest class, 15 bins of equal width.
 
     Guo, Pleiss, Sun and Weinberger 2017, arXiv 1706.04599, eq. 3.
     """
     confidence = p.max(axis=1)
-    right = p.argmax(axis=1) == y
+    gap = (p.argmax(axis=1) == y) - confidence
     bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    gaps = [
-        (bins == b).mean() * abs(right[bins == b].mean() - confidence[bins == b].mean())
-        for b in np.unique(bins)
-    ]
-    return float(np.sum(gaps))
+    gaps = [np.abs(w[:, bins == b] @ gap[bins == b]) for b in np.unique(bins)]
+    return _divided(np.sum(gaps, axis=0) if gaps else np.zeros(len(w)), w.sum(axis=1))
 
 
 _ROWS = (
@@ -107,6 +200,8 @@ _ROWS = (
     Metric("balanced_accuracy", "balanced acc.", balanced_accuracy, True),
     Metric("roc_auc", "ROC AUC", roc_auc, True),
     Metric("average_precision", "AP", average_precision, True),
+    Metric("tpr_at_fpr_5", "TPR at 5% FPR", true_positives_at(0.05), True),
+    Metric("tpr_at_fpr_1", "TPR at 1% FPR", true_positives_at(0.01), True),
     Metric("log_loss", "log loss", log_loss, False),
     Metric("brier", "Brier", brier, False),
     Metric("calibration_error", "calib. error", calibration_error, False),
@@ -139,8 +234,13 @@ def decide(p: Probabilities, threshold: float | None = None) -> Labels:
     return called
 
 
-def score(y: Labels, p: Probabilities, threshold: float | None = None) -> dict[str, float]:
-    """Every metric of `METRICS`, by name.
+def score(
+    y: Labels,
+    p: Probabilities,
+    threshold: float | None = None,
+    classes: Sequence[str] = (),
+) -> dict[str, float]:
+    """Every metric of `METRICS`, by name, and what further there is to say of decisions.
 
     Parameters
     ----------
@@ -152,6 +252,8 @@ def score(y: Labels, p: Probabilities, threshold: float | None = None) -> dict[s
         Of `decide`. The metrics of `DECIDED` are then those at the threshold, and there are
         further: the same at 0.5 (``accuracy_at_0.5``), the ``threshold``, and at it the
         ``true_positive_rate`` and ``false_positive_rate``, NaN where there are no such rows.
+    classes : sequence of str
+        Names; by each the share of its rows that are called it: ``"recall/real"``.
 
     Examples
     --------
@@ -160,9 +262,12 @@ def score(y: Labels, p: Probabilities, threshold: float | None = None) -> dict[s
     (0.5, 1.0)
     """
     values = {name: metric.function(y, p) for name, metric in METRICS.items()}
+    decided = decide(p, threshold)
+    for code, name in enumerate(classes):
+        called = decided[y == code] == code
+        values[f"recall/{name}"] = float(called.mean()) if len(called) else float("nan")
     if threshold is None:
         return values
-    decided = decide(p, threshold)
     values |= {f"{name}_at_0.5": values[name] for name in DECIDED}
     values |= {name: METRICS[name].function(y, np.eye(2)[decided]) for name in DECIDED}
     values["threshold"] = threshold

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import sklearn.metrics as reference
+from hypothesis import given
+from hypothesis import strategies as st
 
-from clipfeat.evaluate.metrics import METRICS, calibration_error, score
+from clipfeat.evaluate.metrics import METRICS, Metric, score
 
 rng = np.random.default_rng(0)
 Y = rng.integers(0, 2, 300)
@@ -41,6 +43,45 @@ def test_agrees_with_scikit_learn() -> None:
     assert many["log_loss"] == pytest.approx(reference.log_loss(Y3, P3))
 
 
+@pytest.mark.parametrize("name", ["roc_auc", "average_precision"])
+@given(st.data())
+def test_weighted_rankings_agree_with_scikit_learn(name: str, data: st.DataObject) -> None:
+    """Whatever the ties and the weights, a row of weights is what scikit-learn makes of it."""
+    n = data.draw(st.integers(2, 30))
+    y = np.array(data.draw(st.lists(st.integers(0, 1), min_size=n, max_size=n)))
+    s = np.array(data.draw(st.lists(st.sampled_from([0, 0.1, 0.5, 0.9]), min_size=n, max_size=n)))
+    w = np.array(data.draw(st.lists(st.integers(0, 3), min_size=n, max_size=n)), dtype=float)
+    ours = METRICS[name].weighted(y, np.column_stack([1 - s, s]), np.array([w, np.ones(n)]))
+    theirs = {"roc_auc": reference.roc_auc_score,
+              "average_precision": reference.average_precision_score}[name]  # fmt: skip
+    for value, weights in zip(ours, [w, np.ones(n)], strict=True):
+        there = weights > 0
+        if len(np.unique(y[there])) < 2:
+            assert np.isnan(value)
+        else:
+            expected = theirs(y[there], s[there], sample_weight=weights[there])
+            assert value == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
+def test_a_weight_is_a_number_of_copies(metric: Metric) -> None:
+    """Counting a row twice is having it twice; counting it not at all is not having it."""
+    w = rng.integers(0, 4, 300)
+    for y, p in ((Y, P), (Y3, P3)):
+        copies = np.repeat(np.arange(300), w)
+        expected = metric.function(y[copies], p[copies])
+        assert metric.weighted(y, p, w[None].astype(float))[0] == pytest.approx(expected)
+
+
+def test_true_positives_at_few_false_ones() -> None:
+    """Of a hundred negatives five may be called: the positives above the sixth are found."""
+    y, s = np.repeat([0, 1], 100), np.r_[np.linspace(0, 1, 100), np.linspace(0.5, 1.5, 100) / 1.5]
+    false, true, _ = reference.roc_curve(y, s, drop_intermediate=False)
+    ours = score(y, np.column_stack([1 - s, s]))
+    assert ours["tpr_at_fpr_5"] == pytest.approx(true[false <= 0.05].max())
+    assert ours["tpr_at_fpr_1"] == pytest.approx(true[false <= 0.01].max())
+
+
 def test_one_class_has_no_ranking() -> None:
     """ROC AUC and AP of rows of one class are NaN, not a number that looks like one."""
     ours = score(np.zeros(5, dtype=int), np.full((5, 2), 0.5))
@@ -51,4 +92,4 @@ def test_one_class_has_no_ranking() -> None:
 def test_calibration_error_by_hand() -> None:
     """Ten rows said with 0.8 of which half are right are 0.3 off."""
     p = np.tile([0.2, 0.8], (10, 1))
-    assert calibration_error(np.arange(10) % 2, p) == pytest.approx(0.3)
+    assert METRICS["calibration_error"].function(np.arange(10) % 2, p) == pytest.approx(0.3)

@@ -1,0 +1,207 @@
+"""Protocols: what is trained on and what is tested on, in which order, how often.
+
+A protocol is a list of trials, and a trial parts the rows so that each is tested at most once: five
+folds are one trial; three seeds of them are three; training on each generator in turn and testing
+on all of them is a trial for each.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipfeat.errors import ClipfeatWarning, LabelError, UsageError
+from clipfeat.features import FeatureSet
+from clipfeat.splits import Mask, Rows, Split, cross_validation, k_fold, leave_one_out, shared_rows
+
+FEW_SHOT_DRAWS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One way of parting the rows.
+
+    Parameters
+    ----------
+    splits : mapping of str to (train, test)
+        Row numbers, by the name of the fold; no row is in two tests.
+    seed : int
+        Of the folds, the draw and the classifiers.
+    trained_on : str
+        The value of a column that all training rows have, in a matrix.
+    n_train : int, optional
+        Images of each class that are trained on, in a few-shot curve.
+    tested_on : mapping of str to ndarray of shape (n_samples,), bool
+        Where each fold's test is scored in pieces, the rows of each piece by its name.
+    """
+
+    splits: Mapping[str, Split]
+    seed: int = 0
+    trained_on: str = ""
+    n_train: int | None = None
+    tested_on: Mapping[str, Mask] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """As a heading: ``"trained on SDXL, seed 0"``."""
+        on = [f"trained on {self.trained_on}"] if self.trained_on else []
+        few = [] if self.n_train is None else [f"{self.n_train} images a class"]
+        return ", ".join([*on, *few, f"seed {self.seed}"])
+
+
+@dataclass(frozen=True, eq=False)
+class Protocol:
+    """Trials, and what they are together.
+
+    Parameters
+    ----------
+    name : str
+        In words: ``"5-fold"``.
+    trials : sequence of Trial
+        At least one.
+    column : str
+        The column by whose values the tests are told apart, if any.
+    """
+
+    name: str
+    trials: Sequence[Trial]
+    column: str = ""
+
+
+def plan(
+    data: FeatureSet,
+    *,
+    cv: int = 5,
+    leave_out: str | None = None,
+    matrix: str | None = None,
+    few_shot: Sequence[int] = (),
+    n_given: int | None = None,
+    repeats: int | None = None,
+    seed: int = 0,
+) -> Protocol:
+    """Lay out a protocol.
+
+    Parameters
+    ----------
+    data : FeatureSet
+        Labelled.
+    cv : int
+        Folds, of equal shares of every class; groups are never parted.
+    leave_out : str, optional
+        Instead: hold out each value of this column in turn; see `clipfeat.splits.leave_one_out`.
+    matrix : str, optional
+        Instead: train on each value of this column in turn and test on each.
+    few_shot : sequence of int, optional
+        Instead: train on so many images of each class, drawn anew for each repeat, of which the
+        smaller are part of the larger; tested on a fold of the `cv`, the next one for each repeat.
+    n_given : int, optional
+        Instead: so many of the first rows are to be trained on, the others are the test.
+    repeats : int, optional
+        How often, each with a seed of its own; None is once, for `few_shot` 5 times.
+    seed : int
+        The first.
+
+    Raises
+    ------
+    UsageError
+        If several protocols are asked for at once, or the column does not serve.
+    LabelError
+        If a class has fewer images, or groups, than folds.
+    """
+    asked = {"--leave-one-out": leave_out, "--matrix": matrix, "--few-shot": few_shot,
+             "--test": n_given}  # fmt: skip
+    several = [flag for flag, value in asked.items() if value]
+    if len(several) > 1:
+        raise UsageError(f"one protocol at a time, got {' and '.join(several)}")
+    if repeats is not None and repeats < 1:
+        raise UsageError(f"a protocol is run once or more, got {repeats} repeats")
+    seeds = range(seed, seed + (repeats or (FEW_SHOT_DRAWS if few_shot else 1)))
+    again = f", {len(seeds)} seeds" if len(seeds) > 1 else ""
+    if leave_out:
+        trials = [Trial(leave_one_out(data, leave_out, s), s) for s in seeds]
+        return Protocol(f"leave one {leave_out} out{again}", trials, leave_out)
+    if matrix:
+        trials = [trial for s in seeds for trial in _matrix(data, matrix, cv, s)]
+        return Protocol(f"each {matrix} against each, {cv}-fold{again}", trials, matrix)
+    if few_shot:
+        trials = [trial for i, s in enumerate(seeds) for trial in _few(data, few_shot, cv, i, s)]
+        return Protocol(f"few images a class, {len(seeds)} draws", _sorted(trials))
+    if n_given is not None:
+        rows = np.arange(len(data))
+        given = {"test": (rows[:n_given], rows[n_given:])}
+        return Protocol(f"a test set of its own{again}", [Trial(given, s) for s in seeds])
+    trials = [Trial(_numbered(cross_validation(data, cv, s)), s) for s in seeds]
+    return Protocol(f"{cv}-fold{again}", trials)
+
+
+def _numbered(splits: Sequence[Split]) -> dict[str, Split]:
+    return {str(i): split for i, split in enumerate(splits)}
+
+
+def _sorted(trials: Sequence[Trial]) -> list[Trial]:
+    return sorted(trials, key=lambda trial: (trial.n_train or 0, trial.seed))
+
+
+def _matrix(data: FeatureSet, column: str, n_splits: int, seed: int) -> list[Trial]:
+    """Train on each value, test on each; rows that all values share are shared among the folds.
+
+    Folds are the same for every value, so that no training has seen a row, or a group, that any
+    value's test holds.
+    """
+    values = data.column(column)
+    shared = shared_rows(data, column)
+    held = np.unique(values[~shared]).tolist()
+    if len(held) < 2:
+        raise UsageError(
+            f"column {column!r} has {len(held)} values to train on; two or more are needed"
+        )
+    cells = np.array([f"{label}, {column} {value}" if value and not alone else label
+                      for label, value, alone in zip(data.labels.tolist(), values.tolist(), shared,
+                                                     strict=True)])  # fmt: skip
+    folds = k_fold(cells, data.split_groups, n_splits, seed)
+    pieces = {value: (values == value) & ~shared | shared for value in held}
+    for value, mine in pieces.items():
+        if len(np.unique(data.y[mine])) < 2:
+            raise LabelError(
+                f"{value!r} of {column!r} cannot be trained on: all its images are of one class"
+            )
+    return [
+        Trial(
+            {str(i): (train[pieces[value][train]], test) for i, (train, test) in enumerate(folds)},
+            seed, value, tested_on=pieces,
+        )
+        for value in held
+    ]  # fmt: skip
+
+
+def _few(
+    data: FeatureSet, sizes: Sequence[int], n_splits: int, number: int, seed: int
+) -> list[Trial]:
+    """One draw: so many images of each class, of one fold's training rows."""
+    if min(sizes) < 1:
+        raise UsageError(f"numbers of images a class are 1 or more, got {min(sizes)}")
+    folds = cross_validation(data, n_splits, seed - number)
+    train, test = folds[number % len(folds)]
+    shuffled = np.random.default_rng(seed).permutation(train)
+    of_class = [shuffled[data.y[shuffled] == code] for code in range(len(data.classes))]
+    most = min(len(rows) for rows in of_class)
+    if number == 0 and any(n > most for n in sizes):
+        beyond = ", ".join(str(n) for n in sizes if n > most)
+        warnings.warn(
+            f"no training has {beyond} images of each class, the smallest has {most}: left out",
+            ClipfeatWarning,
+            stacklevel=4,
+        )
+    kept = [n for n in dict.fromkeys(sizes) if n <= most]
+    if not kept:
+        raise LabelError(f"the smallest class has {most} images to draw from: ask for fewer")
+    return [
+        Trial({str(number): (_first(of_class, n), test)}, seed, n_train=n) for n in sorted(kept)
+    ]
+
+
+def _first(of_class: Sequence[Rows], n: int) -> NDArray[np.int64]:
+    drawn: NDArray[np.int64] = np.sort(np.concatenate([rows[:n] for rows in of_class]))
+    return drawn

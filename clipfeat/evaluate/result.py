@@ -1,0 +1,159 @@
+"""What a benchmark found, and what can be asked of it without fitting anything again."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipfeat.evaluate.metrics import Labels, Probabilities
+from clipfeat.evaluate.protocols import Trial
+from clipfeat.parts import by_file
+from clipfeat.spec import EncoderSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from clipfeat.splits import Mask
+
+COLUMNS = (
+    "encoder", "classifier", "seed", "trained_on", "n_train", "fold", "tested_on", "metric",
+    "value", "seconds",
+)  # fmt: skip
+"""Of the tidy rows."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What the entries said in one trial.
+
+    Parameters
+    ----------
+    trial : Trial
+        Which rows were trained on and tested.
+    fold : ndarray of shape (n_samples,)
+        The fold in which each row was tested, by its place in the trial; -1 for none.
+    probabilities : mapping of str to ndarray of shape (n_samples, n_classes)
+        Out-of-fold, by entry; NaN where a row was in no test.
+    thresholds : mapping of str to sequence of float
+        By entry, the threshold of each fold, where one was asked for.
+    """
+
+    trial: Trial
+    fold: NDArray[np.int64]
+    probabilities: Mapping[str, Probabilities]
+    thresholds: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Tested:
+    """What one entry said of the files that one fold tested, frames and faces averaged.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_files,)
+        True class indices.
+    p : ndarray of shape (n_files, n_classes)
+        Probabilities.
+    row : ndarray of shape (n_files,)
+        The first row of each file.
+    threshold : float, optional
+        The fold's.
+    """
+
+    y: Labels
+    p: Probabilities
+    row: NDArray[np.int64]
+    threshold: float | None = None
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Benchmark:
+    """What a benchmark found.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        Tidy: `COLUMNS`.
+    outcomes : sequence of Outcome
+        One a trial; most protocols have one.
+    y : ndarray of shape (n_samples,)
+        True class indices.
+    classes, paths, specs
+        As in the `FeatureSet`.
+    files : ndarray of shape (n_samples,)
+        The file that each row is of; rows of one file are scored as one.
+    groups : ndarray of shape (n_samples,), or None
+        What no fold parted.
+    columns : mapping of str to ndarray of shape (n_samples,)
+        As in the `FeatureSet`.
+    errors : mapping of str to str
+        Entries that failed, and why.
+    about : mapping
+        How it was run: protocol, seed, images, groups.
+    """
+
+    rows: Sequence[Mapping[str, Any]]
+    outcomes: Sequence[Outcome]
+    y: Labels
+    classes: tuple[str, ...]
+    paths: NDArray[np.str_]
+    specs: tuple[EncoderSpec, ...]
+    files: NDArray[np.str_]
+    groups: NDArray[np.str_] | None = None
+    columns: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
+    errors: Mapping[str, str] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return (
+            f"Benchmark({self.about.get('protocol')} on {len(self.y)} images: "
+            f"{', '.join(self.probabilities)})"
+        )
+
+    @property
+    def entries(self) -> list[str]:
+        """Those that were not stopped by an error in every trial."""
+        return list(dict.fromkeys(entry for one in self.outcomes for entry in one.probabilities))
+
+    @property
+    def probabilities(self) -> Mapping[str, Probabilities]:
+        """Those of the first trial."""
+        return self.outcomes[0].probabilities
+
+    @property
+    def fold(self) -> NDArray[np.int64]:
+        """Those of the first trial."""
+        return self.outcomes[0].fold
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """The tidy rows as a table."""
+        import pandas as pd
+
+        return pd.DataFrame(list(self.rows), columns=list(COLUMNS))
+
+    def tested(
+        self, outcome: Outcome, entry: str, fold: int, among: "Mask | None" = None
+    ) -> Tested:
+        """What an entry said in one fold of a trial.
+
+        Parameters
+        ----------
+        outcome : Outcome
+            One of `outcomes`.
+        entry : str
+            One of its entries.
+        fold : int
+            Its place in the trial.
+        among : ndarray of shape (n_samples,), bool, optional
+            Only these rows.
+        """
+        here = np.flatnonzero(outcome.fold == fold if among is None
+                              else (outcome.fold == fold) & among)  # fmt: skip
+        files = self.files[here]
+        row = here[np.sort(np.unique(files, return_index=True)[1])]
+        p = outcome.probabilities[entry]
+        p = p[here] if len(row) == len(here) else by_file(p[here], files.tolist())[1]
+        of_entry = outcome.thresholds.get(entry)
+        return Tested(self.y[row], p, row, of_entry[fold] if of_entry else None)

@@ -408,3 +408,64 @@ def join(sets: Sequence[FeatureSet]) -> FeatureSet:
         specs=specs,
         failures=tuple(failure for one in sets for failure in one.failures),
     )
+
+
+def stack(train: FeatureSet, test: FeatureSet) -> tuple[FeatureSet, int]:
+    """Put images to train on and images to test on one below the other, by the same encoders.
+
+    Rows without a label are left out, and of the training rows those whose image is in the test as
+    well, with a warning. Where a path is in both, the test's is ``"test:"`` and the path.
+
+    Returns
+    -------
+    both : FeatureSet
+        With the columns, and the groups, that both have.
+    n_train : int
+        How many of its rows are to be trained on: the first.
+
+    Raises
+    ------
+    FingerprintError
+        If the encoders differ.
+    LabelError
+        If the test has no label, a class that the training lacks, or all images of the training
+        are in the test.
+    """
+    test = replace(test, X=test.columns_of(train.specs), specs=train.specs)
+    test = test.take(test.y >= 0)
+    train = train.take(train.y >= 0)
+    kept = ~np.isin(train.keys, test.keys)
+    if not kept.all():
+        warnings.warn(
+            f"{int((~kept).sum())} images of the training are in the test, byte for byte the same: "
+            "they are left out of the training",
+            ClipfeatWarning,
+            stacklevel=3,
+        )
+    train = train.take(kept)
+    strange = sorted(set(test.labels.tolist()) - set(train.labels.tolist()))
+    if strange or not len(test):
+        what = f"classes {', '.join(strange)}, which" if strange else "no label, and"
+        raise LabelError(f"the test has {what} the training ({len(train)} images) does not have")
+    names = order_classes(set(train.labels.tolist()))
+    code = {name: i for i, name in enumerate(names)}
+    paths = np.where(np.isin(test.paths, train.paths), np.char.add("test:", test.paths), test.paths)
+    parts = (train, replace(test, paths=paths))
+    both = replace(
+        train,
+        X=np.vstack([one.X for one in parts]),
+        y=np.array([code[label] for one in parts for label in one.labels.tolist()]),
+        classes=names,
+        paths=np.concatenate([one.paths for one in parts]),
+        keys=np.concatenate([one.keys for one in parts]),
+        groups=None
+        if train.groups is None or test.groups is None
+        else np.concatenate([train.groups, test.groups]),
+        columns={
+            name: np.concatenate([values, test.columns[name]])
+            for name, values in train.columns.items()
+            if name in test.columns
+        },
+        failures=(*train.failures, *test.failures),
+    )
+    return both, len(train)

@@ -13,8 +13,11 @@ from sklearn.pipeline import Pipeline
 
 from clipfeat.ensemble import SoftVotingClassifier, StackedClassifier, learn_weights
 from clipfeat.errors import ClipfeatError, DataError, LabelError, UsageError
-from clipfeat.evaluate.benchmark import Benchmark, Step, benchmark, entry_names
+from clipfeat.evaluate.benchmark import Step, Voting, entry_names, run_protocol
+from clipfeat.evaluate.cells import Settings
 from clipfeat.evaluate.gains import gains
+from clipfeat.evaluate.protocols import plan
+from clipfeat.evaluate.result import Benchmark
 from clipfeat.evaluate.thresholds import threshold_chooser
 from clipfeat.evaluate.votes import GIVEN, TITLES, parse_votes
 from clipfeat.features import FeatureSet
@@ -114,27 +117,28 @@ def fit(
     if not cv and (choose is not None or (len(entries) > 1 and how not in ("uniform", GIVEN))):
         what = f"the vote {how!r} is learned" if choose is None else "a threshold is chosen"
         raise UsageError(f"{what} on out-of-fold probabilities: use 2 folds or more")
-    check_time_limit(tune, time_limit)
+    check_time_limit(time_limit)
+    if time_limit is not None and not tune:
+        raise UsageError("a time limit bounds the search for parameters: ask for that (--tune)")
     begun = time.monotonic()
-    turns = len(entries) * (cv + 1)
     asked: dict[str, Any] = {"balance": balance, "calibrate": calibrate, "bag": bag}
     scored: Benchmark | None = None
     if cv:
-        scored = benchmark(
+        given = dict(zip(entries, vote_weights, strict=True)) if vote_weights else None
+        voting = Voting((how,), given)
+        inner = choose is not None or (voting.learns and len(entries) > 1)
+        part = cv / (cv + 1) / len(entries)  # the fit on all rows comes after the folds
+        scored = run_protocol(
             data,
             names,
-            cv=cv,
-            seed=seed,
-            threshold=threshold,
-            max_fpr=max_fpr,
-            vote="uniform" if how == GIVEN else how,
-            vote_weights=vote_weights,
-            tune=tune,
-            time_limit=None if time_limit is None else time_limit * cv * len(entries) / turns,
+            plan(data, cv=cv, seed=seed),
+            Settings(accelerate=accelerate, tune=tune, inner=inner, **asked),
+            choose=choose,
+            voting=voting,
+            time_limit=None if time_limit is None else time_limit * part,
             n_jobs=n_jobs,
-            accelerate=accelerate,
             progress=progress,
-            **asked,
+            about={"threshold_by": threshold if max_fpr is None else f"max_fpr {max_fpr:g}"},
         )
         if scored.errors:
             raise DataError("; ".join(f"{entry}: {why}" for entry, why in scored.errors.items()))

@@ -17,7 +17,7 @@ with tempfile.TemporaryDirectory() as folder:
 
     # A generator that the classifier never saw is the test that counts.
     seen = clipfeat.benchmark(features, "logreg,svm", cv=4)
-    unseen = clipfeat.benchmark(features, "logreg,svm", leave_out="generator")
+    unseen = clipfeat.benchmark(features, "logreg,svm", leave_one_out="generator")
     for title, run in (("generators seen", seen), ("a generator unseen", unseen)):
         best = leaderboard(run.rows).entries[0]
         auc = run.to_pandas().query("classifier == @best and metric == 'roc_auc'").value.mean()

@@ -1,5 +1,10 @@
 """``clipfeat benchmark``."""
 
+import json
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +12,8 @@ import typer
 
 from clipfeat.cli.exits import reports_errors, say
 from clipfeat.errors import OutputExistsError
+
+ASKED = "asked.json"
 
 
 @reports_errors
@@ -28,8 +35,23 @@ def benchmark(
     group_col: Annotated[
         str, typer.Option(help="A column whose equal rows are never parted; none: no groups.")
     ] = "",
-    leave_out: Annotated[
+    train: Annotated[
+        list[Path] | None, typer.Option(help="With --test: what is trained on, as FEATURES.h5.")
+    ] = None,
+    test: Annotated[
+        list[Path] | None, typer.Option(help="Test on these instead; one file for each encoder.")
+    ] = None,
+    leave_one_out: Annotated[
         str | None, typer.Option(help="Hold out each value of this column in turn: generator.")
+    ] = None,
+    matrix: Annotated[
+        str | None, typer.Option(help="Train on each value of this column, test on each.")
+    ] = None,
+    few_shot: Annotated[
+        str, typer.Option(help="Train on so many images of each class: 10,100,1000.")
+    ] = "",
+    repeats: Annotated[
+        int | None, typer.Option(min=1, help="How often, each with its own seed; few-shot: 5.")
     ] = None,
     sort: Annotated[
         str, typer.Option(help="The metric that orders the table.")
@@ -61,7 +83,7 @@ def benchmark(
         bool, typer.Option("--tune/--no-tune", help="Search each classifier's parameters.")
     ] = False,
     time_limit: Annotated[
-        float | None, typer.Option(help="Seconds in which --tune must be done, fits and all.")
+        float | None, typer.Option(help="Seconds for each classifier; a longer one is stopped.")
     ] = None,
     accelerate: Annotated[
         bool,
@@ -70,7 +92,7 @@ def benchmark(
     num_workers: Annotated[int | None, typer.Option("--num-workers", "-j", min=1)] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="A folder for tables and out-of-fold probabilities."),
+        typer.Option("--output", "-o", help="A folder for the run; the same command resumes it."),
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Write into a folder in use.")
@@ -80,39 +102,89 @@ def benchmark(
 
     Example: clipfeat benchmark out.h5 --clf all --cv 5 -o run/
     """
-    from clipfeat.cli.console import print_leaderboard, step_bar
-    from clipfeat.cli.features import asked_for
+    from clipfeat.cli.console import print_leaderboard, print_pivot, step_bar
+    from clipfeat.cli.features import asked_for, chosen
     from clipfeat.cli.numbers import numbers
-    from clipfeat.errors import unknown_name
+    from clipfeat.errors import UsageError, unknown_name
     from clipfeat.evaluate import METRICS
     from clipfeat.evaluate import benchmark as run
+    from clipfeat.evaluate.standings import standings
     from clipfeat.report import leaderboard, remarks, save_run
+    from clipfeat.report.pivot import pivots
+    from clipfeat.report.run_folder import CELLS
 
     if sort not in METRICS:
         raise unknown_name("metric", sort, METRICS)
-    if output is not None and output.is_file():
-        raise OutputExistsError(f"{output} is a file: -o takes a folder")
-    if output is not None and output.exists() and not overwrite and any(output.iterdir()):
-        raise OutputExistsError(f"{output} is not empty: give another -o, or --overwrite")
-    given = numbers(vote_weights)
-    data = asked_for(features or [], layers, group_col)
+    if bool(train) and (bool(features) or not test):
+        raise UsageError("--train names what FEATURES.h5 would, for use with --test")
+    given, sizes = numbers(vote_weights), numbers(few_shot) or []
+    if any(size != int(size) for size in sizes):
+        raise UsageError(f"numbers of images are whole, got --few-shot {few_shot}")
+    paths = chosen(train or features or [])
+    if output is not None:
+        asked = {
+            "features": [str(path.resolve()) for path in paths],
+            "test": [str(path.resolve()) for path in test or []],
+            "layers": layers, "clf": clf, "cv": cv, "group_col": group_col,
+            "leave_one_out": leave_one_out, "matrix": matrix, "few_shot": sizes,
+            "repeats": repeats, "seed": seed, "balance": balance, "calibrate": calibrate,
+            "bag": bag, "threshold": threshold, "max_fpr": max_fpr, "vote": vote,
+            "vote_weights": given, "tune": tune, "time_limit": time_limit,
+            "accelerate": accelerate,
+        }  # fmt: skip
+        claim(output, asked, overwrite)
+    data = asked_for(paths, layers, group_col)
     with step_bar("benchmark") as progress:
         found = run(
-            data, clf, cv=cv, leave_out=leave_out, seed=seed,
+            data, clf, cv=cv, leave_one_out=leave_one_out, matrix=matrix,
+            few_shot=[int(size) for size in sizes],
+            test=asked_for(test, layers, group_col) if test else None,
+            repeats=repeats, seed=seed,
             balance=balance != "none" and balance, accelerate=accelerate,
             calibrate=calibrate, bag=bag, threshold=threshold, max_fpr=max_fpr,
             vote=vote,
             vote_weights=given, tune=tune, time_limit=time_limit,
-            n_jobs=num_workers, progress=progress,
+            keep=None if output is None else output / CELLS, n_jobs=num_workers, progress=progress,
         )  # fmt: skip
-    board = leaderboard(found.rows, sort)
+    found = replace(
+        found, about={**found.about, "command": shlex.join(["clipfeat", *sys.argv[1:]])}
+    )
+    board = leaderboard(found.rows, sort, standings(found, sort))
     about = found.about
     grouped = f", {about['groups']} groups kept whole" if about["grouped"] else ""
     print_leaderboard(board, f"{about['protocol']} on {about['images']} images{grouped}, by {sort}")
-    for line in remarks(found, sort):
+    tables = pivots(found.rows, sort, board.entries, about["column"])
+    for table in tables:
+        print_pivot(table)
+    said = remarks(found, sort)
+    for line in said:
         print(line)
     for entry, why in found.errors.items():
         say(f"{entry} failed: {why}")
     if output is not None:
-        for path in save_run(found, board, output):
+        for path in save_run(found, board, output, said, tables):
             print(path)
+
+
+def claim(folder: Path, asked: Mapping[str, object], overwrite: bool) -> None:
+    """Take a folder for a run: an empty one, or one that the same command began or finished.
+
+    Raises
+    ------
+    OutputExistsError
+        If it holds anything else, and is not to be overwritten.
+    """
+    from clipfeat.files import publish
+
+    if folder.is_file():
+        raise OutputExistsError(f"{folder} is a file: -o takes a folder")
+    told = folder / ASKED
+    text = json.dumps(asked, indent=1, sort_keys=True)
+    in_use = folder.exists() and any(folder.iterdir())
+    if in_use and not overwrite and not (told.is_file() and told.read_text() == text):
+        raise OutputExistsError(
+            f"{folder} is not empty, and not what this very command began: give another -o, or "
+            "--overwrite"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    publish(text.encode(), told)

@@ -1,7 +1,7 @@
 """What is seen while it runs, and tables: bars on a terminal, plain lines in a log."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,15 @@ if TYPE_CHECKING:
     from clipfeat.embedding.run import Progress
     from clipfeat.evaluate.benchmark import Step
     from clipfeat.report import Leaderboard
+    from clipfeat.report.pivot import Pivot
 
 LINE_SECONDS = 10.0
-NARROW = 118
-NARROW_COLUMNS = ("accuracy", "balanced_accuracy", "roc_auc", "log_loss", "fit_seconds")
+HIDDEN_BELOW = {
+    240: ("tpr_at_fpr_5", "tpr_at_fpr_1"),
+    118: ("interval", "average_precision", "log_loss", "brier", "calibration_error",
+          "predict_seconds", "model_bytes"),
+}  # fmt: skip
+"""Columns of scores for which a window must be as wide as that."""
 
 
 def console(*, stderr: bool = False) -> "Console":
@@ -122,20 +127,37 @@ def print_leaderboard(board: "Leaderboard", title: str) -> None:
     """Print a leaderboard on standard output, with as many columns as fit."""
     from rich.table import Table
 
-    from clipfeat.report.leaderboard import TITLES
-
     out = console()
-    narrow = out.width < NARROW
-    names = [name for name in TITLES if not narrow or name in NARROW_COLUMNS]
-    hidden = "" if not narrow else "a wider window, or -o FOLDER, shows every metric"
+    columns = board.columns
+    names = shown(columns, out.width)
+    hidden = "" if len(names) == len(columns) else "a wider window, or -o, shows every metric"
     table = Table(title=title, title_justify="left", caption=hidden, caption_justify="left")
     table.add_column("classifier", no_wrap=True)
     for name in names:
-        table.add_column(TITLES[name], justify="right", no_wrap=True)
+        table.add_column(columns[name], justify="right", no_wrap=True)
     for place, entry in enumerate(board.entries):
         cells = (board.cell(entry, name) for name in names)
         table.add_row(entry, *cells, style="bold" if place == 0 else None)
     out.print(table)
+
+
+def shown(columns: Iterable[str], width: int) -> list[str]:
+    """The columns of scores that a window has room for."""
+    hidden = {name for least, names in HIDDEN_BELOW.items() if width < least for name in names}
+    return [name for name in columns if name not in hidden]
+
+
+def print_pivot(pivot: "Pivot") -> None:
+    """Print a small table of means."""
+    from rich.table import Table
+
+    table = Table(title=pivot.title, title_justify="left")
+    table.add_column(pivot.corner, no_wrap=True)
+    for across in pivot.across:
+        table.add_column(across, justify="right")
+    for down in pivot.down:
+        table.add_row(down, *(pivot.text(down, across) for across in pivot.across))
+    console().print(table)
 
 
 def print_facts(facts: Mapping[str, object]) -> None:

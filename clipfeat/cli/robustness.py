@@ -98,12 +98,12 @@ def _print(found: "Robustness") -> None:
     """Print a line for each state, a column for each metric."""
     from rich.table import Table
 
-    from clipfeat.cli.console import NARROW, NARROW_COLUMNS, console
+    from clipfeat.cli.console import console, shown
     from clipfeat.degrading import ORIGINAL
     from clipfeat.evaluate import METRICS
 
     out = console()
-    metrics = [name for name in METRICS if out.width >= NARROW or name in NARROW_COLUMNS]
+    metrics = shown(METRICS, out.width)
     table = Table(title=f"{found.rows[0].n} images", title_justify="left")
     table.add_column("degradation", no_wrap=True)
     for heading in ("strength", *(METRICS[name].title for name in metrics)):

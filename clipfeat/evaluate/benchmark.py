@@ -1,40 +1,38 @@
-"""The benchmark: every classifier and their soft vote on the same folds.
+"""The benchmark: every classifier and their votes on the same trials.
 
 Out-of-fold probabilities are kept, so that votes, and whatever is asked of them later, refit
-nothing. A threshold is chosen inside the training rows of each fold, on probabilities that are out
-of fold there: three further fits of each classifier on two thirds of those rows, about three times
-the time; a bag's own members say it for nothing.
+nothing. A threshold, and the weights of a vote that learns, are chosen inside the training rows of
+each fold, on probabilities that are out of fold there: three further fits of each classifier on two
+thirds of those rows, about three times the time; a bag's own members say it for nothing.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.errors import ClipfeatError, DataError
 from clipfeat.evaluate.calibration import miscalibration
-from clipfeat.evaluate.cells import INNER, Cell, run_cell
+from clipfeat.evaluate.cells import Cell, Settings
+from clipfeat.evaluate.keeping import LIBRARIES
 from clipfeat.evaluate.metrics import score
-from clipfeat.evaluate.thresholds import threshold_chooser
-from clipfeat.evaluate.votes import TITLES, cast, parse_votes
-from clipfeat.features import FeatureSet
-from clipfeat.parts import by_file
+from clipfeat.evaluate.protocols import Protocol, Trial, plan
+from clipfeat.evaluate.result import Benchmark, Outcome, tested_rows
+from clipfeat.evaluate.running import cell_runner
+from clipfeat.evaluate.thresholds import Chooser, oracle, threshold_chooser
+from clipfeat.evaluate.votes import GIVEN, TITLES, UNIFORM, cast, parse_votes
+from clipfeat.features import FeatureSet, stack
 from clipfeat.spec import EncoderSpec, titles
-from clipfeat.splits import cross_validation, leave_one_out
 from clipfeat.zoo import CHANCE, parse_names, pick_threads
-from clipfeat.zoo.recipe import build, check_recipe, count_fits
-from clipfeat.zoo.tuning import check_time_limit, time_share
-from clipfeat.zoo.tuning import tune as search_space
+from clipfeat.zoo.recipe import check_recipe
+from clipfeat.zoo.tuning import check_time_limit
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-VOTE = TITLES["uniform"]
+VOTE = TITLES[UNIFORM]
 COSTS = ("fit_seconds", "predict_seconds", "model_bytes")
 
 
@@ -48,68 +46,25 @@ class Step:
     fold: str
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Benchmark:
-    """What a benchmark found.
+@dataclass(frozen=True)
+class Voting:
+    """Which votes are cast.
 
     Parameters
     ----------
-    rows : sequence of mapping
-        Tidy: encoder, classifier, fold, seed, metric, value, seconds.
-    probabilities : mapping of str to ndarray of shape (n_samples, n_classes)
-        Out-of-fold, by entry; NaN where a row was in no test.
-    y : ndarray of shape (n_samples,)
-        True class indices.
-    fold : ndarray of shape (n_samples,)
-        The fold in which each row was tested; -1 for none.
-    folds : tuple of str
-        Names of the folds.
-    classes, paths, specs
-        As in the `FeatureSet`.
-    errors : mapping of str to str
-        Entries that failed, and why.
-    about : mapping
-        How it was run: protocol, seed, images, groups.
-    thresholds : mapping of str to sequence of float
-        By entry, the threshold of each fold, where one was asked for.
-    groups : ndarray of shape (n_samples,), or None
-        What no fold parted.
+    hows : sequence of str
+        Of `clipfeat.evaluate.votes.VOTES`, and `GIVEN`.
+    given : mapping of str to float, optional
+        A weight by entry, for `GIVEN`.
     """
 
-    rows: Sequence[Mapping[str, Any]]
-    probabilities: Mapping[str, NDArray[np.float64]]
-    y: NDArray[np.int64]
-    fold: NDArray[np.int64]
-    folds: tuple[str, ...]
-    classes: tuple[str, ...]
-    paths: NDArray[np.str_]
-    specs: tuple[EncoderSpec, ...]
-    errors: Mapping[str, str] = field(default_factory=dict)
-    about: Mapping[str, Any] = field(default_factory=dict)
-    thresholds: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    groups: NDArray[np.str_] | None = None
+    hows: Sequence[str] = (UNIFORM,)
+    given: Mapping[str, float] | None = None
 
-    def __repr__(self) -> str:
-        return (
-            f"Benchmark({self.about.get('protocol')} on {len(self.y)} images: "
-            f"{', '.join(self.probabilities)})"
-        )
-
-    def to_pandas(self) -> "pd.DataFrame":
-        """The tidy rows as a table."""
-        import pandas as pd
-
-        names = ["encoder", "classifier", "fold", "seed", "metric", "value", "seconds"]
-        return pd.DataFrame(list(self.rows), columns=names)
-
-    def save_probabilities(self, path: str | Path) -> None:
-        """Write the out-of-fold probabilities as one compressed ``.npz``, an array an entry."""
-        arrays: dict[str, Any] = {
-            "paths": self.paths, "y": self.y, "fold": self.fold,
-            "folds": np.array(self.folds), "classes": np.array(self.classes),
-            **{f"p/{entry}": p for entry, p in self.probabilities.items()},
-        }  # fmt: skip
-        np.savez_compressed(path, **arrays)
+    @property
+    def learns(self) -> bool:
+        """Whether any of them needs probabilities of the training rows."""
+        return bool(set(self.hows) - {UNIFORM, GIVEN})
 
 
 def benchmark(
@@ -117,7 +72,11 @@ def benchmark(
     clf: str | Sequence[str] = "all",
     *,
     cv: int = 5,
-    leave_out: str | None = None,
+    leave_one_out: str | None = None,
+    matrix: str | None = None,
+    few_shot: Sequence[int] = (),
+    test: FeatureSet | None = None,
+    repeats: int | None = None,
     seed: int = 0,
     balance: bool | str = False,
     accelerate: bool = True,
@@ -125,14 +84,15 @@ def benchmark(
     bag: int = 0,
     threshold: str | None = None,
     max_fpr: float | None = None,
-    vote: str | Sequence[str] = "uniform",
+    vote: str | Sequence[str] = UNIFORM,
     vote_weights: Sequence[float] | None = None,
     tune: bool = False,
     time_limit: float | None = None,
+    keep: str | Path | None = None,
     n_jobs: int | None = None,
     progress: Callable[[Step], None] = lambda step: None,
 ) -> Benchmark:
-    """Compare classifiers and their soft vote on the same folds.
+    """Compare classifiers and their soft vote on the same rows.
 
     Parameters
     ----------
@@ -144,8 +104,18 @@ def benchmark(
         ``"all"``, or names of the zoo.
     cv : int
         Number of stratified folds; groups are never split.
-    leave_out : str, optional
+    leave_one_out : str, optional
         A column each of whose values is held out in turn, in place of `cv`: ``"generator"``.
+    matrix : str, optional
+        A column on each of whose values is trained in turn, and on each is tested.
+    few_shot : sequence of int, optional
+        Numbers of training images of each class: 10, 100, 1000.
+    test : FeatureSet, optional
+        Of the same encoders: train on all of `features` and test on these. Images that are in both
+        are left out of the training, with a warning; groups may be in both.
+    repeats : int, optional
+        How often, each with a seed of its own; None is once, and 5 draws for `few_shot`. See
+        `clipfeat.evaluate.protocols.plan`.
     seed : int
         Of the folds and the classifiers.
     balance : bool or str
@@ -159,15 +129,18 @@ def benchmark(
         a threshold that is chosen inside each training, at about three times the time.
     vote : str or sequence of str
         Of `clipfeat.evaluate.votes.VOTES`, or ``"all"``: how the classifiers vote. Each is an
-        entry.
+        entry; those that learn take about three times the time.
     vote_weights : sequence of float, optional
         A weight of each entry that votes, in their order: one more vote.
     tune : bool
         Whether each classifier's parameters are searched for inside each training; see
         `clipfeat.zoo.tuning`.
     time_limit : float, optional
-        Seconds that the whole run may take: searches end in time for it. It cannot be kept where
-        the fits without any search take longer.
+        Seconds for each classifier, all its folds and searches. Searches end in time for it; what
+        takes longer is stopped, and is among the errors. Cells then run in a process of their own.
+    keep : path, optional
+        A folder for finished cells, which are not fitted again by a later call; see
+        `clipfeat.evaluate.keeping`.
     n_jobs : int, optional
         Threads; None is one for small data, else all processors.
     progress : callable
@@ -183,114 +156,241 @@ def benchmark(
     LabelError
         If there are no labels, one class, or a class with fewer images (or groups) than folds.
     UsageError
-        If a threshold is asked for and there are not two classes, or weights do not fit.
+        If several protocols are asked for, a threshold is asked for and there are not two classes,
+        or weights do not fit.
+    FingerprintError
+        If `test` is of another encoder.
     """
     names = parse_names(clf)
     check_recipe(calibrate, bag, balance)
     data = features.labelled()
+    n_given = None
+    if test is not None:
+        data, n_given = stack(data, test)
     choose = threshold_chooser(threshold, max_fpr, data.classes)
-    check_time_limit(tune, time_limit)
-    splits = (
-        leave_one_out(data, leave_out, seed)
-        if leave_out
-        else {str(i): split for i, split in enumerate(cross_validation(data, cv, seed))}
+    check_time_limit(time_limit)
+    protocol = plan(
+        data, cv=cv, leave_out=leave_one_out, matrix=matrix, few_shot=few_shot, n_given=n_given,
+        repeats=repeats, seed=seed,
+    )  # fmt: skip
+    voting = parse_voting(vote, vote_weights, entry_names(names, data.specs))
+    settings = Settings(
+        balance, accelerate, calibrate, bag, tune, inner=choose is not None or voting.learns
     )
-    entries = entry_names(names, data.specs)
+    return run_protocol(
+        data,
+        names,
+        protocol,
+        settings,
+        choose=choose,
+        voting=voting,
+        time_limit=time_limit,
+        stop=time_limit is not None,
+        keep=None if keep is None else Path(keep),
+        n_jobs=n_jobs,
+        progress=progress,
+        about={
+            "seed": seed,
+            "unlabelled": len(features) - int((features.y >= 0).sum()),
+            "threshold_by": threshold if max_fpr is None else f"max_fpr {max_fpr:g}",
+        },
+    )
+
+
+def parse_voting(
+    vote: str | Sequence[str],
+    weights: Sequence[float] | None,
+    entries: Mapping[str, tuple[str, slice]],
+) -> Voting:
+    """Read which votes are asked for; see `clipfeat.evaluate.votes.parse_votes`."""
     able = [entry for entry, (name, _) in entries.items() if name != CHANCE]
-    hows = parse_votes(vote, vote_weights, able)
-    given = None if vote_weights is None else dict(zip(able, vote_weights, strict=True))
+    hows = parse_votes(vote, weights, able)
+    given = None if weights is None else dict(zip(able, weights, strict=True))
+    return Voting(hows if len(able) > 1 else [how for how in hows if how == GIVEN], given)
+
+
+def run_protocol(
+    data: FeatureSet,
+    names: Sequence[str],
+    protocol: Protocol,
+    settings: Settings,
+    *,
+    choose: Chooser | None = None,
+    voting: Voting,
+    time_limit: float | None = None,
+    stop: bool = False,
+    keep: Path | None = None,
+    n_jobs: int | None = None,
+    progress: Callable[[Step], None] = lambda step: None,
+    about: Mapping[str, Any],
+) -> Benchmark:
+    """Run every entry on every fold of every trial; see `benchmark`.
+
+    Parameters
+    ----------
+    data : FeatureSet
+        Labelled, without rows that have no label.
+    names : sequence of str
+        Of the zoo.
+    protocol : Protocol
+        Its trials.
+    settings : Settings
+        What is asked of every classifier.
+    choose : callable, optional
+        Of `clipfeat.evaluate.thresholds.threshold_chooser`; `settings` then has `inner`.
+    voting : Voting
+        Which votes are cast.
+    time_limit : float, optional
+        Seconds for each entry, by which its searches end.
+    stop : bool
+        Whether an entry that takes longer is stopped.
+    keep, n_jobs, progress
+        As in `benchmark`.
+    about : mapping
+        What else is to be kept of how it was run.
+    """
+    begun = time.monotonic()
+    entries = entry_names(names, data.specs)
     threads = pick_threads(n_jobs, data.X.size)
     groups = data.split_groups
-    cells: dict[str, list[Cell]] = {entry: [] for entry in entries}
+    outcomes: list[Outcome] = []
+    rows: list[dict[str, Any]] = []
     errors: dict[str, str] = {}
-    begun, done, n_cells = time.monotonic(), 0, len(splits) * len(entries)
-    for fold, split in splits.items():
-        for entry, (name, columns) in entries.items():
-            if entry not in errors:
+    votes: dict[str, dict[str, list[float]]] = {}
+    tuned: dict[str, Any] = {}
+    turns = len(entries) * sum(len(trial.splits) for trial in protocol.trials)
+    done = 0
+    with cell_runner(
+        (data.X, data.y, groups), len(data.classes), settings, n_jobs=threads,
+        time_limit=time_limit, stop=stop, keep=keep,
+    ) as run:  # fmt: skip
+        for trial in protocol.trials:
+            where = f"{trial.name}, " if len(protocol.trials) > 1 else ""
+            cells: dict[str, list[Cell]] = {entry: [] for entry in entries}
+            for fold, split in trial.splits.items():
+                for entry, (name, columns) in entries.items():
+                    try:
+                        if entry in cells:
+                            cell = run(
+                                entry, name, columns, split, seed=trial.seed,
+                                turns=(turns - done - 1) // len(entries) + 1,
+                                measure_size=not cells[entry],
+                            )  # fmt: skip
+                            cells[entry].append(cell)
+                    except Exception as error:
+                        # A classifier is anybody's code: what it raises is its own row's matter.
+                        text = str(error) if isinstance(error, ClipfeatError) else repr(error)
+                        errors.setdefault(entry, f"{where}fold {fold}: {text}")
+                        del cells[entry]
+                    done += 1
+                    progress(Step(done, turns, entry, where + fold))
+            for entry, fold, found in _tuned(cells, where, list(trial.splits)):
+                tuned.setdefault(entry, {})[fold] = found
+            members = {e: of_entry for e, of_entry in cells.items() if entries[e][0] != CHANCE}
+            for how in voting.hows if len(members) > 1 else ():
+                title = TITLES[how]
                 try:
-                    make = partial(
-                        build, name, random_state=seed, n_jobs=threads, balance=balance,
-                        calibrate=calibrate, bag=bag, accelerate=accelerate,
-                    )  # fmt: skip
-                    search = partial(
-                        search_space, name, random_state=seed, n_jobs=threads,
-                        seconds=time_share(begun, time_limit, n_cells - done),
-                        n_fits=count_fits(make()) * (1 if choose is None else 1 + INNER),
-                    )  # fmt: skip
-                    cell = run_cell(
-                        make, (data.X[:, columns], data.y, groups), split, len(data.classes),
-                        seed=seed, inner=choose is not None, measure_size=not cells[entry],
-                        search=search if tune else None,
-                    )  # fmt: skip
-                    cells[entry].append(cell)
-                except Exception as error:
-                    # A classifier is anybody's code: whatever it raises is its own row's matter.
-                    text = str(error) if isinstance(error, ClipfeatError) else repr(error)
-                    errors[entry] = f"fold {fold}: {text}"
-            done += 1
-            progress(Step(done, n_cells, entry, fold))
-    for entry in errors:
-        del cells[entry]
-    if not cells:
+                    cells[title], weights = cast(
+                        how, members, list(trial.splits.values()), data.y, voting.given
+                    )
+                except ClipfeatError as error:
+                    errors.setdefault(title, str(error))
+                else:
+                    of_vote = votes.setdefault(title, {})
+                    for entry, of_folds in weights.items():
+                        of_vote.setdefault(entry, []).extend(of_folds)
+            if cells:
+                outcomes.append(_outcome(trial, cells, data, choose))
+                rows += _rows(data, outcomes[-1], cells)
+    if not outcomes:
         raise DataError(
             f"no classifier could be fitted: {'; '.join(map(': '.join, errors.items()))}"
         )
-    voters = [entry for entry in cells if entries[entry][0] != CHANCE]
-    votes: dict[str, Mapping[str, Sequence[float]]] = {}
-    members = {entry: cells[entry] for entry in voters}
-    for how in hows if len(voters) > 1 else ():
-        title = TITLES[how]
-        try:
-            cells[title], votes[title] = cast(how, members, list(splits.values()), data.y, given)
-        except ClipfeatError as error:
-            errors[title] = str(error)
-    probabilities = {entry: np.full((len(data), len(data.classes)), np.nan) for entry in cells}
-    thresholds: dict[str, list[float]] = {}
-    fold_of = np.full(len(data), -1)
-    rows: list[dict[str, Any]] = []
-    for entry, of_entry in cells.items():
-        for number, (fold, (train, test)) in enumerate(splits.items()):
-            cell = of_entry[number]
-            fold_of[test] = number
-            probabilities[entry][test] = cell.test
-            if choose is not None and cell.train is not None:
-                thresholds.setdefault(entry, []).append(choose(data.y[train], cell.train))
-            at = thresholds[entry][number] if entry in thresholds else None
-            rows += _rows(entry, data, fold, seed, test, cell, at)
-    about = {
-        "protocol": f"leave one {leave_out} out" if leave_out else f"{cv}-fold",
-        "seed": seed,
-        "balance": balance,
-        "calibrate": calibrate,
-        "bag": bag,
-        "threshold_by": threshold if max_fpr is None else f"max_fpr {max_fpr:g}",
+    voters = [
+        entry for entry, (name, _) in entries.items()
+        if name != CHANCE and any(entry in one.probabilities for one in outcomes)
+    ]  # fmt: skip
+    first = outcomes[0].probabilities
+    how_run = {
+        "protocol": protocol.name,
+        "column": protocol.column,
+        **{k: v for k, v in asdict(settings).items() if k not in ("accelerate", "inner")},
         "images": len(data),
-        "unlabelled": len(features) - len(data),
         "groups": None if groups is None else len(np.unique(groups)),
         "grouped": data.groups is not None,
         "per_class": dict(zip(data.classes, np.bincount(data.y).tolist(), strict=True)),
         "voters": voters,
         "votes": votes,
-        "tune": tune,
         "time_limit": time_limit,
         "seconds": time.monotonic() - begun,
-        "tuned": _tuned(cells, list(splits)),
-        "uncalibrated": _uncalibrated(data.y, {entry: probabilities[entry] for entry in voters}),
+        "tuned": tuned,
+        "versions": {name: version(name) for name in LIBRARIES},
+        "uncalibrated": _uncalibrated(data.y, {e: first[e] for e in voters if e in first}),
+        **about,
     }
     return Benchmark(
-        rows, probabilities, data.y, fold_of, tuple(splits), data.classes, data.paths, data.specs,
-        errors, about, thresholds, groups,
+        rows, outcomes, data.y, data.classes, data.paths, data.specs, data.files, groups,
+        data.columns, errors, how_run,
     )  # fmt: skip
 
 
-def _tuned(cells: Mapping[str, Sequence[Cell]], folds: Sequence[str]) -> dict[str, Any]:
+def _outcome(
+    trial: Trial, cells: Mapping[str, Sequence[Cell]], data: FeatureSet, choose: Chooser | None
+) -> Outcome:
+    """A trial's cells side by side, row by row, and the thresholds that they choose."""
+    fold_of = np.full(len(data), -1)
+    probabilities = {entry: np.full((len(data), len(data.classes)), np.nan) for entry in cells}
+    thresholds: dict[str, list[float]] = {}
+    for number, (train, test) in enumerate(trial.splits.values()):
+        fold_of[test] = number
+        for entry, of_entry in cells.items():
+            cell = of_entry[number]
+            probabilities[entry][test] = cell.test
+            if choose is not None and cell.train is not None:
+                thresholds.setdefault(entry, []).append(choose(data.y[train], cell.train))
+    return Outcome(trial, fold_of, probabilities, thresholds)
+
+
+def _rows(
+    data: FeatureSet, outcome: Outcome, cells: Mapping[str, Sequence[Cell]]
+) -> list[dict[str, Any]]:
+    """The tidy rows of one trial."""
+    trial = outcome.trial
+    tidy: list[dict[str, Any]] = []
+    for entry, of_entry in cells.items():
+        encoder = entry.partition(" @ ")[2] or " + ".join(spec.title for spec in data.specs)
+        for number, fold in enumerate(trial.splits):
+            costs = of_entry[number].costs
+            seconds = costs.get("fit_seconds", 0.0) + costs.get("predict_seconds", 0.0)
+            common = {
+                "encoder": encoder, "classifier": entry, "seed": trial.seed,
+                "trained_on": trial.trained_on, "n_train": trial.n_train, "fold": fold,
+            }  # fmt: skip
+            for piece, among in trial.pieces.items():
+                tested = tested_rows(data.y, data.files, outcome, entry, number, among)
+                if not len(tested.y):
+                    continue
+                values = score(tested.y, tested.p, tested.threshold, data.classes)
+                values |= oracle(tested.y, tested.p)
+                tidy += [
+                    {**common, "tested_on": piece, "metric": m, "value": v, "seconds": seconds}
+                    for m, v in values.items()
+                ]
+            tidy += [
+                {**common, "tested_on": "", "metric": m, "value": v, "seconds": seconds}
+                for m, v in costs.items()
+            ]
+    return tidy
+
+
+def _tuned(
+    cells: Mapping[str, Sequence[Cell]], where: str, folds: Sequence[str]
+) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """What was chosen, by entry and fold, of those classifiers that have something to tune."""
-    chosen: dict[str, Any] = {}
     for entry, of_entry in cells.items():
         for fold, cell in zip(folds, of_entry, strict=True):
             if cell.tuned is not None and (cell.tuned.tried or cell.tuned.out_of_time):
-                chosen.setdefault(entry, {})[fold] = asdict(cell.tuned)
-    return chosen
+                yield entry, where + fold, asdict(cell.tuned)
 
 
 def _uncalibrated(
@@ -319,34 +419,3 @@ def entry_names(names: Sequence[str], specs: Sequence[EncoderSpec]) -> dict[str,
         for title, spec, end in zip(titles(specs), specs, ends, strict=True)
         for name in names
     }
-
-
-def _firsts(values: NDArray[np.str_]) -> NDArray[np.int64]:
-    """Where each value comes first, in the order in which they come."""
-    places: NDArray[np.int64] = np.sort(np.unique(values, return_index=True)[1])
-    return places
-
-
-def _rows(
-    entry: str,
-    data: FeatureSet,
-    fold: str,
-    seed: int,
-    test: NDArray[np.int64],
-    cell: Cell,
-    threshold: float | None,
-) -> list[dict[str, Any]]:
-    _, _, encoder = entry.partition(" @ ")
-    common = {
-        "encoder": encoder or " + ".join(spec.title for spec in data.specs),
-        "classifier": entry,
-        "fold": fold,
-        "seed": seed,
-    }
-    seconds = cell.costs.get("fit_seconds", 0.0) + cell.costs.get("predict_seconds", 0.0)
-    # A file is one case however many frames, faces or views it has.
-    files = data.files[test]
-    p = by_file(cell.test, files.tolist())[1]
-    y = data.y[test][_firsts(files)]
-    values = {**score(y, p, threshold), **cell.costs}
-    return [{**common, "metric": m, "value": v, "seconds": seconds} for m, v in values.items()]

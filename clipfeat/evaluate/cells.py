@@ -13,7 +13,8 @@ from clipfeat.ensemble import align
 from clipfeat.model import dump_estimator
 from clipfeat.splits import Split, fit_with_groups, inner_folds
 from clipfeat.zoo.bagging import BaggedClassifier
-from clipfeat.zoo.tuning import Tuned
+from clipfeat.zoo.recipe import build, count_fits
+from clipfeat.zoo.tuning import Tuned, tune
 
 INNER = 3
 """Folds inside a training, where a threshold is chosen."""
@@ -43,6 +44,67 @@ class Cell:
     train: NDArray[np.float64] | None
     costs: Mapping[str, float]
     tuned: Tuned | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is asked of every classifier of a run.
+
+    Parameters
+    ----------
+    balance, accelerate, calibrate, bag
+        As in `clipfeat.zoo.recipe.build`.
+    tune : bool
+        Whether parameters are searched for inside each training.
+    inner : bool
+        Whether the training rows are predicted too; see `run_cell`.
+    """
+
+    balance: bool | str = False
+    accelerate: bool = True
+    calibrate: str = "none"
+    bag: int = 0
+    tune: bool = False
+    inner: bool = False
+
+
+def run_entry(
+    name: str,
+    settings: Settings,
+    data: Rows,
+    split: Split,
+    n_classes: int,
+    *,
+    seed: int,
+    n_jobs: int,
+    measure_size: bool,
+    seconds: float | None = None,
+) -> Cell:
+    """Fit a classifier of the zoo on one split; see `run_cell`.
+
+    Parameters
+    ----------
+    name : str
+        One of the zoo's.
+    settings : Settings
+        What is asked of it.
+    seconds : float, optional
+        What a search and the fits after it may take.
+    """
+    make = partial(
+        build, name, random_state=seed, n_jobs=n_jobs, balance=settings.balance,
+        calibrate=settings.calibrate, bag=settings.bag, accelerate=settings.accelerate,
+    )  # fmt: skip
+    search: Callable[..., Tuned] | None = None
+    if settings.tune:
+        n_fits = count_fits(make()) * (1 + INNER if settings.inner else 1)
+        search = partial(
+            tune, name, random_state=seed, n_jobs=n_jobs, seconds=seconds, n_fits=n_fits
+        )
+    return run_cell(
+        make, data, split, n_classes, seed=seed, inner=settings.inner, measure_size=measure_size,
+        search=search,
+    )  # fmt: skip
 
 
 def run_cell(

@@ -44,6 +44,11 @@ class Trial:
     tested_on: Mapping[str, Mask] = field(default_factory=dict)
 
     @property
+    def pieces(self) -> Mapping[str, Mask | None]:
+        """`tested_on`; where there is none, one nameless piece of all rows."""
+        return self.tested_on or {"": None}
+
+    @property
     def name(self) -> str:
         """As a heading: ``"trained on SDXL, seed 0"``."""
         on = [f"trained on {self.trained_on}"] if self.trained_on else []

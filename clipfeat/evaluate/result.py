@@ -127,6 +127,17 @@ class Benchmark:
         """Those of the first trial."""
         return self.outcomes[0].fold
 
+    @property
+    def thresholds(self) -> Mapping[str, Sequence[float]]:
+        """Those of the first trial."""
+        return self.outcomes[0].thresholds
+
+    @property
+    def headline(self) -> Sequence[Outcome]:
+        """The trials that a leaderboard counts: all, or those with the most training images."""
+        most = max(one.trial.n_train or 0 for one in self.outcomes)
+        return [one for one in self.outcomes if (one.trial.n_train or 0) == most]
+
     def to_pandas(self) -> "pd.DataFrame":
         """The tidy rows as a table."""
         import pandas as pd
@@ -149,11 +160,24 @@ class Benchmark:
         among : ndarray of shape (n_samples,), bool, optional
             Only these rows.
         """
-        here = np.flatnonzero(outcome.fold == fold if among is None
-                              else (outcome.fold == fold) & among)  # fmt: skip
-        files = self.files[here]
-        row = here[np.sort(np.unique(files, return_index=True)[1])]
-        p = outcome.probabilities[entry]
-        p = p[here] if len(row) == len(here) else by_file(p[here], files.tolist())[1]
-        of_entry = outcome.thresholds.get(entry)
-        return Tested(self.y[row], p, row, of_entry[fold] if of_entry else None)
+        return tested_rows(self.y, self.files, outcome, entry, fold, among)
+
+
+def tested_rows(
+    y: Labels,
+    files: NDArray[np.str_],
+    outcome: Outcome,
+    entry: str,
+    fold: int,
+    among: "Mask | None" = None,
+) -> Tested:
+    """`Benchmark.tested`, of all rows' classes and files."""
+    mask = outcome.fold == fold
+    here = np.flatnonzero(mask if among is None else mask & among)
+    # A file is one case however many frames, faces or views it has.
+    row = here[np.sort(np.unique(files[here], return_index=True)[1])]
+    p = outcome.probabilities[entry][here]
+    if len(row) < len(here):
+        p = by_file(p, files[here].tolist())[1]
+    of_entry = outcome.thresholds.get(entry)
+    return Tested(y[row], p, row, of_entry[fold] if of_entry else None)

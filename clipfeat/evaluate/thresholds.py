@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.errors import UsageError, unknown_name
-from clipfeat.evaluate.metrics import DECIDED, Labels, Probabilities
+from clipfeat.evaluate.metrics import DECIDED, METRICS, Labels, Probabilities, decide
 
 Chooser = Callable[[Labels, Probabilities], float]
 
@@ -54,6 +54,21 @@ def threshold_chooser(
         return choose_threshold(y, p[:, 1], metric=metric, max_fpr=max_fpr)
 
     return choose
+
+
+def oracle(y: Labels, p: Probabilities) -> dict[str, float]:
+    """What decisions would be worth at the best threshold, looked up in the very test rows.
+
+    A bound on what any choice of threshold could give, and no result: ``"accuracy_at_oracle"``, of
+    two classes both of which are there; else nothing.
+    """
+    if p.shape[1] != 2 or len(np.unique(y)) < 2:
+        return {}
+    best = {metric: choose_threshold(y, p[:, 1], metric=metric) for metric in DECIDED}
+    return {
+        f"{metric}_at_oracle": METRICS[metric].function(y, np.eye(2)[decide(p, threshold)])
+        for metric, threshold in best.items()
+    }
 
 
 def choose_threshold(

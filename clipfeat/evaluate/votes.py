@@ -1,10 +1,9 @@
 """Votes of a benchmark's entries, from the probabilities that it has: nothing is fitted again.
 
 What a vote learns (weights, a regression) it learns for each fold from that fold's training rows
-alone, from probabilities that are out of fold. Without inner folds these are what the other folds'
-tests gave: no model that made them had seen the row it judged, but each had the fold's own rows
-among its training rows, which is the one trace of them that is left. With a threshold there are
-inner folds, and no trace.
+alone, from probabilities that are out of fold among them. What the other folds' tests gave would be
+cheaper, and would not do: the models that gave it have the fold's own rows, and the generator that
+it holds out, among their training rows.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,9 +22,10 @@ Probabilities = NDArray[np.float64]
 Combine = Callable[[Sequence[Probabilities]], Probabilities]
 
 VOTES = (*WEIGHINGS, "stacking")
+UNIFORM = "uniform"
 GIVEN = "given"
 TITLES = {
-    "uniform": "soft vote",
+    UNIFORM: "soft vote",
     "greedy": "soft vote, greedy",
     "log_loss": "soft vote, log loss",
     GIVEN: "soft vote, given",
@@ -79,7 +79,8 @@ def cast(
     how : str
         One of `VOTES`, or `GIVEN`.
     members : mapping of str to sequence of Cell
-        By entry, its cells in the order of `splits`.
+        By entry, its cells in the order of `splits`; with probabilities of their training rows
+        where the vote is learned.
     splits : sequence of (train, test)
         Row numbers.
     y : ndarray of shape (n_samples,)
@@ -94,33 +95,29 @@ def cast(
     weights : dict of str to list of float
         By entry, one a fold; their sum over entries is 1. Empty for stacking.
     """
-    fixed = None if weights is None else [weights[entry] for entry in members]
-    test_of = [_everywhere([cell.test for cell in cells], splits, y) for cells in members.values()]
+    fixed = None
+    if how in (UNIFORM, GIVEN):
+        fixed = [1.0 if weights is None or how == UNIFORM else weights[entry] for entry in members]
     cells: list[Cell] = []
     learned: dict[str, list[float]] = {}
     for number, (train, _) in enumerate(splits):
         of_fold = [of_entry[number] for of_entry in members.values()]
-        inner = [cell.train for cell in of_fold if cell.train is not None]
-        held = inner or [p[train] for p in test_of]
-        known = ~np.isnan(np.hstack(held)).any(axis=1)
-        combine, shares = learn(how, [p[known] for p in held], y[train][known], fixed)
+        held_out = [cell.train for cell in of_fold if cell.train is not None]
+        combine, shares = learn(how, held_out, y[train]) if fixed is None else weighted(fixed)
         kept = [True] * len(of_fold) if shares is None else [share > 0 for share in shares]
         costs: dict[str, float] = {}
         for cell in (cell for cell, keep in zip(of_fold, kept, strict=True) if keep):
             for name, value in cell.costs.items():
                 costs[name] = costs.get(name, 0.0) + value
         test = combine([cell.test for cell in of_fold])
-        cells.append(Cell(test, combine(inner) if inner else None, costs))
+        cells.append(Cell(test, combine(held_out) if held_out else None, costs))
         for entry, share in zip(members, shares if shares is not None else (), strict=False):
             learned.setdefault(entry, []).append(float(share))
     return cells, learned
 
 
 def learn(
-    how: str,
-    held_out: Sequence[Probabilities],
-    y: NDArray[np.int64],
-    given: Sequence[float] | None = None,
+    how: str, held_out: Sequence[Probabilities], y: NDArray[np.int64]
 ) -> tuple[Combine, Sequence[float] | None]:
     """Learn a vote from out-of-fold probabilities: the vote, and its weights if it has any."""
     if how == "stacking":
@@ -134,19 +131,13 @@ def learn(
             return p
 
         return stacked, None
-    shares = given if how == GIVEN and given is not None else learn_weights(how, held_out, y)
+    return weighted(learn_weights(how, held_out, y).tolist())
+
+
+def weighted(shares: Sequence[float]) -> tuple[Combine, Sequence[float]]:
+    """The vote of given weights, and the weights with a sum of 1."""
     total = float(np.sum(shares))
     if not total:
         raise UsageError("every classifier with a weight has failed")
     normal = [float(share) / total for share in shares]
     return lambda members: soft_vote(members, normal), normal
-
-
-def _everywhere(
-    tests: Sequence[Probabilities], splits: Sequence[Split], y: NDArray[np.int64]
-) -> Probabilities:
-    """One entry's test probabilities at the rows they are of, NaN at rows in no test."""
-    p = np.full((len(y), tests[0].shape[1]), np.nan)
-    for of_fold, (_, test) in zip(tests, splits, strict=True):
-        p[test] = of_fold
-    return p

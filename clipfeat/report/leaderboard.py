@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from clipfeat.errors import unknown_name
 from clipfeat.evaluate.benchmark import COSTS
 from clipfeat.evaluate.metrics import METRICS
+from clipfeat.evaluate.standings import Standing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +23,7 @@ TITLES = {
     "model_bytes": "size MB",
 }
 DEFAULT_SORT = "balanced_accuracy"
+PLACE, INTERVAL = "place", "interval"
 
 
 @dataclass(frozen=True)
@@ -36,15 +38,44 @@ class Leaderboard:
         By entry, then metric: over folds, the mean and the standard deviation (ddof 1).
     sort : str
         The metric that orders them.
+    standings : mapping of str to Standing
+        By entry, its interval in that metric and whether it is tied with the best; may be empty.
     """
 
     entries: Sequence[str]
     mean: Mapping[str, Mapping[str, float]]
     spread: Mapping[str, Mapping[str, float]]
     sort: str = DEFAULT_SORT
+    standings: Mapping[str, Standing] = field(default_factory=dict)
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Headings by name: every metric and cost, with places and intervals where known."""
+        if not self.standings:
+            return TITLES
+        headings = {PLACE: "place"}
+        for name, title in TITLES.items():
+            headings[name] = title
+            if name == self.sort:
+                headings[INTERVAL] = "95 % interval"
+        return headings
+
+    def place(self, entry: str) -> str:
+        """Its place; ``1=`` for the first and all that are tied with it."""
+        if entry not in self.standings:
+            return "–"
+        tied = [name for name, standing in self.standings.items() if standing.tied]
+        if entry in tied:
+            return "1=" if len(tied) > 1 else "1"
+        return str(self.entries.index(entry) + 1)
 
     def cell(self, entry: str, metric: str) -> str:
         """One value as text: ``0.912 ± 0.008``."""
+        if metric == PLACE:
+            return self.place(entry)
+        if metric == INTERVAL:
+            standing = self.standings.get(entry)
+            return "–" if standing is None else f"{standing.low:.3f} to {standing.high:.3f}"
         mean = self.mean[entry].get(metric, float("nan"))
         if np.isnan(mean):
             return "–"
@@ -69,15 +100,24 @@ class Leaderboard:
                 )
                 if not (metric in COSTS and key.endswith("_std"))
             }
+            | self._standing(entry)
             for entry in self.entries
         }
         return pd.DataFrame(table).T.rename_axis("classifier").reset_index()
 
+    def _standing(self, entry: str) -> dict[str, Any]:
+        known = self.standings.get(entry)
+        if known is None:
+            return {}
+        return {f"{self.sort}_{key}": value for key, value in asdict(known).items()
+                if key not in ("entry", "value")}  # fmt: skip
+
     def to_markdown(self) -> str:
         """A Markdown table."""
-        head = ["classifier", *TITLES.values()]
-        rows = [[entry, *(self.cell(entry, metric) for metric in TITLES)] for entry in self.entries]
-        rule = ["---", *("---:" for _ in TITLES)]
+        columns = self.columns
+        head = ["classifier", *columns.values()]
+        rows = [[entry, *(self.cell(entry, name) for name in columns)] for entry in self.entries]
+        rule = ["---", *("---:" for _ in columns)]
         return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows]) + "\n"
 
     def save(self, folder: str | Path, about: Mapping[str, Any]) -> list[Path]:
@@ -91,7 +131,12 @@ class Leaderboard:
         content = {
             "about": about,
             "entries": [
-                {"classifier": e, "mean": _plain(self.mean[e]), "spread": _plain(self.spread[e])}
+                {
+                    "classifier": e,
+                    "mean": _plain(self.mean[e]),
+                    "spread": _plain(self.spread[e]),
+                    **_plain(self._standing(e)),
+                }
                 for e in self.entries
             ],
         }
@@ -103,20 +148,26 @@ class Leaderboard:
         return html
 
 
-def _plain(values: Mapping[str, float]) -> dict[str, float | None]:
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     """NaN is no JSON."""
     return {name: None if np.isnan(value) else value for name, value in values.items()}
 
 
-def leaderboard(rows: Sequence[Mapping[str, Any]], sort: str = DEFAULT_SORT) -> Leaderboard:
+def leaderboard(
+    rows: Sequence[Mapping[str, Any]],
+    sort: str = DEFAULT_SORT,
+    standings: Sequence[Standing] = (),
+) -> Leaderboard:
     """Put tidy benchmark rows in order.
 
     Parameters
     ----------
     rows : sequence of mapping
-        As `Benchmark.rows` or `Model.scores`.
+        As `Benchmark.rows` or `Model.scores`; of a few-shot curve those with the most images.
     sort : str
         The metric by which entries are ordered; ties by log loss.
+    standings : sequence of Standing
+        By `clipfeat.evaluate.standings.standings`, in that metric.
 
     Raises
     ------
@@ -126,7 +177,10 @@ def leaderboard(rows: Sequence[Mapping[str, Any]], sort: str = DEFAULT_SORT) -> 
     if sort not in METRICS:
         raise unknown_name("metric", sort, METRICS)
     values: dict[str, dict[str, list[float]]] = {}
+    most = max((row.get("n_train") or 0 for row in rows), default=0)
     for row in rows:
+        if (row.get("n_train") or 0) < most:
+            continue
         of_entry = values.setdefault(row["classifier"], {})
         of_entry.setdefault(row["metric"], []).append(row["value"])
     mean = {e: {m: _mean(v) for m, v in of.items()} for e, of in values.items()}
@@ -137,7 +191,9 @@ def leaderboard(rows: Sequence[Mapping[str, Any]], sort: str = DEFAULT_SORT) -> 
         by = mean[entry].get(sort, float("nan"))
         return (float("inf") if np.isnan(by) else sign * by, mean[entry].get("log_loss", 0.0))
 
-    return Leaderboard(sorted(values, key=place), mean, spread, sort)
+    return Leaderboard(
+        sorted(values, key=place), mean, spread, sort, {one.entry: one for one in standings}
+    )
 
 
 def _mean(values: Sequence[float]) -> float:

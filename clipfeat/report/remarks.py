@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from clipfeat.errors import RefusedFileError
-from clipfeat.evaluate.benchmark import VOTE, Benchmark
+from clipfeat.evaluate.benchmark import VOTE
 from clipfeat.evaluate.gains import Gain, gains
 from clipfeat.evaluate.metrics import DECIDED
+from clipfeat.evaluate.result import Benchmark
 from clipfeat.model import Model
 
 
@@ -21,7 +22,6 @@ def remarks(run: Benchmark, metric: str) -> list[str]:
         *(_uncalibrated(run.about) if votes else []),
         *_thresholds(run),
         *(_tuned(entry, list(of_folds.values())) for entry, of_folds in run.about["tuned"].items()),
-        *_late(run.about),
     ]
 
 
@@ -92,13 +92,21 @@ def _thresholds(run: Benchmark) -> list[str]:
     for row in run.rows:
         values.setdefault((row["classifier"], row["metric"]), []).append(row["value"])
     said = []
-    for entry, chosen in run.thresholds.items():
-        names = (metric, f"{metric}_at_0.5", "true_positive_rate", "false_positive_rate")
-        at, half, true, false = (np.nanmean(values[entry, name]) for name in names)
+    thresholds: dict[str, list[float]] = {}
+    for outcome in run.outcomes:
+        for entry, of_folds in outcome.thresholds.items():
+            thresholds.setdefault(entry, []).extend(of_folds)
+    for entry, chosen in thresholds.items():
+        names = (metric, f"{metric}_at_0.5", f"{metric}_at_oracle", "true_positive_rate",
+                 "false_positive_rate")  # fmt: skip
+        at, half, oracle, true, false = (
+            np.nanmean(values.get((entry, name), [np.nan])) for name in names
+        )
         said.append(
             f"{entry} calls {run.classes[1]} above {np.mean(chosen):.3f} ± {np.std(chosen):.3f}, "
-            f"by {by} inside each training: {metric} {at:.3f} (at 0.5: {half:.3f}), true "
-            f"positives {true:.3f}, false positives {false:.3f}"
+            f"by {by} inside each training: {metric} {at:.3f} (at 0.5: {half:.3f}; at the best of "
+            f"each test, an oracle: {oracle:.3f}), true positives {true:.3f}, false positives "
+            f"{false:.3f}"
         )
     return said
 

@@ -148,10 +148,8 @@ def tune(
     )
 
 
-def check_time_limit(tune: bool, time_limit: float | None) -> None:
-    """Refuse a limit that bounds nothing, or leaves nothing."""
-    if time_limit is not None and not tune:
-        raise UsageError("a time limit bounds the search for parameters: ask for that (--tune)")
+def check_time_limit(time_limit: float | None) -> None:
+    """Refuse a limit that leaves nothing."""
     if time_limit is not None and not time_limit > 0:
         raise UsageError(f"a time limit is some seconds, got {time_limit:g}")
 

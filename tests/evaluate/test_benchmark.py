@@ -1,7 +1,6 @@
 """The benchmark."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +8,7 @@ import pytest
 from clipfeat.errors import LabelError
 from clipfeat.evaluate import METRICS, benchmark
 from clipfeat.evaluate.benchmark import COSTS, VOTE
+from clipfeat.evaluate.metrics import DECIDED
 from clipfeat.features import FeatureSet, join
 from clipfeat.zoo import CLASSIFIERS, ClassifierRow
 from tests.conftest import make_features
@@ -20,7 +20,8 @@ def test_rows_are_tidy_and_the_vote_is_the_mean(features: FeatureSet) -> None:
     table = run.to_pandas()
     assert set(table.classifier) == {"logreg", "knn", "dummy", VOTE}
     assert (table.groupby(["classifier", "fold"]).metric.nunique() >= len(METRICS) + 2).all()
-    assert set(table.metric) == {*METRICS, *COSTS}
+    further = {"recall/real", "recall/fake", *(f"{name}_at_oracle" for name in DECIDED)}
+    assert set(table.metric) == {*METRICS, *COSTS, *further}
     mean = (run.probabilities["logreg"] + run.probabilities["knn"]) / 2
     assert np.allclose(run.probabilities[VOTE], mean)
     assert run.about["voters"] == ["logreg", "knn"]
@@ -83,12 +84,3 @@ def test_too_few_of_a_class_is_an_error() -> None:
     """A class with fewer images than folds is named before anything is fitted."""
     with pytest.raises(LabelError, match="'fake' has 3 images"):
         benchmark(make_features(3), "logreg", cv=5)
-
-
-def test_probabilities_are_kept(features: FeatureSet, tmp_path: Path) -> None:
-    """The saved out-of-fold probabilities are those of the run."""
-    run = benchmark(features, "logreg", cv=4)
-    run.save_probabilities(tmp_path / "p.npz")
-    with np.load(tmp_path / "p.npz") as saved:
-        assert np.array_equal(saved["p/logreg"], run.probabilities["logreg"])
-        assert saved["classes"].tolist() == ["real", "fake"]

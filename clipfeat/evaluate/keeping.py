@@ -1,0 +1,79 @@
+"""Finished cells on the disk, so that an interrupted benchmark goes on where it was.
+
+A cell is found by a digest of all that it depends on: features, labels, groups, the rows of the
+split, the classifier and what was asked of it, and the libraries' versions. So nothing stale is
+ever taken, and a run with one more classifier fits that one alone.
+"""
+
+import hashlib
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clipfeat.evaluate.cells import Cell, Rows
+from clipfeat.files import publish
+from clipfeat.splits import Split
+from clipfeat.zoo.tuning import Tuned
+
+LIBRARIES = ("clipfeat", "lightgbm", "numpy", "scikit-learn", "torch", "xgboost")
+
+
+def digest_of(data: Rows) -> str:
+    """A digest of features, labels and groups."""
+    hashed = hashlib.sha256()
+    for values in data:
+        hashed.update(repr(None if values is None else (values.shape, values.dtype.str)).encode())
+        if values is not None:
+            hashed.update(np.ascontiguousarray(values).view(np.uint8).data)
+    return hashed.hexdigest()
+
+
+def cell_key(of_data: str, split: Split, asked: Mapping[str, Any]) -> str:
+    """A digest of all that a cell depends on.
+
+    Parameters
+    ----------
+    of_data : str
+        By `digest_of`.
+    split : (train, test)
+        Row numbers.
+    asked : mapping
+        The classifier and its settings, as JSON can hold them.
+    """
+    hashed = hashlib.sha256(of_data.encode())
+    for rows in split:
+        hashed.update(np.ascontiguousarray(rows, dtype=np.int64).tobytes() + b"|")
+    versions = {name: version(name) for name in LIBRARIES}
+    hashed.update(json.dumps([versions, asked], sort_keys=True).encode())
+    return hashed.hexdigest()
+
+
+def write_cell(cell: Cell, folder: Path, key: str) -> None:
+    """Write a cell, whole or not at all."""
+    about = {"costs": dict(cell.costs), "tuned": None if cell.tuned is None else vars(cell.tuned)}
+    arrays = {"test": cell.test, "about": np.array(json.dumps(about))}
+    if cell.train is not None:
+        arrays["train"] = cell.train
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    folder.mkdir(parents=True, exist_ok=True)
+    publish(buffer.getvalue(), folder / f"{key}.npz")
+
+
+def read_cell(folder: Path, key: str) -> Cell | None:
+    """Read a cell; None where there is none, or it is damaged."""
+    try:
+        with np.load(folder / f"{key}.npz", allow_pickle=False) as saved:
+            about = json.loads(str(saved["about"]))
+            tuned = None if about["tuned"] is None else Tuned(**about["tuned"])
+            train = saved.get("train", None)
+            return Cell(saved["test"], train, about["costs"], tuned)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None

@@ -1,0 +1,114 @@
+"""Running cells: taken from the disk where they are finished, stopped where their time is over."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from clipfeat.errors import DataError
+from clipfeat.evaluate.cells import Cell, Rows, Settings, run_entry
+from clipfeat.evaluate.keeping import cell_key, digest_of, read_cell, write_cell
+from clipfeat.evaluate.limited import one_process
+from clipfeat.splits import Split
+
+GRACE = 1.1
+"""How far over its limit an entry may be before it is stopped: searches end near it."""
+
+Runner = Callable[..., Cell]
+
+
+@contextmanager
+def cell_runner(
+    data: Rows,
+    n_classes: int,
+    settings: Settings,
+    *,
+    n_jobs: int,
+    time_limit: float | None = None,
+    stop: bool = False,
+    keep: Path | None = None,
+) -> Iterator[Runner]:
+    """Give a function that runs one cell.
+
+    Parameters
+    ----------
+    data : tuple
+        X, y and groups of all rows.
+    n_classes : int
+        Labels are 0 to n_classes - 1.
+    settings : Settings
+        What is asked of every classifier.
+    n_jobs : int
+        Threads.
+    time_limit : float, optional
+        Seconds for all cells of one entry together.
+    stop : bool
+        Whether an entry that takes longer is stopped; its cells then run in a process of their own.
+    keep : Path, optional
+        Where finished cells are.
+
+    Yields
+    ------
+    callable
+        ``run(entry, name, columns, split, *, seed, turns, measure_size)``, `turns` being the cells
+        that this entry has before it, this one included. Raises `DataError` if its time is over.
+    """
+    used: dict[str, float] = defaultdict(float)
+    of_data = "" if keep is None else digest_of(data)
+    with ExitStack() as stack:
+        apart = None
+        if stop and time_limit is not None:
+            folder = stack.enter_context(TemporaryDirectory(prefix="clipfeat-"))
+            path = Path(folder) / "X.npy"
+            np.save(path, data[0])
+            apart = stack.enter_context(one_process())
+
+        def run(
+            entry: str, name: str, columns: slice, split: Split, *, seed: int, turns: int,
+            measure_size: bool,
+        ) -> Cell:  # fmt: skip
+            asked = {"name": name, "columns": [columns.start, columns.stop], "seed": seed,
+                     "limit": time_limit, "size": measure_size, **asdict(settings)}  # fmt: skip
+            key = "" if keep is None else cell_key(of_data, split, asked)
+            if keep is not None and (kept := read_cell(keep, key)) is not None:
+                return kept
+            how: dict[str, Any] = {"seed": seed, "n_jobs": n_jobs, "measure_size": measure_size}
+            if time_limit is not None:
+                how["seconds"] = max(time_limit - used[entry], 0.0) / turns
+            begun = time.monotonic()
+            try:
+                if apart is None or time_limit is None:
+                    rows = (data[0][:, columns], *data[1:])
+                    cell = run_entry(name, settings, rows, split, n_classes, **how)
+                else:
+                    left = GRACE * time_limit - used[entry]
+                    cell = apart(
+                        left, _from_file, path, columns, data[1:], name, settings, split,
+                        n_classes, how,
+                    )  # fmt: skip
+            except TimeoutError:
+                raise DataError(
+                    f"stopped: it takes longer than the {time_limit:g} s of --time-limit"
+                ) from None
+            finally:
+                used[entry] += time.monotonic() - begun
+            if keep is not None:
+                write_cell(cell, keep, key)
+            return cell
+
+        yield run
+
+
+def _from_file(
+    path: Path, columns: slice, others: Any, name: str, settings: Settings, split: Split,
+    n_classes: int, how: dict[str, Any],
+) -> Cell:  # fmt: skip
+    """`run_entry` in another process, on features that it maps from a file."""
+    X = np.load(path, mmap_mode="r")[:, columns]
+    return run_entry(name, settings, (X, *others), split, n_classes, **how)

@@ -3,12 +3,17 @@
 import io
 import os
 import secrets
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from clipfeat.errors import StorageError
+import numpy as np
+from numpy.typing import NDArray
+
+from clipfeat.errors import RefusedFileError, StorageError
 
 TEMPORARY_SUFFIX = ".tmp"
 
@@ -75,6 +80,24 @@ def replacing(path: Path) -> Iterator[Path]:
             with suppress(OSError):
                 temporary.unlink()
             raise
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Read every array of an ``.npz``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    RefusedFileError
+        If it is damaged, or would have to be unpickled.
+    """
+    content = path.read_bytes()  # numpy leaves a file open that is none of its own
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as saved:
+            return {name: saved[name] for name in saved.files}
+    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        raise RefusedFileError(f"{path} holds no arrays that can be read: {error!r}") from error
 
 
 def temporary_name(path: Path) -> Path:

@@ -10,6 +10,7 @@ from clipfeat import __version__
 from clipfeat.cli.audit import audit
 from clipfeat.cli.benchmark import benchmark
 from clipfeat.cli.classifiers import classifiers
+from clipfeat.cli.compare import compare
 from clipfeat.cli.demo import demo
 from clipfeat.cli.embed import embed
 from clipfeat.cli.encoders import encoders
@@ -33,8 +34,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
-    demo, embed, audit, benchmark, fit, predict, robustness, explain, info, verify, merge, export,
-    push, pull,
+    demo, embed, audit, benchmark, compare, fit, predict, robustness, explain, info, verify, merge,
+    export, push, pull,
 ):  # fmt: skip
     app.command()(command)
 app.command("import")(import_features)

@@ -150,20 +150,21 @@ def benchmark(
         found, about={**found.about, "command": shlex.join(["clipfeat", *sys.argv[1:]])}
     )
     board = leaderboard(found.rows, sort, standings(found, sort))
+    tables = pivots(found.rows, sort, board.entries, found.about["column"])
+    said = remarks(found, sort)
+    # Kept before it is shown: whoever reads the table may close the pipe.
+    written = save_run(found, board, output, said, tables) if output is not None else []
     about = found.about
-    grouped = f", {about['groups']} groups kept whole" if about["grouped"] else ""
+    grouped = f", {about['groups']} groups kept whole" if about["grouped"] and not test else ""
     print_leaderboard(board, f"{about['protocol']} on {about['images']} images{grouped}, by {sort}")
-    tables = pivots(found.rows, sort, board.entries, about["column"])
     for table in tables:
         print_pivot(table)
-    said = remarks(found, sort)
     for line in said:
         print(line)
     for entry, why in found.errors.items():
         say(f"{entry} failed: {why}")
-    if output is not None:
-        for path in save_run(found, board, output, said, tables):
-            print(path)
+    for path in written:
+        print(path)
 
 
 def claim(folder: Path, asked: Mapping[str, object], overwrite: bool) -> None:

@@ -1,7 +1,7 @@
 """What is seen while it runs, and tables: bars on a terminal, plain lines in a log."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,10 +16,9 @@ if TYPE_CHECKING:
 
 LINE_SECONDS = 10.0
 HIDDEN_BELOW = {
-    240: ("tpr_at_fpr_5", "tpr_at_fpr_1"),
-    118: ("interval", "average_precision", "log_loss", "brier", "calibration_error",
-          "predict_seconds", "model_bytes"),
-}  # fmt: skip
+    230: ("tpr_at_fpr_5", "tpr_at_fpr_1", "brier", "predict_seconds"),
+    118: ("interval", "average_precision", "log_loss", "calibration_error", "model_bytes"),
+}
 """Columns of scores for which a window must be as wide as that."""
 
 
@@ -141,9 +140,11 @@ def print_leaderboard(board: "Leaderboard", title: str) -> None:
     out.print(table)
 
 
-def shown(columns: Iterable[str], width: int) -> list[str]:
+def shown(columns: Collection[str], width: int) -> list[str]:
     """The columns of scores that a window has room for."""
     hidden = {name for least, names in HIDDEN_BELOW.items() if width < least for name in names}
+    if width < min(HIDDEN_BELOW):
+        hidden |= {name for name in columns if name.startswith("recall/")}
     return [name for name in columns if name not in hidden]
 
 

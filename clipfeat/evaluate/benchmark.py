@@ -261,7 +261,7 @@ def run_protocol(
     turns = len(entries) * sum(len(trial.splits) for trial in protocol.trials)
     done = 0
     with cell_runner(
-        (data.X, data.y, groups), len(data.classes), settings, n_jobs=threads,
+        (data.X, data.y, groups), len(data.classes), settings, names=names, n_jobs=threads,
         time_limit=time_limit, stop=stop, keep=keep,
     ) as run:  # fmt: skip
         for trial in protocol.trials:

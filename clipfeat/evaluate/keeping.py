@@ -8,8 +8,6 @@ ever taken, and a run with one more classifier fits that one alone.
 import hashlib
 import io
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -17,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from clipfeat.errors import RefusedFileError
 from clipfeat.evaluate.cells import Cell, Rows
-from clipfeat.files import publish
+from clipfeat.files import publish, read_arrays
 from clipfeat.splits import Split
 from clipfeat.zoo.tuning import Tuned
 
@@ -70,10 +69,9 @@ def write_cell(cell: Cell, folder: Path, key: str) -> None:
 def read_cell(folder: Path, key: str) -> Cell | None:
     """Read a cell; None where there is none, or it is damaged."""
     try:
-        with np.load(folder / f"{key}.npz", allow_pickle=False) as saved:
-            about = json.loads(str(saved["about"]))
-            tuned = None if about["tuned"] is None else Tuned(**about["tuned"])
-            train = saved.get("train", None)
-            return Cell(saved["test"], train, about["costs"], tuned)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
+        saved = read_arrays(folder / f"{key}.npz")
+        about = json.loads(str(saved["about"]))
+        tuned = None if about["tuned"] is None else Tuned(**about["tuned"])
+        return Cell(saved["test"], saved.get("train"), about["costs"], tuned)
+    except (FileNotFoundError, RefusedFileError, ValueError, KeyError, TypeError):
         return None

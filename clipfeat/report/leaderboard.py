@@ -23,6 +23,9 @@ TITLES = {
     "model_bytes": "size MB",
 }
 DEFAULT_SORT = "balanced_accuracy"
+RECALL = "recall/"
+MOST_RECALLS = 4
+"""So many classes each have a column."""
 PLACE, INTERVAL = "place", "interval"
 
 
@@ -51,13 +54,14 @@ class Leaderboard:
     @property
     def columns(self) -> dict[str, str]:
         """Headings by name: every metric and cost, with places and intervals where known."""
-        if not self.standings:
-            return TITLES
-        headings = {PLACE: "place"}
+        headings = {PLACE: "place"} if self.standings else {}
+        recalls = dict.fromkeys(name for of in self.mean.values() for name in of if RECALL in name)
         for name, title in TITLES.items():
             headings[name] = title
-            if name == self.sort:
+            if name == self.sort and self.standings:
                 headings[INTERVAL] = "95 % interval"
+            if name == "balanced_accuracy" and len(recalls) <= MOST_RECALLS:
+                headings |= {recall: f"{recall.removeprefix(RECALL)} right" for recall in recalls}
         return headings
 
     def place(self, entry: str) -> str:
@@ -93,7 +97,8 @@ class Leaderboard:
         table = {
             entry: {
                 key: value
-                for metric in TITLES
+                for metric in self.columns
+                if metric not in (PLACE, INTERVAL)
                 for key, value in (
                     (metric, self.mean[entry].get(metric)),
                     (f"{metric}_std", self.spread[entry].get(metric)),

@@ -17,7 +17,7 @@ import numpy as np
 from clipfeat.errors import RefusedFileError
 from clipfeat.evaluate.protocols import Trial
 from clipfeat.evaluate.result import Benchmark, Outcome
-from clipfeat.files import publish
+from clipfeat.files import publish, read_arrays
 from clipfeat.report.leaderboard import Leaderboard
 from clipfeat.report.pivot import Pivot
 from clipfeat.spec import EncoderSpec
@@ -117,14 +117,13 @@ def load_run(folder: str | Path) -> Benchmark:
     target = Path(folder)
     try:
         described = json.loads((target / RUN).read_text(encoding="utf-8"))
-        with np.load(target / PROBABILITIES, allow_pickle=False) as saved:
-            return _restored(described, {name: saved[name] for name in saved.files}, target)
+        return _restored(described, read_arrays(target / PROBABILITIES), target)
     except FileNotFoundError as error:
         raise RefusedFileError(
             f"{target} holds no benchmark run ({error.filename} is missing): "
             "`clipfeat benchmark … -o FOLDER` writes one"
         ) from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RefusedFileError(f"{target} cannot be read as a benchmark run: {error!r}") from error
 
 

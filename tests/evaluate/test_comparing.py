@@ -1,0 +1,45 @@
+"""Runs side by side."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from clipfeat.errors import DataError
+from clipfeat.evaluate import benchmark
+from clipfeat.evaluate.comparing import compare
+from clipfeat.features import FeatureSet
+from tests.conftest import make_features
+
+
+def test_a_run_is_no_better_than_itself() -> None:
+    """Difference and interval are zero, whatever the folds' order; the test finds nothing."""
+    run = benchmark(make_features(40, apart=1.0), "logreg,knn", cv=4)
+    n, found = compare({"a": run, "b": run}, "roc_auc")
+    assert n == 80
+    for one in found:
+        assert (one.better, one.better_low, one.better_high, one.p_value) == (0, 0, 0, 1)
+
+
+def test_the_better_features_are_better_by_what_the_metric_says(features: FeatureSet) -> None:
+    """Rows in another order are paired by their file; the sign is of better, not of larger."""
+    weak = make_features(60, apart=0.5)
+    strong = replace(weak, X=weak.X + 2 * weak.y[:, None].astype(np.float32))
+    shuffled = strong.take(np.random.default_rng(0).permutation(120))
+    runs = {"weak": benchmark(weak, "logreg", cv=3), "strong": benchmark(shuffled, "logreg", cv=3)}
+    for metric in ("balanced_accuracy", "log_loss"):
+        _, (first, second) = compare(runs, metric)
+        assert second.better == pytest.approx(abs(second.value - first.value))
+        assert second.better_low > 0
+        assert second.p_value < 0.01
+
+
+def test_other_files_or_labels_cannot_be_paired(features: FeatureSet) -> None:
+    """Nothing in common, and the same file under another label, are errors."""
+    run = benchmark(features, "logreg", cv=3)
+    elsewhere = replace(features, paths=np.char.add("other/", features.paths))
+    with pytest.raises(DataError, match="no file was tested in all"):
+        compare({"a": run, "b": benchmark(elsewhere, "logreg", cv=3)}, "accuracy")
+    turned = benchmark(replace(features, y=1 - features.y), "logreg", cv=3)
+    with pytest.raises(DataError, match="other labels"):
+        compare({"a": run, "b": turned}, "accuracy")

@@ -1,0 +1,144 @@
+"""What is trained on and what is tested on."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from clipfeat.errors import ClipfeatWarning, FingerprintError, LabelError, UsageError
+from clipfeat.evaluate import benchmark
+from clipfeat.evaluate.protocols import Protocol, plan
+from clipfeat.features import FeatureSet, stack
+from tests.conftest import make_features, make_spec
+
+
+def generators(n: int = 60) -> FeatureSet:
+    """Photographs of no generator, and images of three; each group has two of either class."""
+    data = make_features(n)
+    number = np.arange(2 * n) % n
+    made = np.array(["a", "b", "c"])[number % 3]
+    column = np.where(data.y == 0, "photo", made)
+    return replace(
+        data, columns={"generator": column}, groups=(number // 6 * 3 + number % 3).astype(str)
+    )
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"cv": 3}, {"cv": 3, "repeats": 2}, {"leave_out": "generator"},
+     {"matrix": "generator", "cv": 3}, {"few_shot": [2, 10], "cv": 3}],
+    ids=str,
+)  # fmt: skip
+def test_no_trial_parts_a_group_or_tests_a_row_twice(asked: dict[str, object]) -> None:
+    """Whatever the protocol, what is tested has no relative in its training."""
+    data = generators()
+    assert data.groups is not None
+    protocol = plan(data, **asked)  # type: ignore[arg-type]
+    for trial in protocol.trials:
+        tested = np.concatenate([test for _, test in trial.splits.values()])
+        assert len(tested) == len(np.unique(tested))
+        for train, test in trial.splits.values():
+            assert not set(data.groups[train]) & set(data.groups[test])
+            assert len(np.unique(data.y[train])) == 2
+
+
+def test_the_matrix_trains_on_one_value_and_tests_on_all() -> None:
+    """Training rows are of one generator, or shared; each piece of a test is of one, and shared."""
+    data = generators()
+    made = data.column("generator")
+    protocol = plan(data, matrix="generator", cv=3)
+    assert [trial.trained_on for trial in protocol.trials] == ["a", "b", "c"]
+    for trial in protocol.trials:
+        for train, test in trial.splits.values():
+            assert set(made[train]) == {trial.trained_on, "photo"}
+            assert set(made[test]) == {"a", "b", "c", "photo"}
+        for value, among in trial.tested_on.items():
+            assert set(made[among]) == {value, "photo"}
+    first = [t.splits["0"][1].tolist() for t in protocol.trials]
+    assert first[0] == first[1] == first[2]
+
+
+def test_smaller_shots_are_part_of_larger_ones() -> None:
+    """One draw's sizes are nested and tested alike; draws differ, and change the fold."""
+    data = make_features(40)
+    protocol = plan(data, few_shot=[3, 10], repeats=2, cv=4)
+    assert [(t.n_train, t.seed) for t in protocol.trials] == [(3, 0), (3, 1), (10, 0), (10, 1)]
+    small, other, large, _ = (next(iter(t.splits.values())) for t in protocol.trials)
+    assert set(small[0]) < set(large[0])
+    assert np.bincount(data.y[small[0]]).tolist() == [3, 3]
+    assert np.array_equal(small[1], large[1])
+    assert not set(small[1]) & set(other[1])
+
+
+def test_shots_beyond_the_smallest_class_are_said() -> None:
+    """More images than a class has are left out with a warning, or an error if nothing is left."""
+    data = make_features(20)
+    with pytest.warns(ClipfeatWarning, match="no training has 100 images"):
+        assert {t.n_train for t in plan(data, few_shot=[5, 100]).trials} == {5}
+    with pytest.warns(ClipfeatWarning), pytest.raises(LabelError, match="has 16 images"):
+        plan(data, few_shot=[100])
+
+
+def test_a_test_set_is_tested_whole_and_never_trained_on() -> None:
+    """Rows of the test are the last ones; an image that is in both is left out of the training."""
+    train, test = make_features(30), make_features(10, seed=3)
+    test = replace(test, keys=np.array([f"{i + 55:032x}".encode() for i in range(20)]))
+    with pytest.warns(ClipfeatWarning, match="5 images of the training"):
+        both, n = stack(train, test)
+    assert (n, len(both)) == (55, 75)
+    assert not set(both.keys[:n]) & set(both.keys[n:])
+    assert len(set(both.paths)) == 75
+    rows, tested = plan(both, n_given=n).trials[0].splits["test"]
+    assert (rows.max(), tested.min()) == (n - 1, n)
+    with pytest.warns(ClipfeatWarning, match="5 images"):
+        run = benchmark(train, "logreg", test=test)
+    assert np.isnan(run.probabilities["logreg"][:n]).all()
+    assert not np.isnan(run.probabilities["logreg"][n:]).any()
+
+
+def test_a_test_of_other_features_or_classes_is_refused() -> None:
+    """Another encoder, a class that the training lacks, no label at all."""
+    train = make_features(30)
+    other = replace(make_features(5), keys=np.array([f"{i + 99:032x}".encode() for i in range(10)]))
+    with pytest.raises(FingerprintError):
+        stack(train, replace(other, specs=(make_spec("other"),)))
+    with pytest.raises(LabelError, match="cats, which"):
+        stack(train, replace(other, classes=("real", "cats")))
+    with pytest.raises(LabelError, match="no label"):
+        stack(train, replace(other, y=np.full(10, -1)))
+
+
+@pytest.mark.parametrize(
+    ("asked", "match"),
+    [
+        ({"leave_out": "generator", "matrix": "generator"}, "one protocol at a time"),
+        ({"repeats": 0}, "got 0 repeats"),
+        ({"few_shot": [0]}, "1 or more, got 0"),
+        ({"matrix": "lone"}, "0 values to train on"),
+    ],
+)
+def test_mistakes_are_usage_errors(asked: dict[str, object], match: str) -> None:
+    """Two protocols at once, nothing at all, and a column that does not serve."""
+    data = generators()
+    data = replace(data, columns={**data.columns, "lone": np.full(len(data), "x")})
+    with pytest.raises(UsageError, match=match):
+        plan(data, **asked)  # type: ignore[arg-type]
+
+
+def test_a_value_of_one_class_cannot_be_trained_on() -> None:
+    """A generator's own images without any real ones teach nothing."""
+    data = make_features(12)
+    column = np.where(data.y == 0, np.array(["a", "b"])[np.arange(24) % 2], "c")
+    column[-1] = "d"
+    with pytest.raises(LabelError, match="fewer than the 2 folds"):
+        plan(replace(data, columns={"g": column}), matrix="g", cv=2)
+
+
+def test_repeats_have_seeds_of_their_own() -> None:
+    """Two repeats are two trials of other folds, and the leaderboard's rows name their seeds."""
+    protocol: Protocol = plan(make_features(), cv=4, repeats=2, seed=7)
+    assert protocol.name == "4-fold, 2 seeds"
+    first, second = (trial.splits["0"][1].tolist() for trial in protocol.trials)
+    assert first != second
+    run = benchmark(make_features(), "logreg", cv=4, repeats=2, seed=7)
+    assert set(run.to_pandas().seed) == {7, 8}

@@ -1,0 +1,64 @@
+"""A run as a folder."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clipfeat.errors import RefusedFileError
+from clipfeat.evaluate import benchmark
+from clipfeat.evaluate.result import COLUMNS
+from clipfeat.evaluate.standings import standings
+from clipfeat.report import leaderboard, save_run
+from clipfeat.report.run_folder import load_run
+from tests.evaluate.test_protocols import generators
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"threshold": "accuracy"}, {"matrix": "generator"}, {"few_shot": [3, 6], "repeats": 2}],
+    ids=str,
+)
+def test_a_run_is_read_back_whole(asked: dict[str, object], tmp_path: Path) -> None:
+    """Rows, probabilities, thresholds, trials and columns: all that standings and pages ask for."""
+    run = benchmark(generators(), "logreg,dummy", cv=3, **asked)  # type: ignore[arg-type]
+    save_run(run, leaderboard(run.rows), tmp_path)
+    again = load_run(tmp_path)
+    pd.testing.assert_frame_equal(run.to_pandas(), again.to_pandas(), check_dtype=False)
+    assert again.entries == run.entries
+    for ours, theirs in zip(run.outcomes, again.outcomes, strict=True):
+        assert ours.trial.name == theirs.trial.name
+        assert {e: list(t) for e, t in ours.thresholds.items()} == theirs.thresholds
+        for entry, p in ours.probabilities.items():
+            assert np.array_equal(p, theirs.probabilities[entry], equal_nan=True)
+    assert standings(run, "roc_auc") == standings(again, "roc_auc")
+    assert (again.specs, again.classes) == (run.specs, run.classes)
+    assert list(again.columns) == ["generator"]
+
+
+def test_tables_are_tidy_in_both_formats(tmp_path: Path) -> None:
+    """Parquet and CSV hold the same rows under the same names."""
+    run = benchmark(generators(), "logreg", cv=3)
+    save_run(run, leaderboard(run.rows), tmp_path)
+    parquet, csv = (
+        pd.read_parquet(tmp_path / "scores.parquet"),
+        pd.read_csv(tmp_path / "scores.csv"),
+    )
+    assert tuple(parquet.columns) == tuple(csv.columns) == COLUMNS
+    assert np.allclose(parquet.value, csv.value)
+
+
+@pytest.mark.parametrize("damage", ["run.json", "probabilities.npz", "scores.parquet"])
+def test_damage_is_one_clear_error(damage: str, tmp_path: Path) -> None:
+    """A file that is missing, cut short or none of ours is refused."""
+    run = benchmark(generators(), "logreg", cv=3)
+    save_run(run, leaderboard(run.rows), tmp_path)
+    whole = (tmp_path / damage).read_bytes()
+    for content in (whole[: len(whole) // 2], b"{}", b""):
+        (tmp_path / damage).write_bytes(content)
+        with pytest.raises(RefusedFileError, match="cannot be read as a benchmark run"):
+            load_run(tmp_path)
+    (tmp_path / damage).unlink()
+    with pytest.raises(RefusedFileError, match="holds no benchmark run"):
+        load_run(tmp_path)

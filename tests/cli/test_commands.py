@@ -51,6 +51,36 @@ def test_the_whole_road(image_folder: Path, here: Path) -> None:
     assert "5-fold cross-validation" in clipfeat("info", "model.clipfeat").stdout
 
 
+def test_a_run_resumes_by_the_same_command_and_is_compared(image_folder: Path) -> None:
+    """The same command goes on in its folder, another is refused; two runs are set side by side."""
+    clipfeat("embed", "images", "out.h5", *SPECTRUM)
+    asked = ("benchmark", "out.h5", "--clf", "logreg,knn", "--cv", 3)
+    for _ in range(2):
+        result = clipfeat(*asked, "-o", "run")
+        assert result.exit_code == 0, result.stderr
+    kept = {path.name: path.stat().st_mtime_ns for path in Path("run/cells").iterdir()}
+    assert len(kept) == 6
+    refused = clipfeat(*asked, "--seed", 1, "-o", "run")
+    assert (refused.exit_code, "not what this very command began" in refused.stderr) == (2, True)
+    clipfeat(*asked, "--seed", 1, "-o", "other")
+    compared = clipfeat("compare", "run", "other", "-o", "c.csv")
+    assert compared.exit_code == 0, compared.stderr
+    assert pd.read_csv("c.csv").groupby("run").size().to_dict() == {"run": 3, "other": 3}
+
+
+def test_a_test_set_of_its_own(image_folder: Path) -> None:
+    """--train and --test name feature files; copies are left out of the training, and said."""
+    clipfeat("embed", "images", "a.h5", *SPECTRUM)
+    for number, path in enumerate(sorted(image_folder.rglob("*.png"))):
+        if number % 2:
+            path.unlink()
+    clipfeat("embed", "images", "b.h5", *SPECTRUM)
+    result = clipfeat("benchmark", "--train", "a.h5", "--test", "b.h5", "--clf", "logreg")
+    assert result.exit_code == 0, result.stderr
+    assert "12 images of the training are in the test" in result.stderr
+    assert "a test set of its own on 24 images" in result.stdout
+
+
 def test_predictions_go_to_standard_output(image_folder: Path) -> None:
     """Without -o the table can be piped; everything else is on standard error."""
     clipfeat("embed", "images", "out.h5", *SPECTRUM)
@@ -270,7 +300,26 @@ def case_weights_that_do_not_fit(images: Path) -> tuple[object, ...]:
 
 def case_limit_of_nothing(images: Path) -> tuple[object, ...]:
     embedded(images)
-    return ("benchmark", "out.h5", "--time-limit", 10)
+    return ("fit", "out.h5", "--time-limit", 10)
+
+
+def case_train_without_test(images: Path) -> tuple[object, ...]:
+    clipfeat("embed", "images", "out.h5", *SPECTRUM)
+    return ("benchmark", "--train", "out.h5")
+
+
+def case_half_an_image(images: Path) -> tuple[object, ...]:
+    clipfeat("embed", "images", "out.h5", *SPECTRUM)
+    return ("benchmark", "out.h5", "--few-shot", "2.5,10")
+
+
+def case_two_protocols(images: Path) -> tuple[object, ...]:
+    clipfeat("embed", "images", "out.h5", *SPECTRUM)
+    return ("benchmark", "out.h5", "--matrix", "label", "--few-shot", 5)
+
+
+def case_no_run(images: Path) -> tuple[object, ...]:
+    return ("compare", "images", "elsewhere")
 
 
 BAD: list[tuple[Callable[[Path], tuple[object, ...]], int, str]] = [
@@ -288,6 +337,10 @@ BAD: list[tuple[Callable[[Path], tuple[object, ...]], int, str]] = [
     (case_two_ways_to_a_threshold, 2, "not by both"),
     (case_weights_that_do_not_fit, 2, "one each of logreg, knn; got 1,2,3"),
     (case_limit_of_nothing, 2, "--tune"),
+    (case_train_without_test, 2, "for use with --test"),
+    (case_half_an_image, 2, "whole, got --few-shot 2.5,10"),
+    (case_two_protocols, 2, "one protocol at a time, got --matrix and --few-shot"),
+    (case_no_run, 6, "holds no benchmark run"),
     (case_no_weights, 1, "--weights FILE"),
     (case_output_exists, 2, "model.clipfeat exists"),
     (case_predictions_exist, 2, "p.csv exists"),
@@ -321,8 +374,8 @@ def test_bad_input_is_one_line_and_a_code(
     assert not Path("new.h5").exists()
 
 
-@pytest.mark.parametrize("command", ["demo", "embed", "audit", "benchmark", "fit", "predict",
-                                     "robustness", "info", "verify", "merge", "export", "import",
+@pytest.mark.parametrize("command", ["demo", "embed", "audit", "benchmark", "compare", "fit",
+                                     "predict", "robustness", "info", "verify", "merge", "export", "import",
                                      "encoders", "classifiers", "explain", "push",
                                      "pull"])  # fmt: skip
 def test_every_help_has_an_example(command: str) -> None:

@@ -1,0 +1,178 @@
+"""Nothing is chosen on a test, and the numbers are what somebody else would compute."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from clipfeat.evaluate import benchmark
+from clipfeat.features import FeatureSet
+from tests.conftest import make_features
+from tests.evaluate.test_protocols import generators
+
+ASKED = {
+    "plain": {},
+    "calibrated": {"calibrate": "isotonic"},
+    "bagged": {"bag": 3},
+    "balanced": {"balance": "sampling"},
+    "balanced by prior": {"balance": "prior"},
+    "threshold": {"threshold": "balanced_accuracy"},
+    "bound": {"max_fpr": 0.1},
+    "votes": {"vote": "all"},
+    "tuned": {"tune": True},
+    "tuned, threshold": {"tune": True, "threshold": "accuracy"},
+}
+"""Everything that could be chosen by looking at the answers."""
+
+
+@pytest.mark.parametrize("asked", ASKED.values(), ids=ASKED)
+def test_turning_the_test_over_changes_no_prediction(asked: dict[str, object]) -> None:
+    """With every label of the test wrong, each probability, threshold and weight is the same."""
+    train, test = make_features(45, apart=1.0), make_features(15, seed=1, apart=1.0)
+    test = replace(test, keys=np.array([f"{i + 500:032x}".encode() for i in range(30)]))
+    turned = replace(test, y=1 - test.y)
+    honest, planted = (
+        benchmark(train, "logreg,knn", test=t, **asked)  # type: ignore[arg-type]
+        for t in (test, turned)
+    )
+    assert set(honest.probabilities) == set(planted.probabilities)
+    for entry, p in honest.probabilities.items():
+        assert np.array_equal(p, planted.probabilities[entry], equal_nan=True), entry
+    assert honest.thresholds == planted.thresholds
+    assert honest.about["votes"] == planted.about["votes"]
+    tuned = [
+        {e: {f: found["params"] for f, found in of.items()} for e, of in run.about["tuned"].items()}
+        for run in (honest, planted)
+    ]
+    assert tuned[0] == tuned[1]
+
+
+@pytest.mark.parametrize(
+    "asked", [{"leave_one_out": "generator"}, {"matrix": "generator", "cv": 3}], ids=str
+)
+def test_an_unseen_generator_has_no_say_in_what_is_chosen(asked: dict[str, object]) -> None:
+    """Spoiling the features of one generator changes nothing in the trials that do not train on it.
+
+    Votes and thresholds learn from probabilities of the training rows; had these come from other
+    folds' models, the held-out generator would be among their training rows.
+    """
+    data = generators(90)
+    spoilt = data.column("generator") == "b"
+    X = data.X.copy()
+    X[spoilt] = np.random.default_rng(0).permutation(X[spoilt]) * -3
+    runs = [
+        benchmark(d, "logreg,knn", vote="all", threshold="accuracy", **asked)  # type: ignore[arg-type]
+        for d in (data, replace(data, X=X))
+    ]
+    if "matrix" in asked:
+        plain, other = (next(o for o in run.outcomes if o.trial.trained_on == "a") for run in runs)
+        assert plain.thresholds == other.thresholds
+        seen = ~spoilt
+    else:
+        plain, other = (run.outcomes[0] for run in runs)
+        held_out = list(plain.trial.splits).index("b")
+        assert {e: t[held_out] for e, t in plain.thresholds.items()} == {
+            e: t[held_out] for e, t in other.thresholds.items()
+        }
+        for title, weights in runs[0].about["votes"].items():
+            for entry, of_folds in weights.items():
+                assert of_folds[held_out] == runs[1].about["votes"][title][entry][held_out]
+        seen = (plain.fold == held_out) & ~spoilt
+    for entry, p in plain.probabilities.items():
+        assert np.array_equal(p[seen], other.probabilities[entry][seen], equal_nan=True), entry
+
+
+def planted(where: str) -> tuple[FeatureSet, FeatureSet, dict[str, object]]:
+    """Features that know nothing but what a fold must not find; the same without the safeguard."""
+    rng = np.random.default_rng(0)
+    data = make_features(100, apart=0.0, n_features=12)
+    data = replace(data, y=rng.permutation(data.y))
+    if where == "subject":
+        subject = np.arange(200) % 10
+        marks = rng.normal(size=(10, 12))[subject] * (2 * data.y[:, None] - 1)
+        data = replace(data, X=data.X + 3 * marks.astype(np.float32),
+                       columns={"subject": subject.astype(str)})  # fmt: skip
+        return data, data, {"leave_one_out": "subject"}
+    of = np.arange(200) % 50
+    leaky = replace(data, X=data.X[of], y=data.y[of])
+    names = np.array([f"{i:032x}" for i in of])
+    safe = {
+        "copies": {"keys": names.astype("S32")},
+        "files": {"columns": {"file": names}, "groups": names},
+        "groups": {"groups": names},
+    }[where]
+    return replace(leaky, **safe), leaky, {}  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("where", ["copies", "files", "groups", "subject"])
+def test_a_planted_leak_is_not_found(where: str) -> None:
+    """What a copy, a frame, a group or a subject gives away is found only without the safeguard."""
+    safe, leaky, asked = planted(where)
+    found = [
+        benchmark(data, "knn,svm", **how).to_pandas().query("metric == 'roc_auc'")  # type: ignore[arg-type]
+        for data, how in ((safe, asked), (leaky, {}))
+    ]
+    honest, cheated = (table.groupby("classifier").value.mean() for table in found)
+    assert (honest < 0.65).all(), honest
+    assert (cheated > 0.8).all(), cheated
+
+
+def independent(y: list[int], positive: list[float]) -> dict[str, float]:
+    """What detection papers report, by loops over their definitions and nothing of ours."""
+    real = [p for p, label in zip(positive, y, strict=True) if label == 0]
+    fake = [p for p, label in zip(positive, y, strict=True) if label == 1]
+    wins = sum((f > r) + 0.5 * (f == r) for f in fake for r in real)
+    ordered = sorted(set(positive), reverse=True)
+    ap = recall_before = 0.0
+    at_5 = at_1 = 0.0
+    best = 0.0
+    for cut in [*ordered, -1.0]:
+        found, false = sum(f >= cut for f in fake), sum(r >= cut for r in real)
+        recall = found / len(fake)
+        if cut >= 0:
+            ap += (recall - recall_before) * found / (found + false)
+            recall_before = recall
+        at_5 = max(at_5, recall) if false <= 0.05 * len(real) else at_5
+        at_1 = max(at_1, recall) if false <= 0.01 * len(real) else at_1
+        best = max(best, (recall + 1 - false / len(real)) / 2)
+    right = {0: sum(r <= 0.5 for r in real) / len(real), 1: sum(f > 0.5 for f in fake) / len(fake)}
+    return {
+        "recall/real": right[0], "recall/fake": right[1],
+        "accuracy": (right[0] * len(real) + right[1] * len(fake)) / len(y),
+        "balanced_accuracy": (right[0] + right[1]) / 2,
+        "balanced_accuracy_at_oracle": max(best, 0.5),
+        "roc_auc": wins / len(real) / len(fake), "average_precision": ap,
+        "tpr_at_fpr_5": at_5, "tpr_at_fpr_1": at_1,
+        "brier": sum((p - label) ** 2 for p, label in zip(positive, y, strict=True)) / len(y),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"cv": 3}, {"leave_one_out": "generator"}, {"matrix": "generator", "cv": 3},
+     {"few_shot": [5], "repeats": 2}],
+    ids=str,
+)  # fmt: skip
+def test_a_stranger_computes_the_same_numbers(asked: dict[str, object]) -> None:
+    """Every score of every piece of every fold, from labels, probabilities and tests alone."""
+    data = generators()
+    run = benchmark(data, "logreg", **asked)  # type: ignore[arg-type]
+    rows = {
+        (r["seed"], r["trained_on"], r["n_train"], r["fold"], r["tested_on"], r["metric"]): r[
+            "value"
+        ]
+        for r in run.rows
+    }
+    made = data.column("generator")
+    compared = 0
+    for outcome in run.outcomes:
+        trial = outcome.trial
+        for fold, (_, test) in trial.splits.items():
+            for piece in trial.tested_on or [""]:
+                here = [i for i in test if not piece or made[i] in (piece, "photo")]
+                p = outcome.probabilities["logreg"][here, 1].tolist()
+                for metric, value in independent(data.y[here].tolist(), p).items():
+                    ours = rows[trial.seed, trial.trained_on, trial.n_train, fold, piece, metric]
+                    assert ours == pytest.approx(value), (fold, piece, metric)
+                    compared += 1
+    assert compared >= 20

@@ -29,8 +29,8 @@ def one_process(
     ready : callable
         Starts a process, if there is none; `run` does so too.
     run : callable
-        Called as ``run(seconds, function, *args)``; the arguments are pickled. Raises what the function raises, TimeoutError if it was stopped, and `DataError` if its
-        process died.
+        Called as ``run(seconds, function, *args)``; the arguments are pickled. Raises what the
+        function raises, TimeoutError if it was stopped, and `DataError` if its process died.
     """
     context = get_context("loky")
     kept: list[tuple[Any, Any]] = []

@@ -375,8 +375,8 @@ def test_bad_input_is_one_line_and_a_code(
 
 
 @pytest.mark.parametrize("command", ["demo", "embed", "audit", "benchmark", "compare", "fit",
-                                     "predict", "robustness", "info", "verify", "merge", "export", "import",
-                                     "encoders", "classifiers", "explain", "push",
+                                     "predict", "robustness", "info", "verify", "merge", "export",
+                                     "import", "encoders", "classifiers", "explain", "push",
                                      "pull"])  # fmt: skip
 def test_every_help_has_an_example(command: str) -> None:
     """Whoever asks for help is shown a line to type."""

@@ -89,8 +89,8 @@ def planted(where: str) -> tuple[FeatureSet, FeatureSet, dict[str, object]]:
     data = replace(data, y=rng.permutation(data.y))
     if where == "subject":
         subject = np.arange(200) % 10
-        marks = rng.normal(size=(10, 12))[subject] * (2 * data.y[:, None] - 1)
-        data = replace(data, X=data.X + 3 * marks.astype(np.float32),
+        marks = np.eye(10, 12)[subject] * (2 * data.y[:, None] - 1)
+        data = replace(data, X=data.X + 6 * marks.astype(np.float32),
                        columns={"subject": subject.astype(str)})  # fmt: skip
         return data, data, {"leave_one_out": "subject"}
     of = np.arange(200) % 50

@@ -81,7 +81,6 @@ def robustness_section(table: "pd.DataFrame", titles: Mapping[str, str]) -> Sect
         plots.append(
             Plot(
                 file_name("robustness", name),
-                title,
                 draw_robustness(mine, {name: title}, shown),
                 "It begins, hollow, with the images as they are; flat is robust.",
                 f"{title}: {'; '.join(ends)}.",

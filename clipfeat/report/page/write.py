@@ -128,7 +128,7 @@ def _answers(run: Benchmark, board: Leaderboard) -> dict[str, Answers]:
 def _caption(board: Leaderboard, n_drawn: int) -> str:
     said = (
         "Mean over folds and what it varies by; the best of each metric is bold. Ordered by "
-        f"{TITLES[board.sort]}."
+        f"{TITLES[board.sort]}, best first."
     )
     few = f" Pictures below show the {n_drawn} best of {len(board.entries)} entries."
     return said + (few if n_drawn < len(board.entries) else "")

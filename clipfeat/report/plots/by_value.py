@@ -41,9 +41,11 @@ def by_value(
     )  # fmt: skip
     order = np.argsort(np.nan_to_num(table[0], nan=2.0), kind="stable")[:SHOWN]
     bar = 0.8 / len(found)
-    figure, ax = blank(5.6, 0.9 + len(order) * max(0.2 * len(found) + 0.12, 0.34))
+    figure, ax = blank(
+        4.8, 1.2 + len(order) * max(0.2 * len(found) + 0.12, 0.34), f"By {named(column)}"
+    )
     handles = []
-    for place, entry in enumerate(found):
+    for place in range(len(found)):
         where = np.arange(len(order)) + (place - (len(found) - 1) / 2) * bar
         shown = table[place, order]
         handles.append(
@@ -54,7 +56,6 @@ def by_value(
             if not np.isnan(value):
                 ax.annotate(f"{value:.3f}", (value, y), (3, 0), textcoords="offset points",
                             va="center", fontsize=8)  # fmt: skip
-        del entry
     ticks = [_tick(first, names[i], values, in_folds, classes) for i in order]
     ax.set_yticks(np.arange(len(order)), ticks)
     ax.tick_params(axis="y", length=0)
@@ -66,7 +67,6 @@ def by_value(
     told = [f"{named(names[i])} {table[0, i]:.3f}" for i in order]
     return Plot(
         file_name("by", column),
-        f"By {named(column)}",
         figure,
         f"The worst first, for {named(next(iter(found)))}; beside each name, how many images."
         + (f" The worst {SHOWN} of {len(names)}." if len(names) > SHOWN else ""),

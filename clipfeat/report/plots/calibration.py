@@ -19,7 +19,7 @@ def calibration(found: Mapping[str, Answers], classes: Sequence[str]) -> Plot:
     two = len(classes) == 2
     what = f"probability of {named(classes[1], 24)}" if two else "probability of the class called"
     happened = f"share that is {named(classes[1], 24)}" if two else "share that is right"
-    figure, ax = blank(5.2, 5.0)
+    figure, ax = blank(4.6, 4.7, "Calibration")
     ax.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=(0, (2, 3)))
     handles = []
     for place, a in enumerate(found.values()):
@@ -30,7 +30,6 @@ def calibration(found: Mapping[str, Answers], classes: Sequence[str]) -> Plot:
     legend(figure, [named(entry) for entry in found], handles)
     return Plot(
         "calibration",
-        "Calibration",
         figure,
         "On the dotted diagonal, 80 % means 80 of 100; below it a classifier is too sure, above it "
         f"too modest. {CALIBRATION_BINS} bins of equal width, of which those of fewer than "

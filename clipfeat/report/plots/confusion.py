@@ -30,7 +30,8 @@ def confusion(entry: str, answers: Answers, classes: Sequence[str]) -> Plot:
         for pair in zip(shares.tolist(), counts.tolist(), strict=True)
     ]
     figure = heat_map(
-        shares, texts, names, names, labels=("called", "true"),
+        shares, texts, names, names, title=named(entry),
+        labels=("called", "true"),
         cell=(0.52, 0.4) if small else (0.95, 0.7),
     )  # fmt: skip
     right = "; ".join(
@@ -38,7 +39,6 @@ def confusion(entry: str, answers: Answers, classes: Sequence[str]) -> Plot:
     )
     return Plot(
         file_name("confusion", entry),
-        named(entry),
         figure,
         "A row is a true class and adds up to 100 %; the diagonal is right."
         + (f" {OTHERS.capitalize()}: those mistaken least often." if OTHERS in names else ""),

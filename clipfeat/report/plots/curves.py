@@ -52,7 +52,7 @@ def rankings(found: Mapping[str, Answers], classes: Sequence[str]) -> tuple[list
 def roc(found: Mapping[str, Answers], classes: Sequence[str]) -> Plot:
     """Share of positives found against share of negatives called positive."""
     lines, said = rankings(found, classes)
-    figure, ax = blank(5.2, 5.0)
+    figure, ax = blank(4.6, 4.7, "ROC")
     ax.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=(0, (2, 3)))
     for rate in (0.01, 0.05):
         ax.axvline(rate, color=RULE, linewidth=0.8)
@@ -72,7 +72,6 @@ def roc(found: Mapping[str, Answers], classes: Sequence[str]) -> Plot:
     legend(figure, labels, handles)
     return Plot(
         "roc",
-        "ROC curves",
         figure,
         f"Nearer the upper left corner is better; the dotted diagonal is guessing, the two pale "
         f"lines are 1 % and 5 % false positives. {said} All folds together, and the areas are of "
@@ -84,7 +83,7 @@ def roc(found: Mapping[str, Answers], classes: Sequence[str]) -> Plot:
 def precision_recall(found: Mapping[str, Answers], classes: Sequence[str]) -> Plot:
     """Precision against recall."""
     lines, said = rankings(found, classes)
-    figure, ax = blank(5.2, 5.0)
+    figure, ax = blank(4.6, 4.7, "Precision and recall")
     labels, handles = [], []
     for place, line in enumerate(lines):
         curve = _curve(line)
@@ -101,7 +100,6 @@ def precision_recall(found: Mapping[str, Answers], classes: Sequence[str]) -> Pl
     legend(figure, labels, handles)
     return Plot(
         "precision-recall",
-        "Precision and recall",
         figure,
         "Of those called positive, how many are, against how many of the positives are found; "
         f"guessing gives the dotted line. {said} The numbers are average precisions.",

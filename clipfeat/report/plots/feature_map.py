@@ -1,17 +1,19 @@
 """Features on a plane: what lies near what, before any classifier has seen a label."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.features import FeatureSet
 from clipfeat.report.plots.plot import Plot, file_name
-from clipfeat.report.plots.style import COLOURS, MARKERS, blank, legend, named
+from clipfeat.report.plots.style import COLOURS, MARKERS, MOST, blank, legend, named
 
 Points = NDArray[np.float64]
 
 ROWS = 5_000
 """That PCA sees."""
-FEW_ROWS = 1_500
+FEW_ROWS = 1_000
 """That t-SNE sees, which takes far longer for each."""
 VALUES = 12
 """That can be told apart."""
@@ -38,19 +40,20 @@ def feature_maps(features: FeatureSet, column: str = "") -> list[Plot]:
     spread = X.std(axis=0)
     X /= np.where(spread > 0, spread, 1)
     middle, explained = _components(X)
-    colourings = {"label": features.labels[rows]}
+    colourings = {"label": (features.labels[rows], list(features.classes))}
     if column:
         values = features.column(column)[rows]
-        if 2 <= len(np.unique(values)) <= VALUES:
-            colourings[column] = values
+        names = np.unique(values).tolist()
+        if 2 <= len(names) <= VALUES:
+            colourings[column] = values, names
     plots = []
-    named_x, named_y = (f"component {i} ({explained[i - 1]:.0%})" for i in (1, 2))
-    for by, values in colourings.items():
-        plots.append(_map("PCA", middle[:, :2], values, by, len(features), (named_x, named_y)))
+    axes = (f"component 1 ({explained[0]:.0%})", f"component 2 ({explained[1]:.0%})")
+    for by, (values, order) in colourings.items():
+        plots.append(_map("PCA", middle[:, :2], values, order, by, len(known), axes))
     kept = np.sort(np.random.default_rng(1).permutation(len(rows))[:FEW_ROWS])
     flat = _tsne(middle[kept])
-    for by, values in colourings.items():
-        plots.append(_map("t-SNE", flat, values[kept], by, len(features), ("", "")))
+    for by, (values, order) in colourings.items():
+        plots.append(_map("t-SNE", flat, values[kept], order, by, len(known), ("", "")))
     return plots
 
 
@@ -67,29 +70,40 @@ def _components(X: Points) -> tuple[Points, Points]:
 
 def _tsne(X: Points) -> Points:
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     perplexity = min(30.0, (len(X) - 1) / 3)
-    flat: Points = TSNE(
-        init="random" if X.shape[1] < 2 else "pca", perplexity=perplexity, random_state=0,
-        max_iter=500,
-    ).fit_transform(X)  # fmt: skip
+    start = "random" if X.shape[1] < 2 else "pca"
+    with threadpool_limits(1):  # so few rows gain nothing by threads that wait for each other
+        flat: Points = TSNE(
+            init=start, perplexity=perplexity, random_state=0, max_iter=500
+        ).fit_transform(X)
     return flat
 
 
 def _map(
-    method: str, flat: Points, values: NDArray[np.str_], by: str, n: int, axes: tuple[str, str]
+    method: str,
+    flat: Points,
+    values: NDArray[np.str_],
+    order: Sequence[str],
+    by: str,
+    n: int,
+    axes: tuple[str, str],
 ) -> Plot:
-    figure, ax = blank(5.2, 4.8)
-    names = np.unique(values).tolist()
+    """One map: a point an image, a marker and a colour for each value, in their order."""
+    figure, ax = blank(4.6, 4.6, f"{method}, by {named(by)}")
+    names = [name for name in order if name in set(values.tolist())]
     shown = names[:VALUES]
-    size = float(np.clip(9_000 / len(flat), 5, 30))
-    handles = [
+    size = float(np.clip(16_000 / len(flat), 9, 36))
+    for place, name in enumerate(shown):
         ax.scatter(
-            *flat[values == name].T, s=size, marker=MARKERS[place], color=COLOURS[place % 6],
-            alpha=0.55, linewidths=0, rasterized=True,
-        )
-        for place, name in enumerate(shown)
-    ]  # fmt: skip
+            *flat[values == name].T, s=size, marker=MARKERS[place], color=COLOURS[place % MOST],
+            alpha=0.6, linewidths=0, rasterized=True,
+        )  # fmt: skip
+    handles = [
+        ax.plot([], [], MARKERS[place], color=COLOURS[place % MOST], markersize=7)[0]
+        for place in range(len(shown))
+    ]
     ax.set(xlabel=axes[0], ylabel=axes[1])
     ax.set_xticks([])
     ax.set_yticks([])
@@ -103,7 +117,6 @@ def _map(
     )
     return Plot(
         file_name(method, "by", by),
-        f"{method}, by {named(by)}",
         figure,
         f"{reading} Classes that lie apart are easy; a cluster of its own is worth a look.{drawn}"
         + (f" The first {VALUES} of {len(names)}." if len(names) > VALUES else ""),

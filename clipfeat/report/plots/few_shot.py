@@ -30,7 +30,7 @@ def few_shot(entries: Sequence[str], rows: Sequence[Mapping[str, Any]], metric: 
     drawn = {entry: of_entry for entry, of_entry in values.items() if of_entry}
     if not drawn:
         return None
-    figure, ax = blank(5.2, 4.2)
+    figure, ax = blank(4.6, 4.0, "Few images")
     ax.grid(axis="y", color=RULE, linewidth=0.6)
     ax.set_xscale("log")
     handles = []
@@ -49,7 +49,6 @@ def few_shot(entries: Sequence[str], rows: Sequence[Mapping[str, Any]], metric: 
     ends = [f"{named(e)} {np.nanmean(of[max(of)]):.3f}" for e, of in drawn.items()]
     return Plot(
         "few-shot",
-        "Few images",
         figure,
         "Means over draws, with their standard deviation as bars. A curve that still rises asks "
         "for more images.",

@@ -21,6 +21,7 @@ def heat_map(
     rows: Sequence[str],
     columns: Sequence[str],
     *,
+    title: str,
     labels: tuple[str, str],
     low: float = 0.0,
     cell: tuple[float, float] = (0.72, 0.5),
@@ -35,6 +36,8 @@ def heat_map(
         What is written into each cell.
     rows, columns : sequence of str
         Their names.
+    title : str
+        Above.
     labels : tuple of str
         Of the columns' and the rows' axis.
     low : float
@@ -45,7 +48,8 @@ def heat_map(
     margin = 0.075 * max(len(named(name, 20)) for name in rows) + 0.5
     long = max(len(named(name, 20)) for name in columns) * 0.085 > cell[0]
     figure, ax = blank(
-        max(cell[0] * len(columns) + margin, 2.6), cell[1] * len(rows) + (1.6 if long else 0.8)
+        max(cell[0] * len(columns) + margin, 2.6), cell[1] * len(rows) + (1.8 if long else 1.0),
+        title,
     )
     ax.pcolormesh(values, cmap="Blues", vmin=low, vmax=1, edgecolors=PAPER, linewidth=1)
     for row, of_row in enumerate(texts):

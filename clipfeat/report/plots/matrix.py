@@ -52,13 +52,13 @@ def matrix(entry: str, rows: Sequence[Mapping[str, Any]], metric: str) -> Plot |
         [["" if np.isnan(value) else f"{value:.2f}" for value in of_row] for of_row in table],
         trained,
         [*tested, f"({ELSEWHERE})"],
+        title=f"{named(entry)}: {row_of.title}",
         labels=("tested on", "trained on"),
         low=low,
         cell=(0.58, 0.42),
     )
     return Plot(
         file_name("matrix", entry),
-        f"{named(entry)}: {row_of.title}",
         figure,
         "The diagonal is what was trained on (images apart); the last column is the mean of a row "
         "off the diagonal: how well what was learned there holds elsewhere.",

@@ -22,8 +22,6 @@ class Plot:
     ----------
     name : str
         Of its files, without a suffix.
-    title : str
-        Above it.
     figure : Figure
         Drawn inside `clipfeat.report.plots.style.drawing`.
     caption : str
@@ -33,7 +31,6 @@ class Plot:
     """
 
     name: str
-    title: str
     figure: "Figure"
     caption: str
     alt: str

@@ -8,7 +8,6 @@ from clipfeat.report.plots.answers import Answers
 from clipfeat.report.plots.plot import Plot, file_name
 from clipfeat.report.plots.style import (
     COLOURS,
-    DASHES,
     HATCHES,
     INK,
     MOST,
@@ -23,7 +22,7 @@ BINS = 40
 def scores(entry: str, answers: Answers, classes: Sequence[str]) -> Plot:
     """How the probabilities of one entry are spread over the files of each class."""
     two = len(classes) == 2
-    figure, ax = blank(3.6, 3.1)
+    figure, ax = blank(3.6, 3.2, named(entry))
     codes = [int(code) for code in np.argsort(-np.bincount(answers.y, minlength=len(classes)))]
     shown = sorted(codes[:MOST])
     edges = np.linspace(0, 1, BINS + 1)
@@ -36,8 +35,8 @@ def scores(entry: str, answers: Answers, classes: Sequence[str]) -> Plot:
         handles.append(
             ax.stairs(
                 heights / mine.sum(), edges, fill=True, hatch=HATCHES[place] or None,
-                facecolor=COLOURS[place] + "40", edgecolor=COLOURS[place],
-                linestyle=DASHES[place] if not HATCHES[place] else "-", linewidth=1.2,
+                facecolor="none" if HATCHES[place] else COLOURS[place] + "40",
+                edgecolor=COLOURS[place], linewidth=1.2,
             )
         )  # fmt: skip
         labels.append(named(classes[code], 20))
@@ -50,7 +49,6 @@ def scores(entry: str, answers: Answers, classes: Sequence[str]) -> Plot:
     legend(figure, labels, handles)
     return Plot(
         file_name("scores", entry),
-        named(entry),
         figure,
         "Each class by itself; the less they overlap the better."
         + (" Dotted: where decisions are made." if two else "")

@@ -17,7 +17,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b07d00", "#6f7fa0")
 white and against the page's dark background, for which two of theirs are darkened."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "*", "h")
 DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 2)))
-HATCHES = ("", "////", "....", "xxxx", "----", "++++")
+HATCHES = ("", "///", "\\\\\\", "xxx", "---", "|||")
 MOST = len(COLOURS)
 """Lines in one picture."""
 
@@ -57,12 +57,14 @@ def drawing() -> Iterator[None]:
         yield
 
 
-def blank(width: float, height: float) -> "tuple[Figure, Axes]":
+def blank(width: float, height: float, title: str) -> "tuple[Figure, Axes]":
     """An empty picture of one pair of axes, so many inches wide and high."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots()
+    ax = figure.subplots()
+    ax.set_title(title)
+    return figure, ax
 
 
 def named(text: str, longest: int = LONGEST) -> str:

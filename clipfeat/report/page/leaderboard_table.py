@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from clipfeat.evaluate.metrics import METRICS
 from clipfeat.report.leaderboard import TITLES, Leaderboard
 from clipfeat.report.page.templates import render
+from clipfeat.zoo import CHANCE
 
 
 def leaderboard_table(board: Leaderboard, errors: Mapping[str, str] | None = None) -> str:
@@ -48,8 +49,14 @@ def _higher(metric: str) -> bool:
 
 
 def _best(board: Leaderboard, metric: str) -> float:
-    known = [v for e in board.entries if not math.isnan(v := _mean(board, e, metric))]
-    return max(known) if _higher(metric) else min(known)
+    """Of all but chance, which says nothing and so is never too sure."""
+    known = [
+        value
+        for entry in board.entries
+        if entry.partition(" @ ")[0] != CHANCE
+        if not math.isnan(value := _mean(board, entry, metric))
+    ]
+    return (max if _higher(metric) else min)(known, default=float("nan"))
 
 
 def _parted(cell: str) -> tuple[str, str]:

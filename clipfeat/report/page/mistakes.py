@@ -11,9 +11,8 @@ from clipfeat.report.plots.answers import Answers
 
 Thumbnails = Callable[[Sequence[str]], Mapping[str, bytes]]
 
-EACH = 8
-"""Of a class."""
-CLASSES = 12
+EACH, TOGETHER, CLASSES = 8, 24, 8
+"""Images of a class, of all classes, and classes: those with the most mistakes."""
 _TYPES = {b"\xff\xd8\xff": "jpeg", b"\x89PNG\r\n\x1a\n": "png"}
 
 
@@ -27,7 +26,8 @@ def mistakes_section(
     _, firsts = np.unique(run.files[answers.row[ranked]], return_index=True)
     ranked = ranked[np.sort(firsts)]  # a file that several trials mistook is shown once
     most = np.argsort(-np.bincount(answers.y[ranked], minlength=len(run.classes)), kind="stable")
-    shown = {int(code): ranked[answers.y[ranked] == code][:EACH] for code in most[:CLASSES]}
+    each = min(EACH, TOGETHER // min(len(run.classes), CLASSES))
+    shown = {int(code): ranked[answers.y[ranked] == code][:each] for code in most[:CLASSES]}
     shown = {code: of_class for code, of_class in shown.items() if len(of_class)}
     if not shown:
         return Section("mistakes", "Mistakes", [f"{entry} made none."])

@@ -48,10 +48,10 @@ def answer_sections(found: Mapping[str, Answers], classes: Sequence[str]) -> lis
 def protocol_sections(
     run: Benchmark, board: Leaderboard, found: Mapping[str, Answers]
 ) -> list[Section]:
-    """Bars by a column, the matrix, the few-shot curve: whichever there are."""
+    """Bars by a column, or the matrix, the few-shot curve: whichever there are."""
     column = column_of(run)
     bars: list[Plot] = []
-    if column:
+    if column and not any(outcome.trial.tested_on for outcome in run.outcomes):
         best = {entry: found[entry] for entry in list(found)[:BARS]}
         bars = [by_value(best, values_of(run, column), column, run.classes)]
     grids = [matrix(entry, run.rows, board.sort) for entry in list(found)[:MATRICES]]

@@ -17,9 +17,7 @@ COLUMNS = {
 }
 
 
-def thresholds_section(
-    rows: Sequence[Mapping[str, Any]], entries: Sequence[str]
-) -> Section | None:
+def thresholds_section(rows: Sequence[Mapping[str, Any]], entries: Sequence[str]) -> Section | None:
     """The same metric at each threshold, side by side; None where none was chosen."""
     values: dict[tuple[str, str], list[float]] = {}
     for row in rows:

@@ -46,9 +46,7 @@ def confusion(entry: str, answers: Answers, classes: Sequence[str]) -> Plot:
     )
 
 
-def _lumped(
-    counts: NDArray[np.int64], names: list[str]
-) -> tuple[NDArray[np.int64], list[str]]:
+def _lumped(counts: NDArray[np.int64], names: list[str]) -> tuple[NDArray[np.int64], list[str]]:
     """Keep the classes with the most mistakes, for and against them; make one of the others."""
     mistakes = counts.sum(axis=0) + counts.sum(axis=1) - 2 * np.diag(counts)
     kept = np.sort(np.argsort(-mistakes, kind="stable")[: LARGEST - 1])

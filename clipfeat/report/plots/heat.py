@@ -48,7 +48,8 @@ def heat_map(
     margin = 0.075 * max(len(named(name, 20)) for name in rows) + 0.5
     long = max(len(named(name, 20)) for name in columns) * 0.085 > cell[0]
     figure, ax = blank(
-        max(cell[0] * len(columns) + margin, 2.6), cell[1] * len(rows) + (1.8 if long else 1.0),
+        max(cell[0] * len(columns) + margin, 2.6),
+        cell[1] * len(rows) + (1.8 if long else 1.0),
         title,
     )
     ax.pcolormesh(values, cmap="Blues", vmin=low, vmax=1, edgecolors=PAPER, linewidth=1)

@@ -63,8 +63,6 @@ def matrix(entry: str, rows: Sequence[Mapping[str, Any]], metric: str) -> Plot |
         "The diagonal is what was trained on (images apart); the last column is the mean of a row "
         "off the diagonal: how well what was learned there holds elsewhere.",
         f"Heat map of {row_of.title} by {named(entry)}. Mean elsewhere, by what was trained on: "
-        + "; ".join(
-            f"{named(a)} {value:.2f}" for a, value in zip(trained, elsewhere, strict=True)
-        )
+        + "; ".join(f"{named(a)} {value:.2f}" for a, value in zip(trained, elsewhere, strict=True))
         + ".",
     )

@@ -51,7 +51,7 @@ def protocol_sections(
     """Bars by a column, or the matrix, the few-shot curve: whichever there are."""
     column = column_of(run)
     bars: list[Plot] = []
-    if column and not any(outcome.trial.tested_on for outcome in run.outcomes):
+    if found and column and not any(outcome.trial.tested_on for outcome in run.outcomes):
         best = {entry: found[entry] for entry in list(found)[:BARS]}
         bars = [by_value(best, values_of(run, column), column, run.classes)]
     grids = [matrix(entry, run.rows, board.sort) for entry in list(found)[:MATRICES]]

@@ -27,15 +27,16 @@ def feature_maps(features: FeatureSet, column: str = "") -> list[Plot]:
     Parameters
     ----------
     features : FeatureSet
-        Rows without a label are left out; of many rows, some are drawn at random.
+        Rows without a label are left out; of many rows, some are drawn at random. Of rows that
+        are all alike there is no map.
     column : str
         One of its columns, which is shown where it has 2 to 12 values.
     """
     known = np.flatnonzero(features.y >= 0)
     rows = np.sort(np.random.default_rng(0).permutation(known)[:ROWS])
-    if len(rows) < 3:
-        return []
     X = features.X[rows].astype(np.float64)
+    if len(rows) < 3 or not np.ptp(X, axis=0).any():
+        return []
     X -= X.mean(axis=0)
     spread = X.std(axis=0)
     X /= np.where(spread > 0, spread, 1)
@@ -64,7 +65,7 @@ def _components(X: Points) -> tuple[Points, Points]:
     pca = PCA(min(MIDDLE, *X.shape), svd_solver="randomized", random_state=0)
     flat = pca.fit_transform(X)
     missing = max(2 - flat.shape[1], 0)
-    shares = np.pad(np.nan_to_num(pca.explained_variance_ratio_), (0, missing))
+    shares = np.pad(pca.explained_variance_ratio_, (0, missing))
     return np.pad(flat, ((0, 0), (0, missing))), shares
 
 
@@ -96,8 +97,9 @@ def _map(
     shown = names[:VALUES]
     size = float(np.clip(16_000 / len(flat), 9, 36))
     for place, name in enumerate(shown):
+        x, y = flat[values == name].T
         ax.scatter(
-            *flat[values == name].T, s=size, marker=MARKERS[place], color=COLOURS[place % MOST],
+            x, y, s=size, marker=MARKERS[place], color=COLOURS[place % MOST],
             alpha=0.6, linewidths=0, rasterized=True,
         )  # fmt: skip
     handles = [

@@ -22,7 +22,7 @@ MOST = len(COLOURS)
 """Lines in one picture."""
 
 LONGEST = 34
-SETTINGS = {
+SETTINGS: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": INK,
     "axes.facecolor": "none",
@@ -68,11 +68,11 @@ def blank(width: float, height: float, title: str) -> "tuple[Figure, Axes]":
 
 
 def named(text: str, longest: int = LONGEST) -> str:
-    """A name from outside as it can be drawn: printable, not too long, never a hidden label.
+    r"""A name from outside as it can be drawn: printable, not too long, never a hidden label.
 
     Examples
     --------
-    >>> named("a\\nb"), named("_x"), named("0123456789", 7)
+    >>> named("a\nb"), named("_x"), named("0123456789", 7)
     ('a�b', ' _x', '012…789')
     """
     plain = "".join(c if c.isprintable() else "\ufffd" for c in text)

@@ -60,7 +60,7 @@ def by_value(
     ax.set_yticks(np.arange(len(order)), ticks)
     ax.tick_params(axis="y", length=0)
     ax.invert_yaxis()
-    ax.set(xlim=(0, 1.12), xlabel="balanced accuracy; of one class, its recall")
+    ax.set(xlim=(0, 1.12), xlabel="balanced accuracy, or recall")
     ax.set_xticks(np.linspace(0, 1, 6))
     ax.axvline(1 / len(classes), color=PAPER, linewidth=0.8)
     legend(figure, [named(entry) for entry in found], handles)
@@ -68,7 +68,8 @@ def by_value(
     return Plot(
         file_name("by", column),
         figure,
-        f"The worst first, for {named(next(iter(found)))}; beside each name, how many images."
+        f"The worst first, for {named(next(iter(found)))}; beside each name, how many images. A "
+        "value of one class has that class's recall."
         + (f" The worst {SHOWN} of {len(names)}." if len(names) > SHOWN else ""),
         f"Bars for each {named(column)}; {named(next(iter(found)))}: {'; '.join(told)}.",
     )

@@ -48,7 +48,7 @@ def feature_maps(features: FeatureSet, column: str = "") -> list[Plot]:
         if 2 <= len(names) <= VALUES:
             colourings[column] = values, names
     plots = []
-    axes = (f"component 1 ({explained[0]:.0%})", f"component 2 ({explained[1]:.0%})")
+    axes = (f"component 1 ({explained[0]:.1%})", f"component 2 ({explained[1]:.1%})")
     for by, (values, order) in colourings.items():
         plots.append(_map("PCA", middle[:, :2], values, order, by, len(known), axes))
     kept = np.sort(np.random.default_rng(1).permutation(len(rows))[:FEW_ROWS])

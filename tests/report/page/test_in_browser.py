@@ -103,6 +103,8 @@ def test_it_fits_a_phone(page: "Page") -> None:
     page.set_viewport_size({"width": 360, "height": 740})
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert page.evaluate("document.querySelector('#leaderboard .clipfeat-box').scrollWidth") > 360
+    name = page.locator("#leaderboard tbody th", has_text="knn").first.bounding_box()
+    assert name is not None and 90 < name["width"] < 180
     widest = "Math.max(...[...document.querySelectorAll('.plot svg')].map(e => e.clientWidth))"
     assert page.evaluate(widest) <= 360
 

@@ -6,18 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from clipfeat.evaluate.metrics import METRICS
 from clipfeat.files import replacing
+from clipfeat.report.plots.style import COLOURS, DASHES, MARKERS
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
 SHOWN = ("balanced_accuracy", "roc_auc")
-LINES = (
-    ("#0b5fa5", "o", "-"),
-    ("#c2570c", "s", "--"),
-    ("#3c7a3c", "^", "-."),
-    ("#555555", "D", ":"),
-)
+LINES = tuple(zip(COLOURS[:4], MARKERS[:4], DASHES[:4], strict=True))
 COLUMNS = 4
 GAP = 0.055
 """Between labels, of the height of a picture."""

@@ -1,0 +1,65 @@
+"""The leaderboard as a table of HTML, for the page and for a notebook."""
+
+import math
+from collections.abc import Mapping
+
+from clipfeat.evaluate.metrics import METRICS
+from clipfeat.report.leaderboard import TITLES, Leaderboard
+from clipfeat.report.page.templates import render
+from clipfeat.zoo import CHANCE
+
+
+def leaderboard_table(board: Leaderboard, errors: Mapping[str, str] | None = None) -> str:
+    """Lay a leaderboard out.
+
+    Parameters
+    ----------
+    board : Leaderboard
+        The metrics that no entry has are left out; the best of each metric is bold.
+    errors : mapping of str to str, optional
+        Entries that failed, and why: rows of their own, below.
+
+    Returns
+    -------
+    str
+        A ``<table>`` in a box that it can be scrolled in, with its own style.
+    """
+    metrics = [m for m in TITLES if any(not math.isnan(_mean(board, e, m)) for e in board.entries)]
+    best = {metric: _best(board, metric) for metric in metrics if metric in METRICS}
+    rows = [
+        (entry, [(*_parted(board.cell(entry, m)), _mean(board, entry, m) == best.get(m), m)
+                 for m in metrics])
+        for entry in board.entries
+    ]  # fmt: skip
+    return render(
+        "leaderboard.html.j2",
+        heads=[(metric, TITLES[metric], not _higher(metric)) for metric in metrics],
+        rows=rows,
+        errors=dict(errors or {}),
+        sort=board.sort,
+    )
+
+
+def _mean(board: Leaderboard, entry: str, metric: str) -> float:
+    return board.mean[entry].get(metric, float("nan"))
+
+
+def _higher(metric: str) -> bool:
+    return metric in METRICS and METRICS[metric].higher_is_better
+
+
+def _best(board: Leaderboard, metric: str) -> float:
+    """Of all but chance, which says nothing and so is never too sure."""
+    known = [
+        value
+        for entry in board.entries
+        if entry.partition(" @ ")[0] != CHANCE
+        if not math.isnan(value := _mean(board, entry, metric))
+    ]
+    return (max if _higher(metric) else min)(known, default=float("nan"))
+
+
+def _parted(cell: str) -> tuple[str, str]:
+    """The number, and what is said of it."""
+    number, _, rest = cell.partition(" ")
+    return number, rest

@@ -1,0 +1,1 @@
+"""Pictures of what a benchmark found, one kind a file."""

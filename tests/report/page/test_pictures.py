@@ -1,0 +1,50 @@
+"""Which pictures a run gives."""
+
+from dataclasses import replace
+
+import pandas as pd
+
+from clipfeat.evaluate.protocols import plan
+from clipfeat.report.leaderboard import leaderboard
+from clipfeat.report.page.pictures import column_of, protocol_sections, robustness_section
+from clipfeat.report.plots.answers import gather
+from tests.report.runs import make_run, with_generators
+
+
+def test_each_protocol_has_its_own() -> None:
+    """Bars for folds, a heat map for a matrix, a curve for few images."""
+    features = with_generators(40)
+    plans = {
+        "by-value": plan(features, leave_out="generator"),
+        "matrix": plan(features, matrix="generator", cv=2),
+        "few-shot": plan(features, few_shot=[2, 8], repeats=2),
+    }
+    for name, protocol in plans.items():
+        run = make_run(features, protocol, {"svm": 1.0})
+        answers = gather(run, "svm")
+        assert answers is not None
+        sections = protocol_sections(run, leaderboard(run.rows), {"svm": answers})
+        assert name in [section.name for section in sections]
+
+
+def test_the_column_is_the_protocol_s_or_a_usual_one() -> None:
+    """One of a single value is none."""
+    run = make_run(with_generators(30))
+    assert column_of(run) == "generator"
+    odd = {**run.columns, "camera": run.columns["generator"]}
+    assert column_of(replace(run, columns=odd, about={"column": "camera"})) == "camera"
+    assert column_of(replace(run, columns={}, groups=run.paths)) == "group"
+    assert column_of(replace(run, columns={})) == ""
+
+
+def test_robustness_has_a_picture_for_each_degradation() -> None:
+    """Each begins with the images as they are, and says where it ends."""
+    table = pd.DataFrame(
+        [("original", float("nan"), "roc_auc", 0.9, 5), ("jpeg", 90.0, "roc_auc", 0.8, 5),
+         ("blur", 1.0, "roc_auc", 0.7, 5)],
+        columns=["degradation", "strength", "metric", "value", "n"],
+    )  # fmt: skip
+    section = robustness_section(table, {"jpeg": "JPEG quality"})
+    assert [plot.alt for plot in section.plots] == [
+        "JPEG quality: ROC AUC from 0.900 to 0.800.", "blur: ROC AUC from 0.900 to 0.700.",
+    ]  # fmt: skip

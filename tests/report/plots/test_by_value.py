@@ -1,0 +1,39 @@
+"""Bars by a column."""
+
+from clipfeat.evaluate.protocols import plan
+from clipfeat.report.plots.answers import gather
+from clipfeat.report.plots.by_value import by_value
+from tests.report.runs import make_run, with_generators
+
+SKILLS = {"svm": 1.0, "knn": 0.5}
+
+
+def test_a_value_of_one_class_has_its_recall() -> None:
+    """In folds, a generator is fakes alone; the worst comes first."""
+    run = make_run(with_generators(60), skills=SKILLS)
+    a = gather(run, "svm")
+    assert a is not None
+    plot = by_value({"svm": a}, run.columns["generator"], "generator", run.classes)
+    flux = run.columns["generator"][a.row] == "FLUX"
+    assert f"FLUX {(a.called[flux] == 1).mean():.3f}" in plot.alt
+    widths = [patch.get_width() for patch in plot.figure.axes[0].patches]  # type: ignore[attr-defined]
+    assert len(widths) == 4
+    assert widths == sorted(widths)
+    ticks = [label.get_text() for label in plot.figure.axes[0].get_yticklabels()]
+    assert "(none) (60, only real)" in ticks
+
+
+def test_left_out_values_are_scored_by_their_own_fold() -> None:
+    """Leaving a generator out, its bar is the balanced accuracy of what was tested then."""
+    features = with_generators(60)
+    run = make_run(features, plan(features, leave_out="generator"), SKILLS)
+    found = {entry: a for entry in SKILLS if (a := gather(run, entry))}
+    plot = by_value(found, run.columns["generator"], "generator", run.classes)
+    value = next(
+        row["value"] for row in run.rows
+        if (row["classifier"], row["fold"], row["metric"]) == ("svm", "SDXL", "balanced_accuracy")
+    )  # fmt: skip
+    assert f"SDXL {value:.3f}" in plot.alt
+    bars = plot.figure.axes[0].patches
+    assert len(bars) == 6
+    assert min(patch.get_width() for patch in bars) > 0.3  # type: ignore[attr-defined]

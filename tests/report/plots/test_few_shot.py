@@ -1,0 +1,19 @@
+"""The few-shot curve."""
+
+import pytest
+
+from clipfeat.report.plots.few_shot import few_shot
+
+
+def test_means_and_spreads_over_draws() -> None:
+    """A point for each number of images, in its order; other rows are none of it."""
+    table = [
+        {"classifier": "svm", "metric": "accuracy", "n_train": n, "value": value}
+        for n, value in ((100, 0.9), (1, 0.5), (1, 0.7), (None, 0.1))
+    ]
+    plot = few_shot(["svm", "knn"], table, "accuracy")
+    assert plot is not None
+    ax = plot.figure.axes[0]
+    assert ax.lines[0].get_xydata().tolist() == [[1, pytest.approx(0.6)], [100, 0.9]]  # type: ignore[union-attr]
+    assert ax.get_xscale() == "log"
+    assert few_shot(["svm"], table[3:], "accuracy") is None

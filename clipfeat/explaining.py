@@ -1,7 +1,6 @@
 """Why a model says what it says: the nearest training images, and each member's vote."""
 
 import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -12,11 +11,11 @@ from numpy.typing import NDArray
 
 from clipfeat.embedding.pipeline import viewed
 from clipfeat.ensemble import align
-from clipfeat.errors import DataError, ImageError
+from clipfeat.errors import DataError
 from clipfeat.features import FeatureSet
 from clipfeat.images import open_source
-from clipfeat.images.decode import decode
-from clipfeat.images.record import ImageRecord, read_bytes
+from clipfeat.images.record import ImageRecord
+from clipfeat.images.thumbnails import thumbnail
 from clipfeat.images.video.frames import FrameSampling, with_frames
 from clipfeat.model import Model, load_model
 from clipfeat.prediction import encoded, probabilities
@@ -206,17 +205,10 @@ def _section(one: Explanation, images: Path, known: Path) -> str:
 
 
 def _thumbnail(file: Path) -> str:
-    from PIL import Image
-
-    try:
-        image = Image.fromarray(decode(read_bytes(ImageRecord(str(file), str(file)))).pixels)
-    except ImageError:
+    png = thumbnail(ImageRecord(str(file), str(file)), THUMBNAIL)
+    if png is None:
         return "<div class=none>no picture</div>"
-    image.thumbnail((THUMBNAIL, THUMBNAIL))
-    data = io.BytesIO()
-    image.save(data, "PNG")
-    text = base64.b64encode(data.getvalue()).decode()
-    return f'<img alt="" src="data:image/png;base64,{text}">'
+    return f'<img alt="" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
 
 
 _PAGE = """<!doctype html>

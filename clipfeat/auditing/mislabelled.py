@@ -15,7 +15,8 @@ FOLDS = 5
 def check_labels(subject: Subject, seed: int = 0) -> list[Finding]:
     """Candidates for a wrong label, the likeliest first.
 
-    Probabilities are out of fold, by logistic regression; no group is parted.
+    Probabilities are out of fold: those that the subject brings, else logistic regression's of
+    folds that part no group.
 
     Raises
     ------
@@ -28,14 +29,12 @@ def check_labels(subject: Subject, seed: int = 0) -> list[Finding]:
     codes, y = np.unique(subject.features.y[known], return_inverse=True)
     if len(codes) < 2:
         raise DataError("there are not two classes")
-    X = subject.features.X[known]
-    p = np.zeros((len(y), len(codes)))
-    for train, test in k_fold(y, subject.units[known], FOLDS, seed):
-        p[test] = (
-            make_classifier("logreg", random_state=seed)
-            .fit(X[train], y[train])
-            .predict_proba(X[test])
-        )
+    judge, p = _heard(subject, known, len(codes))
+    if p is None:
+        judge, p = "logistic regression", _judged(subject, known, y, seed)
+    else:
+        heard = ~np.isnan(p).any(axis=1)
+        known, y, p = known[heard], y[heard], p[heard]
     suggested = confident_labels(y, p)
     margin = p[np.arange(len(y)), suggested] - p[np.arange(len(y)), y]
     suspects = np.flatnonzero(suggested != y)
@@ -55,13 +54,35 @@ def check_labels(subject: Subject, seed: int = 0) -> list[Finding]:
     accuracy = float((p.argmax(axis=1) == y).mean())
     worst = rows[0]
     sentence = (
-        f"{len(rows)} of {len(y)} files look like another class than their label to logistic "
-        f"regression that did not see them (it is right on {accuracy:.1%}), above all "
+        f"{len(rows)} of {len(y)} files look like another class than their label to {judge}, "
+        f"which did not see them (it is right on {accuracy:.1%}), above all "
         f"{worst['path']}: labelled {worst['label']}, {worst['p_suggested']:.0%} "
         f"{worst['suggested']}; look at the first of them"
     )
     numbers = {"files": float(len(rows)), "share": len(rows) / len(y), "accuracy": accuracy}
     return [Finding("mislabelled candidates", "note", sentence, numbers, rows)]
+
+
+def _heard(
+    subject: Subject, rows: NDArray[np.int64], n_classes: int
+) -> tuple[str, NDArray[np.float64] | None]:
+    """What somebody else said of these rows, NaN where nothing; None where that is of no use."""
+    unknown = np.full(n_classes, np.nan)
+    said = [subject.said.get(path, unknown) for path in subject.features.paths[rows].tolist()]
+    if any(len(p) != n_classes for p in said) or np.isnan(said).all():
+        return "", None
+    return subject.judge, np.array(said)
+
+
+def _judged(
+    subject: Subject, rows: NDArray[np.int64], y: NDArray[np.int64], seed: int
+) -> NDArray[np.float64]:
+    X = subject.features.X[rows]
+    p = np.zeros((len(y), int(y.max()) + 1))
+    for train, test in k_fold(y, subject.units[rows], FOLDS, seed):
+        fitted = make_classifier("logreg", random_state=seed).fit(X[train], y[train])
+        p[test] = fitted.predict_proba(X[test])
+    return p
 
 
 def confident_labels(y: NDArray[np.int64], p: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -2,9 +2,13 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from clipfeat.auditing import CHECKS
 from clipfeat.auditing.finding import SEVERITIES, Finding
@@ -98,6 +102,8 @@ def audit(
     labels: str | Path | None = None,
     columns: TableColumns = TableColumns(),
     n_jobs: int | None = None,
+    judge: str = "",
+    said: Mapping[str, NDArray[np.float64]] = MappingProxyType({}),
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Audit:
     """Look for what a classifier could learn from these files instead of from their pixels.
@@ -116,6 +122,9 @@ def audit(
         Where a table keeps paths, labels and groups; of features, the column of groups alone.
     n_jobs : int, optional
         Threads that read images; as many as there are cores, and one, by default.
+    judge, said
+        Out-of-fold probabilities that are there already, by path, and whose they are; the columns
+        are the classes that have labelled files. Without them a classifier is fitted.
     progress : callable
         Told how many images' headers were read, and of how many.
 
@@ -132,6 +141,7 @@ def audit(
         If a feature file is missing, damaged or foreign.
     """
     subject = gather(source, images, labels, columns, n_jobs, progress)
+    subject = replace(subject, judge=judge, said=said)
     findings: list[Finding] = []
     passed: list[str] = []
     skipped: dict[str, str] = {}

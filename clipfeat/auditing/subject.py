@@ -4,7 +4,8 @@ The facts come from a feature file, which has sizes and formats, or from the ima
 tell JPEG quantisation and EXIF too.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -33,11 +34,18 @@ class Subject:
         Numbers, NaN where unknown, or text, empty where unknown.
     why_not_known : str
         Why other facts are not there.
+    judge : str
+        Who gave `said`.
+    said : mapping of str to ndarray of shape (n_classes,)
+        By path, out-of-fold probabilities of the classes that have labelled files, in their order;
+        where there are none, a classifier is fitted.
     """
 
     features: FeatureSet
     facts: Facts
     why_not_known: str = NO_FACTS
+    judge: str = ""
+    said: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @property
     def split(self) -> Strings:

@@ -94,6 +94,16 @@ def benchmark(
         Path | None,
         typer.Option("--output", "-o", help="A folder for the run; the same command resumes it."),
     ] = None,
+    audit: Annotated[
+        bool, typer.Option("--audit/--no-audit", help="Begin the page of -o with an audit.")
+    ] = True,
+    thumbnails: Annotated[
+        bool,
+        typer.Option("--thumbnails/--no-thumbnails", help="Show images in the page of -o."),
+    ] = True,
+    robustness: Annotated[
+        Path | None, typer.Option(help="A folder of `clipfeat robustness -o`, for the page.")
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Write into a folder in use.")
     ] = False,
@@ -105,6 +115,7 @@ def benchmark(
     from clipfeat.cli.console import print_leaderboard, print_pivot, step_bar
     from clipfeat.cli.features import asked_for, chosen
     from clipfeat.cli.numbers import numbers
+    from clipfeat.cli.page import read_robustness, write_report
     from clipfeat.errors import UsageError, unknown_name
     from clipfeat.evaluate import METRICS
     from clipfeat.evaluate import benchmark as run
@@ -121,6 +132,7 @@ def benchmark(
     if any(size != int(size) for size in sizes):
         raise UsageError(f"numbers of images are whole, got --few-shot {few_shot}")
     paths = chosen(train or features or [])
+    curves = read_robustness(robustness)
     if output is not None:
         asked = {
             "features": [str(path.resolve()) for path in paths],
@@ -153,7 +165,13 @@ def benchmark(
     tables = pivots(found.rows, sort, board.entries, found.about["column"])
     said = remarks(found, sort)
     # Kept before it is shown: whoever reads the table may close the pipe.
-    written = save_run(found, board, output, said, tables) if output is not None else []
+    written: list[Path] = []
+    if output is not None:
+        written = save_run(found, board, output, said, tables)
+        written += write_report(
+            found, board, output, features=data, files=[paths[0], *(test or [])[:1]], remarks=said,
+            audit=audit, robustness=curves, pictures=thumbnails,
+        )[:1]  # fmt: skip
     about = found.about
     grouped = f", {about['groups']} groups kept whole" if about["grouped"] and not test else ""
     print_leaderboard(board, f"{about['protocol']} on {about['images']} images{grouped}, by {sort}")

@@ -149,8 +149,9 @@ class Leaderboard:
         return paths
 
     def _repr_html_(self) -> str:
-        html: str = self.to_pandas().round(4).to_html(index=False)
-        return html
+        from clipfeat.report.page import leaderboard_table
+
+        return leaderboard_table(self)
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

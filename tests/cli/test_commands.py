@@ -60,6 +60,9 @@ def test_a_run_resumes_by_the_same_command_and_is_compared(image_folder: Path) -
         assert result.exit_code == 0, result.stderr
     kept = {path.name: path.stat().st_mtime_ns for path in Path("run/cells").iterdir()}
     assert len(kept) == 6
+    page = Path("run/report.html").read_text()
+    assert "data:image/png" in page or "made none" in page
+    assert "clipfeat" in page
     refused = clipfeat(*asked, "--seed", 1, "-o", "run")
     assert (refused.exit_code, "not what this very command began" in refused.stderr) == (2, True)
     clipfeat(*asked, "--seed", 1, "-o", "other")

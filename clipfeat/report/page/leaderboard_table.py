@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 
 from clipfeat.evaluate.metrics import METRICS
-from clipfeat.report.leaderboard import TITLES, Leaderboard
+from clipfeat.report.leaderboard import INTERVAL, PLACE, RECALL, Leaderboard
 from clipfeat.report.page.templates import render
 from clipfeat.zoo import CHANCE
 
@@ -24,16 +24,23 @@ def leaderboard_table(board: Leaderboard, errors: Mapping[str, str] | None = Non
     str
         A ``<table>`` in a box that it can be scrolled in, with its own style.
     """
-    metrics = [m for m in TITLES if any(not math.isnan(_mean(board, e, m)) for e in board.entries)]
+    metrics = [
+        name
+        for name in board.columns
+        if name in (PLACE, INTERVAL)
+        or any(not math.isnan(_mean(board, entry, name)) for entry in board.entries)
+    ]
     best = {metric: _best(board, metric) for metric in metrics if metric in METRICS}
     rows = [
-        (entry, [(*_parted(board.cell(entry, m)), _mean(board, entry, m) == best.get(m), m)
+        (entry, [(*_parted(m, board.cell(entry, m)), _mean(board, entry, m) == best.get(m), m)
                  for m in metrics])
         for entry in board.entries
     ]  # fmt: skip
     return render(
         "leaderboard.html.j2",
-        heads=[(metric, TITLES[metric], not _higher(metric)) for metric in metrics],
+        heads=[
+            (m, board.columns[m], not (_higher(m) or RECALL in m or m == INTERVAL)) for m in metrics
+        ],
         rows=rows,
         errors=dict(errors or {}),
         sort=board.sort,
@@ -59,7 +66,9 @@ def _best(board: Leaderboard, metric: str) -> float:
     return (max if _higher(metric) else min)(known, default=float("nan"))
 
 
-def _parted(cell: str) -> tuple[str, str]:
+def _parted(metric: str, cell: str) -> tuple[str, str]:
     """The number, and what is said of it."""
+    if metric == INTERVAL:
+        return cell, ""
     number, _, rest = cell.partition(" ")
     return number, rest

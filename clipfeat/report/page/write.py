@@ -128,8 +128,10 @@ def _answers(run: Benchmark, board: Leaderboard) -> dict[str, Answers]:
 def _caption(board: Leaderboard, n_drawn: int) -> str:
     said = (
         "Mean over folds and what it varies by; the best of each metric is bold. Ordered by "
-        f"{TITLES[board.sort]}, best first."
+        f"{TITLES[board.sort]}, best first; intervals are of new images, not of new trainings."
     )
+    tied = sum(standing.tied for standing in board.standings.values())
+    said += f" The {tied} at place 1= cannot be told apart by a paired test." if tied > 1 else ""
     few = f" Pictures below show the {n_drawn} best of {len(board.entries)} entries."
     return said + (few if n_drawn < len(board.entries) else "")
 

@@ -16,8 +16,10 @@ from clipfeat.errors import ClipfeatError, DataError, LabelError, UsageError
 from clipfeat.evaluate.benchmark import Step, Voting, entry_names, run_protocol
 from clipfeat.evaluate.cells import Settings
 from clipfeat.evaluate.gains import gains
+from clipfeat.evaluate.limited import one_process
 from clipfeat.evaluate.protocols import plan
 from clipfeat.evaluate.result import Benchmark
+from clipfeat.evaluate.running import GRACE
 from clipfeat.evaluate.thresholds import threshold_chooser
 from clipfeat.evaluate.votes import GIVEN, TITLES, parse_votes
 from clipfeat.features import FeatureSet
@@ -84,8 +86,8 @@ def fit(
         Whether each classifier's parameters are searched for, on all rows for the model, inside
         each training for its scores; see `clipfeat.zoo.tuning`.
     time_limit : float, optional
-        Seconds that all of it may take: searches end in time for it. It cannot be kept where the
-        fits without any search take longer.
+        Seconds that all of it may take: searches end in time for it. Where the fits without any
+        search take longer, they are stopped, a tenth beyond it.
     n_jobs : int, optional
         Threads; None is one for small data, else all processors.
     progress : callable
@@ -127,7 +129,6 @@ def fit(
         given = dict(zip(entries, vote_weights, strict=True)) if vote_weights else None
         voting = Voting((how,), given)
         inner = choose is not None or (voting.learns and len(entries) > 1)
-        part = cv / (cv + 1) / len(entries)  # the fit on all rows comes after the folds
         scored = run_protocol(
             data,
             names,
@@ -135,7 +136,8 @@ def fit(
             Settings(accelerate=accelerate, tune=tune, inner=inner, **asked),
             choose=choose,
             voting=voting,
-            time_limit=None if time_limit is None else time_limit * part,
+            time_limit=time_limit,
+            spare=len(entries),
             n_jobs=n_jobs,
             progress=progress,
             about={"threshold_by": threshold if max_fpr is None else f"max_fpr {max_fpr:g}"},
@@ -169,11 +171,8 @@ def fit(
                 tuned[entry] = asdict(found)
         members[entry] = _on_columns(make(), columns)
     estimator, known = _voting(members, how, weights, scored, seed)
-    try:
-        fit_with_groups(estimator, data.X, data.y, data.split_groups, **known)
-    except (ClipfeatError, ValueError) as error:
-        kind = LabelError if isinstance(error, LabelError) else DataError
-        raise kind(f"cannot fit {', '.join(members)} on {len(data)} images: {error}") from error
+    until = None if time_limit is None else begun + GRACE * time_limit
+    estimator = _fitted(estimator, data, known, until, ", ".join(members))
     about = {"images": len(data), "cv": cv, "seed": seed, **asked, "tuned": tuned}
     about |= {"time_limit": time_limit, "seconds": time.monotonic() - begun}
     if len(weights) > 1:
@@ -188,6 +187,26 @@ def fit(
         about=about | (_found(scored, entry) if scored else {}),
         threshold=choose(data.y, scored.probabilities[entry]) if choose and scored else None,
     )
+
+
+def _fitted(
+    estimator: Any, data: FeatureSet, known: Mapping[str, Any], until: float | None, what: str
+) -> Any:
+    """Fit on all rows, in a process that is stopped at a time (monotonic) where there is one."""
+    rows = (data.X, data.y, data.split_groups)
+    try:
+        if until is None:
+            return fit_with_groups(estimator, *rows, **known)
+        with one_process(abs, 0) as (_, run):
+            left = until - time.monotonic()
+            return run(left, partial(fit_with_groups, estimator, **known), *rows)
+    except TimeoutError:
+        raise DataError(
+            f"stopped: fitting {what} on {len(data)} images takes longer than --time-limit leaves"
+        ) from None
+    except (ClipfeatError, ValueError) as error:
+        kind = LabelError if isinstance(error, LabelError) else DataError
+        raise kind(f"cannot fit {what} on {len(data)} images: {error}") from error
 
 
 def _voting(

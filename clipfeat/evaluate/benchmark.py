@@ -185,7 +185,6 @@ def benchmark(
         choose=choose,
         voting=voting,
         time_limit=time_limit,
-        stop=time_limit is not None,
         keep=None if keep is None else Path(keep),
         n_jobs=n_jobs,
         progress=progress,
@@ -218,7 +217,7 @@ def run_protocol(
     choose: Chooser | None = None,
     voting: Voting,
     time_limit: float | None = None,
-    stop: bool = False,
+    spare: int | None = None,
     keep: Path | None = None,
     n_jobs: int | None = None,
     progress: Callable[[Step], None] = lambda step: None,
@@ -241,9 +240,9 @@ def run_protocol(
     voting : Voting
         Which votes are cast.
     time_limit : float, optional
-        Seconds for each entry, by which its searches end.
-    stop : bool
-        Whether an entry that takes longer is stopped.
+        Seconds for each entry, by which its searches end; what takes longer is stopped.
+    spare : int, optional
+        Instead, the limit is for all entries together, and is to do for so many fits more.
     keep, n_jobs, progress
         As in `benchmark`.
     about : mapping
@@ -262,7 +261,7 @@ def run_protocol(
     done = 0
     with cell_runner(
         (data.X, data.y, groups), len(data.classes), settings, names=names, n_jobs=threads,
-        time_limit=time_limit, stop=stop, keep=keep,
+        time_limit=time_limit, together=spare is not None, keep=keep,
     ) as run:  # fmt: skip
         for trial in protocol.trials:
             where = f"{trial.name}, " if len(protocol.trials) > 1 else ""
@@ -273,7 +272,9 @@ def run_protocol(
                         if entry in cells:
                             cell = run(
                                 entry, name, columns, split, seed=trial.seed,
-                                turns=(turns - done - 1) // len(entries) + 1,
+                                turns=(turns - done - 1) // len(entries) + 1
+                                if spare is None
+                                else turns - done + spare,
                                 measure_size=not cells[entry],
                             )  # fmt: skip
                             cells[entry].append(cell)

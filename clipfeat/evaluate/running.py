@@ -32,7 +32,7 @@ def cell_runner(
     names: Sequence[str],
     n_jobs: int,
     time_limit: float | None = None,
-    stop: bool = False,
+    together: bool = False,
     keep: Path | None = None,
 ) -> Iterator[Runner]:
     """Give a function that runs one cell.
@@ -50,9 +50,10 @@ def cell_runner(
     n_jobs : int
         Threads.
     time_limit : float, optional
-        Seconds for all cells of one entry together.
-    stop : bool
-        Whether an entry that takes longer is stopped; its cells then run in a process of their own.
+        Seconds for all cells of one entry; what takes longer is stopped, for which cells run in a
+        process of their own.
+    together : bool
+        Whether these are the seconds of all entries together.
     keep : Path, optional
         Where finished cells are.
 
@@ -60,13 +61,13 @@ def cell_runner(
     ------
     callable
         ``run(entry, name, columns, split, *, seed, turns, measure_size)``, `turns` being the cells
-        that this entry has before it, this one included. Raises `DataError` if its time is over.
+        for which the time must do, this one included. Raises `DataError` if its time is over.
     """
     used: dict[str, float] = defaultdict(float)
     of_data = "" if keep is None else digest_of(data)
     with ExitStack() as stack:
         apart = None
-        if stop and time_limit is not None:
+        if time_limit is not None:
             folder = stack.enter_context(TemporaryDirectory(prefix="clipfeat-"))
             path = Path(folder) / "X.npy"
             np.save(path, data[0])
@@ -81,9 +82,10 @@ def cell_runner(
             key = "" if keep is None else cell_key(of_data, split, asked)
             if keep is not None and (kept := read_cell(keep, key)) is not None:
                 return kept
+            clock = "" if together else entry
             how: dict[str, Any] = {"seed": seed, "n_jobs": n_jobs, "measure_size": measure_size}
             if time_limit is not None:
-                how["seconds"] = max(time_limit - used[entry], 0.0) / turns
+                how["seconds"] = max(time_limit - used[clock], 0.0) / turns
             if apart is not None:
                 ready()
             begun = time.monotonic()
@@ -92,7 +94,7 @@ def cell_runner(
                     rows = (data[0][:, columns], *data[1:])
                     cell = run_entry(name, settings, rows, split, n_classes, **how)
                 else:
-                    left = GRACE * time_limit - used[entry]
+                    left = GRACE * time_limit - used[clock]
                     cell = apart(
                         left, _from_file, path, columns, data[1:], name, settings, split,
                         n_classes, how,
@@ -102,7 +104,7 @@ def cell_runner(
                     f"stopped: it takes longer than the {time_limit:g} s of --time-limit"
                 ) from None
             finally:
-                used[entry] += time.monotonic() - begun
+                used[clock] += time.monotonic() - begun
             if keep is not None:
                 write_cell(cell, keep, key)
             return cell

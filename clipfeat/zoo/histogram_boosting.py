@@ -19,6 +19,8 @@ class HistogramBoostingClassifier(HistGradientBoostingClassifier):
 
     Parameters
     ----------
+    learning_rate, max_leaf_nodes, min_samples_leaf
+        As scikit-learn's.
     class_weight : "balanced", dict or None
         Factors on the rows of each class.
     random_state : int, optional
@@ -28,14 +30,22 @@ class HistogramBoostingClassifier(HistGradientBoostingClassifier):
     """
 
     def __init__(
-        self, *, class_weight: Any = None, random_state: int | None = None, n_jobs: int = -1
+        self,
+        *,
+        learning_rate: float = 0.1,
+        max_leaf_nodes: int = 31,
+        min_samples_leaf: int = 10,
+        class_weight: Any = None,
+        random_state: int | None = None,
+        n_jobs: int = -1,
     ) -> None:
         super().__init__(
             max_iter=150,
-            learning_rate=0.1,
+            learning_rate=learning_rate,
+            max_leaf_nodes=max_leaf_nodes,
             max_features=0.1,
             max_bins=63,
-            min_samples_leaf=10,
+            min_samples_leaf=min_samples_leaf,
             early_stopping=False,  # its held-out rows would part groups
             class_weight=class_weight,
             random_state=random_state,

@@ -73,7 +73,22 @@ SPACES: Mapping[str, WarmPath | Mapping[str, Range]] = {
         "min_child_weight": Range(0.5, 20),
         "colsample_bytree": Range(0.05, 1),
     },
-    "svm": {"C": Range(0.1, 100), "gamma": Range(0.1, 10)},  # 1 is scikit-learn's: see UnitScaler
+    "svm": {"C": Range(0.1, 100)},
+    "linsvm": {"C": Range(1e-4, 100)},
+    "ridge": {"alpha": Range(1e-2, 1e6)},
+    "lda": {"shrinkage": Range(1e-3, 1)},
+    "et": {"max_features": Range(0.01, 0.3), "min_samples_leaf": Range(1, 10, whole=True)},
+    "histgb": {
+        "learning_rate": Range(0.02, 0.3),
+        "max_leaf_nodes": Range(7, 127, whole=True),
+        "min_samples_leaf": Range(5, 100, whole=True),
+    },
+    "mlp": {
+        "hidden": Range(64, 1024, whole=True),
+        "dropout": Range(0, 0.7, log=False),
+        "learning_rate": Range(1e-4, 1e-2),
+        "weight_decay": Range(1e-4, 1),
+    },
 }
 
 

@@ -13,7 +13,6 @@ from sklearn.pipeline import Pipeline
 
 from clipfeat.ensemble import SoftVotingClassifier, StackedClassifier, learn_weights
 from clipfeat.errors import ClipfeatError, DataError, LabelError, UsageError
-from clipfeat.evaluate.benchmark import Step, Voting, entry_names, run_protocol
 from clipfeat.evaluate.cells import Settings
 from clipfeat.evaluate.gains import gains
 from clipfeat.evaluate.limited import one_process
@@ -21,6 +20,7 @@ from clipfeat.evaluate.protocols import plan
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.evaluate.running import GRACE
 from clipfeat.evaluate.thresholds import threshold_chooser
+from clipfeat.evaluate.trials import Step, Voting, entry_names, run_protocol
 from clipfeat.evaluate.votes import GIVEN, TITLES, parse_votes
 from clipfeat.features import FeatureSet
 from clipfeat.model import Model

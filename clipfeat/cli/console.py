@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from clipfeat.embedding.profile import Profile
     from clipfeat.embedding.run import Progress
-    from clipfeat.evaluate.benchmark import Step
+    from clipfeat.evaluate.trials import Step
     from clipfeat.report import Leaderboard
     from clipfeat.report.pivot import Pivot
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clipfeat.errors import unknown_name
-from clipfeat.evaluate.benchmark import COSTS
 from clipfeat.evaluate.metrics import METRICS
 from clipfeat.evaluate.standings import Standing
+from clipfeat.evaluate.trials import COSTS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from clipfeat.errors import RefusedFileError
-from clipfeat.evaluate.benchmark import VOTE
 from clipfeat.evaluate.gains import Gain, gains
 from clipfeat.evaluate.metrics import DECIDED
 from clipfeat.evaluate.result import Benchmark
+from clipfeat.evaluate.trials import VOTE
 from clipfeat.model import Model
 
 

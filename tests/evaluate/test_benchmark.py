@@ -7,8 +7,8 @@ import pytest
 
 from clipfeat.errors import LabelError
 from clipfeat.evaluate import METRICS, benchmark
-from clipfeat.evaluate.benchmark import COSTS, VOTE
 from clipfeat.evaluate.metrics import DECIDED
+from clipfeat.evaluate.trials import COSTS, VOTE
 from clipfeat.features import FeatureSet, join
 from clipfeat.zoo import CLASSIFIERS, ClassifierRow
 from tests.conftest import make_features

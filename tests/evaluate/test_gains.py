@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from clipfeat.evaluate.benchmark import VOTE
 from clipfeat.evaluate.gains import gains
 from clipfeat.evaluate.metrics import METRICS
 from clipfeat.evaluate.protocols import Trial
 from clipfeat.evaluate.result import Benchmark, Outcome
+from clipfeat.evaluate.trials import VOTE
 from clipfeat.spec import EncoderSpec
 
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from clipfeat.errors import UnknownNameError, UsageError
 from clipfeat.evaluate import benchmark
-from clipfeat.evaluate.benchmark import VOTE
 from clipfeat.evaluate.metrics import DECIDED, METRICS, decide, score
 from clipfeat.evaluate.thresholds import choose_threshold, threshold_chooser
+from clipfeat.evaluate.trials import VOTE
 from tests.conftest import make_features
 
 rows = st.lists(

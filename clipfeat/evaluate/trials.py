@@ -1,0 +1,291 @@
+"""Running a protocol: every entry on every fold of every trial, and the votes among them."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipfeat.errors import ClipfeatError, DataError
+from clipfeat.evaluate.calibration import miscalibration
+from clipfeat.evaluate.cells import Cell, Settings
+from clipfeat.evaluate.keeping import LIBRARIES
+from clipfeat.evaluate.metrics import score
+from clipfeat.evaluate.protocols import Protocol, Trial
+from clipfeat.evaluate.result import Benchmark, Outcome, tested_rows
+from clipfeat.evaluate.running import cell_runner
+from clipfeat.evaluate.thresholds import Chooser, oracle
+from clipfeat.evaluate.votes import GIVEN, TITLES, UNIFORM, cast, parse_votes
+from clipfeat.features import FeatureSet
+from clipfeat.spec import EncoderSpec, titles
+from clipfeat.zoo import CHANCE, pick_threads
+
+VOTE = TITLES[UNIFORM]
+COSTS = ("fit_seconds", "predict_seconds", "model_bytes")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One finished cell of a benchmark, for a progress bar."""
+
+    done: int
+    total: int
+    entry: str
+    fold: str
+
+
+@dataclass(frozen=True)
+class Voting:
+    """Which votes are cast.
+
+    Parameters
+    ----------
+    hows : sequence of str
+        Of `clipfeat.evaluate.votes.VOTES`, and `GIVEN`.
+    given : mapping of str to float, optional
+        A weight by entry, for `GIVEN`.
+    """
+
+    hows: Sequence[str] = (UNIFORM,)
+    given: Mapping[str, float] | None = None
+
+    @property
+    def learns(self) -> bool:
+        """Whether any of them needs probabilities of the training rows."""
+        return bool(set(self.hows) - {UNIFORM, GIVEN})
+
+
+def parse_voting(
+    vote: str | Sequence[str],
+    weights: Sequence[float] | None,
+    entries: Mapping[str, tuple[str, slice]],
+) -> Voting:
+    """Read which votes are asked for; see `clipfeat.evaluate.votes.parse_votes`."""
+    able = [entry for entry, (name, _) in entries.items() if name != CHANCE]
+    hows = parse_votes(vote, weights, able)
+    given = None if weights is None else dict(zip(able, weights, strict=True))
+    return Voting(hows if len(able) > 1 else [how for how in hows if how == GIVEN], given)
+
+
+def run_protocol(
+    data: FeatureSet,
+    names: Sequence[str],
+    protocol: Protocol,
+    settings: Settings,
+    *,
+    choose: Chooser | None = None,
+    voting: Voting,
+    time_limit: float | None = None,
+    spare: int | None = None,
+    keep: Path | None = None,
+    n_jobs: int | None = None,
+    progress: Callable[[Step], None] = lambda step: None,
+    about: Mapping[str, Any],
+) -> Benchmark:
+    """Run every entry on every fold of every trial; see `benchmark`.
+
+    Parameters
+    ----------
+    data : FeatureSet
+        Labelled, without rows that have no label.
+    names : sequence of str
+        Of the zoo.
+    protocol : Protocol
+        Its trials.
+    settings : Settings
+        What is asked of every classifier.
+    choose : callable, optional
+        Of `clipfeat.evaluate.thresholds.threshold_chooser`; `settings` then has `inner`.
+    voting : Voting
+        Which votes are cast.
+    time_limit : float, optional
+        Seconds for each entry, by which its searches end; what takes longer is stopped.
+    spare : int, optional
+        Instead, the limit is for all entries together, and is to do for so many fits more.
+    keep, n_jobs, progress
+        As in `benchmark`.
+    about : mapping
+        What else is to be kept of how it was run.
+    """
+    begun = time.monotonic()
+    entries = entry_names(names, data.specs)
+    groups = data.split_groups
+    outcomes: list[Outcome] = []
+    rows: list[dict[str, Any]] = []
+    errors: dict[str, str] = {}
+    votes: dict[str, dict[str, list[float]]] = {}
+    tuned: dict[str, dict[str, Any]] = {}
+    total = len(entries) * sum(len(trial.splits) for trial in protocol.trials)
+    done = 0
+
+    def turns() -> int:
+        """The cells for which the time must do: all that are left, or one entry's."""
+        left = total - done
+        return left + spare if spare is not None else (left - 1) // len(entries) + 1
+
+    with cell_runner(
+        (data.X, data.y, groups), len(data.classes), settings, names=names,
+        n_jobs=pick_threads(n_jobs, data.X.size), time_limit=time_limit,
+        together=spare is not None, keep=keep,
+    ) as run:  # fmt: skip
+        for trial in protocol.trials:
+            where = f"{trial.name}, " if len(protocol.trials) > 1 else ""
+            cells: dict[str, list[Cell]] = {entry: [] for entry in entries}
+            for fold, split in trial.splits.items():
+                for entry, (name, columns) in entries.items():
+                    try:
+                        if entry in cells:
+                            cell = run(entry, name, columns, split, seed=trial.seed,
+                                       turns=turns(), measure_size=not cells[entry])  # fmt: skip
+                            cells[entry].append(cell)
+                    except Exception as error:
+                        # A classifier is anybody's code: what it raises is its own row's matter.
+                        text = str(error) if isinstance(error, ClipfeatError) else repr(error)
+                        errors.setdefault(entry, f"{where}fold {fold}: {text}")
+                        del cells[entry]
+                    done += 1
+                    progress(Step(done, total, entry, where + fold))
+            for entry, fold, found in _tuned(cells, where, list(trial.splits)):
+                tuned.setdefault(entry, {})[fold] = found
+            members = {e: of_entry for e, of_entry in cells.items() if entries[e][0] != CHANCE}
+            for title, cast_vote in _votes(trial, members, data.y, voting):
+                if isinstance(cast_vote, ClipfeatError):
+                    errors.setdefault(title, str(cast_vote))
+                    continue
+                cells[title], weights = cast_vote
+                of_vote = votes.setdefault(title, {})
+                for entry, of_folds in weights.items():
+                    of_vote.setdefault(entry, []).extend(of_folds)
+            if cells:
+                outcomes.append(_outcome(trial, cells, data, choose))
+                rows += _rows(data, outcomes[-1], cells)
+    if not outcomes:
+        raise DataError(
+            f"no classifier could be fitted: {'; '.join(map(': '.join, errors.items()))}"
+        )
+    first = outcomes[0].probabilities
+    voters = [entry for entry, (name, _) in entries.items() if name != CHANCE and entry in first]
+    how_run = {
+        "protocol": protocol.name,
+        "column": protocol.column,
+        **{k: v for k, v in asdict(settings).items() if k not in ("accelerate", "inner")},
+        "images": len(data),
+        "groups": None if groups is None else len(np.unique(groups)),
+        "grouped": data.groups is not None,
+        "per_class": dict(zip(data.classes, np.bincount(data.y).tolist(), strict=True)),
+        "voters": voters,
+        "votes": votes,
+        "time_limit": time_limit,
+        "seconds": time.monotonic() - begun,
+        "tuned": tuned,
+        "versions": {name: version(name) for name in LIBRARIES},
+        "uncalibrated": _uncalibrated(data.y, {e: first[e] for e in voters}),
+        **about,
+    }
+    return Benchmark(
+        rows, outcomes, data.y, data.classes, data.paths, data.specs, data.files, groups,
+        data.columns, errors, how_run,
+    )  # fmt: skip
+
+
+def _votes(
+    trial: Trial, members: Mapping[str, Sequence[Cell]], y: NDArray[np.int64], voting: Voting
+) -> Iterator[tuple[str, tuple[list[Cell], dict[str, list[float]]] | ClipfeatError]]:
+    """Cast each vote of a trial: its title, and its cells and weights or why there are none."""
+    for how in voting.hows if len(members) > 1 else ():
+        try:
+            splits = list(trial.splits.values())
+            yield TITLES[how], cast(how, members, splits, y, voting.given)
+        except ClipfeatError as error:
+            yield TITLES[how], error
+
+
+def _outcome(
+    trial: Trial, cells: Mapping[str, Sequence[Cell]], data: FeatureSet, choose: Chooser | None
+) -> Outcome:
+    """A trial's cells side by side, row by row, and the thresholds that they choose."""
+    fold_of = np.full(len(data), -1)
+    probabilities = {entry: np.full((len(data), len(data.classes)), np.nan) for entry in cells}
+    thresholds: dict[str, list[float]] = {}
+    for number, (train, test) in enumerate(trial.splits.values()):
+        fold_of[test] = number
+        for entry, of_entry in cells.items():
+            cell = of_entry[number]
+            probabilities[entry][test] = cell.test
+            if choose is not None and cell.train is not None:
+                thresholds.setdefault(entry, []).append(choose(data.y[train], cell.train))
+    return Outcome(trial, fold_of, probabilities, thresholds)
+
+
+def _rows(
+    data: FeatureSet, outcome: Outcome, cells: Mapping[str, Sequence[Cell]]
+) -> list[dict[str, Any]]:
+    """The tidy rows of one trial."""
+    trial = outcome.trial
+    tidy: list[dict[str, Any]] = []
+    for entry, of_entry in cells.items():
+        encoder = entry.partition(" @ ")[2] or " + ".join(spec.title for spec in data.specs)
+        for number, fold in enumerate(trial.splits):
+            costs = of_entry[number].costs
+            seconds = costs.get("fit_seconds", 0.0) + costs.get("predict_seconds", 0.0)
+            common = {
+                "encoder": encoder, "classifier": entry, "seed": trial.seed,
+                "trained_on": trial.trained_on, "n_train": trial.n_train, "fold": fold,
+            }  # fmt: skip
+            for piece, among in trial.pieces.items():
+                tested = tested_rows(data.y, data.files, outcome, entry, number, among)
+                if not len(tested.y):
+                    continue
+                values = score(tested.y, tested.p, tested.threshold, data.classes)
+                values |= oracle(tested.y, tested.p)
+                tidy += [
+                    {**common, "tested_on": piece, "metric": m, "value": v, "seconds": seconds}
+                    for m, v in values.items()
+                ]
+            tidy += [
+                {**common, "tested_on": "", "metric": m, "value": v, "seconds": seconds}
+                for m, v in costs.items()
+            ]
+    return tidy
+
+
+def _tuned(
+    cells: Mapping[str, Sequence[Cell]], where: str, folds: Sequence[str]
+) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """What was chosen, by entry and fold, of those classifiers that have something to tune."""
+    for entry, of_entry in cells.items():
+        for fold, cell in zip(folds, of_entry, strict=True):
+            if cell.tuned is not None and (cell.tuned.tried or cell.tuned.out_of_time):
+                yield entry, where + fold, asdict(cell.tuned)
+
+
+def _uncalibrated(
+    y: NDArray[np.int64], probabilities: Mapping[str, NDArray[np.float64]]
+) -> dict[str, float]:
+    """The calibration errors of those whose probabilities may not be taken at their word."""
+    found = {}
+    for entry, p in probabilities.items():
+        tested = ~np.isnan(p[:, 0])
+        if (error := miscalibration(y[tested], p[tested])) is not None:
+            found[entry] = error
+    return found
+
+
+def entry_names(names: Sequence[str], specs: Sequence[EncoderSpec]) -> dict[str, tuple[str, slice]]:
+    """The (classifier, columns) of every entry, by the name it has in tables.
+
+    One encoder's entries are named by the classifier alone; several encoders' as
+    ``"svm @ timm:resnet50.a1_in1k 224px"``.
+    """
+    if len(specs) < 2:
+        return {name: (name, slice(None)) for name in names}
+    ends = np.cumsum([spec.n_features for spec in specs]).tolist()
+    return {
+        f"{name} @ {title}": (name, slice(end - spec.n_features, end))
+        for title, spec, end in zip(titles(specs), specs, ends, strict=True)
+        for name in names
+    }

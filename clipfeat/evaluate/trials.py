@@ -22,6 +22,7 @@ from clipfeat.evaluate.thresholds import Chooser, oracle
 from clipfeat.evaluate.votes import GIVEN, TITLES, UNIFORM, cast, parse_votes
 from clipfeat.features import FeatureSet
 from clipfeat.spec import EncoderSpec, titles
+from clipfeat.splits import shared_rows
 from clipfeat.zoo import CHANCE, pick_threads
 
 VOTE = TITLES[UNIFORM]
@@ -172,6 +173,7 @@ def run_protocol(
     how_run = {
         "protocol": protocol.name,
         "column": protocol.column,
+        "shared": int(shared_rows(data, protocol.column).sum()) if protocol.column else 0,
         **{k: v for k, v in asdict(settings).items() if k not in ("accelerate", "inner")},
         "images": len(data),
         "groups": None if groups is None else len(np.unique(groups)),

@@ -17,11 +17,21 @@ def remarks(run: Benchmark, metric: str) -> list[str]:
     """Sentences for below a leaderboard that is ordered by a metric."""
     votes = run.about["votes"]
     return [
+        *_shared(run.about),
         *(_weights(v, weights) for v, weights in votes.items() if weights and v != VOTE),
         *(_gain(gain) for gain in gains(run, metric)),
         *(_uncalibrated(run.about) if votes else []),
         *_thresholds(run),
         *(_tuned(entry, list(of_folds.values())) for entry, of_folds in run.about["tuned"].items()),
+    ]
+
+
+def _shared(about: Mapping[str, Any]) -> list[str]:
+    if not about.get("shared"):
+        return []
+    return [
+        f"{about['shared']} images of no {about['column']} are shared among the tests: each part "
+        "is tested beside a value, by trainings that have not seen it"
     ]
 
 

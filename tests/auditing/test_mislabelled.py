@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from clipfeat.auditing.run import audit
 from tests.conftest import make_features
@@ -27,3 +28,20 @@ def test_clean_labels_pass() -> None:
     """Classes far apart, labelled right: no candidate."""
     run = audit(make_features(100, apart=30.0))
     assert "mislabelled candidates" in run.passed
+
+
+def test_what_was_said_elsewhere_is_not_fitted_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Probabilities of a run are taken for what they are, by path; rows without any are left out."""
+    features = make_features(30, apart=30.0)
+    p = np.eye(2)[features.y] * 0.8 + 0.1
+    p[7] = p[7, ::-1]
+    p[8] = np.nan
+    monkeypatch.delattr("clipfeat.auditing.mislabelled.make_classifier")
+    order = np.random.default_rng(0).permutation(60)
+    said = dict(zip(features.paths[order].tolist(), p[order], strict=True))
+    run = audit(features, judge="svm", said=said)
+    (found,) = [f for f in run.findings if f.check == "mislabelled candidates"]
+    assert [row["path"] for row in found.rows] == [features.paths[7]]
+    assert found.sentence.startswith(
+        "1 of 59 files look like another class than their label to svm"
+    )

@@ -7,8 +7,10 @@ import pytest
 
 from clipfeat.errors import UnknownNameError
 from clipfeat.evaluate import benchmark
+from clipfeat.evaluate.standings import Standing
 from clipfeat.features import FeatureSet
 from clipfeat.report import leaderboard, save_run
+from tests.conftest import make_features
 
 
 def rows(**values: list[float]) -> list[dict[str, object]]:
@@ -39,3 +41,31 @@ def test_a_run_is_a_folder_of_files(features: FeatureSet, tmp_path: Path) -> Non
     assert [e["classifier"] for e in content["entries"]] == ["logreg", "dummy"]
     assert content["about"]["protocol"] == "3-fold"
     assert (tmp_path / "run" / "leaderboard.md").read_text().count("\n") == 4
+
+
+def test_what_cannot_be_told_apart_shares_its_place() -> None:
+    """Tied entries are 1=, the next has its own number; the interval stands beside its metric."""
+    found = [
+        Standing("a", 0.9, 0.88, 0.92, 0.0, 1.0, True),
+        Standing("b", 0.89, 0.87, 0.91, 0.01, 0.3, True),
+        Standing("c", 0.7, 0.66, 0.74, 0.2, 0.002, False),
+    ]
+    board = leaderboard(rows(a=[0.9], b=[0.89], c=[0.7]), standings=found)
+    assert [board.place(entry) for entry in "abc"] == ["1=", "1=", "3"]
+    assert board.cell("c", "interval") == "0.660 to 0.740"
+    assert list(board.columns)[:4] == ["place", "accuracy", "balanced_accuracy", "interval"]
+    assert "| a | 1= |" in board.to_markdown()
+    assert board.to_pandas().balanced_accuracy_tied.tolist() == [True, True, False]
+    alone = leaderboard(rows(a=[0.9], c=[0.7]), standings=[found[0], found[2]])
+    assert [alone.place(entry) for entry in "ac"] == ["1", "2"]
+
+
+def test_each_class_has_a_column_where_they_are_few() -> None:
+    """Real and fake accuracy are told apart; a hundred classes would be no table."""
+    run = benchmark(make_features(), "logreg", cv=3)
+    board = leaderboard(run.rows)
+    assert board.columns["recall/real"] == "real right"
+    recalls = [board.mean["logreg"][f"recall/{name}"] for name in ("real", "fake")]
+    assert board.mean["logreg"]["balanced_accuracy"] == pytest.approx(sum(recalls) / 2)
+    many = benchmark(make_features(6, tuple("abcdefg")), "logreg", cv=3)
+    assert "recall/a" not in leaderboard(many.rows).columns

@@ -31,7 +31,7 @@ def test_clean_labels_pass() -> None:
 
 
 def test_what_was_said_elsewhere_is_not_fitted_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Probabilities of a run are taken for what they are, by path; rows without any are left out."""
+    """Probabilities of a run are taken by path; rows without any are left out."""
     features = make_features(30, apart=30.0)
     p = np.eye(2)[features.y] * 0.8 + 0.1
     p[7] = p[7, ::-1]

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# How good are cached features, and how far do they carry? The whole evaluation, by clipfeat's own
+# commands: CIFAKE's held-out images, subjects and few shots, and generators left out in turn.
+#
+#   bash benchmarks/evaluation.sh DATA WEIGHTS OUT
+#
+# DATA holds cifake-{train,test}-*.tar and generators/manifest.csv (path,label,generator,group);
+# WEIGHTS is mobilenetv2_100.tf2_in1k.safetensors. Each run is a folder of OUT with its report.html;
+# what is there is not embedded or fitted again.
+set -euo pipefail
+data=$(realpath "$1") weights=$(realpath "$2")
+mkdir -p "$3" && cd "$3"
+
+mobilenet=(--encoder timm:mobilenetv2_100 --weights "$weights" --encoder-arg pad_type=same
+  --encoder-arg mean=0.5 --encoder-arg std=0.5)
+small=(--image-size 128 --encoder-arg crop_pct=1.0)
+table=(--path-col path --label-col label --group-col group)
+for part in train test; do
+  tars=("$data/cifake-$part"-*.tar)
+  clipfeat embed "${tars[@]}" "$part.h5" "${mobilenet[@]}" "${small[@]}" --layers all --pool mean+std
+  clipfeat embed "${tars[@]}" "$part-spectrum.h5" --encoder spectrum
+done
+clipfeat embed "$data/generators/manifest.csv" made.h5 "${table[@]}" "${mobilenet[@]}" \
+  --layers all --pool mean+std
+clipfeat embed "$data/generators/manifest.csv" made-spectrum.h5 "${table[@]}" --encoder spectrum
+
+all=(--clf logreg,knn,rf,lgbm,xgb,svm,dummy --no-thumbnails)
+few=(--clf logreg,knn,lgbm,svm --no-thumbnails --no-audit)
+for what in last layers spectrum; do
+  case $what in
+    last) of="" layers=(--layers last) ;;
+    layers) of="" layers=(--layers 0,1,2,3) ;;
+    spectrum) of=-spectrum layers=() ;;
+  esac
+  clipfeat benchmark --train "train$of.h5" --test "test$of.h5" --group-col none "${layers[@]}" \
+    "${all[@]}" -o "cifake-$what"
+  clipfeat benchmark "train$of.h5" --leave-one-out group "${layers[@]}" "${few[@]}" \
+    -o "cifake-subjects-$what"
+  clipfeat benchmark "train$of.h5" --few-shot 10,100,1000 --repeats 3 --group-col none \
+    "${layers[@]}" "${few[@]}" -o "cifake-few-$what"
+  clipfeat benchmark "made$of.h5" "${layers[@]}" "${all[@]}" -o "made-$what"
+  clipfeat benchmark "made$of.h5" --leave-one-out generator --threshold balanced_accuracy \
+    "${layers[@]}" "${all[@]}" -o "made-unseen-$what"
+  clipfeat benchmark "made$of.h5" --matrix generator --cv 3 --balance weights "${layers[@]}" \
+    "${few[@]}" -o "made-matrix-$what"
+done

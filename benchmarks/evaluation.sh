@@ -25,22 +25,28 @@ clipfeat embed "$data/generators/manifest.csv" made.h5 "${table[@]}" "${mobilene
 clipfeat embed "$data/generators/manifest.csv" made-spectrum.h5 "${table[@]}" --encoder spectrum
 
 all=(--clf logreg,knn,rf,lgbm,xgb,svm,dummy --no-thumbnails)
-few=(--clf logreg,knn,lgbm,svm --no-thumbnails --no-audit)
-for what in last layers spectrum; do
-  case $what in
+some=(--clf logreg,svm --no-thumbnails --no-audit)
+choose() {
+  case $1 in
     last) of="" layers=(--layers last) ;;
     layers) of="" layers=(--layers 0,1,2,3) ;;
     spectrum) of=-spectrum layers=() ;;
   esac
+}
+for what in last layers spectrum; do
+  choose $what
   clipfeat benchmark --train "train$of.h5" --test "test$of.h5" --group-col none "${layers[@]}" \
     "${all[@]}" -o "cifake-$what"
-  clipfeat benchmark "train$of.h5" --leave-one-out group "${layers[@]}" "${few[@]}" \
-    -o "cifake-subjects-$what"
-  clipfeat benchmark "train$of.h5" --few-shot 10,100,1000 --repeats 3 --group-col none \
-    "${layers[@]}" "${few[@]}" -o "cifake-few-$what"
   clipfeat benchmark "made$of.h5" "${layers[@]}" "${all[@]}" -o "made-$what"
   clipfeat benchmark "made$of.h5" --leave-one-out generator --threshold balanced_accuracy \
     "${layers[@]}" "${all[@]}" -o "made-unseen-$what"
   clipfeat benchmark "made$of.h5" --matrix generator --cv 3 --balance weights "${layers[@]}" \
-    "${few[@]}" -o "made-matrix-$what"
+    "${some[@]}" -o "made-matrix-$what"
+done
+for what in last layers spectrum; do
+  choose $what
+  clipfeat benchmark "train$of.h5" --few-shot 10,100,1000 --repeats 3 --group-col none \
+    "${layers[@]}" "${some[@]}" -o "cifake-few-$what"
+  clipfeat benchmark "train$of.h5" --leave-one-out group "${layers[@]}" "${some[@]}" \
+    -o "cifake-subjects-$what"
 done

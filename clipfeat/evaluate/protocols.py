@@ -131,8 +131,7 @@ def plan(
         trials = [trial for s in seeds for trial in _matrix(data, matrix, cv, s)]
         return Protocol(f"each {matrix} against each, {cv}-fold{again}", trials, matrix)
     if few_shot:
-        trials = [trial for i, s in enumerate(seeds) for trial in _few(data, few_shot, cv, i, s)]
-        return Protocol(f"few images a class, {len(seeds)} draws", _sorted(trials))
+        return Protocol(f"few images a class, {len(seeds)} draws", _few(data, few_shot, cv, seeds))
     if n_given is not None:
         rows = np.arange(len(data))
         given = {"test": (rows[:n_given], rows[n_given:])}
@@ -143,10 +142,6 @@ def plan(
 
 def _numbered(splits: Sequence[Split]) -> dict[str, Split]:
     return {str(i): split for i, split in enumerate(splits)}
-
-
-def _sorted(trials: Sequence[Trial]) -> list[Trial]:
-    return sorted(trials, key=lambda trial: (trial.n_train or 0, trial.seed))
 
 
 def _matrix(data: FeatureSet, column: str, n_splits: int, seed: int) -> list[Trial]:
@@ -181,29 +176,32 @@ def _matrix(data: FeatureSet, column: str, n_splits: int, seed: int) -> list[Tri
     ]  # fmt: skip
 
 
-def _few(
-    data: FeatureSet, sizes: Sequence[int], n_splits: int, number: int, seed: int
-) -> list[Trial]:
-    """One draw: so many images of each class, of one fold's training rows."""
+def _few(data: FeatureSet, sizes: Sequence[int], n_splits: int, seeds: range) -> list[Trial]:
+    """For each seed a draw from one fold's training rows, of which smaller sizes are a part."""
     if min(sizes) < 1:
         raise UsageError(f"numbers of images a class are 1 or more, got {min(sizes)}")
-    folds = cross_validation(data, n_splits, seed - number)
-    train, test = folds[number % len(folds)]
-    shuffled = np.random.default_rng(seed).permutation(train)
-    of_class = [shuffled[data.y[shuffled] == code] for code in range(len(data.classes))]
-    most = min(len(rows) for rows in of_class)
-    if number == 0 and any(n > most for n in sizes):
-        beyond = ", ".join(str(n) for n in sizes if n > most)
+    folds = cross_validation(data, n_splits, seeds[0])
+    drawn: list[tuple[int, list[Rows], Rows]] = []
+    for number, seed in enumerate(seeds):
+        train, test = folds[number % len(folds)]
+        shuffled = np.random.default_rng(seed).permutation(train)
+        of_class = [shuffled[data.y[shuffled] == code] for code in range(len(data.classes))]
+        drawn.append((seed, of_class, test))
+    most = min(len(rows) for _, of_class, _ in drawn for rows in of_class)
+    kept = sorted({n for n in sizes if n <= most})
+    if not kept:
+        raise LabelError(f"the smallest class has {most} images to draw from: ask for fewer")
+    if len(kept) < len(set(sizes)):
         warnings.warn(
-            f"no training has {beyond} images of each class, the smallest has {most}: left out",
+            f"no training has {', '.join(str(n) for n in sizes if n > most)} images of each class, "
+            f"the smallest has {most}: left out",
             ClipfeatWarning,
             stacklevel=4,
         )
-    kept = [n for n in dict.fromkeys(sizes) if n <= most]
-    if not kept:
-        raise LabelError(f"the smallest class has {most} images to draw from: ask for fewer")
     return [
-        Trial({str(number): (_first(of_class, n), test)}, seed, n_train=n) for n in sorted(kept)
+        Trial({str(number): (_first(of_class, n), test)}, seed, n_train=n)
+        for n in kept
+        for number, (seed, of_class, test) in enumerate(drawn)
     ]
 
 

@@ -49,7 +49,7 @@ def make(rows: int, width: int, entries: int) -> tuple[FeatureSet, Benchmark]:
         ]
     return data, Benchmark(
         scored, [Outcome(trial, fold, p, cuts)], data.y, data.classes, data.paths, data.specs,
-        data.files, columns=data.columns, about={"protocol": "5-fold", "column": ""},
+        data.files, data.keys, columns=data.columns, about={"protocol": "5-fold", "column": ""},
     )  # fmt: skip
 
 

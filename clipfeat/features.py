@@ -5,7 +5,7 @@ encoder's slice named by its spec. Nothing here knows where pixels came from or 
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Strings = NDArray[np.str_]
+
+TEST = "test:"
+"""Before a path of `stack`."""
 
 
 @dataclass(frozen=True)
@@ -191,24 +194,33 @@ class FeatureSet:
     def split_groups(self) -> Strings | None:
         """What no split may part: groups, and equal images; None where every row stands alone.
 
-        Rows of one group stand together, and so do rows of equal bytes, whatever their groups:
-        what is linked by either is one.
+        Rows of one group stand together, and so do rows of one file, and rows of equal bytes: what
+        is linked by any of these is one.
         """
         keys, of_key = np.unique(self.keys, return_inverse=True)
-        if self.groups is None:
+        links = [self.groups] if self.groups is not None else []
+        if "file" in self.columns:
+            links.append(self.files)
+        if not links:
             return self.keys.astype(np.str_) if len(keys) < len(self) else None
         from scipy.sparse import coo_array
         from scipy.sparse.csgraph import connected_components
 
-        # A graph of keys and groups, an edge for each row that is in a group.
-        names, of_group = np.unique(self.groups, return_inverse=True)
-        grouped = self.groups != ""
-        size = len(keys) + len(names)
-        edges = (of_key[grouped], len(keys) + of_group[grouped])
-        graph = coo_array((np.ones(int(grouped.sum())), edges), shape=(size, size))
+        # A graph of keys, groups and files, an edge for each row that is in one.
+        ends: list[NDArray[np.int64]] = []
+        starts: list[NDArray[np.int64]] = []
+        size = len(keys)
+        for link in links:
+            names, of_name = np.unique(link, return_inverse=True)
+            linked = link != ""
+            starts.append(of_key[linked])
+            ends.append(size + of_name[linked])
+            size += len(names)
+        edges = (np.concatenate(starts), np.concatenate(ends))
+        graph = coo_array((np.ones(len(edges[0])), edges), shape=(size, size))
         _, component = connected_components(graph, directed=False)
-        linked: Strings = component[of_key].astype(np.str_)
-        return linked
+        together: Strings = component[of_key].astype(np.str_)
+        return together
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "FeatureSet":
         """The given rows, by a mask or by their numbers."""
@@ -413,58 +425,81 @@ def join(sets: Sequence[FeatureSet]) -> FeatureSet:
 def stack(train: FeatureSet, test: FeatureSet) -> tuple[FeatureSet, int]:
     """Put images to train on and images to test on one below the other, by the same encoders.
 
-    Rows without a label are left out, and of the training rows those whose image is in the test as
-    well, with a warning. Where a path is in both, the test's is ``"test:"`` and the path.
+    Rows without a label are left out, and of the training the files whose image, or a part or view
+    of it, is in the test as well, with a warning; of arrays from elsewhere nobody can tell. Where a
+    path is in both, the test's is `TEST` and the path. Columns and groups of one side alone are
+    empty on the other.
 
     Returns
     -------
     both : FeatureSet
-        With the columns, and the groups, that both have.
+        Training rows first.
     n_train : int
-        How many of its rows are to be trained on: the first.
+        How many these are.
 
     Raises
     ------
     FingerprintError
         If the encoders differ.
+    DataError
+        If arrays differ in their number of columns.
     LabelError
-        If the test has no label, a class that the training lacks, or all images of the training
-        are in the test.
+        If the test has no label, or a class that is not left in the training.
     """
     test = replace(test, X=test.columns_of(train.specs), specs=train.specs)
+    if test.X.shape[1] != train.X.shape[1]:
+        raise DataError(
+            f"the test has {test.X.shape[1]} features, and the training {train.X.shape[1]}"
+        )
     test = test.take(test.y >= 0)
     train = train.take(train.y >= 0)
-    kept = ~np.isin(train.keys, test.keys)
-    if not kept.all():
-        warnings.warn(
-            f"{int((~kept).sum())} images of the training are in the test, byte for byte the same: "
-            "they are left out of the training",
-            ClipfeatWarning,
-            stacklevel=3,
-        )
-    train = train.take(kept)
+    if train.specs:
+        same = train.files[np.isin(train.keys, test.keys)]
+        kept = ~np.isin(train.files, same)
+        if not kept.all():
+            warnings.warn(
+                f"{len(np.unique(same))} images of the training are in the test, byte for byte the "
+                "same: they are left out of the training",
+                ClipfeatWarning,
+                stacklevel=3,
+            )
+        train = train.take(kept)
     strange = sorted(set(test.labels.tolist()) - set(train.labels.tolist()))
     if strange or not len(test):
         what = f"classes {', '.join(strange)}, which" if strange else "no label, and"
         raise LabelError(f"the test has {what} the training ({len(train)} images) does not have")
     names = order_classes(set(train.labels.tolist()))
     code = {name: i for i, name in enumerate(names)}
-    paths = np.where(np.isin(test.paths, train.paths), np.char.add("test:", test.paths), test.paths)
-    parts = (train, replace(test, paths=paths))
+    in_both = np.isin(test.paths, train.paths)
+    test = replace(
+        test,
+        paths=np.where(in_both, np.char.add(TEST, test.paths), test.paths),
+        columns={
+            name: np.where(in_both & (values != ""), np.char.add(TEST, values), values)
+            if name == "file"
+            else values
+            for name, values in test.columns.items()
+        },
+    )
+    parts = (train, test)
+
+    def below(one: Callable[[FeatureSet], Strings | None]) -> Strings:
+        columns = [(one(part), len(part)) for part in parts]
+        return np.concatenate([np.full(n, "") if of is None else of for of, n in columns])
+
     both = replace(
         train,
-        X=np.vstack([one.X for one in parts]),
-        y=np.array([code[label] for one in parts for label in one.labels.tolist()]),
+        X=np.vstack([part.X for part in parts]),
+        y=np.array([code[label] for part in parts for label in part.labels.tolist()]),
         classes=names,
-        paths=np.concatenate([one.paths for one in parts]),
-        keys=np.concatenate([one.keys for one in parts]),
+        paths=np.concatenate([part.paths for part in parts]),
+        keys=np.concatenate([part.keys for part in parts]),
         groups=None
-        if train.groups is None or test.groups is None
-        else np.concatenate([train.groups, test.groups]),
+        if train.groups is None and test.groups is None
+        else below(lambda part: part.groups),
         columns={
-            name: np.concatenate([values, test.columns[name]])
-            for name, values in train.columns.items()
-            if name in test.columns
+            name: below(lambda part, name=name: part.columns.get(name))  # type: ignore[misc]
+            for name in dict.fromkeys([*train.columns, *test.columns])
         },
         failures=(*train.failures, *test.failures),
     )

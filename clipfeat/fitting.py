@@ -24,6 +24,7 @@ from clipfeat.evaluate.trials import Step, Voting, entry_names, run_protocol
 from clipfeat.evaluate.votes import GIVEN, TITLES, parse_votes
 from clipfeat.features import FeatureSet
 from clipfeat.model import Model
+from clipfeat.parts import one_a_file
 from clipfeat.splits import fit_with_groups
 from clipfeat.zoo import CHANCE, parse_names, pick_threads
 from clipfeat.zoo.recipe import build, check_recipe, count_fits
@@ -185,7 +186,7 @@ def fit(
         members=tuple(members),
         scores=tuple(scored.rows) if scored else (),
         about=about | (_found(scored, entry) if scored else {}),
-        threshold=choose(data.y, scored.probabilities[entry]) if choose and scored else None,
+        threshold=choose(*_by_file(scored, entry)) if choose and scored else None,
     )
 
 
@@ -197,7 +198,7 @@ def _fitted(
     try:
         if until is None:
             return fit_with_groups(estimator, *rows, **known)
-        with one_process(abs, 0) as (_, run):
+        with one_process() as run:
             left = until - time.monotonic()
             return run(left, partial(fit_with_groups, estimator, **known), *rows)
     except TimeoutError:
@@ -255,8 +256,15 @@ def _weights(
         return dict(zip(entries, (float(w) / float(np.sum(given)) for w in given), strict=True))
     if scored is None or how == "stacking" or len(entries) == 1:
         return dict.fromkeys(entries, 1 / len(entries))
-    learned = learn_weights(how, [scored.probabilities[entry] for entry in entries], y)
+    heard = [_by_file(scored, entry) for entry in entries]
+    learned = learn_weights(how, [p for _, p in heard], heard[0][0])
     return dict(zip(entries, learned.tolist(), strict=True))
+
+
+def _by_file(scored: Benchmark, entry: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """True classes and out-of-fold probabilities of files, as the model will be asked of them."""
+    y, p, _ = one_a_file(scored.y, scored.probabilities[entry], scored.files)
+    return y, p
 
 
 def _needed(

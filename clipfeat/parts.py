@@ -89,3 +89,23 @@ def by_file(
         if len(read):
             out[place] = AVERAGES[average](read)
     return list(rows), out
+
+
+def one_a_file(
+    y: NDArray[np.int64], p: Probabilities, files: NDArray[np.str_]
+) -> tuple[NDArray[np.int64], Probabilities, NDArray[np.int64]]:
+    """True classes and averaged probabilities of each file, and the first row of it.
+
+    A file is one case, however many frames, faces or views it has.
+
+    Examples
+    --------
+    >>> p = np.array([[0.2, 0.8], [1.0, 0.0], [0.4, 0.6]])
+    >>> y, p, rows = one_a_file(np.array([1, 0, 1]), p, np.array(["a", "b", "a"]))
+    >>> y.tolist(), p.round(2).tolist(), rows.tolist()
+    ([1, 0], [[0.3, 0.7], [1.0, 0.0]], [0, 1])
+    """
+    rows = np.sort(np.unique(files, return_index=True)[1])
+    if len(rows) < len(files):
+        p = by_file(p, files.tolist())[1]
+    return y[rows], p, rows

@@ -172,7 +172,7 @@ def shared_rows(features: FeatureSet, column: str) -> Mask:
     shared: Mask = values == ""
     for code in range(len(features.classes)):
         rows = features.y == code
-        shared |= rows & (len(np.unique(values[rows])) == 1)
+        shared |= rows & (len(set(values[rows].tolist()) - {""}) <= 1)
     return shared
 
 

@@ -29,7 +29,7 @@ def check_labels(subject: Subject, seed: int = 0) -> list[Finding]:
     codes, y = np.unique(subject.features.y[known], return_inverse=True)
     if len(codes) < 2:
         raise DataError("there are not two classes")
-    judge, p = _heard(subject, known, len(codes))
+    judge, p = _heard(subject, known, y)
     if p is None:
         judge, p = "logistic regression", _judged(subject, known, y, seed)
     else:
@@ -64,14 +64,18 @@ def check_labels(subject: Subject, seed: int = 0) -> list[Finding]:
 
 
 def _heard(
-    subject: Subject, rows: NDArray[np.int64], n_classes: int
+    subject: Subject, rows: NDArray[np.int64], y: NDArray[np.int64]
 ) -> tuple[str, NDArray[np.float64] | None]:
-    """What somebody else said of these rows, NaN where nothing; None where that is of no use."""
+    """What somebody else said of these rows, NaN where nothing; None if not of every class."""
+    n_classes = int(y.max()) + 1
     unknown = np.full(n_classes, np.nan)
     said = [subject.said.get(path, unknown) for path in subject.features.paths[rows].tolist()]
-    if any(len(p) != n_classes for p in said) or np.isnan(said).all():
+    if any(len(p) != n_classes for p in said):
         return "", None
-    return subject.judge, np.array(said)
+    p = np.array(said)
+    if len(np.unique(y[~np.isnan(p).any(axis=1)])) < n_classes:
+        return "", None
+    return subject.judge, p
 
 
 def _judged(

@@ -119,6 +119,7 @@ def benchmark(
     from clipfeat.errors import UsageError, unknown_name
     from clipfeat.evaluate import METRICS
     from clipfeat.evaluate import benchmark as run
+    from clipfeat.evaluate.resampling import resampled
     from clipfeat.evaluate.standings import standings
     from clipfeat.report import leaderboard, remarks, save_run
     from clipfeat.report.pivot import pivots
@@ -161,9 +162,10 @@ def benchmark(
     found = replace(
         found, about={**found.about, "command": shlex.join(["clipfeat", *sys.argv[1:]])}
     )
-    board = leaderboard(found.rows, sort, standings(found, sort))
+    drawn = resampled(found, found.complete, sort)
+    board = leaderboard(found.rows, sort, standings(found, sort, drawn))
     tables = pivots(found.rows, sort, board.entries, found.about["column"])
-    said = remarks(found, sort)
+    said = remarks(found, sort, drawn)
     # Kept before it is shown: whoever reads the table may close the pipe.
     written: list[Path] = []
     if output is not None:
@@ -199,7 +201,8 @@ def claim(folder: Path, asked: Mapping[str, object], overwrite: bool) -> None:
         raise OutputExistsError(f"{folder} is a file: -o takes a folder")
     told = folder / ASKED
     text = json.dumps(asked, indent=1, sort_keys=True)
-    in_use = folder.exists() and any(folder.iterdir())
+    # A command that failed before its first cell has left nothing but what it was.
+    in_use = folder.exists() and any(path != told for path in folder.iterdir())
     if in_use and not overwrite and not (told.is_file() and told.read_text() == text):
         raise OutputExistsError(
             f"{folder} is not empty, and not what this very command began: give another -o, or "

@@ -1,5 +1,7 @@
 """Lists of numbers on the command line."""
 
+import math
+
 from clipfeat.errors import UsageError
 
 
@@ -17,6 +19,9 @@ def numbers(text: str) -> list[float] | None:
     ([2.0, 1.0, 0.5], None)
     """
     try:
-        return [float(part) for part in text.split(",")] if text.strip() else None
+        found = [float(part) for part in text.split(",")] if text.strip() else None
     except ValueError as error:
         raise UsageError(f"expected numbers as in 2,1,1, got {text!r}") from error
+    if found is not None and not all(map(math.isfinite, found)):
+        raise UsageError(f"expected finite numbers, got {text!r}")
+    return found

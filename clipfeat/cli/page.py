@@ -57,7 +57,6 @@ def write_report(
         Whether mistakes are shown, and not only named.
     """
     from clipfeat.degrading import DEGRADATIONS
-    from clipfeat.images.thumbnails import thumbnails
     from clipfeat.report.page import write_page
     from clipfeat.store import opened
 
@@ -74,8 +73,18 @@ def write_report(
         findings=_audited(run, board.entries[0], files) if audit else (),
         robustness=robustness,
         degradations={name: row.title for name, row in DEGRADATIONS.items()},
-        thumbnails=partial(thumbnails, roots=roots) if pictures else None,
+        thumbnails=partial(_pictures, roots=roots) if pictures else None,
     )
+
+
+def _pictures(paths: Sequence[str], roots: Sequence[str]) -> dict[str, bytes]:
+    """Pictures below any of the folders; of a test's own paths, which are marked, the last's."""
+    from clipfeat.features import TEST
+    from clipfeat.images.thumbnails import thumbnails
+
+    of_test = [path.removeprefix(TEST) for path in paths if path.startswith(TEST)]
+    marked = {TEST + path: png for path, png in thumbnails(of_test, roots[-1:]).items()}
+    return thumbnails([path for path in paths if not path.startswith(TEST)], roots) | marked
 
 
 def _audited(run: "Benchmark", entry: str, files: Sequence[Path]) -> "Sequence[Finding]":

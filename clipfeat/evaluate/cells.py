@@ -38,12 +38,15 @@ class Cell:
         asked for.
     tuned : Tuned, optional
         What a search on the training rows chose.
+    seconds : float
+        What all of it took.
     """
 
     test: NDArray[np.float64]
     train: NDArray[np.float64] | None
     costs: Mapping[str, float]
     tuned: Tuned | None = None
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""Two runs and more side by side, on the files that all of them tested."""
+"""Two runs and more side by side, on the images that all of them tested."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from clipfeat.errors import DataError, unknown_name
 from clipfeat.evaluate.metrics import DECIDED, METRICS, Values, decide
-from clipfeat.evaluate.resampling import draw, weighed
+from clipfeat.evaluate.resampling import draw, mean_known, weighed
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.evaluate.standings import interval, paired_p_value
 
@@ -22,7 +22,7 @@ class Compared:
     run, entry : str
         Their names.
     value, low, high : float
-        The metric of all common files at once, and its 95 % interval.
+        The metric of the common images, and its 95 % interval.
     better : float
         By how much it is better than the same entry of the first run; NaN where that has none.
         Positive is better, whichever way the metric goes.
@@ -49,49 +49,47 @@ def compare(runs: Mapping[str, Benchmark], metric: str) -> tuple[int, list[Compa
     Parameters
     ----------
     runs : mapping of str to Benchmark
-        By name, two or more; with the same files in their tests, or some.
+        By name, two or more; with the same images in their tests, or some: images are known by
+        their bytes, wherever they lie.
     metric : str
-        One of `METRICS`, of all files at once: folds differ between runs, so that a mean over them
-        would not pair. Accuracies are those of the chosen thresholds where there are any. Where
-        trials test a file several times, its probabilities are averaged.
+        One of `METRICS`, of all images of a trial at once, since folds differ between runs; over
+        trials it is averaged. Accuracies are those of the chosen thresholds where there are any.
 
     Returns
     -------
     n : int
-        How many files are in the tests of all runs.
+        How many images are in the tests of all runs.
     compared : list of Compared
-        By entry, in the order of the first run that has it, then by run.
+        By entry, in the order of the first run that has it, then by run; entries that failed in a
+        trial are left out.
 
     Raises
     ------
     DataError
-        If no file is in all, or labels differ.
+        If no image is in all, or labels differ.
     """
     if metric not in METRICS:
         raise unknown_name("metric", metric, METRICS)
     first = next(iter(runs.values()))
-    place = [_places(run) for run in runs.values()]
-    common = [file for file in place[0] if all(file in of for of in place)]
+    places = {name: _places(run) for name, run in runs.items()}
+    common = [key for key in places[next(iter(runs))] if all(key in of for of in places.values())]
     if not common:
-        raise DataError("no file was tested in all of these runs: there is nothing to pair")
-    labels = [
-        [run.classes[run.y[of[file]]] for file in common]
-        for run, of in zip(runs.values(), place, strict=True)
-    ]
+        raise DataError("no image was tested in all of these runs: there is nothing to pair")
+    labels = [[run.classes[run.y[places[n][key]]] for key in common] for n, run in runs.items()]
     if any(of != labels[0] for of in labels):
-        raise DataError("the same files have other labels in another run: compare like with like")
-    rows = np.array([place[0][file] for file in common])
+        raise DataError("the same images have other labels in another run: compare like with like")
+    rows = np.array([places[next(iter(runs))][key] for key in common])
     drawn = draw((first.files if first.groups is None else first.groups)[rows])
+    place = {key: i for i, key in enumerate(common)}
     up = 1.0 if METRICS[metric].higher_is_better else -1.0
-    entries = dict.fromkeys(entry for run in runs.values() for entry in run.entries)
+    entries = dict.fromkeys(entry for run in runs.values() for entry in run.complete)
     found: list[Compared] = []
     for entry in entries:
         reference: Values | None = None
         for name, run in runs.items():
-            if entry not in run.entries:
+            if entry not in run.complete:
                 continue
-            y, p = _of_files(run, entry, common, metric)
-            values = weighed(y, p, metric, drawn)
+            values = _values(run, entry, metric, place, drawn)
             if run is first:
                 reference = values
             apart = up * (values - reference) if reference is not None else np.full(2, np.nan)
@@ -104,31 +102,38 @@ def compare(runs: Mapping[str, Benchmark], metric: str) -> tuple[int, list[Compa
     return len(common), found
 
 
-def _places(run: Benchmark) -> dict[str, int]:
-    """The first row of each file that some entry was tested on."""
-    tested = np.any([outcome.fold >= 0 for outcome in run.outcomes], axis=0)
-    places: dict[str, int] = {}
-    for row in np.flatnonzero(tested).tolist():
-        places.setdefault(str(run.files[row]), row)
+def _places(run: Benchmark) -> dict[bytes, int]:
+    """The first row of each image that the leaderboard's trials tested, by its key."""
+    tested = np.any([outcome.fold >= 0 for outcome in run.headline], axis=0)
+    firsts = np.unique(run.files, return_index=True)[1]
+    places: dict[bytes, int] = {}
+    for row in sorted(firsts[tested[firsts]].tolist()):
+        places.setdefault(bytes(run.keys[row]), row)
     return places
 
 
-def _of_files(
-    run: Benchmark, entry: str, files: list[str], metric: str
-) -> tuple[NDArray[np.int64], Values]:
-    """What an entry said of files, averaged over trials; its decisions where those are asked."""
-    total = {file: np.zeros(len(run.classes)) for file in files}
-    count = dict.fromkeys(files, 0)
-    for outcome in run.outcomes:
-        for fold in range(len(outcome.trial.splits)) if entry in outcome.probabilities else ():
+def _values(
+    run: Benchmark,
+    entry: str,
+    metric: str,
+    place: Mapping[bytes, int],
+    drawn: NDArray[np.uint8],
+) -> Values:
+    """The metric, and of every draw, averaged over trials."""
+    of_trials: list[Values] = []
+    for outcome in run.headline:
+        ys: list[NDArray[np.int64]] = []
+        ps: list[Values] = []
+        at: list[Sequence[int]] = []
+        for fold in range(len(outcome.trial.splits)):
             tested = run.tested(outcome, entry, fold)
             p = tested.p
             if metric in DECIDED and tested.threshold is not None:
                 p = np.eye(2)[decide(p, tested.threshold)]
-            for row, of_file in zip(tested.row.tolist(), p, strict=True):
-                if (file := str(run.files[row])) in total:
-                    total[file] += of_file
-                    count[file] += 1
-    places = _places(run)
-    y = np.array([run.y[places[file]] for file in files])
-    return y, np.array([total[file] / max(count[file], 1) for file in files])
+            where = np.array([place.get(bytes(key), -1) for key in run.keys[tested.row]])
+            ys.append(tested.y[where >= 0])
+            ps.append(p[where >= 0])
+            at.append(where[where >= 0].tolist())
+        rows = np.array([i for of_fold in at for i in of_fold], dtype=np.int64)
+        of_trials.append(weighed(np.concatenate(ys), np.concatenate(ps), metric, drawn[:, rows]))
+    return mean_known(of_trials)

@@ -1,10 +1,11 @@
 """What a vote gains over the best single classifier, and how sure that is."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from clipfeat.evaluate.metrics import METRICS
+from clipfeat.evaluate.metrics import METRICS, Values
 from clipfeat.evaluate.resampling import resampled
 from clipfeat.evaluate.result import Benchmark
 
@@ -37,7 +38,7 @@ class Gain:
         return self.value < -self.standard_error
 
 
-def gains(run: Benchmark, metric: str) -> list[Gain]:
+def gains(run: Benchmark, metric: str, found: Mapping[str, Values] | None = None) -> list[Gain]:
     """Compare every vote of a run with its best single classifier.
 
     The best is the best of this very run, which favours it: a vote that equals it here is a
@@ -49,12 +50,15 @@ def gains(run: Benchmark, metric: str) -> list[Gain]:
         With out-of-fold probabilities.
     metric : str
         One of `METRICS`. Accuracies are those of the chosen thresholds where there are any.
+    found : mapping of str to ndarray, optional
+        What `clipfeat.evaluate.resampling.resampled` gave for the run's complete entries.
     """
-    votes = [entry for entry in run.entries if entry in run.about.get("votes", {})]
+    votes = [entry for entry in run.complete if entry in run.about.get("votes", {})]
     if not votes:
         return []
     up = 1.0 if METRICS[metric].higher_is_better else -1.0
-    found = {entry: up * values for entry, values in resampled(run, run.entries, metric).items()}
+    found = resampled(run, run.complete, metric) if found is None else found
+    found = {entry: up * values for entry, values in found.items()}
     singles = {
         entry: values[0]
         for entry, values in found.items()

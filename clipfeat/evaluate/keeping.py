@@ -9,7 +9,8 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,24 @@ import numpy as np
 
 from clipfeat.errors import RefusedFileError
 from clipfeat.evaluate.cells import Cell, Rows
-from clipfeat.files import publish, read_arrays
+from clipfeat.files import publish, read_arrays, storage_errors
 from clipfeat.splits import Split
 from clipfeat.zoo.tuning import Tuned
 
-LIBRARIES = ("clipfeat", "lightgbm", "numpy", "scikit-learn", "torch", "xgboost")
+LIBRARIES = (
+    "clipfeat", "faiss-cpu", "lightgbm", "numpy", "scikit-learn", "scikit-learn-intelex", "scipy",
+    "torch", "xgboost",
+)  # fmt: skip
+"""Whatever may change a fit."""
+
+
+def versions() -> dict[str, str]:
+    """The versions of `LIBRARIES`; empty where one is not installed."""
+    found = dict.fromkeys(LIBRARIES, "")
+    for name in LIBRARIES:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def digest_of(data: Rows) -> str:
@@ -49,29 +63,37 @@ def cell_key(of_data: str, split: Split, asked: Mapping[str, Any]) -> str:
     hashed = hashlib.sha256(of_data.encode())
     for rows in split:
         hashed.update(np.ascontiguousarray(rows, dtype=np.int64).tobytes() + b"|")
-    versions = {name: version(name) for name in LIBRARIES}
-    hashed.update(json.dumps([versions, asked], sort_keys=True).encode())
+    hashed.update(json.dumps([versions(), asked], sort_keys=True).encode())
     return hashed.hexdigest()
 
 
 def write_cell(cell: Cell, folder: Path, key: str) -> None:
     """Write a cell, whole or not at all."""
-    about = {"costs": dict(cell.costs), "tuned": None if cell.tuned is None else vars(cell.tuned)}
+    about = {
+        "costs": dict(cell.costs),
+        "tuned": None if cell.tuned is None else vars(cell.tuned),
+        "seconds": cell.seconds,
+    }
     arrays = {"test": cell.test, "about": np.array(json.dumps(about))}
     if cell.train is not None:
         arrays["train"] = cell.train
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    folder.mkdir(parents=True, exist_ok=True)
+    with storage_errors(f"making {folder}"):
+        folder.mkdir(parents=True, exist_ok=True)
     publish(buffer.getvalue(), folder / f"{key}.npz")
 
 
 def read_cell(folder: Path, key: str) -> Cell | None:
     """Read a cell; None where there is none, or it is damaged."""
+    path = folder / f"{key}.npz"
+    if not path.is_file():
+        return None
     try:
-        saved = read_arrays(folder / f"{key}.npz")
+        with storage_errors(f"reading {path}"):
+            saved = read_arrays(path)
         about = json.loads(str(saved["about"]))
         tuned = None if about["tuned"] is None else Tuned(**about["tuned"])
-        return Cell(saved["test"], saved.get("train"), about["costs"], tuned)
-    except (FileNotFoundError, RefusedFileError, ValueError, KeyError, TypeError):
+        return Cell(saved["test"], saved.get("train"), about["costs"], tuned, about["seconds"])
+    except (RefusedFileError, ValueError, KeyError, TypeError):
         return None

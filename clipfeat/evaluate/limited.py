@@ -1,34 +1,30 @@
 """Work that is stopped when its time is over, and whose crash costs nothing but itself."""
 
+import pickle
 import signal
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 from joblib.externals.loky.backend import get_context
 
-from clipfeat.errors import DataError
+from clipfeat.errors import ClipfeatWarning, DataError
+
+LONGEST = 1e6
+"""Seconds; a pipe cannot be waited for without an end."""
 
 
 @contextmanager
-def one_process(
-    first: Callable[..., Any], *args: Any
-) -> Iterator[tuple[Callable[[], None], Callable[..., Any]]]:
+def one_process() -> Iterator[Callable[..., Any]]:
     """Give a function that runs another in a process of its own.
 
     The process is kept from call to call; after a stop there is a new one. A process of loky's,
     since it does not import the caller's script again, as one of `multiprocessing` would.
 
-    Parameters
-    ----------
-    first : callable
-        Called in every new process with `args`, before the time of any work begins.
-
     Yields
     ------
-    ready : callable
-        Starts a process, if there is none; `run` does so too.
-    run : callable
+    callable
         Called as ``run(seconds, function, *args)``; the arguments are pickled. Raises what the
         function raises, TimeoutError if it was stopped, and `DataError` if its process died.
     """
@@ -42,42 +38,45 @@ def one_process(
             process.join()
             pipe.close()
 
-    def ask(seconds: float | None, function: Callable[..., Any], *given: Any) -> Any:
+    def ask(seconds: float, function: Callable[..., Any], *given: Any) -> Any:
         process, pipe = kept[0]
-        pipe.send((function, given))
-        if not pipe.poll(seconds):
-            raise TimeoutError(f"stopped after {seconds:.1f} s")
         try:
-            answer, error = pipe.recv()
-        except EOFError:
+            pipe.send((function, given))
+            if not pipe.poll(min(max(seconds, 0.0), LONGEST)):
+                raise TimeoutError(f"stopped after {seconds:.1f} s")
+            answer, error, warned = pipe.recv()
+        except (EOFError, ConnectionError):
             process.join()
             raise DataError(
                 f"its process ended (exit code {process.exitcode}): out of memory, or a fault in a "
                 "library"
             ) from None
+        for text in warned:
+            warnings.warn(text, ClipfeatWarning, stacklevel=4)
         if error is not None:
             raise error
         return answer
 
-    def ready() -> None:
+    def run(seconds: float, function: Callable[..., Any], *given: Any) -> Any:
         if not kept:
             here, there = context.Pipe()
             process = context.Process(target=_serve, args=(there,), daemon=True)
             process.start()
             there.close()
             kept.append((process, here))
-            ask(None, first, *args)
-
-    def run(seconds: float, function: Callable[..., Any], *given: Any) -> Any:
-        ready()
+            ask(LONGEST, abs, 0)  # its start is not the work's own time
         try:
-            return ask(max(seconds, 0.0), function, *given)
+            return ask(seconds, function, *given)
+        except Exception as error:
+            if isinstance(error, TimeoutError | DataError):
+                end()
+            raise
         except BaseException:  # whatever it is doing now, its answer would be taken for another's
             end()
             raise
 
     try:
-        yield ready, run
+        yield run
     finally:
         end()
 
@@ -88,8 +87,18 @@ def _serve(pipe: Any) -> None:
     with suppress(EOFError, OSError):
         while True:
             function, given = pipe.recv()
+            answer: tuple[Any, Exception | None]
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always", ClipfeatWarning)
+                try:
+                    answer = (function(*given), None)
+                except Exception as error:
+                    answer = (None, error)
+            ours = [str(one.message) for one in caught if issubclass(one.category, ClipfeatWarning)]
             try:
-                answer: tuple[Any, Exception | None] = (function(*given), None)
-            except Exception as error:
-                answer = (None, error)
-            pipe.send(answer)
+                pickle.loads(pickle.dumps(answer[1]))
+                message = pickle.dumps((*answer, ours))
+            except Exception:  # not every exception, or model, can be sent
+                said = DataError(repr(answer[1] or "its result cannot be sent between processes"))
+                message = pickle.dumps((None, said, ours))
+            pipe.send_bytes(message)

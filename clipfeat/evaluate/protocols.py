@@ -184,10 +184,11 @@ def _few(data: FeatureSet, sizes: Sequence[int], n_splits: int, seeds: range) ->
     drawn: list[tuple[int, list[Rows], Rows]] = []
     for number, seed in enumerate(seeds):
         train, test = folds[number % len(folds)]
-        shuffled = np.random.default_rng(seed).permutation(train)
+        firsts = train[np.unique(data.files[train], return_index=True)[1]]
+        shuffled = np.random.default_rng(seed).permutation(firsts)
         of_class = [shuffled[data.y[shuffled] == code] for code in range(len(data.classes))]
         drawn.append((seed, of_class, test))
-    most = min(len(rows) for _, of_class, _ in drawn for rows in of_class)
+    most = min(len(files) for _, of_class, _ in drawn for files in of_class)
     kept = sorted({n for n in sizes if n <= most})
     if not kept:
         raise LabelError(f"the smallest class has {most} images to draw from: ask for fewer")
@@ -199,12 +200,13 @@ def _few(data: FeatureSet, sizes: Sequence[int], n_splits: int, seeds: range) ->
             stacklevel=4,
         )
     return [
-        Trial({str(number): (_first(of_class, n), test)}, seed, n_train=n)
+        Trial({str(number): (_first(data, of_class, n), test)}, seed, n_train=n)
         for n in kept
         for number, (seed, of_class, test) in enumerate(drawn)
     ]
 
 
-def _first(of_class: Sequence[Rows], n: int) -> NDArray[np.int64]:
-    drawn: NDArray[np.int64] = np.sort(np.concatenate([rows[:n] for rows in of_class]))
-    return drawn
+def _first(data: FeatureSet, of_class: Sequence[Rows], n: int) -> NDArray[np.int64]:
+    """The rows of the first files of each class."""
+    chosen = np.concatenate([rows[:n] for rows in of_class])
+    return np.flatnonzero(np.isin(data.files, data.files[chosen]))

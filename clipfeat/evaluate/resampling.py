@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.evaluate.metrics import DECIDED, METRICS, Values, decide
-from clipfeat.evaluate.result import Benchmark, Outcome, Tested
+from clipfeat.evaluate.result import Benchmark, Tested
 
 DRAWS = 1000
 FEWEST_DRAWS = 200
@@ -20,13 +20,15 @@ WORK = 20_000_000
 CHUNK = 4_000_000
 
 
-def draw(units: NDArray[np.generic]) -> NDArray[np.uint8]:
+def draw(units: NDArray[np.generic], cost: int = 1) -> NDArray[np.uint8]:
     """How often each row counts in each draw.
 
     Parameters
     ----------
     units : ndarray of shape (n_samples,)
         Rows of one unit come together: groups, or files.
+    cost : int
+        How many times a metric goes through the rows: there are the fewer draws.
 
     Returns
     -------
@@ -35,7 +37,7 @@ def draw(units: NDArray[np.generic]) -> NDArray[np.uint8]:
     """
     _, unit = np.unique(units, return_inverse=True)
     n = int(unit.max()) + 1
-    n_draws = int(np.clip(WORK // len(units), FEWEST_DRAWS, DRAWS))
+    n_draws = int(np.clip(WORK // (len(units) * cost), FEWEST_DRAWS, DRAWS))
     rng = np.random.default_rng(0)
     counts = np.empty((n_draws, n), dtype=np.uint8)
     for one in counts:
@@ -48,7 +50,6 @@ def resampled(
     run: Benchmark,
     entries: Sequence[str],
     metric: str,
-    outcomes: Sequence[Outcome] | None = None,
 ) -> dict[str, Values]:
     """A metric's mean over folds, as it is and of every draw.
 
@@ -57,33 +58,38 @@ def resampled(
     run : Benchmark
         With out-of-fold probabilities.
     entries : sequence of str
-        Of the run. One that failed in a trial is the mean over the others.
+        Of the run's `Benchmark.complete`.
     metric : str
         One of `METRICS`. Accuracies are those of the chosen thresholds where there are any.
-    outcomes : sequence of Outcome, optional
-        Of the run; None is those that its leaderboard counts.
 
     Returns
     -------
     dict of str to ndarray of shape (1 + n_draws,)
         By entry; the first is the score itself.
     """
-    drawn = draw(run.files if run.groups is None else run.groups)
+    classes = 1 if len(run.classes) == 2 else len(run.classes)
+    drawn = draw(run.files if run.groups is None else run.groups, classes)
     found: dict[str, Values] = {}
     for entry in entries:
-        of_folds = [
-            _weighed(run.tested(outcome, entry, fold, among), metric, drawn)
-            for outcome in (run.headline if outcomes is None else outcomes)
-            if entry in outcome.probabilities
-            for fold in range(len(outcome.trial.splits))
-            for among in outcome.trial.pieces.values()
-        ]
-        known = ~np.isnan(of_folds)
-        total = np.nansum(of_folds, axis=0)
-        found[entry] = np.divide(
-            total, known.sum(axis=0), out=np.full(len(total), np.nan), where=known.any(axis=0)
+        found[entry] = mean_known(
+            [
+                _weighed(run.tested(outcome, entry, fold, among), metric, drawn)
+                for outcome in run.headline
+                for fold in range(len(outcome.trial.splits))
+                for among in outcome.trial.pieces.values()
+            ]
         )
     return found
+
+
+def mean_known(of_parts: Sequence[Values]) -> Values:
+    """The mean over folds, draw by draw, of those in which the metric is defined."""
+    known = ~np.isnan(of_parts)
+    total = np.nansum(of_parts, axis=0)
+    mean: Values = np.divide(
+        total, known.sum(axis=0), out=np.full(len(total), np.nan), where=known.any(axis=0)
+    )
+    return mean
 
 
 def _weighed(tested: Tested, metric: str, drawn: NDArray[np.uint8]) -> Values:

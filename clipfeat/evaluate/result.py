@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from clipfeat.evaluate.metrics import Labels, Probabilities
 from clipfeat.evaluate.protocols import Trial
-from clipfeat.parts import by_file
+from clipfeat.parts import one_a_file
 from clipfeat.spec import EncoderSpec
 
 if TYPE_CHECKING:
@@ -84,6 +84,8 @@ class Benchmark:
         As in the `FeatureSet`.
     files : ndarray of shape (n_samples,)
         The file that each row is of; rows of one file are scored as one.
+    keys : ndarray of shape (n_samples,), ``S32``
+        As in the `FeatureSet`; by these runs are compared.
     groups : ndarray of shape (n_samples,), or None
         What no fold parted.
     columns : mapping of str to ndarray of shape (n_samples,)
@@ -101,6 +103,7 @@ class Benchmark:
     paths: NDArray[np.str_]
     specs: tuple[EncoderSpec, ...]
     files: NDArray[np.str_]
+    keys: NDArray[np.bytes_]
     groups: NDArray[np.str_] | None = None
     columns: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
     errors: Mapping[str, str] = field(default_factory=dict)
@@ -116,6 +119,11 @@ class Benchmark:
     def entries(self) -> list[str]:
         """Those that were not stopped by an error in every trial."""
         return list(dict.fromkeys(entry for one in self.outcomes for entry in one.probabilities))
+
+    @property
+    def complete(self) -> list[str]:
+        """Those that are in every trial which a leaderboard counts, and so can be compared."""
+        return [e for e in self.entries if all(e in one.probabilities for one in self.headline)]
 
     @property
     def probabilities(self) -> Mapping[str, Probabilities]:
@@ -174,10 +182,12 @@ def tested_rows(
     """`Benchmark.tested`, of all rows' classes and files."""
     mask = outcome.fold == fold
     here = np.flatnonzero(mask if among is None else mask & among)
-    # A file is one case however many frames, faces or views it has.
-    row = here[np.sort(np.unique(files[here], return_index=True)[1])]
-    p = outcome.probabilities[entry][here]
-    if len(row) < len(here):
-        p = by_file(p, files[here].tolist())[1]
+    known, p, rows = one_a_file(y[here], outcome.probabilities[entry][here], files[here])
     of_entry = outcome.thresholds.get(entry)
-    return Tested(y[row], p, row, of_entry[fold] if of_entry else None)
+    return Tested(known, p, here[rows], of_entry[fold] if of_entry else None)
+
+
+def headline_rows(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The tidy rows that a leaderboard counts: of a few-shot curve those with the most images."""
+    most = max((row.get("n_train") or 0 for row in rows), default=0)
+    return [row for row in rows if (row.get("n_train") or 0) == most]

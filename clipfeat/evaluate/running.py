@@ -2,9 +2,10 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,6 +21,9 @@ from clipfeat.splits import Split
 GRACE = 1.1
 """How far over its limit an entry may be before it is stopped: searches end near it."""
 
+WARM_UP = 120.0
+"""Seconds in which a classifier's libraries must be loaded."""
+
 Runner = Callable[..., Cell]
 
 
@@ -29,7 +33,6 @@ def cell_runner(
     n_classes: int,
     settings: Settings,
     *,
-    names: Sequence[str],
     n_jobs: int,
     time_limit: float | None = None,
     together: bool = False,
@@ -45,8 +48,6 @@ def cell_runner(
         Labels are 0 to n_classes - 1.
     settings : Settings
         What is asked of every classifier.
-    names : sequence of str
-        The classifiers that will come.
     n_jobs : int
         Threads.
     time_limit : float, optional
@@ -71,23 +72,25 @@ def cell_runner(
             folder = stack.enter_context(TemporaryDirectory(prefix="clipfeat-"))
             path = Path(folder) / "X.npy"
             np.save(path, data[0])
-            ready, apart = stack.enter_context(one_process(_get_ready, names))
+            apart = stack.enter_context(one_process())
 
         def run(
             entry: str, name: str, columns: slice, split: Split, *, seed: int, turns: int,
             measure_size: bool,
         ) -> Cell:  # fmt: skip
+            clock = "" if together else entry
             asked = {"name": name, "columns": [columns.start, columns.stop], "seed": seed,
                      "limit": time_limit, "size": measure_size, **asdict(settings)}  # fmt: skip
             key = "" if keep is None else cell_key(of_data, split, asked)
             if keep is not None and (kept := read_cell(keep, key)) is not None:
+                used[clock] += kept.seconds  # as if it had been fitted now
                 return kept
-            clock = "" if together else entry
             how: dict[str, Any] = {"seed": seed, "n_jobs": n_jobs, "measure_size": measure_size}
             if time_limit is not None:
                 how["seconds"] = max(time_limit - used[clock], 0.0) / turns
             if apart is not None:
-                ready()
+                with suppress(TimeoutError, DataError):  # its own cell will say it
+                    apart(WARM_UP, _get_ready, name)
             begun = time.monotonic()
             try:
                 if apart is None or time_limit is None:
@@ -104,7 +107,9 @@ def cell_runner(
                     f"stopped: it takes longer than the {time_limit:g} s of --time-limit"
                 ) from None
             finally:
-                used[clock] += time.monotonic() - begun
+                took = time.monotonic() - begun
+                used[clock] += took
+            cell = replace(cell, seconds=took)
             if keep is not None:
                 write_cell(cell, keep, key)
             return cell
@@ -112,13 +117,13 @@ def cell_runner(
         yield run
 
 
-def _get_ready(names: Sequence[str]) -> None:
-    """Fit each on next to nothing, so that importing what it needs is no part of its time."""
+@cache
+def _get_ready(name: str) -> None:
+    """Fit on next to nothing, so that importing what is needed is no part of the time."""
     rows = np.arange(20)
     X, y = np.eye(20, 4, dtype=np.float32), rows % 2
-    for name in names:
-        with suppress(Exception):  # its own cell will say it
-            run_entry(name, Settings(), (X, y, None), (rows, rows), 2, seed=0, n_jobs=1,
+    with suppress(Exception):
+        run_entry(name, Settings(), (X, y, None), (rows, rows), 2, seed=0, n_jobs=1,
                       measure_size=True)  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Who leads, how sure that is, and who is tied with the leader."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +39,9 @@ class Standing:
     tied: bool
 
 
-def standings(run: Benchmark, metric: str) -> list[Standing]:
+def standings(
+    run: Benchmark, metric: str, found: Mapping[str, Values] | None = None
+) -> list[Standing]:
     """Put a run's entries in order, with intervals and ties.
 
     Parameters
@@ -46,7 +49,10 @@ def standings(run: Benchmark, metric: str) -> list[Standing]:
     run : Benchmark
         With out-of-fold probabilities.
     metric : str
-        One of `METRICS`; an entry in which it is not defined has no place.
+        One of `METRICS`; an entry in which it is not defined has no place, nor has one that failed
+        in a trial.
+    found : mapping of str to ndarray, optional
+        What `clipfeat.evaluate.resampling.resampled` gave for the run's complete entries.
 
     Returns
     -------
@@ -55,7 +61,7 @@ def standings(run: Benchmark, metric: str) -> list[Standing]:
         of twenty equal ones one may seem behind.
     """
     up = 1.0 if METRICS[metric].higher_is_better else -1.0
-    found = resampled(run, run.entries, metric)
+    found = resampled(run, run.complete, metric) if found is None else found
     order = sorted(
         (entry for entry in found if np.isfinite(found[entry][0])),
         key=lambda entry: -up * found[entry][0],

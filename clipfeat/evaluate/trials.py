@@ -2,25 +2,24 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from clipfeat.errors import ClipfeatError, DataError
+from clipfeat.errors import ClipfeatError, DataError, StorageError
 from clipfeat.evaluate.calibration import miscalibration
 from clipfeat.evaluate.cells import Cell, Settings
-from clipfeat.evaluate.keeping import LIBRARIES
+from clipfeat.evaluate.keeping import versions
 from clipfeat.evaluate.metrics import score
 from clipfeat.evaluate.protocols import Protocol, Trial
 from clipfeat.evaluate.result import Benchmark, Outcome, tested_rows
-from clipfeat.evaluate.running import cell_runner
+from clipfeat.evaluate.running import Runner, cell_runner
 from clipfeat.evaluate.thresholds import Chooser, oracle
 from clipfeat.evaluate.votes import GIVEN, TITLES, UNIFORM, cast, parse_votes
 from clipfeat.features import FeatureSet
+from clipfeat.parts import one_a_file
 from clipfeat.spec import EncoderSpec, titles
 from clipfeat.splits import shared_rows
 from clipfeat.zoo import CHANCE, pick_threads
@@ -115,61 +114,48 @@ def run_protocol(
     begun = time.monotonic()
     entries = entry_names(names, data.specs)
     groups = data.split_groups
-    outcomes: list[Outcome] = []
-    rows: list[dict[str, Any]] = []
-    errors: dict[str, str] = {}
-    votes: dict[str, dict[str, list[float]]] = {}
-    tuned: dict[str, dict[str, Any]] = {}
-    total = len(entries) * sum(len(trial.splits) for trial in protocol.trials)
-    done = 0
-
-    def turns() -> int:
-        """The cells for which the time must do: all that are left, or one entry's."""
-        left = total - done
-        return left + spare if spare is not None else (left - 1) // len(entries) + 1
-
     with cell_runner(
-        (data.X, data.y, groups), len(data.classes), settings, names=names,
+        (data.X, data.y, groups), len(data.classes), settings,
         n_jobs=pick_threads(n_jobs, data.X.size), time_limit=time_limit,
         together=spare is not None, keep=keep,
     ) as run:  # fmt: skip
-        for trial in protocol.trials:
-            where = f"{trial.name}, " if len(protocol.trials) > 1 else ""
-            cells: dict[str, list[Cell]] = {entry: [] for entry in entries}
-            for fold, split in trial.splits.items():
-                for entry, (name, columns) in entries.items():
-                    try:
-                        if entry in cells:
-                            cell = run(entry, name, columns, split, seed=trial.seed,
-                                       turns=turns(), measure_size=not cells[entry])  # fmt: skip
-                            cells[entry].append(cell)
-                    except Exception as error:
-                        # A classifier is anybody's code: what it raises is its own row's matter.
-                        text = str(error) if isinstance(error, ClipfeatError) else repr(error)
-                        errors.setdefault(entry, f"{where}fold {fold}: {text}")
-                        del cells[entry]
-                    done += 1
-                    progress(Step(done, total, entry, where + fold))
-            for entry, fold, found in _tuned(cells, where, list(trial.splits)):
-                tuned.setdefault(entry, {})[fold] = found
-            members = {e: of_entry for e, of_entry in cells.items() if entries[e][0] != CHANCE}
-            for title, cast_vote in _votes(trial, members, data.y, voting):
-                if isinstance(cast_vote, ClipfeatError):
-                    errors.setdefault(title, str(cast_vote))
-                    continue
-                cells[title], weights = cast_vote
-                of_vote = votes.setdefault(title, {})
-                for entry, of_folds in weights.items():
-                    of_vote.setdefault(entry, []).extend(of_folds)
-            if cells:
-                outcomes.append(_outcome(trial, cells, data, choose))
-                rows += _rows(data, outcomes[-1], cells)
+        fitted, errors = _fit_all(run, protocol, entries, spare, progress)
+    outcomes: list[Outcome] = []
+    rows: list[dict[str, Any]] = []
+    votes: dict[str, dict[str, list[float]]] = {}
+    tuned: dict[str, dict[str, Any]] = {}
+    for trial, cells in zip(protocol.trials, fitted, strict=True):
+        for entry, fold, found in _tuned(cells, _where(protocol, trial), list(trial.splits)):
+            tuned.setdefault(entry, {})[fold] = found
+        # A vote has the same members in all trials that are averaged.
+        alike = [of for t, of in zip(protocol.trials, fitted, strict=True)
+                 if t.n_train == trial.n_train]  # fmt: skip
+        members = {
+            entry: of_entry
+            for entry, of_entry in cells.items()
+            if entries[entry][0] != CHANCE and all(entry in of for of in alike)
+        }
+        voted = dict(cells)
+        for title, cast_vote in _votes(trial, members, data, voting):
+            if isinstance(cast_vote, ClipfeatError):
+                errors.setdefault(title, str(cast_vote))
+                continue
+            voted[title], weights = cast_vote
+            of_vote = votes.setdefault(title, {})
+            for entry, of_folds in weights.items():
+                of_vote.setdefault(entry, []).extend(of_folds)
+        if voted:
+            outcomes.append(_outcome(trial, voted, data, choose))
+            rows += _rows(data, outcomes[-1], voted)
     if not outcomes:
         raise DataError(
             f"no classifier could be fitted: {'; '.join(map(': '.join, errors.items()))}"
         )
-    first = outcomes[0].probabilities
-    voters = [entry for entry, (name, _) in entries.items() if name != CHANCE and entry in first]
+    result = Benchmark(
+        rows, outcomes, data.y, data.classes, data.paths, data.specs, data.files, data.keys, groups,
+        data.columns, errors,
+    )  # fmt: skip
+    voters = [e for e in result.entries if e in entries and entries[e][0] != CHANCE]
     how_run = {
         "protocol": protocol.name,
         "column": protocol.column,
@@ -184,24 +170,62 @@ def run_protocol(
         "time_limit": time_limit,
         "seconds": time.monotonic() - begun,
         "tuned": tuned,
-        "versions": {name: version(name) for name in LIBRARIES},
-        "uncalibrated": _uncalibrated(data.y, {e: first[e] for e in voters}),
+        "versions": versions(),
+        "uncalibrated": _uncalibrated(result, voters),
         **about,
     }
-    return Benchmark(
-        rows, outcomes, data.y, data.classes, data.paths, data.specs, data.files, groups,
-        data.columns, errors, how_run,
-    )  # fmt: skip
+    return replace(result, about=how_run)
+
+
+def _where(protocol: Protocol, trial: Trial) -> str:
+    return f"{trial.name}, " if len(protocol.trials) > 1 else ""
+
+
+def _fit_all(
+    run: Runner,
+    protocol: Protocol,
+    entries: Mapping[str, tuple[str, slice]],
+    spare: int | None,
+    progress: Callable[[Step], None],
+) -> tuple[list[dict[str, list[Cell]]], dict[str, str]]:
+    """Every entry's cells, trial by trial, and why some have none in a trial."""
+    fitted: list[dict[str, list[Cell]]] = []
+    errors: dict[str, str] = {}
+    total = len(entries) * sum(len(trial.splits) for trial in protocol.trials)
+    done = 0
+    for trial in protocol.trials:
+        cells: dict[str, list[Cell]] = {entry: [] for entry in entries}
+        for fold, split in trial.splits.items():
+            place = f"{_where(protocol, trial)}fold {fold}"
+            for entry, (name, columns) in entries.items():
+                left = total - done
+                turns = (left - 1) // len(entries) + 1 if spare is None else left + spare
+                try:
+                    if entry in cells:
+                        cell = run(entry, name, columns, split, seed=trial.seed, turns=turns,
+                                   measure_size=not cells[entry])  # fmt: skip
+                        cells[entry].append(cell)
+                except StorageError:
+                    raise
+                except Exception as error:
+                    # A classifier is anybody's code: what it raises is its own row's matter.
+                    text = str(error) if isinstance(error, ClipfeatError) else repr(error)
+                    errors.setdefault(entry, f"{place}: {text}")
+                    del cells[entry]
+                done += 1
+                progress(Step(done, total, entry, place))
+        fitted.append(cells)
+    return fitted, errors
 
 
 def _votes(
-    trial: Trial, members: Mapping[str, Sequence[Cell]], y: NDArray[np.int64], voting: Voting
+    trial: Trial, members: Mapping[str, Sequence[Cell]], data: FeatureSet, voting: Voting
 ) -> Iterator[tuple[str, tuple[list[Cell], dict[str, list[float]]] | ClipfeatError]]:
     """Cast each vote of a trial: its title, and its cells and weights or why there are none."""
     for how in voting.hows if len(members) > 1 else ():
         try:
             splits = list(trial.splits.values())
-            yield TITLES[how], cast(how, members, splits, y, voting.given)
+            yield TITLES[how], cast(how, members, splits, data.y, data.files, voting.given)
         except ClipfeatError as error:
             yield TITLES[how], error
 
@@ -219,7 +243,8 @@ def _outcome(
             cell = of_entry[number]
             probabilities[entry][test] = cell.test
             if choose is not None and cell.train is not None:
-                thresholds.setdefault(entry, []).append(choose(data.y[train], cell.train))
+                y, p, _ = one_a_file(data.y[train], cell.train, data.files[train])
+                thresholds.setdefault(entry, []).append(choose(y, p))
     return Outcome(trial, fold_of, probabilities, thresholds)
 
 
@@ -265,15 +290,20 @@ def _tuned(
                 yield entry, where + fold, asdict(cell.tuned)
 
 
-def _uncalibrated(
-    y: NDArray[np.int64], probabilities: Mapping[str, NDArray[np.float64]]
-) -> dict[str, float]:
+def _uncalibrated(run: Benchmark, entries: Sequence[str]) -> dict[str, float]:
     """The calibration errors of those whose probabilities may not be taken at their word."""
     found = {}
-    for entry, p in probabilities.items():
-        tested = ~np.isnan(p[:, 0])
-        if (error := miscalibration(y[tested], p[tested])) is not None:
-            found[entry] = error
+    for entry in entries:
+        said = [
+            run.tested(outcome, entry, fold)
+            for outcome in run.headline
+            for fold in range(len(outcome.trial.splits))
+            if entry in outcome.probabilities
+        ]
+        if said:
+            y, p = np.concatenate([t.y for t in said]), np.concatenate([t.p for t in said])
+            if (error := miscalibration(y, p)) is not None:
+                found[entry] = error
     return found
 
 

@@ -16,6 +16,7 @@ from clipfeat.ensemble.stacking import fit_blend, log_odds
 from clipfeat.ensemble.weights import WEIGHINGS
 from clipfeat.errors import UsageError, unknown_name
 from clipfeat.evaluate.cells import Cell
+from clipfeat.parts import one_a_file
 from clipfeat.splits import Split
 
 Probabilities = NDArray[np.float64]
@@ -70,6 +71,7 @@ def cast(
     members: Mapping[str, Sequence[Cell]],
     splits: Sequence[Split],
     y: NDArray[np.int64],
+    files: NDArray[np.str_],
     weights: Mapping[str, float] | None = None,
 ) -> tuple[list[Cell], dict[str, list[float]]]:
     """Let a benchmark's entries vote on every fold.
@@ -85,6 +87,8 @@ def cast(
         Row numbers.
     y : ndarray of shape (n_samples,)
         True class indices.
+    files : ndarray of shape (n_samples,)
+        The file of each row; a vote learns from files, whose parts are averaged.
     weights : mapping of str to float, optional
         By entry, for `GIVEN`.
 
@@ -103,7 +107,11 @@ def cast(
     for number, (train, _) in enumerate(splits):
         of_fold = [of_entry[number] for of_entry in members.values()]
         held_out = [cell.train for cell in of_fold if cell.train is not None]
-        combine, shares = learn(how, held_out, y[train]) if fixed is None else weighted(fixed)
+        if fixed is None:
+            known = [one_a_file(y[train], p, files[train])[:2] for p in held_out]
+            combine, shares = learn(how, [p for _, p in known], known[0][0])
+        else:
+            combine, shares = weighted(fixed)
         kept = [True] * len(of_fold) if shares is None else [share > 0 for share in shares]
         costs: dict[str, float] = {}
         for cell in (cell for cell, keep in zip(of_fold, kept, strict=True) if keep):

@@ -10,8 +10,10 @@ import numpy as np
 
 from clipfeat.errors import unknown_name
 from clipfeat.evaluate.metrics import METRICS
+from clipfeat.evaluate.result import headline_rows
 from clipfeat.evaluate.standings import Standing
 from clipfeat.evaluate.trials import COSTS
+from clipfeat.report.markdown import markdown_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,10 +122,8 @@ class Leaderboard:
     def to_markdown(self) -> str:
         """A Markdown table."""
         columns = self.columns
-        head = ["classifier", *columns.values()]
         rows = [[entry, *(self.cell(entry, name) for name in columns)] for entry in self.entries]
-        rule = ["---", *("---:" for _ in columns)]
-        return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows]) + "\n"
+        return markdown_table(["classifier", *columns.values()], rows)
 
     def save(self, folder: str | Path, about: Mapping[str, Any]) -> list[Path]:
         """Write ``leaderboard.md``, ``.csv`` and ``.json`` into a folder, and name them."""
@@ -183,19 +183,19 @@ def leaderboard(
     if sort not in METRICS:
         raise unknown_name("metric", sort, METRICS)
     values: dict[str, dict[str, list[float]]] = {}
-    most = max((row.get("n_train") or 0 for row in rows), default=0)
-    for row in rows:
-        if (row.get("n_train") or 0) < most:
-            continue
+    for row in headline_rows(rows):
         of_entry = values.setdefault(row["classifier"], {})
         of_entry.setdefault(row["metric"], []).append(row["value"])
     mean = {e: {m: _mean(v) for m, v in of.items()} for e, of in values.items()}
     spread = {e: {m: _spread(v) for m, v in of.items()} for e, of in values.items()}
     sign = -1.0 if METRICS[sort].higher_is_better else 1.0
 
-    def place(entry: str) -> tuple[float, float]:
+    placed = {one.entry for one in standings}
+
+    def place(entry: str) -> tuple[bool, float, float]:
         by = mean[entry].get(sort, float("nan"))
-        return (float("inf") if np.isnan(by) else sign * by, mean[entry].get("log_loss", 0.0))
+        value = float("inf") if np.isnan(by) else sign * by
+        return bool(placed) and entry not in placed, value, mean[entry].get("log_loss", 0.0)
 
     return Leaderboard(
         sorted(values, key=place), mean, spread, sort, {one.entry: one for one in standings}

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from clipfeat.evaluate.metrics import METRICS
+from clipfeat.report.markdown import markdown_table
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,8 @@ class Pivot:
 
     def to_markdown(self) -> str:
         """A Markdown table below its title."""
-        head = [self.corner, *self.across]
-        rule = ["---", *("---:" for _ in self.across)]
-        body = [[down, *(self.text(down, across) for across in self.across)] for down in self.down]
-        lines = ("| " + " | ".join(row) + " |" for row in [head, rule, *body])
-        return f"{self.title}\n\n" + "\n".join(lines) + "\n"
+        rows = [[down, *(self.text(down, across) for across in self.across)] for down in self.down]
+        return f"{self.title}\n\n{markdown_table([self.corner, *self.across], rows)}"
 
 
 def pivots(

@@ -7,23 +7,37 @@ import numpy as np
 
 from clipfeat.errors import RefusedFileError
 from clipfeat.evaluate.gains import Gain, gains
-from clipfeat.evaluate.metrics import DECIDED
-from clipfeat.evaluate.result import Benchmark
+from clipfeat.evaluate.metrics import DECIDED, Values
+from clipfeat.evaluate.result import Benchmark, headline_rows
 from clipfeat.evaluate.trials import VOTE
 from clipfeat.model import Model
 
 
-def remarks(run: Benchmark, metric: str) -> list[str]:
-    """Sentences for below a leaderboard that is ordered by a metric."""
+def remarks(run: Benchmark, metric: str, found: Mapping[str, Values] | None = None) -> list[str]:
+    """Sentences for below a leaderboard that is ordered by a metric; see `gains`."""
     votes = run.about["votes"]
     return [
         *_shared(run.about),
         *(_weights(v, weights) for v, weights in votes.items() if weights and v != VOTE),
-        *(_gain(gain) for gain in gains(run, metric)),
+        *(_gain(gain) for gain in gains(run, metric, found)),
+        *_partial(run),
         *(_uncalibrated(run.about) if votes else []),
         *_thresholds(run),
         *(_tuned(entry, list(of_folds.values())) for entry, of_folds in run.about["tuned"].items()),
     ]
+
+
+def _partial(run: Benchmark) -> list[str]:
+    left = [entry for entry in run.entries if entry not in run.complete]
+    return [
+        f"{entry} has no place, since it failed in some of the trials: its means are of others"
+        for entry in left
+    ]
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if not np.isnan(value)]
+    return float(np.mean(known)) if known else float("nan")
 
 
 def _shared(about: Mapping[str, Any]) -> list[str]:
@@ -99,19 +113,17 @@ def _thresholds(run: Benchmark) -> list[str]:
     by = run.about["threshold_by"]
     metric = by if by in DECIDED else "balanced_accuracy"
     values: dict[tuple[str, str], list[float]] = {}
-    for row in run.rows:
+    for row in headline_rows(run.rows):
         values.setdefault((row["classifier"], row["metric"]), []).append(row["value"])
     said = []
     thresholds: dict[str, list[float]] = {}
-    for outcome in run.outcomes:
+    for outcome in run.headline:
         for entry, of_folds in outcome.thresholds.items():
             thresholds.setdefault(entry, []).extend(of_folds)
     for entry, chosen in thresholds.items():
         names = (metric, f"{metric}_at_0.5", f"{metric}_at_oracle", "true_positive_rate",
                  "false_positive_rate")  # fmt: skip
-        at, half, oracle, true, false = (
-            np.nanmean(values.get((entry, name), [np.nan])) for name in names
-        )
+        at, half, oracle, true, false = (_mean(values.get((entry, n), [])) for n in names)
         said.append(
             f"{entry} calls {run.classes[1]} above {np.mean(chosen):.3f} ± {np.std(chosen):.3f}, "
             f"by {by} inside each training: {metric} {at:.3f} (at 0.5: {half:.3f}; at the best of "

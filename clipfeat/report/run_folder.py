@@ -51,6 +51,8 @@ def save_run(
         "errors": dict(run.errors),
         "remarks": list(remarks),
     }
+    target.mkdir(parents=True, exist_ok=True)
+    (target / RUN).unlink(missing_ok=True)  # it comes last, and makes of the others a run
     paths = board.save(target, about)
     with paths[0].open("a", encoding="utf-8") as markdown:
         markdown.writelines(f"\n{table.to_markdown()}" for table in tables)
@@ -86,7 +88,7 @@ def _described(outcome: Outcome) -> dict[str, Any]:
 
 def _packed(run: Benchmark) -> bytes:
     """Arrays by name: ``p/0/svm`` is what svm said in the first trial."""
-    arrays: dict[str, Any] = {"y": run.y, "paths": run.paths, "files": run.files}
+    arrays: dict[str, Any] = {"y": run.y, "paths": run.paths, "files": run.files, "keys": run.keys}
     if run.groups is not None:
         arrays["groups"] = run.groups
     arrays |= {f"column/{name}": values for name, values in run.columns.items()}
@@ -123,6 +125,8 @@ def load_run(folder: str | Path) -> Benchmark:
             f"{target} holds no benchmark run ({error.filename} is missing): "
             "`clipfeat benchmark … -o FOLDER` writes one"
         ) from error
+    except RefusedFileError:
+        raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RefusedFileError(f"{target} cannot be read as a benchmark run: {error!r}") from error
 
@@ -165,6 +169,7 @@ def _restored(described: Mapping[str, Any], arrays: Mapping[str, Any], target: P
         paths=arrays["paths"],
         specs=tuple(EncoderSpec.from_json(json.dumps(spec)) for spec in described["specs"]),
         files=arrays["files"],
+        keys=arrays["keys"],
         groups=arrays.get("groups"),
         columns={
             name.removeprefix("column/"): values

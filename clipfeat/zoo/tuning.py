@@ -165,7 +165,7 @@ def tune(
 
 def check_time_limit(time_limit: float | None) -> None:
     """Refuse a limit that leaves nothing."""
-    if time_limit is not None and not time_limit > 0:
+    if time_limit is not None and not 0 < time_limit < np.inf:
         raise UsageError(f"a time limit is some seconds, got {time_limit:g}")
 
 

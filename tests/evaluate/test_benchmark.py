@@ -1,15 +1,19 @@
 """The benchmark."""
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from clipfeat.errors import LabelError
-from clipfeat.evaluate import METRICS, benchmark
+from clipfeat.errors import LabelError, StorageError
+from clipfeat.evaluate import METRICS, benchmark, cells
 from clipfeat.evaluate.metrics import DECIDED
+from clipfeat.evaluate.standings import standings
 from clipfeat.evaluate.trials import COSTS, VOTE
 from clipfeat.features import FeatureSet, join
+from clipfeat.report import leaderboard
 from clipfeat.zoo import CLASSIFIERS, ClassifierRow
 from tests.conftest import make_features
 
@@ -84,3 +88,42 @@ def test_too_few_of_a_class_is_an_error() -> None:
     """A class with fewer images than folds is named before anything is fitted."""
     with pytest.raises(LabelError, match="'fake' has 3 images"):
         benchmark(make_features(3), "logreg", cv=5)
+
+
+def test_who_failed_in_a_trial_has_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not ranked on the trials that it finished, and votes in none of them."""
+    plain = cells.run_entry
+
+    def fails(name: str, *args: Any, **how: Any) -> Any:
+        if name == "knn" and how["seed"] == 1:
+            raise ValueError("no neighbours today")
+        return plain(name, *args, **how)
+
+    monkeypatch.setattr("clipfeat.evaluate.running.run_entry", fails)
+    run = benchmark(make_features(apart=1.0), "logreg,lda,knn", cv=3, repeats=2)
+    assert "no neighbours today" in run.errors["knn"]
+    assert run.complete == ["logreg", "lda", VOTE]
+    board = leaderboard(run.rows, standings=standings(run, "accuracy"))
+    assert (board.entries[-1], board.place("knn")) == ("knn", "–")
+    for outcome in run.outcomes:
+        mean = (outcome.probabilities["logreg"] + outcome.probabilities["lda"]) / 2
+        assert np.allclose(outcome.probabilities[VOTE], mean)
+
+
+def test_a_full_disk_is_no_fault_of_a_classifier(features: FeatureSet, tmp_path: Path) -> None:
+    """Cells that cannot be kept end the run at once, as what they are."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="file"):
+        benchmark(features, "logreg", cv=3, keep=tmp_path / "file" / "cells")
+
+
+def test_thresholds_are_of_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where files have ten rows, the bound on false positives is kept by files, not by rows."""
+    rng = np.random.default_rng(0)
+    data = make_features(60, apart=1.0).take(np.repeat(np.arange(120), 10))
+    noisy = data.X + rng.normal(size=data.X.shape).astype(np.float32) * 2
+    data = replace(data, X=noisy, columns={"file": data.paths}, groups=data.paths,
+                   paths=np.arange(1200).astype(str))  # fmt: skip
+    table = benchmark(data, "logreg", cv=3, max_fpr=0.2).to_pandas()
+    rate = table[table.metric == "false_positive_rate"].value.mean()
+    assert 0.08 < rate < 0.35

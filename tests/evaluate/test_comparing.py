@@ -34,12 +34,24 @@ def test_the_better_features_are_better_by_what_the_metric_says(features: Featur
         assert second.p_value < 0.01
 
 
-def test_other_files_or_labels_cannot_be_paired(features: FeatureSet) -> None:
-    """Nothing in common, and the same file under another label, are errors."""
+def test_other_images_or_labels_cannot_be_paired(features: FeatureSet) -> None:
+    """Other bytes under equal names are other images; one image under two labels is an error."""
     run = benchmark(features, "logreg", cv=3)
-    elsewhere = replace(features, paths=np.char.add("other/", features.paths))
-    with pytest.raises(DataError, match="no file was tested in all"):
-        compare({"a": run, "b": benchmark(elsewhere, "logreg", cv=3)}, "accuracy")
+    other = replace(features, keys=np.array([f"{i + 99:032x}".encode() for i in range(40)]))
+    with pytest.raises(DataError, match="no image was tested in all"):
+        compare({"a": run, "b": benchmark(other, "logreg", cv=3)}, "accuracy")
     turned = benchmark(replace(features, y=1 - features.y), "logreg", cv=3)
     with pytest.raises(DataError, match="other labels"):
         compare({"a": run, "b": turned}, "accuracy")
+
+
+def test_seeds_and_sizes_are_averaged_as_the_leaderboard_does() -> None:
+    """Five seeds are no better than one for being five; of a curve the largest size counts."""
+    data = make_features(40, apart=1.0)
+    one, five = (benchmark(data, "mlp", cv=3, repeats=n) for n in (1, 5))
+    _, (_, many) = compare({"one": one, "five": five}, "log_loss")
+    table = five.to_pandas().query("metric == 'log_loss'")
+    assert many.value == pytest.approx(table.value.mean(), rel=0.02)
+    few, large = (benchmark(data, "logreg", few_shot=sizes, repeats=3) for sizes in ([2, 20], [20]))
+    _, (first, second) = compare({"few": few, "large": large}, "accuracy")
+    assert first.value == second.value

@@ -21,7 +21,7 @@ def run_of(
     paths = rows.astype(str)
     return Benchmark(
         (), [Outcome(trial, np.zeros(len(y), dtype=np.int64), probabilities)], y, ("a", "b"),
-        paths, specs, paths, groups, about={"votes": {VOTE: {}}},
+        paths, specs, paths, paths.astype("S32"), groups, about={"votes": {VOTE: {}}},
     )  # fmt: skip
 
 

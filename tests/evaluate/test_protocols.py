@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from clipfeat.errors import ClipfeatWarning, FingerprintError, LabelError, UsageError
+from clipfeat.errors import ClipfeatWarning, DataError, FingerprintError, LabelError, UsageError
 from clipfeat.evaluate import benchmark
 from clipfeat.evaluate.protocols import Protocol, plan
 from clipfeat.features import FeatureSet, stack
@@ -94,6 +94,53 @@ def test_a_test_set_is_tested_whole_and_never_trained_on() -> None:
         run = benchmark(train, "logreg", test=test)
     assert np.isnan(run.probabilities["logreg"][:n]).all()
     assert not np.isnan(run.probabilities["logreg"][n:]).any()
+
+
+def test_no_view_of_a_test_image_is_trained_on() -> None:
+    """Its flips go with it; its own frames stay one case, with the columns of either side."""
+    train, test = make_features(20), make_features(5)
+    views = replace(
+        train,
+        keys=np.char.replace(train.keys, b"0000", b"f00d"),
+        paths=np.char.add(train.paths, "#hflip"),
+        columns={"file": train.paths},
+    )
+    rows = np.r_[np.arange(40), np.arange(40)]
+    seen = replace(
+        train.take(rows),
+        paths=np.concatenate([train.paths, views.paths]),
+        keys=np.concatenate([train.keys, views.keys]),
+        columns={"file": np.concatenate([train.paths, train.paths])},
+    )
+    shown = test.take(np.array([0, 1, 5]))
+    shown = replace(shown, keys=train.keys[[0, 1, 20]], columns={"fps": np.array(["1", "2", "3"])})
+    with pytest.warns(ClipfeatWarning, match="3 images of the training"):
+        both, n = stack(seen, shown)
+    assert n == 80 - 6
+    assert both.columns["file"][n:].tolist() == ["", "", ""]
+    assert both.columns["fps"][n:].tolist() == ["1", "2", "3"]
+
+
+def test_arrays_from_elsewhere_have_no_images_in_common() -> None:
+    """Row numbers are no digests: nothing is dropped; another width is said."""
+    train, test = make_features(15), make_features(5, seed=1)
+    sides = [FeatureSet.from_arrays(one.X, one.labels.tolist()) for one in (train, test)]
+    assert stack(*sides)[1] == 30
+    with pytest.raises(DataError, match="3 features, and the training 6"):
+        stack(sides[0], FeatureSet.from_arrays(test.X[:, :3], test.labels.tolist()))
+
+
+def test_few_shots_are_of_files_and_equal_in_every_draw() -> None:
+    """Ten images are ten files with all their rows; a size that one draw lacks is in none."""
+    data = make_features(25)
+    twice = data.take(np.repeat(np.arange(50), 2))
+    twice = replace(twice, paths=np.arange(100).astype(str),
+                    columns={"file": np.repeat(data.paths, 2)})  # fmt: skip
+    with pytest.warns(ClipfeatWarning, match="no training has 24"):
+        trials = plan(twice, few_shot=[10, 20, 24], cv=5).trials
+    assert [(t.n_train, len(next(iter(t.splits.values()))[0])) for t in trials] == [
+        *[(10, 40)] * 5, *[(20, 80)] * 5,
+    ]  # fmt: skip
 
 
 def test_a_test_of_other_features_or_classes_is_refused() -> None:

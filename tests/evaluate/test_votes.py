@@ -40,11 +40,12 @@ def test_a_fold_does_not_weigh_its_own_judges(how: str) -> None:
         p = np.column_stack([1 - p, p])
         return [Cell(p[test], p[train], {}) for train, test in splits]
 
+    files = np.arange(90).astype(str)
     members = {"a": judge(0.1), "b": judge(0.4), "c": judge(0.0)}
-    cells, weights = cast(how, members, splits, y)
+    cells, weights = cast(how, members, splits, y, files)
     turned = y.copy()
     turned[splits[0][1]] = 1 - y[splits[0][1]]
-    again, other = cast(how, members, splits, turned)
+    again, other = cast(how, members, splits, turned, files)
     assert np.array_equal(cells[0].test, again[0].test)
     assert not np.array_equal(cells[1].test, again[1].test)
     if weights:
@@ -68,6 +69,7 @@ def test_a_vote_costs_what_its_members_of_some_weight_cost() -> None:
         },
         splits,
         y,
+        np.arange(40).astype(str),
     )
     assert weights == {"right": [1.0, 1.0], "guess": [0.0, 0.0]}
     assert cells[0].costs == {"fit_seconds": 1.0}

@@ -58,7 +58,7 @@ def make_run(
     }  # fmt: skip
     return Benchmark(
         rows, outcomes, features.y, features.classes, features.paths, features.specs,
-        features.files, features.groups, features.columns, {}, {**told, **about},
+        features.files, features.keys, features.groups, features.columns, {}, {**told, **about},
     )  # fmt: skip
 
 

@@ -84,6 +84,8 @@ def write_page(
     """
     target = Path(folder)
     (target / PLOTS).mkdir(parents=True, exist_ok=True)
+    for stale in [*(target / PLOTS).glob("*.svg"), *(target / PLOTS).glob("*.png")]:
+        stale.unlink()
     found = _answers(run, board)
     paths = [target / PAGE]
     with drawing():

@@ -1,0 +1,18 @@
+"""Tables in Markdown."""
+
+from collections.abc import Sequence
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    r"""A table whose first column is text and whose others are numbers.
+
+    Examples
+    --------
+    >>> print(markdown_table(["class", "n"], [["a|b", "3"]]), end="")
+    | class | n |
+    | --- | ---: |
+    | a\|b | 3 |
+    """
+    rule = ["---", *("---:" for _ in head[1:])]
+    lines = [[cell.replace("|", "\\|") for cell in row] for row in [head, rule, *rows]]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -427,7 +427,7 @@ def stack(train: FeatureSet, test: FeatureSet) -> tuple[FeatureSet, int]:
 
     Rows without a label are left out, and of the training the files whose image, or a part or view
     of it, is in the test as well, with a warning; of arrays from elsewhere nobody can tell. Where a
-    path is in both, the test's is `TEST` and the path. Columns and groups of one side alone are
+    file is in both, the test's paths begin with `TEST`. Columns and groups of one side alone are
     empty on the other.
 
     Returns
@@ -470,7 +470,8 @@ def stack(train: FeatureSet, test: FeatureSet) -> tuple[FeatureSet, int]:
         raise LabelError(f"the test has {what} the training ({len(train)} images) does not have")
     names = order_classes(set(train.labels.tolist()))
     code = {name: i for i, name in enumerate(names)}
-    in_both = np.isin(test.paths, train.paths)
+    in_both = np.isin(test.paths, train.paths) | np.isin(test.files, train.files)
+    in_both = np.isin(test.files, test.files[in_both])  # a file is marked in all its rows
     test = replace(
         test,
         paths=np.where(in_both, np.char.add(TEST, test.paths), test.paths),

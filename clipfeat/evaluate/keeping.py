@@ -1,8 +1,9 @@
 """Finished cells on the disk, so that an interrupted benchmark goes on where it was.
 
 A cell is found by a digest of all that it depends on: features, labels, groups, the rows of the
-split, the classifier and what was asked of it, and the libraries' versions. So nothing stale is
-ever taken, and a run with one more classifier fits that one alone.
+split, the classifier and what was asked of it, and the libraries' versions. So a run
+with one more classifier fits that one alone, and another seed, label or library fits anew. What is
+not in the digest is whether a GPU was there.
 """
 
 import hashlib

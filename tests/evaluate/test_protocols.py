@@ -8,7 +8,7 @@ import pytest
 from clipfeat.errors import ClipfeatWarning, DataError, FingerprintError, LabelError, UsageError
 from clipfeat.evaluate import benchmark
 from clipfeat.evaluate.protocols import Protocol, plan
-from clipfeat.features import FeatureSet, stack
+from clipfeat.features import TEST, FeatureSet, stack
 from tests.conftest import make_features, make_spec
 
 
@@ -118,7 +118,17 @@ def test_no_view_of_a_test_image_is_trained_on() -> None:
         both, n = stack(seen, shown)
     assert n == 80 - 6
     assert both.columns["file"][n:].tolist() == ["", "", ""]
-    assert both.columns["fps"][n:].tolist() == ["1", "2", "3"]
+
+
+def test_a_file_of_both_sides_is_marked_in_all_its_rows() -> None:
+    """Two videos of one name, each of two frames, stay two files."""
+    train, test = make_features(4), make_features(1, seed=3)
+    test = replace(test, keys=np.array([b"a" * 32, b"b" * 32]), y=np.array([0, 0]))
+    frames = {"file": np.array(["real/0000.png", "real/0000.png"])}
+    test = replace(test, paths=np.array(["real/0000.png#0", "real/0000.png#1"]), columns=frames)
+    both, n = stack(train, test)
+    assert both.files[n:].tolist() == [f"{TEST}real/0000.png"] * 2
+    assert both.paths[n:].tolist() == [f"{TEST}real/0000.png#{i}" for i in range(2)]
 
 
 def test_arrays_from_elsewhere_have_no_images_in_common() -> None:

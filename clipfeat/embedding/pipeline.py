@@ -1,10 +1,10 @@
-"""Source by encoder to feature file, on one machine."""
+"""Source by encoder to feature file, on one machine or on Ray."""
 
 import json
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from clipfeat.embedding.profile import Profile
 from clipfeat.embedding.run import EmbedRun, Progress
 from clipfeat.encoders import DEFAULT_ENCODER, local_file, open_encoder
-from clipfeat.errors import ClipfeatWarning, UsageError
+from clipfeat.errors import ClipfeatError, ClipfeatWarning, UsageError, unknown_name
 from clipfeat.features import Failure
 from clipfeat.images import open_source
 from clipfeat.images.faces.finder import FaceFinder
@@ -31,10 +31,11 @@ from clipfeat.store.target import check_target
 
 if TYPE_CHECKING:
     from clipfeat.embedding.views import View
-    from clipfeat.encoders.encoder import Encoder
+    from clipfeat.encoders.encoder import Encoder, EncoderOptions
 
 
 IDLE_SECONDS = 20.0
+ENGINES = ("local", "ray")
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,8 @@ def embed(
     overwrite: bool = False,
     retry_failed: bool = False,
     prune: bool = False,
+    engine: str = "local",
+    address: str | None = None,
     progress: Callable[[Progress], None] = lambda progress: None,
 ) -> EmbedReport:
     """Encode a source's images into a feature file; what is already there is not done again.
@@ -160,6 +163,13 @@ def embed(
         Whether to try again images that a former run recorded as failed.
     prune : bool
         Whether to drop the rows of images that the source no longer holds.
+    engine : str
+        A name of `ENGINES`. On ``"ray"`` the images and the folder of `out` must be reachable from
+        every machine under the same names; `num_workers` is the number of tasks that decode, and
+        ``"auto"`` takes a GPU for each encoder where the cluster has any.
+    address : str, optional
+        Of a running Ray cluster; by default the environment's ``RAY_ADDRESS``, else one of this
+        machine alone is started for the run.
     progress : callable
         Told how far it is, after each batch or failure.
 
@@ -180,7 +190,14 @@ def embed(
         If another process is writing `out`.
     StorageError
         If the disk failed; what was committed by then is safe.
+    MissingExtraError
+        If Ray is asked for and not installed.
     """
+    if engine not in ENGINES:
+        raise unknown_name("engine", engine, ENGINES)
+    if address is not None and engine != "ray":
+        raise UsageError("an address is of a Ray cluster: give --engine ray too, or leave it out")
+    on_ray = engine == "ray"
     if batch_size is not None and batch_size < 1:
         raise UsageError(f"batch_size must be 1 or more, got {batch_size}")
     workers = num_workers or default_workers()
@@ -205,16 +222,29 @@ def embed(
         {"encoder": encoder, **words, "faces": identity, "weights_stat": about_file}
     )
 
-    with IsolatedDecoder() as decoder:
+    with ExitStack() as cluster, IsolatedDecoder() as decoder:
 
-        def open_frozen(n_images: int, **other: object) -> "Encoder":
+        def options(n_images: int, **other: object) -> "EncoderOptions":
             from clipfeat.encoders.encoder import EncoderOptions
 
-            if n_images:
-                decoder.warm_up(min(workers, n_images))  # ready when the weights are
-            options: dict[str, Any] = {"device": device, "n_images": n_images, **words, **other}
-            samples = partial(sample_pixels, images.records, decoder)
-            found = open_encoder(encoder, EncoderOptions(samples=samples, **options))
+            every: dict[str, Any] = {"device": device, "n_images": n_images, **words, **other}
+            if on_ray and file:
+                every["weights"] = str(Path(file).absolute())
+            return EncoderOptions(**every)
+
+        def open_frozen(n_images: int, **other: object) -> "Encoder":
+            asked = options(n_images, **other)
+            if on_ray:
+                from clipfeat.embedding.on_ray.cluster import connected
+                from clipfeat.embedding.on_ray.driving import open_remotely
+
+                cluster.enter_context(connected(address))
+                found = open_remotely(encoder, asked, images.records)
+            else:
+                if n_images:
+                    decoder.warm_up(min(workers, n_images))  # ready when the weights are
+                samples = partial(sample_pixels, images.records, decoder)
+                found = open_encoder(encoder, replace(asked, samples=samples))
             return replace(found, spec=replace(found.spec, faces=identity))
 
         there, asked = (None, "") if overwrite else stored_spec(target)
@@ -236,24 +266,38 @@ def embed(
             if todo:
                 frozen = frozen or open_frozen(len(todo))
                 writer.check_spec(frozen.spec)
-                _encode(
-                    run,
-                    todo,
-                    frozen,
-                    seen_as,
-                    faces,
-                    batch_size=batch_size,
-                    num_workers=workers,
-                    exact=lambda: open_frozen(0, precision="fp32"),
-                    isolation=decoder,
-                )
+                if on_ray:
+                    _encode_on_ray(
+                        run,
+                        todo,
+                        frozen,
+                        seen_as,
+                        faces,
+                        encoder=encoder,
+                        options=options(len(todo), precision=frozen.spec.precision),
+                        batch_size=batch_size,
+                        num_workers=num_workers,
+                    )
+                else:
+                    _encode(
+                        run,
+                        todo,
+                        frozen,
+                        seen_as,
+                        faces,
+                        batch_size=batch_size,
+                        num_workers=workers,
+                        exact=lambda: open_frozen(0, precision="fp32"),
+                        isolation=decoder,
+                    )
             run.settle_copies()
             seconds = run.seconds
             profile = run.profile(frozen, workers)
-            if profile.idle and seconds > IDLE_SECONDS:
+            if profile.idle and seconds > IDLE_SECONDS and not on_ray:
                 warnings.warn(profile.idle, ClipfeatWarning, stacklevel=2)
             writer.provenance = {
                 **run.provenance(frozen, workers),
+                "engine": engine,
                 "source": images.name,
                 "weights": file or ("hub" if spec.weights else "none"),
             }
@@ -295,6 +339,34 @@ def _encode(
     with closing(stream):
         for item in stream:
             run.take(item)
+
+
+def _encode_on_ray(
+    run: EmbedRun,
+    todo: Sequence[ImageRecord],
+    frozen: "Encoder",
+    views: "Mapping[str, View]",
+    faces: FaceFinder | None,
+    *,
+    encoder: str,
+    options: "EncoderOptions",
+    batch_size: int | None,
+    num_workers: int | None,
+) -> None:
+    """Hand what workers have committed of the images to the run."""
+    from clipfeat.embedding.on_ray.driving import encode_remotely
+    from clipfeat.embedding.on_ray.job import Job, KnownKeys
+    from clipfeat.embedding.preparing import Pictures
+
+    writer = run.writer
+    pictures = Pictures(views, faces)
+    job = Job(encoder, options, frozen.preprocess, pictures, writer.publisher(), batch_size)
+    known = KnownKeys.of(writer.keys, {} if run.retry_failed else writer.failed)
+    with closing(encode_remotely(todo, job, known, num_workers)) as stream:
+        for published in stream:
+            run.take_published(published)
+    if missing := run.total - sum(run.counts.values()):
+        raise ClipfeatError(f"Ray lost {missing} images: the same command does what is left")
 
 
 def sized_paths(out: str | Path, sizes: str | None) -> dict[int | None, Path]:

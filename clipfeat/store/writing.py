@@ -199,29 +199,31 @@ class FeatureWriter:
         folder = self._parts.absolute()
         return PartPublisher(folder, self._next_part(), self.spec, self.root, self.request)
 
-    def adopt(self, part: str, rows: Sequence[Row], failures: Sequence[Failure]) -> None:
+    def adopt(
+        self, parts: Sequence[str], rows: Sequence[Row], failures: Sequence[Failure]
+    ) -> None:
         """Take note of what a worker has committed.
 
         Parameters
         ----------
-        part : str
-            What `PartPublisher.publish` gave; empty where there was nothing to commit.
+        parts : sequence of str
+            What `PartPublisher.publish` gave.
         rows, failures
-            What that part holds.
+            What these hold.
 
         Raises
         ------
         StorageError
-            If the part is not there: the worker's folder is another than this machine's.
+            If a part is not there: the worker's folder is another than this machine's.
         """
-        if part and not _appears(self._parts / part):
-            raise StorageError(
-                f"a worker committed {part}, which is not in {self._parts} as this machine sees "
-                "it: put the output into a folder that all machines share"
-            )
+        for part in parts:
+            if not _appears(self._parts / part):
+                raise StorageError(
+                    f"a worker committed {part}, which is not in {self._parts} as this machine "
+                    "sees it: put the output into a folder that all machines share"
+                )
         self._note(rows, failures)
-        if part:
-            self._adopted.append(part)
+        self._adopted += parts
         if len(self._adopted) >= MOST_PARTS:
             self._compact(self._adopted)
             self._adopted = []

@@ -125,7 +125,7 @@ def embed(
     if not sources:
         raise UsageError(f"two paths are needed, SOURCE and OUT.h5, got only {out}")
     if profile and engine == "ray":
-        raise UsageError("--profile looks at one machine's threads; Ray's own dashboard has a run's")
+        raise UsageError("--profile is of this machine's threads: leave it out with --engine ray")
     finder = None
     if faces is not None:
         finder = open_finder(

@@ -4,23 +4,20 @@ import json
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clipfeat.embedding.engines import ENGINES, EngineOptions
 from clipfeat.embedding.profile import Profile
 from clipfeat.embedding.run import EmbedRun, Progress
-from clipfeat.encoders import DEFAULT_ENCODER, local_file, open_encoder
-from clipfeat.errors import ClipfeatError, ClipfeatWarning, UsageError, unknown_name
+from clipfeat.encoders import DEFAULT_ENCODER, local_file
+from clipfeat.errors import ClipfeatWarning, UsageError, unknown_name
 from clipfeat.features import Failure
 from clipfeat.images import open_source
 from clipfeat.images.faces.finder import FaceFinder
-from clipfeat.images.isolated import IsolatedDecoder, default_workers
+from clipfeat.images.isolated import default_workers
 from clipfeat.images.manifest import TableColumns
-from clipfeat.images.record import ImageRecord
-from clipfeat.images.samples import sample_pixels
 from clipfeat.images.source import ImageSource
 from clipfeat.images.video.frames import FrameSampling, with_frames
 from clipfeat.spec import EncoderSpec
@@ -30,12 +27,12 @@ from clipfeat.store.stat_cache import StatCache, file_stat, load_stats, save_sta
 from clipfeat.store.target import check_target
 
 if TYPE_CHECKING:
+    from clipfeat.embedding.preparing import Pictures
     from clipfeat.embedding.views import View
     from clipfeat.encoders.encoder import Encoder, EncoderOptions
 
 
 IDLE_SECONDS = 20.0
-ENGINES = ("local", "ray")
 
 
 @dataclass(frozen=True)
@@ -197,7 +194,6 @@ def embed(
         raise unknown_name("engine", engine, ENGINES)
     if address is not None and engine != "ray":
         raise UsageError("an address is of a Ray cluster: give --engine ray too, or leave it out")
-    on_ray = engine == "ray"
     if batch_size is not None and batch_size < 1:
         raise UsageError(f"batch_size must be 1 or more, got {batch_size}")
     workers = num_workers or default_workers()
@@ -222,29 +218,16 @@ def embed(
         {"encoder": encoder, **words, "faces": identity, "weights_stat": about_file}
     )
 
-    with ExitStack() as cluster, IsolatedDecoder() as decoder:
+    about = EngineOptions(encoder, images.records, num_workers, batch_size, address)
+    with ENGINES[engine](about) as running:
 
-        def options(n_images: int, **other: object) -> "EncoderOptions":
+        def options(n_images: int) -> "EncoderOptions":
             from clipfeat.encoders.encoder import EncoderOptions
 
-            every: dict[str, Any] = {"device": device, "n_images": n_images, **words, **other}
-            if on_ray and file:
-                every["weights"] = str(Path(file).absolute())
-            return EncoderOptions(**every)
+            return EncoderOptions(device=device, n_images=n_images, **words)
 
-        def open_frozen(n_images: int, **other: object) -> "Encoder":
-            asked = options(n_images, **other)
-            if on_ray:
-                from clipfeat.embedding.on_ray.cluster import connected
-                from clipfeat.embedding.on_ray.driving import open_remotely
-
-                cluster.enter_context(connected(address))
-                found = open_remotely(encoder, asked, images.records)
-            else:
-                if n_images:
-                    decoder.warm_up(min(workers, n_images))  # ready when the weights are
-                samples = partial(sample_pixels, images.records, decoder)
-                found = open_encoder(encoder, replace(asked, samples=samples))
+        def open_frozen(n_images: int) -> "Encoder":
+            found = running.open(options(n_images))
             return replace(found, spec=replace(found.spec, faces=identity))
 
         there, asked = (None, "") if overwrite else stored_spec(target)
@@ -266,34 +249,12 @@ def embed(
             if todo:
                 frozen = frozen or open_frozen(len(todo))
                 writer.check_spec(frozen.spec)
-                if on_ray:
-                    _encode_on_ray(
-                        run,
-                        todo,
-                        frozen,
-                        seen_as,
-                        faces,
-                        encoder=encoder,
-                        options=options(len(todo), precision=frozen.spec.precision),
-                        batch_size=batch_size,
-                        num_workers=num_workers,
-                    )
-                else:
-                    _encode(
-                        run,
-                        todo,
-                        frozen,
-                        seen_as,
-                        faces,
-                        batch_size=batch_size,
-                        num_workers=workers,
-                        exact=lambda: open_frozen(0, precision="fp32"),
-                        isolation=decoder,
-                    )
+                fixed = replace(options(len(todo)), precision=frozen.spec.precision)
+                running.encode(run, todo, frozen, fixed, _pictures(seen_as, faces))
             run.settle_copies()
             seconds = run.seconds
             profile = run.profile(frozen, workers)
-            if profile.idle and seconds > IDLE_SECONDS and not on_ray:
+            if profile.idle and seconds > IDLE_SECONDS and engine == "local":
                 warnings.warn(profile.idle, ClipfeatWarning, stacklevel=2)
             writer.provenance = {
                 **run.provenance(frozen, workers),
@@ -320,53 +281,10 @@ def embed(
     )
 
 
-def _encode(
-    run: EmbedRun,
-    todo: Sequence[ImageRecord],
-    frozen: "Encoder",
-    views: "Mapping[str, View]",
-    faces: FaceFinder | None,
-    **how: Any,
-) -> None:
-    """Hand what the encoder gives for the images to the run."""
-    from clipfeat.embedding.preparing import Pictures
-    from clipfeat.embedding.stream import encode_stream
-
-    pictures = Pictures(views, faces)
-    stream = encode_stream(
-        todo, frozen, pictures=pictures, is_known=run.is_known, watch=run.watch, **how
-    )
-    with closing(stream):
-        for item in stream:
-            run.take(item)
-
-
-def _encode_on_ray(
-    run: EmbedRun,
-    todo: Sequence[ImageRecord],
-    frozen: "Encoder",
-    views: "Mapping[str, View]",
-    faces: FaceFinder | None,
-    *,
-    encoder: str,
-    options: "EncoderOptions",
-    batch_size: int | None,
-    num_workers: int | None,
-) -> None:
-    """Hand what workers have committed of the images to the run."""
-    from clipfeat.embedding.on_ray.driving import encode_remotely
-    from clipfeat.embedding.on_ray.job import Job, KnownKeys
+def _pictures(views: "Mapping[str, View]", faces: FaceFinder | None) -> "Pictures":
     from clipfeat.embedding.preparing import Pictures
 
-    writer = run.writer
-    pictures = Pictures(views, faces)
-    job = Job(encoder, options, frozen.preprocess, pictures, writer.publisher(), batch_size)
-    known = KnownKeys.of(writer.keys, {} if run.retry_failed else writer.failed)
-    with closing(encode_remotely(todo, job, known, num_workers)) as stream:
-        for published in stream:
-            run.take_published(published)
-    if missing := run.total - sum(run.counts.values()):
-        raise ClipfeatError(f"Ray lost {missing} images: the same command does what is left")
+    return Pictures(views, faces)
 
 
 def sized_paths(out: str | Path, sizes: str | None) -> dict[int | None, Path]:

@@ -211,9 +211,7 @@ class Lanes:
         # A GPU gets two threads: the one hands over its batch while that of the other is encoded.
         lanes = [one for one in devices for _ in range(2 if one.device.type == "cuda" else 1)]
         self.n = len(lanes)
-        self.batch = batch_size_for(
-            batch_size, max(encoder.spec.input_size), on_cpu=self.by_turns
-        )
+        self.batch = batch_size_for(batch_size, max(encoder.spec.input_size), on_cpu=self.by_turns)
         self._free: SimpleQueue[CarefulEncoder] = SimpleQueue()
         for lane in lanes:
             self._free.put(CarefulEncoder(lane, exact, watch))

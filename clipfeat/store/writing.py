@@ -4,7 +4,6 @@ Rows are safe once `FeatureWriter.commit` returns. Appending to one HDF5 file is
 been measured to lose committed rows to a kill and to corrupt the file on a power cut.
 """
 
-import json
 import secrets
 import shutil
 import time
@@ -32,11 +31,8 @@ from clipfeat.files import (
 )
 from clipfeat.spec import EncoderSpec
 from clipfeat.store.format import (
-    KIND,
     NO_KEY,
     PARTS_SUFFIX,
-    VERSION,
-    Column,
     Row,
     Segment,
     checksum,
@@ -199,9 +195,7 @@ class FeatureWriter:
         folder = self._parts.absolute()
         return PartPublisher(folder, self._next_part(), self.spec, self.root, self.request)
 
-    def adopt(
-        self, parts: Sequence[str], rows: Sequence[Row], failures: Sequence[Failure]
-    ) -> None:
+    def adopt(self, parts: Sequence[str], rows: Sequence[Row], failures: Sequence[Failure]) -> None:
         """Take note of what a worker has committed.
 
         Parameters
@@ -451,7 +445,7 @@ def leftovers(path: Path) -> list[Path]:
 
 
 def _appears(path: Path) -> bool:
-    """Whether a file is there, or will be in a few seconds: network file systems take their time."""
+    """Whether a file is there, or in a few seconds: network file systems take their time."""
     begun = time.monotonic()
     while not path.exists():
         if time.monotonic() - begun > VISIBLE_AFTER:

@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -54,7 +55,7 @@ def connected(address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    with _own_signals():
+    with _own_signals(), _without_stderr():
         _connect(address or os.environ.get("RAY_ADDRESS"))
     try:
         yield
@@ -82,7 +83,7 @@ def _connect(address: str | None) -> None:
 
 @contextmanager
 def _own_signals() -> Iterator[None]:
-    """Keep the handlers of signals, which Ray replaces; they can be set by the main thread alone."""
+    """Keep the handlers of signals, which Ray replaces; only the main thread may set them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -92,6 +93,20 @@ def _own_signals() -> Iterator[None]:
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _without_stderr() -> Iterator[None]:
+    """Drop what Ray's own library, not Python, prints while it starts: what its log level is."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 @contextmanager

@@ -50,9 +50,7 @@ class Place:
         return cls(num_cpus=0, num_gpus=1) if wants_gpu else cls(num_cpus=1, num_gpus=0)
 
 
-def open_remotely(
-    name: str, options: EncoderOptions, records: Sequence[ImageRecord]
-) -> Encoder:
+def open_remotely(name: str, options: EncoderOptions, records: Sequence[ImageRecord]) -> Encoder:
     """Open an encoder where it will run, to learn what it is.
 
     Parameters

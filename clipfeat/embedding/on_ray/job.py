@@ -137,7 +137,8 @@ def _packed(item: Ready | Known) -> _Packed | Known:
     if isinstance(item, Known):
         return item
     tensor = item.tensor
-    order = tuple(sorted(range(tensor.ndim), key=lambda axis: -tensor.stride(axis)))
+    strides = tensor.stride()
+    order = tuple(sorted(range(tensor.ndim), key=lambda axis: -strides[axis]))
     return _Packed(item.row, tensor.permute(order).contiguous().numpy(), order)
 
 

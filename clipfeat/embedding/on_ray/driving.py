@@ -22,7 +22,9 @@ from clipfeat.images.samples import sample_pixels, sample_records
 MOST_RECORDS = 512  # in one task
 TASKS_FOR_EACH_CPU = 4
 BLOCK_BYTES = 64 * 2**20  # of preprocessed images, handed to an encoder at once
-RETRIES = 20  # of one task; what kills a worker so often is no accident
+CALLS = 1000
+"""Tasks of one process: what its libraries lose of memory is lost for so long. And being a setting
+of one pool alone, it keeps Ray Data from fusing the two, which are to grow each by itself."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def open_remotely(name: str, options: EncoderOptions, records: Sequence[ImageRec
     import ray
 
     place = Place.of_device(options.device)
-    remote = ray.remote(num_cpus=place.num_cpus, num_gpus=place.num_gpus, max_retries=RETRIES)
+    remote = ray.remote(num_cpus=place.num_cpus, num_gpus=place.num_gpus)
     samples = [reachable(record) for record in sample_records(records)]
     with rays_errors():
         found = ray.get(remote(_described).remote(name, options, samples))
@@ -145,7 +147,7 @@ def encode_remotely(
             batch_format="pyarrow",
             compute=TaskPoolStrategy(size=num_workers),
             num_cpus=1,
-            max_retries=RETRIES,  # and, being no setting of the other pool's, keeps the two apart
+            max_calls=CALLS,
         ).map_batches(
             EncodingWorker,
             fn_constructor_kwargs={"job": job},
@@ -154,7 +156,6 @@ def encode_remotely(
             compute=ActorPoolStrategy(),
             num_cpus=place.num_cpus,
             num_gpus=place.num_gpus,
-            max_task_retries=RETRIES,
         )
         batches: Any = committed.iter_batches(
             batch_size=None, batch_format="pyarrow", prefetch_batches=0

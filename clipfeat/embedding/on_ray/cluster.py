@@ -37,6 +37,8 @@ def connected(address: str | None) -> Iterator[None]:
         If Ray is not installed.
     UsageError
         If no cluster answers there.
+    ClipfeatError
+        If Ray does not start on this machine.
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -76,9 +78,12 @@ def _connect(address: str | None) -> None:
                 ray.init("local", num_cpus=n_cpus, include_dashboard=False, **how)
             else:
                 ray.init(address, **how)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            where = "on this machine" if address is None else f"at {address}"
-            raise UsageError(f"no Ray {where}: {_first_line(error)}") from error
+        except Exception as error:
+            # Of whatever class: a node that is too slow to start is a bare Exception.
+            ray.shutdown()
+            if address is None or address == "local":
+                raise ClipfeatError(f"Ray does not start here: {_first_line(error)}") from error
+            raise UsageError(f"no Ray answers at {address}: {_first_line(error)}") from error
 
 
 @contextmanager

@@ -96,6 +96,13 @@ def embed(
     profile: Annotated[
         bool, typer.Option("--profile", help="Show where the time went, and what to change.")
     ] = False,
+    engine: Annotated[
+        str, typer.Option(help="local, or ray: on every machine of a Ray cluster.")
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(help="Of the cluster: auto, HOST:6379; else RAY_ADDRESS, or this machine."),
+    ] = None,
     max_bad: Annotated[
         int | None, typer.Option(min=0, help="Exit with 3 if more images than this fail.")
     ] = None,
@@ -117,6 +124,8 @@ def embed(
     *sources, out = source
     if not sources:
         raise UsageError(f"two paths are needed, SOURCE and OUT.h5, got only {out}")
+    if profile and engine == "ray":
+        raise UsageError("--profile is of this machine's threads: leave it out with --engine ray")
     finder = None
     if faces is not None:
         finder = open_finder(
@@ -148,6 +157,8 @@ def embed(
                 overwrite=overwrite,
                 retry_failed=retry_failed,
                 prune=prune,
+                engine=engine,
+                address=address,
                 progress=progress,
             )
         _print_report(report, show_profile=profile)

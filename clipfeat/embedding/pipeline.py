@@ -1,26 +1,23 @@
-"""Source by encoder to feature file, on one machine."""
+"""Source by encoder to feature file, on one machine or on Ray."""
 
 import json
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clipfeat.embedding.engines import ENGINES, EngineOptions
 from clipfeat.embedding.profile import Profile
 from clipfeat.embedding.run import EmbedRun, Progress
-from clipfeat.encoders import DEFAULT_ENCODER, local_file, open_encoder
-from clipfeat.errors import ClipfeatWarning, UsageError
+from clipfeat.encoders import DEFAULT_ENCODER, local_file
+from clipfeat.errors import ClipfeatWarning, UsageError, unknown_name
 from clipfeat.features import Failure
 from clipfeat.images import open_source
 from clipfeat.images.faces.finder import FaceFinder
-from clipfeat.images.isolated import IsolatedDecoder, default_workers
+from clipfeat.images.isolated import default_workers
 from clipfeat.images.manifest import TableColumns
-from clipfeat.images.record import ImageRecord
-from clipfeat.images.samples import sample_pixels
 from clipfeat.images.source import ImageSource
 from clipfeat.images.video.frames import FrameSampling, with_frames
 from clipfeat.spec import EncoderSpec
@@ -30,8 +27,9 @@ from clipfeat.store.stat_cache import StatCache, file_stat, load_stats, save_sta
 from clipfeat.store.target import check_target
 
 if TYPE_CHECKING:
+    from clipfeat.embedding.preparing import Pictures
     from clipfeat.embedding.views import View
-    from clipfeat.encoders.encoder import Encoder
+    from clipfeat.encoders.encoder import Encoder, EncoderOptions
 
 
 IDLE_SECONDS = 20.0
@@ -101,6 +99,8 @@ def embed(
     overwrite: bool = False,
     retry_failed: bool = False,
     prune: bool = False,
+    engine: str = "local",
+    address: str | None = None,
     progress: Callable[[Progress], None] = lambda progress: None,
 ) -> EmbedReport:
     """Encode a source's images into a feature file; what is already there is not done again.
@@ -160,6 +160,13 @@ def embed(
         Whether to try again images that a former run recorded as failed.
     prune : bool
         Whether to drop the rows of images that the source no longer holds.
+    engine : str
+        A name of `ENGINES`. On ``"ray"`` the images and the folder of `out` must be reachable from
+        every machine under the same names; `num_workers` is the number of tasks that decode, and
+        ``"auto"`` takes a GPU for each encoder where the cluster has any.
+    address : str, optional
+        Of a running Ray cluster; by default the environment's ``RAY_ADDRESS``, else one of this
+        machine alone is started for the run.
     progress : callable
         Told how far it is, after each batch or failure.
 
@@ -180,7 +187,13 @@ def embed(
         If another process is writing `out`.
     StorageError
         If the disk failed; what was committed by then is safe.
+    MissingExtraError
+        If Ray is asked for and not installed.
     """
+    if engine not in ENGINES:
+        raise unknown_name("engine", engine, ENGINES)
+    if address is not None and engine != "ray":
+        raise UsageError("an address is of a Ray cluster: give --engine ray too, or leave it out")
     if batch_size is not None and batch_size < 1:
         raise UsageError(f"batch_size must be 1 or more, got {batch_size}")
     workers = num_workers or default_workers()
@@ -205,16 +218,16 @@ def embed(
         {"encoder": encoder, **words, "faces": identity, "weights_stat": about_file}
     )
 
-    with IsolatedDecoder() as decoder:
+    about = EngineOptions(encoder, images.records, num_workers, batch_size, address)
+    with ENGINES[engine](about) as running:
 
-        def open_frozen(n_images: int, **other: object) -> "Encoder":
+        def options(n_images: int) -> "EncoderOptions":
             from clipfeat.encoders.encoder import EncoderOptions
 
-            if n_images:
-                decoder.warm_up(min(workers, n_images))  # ready when the weights are
-            options: dict[str, Any] = {"device": device, "n_images": n_images, **words, **other}
-            samples = partial(sample_pixels, images.records, decoder)
-            found = open_encoder(encoder, EncoderOptions(samples=samples, **options))
+            return EncoderOptions(device=device, n_images=n_images, **words)
+
+        def open_frozen(n_images: int) -> "Encoder":
+            found = running.open(options(n_images))
             return replace(found, spec=replace(found.spec, faces=identity))
 
         there, asked = (None, "") if overwrite else stored_spec(target)
@@ -236,24 +249,16 @@ def embed(
             if todo:
                 frozen = frozen or open_frozen(len(todo))
                 writer.check_spec(frozen.spec)
-                _encode(
-                    run,
-                    todo,
-                    frozen,
-                    seen_as,
-                    faces,
-                    batch_size=batch_size,
-                    num_workers=workers,
-                    exact=lambda: open_frozen(0, precision="fp32"),
-                    isolation=decoder,
-                )
+                fixed = replace(options(len(todo)), precision=frozen.spec.precision)
+                running.encode(run, todo, frozen, fixed, _pictures(seen_as, faces))
             run.settle_copies()
             seconds = run.seconds
             profile = run.profile(frozen, workers)
-            if profile.idle and seconds > IDLE_SECONDS:
+            if profile.idle and seconds > IDLE_SECONDS and engine == "local":
                 warnings.warn(profile.idle, ClipfeatWarning, stacklevel=2)
             writer.provenance = {
                 **run.provenance(frozen, workers),
+                "engine": engine,
                 "source": images.name,
                 "weights": file or ("hub" if spec.weights else "none"),
             }
@@ -276,25 +281,10 @@ def embed(
     )
 
 
-def _encode(
-    run: EmbedRun,
-    todo: Sequence[ImageRecord],
-    frozen: "Encoder",
-    views: "Mapping[str, View]",
-    faces: FaceFinder | None,
-    **how: Any,
-) -> None:
-    """Hand what the encoder gives for the images to the run."""
+def _pictures(views: "Mapping[str, View]", faces: FaceFinder | None) -> "Pictures":
     from clipfeat.embedding.preparing import Pictures
-    from clipfeat.embedding.stream import encode_stream
 
-    pictures = Pictures(views, faces)
-    stream = encode_stream(
-        todo, frozen, pictures=pictures, is_known=run.is_known, watch=run.watch, **how
-    )
-    with closing(stream):
-        for item in stream:
-            run.take(item)
+    return Pictures(views, faces)
 
 
 def sized_paths(out: str | Path, sizes: str | None) -> dict[int | None, Path]:

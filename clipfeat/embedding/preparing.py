@@ -10,7 +10,7 @@ from threading import Event
 import torch
 
 from clipfeat.embedding.views import View
-from clipfeat.encoders.encoder import Encoder
+from clipfeat.encoders.preprocessing import Preprocess
 from clipfeat.errors import EncodingError, ImageError
 from clipfeat.features import Failure
 from clipfeat.images.decode import RGB, Decoded
@@ -64,7 +64,7 @@ class Pictures:
 
 def prepare(
     record: ImageRecord,
-    encoder: Encoder,
+    preprocess: Preprocess,
     pictures: Pictures,
     is_known: Callable[[Row], bool],
     decode_image: Decoder,
@@ -78,8 +78,8 @@ def prepare(
     ----------
     record : ImageRecord
         The image.
-    encoder : Encoder
-        Whose preprocessing it is.
+    preprocess : callable
+        The encoder's.
     pictures : Pictures
         What of the image is wanted.
     is_known : callable
@@ -129,7 +129,7 @@ def prepare(
                 wanted = [(one, _viewed(seen, one)) for one in pictures.views.values()]
             with watch.timing("resize"):
                 return [
-                    Ready(_part(row, face), _preprocessed(encoder, _made(crop, view, row.key)))
+                    Ready(_part(row, face), _preprocessed(preprocess, _made(crop, view, row.key)))
                     for face, crop in _crops(decoded.pixels, pictures.faces)
                     for view, row in wanted
                 ]
@@ -186,9 +186,9 @@ def _known(
     return [Known(part) for part in takewhile(is_known, parts)]
 
 
-def _preprocessed(encoder: Encoder, pixels: RGB) -> torch.Tensor:
+def _preprocessed(preprocess: Preprocess, pixels: RGB) -> torch.Tensor:
     try:
-        return encoder.preprocess(pixels)
+        return preprocess(pixels)
     except (ValueError, RuntimeError, MemoryError) as error:
         # An image so thin that resizing it takes more memory than there is, for one.
         size = f"{pixels.shape[1]}x{pixels.shape[0]}"

@@ -1,7 +1,7 @@
 """What an embedding run has done so far."""
 
 import time
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from clipfeat.store import FeatureWriter, Row
 from clipfeat.store.stat_cache import Stat, StatCache, file_stat
 
 if TYPE_CHECKING:
+    from clipfeat.embedding.on_ray.job import Published
     from clipfeat.embedding.preparing import Known
     from clipfeat.embedding.stream import Encoded
     from clipfeat.encoders.encoder import Encoder
@@ -64,6 +65,7 @@ class EmbedRun:
         self.digests: dict[str, tuple[Stat, bytes]] = {}
         self._stats: dict[str, Stat] = {}
         self._again: list[Row] = []
+        self._doubled: set[bytes] = set()
         self.watch = Stopwatch()
         self._begun = time.monotonic()
 
@@ -132,14 +134,33 @@ class EmbedRun:
             with self.watch.timing("write"):
                 self.writer.append(item.rows, item.features)
             self.counts["encoded"] += sum(_weight(row.path) for row in item.rows)
-            for row in item.rows:
-                self.faceless += ("face", FACELESS) in row.columns
-                self._remember(row.path, row.key)
+            self._encoded(item.rows)
         elif isinstance(item, Failure):
             self._fail(item)
         else:
             self._known(item.row)
         self._tell()
+
+    def take_published(self, item: "Published") -> None:
+        """Count what a worker has committed itself."""
+        copies = [row for row in item.rows if self.writer.holds(row.key)]
+        self._doubled.update(row.key for row in copies)
+        n_copies = sum(_weight(row.path) for row in copies)
+        with self.watch.timing("write"):
+            self.writer.adopt(item.parts, item.rows, item.failures)
+        self.counts["encoded"] += sum(_weight(row.path) for row in item.rows) - n_copies
+        self.counts["known"] += n_copies
+        self._encoded(item.rows)
+        for failure in item.failures:
+            self._failed(failure)
+        for known in item.known:
+            self._known(known.row)
+        self._tell()
+
+    def _encoded(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            self.faceless += ("face", FACELESS) in row.columns
+            self._remember(row.path, row.key)
 
     def _known(self, row: Row) -> None:
         self._remember(row.path, row.key)
@@ -153,6 +174,9 @@ class EmbedRun:
 
     def _fail(self, failure: Failure) -> None:
         self.writer.fail(failure)
+        self._failed(failure)
+
+    def _failed(self, failure: Failure) -> None:
         self.failures.append(failure)
         self.counts["failed"] += _weight(failure.path)
         self._remember(failure.path, failure.key)
@@ -163,6 +187,7 @@ class EmbedRun:
 
     def settle_copies(self) -> None:
         """Give rows to images whose bytes have features under another path or label."""
+        self.writer.equalise(self._doubled)
         self.writer.append_known([row for row in self._again if self.writer.holds(row.key)])
         for row in self._again:
             if not self.writer.holds(row.key):

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from clipfeat.embedding.batch_size import BatchSize, batch_size_for
+from clipfeat.embedding.batch_size import batch_size_for
 from clipfeat.embedding.batches import CarefulEncoder
 from clipfeat.embedding.preparing import Decoder, Known, Pictures, Ready, prepare
 from clipfeat.encoders.encoder import Encoder
@@ -30,6 +30,8 @@ from clipfeat.store.format import Row
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+Prepared = list[Ready | Known] | Failure
 
 FRAMES_TOGETHER = 16
 
@@ -95,58 +97,78 @@ def encode_stream(
         If a batch does not fit into memory, once; smaller batches are taken from then.
     """
     watch = watch or Stopwatch()
-    devices = [encoder, *encoder.replicas]
-    by_turns = len(devices) == 1 and encoder.device.type == "cpu"
-    # A GPU gets two threads: the one hands over its batch while that of the other is encoded.
-    lanes = [one for one in devices for _ in range(2 if one.device.type == "cuda" else 1)]
-    batch = batch_size_for(batch_size, max(encoder.spec.input_size), on_cpu=by_turns)
-    encoding = _Encoding([CarefulEncoder(lane, exact, watch) for lane in lanes], batch)
+    lanes = Lanes(encoder, exact, watch, batch_size)
     n_workers = num_workers or default_workers()
-    waiting: list[Ready] = []
-    running: deque[Future[list[Encoded | Failure]]] = deque()
-    seen: set[bytes] = set()
     may_decode = Event()
     may_decode.set()
 
-    def prepared(together: Sequence[ImageRecord]) -> list[list[Ready | Known] | Failure]:
+    def prepared(together: Sequence[ImageRecord]) -> list[Prepared]:
         decoders = (decode_image, decode_frame)
         return [
-            prepare(record, encoder, pictures, is_known, *decoders, may_decode, watch)
+            prepare(record, encoder.preprocess, pictures, is_known, *decoders, may_decode, watch)
             for record in together
         ]
+
+    def ahead() -> int:
+        """How many images may wait, so that their pictures fill two batches."""
+        return max(n_workers, 2 * lanes.batch.size // pictures.n_of_each)
+
+    with (
+        threads(n_workers, 1) as pool,
+        # Left before the pool is, which waits for its threads: none then waits for a decoder.
+        _decoding(isolation) as decode_image,
+        decoding_by_thread(FRAMES) as decode_frame,
+        closing(in_order(pool, chunks(records), prepared, ahead)) as found,
+        closing(encode_prepared(chain.from_iterable(found), lanes, may_decode)) as stream,
+    ):
+        yield from stream
+
+
+def encode_prepared(
+    found: Iterable[Prepared], lanes: "Lanes", may_decode: Event | None = None
+) -> Generator[Encoded | Known | Failure, None, None]:
+    """Encode what `prepare` gave, in batches.
+
+    Parameters
+    ----------
+    found : iterable
+        Of each image.
+    lanes : Lanes
+        What encodes them.
+    may_decode : Event, optional
+        Cleared while a processor that also decodes is encoding.
+
+    Yields
+    ------
+    Encoded, Known or Failure
+        As `encode_stream` does.
+    """
+    may_decode = may_decode or Event()
+    waiting: list[Ready] = []
+    running: deque[Future[list[Encoded | Failure]]] = deque()
+    seen: set[bytes] = set()
 
     def encode() -> Iterator[Encoded | Failure]:
         """Encode what waits, now; or have it encoded, and give what is done by then."""
         images, waiting[:] = waiting[:], []
-        if not by_turns:
-            running.append(lane_pool.submit(encoding.encode, images))
-            yield from results(len(lanes))
+        if not lanes.by_turns:
+            running.append(lane_pool.submit(lanes.encode, images))
+            yield from results(lanes.n)
             return
         may_decode.clear()
         try:
             # In this thread: the heap of another would give large arrays back after every step.
-            found = encoding.encode(images)
+            encoded = lanes.encode(images)
         finally:
             may_decode.set()
-        yield from found
-
-    def ahead() -> int:
-        """How many images may wait, so that their pictures fill two batches."""
-        return max(n_workers, 2 * batch.size // pictures.n_of_each)
+        yield from encoded
 
     def results(most_running: int) -> Iterator[Encoded | Failure]:
         while len(running) > most_running:
             yield from running.popleft().result()
 
-    with (
-        _threads(n_workers, 1) as pool,
-        _threads(len(lanes), torch.get_num_threads()) as lane_pool,
-        # Left before the pool is, which waits for its threads: none then waits for a decoder.
-        _decoding(isolation) as decode_image,
-        _decoding_by_thread(FRAMES) as decode_frame,
-        closing(_in_order(pool, _chunks(records), prepared, ahead)) as found,
-    ):
-        for rows in chain.from_iterable(found):
+    with threads(lanes.n, torch.get_num_threads()) as lane_pool:
+        for rows in found:
             if isinstance(rows, Failure):
                 yield rows
                 continue
@@ -156,33 +178,51 @@ def encode_stream(
                 else:
                     seen.add(item.row.key)
                     waiting.append(item)
-            if len(waiting) >= batch.size:
+            if len(waiting) >= lanes.batch.size:
                 yield from encode()
         if waiting:
             yield from encode()
         yield from results(0)
 
 
-def _threads(n: int, cores: int) -> ThreadPoolExecutor:
+def threads(n: int, cores: int) -> ThreadPoolExecutor:
     """A pool of threads in each of which torch uses so many cores."""
     return ThreadPoolExecutor(n, initializer=torch.set_num_threads, initargs=(cores,))
 
 
-class _Encoding:
-    """Batches to rows, each on the next lane that is free."""
+class Lanes:
+    """Batches to rows, each on the next lane that is free.
 
-    def __init__(self, lanes: Sequence[CarefulEncoder], batch_size: BatchSize) -> None:
+    Parameters
+    ----------
+    encoder, exact, watch, batch_size
+        As for `encode_stream`.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        exact: Callable[[], Encoder] | None,
+        watch: Stopwatch,
+        batch_size: int | None,
+    ) -> None:
+        devices = [encoder, *encoder.replicas]
+        self.by_turns = len(devices) == 1 and encoder.device.type == "cpu"
+        # A GPU gets two threads: the one hands over its batch while that of the other is encoded.
+        lanes = [one for one in devices for _ in range(2 if one.device.type == "cuda" else 1)]
+        self.n = len(lanes)
+        self.batch = batch_size_for(batch_size, max(encoder.spec.input_size), on_cpu=self.by_turns)
         self._free: SimpleQueue[CarefulEncoder] = SimpleQueue()
         for lane in lanes:
-            self._free.put(lane)
-        self._batch_size = batch_size
+            self._free.put(CarefulEncoder(lane, exact, watch))
 
     def encode(self, batch: list[Ready]) -> list[Encoded | Failure]:
+        """Encode a batch as one forward pass, where memory takes it."""
         lane = self._free.get()
         try:
             begun = time.perf_counter()
             rows = lane.encode([item.tensor for item in batch])
-            self._batch_size.observe(len(batch), time.perf_counter() - begun)
+            self.batch.observe(len(batch), time.perf_counter() - begun)
         finally:
             self._free.put(lane)
         found: list[Encoded | Failure] = []
@@ -206,7 +246,7 @@ def _decoding(isolation: Isolation | IsolatedDecoder | None) -> Iterator[Decoder
 
 
 @contextmanager
-def _decoding_by_thread(isolation: Isolation) -> Iterator[Decoder]:
+def decoding_by_thread(isolation: Isolation) -> Iterator[Decoder]:
     """A decoder for each thread: one that has a video open goes on in it."""
     mine = local()
     with ExitStack() as all_of_them:
@@ -220,7 +260,7 @@ def _decoding_by_thread(isolation: Isolation) -> Iterator[Decoder]:
         yield decode_here
 
 
-def _chunks(records: Iterable[ImageRecord]) -> Iterator[list[ImageRecord]]:
+def chunks(records: Iterable[ImageRecord]) -> Iterator[list[ImageRecord]]:
     """Records that one thread should take: some frames of a video in their order, else one image.
 
     Frames are mostly stored as differences from those before, so that threads that took turns would
@@ -231,7 +271,7 @@ def _chunks(records: Iterable[ImageRecord]) -> Iterator[list[ImageRecord]]:
             yield some
 
 
-def _in_order(
+def in_order(
     pool: ThreadPoolExecutor, items: Iterable[T], work: Callable[[T], R], ahead: Callable[[], int]
 ) -> Generator[R, None, None]:
     """Map by threads, in order, never more than `ahead()` items before what was taken."""

@@ -10,14 +10,17 @@ from clipfeat.images.record import ImageRecord, read_bytes
 from clipfeat.images.video.frames import FRAMES, frame_request
 
 
-def sample_pixels(
-    records: Sequence[ImageRecord], decoder: IsolatedDecoder, n: int = 16
-) -> list[RGB]:
-    """Decode some images of a source, evenly spaced; what cannot be read is left out."""
+def sample_records(records: Sequence[ImageRecord], n: int = 16) -> list[ImageRecord]:
+    """Some images of a source, evenly spaced; all where there are no more."""
+    most = min(n, len(records))
+    return [records[i * len(records) // most] for i in range(most)]
+
+
+def sample_pixels(records: Sequence[ImageRecord], decoder: IsolatedDecoder) -> list[RGB]:
+    """Decode some images of a source; what cannot be read is left out."""
     found = []
     with IsolatedDecoder(FRAMES) as of_videos:
-        for i in range(min(n, len(records))):
-            record = records[i * len(records) // n if len(records) > n else i]
+        for record in sample_records(records):
             frame = record.time >= 0
             with suppress(ImageError):
                 data = frame_request(record) if frame else read_bytes(record)

@@ -6,10 +6,12 @@ page says what a file holds, in the words of RFC 2119.
 Files
 -----
 ``out.h5`` is the *snapshot*; it MUST only ever be replaced whole, by rename. ``out.h5.parts/``
-holds *parts*: immutable files of the same format, named ``<sequence>-<random>.h5``, each of some
-rows committed since the snapshot. ``out.h5.lock`` is held by the one writer. A reader MUST take
-snapshot and parts together, the snapshot first and the parts by name, and MUST keep, of the rows
-and failures that share a path, only the last. A file whose name ends in ``.tmp`` MUST be ignored.
+holds *parts*: immutable files of the same format, named ``<sequence>-<random>.h5``, or
+``<sequence>-<place>-<random>.h5`` by workers that share a sequence, each of some rows committed
+since the snapshot. ``out.h5.lock`` is held by the one writer; workers publish parts on its behalf
+without it. A reader MUST take snapshot and parts together, the snapshot first and the parts by
+name, and MUST keep, of the rows and failures that share a path, only the last. A file whose name
+ends in ``.tmp`` MUST be ignored.
 
 Datasets
 --------

@@ -4,15 +4,13 @@ Rows are safe once `FeatureWriter.commit` returns. Appending to one HDF5 file is
 been measured to lose committed rows to a kill and to corrupt the file on a power cut.
 """
 
-import json
 import secrets
 import shutil
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
@@ -33,11 +31,8 @@ from clipfeat.files import (
 )
 from clipfeat.spec import EncoderSpec
 from clipfeat.store.format import (
-    KIND,
     NO_KEY,
     PARTS_SUFFIX,
-    VERSION,
-    Column,
     Row,
     Segment,
     checksum,
@@ -46,12 +41,14 @@ from clipfeat.store.format import (
     text_column,
 )
 from clipfeat.store.lock import lock_path, locked
+from clipfeat.store.publishing import PartPublisher, create, file_attributes, part_image
 from clipfeat.store.reading import Stored, opened, part_paths
 from clipfeat.store.stat_cache import cache_path
 
 COMMIT_ROWS = 4096
 COMMIT_SECONDS = 10.0
-LIBRARIES = ("clipfeat", "torch", "timm", "open_clip_torch", "pillow", "numpy", "h5py")
+MOST_PARTS = 256
+VISIBLE_AFTER = 10.0
 
 
 class FeatureWriter:
@@ -110,6 +107,7 @@ class FeatureWriter:
         self._rows: list[Row] = []
         self._features: list[NDArray[np.floating]] = []
         self._failures: list[Failure] = []
+        self._adopted: list[str] = []
         self._last_commit = time.monotonic()
         try:
             self._read_committed(restart=overwrite)
@@ -135,6 +133,16 @@ class FeatureWriter:
     def is_current(self, row: Row) -> bool:
         """Whether this very row (path, bytes, label, group, columns) is already there."""
         return self._known.get(row.path) == _mark(row)
+
+    @property
+    def keys(self) -> Set[bytes]:
+        """The keys whose features are committed or appended."""
+        return self._keys
+
+    @property
+    def failed(self) -> Mapping[str, bytes]:
+        """The keys of recorded failures, by path."""
+        return {path: failure.key for path, failure in self._failed.items()}
 
     @property
     def paths(self) -> Set[str]:
@@ -173,16 +181,87 @@ class FeatureWriter:
         if not self._rows and not self._failures:
             return
         features = np.concatenate(self._features) if self._features else self._no_features()
-        image = _part_image(Segment(features, self._rows, self._failures), self._attributes(False))
+        image = part_image(Segment(features, self._rows, self._failures), self._attributes(False))
         with self._saying_what_is_safe():
             with storage_errors(f"making {self._parts}"):
                 self._parts.mkdir(parents=True, exist_ok=True)
-                last = max((int(p.name.split("-")[0]) for p in part_paths(self.path)), default=0)
-            publish(image, self._parts / f"{last + 1:08d}-{secrets.token_hex(4)}.h5")
-        for failure in self._failures:
-            self._known.pop(failure.path, None)
-        self._known.update((row.path, _mark(row)) for row in self._rows)
+                name = f"{self._next_part():08d}-{secrets.token_hex(4)}.h5"
+            publish(image, self._parts / name)
+        self._note(self._rows, self._failures)
         self._rows, self._features, self._failures = [], [], []
+
+    def publisher(self) -> PartPublisher:
+        """What workers need to commit rows beside this writer, which is to `adopt` them."""
+        folder = self._parts.absolute()
+        return PartPublisher(folder, self._next_part(), self.spec, self.root, self.request)
+
+    def adopt(self, parts: Sequence[str], rows: Sequence[Row], failures: Sequence[Failure]) -> None:
+        """Take note of what a worker has committed.
+
+        Parameters
+        ----------
+        parts : sequence of str
+            What `PartPublisher.publish` gave.
+        rows, failures
+            What these hold.
+
+        Raises
+        ------
+        StorageError
+            If a part is not there: the worker's folder is another than this machine's.
+        """
+        for part in parts:
+            if not _appears(self._parts / part):
+                raise StorageError(
+                    f"a worker committed {part}, which is not in {self._parts} as this machine "
+                    "sees it: put the output into a folder that all machines share"
+                )
+        self._note(rows, failures)
+        self._adopted += parts
+        if len(self._adopted) >= MOST_PARTS:
+            self._compact(self._adopted)
+            self._adopted = []
+
+    def equalise(self, keys: Set[bytes]) -> None:
+        """Give all rows of each of some keys the same features.
+
+        Where workers that do not know of each other encode equal bytes, their rows may differ in
+        the last bits of floating-point sums.
+        """
+        if not keys:
+            return
+        self.commit()
+        with opened(self.path) as stored:
+            rows = [row for row in _rows(stored, stored.column_names) if row.key in keys]
+        self.append_known(rows)
+
+    def _compact(self, names: Sequence[str]) -> None:
+        """Put some parts into one, while others may still come: a reader opens them all at once.
+
+        For a moment, or after a kill in between, their rows are there twice, and read once.
+        """
+        paths = [self._parts / name for name in sorted(names)]
+        with self._saying_what_is_safe(), ExitStack() as stack:
+            found = [stack.enter_context(opened(path)) for path in paths]
+            stored = Stored(self.path, [file for one in found for file in one.files])
+            self._check_space(stored)
+            merged = paths[0].with_name(f"{paths[0].stem}-{secrets.token_hex(4)}.h5")
+            with replacing(merged) as temporary:
+                _write_merged(temporary, stored, self._attributes(False), self.dtype)
+                _verify(temporary, stored)
+            with storage_errors(f"removing merged parts of {self.path}"):
+                for path in paths:
+                    path.unlink()
+
+    def _note(self, rows: Sequence[Row], failures: Sequence[Failure]) -> None:
+        """Know of what is committed."""
+        for failure in failures:
+            self._known.pop(failure.path, None)
+        self._known.update((row.path, _mark(row)) for row in rows)
+        self._keys.update(row.key for row in rows)
+
+    def _next_part(self) -> int:
+        return 1 + max((int(p.name.split("-")[0]) for p in part_paths(self.path)), default=0)
 
     def append_known(self, rows: Sequence[Row]) -> None:
         """Add rows whose bytes were encoded before, under another path or with another label.
@@ -223,7 +302,7 @@ class FeatureWriter:
         with self._saying_what_is_safe():
             if not part_paths(self.path) and not self.path.exists():
                 empty = Segment(self._no_features(), [], [])
-                publish(_part_image(empty, self._attributes(complete)), self.path)
+                publish(part_image(empty, self._attributes(complete)), self.path)
             with opened(self.path) as everything:
                 stored = Stored(everything.path, everything.files, only)
                 n_rows = stored.n_rows
@@ -261,18 +340,8 @@ class FeatureWriter:
         return np.empty((0, self.spec.n_features), dtype=self.dtype)
 
     def _attributes(self, complete: bool) -> dict[str, Any]:
-        made_by = {name: version(name) for name in LIBRARIES}
-        return {
-            "clipfeat": np.bytes_(KIND),
-            "version": VERSION,
-            "encoder": np.bytes_(self.spec.to_json().encode()),
-            "fingerprint": np.bytes_(self.spec.fingerprint),
-            "root": np.bytes_(self.root.encode("utf-8", "backslashreplace")),
-            "complete": np.uint8(complete),
-            "libraries": np.bytes_(json.dumps(made_by)),
-            "provenance": np.bytes_(json.dumps(self.provenance)),
-            "request": np.bytes_(self.request.encode()),
-        }
+        about = (self.spec, self.root, self.request, self.provenance)
+        return file_attributes(*about, complete=complete)
 
     def _take_place(self) -> None:
         """Put a finished file in the place of the one it overwrites."""
@@ -375,30 +444,21 @@ def leftovers(path: Path) -> list[Path]:
     return [*beside, *parts.glob(f".*{TEMPORARY_SUFFIX}")]
 
 
+def _appears(path: Path) -> bool:
+    """Whether a file is there, or in a few seconds: network file systems take their time."""
+    begun = time.monotonic()
+    while not path.exists():
+        if time.monotonic() - begun > VISIBLE_AFTER:
+            return False
+        time.sleep(0.1)
+    return True
+
+
 def _mark(row: Row) -> bytes:
     """What must agree for a row to be current: the key, and a checksum of what sources say."""
     columns = sorted((name, text) for name, text in row.columns if text and name != "face")
     about = (row.label, row.group, tuple(columns))
     return row.key + zlib.crc32(repr(about).encode("utf-8", "backslashreplace")).to_bytes(4)
-
-
-def _part_image(segment: Segment, attributes: dict[str, Any]) -> bytes:
-    """The bytes of a file that holds one segment, built in memory."""
-    with h5py.File("part", "w", driver="core", backing_store=False, libver="v110") as h5:
-        _create(h5, "features", np.ascontiguousarray(segment.features))
-        for name, values in segment_columns(segment).items():
-            _create(h5, name, values)
-        h5.attrs.update(attributes)
-        h5.flush()
-        image: bytes = h5.id.get_file_image()
-    return image
-
-
-def _create(h5: Any, name: str, values: Column) -> None:
-    if values.dtype.kind == "S":
-        values = values.astype(h5py.string_dtype("utf-8", values.dtype.itemsize))
-    dataset = h5.create_dataset(name, data=values, track_times=False)
-    dataset.attrs["crc32"] = np.uint32(checksum(values))
 
 
 def _write_merged(
@@ -421,17 +481,17 @@ def _write_merged(
             at += len(rows)
         out.attrs["crc32"] = np.uint32(crc)
         for name in ("keys", "image_size", "file_size"):
-            _create(h5, name, stored.column(name))
+            create(h5, name, stored.column(name))
         for name in ("paths", "groups", "split", "format"):
-            _create(h5, name, text_column(stored.strings(name).tolist()))
+            create(h5, name, text_column(stored.strings(name).tolist()))
         for name in stored.column_names:
-            _create(h5, column_dataset(name), text_column(stored.source_column(name).tolist()))
+            create(h5, column_dataset(name), text_column(stored.source_column(name).tolist()))
         codes = np.array([code.get(label, -1) for label in labels.tolist()], dtype="<i4")
-        _create(h5, "labels", codes)
-        _create(h5, "class_names", text_column(class_names))
+        create(h5, "labels", codes)
+        create(h5, "class_names", text_column(class_names))
         for name, values in failures.items():
             if name.startswith("failures/"):
-                _create(h5, name, values)
+                create(h5, name, values)
         h5.attrs.update(attributes)
 
 
@@ -495,21 +555,22 @@ def _as_stored(stored: Stored, rows: Sequence[Row]) -> tuple[list[Row], NDArray[
     """Rows of known keys with the sizes, format and features stored for those keys."""
     wanted = {key: i for i, key in enumerate(dict.fromkeys(row.key for row in rows))}
     found = np.empty((len(wanted), stored.spec.n_features), dtype=stored.files[0].dtype)
-    about: dict[bytes, tuple[int, int, str]] = {}
+    about: dict[bytes, tuple[int, int, int, str]] = {}
     for file in stored.files:
         keys = [value.tobytes() for value in file.column("keys")]
         hits = {row: key for row, key in enumerate(keys) if key in wanted}
         if not hits:
             continue
         sizes, formats = file.column("image_size").tolist(), file.strings("format").tolist()
-        about |= {key: (*sizes[row], formats[row]) for row, key in hits.items()}
+        lengths = file.column("file_size").tolist()
+        about |= {key: (*sizes[row], lengths[row], formats[row]) for row, key in hits.items()}
         for start, chunk in file.features():
             for row in range(start, start + len(chunk)):
                 if row in hits:
                     found[wanted[hits[row]]] = chunk[row - start]
     filled = [
-        replace(row, height=height, width=width, format=name)
+        replace(row, height=height, width=width, file_size=row.file_size or length, format=name)
         for row in rows
-        for height, width, name in [about[row.key]]
+        for height, width, length, name in [about[row.key]]
     ]
     return filled, found[[wanted[row.key] for row in rows]]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clipfeat.embedding import pipeline, preparing
+from clipfeat.embedding import engines, preparing
 from clipfeat.embedding.pipeline import EmbedReport, Progress, embed
 from clipfeat.errors import ClipfeatWarning, EmptySourceError, FingerprintError, UsageError
 from clipfeat.images.decode import Decoded
@@ -207,7 +207,7 @@ def test_unchanged_files_are_not_even_read(
         os.utime(path, (1e9, 1e9))
     run(image_folder, out)
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "open_encoder", lambda *_: pytest.fail("opened"))
+        patch.setattr(engines, "open_encoder", lambda *_: pytest.fail("opened"))
         patch.setattr(preparing, "read_bytes", lambda *_: pytest.fail("read"))
         assert run(image_folder, out).progress.known == 24
     Image.open(paths[0]).rotate(90).save(paths[0])

@@ -1,0 +1,145 @@
+"""A connection to Ray, quiet; the words it gives up with."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from clipfeat.errors import ClipfeatError, UsageError, missing_extra
+from clipfeat.images.isolated import default_workers
+
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # its default warns that it will be this
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+}
+
+
+@contextmanager
+def connected(address: str | None) -> Iterator[None]:
+    """Connect to Ray for the time of the block.
+
+    Parameters
+    ----------
+    address : str, optional
+        Of a running cluster, as `ray.init` takes it. None is that of the environment's
+        ``RAY_ADDRESS``, else a Ray on this machine alone, ended with the block. A connection that
+        this process already has is used, and left.
+
+    Raises
+    ------
+    MissingExtraError
+        If Ray is not installed.
+    UsageError
+        If no cluster answers there.
+    ClipfeatError
+        If Ray does not start on this machine.
+    """
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    with warnings.catch_warnings():
+        # Ray warns of its own old settings.
+        warnings.simplefilter("ignore")
+        try:
+            import ray
+            import ray.data
+        except ImportError as error:
+            raise missing_extra("the engine ray", "Ray", "ray") from error
+        for handler in logging.getLogger("ray.data").handlers:
+            if not isinstance(handler, logging.FileHandler):
+                handler.setLevel(logging.CRITICAL)
+        ray.data.DataContext.get_current()
+    if ray.is_initialized():
+        yield
+        return
+    with _own_signals(), _without_stderr():
+        _connect(address or os.environ.get("RAY_ADDRESS"))
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _connect(address: str | None) -> None:
+    import ray
+
+    how = {"log_to_driver": False, "logging_level": logging.CRITICAL, "ignore_reinit_error": True}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            if address is None or address == "local":
+                # A worker that decodes and one that encodes must both find room.
+                n_cpus = max(2, default_workers() - 1)
+                ray.init("local", num_cpus=n_cpus, include_dashboard=False, **how)
+            else:
+                ray.init(address, **how)
+        except Exception as error:
+            # Of whatever class: a node that is too slow to start is a bare Exception.
+            ray.shutdown()
+            if address is None or address == "local":
+                raise ClipfeatError(f"Ray does not start here: {_first_line(error)}") from error
+            raise UsageError(f"no Ray answers at {address}: {_first_line(error)}") from error
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep the handlers of signals, which Ray replaces; only the main thread may set them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _without_stderr() -> Iterator[None]:
+    """Drop what Ray's own library, not Python, prints while it starts: what its log level is."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+@contextmanager
+def rays_errors() -> Iterator[None]:
+    """Turn what Ray raises, when it gives up, into one error.
+
+    Raises
+    ------
+    ClipfeatError
+        Saying what Ray said, and how to go on.
+    """
+    from ray.exceptions import RayError
+
+    try:
+        yield
+    except ClipfeatError:
+        raise
+    except Exception as error:
+        # Ray Data parts its own errors into classes only by what it prints of them.
+        found: BaseException | None = error
+        while found is not None and not isinstance(found, RayError):
+            found = found.__cause__ or found.__context__
+        raise ClipfeatError(
+            f"Ray gave up: {_first_line(found or error)}; what is committed is safe, the same "
+            "command goes on from there"
+        ) from error
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

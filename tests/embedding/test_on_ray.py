@@ -1,0 +1,213 @@
+"""The same rows by Ray's workers as by this process, whatever is asked for."""
+
+import pickle
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clipfeat.cli import app
+from clipfeat.embedding.pipeline import EmbedReport, Progress, embed
+from clipfeat.encoders import open_encoder
+from clipfeat.encoders.encoder import EncoderOptions
+from clipfeat.errors import ClipfeatError, MissingExtraError, StorageError, UsageError
+from clipfeat.features import Failure
+from clipfeat.images.faces import open_finder
+from clipfeat.images.folder import open_folder
+from clipfeat.store import FeatureWriter, Row, load
+from clipfeat.store.reading import part_paths
+
+pytest.importorskip("ray")
+from typer.testing import CliRunner
+
+from clipfeat.embedding.on_ray.cluster import connected
+from clipfeat.embedding.on_ray.decoding import decode_block
+from clipfeat.embedding.on_ray.driving import encode_remotely
+from clipfeat.embedding.on_ray.encoding import EncodingWorker
+from clipfeat.embedding.on_ray.job import Job, KnownKeys, pack, table, unpack
+from clipfeat.embedding.preparing import Known, Pictures, Ready
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    """One Ray for all tests, on this machine."""
+    with connected(None):
+        yield
+
+
+def rows(path: Path) -> dict[str, tuple[object, ...]]:
+    """All that is known of each image, by path."""
+    found = load(path)
+    groups = found.groups if found.groups is not None else found.paths
+    names = sorted(found.columns)
+    more = zip(*(found.columns[name].tolist() for name in names), strict=True) if names else None
+    return {
+        path: (x.tobytes(), key, label, group, columns)
+        for path, x, key, label, group, columns in zip(
+            found.paths.tolist(),
+            found.X,
+            found.keys.tolist(),
+            np.array([*found.classes, ""])[found.y].tolist(),
+            groups.tolist(),
+            more or [()] * len(found),
+            strict=True,
+        )
+    }
+
+
+def both(source: Path, folder: Path, **options: object) -> tuple[EmbedReport, EmbedReport]:
+    """A source by both engines, with the same rows and failures to the last bit."""
+    reports = [
+        embed(source, folder / f"{engine}.h5", engine=engine, device="cpu", **options)  # type: ignore[arg-type]
+        for engine in ("local", "ray")
+    ]
+    plain, on_ray = (load(report.path) for report in reports)
+    assert rows(folder / "local.h5") == rows(folder / "ray.h5")
+    assert len(plain) == len(on_ray)
+    assert set(plain.failures) == set(on_ray.failures)
+    assert plain.specs == on_ray.specs
+    left = {path.name for path in folder.iterdir() if path.name.startswith("ray.h5.")}
+    assert not left
+    return reports[0], reports[1]
+
+
+@pytest.mark.filterwarnings("ignore:.*RANDOM weights")
+def test_the_same_rows(cluster: None, image_folder: Path, tmp_path: Path) -> None:
+    """Of a network, with views, faces and failures; a bad image costs itself alone."""
+    for path in sorted(image_folder.rglob("*.png"))[3:-3]:
+        path.unlink()
+    (image_folder / "real" / "bad.png").write_text("text")
+    (image_folder / "fake" / "empty.png").touch()
+    seen: list[Progress] = []
+    plain, on_ray = both(
+        image_folder, tmp_path, encoder="timm:resnet10t", untrained=True, image_size=32,
+        batch_size=1, views="hflip,jpeg75", faces=open_finder("all", without="keep"),
+        progress=seen.append,
+    )  # fmt: skip
+    assert replace(plain.progress, seconds=0) == replace(on_ray.progress, seconds=0)
+    assert seen[-1].done == seen[-1].total == 24
+    assert (plain.labels, plain.faceless) == (on_ray.labels, on_ray.faceless)
+    assert {f.path: f.reason for f in on_ray.failures if "#" not in f.path} == {
+        "real/bad.png": "DecodeError", "fake/empty.png": "ReadError",
+    }  # fmt: skip
+
+
+def test_another_number_of_workers_goes_on(
+    cluster: None, image_folder: Path, tmp_path: Path
+) -> None:
+    """What either engine has done the other need not do; equal files have equal rows."""
+    first = min(image_folder.rglob("*.png"))
+    (image_folder / "real" / "copy.png").write_bytes(first.read_bytes())
+    embed(image_folder, tmp_path / "whole.h5", encoder="spectrum", device="cpu")
+    held = sorted(image_folder.rglob("*.png"))[::2]  # the copy and its original among them
+    for path in held:
+        path.rename(path.with_suffix(".later"))
+    out = tmp_path / "out.h5"
+    embed(image_folder, out, encoder="spectrum", device="cpu", num_workers=3)
+    for path in held:
+        path.with_suffix(".later").rename(path)
+    report = embed(image_folder, out, encoder="spectrum", device="cpu", engine="ray", num_workers=1)
+    assert (report.progress.encoded, report.progress.known) == (12, 13)
+    assert rows(out) == rows(tmp_path / "whole.h5")
+
+
+def test_what_is_no_images_fault_ends_the_run(
+    cluster: None, image_folder: Path, tmp_path: Path
+) -> None:
+    """A worker's error comes as it was raised there, and names the file where there is one."""
+    with pytest.raises(UsageError, match="too small for a spectrum"):
+        embed(image_folder, tmp_path / "a.h5", encoder="spectrum", image_size=4, engine="ray")
+    with pytest.raises(UsageError, match="Ray hands out the devices"):
+        embed(image_folder, tmp_path / "a.h5", encoder="spectrum", device="cuda:1", engine="ray")
+    out = tmp_path / "a.h5"
+    spec = open_encoder("spectrum", EncoderOptions(device="cpu")).spec
+    with FeatureWriter(out, spec) as writer:
+        job = make_job(writer, preprocess=_broken)
+        with pytest.raises(ClipfeatError, match=r"real-00\.png: ZeroDivisionError"):
+            list(encode_remotely(open_folder(str(image_folder)).records[12:], job, NOTHING, 1))
+
+
+def _broken(pixels: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(pixels) if not pixels.any() else 1 / 0  # type: ignore[return-value]
+
+
+NOTHING = KnownKeys.of(set(), {})
+
+
+def make_job(writer: FeatureWriter, **changes: object) -> Job:
+    options = EncoderOptions(device="cpu")
+    frozen = open_encoder("spectrum", options)
+    job = Job("spectrum", options, frozen.preprocess, Pictures(), writer.publisher(), 4)
+    return replace(job, **changes)  # type: ignore[arg-type]
+
+
+def test_a_task_that_runs_twice(cluster: None, image_folder: Path, tmp_path: Path) -> None:
+    """Both attempts commit, and the driver hears of one: every row is there, once, and right."""
+    import ray
+
+    records = open_folder(str(image_folder)).records
+    out = tmp_path / "ray.h5"
+    spec = open_encoder("spectrum", EncoderOptions(device="cpu")).spec
+
+    @ray.remote
+    def attempt(job: Job, refs: list[object]) -> bytes:
+        block = table([0], [pickle.dumps(list(records))])
+        told: bytes = EncodingWorker(job)(decode_block(block, job, refs[0]))["item"][0].as_py()
+        return told
+
+    with FeatureWriter(out, spec, root=str(image_folder)) as writer:
+        job, nothing = make_job(writer), ray.put(NOTHING)
+        told = [pickle.loads(ray.get(attempt.remote(job, [nothing]))) for _ in range(2)]
+        assert len({part for one in told for part in one.parts}) == 2 == len(part_paths(out))
+        assert len(load(out)) == 24
+        writer.adopt(told[1].parts, told[1].rows, told[1].failures)
+        assert writer.finish() == 24
+    embed(image_folder, tmp_path / "local.h5", encoder="spectrum", device="cpu")
+    assert rows(out) == rows(tmp_path / "local.h5")
+
+
+@given(st.sets(st.binary(min_size=16, max_size=16)), st.binary(min_size=16, max_size=16))
+def test_known_keys_are_a_set(keys: set[bytes], other: bytes) -> None:
+    """Of any bytes, zeros at the end among them; failures are known under their path alone."""
+    zeros = {key[:8] + bytes(8) for key in keys} | {bytes(16)}
+    known = KnownKeys.of(keys | zeros, {"bad.png": other})
+    assert all(known(Row("a.png", key)) for key in keys | zeros)
+    assert known(Row("a.png", other)) == (other in keys | zeros)
+    assert known(Row("bad.png", other))
+
+
+def test_images_travel_as_they_are() -> None:
+    """Values, shapes and strides of tensors come back; failures and known rows too."""
+    channels_last = torch.arange(24, dtype=torch.uint8).reshape(2, 4, 3).permute(2, 0, 1)
+    images = [channels_last, torch.rand(5, 3, 2, 2), torch.rand(6).expand(3, 6)[:1]]
+    sent = [Ready(Row(str(i), bytes(16)), image) for i, image in enumerate(images)]
+    for before, after in zip(sent, unpack(pack([*sent, Known(Row("k", b""))])), strict=False):
+        assert isinstance(after, Ready)
+        assert torch.equal(before.tensor, after.tensor)
+        assert before.tensor.shape == after.tensor.shape
+        assert before.tensor.is_contiguous() == after.tensor.is_contiguous()
+    failure = Failure("a", "DecodeError", "why", b"")
+    assert unpack(pack(failure)) == failure
+    with pytest.raises(StorageError, match="full"):
+        unpack(pack(StorageError("full")))
+
+
+def test_a_missing_extra_is_named(
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without Ray the error is the line that installs it; an address needs the engine."""
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'clipfeat\[ray\]'"):
+        embed(image_folder, tmp_path / "out.h5", encoder="spectrum", engine="ray")
+    with pytest.raises(UsageError, match="unknown engine 'rya'; did you mean ray"):
+        embed(image_folder, tmp_path / "out.h5", encoder="spectrum", engine="rya")
+    with pytest.raises(UsageError, match="--engine ray"):
+        embed(image_folder, tmp_path / "out.h5", encoder="spectrum", address="auto")
+    words = ["embed", str(image_folder), str(tmp_path / "out.h5"), "--engine", "ray", "--profile"]
+    assert CliRunner().invoke(app, words).exit_code == 2

@@ -1,0 +1,153 @@
+"""`clipfeat embed --engine ray` with its workers killed, its driver killed, its nodes gone."""
+
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from clipfeat.store.reading import part_paths
+from tests.faults.conftest import make_images, start_clipfeat
+from tests.faults.test_kills import rows
+
+pytest.importorskip("ray")
+
+N_IMAGES = 400
+EMBED = ("embed", "images", "out.h5", "--encoder", "spectrum", "-b", 4, "--device", "cpu")
+ON_RAY = (*EMBED, "--engine", "ray")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
+    """The images, a bad one among them, and the rows of a plain run."""
+    folder = tmp_path_factory.mktemp("whole")
+    make_images(folder / "images", N_IMAGES)
+    (folder / "images" / "0100-bad.png").write_text("text")
+    run = start_clipfeat(*EMBED, cwd=folder)
+    run.communicate(timeout=120)
+    assert run.returncode == 0
+    return folder / "images", rows(folder / "out.h5")
+
+
+def fresh(folder: Path, images: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    (folder / "images").symlink_to(images)
+    return folder
+
+
+def below(pid: int) -> dict[int, str]:
+    """The processes that descend from one, with their names."""
+    parents: dict[int, int] = {}
+    names: dict[int, str] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with suppress(OSError):
+                stat = (entry / "stat").read_text()
+                parents[int(entry.name)] = int(stat.rpartition(")")[2].split()[1])
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ")
+                names[int(entry.name)] = command.decode(errors="replace")
+    found = {pid}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return {one: names.get(one, "") for one in found - {pid}}
+
+
+def workers(pid: int) -> list[int]:
+    """The processes of Ray that do a run's work; its agents are a part of the node."""
+    return [
+        one
+        for one, name in below(pid).items()
+        if name.startswith("ray::") and "Agent" not in name.partition(" ")[0]
+    ]
+
+
+def running(pids: list[int], seconds: float = 30.0) -> list[str]:
+    """Those of some processes that do not end by themselves."""
+    until = time.monotonic() + seconds
+    while left := [pid for pid in pids if _lives(pid)]:
+        if time.monotonic() > until:
+            return [Path(f"/proc/{pid}/cmdline").read_text() for pid in left]
+        time.sleep(0.1)
+    return []
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process does anything yet; its number may wait for a parent that never asks."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def finished(run: "subprocess.Popen[str]") -> str:
+    told, said = run.communicate(timeout=400)
+    assert run.returncode == 0, said
+    return told
+
+
+def test_workers_killed_at_random(
+    tmp_path: Path, whole: tuple[Path, dict[str, bytes]], full: bool
+) -> None:
+    """No row lost, doubled or wrong, whichever workers die; the bad image fails alone."""
+    images, expected = whole
+    random.seed(0)
+    kills, wanted = 0, 100 if full else 5
+    while kills < wanted:
+        folder = fresh(tmp_path / "x", images)
+        run = start_clipfeat(*ON_RAY, cwd=folder)
+        of_this_run = 0
+        while run.poll() is None and of_this_run < 5:
+            time.sleep(random.uniform(0.2, 1.5))
+            if found := workers(run.pid):
+                with suppress(ProcessLookupError):
+                    os.kill(random.choice(found), signal.SIGKILL)
+                    of_this_run += 1
+            seen = rows(folder / "out.h5")
+            assert seen.items() <= expected.items(), "a row is wrong"
+        told = finished(run)
+        assert f"{N_IMAGES} images encoded" in told
+        assert "0 already there or equal to another, 1 failed" in told
+        assert rows(folder / "out.h5") == expected
+        assert not part_paths(folder / "out.h5")
+        kills += of_this_run
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=lambda how: how.name)
+def test_the_driver_stopped(
+    tmp_path: Path, whole: tuple[Path, dict[str, bytes]], how: signal.Signals, full: bool
+) -> None:
+    """No worker is left, what was committed is kept, and the job goes on without Ray.
+
+    Two agents of Ray's own look once a minute whether their node is still there.
+    """
+    images, expected = whole
+    for _ in range(10 if full else 1):
+        folder = fresh(tmp_path / "x", images)
+        run = start_clipfeat(*ON_RAY, cwd=folder)
+        while run.poll() is None and not part_paths(folder / "out.h5"):
+            time.sleep(0.02)
+        others = below(run.pid)
+        if how == signal.SIGKILL:
+            others = {pid: name for pid, name in others.items() if "Agent" not in name}
+        assert len(others) >= 3
+        os.killpg(run.pid, how) if how == signal.SIGINT else run.send_signal(how)
+        _, said = run.communicate(timeout=60)
+        assert run.returncode in ((-signal.SIGKILL,) if how == signal.SIGKILL else (130, 0)), said
+        assert running(list(others)) == []
+        kept = rows(folder / "out.h5")
+        assert kept
+        assert kept.items() <= expected.items()
+        told = finished(start_clipfeat(*EMBED, "-j", 1, cwd=folder))
+        encoded = re.search(r"^(\d+) images encoded", told, re.M)
+        assert encoded is not None
+        assert int(encoded[1]) == N_IMAGES - len(kept), "a committed row was encoded again"
+        assert rows(folder / "out.h5") == expected
+        left = {path.name for path in folder.iterdir()} - {"images", "out.h5", ".out.h5.stat"}
+        assert not left, left

@@ -1,0 +1,86 @@
+"""Parts by workers, without the lock: all there, once, however many and whoever hears of them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from clipfeat.errors import StorageError
+from clipfeat.features import Failure
+from clipfeat.store import FeatureWriter, load, writing
+from clipfeat.store.format import Segment
+from clipfeat.store.reading import part_paths
+from tests.store.test_store import SPEC, key, row, values
+
+
+def test_parts_of_workers_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the order of their places; many become one meanwhile; unheard of ones count too."""
+    monkeypatch.setattr(writing, "MOST_PARTS", 3)
+    out = tmp_path / "out.h5"
+    with FeatureWriter(out, SPEC, root="/photos", request="r") as writer:
+        publisher = writer.publisher()
+        for n in (3, 1, 2, 4, 0, 5):
+            segment = Segment(
+                values(n), [row(f"{n}.png", n, "cat")], [Failure(f"{n}.bad", "E", "")]
+            )
+            part = publisher.publish(segment, n)
+            assert writer.publisher().publish(segment, n) != part
+            if n != 5:
+                writer.adopt([part], segment.rows, segment.failures)
+                assert writer.holds(key(n))
+        # Twice, and five were heard of, of which the first three are one by now.
+        assert len(part_paths(out)) == 12 - 2
+        assert sorted(load(out).paths.tolist()) == [f"{n}.png" for n in range(6)]
+        assert writer.finish() == 6
+    found = load(out)
+    assert {(p, *x) for p, x in zip(found.paths.tolist(), found.X.tolist(), strict=True)} == {
+        (f"{n}.png", n, n + 0.5, -n) for n in range(6)
+    }
+    assert {failure.path for failure in found.failures} == {f"{n}.bad" for n in range(6)}
+    assert not part_paths(out)
+
+
+def test_rows_of_a_later_commit_come_after(tmp_path: Path) -> None:
+    """What the writer itself commits afterwards is what is read."""
+    out = tmp_path / "out.h5"
+    with FeatureWriter(out, SPEC) as writer:
+        part = writer.publisher().publish(Segment(values(1), [row("a.png", 1)]), 10**11)
+        writer.adopt([part], [row("a.png", 1)], [])
+        writer.append([row("a.png", 2)], values(2))
+        writer.commit()
+        assert load(out).X[0, 0] == 2
+        writer.finish()
+    assert load(out).X[0, 0] == 2
+
+
+def test_equal_bytes_get_equal_rows(tmp_path: Path) -> None:
+    """Where two workers encoded the same image to other last bits, one of them counts for both."""
+    out = tmp_path / "out.h5"
+    with FeatureWriter(out, SPEC) as writer:
+        for n, path in enumerate(("a.png", "b.png")):
+            rows = [row(path, 1, "cat"), row(f"other-{path}", n + 5)]
+            part = writer.publisher().publish(Segment(values(n, n + 5), rows), n)
+            writer.adopt([part], rows, [])
+        writer.equalise({key(1)})
+        writer.finish()
+    found = load(out)
+    of = dict(zip(found.paths.tolist(), found.X[:, 0].tolist(), strict=True))
+    assert of["a.png"] == of["b.png"] in (0.0, 1.0)
+    assert (of["other-a.png"], of["other-b.png"]) == (5.0, 6.0)
+
+
+def test_a_folder_of_another_machine_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that the driver cannot see are never counted; a worker makes no folders of its own."""
+    monkeypatch.setattr(writing, "VISIBLE_AFTER", 0.2)
+    with FeatureWriter(tmp_path / "out.h5", SPEC) as writer:
+        here = writer.publisher()
+        segment = Segment(values(1), [row("a.png", 1)])
+        (tmp_path / "elsewhere").mkdir()
+        part = replace(here, folder=tmp_path / "elsewhere" / "out.h5.parts").publish(segment, 0)
+        with pytest.raises(StorageError, match="a folder that all machines share"):
+            writer.adopt([part], segment.rows, [])
+        assert not writer.holds(key(1))
+        with pytest.raises(StorageError, match="a folder that all workers share"):
+            replace(here, folder=tmp_path / "none" / "out.h5.parts").publish(segment, 0)

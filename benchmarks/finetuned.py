@@ -10,6 +10,7 @@ training rows, the same test and the same seed:
   zoo with its defaults; and the same of intermediate layers (``--layers``, mean and deviation).
 - ``last layer, fine-tuned``: a linear layer, trained by AdamW, on the frozen last layer.
 - ``whole, fine-tuned``: all weights, by AdamW, batch norm training too, images mirrored at random.
+  Where a file holds batch norms folded into the convolutions they are unfolded first (`unfold`).
 
 Both fine-tunings warm up for a tenth of their steps and then follow a cosine to zero; their epochs
 are fixed beforehand (``--epochs``, and at least ``--steps`` steps), and each training chooses its
@@ -86,9 +87,9 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Tuning:
-    """How one network is fine-tuned: `make` gives it untouched, from a seed."""
+    """How one network is fine-tuned: `make` gives it untouched, for some training rows."""
 
-    make: Callable[[], nn.Module]
+    make: Callable[[torch.Tensor], nn.Module]
     inputs: torch.Tensor
     rates: Sequence[float]
     epochs: int
@@ -113,6 +114,31 @@ class Pixels(nn.Module):
         return scaled.contiguous(memory_format=torch.channels_last)
 
 
+def unfold(network: nn.Module, batch: torch.Tensor) -> None:
+    """Give batch norms that were folded into the convolutions statistics to train with.
+
+    A file may hold them as mean 0 and variance 1, all else being in the weights before them: the
+    network is the same until it trains, when normalising by the batch would wreck it. Each is given
+    the statistics of its own input, and the scale and shift that undo them: the same function.
+    """
+    folded = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)
+              and not m.running_mean.any() and (m.running_var == 1).all()]  # fmt: skip
+
+    def give(norm: Any, inputs: tuple[torch.Tensor, ...]) -> None:
+        spread, mean = torch.var_mean(inputs[0], (0, 2, 3), correction=0)
+        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+        norm.bias.copy_(norm.bias + scale * (mean - norm.running_mean))
+        norm.weight.copy_(scale * (spread + norm.eps).sqrt())
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(spread)
+
+    hooks = [norm.register_forward_pre_hook(give) for norm in folded]
+    with torch.no_grad():
+        network.eval()(batch)
+    for hook in hooks:
+        hook.remove()
+
+
 def timed(work: Callable[[], Any]) -> tuple[Any, NDArray[np.float64]]:
     """What it gives, and its (wall, CPU) seconds."""
     begun, cpu = time.perf_counter(), time.process_time()
@@ -129,7 +155,8 @@ def batches(n: int, size: int) -> Iterator[torch.Tensor]:
 def train(how: Tuning, rows: Rows, y: torch.Tensor, rate: float, seed: int) -> nn.Module:
     """A network fine-tuned on some rows, in evaluation mode."""
     torch.manual_seed(seed)
-    network = how.make().train()
+    index = torch.from_numpy(rows)
+    network = how.make(index).train()
     size = min(BATCH, len(rows))
     n_steps = max(how.steps, how.epochs * (len(rows) // size))
     warm = max(1, n_steps // 10)
@@ -138,7 +165,6 @@ def train(how: Tuning, rows: Rows, y: torch.Tensor, rate: float, seed: int) -> n
         optimizer,
         lambda step: min((step + 1) / warm, 0.5 + 0.5 * math.cos(math.pi * step / n_steps)),
     )
-    index = torch.from_numpy(rows)
     for _, chosen in zip(range(n_steps), batches(len(rows), size), strict=False):
         loss = cross_entropy(network(how.inputs[index[chosen]]), y[index[chosen]])
         optimizer.zero_grad()
@@ -316,9 +342,10 @@ def contenders(given: Any, pixels: torch.Tensor, n_classes: int, encoder: Encode
         for clf in given.clf.split(","):
             found[f"{name}, {clf}"] = partial(frozen, X, clf, seconds)
         if one is encoder:
-            head = partial(nn.Linear, X.shape[1], n_classes)
-            epochs, rates = given.head_epochs, given.head_rates
-            last = tuning(given, head, torch.from_numpy(X), rates, epochs)
+            width, rates, epochs = X.shape[1], given.head_rates, given.head_epochs
+            last = tuning(
+                given, lambda _, n=width: nn.Linear(n, n_classes), torch.from_numpy(X), rates, epochs
+            )
             found["last layer, fine-tuned"] = partial(fine_tuned, last, seconds)
     arguments = {k: v for k, v in (options.arguments or {}).items() if k not in PREPROCESSING}
     overlay = {"pretrained_cfg_overlay": {"file": given.weights}} if given.weights else {}
@@ -329,9 +356,10 @@ def contenders(given: Any, pixels: torch.Tensor, n_classes: int, encoder: Encode
     body = nn.Sequential(Pixels(encoder.spec.mean, encoder.spec.std), network)
     body = body.to(memory_format=torch.channels_last)
 
-    def whole() -> nn.Module:
+    def whole(rows: torch.Tensor) -> nn.Module:
         own = copy.deepcopy(body)
         own[1].get_classifier().reset_parameters()  # by the seed that the training has set
+        unfold(own, pixels[rows[:256]])
         return own
 
     print(f"{WHOLE}: {sum(p.numel() for p in body.parameters()):,} weights", flush=True)
@@ -377,7 +405,7 @@ def main() -> None:
     parser.add_argument("--head-epochs", type=int, default=50)
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--rates", default="0.0003,0.001,0.003")
-    parser.add_argument("--head-rates", default="0.001,0.003,0.01")
+    parser.add_argument("--head-rates", default="0.0001,0.0003,0.001,0.003")
     parser.add_argument("--tuning-rows", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()

@@ -13,17 +13,19 @@ training rows, the same test and the same seed:
   Where a file holds batch norms folded into the convolutions they are unfolded first (`unfold`).
 
 Both fine-tunings warm up for a tenth of their steps and then follow a cosine to zero; their epochs
-are fixed beforehand (``--epochs``, and at least ``--steps`` steps), and each training chooses its
-learning rate by the log loss on a fifth of (at most ``--tuning-rows`` of) its own training rows:
-whole groups where the test is of new groups. No contender sees the test before it is scored.
+are fixed beforehand (``--epochs``, and at least ``--steps`` steps). The learning rate is chosen by
+the log loss on a fifth of (at most ``--tuning-rows`` of) the training rows, on whole groups where
+the test is of new groups: once for each training set's size or column, in its first training, since
+to choose it in each would cost several times the rest. Nothing else is chosen on any rows.
 
 Protocols: ``in-domain``, all training rows against ``--test``; ``few-shot``, so many images of each
 class, smaller draws part of the larger, against ``--test``; ``leave-out``, values of a column of
 the training images held out in turn, or with ``--folds`` so many sets of them.
 
-Seconds before are those of embedding the training rows (their share of one pass over all) and of
-choosing a learning rate; then those of the one fit; CPU seconds are of all threads and of both.
-Reading, decoding, resizing and loading weights are the same for all and not counted.
+Seconds are of all trainings of a table together: before, those of embedding the training rows
+(their share of one pass over all) and of choosing the learning rate; then those of the fits; CPU
+seconds are of all threads and of both. Reading, decoding, resizing and loading weights are the same
+for all and not counted.
 """
 
 import argparse
@@ -65,7 +67,10 @@ BATCH = 64
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A training and its test, the same for every contender; `groups` where tests are of new ones."""
+    """A training and its test, the same for every contender.
+
+    `groups` are those of all rows, where the test is of new ones.
+    """
 
     name: str
     train: Rows
@@ -95,6 +100,7 @@ class Tuning:
     epochs: int
     steps: int
     rows: int
+    chosen: dict[str, float] = field(default_factory=dict)
 
 
 class Pixels(nn.Module):
@@ -183,9 +189,14 @@ def probabilities(network: nn.Module, inputs: torch.Tensor, rows: Rows) -> NDArr
 
 
 def choose_rate(how: Tuning, data: FeatureSet, y: torch.Tensor, task: Task) -> float:
-    """The learning rate with the least log loss on a held-out fifth of the training rows."""
+    """The learning rate with the least log loss on a held-out fifth of the training rows.
+
+    Chosen in the first of the trainings of one name, and kept for the others.
+    """
     if len(how.rates) == 1:
         return how.rates[0]
+    if task.name in how.chosen:
+        return how.chosen[task.name]
     rows = np.random.default_rng(task.seed).permutation(task.train)[: how.rows]
     groups = None if task.groups is None else task.groups[rows]
     fit, held = (rows[part] for part in inner_folds(data.y[rows], groups, 5, task.seed)[0])
@@ -197,11 +208,12 @@ def choose_rate(how: Tuning, data: FeatureSet, y: torch.Tensor, task: Task) -> f
           + ", ".join(f"{loss:.3f} at {rate:g}" for rate, loss in zip(how.rates, losses,
                                                                       strict=True)),
           file=sys.stderr, flush=True)  # fmt: skip
-    return how.rates[int(np.argmin(losses))]
+    how.chosen[task.name] = how.rates[int(np.argmin(losses))]
+    return how.chosen[task.name]
 
 
 def fine_tuned(how: Tuning, seconds: NDArray[np.float64], data: FeatureSet, task: Task) -> Outcome:
-    """Choose a rate and train; `seconds` are those of embedding a row, where inputs are features."""
+    """Choose a rate and train; `seconds` are of embedding a row, where the inputs are features."""
     y = torch.from_numpy(data.y)
     rate, choosing = timed(partial(choose_rate, how, data, y, task))
     network, fitting = timed(partial(train, how, task.train, y, rate, task.seed))
@@ -244,6 +256,17 @@ def read(sources: Sequence[str], encoder: Encoder) -> tuple[torch.Tensor, Featur
         groups=rows.groups if any(groups) else None,
         columns={name: np.array([one.get(name, "") for one in columns]) for name in names},
     )
+
+
+def joined(data: FeatureSet, more: FeatureSet) -> FeatureSet:
+    """Both, one after the other, their classes matched by name."""
+    names = sorted({*data.columns, *more.columns})
+    groups = [np.full(len(d), "") if d.groups is None else d.groups for d in (data, more)]
+    labels = np.concatenate([data.labels, more.labels]).tolist()
+    both = FeatureSet.from_arrays(np.zeros((len(labels), 0)), labels, np.concatenate(groups))
+    blank = [{name: np.full(len(d), "") for name in names} | dict(d.columns) for d in (data, more)]
+    columns = {name: np.concatenate([one[name] for one in blank]) for name in names}
+    return replace(both, keys=np.concatenate([data.keys, more.keys]), columns=columns)
 
 
 def embedded(encoder: Encoder, pixels: torch.Tensor) -> tuple[NDArray[np.float32], Any]:
@@ -308,7 +331,7 @@ def table(title: str, y: NDArray[np.int64], done: dict[str, list[Outcome]], of: 
         units = 100 * (gaps[0] if single else np.array([gap.mean() for gap in gaps]))
         better = f"{units.mean():+.1f} ± {units.std(ddof=1) / math.sqrt(len(units)):.1f}"
         ends = [s["accuracy"] for s in scores]
-        before, fit = (np.mean([getattr(o, k) for o in outcomes], axis=0) for k in ("before", "fit"))
+        before, fit = (np.sum([getattr(o, k) for o in outcomes], axis=0) for k in ("before", "fit"))
         each = np.mean([one.test[0] / len(one.p) for one in outcomes])
         rates = sorted({one.rate for one in outcomes if one.rate == one.rate})
         print(f"| {name} | {mean['accuracy']:.4f} | "
@@ -321,17 +344,10 @@ def table(title: str, y: NDArray[np.int64], done: dict[str, list[Outcome]], of: 
 WHOLE = "whole, fine-tuned"
 
 
-@dataclass
-class Contenders:
-    """Each by its name: a function of the rows and a task."""
-
-    by_name: dict[str, Callable[[FeatureSet, Task], Outcome]] = field(default_factory=dict)
-
-
 def contenders(given: Any, pixels: torch.Tensor, n_classes: int, encoder: Encoder) -> Any:
     """Embed once, and lay out who takes part."""
     found: dict[str, Callable[[FeatureSet, Task], Outcome]] = {}
-    options = options_of(given, len(pixels))
+    options = options_of(given)
     layered = {"last layer": encoder}
     if given.layers:
         with_layers = replace(options, layers=given.layers, pool="mean+std")
@@ -342,10 +358,8 @@ def contenders(given: Any, pixels: torch.Tensor, n_classes: int, encoder: Encode
         for clf in given.clf.split(","):
             found[f"{name}, {clf}"] = partial(frozen, X, clf, seconds)
         if one is encoder:
-            width, rates, epochs = X.shape[1], given.head_rates, given.head_epochs
-            last = tuning(
-                given, lambda _, n=width: nn.Linear(n, n_classes), torch.from_numpy(X), rates, epochs
-            )
+            rows, epochs, rates = torch.from_numpy(X), given.head_epochs, given.head_rates
+            last = tuning(given, partial(linear, X.shape[1], n_classes), rows, rates, epochs)
             found["last layer, fine-tuned"] = partial(fine_tuned, last, seconds)
     arguments = {k: v for k, v in (options.arguments or {}).items() if k not in PREPROCESSING}
     overlay = {"pretrained_cfg_overlay": {"file": given.weights}} if given.weights else {}
@@ -367,17 +381,22 @@ def contenders(given: Any, pixels: torch.Tensor, n_classes: int, encoder: Encode
     return {**found, WHOLE: partial(fine_tuned, how, np.zeros(2))}
 
 
+def linear(n_features: int, n_classes: int, _: torch.Tensor) -> nn.Module:
+    """A last layer, whatever it will be trained on."""
+    return nn.Linear(n_features, n_classes)
+
+
 def tuning(given: Any, make: Any, inputs: torch.Tensor, rates: str, epochs: int) -> Tuning:
     """From the flags."""
     tried = [float(rate) for rate in rates.split(",")]
     return Tuning(make, inputs, tried, epochs, given.steps, given.tuning_rows)
 
 
-def options_of(given: Any, n_images: int = 0) -> EncoderOptions:
+def options_of(given: Any) -> EncoderOptions:
     """How the encoder is opened."""
     return EncoderOptions(
         weights=given.weights, untrained=given.untrained, image_size=given.image_size,
-        device="cpu", arguments=parse_arguments(given.encoder_arg), n_images=n_images,
+        device="cpu", arguments=parse_arguments(given.encoder_arg), n_images=10**6,
     )  # fmt: skip
 
 
@@ -413,24 +432,22 @@ def main() -> None:
     if not given.test and set(protocols.split(",")) - {"leave-out"}:
         parser.error("in-domain and few-shot need --test")
     warnings.simplefilter("ignore", ClipfeatWarning)  # of random weights, of groups too few
-    encoder = open_encoder(given.encoder, options_of(given, 10**9))
+    encoder = open_encoder(given.encoder, options_of(given))
     print(f"{platform.machine()}, {torch.get_num_threads()} threads, {os.cpu_count()} cores; "
           + ", ".join(f"{n} {version(n)}" for n in ("torch", "timm", "scikit-learn")))  # fmt: skip
-    print(f"{encoder.spec.title}; whole: {given.epochs} epochs, its last layer: "
-          f"{given.head_epochs}, each at least {given.steps} steps of {BATCH}; seed {given.seed}")
-    (pixels, data), *tests = (read(some, encoder) for some in (given.train, given.test) if some)
+    print(
+        f"{encoder.spec.title}; whole: {given.epochs} epochs, its last layer: "
+        f"{given.head_epochs}, each at least {given.steps} steps of {BATCH}; seed {given.seed}"
+    )
+    pixels, data = read(given.train, encoder)
     n_train = len(data)
-    print(f"{n_train:,} images to train on, {sum(len(t) for _, t in tests):,} held out, {data!r}")
-    for more, rows in tests:
-        pixels = torch.cat([pixels, more]).contiguous(memory_format=torch.channels_last)
-        kept = ~np.isin(data.keys, rows.keys)
-        print(f"{(~kept).sum()} training images are in the test, byte for byte", flush=True)
-        groups = None if data.groups is None or rows.groups is None else np.concatenate(
-            [data.groups, rows.groups]
-        )
-        labels = np.concatenate([data.labels, rows.labels])
-        joined = FeatureSet.from_arrays(np.zeros((len(pixels), 0)), labels.tolist(), groups)
-        data = replace(joined, keys=np.concatenate([data.keys, rows.keys]))
+    if given.test:
+        more, held = read(given.test, encoder)
+        new = ~np.isin(data.keys, held.keys)
+        pixels, n_train = torch.cat([pixels[torch.from_numpy(new)], more]), int(new.sum())
+        print(f"left out: {(~new).sum()} training images that are in the test, byte for byte")
+        data = joined(data.take(new), held)
+    print(f"{n_train:,} images to train on, {len(data) - n_train:,} held out, {data!r}", flush=True)
     who = contenders(given, pixels, len(data.classes), encoder)
     for protocol in protocols.split(","):
         done: dict[str, dict[str, list[Outcome]]] = {}

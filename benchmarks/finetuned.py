@@ -25,7 +25,8 @@ the training images held out in turn, or with ``--folds`` so many sets of them.
 Seconds are of all trainings of a table together: before, those of embedding the training rows
 (their share of one pass over all) and of choosing the learning rate; then those of the fits; CPU
 seconds are of all threads and of both. Reading, decoding, resizing and loading weights are the same
-for all and not counted.
+for all and not counted. Threads of a training wait for one another, so that other work on the same
+cores costs it several times its share: seconds are worth comparing where the machine was idle.
 """
 
 import argparse
@@ -50,7 +51,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from clipfeat.cli.embed import parse_arguments
-from clipfeat.encoders import open_encoder
+from clipfeat.encoders import ALIASES, open_encoder
 from clipfeat.encoders.encoder import Encoder, EncoderOptions
 from clipfeat.encoders.timm import PREPROCESSING
 from clipfeat.errors import ClipfeatWarning
@@ -63,6 +64,7 @@ from clipfeat.splits import Rows, fit_with_groups, inner_folds, k_fold, leave_on
 from clipfeat.zoo import make_classifier
 
 BATCH = 64
+WHOLE = "whole, fine-tuned"
 
 
 @dataclass(frozen=True, eq=False)
@@ -341,9 +343,6 @@ def table(title: str, y: NDArray[np.int64], done: dict[str, list[Outcome]], of: 
               f"{', '.join(f'{rate:g}' for rate in rates)} |", flush=True)  # fmt: skip
 
 
-WHOLE = "whole, fine-tuned"
-
-
 def contenders(given: Any, pixels: torch.Tensor, n_classes: int, encoder: Encoder) -> Any:
     """Embed once, and lay out who takes part."""
     found: dict[str, Callable[[FeatureSet, Task], Outcome]] = {}
@@ -364,7 +363,7 @@ def contenders(given: Any, pixels: torch.Tensor, n_classes: int, encoder: Encode
     arguments = {k: v for k, v in (options.arguments or {}).items() if k not in PREPROCESSING}
     overlay = {"pretrained_cfg_overlay": {"file": given.weights}} if given.weights else {}
     network = timm.create_model(
-        given.encoder.partition(":")[2], pretrained=not given.untrained, num_classes=n_classes,
+        ALIASES.get(given.encoder, given.encoder).removeprefix("timm:"), pretrained=not given.untrained, num_classes=n_classes,
         **overlay, **arguments,
     )  # fmt: skip
     body = nn.Sequential(Pixels(encoder.spec.mean, encoder.spec.std), network)
@@ -431,6 +430,8 @@ def main() -> None:
     protocols = given.protocols or ("in-domain,few-shot,leave-out" if given.test else "leave-out")
     if not given.test and set(protocols.split(",")) - {"leave-out"}:
         parser.error("in-domain and few-shot need --test")
+    if not ALIASES.get(given.encoder, given.encoder).startswith("timm:"):
+        parser.error(f"only networks of timm are fine-tuned here, got {given.encoder}")
     warnings.simplefilter("ignore", ClipfeatWarning)  # of random weights, of groups too few
     encoder = open_encoder(given.encoder, options_of(given))
     print(f"{platform.machine()}, {torch.get_num_threads()} threads, {os.cpu_count()} cores; "

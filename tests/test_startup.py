@@ -6,7 +6,7 @@ import sys
 import pytest
 
 HEAVY = {"torch", "sklearn", "timm", "open_clip", "h5py", "pandas", "lightgbm", "xgboost", "PIL",
-         "matplotlib"}  # fmt: skip
+         "matplotlib", "ray"}  # fmt: skip
 
 
 def loaded_by(code: str) -> set[str]:

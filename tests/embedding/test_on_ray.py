@@ -123,8 +123,12 @@ def test_what_is_no_images_fault_ends_the_run(
     """A worker's error comes as it was raised there, and names the file where there is one."""
     with pytest.raises(UsageError, match="too small for a spectrum"):
         embed(image_folder, tmp_path / "a.h5", encoder="spectrum", image_size=4, engine="ray")
-    with pytest.raises(UsageError, match="Ray hands out the devices"):
-        embed(image_folder, tmp_path / "a.h5", encoder="spectrum", device="cuda:1", engine="ray")
+    for device, why in (("cuda:1", "Ray hands out the devices"), ("cuda", "no machine .* a GPU")):
+        if device == "cuda:1" or not torch.cuda.is_available():
+            with pytest.raises(UsageError, match=why):
+                embed(
+                    image_folder, tmp_path / "a.h5", encoder="spectrum", device=device, engine="ray"
+                )
     out = tmp_path / "a.h5"
     spec = open_encoder("spectrum", EncoderOptions(device="cpu")).spec
     with FeatureWriter(out, spec) as writer:

@@ -151,3 +151,30 @@ def test_the_driver_stopped(
         assert rows(folder / "out.h5") == expected
         left = {path.name for path in folder.iterdir()} - {"images", "out.h5", ".out.h5.stat"}
         assert not left, left
+
+
+def test_a_node_leaves(tmp_path: Path, whole: tuple[Path, dict[str, bytes]], full: bool) -> None:
+    """What it had in hand is done again elsewhere; another that comes is used."""
+    if not full:
+        pytest.skip("a cluster of its own takes a minute: --full")
+    from ray.cluster_utils import Cluster
+
+    images, expected = whole
+    small = {"object_store_memory": 2**28}
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, **small}
+    )
+    try:
+        leaving = cluster.add_node(num_cpus=2, **small)
+        folder = fresh(tmp_path / "x", images)
+        run = start_clipfeat(*ON_RAY, "--address", cluster.address, cwd=folder)
+        while run.poll() is None and not part_paths(folder / "out.h5"):
+            time.sleep(0.02)
+        cluster.remove_node(leaving, allow_graceful=False)
+        cluster.add_node(num_cpus=2, **small)
+        told = finished(run)
+    finally:
+        cluster.shutdown()
+    assert told.startswith(f"out.h5: {N_IMAGES} rows"), told
+    assert f"{N_IMAGES} images encoded" in told
+    assert rows(folder / "out.h5") == expected

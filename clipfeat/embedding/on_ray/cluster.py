@@ -60,7 +60,8 @@ def connected(address: str | None) -> Iterator[None]:
     with _own_signals(), _without_stderr():
         _connect(address or os.environ.get("RAY_ADDRESS"))
     try:
-        yield
+        with _without_reports():
+            yield
     finally:
         ray.shutdown()
 
@@ -112,6 +113,22 @@ def _without_stderr() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
+
+
+@contextmanager
+def _without_reports() -> Iterator[None]:
+    """Keep off standard output what Ray reports of nodes: pages of log for one that has left.
+
+    No setting does: `log_to_driver` is of workers alone.
+    """
+    from ray._private import worker
+
+    kept = getattr(worker, "print_to_stdstream", None)
+    try:
+        worker.print_to_stdstream = lambda *_, **__: None
+        yield
+    finally:
+        worker.print_to_stdstream = kept
 
 
 @contextmanager

@@ -41,14 +41,25 @@ class Place:
         Raises
         ------
         UsageError
-            If a device is named: Ray hands them out.
+            If a device is named, which Ray hands out, or there is no room: that would wait for
+            ever.
         """
         import ray
 
         if "," in device or ":" in device:
             raise UsageError(f"Ray hands out the devices: --device auto, cuda or cpu, not {device}")
-        has_gpus = ray.cluster_resources().get("GPU", 0) >= 1
-        wants_gpu = device == "cuda" or (device == "auto" and has_gpus)
+        there = ray.cluster_resources()
+        has_gpus = there.get("GPU", 0) >= 1
+        if device == "cuda" and not has_gpus:
+            raise UsageError(
+                "no machine of the cluster has a GPU: start one that has, or leave --device out"
+            )
+        wants_gpu = has_gpus and device in ("auto", "cuda")
+        if there.get("CPU", 0) < (1 if wants_gpu else 2):
+            raise UsageError(
+                "the cluster has too few processors: one to decode by, and where there is no GPU "
+                "another to encode by"
+            )
         return cls(num_cpus=0, num_gpus=1) if wants_gpu else cls(num_cpus=1, num_gpus=0)
 
 

@@ -1,0 +1,88 @@
+"""What Ray costs on one machine: the plain pipeline against one worker of each pool, interleaved.
+
+``python benchmarks/on_ray.py --images 4000``: a folder of JPEGs to a finished file, by both engines
+in turn; rows are compared to the last bit. Of Ray the seconds are told twice: of the run alone, a
+Ray being there already with workers started, and of the whole command with starting and ending it.
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import ray
+from embedding import make_images
+
+from clipfeat.embedding.on_ray.cluster import connected
+from clipfeat.embedding.pipeline import embed
+from clipfeat.store import load
+
+
+def main() -> None:
+    """Run both, interleaved, and print medians and ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=4000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--encoder", default="spectrum")
+    parser.add_argument("--image-size", type=int)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--plain-workers", type=int, default=1, help="0 for the plain default")
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "clipfeat-bench")
+    args = parser.parse_args()
+    images = args.work / f"images-{args.images}"
+    make_images(images, args.images)
+    how = {
+        "encoder": args.encoder,
+        "untrained": args.encoder != "spectrum",
+        "image_size": args.image_size,
+        "batch_size": args.batch_size,
+        "device": "cpu",
+        "precision": "fp32",
+        "overwrite": True,
+    }
+    seconds: dict[str, list[float]] = {"local": [], "ray": [], "ray, whole command": []}
+    print(
+        f"{platform.platform()}, {os.cpu_count()} cores, {args.images} JPEGs, {args.encoder}, "
+        f"batches of {args.batch_size}, plain -j {args.plain_workers or 'default'}, "
+        f"Ray {ray.__version__}"
+    )
+    for _ in range(args.repeats):
+        for engine in ("local", "ray"):
+            out = args.work / f"{engine}.h5"
+            begun = time.perf_counter()
+            n = 1 if engine == "ray" else args.plain_workers or None
+            report = embed(images, out, engine=engine, num_workers=n, **how)
+            if engine == "ray":
+                seconds["ray, whole command"].append(time.perf_counter() - begun)
+            else:
+                seconds["local"].append(report.progress.seconds)
+        with connected(None):
+            # Once to start its workers, which Ray keeps, and once more.
+            few = sorted(images.iterdir())[:8]
+            embed(few, args.work / "few.h5", engine="ray", num_workers=1, **how)
+            report = embed(images, args.work / "ray.h5", engine="ray", num_workers=1, **how)
+            seconds["ray"].append(report.progress.seconds)
+    for name, some in seconds.items():
+        middle = statistics.median(some)
+        ratios = [a / b for a, b in zip(some, seconds["local"], strict=True)]
+        print(
+            f"  {name:20s} {middle:6.1f} s ({min(some):.1f} – {max(some):.1f}), "
+            f"{args.images / middle:6.1f} images/s, {statistics.median(ratios):.2f} of the plain "
+            f"one's seconds (each repeat: {', '.join(f'{r:.2f}' for r in ratios)})"
+        )
+    a, b = load(args.work / "local.h5"), load(args.work / "ray.h5")
+    order = np.argsort(a.paths), np.argsort(b.paths)
+    same = a.paths[order[0]].tolist() == b.paths[order[1]].tolist()
+    equal = (a.X[order[0]] == b.X[order[1]]).all(axis=1)
+    print(
+        f"rows: the same images {same}; equal to the last bit {equal.mean():.1%}, at most "
+        f"{np.abs(a.X[order[0]] - b.X[order[1]]).max():.2g} apart"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -362,10 +362,9 @@ def contenders(given: Any, pixels: torch.Tensor, n_classes: int, encoder: Encode
             found["last layer, fine-tuned"] = partial(fine_tuned, last, seconds)
     arguments = {k: v for k, v in (options.arguments or {}).items() if k not in PREPROCESSING}
     overlay = {"pretrained_cfg_overlay": {"file": given.weights}} if given.weights else {}
-    architecture = ALIASES.get(given.encoder, given.encoder).removeprefix("timm:")
     network = timm.create_model(
-        architecture, pretrained=not given.untrained, num_classes=n_classes,
-        **overlay, **arguments,
+        ALIASES.get(given.encoder, given.encoder).removeprefix("timm:"),
+        pretrained=not given.untrained, num_classes=n_classes, **overlay, **arguments,
     )  # fmt: skip
     body = nn.Sequential(Pixels(encoder.spec.mean, encoder.spec.std), network)
     body = body.to(memory_format=torch.channels_last)
@@ -400,8 +399,8 @@ def options_of(given: Any) -> EncoderOptions:
     )  # fmt: skip
 
 
-def parse() -> argparse.Namespace:
-    """Read and check the command line."""
+def read_flags() -> argparse.Namespace:
+    """What was asked for."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -428,10 +427,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--tuning-rows", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    given.protocols = given.protocols or (
-        "in-domain,few-shot,leave-out" if given.test else "leave-out"
-    )
-    if not given.test and set(given.protocols.split(",")) - {"leave-out"}:
+    usual = "in-domain,few-shot,leave-out" if given.test else "leave-out"
+    given.protocols = (given.protocols or usual).split(",")
+    if unknown := set(given.protocols) - {"in-domain", "few-shot", "leave-out"}:
+        parser.error(f"no protocol {', '.join(unknown)}: in-domain, few-shot, leave-out")
+    if not given.test and set(given.protocols) - {"leave-out"}:
         parser.error("in-domain and few-shot need --test")
     if not ALIASES.get(given.encoder, given.encoder).startswith("timm:"):
         parser.error(f"only networks of timm are fine-tuned here, got {given.encoder}")
@@ -440,7 +440,7 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     """Read, embed, and run every protocol."""
-    given = parse()
+    given = read_flags()
     warnings.simplefilter("ignore", ClipfeatWarning)  # of random weights, of groups too few
     encoder = open_encoder(given.encoder, options_of(given))
     print(f"{platform.machine()}, {torch.get_num_threads()} threads, {os.cpu_count()} cores; "
@@ -459,7 +459,7 @@ def main() -> None:
         data = joined(data.take(new), held)
     print(f"{n_train:,} images to train on, {len(data) - n_train:,} held out, {data!r}", flush=True)
     who = contenders(given, pixels, len(data.classes), encoder)
-    for protocol in given.protocols.split(","):
+    for protocol in given.protocols:
         done: dict[str, dict[str, list[Outcome]]] = {}
         of: dict[str, list[Task]] = {}
         for task in tasks(protocol, data, n_train, given):

@@ -10,7 +10,7 @@ from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from clipfeat.errors import UnknownNameError, UsageError
-from clipfeat.evaluate.metrics import calibration_error
+from clipfeat.evaluate.metrics import METRICS
 from clipfeat.model import TRUSTED, dump_estimator
 from clipfeat.zoo import CHANCE, CLASSIFIERS
 from clipfeat.zoo.bagging import BaggedClassifier
@@ -56,7 +56,9 @@ def test_calibration_calibrates() -> None:
     def error(calibrate: str) -> float:
         model = build("logreg", calibrate=calibrate, params=bold)
         model.fit(data.X[rows], data.y[rows])
-        return calibration_error(data.y[~rows], model.predict_proba(data.X[~rows]))
+        return METRICS["calibration_error"].function(
+            data.y[~rows], model.predict_proba(data.X[~rows])
+        )
 
     assert all(error(method) < 0.7 * error("none") for method in METHODS)
 

@@ -22,6 +22,8 @@ from clipfeat.images.samples import sample_pixels, sample_records
 MOST_RECORDS = 512  # in one task
 TASKS_FOR_EACH_CPU = 4
 BLOCK_BYTES = 64 * 2**20  # of preprocessed images, handed to an encoder at once
+ATTEMPTS = 20
+"""At opening an encoder, where workers die meanwhile: one that kills them all must end the run."""
 CALLS = 1000
 """Tasks of one process: what its libraries lose of memory is lost for so long. And being a setting
 of one pool alone, it keeps Ray Data from fusing the two, which are to grow each by itself."""
@@ -81,7 +83,9 @@ def open_remotely(name: str, options: EncoderOptions, records: Sequence[ImageRec
     import ray
 
     place = Place.of_device(options.device)
-    remote = ray.remote(num_cpus=place.num_cpus, num_gpus=place.num_gpus)
+    remote = ray.remote(
+        num_cpus=place.num_cpus, num_gpus=place.num_gpus, max_retries=ATTEMPTS - 1
+    )
     samples = [reachable(record) for record in sample_records(records)]
     with rays_errors():
         found = ray.get(remote(_described).remote(name, options, samples))

@@ -65,7 +65,8 @@ def cache_path(feature_file: Path) -> Path:
 def load_stats(feature_file: Path) -> StatCache:
     """Read the cache of a feature file; empty where there is none that is whole."""
     with suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        with np.load(cache_path(feature_file), allow_pickle=False) as saved:
+        content = io.BytesIO(cache_path(feature_file).read_bytes())
+        with np.load(content, allow_pickle=False) as saved:
             paths = [path.decode() for path in saved["paths"].tolist()]
             stats = [tuple(stat) for stat in saved["stats"].tolist()]
             raw = saved["keys"].tobytes()

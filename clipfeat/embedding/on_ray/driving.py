@@ -83,9 +83,7 @@ def open_remotely(name: str, options: EncoderOptions, records: Sequence[ImageRec
     import ray
 
     place = Place.of_device(options.device)
-    remote = ray.remote(
-        num_cpus=place.num_cpus, num_gpus=place.num_gpus, max_retries=ATTEMPTS - 1
-    )
+    remote = ray.remote(num_cpus=place.num_cpus, num_gpus=place.num_gpus, max_retries=ATTEMPTS - 1)
     samples = [reachable(record) for record in sample_records(records)]
     with rays_errors():
         found = ray.get(remote(_described).remote(name, options, samples))

@@ -4,7 +4,9 @@ A remote location has the methods of `pathlib.Path` that are used here, by unive
 cannot be renamed or locked; instead, one request writes a file whole or not at all.
 """
 
+import os
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import cast
@@ -74,3 +76,51 @@ def _remote(url: str) -> Path:
             raise missing_extra(f"{protocol}://", library, extra) from error
         raise UsageError(f"{url}: {error}") from error
     return cast(Path, found)
+
+
+def absolute(path: str | Path) -> str:
+    """A path that holds in any working folder."""
+    return as_url(path) if is_remote(path) else str(Path(path).absolute())
+
+
+def folder_of(path: str) -> str:
+    """The absolute folder that a file is in.
+
+    Examples
+    --------
+    >>> folder_of("s3://bucket/a.tar")
+    's3://bucket'
+    """
+    return as_url(Path(absolute(path)).parent)
+
+
+def common_folder(folders: Sequence[str]) -> str:
+    """The folder that holds all of some absolute ones.
+
+    Raises
+    ------
+    UsageError
+        If there is none: some are on this machine, some are not.
+
+    Examples
+    --------
+    >>> common_folder(["s3://bucket/a/x", "s3://bucket/a/y"])
+    's3://bucket/a'
+    """
+    try:
+        found = os.path.commonpath(folders)
+    except ValueError as error:
+        raise UsageError(f"no folder holds both {folders[0]} and {folders[-1]}") from error
+    return as_url(found)
+
+
+def below(folder: str, path: str) -> str:
+    """A path relative to a folder that holds it, with slashes.
+
+    Examples
+    --------
+    >>> below("s3://bucket/a", "s3://bucket/a/x/y"), below("/a", "/a")
+    ('x/y', '')
+    """
+    found = Path(as_url(path)).relative_to(Path(as_url(folder))).as_posix()
+    return "" if found == "." else found

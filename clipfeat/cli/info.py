@@ -41,7 +41,7 @@ def _features(file: Path, all_failures: bool) -> None:
         shards = stored.generation.shards if stored.generation else ()
         print_facts(
             {
-                "feature file": file,
+                "feature file": stored.path,
                 "rows": stored.n_rows,
                 "features": f"{stored.spec.n_features}, {stored.files[0].dtype}",
                 "encoder": stored.spec.title,

@@ -53,10 +53,11 @@ def _object_stats(files: Sequence[str]) -> dict[str, Stat]:
             for about in of.fs.ls(of.path, detail=True):
                 when = about.get("LastModified") or about.get("mtime") or about.get("created")
                 tag = about.get("ETag") or about.get("etag") or ""
-                if about["type"] == "file" and isinstance(when, datetime):
+                seconds = when.timestamp() if isinstance(when, datetime) else when
+                if about["type"] == "file" and seconds is not None:
                     name = about["name"].rpartition("/")[2]
                     digest = hashlib.blake2b(str(tag).encode(), digest_size=7).digest()
-                    at = int(when.timestamp() * 1e6) * 1000
+                    at = int(float(seconds) * 1e6) * 1000
                     found[f"{folder}/{name}"] = (int(about["size"]), at, int.from_bytes(digest))
     return found
 

@@ -53,7 +53,7 @@ def start(path: Path) -> None:
         writer.finish()
 
 
-def attempt(  # noqa: PLR0912 -- each branch is a promise
+def attempt(
     lib: ctypes.CDLL, folder: Path, nth: int, fault: str, overwrite: bool
 ) -> tuple[bool, list[str]]:
     """Run the job with one fault; whether the fault was reached, and what was broken."""

@@ -3,7 +3,6 @@
 import json
 import shutil
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,30 +48,6 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every file is large, and a shard is two or three parts."""
     monkeypatch.setattr(merging, "SHARDED_ABOVE", 0)
     monkeypatch.setattr(merging, "SHARD_BYTES", 60_000)
-
-
-@pytest.fixture(scope="session")
-def s3() -> Iterator[str]:
-    """A bucket of a server on this machine that speaks S3."""
-    server = pytest.importorskip("moto.server")
-    s3fs = pytest.importorskip("s3fs")
-    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    running.start()
-    host, port = running.get_host_and_port()
-    about = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in about.items():
-            patch.setenv(name, value)
-        s3fs.S3FileSystem.clear_instance_cache()
-        s3fs.S3FileSystem().mkdir("bucket")
-        yield "s3://bucket"
-    s3fs.S3FileSystem.clear_instance_cache()
-    running.stop()
 
 
 @pytest.fixture(params=PLACES)

@@ -1,5 +1,6 @@
 """Files that are whole or absent: written to the side, flushed, renamed, and only then reported."""
 
+import errno
 import io
 import os
 import secrets
@@ -105,8 +106,35 @@ def replacing(path: Path) -> Iterator[Path]:
             raise
 
 
+def names_in(folder: Path) -> list[str]:
+    """The names in a folder; none, where there is no folder.
+
+    Not by `glob`, to which brackets in the folder's own name are a pattern on an object store.
+    """
+    try:
+        if is_remote(folder):
+            of: Any = folder
+            found = of.fs.ls(of.path, detail=False)
+            return sorted(name.rstrip("/").rpartition("/")[2] for name in found)
+        return sorted(path.name for path in folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def remove(path: Path) -> None:
+    """Delete a file, if it is there."""
+    if not is_remote(path):
+        path.unlink(missing_ok=True)
+        return
+    of: Any = path
+    with suppress(FileNotFoundError):
+        of.fs.rm_file(of.path)  # not `unlink`, to which brackets are a pattern
+
+
 def create(data: bytes, path: Path) -> bool:
     """Write a whole file where there is none: of several that try, one succeeds.
+
+    Locally only for who holds a lock, since not every file system has hard links.
 
     Returns
     -------
@@ -119,22 +147,39 @@ def create(data: bytes, path: Path) -> bool:
         If the disk failed.
     """
     with storage_errors(f"writing {path}"):
-        try:
-            if is_remote(path):
-                of: Any = path
-                of.fs.pipe_file(of.path, data, mode="create")
-                return True
-            temporary = temporary_name(path)
+        if is_remote(path):
+            of: Any = path
             try:
-                temporary.write_bytes(data)
-                flush(temporary)
-                path.hardlink_to(temporary)
-                flush(path.parent)
-            finally:
-                temporary.unlink(missing_ok=True)
+                of.fs.pipe_file(of.path, data, mode="create")
+            except Exception:
+                # Some stores say it in other ways; and where an answer was lost, the request was
+                # sent again, and found what it had itself created.
+                if not path.exists():
+                    raise
+                return path.read_bytes() == data
+            return True
+        temporary = temporary_name(path)
+        try:
+            temporary.write_bytes(data)
+            flush(temporary)
+            _link(temporary, path)
+            flush(path.parent)
         except FileExistsError:
             return False
+        finally:
+            temporary.unlink(missing_ok=True)
     return True
+
+
+def _link(temporary: Path, path: Path) -> None:
+    try:
+        path.hardlink_to(temporary)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+            raise
+        if path.exists():
+            raise FileExistsError(path) from error
+        temporary.replace(path)
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:

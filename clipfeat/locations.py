@@ -13,8 +13,10 @@ from typing import cast
 
 from clipfeat.errors import UsageError, missing_extra
 
-_URL = re.compile(r"([a-z][a-z0-9]+):/{1,3}(?=[^/])")
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):([\\/]{1,3})([^\\/].*)", re.DOTALL)
 """A drive's letter is one; and `Path`, which command lines make, leaves one slash of two."""
+
+_LOCAL = frozenset({"file", "local"})
 
 _EXTRAS = {
     "s3": ("s3fs", "s3"),
@@ -32,7 +34,7 @@ def is_remote(path: str | Path) -> bool:
     >>> is_remote("s3://bucket/out.h5"), is_remote(Path("s3://bucket")), is_remote("C:/out.h5")
     (True, True, False)
     """
-    return _URL.match(str(path)) is not None
+    return "://" in as_url(path)
 
 
 def location(path: str | Path) -> Path:
@@ -45,25 +47,60 @@ def location(path: str | Path) -> Path:
     MissingExtraError
         If what knows it is not installed.
     """
-    return _remote(as_url(path)) if is_remote(path) else Path(path)
+    text = as_url(path)
+    if "://" not in text:
+        return Path(path) if text == str(path) else Path(text)
+    return _remote(text)
+
+
+def local_path(path: str | Path) -> Path:
+    """A path on this machine.
+
+    Raises
+    ------
+    UsageError
+        If it is none.
+    """
+    if is_remote(path):
+        raise UsageError(
+            f"{as_url(path)}: only feature files and exports are written to object stores; name a "
+            "path on this machine"
+        )
+    return location(path)
 
 
 def as_url(path: str | Path) -> str:
-    """A path as text, with both slashes of a URL's.
+    """A path as text: of a URL, with both slashes and none at the end.
 
     Examples
     --------
-    >>> as_url(Path("s3://bucket/out.h5")), as_url("a/b")
-    ('s3://bucket/out.h5', 'a/b')
+    >>> as_url(Path("s3://bucket/a/")), as_url("a/b"), as_url("file:///a/b")
+    ('s3://bucket/a', 'a/b', '/a/b')
     """
-    return _URL.sub(r"\1://", str(path), count=1)
+    text = str(path)
+    found = _URL.fullmatch(text)
+    if found is None:
+        return text
+    protocol, slashes, rest = found[1].lower(), found[2], found[3]
+    if protocol in _LOCAL:
+        return "/" + rest
+    if len(slashes) == 1 and protocol not in _known():
+        return text  # a folder here, of an unusual name
+    return f"{protocol}://{rest.replace(chr(92), '/').rstrip('/')}"
+
+
+@lru_cache(maxsize=1)
+def _known() -> frozenset[str]:
+    from fsspec import available_protocols
+
+    return frozenset(available_protocols())
 
 
 @lru_cache(maxsize=4096)
 def _remote(url: str) -> Path:
     from upath import UPath
 
-    protocol = url.partition(":")[0]
+    protocol = url.partition("://")[0]
     try:
         # Others write there too: a listing is never kept.
         found = UPath(url, use_listings_cache=False)
@@ -107,11 +144,16 @@ def common_folder(folders: Sequence[str]) -> str:
     >>> common_folder(["s3://bucket/a/x", "s3://bucket/a/y"])
     's3://bucket/a'
     """
+    n_remote = sum(map(is_remote, folders))
+    # A bucket is the least that two have in common: "s3:" is no folder.
+    n_same = len({folder.partition("://")[2].partition("/")[0] for folder in folders})
     try:
-        found = os.path.commonpath(folders)
-    except ValueError as error:
-        raise UsageError(f"no folder holds both {folders[0]} and {folders[-1]}") from error
-    return as_url(found)
+        found = as_url(os.path.commonpath(folders))
+    except ValueError:
+        found = ""
+    if not found or (n_remote and (n_remote < len(folders) or n_same > 1)):
+        raise UsageError(f"no folder holds both {folders[0]} and {folders[-1]}")
+    return found
 
 
 def below(folder: str, path: str) -> str:

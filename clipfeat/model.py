@@ -23,6 +23,7 @@ from clipfeat.ensemble import align
 from clipfeat.errors import OutputExistsError, RefusedFileError, UsageError
 from clipfeat.features import FeatureSet
 from clipfeat.files import publish, storage_errors
+from clipfeat.locations import local_path
 from clipfeat.spec import EncoderSpec
 
 KIND = "clipfeat-model"
@@ -133,7 +134,7 @@ class Model:
         StorageError
             If the disk failed.
         """
-        target = Path(path)
+        target = local_path(path)
         if target.exists() and not overwrite:
             raise OutputExistsError(f"{target} exists: name another, or say to overwrite it")
         estimator = dump_estimator(self.estimator)
@@ -195,7 +196,7 @@ def load_model(path: str | Path) -> Model:
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
 
-    target = Path(path)
+    target = local_path(path)
     if target.is_dir():
         target /= MODEL_NAME
     if not target.is_file():

@@ -17,6 +17,7 @@ from clipfeat.errors import DataError
 from clipfeat.features import FeatureSet
 from clipfeat.files import publish
 from clipfeat.images.manifest import TableColumns
+from clipfeat.locations import local_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,7 +78,7 @@ class Audit:
         StorageError
             If a file could not be written.
         """
-        target = Path(folder)
+        target = local_path(folder)
         target.mkdir(parents=True, exist_ok=True)
         all_of_it = {
             "n_files": self.n_files,

@@ -12,6 +12,7 @@ from clipfeat.cli.exits import reports_errors
 from clipfeat.cli.fit import fit
 from clipfeat.cli.predict import predict
 from clipfeat.errors import OutputExistsError
+from clipfeat.locations import local_path
 
 VOTE = "logreg,knn,rf,lgbm,xgb,svm"
 
@@ -28,6 +29,7 @@ def demo(
     """
     from clipfeat.images.simulated import GENERATORS, make_simulated
 
+    local_path(output)
     begun = time.monotonic()
     if output.exists() and not (output / "images" / "manifest.csv").exists():
         raise OutputExistsError(f"{output} exists and is no demo's folder: give another -o")

@@ -16,7 +16,7 @@ from clipfeat.images.decode import SUFFIXES
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource, listed
 from clipfeat.images.video import VIDEO_SUFFIXES
-from clipfeat.locations import absolute, is_remote, location
+from clipfeat.locations import absolute, as_url, is_remote, location
 
 REAL_FAKE_FOLDERS = (("real", "fake"), ("0_real", "1_fake"), ("nature", "ai"))
 ALWAYS = {"0_real": "real", "1_fake": "fake"}  # names that can mean nothing else
@@ -83,7 +83,7 @@ def _record(root: Path, path: tuple[str, ...], pair: tuple[str, str] | None) -> 
             columns["generator"] = "/".join(above)
     return ImageRecord(
         path="/".join(path),
-        file=f"{root}/{'/'.join(path)}" if is_remote(root) else str(root.joinpath(*path)),
+        file=f"{as_url(root)}/{'/'.join(path)}" if is_remote(root) else str(root.joinpath(*path)),
         label=label,
         columns=tuple(sorted(columns.items())),
     )

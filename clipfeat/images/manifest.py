@@ -5,11 +5,13 @@ Every further column travels with the images: label and group by their names, th
 
 import io
 import warnings
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clipfeat.errors import RefusedFileError, unknown_name
+from clipfeat.errors import RefusedFileError, StorageError, unknown_name
+from clipfeat.files import storage_errors
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource, listed
 from clipfeat.locations import as_url, folder_of, is_remote, location
@@ -81,7 +83,8 @@ def read_text_table(spec: str) -> "pd.DataFrame":
 
     suffix = Path(spec).suffix.lower()
     try:
-        content = io.BytesIO(location(spec).read_bytes())
+        with storage_errors(f"reading {spec}") if is_remote(spec) else nullcontext():
+            content = io.BytesIO(location(spec).read_bytes())
         if suffix == ".parquet":
             table = pd.read_parquet(content).convert_dtypes()  # whole numbers stay whole
         else:
@@ -93,6 +96,8 @@ def read_text_table(spec: str) -> "pd.DataFrame":
                 )
     except pd.errors.ParserWarning as error:
         raise RefusedFileError(f"{spec} has a row of more fields than its header") from error
+    except StorageError:
+        raise
     except (OSError, ValueError) as error:
         raise RefusedFileError(f"{spec} cannot be read as a table: {error}") from error
     return table.astype(object).where(table.notna(), "").astype(str)

@@ -95,7 +95,7 @@ def _remote(record: ImageRecord) -> tuple[bytes, int]:
         with storage_errors(f"reading {record.file}"):
             data: bytes = of.fs.cat_file(of.path, start=record.offset, end=record.offset + size)
     except StorageError as error:
-        if isinstance(error.__cause__, FileNotFoundError | PermissionError):
+        if _is_of_the_object(error.__cause__):
             raise ReadError(str(error.__cause__) or "no such object") from error
         if _is_empty(of):
             return b"", 0
@@ -103,6 +103,17 @@ def _remote(record: ImageRecord) -> tuple[bytes, int]:
     if len(data) > MAX_BYTES:
         raise ReadError(f"over the limit of {MAX_BYTES} bytes")
     return data, 0 if record.size < 0 else record.size
+
+
+def _is_of_the_object(cause: BaseException | None) -> bool:
+    """Whether it is this object that is not there, or not ours to read.
+
+    An expired token, which would fail every object from now on, is a PermissionError to s3fs too.
+    """
+    if isinstance(cause, PermissionError):
+        said = getattr(cause.__cause__, "response", None) or {}
+        return said.get("Error", {}).get("Code") in (None, "403", "AccessDenied", "Forbidden")
+    return isinstance(cause, FileNotFoundError)
 
 
 def _is_empty(of: Any) -> bool:

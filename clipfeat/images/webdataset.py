@@ -10,12 +10,16 @@ import json
 import re
 import tarfile
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
 
-from clipfeat.errors import EmptySourceError, RefusedFileError, UsageError
+from clipfeat.errors import EmptySourceError, RefusedFileError, StorageError, UsageError
+from clipfeat.files import storage_errors
 from clipfeat.images.decode import SUFFIXES
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource, listed
-from clipfeat.locations import absolute, below, common_folder, folder_of, location
+from clipfeat.locations import absolute, below, common_folder, folder_of, is_remote, location
 
 _BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _MAX_TEXT = 2**20
@@ -74,7 +78,7 @@ def _samples(shard: str, root: str) -> Iterator[ImageRecord]:
     labels: dict[str, str] = {}
     about: dict[str, dict[str, str]] = {}
     try:
-        with location(shard).open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+        with _opened(shard) as file, tarfile.open(fileobj=file, mode="r:") as tar:
             for member in tar:
                 if not member.isreg():
                     continue
@@ -85,6 +89,8 @@ def _samples(shard: str, root: str) -> Iterator[ImageRecord]:
                     labels[stem] = _text(tar, member).strip()
                 elif suffix == ".json":
                     about[stem] = _plain_values(_text(tar, member))
+    except StorageError:
+        raise
     except (tarfile.TarError, OSError, ValueError) as error:
         raise RefusedFileError(f"{shard} cannot be read as a tar of samples: {error}") from error
     for stem, member in images:
@@ -99,6 +105,17 @@ def _samples(shard: str, root: str) -> Iterator[ImageRecord]:
             group=more.pop("group", ""),
             columns=tuple(sorted(more.items())),
         )
+
+
+@contextmanager
+def _opened(shard: str) -> Iterator[IO[bytes]]:
+    if not is_remote(shard):
+        with Path(shard).open("rb") as file:
+            yield file
+        return
+    # What is read of it fails by the store, not by the tar.
+    with storage_errors(f"reading {shard}"), location(shard).open("rb") as file:
+        yield file
 
 
 def _split_name(name: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from clipfeat.evaluate.metrics import METRICS
 from clipfeat.evaluate.result import headline_rows
 from clipfeat.evaluate.standings import Standing
 from clipfeat.evaluate.trials import COSTS
+from clipfeat.locations import local_path
 from clipfeat.report.markdown import markdown_table
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class Leaderboard:
 
     def save(self, folder: str | Path, about: Mapping[str, Any]) -> list[Path]:
         """Write ``leaderboard.md``, ``.csv`` and ``.json`` into a folder, and name them."""
-        target = Path(folder)
+        target = local_path(folder)
         target.mkdir(parents=True, exist_ok=True)
         paths = [target / f"leaderboard.{suffix}" for suffix in ("md", "csv", "json")]
         said = "".join(f"\n- {line}\n" for line in about.get("remarks", ()))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from clipfeat.evaluate.metrics import METRICS
 from clipfeat.files import replacing
+from clipfeat.locations import local_path
 from clipfeat.report.plots.style import COLOURS, DASHES, MARKERS
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def save_robustness(
     StorageError
         If a file could not be written.
     """
-    target = Path(folder)
+    target = local_path(folder)
     target.mkdir(parents=True, exist_ok=True)
     paths = [target / f"robustness{suffix}" for suffix in (".csv", ".png", ".svg")]
     figure = draw_robustness(table, titles, metrics)

@@ -18,6 +18,7 @@ from clipfeat.errors import RefusedFileError
 from clipfeat.evaluate.protocols import Trial
 from clipfeat.evaluate.result import Benchmark, Outcome
 from clipfeat.files import publish, read_arrays
+from clipfeat.locations import local_path
 from clipfeat.report.leaderboard import Leaderboard
 from clipfeat.report.pivot import Pivot
 from clipfeat.spec import EncoderSpec
@@ -42,7 +43,7 @@ def save_run(
     list of Path
         What was written.
     """
-    target = Path(folder)
+    target = local_path(folder)
     about = {
         **run.about,
         "classes": run.classes,
@@ -116,7 +117,7 @@ def load_run(folder: str | Path) -> Benchmark:
     RefusedFileError
         If the folder holds no run, or a damaged one.
     """
-    target = Path(folder)
+    target = local_path(folder)
     try:
         described = json.loads((target / RUN).read_text(encoding="utf-8"))
         return _restored(described, read_arrays(target / PROBABILITIES), target)

@@ -1,6 +1,5 @@
 """Several feature files of one encoder become one."""
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.errors import DataError, FingerprintError, unknown_name
+from clipfeat.locations import below, common_folder, is_remote
 from clipfeat.store.format import KEY_BYTES, Row
 from clipfeat.store.reading import Stored, opened
 from clipfeat.store.target import free_target
@@ -143,14 +143,16 @@ def rebased(roots: Sequence[str]) -> tuple[str, list[str]]:
     ('/data', ['a/', 'b/c/'])
     >>> rebased(["/data/a", ""])
     ('', ['', ''])
+    >>> rebased(["s3://bucket/train", "s3://bucket/test"])
+    ('s3://bucket', ['train/', 'test/'])
     """
     if len(set(roots)) == 1:
         return roots[0], [""] * len(roots)
-    if not all(map(os.path.isabs, roots)):
+    if not all(is_remote(one) or Path(one).is_absolute() for one in roots):
         return "", [""] * len(roots)
-    root = os.path.commonpath(roots)
-    below = [Path(one).relative_to(root).as_posix() for one in roots]
-    return root, ["" if one == "." else one + "/" for one in below]
+    root = common_folder(roots)
+    folders = [below(root, one) for one in roots]
+    return root, [folder and folder + "/" for folder in folders]
 
 
 def _owners(files: Sequence[Stored], prefixes: Sequence[str], prefer: str | None) -> dict[str, int]:

@@ -51,7 +51,9 @@ def export(path: str | Path, out: str | Path, *, overwrite: bool = False) -> int
     target = location(out)
     if target.suffix.lower() not in EXPORTERS:
         raise unknown_name("format of an export", target.suffix, EXPORTERS)
-    if target.exists() and not overwrite:
+    with storage_errors(f"looking for {target}"):
+        is_taken = target.exists()
+    if is_taken and not overwrite:
         raise OutputExistsError(f"{target} exists: give another -o, or --overwrite")
     with opened(path) as stored:
         stored.spec.warn_if_untrained(path)

@@ -15,11 +15,12 @@ ends in ``.tmp`` MUST be ignored.
 
 A large feature file, and one on an object store, has *shards* in place of the snapshot: immutable
 files of the same format in ``out.h5.shards/``, and beside them ``generation-<number>.json``. Of
-these the one of the highest number holds: it names the shards in their order, and the parts that
-were merged into them. Where there is one, a reader MUST take its shards and the parts it does not
-name, MUST ignore ``out.h5`` and every other shard, and MUST refuse a file of which a shard is
-missing. A writer MUST create the file of the next number atomically, and only where there is none;
-a generation MUST NOT be changed or deleted.
+these the one of the highest number holds: it names the shards in their order, and the parts, or the
+snapshot, that were merged into them. Where there is one, a reader MUST take its shards and the
+parts it does not name, MUST ignore every other shard, and an ``out.h5`` that it names among what
+was merged, and MUST refuse a file of which a shard is missing, or that has another ``out.h5``. A
+writer MUST create the file of the next number atomically, and only where there is none; a
+generation MUST NOT be changed or deleted.
 
 Datasets
 --------

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from clipfeat.errors import RefusedFileError
-from clipfeat.files import create, storage_errors
+from clipfeat.files import create, names_in, storage_errors
 from clipfeat.locations import is_remote
 from clipfeat.store.format import KIND, SHARDS_SUFFIX, VERSION
 
@@ -50,7 +50,8 @@ class Generation:
     shards : tuple of Shard
         Of the rows that share a path, the last shard's holds.
     merged : tuple of str
-        Names of parts whose rows are in the shards: to be ignored where they still are.
+        Names of parts, and of a snapshot, whose rows are in the shards: to be ignored where they
+        still are.
     """
 
     number: int
@@ -75,14 +76,25 @@ def newest_generation(target: Path) -> Generation | None:
     """
     folder = shards_folder(target)
     with storage_errors(f"listing {folder}"):
-        found = [path.name for path in folder.glob("generation-*.json")]
-    numbers = sorted(int(m[1]) for name in found if (m := _FILE.fullmatch(name)))
-    if not numbers:
-        return None
-    path = folder / _file_name(numbers[-1])
+        found = names_in(folder)
+    numbers = [int(m[1]) for name in found if (m := _FILE.fullmatch(name))]
+    return read_generation(target, max(numbers)) if numbers else None
+
+
+def read_generation(target: Path, number: int) -> Generation:
+    """One of the generations of a feature file.
+
+    Raises
+    ------
+    RefusedFileError
+        If it is damaged, or of another format.
+    StorageError
+        If it cannot be read.
+    """
+    path = shards_folder(target) / _file_name(number)
     with storage_errors(f"reading {path}"):
         data = path.read_bytes()
-    return _parsed(data, numbers[-1], path)
+    return _parsed(data, number, path)
 
 
 def commit_generation(target: Path, generation: Generation) -> bool:

@@ -21,6 +21,7 @@ from clipfeat.images.labels import with_labels
 from clipfeat.images.manifest import TableColumns
 from clipfeat.images.record import ImageRecord, image_key, read_bytes
 from clipfeat.images.source import ImageSource
+from clipfeat.locations import local_path
 from clipfeat.spec import EncoderSpec
 from clipfeat.store.foreign import Found, find
 from clipfeat.store.format import KEY_BYTES, Row
@@ -181,7 +182,7 @@ def _images_of(found: Found, images: str | Path | None, *, class_folders: bool) 
     names = found.names or [str(i) for i in range(found.n_rows)]
     # Backslashes are Windows' slashes, but where there are slashes too.
     names = [name if "/" in name else name.replace("\\", "/") for name in names]
-    root, paths = _relative(names, None if images is None else Path(images).absolute())
+    root, paths = _relative(names, None if images is None else local_path(images).absolute())
     if doubled := [path for path, count in Counter(paths).items() if count > 1]:
         raise DataError(f"{found.source} names {doubled[0]!r} twice; a path has one row")
     records = [

@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 
 from clipfeat.errors import RefusedFileError, StorageError
-from clipfeat.files import CarefulFile, replacing, storage_errors
+from clipfeat.files import CarefulFile, names_in, remove, replacing, storage_errors
 from clipfeat.locations import is_remote
 from clipfeat.store.format import Segment, checksum, column_dataset, segment_columns, text_column
 from clipfeat.store.generations import (
@@ -26,6 +26,7 @@ from clipfeat.store.generations import (
     commit_generation,
     make_folder,
     newest_generation,
+    read_generation,
     shards_folder,
 )
 from clipfeat.store.publishing import create
@@ -46,17 +47,17 @@ def is_sharded(target: Path, stored: Stored) -> bool:
     return (
         is_remote(target)
         or newest_generation(target) is not None
-        or sum(map(size_of, stored.files)) > SHARDED_ABOVE
+        or sum(file.n_bytes for file in stored.files) > SHARDED_ABOVE
     )
 
 
-def size_of(file: OpenFile) -> int:
-    """Bytes of an open file."""
-    return int(file.path.stat().st_size)
-
-
-def merge(path: Path, stored: Stored, attributes: Mapping[str, Any], dtype: np.dtype[Any]) -> None:
+def merge(path: Path, stored: Stored, attributes: Mapping[str, Any], dtype: np.dtype[Any]) -> int:
     """Write the current rows of some files to a new one, verified before it has its name.
+
+    Returns
+    -------
+    int
+        Its size in bytes.
 
     Raises
     ------
@@ -67,6 +68,7 @@ def merge(path: Path, stored: Stored, attributes: Mapping[str, Any], dtype: np.d
     with replacing(path) as temporary:
         _write(temporary, stored, attributes, dtype)
         _verify(temporary, stored)
+        return int(temporary.stat().st_size)
 
 
 def merge_into_shards(
@@ -106,54 +108,82 @@ def merge_into_shards(
     folder = make_folder(target)
     number = before.number + 1 if before else 1
     settled = [] if anew else _settled(stored, before)
-    kept = [Shard(file.path.name, file.n_rows, size_of(file)) for file in settled]
+    kept = [Shard(file.path.name, file.n_rows, file.n_bytes) for file in settled]
+    rest = stored.files[len(settled) :]
     made: list[Shard] = []
-    groups = _grouped(stored.files[len(settled) :])
-    for place, files in enumerate(groups):
-        some = replace(stored, files=files, generation=None)
-        if some.n_rows or some.failures or (place == len(groups) - 1 and not kept + made):
-            path = folder / f"{number:08d}-{place:06d}-{secrets.token_hex(4)}.h5"
-            merge(path, some, attributes, dtype)
-            made.append(Shard(path.name, some.n_rows, int(path.stat().st_size)))
-    old_parts = {path.name for path in part_paths(target)}
-    taken = old_parts if anew else {file.path.name for file in stored.parts}
-    left = old_parts & set(before.merged if before else ())  # of a merge that was killed here
-    generation = Generation(number, (*kept, *made), tuple(sorted(taken | left)))
+    try:
+        groups = _grouped(rest)
+        for place, files in enumerate(groups):
+            some = replace(stored, files=files, generation=None)
+            if some.n_rows or some.failures or (place == len(groups) - 1 and not kept + made):
+                name = f"{number:08d}-{place:06d}-{secrets.token_hex(4)}.h5"
+                n_bytes = merge(folder / name, some, attributes, dtype)
+                made.append(Shard(name, some.n_rows, n_bytes))
+        here = {path.name for path in part_paths(target)}
+        with storage_errors(f"looking for {target}"):
+            here |= {target.name} if target.exists() else set()
+        taken = {file.path.name for file in rest} | (here if anew else set())
+        left = here & set(before.merged if before else ())  # of a merge that was killed here
+        generation = Generation(number, (*kept, *made), tuple(sorted(taken | left)))
+    except BaseException:
+        _remove(folder, made)
+        raise
     if commit_generation(target, generation):
         return True
-    _remove(folder / shard.name for shard in made)
+    _remove(folder, made)
     return False
 
 
-def tidy_up(target: Path, generation: Generation, *, alone: bool) -> None:
-    """Remove what a generation has made useless.
+def _remove(folder: Path, shards: Iterable[Shard]) -> None:
+    with storage_errors(f"removing shards that were not committed from {folder}"):
+        for shard in shards:
+            remove(folder / shard.name)
 
-    Parameters
-    ----------
-    target : Path
-        The feature file.
-    generation : Generation
-        The newest.
-    alone : bool
-        Whether no other process can be making a generation: then shards that are in none go too.
+
+def tidy_up(target: Path) -> None:
+    """Remove what the newest generation has made useless.
+
+    Of shards on an object store, where others may be making a generation, those that were in force
+    two generations ago: who reads them has had time to end.
     """
+    generation = newest_generation(target)
+    if generation is None:
+        return
     merged = set(generation.merged)
-    current = {shard.name for shard in generation.shards}
     parts = part_paths(target)
     with storage_errors(f"removing what was merged into {target}"):
-        _remove(path for path in parts if path.name in merged)
-        if alone and parts:
+        useless = [path for path in parts if path.name in merged]
+        if target.name in merged:
+            useless.append(target)
+        if not is_remote(target):
+            useless += orphans(target)
+        elif generation.number > 2:
+            old = _shard_names(read_generation(target, generation.number - 2))
+            last = _shard_names(read_generation(target, generation.number - 1))
+            stale = old - last - _shard_names(generation)
+            useless += [shards_folder(target) / name for name in sorted(stale)]
+        for path in useless:
+            remove(path)
+        if parts and not is_remote(target):
             with suppress(OSError):  # others may have come
                 parts[0].parent.rmdir()
-        if target.exists():
-            target.unlink()
-        if alone:
-            shards = shards_folder(target).glob("*.h5")
-            _remove(path for path in shards if path.name not in current)
+
+
+def orphans(target: Path) -> list[Path]:
+    """The shards that the newest generation does not name: a merge did not come to its end."""
+    generation = newest_generation(target)
+    current = _shard_names(generation) if generation else set()
+    folder = shards_folder(target)
+    found = names_in(folder)
+    return [folder / name for name in found if name.endswith(".h5") and name not in current]
+
+
+def _shard_names(generation: Generation) -> set[str]:
+    return {shard.name for shard in generation.shards}
 
 
 def _check_space(path: Path, stored: Stored) -> None:
-    needed = sum(map(size_of, stored.files))
+    needed = sum(file.n_bytes for file in stored.files)
     written_in = gettempdir() if is_remote(path) else path.parent
     free = shutil.disk_usage(written_in).free
     if free < needed + 2**20:
@@ -163,16 +193,11 @@ def _check_space(path: Path, stored: Stored) -> None:
         )
 
 
-def _remove(paths: Iterable[Path]) -> None:
-    for path in list(paths):
-        path.unlink(missing_ok=True)
-
-
 def _settled(stored: Stored, before: Generation | None) -> Sequence[OpenFile]:
     """The shards that stay what they are: all but the small ones at the end."""
     n_shards = len(before.shards) if before else 0
     files = list(stored.files[:n_shards])
-    while files and size_of(files[-1]) < SHARD_BYTES / 2:
+    while files and files[-1].n_bytes < SHARD_BYTES / 2:
         files.pop()
     n_rows = sum(file.n_rows for file in files)
     n_current = sum(int(mask.sum()) for mask in stored.kept[: len(files)])
@@ -188,11 +213,11 @@ def _grouped(files: Sequence[OpenFile]) -> list[list[OpenFile]]:
     groups: list[list[OpenFile]] = [[]]
     room = SHARD_BYTES
     for file in files:
-        if groups[-1] and size_of(file) > room:
+        if groups[-1] and file.n_bytes > room:
             groups.append([])
             room = SHARD_BYTES
         groups[-1].append(file)
-        room -= size_of(file)
+        room -= file.n_bytes
     return groups
 
 

@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 
 from clipfeat.errors import RefusedFileError, StorageError
 from clipfeat.features import Failure, FeatureSet, join, order_classes
-from clipfeat.files import storage_errors
+from clipfeat.files import names_in, storage_errors
 from clipfeat.locations import is_remote, location
 from clipfeat.spec import EncoderSpec
+from clipfeat.store.fetching import fetched
 from clipfeat.store.format import (
     KIND,
     NO_KEY,
@@ -112,6 +113,12 @@ class OpenFile:
             crc = checksum(rows, crc)
             yield start, rows
         self._check("features", crc)
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the file."""
+        with _refusing(self.path):
+            return int(self.h5.id.get_filesize())
 
     @property
     def n_rows(self) -> int:
@@ -312,14 +319,24 @@ def _open_all(target: Path, stack: ExitStack) -> tuple[list[OpenFile], Generatio
     for _ in range(100):
         with ExitStack() as attempt:
             try:
+                before = newest_generation(target)
                 parts = [attempt.enter_context(_open(part)) for part in part_paths(target)]
                 generation = newest_generation(target)
+                if generation != before:
+                    continue  # what the one before it had merged is not in the list of this one
+                with storage_errors(f"looking for {target}"):
+                    has_snapshot = target.exists()
                 if generation is not None:
                     merged = set(generation.merged)
+                    if has_snapshot and target.name not in merged:
+                        raise RefusedFileError(
+                            f"there are both {target} and {shards_folder(target)}, neither made "
+                            "from the other: move one of them away"
+                        )
                     parts = [part for part in parts if part.path.name not in merged]
                     whole = _open_shards(target, generation, attempt)
                 else:
-                    whole = [attempt.enter_context(_open(target))] if target.exists() else []
+                    whole = [attempt.enter_context(_open(target))] if has_snapshot else []
             except FileNotFoundError:
                 continue
             stack.push(attempt.pop_all())
@@ -352,15 +369,15 @@ def part_paths(target: Path) -> list[Path]:
     """The committed parts of a feature file, oldest first."""
     folder = target.with_name(target.name + PARTS_SUFFIX)
     with storage_errors(f"listing {folder}"):
-        return sorted(
-            (path for path in folder.glob("*.h5") if not path.name.startswith(".")),
-            key=lambda path: path.name,
-        )
+        names = names_in(folder)
+    return [folder / name for name in names if name.endswith(".h5") and not name.startswith(".")]
 
 
 def is_there(target: Path) -> bool:
     """Whether anything of a feature file is there, be it only parts."""
-    return target.exists() or bool(part_paths(target)) or newest_generation(target) is not None
+    with storage_errors(f"looking for {target}"):
+        has_snapshot = target.exists()
+    return has_snapshot or bool(part_paths(target)) or newest_generation(target) is not None
 
 
 @contextmanager
@@ -383,20 +400,10 @@ def _open(path: Path) -> Iterator[OpenFile]:
 @contextmanager
 def _open_h5(path: Path) -> Iterator[tuple[Any, int]]:
     """Open a file of this machine or another, with its length in bytes."""
-    if is_remote(path):
-        try:
-            with storage_errors(f"reading {path}"):
-                raw = path.open("rb")
-        except StorageError as error:
-            if isinstance(error.__cause__, FileNotFoundError):
-                raise error.__cause__ from None
-            raise
-        with raw, _refusing(path), h5py.File(raw, "r") as h5:
-            yield h5, raw.seek(0, os.SEEK_END)
-        return
-    before = check_regular(path)
+    here = fetched(path) if is_remote(path) else path
+    before = check_regular(here)
     try:
-        h5 = h5py.File(path, "r", locking=False)
+        h5 = h5py.File(here, "r", locking=False)
     except FileNotFoundError:
         raise
     except (OSError, RuntimeError) as error:
@@ -404,7 +411,7 @@ def _open_h5(path: Path) -> Iterator[tuple[Any, int]]:
             raise StorageError(
                 f"{path} is one file more than this process may have open: raise `ulimit -n`"
             ) from error
-        if not path.exists() or not os.path.samestat(before, path.stat()):
+        if not here.exists() or not os.path.samestat(before, here.stat()):
             # Merged, or replaced, while it was being opened.
             raise FileNotFoundError(path) from error
         raise RefusedFileError(f"{path} is not a whole HDF5 file: {error}") from error

@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from clipfeat.files import publish, storage_errors
+from clipfeat.errors import UsageError
+from clipfeat.files import publish
 from clipfeat.locations import is_remote, location
 from clipfeat.store.format import KEY_BYTES, text_column
 
@@ -48,8 +49,9 @@ def _object_stats(files: Sequence[str]) -> dict[str, Stat]:
     """Ask for a folder at once, not for each of a million objects."""
     found: dict[str, Stat] = {}
     for folder in {file.rpartition("/")[0] for file in files}:
-        of: Any = location(folder)
-        with storage_errors(f"listing {folder}"):
+        # A shortcut: what may not be listed, or is at no folder, is read.
+        with suppress(OSError, NotImplementedError, UsageError):
+            of: Any = location(folder) if is_remote(folder) else location(f"{folder}/")
             for about in of.fs.ls(of.path, detail=True):
                 when = about.get("LastModified") or about.get("mtime") or about.get("created")
                 tag = about.get("ETag") or about.get("etag") or ""

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from clipfeat.errors import OutputExistsError, UsageError
+from clipfeat.files import storage_errors
 from clipfeat.locations import location
 from clipfeat.store.reading import is_there
 
@@ -16,7 +17,9 @@ def check_target(out: str | Path) -> Path:
         If it is a folder, or does not end in ``.h5`` or ``.hdf5``.
     """
     target = location(out)
-    if target.is_dir():
+    with storage_errors(f"looking for {target}"):
+        is_folder = target.is_dir()
+    if is_folder:
         raise UsageError(f"the output {target} is a folder: name a feature file, such as out.h5")
     if target.suffix.lower() not in {".h5", ".hdf5"}:
         raise UsageError(f"the output {target} must end in .h5: name a feature file")

@@ -86,7 +86,7 @@ def verify(path: str | Path) -> VerifyReport:
             n_rows=stored.n_rows,
             n_parts=len(stored.parts),
             n_failures=len(stored.failures),
-            n_bytes=sum(file.path.stat().st_size for file in stored.files),
+            n_bytes=sum(file.n_bytes for file in stored.files),
             seconds=time.monotonic() - begun,
         )
 

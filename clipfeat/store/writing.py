@@ -9,7 +9,7 @@ import shutil
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -19,13 +19,20 @@ from numpy.typing import NDArray
 
 from clipfeat.errors import FingerprintError, RefusedFileError, StorageError, UsageError
 from clipfeat.features import Failure
-from clipfeat.files import TEMPORARY_SUFFIX, flush, publish, storage_errors, temporary_name
+from clipfeat.files import (
+    TEMPORARY_SUFFIX,
+    flush,
+    publish,
+    remove,
+    storage_errors,
+    temporary_name,
+)
 from clipfeat.locations import is_remote, location
 from clipfeat.spec import EncoderSpec
 from clipfeat.store.format import NO_KEY, PARTS_SUFFIX, Row, Segment
 from clipfeat.store.generations import newest_generation, shards_folder
 from clipfeat.store.lock import lock_path, locked
-from clipfeat.store.merging import is_sharded, merge, merge_into_shards, tidy_up
+from clipfeat.store.merging import is_sharded, merge, merge_into_shards, orphans, tidy_up
 from clipfeat.store.publishing import PartPublisher, file_attributes, part_image
 from clipfeat.store.reading import Stored, is_there, opened, part_paths
 from clipfeat.store.stat_cache import cache_path
@@ -78,6 +85,7 @@ class FeatureWriter:
     ) -> None:
         self.target = location(path)
         self.path = staging_path(self.target) if overwrite else self.target
+        self._keeps_parts = False
         self.spec = spec
         self.root = root
         self.dtype = np.dtype(spec.dtype)
@@ -198,7 +206,7 @@ class FeatureWriter:
             If a part is not there: the worker's folder is another than this machine's.
         """
         for part in parts:
-            if not _appears(self._parts / part):
+            if not _appears(self._parts / part) and not self._was_merged(part):
                 raise StorageError(
                     f"a worker committed {part}, which is not in {self._parts} as this machine "
                     "sees it: put the output into a folder that all machines share"
@@ -225,18 +233,28 @@ class FeatureWriter:
         For a moment, or after a kill in between, their rows are there twice, and read once.
         """
         self._small += names
-        if len(self._small) < MOST_PARTS:
+        if len(self._small) < MOST_PARTS or self._keeps_parts:
             return
-        paths = [self._parts / name for name in sorted(self._small)]
-        self._small = []
-        with self._saying_what_is_safe(), ExitStack() as stack:
-            found = [stack.enter_context(opened(path)) for path in paths]
-            stored = Stored(self.path, [file for one in found for file in one.files])
-            merged = paths[0].with_name(f"{paths[0].stem}-{secrets.token_hex(4)}.h5")
-            merge(merged, stored, self._attributes(False), self.dtype)
-            with storage_errors(f"removing merged parts of {self.path}"):
+        names, self._small = sorted(self._small), []
+        # Rows that have no room twice are safe as they are.
+        with suppress(StorageError):
+            if is_remote(self.path) and self.path == self.target:
+                # Others may be merging the same parts, and only a generation says who was first.
+                self._merge(complete=False, parts=set(names))
+                return
+            with ExitStack() as stack:
+                paths = [self._parts / name for name in names]
+                found = [stack.enter_context(opened(path)) for path in paths]
+                stored = Stored(self.path, [file for one in found for file in one.files])
+                merged = paths[0].with_name(f"{paths[0].stem}-{secrets.token_hex(4)}.h5")
+                merge(merged, stored, self._attributes(False), self.dtype)
                 for path in paths:
-                    path.unlink()
+                    remove(path)
+
+    def _was_merged(self, part: str) -> bool:
+        """Whether another writer was faster at merging a part than this one at noticing it."""
+        generation = newest_generation(self.path)
+        return generation is not None and part in generation.merged
 
     def _note(self, rows: Sequence[Row], failures: Sequence[Failure]) -> None:
         """Know of what is committed."""
@@ -259,9 +277,13 @@ class FeatureWriter:
         if not rows:
             return
         self.commit()
-        with opened(self.path) as stored:
-            for start in range(0, len(rows), COMMIT_ROWS):
-                self.append(*_as_stored(stored, rows[start : start + COMMIT_ROWS]))
+        self._keeps_parts = True  # those that are read
+        try:
+            with opened(self.path) as stored:
+                for some, features in _as_stored(stored, rows):
+                    self.append(some, features)
+        finally:
+            self._keeps_parts = False
 
     def finish(self, *, complete: bool = True, only: Set[str] | None = None) -> int:
         """Commit, then merge all into one new, verified snapshot, or into shards.
@@ -288,18 +310,25 @@ class FeatureWriter:
             if not is_there(self.path):
                 empty = Segment(self._no_features(), [], [])
                 publish(part_image(empty, self._attributes(complete)), self.path)
-            while True:
-                with opened(self.path) as everything:
-                    stored = replace(everything, only=only)
-                    n_rows = stored.n_rows
-                    if self._merge(stored, everything, self._attributes(complete)):
-                        break
-        return n_rows
+            return self._merge(complete=complete, only=only)
 
-    def _merge(self, stored: Stored, everything: Stored, attributes: dict[str, Any]) -> bool:
-        """Merge what is there; False if another writer was first, on a store without locks."""
+    def _merge(
+        self, *, complete: bool, only: Set[str] | None = None, parts: Set[str] | None = None
+    ) -> int:
+        """Merge all that is there, or some parts, whoever else does so on a store without locks."""
+        while True:
+            with opened(self.path) as everything:
+                stored = replace(everything, only=only)
+                if parts is not None:
+                    later = [f for f in stored.parts if f.path.name not in parts]
+                    stored = replace(stored, files=[f for f in stored.files if f not in later])
+                if self._merged(stored, everything, self._attributes(complete)):
+                    return stored.n_rows
+
+    def _merged(self, stored: Stored, everything: Stored, attributes: dict[str, Any]) -> bool:
+        """Merge once; False if another writer was first."""
         overwrites = self.path != self.target
-        pruned = (stored.n_rows, len(stored.failures)) != (
+        pruned = stored.only is not None and (stored.n_rows, len(stored.failures)) != (
             everything.n_rows,
             len(everything.failures),
         )
@@ -310,12 +339,9 @@ class FeatureWriter:
                 )
                 if not made:
                     return False
-            if (generation := newest_generation(self.target)) is not None:
-                tidy_up(self.target, generation, alone=not is_remote(self.target))
+            tidy_up(self.target)
             if overwrites:
-                remove_parts(self.path)
-                with storage_errors(f"removing {self.path}"):
-                    self.path.unlink(missing_ok=True)
+                _remove_whole(self.path)
             return True
         if part_paths(self.path) or pruned:
             merge(self.path, stored, attributes, self.dtype)
@@ -359,9 +385,12 @@ class FeatureWriter:
         with storage_errors(f"tidying up around {self.path}"):
             for left in {*leftovers(self.path), *leftovers(self.target)}:
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
+        staged, newest = staging_path(self.target), newest_generation(self.target)
+        in_staging = {staged.name, *(path.name for path in part_paths(staged))}
+        if newest is not None and not in_staging.isdisjoint(newest.merged):
+            _remove_whole(staged)  # it has taken effect, and was killed before this
         if restart and not self._can_go_on():
-            remove_parts(self.path)
-            self.path.unlink(missing_ok=True)
+            _remove_whole(self.path)
         if not is_there(self.path):
             return
         with opened(self.path) as stored:
@@ -411,8 +440,20 @@ def _check_spec(target: Path, there: EncoderSpec, asked: EncoderSpec) -> None:
 
 
 def staging_path(target: Path) -> Path:
-    """Where a file that will overwrite `target` is made."""
-    return target.with_name(f".{target.name}.new")
+    """Where a file that will overwrite `target` is made.
+
+    On an object store, which has no locks, no two writers share it, nor does the next one go on
+    from there.
+    """
+    whose = f"-{secrets.token_hex(4)}" if is_remote(target) else ""
+    return target.with_name(f".{target.name}.new{whose}")
+
+
+def _remove_whole(path: Path) -> None:
+    """Delete a snapshot and its parts."""
+    remove_parts(path)
+    with storage_errors(f"removing {path}"):
+        remove(path)
 
 
 def remove_parts(path: Path) -> None:
@@ -424,7 +465,7 @@ def remove_parts(path: Path) -> None:
     if is_remote(folder):
         with storage_errors(f"removing merged parts of {path}"):
             for part in part_paths(path):  # the oldest first
-                part.unlink()
+                remove(part)
     elif folder.exists():
         with storage_errors(f"removing merged parts of {path}"):
             gone = temporary_name(path)
@@ -443,7 +484,7 @@ def leftovers(path: Path) -> list[Path]:
     begins = tuple(f".{written.name}." for written in (path, cache_path(path)))
     beside = [p for p in path.parent.glob(f".*{TEMPORARY_SUFFIX}") if p.name.startswith(begins)]
     within = [p for folder in (parts, shards) for p in folder.glob(f".*{TEMPORARY_SUFFIX}")]
-    return [*beside, *within]
+    return [*beside, *within, *orphans(path)]
 
 
 def _appears(path: Path) -> bool:
@@ -481,26 +522,35 @@ def _rows(stored: Stored, names: Sequence[str]) -> Iterable[Row]:
         yield Row(path, key, label, group, columns=(*more, ("split", splits[i])))
 
 
-def _as_stored(stored: Stored, rows: Sequence[Row]) -> tuple[list[Row], NDArray[np.floating]]:
-    """Rows of known keys with the sizes, format and features stored for those keys."""
-    wanted = {key: i for i, key in enumerate(dict.fromkeys(row.key for row in rows))}
-    found = np.empty((len(wanted), stored.spec.n_features), dtype=stored.files[0].dtype)
-    about: dict[bytes, tuple[int, int, int, str]] = {}
-    for file in stored.files:
+def _as_stored(
+    stored: Stored, rows: Sequence[Row]
+) -> Iterator[tuple[list[Row], NDArray[np.floating]]]:
+    """Rows of known keys with the sizes, format and features stored for those keys.
+
+    In the order in which these are found, so that every file is read once; the newest first.
+    """
+    wanted: dict[bytes, list[Row]] = {}
+    for row in rows:
+        wanted.setdefault(row.key, []).append(row)
+    for file in reversed(stored.files):
         keys = [value.tobytes() for value in file.column("keys")]
-        hits = {row: key for row, key in enumerate(keys) if key in wanted}
+        hits = [place for place, key in enumerate(keys) if key in wanted]
         if not hits:
             continue
         sizes, formats = file.column("image_size").tolist(), file.strings("format").tolist()
         lengths = file.column("file_size").tolist()
-        about |= {key: (*sizes[row], lengths[row], formats[row]) for row, key in hits.items()}
         for start, chunk in file.features():
-            for row in range(start, start + len(chunk)):
-                if row in hits:
-                    found[wanted[hits[row]]] = chunk[row - start]
-    filled = [
-        replace(row, height=height, width=width, file_size=row.file_size or length, format=name)
-        for row in rows
-        for height, width, length, name in [about[row.key]]
-    ]
-    return filled, found[[wanted[row.key] for row in rows]]
+            found: list[Row] = []
+            places: list[int] = []
+            while hits and hits[0] < start + len(chunk):
+                at = hits.pop(0)
+                for row in wanted.pop(keys[at], ()):
+                    found.append(
+                        replace(
+                            row, height=sizes[at][0], width=sizes[at][1], format=formats[at],
+                            file_size=row.file_size or lengths[at],
+                        )
+                    )  # fmt: skip
+                    places.append(at - start)
+            if found:
+                yield found, chunk[places]

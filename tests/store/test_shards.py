@@ -210,13 +210,13 @@ def test_a_merge_killed_before_its_parts_were_removed(
     """The parts that a generation names are ignored: an older row never comes back."""
     out = f"{place}/out.h5"
     with monkeypatch.context() as patch:
-        patch.setattr(writing, "tidy_up", lambda *_, **__: None)
+        patch.setattr(writing, "tidy_up", lambda target: None)
         write(out, {"a.png": 1})
     assert part_paths(location(out))
     with opened(out) as stored:
         assert not stored.parts
     with monkeypatch.context() as patch:
-        patch.setattr(writing, "tidy_up", lambda *_, **__: None)
+        patch.setattr(writing, "tidy_up", lambda target: None)
         write(out, {"a.png": 2})
     assert rows(out) == {"a.png": 2}
     write(out, {"b.png": 3})
@@ -299,3 +299,154 @@ def test_many_parts_become_one_as_they_come(
         assert writer.finish() == 30
     assert rows(out) == {f"{i}.png": i for i in range(30)}
     assert [path.name for path in tmp_path.iterdir()] == ["out.h5.shards"]
+
+
+@pytest.mark.parametrize("name", ["exp[1]", "a?", "ü x", "50%", "a#b"])
+@pytest.mark.parametrize("where", PLACES)
+def test_folders_of_any_name(
+    where: str, name: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """What is a pattern to others, or a part of an address, is a name here."""
+    roots = {"folder": tmp_path, "memory": f"memory://{uuid.uuid4().hex}"}
+    root = roots.get(where) or f"{request.getfixturevalue('s3')}/{uuid.uuid4().hex}"
+    write(f"{root}/{name}/out.h5", {"a.png": 1, "b.png": 2})
+    write(f"{root}/{name}/out.h5", {"c.png": 3})
+    assert rows(f"{root}/{name}/out.h5") == {"a.png": 1, "b.png": 2, "c.png": 3}
+    assert not part_paths(location(f"{root}/{name}/out.h5"))
+
+
+def test_a_lost_answer_to_the_commit(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A generation that is there although its request failed is this writer's own."""
+    out = f"{s3}/{uuid.uuid4().hex}/out.h5"
+    of: Any = location(out)
+    create = of.fs.pipe_file
+
+    def lost(path: str, data: bytes, mode: str = "overwrite", **how: Any) -> None:
+        create(path, data, mode=mode, **how)
+        if mode == "create":
+            raise OSError(5, "sent again, and found itself")
+
+    monkeypatch.setattr(of.fs, "pipe_file", lost)
+    write(out, {"a.png": 1})
+    write(out, {"b.png": 2})
+    assert rows(out) == {"a.png": 1, "b.png": 2}
+
+
+def test_many_parts_on_a_store_are_merged_as_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By generations, so that of two writers' rows of a path the later one stays."""
+    monkeypatch.setattr(writing, "MOST_PARTS", 4)
+    out = f"memory://{uuid.uuid4().hex}/out.h5"
+    with FeatureWriter(out, SPEC) as first, FeatureWriter(out, SPEC) as second:
+        for i in range(10):
+            for writer, number in ((first, 2 * i), (second, 2 * i + 1)):
+                writer.append([row("same.png", number)], values(number))
+                writer.append([row(f"{number}.png", number)], values(number))
+                writer.commit()
+        assert len(part_paths(location(out))) < 10
+        first.finish()
+        second.finish()
+    assert rows(out) == {"same.png": 19} | {f"{i}.png": i for i in range(20)}
+
+
+def test_two_that_overwrite_do_not_mix() -> None:
+    """On a store without locks each makes its own, and the last to end holds."""
+    out = f"memory://{uuid.uuid4().hex}/out.h5"
+    write(out, {"old.png": 0})
+    with FeatureWriter(out, SPEC, overwrite=True) as first:
+        first.append([row("a.png", 1)], values(1))
+        first.commit()
+        with FeatureWriter(out, SPEC, overwrite=True) as second:
+            second.append([row("b.png", 2)], values(2))
+            second.commit()
+            first.finish()
+            assert rows(out) == {"a.png": 1}
+            second.finish()
+    assert rows(out) == {"b.png": 2}
+
+
+def test_an_overwriting_killed_at_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once it has taken effect, what was left of it is not gone on with by the next one."""
+    out = tmp_path / "out.h5"
+    with monkeypatch.context() as patch:
+        patch.setattr(writing, "_remove_whole", lambda path: None)
+        write(out, {"p.png": 2, "gone.png": 3}, overwrite=True)
+    write(out, {"p.png": 5})
+    write(out, {"new.png": 9}, overwrite=True)
+    assert rows(out) == {"new.png": 9}
+
+
+def test_a_merge_that_fails_leaves_no_shards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk without room for a merge is not filled by each attempt."""
+    out = tmp_path / "out.h5"
+    check = merging._check_space
+    turns = []
+
+    def full(*given: Any) -> None:
+        turns.append(1)
+        if len(turns) % 3 == 0:
+            raise StorageError("no room")
+        check(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(merging, "_check_space", full)
+        for _ in range(2):
+            with pytest.raises(StorageError, match="no room"):
+                write(out, {f"{i}.png": i for i in range(12)})
+            assert not list(shards_folder(out).glob("*.h5"))
+    write(out, {})
+    assert rows(out) == {f"{i}.png": i for i in range(12)}
+
+
+def test_a_snapshot_of_elsewhere_is_not_deleted(tmp_path: Path) -> None:
+    """A file that was put where shards are is neither ignored nor lost."""
+    out = tmp_path / "out.h5"
+    write(out, {"a.png": 1})
+    part = next(shards_folder(out).glob("*.h5"))
+    shutil.copy(part, out)
+    for use in (load, lambda path: write(path, {"b.png": 2})):
+        with pytest.raises(RefusedFileError, match="move one of them away"):
+            use(out)
+    assert out.exists()
+
+
+def test_a_reader_between_two_generations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part that it opened before the one, and misses in the other's list, is not taken."""
+    out = tmp_path / "out.h5"
+    write(out, {"x.png": 0})
+    writer = FeatureWriter(out, SPEC)
+    writer.append([row("x.png", 1)], values(1))
+    writer.commit()
+    from clipfeat.store import reading
+
+    listed = reading.part_paths
+    turns: list[int] = []
+
+    def slow(target: Path) -> list[Path]:
+        found = listed(target)
+        if not turns:
+            turns.append(1)
+            opened_before = [path.read_bytes() for path in found]
+            writer.finish()
+            writer.append([row("x.png", 2)], values(2))
+            writer.finish()
+            for path, data in zip(found, opened_before, strict=True):
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(data)  # as if it were open yet
+        return found
+
+    monkeypatch.setattr(reading, "part_paths", slow)
+    with opened(out) as stored:
+        # The part is there again, and was merged two generations ago.
+        assert turns
+        assert stored.generation is not None
+        assert stored.generation.number == 3
+
+
+def test_errors_of_who_reads_are_their_own(place: str) -> None:
+    """What is raised while a file is open is no damage of it."""
+    out = f"{place}/out.h5"
+    write(out, {"a.png": 1})
+    with pytest.raises(KeyError, match="mine"), opened(out):
+        raise KeyError("mine")

@@ -9,6 +9,7 @@ from clipfeat.auditing.finding import Finding
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.features import FeatureSet
 from clipfeat.files import publish
+from clipfeat.locations import local_path
 from clipfeat.report.leaderboard import TITLES, Leaderboard
 from clipfeat.report.page.findings import findings_section
 from clipfeat.report.page.leaderboard_table import leaderboard_table
@@ -82,7 +83,7 @@ def write_page(
     StorageError
         If a file could not be written.
     """
-    target = Path(folder)
+    target = local_path(folder)
     (target / PLOTS).mkdir(parents=True, exist_ok=True)
     for stale in [*(target / PLOTS).glob("*.svg"), *(target / PLOTS).glob("*.png")]:
         stale.unlink()

@@ -26,7 +26,7 @@ from clipfeat.store.reading import part_paths
 pytest.importorskip("ray")
 from typer.testing import CliRunner
 
-from clipfeat.embedding.on_ray.cluster import connected
+from clipfeat.cluster import connected
 from clipfeat.embedding.on_ray.decoding import decode_block
 from clipfeat.embedding.on_ray.driving import encode_remotely
 from clipfeat.embedding.on_ray.encoding import EncodingWorker
@@ -37,7 +37,7 @@ from clipfeat.embedding.preparing import Known, Pictures, Ready
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     """One Ray for all tests, on this machine."""
-    with connected(None):
+    with connected(None, least_cpus=2):
         yield
 
 

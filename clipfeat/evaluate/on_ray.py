@@ -86,11 +86,12 @@ def spreading(
         yield None
         return
     with ExitStack() as connection:
-        yield partial(_spread, connection, address, n_jobs or 1, safe)
+        yield partial(_spread, connection, {}, address, n_jobs or 1, safe)
 
 
 def _spread(
     connection: ExitStack,
+    held: dict[int, tuple[Any, Any]],
     address: str | None,
     threads: int,
     safe: str,
@@ -111,10 +112,12 @@ def _spread(
     numbers: dict[Any, int] = {}
     try:
         with rays_errors(safe):
-            held = ray.put(shared)
+            # By their identity, so that what several calls share is there once as well.
+            held |= {id(one): (one, ray.put(one)) for one in shared if id(one) not in held}
+            there = [held[id(one)][1] for one in shared]
             task = ray.remote(num_cpus=threads, max_retries=ATTEMPTS - 1)(_on_worker)
             for number, piece in enumerate(pieces):
-                numbers[task.remote(held, threads, function, *piece)] = number
+                numbers[task.remote(threads, function, piece, *there)] = number
             while numbers:
                 (done,), _ = ray.wait(list(numbers))
                 try:
@@ -136,8 +139,8 @@ def _spread(
 
 
 def _on_worker(
-    shared: tuple[Any, ...], threads: int, function: Callable[..., Any], *piece: Any
+    threads: int, function: Callable[..., Any], piece: tuple[Any, ...], *shared: Any
 ) -> bytes:
-    """One piece of work, in its share of the machine."""
+    """One piece of work, in its share of the machine; Ray has opened the references to `shared`."""
     with threadpool_limits(threads):
         return caught(function, *shared, *piece)

@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import warnings
@@ -17,6 +18,9 @@ ENVIRONMENT = {
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
 }
+
+ANSWER_SECONDS = 15.0
+"""In which a cluster must take a connection."""
 
 
 @contextmanager
@@ -74,6 +78,7 @@ def _connect(address: str | None, least_cpus: int) -> None:
                 n_cpus = max(least_cpus, joblib.cpu_count())
                 ray.init("local", num_cpus=n_cpus, include_dashboard=False, **how)
             else:
+                _knock(address)
                 ray.init(address, **how)
         except Exception as error:
             # Of whatever class: a node that is too slow to start is a bare Exception.
@@ -81,6 +86,13 @@ def _connect(address: str | None, least_cpus: int) -> None:
             if address is None or address == "local":
                 raise ClipfeatError(f"Ray does not start here: {first_line(error)}") from error
             raise UsageError(f"no Ray answers at {address}: {first_line(error)}") from error
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody listens: Ray itself was seen to try for more than nine minutes."""
+    host, _, port = address.rpartition(":")
+    if port.isdecimal() and "://" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
 
 
 @contextmanager

@@ -71,7 +71,7 @@ def test_the_same_run(cluster: None) -> None:
     data = replace(data, columns={"generator": np.array([f"g{i % 3}" for i in range(80)])})
     two = join([data, make_features(40, name="other", seed=5, apart=0.5)])
     both(two, "logreg,knn,prototype", cv=3, vote="all", threshold="accuracy")
-    both(data, "logreg,knn,prototype", leave_one_out="generator", calibrate="sigmoid")
+    both(data, "logreg,knn,prototype", leave_one_out="generator")
 
 
 def test_who_fails_fails_alone_and_alike(cluster: None) -> None:
@@ -186,11 +186,10 @@ def test_a_worker_that_dies_costs_its_own_piece(spread: Spread) -> None:
 
 
 def test_fit_is_the_same(cluster: None) -> None:
-    """Members, their search, weights and scores, alone, in a vote and stacked."""
+    """Members, their search, the threshold and scores, alone and stacked."""
     data = make_features(40, apart=1.0, groups=True)
     for asked in (
-        {"clf": "prototype,logreg", "vote": "stacking"},
-        {"clf": "knn,logreg", "vote": "greedy", "threshold": "accuracy"},
+        {"clf": "prototype,logreg", "vote": "stacking", "threshold": "accuracy"},
         {"clf": "logreg", "tune": True},
     ):
         plain, on_ray = (fit(data, cv=3, engine=e, **asked) for e in ("local", "ray"))  # type: ignore[arg-type]
@@ -233,6 +232,17 @@ def test_a_missing_extra_is_named(run: Any, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'clipfeat\[ray\]'"):
         run(make_features(), "logreg", engine="ray")
+
+
+def test_a_cluster_that_is_not_there_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody listens there is nothing to wait for."""
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    with (
+        pytest.raises(UsageError, match=r"no Ray answers at 127\.0\.0\.1:9: .*refused"),
+        connected("127.0.0.1:9"),
+    ):
+        pass
 
 
 def test_when_ray_gives_up_one_error_says_how_to_go_on() -> None:

@@ -28,7 +28,7 @@ from clipfeat.model import Model
 from clipfeat.parts import one_a_file
 from clipfeat.splits import fit_with_groups
 from clipfeat.zoo import CHANCE, parse_names, pick_threads
-from clipfeat.zoo.recipe import check_recipe
+from clipfeat.zoo.recipe import build, check_recipe
 from clipfeat.zoo.tuning import Tuned, check_time_limit, time_share
 
 SAFE = "nothing of a fit is kept: the same command begins anew"
@@ -168,11 +168,11 @@ def fit(
             data, {e: entries[e] for e, weight in weights.items() if weight > 0}
         )
         threads = pick_threads(n_jobs, data.X.size) if spread is None else n_jobs or 1
-        recipe = {"random_state": seed, "n_jobs": threads, "accelerate": accelerate, **asked}
+        make = partial(build, random_state=seed, n_jobs=threads, accelerate=accelerate, **asked)
         # Each search keeps time for its own classifier's fit, which comes after all of them.
         share = time_share(begun, time_limit, len(entries))
         wanted: dict[str, tuple[Any, ...]] = {
-            entry: (*which, recipe, tune, share) for entry, which in entries.items()
+            entry: (*which, make, tune, share) for entry, which in entries.items()
         }
         rows = (data.X, data.y, data.split_groups)
         if spread is None:

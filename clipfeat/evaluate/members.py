@@ -8,7 +8,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
 from clipfeat.splits import fit_with_groups
-from clipfeat.zoo.recipe import build, count_fits
+from clipfeat.zoo.recipe import count_fits
 from clipfeat.zoo.tuning import Tuned, tune
 
 
@@ -18,7 +18,7 @@ def make_member(
     groups: Any,
     name: str,
     columns: slice,
-    recipe: Mapping[str, Any],
+    make: partial[Any],
     tuning: bool,
     seconds: float | None = None,
 ) -> tuple[Any, Tuned | None]:
@@ -32,8 +32,8 @@ def make_member(
         Of the zoo.
     columns : slice
         Those of `X` that it sees.
-    recipe : mapping
-        What `clipfeat.zoo.recipe.build` takes.
+    make : partial
+        Of `clipfeat.zoo.recipe.build`, with all but the name.
     tuning : bool
         Whether parameters are searched for.
     seconds : float, optional
@@ -44,14 +44,15 @@ def make_member(
     estimator, Tuned or None
         What the search found, where there was one.
     """
-    make, found = partial(build, name, **recipe), None
+    params: Mapping[str, Any] | None = None
+    found = None
     if tuning:
         found = tune(
-            name, X[:, columns], y, groups, random_state=recipe["random_state"],
-            n_jobs=recipe["n_jobs"], seconds=seconds, n_fits=count_fits(make()),
+            name, X[:, columns], y, groups, random_state=make.keywords["random_state"],
+            n_jobs=make.keywords["n_jobs"], seconds=seconds, n_fits=count_fits(make(name)),
         )  # fmt: skip
-        make = partial(make, params=found.params)
-    return _on_columns(make(), columns), found
+        params = found.params
+    return _on_columns(make(name, params=params), columns), found
 
 
 def fit_member(X: Any, y: Any, groups: Any, *asked: Any) -> tuple[Any, Tuned | None]:

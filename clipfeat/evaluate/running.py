@@ -6,8 +6,8 @@ a Ray cluster.
 
 import time
 from collections import defaultdict
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -33,6 +33,8 @@ WARM_UP = 120.0
 NO_ROWS: Split = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
 
 Answer = Cell | Exception
+
+Runner = Callable[[Asked], Cell]
 
 
 def run_cells(
@@ -83,13 +85,14 @@ def run_cells(
     StorageError
         If the disk failed, as where a finished cell is to be kept.
     """
-    keeper = None if keep is None else Keeper(keep, digest_of(data), settings, time_limit)
     if spread is None:
-        yield from _one_by_one(
-            asked, data, n_classes, settings, keeper, pick_threads(n_jobs, data[0].size),
-            time_limit, together,
-        )  # fmt: skip
+        with cell_runner(
+            data, n_classes, settings, n_jobs=pick_threads(n_jobs, data[0].size),
+            time_limit=time_limit, together=together, keep=keep,
+        ) as run:  # fmt: skip
+            yield from _one_by_one(run, asked)
         return
+    keeper = None if keep is None else Keeper(keep, digest_of(data), settings, time_limit)
     left = []
     for number, cell in enumerate(asked):
         kept = None if keeper is None else keeper.read(cell)
@@ -126,18 +129,59 @@ def _fit_shared(
     return replace(fitted, seconds=time.monotonic() - begun)
 
 
-def _one_by_one(
-    asked: Sequence[Asked],
+def _one_by_one(run: Runner, asked: Sequence[Asked]) -> Iterator[tuple[int, Answer]]:
+    failed: dict[tuple[int, str], Exception] = {}
+    for number, cell in enumerate(asked):
+        answer: Answer | None = failed.get((cell.trial, cell.entry))
+        if answer is None:
+            try:
+                answer = run(cell)
+            except StorageError:
+                raise
+            except Exception as error:
+                # A classifier is anybody's code: what it raises is its own row's matter.
+                answer = failed[cell.trial, cell.entry] = error
+        yield number, answer
+
+
+@contextmanager
+def cell_runner(
     data: Rows,
     n_classes: int,
     settings: Settings,
-    keeper: Keeper | None,
+    *,
     n_jobs: int,
-    time_limit: float | None,
-    together: bool,
-) -> Iterator[tuple[int, Answer]]:
+    time_limit: float | None = None,
+    together: bool = False,
+    keep: Path | None = None,
+) -> Iterator[Runner]:
+    """Give a function that runs one cell.
+
+    Parameters
+    ----------
+    data : tuple
+        X, y and groups of all rows.
+    n_classes : int
+        Labels are 0 to n_classes - 1.
+    settings : Settings
+        What is asked of every classifier.
+    n_jobs : int
+        Threads.
+    time_limit : float, optional
+        Seconds for all cells of one entry; what takes longer is stopped, for which cells run in a
+        process of their own.
+    together : bool
+        Whether these are the seconds of all entries together.
+    keep : Path, optional
+        Where finished cells are.
+
+    Yields
+    ------
+    callable
+        From an `Asked` to its `Cell`. Raises `DataError` if its time is over.
+    """
     used: dict[str, float] = defaultdict(float)
-    failed: dict[tuple[int, str], Exception] = {}
+    keeper = None if keep is None else Keeper(keep, digest_of(data), settings, time_limit)
     with ExitStack() as stack:
         apart = None
         if time_limit is not None:
@@ -182,17 +226,7 @@ def _one_by_one(
                 keeper.write(fitted, cell)
             return fitted
 
-        for number, cell in enumerate(asked):
-            answer: Answer | None = failed.get((cell.trial, cell.entry))
-            if answer is None:
-                try:
-                    answer = run(cell)
-                except StorageError:
-                    raise
-                except Exception as error:
-                    # A classifier is anybody's code: what it raises is its own row's matter.
-                    answer = failed[cell.trial, cell.entry] = error
-            yield number, answer
+        yield run
 
 
 @cache

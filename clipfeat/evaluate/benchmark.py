@@ -107,9 +107,9 @@ def benchmark(
         Ray keeps as many processors of one machine; None is one.
     engine : str
         ``"local"``, one cell after the other, or ``"ray"``: cells spread over the processors of a
-        Ray cluster, each of whose machines has the same clipfeat. No `time_limit` there. What is
-        said is the same, to the last bit where libraries are and give the same for any number of
-        threads.
+        Ray cluster, each of whose machines has the same clipfeat. No `time_limit` there. The
+        probabilities are the same; to the last bit where libraries are the same too, and sum in the
+        same order for any number of threads.
     address : str, optional
         Of a running Ray cluster; by default the environment's ``RAY_ADDRESS``, else one of this
         machine alone is started for the run.

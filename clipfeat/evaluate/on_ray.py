@@ -12,7 +12,7 @@ passes on references unopened, so that every cell would bring the features along
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -124,8 +124,8 @@ def _spread(
                     message = ray.get(done)
                 except (NodeDiedError, OutOfMemoryError, WorkerCrashedError) as error:
                     answer: Any = DataError(
-                        f"the worker that fitted it died {ATTEMPTS} times, as when memory is short "
-                        f"or a library has a fault: {first_line(error)}"
+                        f"its worker died, at each of up to {ATTEMPTS} attempts, as where memory is "
+                        f"short or a library has a fault: {first_line(error)}"
                     )
                 else:
                     try:
@@ -135,7 +135,8 @@ def _spread(
                 yield numbers.pop(done), answer
     finally:
         for left in numbers:  # of a run that is stopped, on a cluster that goes on
-            ray.cancel(left, force=True)
+            with suppress(Exception):  # Ray may be gone itself
+                ray.cancel(left, force=True)
 
 
 def _on_worker(

@@ -124,8 +124,8 @@ def _spread(
                     message = ray.get(done)
                 except (NodeDiedError, OutOfMemoryError, WorkerCrashedError) as error:
                     answer: Any = DataError(
-                        f"its worker died, at each of up to {ATTEMPTS} attempts, as where memory is "
-                        f"short or a library has a fault: {first_line(error)}"
+                        f"its worker died, at each of up to {ATTEMPTS} attempts, as where memory "
+                        f"is short or a library has a fault: {first_line(error)}"
                     )
                 else:
                     try:

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from clipfeat.errors import ClipfeatError, UsageError
 from clipfeat.images.isolated import IsolatedDecoder
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.samples import sample_pixels, sample_records
+from clipfeat.locations import absolute
 
 MOST_RECORDS = 512  # in one task
 TASKS_FOR_EACH_CPU = 4
@@ -205,4 +205,4 @@ def _block_size(n_records: int, job: Job) -> int:
 
 def reachable(record: ImageRecord) -> ImageRecord:
     """The same record, its file by a name that holds in any working folder."""
-    return replace(record, file=str(Path(record.file).absolute()))
+    return replace(record, file=absolute(record.file))

@@ -29,7 +29,7 @@ from clipfeat.parts import one_a_file
 from clipfeat.splits import fit_with_groups
 from clipfeat.zoo import CHANCE, parse_names, pick_threads
 from clipfeat.zoo.recipe import build, check_recipe
-from clipfeat.zoo.tuning import check_time_limit, time_share
+from clipfeat.zoo.tuning import Tuned, check_time_limit, time_share
 
 SAFE = "nothing of a fit is kept: the same command begins anew"
 
@@ -171,13 +171,21 @@ def fit(
         make = partial(build, random_state=seed, n_jobs=threads, accelerate=accelerate, **asked)
         # Each search keeps time for its own classifier's fit, which comes after all of them.
         share = time_share(begun, time_limit, len(entries))
-        members, tuned = _members(
-            spread, (data.X, data.y, data.split_groups), entries, make, tune, share
-        )
+        wanted: dict[str, tuple[Any, ...]] = {
+            entry: (*which, make, tune, share) for entry, which in entries.items()
+        }
+        rows = (data.X, data.y, data.split_groups)
+        if spread is None:
+            made = {entry: make_member(*rows, *one) for entry, one in wanted.items()}
+        else:
+            made = _fitted_on_ray(spread, rows, wanted)
+    members = {entry: member for entry, (member, _) in made.items()}
+    found = {entry: asdict(tuned) for entry, (_, tuned) in made.items() if tuned}
     estimator, known = _voting(members, how, weights, scored, seed, fitted=spread is not None)
     if spread is None or len(members) > 1:
         until = None if time_limit is None else begun + GRACE * time_limit
         estimator = _fitted(estimator, data, known, until, ", ".join(members))
+    tuned = {entry: one for entry, one in found.items() if one["tried"] or one["out_of_time"]}
     about = {"images": len(data), "cv": cv, "seed": seed, **asked, "tuned": tuned}
     about |= {"time_limit": time_limit, "seconds": time.monotonic() - begun}
     if len(weights) > 1:
@@ -213,29 +221,17 @@ def _fitted(
         raise _cannot_fit(what, len(data), error) from error
 
 
-def _members(
-    spread: Spread | None,
-    rows: tuple[Any, ...],
-    entries: Mapping[str, tuple[str, slice]],
-    *how: Any,
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The members in their order, fitted where they are spread, and what searches found of them."""
-    wanted = [(*which, *how) for which in entries.values()]
-    if spread is None:
-        made = [make_member(*rows, *one) for one in wanted]
-    else:
-        answers = dict(spread(fit_member, rows, wanted))
-        for at, entry in enumerate(entries):
-            if isinstance(error := answers[at], ClipfeatError | ValueError):
-                raise _cannot_fit(entry, len(rows[1]), error) from error
-            if isinstance(error, Exception):
-                raise error
-        made = [answers[at] for at in range(len(wanted))]
-    members = {entry: member for entry, (member, _) in zip(entries, made, strict=True)}
-    searched = zip(entries, (found for _, found in made), strict=True)
-    return members, {
-        e: asdict(found) for e, found in searched if found and (found.tried or found.out_of_time)
-    }
+def _fitted_on_ray(
+    spread: Spread, rows: tuple[Any, ...], wanted: Mapping[str, tuple[Any, ...]]
+) -> dict[str, tuple[Any, Tuned | None]]:
+    """Each member, fitted, and what its search found, in their order."""
+    made = dict(spread(fit_member, rows, list(wanted.values())))
+    for entry, one in zip(wanted, (made[at] for at in range(len(made))), strict=True):
+        if isinstance(one, ClipfeatError | ValueError):
+            raise _cannot_fit(entry, len(rows[1]), one) from one
+        if isinstance(one, Exception):
+            raise one
+    return {entry: made[at] for at, entry in enumerate(wanted)}
 
 
 def _cannot_fit(what: str, n_images: int, error: Exception) -> DataError:

@@ -18,7 +18,8 @@ from clipfeat.evaluate.gains import gains
 from clipfeat.evaluate.limited import one_process
 from clipfeat.evaluate.protocols import plan
 from clipfeat.evaluate.result import Benchmark
-from clipfeat.evaluate.running import GRACE
+from clipfeat.evaluate.out_of_core import streamed_runner
+from clipfeat.evaluate.running import GRACE, cell_runner
 from clipfeat.evaluate.thresholds import threshold_chooser
 from clipfeat.evaluate.trials import Step, Voting, entry_names, run_protocol
 from clipfeat.evaluate.votes import GIVEN, TITLES, parse_votes
@@ -26,8 +27,11 @@ from clipfeat.features import FeatureSet
 from clipfeat.model import Model
 from clipfeat.parts import one_a_file
 from clipfeat.splits import fit_with_groups
+from clipfeat.streaming import StreamedFeatures
 from clipfeat.zoo import CHANCE, parse_names, pick_threads
 from clipfeat.zoo.recipe import build, check_recipe, count_fits
+from clipfeat.zoo.streamed import build_streamed, check_streamed
+from clipfeat.zoo.streamed.classifier import released
 from clipfeat.zoo.tuning import check_time_limit, time_share
 from clipfeat.zoo.tuning import tune as search_space
 
@@ -36,7 +40,7 @@ METRIC = "balanced_accuracy"
 
 
 def fit(
-    features: FeatureSet,
+    features: FeatureSet | StreamedFeatures,
     clf: str | Sequence[str] = "logreg",
     *,
     cv: int = 5,
@@ -58,9 +62,11 @@ def fit(
 
     Parameters
     ----------
-    features : FeatureSet
+    features : FeatureSet or StreamedFeatures
         Labelled images; rows without a label are left out. Of several encoders (`clipfeat.load`
-        of several files), every classifier is fitted on each, and all of them vote.
+        of several files), every classifier is fitted on each, and all of them vote. What
+        `clipfeat.stream` opens is read in blocks, for classifiers of
+        `clipfeat.zoo.streamed.STREAMED` and without a search for parameters.
     clf : str or sequence of str
         One name of the zoo, or several (``"logreg,svm"``), which become a soft vote.
     cv : int
@@ -105,7 +111,8 @@ def fit(
         If there are no labels, one class, or a class with fewer images (or groups) than folds.
     UsageError
         If a threshold or a vote's weights are to be learned without folds, a threshold is asked for
-        with other than two classes, or weights do not fit.
+        with other than two classes, weights do not fit, or features are streamed to what needs
+        all of them at once.
     DataError
         If a classifier cannot be fitted on these rows.
     """
@@ -113,7 +120,13 @@ def fit(
     if len(names) > 1:
         names = [name for name in names if name != CHANCE]  # it has no say in a vote
     check_recipe(calibrate, bag, balance)
-    data = features.labelled()
+    streamed = features if isinstance(features, StreamedFeatures) else None
+    make_one, runner = build, cell_runner
+    if streamed is not None:
+        check_streamed(names, tune=tune)
+        make_one, runner = partial(build_streamed, streamed), partial(streamed_runner, streamed)
+        n_jobs = pick_threads(n_jobs, len(streamed) * streamed.n_features)
+    data = (features if streamed is None else streamed.numbers).labelled()
     entries = entry_names(names, data.specs)
     choose = threshold_chooser(threshold, max_fpr, data.classes)
     how = _one_vote(vote, vote_weights, list(entries))
@@ -142,6 +155,7 @@ def fit(
             n_jobs=n_jobs,
             progress=progress,
             about={"threshold_by": threshold if max_fpr is None else f"max_fpr {max_fpr:g}"},
+            runner=runner,
         )
         if scored.errors:
             raise DataError("; ".join(f"{entry}: {why}" for entry, why in scored.errors.items()))
@@ -154,7 +168,7 @@ def fit(
     tuned: dict[str, Any] = {}
     for entry, (name, columns) in entries.items():
         make = partial(
-            build, name, random_state=seed, n_jobs=threads, accelerate=accelerate, **asked
+            make_one, name, random_state=seed, n_jobs=threads, accelerate=accelerate, **asked
         )
         if tune:
             found = search_space(
@@ -174,20 +188,32 @@ def fit(
     estimator, known = _voting(members, how, weights, scored, seed)
     until = None if time_limit is None else begun + GRACE * time_limit
     estimator = _fitted(estimator, data, known, until, ", ".join(members))
+    if streamed is not None:
+        estimator = released(estimator, streamed.n_features)
     about = {"images": len(data), "cv": cv, "seed": seed, **asked, "tuned": tuned}
     about |= {"time_limit": time_limit, "seconds": time.monotonic() - begun}
+    about |= {} if streamed is None else {"out_of_core": True}
     if len(weights) > 1:
         about |= {"vote": how, "weights": None if how == "stacking" else weights}
     entry = TITLES[how] if len(weights) > 1 else next(iter(weights))
     return Model(
         estimator=estimator,
         classes=data.classes,
-        specs=data.specs,
+        specs=data.specs if streamed is None else streamed.specs,
         members=tuple(members),
-        scores=tuple(scored.rows) if scored else (),
+        scores=tuple(_named(scored.rows, streamed) if scored else ()),
         about=about | (_found(scored, entry) if scored else {}),
         threshold=choose(*_by_file(scored, entry)) if choose and scored else None,
     )
+
+
+def _named(
+    rows: Sequence[Mapping[str, Any]], streamed: StreamedFeatures | None
+) -> Sequence[Mapping[str, Any]]:
+    """Tidy rows with their encoder, of which row numbers know nothing."""
+    if streamed is None:
+        return rows
+    return [{**row, "encoder": streamed.specs[0].title} for row in rows]
 
 
 def _fitted(

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,7 @@ def run_protocol(
     n_jobs: int | None = None,
     progress: Callable[[Step], None] = lambda step: None,
     about: Mapping[str, Any],
+    runner: Callable[..., AbstractContextManager[Runner]] = cell_runner,
 ) -> Benchmark:
     """Run every entry on every fold of every trial; see `benchmark`.
 
@@ -110,11 +112,13 @@ def run_protocol(
         As in `benchmark`.
     about : mapping
         What else is to be kept of how it was run.
+    runner : callable
+        Gives what runs a cell, as `clipfeat.evaluate.running.cell_runner`.
     """
     begun = time.monotonic()
     entries = entry_names(names, data.specs)
     groups = data.split_groups
-    with cell_runner(
+    with runner(
         (data.X, data.y, groups), len(data.classes), settings,
         n_jobs=pick_threads(n_jobs, data.X.size), time_limit=time_limit,
         together=spare is not None, keep=keep,

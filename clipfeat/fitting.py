@@ -12,14 +12,21 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
 from clipfeat.ensemble import SoftVotingClassifier, StackedClassifier, learn_weights
-from clipfeat.errors import ClipfeatError, DataError, LabelError, UsageError
+from clipfeat.errors import (
+    ClipfeatError,
+    DataError,
+    LabelError,
+    RefusedFileError,
+    StorageError,
+    UsageError,
+)
 from clipfeat.evaluate.cells import Settings
 from clipfeat.evaluate.gains import gains
 from clipfeat.evaluate.limited import one_process
+from clipfeat.evaluate.out_of_core import in_memory, out_of_core
 from clipfeat.evaluate.protocols import plan
 from clipfeat.evaluate.result import Benchmark
-from clipfeat.evaluate.out_of_core import streamed_runner
-from clipfeat.evaluate.running import GRACE, cell_runner
+from clipfeat.evaluate.running import GRACE
 from clipfeat.evaluate.thresholds import threshold_chooser
 from clipfeat.evaluate.trials import Step, Voting, entry_names, run_protocol
 from clipfeat.evaluate.votes import GIVEN, TITLES, parse_votes
@@ -29,9 +36,7 @@ from clipfeat.parts import one_a_file
 from clipfeat.splits import fit_with_groups
 from clipfeat.streaming import StreamedFeatures
 from clipfeat.zoo import CHANCE, parse_names, pick_threads
-from clipfeat.zoo.recipe import build, check_recipe, count_fits
-from clipfeat.zoo.streamed import build_streamed, check_streamed
-from clipfeat.zoo.streamed.classifier import released
+from clipfeat.zoo.recipe import check_recipe, count_fits
 from clipfeat.zoo.tuning import check_time_limit, time_share
 from clipfeat.zoo.tuning import tune as search_space
 
@@ -120,13 +125,9 @@ def fit(
     if len(names) > 1:
         names = [name for name in names if name != CHANCE]  # it has no say in a vote
     check_recipe(calibrate, bag, balance)
-    streamed = features if isinstance(features, StreamedFeatures) else None
-    make_one, runner = build, cell_runner
-    if streamed is not None:
-        check_streamed(names, tune=tune)
-        make_one, runner = partial(build_streamed, streamed), partial(streamed_runner, streamed)
-        n_jobs = pick_threads(n_jobs, len(streamed) * streamed.n_features)
-    data = (features if streamed is None else streamed.numbers).labelled()
+    place = in_memory(features) if isinstance(features, FeatureSet) else out_of_core(features)
+    place.check(names, tune)
+    data, n_jobs = place.rows.labelled(), pick_threads(n_jobs, place.n_values)
     entries = entry_names(names, data.specs)
     choose = threshold_chooser(threshold, max_fpr, data.classes)
     how = _one_vote(vote, vote_weights, list(entries))
@@ -155,20 +156,19 @@ def fit(
             n_jobs=n_jobs,
             progress=progress,
             about={"threshold_by": threshold if max_fpr is None else f"max_fpr {max_fpr:g}"},
-            runner=runner,
+            runner=place.runner,
         )
         if scored.errors:
             raise DataError("; ".join(f"{entry}: {why}" for entry, why in scored.errors.items()))
     weights = _weights(how, vote_weights, list(entries), data.y, scored)
     data, entries = _needed(data, {e: entries[e] for e, weight in weights.items() if weight > 0})
-    threads = pick_threads(n_jobs, data.X.size)
     # Each search keeps time for its own classifier's fit, which comes after all of them.
     share = time_share(begun, time_limit, len(entries))
     members: dict[str, Any] = {}
     tuned: dict[str, Any] = {}
     for entry, (name, columns) in entries.items():
         make = partial(
-            make_one, name, random_state=seed, n_jobs=threads, accelerate=accelerate, **asked
+            place.make, name, random_state=seed, n_jobs=n_jobs, accelerate=accelerate, **asked
         )
         if tune:
             found = search_space(
@@ -177,7 +177,7 @@ def fit(
                 data.y,
                 data.split_groups,
                 random_state=seed,
-                n_jobs=threads,
+                n_jobs=n_jobs,
                 seconds=share,
                 n_fits=count_fits(make()),
             )
@@ -188,32 +188,21 @@ def fit(
     estimator, known = _voting(members, how, weights, scored, seed)
     until = None if time_limit is None else begun + GRACE * time_limit
     estimator = _fitted(estimator, data, known, until, ", ".join(members))
-    if streamed is not None:
-        estimator = released(estimator, streamed.n_features)
     about = {"images": len(data), "cv": cv, "seed": seed, **asked, "tuned": tuned}
     about |= {"time_limit": time_limit, "seconds": time.monotonic() - begun}
-    about |= {} if streamed is None else {"out_of_core": True}
     if len(weights) > 1:
         about |= {"vote": how, "weights": None if how == "stacking" else weights}
     entry = TITLES[how] if len(weights) > 1 else next(iter(weights))
-    return Model(
+    model = Model(
         estimator=estimator,
         classes=data.classes,
-        specs=data.specs if streamed is None else streamed.specs,
+        specs=data.specs,
         members=tuple(members),
-        scores=tuple(_named(scored.rows, streamed) if scored else ()),
+        scores=tuple(scored.rows) if scored else (),
         about=about | (_found(scored, entry) if scored else {}),
         threshold=choose(*_by_file(scored, entry)) if choose and scored else None,
     )
-
-
-def _named(
-    rows: Sequence[Mapping[str, Any]], streamed: StreamedFeatures | None
-) -> Sequence[Mapping[str, Any]]:
-    """Tidy rows with their encoder, of which row numbers know nothing."""
-    if streamed is None:
-        return rows
-    return [{**row, "encoder": streamed.specs[0].title} for row in rows]
+    return place.finish(model)
 
 
 def _fitted(
@@ -231,6 +220,8 @@ def _fitted(
         raise DataError(
             f"stopped: fitting {what} on {len(data)} images takes longer than --time-limit leaves"
         ) from None
+    except (RefusedFileError, StorageError):
+        raise  # while it was being read in blocks
     except (ClipfeatError, ValueError) as error:
         kind = LabelError if isinstance(error, LabelError) else DataError
         raise kind(f"cannot fit {what} on {len(data)} images: {error}") from error

@@ -36,9 +36,8 @@ def _bounds() -> Iterator[int]:
         if limit != resource.RLIM_INFINITY:
             pages = int(Path("/proc/self/statm").read_text().split()[0])
             yield limit - pages * resource.getpagesize()
-    yield os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (
-        1 if Path("/proc/meminfo").exists() else 2
-    )
+    share = 1 if Path("/proc/meminfo").exists() else 2
+    yield os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // share
 
 
 def _cached() -> int:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -182,11 +183,12 @@ def stream(
         columns = {name: stored.source_column(name) for name in stored.column_names}
         if (split := stored.strings("split")).any():
             columns["split"] = split
+        number: Any = np.arange(n, dtype=np.float64)[:, None]  # exact beyond float32's 16 million
         # A number serves as the path too, unless frames name the file that they are of.
         plain = FeatureSet.from_arrays(np.zeros((n, 1)), stored.strings("labels").tolist())
         numbers = replace(
             plain,
-            X=np.arange(n, dtype=np.float64)[:, None],  # exact beyond float32's 16 million
+            X=number,
             paths=stored.strings("paths") if "file" in columns else plain.paths,
             keys=np.frombuffer(stored.column("keys").tobytes().hex().encode(), dtype="S32"),
             groups=groups if groups.any() else None,

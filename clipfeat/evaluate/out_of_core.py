@@ -1,17 +1,134 @@
-"""Running cells on features that are read in blocks."""
+"""What differs between a fit in memory and one on features that are read in blocks."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+from clipfeat.errors import UsageError
 from clipfeat.evaluate.cells import Cell, Rows, Settings, run_cell
-from clipfeat.evaluate.running import Runner
-from clipfeat.model import dump_estimator
+from clipfeat.evaluate.running import Runner, cell_runner
+from clipfeat.features import FeatureSet
+from clipfeat.memory import available_memory
+from clipfeat.model import Model, dump_estimator
 from clipfeat.splits import Split
-from clipfeat.streaming import StreamedFeatures
-from clipfeat.zoo.streamed import build_streamed
+from clipfeat.streaming import SHARE, StreamedFeatures, bytes_in_memory
+from clipfeat.zoo import parse_names
+from clipfeat.zoo.recipe import build
+from clipfeat.zoo.streamed import build_streamed, check_streamed
 from clipfeat.zoo.streamed.classifier import released
+
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the features are that a model is fitted on, and what follows from it.
+
+    Parameters
+    ----------
+    rows : FeatureSet
+        The features, or the numbers by which they are looked up.
+    n_values : int
+        Numbers in all features.
+    make : callable
+        As `clipfeat.zoo.recipe.build`.
+    runner : callable
+        As `clipfeat.evaluate.running.cell_runner`.
+    check : callable
+        From names of classifiers, and whether they are tuned, to nothing or an error.
+    finish : callable
+        From the model to one that takes features.
+    """
+
+    rows: FeatureSet
+    n_values: int
+    make: Callable[..., Any] = build
+    runner: Callable[..., AbstractContextManager[Runner]] = cell_runner
+    check: Callable[[Sequence[str], bool], None] = lambda names, tune: None
+    finish: Callable[[Model], Model] = lambda model: model
+
+
+def in_memory(features: FeatureSet) -> Place:
+    """All is there at once."""
+    return Place(features, features.X.size)
+
+
+def out_of_core(features: StreamedFeatures) -> Place:
+    """Classifiers see row numbers, and read what these stand for in blocks."""
+
+    def finish(model: Model) -> Model:
+        encoder = features.specs[0].title  # of which row numbers know nothing
+        return replace(
+            model,
+            estimator=released(model.estimator, features.n_features),
+            specs=features.specs,
+            scores=tuple({**row, "encoder": encoder} for row in model.scores),
+            about={**model.about, "out_of_core": True},
+        )
+
+    return Place(
+        features.numbers,
+        len(features) * features.n_features,
+        partial(build_streamed, features),
+        partial(streamed_runner, features),
+        lambda names, tune: check_streamed(names, tune=tune),
+        finish,
+    )
+
+
+def pick_place(
+    paths: Sequence[str | Path], clf: str | Sequence[str], *, tune: bool, asked: bool | None
+) -> tuple[bool, str]:
+    """Whether to fit out of core.
+
+    Parameters
+    ----------
+    paths : sequence of path
+        Feature files.
+    clf : str or sequence of str
+        As in `clipfeat.fit`.
+    tune : bool
+        Whether parameters are searched for.
+    asked : bool, optional
+        What somebody wants; None is out of core where the features as float32 take more than
+        `clipfeat.streaming.SHARE` of the memory there is, and the classifiers can.
+
+    Returns
+    -------
+    out_of_core : bool
+    why : str
+        A sentence, where nobody asked and the features are that large; else empty.
+
+    Raises
+    ------
+    UsageError
+        If what was asked for cannot be, or the features are larger than the memory there is and
+        cannot be read in blocks.
+    """
+    if asked is False:
+        return False, ""
+    needed, free = sum(map(bytes_in_memory, paths)), available_memory()
+    if asked is None and needed <= SHARE * free:
+        return False, ""
+    try:
+        if len(paths) > 1:
+            raise UsageError(f"out of core takes one feature file, got {len(paths)}")
+        check_streamed(parse_names(clf), tune=tune)
+    except UsageError as error:
+        if asked:
+            raise
+        sizes = f"the features take {needed / GIB:.3g} GiB of the {free / GIB:.3g} available"
+        if needed > free:
+            raise UsageError(f"{sizes}, and {error}") from error
+        return False, f"{sizes}; in memory all the same: {error}"
+    why = (
+        f"the features take {needed / GIB:.3g} GiB as float32, more than {SHARE:.0%} of the "
+        f"{free / GIB:.3g} available: they are read in blocks (--in-memory loads them)"
+    )
+    return True, "" if asked else why
 
 
 @contextmanager

@@ -10,9 +10,7 @@ from scipy.optimize import minimize
 Blocks = Iterable[tuple[slice, NDArray[np.floating]]]
 """Can be iterated again and again: the places of some rows, and their features."""
 
-Loss = Callable[
-    [NDArray[np.floating], slice], tuple[NDArray[np.floating], NDArray[np.floating]]
-]
+Loss = Callable[[NDArray[np.floating], slice], tuple[NDArray[np.floating], NDArray[np.floating]]]
 """From scores (n, n_outputs) of the rows at some places to the rows' losses and the derivatives of
 these by the scores."""
 

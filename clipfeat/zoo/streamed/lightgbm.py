@@ -16,7 +16,7 @@ SAMPLE = 50_000
 200,000 would take 1.8 GB for 768 columns, to tell 63 bins apart."""
 
 
-class InOrder(lightgbm.Sequence):  # type: ignore[misc]
+class InOrder(lightgbm.Sequence):
     """Rows by number for LightGBM, which asks in ascending order, pass by pass.
 
     Parameters

@@ -16,7 +16,7 @@ PAGE_VALUES = 32 * 2**20
 """Values that XGBoost is given at once: a page of its cache, 128 MiB as float32."""
 
 
-class Pages(xgboost.DataIter):  # type: ignore[misc]
+class Pages(xgboost.DataIter):
     """Rows for XGBoost, in pages of many blocks; it asks for them several times over.
 
     Parameters
@@ -40,6 +40,7 @@ class Pages(xgboost.DataIter):  # type: ignore[misc]
     ) -> None:
         super().__init__(cache_prefix=str(Path(folder) / "rows"))
         self.rows, self.codes, self.weight = rows, codes, weight
+        self.interrupt: KeyboardInterrupt | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -48,7 +49,10 @@ class Pages(xgboost.DataIter):  # type: ignore[misc]
 
     def next(self, input_data: Callable[..., None]) -> bool:
         """Hand over a page, and say whether there was one."""
-        page = next(self._pages, None)
+        try:
+            page = next(self._pages, None)
+        except KeyboardInterrupt as interrupt:  # between XGBoost and C it would be lost
+            self.interrupt, page = interrupt, None
         if page is None:
             return False
         places, X = page
@@ -62,11 +66,12 @@ def _pages(rows: Rows) -> Iterator[Block]:
     height = max(PAGE_VALUES // rows.shape[1], 1)
     page = np.empty((min(height, rows.shape[0]), rows.shape[1]), dtype=np.float32)
     begin = end = 0
-    for places, X in rows:
-        while len(X):
-            room = min(len(page) - (end - begin), len(X))
-            page[end - begin :][:room] = X[:room]
-            X, end = X[room:], end + room  # noqa: PLW2901
+    for _, X in rows:
+        left = X
+        while len(left):
+            room = min(len(page) - (end - begin), len(left))
+            page[end - begin :][:room] = left[:room]
+            left, end = left[room:], end + room
             if end - begin == len(page):
                 yield slice(begin, end), page
                 begin = end
@@ -91,7 +96,11 @@ def fit(
     params = classifier.get_xgb_params() | ({"num_class": n_classes} if n_classes > 2 else {})
     with TemporaryDirectory(prefix="clipfeat-") as folder:
         pages = Pages(rows, codes, sample_weight, folder)
-        data = xgboost.ExtMemQuantileDMatrix(pages, max_bin=classifier.max_bin)
+        try:
+            data = xgboost.ExtMemQuantileDMatrix(pages, max_bin=classifier.max_bin)
+        finally:
+            if pages.interrupt is not None:
+                raise pages.interrupt
         classifier._Booster = xgboost.train(params, data, classifier.get_num_boosting_rounds())
         del data
     return classifier

@@ -139,7 +139,9 @@ class Rows:
         for block in self.features.read():
             upto = int(np.searchsorted(self.numbers, seen + len(block)))
             if upto > at:
-                taken = block[self.numbers[at:upto] - seen]
+                places = self.numbers[at:upto] - seen
+                whole = upto - at == len(block) and places[0] == 0 and places[-1] == len(block) - 1
+                taken = block if whole and np.all(np.diff(places) == 1) else block[places]
                 if self.features.columns is not None:
                     taken = taken[:, self.features.columns]
                 X = taken.astype(np.float32, copy=False)

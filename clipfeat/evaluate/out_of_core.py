@@ -108,6 +108,7 @@ def pick_place(
         If what was asked for cannot be, or the features are larger than the memory there is and
         cannot be read in blocks.
     """
+    names = parse_names(clf)
     if asked is False:
         return False, ""
     needed, free = sum(map(bytes_in_memory, paths)), available_memory()
@@ -116,7 +117,7 @@ def pick_place(
     try:
         if len(paths) > 1:
             raise UsageError(f"out of core takes one feature file, got {len(paths)}")
-        check_streamed(parse_names(clf), tune=tune)
+        check_streamed(names, tune=tune)
     except UsageError as error:
         if asked:
             raise

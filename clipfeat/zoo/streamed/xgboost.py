@@ -85,7 +85,7 @@ def fit(
     codes: NDArray[np.int64],
     sample_weight: NDArray[np.floating] | None = None,
 ) -> Any:
-    """Fit in four passes, by which XGBoost makes its cache, and then on that cache alone.
+    """Fit in the few passes by which XGBoost makes its cache, and then on that cache alone.
 
     Classes are numbered already. The cache is where temporary files are (``TMPDIR``), and takes
     about a byte a value.

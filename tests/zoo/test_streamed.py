@@ -1,5 +1,6 @@
 """Classifiers fitted on features that are read in blocks."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clipfeat.errors import UsageError
+from clipfeat.errors import StorageError, UsageError
 from clipfeat.features import FeatureSet
 from clipfeat.fitting import fit
 from clipfeat.model import load_model
@@ -128,6 +129,14 @@ def test_it_can_be_interrupted(name: str) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         fit(replace(features, progress=stop), name, cv=0)
+
+
+def test_a_full_disk_is_known_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """XGBoost's cache is not begun where there is no room for it."""
+    usage = shutil.disk_usage("/")._replace(free=100)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+    with pytest.raises(StorageError, match="TMPDIR"):
+        fit(in_blocks(make_features(), [9]), "xgb", cv=0)
 
 
 def test_others_are_refused() -> None:

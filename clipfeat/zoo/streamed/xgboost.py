@@ -1,5 +1,6 @@
 """Gradient boosting by XGBoost from its own external memory: a byte of each value, on the disk."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,6 +10,7 @@ import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
+from clipfeat.errors import StorageError
 from clipfeat.streaming import Block, Rows
 from clipfeat.zoo.streamed.standing_in import fit_on_nothing
 
@@ -79,6 +81,15 @@ def _pages(rows: Rows) -> Iterator[Block]:
         yield slice(begin, end), page[: end - begin]
 
 
+def _check_space(folder: str, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise StorageError(
+            f"XGBoost's cache takes {needed / 2**30:.3g} GiB in {folder}, where {free / 2**30:.3g} "
+            "are free: make room, or name another folder by TMPDIR"
+        )
+
+
 def fit(
     classifier: Any,
     rows: Rows,
@@ -89,12 +100,18 @@ def fit(
 
     Classes are numbered already. The cache is where temporary files are (``TMPDIR``), and takes
     about a byte a value.
+
+    Raises
+    ------
+    StorageError
+        If there is no room for it.
     """
     classifier.set_params(device="cpu")
     n_classes = int(codes.max()) + 1
     fit_on_nothing(classifier, rows.shape[1], np.arange(n_classes))
     params = classifier.get_xgb_params() | ({"num_class": n_classes} if n_classes > 2 else {})
     with TemporaryDirectory(prefix="clipfeat-") as folder:
+        _check_space(folder, rows.shape[0] * rows.shape[1])
         pages = Pages(rows, codes, sample_weight, folder)
         try:
             data = xgboost.ExtMemQuantileDMatrix(pages, max_bin=classifier.max_bin)

@@ -139,9 +139,9 @@ class Rows:
         for block in self.features.read():
             upto = int(np.searchsorted(self.numbers, seen + len(block)))
             if upto > at:
-                places = self.numbers[at:upto] - seen
-                whole = upto - at == len(block) and places[0] == 0 and places[-1] == len(block) - 1
-                taken = block if whole and np.all(np.diff(places) == 1) else block[places]
+                wanted = self.numbers[at:upto] - seen
+                all_once = np.array_equal(wanted, np.arange(len(block)))
+                taken = block if all_once else block[wanted]
                 if self.features.columns is not None:
                     taken = taken[:, self.features.columns]
                 X = taken.astype(np.float32, copy=False)

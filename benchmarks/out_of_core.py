@@ -2,12 +2,12 @@
 
 ``python benchmarks/out_of_core.py [--rows 400000] [--width 768] [--clf logreg,linsvm] [--limit 2]``
 
-Random float16 features of two classes are written to a feature file in parts of 4,096 rows. Every
+Random float16 features of two classes are written to a feature file in parts of 4,096 rows. Each
 fit (without folds) is a process of its own, once in memory and once out of core. Peak memory is its
 largest resident set, less what the process has after its imports. On 10,000 fresh rows: the share
-that is right, of each, and by how much their probabilities differ. With ``--limit`` each fit is then
-made once more with no more address space than so many GiB beyond its imports, which one that holds
-the features does not survive.
+that is right, of each, and by how much their probabilities differ. With ``--limit`` each fit is
+then made once more with no more address space than so many GiB beyond its imports, which one that
+holds the features does not survive.
 """
 
 import argparse

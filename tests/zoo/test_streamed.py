@@ -23,9 +23,10 @@ from clipfeat.zoo.streamed.classifier import StreamedClassifier
 from tests.conftest import make_features, make_spec, write_parts
 from tests.test_streaming import in_blocks
 
-NEAR = 1e-3
-"""How far a linear classifier's probabilities may be from those of a fit in memory, which stops at
-another place within its tolerance. Boosters on the same bins are the same."""
+NEAR = 0.01
+"""How far a linear classifier's probabilities may be from those of a fit in memory: each stops
+somewhere within the solver's tolerance. Boosters on the same bins are the same."""
+EXACT = ("lgbm", "xgb")
 
 
 def in_halves(n_classes: int, n_per_class: int = 90) -> FeatureSet:
@@ -53,7 +54,8 @@ def test_the_model_is_that_of_a_fit_in_memory(name: str, path: Path, tmp_path: P
     known = fit(loaded, name, cv=0)
     with stream(path) as streamed:
         model = fit(streamed, name, cv=0)
-    assert np.abs(model.predict_proba(loaded) - known.predict_proba(loaded)).max() < NEAR
+    apart = np.abs(model.predict_proba(loaded) - known.predict_proba(loaded)).max()
+    assert apart == 0 if name in EXACT else apart < NEAR
     assert str(model.estimator) == str(known.estimator)
     assert shape(model.estimator) == shape(known.estimator)
     assert (model.specs, model.classes, model.members) == (known.specs, known.classes, (name,))
@@ -98,7 +100,8 @@ def test_blocks_of_any_size_give_the_same(sizes: list[int], name: str) -> None:
     features = make_features(40, ("a", "b", "c"), groups=True)
     models = [fit(in_blocks(features, cut), name, cv=0) for cut in (sizes, [120])]
     p, expected = (model.predict_proba(features) for model in models)
-    assert np.abs(p - expected).max() < NEAR
+    apart = np.abs(p - expected).max()
+    assert apart == 0 if name in EXACT else apart < NEAR
 
 
 @pytest.mark.parametrize(

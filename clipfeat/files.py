@@ -8,19 +8,25 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.errors import RefusedFileError, StorageError
+from clipfeat.locations import is_remote
 
 TEMPORARY_SUFFIX = ".tmp"
+REMOTE_LIBRARIES = frozenset({"aiobotocore", "aiohttp", "botocore", "gcsfs", "google", "httpx"})
+"""What speaks to object stores, and raises errors of its own where a disk raises OSError."""
 
 
 @contextmanager
 def storage_errors(doing: str) -> Iterator[None]:
-    """Turn what the disk raises into one error; HDF5 raises OSError *or* RuntimeError for it.
+    """Turn what the disk, or an object store, raises into one error.
+
+    HDF5 raises OSError *or* RuntimeError for it.
 
     Raises
     ------
@@ -31,8 +37,11 @@ def storage_errors(doing: str) -> Iterator[None]:
         yield
     except StorageError:
         raise
-    except (OSError, RuntimeError) as error:
-        raise StorageError(f"{doing} failed: {error}") from error
+    except Exception as error:
+        library = type(error).__module__.partition(".")[0]
+        if not isinstance(error, OSError | RuntimeError) and library not in REMOTE_LIBRARIES:
+            raise
+        raise StorageError(f"{doing} failed: {error or type(error).__name__}") from error
 
 
 def publish(data: bytes | memoryview, path: Path) -> None:
@@ -50,6 +59,11 @@ def publish(data: bytes | memoryview, path: Path) -> None:
     StorageError
         If any step failed. The final name is then as it was, and nothing temporary is left.
     """
+    if is_remote(path):
+        with storage_errors(f"writing {path}"):
+            of: Any = path
+            of.fs.pipe_file(of.path, bytes(data))
+        return
     with replacing(path) as temporary:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
         try:
@@ -64,11 +78,20 @@ def publish(data: bytes | memoryview, path: Path) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary name beside `path`; on success flush it and rename it to `path`.
 
+    The temporary file of a remote one is on this machine, and is sent.
+
     Raises
     ------
     StorageError
         If writing, flushing or renaming failed; the temporary file is removed.
     """
+    if is_remote(path):
+        with storage_errors(f"writing {path}"), TemporaryDirectory(prefix="clipfeat-") as folder:
+            sent = Path(folder) / path.name
+            yield sent
+            of: Any = path
+            of.fs.put_file(str(sent), of.path)
+        return
     temporary = temporary_name(path)
     with storage_errors(f"writing {path}"):
         try:
@@ -80,6 +103,38 @@ def replacing(path: Path) -> Iterator[Path]:
             with suppress(OSError):
                 temporary.unlink()
             raise
+
+
+def create(data: bytes, path: Path) -> bool:
+    """Write a whole file where there is none: of several that try, one succeeds.
+
+    Returns
+    -------
+    bool
+        Whether it was this one; else there is a file, and it is as it was.
+
+    Raises
+    ------
+    StorageError
+        If the disk failed.
+    """
+    with storage_errors(f"writing {path}"):
+        try:
+            if is_remote(path):
+                of: Any = path
+                of.fs.pipe_file(of.path, data, mode="create")
+                return True
+            temporary = temporary_name(path)
+            try:
+                temporary.write_bytes(data)
+                flush(temporary)
+                path.hardlink_to(temporary)
+                flush(path.parent)
+            finally:
+                temporary.unlink(missing_ok=True)
+        except FileExistsError:
+            return False
+    return True
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:

@@ -1,6 +1,7 @@
 """Small real inputs that every machine can make."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 # Read when the hub's library is first imported: no test may wait for a network.
@@ -119,3 +120,27 @@ def write_parts(path: Path, features: FeatureSet, n_parts: int = 3) -> Path:
 @pytest.fixture
 def features() -> FeatureSet:
     return make_features()
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """A bucket of a server on this machine that speaks S3."""
+    server = pytest.importorskip("moto.server")
+    s3fs = pytest.importorskip("s3fs")
+    running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running.start()
+    host, port = running.get_host_and_port()
+    about = {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in about.items():
+            patch.setenv(name, value)
+        s3fs.S3FileSystem.clear_instance_cache()
+        s3fs.S3FileSystem().mkdir("bucket")
+        yield "s3://bucket"
+    s3fs.S3FileSystem.clear_instance_cache()
+    running.stop()

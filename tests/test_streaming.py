@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from clipfeat.errors import DataError
 from clipfeat.features import FeatureSet
-from clipfeat.store import FeatureWriter, Row, load
+from clipfeat.store import FeatureWriter, Row, load, merging
+from clipfeat.store.generations import shards_folder
 from clipfeat.streaming import StreamedFeatures, bytes_in_memory, stream
 from tests.conftest import make_features, make_spec, write_parts
 
@@ -36,8 +37,13 @@ def test_rows_are_looked_up_by_number(numbers: list[int], sizes: list[int]) -> N
     assert np.array_equal(places, np.arange(len(asked)))
 
 
-def test_a_streamed_file_is_the_loaded_one(tmp_path: Path) -> None:
-    """Parts, a row that supersedes another, groups, files of frames, rows without a label."""
+@pytest.mark.parametrize("sharded", [False, True])
+def test_a_streamed_file_is_the_loaded_one(
+    sharded: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parts or shards, a row that supersedes another, groups, frames, rows without a label."""
+    monkeypatch.setattr(merging, "SHARDED_ABOVE", 0)
+    monkeypatch.setattr(merging, "SHARD_BYTES", 1000)
     some = make_features(30, ("10", "9"), groups=True)
     frames = np.array([f"clip{i // 3}" if i % 2 else "" for i in range(60)])
     some = replace(some, y=np.where(np.arange(60) % 7, some.y, -1), columns={"file": frames})
@@ -45,6 +51,9 @@ def test_a_streamed_file_is_the_loaded_one(tmp_path: Path) -> None:
     with FeatureWriter(path, some.specs[0]) as writer:
         again = Row("10/0003.png", some.keys[3][:16], "9", "g3")
         writer.append([again], np.ones((1, 6), dtype=np.float32))
+        if sharded:
+            writer.finish()
+    assert sharded == shards_folder(path).exists()
     loaded = load(path)
     with stream(path) as streamed:
         numbers = streamed.numbers

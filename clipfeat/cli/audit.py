@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clipfeat.cli.exits import LEAK, reports_errors
-from clipfeat.errors import OutputExistsError
+from clipfeat.cli.outputs import check_folder
 
 if TYPE_CHECKING:
     from clipfeat.auditing.run import Audit
@@ -53,10 +53,7 @@ def audit(
     from clipfeat.embedding.run import Progress
     from clipfeat.images.manifest import TableColumns
 
-    if output is not None and output.is_file():
-        raise OutputExistsError(f"{output} is a file: -o takes a folder")
-    if output is not None and output.exists() and not overwrite and any(output.iterdir()):
-        raise OutputExistsError(f"{output} is not empty: give another -o, or --overwrite")
+    check_folder(output, overwrite=overwrite)
     with image_bar("reading headers") as bar:
         found = run(
             source,

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from clipfeat.cli.exits import reports_errors, say
+from clipfeat.cli.outputs import check_folder
 from clipfeat.errors import OutputExistsError
 
 ASKED = "asked.json"
@@ -197,8 +198,7 @@ def claim(folder: Path, asked: Mapping[str, object], overwrite: bool) -> None:
     """
     from clipfeat.files import publish
 
-    if folder.is_file():
-        raise OutputExistsError(f"{folder} is a file: -o takes a folder")
+    check_folder(folder, overwrite=True)
     told = folder / ASKED
     text = json.dumps(asked, indent=1, sort_keys=True)
     # A command that failed before its first cell has left nothing but what it was.

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from clipfeat.cli.exits import reports_errors
-from clipfeat.errors import OutputExistsError, UsageError
+from clipfeat.cli.outputs import check_file
+from clipfeat.errors import UsageError
 
 
 @reports_errors
@@ -35,8 +36,7 @@ def compare(
     names = [str(path) for path in runs]
     if len(set(names)) < 2 or len(set(names)) < len(names):
         raise UsageError(f"two different runs or more can be compared, got {', '.join(names)}")
-    if output is not None and output.exists() and not overwrite:
-        raise OutputExistsError(f"{output} exists: give another -o, or --overwrite")
+    check_file(output, overwrite=overwrite)
     n, found = paired(
         {name: load_run(path) for name, path in zip(names, runs, strict=True)}, metric
     )

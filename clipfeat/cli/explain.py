@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from clipfeat.cli.exits import reports_errors
-from clipfeat.errors import OutputExistsError
+from clipfeat.cli.outputs import check_file
 
 
 @reports_errors
@@ -40,8 +40,7 @@ def explain(
     from clipfeat.images import open_source
     from clipfeat.store import load, opened
 
-    if html is not None and html.exists() and not overwrite:
-        raise OutputExistsError(f"{html} exists: give another --html, or --overwrite")
+    check_file(html, overwrite=overwrite, flag="--html")
     files = chosen(features or [])
     images = source[0] if len(source) == 1 else source
     found = run(

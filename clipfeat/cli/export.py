@@ -18,7 +18,9 @@ def export(
 
     Example: clipfeat export out.h5 -o out.parquet
     """
+    from clipfeat.locations import location
     from clipfeat.store import export as run
 
     n_rows = run(file, output, overwrite=overwrite)
-    print(f"{output}: {n_rows} rows, {output.stat().st_size:,} bytes")
+    made = location(output)
+    print(f"{made}: {n_rows} rows, {made.stat().st_size:,} bytes")

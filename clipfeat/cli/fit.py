@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from clipfeat.cli.exits import reports_errors
-from clipfeat.errors import OutputExistsError
+from clipfeat.cli.outputs import check_file
 
 
 @reports_errors
@@ -83,9 +83,7 @@ def fit(
     from clipfeat.fitting import fit as run
     from clipfeat.report import leaderboard, model_remarks
 
-    if output.exists() and not overwrite:
-        # Known before the minutes of fitting rather than after.
-        raise OutputExistsError(f"{output} exists: give another -o, or --overwrite")
+    check_file(output, overwrite=overwrite)
     given = numbers(vote_weights)
     held = to_fit(features or [], layers, group_col, clf=clf, tune=tune, out_of_core=out_of_core)
     with held as data, step_bar("fitting") as progress:

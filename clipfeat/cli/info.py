@@ -38,10 +38,10 @@ def _features(file: Path, all_failures: bool) -> None:
         stored.spec.warn_if_untrained(file)
         labels = stored.strings("labels").tolist()
         groups = set(stored.strings("groups").tolist()) - {""}
-        unmerged = len([one for one in stored.files if one.path != file])
+        shards = stored.generation.shards if stored.generation else ()
         print_facts(
             {
-                "feature file": file,
+                "feature file": stored.path,
                 "rows": stored.n_rows,
                 "features": f"{stored.spec.n_features}, {stored.files[0].dtype}",
                 "encoder": stored.spec.title,
@@ -54,7 +54,8 @@ def _features(file: Path, all_failures: bool) -> None:
                 "columns": ", ".join(stored.column_names),
                 "root": stored.newest.text("root"),
                 "complete": bool(stored.newest.h5.attrs.get("complete")),
-                "unmerged parts": unmerged or None,
+                "shards": len(shards) or None,
+                "unmerged parts": len(stored.parts) or None,
                 "libraries": _pairs(json.loads(stored.newest.text("libraries") or "{}")),
                 "made by": _pairs(provenance(stored)),
                 "failed images": len(stored.failures),

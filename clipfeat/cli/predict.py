@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clipfeat.cli.exits import TOO_MANY_BAD, reports_errors, say
-from clipfeat.errors import OutputExistsError
+from clipfeat.cli.outputs import check_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,8 +81,7 @@ def predict(
     from clipfeat.submission import FILLS
 
     # All that can be known to be wrong before the work rather than after.
-    if output is not None and output.exists() and not overwrite:
-        raise OutputExistsError(f"{output} exists: give another -o, or --overwrite")
+    check_file(output, overwrite=overwrite)
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
     for flag, given, known in (("--average", average, AVERAGES), ("--fill", fill, FILLS)):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clipfeat.cli.exits import TOO_MANY_BAD, reports_errors, say
-from clipfeat.errors import OutputExistsError
+from clipfeat.cli.outputs import check_folder
 
 if TYPE_CHECKING:
     from clipfeat.degrading import Robustness
@@ -62,10 +62,7 @@ def robustness(
     from clipfeat.images.video.frames import FrameSampling
     from clipfeat.report.robustness import save_robustness
 
-    if output is not None and output.is_file():
-        raise OutputExistsError(f"{output} is a file: -o takes a folder")
-    if output is not None and output.exists() and not overwrite and any(output.iterdir()):
-        raise OutputExistsError(f"{output} is not empty: give another -o, or --overwrite")
+    check_folder(output, overwrite=overwrite)
     names = [name.strip() for name in degrade.split(",") if name.strip()]
     with image_bar("degrading") as progress:
         found = run(

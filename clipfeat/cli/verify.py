@@ -36,6 +36,6 @@ def verify(
     found = run(file)
     parts = f" in a snapshot and {found.n_parts} parts" if found.n_parts else ""
     print(
-        f"{file}: whole; {found.n_rows} rows{parts}, {found.n_failures} failures; "
+        f"{found.path}: whole; {found.n_rows} rows{parts}, {found.n_failures} failures; "
         f"{found.n_bytes:,} bytes in {found.seconds:.1f} s"
     )

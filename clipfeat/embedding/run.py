@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from clipfeat.embedding.profile import STAGES, Profile
 from clipfeat.features import Failure
 from clipfeat.images.record import FACE, FACELESS, ImageRecord, record_path
+from clipfeat.images.source import ImageSource
 from clipfeat.stopwatch import Stopwatch
 from clipfeat.store import FeatureWriter, Row
-from clipfeat.store.stat_cache import Stat, StatCache, file_stat
+from clipfeat.store.stat_cache import Stat, StatCache, file_stats
 
 if TYPE_CHECKING:
     from clipfeat.embedding.on_ray.job import Published
@@ -98,16 +99,12 @@ class EmbedRun:
             "num_workers": workers,
         }
 
-    def settle_unchanged(
-        self, images: Iterable[ImageRecord], cache: StatCache
-    ) -> list[ImageRecord]:
+    def settle_unchanged(self, images: ImageSource, cache: StatCache) -> list[ImageRecord]:
         """Settle the images of unchanged files without reading them; the others are returned."""
         todo = []
-        of_file: dict[str, Stat | None] = {}
+        stats = file_stats(record.file for record in images)
         for record in images:
-            if record.file not in of_file:
-                of_file[record.file] = file_stat(record.file)
-            stat = of_file[record.file]
+            stat = stats.get(record.file)
             if stat is not None:
                 self._stats[record.path] = stat
             key = cache.key(record.path, stat)

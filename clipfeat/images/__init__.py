@@ -5,10 +5,12 @@ A new source is one file with an ``open_…`` function and one row of `SOURCES`.
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clipfeat.errors import EmptySourceError, UsageError
+from clipfeat.files import storage_errors
 from clipfeat.images.folder import open_folder
 from clipfeat.images.labels import with_labels
 from clipfeat.images.listing import is_image, open_listing, open_standard_input
@@ -16,6 +18,7 @@ from clipfeat.images.manifest import TableColumns, is_table, open_manifest
 from clipfeat.images.source import ImageSource, listed
 from clipfeat.images.video import is_video
 from clipfeat.images.webdataset import is_tar_pattern, open_webdataset
+from clipfeat.locations import as_url, below, common_folder, is_remote, location
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class SourceKind:
 
 SOURCES = (
     SourceKind("list on standard input", lambda s: s == "-", lambda s, _: open_standard_input()),
-    SourceKind("folder", os.path.isdir, lambda s, _: open_folder(s)),
+    SourceKind("folder", lambda s: location(s).is_dir(), lambda s, _: open_folder(s)),
     SourceKind("webdataset", is_tar_pattern, lambda s, _: open_webdataset(s)),
     SourceKind("table", is_table, open_manifest),
     SourceKind("image", is_image, lambda s, _: open_listing([s], s)),
@@ -51,7 +54,7 @@ def open_source(
     source : path, or sequence of paths
         A folder; a CSV, TSV or Parquet table; a webdataset tar or a pattern of them
         (``x-{000..099}.tar``); one image or video; ``"-"`` for a list on standard input; or several
-        of these, which become one source.
+        of these, which become one source. Each may be where fsspec reaches: ``s3://bucket/images``.
     labels : path, optional
         A table that names the images' classes.
     columns : TableColumns
@@ -62,12 +65,14 @@ def open_source(
     ------
     EmptySourceError
         If there is nothing there.
+    StorageError
+        If an object store does not answer.
     """
     own = TableColumns() if labels is not None else columns
     if isinstance(source, str | Path):
-        found = _open(str(source), own)
+        found = _open(as_url(source), own)
     else:
-        specs = [str(spec) for spec in source]
+        specs = [as_url(spec) for spec in source]
         kinds = {_kind(spec).name for spec in specs}
         found = (
             open_listing(specs)
@@ -78,24 +83,27 @@ def open_source(
 
 
 def _kind(spec: str) -> SourceKind:
-    for kind in SOURCES:
-        if kind.claims(spec):
-            return kind
+    with storage_errors(f"looking for {spec}"):
+        for kind in SOURCES:
+            if kind.claims(spec):
+                return kind
     if os.path.lexists(spec):
         raise UsageError(f"{spec} is no folder, table (.csv, .tsv, .parquet), .tar, image or video")
     raise EmptySourceError(f"no such folder, table, tar or image: {spec}")
 
 
 def _open(spec: str, columns: TableColumns) -> ImageSource:
-    return _kind(spec).open(spec, columns)
+    kind = _kind(spec)
+    with storage_errors(f"listing {spec}") if is_remote(spec) else nullcontext():
+        return kind.open(spec, columns)
 
 
 def _chained(sources: Sequence[ImageSource]) -> ImageSource:
     """One source of several, its paths relative to the folder that holds them all."""
-    root = os.path.commonpath([source.root for source in sources])
+    root = common_folder([source.root for source in sources])
     records = []
     for source in sources:
-        below = Path(source.root).relative_to(root).as_posix()
-        prefix = "" if below == "." else below + "/"
+        folder = below(root, source.root)
+        prefix = folder and folder + "/"
         records += [replace(record, path=prefix + record.path) for record in source]
     return listed(" + ".join(source.name for source in sources), root, records)

@@ -10,11 +10,13 @@ and what stands above them is kept as the column ``generator``. Folders named as
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from clipfeat.images.decode import SUFFIXES
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource, listed
 from clipfeat.images.video import VIDEO_SUFFIXES
+from clipfeat.locations import absolute, is_remote, location
 
 REAL_FAKE_FOLDERS = (("real", "fake"), ("0_real", "1_fake"), ("nature", "ai"))
 ALWAYS = {"0_real": "real", "1_fake": "fake"}  # names that can mean nothing else
@@ -23,21 +25,37 @@ SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "
 
 def open_folder(spec: str) -> ImageSource:
     """List the images and videos below a folder, hidden files left out, sorted by path."""
-    root = Path(spec)
+    root = location(spec)
     paths = sorted(_walk(root))
     pair = _real_fake_pair(paths)
     records = [_record(root, path, pair) for path in paths]
-    return listed(f"the folder {spec}", str(root.absolute()), records)
+    return listed(f"the folder {spec}", absolute(spec), records)
 
 
 def _walk(root: Path) -> Iterator[tuple[str, ...]]:
     """Yield each image's path below `root` as its parts. Links to folders are not followed."""
+    if is_remote(root):
+        yield from _found(root)
+        return
     for folder, names, files in os.walk(root):
         names[:] = [name for name in names if not name.startswith(".")]
         above = Path(folder).relative_to(root).parts
         for name in files:
-            if not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES | VIDEO_SUFFIXES:
+            if _is_wanted(name):
                 yield (*above, name)
+
+
+def _found(root: Any) -> Iterator[tuple[str, ...]]:
+    """The same of an object store, which lists all that is below in one go."""
+    n_above = len(root.path.rstrip("/")) + 1
+    for path in root.fs.find(root.path):
+        parts = tuple(path[n_above:].split("/"))
+        if _is_wanted(parts[-1]) and not any(part.startswith(".") for part in parts):
+            yield parts
+
+
+def _is_wanted(name: str) -> bool:
+    return not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES | VIDEO_SUFFIXES
 
 
 def _real_fake_pair(paths: list[tuple[str, ...]]) -> tuple[str, str] | None:
@@ -65,7 +83,7 @@ def _record(root: Path, path: tuple[str, ...], pair: tuple[str, str] | None) -> 
             columns["generator"] = "/".join(above)
     return ImageRecord(
         path="/".join(path),
-        file=str(root.joinpath(*path)),
+        file=f"{root}/{'/'.join(path)}" if is_remote(root) else str(root.joinpath(*path)),
         label=label,
         columns=tuple(sorted(columns.items())),
     )

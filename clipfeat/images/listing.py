@@ -8,17 +8,20 @@ from pathlib import Path
 from clipfeat.images.decode import SUFFIXES
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource, listed
+from clipfeat.locations import as_url, is_remote, location
 
 
 def is_image(spec: str) -> bool:
     """Whether a source is something that is there under an image's name."""
-    return Path(spec).suffix.lower() in SUFFIXES and os.path.lexists(spec)
+    if Path(spec).suffix.lower() not in SUFFIXES:
+        return False
+    return location(spec).exists() if is_remote(spec) else os.path.lexists(spec)
 
 
 def open_listing(paths: Iterable[str], name: str = "the list") -> ImageSource:
     """List the images at the given paths, in their order; blank lines are passed over."""
     records = [
-        ImageRecord(path=line, file=str(Path(line)))
+        ImageRecord(path=line, file=as_url(line) if is_remote(line) else str(Path(line)))
         for line in (text.rstrip("\r\n") for text in paths)
         if line.strip()
     ]

@@ -3,6 +3,7 @@
 Every further column travels with the images: label and group by their names, the rest as text.
 """
 
+import io
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from clipfeat.errors import RefusedFileError, unknown_name
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource, listed
+from clipfeat.locations import as_url, folder_of, is_remote, location
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,13 +34,13 @@ class TableColumns:
 
 def is_table(spec: str) -> bool:
     """Whether a source is a table that exists."""
-    return Path(spec).suffix.lower() in TABLE_SUFFIXES and Path(spec).is_file()
+    return Path(spec).suffix.lower() in TABLE_SUFFIXES and location(spec).is_file()
 
 
 def open_manifest(spec: str, names: TableColumns) -> ImageSource:
     """List the images that a table names, in its order.
 
-    Relative paths are relative to the table's own folder.
+    Relative paths are relative to the table's own folder; others may be where fsspec reaches.
 
     Raises
     ------
@@ -48,14 +50,20 @@ def open_manifest(spec: str, names: TableColumns) -> ImageSource:
         If the file is no table.
     """
     table, columns = read_table(spec, names)
-    root = Path(spec).absolute().parent
+    root = folder_of(spec)
     records = [
-        ImageRecord(path=row.path, file=str(root / row.path), label=row.label, group=row.group,
+        ImageRecord(path=row.path, file=_file(root, row.path), label=row.label, group=row.group,
                     columns=row.columns)
         for row in table_rows(table, columns)
         if row.path
     ]  # fmt: skip
-    return listed(f"the table {spec}", str(root), records)
+    return listed(f"the table {spec}", root, records)
+
+
+def _file(root: str, path: str) -> str:
+    if is_remote(path):
+        return as_url(path)
+    return f"{root}/{path}" if is_remote(root) else str(Path(root) / path)
 
 
 def read_text_table(spec: str) -> "pd.DataFrame":
@@ -71,16 +79,17 @@ def read_text_table(spec: str) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    path = Path(spec)
+    suffix = Path(spec).suffix.lower()
     try:
-        if path.suffix.lower() == ".parquet":
-            table = pd.read_parquet(path).convert_dtypes()  # whole numbers stay whole
+        content = io.BytesIO(location(spec).read_bytes())
+        if suffix == ".parquet":
+            table = pd.read_parquet(content).convert_dtypes()  # whole numbers stay whole
         else:
-            separator = "\t" if path.suffix.lower() == ".tsv" else ","
+            separator = "\t" if suffix == ".tsv" else ","
             with warnings.catch_warnings():
                 warnings.simplefilter("error", pd.errors.ParserWarning)
                 table = pd.read_csv(
-                    path, sep=separator, dtype=str, keep_default_na=False, index_col=False
+                    content, sep=separator, dtype=str, keep_default_na=False, index_col=False
                 )
     except pd.errors.ParserWarning as error:
         raise RefusedFileError(f"{spec} has a row of more fields than its header") from error

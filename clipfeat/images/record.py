@@ -4,11 +4,14 @@ import hashlib
 import os
 import stat
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from clipfeat.errors import ReadError
+from clipfeat.errors import ReadError, StorageError
+from clipfeat.files import storage_errors
 from clipfeat.images.decode import RGB
+from clipfeat.locations import is_remote, location
 
 FACE = "#face"
 """Where all faces of an image are taken, each row's path ends with this and the face's number."""
@@ -29,7 +32,7 @@ class ImageRecord:
     path : str
         Relative to the source's root; unique within the source.
     file : str
-        The file on disk that holds the bytes.
+        The file that holds the bytes: on disk, or as fsspec names it.
     offset, size : int
         The bytes' place within `file`; a size of -1 is the whole file.
     label, group : str
@@ -67,14 +70,50 @@ def record_path(path: str) -> str:
 
 
 def read_bytes(record: ImageRecord) -> bytes:
-    """Read an image's bytes, from a regular file only.
+    """Read an image's bytes, from a regular file or an object only.
 
     Raises
     ------
     ReadError
         If the file is missing, unreadable, empty, not regular, shorter than it should be, or over
         `MAX_BYTES`. A FIFO named ``x.jpg`` is refused rather than waited for.
+    StorageError
+        If an object store does not answer, which is no image's fault.
     """
+    data, size = _remote(record) if is_remote(record.file) else _local(record)
+    if not data:
+        raise ReadError("empty file")
+    if len(data) < size:
+        raise ReadError(f"{len(data)} bytes where {size} were expected")
+    return data
+
+
+def _remote(record: ImageRecord) -> tuple[bytes, int]:
+    of: Any = location(record.file)
+    size = MAX_BYTES + 1 if record.size < 0 else record.size
+    try:
+        with storage_errors(f"reading {record.file}"):
+            data: bytes = of.fs.cat_file(of.path, start=record.offset, end=record.offset + size)
+    except StorageError as error:
+        if isinstance(error.__cause__, FileNotFoundError | PermissionError):
+            raise ReadError(str(error.__cause__) or "no such object") from error
+        if _is_empty(of):
+            return b"", 0
+        raise
+    if len(data) > MAX_BYTES:
+        raise ReadError(f"over the limit of {MAX_BYTES} bytes")
+    return data, 0 if record.size < 0 else record.size
+
+
+def _is_empty(of: Any) -> bool:
+    """Whether there is nothing to read a range of, which is an error of some stores."""
+    try:
+        return bool(of.stat().st_size == 0)
+    except Exception:
+        return False
+
+
+def _local(record: ImageRecord) -> tuple[bytes, int]:
     try:
         # O_NONBLOCK: opening a FIFO that nobody writes to would wait for ever.
         descriptor = os.open(record.file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
@@ -91,11 +130,7 @@ def read_bytes(record: ImageRecord) -> bytes:
         raise
     except (OSError, ValueError) as error:
         raise ReadError(getattr(error, "strerror", None) or str(error)) from error
-    if not data:
-        raise ReadError("empty file")
-    if len(data) < size:
-        raise ReadError(f"{len(data)} bytes where {size} were expected")
-    return data
+    return data, size
 
 
 def image_key(data: bytes) -> bytes:

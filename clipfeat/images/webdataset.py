@@ -7,16 +7,15 @@ are read here; the image's bytes are later read straight from their place in the
 """
 
 import json
-import os
 import re
 import tarfile
 from collections.abc import Iterator
-from pathlib import Path
 
 from clipfeat.errors import EmptySourceError, RefusedFileError, UsageError
 from clipfeat.images.decode import SUFFIXES
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource, listed
+from clipfeat.locations import absolute, below, common_folder, folder_of, location
 
 _BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _MAX_TEXT = 2**20
@@ -37,13 +36,13 @@ def open_webdataset(spec: str) -> ImageSource:
     RefusedFileError
         If a shard is no tar file.
     """
-    shards = [Path(name) for name in expand_braces(spec)]
-    missing = [str(shard) for shard in shards if not shard.is_file()]
+    shards = expand_braces(spec)
+    missing = [shard for shard in shards if not location(shard).is_file()]
     if missing:
         raise EmptySourceError(f"{len(missing)} of {len(shards)} shards missing: {missing[0]}")
-    root = Path(os.path.commonpath([shard.absolute().parent for shard in shards]))
+    root = common_folder([folder_of(shard) for shard in shards])
     records = [record for shard in shards for record in _samples(shard, root)]
-    return listed(spec, str(root), records)
+    return listed(spec, root, records)
 
 
 def expand_braces(pattern: str) -> list[str]:
@@ -69,13 +68,13 @@ def expand_braces(pattern: str) -> list[str]:
     ]
 
 
-def _samples(shard: Path, root: Path) -> Iterator[ImageRecord]:
-    name = shard.absolute().relative_to(root).as_posix()
+def _samples(shard: str, root: str) -> Iterator[ImageRecord]:
+    name = below(root, absolute(shard))
     images: list[tuple[str, tarfile.TarInfo]] = []
     labels: dict[str, str] = {}
     about: dict[str, dict[str, str]] = {}
     try:
-        with tarfile.open(shard, "r:") as tar:
+        with location(shard).open("rb") as file, tarfile.open(fileobj=file, mode="r:") as tar:
             for member in tar:
                 if not member.isreg():
                     continue
@@ -93,7 +92,7 @@ def _samples(shard: Path, root: Path) -> Iterator[ImageRecord]:
         label = more.pop("label", "") or labels.get(stem, "")
         yield ImageRecord(
             path=f"{name}/{member.name}",
-            file=str(shard),
+            file=shard,
             offset=member.offset_data,
             size=member.size,
             label=label,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from clipfeat.errors import OutputExistsError, unknown_name
 from clipfeat.files import replacing, storage_errors
+from clipfeat.locations import is_remote, location
 from clipfeat.store.format import KEY_BYTES
 from clipfeat.store.reading import Stored, opened
 
@@ -47,15 +48,16 @@ def export(path: str | Path, out: str | Path, *, overwrite: bool = False) -> int
     StorageError
         If the disk failed. `out` is then as it was.
     """
-    target = Path(out)
+    target = location(out)
     if target.suffix.lower() not in EXPORTERS:
         raise unknown_name("format of an export", target.suffix, EXPORTERS)
     if target.exists() and not overwrite:
         raise OutputExistsError(f"{target} exists: give another -o, or --overwrite")
     with opened(path) as stored:
         stored.spec.warn_if_untrained(path)
-        with storage_errors(f"making {target.parent}"):
-            target.parent.mkdir(parents=True, exist_ok=True)
+        if not is_remote(target):
+            with storage_errors(f"making {target.parent}"):
+                target.parent.mkdir(parents=True, exist_ok=True)
         with replacing(target) as temporary:
             EXPORTERS[target.suffix.lower()](stored, temporary)
         return stored.n_rows

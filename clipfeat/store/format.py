@@ -13,6 +13,14 @@ without it. A reader MUST take snapshot and parts together, the snapshot first a
 name, and MUST keep, of the rows and failures that share a path, only the last. A file whose name
 ends in ``.tmp`` MUST be ignored.
 
+A large feature file, and one on an object store, has *shards* in place of the snapshot: immutable
+files of the same format in ``out.h5.shards/``, and beside them ``generation-<number>.json``. Of
+these the one of the highest number holds: it names the shards in their order, and the parts that
+were merged into them. Where there is one, a reader MUST take its shards and the parts it does not
+name, MUST ignore ``out.h5`` and every other shard, and MUST refuse a file of which a shard is
+missing. A writer MUST create the file of the next number atomically, and only where there is none;
+a generation MUST NOT be changed or deleted.
+
 Datasets
 --------
 All MUST be contiguous, without filters, of fixed shape, with no variable-length or external data,
@@ -70,6 +78,7 @@ KEY_BYTES = 16
 KEY = np.dtype(f"V{KEY_BYTES}")
 NO_KEY = bytes(KEY_BYTES)
 PARTS_SUFFIX = ".parts"
+SHARDS_SUFFIX = ".shards"
 LOCK_SUFFIX = ".lock"
 
 Column = NDArray[np.generic]

@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 
 from clipfeat.files import publish, storage_errors
+from clipfeat.locations import is_remote
 from clipfeat.spec import EncoderSpec
 from clipfeat.store.format import KIND, VERSION, Column, Segment, checksum, segment_columns
 
@@ -62,8 +63,9 @@ class PartPublisher:
         StorageError
             If it could not be written, or this machine does not see the folder's own.
         """
-        with storage_errors(f"making {self.folder} (a folder that all workers share)"):
-            self.folder.mkdir(exist_ok=True)
+        if not is_remote(self.folder):
+            with storage_errors(f"making {self.folder} (a folder that all workers share)"):
+                self.folder.mkdir(exist_ok=True)
         name = f"{self.sequence:08d}-{place:012d}-{secrets.token_hex(8)}.h5"
         attributes = file_attributes(self.spec, self.root, self.request)
         publish(part_image(segment, attributes), self.folder / name)

@@ -1,9 +1,10 @@
-"""Reading feature files: the snapshot and its parts, seen as one.
+"""Reading feature files: the snapshot, or the shards, and the parts, seen as one.
 
-Parts are opened before the snapshot. A merge replaces the snapshot first and deletes parts after,
-so that whatever is read is complete: at worst a row is seen twice, and kept once.
+Parts are opened before the snapshot or the generation. A merge replaces these first and deletes
+parts after, so that whatever is read is complete: at worst a row is seen twice, and kept once.
 """
 
+import errno
 import json
 import os
 from collections.abc import Iterator, Sequence, Set
@@ -20,16 +21,20 @@ from numpy.typing import NDArray
 
 from clipfeat.errors import RefusedFileError, StorageError
 from clipfeat.features import Failure, FeatureSet, join, order_classes
+from clipfeat.files import storage_errors
+from clipfeat.locations import is_remote, location
 from clipfeat.spec import EncoderSpec
 from clipfeat.store.format import (
     KIND,
     NO_KEY,
     PARTS_SUFFIX,
+    SHARDS_SUFFIX,
     VERSION,
     Column,
     checksum,
     column_dataset,
 )
+from clipfeat.store.generations import Generation, newest_generation, shards_folder
 from clipfeat.store.screening import check_regular, screen
 
 CHUNK_ROWS = 8192
@@ -40,7 +45,7 @@ def _refusing(path: Path) -> Iterator[None]:
     """Refuse the file, whatever HDF5 runs into on a damaged one: it has no one class for that."""
     try:
         yield
-    except RefusedFileError:
+    except (RefusedFileError, StorageError):
         raise
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise RefusedFileError(f"{path} is damaged: {error}") from error
@@ -166,21 +171,29 @@ class OpenFile:
 
 @dataclass(frozen=True)
 class Stored:
-    """A feature file and its parts, open together.
+    """A feature file, its snapshot or shards and its parts, open together.
 
     Parameters
     ----------
     path : Path
-        The snapshot's name.
+        The feature file's name.
     files : sequence of OpenFile
         In the order in which they were committed.
     only : set of str, optional
         The paths to which it is narrowed; all by default.
+    generation : Generation, optional
+        Of the shards among the files.
     """
 
     path: Path
     files: Sequence[OpenFile]
     only: Set[str] | None = None
+    generation: Generation | None = None
+
+    @property
+    def parts(self) -> list[OpenFile]:
+        """The files that are not merged yet."""
+        return [file for file in self.files if file.path.parent.name.endswith(PARTS_SUFFIX)]
 
     @property
     def spec(self) -> EncoderSpec:
@@ -272,13 +285,15 @@ def opened(path: str | Path) -> Iterator[Stored]:
     RefusedFileError
         If there is none, or a file is not of this format and version, or files disagree on the
         encoder.
+    StorageError
+        If an object store does not answer.
     """
-    target = Path(path)
+    target = location(path)
     with ExitStack() as stack:
-        files = _open_all(target, stack)
+        files, generation = _open_all(target, stack)
         if not files:
             raise RefusedFileError(f"no such feature file: {target}")
-        stored = Stored(target, files)
+        stored = Stored(target, files, generation=generation)
         for file in files[1:]:
             if file.spec != stored.spec:
                 raise RefusedFileError(f"{file.path} is of another encoder than {files[0].path}")
@@ -292,42 +307,68 @@ def opened(path: str | Path) -> Iterator[Stored]:
         yield stored
 
 
-def _open_all(target: Path, stack: ExitStack) -> list[OpenFile]:
-    """Open the parts, then the snapshot; where one vanishes it was merged: look again."""
+def _open_all(target: Path, stack: ExitStack) -> tuple[list[OpenFile], Generation | None]:
+    """Open the parts, then the snapshot or shards; where one vanishes it was merged: look again."""
     for _ in range(100):
         with ExitStack() as attempt:
             try:
                 parts = [attempt.enter_context(_open(part)) for part in part_paths(target)]
-                snapshot = [attempt.enter_context(_open(target))] if target.exists() else []
+                generation = newest_generation(target)
+                if generation is not None:
+                    merged = set(generation.merged)
+                    parts = [part for part in parts if part.path.name not in merged]
+                    whole = _open_shards(target, generation, attempt)
+                else:
+                    whole = [attempt.enter_context(_open(target))] if target.exists() else []
             except FileNotFoundError:
                 continue
             stack.push(attempt.pop_all())
-            return snapshot + parts
+            return whole + parts, generation
     raise StorageError(f"the parts of {target} keep changing; try again when its writer is done")
+
+
+def _open_shards(target: Path, generation: Generation, stack: ExitStack) -> list[OpenFile]:
+    found = []
+    for shard in generation.shards:
+        path = shards_folder(target) / shard.name
+        try:
+            file = stack.enter_context(_open(path))
+        except FileNotFoundError as error:
+            if newest_generation(target) != generation:
+                raise
+            raise RefusedFileError(
+                f"{target} lacks {shard.n_rows} rows: the shard {path} is missing"
+            ) from error
+        if file.n_rows != shard.n_rows:
+            raise RefusedFileError(
+                f"{path} has {file.n_rows} rows where generation {generation.number} has "
+                f"{shard.n_rows}"
+            )
+        found.append(file)
+    return found
 
 
 def part_paths(target: Path) -> list[Path]:
     """The committed parts of a feature file, oldest first."""
     folder = target.with_name(target.name + PARTS_SUFFIX)
-    return sorted(path for path in folder.glob("*.h5") if not path.name.startswith("."))
+    with storage_errors(f"listing {folder}"):
+        return sorted(
+            (path for path in folder.glob("*.h5") if not path.name.startswith(".")),
+            key=lambda path: path.name,
+        )
+
+
+def is_there(target: Path) -> bool:
+    """Whether anything of a feature file is there, be it only parts."""
+    return target.exists() or bool(part_paths(target)) or newest_generation(target) is not None
 
 
 @contextmanager
 def _open(path: Path) -> Iterator[OpenFile]:
-    before = check_regular(path)
-    try:
-        h5 = h5py.File(path, "r", locking=False)
-    except FileNotFoundError:
-        raise
-    except (OSError, RuntimeError) as error:
-        if not path.exists() or not os.path.samestat(before, path.stat()):
-            # Merged, or replaced, while it was being opened.
-            raise FileNotFoundError(path) from error
-        raise RefusedFileError(f"{path} is not a whole HDF5 file: {error}") from error
-    with h5:
+    with _open_h5(path) as (h5, length):
         file = OpenFile(path, h5)
         with _refusing(path):
-            screen(h5, path)
+            screen(h5, path, length)
         if file.text("clipfeat") != KIND:
             raise RefusedFileError(f"{path} is HDF5, but not a feature file of clipfeat")
         with _refusing(path):
@@ -337,6 +378,39 @@ def _open(path: Path) -> Iterator[OpenFile]:
                 f"{path} is of format version {version}; this clipfeat reads {VERSION}"
             )
         yield file
+
+
+@contextmanager
+def _open_h5(path: Path) -> Iterator[tuple[Any, int]]:
+    """Open a file of this machine or another, with its length in bytes."""
+    if is_remote(path):
+        try:
+            with storage_errors(f"reading {path}"):
+                raw = path.open("rb")
+        except StorageError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                raise error.__cause__ from None
+            raise
+        with raw, _refusing(path), h5py.File(raw, "r") as h5:
+            yield h5, raw.seek(0, os.SEEK_END)
+        return
+    before = check_regular(path)
+    try:
+        h5 = h5py.File(path, "r", locking=False)
+    except FileNotFoundError:
+        raise
+    except (OSError, RuntimeError) as error:
+        if getattr(error, "errno", None) == errno.EMFILE:
+            raise StorageError(
+                f"{path} is one file more than this process may have open: raise `ulimit -n`"
+            ) from error
+        if not path.exists() or not os.path.samestat(before, path.stat()):
+            # Merged, or replaced, while it was being opened.
+            raise FileNotFoundError(path) from error
+        raise RefusedFileError(f"{path} is not a whole HDF5 file: {error}") from error
+    with h5:
+        # Of the file that is open, not of its name: a merge may delete a part at any moment.
+        yield h5, os.fstat(h5.id.get_vfd_handle()).st_size
 
 
 def load(*paths: str | Path) -> FeatureSet:
@@ -428,7 +502,9 @@ def feature_files_in(folder: str | Path) -> list[Path]:
     """The feature files of a folder, those of an unfinished run among them, sorted."""
     here = Path(folder)
     parts = (
-        path.with_name(path.name.removesuffix(PARTS_SUFFIX)) for path in here.glob("*.h5.parts")
+        path.with_name(path.name.removesuffix(suffix))
+        for suffix in (PARTS_SUFFIX, SHARDS_SUFFIX)
+        for path in here.glob(f"*.h5{suffix}")
     )
     found = []
     for path in sorted({*here.glob("*.h5"), *here.glob("*.hdf5"), *parts}):
@@ -442,7 +518,7 @@ def feature_files_in(folder: str | Path) -> list[Path]:
 
 def stored_spec(path: str | Path) -> tuple[EncoderSpec | None, str]:
     """The encoder of a feature file, and how it was asked for; of none where there is no file."""
-    if not Path(path).exists() and not part_paths(Path(path)):
+    if not is_there(location(path)):
         return None, ""
     with opened(path) as stored:
         return stored.spec, stored.newest.text("request")

@@ -57,7 +57,7 @@ def check_regular(path: Path) -> os.stat_result:
     return found
 
 
-def screen(h5: Any, path: Path) -> None:
+def screen(h5: Any, path: Path, length: int) -> None:
     """Refuse an open file whose structure is not that of the format.
 
     Parameters
@@ -66,6 +66,8 @@ def screen(h5: Any, path: Path) -> None:
         Open for reading.
     path : Path
         Its name.
+    length : int
+        Bytes of the file.
 
     Raises
     ------
@@ -73,8 +75,6 @@ def screen(h5: Any, path: Path) -> None:
         If a link is not hard, or a dataset is not contiguous, is filtered, virtual or stored
         elsewhere, has a type that is not of the format, or claims more bytes than the file has.
     """
-    # Of the file that is open, not of its name: a merge may delete a part at any moment.
-    length = os.fstat(h5.id.get_vfd_handle()).st_size
     root = h5.id
     for name in ATTRIBUTES:
         _check_attribute(root, name, path)

@@ -6,23 +6,60 @@ trusted: on a coarse clock it could have changed again under the same time. The 
 a shortcut: without it, or with a damaged one, files are read.
 """
 
+import hashlib
 import io
 import os
 import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from clipfeat.files import publish
+from clipfeat.files import publish, storage_errors
+from clipfeat.locations import is_remote, location
 from clipfeat.store.format import KEY_BYTES, text_column
 
 SUFFIX = ".stat"
 TRUSTED_AFTER_NS = 2_000_000_000
 Stat = tuple[int, int, int]
+
+
+def file_stats(files: Iterable[str]) -> dict[str, Stat]:
+    """Size, modification time in ns, and inode of files; of objects, a digest of their tag.
+
+    Those that cannot be asked are left out.
+    """
+    found: dict[str, Stat] = {}
+    remote = []
+    for file in dict.fromkeys(files):
+        if is_remote(file):
+            remote.append(file)
+        elif (stat := file_stat(file)) is not None:
+            found[file] = stat
+    return found | _object_stats(remote)
+
+
+def _object_stats(files: Sequence[str]) -> dict[str, Stat]:
+    """Ask for a folder at once, not for each of a million objects."""
+    found: dict[str, Stat] = {}
+    for folder in {file.rpartition("/")[0] for file in files}:
+        of: Any = location(folder)
+        with storage_errors(f"listing {folder}"):
+            for about in of.fs.ls(of.path, detail=True):
+                when = about.get("LastModified") or about.get("mtime") or about.get("created")
+                tag = about.get("ETag") or about.get("etag") or ""
+                seconds = when.timestamp() if isinstance(when, datetime) else when
+                if about["type"] == "file" and seconds is not None:
+                    name = about["name"].rpartition("/")[2]
+                    digest = hashlib.blake2b(str(tag).encode(), digest_size=7).digest()
+                    at = int(float(seconds) * 1e6) * 1000
+                    found[f"{folder}/{name}"] = (int(about["size"]), at, int.from_bytes(digest))
+    return found
 
 
 def file_stat(file: str) -> Stat | None:
@@ -65,7 +102,8 @@ def cache_path(feature_file: Path) -> Path:
 def load_stats(feature_file: Path) -> StatCache:
     """Read the cache of a feature file; empty where there is none that is whole."""
     with suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        with np.load(cache_path(feature_file), allow_pickle=False) as saved:
+        content = io.BytesIO(cache_path(feature_file).read_bytes())
+        with np.load(content, allow_pickle=False) as saved:
             paths = [path.decode() for path in saved["paths"].tolist()]
             stats = [tuple(stat) for stat in saved["stats"].tolist()]
             raw = saved["keys"].tobytes()

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from clipfeat.errors import OutputExistsError, UsageError
-from clipfeat.store.reading import part_paths
+from clipfeat.locations import location
+from clipfeat.store.reading import is_there
 
 
 def check_target(out: str | Path) -> Path:
@@ -14,7 +15,7 @@ def check_target(out: str | Path) -> Path:
     UsageError
         If it is a folder, or does not end in ``.h5`` or ``.hdf5``.
     """
-    target = Path(out)
+    target = location(out)
     if target.is_dir():
         raise UsageError(f"the output {target} is a folder: name a feature file, such as out.h5")
     if target.suffix.lower() not in {".h5", ".hdf5"}:
@@ -33,6 +34,6 @@ def free_target(out: str | Path, *, overwrite: bool) -> Path:
         If something stands there, be it only parts, and `overwrite` is false.
     """
     target = check_target(out)
-    if (target.exists() or part_paths(target)) and not overwrite:
+    if is_there(target) and not overwrite:
         raise OutputExistsError(f"{target} exists: give another -o, or --overwrite")
     return target

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.errors import RefusedFileError
+from clipfeat.locations import location
 from clipfeat.store.format import KEY_BYTES, ROW_DATASETS, Column, column_dataset
 from clipfeat.store.reading import OpenFile, opened
 
@@ -71,7 +72,7 @@ def verify(path: str | Path) -> VerifyReport:
         If anything is otherwise; the message names the file and what is wrong.
     """
     begun = time.monotonic()
-    target = Path(path)
+    target = location(path)
     with opened(target) as stored:
         stored.spec.warn_if_untrained(target)
         columns = [_checked_columns(file) for file in stored.files]
@@ -83,7 +84,7 @@ def verify(path: str | Path) -> VerifyReport:
         return VerifyReport(
             path=target,
             n_rows=stored.n_rows,
-            n_parts=sum(file.path != target for file in stored.files),
+            n_parts=len(stored.parts),
             n_failures=len(stored.failures),
             n_bytes=sum(file.path.stat().st_size for file in stored.files),
             seconds=time.monotonic() - begun,

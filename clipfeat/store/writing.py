@@ -1,4 +1,4 @@
-"""Writing feature files: committed parts, then one verified snapshot.
+"""Writing feature files: committed parts, then one verified snapshot, or shards.
 
 Rows are safe once `FeatureWriter.commit` returns. Appending to one HDF5 file is not used, having
 been measured to lose committed rows to a kill and to corrupt the file on a power cut.
@@ -14,35 +14,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.errors import FingerprintError, RefusedFileError, StorageError, UsageError
 from clipfeat.features import Failure
-from clipfeat.files import (
-    TEMPORARY_SUFFIX,
-    CarefulFile,
-    flush,
-    publish,
-    replacing,
-    storage_errors,
-    temporary_name,
-)
+from clipfeat.files import TEMPORARY_SUFFIX, flush, publish, storage_errors, temporary_name
+from clipfeat.locations import is_remote, location
 from clipfeat.spec import EncoderSpec
-from clipfeat.store.format import (
-    NO_KEY,
-    PARTS_SUFFIX,
-    Row,
-    Segment,
-    checksum,
-    column_dataset,
-    segment_columns,
-    text_column,
-)
+from clipfeat.store.format import NO_KEY, PARTS_SUFFIX, Row, Segment
+from clipfeat.store.generations import newest_generation, shards_folder
 from clipfeat.store.lock import lock_path, locked
-from clipfeat.store.publishing import PartPublisher, create, file_attributes, part_image
-from clipfeat.store.reading import Stored, opened, part_paths
+from clipfeat.store.merging import is_sharded, merge, merge_into_shards, tidy_up
+from clipfeat.store.publishing import PartPublisher, file_attributes, part_image
+from clipfeat.store.reading import Stored, is_there, opened, part_paths
 from clipfeat.store.stat_cache import cache_path
 
 COMMIT_ROWS = 4096
@@ -91,7 +76,7 @@ class FeatureWriter:
         request: str = "",
         overwrite: bool = False,
     ) -> None:
-        self.target = Path(path)
+        self.target = location(path)
         self.path = staging_path(self.target) if overwrite else self.target
         self.spec = spec
         self.root = root
@@ -107,7 +92,7 @@ class FeatureWriter:
         self._rows: list[Row] = []
         self._features: list[NDArray[np.floating]] = []
         self._failures: list[Failure] = []
-        self._adopted: list[str] = []
+        self._small: list[str] = []
         self._last_commit = time.monotonic()
         try:
             self._read_committed(restart=overwrite)
@@ -183,12 +168,14 @@ class FeatureWriter:
         features = np.concatenate(self._features) if self._features else self._no_features()
         image = part_image(Segment(features, self._rows, self._failures), self._attributes(False))
         with self._saying_what_is_safe():
-            with storage_errors(f"making {self._parts}"):
-                self._parts.mkdir(parents=True, exist_ok=True)
-                name = f"{self._next_part():08d}-{secrets.token_hex(4)}.h5"
+            if not is_remote(self._parts):
+                with storage_errors(f"making {self._parts}"):
+                    self._parts.mkdir(parents=True, exist_ok=True)
+            name = f"{self._next_part():08d}-{secrets.token_hex(4)}.h5"
             publish(image, self._parts / name)
         self._note(self._rows, self._failures)
         self._rows, self._features, self._failures = [], [], []
+        self._compact_in_time([name])
 
     def publisher(self) -> PartPublisher:
         """What workers need to commit rows beside this writer, which is to `adopt` them."""
@@ -217,10 +204,7 @@ class FeatureWriter:
                     "sees it: put the output into a folder that all machines share"
                 )
         self._note(rows, failures)
-        self._adopted += parts
-        if len(self._adopted) >= MOST_PARTS:
-            self._compact(self._adopted)
-            self._adopted = []
+        self._compact_in_time(parts)
 
     def equalise(self, keys: Set[bytes]) -> None:
         """Give all rows of each of some keys the same features.
@@ -235,20 +219,21 @@ class FeatureWriter:
             rows = [row for row in _rows(stored, stored.column_names) if row.key in keys]
         self.append_known(rows)
 
-    def _compact(self, names: Sequence[str]) -> None:
-        """Put some parts into one, while others may still come: a reader opens them all at once.
+    def _compact_in_time(self, names: Sequence[str]) -> None:
+        """Put small parts into one where they are many: a reader opens them all at once.
 
         For a moment, or after a kill in between, their rows are there twice, and read once.
         """
-        paths = [self._parts / name for name in sorted(names)]
+        self._small += names
+        if len(self._small) < MOST_PARTS:
+            return
+        paths = [self._parts / name for name in sorted(self._small)]
+        self._small = []
         with self._saying_what_is_safe(), ExitStack() as stack:
             found = [stack.enter_context(opened(path)) for path in paths]
             stored = Stored(self.path, [file for one in found for file in one.files])
-            self._check_space(stored)
             merged = paths[0].with_name(f"{paths[0].stem}-{secrets.token_hex(4)}.h5")
-            with replacing(merged) as temporary:
-                _write_merged(temporary, stored, self._attributes(False), self.dtype)
-                _verify(temporary, stored)
+            merge(merged, stored, self._attributes(False), self.dtype)
             with storage_errors(f"removing merged parts of {self.path}"):
                 for path in paths:
                     path.unlink()
@@ -279,7 +264,7 @@ class FeatureWriter:
                 self.append(*_as_stored(stored, rows[start : start + COMMIT_ROWS]))
 
     def finish(self, *, complete: bool = True, only: Set[str] | None = None) -> int:
-        """Commit, then merge snapshot and parts into one new, verified snapshot.
+        """Commit, then merge all into one new, verified snapshot, or into shards.
 
         Parameters
         ----------
@@ -300,25 +285,44 @@ class FeatureWriter:
         """
         self.commit()
         with self._saying_what_is_safe():
-            if not part_paths(self.path) and not self.path.exists():
+            if not is_there(self.path):
                 empty = Segment(self._no_features(), [], [])
                 publish(part_image(empty, self._attributes(complete)), self.path)
-            with opened(self.path) as everything:
-                stored = Stored(everything.path, everything.files, only)
-                n_rows = stored.n_rows
-                pruned = (n_rows, len(stored.failures)) != (
-                    everything.n_rows,
-                    len(everything.failures),
-                )
-                if part_paths(self.path) or pruned:
-                    self._check_space(stored)
-                    with replacing(self.path) as temporary:
-                        _write_merged(temporary, stored, self._attributes(complete), self.dtype)
-                        _verify(temporary, stored)
-            remove_parts(self.path)
-            if self.path != self.target:
-                self._take_place()
+            while True:
+                with opened(self.path) as everything:
+                    stored = replace(everything, only=only)
+                    n_rows = stored.n_rows
+                    if self._merge(stored, everything, self._attributes(complete)):
+                        break
         return n_rows
+
+    def _merge(self, stored: Stored, everything: Stored, attributes: dict[str, Any]) -> bool:
+        """Merge what is there; False if another writer was first, on a store without locks."""
+        overwrites = self.path != self.target
+        pruned = (stored.n_rows, len(stored.failures)) != (
+            everything.n_rows,
+            len(everything.failures),
+        )
+        if is_sharded(self.target, stored):
+            if stored.parts or pruned or overwrites or stored.generation is None:
+                made = merge_into_shards(
+                    self.target, stored, attributes, self.dtype, anew=overwrites
+                )
+                if not made:
+                    return False
+            if (generation := newest_generation(self.target)) is not None:
+                tidy_up(self.target, generation, alone=not is_remote(self.target))
+            if overwrites:
+                remove_parts(self.path)
+                with storage_errors(f"removing {self.path}"):
+                    self.path.unlink(missing_ok=True)
+            return True
+        if part_paths(self.path) or pruned:
+            merge(self.path, stored, attributes, self.dtype)
+        remove_parts(self.path)
+        if overwrites:
+            self._take_place()
+        return True
 
     @property
     def n_safe(self) -> int:
@@ -353,12 +357,12 @@ class FeatureWriter:
     def _read_committed(self, *, restart: bool) -> None:
         """Learn what is there, and drop what a killed writer left half-written."""
         with storage_errors(f"tidying up around {self.path}"):
-            for left in leftovers(self.path):
+            for left in {*leftovers(self.path), *leftovers(self.target)}:
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
         if restart and not self._can_go_on():
             remove_parts(self.path)
             self.path.unlink(missing_ok=True)
-        if not self.path.exists() and not part_paths(self.path):
+        if not is_there(self.path):
             return
         with opened(self.path) as stored:
             _check_spec(self.target, stored.spec, self.spec)
@@ -389,21 +393,12 @@ class FeatureWriter:
 
     def _check_root(self, root: str) -> None:
         """Refuse to mix two folders, whose images may share names; a folder may have moved."""
-        if root and self.root and root != self.root and Path(root).exists():
-            if Path(self.root).exists() and Path(root).samefile(self.root):
+        if root and self.root and root != self.root and location(root).exists():
+            if not is_remote(root) and Path(self.root).exists() and Path(root).samefile(self.root):
                 return
             raise UsageError(
                 f"{self.path} holds images of {root}, these are of {self.root}: give another "
                 "output, or both sources in one command with --overwrite"
-            )
-
-    def _check_space(self, stored: Stored) -> None:
-        needed = sum(file.path.stat().st_size for file in stored.files)
-        free = shutil.disk_usage(self.path.parent).free
-        if free < needed + 2**20:
-            raise StorageError(
-                f"merging {self.path} needs {needed / 2**20:.0f} MiB and {free / 2**20:.0f} are "
-                "free; meanwhile it can be used as it is"
             )
 
 
@@ -426,7 +421,11 @@ def remove_parts(path: Path) -> None:
     One by one, a kill in between could leave an older row of a path without the newer.
     """
     folder = path.with_name(path.name + PARTS_SUFFIX)
-    if folder.exists():
+    if is_remote(folder):
+        with storage_errors(f"removing merged parts of {path}"):
+            for part in part_paths(path):  # the oldest first
+                part.unlink()
+    elif folder.exists():
         with storage_errors(f"removing merged parts of {path}"):
             gone = temporary_name(path)
             folder.rename(gone)
@@ -438,10 +437,13 @@ def remove_parts(path: Path) -> None:
 
 def leftovers(path: Path) -> list[Path]:
     """What a killed writer of a feature file may have left: never read by anybody."""
-    parts = path.with_name(path.name + PARTS_SUFFIX)
+    if is_remote(path):
+        return []  # there is nothing half-written
+    parts, shards = path.with_name(path.name + PARTS_SUFFIX), shards_folder(path)
     begins = tuple(f".{written.name}." for written in (path, cache_path(path)))
     beside = [p for p in path.parent.glob(f".*{TEMPORARY_SUFFIX}") if p.name.startswith(begins)]
-    return [*beside, *parts.glob(f".*{TEMPORARY_SUFFIX}")]
+    within = [p for folder in (parts, shards) for p in folder.glob(f".*{TEMPORARY_SUFFIX}")]
+    return [*beside, *within]
 
 
 def _appears(path: Path) -> bool:
@@ -459,78 +461,6 @@ def _mark(row: Row) -> bytes:
     columns = sorted((name, text) for name, text in row.columns if text and name != "face")
     about = (row.label, row.group, tuple(columns))
     return row.key + zlib.crc32(repr(about).encode("utf-8", "backslashreplace")).to_bytes(4)
-
-
-def _write_merged(
-    path: Path, stored: Stored, attributes: dict[str, Any], dtype: np.dtype[Any]
-) -> None:
-    """Write all current rows to a new file, one column at a time, the features row by row."""
-    labels = stored.strings("labels")
-    class_names = sorted(set(labels.tolist()) - {""})
-    code = {name: i for i, name in enumerate(class_names)}
-    failures = segment_columns(Segment(np.empty((0, 0)), [], stored.failures))
-    # The file is closed last, and then says whether the disk took everything.
-    with CarefulFile(path) as out_file, h5py.File(out_file, "w", libver="v110") as h5:
-        n, width = stored.n_rows, stored.spec.n_features
-        out = h5.create_dataset("features", (n, width), dtype=dtype, track_times=False)
-        at = crc = 0
-        for stored_rows in stored.features():
-            rows = stored_rows.astype(dtype)
-            out[at : at + len(rows)] = rows
-            crc = checksum(rows, crc)
-            at += len(rows)
-        out.attrs["crc32"] = np.uint32(crc)
-        for name in ("keys", "image_size", "file_size"):
-            create(h5, name, stored.column(name))
-        for name in ("paths", "groups", "split", "format"):
-            create(h5, name, text_column(stored.strings(name).tolist()))
-        for name in stored.column_names:
-            create(h5, column_dataset(name), text_column(stored.source_column(name).tolist()))
-        codes = np.array([code.get(label, -1) for label in labels.tolist()], dtype="<i4")
-        create(h5, "labels", codes)
-        create(h5, "class_names", text_column(class_names))
-        for name, values in failures.items():
-            if name.startswith("failures/"):
-                create(h5, name, values)
-        h5.attrs.update(attributes)
-
-
-def _verify(path: Path, stored: Stored) -> None:
-    """Read a new snapshot back and compare it with what it was made of, before it replaces that.
-
-    Raises
-    ------
-    StorageError
-        If a row is missing or differs.
-    """
-    numbers = ("keys", "image_size", "file_size")
-    texts = ("paths", "labels", "groups", "split", "format")
-    try:
-        with opened(path) as new:
-            same = (
-                new.n_rows == stored.n_rows
-                and new.spec == stored.spec
-                and new.column_names == stored.column_names
-                and new.failures == stored.failures
-                and _checksum_of(new) == _checksum_of(stored)
-                and all(np.array_equal(new.column(n), stored.column(n)) for n in numbers)
-                and all(np.array_equal(new.strings(n), stored.strings(n)) for n in texts)
-                and all(
-                    np.array_equal(new.source_column(n), stored.source_column(n))
-                    for n in stored.column_names
-                )
-            )
-    except RefusedFileError as error:
-        raise StorageError(f"the merged file does not read back: {error}") from error
-    if not same:
-        raise StorageError("the merged file does not hold what was written")
-
-
-def _checksum_of(stored: Stored) -> int:
-    crc = 0
-    for rows in stored.features():
-        crc = checksum(rows, crc)
-    return crc
 
 
 def _rows(stored: Stored, names: Sequence[str]) -> Iterable[Row]:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from clipfeat.errors import ClipfeatError, MissingExtraError, StorageError, Usag
 from clipfeat.features import Failure
 from clipfeat.images.faces import open_finder
 from clipfeat.images.folder import open_folder
+from clipfeat.locations import location
 from clipfeat.store import FeatureWriter, Row, load
 from clipfeat.store.reading import part_paths
 
@@ -35,13 +37,14 @@ from clipfeat.embedding.preparing import Known, Pictures, Ready
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
-    """One Ray for all tests, on this machine."""
+def cluster(s3: str) -> Iterator[None]:
+    """One Ray for all tests, on this machine; its workers know the server that speaks S3."""
+    assert s3
     with connected(None):
         yield
 
 
-def rows(path: Path) -> dict[str, tuple[object, ...]]:
+def rows(path: str | Path) -> dict[str, tuple[object, ...]]:
     """All that is known of each image, by path."""
     found = load(path)
     groups = found.groups if found.groups is not None else found.paths
@@ -215,3 +218,17 @@ def test_a_missing_extra_is_named(
         embed(image_folder, tmp_path / "out.h5", encoder="spectrum", address="auto")
     words = ["embed", str(image_folder), str(tmp_path / "out.h5"), "--engine", "ray", "--profile"]
     assert CliRunner().invoke(app, words).exit_code == 2
+
+
+@pytest.mark.usefixtures("cluster")
+def test_from_and_to_an_object_store(s3: str, image_folder: Path, tmp_path: Path) -> None:
+    """Workers read objects and commit parts there; a plain run then has nothing left to do."""
+    of: Any = location(f"{s3}/on-ray")
+    of.fs.put(f"{image_folder}/", f"{of.path}/images/", recursive=True)
+    how = {"encoder": "spectrum", "device": "cpu"}
+    plain = embed(image_folder, tmp_path / "out.h5", **how)  # type: ignore[arg-type]
+    out = f"{of}/out.h5"
+    report = embed(f"{of}/images", out, engine="ray", **how)  # type: ignore[arg-type]
+    assert report.progress.encoded == plain.progress.encoded == 24
+    assert rows(out) == rows(tmp_path / "out.h5")
+    assert embed(f"{of}/images", out, **how).progress.encoded == 0  # type: ignore[arg-type]

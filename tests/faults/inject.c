@@ -1,5 +1,5 @@
-/* Preloaded into a process under test: lets the n-th write, fsync or rename below a folder fail,
-   or kills the process there. Armed by a call, so that one process can be forked many times. */
+/* Preloaded into a process under test: lets the n-th write, fsync, rename or link below a folder
+   fail, or kills the process there. Armed by a call, so that one process can be forked many times. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -75,6 +75,21 @@ int rename(const char *from, const char *to) {
     REAL(rename);
     if (ARMED && below(to) && fails(0)) return -1;
     return real(from, to);
+}
+int link(const char *from, const char *to) {
+    REAL(link);
+    if (ARMED && below(to) && fails(0)) return -1;
+    return real(from, to);
+}
+int linkat(int in, const char *from, int at, const char *to, int flags) {
+    REAL(linkat);
+    if (ARMED && below(to) && fails(0)) return -1;
+    return real(in, from, at, to, flags);
+}
+int unlink(const char *path) { /* killed there, only: what cannot be deleted is somebody else's */
+    REAL(unlink);
+    if (ARMED && fault < 0 && below(path) && fails(0)) return -1;
+    return real(path);
 }
 int ftruncate(int fd, off_t n) {
     REAL(ftruncate);

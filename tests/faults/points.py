@@ -1,7 +1,8 @@
 """Run under `inject.c`: every fault at every point of a small writing job, one fork each.
 
-``LD_PRELOAD=inject.so python -m tests.faults.points inject.so FOLDER`` prints, as JSON, the number
-of points tried for each fault, and every promise that was broken.
+``LD_PRELOAD=inject.so python -m tests.faults.points inject.so FOLDER STEP`` prints, as JSON, the
+number of points there are for each fault, and every promise that was broken; STEP 1 tries each
+point, 3 every third.
 """
 
 import ctypes
@@ -10,13 +11,15 @@ import json
 import os
 import shutil
 import sys
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 
 from clipfeat.errors import StorageError
 from clipfeat.features import Failure
-from clipfeat.store import FeatureWriter, Row, load
+from clipfeat.store import FeatureWriter, Row, load, merging
+from clipfeat.store.generations import newest_generation, shards_folder
 from tests.conftest import make_spec
 
 SPEC = make_spec(n_features=3)
@@ -96,9 +99,17 @@ def attempt(
     if check(path, broken).keys() != WANTED.keys():
         broken.append("the next run did not complete it")
     left = sorted(p.name for p in folder.iterdir())
-    if left != ["out.h5"]:
+    if left != (["out.h5.shards"] if is_sharded() else ["out.h5"]):
         broken.append(f"left over: {left}")
+    shards = {p.name for p in shards_folder(path).glob("*") if p.suffix != ".json"}
+    if (found := newest_generation(path)) and shards != {shard.name for shard in found.shards}:
+        broken.append(f"left over: {shards}")
     return True, [f"{fault} at {nth}{' overwriting' * overwrite}: {b}" for b in broken]
+
+
+def is_sharded() -> bool:
+    """Whether the job makes shards."""
+    return merging.SHARDED_ABOVE == 0
 
 
 def check(path: Path, broken: list[str]) -> dict[str, int]:
@@ -118,18 +129,20 @@ def main() -> None:
     """Try every fault at every point."""
     lib = ctypes.CDLL(sys.argv[1])
     lib.inject_arm.argtypes = [ctypes.c_char_p, ctypes.c_long, ctypes.c_int, ctypes.c_int]
+    step = int(sys.argv[3])
     points: dict[str, int] = {}
     broken: list[str] = []
-    for fault in FAULTS:
-        for overwrite in (False, True):
-            nth = 1
-            while True:
-                reached, wrong = attempt(lib, Path(sys.argv[2]) / "x", nth, fault, overwrite)
-                if not reached:
-                    break
-                broken += wrong
-                nth += 1
-            points[f"{fault}{', overwriting' * overwrite}"] = nth - 1
+    for fault, overwrite, most in product(FAULTS, (False, True), (2**30, 0)):
+        merging.SHARDED_ABOVE = most
+        nth = 1
+        while True:
+            reached, wrong = attempt(lib, Path(sys.argv[2]) / "x", nth, fault, overwrite)
+            if not reached:
+                break
+            broken += wrong
+            nth += step
+        kind = f"{fault}{', overwriting' * overwrite}{', shards' * is_sharded()}"
+        points[kind] = nth - 1
     sys.stdout.write(json.dumps({"points": points, "broken": broken}))
 
 

@@ -1,4 +1,4 @@
-"""A fault at every write, fsync and rename."""
+"""A fault at every write, fsync, rename and link, of one snapshot and of shards."""
 
 import json
 import os
@@ -15,13 +15,13 @@ HERE = Path(__file__).parent
 @pytest.mark.skipif(
     sys.platform != "linux" or not shutil.which("cc"), reason="needs Linux and a C compiler"
 )
-def test_every_point_of_a_small_job(tmp_path: Path) -> None:
+def test_every_point_of_a_small_job(tmp_path: Path, full: bool) -> None:
     """ENOSPC, EIO or a kill anywhere: nothing lost, wrong or doubled; the next run completes it."""
     library = tmp_path / "inject.so"
     build = ["cc", "-shared", "-fPIC", "-O1", "-o", library, HERE / "inject.c", "-ldl"]
     subprocess.run(build, check=True)
     run = subprocess.run(
-        [sys.executable, "-m", "tests.faults.points", library, tmp_path],
+        [sys.executable, "-m", "tests.faults.points", library, tmp_path, "1" if full else "3"],
         cwd=HERE.parents[1],
         env={**os.environ, "LD_PRELOAD": str(library)},
         capture_output=True,
@@ -32,3 +32,4 @@ def test_every_point_of_a_small_job(tmp_path: Path) -> None:
     result = json.loads(run.stdout)
     assert result["broken"] == []
     assert min(result["points"].values()) >= 30, result["points"]
+    assert len(result["points"]) == 12

@@ -4,7 +4,6 @@ import pickle
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from clipfeat.errors import ClipfeatError, UsageError
 from clipfeat.images.isolated import IsolatedDecoder
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.samples import sample_pixels, sample_records
+from clipfeat.locations import absolute
 
 MOST_RECORDS = 512  # in one task
 TASKS_FOR_EACH_CPU = 4
@@ -83,9 +83,7 @@ def open_remotely(name: str, options: EncoderOptions, records: Sequence[ImageRec
     import ray
 
     place = Place.of_device(options.device)
-    remote = ray.remote(
-        num_cpus=place.num_cpus, num_gpus=place.num_gpus, max_retries=ATTEMPTS - 1
-    )
+    remote = ray.remote(num_cpus=place.num_cpus, num_gpus=place.num_gpus, max_retries=ATTEMPTS - 1)
     samples = [reachable(record) for record in sample_records(records)]
     with rays_errors():
         found = ray.get(remote(_described).remote(name, options, samples))
@@ -197,4 +195,4 @@ def _block_size(n_records: int, job: Job) -> int:
 
 def reachable(record: ImageRecord) -> ImageRecord:
     """The same record, its file by a name that holds in any working folder."""
-    return replace(record, file=str(Path(record.file).absolute()))
+    return replace(record, file=absolute(record.file))

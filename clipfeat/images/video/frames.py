@@ -12,6 +12,7 @@ from clipfeat.images.isolated import IsolatedDecoder, Isolation
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource, listed
 from clipfeat.images.video import VIDEO_SUFFIXES
+from clipfeat.locations import is_remote
 
 FRAMES = Isolation("clipfeat.images.video:decode_frame")
 """What decodes a frame."""
@@ -92,9 +93,14 @@ def with_frames(
     ------
     MissingExtraError
         If there are videos, and PyAV is not installed.
+    UsageError
+        If a video is on an object store.
     """
-    if not any(_is_of_video(record) for record in source):
+    videos = [record for record in source if _is_of_video(record)]
+    if not videos:
         return source
+    if remote := [video.file for video in videos if is_remote(video.file)]:
+        raise UsageError(f"a video is read from a file of this machine: download {remote[0]}")
     if find_spec("av") is None:
         raise missing_extra(f"{source.name} holds videos, and reading them", "PyAV", "video")
     with IsolatedDecoder(probing) as probe:

@@ -1,0 +1,266 @@
+"""Committed files into fewer: one snapshot, or shards that are made once and never again.
+
+A small feature file is one snapshot, replaced whole. A large one would be copied for every few rows
+that are new; it is shards instead, of which only the last small ones are made again.
+"""
+
+import secrets
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Any
+
+import h5py
+import numpy as np
+
+from clipfeat.errors import RefusedFileError, StorageError
+from clipfeat.files import CarefulFile, replacing, storage_errors
+from clipfeat.locations import is_remote
+from clipfeat.store.format import Segment, checksum, column_dataset, segment_columns, text_column
+from clipfeat.store.generations import (
+    Generation,
+    Shard,
+    commit_generation,
+    make_folder,
+    newest_generation,
+    shards_folder,
+)
+from clipfeat.store.publishing import create
+from clipfeat.store.reading import OpenFile, Stored, opened, part_paths
+
+SHARDED_ABOVE = 4 * 2**30
+"""Bytes up to which a feature file of this machine is one snapshot."""
+
+SHARD_BYTES = 2**30
+"""Files are put together into a shard until they are as large as this."""
+
+MOST_SUPERSEDED = 0.2
+"""Of the rows of finished shards; above, all shards are made again without them."""
+
+
+def is_sharded(target: Path, stored: Stored) -> bool:
+    """Whether a feature file that holds `stored` is to be shards."""
+    return (
+        is_remote(target)
+        or newest_generation(target) is not None
+        or sum(map(size_of, stored.files)) > SHARDED_ABOVE
+    )
+
+
+def size_of(file: OpenFile) -> int:
+    """Bytes of an open file."""
+    return int(file.path.stat().st_size)
+
+
+def merge(path: Path, stored: Stored, attributes: Mapping[str, Any], dtype: np.dtype[Any]) -> None:
+    """Write the current rows of some files to a new one, verified before it has its name.
+
+    Raises
+    ------
+    StorageError
+        If the disk failed, or the new file does not hold what was written.
+    """
+    _check_space(path, stored)
+    with replacing(path) as temporary:
+        _write(temporary, stored, attributes, dtype)
+        _verify(temporary, stored)
+
+
+def merge_into_shards(
+    target: Path,
+    stored: Stored,
+    attributes: Mapping[str, Any],
+    dtype: np.dtype[Any],
+    *,
+    anew: bool = False,
+) -> bool:
+    """Commit a generation that holds the current rows of some files.
+
+    Parameters
+    ----------
+    target : Path
+        The feature file whose generation it will be.
+    stored : Stored
+        All of its files; or, where `anew`, those that are to take its place.
+    attributes, dtype
+        Of new shards.
+    anew : bool
+        Whether nothing of what `target` holds is kept.
+
+    Returns
+    -------
+    bool
+        False if another writer's generation came first: look again at what there is.
+
+    Raises
+    ------
+    StorageError
+        If the disk failed. What holds is as it was.
+    """
+    before = newest_generation(target)
+    if before != stored.generation and not anew:
+        return False
+    folder = make_folder(target)
+    number = before.number + 1 if before else 1
+    settled = [] if anew else _settled(stored, before)
+    kept = [Shard(file.path.name, file.n_rows, size_of(file)) for file in settled]
+    made: list[Shard] = []
+    groups = _grouped(stored.files[len(settled) :])
+    for place, files in enumerate(groups):
+        some = replace(stored, files=files, generation=None)
+        if some.n_rows or some.failures or (place == len(groups) - 1 and not kept + made):
+            path = folder / f"{number:08d}-{place:06d}-{secrets.token_hex(4)}.h5"
+            merge(path, some, attributes, dtype)
+            made.append(Shard(path.name, some.n_rows, int(path.stat().st_size)))
+    old_parts = {path.name for path in part_paths(target)}
+    taken = old_parts if anew else {file.path.name for file in stored.parts}
+    left = old_parts & set(before.merged if before else ())  # of a merge that was killed here
+    generation = Generation(number, (*kept, *made), tuple(sorted(taken | left)))
+    if commit_generation(target, generation):
+        return True
+    _remove(folder / shard.name for shard in made)
+    return False
+
+
+def tidy_up(target: Path, generation: Generation, *, alone: bool) -> None:
+    """Remove what a generation has made useless.
+
+    Parameters
+    ----------
+    target : Path
+        The feature file.
+    generation : Generation
+        The newest.
+    alone : bool
+        Whether no other process can be making a generation: then shards that are in none go too.
+    """
+    merged = set(generation.merged)
+    current = {shard.name for shard in generation.shards}
+    parts = part_paths(target)
+    with storage_errors(f"removing what was merged into {target}"):
+        _remove(path for path in parts if path.name in merged)
+        if alone and parts:
+            with suppress(OSError):  # others may have come
+                parts[0].parent.rmdir()
+        if target.exists():
+            target.unlink()
+        if alone:
+            shards = shards_folder(target).glob("*.h5")
+            _remove(path for path in shards if path.name not in current)
+
+
+def _check_space(path: Path, stored: Stored) -> None:
+    needed = sum(map(size_of, stored.files))
+    written_in = gettempdir() if is_remote(path) else path.parent
+    free = shutil.disk_usage(written_in).free
+    if free < needed + 2**20:
+        raise StorageError(
+            f"merging {stored.path} needs {needed / 2**20:.0f} MiB and {free / 2**20:.0f} are "
+            f"free in {written_in}; meanwhile it can be used as it is"
+        )
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in list(paths):
+        path.unlink(missing_ok=True)
+
+
+def _settled(stored: Stored, before: Generation | None) -> Sequence[OpenFile]:
+    """The shards that stay what they are: all but the small ones at the end."""
+    n_shards = len(before.shards) if before else 0
+    files = list(stored.files[:n_shards])
+    while files and size_of(files[-1]) < SHARD_BYTES / 2:
+        files.pop()
+    n_rows = sum(file.n_rows for file in files)
+    n_current = sum(int(mask.sum()) for mask in stored.kept[: len(files)])
+    only = stored.only
+    pruned = only is not None and (
+        n_current < n_rows or any(f.path not in only for file in files for f in file.failures())
+    )
+    return [] if pruned or n_current < (1 - MOST_SUPERSEDED) * n_rows else files
+
+
+def _grouped(files: Sequence[OpenFile]) -> list[list[OpenFile]]:
+    """Files in their order, put together until they are as large as a shard."""
+    groups: list[list[OpenFile]] = [[]]
+    room = SHARD_BYTES
+    for file in files:
+        if groups[-1] and size_of(file) > room:
+            groups.append([])
+            room = SHARD_BYTES
+        groups[-1].append(file)
+        room -= size_of(file)
+    return groups
+
+
+def _write(path: Path, stored: Stored, attributes: Mapping[str, Any], dtype: np.dtype[Any]) -> None:
+    """Write all current rows to a new file, one column at a time, the features row by row."""
+    labels = stored.strings("labels")
+    class_names = sorted(set(labels.tolist()) - {""})
+    code = {name: i for i, name in enumerate(class_names)}
+    failures = segment_columns(Segment(np.empty((0, 0)), [], stored.failures))
+    # The file is closed last, and then says whether the disk took everything.
+    with CarefulFile(path) as out_file, h5py.File(out_file, "w", libver="v110") as h5:
+        n, width = stored.n_rows, stored.spec.n_features
+        out = h5.create_dataset("features", (n, width), dtype=dtype, track_times=False)
+        at = crc = 0
+        for stored_rows in stored.features():
+            rows = stored_rows.astype(dtype)
+            out[at : at + len(rows)] = rows
+            crc = checksum(rows, crc)
+            at += len(rows)
+        out.attrs["crc32"] = np.uint32(crc)
+        for name in ("keys", "image_size", "file_size"):
+            create(h5, name, stored.column(name))
+        for name in ("paths", "groups", "split", "format"):
+            create(h5, name, text_column(stored.strings(name).tolist()))
+        for name in stored.column_names:
+            create(h5, column_dataset(name), text_column(stored.source_column(name).tolist()))
+        codes = np.array([code.get(label, -1) for label in labels.tolist()], dtype="<i4")
+        create(h5, "labels", codes)
+        create(h5, "class_names", text_column(class_names))
+        for name, values in failures.items():
+            if name.startswith("failures/"):
+                create(h5, name, values)
+        h5.attrs.update(attributes)
+
+
+def _verify(path: Path, stored: Stored) -> None:
+    """Read a new snapshot back and compare it with what it was made of, before it replaces that.
+
+    Raises
+    ------
+    StorageError
+        If a row is missing or differs.
+    """
+    numbers = ("keys", "image_size", "file_size")
+    texts = ("paths", "labels", "groups", "split", "format")
+    try:
+        with opened(path) as new:
+            same = (
+                new.n_rows == stored.n_rows
+                and new.spec == stored.spec
+                and new.column_names == stored.column_names
+                and new.failures == stored.failures
+                and _checksum_of(new) == _checksum_of(stored)
+                and all(np.array_equal(new.column(n), stored.column(n)) for n in numbers)
+                and all(np.array_equal(new.strings(n), stored.strings(n)) for n in texts)
+                and all(
+                    np.array_equal(new.source_column(n), stored.source_column(n))
+                    for n in stored.column_names
+                )
+            )
+    except RefusedFileError as error:
+        raise StorageError(f"the merged file does not read back: {error}") from error
+    if not same:
+        raise StorageError("the merged file does not hold what was written")
+
+
+def _checksum_of(stored: Stored) -> int:
+    crc = 0
+    for rows in stored.features():
+        crc = checksum(rows, crc)
+    return crc

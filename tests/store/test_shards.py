@@ -1,0 +1,301 @@
+"""Feature files that are folders of shards, here and on object stores."""
+
+import json
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clipfeat.errors import RefusedFileError, StorageError, UsageError
+from clipfeat.features import Failure
+from clipfeat.locations import location
+from clipfeat.store import (
+    FeatureWriter,
+    Row,
+    export,
+    file_facts,
+    load,
+    merge_files,
+    merging,
+    opened,
+    verify,
+    writing,
+)
+from clipfeat.store.generations import newest_generation, shards_folder
+from clipfeat.store.reading import part_paths
+from tests.conftest import make_spec
+
+WIDTH = 2000
+SPEC = make_spec(n_features=WIDTH)
+PLACES = ("folder", "memory", "s3")
+
+
+def row(path: str, number: int, label: str = "") -> Row:
+    return Row(path, number.to_bytes(16), label, height=4, width=5, file_size=9, format="PNG")
+
+
+def values(*numbers: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+    return np.array([np.full(WIDTH, n) for n in numbers], dtype=np.float32)
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every file is large, and a shard is two or three parts."""
+    monkeypatch.setattr(merging, "SHARDED_ABOVE", 0)
+    monkeypatch.setattr(merging, "SHARD_BYTES", 60_000)
+
+
+@pytest.fixture(params=PLACES)
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Where a feature file with shards may be."""
+    if request.param == "folder":
+        return str(tmp_path_factory.mktemp("shards"))
+    root = "memory://" if request.param == "memory" else request.getfixturevalue("s3") + "/"
+    return f"{root}{uuid.uuid4().hex}"
+
+
+def write(out: str | Path, numbers: dict[str, int], **how: Any) -> int:
+    with FeatureWriter(out, SPEC, **how) as writer:
+        for path, number in numbers.items():
+            writer.append([row(path, number)], values(number))
+            writer.commit()
+        return writer.finish()
+
+
+def rows(out: str | Path) -> dict[str, int]:
+    found = load(out)
+    return {str(p): int(x[0]) for p, x in zip(found.paths, found.X, strict=True)}
+
+
+events = st.lists(
+    st.tuples(
+        st.sampled_from("abcdef"),
+        st.integers(1, 4),
+        st.sampled_from(["row", "row", "fail", "merge", "prune", "leave"]),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(events=events, remote=st.booleans())
+def test_any_history_reads_back(
+    tmp_path_factory: pytest.TempPathFactory,
+    events: list[tuple[str, int, str]],
+    remote: bool,
+) -> None:
+    """Rows, failures, merges, prunings, interrupted runs, in any order: the last of each holds."""
+    folder = f"memory://{uuid.uuid4().hex}" if remote else str(tmp_path_factory.mktemp("s"))
+    out = f"{folder}/out.h5"
+    expected: dict[str, int | None] = {}
+    writer = FeatureWriter(out, SPEC)
+    for name, number, event in [*events, ("", 0, "merge")]:
+        if event == "row":
+            writer.append([row(name, number)], values(number))
+            expected[name] = number
+        elif event == "fail":
+            writer.fail(Failure(name, "DecodeError", "bad", number.to_bytes(16)))
+            expected[name] = None
+        elif event == "leave":
+            with writer:
+                pass
+            writer = FeatureWriter(out, SPEC)
+        else:
+            only = {name, "a", "b"} if event == "prune" else None
+            expected = {p: n for p, n in expected.items() if only is None or p in only}
+            n_rows = writer.finish(only=only)
+            assert n_rows == sum(n is not None for n in expected.values())
+            assert not part_paths(location(out))
+        writer.commit()  # a path is in a segment once
+    writer.__exit__(None)
+    found = load(out)
+    assert rows(out) == {p: n for p, n in expected.items() if n is not None}
+    assert {f.path for f in found.failures} == {p for p, n in expected.items() if n is None}
+    assert verify(out).n_rows == len(found)
+
+
+def test_all_that_reads_reads_it(place: str, tmp_path: Path) -> None:
+    """One file or a folder of shards, here or on a store: loading, facts, export, merge agree."""
+    numbers = {f"{i:02d}.png": i for i in range(12)}
+    out = f"{place}/out.h5"
+    assert write(out, numbers) == 12
+    generation = newest_generation(location(out))
+    assert generation is not None
+    assert len(generation.shards) > 2
+    assert not location(out).exists()
+    assert rows(out) == numbers
+    assert verify(out).n_rows == 12
+    assert file_facts(out).file_size.tolist() == [9] * 12
+    assert export(out, tmp_path / "out.npz") == 12
+    merged = merge_files([out], f"{place}/merged.h5")
+    assert merged.n_rows == 12
+    assert rows(f"{place}/merged.h5") == numbers
+
+
+def test_what_is_finished_is_never_made_again(place: str) -> None:
+    """A further row makes the last small shard anew; the others stay the files they are."""
+    out = f"{place}/out.h5"
+    write(out, {f"{i}.png": i for i in range(12)})
+    before = newest_generation(location(out))
+    write(out, {"new.png": 100})
+    after = newest_generation(location(out))
+    assert before is not None
+    assert after is not None
+    assert after.number == before.number + 1
+    assert set(before.shards[:-1]) <= set(after.shards)
+    assert rows(out) == {f"{i}.png": i for i in range(12)} | {"new.png": 100}
+    write(out, {})
+    assert newest_generation(location(out)) == after, "nothing new, and yet a generation"
+
+
+def test_overwriting_takes_effect_at_once(place: str) -> None:
+    """Until the new file is whole the old one is read; then nothing of the old is left."""
+    out = f"{place}/out.h5"
+    write(out, {"old.png": 1, "older.png": 2})
+    with FeatureWriter(out, SPEC, overwrite=True) as writer:
+        writer.append([row("new.png", 3)], values(3))
+        writer.commit()
+        assert rows(out) == {"old.png": 1, "older.png": 2}
+        writer.finish()
+    assert rows(out) == {"new.png": 3}
+    generation = newest_generation(location(out))
+    assert generation is not None
+    found = shards_folder(location(out)).glob("*.h5")
+    assert {p.name for p in found} >= {shard.name for shard in generation.shards}
+
+
+def test_a_file_outgrows_one_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Below the size it is one file; above, its rows and the new ones are shards."""
+    out = tmp_path / "out.h5"
+    monkeypatch.setattr(merging, "SHARDED_ABOVE", 60_000)
+    write(out, {"a.png": 1})
+    assert out.is_file()
+    write(out, {f"{i}.png": i for i in range(10)})
+    assert not out.exists()
+    assert rows(out) == {"a.png": 1} | {f"{i}.png": i for i in range(10)}
+    assert {path.name for path in tmp_path.iterdir()} == {"out.h5.shards"}
+
+
+def test_of_two_writers_without_a_lock_none_loses_a_row() -> None:
+    """Both merge at the same time; who is second finds it out, and merges what there then is."""
+    out = f"memory://{uuid.uuid4().hex}/out.h5"
+    first, second = FeatureWriter(out, SPEC), FeatureWriter(out, SPEC)
+    first.append([row("a.png", 1)], values(1))
+    second.append([row("b.png", 2)], values(2))
+    first.commit()
+    second.commit()
+    commit = writing.merge_into_shards
+    turns = []
+
+    def interrupted(*given: Any, **how: Any) -> bool:
+        if not turns:
+            turns.append(1)
+            second.finish()  # between what the first one saw and what it commits
+        return commit(*given, **how)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writing, "merge_into_shards", interrupted)
+        assert first.finish() == 2
+    assert rows(out) == {"a.png": 1, "b.png": 2}
+
+
+def test_a_merge_killed_before_its_parts_were_removed(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parts that a generation names are ignored: an older row never comes back."""
+    out = f"{place}/out.h5"
+    with monkeypatch.context() as patch:
+        patch.setattr(writing, "tidy_up", lambda *_, **__: None)
+        write(out, {"a.png": 1})
+    assert part_paths(location(out))
+    with opened(out) as stored:
+        assert not stored.parts
+    with monkeypatch.context() as patch:
+        patch.setattr(writing, "tidy_up", lambda *_, **__: None)
+        write(out, {"a.png": 2})
+    assert rows(out) == {"a.png": 2}
+    write(out, {"b.png": 3})
+    assert rows(out) == {"a.png": 2, "b.png": 3}
+    assert not part_paths(location(out))
+
+
+def test_a_missing_or_damaged_shard_is_refused(tmp_path: Path) -> None:
+    """Which one is said, and how many rows it had: never fewer rows without a word."""
+    out = tmp_path / "out.h5"
+    write(out, {f"{i}.png": i for i in range(12)})
+    generation = newest_generation(out)
+    assert generation is not None
+    first = shards_folder(out) / generation.shards[0].name
+    data = first.read_bytes()
+    first.unlink()
+    with pytest.raises(
+        RefusedFileError, match=f"lacks {generation.shards[0].n_rows} rows.*{first}"
+    ):
+        load(out)
+    write(tmp_path / "other.h5", {"other.png": 1})
+    shutil.copy(next(shards_folder(tmp_path / "other.h5").glob("*.h5")), first)
+    with pytest.raises(RefusedFileError, match="rows where generation 1 has"):
+        load(out)
+    turned = bytearray(data)
+    turned[turned.index(values(1).tobytes())] ^= 1
+    first.write_bytes(bytes(turned))
+    with pytest.raises(RefusedFileError, match="does not match its checksum"):
+        verify(out)
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        "text",
+        "[]",
+        {"version": 2},
+        {"clipfeat": "model"},
+        {"shards": []},
+        {"shards": [{"name": "../../etc/passwd.h5", "n_rows": 1, "n_bytes": 1}]},
+        {"number": 7},
+        {"merged": 3},
+    ],
+)
+def test_a_hostile_generation_is_refused(tmp_path: Path, about: Any) -> None:
+    """Nothing that it names outside of its folder is opened."""
+    out = tmp_path / "out.h5"
+    write(out, {"a.png": 1})
+    path = next(shards_folder(out).glob("generation-*.json"))
+    text = about
+    if isinstance(about, dict):
+        text = json.dumps(json.loads(path.read_text()) | about)
+    path.write_text(text)
+    with pytest.raises(RefusedFileError, match="generation-00000001"):
+        load(out)
+
+
+def test_what_cannot_be_reached_is_one_error(s3: str) -> None:
+    """No bucket, no server, no such protocol: each says which file, and nothing else."""
+    with pytest.raises(StorageError, match=r"s3://nowhere/.*bucket does not exist"):
+        write("s3://nowhere/out.h5", {"a.png": 1})
+    with pytest.raises(RefusedFileError, match=r"no such feature file: s3://bucket/none\.h5"):
+        load(f"{s3}/none.h5")
+    with pytest.raises(UsageError, match="nothing reads xyz://"):
+        load("xyz://a/out.h5")
+
+
+def test_many_parts_become_one_as_they_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long run never leaves more parts than a reader can open at once."""
+    monkeypatch.setattr(writing, "MOST_PARTS", 4)
+    out = tmp_path / "out.h5"
+    with FeatureWriter(out, SPEC) as writer:
+        for i in range(30):
+            writer.append([row(f"{i}.png", i)], values(i))
+            writer.commit()
+            assert len(part_paths(out)) < 4 + i // 4
+        assert rows(out) == {f"{i}.png": i for i in range(30)}
+        assert writer.finish() == 30
+    assert rows(out) == {f"{i}.png": i for i in range(30)}
+    assert [path.name for path in tmp_path.iterdir()] == ["out.h5.shards"]

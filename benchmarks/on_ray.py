@@ -17,7 +17,7 @@ import numpy as np
 import ray
 from embedding import make_images
 
-from clipfeat.embedding.on_ray.cluster import connected
+from clipfeat.cluster import connected
 from clipfeat.embedding.pipeline import embed
 from clipfeat.store import load
 
@@ -60,7 +60,7 @@ def main() -> None:
                 seconds["ray, whole command"].append(time.perf_counter() - begun)
             else:
                 seconds["local"].append(report.progress.seconds)
-        with connected(None):
+        with connected(None, least_cpus=2):
             # Once to start its workers, which Ray keeps, and once more.
             few = sorted(images.iterdir())[:8]
             embed(few, args.work / "few.h5", engine="ray", num_workers=1, **how)

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.compose import ColumnTransformer
-from sklearn.pipeline import Pipeline
+from sklearn.base import clone
 
 from clipfeat.ensemble import SoftVotingClassifier, StackedClassifier, learn_weights
 from clipfeat.errors import (
@@ -23,7 +22,9 @@ from clipfeat.errors import (
 from clipfeat.evaluate.cells import Settings
 from clipfeat.evaluate.gains import gains
 from clipfeat.evaluate.limited import one_process
-from clipfeat.evaluate.out_of_core import in_memory, out_of_core
+from clipfeat.evaluate.members import fit_member, make_member
+from clipfeat.evaluate.on_ray import Spread, check_engine, spreading
+from clipfeat.evaluate.out_of_core import place_of
 from clipfeat.evaluate.protocols import plan
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.evaluate.running import GRACE
@@ -35,10 +36,11 @@ from clipfeat.model import Model
 from clipfeat.parts import one_a_file
 from clipfeat.splits import fit_with_groups
 from clipfeat.streaming import StreamedFeatures
-from clipfeat.zoo import CHANCE, parse_names, pick_threads
-from clipfeat.zoo.recipe import check_recipe, count_fits
-from clipfeat.zoo.tuning import check_time_limit, time_share
-from clipfeat.zoo.tuning import tune as search_space
+from clipfeat.zoo import CHANCE, parse_names
+from clipfeat.zoo.recipe import check_recipe
+from clipfeat.zoo.tuning import Tuned, check_time_limit, time_share
+
+SAFE = "nothing of a fit is kept: the same command begins anew"
 
 METRIC = "balanced_accuracy"
 """In which a vote is compared with its best member."""
@@ -61,6 +63,8 @@ def fit(
     tune: bool = False,
     time_limit: float | None = None,
     n_jobs: int | None = None,
+    engine: str = "local",
+    address: str | None = None,
     progress: Callable[[Step], None] = lambda step: None,
 ) -> Model:
     """Fit a classifier, or a soft vote of several, and score it by cross-validation.
@@ -101,7 +105,11 @@ def fit(
         Seconds that all of it may take: searches end in time for it. Where the fits without any
         search take longer, they are stopped, a tenth beyond it.
     n_jobs : int, optional
-        Threads; None is one for small data, else all processors.
+        Threads; None is one for small data, else all processors. On Ray: of each fit, for which
+        Ray keeps as many processors of one machine; None is one.
+    engine, address
+        As in `clipfeat.evaluate.benchmark.benchmark`: on ``"ray"`` the fits of the
+        cross-validation, and those of the members, are spread over a Ray cluster.
     progress : callable
         Told after each cell of the cross-validation.
 
@@ -116,18 +124,22 @@ def fit(
         If there are no labels, one class, or a class with fewer images (or groups) than folds.
     UsageError
         If a threshold or a vote's weights are to be learned without folds, a threshold is asked for
-        with other than two classes, weights do not fit, or features are streamed to what needs
-        all of them at once.
+        with other than two classes, weights do not fit, features are streamed to what needs all of
+        them at once, or an engine, its address, a time limit and `n_jobs` do not go together.
     DataError
         If a classifier cannot be fitted on these rows.
+    MissingExtraError
+        If Ray is asked for and not installed.
+    ClipfeatError
+        If Ray gives up.
     """
+    check_engine(engine, address, n_jobs, time_limit)
     names = parse_names(clf)
     if len(names) > 1:
         names = [name for name in names if name != CHANCE]  # it has no say in a vote
     check_recipe(calibrate, bag, balance)
-    place = in_memory(features) if isinstance(features, FeatureSet) else out_of_core(features)
-    place.check(names, tune)
-    data, n_jobs = place.rows.labelled(), pick_threads(n_jobs, place.n_values)
+    place = place_of(features, names, tune=tune, engine=engine)
+    data, n_jobs = place.rows.labelled(), place.threads(n_jobs)
     entries = entry_names(names, data.specs)
     choose = threshold_chooser(threshold, max_fpr, data.classes)
     how = _one_vote(vote, vote_weights, list(entries))
@@ -140,54 +152,57 @@ def fit(
     begun = time.monotonic()
     asked: dict[str, Any] = {"balance": balance, "calibrate": calibrate, "bag": bag}
     scored: Benchmark | None = None
-    if cv:
-        given = dict(zip(entries, vote_weights, strict=True)) if vote_weights else None
-        voting = Voting((how,), given)
-        inner = choose is not None or (voting.learns and len(entries) > 1)
-        scored = run_protocol(
-            data,
-            names,
-            plan(data, cv=cv, seed=seed),
-            Settings(accelerate=accelerate, tune=tune, inner=inner, **asked),
-            choose=choose,
-            voting=voting,
-            time_limit=time_limit,
-            spare=len(entries),
-            n_jobs=n_jobs,
-            progress=progress,
-            about={"threshold_by": threshold if max_fpr is None else f"max_fpr {max_fpr:g}"},
-            runner=place.runner,
-        )
-        if scored.errors:
-            raise DataError("; ".join(f"{entry}: {why}" for entry, why in scored.errors.items()))
-    weights = _weights(how, vote_weights, list(entries), data.y, scored)
-    data, entries = _needed(data, {e: entries[e] for e, weight in weights.items() if weight > 0})
-    # Each search keeps time for its own classifier's fit, which comes after all of them.
-    share = time_share(begun, time_limit, len(entries))
-    members: dict[str, Any] = {}
-    tuned: dict[str, Any] = {}
-    for entry, (name, columns) in entries.items():
-        make = partial(
-            place.make, name, random_state=seed, n_jobs=n_jobs, accelerate=accelerate, **asked
-        )
-        if tune:
-            found = search_space(
-                name,
-                data.X[:, columns],
-                data.y,
-                data.split_groups,
-                random_state=seed,
+    with spreading(engine, address, n_jobs, SAFE) as spread:
+        if cv:
+            given = dict(zip(entries, vote_weights, strict=True)) if vote_weights else None
+            voting = Voting((how,), given)
+            inner = choose is not None or (voting.learns and len(entries) > 1)
+            scored = run_protocol(
+                data,
+                names,
+                plan(data, cv=cv, seed=seed),
+                Settings(accelerate=accelerate, tune=tune, inner=inner, **asked),
+                choose=choose,
+                voting=voting,
+                time_limit=time_limit,
+                spare=len(entries),
                 n_jobs=n_jobs,
-                seconds=share,
-                n_fits=count_fits(make()),
+                spread=spread,
+                progress=progress,
+                about={"threshold_by": threshold if max_fpr is None else f"max_fpr {max_fpr:g}"},
+                runner=place.runner,
             )
-            make = partial(make, params=found.params)
-            if found.tried or found.out_of_time:
-                tuned[entry] = asdict(found)
-        members[entry] = _on_columns(make(), columns)
-    estimator, known = _voting(members, how, weights, scored, seed)
-    until = None if time_limit is None else begun + GRACE * time_limit
-    estimator = _fitted(estimator, data, known, until, ", ".join(members))
+            if scored.errors:
+                raise DataError(
+                    "; ".join(f"{entry}: {why}" for entry, why in scored.errors.items())
+                )
+        weights = _weights(how, vote_weights, list(entries), data.y, scored)
+        data, entries = _needed(
+            data, {e: entries[e] for e, weight in weights.items() if weight > 0}
+        )
+        make = partial(
+            place.make, random_state=seed, n_jobs=n_jobs or 1, accelerate=accelerate, **asked
+        )
+        # Each search keeps time for its own classifier's fit, which comes after all of them.
+        share = time_share(begun, time_limit, len(entries))
+        wanted: dict[str, tuple[Any, ...]] = {
+            entry: (*which, make, tune, share) for entry, which in entries.items()
+        }
+        rows = (data.X, data.y, data.split_groups)
+        if spread is None:
+            made = {entry: make_member(*rows, *one) for entry, one in wanted.items()}
+        else:
+            made = _fitted_on_ray(spread, rows, wanted)
+    members = {entry: member for entry, (member, _) in made.items()}
+    tuned = {
+        entry: asdict(found)
+        for entry, (_, found) in made.items()
+        if found and (found.tried or found.out_of_time)
+    }
+    estimator, known = _voting(members, how, weights, scored, seed, fitted=spread is not None)
+    if spread is None or len(members) > 1:
+        until = None if time_limit is None else begun + GRACE * time_limit
+        estimator = _fitted(estimator, data, known, until, ", ".join(members))
     about = {"images": len(data), "cv": cv, "seed": seed, **asked, "tuned": tuned}
     about |= {"time_limit": time_limit, "seconds": time.monotonic() - begun}
     if len(weights) > 1:
@@ -223,8 +238,25 @@ def _fitted(
     except (RefusedFileError, StorageError):
         raise  # while it was being read in blocks
     except (ClipfeatError, ValueError) as error:
-        kind = LabelError if isinstance(error, LabelError) else DataError
-        raise kind(f"cannot fit {what} on {len(data)} images: {error}") from error
+        raise _cannot_fit(what, len(data), error) from error
+
+
+def _fitted_on_ray(
+    spread: Spread, rows: tuple[Any, ...], wanted: Mapping[str, tuple[Any, ...]]
+) -> dict[str, tuple[Any, Tuned | None]]:
+    """Each member, fitted, and what its search found, in their order."""
+    made = dict(spread(fit_member, rows, list(wanted.values())))
+    for entry, one in zip(wanted, (made[at] for at in range(len(made))), strict=True):
+        if isinstance(one, ClipfeatError | ValueError):
+            raise _cannot_fit(entry, len(rows[1]), one) from one
+        if isinstance(one, Exception):
+            raise one
+    return {entry: made[at] for at, entry in enumerate(wanted)}
+
+
+def _cannot_fit(what: str, n_images: int, error: Exception) -> DataError:
+    kind = LabelError if isinstance(error, LabelError) else DataError
+    return kind(f"cannot fit {what} on {n_images} images: {error}")
 
 
 def _voting(
@@ -233,15 +265,19 @@ def _voting(
     weights: Mapping[str, float],
     scored: Benchmark | None,
     seed: int,
+    *,
+    fitted: bool,
 ) -> tuple[Any, dict[str, Any]]:
-    """The members as one unfitted estimator, and what its fit is to be told."""
+    """The members, fitted or not, as one estimator, and what its fit is to be told."""
     if len(members) == 1:
         return next(iter(members.values())), {}
+    told: dict[str, Any] = {"fitted": members} if fitted else {}
+    named = [(entry, clone(member)) for entry, member in members.items()]
     if how == "stacking" and scored:
-        known = [scored.probabilities[entry] for entry in members]
-        return StackedClassifier(list(members.items()), random_state=seed), {"out_of_fold": known}
+        told["out_of_fold"] = [scored.probabilities[entry] for entry in members]
+        return StackedClassifier(named, random_state=seed), told
     shares = None if how == "uniform" else [weights[entry] for entry in members]
-    return SoftVotingClassifier(list(members.items()), weights=shares), {}
+    return SoftVotingClassifier(named, weights=shares), told
 
 
 def _one_vote(vote: str, weights: Sequence[float] | None, voters: Sequence[str]) -> str:
@@ -297,11 +333,3 @@ def _needed(
     smaller = replace(data, X=X, specs=tuple(data.specs[i] for i in kept))
     place = {slices[i].start: now for i, now in zip(kept, smaller.slices.values(), strict=True)}
     return smaller, {e: (name, place[columns.start]) for e, (name, columns) in entries.items()}
-
-
-def _on_columns(estimator: Any, columns: slice) -> Any:
-    """An estimator that sees only its own encoder's columns."""
-    if columns == slice(None):
-        return estimator
-    chosen = ColumnTransformer([("encoder", "passthrough", columns)])
-    return Pipeline([("columns", chosen), ("classifier", estimator)])

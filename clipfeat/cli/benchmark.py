@@ -91,6 +91,13 @@ def benchmark(
         typer.Option("--accelerate/--no-accelerate", help="Fit by scikit-learn-intelex or a GPU."),
     ] = True,
     num_workers: Annotated[int | None, typer.Option("--num-workers", "-j", min=1)] = None,
+    engine: Annotated[
+        str, typer.Option(help="local, or ray: on every machine of a Ray cluster.")
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(help="Of the cluster: auto, HOST:6379; else RAY_ADDRESS, or this machine."),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="A folder for the run; the same command resumes it."),
@@ -158,7 +165,8 @@ def benchmark(
             calibrate=calibrate, bag=bag, threshold=threshold, max_fpr=max_fpr,
             vote=vote,
             vote_weights=given, tune=tune, time_limit=time_limit,
-            keep=None if output is None else output / CELLS, n_jobs=num_workers, progress=progress,
+            keep=None if output is None else output / CELLS, n_jobs=num_workers,
+            engine=engine, address=address, progress=progress,
         )  # fmt: skip
     found = replace(
         found, about={**found.about, "command": shlex.join(["clipfeat", *sys.argv[1:]])}

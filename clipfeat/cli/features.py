@@ -51,7 +51,7 @@ def asked_for(paths: Sequence[Path], layers: str | None, group_col: str) -> "Fea
 @contextmanager
 def to_fit(
     paths: Sequence[Path], layers: str | None, group_col: str, *, clf: str, tune: bool,
-    out_of_core: bool | None,
+    out_of_core: bool | None, engine: str,
 ) -> "Iterator[FeatureSet | StreamedFeatures]":  # fmt: skip
     """Load feature files as `asked_for` does, or open one to be read in blocks, and say why."""
     from clipfeat.cli.console import pass_lines
@@ -61,7 +61,7 @@ def to_fit(
     from clipfeat.streaming import stream
 
     files = chosen(paths)
-    streamed, why = pick_place(files, clf, tune=tune, asked=out_of_core)
+    streamed, why = pick_place(files, clf, tune=tune, asked=out_of_core, engine=engine)
     if why:
         say(why)
     if not streamed:

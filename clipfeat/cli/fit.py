@@ -71,6 +71,13 @@ def fit(
         ),
     ] = None,
     num_workers: Annotated[int | None, typer.Option("--num-workers", "-j", min=1)] = None,
+    engine: Annotated[
+        str, typer.Option(help="local, or ray: on every machine of a Ray cluster.")
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(help="Of the cluster: auto, HOST:6379; else RAY_ADDRESS, or this machine."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model file.")] = False,
 ) -> None:
     """Fit a classifier, or a soft vote of several, and save it.
@@ -85,13 +92,17 @@ def fit(
 
     check_file(output, overwrite=overwrite)
     given = numbers(vote_weights)
-    held = to_fit(features or [], layers, group_col, clf=clf, tune=tune, out_of_core=out_of_core)
+    held = to_fit(
+        features or [], layers, group_col, clf=clf, tune=tune, out_of_core=out_of_core,
+        engine=engine,
+    )  # fmt: skip
     with held as data, step_bar("fitting") as progress:
         model = run(
             data, clf, cv=cv, seed=seed, balance=balance != "none" and balance,
             calibrate=calibrate, bag=bag, threshold=threshold, max_fpr=max_fpr,
             vote=vote, vote_weights=given, tune=tune, time_limit=time_limit,
-            accelerate=accelerate, n_jobs=num_workers, progress=progress,
+            accelerate=accelerate, n_jobs=num_workers,
+            engine=engine, address=address, progress=progress,
         )  # fmt: skip
     if model.scores:
         title = f"{cv}-fold cross-validation on {model.about['images']} images"

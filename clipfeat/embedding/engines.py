@@ -124,10 +124,11 @@ class _OnRay:
     connection: ExitStack
 
     def open(self, options: "EncoderOptions") -> "Encoder":
-        from clipfeat.embedding.on_ray.cluster import connected
+        from clipfeat.cluster import connected
         from clipfeat.embedding.on_ray.driving import open_remotely
 
-        self.connection.enter_context(connected(self.about.address))
+        # A worker that decodes and one that encodes must both find room.
+        self.connection.enter_context(connected(self.about.address, least_cpus=2))
         return open_remotely(self.about.encoder, self._for_all(options), self.about.records)
 
     def encode(

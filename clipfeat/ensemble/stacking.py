@@ -1,6 +1,6 @@
 """Stacking: a logistic regression learns, from out-of-fold probabilities, whom to believe."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -101,6 +101,7 @@ class StackedClassifier(ClassifierMixin, _BaseComposition):
         y: Any,
         groups: NDArray[np.generic] | None = None,
         out_of_fold: Sequence[NDArray[np.float64]] | None = None,
+        fitted: Mapping[str, Any] | None = None,
     ) -> Self:
         """Fit every member on all rows, and the regression on out-of-fold probabilities.
 
@@ -115,6 +116,8 @@ class StackedClassifier(ClassifierMixin, _BaseComposition):
         out_of_fold : sequence of ndarray of shape (n_samples, n_classes), optional
             The members' out-of-fold probabilities where they are known; NaN in rows without any.
             None makes them, by `n_splits` fits of each member.
+        fitted : mapping of str to estimator, optional
+            Members that are fitted already, on these very rows, by name.
         """
         names = [name for name, _ in self.estimators]
         if not names or len(set(names)) < len(names):
@@ -129,7 +132,9 @@ class StackedClassifier(ClassifierMixin, _BaseComposition):
         known = ~np.isnan(np.hstack(out_of_fold)).any(axis=1)
         self.blend_ = fit_blend([p[known] for p in out_of_fold], y[known])
         self.estimators_ = {
-            name: fit_with_groups(clone(estimator), X, y, groups)
+            name: fitted[name]
+            if fitted and name in fitted
+            else fit_with_groups(clone(estimator), X, y, groups)
             for name, estimator in self.estimators
         }
         return self

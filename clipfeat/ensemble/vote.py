@@ -138,7 +138,13 @@ class SoftVotingClassifier(ClassifierMixin, _BaseComposition):
         self._set_params("estimators", **params)
         return self
 
-    def fit(self, X: Any, y: Any, groups: NDArray[np.generic] | None = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        groups: NDArray[np.generic] | None = None,
+        fitted: Mapping[str, Any] | None = None,
+    ) -> Self:
         """Fit every member on the same rows.
 
         Parameters
@@ -149,6 +155,8 @@ class SoftVotingClassifier(ClassifierMixin, _BaseComposition):
             Labels, numbers or strings.
         groups : array-like of shape (n_samples,), optional
             Given to members that split their training rows, to calibrate.
+        fitted : mapping of str to estimator, optional
+            Members that are fitted already, on these very rows, by name.
         """
         names = [name for name, _ in self.estimators]
         if not names or len(set(names)) < len(names):
@@ -158,7 +166,9 @@ class SoftVotingClassifier(ClassifierMixin, _BaseComposition):
         check_classification_targets(y)
         self.classes_ = np.unique(y)
         self.estimators_: Mapping[str, Any] = {
-            name: fit_with_groups(clone(estimator), X, y, groups)
+            name: fitted[name]
+            if fitted and name in fitted
+            else fit_with_groups(clone(estimator), X, y, groups)
             for (name, estimator), weight in zip(self.estimators, self._weights(), strict=True)
             if weight > 0
         }

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from clipfeat.evaluate.cells import Settings
+from clipfeat.evaluate.on_ray import check_engine, spreading
 from clipfeat.evaluate.protocols import plan
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.evaluate.thresholds import threshold_chooser
@@ -19,6 +20,10 @@ from clipfeat.features import FeatureSet, stack
 from clipfeat.zoo import parse_names
 from clipfeat.zoo.recipe import check_recipe
 from clipfeat.zoo.tuning import check_time_limit
+
+SAFE = (
+    "with -o, finished cells are kept, and the same command goes on from them; without, give it one"
+)
 
 
 def benchmark(
@@ -44,6 +49,8 @@ def benchmark(
     time_limit: float | None = None,
     keep: str | Path | None = None,
     n_jobs: int | None = None,
+    engine: str = "local",
+    address: str | None = None,
     progress: Callable[[Step], None] = lambda step: None,
 ) -> Benchmark:
     """Compare classifiers and their soft vote on the same rows.
@@ -96,7 +103,16 @@ def benchmark(
         A folder for finished cells, which are not fitted again by a later call; see
         `clipfeat.evaluate.keeping`.
     n_jobs : int, optional
-        Threads; None is one for small data, else all processors.
+        Threads; None is one for small data, else all processors. On Ray: of each cell, for which
+        Ray keeps as many processors of one machine; None is one.
+    engine : str
+        ``"local"``, one cell after the other, or ``"ray"``: cells spread over the processors of a
+        Ray cluster, each of whose machines has the same clipfeat. No `time_limit` there. The
+        probabilities are the same; to the last bit where libraries are the same too, and sum in the
+        same order for any number of threads.
+    address : str, optional
+        Of a running Ray cluster; by default the environment's ``RAY_ADDRESS``, else one of this
+        machine alone is started for the run.
     progress : callable
         Told after each cell.
 
@@ -111,10 +127,15 @@ def benchmark(
         If there are no labels, one class, or a class with fewer images (or groups) than folds.
     UsageError
         If several protocols are asked for, a threshold is asked for and there are not two classes,
-        or weights do not fit.
+        weights do not fit, or an engine, its address, a time limit and `n_jobs` do not go together.
     FingerprintError
         If `test` is of another encoder.
+    MissingExtraError
+        If Ray is asked for and not installed.
+    ClipfeatError
+        If Ray gives up; with `keep`, the same call goes on from the finished cells.
     """
+    check_engine(engine, address, n_jobs, time_limit)
     names = parse_names(clf)
     check_recipe(calibrate, bag, balance)
     data = features.labelled()
@@ -131,20 +152,22 @@ def benchmark(
     settings = Settings(
         balance, accelerate, calibrate, bag, tune, inner=choose is not None or voting.learns
     )
-    return run_protocol(
-        data,
-        names,
-        protocol,
-        settings,
-        choose=choose,
-        voting=voting,
-        time_limit=time_limit,
-        keep=None if keep is None else Path(keep),
-        n_jobs=n_jobs,
-        progress=progress,
-        about={
-            "seed": seed,
-            "unlabelled": len(features) - int((features.y >= 0).sum()),
-            "threshold_by": threshold if max_fpr is None else f"max_fpr {max_fpr:g}",
-        },
-    )
+    with spreading(engine, address, n_jobs, SAFE) as spread:
+        return run_protocol(
+            data,
+            names,
+            protocol,
+            settings,
+            choose=choose,
+            voting=voting,
+            time_limit=time_limit,
+            keep=None if keep is None else Path(keep),
+            n_jobs=n_jobs,
+            spread=spread,
+            progress=progress,
+            about={
+                "seed": seed,
+                "unlabelled": len(features) - int((features.y >= 0).sum()),
+                "threshold_by": threshold if max_fpr is None else f"max_fpr {max_fpr:g}",
+            },
+        )

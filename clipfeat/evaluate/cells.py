@@ -71,6 +71,39 @@ class Settings:
     inner: bool = False
 
 
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A cell that is to be fitted.
+
+    Parameters
+    ----------
+    trial : int
+        Its place among the protocol's.
+    where : str
+        Trial and fold, as a reader would say it.
+    entry, name, columns
+        What `clipfeat.evaluate.trials.entry_names` says.
+    split : (train, test)
+        Row numbers.
+    seed : int
+        Of the classifier.
+    turns : int
+        The cells for which a time limit must still do where one follows the other, this included.
+    measure_size : bool
+        Whether the fitted model is measured.
+    """
+
+    trial: int
+    where: str
+    entry: str
+    name: str
+    columns: slice
+    split: Split
+    seed: int
+    turns: int
+    measure_size: bool
+
+
 def run_entry(
     name: str,
     settings: Settings,

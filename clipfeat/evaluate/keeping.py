@@ -11,6 +11,7 @@ import io
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from clipfeat.errors import RefusedFileError
-from clipfeat.evaluate.cells import Cell, Rows
+from clipfeat.evaluate.cells import Asked, Cell, Rows, Settings
 from clipfeat.files import publish, read_arrays, storage_errors
 from clipfeat.splits import Split
 from clipfeat.zoo.tuning import Tuned
@@ -66,6 +67,47 @@ def cell_key(of_data: str, split: Split, asked: Mapping[str, Any]) -> str:
         hashed.update(np.ascontiguousarray(rows, dtype=np.int64).tobytes() + b"|")
     hashed.update(json.dumps([versions(), asked], sort_keys=True).encode())
     return hashed.hexdigest()
+
+
+@dataclass(frozen=True)
+class Keeper:
+    """Reads and writes finished cells of one run.
+
+    Parameters
+    ----------
+    folder : Path
+        Where they are.
+    of_data : str
+        By `digest_of`.
+    settings : Settings
+        What is asked of every classifier.
+    time_limit : float, optional
+        As in `clipfeat.evaluate.benchmark.benchmark`.
+    """
+
+    folder: Path
+    of_data: str
+    settings: Settings
+    time_limit: float | None
+
+    def read(self, asked: Asked) -> Cell | None:
+        """The cell, if it is finished."""
+        return read_cell(self.folder, self._key(asked))
+
+    def write(self, cell: Cell, asked: Asked) -> None:
+        """Keep a finished cell."""
+        write_cell(cell, self.folder, self._key(asked))
+
+    def _key(self, asked: Asked) -> str:
+        about = {
+            "name": asked.name,
+            "columns": [asked.columns.start, asked.columns.stop],
+            "seed": asked.seed,
+            "limit": self.time_limit,
+            "size": asked.measure_size,
+            **asdict(self.settings),
+        }
+        return cell_key(self.of_data, asked.split, about)
 
 
 def write_cell(cell: Cell, folder: Path, key: str) -> None:

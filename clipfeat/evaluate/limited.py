@@ -44,18 +44,14 @@ def one_process() -> Iterator[Callable[..., Any]]:
             pipe.send((function, given))
             if not pipe.poll(min(max(seconds, 0.0), LONGEST)):
                 raise TimeoutError(f"stopped after {seconds:.1f} s")
-            answer, error, warned = pipe.recv()
+            message = pipe.recv_bytes()
         except (EOFError, ConnectionError):
             process.join()
             raise DataError(
                 f"its process ended (exit code {process.exitcode}): out of memory, or a fault in a "
                 "library"
             ) from None
-        for text in warned:
-            warnings.warn(text, ClipfeatWarning, stacklevel=4)
-        if error is not None:
-            raise error
-        return answer
+        return opened(message)
 
     def run(seconds: float, function: Callable[..., Any], *given: Any) -> Any:
         if not kept:
@@ -87,18 +83,32 @@ def _serve(pipe: Any) -> None:
     with suppress(EOFError, OSError):
         while True:
             function, given = pipe.recv()
-            answer: tuple[Any, Exception | None]
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always", ClipfeatWarning)
-                try:
-                    answer = (function(*given), None)
-                except Exception as error:
-                    answer = (None, error)
-            ours = [str(one.message) for one in caught if issubclass(one.category, ClipfeatWarning)]
-            try:
-                pickle.loads(pickle.dumps(answer[1]))
-                message = pickle.dumps((*answer, ours))
-            except Exception:  # not every exception, or model, can be sent
-                said = DataError(repr(answer[1] or "its result cannot be sent between processes"))
-                message = pickle.dumps((None, said, ours))
-            pipe.send_bytes(message)
+            pipe.send_bytes(caught(function, *given))
+
+
+def caught(function: Callable[..., Any], *given: Any) -> bytes:
+    """Call a function; what it gives, raises and warns of, as bytes for another process."""
+    answer: tuple[Any, Exception | None]
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always", ClipfeatWarning)
+        try:
+            answer = (function(*given), None)
+        except Exception as error:
+            answer = (None, error)
+    ours = [str(one.message) for one in warned if issubclass(one.category, ClipfeatWarning)]
+    try:
+        pickle.loads(pickle.dumps(answer[1]))
+        return pickle.dumps((*answer, ours))
+    except Exception:  # not every exception, or model, can be sent
+        said = DataError(repr(answer[1] or "its result cannot be sent between processes"))
+        return pickle.dumps((None, said, ours))
+
+
+def opened(message: bytes) -> Any:
+    """Give, raise and warn of what was `caught`."""
+    answer, error, warned = pickle.loads(message)
+    for text in warned:
+        warnings.warn(text, ClipfeatWarning, stacklevel=5)
+    if error is not None:
+        raise error
+    return answer

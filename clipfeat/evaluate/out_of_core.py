@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from clipfeat.errors import UsageError
-from clipfeat.evaluate.cells import Cell, Rows, Settings, run_cell
-from clipfeat.evaluate.running import Runner, cell_runner
+from clipfeat.evaluate.cells import Asked, Cell, Rows, Settings, run_cell
+from clipfeat.evaluate.running import Runner
 from clipfeat.features import FeatureSet
 from clipfeat.memory import available_memory
 from clipfeat.model import Model, dump_estimator
-from clipfeat.splits import Split
 from clipfeat.streaming import SHARE, StreamedFeatures, bytes_in_memory
-from clipfeat.zoo import parse_names
+from clipfeat.zoo import parse_names, pick_threads
 from clipfeat.zoo.recipe import build
 from clipfeat.zoo.streamed import build_streamed, check_streamed
 from clipfeat.zoo.streamed.classifier import released
@@ -35,29 +34,39 @@ class Place:
         Numbers in all features.
     make : callable
         As `clipfeat.zoo.recipe.build`.
-    runner : callable
-        As `clipfeat.evaluate.running.cell_runner`.
-    check : callable
-        From names of classifiers, and whether they are tuned, to nothing or an error.
+    runner : callable, optional
+        As `clipfeat.evaluate.running.cell_runner`, where it is another.
     finish : callable
         From the model to one that takes features.
+    engine : str
+        As in `clipfeat.fit`.
     """
 
     rows: FeatureSet
     n_values: int
     make: Callable[..., Any] = build
-    runner: Callable[..., AbstractContextManager[Runner]] = cell_runner
-    check: Callable[[Sequence[str], bool], None] = lambda names, tune: None
+    runner: Callable[..., AbstractContextManager[Runner]] | None = None
     finish: Callable[[Model], Model] = lambda model: model
+    engine: str = "local"
+
+    def threads(self, n_jobs: int | None) -> int | None:
+        """Of a fit, where nobody said: see `clipfeat.zoo.pick_threads`; on Ray it is Ray's."""
+        return pick_threads(n_jobs, self.n_values) if self.engine == "local" else n_jobs
 
 
-def in_memory(features: FeatureSet) -> Place:
-    """All is there at once."""
-    return Place(features, features.X.size)
+def place_of(
+    features: FeatureSet | StreamedFeatures, names: Sequence[str], *, tune: bool, engine: str
+) -> Place:
+    """In memory all is there at once; else classifiers see row numbers, and look them up in blocks.
 
-
-def out_of_core(features: StreamedFeatures) -> Place:
-    """Classifiers see row numbers, and read what these stand for in blocks."""
+    Raises
+    ------
+    UsageError
+        If what is asked for needs all features at once, and they are not there.
+    """
+    if isinstance(features, FeatureSet):
+        return Place(features, features.X.size, engine=engine)
+    check_streamed(names, tune=tune, engine=engine)
 
     def finish(model: Model) -> Model:
         encoder = features.specs[0].title  # of which row numbers know nothing
@@ -74,13 +83,17 @@ def out_of_core(features: StreamedFeatures) -> Place:
         len(features) * features.n_features,
         partial(build_streamed, features),
         partial(streamed_runner, features),
-        lambda names, tune: check_streamed(names, tune=tune),
         finish,
     )
 
 
 def pick_place(
-    paths: Sequence[str | Path], clf: str | Sequence[str], *, tune: bool, asked: bool | None
+    paths: Sequence[str | Path],
+    clf: str | Sequence[str],
+    *,
+    tune: bool,
+    asked: bool | None,
+    engine: str = "local",
 ) -> tuple[bool, str]:
     """Whether to fit out of core.
 
@@ -95,6 +108,8 @@ def pick_place(
     asked : bool, optional
         What somebody wants; None is out of core where the features as float32 take more than
         `clipfeat.streaming.SHARE` of the memory there is, and the classifiers can.
+    engine : str
+        As in `clipfeat.fit`.
 
     Returns
     -------
@@ -117,7 +132,7 @@ def pick_place(
     try:
         if len(paths) > 1:
             raise UsageError(f"out of core takes one feature file, got {len(paths)}")
-        check_streamed(names, tune=tune)
+        check_streamed(names, tune=tune, engine=engine)
     except UsageError as error:
         if asked:
             raise
@@ -147,25 +162,24 @@ def streamed_runner(
         As there; nothing is searched for, kept or stopped.
     """
 
-    def run(
-        entry: str, name: str, columns: slice, split: Split, *, seed: int, turns: int,
-        measure_size: bool,
-    ) -> Cell:  # fmt: skip
+    def run(asked: Asked) -> Cell:
         made: list[Any] = []
 
         def make() -> Any:
             made.append(
                 build_streamed(
-                    features, name, random_state=seed, n_jobs=n_jobs, balance=settings.balance,
-                    calibrate=settings.calibrate, bag=settings.bag, accelerate=settings.accelerate,
+                    features, asked.name, random_state=asked.seed, n_jobs=n_jobs,
+                    balance=settings.balance, calibrate=settings.calibrate, bag=settings.bag,
+                    accelerate=settings.accelerate,
                 )
             )  # fmt: skip
             return made[-1]
 
         cell = run_cell(
-            make, data, split, n_classes, seed=seed, inner=settings.inner, measure_size=False
-        )
-        if not measure_size:
+            make, data, asked.split, n_classes, seed=asked.seed, inner=settings.inner,
+            measure_size=False,
+        )  # fmt: skip
+        if not asked.measure_size:
             return cell
         size = len(dump_estimator(released(made[0], features.n_features)))
         return replace(cell, costs={**cell.costs, "model_bytes": float(size)})

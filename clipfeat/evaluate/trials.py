@@ -1,29 +1,30 @@
 """Running a protocol: every entry on every fold of every trial, and the votes among them."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from clipfeat.errors import ClipfeatError, DataError, StorageError
+from clipfeat.errors import ClipfeatError, DataError
 from clipfeat.evaluate.calibration import miscalibration
-from clipfeat.evaluate.cells import Cell, Settings
+from clipfeat.evaluate.cells import Asked, Cell, Settings
 from clipfeat.evaluate.keeping import versions
 from clipfeat.evaluate.metrics import score
+from clipfeat.evaluate.on_ray import Spread
 from clipfeat.evaluate.protocols import Protocol, Trial
 from clipfeat.evaluate.result import Benchmark, Outcome, tested_rows
-from clipfeat.evaluate.running import Runner, cell_runner
+from clipfeat.evaluate.running import Answer, Runner, run_cells
 from clipfeat.evaluate.thresholds import Chooser, oracle
 from clipfeat.evaluate.votes import GIVEN, TITLES, UNIFORM, cast, parse_votes
 from clipfeat.features import FeatureSet
 from clipfeat.parts import one_a_file
 from clipfeat.spec import EncoderSpec, titles
 from clipfeat.splits import shared_rows
-from clipfeat.zoo import CHANCE, pick_threads
+from clipfeat.zoo import CHANCE
 
 VOTE = TITLES[UNIFORM]
 COSTS = ("fit_seconds", "predict_seconds", "model_bytes")
@@ -84,9 +85,10 @@ def run_protocol(
     spare: int | None = None,
     keep: Path | None = None,
     n_jobs: int | None = None,
+    spread: Spread | None = None,
     progress: Callable[[Step], None] = lambda step: None,
     about: Mapping[str, Any],
-    runner: Callable[..., AbstractContextManager[Runner]] = cell_runner,
+    runner: Callable[..., AbstractContextManager[Runner]] | None = None,
 ) -> Benchmark:
     """Run every entry on every fold of every trial; see `benchmark`.
 
@@ -110,20 +112,24 @@ def run_protocol(
         Instead, the limit is for all entries together, and is to do for so many fits more.
     keep, n_jobs, progress
         As in `benchmark`.
+    spread : callable, optional
+        Of `clipfeat.evaluate.on_ray.spreading`.
     about : mapping
         What else is to be kept of how it was run.
-    runner : callable
-        Gives what runs a cell, as `clipfeat.evaluate.running.cell_runner`.
+    runner : callable, optional
+        Gives what runs a cell, in place of `clipfeat.evaluate.running.cell_runner`.
     """
     begun = time.monotonic()
     entries = entry_names(names, data.specs)
     groups = data.split_groups
-    with runner(
-        (data.X, data.y, groups), len(data.classes), settings,
-        n_jobs=pick_threads(n_jobs, data.X.size), time_limit=time_limit,
-        together=spare is not None, keep=keep,
-    ) as run:  # fmt: skip
-        fitted, errors = _fit_all(run, protocol, entries, spare, progress)
+    asked = _asked(protocol, entries, spare)
+    answers = run_cells(
+        asked, (data.X, data.y, groups), len(data.classes), settings, n_jobs=n_jobs,
+        time_limit=time_limit, together=spare is not None, keep=keep, spread=spread,
+        runner=runner,
+    )  # fmt: skip
+    with closing(answers):
+        fitted, errors = _gathered(len(protocol.trials), asked, answers, progress)
     outcomes: list[Outcome] = []
     rows: list[dict[str, Any]] = []
     votes: dict[str, dict[str, list[float]]] = {}
@@ -185,40 +191,52 @@ def _where(protocol: Protocol, trial: Trial) -> str:
     return f"{trial.name}, " if len(protocol.trials) > 1 else ""
 
 
-def _fit_all(
-    run: Runner,
-    protocol: Protocol,
-    entries: Mapping[str, tuple[str, slice]],
-    spare: int | None,
+def _asked(
+    protocol: Protocol, entries: Mapping[str, tuple[str, slice]], spare: int | None
+) -> list[Asked]:
+    """All cells, in the order in which they are told."""
+    total = len(entries) * sum(len(trial.splits) for trial in protocol.trials)
+    asked: list[Asked] = []
+    for number, trial in enumerate(protocol.trials):
+        for at, (fold, split) in enumerate(trial.splits.items()):
+            where = f"{_where(protocol, trial)}fold {fold}"
+            for entry, (name, columns) in entries.items():
+                left = total - len(asked)
+                turns = (left - 1) // len(entries) + 1 if spare is None else left + spare
+                asked.append(
+                    Asked(number, where, entry, name, columns, split, trial.seed, turns, at == 0)
+                )
+    return asked
+
+
+def _gathered(
+    n_trials: int,
+    asked: Sequence[Asked],
+    answers: Iterable[tuple[int, Answer]],
     progress: Callable[[Step], None],
 ) -> tuple[list[dict[str, list[Cell]]], dict[str, str]]:
-    """Every entry's cells, trial by trial, and why some have none in a trial."""
-    fitted: list[dict[str, list[Cell]]] = []
+    """Every entry's cells, trial by trial, and why some have none in a trial.
+
+    In the order in which they were asked for, whichever ended first.
+    """
+    heard: dict[int, Answer] = {}
+    for number, answer in answers:
+        heard[number] = answer
+        progress(Step(len(heard), len(asked), asked[number].entry, asked[number].where))
+    fitted: list[dict[str, list[Cell]]] = [{} for _ in range(n_trials)]
+    failed: set[tuple[int, str]] = set()
     errors: dict[str, str] = {}
-    total = len(entries) * sum(len(trial.splits) for trial in protocol.trials)
-    done = 0
-    for trial in protocol.trials:
-        cells: dict[str, list[Cell]] = {entry: [] for entry in entries}
-        for fold, split in trial.splits.items():
-            place = f"{_where(protocol, trial)}fold {fold}"
-            for entry, (name, columns) in entries.items():
-                left = total - done
-                turns = (left - 1) // len(entries) + 1 if spare is None else left + spare
-                try:
-                    if entry in cells:
-                        cell = run(entry, name, columns, split, seed=trial.seed, turns=turns,
-                                   measure_size=not cells[entry])  # fmt: skip
-                        cells[entry].append(cell)
-                except StorageError:
-                    raise
-                except Exception as error:
-                    # A classifier is anybody's code: what it raises is its own row's matter.
-                    text = str(error) if isinstance(error, ClipfeatError) else repr(error)
-                    errors.setdefault(entry, f"{place}: {text}")
-                    del cells[entry]
-                done += 1
-                progress(Step(done, total, entry, place))
-        fitted.append(cells)
+    for number, cell in enumerate(asked):
+        answer = heard[number]
+        if (cell.trial, cell.entry) in failed:
+            continue
+        if isinstance(answer, Cell):
+            fitted[cell.trial].setdefault(cell.entry, []).append(answer)
+            continue
+        text = str(answer) if isinstance(answer, ClipfeatError) else repr(answer)
+        errors.setdefault(cell.entry, f"{cell.where}: {text}")
+        failed.add((cell.trial, cell.entry))
+        fitted[cell.trial].pop(cell.entry, None)
     return fitted, errors
 
 

@@ -324,6 +324,16 @@ def case_limit_of_nothing(images: Path) -> tuple[object, ...]:
     return ("fit", "out.h5", "--time-limit", 10)
 
 
+def case_time_limit_on_ray(images: Path) -> tuple[object, ...]:
+    embedded(images)
+    return ("benchmark", "out.h5", "--engine", "ray", "--time-limit", 10)
+
+
+def case_address_of_no_engine(images: Path) -> tuple[object, ...]:
+    embedded(images)
+    return ("fit", "out.h5", "--address", "auto")
+
+
 def case_train_without_test(images: Path) -> tuple[object, ...]:
     clipfeat("embed", "images", "out.h5", *SPECTRUM)
     return ("benchmark", "--train", "out.h5")
@@ -358,6 +368,8 @@ BAD: list[tuple[Callable[[Path], tuple[object, ...]], int, str]] = [
     (case_two_ways_to_a_threshold, 2, "not by both"),
     (case_weights_that_do_not_fit, 2, "one each of logreg, knn; got 1,2,3"),
     (case_limit_of_nothing, 2, "--tune"),
+    (case_time_limit_on_ray, 2, "leave it out with --engine ray"),
+    (case_address_of_no_engine, 2, "give --engine ray too"),
     (case_train_without_test, 2, "for use with --test"),
     (case_half_an_image, 2, "whole, got --few-shot 2.5,10"),
     (case_two_protocols, 2, "one protocol at a time, got --matrix and --few-shot"),

@@ -28,7 +28,7 @@ from clipfeat.store.reading import part_paths
 pytest.importorskip("ray")
 from typer.testing import CliRunner
 
-from clipfeat.embedding.on_ray.cluster import connected
+from clipfeat.cluster import connected
 from clipfeat.embedding.on_ray.decoding import decode_block
 from clipfeat.embedding.on_ray.driving import encode_remotely
 from clipfeat.embedding.on_ray.encoding import EncodingWorker
@@ -40,7 +40,7 @@ from clipfeat.embedding.preparing import Known, Pictures, Ready
 def cluster(s3: str) -> Iterator[None]:
     """One Ray for all tests, on this machine; its workers know the server that speaks S3."""
     assert s3
-    with connected(None):
+    with connected(None, least_cpus=2):
         yield
 
 

@@ -1,4 +1,4 @@
-"""`clipfeat embed --engine ray` with its workers killed, its driver killed, its nodes gone."""
+"""`clipfeat embed` and `benchmark` on Ray: workers killed, the driver killed, nodes gone."""
 
 import os
 import random
@@ -10,6 +10,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from clipfeat.store.reading import part_paths
@@ -180,3 +181,41 @@ def test_a_node_leaves(tmp_path: Path, whole: tuple[Path, dict[str, bytes]], ful
     assert told.startswith(f"out.h5: {N_IMAGES} rows"), told
     assert f"{N_IMAGES} images encoded" in told
     assert rows(folder / "out.h5") == expected
+
+
+def test_a_benchmark_killed_goes_on(tmp_path: Path, full: bool) -> None:
+    """A dead driver costs what was in hand, a dead worker an attempt; the end is the same."""
+    if not full:
+        pytest.skip("two runs on Ray and one without take a minute: --full")
+    folder = tmp_path
+    for seed, label in enumerate(("fake", "real")):
+        make_images(folder / "images" / label, 100, seed)
+    finished(start_clipfeat(*EMBED, cwd=folder))
+    asked = ("benchmark", "out.h5", "--clf", "logreg,rf,svm,knn", "--repeats", 4)
+    finished(start_clipfeat(*asked, "-o", "plain", cwd=folder))
+    cells = folder / "run" / "cells"
+    on_ray = (*asked, "-o", "run", "--engine", "ray")
+    run = start_clipfeat(*on_ray, cwd=folder)
+    while run.poll() is None and len(list(cells.glob("*.npz"))) < 5:
+        time.sleep(0.02)
+    others = {pid: name for pid, name in below(run.pid).items() if "Agent" not in name}
+    run.send_signal(signal.SIGKILL)
+    run.communicate(timeout=60)
+    assert run.returncode == -signal.SIGKILL
+    assert running(list(others)) == []
+    kept = {path: path.stat().st_mtime_ns for path in cells.glob("*.npz")}
+    assert 5 <= len(kept) < 80
+    run = start_clipfeat(*on_ray, cwd=folder)
+    killed = 0
+    while run.poll() is None and not killed:
+        time.sleep(0.05)
+        if len(list(cells.glob("*.npz"))) > len(kept) and (found := workers(run.pid)):
+            os.kill(found[0], signal.SIGKILL)
+            killed += 1
+    finished(run)
+    assert killed
+    assert all(path.stat().st_mtime_ns == then for path, then in kept.items())
+    arrays = [np.load(folder / name / "probabilities.npz") for name in ("plain", "run")]
+    assert set(arrays[0]) == set(arrays[1])
+    for name in arrays[0]:
+        assert arrays[0][name].tobytes() == arrays[1][name].tobytes(), name

@@ -149,6 +149,8 @@ def test_others_are_refused() -> None:
         fit(features, "knn,logreg,rf")
     with pytest.raises(UsageError, match="--tune"):
         fit(features, "logreg", tune=True)
+    with pytest.raises(UsageError, match="--engine ray"):
+        fit(features, "logreg", engine="ray")
 
 
 def test_nothing_stands_in_for_the_model() -> None:

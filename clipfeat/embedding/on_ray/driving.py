@@ -1,6 +1,8 @@
 """The driver's part: what the pools are, what goes in, and what comes back."""
 
+import logging
 import pickle
+import warnings
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -9,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from clipfeat.embedding.on_ray.cluster import rays_errors
+from clipfeat.cluster import rays_errors
 from clipfeat.embedding.on_ray.job import Job, KnownKeys, Published, table, worker_error
 from clipfeat.encoders import open_encoder
 from clipfeat.encoders.encoder import Encoder, EncoderOptions
@@ -24,6 +26,7 @@ TASKS_FOR_EACH_CPU = 4
 BLOCK_BYTES = 64 * 2**20  # of preprocessed images, handed to an encoder at once
 ATTEMPTS = 20
 """At opening an encoder, where workers die meanwhile: one that kills them all must end the run."""
+SAFE = "what is committed is safe, the same command goes on from there"
 CALLS = 1000
 """Tasks of one process: what its libraries lose of memory is lost for so long. And being a setting
 of one pool alone, it keeps Ray Data from fusing the two, which are to grow each by itself."""
@@ -85,7 +88,7 @@ def open_remotely(name: str, options: EncoderOptions, records: Sequence[ImageRec
     place = Place.of_device(options.device)
     remote = ray.remote(num_cpus=place.num_cpus, num_gpus=place.num_gpus, max_retries=ATTEMPTS - 1)
     samples = [reachable(record) for record in sample_records(records)]
-    with rays_errors():
+    with rays_errors(SAFE):
         found = ray.get(remote(_described).remote(name, options, samples))
     if isinstance(found, ClipfeatError):
         raise found
@@ -137,8 +140,15 @@ def encode_remotely(
         If Ray gives up, or a worker met what is no image's fault.
     """
     import ray
-    from ray.data import ActorPoolStrategy, TaskPoolStrategy
 
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Ray warns of its own old settings
+        from ray.data import ActorPoolStrategy, DataContext, TaskPoolStrategy
+
+        DataContext.get_current()
+    for handler in logging.getLogger("ray.data").handlers:
+        if not isinstance(handler, logging.FileHandler):
+            handler.setLevel(logging.CRITICAL)
     from clipfeat.embedding.on_ray.decoding import decode_block
     from clipfeat.embedding.on_ray.encoding import EncodingWorker
 
@@ -148,7 +158,7 @@ def encode_remotely(
         table([at], [pickle.dumps([reachable(record) for record in records[at : at + size]])])
         for at in range(0, len(records), size)
     ]
-    with rays_errors():
+    with rays_errors(SAFE):
         images = ray.data.from_arrow(blocks)
         # A task's output is one block, whatever its size: were it cut by size, a second attempt, in
         # which an image fails, could cut it elsewhere.

@@ -24,7 +24,7 @@ STREAMED = {
 """By name in the zoo, the ``"module:function"`` that fits it."""
 
 
-def check_streamed(names: Sequence[str], *, tune: bool = False) -> None:
+def check_streamed(names: Sequence[str], *, tune: bool = False, engine: str = "local") -> None:
     """Refuse what needs all features at once.
 
     Raises
@@ -44,6 +44,8 @@ def check_streamed(names: Sequence[str], *, tune: bool = False) -> None:
         )
     if tune:
         raise UsageError("parameters are searched for in memory only: leave out --tune")
+    if engine != "local":
+        raise UsageError(f"a fit out of core runs on one machine: leave out --engine {engine}")
 
 
 def build_streamed(features: "StreamedFeatures", name: str, **recipe: Any) -> Any:

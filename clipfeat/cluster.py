@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import warnings
@@ -10,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from clipfeat.errors import ClipfeatError, UsageError, missing_extra
-from clipfeat.images.isolated import default_workers
 
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -19,9 +19,12 @@ ENVIRONMENT = {
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
 }
 
+ANSWER_SECONDS = 15.0
+"""In which a cluster must take a connection."""
+
 
 @contextmanager
-def connected(address: str | None) -> Iterator[None]:
+def connected(address: str | None, least_cpus: int = 1) -> Iterator[None]:
     """Connect to Ray for the time of the block.
 
     Parameters
@@ -30,6 +33,8 @@ def connected(address: str | None) -> Iterator[None]:
         Of a running cluster, as `ray.init` takes it. None is that of the environment's
         ``RAY_ADDRESS``, else a Ray on this machine alone, ended with the block. A connection that
         this process already has is used, and left.
+    least_cpus : int
+        Processors that a Ray on this machine alone counts, where the machine has fewer.
 
     Raises
     ------
@@ -47,18 +52,13 @@ def connected(address: str | None) -> Iterator[None]:
         warnings.simplefilter("ignore")
         try:
             import ray
-            import ray.data
         except ImportError as error:
             raise missing_extra("the engine ray", "Ray", "ray") from error
-        for handler in logging.getLogger("ray.data").handlers:
-            if not isinstance(handler, logging.FileHandler):
-                handler.setLevel(logging.CRITICAL)
-        ray.data.DataContext.get_current()
     if ray.is_initialized():
         yield
         return
     with _own_signals(), _without_stderr():
-        _connect(address or os.environ.get("RAY_ADDRESS"))
+        _connect(address or os.environ.get("RAY_ADDRESS"), least_cpus)
     try:
         with _without_reports():
             yield
@@ -66,7 +66,8 @@ def connected(address: str | None) -> Iterator[None]:
         ray.shutdown()
 
 
-def _connect(address: str | None) -> None:
+def _connect(address: str | None, least_cpus: int) -> None:
+    import joblib
     import ray
 
     how = {"log_to_driver": False, "logging_level": logging.CRITICAL, "ignore_reinit_error": True}
@@ -74,17 +75,24 @@ def _connect(address: str | None) -> None:
         warnings.simplefilter("ignore")
         try:
             if address is None or address == "local":
-                # A worker that decodes and one that encodes must both find room.
-                n_cpus = max(2, default_workers() - 1)
+                n_cpus = max(least_cpus, joblib.cpu_count())
                 ray.init("local", num_cpus=n_cpus, include_dashboard=False, **how)
             else:
+                _knock(address)
                 ray.init(address, **how)
         except Exception as error:
             # Of whatever class: a node that is too slow to start is a bare Exception.
             ray.shutdown()
             if address is None or address == "local":
-                raise ClipfeatError(f"Ray does not start here: {_first_line(error)}") from error
-            raise UsageError(f"no Ray answers at {address}: {_first_line(error)}") from error
+                raise ClipfeatError(f"Ray does not start here: {first_line(error)}") from error
+            raise UsageError(f"no Ray answers at {address}: {first_line(error)}") from error
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody listens: Ray itself was seen to try for more than nine minutes."""
+    host, _, port = address.rpartition(":")
+    if port.isdecimal() and "://" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
 
 
 @contextmanager
@@ -132,8 +140,13 @@ def _without_reports() -> Iterator[None]:
 
 
 @contextmanager
-def rays_errors() -> Iterator[None]:
+def rays_errors(safe: str) -> Iterator[None]:
     """Turn what Ray raises, when it gives up, into one error.
+
+    Parameters
+    ----------
+    safe : str
+        What of the work is not lost, and how to go on.
 
     Raises
     ------
@@ -151,12 +164,10 @@ def rays_errors() -> Iterator[None]:
         found: BaseException | None = error
         while found is not None and not isinstance(found, RayError):
             found = found.__cause__ or found.__context__
-        raise ClipfeatError(
-            f"Ray gave up: {_first_line(found or error)}; what is committed is safe, the same "
-            "command goes on from there"
-        ) from error
+        raise ClipfeatError(f"Ray gave up: {first_line(found or error)}; {safe}") from error
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What an error says, without the pages that Ray adds."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__

@@ -1,0 +1,90 @@
+"""Cells one after the other, by joblib's Ray backend, and as Ray's tasks: seconds, side by side.
+
+``python benchmarks/grid_on_ray.py``: the cells of a benchmark on random features, each of one
+thread, on a Ray that is there already and has its workers started; speed only. The middle one is
+joblib's ``Parallel`` over the same function, which `clipfeat.evaluate.on_ray` was weighed against.
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import joblib
+import numpy as np
+import ray
+from ray.util.joblib import register_ray
+from sklearn.datasets import make_classification
+
+from clipfeat.cluster import connected
+from clipfeat.evaluate.cells import Asked, Cell, Settings
+from clipfeat.evaluate.on_ray import spreading
+from clipfeat.evaluate.running import run_cells
+from clipfeat.splits import k_fold
+
+
+def main() -> None:
+    """Run all three in turn, and print medians and ratios."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=4000)
+    parser.add_argument("--features", type=int, default=512)
+    parser.add_argument("--clf", default="logreg,knn,lgbm,svm")
+    parser.add_argument("--cv", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=3)
+    args = parser.parse_args()
+    X, y = make_classification(args.rows, args.features, n_informative=40, random_state=0)
+    rows = (X.astype(np.float32), y.astype(np.int64), None)
+    asked = [
+        Asked(0, f"fold {fold}", name, name, slice(None), split, 0, 1, False)
+        for fold, split in enumerate(k_fold(rows[1], None, args.cv, 0))
+        for name in args.clf.split(",")
+    ]
+    register_ray()
+    with connected(None), spreading("ray", None, 1, "") as tasks:
+        n_cpus = int(ray.cluster_resources()["CPU"])
+        print(
+            f"{platform.platform()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, "
+            f"{n_cpus} processors of Ray {ray.__version__}, joblib {joblib.__version__}; "
+            f"{args.rows} × {args.features}, {len(asked)} cells of {args.clf}"
+        )
+        ways: dict[str, Callable[..., Iterator[tuple[int, Any]]] | None] = {
+            "one after the other": None, "joblib's Ray backend": by_joblib, "Ray's tasks": tasks,
+        }  # fmt: skip
+        seconds: dict[str, list[float]] = {name: [] for name in ways}
+        for _ in range(args.repeats):
+            found: list[dict[int, Any]] = []
+            for name, spread in ways.items():
+                # Starts workers where they are kept, and loads libraries.
+                dict(run_cells(asked[: 2 * n_cpus], rows, 2, Settings(), n_jobs=1, spread=spread))
+                begun = time.perf_counter()
+                found.append(dict(run_cells(asked, rows, 2, Settings(), n_jobs=1, spread=spread)))
+                seconds[name].append(time.perf_counter() - begun)
+            assert all(isinstance(cell, Cell) for one in found for cell in one.values())
+    for name, some in seconds.items():
+        ratios = [a / b for a, b in zip(some, seconds["one after the other"], strict=True)]
+        print(
+            f"  {name:20s} {statistics.median(some):6.1f} s ({min(some):.1f} – {max(some):.1f}), "
+            f"{statistics.median(ratios):.2f} of the first's "
+            f"(each repeat: {', '.join(f'{ratio:.2f}' for ratio in ratios)})"
+        )
+    same = [
+        max(float(np.abs(one[at].test - found[0][at].test).max()) for at in one) for one in found
+    ]
+    print("probabilities, at most so far from the first's:", ", ".join(f"{d:.2g}" for d in same))
+
+
+def by_joblib(
+    function: Callable[..., Any], shared: tuple[Any, ...], pieces: Sequence[tuple[Any, ...]]
+) -> Iterator[tuple[int, Any]]:
+    """What `clipfeat.evaluate.on_ray.Spread` does, by joblib."""
+    how = {"num_cpus": 1}
+    with joblib.parallel_config("ray", n_jobs=-1, ray_remote_args=how):
+        call = joblib.delayed(function)
+        yield from enumerate(joblib.Parallel()(call(*shared, *piece) for piece in pieces))
+
+
+if __name__ == "__main__":
+    main()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from clipfeat.prediction import predict
     from clipfeat.spec import EncoderSpec
     from clipfeat.store import load
+    from clipfeat.streaming import stream
 
 _HOME = {
     "Audit": "auditing.run",
@@ -46,6 +47,7 @@ _HOME = {
     "predict": "prediction",
     "robustness": "degrading",
     "soft_vote": "ensemble",
+    "stream": "streaming",
 }
 
 __version__ = "0.1.0"
@@ -70,6 +72,7 @@ __all__ = [
     "predict",
     "robustness",
     "soft_vote",
+    "stream",
 ]
 
 

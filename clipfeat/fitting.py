@@ -11,12 +11,20 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from clipfeat.ensemble import SoftVotingClassifier, StackedClassifier, learn_weights
-from clipfeat.errors import ClipfeatError, DataError, LabelError, UsageError
+from clipfeat.errors import (
+    ClipfeatError,
+    DataError,
+    LabelError,
+    RefusedFileError,
+    StorageError,
+    UsageError,
+)
 from clipfeat.evaluate.cells import Settings
 from clipfeat.evaluate.gains import gains
 from clipfeat.evaluate.limited import one_process
 from clipfeat.evaluate.members import fit_member, make_member
 from clipfeat.evaluate.on_ray import Spread, check_engine, spreading
+from clipfeat.evaluate.out_of_core import place_of
 from clipfeat.evaluate.protocols import plan
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.evaluate.running import GRACE
@@ -27,8 +35,9 @@ from clipfeat.features import FeatureSet
 from clipfeat.model import Model
 from clipfeat.parts import one_a_file
 from clipfeat.splits import fit_with_groups
-from clipfeat.zoo import CHANCE, parse_names, pick_threads
-from clipfeat.zoo.recipe import build, check_recipe
+from clipfeat.streaming import StreamedFeatures
+from clipfeat.zoo import CHANCE, parse_names
+from clipfeat.zoo.recipe import check_recipe
 from clipfeat.zoo.tuning import Tuned, check_time_limit, time_share
 
 SAFE = "nothing of a fit is kept: the same command begins anew"
@@ -38,7 +47,7 @@ METRIC = "balanced_accuracy"
 
 
 def fit(
-    features: FeatureSet,
+    features: FeatureSet | StreamedFeatures,
     clf: str | Sequence[str] = "logreg",
     *,
     cv: int = 5,
@@ -62,9 +71,11 @@ def fit(
 
     Parameters
     ----------
-    features : FeatureSet
+    features : FeatureSet or StreamedFeatures
         Labelled images; rows without a label are left out. Of several encoders (`clipfeat.load`
-        of several files), every classifier is fitted on each, and all of them vote.
+        of several files), every classifier is fitted on each, and all of them vote. What
+        `clipfeat.stream` opens is read in blocks, for classifiers of
+        `clipfeat.zoo.streamed.STREAMED` and without a search for parameters.
     clf : str or sequence of str
         One name of the zoo, or several (``"logreg,svm"``), which become a soft vote.
     cv : int
@@ -113,8 +124,8 @@ def fit(
         If there are no labels, one class, or a class with fewer images (or groups) than folds.
     UsageError
         If a threshold or a vote's weights are to be learned without folds, a threshold is asked for
-        with other than two classes, weights do not fit, or an engine, its address, a time limit and
-        `n_jobs` do not go together.
+        with other than two classes, weights do not fit, features are streamed to what needs all of
+        them at once, or an engine, its address, a time limit and `n_jobs` do not go together.
     DataError
         If a classifier cannot be fitted on these rows.
     MissingExtraError
@@ -127,7 +138,8 @@ def fit(
     if len(names) > 1:
         names = [name for name in names if name != CHANCE]  # it has no say in a vote
     check_recipe(calibrate, bag, balance)
-    data = features.labelled()
+    place = place_of(features, names, tune=tune, engine=engine)
+    data, n_jobs = place.rows.labelled(), place.threads(n_jobs)
     entries = entry_names(names, data.specs)
     choose = threshold_chooser(threshold, max_fpr, data.classes)
     how = _one_vote(vote, vote_weights, list(entries))
@@ -158,6 +170,7 @@ def fit(
                 spread=spread,
                 progress=progress,
                 about={"threshold_by": threshold if max_fpr is None else f"max_fpr {max_fpr:g}"},
+                runner=place.runner,
             )
             if scored.errors:
                 raise DataError(
@@ -167,8 +180,9 @@ def fit(
         data, entries = _needed(
             data, {e: entries[e] for e, weight in weights.items() if weight > 0}
         )
-        threads = pick_threads(n_jobs, data.X.size) if spread is None else n_jobs or 1
-        make = partial(build, random_state=seed, n_jobs=threads, accelerate=accelerate, **asked)
+        make = partial(
+            place.make, random_state=seed, n_jobs=n_jobs or 1, accelerate=accelerate, **asked
+        )
         # Each search keeps time for its own classifier's fit, which comes after all of them.
         share = time_share(begun, time_limit, len(entries))
         wanted: dict[str, tuple[Any, ...]] = {
@@ -180,18 +194,21 @@ def fit(
         else:
             made = _fitted_on_ray(spread, rows, wanted)
     members = {entry: member for entry, (member, _) in made.items()}
-    found = {entry: asdict(tuned) for entry, (_, tuned) in made.items() if tuned}
+    tuned = {
+        entry: asdict(found)
+        for entry, (_, found) in made.items()
+        if found and (found.tried or found.out_of_time)
+    }
     estimator, known = _voting(members, how, weights, scored, seed, fitted=spread is not None)
     if spread is None or len(members) > 1:
         until = None if time_limit is None else begun + GRACE * time_limit
         estimator = _fitted(estimator, data, known, until, ", ".join(members))
-    tuned = {entry: one for entry, one in found.items() if one["tried"] or one["out_of_time"]}
     about = {"images": len(data), "cv": cv, "seed": seed, **asked, "tuned": tuned}
     about |= {"time_limit": time_limit, "seconds": time.monotonic() - begun}
     if len(weights) > 1:
         about |= {"vote": how, "weights": None if how == "stacking" else weights}
     entry = TITLES[how] if len(weights) > 1 else next(iter(weights))
-    return Model(
+    model = Model(
         estimator=estimator,
         classes=data.classes,
         specs=data.specs,
@@ -200,6 +217,7 @@ def fit(
         about=about | (_found(scored, entry) if scored else {}),
         threshold=choose(*_by_file(scored, entry)) if choose and scored else None,
     )
+    return place.finish(model)
 
 
 def _fitted(
@@ -217,6 +235,8 @@ def _fitted(
         raise DataError(
             f"stopped: fitting {what} on {len(data)} images takes longer than --time-limit leaves"
         ) from None
+    except (RefusedFileError, StorageError):
+        raise  # while it was being read in blocks
     except (ClipfeatError, ValueError) as error:
         raise _cannot_fit(what, len(data), error) from error
 

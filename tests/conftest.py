@@ -13,6 +13,7 @@ from PIL import Image
 
 from clipfeat.features import FeatureSet
 from clipfeat.spec import EncoderSpec
+from clipfeat.store import FeatureWriter, Row
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -93,6 +94,27 @@ def make_features(
         groups=np.array([f"g{i % 10}" for i in range(len(y))]) if groups else None,
         specs=(make_spec(name, n_features),),
     )
+
+
+def write_parts(path: Path, features: FeatureSet, n_parts: int = 3) -> Path:
+    """Put features into a file whose rows are in parts, in their order, not merged."""
+    with FeatureWriter(path, features.specs[0]) as writer:
+        for rows in np.array_split(np.arange(len(features)), n_parts):
+            some = features.take(rows)
+            groups = some.groups if some.groups is not None else [""] * len(rows)
+            columns = [zip(some.columns, values, strict=True)
+                       for values in zip(*some.columns.values(), strict=True)]  # fmt: skip
+            about = zip(some.paths, some.keys, some.labels, groups, strict=True)
+            writer.append(
+                [
+                    Row(str(p), bytes.fromhex(key.decode()), str(label), str(group),
+                        columns=tuple(columns[i]) if columns else ())
+                    for i, (p, key, label, group) in enumerate(about)
+                ],
+                some.X,
+            )  # fmt: skip
+            writer.commit()
+    return path
 
 
 @pytest.fixture

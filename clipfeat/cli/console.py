@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from clipfeat.evaluate.trials import Step
     from clipfeat.report import Leaderboard
     from clipfeat.report.pivot import Pivot
+    from clipfeat.streaming import Reading
 
 LINE_SECONDS = 10.0
 HIDDEN_BELOW = {
@@ -103,6 +104,22 @@ def _lines(doing: str, unit: str) -> Iterator[Callable[[int, int, str], None]]:
             say(f"{doing}: {done}/{total} {unit}, {rate:,.1f} {unit}/s, {left:,.0f} s left{note}")
 
     yield show
+
+
+def pass_lines() -> "Callable[[Reading], None]":
+    """Show, every ten seconds, how far a pass over features on the disk is."""
+    from clipfeat.cli.exits import say
+
+    last = time.monotonic()
+
+    def tell(reading: "Reading") -> None:
+        nonlocal last
+        if time.monotonic() - last >= LINE_SECONDS:
+            last = time.monotonic()
+            share = reading.done / reading.total
+            say(f"pass {reading.number} over {reading.total:,} images: {share:.0%}")
+
+    return tell
 
 
 def print_profile(profile: "Profile") -> None:

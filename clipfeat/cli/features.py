@@ -1,15 +1,19 @@
 """Which feature files a command means."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from clipfeat.errors import UsageError
 
 if TYPE_CHECKING:
     from clipfeat.features import FeatureSet
+    from clipfeat.streaming import StreamedFeatures
 
 NO_GROUPS = "none"
+
+Features = TypeVar("Features", "FeatureSet", "StreamedFeatures")
 
 
 def chosen(paths: Sequence[Path]) -> list[Path]:
@@ -41,7 +45,34 @@ def asked_for(paths: Sequence[Path], layers: str | None, group_col: str) -> "Fea
     """Load feature files, with the layers and the groups that the flags name."""
     from clipfeat.store import load
 
-    data = load(*chosen(paths))
+    return flagged(load(*chosen(paths)), layers, group_col)
+
+
+@contextmanager
+def to_fit(
+    paths: Sequence[Path], layers: str | None, group_col: str, *, clf: str, tune: bool,
+    out_of_core: bool | None, engine: str,
+) -> "Iterator[FeatureSet | StreamedFeatures]":  # fmt: skip
+    """Load feature files as `asked_for` does, or open one to be read in blocks, and say why."""
+    from clipfeat.cli.console import pass_lines
+    from clipfeat.cli.exits import say
+    from clipfeat.evaluate.out_of_core import pick_place
+    from clipfeat.store import load
+    from clipfeat.streaming import stream
+
+    files = chosen(paths)
+    streamed, why = pick_place(files, clf, tune=tune, asked=out_of_core, engine=engine)
+    if why:
+        say(why)
+    if not streamed:
+        yield flagged(load(*files), layers, group_col)
+        return
+    with stream(files[0], progress=pass_lines()) as found:
+        yield flagged(found, layers, group_col)
+
+
+def flagged(data: Features, layers: str | None, group_col: str) -> Features:
+    """The layers and the groups that the flags name."""
     if layers is not None:
         data = data.narrowed(layers)
     if group_col == NO_GROUPS:

@@ -63,6 +63,13 @@ def fit(
         bool,
         typer.Option("--accelerate/--no-accelerate", help="Fit by scikit-learn-intelex or a GPU."),
     ] = True,
+    out_of_core: Annotated[
+        bool | None,
+        typer.Option(
+            "--out-of-core/--in-memory",
+            help="Read features in blocks; by itself where they take half of the memory.",
+        ),
+    ] = None,
     num_workers: Annotated[int | None, typer.Option("--num-workers", "-j", min=1)] = None,
     engine: Annotated[
         str, typer.Option(help="local, or ray: on every machine of a Ray cluster.")
@@ -78,15 +85,18 @@ def fit(
     Example: clipfeat fit out.h5 --clf logreg,svm -o model.clipfeat
     """
     from clipfeat.cli.console import print_leaderboard, step_bar
-    from clipfeat.cli.features import asked_for
+    from clipfeat.cli.features import to_fit
     from clipfeat.cli.numbers import numbers
     from clipfeat.fitting import fit as run
     from clipfeat.report import leaderboard, model_remarks
 
     check_file(output, overwrite=overwrite)
     given = numbers(vote_weights)
-    data = asked_for(features or [], layers, group_col)
-    with step_bar("fitting") as progress:
+    held = to_fit(
+        features or [], layers, group_col, clf=clf, tune=tune, out_of_core=out_of_core,
+        engine=engine,
+    )  # fmt: skip
+    with held as data, step_bar("fitting") as progress:
         model = run(
             data, clf, cv=cv, seed=seed, balance=balance != "none" and balance,
             calibrate=calibrate, bag=bag, threshold=threshold, max_fpr=max_fpr,

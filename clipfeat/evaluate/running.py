@@ -7,7 +7,7 @@ a Ray cluster.
 import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -48,6 +48,7 @@ def run_cells(
     together: bool = False,
     keep: Path | None = None,
     spread: Spread | None = None,
+    runner: Callable[..., AbstractContextManager[Runner]] | None = None,
 ) -> Generator[tuple[int, Answer], None, None]:
     """Run cells that are not finished yet.
 
@@ -72,6 +73,8 @@ def run_cells(
         Where finished cells are.
     spread : callable, optional
         Of `clipfeat.evaluate.on_ray.spreading`; None is one after the other, here.
+    runner : callable, optional
+        What runs a cell here, in place of `cell_runner`.
 
     Yields
     ------
@@ -86,7 +89,7 @@ def run_cells(
         If the disk failed, as where a finished cell is to be kept.
     """
     if spread is None:
-        with cell_runner(
+        with (runner or cell_runner)(
             data, n_classes, settings, n_jobs=pick_threads(n_jobs, data[0].size),
             time_limit=time_limit, together=together, keep=keep,
         ) as run:  # fmt: skip

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from clipfeat.evaluate.metrics import score
 from clipfeat.evaluate.on_ray import Spread
 from clipfeat.evaluate.protocols import Protocol, Trial
 from clipfeat.evaluate.result import Benchmark, Outcome, tested_rows
-from clipfeat.evaluate.running import Answer, run_cells
+from clipfeat.evaluate.running import Answer, Runner, run_cells
 from clipfeat.evaluate.thresholds import Chooser, oracle
 from clipfeat.evaluate.votes import GIVEN, TITLES, UNIFORM, cast, parse_votes
 from clipfeat.features import FeatureSet
@@ -88,6 +88,7 @@ def run_protocol(
     spread: Spread | None = None,
     progress: Callable[[Step], None] = lambda step: None,
     about: Mapping[str, Any],
+    runner: Callable[..., AbstractContextManager[Runner]] | None = None,
 ) -> Benchmark:
     """Run every entry on every fold of every trial; see `benchmark`.
 
@@ -115,6 +116,8 @@ def run_protocol(
         Of `clipfeat.evaluate.on_ray.spreading`.
     about : mapping
         What else is to be kept of how it was run.
+    runner : callable, optional
+        Gives what runs a cell, in place of `clipfeat.evaluate.running.cell_runner`.
     """
     begun = time.monotonic()
     entries = entry_names(names, data.specs)
@@ -123,6 +126,7 @@ def run_protocol(
     answers = run_cells(
         asked, (data.X, data.y, groups), len(data.classes), settings, n_jobs=n_jobs,
         time_limit=time_limit, together=spare is not None, keep=keep, spread=spread,
+        runner=runner,
     )  # fmt: skip
     with closing(answers):
         fitted, errors = _gathered(len(protocol.trials), asked, answers, progress)

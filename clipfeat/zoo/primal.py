@@ -4,11 +4,14 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
+
+from clipfeat.zoo.linear import Blocks, minimise
+
+Matrix = NDArray[np.floating]
 
 
 class PrimalSVC(ClassifierMixin, BaseEstimator):
@@ -45,28 +48,29 @@ class PrimalSVC(ClassifierMixin, BaseEstimator):
         """Minimise the sum of all classes' objectives at once."""
         X, y = validate_data(self, X, y, dtype=(np.float32, np.float64))
         check_classification_targets(y)
+        return self.fit_blocks([(slice(None), X)], y)
+
+    def fit_blocks(self, blocks: Blocks, y: NDArray[Any]) -> Self:
+        """Fit on features that are read in blocks, whose rows are those of `y` in its order.
+
+        ``n_features_in_`` is the caller's to set.
+        """
         self.classes_ = np.unique(y)
         if len(self.classes_) < 2:
             raise ValueError(f"two classes or more are needed, got 1 class: {self.classes_}")
         against = self.classes_[1:] if len(self.classes_) == 2 else self.classes_
-        sides = np.where(y[:, None] == against, 1, -1).astype(X.dtype)
-        loss = (self.C * compute_sample_weight(self.class_weight, y)).astype(X.dtype)[:, None]
-        shape = (len(against), X.shape[1] + 1)
+        sides = np.where(y[:, None] == against, 1, -1).astype(np.float32)
+        factor = (self.C * compute_sample_weight(self.class_weight, y)).astype(np.float32)[:, None]
 
-        def objective(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            weights = flat.reshape(shape)
-            scores = X @ weights[:, :-1].T.astype(X.dtype) + weights[:, -1].astype(X.dtype)
-            short = np.maximum(1 - sides * scores, 0)
-            pull = -2 * loss * sides * short
-            gradient = np.hstack([weights[:, :-1] + pull.T @ X, pull.sum(axis=0)[:, None]])
-            penalty = 0.5 * np.square(weights[:, :-1]).sum()
-            total = penalty + (loss * np.square(short)).sum(dtype=np.float64)
-            return float(total) / len(X), gradient.ravel().astype(np.float64) / len(X)
+        def squared_hinge(scores: Matrix, places: slice) -> tuple[Matrix, Matrix]:
+            short = np.maximum(1 - sides[places] * scores, 0)
+            return factor[places] * np.square(short), -2 * factor[places] * sides[places] * short
 
-        options = {"maxiter": self.max_iter, "gtol": 1e-5, "ftol": 1e-7}
-        found = minimize(objective, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B",
-                         options=options)  # fmt: skip
-        self.coef_, self.intercept_ = np.split(found.x.reshape(shape), [-1], axis=1)
+        found = minimise(
+            blocks, (len(against), self.n_features_in_ + 1), squared_hinge,
+            penalty=1.0, total=len(y), maxiter=self.max_iter, gtol=1e-5, ftol=1e-7,
+        )  # fmt: skip
+        self.coef_, self.intercept_ = np.split(found.x, [-1], axis=1)
         self.intercept_ = self.intercept_.ravel()
         self.n_iter_ = found.nit
         return self

@@ -1,5 +1,6 @@
 """Scaling that makes penalties and kernels mean the same for 80 features as for 4,000."""
 
+from collections.abc import Iterable
 from typing import Any, Self
 
 import numpy as np
@@ -19,9 +20,17 @@ class UnitScaler(StandardScaler):
         """Learn each column's mean and scale."""
         if sample_weight is not None or not isinstance(X, np.ndarray) or len(X) <= ROWS:
             super().fit(X, y, sample_weight)
-        else:  # scikit-learn takes a copy in float64 of what it is given at once
-            self._reset()
-            for start in range(0, len(X), ROWS):
-                self.partial_fit(X[start : start + ROWS])
+            return self._by_width()
+        # scikit-learn takes a copy in float64 of what it is given at once
+        return self.fit_blocks(X[start : start + ROWS] for start in range(0, len(X), ROWS))
+
+    def fit_blocks(self, blocks: Iterable[Any]) -> Self:
+        """Learn from rows that come block by block, in one pass."""
+        self._reset()
+        for block in blocks:
+            self.partial_fit(block)
+        return self._by_width()
+
+    def _by_width(self) -> Self:
         self.scale_: Any = self.scale_ * np.sqrt(self.n_features_in_)
         return self

@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,23 @@ def test_predictions_go_to_standard_output(image_folder: Path) -> None:
     result = clipfeat("predict", "model.clipfeat", "out.h5")
     assert result.stdout.startswith("path,predicted,p_real,p_fake,label,error\n")
     assert result.stdout.count("\n") == 25
+
+
+def test_features_are_read_in_blocks(image_folder: Path) -> None:
+    """The model of `--out-of-core` says what that of `--in-memory` says; others are refused."""
+    embedded(image_folder)
+    said = []
+    for place in ("--out-of-core", "--in-memory"):
+        asked = ("--clf", "logreg,xgb", "--cv", 2, place, "--overwrite")
+        result = clipfeat("fit", "out.h5", *asked, "--group-col", "none")
+        assert result.exit_code == 0, result.stderr
+        assert "soft vote" in result.stdout
+        said.append(clipfeat("predict", "model.clipfeat", "out.h5").stdout)
+    first, second = (pd.read_csv(StringIO(text)).p_fake for text in said)
+    assert (first - second).abs().max() < 1e-3
+    result = clipfeat("fit", "out.h5", "--clf", "knn", "--out-of-core", "-o", "knn.clipfeat")
+    assert result.exit_code == 2
+    assert "knn cannot be fitted out of core: take logreg, linsvm, lgbm, xgb" in result.stderr
 
 
 def test_a_list_on_standard_input(image_folder: Path) -> None:

@@ -1,0 +1,46 @@
+"""How much memory there is for the features of a fit."""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+GROUP = Path("/sys/fs/cgroup")
+
+
+def available_memory() -> int:
+    """Bytes that this process may still take: of the machine, its control group and its limits.
+
+    Where the system does not say what is free, half of what it has.
+
+    Examples
+    --------
+    >>> 0 < available_memory() < 2**60
+    True
+    """
+    return max(min(_bounds()), 1)
+
+
+def _bounds() -> Iterator[int]:
+    with suppress(OSError, ValueError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                yield 1024 * int(line.split()[1])
+    with suppress(OSError, ValueError):  # of version 2; "max" is no number, and no bound
+        limit = int((GROUP / "memory.max").read_text())
+        yield limit - int((GROUP / "memory.current").read_text()) + _cached()
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if limit != resource.RLIM_INFINITY:
+            pages = int(Path("/proc/self/statm").read_text().split()[0])
+            yield limit - pages * resource.getpagesize()
+    share = 1 if Path("/proc/meminfo").exists() else 2
+    yield os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // share
+
+
+def _cached() -> int:
+    """Pages of files, which count as used and are given back when they are wanted."""
+    words = (line.split() for line in (GROUP / "memory.stat").read_text().splitlines())
+    return next((int(value) for name, value in words if name == "inactive_file"), 0)

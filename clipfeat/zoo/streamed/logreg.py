@@ -1,0 +1,56 @@
+"""Logistic regression, by scikit-learn's own objective and solver, summed over blocks."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, log_softmax
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.class_weight import compute_sample_weight
+
+from clipfeat.streaming import Rows
+from clipfeat.zoo.linear import minimise
+from clipfeat.zoo.streamed.scaled import Scaled
+
+Matrix = NDArray[np.floating]
+
+
+def fit(pipeline: Any, rows: Rows, y: NDArray[Any]) -> Any:
+    """Fit the scaler in one pass, then the regression in one for each step of L-BFGS.
+
+    The logistic loss for two classes, the multinomial one for more; start, penalty and tolerances
+    are those of `sklearn.linear_model.LogisticRegression`, so that the path is the same to
+    rounding.
+    """
+    last = pipeline[-1]
+    classes, codes = np.unique(y, return_inverse=True)
+    if len(classes) < 2:
+        raise ValueError(f"two classes or more are needed, got 1 class: {classes}")
+    weight = compute_sample_weight(last.class_weight, y)
+
+    def binary(scores: Matrix, places: slice) -> tuple[Matrix, Matrix]:
+        s = scores.astype(np.float64)
+        truth, w = codes[places, None], weight[places, None]
+        return w * (np.logaddexp(0, s) - truth * s), w * (expit(s) - truth)
+
+    def multinomial(scores: Matrix, places: slice) -> tuple[Matrix, Matrix]:
+        log_p = log_softmax(scores.astype(np.float64), axis=1)
+        truth = codes[places, None] == np.arange(len(classes))
+        w = weight[places, None]
+        return w * -log_p[truth][:, None], w * (np.exp(log_p) - truth)
+
+    two = len(classes) == 2
+    found = minimise(
+        Scaled(pipeline[0], rows), (1 if two else len(classes), rows.shape[1] + 1),
+        binary if two else multinomial, penalty=1 / last.C, total=float(weight.sum()),
+        maxiter=last.max_iter, gtol=last.tol, ftol=64 * np.finfo(float).eps, maxls=50,
+    )  # fmt: skip
+    if not found.success:
+        warnings.warn(f"L-BFGS: {found.message}", ConvergenceWarning, stacklevel=2)
+    # In float32, as scikit-learn fits float32 features; predictions then copy no block to float64.
+    last.coef_, last.intercept_ = np.split(found.x.astype(np.float32), [-1], axis=1)
+    last.intercept_ = last.intercept_.ravel()
+    last.classes_, last.n_iter_ = classes, np.array([found.nit], dtype=np.int32)
+    last.n_features_in_ = rows.shape[1]
+    return pipeline

@@ -1,0 +1,167 @@
+"""Classifiers fitted on features that are read in blocks."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clipfeat.errors import StorageError, UsageError
+from clipfeat.features import FeatureSet
+from clipfeat.fitting import fit
+from clipfeat.model import load_model
+from clipfeat.prediction import predict
+from clipfeat.store import load
+from clipfeat.streaming import Reading, StreamedFeatures, stream
+from clipfeat.zoo.streamed import STREAMED
+from clipfeat.zoo.streamed.classifier import StreamedClassifier
+from tests.conftest import make_features, make_spec, write_parts
+from tests.test_streaming import in_blocks
+
+NEAR = 0.01
+"""How far a linear classifier's probabilities may be from those of a fit in memory: each stops
+somewhere within the solver's tolerance. Boosters on the same bins are the same."""
+EXACT = ("lgbm", "xgb")
+
+
+def in_halves(n_classes: int, n_per_class: int = 90) -> FeatureSet:
+    """Groups, equal images, rows without a label, classes of unlike sizes; stored as float16."""
+    features = make_features(n_per_class, ("a", "b", "c")[:n_classes], groups=True, apart=1.0)
+    kept = features.take((features.y > 0) | (np.arange(len(features)) % 3 > 0))
+    keys = kept.keys.copy()
+    keys[1::20] = keys[::20][: len(keys[1::20])]
+    return replace(
+        kept, X=kept.X * 3 + 5, keys=keys, y=np.where(np.arange(len(kept)) % 11, kept.y, -1),
+        specs=(make_spec(precision="bf16"),),
+    )  # fmt: skip
+
+
+@pytest.fixture(params=[2, 3])
+def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return write_parts(tmp_path / "out.h5", in_halves(request.param), 5)
+
+
+@pytest.mark.filterwarnings("ignore:.*under two labels")
+@pytest.mark.parametrize("name", STREAMED)
+def test_the_model_is_that_of_a_fit_in_memory(name: str, path: Path, tmp_path: Path) -> None:
+    """By its probabilities, its parameters, what it is made of, and after a round trip."""
+    loaded = load(path)
+    known = fit(loaded, name, cv=0)
+    with stream(path) as streamed:
+        model = fit(streamed, name, cv=0)
+    apart = np.abs(model.predict_proba(loaded) - known.predict_proba(loaded)).max()
+    assert apart == 0 if name in EXACT else apart < NEAR
+    assert str(model.estimator) == str(known.estimator)
+    assert shape(model.estimator) == shape(known.estimator)
+    assert (model.specs, model.classes, model.members) == (known.specs, known.classes, (name,))
+    again = load_model(model.save(tmp_path / "model.clipfeat"))
+    assert np.array_equal(again.predict_proba(loaded), model.predict_proba(loaded))
+    assert predict(again, path).predicted == predict(model, path).predicted
+
+
+def shape(held: Any) -> Any:
+    """Which attributes of which types an estimator is made of, all the way down."""
+    if isinstance(held, list | tuple):
+        return [shape(value) for value in held]
+    if isinstance(held, np.ndarray):
+        return held.dtype, held.shape
+    if type(held).__module__.startswith(("clipfeat", "sklearn", "lightgbm.sk", "xgboost.sk")):
+        return type(held), {name: shape(value) for name, value in vars(held).items()}
+    return type(held)
+
+
+@pytest.mark.filterwarnings("ignore:.*under two labels")
+@pytest.mark.parametrize(
+    ("balance", "calibrate", "bag"),
+    [("weights", "none", 2), ("sampling", "isotonic", 0), ("prior", "sigmoid", 2)],
+)
+def test_all_that_is_put_around_it_is_the_same(
+    balance: str, calibrate: str, bag: int, tmp_path: Path
+) -> None:
+    """Calibrated, balanced, bagged: by the same folds and the same rows."""
+    path = write_parts(tmp_path / "out.h5", in_halves(2))
+    loaded, asked = load(path), {"balance": balance, "calibrate": calibrate, "bag": bag, "cv": 0}
+    known = fit(loaded, "logreg,xgb", **asked)  # type: ignore[arg-type]
+    with stream(path) as streamed:
+        model = fit(streamed, "logreg,xgb", **asked)  # type: ignore[arg-type]
+    assert shape(model.estimator) == shape(known.estimator)
+    assert np.abs(model.predict_proba(loaded) - known.predict_proba(loaded)).max() < NEAR
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=8), st.sampled_from([*STREAMED]))
+def test_blocks_of_any_size_give_the_same(sizes: list[int], name: str) -> None:
+    """What is summed is the same rows, whoever cuts them."""
+    features = make_features(40, ("a", "b", "c"), groups=True)
+    models = [fit(in_blocks(features, cut), name, cv=0) for cut in (sizes, [120])]
+    p, expected = (model.predict_proba(features) for model in models)
+    apart = np.abs(p - expected).max()
+    assert apart == 0 if name in EXACT else apart < NEAR
+
+
+@pytest.mark.parametrize(
+    ("name", "constant", "near"),
+    [("xgb", "xgboost.PAGE_VALUES", 0.0), ("lgbm", "lightgbm.SAMPLE", 0.3)],
+)
+def test_what_is_larger_than_a_page_or_a_sample(
+    name: str, constant: str, near: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pages do not change what XGBoost learns; bins of a sample change LightGBM's little."""
+    features = make_features(200, apart=2.0)
+    expected = fit(in_blocks(features, [100]), name, cv=0).predict_proba(features)
+    monkeypatch.setattr(f"clipfeat.zoo.streamed.{constant}", 150)
+    p = fit(in_blocks(features, [100]), name, cv=0).predict_proba(features)
+    assert np.abs(p - expected).mean() <= near
+    assert (p.argmax(axis=1) == features.y).mean() > 0.95
+
+
+@pytest.mark.parametrize("name", STREAMED)
+def test_it_can_be_interrupted(name: str) -> None:
+    """In any pass over the features."""
+    features = in_blocks(make_features(), [7] * 5)
+    told: Iterator[int] = iter(range(100))
+
+    def stop(reading: Reading) -> None:
+        if next(told) > 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(replace(features, progress=stop), name, cv=0)
+
+
+def test_a_full_disk_is_known_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """XGBoost's cache is not begun where there is no room for it."""
+    usage = shutil.disk_usage("/")._replace(free=100)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+    with pytest.raises(StorageError, match="TMPDIR"):
+        fit(in_blocks(make_features(), [9]), "xgb", cv=0)
+
+
+def test_others_are_refused() -> None:
+    """By a line that names those that can; so is a search for parameters."""
+    features: StreamedFeatures = in_blocks(make_features(), [7])
+    with pytest.raises(UsageError, match=r"knn, rf cannot .* take logreg, linsvm, lgbm, xgb"):
+        fit(features, "knn,logreg,rf")
+    with pytest.raises(UsageError, match="--tune"):
+        fit(features, "logreg", tune=True)
+    with pytest.raises(UsageError, match="--engine ray"):
+        fit(features, "logreg", engine="ray")
+
+
+def test_nothing_stands_in_for_the_model() -> None:
+    """What a fit leaves does not know of the features' file."""
+    model = fit(in_blocks(make_features(), [9]), "linsvm,xgb", bag=2, cv=0)
+    assert StreamedClassifier not in types(model.estimator)
+
+
+def types(held: Any) -> set[type]:
+    """All types in what `shape` gives."""
+    if isinstance(held, list | tuple | dict):
+        return {kind for value in (held.values() if isinstance(held, dict) else held)
+                for kind in types(value)}  # fmt: skip
+    return {type(held)} | (types(vars(held)) if hasattr(held, "__dict__") else set())

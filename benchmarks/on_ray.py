@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import ray
+import torch
 from embedding import make_images
 
 from clipfeat.cluster import connected
@@ -31,6 +32,7 @@ def main() -> None:
     parser.add_argument("--image-size", type=int)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--plain-workers", type=int, default=1, help="0 for the plain default")
+    parser.add_argument("--plain-threads", type=int, default=1, help="of torch, as Ray's actor has")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "clipfeat-bench")
     args = parser.parse_args()
     images = args.work / f"images-{args.images}"
@@ -44,10 +46,12 @@ def main() -> None:
         "precision": "fp32",
         "overwrite": True,
     }
+    torch.set_num_threads(args.plain_threads)
     seconds: dict[str, list[float]] = {"local": [], "ray": [], "ray, whole command": []}
     print(
         f"{platform.platform()}, {os.cpu_count()} cores, {args.images} JPEGs, {args.encoder}, "
-        f"batches of {args.batch_size}, plain -j {args.plain_workers or 'default'}, "
+        f"batches of {args.batch_size}, plain -j {args.plain_workers or 'default'} and "
+        f"{args.plain_threads} threads of torch, "
         f"Ray {ray.__version__}"
     )
     for _ in range(args.repeats):

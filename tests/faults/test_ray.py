@@ -61,11 +61,16 @@ def below(pid: int) -> dict[int, str]:
 
 
 def workers(pid: int) -> list[int]:
-    """The processes of Ray that do a run's work; its agents are a part of the node."""
+    """The processes of Ray that do a run's work; its agents are a part of the node.
+
+    One that has nothing to do yet is spared: where the very first dies before the driver has
+    connected, Ray 2.60 lets the driver wait for ever.
+    """
     return [
         one
         for one, name in below(pid).items()
-        if name.startswith("ray::") and "Agent" not in name.partition(" ")[0]
+        if name.startswith("ray::") and not name.startswith("ray::IDLE")
+        if "Agent" not in name.partition(" ")[0]
     ]
 
 

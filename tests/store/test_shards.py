@@ -82,7 +82,7 @@ events = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(events=events, remote=st.booleans())
 def test_any_history_reads_back(
     tmp_path_factory: pytest.TempPathFactory,

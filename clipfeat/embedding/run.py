@@ -144,12 +144,12 @@ class EmbedRun:
         self._doubled.update(row.key for row in copies)
         n_copies = sum(_weight(row.path) for row in copies)
         with self.watch.timing("write"):
-            self.writer.adopt(item.parts, item.rows, item.failures)
+            self.writer.adopt(item.parts, item.rows)
         self.counts["encoded"] += sum(_weight(row.path) for row in item.rows) - n_copies
         self.counts["known"] += n_copies
         self._encoded(item.rows)
         for failure in item.failures:
-            self._failed(failure)
+            self._fail(failure)
         for known in item.known:
             self._known(known.row)
         self._tell()
@@ -171,9 +171,6 @@ class EmbedRun:
 
     def _fail(self, failure: Failure) -> None:
         self.writer.fail(failure)
-        self._failed(failure)
-
-    def _failed(self, failure: Failure) -> None:
         self.failures.append(failure)
         self.counts["failed"] += _weight(failure.path)
         self._remember(failure.path, failure.key)

@@ -28,6 +28,7 @@ from clipfeat.images.decoder_process import HEADER, READY, SHARED_BYTES, SIZE
 
 PIPE_BYTES = 2**20
 ENDED = "not decoded: the run has ended"
+KILLED = -9  # a signal that Windows does not know
 ENVIRONMENT = {
     # Its decoders need one thread each; NumPy's pools would take address space from every one.
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
@@ -130,9 +131,17 @@ class IsolatedDecoder:
         ClipfeatError
             If no decoder can be started.
         """
+        child, decoded = self._asked(data, again=True)
+        try:
+            yield decoded
+        finally:
+            self._idle.append(child)
+
+    def _asked(self, data: bytes, *, again: bool) -> tuple[_Child, Decoded]:
+        """Pixels, and the child that holds them; asked of another where one was killed."""
         child = self._take()
         try:
-            decoded = _ask(child, data)
+            return child, _ask(child, data)
         except DecodeError:
             self._idle.append(child)
             raise
@@ -141,11 +150,11 @@ class IsolatedDecoder:
             self._drop(child)
             raise DecodeError("there is no memory for its pixels") from error
         except (OSError, EOFError, ValueError) as error:
-            raise DecodeError(self._why(self._drop(child))) from error
-        try:
-            yield decoded
-        finally:
-            self._idle.append(child)
+            code = self._drop(child)
+            if not again or code != KILLED:
+                raise DecodeError(self._why(code)) from error
+        # Where memory ends the system kills decoders first, idle ones too: no image's fault.
+        return self._asked(data, again=False)
 
     def _take(self) -> _Child:
         with self._lock:

@@ -190,14 +190,14 @@ class FeatureWriter:
         folder = self._parts.absolute()
         return PartPublisher(folder, self._next_part(), self.spec, self.root, self.request)
 
-    def adopt(self, parts: Sequence[str], rows: Sequence[Row], failures: Sequence[Failure]) -> None:
+    def adopt(self, parts: Sequence[str], rows: Sequence[Row]) -> None:
         """Take note of what a worker has committed.
 
         Parameters
         ----------
         parts : sequence of str
             What `PartPublisher.publish` gave.
-        rows, failures
+        rows : sequence of Row
             What these hold.
 
         Raises
@@ -211,7 +211,7 @@ class FeatureWriter:
                     f"a worker committed {part}, which is not in {self._parts} as this machine "
                     "sees it: put the output into a folder that all machines share"
                 )
-        self._note(rows, failures)
+        self._note(rows, [])
         self._compact_in_time(parts)
 
     def equalise(self, keys: Set[bytes]) -> None:

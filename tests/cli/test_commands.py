@@ -169,12 +169,12 @@ def test_votes_are_said_beside_their_members(image_folder: Path) -> None:
 def test_tuning_is_said_and_kept(image_folder: Path) -> None:
     """What was chosen is in the model file, the run folder, and a line of each command."""
     embedded(image_folder)
-    asked = ("--clf", "logreg,knn", "--cv", 2, "--tune", "--time-limit", 60)
+    asked = ("--clf", "logreg,knn", "--cv", 2, "--tune")
     result = clipfeat("fit", *asked)
     assert result.exit_code == 0, result.stderr
     assert "logreg, tuned: C " in result.stdout
     assert "knn, tuned: " in clipfeat("info", "model.clipfeat").stdout
-    result = clipfeat("benchmark", "out.h5", *asked, "-o", "run")
+    result = clipfeat("benchmark", "out.h5", *asked, "--time-limit", 60, "-o", "run")
     assert result.exit_code == 0, result.stderr
     assert "candidates in 2 trainings)" in result.stdout
     tuned = json.loads(Path("run/leaderboard.json").read_text())["about"]["tuned"]

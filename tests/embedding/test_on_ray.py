@@ -144,6 +144,10 @@ def _broken(pixels: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(pixels) if not pixels.any() else 1 / 0  # type: ignore[return-value]
 
 
+def _failing(pixels: np.ndarray) -> torch.Tensor:
+    raise ValueError("no room")
+
+
 NOTHING = KnownKeys.of(set(), {})
 
 
@@ -155,7 +159,10 @@ def make_job(writer: FeatureWriter, **changes: object) -> Job:
 
 
 def test_a_task_that_runs_twice(cluster: None, image_folder: Path, tmp_path: Path) -> None:
-    """Both attempts commit, and the driver hears of one: every row is there, once, and right."""
+    """Both attempts commit, and the driver hears of one: every row is there, once, and right.
+
+    Nor is one lost to an attempt in which it failed, as where a machine's memory ended.
+    """
     import ray
 
     records = open_folder(str(image_folder)).records
@@ -170,10 +177,12 @@ def test_a_task_that_runs_twice(cluster: None, image_folder: Path, tmp_path: Pat
 
     with FeatureWriter(out, spec, root=str(image_folder)) as writer:
         job, nothing = make_job(writer), ray.put(NOTHING)
-        told = [pickle.loads(ray.get(attempt.remote(job, [nothing]))) for _ in range(2)]
+        jobs = [job, job, make_job(writer, preprocess=_failing)]
+        *told, failed = [pickle.loads(ray.get(attempt.remote(job, [nothing]))) for job in jobs]
+        assert len(failed.failures) == len(records)
         assert len({part for one in told for part in one.parts}) == 2 == len(part_paths(out))
         assert len(load(out)) == 24
-        writer.adopt(told[1].parts, told[1].rows, told[1].failures)
+        writer.adopt(told[1].parts, told[1].rows)
         assert writer.finish() == 24
     embed(image_folder, tmp_path / "local.h5", encoder="spectrum", device="cpu")
     assert rows(out) == rows(tmp_path / "local.h5")

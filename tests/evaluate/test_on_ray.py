@@ -190,7 +190,7 @@ def test_fit_is_the_same(cluster: None) -> None:
     data = make_features(40, apart=1.0, groups=True)
     for asked in (
         {"clf": "prototype,logreg", "vote": "stacking", "threshold": "accuracy"},
-        {"clf": "logreg", "tune": True},
+        {"clf": "lda", "tune": True},
     ):
         plain, on_ray = (fit(data, cv=3, engine=e, **asked) for e in ("local", "ray"))  # type: ignore[arg-type]
         assert plain.predict_proba(data).tobytes() == on_ray.predict_proba(data).tobytes()

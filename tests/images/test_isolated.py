@@ -56,6 +56,18 @@ def test_the_image_fails_and_the_next_is_decoded(data: bytes, message: str) -> N
         assert np.array_equal(pixels(decoder, GOOD), decode(GOOD).pixels)
 
 
+def test_a_killed_decoder_is_no_bad_image() -> None:
+    """Where the system kills one, idle or at work, another is asked, once."""
+    with IsolatedDecoder(ODD) as decoder:
+        pixels(decoder, GOOD)
+        (idle,) = decoder._all
+        idle.process.kill()
+        assert np.array_equal(pixels(decoder, GOOD), decode(GOOD).pixels)
+        with pytest.raises(DecodeError, match="signal SIGKILL"):
+            pixels(decoder, b"kill")
+        assert np.array_equal(pixels(decoder, GOOD), decode(GOOD).pixels)
+
+
 def test_what_libraries_print_is_no_pixel() -> None:
     """Standard output and input of the process are nobody's, by Python or by C."""
     with IsolatedDecoder(ODD) as decoder, decoder.decoded(b"chat " + GOOD) as found:

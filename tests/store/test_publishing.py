@@ -26,7 +26,7 @@ def test_parts_of_workers_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyP
             part = publisher.publish(segment, n)
             assert writer.publisher().publish(segment, n) != part
             if n != 5:
-                writer.adopt([part], segment.rows, segment.failures)
+                writer.adopt([part], segment.rows)
                 assert writer.holds(key(n))
         # Twice, and five were heard of, of which the first three are one by now.
         assert len(part_paths(out)) == 12 - 2
@@ -45,7 +45,7 @@ def test_rows_of_a_later_commit_come_after(tmp_path: Path) -> None:
     out = tmp_path / "out.h5"
     with FeatureWriter(out, SPEC) as writer:
         part = writer.publisher().publish(Segment(values(1), [row("a.png", 1)]), 10**11)
-        writer.adopt([part], [row("a.png", 1)], [])
+        writer.adopt([part], [row("a.png", 1)])
         writer.append([row("a.png", 2)], values(2))
         writer.commit()
         assert load(out).X[0, 0] == 2
@@ -60,7 +60,7 @@ def test_equal_bytes_get_equal_rows(tmp_path: Path) -> None:
         for n, path in enumerate(("a.png", "b.png")):
             rows = [row(path, 1, "cat"), row(f"other-{path}", n + 5)]
             part = writer.publisher().publish(Segment(values(n, n + 5), rows), n)
-            writer.adopt([part], rows, [])
+            writer.adopt([part], rows)
         writer.equalise({key(1)})
         writer.finish()
     found = load(out)
@@ -80,7 +80,7 @@ def test_a_folder_of_another_machine_is_noticed(
         (tmp_path / "elsewhere").mkdir()
         part = replace(here, folder=tmp_path / "elsewhere" / "out.h5.parts").publish(segment, 0)
         with pytest.raises(StorageError, match="a folder that all machines share"):
-            writer.adopt([part], segment.rows, [])
+            writer.adopt([part], segment.rows)
         assert not writer.holds(key(1))
         with pytest.raises(StorageError, match="a folder that all workers share"):
             replace(here, folder=tmp_path / "none" / "out.h5.parts").publish(segment, 0)

@@ -94,15 +94,16 @@ class EncodingWorker:
         return found
 
     def _commit(self, pending: "_Pending", place: int, found: Published) -> None:
-        if not pending.rows and not pending.failures:
+        # The driver records failures, where it hears of one: a row that another attempt at this
+        # block has committed must not be lost to it.
+        found.failures.extend(pending.failures)
+        if not pending.rows:
             return
         publisher = self._job.publisher
-        nothing = np.empty((0, publisher.spec.n_features), dtype=np.float32)
-        features = np.concatenate([nothing, *pending.features]).astype(publisher.spec.dtype)
-        segment = Segment(features, pending.rows, pending.failures)
+        features = np.concatenate(pending.features).astype(publisher.spec.dtype)
+        segment = Segment(features, pending.rows, [])
         found.parts.append(publisher.publish(segment, place))
         found.rows.extend(pending.rows)
-        found.failures.extend(pending.failures)
 
 
 class _Pending:

@@ -85,8 +85,10 @@ class Published:
     ----------
     parts : list of str
         The names of the parts.
-    rows, failures
+    rows : list of Row
         What they hold, without the features.
+    failures : list of Failure
+        Images without a row; in no part.
     known : list of Known
         Images that needed no encoding.
     """

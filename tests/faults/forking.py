@@ -80,7 +80,8 @@ def _serve() -> None:
     for line in sys.stdin:
         what, *about = json.loads(line)
         answer = _start(*about) if what == "start" else _poll(*about)
-        print(json.dumps(answer), flush=True)
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
 
 
 def _poll(pid: int) -> int | None:

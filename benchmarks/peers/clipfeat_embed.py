@@ -7,12 +7,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from clipfeat.embedding import pipeline
+from clipfeat.embedding import engines, pipeline
 from clipfeat.stopwatch import Stopwatch
 
 encoder, images, weights, out, precision = sys.argv[1:]
 watch = Stopwatch()
-open_encoder = pipeline.open_encoder
+open_encoder = engines.open_encoder
 
 
 def timed(*args: Any) -> Any:
@@ -21,7 +21,7 @@ def timed(*args: Any) -> Any:
         return open_encoder(*args)
 
 
-pipeline.open_encoder = timed
+engines.open_encoder = timed
 import_module("clipfeat.embedding.stream")  # and with it torch, which every peer has by then
 
 begun = time.perf_counter()

@@ -69,7 +69,9 @@ def place(
             forward = openvino_forward(
                 model, spec.input_size, precision, spec.mean, spec.std, threads
             )
-        return forward or TorchForward(model, device, precision, spec.mean, spec.std)
+        return forward or TorchForward(
+            model, device, precision, spec.input_size, spec.mean, spec.std
+        )
 
     precision, chosen = options.precision, ""
     if precision == "auto":

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from clipfeat.encoders.fusing import centred, fused
 from clipfeat.encoders.weights import quiet
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -42,6 +43,8 @@ class TorchForward(torch.nn.Module):
         In evaluation mode, float32; its values are left as they are.
     device, precision
         Where, and in what.
+    size : tuple of int
+        (height, width) of images.
     mean, std : tuple of float
         For pixels in [0, 1].
     """
@@ -51,25 +54,34 @@ class TorchForward(torch.nn.Module):
         model: torch.nn.Module,
         device: torch.device,
         precision: str,
+        size: tuple[int, int],
         mean: tuple[float, ...],
         std: tuple[float, ...],
     ) -> None:
         super().__init__()
         self.dtype = PRECISIONS[precision]
-        if self.dtype != torch.float32 or device.type != "cpu":
-            model = copy.deepcopy(model).to(device, self.dtype)
-        if is_convolutional(model):
-            model = model.to(memory_format=torch.channels_last)
-        self.model = model
         # (x / 255 - mean) / std, as one product and one sum.
         shift = [-m / s for m, s in zip(mean, std, strict=True)]
         self.scale = torch.tensor([1 / (255 * s) for s in std], device=device).reshape(-1, 1, 1)
         self.shift = torch.tensor(shift, device=device).reshape(-1, 1, 1)
+        on_cpu = device.type == "cpu"
+        own = fused(model, size, mean, std) if precision == "bf16" and on_cpu else None
+        self.scales = own is not None
+        if own is not None:
+            model = own
+        elif self.dtype != torch.float32 or device.type != "cpu":
+            model = copy.deepcopy(model).to(device, self.dtype)
+        if is_convolutional(model):
+            model = model.to(memory_format=torch.channels_last)
+        self.model = model
         self.eval()
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         """Encode a batch (batch, 3, height, width) to (batch, n_features)."""
-        if batch.dtype == torch.uint8:
+        in_bytes = batch.dtype == torch.uint8
+        if self.scales:
+            batch = centred(batch) if in_bytes else (batch - self.shift) / self.scale - 128
+        elif in_bytes:
             batch = torch.addcmul(self.shift, batch.float(), self.scale)
         out: torch.Tensor = self.model(batch.to(self.dtype))
         return out

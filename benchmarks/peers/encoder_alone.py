@@ -15,9 +15,9 @@ frozen = open_encoder(
     encoder, EncoderOptions(weights=weights, precision=precision, n_images=len(files))
 )
 inputs = [frozen.preprocess(decode(file.read_bytes()).pixels) for file in files[:256]]
-size = 32
+size, passes = 32, 4
 frozen.encode(inputs[:size])
 begun = time.perf_counter()
-for start in range(0, len(inputs), size):
+for start in [*range(0, len(inputs), size)] * passes:
     frozen.encode(inputs[start : start + size])
-print(json.dumps({"images": len(inputs), "seconds": time.perf_counter() - begun}))
+print(json.dumps({"images": passes * len(inputs), "seconds": time.perf_counter() - begun}))

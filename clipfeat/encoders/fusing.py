@@ -6,6 +6,8 @@ by the first convolution, 8.31 with each activation computed in the product befo
 """
 
 import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch.nn.functional import cosine_similarity
@@ -40,20 +42,24 @@ def fused(
         The same from `centred` pixels, not normalised; None where it is no such model, or its rows
         would be others: the operators are those of torch's compiler, and not documented.
     """
-    random = torch.Generator().manual_seed(0)
-    pixels = torch.randint(0, 256, (2, 3, *size), dtype=torch.uint8, generator=random)
+    if not any(_perceptrons(model)):
+        return None
+    # Noise, a dark image, a bright one, and one of little contrast.
+    noise = torch.rand(3, *size, generator=torch.Generator().manual_seed(0))
+    pixels = torch.stack([noise * 255, noise * 32, 255 - noise * 32, 112 + noise * 32]).byte()
     middle, spread = (torch.tensor(values).reshape(-1, 1, 1) for values in (mean, std))
     normalised = (pixels / 255 - middle) / spread
     changed = copy.deepcopy(model)
     try:
         with torch.no_grad():
-            _scale_in(_first_convolution(changed, normalised), mean, std)
-            if not _fuse_activations(changed):
-                return None
+            convolution, perceptrons, exact = _traced(changed, normalised)
+            _scale_in(convolution, mean, std)
+            for perceptron in perceptrons:
+                _fuse(perceptron)
             changed = changed.to(torch.bfloat16)
             rows = changed(centred(pixels)).float()
-            exact = model(normalised)
-    except (RuntimeError, AttributeError, LookupError, TypeError):
+    except Exception:
+        # Whatever a model, or an operator that is gone, runs into: it is run as it is.
         return None
     return changed if cosine_similarity(rows, exact).min() >= SAME_COSINE else None
 
@@ -66,29 +72,78 @@ def centred(pixels: torch.Tensor) -> torch.Tensor:
     return pixels.bitwise_xor(128).view(torch.int8).to(torch.bfloat16)
 
 
-def _first_convolution(model: torch.nn.Module, batch: torch.Tensor) -> torch.nn.Conv2d:
-    """The one layer that sees the images, where it may scale them itself.
+@dataclass(frozen=True, eq=False)
+class _Perceptron:
+    """Two linear layers with an activation between them, and what they are parts of."""
+
+    module: torch.nn.Module
+    names: tuple[str, str, str]
+    linear: torch.nn.Linear
+    activation: torch.nn.Module
+    after: torch.nn.Linear
+
+
+def _perceptrons(model: torch.nn.Module) -> Iterator[_Perceptron]:
+    """Those whose activation an operator has."""
+    for module in model.modules():
+        for names in MLPS:
+            linear, activation, after = (getattr(module, name, None) for name in names)
+            if (
+                isinstance(linear, torch.nn.Linear)
+                and isinstance(activation, torch.nn.Module)
+                and isinstance(after, torch.nn.Linear)
+                and (isinstance(activation, torch.nn.GELU) or _is_quick(activation))
+                # Nothing but dropping may come before a layer that is to take the factor back.
+                and isinstance(getattr(module, "norm", None), torch.nn.Identity | None)
+            ):
+                yield _Perceptron(module, names, linear, activation, after)
+
+
+def _is_quick(activation: object) -> bool:
+    return type(activation).__name__ == "QuickGELU"
+
+
+def _traced(
+    model: torch.nn.Module, batch: torch.Tensor
+) -> tuple[torch.nn.Conv2d, list[_Perceptron], torch.Tensor]:
+    """The one layer that sees the images, what can be fused, and the rows.
 
     Raises
     ------
     LookupError
-        If there is none: around the image it would see zeros, which scaled are no zeros any more.
+        If no layer may scale the images: around them it would see zeros, which are none any more.
     """
-    found: list[torch.nn.Conv2d] = []
-
-    def look(module: torch.nn.Module, inputs: tuple[object, ...]) -> None:
-        if isinstance(module, torch.nn.Conv2d) and inputs[0] is batch:
-            found.append(module)
-
-    hooks = [module.register_forward_pre_hook(look) for module in model.modules()]
+    inputs: dict[torch.nn.Module, object] = {}
+    outputs: dict[torch.nn.Module, object] = {}
+    perceptrons = list(_perceptrons(model))
+    convolutions = [module for module in model.modules() if isinstance(module, torch.nn.Conv2d)]
+    hooks = [
+        module.register_forward_pre_hook(lambda module, given: inputs.update({module: given[0]}))
+        for module in [*convolutions, *(one.activation for one in perceptrons)]
+    ] + [
+        one.linear.register_forward_hook(lambda module, _, out: outputs.update({module: out}))
+        for one in perceptrons
+    ]
     try:
-        model(batch)
+        rows: torch.Tensor = model(batch)
     finally:
         for hook in hooks:
             hook.remove()
-    if len(found) != 1 or found[0].groups != 1 or found[0].padding not in ((0, 0), "valid"):
+    first = [convolution for convolution in convolutions if inputs.get(convolution) is batch]
+    # Not of a class of its own, which may do more.
+    if (
+        len(first) != 1
+        or type(first[0]) is not torch.nn.Conv2d
+        or first[0].groups != 1
+        or first[0].padding not in ((0, 0), "valid")
+    ):
         raise LookupError("no convolution that could scale the images")
-    return found[0]
+    joined = [
+        one
+        for one in perceptrons
+        if one.linear in outputs and inputs.get(one.activation) is outputs[one.linear]
+    ]
+    return first[0], joined, rows
 
 
 def _scale_in(
@@ -118,30 +173,15 @@ class _LinearThen(torch.nn.Module):
         return out
 
 
-def _fuse_activations(model: torch.nn.Module) -> int:
-    """Let the first layer of each perceptron apply the activation; how many were changed."""
-    n_changed = 0
-    for module in list(model.modules()):
-        for names in MLPS:
-            linear, activation, after = (getattr(module, name, None) for name in names)
-            if not isinstance(linear, torch.nn.Linear) or not isinstance(after, torch.nn.Linear):
-                continue
-            if isinstance(activation, torch.nn.GELU):
-                merged = _LinearThen(linear, "gelu", activation.approximate)
-            elif type(activation).__name__ == "QuickGELU" and _is_plain(module):
-                # swish(1.702 x) is 1.702 times that, which the next layer takes back.
-                for values in (linear.weight, linear.bias):
-                    values.mul_(QUICK)
-                after.weight.div_(QUICK)
-                merged = _LinearThen(linear, "swish", "")
-            else:
-                continue
-            setattr(module, names[0], merged)
-            setattr(module, names[1], torch.nn.Identity())
-            n_changed += 1
-    return n_changed
-
-
-def _is_plain(mlp: torch.nn.Module) -> bool:
-    """Whether nothing but dropping is done between the activation and the second layer."""
-    return isinstance(getattr(mlp, "norm", None), torch.nn.Identity | None)
+def _fuse(one: _Perceptron) -> None:
+    """Let the first layer of a perceptron apply the activation."""
+    if isinstance(one.activation, torch.nn.GELU):
+        merged = _LinearThen(one.linear, "gelu", one.activation.approximate)
+    else:
+        # swish(1.702 x) is 1.702 times that, which the next layer takes back.
+        for values in one.linear.parameters():
+            values.mul_(QUICK)
+        one.after.weight.div_(QUICK)
+        merged = _LinearThen(one.linear, "swish", "")
+    setattr(one.module, one.names[0], merged)
+    setattr(one.module, one.names[1], torch.nn.Identity())

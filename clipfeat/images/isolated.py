@@ -28,7 +28,8 @@ from clipfeat.images.decoder_process import HEADER, READY, SHARED_BYTES, SIZE
 
 PIPE_BYTES = 2**20
 ENDED = "not decoded: the run has ended"
-KILLED = -9  # a signal that Windows does not know
+KILLED = (-9, -15)
+"""Endings by a signal that no decoder gives itself: where memory ends, the system sends it."""
 ENVIRONMENT = {
     # Its decoders need one thread each; NumPy's pools would take address space from every one.
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
@@ -151,17 +152,20 @@ class IsolatedDecoder:
             raise DecodeError("there is no memory for its pixels") from error
         except (OSError, EOFError, ValueError) as error:
             code = self._drop(child)
-            if not again or code != KILLED:
+            if not again or code not in KILLED:
                 raise DecodeError(self._why(code)) from error
-        # Where memory ends the system kills decoders first, idle ones too: no image's fault.
         return self._asked(data, again=False)
 
-    def _take(self) -> _Child:
+    def _take(self, *, again: bool = True) -> _Child:
         with self._lock:
             if self._closed:
                 raise DecodeError(ENDED)
-            if self._idle:
-                return self._idle.pop()
+            while self._idle:
+                child = self._idle.pop()
+                if child.process.poll() is None:
+                    return child
+                self._all.discard(child)
+                _end(child)
             child = self._starting.pop() if self._starting else _start(self.isolation)
             self._all.add(child)
         # Images must not be recorded as bad where the decoder itself is.
@@ -169,6 +173,8 @@ class IsolatedDecoder:
             code = self._drop(child)
             if self._closed:
                 raise DecodeError(ENDED)
+            if again and code in KILLED:
+                return self._take(again=False)
             raise ClipfeatError(
                 f"the decoder {self.isolation.decoder} does not start ({_ending(code)}): "
                 "see what it said on standard error"

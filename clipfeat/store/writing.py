@@ -97,10 +97,10 @@ class FeatureWriter:
         self._known: dict[str, bytes] = {}
         self._failed: dict[str, Failure] = {}
         self._keys: set[bytes] = set()
-        self._rows: list[Row] = []
-        self._features: list[NDArray[np.floating]] = []
+        self._appended: list[tuple[Sequence[Row], NDArray[np.floating]]] = []
         self._failures: list[Failure] = []
         self._small: list[str] = []
+        self._before_workers = 0
         self._last_commit = time.monotonic()
         try:
             self._read_committed(restart=overwrite)
@@ -152,15 +152,21 @@ class FeatureWriter:
 
     def append(self, rows: Sequence[Row], features: NDArray[np.floating]) -> None:
         """Add rows; they are safe after the next commit, which comes by itself in time."""
-        self._rows += rows
-        self._features.append(features.astype(self.dtype))
+        # At once, since Ctrl-C may come between any two steps, and what is there is committed then.
+        self._appended.append((rows, features.astype(self.dtype)))
         self._keys.update(row.key for row in rows)
-        if len(self._rows) >= COMMIT_ROWS or time.monotonic() - self._last_commit > COMMIT_SECONDS:
+        if sum(len(some) for some, _ in self._appended) >= COMMIT_ROWS or self._is_time:
             self.commit()
 
     def fail(self, failure: Failure) -> None:
         """Record an image that gave no row."""
         self._failures.append(failure)
+        if self._is_time:
+            self.commit()
+
+    @property
+    def _is_time(self) -> bool:
+        return time.monotonic() - self._last_commit > COMMIT_SECONDS
 
     def commit(self) -> None:
         """Make everything appended so far safe, as one part.
@@ -171,24 +177,33 @@ class FeatureWriter:
             If it could not be written. What was committed before is safe.
         """
         self._last_commit = time.monotonic()
-        if not self._rows and not self._failures:
+        rows = [row for some, _ in self._appended for row in some]
+        if not rows and not self._failures:
             return
-        features = np.concatenate(self._features) if self._features else self._no_features()
-        image = part_image(Segment(features, self._rows, self._failures), self._attributes(False))
+        features = np.concatenate([self._no_features(), *(some for _, some in self._appended)])
+        image = part_image(Segment(features, rows, self._failures), self._attributes(False))
         with self._saying_what_is_safe():
             if not is_remote(self._parts):
                 with storage_errors(f"making {self._parts}"):
                     self._parts.mkdir(parents=True, exist_ok=True)
-            name = f"{self._next_part():08d}-{secrets.token_hex(4)}.h5"
+            number = (
+                self._before_workers if self._before_workers and not rows else self._next_part()
+            )
+            name = f"{number:08d}-{secrets.token_hex(4)}.h5"
             publish(image, self._parts / name)
-        self._note(self._rows, self._failures)
-        self._rows, self._features, self._failures = [], [], []
+        self._note(rows, self._failures)
+        self._appended, self._failures = [], []
         self._compact_in_time([name])
 
     def publisher(self) -> PartPublisher:
-        """What workers need to commit rows beside this writer, which is to `adopt` them."""
+        """What workers need to commit rows beside this writer, which is to `adopt` them.
+
+        Failures that this writer records come before those rows: one may be of an image that
+        another attempt, of which nobody heard, has encoded.
+        """
         folder = self._parts.absolute()
-        return PartPublisher(folder, self._next_part(), self.spec, self.root, self.request)
+        self._before_workers = self._next_part()
+        return PartPublisher(folder, self._before_workers + 1, self.spec, self.root, self.request)
 
     def adopt(self, parts: Sequence[str], rows: Sequence[Row]) -> None:
         """Take note of what a worker has committed.

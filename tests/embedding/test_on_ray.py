@@ -180,7 +180,11 @@ def test_a_task_that_runs_twice(cluster: None, image_folder: Path, tmp_path: Pat
         jobs = [job, job, make_job(writer, preprocess=_failing)]
         *told, failed = [pickle.loads(ray.get(attempt.remote(job, [nothing]))) for job in jobs]
         assert len(failed.failures) == len(records)
+        assert not failed.parts
         assert len({part for one in told for part in one.parts}) == 2 == len(part_paths(out))
+        assert len(load(out)) == 24
+        writer.fail(failed.failures[0])
+        writer.commit()
         assert len(load(out)) == 24
         writer.adopt(told[1].parts, told[1].rows)
         assert writer.finish() == 24

@@ -1,7 +1,9 @@
 """Fewer passes over memory give the same rows, or are not taken."""
 
 import copy
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 import timm
@@ -47,17 +49,63 @@ def test_rows_are_the_same(model: partial[torch.nn.Module]) -> None:
     assert all(torch.equal(values, before[name]) for name, values in plain.state_dict().items())
 
 
-def test_what_cannot_be_fused_is_run_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Borders of zeros, no activation to fuse, an operator that is gone, or that gives others."""
-    padded = torch.nn.Sequential(
-        torch.nn.Conv2d(3, 4, 3, padding=1), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
-    )
-    flat = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 64, 4))
-    for model in (padded, flat, vit(act_layer="relu", img_size=8, patch_size=4)):
-        assert fused(model, (8, 8), *SCALING) is None
+class Standardised(torch.nn.Conv2d):
+    """A convolution of a class of its own, whose weights are not what it multiplies by."""
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        """With weights whose mean is zero."""
+        return self._conv_forward(batch, self.weight - self.weight.mean(), self.bias)
+
+
+class Gated(torch.nn.Module):
+    """Two layers with a familiar name and something else before the activation."""
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self.fc1, self.act, self.fc2 = torch.nn.Linear(n, 4), torch.nn.GELU(), torch.nn.Linear(4, n)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """By twice the first layer's output."""
+        out: torch.Tensor = self.fc2(self.act(2 * self.fc1(x)))
+        return out
+
+
+def with_stem(stem: type[torch.nn.Conv2d], side: int, padding: int) -> torch.nn.Module:
     model = vit()
-    assert fused(model, SIZE, *SCALING) is not None
+    patches: Any = model.patch_embed
+    patches.proj = stem(3, patches.proj.out_channels, side, stride=16, padding=padding)
+    return model.requires_grad_(False)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        partial(torch.nn.Sequential, torch.nn.Flatten(), torch.nn.Linear(3 * 160**2, 4)),
+        partial(vit, act_layer="relu"),
+        partial(with_stem, torch.nn.Conv2d, 18, 1),
+        partial(with_stem, Standardised, 16, 0),
+    ],
+    ids=["no convolution", "ReLU", "a border of zeros", "a class of its own"],
+)
+def test_what_cannot_be_fused_is_run_as_it_is(model: Callable[[], torch.nn.Module]) -> None:
+    """Where there is nothing to fuse, or scaled zeros would be no zeros."""
+    assert fused(model().eval(), SIZE, *SCALING) is None
+
+
+def test_only_what_follows_a_layer_is_fused_with_it() -> None:
+    """A familiar name is not enough."""
+    model = vit()
+    blocks: Any = model.blocks
+    blocks[0].mlp = Gated(blocks[0].mlp.fc1.in_features).requires_grad_(False)
+    found: Any = fused(model, SIZE, *SCALING)
+    assert isinstance(found.blocks[0].mlp.act, torch.nn.GELU)
+    assert isinstance(found.blocks[1].mlp.act, torch.nn.Identity)
+
+
+def test_other_rows_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An operator that gives others, or is gone, is not taken."""
+    assert fused(vit(act_layer="quick_gelu"), SIZE, *SCALING) is not None
     monkeypatch.setattr(fusing, "QUICK", 1.0)
     assert fused(vit(act_layer="quick_gelu"), SIZE, *SCALING) is None
     monkeypatch.setattr(fusing._LinearThen, "forward", lambda *_: torch.ops.mkldnn.gone())
-    assert fused(model, SIZE, *SCALING) is None
+    assert fused(vit(), SIZE, *SCALING) is None

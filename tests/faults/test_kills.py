@@ -27,7 +27,9 @@ def rows(path: Path) -> dict[str, bytes]:
     except RefusedFileError as error:
         assert "no such feature file" in str(error)
         return {}
-    return {p: x.tobytes() for p, x in zip(found.paths.tolist(), found.X, strict=True)}
+    by_path = {p: x.tobytes() for p, x in zip(found.paths.tolist(), found.X, strict=True)}
+    assert len(by_path) == len(found), "a row is doubled"
+    return by_path
 
 
 def check_whole(path: Path, expected: dict[str, bytes]) -> None:

@@ -57,11 +57,16 @@ def test_the_image_fails_and_the_next_is_decoded(data: bytes, message: str) -> N
 
 
 def test_a_killed_decoder_is_no_bad_image() -> None:
-    """Where the system kills one, idle or at work, another is asked, once."""
+    """Where the system kills some, idle, starting or at work, another is asked, once."""
     with IsolatedDecoder(ODD) as decoder:
-        pixels(decoder, GOOD)
-        (idle,) = decoder._all
-        idle.process.kill()
+        decoder.warm_up(1)
+        for child in decoder._all:
+            child.process.kill()
+        with decoder.decoded(GOOD), decoder.decoded(GOOD):
+            pass
+        assert len(decoder._all) == 2
+        for child in decoder._all:
+            child.process.kill()
         assert np.array_equal(pixels(decoder, GOOD), decode(GOOD).pixels)
         with pytest.raises(DecodeError, match="signal SIGKILL"):
             pixels(decoder, b"kill")

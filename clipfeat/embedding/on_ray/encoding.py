@@ -94,8 +94,8 @@ class EncodingWorker:
         return found
 
     def _commit(self, pending: "_Pending", place: int, found: Published) -> None:
-        # The driver records failures, where it hears of one: a row that another attempt at this
-        # block has committed must not be lost to it.
+        # Those are for the driver to record, in a part that comes before the rows: one that another
+        # attempt at this block has committed must not be lost to them.
         found.failures.extend(pending.failures)
         if not pending.rows:
             return

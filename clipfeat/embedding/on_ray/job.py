@@ -88,7 +88,7 @@ class Published:
     rows : list of Row
         What they hold, without the features.
     failures : list of Failure
-        Images without a row; in no part.
+        Images without a row, which the driver is to record.
     known : list of Known
         Images that needed no encoding.
     """

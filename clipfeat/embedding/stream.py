@@ -34,6 +34,8 @@ R = TypeVar("R")
 Prepared = list[Ready | Known] | Failure
 
 FRAMES_TOGETHER = 16
+TURN = 4
+"""Batches that a processor encodes before it decodes again: between turns both lose some time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ def encode_prepared(
     running: deque[Future[list[Encoded | Failure]]] = deque()
     seen: set[bytes] = set()
 
-    def encode() -> Iterator[Encoded | Failure]:
+    def encode(size: int) -> Iterator[Encoded | Failure]:
         """Encode what waits, now; or have it encoded, and give what is done by then."""
         images, waiting[:] = waiting[:], []
         if not lanes.by_turns:
@@ -158,10 +160,10 @@ def encode_prepared(
         may_decode.clear()
         try:
             # In this thread: the heap of another would give large arrays back after every step.
-            encoded = lanes.encode(images)
+            encoded = [lanes.encode(images[at : at + size]) for at in range(0, len(images), size)]
         finally:
             may_decode.set()
-        yield from encoded
+        yield from chain.from_iterable(encoded)
 
     def results(most_running: int) -> Iterator[Encoded | Failure]:
         while len(running) > most_running:
@@ -178,10 +180,11 @@ def encode_prepared(
                 else:
                     seen.add(item.row.key)
                     waiting.append(item)
-            if len(waiting) >= lanes.batch.size:
-                yield from encode()
+            size = lanes.batch.size
+            if len(waiting) >= size * (TURN if lanes.by_turns else 1):
+                yield from encode(size)
         if waiting:
-            yield from encode()
+            yield from encode(lanes.batch.size)
         yield from results(0)
 
 

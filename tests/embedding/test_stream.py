@@ -86,7 +86,7 @@ def test_a_run_that_ends_early_leaves_no_process(
     begun = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         for _ in encode_stream(
-            open_source(image_folder), make_encoder(), batch_size=8, num_workers=2,
+            open_source(image_folder), make_encoder(), batch_size=2, num_workers=2,
             isolation=Isolation(ODD.decoder, seconds=60),
         ):  # fmt: skip
             raise KeyboardInterrupt

@@ -56,10 +56,10 @@ class BatchSize:
 def batch_size_for(fixed: int | None, side: int, *, on_cpu: bool) -> BatchSize:
     """The batch size for square images of a side, in pixels, before any was tried.
 
-    A processor gains nothing from large batches, and what it would use for them is everybody's
-    memory; where a GPU's is exhausted, the batch is halved.
+    A processor's cores, each with a batch of its own, gain nothing from large ones, and what they
+    would use for them is everybody's memory; where a GPU's is exhausted, the batch is halved.
     """
     if not on_cpu:
         return BatchSize(fixed, 64, 1024)
     fitting = 2 ** int(math.log2(max(1, 64 * 256**2 // max(1, side) ** 2)))
-    return BatchSize(fixed, 16, min(64, fitting))
+    return BatchSize(fixed, 8, min(32, fitting))

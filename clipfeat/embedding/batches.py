@@ -6,6 +6,7 @@ that is not finite, or all zero, is computed once more in float32.
 
 import warnings
 from collections.abc import Callable, Sequence
+from threading import Lock
 
 import numpy as np
 import torch
@@ -23,6 +24,8 @@ FULL = ("out of memory", "alloc_failed", "can't allocate memory", "not enough me
 
 class CarefulEncoder:
     """An encoder that gives, for each image, a row that may be stored or the reason why not.
+
+    Several threads may call it at once.
 
     Parameters
     ----------
@@ -46,6 +49,7 @@ class CarefulEncoder:
         self._open_exact = None if encoder.spec.precision == "fp32" else exact
         self._exact: Encoder | None = None
         self._limit: int | None = None
+        self._lock = Lock()
 
     def encode(self, inputs: Sequence[torch.Tensor]) -> Rows:
         """Encode preprocessed images.
@@ -86,25 +90,27 @@ class CarefulEncoder:
                 f"({rows[0]}): free some, or take --device cpu or a smaller encoder"
             )
         if fitted < len(inputs) > 1:
-            if fitted and self._limit is None:
+            with self._lock:
+                first, self._limit = self._limit is None, max(1, fitted)
+            if fitted and first:
                 warnings.warn(
                     f"{len(inputs)} images at once do not fit into memory: going on with batches "
                     f"of {fitted}; give that batch size to be spared the attempt",
                     ClipfeatWarning,
                     stacklevel=2,
                 )
-            self._limit = max(1, fitted)
         return rows
 
     def _in_float32(self, inputs: Sequence[torch.Tensor]) -> Rows:
         """Encode once more, exactly, rounded as it will be stored; nothing where that cannot be."""
-        if self._open_exact is not None:
-            open_exact, self._open_exact = self._open_exact, None
-            try:
-                self._exact = open_exact()
-            except Exception as error:
-                if not _is_full(error):
-                    raise
+        with self._lock:
+            if self._open_exact is not None:
+                open_exact, self._open_exact = self._open_exact, None
+                try:
+                    self._exact = open_exact()
+                except Exception as error:
+                    if not _is_full(error):
+                        raise
         if self._exact is None:
             return []
         rows, _ = self._halving(self._exact, inputs)

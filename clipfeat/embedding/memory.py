@@ -61,8 +61,9 @@ def encode_all(
     FingerprintError
         If what was opened is not that encoder; the message says what differs.
     """
+    from clipfeat.embedding.lanes import Encoded
     from clipfeat.embedding.preparing import Known, Pictures
-    from clipfeat.embedding.stream import Encoded, encode_stream
+    from clipfeat.embedding.stream import encode_stream
     from clipfeat.encoders.encoder import EncoderOptions
 
     options = replace(EncoderOptions.of_spec(spec, weights, device), n_images=len(images))

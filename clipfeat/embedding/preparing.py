@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import count, takewhile
-from threading import Event
 
 import torch
 
@@ -69,7 +68,6 @@ def prepare(
     is_known: Callable[[Row], bool],
     decode_image: Decoder,
     decode_frame: Decoder,
-    may_decode: Event,
     watch: Stopwatch,
 ) -> list[Ready | Known] | Failure:
     """Read, decode and preprocess an image, or one of its views, or all of its faces.
@@ -86,8 +84,6 @@ def prepare(
         Asked, once its bytes are read, whether a row needs no decoding.
     decode_image, decode_frame : callable
         From an image's bytes, or a request for a video's frame, to pixels for the time of a block.
-    may_decode : Event
-        Waited for before decoding.
     watch : Stopwatch
         Told the seconds of ``"read"``, ``"decode"``, ``"resize"``.
 
@@ -112,7 +108,6 @@ def prepare(
             row = replace(row, key=key)
         if key and (known := _known(row, pictures.faces, is_known)):
             return known
-        may_decode.wait()
         with ExitStack() as stack:
             with watch.timing("decode"):
                 decoded = stack.enter_context(decode(data))

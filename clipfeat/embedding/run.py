@@ -14,9 +14,9 @@ from clipfeat.store import FeatureWriter, Row
 from clipfeat.store.stat_cache import Stat, StatCache, file_stats
 
 if TYPE_CHECKING:
+    from clipfeat.embedding.lanes import Encoded
     from clipfeat.embedding.on_ray.job import Published
     from clipfeat.embedding.preparing import Known
-    from clipfeat.embedding.stream import Encoded
     from clipfeat.encoders.encoder import Encoder
 
 
@@ -77,11 +77,14 @@ class EmbedRun:
 
     def profile(self, frozen: "Encoder | None", workers: int) -> Profile:
         """Where the time went."""
-        lanes = 1 + len(frozen.replicas) if frozen else 1
-        device = frozen.device.type if frozen else "none"
+        device, lanes = "none", 1
+        if frozen is not None:
+            from clipfeat.embedding.lanes import n_lanes
+
+            device, lanes = frozen.device.type, n_lanes(frozen)
         threads = {
             **dict.fromkeys(("read", "decode", "resize"), workers),
-            **dict.fromkeys(("transfer", "encode"), 2 * lanes if device == "cuda" else lanes),
+            **dict.fromkeys(("transfer", "encode"), lanes),
         }
         seconds = {s: self.watch.seconds[s] for s in STAGES if s in self.watch.seconds}
         return Profile(seconds, threads, self.seconds, self.counts["encoded"], device)
@@ -125,7 +128,7 @@ class EmbedRun:
 
     def take(self, item: "Encoded | Known | Failure") -> None:
         """Count an image, or a batch of them, and hand it to the writer."""
-        from clipfeat.embedding.stream import Encoded
+        from clipfeat.embedding.lanes import Encoded
 
         if isinstance(item, Encoded):
             with self.watch.timing("write"):

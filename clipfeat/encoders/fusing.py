@@ -8,9 +8,13 @@ that was measured to be 1.04 to 1.23 times as fast, in batches of 32 (``benchmar
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch.nn import MultiheadAttention
 from torch.nn.functional import cosine_similarity
+
+from clipfeat.encoders.products import Attention, Patches, Product
 
 MLPS = (("c_fc", "gelu", "c_proj"), ("fc1", "act", "fc2"))
 """What open_clip and timm call the layers of a transformer's perceptron, and its activation."""
@@ -52,11 +56,12 @@ def fused(
     changed = copy.deepcopy(model)
     try:
         with torch.no_grad():
-            convolution, perceptrons, exact = _traced(changed, normalised)
-            _scale_in(convolution, mean, std)
-            for perceptron in perceptrons:
-                _fuse(perceptron)
+            parts, exact = _traced(changed, normalised)
+            _scale_in(parts.stem, mean, std)
+            for perceptron in parts.perceptrons:
+                _as_swish(perceptron)
             changed = changed.to(torch.bfloat16)
+            _fuse(changed, parts)
             rows = changed(centred(pixels)).float()
     except Exception:
         # Whatever a model, or an operator that is gone, runs into: it is run as it is.
@@ -103,9 +108,16 @@ def _is_quick(activation: object) -> bool:
     return type(activation).__name__ == "QuickGELU"
 
 
-def _traced(
-    model: torch.nn.Module, batch: torch.Tensor
-) -> tuple[torch.nn.Conv2d, list[_Perceptron], torch.Tensor]:
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """What of a model can be run otherwise."""
+
+    stem: torch.nn.Conv2d
+    perceptrons: list[_Perceptron]
+    attentions: list[MultiheadAttention]
+
+
+def _traced(model: torch.nn.Module, batch: torch.Tensor) -> tuple[_Parts, torch.Tensor]:
     """The one layer that sees the images, what can be fused, and the rows.
 
     Raises
@@ -113,13 +125,20 @@ def _traced(
     LookupError
         If no layer may scale the images: around them it would see zeros, which are none any more.
     """
-    inputs: dict[torch.nn.Module, object] = {}
-    outputs: dict[torch.nn.Module, object] = {}
+    inputs: dict[torch.nn.Module, tuple[Any, ...]] = {}
+    outputs: dict[torch.nn.Module, Any] = {}
+    masked: set[torch.nn.Module] = set()
+
+    def see(module: torch.nn.Module, given: tuple[Any, ...], words: dict[str, Any]) -> None:
+        inputs[module] = given
+        if words.get("attn_mask") is not None or words.get("need_weights", True):
+            masked.add(module)
+
     perceptrons = list(_perceptrons(model))
-    convolutions = [module for module in model.modules() if isinstance(module, torch.nn.Conv2d)]
+    seen = [one for one in model.modules() if isinstance(one, torch.nn.Conv2d | MultiheadAttention)]
     hooks = [
-        module.register_forward_pre_hook(lambda module, given: inputs.update({module: given[0]}))
-        for module in [*convolutions, *(one.activation for one in perceptrons)]
+        module.register_forward_pre_hook(see, with_kwargs=True)
+        for module in [*seen, *(one.activation for one in perceptrons)]
     ] + [
         one.linear.register_forward_hook(lambda module, _, out: outputs.update({module: out}))
         for one in perceptrons
@@ -129,7 +148,7 @@ def _traced(
     finally:
         for hook in hooks:
             hook.remove()
-    first = [convolution for convolution in convolutions if inputs.get(convolution) is batch]
+    first = [one for one in seen if inputs.get(one, [None])[0] is batch]
     # Not of a class of its own, which may do more.
     if (
         len(first) != 1
@@ -141,9 +160,20 @@ def _traced(
     joined = [
         one
         for one in perceptrons
-        if one.linear in outputs and inputs.get(one.activation) is outputs[one.linear]
+        if one.linear in outputs and inputs[one.activation][0] is outputs[one.linear]
     ]
-    return first[0], joined, rows
+    attentions = [
+        one
+        for one in inputs.keys() - masked
+        if type(one) is MultiheadAttention
+        and len({id(given) for given in inputs[one]}) == 1
+        and one.batch_first
+        and one.in_proj_weight is not None
+        and one.in_proj_bias is not None
+        and one.bias_k is None
+        and not one.add_zero_attn
+    ]
+    return _Parts(first[0], joined, attentions), rows
 
 
 def _scale_in(
@@ -157,31 +187,33 @@ def _scale_in(
     convolution.bias = torch.nn.Parameter(bias, requires_grad=False)
 
 
-class _LinearThen(torch.nn.Module):
-    """A linear layer and an activation, by one operator of oneDNN."""
-
-    def __init__(self, linear: torch.nn.Linear, activation: str, variant: str) -> None:
-        super().__init__()
-        self.weight, self.bias = linear.weight, linear.bias
-        self.activation, self.variant = activation, variant
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Rows (..., n_in) to rows (..., n_out)."""
-        out: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
-            x, self.weight, self.bias, self.activation, [], self.variant
-        )
-        return out
-
-
-def _fuse(one: _Perceptron) -> None:
-    """Let the first layer of a perceptron apply the activation."""
-    if isinstance(one.activation, torch.nn.GELU):
-        merged = _LinearThen(one.linear, "gelu", one.activation.approximate)
-    else:
-        # swish(1.702 x) is 1.702 times that, which the next layer takes back.
+def _as_swish(one: _Perceptron) -> None:
+    """Make QuickGELU a swish: of 1.702 x that is 1.702 times it, which the next layer undoes."""
+    if _is_quick(one.activation):
         for values in one.linear.parameters():
             values.mul_(QUICK)
         one.after.weight.div_(QUICK)
-        merged = _LinearThen(one.linear, "swish", "")
-    setattr(one.module, one.names[0], merged)
-    setattr(one.module, one.names[1], torch.nn.Identity())
+
+
+def _fuse(model: torch.nn.Module, parts: _Parts) -> None:
+    """Put what runs faster in the places of a model's layers."""
+    activated = {}
+    for one in parts.perceptrons:
+        setattr(one.module, one.names[1], torch.nn.Identity())
+        gelu = isinstance(one.activation, torch.nn.GELU)
+        how = ("gelu", one.activation.approximate) if gelu else ("swish", "")
+        activated[one.linear] = Product(one.linear.weight, one.linear.bias, *how)
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if child in activated:
+                setattr(parent, name, activated[child])
+            elif type(child) is torch.nn.Linear:
+                setattr(parent, name, Product(child.weight, child.bias))
+            elif child in parts.attentions:
+                setattr(parent, name, Attention(child))
+            elif (
+                child is parts.stem
+                and child.kernel_size == child.stride
+                and child.dilation == (1, 1)
+            ):
+                setattr(parent, name, Patches(child))

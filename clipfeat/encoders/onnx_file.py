@@ -81,7 +81,7 @@ def open_session(path: Path, device: torch.device) -> Any:
 
     onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()  # as torch, beside the decoders
+    options.intra_op_num_threads = 1  # as torch: each core has a batch of its own
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what matters is raised
     # TensorFloat-32, which is onnxruntime's default, keeps ten bits of float32's twenty-three.

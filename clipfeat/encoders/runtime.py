@@ -9,6 +9,7 @@ to convert them. Both give the same rows within the bounds of the precision.
 
 import copy
 from collections.abc import Callable
+from threading import local
 from typing import Any
 
 import torch
@@ -67,13 +68,11 @@ class TorchForward(torch.nn.Module):
         on_cpu = device.type == "cpu"
         own = fused(model, size, mean, std) if precision == "bf16" and on_cpu else None
         self.scales = own is not None
-        if own is not None:
-            model = own
-        elif self.dtype != torch.float32 or device.type != "cpu":
+        if own is None and (self.dtype != torch.float32 or not on_cpu):
             model = copy.deepcopy(model).to(device, self.dtype)
-        if is_convolutional(model):
+        if own is None and is_convolutional(model):
             model = model.to(memory_format=torch.channels_last)
-        self.model = model
+        self.model = model if own is None else own
         self.eval()
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
@@ -104,7 +103,7 @@ def openvino_forward(
     size : tuple of int
         (height, width) of every image.
     threads : int
-        How many it may use.
+        How many may call it at once, each with a core.
 
     Returns
     -------
@@ -134,12 +133,16 @@ def openvino_forward(
         {
             "INFERENCE_PRECISION_HINT": OPENVINO_PRECISIONS[precision],
             "INFERENCE_NUM_THREADS": threads,
-            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": str(threads),  # a batch for each core, as torch gets
         },
     )
+    requests = local()
 
     def forward(batch: torch.Tensor) -> torch.Tensor:
-        (rows,) = compiled(batch.permute(0, 2, 3, 1).contiguous().numpy()).values()
+        if not hasattr(requests, "own"):
+            requests.own = compiled.create_infer_request()
+        pixels = batch.permute(0, 2, 3, 1).contiguous().numpy()
+        (rows,) = requests.own.infer([pixels]).values()
         return torch.from_numpy(rows.copy())
 
     return forward

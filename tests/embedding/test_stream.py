@@ -2,7 +2,7 @@
 
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from clipfeat.embedding.stream import Encoded, Known, encode_stream
+from clipfeat.embedding.lanes import Encoded
+from clipfeat.embedding.preparing import Known
+from clipfeat.embedding.stream import encode_stream
 from clipfeat.encoders.encoder import Encoder
 from clipfeat.errors import ClipfeatWarning
 from clipfeat.images import open_source
@@ -107,6 +109,16 @@ def test_what_is_known_starts_no_decoder(
     assert all(isinstance(item, Known) for item in items)
 
 
+@pytest.fixture
+def one_core() -> Iterator[None]:
+    """Batches one after another."""
+    cores = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(cores)
+
+
+@pytest.mark.usefixtures("one_core")
 @pytest.mark.parametrize(
     "error",
     [
@@ -136,6 +148,7 @@ def test_a_batch_that_does_not_fit_is_halved(image_folder: Path, error: Exceptio
     assert sizes == [8, 4, 2, 2, 4, 2, 2] + [2] * 8
 
 
+@pytest.mark.usefixtures("one_core")
 def test_an_image_that_does_not_fit_alone_is_a_failure(image_folder: Path) -> None:
     """It is named, and its neighbours go on in batches of more than one."""
     expected, _, _ = encode(image_folder, make_encoder())

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import timm
 import torch
+from open_clip.transformer import QuickGELU, VisionTransformer
 
-from clipfeat.encoders import fusing
+from clipfeat.encoders import fusing, products
 from clipfeat.encoders.fusing import fused
 from clipfeat.encoders.runtime import TorchForward
 
@@ -24,14 +25,26 @@ def vit(**options: object) -> torch.nn.Module:
     return model.eval().requires_grad_(False)
 
 
+def clip(**options: Any) -> torch.nn.Module:
+    """A small CLIP's image half, with torch's own attention."""
+    torch.manual_seed(0)
+    shape = {"image_size": SIZE[0], "patch_size": 32, "width": 64, "layers": 2, "heads": 4}
+    model: torch.nn.Module = VisionTransformer(**shape, mlp_ratio=4.0, output_dim=16, **options)
+    return model.eval().requires_grad_(False)
+
+
 @pytest.mark.parametrize(
     "model",
     [
         partial(vit),
         partial(vit, act_layer="quick_gelu"),
         partial(vit, act_layer="quick_gelu", scale_mlp_norm=True),
+        partial(clip),
+        partial(clip, act_layer=QuickGELU),
+        # Its queries are not what they look at.
+        partial(clip, attentional_pool=True, attn_pooler_queries=8, attn_pooler_heads=2),
     ],
-    ids=["GELU", "QuickGELU", "a norm between"],
+    ids=["GELU", "QuickGELU", "a norm between", "CLIP", "CLIP, QuickGELU", "CLIP, pooled"],
 )
 def test_rows_are_the_same(model: partial[torch.nn.Module]) -> None:
     """Of bytes and of normalised images; the model itself is left as it was."""
@@ -92,6 +105,19 @@ def test_what_cannot_be_fused_is_run_as_it_is(model: Callable[[], torch.nn.Modul
     assert fused(model().eval(), SIZE, *SCALING) is None
 
 
+def test_what_lies_between_products_is_left_to_torch() -> None:
+    """Attention to itself is two products; windows that overlap are no product, nor other masks."""
+    found: Any = fused(clip(), SIZE, *SCALING)
+    assert isinstance(found.conv1, products.Patches)
+    assert all(isinstance(block.attn, products.Attention) for block in found.transformer.resblocks)
+    pooled: Any = fused(
+        clip(attentional_pool=True, attn_pooler_queries=8, attn_pooler_heads=2), SIZE, *SCALING
+    )
+    assert isinstance(pooled.attn_pool.attn, torch.nn.MultiheadAttention)
+    overlapping: Any = fused(with_stem(torch.nn.Conv2d, 32, 0), SIZE, *SCALING)
+    assert isinstance(overlapping.patch_embed.proj, torch.nn.Conv2d)
+
+
 def test_only_what_follows_a_layer_is_fused_with_it() -> None:
     """A familiar name is not enough."""
     model = vit()
@@ -107,5 +133,5 @@ def test_other_rows_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert fused(vit(act_layer="quick_gelu"), SIZE, *SCALING) is not None
     monkeypatch.setattr(fusing, "QUICK", 1.0)
     assert fused(vit(act_layer="quick_gelu"), SIZE, *SCALING) is None
-    monkeypatch.setattr(fusing._LinearThen, "forward", lambda *_: torch.ops.mkldnn.gone())
+    monkeypatch.setattr(products.Product, "forward", lambda *_: torch.ops.mkldnn.gone())
     assert fused(vit(), SIZE, *SCALING) is None

@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from functools import cache
 from itertools import chain
-from threading import Event
 from typing import Any
 
 import pyarrow as pa
@@ -42,14 +41,12 @@ def decode_block(block: pa.Table, job: Job, known: Any) -> pa.Table:
 
     is_known = ray.get(known)
     pool, decode_image, decode_frame, _ = _tools()
-    may_decode, watch = Event(), Stopwatch()
-    may_decode.set()
+    watch = Stopwatch()
 
     def packed(record: ImageRecord) -> bytes:
         try:
             image = prepare(
-                record, job.preprocess, job.pictures, is_known, decode_image, decode_frame,
-                may_decode, watch,
+                record, job.preprocess, job.pictures, is_known, decode_image, decode_frame, watch
             )  # fmt: skip
         except Exception as error:
             # No image's fault: it ends the run, and must not be tried again and again.
@@ -74,4 +71,4 @@ def _tools() -> tuple[ThreadPoolExecutor, Decoder, Decoder, ExitStack]:
     """
     stack = ExitStack()
     decode_frame = stack.enter_context(decoding_by_thread(FRAMES))
-    return threads(THREADS, 1), IsolatedDecoder().decoded, decode_frame, stack
+    return threads(THREADS), IsolatedDecoder().decoded, decode_frame, stack

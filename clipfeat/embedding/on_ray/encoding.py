@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from clipfeat.embedding.lanes import Encoded, Lanes, encode_prepared
 from clipfeat.embedding.on_ray.job import Job, Published, table, unpack, worker_error
 from clipfeat.embedding.preparing import Known
-from clipfeat.embedding.stream import Encoded, Lanes, encode_prepared
 from clipfeat.encoders import open_encoder
 from clipfeat.encoders.encoder import Encoder
 from clipfeat.errors import FingerprintError

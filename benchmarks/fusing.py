@@ -1,9 +1,9 @@
-"""What does an encoder gain from scaling and activations fused into products, in bfloat16 on a CPU?
+"""What does a transformer gain from layers put together, on a processor's core?
 
 ``python benchmarks/fusing.py [--repeats 7]``
 
-Random weights and images of 224×224, batches of 32 and 64, both ways in turns: the encoder as
-clipfeat runs it, and the same without `clipfeat.encoders.fusing`.
+Random weights and images of 224×224; one core, as each of them has a batch of its own when
+clipfeat encodes; both ways in turns: as the model is, and as `clipfeat.encoders.fusing` changes it.
 """
 
 import argparse
@@ -19,10 +19,9 @@ import open_clip
 import timm
 import torch
 
-from clipfeat.encoders import runtime
 from clipfeat.encoders.runtime import TorchForward
 
-SIDE, IMAGES = 224, 128
+SIDE, IMAGES = 224, 64
 SCALING = ((0.48, 0.46, 0.41), (0.27, 0.26, 0.28))
 MODELS: Mapping[str, Callable[[], torch.nn.Module]] = {
     "open_clip ViT-B-32": lambda: open_clip.create_model("ViT-B-32").visual,
@@ -42,33 +41,41 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     repeats = parser.parse_args().repeats
     logging.disable(logging.CRITICAL)  # open_clip warns of random weights
-    print(f"{platform.platform()}, {os.cpu_count()} cores; ms an image, median (least – most)")
-    fuse = runtime.fused
+    torch.set_num_threads(1)
+    print(
+        f"{platform.platform()}, one of {os.cpu_count()} cores; ms an image, median (least – most)"
+    )
     for name, make in MODELS.items():
         model = make().eval().requires_grad_(False)
-        ways = {}
-        for way, function in {"plain": lambda *_: None, "fused": fuse}.items():
-            runtime.fused = function
-            ways[way] = TorchForward(model, torch.device("cpu"), "bf16", (SIDE, SIDE), *SCALING)
-        for size in (32, 64):
-            shape = (size, SIDE, SIDE, 3)
-            batch = torch.randint(0, 256, shape, dtype=torch.uint8).permute(0, 3, 1, 2)
-            spent: dict[str, list[float]] = {way: [] for way in ways}
-            with torch.inference_mode():
-                for forward in ways.values():
-                    forward(batch)
-                for _ in range(repeats):
-                    for way, forward in ways.items():
-                        begun = time.perf_counter()
-                        for _ in range(IMAGES // size):
-                            forward(batch)
-                        spent[way].append(1000 * (time.perf_counter() - begun) / IMAGES)
-            said = [f"{way} {statistics.median(s):.2f} ({min(s):.2f} – {max(s):.2f})"
-                    for way, s in spent.items()]  # fmt: skip
-            ratio = statistics.median(
-                p / f for p, f in zip(spent["plain"], spent["fused"], strict=True)
-            )
-            print(f"{name}, {size} at once: {', '.join(said)}, {ratio:.2f} times as fast")
+        for precision in ("bf16", "fp32"):
+            about = (model, torch.device("cpu"), precision, (SIDE, SIDE), *SCALING)
+            ways = {
+                "as it is": TorchForward(*about, fuse=False),
+                "fused": TorchForward(*about, fuse=True),
+            }
+            for size in (8, 32):
+                shape = (size, SIDE, SIDE, 3)
+                batch = torch.randint(0, 256, shape, dtype=torch.uint8).permute(0, 3, 1, 2)
+                spent: dict[str, list[float]] = {way: [] for way in ways}
+                with torch.inference_mode():
+                    for forward in ways.values():
+                        forward(batch)
+                    for _ in range(repeats):
+                        for way, forward in ways.items():
+                            begun = time.perf_counter()
+                            for _ in range(IMAGES // size):
+                                forward(batch)
+                            spent[way].append(1000 * (time.perf_counter() - begun) / IMAGES)
+                said = [f"{way} {statistics.median(s):.2f} ({min(s):.2f} – {max(s):.2f})"
+                        for way, s in spent.items()]  # fmt: skip
+                ratio = statistics.median(
+                    p / f for p, f in zip(spent["as it is"], spent["fused"], strict=True)
+                )
+                print(
+                    f"{name}, {precision}, {size} at once: {', '.join(said)}, "
+                    f"{ratio:.2f} times as fast",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":

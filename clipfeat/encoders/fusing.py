@@ -1,4 +1,4 @@
-"""The same rows of a transformer in fewer passes over memory, for bfloat16 on a CPU.
+"""The same rows of a transformer in fewer passes over memory, on a CPU.
 
 With AMX the products take about half of the time, so that what is around them counts: pixels are
 scaled by the first convolution, activations computed in the product before them. On 2 cores with it
@@ -20,7 +20,7 @@ MLPS = (("c_fc", "gelu", "c_proj"), ("fc1", "act", "fc2"))
 """What open_clip and timm call the layers of a transformer's perceptron, and its activation."""
 
 QUICK = 1.702  # QuickGELU is x * sigmoid(1.702 x)
-SAME_COSINE = 0.999
+SAME_COSINE = {torch.bfloat16: 0.999, torch.float32: 0.99999}
 
 
 def fused(
@@ -28,8 +28,9 @@ def fused(
     size: tuple[int, int],
     mean: tuple[float, ...],
     std: tuple[float, ...],
+    dtype: torch.dtype,
 ) -> torch.nn.Module | None:
-    """Copy a model to bfloat16, its scaling and activations fused into products.
+    """Copy a model to the CPU's own products, scaling and activations fused into them.
 
     Parameters
     ----------
@@ -39,6 +40,8 @@ def fused(
         (height, width) of images.
     mean, std : tuple of float
         For pixels in [0, 1].
+    dtype : torch.dtype
+        What it is to compute in, one of `SAME_COSINE`.
 
     Returns
     -------
@@ -60,21 +63,21 @@ def fused(
             _scale_in(parts.stem, mean, std)
             for perceptron in parts.perceptrons:
                 _as_swish(perceptron)
-            changed = changed.to(torch.bfloat16)
+            changed = changed.to(dtype)
             _fuse(changed, parts)
-            rows = changed(centred(pixels)).float()
+            rows = changed(centred(pixels, dtype)).float()
     except Exception:
         # Whatever a model, or an operator that is gone, runs into: it is run as it is.
         return None
-    return changed if cosine_similarity(rows, exact).min() >= SAME_COSINE else None
+    return changed if cosine_similarity(rows, exact).min() >= SAME_COSINE[dtype] else None
 
 
-def centred(pixels: torch.Tensor) -> torch.Tensor:
+def centred(pixels: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Bytes less 128, which bfloat16 holds exactly, and whose mean is near to zero.
 
     Of numbers from 0 to 255 the error of rounded weights would be twice as large.
     """
-    return pixels.bitwise_xor(128).view(torch.int8).to(torch.bfloat16)
+    return pixels.bitwise_xor(128).view(torch.int8).to(dtype)
 
 
 @dataclass(frozen=True, eq=False)

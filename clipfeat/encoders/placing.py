@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,8 @@ from clipfeat.spec import EncoderSpec
 SAFE_COSINE = 0.9995
 # It takes 2 to 6 s to convert a network, which then runs about twice as fast.
 WORTH_CONVERTING = 12.0
+# Changing a transformer takes about half a second, and saves a tenth of its work or more.
+WORTH_FUSING = 15.0
 
 
 def place(
@@ -61,6 +63,10 @@ def place(
     in_bytes = preprocess(np.zeros((8, 8, 3), np.uint8)).dtype == torch.uint8
     convert = in_bytes and is_convolutional(model) and seconds * options.n_images > WORTH_CONVERTING
 
+    def in_torch(precision: str, device: torch.device, *, fuse: bool) -> TorchForward:
+        about = (spec.input_size, spec.mean, spec.std)
+        return TorchForward(model, device, precision, *about, fuse=fuse)
+
     @cache
     def run(precision: str, device: torch.device) -> Forward:
         forward = None
@@ -69,13 +75,14 @@ def place(
             forward = openvino_forward(
                 model, spec.input_size, precision, spec.mean, spec.std, threads
             )
-        return forward or TorchForward(
-            model, device, precision, spec.input_size, spec.mean, spec.std
+        return forward or in_torch(
+            precision, device, fuse=seconds * options.n_images > WORTH_FUSING
         )
 
     precision, chosen = options.precision, ""
     if precision == "auto":
-        precision, chosen = _choose_precision(run, preprocess, options.samples, devices[0])
+        exact = partial(in_torch, "fp32", devices[0], fuse=False)
+        precision, chosen = _choose_precision(run, exact, preprocess, options.samples, devices[0])
     spec = replace(spec, n_features=n_features, precision=precision)
     first, *others = (Encoder(spec, preprocess, run(precision, d), d, chosen) for d in devices)
     return replace(first, replicas=others)
@@ -99,6 +106,7 @@ def _probe(model: torch.nn.Module, size: tuple[int, int]) -> tuple[int, float]:
 
 def _choose_precision(
     run: Callable[[str, torch.device], Forward],
+    in_float32: Callable[[], Forward],
     preprocess: Preprocess,
     samples: Callable[[], Sequence[RGB]],
     device: torch.device,
@@ -110,7 +118,7 @@ def _choose_precision(
     inputs = [preprocess(pixels) for pixels in samples()]
     if not inputs:
         return "fp32", "fp32: no image to check a lower precision on"
-    exact = _rows(run("fp32", device), inputs, device)
+    exact = _rows(in_float32(), inputs, device)
     told = []
     for precision in lower:
         rows = _rows(run(precision, device), inputs, device)

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from clipfeat.encoders.fusing import centred, fused
+from clipfeat.encoders.fusing import SAME_COSINE, centred, fused
 from clipfeat.encoders.weights import quiet
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -48,6 +48,8 @@ class TorchForward(torch.nn.Module):
         (height, width) of images.
     mean, std : tuple of float
         For pixels in [0, 1].
+    fuse : bool
+        Whether `clipfeat.encoders.fusing` may change how it is computed, on a CPU.
     """
 
     def __init__(
@@ -58,6 +60,8 @@ class TorchForward(torch.nn.Module):
         size: tuple[int, int],
         mean: tuple[float, ...],
         std: tuple[float, ...],
+        *,
+        fuse: bool,
     ) -> None:
         super().__init__()
         self.dtype = PRECISIONS[precision]
@@ -66,7 +70,8 @@ class TorchForward(torch.nn.Module):
         self.scale = torch.tensor([1 / (255 * s) for s in std], device=device).reshape(-1, 1, 1)
         self.shift = torch.tensor(shift, device=device).reshape(-1, 1, 1)
         on_cpu = device.type == "cpu"
-        own = fused(model, size, mean, std) if precision == "bf16" and on_cpu else None
+        fuse = fuse and on_cpu and self.dtype in SAME_COSINE
+        own = fused(model, size, mean, std, self.dtype) if fuse else None
         self.scales = own is not None
         if own is None and (self.dtype != torch.float32 or not on_cpu):
             model = copy.deepcopy(model).to(device, self.dtype)
@@ -79,7 +84,9 @@ class TorchForward(torch.nn.Module):
         """Encode a batch (batch, 3, height, width) to (batch, n_features)."""
         in_bytes = batch.dtype == torch.uint8
         if self.scales:
-            batch = centred(batch) if in_bytes else (batch - self.shift) / self.scale - 128
+            batch = (
+                centred(batch, self.dtype) if in_bytes else (batch - self.shift) / self.scale - 128
+            )
         elif in_bytes:
             batch = torch.addcmul(self.shift, batch.float(), self.scale)
         out: torch.Tensor = self.model(batch.to(self.dtype))

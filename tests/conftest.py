@@ -60,6 +60,17 @@ def image_folder(tmp_path: Path) -> Path:
     return tmp_path / "images"
 
 
+@pytest.fixture
+def one_core() -> Iterator[None]:
+    """Batches one after another."""
+    import torch
+
+    cores = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(cores)
+
+
 def make_spec(name: str = "spectrum", n_features: int = 6, **changes: object) -> EncoderSpec:
     """A spec for features that no encoder made."""
     values: dict[str, object] = {

@@ -128,6 +128,7 @@ def test_failures_are_tried_again_when_asked(
     assert tried == [b"text"]
 
 
+@pytest.mark.usefixtures("one_core")
 def test_what_may_not_be_stored_is_a_failure(
     image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

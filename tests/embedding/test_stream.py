@@ -2,7 +2,7 @@
 
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -107,15 +107,6 @@ def test_what_is_known_starts_no_decoder(
         is_known=lambda row: True,
     )  # fmt: skip
     assert all(isinstance(item, Known) for item in items)
-
-
-@pytest.fixture
-def one_core() -> Iterator[None]:
-    """Batches one after another."""
-    cores = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(cores)
 
 
 @pytest.mark.usefixtures("one_core")

@@ -3,16 +3,15 @@
 from clipfeat.store.combining import MergeReport, merge_files
 from clipfeat.store.exporting import export
 from clipfeat.store.format import Row
-from clipfeat.store.reading import (
+from clipfeat.store.loading import (
     FileFacts,
-    Stored,
     feature_files_in,
     file_facts,
     load,
-    opened,
     provenance,
     stored_spec,
 )
+from clipfeat.store.reading import Stored, opened
 from clipfeat.store.verifying import VerifyReport, verify
 from clipfeat.store.writing import FeatureWriter
 

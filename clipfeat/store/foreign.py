@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.errors import DataError, RefusedFileError, UsageError
-from clipfeat.store.reading import CHUNK_ROWS
+from clipfeat.store.one_file import CHUNK_ROWS
 
 MAX_TEXT = 1000
 """Longer captions are cut: text is stored as wide as the longest."""

@@ -29,8 +29,9 @@ from clipfeat.store.generations import (
     read_generation,
     shards_folder,
 )
+from clipfeat.store.one_file import OpenFile
 from clipfeat.store.publishing import create
-from clipfeat.store.reading import OpenFile, Stored, opened, part_paths
+from clipfeat.store.reading import Stored, opened, part_paths
 
 SHARDED_ABOVE = 4 * 2**30
 """Bytes up to which a feature file of this machine is one snapshot."""

@@ -7,8 +7,7 @@ been measured to lose committed rows to a kill and to corrupt the file on a powe
 import secrets
 import shutil
 import time
-import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -20,22 +19,21 @@ from numpy.typing import NDArray
 from clipfeat.errors import FingerprintError, RefusedFileError, StorageError, UsageError
 from clipfeat.features import Failure
 from clipfeat.files import (
-    TEMPORARY_SUFFIX,
     flush,
     publish,
     remove,
     storage_errors,
-    temporary_name,
 )
 from clipfeat.locations import is_remote, location
 from clipfeat.spec import EncoderSpec
-from clipfeat.store.format import NO_KEY, PARTS_SUFFIX, Row, Segment
-from clipfeat.store.generations import newest_generation, shards_folder
+from clipfeat.store.format import PARTS_SUFFIX, Row, Segment
+from clipfeat.store.generations import newest_generation
+from clipfeat.store.known import as_stored, current_rows, mark
+from clipfeat.store.leftovers import leftovers, remove_parts, remove_whole, staging_path
 from clipfeat.store.lock import lock_path, locked
-from clipfeat.store.merging import is_sharded, merge, merge_into_shards, orphans, tidy_up
+from clipfeat.store.merging import is_sharded, merge, merge_into_shards, tidy_up
 from clipfeat.store.publishing import PartPublisher, file_attributes, part_image
 from clipfeat.store.reading import Stored, is_there, opened, part_paths
-from clipfeat.store.stat_cache import cache_path
 
 COMMIT_ROWS = 4096
 COMMIT_SECONDS = 10.0
@@ -125,7 +123,7 @@ class FeatureWriter:
 
     def is_current(self, row: Row) -> bool:
         """Whether this very row (path, bytes, label, group, columns) is already there."""
-        return self._known.get(row.path) == _mark(row)
+        return self._known.get(row.path) == mark(row)
 
     @property
     def keys(self) -> Set[bytes]:
@@ -239,7 +237,7 @@ class FeatureWriter:
             return
         self.commit()
         with opened(self.path) as stored:
-            rows = [row for row in _rows(stored, stored.column_names) if row.key in keys]
+            rows = [row for row in current_rows(stored, stored.column_names) if row.key in keys]
         self.append_known(rows)
 
     def _compact_in_time(self, names: Sequence[str]) -> None:
@@ -275,7 +273,7 @@ class FeatureWriter:
         """Know of what is committed."""
         for failure in failures:
             self._known.pop(failure.path, None)
-        self._known.update((row.path, _mark(row)) for row in rows)
+        self._known.update((row.path, mark(row)) for row in rows)
         self._keys.update(row.key for row in rows)
 
     def _next_part(self) -> int:
@@ -295,7 +293,7 @@ class FeatureWriter:
         self._keeps_parts = True  # those that are read
         try:
             with opened(self.path) as stored:
-                for some, features in _as_stored(stored, rows):
+                for some, features in as_stored(stored, rows):
                     self.append(some, features)
         finally:
             self._keeps_parts = False
@@ -356,7 +354,7 @@ class FeatureWriter:
                     return False
             tidy_up(self.target)
             if overwrites:
-                _remove_whole(self.path)
+                remove_whole(self.path)
             return True
         if part_paths(self.path) or pruned:
             merge(self.path, stored, attributes, self.dtype)
@@ -403,17 +401,17 @@ class FeatureWriter:
         staged, newest = staging_path(self.target), newest_generation(self.target)
         in_staging = {staged.name, *(path.name for path in part_paths(staged))}
         if newest is not None and not in_staging.isdisjoint(newest.merged):
-            _remove_whole(staged)  # it has taken effect, and was killed before this
+            remove_whole(staged)  # it has taken effect, and was killed before this
         if restart and not self._can_go_on():
-            _remove_whole(self.path)
+            remove_whole(self.path)
         if not is_there(self.path):
             return
         with opened(self.path) as stored:
             _check_spec(self.target, stored.spec, self.spec)
             self._check_root(stored.newest.text("root"))
             names = stored.column_names
-            for row in _rows(stored, names):
-                self._known[row.path] = _mark(row)
+            for row in current_rows(stored, names):
+                self._known[row.path] = mark(row)
                 self._keys.add(row.key)
             self._failed = {failure.path: failure for failure in stored.failures}
 
@@ -454,54 +452,6 @@ def _check_spec(target: Path, there: EncoderSpec, asked: EncoderSpec) -> None:
         )
 
 
-def staging_path(target: Path) -> Path:
-    """Where a file that will overwrite `target` is made.
-
-    On an object store, which has no locks, no two writers share it, nor does the next one go on
-    from there.
-    """
-    whose = f"-{secrets.token_hex(4)}" if is_remote(target) else ""
-    return target.with_name(f".{target.name}.new{whose}")
-
-
-def _remove_whole(path: Path) -> None:
-    """Delete a snapshot and its parts."""
-    remove_parts(path)
-    with storage_errors(f"removing {path}"):
-        remove(path)
-
-
-def remove_parts(path: Path) -> None:
-    """Delete the parts of a feature file, all at once to any reader.
-
-    One by one, a kill in between could leave an older row of a path without the newer.
-    """
-    folder = path.with_name(path.name + PARTS_SUFFIX)
-    if is_remote(folder):
-        with storage_errors(f"removing merged parts of {path}"):
-            for part in part_paths(path):  # the oldest first
-                remove(part)
-    elif folder.exists():
-        with storage_errors(f"removing merged parts of {path}"):
-            gone = temporary_name(path)
-            folder.rename(gone)
-            try:
-                flush(path.parent)
-            finally:
-                shutil.rmtree(gone, ignore_errors=True)  # else the next writer tidies it up
-
-
-def leftovers(path: Path) -> list[Path]:
-    """What a killed writer of a feature file may have left: never read by anybody."""
-    if is_remote(path):
-        return []  # there is nothing half-written
-    parts, shards = path.with_name(path.name + PARTS_SUFFIX), shards_folder(path)
-    begins = tuple(f".{written.name}." for written in (path, cache_path(path)))
-    beside = [p for p in path.parent.glob(f".*{TEMPORARY_SUFFIX}") if p.name.startswith(begins)]
-    within = [p for folder in (parts, shards) for p in folder.glob(f".*{TEMPORARY_SUFFIX}")]
-    return [*beside, *within, *orphans(path)]
-
-
 def _appears(path: Path) -> bool:
     """Whether a file is there, or in a few seconds: network file systems take their time."""
     begun = time.monotonic()
@@ -510,62 +460,3 @@ def _appears(path: Path) -> bool:
             return False
         time.sleep(0.1)
     return True
-
-
-def _mark(row: Row) -> bytes:
-    """What must agree for a row to be current: the key, and a checksum of what sources say."""
-    columns = sorted((name, text) for name, text in row.columns if text and name != "face")
-    about = (row.label, row.group, tuple(columns))
-    return row.key + zlib.crc32(repr(about).encode("utf-8", "backslashreplace")).to_bytes(4)
-
-
-def _rows(stored: Stored, names: Sequence[str]) -> Iterable[Row]:
-    """The current rows, without their sizes."""
-    columns = [stored.source_column(name).tolist() for name in names]
-    splits = stored.strings("split").tolist()
-    keys = stored.column("keys").tobytes()
-    for i, (path, label, group) in enumerate(
-        zip(
-            stored.strings("paths").tolist(),
-            stored.strings("labels").tolist(),
-            stored.strings("groups").tolist(),
-            strict=True,
-        )
-    ):
-        more = [(name, values[i]) for name, values in zip(names, columns, strict=True)]
-        key = keys[i * len(NO_KEY) : (i + 1) * len(NO_KEY)]
-        yield Row(path, key, label, group, columns=(*more, ("split", splits[i])))
-
-
-def _as_stored(
-    stored: Stored, rows: Sequence[Row]
-) -> Iterator[tuple[list[Row], NDArray[np.floating]]]:
-    """Rows of known keys with the sizes, format and features stored for those keys.
-
-    In the order in which these are found, so that every file is read once; the newest first.
-    """
-    wanted: dict[bytes, list[Row]] = {}
-    for row in rows:
-        wanted.setdefault(row.key, []).append(row)
-    for file in reversed(stored.files):
-        keys = [value.tobytes() for value in file.column("keys")]
-        hits = [place for place, key in enumerate(keys) if key in wanted]
-        if not hits:
-            continue
-        sizes, formats = file.column("image_size").tolist(), file.strings("format").tolist()
-        lengths = file.column("file_size").tolist()
-        for start, chunk in file.features():
-            found: list[Row] = []
-            places: list[int] = []
-            while hits and hits[0] < start + len(chunk):
-                at = hits.pop(0)
-                for row in wanted.pop(keys[at], ()):
-                    found.append(
-                        replace(
-                            row, height=sizes[at][0], width=sizes[at][1], format=formats[at],
-                            file_size=row.file_size or lengths[at],
-                        )
-                    )  # fmt: skip
-                    places.append(at - start)
-            if found:
-                yield found, chunk[places]

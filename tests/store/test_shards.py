@@ -368,7 +368,7 @@ def test_an_overwriting_killed_at_its_end(tmp_path: Path, monkeypatch: pytest.Mo
     """Once it has taken effect, what was left of it is not gone on with by the next one."""
     out = tmp_path / "out.h5"
     with monkeypatch.context() as patch:
-        patch.setattr(writing, "_remove_whole", lambda path: None)
+        patch.setattr(writing, "remove_whole", lambda path: None)
         write(out, {"p.png": 2, "gone.png": 3}, overwrite=True)
     write(out, {"p.png": 5})
     write(out, {"new.png": 9}, overwrite=True)

@@ -200,7 +200,7 @@ def test_a_merge_while_a_part_is_opened(
             merge()
         return h5
 
-    monkeypatch.setattr("clipfeat.store.reading.h5py.File", file)
+    monkeypatch.setattr("clipfeat.store.one_file.h5py.File", file)
     assert load(path).paths.tolist() == ["a"]
     assert merged
 

@@ -72,6 +72,20 @@ def test_many_classes_and_a_round_trip(name: str, balance: bool) -> None:
     assert name == CHANCE or (model.predict(X) == y).mean() > 0.8
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["xgb", "mlp", "triplet+logreg"])
+def test_what_a_gpu_fits_is_much_the_same(name: str, faces: Data) -> None:
+    """It agrees with what the processor fits, and is the same to the bit once read back."""
+    X, y = faces
+    there, here = (
+        make_classifier(name, n_jobs=1, accelerate=accelerate).fit(X[::2], y[::2])
+        for accelerate in (True, False)
+    )
+    assert (there.predict(X[1::2]) == here.predict(X[1::2])).mean() > 0.9
+    again = skops.io.loads(dump_estimator(there), trusted=list(TRUSTED))
+    assert np.array_equal(again.predict_proba(X), there.predict_proba(X))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_seed_decides(name: str) -> None:
     """Equal seeds give equal probabilities, to the bit."""

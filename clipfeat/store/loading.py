@@ -1,0 +1,134 @@
+"""Feature files as feature sets, and what else is asked of whole files."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipfeat.errors import RefusedFileError
+from clipfeat.features import FeatureSet, join, order_classes
+from clipfeat.locations import location
+from clipfeat.spec import EncoderSpec
+from clipfeat.store.format import PARTS_SUFFIX, SHARDS_SUFFIX, Column
+from clipfeat.store.reading import Stored, is_there, opened
+
+
+def load(*paths: str | Path) -> FeatureSet:
+    """Read feature files; several, of several encoders, are joined by image.
+
+    Parameters
+    ----------
+    *paths : path
+        Feature files, of different encoders, of the same images.
+
+    Returns
+    -------
+    FeatureSet
+        Features as float32, in the first file's order.
+
+    Raises
+    ------
+    RefusedFileError
+        If a file is missing, damaged or foreign.
+    JoinError
+        If the files hold different images.
+    """
+    return join([_load(path) for path in paths])
+
+
+def _load(path: str | Path) -> FeatureSet:
+    with opened(path) as stored:
+        stored.spec.warn_if_untrained(path)
+        X = np.empty((stored.n_rows, stored.spec.n_features), dtype=np.float32)
+        at = 0
+        for rows in stored.features():
+            X[at : at + len(rows)] = rows
+            at += len(rows)
+        labels = stored.strings("labels")
+        classes = order_classes(set(labels.tolist()) - {""})
+        code = {name: i for i, name in enumerate(classes)}
+        groups = stored.strings("groups")
+        keys = stored.column("keys").tobytes().hex().encode()
+        columns = {name: stored.source_column(name) for name in stored.column_names}
+        if (split := stored.strings("split")).any():
+            columns["split"] = split
+        return FeatureSet(
+            X=X,
+            y=np.array([code.get(label, -1) for label in labels.tolist()], dtype=np.int64),
+            classes=classes,
+            paths=stored.strings("paths"),
+            keys=np.frombuffer(keys, dtype="S32"),
+            groups=groups if groups.any() else None,
+            specs=(stored.spec,),
+            columns=columns,
+            failures=tuple(stored.failures),
+        )
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What a feature file knows of the image files it was made of; zero or empty where unknown.
+
+    Parameters
+    ----------
+    file_size : ndarray of shape (n_rows,), int64
+        Bytes.
+    height, width : ndarray of shape (n_rows,), int32
+        Pixels.
+    format : ndarray of shape (n_rows,), str
+        Pillow's name of it.
+    """
+
+    file_size: Column
+    height: Column
+    width: Column
+    format: NDArray[np.str_]
+
+
+def file_facts(path: str | Path) -> FileFacts:
+    """Read what a feature file knows of its images' files, in the order of `load`.
+
+    Raises
+    ------
+    RefusedFileError
+        If the file is missing, damaged or foreign.
+    """
+    with opened(path) as stored:
+        height, width = stored.column("image_size").T
+        return FileFacts(stored.column("file_size"), height, width, stored.strings("format"))
+
+
+def feature_files_in(folder: str | Path) -> list[Path]:
+    """The feature files of a folder, those of an unfinished run among them, sorted."""
+    here = Path(folder)
+    parts = (
+        path.with_name(path.name.removesuffix(suffix))
+        for suffix in (PARTS_SUFFIX, SHARDS_SUFFIX)
+        for path in here.glob(f"*.h5{suffix}")
+    )
+    found = []
+    for path in sorted({*here.glob("*.h5"), *here.glob("*.hdf5"), *parts}):
+        try:
+            with opened(path):
+                found.append(path)
+        except RefusedFileError:
+            continue
+    return found
+
+
+def stored_spec(path: str | Path) -> tuple[EncoderSpec | None, str]:
+    """The encoder of a feature file, and how it was asked for; of none where there is no file."""
+    if not is_there(location(path)):
+        return None, ""
+    with opened(path) as stored:
+        return stored.spec, stored.newest.text("request")
+
+
+def provenance(stored: Stored) -> dict[str, Any]:
+    """What was recorded of how a file was made; for people."""
+    text = stored.newest.text("provenance") or "{}"
+    found: dict[str, Any] = json.loads(text)
+    return found

@@ -1,0 +1,217 @@
+"""One HDF5 file of a feature file: opened, screened, and never believed."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from clipfeat.errors import RefusedFileError, StorageError
+from clipfeat.features import Failure
+from clipfeat.locations import is_remote
+from clipfeat.spec import EncoderSpec
+from clipfeat.store.fetching import fetched
+from clipfeat.store.format import (
+    KIND,
+    NO_KEY,
+    VERSION,
+    Column,
+    checksum,
+)
+from clipfeat.store.screening import check_regular, screen
+
+CHUNK_ROWS = 8192
+
+
+@dataclass(frozen=True)
+class OpenFile:
+    """One open HDF5 file of the format: a snapshot or a part.
+
+    Parameters
+    ----------
+    path : Path
+        Its name, for messages.
+    h5 : h5py.File
+        The open file.
+    """
+
+    path: Path
+    h5: Any
+
+    @cached_property
+    def spec(self) -> EncoderSpec:
+        """The encoder's identity, checked against its fingerprint."""
+        spec = EncoderSpec.from_json(self.text("encoder"))
+        if spec.fingerprint != self.text("fingerprint"):
+            raise RefusedFileError(f"{self.path}: the encoder does not match its fingerprint")
+        return spec
+
+    def text(self, attribute: str) -> str:
+        """An attribute of the file, as text."""
+        with _refusing(self.path):
+            value = self.h5.attrs.get(attribute, b"")
+            return value.decode() if isinstance(value, bytes) else str(value)
+
+    def column(self, name: str) -> Column:
+        """A whole dataset, checked against its checksum.
+
+        Raises
+        ------
+        RefusedFileError
+            If it is missing or damaged.
+        """
+        dataset = self._dataset(name)
+        with _refusing(self.path):
+            values: Column = dataset[()]
+        self._check(name, checksum(values))
+        return values
+
+    def strings(self, name: str) -> NDArray[np.str_]:
+        """A dataset of text."""
+        raw = self.column(name)
+        with _refusing(self.path):
+            return (
+                np.char.decode(raw.astype(np.bytes_), "utf-8") if len(raw) else np.array([], "U1")
+            )
+
+    def features(self) -> Iterator[tuple[int, NDArray[np.floating]]]:
+        """Yield (first row, rows) of the features, some thousand rows at a time, then check."""
+        dataset = self._dataset("features")
+        crc = 0
+        for start in range(0, len(dataset), CHUNK_ROWS):
+            with _refusing(self.path):
+                rows = dataset[start : start + CHUNK_ROWS]
+            crc = checksum(rows, crc)
+            yield start, rows
+        self._check("features", crc)
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the file."""
+        with _refusing(self.path):
+            return int(self.h5.id.get_filesize())
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows, superseded ones among them."""
+        return int(self._dataset("features").shape[0])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the features."""
+        dtype: np.dtype[Any] = self._dataset("features").dtype
+        return dtype
+
+    @property
+    def column_names(self) -> list[str]:
+        """Names of the source's further columns."""
+        with _refusing(self.path):
+            return sorted(map(unquote, self.h5["columns"])) if "columns" in self.h5 else []
+
+    def labels(self) -> NDArray[np.str_]:
+        """The name of each row's class; empty where unknown."""
+        names = np.append(self.strings("class_names"), "")
+        codes = self.column("labels").astype(np.int64)
+        if len(codes) and not (codes.min() >= -1 and codes.max() < len(names) - 1):
+            raise RefusedFileError(f"{self.path}: a label points at no class")
+        return names[codes]
+
+    def failures(self) -> list[Failure]:
+        """The images that gave no row."""
+        if not len(self._dataset("failures/path")):
+            return []
+        return [
+            Failure(str(path), str(reason), str(message), key if key != NO_KEY else b"")
+            for path, reason, message, key in zip(
+                self.strings("failures/path"),
+                self.strings("failures/reason"),
+                self.strings("failures/message"),
+                (value.tobytes() for value in self.column("failures/key")),
+                strict=True,
+            )
+        ]
+
+    def _dataset(self, name: str) -> Any:
+        with _refusing(self.path):
+            dataset = self.h5.get(name)
+        if not isinstance(dataset, h5py.Dataset):
+            raise RefusedFileError(f"{self.path}: no dataset {name!r}; not a whole feature file")
+        return dataset
+
+    def _check(self, name: str, crc: int) -> None:
+        with _refusing(self.path):
+            expected = self.h5[name].attrs.get("crc32")
+        if expected != crc:
+            raise RefusedFileError(
+                f"{self.path}: {name!r} does not match its checksum; the file is damaged"
+            )
+
+
+@contextmanager
+def open_file(path: Path) -> Iterator[OpenFile]:
+    """Open a file, for reading.
+
+    Raises
+    ------
+    RefusedFileError
+        If it is damaged, hostile, or not of this format and version.
+    StorageError
+        If this process may not open another.
+    FileNotFoundError
+        If it is gone.
+    """
+    with _open_h5(path) as (h5, length):
+        file = OpenFile(path, h5)
+        with _refusing(path):
+            screen(h5, path, length)
+        if file.text("clipfeat") != KIND:
+            raise RefusedFileError(f"{path} is HDF5, but not a feature file of clipfeat")
+        with _refusing(path):
+            version = int(h5.attrs.get("version", 0))
+        if version != VERSION:
+            raise RefusedFileError(
+                f"{path} is of format version {version}; this clipfeat reads {VERSION}"
+            )
+        yield file
+
+
+@contextmanager
+def _open_h5(path: Path) -> Iterator[tuple[Any, int]]:
+    """Open a file of this machine or another, with its length in bytes."""
+    here = fetched(path) if is_remote(path) else path
+    before = check_regular(here)
+    try:
+        h5 = h5py.File(here, "r", locking=False)
+    except FileNotFoundError:
+        raise
+    except (OSError, RuntimeError) as error:
+        if getattr(error, "errno", None) == errno.EMFILE:
+            raise StorageError(
+                f"{path} is one file more than this process may have open: raise `ulimit -n`"
+            ) from error
+        if not here.exists() or not os.path.samestat(before, here.stat()):
+            # Merged, or replaced, while it was being opened.
+            raise FileNotFoundError(path) from error
+        raise RefusedFileError(f"{path} is not a whole HDF5 file: {error}") from error
+    with h5:
+        # Of the file that is open, not of its name: a merge may delete a part at any moment.
+        yield h5, os.fstat(h5.id.get_vfd_handle()).st_size
+
+
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Refuse the file, whatever HDF5 runs into on a damaged one: it has no one class for that."""
+    try:
+        yield
+    except (RefusedFileError, StorageError):
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        raise RefusedFileError(f"{path} is damaged: {error}") from error

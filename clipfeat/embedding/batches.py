@@ -1,12 +1,14 @@
 """Batches to rows that may be stored, whatever memory and precision do.
 
-A batch that does not fit into memory is halved until it does, and that size is remembered. A row
-that is not finite, or all zero, is computed once more in float32.
+A batch that does not fit into memory is halved until it does, and that size is remembered; an image
+that does not fit is tried once more when no other thread uses memory beside it. A row that is not
+finite, or all zero, is computed once more in float32.
 """
 
 import warnings
-from collections.abc import Callable, Sequence
-from threading import Lock
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import Condition, Lock
 
 import numpy as np
 import torch
@@ -50,6 +52,8 @@ class CarefulEncoder:
         self._exact: Encoder | None = None
         self._limit: int | None = None
         self._lock = Lock()
+        self._n_inside = self._n_running = 0
+        self._changed = Condition()
 
     def encode(self, inputs: Sequence[torch.Tensor]) -> Rows:
         """Encode preprocessed images.
@@ -69,16 +73,43 @@ class CarefulEncoder:
         EncodingError
             If no image of the first batch fits into memory.
         """
-        rows: Rows = []
-        size = self._limit or len(inputs)
-        for start in range(0, len(inputs), size):
-            rows += self._within_memory(inputs[start : start + size])
-        flaws = {i: flaw for i, row in enumerate(rows) if (flaw := _flaw(row)) is not None}
-        if flaws:
-            exact = self._in_float32([inputs[i] for i in flaws]) or list(flaws.values())
-            for i, row in zip(flaws, exact, strict=True):
-                rows[i] = row
+        with self._running():
+            rows: Rows = []
+            size = self._limit or len(inputs)
+            for start in range(0, len(inputs), size):
+                rows += self._within_memory(inputs[start : start + size])
+            flaws = {i: flaw for i, row in enumerate(rows) if (flaw := _flaw(row)) is not None}
+            if flaws:
+                exact = self._in_float32([inputs[i] for i in flaws]) or list(flaws.values())
+                for i, row in zip(flaws, exact, strict=True):
+                    rows[i] = row
         return rows
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        """Count this thread among those that use memory."""
+        with self._changed:
+            self._n_inside += 1
+            self._n_running += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._n_inside -= 1
+                self._n_running -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Wait until no other thread uses memory, and let none begin; for one that is running."""
+        with self._changed:
+            self._n_running -= 1
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._n_running == 0)
+            try:
+                yield
+            finally:
+                self._n_running += 1
 
     def _within_memory(self, inputs: Sequence[torch.Tensor]) -> Rows:
         """Encode in batches as large as memory takes, and take no larger ones from then on."""
@@ -91,7 +122,8 @@ class CarefulEncoder:
             )
         if fitted < len(inputs) > 1:
             with self._lock:
-                first, self._limit = self._limit is None, max(1, fitted)
+                first = self._limit is None
+                self._limit = max(1, min(fitted, self._limit or fitted))
             if fitted and first:
                 warnings.warn(
                     f"{len(inputs)} images at once do not fit into memory: going on with batches "
@@ -123,7 +155,9 @@ class CarefulEncoder:
                 rows[i] = EncodingError(f"{flaw}, in float32 too") if flaw else stored
         return rows
 
-    def _halving(self, encoder: Encoder, inputs: Sequence[torch.Tensor]) -> tuple[Rows, int]:
+    def _halving(
+        self, encoder: Encoder, inputs: Sequence[torch.Tensor], *, alone: bool = False
+    ) -> tuple[Rows, int]:
         """Encode, in halves where it does not fit into memory; also the largest size that did."""
         try:
             return list(encoder.encode(inputs, self._watch)), len(inputs)
@@ -132,6 +166,9 @@ class CarefulEncoder:
                 raise
             reason = str(error).partition("\n")[0] or type(error).__name__
         # Out of the handler: the error's frames held the tensors that took the memory.
+        if len(inputs) == 1 and self._n_inside > 1 and not alone:
+            with self._alone():
+                return self._halving(encoder, inputs, alone=True)
         if len(inputs) == 1:
             return [EncodingError(f"does not fit into memory, alone in its batch: {reason}")], 0
         middle = len(inputs) // 2

@@ -16,19 +16,22 @@ from dataclasses import dataclass
 from itertools import pairwise
 from queue import SimpleQueue
 from threading import Lock
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from clipfeat.embedding.batch_size import batch_size_for
-from clipfeat.embedding.batches import CarefulEncoder
+from clipfeat.embedding.batches import CarefulEncoder, Rows
 from clipfeat.embedding.preparing import Known, Ready
 from clipfeat.encoders.encoder import Encoder
 from clipfeat.errors import EncodingError
 from clipfeat.features import Failure
 from clipfeat.stopwatch import Stopwatch
 from clipfeat.store.format import Row
+
+T = TypeVar("T")
 
 Prepared = list[Ready | Known] | Failure
 
@@ -52,6 +55,12 @@ def _lanes_by_device(encoder: Encoder) -> list[int]:
     return [of_type.get(device, 1) for device in devices]
 
 
+def use_cores(n: int) -> None:
+    """Let torch use so many cores in this thread, from now on."""
+    torch.get_num_threads()  # else it begins, later on, with what any thread has last set
+    torch.set_num_threads(n)
+
+
 class Lanes:
     """Batches to rows, each on the next lane that is free.
 
@@ -64,7 +73,7 @@ class Lanes:
     watch : Stopwatch
         Told the seconds of ``"transfer"`` and ``"encode"``.
     batch_size : int, optional
-        Images in one forward pass; found by trying where it is not given.
+        The most images in one forward pass; found by trying where it is not given.
     """
 
     def __init__(
@@ -77,11 +86,12 @@ class Lanes:
         self.n = n_lanes(encoder)
         self.cores = torch.get_num_threads()
         self._on_cpu = encoder.device.type == "cpu"
-        self.batch = batch_size_for(batch_size, max(encoder.spec.input_size), on_cpu=self._on_cpu)
+        side = max(encoder.spec.input_size)
+        self.batch = batch_size_for(batch_size, side, self.n, on_cpu=self._on_cpu)
         self._lock = Lock()
-        self._free: SimpleQueue[CarefulEncoder] = SimpleQueue()
+        self._free: SimpleQueue[tuple[CarefulEncoder, bool]] = SimpleQueue()
         for device, n in zip([encoder, *encoder.replicas], _lanes_by_device(encoder), strict=True):
-            lane = CarefulEncoder(device, exact, watch)
+            lane = (CarefulEncoder(device, exact, watch), device.device.type == "cpu")
             for _ in range(n):
                 self._free.put(lane)
 
@@ -90,34 +100,32 @@ class Lanes:
         """How many images should be ready: two of a GPU's large batches, or one for each core."""
         return (self.n + 1 if self._on_cpu else 2) * self.batch.size
 
-    def parted(self, images: list[Ready]) -> list[list[Ready]]:
-        """The last images, of which every core shall have some."""
-        n = min(self.n, len(images)) if self._on_cpu else 1
-        ends = [len(images) * i // n for i in range(n + 1)]
-        return [images[start:end] for start, end in pairwise(ends)]
-
-    def encode(self, batch: list[Ready], n_at_once: int) -> list[Encoded | Failure]:
-        """Encode a batch as one forward pass, where memory takes it.
+    def encode(self, images: list[list[Ready]], n_at_once: int) -> list[Encoded | Failure]:
+        """Encode what of each image is wanted, in batches that memory takes.
 
         Parameters
         ----------
-        batch : list of Ready
-            The images.
+        images : list of list of Ready
+            The pictures of each image. All that can be encoded come as one.
         n_at_once : int
-            How many batches share the cores.
+            How many such calls share the cores.
         """
-        torch.set_num_threads(max(1, self.cores // n_at_once) if self._on_cpu else self.cores)
-        lane = self._free.get()
+        ready = [item for pictures in images for item in pictures]
+        n_batches = -(-len(ready) // self.batch.size)
+        careful, on_cpu = self._free.get()
+        use_cores(max(1, self.cores // n_at_once) if on_cpu else self.cores)
+        rows: Rows = []
         try:
-            begun = time.perf_counter()
-            rows = lane.encode([item.tensor for item in batch])
-            with self._lock:
-                self.batch.observe(len(batch), time.perf_counter() - begun)
+            for batch in _parted(ready, n_batches):
+                begun = time.perf_counter()
+                rows += careful.encode([item.tensor for item in batch])
+                with self._lock:
+                    self.batch.observe(len(batch), time.perf_counter() - begun)
         finally:
-            self._free.put(lane)
+            self._free.put((careful, on_cpu))
         found: list[Encoded | Failure] = []
         good, features = [], []
-        for item, row in zip(batch, rows, strict=True):
+        for item, row in zip(ready, rows, strict=True):
             if isinstance(row, EncodingError):
                 found.append(Failure(item.row.path, type(row).__name__, str(row), item.row.key))
             else:
@@ -143,33 +151,54 @@ def encode_prepared(
     Encoded, Known or Failure
         As `clipfeat.embedding.stream.encode_stream` does.
     """
-    waiting: list[Ready] = []
+    waiting: list[list[Ready]] = []
     running: deque[Future[list[Encoded | Failure]]] = deque()
     seen: set[bytes] = set()
+    n_begun = 0
+
+    def encode(n: int) -> None:
+        """Have what waits encoded, by so many lanes at once."""
+        nonlocal n_begun, waiting
+        parts = _parted(waiting, n)
+        running.extend(pool.submit(lanes.encode, part, max(len(parts), n_begun)) for part in parts)
+        waiting, n_begun = [], max(len(parts), n_begun)
 
     def results(most_running: int) -> Iterator[Encoded | Failure]:
         while len(running) > most_running:
             yield from running.popleft().result()
 
     with _given_back(lanes.cores), ThreadPoolExecutor(lanes.n) as pool:
-        for rows in found:
-            if isinstance(rows, Failure):
-                yield rows
-                continue
-            for item in rows:
-                if isinstance(item, Known) or item.row.key in seen:
-                    yield Known(item.row)
-                else:
-                    seen.add(item.row.key)
-                    waiting.append(item)
-            if len(waiting) >= lanes.batch.size:
-                running.append(pool.submit(lanes.encode, waiting, lanes.n))
-                waiting = []
-                yield from results(lanes.n)
-        if waiting:
-            last = lanes.parted(waiting)
-            running.extend(pool.submit(lanes.encode, batch, len(last)) for batch in last)
-        yield from results(0)
+        try:
+            for rows in found:
+                if isinstance(rows, Failure):
+                    yield rows
+                    continue
+                pictures = []
+                for item in rows:
+                    if isinstance(item, Known) or item.row.key in seen:
+                        yield Known(item.row)
+                    else:
+                        seen.add(item.row.key)
+                        pictures.append(item)
+                if pictures:
+                    waiting.append(pictures)
+                # The first images are for all lanes: there may be no more of them.
+                n = 1 if n_begun else lanes.n
+                if sum(map(len, waiting)) >= n * lanes.batch.size:
+                    encode(n)
+                    yield from results(lanes.n)
+            encode(lanes.n)
+            yield from results(0)
+        finally:
+            for future in running:
+                future.cancel()
+
+
+def _parted(items: list[T], n: int) -> list[list[T]]:
+    """At most so many parts, as equal as can be."""
+    n = min(n, len(items))
+    ends = [len(items) * i // max(1, n) for i in range(n + 1)]
+    return [items[start:end] for start, end in pairwise(ends)]
 
 
 @contextmanager

@@ -8,9 +8,7 @@ from itertools import chain, groupby, islice
 from threading import local
 from typing import TypeVar
 
-import torch
-
-from clipfeat.embedding.lanes import Encoded, Lanes, Prepared, encode_prepared
+from clipfeat.embedding.lanes import Encoded, Lanes, Prepared, encode_prepared, use_cores
 from clipfeat.embedding.preparing import Decoder, Known, Pictures, prepare
 from clipfeat.encoders.encoder import Encoder
 from clipfeat.features import Failure
@@ -90,14 +88,14 @@ def encode_stream(
 
     def ahead() -> int:
         """How many images may wait, so that no lane does."""
-        return max(n_workers, lanes.ahead // pictures.n_of_each)
+        return lanes.ahead // pictures.n_of_each
 
     with (
         threads(n_workers) as pool,
         # Left before the pool is, which waits for its threads: none then waits for a decoder.
         _decoding(isolation) as decode_image,
         decoding_by_thread(FRAMES) as decode_frame,
-        closing(in_order(pool, chunks(records), prepared, ahead)) as found,
+        closing(in_order(pool, n_workers, chunks(records), prepared, ahead)) as found,
         closing(encode_prepared(chain.from_iterable(found), lanes)) as stream,
     ):
         yield from stream
@@ -105,7 +103,7 @@ def encode_stream(
 
 def threads(n: int) -> ThreadPoolExecutor:
     """A pool of threads in each of which torch uses one core."""
-    return ThreadPoolExecutor(n, initializer=torch.set_num_threads, initargs=(1,))
+    return ThreadPoolExecutor(n, initializer=use_cores, initargs=(1,))
 
 
 @contextmanager
@@ -144,17 +142,25 @@ def chunks(records: Iterable[ImageRecord]) -> Iterator[list[ImageRecord]]:
 
 
 def in_order(
-    pool: ThreadPoolExecutor, items: Iterable[T], work: Callable[[T], R], ahead: Callable[[], int]
+    pool: ThreadPoolExecutor,
+    n_threads: int,
+    items: Iterable[Sequence[T]],
+    work: Callable[[Sequence[T]], R],
+    ahead: Callable[[], int],
 ) -> Generator[R, None, None]:
-    """Map by threads, in order, never more than `ahead()` items before what was taken."""
-    running: deque[Future[R]] = deque()
+    """Map by threads, in order; of the items `ahead()` members, or one a thread, may wait."""
+    running: deque[tuple[Future[R], int]] = deque()
+    n_running = 0
     try:
         for item in items:
-            running.append(pool.submit(work, item))
-            while len(running) >= ahead():
-                yield running.popleft().result()
+            running.append((pool.submit(work, item), len(item)))
+            n_running += len(item)
+            while len(running) >= n_threads and n_running >= ahead():
+                done, n = running.popleft()
+                n_running -= n
+                yield done.result()
         while running:
-            yield running.popleft().result()
+            yield running.popleft()[0].result()
     finally:
-        for future in running:
+        for future, _ in running:
             future.cancel()

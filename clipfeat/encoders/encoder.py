@@ -114,7 +114,8 @@ class Encoder:
         From uint8 pixels (height, width, 3) to a tensor of one image, without the batch axis, that
         shares no memory with them.
     forward : callable
-        From a batch of such tensors, on `device`, to a tensor (batch, n_features).
+        From a batch of such tensors, on `device`, to a tensor (batch, n_features); several threads
+        may call it at once.
     device : torch.device
         Where it runs.
     chosen : str

@@ -8,7 +8,7 @@ that was measured to be 1.04 to 1.23 times as fast, in batches of 32 (``benchmar
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch.nn import MultiheadAttention
@@ -117,7 +117,8 @@ class _Parts:
 
     stem: torch.nn.Conv2d
     perceptrons: list[_Perceptron]
-    attentions: list[MultiheadAttention]
+    linear: set[torch.nn.Linear]
+    attentions: set[MultiheadAttention]
 
 
 def _traced(model: torch.nn.Module, batch: torch.Tensor) -> tuple[_Parts, torch.Tensor]:
@@ -130,19 +131,19 @@ def _traced(model: torch.nn.Module, batch: torch.Tensor) -> tuple[_Parts, torch.
     """
     inputs: dict[torch.nn.Module, tuple[Any, ...]] = {}
     outputs: dict[torch.nn.Module, Any] = {}
-    masked: set[torch.nn.Module] = set()
+    told: dict[torch.nn.Module, dict[str, Any]] = {}
 
     def see(module: torch.nn.Module, given: tuple[Any, ...], words: dict[str, Any]) -> None:
-        inputs[module] = given
-        if words.get("attn_mask") is not None or words.get("need_weights", True):
-            masked.add(module)
+        inputs[module], told[module] = given, words
 
     perceptrons = list(_perceptrons(model))
-    seen = [one for one in model.modules() if isinstance(one, torch.nn.Conv2d | MultiheadAttention)]
-    hooks = [
-        module.register_forward_pre_hook(see, with_kwargs=True)
-        for module in [*seen, *(one.activation for one in perceptrons)]
-    ] + [
+    kinds = (torch.nn.Conv2d, torch.nn.Linear, MultiheadAttention)
+    seen = [
+        *(module for module in model.modules() if type(module) in kinds),
+        *(one.activation for one in perceptrons),
+    ]
+    hooks = [module.register_forward_pre_hook(see, with_kwargs=True) for module in seen]
+    hooks += [
         one.linear.register_forward_hook(lambda module, _, out: outputs.update({module: out}))
         for one in perceptrons
     ]
@@ -151,32 +152,46 @@ def _traced(model: torch.nn.Module, batch: torch.Tensor) -> tuple[_Parts, torch.
     finally:
         for hook in hooks:
             hook.remove()
-    first = [one for one in seen if inputs.get(one, [None])[0] is batch]
-    # Not of a class of its own, which may do more.
-    if (
-        len(first) != 1
-        or type(first[0]) is not torch.nn.Conv2d
-        or first[0].groups != 1
-        or first[0].padding not in ((0, 0), "valid")
-    ):
+    of_images = [module for module, given in inputs.items() if _first(given) is batch]
+    if len(of_images) != 1 or not _may_scale(of_images[0]):
         raise LookupError("no convolution that could scale the images")
     joined = [
         one
         for one in perceptrons
-        if one.linear in outputs and inputs[one.activation][0] is outputs[one.linear]
+        if one.linear in outputs and _first(inputs.get(one.activation)) is outputs[one.linear]
     ]
-    attentions = [
-        one
-        for one in inputs.keys() - masked
-        if type(one) is MultiheadAttention
-        and len({id(given) for given in inputs[one]}) == 1
-        and one.batch_first
-        and one.in_proj_weight is not None
-        and one.in_proj_bias is not None
-        and one.bias_k is None
-        and not one.add_zero_attn
-    ]
-    return _Parts(first[0], joined, attentions), rows
+    # Not those whose weights are taken by somebody else.
+    linear = {module for module in inputs if isinstance(module, torch.nn.Linear)}
+    attentions = {
+        module
+        for module, given in inputs.items()
+        if isinstance(module, MultiheadAttention) and _is_plain(module, given, told[module])
+    }
+    return _Parts(of_images[0], joined, linear, attentions), rows
+
+
+def _first(given: tuple[Any, ...] | None) -> Any:
+    return given[0] if given else None
+
+
+def _may_scale(stem: torch.nn.Module) -> TypeGuard[torch.nn.Conv2d]:
+    """Whether a layer is a plain convolution without a border, not of a class of its own."""
+    return type(stem) is torch.nn.Conv2d and stem.groups == 1 and stem.padding in ((0, 0), "valid")
+
+
+def _is_plain(attention: MultiheadAttention, given: tuple[Any, ...], words: dict[str, Any]) -> bool:
+    """Whether a batch attends to itself, all of it, and nobody asks how."""
+    return (
+        len(given) == 3
+        and given[0] is given[1] is given[2]
+        and words.get("need_weights") is False
+        and all(word is None for name, word in words.items() if name != "need_weights")
+        and attention.batch_first
+        and attention.in_proj_weight is not None
+        and attention.in_proj_bias is not None
+        and attention.bias_k is None
+        and not attention.add_zero_attn
+    )
 
 
 def _scale_in(
@@ -210,9 +225,9 @@ def _fuse(model: torch.nn.Module, parts: _Parts) -> None:
         for name, child in list(parent.named_children()):
             if child in activated:
                 setattr(parent, name, activated[child])
-            elif type(child) is torch.nn.Linear:
+            elif isinstance(child, torch.nn.Linear) and child in parts.linear:
                 setattr(parent, name, Product(child.weight, child.bias))
-            elif child in parts.attentions:
+            elif isinstance(child, MultiheadAttention) and child in parts.attentions:
                 setattr(parent, name, Attention(child))
             elif (
                 child is parts.stem

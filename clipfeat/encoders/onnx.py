@@ -81,7 +81,9 @@ def build(name: str, options: EncoderOptions) -> Encoder:
         raise WeightsError(f"no such ONNX file: {path}; if it lies elsewhere give --weights FILE")
     devices = devices_of(options.device)
     digest = digest_of(path)
-    sessions = [open_session(path, device) for device in devices]
+    # Of images that are known to come, each core has a batch of its own.
+    n_threads = 1 if options.n_images else torch.get_num_threads()
+    sessions = [open_session(path, device, n_threads) for device in devices]
     given = _read_arguments(path, options.arguments or {})
     if options.crop in NATIVE:
         given = replace(given, interpolation="none", crop_pct=1.0, crop_mode=options.crop)

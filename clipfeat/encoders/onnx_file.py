@@ -69,8 +69,8 @@ def devices_of(name: str) -> list[torch.device]:
     raise UsageError(f"onnxruntime cannot use {name!r} here: --device {' or '.join(here)}{more}")
 
 
-def open_session(path: Path, device: torch.device) -> Any:
-    """Load a file to a device.
+def open_session(path: Path, device: torch.device, n_threads: int) -> Any:
+    """Load a file to a device; on a processor it uses so many threads for every batch.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def open_session(path: Path, device: torch.device) -> Any:
 
     onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1  # as torch: each core has a batch of its own
+    options.intra_op_num_threads = n_threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what matters is raised
     # TensorFloat-32, which is onnxruntime's default, keeps ten bits of float32's twenty-three.

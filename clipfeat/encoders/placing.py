@@ -26,8 +26,9 @@ from clipfeat.spec import EncoderSpec
 SAFE_COSINE = 0.9995
 # It takes 2 to 6 s to convert a network, which then runs about twice as fast.
 WORTH_CONVERTING = 12.0
-# Changing a transformer takes about half a second, and saves a tenth of its work or more.
-WORTH_FUSING = 15.0
+# Changing a transformer takes as long as some of its images, and saves, of what these take in
+# float32, at least a twentieth of each: the work in float32, a fourth of it in bfloat16.
+FUSED_IMAGES, FUSED_SECONDS, FUSED_GAIN = 10, 0.5, 0.05
 
 
 def place(
@@ -63,6 +64,9 @@ def place(
     in_bytes = preprocess(np.zeros((8, 8, 3), np.uint8)).dtype == torch.uint8
     convert = in_bytes and is_convolutional(model) and seconds * options.n_images > WORTH_CONVERTING
 
+    saved = seconds * (FUSED_GAIN * options.n_images - FUSED_IMAGES)
+    fuse = saved > FUSED_SECONDS
+
     def in_torch(precision: str, device: torch.device, *, fuse: bool) -> TorchForward:
         about = (spec.input_size, spec.mean, spec.std)
         return TorchForward(model, device, precision, *about, fuse=fuse)
@@ -75,9 +79,7 @@ def place(
             forward = openvino_forward(
                 model, spec.input_size, precision, spec.mean, spec.std, threads
             )
-        return forward or in_torch(
-            precision, device, fuse=seconds * options.n_images > WORTH_FUSING
-        )
+        return forward or in_torch(precision, device, fuse=fuse)
 
     precision, chosen = options.precision, ""
     if precision == "auto":

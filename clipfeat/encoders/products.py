@@ -3,8 +3,6 @@
 Torch hands it weights as they are, which it then puts in its own order for every batch.
 """
 
-from typing import Any
-
 import torch
 from torch.nn import MultiheadAttention
 from torch.nn.functional import scaled_dot_product_attention
@@ -41,8 +39,16 @@ class Attention(torch.nn.Module):
         self.taking = Product(whole.in_proj_weight, whole.in_proj_bias)
         self.giving = Product(whole.out_proj.weight, whole.out_proj.bias)
 
-    def forward(self, x: torch.Tensor, *_: Any, **__: Any) -> tuple[torch.Tensor, None]:
-        """Tokens (batch, length, width) to as many, and no weights of theirs."""
+    def forward(
+        self,
+        x: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        *,
+        need_weights: bool = False,
+        attn_mask: None = None,
+    ) -> tuple[torch.Tensor, None]:
+        """Tokens (batch, length, width), given thrice as torch's does, to as many."""
         n, length, width = x.shape
         parts = self.taking(x).view(n, length, 3, self.n_heads, width // self.n_heads)
         mixed = scaled_dot_product_attention(*parts.permute(2, 0, 3, 1, 4))

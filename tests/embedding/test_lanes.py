@@ -10,11 +10,13 @@ import pytest
 import torch
 
 from clipfeat.embedding.lanes import Encoded, Lanes, encode_prepared, n_lanes
-from clipfeat.embedding.preparing import Ready
+from clipfeat.embedding.preparing import Known, Ready
 from clipfeat.encoders.encoder import Encoder
 from clipfeat.stopwatch import Stopwatch
 from clipfeat.store.format import Row
 from tests.conftest import make_spec
+
+Prepared = list[list[Ready | Known]]
 
 
 @pytest.fixture(params=[1, 3])
@@ -33,13 +35,18 @@ def encoder_of(
     return Encoder(spec, lambda pixels: torch.zeros(2), forward, torch.device(device))
 
 
-def encoded(n: int, lanes: Lanes) -> list[Encoded]:
-    """What becomes of images whose features are their number, from 1."""
-    images = [
-        [Ready(Row(str(i), i.to_bytes(16, "big")), torch.full((2,), float(i)))]
-        for i in range(1, n + 1)
+def images(n: int, n_pictures: int = 1) -> Prepared:
+    """Images, of each so many pictures; features are their number, from 1."""
+    pictures = [
+        Ready(Row(str(i), i.to_bytes(16, "big")), torch.full((2,), float(i)))
+        for i in range(1, n * n_pictures + 1)
     ]
-    return [item for item in encode_prepared(images, lanes) if isinstance(item, Encoded)]
+    return [pictures[start : start + n_pictures] for start in range(0, len(pictures), n_pictures)]
+
+
+def encoded(prepared: Prepared, lanes: Lanes) -> list[Encoded]:
+    """What becomes of them."""
+    return [item for item in encode_prepared(prepared, lanes) if isinstance(item, Encoded)]
 
 
 def test_each_core_encodes_a_batch_of_its_own(cores: int) -> None:
@@ -53,7 +60,7 @@ def test_each_core_encodes_a_batch_of_its_own(cores: int) -> None:
         time.sleep(0.02 * (batch[0, 0] % 3).item())
         return batch
 
-    found = encoded(9 * cores, Lanes(encoder_of(forward), None, Stopwatch(), 4))
+    found = encoded(images(9 * cores), Lanes(encoder_of(forward), None, Stopwatch(), 4))
     numbers = np.arange(1, 9 * cores + 1)
     assert [int(row.path) for item in found for row in item.rows] == list(numbers)
     assert np.array_equal(np.concatenate([item.features for item in found])[:, 0], numbers)
@@ -61,16 +68,33 @@ def test_each_core_encodes_a_batch_of_its_own(cores: int) -> None:
     assert torch.get_num_threads() == cores
 
 
-def test_a_single_image_has_every_core(cores: int) -> None:
+@pytest.mark.parametrize("n", [1, 2, 3, 7])
+def test_few_images_are_for_all_cores(cores: int, n: int) -> None:
     """None is left idle because there is no second batch."""
-    used: list[int] = []
+    used: list[tuple[int, int]] = []
 
     def forward(batch: torch.Tensor) -> torch.Tensor:
-        used.append(torch.get_num_threads())
+        used.append((len(batch), torch.get_num_threads()))
         return batch
 
-    encoded(1, Lanes(encoder_of(forward), None, Stopwatch(), 4))
-    assert used == [cores]
+    encoded(images(n), Lanes(encoder_of(forward), None, Stopwatch(), 8))
+    assert len(used) == min(n, cores)
+    assert sum(size for size, _ in used) == n
+    assert {threads for _, threads in used} == {cores // len(used)}
+
+
+def test_the_pictures_of_an_image_come_together(cores: int) -> None:
+    """In batches that are no larger than asked, whose rows nobody sees one by one."""
+    sizes: list[int] = []
+
+    def forward(batch: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(batch))
+        return batch
+
+    found = encoded(images(11, n_pictures=6), Lanes(encoder_of(forward), None, Stopwatch(), 4))
+    assert max(sizes) <= 4
+    assert [len(item.rows) % 6 for item in found] == [0] * len(found)
+    assert [int(row.path) for item in found for row in item.rows] == list(range(1, 67))
 
 
 def test_cores_are_shared_by_devices_and_a_gpu_has_two_lanes(cores: int) -> None:
@@ -90,6 +114,24 @@ def test_lanes_share_an_encoder_in_float32(cores: int) -> None:
         return opened[-1]
 
     broken = encoder_of(lambda batch: batch * float("nan"), "bf16")
-    found = encoded(6 * cores, Lanes(broken, exact, Stopwatch(), 2))
+    found = encoded(images(6 * cores), Lanes(broken, exact, Stopwatch(), 2))
     assert sum(len(item.rows) for item in found) == 6 * cores
     assert len(opened) == 1
+
+
+def test_memory_that_the_other_lanes_take_is_waited_for(cores: int) -> None:
+    """An image that fits alone is no failure, nor does it end the run."""
+    running: list[int] = []
+
+    def forward(batch: torch.Tensor) -> torch.Tensor:
+        running.append(1)
+        try:
+            time.sleep(0.02)
+            if len(running) > 1:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return batch
+        finally:
+            running.pop()
+
+    found = encoded(images(24), Lanes(encoder_of(forward), None, Stopwatch(), 1))
+    assert sum(len(item.rows) for item in found) == 24

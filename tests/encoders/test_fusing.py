@@ -123,6 +123,36 @@ def test_what_lies_between_products_is_left_to_torch() -> None:
     assert isinstance(overlapping.patch_embed.proj, torch.nn.Conv2d)
 
 
+class Padded(torch.nn.Module):
+    """Attention that leaves dark pixels out, which the images of the check have not."""
+
+    def __init__(self, whole: torch.nn.Module) -> None:
+        super().__init__()
+        self.whole = whole
+
+    def forward(self, *given: torch.Tensor, **words: Any) -> Any:
+        """With a mask, of nothing."""
+        n, length, _ = given[0].shape
+        mask = torch.zeros(n, length, dtype=torch.bool)
+        return self.whole(*given, **words, key_padding_mask=mask)
+
+
+def test_what_else_reaches_into_a_layer_is_left_as_it_is() -> None:
+    """Attention with a mask, and weights that are taken without the layer."""
+    model: Any = clip()
+    model.transformer.resblocks[0].attn = Padded(model.transformer.resblocks[0].attn)
+    found: Any = fused(model, SIZE, *SCALING, BF16)
+    assert isinstance(found.transformer.resblocks[0].attn.whole, torch.nn.MultiheadAttention)
+    assert isinstance(found.transformer.resblocks[1].attn, products.Attention)
+    torch.manual_seed(0)
+    beit = timm.create_model(
+        "beit_base_patch16_224", num_classes=0, img_size=SIZE[0], depth=2, embed_dim=48, num_heads=4
+    )
+    found = fused(beit.eval().requires_grad_(False), SIZE, *SCALING, BF16)
+    assert isinstance(found.blocks[0].attn.qkv, torch.nn.Linear)
+    assert isinstance(found.blocks[0].attn.proj, products.Product)
+
+
 def test_only_what_follows_a_layer_is_fused_with_it() -> None:
     """A familiar name is not enough."""
     model = vit()

@@ -234,8 +234,10 @@ def test_from_images_to_predictions(image_folder: Path, tmp_path: Path) -> None:
     assert run(*embedding).exit_code == 6
 
 
-def test_it_uses_the_thread_that_calls_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One budget of cores for all that computes: as many threads call it."""
+def test_it_keeps_to_the_cores_that_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One, where a batch for each is to come; else all of them."""
     import onnxruntime
 
     asked = []
@@ -247,5 +249,6 @@ def test_it_uses_the_thread_that_calls_it(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", record)
     encoder = opened(write_face_net(tmp_path / "face.onnx"))
-    assert asked == [1]
+    open_encoder(f"onnx:{tmp_path / 'face.onnx'}", replace(OPTIONS, arguments=SCALING, n_images=3))
+    assert asked == [torch.get_num_threads(), 1]
     assert json.loads(encoder.spec.options) == {"channels": "rgb", "layout": "NCHW"}

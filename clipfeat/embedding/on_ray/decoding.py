@@ -1,6 +1,7 @@
 """The tasks of the first pool: records to preprocessed images, on processors."""
 
 import pickle
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from functools import cache
@@ -53,12 +54,14 @@ def decode_block(block: pa.Table, job: Job, known: Any) -> pa.Table:
             return pack(worker_error(error, record.path))
         return pack(image)
 
-    def all_packed(together: list[ImageRecord]) -> list[bytes]:
+    def all_packed(together: Sequence[ImageRecord]) -> list[bytes]:
         return [packed(record) for record in together]
 
     records = pickle.loads(block["item"][0].as_buffer())
     place = block["place"][0].as_py()
-    with closing(in_order(pool, chunks(records), all_packed, lambda: 2 * THREADS)) as found:
+    with closing(
+        in_order(pool, THREADS, chunks(records), all_packed, lambda: 2 * THREADS)
+    ) as found:
         images = list(chain.from_iterable(found))
     return table(range(place, place + len(images)), images)
 

@@ -164,6 +164,7 @@ def main() -> None:
             for title, runner in wanted.items():
                 found = run(pythons[title], runner, encoder, images, weights)
                 rates[title].append(found["images"] / found["seconds"])
+                print(f"  {title}: {rates[title][-1]:.1f}", file=sys.stderr, flush=True)
                 opening[title] = found.get("opening", 0.0)
         ours = statistics.median(rates["clipfeat, auto"])
         print(f"\n{encoder}, images/s, median of {args.repeats} (least – most)")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from thingsvision import get_extractor
 from thingsvision.utils.data import DataLoader, ImageDataset
-from thingsvision.utils.storage import save_features
+from thingsvision.utils.storing import save_features
 
 encoder, images, _, out, _ = sys.argv[1:]
 extractor = get_extractor(encoder.partition(":")[2], source="timm", device="cpu", pretrained=False)

@@ -154,14 +154,16 @@ def encode_prepared(
     waiting: list[list[Ready]] = []
     running: deque[Future[list[Encoded | Failure]]] = deque()
     seen: set[bytes] = set()
-    n_begun = 0
+    n_at_once = 0
 
     def encode(n: int) -> None:
         """Have what waits encoded, by so many lanes at once."""
-        nonlocal n_begun, waiting
+        nonlocal n_at_once, waiting
         parts = _parted(waiting, n)
-        running.extend(pool.submit(lanes.encode, part, max(len(parts), n_begun)) for part in parts)
-        waiting, n_begun = [], max(len(parts), n_begun)
+        running.extend(
+            pool.submit(lanes.encode, part, max(len(parts), n_at_once)) for part in parts
+        )
+        waiting, n_at_once = [], max(len(parts), n_at_once)
 
     def results(most_running: int) -> Iterator[Encoded | Failure]:
         while len(running) > most_running:
@@ -183,7 +185,7 @@ def encode_prepared(
                 if pictures:
                     waiting.append(pictures)
                 # The first images are for all lanes: there may be no more of them.
-                n = 1 if n_begun else lanes.n
+                n = 1 if n_at_once else lanes.n
                 if sum(map(len, waiting)) >= n * lanes.batch.size:
                     encode(n)
                     yield from results(lanes.n)

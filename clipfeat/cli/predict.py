@@ -57,7 +57,10 @@ def predict(
     ] = None,
     path_col: Annotated[str, typer.Option(help="The table's column of paths.")] = "",
     label_col: Annotated[str, typer.Option(help="The table's column of labels.")] = "",
-    batch_size: Annotated[int, typer.Option("--batch-size", "-b", min=1)] = 64,
+    batch_size: Annotated[
+        int | None,
+        typer.Option("--batch-size", "-b", min=1, help="Found by trying, if not given."),
+    ] = None,
     num_workers: Annotated[int | None, typer.Option("--num-workers", "-j", min=1)] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output.")] = False,

@@ -145,7 +145,7 @@ def embed(
     columns : TableColumns
         Where a table keeps paths, labels and groups.
     batch_size : int, optional
-        Images in one forward pass; found by trying where it is not given.
+        Images in one forward pass, on a processor of each core; found by trying where not given.
     num_workers : int, optional
         Threads that read and decode; by default as many as there are cores, and one.
     device : str

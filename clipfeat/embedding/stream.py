@@ -48,7 +48,7 @@ def encode_stream(
     encoder : Encoder
         By what; its replicas take batches too.
     batch_size : int, optional
-        Images in one forward pass; found by trying where it is not given.
+        Images in one forward pass, on a processor of each core; found by trying where not given.
     num_workers : int, optional
         Threads that read and preprocess, each with a process that decodes; as many as there are
         cores, and one, by default.

@@ -52,7 +52,7 @@ class CarefulEncoder:
         self._exact: Encoder | None = None
         self._limit: int | None = None
         self._lock = Lock()
-        self._n_inside = self._n_running = 0
+        self._n_running = 0
         self._changed = Condition()
 
     def encode(self, inputs: Sequence[torch.Tensor]) -> Rows:
@@ -89,13 +89,11 @@ class CarefulEncoder:
     def _running(self) -> Iterator[None]:
         """Count this thread among those that use memory."""
         with self._changed:
-            self._n_inside += 1
             self._n_running += 1
         try:
             yield
         finally:
             with self._changed:
-                self._n_inside -= 1
                 self._n_running -= 1
                 self._changed.notify_all()
 
@@ -166,7 +164,7 @@ class CarefulEncoder:
                 raise
             reason = str(error).partition("\n")[0] or type(error).__name__
         # Out of the handler: the error's frames held the tensors that took the memory.
-        if len(inputs) == 1 and self._n_inside > 1 and not alone:
+        if len(inputs) == 1 and not alone:
             with self._alone():
                 return self._halving(encoder, inputs, alone=True)
         if len(inputs) == 1:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from queue import SimpleQueue
-from threading import Lock
+from threading import Event, Lock
 from typing import TypeVar
 
 import numpy as np
@@ -100,7 +100,9 @@ class Lanes:
         """How many images should be ready: two of a GPU's large batches, or one for each core."""
         return (self.n + 1 if self._on_cpu else 2) * self.batch.size
 
-    def encode(self, images: list[list[Ready]], n_at_once: int) -> list[Encoded | Failure]:
+    def encode(
+        self, images: list[list[Ready]], n_at_once: int, ended: Event
+    ) -> list[Encoded | Failure]:
         """Encode what of each image is wanted, in batches that memory takes.
 
         Parameters
@@ -109,6 +111,8 @@ class Lanes:
             The pictures of each image. All that can be encoded come as one.
         n_at_once : int
             How many such calls share the cores.
+        ended : Event
+            Set where nobody wants the rows any more: no further batch is begun.
         """
         ready = [item for pictures in images for item in pictures]
         n_batches = -(-len(ready) // self.batch.size)
@@ -117,6 +121,8 @@ class Lanes:
         rows: Rows = []
         try:
             for batch in _parted(ready, n_batches):
+                if ended.is_set():
+                    return []
                 begun = time.perf_counter()
                 rows += careful.encode([item.tensor for item in batch])
                 with self._lock:
@@ -155,23 +161,24 @@ def encode_prepared(
     running: deque[Future[list[Encoded | Failure]]] = deque()
     seen: set[bytes] = set()
     n_at_once = 0
+    ended = Event()
 
     def encode(n: int) -> None:
         """Have what waits encoded, by so many lanes at once."""
         nonlocal n_at_once, waiting
         parts = _parted(waiting, n)
-        running.extend(
-            pool.submit(lanes.encode, part, max(len(parts), n_at_once)) for part in parts
-        )
-        waiting, n_at_once = [], max(len(parts), n_at_once)
+        n_at_once = max(len(parts), n_at_once)
+        running.extend(pool.submit(lanes.encode, part, n_at_once, ended) for part in parts)
+        waiting = []
 
     def results(most_running: int) -> Iterator[Encoded | Failure]:
-        while len(running) > most_running:
+        while len(running) > most_running or (running and running[0].done()):
             yield from running.popleft().result()
 
     with _given_back(lanes.cores), ThreadPoolExecutor(lanes.n) as pool:
         try:
             for rows in found:
+                yield from results(lanes.n)
                 if isinstance(rows, Failure):
                     yield rows
                     continue
@@ -188,10 +195,11 @@ def encode_prepared(
                 n = 1 if n_at_once else lanes.n
                 if sum(map(len, waiting)) >= n * lanes.batch.size:
                     encode(n)
-                    yield from results(lanes.n)
+                    n_at_once = lanes.n
             encode(lanes.n)
             yield from results(0)
         finally:
+            ended.set()
             for future in running:
                 future.cancel()
 

@@ -26,8 +26,8 @@ from clipfeat.spec import EncoderSpec
 SAFE_COSINE = 0.9995
 # It takes 2 to 6 s to convert a network, which then runs about twice as fast.
 WORTH_CONVERTING = 12.0
-# Changing a transformer takes as long as some of its images, and saves, of what these take in
-# float32, at least a twentieth of each: the work in float32, a fourth of it in bfloat16.
+# Changing a transformer takes as long as some images do in float32, and some seconds; of each image
+# it saves about a twentieth of what that takes in float32, whatever the precision.
 FUSED_IMAGES, FUSED_SECONDS, FUSED_GAIN = 10, 0.5, 0.05
 
 

@@ -56,12 +56,13 @@ from clipfeat.encoders.encoder import Encoder, EncoderOptions
 from clipfeat.encoders.timm import PREPROCESSING
 from clipfeat.errors import ClipfeatWarning
 from clipfeat.evaluate.metrics import score
+from clipfeat.evaluate.splits import leave_one_out
 from clipfeat.features import FeatureSet
 from clipfeat.images import open_source
 from clipfeat.images.decode import decode
 from clipfeat.images.record import image_key, read_bytes
-from clipfeat.splits import Rows, fit_with_groups, inner_folds, k_fold, leave_one_out
 from clipfeat.zoo import make_classifier
+from clipfeat.zoo.folds import Rows, fit_with_groups, inner_folds, k_fold
 
 BATCH = 64
 WHOLE = "whole, fine-tuned"

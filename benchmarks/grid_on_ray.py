@@ -2,7 +2,7 @@
 
 ``python benchmarks/grid_on_ray.py``: the cells of a benchmark on random features, each of one
 thread, on a Ray that is there already and has its workers started; speed only. The middle one is
-joblib's ``Parallel`` over the same function, which `clipfeat.evaluate.on_ray` was weighed against.
+joblib's ``Parallel`` over the same function, which `clipfeat.fits.on_ray` was weighed against.
 """
 
 import argparse
@@ -19,11 +19,11 @@ import ray
 from ray.util.joblib import register_ray
 from sklearn.datasets import make_classification
 
-from clipfeat.cluster import connected
-from clipfeat.evaluate.cells import Asked, Cell, Settings
-from clipfeat.evaluate.on_ray import spreading
-from clipfeat.evaluate.running import run_cells
-from clipfeat.splits import k_fold
+from clipfeat.fits.cells import Asked, Cell, Settings
+from clipfeat.fits.on_ray import spreading
+from clipfeat.fits.running import run_cells
+from clipfeat.system.ray_connection import connected
+from clipfeat.zoo.folds import k_fold
 
 
 def main() -> None:
@@ -79,7 +79,7 @@ def main() -> None:
 def by_joblib(
     function: Callable[..., Any], shared: tuple[Any, ...], pieces: Sequence[tuple[Any, ...]]
 ) -> Iterator[tuple[int, Any]]:
-    """What `clipfeat.evaluate.on_ray.Spread` does, by joblib."""
+    """What `clipfeat.fits.on_ray.Spread` does, by joblib."""
     how = {"num_cpus": 1}
     with joblib.parallel_config("ray", n_jobs=-1, ray_remote_args=how):
         call = joblib.delayed(function)

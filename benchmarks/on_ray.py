@@ -18,9 +18,9 @@ import ray
 import torch
 from embedding import make_images
 
-from clipfeat.cluster import connected
 from clipfeat.embedding.pipeline import embed
 from clipfeat.store import load
+from clipfeat.system.ray_connection import connected
 
 
 def main() -> None:

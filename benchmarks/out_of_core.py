@@ -63,7 +63,7 @@ def write(path: Path, rows: int, width: int) -> None:
 def one(name: str, path: Path, out_of_core: bool, limit: float, output: Path) -> None:
     """Fit in this process; what it took is printed as JSON, probabilities are kept."""
     import clipfeat
-    from clipfeat.fitting import fit
+    from clipfeat.evaluate.fitting import fit
     from clipfeat.zoo.recipe import build
 
     build(name)  # loads its library

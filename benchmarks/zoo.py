@@ -33,7 +33,7 @@ from xgboost import XGBClassifier
 
 from clipfeat import load
 from clipfeat.ensemble import soft_vote
-from clipfeat.splits import cross_validation
+from clipfeat.evaluate.splits import cross_validation
 from clipfeat.zoo import make_classifier, pick_threads
 
 NAMES = ("logreg", "knn", "rf", "lgbm", "xgb", "svm")

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clipfeat.auditing.run import Audit, audit
-    from clipfeat.degrading import Robustness, robustness
     from clipfeat.embedding.image_encoder import ImageEncoder
     from clipfeat.embedding.pipeline import EmbedReport, embed
     from clipfeat.ensemble import SoftVotingClassifier, soft_vote
     from clipfeat.errors import ClipfeatError
     from clipfeat.evaluate import Benchmark, benchmark
-    from clipfeat.explaining import explain
+    from clipfeat.evaluate.fitting import fit
     from clipfeat.features import FeatureSet
-    from clipfeat.fitting import fit
     from clipfeat.model import Model, load_model
-    from clipfeat.prediction import predict
+    from clipfeat.prediction.explaining import explain
+    from clipfeat.prediction.predicting import predict
+    from clipfeat.prediction.robustness import Robustness, robustness
     from clipfeat.spec import EncoderSpec
     from clipfeat.store import load
-    from clipfeat.streaming import stream
+    from clipfeat.store.streaming import stream
 
 _HOME = {
     "Audit": "auditing.run",
@@ -35,19 +35,19 @@ _HOME = {
     "FeatureSet": "features",
     "ImageEncoder": "embedding.image_encoder",
     "Model": "model",
-    "Robustness": "degrading",
+    "Robustness": "prediction.robustness",
     "SoftVotingClassifier": "ensemble",
     "audit": "auditing.run",
     "benchmark": "evaluate",
     "embed": "embedding.pipeline",
-    "explain": "explaining",
-    "fit": "fitting",
+    "explain": "prediction.explaining",
+    "fit": "evaluate.fitting",
     "load": "store",
     "load_model": "model",
-    "predict": "prediction",
-    "robustness": "degrading",
+    "predict": "prediction.predicting",
+    "robustness": "prediction.robustness",
     "soft_vote": "ensemble",
-    "stream": "streaming",
+    "stream": "store.streaming",
 }
 
 __version__ = "0.1.0"

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import clipfeat
-from clipfeat.images.simulated import make_simulated
+from clipfeat.cli.demo_images import make_simulated
 from clipfeat.report import leaderboard
 
 with tempfile.TemporaryDirectory() as folder:

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from clipfeat.errors import HubError, RefusedFileError, UsageError
+from clipfeat.evaluate.fitting import fit
 from clipfeat.features import FeatureSet
-from clipfeat.fitting import fit
 from clipfeat.hub import model_card, pull, push
 from clipfeat.model import MODEL_NAME, load_model
 from tests.conftest import make_spec

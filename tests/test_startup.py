@@ -35,7 +35,7 @@ def test_public_names_resolve_whatever_was_imported_before() -> None:
     """Every public name is what it was meant to be, also after its submodules were imported."""
     import clipfeat.embedding.pipeline
     import clipfeat.evaluate.benchmark
-    import clipfeat.prediction
+    import clipfeat.prediction.predicting
 
     assert all(getattr(clipfeat, name) is not None for name in clipfeat.__all__)
     assert callable(clipfeat.embed)

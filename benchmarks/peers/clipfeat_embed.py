@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from clipfeat.embedding import engines, pipeline
-from clipfeat.stopwatch import Stopwatch
+from clipfeat.system.stopwatch import Stopwatch
 
 encoder, images, weights, out, precision = sys.argv[1:]
 watch = Stopwatch()

@@ -6,13 +6,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from clipfeat.embedding.lanes import Lanes, encode_prepared
 from clipfeat.embedding.preparing import Known, Ready
+from clipfeat.embedding.workers import Lanes, encode_prepared
 from clipfeat.encoders import open_encoder
 from clipfeat.encoders.encoder import EncoderOptions
 from clipfeat.images.decode import decode
-from clipfeat.stopwatch import Stopwatch
 from clipfeat.store.format import Row
+from clipfeat.system.stopwatch import Stopwatch
 
 PASSES = 4
 

@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from clipfeat.auditing.finding import Finding
 from clipfeat.auditing.subject import Subject
 from clipfeat.errors import DataError
-from clipfeat.splits import k_fold
 from clipfeat.zoo import make_classifier
+from clipfeat.zoo.folds import k_fold
 
 FOLDS = 5
 

@@ -15,9 +15,9 @@ from clipfeat.auditing.finding import SEVERITIES, Finding
 from clipfeat.auditing.gathering import gather
 from clipfeat.errors import DataError
 from clipfeat.features import FeatureSet
-from clipfeat.files import publish
 from clipfeat.images.manifest import TableColumns
-from clipfeat.locations import local_path
+from clipfeat.system.files import publish
+from clipfeat.system.locations import local_path
 
 if TYPE_CHECKING:
     import pandas as pd

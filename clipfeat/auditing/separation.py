@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.errors import LabelError
-from clipfeat.splits import k_fold
+from clipfeat.zoo.folds import k_fold
 
 FOLDS = 5
 LEAST = 5

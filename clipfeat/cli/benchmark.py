@@ -204,7 +204,7 @@ def claim(folder: Path, asked: Mapping[str, object], overwrite: bool) -> None:
     OutputExistsError
         If it holds anything else, and is not to be overwritten.
     """
-    from clipfeat.files import publish
+    from clipfeat.system.files import publish
 
     check_folder(folder, overwrite=True)
     told = folder / ASKED

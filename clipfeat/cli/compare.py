@@ -64,7 +64,7 @@ def compare(
     if output is not None:
         import pandas as pd
 
-        from clipfeat.files import publish
+        from clipfeat.system.files import publish
 
         publish(pd.DataFrame([vars(one) for one in found]).to_csv(index=False).encode(), output)
         print(output)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from clipfeat.evaluate.trials import Step
     from clipfeat.report import Leaderboard
     from clipfeat.report.pivot import Pivot
-    from clipfeat.streaming import Reading
+    from clipfeat.store.streaming import Reading
 
 LINE_SECONDS = 10.0
 HIDDEN_BELOW = {

@@ -12,7 +12,7 @@ from clipfeat.cli.exits import reports_errors
 from clipfeat.cli.fit import fit
 from clipfeat.cli.predict import predict
 from clipfeat.errors import OutputExistsError
-from clipfeat.locations import local_path
+from clipfeat.system.locations import local_path
 
 VOTE = "logreg,knn,rf,lgbm,xgb,svm"
 
@@ -27,7 +27,7 @@ def demo(
 
     Example: clipfeat demo -o clipfeat-demo
     """
-    from clipfeat.images.simulated import GENERATORS, make_simulated
+    from clipfeat.cli.demo_images import GENERATORS, make_simulated
 
     local_path(output)
     begun = time.monotonic()

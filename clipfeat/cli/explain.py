@@ -35,9 +35,9 @@ def explain(
     Example: clipfeat explain model.clipfeat new/1.jpg --features out.h5 --html why.html
     """
     from clipfeat.cli.features import chosen
-    from clipfeat.explaining import explain as run
-    from clipfeat.explaining import explanation_page
     from clipfeat.images import open_source
+    from clipfeat.prediction.explaining import explain as run
+    from clipfeat.prediction.explaining import explanation_page
     from clipfeat.store import load, opened
 
     check_file(html, overwrite=overwrite, flag="--html")

@@ -18,8 +18,8 @@ def export(
 
     Example: clipfeat export out.h5 -o out.parquet
     """
-    from clipfeat.locations import location
     from clipfeat.store import export as run
+    from clipfeat.system.locations import location
 
     n_rows = run(file, output, overwrite=overwrite)
     made = location(output)

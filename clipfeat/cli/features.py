@@ -9,7 +9,7 @@ from clipfeat.errors import UsageError
 
 if TYPE_CHECKING:
     from clipfeat.features import FeatureSet
-    from clipfeat.streaming import StreamedFeatures
+    from clipfeat.store.streaming import StreamedFeatures
 
 NO_GROUPS = "none"
 
@@ -56,9 +56,9 @@ def to_fit(
     """Load feature files as `asked_for` does, or open one to be read in blocks, and say why."""
     from clipfeat.cli.console import pass_lines
     from clipfeat.cli.exits import say
-    from clipfeat.evaluate.out_of_core import pick_place
+    from clipfeat.fits.out_of_core import pick_place
     from clipfeat.store import load
-    from clipfeat.streaming import stream
+    from clipfeat.store.streaming import stream
 
     files = chosen(paths)
     streamed, why = pick_place(files, clf, tune=tune, asked=out_of_core, engine=engine)

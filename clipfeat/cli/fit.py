@@ -87,7 +87,7 @@ def fit(
     from clipfeat.cli.console import print_leaderboard, step_bar
     from clipfeat.cli.features import to_fit
     from clipfeat.cli.numbers import numbers
-    from clipfeat.fitting import fit as run
+    from clipfeat.evaluate.fitting import fit as run
     from clipfeat.report import leaderboard, model_remarks
 
     check_file(output, overwrite=overwrite)

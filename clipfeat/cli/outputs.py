@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from clipfeat.errors import OutputExistsError
-from clipfeat.locations import local_path
+from clipfeat.system.locations import local_path
 
 
 def check_file(path: Path | None, *, overwrite: bool, flag: str = "-o") -> None:

@@ -12,7 +12,7 @@ from clipfeat.cli.outputs import check_file
 if TYPE_CHECKING:
     import pandas as pd
 
-    from clipfeat.prediction import Predictions
+    from clipfeat.prediction.predicting import Predictions
 
 
 @reports_errors
@@ -77,11 +77,11 @@ def predict(
     """
     from clipfeat.cli.console import image_bar
     from clipfeat.errors import unknown_name
+    from clipfeat.features.by_file import AVERAGES
     from clipfeat.images.manifest import TableColumns, read_text_table
     from clipfeat.images.video.frames import FrameSampling
-    from clipfeat.parts import AVERAGES
-    from clipfeat.prediction import predict as run
-    from clipfeat.submission import FILLS
+    from clipfeat.prediction.predicting import predict as run
+    from clipfeat.prediction.submission import FILLS
 
     # All that can be known to be wrong before the work rather than after.
     check_file(output, overwrite=overwrite)
@@ -130,7 +130,7 @@ def predict(
 
 def _filled(found: "Predictions", template: Path, fill: str) -> "pd.DataFrame":
     """The template with the predictions in it; what is missing is said."""
-    from clipfeat.submission import fill_template
+    from clipfeat.prediction.submission import fill_template
 
     filled = fill_template(found, template, fill)
     n_filled = len(filled.table) - len(filled.missing)

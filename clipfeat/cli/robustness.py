@@ -9,7 +9,7 @@ from clipfeat.cli.exits import TOO_MANY_BAD, reports_errors, say
 from clipfeat.cli.outputs import check_folder
 
 if TYPE_CHECKING:
-    from clipfeat.degrading import Robustness
+    from clipfeat.prediction.robustness import Robustness
 
 
 @reports_errors
@@ -56,10 +56,10 @@ def robustness(
     Example: clipfeat robustness model.clipfeat test/ -o robustness/
     """
     from clipfeat.cli.console import image_bar
-    from clipfeat.degrading import DEGRADATIONS
-    from clipfeat.degrading import robustness as run
     from clipfeat.images.manifest import TableColumns
     from clipfeat.images.video.frames import FrameSampling
+    from clipfeat.prediction.robustness import DEGRADATIONS
+    from clipfeat.prediction.robustness import robustness as run
     from clipfeat.report.robustness import save_robustness
 
     check_folder(output, overwrite=overwrite)
@@ -96,8 +96,8 @@ def _print(found: "Robustness") -> None:
     from rich.table import Table
 
     from clipfeat.cli.console import console, shown
-    from clipfeat.degrading import ORIGINAL
     from clipfeat.evaluate import METRICS
+    from clipfeat.prediction.robustness import ORIGINAL
 
     out = console()
     metrics = shown(METRICS, out.width)

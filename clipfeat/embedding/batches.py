@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from clipfeat.encoders.encoder import Encoder, check_row
 from clipfeat.errors import ClipfeatWarning, EncodingError
-from clipfeat.stopwatch import Stopwatch
+from clipfeat.system.stopwatch import Stopwatch
 
 Rows = list[NDArray[np.float32] | EncodingError]
 

@@ -124,8 +124,8 @@ class _OnRay:
     connection: ExitStack
 
     def open(self, options: "EncoderOptions") -> "Encoder":
-        from clipfeat.cluster import connected
-        from clipfeat.embedding.on_ray.driving import open_remotely
+        from clipfeat.embedding.on_ray.driver import open_remotely
+        from clipfeat.system.ray_connection import connected
 
         # A worker that decodes and one that encodes must both find room.
         self.connection.enter_context(connected(self.about.address, least_cpus=2))
@@ -139,7 +139,7 @@ class _OnRay:
         options: "EncoderOptions",
         pictures: "Pictures",
     ) -> None:
-        from clipfeat.embedding.on_ray.driving import encode_remotely
+        from clipfeat.embedding.on_ray.driver import encode_remotely
         from clipfeat.embedding.on_ray.job import Job, KnownKeys
 
         job = Job(

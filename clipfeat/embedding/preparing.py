@@ -16,8 +16,8 @@ from clipfeat.images.decode import RGB, Decoded
 from clipfeat.images.faces.finder import FaceFinder
 from clipfeat.images.record import FACE, FACELESS, ImageRecord, frame_key, image_key, read_bytes
 from clipfeat.images.video.frames import frame_request
-from clipfeat.stopwatch import Stopwatch
 from clipfeat.store.format import Row
+from clipfeat.system.stopwatch import Stopwatch
 
 Decoder = Callable[[bytes], AbstractContextManager[Decoded]]
 

@@ -9,14 +9,14 @@ from clipfeat.embedding.profile import STAGES, Profile
 from clipfeat.features import Failure
 from clipfeat.images.record import FACE, FACELESS, ImageRecord, record_path
 from clipfeat.images.source import ImageSource
-from clipfeat.stopwatch import Stopwatch
 from clipfeat.store import FeatureWriter, Row
 from clipfeat.store.stat_cache import Stat, StatCache, file_stats
+from clipfeat.system.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
-    from clipfeat.embedding.lanes import Encoded
     from clipfeat.embedding.on_ray.job import Published
     from clipfeat.embedding.preparing import Known
+    from clipfeat.embedding.workers import Encoded
     from clipfeat.encoders.encoder import Encoder
 
 
@@ -79,7 +79,7 @@ class EmbedRun:
         """Where the time went."""
         device, lanes = "none", 1
         if frozen is not None:
-            from clipfeat.embedding.lanes import n_lanes
+            from clipfeat.embedding.workers import n_lanes
 
             device, lanes = frozen.device.type, n_lanes(frozen)
         threads = {
@@ -128,7 +128,7 @@ class EmbedRun:
 
     def take(self, item: "Encoded | Known | Failure") -> None:
         """Count an image, or a batch of them, and hand it to the writer."""
-        from clipfeat.embedding.lanes import Encoded
+        from clipfeat.embedding.workers import Encoded
 
         if isinstance(item, Encoded):
             with self.watch.timing("write"):

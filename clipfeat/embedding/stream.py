@@ -8,16 +8,16 @@ from itertools import chain, groupby, islice
 from threading import local
 from typing import TypeVar
 
-from clipfeat.embedding.lanes import Encoded, Lanes, Prepared, encode_prepared, use_cores
 from clipfeat.embedding.preparing import Decoder, Known, Pictures, prepare
+from clipfeat.embedding.workers import Encoded, Lanes, Prepared, encode_prepared, use_cores
 from clipfeat.encoders.encoder import Encoder
 from clipfeat.features import Failure
 from clipfeat.images.decode import Decoded, decode
 from clipfeat.images.isolated import ISOLATED, IsolatedDecoder, Isolation, default_workers
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.video.frames import FRAMES
-from clipfeat.stopwatch import Stopwatch
 from clipfeat.store.format import Row
+from clipfeat.system.stopwatch import Stopwatch
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -39,7 +39,7 @@ def encode_stream(
 ) -> Generator[Encoded | Known | Failure, None, None]:
     """Encode images, skipping known ones and naming those that fail.
 
-    They are read and decoded ahead of the lanes that encode; see `clipfeat.embedding.lanes`.
+    They are read and decoded ahead of the lanes that encode; see `clipfeat.embedding.workers`.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ from clipfeat.encoders.runtime import PRECISIONS, Forward
 from clipfeat.errors import EncodingError, UsageError, unknown_name
 from clipfeat.images.decode import RGB
 from clipfeat.spec import EncoderSpec
-from clipfeat.stopwatch import Stopwatch
+from clipfeat.system.stopwatch import Stopwatch
 
 CROPS = {
     "center": ("center", "shortest"),

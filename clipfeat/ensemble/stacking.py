@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from clipfeat.ensemble.vote import align
 from clipfeat.errors import UsageError
-from clipfeat.splits import fit_with_groups, inner_folds
+from clipfeat.zoo.folds import fit_with_groups, inner_folds
 
 BOLDEST = 1e-3
 """Probabilities nearer than this to 0 or 1 count as this near: neighbours often say 0."""

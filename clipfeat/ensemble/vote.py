@@ -11,7 +11,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from clipfeat.errors import DataError, UsageError
-from clipfeat.splits import fit_with_groups
+from clipfeat.zoo.folds import fit_with_groups
 
 
 def soft_vote(

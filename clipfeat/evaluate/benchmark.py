@@ -9,14 +9,14 @@ thirds of those rows, about three times the time; a bag's own members say it for
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from clipfeat.evaluate.cells import Settings
-from clipfeat.evaluate.on_ray import check_engine, spreading
 from clipfeat.evaluate.protocols import plan
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.evaluate.thresholds import threshold_chooser
 from clipfeat.evaluate.trials import Step, entry_names, parse_voting, run_protocol
 from clipfeat.evaluate.votes import UNIFORM
 from clipfeat.features import FeatureSet, stack
+from clipfeat.fits.cells import Settings
+from clipfeat.fits.on_ray import check_engine, spreading
 from clipfeat.zoo import parse_names
 from clipfeat.zoo.recipe import check_recipe
 from clipfeat.zoo.tuning import check_time_limit
@@ -101,7 +101,7 @@ def benchmark(
         takes longer is stopped, and is among the errors. Cells then run in a process of their own.
     keep : path, optional
         A folder for finished cells, which are not fitted again by a later call; see
-        `clipfeat.evaluate.keeping`.
+        `clipfeat.fits.cache`.
     n_jobs : int, optional
         Threads; None is one for small data, else all processors. On Ray: of each cell, for which
         Ray keeps as many processors of one machine; None is one.

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.errors import ClipfeatWarning, LabelError, UsageError
+from clipfeat.evaluate.splits import Mask, cross_validation, leave_one_out, shared_rows
 from clipfeat.features import FeatureSet
-from clipfeat.splits import Mask, Rows, Split, cross_validation, k_fold, leave_one_out, shared_rows
+from clipfeat.zoo.folds import Rows, Split, k_fold
 
 FEW_SHOT_DRAWS = 5
 
@@ -95,7 +96,8 @@ def plan(
     cv : int
         Folds, of equal shares of every class; groups are never parted.
     leave_out : str, optional
-        Instead: hold out each value of this column in turn; see `clipfeat.splits.leave_one_out`.
+        Instead: hold out each value of this column in turn; see
+        `clipfeat.evaluate.splits.leave_one_out`.
     matrix : str, optional
         Instead: train on each value of this column in turn and test on each.
     few_shot : sequence of int, optional

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from clipfeat.evaluate.metrics import Labels, Probabilities
 from clipfeat.evaluate.protocols import Trial
-from clipfeat.parts import one_a_file
+from clipfeat.features.by_file import one_a_file
 from clipfeat.spec import EncoderSpec
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from clipfeat.splits import Mask
+    from clipfeat.evaluate.splits import Mask
 
 COLUMNS = (
     "encoder", "classifier", "seed", "trained_on", "n_train", "fold", "tested_on", "metric",

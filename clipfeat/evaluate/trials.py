@@ -11,19 +11,19 @@ import numpy as np
 
 from clipfeat.errors import ClipfeatError, DataError
 from clipfeat.evaluate.calibration import miscalibration
-from clipfeat.evaluate.cells import Asked, Cell, Settings
-from clipfeat.evaluate.keeping import versions
 from clipfeat.evaluate.metrics import score
-from clipfeat.evaluate.on_ray import Spread
 from clipfeat.evaluate.protocols import Protocol, Trial
 from clipfeat.evaluate.result import Benchmark, Outcome, tested_rows
-from clipfeat.evaluate.running import Answer, Runner, run_cells
+from clipfeat.evaluate.splits import shared_rows
 from clipfeat.evaluate.thresholds import Chooser, oracle
 from clipfeat.evaluate.votes import GIVEN, TITLES, UNIFORM, cast, parse_votes
 from clipfeat.features import FeatureSet
-from clipfeat.parts import one_a_file
+from clipfeat.features.by_file import one_a_file
+from clipfeat.fits.cache import versions
+from clipfeat.fits.cells import Asked, Cell, Settings
+from clipfeat.fits.on_ray import Spread
+from clipfeat.fits.running import Answer, Runner, run_cells
 from clipfeat.spec import EncoderSpec, titles
-from clipfeat.splits import shared_rows
 from clipfeat.zoo import CHANCE
 
 VOTE = TITLES[UNIFORM]
@@ -113,11 +113,11 @@ def run_protocol(
     keep, n_jobs, progress
         As in `benchmark`.
     spread : callable, optional
-        Of `clipfeat.evaluate.on_ray.spreading`.
+        Of `clipfeat.fits.on_ray.spreading`.
     about : mapping
         What else is to be kept of how it was run.
     runner : callable, optional
-        Gives what runs a cell, in place of `clipfeat.evaluate.running.cell_runner`.
+        Gives what runs a cell, in place of `clipfeat.fits.running.cell_runner`.
     """
     begun = time.monotonic()
     entries = entry_names(names, data.specs)

@@ -15,9 +15,9 @@ from clipfeat.ensemble import learn_weights, soft_vote
 from clipfeat.ensemble.stacking import fit_blend, log_odds
 from clipfeat.ensemble.weights import WEIGHINGS
 from clipfeat.errors import UsageError, unknown_name
-from clipfeat.evaluate.cells import Cell
-from clipfeat.parts import one_a_file
-from clipfeat.splits import Split
+from clipfeat.features.by_file import one_a_file
+from clipfeat.fits.cells import Cell
+from clipfeat.zoo.folds import Split
 
 Probabilities = NDArray[np.float64]
 Combine = Callable[[Sequence[Probabilities]], Probabilities]

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clipfeat.errors import EmptySourceError, UsageError
-from clipfeat.files import storage_errors
 from clipfeat.images.folder import open_folder
 from clipfeat.images.labels import with_labels
 from clipfeat.images.listing import is_image, open_listing, open_standard_input
@@ -18,7 +17,8 @@ from clipfeat.images.manifest import TableColumns, is_table, open_manifest
 from clipfeat.images.source import ImageSource, listed
 from clipfeat.images.video import is_video
 from clipfeat.images.webdataset import is_tar_pattern, open_webdataset
-from clipfeat.locations import as_url, below, common_folder, is_remote, location
+from clipfeat.system.files import storage_errors
+from clipfeat.system.locations import as_url, below, common_folder, is_remote, location
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from clipfeat.images.decode import SUFFIXES
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource, listed
 from clipfeat.images.video import VIDEO_SUFFIXES
-from clipfeat.locations import absolute, as_url, is_remote, location
+from clipfeat.system.locations import absolute, as_url, is_remote, location
 
 REAL_FAKE_FOLDERS = (("real", "fake"), ("0_real", "1_fake"), ("nature", "ai"))
 ALWAYS = {"0_real": "real", "1_fake": "fake"}  # names that can mean nothing else

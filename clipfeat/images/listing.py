@@ -8,7 +8,7 @@ from pathlib import Path
 from clipfeat.images.decode import SUFFIXES
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource, listed
-from clipfeat.locations import as_url, is_remote, location
+from clipfeat.system.locations import as_url, is_remote, location
 
 
 def is_image(spec: str) -> bool:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipfeat.errors import RefusedFileError, StorageError, unknown_name
-from clipfeat.files import storage_errors
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource, listed
-from clipfeat.locations import as_url, folder_of, is_remote, location
+from clipfeat.system.files import storage_errors
+from clipfeat.system.locations import as_url, folder_of, is_remote, location
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from clipfeat.errors import ReadError, StorageError
-from clipfeat.files import storage_errors
 from clipfeat.images.decode import RGB
-from clipfeat.locations import is_remote, location
+from clipfeat.system.files import storage_errors
+from clipfeat.system.locations import is_remote, location
 
 FACE = "#face"
 """Where all faces of an image are taken, each row's path ends with this and the face's number."""

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import IO
 
 from clipfeat.errors import EmptySourceError, RefusedFileError, StorageError, UsageError
-from clipfeat.files import storage_errors
 from clipfeat.images.decode import SUFFIXES
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource, listed
-from clipfeat.locations import absolute, below, common_folder, folder_of, is_remote, location
+from clipfeat.system.files import storage_errors
+from clipfeat.system.locations import absolute, below, common_folder, folder_of, is_remote, location
 
 _BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _MAX_TEXT = 2**20

@@ -13,8 +13,8 @@ from clipfeat.evaluate.metrics import METRICS
 from clipfeat.evaluate.result import headline_rows
 from clipfeat.evaluate.standings import Standing
 from clipfeat.evaluate.trials import COSTS
-from clipfeat.locations import local_path
 from clipfeat.report.markdown import markdown_table
+from clipfeat.system.locations import local_path
 
 if TYPE_CHECKING:
     import pandas as pd

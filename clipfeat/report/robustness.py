@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clipfeat.evaluate.metrics import METRICS
-from clipfeat.files import replacing
-from clipfeat.locations import local_path
 from clipfeat.report.plots.style import COLOURS, DASHES, MARKERS
+from clipfeat.system.files import replacing
+from clipfeat.system.locations import local_path
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,11 +17,11 @@ import numpy as np
 from clipfeat.errors import RefusedFileError
 from clipfeat.evaluate.protocols import Trial
 from clipfeat.evaluate.result import Benchmark, Outcome
-from clipfeat.files import publish, read_arrays
-from clipfeat.locations import local_path
 from clipfeat.report.leaderboard import Leaderboard
 from clipfeat.report.pivot import Pivot
 from clipfeat.spec import EncoderSpec
+from clipfeat.system.files import publish, read_arrays
+from clipfeat.system.locations import local_path
 
 CELLS = "cells"
 RUN = "run.json"

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.errors import DataError, FingerprintError, unknown_name
-from clipfeat.locations import below, common_folder, is_remote
 from clipfeat.store.format import KEY_BYTES, Row
 from clipfeat.store.reading import Stored, opened
 from clipfeat.store.target import free_target
 from clipfeat.store.writing import FeatureWriter
+from clipfeat.system.locations import below, common_folder, is_remote
 
 PREFERENCES = ("first", "last")
 

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.errors import OutputExistsError, unknown_name
-from clipfeat.files import replacing, storage_errors
-from clipfeat.locations import is_remote, location
 from clipfeat.store.format import KEY_BYTES
 from clipfeat.store.reading import Stored, opened
+from clipfeat.system.files import replacing, storage_errors
+from clipfeat.system.locations import is_remote, location
 
 Columns = Mapping[str, NDArray[Any]]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from clipfeat.files import storage_errors, temporary_name
+from clipfeat.system.files import storage_errors, temporary_name
 
 _LOCK = Lock()
 _COPIES: dict[tuple[str, ...], Path] = {}

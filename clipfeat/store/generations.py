@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from clipfeat.errors import RefusedFileError
-from clipfeat.files import create, names_in, storage_errors
-from clipfeat.locations import is_remote
 from clipfeat.store.format import KIND, SHARDS_SUFFIX, VERSION
+from clipfeat.system.files import create, names_in, storage_errors
+from clipfeat.system.locations import is_remote
 
 MOST_BYTES = 256 * 2**20
 _NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]*\.h5")

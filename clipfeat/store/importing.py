@@ -21,12 +21,12 @@ from clipfeat.images.labels import with_labels
 from clipfeat.images.manifest import TableColumns
 from clipfeat.images.record import ImageRecord, image_key, read_bytes
 from clipfeat.images.source import ImageSource
-from clipfeat.locations import local_path
 from clipfeat.spec import EncoderSpec
 from clipfeat.store.foreign import Found, find
 from clipfeat.store.format import KEY_BYTES, Row
 from clipfeat.store.target import free_target
 from clipfeat.store.writing import FeatureWriter
+from clipfeat.system.locations import local_path
 
 
 @dataclass(frozen=True)

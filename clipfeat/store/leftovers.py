@@ -4,13 +4,13 @@ import secrets
 import shutil
 from pathlib import Path
 
-from clipfeat.files import TEMPORARY_SUFFIX, flush, remove, storage_errors, temporary_name
-from clipfeat.locations import is_remote
 from clipfeat.store.format import PARTS_SUFFIX
 from clipfeat.store.generations import shards_folder
 from clipfeat.store.merging import orphans
 from clipfeat.store.reading import part_paths
 from clipfeat.store.stat_cache import cache_path
+from clipfeat.system.files import TEMPORARY_SUFFIX, flush, remove, storage_errors, temporary_name
+from clipfeat.system.locations import is_remote
 
 
 def staging_path(target: Path) -> Path:

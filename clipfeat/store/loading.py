@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from clipfeat.errors import RefusedFileError
 from clipfeat.features import FeatureSet, join, order_classes
-from clipfeat.locations import location
 from clipfeat.spec import EncoderSpec
 from clipfeat.store.format import PARTS_SUFFIX, SHARDS_SUFFIX, Column
 from clipfeat.store.reading import Stored, is_there, opened
+from clipfeat.system.locations import location
 
 
 def load(*paths: str | Path) -> FeatureSet:

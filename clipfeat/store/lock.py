@@ -10,9 +10,9 @@ from typing import IO
 import portalocker
 
 from clipfeat.errors import LockedError
-from clipfeat.files import storage_errors
-from clipfeat.locations import is_remote
 from clipfeat.store.format import LOCK_SUFFIX
+from clipfeat.system.files import storage_errors
+from clipfeat.system.locations import is_remote
 
 
 @contextmanager

@@ -17,8 +17,6 @@ import h5py
 import numpy as np
 
 from clipfeat.errors import RefusedFileError, StorageError
-from clipfeat.files import CarefulFile, names_in, remove, replacing, storage_errors
-from clipfeat.locations import is_remote
 from clipfeat.store.format import Segment, checksum, column_dataset, segment_columns, text_column
 from clipfeat.store.generations import (
     Generation,
@@ -32,6 +30,8 @@ from clipfeat.store.generations import (
 from clipfeat.store.one_file import OpenFile
 from clipfeat.store.publishing import create
 from clipfeat.store.reading import Stored, opened, part_paths
+from clipfeat.system.files import CarefulFile, names_in, remove, replacing, storage_errors
+from clipfeat.system.locations import is_remote
 
 SHARDED_ABOVE = 4 * 2**30
 """Bytes up to which a feature file of this machine is one snapshot."""

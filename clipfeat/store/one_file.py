@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from clipfeat.errors import RefusedFileError, StorageError
 from clipfeat.features import Failure
-from clipfeat.locations import is_remote
 from clipfeat.spec import EncoderSpec
 from clipfeat.store.fetching import fetched
 from clipfeat.store.format import (
@@ -27,6 +26,7 @@ from clipfeat.store.format import (
     checksum,
 )
 from clipfeat.store.screening import check_regular, screen
+from clipfeat.system.locations import is_remote
 
 CHUNK_ROWS = 8192
 

@@ -15,10 +15,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from clipfeat.files import publish, storage_errors
-from clipfeat.locations import is_remote
 from clipfeat.spec import EncoderSpec
 from clipfeat.store.format import KIND, VERSION, Column, Segment, checksum, segment_columns
+from clipfeat.system.files import publish, storage_errors
+from clipfeat.system.locations import is_remote
 
 LIBRARIES = ("clipfeat", "torch", "timm", "open_clip_torch", "pillow", "numpy", "h5py")
 

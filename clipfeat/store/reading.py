@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 
 from clipfeat.errors import RefusedFileError, StorageError
 from clipfeat.features import Failure
-from clipfeat.files import names_in, storage_errors
-from clipfeat.locations import location
 from clipfeat.spec import EncoderSpec
 from clipfeat.store.format import (
     PARTS_SUFFIX,
@@ -25,6 +23,8 @@ from clipfeat.store.format import (
 )
 from clipfeat.store.generations import Generation, newest_generation, shards_folder
 from clipfeat.store.one_file import OpenFile, open_file
+from clipfeat.system.files import names_in, storage_errors
+from clipfeat.system.locations import location
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 
 from clipfeat.errors import UsageError
-from clipfeat.files import publish
-from clipfeat.locations import is_remote, location
 from clipfeat.store.format import KEY_BYTES, text_column
+from clipfeat.system.files import publish
+from clipfeat.system.locations import is_remote, location
 
 SUFFIX = ".stat"
 TRUSTED_AFTER_NS = 2_000_000_000

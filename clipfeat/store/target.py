@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from clipfeat.errors import OutputExistsError, UsageError
-from clipfeat.files import storage_errors
-from clipfeat.locations import location
 from clipfeat.store.reading import is_there
+from clipfeat.system.files import storage_errors
+from clipfeat.system.locations import location
 
 
 def check_target(out: str | Path) -> Path:

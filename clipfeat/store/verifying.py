@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.errors import RefusedFileError
-from clipfeat.locations import location
 from clipfeat.store.format import KEY_BYTES, ROW_DATASETS, Column, column_dataset
 from clipfeat.store.one_file import OpenFile
 from clipfeat.store.reading import opened
+from clipfeat.system.locations import location
 
 TEXT = ("paths", "groups", "split", "format")
 COMPARABLE = np.dtype(f"S{KEY_BYTES}")

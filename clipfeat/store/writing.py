@@ -18,13 +18,6 @@ from numpy.typing import NDArray
 
 from clipfeat.errors import FingerprintError, RefusedFileError, StorageError, UsageError
 from clipfeat.features import Failure
-from clipfeat.files import (
-    flush,
-    publish,
-    remove,
-    storage_errors,
-)
-from clipfeat.locations import is_remote, location
 from clipfeat.spec import EncoderSpec
 from clipfeat.store.format import PARTS_SUFFIX, Row, Segment
 from clipfeat.store.generations import newest_generation
@@ -34,6 +27,13 @@ from clipfeat.store.lock import lock_path, locked
 from clipfeat.store.merging import is_sharded, merge, merge_into_shards, tidy_up
 from clipfeat.store.publishing import PartPublisher, file_attributes, part_image
 from clipfeat.store.reading import Stored, is_there, opened, part_paths
+from clipfeat.system.files import (
+    flush,
+    publish,
+    remove,
+    storage_errors,
+)
+from clipfeat.system.locations import is_remote, location
 
 COMMIT_ROWS = 4096
 COMMIT_SECONDS = 10.0

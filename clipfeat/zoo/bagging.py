@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from clipfeat.splits import fit_with_groups, inner_folds
+from clipfeat.zoo.folds import fit_with_groups, inner_folds
 
 
 class BaggedClassifier(ClassifierMixin, BaseEstimator):

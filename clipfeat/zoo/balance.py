@@ -9,8 +9,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from clipfeat.errors import unknown_name
-from clipfeat.splits import fit_with_groups
 from clipfeat.zoo.calibration import GroupCalibratedClassifier
+from clipfeat.zoo.folds import fit_with_groups
 
 BALANCES = ("prior", "weights", "sampling")
 

@@ -9,7 +9,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from clipfeat.splits import inner_folds
+from clipfeat.zoo.folds import inner_folds
 
 METHODS = ("sigmoid", "isotonic", "temperature")
 

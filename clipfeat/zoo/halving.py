@@ -15,8 +15,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.preprocessing import StandardScaler
 
-from clipfeat.splits import Split, fit_with_groups
 from clipfeat.zoo.calibration import GroupCalibratedClassifier
+from clipfeat.zoo.folds import Split, fit_with_groups
 
 if TYPE_CHECKING:
     from optuna import Trial

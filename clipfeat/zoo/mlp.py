@@ -12,8 +12,8 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from clipfeat.splits import inner_folds
 from clipfeat.zoo.acceleration import pick_device, seeded_torch
+from clipfeat.zoo.folds import inner_folds
 
 
 def make(*, random_state: int, n_jobs: int, accelerate: bool) -> Any:

@@ -12,7 +12,7 @@ from sklearn.preprocessing import Normalizer
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from clipfeat.splits import inner_folds
+from clipfeat.zoo.folds import inner_folds
 from clipfeat.zoo.scaling import UnitScaler
 
 

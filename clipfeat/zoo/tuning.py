@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.errors import UsageError
-from clipfeat.splits import inner_folds
 from clipfeat.zoo import make_classifier
+from clipfeat.zoo.folds import inner_folds
 
 N_SPLITS = 3
 N_CANDIDATES = 24

@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss
 
-from clipfeat.splits import Split
+from clipfeat.zoo.folds import Split
 
 if TYPE_CHECKING:
     from clipfeat.zoo.tuning import Tuned, WarmPath

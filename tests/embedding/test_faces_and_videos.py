@@ -10,11 +10,11 @@ from PIL import Image
 from clipfeat.embedding.pipeline import EmbedReport, embed
 from clipfeat.embedding.run import Progress
 from clipfeat.errors import FingerprintError
+from clipfeat.evaluate.fitting import fit
 from clipfeat.features import FeatureSet
-from clipfeat.fitting import fit
 from clipfeat.images.faces import open_finder
 from clipfeat.images.video.frames import FrameSampling
-from clipfeat.prediction import predict
+from clipfeat.prediction.predicting import predict
 from clipfeat.store import load
 from tests.images.test_faces import two_faces
 from tests.images.test_video import write

@@ -21,19 +21,19 @@ from clipfeat.errors import ClipfeatError, MissingExtraError, StorageError, Usag
 from clipfeat.features import Failure
 from clipfeat.images.faces import open_finder
 from clipfeat.images.folder import open_folder
-from clipfeat.locations import location
 from clipfeat.store import FeatureWriter, Row, load
 from clipfeat.store.reading import part_paths
+from clipfeat.system.locations import location
 
 pytest.importorskip("ray")
 from typer.testing import CliRunner
 
-from clipfeat.cluster import connected
-from clipfeat.embedding.on_ray.decoding import decode_block
-from clipfeat.embedding.on_ray.driving import encode_remotely
-from clipfeat.embedding.on_ray.encoding import EncodingWorker
+from clipfeat.embedding.on_ray.decode_worker import decode_block
+from clipfeat.embedding.on_ray.driver import encode_remotely
+from clipfeat.embedding.on_ray.encode_worker import EncodingWorker
 from clipfeat.embedding.on_ray.job import Job, KnownKeys, pack, table, unpack
 from clipfeat.embedding.preparing import Known, Pictures, Ready
+from clipfeat.system.ray_connection import connected
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from clipfeat.embedding.lanes import Encoded
 from clipfeat.embedding.preparing import Known
 from clipfeat.embedding.stream import encode_stream
+from clipfeat.embedding.workers import Encoded
 from clipfeat.encoders.encoder import Encoder
 from clipfeat.errors import ClipfeatWarning
 from clipfeat.images import open_source

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from clipfeat.embedding.pipeline import embed
 from clipfeat.embedding.views import NAMED, ORIGINAL, read_views
 from clipfeat.errors import EncodingError, MissingExtraError, UnknownNameError, UsageError
-from clipfeat.fitting import fit
-from clipfeat.prediction import predict
-from clipfeat.splits import k_fold
+from clipfeat.evaluate.fitting import fit
+from clipfeat.prediction.predicting import predict
 from clipfeat.store import load
+from clipfeat.zoo.folds import k_fold
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (41, 30, 3), dtype=np.uint8)
 

@@ -11,8 +11,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from clipfeat.ensemble import StackedClassifier
 from clipfeat.model import TRUSTED, dump_estimator
-from clipfeat.splits import inner_folds
 from clipfeat.zoo import make_classifier
+from clipfeat.zoo.folds import inner_folds
 from tests.conftest import make_features
 
 MEMBERS = [("lr", LogisticRegression()), ("nb", GaussianNB())]

@@ -99,7 +99,7 @@ def test_who_failed_in_a_trial_has_no_place(monkeypatch: pytest.MonkeyPatch) -> 
             raise ValueError("no neighbours today")
         return plain(name, *args, **how)
 
-    monkeypatch.setattr("clipfeat.evaluate.running.run_entry", fails)
+    monkeypatch.setattr("clipfeat.fits.running.run_entry", fails)
     run = benchmark(make_features(apart=1.0), "logreg,lda,knn", cv=3, repeats=2)
     assert "no neighbours today" in run.errors["knn"]
     assert run.complete == ["logreg", "lda", VOTE]

@@ -9,10 +9,10 @@ import pytest
 from clipfeat.ensemble import learn_weights
 from clipfeat.errors import UnknownNameError, UsageError
 from clipfeat.evaluate import benchmark
-from clipfeat.evaluate.cells import Cell
 from clipfeat.evaluate.votes import GIVEN, TITLES, VOTES, cast, parse_votes
 from clipfeat.features import join
-from clipfeat.splits import k_fold
+from clipfeat.fits.cells import Cell
+from clipfeat.zoo.folds import k_fold
 from tests.conftest import make_features
 
 
@@ -88,7 +88,7 @@ def test_votes_are_read() -> None:
 
 def test_bold_members_are_said_to_be_uncalibrated(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who claims more than it knows is named; who does not is not, small though the set is."""
-    module = import_module("clipfeat.evaluate.cells")
+    module = import_module("clipfeat.fits.cells")
     plain = module.build
 
     def bolder(name: str, **asked: Any) -> Any:

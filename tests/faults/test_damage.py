@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from clipfeat.errors import RefusedFileError
-from clipfeat.fitting import fit
+from clipfeat.evaluate.fitting import fit
 from clipfeat.model import load_model
 from clipfeat.store import FeatureWriter, load
 from clipfeat.store.reading import part_paths

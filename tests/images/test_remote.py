@@ -13,9 +13,9 @@ from clipfeat import embed, load
 from clipfeat.errors import ReadError, StorageError, UsageError
 from clipfeat.images import open_source, record
 from clipfeat.images.record import ImageRecord, read_bytes
-from clipfeat.locations import location
 from clipfeat.store import verify
 from clipfeat.store.generations import newest_generation
+from clipfeat.system.locations import location
 
 
 @pytest.fixture(scope="module")

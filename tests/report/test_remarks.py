@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from clipfeat.errors import RefusedFileError
+from clipfeat.evaluate.fitting import fit
 from clipfeat.evaluate.gains import Gain
-from clipfeat.fitting import fit
 from clipfeat.report import model_remarks
 from clipfeat.report.remarks import _gain, _late, _tuned
 from tests.conftest import make_features

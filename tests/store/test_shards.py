@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from clipfeat.errors import RefusedFileError, StorageError, UsageError
 from clipfeat.features import Failure
-from clipfeat.locations import location
 from clipfeat.store import (
     FeatureWriter,
     Row,
@@ -28,6 +27,7 @@ from clipfeat.store import (
 )
 from clipfeat.store.generations import newest_generation, shards_folder
 from clipfeat.store.reading import part_paths
+from clipfeat.system.locations import location
 from tests.conftest import make_spec
 
 WIDTH = 2000

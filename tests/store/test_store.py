@@ -21,10 +21,10 @@ from clipfeat.errors import (
     UsageError,
 )
 from clipfeat.features import Failure
-from clipfeat.files import temporary_name
 from clipfeat.store import FeatureWriter, Row, feature_files_in, load, opened
 from clipfeat.store.reading import part_paths
 from clipfeat.store.stat_cache import cache_path
+from clipfeat.system.files import temporary_name
 from tests.conftest import make_spec
 
 SPEC = make_spec(n_features=3)
@@ -309,7 +309,7 @@ def test_a_full_disk_keeps_what_is_committed(
     path = tmp_path / "out.h5"
     with FeatureWriter(path, SPEC) as writer:
         writer.append([row("a", 1)], values(1))
-    from clipfeat import files
+    from clipfeat.system import files
 
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from clipfeat.errors import ClipfeatWarning, LabelError, UnknownNameError
-from clipfeat.fitting import fit
-from clipfeat.splits import fit_with_groups, inner_folds
+from clipfeat.evaluate.fitting import fit
 from clipfeat.zoo import CHANCE, CLASSIFIERS, make_classifier
 from clipfeat.zoo.balance import BALANCES, OversampledClassifier
+from clipfeat.zoo.folds import fit_with_groups, inner_folds
 from tests.conftest import make_features
 
 TREES = {"lgbm", "histgb", "xgb"}  # five rows are less than they split

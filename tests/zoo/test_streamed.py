@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipfeat.errors import StorageError, UsageError
+from clipfeat.evaluate.fitting import fit
 from clipfeat.features import FeatureSet
-from clipfeat.fitting import fit
 from clipfeat.model import load_model
-from clipfeat.prediction import predict
+from clipfeat.prediction.predicting import predict
 from clipfeat.store import load
-from clipfeat.streaming import Reading, StreamedFeatures, stream
+from clipfeat.store.streaming import Reading, StreamedFeatures, stream
 from clipfeat.zoo.streamed import STREAMED
 from clipfeat.zoo.streamed.classifier import StreamedClassifier
 from tests.conftest import make_features, make_spec, write_parts

@@ -10,8 +10,8 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from clipfeat.embedding.lanes import Prepared
 from clipfeat.embedding.preparing import Known, Pictures, Ready
+from clipfeat.embedding.workers import Prepared
 from clipfeat.encoders.encoder import EncoderOptions
 from clipfeat.encoders.preprocessing import Preprocess
 from clipfeat.errors import ClipfeatError

@@ -12,7 +12,7 @@ from clipfeat.images.isolated import IsolatedDecoder, Isolation
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource, listed
 from clipfeat.images.video import VIDEO_SUFFIXES
-from clipfeat.locations import is_remote
+from clipfeat.system.locations import is_remote
 
 FRAMES = Isolation("clipfeat.images.video:decode_frame")
 """What decodes a frame."""

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 from clipfeat.auditing.finding import Finding
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.features import FeatureSet
-from clipfeat.files import publish
-from clipfeat.locations import local_path
 from clipfeat.report.leaderboard import TITLES, Leaderboard
 from clipfeat.report.page.findings import findings_section
 from clipfeat.report.page.leaderboard_table import leaderboard_table
@@ -28,6 +26,8 @@ from clipfeat.report.page.thresholds import thresholds_section
 from clipfeat.report.plots.answers import Answers, gather
 from clipfeat.report.plots.plot import Plot, inline
 from clipfeat.report.plots.style import MOST, drawing
+from clipfeat.system.files import publish
+from clipfeat.system.locations import local_path
 from clipfeat.zoo import CHANCE
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def write_page(
     findings : sequence of Finding
         What an audit of the same images found.
     robustness : DataFrame, optional
-        What `clipfeat.degrading.Robustness.to_pandas` gives.
+        What `clipfeat.prediction.robustness.Robustness.to_pandas` gives.
     degradations : mapping of str to str, optional
         Titles of the degradations.
     thumbnails : callable, optional

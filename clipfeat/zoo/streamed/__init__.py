@@ -13,7 +13,7 @@ from clipfeat.errors import UsageError
 from clipfeat.zoo.recipe import build
 
 if TYPE_CHECKING:
-    from clipfeat.streaming import StreamedFeatures
+    from clipfeat.store.streaming import StreamedFeatures
 
 STREAMED = {
     "logreg": "logreg:fit",

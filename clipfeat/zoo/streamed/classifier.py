@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.metaestimators import available_if
 
-from clipfeat.streaming import StreamedFeatures
+from clipfeat.store.streaming import StreamedFeatures
 
 
 class StreamedClassifier(ClassifierMixin, BaseEstimator):

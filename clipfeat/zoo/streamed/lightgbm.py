@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_sample_weight
 
-from clipfeat.streaming import Block, Rows
+from clipfeat.store.streaming import Block, Rows
 from clipfeat.zoo.streamed.standing_in import fit_on_nothing
 
 SAMPLE = 20_000

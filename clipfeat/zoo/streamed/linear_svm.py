@@ -4,7 +4,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from clipfeat.streaming import Rows
+from clipfeat.store.streaming import Rows
 from clipfeat.zoo.streamed.scaled import Scaled
 
 

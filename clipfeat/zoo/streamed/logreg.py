@@ -9,7 +9,7 @@ from scipy.special import expit, log_softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.class_weight import compute_sample_weight
 
-from clipfeat.streaming import Rows
+from clipfeat.store.streaming import Rows
 from clipfeat.zoo.linear import minimise
 from clipfeat.zoo.streamed.scaled import Scaled
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from clipfeat.streaming import Block, Rows
+from clipfeat.store.streaming import Block, Rows
 from clipfeat.zoo.scaling import UnitScaler
 
 

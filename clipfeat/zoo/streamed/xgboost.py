@@ -11,7 +11,7 @@ import xgboost
 from numpy.typing import NDArray
 
 from clipfeat.errors import StorageError
-from clipfeat.streaming import Block, Rows
+from clipfeat.store.streaming import Block, Rows
 from clipfeat.zoo.streamed.standing_in import fit_on_nothing
 
 PAGE_VALUES = 32 * 2**20

@@ -1,0 +1,1 @@
+"""Running fits: cells, time limits, caching, Ray, out of core."""

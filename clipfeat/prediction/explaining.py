@@ -1,0 +1,233 @@
+"""Why a model says what it says: the nearest training images, and each member's vote."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipfeat.embedding.pipeline import viewed
+from clipfeat.ensemble import align
+from clipfeat.errors import DataError
+from clipfeat.features import FeatureSet
+from clipfeat.images import open_source
+from clipfeat.images.record import ImageRecord
+from clipfeat.images.thumbnails import thumbnail
+from clipfeat.images.video.frames import FrameSampling, with_frames
+from clipfeat.model import Model, load_model
+from clipfeat.prediction.predicting import encoded, probabilities
+
+THUMBNAIL = 128
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A training image near another.
+
+    Parameters
+    ----------
+    path : str
+        Relative to the feature file's root.
+    label : str
+        Its class; empty where it is unknown.
+    distance : float
+        One minus the cosine of standardised features, averaged over encoders, in [0, 2].
+    """
+
+    path: str
+    label: str
+    distance: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a model says of one image, and what it may have said it by.
+
+    Parameters
+    ----------
+    path : str
+        Of the image.
+    probabilities : mapping of str to float
+        By class.
+    members : mapping of str to mapping of str to float
+        By member of the vote, then by class.
+    neighbours : sequence of Neighbour
+        The nearest training images, nearest first.
+    """
+
+    path: str
+    probabilities: Mapping[str, float]
+    members: Mapping[str, Mapping[str, float]]
+    neighbours: Sequence[Neighbour]
+
+
+def explain(
+    model: Model | str | Path,
+    source: str | Path | Sequence[str | Path],
+    features: FeatureSet,
+    *,
+    n_neighbours: int = 8,
+    weights: str | Path | Sequence[str | Path] = (),
+    face_weights: str | Path | None = None,
+    device: str = "auto",
+) -> list[Explanation]:
+    """Find the training images nearest to each image, and what each member says of it.
+
+    Parameters
+    ----------
+    model : Model or path
+        Fitted, or a model file.
+    source : path or sequence of paths
+        Images, as for `clipfeat.predict`.
+    features : FeatureSet
+        What the model was fitted on.
+    n_neighbours : int
+        How many are wanted.
+    weights, face_weights, device
+        As for `clipfeat.predict`.
+
+    Returns
+    -------
+    list of Explanation
+        One for each image (frame, face) that could be read, in their order.
+
+    Raises
+    ------
+    FingerprintError
+        If `features` are not of the model's encoders.
+    DataError
+        If no image could be read; the message says why the first could not.
+    """
+    fitted = model if isinstance(model, Model) else load_model(model)
+    known = features.columns_of(fitted.specs)
+    images, views = viewed(with_frames(open_source(source), FrameSampling()), None)
+    rows, errors = encoded(
+        fitted, images, views, weights=weights, face_weights=face_weights, device=device
+    )
+    if not rows:
+        path, why = next(iter(errors.items()))
+        raise DataError(f"none of {len(errors)} images could be read, {path}: {why}")
+    X = np.stack(list(rows.values()))
+    distances = _distances(X, known, [spec.n_features for spec in fitted.specs])
+    together = probabilities(fitted, rows)
+    members = _members(fitted, X)
+    labels = features.labels
+    explained = []
+    for row, path in enumerate(rows):
+        nearest = np.argsort(distances[row], kind="stable")[:n_neighbours]
+        near = [
+            Neighbour(str(features.paths[i]), str(labels[i]), float(distances[row, i]))
+            for i in nearest
+        ]
+        own = {name: _by_class(fitted, p[row]) for name, p in members.items()}
+        explained.append(Explanation(path, _by_class(fitted, together[path]), own, near))
+    return explained
+
+
+def _by_class(model: Model, p: NDArray[np.float64]) -> dict[str, float]:
+    return dict(zip(model.classes, p.tolist(), strict=True))
+
+
+def _members(model: Model, X: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
+    """The probabilities of each member of a vote; the model's own where it has no members."""
+    fitted = getattr(model.estimator, "estimators_", None)
+    if not isinstance(fitted, Mapping):
+        fitted = {" + ".join(model.members) or "model": model.estimator}
+    classes = np.arange(len(model.classes))
+    return {
+        name: align(member.predict_proba(X), member.classes_, classes)
+        for name, member in fitted.items()
+    }
+
+
+def _distances(
+    X: NDArray[np.float32], known: NDArray[np.float32], widths: Sequence[int]
+) -> NDArray[np.float64]:
+    """Cosine distances (n_images, n_known) of standardised columns, averaged over encoders."""
+    total = np.zeros((len(X), len(known)))
+    start = 0
+    for width in widths:
+        columns = slice(start, start + width)
+        start += width
+        mean = known[:, columns].mean(axis=0)
+        spread = known[:, columns].std(axis=0)
+        spread[spread == 0] = 1
+        ours, theirs = (_unit((one[:, columns] - mean) / spread) for one in (X, known))
+        total += 1 - ours @ theirs.T
+    return np.clip(total / len(widths), 0, 2)
+
+
+def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit: NDArray[np.float32] = rows / np.maximum(length, 1e-12)
+    return unit
+
+
+def explanation_page(
+    explained: Sequence[Explanation], images: str | Path, known: str | Path
+) -> str:
+    """Show explanations as one HTML page that needs nothing else, with thumbnails.
+
+    Parameters
+    ----------
+    explained : sequence of Explanation
+        What `explain` gave.
+    images, known : path
+        The folders to which the paths of the images, and of the training images, are relative.
+        An image that is not there, or no file of its own, is shown by its name alone.
+    """
+    parts = [_section(one, Path(images), Path(known)) for one in explained]
+    return _PAGE.replace("{sections}", "\n".join(parts))
+
+
+def _section(one: Explanation, images: Path, known: Path) -> str:
+    classes = list(one.probabilities)
+    head = "".join(f"<th>{escape(name)}</th>" for name in classes)
+    rows = "".join(
+        f"<tr><td>{escape(name)}</td>{''.join(f'<td>{p[c]:.3f}</td>' for c in classes)}</tr>"
+        for name, p in {**one.members, "together": one.probabilities}.items()
+    )
+    near = "".join(
+        f"<figure>{_thumbnail(known / n.path)}<figcaption><b>{escape(n.label or '?')}</b> "
+        f"{n.distance:.3f}<br>{escape(n.path)}</figcaption></figure>"
+        for n in one.neighbours
+    )
+    likeliest = max(one.probabilities, key=lambda name: one.probabilities[name])
+    return (
+        f"<section><h2>{escape(one.path)}: {escape(likeliest)}</h2>"
+        f"<div class=top><figure>{_thumbnail(images / one.path)}</figure>"
+        f"<table><tr><th>member</th>{head}</tr>{rows}</table></div>"
+        f"<h3>nearest training images</h3><div class=near>{near}</div></section>"
+    )
+
+
+def _thumbnail(file: Path) -> str:
+    png = thumbnail(ImageRecord(str(file), str(file)), THUMBNAIL)
+    if png is None:
+        return "<div class=none>no picture</div>"
+    return f'<img alt="" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>clipfeat explain</title>
+<style>
+:root { color-scheme: light dark; }
+body { font: 15px/1.4 system-ui, sans-serif; max-width: 60rem; margin: 1.5rem auto; }
+body { padding: 0 1rem; }
+section { border-top: 1px solid #8888; padding: .5rem 0 1.5rem; }
+h2, h3 { overflow-wrap: anywhere; } h3 { font-size: 1rem; }
+.top, .near { display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start; }
+figure { margin: 0; width: 8rem; } img { max-width: 8rem; image-rendering: pixelated; }
+figcaption { font-size: .8rem; overflow-wrap: anywhere; }
+table { border-collapse: collapse; } th, td { padding: .15rem .7rem; text-align: right; }
+th:first-child, td:first-child { text-align: left; } tr:last-child { font-weight: bold; }
+.none { width: 8rem; height: 5rem; display: grid; place-items: center; border: 1px dashed #8888; }
+</style>
+<h1>Why: members and neighbours</h1>
+{sections}
+</html>
+"""

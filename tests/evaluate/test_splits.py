@@ -1,0 +1,106 @@
+"""No split ever parts a group."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clipfeat.errors import LabelError, UsageError
+from clipfeat.evaluate.splits import cross_validation, leave_one_out
+from clipfeat.features import FeatureSet
+from clipfeat.zoo.folds import k_fold
+from tests.conftest import make_features
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 11)), min_size=30, max_size=80),
+    st.integers(2, 4),
+    st.booleans(),
+)
+def test_folds_keep_groups_whole(
+    pairs: list[tuple[int, int]], n_splits: int, grouped: bool
+) -> None:
+    """Every row is in one test, train and test are disjoint, and no group is in both."""
+    y = np.array([label for label, _ in pairs])
+    groups = np.array([group for _, group in pairs]) if grouped else None
+    try:
+        splits = k_fold(y, groups, n_splits, 0)
+    except LabelError:
+        units = np.arange(len(y)) if groups is None else groups
+        assert min(len(np.unique(units[y == c])) for c in np.unique(y)) < n_splits
+        return
+    assert sorted(np.concatenate([test for _, test in splits]).tolist()) == list(range(len(y)))
+    for train, test in splits:
+        assert not set(train.tolist()) & set(test.tolist())
+        if groups is not None:
+            assert not set(groups[train].tolist()) & set(groups[test].tolist())
+
+
+def with_generators(*, crossed: bool) -> FeatureSet:
+    """Twenty reals, twenty fakes of four generators; each group in one or in all of them."""
+    features = make_features(20)
+    generators = np.array(["" if y == 0 else f"gen{i % 4}" for i, y in enumerate(features.y)])
+    number = np.arange(40) % 20
+    groups = [f"photo{n // 4}" if crossed else f"{g}-{n // 2}" for g, n in zip(generators, number)]  # noqa: B905
+    return replace(features, groups=np.array(groups), columns={"generator": generators})
+
+
+@pytest.mark.parametrize("crossed", [False, True])
+def test_left_out_generator_is_unseen(crossed: bool) -> None:
+    """No training row is of the generator or a group tested; both classes are tested."""
+    features = with_generators(crossed=crossed)
+    splits = leave_one_out(features, "generator", 0)
+    assert sorted(splits) == ["gen0", "gen1", "gen2", "gen3"]
+    groups = features.split_groups
+    assert groups is not None
+    for held, (train, test) in splits.items():
+        tested = set(features.column("generator")[test].tolist())
+        assert tested == {"", held}
+        assert held not in features.column("generator")[train]
+        assert not set(groups[train].tolist()) & set(groups[test].tolist())
+        assert set(features.y[train].tolist()) == {0, 1}
+
+
+def test_uncrossed_generators_are_tested_whole() -> None:
+    """Where groups allow it, all images of the generator are tested, each real one once."""
+    features = with_generators(crossed=False)
+    tests = [test for _, test in leave_one_out(features, "generator", 0).values()]
+    assert sorted(np.concatenate(tests).tolist()) == list(range(40))
+
+
+def test_real_named_as_a_generator_is_shared_too() -> None:
+    """A real class whose rows all say 'photo' is no generator to leave out."""
+    features = with_generators(crossed=False)
+    named = np.where(features.y == 0, "photo", features.columns["generator"])
+    splits = leave_one_out(replace(features, columns={"generator": named}), "generator", 0)
+    assert sorted(splits) == ["gen0", "gen1", "gen2", "gen3"]
+
+
+def test_too_little_to_split_is_an_error() -> None:
+    """A class smaller than the folds, and a column of one value, are named."""
+    small = make_features(3)
+    with pytest.raises(LabelError, match="class 'fake' has 3 images, fewer than the 5 folds"):
+        cross_validation(small, 5, 0)
+    with pytest.raises(UsageError, match="has 0 values to leave out"):
+        leave_one_out(replace(small, columns={"g": np.array(["x"] * 6)}), "g", 0)
+
+
+def test_reals_of_a_generator_stay_shared() -> None:
+    """Real rows that carry a generator's name are no part of what is left out."""
+    features = with_generators(crossed=False)
+    tagged = np.where(features.y == 0, "gen0", features.columns["generator"])
+    for train, test in leave_one_out(
+        replace(features, columns={"generator": tagged}), "generator", 0
+    ).values():
+        assert set(features.y[train].tolist()) == set(features.y[test].tolist()) == {0, 1}
+
+
+def test_splits_that_cannot_be_are_an_error() -> None:
+    """Fewer groups than values to leave out, and folds without a class, are said, not run."""
+    features = with_generators(crossed=True)
+    two = replace(features, groups=np.array(["a"] * 4 + ["b"] * 36)[np.arange(40) % 20])
+    with pytest.raises(LabelError, match="too few groups"):
+        leave_one_out(two, "generator", 0)

@@ -1,0 +1,258 @@
+"""The same run by Ray's workers as by this process, whatever ends first and whoever dies."""
+
+import math
+import os
+import pickle
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info
+
+pytest.importorskip("ray")
+import ray
+
+from clipfeat.errors import ClipfeatError, DataError, MissingExtraError, UsageError
+from clipfeat.evaluate import benchmark
+from clipfeat.evaluate.fitting import fit
+from clipfeat.evaluate.result import Benchmark
+from clipfeat.features import FeatureSet, join
+from clipfeat.fits.cells import Asked, Cell, Settings
+from clipfeat.fits.on_ray import ATTEMPTS, Spread, spreading
+from clipfeat.fits.running import run_cells
+from clipfeat.system.ray_connection import connected, rays_errors
+from tests.conftest import make_features
+
+COSTS = {"fit_seconds", "predict_seconds"}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    """One Ray for all tests, on this machine."""
+    with connected(None, least_cpus=2):
+        yield
+
+
+@pytest.fixture
+def spread(cluster: None) -> Iterator[Spread]:
+    with spreading("ray", None, None, "") as found:
+        assert found is not None
+        yield found
+
+
+def both(data: FeatureSet, clf: str, **asked: Any) -> list[Benchmark]:
+    """A run by either engine, which must not differ in anything but seconds."""
+    plain, on_ray = (benchmark(data, clf, engine=e, **asked) for e in ("local", "ray"))
+    for one, other in zip(plain.outcomes, on_ray.outcomes, strict=True):
+        assert list(one.probabilities) == list(other.probabilities)
+        for entry, p in one.probabilities.items():
+            assert p.tobytes() == other.probabilities[entry].tobytes(), entry
+        assert one.thresholds == other.thresholds
+    for row, its in zip(plain.rows, on_ray.rows, strict=True):
+        either = [{k: v for k, v in r.items() if k not in ("seconds", "value")} for r in (row, its)]
+        assert either[0] == either[1]
+        if row["metric"] not in COSTS:
+            assert row["value"] == its["value"] or math.isnan(row["value"]), row
+    assert list(plain.errors.items()) == list(on_ray.errors.items())
+    assert {**plain.about, "seconds": 0} == {**on_ray.about, "seconds": 0}
+    return [plain, on_ray]
+
+
+def test_the_same_run(cluster: None) -> None:
+    """Probabilities, rows, votes and thresholds, of two encoders, of folds and held-out values."""
+    data = make_features(40, apart=1.0, groups=True)
+    data = replace(data, columns={"generator": np.array([f"g{i % 3}" for i in range(80)])})
+    two = join([data, make_features(40, name="other", seed=5, apart=0.5)])
+    both(two, "logreg,knn,prototype", cv=3, vote="all", threshold="accuracy")
+    both(data, "logreg,knn,prototype", leave_one_out="generator")
+
+
+def test_who_fails_fails_alone_and_alike(cluster: None) -> None:
+    """The error is that of the first fold which has one, with the words of a plain run."""
+    few = make_features(20).take(np.arange(22))
+    plain, _ = both(few, "logreg,svm,dummy", cv=2)
+    assert list(plain.errors) == ["svm"]
+
+
+def test_finished_cells_are_kept_as_they_come(
+    cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After Ctrl-C Ray has the rest to do alone, and either engine takes what the other kept."""
+    data, told = make_features(30, apart=1.0), []
+
+    def stop_at(number: int) -> Any:
+        def progress(step: Any) -> None:
+            told.append(step.done)
+            if step.done == number:
+                assert len(list(tmp_path.glob("*.npz"))) >= number
+                raise KeyboardInterrupt
+
+        return progress
+
+    sent: list[int] = []
+    put = ray.put
+    monkeypatch.setattr(ray, "put", lambda value: (sent.append(1), put(value))[1])
+    how = {"cv": 3, "keep": tmp_path}
+    for engine, number in (("local", 2), ("ray", 4)):
+        with pytest.raises(KeyboardInterrupt):
+            benchmark(data, "logreg,knn", engine=engine, progress=stop_at(number), **how)
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert 4 <= len(kept) < 6
+    on_ray = benchmark(data, "logreg,knn", engine="ray", **how)
+    sent.clear()
+    for engine in ("local", "ray"):
+        again = benchmark(data, "logreg,knn", engine=engine, **how)
+        for entry, p in again.probabilities.items():
+            assert p.tobytes() == on_ray.probabilities[entry].tobytes()
+    assert not sent
+    assert all(path.stat().st_mtime_ns == then for path, then in kept.items())
+    assert len(list(tmp_path.iterdir())) == 6
+
+
+def test_pieces_of_work_stay_small() -> None:
+    """Neither features nor row numbers go along: a cell does not grow with them."""
+
+    def sizes(n: int) -> list[int]:
+        found: list[int] = []
+
+        def told(function: Any, shared: Any, pieces: Sequence[Any]) -> Iterator[Any]:
+            found.extend(len(pickle.dumps((function, piece))) for piece in pieces)
+            assert len(pickle.dumps(shared)) > n * 6 * 4
+            for at, piece in enumerate(pieces):
+                yield at, function(*shared, *piece)
+
+        data = make_features(n, apart=1.0)
+        splits = [(np.arange(n), np.arange(n, 2 * n)), (np.arange(n, 2 * n), np.arange(n))]
+        asked = [
+            Asked(0, f"fold {at}", "dummy", "dummy", slice(None), split, 0, 1, False)
+            for at, split in enumerate(splits)
+        ]
+        rows = (data.X, data.y, None)
+        answers = dict(run_cells(asked, rows, 2, Settings(), n_jobs=None, spread=told))
+        assert all(isinstance(cell, Cell) and len(cell.test) == n for cell in answers.values())
+        return found
+
+    assert max(sizes(50)) < 2000
+    assert sizes(50) == sizes(5000)
+
+
+def seen(X: Any, y: Any, seconds: float) -> tuple[Any, ...]:
+    """What a worker has: rows, threads, and when."""
+    begun = time.time()
+    time.sleep(seconds)
+    pools = [pool["num_threads"] for pool in threadpool_info()]
+    threads = [*pools, int(os.environ["OMP_NUM_THREADS"])]
+    return X.flags.writeable, X.flags.owndata, X.sum(), threads, begun, time.time()
+
+
+def test_features_are_shared_and_threads_bounded(cluster: None) -> None:
+    """Rows are mapped, not copied; as many pieces at once as processors for their threads."""
+    X = np.ones((1000, 100), dtype=np.float32)
+    cpus = int(ray.cluster_resources()["CPU"])
+    for n_jobs in (None, cpus):
+        with spreading("ray", None, n_jobs, "") as spread:
+            assert spread is not None
+            told = [answer for _, answer in spread(seen, (X, X), [(0.2,)] * 3)]
+        for writeable, owns, total, threads, _, _ in told:
+            assert (writeable, owns, total) == (False, False, X.sum())
+            assert set(threads) <= {1, n_jobs}
+        times = sorted((begun, ended) for *_, begun, ended in told)
+        if n_jobs == cpus:
+            assert all(a[1] <= b[0] for a, b in pairwise(times))
+
+
+def die_or(what: int) -> int:
+    if what == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if what == 1:
+        return 1 // 0
+    return what
+
+
+def test_a_worker_that_dies_costs_its_own_piece(spread: Spread) -> None:
+    """Tried again, then an error among answers; an exception of the work is told at once."""
+    answers = dict(spread(die_or, (), [(0,), (1,), (2,), (3,)]))
+    assert isinstance(answers[0], DataError)
+    assert f"died, at each of up to {ATTEMPTS} attempts" in str(answers[0])
+    assert isinstance(answers[1], ZeroDivisionError)
+    assert (answers[2], answers[3]) == (2, 3)
+
+
+def test_fit_is_the_same(cluster: None) -> None:
+    """Members, their search, the threshold and scores, alone and stacked."""
+    data = make_features(40, apart=1.0, groups=True)
+    for asked in (
+        {"clf": "prototype,logreg", "vote": "stacking", "threshold": "accuracy"},
+        {"clf": "lda", "tune": True},
+    ):
+        plain, on_ray = (fit(data, cv=3, engine=e, **asked) for e in ("local", "ray"))  # type: ignore[arg-type]
+        assert plain.predict_proba(data).tobytes() == on_ray.predict_proba(data).tobytes()
+        assert (plain.members, plain.threshold) == (on_ray.members, on_ray.threshold)
+        assert plain.about.get("weights") == on_ray.about.get("weights")
+        assert plain.about["tuned"] == on_ray.about["tuned"]
+        values = [
+            [row["value"] for row in model.scores if row["metric"] not in COSTS]
+            for model in (plain, on_ray)
+        ]
+        assert np.array_equal(*values, equal_nan=True)
+    with pytest.raises(DataError, match="cannot fit svm on 21 images"):
+        fit(make_features(20).take(np.arange(21)), "svm", cv=0, engine="ray")
+
+
+@pytest.mark.parametrize("run", [benchmark, fit])
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        ({"engine": "rya"}, "unknown engine 'rya'; did you mean ray"),
+        ({"address": "auto"}, "--engine ray"),
+        ({"engine": "ray", "time_limit": 5.0, "tune": True}, "--time-limit is of fits one after"),
+        ({"engine": "ray", "n_jobs": -1}, "1 thread or more"),
+        ({"engine": "ray", "n_jobs": 1000}, "1000 processors .-j., and no machine"),
+    ],
+    ids=lambda v: str(v)[:40],
+)
+def test_what_does_not_go_together(
+    cluster: None, run: Any, asked: dict[str, Any], why: str
+) -> None:
+    """Is refused before anything is fitted, with what to do."""
+    with pytest.raises(UsageError, match=why):
+        run(make_features(), "logreg", **asked)
+
+
+@pytest.mark.parametrize("run", [benchmark, fit])
+def test_a_missing_extra_is_named(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without Ray the error is the line that installs it."""
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'clipfeat\[ray\]'"):
+        run(make_features(), "logreg", engine="ray")
+
+
+def test_a_cluster_that_is_not_there_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody listens there is nothing to wait for."""
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    with (
+        pytest.raises(UsageError, match=r"no Ray answers at 127\.0\.0\.1:9: .*refused"),
+        connected("127.0.0.1:9"),
+    ):
+        pass
+
+
+def test_when_ray_gives_up_one_error_says_how_to_go_on() -> None:
+    """What Ray raises is one error of ours; ours are what they were."""
+    from ray.exceptions import RaySystemError
+
+    with (
+        pytest.raises(ClipfeatError, match=r"Ray gave up: .*lost the head.*; go on by -o"),
+        rays_errors("go on by -o"),
+    ):
+        raise RaySystemError("lost the head\nand pages more")
+    with pytest.raises(DataError, match="mine"), rays_errors(""):
+        raise DataError("mine")

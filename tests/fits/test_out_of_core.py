@@ -1,0 +1,60 @@
+"""Scores of features that are read in blocks, and when they are."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clipfeat.errors import UsageError
+from clipfeat.evaluate import out_of_core
+from clipfeat.evaluate.fitting import fit
+from clipfeat.fits.out_of_core import pick_place
+from clipfeat.store import load
+from clipfeat.store.streaming import bytes_in_memory, stream
+from tests.conftest import make_features, write_parts
+
+
+@pytest.mark.parametrize("vote", ["uniform", "stacking"])
+def test_scores_are_those_of_folds_in_memory(vote: str, tmp_path: Path) -> None:
+    """The same folds, thresholds chosen inside each, and the same vote."""
+    path = write_parts(tmp_path / "out.h5", make_features(60, apart=1.0, groups=True))
+    asked = {"cv": 3, "max_fpr": 0.2, "vote": vote}
+    known = fit(load(path), "logreg,lgbm", **asked)  # type: ignore[arg-type]
+    with stream(path) as streamed:
+        model = fit(streamed, "logreg,lgbm", **asked)  # type: ignore[arg-type]
+    assert model.threshold == pytest.approx(known.threshold, abs=1e-3)
+    for ours, theirs in zip(model.scores, known.scores, strict=True):
+        names = ("encoder", "classifier", "fold", "metric")
+        assert [ours[name] for name in names] == [theirs[name] for name in names]
+        if not ours["metric"].endswith(("_seconds", "_bytes")):
+            assert np.isclose(ours["value"], theirs["value"], atol=1e-3, equal_nan=True)
+        if ours["metric"] == "model_bytes":
+            assert ours["value"] == pytest.approx(theirs["value"], rel=0.05)
+
+
+def test_memory_decides_unless_somebody_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than half of it: in blocks, where that can be; more than all of it: one error."""
+    paths = [write_parts(tmp_path / name, make_features()) for name in ("one.h5", "two.h5")]
+    size = bytes_in_memory(paths[0])
+
+    def picked(free: float, clf: str = "logreg", asked: bool | None = None) -> tuple[bool, str]:
+        monkeypatch.setattr(out_of_core, "available_memory", lambda: int(free))
+        return pick_place(paths[:1], clf, tune=False, asked=asked)
+
+    assert picked(2 * size) == (False, "")
+    streamed, why = picked(2 * size - 1)
+    assert streamed
+    assert "read in blocks" in why
+    assert picked(1, asked=False) == (False, "")
+    assert picked(2**40, asked=True) == (True, "")
+    streamed, why = picked(1.5 * size, "logreg,knn")
+    assert not streamed
+    assert "knn cannot" in why
+    with pytest.raises(UsageError, match="available, and knn cannot"):
+        picked(size - 1, "knn")
+    with pytest.raises(UsageError, match="knn cannot"):
+        picked(2**40, "knn", asked=True)
+    with pytest.raises(UsageError, match="one feature file, got 2"):
+        pick_place(paths, "logreg", tune=False, asked=True)

@@ -1,0 +1,179 @@
+"""The model file."""
+
+import json
+import pickle
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+import skops.io
+
+from clipfeat.errors import (
+    FingerprintError,
+    OutputExistsError,
+    RefusedFileError,
+    UnknownNameError,
+)
+from clipfeat.evaluate.fitting import fit
+from clipfeat.features import FeatureSet, join
+from clipfeat.model import Model, load_model
+from clipfeat.zoo import CLASSIFIERS
+from tests.conftest import make_features, make_spec
+
+
+@pytest.mark.parametrize("clf", [*CLASSIFIERS, "logreg,knn,rf,lgbm,xgb,svm"])
+@pytest.mark.parametrize("encoders", [1, 2])
+def test_round_trip_is_equal_to_the_bit(clf: str, encoders: int, tmp_path: Path) -> None:
+    """Every classifier and vote, of one encoder and of two, reads back as it was."""
+    sets = [make_features(groups=True), make_features(name="other", seed=4, groups=True)]
+    data = join(sets[:encoders])
+    model = fit(data, clf, cv=0)
+    again = load_model(model.save(tmp_path / "model.clipfeat"))
+    assert np.array_equal(again.predict_proba(data), model.predict_proba(data))
+    assert (again.classes, again.specs, again.members) == (
+        model.classes, model.specs, model.members,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def saved(features: FeatureSet, tmp_path: Path) -> Path:
+    return fit(features, "logreg", cv=3).save(tmp_path / "model.clipfeat")
+
+
+def test_scores_travel(saved: Path) -> None:
+    """The cross-validated scores and what was fitted on are in the file."""
+    model = load_model(saved)
+    assert {row["metric"] for row in model.scores} >= {"accuracy", "log_loss"}
+    assert model.about["images"] == 40
+
+
+@pytest.mark.parametrize("dump", [pickle.dump, joblib.dump])
+def test_pickles_are_never_read(dump: object, tmp_path: Path) -> None:
+    """A pickle or joblib file is refused without running what it holds."""
+    ran = tmp_path / "ran"
+    path = tmp_path / "model.clipfeat"
+    with path.open("wb") as out:
+        dump(Trap(str(ran)), out)  # type: ignore[operator]
+    with pytest.raises(RefusedFileError, match="never read"):
+        load_model(path)
+    assert not ran.exists()
+
+
+class Trap:
+    """Touches a file when unpickled."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return Path.touch, (Path(self.path),)
+
+
+def test_untrusted_types_are_refused(saved: Path) -> None:
+    """An estimator of types outside the fixed list is refused, its digest being right."""
+    import hashlib
+
+    from sklearn.preprocessing import FunctionTransformer
+
+    estimator = skops.io.dumps(FunctionTransformer(func=print_nothing))
+    with zipfile.ZipFile(saved) as archive:
+        meta = json.loads(archive.read("meta.json"))
+    meta["digest"] = hashlib.blake2b(estimator, digest_size=32).hexdigest()
+    with zipfile.ZipFile(saved, "w") as archive:
+        archive.writestr("meta.json", json.dumps(meta))
+        archive.writestr("estimator.skops", estimator)
+    with pytest.raises(RefusedFileError, match=r"not trusted.*print_nothing"):
+        load_model(saved)
+
+
+def print_nothing(X: object) -> object:
+    return X
+
+
+def test_features_of_another_encoder_are_refused(saved: Path) -> None:
+    """Each field that differs is named; so is a wrong number of encoders."""
+    model = load_model(saved)
+    with pytest.raises(FingerprintError, match="name: 'spectrum', not 'other'"):
+        model.predict_proba(make_features(name="other"))
+    both = join([make_features(), make_features(name="other")])
+    with pytest.raises(FingerprintError, match="give one feature file of each"):
+        model.predict_proba(both)
+
+
+def test_files_are_not_overwritten_unasked(saved: Path, features: FeatureSet) -> None:
+    """An existing file stands unless overwriting was asked for."""
+    model = fit(features, "dummy", cv=0)
+    with pytest.raises(OutputExistsError):
+        model.save(saved)
+    assert load_model(saved).members == ("logreg",)
+    model.save(saved, overwrite=True)
+    assert load_model(saved).members == ("dummy",)
+
+
+def test_a_class_absent_from_training_is_a_zero_column() -> None:
+    """Columns follow the model's classes, whatever the estimator saw."""
+
+    class Half:
+        classes_ = np.array([1])
+
+        def predict_proba(self, X: np.ndarray) -> np.ndarray:
+            return np.ones((len(X), 1))
+
+    features = make_features(2)
+    model = Model(Half(), ("a", "b"), features.specs)
+    assert model.predict_proba(features).tolist() == [[0.0, 1.0]] * 4
+
+
+def test_encoders_may_come_in_any_order() -> None:
+    """The model finds its own columns, whatever order the feature files were named in."""
+    a, b = make_features(), make_features(name="other", seed=4)
+    model = fit(join([a, b]), "logreg", cv=0)
+    expected = model.predict_proba(join([a, b]))
+    assert np.array_equal(model.predict_proba(join([b, a])), expected)
+
+
+def test_layers_chosen_afterwards_are_found_among_all() -> None:
+    """A model of some layers takes features of all, and refuses features that lack one."""
+    spec = make_spec(layer="0/mean,1/mean,last", widths=(2, 3, 1))
+    every = replace(make_features(), specs=(spec,))
+    some = every.narrowed("1,last")
+    model = fit(some, "logreg", cv=0)
+    assert np.array_equal(some.X, every.X[:, 2:])
+    assert np.array_equal(model.predict_proba(every), model.predict_proba(some))
+    with pytest.raises(FingerprintError, match="layer: '1/mean,last', not '0/mean,last'"):
+        model.predict_proba(every.narrowed("0,last"))
+    with pytest.raises(UnknownNameError, match="layer '7'"):
+        every.narrowed("7")
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked(saved: Path) -> None:
+    """A compressed model file could unpack to anything; ours are stored plainly."""
+    with zipfile.ZipFile(saved) as archive:
+        meta = archive.read("meta.json")
+    with zipfile.ZipFile(saved, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("meta.json", meta)
+        archive.writestr("estimator.skops", bytes(10**8))
+    with pytest.raises(RefusedFileError, match="is compressed"):
+        load_model(saved)
+
+
+def test_copies_of_an_image_have_one_answer() -> None:
+    """Rows of one key are computed once, and rows that only share a key are kept apart."""
+
+    class RowNumbers:
+        """Answers by the number of the row, as a kernel whose last bits depend on it."""
+
+        classes_ = np.arange(2)
+
+        def predict_proba(self, X: np.ndarray) -> np.ndarray:
+            p = np.arange(1, len(X) + 1) / 100
+            return np.column_stack([1 - p, p])
+
+    features = make_features(6)
+    features = features.take(np.array([0, 1, 0, 2, 1, 3]))
+    features.keys[5] = features.keys[3]
+    model = Model(RowNumbers(), ("real", "fake"), features.specs)
+    assert model.predict_proba(features)[:, 1].tolist() == [0.01, 0.02, 0.01, 0.03, 0.02, 0.04]

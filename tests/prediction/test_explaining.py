@@ -1,0 +1,63 @@
+"""Neighbours and members: what an image is near to, and who says what of it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clipfeat.embedding.pipeline import embed
+from clipfeat.errors import DataError, FingerprintError
+from clipfeat.evaluate.fitting import fit
+from clipfeat.features import FeatureSet
+from clipfeat.prediction.explaining import explain, explanation_page
+from clipfeat.prediction.predicting import predict
+from clipfeat.store import load
+
+
+@pytest.fixture
+def known(image_folder: Path, tmp_path: Path) -> FeatureSet:
+    embed(image_folder, tmp_path / "out.h5", encoder="spectrum")
+    return load(tmp_path / "out.h5")
+
+
+def test_a_training_image_is_nearest_to_itself(known: FeatureSet, image_folder: Path) -> None:
+    """At distance zero, with its label; members' average is the vote's probability."""
+    model = fit(known, "logreg,knn", cv=0)
+    found = explain(model, image_folder, known, n_neighbours=3)
+    assert [one.path for one in found] == known.paths.tolist()
+    for one, label in zip(found, known.labels.tolist(), strict=True):
+        assert one.neighbours[0].path == one.path
+        assert one.neighbours[0].label == label
+        assert one.neighbours[0].distance == pytest.approx(0, abs=1e-6)
+        distances = [near.distance for near in one.neighbours]
+        assert distances == sorted(distances)
+        assert list(one.members) == ["logreg", "knn"]
+        mean = np.mean([p["fake"] for p in one.members.values()])
+        assert one.probabilities["fake"] == pytest.approx(mean)
+    together = predict(model, image_folder).probabilities[:, 1]
+    assert np.allclose([one.probabilities["fake"] for one in found], together)
+
+
+def test_the_page_stands_alone(known: FeatureSet, image_folder: Path) -> None:
+    """A thumbnail for each image that is a file, no address, no script; names are escaped."""
+    (image_folder / "fake" / "a<b>.png").write_bytes(
+        (image_folder / "fake" / "fake-00.png").read_bytes()
+    )
+    found = explain(fit(known, "logreg", cv=0), image_folder / "fake", known, n_neighbours=2)
+    page = explanation_page(found, image_folder / "fake", image_folder)
+    assert page.count("data:image/png") == 13 * 3
+    assert "a&lt;b&gt;.png" in page
+    assert "http" not in page
+    assert "<script" not in page
+    assert explanation_page(found, "nowhere", "nowhere").count("no picture") == 13 * 3
+
+
+def test_what_cannot_be_explained(known: FeatureSet, image_folder: Path, tmp_path: Path) -> None:
+    """An unreadable image, and features of another encoder, are said."""
+    model = fit(known, "logreg", cv=0)
+    (tmp_path / "bad.png").write_text("text")
+    with pytest.raises(DataError, match=r"bad\.png: DecodeError"):
+        explain(model, tmp_path / "bad.png", known)
+    embed(image_folder, tmp_path / "64.h5", encoder="spectrum", image_size=32)
+    with pytest.raises(FingerprintError, match="input_size"):
+        explain(model, image_folder, load(tmp_path / "64.h5"))

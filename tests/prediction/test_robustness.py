@@ -1,0 +1,159 @@
+"""Robustness: degraded images, each decoded once, and what becomes of the metrics."""
+
+import json
+import shutil
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from clipfeat.embedding import preparing
+from clipfeat.embedding.pipeline import embed
+from clipfeat.embedding.views import View, read_views
+from clipfeat.errors import LabelError, UnknownNameError, UsageError
+from clipfeat.evaluate import METRICS
+from clipfeat.evaluate.fitting import fit
+from clipfeat.features import FeatureSet
+from clipfeat.images.faces import open_finder
+from clipfeat.model import Model
+from clipfeat.prediction.predicting import predict
+from clipfeat.prediction.robustness import DEGRADATIONS, ORIGINAL, robustness
+from clipfeat.store import load
+from tests.conftest import make_features
+from tests.images.test_faces import two_faces
+
+
+@pytest.fixture
+def model(image_folder: Path, tmp_path: Path) -> Model:
+    embed(image_folder, tmp_path / "out.h5", encoder="spectrum", device="cpu")
+    return fit(load(tmp_path / "out.h5"), "logreg", cv=0)
+
+
+def test_every_metric_of_every_strength(model: Model, image_folder: Path) -> None:
+    """A row for each degradation, strength and metric; the images as they are come first."""
+    table = robustness(model, image_folder, device="cpu", batch_size=8).to_pandas()
+    states = 1 + sum(len(one.strengths) for one in DEGRADATIONS.values())
+    assert len(table) == states * len(METRICS)
+    assert set(table.n) == {24}
+    as_is = table[table.degradation == ORIGINAL].set_index("metric").value
+    scores = predict(model, image_folder, device="cpu").scores()
+    assert as_is.to_dict() == pytest.approx(scores, abs=1e-4)
+    blurred = table[(table.degradation == "blur") & (table.metric == "accuracy")].value
+    assert blurred.iloc[-1] < 0.8 < as_is["accuracy"]  # smoothness is all that it goes by
+
+
+def test_a_state_is_what_predict_says_of_such_files(
+    model: Model, image_folder: Path, tmp_path: Path
+) -> None:
+    """Images saved as JPEG of quality 50 have the metrics that robustness tells of it."""
+    for path in sorted(image_folder.rglob("*.png")):
+        target = (tmp_path / "jpeg" / path.relative_to(image_folder)).with_suffix(".jpg")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.open(path).save(target, quality=50)
+    saved = predict(model, tmp_path / "jpeg", device="cpu").scores()
+    found = robustness(model, image_folder, degradations=["jpeg"], device="cpu").to_pandas()
+    told = found[found.strength == 50].set_index("metric").value.to_dict()
+    assert told == pytest.approx(saved, abs=1e-3)
+
+
+def test_each_image_is_decoded_once(
+    model: Model, image_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thirty-odd states of an image take one reading of its file and one decoding."""
+    read: Counter[str] = Counter()
+    original = preparing.read_bytes
+
+    def counting(record: preparing.ImageRecord) -> bytes:
+        read[record.path] += 1
+        return original(record)
+
+    monkeypatch.setattr(preparing, "read_bytes", counting)
+    robustness(model, image_folder, degradations=["shrink", "crop"], device="cpu")
+    assert set(read.values()) == {1}
+    assert len(read) == 24
+
+
+def test_unreadable_images_and_copies(model: Model, image_folder: Path) -> None:
+    """What cannot be read is named and in no state; a copy counts as its twin does."""
+    (image_folder / "real" / "bad.png").write_text("text")
+    shutil.copy(image_folder / "real" / "real-00.png", image_folder / "real" / "twin.png")
+    found = robustness(model, image_folder, degradations=["noise"], device="cpu")
+    assert list(found.errors) == ["real/bad.png"]
+    assert {row.n for row in found.rows} == {25}
+
+
+def test_nonsense_is_refused(model: Model, image_folder: Path) -> None:
+    """Unknown degradations, images without labels, models of arrays."""
+    with pytest.raises(UnknownNameError, match="did you mean jpeg"):
+        robustness(model, image_folder, degradations=["jpg"])
+    with pytest.raises(LabelError, match="true labels"):
+        robustness(model, image_folder / "real")
+    arrays = make_features()
+    of_arrays = fit(type(arrays).from_arrays(arrays.X, arrays.labels.tolist()), "logreg", cv=0)
+    with pytest.raises(UsageError, match="fitted on arrays"):
+        robustness(of_arrays, image_folder)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 200), (64, 48)], ids=str)
+def test_every_degradation_takes_every_size(size: tuple[int, int]) -> None:
+    """Down to a single pixel, each gives an image, the same one again, and by size what it says."""
+    width, height = size
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    for one in DEGRADATIONS.values():
+        for strength, steps in one.strengths.items():
+            view = View(one.name, json.dumps(steps))
+            made = view.apply(pixels, b"0123456789abcdef")
+            assert np.array_equal(made, view.apply(pixels, b"0123456789abcdef"))
+            if one.name in {"shrink", "enlarge"}:
+                wanted = (max(1, round(height * strength)), max(1, round(width * strength)))
+                assert made.shape[:2] == wanted
+            elif one.name in {"jpeg", "webp", "blur", "noise"}:
+                assert made.shape == pixels.shape
+
+
+def test_blur_is_a_gaussian() -> None:
+    """A point becomes a bell whose variance is the square of sigma; brightness stays."""
+    pixels = np.zeros((41, 41, 3), dtype=np.uint8)
+    pixels[20, 20] = 255
+    bell = View("blur", '[["Blur", {"sigma": 1}]]').apply(pixels, b"0" * 16)[:, :, 0].astype(float)
+    place = np.arange(41) - 20
+    assert bell.sum() == pytest.approx(255, rel=0.03)
+    assert (bell.sum(axis=0) * place**2).sum() / bell.sum() == pytest.approx(1, rel=0.1)
+
+
+def test_steps_of_files_of_views_are_checked(tmp_path: Path) -> None:
+    """The steps may be used in files of views too, which are refused where they are nonsense."""
+    good = tmp_path / "good.json"
+    good.write_text('{"web": [{"WEBP": {"quality": 60}}, {"Blur": {"sigma": 1}}]}')
+    assert list(read_views(str(good))) == ["original", "web"]
+    for step in ('{"Blur": {"sigma": 0}}', '{"Scale": {"factor": -1}}', '{"WEBP": {"quality": 0}}'):
+        (tmp_path / "bad.json").write_text(f'{{"x": [{step}]}}')
+        with pytest.raises(UsageError, match="does not take"):
+            read_views(str(tmp_path / "bad.json"))
+
+
+def test_faces_are_averaged_in_every_state(tmp_path: Path) -> None:
+    """Of a model of faces, each is degraded in every way; an image's count as one, as ever."""
+    people = tmp_path / "people"
+    people.mkdir()
+    Image.fromarray(skimage.data.astronaut()).save(people / "one.png")
+    Image.fromarray(two_faces()).save(people / "two.png")
+    (tmp_path / "labels.csv").write_text("path,label\none.png,a\ntwo.png,b\n")
+    embed(people, tmp_path / "f.h5", encoder="spectrum", faces=open_finder("all"))
+    specs = load(tmp_path / "f.h5").specs
+    X = np.random.default_rng(0).normal(size=(20, specs[0].n_features))
+    arrays = FeatureSet.from_arrays(X, list("ab") * 10)
+    model = fit(replace(arrays, specs=specs), "logreg", cv=0)
+    words = {"labels": tmp_path / "labels.csv", "device": "cpu"}
+    found = robustness(model, people, degradations=["jpeg"], **words)  # type: ignore[arg-type]
+    assert {row.n for row in found.rows} == {2}
+    as_is = {row.metric: row.value for row in found.rows if row.degradation == ORIGINAL}
+    scores = predict(model, people, **words).scores()  # type: ignore[arg-type]
+    assert as_is == pytest.approx(scores, abs=1e-4)
+    at_100 = {row.metric: row.value for row in found.rows if row.strength == 100}
+    assert at_100["log_loss"] == pytest.approx(scores["log_loss"], rel=0.2)
+    assert at_100["log_loss"] != scores["log_loss"]

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import entry_points
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from clipfeat.errors import ClipfeatWarning
 
@@ -48,8 +48,8 @@ def with_plugins(builtin: Mapping[str, Entry], group: str, kind: type[Entry]) ->
 
 
 @cache
-def _plugins(taken: tuple[str, ...], group: str, kind: type[Entry]) -> dict[str, Entry]:
-    entries: dict[str, Entry] = {}
+def _plugins(taken: tuple[str, ...], group: str, kind: Any) -> dict[str, Any]:
+    entries: dict[str, Any] = {}
     for point in entry_points(group=group):
         place = f"entry point {point.name!r} of {group} ({point.value})"
         try:

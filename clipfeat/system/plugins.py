@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from clipfeat.errors import ClipfeatWarning
 
@@ -44,7 +44,7 @@ def with_plugins(builtin: Mapping[str, Entry], group: str, kind: type[Entry]) ->
         If an entry cannot be imported, is not of this type, or has the name of a built-in entry.
         It is left out.
     """
-    return {**builtin, **_plugins(tuple(builtin), group, kind)}
+    return {**builtin, **_plugins(tuple(builtin), group, cast(Any, kind))}
 
 
 @cache

@@ -10,7 +10,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from clipfeat.ensemble import StackedClassifier
-from clipfeat.model import TRUSTED, dump_estimator
+from clipfeat.model.model_file import TRUSTED, dump_estimator
 from clipfeat.zoo import make_classifier
 from clipfeat.zoo.folds import inner_folds
 from tests.conftest import make_features

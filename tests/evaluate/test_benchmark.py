@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from clipfeat.errors import LabelError, StorageError
-from clipfeat.evaluate import METRICS, benchmark, cells
+from clipfeat.evaluate import METRICS, benchmark
 from clipfeat.evaluate.metrics import DECIDED
 from clipfeat.evaluate.standings import standings
 from clipfeat.evaluate.trials import COSTS, VOTE
 from clipfeat.features import FeatureSet, join
+from clipfeat.fits import cells
 from clipfeat.report import leaderboard
 from clipfeat.zoo import CLASSIFIERS, ClassifierRow
 from tests.conftest import make_features

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from clipfeat.errors import UsageError
-from clipfeat.evaluate import out_of_core
 from clipfeat.evaluate.fitting import fit
+from clipfeat.fits import out_of_core
 from clipfeat.fits.out_of_core import pick_place
 from clipfeat.store import load
 from clipfeat.store.streaming import bytes_in_memory, stream

@@ -12,7 +12,7 @@ from sklearn.svm import SVC, LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from clipfeat.errors import MissingExtraError, UnknownNameError, UsageError
-from clipfeat.model import TRUSTED, dump_estimator
+from clipfeat.model.model_file import TRUSTED, dump_estimator
 from clipfeat.zoo import CHANCE, CLASSIFIERS, make_classifier, parse_names
 from clipfeat.zoo.balance import OversampledClassifier, PriorCorrectedClassifier
 from clipfeat.zoo.calibration import GroupCalibratedClassifier

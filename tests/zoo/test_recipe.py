@@ -11,7 +11,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from clipfeat.errors import UnknownNameError, UsageError
 from clipfeat.evaluate.metrics import METRICS
-from clipfeat.model import TRUSTED, dump_estimator
+from clipfeat.model.model_file import TRUSTED, dump_estimator
 from clipfeat.zoo import CHANCE, CLASSIFIERS
 from clipfeat.zoo.bagging import BaggedClassifier
 from clipfeat.zoo.calibration import METHODS, GroupCalibratedClassifier

@@ -5,7 +5,7 @@ import pytest
 import skops.io
 
 from clipfeat.errors import ClipfeatWarning
-from clipfeat.model import TRUSTED, dump_estimator
+from clipfeat.model.model_file import TRUSTED, dump_estimator
 from clipfeat.zoo import knn, make_classifier, svm
 from clipfeat.zoo.scaling import ROWS, UnitScaler
 from tests.conftest import make_features

@@ -21,7 +21,7 @@ from clipfeat.store.streaming import Reading, StreamedFeatures, stream
 from clipfeat.zoo.streamed import STREAMED
 from clipfeat.zoo.streamed.classifier import StreamedClassifier
 from tests.conftest import make_features, make_spec, write_parts
-from tests.test_streaming import in_blocks
+from tests.store.test_streaming import in_blocks
 
 NEAR = 0.01
 """How far a linear classifier's probabilities may be from those of a fit in memory: each stops

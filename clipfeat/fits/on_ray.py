@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from clipfeat.errors import DataError, UsageError, unknown_name
 from clipfeat.fits.limited import caught, opened
-from clipfeat.system.ray_connection import connected, first_line, rays_errors
+from clipfeat.system.ray_connection import connected, first_line, ray_errors
 
 ENGINES = ("local", "ray")
 
@@ -80,7 +80,7 @@ def spreading(
     ------
     callable or None
         None for ``"local"``. Raises `UsageError` if no machine has so many processors, and as
-        `connected` and `rays_errors` of `clipfeat.system.ray_connection` do.
+        `connected` and `ray_errors` of `clipfeat.system.ray_connection` do.
     """
     if engine == "local":
         yield None
@@ -111,7 +111,7 @@ def _spread(
         )
     numbers: dict[Any, int] = {}
     try:
-        with rays_errors(safe):
+        with ray_errors(safe):
             # By their identity, so that what several calls share is there once as well.
             held |= {id(one): (one, ray.put(one)) for one in shared if id(one) not in held}
             there = [held[id(one)][1] for one in shared]

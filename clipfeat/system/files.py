@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written to the side, flushed, renamed, and only then reported."""
+"""Atomic file operations: write a temporary file, flush it, rename it."""
 
 import errno
 import io
@@ -20,19 +20,24 @@ from clipfeat.system.locations import is_remote
 
 TEMPORARY_SUFFIX = ".tmp"
 REMOTE_LIBRARIES = frozenset({"aiobotocore", "aiohttp", "botocore", "gcsfs", "google", "httpx"})
-"""What speaks to object stores, and raises errors of its own where a disk raises OSError."""
+"""Clients of object stores. They raise their own exceptions instead of OSError."""
 
 
 @contextmanager
 def storage_errors(doing: str) -> Iterator[None]:
-    """Turn what the disk, or an object store, raises into one error.
+    """Convert the errors of a disk or an object store into `StorageError`.
 
-    HDF5 raises OSError *or* RuntimeError for it.
+    HDF5 raises OSError *or* RuntimeError when a disk fails.
+
+    Parameters
+    ----------
+    doing : str
+        The operation, for the message: ``"reading out.h5"``.
 
     Raises
     ------
     StorageError
-        Saying what was being done.
+        If the block raises such an error.
     """
     try:
         yield
@@ -46,19 +51,19 @@ def storage_errors(doing: str) -> Iterator[None]:
 
 
 def publish(data: bytes | memoryview, path: Path) -> None:
-    """Write a whole file, or none.
+    """Write a file atomically.
 
     Parameters
     ----------
     data : bytes
-        All of it.
+        The whole content.
     path : Path
-        Its final name; whatever stood there is replaced.
+        The final name. An existing file is replaced.
 
     Raises
     ------
     StorageError
-        If any step failed. The final name is then as it was, and nothing temporary is left.
+        If any step failed. An existing file is then unchanged and no temporary file is left.
     """
     if is_remote(path):
         with storage_errors(f"writing {path}"):
@@ -77,14 +82,14 @@ def publish(data: bytes | memoryview, path: Path) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path`; on success flush it and rename it to `path`.
+    """Yield a temporary name beside `path`, then flush that file and rename it to `path`.
 
-    The temporary file of a remote one is on this machine, and is sent.
+    For a remote `path`, the temporary file is local and is uploaded at the end.
 
     Raises
     ------
     StorageError
-        If writing, flushing or renaming failed; the temporary file is removed.
+        If writing, flushing or renaming failed. The temporary file is removed.
     """
     if is_remote(path):
         with storage_errors(f"writing {path}"), TemporaryDirectory(prefix="clipfeat-") as folder:
@@ -107,39 +112,39 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def names_in(folder: Path) -> list[str]:
-    """The names in a folder; none, where there is no folder.
+    """List the names in a folder; an absent folder has none.
 
-    Not by `glob`, to which brackets in the folder's own name are a pattern on an object store.
+    `glob` is not used: on an object store it takes brackets in the folder's name for a pattern.
     """
     try:
         if is_remote(folder):
             of: Any = folder
-            found = of.fs.ls(of.path, detail=False)
-            return sorted(name.rstrip("/").rpartition("/")[2] for name in found)
+            entries = of.fs.ls(of.path, detail=False)
+            return sorted(name.rstrip("/").rpartition("/")[2] for name in entries)
         return sorted(path.name for path in folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return []
 
 
 def remove(path: Path) -> None:
-    """Delete a file, if it is there."""
+    """Delete a file if it exists."""
     if not is_remote(path):
         path.unlink(missing_ok=True)
         return
     of: Any = path
     with suppress(FileNotFoundError):
-        of.fs.rm_file(of.path)  # not `unlink`, to which brackets are a pattern
+        of.fs.rm_file(of.path)  # `unlink` takes brackets for a pattern
 
 
 def create(data: bytes, path: Path) -> bool:
-    """Write a whole file where there is none: of several that try, one succeeds.
+    """Create a file atomically; if several processes try, exactly one succeeds.
 
-    Locally only for who holds a lock, since not every file system has hard links.
+    On a local disk the caller must hold a lock, since not every file system has hard links.
 
     Returns
     -------
     bool
-        Whether it was this one; else there is a file, and it is as it was.
+        True if this call created the file. False if the file existed; it is unchanged.
 
     Raises
     ------
@@ -152,8 +157,8 @@ def create(data: bytes, path: Path) -> bool:
             try:
                 of.fs.pipe_file(of.path, data, mode="create")
             except Exception:
-                # Some stores say it in other ways; and where an answer was lost, the request was
-                # sent again, and found what it had itself created.
+                # Some stores report an existing file by other errors. After a lost response the
+                # client repeats the request and may find the file that it created itself.
                 if not path.exists():
                     raise
                 return path.read_bytes() == data
@@ -183,32 +188,32 @@ def _link(temporary: Path, path: Path) -> None:
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Read every array of an ``.npz``.
+    """Read every array of an ``.npz`` file.
 
     Raises
     ------
     FileNotFoundError
-        If there is none.
+        If the file does not exist.
     RefusedFileError
-        If it is damaged, or would have to be unpickled.
+        If the file is damaged or contains pickled objects.
     """
-    content = path.read_bytes()  # numpy leaves a file open that is none of its own
+    content = path.read_bytes()  # NumPy does not close a file that it rejects
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as saved:
             return {name: saved[name] for name in saved.files}
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        raise RefusedFileError(f"{path} holds no arrays that can be read: {error!r}") from error
+        raise RefusedFileError(f"{path} is not a readable .npz file: {error!r}") from error
 
 
 def temporary_name(path: Path) -> Path:
-    """A new hidden name beside `path`, for what is not yet, or no longer, there."""
+    """Return a new hidden name beside `path`, for a file being written or deleted."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
 
 
 def flush(path: Path) -> None:
-    """Wait until a file, or a folder's list of names, is on the disk.
+    """Flush a file, or a folder's entries, to the disk.
 
-    A failed fsync is never tried again: the kernel may have dropped the pages and would report
+    A failed fsync is never retried: the kernel may have dropped the pages and would then report
     success.
     """
     descriptor = os.open(path, os.O_RDONLY)
@@ -219,11 +224,11 @@ def flush(path: Path) -> None:
 
 
 class CarefulFile(io.FileIO):
-    """A new file to be written through a library that does not survive a failing disk.
+    """A new file for a library that does not handle write errors.
 
-    HDF5 loses some errors of the disk, and was measured to crash on others. It is handed this
-    file instead of a name: a write that fails is remembered, and success pretended; `close` then
-    raises what was remembered.
+    HDF5 ignores some disk errors and was measured to crash on others. It writes to this object
+    instead of a file name. The object records the first error, reports success to HDF5, and raises
+    the recorded error in `close`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -231,7 +236,7 @@ class CarefulFile(io.FileIO):
         self._failed: OSError | None = None
 
     def write(self, data: Any) -> int:
-        """Write all of it, or remember why not."""
+        """Write all the data, or record the error."""
         view = memoryview(data).cast("B")
         size = len(view)
         try:
@@ -242,7 +247,7 @@ class CarefulFile(io.FileIO):
         return size
 
     def truncate(self, size: int | None = None) -> int:
-        """Set the file's size, or remember why it could not be."""
+        """Set the file's size, or record the error."""
         try:
             return super().truncate(size)
         except OSError as error:
@@ -250,12 +255,12 @@ class CarefulFile(io.FileIO):
             return size or 0
 
     def close(self) -> None:
-        """Close it.
+        """Close the file.
 
         Raises
         ------
         OSError
-            If any write had failed.
+            The first error of any write.
         """
         super().close()
         if self._failed is not None:

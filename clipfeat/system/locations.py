@@ -1,7 +1,7 @@
-"""Where files are: on this machine, or where fsspec reaches (``s3://``, ``gs://``, ``memory://``).
+"""Paths on this machine and in the stores that fsspec reaches (``s3://``, ``gs://``, ``memory://``).
 
-A remote location has the methods of `pathlib.Path` that are used here, by universal_pathlib. It
-cannot be renamed or locked; instead, one request writes a file whole or not at all.
+universal_pathlib gives a remote location the methods of `pathlib.Path` that are used here. A remote
+file cannot be renamed or locked, but a single request writes it atomically.
 """
 
 import os
@@ -14,7 +14,7 @@ from typing import cast
 from clipfeat.errors import UsageError, missing_extra
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):([\\/]{1,3})([^\\/].*)", re.DOTALL)
-"""A drive's letter is one; and `Path`, which command lines make, leaves one slash of two."""
+"""A scheme has two letters or more, unlike a drive. `Path` turns the two slashes into one."""
 
 _LOCAL = frozenset({"file", "local"})
 
@@ -27,7 +27,7 @@ _EXTRAS = {
 
 
 def is_remote(path: str | Path) -> bool:
-    """Whether a path is of no file system of this machine's.
+    """Return whether a path is a URL of a remote store.
 
     Examples
     --------
@@ -38,14 +38,14 @@ def is_remote(path: str | Path) -> bool:
 
 
 def location(path: str | Path) -> Path:
-    """A path as what can be read and written.
+    """Return a path object that can be read and written.
 
     Raises
     ------
     UsageError
-        If nothing knows its protocol.
+        If fsspec does not know the protocol.
     MissingExtraError
-        If what knows it is not installed.
+        If the protocol's library is not installed.
     """
     text = as_url(path)
     if "://" not in text:
@@ -54,23 +54,23 @@ def location(path: str | Path) -> Path:
 
 
 def local_path(path: str | Path) -> Path:
-    """A path on this machine.
+    """Return a local path.
 
     Raises
     ------
     UsageError
-        If it is none.
+        If the path is remote.
     """
     if is_remote(path):
         raise UsageError(
-            f"{as_url(path)}: only feature files and exports are written to object stores; name a "
-            "path on this machine"
+            f"{as_url(path)} is remote; only feature files and exports can be written to object "
+            "stores. Give a local path"
         )
     return location(path)
 
 
 def as_url(path: str | Path) -> str:
-    """A path as text: of a URL, with both slashes and none at the end.
+    """Return a path as text; a URL gets both slashes back and loses a trailing one.
 
     Examples
     --------
@@ -78,19 +78,19 @@ def as_url(path: str | Path) -> str:
     ('s3://bucket/a', 'a/b', '/a/b')
     """
     text = str(path)
-    found = _URL.fullmatch(text)
-    if found is None:
+    match = _URL.fullmatch(text)
+    if match is None:
         return text
-    protocol, slashes, rest = found[1].lower(), found[2], found[3]
+    protocol, slashes, rest = match[1].lower(), match[2], match[3]
     if protocol in _LOCAL:
         return "/" + rest
-    if len(slashes) == 1 and protocol not in _known():
-        return text  # a folder here, of an unusual name
+    if len(slashes) == 1 and protocol not in _known_protocols():
+        return text  # a local folder with a colon in its name
     return f"{protocol}://{rest.replace(chr(92), '/').rstrip('/')}"
 
 
 @lru_cache(maxsize=1)
-def _known() -> frozenset[str]:
+def _known_protocols() -> frozenset[str]:
     from fsspec import available_protocols
 
     return frozenset(available_protocols())
@@ -102,26 +102,26 @@ def _remote(url: str) -> Path:
 
     protocol = url.partition("://")[0]
     try:
-        # Others write there too: a listing is never kept.
-        found = UPath(url, use_listings_cache=False)
-        found.fs  # noqa: B018 -- imports what knows the protocol
+        # Other processes write to the same place, so listings are never cached.
+        path = UPath(url, use_listings_cache=False)
+        path.fs  # noqa: B018 -- imports the protocol's library
     except ValueError as error:
-        raise UsageError(f"{url}: nothing reads {protocol}:// ({error})") from error
+        raise UsageError(f"{url}: unknown protocol {protocol}:// ({error})") from error
     except ImportError as error:
         library, extra = _EXTRAS.get(protocol, (str(error), ""))
         if extra:
             raise missing_extra(f"{protocol}://", library, extra) from error
         raise UsageError(f"{url}: {error}") from error
-    return cast(Path, found)
+    return cast(Path, path)
 
 
 def absolute(path: str | Path) -> str:
-    """A path that holds in any working folder."""
+    """Return an absolute path or URL."""
     return as_url(path) if is_remote(path) else str(Path(path).absolute())
 
 
 def folder_of(path: str) -> str:
-    """The absolute folder that a file is in.
+    """Return the absolute folder of a file.
 
     Examples
     --------
@@ -132,12 +132,12 @@ def folder_of(path: str) -> str:
 
 
 def common_folder(folders: Sequence[str]) -> str:
-    """The folder that holds all of some absolute ones.
+    """Return the deepest folder that contains all of the given absolute folders.
 
     Raises
     ------
     UsageError
-        If there is none: some are on this machine, some are not.
+        If there is none, for example because some are remote and some are not.
 
     Examples
     --------
@@ -145,24 +145,27 @@ def common_folder(folders: Sequence[str]) -> str:
     's3://bucket/a'
     """
     n_remote = sum(map(is_remote, folders))
-    # A bucket is the least that two have in common: "s3:" is no folder.
-    n_same = len({folder.partition("://")[2].partition("/")[0] for folder in folders})
+    # Remote folders must share a bucket: "s3:" is not a folder.
+    n_buckets = len({folder.partition("://")[2].partition("/")[0] for folder in folders})
     try:
-        found = as_url(os.path.commonpath(folders))
+        common = as_url(os.path.commonpath(folders))
     except ValueError:
-        found = ""
-    if not found or (n_remote and (n_remote < len(folders) or n_same > 1)):
-        raise UsageError(f"no folder holds both {folders[0]} and {folders[-1]}")
-    return found
+        common = ""
+    if not common or (n_remote and (n_remote < len(folders) or n_buckets > 1)):
+        raise UsageError(
+            f"{folders[0]} and {folders[-1]} have no common folder. Put the sources below one "
+            "folder or bucket"
+        )
+    return common
 
 
 def below(folder: str, path: str) -> str:
-    """A path relative to a folder that holds it, with slashes.
+    """Return a path relative to a folder that contains it, with forward slashes.
 
     Examples
     --------
     >>> below("s3://bucket/a", "s3://bucket/a/x/y"), below("/a", "/a")
     ('x/y', '')
     """
-    found = Path(as_url(path)).relative_to(Path(as_url(folder))).as_posix()
-    return "" if found == "." else found
+    relative = Path(as_url(path)).relative_to(Path(as_url(folder))).as_posix()
+    return "" if relative == "." else relative

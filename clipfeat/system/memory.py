@@ -1,4 +1,4 @@
-"""How much memory there is for the features of a fit."""
+"""The memory that is available to this process."""
 
 import os
 from collections.abc import Iterator
@@ -9,9 +9,10 @@ GROUP = Path("/sys/fs/cgroup")
 
 
 def available_memory() -> int:
-    """Bytes that this process may still take: of the machine, its control group and its limits.
+    """Return the bytes that this process may still allocate.
 
-    Where the system does not say what is free, half of what it has.
+    This is the least of the machine's free memory, its control group's limit and its resource
+    limit. If the system does not report free memory, half of its total memory counts.
 
     Examples
     --------
@@ -26,7 +27,7 @@ def _bounds() -> Iterator[int]:
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
                 yield 1024 * int(line.split()[1])
-    with suppress(OSError, ValueError):  # of version 2; "max" is no number, and no bound
+    with suppress(OSError, ValueError):  # cgroup version 2; "max" is not a number: no limit
         limit = int((GROUP / "memory.max").read_text())
         yield limit - int((GROUP / "memory.current").read_text()) + _cached()
     with suppress(ImportError, OSError, ValueError):
@@ -41,6 +42,6 @@ def _bounds() -> Iterator[int]:
 
 
 def _cached() -> int:
-    """Pages of files, which count as used and are given back when they are wanted."""
+    """Return the bytes of cached file pages, which count as used but can be reclaimed."""
     words = (line.split() for line in (GROUP / "memory.stat").read_text().splitlines())
     return next((int(value) for name, value in words if name == "inactive_file"), 0)

@@ -1,4 +1,4 @@
-"""A connection to Ray, quiet; the words it gives up with."""
+"""Connecting to Ray without its log output, and converting its errors."""
 
 import logging
 import os
@@ -14,41 +14,41 @@ from clipfeat.errors import ClipfeatError, UsageError, missing_extra
 
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # its default warns that it will be this
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Ray warns that this will become the default
     "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
 }
 
 ANSWER_SECONDS = 15.0
-"""In which a cluster must take a connection."""
+"""Time limit for a cluster to accept a connection."""
 
 
 @contextmanager
 def connected(address: str | None, least_cpus: int = 1) -> Iterator[None]:
-    """Connect to Ray for the time of the block.
+    """Connect to Ray for the duration of the block.
 
     Parameters
     ----------
     address : str, optional
-        Of a running cluster, as `ray.init` takes it. None is that of the environment's
-        ``RAY_ADDRESS``, else a Ray on this machine alone, ended with the block. A connection that
-        this process already has is used, and left.
+        Address of a running cluster, as for `ray.init`. None is the environment's ``RAY_ADDRESS``,
+        or else a new local cluster that stops at the end of the block. An existing connection of
+        this process is used and left open.
     least_cpus : int
-        Processors that a Ray on this machine alone counts, where the machine has fewer.
+        Minimum number of processors that a local cluster reports, even on a smaller machine.
 
     Raises
     ------
     MissingExtraError
         If Ray is not installed.
     UsageError
-        If no cluster answers there.
+        If no cluster answers at the address.
     ClipfeatError
         If Ray does not start on this machine.
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     with warnings.catch_warnings():
-        # Ray warns of its own old settings.
+        # Ray warns about its own deprecated settings.
         warnings.simplefilter("ignore")
         try:
             import ray
@@ -70,26 +70,30 @@ def _connect(address: str | None, least_cpus: int) -> None:
     import joblib
     import ray
 
-    how = {"log_to_driver": False, "logging_level": logging.CRITICAL, "ignore_reinit_error": True}
+    quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL, "ignore_reinit_error": True}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             if address is None or address == "local":
                 n_cpus = max(least_cpus, joblib.cpu_count())
-                ray.init("local", num_cpus=n_cpus, include_dashboard=False, **how)
+                ray.init("local", num_cpus=n_cpus, include_dashboard=False, **quiet)
             else:
-                _knock(address)
-                ray.init(address, **how)
+                _check_listening(address)
+                ray.init(address, **quiet)
         except Exception as error:
-            # Of whatever class: a node that is too slow to start is a bare Exception.
+            # Ray raises a plain Exception if a node is too slow to start.
             ray.shutdown()
             if address is None or address == "local":
-                raise ClipfeatError(f"Ray does not start here: {first_line(error)}") from error
-            raise UsageError(f"no Ray answers at {address}: {first_line(error)}") from error
+                raise ClipfeatError(
+                    f"Ray does not start on this machine: {first_line(error)}. Use the local engine"
+                ) from error
+            raise UsageError(
+                f"no Ray cluster answers at {address}: {first_line(error)}. Check --address"
+            ) from error
 
 
-def _knock(address: str) -> None:
-    """Raise OSError where nobody listens: Ray itself was seen to try for more than nine minutes."""
+def _check_listening(address: str) -> None:
+    """Raise OSError if nothing listens there; Ray itself retried for more than nine minutes."""
     host, _, port = address.rpartition(":")
     if port.isdecimal() and "://" not in host:
         socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
@@ -97,7 +101,7 @@ def _knock(address: str) -> None:
 
 @contextmanager
 def _own_signals() -> Iterator[None]:
-    """Keep the handlers of signals, which Ray replaces; only the main thread may set them."""
+    """Restore the signal handlers that Ray replaces; only the main thread may set them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -111,7 +115,7 @@ def _own_signals() -> Iterator[None]:
 
 @contextmanager
 def _without_stderr() -> Iterator[None]:
-    """Drop what Ray's own library, not Python, prints while it starts: what its log level is."""
+    """Discard the lines that Ray's C++ library prints while it starts."""
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
@@ -125,9 +129,9 @@ def _without_stderr() -> Iterator[None]:
 
 @contextmanager
 def _without_reports() -> Iterator[None]:
-    """Keep off standard output what Ray reports of nodes: pages of log for one that has left.
+    """Discard Ray's node reports: it prints pages of log when a node leaves.
 
-    No setting does: `log_to_driver` is of workers alone.
+    No setting turns them off: `log_to_driver` concerns workers only.
     """
     from ray._private import worker
 
@@ -140,18 +144,18 @@ def _without_reports() -> Iterator[None]:
 
 
 @contextmanager
-def rays_errors(safe: str) -> Iterator[None]:
-    """Turn what Ray raises, when it gives up, into one error.
+def ray_errors(hint: str) -> Iterator[None]:
+    """Convert Ray's errors into `ClipfeatError`.
 
     Parameters
     ----------
-    safe : str
-        What of the work is not lost, and how to go on.
+    hint : str
+        The end of the message: the work that is safe, and how to continue.
 
     Raises
     ------
     ClipfeatError
-        Saying what Ray said, and how to go on.
+        If the block raises an error of Ray.
     """
     from ray.exceptions import RayError
 
@@ -160,14 +164,14 @@ def rays_errors(safe: str) -> Iterator[None]:
     except ClipfeatError:
         raise
     except Exception as error:
-        # Ray Data parts its own errors into classes only by what it prints of them.
-        found: BaseException | None = error
-        while found is not None and not isinstance(found, RayError):
-            found = found.__cause__ or found.__context__
-        raise ClipfeatError(f"Ray gave up: {first_line(found or error)}; {safe}") from error
+        # Ray Data wraps the original error in several layers.
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, RayError):
+            cause = cause.__cause__ or cause.__context__
+        raise ClipfeatError(f"Ray failed: {first_line(cause or error)}; {hint}") from error
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, without the pages that Ray adds."""
+    """Return the first line of an error's message; Ray appends pages of logs."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__

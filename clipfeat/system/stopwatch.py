@@ -1,4 +1,4 @@
-"""Where the time of a run goes."""
+"""Measuring how the time of a run divides into stages."""
 
 import time
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from threading import Lock
 
 
 class Stopwatch:
-    """Seconds by stage, summed over all threads.
+    """Seconds spent in each stage, summed over all threads.
 
     Examples
     --------
@@ -24,7 +24,7 @@ class Stopwatch:
 
     @contextmanager
     def timing(self, stage: str) -> Iterator[None]:
-        """Add what the block takes to a stage."""
+        """Add the duration of the block to a stage."""
         begun = time.perf_counter()
         try:
             yield

@@ -27,7 +27,7 @@ from clipfeat.features import FeatureSet, join
 from clipfeat.fits.cells import Asked, Cell, Settings
 from clipfeat.fits.on_ray import ATTEMPTS, Spread, spreading
 from clipfeat.fits.running import run_cells
-from clipfeat.system.ray_connection import connected, rays_errors
+from clipfeat.system.ray_connection import connected, ray_errors
 from tests.conftest import make_features
 
 COSTS = {"fit_seconds", "predict_seconds"}
@@ -239,7 +239,7 @@ def test_a_cluster_that_is_not_there_is_said_at_once(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "shutdown", lambda: None)
     with (
-        pytest.raises(UsageError, match=r"no Ray answers at 127\.0\.0\.1:9: .*refused"),
+        pytest.raises(UsageError, match=r"no Ray cluster answers at 127\.0\.0\.1:9: .*refused"),
         connected("127.0.0.1:9"),
     ):
         pass
@@ -250,9 +250,9 @@ def test_when_ray_gives_up_one_error_says_how_to_go_on() -> None:
     from ray.exceptions import RaySystemError
 
     with (
-        pytest.raises(ClipfeatError, match=r"Ray gave up: .*lost the head.*; go on by -o"),
-        rays_errors("go on by -o"),
+        pytest.raises(ClipfeatError, match=r"Ray failed: .*lost the head.*; go on by -o"),
+        ray_errors("go on by -o"),
     ):
         raise RaySystemError("lost the head\nand pages more")
-    with pytest.raises(DataError, match="mine"), rays_errors(""):
+    with pytest.raises(DataError, match="mine"), ray_errors(""):
         raise DataError("mine")

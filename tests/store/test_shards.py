@@ -280,7 +280,7 @@ def test_what_cannot_be_reached_is_one_error(s3: str) -> None:
         write("s3://nowhere/out.h5", {"a.png": 1})
     with pytest.raises(RefusedFileError, match=r"no such feature file: s3://bucket/none\.h5"):
         load(f"{s3}/none.h5")
-    with pytest.raises(UsageError, match="nothing reads xyz://"):
+    with pytest.raises(UsageError, match="unknown protocol xyz://"):
         load("xyz://a/out.h5")
 
 

@@ -19,7 +19,7 @@ from clipfeat.images.isolated import IsolatedDecoder
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.samples import sample_pixels, sample_records
 from clipfeat.system.locations import absolute
-from clipfeat.system.ray_connection import rays_errors
+from clipfeat.system.ray_connection import ray_errors
 
 MOST_RECORDS = 512  # in one task
 TASKS_FOR_EACH_CPU = 4
@@ -88,7 +88,7 @@ def open_remotely(name: str, options: EncoderOptions, records: Sequence[ImageRec
     place = Place.of_device(options.device)
     remote = ray.remote(num_cpus=place.num_cpus, num_gpus=place.num_gpus, max_retries=ATTEMPTS - 1)
     samples = [reachable(record) for record in sample_records(records)]
-    with rays_errors(SAFE):
+    with ray_errors(SAFE):
         found = ray.get(remote(_described).remote(name, options, samples))
     if isinstance(found, ClipfeatError):
         raise found
@@ -158,7 +158,7 @@ def encode_remotely(
         table([at], [pickle.dumps([reachable(record) for record in records[at : at + size]])])
         for at in range(0, len(records), size)
     ]
-    with rays_errors(SAFE):
+    with ray_errors(SAFE):
         images = ray.data.from_arrow(blocks)
         # A task's output is one block, whatever its size: were it cut by size, a second attempt, in
         # which an image fails, could cut it elsewhere.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from clipfeat.embedding.preparing import Known, Ready
-from clipfeat.embedding.workers import Lanes, encode_prepared
+from clipfeat.embedding.workers import WorkerPool, encode_prepared
 from clipfeat.encoders import open_encoder
 from clipfeat.encoders.encoder import EncoderOptions
 from clipfeat.images.decode import decode
@@ -22,7 +22,7 @@ frozen = open_encoder(
     encoder, EncoderOptions(weights=weights, precision=precision, n_images=len(files))
 )
 inputs = [frozen.preprocess(decode(file.read_bytes()).pixels) for file in files[:256]]
-lanes = Lanes(frozen, None, Stopwatch(), None)
+workers = WorkerPool(frozen, None, Stopwatch(), None)
 
 
 def prepared(passes: int) -> Iterator[list[Ready | Known]]:
@@ -32,9 +32,9 @@ def prepared(passes: int) -> Iterator[list[Ready | Known]]:
         yield [Ready(row, inputs[number % len(inputs)])]
 
 
-for _ in encode_prepared(prepared(1), lanes):  # finds the batch size
+for _ in encode_prepared(prepared(1), workers):  # finds the batch size
     pass
 begun = time.perf_counter()
-for _ in encode_prepared(prepared(PASSES), lanes):
+for _ in encode_prepared(prepared(PASSES), workers):
     pass
 print(json.dumps({"images": PASSES * len(inputs), "seconds": time.perf_counter() - begun}))

@@ -1,29 +1,29 @@
-"""How many images at once: found by trying, on the run's own batches."""
+"""Choice of the batch size, by timing a run's own batches."""
 
 import math
 
-SMALLEST_GAIN = 1.03
+MIN_GAIN = 1.03
 HOPELESS = 0.8
-TRIES = 2  # the first of a size pays for the memory that the next ones use again
+N_TRIALS = 2  # the first batch of a size allocates the memory that later batches reuse
 
-AT_ONCE = 256
-"""Images of 256 pixels for whose activations there should be room in a processor's memory."""
+IMAGES_IN_MEMORY = 256
+"""Number of 256-pixel images whose activations are assumed to fit in a CPU's memory."""
 
 
 class BatchSize:
     """The number of images in one forward pass.
 
-    Each doubling of the smallest size is tried; the fastest is taken, of nearly equal ones the
-    smallest.
+    The size starts at `smallest` and doubles while throughput improves. The fastest size is kept.
+    A larger size must be faster by 3 % to replace a smaller one.
 
     Parameters
     ----------
     fixed : int or None
-        As the user says; None to find out.
+        The user's batch size. None measures it.
     smallest, largest : int
-        Where to begin, and what not to go beyond.
-    n_lanes : int
-        How many batches are encoded at once, each in memory of its own.
+        The first size that is tried, and the upper bound.
+    n_workers : int
+        Number of batches that are encoded concurrently, each in its own memory.
 
     Examples
     --------
@@ -34,39 +34,51 @@ class BatchSize:
     16
     """
 
-    def __init__(self, fixed: int | None, smallest: int, largest: int, n_lanes: int = 1) -> None:
+    def __init__(self, fixed: int | None, smallest: int, largest: int, n_workers: int = 1) -> None:
         self.size = fixed or min(smallest, largest)
         self.settled = fixed is not None
         self._largest = largest
-        self._tries = TRIES * n_lanes
-        self._tried = 0
+        self._trials_per_size = N_TRIALS * n_workers
+        self._n_trials = 0
         self._rate = 0.0
         self._best = (0.0, self.size)
 
     def observe(self, n_images: int, seconds: float) -> None:
-        """Learn how long a batch took; one of less than half of `size` says nothing."""
+        """Record the duration of a batch. Batches of at most half of `size` are ignored."""
         if self.settled or not self.size // 2 < n_images <= self.size:
             return
         self._rate = max(self._rate, n_images / max(seconds, 1e-9))
-        self._tried += 1
-        if self._tried < self._tries:
+        self._n_trials += 1
+        if self._n_trials < self._trials_per_size:
             return
-        if self._rate > SMALLEST_GAIN * self._best[0]:
+        if self._rate > MIN_GAIN * self._best[0]:
             self._best = (self._rate, self.size)
         hopeless = self._rate < HOPELESS * self._best[0]
         self.settled = hopeless or 2 * self.size > self._largest
         self.size = self._best[1] if self.settled else 2 * self.size
-        self._tried, self._rate = 0, 0.0
+        self._n_trials, self._rate = 0, 0.0
 
 
-def batch_size_for(fixed: int | None, side: int, n_lanes: int, *, on_cpu: bool) -> BatchSize:
-    """The batch size for square images of a side, in pixels, before any was tried.
+def batch_size_for(fixed: int | None, side: int, n_workers: int, *, on_cpu: bool) -> BatchSize:
+    """Make the batch size of a run, before any batch is timed.
 
-    A processor's cores, each with a batch of its own, gain nothing from large ones, and what they
-    would use for them is everybody's memory; where a GPU's is exhausted, the batch is halved.
+    On a CPU each core encodes its own batch. Large batches gain nothing there and use memory that
+    is shared with other programs, so sizes stop at 32. On a GPU, `RetryingEncoder` halves a batch
+    that exhausts the memory.
+
+    Parameters
+    ----------
+    fixed : int or None
+        The user's batch size. None measures it.
+    side : int
+        Side of the square input in pixels.
+    n_workers : int
+        Number of batches that are encoded concurrently.
+    on_cpu : bool
+        Whether the encoder runs on a CPU.
     """
     if not on_cpu:
-        return BatchSize(fixed, 64, 1024, n_lanes)
-    fitting = AT_ONCE * 256**2 // max(1, side) ** 2
-    each = 2 ** int(math.log2(max(1, min(fitting // 4, fitting // n_lanes))))
-    return BatchSize(fixed, 8, min(32, each), n_lanes)
+        return BatchSize(fixed, 64, 1024, n_workers)
+    n_fitting = IMAGES_IN_MEMORY * 256**2 // max(1, side) ** 2
+    per_worker = 2 ** int(math.log2(max(1, min(n_fitting // 4, n_fitting // n_workers))))
+    return BatchSize(fixed, 8, min(32, per_worker), n_workers)

@@ -1,8 +1,8 @@
-"""Batches to rows that may be stored, whatever memory and precision do.
+"""Encoding of batches under limited memory and limited precision.
 
-A batch that does not fit into memory is halved until it does, and that size is remembered; an image
-that does not fit is tried once more when no other thread uses memory beside it. A row that is not
-finite, or all zero, is computed once more in float32.
+A batch that does not fit in memory is halved until it fits, and later batches keep that size. An
+image that does not fit alone is retried while no other thread encodes. A row that is not finite, or
+all zero, is recomputed once in float32.
 """
 
 import warnings
@@ -18,26 +18,27 @@ from clipfeat.encoders.encoder import Encoder, check_row
 from clipfeat.errors import ClipfeatWarning, EncodingError
 from clipfeat.system.stopwatch import Stopwatch
 
-Rows = list[NDArray[np.float32] | EncodingError]
+RowResults = list[NDArray[np.float32] | EncodingError]
+"""One row of features, or the error that prevents it, for each image of a batch."""
 
-# What torch's allocators say: of CUDA and MPS, of cuBLAS and cuDNN, of Linux and macOS, of Windows.
-FULL = ("out of memory", "alloc_failed", "can't allocate memory", "not enough memory")
+# Messages of torch's allocators: CUDA and MPS, cuBLAS and cuDNN, Linux and macOS, Windows.
+OUT_OF_MEMORY = ("out of memory", "alloc_failed", "can't allocate memory", "not enough memory")
 
 
-class CarefulEncoder:
-    """An encoder that gives, for each image, a row that may be stored or the reason why not.
+class RetryingEncoder:
+    """Encoder that returns a valid row or an error for each image.
 
-    Several threads may call it at once.
+    Several threads may call it concurrently.
 
     Parameters
     ----------
     encoder : Encoder
-        Gives the rows.
+        The encoder.
     exact : callable, optional
-        Opens the same encoder in float32; called at most once, and only where `encoder` is of a
-        lower precision.
+        Opens the same encoder in float32. It is called at most once, and only if the precision of
+        `encoder` is lower.
     watch : Stopwatch, optional
-        Told what takes how long.
+        Collects the seconds of ``"transfer"`` and ``"encode"``.
     """
 
     def __init__(
@@ -55,26 +56,26 @@ class CarefulEncoder:
         self._n_running = 0
         self._changed = Condition()
 
-    def encode(self, inputs: Sequence[torch.Tensor]) -> Rows:
+    def encode(self, inputs: Sequence[torch.Tensor]) -> RowResults:
         """Encode preprocessed images.
 
         Parameters
         ----------
         inputs : sequence of Tensor
-            What the encoder's `preprocess` gave.
+            Outputs of the encoder's `preprocess`.
 
         Returns
         -------
         list of ndarray or EncodingError
-            One for each image, in their order.
+            One for each image, in the same order.
 
         Raises
         ------
         EncodingError
-            If no image of the first batch fits into memory.
+            If no image of the first batch fits in memory.
         """
         with self._running():
-            rows: Rows = []
+            rows: RowResults = []
             size = self._limit or len(inputs)
             for start in range(0, len(inputs), size):
                 rows += self._within_memory(inputs[start : start + size])
@@ -87,7 +88,7 @@ class CarefulEncoder:
 
     @contextmanager
     def _running(self) -> Iterator[None]:
-        """Count this thread among those that use memory."""
+        """Count this thread as one that uses memory."""
         with self._changed:
             self._n_running += 1
         try:
@@ -99,7 +100,10 @@ class CarefulEncoder:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Wait until no other thread uses memory, and let none begin; for one that is running."""
+        """Wait until no other thread uses memory, and keep others from starting.
+
+        The calling thread must be inside `_running`.
+        """
         with self._changed:
             self._n_running -= 1
             self._changed.notify_all()
@@ -109,14 +113,14 @@ class CarefulEncoder:
             finally:
                 self._n_running += 1
 
-    def _within_memory(self, inputs: Sequence[torch.Tensor]) -> Rows:
-        """Encode in batches as large as memory takes, and take no larger ones from then on."""
+    def _within_memory(self, inputs: Sequence[torch.Tensor]) -> RowResults:
+        """Encode in batches that fit in memory, and remember the size for later batches."""
         rows, fitted = self._halving(self._encoder, inputs)
         if not fitted and self._limit is None and len(inputs) > 1:
-            # No image of a whole batch: it is the memory that is wrong, not the images.
+            # If no image of the first batch fits, the cause is the memory and not the images.
             raise EncodingError(
-                f"not one of {len(inputs)} images fits into memory beside the encoder "
-                f"({rows[0]}): free some, or take --device cpu or a smaller encoder"
+                f"none of {len(inputs)} images fits in memory beside the encoder ({rows[0]}). "
+                "Free some memory, use a smaller encoder, or pass --device cpu"
             )
         if fitted < len(inputs) > 1:
             with self._lock:
@@ -124,22 +128,22 @@ class CarefulEncoder:
                 self._limit = max(1, min(fitted, self._limit or fitted))
             if fitted and first:
                 warnings.warn(
-                    f"{len(inputs)} images at once do not fit into memory: going on with batches "
-                    f"of {fitted}; give that batch size to be spared the attempt",
+                    f"a batch of {len(inputs)} images does not fit in memory, continuing with "
+                    f"batches of {fitted}. Set the batch size to {fitted} to avoid the retries",
                     ClipfeatWarning,
                     stacklevel=2,
                 )
         return rows
 
-    def _in_float32(self, inputs: Sequence[torch.Tensor]) -> Rows:
-        """Encode once more, exactly, rounded as it will be stored; nothing where that cannot be."""
+    def _in_float32(self, inputs: Sequence[torch.Tensor]) -> RowResults:
+        """Encode in float32 and round to the stored dtype; return nothing if that is impossible."""
         with self._lock:
             if self._open_exact is not None:
                 open_exact, self._open_exact = self._open_exact, None
                 try:
                     self._exact = open_exact()
                 except Exception as error:
-                    if not _is_full(error):
+                    if not _is_out_of_memory(error):
                         raise
         if self._exact is None:
             return []
@@ -155,35 +159,39 @@ class CarefulEncoder:
 
     def _halving(
         self, encoder: Encoder, inputs: Sequence[torch.Tensor], *, alone: bool = False
-    ) -> tuple[Rows, int]:
-        """Encode, in halves where it does not fit into memory; also the largest size that did."""
+    ) -> tuple[RowResults, int]:
+        """Encode, halving batches that do not fit in memory; also return the largest that fit."""
         try:
             return list(encoder.encode(inputs, self._watch)), len(inputs)
         except Exception as error:
-            if not _is_full(error):
+            if not _is_out_of_memory(error):
                 raise
             reason = str(error).partition("\n")[0] or type(error).__name__
-        # Out of the handler: the error's frames held the tensors that took the memory.
+        # Retry outside the handler: the frames of the error hold the tensors that fill the memory.
         if len(inputs) == 1 and not alone:
             with self._alone():
                 return self._halving(encoder, inputs, alone=True)
         if len(inputs) == 1:
-            return [EncodingError(f"does not fit into memory, alone in its batch: {reason}")], 0
+            return [EncodingError(f"does not fit in memory, alone in its batch: {reason}")], 0
         middle = len(inputs) // 2
-        first, fitted = self._halving(encoder, inputs[:middle])
-        second, also = self._halving(encoder, inputs[middle:])
-        return first + second, max(fitted, also)
+        first, first_fitted = self._halving(encoder, inputs[:middle])
+        second, second_fitted = self._halving(encoder, inputs[middle:])
+        return first + second, max(first_fitted, second_fitted)
 
 
-def _is_full(error: Exception) -> bool:
-    """Whether an error says that memory is exhausted, the device's or the host's."""
+def _is_out_of_memory(error: Exception) -> bool:
+    """Check whether an error reports exhausted memory, of the device or of the host."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(s in str(error).lower() for s in FULL)
+    return isinstance(error, RuntimeError) and any(s in str(error).lower() for s in OUT_OF_MEMORY)
 
 
 def _flaw(row: NDArray[np.float32] | EncodingError) -> EncodingError | None:
-    """What forbids storing a row, if anything; not what memory did, which float32 takes more of."""
+    """Return the reason why a row cannot be stored, or None.
+
+    An image that did not fit in memory returns None: float32 needs more memory, so a retry cannot
+    help.
+    """
     try:
         if not isinstance(row, EncodingError):
             check_row(row)

@@ -1,4 +1,4 @@
-"""What a run waited for, and what to change."""
+"""Time profile of an embedding run, with advice on its bottleneck."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,32 +6,33 @@ from dataclasses import dataclass
 STAGES = ("read", "decode", "resize", "transfer", "encode", "write")
 BUSY = 0.8
 ADVICE = {
-    "read": "reading the images: a faster disk, tar files in place of many small ones, or more "
-    "--num-workers",
-    "decode": "decoding: more cores, or images stored smaller, as JPEG",
-    "resize": "resizing: more cores, or images stored smaller",
-    "transfer": "handing batches to the device: a larger --batch-size",
-    "encode": "the encoder, as it should be: a GPU (or more), a smaller encoder or --image-size",
-    "write": "writing the feature file: a faster disk for it",
+    "read": "reading images (use a faster disk, tar files instead of many small files, or more "
+    "--num-workers)",
+    "decode": "decoding (use more cores, or store the images smaller, as JPEG)",
+    "resize": "resizing (use more cores, or store the images smaller)",
+    "transfer": "transferring batches to the device (use a larger --batch-size)",
+    "encode": "the encoder, which is the ideal bottleneck (use a GPU, more GPUs, a smaller encoder "
+    "or a smaller --image-size)",
+    "write": "writing the feature file (use a faster disk)",
 }
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Where the time of an embedding run went.
+    """Time profile of an embedding run.
 
     Parameters
     ----------
     seconds : mapping of str to float
-        Of each of `STAGES`, summed over the threads that do it.
+        Seconds of each of `STAGES`, summed over its threads.
     threads : mapping of str to int
-        How many threads do each.
+        Number of threads of each stage.
     wall : float
-        Seconds of the whole run, from the first image to the last row.
+        Wall-clock seconds from the first image to the last row.
     n_images : int
-        Images encoded.
+        Number of images encoded.
     device : str
-        What encoded: ``"cpu"``, ``"cuda"``.
+        Type of the encoder's device, such as ``"cpu"`` or ``"cuda"``.
 
     Examples
     --------
@@ -49,31 +50,31 @@ class Profile:
     device: str
 
     def busy(self, stage: str) -> float:
-        """The share of the run, in [0, 1], during which the threads of a stage were in it."""
-        most = self.wall * self.threads.get(stage, 1)
-        return min(1.0, self.seconds.get(stage, 0.0) / most) if most else 0.0
+        """Return the share of the run, in [0, 1], during which the threads of a stage worked."""
+        available = self.wall * self.threads.get(stage, 1)
+        return min(1.0, self.seconds.get(stage, 0.0) / available) if available else 0.0
 
     def rate(self, stage: str) -> float:
-        """Images per second that a stage does while its threads are in it."""
+        """Return the images per second of a stage while its threads work."""
         spent = self.seconds.get(stage, 0.0) / self.threads.get(stage, 1)
         return self.n_images / spent if spent else float("inf")
 
     @property
     def bottleneck(self) -> str:
-        """The stage that the others wait for."""
+        """The stage that limits the speed of the run."""
         if self.busy("encode") >= BUSY:
             return "encode"
         return max(STAGES, key=self.busy)
 
     @property
     def advice(self) -> str:
-        """What was waited for, and what would change it."""
+        """The bottleneck and the changes that relieve it."""
         return f"waited for {ADVICE[self.bottleneck]}"
 
     @property
     def idle(self) -> str:
-        """Why an accelerator was left without work for more than a fifth of the run; else empty."""
+        """A warning if an accelerator was idle for more than a fifth of the run, else empty."""
         if self.device == "cpu" or self.busy("encode") >= BUSY:
             return ""
         share = 1 - self.busy("encode")
-        return f"{self.device} had nothing to do for {share:.0%} of the run, which {self.advice}"
+        return f"{self.device} was idle for {share:.0%} of the run, which {self.advice}"

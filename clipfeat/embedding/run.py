@@ -77,14 +77,14 @@ class EmbedRun:
 
     def profile(self, frozen: "Encoder | None", workers: int) -> Profile:
         """Where the time went."""
-        device, lanes = "none", 1
+        device, n_encoding = "none", 1
         if frozen is not None:
-            from clipfeat.embedding.workers import n_lanes
+            from clipfeat.embedding.workers import count_workers
 
-            device, lanes = frozen.device.type, n_lanes(frozen)
+            device, n_encoding = frozen.device.type, count_workers(frozen)
         threads = {
             **dict.fromkeys(("read", "decode", "resize"), workers),
-            **dict.fromkeys(("transfer", "encode"), lanes),
+            **dict.fromkeys(("transfer", "encode"), n_encoding),
         }
         seconds = {s: self.watch.seconds[s] for s in STAGES if s in self.watch.seconds}
         return Profile(seconds, threads, self.seconds, self.counts["encoded"], device)

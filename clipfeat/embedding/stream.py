@@ -9,7 +9,7 @@ from threading import local
 from typing import TypeVar
 
 from clipfeat.embedding.preparing import Decoder, Known, Pictures, prepare
-from clipfeat.embedding.workers import Encoded, Lanes, Prepared, encode_prepared, use_cores
+from clipfeat.embedding.workers import Encoded, Prepared, WorkerPool, encode_prepared, use_cores
 from clipfeat.encoders.encoder import Encoder
 from clipfeat.features import Failure
 from clipfeat.images.decode import Decoded, decode
@@ -39,7 +39,7 @@ def encode_stream(
 ) -> Generator[Encoded | Known | Failure, None, None]:
     """Encode images, skipping known ones and naming those that fail.
 
-    They are read and decoded ahead of the lanes that encode; see `clipfeat.embedding.workers`.
+    They are read and decoded ahead of the workers that encode; see `clipfeat.embedding.workers`.
 
     Parameters
     ----------
@@ -76,8 +76,8 @@ def encode_stream(
         If a batch does not fit into memory, once; smaller batches are taken from then.
     """
     watch = watch or Stopwatch()
-    lanes = Lanes(encoder, exact, watch, batch_size)
-    n_workers = num_workers or default_workers()
+    workers = WorkerPool(encoder, exact, watch, batch_size)
+    n_threads = num_workers or default_workers()
 
     def prepared(together: Sequence[ImageRecord]) -> list[Prepared]:
         decoders = (decode_image, decode_frame)
@@ -87,16 +87,16 @@ def encode_stream(
         ]
 
     def ahead() -> int:
-        """How many images may wait, so that no lane does."""
-        return lanes.ahead // pictures.n_of_each
+        """Return the number of images to prepare in advance, so that no worker waits."""
+        return workers.n_ahead // pictures.n_of_each
 
     with (
-        threads(n_workers) as pool,
+        threads(n_threads) as pool,
         # Left before the pool is, which waits for its threads: none then waits for a decoder.
         _decoding(isolation) as decode_image,
         decoding_by_thread(FRAMES) as decode_frame,
-        closing(in_order(pool, n_workers, chunks(records), prepared, ahead)) as found,
-        closing(encode_prepared(chain.from_iterable(found), lanes)) as stream,
+        closing(in_order(pool, n_threads, chunks(records), prepared, ahead)) as found,
+        closing(encode_prepared(chain.from_iterable(found), workers)) as stream,
     ):
         yield from stream
 

@@ -1,11 +1,11 @@
-"""Prepared images to rows, in batches, on every device and every core at once.
+"""Encoding of preprocessed images in batches, by one thread per worker.
 
-A GPU gets two lanes: the one hands over its batch while that of the other is encoded. A processor
-gets one for each core, which encodes a batch of its own: cores that share a batch wait for each
-other after every operator, and longer still where one of them is decoding meanwhile. Measured on 2
-cores (ViT-B/32 in bfloat16, its layers put together by `clipfeat.encoders.fusing`, two runs of each
-in turns): 2,048 images took 16.8 and 17.1 s where all cores encoded a batch and decoded by turns,
-15.1 and 15.5 s by lanes that nothing stops.
+A GPU has two workers: one transfers its batch while the batch of the other is encoded. A CPU has
+one worker per core, and each encodes its own batch. Cores that share a batch wait for each other
+after every operator, and longer if one of them decodes in the meantime. Measured on 2 cores
+(ViT-B/32 in bfloat16, layers fused by `clipfeat.encoders.fusing`, two interleaved runs each): 2,048
+images took 16.8 and 17.1 s if all cores encoded one batch and decoded in turns, and 15.1 and 15.5 s
+with independent workers.
 """
 
 import time
@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 
 from clipfeat.embedding.batch_size import batch_size_for
-from clipfeat.embedding.batches import CarefulEncoder, Rows
+from clipfeat.embedding.batches import RetryingEncoder, RowResults
 from clipfeat.embedding.preparing import Known, Ready
 from clipfeat.encoders.encoder import Encoder
 from clipfeat.errors import EncodingError
@@ -35,6 +35,7 @@ from clipfeat.system.stopwatch import Stopwatch
 T = TypeVar("T")
 
 Prepared = list[Ready | Known] | Failure
+"""The result of `clipfeat.embedding.preparing.prepare` for one image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,36 +46,37 @@ class Encoded:
     features: NDArray[np.float32]
 
 
-def n_lanes(encoder: Encoder) -> int:
-    """How many batches an encoder and its replicas take at once."""
-    return sum(_lanes_by_device(encoder))
+def count_workers(encoder: Encoder) -> int:
+    """Count the batches that an encoder and its replicas can encode concurrently."""
+    return sum(_workers_by_device(encoder))
 
 
-def _lanes_by_device(encoder: Encoder) -> list[int]:
+def _workers_by_device(encoder: Encoder) -> list[int]:
     devices = [encoder.device.type, *(replica.device.type for replica in encoder.replicas)]
-    of_type = {"cuda": 2, "cpu": max(1, torch.get_num_threads() // (devices.count("cpu") or 1))}
-    return [of_type.get(device, 1) for device in devices]
+    per_type = {"cuda": 2, "cpu": max(1, torch.get_num_threads() // (devices.count("cpu") or 1))}
+    return [per_type.get(device, 1) for device in devices]
 
 
 def use_cores(n: int) -> None:
-    """Let torch use so many cores in this thread, from now on."""
-    torch.get_num_threads()  # else it begins, later on, with what any thread has last set
+    """Let torch use `n` cores in this thread."""
+    # Without this call the thread would later adopt the number that any thread set last.
+    torch.get_num_threads()
     torch.set_num_threads(n)
 
 
-class Lanes:
-    """Batches to rows, each on the next lane that is free.
+class WorkerPool:
+    """Pool of workers, each of which encodes one batch at a time.
 
     Parameters
     ----------
     encoder : Encoder
-        By what; its replicas take batches too.
+        The encoder. Its replicas get workers too.
     exact : callable, optional
-        Opens the same encoder in float32, for images whose rows may not be stored otherwise.
+        Opens the same encoder in float32, for images whose rows cannot be stored otherwise.
     watch : Stopwatch
-        Told the seconds of ``"transfer"`` and ``"encode"``.
+        Collects the seconds of ``"transfer"`` and ``"encode"``.
     batch_size : int, optional
-        The most images in one forward pass; found by trying where it is not given.
+        Largest number of images in one forward pass. None measures it.
     """
 
     def __init__(
@@ -84,107 +86,109 @@ class Lanes:
         watch: Stopwatch,
         batch_size: int | None,
     ) -> None:
-        self.n = n_lanes(encoder)
-        self.cores = torch.get_num_threads()
+        self.n_workers = count_workers(encoder)
+        self.n_cores = torch.get_num_threads()
         self._on_cpu = encoder.device.type == "cpu"
         side = max(encoder.spec.input_size)
-        self.batch = batch_size_for(batch_size, side, self.n, on_cpu=self._on_cpu)
+        self.batch = batch_size_for(batch_size, side, self.n_workers, on_cpu=self._on_cpu)
         self._lock = Lock()
-        self._free: SimpleQueue[tuple[CarefulEncoder, bool]] = SimpleQueue()
-        for device, n in zip([encoder, *encoder.replicas], _lanes_by_device(encoder), strict=True):
-            lane = (CarefulEncoder(device, exact, watch), device.device.type == "cpu")
+        self._idle: SimpleQueue[tuple[RetryingEncoder, bool]] = SimpleQueue()
+        encoders = [encoder, *encoder.replicas]
+        for device_encoder, n in zip(encoders, _workers_by_device(encoder), strict=True):
+            on_cpu = device_encoder.device.type == "cpu"
+            worker = (RetryingEncoder(device_encoder, exact, watch), on_cpu)
             for _ in range(n):
-                self._free.put(lane)
+                self._idle.put(worker)
 
     @property
-    def ahead(self) -> int:
-        """How many images should be ready: two of a GPU's large batches, or one for each core."""
-        return (self.n + 1 if self._on_cpu else 2) * self.batch.size
+    def n_ahead(self) -> int:
+        """Number of images to prepare in advance: two batches of a GPU, or one for each core."""
+        return (self.n_workers + 1 if self._on_cpu else 2) * self.batch.size
 
     def encode(
-        self, images: list[list[Ready]], n_at_once: int, ended: Event
+        self, images: list[list[Ready]], n_concurrent: int, cancelled: Event
     ) -> list[Encoded | Failure]:
-        """Encode what of each image is wanted, in batches that memory takes.
+        """Encode images on the next idle worker.
 
         Parameters
         ----------
         images : list of list of Ready
-            The pictures of each image. All that can be encoded come as one.
-        n_at_once : int
-            How many such calls share the cores.
-        ended : Event
-            Set where nobody wants the rows any more: no further batch is begun.
+            The pictures of each image. All pictures that can be encoded are returned together.
+        n_concurrent : int
+            Number of calls that share the cores.
+        cancelled : Event
+            No further batch is started after this is set.
         """
         ready = [item for pictures in images for item in pictures]
         n_batches = -(-len(ready) // self.batch.size)
-        careful, on_cpu = self._free.get()
-        use_cores(max(1, self.cores // n_at_once) if on_cpu else self.cores)
-        rows: Rows = []
+        encoder, on_cpu = self._idle.get()
+        use_cores(max(1, self.n_cores // n_concurrent) if on_cpu else self.n_cores)
+        rows: RowResults = []
         try:
-            for batch in _parted(ready, n_batches):
-                if ended.is_set():
+            for batch in _split_evenly(ready, n_batches):
+                if cancelled.is_set():
                     return []
                 begun = time.perf_counter()
-                rows += careful.encode([item.tensor for item in batch])
+                rows += encoder.encode([item.tensor for item in batch])
                 with self._lock:
                     self.batch.observe(len(batch), time.perf_counter() - begun)
         finally:
-            self._free.put((careful, on_cpu))
-        found: list[Encoded | Failure] = []
+            self._idle.put((encoder, on_cpu))
+        results: list[Encoded | Failure] = []
         good, features = [], []
         for item, row in zip(ready, rows, strict=True):
             if isinstance(row, EncodingError):
-                found.append(Failure(item.row.path, type(row).__name__, str(row), item.row.key))
+                results.append(Failure(item.row.path, type(row).__name__, str(row), item.row.key))
             else:
                 good.append(item.row)
                 features.append(row)
-        return [*found, Encoded(good, np.stack(features))] if good else found
+        return [*results, Encoded(good, np.stack(features))] if good else results
 
 
 def encode_prepared(
-    found: Iterable[Prepared], lanes: Lanes
+    images: Iterable[Prepared], workers: WorkerPool
 ) -> Generator[Encoded | Known | Failure, None, None]:
-    """Encode what `clipfeat.embedding.preparing.prepare` gave, in batches.
+    """Encode the results of `clipfeat.embedding.preparing.prepare` in batches.
 
     Parameters
     ----------
-    found : iterable
-        Of each image.
-    lanes : Lanes
-        What encodes them.
+    images : iterable of Prepared
+        One result for each image.
+    workers : WorkerPool
+        The workers.
 
     Yields
     ------
     Encoded, Known or Failure
-        As `clipfeat.embedding.stream.encode_stream` does.
+        See `clipfeat.embedding.stream.encode_stream`.
     """
     waiting: list[list[Ready]] = []
     running: deque[Future[list[Encoded | Failure]]] = deque()
     seen: set[bytes] = set()
-    n_at_once = 0
-    ended = Event()
+    n_concurrent = 0
+    cancelled = Event()
 
-    def encode(n: int) -> None:
-        """Have what waits encoded, by so many lanes at once."""
-        nonlocal n_at_once, waiting
-        parts = _parted(waiting, n)
-        n_at_once = max(len(parts), n_at_once)
-        running.extend(pool.submit(lanes.encode, part, n_at_once, ended) for part in parts)
+    def submit(n: int) -> None:
+        """Submit the waiting images to `n` workers."""
+        nonlocal n_concurrent, waiting
+        parts = _split_evenly(waiting, n)
+        n_concurrent = max(len(parts), n_concurrent)
+        running.extend(pool.submit(workers.encode, part, n_concurrent, cancelled) for part in parts)
         waiting = []
 
-    def results(most_running: int) -> Iterator[Encoded | Failure]:
-        while len(running) > most_running or (running and running[0].done()):
+    def results(max_running: int) -> Iterator[Encoded | Failure]:
+        while len(running) > max_running or (running and running[0].done()):
             yield from running.popleft().result()
 
-    with _given_back(lanes.cores), ThreadPoolExecutor(lanes.n) as pool:
+    with _restored_cores(workers.n_cores), ThreadPoolExecutor(workers.n_workers) as pool:
         try:
-            for rows in found:
-                yield from results(lanes.n)
-                if isinstance(rows, Failure):
-                    yield rows
+            for image in images:
+                yield from results(workers.n_workers)
+                if isinstance(image, Failure):
+                    yield image
                     continue
                 pictures = []
-                for item in rows:
+                for item in image:
                     if isinstance(item, Known) or item.row.key in seen:
                         yield Known(item.row)
                     else:
@@ -192,30 +196,30 @@ def encode_prepared(
                         pictures.append(item)
                 if pictures:
                     waiting.append(pictures)
-                # The first images are for all lanes: there may be no more of them.
-                n = 1 if n_at_once else lanes.n
-                if sum(map(len, waiting)) >= n * lanes.batch.size:
-                    encode(n)
-                    n_at_once = lanes.n
-            encode(lanes.n)
+                # Split the first images among all workers: there may be no further images.
+                n = 1 if n_concurrent else workers.n_workers
+                if sum(map(len, waiting)) >= n * workers.batch.size:
+                    submit(n)
+                    n_concurrent = workers.n_workers
+            submit(workers.n_workers)
             yield from results(0)
         finally:
-            ended.set()
+            cancelled.set()
             for future in running:
                 future.cancel()
 
 
-def _parted(items: list[T], n: int) -> list[list[T]]:
-    """At most so many parts, as equal as can be."""
+def _split_evenly(items: list[T], n: int) -> list[list[T]]:
+    """Split items into at most `n` parts of nearly equal size."""
     n = min(n, len(items))
     ends = [len(items) * i // max(1, n) for i in range(n + 1)]
     return [items[start:end] for start, end in pairwise(ends)]
 
 
 @contextmanager
-def _given_back(cores: int) -> Iterator[None]:
-    """Let threads that begin later use so many cores again: torch gives them what was last set."""
+def _restored_cores(n_cores: int) -> Iterator[None]:
+    """Restore torch's number of cores at the end; new threads adopt the number set last."""
     try:
         yield
     finally:
-        torch.set_num_threads(cores)
+        torch.set_num_threads(n_cores)

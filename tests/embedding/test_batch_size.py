@@ -1,4 +1,4 @@
-"""The batch size is the fastest that was tried."""
+"""Choice of the batch size."""
 
 import pytest
 from hypothesis import given
@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from clipfeat.embedding.batch_size import BatchSize, batch_size_for
 
 
-def settled(batch: BatchSize, rate_of: dict[int, float]) -> list[int]:
-    """The sizes it takes until it has settled."""
+def sizes_until_settled(batch: BatchSize, rate_of: dict[int, float]) -> list[int]:
+    """Return the sizes that are tried until one is chosen."""
     sizes = []
     while not batch.settled:
         sizes.append(batch.size)
@@ -18,22 +18,22 @@ def settled(batch: BatchSize, rate_of: dict[int, float]) -> list[int]:
 
 @given(st.lists(st.floats(90, 112), min_size=4, max_size=4))
 def test_the_fastest_is_taken(rates: list[float]) -> None:
-    """Whatever the rates, none that was tried is faster by more than the gain asked."""
+    """No size that was tried is faster than the chosen one by more than the minimum gain."""
     rate_of = dict(zip((16, 32, 64, 128), rates, strict=True))
     batch = BatchSize(None, 16, 128)
-    assert settled(batch, rate_of) == [16, 16, 32, 32, 64, 64, 128, 128]
+    assert sizes_until_settled(batch, rate_of) == [16, 16, 32, 32, 64, 64, 128, 128]
     assert max(rates) <= 1.0301 * rate_of[batch.size]
 
 
 def test_a_size_that_is_far_slower_is_the_last() -> None:
-    """Where memory begins to be short, larger sizes are not tried."""
+    """Larger sizes are not tried after one that is much slower, as under memory pressure."""
     batch = BatchSize(None, 16, 1024)
-    assert settled(batch, {16: 100, 32: 150, 64: 100}) == [16, 16, 32, 32, 64, 64]
+    assert sizes_until_settled(batch, {16: 100, 32: 150, 64: 100}) == [16, 16, 32, 32, 64, 64]
     assert batch.size == 32
 
 
-def test_partial_batches_and_first_tries_say_nothing() -> None:
-    """The last images of a run, and the slow first batch of a size, are no measurement."""
+def test_partial_batches_and_first_trials_do_not_count() -> None:
+    """The last images of a run and the slow first batch of a size do not affect the choice."""
     batch = BatchSize(None, 16, 32)
     batch.observe(3, 100.0)
     batch.observe(16, 100.0)
@@ -44,11 +44,11 @@ def test_partial_batches_and_first_tries_say_nothing() -> None:
 
 
 @pytest.mark.parametrize(("side", "largest"), [(32, 32), (256, 32), (380, 16), (600, 8), (4096, 1)])
-def test_a_processor_stays_within_its_memory(side: int, largest: int) -> None:
-    """Large images come in small batches; a size that is given is taken as it is."""
-    for n_lanes in (1, 2, 16, 64):
-        batch = batch_size_for(None, side, n_lanes, on_cpu=True)
-        settled(batch, {1: 1.0, 2: 2.0, 4: 4.0, 8: 8.0, 16: 16.0, 32: 32.0})
+def test_a_cpu_stays_within_its_memory(side: int, largest: int) -> None:
+    """Large images are encoded in small batches. A fixed size is used unchanged."""
+    for n_workers in (1, 2, 16, 64):
+        batch = batch_size_for(None, side, n_workers, on_cpu=True)
+        sizes_until_settled(batch, {1: 1.0, 2: 2.0, 4: 4.0, 8: 8.0, 16: 16.0, 32: 32.0})
         assert batch.size <= largest
-        assert batch.size * n_lanes <= max(n_lanes, 256 * 256**2 / side**2)
+        assert batch.size * n_workers <= max(n_workers, 256 * 256**2 / side**2)
     assert batch_size_for(7, side, 1, on_cpu=True).size == 7

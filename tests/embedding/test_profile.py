@@ -1,4 +1,4 @@
-"""What a run waited for is named, and what to change."""
+"""The profile names the bottleneck of a run and the remedy."""
 
 import pytest
 
@@ -17,28 +17,26 @@ THREADS = {"read": 2, "decode": 2, "resize": 2}
         ({"write": 7.0, "decode": 5.0, "encode": 3.0}, "write"),
     ],
 )
-def test_the_bottleneck_is_what_the_others_wait_for(
-    seconds: dict[str, float], bottleneck: str
-) -> None:
-    """An encoder that is always busy is the bottleneck, whatever else is busy too."""
+def test_the_bottleneck_is_the_limiting_stage(seconds: dict[str, float], bottleneck: str) -> None:
+    """A busy encoder is the bottleneck, even if other stages are busy too."""
     profile = Profile(seconds, THREADS, 10.0, 100, "cuda")
     assert profile.bottleneck == bottleneck
     assert ADVICE[bottleneck] in profile.advice
     assert (profile.idle == "") == (bottleneck == "encode")
 
 
-def test_a_processor_that_also_decodes_is_never_idle() -> None:
-    """Only an accelerator is worth a warning."""
+def test_a_cpu_is_never_idle() -> None:
+    """Only an idle accelerator causes a warning."""
     assert Profile({"decode": 9.0}, THREADS, 10.0, 100, "cpu").idle == ""
 
 
-def test_every_stage_has_its_advice() -> None:
-    """No bottleneck without words."""
+def test_every_stage_has_advice() -> None:
+    """There is advice for each possible bottleneck."""
     assert set(ADVICE) == set(STAGES)
 
 
-def test_a_run_that_did_nothing() -> None:
-    """Nothing is divided by nothing."""
+def test_an_empty_run() -> None:
+    """A run without images causes no division by zero."""
     profile = Profile({}, {}, 0.0, 0, "none")
     assert profile.busy("encode") == 0.0
     assert profile.rate("encode") == float("inf")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from clipfeat.embedding.on_ray.job import Job, Published, table, unpack, worker_error
 from clipfeat.embedding.preparing import Known
-from clipfeat.embedding.workers import Encoded, Lanes, encode_prepared
+from clipfeat.embedding.workers import Encoded, WorkerPool, encode_prepared
 from clipfeat.encoders import open_encoder
 from clipfeat.encoders.encoder import Encoder
 from clipfeat.errors import FingerprintError
@@ -59,7 +59,7 @@ class EncodingWorker:
         return table([place], [pickle.dumps(found)])
 
     @cached_property
-    def _lanes(self) -> Lanes:
+    def _workers(self) -> WorkerPool:
         job = self._job
         encoder = self._open(job.options.precision, job.options.n_images)
         if encoder.spec != job.publisher.spec:
@@ -68,7 +68,7 @@ class EncodingWorker:
                 f"({'; '.join(job.publisher.spec.differences(encoder.spec))}): give all machines "
                 "the same weights and versions"
             )
-        return Lanes(encoder, lambda: self._open("fp32", 0), Stopwatch(), job.batch_size)
+        return WorkerPool(encoder, lambda: self._open("fp32", 0), Stopwatch(), job.batch_size)
 
     def _open(self, precision: str, n_images: int) -> Encoder:
         job = self._job
@@ -80,7 +80,7 @@ class EncodingWorker:
         found = Published([], [], [], [])
         pending = _Pending()
         images = (unpack(item.as_buffer()) for item in block["item"])
-        with closing(encode_prepared(images, self._lanes)) as stream:
+        with closing(encode_prepared(images, self._workers)) as stream:
             for item in stream:
                 if isinstance(item, Known):
                     found.known.append(item)

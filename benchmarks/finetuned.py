@@ -52,7 +52,8 @@ from torch.nn.functional import cross_entropy
 
 from clipfeat.cli.embed import parse_arguments
 from clipfeat.encoders import ALIASES, open_encoder
-from clipfeat.encoders.encoder import Encoder, EncoderOptions
+from clipfeat.encoders.encoder import Encoder
+from clipfeat.encoders.options import EncoderOptions
 from clipfeat.encoders.timm import PREPROCESSING
 from clipfeat.errors import ClipfeatWarning
 from clipfeat.evaluate.metrics import score
@@ -65,6 +66,8 @@ from clipfeat.zoo import make_classifier
 from clipfeat.zoo.folds import Rows, fit_with_groups, inner_folds, k_fold
 
 BATCH = 64
+MANY = 10**6
+"""Number of images for which the encoder is opened: enough for a converted runtime."""
 WHOLE = "whole, fine-tuned"
 
 
@@ -351,7 +354,7 @@ def contenders(given: Any, pixels: torch.Tensor, n_classes: int, encoder: Encode
     layered = {"last layer": encoder}
     if given.layers:
         with_layers = replace(options, layers=given.layers, pool="mean+std")
-        layered[f"layers {given.layers}"] = open_encoder(given.encoder, with_layers)
+        layered[f"layers {given.layers}"] = open_encoder(given.encoder, with_layers, n_images=MANY)
     for name, one in layered.items():
         X, seconds = embedded(one, pixels)
         print(f"{name}: {X.shape[1]} features, {1 / seconds[0]:.0f} images/s", flush=True)
@@ -393,10 +396,10 @@ def tuning(given: Any, make: Any, inputs: torch.Tensor, rates: str, epochs: int)
 
 
 def options_of(given: Any) -> EncoderOptions:
-    """How the encoder is opened."""
+    """Read the encoder options from the flags."""
     return EncoderOptions(
         weights=given.weights, untrained=given.untrained, image_size=given.image_size,
-        device="cpu", arguments=parse_arguments(given.encoder_arg), n_images=10**6,
+        device="cpu", precision="fp32", arguments=parse_arguments(given.encoder_arg),
     )  # fmt: skip
 
 
@@ -443,7 +446,7 @@ def main() -> None:
     """Read, embed, and run every protocol."""
     given = read_flags()
     warnings.simplefilter("ignore", ClipfeatWarning)  # of random weights, of groups too few
-    encoder = open_encoder(given.encoder, options_of(given))
+    encoder = open_encoder(given.encoder, options_of(given), n_images=MANY)
     print(f"{platform.machine()}, {torch.get_num_threads()} threads, {os.cpu_count()} cores; "
           + ", ".join(f"{n} {version(n)}" for n in ("torch", "timm", "scikit-learn")))  # fmt: skip
     print(

@@ -19,12 +19,13 @@ def loaded_by(code: str) -> set[str]:
     "code",
     [
         "import clipfeat",
+        "import clipfeat.encoders.options",
         "from clipfeat.cli import app\nfrom typer.testing import CliRunner\n"
         "assert CliRunner().invoke(app, ['--help']).exit_code == 0",
         "from clipfeat.cli import app\nfrom typer.testing import CliRunner\n"
         "assert CliRunner().invoke(app, ['embed', '--help']).exit_code == 0",
     ],
-    ids=["import", "help", "command help"],
+    ids=["import", "encoder options", "help", "command help"],
 )
 def test_nothing_heavy_is_imported(code: str) -> None:
     """Neither importing clipfeat nor asking for help loads a heavy library."""

@@ -15,10 +15,10 @@ watch = Stopwatch()
 open_encoder = engines.open_encoder
 
 
-def timed(*args: Any) -> Any:
+def timed(*args: Any, **keywords: Any) -> Any:
     """Open an encoder, and add the time."""
     with watch.timing("open"):
-        return open_encoder(*args)
+        return open_encoder(*args, **keywords)
 
 
 engines.open_encoder = timed

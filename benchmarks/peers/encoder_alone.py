@@ -9,7 +9,7 @@ from pathlib import Path
 from clipfeat.embedding.preparing import Known, Ready
 from clipfeat.embedding.workers import WorkerPool, encode_prepared
 from clipfeat.encoders import open_encoder
-from clipfeat.encoders.encoder import EncoderOptions
+from clipfeat.encoders.options import EncoderOptions
 from clipfeat.images.decode import decode
 from clipfeat.store.format import Row
 from clipfeat.system.stopwatch import Stopwatch
@@ -19,7 +19,7 @@ PASSES = 4
 encoder, images, weights, _, precision = sys.argv[1:]
 files = sorted(Path(images).iterdir())
 frozen = open_encoder(
-    encoder, EncoderOptions(weights=weights, precision=precision, n_images=len(files))
+    encoder, EncoderOptions(weights=weights, precision=precision), n_images=len(files)
 )
 inputs = [frozen.preprocess(decode(file.read_bytes()).pixels) for file in files[:256]]
 workers = WorkerPool(frozen, None, Stopwatch(), None)

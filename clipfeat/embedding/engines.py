@@ -16,7 +16,8 @@ from clipfeat.images.samples import sample_pixels
 
 if TYPE_CHECKING:
     from clipfeat.embedding.preparing import Pictures
-    from clipfeat.encoders.encoder import Encoder, EncoderOptions
+    from clipfeat.encoders.encoder import Encoder
+    from clipfeat.encoders.options import EncoderOptions
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ class EngineOptions:
 class Engine(Protocol):
     """Opens an encoder, and encodes by it."""
 
-    def open(self, options: "EncoderOptions") -> "Encoder":
-        """Open the encoder."""
+    def open(self, options: "EncoderOptions", n_images: int) -> "Encoder":
+        """Open the encoder for a number of images, 0 if it is not known."""
 
     def encode(
         self,
@@ -84,11 +85,11 @@ class _Here:
     def _workers(self) -> int:
         return self.about.num_workers or default_workers()
 
-    def open(self, options: "EncoderOptions") -> "Encoder":
-        if options.n_images:  # ready when the weights are
-            self.decoder.warm_up(min(self._workers, options.n_images))
+    def open(self, options: "EncoderOptions", n_images: int) -> "Encoder":
+        if n_images:  # ready when the weights are
+            self.decoder.warm_up(min(self._workers, n_images))
         samples = partial(sample_pixels, self.about.records, self.decoder)
-        return open_encoder(self.about.encoder, replace(options, samples=samples))
+        return open_encoder(self.about.encoder, options, n_images=n_images, samples=samples)
 
     def encode(
         self,
@@ -106,7 +107,7 @@ class _Here:
             batch_size=self.about.batch_size,
             num_workers=self._workers,
             is_known=run.is_known,
-            exact=lambda: self.open(replace(options, precision="fp32", n_images=0)),
+            exact=lambda: self.open(replace(options, precision="fp32"), 0),
             pictures=pictures,
             isolation=self.decoder,
             watch=run.watch,
@@ -123,13 +124,15 @@ class _OnRay:
     about: EngineOptions
     connection: ExitStack
 
-    def open(self, options: "EncoderOptions") -> "Encoder":
+    def open(self, options: "EncoderOptions", n_images: int) -> "Encoder":
         from clipfeat.embedding.on_ray.driver import open_remotely
         from clipfeat.system.ray_connection import connected
 
         # A worker that decodes and one that encodes must both find room.
         self.connection.enter_context(connected(self.about.address, least_cpus=2))
-        return open_remotely(self.about.encoder, self._for_all(options), self.about.records)
+        return open_remotely(
+            self.about.encoder, self._for_all(options), self.about.records, n_images
+        )
 
     def encode(
         self,
@@ -149,6 +152,7 @@ class _OnRay:
             pictures,
             run.writer.publisher(),
             self.about.batch_size,
+            len(todo),
         )
         known = KnownKeys.of(run.writer.keys, {} if run.retry_failed else run.writer.failed)
         with closing(encode_remotely(todo, job, known, self.about.num_workers)) as stream:

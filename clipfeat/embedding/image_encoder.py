@@ -146,7 +146,7 @@ def _cached_encoder(
     device: str,
     arguments: str,
 ) -> Any:
-    from clipfeat.encoders.encoder import EncoderOptions
+    from clipfeat.encoders.options import EncoderOptions
 
     options = EncoderOptions(
         weights=weights,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.encoders import open_encoder
+from clipfeat.encoders.options import options_of
 from clipfeat.images.faces import finder_of
 from clipfeat.images.source import ImageSource
 from clipfeat.spec import EncoderSpec, check_same
@@ -64,10 +65,9 @@ def encode_all(
     from clipfeat.embedding.preparing import Known, Pictures
     from clipfeat.embedding.stream import encode_stream
     from clipfeat.embedding.workers import Encoded
-    from clipfeat.encoders.encoder import EncoderOptions
 
-    options = replace(EncoderOptions.of_spec(spec, weights, device), n_images=len(images))
-    encoder = open_encoder(spec.name, options)
+    options = options_of(spec, weights=weights, device=device)
+    encoder = open_encoder(spec.name, options, n_images=len(images))
     check_same([spec], [replace(encoder.spec, faces=spec.faces)])
     faces = (
         finder_of(spec.faces, str(face_weights) if face_weights else None) if spec.faces else None
@@ -82,7 +82,7 @@ def encode_all(
         pictures=Pictures(views, faces, every_view),
         batch_size=batch_size,
         num_workers=num_workers,
-        exact=lambda: open_encoder(spec.name, replace(options, precision="fp32", n_images=0)),
+        exact=lambda: open_encoder(spec.name, replace(options, precision="fp32")),
     )
     for item in stream:
         if isinstance(item, Encoded):

@@ -12,6 +12,7 @@ from clipfeat.embedding.engines import ENGINES, EngineOptions
 from clipfeat.embedding.profile import Profile
 from clipfeat.embedding.run import EmbedRun, Progress
 from clipfeat.encoders import DEFAULT_ENCODER, local_file
+from clipfeat.encoders.options import EncoderOptions
 from clipfeat.errors import ClipfeatWarning, UsageError, unknown_name
 from clipfeat.features import Failure
 from clipfeat.images import open_source
@@ -29,7 +30,7 @@ from clipfeat.store.target import check_target
 if TYPE_CHECKING:
     from clipfeat.embedding.preparing import Pictures
     from clipfeat.embedding.views import View
-    from clipfeat.encoders.encoder import Encoder, EncoderOptions
+    from clipfeat.encoders.encoder import Encoder
 
 
 IDLE_SECONDS = 20.0
@@ -221,13 +222,11 @@ def embed(
     about = EngineOptions(encoder, images.records, num_workers, batch_size, address)
     with ENGINES[engine](about) as running:
 
-        def options(n_images: int) -> "EncoderOptions":
-            from clipfeat.encoders.encoder import EncoderOptions
-
-            return EncoderOptions(device=device, n_images=n_images, **words)
+        def options() -> EncoderOptions:
+            return EncoderOptions(device=device, **words)
 
         def open_frozen(n_images: int) -> "Encoder":
-            found = running.open(options(n_images))
+            found = running.open(options(), n_images)
             return replace(found, spec=replace(found.spec, faces=identity))
 
         there, asked = (None, "") if overwrite else stored_spec(target)
@@ -249,7 +248,7 @@ def embed(
             if todo:
                 frozen = frozen or open_frozen(len(todo))
                 writer.check_spec(frozen.spec)
-                fixed = replace(options(len(todo)), precision=frozen.spec.precision)
+                fixed = replace(options(), precision=frozen.spec.precision)
                 running.encode(run, todo, frozen, fixed, _pictures(seen_as, faces))
             run.settle_copies()
             seconds = run.seconds

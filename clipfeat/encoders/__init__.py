@@ -4,14 +4,18 @@ A new library of encoders is one file with a ``build(name, options)`` and one li
 a short name is one line in `ALIASES`. Nothing heavy is imported before an encoder is opened.
 """
 
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatch
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clipfeat.encoders.options import EncoderOptions
 from clipfeat.errors import unknown_name
 
 if TYPE_CHECKING:
-    from clipfeat.encoders.encoder import Encoder, EncoderOptions
+    from clipfeat.encoders.encoder import Encoder
+    from clipfeat.images.decode import RGB
 
 LIBRARIES = {
     "open_clip": "clipfeat.encoders.open_clip:build",
@@ -50,7 +54,13 @@ ALIASES = {
 DEFAULT_ENCODER = "clip-vit-b-32"
 
 
-def open_encoder(name: str, options: "EncoderOptions") -> "Encoder":
+def open_encoder(
+    name: str,
+    options: EncoderOptions,
+    *,
+    n_images: int = 0,
+    samples: "Callable[[], Sequence[RGB]]" = list,
+) -> "Encoder":
     """Open an encoder by name.
 
     Parameters
@@ -59,7 +69,14 @@ def open_encoder(name: str, options: "EncoderOptions") -> "Encoder":
         ``"open_clip:architecture/tag"``, ``"timm:architecture.tag"``, ``"onnx:FILE"``, or one of
         `ALIASES`.
     options : EncoderOptions
-        Weights, layer, size, precision and device.
+        Weights, layers, size, precision and device.
+    n_images : int
+        Number of images that will be encoded, if it is known. A faster runtime takes seconds to
+        start, so it is used for many images only.
+    samples : callable
+        Returns some of these images, uint8 (height, width, 3). It is called only if the precision
+        is ``"auto"`` and the device is faster in a lower one. Without samples ``"auto"`` is
+        float32.
 
     Raises
     ------
@@ -73,14 +90,16 @@ def open_encoder(name: str, options: "EncoderOptions") -> "Encoder":
     if library not in LIBRARIES or bool(rest) == (library == "spectrum"):
         raise unknown_name("encoder", name, [*ALIASES, *(f"{one}:…" for one in LIBRARIES)])
     module, _, function = LIBRARIES[library].partition(":")
-    encoder: Encoder = getattr(import_module(module), function)(rest, options)
+    encoder: Encoder = getattr(import_module(module), function)(
+        rest, options, n_images=n_images, samples=samples
+    )
     return encoder
 
 
-def local_file(name: str, weights: str | None) -> str | None:
+def local_file(name: str, weights: str | Path | None) -> str | None:
     """The file on this machine that an encoder's weights are read from, if they are."""
     library, _, rest = ALIASES.get(name, name).partition(":")
-    return weights or (rest if library == "onnx" else None)
+    return str(weights) if weights else (rest if library == "onnx" else None)
 
 
 def list_encoders(pattern: str = "") -> list[str]:

@@ -1,8 +1,7 @@
 """A frozen encoder: pixels in, features out, always the same ones."""
 
 import hashlib
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,96 +9,11 @@ import torch
 from numpy.typing import NDArray
 
 from clipfeat.encoders.preprocessing import Preprocess
-from clipfeat.encoders.runtime import PRECISIONS, Forward
-from clipfeat.errors import EncodingError, UsageError, unknown_name
+from clipfeat.encoders.runtime import Forward
+from clipfeat.errors import EncodingError, UsageError
 from clipfeat.images.decode import RGB
 from clipfeat.spec import EncoderSpec
 from clipfeat.system.stopwatch import Stopwatch
-
-CROPS = {
-    "center": ("center", "shortest"),
-    "resize": ("squash",),
-    "none": ("none",),
-    "tiles": ("tiles",),
-}
-"""How an image becomes the encoder's input, in our word and in timm's and open_clip's: the centre
-of the resized image; all of it, resized to fit; the centre at its own scale; tiles at its own scale
-that cover it, whose features are averaged."""
-
-
-@dataclass(frozen=True)
-class EncoderOptions:
-    """How an encoder is to be opened, as the command line's flags say it.
-
-    Parameters
-    ----------
-    weights : str, optional
-        A local file of weights: safetensors, or a ``.pt`` that is read with ``weights_only=True``.
-    untrained : bool
-        Random weights, always the same ones: for tests and for speed, never for quality.
-    layers : str, optional
-        Which layers, see `clipfeat.encoders.layers.parse_layers`; None is the encoder's own output.
-    pool : str, optional
-        How intermediate layers become rows.
-    image_size : int, optional
-        Side of the square input in pixels; None is the encoder's own.
-    crop : str, optional
-        One of `CROPS`; None is the encoder's own.
-    precision : str
-        ``"fp32"``, ``"bf16"`` or ``"fp16"``; or ``"auto"``, the fastest that leaves the features of
-        `samples` as they are in float32.
-    device : str
-        A torch device, ``"auto"``, or several with commas; ``"cuda"`` is every GPU.
-    arguments : mapping of str to object
-        Keyword arguments for the architecture, and any of ``mean``, ``std``, ``interpolation`` and
-        ``crop_pct``, where weights were trained under others than upstream's.
-    n_images : int
-        How many are to be encoded, as far as is known: a faster runtime takes time to start.
-    samples : callable
-        Gives some of them, uint8 (height, width, 3); called where ``"auto"`` has a choice.
-    """
-
-    weights: str | None = None
-    untrained: bool = False
-    layers: str | None = None
-    pool: str | None = None
-    image_size: int | None = None
-    crop: str | None = None
-    precision: str = "fp32"
-    device: str = "auto"
-    arguments: Mapping[str, object] | None = None
-    n_images: int = 0
-    samples: Callable[[], Sequence[RGB]] = list
-
-    def __post_init__(self) -> None:
-        if self.precision not in {"auto", *PRECISIONS}:
-            known = ", ".join(["auto", *PRECISIONS])
-            raise UsageError(f"precision must be one of {known}, got {self.precision!r}")
-        if self.crop not in (None, *CROPS):
-            raise unknown_name("way to crop", str(self.crop), CROPS)
-        if self.image_size is not None and self.image_size < 1:
-            raise UsageError(f"the image size must be 1 or more, got {self.image_size}")
-
-    @classmethod
-    def of_spec(cls, spec: EncoderSpec, weights: str | None, device: str) -> "EncoderOptions":
-        """The options that open the encoder of a spec again."""
-        arguments = json.loads(spec.options)
-        takes_arguments = spec.name.startswith(("timm:", "onnx:"))
-        if takes_arguments:
-            named = ["mean", "std"]
-            if spec.interpolation != "none":
-                named += ["interpolation", "crop_pct", "crop_mode"]
-            arguments |= {name: getattr(spec, name) for name in named}
-        return cls(
-            weights=weights,
-            untrained=spec.untrained,
-            layers=spec.layer,
-            image_size=spec.input_size[0],
-            crop=next((ours for ours, theirs in CROPS.items() if spec.crop_mode in theirs), None),
-            precision=spec.precision,
-            device=device,
-            arguments=arguments if takes_arguments else None,
-        )
 
 
 @dataclass(frozen=True)

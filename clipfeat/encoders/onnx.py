@@ -6,7 +6,7 @@ pixels are to be scaled, and a wrong guess gives features that are merely worse,
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 import timm.data
 import torch
 
-from clipfeat.encoders.encoder import Encoder, EncoderOptions
+from clipfeat.encoders.encoder import Encoder
 from clipfeat.encoders.onnx_file import (
     Run,
     Shape,
@@ -27,6 +27,7 @@ from clipfeat.encoders.onnx_file import (
     read_shape,
     runner,
 )
+from clipfeat.encoders.options import EncoderOptions
 from clipfeat.encoders.preprocessing import (
     NATIVE,
     Preprocess,
@@ -35,7 +36,7 @@ from clipfeat.encoders.preprocessing import (
 )
 from clipfeat.encoders.runtime import Forward
 from clipfeat.errors import UsageError, WeightsError
-from clipfeat.images.decode import DECODE
+from clipfeat.images.decode import DECODE, RGB
 from clipfeat.spec import EncoderSpec
 
 # Mean and standard deviation have none.
@@ -47,7 +48,9 @@ CHOICES = {
 }
 
 
-def build(name: str, options: EncoderOptions) -> Encoder:
+def build(
+    name: str, options: EncoderOptions, *, n_images: int, samples: Callable[[], Sequence[RGB]]
+) -> Encoder:
     """Open an ONNX file as a frozen encoder.
 
     Parameters
@@ -82,7 +85,7 @@ def build(name: str, options: EncoderOptions) -> Encoder:
     devices = devices_of(options.device)
     digest = digest_of(path)
     # Of images that are known to come, each core has a batch of its own.
-    n_threads = 1 if options.n_images else torch.get_num_threads()
+    n_threads = 1 if n_images else torch.get_num_threads()
     sessions = [open_session(path, device, n_threads) for device in devices]
     given = _read_arguments(path, options.arguments or {})
     if options.crop in NATIVE:

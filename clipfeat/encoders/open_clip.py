@@ -5,15 +5,16 @@ where the weights come from a file: weights trained with QuickGELU and run with 
 that are merely worse, without a word.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import open_clip
 import torch
 
-from clipfeat.encoders.encoder import Encoder, EncoderOptions, weights_digest
+from clipfeat.encoders.encoder import Encoder, weights_digest
 from clipfeat.encoders.layers import Intermediates, parse_layers, with_layers
+from clipfeat.encoders.options import EncoderOptions
 from clipfeat.encoders.placing import place
 from clipfeat.encoders.timm import intermediates as intermediates_of_timm
 from clipfeat.encoders.timm import layer_names as names_of_timm
@@ -25,13 +26,15 @@ from clipfeat.encoders.weights import (
     random_weights,
 )
 from clipfeat.errors import UsageError, unknown_name
-from clipfeat.images.decode import DECODE
+from clipfeat.images.decode import DECODE, RGB
 from clipfeat.spec import EncoderSpec
 
 OUTPUTS = ("projection", "pre-projection")
 
 
-def build(name: str, options: EncoderOptions) -> Encoder:
+def build(
+    name: str, options: EncoderOptions, *, n_images: int, samples: Callable[[], Sequence[RGB]]
+) -> Encoder:
     """Open the image tower of an open_clip model as a frozen encoder.
 
     Parameters
@@ -100,7 +103,7 @@ def build(name: str, options: EncoderOptions) -> Encoder:
         precision="fp32",
         decode=DECODE,
     )
-    return place(layered, transform, spec, options)
+    return place(layered, transform, spec, options, n_images=n_images, samples=samples)
 
 
 def layer_names(visual: Any) -> list[str]:
@@ -166,7 +169,7 @@ def _create(architecture: str, tag: str, options: EncoderOptions) -> tuple[Any, 
             return model, transform
         with quiet(), explain_misfit(name, options.weights):
             model, _, transform = create()
-            open_clip.load_checkpoint(model, options.weights, strict=True, weights_only=True)
+            open_clip.load_checkpoint(model, str(options.weights), strict=True, weights_only=True)
         return model, transform
     hub = str(of_tag.get("hf_hub", "")).rstrip("/") or of_tag.get("url", "")
     with explain_missing(name, f"open_clip_model.safetensors of {hub}"):

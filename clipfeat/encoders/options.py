@@ -1,10 +1,12 @@
 """How an encoder is opened: the options that every entry point shares. Imports no torch."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from clipfeat.errors import UsageError, unknown_name
+from clipfeat.spec import EncoderSpec
 
 CROPS = {
     "center": ("center", "shortest"),
@@ -75,3 +77,41 @@ class EncoderOptions:
             raise unknown_name("crop", str(self.crop), CROPS)
         if self.image_size is not None and self.image_size < 1:
             raise UsageError(f"the image size must be 1 or more, got {self.image_size}")
+
+
+def options_of(
+    spec: EncoderSpec, *, weights: str | Path | None = None, device: str = "auto"
+) -> EncoderOptions:
+    """Make the options that open the encoder of a spec again.
+
+    Parameters
+    ----------
+    spec : EncoderSpec
+        The identity of the encoder.
+    weights : path, optional
+        A local file of its weights, instead of the hub's.
+    device : str
+        As in `EncoderOptions`.
+
+    Returns
+    -------
+    EncoderOptions
+        With the precision of the spec, never ``"auto"``.
+    """
+    arguments = json.loads(spec.options)
+    takes_arguments = spec.name.startswith(("timm:", "onnx:"))
+    if takes_arguments:
+        named = ["mean", "std"]
+        if spec.interpolation != "none":
+            named += ["interpolation", "crop_pct", "crop_mode"]
+        arguments |= {name: getattr(spec, name) for name in named}
+    return EncoderOptions(
+        weights=weights,
+        untrained=spec.untrained,
+        layers=spec.layer,
+        image_size=spec.input_size[0],
+        crop=next((crop for crop, modes in CROPS.items() if spec.crop_mode in modes), None),
+        precision=spec.precision,
+        device=device,
+        arguments=arguments if takes_arguments else None,
+    )

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch.nn.functional import cosine_similarity
 
-from clipfeat.encoders.encoder import Encoder, EncoderOptions, pick_devices
+from clipfeat.encoders.encoder import Encoder, pick_devices
+from clipfeat.encoders.options import EncoderOptions
 from clipfeat.encoders.preprocessing import (
     NATIVE,
     Preprocess,
@@ -32,7 +33,13 @@ FUSED_IMAGES, FUSED_SECONDS, FUSED_GAIN = 10, 0.5, 0.05
 
 
 def place(
-    model: torch.nn.Module, transform: Any, spec: EncoderSpec, options: EncoderOptions
+    model: torch.nn.Module,
+    transform: Any,
+    spec: EncoderSpec,
+    options: EncoderOptions,
+    *,
+    n_images: int,
+    samples: Callable[[], Sequence[RGB]],
 ) -> Encoder:
     """Make an encoder of a loaded model.
 
@@ -46,7 +53,9 @@ def place(
     spec : EncoderSpec
         Of the model; `n_features` and `precision` are found here.
     options : EncoderOptions
-        Precision, devices, and the work that is ahead.
+        Crop, precision and devices.
+    n_images, samples
+        As in `clipfeat.encoders.open_encoder`.
 
     Raises
     ------
@@ -62,9 +71,9 @@ def place(
     model.eval().requires_grad_(False)
     n_features, seconds = _probe(model, spec.input_size)
     in_bytes = preprocess(np.zeros((8, 8, 3), np.uint8)).dtype == torch.uint8
-    convert = in_bytes and is_convolutional(model) and seconds * options.n_images > WORTH_CONVERTING
+    convert = in_bytes and is_convolutional(model) and seconds * n_images > WORTH_CONVERTING
 
-    saved = seconds * (FUSED_GAIN * options.n_images - FUSED_IMAGES)
+    saved = seconds * (FUSED_GAIN * n_images - FUSED_IMAGES)
     fuse = saved > FUSED_SECONDS
 
     def in_torch(precision: str, device: torch.device, *, fuse: bool) -> TorchForward:
@@ -84,7 +93,7 @@ def place(
     precision, chosen = options.precision, ""
     if precision == "auto":
         exact = partial(in_torch, "fp32", devices[0], fuse=False)
-        precision, chosen = _choose_precision(run, exact, preprocess, options.samples, devices[0])
+        precision, chosen = _choose_precision(run, exact, preprocess, samples, devices[0])
     spec = replace(spec, n_features=n_features, precision=precision)
     first, *others = (Encoder(spec, preprocess, run(precision, d), d, chosen) for d in devices)
     return replace(first, replicas=others)

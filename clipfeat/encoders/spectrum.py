@@ -7,12 +7,14 @@ central square of an image, up to `input_size`, is taken as it is.
 """
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 
-from clipfeat.encoders.encoder import Encoder, EncoderOptions, pick_devices
+from clipfeat.encoders.encoder import Encoder, pick_devices
+from clipfeat.encoders.options import EncoderOptions
 from clipfeat.encoders.preprocessing import mirrored
 from clipfeat.errors import UsageError
 from clipfeat.images.decode import DECODE, RGB
@@ -25,7 +27,9 @@ SMALLEST = 8
 GREY = (0.299, 0.587, 0.114)
 
 
-def build(name: str, options: EncoderOptions) -> Encoder:
+def build(
+    name: str, options: EncoderOptions, *, n_images: int, samples: Callable[[], Sequence[RGB]]
+) -> Encoder:
     """Open the spectrum encoder: 80 features of the grey image.
 
     Raises

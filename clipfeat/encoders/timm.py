@@ -7,7 +7,7 @@ timm calls pre-logits, which is what its models give with the classifier taken o
 import inspect
 import json
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,18 +16,21 @@ import timm
 import timm.data
 import torch
 
-from clipfeat.encoders.encoder import Encoder, EncoderOptions, weights_digest
+from clipfeat.encoders.encoder import Encoder, weights_digest
 from clipfeat.encoders.layers import Intermediates, parse_layers, with_layers
+from clipfeat.encoders.options import EncoderOptions
 from clipfeat.encoders.placing import place
 from clipfeat.encoders.weights import check_choice, explain_misfit, explain_missing, random_weights
 from clipfeat.errors import ClipfeatWarning, UsageError, unknown_name
-from clipfeat.images.decode import DECODE
+from clipfeat.images.decode import DECODE, RGB
 from clipfeat.spec import EncoderSpec
 
 PREPROCESSING = ("mean", "std", "interpolation", "crop_pct", "crop_mode")
 
 
-def build(name: str, options: EncoderOptions) -> Encoder:
+def build(
+    name: str, options: EncoderOptions, *, n_images: int, samples: Callable[[], Sequence[RGB]]
+) -> Encoder:
     """Open a timm model as a frozen encoder.
 
     Parameters
@@ -88,7 +91,7 @@ def build(name: str, options: EncoderOptions) -> Encoder:
         precision="fp32",
         decode=DECODE,
     )
-    return place(layered, transform, spec, options)
+    return place(layered, transform, spec, options, n_images=n_images, samples=samples)
 
 
 def layer_names(model: Any) -> list[str]:
@@ -134,7 +137,7 @@ def _create(name: str, options: EncoderOptions, arguments: Mapping[str, object])
         _warn_of_other_tag(name, options)
         with explain_misfit(f"timm:{name}", options.weights), _explain_arguments(name, arguments):
             # Loaded strictly, classifier included, so that nothing can be missing unseen.
-            overlay = {"file": options.weights}
+            overlay = {"file": str(options.weights)}
             model = timm.create_model(
                 name, pretrained=True, pretrained_cfg_overlay=overlay, **arguments
             )

@@ -25,7 +25,7 @@ UNTRAINED_SEED = 0
 CONNECT_SECONDS = 5.0
 
 
-def check_choice(weights: str | None, untrained: bool) -> None:
+def check_choice(weights: str | Path | None, untrained: bool) -> None:
     """Refuse weights that are both given and random, or that are no file.
 
     Raises
@@ -68,7 +68,7 @@ class _Unfilled(TorchFunctionMode):
 
 
 @contextmanager
-def quick_loading(weights: str | None = None) -> Iterator[None]:
+def quick_loading(weights: str | Path | None = None) -> Iterator[None]:
     """Spare a model whose weights are about to be loaded, every one, what takes seconds.
 
     Its layers are not filled with random values first, and a zipped ``.pt`` is mapped into memory
@@ -110,7 +110,7 @@ def explain_missing(name: str, wanted: str) -> Iterator[None]:
 
 
 @contextmanager
-def explain_misfit(name: str, weights: str) -> Iterator[None]:
+def explain_misfit(name: str, weights: str | Path) -> Iterator[None]:
     """Load quickly, and turn a state dict that does not fit into one sentence.
 
     Raises

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from clipfeat.cli import app
 from clipfeat.embedding.pipeline import EmbedReport, Progress, embed
 from clipfeat.encoders import open_encoder
-from clipfeat.encoders.encoder import EncoderOptions
+from clipfeat.encoders.options import EncoderOptions
 from clipfeat.errors import ClipfeatError, MissingExtraError, StorageError, UsageError
 from clipfeat.features import Failure
 from clipfeat.images.faces import open_finder

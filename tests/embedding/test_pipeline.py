@@ -208,7 +208,7 @@ def test_unchanged_files_are_not_even_read(
         os.utime(path, (1e9, 1e9))
     run(image_folder, out)
     with monkeypatch.context() as patch:
-        patch.setattr(engines, "open_encoder", lambda *_: pytest.fail("opened"))
+        patch.setattr(engines, "open_encoder", lambda *_, **__: pytest.fail("opened"))
         patch.setattr(preparing, "read_bytes", lambda *_: pytest.fail("read"))
         assert run(image_folder, out).progress.known == 24
     Image.open(paths[0]).rotate(90).save(paths[0])

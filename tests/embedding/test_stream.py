@@ -231,7 +231,7 @@ def test_unfit_rows_are_never_stored(colours: Path, precision: str) -> None:
 def test_pixels_are_not_overwritten_before_they_are_encoded(tmp_path: Path) -> None:
     """Images of just the encoder's size, which nothing copies in resizing, keep their own rows."""
     from clipfeat.encoders import open_encoder
-    from clipfeat.encoders.encoder import EncoderOptions
+    from clipfeat.encoders.options import EncoderOptions
 
     options = EncoderOptions(untrained=True, device="cpu", arguments={"crop_pct": 1.0})
     encoder = open_encoder("timm:test_vit", options)

@@ -17,7 +17,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from clipfeat.encoders import ALIASES, DEFAULT_ENCODER, LIBRARIES, list_encoders, open_encoder
-from clipfeat.encoders.encoder import Encoder, EncoderOptions, check_row
+from clipfeat.encoders.encoder import Encoder, check_row
+from clipfeat.encoders.options import EncoderOptions, options_of
 from clipfeat.errors import (
     ClipfeatWarning,
     EncodingError,
@@ -105,7 +106,7 @@ def test_rows(case: str, opened: Callable[[str], Encoder]) -> None:
 def test_opened_again_it_is_the_same(case: str, opened: Callable[[str], Encoder]) -> None:
     """A spec is enough to open the same encoder: equal fingerprint, equal rows to the bit."""
     encoder = opened(case)
-    options = EncoderOptions.of_spec(encoder.spec, None, "cpu")
+    options = options_of(encoder.spec, device="cpu")
     again = open_encoder(encoder.spec.name, options)
     assert again.spec == encoder.spec
     image = photographs(1)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipfeat.encoders import open_encoder
-from clipfeat.encoders.encoder import CROPS, EncoderOptions
+from clipfeat.encoders.options import CROPS, EncoderOptions, options_of
 from clipfeat.encoders.preprocessing import mirrored, native_preprocessing
 from clipfeat.errors import UnknownNameError
 from tests.encoders.test_layers import opened, picture
@@ -45,7 +45,7 @@ def test_every_crop_is_identity_and_opens_again(name: str, crop: str) -> None:
     """The spec says how images are cropped, and is enough to open the same encoder again."""
     encoder = opened(name, crop=crop)
     assert encoder.spec.crop_mode in CROPS[crop]
-    again = open_encoder(name, EncoderOptions.of_spec(encoder.spec, None, "cpu"))
+    again = open_encoder(name, options_of(encoder.spec, device="cpu"))
     assert again.spec == encoder.spec
     rows = [one.encode_images([picture(), picture()[:40]]) for one in (encoder, again)]
     assert np.allclose(*rows, atol=1e-5)

@@ -20,7 +20,8 @@ import torch
 from PIL import Image
 
 from clipfeat.encoders import open_encoder
-from clipfeat.encoders.encoder import EncoderOptions, check_row
+from clipfeat.encoders.encoder import check_row
+from clipfeat.encoders.options import EncoderOptions
 from tests.encoders.test_contract import least_cosine, photographs
 
 # Name, changes to the architecture, and another size than its own that it can take.

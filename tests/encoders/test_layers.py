@@ -10,8 +10,9 @@ import timm
 import torch
 
 from clipfeat.encoders import open_encoder
-from clipfeat.encoders.encoder import Encoder, EncoderOptions
+from clipfeat.encoders.encoder import Encoder
 from clipfeat.encoders.layers import parse_layers
+from clipfeat.encoders.options import EncoderOptions
 from clipfeat.errors import UnknownNameError, UsageError
 from clipfeat.images.decode import RGB
 

@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 
 from clipfeat.cli import app
 from clipfeat.encoders import open_encoder
-from clipfeat.encoders.encoder import Encoder, EncoderOptions
+from clipfeat.encoders.encoder import Encoder
+from clipfeat.encoders.options import EncoderOptions
 from clipfeat.errors import MissingExtraError, UsageError, WeightsError
 from tests.encoders.test_contract import least_cosine, photographs
 from tests.encoders.tiny_onnx import N_FEATURES, face_features, face_weights, write_face_net
@@ -249,6 +250,6 @@ def test_it_keeps_to_the_cores_that_there_are(
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", record)
     encoder = opened(write_face_net(tmp_path / "face.onnx"))
-    open_encoder(f"onnx:{tmp_path / 'face.onnx'}", replace(OPTIONS, arguments=SCALING, n_images=3))
+    open_encoder(f"onnx:{tmp_path / 'face.onnx'}", OPTIONS, n_images=3)
     assert asked == [torch.get_num_threads(), 1]
     assert json.loads(encoder.spec.options) == {"channels": "rgb", "layout": "NCHW"}

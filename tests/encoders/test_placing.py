@@ -1,6 +1,6 @@
 """The precision, the runtime and the devices that an encoder ends up with."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 from torchvision import transforms
 
 from clipfeat.encoders import open_encoder, placing
-from clipfeat.encoders.encoder import EncoderOptions
+from clipfeat.encoders.options import EncoderOptions
 from clipfeat.encoders.placing import place
 from clipfeat.encoders.runtime import TorchForward, openvino_forward
 from clipfeat.images.decode import RGB
@@ -40,9 +40,14 @@ def pictures(n: int = 6) -> Sequence[RGB]:
     return [rng.integers(0, 256, (20, 24, 3), dtype=np.uint8) for _ in range(n)]
 
 
-def placed(model: torch.nn.Module, **options: Any) -> Any:
+def placed(
+    model: torch.nn.Module,
+    precision: str = "fp32",
+    samples: Callable[[], Sequence[RGB]] = list,
+) -> Any:
     spec = make_spec(input_size=(16, 16), mean=(0.5,) * 3, std=(0.5,) * 3)
-    return place(model, TRANSFORM, spec, EncoderOptions(device="cpu", **options))
+    options = EncoderOptions(device="cpu", precision=precision)
+    return place(model, TRANSFORM, spec, options, n_images=0, samples=samples)
 
 
 @pytest.fixture
@@ -115,9 +120,9 @@ def test_much_work_for_a_convolutional_network_is_worth_converting(
 ) -> None:
     """It is converted for many images, and not for a few; the rows are the same."""
     monkeypatch.setattr(placing, "WORTH_CONVERTING", 60.0)
-    options = {"untrained": True, "device": "cpu"}
-    few = open_encoder("timm:test_efficientnet", EncoderOptions(**options, n_images=1))
-    many = open_encoder("timm:test_efficientnet", EncoderOptions(**options, n_images=10**9))
+    options = EncoderOptions(untrained=True, device="cpu", precision="fp32")
+    few = open_encoder("timm:test_efficientnet", options, n_images=1)
+    many = open_encoder("timm:test_efficientnet", options, n_images=10**9)
     assert isinstance(few.forward, torch.nn.Module)
     assert not isinstance(many.forward, torch.nn.Module)
     assert few.spec == many.spec

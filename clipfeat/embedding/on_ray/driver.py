@@ -13,7 +13,8 @@ import torch
 
 from clipfeat.embedding.on_ray.job import Job, KnownKeys, Published, table, worker_error
 from clipfeat.encoders import open_encoder
-from clipfeat.encoders.encoder import Encoder, EncoderOptions
+from clipfeat.encoders.encoder import Encoder
+from clipfeat.encoders.options import EncoderOptions
 from clipfeat.errors import ClipfeatError, UsageError
 from clipfeat.images.isolated import IsolatedDecoder
 from clipfeat.images.record import ImageRecord
@@ -68,7 +69,9 @@ class Place:
         return cls(num_cpus=0, num_gpus=1) if wants_gpu else cls(num_cpus=1, num_gpus=0)
 
 
-def open_remotely(name: str, options: EncoderOptions, records: Sequence[ImageRecord]) -> Encoder:
+def open_remotely(
+    name: str, options: EncoderOptions, records: Sequence[ImageRecord], n_images: int
+) -> Encoder:
     """Open an encoder where it will run, to learn what it is.
 
     Parameters
@@ -77,6 +80,8 @@ def open_remotely(name: str, options: EncoderOptions, records: Sequence[ImageRec
         As `clipfeat.encoders.open_encoder` takes them.
     records : sequence of ImageRecord
         Of the source, by some of which ``"auto"`` chooses a precision.
+    n_images : int
+        As in `clipfeat.encoders.open_encoder`.
 
     Returns
     -------
@@ -89,7 +94,7 @@ def open_remotely(name: str, options: EncoderOptions, records: Sequence[ImageRec
     remote = ray.remote(num_cpus=place.num_cpus, num_gpus=place.num_gpus, max_retries=ATTEMPTS - 1)
     samples = [reachable(record) for record in sample_records(records)]
     with ray_errors(SAFE):
-        found = ray.get(remote(_described).remote(name, options, samples))
+        found = ray.get(remote(_described).remote(name, options, samples, n_images))
     if isinstance(found, ClipfeatError):
         raise found
     encoder: Encoder = found
@@ -97,12 +102,15 @@ def open_remotely(name: str, options: EncoderOptions, records: Sequence[ImageRec
 
 
 def _described(
-    name: str, options: EncoderOptions, samples: Sequence[ImageRecord]
+    name: str, options: EncoderOptions, samples: Sequence[ImageRecord], n_images: int
 ) -> Encoder | ClipfeatError:
     try:
         with IsolatedDecoder() as decoder:
             found = open_encoder(
-                name, replace(options, samples=lambda: sample_pixels(samples, decoder))
+                name,
+                options,
+                n_images=n_images,
+                samples=lambda: sample_pixels(samples, decoder),
             )
     except Exception as error:
         return worker_error(error, f"opening {name} on a worker")

@@ -61,7 +61,7 @@ class EncodingWorker:
     @cached_property
     def _workers(self) -> WorkerPool:
         job = self._job
-        encoder = self._open(job.options.precision, job.options.n_images)
+        encoder = self._open(job.options.precision, job.n_images)
         if encoder.spec != job.publisher.spec:
             raise FingerprintError(
                 "a worker opened another encoder than the first one did "
@@ -72,8 +72,8 @@ class EncodingWorker:
 
     def _open(self, precision: str, n_images: int) -> Encoder:
         job = self._job
-        options = replace(job.options, precision=precision, n_images=n_images)
-        found = open_encoder(job.encoder, options)
+        options = replace(job.options, precision=precision)
+        found = open_encoder(job.encoder, options, n_images=n_images)
         return replace(found, spec=replace(found.spec, faces=job.publisher.spec.faces))
 
     def _published(self, block: pa.Table, place: int) -> Published:

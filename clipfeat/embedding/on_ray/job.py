@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from clipfeat.embedding.preparing import Known, Pictures, Ready
 from clipfeat.embedding.workers import Prepared
-from clipfeat.encoders.encoder import EncoderOptions
+from clipfeat.encoders.options import EncoderOptions
 from clipfeat.encoders.preprocessing import Preprocess
 from clipfeat.errors import ClipfeatError
 from clipfeat.features import Failure
@@ -38,6 +38,8 @@ class Job:
         Commits rows; its spec is the one that every worker's encoder must have.
     batch_size : int, optional
         Images in one forward pass.
+    n_images : int
+        Number of images of the run, as in `clipfeat.encoders.open_encoder`.
     """
 
     encoder: str
@@ -46,6 +48,7 @@ class Job:
     pictures: Pictures
     publisher: PartPublisher
     batch_size: int | None
+    n_images: int = 0
 
 
 @dataclass(frozen=True)

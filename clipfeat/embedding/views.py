@@ -1,9 +1,10 @@
-"""Views: an image flipped, cropped, compressed, ... before it is encoded, each a row of its own.
+"""Views: augmented copies of an image, such as flipped or compressed ones. Each is one row.
 
-A view is named, and made of steps of `torchvision.transforms.v2` (or of albumentations, where that
-is installed). What is random in it is drawn from the image's bytes and the view's own definition,
-so that the same view of the same image comes out whatever the order and the number of threads.
-The rows of an image are tied together: they carry its path as their ``file`` and as their group.
+A view has a name and a list of steps. Steps are transforms of `torchvision.transforms.v2`, of
+albumentations if that is installed, or of this module. Random parameters are seeded with the
+image's bytes and the view's definition, so a view does not depend on the order of the images or on
+the number of threads. All rows of an image carry its path in the column ``file`` and as their
+group.
 """
 
 import hashlib
@@ -32,7 +33,7 @@ from clipfeat.images.source import ImageSource
 Step = tuple[str, Mapping[str, Any]]
 ORIGINAL = "original"
 
-NAMED: dict[str, list[Step]] = {
+NAMED_VIEWS: dict[str, list[Step]] = {
     "hflip": [("RandomHorizontalFlip", {"p": 1.0})],
     "vflip": [("RandomVerticalFlip", {"p": 1.0})],
     "rot90": [("RandomRotation", {"degrees": [90, 90], "expand": True})],
@@ -48,43 +49,46 @@ NAMED: dict[str, list[Step]] = {
          {"degrees": 15, "translate": [0.1, 0.1], "scale": [0.9, 1.1], "interpolation": 2}),
     ],
 }  # fmt: skip
-"""Views that need no file; ``jpeg50`` and the like are ``jpeg`` of that one quality."""
+"""Built-in views. ``jpeg50`` is ``jpeg`` with the fixed quality 50; 1 to 100 are accepted."""
 
-# Torch draws from one generator for all threads.
-_DRAWING = Lock()
+# Torch has one global random generator, which all threads share.
+_RANDOM_LOCK = Lock()
 
 
 @dataclass(frozen=True)
 class View:
-    """A named pipeline of steps.
+    """A named list of steps.
 
     Parameters
     ----------
     name : str
-        Ends the path of its rows: ``cat/1.jpg#hflip``.
+        The name, which is appended to the path of its rows: ``cat/1.jpg#hflip``.
     definition : str
-        Its steps as JSON: a list of [name, keyword arguments].
+        The steps as JSON: a list of [name, keyword arguments].
     """
 
     name: str
     definition: str
 
     @property
-    def _draws(self) -> bool:
-        """Whether anything in it may be random."""
+    def _is_random(self) -> bool:
+        """Whether a step may draw random parameters."""
         return any(
-            name not in FIXED_STEPS or isinstance(words.get("quality"), list)
-            for name, words in json.loads(self.definition)
+            name not in FIXED_STEPS or isinstance(arguments.get("quality"), list)
+            for name, arguments in json.loads(self.definition)
         )
 
     def key(self, image_key: bytes) -> bytes:
-        """The key of this view of an image: 16 bytes, other for another view or image."""
+        """Return the 16-byte key of this view of an image, which differs for each view and image.
+
+        The key of the original is the image's.
+        """
         if self.name == ORIGINAL:
             return image_key
         return hashlib.blake2b(image_key + self.definition.encode(), digest_size=16).digest()
 
     def path(self, image_path: str) -> str:
-        """The path of this view of an image.
+        """Return the path of this view of an image.
 
         Examples
         --------
@@ -94,46 +98,50 @@ class View:
         return image_path if self.name == ORIGINAL else f"{image_path}#{self.name}"
 
     def apply(self, pixels: RGB, key: bytes) -> RGB:
-        """Make the view of an image.
+        """Apply the view to an image.
 
         Parameters
         ----------
         pixels : ndarray of shape (height, width, 3), uint8
             The whole image.
         key : bytes
-            What `key` gave: the seed of all that is drawn.
+            The result of `key`, which seeds random parameters.
 
         Returns
         -------
         ndarray of shape (height, width, 3), uint8
-            Of whatever size the steps give.
+            The steps determine the size.
 
         Raises
         ------
         EncodingError
-            If a step cannot be done on this image, as a crop larger than it.
+            If a step fails on this image, such as a crop that is larger than the image.
         """
         if self.name == ORIGINAL:
             return pixels
         image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
         seed = int.from_bytes(key[:7], "little")
         try:
-            with _seeded(seed) if self._draws else nullcontext():
+            with _seeded(seed) if self._is_random else nullcontext():
                 for step in _steps(self.definition):
                     image = step(image, seed)
         except Exception as error:
-            # Any step of two libraries, with whatever arguments a user gave.
+            # Steps of two libraries, with the user's arguments, raise any exception.
             size = f"{pixels.shape[1]}x{pixels.shape[0]}"
-            raise EncodingError(f"no view {self.name!r} of {size} pixels: {error}") from error
+            raise EncodingError(
+                f"view {self.name!r} fails on an image of {size} pixels: {error}"
+            ) from error
         if not _is_rgb(image):
-            found = getattr(image, "dtype", type(image).__name__)
+            kind = getattr(image, "dtype", type(image).__name__)
             shape = tuple(getattr(image, "shape", ()))
-            raise EncodingError(f"the view {self.name!r} gives {found} {shape}, not 8-bit RGB")
+            raise EncodingError(
+                f"view {self.name!r} returns {kind} {shape}, expected 8-bit RGB (3, height, width)"
+            )
         return image.permute(1, 2, 0).contiguous().numpy()
 
 
 def _is_rgb(image: Any) -> bool:
-    """Whether steps, which may give anything, gave an image: bytes (3, height, width), not none."""
+    """Check that the output of a step is a non-empty uint8 image (3, height, width)."""
     return (
         isinstance(image, torch.Tensor)
         and image.dtype == torch.uint8
@@ -145,41 +153,41 @@ def _is_rgb(image: Any) -> bool:
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    with _DRAWING, torch.random.fork_rng(devices=[]):
+    with _RANDOM_LOCK, torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
 
 
 def read_views(text: str) -> dict[str, View]:
-    """Read which views are wanted.
+    """Read the definitions of views.
 
     Parameters
     ----------
     text : str
-        Names of `NAMED` with commas, or a .json, .toml, .yaml or .yml file that maps names to lists
-        of steps, each ``"Name"`` or ``{"Name": {keyword arguments}}``: a class of
-        `torchvision.transforms.v2`, ``JPEG`` or ``WEBP`` (``quality``, or its range),
-        ``CropShare`` (of each side, a range), ``Blur`` (``sigma``), ``Scale`` (``factor``), or
-        ``A.Name`` of albumentations.
+        Names of `NAMED_VIEWS`, separated by commas, or a .json, .toml, .yaml or .yml file. The file
+        maps names to lists of steps, each ``"Name"`` or ``{"Name": {keyword arguments}}``. A step
+        is a class of `torchvision.transforms.v2`, ``JPEG`` or ``WEBP`` (``quality``: a number or a
+        range), ``CropShare`` (``share``: a range, for each side), ``Blur`` (``sigma``), ``Scale``
+        (``factor``), or ``A.Name`` of albumentations.
 
     Returns
     -------
     dict of str to View
-        By name; the unchanged image, ``"original"``, comes first.
+        Views by name. The first is ``"original"``, the unchanged image.
 
     Raises
     ------
     UnknownNameError
-        If there is no such view or step.
+        If a view or a step does not exist.
     UsageError
-        If the file is not so made.
+        If the file cannot be parsed, or a name or an argument is invalid.
 
     Examples
     --------
     >>> list(read_views("hflip,jpeg75"))
     ['original', 'hflip', 'jpeg75']
     """
-    if Path(text).suffix.lower() in _READERS:
+    if Path(text).suffix.lower() in _PARSERS:
         steps = _from_file(Path(text))
     else:
         steps = {name: _named(name) for name in map(str.strip, text.split(",")) if name}
@@ -188,7 +196,10 @@ def read_views(text: str) -> dict[str, View]:
         if name == ORIGINAL:
             continue
         if not name or set(name) & set("#/\\\n"):
-            raise UsageError(f"a view's name ends a path, and may not hold # or a slash: {name!r}")
+            raise UsageError(
+                f"the view name {name!r} is empty or contains #, a slash, a backslash or a line "
+                "break. Rename the view"
+            )
         view = View(name, json.dumps(definition, sort_keys=True))
         _steps(view.definition)
         views[name] = view
@@ -196,9 +207,10 @@ def read_views(text: str) -> dict[str, View]:
 
 
 def with_views(source: ImageSource, views: Mapping[str, View]) -> ImageSource:
-    """List every view of every image; each carries the image's path as ``file``, and as its group.
+    """Return a source with one record for each view of each image.
 
-    A group that the source gives stays: it holds more than one image.
+    Each record carries the image's path in the column ``file``. The path is also the group, unless
+    the source defines a group, which may contain several images.
     """
     records = [_record(record, view) for record in source for view in views.values()]
     return ImageSource(source.name, source.root, records)
@@ -216,13 +228,13 @@ def _record(record: ImageRecord, view: View) -> ImageRecord:
 
 
 def _named(name: str) -> list[Step]:
-    if name in NAMED:
-        return NAMED[name]
+    if name in NAMED_VIEWS:
+        return NAMED_VIEWS[name]
     if name.startswith("jpeg") and name[4:].isdecimal() and 1 <= int(name[4:]) <= 100:
         return [("JPEG", {"quality": int(name[4:])})]
     if name == ORIGINAL:
         return []
-    raise unknown_name("view", name, [*NAMED, "jpeg50"])
+    raise unknown_name("view", name, [*NAMED_VIEWS, "jpeg50"])
 
 
 def _read_yaml(text: str) -> Any:
@@ -231,7 +243,7 @@ def _read_yaml(text: str) -> Any:
     return yaml.safe_load(text)
 
 
-_READERS: dict[str, Callable[[str], Any]] = {
+_PARSERS: dict[str, Callable[[str], Any]] = {
     ".json": json.loads,
     ".toml": tomllib.loads,
     ".yaml": _read_yaml,
@@ -241,78 +253,83 @@ _READERS: dict[str, Callable[[str], Any]] = {
 
 def _from_file(path: Path) -> dict[str, list[Step]]:
     try:
-        found = _READERS[path.suffix.lower()](path.read_text(encoding="utf-8"))
-        return {str(name): [_step(one) for one in steps] for name, steps in found.items()}
+        definitions = _PARSERS[path.suffix.lower()](path.read_text(encoding="utf-8"))
+        return {str(name): [_step(step) for step in steps] for name, steps in definitions.items()}
     except UsageError:
         raise
     except Exception as error:
-        # Three parsers, each with errors of its own.
+        # Each of the three parsers has its own exceptions.
         raise UsageError(
-            f"{path} does not map names of views to lists of steps, such as "
-            f'{{"flipped": [{{"RandomHorizontalFlip": {{"p": 1}}}}]}}: {error}'
+            f"{path} does not map names of views to lists of steps ({error}). Write it like this: "
+            '{"flipped": [{"RandomHorizontalFlip": {"p": 1}}]}'
         ) from error
 
 
-def _step(one: Any) -> Step:
-    if isinstance(one, str):
-        return one, {}
-    if isinstance(one, Mapping) and len(one) == 1:
-        ((name, words),) = one.items()
-        if isinstance(words, Mapping) or words is None:
-            return str(name), dict(words or {})
-    raise UsageError(f"a step is a name, or a name with its arguments, not {one!r}")
+def _step(item: Any) -> Step:
+    if isinstance(item, str):
+        return item, {}
+    if isinstance(item, Mapping) and len(item) == 1:
+        ((name, arguments),) = item.items()
+        if isinstance(arguments, Mapping) or arguments is None:
+            return str(name), dict(arguments or {})
+    raise UsageError(f"a step must be a name, or a name with its arguments, got {item!r}")
 
 
 @lru_cache
 def _steps(definition: str) -> Sequence[Callable[[torch.Tensor, int], torch.Tensor]]:
-    """The steps of a definition, ready: from an image (3, height, width) and a seed to another."""
-    return [_made(name, words) for name, words in json.loads(definition)]
+    """Build the steps of a definition: callables of an image (3, height, width) and a seed."""
+    return [_build_step(name, arguments) for name, arguments in json.loads(definition)]
 
 
-def _made(name: str, words: Mapping[str, Any]) -> Callable[[torch.Tensor, int], torch.Tensor]:
-    of_torchvision = {
-        n: one for n, one in vars(v2).items()
-        if isinstance(one, type) and issubclass(one, v2.Transform)
+def _build_step(
+    name: str, arguments: Mapping[str, Any]
+) -> Callable[[torch.Tensor, int], torch.Tensor]:
+    torchvision_steps = {
+        n: transform for n, transform in vars(v2).items()
+        if isinstance(transform, type) and issubclass(transform, v2.Transform)
     }  # fmt: skip
-    known = of_torchvision | OWN_STEPS
-    make = _albumentations(name[2:]) if name.startswith("A.") else known.get(name)
-    if make is None:
+    known = torchvision_steps | OWN_STEPS
+    factory = _albumentations(name[2:]) if name.startswith("A.") else known.get(name)
+    if factory is None:
         raise unknown_name("step of a view", name, known)
     try:
-        made = make(**words)
+        transform = factory(**arguments)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"a view's step {name} does not take {dict(words)}: {error}") from error
+        raise UsageError(
+            f"step {name} of a view does not accept the arguments {dict(arguments)}: {error}"
+        ) from error
     if name.startswith("A."):
-        return lambda image, seed: _by_albumentations(made, image, seed)
-    return lambda image, seed: made(image)
+        return lambda image, seed: _apply_albumentations(transform, image, seed)
+    return lambda image, seed: transform(image)
 
 
 def _albumentations(name: str) -> Any:
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would ask a server for news
+    # Without this variable, albumentations looks for a newer version on the internet.
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     try:
         import albumentations
     except ImportError as error:
         raise MissingExtraError(
-            f"the step A.{name} of a view needs albumentations: pip install albumentations"
+            f"step A.{name} of a view needs albumentations: pip install albumentations"
         ) from error
     return getattr(albumentations, name, None)
 
 
-def _by_albumentations(made: Any, image: torch.Tensor, seed: int) -> torch.Tensor:
+def _apply_albumentations(transform: Any, image: torch.Tensor, seed: int) -> torch.Tensor:
     import albumentations
 
-    seeded = albumentations.Compose([made], seed=seed % 2**32)
+    seeded = albumentations.Compose([transform], seed=seed % 2**32)
     pixels = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
     return torch.from_numpy(seeded(image=pixels)["image"]).permute(2, 0, 1)
 
 
-def _compressed(
+def _compress(
     file_format: str, quality: int | Sequence[int]
 ) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Compress and decode again, with a quality of 1 to 100 or drawn from a range."""
+    """Make a step that compresses and decodes, with a quality of 1 to 100 or a range of them."""
     low, high = (quality, quality) if isinstance(quality, int) else quality
     if not 1 <= low <= high <= 100:
-        raise ValueError(f"a quality is 1 to 100, got {quality}")
+        raise ValueError(f"quality must be 1 to 100, or a range within it, got {quality}")
 
     def step(image: torch.Tensor) -> torch.Tensor:
         drawn = low if low == high else int(torch.randint(low, high + 1, ()))
@@ -326,9 +343,9 @@ def _compressed(
 
 
 def _blur(sigma: float) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Convolve with a Gaussian of any width in pixels; edges are repeated."""
+    """Make a Gaussian blur of a width in pixels, with repeated edges."""
     if not sigma > 0:
-        raise ValueError(f"a sigma is above 0, got {sigma}")
+        raise ValueError(f"sigma must be above 0, got {sigma}")
     from scipy.ndimage import gaussian_filter
 
     def step(image: torch.Tensor) -> torch.Tensor:
@@ -340,9 +357,9 @@ def _blur(sigma: float) -> Callable[[torch.Tensor], torch.Tensor]:
 
 
 def _scale(factor: float) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Resize both sides by a factor, bicubic, antialiased."""
+    """Make a step that resizes both sides by a factor, bicubic with antialiasing."""
     if not 0 < factor <= 16:
-        raise ValueError(f"a factor is above 0 and at most 16, got {factor}")
+        raise ValueError(f"factor must be above 0 and at most 16, got {factor}")
 
     def step(image: torch.Tensor) -> torch.Tensor:
         size = [max(1, round(side * factor)) for side in image.shape[1:]]
@@ -354,10 +371,10 @@ def _scale(factor: float) -> Callable[[torch.Tensor], torch.Tensor]:
 
 
 def _crop_share(share: Sequence[float]) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Cut out a part of so much of each side, anywhere; pixels stay as they are."""
+    """Make a random crop without resizing; each side's share is drawn from a range."""
     low, high = share
     if not 0 < low <= high <= 1:
-        raise ValueError(f"a share is above 0 and at most 1, got {share}")
+        raise ValueError(f"share must be a range above 0 and at most 1, got {share}")
 
     def step(image: torch.Tensor) -> torch.Tensor:
         sides = [
@@ -374,13 +391,13 @@ def _crop_share(share: Sequence[float]) -> Callable[[torch.Tensor], torch.Tensor
 
 
 OWN_STEPS: dict[str, Callable[..., Callable[[torch.Tensor], torch.Tensor]]] = {
-    "JPEG": partial(_compressed, "JPEG"),
-    "WEBP": partial(_compressed, "WEBP"),
+    "JPEG": partial(_compress, "JPEG"),
+    "WEBP": partial(_compress, "WEBP"),
     "Blur": _blur,
     "Scale": _scale,
     "CropShare": _crop_share,
 }
-"""What torchvision lacks or is about to drop."""
+"""Steps that torchvision lacks or plans to remove."""
 
 FIXED_STEPS = frozenset({"JPEG", "WEBP", "Blur", "Scale"})
-"""Those that draw nothing, with one quality: threads need not wait for each other."""
+"""Steps without random parameters, if the quality is one number. They need no random lock."""

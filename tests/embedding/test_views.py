@@ -1,4 +1,4 @@
-"""Views: the same ones always, rows tied to their image, and never parted from it."""
+"""Views are reproducible, and their rows stay with their image."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipfeat.embedding.pipeline import embed
-from clipfeat.embedding.views import NAMED, ORIGINAL, read_views
+from clipfeat.embedding.views import NAMED_VIEWS, ORIGINAL, read_views
 from clipfeat.errors import EncodingError, MissingExtraError, UnknownNameError, UsageError
 from clipfeat.evaluate.fitting import fit
 from clipfeat.prediction.predicting import predict
@@ -20,21 +20,21 @@ from clipfeat.zoo.folds import k_fold
 PIXELS = np.random.default_rng(0).integers(0, 256, (41, 30, 3), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("name", [*NAMED, "jpeg50"])
-def test_every_named_view_changes_the_image_and_is_drawn_anew_for_each_key(name: str) -> None:
-    """A view gives 8-bit RGB, the same for the same key; it is not the image itself."""
+@pytest.mark.parametrize("name", [*NAMED_VIEWS, "jpeg50"])
+def test_every_named_view_changes_the_image_reproducibly(name: str) -> None:
+    """A view returns 8-bit RGB that differs from the image and is equal for equal keys."""
     view = read_views(name)[name]
     key = view.key(bytes(16))
-    seen = view.apply(PIXELS, key)
-    assert seen.dtype == np.uint8
-    assert seen.shape[2] == 3
-    assert np.array_equal(seen, view.apply(PIXELS, key))
-    assert not np.array_equal(seen, PIXELS)
+    pixels = view.apply(PIXELS, key)
+    assert pixels.dtype == np.uint8
+    assert pixels.shape[2] == 3
+    assert np.array_equal(pixels, view.apply(PIXELS, key))
+    assert not np.array_equal(pixels, PIXELS)
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.binary(min_size=16, max_size=16), st.binary(min_size=16, max_size=16))
-def test_keys_tell_images_and_views_apart(one: bytes, other: bytes) -> None:
+def test_keys_are_distinct(one: bytes, other: bytes) -> None:
     """Two keys are equal only for the same view of the same image."""
     views = read_views("hflip,vflip")
     keys = {view.key(image) for view in views.values() for image in (one, other)}
@@ -42,20 +42,20 @@ def test_keys_tell_images_and_views_apart(one: bytes, other: bytes) -> None:
 
 
 def test_rows_do_not_depend_on_order_or_workers(image_folder: Path, tmp_path: Path) -> None:
-    """Random views come out the same with other workers and batches, and after a resume."""
-    words: dict[str, Any] = {"encoder": "spectrum", "views": "crop,noise,shift-scale-rotate"}
-    embed(image_folder, tmp_path / "a.h5", num_workers=1, batch_size=5, **words)
-    embed(image_folder / "fake", tmp_path / "b.h5", num_workers=4, batch_size=64, **words)
+    """Random views are equal with another number of workers, another batch size, and on resume."""
+    options: dict[str, Any] = {"encoder": "spectrum", "views": "crop,noise,shift-scale-rotate"}
+    embed(image_folder, tmp_path / "a.h5", num_workers=1, batch_size=5, **options)
+    embed(image_folder / "fake", tmp_path / "b.h5", num_workers=4, batch_size=64, **options)
     a, b = load(tmp_path / "a.h5"), load(tmp_path / "b.h5")
     assert len(a) == 4 * 24
-    of = dict(zip(a.keys.tolist(), a.X, strict=True))
-    assert all(np.allclose(of[key], row) for key, row in zip(b.keys.tolist(), b.X, strict=True))
-    again = embed(image_folder, tmp_path / "a.h5", **words)
+    row_of = dict(zip(a.keys.tolist(), a.X, strict=True))
+    assert all(np.allclose(row_of[key], row) for key, row in zip(b.keys.tolist(), b.X, strict=True))
+    again = embed(image_folder, tmp_path / "a.h5", **options)
     assert (again.progress.encoded, again.progress.known) == (0, 96)
 
 
 def test_views_may_be_added_later(image_folder: Path, tmp_path: Path) -> None:
-    """A file without views is continued: the images themselves are not encoded again."""
+    """Adding views to a feature file does not encode the original images again."""
     embed(image_folder, tmp_path / "a.h5", encoder="spectrum")
     report = embed(image_folder, tmp_path / "a.h5", encoder="spectrum", views="hflip")
     assert (report.progress.encoded, report.progress.known) == (24, 24)
@@ -64,7 +64,7 @@ def test_views_may_be_added_later(image_folder: Path, tmp_path: Path) -> None:
     assert np.array_equal(features.groups, features.files)
 
 
-def test_no_split_parts_an_image_from_its_views(image_folder: Path, tmp_path: Path) -> None:
+def test_views_stay_in_the_fold_of_their_image(image_folder: Path, tmp_path: Path) -> None:
     """All rows of an image are in one fold."""
     embed(image_folder, tmp_path / "a.h5", encoder="spectrum", views="hflip,rot90")
     features = load(tmp_path / "a.h5")
@@ -72,7 +72,7 @@ def test_no_split_parts_an_image_from_its_views(image_folder: Path, tmp_path: Pa
         assert not set(features.files[train]) & set(features.files[test])
 
 
-def test_testing_averages_an_images_views(image_folder: Path, tmp_path: Path) -> None:
+def test_test_time_augmentation_averages_views(image_folder: Path, tmp_path: Path) -> None:
     """``tta`` gives one row an image: the mean of its views' probabilities."""
     embed(image_folder, tmp_path / "a.h5", encoder="spectrum")
     model = fit(load(tmp_path / "a.h5"), "logreg", cv=0)
@@ -86,7 +86,7 @@ def test_testing_averages_an_images_views(image_folder: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize("suffix", ["json", "toml", "yaml"])
 def test_views_are_read_from_a_file(tmp_path: Path, suffix: str) -> None:
-    """The same pipeline in each format is the same view."""
+    """JSON, TOML and YAML define the same view."""
     texts = {
         "json": json.dumps({"both": ["Grayscale", {"RandomHorizontalFlip": {"p": 1}}]}),
         "toml": 'both = ["Grayscale", {RandomHorizontalFlip = {p = 1}}]',
@@ -105,27 +105,31 @@ def test_views_are_read_from_a_file(tmp_path: Path, suffix: str) -> None:
     [
         ("hflipp", UnknownNameError, "did you mean hflip"),
         ('{"a": ["RandomHorizontalFlop"]}', UnknownNameError, "RandomHorizontalFlip"),
-        ('{"a": [{"RandomHorizontalFlip": {"q": 1}}]}', UsageError, "RandomHorizontalFlip does no"),
+        (
+            '{"a": [{"RandomHorizontalFlip": {"q": 1}}]}',
+            UsageError,
+            "RandomHorizontalFlip of a view does",
+        ),
         ('{"a": [{"JPEG": {"quality": 0}}]}', UsageError, "1 to 100"),
         ('{"a": ["InterpolationMode"]}', UnknownNameError, "InterpolationMode"),
-        ('{"a#b": []}', UsageError, "may not hold #"),
+        ('{"a#b": []}', UsageError, "contains #"),
         ('{"a": 3}', UsageError, "does not map names"),
         ("[1", UsageError, "does not map names"),
     ],
 )
-def test_what_is_no_view_is_said(tmp_path: Path, text: str, error: type, message: str) -> None:
-    """Misspelt views, steps and arguments end before any image is read."""
+def test_invalid_views_are_refused(tmp_path: Path, text: str, error: type, message: str) -> None:
+    """Misspelt views, steps and arguments are errors before any image is read."""
     path = tmp_path / "views.json"
     path.write_text(text)
     with pytest.raises(error, match=message):
         read_views(str(path) if text[0] in "{[" else text)
 
 
-def test_a_view_that_an_image_is_too_small_for_is_its_failure(tmp_path: Path) -> None:
-    """A crop larger than an image says so."""
+def test_a_crop_larger_than_the_image_fails(tmp_path: Path) -> None:
+    """The error names the view and the size of the image."""
     path = tmp_path / "views.json"
     path.write_text('{"wide": [{"RandomCrop": {"size": [99, 99]}}]}')
-    with pytest.raises(EncodingError, match="no view 'wide' of 30x41"):
+    with pytest.raises(EncodingError, match="view 'wide' fails on an image of 30x41"):
         read_views(str(path))["wide"].apply(PIXELS, bytes(16))
 
 
@@ -138,16 +142,16 @@ def test_a_view_that_an_image_is_too_small_for_is_its_failure(tmp_path: Path) ->
         {"Lambda": {"lambd": "x"}},
     ],
 )
-def test_what_a_view_gives_is_an_image_or_a_failure(tmp_path: Path, step: Any) -> None:
-    """Steps that give a picture of another kind, several, or none fail by the image."""
+def test_a_view_returns_an_image_or_fails(tmp_path: Path, step: Any) -> None:
+    """Steps that return another type, several images or an empty one are errors."""
     path = tmp_path / "views.json"
     path.write_text(json.dumps({"odd": [step]}))
     with pytest.raises(EncodingError, match="'odd'"):
         read_views(str(path))["odd"].apply(PIXELS, bytes(16))
 
 
-def test_albumentations_is_used_where_it_is_installed(tmp_path: Path) -> None:
-    """Its steps are seeded by the image too; without it the error says what to install."""
+def test_albumentations_is_optional(tmp_path: Path) -> None:
+    """Its steps are seeded with the image. Without it, the error names the package to install."""
     path = tmp_path / "views.json"
     path.write_text('{"a": [{"A.RandomBrightnessContrast": {"p": 1.0}}]}')
     try:

@@ -132,7 +132,7 @@ def test_steps_of_files_of_views_are_checked(tmp_path: Path) -> None:
     assert list(read_views(str(good))) == ["original", "web"]
     for step in ('{"Blur": {"sigma": 0}}', '{"Scale": {"factor": -1}}', '{"WEBP": {"quality": 0}}'):
         (tmp_path / "bad.json").write_text(f'{{"x": [{step}]}}')
-        with pytest.raises(UsageError, match="does not take"):
+        with pytest.raises(UsageError, match="does not accept"):
             read_views(str(tmp_path / "bad.json"))
 
 

@@ -1,9 +1,8 @@
 """The leaderboard: each entry's mean over folds with its spread, best first."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from clipfeat.evaluate.result import headline_rows
 from clipfeat.evaluate.standings import Standing
 from clipfeat.evaluate.trials import COSTS
 from clipfeat.report.markdown import markdown_table
-from clipfeat.system.locations import local_path
+from clipfeat.zoo import CHANCE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,12 +107,26 @@ class Leaderboard:
                 )
                 if not (metric in COSTS and key.endswith("_std"))
             }
-            | self._standing(entry)
+            | self.standing_columns(entry)
             for entry in self.entries
         }
         return pd.DataFrame(table).T.rename_axis("classifier").reset_index()
 
-    def _standing(self, entry: str) -> dict[str, Any]:
+    def best(self, metric: str) -> float:
+        """Return the best mean of a metric, the chance baseline excluded; NaN if there is none.
+
+        The chance baseline predicts the class frequencies, so its calibration error is always low.
+        """
+        values = [
+            value
+            for entry in self.entries
+            if entry.partition(" @ ")[0] != CHANCE
+            if not np.isnan(value := self.mean[entry].get(metric, float("nan")))
+        ]
+        return (max if METRICS[metric].higher_is_better else min)(values, default=float("nan"))
+
+    def standing_columns(self, entry: str) -> dict[str, Any]:
+        """Return the interval and the paired test of an entry, by column name."""
         known = self.standings.get(entry)
         if known is None:
             return {}
@@ -126,38 +139,20 @@ class Leaderboard:
         rows = [[entry, *(self.cell(entry, name) for name in columns)] for entry in self.entries]
         return markdown_table(["classifier", *columns.values()], rows)
 
-    def save(self, folder: str | Path, about: Mapping[str, Any]) -> list[Path]:
-        """Write ``leaderboard.md``, ``.csv`` and ``.json`` into a folder, and name them."""
-        target = local_path(folder)
-        target.mkdir(parents=True, exist_ok=True)
-        paths = [target / f"leaderboard.{suffix}" for suffix in ("md", "csv", "json")]
-        said = "".join(f"\n- {line}\n" for line in about.get("remarks", ()))
-        paths[0].write_text(self.to_markdown() + said, encoding="utf-8")
-        self.to_pandas().to_csv(paths[1], index=False)
-        content = {
-            "about": about,
-            "entries": [
-                {
-                    "classifier": e,
-                    "mean": _plain(self.mean[e]),
-                    "spread": _plain(self.spread[e]),
-                    **_plain(self._standing(e)),
-                }
-                for e in self.entries
-            ],
-        }
-        paths[2].write_text(json.dumps(content, indent=1), encoding="utf-8")
-        return paths
-
     def _repr_html_(self) -> str:
-        from clipfeat.report.page import leaderboard_table
-
-        return leaderboard_table(self)
-
-
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """NaN is no JSON."""
-    return {name: None if np.isnan(value) else value for name, value in values.items()}
+        """Return an HTML table for notebooks, with the best value of each metric in bold."""
+        columns = self.columns
+        best = {name: self.best(name) for name in columns if name in METRICS}
+        head = "".join(f"<th>{escape(title)}</th>" for title in ("classifier", *columns.values()))
+        body = ""
+        for entry in self.entries:
+            body += f"<tr><th>{escape(entry)}</th>"
+            for name in columns:
+                text = escape(self.cell(entry, name))
+                is_best = self.mean[entry].get(name, float("nan")) == best.get(name)
+                body += f"<td>{f'<b>{text}</b>' if is_best else text}</td>"
+            body += "</tr>"
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def leaderboard(

@@ -54,9 +54,7 @@ def save_run(
     }
     target.mkdir(parents=True, exist_ok=True)
     (target / RUN).unlink(missing_ok=True)  # it comes last, and makes of the others a run
-    paths = board.save(target, about)
-    with paths[0].open("a", encoding="utf-8") as markdown:
-        markdown.writelines(f"\n{table.to_markdown()}" for table in tables)
+    paths = _save_leaderboard(board, target, about, tables)
     table = run.to_pandas()
     parquet = io.BytesIO()
     table.to_parquet(parquet, index=False)
@@ -75,6 +73,40 @@ def save_run(
     for name, content in files.items():
         publish(content, target / name)
     return [*paths, *(target / name for name in files)]
+
+
+def _save_leaderboard(
+    board: Leaderboard, target: Path, about: Mapping[str, Any], tables: Sequence[Pivot]
+) -> list[Path]:
+    """Write ``leaderboard.md``, ``.csv`` and ``.json`` and return their paths."""
+    text = board.to_markdown()
+    text += "".join(f"\n- {line}\n" for line in about["remarks"])
+    text += "".join(f"\n{table.to_markdown()}" for table in tables)
+    content = {
+        "about": about,
+        "entries": [
+            {
+                "classifier": entry,
+                "mean": _without_nan(board.mean[entry]),
+                "spread": _without_nan(board.spread[entry]),
+                **_without_nan(board.standing_columns(entry)),
+            }
+            for entry in board.entries
+        ],
+    }
+    files = {
+        "leaderboard.md": text,
+        "leaderboard.csv": board.to_pandas().to_csv(index=False),
+        "leaderboard.json": json.dumps(content, indent=1),
+    }
+    for name, written in files.items():
+        publish(written.encode(), target / name)
+    return [target / name for name in files]
+
+
+def _without_nan(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace NaN by None, because JSON has no NaN."""
+    return {name: None if np.isnan(value) else value for name, value in values.items()}
 
 
 def _described(outcome: Outcome) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from clipfeat.evaluate.metrics import METRICS
 from clipfeat.report.leaderboard import INTERVAL, PLACE, RECALL, Leaderboard
 from clipfeat.report.page.templates import render
-from clipfeat.zoo import CHANCE
 
 
 def leaderboard_table(board: Leaderboard, errors: Mapping[str, str] | None = None) -> str:
@@ -30,7 +29,7 @@ def leaderboard_table(board: Leaderboard, errors: Mapping[str, str] | None = Non
         if name in (PLACE, INTERVAL)
         or any(not math.isnan(_mean(board, entry, name)) for entry in board.entries)
     ]
-    best = {metric: _best(board, metric) for metric in metrics if metric in METRICS}
+    best = {metric: board.best(metric) for metric in metrics if metric in METRICS}
     rows = [
         (entry, [(*_parted(m, board.cell(entry, m)), _mean(board, entry, m) == best.get(m), m)
                  for m in metrics])
@@ -53,17 +52,6 @@ def _mean(board: Leaderboard, entry: str, metric: str) -> float:
 
 def _higher(metric: str) -> bool:
     return metric in METRICS and METRICS[metric].higher_is_better
-
-
-def _best(board: Leaderboard, metric: str) -> float:
-    """Of all but chance, which says nothing and so is never too sure."""
-    known = [
-        value
-        for entry in board.entries
-        if entry.partition(" @ ")[0] != CHANCE
-        if not math.isnan(value := _mean(board, entry, metric))
-    ]
-    return (max if _higher(metric) else min)(known, default=float("nan"))
 
 
 def _parted(metric: str, cell: str) -> tuple[str, str]:

@@ -12,7 +12,6 @@ from clipfeat.evaluate.metrics import METRICS
 from clipfeat.evaluate.result import headline_rows
 from clipfeat.evaluate.standings import Standing
 from clipfeat.evaluate.trials import COSTS
-from clipfeat.report.markdown import markdown_table
 from clipfeat.zoo import CHANCE
 
 if TYPE_CHECKING:
@@ -107,7 +106,7 @@ class Leaderboard:
                 )
                 if not (metric in COSTS and key.endswith("_std"))
             }
-            | self.standing_columns(entry)
+            | self.standing_values(entry)
             for entry in self.entries
         }
         return pd.DataFrame(table).T.rename_axis("classifier").reset_index()
@@ -125,19 +124,13 @@ class Leaderboard:
         ]
         return (max if METRICS[metric].higher_is_better else min)(values, default=float("nan"))
 
-    def standing_columns(self, entry: str) -> dict[str, Any]:
+    def standing_values(self, entry: str) -> dict[str, Any]:
         """Return the interval and the paired test of an entry, by column name."""
         known = self.standings.get(entry)
         if known is None:
             return {}
         return {f"{self.sort}_{key}": value for key, value in asdict(known).items()
                 if key not in ("entry", "value")}  # fmt: skip
-
-    def to_markdown(self) -> str:
-        """A Markdown table."""
-        columns = self.columns
-        rows = [[entry, *(self.cell(entry, name) for name in columns)] for entry in self.entries]
-        return markdown_table(["classifier", *columns.values()], rows)
 
     def _repr_html_(self) -> str:
         """Return an HTML table for notebooks, with the best value of each metric in bold."""

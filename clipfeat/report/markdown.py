@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from clipfeat.report.leaderboard import Leaderboard
+
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     r"""A table whose first column is text and whose others are numbers.
@@ -16,3 +18,10 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     rule = ["---", *("---:" for _ in head[1:])]
     lines = [[cell.replace("|", "\\|") for cell in row] for row in [head, rule, *rows]]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def leaderboard_markdown(board: Leaderboard) -> str:
+    """Format a leaderboard as a Markdown table."""
+    columns = board.columns
+    rows = [[entry, *(board.cell(entry, name) for name in columns)] for entry in board.entries]
+    return markdown_table(["classifier", *columns.values()], rows)

@@ -18,6 +18,7 @@ from clipfeat.errors import RefusedFileError
 from clipfeat.evaluate.protocols import Trial
 from clipfeat.evaluate.result import Benchmark, Outcome
 from clipfeat.report.leaderboard import Leaderboard
+from clipfeat.report.markdown import leaderboard_markdown
 from clipfeat.report.pivot import Pivot
 from clipfeat.spec import EncoderSpec
 from clipfeat.system.files import publish, read_arrays
@@ -79,7 +80,7 @@ def _save_leaderboard(
     board: Leaderboard, target: Path, about: Mapping[str, Any], tables: Sequence[Pivot]
 ) -> list[Path]:
     """Write ``leaderboard.md``, ``.csv`` and ``.json`` and return their paths."""
-    text = board.to_markdown()
+    text = leaderboard_markdown(board)
     text += "".join(f"\n- {line}\n" for line in about["remarks"])
     text += "".join(f"\n{table.to_markdown()}" for table in tables)
     content = {
@@ -89,7 +90,7 @@ def _save_leaderboard(
                 "classifier": entry,
                 "mean": _without_nan(board.mean[entry]),
                 "spread": _without_nan(board.spread[entry]),
-                **_without_nan(board.standing_columns(entry)),
+                **_without_nan(board.standing_values(entry)),
             }
             for entry in board.entries
         ],

@@ -10,6 +10,7 @@ from clipfeat.evaluate import benchmark
 from clipfeat.evaluate.standings import Standing
 from clipfeat.features import FeatureSet
 from clipfeat.report import leaderboard, save_run
+from clipfeat.report.markdown import leaderboard_markdown
 from tests.conftest import make_features
 
 
@@ -54,7 +55,7 @@ def test_what_cannot_be_told_apart_shares_its_place() -> None:
     assert [board.place(entry) for entry in "abc"] == ["1=", "1=", "3"]
     assert board.cell("c", "interval") == "0.660 to 0.740"
     assert list(board.columns)[:4] == ["place", "accuracy", "balanced_accuracy", "interval"]
-    assert "| a | 1= |" in board.to_markdown()
+    assert "| a | 1= |" in leaderboard_markdown(board)
     assert board.to_pandas().balanced_accuracy_tied.tolist() == [True, True, False]
     alone = leaderboard(rows(a=[0.9], c=[0.7]), standings=[found[0], found[2]])
     assert [alone.place(entry) for entry in "ac"] == ["1", "2"]

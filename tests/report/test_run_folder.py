@@ -57,7 +57,7 @@ def test_damage_is_one_clear_error(damage: str, tmp_path: Path) -> None:
     whole = (tmp_path / damage).read_bytes()
     for content in (whole[: len(whole) // 2], b"{}", b""):
         (tmp_path / damage).write_bytes(content)
-        with pytest.raises(RefusedFileError, match=r"can(not)? be read"):
+        with pytest.raises(RefusedFileError, match=r"(can(not)? be|not a) read"):
             load_run(tmp_path)
     (tmp_path / damage).unlink()
     with pytest.raises(RefusedFileError, match="holds no benchmark run"):

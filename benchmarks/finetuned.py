@@ -63,7 +63,7 @@ from clipfeat.images import open_source
 from clipfeat.images.decode import decode
 from clipfeat.images.record import image_key, read_bytes
 from clipfeat.zoo import make_classifier
-from clipfeat.zoo.folds import Rows, fit_with_groups, inner_folds, k_fold
+from clipfeat.zoo.folds import RowNumbers, fit_with_groups, inner_folds, k_fold
 
 BATCH = 64
 MANY = 10**6
@@ -79,8 +79,8 @@ class Task:
     """
 
     name: str
-    train: Rows
-    test: Rows
+    train: RowNumbers
+    test: RowNumbers
     seed: int
     groups: NDArray[np.str_] | None = None
 
@@ -164,7 +164,7 @@ def batches(n: int, size: int) -> Iterator[torch.Tensor]:
         yield from torch.randperm(n)[: n - n % size].split(size)
 
 
-def train(how: Tuning, rows: Rows, y: torch.Tensor, rate: float, seed: int) -> nn.Module:
+def train(how: Tuning, rows: RowNumbers, y: torch.Tensor, rate: float, seed: int) -> nn.Module:
     """A network fine-tuned on some rows, in evaluation mode."""
     torch.manual_seed(seed)
     index = torch.from_numpy(rows)
@@ -186,7 +186,9 @@ def train(how: Tuning, rows: Rows, y: torch.Tensor, rate: float, seed: int) -> n
     return network.eval()
 
 
-def probabilities(network: nn.Module, inputs: torch.Tensor, rows: Rows) -> NDArray[np.float64]:
+def probabilities(
+    network: nn.Module, inputs: torch.Tensor, rows: RowNumbers
+) -> NDArray[np.float64]:
     """Of each class, in batches of 256."""
     with torch.inference_mode():
         parts = [network(inputs[part]) for part in torch.from_numpy(rows).split(256)]
@@ -282,7 +284,7 @@ def embedded(encoder: Encoder, pixels: torch.Tensor) -> tuple[NDArray[np.float32
     return X, seconds / len(pixels)
 
 
-def draw(rows: Rows, y: NDArray[np.int64], n: int, seed: int) -> Rows:
+def draw(rows: RowNumbers, y: NDArray[np.int64], n: int, seed: int) -> RowNumbers:
     """So many rows of each class; of one seed, smaller draws are part of larger ones."""
     shuffled = np.random.default_rng(seed).permutation(rows)
     return np.sort(np.concatenate([shuffled[y[shuffled] == c][:n] for c in np.unique(y)]))
@@ -293,7 +295,7 @@ def tasks(protocol: str, data: FeatureSet, n_train: int, given: Any) -> Iterator
     rows = np.arange(len(data))
     training, test, seed = rows[:n_train], rows[n_train:], given.seed
 
-    def some(of: Rows) -> Rows:
+    def some(of: RowNumbers) -> RowNumbers:
         return np.sort(np.random.default_rng(seed).permutation(of)[: given.rows or None])
 
     if protocol == "in-domain":

@@ -19,10 +19,12 @@ import ray
 from ray.util.joblib import register_ray
 from sklearn.datasets import make_classification
 
-from clipfeat.fits.cells import Asked, Cell, Settings
-from clipfeat.fits.on_ray import spreading
+from clipfeat.fits.cells import Cell, CellSpec
+from clipfeat.fits.on_ray import Executor, ray_executor
+from clipfeat.fits.resources import FitResources
 from clipfeat.fits.running import run_cells
 from clipfeat.system.ray_connection import connected
+from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.folds import k_fold
 
 
@@ -37,32 +39,33 @@ def main() -> None:
     args = parser.parse_args()
     X, y = make_classification(args.rows, args.features, n_informative=40, random_state=0)
     rows = (X.astype(np.float32), y.astype(np.int64), None)
-    asked = [
-        Asked(0, f"fold {fold}", name, name, slice(None), split, 0, 1, False)
+    specs = [
+        CellSpec(0, f"fold {fold}", name, name, slice(None), split, 0, 1, False)
         for fold, split in enumerate(k_fold(rows[1], None, args.cv, 0))
         for name in args.clf.split(",")
     ]
+    options = FitOptions()
     register_ray()
-    with connected(None), spreading("ray", None, 1, "") as tasks:
+    with connected(None), ray_executor(FitResources(1, engine="ray"), "") as tasks:
         n_cpus = int(ray.cluster_resources()["CPU"])
         print(
             f"{platform.platform()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, "
             f"{n_cpus} processors of Ray {ray.__version__}, joblib {joblib.__version__}; "
-            f"{args.rows} × {args.features}, {len(asked)} cells of {args.clf}"
+            f"{args.rows} × {args.features}, {len(specs)} cells of {args.clf}"
         )
-        ways: dict[str, Callable[..., Iterator[tuple[int, Any]]] | None] = {
+        ways: dict[str, Executor | None] = {
             "one after the other": None, "joblib's Ray backend": by_joblib, "Ray's tasks": tasks,
         }  # fmt: skip
         seconds: dict[str, list[float]] = {name: [] for name in ways}
         for _ in range(args.repeats):
-            found: list[dict[int, Any]] = []
-            for name, spread in ways.items():
+            cells: list[dict[int, Any]] = []
+            for name, executor in ways.items():
                 # Starts workers where they are kept, and loads libraries.
-                dict(run_cells(asked[: 2 * n_cpus], rows, 2, Settings(), n_jobs=1, spread=spread))
+                dict(run_cells(specs[: 2 * n_cpus], rows, 2, options, n_jobs=1, executor=executor))
                 begun = time.perf_counter()
-                found.append(dict(run_cells(asked, rows, 2, Settings(), n_jobs=1, spread=spread)))
+                cells.append(dict(run_cells(specs, rows, 2, options, n_jobs=1, executor=executor)))
                 seconds[name].append(time.perf_counter() - begun)
-            assert all(isinstance(cell, Cell) for one in found for cell in one.values())
+            assert all(isinstance(cell, Cell) for one in cells for cell in one.values())
     for name, some in seconds.items():
         ratios = [a / b for a, b in zip(some, seconds["one after the other"], strict=True)]
         print(
@@ -71,7 +74,7 @@ def main() -> None:
             f"(each repeat: {', '.join(f'{ratio:.2f}' for ratio in ratios)})"
         )
     same = [
-        max(float(np.abs(one[at].test - found[0][at].test).max()) for at in one) for one in found
+        max(float(np.abs(one[at].test - cells[0][at].test).max()) for at in one) for one in cells
     ]
     print("probabilities, at most so far from the first's:", ", ".join(f"{d:.2g}" for d in same))
 
@@ -79,7 +82,7 @@ def main() -> None:
 def by_joblib(
     function: Callable[..., Any], shared: tuple[Any, ...], pieces: Sequence[tuple[Any, ...]]
 ) -> Iterator[tuple[int, Any]]:
-    """What `clipfeat.fits.on_ray.Spread` does, by joblib."""
+    """Run pieces of work as an `Executor`, on joblib's Ray backend."""
     how = {"num_cpus": 1}
     with joblib.parallel_config("ray", n_jobs=-1, ray_remote_args=how):
         call = joblib.delayed(function)

@@ -64,7 +64,7 @@ def one(name: str, path: Path, out_of_core: bool, limit: float, output: Path) ->
     """Fit in this process; what it took is printed as JSON, probabilities are kept."""
     import clipfeat
     from clipfeat.evaluate.fitting import fit
-    from clipfeat.zoo.recipe import build
+    from clipfeat.zoo.building import build
 
     build(name)  # loads its library
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB

@@ -35,6 +35,7 @@ from clipfeat import load
 from clipfeat.ensemble import soft_vote
 from clipfeat.evaluate.splits import cross_validation
 from clipfeat.zoo import make_classifier, pick_threads
+from clipfeat.zoo.fit_options import FitOptions
 
 NAMES = ("logreg", "knn", "rf", "lgbm", "xgb", "svm")
 
@@ -104,7 +105,7 @@ def main() -> None:
     totals, votes = np.zeros((2, 2)), ([], [])  # type: ignore[var-annotated]
     threads = pick_threads(None, data.X.size)
     for name in given.clf.split(","):
-        ours = make_classifier(name, n_jobs=threads, accelerate=given.accelerate)
+        ours = make_classifier(name, FitOptions(accelerate=given.accelerate), n_jobs=threads)
         sides = [
             run(estimator, data.X, data.y, splits)
             for estimator in (plain(name, given.plain_svc == "bare"), ours)

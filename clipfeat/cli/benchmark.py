@@ -161,7 +161,7 @@ def benchmark(
             few_shot=[int(size) for size in sizes],
             test=asked_for(test, layers, group_col) if test else None,
             repeats=repeats, seed=seed,
-            balance=balance != "none" and balance, accelerate=accelerate,
+            balance=balance, accelerate=accelerate,
             calibrate=calibrate, bag=bag, threshold=threshold, max_fpr=max_fpr,
             vote=vote,
             vote_weights=given, tune=tune, time_limit=time_limit,

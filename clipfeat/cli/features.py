@@ -56,12 +56,12 @@ def to_fit(
     """Load feature files as `asked_for` does, or open one to be read in blocks, and say why."""
     from clipfeat.cli.console import pass_lines
     from clipfeat.cli.exits import say
-    from clipfeat.fits.out_of_core import pick_place
+    from clipfeat.fits.out_of_core import pick_out_of_core
     from clipfeat.store import load
     from clipfeat.store.streaming import stream
 
     files = chosen(paths)
-    streamed, why = pick_place(files, clf, tune=tune, asked=out_of_core, engine=engine)
+    streamed, why = pick_out_of_core(files, clf, tune=tune, requested=out_of_core, engine=engine)
     if why:
         say(why)
     if not streamed:

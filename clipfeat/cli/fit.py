@@ -88,9 +88,16 @@ def fit(
     from clipfeat.cli.features import to_fit
     from clipfeat.cli.numbers import numbers
     from clipfeat.evaluate.fitting import fit as run
+    from clipfeat.fits.resources import FitResources
     from clipfeat.report import leaderboard, model_remarks
+    from clipfeat.zoo.fit_options import FitOptions
 
     check_file(output, overwrite=overwrite)
+    options = FitOptions(
+        balance=balance, calibrate=calibrate, bag=bag, tune=tune, threshold=threshold,
+        max_fpr=max_fpr, accelerate=accelerate,
+    )  # fmt: skip
+    resources = FitResources(num_workers, time_limit, engine, address)
     given = numbers(vote_weights)
     held = to_fit(
         features or [], layers, group_col, clf=clf, tune=tune, out_of_core=out_of_core,
@@ -98,11 +105,8 @@ def fit(
     )  # fmt: skip
     with held as data, step_bar("fitting") as progress:
         model = run(
-            data, clf, cv=cv, seed=seed, balance=balance != "none" and balance,
-            calibrate=calibrate, bag=bag, threshold=threshold, max_fpr=max_fpr,
-            vote=vote, vote_weights=given, tune=tune, time_limit=time_limit,
-            accelerate=accelerate, n_jobs=num_workers,
-            engine=engine, address=address, progress=progress,
+            data, clf, cv=cv, options=options, vote=vote, vote_weights=given, random_state=seed,
+            resources=resources, progress=progress,
         )  # fmt: skip
     if model.scores:
         title = f"{cv}-fold cross-validation on {model.about['images']} images"

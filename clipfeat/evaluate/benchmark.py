@@ -15,11 +15,10 @@ from clipfeat.evaluate.thresholds import threshold_chooser
 from clipfeat.evaluate.trials import Step, entry_names, parse_voting, run_protocol
 from clipfeat.evaluate.votes import UNIFORM
 from clipfeat.features import FeatureSet, stack
-from clipfeat.fits.cells import Settings
-from clipfeat.fits.on_ray import check_engine, spreading
+from clipfeat.fits.on_ray import ray_executor
+from clipfeat.fits.resources import FitResources
 from clipfeat.zoo import parse_names
-from clipfeat.zoo.recipe import check_recipe
-from clipfeat.zoo.tuning import check_time_limit
+from clipfeat.zoo.fit_options import FitOptions
 
 SAFE = (
     "with -o, finished cells are kept, and the same command goes on from them; without, give it one"
@@ -37,7 +36,7 @@ def benchmark(
     test: FeatureSet | None = None,
     repeats: int | None = None,
     seed: int = 0,
-    balance: bool | str = False,
+    balance: str = "none",
     accelerate: bool = True,
     calibrate: str = "none",
     bag: int = 0,
@@ -79,12 +78,12 @@ def benchmark(
         `clipfeat.evaluate.protocols.plan`.
     seed : int
         Of the folds and the classifiers.
-    balance : bool or str
-        Whether all classes count alike, and how: one of `clipfeat.zoo.balance.BALANCES`.
+    balance : str
+        How all classes get the same weight; see `clipfeat.zoo.fit_options.FitOptions`.
     accelerate : bool
         Whether scikit-learn-intelex, or a GPU, fits what it can, where it is there.
     calibrate, bag
-        As in `clipfeat.zoo.recipe.build`: ``"sigmoid"``, 5.
+        As in `clipfeat.zoo.fit_options.FitOptions`.
     threshold, max_fpr
         As `metric` and `max_fpr` in `clipfeat.evaluate.thresholds.threshold_chooser`: decisions by
         a threshold that is chosen inside each training, at about three times the time.
@@ -135,39 +134,38 @@ def benchmark(
     ClipfeatError
         If Ray gives up; with `keep`, the same call goes on from the finished cells.
     """
-    check_engine(engine, address, n_jobs, time_limit)
+    resources = FitResources(n_jobs, time_limit, engine, address)
+    options = FitOptions(
+        balance=balance, calibrate=calibrate, bag=bag, tune=tune, threshold=threshold,
+        max_fpr=max_fpr, accelerate=accelerate,
+    )  # fmt: skip
     names = parse_names(clf)
-    check_recipe(calibrate, bag, balance)
     data = features.labelled()
     n_given = None
     if test is not None:
         data, n_given = stack(data, test)
     choose = threshold_chooser(threshold, max_fpr, data.classes)
-    check_time_limit(time_limit)
     protocol = plan(
         data, cv=cv, leave_out=leave_one_out, matrix=matrix, few_shot=few_shot, n_given=n_given,
         repeats=repeats, seed=seed,
     )  # fmt: skip
     voting = parse_voting(vote, vote_weights, entry_names(names, data.specs))
-    settings = Settings(
-        balance, accelerate, calibrate, bag, tune, inner=choose is not None or voting.learns
-    )
-    with spreading(engine, address, n_jobs, SAFE) as spread:
+    with ray_executor(resources, SAFE) as executor:
         return run_protocol(
             data,
             names,
             protocol,
-            settings,
+            options,
             choose=choose,
             voting=voting,
             time_limit=time_limit,
-            keep=None if keep is None else Path(keep),
+            cache=None if keep is None else Path(keep),
             n_jobs=n_jobs,
-            spread=spread,
+            executor=executor,
             progress=progress,
             about={
                 "seed": seed,
                 "unlabelled": len(features) - int((features.y >= 0).sum()),
-                "threshold_by": threshold if max_fpr is None else f"max_fpr {max_fpr:g}",
+                "threshold_by": options.threshold_rule,
             },
         )

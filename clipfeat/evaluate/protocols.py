@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from clipfeat.errors import ClipfeatWarning, LabelError, UsageError
 from clipfeat.evaluate.splits import Mask, cross_validation, leave_one_out, shared_rows
 from clipfeat.features import FeatureSet
-from clipfeat.zoo.folds import Rows, Split, k_fold
+from clipfeat.zoo.folds import RowNumbers, Split, k_fold
 
 FEW_SHOT_DRAWS = 5
 
@@ -183,7 +183,7 @@ def _few(data: FeatureSet, sizes: Sequence[int], n_splits: int, seeds: range) ->
     if min(sizes) < 1:
         raise UsageError(f"numbers of images a class are 1 or more, got {min(sizes)}")
     folds = cross_validation(data, n_splits, seeds[0])
-    drawn: list[tuple[int, list[Rows], Rows]] = []
+    drawn: list[tuple[int, list[RowNumbers], RowNumbers]] = []
     for number, seed in enumerate(seeds):
         train, test = folds[number % len(folds)]
         firsts = train[np.unique(data.files[train], return_index=True)[1]]
@@ -208,7 +208,7 @@ def _few(data: FeatureSet, sizes: Sequence[int], n_splits: int, seeds: range) ->
     ]
 
 
-def _first(data: FeatureSet, of_class: Sequence[Rows], n: int) -> NDArray[np.int64]:
+def _first(data: FeatureSet, of_class: Sequence[RowNumbers], n: int) -> NDArray[np.int64]:
     """The rows of the first files of each class."""
     chosen = np.concatenate([rows[:n] for rows in of_class])
     return np.flatnonzero(np.isin(data.files, data.files[chosen]))

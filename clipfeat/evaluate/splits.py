@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from clipfeat.errors import LabelError, UsageError
 from clipfeat.features import FeatureSet
-from clipfeat.zoo.folds import Rows, Split, k_fold
+from clipfeat.zoo.folds import RowNumbers, Split, k_fold
 
 Mask = NDArray[np.bool_]
 
@@ -79,7 +79,7 @@ def shared_rows(features: FeatureSet, column: str) -> Mask:
     return shared
 
 
-def _hold_out(mine: Mask, shared: Mask, in_part: Mask, units: Rows) -> Split:
+def _hold_out(mine: Mask, shared: Mask, in_part: Mask, units: RowNumbers) -> Split:
     """Test one value's rows and a part of the shared ones; train on what has no part in them."""
     test = mine | (shared & in_part)
     candidates = ~test
@@ -90,7 +90,7 @@ def _hold_out(mine: Mask, shared: Mask, in_part: Mask, units: Rows) -> Split:
     return np.flatnonzero(train), np.flatnonzero(test)
 
 
-def _parts(units: Rows, n: int, random_state: int | None) -> Rows:
+def _parts(units: RowNumbers, n: int, random_state: int | None) -> RowNumbers:
     """Deal groups into `n` parts of about equal numbers."""
     unique = np.unique(units)
     shuffled = np.random.default_rng(random_state).permutation(len(unique))

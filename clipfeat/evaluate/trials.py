@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,12 @@ from clipfeat.evaluate.votes import GIVEN, TITLES, UNIFORM, cast, parse_votes
 from clipfeat.features import FeatureSet
 from clipfeat.features.by_file import one_a_file
 from clipfeat.fits.cache import versions
-from clipfeat.fits.cells import Asked, Cell, Settings
-from clipfeat.fits.on_ray import Spread
-from clipfeat.fits.running import Answer, Runner, run_cells
+from clipfeat.fits.cells import Cell, CellSpec
+from clipfeat.fits.on_ray import Executor
+from clipfeat.fits.running import Result, RunCell, run_cells
 from clipfeat.spec import EncoderSpec, titles
 from clipfeat.zoo import CHANCE
+from clipfeat.zoo.fit_options import FitOptions
 
 VOTE = TITLES[UNIFORM]
 COSTS = ("fit_seconds", "predict_seconds", "model_bytes")
@@ -77,18 +78,18 @@ def run_protocol(
     data: FeatureSet,
     names: Sequence[str],
     protocol: Protocol,
-    settings: Settings,
+    options: FitOptions,
     *,
     choose: Chooser | None = None,
     voting: Voting,
     time_limit: float | None = None,
     spare: int | None = None,
-    keep: Path | None = None,
+    cache: Path | None = None,
     n_jobs: int | None = None,
-    spread: Spread | None = None,
+    executor: Executor | None = None,
     progress: Callable[[Step], None] = lambda step: None,
     about: Mapping[str, Any],
-    runner: Callable[..., AbstractContextManager[Runner]] | None = None,
+    run: RunCell | None = None,
 ) -> Benchmark:
     """Run every entry on every fold of every trial; see `benchmark`.
 
@@ -100,36 +101,37 @@ def run_protocol(
         Of the zoo.
     protocol : Protocol
         Its trials.
-    settings : Settings
-        What is asked of every classifier.
+    options : FitOptions
+        Options of all classifiers.
     choose : callable, optional
-        Of `clipfeat.evaluate.thresholds.threshold_chooser`; `settings` then has `inner`.
+        Chooses a threshold, from `clipfeat.evaluate.thresholds.threshold_chooser`. The training
+        rows are then predicted out of fold.
     voting : Voting
         Which votes are cast.
     time_limit : float, optional
         Seconds for each entry, by which its searches end; what takes longer is stopped.
     spare : int, optional
         Instead, the limit is for all entries together, and is to do for so many fits more.
-    keep, n_jobs, progress
+    cache, n_jobs, progress
         As in `benchmark`.
-    spread : callable, optional
-        Of `clipfeat.fits.on_ray.spreading`.
+    executor : callable, optional
+        Executor on a Ray cluster, from `clipfeat.fits.on_ray.ray_executor`.
     about : mapping
         What else is to be kept of how it was run.
-    runner : callable, optional
-        Gives what runs a cell, in place of `clipfeat.fits.running.cell_runner`.
+    run : callable, optional
+        Replacement for `clipfeat.fits.cells.run_cell`.
     """
     begun = time.monotonic()
     entries = entry_names(names, data.specs)
     groups = data.split_groups
-    asked = _asked(protocol, entries, spare)
-    answers = run_cells(
-        asked, (data.X, data.y, groups), len(data.classes), settings, n_jobs=n_jobs,
-        time_limit=time_limit, together=spare is not None, keep=keep, spread=spread,
-        runner=runner,
+    specs = _cell_specs(protocol, entries, spare)
+    results = run_cells(
+        specs, (data.X, data.y, groups), len(data.classes), options,
+        out_of_fold=choose is not None or voting.learns, n_jobs=n_jobs, time_limit=time_limit,
+        together=spare is not None, cache=cache, executor=executor, run=run,
     )  # fmt: skip
-    with closing(answers):
-        fitted, errors = _gathered(len(protocol.trials), asked, answers, progress)
+    with closing(results):
+        fitted, errors = _gathered(len(protocol.trials), specs, results, progress)
     outcomes: list[Outcome] = []
     rows: list[dict[str, Any]] = []
     votes: dict[str, dict[str, list[float]]] = {}
@@ -170,7 +172,7 @@ def run_protocol(
         "protocol": protocol.name,
         "column": protocol.column,
         "shared": int(shared_rows(data, protocol.column).sum()) if protocol.column else 0,
-        **{k: v for k, v in asdict(settings).items() if k not in ("accelerate", "inner")},
+        **{k: v for k, v in options.record().items() if k != "accelerate"},
         "images": len(data),
         "groups": None if groups is None else len(np.unique(groups)),
         "grouped": data.groups is not None,
@@ -191,52 +193,54 @@ def _where(protocol: Protocol, trial: Trial) -> str:
     return f"{trial.name}, " if len(protocol.trials) > 1 else ""
 
 
-def _asked(
+def _cell_specs(
     protocol: Protocol, entries: Mapping[str, tuple[str, slice]], spare: int | None
-) -> list[Asked]:
-    """All cells, in the order in which they are told."""
+) -> list[CellSpec]:
+    """List all cells, in the order of the results."""
     total = len(entries) * sum(len(trial.splits) for trial in protocol.trials)
-    asked: list[Asked] = []
+    specs: list[CellSpec] = []
     for number, trial in enumerate(protocol.trials):
         for at, (fold, split) in enumerate(trial.splits.items()):
             where = f"{_where(protocol, trial)}fold {fold}"
             for entry, (name, columns) in entries.items():
-                left = total - len(asked)
-                turns = (left - 1) // len(entries) + 1 if spare is None else left + spare
-                asked.append(
-                    Asked(number, where, entry, name, columns, split, trial.seed, turns, at == 0)
+                left = total - len(specs)
+                n_left = (left - 1) // len(entries) + 1 if spare is None else left + spare
+                specs.append(
+                    CellSpec(
+                        number, where, entry, name, columns, split, trial.seed, n_left, at == 0
+                    )
                 )
-    return asked
+    return specs
 
 
 def _gathered(
     n_trials: int,
-    asked: Sequence[Asked],
-    answers: Iterable[tuple[int, Answer]],
+    specs: Sequence[CellSpec],
+    results: Iterable[tuple[int, Result]],
     progress: Callable[[Step], None],
 ) -> tuple[list[dict[str, list[Cell]]], dict[str, str]]:
     """Every entry's cells, trial by trial, and why some have none in a trial.
 
     In the order in which they were asked for, whichever ended first.
     """
-    heard: dict[int, Answer] = {}
-    for number, answer in answers:
-        heard[number] = answer
-        progress(Step(len(heard), len(asked), asked[number].entry, asked[number].where))
+    by_number: dict[int, Result] = {}
+    for number, result in results:
+        by_number[number] = result
+        progress(Step(len(by_number), len(specs), specs[number].entry, specs[number].where))
     fitted: list[dict[str, list[Cell]]] = [{} for _ in range(n_trials)]
     failed: set[tuple[int, str]] = set()
     errors: dict[str, str] = {}
-    for number, cell in enumerate(asked):
-        answer = heard[number]
-        if (cell.trial, cell.entry) in failed:
+    for number, spec in enumerate(specs):
+        result = by_number[number]
+        if (spec.trial, spec.entry) in failed:
             continue
-        if isinstance(answer, Cell):
-            fitted[cell.trial].setdefault(cell.entry, []).append(answer)
+        if isinstance(result, Cell):
+            fitted[spec.trial].setdefault(spec.entry, []).append(result)
             continue
-        text = str(answer) if isinstance(answer, ClipfeatError) else repr(answer)
-        errors.setdefault(cell.entry, f"{cell.where}: {text}")
-        failed.add((cell.trial, cell.entry))
-        fitted[cell.trial].pop(cell.entry, None)
+        text = str(result) if isinstance(result, ClipfeatError) else repr(result)
+        errors.setdefault(spec.entry, f"{spec.where}: {text}")
+        failed.add((spec.trial, spec.entry))
+        fitted[spec.trial].pop(spec.entry, None)
     return fitted, errors
 
 

@@ -1,9 +1,9 @@
-"""Finished cells on the disk, so that an interrupted benchmark goes on where it was.
+"""Cache of finished cells on disk, so that an interrupted benchmark resumes.
 
-A cell is found by a digest of all that it depends on: features, labels, groups, the rows of the
-split, the classifier and what was asked of it, and the libraries' versions. So a run
-with one more classifier fits that one alone, and another seed, label or library fits anew. What is
-not in the digest is whether a GPU was there.
+The key of a cell is a digest of everything that it depends on: features, labels, groups, the row
+numbers of the split, the classifier and its options, and the versions of the libraries. A run with
+one more classifier fits only that classifier. Another seed, label or library version fits again.
+The key does not record whether a GPU was used.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import io
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -19,29 +19,30 @@ from typing import Any
 import numpy as np
 
 from clipfeat.errors import RefusedFileError
-from clipfeat.fits.cells import Asked, Cell, Rows, Settings
+from clipfeat.fits.cells import Cell, CellSpec
 from clipfeat.system.files import publish, read_arrays, storage_errors
-from clipfeat.zoo.folds import Split
+from clipfeat.zoo.fit_options import FitOptions
+from clipfeat.zoo.folds import Split, TrainingData
 from clipfeat.zoo.tuning import Tuned
 
-LIBRARIES = (
+VERSIONED = (
     "clipfeat", "faiss-cpu", "lightgbm", "numpy", "scikit-learn", "scikit-learn-intelex", "scipy",
     "torch", "xgboost",
 )  # fmt: skip
-"""Whatever may change a fit."""
+"""Packages whose version can change a fit."""
 
 
 def versions() -> dict[str, str]:
-    """The versions of `LIBRARIES`; empty where one is not installed."""
-    found = dict.fromkeys(LIBRARIES, "")
-    for name in LIBRARIES:
+    """Return the versions of the packages in `VERSIONED`; empty for a package not installed."""
+    installed = dict.fromkeys(VERSIONED, "")
+    for name in VERSIONED:
         with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+            installed[name] = version(name)
+    return installed
 
 
-def digest_of(data: Rows) -> str:
-    """A digest of features, labels and groups."""
+def data_digest(data: TrainingData) -> str:
+    """Compute a digest of features, labels and groups."""
     hashed = hashlib.sha256()
     for values in data:
         hashed.update(repr(None if values is None else (values.shape, values.dtype.str)).encode())
@@ -50,68 +51,72 @@ def digest_of(data: Rows) -> str:
     return hashed.hexdigest()
 
 
-def cell_key(of_data: str, split: Split, asked: Mapping[str, Any]) -> str:
-    """A digest of all that a cell depends on.
+def cell_key(digest: str, split: Split, settings: Mapping[str, Any]) -> str:
+    """Compute the cache key of a cell.
 
     Parameters
     ----------
-    of_data : str
-        By `digest_of`.
+    digest : str
+        Digest of the data, from `data_digest`.
     split : (train, test)
         Row numbers.
-    asked : mapping
-        The classifier and its settings, as JSON can hold them.
+    settings : mapping
+        The classifier and its settings; must be serialisable to JSON.
     """
-    hashed = hashlib.sha256(of_data.encode())
+    hashed = hashlib.sha256(digest.encode())
     for rows in split:
         hashed.update(np.ascontiguousarray(rows, dtype=np.int64).tobytes() + b"|")
-    hashed.update(json.dumps([versions(), asked], sort_keys=True).encode())
+    hashed.update(json.dumps([versions(), settings], sort_keys=True).encode())
     return hashed.hexdigest()
 
 
 @dataclass(frozen=True)
-class Keeper:
-    """Reads and writes finished cells of one run.
+class CellCache:
+    """Cache of the finished cells of one run.
 
     Parameters
     ----------
     folder : Path
-        Where they are.
-    of_data : str
-        By `digest_of`.
-    settings : Settings
-        What is asked of every classifier.
+        Folder of the cached cells.
+    digest : str
+        Digest of the data, from `data_digest`.
+    options : FitOptions
+        Options of all cells of the run.
+    out_of_fold : bool
+        Whether the cells predict their training rows.
     time_limit : float, optional
-        As in `clipfeat.evaluate.benchmark.benchmark`.
+        Time limit of the run, in seconds.
     """
 
     folder: Path
-    of_data: str
-    settings: Settings
+    digest: str
+    options: FitOptions
+    out_of_fold: bool
     time_limit: float | None
 
-    def read(self, asked: Asked) -> Cell | None:
-        """The cell, if it is finished."""
-        return read_cell(self.folder, self._key(asked))
+    def read(self, spec: CellSpec) -> Cell | None:
+        """Read a finished cell; None if it is not cached."""
+        return read_cell(self.folder, self._key(spec))
 
-    def write(self, cell: Cell, asked: Asked) -> None:
-        """Keep a finished cell."""
-        write_cell(cell, self.folder, self._key(asked))
+    def write(self, cell: Cell, spec: CellSpec) -> None:
+        """Write a finished cell."""
+        write_cell(cell, self.folder, self._key(spec))
 
-    def _key(self, asked: Asked) -> str:
-        about = {
-            "name": asked.name,
-            "columns": [asked.columns.start, asked.columns.stop],
-            "seed": asked.seed,
+    def _key(self, spec: CellSpec) -> str:
+        settings = {
+            "name": spec.name,
+            "columns": [spec.columns.start, spec.columns.stop],
+            "seed": spec.seed,
             "limit": self.time_limit,
-            "size": asked.measure_size,
-            **asdict(self.settings),
+            "size": spec.measure_size,
+            "inner": self.out_of_fold,
+            **self.options.record(),
         }
-        return cell_key(self.of_data, asked.split, about)
+        return cell_key(self.digest, spec.split, settings)
 
 
 def write_cell(cell: Cell, folder: Path, key: str) -> None:
-    """Write a cell, whole or not at all."""
+    """Write a cell atomically."""
     about = {
         "costs": dict(cell.costs),
         "tuned": None if cell.tuned is None else vars(cell.tuned),
@@ -128,7 +133,7 @@ def write_cell(cell: Cell, folder: Path, key: str) -> None:
 
 
 def read_cell(folder: Path, key: str) -> Cell | None:
-    """Read a cell; None where there is none, or it is damaged."""
+    """Read a cell; None if it is missing or damaged."""
     path = folder / f"{key}.npz"
     if not path.is_file():
         return None

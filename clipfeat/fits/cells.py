@@ -1,4 +1,4 @@
-"""One cell of a benchmark: a classifier fitted on one fold's training rows."""
+"""Cells of a benchmark: one classifier, fitted and scored on one split."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -12,34 +12,32 @@ from numpy.typing import NDArray
 from clipfeat.ensemble import align
 from clipfeat.model import dump_estimator
 from clipfeat.zoo.bagging import BaggedClassifier
-from clipfeat.zoo.folds import Split, fit_with_groups, inner_folds
-from clipfeat.zoo.recipe import build, count_fits
+from clipfeat.zoo.building import build, count_fits
+from clipfeat.zoo.fit_options import FitOptions
+from clipfeat.zoo.folds import Split, TrainingData, fit_with_groups, inner_folds
 from clipfeat.zoo.tuning import Tuned, tune
 
-INNER = 3
-"""Folds inside a training, where a threshold is chosen."""
-
-Rows = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.str_] | None]
-"""X, y and groups of the same rows."""
+INNER_FOLDS = 3
+"""Folds of a training set whose rows are predicted out of fold."""
 
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """What a classifier said on one fold.
+    """Results of one classifier on one split.
 
     Parameters
     ----------
     test : ndarray of shape (n_test, n_classes)
-        Probabilities of the fold's test rows.
+        Probabilities of the test rows.
     train : ndarray of shape (n_train, n_classes), or None
-        Probabilities of its training rows, out of fold among themselves, where they were asked for.
+        Out-of-fold probabilities of the training rows, if requested.
     costs : mapping of str to float
-        Seconds to fit, a search included, and to predict; bytes of the fitted model where they were
-        asked for.
+        ``fit_seconds`` and ``predict_seconds``, and ``model_bytes`` if requested. The time of a
+        parameter search is part of ``fit_seconds``.
     tuned : Tuned, optional
-        What a search on the training rows chose.
+        Result of the parameter search on the training rows.
     seconds : float
-        What all of it took.
+        Wall time of the whole cell.
     """
 
     test: NDArray[np.float64]
@@ -49,48 +47,30 @@ class Cell:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What is asked of every classifier of a run.
-
-    Parameters
-    ----------
-    balance, accelerate, calibrate, bag
-        As in `clipfeat.zoo.recipe.build`.
-    tune : bool
-        Whether parameters are searched for inside each training.
-    inner : bool
-        Whether the training rows are predicted too; see `run_cell`.
-    """
-
-    balance: bool | str = False
-    accelerate: bool = True
-    calibrate: str = "none"
-    bag: int = 0
-    tune: bool = False
-    inner: bool = False
-
-
 @dataclass(frozen=True, eq=False)
-class Asked:
-    """A cell that is to be fitted.
+class CellSpec:
+    """Specification of a cell.
 
     Parameters
     ----------
     trial : int
-        Its place among the protocol's.
+        Index of the trial in its protocol.
     where : str
-        Trial and fold, as a reader would say it.
-    entry, name, columns
-        What `clipfeat.evaluate.trials.entry_names` says.
+        Trial and fold, as shown to the user.
+    entry : str
+        Name in tables; see `clipfeat.evaluate.trials.entry_names`.
+    name : str
+        Name of the classifier in the zoo.
+    columns : slice
+        Columns of the features that the classifier sees.
     split : (train, test)
         Row numbers.
     seed : int
-        Of the classifier.
-    turns : int
-        The cells for which a time limit must still do where one follows the other, this included.
+        Random seed of the classifier.
+    n_left : int
+        Number of cells, this one included, that share the remaining time under a time limit.
     measure_size : bool
-        Whether the fitted model is measured.
+        Measure the size of the fitted model.
     """
 
     trial: int
@@ -100,105 +80,112 @@ class Asked:
     columns: slice
     split: Split
     seed: int
-    turns: int
+    n_left: int
     measure_size: bool
 
 
-def run_entry(
-    name: str,
-    settings: Settings,
-    data: Rows,
-    split: Split,
+def run_cell(
+    spec: CellSpec,
+    options: FitOptions,
+    data: TrainingData,
     n_classes: int,
     *,
-    seed: int,
+    out_of_fold: bool,
     n_jobs: int,
-    measure_size: bool,
     seconds: float | None = None,
 ) -> Cell:
-    """Fit a classifier of the zoo on one split; see `run_cell`.
+    """Fit a classifier on the training rows of a split and predict its test rows.
 
     Parameters
     ----------
-    name : str
-        One of the zoo's.
-    settings : Settings
-        What is asked of it.
+    spec : CellSpec
+        The cell.
+    options : FitOptions
+        Options of all cells of the run.
+    data : (X, y, groups)
+        All rows and columns.
+    n_classes : int
+        Number of classes; labels are 0 to n_classes - 1.
+    out_of_fold : bool
+        Also predict the training rows, out of fold; see `fit_and_predict`.
+    n_jobs : int
+        Number of threads.
     seconds : float, optional
-        What a search and the fits after it may take.
+        Time limit of a parameter search and the fits after it.
     """
-    make = partial(
-        build, name, random_state=seed, n_jobs=n_jobs, balance=settings.balance,
-        calibrate=settings.calibrate, bag=settings.bag, accelerate=settings.accelerate,
-    )  # fmt: skip
+    X, y, groups = data
+    make = partial(build, spec.name, options, random_state=spec.seed, n_jobs=n_jobs)
     search: Callable[..., Tuned] | None = None
-    if settings.tune:
-        n_fits = count_fits(make()) * (1 + INNER if settings.inner else 1)
+    if options.tune:
+        n_fits = count_fits(make()) * (1 + INNER_FOLDS if out_of_fold else 1)
         search = partial(
-            tune, name, random_state=seed, n_jobs=n_jobs, seconds=seconds, n_fits=n_fits
-        )
-    return run_cell(
-        make, data, split, n_classes, seed=seed, inner=settings.inner, measure_size=measure_size,
-        search=search,
+            tune, spec.name, options=options, random_state=spec.seed, n_jobs=n_jobs,
+            seconds=seconds, n_fits=n_fits,
+        )  # fmt: skip
+    return fit_and_predict(
+        make, (X[:, spec.columns], y, groups), spec.split, n_classes, seed=spec.seed,
+        out_of_fold=out_of_fold, measure_size=spec.measure_size, search=search,
     )  # fmt: skip
 
 
-def run_cell(
+def fit_and_predict(
     make: Callable[..., Any],
-    data: Rows,
+    data: TrainingData,
     split: Split,
     n_classes: int,
     *,
     seed: int,
-    inner: bool,
+    out_of_fold: bool,
     measure_size: bool,
     search: Callable[..., Tuned] | None = None,
 ) -> Cell:
-    """Fit on the training rows and predict the test rows.
+    """Fit an estimator on the training rows of a split and predict its test rows.
 
     Parameters
     ----------
     make : callable
-        Gives an unfitted classifier, by ``params`` where a search chose some.
-    data : tuple
-        X, y and groups of all rows.
+        Returns an unfitted classifier. Called with ``params`` after a search.
+    data : (X, y, groups)
+        All rows.
     split : (train, test)
         Row numbers.
     n_classes : int
-        Labels are 0 to n_classes - 1.
+        Number of classes; labels are 0 to n_classes - 1.
     seed : int
-        Of the inner folds.
-    inner : bool
-        Whether the training rows are predicted too, each by a model that did not see it: by
-        `INNER` further fits, or by a bag's own members.
+        Random seed of the inner folds.
+    out_of_fold : bool
+        Also predict the training rows. A bag predicts each row with the model that was not fitted
+        on it. Any other classifier is fitted again on each of `INNER_FOLDS` folds.
     measure_size : bool
-        Whether the fitted model is measured.
+        Measure the size of the fitted model.
     search : callable, optional
-        From the training rows' X, y and groups to parameters, which serve the inner folds as well.
+        Maps X, y and groups of the training rows to parameters. The inner folds use the same
+        parameters.
     """
     train, test = split
     X, y, groups = data
-    own = None if groups is None else groups[train]
+    train_groups = None if groups is None else groups[train]
     classes = np.arange(n_classes)
     begun = time.perf_counter()
-    tuned = search(X[train], y[train], own) if search else None
+    tuned = search(X[train], y[train], train_groups) if search else None
     if tuned is not None:
         make = partial(make, params=tuned.params)
-    fitted = fit_with_groups(make(), X[train], y[train], own)
+    fitted = fit_with_groups(make(), X[train], y[train], train_groups)
     between = time.perf_counter()
     p = align(fitted.predict_proba(X[test]), fitted.classes_, classes)
     costs = {"fit_seconds": between - begun, "predict_seconds": time.perf_counter() - between}
     if measure_size:
         costs["model_bytes"] = float(len(dump_estimator(fitted)))
     held_out: NDArray[np.float64] | None = None
-    if inner and isinstance(fitted, BaggedClassifier):
-        held_out = fitted.out_of_fold_proba(X[train], y[train], own)
+    if out_of_fold and isinstance(fitted, BaggedClassifier):
+        held_out = fitted.out_of_fold_proba(X[train], y[train], train_groups)
         held_out = align(held_out, fitted.classes_, classes)
-    elif inner:
+    elif out_of_fold:
         held_out = np.empty((len(train), n_classes))
-        for rest, part in inner_folds(y[train], own, INNER, seed):
+        for rest, part in inner_folds(y[train], train_groups, INNER_FOLDS, seed):
             rows = train[rest]
-            again = fit_with_groups(make(), X[rows], y[rows], None if own is None else own[rest])
-            held = again.predict_proba(X[train[part]])
-            held_out[part] = align(held, again.classes_, classes)
+            rest_groups = None if train_groups is None else train_groups[rest]
+            member = fit_with_groups(make(), X[rows], y[rows], rest_groups)
+            member_p = member.predict_proba(X[train[part]])
+            held_out[part] = align(member_p, member.classes_, classes)
     return Cell(p, held_out, costs, tuned)

@@ -1,4 +1,4 @@
-"""Work that is stopped when its time is over, and whose crash costs nothing but itself."""
+"""Work in a child process, with a time limit and isolation from native crashes."""
 
 import pickle
 import signal
@@ -12,103 +12,103 @@ from joblib.externals.loky.backend import get_context
 from clipfeat.errors import ClipfeatWarning, DataError
 
 LONGEST = 1e6
-"""Seconds; a pipe cannot be waited for without an end."""
+"""Longest wait in seconds; polling a pipe needs a finite timeout."""
 
 
 @contextmanager
 def one_process() -> Iterator[Callable[..., Any]]:
-    """Give a function that runs another in a process of its own.
+    """Provide a function that runs other functions in a child process.
 
-    The process is kept from call to call; after a stop there is a new one. A process of loky's,
-    since it does not import the caller's script again, as one of `multiprocessing` would.
+    The process is reused between calls and replaced after a timeout. It is started through loky,
+    because `multiprocessing` with spawn would import the caller's script again.
 
     Yields
     ------
     callable
-        Called as ``run(seconds, function, *args)``; the arguments are pickled. Raises what the
-        function raises, TimeoutError if it was stopped, and `DataError` if its process died.
+        ``run(seconds, function, *args)``. The arguments are pickled. Raises the exception of the
+        function, TimeoutError after the time limit, and `DataError` if the process dies.
     """
     context = get_context("loky")
-    kept: list[tuple[Any, Any]] = []
+    current: list[tuple[Any, Any]] = []
 
-    def end() -> None:
-        while kept:
-            process, pipe = kept.pop()
+    def stop() -> None:
+        while current:
+            process, pipe = current.pop()
             process.terminate()
             process.join()
             pipe.close()
 
-    def ask(seconds: float, function: Callable[..., Any], *given: Any) -> Any:
-        process, pipe = kept[0]
+    def call(seconds: float, function: Callable[..., Any], *args: Any) -> Any:
+        process, pipe = current[0]
         try:
-            pipe.send((function, given))
+            pipe.send((function, args))
             if not pipe.poll(min(max(seconds, 0.0), LONGEST)):
                 raise TimeoutError(f"stopped after {seconds:.1f} s")
             message = pipe.recv_bytes()
         except (EOFError, ConnectionError):
             process.join()
             raise DataError(
-                f"its process ended (exit code {process.exitcode}): out of memory, or a fault in a "
-                "library"
+                f"the child process died (exit code {process.exitcode}), out of memory or by a "
+                "crash in a library: use fewer rows, or another classifier"
             ) from None
-        return opened(message)
+        return unpickle_result(message)
 
-    def run(seconds: float, function: Callable[..., Any], *given: Any) -> Any:
-        if not kept:
+    def run(seconds: float, function: Callable[..., Any], *args: Any) -> Any:
+        if not current:
             here, there = context.Pipe()
             process = context.Process(target=_serve, args=(there,), daemon=True)
             process.start()
             there.close()
-            kept.append((process, here))
-            ask(LONGEST, abs, 0)  # its start is not the work's own time
+            current.append((process, here))
+            call(LONGEST, abs, 0)  # the time limit excludes the start of the process
         try:
-            return ask(seconds, function, *given)
+            return call(seconds, function, *args)
         except Exception as error:
             if isinstance(error, TimeoutError | DataError):
-                end()
+                stop()
             raise
-        except BaseException:  # whatever it is doing now, its answer would be taken for another's
-            end()
+        except BaseException:  # the next call would receive this call's result
+            stop()
             raise
 
     try:
         yield run
     finally:
-        end()
+        stop()
 
 
 def _serve(pipe: Any) -> None:
-    """Answer calls until the other side is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller hears it and ends this process
+    """Answer calls until the parent closes the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and stops this process
     with suppress(EOFError, OSError):
         while True:
-            function, given = pipe.recv()
-            pipe.send_bytes(caught(function, *given))
+            function, args = pipe.recv()
+            pipe.send_bytes(pickle_result(function, *args))
 
 
-def caught(function: Callable[..., Any], *given: Any) -> bytes:
-    """Call a function; what it gives, raises and warns of, as bytes for another process."""
-    answer: tuple[Any, Exception | None]
-    with warnings.catch_warnings(record=True) as warned:
+def pickle_result(function: Callable[..., Any], *args: Any) -> bytes:
+    """Call a function and pickle its result, or its exception, with its warnings."""
+    result: tuple[Any, Exception | None]
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ClipfeatWarning)
         try:
-            answer = (function(*given), None)
+            result = (function(*args), None)
         except Exception as error:
-            answer = (None, error)
-    ours = [str(one.message) for one in warned if issubclass(one.category, ClipfeatWarning)]
+            result = (None, error)
+    messages = [str(one.message) for one in caught if issubclass(one.category, ClipfeatWarning)]
     try:
-        pickle.loads(pickle.dumps(answer[1]))
-        return pickle.dumps((*answer, ours))
-    except Exception:  # not every exception, or model, can be sent
-        said = DataError(repr(answer[1] or "its result cannot be sent between processes"))
-        return pickle.dumps((None, said, ours))
+        pickle.loads(pickle.dumps(result[1]))
+        return pickle.dumps((*result, messages))
+    except Exception:  # some exceptions and models cannot be pickled
+        text = repr(result[1]) if result[1] is not None else "the result cannot be pickled"
+        return pickle.dumps((None, DataError(text), messages))
 
 
-def opened(message: bytes) -> Any:
-    """Give, raise and warn of what was `caught`."""
-    answer, error, warned = pickle.loads(message)
-    for text in warned:
+def unpickle_result(message: bytes) -> Any:
+    """Unpickle a worker's result and re-raise its exception and warnings."""
+    result, error, messages = pickle.loads(message)
+    for text in messages:
         warnings.warn(text, ClipfeatWarning, stacklevel=5)
     if error is not None:
         raise error
-    return answer
+    return result

@@ -1,68 +1,81 @@
-"""The members of a model: each a classifier that sees its own encoder's columns of all rows."""
+"""Members of a model: classifiers, each on the columns of its own encoder."""
 
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
+from clipfeat.zoo.building import build, count_fits
+from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.folds import fit_with_groups
-from clipfeat.zoo.recipe import count_fits
 from clipfeat.zoo.tuning import Tuned, tune
 
 
-def make_member(
-    X: Any,
-    y: Any,
-    groups: Any,
-    name: str,
-    columns: slice,
-    make: partial[Any],
-    tuning: bool,
-    seconds: float | None = None,
-) -> tuple[Any, Tuned | None]:
-    """Make an unfitted member.
+@dataclass(frozen=True)
+class MemberSpec:
+    """Specification of a member of a model.
 
     Parameters
     ----------
-    X, y, groups
-        All rows, on which parameters are searched for.
     name : str
-        Of the zoo.
+        Name of the classifier in the zoo.
     columns : slice
-        Those of `X` that it sees.
-    make : partial
-        Of `clipfeat.zoo.recipe.build`, with all but the name.
-    tuning : bool
-        Whether parameters are searched for.
+        Columns of the features that the member sees.
+    options : FitOptions
+        Options of all members.
+    random_state : int
+        Random seed.
+    n_jobs : int
+        Number of threads.
     seconds : float, optional
-        What the search and the fit after it may take.
+        Time limit of the parameter search and the fit after it.
+    build : callable
+        Builds the estimator, like `clipfeat.zoo.building.build`.
+    """
+
+    name: str
+    columns: slice
+    options: FitOptions
+    random_state: int = 0
+    n_jobs: int = 1
+    seconds: float | None = None
+    build: Callable[..., Any] = build
+
+
+def make_member(X: Any, y: Any, groups: Any, spec: MemberSpec) -> tuple[Any, Tuned | None]:
+    """Make an unfitted member, after a search of its parameters on all rows if requested.
 
     Returns
     -------
-    estimator, Tuned or None
-        What the search found, where there was one.
+    estimator : estimator
+        Unfitted; takes the columns of all encoders.
+    tuned : Tuned or None
+        Result of the search; None without one.
     """
+    seeded = {"random_state": spec.random_state, "n_jobs": spec.n_jobs}
     params: Mapping[str, Any] | None = None
-    found = None
-    if tuning:
-        found = tune(
-            name, X[:, columns], y, groups, random_state=make.keywords["random_state"],
-            n_jobs=make.keywords["n_jobs"], seconds=seconds, n_fits=count_fits(make(name)),
+    tuned = None
+    if spec.options.tune:
+        n_fits = count_fits(spec.build(spec.name, spec.options, **seeded))
+        tuned = tune(
+            spec.name, X[:, spec.columns], y, groups, options=spec.options, seconds=spec.seconds,
+            n_fits=n_fits, **seeded,
         )  # fmt: skip
-        params = found.params
-    return _on_columns(make(name, params=params), columns), found
+        params = tuned.params
+    estimator = spec.build(spec.name, spec.options, params=params, **seeded)
+    return _on_columns(estimator, spec.columns), tuned
 
 
-def fit_member(X: Any, y: Any, groups: Any, *asked: Any) -> tuple[Any, Tuned | None]:
-    """Make a member and fit it, on a worker whose rows are not its own to write in."""
-    member, found = make_member(X, y, groups, *asked)
-    return fit_with_groups(member, X.copy(), y, groups), found
+def fit_member(X: Any, y: Any, groups: Any, spec: MemberSpec) -> tuple[Any, Tuned | None]:
+    """Make a member and fit it on a worker, whose shared rows are read-only."""
+    member, tuned = make_member(X, y, groups, spec)
+    return fit_with_groups(member, X.copy(), y, groups), tuned
 
 
 def _on_columns(estimator: Any, columns: slice) -> Any:
-    """An estimator that sees only its own encoder's columns."""
+    """Restrict an estimator to the columns of its encoder."""
     if columns == slice(None):
         return estimator
     chosen = ColumnTransformer([("encoder", "passthrough", columns)])

@@ -1,14 +1,16 @@
-"""Work on the workers of a Ray cluster: cells, and the members of a model.
+"""Fits on the workers of a Ray cluster.
 
-Each piece is a task of Ray's own, for which it keeps as many processors as the piece has threads.
-Ray places it, and runs it again where its worker dies; what all pieces share, the features first of
-all, is put into its object store once, and workers map it.
+Each piece of work is a Ray task that reserves as many processors as it has threads. Ray schedules
+it and retries it if its worker dies. Data shared by all pieces, mainly the features, is put into
+the object store once, and workers map it.
 
-It is not joblib's Ray backend, which was tried first (Ray 2.60, joblib 1.6). That deals tasks to
-its actors in turn, whether they are busy or not: ten naps, every other one long, took it 10.7 s on
-two processors, and plain tasks 6.1 s. It gives nothing before all is done, so that no finished cell
-could be kept; the first worker that dies ends everything; its actors ask for no processor; and it
-passes on references unopened, so that every cell would bring the features along.
+joblib's Ray backend was tried first (Ray 2.60, joblib 1.6) and has four disadvantages:
+
+- It assigns tasks to its actors in turn, busy or not. Ten sleeps, alternately long and short, took
+  10.7 s on two processors against 6.1 s with plain tasks.
+- It returns results only after all tasks are done, so finished cells cannot be cached.
+- It fails as a whole when one worker dies, and its actors reserve no processors.
+- It passes object references unresolved, so that every cell would carry the features.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,83 +20,53 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from clipfeat.errors import DataError, UsageError, unknown_name
-from clipfeat.fits.limited import caught, opened
+from clipfeat.errors import DataError, UsageError
+from clipfeat.fits.limited import pickle_result, unpickle_result
+from clipfeat.fits.resources import FitResources
 from clipfeat.system.ray_connection import connected, first_line, ray_errors
 
-ENGINES = ("local", "ray")
-
 ATTEMPTS = 3
-"""At a piece whose worker dies; then that is its error."""
+"""Attempts at a piece of work whose worker dies."""
 
-Spread = Callable[
+Executor = Callable[
     [Callable[..., Any], tuple[Any, ...], Sequence[tuple[Any, ...]]], Iterator[tuple[int, Any]]
 ]
-"""``spread(function, shared, pieces)`` calls ``function(*shared, *piece)`` for every piece, and
-gives, as they end, the number of each and what came of it: a value, or the exception it raised."""
-
-
-def check_engine(
-    engine: str, address: str | None, n_jobs: int | None, time_limit: float | None
-) -> None:
-    """Refuse what does not go together, before the work rather than after.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such engine.
-    UsageError
-        If an address, a time limit or a number of threads does not go with it.
-    """
-    if engine not in ENGINES:
-        raise unknown_name("engine", engine, ENGINES)
-    if address is not None and engine != "ray":
-        raise UsageError("an address is of a Ray cluster: give --engine ray too, or leave it out")
-    if engine == "ray" and time_limit is not None:
-        raise UsageError(
-            "--time-limit is of fits one after the other on one machine: leave it out with "
-            "--engine ray"
-        )
-    if engine == "ray" and n_jobs is not None and n_jobs < 1:
-        raise UsageError(f"on Ray each fit has 1 thread or more, got n_jobs {n_jobs}")
+"""``executor(function, shared, pieces)`` calls ``function(*shared, *piece)`` for every piece. It
+yields the index and the result of each piece as it finishes; an exception is a result."""
 
 
 @contextmanager
-def spreading(
-    engine: str, address: str | None, n_jobs: int | None, safe: str
-) -> Iterator[Spread | None]:
-    """Give what spreads work over a cluster, which is connected to once there is some.
+def ray_executor(resources: FitResources, recovery: str) -> Iterator[Executor | None]:
+    """Provide an executor on a Ray cluster, which connects on first use.
 
     Parameters
     ----------
-    engine : str
-        One of `ENGINES`.
-    address : str, optional
-        As `clipfeat.system.ray_connection.connected` takes it.
-    n_jobs : int, optional
-        Threads of each piece of work, and processors that Ray keeps for it; None is one.
-    safe : str
-        What is not lost where Ray gives up, and how to go on.
+    resources : FitResources
+        Engine, address of the cluster, and threads of each piece of work.
+    recovery : str
+        How to resume if Ray gives up; part of the error message.
 
     Yields
     ------
     callable or None
-        None for ``"local"``. Raises `UsageError` if no machine has so many processors, and as
-        `connected` and `ray_errors` of `clipfeat.system.ray_connection` do.
+        An `Executor`, or None for the engine ``"local"``. It raises `UsageError` if no machine of
+        the cluster has enough processors, and the errors of `connected` and `ray_errors` in
+        `clipfeat.system.ray_connection`.
     """
-    if engine == "local":
+    if resources.engine == "local":
         yield None
         return
     with ExitStack() as connection:
-        yield partial(_spread, connection, {}, address, n_jobs or 1, safe)
+        threads = resources.n_jobs or 1
+        yield partial(_execute, connection, {}, resources.address, threads, recovery)
 
 
-def _spread(
+def _execute(
     connection: ExitStack,
-    held: dict[int, tuple[Any, Any]],
+    in_store: dict[int, tuple[Any, Any]],
     address: str | None,
     threads: int,
-    safe: str,
+    recovery: str,
     function: Callable[..., Any],
     shared: tuple[Any, ...],
     pieces: Sequence[tuple[Any, ...]],
@@ -104,44 +76,44 @@ def _spread(
     from ray.exceptions import NodeDiedError, OutOfMemoryError, WorkerCrashedError
 
     most = max(int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])
-    if threads > most:  # it would wait for ever
+    if threads > most:  # the task would wait for ever
         raise UsageError(
-            f"each fit is to have {threads} processors (-j), and no machine of the cluster has "
-            f"more than {most}"
+            f"each fit reserves {threads} processors (-j), but no machine of the cluster has more "
+            f"than {most}: lower -j"
         )
     numbers: dict[Any, int] = {}
     try:
-        with ray_errors(safe):
-            # By their identity, so that what several calls share is there once as well.
-            held |= {id(one): (one, ray.put(one)) for one in shared if id(one) not in held}
-            there = [held[id(one)][1] for one in shared]
+        with ray_errors(recovery):
+            # Keyed by identity, so that data shared by several calls is stored once.
+            in_store |= {id(one): (one, ray.put(one)) for one in shared if id(one) not in in_store}
+            references = [in_store[id(one)][1] for one in shared]
             task = ray.remote(num_cpus=threads, max_retries=ATTEMPTS - 1)(_on_worker)
             for number, piece in enumerate(pieces):
-                numbers[task.remote(threads, function, piece, *there)] = number
+                numbers[task.remote(threads, function, piece, *references)] = number
             while numbers:
                 (done,), _ = ray.wait(list(numbers))
                 try:
                     message = ray.get(done)
                 except (NodeDiedError, OutOfMemoryError, WorkerCrashedError) as error:
-                    answer: Any = DataError(
-                        f"its worker died, at each of up to {ATTEMPTS} attempts, as where memory "
-                        f"is short or a library has a fault: {first_line(error)}"
+                    result: Any = DataError(
+                        f"the worker died in each of up to {ATTEMPTS} attempts, out of memory or "
+                        f"by a crash in a library: {first_line(error)}"
                     )
                 else:
                     try:
-                        answer = opened(message)
+                        result = unpickle_result(message)
                     except Exception as error:
-                        answer = error
-                yield numbers.pop(done), answer
+                        result = error
+                yield numbers.pop(done), result
     finally:
-        for left in numbers:  # of a run that is stopped, on a cluster that goes on
-            with suppress(Exception):  # Ray may be gone itself
+        for left in numbers:  # the run was stopped, but the cluster goes on
+            with suppress(Exception):  # Ray itself may be gone
                 ray.cancel(left, force=True)
 
 
 def _on_worker(
     threads: int, function: Callable[..., Any], piece: tuple[Any, ...], *shared: Any
 ) -> bytes:
-    """One piece of work, in its share of the machine; Ray has opened the references to `shared`."""
+    """Run one piece of work on a worker; Ray has resolved the references to `shared`."""
     with threadpool_limits(threads):
-        return caught(function, *shared, *piece)
+        return pickle_result(function, *shared, *piece)

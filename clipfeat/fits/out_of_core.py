@@ -1,7 +1,6 @@
-"""What differs between a fit in memory and one on features that are read in blocks."""
+"""Fits on features in memory, and out of core on features read in blocks."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -9,13 +8,16 @@ from typing import Any
 
 from clipfeat.errors import UsageError
 from clipfeat.features import FeatureSet
-from clipfeat.fits.cells import Asked, Cell, Rows, Settings, run_cell
-from clipfeat.fits.running import Runner
+from clipfeat.fits.cells import Cell, CellSpec, fit_and_predict
+from clipfeat.fits.resources import FitResources
+from clipfeat.fits.running import RunCell
 from clipfeat.model import Model, dump_estimator
 from clipfeat.store.streaming import SHARE, StreamedFeatures, bytes_in_memory
 from clipfeat.system.memory import available_memory
 from clipfeat.zoo import parse_names, pick_threads
-from clipfeat.zoo.recipe import build
+from clipfeat.zoo.building import build
+from clipfeat.zoo.fit_options import FitOptions
+from clipfeat.zoo.folds import TrainingData
 from clipfeat.zoo.streamed import build_streamed, check_streamed
 from clipfeat.zoo.streamed.classifier import released
 
@@ -23,53 +25,54 @@ GIB = 2**30
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where the features are that a model is fitted on, and what follows from it.
+class DataAccess:
+    """How a fit reads its features: from memory, or in blocks from a file.
 
     Parameters
     ----------
     rows : FeatureSet
-        The features, or the numbers by which they are looked up.
+        The features, or the row numbers by which classifiers read them.
     n_values : int
-        Numbers in all features.
-    make : callable
-        As `clipfeat.zoo.recipe.build`.
-    runner : callable, optional
-        As `clipfeat.fits.running.cell_runner`, where it is another.
+        Number of values in all features.
+    build : callable
+        Builds an estimator, like `clipfeat.zoo.building.build`.
+    run : callable, optional
+        Replacement for `clipfeat.fits.cells.run_cell`.
     finish : callable
-        From the model to one that takes features.
-    engine : str
-        As in `clipfeat.fit`.
+        Converts the fitted model into one that takes features.
     """
 
     rows: FeatureSet
     n_values: int
-    make: Callable[..., Any] = build
-    runner: Callable[..., AbstractContextManager[Runner]] | None = None
+    build: Callable[..., Any] = build
+    run: RunCell | None = None
     finish: Callable[[Model], Model] = lambda model: model
-    engine: str = "local"
 
-    def threads(self, n_jobs: int | None) -> int | None:
-        """Of a fit, where nobody said: see `clipfeat.zoo.pick_threads`; on Ray it is Ray's."""
-        return pick_threads(n_jobs, self.n_values) if self.engine == "local" else n_jobs
+    def n_threads(self, resources: FitResources) -> int | None:
+        """Choose the number of threads of a fit; on Ray, None leaves the choice to Ray."""
+        if resources.engine != "local":
+            return resources.n_jobs
+        return pick_threads(resources.n_jobs, self.n_values)
 
 
-def place_of(
+def data_access(
     features: FeatureSet | StreamedFeatures, names: Sequence[str], *, tune: bool, engine: str
-) -> Place:
-    """In memory all is there at once; else classifiers see row numbers, and look them up in blocks.
+) -> DataAccess:
+    """Choose how a fit reads its features.
+
+    Classifiers on streamed features see row numbers and read the rows in blocks.
 
     Raises
     ------
     UsageError
-        If what is asked for needs all features at once, and they are not there.
+        If features are streamed and a classifier, a search or the engine needs them in memory.
     """
     if isinstance(features, FeatureSet):
-        return Place(features, features.X.size, engine=engine)
+        return DataAccess(features, features.X.size)
     check_streamed(names, tune=tune, engine=engine)
 
     def finish(model: Model) -> Model:
-        encoder = features.specs[0].title  # of which row numbers know nothing
+        encoder = features.specs[0].title  # row numbers have no encoder
         return replace(
             model,
             estimator=released(model.estimator, features.n_features),
@@ -78,24 +81,24 @@ def place_of(
             about={**model.about, "out_of_core": True},
         )
 
-    return Place(
+    return DataAccess(
         features.numbers,
         len(features) * features.n_features,
         partial(build_streamed, features),
-        partial(streamed_runner, features),
+        partial(run_streamed_cell, features),
         finish,
     )
 
 
-def pick_place(
+def pick_out_of_core(
     paths: Sequence[str | Path],
     clf: str | Sequence[str],
     *,
     tune: bool,
-    asked: bool | None,
+    requested: bool | None,
     engine: str = "local",
 ) -> tuple[bool, str]:
-    """Whether to fit out of core.
+    """Decide whether to fit out of core.
 
     Parameters
     ----------
@@ -104,84 +107,82 @@ def pick_place(
     clf : str or sequence of str
         As in `clipfeat.fit`.
     tune : bool
-        Whether parameters are searched for.
-    asked : bool, optional
-        What somebody wants; None is out of core where the features as float32 take more than
-        `clipfeat.store.streaming.SHARE` of the memory there is, and the classifiers can.
+        Whether parameters are searched.
+    requested : bool, optional
+        The user's choice. None fits out of core if the features as float32 take more than
+        `clipfeat.store.streaming.SHARE` of the available memory and the classifiers support it.
     engine : str
         As in `clipfeat.fit`.
 
     Returns
     -------
     out_of_core : bool
-    why : str
-        A sentence, where nobody asked and the features are that large; else empty.
+        The decision.
+    reason : str
+        One sentence for the user if memory decided, else empty.
 
     Raises
     ------
     UsageError
-        If what was asked for cannot be, or the features are larger than the memory there is and
-        cannot be read in blocks.
+        If an out-of-core fit is requested but not supported, or the features exceed the available
+        memory and cannot be read in blocks.
     """
     names = parse_names(clf)
-    if asked is False:
+    if requested is False:
         return False, ""
     needed, free = sum(map(bytes_in_memory, paths)), available_memory()
-    if asked is None and needed <= SHARE * free:
+    if requested is None and needed <= SHARE * free:
         return False, ""
     try:
         if len(paths) > 1:
-            raise UsageError(f"out of core takes one feature file, got {len(paths)}")
+            raise UsageError(f"an out-of-core fit takes one feature file, got {len(paths)}")
         check_streamed(names, tune=tune, engine=engine)
     except UsageError as error:
-        if asked:
+        if requested:
             raise
         sizes = f"the features take {needed / GIB:.3g} GiB of the {free / GIB:.3g} available"
         if needed > free:
             raise UsageError(f"{sizes}, and {error}") from error
-        return False, f"{sizes}; in memory all the same: {error}"
-    why = (
+        return False, f"{sizes} but are loaded into memory: {error}"
+    reason = (
         f"the features take {needed / GIB:.3g} GiB as float32, more than {SHARE:.0%} of the "
         f"{free / GIB:.3g} available: they are read in blocks (--in-memory loads them)"
     )
-    return True, "" if asked else why
+    return True, "" if requested else reason
 
 
-@contextmanager
-def streamed_runner(
-    features: StreamedFeatures, data: Rows, n_classes: int, settings: Settings, *, n_jobs: int,
-    **_: Any,
-) -> Iterator[Runner]:  # fmt: skip
-    """Give a function that runs one cell; see `clipfeat.fits.running.cell_runner`.
+def run_streamed_cell(
+    features: StreamedFeatures,
+    spec: CellSpec,
+    options: FitOptions,
+    data: TrainingData,
+    n_classes: int,
+    *,
+    out_of_fold: bool,
+    n_jobs: int,
+) -> Cell:
+    """Run a cell on features read in blocks; see `clipfeat.fits.cells.run_cell`.
 
     Parameters
     ----------
     features : StreamedFeatures
-        What the row numbers in `data` are of.
-    data, n_classes, settings, n_jobs
-        As there; nothing is searched for, kept or stopped.
+        Features of the row numbers in `data`.
+    spec, options, data, n_classes, out_of_fold, n_jobs
+        As in `clipfeat.fits.cells.run_cell`. There is no search and no time limit.
     """
+    built: list[Any] = []
 
-    def run(asked: Asked) -> Cell:
-        made: list[Any] = []
+    def make() -> Any:
+        built.append(
+            build_streamed(features, spec.name, options, random_state=spec.seed, n_jobs=n_jobs)
+        )
+        return built[-1]
 
-        def make() -> Any:
-            made.append(
-                build_streamed(
-                    features, asked.name, random_state=asked.seed, n_jobs=n_jobs,
-                    balance=settings.balance, calibrate=settings.calibrate, bag=settings.bag,
-                    accelerate=settings.accelerate,
-                )
-            )  # fmt: skip
-            return made[-1]
-
-        cell = run_cell(
-            make, data, asked.split, n_classes, seed=asked.seed, inner=settings.inner,
-            measure_size=False,
-        )  # fmt: skip
-        if not asked.measure_size:
-            return cell
-        size = len(dump_estimator(released(made[0], features.n_features)))
-        return replace(cell, costs={**cell.costs, "model_bytes": float(size)})
-
-    yield run
+    cell = fit_and_predict(
+        make, data, spec.split, n_classes, seed=spec.seed, out_of_fold=out_of_fold,
+        measure_size=False,
+    )  # fmt: skip
+    if not spec.measure_size:
+        return cell
+    size = len(dump_estimator(released(built[0], features.n_features)))
+    return replace(cell, costs={**cell.costs, "model_bytes": float(size)})

@@ -1,5 +1,6 @@
-"""Where fits run, on how many threads, and for how long."""
+"""Resources of fits: engine, threads and time limit."""
 
+import math
 from dataclasses import dataclass
 
 from clipfeat.errors import UsageError, unknown_name
@@ -14,24 +15,27 @@ class FitResources:
     Parameters
     ----------
     n_jobs : int, optional
-        Threads. None is one for small data, else all processors. On Ray, threads of each fit, for
-        which Ray reserves as many processors of one machine; None is one.
+        Number of threads. None uses one for small data, else all processors. On Ray, the number of
+        threads of each fit; Ray reserves as many processors of one machine, and None uses one.
     time_limit : float, optional
-        Seconds. In `clipfeat.benchmark`, for each classifier with all its folds and searches; in
-        `clipfeat.fit`, for everything. Not on Ray.
-    engine : str
-        ``"local"``, one fit after the other, or ``"ray"``, fits spread over the processors of a
-        Ray cluster whose machines have the same version of clipfeat. Probabilities are the same.
+        Time limit in seconds. In `clipfeat.benchmark`, it applies to each classifier with all its
+        folds and searches. In `clipfeat.fit`, it applies to the whole run. Not on Ray.
+    engine : {"local", "ray"}
+        ``"local"`` runs the fits in order. ``"ray"`` distributes them over the processors of a Ray
+        cluster, whose machines must have the same version of clipfeat. Both give the same
+        probabilities, to the last bit if the libraries are the same and their sums do not depend
+        on the number of threads.
     address : str, optional
-        Address of a running Ray cluster. None is the environment's ``RAY_ADDRESS``, or else a
-        cluster on this machine that is started for the run.
+        Address of a running Ray cluster. None reads the environment variable ``RAY_ADDRESS``. If
+        it is not set, a cluster is started on this machine for the run.
 
     Raises
     ------
     UnknownNameError
         If there is no such engine.
     UsageError
-        If the address, the time limit or the number of threads does not fit the engine.
+        If the time limit is not positive, or the address, the time limit or the number of threads
+        does not fit the engine.
     """
 
     n_jobs: int | None = None
@@ -46,6 +50,10 @@ class FitResources:
             raise UsageError(
                 f"address {self.address!r} needs engine 'ray', got engine {self.engine!r}: "
                 "set --engine ray, or leave out --address"
+            )
+        if self.time_limit is not None and not 0 < self.time_limit < math.inf:
+            raise UsageError(
+                f"the time limit must be a positive number of seconds, got {self.time_limit:g}"
             )
         if self.engine == "ray" and self.time_limit is not None:
             raise UsageError("a time limit needs engine 'local': leave out --time-limit with Ray")

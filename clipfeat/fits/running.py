@@ -1,13 +1,13 @@
-"""Running cells: taken from the disk where they are finished, stopped where their time is over.
+"""Running cells, with a cache, a time limit, or a Ray cluster.
 
-One after the other in this process, or in one of its own where there is a time limit, or at once on
-a Ray cluster.
+Cells run one after the other in this process, in a child process under a time limit, or in
+parallel on a Ray cluster.
 """
 
 import time
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -17,235 +17,243 @@ from typing import Any
 import numpy as np
 
 from clipfeat.errors import DataError, StorageError
-from clipfeat.fits.cache import Keeper, digest_of
-from clipfeat.fits.cells import Asked, Cell, Rows, Settings, run_entry
+from clipfeat.fits.cache import CellCache, data_digest
+from clipfeat.fits.cells import Cell, CellSpec, run_cell
 from clipfeat.fits.limited import one_process
-from clipfeat.fits.on_ray import Spread
+from clipfeat.fits.on_ray import Executor
 from clipfeat.zoo import pick_threads
-from clipfeat.zoo.folds import Split
+from clipfeat.zoo.fit_options import FitOptions
+from clipfeat.zoo.folds import Split, TrainingData
 
 GRACE = 1.1
-"""How far over its limit an entry may be before it is stopped: searches end near it."""
+"""Factor on the time limit after which a cell is stopped. A search ends near the limit itself."""
 
 WARM_UP = 120.0
-"""Seconds in which a classifier's libraries must be loaded."""
+"""Time limit in seconds for importing the libraries of a classifier."""
 
 NO_ROWS: Split = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
 
-Answer = Cell | Exception
+Result = Cell | Exception
 
-Runner = Callable[[Asked], Cell]
+RunCell = Callable[..., Cell]
+"""A function like `clipfeat.fits.cells.run_cell`."""
 
 
 def run_cells(
-    asked: Sequence[Asked],
-    data: Rows,
+    specs: Sequence[CellSpec],
+    data: TrainingData,
     n_classes: int,
-    settings: Settings,
+    options: FitOptions,
     *,
+    out_of_fold: bool = False,
     n_jobs: int | None,
     time_limit: float | None = None,
     together: bool = False,
-    keep: Path | None = None,
-    spread: Spread | None = None,
-    runner: Callable[..., AbstractContextManager[Runner]] | None = None,
-) -> Generator[tuple[int, Answer], None, None]:
-    """Run cells that are not finished yet.
+    cache: Path | None = None,
+    executor: Executor | None = None,
+    run: RunCell | None = None,
+) -> Generator[tuple[int, Result], None, None]:
+    """Run the cells that are not cached yet.
 
     Parameters
     ----------
-    asked : sequence of Asked
+    specs : sequence of CellSpec
         The cells.
-    data : tuple
-        X, y and groups of all rows.
+    data : (X, y, groups)
+        All rows.
     n_classes : int
-        Labels are 0 to n_classes - 1.
-    settings : Settings
-        What is asked of every classifier.
+        Number of classes; labels are 0 to n_classes - 1.
+    options : FitOptions
+        Options of all cells.
+    out_of_fold : bool
+        Also predict the training rows, out of fold.
     n_jobs : int, optional
-        Threads of each cell; None is one for small data or on Ray, else all processors.
+        Number of threads of each cell. None uses one for small data or on Ray, else all processors.
     time_limit : float, optional
-        Seconds for all cells of one entry; what takes longer is stopped, for which cells run in a
-        process of their own. Not on Ray.
+        Time limit in seconds for all cells of one entry. Cells then run in a child process, which
+        is stopped after the limit. Not on Ray.
     together : bool
-        Whether these are the seconds of all entries together.
-    keep : Path, optional
-        Where finished cells are.
-    spread : callable, optional
-        Of `clipfeat.fits.on_ray.spreading`; None is one after the other, here.
-    runner : callable, optional
-        What runs a cell here, in place of `cell_runner`.
+        Apply the time limit to all entries together.
+    cache : Path, optional
+        Folder of finished cells.
+    executor : callable, optional
+        Executor on a Ray cluster, from `clipfeat.fits.on_ray.ray_executor`. None runs the cells in
+        order on this machine.
+    run : callable, optional
+        Replacement for `clipfeat.fits.cells.run_cell` on this machine.
 
     Yields
     ------
     (int, Cell or Exception)
-        The number of each cell among those asked for and what came of it, as they end. A cell that
-        failed is the answer for what comes after it of the same entry and trial; it need not be
-        fitted.
+        Index of each cell and its result, in order of completion. After a failure, the remaining
+        cells of the same entry and trial yield the same exception without being fitted.
 
     Raises
     ------
     StorageError
-        If the disk failed, as where a finished cell is to be kept.
+        If a finished cell cannot be written.
     """
-    if spread is None:
-        with (runner or cell_runner)(
-            data, n_classes, settings, n_jobs=pick_threads(n_jobs, data[0].size),
-            time_limit=time_limit, together=together, keep=keep,
-        ) as run:  # fmt: skip
-            yield from _one_by_one(run, asked)
+    if executor is None:
+        with cell_runner(
+            data, n_classes, options, out_of_fold=out_of_fold,
+            n_jobs=pick_threads(n_jobs, data[0].size), time_limit=time_limit, together=together,
+            cache=cache, run=run,
+        ) as run_one:  # fmt: skip
+            yield from _in_order(run_one, specs)
         return
-    keeper = None if keep is None else Keeper(keep, digest_of(data), settings, time_limit)
+    cells = _cache(cache, data, options, out_of_fold, time_limit)
     left = []
-    for number, cell in enumerate(asked):
-        kept = None if keeper is None else keeper.read(cell)
-        if kept is None:
+    for number, spec in enumerate(specs):
+        cached = None if cells is None else cells.read(spec)
+        if cached is None:
             left.append(number)
         else:
-            yield number, kept
-    # Row numbers are put beside the features once as well, and pieces of work stay small.
-    splits = list({id(asked[number].split): asked[number].split for number in left}.values())
-    places = {id(split): place for place, split in enumerate(splits)}
+            yield number, cached
+    # Row numbers are shared like the features, so that each piece of work stays small.
+    splits = list({id(specs[number].split): specs[number].split for number in left}.values())
+    indices = {id(split): index for index, split in enumerate(splits)}
     pieces = [
-        (places[id(asked[number].split)], replace(asked[number], split=NO_ROWS), settings,
-         n_classes, n_jobs or 1)
+        (indices[id(specs[number].split)], replace(specs[number], split=NO_ROWS), options,
+         n_classes, out_of_fold, n_jobs or 1)
         for number in left
     ]  # fmt: skip
-    for at, answer in spread(_fit_shared, (*data, splits), pieces) if left else ():
-        if isinstance(answer, StorageError):
-            raise answer
-        if keeper is not None and isinstance(answer, Cell):
-            keeper.write(answer, asked[left[at]])
-        yield left[at], answer
+    for index, result in executor(_on_shared_rows, (*data, splits), pieces) if left else ():
+        if isinstance(result, StorageError):
+            raise result
+        if cells is not None and isinstance(result, Cell):
+            cells.write(result, specs[left[index]])
+        yield left[index], result
 
 
-def _fit_shared(
-    X: Any, y: Any, groups: Any, splits: Sequence[Split], place: int, cell: Asked,
-    settings: Settings, n_classes: int, n_jobs: int,
+def _cache(
+    folder: Path | None,
+    data: TrainingData,
+    options: FitOptions,
+    out_of_fold: bool,
+    time_limit: float | None,
+) -> CellCache | None:
+    if folder is None:
+        return None
+    return CellCache(folder, data_digest(data), options, out_of_fold, time_limit)
+
+
+def _on_shared_rows(
+    X: Any, y: Any, groups: Any, splits: Sequence[Split], index: int, spec: CellSpec,
+    options: FitOptions, n_classes: int, out_of_fold: bool, n_jobs: int,
 ) -> Cell:  # fmt: skip
-    """One cell on a worker, which shares all rows with others."""
+    """Run one cell on a worker, on rows that all pieces of work share."""
     begun = time.monotonic()
-    fitted = run_entry(
-        cell.name, settings, (X[:, cell.columns], y, groups), splits[place], n_classes,
-        seed=cell.seed, n_jobs=n_jobs, measure_size=cell.measure_size,
+    cell = run_cell(
+        replace(spec, split=splits[index]), options, (X, y, groups), n_classes,
+        out_of_fold=out_of_fold, n_jobs=n_jobs,
     )  # fmt: skip
-    return replace(fitted, seconds=time.monotonic() - begun)
+    return replace(cell, seconds=time.monotonic() - begun)
 
 
-def _one_by_one(run: Runner, asked: Sequence[Asked]) -> Iterator[tuple[int, Answer]]:
+def _in_order(
+    run_one: Callable[[CellSpec], Cell], specs: Sequence[CellSpec]
+) -> Iterator[tuple[int, Result]]:
     failed: dict[tuple[int, str], Exception] = {}
-    for number, cell in enumerate(asked):
-        answer: Answer | None = failed.get((cell.trial, cell.entry))
-        if answer is None:
+    for number, spec in enumerate(specs):
+        result: Result | None = failed.get((spec.trial, spec.entry))
+        if result is None:
             try:
-                answer = run(cell)
+                result = run_one(spec)
             except StorageError:
                 raise
             except Exception as error:
-                # A classifier is anybody's code: what it raises is its own row's matter.
-                answer = failed[cell.trial, cell.entry] = error
-        yield number, answer
+                # A classifier may be third-party code; its exception concerns its entry only.
+                result = failed[spec.trial, spec.entry] = error
+        yield number, result
 
 
 @contextmanager
 def cell_runner(
-    data: Rows,
+    data: TrainingData,
     n_classes: int,
-    settings: Settings,
+    options: FitOptions,
     *,
+    out_of_fold: bool,
     n_jobs: int,
     time_limit: float | None = None,
     together: bool = False,
-    keep: Path | None = None,
-) -> Iterator[Runner]:
-    """Give a function that runs one cell.
+    cache: Path | None = None,
+    run: RunCell | None = None,
+) -> Iterator[Callable[[CellSpec], Cell]]:
+    """Provide a function that runs one cell on this machine.
 
     Parameters
     ----------
-    data : tuple
-        X, y and groups of all rows.
-    n_classes : int
-        Labels are 0 to n_classes - 1.
-    settings : Settings
-        What is asked of every classifier.
+    data, n_classes, options, out_of_fold, time_limit, together, cache, run
+        As in `run_cells`.
     n_jobs : int
-        Threads.
-    time_limit : float, optional
-        Seconds for all cells of one entry; what takes longer is stopped, for which cells run in a
-        process of their own.
-    together : bool
-        Whether these are the seconds of all entries together.
-    keep : Path, optional
-        Where finished cells are.
+        Number of threads.
 
     Yields
     ------
     callable
-        From an `Asked` to its `Cell`. Raises `DataError` if its time is over.
+        Maps a `CellSpec` to its `Cell`. Raises `DataError` after the time limit.
     """
+    run = run or run_cell
     used: dict[str, float] = defaultdict(float)
-    keeper = None if keep is None else Keeper(keep, digest_of(data), settings, time_limit)
+    cells = _cache(cache, data, options, out_of_fold, time_limit)
     with ExitStack() as stack:
-        apart = None
+        in_child = None
         if time_limit is not None:
             folder = stack.enter_context(TemporaryDirectory(prefix="clipfeat-"))
             path = Path(folder) / "X.npy"
             np.save(path, data[0])
-            apart = stack.enter_context(one_process())
+            in_child = stack.enter_context(one_process())
 
-        def run(cell: Asked) -> Cell:
-            clock = "" if together else cell.entry
-            if keeper is not None and (kept := keeper.read(cell)) is not None:
-                used[clock] += kept.seconds  # as if it had been fitted now
-                return kept
-            how: dict[str, Any] = {
-                "seed": cell.seed, "n_jobs": n_jobs, "measure_size": cell.measure_size,
-            }  # fmt: skip
+        def run_one(spec: CellSpec) -> Cell:
+            clock = "" if together else spec.entry
+            if cells is not None and (cached := cells.read(spec)) is not None:
+                used[clock] += cached.seconds  # as if it had been fitted in this run
+                return cached
+            settings: dict[str, Any] = {"out_of_fold": out_of_fold, "n_jobs": n_jobs}
             if time_limit is not None:
-                how["seconds"] = max(time_limit - used[clock], 0.0) / cell.turns
-            if apart is not None:
-                with suppress(TimeoutError, DataError):  # its own cell will say it
-                    apart(WARM_UP, _get_ready, cell.name)
+                settings["seconds"] = max(time_limit - used[clock], 0.0) / spec.n_left
+            if in_child is not None:
+                with suppress(TimeoutError, DataError):  # the cell itself raises it again
+                    in_child(WARM_UP, _import_libraries, spec.name)
             begun = time.monotonic()
             try:
-                if apart is None or time_limit is None:
-                    rows = (data[0][:, cell.columns], *data[1:])
-                    fitted = run_entry(cell.name, settings, rows, cell.split, n_classes, **how)
+                if in_child is None or time_limit is None:
+                    cell = run(spec, options, data, n_classes, **settings)
                 else:
-                    left = GRACE * time_limit - used[clock]
-                    fitted = apart(
-                        left, _from_file, path, cell.columns, data[1:], cell.name, settings,
-                        cell.split, n_classes, how,
+                    cell = in_child(
+                        GRACE * time_limit - used[clock], _from_file, path, data[1:], spec,
+                        options, n_classes, settings,
                     )  # fmt: skip
             except TimeoutError:
                 raise DataError(
-                    f"stopped: it takes longer than the {time_limit:g} s of --time-limit"
+                    f"stopped after the time limit of {time_limit:g} s: raise --time-limit"
                 ) from None
             finally:
-                took = time.monotonic() - begun
-                used[clock] += took
-            fitted = replace(fitted, seconds=took)
-            if keeper is not None:
-                keeper.write(fitted, cell)
-            return fitted
+                seconds = time.monotonic() - begun
+                used[clock] += seconds
+            cell = replace(cell, seconds=seconds)
+            if cells is not None:
+                cells.write(cell, spec)
+            return cell
 
-        yield run
+        yield run_one
 
 
 @cache
-def _get_ready(name: str) -> None:
-    """Fit on next to nothing, so that importing what is needed is no part of the time."""
+def _import_libraries(name: str) -> None:
+    """Fit a classifier on 20 rows, so that the time limit excludes the import of its libraries."""
     rows = np.arange(20)
     X, y = np.eye(20, 4, dtype=np.float32), rows % 2
+    spec = CellSpec(0, "", name, name, slice(None), (rows, rows), 0, 1, True)
     with suppress(Exception):
-        run_entry(name, Settings(), (X, y, None), (rows, rows), 2, seed=0, n_jobs=1,
-                      measure_size=True)  # fmt: skip
+        run_cell(spec, FitOptions(), (X, y, None), 2, out_of_fold=False, n_jobs=1)
 
 
 def _from_file(
-    path: Path, columns: slice, others: Any, name: str, settings: Settings, split: Split,
-    n_classes: int, how: dict[str, Any],
+    path: Path, labels_and_groups: Any, spec: CellSpec, options: FitOptions, n_classes: int,
+    settings: dict[str, Any],
 ) -> Cell:  # fmt: skip
-    """`run_entry` in another process, on features that it maps from a file."""
-    X = np.load(path, mmap_mode="r")[:, columns]
-    return run_entry(name, settings, (X, *others), split, n_classes, **how)
+    """Run a cell in a child process, on features mapped from a file."""
+    X = np.load(path, mmap_mode="r")
+    return run_cell(spec, options, (X, *labels_and_groups), n_classes, **settings)

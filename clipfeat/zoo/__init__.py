@@ -1,16 +1,17 @@
 """The classifiers, by name.
 
-A new one is one file with a ``make(random_state, n_jobs, accelerate)`` that returns an unfitted
+A new one is one file with a ``make(options, *, random_state, n_jobs)`` that returns an unfitted
 scikit-learn estimator with ``predict_proba``, and one row here. Scaling is a step of its pipeline,
 so that it travels with the model. A projection is the same with ``transform``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 from clipfeat.errors import UsageError, unknown_name
+from clipfeat.zoo.fit_options import FitOptions
 
 
 @dataclass(frozen=True)
@@ -69,29 +70,30 @@ CHANCE = "dummy"
 
 def make_classifier(
     name: str,
+    options: FitOptions = FitOptions(),
     *,
     random_state: int = 0,
-    balance: bool | str = False,
     n_jobs: int = -1,
-    accelerate: bool = True,
 ) -> Any:
-    """Make an unfitted classifier.
+    """Make an unfitted classifier, without bagging, balancing or further calibration.
 
     Parameters
     ----------
     name : str
-        One of `CLASSIFIERS`, or a projection before one: ``"triplet+svm"``. What a projection
-        makes of its own training rows is too good, so that such a pair is calibrated as a whole.
+        One of `CLASSIFIERS`, or a projection and a classifier: ``"triplet+svm"``. A projection
+        overfits its training rows, so the pipeline is calibrated as one estimator.
+    options : FitOptions
+        Passed to the classifier's ``make`` function, which reads `accelerate`.
+        `clipfeat.zoo.building.build` applies the other options.
     random_state : int
-        Seed of all that is random in it.
-    balance : bool or str
-        Whether all classes count alike, however many rows they have, and how; see
-        `clipfeat.zoo.balance.balanced`. True is ``"prior"``.
+        Random seed.
     n_jobs : int
-        Threads, for those that use them; -1 is all processors.
-    accelerate : bool
-        Whether scikit-learn-intelex, or a GPU, fits it where they are there. What is fitted, and
-        saved, needs neither.
+        Number of threads, for classifiers that use several; -1 uses all processors.
+
+    Returns
+    -------
+    estimator
+        A classifier with ``predict_proba``. Neither prediction nor loading needs the accelerator.
 
     Raises
     ------
@@ -105,28 +107,23 @@ def make_classifier(
     """
     _check_name(name)
     *projections, last = name.split("+")
-    how = {"random_state": random_state, "n_jobs": n_jobs, "accelerate": accelerate}
-    classifier = _make(CLASSIFIERS[last], how)
+    classifier = _make(CLASSIFIERS[last], options, random_state, n_jobs)
     if projections:
         from sklearn.pipeline import make_pipeline
 
         from clipfeat.zoo.calibration import GroupCalibratedClassifier
 
+        projection = _make(PROJECTIONS[projections[0]], options, random_state, n_jobs)
         classifier = GroupCalibratedClassifier(
-            make_pipeline(_make(PROJECTIONS[projections[0]], how), classifier),
-            n_splits=3,
-            random_state=random_state,
+            make_pipeline(projection, classifier), n_splits=3, random_state=random_state
         )
-    if balance:
-        from clipfeat.zoo.balance import balanced
-
-        return balanced(classifier, "prior" if balance is True else balance, random_state)
     return classifier
 
 
-def _make(row: ClassifierRow, how: Mapping[str, Any]) -> Any:
+def _make(row: ClassifierRow, options: FitOptions, random_state: int, n_jobs: int) -> Any:
     module, _, function = row.make.partition(":")
-    return getattr(import_module(f"clipfeat.zoo.{module}"), function)(**how)
+    make = getattr(import_module(f"clipfeat.zoo.{module}"), function)
+    return make(options, random_state=random_state, n_jobs=n_jobs)
 
 
 def _check_name(name: str) -> None:

@@ -8,11 +8,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from clipfeat.errors import unknown_name
 from clipfeat.zoo.calibration import GroupCalibratedClassifier
 from clipfeat.zoo.folds import fit_with_groups
-
-BALANCES = ("prior", "weights", "sampling")
 
 
 def balanced(classifier: Any, balance: str, random_state: int | None = 0) -> Any:
@@ -33,19 +30,12 @@ def balanced(classifier: Any, balance: str, random_state: int | None = 0) -> Any
     random_state : int, optional
         Seed of the sampling.
 
-    Raises
-    ------
-    UnknownNameError
-        If there is no such way.
-
     Examples
     --------
     >>> from sklearn.linear_model import LogisticRegression
     >>> balanced(LogisticRegression(), "weights").class_weight
     'balanced'
     """
-    if balance not in BALANCES:
-        raise unknown_name("balance", balance, BALANCES)
     if balance == "sampling":
         return OversampledClassifier(classifier, random_state=random_state)
     weighted = [key for key in classifier.get_params() if key.split("__")[-1] == "class_weight"]

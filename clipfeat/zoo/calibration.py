@@ -11,8 +11,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from clipfeat.zoo.folds import inner_folds
 
-METHODS = ("sigmoid", "isotonic", "temperature")
-
 
 class GroupCalibratedClassifier(ClassifierMixin, BaseEstimator):
     """A classifier whose scores or probabilities are calibrated on rows that it was not fitted on.

@@ -7,8 +7,10 @@ from joblib import parallel_config
 from numpy.typing import ArrayLike, NDArray
 from sklearn.ensemble import ExtraTreesClassifier
 
+from clipfeat.zoo.fit_options import FitOptions
 
-def make(*, random_state: int, n_jobs: int, accelerate: bool) -> Any:
+
+def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
     """300 trees on all rows, each node choosing among random cuts."""
     return OrderedExtraTreesClassifier(
         300, min_samples_leaf=2, n_jobs=n_jobs, random_state=random_state

@@ -1,6 +1,21 @@
-"""How classifiers are fitted: the options that every entry point shares."""
+"""Options for fitting a classifier, shared by every entry point.
 
-from dataclasses import dataclass
+The module imports neither scikit-learn nor torch. `clipfeat.zoo.building.build` turns a name and
+options into an estimator.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from clipfeat.errors import UsageError, unknown_name
+
+BALANCES = ("none", "prior", "weights", "sampling")
+CALIBRATIONS = ("none", "sigmoid", "isotonic", "temperature")
+THRESHOLDS = ("accuracy", "balanced_accuracy")
+"""Metrics that a decision threshold can maximise."""
+
+_DECISIONS = ("threshold", "max_fpr")  # applied to probabilities after the fit
+_FIRST = ("balance", "accelerate", "calibrate", "bag", "tune")  # recorded since version 0.1
 
 
 @dataclass(frozen=True)
@@ -9,23 +24,39 @@ class FitOptions:
 
     Parameters
     ----------
-    balance : str
-        ``"none"``, or how all classes come to weigh the same: one of
-        `clipfeat.zoo.balance.BALANCES`.
-    calibrate : str
-        ``"none"`` or one of `clipfeat.zoo.calibration.METHODS`.
+    balance : {"none", "prior", "weights", "sampling"}
+        How all classes get the same weight. ``"prior"`` divides the probabilities by the class
+        frequencies. ``"weights"`` weights the loss by inverse class frequency. ``"sampling"``
+        oversamples the smaller classes. See `clipfeat.zoo.balance.balanced`.
+    calibrate : {"none", "sigmoid", "isotonic", "temperature"}
+        Calibration method. It replaces the method of a classifier that is always calibrated, such
+        as ``"svm"``. See `clipfeat.zoo.calibration.GroupCalibratedClassifier`.
     bag : int
-        Average the models of this many folds; 0 for a single model.
+        Number of folds whose models are averaged, or 0 for a single model. Combined with
+        calibration, each model is calibrated on its own held-out fold at no extra cost.
     tune : bool
-        Search each classifier's parameters, inside each training set.
-    threshold : str, optional
-        Choose the decision threshold that maximises this metric: ``"accuracy"`` or
-        ``"balanced_accuracy"``. Two classes only.
+        Search the parameters of each classifier inside each training set. See
+        `clipfeat.zoo.tuning`.
+    threshold : {"accuracy", "balanced_accuracy"}, optional
+        Metric that the decision threshold maximises. Two classes only.
     max_fpr : float, optional
         Choose the decision threshold so that the false positive rate is at most this value, in
-        [0, 1). Two classes only; not together with `threshold`.
+        [0, 1). Two classes only. Cannot be combined with `threshold`.
     accelerate : bool
-        Use scikit-learn-intelex, or a GPU, if available.
+        Fit with scikit-learn-intelex or a GPU, if available.
+
+    Raises
+    ------
+    UnknownNameError
+        If `balance`, `calibrate` or `threshold` is unknown.
+    UsageError
+        If `bag` is 1 or negative, `max_fpr` is outside [0, 1), or both `threshold` and `max_fpr`
+        are set.
+
+    Examples
+    --------
+    >>> FitOptions(calibrate="isotonic", bag=5).bag
+    5
     """
 
     balance: str = "none"
@@ -35,3 +66,42 @@ class FitOptions:
     threshold: str | None = None
     max_fpr: float | None = None
     accelerate: bool = True
+
+    def __post_init__(self) -> None:
+        if self.balance not in BALANCES:
+            raise unknown_name("balance", str(self.balance), BALANCES)
+        if self.calibrate not in CALIBRATIONS:
+            raise unknown_name("calibration", str(self.calibrate), CALIBRATIONS)
+        if self.bag < 0 or self.bag == 1:
+            raise UsageError(f"bag must be 0 or at least 2 folds, got {self.bag}")
+        if self.threshold is not None and self.threshold not in THRESHOLDS:
+            raise unknown_name("threshold metric", str(self.threshold), THRESHOLDS)
+        if self.max_fpr is not None and not 0 <= self.max_fpr < 1:
+            raise UsageError(f"max_fpr must be in [0, 1), got {self.max_fpr}")
+        if self.threshold is not None and self.max_fpr is not None:
+            raise UsageError("threshold and max_fpr exclude each other: set only one of them")
+
+    @property
+    def decides(self) -> bool:
+        """Whether a decision threshold is chosen."""
+        return self.threshold is not None or self.max_fpr is not None
+
+    @property
+    def threshold_rule(self) -> str | None:
+        """The rule that chooses the threshold, as run records hold it."""
+        return self.threshold if self.max_fpr is None else f"max_fpr {self.max_fpr:g}"
+
+    def record(self) -> dict[str, Any]:
+        """Return the options that change probabilities, as run records and cache keys hold them.
+
+        The values are those of version 0.1, so that its records and cached cells stay valid:
+        ``balance="none"`` is recorded as False. An option added later is recorded only if it
+        differs from its default.
+        """
+        recorded = {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if field.name not in _DECISIONS
+            and (field.name in _FIRST or getattr(self, field.name) != field.default)
+        }
+        return recorded | {"balance": self.balance != "none" and self.balance}

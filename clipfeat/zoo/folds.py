@@ -11,9 +11,13 @@ from sklearn.utils.validation import has_fit_parameter
 
 from clipfeat.errors import ClipfeatWarning, LabelError, UsageError
 
-Rows = NDArray[np.int64]
+RowNumbers = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-Split = tuple[Rows, Rows]
+Split = tuple[RowNumbers, RowNumbers]
+"""Row numbers of the training rows and of the test rows."""
+
+TrainingData = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[Any] | None]
+"""X, y and groups of the same rows."""
 
 
 def k_fold(

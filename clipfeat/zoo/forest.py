@@ -11,10 +11,12 @@ from joblib import parallel_config
 from numpy.typing import ArrayLike, NDArray
 from sklearn.ensemble import RandomForestClassifier
 
+from clipfeat.zoo.fit_options import FitOptions
 
-def make(*, random_state: int, n_jobs: int, accelerate: bool) -> Any:
+
+def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
     """200 trees, each node seeing the root of the number of features."""
-    forest = AcceleratedForestClassifier if accelerate else OrderedForestClassifier
+    forest = AcceleratedForestClassifier if options.accelerate else OrderedForestClassifier
     return forest(200, n_jobs=n_jobs, random_state=random_state)
 
 

@@ -16,7 +16,7 @@ from sklearn.metrics import log_loss
 from sklearn.preprocessing import StandardScaler
 
 from clipfeat.zoo.calibration import GroupCalibratedClassifier
-from clipfeat.zoo.folds import Split, fit_with_groups
+from clipfeat.zoo.folds import Split, TrainingData, fit_with_groups
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -32,13 +32,12 @@ GROWTH = 1.5
 """Power of the rows that a fit's time is taken to go with, before it has been measured."""
 FEWEST = 30
 """Rows of the smallest class below which a rung says nothing."""
-Rows = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.generic] | None]
 
 
 def search_by_halving(
     classifier: Any,
     space: Mapping[str, "Range"],
-    data: Rows,
+    data: TrainingData,
     folds: list[Split],
     until: float | None,
     n_fits: float,
@@ -165,7 +164,7 @@ def _ranks(y: NDArray[np.int64], random_state: int) -> NDArray[np.float64]:
 
 
 def _held_out_loss(
-    estimator: Any, data: Rows, folds: list[Split], chosen: NDArray[np.bool_]
+    estimator: Any, data: TrainingData, folds: list[Split], chosen: NDArray[np.bool_]
 ) -> float:
     """Log loss over the held-out rows of all folds, of the chosen rows only."""
     X, y, groups = data

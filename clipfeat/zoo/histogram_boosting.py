@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits
 
+from clipfeat.zoo.fit_options import FitOptions
 
-def make(*, random_state: int, n_jobs: int, accelerate: bool) -> Any:
+
+def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
     """150 trees of 31 leaves, each split seeing a tenth of the features."""
     return HistogramBoostingClassifier(random_state=random_state, n_jobs=n_jobs)
 

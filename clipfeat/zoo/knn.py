@@ -11,11 +11,12 @@ from sklearn.preprocessing import Normalizer
 from sklearn.utils.validation import validate_data
 from threadpoolctl import threadpool_limits
 
+from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.scaling import UnitScaler
 from clipfeat.zoo.size import LARGE, warn_of_size
 
 
-def make(*, random_state: int, n_jobs: int, accelerate: bool) -> Any:
+def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
     """Standardise, put rows on the unit sphere, then vote of the 25 nearest, by distance."""
     classifier = CappedNeighborsClassifier(25, weights="distance", algorithm="brute", n_jobs=n_jobs)
     return make_pipeline(UnitScaler(), Normalizer(), classifier)

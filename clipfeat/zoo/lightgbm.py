@@ -4,8 +4,10 @@ from typing import Any
 
 from lightgbm import LGBMClassifier
 
+from clipfeat.zoo.fit_options import FitOptions
 
-def make(*, random_state: int, n_jobs: int, accelerate: bool) -> Any:
+
+def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
     """200 trees of 31 leaves on coarse histograms, each seeing a tenth of the features."""
     return LGBMClassifier(
         n_estimators=200,

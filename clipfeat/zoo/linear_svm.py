@@ -5,11 +5,12 @@ from typing import Any
 from sklearn.pipeline import make_pipeline
 
 from clipfeat.zoo.calibration import GroupCalibratedClassifier
+from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.primal import PrimalSVC
 from clipfeat.zoo.scaling import UnitScaler
 
 
-def make(*, random_state: int, n_jobs: int, accelerate: bool) -> Any:
+def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
     """Scale, then a linear SVC calibrated by cross-validation."""
     return GroupCalibratedClassifier(
         make_pipeline(UnitScaler(), PrimalSVC(C=0.5)), n_splits=3, random_state=random_state

@@ -5,10 +5,11 @@ from typing import Any
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
+from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.scaling import UnitScaler
 
 
-def make(*, random_state: int, n_jobs: int, accelerate: bool) -> Any:
+def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
     """Scale, then L2-penalised logistic regression."""
     return make_pipeline(
         UnitScaler(),

@@ -13,13 +13,14 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from clipfeat.zoo.acceleration import pick_device, seeded_torch
+from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.folds import inner_folds
 
 
-def make(*, random_state: int, n_jobs: int, accelerate: bool) -> Any:
+def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
     """Standardise, then one hidden layer."""
     network = MLPHeadClassifier(
-        random_state=random_state, n_jobs=n_jobs, device=pick_device(accelerate)
+        random_state=random_state, n_jobs=n_jobs, device=pick_device(options.accelerate)
     )
     return make_pipeline(StandardScaler(), network)
 

@@ -12,11 +12,12 @@ from sklearn.preprocessing import Normalizer
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.folds import inner_folds
 from clipfeat.zoo.scaling import UnitScaler
 
 
-def make(*, random_state: int, n_jobs: int, accelerate: bool) -> Any:
+def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
     """Standardise, put rows on the unit sphere, then the nearest class mean."""
     return make_pipeline(UnitScaler(), Normalizer(), PrototypeClassifier(random_state=random_state))
 

@@ -6,10 +6,11 @@ from sklearn.linear_model import RidgeClassifier
 from sklearn.pipeline import make_pipeline
 
 from clipfeat.zoo.calibration import GroupCalibratedClassifier
+from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.scaling import UnitScaler
 
 
-def make(*, random_state: int, n_jobs: int, accelerate: bool) -> Any:
+def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
     """Scale, then regress each class's ±1 in closed form; calibrated by cross-validation."""
     ridge = RidgeClassifier(alpha=1.0, solver="cholesky")
     return GroupCalibratedClassifier(

@@ -16,6 +16,7 @@ from sklearn.utils.multiclass import _ovr_decision_function
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from clipfeat.zoo.calibration import GroupCalibratedClassifier
+from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.primal import PrimalSVC
 from clipfeat.zoo.scaling import UnitScaler
 from clipfeat.zoo.size import LARGE, warn_of_size
@@ -23,9 +24,11 @@ from clipfeat.zoo.size import LARGE, warn_of_size
 BASIS = 1_000
 
 
-def make(*, random_state: int, n_jobs: int, accelerate: bool) -> Any:
+def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
     """Scale, then an SVC calibrated by cross-validation."""
-    svc = AcceleratedSVC(C=4.0, random_state=random_state, n_jobs=n_jobs, accelerate=accelerate)
+    svc = AcceleratedSVC(
+        C=4.0, random_state=random_state, n_jobs=n_jobs, accelerate=options.accelerate
+    )
     return GroupCalibratedClassifier(
         make_pipeline(UnitScaler(), svc), n_splits=3, random_state=random_state
     )

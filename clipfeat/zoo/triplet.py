@@ -12,12 +12,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from clipfeat.errors import MissingExtraError
 from clipfeat.zoo.acceleration import pick_device, seeded_torch
+from clipfeat.zoo.fit_options import FitOptions
 
 
-def make(*, random_state: int, n_jobs: int, accelerate: bool) -> Any:
+def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
     """Standardise, then project."""
     projection = TripletProjection(
-        random_state=random_state, n_jobs=n_jobs, device=pick_device(accelerate)
+        random_state=random_state, n_jobs=n_jobs, device=pick_device(options.accelerate)
     )
     return make_pipeline(StandardScaler(), projection)
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clipfeat.errors import UsageError
 from clipfeat.zoo import make_classifier
+from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.folds import inner_folds
 
 N_SPLITS = 3
@@ -117,6 +117,7 @@ def tune(
     y: NDArray[np.int64],
     groups: NDArray[np.generic] | None,
     *,
+    options: FitOptions = FitOptions(),
     random_state: int = 0,
     n_jobs: int = -1,
     seconds: float | None = None,
@@ -130,7 +131,7 @@ def tune(
         One of `clipfeat.zoo.CLASSIFIERS`.
     X, y, groups
         The rows to search on, and no others; labels are 0 to n_classes - 1.
-    random_state, n_jobs
+    options, random_state, n_jobs
         As in `make_classifier`; the seed is the candidates' and the folds' as well.
     seconds : float, optional
         What the search and the fit after it may take. None: as long as they do.
@@ -154,19 +155,13 @@ def tune(
     if space is None:
         return Tuned({})
     until = None if seconds is None else time.monotonic() + seconds
-    classifier = make_classifier(name, random_state=random_state, n_jobs=n_jobs)
+    classifier = make_classifier(name, options, random_state=random_state, n_jobs=n_jobs)
     folds = inner_folds(y, groups, N_SPLITS, random_state)
     if isinstance(space, WarmPath):
         return search_warm_path(classifier, space, X, y, folds, until, n_fits)
     return search_by_halving(
         classifier, space, (X, y, groups), folds, until, n_fits, N_CANDIDATES, random_state
     )
-
-
-def check_time_limit(time_limit: float | None) -> None:
-    """Refuse a limit that leaves nothing."""
-    if time_limit is not None and not 0 < time_limit < np.inf:
-        raise UsageError(f"a time limit is some seconds, got {time_limit:g}")
 
 
 def time_share(begun: float, time_limit: float | None, turns: int) -> float | None:

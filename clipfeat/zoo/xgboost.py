@@ -5,10 +5,11 @@ from typing import Any, Self
 from xgboost import XGBClassifier
 
 from clipfeat.zoo.acceleration import pick_device
+from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.label_encoding import LabelEncodedClassifier
 
 
-def make(*, random_state: int, n_jobs: int, accelerate: bool) -> Any:
+def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
     """150 trees of depth 5 on coarse histograms, each seeing a tenth of the features."""
     return LabelEncodedClassifier(
         PortableXGBClassifier(
@@ -21,7 +22,7 @@ def make(*, random_state: int, n_jobs: int, accelerate: bool) -> Any:
             tree_method="hist",
             random_state=random_state,
             n_jobs=n_jobs,
-            device=pick_device(accelerate),
+            device=pick_device(options.accelerate),
         )
     )
 

@@ -93,14 +93,14 @@ def test_too_few_of_a_class_is_an_error() -> None:
 
 def test_who_failed_in_a_trial_has_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not ranked on the trials that it finished, and votes in none of them."""
-    plain = cells.run_entry
+    plain = cells.run_cell
 
-    def fails(name: str, *args: Any, **how: Any) -> Any:
-        if name == "knn" and how["seed"] == 1:
+    def fails(spec: cells.CellSpec, *args: Any, **settings: Any) -> Any:
+        if spec.name == "knn" and spec.seed == 1:
             raise ValueError("no neighbours today")
-        return plain(name, *args, **how)
+        return plain(spec, *args, **settings)
 
-    monkeypatch.setattr("clipfeat.fits.running.run_entry", fails)
+    monkeypatch.setattr("clipfeat.fits.running.run_cell", fails)
     run = benchmark(make_features(apart=1.0), "logreg,lda,knn", cv=3, repeats=2)
     assert "no neighbours today" in run.errors["knn"]
     assert run.complete == ["logreg", "lda", VOTE]

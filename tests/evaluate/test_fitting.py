@@ -11,6 +11,7 @@ from clipfeat.evaluate.fitting import fit
 from clipfeat.features import FeatureSet, join
 from clipfeat.model import load_model
 from clipfeat.prediction.predicting import predict
+from clipfeat.zoo.fit_options import FitOptions
 from tests.conftest import make_features
 
 
@@ -58,7 +59,7 @@ def test_a_handful_of_images_is_enough_for_neighbours() -> None:
 def test_the_threshold_is_kept_and_used(tmp_path: Path) -> None:
     """It is in the model file, and predictions and their scores follow it."""
     data = make_features(60, apart=0.5)
-    model = fit(data, "logreg,knn", cv=3, max_fpr=0.05)
+    model = fit(data, "logreg,knn", cv=3, options=FitOptions(max_fpr=0.05))
     assert model.threshold is not None
     again = load_model(model.save(tmp_path / "model.clipfeat"))
     assert again.threshold == model.threshold
@@ -73,9 +74,13 @@ def test_the_threshold_is_kept_and_used(tmp_path: Path) -> None:
 def test_a_threshold_needs_two_classes_and_folds() -> None:
     """Else one clear error, before anything is fitted."""
     with pytest.raises(UsageError, match="parts two classes, and there are 3"):
-        fit(make_features(classes=("a", "b", "c")), "logreg", threshold="accuracy")
+        fit(
+            make_features(classes=("a", "b", "c")),
+            "logreg",
+            options=FitOptions(threshold="accuracy"),
+        )
     with pytest.raises(UsageError, match="out-of-fold"):
-        fit(make_features(), "logreg", cv=0, threshold="accuracy")
+        fit(make_features(), "logreg", cv=0, options=FitOptions(threshold="accuracy"))
 
 
 def test_members_of_no_weight_are_no_part_of_the_model(tmp_path: Path) -> None:

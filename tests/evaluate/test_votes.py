@@ -91,10 +91,10 @@ def test_bold_members_are_said_to_be_uncalibrated(monkeypatch: pytest.MonkeyPatc
     module = import_module("clipfeat.fits.cells")
     plain = module.build
 
-    def bolder(name: str, **asked: Any) -> Any:
+    def bolder(name: str, *args: Any, **settings: Any) -> Any:
         C = 1e5 if name == "logreg" else 1.0
         params = {"logisticregression__C": C}
-        return plain("logreg", **asked, params=params)
+        return plain("logreg", *args, **settings, params=params)
 
     monkeypatch.setattr(module, "build", bolder)
     data = make_features(100, apart=1.0, n_features=60)

@@ -9,7 +9,7 @@ import pytest
 from clipfeat.evaluate import benchmark
 from clipfeat.features import FeatureSet
 from clipfeat.fits.cache import read_cell, write_cell
-from clipfeat.fits.cells import Cell, run_entry
+from clipfeat.fits.cells import Cell, CellSpec, run_cell
 from clipfeat.zoo.tuning import Tuned
 
 
@@ -35,13 +35,13 @@ def count_fits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of what is fitted from now on."""
     fitted: list[str] = []
 
-    def counting(name: str, *args: object, **kwargs: object) -> Cell:
-        fitted.append(name)
+    def counting(spec: CellSpec, *args: object, **kwargs: object) -> Cell:
+        fitted.append(spec.name)
         if len(fitted) == 4:
             raise KeyboardInterrupt
-        return run_entry(name, *args, **kwargs)  # type: ignore[arg-type]
+        return run_cell(spec, *args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("clipfeat.fits.running.run_entry", counting)
+    monkeypatch.setattr("clipfeat.fits.running.run_cell", counting)
     return fitted
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from clipfeat.evaluate.splits import cross_validation
-from clipfeat.fits.cells import run_cell
-from clipfeat.zoo.recipe import build
+from clipfeat.fits.cells import fit_and_predict
+from clipfeat.zoo.building import build
+from clipfeat.zoo.fit_options import FitOptions
 from tests.conftest import make_features
 
 
@@ -20,8 +21,8 @@ def test_test_rows_have_no_say(name: str, bag: int) -> None:
     X, y = data.X.copy(), data.y.copy()
     X[test], y[test] = -X[test], 1 - y[test]
     plain, turned = (
-        run_cell(partial(build, name, bag=bag), (some, labels, data.groups), (train, test), 2,
-                 seed=0, inner=True, measure_size=False)
+        fit_and_predict(partial(build, name, FitOptions(bag=bag)), (some, labels, data.groups),
+                        (train, test), 2, seed=0, out_of_fold=True, measure_size=False)
         for some, labels in ((data.X, data.y), (X, y))
     )  # fmt: skip
     assert plain.train is not None
@@ -36,9 +37,9 @@ def test_training_rows_are_out_of_fold(bag: int) -> None:
     data = make_features(60, apart=0.0, n_features=20)
     split = cross_validation(data, 3, 0)[0]
     params = {"cappedneighborsclassifier__n_neighbors": 1}
-    cell = run_cell(
-        partial(build, "knn", bag=bag, params=params), (data.X, data.y, None), split, 2,
-        seed=0, inner=True, measure_size=False,
+    cell = fit_and_predict(
+        partial(build, "knn", FitOptions(bag=bag), params=params), (data.X, data.y, None), split,
+        2, seed=0, out_of_fold=True, measure_size=False,
     )  # fmt: skip
     assert cell.train is not None
     assert 0.3 < (cell.train.argmax(axis=1) == data.y[split[0]]).mean() < 0.7

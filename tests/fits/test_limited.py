@@ -29,7 +29,7 @@ def test_what_takes_too_long_is_stopped_and_the_rest_goes_on() -> None:
 def test_a_crash_and_an_error_are_told_apart() -> None:
     """A fault of a library ends its own process only; an exception comes as what it was."""
     with one_process() as run:
-        with pytest.raises(DataError, match="its process ended"):
+        with pytest.raises(DataError, match="child process died"):
             run(30, os.kill, run(30, os.getpid), signal.SIGSEGV)
         with pytest.raises(ZeroDivisionError):
             run(30, divmod, 1, 0)
@@ -66,6 +66,6 @@ def test_a_process_that_died_while_idle_is_replaced() -> None:
     with one_process() as run:
         os.kill(run(30, os.getpid), signal.SIGKILL)
         time.sleep(0.5)
-        with pytest.raises(DataError, match="its process ended"):
+        with pytest.raises(DataError, match="child process died"):
             run(30, abs, -3)
         assert run(30, abs, -3) == 3

@@ -24,10 +24,13 @@ from clipfeat.evaluate import benchmark
 from clipfeat.evaluate.fitting import fit
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.features import FeatureSet, join
-from clipfeat.fits.cells import Asked, Cell, Settings
-from clipfeat.fits.on_ray import ATTEMPTS, Spread, spreading
+from clipfeat.fits.cells import Cell, CellSpec
+from clipfeat.fits.on_ray import ATTEMPTS, Executor, ray_executor
+from clipfeat.fits.resources import FitResources
 from clipfeat.fits.running import run_cells
+from clipfeat.model import Model
 from clipfeat.system.ray_connection import connected, ray_errors
+from clipfeat.zoo.fit_options import FitOptions
 from tests.conftest import make_features
 
 COSTS = {"fit_seconds", "predict_seconds"}
@@ -41,10 +44,10 @@ def cluster() -> Iterator[None]:
 
 
 @pytest.fixture
-def spread(cluster: None) -> Iterator[Spread]:
-    with spreading("ray", None, None, "") as found:
-        assert found is not None
-        yield found
+def executor(cluster: None) -> Iterator[Executor]:
+    with ray_executor(FitResources(engine="ray"), "") as executor:
+        assert executor is not None
+        yield executor
 
 
 def both(data: FeatureSet, clf: str, **asked: Any) -> list[Benchmark]:
@@ -122,7 +125,7 @@ def test_pieces_of_work_stay_small() -> None:
     def sizes(n: int) -> list[int]:
         found: list[int] = []
 
-        def told(function: Any, shared: Any, pieces: Sequence[Any]) -> Iterator[Any]:
+        def execute(function: Any, shared: Any, pieces: Sequence[Any]) -> Iterator[Any]:
             found.extend(len(pickle.dumps((function, piece))) for piece in pieces)
             assert len(pickle.dumps(shared)) > n * 6 * 4
             for at, piece in enumerate(pieces):
@@ -130,12 +133,12 @@ def test_pieces_of_work_stay_small() -> None:
 
         data = make_features(n, apart=1.0)
         splits = [(np.arange(n), np.arange(n, 2 * n)), (np.arange(n, 2 * n), np.arange(n))]
-        asked = [
-            Asked(0, f"fold {at}", "dummy", "dummy", slice(None), split, 0, 1, False)
+        specs = [
+            CellSpec(0, f"fold {at}", "dummy", "dummy", slice(None), split, 0, 1, False)
             for at, split in enumerate(splits)
         ]
         rows = (data.X, data.y, None)
-        answers = dict(run_cells(asked, rows, 2, Settings(), n_jobs=None, spread=told))
+        answers = dict(run_cells(specs, rows, 2, FitOptions(), n_jobs=None, executor=execute))
         assert all(isinstance(cell, Cell) and len(cell.test) == n for cell in answers.values())
         return found
 
@@ -157,9 +160,9 @@ def test_features_are_shared_and_threads_bounded(cluster: None) -> None:
     X = np.ones((1000, 100), dtype=np.float32)
     cpus = int(ray.cluster_resources()["CPU"])
     for n_jobs in (None, cpus):
-        with spreading("ray", None, n_jobs, "") as spread:
-            assert spread is not None
-            told = [answer for _, answer in spread(seen, (X, X), [(0.2,)] * 3)]
+        with ray_executor(FitResources(n_jobs, engine="ray"), "") as executor:
+            assert executor is not None
+            told = [answer for _, answer in executor(seen, (X, X), [(0.2,)] * 3)]
         for writeable, owns, total, threads, _, _ in told:
             assert (writeable, owns, total) == (False, False, X.sum())
             assert set(threads) <= {1, n_jobs}
@@ -176,11 +179,11 @@ def die_or(what: int) -> int:
     return what
 
 
-def test_a_worker_that_dies_costs_its_own_piece(spread: Spread) -> None:
+def test_a_worker_that_dies_costs_its_own_piece(executor: Executor) -> None:
     """Tried again, then an error among answers; an exception of the work is told at once."""
-    answers = dict(spread(die_or, (), [(0,), (1,), (2,), (3,)]))
+    answers = dict(executor(die_or, (), [(0,), (1,), (2,), (3,)]))
     assert isinstance(answers[0], DataError)
-    assert f"died, at each of up to {ATTEMPTS} attempts" in str(answers[0])
+    assert f"died in each of up to {ATTEMPTS} attempts" in str(answers[0])
     assert isinstance(answers[1], ZeroDivisionError)
     assert (answers[2], answers[3]) == (2, 3)
 
@@ -188,11 +191,14 @@ def test_a_worker_that_dies_costs_its_own_piece(spread: Spread) -> None:
 def test_fit_is_the_same(cluster: None) -> None:
     """Members, their search, the threshold and scores, alone and stacked."""
     data = make_features(40, apart=1.0, groups=True)
-    for asked in (
-        {"clf": "prototype,logreg", "vote": "stacking", "threshold": "accuracy"},
-        {"clf": "lda", "tune": True},
+    for clf, vote, options in (
+        ("prototype,logreg", "stacking", FitOptions(threshold="accuracy")),
+        ("lda", "uniform", FitOptions(tune=True)),
     ):
-        plain, on_ray = (fit(data, cv=3, engine=e, **asked) for e in ("local", "ray"))  # type: ignore[arg-type]
+        plain, on_ray = (
+            fit(data, clf, cv=3, options=options, vote=vote, resources=FitResources(engine=engine))
+            for engine in ("local", "ray")
+        )
         assert plain.predict_proba(data).tobytes() == on_ray.predict_proba(data).tobytes()
         assert (plain.members, plain.threshold) == (on_ray.members, on_ray.threshold)
         assert plain.about.get("weights") == on_ray.about.get("weights")
@@ -203,18 +209,28 @@ def test_fit_is_the_same(cluster: None) -> None:
         ]
         assert np.array_equal(*values, equal_nan=True)
     with pytest.raises(DataError, match="cannot fit svm on 21 images"):
-        fit(make_features(20).take(np.arange(21)), "svm", cv=0, engine="ray")
+        fit(
+            make_features(20).take(np.arange(21)), "svm", cv=0, resources=FitResources(engine="ray")
+        )
 
 
-@pytest.mark.parametrize("run", [benchmark, fit])
+def run_benchmark(data: FeatureSet, clf: str, resources: dict[str, Any]) -> Benchmark:
+    return benchmark(data, clf, **resources)
+
+
+def run_fit(data: FeatureSet, clf: str, resources: dict[str, Any]) -> Model:
+    return fit(data, clf, resources=FitResources(**resources))
+
+
+@pytest.mark.parametrize("run", [run_benchmark, run_fit])
 @pytest.mark.parametrize(
     ("asked", "why"),
     [
         ({"engine": "rya"}, "unknown engine 'rya'; did you mean ray"),
         ({"address": "auto"}, "--engine ray"),
-        ({"engine": "ray", "time_limit": 5.0, "tune": True}, "--time-limit is of fits one after"),
-        ({"engine": "ray", "n_jobs": -1}, "1 thread or more"),
-        ({"engine": "ray", "n_jobs": 1000}, "1000 processors .-j., and no machine"),
+        ({"engine": "ray", "time_limit": 5.0}, "a time limit needs engine 'local'"),
+        ({"engine": "ray", "n_jobs": -1}, "n_jobs must be 1 or more, got -1"),
+        ({"engine": "ray", "n_jobs": 1000}, "1000 processors .-j., but no machine"),
     ],
     ids=lambda v: str(v)[:40],
 )
@@ -223,15 +239,15 @@ def test_what_does_not_go_together(
 ) -> None:
     """Is refused before anything is fitted, with what to do."""
     with pytest.raises(UsageError, match=why):
-        run(make_features(), "logreg", **asked)
+        run(make_features(), "logreg", asked)
 
 
-@pytest.mark.parametrize("run", [benchmark, fit])
+@pytest.mark.parametrize("run", [run_benchmark, run_fit])
 def test_a_missing_extra_is_named(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without Ray the error is the line that installs it."""
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'clipfeat\[ray\]'"):
-        run(make_features(), "logreg", engine="ray")
+        run(make_features(), "logreg", {"engine": "ray"})
 
 
 def test_a_cluster_that_is_not_there_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,10 @@ import pytest
 from clipfeat.errors import UsageError
 from clipfeat.evaluate.fitting import fit
 from clipfeat.fits import out_of_core
-from clipfeat.fits.out_of_core import pick_place
+from clipfeat.fits.out_of_core import pick_out_of_core
 from clipfeat.store import load
 from clipfeat.store.streaming import bytes_in_memory, stream
+from clipfeat.zoo.fit_options import FitOptions
 from tests.conftest import make_features, write_parts
 
 
@@ -18,10 +19,10 @@ from tests.conftest import make_features, write_parts
 def test_scores_are_those_of_folds_in_memory(vote: str, tmp_path: Path) -> None:
     """The same folds, thresholds chosen inside each, and the same vote."""
     path = write_parts(tmp_path / "out.h5", make_features(60, apart=1.0, groups=True))
-    asked = {"cv": 3, "max_fpr": 0.2, "vote": vote}
-    known = fit(load(path), "logreg,lgbm", **asked)  # type: ignore[arg-type]
+    options = FitOptions(max_fpr=0.2)
+    known = fit(load(path), "logreg,lgbm", cv=3, options=options, vote=vote)
     with stream(path) as streamed:
-        model = fit(streamed, "logreg,lgbm", **asked)  # type: ignore[arg-type]
+        model = fit(streamed, "logreg,lgbm", cv=3, options=options, vote=vote)
     assert model.threshold == pytest.approx(known.threshold, abs=1e-3)
     for ours, theirs in zip(model.scores, known.scores, strict=True):
         names = ("encoder", "classifier", "fold", "metric")
@@ -39,22 +40,22 @@ def test_memory_decides_unless_somebody_does(
     paths = [write_parts(tmp_path / name, make_features()) for name in ("one.h5", "two.h5")]
     size = bytes_in_memory(paths[0])
 
-    def picked(free: float, clf: str = "logreg", asked: bool | None = None) -> tuple[bool, str]:
+    def picked(free: float, clf: str = "logreg", requested: bool | None = None) -> tuple[bool, str]:
         monkeypatch.setattr(out_of_core, "available_memory", lambda: int(free))
-        return pick_place(paths[:1], clf, tune=False, asked=asked)
+        return pick_out_of_core(paths[:1], clf, tune=False, requested=requested)
 
     assert picked(2 * size) == (False, "")
     streamed, why = picked(2 * size - 1)
     assert streamed
     assert "read in blocks" in why
-    assert picked(1, asked=False) == (False, "")
-    assert picked(2**40, asked=True) == (True, "")
+    assert picked(1, requested=False) == (False, "")
+    assert picked(2**40, requested=True) == (True, "")
     streamed, why = picked(1.5 * size, "logreg,knn")
     assert not streamed
     assert "knn cannot" in why
     with pytest.raises(UsageError, match="available, and knn cannot"):
         picked(size - 1, "knn")
     with pytest.raises(UsageError, match="knn cannot"):
-        picked(2**40, "knn", asked=True)
+        picked(2**40, "knn", requested=True)
     with pytest.raises(UsageError, match="one feature file, got 2"):
-        pick_place(paths, "logreg", tune=False, asked=True)
+        pick_out_of_core(paths, "logreg", tune=False, requested=True)

@@ -6,24 +6,26 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clipfeat.errors import ClipfeatWarning, LabelError, UnknownNameError
+from clipfeat.errors import ClipfeatWarning, LabelError
 from clipfeat.evaluate.fitting import fit
 from clipfeat.zoo import CHANCE, CLASSIFIERS, make_classifier
-from clipfeat.zoo.balance import BALANCES, OversampledClassifier
+from clipfeat.zoo.balance import OversampledClassifier
+from clipfeat.zoo.building import build
+from clipfeat.zoo.fit_options import BALANCES, FitOptions
 from clipfeat.zoo.folds import fit_with_groups, inner_folds
 from tests.conftest import make_features
 
 TREES = {"lgbm", "histgb", "xgb"}  # five rows are less than they split
 
 
-@pytest.mark.parametrize("balance", [False, *BALANCES])
+@pytest.mark.parametrize("balance", BALANCES)
 @pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize("name", [*CLASSIFIERS, "triplet+svm"])
-def test_five_images_a_class(name: str, grouped: bool, balance: bool | str) -> None:
+def test_five_images_a_class(name: str, grouped: bool, balance: str) -> None:
     """Five rows of each of three classes, in two or three groups: fitted, and right on others."""
     few = make_features(5, ("a", "b", "c"), apart=5.0, n_features=20)
     groups = np.array([f"{c}{i}" for c in "abc" for i in (0, 0, 1, 1, 2 - (c == "a"))])
-    model = make_classifier(name, balance=balance, n_jobs=1)
+    model = build(name, FitOptions(balance=balance), n_jobs=1)
     fit_with_groups(model, few.X, few.labels, groups if grouped else None)
     fresh = make_features(30, ("a", "b", "c"), apart=5.0, n_features=20, seed=1)
     p = model.predict_proba(fresh.X)
@@ -59,18 +61,18 @@ def test_groups_that_hold_all_classes() -> None:
     assert [len(test) for _, test in splits] == [4, 4]
 
 
-@pytest.mark.parametrize("balance", BALANCES)
+@pytest.mark.parametrize("balance", BALANCES[1:])
 @pytest.mark.parametrize("name", ["logreg", "svm", "xgb", "mlp", "knn"])
 def test_every_way_of_balancing_finds_the_rare_class(name: str, balance: str) -> None:
     """With one row in twelve of a class, more of its fresh rows are found than without it."""
     data, fresh = make_features(240, apart=1.5), make_features(200, apart=1.5, seed=1)
     kept = np.flatnonzero((data.y == 0) | (np.arange(480) % 12 == 0))
     found = [
-        make_classifier(name, balance=how, n_jobs=1)
+        build(name, FitOptions(balance=how), n_jobs=1)
         .fit(data.X[kept], data.y[kept])
         .predict(fresh.X)[fresh.y == 1]
         .mean()
-        for how in (False, balance)
+        for how in ("none", balance)
     ]
     assert found[1] > found[0] + 0.02
 
@@ -97,14 +99,8 @@ def test_sampling_draws_every_row_and_never_parts_its_copies() -> None:
     assert (groups == rows.ravel()).all()
 
 
-def test_an_unknown_way_is_named() -> None:
-    """The message lists the ways there are."""
-    with pytest.raises(UnknownNameError, match="did you mean weights"):
-        make_classifier("logreg", balance="weight")
-
-
-@pytest.mark.parametrize("balance", [False, True])
-def test_fit_and_score_on_few_groups(balance: bool) -> None:
+@pytest.mark.parametrize("balance", ["none", "prior"])
+def test_fit_and_score_on_few_groups(balance: str) -> None:
     """Three groups a class go through outer and inner folds without a warning."""
     data = make_features(9, apart=4.0)
     groups = np.array([f"{label}{i % 3}" for i, label in enumerate(data.labels)])
@@ -112,5 +108,7 @@ def test_fit_and_score_on_few_groups(balance: bool) -> None:
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        model = fit(replace(data, groups=groups), "svm,lda,mlp", cv=3, balance=balance)
+        model = fit(
+            replace(data, groups=groups), "svm,lda,mlp", cv=3, options=FitOptions(balance=balance)
+        )
     assert {row["fold"] for row in model.scores} == {"0", "1", "2"}

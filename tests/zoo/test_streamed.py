@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from clipfeat.errors import StorageError, UsageError
 from clipfeat.evaluate.fitting import fit
 from clipfeat.features import FeatureSet
+from clipfeat.fits.resources import FitResources
 from clipfeat.model import load_model
 from clipfeat.prediction.predicting import predict
 from clipfeat.store import load
 from clipfeat.store.streaming import Reading, StreamedFeatures, stream
+from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.streamed import STREAMED
 from clipfeat.zoo.streamed.classifier import StreamedClassifier
 from tests.conftest import make_features, make_spec, write_parts
@@ -85,10 +87,11 @@ def test_all_that_is_put_around_it_is_the_same(
 ) -> None:
     """Calibrated, balanced, bagged: by the same folds and the same rows."""
     path = write_parts(tmp_path / "out.h5", in_halves(2))
-    loaded, asked = load(path), {"balance": balance, "calibrate": calibrate, "bag": bag, "cv": 0}
-    known = fit(loaded, "logreg,xgb", **asked)  # type: ignore[arg-type]
+    loaded = load(path)
+    options = FitOptions(balance=balance, calibrate=calibrate, bag=bag)
+    known = fit(loaded, "logreg,xgb", cv=0, options=options)
     with stream(path) as streamed:
-        model = fit(streamed, "logreg,xgb", **asked)  # type: ignore[arg-type]
+        model = fit(streamed, "logreg,xgb", cv=0, options=options)
     assert shape(model.estimator) == shape(known.estimator)
     assert np.abs(model.predict_proba(loaded) - known.predict_proba(loaded)).max() < NEAR
 
@@ -148,14 +151,14 @@ def test_others_are_refused() -> None:
     with pytest.raises(UsageError, match=r"knn, rf cannot .* take logreg, linsvm, lgbm, xgb"):
         fit(features, "knn,logreg,rf")
     with pytest.raises(UsageError, match="--tune"):
-        fit(features, "logreg", tune=True)
+        fit(features, "logreg", options=FitOptions(tune=True))
     with pytest.raises(UsageError, match="--engine ray"):
-        fit(features, "logreg", engine="ray")
+        fit(features, "logreg", resources=FitResources(engine="ray"))
 
 
 def test_nothing_stands_in_for_the_model() -> None:
     """What a fit leaves does not know of the features' file."""
-    model = fit(in_blocks(make_features(), [9]), "linsvm,xgb", bag=2, cv=0)
+    model = fit(in_blocks(make_features(), [9]), "linsvm,xgb", options=FitOptions(bag=2), cv=0)
     assert StreamedClassifier not in types(model.estimator)
 
 

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from clipfeat.errors import UsageError
+from clipfeat.fits.resources import FitResources
 from clipfeat.zoo import CHANCE, CLASSIFIERS, halving, make_classifier, tuning, warm_path
-from clipfeat.zoo.recipe import build, count_fits
-from clipfeat.zoo.tuning import SPACES, Tuned, WarmPath, check_time_limit, full_names, tune
+from clipfeat.zoo.building import build, count_fits
+from clipfeat.zoo.fit_options import FitOptions
+from clipfeat.zoo.tuning import SPACES, Tuned, WarmPath, full_names, tune
 from tests.conftest import make_features
 
 
@@ -133,15 +135,15 @@ def test_without_time_nothing_is_tried(name: str) -> None:
 def test_a_limit_leaves_something() -> None:
     """A limit of nothing is a mistake."""
     with pytest.raises(UsageError, match="got -1"):
-        check_time_limit(-1.0)
+        FitResources(time_limit=-1.0)
 
 
 def test_fits_are_counted() -> None:
     """So that time is kept for them."""
     assert count_fits(build("knn")) == 1
-    assert count_fits(build("knn", bag=4, balance=True)) == 4
-    assert count_fits(build("knn", calibrate="sigmoid", balance=True)) == 6
-    assert count_fits(build("knn", calibrate="sigmoid", bag=4)) == 4
+    assert count_fits(build("knn", FitOptions(bag=4, balance="prior"))) == 4
+    assert count_fits(build("knn", FitOptions(calibrate="sigmoid", balance="prior"))) == 6
+    assert count_fits(build("knn", FitOptions(calibrate="sigmoid", bag=4))) == 4
 
 
 def test_rungs_have_their_share_of_every_class() -> None:

@@ -6,11 +6,12 @@ kind of estimator, by the same parameters. Whatever is put around it (calibratio
 votes) sees row numbers only, and is what it is in memory.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from clipfeat.errors import UsageError
-from clipfeat.zoo.recipe import build
+from clipfeat.zoo.building import build
+from clipfeat.zoo.fit_options import FitOptions
 
 if TYPE_CHECKING:
     from clipfeat.store.streaming import StreamedFeatures
@@ -48,19 +49,33 @@ def check_streamed(names: Sequence[str], *, tune: bool = False, engine: str = "l
         raise UsageError(f"a fit out of core runs on one machine: leave out --engine {engine}")
 
 
-def build_streamed(features: "StreamedFeatures", name: str, **recipe: Any) -> Any:
-    """Make an unfitted classifier that takes row numbers of streamed features for X.
+def build_streamed(
+    features: "StreamedFeatures",
+    name: str,
+    options: FitOptions = FitOptions(),
+    *,
+    random_state: int = 0,
+    n_jobs: int = -1,
+    params: Mapping[str, Any] | None = None,
+) -> Any:
+    """Build an unfitted classifier whose ``X`` are row numbers of streamed features.
 
-    Once fitted, `clipfeat.zoo.streamed.classifier.released` makes of it what takes features.
+    `clipfeat.zoo.streamed.classifier.released` converts the fitted estimator into one that takes
+    features.
 
     Parameters
     ----------
     features : StreamedFeatures
-        What it will be fitted on.
+        Features to fit on.
     name : str
         One of `STREAMED`.
-    **recipe
-        As in `clipfeat.zoo.recipe.build`.
+    options, random_state, n_jobs, params
+        As in `clipfeat.zoo.building.build`.
+
+    Raises
+    ------
+    UsageError
+        If the classifier cannot be fitted out of core.
     """
     from clipfeat.zoo.streamed.classifier import StreamedClassifier
 
@@ -71,4 +86,4 @@ def build_streamed(features: "StreamedFeatures", name: str, **recipe: Any) -> An
             return classifier.set_params(estimator=streamed(own["estimator"]))
         return StreamedClassifier(classifier, features, STREAMED[name])
 
-    return streamed(build(name, **recipe))
+    return streamed(build(name, options, random_state=random_state, n_jobs=n_jobs, params=params))

@@ -1,0 +1,37 @@
+"""Validation and records of fitting options."""
+
+from typing import Any
+
+import pytest
+
+from clipfeat.errors import UnknownNameError, UsageError
+from clipfeat.zoo.fit_options import FitOptions
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        ({"balance": "weight"}, UnknownNameError, "did you mean weights"),
+        ({"balance": True}, UnknownNameError, "unknown balance"),
+        ({"calibrate": "isotonics"}, UnknownNameError, "did you mean isotonic"),
+        ({"threshold": "acuracy"}, UnknownNameError, "did you mean accuracy"),
+        ({"bag": 1}, UsageError, "at least 2 folds, got 1"),
+        ({"max_fpr": 1.0}, UsageError, "max_fpr must be in .0, 1., got 1.0"),
+        ({"max_fpr": 0.1, "threshold": "accuracy"}, UsageError, "exclude each other"),
+    ],
+)
+def test_invalid_options_are_refused(
+    wrong: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    """Each invalid value raises an error that names it."""
+    with pytest.raises(error, match=message):
+        FitOptions(**wrong)
+
+
+def test_records_are_those_of_version_0_1() -> None:
+    """Cached cells and run records of version 0.1 stay valid."""
+    first = {"balance": False, "calibrate": "none", "bag": 0, "tune": False, "accelerate": True}
+    assert FitOptions().record() == first
+    options = FitOptions(balance="prior", bag=3, max_fpr=0.1)
+    assert options.record() == first | {"balance": "prior", "bag": 3}
+    assert options.threshold_rule == "max_fpr 0.1"

@@ -22,7 +22,7 @@ import numpy as np
 
 from clipfeat.images.record import ImageRecord
 from clipfeat.spec import EncoderSpec
-from clipfeat.store import FeatureWriter, Row, merging, opened
+from clipfeat.store import FeatureWriter, Row, merging, open_stored
 from clipfeat.store.generations import shards_folder
 
 SIZES = (10**7, 10**9)
@@ -112,7 +112,7 @@ def read(out: Path, n: int) -> tuple[int, float, float]:
     """Open and read all, in a process that has no memory to give: bytes, and seconds of either."""
     before = resident()
     begun = time.perf_counter()
-    with opened(out) as stored:
+    with open_stored(out) as stored:
         found = (stored.kept, stored.strings("labels"), stored.column("keys"))
         grown = resident() - before
         opening = time.perf_counter() - begun

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from clipfeat.evaluate.trials import Step
     from clipfeat.report import Leaderboard
     from clipfeat.report.pivot import Pivot
-    from clipfeat.store.streaming import Reading
+    from clipfeat.store.streaming import ReadProgress
 
 LINE_SECONDS = 10.0
 HIDDEN_BELOW = {
@@ -106,13 +106,13 @@ def _lines(doing: str, unit: str) -> Iterator[Callable[[int, int, str], None]]:
     yield show
 
 
-def pass_lines() -> "Callable[[Reading], None]":
+def pass_lines() -> "Callable[[ReadProgress], None]":
     """Show, every ten seconds, how far a pass over features on the disk is."""
     from clipfeat.cli.exits import say
 
     last = time.monotonic()
 
-    def tell(reading: "Reading") -> None:
+    def tell(reading: "ReadProgress") -> None:
         nonlocal last
         if time.monotonic() - last >= LINE_SECONDS:
             last = time.monotonic()

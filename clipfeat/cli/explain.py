@@ -38,7 +38,7 @@ def explain(
     from clipfeat.images import open_source
     from clipfeat.prediction.explaining import explain as run
     from clipfeat.prediction.explaining import explanation_page
-    from clipfeat.store import load, opened
+    from clipfeat.store import load, open_stored
 
     check_file(html, overwrite=overwrite, flag="--html")
     files = chosen(features or [])
@@ -59,7 +59,7 @@ def explain(
         for near in one.neighbours:
             print(f"  {near.distance:.3f} {near.label or '?'} {near.path}")
     if html is not None:
-        with opened(files[0]) as stored:
+        with open_stored(files[0]) as stored:
             root = stored.newest.text("root")
         html.write_text(explanation_page(found, open_source(images).root, root), encoding="utf-8")
         print(html)

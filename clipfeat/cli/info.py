@@ -32,9 +32,9 @@ def info(
 
 def _features(file: Path, all_failures: bool) -> None:
     from clipfeat.cli.console import listed, print_facts
-    from clipfeat.store import opened, provenance
+    from clipfeat.store import open_stored, provenance
 
-    with opened(file) as stored:
+    with open_stored(file) as stored:
         stored.spec.warn_if_untrained(file)
         labels = stored.strings("labels").tolist()
         groups = set(stored.strings("groups").tolist()) - {""}

@@ -58,11 +58,11 @@ def write_report(
     """
     from clipfeat.prediction.robustness import DEGRADATIONS
     from clipfeat.report.page import write_page
-    from clipfeat.store import opened
+    from clipfeat.store import open_stored
 
     roots = []
     for file in files:
-        with opened(file) as stored:
+        with open_stored(file) as stored:
             roots.append(stored.newest.text("root"))
     return write_page(
         run,

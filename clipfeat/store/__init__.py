@@ -1,4 +1,4 @@
-"""The feature file: its format, reading it, writing it. Nothing else imports h5py."""
+"""The feature file: its format, reading and writing. No other package imports h5py."""
 
 from clipfeat.store.combining import MergeReport, merge_files
 from clipfeat.store.exporting import export
@@ -11,7 +11,7 @@ from clipfeat.store.loading import (
     provenance,
     stored_spec,
 )
-from clipfeat.store.reading import Stored, opened
+from clipfeat.store.reading import Stored, open_stored
 from clipfeat.store.verifying import VerifyReport, verify
 from clipfeat.store.writing import FeatureWriter
 
@@ -27,7 +27,7 @@ __all__ = [
     "file_facts",
     "load",
     "merge_files",
-    "opened",
+    "open_stored",
     "provenance",
     "stored_spec",
     "verify",

@@ -1,4 +1,4 @@
-"""Several feature files of one encoder become one."""
+"""Merging several feature files of one encoder into one."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from clipfeat.errors import DataError, FingerprintError, unknown_name
 from clipfeat.store.format import KEY_BYTES, Row
-from clipfeat.store.reading import Stored, opened
+from clipfeat.store.reading import Stored, open_stored
 from clipfeat.store.target import free_target
 from clipfeat.store.writing import FeatureWriter
 from clipfeat.system.locations import below, common_folder, is_remote
@@ -20,20 +20,20 @@ PREFERENCES = ("first", "last")
 
 @dataclass(frozen=True)
 class MergeReport:
-    """What a merge made.
+    """The result of merging feature files.
 
     Parameters
     ----------
     path : Path
         The new feature file.
     n_rows : int
-        Rows that it holds.
+        Number of rows.
     n_doubled : int
-        Rows left out, since another file has the path.
+        Rows left out because another file has the same path.
     n_failures : int
-        Failures that it holds.
+        Number of failures.
     root : str
-        The folder to which its paths are relative.
+        The folder to which the paths are relative.
     """
 
     path: Path
@@ -52,20 +52,20 @@ def merge_files(
 ) -> MergeReport:
     """Merge feature files of the same encoder into one.
 
-    Paths become relative to the folder that holds all of the files' roots, so that images of
-    different folders do not collide. A path that is in several files is taken once. An image that
-    failed in one file and has a row in another has a row.
+    Paths become relative to the common folder of all roots, so that images of different folders do
+    not collide. A path in several files is taken once. An image that failed in one file and has a
+    row in another has a row.
 
     Parameters
     ----------
     paths : sequence of path
         Feature files.
     out : path
-        The new one. It may be one of `paths` where it is overwritten.
+        The new feature file. With `overwrite`, it may be one of `paths`.
     prefer : str, optional
-        ``"first"`` or ``"last"``: which file to believe where they contradict each other.
+        ``"first"`` or ``"last"``: the file to use if files contradict each other.
     overwrite : bool
-        Whether to replace what is there.
+        Replace an existing file.
 
     Returns
     -------
@@ -88,14 +88,14 @@ def merge_files(
         raise unknown_name("--prefer", prefer, PREFERENCES)
     target = free_target(out, overwrite=overwrite)
     with ExitStack() as stack:
-        files = [stack.enter_context(opened(path)) for path in paths]
+        files = [stack.enter_context(open_stored(path)) for path in paths]
         for file in files:
             file.spec.warn_if_untrained(file.path)
             if differences := files[0].spec.differences(file.spec):
                 raise FingerprintError(
-                    f"{file.path} holds features of another encoder than {files[0].path} "
-                    f"({'; '.join(differences)}): merge files of one encoder; those of several "
-                    "are joined by `clipfeat fit`"
+                    f"{file.path} and {files[0].path} have features of different encoders "
+                    f"({'; '.join(differences)}). Merge files of one encoder, or give all of them "
+                    "to `clipfeat fit`, which joins encoders"
                 )
         root, prefixes = rebased([file.newest.text("root") for file in files])
         owners = _owners(files, prefixes, prefer)
@@ -116,14 +116,15 @@ def merge_files(
                     for i, row in enumerate(rows):
                         if owners[row.path] != number:
                             continue
-                        # Equal bytes have equal features, be they encoded on two machines.
+                        # Rows of one key share the first one's features: two machines may have
+                        # encoded identical images with different rounding.
                         new[i] = row.key not in keys
                         again += [] if new[i] else [row]
                         keys.add(row.key)
                     writer.append([rows[i] for i in np.flatnonzero(new)], features[new])
             writer.append_known(again)
             writer.provenance = {"merged": [str(path) for path in paths]}
-            # An interrupted merge into the same file may have left rows that are not of these.
+            # An interrupted merge into the same file may have left other rows there.
             n_rows = writer.finish(
                 complete=all(bool(file.newest.h5.attrs.get("complete")) for file in files),
                 only=owners.keys() | failures.keys(),
@@ -133,9 +134,9 @@ def merge_files(
 
 
 def rebased(roots: Sequence[str]) -> tuple[str, list[str]]:
-    """The folder that holds all roots, and what to put before the paths of each.
+    """Return the common folder of all roots, and the prefix for the paths of each.
 
-    Roots of which one is not known stand as they are: nothing says where they are to each other.
+    If a root is unknown, paths stay as they are, since their relation is unknown.
 
     Examples
     --------
@@ -156,7 +157,7 @@ def rebased(roots: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def _owners(files: Sequence[Stored], prefixes: Sequence[str], prefer: str | None) -> dict[str, int]:
-    """For each path, the number of the file whose row is taken."""
+    """Return the index of the file whose row is used, for each path."""
     owners: dict[str, int] = {}
     known: dict[str, dict[str, object]] = {}
     for number, (file, prefix) in enumerate(zip(files, prefixes, strict=True)):
@@ -172,8 +173,7 @@ def _owners(files: Sequence[Stored], prefixes: Sequence[str], prefer: str | None
             if differing and prefer is None:
                 raise DataError(
                     f"{files[owners[name]].path} and {file.path} contradict each other about "
-                    f"{name} ({', '.join(differing)}): give --prefer first or --prefer last, or "
-                    "merge others"
+                    f"{name} ({', '.join(differing)}). Give --prefer first or --prefer last"
                 )
             if name not in owners or (differing and prefer == "last"):
                 owners[name], known[name] = number, about
@@ -181,7 +181,7 @@ def _owners(files: Sequence[Stored], prefixes: Sequence[str], prefer: str | None
 
 
 def _row_chunks(file: Stored, prefix: str) -> Iterator[tuple[list[Row], NDArray[np.floating]]]:
-    """Yield the current rows with their features, some thousand at a time."""
+    """Yield the current rows with their features in blocks of some thousand."""
     columns = {name: file.source_column(name) for name in file.column_names}
     columns["split"] = file.strings("split")
     paths, keys = file.strings("paths"), _keys(file)

@@ -1,4 +1,4 @@
-"""A feature file for other tools: Parquet, NumPy's npz, or CSV; one row an image."""
+"""Exporting a feature file to Parquet, NumPy's npz or CSV, with one row for each image."""
 
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from clipfeat.errors import OutputExistsError, unknown_name
 from clipfeat.store.format import KEY_BYTES
-from clipfeat.store.reading import Stored, opened
+from clipfeat.store.reading import Stored, open_stored
 from clipfeat.system.files import replacing, storage_errors
 from clipfeat.system.locations import is_remote, location
 
@@ -20,45 +20,47 @@ Columns = Mapping[str, NDArray[Any]]
 def export(path: str | Path, out: str | Path, *, overwrite: bool = False) -> int:
     """Write a feature file's current rows in a format that other tools read.
 
+    The features are never in memory as a whole.
+
     Parameters
     ----------
     path : path
         The feature file.
     out : path
-        Its suffix says how. ``.parquet``: path, key, label, group, split, the source's columns,
-        sizes, and ``features``, a list of fixed size. ``.npz``: the arrays of the feature file
-        under their names, with names for labels; they load without pickle. ``.csv``: as Parquet,
-        but a column for each feature.
+        The output; its suffix chooses the format. ``.parquet`` has path, key, label, group, split,
+        the source's columns, sizes, and ``features`` as a list of fixed size. ``.npz`` has the
+        arrays of the feature file under their names, with labels as names, and loads without
+        pickle. ``.csv`` is like Parquet, but with one column for each feature.
     overwrite : bool
-        Whether to replace what is there.
+        Replace an existing file.
 
     Returns
     -------
     int
-        Number of rows. Features are never in memory as a whole.
+        Number of rows.
 
     Raises
     ------
     UnknownNameError
-        If the suffix is none of these.
+        If the suffix is not one of these.
     OutputExistsError
         If `out` exists and `overwrite` is false.
     RefusedFileError
         If the feature file is missing or damaged.
     StorageError
-        If the disk failed. `out` is then as it was.
+        If the disk failed. `out` is then unchanged.
     """
     target = location(out)
     if target.suffix.lower() not in EXPORTERS:
-        raise unknown_name("format of an export", target.suffix, EXPORTERS)
+        raise unknown_name("export format", target.suffix, EXPORTERS)
     with storage_errors(f"looking for {target}"):
         is_taken = target.exists()
     if is_taken and not overwrite:
-        raise OutputExistsError(f"{target} exists: give another -o, or --overwrite")
-    with opened(path) as stored:
+        raise OutputExistsError(f"{target} exists. Give another -o, or --overwrite")
+    with open_stored(path) as stored:
         stored.spec.warn_if_untrained(path)
         if not is_remote(target):
-            with storage_errors(f"making {target.parent}"):
+            with storage_errors(f"creating {target.parent}"):
                 target.parent.mkdir(parents=True, exist_ok=True)
         with replacing(target) as temporary:
             EXPORTERS[target.suffix.lower()](stored, temporary)
@@ -132,11 +134,11 @@ EXPORTERS: dict[str, Callable[[Stored, Path], None]] = {
     ".npz": _write_npz,
     ".csv": _write_csv,
 }
-"""How to write each format; a new one is a function and a row."""
+"""The function that writes each format."""
 
 
 def _columns(stored: Stored) -> Columns:
-    """All that is known of the current rows but their features."""
+    """Return all metadata of the current rows."""
     sizes = stored.column("image_size")
     own = {
         "path": stored.strings("paths"),
@@ -153,12 +155,12 @@ def _columns(stored: Stored) -> Columns:
     }
     names = [name for name in stored.column_names if name != "features"]
     source = {name: stored.source_column(name) for name in names}
-    # In this order, and never a source's column in the place of one of these.
+    # The order of the columns. A source's column never replaces one of these.
     return {**own, **source, **more, **own}
 
 
 def _chunks(stored: Stored, columns: Columns) -> Iterator[tuple[Columns, NDArray[np.floating]]]:
-    """Yield the columns and features of some thousand rows at a time."""
+    """Yield the columns and features in blocks of some thousand rows."""
     start = 0
     for features in stored.features():
         here = slice(start, start + len(features))

@@ -1,9 +1,9 @@
-"""Feature files of object stores, copied to this machine to be read.
+"""Local copies of feature files on object stores.
 
-HDF5 could read through fsspec, and hang by it: one lock guards all of h5py, and whoever reads holds
-it while another thread of this process fetches the bytes; where that thread collects garbage of
-h5py's, it waits for the lock. So bytes are fetched before HDF5 is asked for anything. Files that
-are committed never change, and are fetched once by a process.
+HDF5 could read through fsspec, but can deadlock. One lock guards all of h5py, and a reader holds it
+while another thread fetches the bytes. If the garbage collector frees an h5py object in that
+thread, the thread waits for the lock. Files are therefore copied before HDF5 opens them. Committed
+files never change, so each process copies a file once.
 """
 
 import atexit
@@ -20,28 +20,28 @@ _LOCK = Lock()
 _COPIES: dict[tuple[str, ...], Path] = {}
 
 
-def fetched(path: Path) -> Path:
-    """A copy on this machine, which is removed when the process ends.
+def fetch(path: Path) -> Path:
+    """Copy a remote file to this machine; the copy is removed when the process ends.
 
     Parameters
     ----------
     path : Path
-        On an object store.
+        A path on an object store.
 
     Raises
     ------
     FileNotFoundError
-        If there is none.
+        If the file does not exist.
     StorageError
-        If the store does not answer, or there is no room for the copy.
+        If the store does not answer, or the local disk is full.
     """
     of: Any = path
     with _LOCK:
         try:
             with storage_errors(f"reading {path}"):
                 about = of.fs.info(of.path)
-                what = ("size", "ETag", "etag", "mtime", "created", "LastModified")
-                key = (str(path), *(str(about.get(name)) for name in what))
+                version = ("size", "ETag", "etag", "mtime", "created", "LastModified")
+                key = (str(path), *(str(about.get(name)) for name in version))
                 if key not in _COPIES:
                     copy = _folder() / f"{len(_COPIES)}.h5"
                     temporary = temporary_name(copy)

@@ -1,4 +1,4 @@
-"""What other tools write of features, found and read.
+"""Finding and reading the features that other tools write.
 
 ====================  =============================================================================
 thingsvision          a folder with ``features.npy``, ``.hdf5``, ``.mat`` or ``.txt``, or in splits
@@ -22,26 +22,26 @@ from numpy.typing import NDArray
 from clipfeat.errors import DataError, RefusedFileError, UsageError
 from clipfeat.store.one_file import CHUNK_ROWS
 
-MAX_TEXT = 1000
-"""Longer captions are cut: text is stored as wide as the longest."""
+MAX_CAPTION = 1000
+"""Captions are cut to this length, since a text dataset is as wide as its longest value."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """Another tool's output, not yet read.
+class ForeignFeatures:
+    """Features of another tool, read on demand.
 
     Parameters
     ----------
     tool : str
-        Whose it is.
+        Name of the tool.
     source : Path
-        Where it is, for messages.
+        Path of the output, for messages.
     blocks : sequence of array-like of shape (n, n_features)
-        The features, in order; sliced where they are read.
+        The features in order. Slicing a block reads its rows.
     names : sequence of str, optional
-        The images' paths as that tool knew them; None where it kept none.
+        The images' paths as stored by the tool; None if it stores none.
     columns : mapping of str to sequence of str
-        What else it kept of each image.
+        Other metadata of each image.
     """
 
     tool: str
@@ -57,86 +57,88 @@ class Found:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """How the features will be stored: halves stay halves, all else is float32."""
-        halves = all(block.dtype == np.float16 for block in self.blocks)
-        return np.dtype(np.float16 if halves else np.float32)
+        """Dtype of the stored features: float16 if all blocks are, else float32."""
+        is_half = all(block.dtype == np.float16 for block in self.blocks)
+        return np.dtype(np.float16 if is_half else np.float32)
 
     def features(self) -> Iterator[NDArray[np.floating]]:
-        """Yield the features, some thousand rows at a time."""
+        """Yield the features in blocks of some thousand rows."""
         for block in self.blocks:
             for start in range(0, block.shape[0], CHUNK_ROWS):
                 some = slice(start, start + CHUNK_ROWS)
                 try:
-                    with np.errstate(over="ignore"):  # what overflows is found to be infinite
+                    with np.errstate(over="ignore"):  # infinite values are refused later
                         rows = np.ascontiguousarray(block[some], dtype=self.dtype)
                 except (OSError, RuntimeError) as error:
                     raise RefusedFileError(f"{self.source} is damaged: {error}") from error
                 yield rows
 
 
-def find(source: Path, stack: ExitStack) -> Found:
-    """Find the features of another tool, their shapes and types checked.
+def find_foreign(source: Path, stack: ExitStack) -> ForeignFeatures:
+    """Find the features of another tool and check their shapes and types.
 
     Parameters
     ----------
     source : Path
-        A folder or file; see the module.
+        A folder or file in one of the layouts of this module's docstring.
     stack : ExitStack
-        Closes what has to stay open while features are read.
+        Closes the files that stay open while features are read.
 
     Raises
     ------
     UsageError
-        If it is of no known layout; the message lists them.
+        If the layout is unknown; the message lists the known layouts.
     DataError
-        If features and names do not agree.
+        If the numbers of features and names differ.
     RefusedFileError
-        If a file cannot be read as what it should be.
+        If a file cannot be read.
     """
     if (source / "img_emb").is_dir():
-        found = _clip_retrieval(source)
+        foreign = _clip_retrieval(source)
     elif files := _features_files(source):
-        found = _thingsvision(files, stack)
+        foreign = _thingsvision(files, stack)
     else:
         raise UsageError(
-            f"{source} is of no known layout: thingsvision's has features.npy, .hdf5, .mat or "
-            ".txt (save a .pt as .npy first), clip-retrieval's has img_emb/ and metadata/"
+            f"{source} has an unknown layout. Give a thingsvision folder (features.npy, .hdf5, "
+            ".mat or .txt; save a .pt as .npy first) or a clip-retrieval folder (img_emb/ and "
+            "metadata/)"
         )
-    _check(found)
-    return found
+    _check(foreign)
+    return foreign
 
 
 def _features_files(source: Path) -> list[Path]:
-    """The files of one set of features: one file, or its numbered splits."""
+    """List the files of one set of features: a single file, or its numbered splits."""
     if source.is_file():
         return [source] if source.suffix.lower() in READERS else []
-    found = [
+    files = [
         path
         for path in source.glob("features*")
         if path.suffix.lower() in READERS and re.fullmatch(r"features(_\d+)?", path.stem)
     ]
-    if len({(path.suffix, "_" in path.stem) for path in found}) > 1:
-        names = ", ".join(sorted(path.name for path in found))
-        raise UsageError(f"{source} holds several sets of features ({names}): name one file")
-    return sorted(found, key=lambda path: _number(path.stem))
+    if len({(path.suffix, "_" in path.stem) for path in files}) > 1:
+        names = ", ".join(sorted(path.name for path in files))
+        raise UsageError(f"{source} contains several sets of features ({names}). Give one file")
+    return sorted(files, key=lambda path: _number(path.stem))
 
 
-def _thingsvision(files: Sequence[Path], stack: ExitStack) -> Found:
+def _thingsvision(files: Sequence[Path], stack: ExitStack) -> ForeignFeatures:
     blocks: list[Any] = []
     variables: list[str] = []
     for path in files:
         try:
             some, names = READERS[path.suffix.lower()](path, stack)
         except Exception as error:
-            # Each format's parser raises whatever it runs into.
+            # Each format's parser raises exceptions of its own.
             raise RefusedFileError(f"{path} cannot be read as features: {error}") from error
         blocks += some
         variables += names
     listing = files[0].parent / "file_names.txt"
     if not listing.is_file():
-        return Found("thingsvision", files[0], blocks, variables or None)
+        return ForeignFeatures("thingsvision", files[0], blocks, variables or None)
     text = listing.read_text(encoding="utf-8", errors="backslashreplace")
-    return Found("thingsvision", files[0], blocks, text.removesuffix("\n").split("\n"))
+    names = text.removesuffix("\n").split("\n")
+    return ForeignFeatures("thingsvision", files[0], blocks, names)
 
 
 def _read_npy(path: Path, stack: ExitStack) -> tuple[list[Any], list[str]]:
@@ -147,22 +149,22 @@ def _read_hdf5(path: Path, stack: ExitStack) -> tuple[list[Any], list[str]]:
     h5 = stack.enter_context(h5py.File(path, "r", locking=False))
     names = [name for name in h5 if re.fullmatch(r"features(_\d+)?", name)]
     for name in names:
-        # Links, virtual datasets and external storage could point at any file of this machine.
+        # Links, virtual datasets and external storage could refer to any file on this machine.
         if not isinstance(h5.get(name, getlink=True), h5py.HardLink):
-            raise ValueError(f"{name!r} is a link to somewhere else")
+            raise ValueError(f"{name!r} is a soft or external link")
         if not isinstance(h5[name], h5py.Dataset) or h5[name].is_virtual or h5[name].external:
-            raise ValueError(f"{name!r} is not plain data")
+            raise ValueError(f"{name!r} is not a plain dataset")
     return [h5[name] for name in sorted(names, key=_number)], []
 
 
 def _read_mat(path: Path, stack: ExitStack) -> tuple[list[Any], list[str]]:
-    """One matrix, or as thingsvision does where it knows the names, a variable for each image."""
+    """Read one matrix, or one variable for each image, which thingsvision writes with names."""
     from scipy.io import loadmat
 
-    found = {name: values for name, values in loadmat(path).items() if not name.startswith("__")}
-    if set(found) == {"features"}:
-        return [found["features"]], []
-    return [np.vstack(list(found.values()))], list(found)
+    data = {name: values for name, values in loadmat(path).items() if not name.startswith("__")}
+    if set(data) == {"features"}:
+        return [data["features"]], []
+    return [np.vstack(list(data.values()))], list(data)
 
 
 def _read_txt(path: Path, stack: ExitStack) -> tuple[list[Any], list[str]]:
@@ -177,10 +179,10 @@ READERS: dict[str, Reader] = {
     ".mat": _read_mat,
     ".txt": _read_txt,
 }
-"""How each of thingsvision's formats is read: to blocks of features, and names that it holds."""
+"""Readers of thingsvision's formats; each returns blocks of features and the stored names."""
 
 
-def _clip_retrieval(folder: Path) -> Found:
+def _clip_retrieval(folder: Path) -> ForeignFeatures:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -188,7 +190,7 @@ def _clip_retrieval(folder: Path) -> Found:
     columns: dict[str, list[str]] = {"image_path": [], "caption": [], "url": []}
     paths = sorted((folder / "img_emb").glob("img_emb_*.npy"), key=lambda p: _number(p.stem))
     if not paths:
-        raise DataError(f"no img_emb_0.npy in {folder / 'img_emb'}")
+        raise DataError(f"{folder / 'img_emb'} has no img_emb_0.npy. Check the output folder")
     for path in paths:
         beside = folder / "metadata" / (path.stem.replace("img_emb", "metadata") + ".parquet")
         try:
@@ -201,13 +203,14 @@ def _clip_retrieval(folder: Path) -> Found:
         if "image_path" not in text or table.num_rows != len(blocks[-1]):
             raise DataError(
                 f"{beside} must have an image_path for each of the {len(blocks[-1])} rows of "
-                f"{path}: it has {table.num_rows} rows of {', '.join(table.column_names)}"
+                f"{path}; it has {table.num_rows} rows of {', '.join(table.column_names)}"
             )
         for name, values in columns.items():
-            values += [(value or "")[:MAX_TEXT] for value in text.get(name, [""] * table.num_rows)]
+            captions = text.get(name, [""] * table.num_rows)
+            values += [(value or "")[:MAX_CAPTION] for value in captions]
     names = columns.pop("image_path")
     kept = {name: values for name, values in columns.items() if any(values)}
-    return Found("clip-retrieval", folder, blocks, names, kept)
+    return ForeignFeatures("clip-retrieval", folder, blocks, names, kept)
 
 
 def _number(name: str) -> int:
@@ -215,19 +218,20 @@ def _number(name: str) -> int:
     return int(digits[1]) if digits else 0
 
 
-def _check(found: Found) -> None:
-    shapes = [block.shape for block in found.blocks]
+def _check(foreign: ForeignFeatures) -> None:
+    shapes = [block.shape for block in foreign.blocks]
     if not shapes or any(len(shape) != 2 or shape[1] != shapes[0][-1] for shape in shapes):
         raise DataError(
-            f"the features of {found.source} must be a matrix, a row for each image, got shapes "
-            f"{shapes or 'none'}; thingsvision flattens with flatten_acts=True"
+            f"the features of {foreign.source} must be a matrix with one row for each image, got "
+            f"shapes {shapes or 'none'}. In thingsvision, set flatten_acts=True"
         )
-    if any(block.dtype.kind != "f" for block in found.blocks):
-        raise DataError(f"the features of {found.source} must be floats")
-    if not found.n_rows:
-        raise DataError(f"{found.source} holds no features")
-    if found.names is not None and len(found.names) != found.n_rows:
+    if any(block.dtype.kind != "f" for block in foreign.blocks):
+        dtypes = ", ".join(sorted({str(block.dtype) for block in foreign.blocks}))
+        raise DataError(f"the features of {foreign.source} must be floats, got {dtypes}")
+    if not foreign.n_rows:
+        raise DataError(f"{foreign.source} contains no features")
+    if foreign.names is not None and len(foreign.names) != foreign.n_rows:
         raise DataError(
-            f"{found.source} has {found.n_rows} rows of features and {len(found.names)} names of "
-            "images: which is which cannot be told"
+            f"{foreign.source} has {foreign.n_rows} rows of features but {len(foreign.names)} "
+            "image names. Export the features again"
         )

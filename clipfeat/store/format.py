@@ -1,31 +1,31 @@
 """The feature file, version 1.
 
-``h5py.File("out.h5")["features"][:]`` works for somebody who has never heard of clipfeat. This
-page says what a file holds, in the words of RFC 2119.
+``h5py.File("out.h5")["features"][:]`` reads the features without clipfeat. The words MUST, MAY and
+MUST NOT are used as in RFC 2119.
 
 Files
 -----
-``out.h5`` is the *snapshot*; it MUST only ever be replaced whole, by rename. ``out.h5.parts/``
-holds *parts*: immutable files of the same format, named ``<sequence>-<random>.h5``, or
-``<sequence>-<place>-<random>.h5`` by workers that share a sequence, each of some rows committed
-since the snapshot. ``out.h5.lock`` is held by the one writer; workers publish parts on its behalf
-without it. A reader MUST take snapshot and parts together, the snapshot first and the parts by
-name, and MUST keep, of the rows and failures that share a path, only the last. A file whose name
-ends in ``.tmp`` MUST be ignored.
+``out.h5`` is the *snapshot*. It MUST only be replaced as a whole, by rename. ``out.h5.parts/``
+contains *parts*: immutable files of the same format with rows committed since the snapshot. Parts
+are named ``<sequence>-<random>.h5``, or ``<sequence>-<place>-<random>.h5`` by workers that share a
+sequence number. The one writer holds ``out.h5.lock``; workers publish parts on its behalf without
+the lock. A reader MUST read the snapshot first and then the parts in the order of their names. Of
+the rows and failures that share a path, it MUST keep only the last. A reader MUST ignore files
+whose name ends in ``.tmp``.
 
-A large feature file, and one on an object store, has *shards* in place of the snapshot: immutable
-files of the same format in ``out.h5.shards/``, and beside them ``generation-<number>.json``. Of
-these the one of the highest number holds: it names the shards in their order, and the parts, or the
-snapshot, that were merged into them. Where there is one, a reader MUST take its shards and the
-parts it does not name, MUST ignore every other shard, and an ``out.h5`` that it names among what
-was merged, and MUST refuse a file of which a shard is missing, or that has another ``out.h5``. A
-writer MUST create the file of the next number atomically, and only where there is none; a
-generation MUST NOT be changed or deleted.
+A large feature file, and one on an object store, has *shards* instead of the snapshot: immutable
+files of the same format in ``out.h5.shards/``. Files named ``generation-<number>.json`` in the same
+folder list them, and the one with the highest number is valid. It names the shards in order, and
+the parts or the snapshot that were merged into them. If there is a generation, a reader MUST read
+its shards and the parts that it does not name. The reader MUST ignore every other shard, and an
+``out.h5`` that the generation names as merged. It MUST refuse the file if a shard is missing or if
+there is any other ``out.h5``. A writer MUST create the file of the next number atomically, and only
+if no file of that number exists. A generation MUST NOT be changed or deleted.
 
 Datasets
 --------
-All MUST be contiguous, without filters, of fixed shape, with no variable-length or external data,
-and each MUST carry the attribute ``crc32`` of its bytes. N is the number of rows.
+All datasets MUST be contiguous and of fixed shape, without filters, variable-length or external
+data. Each MUST have the attribute ``crc32`` of its bytes. N is the number of rows.
 
 ======================  ===========  ====================================================
 ``features``            (N, D)       float16 or float32; finite; not normalised
@@ -38,29 +38,30 @@ and each MUST carry the attribute ``crc32`` of its bytes. N is the number of row
 ``image_size``          (N, 2)       int32: height, width in pixels
 ``file_size``           (N,)         int64, bytes
 ``format``              (N,)         fixed-length UTF-8: JPEG, PNG, ...
-``columns/<name>``      (N,)         fixed-length UTF-8; MAY be there, any number; the name is
-                                     percent-encoded, dots too
-``failures/path``       (M,)         images that gave no row
-``failures/key``        (M,)         as ``keys``; all zero where no bytes were read
-``failures/reason``     (M,)         the class of what went wrong
-``failures/message``    (M,)         what went wrong
+``columns/<name>``      (N,)         fixed-length UTF-8; any number, MAY be absent; the name is
+                                     percent-encoded, including dots
+``failures/path``       (M,)         images without a row
+``failures/key``        (M,)         as ``keys``; all zero if no bytes were read
+``failures/reason``     (M,)         the name of the error class
+``failures/message``    (M,)         the error message
 ======================  ===========  ====================================================
 
-A file that was imported from another tool MAY hold digests of paths or of features as ``keys``,
-and zeros where sizes are unknown. Two rows of equal key MUST hold equal features: equal bytes are
-encoded once. The order of rows carries no meaning, but an uninterrupted run keeps the source's.
+A file imported from another tool MAY have digests of paths or of features as ``keys``, and zeros
+for unknown sizes. Two rows with equal keys MUST have equal features, since identical images are
+encoded once. The order of rows has no meaning, but an uninterrupted run keeps the source's order.
 
 Attributes of the file
 ----------------------
 ``clipfeat`` MUST be ``"features"`` and ``version`` MUST be 1; a reader MUST refuse others.
 ``encoder`` is the encoder's identity as JSON and ``fingerprint`` its digest; they MUST agree.
-``root`` is the folder that paths are relative to. ``complete`` is true once a run has seen its
-whole source. ``libraries`` and ``provenance`` (JSON) are for people; a reader MUST NOT depend on
-them. ``request`` (JSON) is what the encoder was asked for by; a writer that is asked for the same
-need not open it to see that nothing is new. Unknown attributes and datasets MUST be ignored.
+``root`` is the folder that paths are relative to. ``complete`` is true after a run that reached the
+end of its source. ``libraries`` and ``provenance`` (JSON) are for people; a reader MUST NOT depend
+on them. ``request`` (JSON) records the encoder's name and options. A writer with the same request
+need not open the encoder to find that nothing is new. Unknown attributes and datasets MUST be
+ignored.
 
 To raise the version: add a branch to `reading`, keep a small file of the old version under
-``tests/store/files``, and write down here what changed.
+``tests/store/files``, and describe the change here.
 """
 
 import zlib
@@ -90,7 +91,7 @@ FAILURE_DATASETS = ("path", "key", "reason", "message")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What is known of one image, beside its features; see the datasets of the format."""
+    """The metadata of one image; each field is a dataset of the format."""
 
     path: str
     key: bytes
@@ -105,16 +106,16 @@ class Row:
 
 @dataclass(frozen=True)
 class Segment:
-    """Rows and failures on their way into one file.
+    """Rows and failures to be written into one file.
 
     Parameters
     ----------
     features : ndarray of shape (n_rows, n_features)
         float16 or float32.
-    rows : sequence of Row
-        As many as there are features.
+    rows : sequence of Row, of length n_rows
+        The images' metadata.
     failures : sequence of Failure
-        Images that gave no row.
+        Images without a row.
     """
 
     features: NDArray[np.floating]
@@ -123,26 +124,26 @@ class Segment:
 
 
 def text_column(values: Sequence[str]) -> Column:
-    """Encode strings as fixed-length UTF-8, wide enough for the longest.
+    """Encode strings as fixed-length UTF-8 of the longest string's width.
 
-    Characters that UTF-8 cannot hold (a file name that is not text) are kept as escapes.
+    Characters that UTF-8 cannot represent, as in an undecodable file name, become escapes.
     """
     encoded = [value.encode("utf-8", "backslashreplace") for value in values]
     return np.array(encoded, dtype=f"S{max(map(len, encoded), default=1) or 1}")
 
 
 def column_dataset(name: str) -> str:
-    """The dataset of a further column; HDF5 reads slashes and dots in names as paths."""
+    """Return a column's dataset name, escaped: HDF5 takes slashes and dots for a path."""
     return "columns/" + quote(name, safe=" ").replace(".", "%2E")
 
 
 def key_column(keys: Sequence[bytes]) -> Column:
-    """Keys as opaque 16-byte values."""
+    """Return keys as an array of opaque 16-byte values."""
     return np.frombuffer(b"".join(key or NO_KEY for key in keys), dtype=KEY)
 
 
 def segment_columns(segment: Segment) -> dict[str, Column]:
-    """Every dataset of a file that holds just this segment, by name, but for the features."""
+    """Return every dataset of a segment's file by name, except the features."""
     rows, failures = segment.rows, segment.failures
     class_names = sorted({row.label for row in rows} - {""})
     code = {name: i for i, name in enumerate(class_names)}
@@ -171,5 +172,5 @@ def segment_columns(segment: Segment) -> dict[str, Column]:
 
 
 def checksum(values: Column, start: int = 0) -> int:
-    """CRC-32 of an array's bytes in C order, continued from `start`."""
+    """Compute the CRC-32 of an array's bytes in C order, continued from `start`."""
     return zlib.crc32(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data, start)

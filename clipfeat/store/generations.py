@@ -1,8 +1,8 @@
-"""Generations: which shards a large feature file is made of, committed by one atomic create.
+"""Generations: the list of shards of a large feature file, committed by one atomic create.
 
-Each is a small file that is written once and never changed; the one of the highest number holds.
-Who makes the next one creates the file of the next number: where two try, on a file system that has
-no locks, one of them finds it there, and looks again at what there is.
+A generation is a small immutable file, and the one with the highest number is valid. A writer
+commits by creating the file of the next number. If two writers try on a file system without locks,
+one of them finds that the file exists and reads the new state before it tries again.
 """
 
 import json
@@ -29,9 +29,9 @@ class Shard:
     Parameters
     ----------
     name : str
-        In the folder of shards.
+        File name in the folder of shards.
     n_rows, n_bytes : int
-        Rows in it, superseded ones among them, and its size.
+        Number of rows, including superseded ones, and file size.
     """
 
     name: str
@@ -41,17 +41,17 @@ class Shard:
 
 @dataclass(frozen=True)
 class Generation:
-    """What a large feature file is made of.
+    """The contents of a large feature file.
 
     Parameters
     ----------
     number : int
-        From 1.
+        Counts from 1.
     shards : tuple of Shard
-        Of the rows that share a path, the last shard's holds.
+        In order. If several rows share a path, the last one is current.
     merged : tuple of str
-        Names of parts, and of a snapshot, whose rows are in the shards: to be ignored where they
-        still are.
+        Names of the parts, or of the snapshot, that the shards include. A reader ignores them if
+        they still exist.
     """
 
     number: int
@@ -60,34 +60,34 @@ class Generation:
 
 
 def shards_folder(target: Path) -> Path:
-    """Where the shards and generations of a feature file are."""
+    """Return the folder of a feature file's shards and generations."""
     return target.with_name(target.name + SHARDS_SUFFIX)
 
 
 def newest_generation(target: Path) -> Generation | None:
-    """The generation that holds, or None where a feature file has no shards.
+    """Read the valid generation; None if a feature file has no shards.
 
     Raises
     ------
     RefusedFileError
-        If it is damaged, or of another format.
+        If it is damaged or of another format.
     StorageError
         If the folder cannot be read.
     """
     folder = shards_folder(target)
     with storage_errors(f"listing {folder}"):
-        found = names_in(folder)
-    numbers = [int(m[1]) for name in found if (m := _FILE.fullmatch(name))]
+        names = names_in(folder)
+    numbers = [int(m[1]) for name in names if (m := _FILE.fullmatch(name))]
     return read_generation(target, max(numbers)) if numbers else None
 
 
 def read_generation(target: Path, number: int) -> Generation:
-    """One of the generations of a feature file.
+    """Read one generation of a feature file.
 
     Raises
     ------
     RefusedFileError
-        If it is damaged, or of another format.
+        If it is damaged or of another format.
     StorageError
         If it cannot be read.
     """
@@ -98,12 +98,12 @@ def read_generation(target: Path, number: int) -> Generation:
 
 
 def commit_generation(target: Path, generation: Generation) -> bool:
-    """Make a generation hold; its shards are there.
+    """Commit a generation whose shards are written.
 
     Returns
     -------
     bool
-        False if another of this number was first.
+        False if another writer has committed this number.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def commit_generation(target: Path, generation: Generation) -> bool:
 
 
 def make_folder(target: Path) -> Path:
-    """The folder of a feature file's shards, which is there from now on."""
+    """Create the folder of a feature file's shards and return it."""
     folder = shards_folder(target)
     if not is_remote(folder):
         with storage_errors(f"making {folder}"):
@@ -138,17 +138,17 @@ def _parsed(data: bytes, number: int, path: Path) -> Generation:
             Shard(str(one["name"]), int(one["n_rows"]), int(one["n_bytes"]))
             for one in about["shards"]
         )
-        found = Generation(int(about["number"]), shards, tuple(map(str, about["merged"])))
+        generation = Generation(int(about["number"]), shards, tuple(map(str, about["merged"])))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RefusedFileError(f"{path} is damaged: {error!r}") from error
     if (kind, version) != (KIND, VERSION):
         raise RefusedFileError(
-            f"{path} is of {kind!r}, version {version}; this clipfeat reads {KIND!r}, {VERSION}"
+            f"{path} has format {kind!r}, version {version}; expected {KIND!r}, version {VERSION}"
         )
-    names = [shard.name for shard in found.shards]
-    if found.number != number or len(set(names)) < len(names) or not names:
-        raise RefusedFileError(f"{path} is damaged: its number or its shards cannot be")
+    names = [shard.name for shard in generation.shards]
+    if generation.number != number or len(set(names)) < len(names) or not names:
+        raise RefusedFileError(f"{path} is damaged: wrong number, or no or repeated shards")
     for name in names:
         if not _NAME.fullmatch(name):
-            raise RefusedFileError(f"{path} names a shard that is no plain file name: {name!r}")
-    return found
+            raise RefusedFileError(f"{path} names a shard {name!r}; expected a plain file name")
+    return generation

@@ -1,8 +1,8 @@
-"""Other tools' features become a feature file.
+"""Importing features that other tools computed.
 
-Nothing says by which weights and preprocessing such features were made. Their encoder is therefore
-one of its own, ``imported:<tool>/<name>``, with a digest of the features in the place of the
-weights': it equals no other, and features of it are never mixed with others.
+The weights and the preprocessing of such features are unknown. Their encoder is therefore named
+``imported:<tool>/<name>`` and identified by a digest of the features instead of the weights. It
+equals no other encoder, so these features are never mixed with others.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from clipfeat.images.manifest import TableColumns
 from clipfeat.images.record import ImageRecord, image_key, read_bytes
 from clipfeat.images.source import ImageSource
 from clipfeat.spec import EncoderSpec
-from clipfeat.store.foreign import Found, find
+from clipfeat.store.foreign import ForeignFeatures, find_foreign
 from clipfeat.store.format import KEY_BYTES, Row
 from clipfeat.store.target import free_target
 from clipfeat.store.writing import FeatureWriter
@@ -31,20 +31,20 @@ from clipfeat.system.locations import local_path
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What was imported.
+    """The result of an import.
 
     Parameters
     ----------
     path : Path
         The feature file.
     spec : EncoderSpec
-        The encoder that stands for the other tool's.
+        The stand-in for the other tool's encoder.
     n_rows : int
-        Rows of the feature file.
+        Number of rows of the feature file.
     n_by_bytes : int
-        Images whose key is the digest of their bytes; that of all others is made of their path.
+        Images whose key is the digest of their bytes. The other keys are digests of paths.
     labels : mapping of str to int
-        Images of each label; unlabelled ones under ``""``.
+        Number of images of each label, with unlabelled images under ``""``.
     failures : sequence of Failure
         Images whose features are not finite.
     """
@@ -68,7 +68,9 @@ def import_features(
     class_folders: bool = True,
     overwrite: bool = False,
 ) -> ImportReport:
-    """Make a feature file of what thingsvision or clip-retrieval wrote.
+    """Convert the output of thingsvision or clip-retrieval into a feature file.
+
+    The features are never in memory as a whole, except those from text and MATLAB files.
 
     Parameters
     ----------
@@ -77,35 +79,35 @@ def import_features(
     out : path
         The feature file.
     name : str
-        What to call the encoder, such as ``"alexnet-fc7"``.
+        Name for the encoder, such as ``"alexnet-fc7"``.
     images : path, optional
-        The folder of the images. Where an image is there, its key is the digest of its bytes, and
-        the features can be joined with those that clipfeat makes of it; else its key is a digest
-        of its path, or where the tool kept no paths, of its row and all the features.
+        The folder of the images. An image found there gets the digest of its bytes as key, so its
+        features can be joined with clipfeat's own. Any other key is a digest of the path. If the
+        tool stored no paths, it is a digest of the row number and all the features.
     labels : path, optional
         A table of labels; see `columns`.
     columns : TableColumns
-        Where that table keeps paths, labels and groups.
+        The table's columns of paths, labels and groups.
     class_folders : bool
-        Whether the first folder of a path is a label.
+        Take the first folder of a path as the label.
     overwrite : bool
-        Whether to replace what is there.
+        Replace an existing file.
 
     Returns
     -------
     ImportReport
-        Counts and failures. Features are never in memory as a whole, but from text and MATLAB.
+        Counts and failures.
 
     Raises
     ------
     UsageError
-        If `source` is of no known layout; the message lists them.
+        If the layout of `source` is unknown; the message lists the known layouts.
     DataError
-        If features and names do not agree, or none of the images is in `images`.
+        If the numbers of features and names differ, or none of the images is in `images`.
     LabelError
-        If `labels` has none of the images.
+        If `labels` contains none of the images.
     RefusedFileError
-        If a file cannot be read as what it should be.
+        If a file cannot be read.
     OutputExistsError
         If `out` exists and `overwrite` is false.
     StorageError
@@ -113,19 +115,19 @@ def import_features(
     """
     target = free_target(out, overwrite=overwrite)
     with ExitStack() as stack:
-        found = find(Path(source), stack)
-        digest = _digest(found)
-        spec = _foreign_spec(f"imported:{found.tool}/{name}", found, digest)
-        listed = _images_of(found, images, class_folders=class_folders)
+        foreign = find_foreign(Path(source), stack)
+        digest = _digest(foreign)
+        spec = _foreign_spec(f"imported:{foreign.tool}/{name}", foreign, digest)
+        listed = _images_of(foreign, images, class_folders=class_folders)
         if labels is not None:
             listed = with_labels(listed, str(labels), columns)
-        seed = "" if found.names is not None else digest
+        seed = "" if foreign.names is not None else digest
         again: list[Row] = []
         failures: list[Failure] = []
         keys: set[bytes] = set()
         n_by_bytes = start = 0
         with FeatureWriter(target, spec, root=listed.root, overwrite=True) as writer:
-            for features in found.features():
+            for features in foreign.features():
                 records = listed.records[start : start + len(features)]
                 start += len(features)
                 new: list[Row] = []
@@ -134,11 +136,11 @@ def import_features(
                     row, of_bytes = _row(record, seed, has_file=images is not None)
                     n_by_bytes += of_bytes
                     if not np.isfinite(features[i]).all():
-                        why = "its imported features are not finite"
-                        failures.append(Failure(row.path, "EncodingError", why, row.key))
+                        message = "the imported features are not finite"
+                        failures.append(Failure(row.path, "EncodingError", message, row.key))
                         writer.fail(failures[-1])
                     elif row.key in keys:
-                        again.append(row)  # equal bytes have equal features: the first's
+                        again.append(row)  # identical images share the first one's features
                     else:
                         keys.add(row.key)
                         new.append(row)
@@ -151,14 +153,14 @@ def import_features(
     return ImportReport(target, spec, n_rows, n_by_bytes, counts, failures)
 
 
-def _digest(found: Found) -> str:
+def _digest(foreign: ForeignFeatures) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    for features in found.features():
+    for features in foreign.features():
         digest.update(features.tobytes())
     return digest.hexdigest()
 
 
-def _foreign_spec(name: str, found: Found, digest: str) -> EncoderSpec:
+def _foreign_spec(name: str, foreign: ForeignFeatures, digest: str) -> EncoderSpec:
     return EncoderSpec(
         name=name,
         weights=digest,
@@ -171,41 +173,44 @@ def _foreign_spec(name: str, found: Found, digest: str) -> EncoderSpec:
         crop_mode="unknown",
         mean=(),
         std=(),
-        n_features=int(found.blocks[0].shape[1]),
-        precision="fp16" if found.dtype == np.float16 else "fp32",
+        n_features=int(foreign.blocks[0].shape[1]),
+        precision="fp16" if foreign.dtype == np.float16 else "fp32",
         decode="unknown",
     )
 
 
-def _images_of(found: Found, images: str | Path | None, *, class_folders: bool) -> ImageSource:
-    """The images that the features are of, in their order, with labels by folder."""
-    names = found.names or [str(i) for i in range(found.n_rows)]
-    # Backslashes are Windows' slashes, but where there are slashes too.
+def _images_of(
+    foreign: ForeignFeatures, images: str | Path | None, *, class_folders: bool
+) -> ImageSource:
+    """List the images of the features in their order, with labels from folders."""
+    names = foreign.names or [str(i) for i in range(foreign.n_rows)]
+    # A name without slashes may have Windows' backslashes instead.
     names = [name if "/" in name else name.replace("\\", "/") for name in names]
     root, paths = _relative(names, None if images is None else local_path(images).absolute())
     if doubled := [path for path, count in Counter(paths).items() if count > 1]:
-        raise DataError(f"{found.source} names {doubled[0]!r} twice; a path has one row")
+        raise DataError(f"{foreign.source} names {doubled[0]!r} twice. Give each path one row")
     records = [
         ImageRecord(
             path=path,
             file=str(Path(root) / path),
             label=path.split("/")[0] if class_folders and "/" in path else "",
-            columns=tuple((name, values[i]) for name, values in found.columns.items()),
+            columns=tuple((name, values[i]) for name, values in foreign.columns.items()),
         )
         for i, path in enumerate(paths)
     ]
     if images is not None and not any(Path(record.file).is_file() for record in records):
         raise DataError(
-            f"none of the {found.n_rows} images is in {images}: they look like {records[0].path!r}"
+            f"none of the {foreign.n_rows} images is in {images}; their names are like "
+            f"{records[0].path!r}. Give their folder"
         )
-    return ImageSource(str(found.source), root, records)
+    return ImageSource(str(foreign.source), root, records)
 
 
 def _relative(names: Sequence[str], images: Path | None) -> tuple[str, list[str]]:
-    """The images' root, and their paths below it.
+    """Return the images' root and their paths below it.
 
-    Names are taken as they are where that finds images; else the folder that all have in common
-    is taken off: the tool may have run elsewhere, or named that folder too.
+    Names are used as they are if that finds an image. Otherwise their common folder is removed,
+    since the tool may have run in another folder or on another machine.
     """
     if images is not None:
         below = [os.path.relpath(images / name, images) for name in names]
@@ -221,12 +226,12 @@ def _relative(names: Sequence[str], images: Path | None) -> tuple[str, list[str]
 
 
 def _row(record: ImageRecord, seed: str, *, has_file: bool) -> tuple[Row, bool]:
-    """One image's row, and whether its key is of its bytes."""
+    """Return an image's row, and whether its key is the digest of its bytes."""
     try:
         data = read_bytes(record) if has_file else b""
     except ReadError:
         data = b""
-    # Of another kind than digests of bytes, so that no path can pass for an image.
+    # Personalised, so that no digest of a path equals a digest of an image.
     of_path = hashlib.blake2b(
         (seed + record.path).encode("utf-8", "backslashreplace"), digest_size=KEY_BYTES,
         person=b"clipfeat path",

@@ -1,4 +1,4 @@
-"""The rows that a feature file has, as its writer and sources know them."""
+"""The current rows of a feature file, in the form that its writer compares and copies."""
 
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,14 +12,14 @@ from clipfeat.store.reading import Stored
 
 
 def mark(row: Row) -> bytes:
-    """What must agree for a row to be current: the key, and a checksum of what sources say."""
+    """Return the key and a checksum of label, group and columns: equal for a current row."""
     columns = sorted((name, text) for name, text in row.columns if text and name != "face")
     about = (row.label, row.group, tuple(columns))
     return row.key + zlib.crc32(repr(about).encode("utf-8", "backslashreplace")).to_bytes(4)
 
 
 def current_rows(stored: Stored, names: Sequence[str]) -> Iterable[Row]:
-    """The current rows, without their sizes."""
+    """Yield the current rows without their sizes."""
     columns = [stored.source_column(name).tolist() for name in names]
     splits = stored.strings("split").tolist()
     keys = stored.column("keys").tobytes()
@@ -39,9 +39,14 @@ def current_rows(stored: Stored, names: Sequence[str]) -> Iterable[Row]:
 def as_stored(
     stored: Stored, rows: Sequence[Row]
 ) -> Iterator[tuple[list[Row], NDArray[np.floating]]]:
-    """Rows of known keys with the sizes, format and features stored for those keys.
+    """Complete rows of known keys with the stored sizes, format and features of those keys.
 
-    In the order in which these are found, so that every file is read once; the newest first.
+    Rows come in the order of the files, newest first, so that every file is read once.
+
+    Yields
+    ------
+    rows : list of Row
+    features : ndarray of shape (len(rows), n_features)
     """
     wanted: dict[bytes, list[Row]] = {}
     for row in rows:
@@ -54,17 +59,17 @@ def as_stored(
         sizes, formats = file.column("image_size").tolist(), file.strings("format").tolist()
         lengths = file.column("file_size").tolist()
         for start, chunk in file.features():
-            found: list[Row] = []
+            completed: list[Row] = []
             places: list[int] = []
             while hits and hits[0] < start + len(chunk):
                 at = hits.pop(0)
                 for row in wanted.pop(keys[at], ()):
-                    found.append(
+                    completed.append(
                         replace(
                             row, height=sizes[at][0], width=sizes[at][1], format=formats[at],
                             file_size=row.file_size or lengths[at],
                         )
                     )  # fmt: skip
                     places.append(at - start)
-            if found:
-                yield found, chunk[places]
+            if completed:
+                yield completed, chunk[places]

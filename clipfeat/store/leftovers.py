@@ -1,4 +1,4 @@
-"""What writers of feature files leave behind, and how it is taken away."""
+"""Removing parts, snapshots and the temporary files of killed writers."""
 
 import secrets
 import shutil
@@ -14,10 +14,10 @@ from clipfeat.system.locations import is_remote
 
 
 def staging_path(target: Path) -> Path:
-    """Where a file that will overwrite `target` is made.
+    """Return the path where the replacement of `target` is written.
 
-    On an object store, which has no locks, no two writers share it, nor does the next one go on
-    from there.
+    An object store has no locks, so each writer there has a path of its own, and an interrupted
+    replacement is not resumed.
     """
     whose = f"-{secrets.token_hex(4)}" if is_remote(target) else ""
     return target.with_name(f".{target.name}.new{whose}")
@@ -31,9 +31,9 @@ def remove_whole(path: Path) -> None:
 
 
 def remove_parts(path: Path) -> None:
-    """Delete the parts of a feature file, all at once to any reader.
+    """Delete the parts of a feature file; a reader sees either all of them or none.
 
-    One by one, a kill in between could leave an older row of a path without the newer.
+    If they were deleted one by one, a kill could leave the older row of a path without the newer.
     """
     folder = path.with_name(path.name + PARTS_SUFFIX)
     if is_remote(folder):
@@ -47,13 +47,13 @@ def remove_parts(path: Path) -> None:
             try:
                 flush(path.parent)
             finally:
-                shutil.rmtree(gone, ignore_errors=True)  # else the next writer tidies it up
+                shutil.rmtree(gone, ignore_errors=True)  # the next writer removes any remains
 
 
 def leftovers(path: Path) -> list[Path]:
-    """What a killed writer of a feature file may have left: never read by anybody."""
+    """List the files that a killed writer may have left; no reader uses them."""
     if is_remote(path):
-        return []  # there is nothing half-written
+        return []  # a remote write is atomic
     parts, shards = path.with_name(path.name + PARTS_SUFFIX), shards_folder(path)
     begins = tuple(f".{written.name}." for written in (path, cache_path(path)))
     beside = [p for p in path.parent.glob(f".*{TEMPORARY_SUFFIX}") if p.name.startswith(begins)]

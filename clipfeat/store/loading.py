@@ -1,4 +1,4 @@
-"""Feature files as feature sets, and what else is asked of whole files."""
+"""Loading feature files into memory, and reading facts about whole files."""
 
 import json
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from clipfeat.errors import RefusedFileError
 from clipfeat.features import FeatureSet, join, order_classes
 from clipfeat.spec import EncoderSpec
 from clipfeat.store.format import PARTS_SUFFIX, SHARDS_SUFFIX, Column
-from clipfeat.store.reading import Stored, is_there, opened
+from clipfeat.store.reading import Stored, is_there, open_stored
 from clipfeat.system.locations import location
 
 
 def load(*paths: str | Path) -> FeatureSet:
-    """Read feature files; several, of several encoders, are joined by image.
+    """Read feature files; those of several encoders are joined by image.
 
     Parameters
     ----------
     *paths : path
-        Feature files, of different encoders, of the same images.
+        Feature files of different encoders and the same images.
 
     Returns
     -------
@@ -40,7 +40,7 @@ def load(*paths: str | Path) -> FeatureSet:
 
 
 def _load(path: str | Path) -> FeatureSet:
-    with opened(path) as stored:
+    with open_stored(path) as stored:
         stored.spec.warn_if_untrained(path)
         X = np.empty((stored.n_rows, stored.spec.n_features), dtype=np.float32)
         at = 0
@@ -70,7 +70,7 @@ def _load(path: str | Path) -> FeatureSet:
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What a feature file knows of the image files it was made of; zero or empty where unknown.
+    """Facts about the image files of a feature file; zero or empty if unknown.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class FileFacts:
     height, width : ndarray of shape (n_rows,), int32
         Pixels.
     format : ndarray of shape (n_rows,), str
-        Pillow's name of it.
+        Pillow's name of the format.
     """
 
     file_size: Column
@@ -89,46 +89,46 @@ class FileFacts:
 
 
 def file_facts(path: str | Path) -> FileFacts:
-    """Read what a feature file knows of its images' files, in the order of `load`.
+    """Read the facts about a feature file's images, in the order of `load`.
 
     Raises
     ------
     RefusedFileError
         If the file is missing, damaged or foreign.
     """
-    with opened(path) as stored:
+    with open_stored(path) as stored:
         height, width = stored.column("image_size").T
         return FileFacts(stored.column("file_size"), height, width, stored.strings("format"))
 
 
 def feature_files_in(folder: str | Path) -> list[Path]:
-    """The feature files of a folder, those of an unfinished run among them, sorted."""
+    """List the feature files of a folder, sorted, including those of unfinished runs."""
     here = Path(folder)
     parts = (
         path.with_name(path.name.removesuffix(suffix))
         for suffix in (PARTS_SUFFIX, SHARDS_SUFFIX)
         for path in here.glob(f"*.h5{suffix}")
     )
-    found = []
+    files = []
     for path in sorted({*here.glob("*.h5"), *here.glob("*.hdf5"), *parts}):
         try:
-            with opened(path):
-                found.append(path)
+            with open_stored(path):
+                files.append(path)
         except RefusedFileError:
             continue
-    return found
+    return files
 
 
 def stored_spec(path: str | Path) -> tuple[EncoderSpec | None, str]:
-    """The encoder of a feature file, and how it was asked for; of none where there is no file."""
+    """Read the encoder and the request of a feature file; (None, "") if it does not exist."""
     if not is_there(location(path)):
         return None, ""
-    with opened(path) as stored:
+    with open_stored(path) as stored:
         return stored.spec, stored.newest.text("request")
 
 
 def provenance(stored: Stored) -> dict[str, Any]:
-    """What was recorded of how a file was made; for people."""
+    """Read the record of how a file was made, which is for people only."""
     text = stored.newest.text("provenance") or "{}"
-    found: dict[str, Any] = json.loads(text)
-    return found
+    record: dict[str, Any] = json.loads(text)
+    return record

@@ -1,4 +1,4 @@
-"""One writer at a time: an advisory lock on a file beside the feature file."""
+"""An advisory lock beside the feature file, so that only one process writes it."""
 
 import os
 import socket
@@ -17,19 +17,18 @@ from clipfeat.system.locations import is_remote
 
 @contextmanager
 def locked(path: Path, target: Path) -> Iterator[None]:
-    """Hold the lock file `path` while `target` is written.
+    """Hold the lock file `path` for the duration of the block.
 
-    Object stores have no locks and need none: see `clipfeat.store.generations`.
-
-    The file names the holder's process and host, is removed at the end, and is freed by the
-    system if the process dies.
+    The lock file names the process and the host that hold it, and is removed at the end. The
+    system releases the lock if the process dies. Object stores have no locks and need none: see
+    `clipfeat.store.generations`.
 
     Raises
     ------
     LockedError
-        At once, if another process holds it; the message names that process.
+        If another process holds the lock; the message names that process. There is no waiting.
     StorageError
-        If the lock file cannot be made.
+        If the lock file cannot be created.
     """
     if is_remote(path):
         yield
@@ -39,28 +38,28 @@ def locked(path: Path, target: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        # Removed while still held: whoever waited on this file finds that it is no longer the
-        # one of this name, and takes a new one.
+        # Removed while the lock is held: a process that waited for it then sees that the name
+        # belongs to another file and takes a new one.
         path.unlink(missing_ok=True)
         file.close()
 
 
 def check_unlocked(target: Path) -> None:
-    """Refuse a feature file that another process is writing, before any long preparation.
+    """Check that no other process is writing a feature file.
 
     Raises
     ------
     LockedError
-        At once; the message names that process.
+        If one is; the message names that process.
     StorageError
-        If the folder cannot be written to.
+        If the folder is not writable.
     """
     with locked(lock_path(target), target):
         pass
 
 
 def lock_path(target: Path) -> Path:
-    """The lock file of a feature file."""
+    """Return the lock file of a feature file."""
     return target.with_name(target.name + LOCK_SUFFIX)
 
 
@@ -75,7 +74,7 @@ def _acquire(path: Path, target: Path) -> IO[str]:
             owner = file.read().strip() or "another process"
             file.close()
             raise LockedError(
-                f"{target} is being written by {owner}; wait for it to end, or give another output"
+                f"{target} is being written by {owner}. Wait until it ends, or give another output"
             ) from error
         if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
             file.truncate(0)

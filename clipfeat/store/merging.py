@@ -1,7 +1,7 @@
-"""Committed files into fewer: one snapshot, or shards that are made once and never again.
+"""Merging committed files into one snapshot or into immutable shards.
 
-A small feature file is one snapshot, replaced whole. A large one would be copied for every few rows
-that are new; it is shards instead, of which only the last small ones are made again.
+A small feature file is one snapshot that is replaced as a whole. A large file would be copied for
+every few new rows, so it is split into shards, and only the small ones at the end are rewritten.
 """
 
 import secrets
@@ -28,23 +28,23 @@ from clipfeat.store.generations import (
     shards_folder,
 )
 from clipfeat.store.one_file import OpenFile
-from clipfeat.store.publishing import create
-from clipfeat.store.reading import Stored, opened, part_paths
+from clipfeat.store.publishing import create_dataset
+from clipfeat.store.reading import Stored, open_stored, part_paths
 from clipfeat.system.files import CarefulFile, names_in, remove, replacing, storage_errors
 from clipfeat.system.locations import is_remote
 
 SHARDED_ABOVE = 4 * 2**30
-"""Bytes up to which a feature file of this machine is one snapshot."""
+"""Largest size in bytes of a local feature file with a single snapshot."""
 
 SHARD_BYTES = 2**30
-"""Files are put together into a shard until they are as large as this."""
+"""Target size of a shard in bytes."""
 
 MOST_SUPERSEDED = 0.2
-"""Of the rows of finished shards; above, all shards are made again without them."""
+"""Largest share of superseded rows in finished shards. Above it, all shards are rewritten."""
 
 
 def is_sharded(target: Path, stored: Stored) -> bool:
-    """Whether a feature file that holds `stored` is to be shards."""
+    """Return whether a feature file of this size and place is stored as shards."""
     return (
         is_remote(target)
         or newest_generation(target) is not None
@@ -53,17 +53,17 @@ def is_sharded(target: Path, stored: Stored) -> bool:
 
 
 def merge(path: Path, stored: Stored, attributes: Mapping[str, Any], dtype: np.dtype[Any]) -> int:
-    """Write the current rows of some files to a new one, verified before it has its name.
+    """Write the current rows of some files to a new file and verify it before renaming it.
 
     Returns
     -------
     int
-        Its size in bytes.
+        Size of the new file in bytes.
 
     Raises
     ------
     StorageError
-        If the disk failed, or the new file does not hold what was written.
+        If the disk failed, or the new file differs from the data written.
     """
     _check_space(path, stored)
     with replacing(path) as temporary:
@@ -80,28 +80,28 @@ def merge_into_shards(
     *,
     anew: bool = False,
 ) -> bool:
-    """Commit a generation that holds the current rows of some files.
+    """Commit a generation with the current rows of some files.
 
     Parameters
     ----------
     target : Path
-        The feature file whose generation it will be.
+        The feature file.
     stored : Stored
-        All of its files; or, where `anew`, those that are to take its place.
+        All of its files, or with `anew` the files that replace it.
     attributes, dtype
-        Of new shards.
+        File attributes and feature dtype of new shards.
     anew : bool
-        Whether nothing of what `target` holds is kept.
+        Whether to discard the present contents of `target`.
 
     Returns
     -------
     bool
-        False if another writer's generation came first: look again at what there is.
+        False if another writer committed a generation first. The caller must read again.
 
     Raises
     ------
     StorageError
-        If the disk failed. What holds is as it was.
+        If the disk failed. The valid generation is unchanged.
     """
     before = newest_generation(target)
     if before != stored.generation and not anew:
@@ -124,7 +124,7 @@ def merge_into_shards(
         with storage_errors(f"looking for {target}"):
             here |= {target.name} if target.exists() else set()
         taken = {file.path.name for file in rest} | (here if anew else set())
-        left = here & set(before.merged if before else ())  # of a merge that was killed here
+        left = here & set(before.merged if before else ())  # not yet removed after a killed merge
         generation = Generation(number, (*kept, *made), tuple(sorted(taken | left)))
     except BaseException:
         _remove(folder, made)
@@ -136,23 +136,23 @@ def merge_into_shards(
 
 
 def _remove(folder: Path, shards: Iterable[Shard]) -> None:
-    with storage_errors(f"removing shards that were not committed from {folder}"):
+    with storage_errors(f"removing uncommitted shards from {folder}"):
         for shard in shards:
             remove(folder / shard.name)
 
 
 def tidy_up(target: Path) -> None:
-    """Remove what the newest generation has made useless.
+    """Remove the files that the newest generation supersedes.
 
-    Of shards on an object store, where others may be making a generation, those that were in force
-    two generations ago: who reads them has had time to end.
+    On an object store, other writers may be creating a generation and readers may still use the
+    last one. There, only shards that were superseded two generations ago are removed.
     """
     generation = newest_generation(target)
     if generation is None:
         return
     merged = set(generation.merged)
     parts = part_paths(target)
-    with storage_errors(f"removing what was merged into {target}"):
+    with storage_errors(f"removing files merged into {target}"):
         useless = [path for path in parts if path.name in merged]
         if target.name in merged:
             useless.append(target)
@@ -166,17 +166,17 @@ def tidy_up(target: Path) -> None:
         for path in useless:
             remove(path)
         if parts and not is_remote(target):
-            with suppress(OSError):  # others may have come
+            with suppress(OSError):  # new parts may have been added
                 parts[0].parent.rmdir()
 
 
 def orphans(target: Path) -> list[Path]:
-    """The shards that the newest generation does not name: a merge did not come to its end."""
+    """List the shards that the newest generation does not name, left by an interrupted merge."""
     generation = newest_generation(target)
     current = _shard_names(generation) if generation else set()
     folder = shards_folder(target)
-    found = names_in(folder)
-    return [folder / name for name in found if name.endswith(".h5") and name not in current]
+    names = names_in(folder)
+    return [folder / name for name in names if name.endswith(".h5") and name not in current]
 
 
 def _shard_names(generation: Generation) -> set[str]:
@@ -189,13 +189,13 @@ def _check_space(path: Path, stored: Stored) -> None:
     free = shutil.disk_usage(written_in).free
     if free < needed + 2**20:
         raise StorageError(
-            f"merging {stored.path} needs {needed / 2**20:.0f} MiB and {free / 2**20:.0f} are "
-            f"free in {written_in}; meanwhile it can be used as it is"
+            f"merging {stored.path} needs {needed / 2**20:.0f} MiB, but {written_in} has only "
+            f"{free / 2**20:.0f} MiB free; the unmerged file is still readable"
         )
 
 
 def _settled(stored: Stored, before: Generation | None) -> Sequence[OpenFile]:
-    """The shards that stay what they are: all but the small ones at the end."""
+    """Return the shards to keep unchanged: all except the small ones at the end."""
     n_shards = len(before.shards) if before else 0
     files = list(stored.files[:n_shards])
     while files and files[-1].n_bytes < SHARD_BYTES / 2:
@@ -210,7 +210,7 @@ def _settled(stored: Stored, before: Generation | None) -> Sequence[OpenFile]:
 
 
 def _grouped(files: Sequence[OpenFile]) -> list[list[OpenFile]]:
-    """Files in their order, put together until they are as large as a shard."""
+    """Group files, in order, up to the size of a shard."""
     groups: list[list[OpenFile]] = [[]]
     room = SHARD_BYTES
     for file in files:
@@ -223,12 +223,12 @@ def _grouped(files: Sequence[OpenFile]) -> list[list[OpenFile]]:
 
 
 def _write(path: Path, stored: Stored, attributes: Mapping[str, Any], dtype: np.dtype[Any]) -> None:
-    """Write all current rows to a new file, one column at a time, the features row by row."""
+    """Write all current rows to a new file, one column at a time and the features in blocks."""
     labels = stored.strings("labels")
     class_names = sorted(set(labels.tolist()) - {""})
     code = {name: i for i, name in enumerate(class_names)}
     failures = segment_columns(Segment(np.empty((0, 0)), [], stored.failures))
-    # The file is closed last, and then says whether the disk took everything.
+    # The file is closed last, and closing raises any write error.
     with CarefulFile(path) as out_file, h5py.File(out_file, "w", libver="v110") as h5:
         n, width = stored.n_rows, stored.spec.n_features
         out = h5.create_dataset("features", (n, width), dtype=dtype, track_times=False)
@@ -240,22 +240,24 @@ def _write(path: Path, stored: Stored, attributes: Mapping[str, Any], dtype: np.
             at += len(rows)
         out.attrs["crc32"] = np.uint32(crc)
         for name in ("keys", "image_size", "file_size"):
-            create(h5, name, stored.column(name))
+            create_dataset(h5, name, stored.column(name))
         for name in ("paths", "groups", "split", "format"):
-            create(h5, name, text_column(stored.strings(name).tolist()))
+            create_dataset(h5, name, text_column(stored.strings(name).tolist()))
         for name in stored.column_names:
-            create(h5, column_dataset(name), text_column(stored.source_column(name).tolist()))
+            create_dataset(
+                h5, column_dataset(name), text_column(stored.source_column(name).tolist())
+            )
         codes = np.array([code.get(label, -1) for label in labels.tolist()], dtype="<i4")
-        create(h5, "labels", codes)
-        create(h5, "class_names", text_column(class_names))
+        create_dataset(h5, "labels", codes)
+        create_dataset(h5, "class_names", text_column(class_names))
         for name, values in failures.items():
             if name.startswith("failures/"):
-                create(h5, name, values)
+                create_dataset(h5, name, values)
         h5.attrs.update(attributes)
 
 
 def _verify(path: Path, stored: Stored) -> None:
-    """Read a new snapshot back and compare it with what it was made of, before it replaces that.
+    """Read a new file back and compare it with its source files.
 
     Raises
     ------
@@ -265,7 +267,7 @@ def _verify(path: Path, stored: Stored) -> None:
     numbers = ("keys", "image_size", "file_size")
     texts = ("paths", "labels", "groups", "split", "format")
     try:
-        with opened(path) as new:
+        with open_stored(path) as new:
             same = (
                 new.n_rows == stored.n_rows
                 and new.spec == stored.spec
@@ -280,9 +282,9 @@ def _verify(path: Path, stored: Stored) -> None:
                 )
             )
     except RefusedFileError as error:
-        raise StorageError(f"the merged file does not read back: {error}") from error
+        raise StorageError(f"the merged file cannot be read back: {error}") from error
     if not same:
-        raise StorageError("the merged file does not hold what was written")
+        raise StorageError("the merged file differs from the data written to it")
 
 
 def _checksum_of(stored: Stored) -> int:

@@ -1,4 +1,4 @@
-"""One HDF5 file of a feature file: opened, screened, and never believed."""
+"""One HDF5 file of a feature file, opened and checked as untrusted input."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from clipfeat.errors import RefusedFileError, StorageError
 from clipfeat.features import Failure
 from clipfeat.spec import EncoderSpec
-from clipfeat.store.fetching import fetched
+from clipfeat.store.fetching import fetch
 from clipfeat.store.format import (
     KIND,
     NO_KEY,
@@ -33,12 +33,12 @@ CHUNK_ROWS = 8192
 
 @dataclass(frozen=True)
 class OpenFile:
-    """One open HDF5 file of the format: a snapshot or a part.
+    """An open HDF5 file of the format: a snapshot, a shard or a part.
 
     Parameters
     ----------
     path : Path
-        Its name, for messages.
+        The file's name, for messages.
     h5 : h5py.File
         The open file.
     """
@@ -51,17 +51,17 @@ class OpenFile:
         """The encoder's identity, checked against its fingerprint."""
         spec = EncoderSpec.from_json(self.text("encoder"))
         if spec.fingerprint != self.text("fingerprint"):
-            raise RefusedFileError(f"{self.path}: the encoder does not match its fingerprint")
+            raise RefusedFileError(f"{self.path}: the encoder and its fingerprint disagree")
         return spec
 
     def text(self, attribute: str) -> str:
-        """An attribute of the file, as text."""
+        """Read an attribute of the file as text."""
         with _refusing(self.path):
             value = self.h5.attrs.get(attribute, b"")
             return value.decode() if isinstance(value, bytes) else str(value)
 
     def column(self, name: str) -> Column:
-        """A whole dataset, checked against its checksum.
+        """Read a whole dataset and verify its checksum.
 
         Raises
         ------
@@ -75,7 +75,7 @@ class OpenFile:
         return values
 
     def strings(self, name: str) -> NDArray[np.str_]:
-        """A dataset of text."""
+        """Read a text dataset."""
         raw = self.column(name)
         with _refusing(self.path):
             return (
@@ -83,7 +83,7 @@ class OpenFile:
             )
 
     def features(self) -> Iterator[tuple[int, NDArray[np.floating]]]:
-        """Yield (first row, rows) of the features, some thousand rows at a time, then check."""
+        """Yield (first row, rows) of the features in blocks, then verify the checksum."""
         dataset = self._dataset("features")
         crc = 0
         for start in range(0, len(dataset), CHUNK_ROWS):
@@ -101,7 +101,7 @@ class OpenFile:
 
     @property
     def n_rows(self) -> int:
-        """Number of rows, superseded ones among them."""
+        """Number of rows, including superseded ones."""
         return int(self._dataset("features").shape[0])
 
     @property
@@ -112,20 +112,23 @@ class OpenFile:
 
     @property
     def column_names(self) -> list[str]:
-        """Names of the source's further columns."""
+        """Names of the source's columns."""
         with _refusing(self.path):
             return sorted(map(unquote, self.h5["columns"])) if "columns" in self.h5 else []
 
     def labels(self) -> NDArray[np.str_]:
-        """The name of each row's class; empty where unknown."""
+        """Read the name of each row's class; empty if unknown."""
         names = np.append(self.strings("class_names"), "")
         codes = self.column("labels").astype(np.int64)
         if len(codes) and not (codes.min() >= -1 and codes.max() < len(names) - 1):
-            raise RefusedFileError(f"{self.path}: a label points at no class")
+            raise RefusedFileError(
+                f"{self.path}: labels must be in [-1, {len(names) - 1}), got {codes.min()} to "
+                f"{codes.max()}"
+            )
         return names[codes]
 
     def failures(self) -> list[Failure]:
-        """The images that gave no row."""
+        """Read the images without a row."""
         if not len(self._dataset("failures/path")):
             return []
         return [
@@ -143,7 +146,7 @@ class OpenFile:
         with _refusing(self.path):
             dataset = self.h5.get(name)
         if not isinstance(dataset, h5py.Dataset):
-            raise RefusedFileError(f"{self.path}: no dataset {name!r}; not a whole feature file")
+            raise RefusedFileError(f"{self.path} is not a complete feature file: no {name!r}")
         return dataset
 
     def _check(self, name: str, crc: int) -> None:
@@ -151,64 +154,65 @@ class OpenFile:
             expected = self.h5[name].attrs.get("crc32")
         if expected != crc:
             raise RefusedFileError(
-                f"{self.path}: {name!r} does not match its checksum; the file is damaged"
+                f"{self.path} is damaged: the checksum of {name!r} does not match"
             )
 
 
 @contextmanager
 def open_file(path: Path) -> Iterator[OpenFile]:
-    """Open a file, for reading.
+    """Open a file for reading.
 
     Raises
     ------
     RefusedFileError
         If it is damaged, hostile, or not of this format and version.
     StorageError
-        If this process may not open another.
+        If this process has reached its limit of open files.
     FileNotFoundError
-        If it is gone.
+        If it does not exist.
     """
     with _open_h5(path) as (h5, length):
         file = OpenFile(path, h5)
         with _refusing(path):
             screen(h5, path, length)
         if file.text("clipfeat") != KIND:
-            raise RefusedFileError(f"{path} is HDF5, but not a feature file of clipfeat")
+            raise RefusedFileError(f"{path} is an HDF5 file, but not a feature file of clipfeat")
         with _refusing(path):
             version = int(h5.attrs.get("version", 0))
         if version != VERSION:
             raise RefusedFileError(
-                f"{path} is of format version {version}; this clipfeat reads {VERSION}"
+                f"{path} has format version {version}; expected {VERSION}. Update clipfeat, or "
+                "embed the images again"
             )
         yield file
 
 
 @contextmanager
 def _open_h5(path: Path) -> Iterator[tuple[Any, int]]:
-    """Open a file of this machine or another, with its length in bytes."""
-    here = fetched(path) if is_remote(path) else path
-    before = check_regular(here)
+    """Open a local or remote file; yield it with its length in bytes."""
+    local = fetch(path) if is_remote(path) else path
+    before = check_regular(local)
     try:
-        h5 = h5py.File(here, "r", locking=False)
+        h5 = h5py.File(local, "r", locking=False)
     except FileNotFoundError:
         raise
     except (OSError, RuntimeError) as error:
         if getattr(error, "errno", None) == errno.EMFILE:
             raise StorageError(
-                f"{path} is one file more than this process may have open: raise `ulimit -n`"
+                f"cannot open {path}: this process has too many open files. Raise `ulimit -n`"
             ) from error
-        if not here.exists() or not os.path.samestat(before, here.stat()):
-            # Merged, or replaced, while it was being opened.
+        if not local.exists() or not os.path.samestat(before, local.stat()):
+            # A merge removed or replaced it in the meantime.
             raise FileNotFoundError(path) from error
-        raise RefusedFileError(f"{path} is not a whole HDF5 file: {error}") from error
+        raise RefusedFileError(f"{path} is not a complete HDF5 file: {error}") from error
     with h5:
-        # Of the file that is open, not of its name: a merge may delete a part at any moment.
+        # The length of the open file, not of its name: a merge may delete a part at any moment.
         yield h5, os.fstat(h5.id.get_vfd_handle()).st_size
 
 
 @contextmanager
 def _refusing(path: Path) -> Iterator[None]:
-    """Refuse the file, whatever HDF5 runs into on a damaged one: it has no one class for that."""
+    """Convert the various exceptions that h5py raises for a damaged file."""
     try:
         yield
     except (RefusedFileError, StorageError):

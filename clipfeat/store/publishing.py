@@ -1,7 +1,7 @@
-"""Parts: rows and failures committed as one small immutable file, by whoever has them.
+"""Parts: rows and failures committed as one small immutable file.
 
-A part needs no lock. Its name is like no other's and it is whole or absent, so that workers on many
-machines may publish into one folder; whoever holds the lock merges what they published.
+A part needs no lock, since its name is unique and it is written atomically. Workers on many
+machines can publish into one folder; the process that holds the lock merges their parts.
 """
 
 import json
@@ -20,21 +20,22 @@ from clipfeat.store.format import KIND, VERSION, Column, Segment, checksum, segm
 from clipfeat.system.files import publish, storage_errors
 from clipfeat.system.locations import is_remote
 
-LIBRARIES = ("clipfeat", "torch", "timm", "open_clip_torch", "pillow", "numpy", "h5py")
+RECORDED_LIBRARIES = ("clipfeat", "torch", "timm", "open_clip_torch", "pillow", "numpy", "h5py")
+"""Libraries whose versions a feature file records."""
 
 
 @dataclass(frozen=True)
 class PartPublisher:
-    """What a worker must know to commit rows; made by the writer that holds the lock.
+    """A worker's means of committing rows, made by the writer that holds the lock.
 
     Parameters
     ----------
     folder : Path
-        The feature file's folder of parts, absolute: every worker reaches it under this name.
+        The feature file's folder of parts, as an absolute path that is valid on every worker.
     sequence : int
-        The first part of the names: higher than that of every part that is there.
+        The number that the parts' names begin with, higher than that of every existing part.
     spec, root, request
-        As the writer has them.
+        As in `FeatureWriter`.
     """
 
     folder: Path
@@ -44,27 +45,27 @@ class PartPublisher:
     request: str
 
     def publish(self, segment: Segment, place: int) -> str:
-        """Commit a segment: once this returns, it is safe.
+        """Commit a segment; it is safe once this returns.
 
         Parameters
         ----------
         segment : Segment
-            Its features in the type that is stored.
+            With features in the dtype of the file.
         place : int
-            Of its first image in the source; orders parts.
+            Index of its first image in the source, which orders the parts.
 
         Returns
         -------
         str
-            The part's name, which no other has, nor a second attempt at the same rows.
+            The part's name. It is unique, even for a second attempt at the same rows.
 
         Raises
         ------
         StorageError
-            If it could not be written, or this machine does not see the folder's own.
+            If the part cannot be written, or this machine does not see the shared folder.
         """
         if not is_remote(self.folder):
-            with storage_errors(f"making {self.folder} (a folder that all workers share)"):
+            with storage_errors(f"creating {self.folder} (a folder shared by all workers)"):
                 self.folder.mkdir(exist_ok=True)
         name = f"{self.sequence:08d}-{place:012d}-{secrets.token_hex(8)}.h5"
         attributes = file_attributes(self.spec, self.root, self.request)
@@ -80,8 +81,8 @@ def file_attributes(
     *,
     complete: bool = False,
 ) -> dict[str, Any]:
-    """The attributes of a snapshot or part."""
-    made_by = {name: version(name) for name in LIBRARIES}
+    """Return the attributes of a snapshot or part."""
+    versions = {name: version(name) for name in RECORDED_LIBRARIES}
     return {
         "clipfeat": np.bytes_(KIND),
         "version": VERSION,
@@ -89,25 +90,25 @@ def file_attributes(
         "fingerprint": np.bytes_(spec.fingerprint),
         "root": np.bytes_(root.encode("utf-8", "backslashreplace")),
         "complete": np.uint8(complete),
-        "libraries": np.bytes_(json.dumps(made_by)),
+        "libraries": np.bytes_(json.dumps(versions)),
         "provenance": np.bytes_(json.dumps(provenance or {})),
         "request": np.bytes_(request.encode()),
     }
 
 
 def part_image(segment: Segment, attributes: Mapping[str, Any]) -> bytes:
-    """The bytes of a file that holds one segment, built in memory."""
+    """Build the bytes of a segment's file in memory."""
     with h5py.File("part", "w", driver="core", backing_store=False, libver="v110") as h5:
-        create(h5, "features", np.ascontiguousarray(segment.features))
+        create_dataset(h5, "features", np.ascontiguousarray(segment.features))
         for name, values in segment_columns(segment).items():
-            create(h5, name, values)
+            create_dataset(h5, name, values)
         h5.attrs.update(attributes)
         h5.flush()
         image: bytes = h5.id.get_file_image()
     return image
 
 
-def create(h5: Any, name: str, values: Column) -> None:
+def create_dataset(h5: Any, name: str, values: Column) -> None:
     """Add a dataset with its checksum."""
     if values.dtype.kind == "S":
         values = values.astype(h5py.string_dtype("utf-8", values.dtype.itemsize))

@@ -1,7 +1,7 @@
-"""Reading feature files: the snapshot, or the shards, and the parts, seen as one.
+"""Reading feature files: the snapshot or the shards, together with the parts.
 
-Parts are opened before the snapshot or the generation. A merge replaces these first and deletes
-parts after, so that whatever is read is complete: at worst a row is seen twice, and kept once.
+Parts are opened before the snapshot or the generation. A merge replaces the snapshot first and
+deletes the parts afterwards, so a reader always sees every row. A row seen twice is kept once.
 """
 
 from collections.abc import Iterator, Sequence, Set
@@ -29,18 +29,18 @@ from clipfeat.system.locations import location
 
 @dataclass(frozen=True)
 class Stored:
-    """A feature file, its snapshot or shards and its parts, open together.
+    """An open feature file: its snapshot or shards, and its parts.
 
     Parameters
     ----------
     path : Path
         The feature file's name.
     files : sequence of OpenFile
-        In the order in which they were committed.
+        The files in the order of their commits.
     only : set of str, optional
-        The paths to which it is narrowed; all by default.
+        Paths to which the rows are restricted. None is all.
     generation : Generation, optional
-        Of the shards among the files.
+        The generation of the shards, if the file has any.
     """
 
     path: Path
@@ -65,7 +65,7 @@ class Stored:
 
     @cached_property
     def kept(self) -> list[NDArray[np.bool_]]:
-        """For each file, which rows are current: no later row or failure has the same path."""
+        """Masks of the current rows of each file: no later row or failure has their path."""
         masks, _ = self._current
         return masks
 
@@ -100,11 +100,11 @@ class Stored:
 
     @property
     def column_names(self) -> list[str]:
-        """Names of all further columns, of any file."""
+        """Names of the source's columns, in any of the files."""
         return sorted({name for file in self.files for name in file.column_names})
 
     def strings(self, name: str) -> NDArray[np.str_]:
-        """The current rows' text in a dataset."""
+        """Read the current rows' values of a text dataset."""
         parts = [
             file.labels()[mask] if name == "labels" else file.strings(name)[mask]
             for file, mask in zip(self.files, self.kept, strict=True)
@@ -112,7 +112,7 @@ class Stored:
         return np.concatenate(parts)
 
     def source_column(self, name: str) -> NDArray[np.str_]:
-        """The current rows' values in a further column; empty where a file lacks it."""
+        """Read the current rows' values of a source column; empty if a file lacks it."""
         parts = [
             file.strings(column_dataset(name))[mask]
             if name in file.column_names
@@ -122,27 +122,27 @@ class Stored:
         return np.concatenate(parts)
 
     def column(self, name: str) -> Column:
-        """The current rows' values in a dataset of numbers or keys."""
+        """Read the current rows' values of a dataset of numbers or keys."""
         return np.concatenate(
             [file.column(name)[mask] for file, mask in zip(self.files, self.kept, strict=True)]
         )
 
     def features(self) -> Iterator[NDArray[np.floating]]:
-        """Yield the current rows' features, some thousand rows at a time."""
+        """Yield the current rows' features in blocks of some thousand rows."""
         for file, mask in zip(self.files, self.kept, strict=True):
             for start, rows in file.features():
                 yield rows[mask[start : start + len(rows)]]
 
 
 @contextmanager
-def opened(path: str | Path) -> Iterator[Stored]:
-    """Open a feature file with its parts, for reading.
+def open_stored(path: str | Path) -> Iterator[Stored]:
+    """Open a feature file with its parts for reading.
 
     Raises
     ------
     RefusedFileError
-        If there is none, or a file is not of this format and version, or files disagree on the
-        encoder.
+        If the file does not exist, is not of this format and version, or its parts are of
+        different encoders.
     StorageError
         If an object store does not answer.
     """
@@ -154,19 +154,21 @@ def opened(path: str | Path) -> Iterator[Stored]:
         stored = Stored(target, files, generation=generation)
         for file in files[1:]:
             if file.spec != stored.spec:
-                raise RefusedFileError(f"{file.path} is of another encoder than {files[0].path}")
+                raise RefusedFileError(
+                    f"{file.path} and {files[0].path} have features of different encoders"
+                )
         for file in files:
             width = file.h5["features"].shape[1] if "features" in file.h5 else None
             if width not in (None, stored.spec.n_features):
                 raise RefusedFileError(
-                    f"{file.path}: rows of {width} features are not the encoder's "
+                    f"{file.path} has {width} features a row; its encoder has "
                     f"{stored.spec.n_features}"
                 )
         yield stored
 
 
 def _open_all(target: Path, stack: ExitStack) -> tuple[list[OpenFile], Generation | None]:
-    """Open the parts, then the snapshot or shards; where one vanishes it was merged: look again."""
+    """Open the parts, then the snapshot or shards; start again if a merge removes one of them."""
     for _ in range(100):
         with ExitStack() as attempt:
             try:
@@ -174,15 +176,15 @@ def _open_all(target: Path, stack: ExitStack) -> tuple[list[OpenFile], Generatio
                 parts = [attempt.enter_context(open_file(part)) for part in part_paths(target)]
                 generation = newest_generation(target)
                 if generation != before:
-                    continue  # what the one before it had merged is not in the list of this one
+                    continue  # the new generation no longer lists the parts merged before it
                 with storage_errors(f"looking for {target}"):
                     has_snapshot = target.exists()
                 if generation is not None:
                     merged = set(generation.merged)
                     if has_snapshot and target.name not in merged:
                         raise RefusedFileError(
-                            f"there are both {target} and {shards_folder(target)}, neither made "
-                            "from the other: move one of them away"
+                            f"{target} and {shards_folder(target)} both exist, and neither was "
+                            "made from the other. Move one of them away"
                         )
                     parts = [part for part in parts if part.path.name not in merged]
                     whole = _open_shards(target, generation, attempt)
@@ -192,11 +194,11 @@ def _open_all(target: Path, stack: ExitStack) -> tuple[list[OpenFile], Generatio
                 continue
             stack.push(attempt.pop_all())
             return whole + parts, generation
-    raise StorageError(f"the parts of {target} keep changing; try again when its writer is done")
+    raise StorageError(f"the parts of {target} keep changing. Try again after its writer ends")
 
 
 def _open_shards(target: Path, generation: Generation, stack: ExitStack) -> list[OpenFile]:
-    found = []
+    files = []
     for shard in generation.shards:
         path = shards_folder(target) / shard.name
         try:
@@ -205,19 +207,19 @@ def _open_shards(target: Path, generation: Generation, stack: ExitStack) -> list
             if newest_generation(target) != generation:
                 raise
             raise RefusedFileError(
-                f"{target} lacks {shard.n_rows} rows: the shard {path} is missing"
+                f"the shard {path} of {target} is missing ({shard.n_rows} rows). Restore it"
             ) from error
         if file.n_rows != shard.n_rows:
             raise RefusedFileError(
-                f"{path} has {file.n_rows} rows where generation {generation.number} has "
+                f"{path} has {file.n_rows} rows, but generation {generation.number} expects "
                 f"{shard.n_rows}"
             )
-        found.append(file)
-    return found
+        files.append(file)
+    return files
 
 
 def part_paths(target: Path) -> list[Path]:
-    """The committed parts of a feature file, oldest first."""
+    """List the committed parts of a feature file, oldest first."""
     folder = target.with_name(target.name + PARTS_SUFFIX)
     with storage_errors(f"listing {folder}"):
         names = names_in(folder)
@@ -225,7 +227,7 @@ def part_paths(target: Path) -> list[Path]:
 
 
 def is_there(target: Path) -> bool:
-    """Whether anything of a feature file is there, be it only parts."""
+    """Return whether a feature file exists, even if only as parts."""
     with storage_errors(f"looking for {target}"):
         has_snapshot = target.exists()
     return has_snapshot or bool(part_paths(target)) or newest_generation(target) is not None

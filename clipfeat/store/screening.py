@@ -1,8 +1,8 @@
-"""What a feature file may be made of, checked before a byte of its contents is read.
+"""Checking the structure of a feature file before reading its contents.
 
-A file from somebody else may point at other files (external links, external storage, virtual
-datasets), unpack to any size (filters), or claim any shape. Each of these is refused by what the
-file's own structure says, without following it.
+A file from a stranger may refer to other files (external links, external storage, virtual
+datasets), decompress to any size (filters), or claim any shape. The file's structure reveals each
+of these, so they are refused without being followed.
 """
 
 import os
@@ -32,48 +32,48 @@ KINDS = {
     "image_size": [(h5py.h5t.INTEGER, 4)],
     "file_size": [(h5py.h5t.INTEGER, 8)],
 }
-"""Class and size of each dataset's type; all others are text."""
+"""Class and size of each dataset's type; all other datasets are text."""
 _CLASSES = (h5py.h5t.FLOAT, h5py.h5t.INTEGER, h5py.h5t.STRING, h5py.h5t.OPAQUE)
 
 
 def check_regular(path: Path) -> os.stat_result:
-    """Refuse what is no regular file: opening a FIFO would wait for ever.
+    """Check that a path is a regular file: opening a FIFO would block.
 
     Returns
     -------
     os.stat_result
-        What was there.
+        The file's status.
 
     Raises
     ------
     FileNotFoundError
-        If there is nothing.
+        If the path does not exist.
     RefusedFileError
-        If it is something else.
+        If it is not a regular file.
     """
-    found = path.stat()
-    if not stat.S_ISREG(found.st_mode):
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
         raise RefusedFileError(f"{path} is not a regular file")
-    return found
+    return status
 
 
 def screen(h5: Any, path: Path, length: int) -> None:
-    """Refuse an open file whose structure is not that of the format.
+    """Check that the structure of an open file is that of the format.
 
     Parameters
     ----------
     h5 : h5py.File
-        Open for reading.
+        The file, open for reading.
     path : Path
-        Its name.
+        The file's name, for messages.
     length : int
-        Bytes of the file.
+        The file's size in bytes.
 
     Raises
     ------
     RefusedFileError
-        If a link is not hard, or a dataset is not contiguous, is filtered, virtual or stored
-        elsewhere, has a type that is not of the format, or claims more bytes than the file has.
+        If a link is not a hard link. If a dataset is not contiguous, has a filter, is virtual or
+        stored in another file, has a foreign type, or claims more bytes than the file has.
     """
     root = h5.id
     for name in ATTRIBUTES:
@@ -85,8 +85,8 @@ def screen(h5: Any, path: Path, length: int) -> None:
     _check_lengths(shapes, ("features", "labels", *ROW_DATASETS), path)
     failures = _group(root, "failures", path)
     if failures is not None:
-        of_failures = {n: _check_dataset(failures, n, path, length) for n in FAILURE_DATASETS}
-        _check_lengths(of_failures, FAILURE_DATASETS, path)
+        lengths = {n: _check_dataset(failures, n, path, length) for n in FAILURE_DATASETS}
+        _check_lengths(lengths, FAILURE_DATASETS, path)
     columns = _group(root, "columns", path)
     if columns is not None:
         if columns.get_num_objs() > MAX_COLUMNS:
@@ -101,7 +101,7 @@ def screen(h5: Any, path: Path, length: int) -> None:
 def _check_lengths(
     shapes: Mapping[str, tuple[int, ...] | None], names: Sequence[str], path: Path
 ) -> None:
-    """Refuse columns of unequal length; one that is missing is found when it is read."""
+    """Check that columns have equal lengths; a missing one is reported when it is read."""
     lengths = {shapes[name][:1] for name in names if shapes[name] is not None}  # type: ignore[index]
     if len(lengths) > 1:
         raise RefusedFileError(f"{path}: the columns {', '.join(names)} differ in length")
@@ -111,34 +111,34 @@ def _group(parent: Any, name: str, path: Path) -> Any:
     if not _is_hard(parent, name, path):
         return None
     if h5py.h5o.get_info(parent, name.encode()).type != h5py.h5o.TYPE_GROUP:
-        raise RefusedFileError(f"{path}: {name!r} is no group")
+        raise RefusedFileError(f"{path}: {name!r} is not a group")
     return h5py.h5g.open(parent, name.encode())
 
 
 def _is_hard(parent: Any, name: str, path: Path) -> bool:
-    """Whether a name is there; refuses links that lead elsewhere."""
+    """Return whether a name exists; refuse soft and external links."""
     if not parent.links.exists(name.encode()):
         return False
     if parent.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
-        raise RefusedFileError(f"{path}: {name!r} is a link to somewhere else")
+        raise RefusedFileError(f"{path}: {name!r} is a soft or external link")
     return True
 
 
 def _check_dataset(
     parent: Any, name: str, path: Path, length: int, role: str = ""
 ) -> tuple[int, ...] | None:
-    """Refuse a dataset that is not of the format; the shape of one that is."""
+    """Check a dataset against the format and return its shape; None if it does not exist."""
     role = role or name
     if not _is_hard(parent, name, path):
         return None
     if h5py.h5o.get_info(parent, name.encode()).type != h5py.h5o.TYPE_DATASET:
-        raise RefusedFileError(f"{path}: {name!r} is no dataset")
+        raise RefusedFileError(f"{path}: {name!r} is not a dataset")
     dataset = h5py.h5d.open(parent, name.encode())
-    how = dataset.get_create_plist()
-    if how.get_layout() != h5py.h5d.CONTIGUOUS or how.get_nfilters():
-        raise RefusedFileError(f"{path}: {name!r} is not plain contiguous data")
-    if how.get_external_count():
-        raise RefusedFileError(f"{path}: {name!r} keeps its data in another file")
+    properties = dataset.get_create_plist()
+    if properties.get_layout() != h5py.h5d.CONTIGUOUS or properties.get_nfilters():
+        raise RefusedFileError(f"{path}: {name!r} is not contiguous and unfiltered")
+    if properties.get_external_count():
+        raise RefusedFileError(f"{path}: {name!r} stores its data in another file")
     _check_type(dataset.get_type(), f"{path}: {name!r}")
     shape = dataset.get_space().get_simple_extent_dims()
     n_bytes = int(np.prod(shape, dtype=object)) * dataset.get_type().get_size()
@@ -147,10 +147,13 @@ def _check_dataset(
         raise RefusedFileError(f"{path}: {name!r} claims {n_bytes} bytes; the file has {length}")
     _check_attribute(dataset, "crc32", path)
     if len(shape) != N_DIMENSIONS.get(role, 1):
-        raise RefusedFileError(f"{path}: {name!r} must not be of shape {shape}")
+        expected = N_DIMENSIONS.get(role, 1)
+        raise RefusedFileError(
+            f"{path}: {name!r} has shape {shape}; expected {expected} dimensions"
+        )
     kind = dataset.get_type()
     if (kind.get_class(), kind.get_size()) not in KINDS.get(role, [(STRING, kind.get_size())]):
-        raise RefusedFileError(f"{path}: {name!r} is of a type that is not of the format")
+        raise RefusedFileError(f"{path}: {name!r} has a type that the format does not allow")
     return tuple(shape)
 
 
@@ -171,4 +174,4 @@ def _check_type(kind: Any, where: str, most: int = MAX_TEXT) -> None:
         or (code == h5py.h5t.STRING and kind.is_variable_str())
         or (code == h5py.h5t.OPAQUE and size != KEY_BYTES)
     ):
-        raise RefusedFileError(f"{where} is of a type that is not of the format")
+        raise RefusedFileError(f"{where} has a type that the format does not allow")

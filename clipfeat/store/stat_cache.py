@@ -1,9 +1,9 @@
-"""Digests of files that have not changed since, by what the file system says of them.
+"""A cache of content hashes, keyed by the files' status.
 
-As git's index does, this spares reading a file whose path, size, modification time and inode are
-those of the last run. A file modified within two seconds of the cache's own writing is not
-trusted: on a coarse clock it could have changed again under the same time. The cache is only ever
-a shortcut: without it, or with a damaged one, files are read.
+Like git's index, it avoids reading a file whose path, size, modification time and inode have not
+changed since the last run. A file modified within two seconds of the cache's own writing is read
+again, since on a coarse clock it could have changed later with the same time. If the cache is
+missing or damaged, all files are read.
 """
 
 import hashlib
@@ -31,25 +31,25 @@ Stat = tuple[int, int, int]
 
 
 def file_stats(files: Iterable[str]) -> dict[str, Stat]:
-    """Size, modification time in ns, and inode of files; of objects, a digest of their tag.
+    """Get size, modification time in ns and inode of files; for objects, a digest of their tag.
 
-    Those that cannot be asked are left out.
+    Files without a status are left out.
     """
-    found: dict[str, Stat] = {}
+    stats: dict[str, Stat] = {}
     remote = []
     for file in dict.fromkeys(files):
         if is_remote(file):
             remote.append(file)
         elif (stat := file_stat(file)) is not None:
-            found[file] = stat
-    return found | _object_stats(remote)
+            stats[file] = stat
+    return stats | _object_stats(remote)
 
 
 def _object_stats(files: Sequence[str]) -> dict[str, Stat]:
-    """Ask for a folder at once, not for each of a million objects."""
-    found: dict[str, Stat] = {}
+    """Get the status of objects with one request for each folder."""
+    stats: dict[str, Stat] = {}
     for folder in {file.rpartition("/")[0] for file in files}:
-        # A shortcut: what may not be listed, or is at no folder, is read.
+        # Objects in a folder that cannot be listed are read again.
         with suppress(OSError, NotImplementedError, UsageError):
             of: Any = location(folder) if is_remote(folder) else location(f"{folder}/")
             for about in of.fs.ls(of.path, detail=True):
@@ -60,36 +60,36 @@ def _object_stats(files: Sequence[str]) -> dict[str, Stat]:
                     name = about["name"].rpartition("/")[2]
                     digest = hashlib.blake2b(str(tag).encode(), digest_size=7).digest()
                     at = int(float(seconds) * 1e6) * 1000
-                    found[f"{folder}/{name}"] = (int(about["size"]), at, int.from_bytes(digest))
-    return found
+                    stats[f"{folder}/{name}"] = (int(about["size"]), at, int.from_bytes(digest))
+    return stats
 
 
 def file_stat(file: str) -> Stat | None:
-    """Size, modification time in ns, and inode of a file; None where it cannot be asked."""
+    """Get size, modification time in ns and inode of a file; None if that fails."""
     try:
-        found = os.stat(file)  # noqa: PTH116 -- a hundred thousand Paths take a second
+        status = os.stat(file)  # noqa: PTH116 -- a hundred thousand Paths take a second
     except (OSError, ValueError):
         return None
-    return found.st_size, found.st_mtime_ns, found.st_ino
+    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 @dataclass(frozen=True)
 class StatCache:
-    """What a former run knew.
+    """The status and the key of every image at the end of an earlier run.
 
     Parameters
     ----------
     entries : mapping of str to (Stat, bytes)
-        By path, what the file system said and the digest of the image's bytes.
+        Status and key by path.
     written_ns : int
-        When it was written.
+        Time at which the cache was written, in ns.
     """
 
     entries: Mapping[str, tuple[Stat, bytes]]
     written_ns: int
 
     def key(self, path: str, stat: Stat | None) -> bytes | None:
-        """The digest of an unchanged file, or None."""
+        """Return the key of an unchanged file, else None."""
         entry = self.entries.get(path)
         if stat is None or entry is None or entry[0] != stat:
             return None
@@ -97,12 +97,12 @@ class StatCache:
 
 
 def cache_path(feature_file: Path) -> Path:
-    """Where the cache of a feature file is."""
+    """Return the path of a feature file's cache."""
     return feature_file.with_name(f".{feature_file.name}{SUFFIX}")
 
 
 def load_stats(feature_file: Path) -> StatCache:
-    """Read the cache of a feature file; empty where there is none that is whole."""
+    """Read the cache of a feature file; empty if it is missing or damaged."""
     with suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         content = io.BytesIO(cache_path(feature_file).read_bytes())
         with np.load(content, allow_pickle=False) as saved:
@@ -116,7 +116,7 @@ def load_stats(feature_file: Path) -> StatCache:
 
 
 def save_stats(feature_file: Path, entries: Mapping[str, tuple[Stat, bytes]]) -> None:
-    """Write the cache of a feature file, whole or not at all.
+    """Write the cache of a feature file atomically.
 
     Raises
     ------

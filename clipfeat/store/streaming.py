@@ -1,9 +1,8 @@
-"""Features that are read in blocks, again and again, for what does not fit in memory.
+"""Features read from disk in blocks, in several passes, for data that does not fit in memory.
 
-The labels, groups and keys are in memory, as the columns of a `FeatureSet` whose only feature is
-the row's own number. Whatever takes rows apart (folds, groups, calibration, bags, votes) does it to
-the numbers as it would to the features, by the same code; only what is fitted in the end looks the
-features up, by `StreamedFeatures.rows`.
+Labels, groups and keys are in memory, in a `FeatureSet` whose only feature is the row number.
+Folds, groups, calibration, bags and votes split the row numbers with the same code that splits
+features. Only the classifier at the end reads the features, through `StreamedFeatures.rows`.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -19,25 +18,25 @@ from numpy.typing import NDArray
 from clipfeat.errors import DataError
 from clipfeat.features import FeatureSet
 from clipfeat.spec import EncoderSpec
-from clipfeat.store import opened
+from clipfeat.store.reading import open_stored
 
 SHARE = 0.5
-"""Of the available memory; features that as float32 take more are better read in blocks."""
+"""Largest share of the available memory for float32 features that are loaded as a whole."""
 
 Block = tuple[slice, NDArray[np.float32]]
-"""The places of some rows among those asked for, and their features."""
+"""Positions of some rows in the selection, and their features."""
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How far a pass over the features is.
+class ReadProgress:
+    """Progress of a pass over the features.
 
     Parameters
     ----------
     number : int
-        Of the pass, from 1.
+        Number of the pass, from 1.
     done, total : int
-        Rows.
+        Rows read, and rows in all.
     """
 
     number: int
@@ -47,29 +46,28 @@ class Reading:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class StreamedFeatures:
-    """Features on the disk, with what is known of their rows in memory.
+    """Features on disk, with the metadata of their rows in memory.
 
     Parameters
     ----------
     read : callable
-        Gives the blocks of all rows in their order, (n, n_features) of float16 or float32, from
-        the beginning whenever it is called.
+        Returns an iterable of blocks of all rows in order, each of shape (n, n_features) and of
+        float16 or float32. Each call starts a new pass.
     numbers : FeatureSet
-        Labels, groups, keys and columns of the rows, and for features one column: each row's number
-        among all that are read.
+        Labels, groups, keys and columns of the rows. Its single feature is the row number.
     specs : tuple of EncoderSpec
         The encoder.
     columns : ndarray of int, optional
-        The features that are wanted, where not all are.
+        Indices of the features to use. None is all.
     progress : callable
-        Told after each block.
+        Called with a `ReadProgress` after each block.
     """
 
     read: Callable[[], Iterable[NDArray[np.floating]]]
     numbers: FeatureSet
     specs: tuple[EncoderSpec, ...]
     columns: NDArray[np.int64] | None = None
-    progress: Callable[[Reading], None] = lambda reading: None
+    progress: Callable[[ReadProgress], None] = lambda progress: None
     _passes: Iterator[int] = field(default_factory=lambda: count(1))
 
     def __len__(self) -> int:
@@ -80,11 +78,11 @@ class StreamedFeatures:
 
     @property
     def n_features(self) -> int:
-        """Columns of a block."""
+        """Number of features."""
         return sum(spec.n_features for spec in self.specs)
 
     def narrowed(self, layers: str) -> "StreamedFeatures":
-        """Only some layers' columns; see `FeatureSet.narrowed`."""
+        """Select some layers' columns; see `FeatureSet.narrowed`."""
         spec = self.specs[0]
         few = spec.narrowed(layers)
         if few == spec:
@@ -94,28 +92,28 @@ class StreamedFeatures:
         return replace(self, columns=kept, specs=(few,))
 
     def grouped_by(self, name: str) -> "StreamedFeatures":
-        """The same rows with the values of a column as their groups."""
+        """Use the values of a column as groups."""
         return replace(self, numbers=self.numbers.grouped_by(name))
 
     def ungrouped(self) -> "StreamedFeatures":
-        """The same rows with no groups but what cannot be parted."""
+        """Remove the groups, except that parts of one file stay together."""
         return replace(self, numbers=self.numbers.ungrouped())
 
-    def rows(self, numbers: NDArray[np.int64]) -> "Rows":
-        """Some rows, by ascending numbers; a number that comes twice is a row that does."""
-        return Rows(self, numbers)
+    def rows(self, numbers: NDArray[np.int64]) -> "StreamedRows":
+        """Select rows by ascending row numbers; a repeated number repeats its row."""
+        return StreamedRows(self, numbers)
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
-    """Some rows of streamed features; each iteration is a pass over the disk.
+class StreamedRows:
+    """A selection of streamed rows; each iteration is a pass over the file.
 
     Parameters
     ----------
     features : StreamedFeatures
-        All of them.
+        All rows.
     numbers : ndarray of shape (n_samples,), int64
-        Ascending.
+        Row numbers, ascending.
     """
 
     features: StreamedFeatures
@@ -123,11 +121,11 @@ class Rows:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """As that of an array (n_samples, n_features)."""
+        """Shape of the selection as an array: (n_samples, n_features)."""
         return len(self.numbers), self.features.n_features
 
     def __iter__(self) -> Iterator[Block]:
-        """Yield the rows' places among `numbers` and their features, block by block.
+        """Yield positions in `numbers` and the features of these rows, block by block.
 
         Raises
         ------
@@ -150,43 +148,43 @@ class Rows:
                     raise DataError(f"features must be finite; those of row {row} are not")
                 yield slice(at, upto), X
             at, seen = upto, seen + len(block)
-            self.features.progress(Reading(number, min(seen, total), total))
+            self.features.progress(ReadProgress(number, min(seen, total), total))
             if at == len(self.numbers):
                 return
 
 
 @contextmanager
 def stream(
-    path: str | Path, *, progress: Callable[[Reading], None] = lambda reading: None
+    path: str | Path, *, progress: Callable[[ReadProgress], None] = lambda progress: None
 ) -> Iterator[StreamedFeatures]:
-    """Open a feature file for fits that read it in blocks; `clipfeat.load` reads it whole.
+    """Open a feature file for fits out of core; `clipfeat.load` reads it into memory instead.
 
     Parameters
     ----------
     path : path
-        A feature file, with its parts.
+        A feature file.
     progress : callable
-        Told after each block that is read.
+        Called with a `ReadProgress` after each block.
 
     Yields
     ------
     StreamedFeatures
-        For `clipfeat.fit`, as long as the context lasts.
+        Features for `clipfeat.fit`, valid inside the ``with`` block.
 
     Raises
     ------
     RefusedFileError
         If the file is missing, damaged or foreign.
     """
-    with opened(path) as stored:
+    with open_stored(path) as stored:
         stored.spec.warn_if_untrained(path)
         n = stored.n_rows
         groups = stored.strings("groups")
         columns = {name: stored.source_column(name) for name in stored.column_names}
         if (split := stored.strings("split")).any():
             columns["split"] = split
-        number: Any = np.arange(n, dtype=np.float64)[:, None]  # exact beyond float32's 16 million
-        # A number serves as the path too, unless frames name the file that they are of.
+        number: Any = np.arange(n, dtype=np.float64)[:, None]  # float32 is exact to 16 million only
+        # The number is also the path, unless frames need their paths.
         plain = FeatureSet.from_arrays(np.zeros((n, 1)), stored.strings("labels").tolist())
         numbers = replace(
             plain,
@@ -200,6 +198,6 @@ def stream(
 
 
 def bytes_in_memory(path: str | Path) -> int:
-    """What `clipfeat.load` would take for a feature file's features."""
-    with opened(path) as stored:
+    """Return the bytes of a feature file's features after `clipfeat.load`."""
+    with open_stored(path) as stored:
         return stored.n_rows * stored.spec.n_features * np.dtype(np.float32).itemsize

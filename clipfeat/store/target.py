@@ -1,4 +1,4 @@
-"""Where a feature file may be written."""
+"""Checking the output path of a feature file."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from clipfeat.system.locations import location
 
 
 def check_target(out: str | Path) -> Path:
-    """Refuse a feature file's name that cannot be meant.
+    """Check that a path can name a feature file.
 
     Raises
     ------
@@ -20,23 +20,23 @@ def check_target(out: str | Path) -> Path:
     with storage_errors(f"looking for {target}"):
         is_folder = target.is_dir()
     if is_folder:
-        raise UsageError(f"the output {target} is a folder: name a feature file, such as out.h5")
+        raise UsageError(f"the output {target} is a folder. Name a feature file, such as out.h5")
     if target.suffix.lower() not in {".h5", ".hdf5"}:
-        raise UsageError(f"the output {target} must end in .h5: name a feature file")
+        raise UsageError(f"the output {target} must end in .h5. Name a feature file")
     return target
 
 
 def free_target(out: str | Path, *, overwrite: bool) -> Path:
-    """Refuse a name that cannot be meant, or is taken.
+    """Check that a path can name a new feature file.
 
     Raises
     ------
     UsageError
-        If it cannot be meant; see `check_target`.
+        As `check_target`.
     OutputExistsError
-        If something stands there, be it only parts, and `overwrite` is false.
+        If a feature file, or only its parts, exists and `overwrite` is false.
     """
     target = check_target(out)
     if is_there(target) and not overwrite:
-        raise OutputExistsError(f"{target} exists: give another -o, or --overwrite")
+        raise OutputExistsError(f"{target} exists. Give another -o, or --overwrite")
     return target

@@ -1,6 +1,7 @@
-"""Checking every byte of a feature file and its parts, some thousand rows at a time.
+"""Verifying every byte of a feature file and its parts, in blocks of some thousand rows.
 
-Reading checks what it reads; this reads all, and holds it against what the format says.
+Reading verifies only the data it reads. This module reads everything and checks every rule of the
+format.
 """
 
 import hashlib
@@ -14,32 +15,32 @@ from numpy.typing import NDArray
 from clipfeat.errors import RefusedFileError
 from clipfeat.store.format import KEY_BYTES, ROW_DATASETS, Column, column_dataset
 from clipfeat.store.one_file import OpenFile
-from clipfeat.store.reading import opened
+from clipfeat.store.reading import open_stored
 from clipfeat.system.locations import location
 
 TEXT = ("paths", "groups", "split", "format")
 COMPARABLE = np.dtype(f"S{KEY_BYTES}")
-"""Keys as NumPy can sort them."""
+"""A dtype for keys that NumPy can sort."""
 
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """What was checked, and found whole.
+    """The result of verifying an intact feature file.
 
     Parameters
     ----------
     path : Path
         The feature file.
     n_rows : int
-        Current rows.
+        Number of current rows.
     n_parts : int
-        Parts that are not merged yet.
+        Number of parts that are not merged yet.
     n_failures : int
-        Current failures.
+        Number of current failures.
     n_bytes : int
-        Size of all its files.
+        Total size of its files.
     seconds : float
-        How long it took.
+        Duration of the verification.
     """
 
     path: Path
@@ -51,11 +52,12 @@ class VerifyReport:
 
 
 def verify(path: str | Path) -> VerifyReport:
-    """Check every byte of a feature file and its parts.
+    """Verify every byte of a feature file and its parts.
 
-    Its structure is that of the format and every dataset agrees with its checksum; features are
-    finite, text is UTF-8, labels point at classes, paths are unique; rows of equal keys hold equal
-    features; and the fingerprint is that of the encoder.
+    These must hold: the structure follows the format, every dataset matches its checksum, and the
+    fingerprint matches the encoder. Features are finite, text is UTF-8, labels are valid class
+    indices, and paths are unique. Rows of equal keys have equal features. The features are never
+    in memory as a whole.
 
     Parameters
     ----------
@@ -65,20 +67,20 @@ def verify(path: str | Path) -> VerifyReport:
     Returns
     -------
     VerifyReport
-        What was checked. Features are never in memory as a whole.
+        Counts of the verified file.
 
     Raises
     ------
     RefusedFileError
-        If anything is otherwise; the message names the file and what is wrong.
+        If a check fails; the message names the file and the fault.
     """
     begun = time.monotonic()
     target = location(path)
-    with opened(target) as stored:
+    with open_stored(target) as stored:
         stored.spec.warn_if_untrained(target)
         columns = [_checked_columns(file) for file in stored.files]
-        found, counts = np.unique(np.concatenate(columns), return_counts=True)
-        doubled = found[counts > 1]
+        keys, counts = np.unique(np.concatenate(columns), return_counts=True)
+        doubled = keys[counts > 1]
         features_of: dict[bytes, bytes] = {}
         for file, keys in zip(stored.files, columns, strict=True):
             _check_features(file, keys, doubled, features_of)
@@ -93,7 +95,7 @@ def verify(path: str | Path) -> VerifyReport:
 
 
 def _checked_columns(file: OpenFile) -> Column:
-    """Check everything of a file but its features; its keys are returned."""
+    """Verify all datasets of a file except its features, and return its keys."""
     for name in (*ROW_DATASETS, *map(column_dataset, file.column_names)):
         if name in TEXT or "/" in name:
             file.strings(name)
@@ -101,17 +103,17 @@ def _checked_columns(file: OpenFile) -> Column:
             file.column(name)
     file.labels()
     file.column("failures/key")
-    file.failures()  # for its text
+    file.failures()  # decodes their text
     paths, counts = np.unique(file.strings("paths"), return_counts=True)
     if (counts > 1).any():
-        raise RefusedFileError(f"{file.path}: the path {paths[counts > 1][0]} is there twice")
+        raise RefusedFileError(f"{file.path}: the path {paths[counts > 1][0]} occurs twice")
     return file.column("keys").view(COMPARABLE)
 
 
 def _check_features(
     file: OpenFile, keys: Column, doubled: Column, features_of: dict[bytes, bytes]
 ) -> None:
-    """Check a file's features, and that those of doubled keys are what they were elsewhere."""
+    """Verify that a file's features are finite, and equal for rows of repeated keys."""
     for start, rows in file.features():
         if not np.isfinite(rows).all():
             bad = start + int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
@@ -121,7 +123,7 @@ def _check_features(
             digest = _digest(rows[row])
             if features_of.setdefault(key, digest) != digest:
                 raise RefusedFileError(
-                    f"{file.path}: two rows of the key {key.hex()} hold different features"
+                    f"{file.path}: two rows with key {key.hex()} have different features"
                 )
 
 

@@ -1,7 +1,7 @@
 """Writing feature files: committed parts, then one verified snapshot, or shards.
 
-Rows are safe once `FeatureWriter.commit` returns. Appending to one HDF5 file is not used, having
-been measured to lose committed rows to a kill and to corrupt the file on a power cut.
+Rows are safe once `FeatureWriter.commit` returns. The writer does not append to one HDF5 file: a
+kill was measured to lose committed rows that way, and a power cut to corrupt the file.
 """
 
 import secrets
@@ -26,7 +26,7 @@ from clipfeat.store.leftovers import leftovers, remove_parts, remove_whole, stag
 from clipfeat.store.lock import lock_path, locked
 from clipfeat.store.merging import is_sharded, merge, merge_into_shards, tidy_up
 from clipfeat.store.publishing import PartPublisher, file_attributes, part_image
-from clipfeat.store.reading import Stored, is_there, opened, part_paths
+from clipfeat.store.reading import Stored, is_there, open_stored, part_paths
 from clipfeat.system.files import (
     flush,
     publish,
@@ -42,34 +42,34 @@ VISIBLE_AFTER = 10.0
 
 
 class FeatureWriter:
-    """The one writer of a feature file; a context manager that holds its lock.
+    """Writer for a feature file; a context manager that holds the file's lock.
 
-    Leaving the context commits what was appended; `finish` also merges the parts.
+    Leaving the context commits the appended rows. `finish` also merges the parts.
 
     Parameters
     ----------
     path : path
-        The feature file, new or to be continued.
+        The feature file, new or existing.
     spec : EncoderSpec
-        The encoder whose features will be appended.
+        The encoder of the features.
     root : str
         The folder to which paths are relative.
     request : str
-        What the encoder was asked for by, as text.
+        The encoder's name and options, as text.
     overwrite : bool
-        Whether to replace what is there by a file of these rows alone. That is made beside it,
-        and takes its place in `finish`; an interrupted one is continued by the next.
+        Replace an existing file. The new file is written beside it and renamed in `finish`. An
+        interrupted replacement is resumed by the next writer.
 
     Raises
     ------
     FingerprintError
-        If the file holds features of another encoder; the message says what differs.
+        If the file has features of another encoder; the message lists the differences.
     LockedError
-        If another process is writing it.
+        If another process is writing the file.
     RefusedFileError
-        If something else stands there.
+        If the existing file is not a feature file.
     StorageError
-        If the folder cannot be written to.
+        If the folder is not writable.
     """
 
     def __init__(
@@ -111,18 +111,18 @@ class FeatureWriter:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
-            # After a failed disk there is nothing to save; after Ctrl-C there is.
+            # Commit after Ctrl-C, but not after a failure of the disk.
             if kind is None or not issubclass(kind, StorageError):
                 self.commit()
         finally:
             self._lock.close()
 
     def holds(self, key: bytes) -> bool:
-        """Whether features of these bytes are committed or appended."""
+        """Return whether features of this key are committed or appended."""
         return key in self._keys
 
     def is_current(self, row: Row) -> bool:
-        """Whether this very row (path, bytes, label, group, columns) is already there."""
+        """Return whether an equal row (path, key, label, group, columns) is committed."""
         return self._known.get(row.path) == mark(row)
 
     @property
@@ -141,23 +141,24 @@ class FeatureWriter:
         return self._known.keys()
 
     def has_failed(self, path: str, key: bytes) -> bool:
-        """Whether these bytes under this path are a recorded failure."""
+        """Return whether this path with this key is a recorded failure."""
         return path in self._failed and self._failed[path].key == key
 
     def failure_of(self, path: str) -> Failure:
-        """The failure recorded for a path by a former run."""
+        """Return the failure that an earlier run recorded for a path."""
         return self._failed[path]
 
     def append(self, rows: Sequence[Row], features: NDArray[np.floating]) -> None:
-        """Add rows; they are safe after the next commit, which comes by itself in time."""
-        # At once, since Ctrl-C may come between any two steps, and what is there is committed then.
+        """Add rows; the next automatic or explicit commit makes them safe."""
+        # Rows and features are added in one step: Ctrl-C may come between any two, and then the
+        # appended rows are committed.
         self._appended.append((rows, features.astype(self.dtype)))
         self._keys.update(row.key for row in rows)
         if sum(len(some) for some, _ in self._appended) >= COMMIT_ROWS or self._is_time:
             self.commit()
 
     def fail(self, failure: Failure) -> None:
-        """Record an image that gave no row."""
+        """Record an image without a row."""
         self._failures.append(failure)
         if self._is_time:
             self.commit()
@@ -167,12 +168,12 @@ class FeatureWriter:
         return time.monotonic() - self._last_commit > COMMIT_SECONDS
 
     def commit(self) -> None:
-        """Make everything appended so far safe, as one part.
+        """Write everything appended so far as one part.
 
         Raises
         ------
         StorageError
-            If it could not be written. What was committed before is safe.
+            If the part cannot be written. Earlier commits are safe.
         """
         self._last_commit = time.monotonic()
         rows = [row for some, _ in self._appended for row in some]
@@ -180,97 +181,97 @@ class FeatureWriter:
             return
         features = np.concatenate([self._no_features(), *(some for _, some in self._appended)])
         image = part_image(Segment(features, rows, self._failures), self._attributes(False))
-        with self._saying_what_is_safe():
+        with self._reporting_safe_rows():
             if not is_remote(self._parts):
-                with storage_errors(f"making {self._parts}"):
+                with storage_errors(f"creating {self._parts}"):
                     self._parts.mkdir(parents=True, exist_ok=True)
             number = (
                 self._before_workers if self._before_workers and not rows else self._next_part()
             )
             name = f"{number:08d}-{secrets.token_hex(4)}.h5"
             publish(image, self._parts / name)
-        self._note(rows, self._failures)
+        self._update_index(rows, self._failures)
         self._appended, self._failures = [], []
         self._compact_in_time([name])
 
     def publisher(self) -> PartPublisher:
-        """What workers need to commit rows beside this writer, which is to `adopt` them.
+        """Return a publisher for workers; this writer must `adopt` the parts that they commit.
 
-        Failures that this writer records come before those rows: one may be of an image that
-        another attempt, of which nobody heard, has encoded.
+        Failures recorded by this writer sort before those parts, since a failed image may have a
+        row from another attempt that was never reported.
         """
         folder = self._parts.absolute()
         self._before_workers = self._next_part()
         return PartPublisher(folder, self._before_workers + 1, self.spec, self.root, self.request)
 
     def adopt(self, parts: Sequence[str], rows: Sequence[Row]) -> None:
-        """Take note of what a worker has committed.
+        """Register the parts that a worker committed.
 
         Parameters
         ----------
         parts : sequence of str
-            What `PartPublisher.publish` gave.
+            Names returned by `PartPublisher.publish`.
         rows : sequence of Row
-            What these hold.
+            The rows in these parts.
 
         Raises
         ------
         StorageError
-            If a part is not there: the worker's folder is another than this machine's.
+            If a part does not exist, because the worker does not share this machine's folder.
         """
         for part in parts:
             if not _appears(self._parts / part) and not self._was_merged(part):
                 raise StorageError(
-                    f"a worker committed {part}, which is not in {self._parts} as this machine "
-                    "sees it: put the output into a folder that all machines share"
+                    f"a worker committed {part}, but {self._parts} does not contain it on this "
+                    "machine. Put the output into a folder that all machines share"
                 )
-        self._note(rows, [])
+        self._update_index(rows, [])
         self._compact_in_time(parts)
 
     def equalise(self, keys: Set[bytes]) -> None:
-        """Give all rows of each of some keys the same features.
+        """Give all rows of each of these keys the same features.
 
-        Where workers that do not know of each other encode equal bytes, their rows may differ in
-        the last bits of floating-point sums.
+        Two workers may encode identical images independently. Their rows can then differ in the
+        last bits of floating-point sums.
         """
         if not keys:
             return
         self.commit()
-        with opened(self.path) as stored:
+        with open_stored(self.path) as stored:
             rows = [row for row in current_rows(stored, stored.column_names) if row.key in keys]
         self.append_known(rows)
 
     def _compact_in_time(self, names: Sequence[str]) -> None:
-        """Put small parts into one where they are many: a reader opens them all at once.
+        """Merge small parts into one when there are many, since a reader opens all of them.
 
-        For a moment, or after a kill in between, their rows are there twice, and read once.
+        For a moment, or after a kill, their rows are stored twice. A reader keeps one of each.
         """
         self._small += names
         if len(self._small) < MOST_PARTS or self._keeps_parts:
             return
         names, self._small = sorted(self._small), []
-        # Rows that have no room twice are safe as they are.
+        # If the disk has no room for a second copy, the parts stay as they are.
         with suppress(StorageError):
             if is_remote(self.path) and self.path == self.target:
-                # Others may be merging the same parts, and only a generation says who was first.
+                # Other writers may merge the same parts; only a generation decides who was first.
                 self._merge(complete=False, parts=set(names))
                 return
             with ExitStack() as stack:
                 paths = [self._parts / name for name in names]
-                found = [stack.enter_context(opened(path)) for path in paths]
-                stored = Stored(self.path, [file for one in found for file in one.files])
+                parts = [stack.enter_context(open_stored(path)) for path in paths]
+                stored = Stored(self.path, [file for part in parts for file in part.files])
                 merged = paths[0].with_name(f"{paths[0].stem}-{secrets.token_hex(4)}.h5")
                 merge(merged, stored, self._attributes(False), self.dtype)
                 for path in paths:
                     remove(path)
 
     def _was_merged(self, part: str) -> bool:
-        """Whether another writer was faster at merging a part than this one at noticing it."""
+        """Return whether another writer has merged a part before this one registered it."""
         generation = newest_generation(self.path)
         return generation is not None and part in generation.merged
 
-    def _note(self, rows: Sequence[Row], failures: Sequence[Failure]) -> None:
-        """Know of what is committed."""
+    def _update_index(self, rows: Sequence[Row], failures: Sequence[Failure]) -> None:
+        """Update the in-memory index after a commit."""
         for failure in failures:
             self._known.pop(failure.path, None)
         self._known.update((row.path, mark(row)) for row in rows)
@@ -280,38 +281,38 @@ class FeatureWriter:
         return 1 + max((int(p.name.split("-")[0]) for p in part_paths(self.path)), default=0)
 
     def append_known(self, rows: Sequence[Row]) -> None:
-        """Add rows whose bytes were encoded before, under another path or with another label.
+        """Add rows with stored features, for a new path or a new label of a known image.
 
         Parameters
         ----------
         rows : sequence of Row
-            Each of a key that `holds`.
+            Rows whose keys this writer `holds`.
         """
         if not rows:
             return
         self.commit()
-        self._keeps_parts = True  # those that are read
+        self._keeps_parts = True  # they are being read
         try:
-            with opened(self.path) as stored:
+            with open_stored(self.path) as stored:
                 for some, features in as_stored(stored, rows):
                     self.append(some, features)
         finally:
             self._keeps_parts = False
 
     def finish(self, *, complete: bool = True, only: Set[str] | None = None) -> int:
-        """Commit, then merge all into one new, verified snapshot, or into shards.
+        """Commit, then merge everything into a new, verified snapshot, or into shards.
 
         Parameters
         ----------
         complete : bool
-            Whether the whole source was seen.
+            Whether the run reached the end of its source.
         only : set of str, optional
-            Paths whose rows and failures are kept; those of all others are dropped.
+            Paths to keep. Rows and failures of all other paths are dropped.
 
         Returns
         -------
         int
-            Number of rows that the file now holds.
+            Number of rows in the file.
 
         Raises
         ------
@@ -319,7 +320,7 @@ class FeatureWriter:
             If the disk failed or has too little space. Everything committed is safe.
         """
         self.commit()
-        with self._saying_what_is_safe():
+        with self._reporting_safe_rows():
             if not is_there(self.path):
                 empty = Segment(self._no_features(), [], [])
                 publish(part_image(empty, self._attributes(complete)), self.path)
@@ -328,9 +329,9 @@ class FeatureWriter:
     def _merge(
         self, *, complete: bool, only: Set[str] | None = None, parts: Set[str] | None = None
     ) -> int:
-        """Merge all that is there, or some parts, whoever else does so on a store without locks."""
+        """Merge everything, or some parts; repeat if another writer of an object store merged."""
         while True:
-            with opened(self.path) as everything:
+            with open_stored(self.path) as everything:
                 stored = replace(everything, only=only)
                 if parts is not None:
                     later = [f for f in stored.parts if f.path.name not in parts]
@@ -339,7 +340,7 @@ class FeatureWriter:
                     return stored.n_rows
 
     def _merged(self, stored: Stored, everything: Stored, attributes: dict[str, Any]) -> bool:
-        """Merge once; False if another writer was first."""
+        """Merge once; return False if another writer was first."""
         overwrites = self.path != self.target
         pruned = stored.only is not None and (stored.n_rows, len(stored.failures)) != (
             everything.n_rows,
@@ -365,18 +366,18 @@ class FeatureWriter:
 
     @property
     def n_safe(self) -> int:
-        """Number of rows that are committed."""
+        """Number of committed rows."""
         return len(self._known)
 
     @contextmanager
-    def _saying_what_is_safe(self) -> Iterator[None]:
-        """Add to an error of the disk what was not lost by it, and how to go on."""
+    def _reporting_safe_rows(self) -> Iterator[None]:
+        """Add the number of safe rows and the remedy to an error of the disk."""
         try:
             yield
         except StorageError as error:
             raise StorageError(
-                f"{error}; {self.n_safe} rows are safe: mend the disk or make room, then run the "
-                "same command again"
+                f"{error}; {self.n_safe} rows are safe. Repair the disk or free some space, then "
+                "run the same command again"
             ) from error
 
     def _no_features(self) -> NDArray[np.floating]:
@@ -387,26 +388,26 @@ class FeatureWriter:
         return file_attributes(*about, complete=complete)
 
     def _take_place(self) -> None:
-        """Put a finished file in the place of the one it overwrites."""
+        """Replace the target by the finished file."""
         remove_parts(self.target)
         with storage_errors(f"overwriting {self.target}"):
             self.path.replace(self.target)
             flush(self.target.parent)
 
     def _read_committed(self, *, restart: bool) -> None:
-        """Learn what is there, and drop what a killed writer left half-written."""
-        with storage_errors(f"tidying up around {self.path}"):
+        """Read the existing rows, and remove the leftovers of a killed writer."""
+        with storage_errors(f"removing leftovers beside {self.path}"):
             for left in {*leftovers(self.path), *leftovers(self.target)}:
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
         staged, newest = staging_path(self.target), newest_generation(self.target)
         in_staging = {staged.name, *(path.name for path in part_paths(staged))}
         if newest is not None and not in_staging.isdisjoint(newest.merged):
-            remove_whole(staged)  # it has taken effect, and was killed before this
-        if restart and not self._can_go_on():
+            remove_whole(staged)  # it was merged, but its writer was killed before removing it
+        if restart and not self._can_resume():
             remove_whole(self.path)
         if not is_there(self.path):
             return
-        with opened(self.path) as stored:
+        with open_stored(self.path) as stored:
             _check_spec(self.target, stored.spec, self.spec)
             self._check_root(stored.newest.text("root"))
             names = stored.column_names
@@ -415,45 +416,45 @@ class FeatureWriter:
                 self._keys.add(row.key)
             self._failed = {failure.path: failure for failure in stored.failures}
 
-    def _can_go_on(self) -> bool:
-        """Whether what an interrupted overwriting left is of this encoder and this folder."""
+    def _can_resume(self) -> bool:
+        """Return whether an interrupted replacement has this encoder and this root."""
         try:
-            with opened(self.path) as stored:
+            with open_stored(self.path) as stored:
                 return stored.spec == self.spec and stored.newest.text("root") == self.root
         except RefusedFileError:
             return False
 
     def check_spec(self, spec: EncoderSpec) -> None:
-        """Refuse to go on with another encoder than the writer was opened for.
+        """Check that an encoder is the one that the writer was opened for.
 
         Raises
         ------
         FingerprintError
-            Naming what differs.
+            If it is not; the message lists the differences.
         """
         _check_spec(self.target, self.spec, spec)
 
     def _check_root(self, root: str) -> None:
-        """Refuse to mix two folders, whose images may share names; a folder may have moved."""
+        """Refuse a second root, whose paths may collide, unless the folder was moved."""
         if root and self.root and root != self.root and location(root).exists():
             if not is_remote(root) and Path(self.root).exists() and Path(root).samefile(self.root):
                 return
             raise UsageError(
-                f"{self.path} holds images of {root}, these are of {self.root}: give another "
+                f"{self.path} holds images of {root}, and the source is {self.root}. Give another "
                 "output, or both sources in one command with --overwrite"
             )
 
 
-def _check_spec(target: Path, there: EncoderSpec, asked: EncoderSpec) -> None:
-    if there != asked:
+def _check_spec(target: Path, expected: EncoderSpec, spec: EncoderSpec) -> None:
+    if expected != spec:
         raise FingerprintError(
-            f"{target} holds features of another encoder ({'; '.join(there.differences(asked))}): "
-            "give another output, or --overwrite to start anew"
+            f"{target} holds features of another encoder ({'; '.join(expected.differences(spec))})"
+            ". Give another output, or --overwrite to replace it"
         )
 
 
 def _appears(path: Path) -> bool:
-    """Whether a file is there, or in a few seconds: network file systems take their time."""
+    """Wait a few seconds for a file: network file systems show new files late."""
     begun = time.monotonic()
     while not path.exists():
         if time.monotonic() - begun > VISIBLE_AFTER:

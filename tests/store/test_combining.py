@@ -7,7 +7,7 @@ import pytest
 
 from clipfeat.errors import DataError, FingerprintError, OutputExistsError
 from clipfeat.features import Failure
-from clipfeat.store import FeatureWriter, Row, load, merge_files, opened, verify
+from clipfeat.store import FeatureWriter, Row, load, merge_files, open_stored, verify
 from tests.conftest import make_spec
 
 SPEC = make_spec(n_features=2)
@@ -48,7 +48,7 @@ def test_folders_do_not_collide(tmp_path: Path) -> None:
     verify(made.path)
     assert load(made.path).failures[0].path == "b/x"
     assert load(made.path).columns["split"].tolist() == ["train"] * 4
-    with opened(made.path) as stored:
+    with open_stored(made.path) as stored:
         assert stored.column("image_size").tolist() == [[4, 5]] * 4
         assert stored.newest.text("root") == "/data"
         assert stored.newest.h5.attrs["complete"]

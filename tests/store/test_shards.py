@@ -21,7 +21,7 @@ from clipfeat.store import (
     load,
     merge_files,
     merging,
-    opened,
+    open_stored,
     verify,
     writing,
 )
@@ -213,7 +213,7 @@ def test_a_merge_killed_before_its_parts_were_removed(
         patch.setattr(writing, "tidy_up", lambda target: None)
         write(out, {"a.png": 1})
     assert part_paths(location(out))
-    with opened(out) as stored:
+    with open_stored(out) as stored:
         assert not stored.parts
     with monkeypatch.context() as patch:
         patch.setattr(writing, "tidy_up", lambda target: None)
@@ -437,7 +437,7 @@ def test_a_reader_between_two_generations(tmp_path: Path, monkeypatch: pytest.Mo
         return found
 
     monkeypatch.setattr(reading, "part_paths", slow)
-    with opened(out) as stored:
+    with open_stored(out) as stored:
         # The part is there again, and was merged two generations ago.
         assert turns
         assert stored.generation is not None
@@ -448,5 +448,5 @@ def test_errors_of_who_reads_are_their_own(place: str) -> None:
     """What is raised while a file is open is no damage of it."""
     out = f"{place}/out.h5"
     write(out, {"a.png": 1})
-    with pytest.raises(KeyError, match="mine"), opened(out):
+    with pytest.raises(KeyError, match="mine"), open_stored(out):
         raise KeyError("mine")

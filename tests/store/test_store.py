@@ -21,7 +21,7 @@ from clipfeat.errors import (
     UsageError,
 )
 from clipfeat.features import Failure
-from clipfeat.store import FeatureWriter, Row, feature_files_in, load, opened
+from clipfeat.store import FeatureWriter, Row, feature_files_in, load, open_stored
 from clipfeat.store.reading import part_paths
 from clipfeat.store.stat_cache import cache_path
 from clipfeat.system.files import temporary_name
@@ -230,7 +230,7 @@ def test_known_bytes_get_a_row_without_encoding(tmp_path: Path) -> None:
         "a/1 é.png": "cat", "copy": "dog", "b": "wolf",
     }  # fmt: skip
     assert np.array_equal(found.X, values(1, 2, 2))
-    with opened(path) as stored:
+    with open_stored(path) as stored:
         assert stored.column("image_size").tolist() == [[4, 5]] * 3
 
 

@@ -18,7 +18,7 @@ from clipfeat.fits.resources import FitResources
 from clipfeat.model import load_model
 from clipfeat.prediction.predicting import predict
 from clipfeat.store import load
-from clipfeat.store.streaming import Reading, StreamedFeatures, stream
+from clipfeat.store.streaming import ReadProgress, StreamedFeatures, stream
 from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.streamed import STREAMED
 from clipfeat.zoo.streamed.classifier import StreamedClassifier
@@ -129,7 +129,7 @@ def test_it_can_be_interrupted(name: str) -> None:
     features = in_blocks(make_features(), [7] * 5)
     told: Iterator[int] = iter(range(100))
 
-    def stop(reading: Reading) -> None:
+    def stop(reading: ReadProgress) -> None:
         if next(told) > 7:
             raise KeyboardInterrupt
 

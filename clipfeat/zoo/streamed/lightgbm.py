@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_sample_weight
 
-from clipfeat.store.streaming import Block, Rows
+from clipfeat.store.streaming import Block, StreamedRows
 from clipfeat.zoo.streamed.standing_in import fit_on_nothing
 
 SAMPLE = 20_000
@@ -21,11 +21,11 @@ class InOrder(lightgbm.Sequence):
 
     Parameters
     ----------
-    rows : Rows
+    rows : StreamedRows
         Read anew whenever a number is smaller than the last.
     """
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: StreamedRows) -> None:
         self.rows = rows
         self._restart()
 
@@ -51,7 +51,7 @@ class InOrder(lightgbm.Sequence):
         return np.concatenate(parts)
 
 
-def fit(classifier: Any, rows: Rows, y: NDArray[Any]) -> Any:
+def fit(classifier: Any, rows: StreamedRows, y: NDArray[Any]) -> Any:
     """Fit in two passes: one for the bins, one to put every value into its bin."""
     classes, codes = np.unique(y, return_inverse=True)
     fit_on_nothing(classifier, rows.shape[1], classes)

@@ -9,14 +9,14 @@ from scipy.special import expit, log_softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.class_weight import compute_sample_weight
 
-from clipfeat.store.streaming import Rows
+from clipfeat.store.streaming import StreamedRows
 from clipfeat.zoo.linear import minimise
 from clipfeat.zoo.streamed.scaled import Scaled
 
 Matrix = NDArray[np.floating]
 
 
-def fit(pipeline: Any, rows: Rows, y: NDArray[Any]) -> Any:
+def fit(pipeline: Any, rows: StreamedRows, y: NDArray[Any]) -> Any:
     """Fit the scaler in one pass, then the regression in one for each step of L-BFGS.
 
     The logistic loss for two classes, the multinomial one for more; start, penalty and tolerances

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from clipfeat.store.streaming import Block, Rows
+from clipfeat.store.streaming import Block, StreamedRows
 from clipfeat.zoo.scaling import UnitScaler
 
 
@@ -14,11 +14,11 @@ class Scaled:
     ----------
     scaler : UnitScaler
         It is fitted here.
-    rows : Rows
+    rows : StreamedRows
         To be scaled in each further pass.
     """
 
-    def __init__(self, scaler: UnitScaler, rows: Rows) -> None:
+    def __init__(self, scaler: UnitScaler, rows: StreamedRows) -> None:
         self.scaler: Any = scaler.fit_blocks(X for _, X in rows)
         self.rows = rows
 

@@ -11,7 +11,7 @@ import xgboost
 from numpy.typing import NDArray
 
 from clipfeat.errors import StorageError
-from clipfeat.store.streaming import Block, Rows
+from clipfeat.store.streaming import Block, StreamedRows
 from clipfeat.zoo.streamed.standing_in import fit_on_nothing
 
 PAGE_VALUES = 32 * 2**20
@@ -23,7 +23,7 @@ class Pages(xgboost.DataIter):
 
     Parameters
     ----------
-    rows : Rows
+    rows : StreamedRows
         What it is fitted on.
     codes : ndarray of shape (n_samples,)
         Classes by number.
@@ -35,7 +35,7 @@ class Pages(xgboost.DataIter):
 
     def __init__(
         self,
-        rows: Rows,
+        rows: StreamedRows,
         codes: NDArray[np.int64],
         weight: NDArray[np.floating] | None,
         folder: str | Path,
@@ -63,7 +63,7 @@ class Pages(xgboost.DataIter):
         return True
 
 
-def _pages(rows: Rows) -> Iterator[Block]:
+def _pages(rows: StreamedRows) -> Iterator[Block]:
     """Blocks put together to pages, one page in memory at a time."""
     height = max(PAGE_VALUES // rows.shape[1], 1)
     page = np.empty((min(height, rows.shape[0]), rows.shape[1]), dtype=np.float32)
@@ -92,7 +92,7 @@ def _check_space(folder: str, needed: int) -> None:
 
 def fit(
     classifier: Any,
-    rows: Rows,
+    rows: StreamedRows,
     codes: NDArray[np.int64],
     sample_weight: NDArray[np.floating] | None = None,
 ) -> Any:

@@ -379,7 +379,7 @@ BAD: list[tuple[Callable[[Path], tuple[object, ...]], int, str]] = [
     (case_predictions_exist, 2, "p.csv exists"),
     (case_run_folder_in_use, 2, "images is not empty"),
     (case_pickle, 6, "never read"),
-    (case_text_as_features, 6, "not a whole HDF5 file"),
+    (case_text_as_features, 6, "not a complete HDF5 file"),
     (case_no_features_here, 2, "none is in this folder"),
     (case_two_features_here, 2, "a.h5, b.h5"),
     (case_output_is_an_image, 2, "must end in .h5"),

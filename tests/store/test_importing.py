@@ -156,14 +156,14 @@ def change(names: list[str] | None = None, values: Any = None) -> Callable[[Path
 @pytest.mark.parametrize(
     ("damage", "error", "message"),
     [
-        (change(names=NAMES[:2]), DataError, "3 rows of features and 2 names"),
+        (change(names=NAMES[:2]), DataError, "3 rows of features but 2 image names"),
         (change(names=["a", "b", "a"]), DataError, "names 'a' twice"),
         (change(values=np.ones((3, 2, 2))), DataError, "must be a matrix"),
         (change(values=np.ones((3, 2), int)), DataError, "must be floats"),
         (write_txt, UsageError, r"several sets of features \(features.npy, features.txt\)"),
-        (lambda folder: (folder / "features.npy").unlink(), UsageError, "no known layout"),
+        (lambda folder: (folder / "features.npy").unlink(), UsageError, "has an unknown layout"),
         (pickled, RefusedFileError, "Python objects"),
-        (link, RefusedFileError, "a link to somewhere else"),
+        (link, RefusedFileError, "a soft or external link"),
     ],
 )
 def test_what_cannot_be_told_is_refused(

@@ -270,7 +270,11 @@ def test_half_precision_is_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "not a whole HDF5 file"), (b"text", "not a whole HDF5"), (None, "no such feature file")],
+    [
+        (b"", "not a complete HDF5 file"),
+        (b"text", "not a complete HDF5"),
+        (None, "no such feature file"),
+    ],
 )
 def test_what_is_no_feature_file_is_refused(
     tmp_path: Path, content: bytes | None, message: str

@@ -76,19 +76,19 @@ def other_encoder(h5: Any) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (flip, "'file_size' does not match its checksum"),
-        (other_encoder, "the encoder does not match its fingerprint"),
-        (put("labels", lambda v: edited(v, 0, 9)), "a label points at no class"),
+        (flip, "the checksum of 'file_size' does not match"),
+        (other_encoder, "the encoder and its fingerprint disagree"),
+        (put("labels", lambda v: edited(v, 0, 9)), "labels must be in"),
         (put("labels", lambda v: v[:2]), "differ in length"),
         (
             put("keys", lambda v: np.zeros(3, "<i4")),
-            "'keys' is of a type that is not of the format",
+            "'keys' has a type that the format does not allow",
         ),
-        (put("features", lambda v: edited(v, 1, 7)), "two rows of the key 0{31}1 hold different"),
+        (put("features", lambda v: edited(v, 1, 7)), "two rows with key 0{31}1 have different"),
         (put("features", lambda v: edited(v, 2, np.nan)), "features of row 2 are not finite"),
-        (put("features", lambda v: v.astype("f8")), "'features' is of a type"),
-        (put("features", lambda v: v[:, :2].copy()), "rows of 2 features are not the encoder's 3"),
-        (put("paths", lambda v: edited(v, 1, b"a")), "the path a is there twice"),
+        (put("features", lambda v: v.astype("f8")), "'features' has a type"),
+        (put("features", lambda v: v[:, :2].copy()), "has 2 features a row; its encoder has 3"),
+        (put("paths", lambda v: edited(v, 1, b"a")), "the path a occurs twice"),
         (put("paths", lambda v: edited(v, 1, b"\xff")), "is damaged: .*utf-8"),
         (
             put("failures/key", lambda v: np.zeros(2, KEY)),

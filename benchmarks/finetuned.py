@@ -54,7 +54,7 @@ from clipfeat.cli.embed import parse_arguments
 from clipfeat.encoders import ALIASES, open_encoder
 from clipfeat.encoders.encoder import Encoder
 from clipfeat.encoders.options import EncoderOptions
-from clipfeat.encoders.timm import PREPROCESSING
+from clipfeat.encoders.registry import PREPROCESSING
 from clipfeat.errors import ClipfeatWarning
 from clipfeat.evaluate.metrics import score
 from clipfeat.evaluate.splits import leave_one_out

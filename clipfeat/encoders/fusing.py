@@ -15,7 +15,7 @@ import torch
 from torch.nn import MultiheadAttention
 from torch.nn.functional import cosine_similarity
 
-from clipfeat.encoders.products import Attention, Patches, Product
+from clipfeat.encoders.packed_layers import PackedAttention, PackedLinear, PackedPatches
 
 MLPS = (("c_fc", "gelu", "c_proj"), ("fc1", "act", "fc2"))
 """What open_clip and timm call the layers of a transformer's perceptron, and its activation."""
@@ -221,18 +221,18 @@ def _fuse(model: torch.nn.Module, parts: _Parts) -> None:
         setattr(one.module, one.names[1], torch.nn.Identity())
         gelu = isinstance(one.activation, torch.nn.GELU)
         how = ("gelu", one.activation.approximate) if gelu else ("swish", "")
-        activated[one.linear] = Product(one.linear.weight, one.linear.bias, *how)
+        activated[one.linear] = PackedLinear(one.linear.weight, one.linear.bias, *how)
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if child in activated:
                 setattr(parent, name, activated[child])
             elif isinstance(child, torch.nn.Linear) and child in parts.linear:
-                setattr(parent, name, Product(child.weight, child.bias))
+                setattr(parent, name, PackedLinear(child.weight, child.bias))
             elif isinstance(child, MultiheadAttention) and child in parts.attentions:
-                setattr(parent, name, Attention(child))
+                setattr(parent, name, PackedAttention(child))
             elif (
                 child is parts.stem
                 and child.kernel_size == child.stride
                 and child.dilation == (1, 1)
             ):
-                setattr(parent, name, Patches(child))
+                setattr(parent, name, PackedPatches(child))

@@ -134,11 +134,6 @@ class _Arguments:
 
 
 def _read_arguments(path: Path, given: Mapping[str, object]) -> _Arguments:
-    known = ("mean", "std", *DEFAULTS, "layout")
-    if unknown := sorted(set(given) - set(known)):
-        raise UsageError(
-            f"an ONNX file takes no --encoder-arg {unknown[0]}: it takes {', '.join(known)}"
-        )
     if not {"mean", "std"} <= set(given):
         raise UsageError(
             f"{path} does not say how pixels are scaled: give --encoder-arg mean=M and "

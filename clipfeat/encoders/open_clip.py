@@ -13,9 +13,9 @@ import open_clip
 import torch
 
 from clipfeat.encoders.encoder import Encoder, weights_digest
+from clipfeat.encoders.from_model import encoder_from_model
 from clipfeat.encoders.layers import Intermediates, parse_layers, with_layers
 from clipfeat.encoders.options import EncoderOptions
-from clipfeat.encoders.placing import place
 from clipfeat.encoders.timm import intermediates as intermediates_of_timm
 from clipfeat.encoders.timm import layer_names as names_of_timm
 from clipfeat.encoders.weights import (
@@ -30,6 +30,11 @@ from clipfeat.images.decode import DECODE, RGB
 from clipfeat.spec import EncoderSpec
 
 OUTPUTS = ("projection", "pre-projection")
+
+
+def list_names() -> list[str]:
+    """List open_clip's models with weights on a hub, as ``architecture/tag``."""
+    return [f"{architecture}/{tag}" for architecture, tag in open_clip.list_pretrained()]
 
 
 def build(
@@ -60,8 +65,6 @@ def build(
     tags = open_clip.list_pretrained_tags_by_model(architecture)
     if tag and tag not in tags:
         raise unknown_name(f"weights of open_clip:{architecture}", tag, tags)
-    if options.arguments:
-        raise UsageError("--encoder-arg is for timm models: leave it out")
     check_choice(options.weights, options.untrained)
     if not tag and options.weights is None and not options.untrained:
         raise UsageError(
@@ -103,7 +106,7 @@ def build(
         precision="fp32",
         decode=DECODE,
     )
-    return place(layered, transform, spec, options, n_images=n_images, samples=samples)
+    return encoder_from_model(layered, transform, spec, options, n_images=n_images, samples=samples)
 
 
 def layer_names(visual: Any) -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from clipfeat.encoders.registry import PREPROCESSING, find_library
 from clipfeat.errors import UsageError, unknown_name
 from clipfeat.spec import EncoderSpec
 
@@ -97,14 +98,18 @@ def options_of(
     -------
     EncoderOptions
         With the precision of the spec, never ``"auto"``.
+
+    Raises
+    ------
+    UnknownNameError
+        If no library has this encoder.
     """
+    library, _ = find_library(spec.name)
     arguments = json.loads(spec.options)
-    takes_arguments = spec.name.startswith(("timm:", "onnx:"))
-    if takes_arguments:
-        named = ["mean", "std"]
-        if spec.interpolation != "none":
-            named += ["interpolation", "crop_pct", "crop_mode"]
-        arguments |= {name: getattr(spec, name) for name in named}
+    # A crop at the image's own scale fixes the other arguments.
+    names = PREPROCESSING if spec.interpolation != "none" else ("mean", "std")
+    arguments |= {name: getattr(spec, name) for name in names}
+    accepted = {name: value for name, value in arguments.items() if library.accepts(name)}
     return EncoderOptions(
         weights=weights,
         untrained=spec.untrained,
@@ -113,5 +118,5 @@ def options_of(
         crop=next((crop for crop, modes in CROPS.items() if spec.crop_mode in modes), None),
         precision=spec.precision,
         device=device,
-        arguments=arguments if takes_arguments else None,
+        arguments=accepted or None,
     )

@@ -43,7 +43,6 @@ def build(
         "--layers": options.layers not in (None, "last"),
         "--pool": options.pool,
         "--precision": options.precision not in ("fp32", "auto"),
-        "--encoder-arg": options.arguments,
         "--crop": options.crop not in (None, "center"),
     }
     for flag, given in refused.items():

@@ -17,15 +17,20 @@ import timm.data
 import torch
 
 from clipfeat.encoders.encoder import Encoder, weights_digest
+from clipfeat.encoders.from_model import encoder_from_model
 from clipfeat.encoders.layers import Intermediates, parse_layers, with_layers
 from clipfeat.encoders.options import EncoderOptions
-from clipfeat.encoders.placing import place
+from clipfeat.encoders.registry import PREPROCESSING
 from clipfeat.encoders.weights import check_choice, explain_misfit, explain_missing, random_weights
 from clipfeat.errors import ClipfeatWarning, UsageError, unknown_name
 from clipfeat.images.decode import DECODE, RGB
 from clipfeat.spec import EncoderSpec
 
-PREPROCESSING = ("mean", "std", "interpolation", "crop_pct", "crop_mode")
+
+def list_names() -> list[str]:
+    """List timm's models with weights on the hub, as ``architecture.tag``."""
+    names: list[str] = timm.list_pretrained()
+    return names
 
 
 def build(
@@ -91,7 +96,7 @@ def build(
         precision="fp32",
         decode=DECODE,
     )
-    return place(layered, transform, spec, options, n_images=n_images, samples=samples)
+    return encoder_from_model(layered, transform, spec, options, n_images=n_images, samples=samples)
 
 
 def layer_names(model: Any) -> list[str]:

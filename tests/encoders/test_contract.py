@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import save_file
 
-from clipfeat.encoders import ALIASES, DEFAULT_ENCODER, LIBRARIES, list_encoders, open_encoder
+from clipfeat.encoders import (
+    ALIASES,
+    DEFAULT_ENCODER,
+    ENCODER_LIBRARIES,
+    list_encoders,
+    open_encoder,
+)
 from clipfeat.encoders.encoder import Encoder, check_row
 from clipfeat.encoders.options import EncoderOptions, options_of
 from clipfeat.errors import (
@@ -84,7 +90,7 @@ def opened() -> Callable[[str], Encoder]:
 
 def test_every_library_is_under_contract() -> None:
     """A new library of encoders is a new case here."""
-    assert {name.partition(":")[0] for name, _ in CASES.values()} == set(LIBRARIES)
+    assert {name.partition(":")[0] for name, _ in CASES.values()} == set(ENCODER_LIBRARIES)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -10,8 +10,9 @@ import timm
 import torch
 from open_clip.transformer import QuickGELU, VisionTransformer
 
-from clipfeat.encoders import fusing, products
+from clipfeat.encoders import fusing
 from clipfeat.encoders.fusing import fused
+from clipfeat.encoders.packed_layers import PackedAttention, PackedLinear, PackedPatches
 from clipfeat.encoders.runtime import TorchForward
 
 CPU = torch.device("cpu")
@@ -110,8 +111,8 @@ def test_what_cannot_be_fused_is_run_as_it_is(model: Callable[[], torch.nn.Modul
 def test_what_lies_between_products_is_left_to_torch() -> None:
     """Attention to itself is two products; windows that overlap are no product, nor other masks."""
     found: Any = fused(clip(), SIZE, *SCALING, BF16)
-    assert isinstance(found.conv1, products.Patches)
-    assert all(isinstance(block.attn, products.Attention) for block in found.transformer.resblocks)
+    assert isinstance(found.conv1, PackedPatches)
+    assert all(isinstance(block.attn, PackedAttention) for block in found.transformer.resblocks)
     pooled: Any = fused(
         clip(attentional_pool=True, attn_pooler_queries=8, attn_pooler_heads=2),
         SIZE,
@@ -143,14 +144,14 @@ def test_what_else_reaches_into_a_layer_is_left_as_it_is() -> None:
     model.transformer.resblocks[0].attn = Padded(model.transformer.resblocks[0].attn)
     found: Any = fused(model, SIZE, *SCALING, BF16)
     assert isinstance(found.transformer.resblocks[0].attn.whole, torch.nn.MultiheadAttention)
-    assert isinstance(found.transformer.resblocks[1].attn, products.Attention)
+    assert isinstance(found.transformer.resblocks[1].attn, PackedAttention)
     torch.manual_seed(0)
     beit = timm.create_model(
         "beit_base_patch16_224", num_classes=0, img_size=SIZE[0], depth=2, embed_dim=48, num_heads=4
     )
     found = fused(beit.eval().requires_grad_(False), SIZE, *SCALING, BF16)
     assert isinstance(found.blocks[0].attn.qkv, torch.nn.Linear)
-    assert isinstance(found.blocks[0].attn.proj, products.Product)
+    assert isinstance(found.blocks[0].attn.proj, PackedLinear)
 
 
 def test_only_what_follows_a_layer_is_fused_with_it() -> None:
@@ -168,5 +169,5 @@ def test_other_rows_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert fused(vit(act_layer="quick_gelu"), SIZE, *SCALING, BF16) is not None
     monkeypatch.setattr(fusing, "QUICK", 1.0)
     assert fused(vit(act_layer="quick_gelu"), SIZE, *SCALING, BF16) is None
-    monkeypatch.setattr(products.Product, "forward", lambda *_: torch.ops.mkldnn.gone())
+    monkeypatch.setattr(PackedLinear, "forward", lambda *_: torch.ops.mkldnn.gone())
     assert fused(vit(), SIZE, *SCALING, BF16) is None

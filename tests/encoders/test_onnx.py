@@ -142,7 +142,7 @@ def test_an_open_size_must_be_said(tmp_path: Path) -> None:
         ({}, {"arguments": {"mean": 127.5, "std": 128}}, UsageError, "divide by 255"),
         ({}, {"arguments": {"mean": (0.5, 0.5), "std": 0.5}}, UsageError, "one number or three"),
         ({}, {"arguments": {"mean": "x", "std": 0.5}}, UsageError, "as --encoder-arg says"),
-        ({}, {"arguments": SCALING | {"scale": 2}}, UsageError, "no --encoder-arg scale: it takes"),
+        ({}, {"arguments": SCALING | {"scale": 2}}, UsageError, "no --encoder-arg scale .it takes"),
         ({}, {"arguments": SCALING | {"crop_mode": "top"}}, UsageError, "center or squash"),
         ({}, {"arguments": SCALING | {"crop_pct": 0}}, UsageError, r"crop_pct is in \(0, 1\]"),
         ({}, {"arguments": SCALING | {"interpolation": "x"}}, UsageError, "as --encoder-arg says"),

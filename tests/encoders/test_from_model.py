@@ -9,9 +9,9 @@ import pytest
 import torch
 from torchvision import transforms
 
-from clipfeat.encoders import open_encoder, placing
+from clipfeat.encoders import from_model, open_encoder
+from clipfeat.encoders.from_model import encoder_from_model
 from clipfeat.encoders.options import EncoderOptions
-from clipfeat.encoders.placing import place
 from clipfeat.encoders.runtime import TorchForward, openvino_forward
 from clipfeat.images.decode import RGB
 from tests.conftest import make_spec
@@ -47,13 +47,13 @@ def placed(
 ) -> Any:
     spec = make_spec(input_size=(16, 16), mean=(0.5,) * 3, std=(0.5,) * 3)
     options = EncoderOptions(device="cpu", precision=precision)
-    return place(model, TRANSFORM, spec, options, n_images=0, samples=samples)
+    return encoder_from_model(model, TRANSFORM, spec, options, n_images=0, samples=samples)
 
 
 @pytest.fixture
 def with_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
     """A processor that has instructions for it."""
-    monkeypatch.setattr(placing, "_faster_precisions", lambda device: ("bf16",))
+    monkeypatch.setattr(from_model, "_faster_precisions", lambda device: ("bf16",))
 
 
 @pytest.mark.usefixtures("with_bfloat16")
@@ -82,7 +82,7 @@ def test_auto_without_faster_instructions_looks_at_no_image(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Where nothing could be gained nothing is decoded for it."""
-    monkeypatch.setattr(placing, "_faster_precisions", lambda device: ())
+    monkeypatch.setattr(from_model, "_faster_precisions", lambda device: ())
     encoder = placed(Fragile(0.0), precision="auto", samples=lambda: pytest.fail("decoded"))
     assert encoder.spec.precision == "fp32"
 
@@ -119,7 +119,7 @@ def test_much_work_for_a_convolutional_network_is_worth_converting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It is converted for many images, and not for a few; the rows are the same."""
-    monkeypatch.setattr(placing, "WORTH_CONVERTING", 60.0)
+    monkeypatch.setattr(from_model, "WORTH_CONVERTING", 60.0)
     options = EncoderOptions(untrained=True, device="cpu", precision="fp32")
     few = open_encoder("timm:test_efficientnet", options, n_images=1)
     many = open_encoder("timm:test_efficientnet", options, n_images=10**9)

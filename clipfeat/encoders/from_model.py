@@ -32,7 +32,7 @@ WORTH_CONVERTING = 12.0
 FUSED_IMAGES, FUSED_SECONDS, FUSED_GAIN = 10, 0.5, 0.05
 
 
-def place(
+def encoder_from_model(
     model: torch.nn.Module,
     transform: Any,
     spec: EncoderSpec,

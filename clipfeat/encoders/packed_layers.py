@@ -8,7 +8,7 @@ from torch.nn import MultiheadAttention
 from torch.nn.functional import scaled_dot_product_attention
 
 
-class Product(torch.nn.Module):
+class PackedLinear(torch.nn.Module):
     """A linear layer, and an activation, by one operator of oneDNN; weights as it wants them."""
 
     def __init__(
@@ -30,14 +30,14 @@ class Product(torch.nn.Module):
         return out
 
 
-class Attention(torch.nn.Module):
+class PackedAttention(torch.nn.Module):
     """Attention of a batch to itself, by two products and what is between them."""
 
     def __init__(self, whole: MultiheadAttention) -> None:
         super().__init__()
         self.n_heads = whole.num_heads
-        self.taking = Product(whole.in_proj_weight, whole.in_proj_bias)
-        self.giving = Product(whole.out_proj.weight, whole.out_proj.bias)
+        self.in_projection = PackedLinear(whole.in_proj_weight, whole.in_proj_bias)
+        self.out_projection = PackedLinear(whole.out_proj.weight, whole.out_proj.bias)
 
     def forward(
         self,
@@ -50,12 +50,12 @@ class Attention(torch.nn.Module):
     ) -> tuple[torch.Tensor, None]:
         """Tokens (batch, length, width), given thrice as torch's does, to as many."""
         n, length, width = x.shape
-        parts = self.taking(x).view(n, length, 3, self.n_heads, width // self.n_heads)
+        parts = self.in_projection(x).view(n, length, 3, self.n_heads, width // self.n_heads)
         mixed = scaled_dot_product_attention(*parts.permute(2, 0, 3, 1, 4))
-        return self.giving(mixed.transpose(1, 2).reshape(n, length, width)), None
+        return self.out_projection(mixed.transpose(1, 2).reshape(n, length, width)), None
 
 
-class Patches(torch.nn.Module):
+class PackedPatches(torch.nn.Module):
     """A convolution whose windows do not overlap: one product for each."""
 
     def __init__(self, convolution: torch.nn.Conv2d) -> None:
@@ -63,7 +63,7 @@ class Patches(torch.nn.Module):
         self.height, self.width = convolution.kernel_size
         # Of every window (height, width, channel), as images lie in memory.
         weight = convolution.weight.permute(0, 2, 3, 1).flatten(1)
-        self.product = Product(weight, convolution.bias)
+        self.linear = PackedLinear(weight, convolution.bias)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Images (batch, channels, height, width) to (batch, n_out, rows, columns)."""
@@ -72,5 +72,5 @@ class Patches(torch.nn.Module):
         pixels = images[:, :, : rows * self.height, : columns * self.width].permute(0, 2, 3, 1)
         windows = pixels.reshape(n, rows, self.height, columns, self.width * channels)
         flat = windows.transpose(2, 3).reshape(n, rows, columns, -1)
-        out: torch.Tensor = self.product(flat).permute(0, 3, 1, 2)
+        out: torch.Tensor = self.linear(flat).permute(0, 3, 1, 2)
         return out

@@ -1,0 +1,241 @@
+"""The registry of encoders: libraries and short names.
+
+`ENCODER_LIBRARIES` has one row per library. Installed packages add rows through the entry point
+group ``clipfeat.encoders``. `ALIASES` has one line per short name. This module imports neither
+torch nor an encoder library.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clipfeat.errors import UsageError, unknown_name
+from clipfeat.system.plugins import with_plugins
+
+if TYPE_CHECKING:
+    from clipfeat.encoders.encoder import Encoder
+    from clipfeat.encoders.options import EncoderOptions
+    from clipfeat.images.decode import RGB
+
+PREPROCESSING = ("mean", "std", "interpolation", "crop_pct", "crop_mode")
+"""Arguments that change the preprocessing. Each is a field of `EncoderSpec`."""
+
+
+@dataclass(frozen=True)
+class EncoderLibrary:
+    """Row of the encoder registry.
+
+    Functions are given as ``"module:function"``, so that reading the registry imports no library.
+
+    Parameters
+    ----------
+    build : str
+        The function that opens an encoder: ``build(name, options, *, n_images, samples)`` returns
+        an `Encoder`. ``name`` is the part after the colon, and the other arguments are those of
+        `open_encoder`.
+    list_names : str, optional
+        The function that lists the names with weights, without the library's prefix. None for a
+        library that lists none.
+    takes_name : bool
+        Whether a name follows the colon. If not, the library is one encoder with the library's
+        name.
+    name_is_file : bool
+        Whether the name is the path of a local file that contains the weights.
+    arguments : tuple of str
+        Names of the `EncoderOptions.arguments` that `build` accepts.
+    architecture_arguments : bool
+        Whether `build` accepts any other argument too, for the architecture.
+    """
+
+    build: str
+    list_names: str | None = None
+    takes_name: bool = True
+    name_is_file: bool = False
+    arguments: tuple[str, ...] = ()
+    architecture_arguments: bool = False
+
+    def accepts(self, argument: str) -> bool:
+        """Whether `build` accepts an argument of this name."""
+        return self.architecture_arguments or argument in self.arguments
+
+
+ENCODER_LIBRARIES: Mapping[str, EncoderLibrary] = {
+    "spectrum": EncoderLibrary(
+        build="clipfeat.encoders.spectrum:build",
+        takes_name=False,
+    ),
+    "open_clip": EncoderLibrary(
+        build="clipfeat.encoders.open_clip:build",
+        list_names="clipfeat.encoders.open_clip:list_names",
+    ),
+    "timm": EncoderLibrary(
+        build="clipfeat.encoders.timm:build",
+        list_names="clipfeat.encoders.timm:list_names",
+        arguments=PREPROCESSING,
+        architecture_arguments=True,
+    ),
+    "onnx": EncoderLibrary(
+        build="clipfeat.encoders.onnx:build",
+        name_is_file=True,
+        arguments=(*PREPROCESSING, "channels", "layout"),
+    ),
+}
+
+ALIASES = {
+    "clip-vit-b-32": "open_clip:ViT-B-32/openai",
+    "clip-vit-b-16": "open_clip:ViT-B-16/openai",
+    "clip-vit-l-14": "open_clip:ViT-L-14/openai",
+    "clip-vit-l-14-336": "open_clip:ViT-L-14-336/openai",
+    "clip-vit-l-14-datacomp": "open_clip:ViT-L-14/datacomp_xl_s13b_b90k",
+    "clip-convnext-b": "open_clip:convnext_base_w/laion2b_s13b_b82k_augreg",
+    "siglip-b-16": "open_clip:ViT-B-16-SigLIP/webli",
+    "siglip2-b-16": "open_clip:ViT-B-16-SigLIP2/webli",
+    "siglip2-so400m-14": "open_clip:ViT-SO400M-14-SigLIP2/webli",
+    "metaclip-b-16": "open_clip:ViT-B-16-quickgelu/metaclip_fullcc",
+    "metaclip-l-14": "open_clip:ViT-L-14-quickgelu/metaclip_fullcc",
+    "metaclip2-h-14": "open_clip:ViT-H-14-worldwide/metaclip2_worldwide",
+    "pe-core-b-16": "open_clip:PE-Core-B-16/meta",
+    "pe-core-l-14-336": "open_clip:PE-Core-L-14-336/meta",
+    "efficientnet-b0": "timm:efficientnet_b0.ra_in1k",
+    "efficientnet-b4": "timm:tf_efficientnet_b4.ns_jft_in1k",
+    "resnet50": "timm:resnet50.a1_in1k",
+    "vit-b-16": "timm:vit_base_patch16_224.augreg2_in21k_ft_in1k",
+    "convnext-b": "timm:convnext_base.fb_in22k",
+    "dinov2-b-14": "timm:vit_base_patch14_dinov2.lvd142m",
+    "dinov2-l-14": "timm:vit_large_patch14_dinov2.lvd142m",
+    "dinov3-b-16": "timm:vit_base_patch16_dinov3.lvd1689m",
+    "dinov3-l-16": "timm:vit_large_patch16_dinov3.lvd1689m",
+}
+
+DEFAULT_ENCODER = "clip-vit-b-32"
+
+
+def encoder_libraries() -> dict[str, EncoderLibrary]:
+    """Return the rows of the registry, including those of installed packages."""
+    return with_plugins(ENCODER_LIBRARIES, "clipfeat.encoders", EncoderLibrary)
+
+
+def find_library(name: str) -> tuple[EncoderLibrary, str]:
+    """Find the library of an encoder.
+
+    Parameters
+    ----------
+    name : str
+        The name of an encoder, as in `open_encoder`.
+
+    Returns
+    -------
+    library : EncoderLibrary
+        Its row of the registry.
+    rest : str
+        The part of the full name after the colon, empty if there is none.
+
+    Raises
+    ------
+    UnknownNameError
+        If no library has this name. The message lists the nearest names.
+    """
+    library, _, rest = ALIASES.get(name, name).partition(":")
+    libraries = encoder_libraries()
+    row = libraries.get(library)
+    if row is None or bool(rest) != row.takes_name:
+        prefixes = [f"{key}:…" if one.takes_name else key for key, one in libraries.items()]
+        raise unknown_name("encoder", name, [*ALIASES, *prefixes])
+    return row, rest
+
+
+def open_encoder(
+    name: str,
+    options: "EncoderOptions",
+    *,
+    n_images: int = 0,
+    samples: "Callable[[], Sequence[RGB]]" = list,
+) -> "Encoder":
+    """Open an encoder by name.
+
+    Parameters
+    ----------
+    name : str
+        ``"open_clip:architecture/tag"``, ``"timm:architecture.tag"``, ``"onnx:FILE"``,
+        ``"spectrum"``, one of `ALIASES`, or ``"library:name"`` for a library of an installed
+        package.
+    options : EncoderOptions
+        Weights, layers, size, precision and device.
+    n_images : int
+        Number of images that will be encoded, if it is known. A faster runtime takes seconds to
+        start, so it is used for many images only.
+    samples : callable
+        Returns some of these images, uint8 (height, width, 3). It is called only if the precision
+        is ``"auto"`` and the device is faster in a lower one. Without samples ``"auto"`` is
+        float32.
+
+    Returns
+    -------
+    Encoder
+        Ready to encode.
+
+    Raises
+    ------
+    UnknownNameError
+        If no library has this encoder. The message lists the nearest names.
+    UsageError
+        If the encoder does not accept an option.
+    WeightsError
+        If its weights are missing or do not fit.
+    """
+    library, rest = find_library(name)
+    unknown = [one for one in options.arguments or {} if not library.accepts(one)]
+    if unknown:
+        known = f" (it takes: {', '.join(library.arguments)})" if library.arguments else ""
+        raise UsageError(f"{name} takes no --encoder-arg {unknown[0]}{known}. Leave it out.")
+    build: Callable[..., Encoder] = _load(library.build)
+    return build(rest, options, n_images=n_images, samples=samples)
+
+
+def local_file(name: str, weights: str | Path | None) -> str | None:
+    """Return the local file that contains an encoder's weights, or None for weights of a hub.
+
+    Parameters
+    ----------
+    name : str
+        The name of the encoder.
+    weights : path, optional
+        As in `EncoderOptions`.
+    """
+    if weights:
+        return str(weights)
+    library, _, rest = ALIASES.get(name, name).partition(":")
+    row = encoder_libraries().get(library)
+    return rest if row is not None and row.name_is_file else None
+
+
+def list_encoders(pattern: str = "") -> list[str]:
+    """List the encoders that need no local file, aliases first.
+
+    Parameters
+    ----------
+    pattern : str
+        A shell pattern, or any part of a name. Case is ignored.
+
+    Returns
+    -------
+    list of str
+        An alias as ``"alias = full name"``.
+    """
+    names = [f"{short} = {full}" for short, full in ALIASES.items()]
+    for library, row in encoder_libraries().items():
+        if not row.takes_name:
+            names.append(library)
+        elif row.list_names is not None:
+            names += [f"{library}:{name}" for name in _load(row.list_names)()]
+    wanted = pattern.lower()
+    return [n for n in names if wanted in n.lower() or fnmatch(n.lower(), wanted)]
+
+
+def _load(reference: str) -> Any:
+    """Import the function of a reference ``"module:function"``."""
+    module, _, function = reference.partition(":")
+    return getattr(import_module(module), function)

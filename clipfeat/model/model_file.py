@@ -30,7 +30,7 @@ KIND = "clipfeat-model"
 MODEL_NAME = "model.clipfeat"
 """What a model file is called in a folder, and on the hub."""
 VERSION = 1
-LIBRARIES = ("clipfeat", "scikit-learn", "lightgbm", "xgboost", "skops", "numpy")
+MODEL_LIBRARIES = ("clipfeat", "scikit-learn", "lightgbm", "xgboost", "skops", "numpy")
 
 TRUSTED = (
     "builtins.bytearray",
@@ -152,7 +152,7 @@ class Model:
             "scores": list(self.scores),
             "about": dict(self.about),
             "threshold": self.threshold,
-            "libraries": {name: version(name) for name in LIBRARIES},
+            "libraries": {name: version(name) for name in MODEL_LIBRARIES},
             "digest": hashlib.blake2b(estimator, digest_size=32).hexdigest(),
         }
         image = io.BytesIO()

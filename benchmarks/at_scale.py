@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from clipfeat.images.readers import FileBytes
 from clipfeat.images.record import ImageRecord
 from clipfeat.spec import EncoderSpec
 from clipfeat.store import FeatureWriter, Row, merging, open_stored
@@ -78,7 +79,9 @@ def measured(out: Path, n: int, width: int) -> dict[str, float]:
     block = rng.normal(size=(4096, width)).astype(np.float16)
     paths = [f"folder-{i // 1000:06d}/image-{i:010d}.jpg" for i in range(n)]
     keys = [i.to_bytes(16) for i in range(n)]
-    held = memory(lambda: [ImageRecord(path, f"/data/{path}", label="x") for path in paths])
+    held = memory(
+        lambda: [ImageRecord(path, FileBytes(f"/data/{path}"), label="x") for path in paths]
+    )
     seconds: dict[str, float] = {}
     before = resident()
     with FeatureWriter(out, spec) as writer:

@@ -61,7 +61,7 @@ from clipfeat.evaluate.splits import leave_one_out
 from clipfeat.features import FeatureSet
 from clipfeat.images import open_source
 from clipfeat.images.decode import decode
-from clipfeat.images.record import image_key, read_bytes
+from clipfeat.images.record import image_key
 from clipfeat.zoo import make_classifier
 from clipfeat.zoo.folds import RowNumbers, fit_with_groups, inner_folds, k_fold
 
@@ -248,7 +248,7 @@ def read(sources: Sequence[str], encoder: Encoder) -> tuple[torch.Tensor, Featur
     records = [record for record in source if record.label]
     tensors, keys = [], []
     for record in records:
-        data = read_bytes(record)
+        data = record.reader.read()
         tensor = encoder.preprocess(decode(data).pixels)
         if tensor.dtype != torch.uint8:
             raise SystemExit("this encoder's preprocessing does not end in bytes of pixels")

@@ -8,7 +8,6 @@ PyAV's own loop does; and `decode_frame` at one and at half a frame a second, an
 """
 
 import argparse
-import json
 import platform
 import statistics
 import tempfile
@@ -20,6 +19,7 @@ import av
 import numpy as np
 from PIL import Image
 
+from clipfeat.images.readers import VideoFrame
 from clipfeat.images.video import decode_frame, duration
 from clipfeat.images.video.frames import FrameSampling
 
@@ -91,7 +91,7 @@ def sampled(path: Path, sampling: FrameSampling, seconds: int) -> None:
 
 def request(path: Path, moment: float) -> bytes:
     """What `decode_frame` is asked."""
-    return json.dumps({"file": str(path), "time": moment}).encode()
+    return VideoFrame(str(path), moment).read()
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ from clipfeat.errors import ImageError
 from clipfeat.features import Failure, FeatureSet, order_classes
 from clipfeat.images.header import Header, read_header
 from clipfeat.images.isolated import default_workers
-from clipfeat.images.record import ImageRecord, image_key, read_bytes
+from clipfeat.images.record import ImageRecord, image_key
 from clipfeat.images.source import ImageSource
-from clipfeat.images.video import is_video
+from clipfeat.images.video.frames import video_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +74,9 @@ def _exif(header: Header) -> str:
 
 def _see(record: ImageRecord) -> _Seen | Failure:
     try:
-        data = read_bytes(record)
-        if is_video(record.file):
-            header = Header(Path(record.file).suffix[1:].upper(), 0, 0, "", False)
+        data = record.reader.read()
+        if file := video_file(record):
+            header = Header(Path(file).suffix[1:].upper(), 0, 0, "", False)
         else:
             header = read_header(data)
         return _Seen(image_key(data), len(data), header)

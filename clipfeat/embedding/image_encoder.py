@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 from clipfeat.encoders import DEFAULT_ENCODER, open_encoder
 from clipfeat.errors import DecodeError, EncodingError, ImageError, UsageError
-from clipfeat.images.record import ImageRecord, read_bytes
+from clipfeat.images.readers import whole_file
 
 
 class ImageEncoder(TransformerMixin, BaseEstimator):
@@ -182,7 +182,7 @@ def _pixels(image: Any, place: int) -> NDArray[np.uint8]:
 
     try:
         if isinstance(image, str | PathLike):
-            return decode(read_bytes(ImageRecord(str(image), str(image)))).pixels
+            return decode(whole_file(str(image)).read()).pixels
         if isinstance(image, Image.Image):
             return pixels_of(image)
         array = np.asarray(image)

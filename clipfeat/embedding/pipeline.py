@@ -24,8 +24,9 @@ from clipfeat.images.video.frames import FrameSampling, with_frames
 from clipfeat.spec import EncoderSpec
 from clipfeat.store import FeatureWriter, stored_spec
 from clipfeat.store.lock import check_unlocked
-from clipfeat.store.stat_cache import StatCache, file_stat, load_stats, save_stats
+from clipfeat.store.stat_cache import StatCache, load_stats, save_stats
 from clipfeat.store.target import check_target
+from clipfeat.system.file_stats import file_stat
 
 if TYPE_CHECKING:
     from clipfeat.embedding.preparing import Pictures

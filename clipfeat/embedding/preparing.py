@@ -14,8 +14,7 @@ from clipfeat.errors import EncodingError, ImageError
 from clipfeat.features import Failure
 from clipfeat.images.decode import RGB, Decoded
 from clipfeat.images.faces.finder import FaceFinder
-from clipfeat.images.record import FACE, FACELESS, ImageRecord, frame_key, image_key, read_bytes
-from clipfeat.images.video.frames import frame_request
+from clipfeat.images.record import FACE, FACELESS, ImageRecord, frame_key, image_key
 from clipfeat.store.format import Row
 from clipfeat.system.stopwatch import Stopwatch
 
@@ -94,11 +93,11 @@ def prepare(
     """
     key = b""
     try:
-        if record.time >= 0:
-            data, decode, size = frame_request(record), decode_frame, 0
+        if record.reader.content == "frame request":
+            data, decode, size = record.reader.read(), decode_frame, 0
         else:
             with watch.timing("read"):
-                data = read_bytes(record)
+                data = record.reader.read()
             key, decode, size = image_key(data), decode_image, len(data)
         about = (record.label, record.group)
         row = Row(record.path, key, *about, file_size=size, columns=record.columns)

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from clipfeat.embedding.profile import STAGES, Profile
 from clipfeat.features import Failure
+from clipfeat.images.readers import stat_readers
 from clipfeat.images.record import FACE, FACELESS, ImageRecord, record_path
 from clipfeat.images.source import ImageSource
 from clipfeat.store import FeatureWriter, Row
-from clipfeat.store.stat_cache import Stat, StatCache, file_stats
+from clipfeat.store.stat_cache import StatCache
+from clipfeat.system.file_stats import Stat
 from clipfeat.system.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
@@ -105,9 +107,8 @@ class EmbedRun:
     def settle_unchanged(self, images: ImageSource, cache: StatCache) -> list[ImageRecord]:
         """Settle the images of unchanged files without reading them; the others are returned."""
         todo = []
-        stats = file_stats(record.file for record in images)
-        for record in images:
-            stat = stats.get(record.file)
+        stats = stat_readers([record.reader for record in images])
+        for record, stat in zip(images, stats, strict=True):
             if stat is not None:
                 self._stats[record.path] = stat
             key = cache.key(record.path, stat)

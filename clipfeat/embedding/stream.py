@@ -136,7 +136,7 @@ def chunks(records: Iterable[ImageRecord]) -> Iterator[list[ImageRecord]]:
     Frames are mostly stored as differences from those before, so that threads that took turns would
     each decode the whole video.
     """
-    for _, of_file in groupby(records, lambda record: record.file if record.time >= 0 else record):
+    for _, of_file in groupby(records, lambda record: record.reader.sequence):
         while some := list(islice(of_file, FRAMES_TOGETHER)):
             yield some
 

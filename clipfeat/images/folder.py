@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from clipfeat.images.decode import SUFFIXES
+from clipfeat.images.readers import FileBytes, RemoteObject
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource, listed
 from clipfeat.images.video import VIDEO_SUFFIXES
@@ -83,7 +84,9 @@ def _record(root: Path, path: tuple[str, ...], pair: tuple[str, str] | None) -> 
             columns["generator"] = "/".join(above)
     return ImageRecord(
         path="/".join(path),
-        file=f"{as_url(root)}/{'/'.join(path)}" if is_remote(root) else str(root.joinpath(*path)),
+        reader=RemoteObject(f"{as_url(root)}/{'/'.join(path)}")
+        if is_remote(root)
+        else FileBytes(str(root.joinpath(*path))),
         label=label,
         columns=tuple(sorted(columns.items())),
     )

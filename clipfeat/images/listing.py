@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from clipfeat.images.decode import SUFFIXES
+from clipfeat.images.readers import whole_file
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource, listed
-from clipfeat.system.locations import as_url, is_remote, location
+from clipfeat.system.locations import is_remote, location
 
 
 def is_image(spec: str) -> bool:
@@ -21,7 +22,7 @@ def is_image(spec: str) -> bool:
 def open_listing(paths: Iterable[str], name: str = "the list") -> ImageSource:
     """List the images at the given paths, in their order; blank lines are passed over."""
     records = [
-        ImageRecord(path=line, file=as_url(line) if is_remote(line) else str(Path(line)))
+        ImageRecord(path=line, reader=whole_file(line if is_remote(line) else str(Path(line))))
         for line in (text.rstrip("\r\n") for text in paths)
         if line.strip()
     ]

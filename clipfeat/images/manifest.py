@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipfeat.errors import RefusedFileError, StorageError, unknown_name
+from clipfeat.images.readers import FileBytes, RemoteObject
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource, listed
 from clipfeat.system.files import storage_errors
@@ -23,6 +24,16 @@ TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".parquet"})
 PATH_NAMES = ("path", "filepath", "file_path", "filename", "file_name", "file", "image", "id")
 LABEL_NAMES = ("label", "class", "target", "y")
 GROUP_NAMES = ("group",)
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """One row of a table of images, as text; label and group are empty if unknown."""
+
+    path: str
+    label: str
+    group: str
+    columns: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -54,7 +65,7 @@ def open_manifest(spec: str, names: TableColumns) -> ImageSource:
     table, columns = read_table(spec, names)
     root = folder_of(spec)
     records = [
-        ImageRecord(path=row.path, file=_file(root, row.path), label=row.label, group=row.group,
+        ImageRecord(path=row.path, reader=_reader(root, row.path), label=row.label, group=row.group,
                     columns=row.columns)
         for row in table_rows(table, columns)
         if row.path
@@ -62,10 +73,10 @@ def open_manifest(spec: str, names: TableColumns) -> ImageSource:
     return listed(f"the table {spec}", root, records)
 
 
-def _file(root: str, path: str) -> str:
+def _reader(root: str, path: str) -> FileBytes | RemoteObject:
     if is_remote(path):
-        return as_url(path)
-    return f"{root}/{path}" if is_remote(root) else str(Path(root) / path)
+        return RemoteObject(as_url(path))
+    return RemoteObject(f"{root}/{path}") if is_remote(root) else FileBytes(str(Path(root) / path))
 
 
 def read_text_table(spec: str) -> "pd.DataFrame":
@@ -123,15 +134,13 @@ def _pick(table: "pd.DataFrame", spec: str, role: str, asked: str, usual: tuple[
     return found
 
 
-def table_rows(table: "pd.DataFrame", names: TableColumns) -> list[ImageRecord]:
-    """One record a row; its file is not known here."""
+def table_rows(table: "pd.DataFrame", names: TableColumns) -> list[TableRow]:
+    """Split the rows of a table into paths, labels, groups and further columns."""
     special = {names.path, names.label, names.group} - {""}
     others = [str(name) for name in table.columns if name not in special]
     blank = [""] * len(table)
     return [
-        ImageRecord(
-            path, "", label=label, group=group, columns=tuple(zip(others, more, strict=True))
-        )
+        TableRow(path, label, group, tuple(zip(others, more, strict=True)))
         for path, label, group, *more in zip(
             table[names.path],
             table[names.label] if names.label else blank,

@@ -6,8 +6,8 @@ from contextlib import suppress
 from clipfeat.errors import ImageError
 from clipfeat.images.decode import RGB
 from clipfeat.images.isolated import IsolatedDecoder
-from clipfeat.images.record import ImageRecord, read_bytes
-from clipfeat.images.video.frames import FRAMES, frame_request
+from clipfeat.images.record import ImageRecord
+from clipfeat.images.video.frames import FRAMES
 
 
 def sample_records(records: Sequence[ImageRecord], n: int = 16) -> list[ImageRecord]:
@@ -21,9 +21,8 @@ def sample_pixels(records: Sequence[ImageRecord], decoder: IsolatedDecoder) -> l
     found = []
     with IsolatedDecoder(FRAMES) as of_videos:
         for record in sample_records(records):
-            frame = record.time >= 0
-            with suppress(ImageError):
-                data = frame_request(record) if frame else read_bytes(record)
-                with (of_videos if frame else decoder).decoded(data) as decoded:
-                    found.append(decoded.pixels.copy())
+            content = record.reader.content
+            chosen = of_videos if content == "frame request" else decoder
+            with suppress(ImageError), chosen.decoded(record.reader.read()) as decoded:
+                found.append(decoded.pixels.copy())
     return found

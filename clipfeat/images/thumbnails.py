@@ -9,15 +9,15 @@ from PIL import Image
 from clipfeat.errors import ClipfeatError, ImageError
 from clipfeat.images import open_source
 from clipfeat.images.decode import decode
-from clipfeat.images.record import ImageRecord, read_bytes
+from clipfeat.images.readers import FileBytes, Reader
 
 SIDE = 96
 
 
-def thumbnail(record: ImageRecord, side: int = SIDE) -> bytes | None:
+def thumbnail(reader: Reader, side: int = SIDE) -> bytes | None:
     """A PNG file of at most `side` pixels a side; None if the image cannot be read."""
     try:
-        image = Image.fromarray(decode(read_bytes(record)).pixels)
+        image = Image.fromarray(decode(reader.read()).pixels)
     except ImageError:
         return None
     image.thumbnail((side, side))
@@ -41,7 +41,7 @@ def thumbnails(paths: Sequence[str], roots: Sequence[str | Path]) -> dict[str, b
     for path in paths:
         for root in roots:
             if (Path(root) / path).is_file():
-                png = thumbnail(ImageRecord(path, str(Path(root) / path)))
+                png = thumbnail(FileBytes(str(Path(root) / path)))
                 if png is not None:
                     found[path] = png
                 break
@@ -56,7 +56,7 @@ def thumbnails(paths: Sequence[str], roots: Sequence[str | Path]) -> dict[str, b
         except ClipfeatError:
             continue
         for record in records:
-            if (png := thumbnail(record)) is not None:
+            if (png := thumbnail(record.reader)) is not None:
                 found[wanted[record.path]] = png
     return found
 

@@ -16,6 +16,7 @@ from typing import IO
 
 from clipfeat.errors import EmptySourceError, RefusedFileError, StorageError, UsageError
 from clipfeat.images.decode import SUFFIXES
+from clipfeat.images.readers import RemoteObject, TarMember
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource, listed
 from clipfeat.system.files import storage_errors
@@ -93,14 +94,13 @@ def _samples(shard: str, root: str) -> Iterator[ImageRecord]:
         raise
     except (tarfile.TarError, OSError, ValueError) as error:
         raise RefusedFileError(f"{shard} cannot be read as a tar of samples: {error}") from error
+    member_reader = RemoteObject if is_remote(shard) else TarMember
     for stem, member in images:
         more = dict(about.get(stem, {}))
         label = more.pop("label", "") or labels.get(stem, "")
         yield ImageRecord(
             path=f"{name}/{member.name}",
-            file=shard,
-            offset=member.offset_data,
-            size=member.size,
+            reader=member_reader(shard, member.offset_data, member.size),
             label=label,
             group=more.pop("group", ""),
             columns=tuple(sorted(more.items())),

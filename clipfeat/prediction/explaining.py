@@ -14,7 +14,7 @@ from clipfeat.ensemble import align
 from clipfeat.errors import DataError
 from clipfeat.features import FeatureSet
 from clipfeat.images import open_source
-from clipfeat.images.record import ImageRecord
+from clipfeat.images.readers import FileBytes
 from clipfeat.images.thumbnails import thumbnail
 from clipfeat.images.video.frames import FrameSampling, with_frames
 from clipfeat.model import Model, load_model
@@ -205,7 +205,7 @@ def _section(one: Explanation, images: Path, known: Path) -> str:
 
 
 def _thumbnail(file: Path) -> str:
-    png = thumbnail(ImageRecord(str(file), str(file)), THUMBNAIL)
+    png = thumbnail(FileBytes(str(file)), THUMBNAIL)
     if png is None:
         return "<div class=none>no picture</div>"
     return f'<img alt="" src="data:image/png;base64,{base64.b64encode(png).decode()}">'

@@ -19,7 +19,8 @@ from clipfeat.errors import DataError, ReadError
 from clipfeat.features import Failure
 from clipfeat.images.labels import with_labels
 from clipfeat.images.manifest import TableColumns
-from clipfeat.images.record import ImageRecord, image_key, read_bytes
+from clipfeat.images.readers import FileBytes
+from clipfeat.images.record import ImageRecord, image_key
 from clipfeat.images.source import ImageSource
 from clipfeat.spec import EncoderSpec
 from clipfeat.store.foreign import ForeignFeatures, find_foreign
@@ -192,13 +193,13 @@ def _images_of(
     records = [
         ImageRecord(
             path=path,
-            file=str(Path(root) / path),
+            reader=FileBytes(str(Path(root) / path)),
             label=path.split("/")[0] if class_folders and "/" in path else "",
             columns=tuple((name, values[i]) for name, values in foreign.columns.items()),
         )
         for i, path in enumerate(paths)
     ]
-    if images is not None and not any(Path(record.file).is_file() for record in records):
+    if images is not None and not any((Path(root) / path).is_file() for path in paths):
         raise DataError(
             f"none of the {foreign.n_rows} images is in {images}; their names are like "
             f"{records[0].path!r}. Give their folder"
@@ -228,7 +229,7 @@ def _relative(names: Sequence[str], images: Path | None) -> tuple[str, list[str]
 def _row(record: ImageRecord, seed: str, *, has_file: bool) -> tuple[Row, bool]:
     """Return an image's row, and whether its key is the digest of its bytes."""
     try:
-        data = read_bytes(record) if has_file else b""
+        data = record.reader.read() if has_file else b""
     except ReadError:
         data = b""
     # Personalised, so that no digest of a path equals a digest of an image.

@@ -6,71 +6,22 @@ again, since on a coarse clock it could have changed later with the same time. I
 missing or damaged, all files are read.
 """
 
-import hashlib
 import io
-import os
 import time
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from clipfeat.errors import UsageError
 from clipfeat.store.format import KEY_BYTES, text_column
+from clipfeat.system.file_stats import Stat
 from clipfeat.system.files import publish
-from clipfeat.system.locations import is_remote, location
 
 SUFFIX = ".stat"
 TRUSTED_AFTER_NS = 2_000_000_000
-Stat = tuple[int, int, int]
-
-
-def file_stats(files: Iterable[str]) -> dict[str, Stat]:
-    """Get size, modification time in ns and inode of files; for objects, a digest of their tag.
-
-    Files without a status are left out.
-    """
-    stats: dict[str, Stat] = {}
-    remote = []
-    for file in dict.fromkeys(files):
-        if is_remote(file):
-            remote.append(file)
-        elif (stat := file_stat(file)) is not None:
-            stats[file] = stat
-    return stats | _object_stats(remote)
-
-
-def _object_stats(files: Sequence[str]) -> dict[str, Stat]:
-    """Get the status of objects with one request for each folder."""
-    stats: dict[str, Stat] = {}
-    for folder in {file.rpartition("/")[0] for file in files}:
-        # Objects in a folder that cannot be listed are read again.
-        with suppress(OSError, NotImplementedError, UsageError):
-            of: Any = location(folder) if is_remote(folder) else location(f"{folder}/")
-            for about in of.fs.ls(of.path, detail=True):
-                when = about.get("LastModified") or about.get("mtime") or about.get("created")
-                tag = about.get("ETag") or about.get("etag") or ""
-                seconds = when.timestamp() if isinstance(when, datetime) else when
-                if about["type"] == "file" and seconds is not None:
-                    name = about["name"].rpartition("/")[2]
-                    digest = hashlib.blake2b(str(tag).encode(), digest_size=7).digest()
-                    at = int(float(seconds) * 1e6) * 1000
-                    stats[f"{folder}/{name}"] = (int(about["size"]), at, int.from_bytes(digest))
-    return stats
-
-
-def file_stat(file: str) -> Stat | None:
-    """Get size, modification time in ns and inode of a file; None if that fails."""
-    try:
-        status = os.stat(file)  # noqa: PTH116 -- a hundred thousand Paths take a second
-    except (OSError, ValueError):
-        return None
-    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 @dataclass(frozen=True)

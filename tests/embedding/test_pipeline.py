@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clipfeat.embedding import engines, preparing
+from clipfeat.embedding import engines
 from clipfeat.embedding.pipeline import EmbedReport, Progress, embed
 from clipfeat.errors import ClipfeatWarning, EmptySourceError, FingerprintError, UsageError
 from clipfeat.images.decode import Decoded
 from clipfeat.images.isolated import IsolatedDecoder
 from clipfeat.images.manifest import TableColumns
+from clipfeat.images.readers import FileBytes
 from clipfeat.store import load
 from clipfeat.store.stat_cache import StatCache
 
@@ -209,7 +210,7 @@ def test_unchanged_files_are_not_even_read(
     run(image_folder, out)
     with monkeypatch.context() as patch:
         patch.setattr(engines, "open_encoder", lambda *_, **__: pytest.fail("opened"))
-        patch.setattr(preparing, "read_bytes", lambda *_: pytest.fail("read"))
+        patch.setattr(FileBytes, "read", lambda *_: pytest.fail("read"))
         assert run(image_folder, out).progress.known == 24
     Image.open(paths[0]).rotate(90).save(paths[0])
     assert run(image_folder, out).progress.encoded == 1

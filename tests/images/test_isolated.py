@@ -67,6 +67,7 @@ def test_a_killed_decoder_is_no_bad_image() -> None:
         assert len(decoder._all) == 2
         for child in decoder._all:
             child.process.kill()
+            child.process.wait()
         assert np.array_equal(pixels(decoder, GOOD), decode(GOOD).pixels)
         with pytest.raises(DecodeError, match="signal SIGKILL"):
             pixels(decoder, b"kill")

@@ -11,8 +11,8 @@ import pytest
 
 from clipfeat import embed, load
 from clipfeat.errors import ReadError, StorageError, UsageError
-from clipfeat.images import open_source, record
-from clipfeat.images.record import ImageRecord, read_bytes
+from clipfeat.images import open_source, readers
+from clipfeat.images.readers import RemoteObject
 from clipfeat.store import verify
 from clipfeat.store.generations import newest_generation
 from clipfeat.system.locations import location
@@ -59,8 +59,8 @@ def there(request: pytest.FixtureRequest, here: Path) -> str:
 def test_a_source_lists_the_same(there: str, here: Path, name: str) -> None:
     """Paths, labels and bytes of every kind of source are those of the files here."""
     found, expected = open_source(f"{there}/{name}"), open_source(here / name)
-    assert [(r.path, r.label, read_bytes(r)) for r in found] == [
-        (r.path, r.label, read_bytes(r)) for r in expected
+    assert [(r.path, r.label, r.reader.read()) for r in found] == [
+        (r.path, r.label, r.reader.read()) for r in expected
     ]
 
 
@@ -85,17 +85,17 @@ def test_there_to_there_and_on(
     of.write_bytes((here / "images" / "dog" / "0.png").read_bytes() + b"more")
     read: list[str] = []
 
-    def told(record: ImageRecord) -> tuple[bytes, int]:
-        read.append(record.path)
-        return remote(record)
+    def recording(reader: RemoteObject) -> bytes:
+        read.append(reader.url)
+        return original(reader)
 
     # Clocks of stores are coarse: what was written just now is read once more.
     monkeypatch.setattr("clipfeat.store.stat_cache.TRUSTED_AFTER_NS", -(10**12))
-    remote = record._remote
-    monkeypatch.setattr(record, "_remote", told)
+    original = RemoteObject.read
+    monkeypatch.setattr(RemoteObject, "read", recording)
     again = embed(f"{there}/images", out, encoder="spectrum", device="cpu")
     assert (again.progress.encoded, again.progress.known) == (1, 8)
-    assert read == ["dog/9.png"]
+    assert read == [f"{there}/images/dog/9.png"]
     after = newest_generation(location(out))
     assert before is not None
     assert after is not None
@@ -109,9 +109,9 @@ def test_a_table_names_objects(there: str, here: Path, tmp_path: Path) -> None:
     from clipfeat.images.manifest import TableColumns
 
     source = open_source(table, columns=TableColumns(path="url"))
-    assert read_bytes(source.records[0]) == (here / "images" / "cat" / "1.png").read_bytes()
+    assert source.records[0].reader.read() == (here / "images" / "cat" / "1.png").read_bytes()
     with pytest.raises(ReadError):
-        read_bytes(source.records[1])
+        source.records[1].reader.read()
 
 
 def test_what_a_store_holds_that_is_no_image(there: str) -> None:
@@ -119,13 +119,13 @@ def test_what_a_store_holds_that_is_no_image(there: str) -> None:
     of: Any = location(f"{there}/empty.png")
     of.write_bytes(b"")
     with pytest.raises(ReadError, match="empty file"):
-        read_bytes(ImageRecord("empty.png", str(of)))
+        RemoteObject(str(of)).read()
     with pytest.raises(ReadError, match="bytes where 10000000 were expected"):
-        read_bytes(ImageRecord("cat", f"{there}/images/cat/0.png", 10, 10_000_000))
+        RemoteObject(f"{there}/images/cat/0.png", 10, 10_000_000).read()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(record, "MAX_BYTES", 10)
+        patch.setattr(readers, "MAX_BYTES", 10)
         with pytest.raises(ReadError, match="over the limit"):
-            read_bytes(ImageRecord("cat", f"{there}/images/cat/0.png"))
+            RemoteObject(f"{there}/images/cat/0.png").read()
 
 
 def test_a_store_that_does_not_answer_ends_the_run(

@@ -21,7 +21,7 @@ from clipfeat.errors import (
 )
 from clipfeat.images import SOURCES, open_source
 from clipfeat.images.manifest import TableColumns
-from clipfeat.images.record import ImageRecord, read_bytes
+from clipfeat.images.readers import FileBytes
 
 
 def write_tar(path: Path, members: dict[str, bytes]) -> Path:
@@ -85,7 +85,7 @@ def test_contract(kind: str, image_folder: Path) -> None:
     assert len(set(paths)) == len(paths) == (1 if kind in {"image", "video"} else 24)
     assert [record.path for record in open_source(spec)] == paths
     assert pickle.loads(pickle.dumps(list(source))) == list(source)
-    assert {read_bytes(record) for record in source} <= known
+    assert {record.reader.read() for record in source} <= known
     if kind in {"folder", "table", "webdataset"}:
         assert sorted({record.label for record in source}) == ["fake", "real"]
 
@@ -132,7 +132,7 @@ def test_json_wins_over_cls(tmp_path: Path) -> None:
     tar = write_tar(tmp_path / "x.tar", members)
     first, second = open_source(str(tar))
     assert (first.label, first.group, first.columns) == ("real", "deer", (("seed", "3"),))
-    assert (second.label, read_bytes(second)) == ("", b"y")
+    assert (second.label, second.reader.read()) == ("", b"y")
 
 
 def test_labels_from_a_table(tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_only_whole_regular_files_are_read(tmp_path: Path) -> None:
     (tmp_path / "loop.jpg").symlink_to(tmp_path / "loop.jpg")
     for name in ("pipe.jpg", "empty.jpg", "folder.jpg", "loop.jpg", "missing.jpg"):
         with pytest.raises(ReadError):
-            read_bytes(ImageRecord(name, str(tmp_path / name)))
+            FileBytes(str(tmp_path / name)).read()
 
 
 def test_shards_of_one_name_in_two_folders(tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_names_that_are_not_text_are_escaped(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"b\xff.png")).write_bytes(b"x")
     (record,) = open_source(str(tmp_path))
     assert record.path == "b\\xff.png"
-    assert read_bytes(record) == b"x"
+    assert record.reader.read() == b"x"
 
 
 def test_other_files_are_no_source(tmp_path: Path) -> None:

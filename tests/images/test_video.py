@@ -19,10 +19,11 @@ from clipfeat.errors import DecodeError, EmptySourceError, MissingExtraError, Us
 from clipfeat.images import open_source
 from clipfeat.images.decode import RGB
 from clipfeat.images.isolated import IsolatedDecoder, Isolation
+from clipfeat.images.readers import FileBytes, TarMember, VideoFrame
 from clipfeat.images.record import ImageRecord, frame_key
 from clipfeat.images.source import ImageSource
 from clipfeat.images.video import container, decode_frame, duration, length, reading
-from clipfeat.images.video.frames import FrameSampling, frame_request, with_frames
+from clipfeat.images.video.frames import FrameSampling, with_frames
 
 SIZE = (64, 48)
 DECODING = Isolation("clipfeat.images.video:decode_frame")
@@ -103,6 +104,12 @@ def test_every_container_gives_every_frame(tmp_path: Path, name: str) -> None:
         at(path, 9.0)
 
 
+def time_of(record: ImageRecord) -> float:
+    """The time of a frame's record, in seconds."""
+    assert isinstance(record.reader, VideoFrame)
+    return record.reader.time
+
+
 def test_records_of_frames(tmp_path: Path) -> None:
     """One record a frame: unique path with its time, the video as group, class of its folder."""
     write(tmp_path / "cat" / "a.mp4")
@@ -117,9 +124,10 @@ def test_records_of_frames(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert sorted(paths) == paths
     first = source.records[0]
-    assert (first.label, first.group, first.time) == ("cat", "cat/a.mp4", 0.375)
+    assert (first.label, first.group) == ("cat", "cat/a.mp4")
+    assert first.reader == VideoFrame(str(tmp_path / "cat" / "a.mp4"), 0.375)
     assert dict(first.columns) == {"file": "cat/a.mp4", "time": "0.375"}
-    assert source.records[-1].time == -1
+    assert source.records[-1].reader == FileBytes(str(tmp_path / "dog" / "c.png"))
     assert pickle.loads(pickle.dumps(list(source))) == list(source)
     assert list(with_frames(source, FrameSampling())) == list(source)
 
@@ -153,11 +161,11 @@ def test_sampling_at_the_rate_gives_each_frame_once(tmp_path: Path) -> None:
     """Times fall into the middle of frames: no rounding doubles or drops one, here or isolated."""
     path = write(tmp_path / "a.mp4")
     source = frames(path, fps=10)
-    assert [number(at(path, record.time)) for record in source] == list(range(30))
+    assert [number(at(path, time_of(record))) for record in source] == list(range(30))
     with IsolatedDecoder(DECODING) as decoder:
         for record in source:
-            with decoder.decoded(frame_request(record)) as found:
-                assert np.array_equal(found.pixels, at(path, record.time))
+            with decoder.decoded(record.reader.read()) as found:
+                assert np.array_equal(found.pixels, at(path, time_of(record)))
                 assert found.format == "h264"
 
 
@@ -299,7 +307,7 @@ def test_broken_videos_are_records_that_fail(tmp_path: Path) -> None:
             assert (record.path, record.group) == (f"bad/{name}", f"bad/{name}")
             with (
                 pytest.raises(DecodeError, match=said[name]),
-                decoder.decoded(frame_request(record)),
+                decoder.decoded(record.reader.read()),
             ):
                 pass
 
@@ -311,9 +319,9 @@ def test_a_probe_that_dies_costs_one_video(tmp_path: Path) -> None:
         open_source(str(tmp_path)), FrameSampling(), Isolation("tests.images.odd_decoders:dying")
     )
     (record,) = source
-    assert record.time == math.inf
+    assert time_of(record) == math.inf
     with pytest.raises(DecodeError, match="its frames could not be listed"):
-        decode_frame(frame_request(record))
+        decode_frame(record.reader.read())
 
 
 @pytest.mark.parametrize("kind", ["faststart.mp4", "fragmented.mp4", "cut.mkv", "cut.avi"])
@@ -350,7 +358,7 @@ def test_an_unfinished_file_is_measured(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert 1 < seconds(path) < 2
     for record in frames(path, frames=4):
-        assert at(path, record.time).shape == (48, 64, 3)
+        assert at(path, time_of(record)).shape == (48, 64, 3)
 
 
 @pytest.mark.parametrize("hole", [False, True])
@@ -442,6 +450,6 @@ def test_a_missing_extra_ends_in_its_line(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_what_lies_in_a_tar_is_no_file(tmp_path: Path) -> None:
     """Only a file of its own is taken for a video."""
-    record = ImageRecord("x.tar/a.mp4", str(tmp_path / "a.mp4"), offset=512, size=10)
+    record = ImageRecord("x.tar/a.mp4", TarMember(str(tmp_path / "a.mp4"), 512, 10))
     source = ImageSource("a tar", str(tmp_path), [record])
     assert list(with_frames(source, FrameSampling())) == [record]

@@ -11,7 +11,6 @@ import pytest
 import skimage.data
 from PIL import Image
 
-from clipfeat.embedding import preparing
 from clipfeat.embedding.pipeline import embed
 from clipfeat.embedding.views import View, read_views
 from clipfeat.errors import LabelError, UnknownNameError, UsageError
@@ -19,6 +18,7 @@ from clipfeat.evaluate import METRICS
 from clipfeat.evaluate.fitting import fit
 from clipfeat.features import FeatureSet
 from clipfeat.images.faces import open_finder
+from clipfeat.images.readers import FileBytes
 from clipfeat.model import Model
 from clipfeat.prediction.predicting import predict
 from clipfeat.prediction.robustness import DEGRADATIONS, ORIGINAL, robustness
@@ -65,13 +65,13 @@ def test_each_image_is_decoded_once(
 ) -> None:
     """Thirty-odd states of an image take one reading of its file and one decoding."""
     read: Counter[str] = Counter()
-    original = preparing.read_bytes
+    original = FileBytes.read
 
-    def counting(record: preparing.ImageRecord) -> bytes:
-        read[record.path] += 1
-        return original(record)
+    def counting(reader: FileBytes) -> bytes:
+        read[reader.file] += 1
+        return original(reader)
 
-    monkeypatch.setattr(preparing, "read_bytes", counting)
+    monkeypatch.setattr(FileBytes, "read", counting)
     robustness(model, image_folder, degradations=["shrink", "crop"], device="cpu")
     assert set(read.values()) == {1}
     assert len(read) == 24

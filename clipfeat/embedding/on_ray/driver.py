@@ -19,7 +19,6 @@ from clipfeat.errors import ClipfeatError, UsageError
 from clipfeat.images.isolated import IsolatedDecoder
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.samples import sample_pixels, sample_records
-from clipfeat.system.locations import absolute
 from clipfeat.system.ray_connection import ray_errors
 
 MOST_RECORDS = 512  # in one task
@@ -213,4 +212,4 @@ def _block_size(n_records: int, job: Job) -> int:
 
 def reachable(record: ImageRecord) -> ImageRecord:
     """The same record, its file by a name that holds in any working folder."""
-    return replace(record, file=absolute(record.file))
+    return replace(record, reader=record.reader.absolute())

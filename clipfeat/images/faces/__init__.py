@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from clipfeat.errors import ReadError, UsageError, WeightsError, unknown_name
 from clipfeat.images.faces.crops import MODES
 from clipfeat.images.faces.finder import FaceFinder, detector_of_thread
-from clipfeat.images.record import ImageRecord, read_bytes
+from clipfeat.images.readers import whole_file
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,6 @@ def _kind(name: str | None, weights: str | None) -> DetectorKind:
 
 def _read(weights: str) -> bytes:
     try:
-        return read_bytes(ImageRecord(weights, weights))
+        return whole_file(weights).read()
     except ReadError as error:
         raise WeightsError(f"{weights} (--face-weights) cannot be read: {error}") from error

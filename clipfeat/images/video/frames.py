@@ -1,6 +1,5 @@
 """Which frames of a video are taken, and the records of them."""
 
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -9,10 +8,10 @@ from pathlib import PurePosixPath
 
 from clipfeat.errors import ImageError, UsageError, missing_extra
 from clipfeat.images.isolated import IsolatedDecoder, Isolation
+from clipfeat.images.readers import FileBytes, RemoteObject, VideoFrame
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource, listed
 from clipfeat.images.video import VIDEO_SUFFIXES
-from clipfeat.system.locations import is_remote
 
 FRAMES = Isolation("clipfeat.images.video:decode_frame")
 """What decodes a frame."""
@@ -96,11 +95,10 @@ def with_frames(
     UsageError
         If a video is on an object store.
     """
-    videos = [record for record in source if _is_of_video(record)]
-    if not videos:
+    if remote := next(filter(None, map(_remote_video, source)), ""):
+        raise UsageError(f"a video is read from a file of this machine: download {remote}")
+    if not any(video_file(record) for record in source):
         return source
-    if remote := [video.file for video in videos if is_remote(video.file)]:
-        raise UsageError(f"a video is read from a file of this machine: download {remote[0]}")
     if find_spec("av") is None:
         raise missing_extra(f"{source.name} holds videos, and reading them", "PyAV", "video")
     with IsolatedDecoder(probing) as probe:
@@ -108,36 +106,45 @@ def with_frames(
     return listed(source.name, source.root, records)
 
 
-def frame_request(record: ImageRecord) -> bytes:
-    """What `decode_frame` is asked for the pixels of a frame's record."""
-    return json.dumps({"file": record.file, "time": record.time}).encode()
+def video_file(record: ImageRecord) -> str:
+    """Return the path of the local video that a record reads whole, or an empty string."""
+    reader = record.reader
+    return reader.file if isinstance(reader, FileBytes) and _names_video(reader.file) else ""
 
 
-def _is_of_video(record: ImageRecord) -> bool:
-    """Whether a record is a whole video in a file of its own."""
-    whole = record.time < 0 and record.offset == 0 and record.size < 0
-    return whole and PurePosixPath(record.file).suffix.lower() in VIDEO_SUFFIXES
+def _remote_video(record: ImageRecord) -> str:
+    """Return the URL of the remote video that a record reads whole, or an empty string."""
+    reader = record.reader
+    if isinstance(reader, RemoteObject) and reader.size < 0 and _names_video(reader.url):
+        return reader.url
+    return ""
+
+
+def _names_video(file: str) -> bool:
+    return PurePosixPath(file).suffix.lower() in VIDEO_SUFFIXES
 
 
 def _frames(
     record: ImageRecord, sampling: FrameSampling, probe: IsolatedDecoder
 ) -> Iterator[ImageRecord]:
-    if not _is_of_video(record):
+    if not (file := video_file(record)):
         yield record
         return
     group = record.group or record.path
     try:
-        with probe.decoded(frame_request(record)) as found:
+        with probe.decoded(VideoFrame(file, 0.0).read()) as found:
             seconds = float(found.format)
     except ImageError:
         columns = _columns(record, {"file": record.path})
-        yield replace(record, group=group, time=math.inf, columns=columns)
+        yield replace(record, group=group, reader=VideoFrame(file, math.inf), columns=columns)
         return
     whole = max(4, len(str(int(seconds))))
     for time in sampling.times(seconds):
         columns = _columns(record, {"file": record.path, "time": f"{time:.3f}"})
         path = f"{record.path}@{time:0{whole + 4}.3f}s"
-        yield replace(record, path=path, group=group, time=time, columns=columns)
+        yield replace(
+            record, path=path, group=group, reader=VideoFrame(file, time), columns=columns
+        )
 
 
 def _columns(record: ImageRecord, more: dict[str, str]) -> tuple[tuple[str, str], ...]:

@@ -1,0 +1,46 @@
+"""File status for change detection: size, modification time and inode, or an object's tag."""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+from clipfeat.errors import UsageError
+from clipfeat.system.locations import is_remote, location
+
+Stat = tuple[int, int, int]
+"""Size in bytes, modification time in nanoseconds, and inode or digest of an object's tag."""
+
+
+def file_stat(file: str) -> Stat | None:
+    """Return the status of a local file, or None if the file system does not give it."""
+    try:
+        status = os.stat(file)  # noqa: PTH116 -- a hundred thousand Paths take a second
+    except (OSError, ValueError):
+        return None
+    return status.st_size, status.st_mtime_ns, status.st_ino
+
+
+def object_stats(urls: Iterable[str]) -> dict[str, Stat]:
+    """Return the status of objects by URL, with one request per folder.
+
+    Folders that cannot be listed are left out.
+    """
+    stats: dict[str, Stat] = {}
+    for folder in {url.rpartition("/")[0] for url in urls}:
+        # The status only saves reading: objects of a folder that cannot be listed are read.
+        with suppress(OSError, NotImplementedError, UsageError):
+            remote: Any = location(folder) if is_remote(folder) else location(f"{folder}/")
+            for entry in remote.fs.ls(remote.path, detail=True):
+                modified = entry.get("LastModified") or entry.get("mtime") or entry.get("created")
+                tag = entry.get("ETag") or entry.get("etag") or ""
+                seconds = modified.timestamp() if isinstance(modified, datetime) else modified
+                if entry["type"] == "file" and seconds is not None:
+                    name = entry["name"].rpartition("/")[2]
+                    digest = hashlib.blake2b(str(tag).encode(), digest_size=7).digest()
+                    modified_ns = int(float(seconds) * 1e6) * 1000
+                    stat = (int(entry["size"]), modified_ns, int.from_bytes(digest))
+                    stats[f"{folder}/{name}"] = stat
+    return stats

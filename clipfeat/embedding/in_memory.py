@@ -97,5 +97,5 @@ def encode_all(
         if key in by_key:
             features[path] = features[by_key[key]]
         else:
-            errors[path] = "EncodingError: as its equal by bytes"
+            errors[path] = "EncodingError: an identical image (same bytes) failed to encode"
     return features, errors

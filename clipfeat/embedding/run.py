@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from clipfeat.embedding.copies import resolve_copies
 from clipfeat.embedding.profile import STAGES, Profile
 from clipfeat.features import Failure
 from clipfeat.images.readers import stat_readers
@@ -186,11 +187,11 @@ class EmbedRun:
     def settle_copies(self) -> None:
         """Give rows to images whose bytes have features under another path or label."""
         self.writer.equalise(self._doubled)
-        self.writer.append_known([row for row in self._again if self.writer.holds(row.key)])
-        for row in self._again:
-            if not self.writer.holds(row.key):
-                self.counts["known"] -= _weight(row.path)
-                self._fail(Failure(row.path, "EncodingError", "as its equal by bytes", row.key))
+        rows, failures = resolve_copies(self._again, self.writer.holds)
+        self.writer.append_known(rows)
+        for failure in failures:
+            self.counts["known"] -= _weight(failure.path)
+            self._fail(failure)
         self._tell()
 
     def current_paths(self, images: Iterable[ImageRecord]) -> Set[str]:

@@ -122,12 +122,11 @@ class FeatureSet:
         An empty label is an unknown one.
         """
         matrix = np.ascontiguousarray(X, dtype=np.float32)
-        classes = order_classes({str(label) for label in labels} - {""})
-        code = {name: i for i, name in enumerate(classes)}
+        classes, y = encode_labels([str(label) for label in labels])
         paths = np.array([str(i) for i in range(len(matrix))], dtype=np.str_)
         return cls(
             X=matrix,
-            y=np.array([code.get(str(label), -1) for label in labels], dtype=np.int64),
+            y=y,
             classes=classes,
             paths=paths,
             keys=np.char.encode(np.char.zfill(paths, 32), "ascii"),
@@ -201,7 +200,7 @@ class FeatureSet:
         links = [self.groups] if self.groups is not None else []
         if "file" in self.columns:
             links.append(self.files)
-        if not links:
+        if not links or not len(self):
             return self.keys.astype(np.str_) if len(keys) < len(self) else None
         from scipy.sparse import coo_array
         from scipy.sparse.csgraph import connected_components
@@ -344,3 +343,28 @@ def order_classes(names: set[str]) -> tuple[str, ...]:
     ordered = tuple(sorted(names, key=lambda name: (name.casefold(), name)))
     folded = tuple(name.casefold() for name in ordered)
     return ordered[::-1] if folded in _POSITIVE_FIRST else ordered
+
+
+def encode_labels(labels: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """Order the classes of labels, and turn each label into an index.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        Empty where unknown.
+
+    Returns
+    -------
+    classes : tuple of str
+        Ordered by `order_classes`.
+    y : ndarray of shape (n_labels,), int64
+        Index into `classes`; -1 for an empty label.
+
+    Examples
+    --------
+    >>> encode_labels(["fake", "", "real"])[1].tolist()
+    [1, -1, 0]
+    """
+    classes = order_classes(set(labels) - {""})
+    index = {name: i for i, name in enumerate(classes)}
+    return classes, np.array([index.get(label, -1) for label in labels], dtype=np.int64)

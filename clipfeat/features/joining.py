@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from clipfeat.errors import ClipfeatWarning, DataError, JoinError, LabelError
-from clipfeat.features.feature_set import TEST, FeatureSet, Strings, order_classes
+from clipfeat.features.feature_set import TEST, FeatureSet, Strings, encode_labels
 
 
 def join(sets: Sequence[FeatureSet]) -> FeatureSet:
@@ -74,12 +74,11 @@ def join(sets: Sequence[FeatureSet]) -> FeatureSet:
                 f"'{labels[row]}' and '{theirs[row]}'; give every file the same labels"
             )
         labels = np.where(labels == "", theirs, labels)
-    classes = order_classes(set(labels.tolist()) - {""})
-    code = {name: i for i, name in enumerate(classes)}
+    classes, y = encode_labels(labels.tolist())
     return replace(
         taken[0],
         X=np.hstack([one.X for one in taken]),
-        y=np.array([code.get(label, -1) for label in labels.tolist()], dtype=np.int64),
+        y=y,
         classes=classes,
         specs=specs,
         failures=tuple(failure for one in sets for failure in one.failures),
@@ -132,8 +131,7 @@ def stack(train: FeatureSet, test: FeatureSet) -> tuple[FeatureSet, int]:
     if strange or not len(test):
         what = f"classes {', '.join(strange)}, which" if strange else "no label, and"
         raise LabelError(f"the test has {what} the training ({len(train)} images) does not have")
-    names = order_classes(set(train.labels.tolist()))
-    code = {name: i for i, name in enumerate(names)}
+    classes, y = encode_labels([label for part in (train, test) for label in part.labels.tolist()])
     in_both = np.isin(test.paths, train.paths) | np.isin(test.files, train.files)
     in_both = np.isin(test.files, test.files[in_both])  # a file is marked in all its rows
     test = replace(
@@ -155,8 +153,8 @@ def stack(train: FeatureSet, test: FeatureSet) -> tuple[FeatureSet, int]:
     both = replace(
         train,
         X=np.vstack([part.X for part in parts]),
-        y=np.array([code[label] for part in parts for label in part.labels.tolist()]),
-        classes=names,
+        y=y,
+        classes=classes,
         paths=np.concatenate([part.paths for part in parts]),
         keys=np.concatenate([part.keys for part in parts]),
         groups=None

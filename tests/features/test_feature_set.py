@@ -130,6 +130,16 @@ def test_to_pandas_has_a_row_an_image(features: FeatureSet) -> None:
     assert table.label.tolist() == features.labels.tolist()
 
 
+def test_a_set_may_have_no_rows(features: FeatureSet) -> None:
+    """A set whose images all failed has classes, files and groups without rows."""
+    grouped = replace(features, groups=features.paths, columns={"file": features.paths})
+    empty = grouped.take(np.array([], dtype=np.int64))
+    assert (len(empty), empty.labels.tolist(), empty.files.tolist()) == (0, [], [])
+    assert empty.split_groups is None
+    assert len(empty.to_pandas()) == 0
+    assert repr(empty).startswith("FeatureSet(0 images")
+
+
 def test_unknown_columns_are_named(features: FeatureSet) -> None:
     """A missing column's error lists those there are."""
     with pytest.raises(UnknownNameError, match="label, path"):

@@ -12,7 +12,7 @@ from clipfeat.cli.outputs import check_file
 if TYPE_CHECKING:
     import pandas as pd
 
-    from clipfeat.prediction.predicting import Predictions
+    from clipfeat.prediction.predictions import Predictions
 
 
 @reports_errors
@@ -76,9 +76,11 @@ def predict(
     Example: clipfeat predict model.clipfeat new/ -o predictions.csv
     """
     from clipfeat.cli.console import image_bar
+    from clipfeat.embedding.resources import EmbedResources
     from clipfeat.errors import unknown_name
     from clipfeat.features.by_file import AVERAGES
     from clipfeat.images.manifest import TableColumns, read_text_table
+    from clipfeat.images.options import SourceOptions
     from clipfeat.images.video.frames import FrameSampling
     from clipfeat.prediction.predicting import predict as run
     from clipfeat.prediction.submission import FILLS
@@ -97,16 +99,17 @@ def predict(
             model,
             source[0] if len(source) == 1 else source,
             weights=weights or [],
-            labels=labels,
-            columns=TableColumns(path_col, label_col, ""),
             face_weights=face_weights,
-            frames=FrameSampling(fps, frames),
-            tta=tta,
+            inputs=SourceOptions(
+                labels=labels,
+                columns=TableColumns(path_col, label_col, ""),
+                frames=FrameSampling(fps, frames),
+                views=tta,
+            ),
             average=average,
             per_part=per_part,
-            batch_size=batch_size,
-            num_workers=num_workers,
             device=device,
+            resources=EmbedResources(batch_size, num_workers),
             progress=progress,
         )
     table = found.to_pandas() if template is None else _filled(found, template, fill)

@@ -56,7 +56,9 @@ def robustness(
     Example: clipfeat robustness model.clipfeat test/ -o robustness/
     """
     from clipfeat.cli.console import image_bar
+    from clipfeat.embedding.resources import EmbedResources
     from clipfeat.images.manifest import TableColumns
+    from clipfeat.images.options import SourceOptions
     from clipfeat.images.video.frames import FrameSampling
     from clipfeat.prediction.robustness import DEGRADATIONS
     from clipfeat.prediction.robustness import robustness as run
@@ -71,12 +73,13 @@ def robustness(
             degradations=list(DEGRADATIONS) if names == ["all"] else names,
             weights=weights or [],
             face_weights=face_weights,
-            labels=labels,
-            columns=TableColumns(path_col, label_col, ""),
-            frames=FrameSampling(fps, frames),
-            batch_size=batch_size,
-            num_workers=num_workers,
+            inputs=SourceOptions(
+                labels=labels,
+                columns=TableColumns(path_col, label_col, ""),
+                frames=FrameSampling(fps, frames),
+            ),
             device=device,
+            resources=EmbedResources(batch_size, num_workers),
             progress=progress,
         )
     _print(found)

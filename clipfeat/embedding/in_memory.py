@@ -1,6 +1,7 @@
-"""Source by encoder to features in memory, by the very encoder of a spec."""
+"""Encode images into a feature set in memory, with the encoders that a model was fitted on."""
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,94 +9,216 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from clipfeat.embedding.copies import resolve_copies
+from clipfeat.embedding.resources import EmbedResources
+from clipfeat.embedding.run import Progress
 from clipfeat.encoders import open_encoder
 from clipfeat.encoders.options import options_of
+from clipfeat.errors import UsageError
+from clipfeat.features import Failure, FeatureSet, encode_labels
 from clipfeat.images.faces import finder_of
+from clipfeat.images.record import record_path
 from clipfeat.images.source import ImageSource
-from clipfeat.spec import EncoderSpec, check_same
+from clipfeat.spec import EncoderSpec, check_same, titles
+from clipfeat.store.format import Row
 
 if TYPE_CHECKING:
+    from clipfeat.embedding.preparing import Pictures
     from clipfeat.embedding.views import View
 
 
-def encode_all(
+def encode_in_memory(
     images: ImageSource,
-    spec: EncoderSpec,
-    views: "Mapping[str, View]",
+    specs: Sequence[EncoderSpec],
     *,
+    views: "Mapping[str, View]" = {},  # noqa: B006  # never changed
     every_view: bool = False,
-    weights: str | None = None,
+    weights: str | Path | Sequence[str | Path] = (),
     face_weights: str | Path | None = None,
-    batch_size: int | None = None,
-    num_workers: int | None = None,
     device: str = "auto",
-    tell: Callable[[int, int], None] = lambda done, failed: None,
-) -> tuple[dict[str, NDArray[np.float32]], dict[str, str]]:
-    """Encode every image.
+    resources: EmbedResources = EmbedResources(),
+    progress: Callable[[Progress], None] = lambda progress: None,
+) -> FeatureSet:
+    """Encode every image with every encoder.
 
     Parameters
     ----------
     images : ImageSource
-        Whatever its records name of `views`.
-    spec : EncoderSpec
-        Of the encoder that is to be opened.
+        The images.
+    specs : sequence of EncoderSpec
+        The encoders, at least one.
     views : mapping of str to View
-        By name.
+        The views that the records name, by name.
     every_view : bool
-        Whether every image is wanted in every view, from one decoding; records then name none.
-    weights, face_weights : path, optional
-        Local files of the encoder's weights, and of the face detector's.
-    batch_size, num_workers, device
-        As in `clipfeat.embed`.
-    tell : callable
-        Told how many images are done, and how many failed.
+        Encode each image in all `views`, from one decoding. The records then name no view.
+    weights : path, or sequence of path
+        Local files of weights: one for each encoder that has weights, in the order of `specs`.
+    face_weights : path, optional
+        File of the face detector's weights.
+    device : str
+        As in `EncoderOptions`.
+    resources : EmbedResources
+        Batch size and number of workers. The engine must be ``"local"``.
+    progress : callable
+        Called with a `Progress` after each batch and each failure.
 
     Returns
     -------
-    features : dict of str to ndarray of shape (n_features,)
-        By a row's path; where all faces, or every view, are taken, an image has several.
-    errors : dict of str to str
-        By a record's path, why it gave none.
+    FeatureSet
+        Rows in the order of `images`, one for each face or view of an image. The columns of the
+        encoders stand side by side, in the order of `specs`. An image that an encoder fails on has
+        no row and is among the failures, so the set may have no rows.
 
     Raises
     ------
     FingerprintError
-        If what was opened is not that encoder; the message says what differs.
+        If an opened encoder is not the one of its spec. The message lists the differences.
+    UsageError
+        If there are not as many `weights` as encoders with weights, or the engine is not local.
     """
-    from clipfeat.embedding.preparing import Known, Pictures
+    from clipfeat.embedding.preparing import Pictures
+
+    if resources.engine != "local":
+        raise UsageError(
+            f"engine {resources.engine!r} writes feature files only. Run `clipfeat embed` with it, "
+            "and pass the feature file instead of the images"
+        )
+    file_of = _weights_of(specs, weights)
+    n_images = len(images) * (len(views) if every_view else 1)
+    started = time.monotonic()
+    sets = []
+    for turn, spec in enumerate(specs):
+
+        def report(done: int, failed: int, before: int = turn * n_images) -> None:
+            seconds = time.monotonic() - started
+            progress(Progress(n_images * len(specs), before + done, 0, failed, seconds))
+
+        detector = str(face_weights) if face_weights else None
+        faces = finder_of(spec.faces, detector) if spec.faces else None
+        pictures = Pictures(views, faces, every_view)
+        sets.append(_encode(images, spec, pictures, file_of.get(spec), device, resources, report))
+    return _side_by_side(sets)
+
+
+def _encode(
+    images: ImageSource,
+    spec: EncoderSpec,
+    pictures: "Pictures",
+    weights: str | None,
+    device: str,
+    resources: EmbedResources,
+    report: Callable[[int, int], None],
+) -> FeatureSet:
+    """Encode every image with one encoder; see `encode_in_memory`."""
+    from clipfeat.embedding.preparing import Known
     from clipfeat.embedding.stream import encode_stream
     from clipfeat.embedding.workers import Encoded
 
     options = options_of(spec, weights=weights, device=device)
     encoder = open_encoder(spec.name, options, n_images=len(images))
     check_same([spec], [replace(encoder.spec, faces=spec.faces)])
-    faces = (
-        finder_of(spec.faces, str(face_weights) if face_weights else None) if spec.faces else None
-    )
-    features: dict[str, NDArray[np.float32]] = {}
-    by_key: dict[bytes, str] = {}
-    errors: dict[str, str] = {}
-    same: list[tuple[str, bytes]] = []
+    rows: list[Row] = []
+    batches: list[NDArray[np.float32]] = []
+    copies: list[Row] = []
+    failures: list[Failure] = []
+    done: set[str] = set()
     stream = encode_stream(
         images,
         encoder,
-        pictures=Pictures(views, faces, every_view),
-        batch_size=batch_size,
-        num_workers=num_workers,
+        pictures=pictures,
+        batch_size=resources.batch_size,
+        num_workers=resources.num_workers,
         exact=lambda: open_encoder(spec.name, replace(options, precision="fp32")),
     )
     for item in stream:
         if isinstance(item, Encoded):
-            features |= zip([row.path for row in item.rows], item.features, strict=True)
-            by_key |= {row.key: row.path for row in item.rows}
+            rows += item.rows
+            batches.append(item.features)
+            done |= {record_path(row.path) for row in item.rows}
         elif isinstance(item, Known):
-            same.append((item.row.path, item.row.key))
+            copies.append(item.row)
+            done.add(record_path(item.row.path))
         else:
-            errors[item.path] = f"{item.reason}: {item.message}"
-        tell(len(features) + len(same), len(errors))
-    for path, key in same:
-        if key in by_key:
-            features[path] = features[by_key[key]]
-        else:
-            errors[path] = "EncodingError: an identical image (same bytes) failed to encode"
-    return features, errors
+            failures.append(item)
+        report(len(done), len(failures))
+    row_of_key = {row.key: number for number, row in enumerate(rows)}
+    copied, failed_copies = resolve_copies(copies, row_of_key.__contains__)
+    X = np.vstack([np.empty((0, spec.n_features), dtype=np.float32), *batches])
+    numbers = [*range(len(rows)), *(row_of_key[row.key] for row in copied)]
+    rows += copied
+    place = {
+        view.path(record.path) if view else record.path: number
+        for number, record in enumerate(images)
+        for view in (pictures.views.values() if pictures.every else [None])
+    }
+    order = sorted(range(len(rows)), key=lambda number: place[_listed(rows[number].path, place)])
+    return _feature_set(
+        spec,
+        [rows[number] for number in order],
+        X[np.array([numbers[number] for number in order], dtype=np.int64)],
+        [*failures, *failed_copies],
+    )
+
+
+def _listed(path: str, place: Mapping[str, int]) -> str:
+    """The path of a row, without the number of a face unless the source lists it with one."""
+    return path if path in place else record_path(path)
+
+
+def _feature_set(
+    spec: EncoderSpec,
+    rows: Sequence[Row],
+    X: NDArray[np.float32],
+    failures: Sequence[Failure],
+) -> FeatureSet:
+    classes, y = encode_labels([row.label for row in rows])
+    groups = np.array([row.group for row in rows], dtype=np.str_)
+    columns = [dict(row.columns) for row in rows]
+    names = sorted({name for own in columns for name in own})
+    return FeatureSet(
+        X=X,
+        y=y,
+        classes=classes,
+        paths=np.array([row.path for row in rows], dtype=np.str_),
+        keys=np.array([row.key.hex().encode() for row in rows], dtype="S32"),
+        groups=groups if groups.any() else None,
+        specs=(spec,),
+        columns={
+            name: np.array([own.get(name, "") for own in columns], dtype=np.str_) for name in names
+        },
+        failures=tuple(failures),
+    )
+
+
+def _side_by_side(sets: Sequence[FeatureSet]) -> FeatureSet:
+    """Join sets of one source by path, which is unique even if images are identical."""
+    first, *others = sets
+    if not others:
+        return first
+    numbers = [{path: i for i, path in enumerate(one.paths.tolist())} for one in sets]
+    in_all = [path for path in first.paths.tolist() if all(path in own for own in numbers)]
+    taken = [
+        one.take(np.array([own[path] for path in in_all], dtype=np.int64))
+        for one, own in zip(sets, numbers, strict=True)
+    ]
+    return replace(
+        taken[0],
+        X=np.hstack([one.X for one in taken]),
+        specs=tuple(spec for one in sets for spec in one.specs),
+        failures=tuple({f.path: f for one in sets for f in one.failures}.values()),
+    )
+
+
+def _weights_of(
+    specs: Sequence[EncoderSpec], weights: str | Path | Sequence[str | Path]
+) -> dict[EncoderSpec, str]:
+    """The local file of weights of each encoder that has weights."""
+    files = [str(weights)] if isinstance(weights, str | Path) else [str(one) for one in weights]
+    weighted = [spec for spec in specs if spec.weights]
+    if files and len(files) != len(weighted):
+        raise UsageError(
+            f"number of weight files is {len(files)}, but the number of encoders with weights is "
+            f"{len(weighted)} ({', '.join(titles(weighted)) or 'none'}). Pass --weights once for "
+            "each of them, in this order"
+        )
+    return dict(zip(weighted, files, strict=False))

@@ -113,20 +113,46 @@ class Model:
         FingerprintError
             If the features are of another encoder; the message says what differs.
         """
+        return self._predict_proba({"vote": self.estimator}, features)["vote"]
+
+    def predict_proba_of_members(self, features: FeatureSet) -> dict[str, NDArray[np.float64]]:
+        """Predict the probabilities of the classes by each member of the vote.
+
+        Returns
+        -------
+        dict of str to ndarray of shape (n_samples, n_classes)
+            By member. A model without a vote is its own only member.
+
+        Raises
+        ------
+        FingerprintError
+            If the features come from another encoder. The message lists the differences.
+        """
+        members = getattr(self.estimator, "estimators_", None)
+        if not isinstance(members, Mapping):
+            members = {" + ".join(self.members) or "model": self.estimator}
+        return self._predict_proba(members, features)
+
+    def _predict_proba(
+        self, estimators: Mapping[str, Any], features: FeatureSet
+    ) -> dict[str, NDArray[np.float64]]:
         if not isinstance(features, FeatureSet):
             raise UsageError(
-                "expected a FeatureSet (clipfeat.load, FeatureSet.from_arrays), got "
-                f"{type(features).__name__}: an array does not say of which encoder it is"
+                f"expected a FeatureSet, got {type(features).__name__}, which does not name its "
+                "encoder. Use clipfeat.load or FeatureSet.from_arrays"
             )
         X = features.columns_of(self.specs)
         if not len(X):
-            return np.empty((0, len(self.classes)))
-        # A row's last bits depend on its place in the batch (OpenBLAS on AMD, for one), so copies
-        # of an image are computed once: equal images have equal answers.
+            return {name: np.empty((0, len(self.classes))) for name in estimators}
+        # The last bits of a row depend on its position in the batch (OpenBLAS on AMD, for one), so
+        # identical images are computed once and get equal probabilities.
         rows, place_of = _distinct(features.keys, X)
-        probabilities = self.estimator.predict_proba(X if len(rows) == len(X) else X[rows])
-        known = align(probabilities, self.estimator.classes_, np.arange(len(self.classes)))
-        return known[place_of]
+        distinct = X if len(rows) == len(X) else X[rows]
+        classes = np.arange(len(self.classes))
+        return {
+            name: align(one.predict_proba(distinct), one.classes_, classes)[place_of]
+            for name, one in estimators.items()
+        }
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the model file.

@@ -1,7 +1,7 @@
 """Why a model says what it says: the nearest training images, and each member's vote."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -9,16 +9,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from clipfeat.embedding.in_memory import encode_in_memory
 from clipfeat.embedding.pipeline import viewed
-from clipfeat.ensemble import align
+from clipfeat.embedding.resources import EmbedResources
+from clipfeat.embedding.run import Progress
 from clipfeat.errors import DataError
 from clipfeat.features import FeatureSet
-from clipfeat.images import open_source
+from clipfeat.images.options import SourceOptions
 from clipfeat.images.readers import FileBytes
 from clipfeat.images.thumbnails import thumbnail
-from clipfeat.images.video.frames import FrameSampling, with_frames
-from clipfeat.model import Model, load_model
-from clipfeat.prediction.predicting import encoded, probabilities
+from clipfeat.model import Model
+from clipfeat.prediction.predicting import as_model, open_images
 
 THUMBNAIL = 128
 
@@ -72,75 +73,75 @@ def explain(
     n_neighbours: int = 8,
     weights: str | Path | Sequence[str | Path] = (),
     face_weights: str | Path | None = None,
+    inputs: SourceOptions = SourceOptions(),
     device: str = "auto",
+    resources: EmbedResources = EmbedResources(),
+    progress: Callable[[Progress], None] = lambda progress: None,
 ) -> list[Explanation]:
-    """Find the training images nearest to each image, and what each member says of it.
+    """Find the nearest training images of each image, and each member's probabilities.
 
     Parameters
     ----------
     model : Model or path
-        Fitted, or a model file.
+        A fitted model, or a model file.
     source : path or sequence of paths
-        Images, as for `clipfeat.predict`.
+        Images, as in `clipfeat.predict`.
     features : FeatureSet
-        What the model was fitted on.
+        The features that the model was fitted on.
     n_neighbours : int
-        How many are wanted.
-    weights, face_weights, device
-        As for `clipfeat.predict`.
+        Number of training images per explanation.
+    weights, face_weights, inputs, device, resources, progress
+        As in `clipfeat.predict`. Labels are not used.
 
     Returns
     -------
     list of Explanation
-        One for each image (frame, face) that could be read, in their order.
+        One for each readable image, frame, face or view, in the order of the source.
 
     Raises
     ------
     FingerprintError
-        If `features` are not of the model's encoders.
+        If `features` come from other encoders than the model's.
     DataError
-        If no image could be read; the message says why the first could not.
+        If no image is readable. The message holds the reason for the first one.
     """
-    fitted = model if isinstance(model, Model) else load_model(model)
+    fitted = as_model(model)
     known = features.columns_of(fitted.specs)
-    images, views = viewed(with_frames(open_source(source), FrameSampling()), None)
-    rows, errors = encoded(
-        fitted, images, views, weights=weights, face_weights=face_weights, device=device
+    images, views = viewed(open_images(fitted, source, inputs), inputs.views)
+    encoded = encode_in_memory(
+        images,
+        fitted.specs,
+        views=views,
+        weights=weights,
+        face_weights=face_weights,
+        device=device,
+        resources=resources,
+        progress=progress,
     )
-    if not rows:
-        path, why = next(iter(errors.items()))
-        raise DataError(f"none of {len(errors)} images could be read, {path}: {why}")
-    X = np.stack(list(rows.values()))
-    distances = _distances(X, known, [spec.n_features for spec in fitted.specs])
-    together = probabilities(fitted, rows)
-    members = _members(fitted, X)
+    if not len(encoded):
+        first = encoded.failures[0]
+        raise DataError(
+            f"none of {len(images)} images could be read. The first is {first.path}: "
+            f"{first.reason}: {first.message}"
+        )
+    distances = _distances(encoded.X, known, [spec.n_features for spec in fitted.specs])
+    vote = fitted.predict_proba(encoded)
+    members = fitted.predict_proba_of_members(encoded)
     labels = features.labels
     explained = []
-    for row, path in enumerate(rows):
+    for row, path in enumerate(encoded.paths.tolist()):
         nearest = np.argsort(distances[row], kind="stable")[:n_neighbours]
         near = [
             Neighbour(str(features.paths[i]), str(labels[i]), float(distances[row, i]))
             for i in nearest
         ]
         own = {name: _by_class(fitted, p[row]) for name, p in members.items()}
-        explained.append(Explanation(path, _by_class(fitted, together[path]), own, near))
+        explained.append(Explanation(path, _by_class(fitted, vote[row]), own, near))
     return explained
 
 
 def _by_class(model: Model, p: NDArray[np.float64]) -> dict[str, float]:
     return dict(zip(model.classes, p.tolist(), strict=True))
-
-
-def _members(model: Model, X: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
-    """The probabilities of each member of a vote; the model's own where it has no members."""
-    fitted = getattr(model.estimator, "estimators_", None)
-    if not isinstance(fitted, Mapping):
-        fitted = {" + ".join(model.members) or "model": model.estimator}
-    classes = np.arange(len(model.classes))
-    return {
-        name: align(member.predict_proba(X), member.classes_, classes)
-        for name, member in fitted.items()
-    }
 
 
 def _distances(

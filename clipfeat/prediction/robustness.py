@@ -7,27 +7,26 @@ detector of generated images (Wang et al. 2020, arXiv 1912.11035; Corvi et al. 2
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from clipfeat.embedding.in_memory import encode_in_memory
+from clipfeat.embedding.resources import EmbedResources
 from clipfeat.embedding.run import Progress
 from clipfeat.errors import LabelError, UsageError, unknown_name
-from clipfeat.images import open_source
-from clipfeat.images.manifest import TableColumns
+from clipfeat.features import FeatureSet
+from clipfeat.images.options import SourceOptions
 from clipfeat.images.record import record_path
-from clipfeat.images.video.frames import FrameSampling, with_frames
-from clipfeat.model import Model, load_model
-from clipfeat.prediction.predicting import assembled, encoded, parts_of, probabilities
+from clipfeat.model import Model
+from clipfeat.prediction.predicting import as_model, open_images
+from clipfeat.prediction.predictions import predictions_of
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from clipfeat.embedding.views import View
 
 Step = tuple[str, Mapping[str, Any]]
 ORIGINAL = "original"
@@ -121,98 +120,107 @@ def robustness(
     degradations: Sequence[str] = tuple(DEGRADATIONS),
     weights: str | Path | Sequence[str | Path] = (),
     face_weights: str | Path | None = None,
-    labels: str | Path | None = None,
-    columns: TableColumns = TableColumns(),
-    frames: FrameSampling = FrameSampling(),
+    inputs: SourceOptions = SourceOptions(),
     average: str = "mean",
-    batch_size: int | None = None,
-    num_workers: int | None = None,
     device: str = "auto",
+    resources: EmbedResources = EmbedResources(),
     progress: Callable[[Progress], None] = lambda progress: None,
 ) -> Robustness:
-    """Score a model on a source's images, as they are and degraded.
+    """Score a model on the original and the degraded images of a source.
 
     Parameters
     ----------
     model : Model or path
-        Fitted, or a model file.
+        A fitted model, or a model file.
     source : path, or sequence of paths
-        Labelled images, which the model was not fitted on.
+        Labelled images that the model was not fitted on.
     degradations : sequence of str
         Names of `DEGRADATIONS`.
-    weights, face_weights, labels, columns, frames, average, batch_size, num_workers, device
-        As for `clipfeat.predict`. Where the model is of faces, they are found in the image as it
-        is, and degraded then.
+    weights, face_weights, inputs, average, device, resources
+        As in `clipfeat.predict`, but `inputs.views` must be None. Faces are detected in the
+        original image and then degraded.
     progress : callable
-        Told how many degraded images are encoded.
+        Called with the number of degraded images encoded so far.
 
     Returns
     -------
     Robustness
-        Every metric at every strength, of the same images.
+        Every metric at every strength, over the same images.
 
     Raises
     ------
     UnknownNameError
-        If there is no such degradation.
+        If a degradation is unknown.
     LabelError
-        If no image could be read whose label the model knows.
+        If no image is readable and has one of the model's labels.
+    UsageError
+        If `inputs` has views or faces, or the model was fitted on arrays.
     """
     from clipfeat.embedding.views import View
 
     for name in degradations:
         if name not in DEGRADATIONS:
             raise unknown_name("degradation", name, DEGRADATIONS)
-    fitted = model if isinstance(model, Model) else load_model(model)
-    if not fitted.specs:
-        raise UsageError("the model was fitted on arrays, not on images: it sees no degraded ones")
-    images = with_frames(open_source(source, labels=labels, columns=columns), frames)
+    if inputs.views is not None:
+        raise UsageError(
+            f"views {inputs.views} were given, but robustness makes its own. Leave out views"
+        )
+    fitted = as_model(model)
+    images = open_images(fitted, source, inputs)
     if not {record.label for record in images} & set(fitted.classes):
         raise LabelError(
             f"no image of {images.name} has a label that the model knows "
-            f"({', '.join(fitted.classes)}): robustness is scored against true labels"
+            f"({', '.join(fitted.classes)}). Robustness needs true labels: pass --labels"
         )
     states = {(ORIGINAL, float("nan")): View(ORIGINAL, "[]")} | {
         (name, float(strength)): View(f"{name}-{strength:g}", json.dumps(steps, sort_keys=True))
         for name in degradations
         for strength, steps in DEGRADATIONS[name].strengths.items()
     }
-    rows, errors = encoded(
-        fitted,
+    features = encode_in_memory(
         images,
-        {view.name: view for view in states.values()},
+        fitted.specs,
+        views={view.name: view for view in states.values()},
         every_view=True,
         weights=weights,
         face_weights=face_weights,
-        batch_size=batch_size,
-        num_workers=num_workers,
         device=device,
+        resources=resources,
         progress=progress,
     )
-    by_view = _by_view(rows, states.values())
-    in_all = [p for p in by_view[ORIGINAL] if all(p in of_view for of_view in by_view.values())]
+    of_view = _by_view(features, [view.name for view in states.values()])
     scored = []
     for (name, strength), view in states.items():
-        of_view = by_view[view.name]
-        p = probabilities(fitted, {path: of_view[path] for path in in_all})
-        found = assembled(fitted, parts_of(images), p, errors, average)
-        n = found.n_scored
-        scored += [Score(name, strength, metric, v, n) for metric, v in found.scores().items()]
+        predictions = predictions_of(fitted, of_view[view.name], average)
+        n = predictions.n_scored
+        scored += [
+            Score(name, strength, metric, v, n) for metric, v in predictions.scores().items()
+        ]
+    errors = {f.path: f"{f.reason}: {f.message}" for f in features.failures}
     if not scored:
         why = next(iter(errors.values()), "")
         raise LabelError(f"none of the labelled images of {images.name} could be read: {why}")
     return Robustness(scored, errors)
 
 
-def _by_view(
-    rows: Mapping[str, NDArray[np.float32]], views: Iterable["View"]
-) -> dict[str, dict[str, NDArray[np.float32]]]:
-    """The rows of each view, by the path that the unchanged image, or face of it, has."""
-    found: dict[str, dict[str, NDArray[np.float32]]] = {view.name: {} for view in views}
-    for path, row in rows.items():
+def _by_view(features: FeatureSet, names: Sequence[str]) -> dict[str, FeatureSet]:
+    """Split the rows by view, under the paths of the original images and faces.
+
+    Only images that have a row in every view are taken.
+    """
+    rows: dict[str, dict[str, int]] = {name: {} for name in names}
+    for number, path in enumerate(features.paths.tolist()):
         of_record = record_path(path)
         before, _, name = of_record.rpartition("#")
-        if name not in found:
+        if name not in rows:
             before, name = of_record, ORIGINAL
-        found[name][before + path[len(of_record) :]] = row
-    return found
+        rows[name][before + path[len(of_record) :]] = number
+    in_all = [path for path in rows[ORIGINAL] if all(path in own for own in rows.values())]
+    whole = replace(features, failures=())
+    return {
+        name: replace(
+            whole.take(np.array([own[path] for path in in_all], dtype=np.int64)),
+            paths=np.array(in_all, dtype=np.str_),
+        )
+        for name, own in rows.items()
+    }

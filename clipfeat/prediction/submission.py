@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from clipfeat.errors import UsageError, unknown_name
 from clipfeat.images.labels import match_names
 from clipfeat.images.manifest import read_text_table
-from clipfeat.prediction.predicting import Predictions
+from clipfeat.prediction.predictions import Predictions
 
 if TYPE_CHECKING:
     import pandas as pd

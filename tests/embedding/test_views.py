@@ -13,6 +13,7 @@ from clipfeat.embedding.pipeline import embed
 from clipfeat.embedding.views import NAMED_VIEWS, ORIGINAL, read_views
 from clipfeat.errors import EncodingError, MissingExtraError, UnknownNameError, UsageError
 from clipfeat.evaluate.fitting import fit
+from clipfeat.images.options import SourceOptions
 from clipfeat.prediction.predicting import predict
 from clipfeat.store import load
 from clipfeat.zoo.folds import k_fold
@@ -73,11 +74,12 @@ def test_views_stay_in_the_fold_of_their_image(image_folder: Path, tmp_path: Pat
 
 
 def test_test_time_augmentation_averages_views(image_folder: Path, tmp_path: Path) -> None:
-    """``tta`` gives one row an image: the mean of its views' probabilities."""
+    """An image has one row in predictions: the mean of its views' probabilities."""
     embed(image_folder, tmp_path / "a.h5", encoder="spectrum")
     model = fit(load(tmp_path / "a.h5"), "logreg", cv=0)
-    whole = predict(model, image_folder, tta="rot90,crop")
-    parts = predict(model, image_folder, tta="rot90,crop", per_part=True)
+    inputs = SourceOptions(views="rot90,crop")
+    whole = predict(model, image_folder, inputs=inputs)
+    parts = predict(model, image_folder, inputs=inputs, per_part=True)
     assert len(whole.paths) == 24
     assert len(parts.paths) == 72
     assert parts.paths[1].endswith("#rot90")

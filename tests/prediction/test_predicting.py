@@ -1,5 +1,6 @@
 """Models on images and on features."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,11 @@ import timm
 from safetensors.torch import save_file
 
 from clipfeat.embedding.pipeline import embed
+from clipfeat.embedding.resources import EmbedResources
 from clipfeat.errors import FingerprintError, UsageError
 from clipfeat.evaluate.fitting import fit
+from clipfeat.images.faces import open_finder
+from clipfeat.images.options import SourceOptions
 from clipfeat.model import Model
 from clipfeat.prediction.predicting import predict
 from clipfeat.store import load
@@ -36,7 +40,7 @@ def test_every_image_has_a_row(model: Model, image_folder: Path) -> None:
     first = min((image_folder / "real").glob("*.png"))
     (image_folder / "real" / "copy.png").write_bytes(first.read_bytes())
     (image_folder / "real" / "real-05b.png").write_text("text")
-    found = predict(model, image_folder, device="cpu", batch_size=4)
+    found = predict(model, image_folder, device="cpu", resources=EmbedResources(batch_size=4))
     table = found.to_pandas().set_index("path")
     assert len(table) == 26
     assert table.loc["real/real-05b.png", "error"].startswith("DecodeError: ")
@@ -44,6 +48,48 @@ def test_every_image_has_a_row(model: Model, image_folder: Path) -> None:
     assert np.isnan(table.loc["real/real-05b.png", "p_fake"])
     assert table.loc["real/copy.png", "p_fake"] == table.loc[f"real/{first.name}", "p_fake"]
     assert (table.drop("real/real-05b.png").error == "").all()
+
+
+class ByPosition:
+    """Estimator whose probabilities depend on the position in the batch, as those of BLAS may."""
+
+    classes_ = np.arange(2)
+
+    def predict_proba(self, X: np.ndarray) -> np.ndarray:
+        p = np.arange(1, len(X) + 1) / 100
+        return np.column_stack([1 - p, p])
+
+
+def test_copies_have_one_answer(model: Model, image_folder: Path) -> None:
+    """Images with identical bytes are predicted once, so their rows are equal on any CPU."""
+    (image_folder / "real" / "copy.png").write_bytes(
+        (image_folder / "real" / "real-07.png").read_bytes()
+    )
+    by_position = replace(model, estimator=ByPosition())
+    table = predict(by_position, image_folder, device="cpu").to_pandas().set_index("path")
+    assert table.loc["real/copy.png", "p_fake"] == table.loc["real/real-07.png", "p_fake"]
+    assert table.p_fake.nunique() == 24
+
+
+def test_a_source_of_unreadable_images(model: Model, tmp_path: Path) -> None:
+    """Every image has a row with its label, even if none is readable."""
+    for name in ("a", "b"):
+        (tmp_path / "bad" / "real").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "bad" / "real" / f"{name}.png").write_text("text")
+    found = predict(model, tmp_path / "bad", device="cpu", inputs=SourceOptions())
+    assert (list(found.paths), list(found.labels)) == (["real/a.png", "real/b.png"], ["real"] * 2)
+    assert found.predicted == ["", ""]
+    assert found.scores() == {}
+
+
+def test_options_that_do_not_fit_are_refused(model: Model, image_folder: Path) -> None:
+    """Faces come from the model, labels from a feature file, and Ray only writes files."""
+    with pytest.raises(UsageError, match="Leave out faces"):
+        predict(model, image_folder, inputs=SourceOptions(faces=open_finder("all")))
+    with pytest.raises(UsageError, match="Leave out --labels"):
+        predict(model, "out.h5", inputs=SourceOptions(labels="labels.csv"))
+    with pytest.raises(UsageError, match="'ray' writes feature files only"):
+        predict(model, image_folder, resources=EmbedResources(engine="ray"))
 
 
 def test_recorded_failures_have_rows_too(model: Model, image_folder: Path, tmp_path: Path) -> None:
@@ -73,5 +119,5 @@ def test_weights_are_given_to_those_that_have_them(image_folder: Path, tmp_path:
     of_images = predict(model, image_folder, weights=file, device="cpu")
     of_features = predict(model, [tmp_path / "b.h5", tmp_path / "a.h5"])
     assert np.allclose(of_images.probabilities, of_features.probabilities, atol=1e-4)
-    with pytest.raises(UsageError, match="1 encoders with weights"):
+    with pytest.raises(UsageError, match="encoders with weights is 1"):
         predict(model, image_folder, weights=[file, file])

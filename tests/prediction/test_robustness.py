@@ -12,12 +12,14 @@ import skimage.data
 from PIL import Image
 
 from clipfeat.embedding.pipeline import embed
+from clipfeat.embedding.resources import EmbedResources
 from clipfeat.embedding.views import View, read_views
 from clipfeat.errors import LabelError, UnknownNameError, UsageError
 from clipfeat.evaluate import METRICS
 from clipfeat.evaluate.fitting import fit
 from clipfeat.features import FeatureSet
 from clipfeat.images.faces import open_finder
+from clipfeat.images.options import SourceOptions
 from clipfeat.images.readers import FileBytes
 from clipfeat.model import Model
 from clipfeat.prediction.predicting import predict
@@ -35,7 +37,9 @@ def model(image_folder: Path, tmp_path: Path) -> Model:
 
 def test_every_metric_of_every_strength(model: Model, image_folder: Path) -> None:
     """A row for each degradation, strength and metric; the images as they are come first."""
-    table = robustness(model, image_folder, device="cpu", batch_size=8).to_pandas()
+    table = robustness(
+        model, image_folder, device="cpu", resources=EmbedResources(batch_size=8)
+    ).to_pandas()
     states = 1 + sum(len(one.strengths) for one in DEGRADATIONS.values())
     assert len(table) == states * len(METRICS)
     assert set(table.n) == {24}
@@ -148,11 +152,11 @@ def test_faces_are_averaged_in_every_state(tmp_path: Path) -> None:
     X = np.random.default_rng(0).normal(size=(20, specs[0].n_features))
     arrays = FeatureSet.from_arrays(X, list("ab") * 10)
     model = fit(replace(arrays, specs=specs), "logreg", cv=0)
-    words = {"labels": tmp_path / "labels.csv", "device": "cpu"}
-    found = robustness(model, people, degradations=["jpeg"], **words)  # type: ignore[arg-type]
+    inputs = SourceOptions(labels=tmp_path / "labels.csv")
+    found = robustness(model, people, degradations=["jpeg"], inputs=inputs, device="cpu")
     assert {row.n for row in found.rows} == {2}
     as_is = {row.metric: row.value for row in found.rows if row.degradation == ORIGINAL}
-    scores = predict(model, people, **words).scores()  # type: ignore[arg-type]
+    scores = predict(model, people, inputs=inputs, device="cpu").scores()
     assert as_is == pytest.approx(scores, abs=1e-4)
     at_100 = {row.metric: row.value for row in found.rows if row.strength == 100}
     assert at_100["log_loss"] == pytest.approx(scores["log_loss"], rel=0.2)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from clipfeat.errors import UsageError
-from clipfeat.prediction.predicting import Predictions
+from clipfeat.prediction.predictions import Predictions
 from clipfeat.prediction.submission import fill_template
 
 

@@ -1,0 +1,204 @@
+"""Predictions: the probabilities that a model gives to the images of a feature set."""
+
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipfeat.evaluate.metrics import decide, score
+from clipfeat.features import FeatureSet
+from clipfeat.features.by_file import by_file
+from clipfeat.images.record import record_path
+from clipfeat.images.source import ImageSource
+from clipfeat.model import Model
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Predictions:
+    """Predictions for the images of a source, one row per image, readable or not.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        In the order of the source.
+    probabilities : ndarray of shape (n_images, n_classes)
+        NaN for an unreadable image.
+    classes : tuple of str
+        Names of the columns.
+    labels : sequence of str
+        True classes; empty where unknown.
+    errors : mapping of str to str
+        By path, the reason why an image could not be read.
+    threshold : float, optional
+        Decision threshold on the probability of the last class, for two classes. None predicts the
+        class with the highest probability.
+    """
+
+    paths: Sequence[str]
+    probabilities: NDArray[np.float64]
+    classes: tuple[str, ...]
+    labels: Sequence[str]
+    errors: Mapping[str, str] = field(default_factory=dict)
+    threshold: float | None = None
+
+    def __repr__(self) -> str:
+        return (
+            f"Predictions({len(self.paths)} images, {len(self.errors)} unreadable, "
+            f"classes {', '.join(self.classes)})"
+        )
+
+    @property
+    def predicted(self) -> list[str]:
+        """Names of the predicted classes; empty for an unreadable image."""
+        readable = ~np.isnan(self.probabilities[:, 0])
+        decided = np.where(readable, decide(self.probabilities, self.threshold), len(self.classes))
+        names = [*self.classes, ""]
+        return [names[code] for code in decided.tolist()]
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Make a table with one row per image.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``path``, ``predicted``, ``p_<class>`` for each class, ``label`` if any label is
+            known, and ``error``.
+        """
+        import pandas as pd
+
+        table = pd.DataFrame({"path": list(self.paths), "predicted": self.predicted})
+        for i, name in enumerate(self.classes):
+            table[f"p_{name}"] = self.probabilities[:, i]
+        if any(self.labels):
+            table["label"] = list(self.labels)
+        table["error"] = [self.errors.get(path, "") for path in self.paths]
+        return table
+
+    def scores(self) -> dict[str, float]:
+        """Compute every metric over the readable images whose true class is one of `classes`.
+
+        Returns
+        -------
+        dict of str to float
+            By name of the metric; empty if no image can be scored.
+        """
+        rows = self._scored
+        if not rows.any():
+            return {}
+        return score(self._true[rows], self.probabilities[rows], self.threshold)
+
+    @property
+    def n_scored(self) -> int:
+        """Number of images that `scores` covers."""
+        return int(self._scored.sum())
+
+    @property
+    def _true(self) -> NDArray[np.int64]:
+        index = {name: i for i, name in enumerate(self.classes)}
+        return np.array([index.get(label, -1) for label in self.labels], dtype=np.int64)
+
+    @property
+    def _scored(self) -> NDArray[np.bool_]:
+        unreadable = np.isnan(self.probabilities).any(axis=1)
+        scored: NDArray[np.bool_] = ~unreadable & (self._true >= 0)
+        return scored
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A row of a feature set, or an image without a row: a whole file, or a part of one."""
+
+    path: str
+    file: str
+    label: str
+
+
+def predictions_of(
+    model: Model, features: FeatureSet, average: str | None, images: ImageSource | None = None
+) -> Predictions:
+    """Predict the class of every image of a feature set, failures included.
+
+    Parameters
+    ----------
+    model : Model
+        The fitted model.
+    features : FeatureSet
+        Features of the model's encoders. The set may have no rows.
+    average : str or None
+        Name of an entry of `clipfeat.features.by_file.AVERAGES`, which combines the parts of a
+        file (frames, faces, views). None predicts each part.
+    images : ImageSource, optional
+        The source of the features. It gives the order of the predictions, and the files and labels
+        of the failures. Without it, failures come last and have no label.
+
+    Returns
+    -------
+    Predictions
+        One row per file, or per part if `average` is None.
+    """
+    rows = map(_Part, features.paths.tolist(), features.files.tolist(), features.labels.tolist())
+    parts = list(rows)
+    errors = {f.path: f"{f.reason}: {f.message}" for f in features.failures}
+    place: dict[str, int] = {}
+    if images is None:
+        parts += _failed_parts(errors, {part.file for part in parts})
+    else:
+        place = {record.path: number for number, record in enumerate(images)}
+        parts += _parts_without_rows(images, parts)
+    n_unread = len(parts) - len(features)
+    unread = np.full((n_unread, len(model.classes)), np.nan)
+    p = np.vstack([model.predict_proba(features), unread])
+    order = sorted(range(len(parts)), key=lambda i: _place(parts[i].path, place))
+    parts, p = [parts[i] for i in order], p[order]
+    if average is None:
+        paths, labels = [part.path for part in parts], [part.label for part in parts]
+        return Predictions(paths, p, model.classes, labels, errors, model.threshold)
+    paths, p = by_file(p, [part.file for part in parts], average)
+    label_of = {part.file: part.label for part in reversed(parts)}
+    of_file: dict[str, list[str]] = {}
+    for part in parts:
+        of_file.setdefault(part.file, []).append(errors.get(part.path, ""))
+    messages = {file: text for file, texts in of_file.items() if (text := _message(texts))}
+    labels = [label_of[path] for path in paths]
+    return Predictions(paths, p, model.classes, labels, messages, model.threshold)
+
+
+def _place(path: str, place: Mapping[str, int]) -> int:
+    """The number of the record of a row, which is the file or has the row as a face."""
+    return place.get(path, place.get(record_path(path), len(place)))
+
+
+def _parts_without_rows(images: ImageSource, rows: Sequence[_Part]) -> list[_Part]:
+    """The records of a source that have no row."""
+    seen = {path for part in rows for path in (part.path, record_path(part.path))}
+    return [
+        _Part(record.path, dict(record.columns).get("file", record.path), record.label)
+        for record in images
+        if record.path not in seen
+    ]
+
+
+def _failed_parts(paths: Iterable[str], files: Set[str]) -> list[_Part]:
+    """Failures as parts of the files that have rows, or else as files.
+
+    A feature file stores the path of a failure only. Frames, faces and views end in ``@`` or ``#``
+    and a name.
+    """
+    parts = []
+    for path in paths:
+        file = max(path.rpartition(mark)[0] for mark in "#@")
+        parts.append(_Part(path, file if file in files else path, ""))
+    return parts
+
+
+def _message(errors: Sequence[str]) -> str:
+    """Combine the errors of a file's parts, empty for a readable part, into one message."""
+    present = [text for text in errors if text]
+    if len(errors) < 2 or not present:
+        return "".join(present)
+    return f"{len(present)} of {len(errors)} parts: {present[0]}"

@@ -50,7 +50,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from clipfeat.cli.embed import parse_arguments
+from clipfeat.cli.parsing import parse_arguments
 from clipfeat.encoders import ALIASES, open_encoder
 from clipfeat.encoders.encoder import Encoder
 from clipfeat.encoders.options import EncoderOptions

@@ -1,4 +1,4 @@
-"""The command line: one file a command, each a thin skin over one function of the library."""
+"""Command line with one module per command. Commands parse, call the library and print."""
 
 import signal
 import sys
@@ -21,6 +21,7 @@ from clipfeat.cli.fit import fit
 from clipfeat.cli.import_features import import_features
 from clipfeat.cli.info import info
 from clipfeat.cli.merge import merge
+from clipfeat.cli.panels import FULL_WIDTH, PanelCommand
 from clipfeat.cli.predict import predict
 from clipfeat.cli.pull import pull
 from clipfeat.cli.push import push
@@ -31,16 +32,16 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], **FULL_WIDTH},
 )
 for command in (
     demo, embed, audit, benchmark, compare, fit, predict, robustness, explain, info, verify, merge,
     export, push, pull,
 ):  # fmt: skip
-    app.command()(command)
-app.command("import")(import_features)
-for lister in (encoders, classifiers):
-    app.command()(lister)
+    app.command(cls=PanelCommand)(command)
+app.command("import", cls=PanelCommand)(import_features)
+for command_of_lists in (encoders, classifiers):
+    app.command(cls=PanelCommand)(command_of_lists)
 
 
 def _print_version(value: bool) -> None:
@@ -52,10 +53,13 @@ def _print_version(value: bool) -> None:
 @app.callback()
 def clipfeat(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Its version.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
-    """Classify images with frozen features and a voted zoo of classifiers.
+    """Classify images with frozen features and classical classifiers.
 
     Start with: clipfeat demo
 
@@ -64,13 +68,13 @@ def clipfeat(
 
 
 def main() -> None:
-    """Run the command line; SIGTERM is taken as Ctrl-C, from the first import on."""
+    """Run the command line, with SIGTERM handled like Ctrl-C from the first import on."""
     signal.signal(signal.SIGTERM, interrupt)
     try:
         app()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     finally:
-        # What is left is to leave; interrupted there, Python would report a death by signal.
+        # The exit code is set. A signal during the exit would make Python report a death by signal.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -1,10 +1,10 @@
 """``clipfeat audit``."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
+from clipfeat.cli import options
 from clipfeat.cli.exits import LEAK, reports_errors
 from clipfeat.cli.outputs import check_folder
 
@@ -17,34 +17,21 @@ STYLES = {"leak": "bold red", "warning": "yellow", "note": None}
 
 @reports_errors
 def audit(
-    source: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="SOURCE|FEATURES.h5…",
-            help="Images, as for `clipfeat embed`, or feature files; of several each is a split.",
-        ),
-    ],
-    images: Annotated[
-        list[str] | None,
-        typer.Option(help="The images of the feature files, for what only their headers tell."),
-    ] = None,
-    labels: Annotated[Path | None, typer.Option(help="A table of the images' labels.")] = None,
-    path_col: Annotated[str, typer.Option(help="The table's column of paths.")] = "",
-    label_col: Annotated[str, typer.Option(help="The table's column of labels.")] = "",
-    group_col: Annotated[str, typer.Option(help="A column whose equal rows belong together.")] = "",
-    num_workers: Annotated[int | None, typer.Option("--num-workers", "-j", min=1)] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="A folder for findings.csv, files.csv, audit.json."),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Write into a folder in use.")
-    ] = False,
+    source: options.AuditedSources,
+    images: options.ImagesOfFeatures = None,
+    labels: options.LabelTable = None,
+    path_col: options.PathColumn = "",
+    label_col: options.LabelColumn = "",
+    group_col: options.GroupColumnOfTable = "",
+    num_workers: options.DecodeWorkers = None,
+    output: options.AuditFolder = None,
+    overwrite: options.Overwrite = False,
 ) -> None:
-    """Find what a lazy classifier would learn: file formats and sizes, copies, wrong labels.
+    """Find shortcuts that a classifier could learn, duplicates and wrong labels.
 
-    Images are looked at by their headers and bytes; near duplicates and mislabelled candidates take
-    a feature file. The exit code is 7 if something found makes scores worthless.
+    Shortcuts are file formats, image sizes and similar properties that predict the label. The
+    checks of headers and bytes take images. The checks for near duplicates and wrong labels take a
+    feature file. The exit code is 7 if a finding makes scores meaningless.
 
     Example: clipfeat audit out.h5 --images images/
     """
@@ -55,7 +42,7 @@ def audit(
 
     check_folder(output, overwrite=overwrite)
     with image_bar("reading headers") as bar:
-        found = run(
+        result = run(
             source,
             images=images,
             labels=labels,
@@ -63,31 +50,31 @@ def audit(
             n_jobs=num_workers,
             progress=lambda done, total: bar(Progress(total, done, 0, 0, 0.0)),
         )
-    _print(found)
+    _print(result)
     if output is not None:
-        for path in found.save(output):
+        for path in result.save(output):
             print(path)
-    if found.has_leak:
+    if result.has_leak:
         raise typer.Exit(LEAK)
 
 
-def _print(found: "Audit") -> None:
+def _print(result: "Audit") -> None:
     from clipfeat.auditing.finding import SEVERITIES
     from clipfeat.cli.console import console
 
     counts = dict.fromkeys(SEVERITIES, 0)
-    for finding in found.findings:
+    for finding in result.findings:
         counts[finding.severity] += 1
-    said = ", ".join(f"{n} {severity}{'s' * (n > 1)}" for severity, n in counts.items() if n)
-    print(f"{found.n_files} files: {said or 'nothing found'}")
+    summary = ", ".join(f"{n} {severity}{'s' * (n > 1)}" for severity, n in counts.items() if n)
+    print(f"{result.n_files} files: {summary or 'no findings'}")
     out = console()
-    for finding in found.findings:
+    for finding in result.findings:
         line = f"{finding.severity.upper()}: {finding.sentence}"
         out.print(line, style=STYLES[finding.severity], markup=False, soft_wrap=True)
-    if found.passed:
-        print("found nothing: " + ", ".join(found.passed))
-    reasons: dict[str, list[str]] = {}
-    for name, why in found.skipped.items():
-        reasons.setdefault(why, []).append(name)
-    for why, names in reasons.items():
-        print(f"not checked: {', '.join(names)} ({why})")
+    if result.passed:
+        print("passed: " + ", ".join(result.passed))
+    checks_by_reason: dict[str, list[str]] = {}
+    for name, reason in result.skipped.items():
+        checks_by_reason.setdefault(reason, []).append(name)
+    for reason, names in checks_by_reason.items():
+        print(f"not checked: {', '.join(names)} ({reason})")

@@ -5,9 +5,9 @@ from clipfeat.cli.exits import reports_errors
 
 @reports_errors
 def classifiers() -> None:
-    """List the classifiers of the zoo, and what may stand before them (triplet+logreg).
+    """List the classifiers, and the projections that can precede them (triplet+logreg).
 
-    A star marks the usual ones, which --clf all takes; --clf every takes all.
+    A star marks the usual classifiers, which --clf all selects. --clf every selects all.
 
     Example: clipfeat classifiers
     """
@@ -17,4 +17,4 @@ def classifiers() -> None:
     for row in CLASSIFIERS.values():
         print(f"{row.name:<{width}} {'*' if row.usual else ' '} {row.summary}")
     for row in PROJECTIONS.values():
-        print(f"{row.name + '+':<{width}}   {row.summary}, in front of any")
+        print(f"{row.name + '+':<{width}}   {row.summary}, before any classifier")

@@ -1,10 +1,6 @@
 """``clipfeat compare``."""
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
+from clipfeat.cli import options
 from clipfeat.cli.exits import reports_errors
 from clipfeat.cli.outputs import check_file
 from clipfeat.errors import UsageError
@@ -12,17 +8,12 @@ from clipfeat.errors import UsageError
 
 @reports_errors
 def compare(
-    runs: Annotated[
-        list[Path],
-        typer.Argument(metavar="RUN…", help="Folders that `clipfeat benchmark -o` wrote."),
-    ],
-    metric: Annotated[str, typer.Option(help="The metric to compare in.")] = "balanced_accuracy",
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="A CSV file for the table.")
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the CSV file.")] = False,
+    runs: options.RunFolders,
+    metric: options.ComparedMetric = "balanced_accuracy",
+    output: options.ComparisonFile = None,
+    overwrite: options.Overwrite = False,
 ) -> None:
-    """Put benchmark runs side by side, with paired differences to the first.
+    """Compare benchmark runs, with paired differences to the first run.
 
     Example: clipfeat compare run-clip/ run-effnet/
     """
@@ -35,36 +26,36 @@ def compare(
 
     names = [str(path) for path in runs]
     if len(set(names)) < 2 or len(set(names)) < len(names):
-        raise UsageError(f"two different runs or more can be compared, got {', '.join(names)}")
+        raise UsageError(f"expected two or more different runs, got {', '.join(names)}")
     check_file(output, overwrite=overwrite)
-    n, found = paired(
+    n_files, rows = paired(
         {name: load_run(path) for name, path in zip(names, runs, strict=True)}, metric
     )
-    title = f"{METRICS[metric].title} of the {n} files that all runs tested, together"
+    title = f"{METRICS[metric].title} on the {n_files} files that every run tested"
     table = Table(title=title, title_justify="left")
     for heading in ("classifier", "run"):
         table.add_column(heading, no_wrap=heading == "classifier")
     for heading in ("value", "95 % interval", f"better than {names[0]} by", "95 %, paired", "p"):
         table.add_column(heading, justify="right")
-    before = ""
-    for one in found:
-        if one.entry != before:
+    previous = ""
+    for row in rows:
+        if row.entry != previous:
             table.add_section()
-        against = one.run != names[0] and one.better == one.better
+        compared = row.run != names[0] and row.better == row.better
         difference = (
-            f"{one.better:+.4f}", f"{one.better_low:+.4f} to {one.better_high:+.4f}",
-            f"{one.p_value:.3f}",
+            f"{row.better:+.4f}", f"{row.better_low:+.4f} to {row.better_high:+.4f}",
+            f"{row.p_value:.3f}",
         )  # fmt: skip
         table.add_row(
-            one.entry if one.entry != before else "", one.run, f"{one.value:.4f}",
-            f"{one.low:.4f} to {one.high:.4f}", *(difference if against else ("", "", "")),
+            row.entry if row.entry != previous else "", row.run, f"{row.value:.4f}",
+            f"{row.low:.4f} to {row.high:.4f}", *(difference if compared else ("", "", "")),
         )  # fmt: skip
-        before = one.entry
+        previous = row.entry
     console().print(table)
     if output is not None:
         import pandas as pd
 
         from clipfeat.system.files import publish
 
-        publish(pd.DataFrame([vars(one) for one in found]).to_csv(index=False).encode(), output)
+        publish(pd.DataFrame([vars(row) for row in rows]).to_csv(index=False).encode(), output)
         print(output)

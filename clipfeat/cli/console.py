@@ -1,9 +1,11 @@
-"""What is seen while it runs, and tables: bars on a terminal, plain lines in a log."""
+"""Progress and tables: bars on a terminal, plain lines in a log."""
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from clipfeat.cli.exits import print_error_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,49 +17,52 @@ if TYPE_CHECKING:
     from clipfeat.report.pivot import Pivot
     from clipfeat.store.streaming import ReadProgress
 
-LINE_SECONDS = 10.0
+SECONDS_BETWEEN_LINES = 10.0
+WIDTH_WITHOUT_TERMINAL = 200
 HIDDEN_BELOW = {
     230: ("tpr_at_fpr_5", "tpr_at_fpr_1", "brier", "predict_seconds"),
     118: ("interval", "average_precision", "log_loss", "calibration_error", "model_bytes"),
 }
-"""Columns of scores for which a window must be as wide as that."""
+"""Columns of scores that are hidden on a terminal narrower than this many columns."""
 
 
 def console(*, stderr: bool = False) -> "Console":
-    """A console; as wide as the terminal, or wide enough for any table where there is none."""
+    """Return a console as wide as the terminal; without one, wide enough for every table."""
     from rich.console import Console
 
-    found = Console(stderr=stderr, highlight=False)
-    return found if found.is_terminal else Console(stderr=stderr, highlight=False, width=200)
+    on_terminal = Console(stderr=stderr, highlight=False)
+    if on_terminal.is_terminal:
+        return on_terminal
+    return Console(stderr=stderr, highlight=False, width=WIDTH_WITHOUT_TERMINAL)
 
 
 @contextmanager
-def image_bar(doing: str) -> Iterator[Callable[["Progress"], None]]:
-    """Show images done, images/s and the time left."""
+def image_bar(task: str) -> Iterator[Callable[["Progress"], None]]:
+    """Show the number of finished images, images/s and the remaining time."""
     out = console(stderr=True)
-    with _bar(out, doing, "images") if out.is_terminal else _lines(doing, "images") as show:
+    with _bar(out, task, "images") if out.is_terminal else _lines(task, "images") as show:
 
-        def tell(progress: "Progress") -> None:
+        def update(progress: "Progress") -> None:
             failed = f", {progress.failed} failed" if progress.failed else ""
             show(progress.done, progress.total, failed)
 
-        yield tell
+        yield update
 
 
 @contextmanager
-def step_bar(doing: str) -> Iterator[Callable[["Step"], None]]:
-    """Show the classifiers and folds done."""
+def step_bar(task: str) -> Iterator[Callable[["Step"], None]]:
+    """Show the number of finished fits, and the classifier of the last one."""
     out = console(stderr=True)
-    with _bar(out, doing, "fits") if out.is_terminal else _lines(doing, "fits") as show:
+    with _bar(out, task, "fits") if out.is_terminal else _lines(task, "fits") as show:
 
-        def tell(step: "Step") -> None:
+        def update(step: "Step") -> None:
             show(step.done, step.total, f", {step.entry}")
 
-        yield tell
+        yield update
 
 
 @contextmanager
-def _bar(out: "Console", doing: str, unit: str) -> Iterator[Callable[[int, int, str], None]]:
+def _bar(out: "Console", task: str, unit: str) -> Iterator[Callable[[int, int, str], None]]:
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -76,12 +81,12 @@ def _bar(out: "Console", doing: str, unit: str) -> Iterator[Callable[[int, int, 
     )
     begun = time.monotonic()
     with Progress(*columns, console=out, transient=True) as bars:
-        task = bars.add_task(doing, total=None, rate="", note="")
+        bar = bars.add_task(task, total=None, rate="", note="")
 
         def show(done: int, total: int, note: str) -> None:
             rate = done / max(time.monotonic() - begun, 1e-9)
             bars.update(
-                task, completed=done, total=total, rate=f"{rate:,.0f} {unit}/s",
+                bar, completed=done, total=total, rate=f"{rate:,.0f} {unit}/s",
                 note=note.removeprefix(", "),
             )  # fmt: skip
 
@@ -89,41 +94,39 @@ def _bar(out: "Console", doing: str, unit: str) -> Iterator[Callable[[int, int, 
 
 
 @contextmanager
-def _lines(doing: str, unit: str) -> Iterator[Callable[[int, int, str], None]]:
-    from clipfeat.cli.exits import say
-
+def _lines(task: str, unit: str) -> Iterator[Callable[[int, int, str], None]]:
     begun = last = time.monotonic()
 
     def show(done: int, total: int, note: str) -> None:
         nonlocal last
         now = time.monotonic()
-        if now - last >= LINE_SECONDS:
+        if now - last >= SECONDS_BETWEEN_LINES:
             last = now
             rate = done / (now - begun)
             left = (total - done) / rate if rate else 0.0
-            say(f"{doing}: {done}/{total} {unit}, {rate:,.1f} {unit}/s, {left:,.0f} s left{note}")
+            print_error_line(
+                f"{task}: {done}/{total} {unit}, {rate:,.1f} {unit}/s, {left:,.0f} s left{note}"
+            )
 
     yield show
 
 
 def pass_lines() -> "Callable[[ReadProgress], None]":
-    """Show, every ten seconds, how far a pass over features on the disk is."""
-    from clipfeat.cli.exits import say
-
+    """Print, every ten seconds, the progress of a pass over features on disk."""
     last = time.monotonic()
 
-    def tell(reading: "ReadProgress") -> None:
+    def update(reading: "ReadProgress") -> None:
         nonlocal last
-        if time.monotonic() - last >= LINE_SECONDS:
+        if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
             last = time.monotonic()
             share = reading.done / reading.total
-            say(f"pass {reading.number} over {reading.total:,} images: {share:.0%}")
+            print_error_line(f"pass {reading.number} over {reading.total:,} images: {share:.0%}")
 
-    return tell
+    return update
 
 
 def print_profile(profile: "Profile") -> None:
-    """Print where the time of an embedding run went."""
+    """Print the time that an embedding run spent in each stage."""
     from rich.table import Table
 
     table = Table()
@@ -133,32 +136,33 @@ def print_profile(profile: "Profile") -> None:
     for stage in profile.seconds:
         threads = str(profile.threads.get(stage, 1))
         busy, rate = f"{profile.busy(stage):.0%}", f"{profile.rate(stage):,.0f}"
-        marked = "bold" if stage == profile.bottleneck else None
-        table.add_row(stage, threads, busy, rate, style=marked)
+        style = "bold" if stage == profile.bottleneck else None
+        table.add_row(stage, threads, busy, rate, style=style)
     console().print(table)
     print(profile.advice)
 
 
 def print_leaderboard(board: "Leaderboard", title: str) -> None:
-    """Print a leaderboard on standard output, with as many columns as fit."""
+    """Print a leaderboard with as many columns as fit."""
     from rich.table import Table
 
     out = console()
     columns = board.columns
-    names = shown(columns, out.width)
-    hidden = "" if len(names) == len(columns) else "a wider window, or -o, shows every metric"
-    table = Table(title=title, title_justify="left", caption=hidden, caption_justify="left")
+    names = visible_columns(columns, out.width)
+    hidden = len(columns) - len(names)
+    caption = f"{hidden} columns hidden: widen the window or use -o" if hidden else ""
+    table = Table(title=title, title_justify="left", caption=caption, caption_justify="left")
     table.add_column("classifier", no_wrap=True)
     for name in names:
         table.add_column(columns[name], justify="right", no_wrap=True)
-    for place, entry in enumerate(board.entries):
+    for row, entry in enumerate(board.entries):
         cells = (board.cell(entry, name) for name in names)
-        table.add_row(entry, *cells, style="bold" if place == 0 else None)
+        table.add_row(entry, *cells, style="bold" if row == 0 else None)
     out.print(table)
 
 
-def shown(columns: Collection[str], width: int) -> list[str]:
-    """The columns of scores that a window has room for."""
+def visible_columns(columns: Collection[str], width: int) -> list[str]:
+    """Return the columns of scores that fit a terminal of this width."""
     hidden = {name for least, names in HIDDEN_BELOW.items() if width < least for name in names}
     if width < min(HIDDEN_BELOW):
         hidden |= {name for name in columns if name.startswith("recall/")}
@@ -179,14 +183,31 @@ def print_pivot(pivot: "Pivot") -> None:
 
 
 def print_facts(facts: Mapping[str, object]) -> None:
-    """Print names and values in two columns, leaving out what is empty."""
+    """Print names and values in two columns, without the empty values."""
     width = max(len(name) for name in facts)
     for name, value in facts.items():
         if value not in (None, "", [], {}):
             print(f"{name:<{width}}  {value}")
 
 
-def listed(items: Sequence[str], most: int = 10) -> str:
-    """Up to `most` items, a line each, and how many more there are."""
-    more = [f"… and {len(items) - most} more"] if len(items) > most else []
-    return "\n".join(f"  {item}" for item in [*items[:most], *more])
+def print_list(items: Sequence[str], *, limit: int = 10) -> None:
+    """Print up to `limit` items, one per line, and the number of further items."""
+    for item in items[:limit]:
+        print(f"  {item}")
+    if len(items) > limit:
+        print(f"  … and {len(items) - limit} more")
+
+
+def label_counts(labels: Mapping[str, int], *, limit: int = 12) -> str:
+    """Describe the number of images of each label, in one line.
+
+    Examples
+    --------
+    >>> label_counts({"real": 12, "fake": 12, "": 3})
+    'fake 12, real 12'
+    >>> label_counts({"": 3})
+    'none'
+    """
+    counts = [f"{label} {n}" for label, n in sorted(labels.items()) if label]
+    more = [f"… {len(counts)} classes"] if len(counts) > limit else []
+    return ", ".join([*counts[:limit], *more]) or "none"

@@ -2,10 +2,8 @@
 
 import time
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
+from clipfeat.cli import options
 from clipfeat.cli.benchmark import benchmark
 from clipfeat.cli.embed import embed
 from clipfeat.cli.exits import reports_errors
@@ -14,16 +12,12 @@ from clipfeat.cli.predict import predict
 from clipfeat.errors import OutputExistsError
 from clipfeat.system.locations import local_path
 
-VOTE = "logreg,knn,rf,lgbm,xgb,svm"
+CLASSIFIERS = "logreg,knn,rf,lgbm,xgb,svm"
 
 
 @reports_errors
-def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="A folder for all of it.")] = Path(
-        "clipfeat-demo"
-    ),
-) -> None:
-    """Run the whole road on a small image set: no download, no GPU, under two minutes.
+def demo(output: options.DemoFolder = Path("clipfeat-demo")) -> None:
+    """Run every step on a small image set: no download, no GPU, less than two minutes.
 
     Example: clipfeat demo -o clipfeat-demo
     """
@@ -32,39 +26,39 @@ def demo(
     local_path(output)
     begun = time.monotonic()
     if output.exists() and not (output / "images" / "manifest.csv").exists():
-        raise OutputExistsError(f"{output} exists and is no demo's folder: give another -o")
+        raise OutputExistsError(f"{output} exists and was not made by a demo. Choose another -o.")
     images = make_simulated(output)
     print(
         f"made {images.n_images} images in {images.manifest.parent}: patches of real photographs, "
         f"and the same patches through {len(GENERATORS)} SIMULATED generators "
-        f"({', '.join(GENERATORS)}).\nNo real generator made them: they show how clipfeat works, "
-        "not how well."
+        f"({', '.join(GENERATORS)}).\nNo real generator is involved. The images show the steps of "
+        "clipfeat, not its accuracy."
     )
     features, model = output / "features.h5", output / "model.clipfeat"
     folds, unseen = output / "benchmark", output / "benchmark-unseen-generator"
     predictions = output / "predictions.csv"
 
     _show(f"clipfeat embed {images.manifest} {features} --encoder spectrum")
-    embed([str(images.manifest), str(features)], encoder="spectrum", overwrite=True)
+    embed([str(images.manifest)], features, encoder="spectrum", overwrite=True)
     _show(f"clipfeat benchmark {features} -o {folds}")
     benchmark([features], output=folds, overwrite=True)
     _show(f"clipfeat benchmark {features} --leave-one-out generator -o {unseen}")
     benchmark([features], leave_one_out="generator", output=unseen, overwrite=True)
-    _show(f"clipfeat fit {features} --clf {VOTE} --cv 0 -o {model}")
-    fit([features], clf=VOTE, cv=0, output=model, overwrite=True)
+    _show(f"clipfeat fit {features} --clf {CLASSIFIERS} --cv 0 -o {model}")
+    fit([features], clf=CLASSIFIERS, cv=0, output=model, overwrite=True)
     _show(f"clipfeat predict {model} {images.new} -o {predictions}")
     predict(model, [str(images.new)], output=predictions, overwrite=True)
 
-    print(f"\ndone in {time.monotonic() - begun:.0f} s. What it left:")
-    for what, path in {
+    print(f"\nfinished in {time.monotonic() - begun:.0f} s. Results:")
+    for name, path in {
         "feature file": features,
         "model file": model,
         "leaderboard": folds / "leaderboard.md",
         "  unseen generators": unseen / "leaderboard.md",
         "predictions": predictions,
     }.items():
-        print(f"  {what:<20} {path}")
-    print("\nNow with your own images, in one folder for each class:")
+        print(f"  {name:<20} {path}")
+    print("\nNow use your own images, in one folder per class:")
     print("  clipfeat embed images/ out.h5 && clipfeat fit out.h5 --clf logreg")
 
 

@@ -1,8 +1,8 @@
-"""How errors become exit codes, and nothing else does.
+"""Exit codes. Only this module turns an error into an exit code.
 
-0 done · 1 error · 2 usage · 3 done, with more failed images than ``--max-bad`` allows · 4 storage
-(what is committed is safe) · 5 locked by another writer · 6 file refused · 7 ``audit`` found a leak
-· 130 interrupted.
+0 success · 1 error · 2 usage · 3 success, but more images failed than ``--max-bad`` allows ·
+4 storage (committed rows are safe) · 5 locked by another writer · 6 file refused · 7 ``audit``
+found a leak · 130 interrupted.
 """
 
 import os
@@ -40,48 +40,54 @@ R = TypeVar("R")
 
 
 def exit_code(error: ClipfeatError) -> int:
-    """The exit code of an error: that of the first of its classes in the table."""
+    """Return the exit code of the first class in the table that the error belongs to."""
     return next(code for kind, code in _CODES if isinstance(error, kind))
 
 
+def exit_on_failures(n_failures: int, max_bad: int | None) -> None:
+    """Exit with code 3 if more images failed than ``--max-bad`` allows."""
+    if max_bad is not None and n_failures > max_bad:
+        raise typer.Exit(TOO_MANY_BAD)
+
+
 def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
-    """Make a command end in one line on standard error and an exit code, never a traceback."""
+    """Make a command end with one line on standard error and an exit code, without a traceback."""
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         with warnings.catch_warnings():
-            # Third parties' warnings are for their developers; ours are for whoever types.
+            # Warnings of other packages address their developers, not the users of this command.
             warnings.simplefilter("ignore")
             warnings.simplefilter("always", ClipfeatWarning)
             warnings.showwarning = _print_warning
             try:
                 return command(*args, **kwargs)
             except ClipfeatError as error:
-                say(f"error: {error}")
+                print_error_line(f"error: {error}")
                 raise typer.Exit(exit_code(error)) from error
             except KeyboardInterrupt as error:
-                say("interrupted")
+                print_error_line("interrupted")
                 raise typer.Exit(INTERRUPTED) from error
             except BrokenPipeError as error:
-                # Whoever read our output has had enough; the flush at exit would say so again.
+                # The reader closed the pipe. Without this, the flush at exit fails again.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 raise typer.Exit(0) from error
             except OSError as error:
-                say(f"error: {error}")
+                print_error_line(f"error: {error}")
                 raise typer.Exit(exit_code(StorageError())) from error
 
     return run
 
 
-def say(line: str) -> None:
+def print_error_line(line: str) -> None:
     """Print one line on standard error."""
     print(" ".join(line.split("\n")), file=sys.stderr)
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:
-    """Handle a signal as Ctrl-C is handled."""
+    """Handle a signal like Ctrl-C."""
     raise KeyboardInterrupt
 
 
 def _print_warning(message: Warning | str, *_: object, **__: object) -> None:
-    say(f"warning: {message}")
+    print_error_line(f"warning: {message}")

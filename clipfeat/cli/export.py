@@ -1,20 +1,16 @@
 """``clipfeat export``."""
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
+from clipfeat.cli import options
 from clipfeat.cli.exits import reports_errors
 
 
 @reports_errors
 def export(
-    file: Annotated[Path, typer.Argument(help="A feature file.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Ends in .parquet, .npz or .csv.")],
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output.")] = False,
+    file: options.FeatureFile,
+    output: options.ExportFile,
+    overwrite: options.Overwrite = False,
 ) -> None:
-    """Write a feature file's rows for other tools: path, key, label, group, …, features.
+    """Export a feature file as a table: path, key, label, group, other columns, features.
 
     Example: clipfeat export out.h5 -o out.parquet
     """
@@ -22,5 +18,5 @@ def export(
     from clipfeat.system.locations import location
 
     n_rows = run(file, output, overwrite=overwrite)
-    made = location(output)
-    print(f"{made}: {n_rows} rows, {made.stat().st_size:,} bytes")
+    written = location(output)
+    print(f"{written}: {n_rows} rows, {written.stat().st_size:,} bytes")

@@ -1,4 +1,4 @@
-"""Which feature files a command means."""
+"""Feature files of a command."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,13 +16,13 @@ NO_GROUPS = "none"
 Features = TypeVar("Features", "FeatureSet", "StreamedFeatures")
 
 
-def chosen(paths: Sequence[Path]) -> list[Path]:
-    """The named feature files; where none is, the only one of this folder, which is then named.
+def feature_files(paths: Sequence[Path]) -> list[Path]:
+    """Return the named feature files, or the only one in this folder, whose name is printed.
 
     Raises
     ------
     UsageError
-        If none is named and there is not exactly one here.
+        If no file is named and this folder does not hold exactly one.
     """
     from clipfeat.store import feature_files_in
 
@@ -31,50 +31,50 @@ def chosen(paths: Sequence[Path]) -> list[Path]:
     here = feature_files_in(Path())
     if not here:
         raise UsageError(
-            "no feature file is named and none is in this folder: make one by "
-            "`clipfeat embed images/ out.h5`"
+            "no feature file named, and none in this folder. Make one with "
+            "`clipfeat embed images/ out.h5`."
         )
     if len(here) > 1:
         names = ", ".join(path.name for path in here)
-        raise UsageError(f"no feature file is named and this folder has several: {names}")
-    print(f"using {here[0]}, the only feature file here")
+        raise UsageError(f"no feature file named, and several in this folder: {names}. Name one.")
+    print(f"using {here[0]}, the only feature file in this folder")
     return here
 
 
-def asked_for(paths: Sequence[Path], layers: str | None, group_col: str) -> "FeatureSet":
-    """Load feature files, with the layers and the groups that the flags name."""
+def load_features(paths: Sequence[Path], layers: str | None, group_col: str) -> "FeatureSet":
+    """Load feature files with these layers and groups."""
     from clipfeat.store import load
 
-    return flagged(load(*chosen(paths)), layers, group_col)
+    return select_features(load(*feature_files(paths)), layers, group_col)
 
 
 @contextmanager
-def to_fit(
+def open_features(
     paths: Sequence[Path], layers: str | None, group_col: str, *, clf: str, tune: bool,
     out_of_core: bool | None, engine: str,
 ) -> "Iterator[FeatureSet | StreamedFeatures]":  # fmt: skip
-    """Load feature files as `asked_for` does, or open one to be read in blocks, and say why."""
+    """Load feature files, or open one to be read in blocks and print the reason."""
     from clipfeat.cli.console import pass_lines
-    from clipfeat.cli.exits import say
+    from clipfeat.cli.exits import print_error_line
     from clipfeat.fits.out_of_core import pick_out_of_core
     from clipfeat.store import load
     from clipfeat.store.streaming import stream
 
-    files = chosen(paths)
-    streamed, why = pick_out_of_core(files, clf, tune=tune, requested=out_of_core, engine=engine)
-    if why:
-        say(why)
+    files = feature_files(paths)
+    streamed, reason = pick_out_of_core(files, clf, tune=tune, requested=out_of_core, engine=engine)
+    if reason:
+        print_error_line(reason)
     if not streamed:
-        yield flagged(load(*files), layers, group_col)
+        yield select_features(load(*files), layers, group_col)
         return
-    with stream(files[0], progress=pass_lines()) as found:
-        yield flagged(found, layers, group_col)
+    with stream(files[0], progress=pass_lines()) as features:
+        yield select_features(features, layers, group_col)
 
 
-def flagged(data: Features, layers: str | None, group_col: str) -> Features:
-    """The layers and the groups that the flags name."""
+def select_features(features: Features, layers: str | None, group_col: str) -> Features:
+    """Apply ``--layers`` and ``--group-col``."""
     if layers is not None:
-        data = data.narrowed(layers)
+        features = features.narrowed(layers)
     if group_col == NO_GROUPS:
-        return data.ungrouped()
-    return data.grouped_by(group_col) if group_col else data
+        return features.ungrouped()
+    return features.grouped_by(group_col) if group_col else features

@@ -1,48 +1,34 @@
-"""``clipfeat import``; the word itself is Python's."""
+"""``clipfeat import``. The module cannot be named ``import``, which is a Python keyword."""
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
+from clipfeat.cli import options
 from clipfeat.cli.exits import reports_errors
 
 
 @reports_errors
 def import_features(
-    source: Annotated[
-        Path,
-        typer.Argument(help="The folder that thingsvision or clip-retrieval wrote, or its file."),
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The new feature file.")],
-    name: Annotated[str, typer.Option(help="What to call the encoder: alexnet-fc7.")],
-    images: Annotated[
-        Path | None,
-        typer.Option(help="The images' folder: keys are then digests of their bytes."),
-    ] = None,
-    labels: Annotated[Path | None, typer.Option(help="A table that names the classes.")] = None,
-    path_col: Annotated[str, typer.Option(help="The table's column of paths.")] = "",
-    label_col: Annotated[str, typer.Option(help="The table's column of labels.")] = "",
-    group_col: Annotated[str, typer.Option(help="The table's column of groups.")] = "",
-    class_folders: Annotated[
-        bool,
-        typer.Option(
-            "--class-folders/--no-class-folders", help="A path's first folder is its label."
-        ),
-    ] = True,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output.")] = False,
+    source: options.ForeignFeatures,
+    output: options.NewFeatureFile,
+    name: options.FeatureName,
+    images: options.ImageFolder = None,
+    labels: options.LabelTable = None,
+    path_col: options.PathColumn = "",
+    label_col: options.LabelColumn = "",
+    group_col: options.GroupColumnOfTable = "",
+    class_folders: options.ClassFolders = True,
+    overwrite: options.Overwrite = False,
 ) -> None:
-    """Make a feature file of what thingsvision or clip-retrieval wrote.
+    """Convert features of thingsvision or clip-retrieval into a feature file.
 
-    Its encoder equals no other: such features are never mixed with those that clipfeat makes.
+    The new file has an encoder fingerprint of its own. It cannot be mixed with features that
+    clipfeat computes.
 
     Example: clipfeat import alexnet/ -o alexnet.h5 --name alexnet-fc7 --images images/
     """
-    from clipfeat.cli.console import listed
+    from clipfeat.cli.console import label_counts, print_list
     from clipfeat.images.manifest import TableColumns
     from clipfeat.store.importing import import_features as run
 
-    made = run(
+    imported = run(
         source,
         output,
         name=name,
@@ -52,11 +38,11 @@ def import_features(
         class_folders=class_folders,
         overwrite=overwrite,
     )
-    print(f"{output}: {made.n_rows} rows of {made.spec.n_features} features by {made.spec.name}")
-    n_by_path = made.n_rows + len(made.failures) - made.n_by_bytes
-    print(f"keys: {made.n_by_bytes} of the images' bytes, {n_by_path} of their paths")
-    known = {label: n for label, n in sorted(made.labels.items()) if label}
-    print("labels: " + (", ".join(f"{label} {n}" for label, n in known.items()) or "none"))
-    if made.failures:
-        print("failed, and recorded in the file:")
-        print(listed([f"{f.path}: {f.reason}: {f.message}" for f in made.failures]))
+    spec = imported.spec
+    print(f"{output}: {imported.n_rows} rows of {spec.n_features} features by {spec.name}")
+    n_by_path = imported.n_rows + len(imported.failures) - imported.n_by_bytes
+    print(f"keys: {imported.n_by_bytes} from image bytes, {n_by_path} from paths")
+    print(f"labels: {label_counts(imported.labels)}")
+    if imported.failures:
+        print("failed images, recorded in the file:")
+        print_list([f"{f.path}: {f.reason}: {f.message}" for f in imported.failures])

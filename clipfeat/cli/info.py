@@ -2,19 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
+from clipfeat.cli import options
 from clipfeat.cli.exits import reports_errors
 
 
 @reports_errors
-def info(
-    file: Annotated[Path, typer.Argument(help="A feature file or a model file.")],
-    failures: Annotated[bool, typer.Option("--failures", help="List every failed image.")] = False,
-) -> None:
-    """Say what a feature file or a model file holds.
+def info(file: options.AnyFile, failures: options.AllFailures = False) -> None:
+    """Show the contents of a feature file or a model file.
 
     Example: clipfeat info out.h5
     """
@@ -23,15 +18,15 @@ def info(
     from clipfeat.errors import RefusedFileError
 
     if file.is_dir():
-        raise RefusedFileError(f"{file} is a folder: name a feature file or a model file")
+        raise RefusedFileError(f"{file} is a folder. Name a feature file or a model file.")
     if zipfile.is_zipfile(file):
-        _model(file)
+        _print_model(file)
     else:
-        _features(file, failures)
+        _print_features(file, failures)
 
 
-def _features(file: Path, all_failures: bool) -> None:
-    from clipfeat.cli.console import listed, print_facts
+def _print_features(file: Path, all_failures: bool) -> None:
+    from clipfeat.cli.console import print_facts, print_list
     from clipfeat.store import open_stored, provenance
 
     with open_stored(file) as stored:
@@ -48,7 +43,7 @@ def _features(file: Path, all_failures: bool) -> None:
                 "layer": stored.spec.layer,
                 "fingerprint": stored.spec.fingerprint,
                 "labels": ", ".join(
-                    f"{n or '(none)'} {labels.count(n)}" for n in sorted(set(labels))
+                    f"{label or '(none)'} {labels.count(label)}" for label in sorted(set(labels))
                 ),
                 "groups": len(groups),
                 "columns": ", ".join(stored.column_names),
@@ -63,10 +58,10 @@ def _features(file: Path, all_failures: bool) -> None:
         )
         if stored.failures:
             lines = [f"{f.path}: {f.reason}: {f.message}" for f in stored.failures]
-            print(listed(lines, len(lines) if all_failures else 10))
+            print_list(lines, limit=len(lines) if all_failures else 10)
 
 
-def _model(file: Path) -> None:
+def _print_model(file: Path) -> None:
     from clipfeat.cli.console import print_facts, print_leaderboard
     from clipfeat.model import load_model
     from clipfeat.report import leaderboard, model_remarks
@@ -81,7 +76,9 @@ def _model(file: Path) -> None:
             "classes": ", ".join(model.classes),
             "encoders": ", ".join(spec.title for spec in model.specs),
             "fingerprints": ", ".join(spec.fingerprint for spec in model.specs),
-            "fitted on": _pairs({name: v for name, v in about.items() if not isinstance(v, dict)}),
+            "fitted on": _pairs(
+                {name: value for name, value in about.items() if not isinstance(value, dict)}
+            ),
             "libraries": _pairs(libraries),
         }
     )

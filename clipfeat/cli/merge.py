@@ -1,37 +1,28 @@
 """``clipfeat merge``."""
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
+from clipfeat.cli import options
 from clipfeat.cli.exits import reports_errors
 
 
 @reports_errors
 def merge(
-    files: Annotated[
-        list[Path], typer.Argument(metavar="FILE.h5…", help="Feature files of one encoder.")
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The new feature file.")],
-    prefer: Annotated[
-        str | None,
-        typer.Option(help="first or last: the file to believe where two contradict each other."),
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output.")] = False,
+    files: options.MergedFiles,
+    output: options.NewFeatureFile,
+    prefer: options.Prefer = None,
+    overwrite: options.Overwrite = False,
 ) -> None:
-    """Merge several feature files of the same encoder into one.
+    """Merge feature files of one encoder into a new file.
 
-    Paths become relative to the folder that holds the images of all.
+    The paths of the new file are relative to the folder that contains all images.
 
     Example: clipfeat merge a.h5 b.h5 -o all.h5
     """
     from clipfeat.store import merge_files
 
-    made = merge_files(files, output, prefer=prefer, overwrite=overwrite)
+    merged = merge_files(files, output, prefer=prefer, overwrite=overwrite)
     print(
-        f"{made.path}: {made.n_rows} rows of {len(files)} files, {made.n_doubled} that were there "
-        f"twice left out, {made.n_failures} failures"
+        f"{merged.path}: {merged.n_rows} rows from {len(files)} files, {merged.n_doubled} "
+        f"duplicate rows left out, {merged.n_failures} failures"
     )
-    if made.root:
-        print(f"paths are relative to {made.root}")
+    if merged.root:
+        print(f"paths are relative to {merged.root}")

@@ -1,4 +1,4 @@
-"""Where a command may write, known before its work rather than after."""
+"""Checks of output paths before the work starts."""
 
 from pathlib import Path
 
@@ -7,20 +7,23 @@ from clipfeat.system.locations import local_path
 
 
 def check_file(path: Path | None, *, overwrite: bool, flag: str = "-o") -> None:
-    """Refuse a file that is there, or on an object store, where only feature files are written."""
+    """Raise an error if a file exists, or is on an object store.
+
+    Only feature files can be written to object stores.
+    """
     if path is None:
         return
     local_path(path)
     if path.exists() and not overwrite:
-        raise OutputExistsError(f"{path} exists: give another {flag}, or --overwrite")
+        raise OutputExistsError(f"{path} exists. Choose another {flag} or add --overwrite.")
 
 
 def check_folder(path: Path | None, *, overwrite: bool) -> None:
-    """Refuse a folder that holds anything, or what is none."""
+    """Raise an error if a path is not a folder, or is a folder that is not empty."""
     if path is None:
         return
     local_path(path)
     if path.is_file():
-        raise OutputExistsError(f"{path} is a file: -o takes a folder")
+        raise OutputExistsError(f"{path} is a file, expected a folder. Choose another -o.")
     if path.exists() and not overwrite and any(path.iterdir()):
-        raise OutputExistsError(f"{path} is not empty: give another -o, or --overwrite")
+        raise OutputExistsError(f"{path} is not empty. Choose another -o or add --overwrite.")

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clipfeat.cli.exits import say
+from clipfeat.cli.exits import print_error_line
 from clipfeat.errors import ClipfeatError, UsageError
 
 if TYPE_CHECKING:
@@ -97,6 +97,6 @@ def _audited(run: "Benchmark", entry: str, files: Sequence[Path]) -> "Sequence[F
     try:
         found = audit(list(files), judge=entry, said=said)
     except ClipfeatError as error:
-        say(f"no audit for the page: {error}")
+        print_error_line(f"no audit for the page: {error}")
         return ()
     return found.findings

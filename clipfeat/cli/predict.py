@@ -2,11 +2,10 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from clipfeat.cli.exits import TOO_MANY_BAD, reports_errors, say
+from clipfeat.cli import options
+from clipfeat.cli.exits import exit_on_failures, print_error_line, reports_errors
 from clipfeat.cli.outputs import check_file
 
 if TYPE_CHECKING:
@@ -17,61 +16,31 @@ if TYPE_CHECKING:
 
 @reports_errors
 def predict(
-    model: Annotated[Path, typer.Argument(help="What `clipfeat fit` wrote.")],
-    source: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="SOURCE…", help="Images, as for `clipfeat embed`; or their feature files."
-        ),
-    ],
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="A CSV file; else standard output.")
-    ] = None,
-    template: Annotated[
-        Path | None, typer.Option(help="A sample_submission.csv, to be filled in by its ids.")
-    ] = None,
-    fill: Annotated[
-        str, typer.Option(help="A template's one column: probability, class, or auto.")
-    ] = "auto",
-    weights: Annotated[
-        list[Path] | None, typer.Option(help="Local weights, one file for each encoder.")
-    ] = None,
-    face_weights: Annotated[
-        Path | None, typer.Option(help="YuNet's file, if the model is of faces it found.")
-    ] = None,
-    fps: Annotated[float | None, typer.Option(help="Frames a second of a video.")] = None,
-    frames: Annotated[
-        int | None, typer.Option(help="Frames of a video, evenly spaced; 8 if not given.")
-    ] = None,
-    tta: Annotated[
-        str | None, typer.Option(help="Views averaged with each image: hflip,… or a file.")
-    ] = None,
-    average: Annotated[
-        str, typer.Option(help="Of frames, faces and views of one file: mean or confident.")
-    ] = "mean",
-    per_part: Annotated[
-        bool, typer.Option("--per-part", help="A row for each of these instead.")
-    ] = False,
-    labels: Annotated[
-        Path | None, typer.Option(help="A table of true labels, to score by.")
-    ] = None,
-    path_col: Annotated[str, typer.Option(help="The table's column of paths.")] = "",
-    label_col: Annotated[str, typer.Option(help="The table's column of labels.")] = "",
-    batch_size: Annotated[
-        int | None,
-        typer.Option("--batch-size", "-b", min=1, help="Found by trying, if not given."),
-    ] = None,
-    num_workers: Annotated[int | None, typer.Option("--num-workers", "-j", min=1)] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output.")] = False,
-    max_bad: Annotated[
-        int | None, typer.Option(min=0, help="Exit with 3 if more images than this fail.")
-    ] = None,
+    model: options.ModelFile,
+    source: options.SourcesOrFeatures,
+    output: options.PredictionsFile = None,
+    template: options.Template = None,
+    fill: options.Fill = "auto",
+    weights: options.WeightsFiles = None,
+    face_weights: options.FaceWeightsOfModel = None,
+    fps: options.FramesPerSecond = None,
+    frames: options.FrameCount = None,
+    tta: options.TestTimeViews = None,
+    average: options.Average = "mean",
+    per_part: options.PerPart = False,
+    labels: options.LabelTable = None,
+    path_col: options.PathColumn = "",
+    label_col: options.LabelColumn = "",
+    batch_size: options.BatchSize = None,
+    num_workers: options.DecodeWorkers = None,
+    device: options.Device = "auto",
+    overwrite: options.Overwrite = False,
+    max_bad: options.MaxBad = None,
 ) -> None:
-    """Classify images: path, predicted class, a probability for each class.
+    """Classify images: one row per image with its path, class and class probabilities.
 
-    An image that cannot be read has a row that says so. Where the true labels are known, they are
-    scored.
+    The row of an unreadable image contains the error. If the true labels are known, scores are
+    printed.
 
     Example: clipfeat predict model.clipfeat new/ -o predictions.csv
     """
@@ -85,17 +54,17 @@ def predict(
     from clipfeat.prediction.predicting import predict as run
     from clipfeat.prediction.submission import FILLS
 
-    # All that can be known to be wrong before the work rather than after.
+    # Mistakes in the options end the command before the work, not after it.
     check_file(output, overwrite=overwrite)
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
-    for flag, given, known in (("--average", average, AVERAGES), ("--fill", fill, FILLS)):
-        if given not in known:
-            raise unknown_name(flag, given, known)
+    for flag, value, known in (("--average", average, AVERAGES), ("--fill", fill, FILLS)):
+        if value not in known:
+            raise unknown_name(flag, value, known)
     if template is not None:
         read_text_table(str(template))
     with image_bar("predicting") as progress:
-        found = run(
+        predictions = run(
             model,
             source[0] if len(source) == 1 else source,
             weights=weights or [],
@@ -112,35 +81,38 @@ def predict(
             resources=EmbedResources(batch_size, num_workers),
             progress=progress,
         )
-    table = found.to_pandas() if template is None else _filled(found, template, fill)
+    if template is None:
+        table = predictions.to_pandas()
+    else:
+        table = _filled_template(predictions, template, fill)
     if output is None:
         table.to_csv(sys.stdout, index=False)
     else:
         table.to_csv(output, index=False)
-        counts = {name: found.predicted.count(name) for name in found.classes}
-        print(
-            f"{output}: {len(table)} rows; "
-            + ", ".join(f"{n} {name}" for name, n in counts.items())
+        counts = (f"{predictions.predicted.count(name)} {name}" for name in predictions.classes)
+        print(f"{output}: {len(table)} rows, predicted {', '.join(counts)}")
+    if predictions.errors:
+        path, reason = next(iter(predictions.errors.items()))
+        print_error_line(
+            f"{len(predictions.errors)} files failed or were only partly read, for example {path}: "
+            f"{reason}"
         )
-    if found.errors:
-        path, why = next(iter(found.errors.items()))
-        say(f"{len(found.errors)} could not be read, or not all of it, such as {path}: {why}")
-    if scores := found.scores():
-        say("scores: " + ", ".join(f"{name} {value:.4f}" for name, value in scores.items()))
-    if len(found.errors) > (len(found.errors) if max_bad is None else max_bad):
-        raise typer.Exit(TOO_MANY_BAD)
+    if scores := predictions.scores():
+        values = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
+        print_error_line(f"scores: {values}")
+    exit_on_failures(len(predictions.errors), max_bad)
 
 
-def _filled(found: "Predictions", template: Path, fill: str) -> "pd.DataFrame":
-    """The template with the predictions in it; what is missing is said."""
+def _filled_template(predictions: "Predictions", template: Path, fill: str) -> "pd.DataFrame":
+    """Fill in the template and print the number of filled and missing rows."""
     from clipfeat.prediction.submission import fill_template
 
-    filled = fill_template(found, template, fill)
+    filled = fill_template(predictions, template, fill)
     n_filled = len(filled.table) - len(filled.missing)
-    say(f"filled {n_filled} of {len(filled.table)} rows of {template}; {filled.said}")
+    print_error_line(f"filled {n_filled} of {len(filled.table)} rows of {template}; {filled.said}")
     if filled.missing:
-        say(
-            f"{len(filled.missing)} ids have no prediction, such as {filled.missing[0]}: "
-            "their rows are as in the template"
+        print_error_line(
+            f"{len(filled.missing)} ids have no prediction, for example {filled.missing[0]}. "
+            "Their rows keep the values of the template."
         )
     return filled.table

@@ -1,18 +1,12 @@
 """``clipfeat pull``."""
 
-from typing import Annotated
-
-import typer
-
+from clipfeat.cli import options
 from clipfeat.cli.exits import reports_errors
 
 
 @reports_errors
-def pull(
-    repository: Annotated[str, typer.Argument(metavar="USER/NAME", help="On the hub.")],
-    revision: Annotated[str | None, typer.Option(help="A branch, a tag or a commit.")] = None,
-) -> None:
-    """Download a model file from the Hugging Face hub, and print where it is.
+def pull(repository: options.Repository, revision: options.Revision = None) -> None:
+    """Download a model file from the Hugging Face hub and print its path.
 
     Example: clipfeat pull me/real-or-generated
     """

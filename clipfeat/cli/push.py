@@ -1,20 +1,16 @@
 """``clipfeat push``."""
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
+from clipfeat.cli import options
 from clipfeat.cli.exits import reports_errors
 
 
 @reports_errors
 def push(
-    model: Annotated[Path, typer.Argument(help="What `clipfeat fit` wrote.")],
-    repository: Annotated[str, typer.Argument(metavar="USER/NAME", help="On the hub.")],
-    private: Annotated[bool, typer.Option("--private", help="For nobody else.")] = False,
+    model: options.ModelFile,
+    repository: options.Repository,
+    private: options.Private = False,
 ) -> None:
-    """Upload a model file to the Hugging Face hub, with a card that says what it is.
+    """Upload a model file to the Hugging Face hub with a generated model card.
 
     Example: clipfeat push model.clipfeat me/real-or-generated
     """

@@ -1,20 +1,14 @@
 """``clipfeat verify``."""
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
+from clipfeat.cli import options
 from clipfeat.cli.exits import reports_errors
 
 
 @reports_errors
-def verify(
-    file: Annotated[Path, typer.Argument(help="A feature file or a model file.")],
-) -> None:
-    """Check every byte of a feature file and its parts, or of a model file.
+def verify(file: options.AnyFile) -> None:
+    """Check every byte of a feature file, including its parts, or of a model file.
 
-    A damaged file is named, with what is wrong, and the exit code is 6.
+    The exit code is 6 if a file is damaged. The message names the file and the damage.
 
     Example: clipfeat verify out.h5
     """
@@ -29,13 +23,13 @@ def verify(
         model = load_model(file)
         seconds = time.monotonic() - begun
         size = file.stat().st_size
-        print(f"{file}: whole; {' + '.join(model.members)}; {size:,} bytes in {seconds:.1f} s")
+        print(f"{file}: intact, {' + '.join(model.members)}, {size:,} bytes in {seconds:.1f} s")
         return
     from clipfeat.store import verify as run
 
-    found = run(file)
-    parts = f" in a snapshot and {found.n_parts} parts" if found.n_parts else ""
+    result = run(file)
+    parts = f" in a snapshot and {result.n_parts} parts" if result.n_parts else ""
     print(
-        f"{found.path}: whole; {found.n_rows} rows{parts}, {found.n_failures} failures; "
-        f"{found.n_bytes:,} bytes in {found.seconds:.1f} s"
+        f"{result.path}: intact, {result.n_rows} rows{parts}, {result.n_failures} failures, "
+        f"{result.n_bytes:,} bytes in {result.seconds:.1f} s"
     )

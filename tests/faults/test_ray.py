@@ -119,7 +119,7 @@ def test_workers_killed_at_random(
             assert seen.items() <= expected.items(), "a row is wrong"
         told = finished(run)
         assert f"{N_IMAGES} images encoded" in told
-        assert "0 already there or equal to another, 1 failed" in told
+        assert "0 already present or identical to another, 1 failed" in told
         check_whole(folder / "out.h5", expected)
         assert not part_paths(folder / "out.h5")
         kills += of_this_run

@@ -1,0 +1,58 @@
+"""Values of options that hold several values."""
+
+import ast
+import math
+from collections.abc import Sequence
+
+from clipfeat.errors import UsageError
+
+
+def parse_numbers(text: str) -> list[float] | None:
+    """Parse comma-separated numbers. An empty text gives None.
+
+    Raises
+    ------
+    UsageError
+        If a part is not a finite number.
+
+    Examples
+    --------
+    >>> parse_numbers("2, 1,0.5"), parse_numbers("")
+    ([2.0, 1.0, 0.5], None)
+    """
+    if not text.strip():
+        return None
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise UsageError(
+            f"expected comma-separated numbers, got {text!r}. Write them like 2,1,1."
+        ) from error
+    if not all(map(math.isfinite, values)):
+        raise UsageError(f"expected finite numbers, got {text!r}. Write them like 2,1,1.")
+    return values
+
+
+def parse_arguments(texts: Sequence[str]) -> dict[str, object] | None:
+    """Parse ``NAME=VALUE`` texts. Values are Python literals, or else strings.
+
+    Raises
+    ------
+    UsageError
+        If a text has no name or no equals sign.
+
+    Examples
+    --------
+    >>> parse_arguments(["pad_type=same", "mean=0.5"])
+    {'pad_type': 'same', 'mean': 0.5}
+    """
+    arguments: dict[str, object] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise UsageError(f"expected NAME=VALUE in --encoder-arg, got {text!r}")
+        try:
+            arguments[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            arguments[name] = value
+    return arguments or None

@@ -1,0 +1,93 @@
+"""``clipfeat benchmark``."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command_line import assert_fails, clipfeat, embed, remove_images, succeed
+
+
+def test_a_run_resumes(image_folder: Path) -> None:
+    """The same command resumes in its folder. Another command is refused."""
+    embed()
+    words = ("benchmark", "out.h5", "--clf", "logreg,knn", "--cv", 3)
+    assert "run/leaderboard.md" in succeed(*words, "-o", "run").stdout
+    cells = {path.name: path.stat().st_mtime_ns for path in Path("run/cells").iterdir()}
+    assert len(cells) == 6
+    succeed(*words, "-o", "run")
+    assert {path.name: path.stat().st_mtime_ns for path in Path("run/cells").iterdir()} == cells
+    page = Path("run/report.html").read_text()
+    assert "data:image/png" in page or "made none" in page
+    assert "clipfeat" in page
+    assert_fails(clipfeat(*words, "--seed", 1, "-o", "run"), 2, "run is not empty")
+
+
+def test_a_separate_test_set(image_folder: Path) -> None:
+    """Images that are in both sets are left out of the training set, with a warning."""
+    embed(out="a.h5")
+    for number, path in enumerate(sorted(image_folder.rglob("*.png"))):
+        if number % 2:
+            path.unlink()
+    embed(out="b.h5")
+    result = succeed("benchmark", "--train", "a.h5", "--test", "b.h5", "--clf", "logreg")
+    assert "12 images of the training are in the test" in result.stderr
+    assert "a test set of its own on 24 images" in result.stdout
+
+
+def test_thresholds_are_printed_and_saved(image_folder: Path) -> None:
+    """The leaderboard names the threshold of each classifier."""
+    embed()
+    words = ("--clf", "logreg,knn", "--cv", 3, "--calibrate", "sigmoid", "--bag", 2)
+    result = succeed("benchmark", "out.h5", *words, "--max-fpr", 0.1, "-o", "run")
+    assert "soft vote calls fake above 0." in result.stdout
+    assert "logreg calls fake above 0." in Path("run/leaderboard.md").read_text()
+
+
+def test_votes_are_compared_with_their_members(image_folder: Path) -> None:
+    """Each vote has a row, weights and a gain over its best member."""
+    embed()
+    result = succeed(
+        "benchmark", "out.h5", "--clf", "logreg,knn,dummy", "--cv", 3, "--vote", "all",
+        "--vote-weights", "2,1",
+    )  # fmt: skip
+    assert "soft vote, given: logreg 0.67, knn 0.33" in result.stdout
+    assert "stacking: +0.0000 ± 0.0000 balanced_accuracy over" in result.stdout
+
+
+def test_tuned_parameters_are_printed_and_saved(image_folder: Path) -> None:
+    """The run folder records the parameters that each search chose."""
+    embed()
+    words = ("--clf", "logreg,knn", "--cv", 2, "--tune", "--time-limit", 60, "-o", "run")
+    result = succeed("benchmark", "out.h5", *words)
+    assert "candidates in 2 trainings)" in result.stdout
+    tuned = json.loads(Path("run/leaderboard.json").read_text())["about"]["tuned"]
+    assert set(tuned["logreg"]["0"]) == {"params", "tried", "out_of_time"}
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("out.h5", "--group-col", "person"), 2, "'person'"),
+        (("out.h5", "--threshold", "accuracy", "--max-fpr", 0.1), 2, "both"),
+        (("out.h5", "--clf", "logreg,knn,dummy", "--vote-weights", "1,2,3"), 2, "logreg, knn"),
+        (("out.h5", "--engine", "ray", "--time-limit", 10), 2, "Ray"),
+        (("--train", "out.h5"), 2, "--test"),
+        (("out.h5", "--few-shot", "2.5,10"), 2, "2.5,10"),
+        (("out.h5", "--matrix", "label", "--few-shot", 5), 2, "--matrix and --few-shot"),
+        (("out.h5", "-o", "images"), 2, "images is not empty"),
+        (("out.h5", "--sort", "acuracy"), 2, "did you mean accuracy"),
+        (("out.h5", "--robustness", "images"), 2, "clipfeat robustness"),
+    ],
+)
+def test_mistakes(image_folder: Path, words: tuple[object, ...], code: int, message: str) -> None:
+    """A mistake ends with one line and an exit code."""
+    embed()
+    assert_fails(clipfeat("benchmark", *words), code, message)
+
+
+def test_two_classes_are_required(image_folder: Path) -> None:
+    """One class is an error of the data."""
+    remove_images(image_folder, "fake", 0)
+    embed()
+    assert_fails(clipfeat("benchmark", "out.h5"), 1, "one class")

@@ -1,0 +1,22 @@
+"""``clipfeat demo``."""
+
+from pathlib import Path
+
+from tests.cli.command_line import assert_fails, clipfeat, succeed
+
+
+def test_every_printed_path_exists(here: Path) -> None:
+    """The demo runs every step and can be repeated in its folder."""
+    result = succeed("demo", "-o", "demo")
+    assert "SIMULATED" in result.stdout
+    for name in ("features.h5", "model.clipfeat", "predictions.csv", "benchmark/leaderboard.md",
+                 "benchmark-unseen-generator/leaderboard.md"):  # fmt: skip
+        assert f"demo/{name}" in result.stdout
+        assert (here / "demo" / name).stat().st_size > 0
+    assert "clipfeat embed images/ out.h5 && clipfeat fit" in result.stdout
+    succeed("demo", "-o", "demo")
+
+
+def test_another_folder_is_refused(image_folder: Path) -> None:
+    """A folder of other content is left alone."""
+    assert_fails(clipfeat("demo", "-o", "images"), 2, "images exists")

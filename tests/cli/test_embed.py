@@ -1,0 +1,89 @@
+"""``clipfeat embed``."""
+
+from pathlib import Path
+
+import pytest
+
+from clipfeat.cli.parsing import parse_arguments
+from clipfeat.errors import UsageError
+from clipfeat.store import load
+from tests.cli.command_line import SPECTRUM, assert_fails, clipfeat, embed, succeed
+
+
+def test_labels_come_from_class_folders(image_folder: Path) -> None:
+    """The report counts the labels and suggests the next command."""
+    result = succeed("embed", "images", "out.h5", *SPECTRUM)
+    assert "labels: fake 12, real 12" in result.stdout
+    assert "next: clipfeat benchmark out.h5" in result.stdout
+
+
+def test_paths_on_standard_input(image_folder: Path) -> None:
+    """``-`` reads a list of paths."""
+    names = "\n".join(str(path) for path in sorted(image_folder.rglob("*.png"))[:3])
+    assert clipfeat("embed", "-", "out.h5", *SPECTRUM, stdin=names).exit_code == 0
+    assert len(load("out.h5")) == 3
+
+
+def test_several_sources(image_folder: Path) -> None:
+    """The last path is the feature file, the others are sources."""
+    succeed("embed", "images/real", "images/fake", "out.h5", *SPECTRUM)
+    assert len(load("out.h5")) == 24
+
+
+def test_profile_shows_each_stage(image_folder: Path) -> None:
+    """``--profile`` prints every stage, even if no image was encoded."""
+    result = succeed("embed", "images", "out.h5", *SPECTRUM, "--profile")
+    assert all(stage in result.stdout for stage in ("read", "decode", "resize", "encode", "write"))
+    assert "waited for" in result.stdout
+    again = succeed("embed", "images", "out.h5", *SPECTRUM, "--profile")
+    assert "0 images encoded" in again.stdout
+
+
+def test_failures_are_listed(image_folder: Path) -> None:
+    """The report names failed images. The exit code is 3 only beyond ``--max-bad``."""
+    (image_folder / "real" / "bad.png").write_text("text")
+    result = succeed("embed", "images", "out.h5", *SPECTRUM)
+    assert "real/bad.png: DecodeError: " in result.stdout
+    assert clipfeat("embed", "images", "out.h5", *SPECTRUM, "--max-bad", 1).exit_code == 0
+    assert clipfeat("embed", "images", "out.h5", *SPECTRUM, "--max-bad", 0).exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("empty", "new.h5", *SPECTRUM), 1, "empty"),
+        (("table.csv", "new.h5", "--label-col", "klass", *SPECTRUM), 2, "klass"),
+        (("images", "new.h5", "--encoder", "clip-vit-b-23"), 2, "did you mean clip-vit-b-32"),
+        (("images", "new.h5"), 1, "--weights"),
+        (("images", "images/real/real-01.png", *SPECTRUM), 2, ".h5"),
+        (("images", "new.h5", "--encoder", "spectrum", "--device", "cuda:77"), 2, "cuda:77"),
+        (("images", "new.h5", *SPECTRUM, "--encoder-arg", "mean"), 2, "NAME=VALUE"),
+        (("images", "new.h5", *SPECTRUM, "--engine", "ray", "--profile"), 2, "--profile"),
+    ],
+)
+def test_mistakes(image_folder: Path, words: tuple[str, ...], code: int, message: str) -> None:
+    """A mistake ends with one line and an exit code, and writes no feature file."""
+    Path("empty").mkdir()
+    Path("table.csv").write_text("path,label\nimages/real/real-00.png,real\n")
+    assert_fails(clipfeat("embed", *words), code, message)
+
+
+def test_another_encoder_is_refused(image_folder: Path) -> None:
+    """A feature file holds the features of one encoder."""
+    embed()
+    assert_fails(clipfeat("embed", "images", "out.h5", *SPECTRUM, "--image-size", 32), 6, "out.h5")
+
+
+def test_one_path_is_not_enough(image_folder: Path) -> None:
+    """A source without a feature file is a usage error."""
+    result = clipfeat("embed", "images")
+    assert result.exit_code == 2
+    assert "Missing argument" in result.stderr
+
+
+def test_arguments_have_names_and_values() -> None:
+    """Values are Python literals or text. Several options add up."""
+    assert parse_arguments([]) is None
+    assert parse_arguments(["a=1", "b=x=y"]) == {"a": 1, "b": "x=y"}
+    with pytest.raises(UsageError, match="NAME=VALUE"):
+        parse_arguments(["=1"])

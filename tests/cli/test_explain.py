@@ -1,0 +1,19 @@
+"""``clipfeat explain``."""
+
+from pathlib import Path
+
+from tests.cli.command_line import assert_fails, clipfeat, embed, succeed
+
+
+def test_neighbours_and_a_page(image_folder: Path) -> None:
+    """Each image has its probabilities and neighbours, and --html writes a page."""
+    embed()
+    succeed("fit", "--cv", 0)
+    words = ("explain", "model.clipfeat", "images/real/real-00.png", "--html", "why.html")
+    result = succeed(*words, "--neighbours", 2, "--device", "cpu")
+    lines = result.stdout.splitlines()
+    assert lines[0] == "using out.h5, the only feature file in this folder"
+    assert sum("images/" in line or "real/" in line for line in lines[1:]) >= 2
+    assert lines[-1] == "why.html"
+    assert "data:image/png" in Path("why.html").read_text()
+    assert_fails(clipfeat(*words), 2, "why.html exists")

@@ -1,0 +1,98 @@
+"""``clipfeat fit``."""
+
+from io import StringIO
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.cli.command_line import assert_fails, clipfeat, embed, remove_images, succeed
+
+
+def test_the_only_feature_file_is_the_default(image_folder: Path) -> None:
+    """Without a name, the only feature file of the folder is used and named."""
+    embed()
+    result = succeed("fit", "--clf", "logreg")
+    assert "using out.h5, the only feature file in this folder" in result.stdout
+    assert "1.000 ± 0.000" in result.stdout
+    assert "5-fold cross-validation" in succeed("info", "model.clipfeat").stdout
+
+
+def test_features_are_read_in_blocks(image_folder: Path) -> None:
+    """``--out-of-core`` and ``--in-memory`` fit the same model."""
+    embed()
+    probabilities = []
+    for memory in ("--out-of-core", "--in-memory"):
+        words = ("--clf", "logreg,xgb", "--cv", 2, memory, "--overwrite")
+        result = succeed("fit", "out.h5", *words, "--group-col", "none")
+        assert "soft vote" in result.stdout
+        predictions = succeed("predict", "model.clipfeat", "out.h5").stdout
+        probabilities.append(pd.read_csv(StringIO(predictions)).p_fake)
+    assert (probabilities[0] - probabilities[1]).abs().max() < 1e-3
+    result = clipfeat("fit", "out.h5", "--clf", "knn", "--out-of-core", "-o", "knn.clipfeat")
+    assert_fails(result, 2, "knn")
+
+
+def test_thresholds_are_printed_and_saved(image_folder: Path) -> None:
+    """The threshold is chosen on calibrated, bagged classifiers."""
+    embed()
+    words = ("--clf", "logreg,knn", "--cv", 3, "--calibrate", "sigmoid", "--bag", 2)
+    result = succeed("fit", *words, "--threshold", "balanced_accuracy")
+    assert "predicts fake above 0." in result.stdout
+    assert "predicts fake above 0." in succeed("info", "model.clipfeat").stdout
+
+
+def test_votes_are_printed_and_saved(image_folder: Path) -> None:
+    """The model file records the weights of a learned vote."""
+    embed()
+    result = succeed("fit", "--clf", "logreg,knn", "--cv", 3, "--vote", "greedy")
+    assert "soft vote, greedy: " in result.stdout
+    assert "soft vote, greedy: " in succeed("info", "model.clipfeat").stdout
+
+
+def test_tuned_parameters_are_printed_and_saved(image_folder: Path) -> None:
+    """The model file records the parameters that the search chose."""
+    embed()
+    result = succeed("fit", "--clf", "logreg,knn", "--cv", 2, "--tune")
+    assert "logreg, tuned: C " in result.stdout
+    assert "knn, tuned: " in succeed("info", "model.clipfeat").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("--clf", "logrge"), 2, "did you mean logreg"),
+        (("--time-limit", 10), 2, "--tune"),
+        (("--address", "auto"), 2, "--engine ray"),
+        (("--vote-weights", "2,x"), 2, "'2,x'"),
+        (("-o", "out.h5"), 2, "out.h5 exists"),
+    ],
+)
+def test_mistakes(image_folder: Path, words: tuple[object, ...], code: int, message: str) -> None:
+    """A mistake ends with one line and an exit code."""
+    embed()
+    assert_fails(clipfeat("fit", "out.h5", *words), code, message)
+
+
+def test_labels_are_required(image_folder: Path) -> None:
+    """Images without labels and classes smaller than the number of folds are errors."""
+    embed("images/real", "real.h5")
+    assert_fails(clipfeat("fit", "real.h5"), 1, "none of the 12 images has a label")
+    remove_images(image_folder, "fake", 3)
+    embed()
+    assert_fails(clipfeat("fit", "out.h5"), 1, "class 'fake' has 3 images")
+
+
+def test_feature_files_must_hold_the_same_images(image_folder: Path) -> None:
+    """Feature files are joined by image."""
+    embed("images/real", "a.h5")
+    embed("images/fake", "b.h5", "--image-size", 32)
+    assert_fails(clipfeat("fit", "a.h5", "b.h5"), 1, "different images")
+
+
+def test_the_feature_file_must_be_clear(image_folder: Path) -> None:
+    """Without a name, none or several feature files in the folder are an error."""
+    assert_fails(clipfeat("fit"), 2, "none in this folder")
+    embed(out="a.h5")
+    embed(out="b.h5")
+    assert_fails(clipfeat("fit"), 2, "a.h5, b.h5")

@@ -1,0 +1,31 @@
+"""``clipfeat info``."""
+
+from pathlib import Path
+
+from tests.cli.command_line import assert_fails, clipfeat, embed, succeed
+
+
+def test_a_feature_file_and_a_model_file(image_folder: Path) -> None:
+    """Both show their encoder."""
+    embed()
+    succeed("fit", "--cv", 0)
+    assert "spectrum 256px" in succeed("info", "out.h5").stdout
+    result = succeed("info", "model.clipfeat")
+    assert "spectrum 256px" in result.stdout
+    assert "classes       real, fake" in result.stdout
+
+
+def test_failed_images(image_folder: Path) -> None:
+    """Ten failed images are listed; --failures lists all."""
+    for number in range(12):
+        (image_folder / "real" / f"bad-{number:02d}.png").write_text(f"text {number}")
+    embed()
+    assert "… and 2 more" in succeed("info", "out.h5").stdout
+    assert "real/bad-11.png" in succeed("info", "out.h5", "--failures").stdout
+
+
+def test_mistakes(image_folder: Path) -> None:
+    """Text and folders are refused."""
+    Path("x.h5").write_text("text")
+    assert_fails(clipfeat("info", "x.h5"), 6, "HDF5")
+    assert_fails(clipfeat("info", "images"), 6, "images is a folder")

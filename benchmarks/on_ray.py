@@ -12,13 +12,17 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import ray
 import torch
 from embedding import make_images
 
-from clipfeat.embedding.pipeline import embed
+import clipfeat
+from clipfeat.embedding.pipeline import EmbedReport
+from clipfeat.embedding.resources import EmbedResources
+from clipfeat.encoders.options import EncoderOptions
 from clipfeat.store import load
 from clipfeat.system.ray_connection import connected
 
@@ -37,15 +41,19 @@ def main() -> None:
     args = parser.parse_args()
     images = args.work / f"images-{args.images}"
     make_images(images, args.images)
-    how = {
-        "encoder": args.encoder,
-        "untrained": args.encoder != "spectrum",
-        "image_size": args.image_size,
-        "batch_size": args.batch_size,
-        "device": "cpu",
-        "precision": "fp32",
-        "overwrite": True,
-    }
+    options = EncoderOptions(
+        untrained=args.encoder != "spectrum",
+        image_size=args.image_size,
+        device="cpu",
+        precision="fp32",
+    )
+
+    def embed(source: Any, out: Path, engine: str, num_workers: int | None) -> EmbedReport:
+        resources = EmbedResources(args.batch_size, num_workers, engine)
+        return clipfeat.embed(
+            source, out, encoder=args.encoder, options=options, overwrite=True, resources=resources
+        )
+
     torch.set_num_threads(args.plain_threads)
     seconds: dict[str, list[float]] = {"local": [], "ray": [], "ray, whole command": []}
     print(
@@ -59,7 +67,7 @@ def main() -> None:
             out = args.work / f"{engine}.h5"
             begun = time.perf_counter()
             n = 1 if engine == "ray" else args.plain_workers or None
-            report = embed(images, out, engine=engine, num_workers=n, **how)
+            report = embed(images, out, engine, n)
             if engine == "ray":
                 seconds["ray, whole command"].append(time.perf_counter() - begun)
             else:
@@ -67,8 +75,8 @@ def main() -> None:
         with connected(None, least_cpus=2):
             # Once to start its workers, which Ray keeps, and once more.
             few = sorted(images.iterdir())[:8]
-            embed(few, args.work / "few.h5", engine="ray", num_workers=1, **how)
-            report = embed(images, args.work / "ray.h5", engine="ray", num_workers=1, **how)
+            embed(few, args.work / "few.h5", "ray", 1)
+            report = embed(images, args.work / "ray.h5", "ray", 1)
             seconds["ray"].append(report.progress.seconds)
     for name, some in seconds.items():
         middle = statistics.median(some)

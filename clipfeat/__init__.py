@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from clipfeat.auditing.run import Audit, audit
     from clipfeat.embedding.image_encoder import ImageEncoder
     from clipfeat.embedding.pipeline import EmbedReport, embed
+    from clipfeat.embedding.resources import EmbedResources
+    from clipfeat.encoders.options import EncoderOptions
     from clipfeat.ensemble import SoftVotingClassifier, soft_vote
     from clipfeat.errors import ClipfeatError
     from clipfeat.evaluate import Benchmark, benchmark
     from clipfeat.evaluate.fitting import fit
     from clipfeat.features import FeatureSet
+    from clipfeat.images.options import SourceOptions
     from clipfeat.model import Model, load_model
     from clipfeat.prediction.explaining import explain
     from clipfeat.prediction.predicting import predict
@@ -31,12 +34,15 @@ _HOME = {
     "Benchmark": "evaluate",
     "ClipfeatError": "errors",
     "EmbedReport": "embedding.pipeline",
+    "EmbedResources": "embedding.resources",
+    "EncoderOptions": "encoders.options",
     "EncoderSpec": "spec",
     "FeatureSet": "features",
     "ImageEncoder": "embedding.image_encoder",
     "Model": "model",
     "Robustness": "prediction.robustness",
     "SoftVotingClassifier": "ensemble",
+    "SourceOptions": "images.options",
     "audit": "auditing.run",
     "benchmark": "evaluate",
     "embed": "embedding.pipeline",
@@ -56,12 +62,15 @@ __all__ = [
     "Benchmark",
     "ClipfeatError",
     "EmbedReport",
+    "EmbedResources",
+    "EncoderOptions",
     "EncoderSpec",
     "FeatureSet",
     "ImageEncoder",
     "Model",
     "Robustness",
     "SoftVotingClassifier",
+    "SourceOptions",
     "audit",
     "benchmark",
     "embed",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from clipfeat.embedding import engines, pipeline
+from clipfeat.encoders.options import EncoderOptions
 from clipfeat.system.stopwatch import Stopwatch
 
 encoder, images, weights, out, precision = sys.argv[1:]
@@ -26,7 +27,10 @@ import_module("clipfeat.embedding.stream")  # and with it torch, which every pee
 
 begun = time.perf_counter()
 report = pipeline.embed(
-    images, Path(out) / "out.h5", encoder=encoder, weights=weights, precision=precision
+    images,
+    Path(out) / "out.h5",
+    encoder=encoder,
+    options=EncoderOptions(weights=weights, precision=precision),
 )
 opening = watch.seconds["open"]
 seconds = time.perf_counter() - begun - opening

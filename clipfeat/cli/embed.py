@@ -60,8 +60,11 @@ def embed(
     from clipfeat.cli.parsing import parse_arguments
     from clipfeat.embedding.pipeline import embed as run
     from clipfeat.embedding.pipeline import sized_paths
+    from clipfeat.embedding.resources import EmbedResources
+    from clipfeat.encoders.options import EncoderOptions
     from clipfeat.images.faces import open_finder
     from clipfeat.images.manifest import TableColumns
+    from clipfeat.images.options import SourceOptions
     from clipfeat.images.video.frames import FrameSampling
 
     if profile and engine == "ray":
@@ -78,27 +81,28 @@ def embed(
                 source[0] if len(source) == 1 else source,
                 path,
                 encoder=encoder,
-                weights=weights,
-                untrained=untrained,
-                layers=layers,
-                pool=pool,
-                image_size=size,
-                crop=crop,
-                views=views,
-                faces=finder,
-                frames=FrameSampling(fps, frames),
-                encoder_args=parse_arguments(encoder_arg or []),
-                labels=labels,
-                columns=TableColumns(path_col, label_col, group_col),
-                batch_size=batch_size,
-                num_workers=num_workers,
-                device=device,
-                precision=precision,
+                options=EncoderOptions(
+                    weights=weights,
+                    untrained=untrained,
+                    layers=layers,
+                    pool=pool,
+                    image_size=size,
+                    crop=crop,
+                    precision=precision,
+                    device=device,
+                    arguments=parse_arguments(encoder_arg or []),
+                ),
+                inputs=SourceOptions(
+                    labels=labels,
+                    columns=TableColumns(path_col, label_col, group_col),
+                    frames=FrameSampling(fps, frames),
+                    views=views,
+                    faces=finder,
+                ),
                 overwrite=overwrite,
                 retry_failed=retry_failed,
                 prune=prune,
-                engine=engine,
-                address=address,
+                resources=EmbedResources(batch_size, num_workers, engine, address),
                 progress=progress,
             )
         _print_report(report, show_profile=profile)

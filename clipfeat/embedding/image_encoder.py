@@ -1,7 +1,8 @@
-"""A frozen encoder as a scikit-learn transformer of images."""
+"""Frozen encoder as a scikit-learn transformer."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import replace
 from functools import lru_cache
 from os import PathLike
 from typing import Any, Self
@@ -11,36 +12,27 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from clipfeat.encoders import DEFAULT_ENCODER, open_encoder
+from clipfeat.encoders.options import EncoderOptions
 from clipfeat.errors import DecodeError, EncodingError, ImageError, UsageError
 from clipfeat.images.readers import whole_file
 
 
 class ImageEncoder(TransformerMixin, BaseEstimator):
-    """Turn images into features; `fit` learns nothing.
+    """Frozen encoder as a scikit-learn transformer.
 
-    Making, cloning or printing one loads no weights: they are loaded at the first `transform`, and
-    shared by equal encoders of one process.
+    `fit` does nothing. Weights are loaded by the first `transform`, not by construction, cloning or
+    printing. Equal encoders in one process share them.
 
     Parameters
     ----------
     encoder : str
-        Such as ``"open_clip:ViT-B-32/openai"``, ``"timm:resnet50.a1_in1k"``, ``"spectrum"``.
-    weights : str, optional
-        A local file of weights in place of the hub's.
-    untrained : bool
-        Random weights, for tests.
-    layers, pool : str, optional
-        Intermediate layers, and how they become rows; as in `clipfeat.embed`.
-    image_size : int, optional
-        Side of the encoder's input in pixels.
-    encoder_args : mapping, optional
-        Keyword arguments for a timm architecture and its preprocessing.
+        Name of the encoder, such as ``"open_clip:ViT-B-32/openai"``, ``"timm:resnet50.a1_in1k"`` or
+        ``"spectrum"``.
+    options : EncoderOptions
+        Weights, layers, image size, crop, precision and device. Precision ``"auto"`` is float32
+        here, because a transformer cannot see all images in advance.
     batch_size : int
-        Images in one forward pass.
-    device : str
-        A torch device, or ``"auto"``.
-    precision : str
-        ``"fp32"``, ``"bf16"`` or ``"fp16"``.
+        Number of images in one forward pass.
 
     Examples
     --------
@@ -57,30 +49,15 @@ class ImageEncoder(TransformerMixin, BaseEstimator):
     def __init__(
         self,
         encoder: str = DEFAULT_ENCODER,
-        *,
-        weights: str | None = None,
-        untrained: bool = False,
-        layers: str | None = None,
-        pool: str | None = None,
-        image_size: int | None = None,
-        encoder_args: Mapping[str, object] | None = None,
+        options: EncoderOptions = EncoderOptions(precision="fp32"),
         batch_size: int = 64,
-        device: str = "auto",
-        precision: str = "fp32",
     ) -> None:
         self.encoder = encoder
-        self.weights = weights
-        self.untrained = untrained
-        self.layers = layers
-        self.pool = pool
-        self.image_size = image_size
-        self.encoder_args = encoder_args
+        self.options = options
         self.batch_size = batch_size
-        self.device = device
-        self.precision = precision
 
     def fit(self, X: object, y: object = None) -> Self:
-        """Do nothing: the encoder is frozen."""
+        """Return self. The encoder is frozen."""
         return self
 
     def transform(self, X: Iterable[Any]) -> NDArray[np.float32]:
@@ -89,37 +66,36 @@ class ImageEncoder(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : iterable of path, PIL image or ndarray
-            Paths are read; arrays are uint8, (height, width), (height, width, 3) or
-            (height, width, 4).
+            Images. Arrays are uint8, (height, width), (height, width, 3) or (height, width, 4).
 
         Returns
         -------
         ndarray of shape (n_images, n_features), float32
-            Not normalised.
+            Features, not normalised.
 
         Raises
         ------
         DecodeError, EncodingError
-            If an image cannot be read, or gives no features; the message says which. A row can be
-            neither dropped nor guessed here.
+            If an image cannot be read or encoded. The message names the image, because a
+            transformer can neither drop nor invent a row.
         """
         if isinstance(X, str | PathLike):
-            raise UsageError(f"expected several images, got one path: give [{str(X)!r}]")
+            raise UsageError(f"expected several images, got one path. Pass [{str(X)!r}]")
         frozen = self._open()
         rows: list[NDArray[np.float32]] = []
         batch: list[Any] = []
-        for place, image in enumerate(X):
-            batch.append(frozen.preprocess(_pixels(image, place)))
+        for index, image in enumerate(X):
+            batch.append(frozen.preprocess(_pixels(image, index)))
             if len(batch) == self.batch_size:
-                rows.append(_checked(frozen, batch, place))
+                rows.append(_encode(frozen, batch, index))
                 batch = []
         if batch:
-            rows.append(_checked(frozen, batch, place))
+            rows.append(_encode(frozen, batch, index))
         empty = np.empty((0, frozen.spec.n_features), dtype=np.float32)
         return np.concatenate([empty, *rows])
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
-        """Names of the columns: the encoder's name and a number."""
+        """Return the names of the columns: the encoder's name and a number."""
         spec = self._open().spec
         return np.array([f"{spec.name}.{i}" for i in range(spec.n_features)], dtype=object)
 
@@ -127,55 +103,34 @@ class ImageEncoder(TransformerMixin, BaseEstimator):
         return True
 
     def _open(self) -> Any:
-        arguments = json.dumps(dict(self.encoder_args or {}), sort_keys=True)
+        precision = "fp32" if self.options.precision == "auto" else self.options.precision
+        arguments = json.dumps(dict(self.options.arguments or {}), sort_keys=True)
+        # A mapping of arguments cannot be a key of the cache; its JSON can.
         return _cached_encoder(
-            self.encoder, self.weights, self.untrained, self.layers, self.pool, self.image_size,
-            self.precision, self.device, arguments,
-        )  # fmt: skip
+            self.encoder, replace(self.options, precision=precision, arguments=None), arguments
+        )
 
 
 @lru_cache(maxsize=2)
-def _cached_encoder(
-    name: str,
-    weights: str | None,
-    untrained: bool,
-    layers: str | None,
-    pool: str | None,
-    image_size: int | None,
-    precision: str,
-    device: str,
-    arguments: str,
-) -> Any:
-    from clipfeat.encoders.options import EncoderOptions
-
-    options = EncoderOptions(
-        weights=weights,
-        untrained=untrained,
-        layers=layers,
-        pool=pool,
-        image_size=image_size,
-        precision=precision,
-        device=device,
-        arguments=json.loads(arguments) or None,
-    )
-    return open_encoder(name, options)
+def _cached_encoder(name: str, options: EncoderOptions, arguments: str) -> Any:
+    return open_encoder(name, replace(options, arguments=json.loads(arguments) or None))
 
 
-def _checked(frozen: Any, batch: list[Any], last: int) -> NDArray[np.float32]:
-    """Encode a batch whose last image is number `last`, and look at every row."""
+def _encode(frozen: Any, batch: list[Any], last: int) -> NDArray[np.float32]:
+    """Encode a batch that ends with image number `last`, and check each row."""
     from clipfeat.encoders.encoder import check_row
 
     rows: NDArray[np.float32] = frozen.encode(batch)
-    for row, place in zip(rows, range(last - len(batch) + 1, last + 1), strict=True):
+    for row, index in zip(rows, range(last - len(batch) + 1, last + 1), strict=True):
         try:
             check_row(row)
         except EncodingError as error:
-            raise EncodingError(f"image {place}: {error}") from error
+            raise EncodingError(f"image {index}: {error}") from error
     return rows
 
 
-def _pixels(image: Any, place: int) -> NDArray[np.uint8]:
-    """Upright RGB of whatever stands for an image."""
+def _pixels(image: Any, index: int) -> NDArray[np.uint8]:
+    """Convert a path, a PIL image or an array to upright RGB pixels."""
     from PIL import Image
 
     from clipfeat.images.decode import decode, pixels_of
@@ -196,6 +151,6 @@ def _pixels(image: Any, place: int) -> NDArray[np.uint8]:
                 f"{type(image).__name__} of {array.dtype} {array.shape}"
             )
         return pixels_of(Image.fromarray(array))
-    except (ImageError, OSError) as error:  # a PIL image may turn out to be truncated
+    except (ImageError, OSError) as error:  # Pillow decodes lazily, so a PIL image may be truncated
         name = f" ({image})" if isinstance(image, str | PathLike) else ""
-        raise DecodeError(f"image {place}{name}: {error}") from error
+        raise DecodeError(f"image {index}{name}: {error}") from error

@@ -12,6 +12,7 @@ from PIL import Image
 from clipfeat.auditing import CHECKS
 from clipfeat.auditing.run import Audit, audit
 from clipfeat.embedding.pipeline import embed
+from clipfeat.encoders.options import EncoderOptions
 from clipfeat.errors import DataError, EmptySourceError, UsageError
 from clipfeat.store import load
 from tests.conftest import make_features, texture
@@ -27,7 +28,9 @@ def names(run: Audit) -> set[str]:
 
 @pytest.fixture
 def embedded(image_folder: Path, tmp_path: Path) -> Path:
-    embed(image_folder, tmp_path / "out.h5", encoder="spectrum", device="cpu")
+    embed(
+        image_folder, tmp_path / "out.h5", encoder="spectrum", options=EncoderOptions(device="cpu")
+    )
     return tmp_path / "out.h5"
 
 
@@ -57,7 +60,12 @@ def test_a_feature_file_says_what_it_cannot_tell(image_folder: Path, embedded: P
 def test_files_of_one_encoder_are_splits(image_folder: Path, tmp_path: Path) -> None:
     """A training and a test file: what is in both is a leak."""
     for name in ("train", "test"):
-        embed(image_folder, tmp_path / f"{name}.h5", encoder="spectrum", device="cpu")
+        embed(
+            image_folder,
+            tmp_path / f"{name}.h5",
+            encoder="spectrum",
+            options=EncoderOptions(device="cpu"),
+        )
     run = audit([tmp_path / "train.h5", tmp_path / "test.h5"])
     (sentence,) = said(run, "exact duplicates")
     assert sentence.startswith("48 files are byte for byte the same in several splits")

@@ -13,11 +13,14 @@ from clipfeat.errors import FingerprintError
 from clipfeat.evaluate.fitting import fit
 from clipfeat.features import FeatureSet
 from clipfeat.images.faces import open_finder
+from clipfeat.images.options import SourceOptions
 from clipfeat.images.video.frames import FrameSampling
 from clipfeat.prediction.predicting import predict
 from clipfeat.store import load
 from tests.images.test_faces import two_faces
 from tests.images.test_video import write
+
+FOUR_FRAMES = SourceOptions(frames=FrameSampling(frames=4))
 
 
 def save(path: Path, pixels: np.ndarray) -> None:
@@ -36,8 +39,9 @@ def people(tmp_path: Path) -> Path:
     return folder
 
 
-def run(source: Path, out: Path, mode: str, **words: str) -> EmbedReport:
-    return embed(source, out, encoder="spectrum", faces=open_finder(mode, **words))  # type: ignore[arg-type]
+def run(source: Path, out: Path, mode: str, **keywords: str) -> EmbedReport:
+    inputs = SourceOptions(faces=open_finder(mode, **keywords))  # type: ignore[arg-type]
+    return embed(source, out, encoder="spectrum", inputs=inputs)
 
 
 def test_all_faces_are_rows_of_their_image(people: Path, tmp_path: Path) -> None:
@@ -62,7 +66,11 @@ def test_faces_are_not_found_twice(people: Path, tmp_path: Path) -> None:
     (people / "two.png").unlink()
     assert run(people, tmp_path / "f.h5", "all").absent == 2
     pruned = embed(
-        people, tmp_path / "f.h5", encoder="spectrum", faces=open_finder("all"), prune=True
+        people,
+        tmp_path / "f.h5",
+        encoder="spectrum",
+        inputs=SourceOptions(faces=open_finder("all")),
+        prune=True,
     )
     assert pruned.n_rows == 3
 
@@ -127,7 +135,7 @@ def clips(tmp_path: Path) -> Path:
 
 def test_frames_are_rows_of_their_video(clips: Path, tmp_path: Path) -> None:
     """Grouped by the video; what a broken one still gives is kept, the rest recorded."""
-    report = embed(clips, tmp_path / "v.h5", encoder="spectrum", frames=FrameSampling(frames=4))
+    report = embed(clips, tmp_path / "v.h5", encoder="spectrum", inputs=FOUR_FRAMES)
     features = load(tmp_path / "v.h5")
     of = dict(zip(*np.unique(features.files, return_counts=True), strict=True))
     assert of["cat/a.mkv"] == of["dog/c.mkv"] == 4
@@ -135,7 +143,7 @@ def test_frames_are_rows_of_their_video(clips: Path, tmp_path: Path) -> None:
     assert 0 < of["dog/half.mkv"] < 4
     assert of["dog/half.mkv"] + len(report.failures) == 4
     assert {failure.path.partition("@")[0] for failure in report.failures} == {"dog/half.mkv"}
-    again = embed(clips, tmp_path / "v.h5", encoder="spectrum", frames=FrameSampling(frames=4))
+    again = embed(clips, tmp_path / "v.h5", encoder="spectrum", inputs=FOUR_FRAMES)
     assert again.progress.encoded == 0
     assert again.n_rows == report.n_rows
 

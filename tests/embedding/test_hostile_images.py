@@ -13,9 +13,13 @@ from PIL import Image
 
 from clipfeat.embedding import pipeline
 from clipfeat.embedding.pipeline import embed
+from clipfeat.embedding.resources import EmbedResources
+from clipfeat.encoders.options import EncoderOptions
 from clipfeat.images.isolated import IsolatedDecoder
 from clipfeat.images.source import ImageSource
 from clipfeat.store import load
+
+CPU = EncoderOptions(device="cpu")
 
 
 def scene() -> np.ndarray:
@@ -125,7 +129,9 @@ def test_every_bad_image_is_its_own_failure(
 
     with monkeypatch.context() as patch:
         patch.setattr(pipeline, "open_source", listed_then_gone)
-        report = embed(folder, out, encoder="spectrum", device="cpu", batch_size=4)
+        report = embed(
+            folder, out, encoder="spectrum", options=CPU, resources=EmbedResources(batch_size=4)
+        )
     found = load(out)
     assert {f.path: f.reason for f in report.failures} == reasons
     assert sorted(found.paths.tolist()) == sorted(good)
@@ -141,14 +147,14 @@ def test_every_bad_image_is_its_own_failure(
     plain.mkdir()
     for number, pixels in enumerate(good.values()):
         (plain / f"{number}.png").write_bytes(encoded(pixels))
-    embed(plain, tmp_path / "plain.h5", encoder="spectrum", device="cpu")
+    embed(plain, tmp_path / "plain.h5", encoder="spectrum", options=CPU)
     rows = dict(zip(found.paths.tolist(), found.X, strict=True))
     for name, row in zip(good, load(tmp_path / "plain.h5").X, strict=True):
         assert np.allclose(rows[name], row, atol=1e-5)
 
     monkeypatch.setattr(IsolatedDecoder, "decoded", None)
     (folder / "vanished.png").symlink_to("missing.jpg")
-    again = embed(folder, out, encoder="spectrum", device="cpu")
+    again = embed(folder, out, encoder="spectrum", options=CPU)
     assert (again.progress.encoded, again.progress.known) == (0, len(good))
     assert {f.path: f.reason for f in again.failures} == reasons
 
@@ -214,7 +220,12 @@ def test_every_kind_of_image_agrees_with_its_plain_twin(tmp_path: Path) -> None:
     rows: dict[str, np.ndarray] = {}
     for name in ("odd", "plain"):
         out = tmp_path / f"{name}.h5"
-        embed(tmp_path / name, out, encoder="timm:test_efficientnet", untrained=True, device="cpu")
+        embed(
+            tmp_path / name,
+            out,
+            encoder="timm:test_efficientnet",
+            options=EncoderOptions(untrained=True, device="cpu"),
+        )
         found = load(out)
         X = found.X / np.linalg.norm(found.X, axis=1, keepdims=True)
         rows |= {f"{name}/{path}": x for path, x in zip(found.paths.tolist(), X, strict=True)}

@@ -21,6 +21,7 @@ from clipfeat.errors import ClipfeatError, MissingExtraError, StorageError, Usag
 from clipfeat.features import Failure
 from clipfeat.images.faces import open_finder
 from clipfeat.images.folder import open_folder
+from clipfeat.images.options import SourceOptions
 from clipfeat.store import FeatureWriter, Row, load
 from clipfeat.store.reading import part_paths
 from clipfeat.system.locations import location
@@ -33,7 +34,11 @@ from clipfeat.embedding.on_ray.driver import encode_remotely
 from clipfeat.embedding.on_ray.encode_worker import EncodingWorker
 from clipfeat.embedding.on_ray.job import Job, KnownKeys, pack, table, unpack
 from clipfeat.embedding.preparing import Known, Pictures, Ready
+from clipfeat.embedding.resources import EmbedResources
 from clipfeat.system.ray_connection import connected
+
+CPU = EncoderOptions(device="cpu")
+ON_RAY = EmbedResources(engine="ray")
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +69,17 @@ def rows(path: str | Path) -> dict[str, tuple[object, ...]]:
     }
 
 
-def both(source: Path, folder: Path, **options: object) -> tuple[EmbedReport, EmbedReport]:
-    """A source by both engines, with the same rows and failures to the last bit."""
+def embed_with_both(
+    source: Path, folder: Path, batch_size: int, **keywords: object
+) -> tuple[EmbedReport, EmbedReport]:
+    """Embed with both engines, and check that rows and failures are equal bit for bit."""
     reports = [
-        embed(source, folder / f"{engine}.h5", engine=engine, device="cpu", **options)  # type: ignore[arg-type]
+        embed(
+            source,
+            folder / f"{engine}.h5",
+            resources=EmbedResources(batch_size, engine=engine),
+            **keywords,  # type: ignore[arg-type]
+        )
         for engine in ("local", "ray")
     ]
     plain, on_ray = (load(report.path) for report in reports)
@@ -88,11 +100,15 @@ def test_the_same_rows(cluster: None, image_folder: Path, tmp_path: Path) -> Non
     (image_folder / "real" / "bad.png").write_text("text")
     (image_folder / "fake" / "empty.png").touch()
     seen: list[Progress] = []
-    plain, on_ray = both(
-        image_folder, tmp_path, encoder="timm:resnet10t", untrained=True, image_size=32,
-        batch_size=1, views="hflip,jpeg75", faces=open_finder("all", without="keep"),
+    plain, on_ray = embed_with_both(
+        image_folder,
+        tmp_path,
+        batch_size=1,
+        encoder="timm:resnet10t",
+        options=EncoderOptions(untrained=True, image_size=32, device="cpu"),
+        inputs=SourceOptions(views="hflip,jpeg75", faces=open_finder("all", without="keep")),
         progress=seen.append,
-    )  # fmt: skip
+    )
     assert replace(plain.progress, seconds=0) == replace(on_ray.progress, seconds=0)
     assert seen[-1].done == seen[-1].total == 24
     assert (plain.labels, plain.faceless) == (on_ray.labels, on_ray.faceless)
@@ -107,15 +123,23 @@ def test_another_number_of_workers_goes_on(
     """What either engine has done the other need not do; equal files have equal rows."""
     first = min(image_folder.rglob("*.png"))
     (image_folder / "real" / "copy.png").write_bytes(first.read_bytes())
-    embed(image_folder, tmp_path / "whole.h5", encoder="spectrum", device="cpu")
+    embed(image_folder, tmp_path / "whole.h5", encoder="spectrum", options=CPU)
     held = sorted(image_folder.rglob("*.png"))[::2]  # the copy and its original among them
     for path in held:
         path.rename(path.with_suffix(".later"))
     out = tmp_path / "out.h5"
-    embed(image_folder, out, encoder="spectrum", device="cpu", num_workers=3)
+    embed(
+        image_folder, out, encoder="spectrum", options=CPU, resources=EmbedResources(num_workers=3)
+    )
     for path in held:
         path.with_suffix(".later").rename(path)
-    report = embed(image_folder, out, encoder="spectrum", device="cpu", engine="ray", num_workers=1)
+    report = embed(
+        image_folder,
+        out,
+        encoder="spectrum",
+        options=CPU,
+        resources=EmbedResources(num_workers=1, engine="ray"),
+    )
     assert (report.progress.encoded, report.progress.known) == (12, 13)
     assert rows(out) == rows(tmp_path / "whole.h5")
 
@@ -125,19 +149,29 @@ def test_what_is_no_images_fault_ends_the_run(
 ) -> None:
     """A worker's error comes as it was raised there, and names the file where there is one."""
     with pytest.raises(UsageError, match="too small for a spectrum"):
-        embed(image_folder, tmp_path / "a.h5", encoder="spectrum", image_size=4, engine="ray")
+        embed(
+            image_folder,
+            tmp_path / "a.h5",
+            encoder="spectrum",
+            options=EncoderOptions(image_size=4),
+            resources=ON_RAY,
+        )
     for device, why in (("cuda:1", "Ray hands out the devices"), ("cuda", "no machine .* a GPU")):
         if device == "cuda:1" or not torch.cuda.is_available():
             with pytest.raises(UsageError, match=why):
                 embed(
-                    image_folder, tmp_path / "a.h5", encoder="spectrum", device=device, engine="ray"
+                    image_folder,
+                    tmp_path / "a.h5",
+                    encoder="spectrum",
+                    options=EncoderOptions(device=device),
+                    resources=ON_RAY,
                 )
     out = tmp_path / "a.h5"
     spec = open_encoder("spectrum", EncoderOptions(device="cpu")).spec
     with FeatureWriter(out, spec) as writer:
         job = make_job(writer, preprocess=_broken)
         with pytest.raises(ClipfeatError, match=r"real-00\.png: ZeroDivisionError"):
-            list(encode_remotely(open_folder(str(image_folder)).records[12:], job, NOTHING, 1))
+            list(encode_remotely(open_folder(str(image_folder)).records[12:], job, NOTHING))
 
 
 def _broken(pixels: np.ndarray) -> torch.Tensor:
@@ -154,7 +188,9 @@ NOTHING = KnownKeys.of(set(), {})
 def make_job(writer: FeatureWriter, **changes: object) -> Job:
     options = EncoderOptions(device="cpu")
     frozen = open_encoder("spectrum", options)
-    job = Job("spectrum", options, frozen.preprocess, Pictures(), writer.publisher(), 4)
+    job = Job(
+        "spectrum", options, frozen.preprocess, Pictures(), writer.publisher(), EmbedResources(4, 1)
+    )
     return replace(job, **changes)  # type: ignore[arg-type]
 
 
@@ -188,7 +224,7 @@ def test_a_task_that_runs_twice(cluster: None, image_folder: Path, tmp_path: Pat
         assert len(load(out)) == 24
         writer.adopt(told[1].parts, told[1].rows)
         assert writer.finish() == 24
-    embed(image_folder, tmp_path / "local.h5", encoder="spectrum", device="cpu")
+    embed(image_folder, tmp_path / "local.h5", encoder="spectrum", options=CPU)
     assert rows(out) == rows(tmp_path / "local.h5")
 
 
@@ -224,11 +260,11 @@ def test_a_missing_extra_is_named(
     """Without Ray the error is the line that installs it; an address needs the engine."""
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'clipfeat\[ray\]'"):
-        embed(image_folder, tmp_path / "out.h5", encoder="spectrum", engine="ray")
+        embed(image_folder, tmp_path / "out.h5", encoder="spectrum", resources=ON_RAY)
     with pytest.raises(UsageError, match="unknown engine 'rya'; did you mean ray"):
-        embed(image_folder, tmp_path / "out.h5", encoder="spectrum", engine="rya")
+        EmbedResources(engine="rya")
     with pytest.raises(UsageError, match="--engine ray"):
-        embed(image_folder, tmp_path / "out.h5", encoder="spectrum", address="auto")
+        EmbedResources(address="auto")
     words = ["embed", str(image_folder), str(tmp_path / "out.h5"), "--engine", "ray", "--profile"]
     assert CliRunner().invoke(app, words).exit_code == 2
 
@@ -238,10 +274,10 @@ def test_from_and_to_an_object_store(s3: str, image_folder: Path, tmp_path: Path
     """Workers read objects and commit parts there; a plain run then has nothing left to do."""
     of: Any = location(f"{s3}/on-ray")
     of.fs.put(f"{image_folder}/", f"{of.path}/images/", recursive=True)
-    how = {"encoder": "spectrum", "device": "cpu"}
-    plain = embed(image_folder, tmp_path / "out.h5", **how)  # type: ignore[arg-type]
+    keywords = {"encoder": "spectrum", "options": CPU}
+    plain = embed(image_folder, tmp_path / "out.h5", **keywords)  # type: ignore[arg-type]
     out = f"{of}/out.h5"
-    report = embed(f"{of}/images", out, engine="ray", **how)  # type: ignore[arg-type]
+    report = embed(f"{of}/images", out, resources=ON_RAY, **keywords)  # type: ignore[arg-type]
     assert report.progress.encoded == plain.progress.encoded == 24
     assert rows(out) == rows(tmp_path / "out.h5")
-    assert embed(f"{of}/images", out, **how).progress.encoded == 0  # type: ignore[arg-type]
+    assert embed(f"{of}/images", out, **keywords).progress.encoded == 0  # type: ignore[arg-type]

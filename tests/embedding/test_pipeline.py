@@ -11,17 +11,32 @@ from PIL import Image
 
 from clipfeat.embedding import engines
 from clipfeat.embedding.pipeline import EmbedReport, Progress, embed
+from clipfeat.embedding.resources import EmbedResources
+from clipfeat.encoders.options import EncoderOptions
 from clipfeat.errors import ClipfeatWarning, EmptySourceError, FingerprintError, UsageError
 from clipfeat.images.decode import Decoded
 from clipfeat.images.isolated import IsolatedDecoder
 from clipfeat.images.manifest import TableColumns
+from clipfeat.images.options import SourceOptions
 from clipfeat.images.readers import FileBytes
 from clipfeat.store import load
 from clipfeat.store.stat_cache import StatCache
 
 
-def run(source: Path, out: Path, **options: object) -> EmbedReport:
-    return embed(source, out, encoder="spectrum", device="cpu", **options)  # type: ignore[arg-type]
+def run(
+    source: Path,
+    out: Path,
+    batch_size: int | None = None,
+    num_workers: int | None = None,
+    **keywords: object,
+) -> EmbedReport:
+    """Embed with the encoder ``spectrum`` on the CPU."""
+    defaults = {
+        "encoder": "spectrum",
+        "options": EncoderOptions(device="cpu"),
+        "resources": EmbedResources(batch_size, num_workers),
+    }
+    return embed(source, out, **(defaults | keywords))  # type: ignore[arg-type]
 
 
 def test_a_folder_becomes_a_file(image_folder: Path, tmp_path: Path) -> None:
@@ -71,7 +86,7 @@ def test_new_labels_need_no_encoding(image_folder: Path, tmp_path: Path) -> None
     names = [path.stem for path in sorted(image_folder.rglob("*.png"))]
     table.write_text("id,label,person\n" + "".join(f"{n},{n[:1]},p{n[-1]}\n" for n in names))
     columns = TableColumns(group="person")
-    report = run(image_folder, out, labels=table, columns=columns)
+    report = run(image_folder, out, inputs=SourceOptions(labels=table, columns=columns))
     assert report.progress.encoded == 0
     found = load(out)
     assert found.classes == ("f", "r")
@@ -176,7 +191,7 @@ def test_another_encoder_or_output_is_refused(image_folder: Path, tmp_path: Path
     out = tmp_path / "out.h5"
     run(image_folder, out)
     with pytest.raises(FingerprintError, match="input_size"):
-        run(image_folder, out, image_size=64)
+        run(image_folder, out, options=EncoderOptions(image_size=64, device="cpu"))
     with pytest.raises(UsageError, match="is a folder"):
         run(image_folder, tmp_path)
     with pytest.raises(UsageError, match="must end in"):
@@ -190,9 +205,8 @@ def test_another_encoder_or_output_is_refused(image_folder: Path, tmp_path: Path
 def test_untrained_features_are_warned_of(image_folder: Path, tmp_path: Path) -> None:
     """Random weights are recorded, and every later reader is told."""
     out = tmp_path / "out.h5"
-    report = embed(
-        image_folder, out, encoder="timm:test_efficientnet", untrained=True, device="cpu"
-    )
+    options = EncoderOptions(untrained=True, device="cpu")
+    report = embed(image_folder, out, encoder="timm:test_efficientnet", options=options)
     assert report.spec.untrained
     with pytest.warns(ClipfeatWarning, match="RANDOM weights"):
         found = load(out)

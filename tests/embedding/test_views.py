@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipfeat.embedding.pipeline import embed
+from clipfeat.embedding.resources import EmbedResources
 from clipfeat.embedding.views import NAMED_VIEWS, ORIGINAL, read_views
 from clipfeat.errors import EncodingError, MissingExtraError, UnknownNameError, UsageError
 from clipfeat.evaluate.fitting import fit
@@ -44,9 +45,12 @@ def test_keys_are_distinct(one: bytes, other: bytes) -> None:
 
 def test_rows_do_not_depend_on_order_or_workers(image_folder: Path, tmp_path: Path) -> None:
     """Random views are equal with another number of workers, another batch size, and on resume."""
-    options: dict[str, Any] = {"encoder": "spectrum", "views": "crop,noise,shift-scale-rotate"}
-    embed(image_folder, tmp_path / "a.h5", num_workers=1, batch_size=5, **options)
-    embed(image_folder / "fake", tmp_path / "b.h5", num_workers=4, batch_size=64, **options)
+    options: dict[str, Any] = {
+        "encoder": "spectrum",
+        "inputs": SourceOptions(views="crop,noise,shift-scale-rotate"),
+    }
+    embed(image_folder, tmp_path / "a.h5", resources=EmbedResources(5, 1), **options)
+    embed(image_folder / "fake", tmp_path / "b.h5", resources=EmbedResources(64, 4), **options)
     a, b = load(tmp_path / "a.h5"), load(tmp_path / "b.h5")
     assert len(a) == 4 * 24
     row_of = dict(zip(a.keys.tolist(), a.X, strict=True))
@@ -58,7 +62,9 @@ def test_rows_do_not_depend_on_order_or_workers(image_folder: Path, tmp_path: Pa
 def test_views_may_be_added_later(image_folder: Path, tmp_path: Path) -> None:
     """Adding views to a feature file does not encode the original images again."""
     embed(image_folder, tmp_path / "a.h5", encoder="spectrum")
-    report = embed(image_folder, tmp_path / "a.h5", encoder="spectrum", views="hflip")
+    report = embed(
+        image_folder, tmp_path / "a.h5", encoder="spectrum", inputs=SourceOptions(views="hflip")
+    )
     assert (report.progress.encoded, report.progress.known) == (24, 24)
     features = load(tmp_path / "a.h5")
     assert features.groups is not None
@@ -67,7 +73,12 @@ def test_views_may_be_added_later(image_folder: Path, tmp_path: Path) -> None:
 
 def test_views_stay_in_the_fold_of_their_image(image_folder: Path, tmp_path: Path) -> None:
     """All rows of an image are in one fold."""
-    embed(image_folder, tmp_path / "a.h5", encoder="spectrum", views="hflip,rot90")
+    embed(
+        image_folder,
+        tmp_path / "a.h5",
+        encoder="spectrum",
+        inputs=SourceOptions(views="hflip,rot90"),
+    )
     features = load(tmp_path / "a.h5")
     for train, test in k_fold(features.y, features.split_groups, 4, 0):
         assert not set(features.files[train]) & set(features.files[test])

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torchvision import transforms
 
+from clipfeat.embedding.resources import EmbedResources
 from clipfeat.encoders import from_model, open_encoder
 from clipfeat.encoders.from_model import encoder_from_model
 from clipfeat.encoders.options import EncoderOptions
@@ -133,9 +134,9 @@ def test_several_devices_give_the_rows_of_one(image_folder: Path, tmp_path: Path
     """Batches spread over devices (two of the CPU here) come back as from one, in order."""
     from clipfeat import embed, load
 
-    options: dict[str, Any] = {"encoder": "spectrum", "batch_size": 3}
-    embed(image_folder, tmp_path / "one.h5", device="cpu", **options)
-    embed(image_folder, tmp_path / "two.h5", device="cpu,cpu", **options)
+    keywords: dict[str, Any] = {"encoder": "spectrum", "resources": EmbedResources(batch_size=3)}
+    embed(image_folder, tmp_path / "one.h5", options=EncoderOptions(device="cpu"), **keywords)
+    embed(image_folder, tmp_path / "two.h5", options=EncoderOptions(device="cpu,cpu"), **keywords)
     one, two = load(tmp_path / "one.h5"), load(tmp_path / "two.h5")
     assert one.paths.tolist() == two.paths.tolist()
     assert np.array_equal(one.X, two.X)

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from clipfeat import embed, load
+from clipfeat.encoders.options import EncoderOptions
 from clipfeat.encoders.spectrum import power_spectrum
 
 
@@ -23,7 +24,7 @@ def test_it_never_resizes(tmp_path: Path) -> None:
         top, left = (height - side) // 2, (width - side) // 2
         centre = pixels[top : top + side, left : left + side] / np.float32(255)
         expected[name] = power_spectrum(torch.from_numpy(centre)[None])[0].numpy()
-    embed(tmp_path, tmp_path / "out.h5", encoder="spectrum", device="cpu")
+    embed(tmp_path, tmp_path / "out.h5", encoder="spectrum", options=EncoderOptions(device="cpu"))
     found = load(tmp_path / "out.h5")
     assert len(found.paths) == len(expected)
     for path, row in zip(found.paths.tolist(), found.X, strict=True):

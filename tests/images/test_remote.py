@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from clipfeat import embed, load
+from clipfeat.embedding.resources import EmbedResources
+from clipfeat.encoders.options import EncoderOptions
 from clipfeat.errors import ReadError, StorageError, UsageError
 from clipfeat.images import open_source, readers
 from clipfeat.images.readers import RemoteObject
@@ -68,10 +70,15 @@ def test_there_to_there_and_on(
     there: str, here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows, labels and failures are the local run's; what has not changed is not read again."""
-    embed(here / "images", tmp_path / "out.h5", encoder="spectrum", device="cpu")
+    embed(
+        here / "images",
+        tmp_path / "out.h5",
+        encoder="spectrum",
+        options=EncoderOptions(device="cpu"),
+    )
     expected = load(tmp_path / "out.h5")
     out = f"{there}/features/out.h5"
-    first = embed(f"{there}/images", out, encoder="spectrum", device="cpu")
+    first = embed(f"{there}/images", out, encoder="spectrum", options=EncoderOptions(device="cpu"))
     assert (first.progress.encoded, first.progress.failed) == (8, 1)
     found = load(out)
     assert np.array_equal(found.X, expected.X)
@@ -93,7 +100,7 @@ def test_there_to_there_and_on(
     monkeypatch.setattr("clipfeat.store.stat_cache.TRUSTED_AFTER_NS", -(10**12))
     original = RemoteObject.read
     monkeypatch.setattr(RemoteObject, "read", recording)
-    again = embed(f"{there}/images", out, encoder="spectrum", device="cpu")
+    again = embed(f"{there}/images", out, encoder="spectrum", options=EncoderOptions(device="cpu"))
     assert (again.progress.encoded, again.progress.known) == (1, 8)
     assert read == [f"{there}/images/dog/9.png"]
     after = newest_generation(location(out))
@@ -142,8 +149,14 @@ def test_a_store_that_does_not_answer_ends_the_run(
         patch.setattr(type(of.fs), "cat_file", silent)
         patch.setattr(of.fs, "cat_file", silent)  # an asynchronous one's is made for each
         with pytest.raises(StorageError, match=r"reading .*images/cat/0.png.*no answer"):
-            embed(f"{there}/images", out, encoder="spectrum", device="cpu", num_workers=1)
-    done = embed(f"{there}/images", out, encoder="spectrum", device="cpu")
+            embed(
+                f"{there}/images",
+                out,
+                encoder="spectrum",
+                options=EncoderOptions(device="cpu"),
+                resources=EmbedResources(num_workers=1),
+            )
+    done = embed(f"{there}/images", out, encoder="spectrum", options=EncoderOptions(device="cpu"))
     assert (done.progress.encoded, done.progress.failed) == (8, 1)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from clipfeat.embedding.pipeline import embed
+from clipfeat.encoders.options import EncoderOptions
 from clipfeat.errors import DataError, FingerprintError
 from clipfeat.evaluate.fitting import fit
 from clipfeat.features import FeatureSet
@@ -58,6 +59,8 @@ def test_what_cannot_be_explained(known: FeatureSet, image_folder: Path, tmp_pat
     (tmp_path / "bad.png").write_text("text")
     with pytest.raises(DataError, match=r"bad\.png: DecodeError"):
         explain(model, tmp_path / "bad.png", known)
-    embed(image_folder, tmp_path / "64.h5", encoder="spectrum", image_size=32)
+    embed(
+        image_folder, tmp_path / "64.h5", encoder="spectrum", options=EncoderOptions(image_size=32)
+    )
     with pytest.raises(FingerprintError, match="input_size"):
         explain(model, image_folder, load(tmp_path / "64.h5"))

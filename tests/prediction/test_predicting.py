@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 from clipfeat.embedding.pipeline import embed
 from clipfeat.embedding.resources import EmbedResources
+from clipfeat.encoders.options import EncoderOptions
 from clipfeat.errors import FingerprintError, UsageError
 from clipfeat.evaluate.fitting import fit
 from clipfeat.images.faces import open_finder
@@ -21,7 +22,9 @@ from clipfeat.store import load
 
 @pytest.fixture
 def model(image_folder: Path, tmp_path: Path) -> Model:
-    embed(image_folder, tmp_path / "out.h5", encoder="spectrum", device="cpu")
+    embed(
+        image_folder, tmp_path / "out.h5", encoder="spectrum", options=EncoderOptions(device="cpu")
+    )
     return fit(load(tmp_path / "out.h5"), "logreg", cv=0)
 
 
@@ -95,7 +98,9 @@ def test_options_that_do_not_fit_are_refused(model: Model, image_folder: Path) -
 def test_recorded_failures_have_rows_too(model: Model, image_folder: Path, tmp_path: Path) -> None:
     """A feature file's failures are in its predictions."""
     (image_folder / "bad.png").write_text("text")
-    embed(image_folder, tmp_path / "out.h5", encoder="spectrum", device="cpu")
+    embed(
+        image_folder, tmp_path / "out.h5", encoder="spectrum", options=EncoderOptions(device="cpu")
+    )
     found = predict(model, tmp_path / "out.h5")
     assert found.errors.keys() == {"bad.png"}
     assert len(found.to_pandas()) == 25
@@ -103,7 +108,12 @@ def test_recorded_failures_have_rows_too(model: Model, image_folder: Path, tmp_p
 
 def test_other_features_are_refused(model: Model, image_folder: Path, tmp_path: Path) -> None:
     """Features of another encoder, or size of it, are not predicted on."""
-    embed(image_folder, tmp_path / "64.h5", encoder="spectrum", image_size=32, device="cpu")
+    embed(
+        image_folder,
+        tmp_path / "64.h5",
+        encoder="spectrum",
+        options=EncoderOptions(image_size=32, device="cpu"),
+    )
     with pytest.raises(FingerprintError, match="input_size"):
         predict(model, tmp_path / "64.h5")
 
@@ -112,9 +122,9 @@ def test_weights_are_given_to_those_that_have_them(image_folder: Path, tmp_path:
     """Of an encoder with weights and one without, a single file of weights is for the former."""
     file = tmp_path / "weights.safetensors"
     save_file(timm.create_model("test_efficientnet").state_dict(), file)
-    embed(image_folder, tmp_path / "a.h5", encoder="spectrum", device="cpu")
-    embed(image_folder, tmp_path / "b.h5", encoder="timm:test_efficientnet", weights=file,
-          device="cpu", precision="fp32")  # fmt: skip
+    embed(image_folder, tmp_path / "a.h5", encoder="spectrum", options=EncoderOptions(device="cpu"))
+    embed(image_folder, tmp_path / "b.h5", encoder="timm:test_efficientnet",
+          options=EncoderOptions(weights=file, device="cpu", precision="fp32"))  # fmt: skip
     model = fit(load(tmp_path / "a.h5", tmp_path / "b.h5"), "logreg", cv=0)
     of_images = predict(model, image_folder, weights=file, device="cpu")
     of_features = predict(model, [tmp_path / "b.h5", tmp_path / "a.h5"])

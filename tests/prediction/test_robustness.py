@@ -14,6 +14,7 @@ from PIL import Image
 from clipfeat.embedding.pipeline import embed
 from clipfeat.embedding.resources import EmbedResources
 from clipfeat.embedding.views import View, read_views
+from clipfeat.encoders.options import EncoderOptions
 from clipfeat.errors import LabelError, UnknownNameError, UsageError
 from clipfeat.evaluate import METRICS
 from clipfeat.evaluate.fitting import fit
@@ -31,7 +32,9 @@ from tests.images.test_faces import two_faces
 
 @pytest.fixture
 def model(image_folder: Path, tmp_path: Path) -> Model:
-    embed(image_folder, tmp_path / "out.h5", encoder="spectrum", device="cpu")
+    embed(
+        image_folder, tmp_path / "out.h5", encoder="spectrum", options=EncoderOptions(device="cpu")
+    )
     return fit(load(tmp_path / "out.h5"), "logreg", cv=0)
 
 
@@ -147,7 +150,12 @@ def test_faces_are_averaged_in_every_state(tmp_path: Path) -> None:
     Image.fromarray(skimage.data.astronaut()).save(people / "one.png")
     Image.fromarray(two_faces()).save(people / "two.png")
     (tmp_path / "labels.csv").write_text("path,label\none.png,a\ntwo.png,b\n")
-    embed(people, tmp_path / "f.h5", encoder="spectrum", faces=open_finder("all"))
+    embed(
+        people,
+        tmp_path / "f.h5",
+        encoder="spectrum",
+        inputs=SourceOptions(faces=open_finder("all")),
+    )
     specs = load(tmp_path / "f.h5").specs
     X = np.random.default_rng(0).normal(size=(20, specs[0].n_features))
     arrays = FeatureSet.from_arrays(X, list("ab") * 10)

@@ -121,7 +121,7 @@ def _only_on_workers(batch: torch.Tensor) -> torch.Tensor:
 
 
 def encode_remotely(
-    records: Sequence[ImageRecord], job: Job, known: KnownKeys, num_workers: int | None
+    records: Sequence[ImageRecord], job: Job, known: KnownKeys
 ) -> Generator[Published, None, None]:
     """Encode images on a cluster, telling what was committed.
 
@@ -133,8 +133,6 @@ def encode_remotely(
         What workers are told.
     known : KnownKeys
         What need not be decoded.
-    num_workers : int, optional
-        Decoding tasks at once; by default as many as there is room for.
 
     Yields
     ------
@@ -175,7 +173,7 @@ def encode_remotely(
             fn_kwargs={"job": job, "known": ray.put(known)},
             batch_size=None,
             batch_format="pyarrow",
-            compute=TaskPoolStrategy(size=num_workers),
+            compute=TaskPoolStrategy(size=job.resources.num_workers),
             num_cpus=1,
             max_calls=CALLS,
         ).map_batches(

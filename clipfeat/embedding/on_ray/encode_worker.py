@@ -68,7 +68,9 @@ class EncodingWorker:
                 f"({'; '.join(job.publisher.spec.differences(encoder.spec))}): give all machines "
                 "the same weights and versions"
             )
-        return WorkerPool(encoder, lambda: self._open("fp32", 0), Stopwatch(), job.batch_size)
+        return WorkerPool(
+            encoder, lambda: self._open("fp32", 0), Stopwatch(), job.resources.batch_size
+        )
 
     def _open(self, precision: str, n_images: int) -> Encoder:
         job = self._job

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from clipfeat.embedding.preparing import Known, Pictures, Ready
+from clipfeat.embedding.resources import EmbedResources
 from clipfeat.embedding.workers import Prepared
 from clipfeat.encoders.options import EncoderOptions
 from clipfeat.encoders.preprocessing import Preprocess
@@ -36,8 +37,8 @@ class Job:
         What of each image is encoded.
     publisher : PartPublisher
         Commits rows; its spec is the one that every worker's encoder must have.
-    batch_size : int, optional
-        Images in one forward pass.
+    resources : EmbedResources
+        Batch size and number of decoding tasks.
     n_images : int
         Number of images of the run, as in `clipfeat.encoders.open_encoder`.
     """
@@ -47,7 +48,7 @@ class Job:
     preprocess: Preprocess
     pictures: Pictures
     publisher: PartPublisher
-    batch_size: int | None
+    resources: EmbedResources
     n_images: int = 0
 
 

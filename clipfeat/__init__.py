@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clipfeat.auditing.run import Audit, audit
+    from clipfeat.auditing.checking import Audit, audit
     from clipfeat.embedding.image_encoder import ImageEncoder
     from clipfeat.embedding.pipeline import EmbedReport, embed
     from clipfeat.embedding.resources import EmbedResources
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from clipfeat.store.streaming import stream
 
 _HOME = {
-    "Audit": "auditing.run",
+    "Audit": "auditing.checking",
     "Benchmark": "evaluate",
     "ClipfeatError": "errors",
     "EmbedReport": "embedding.pipeline",
@@ -43,7 +43,7 @@ _HOME = {
     "Robustness": "prediction.robustness",
     "SoftVotingClassifier": "ensemble",
     "SourceOptions": "images.options",
-    "audit": "auditing.run",
+    "audit": "auditing.checking",
     "benchmark": "evaluate",
     "embed": "embedding.pipeline",
     "explain": "prediction.explaining",

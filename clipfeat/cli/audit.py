@@ -9,7 +9,7 @@ from clipfeat.cli.exits import LEAK, reports_errors
 from clipfeat.cli.outputs import check_folder
 
 if TYPE_CHECKING:
-    from clipfeat.auditing.run import Audit
+    from clipfeat.auditing.checking import Audit
 
 
 STYLES = {"leak": "bold red", "warning": "yellow", "note": None}
@@ -35,7 +35,7 @@ def audit(
 
     Example: clipfeat audit out.h5 --images images/
     """
-    from clipfeat.auditing.run import audit as run
+    from clipfeat.auditing.checking import audit as run
     from clipfeat.cli.console import image_bar
     from clipfeat.embedding.run import Progress
     from clipfeat.images.manifest import TableColumns

@@ -89,7 +89,7 @@ def _pictures(paths: Sequence[str], roots: Sequence[str]) -> dict[str, bytes]:
 
 def _audited(run: "Benchmark", entry: str, files: Sequence[Path]) -> "Sequence[Finding]":
     """An audit of the feature files, with what the best entry said where it had seen all else."""
-    from clipfeat.auditing.run import audit
+    from clipfeat.auditing.checking import audit
 
     first = run.outcomes[0]
     whole = len(run.outcomes) == 1 and entry in first.probabilities

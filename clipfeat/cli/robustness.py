@@ -42,7 +42,7 @@ def robustness(
     from clipfeat.images.video.frames import FrameSampling
     from clipfeat.prediction.robustness import DEGRADATIONS
     from clipfeat.prediction.robustness import robustness as run
-    from clipfeat.report.robustness import save_robustness
+    from clipfeat.report.robustness_curves import save_robustness
 
     check_folder(output, overwrite=overwrite)
     names = [name.strip() for name in degrade.split(",") if name.strip()]

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from clipfeat.auditing.checking import audit
 from clipfeat.auditing.duplicates import EXACT, NEAR
 from clipfeat.auditing.finding import Finding
-from clipfeat.auditing.run import audit
 from clipfeat.features import FeatureSet
 from tests.conftest import make_features
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from clipfeat.auditing.run import audit
+from clipfeat.auditing.checking import audit
 from tests.conftest import make_features
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clipfeat.auditing.run import audit
+from clipfeat.auditing.checking import audit
 from tests.conftest import texture
 
 Save = Callable[[Image.Image, Path, np.random.Generator], None]

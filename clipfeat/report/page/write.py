@@ -9,21 +9,21 @@ from clipfeat.auditing.finding import Finding
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.features import FeatureSet
 from clipfeat.report.leaderboard import TITLES, Leaderboard
+from clipfeat.report.page.error_gallery import Thumbnails, mistakes_section
 from clipfeat.report.page.findings import findings_section
 from clipfeat.report.page.leaderboard_table import leaderboard_table
-from clipfeat.report.page.mistakes import Thumbnails, mistakes_section
-from clipfeat.report.page.pictures import (
+from clipfeat.report.page.plot_sections import (
     answer_sections,
     column_of,
     map_section,
     protocol_sections,
     robustness_section,
 )
+from clipfeat.report.page.run_details import setting_section
 from clipfeat.report.page.section import Section
-from clipfeat.report.page.setting import setting_section
 from clipfeat.report.page.templates import render
-from clipfeat.report.page.thresholds import thresholds_section
-from clipfeat.report.plots.answers import Answers, gather
+from clipfeat.report.page.threshold_table import thresholds_section
+from clipfeat.report.plots.out_of_fold import Answers, gather
 from clipfeat.report.plots.plot import Plot, inline
 from clipfeat.report.plots.style import MOST, drawing
 from clipfeat.system.files import publish

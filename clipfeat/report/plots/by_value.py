@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from clipfeat.report.plots.answers import Answers, recall
+from clipfeat.report.plots.out_of_fold import Answers, recall
 from clipfeat.report.plots.plot import Plot, file_name
 from clipfeat.report.plots.style import COLOURS, HATCHES, PAPER, blank, legend, named
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from clipfeat.report.plots.answers import Answers
 from clipfeat.report.plots.heat import heat_map
+from clipfeat.report.plots.out_of_fold import Answers
 from clipfeat.report.plots.plot import Plot, file_name
 from clipfeat.report.plots.style import named
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.evaluate.metrics import METRICS, Curve
-from clipfeat.report.plots.answers import Answers
+from clipfeat.report.plots.out_of_fold import Answers
 from clipfeat.report.plots.plot import Plot
 from clipfeat.report.plots.style import INK, MOST, RULE, blank, legend, line_style, named
 

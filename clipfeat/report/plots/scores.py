@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from clipfeat.report.plots.answers import Answers
+from clipfeat.report.plots.out_of_fold import Answers
 from clipfeat.report.plots.plot import Plot, file_name
 from clipfeat.report.plots.style import COLOURS, HATCHES, INK, blank, legend, named
 

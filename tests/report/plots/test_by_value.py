@@ -1,8 +1,8 @@
 """Bars by a column."""
 
 from clipfeat.evaluate.protocols import plan
-from clipfeat.report.plots.answers import gather
 from clipfeat.report.plots.by_value import by_value
+from clipfeat.report.plots.out_of_fold import gather
 from tests.report.runs import make_run, with_generators
 
 SKILLS = {"svm": 1.0, "knn": 0.5}

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from clipfeat.evaluate.metrics import METRICS
-from clipfeat.report.plots.answers import Answers
 from clipfeat.report.plots.curves import POINTS, precision_recall, roc
+from clipfeat.report.plots.out_of_fold import Answers
 
 
 def answers(n: int = 4000, n_classes: int = 2, skill: float = 1.0) -> Answers:

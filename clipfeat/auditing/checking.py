@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from clipfeat.auditing import CHECKS
+from clipfeat.auditing.checks import CHECKS
 from clipfeat.auditing.finding import SEVERITIES, Finding
 from clipfeat.auditing.gathering import gather
 from clipfeat.errors import DataError

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from clipfeat.report.page.setting import setting_section
+from clipfeat.report.page.run_details import setting_section
 from tests.report.runs import make_run, with_generators
 
 

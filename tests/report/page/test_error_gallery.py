@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from clipfeat.evaluate.protocols import plan
-from clipfeat.report.page.mistakes import mistakes_section
-from clipfeat.report.plots.answers import gather
+from clipfeat.report.page.error_gallery import mistakes_section
+from clipfeat.report.plots.out_of_fold import gather
 from tests.report.runs import make_run, with_generators
 
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.evaluate.metrics import CALIBRATION_BINS
-from clipfeat.report.plots.answers import Answers
+from clipfeat.report.plots.out_of_fold import Answers
 from clipfeat.report.plots.plot import Plot
 from clipfeat.report.plots.style import INK, blank, legend, line_style, named
 

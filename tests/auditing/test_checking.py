@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from clipfeat.auditing import CHECKS
-from clipfeat.auditing.run import Audit, audit
+from clipfeat.auditing.checking import Audit, audit
+from clipfeat.auditing.checks import CHECKS
 from clipfeat.embedding.pipeline import embed
 from clipfeat.encoders.options import EncoderOptions
 from clipfeat.errors import DataError, EmptySourceError, UsageError

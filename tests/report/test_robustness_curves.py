@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from clipfeat.report.robustness import draw_robustness, save_robustness
+from clipfeat.report.robustness_curves import draw_robustness, save_robustness
 
 
 def table(n_degradations: int) -> pd.DataFrame:

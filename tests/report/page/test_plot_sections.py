@@ -6,8 +6,8 @@ import pandas as pd
 
 from clipfeat.evaluate.protocols import plan
 from clipfeat.report.leaderboard import leaderboard
-from clipfeat.report.page.pictures import column_of, protocol_sections, robustness_section
-from clipfeat.report.plots.answers import gather
+from clipfeat.report.page.plot_sections import column_of, protocol_sections, robustness_section
+from clipfeat.report.plots.out_of_fold import gather
 from tests.report.runs import make_run, with_generators
 
 

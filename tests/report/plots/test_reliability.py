@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from clipfeat.report.plots.answers import Answers
-from clipfeat.report.plots.calibration import calibration
+from clipfeat.report.plots.out_of_fold import Answers
+from clipfeat.report.plots.reliability import calibration
 
 
 def test_what_is_calibrated_lies_on_the_diagonal() -> None:

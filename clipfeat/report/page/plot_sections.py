@@ -11,17 +11,17 @@ from clipfeat.evaluate.result import Benchmark
 from clipfeat.features import FeatureSet
 from clipfeat.report.leaderboard import Leaderboard
 from clipfeat.report.page.section import Section
-from clipfeat.report.plots.answers import Answers
 from clipfeat.report.plots.by_value import by_value
-from clipfeat.report.plots.calibration import calibration
 from clipfeat.report.plots.confusion import confusion
 from clipfeat.report.plots.curves import precision_recall, roc
 from clipfeat.report.plots.feature_map import feature_maps
 from clipfeat.report.plots.few_shot import few_shot
 from clipfeat.report.plots.matrix import matrix
+from clipfeat.report.plots.out_of_fold import Answers
 from clipfeat.report.plots.plot import Plot, file_name
+from clipfeat.report.plots.reliability import calibration
 from clipfeat.report.plots.scores import scores
-from clipfeat.report.robustness import SHOWN, draw_robustness
+from clipfeat.report.robustness_curves import SHOWN, draw_robustness
 
 if TYPE_CHECKING:
     import pandas as pd

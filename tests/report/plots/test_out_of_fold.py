@@ -6,7 +6,7 @@ import numpy as np
 
 from clipfeat.evaluate.metrics import METRICS
 from clipfeat.evaluate.protocols import plan
-from clipfeat.report.plots.answers import gather, recall
+from clipfeat.report.plots.out_of_fold import gather, recall
 from tests.conftest import make_features
 from tests.report.runs import make_run, with_generators
 

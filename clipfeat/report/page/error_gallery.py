@@ -7,7 +7,7 @@ import numpy as np
 
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.report.page.section import Picture, Section
-from clipfeat.report.plots.answers import Answers
+from clipfeat.report.plots.out_of_fold import Answers
 
 Thumbnails = Callable[[Sequence[str]], Mapping[str, bytes]]
 

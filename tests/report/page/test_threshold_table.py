@@ -1,6 +1,6 @@
 """Thresholds side by side."""
 
-from clipfeat.report.page.thresholds import thresholds_section
+from clipfeat.report.page.threshold_table import thresholds_section
 from tests.report.runs import make_run, with_generators
 
 

@@ -1,0 +1,27 @@
+"""The registry of audit checks.
+
+A new check is a module with a function from a `Subject` to findings, and a row of `CHECKS`.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from clipfeat.auditing.class_balance import check_balance
+from clipfeat.auditing.duplicates import EXACT, NEAR, check_exact, check_near
+from clipfeat.auditing.finding import Finding
+from clipfeat.auditing.groups import check_groups
+from clipfeat.auditing.mislabelled import check_labels
+from clipfeat.auditing.shortcuts import FACTS, check_fact
+from clipfeat.auditing.subject import Subject
+from clipfeat.auditing.unreadable import check_unreadable
+
+CHECKS: dict[str, Callable[[Subject], list[Finding]]] = {
+    "unreadable files": check_unreadable,
+    "class balance": check_balance,
+    **{fact.title: partial(check_fact, fact) for fact in FACTS},
+    "groups across splits": check_groups,
+    EXACT: check_exact,
+    NEAR: check_near,
+    "mislabelled candidates": check_labels,
+}
+"""Checks by name. A check raises `DataError` if the data does not support it."""

@@ -1,4 +1,4 @@
-"""``python -m clipfeat``."""
+"""Command line as ``python -m clipfeat``."""
 
 from clipfeat.cli import main
 

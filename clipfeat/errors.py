@@ -1,30 +1,31 @@
-"""What can go wrong, as one tree.
+"""The exceptions of clipfeat, in one tree.
 
 ::
 
     ClipfeatError
-    ├── UsageError (ValueError)              what was asked for cannot be: change the call
+    ├── UsageError (ValueError)              the call is invalid: change it
     │   ├── UnknownNameError                 no such encoder, classifier, metric, column, ...
     │   └── OutputExistsError (FileExistsError)
-    ├── DataError (ValueError)               the data cannot carry what was asked for
-    │   ├── EmptySourceError                 no image where images were expected
-    │   ├── LabelError                       no labels, one class, too few of a class
-    │   └── JoinError                        feature files that hold different images
-    ├── ImageError                           one image; recorded, never ends a run
-    │   ├── ReadError (OSError)              its bytes cannot be had
-    │   ├── DecodeError (OSError)            its bytes are no image, or not a whole one
-    │   └── NoFaceError (LookupError)        no face where one was wanted
-    ├── EncodingError (ArithmeticError)      an encoder's output that may not be stored
-    ├── WeightsError (OSError)               pretrained weights that are missing or do not fit
-    ├── HubError (ConnectionError)           the hub cannot be reached, or refuses
+    ├── DataError (ValueError)               the call is valid, but not for this data
+    │   ├── EmptySourceError                 no image in a source
+    │   ├── LabelError                       no labels, one class, or too few of a class
+    │   └── JoinError                        feature files of different images
+    ├── ImageError                           one image; recorded, and the run continues
+    │   ├── ReadError (OSError)              its bytes cannot be read
+    │   ├── DecodeError (OSError)            its bytes are not a complete image
+    │   └── NoFaceError (LookupError)        no face detected
+    ├── EncodingError (ArithmeticError)      invalid output of an encoder
+    ├── WeightsError (OSError)               pretrained weights missing or of another architecture
+    ├── HubError (ConnectionError)           the hub is unreachable or refuses
     ├── MissingExtraError (ImportError)      an optional dependency is not installed
-    ├── StorageError (OSError)               the disk failed; what was committed is safe
-    ├── LockedError (StorageError)           another process is writing the same file
+    ├── StorageError (OSError)               the disk failed; committed rows are safe
+    ├── LockedError (StorageError)           another process writes the same file
     └── RefusedFileError (ValueError)        a file that is damaged, foreign or not trusted
         └── FingerprintError                 features of another encoder
 
-Each class is also the builtin that a caller unaware of clipfeat would catch. A message says what
-was expected and what came, where, and what to do. Libraries raise; only the command line exits.
+Each class also derives from the builtin exception that a caller who does not know clipfeat would
+catch. A message gives the expected and the actual value, the place, and the remedy. The library
+raises exceptions. Only the command line exits.
 """
 
 from collections.abc import Iterable
@@ -32,31 +33,31 @@ from difflib import get_close_matches
 
 
 class ClipfeatError(Exception):
-    """Everything that clipfeat raises on purpose."""
+    """Base class of all exceptions that clipfeat raises deliberately."""
 
 
 class ClipfeatWarning(UserWarning):
-    """Something that is allowed and worth knowing; the command line prints it as one line."""
+    """Valid but noteworthy condition. The command line prints it as one line."""
 
 
 class UsageError(ClipfeatError, ValueError):
-    """What was asked for cannot be; the call must change."""
+    """Invalid call. The caller must change it."""
 
 
 class UnknownNameError(UsageError):
-    """A name that is not among the known ones."""
+    """Name that is not in the registry, the table or the file."""
 
 
 class OutputExistsError(UsageError, FileExistsError):
-    """An output path that is taken, where nothing was said about replacing it."""
+    """Output path that exists, without permission to overwrite it."""
 
 
 class DataError(ClipfeatError, ValueError):
-    """The data cannot carry what was asked for."""
+    """Data for which a valid call is impossible."""
 
 
 class EmptySourceError(DataError):
-    """No image where images were expected."""
+    """Source without images."""
 
 
 class LabelError(DataError):
@@ -64,68 +65,73 @@ class LabelError(DataError):
 
 
 class JoinError(DataError):
-    """Feature files that cannot be joined by image."""
+    """Feature files that hold different images and cannot be joined."""
 
 
 class ImageError(ClipfeatError):
-    """One image that cannot be used; recorded, never ends a run."""
+    """One unusable image. It is recorded, and the run continues."""
 
 
 class ReadError(ImageError, OSError):
-    """An image whose bytes cannot be had."""
+    """Image whose bytes cannot be read."""
 
 
 class DecodeError(ImageError, OSError):
-    """Bytes that are no image, or not a whole one."""
+    """Bytes that are not a complete image."""
 
 
 class NoFaceError(ImageError, LookupError):
-    """An image in which no face was found, where one was wanted."""
+    """Image without a detected face, although faces were requested."""
 
 
 class HubError(ClipfeatError, ConnectionError):
-    """The hub cannot be reached, or refuses."""
+    """Hub that is unreachable or refuses the request."""
 
 
 class EncodingError(ClipfeatError, ArithmeticError):
-    """An encoder's output that may not be stored: not finite."""
+    """Output of an encoder that is not finite and must not be stored."""
 
 
 class WeightsError(ClipfeatError, OSError):
-    """Pretrained weights that are missing or do not fit the architecture."""
+    """Pretrained weights that are missing or do not match the architecture."""
 
 
 class MissingExtraError(ClipfeatError, ImportError):
-    """An optional dependency that is not installed."""
+    """Optional dependency that is not installed."""
 
 
 class StorageError(ClipfeatError, OSError):
-    """The disk failed; whatever was committed before is safe."""
+    """Failure of the disk. Rows committed before it are safe."""
 
 
 class LockedError(StorageError):
-    """Another process is writing the same feature file."""
+    """Feature file that another process is writing."""
 
 
 class RefusedFileError(ClipfeatError, ValueError):
-    """A file that is damaged, foreign or not trusted."""
+    """File that is damaged, foreign or not trusted."""
 
 
 class FingerprintError(RefusedFileError):
-    """Features of one encoder where those of another were expected."""
+    """Features of another encoder than expected."""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
-    """Make the error for a name that is not known: the nearest ones first, then all.
+    """Create the exception for an unknown name, with the nearest known names.
 
     Parameters
     ----------
     kind : str
-        What the name should have named, as a reader would say it: ``"classifier"``.
+        Kind of thing that the name refers to, for example ``"classifier"``.
     name : str
-        What came.
+        The unknown name.
     known : iterable of str
-        What would have been accepted; listed whole up to twenty names.
+        The valid names. The message lists them if there are at most twenty.
+
+    Returns
+    -------
+    UnknownNameError
+        The exception, to be raised by the caller.
 
     Examples
     --------
@@ -140,7 +146,21 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
 
 
 def missing_extra(purpose: str, library: str, extra: str) -> MissingExtraError:
-    """Make the error for a library that is not installed, with the line that installs it.
+    """Create the exception for a missing library, with the command that installs it.
+
+    Parameters
+    ----------
+    purpose : str
+        Activity that needs the library, for example ``"reading videos"``.
+    library : str
+        Name of the library.
+    extra : str
+        Name of clipfeat's extra that installs the library.
+
+    Returns
+    -------
+    MissingExtraError
+        The exception, to be raised by the caller.
 
     Examples
     --------

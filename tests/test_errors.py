@@ -1,4 +1,4 @@
-"""Errors are part of the interface."""
+"""Exceptions and their messages."""
 
 import inspect
 
@@ -12,8 +12,8 @@ CLASSES = [c for c in CLASSES if c.__module__ == "clipfeat.errors"]
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
-def test_every_class_is_drawn_and_is_a_builtin_too(kind: type[Exception]) -> None:
-    """The tree in the docstring is the tree, and each class can be caught without knowing it."""
+def test_every_class_is_listed_and_derives_from_a_builtin(kind: type[Exception]) -> None:
+    """The docstring lists each class, and each class derives from a builtin exception."""
     if issubclass(kind, ClipfeatError):
         assert kind.__name__ in (errors.__doc__ or "")
     if kind.__name__ not in {"ImageError", "ClipfeatWarning"}:
@@ -21,7 +21,7 @@ def test_every_class_is_drawn_and_is_a_builtin_too(kind: type[Exception]) -> Non
 
 
 def test_unknown_name_shows_the_nearest() -> None:
-    """A typing error is answered with what was meant; long lists are not printed."""
+    """A misspelt name gives the nearest names. Long lists are not printed."""
     assert "did you mean svm" in str(unknown_name("classifier", "svn", ["svm", "knn"]))
     many = [f"name{i}" for i in range(100)]
     assert "Known" not in str(unknown_name("thing", "zzz", many))

@@ -1,4 +1,4 @@
-"""Start-up stays instant, and the public names are what they say."""
+"""Start-up time and public names."""
 
 import subprocess
 import sys
@@ -28,12 +28,17 @@ def loaded_by(code: str) -> set[str]:
     ids=["import", "encoder options", "help", "command help"],
 )
 def test_nothing_heavy_is_imported(code: str) -> None:
-    """Neither importing clipfeat nor asking for help loads a heavy library."""
+    """Importing clipfeat and showing a help page load no heavy library."""
     assert not loaded_by(code) & HEAVY
 
 
-def test_public_names_resolve_whatever_was_imported_before() -> None:
-    """Every public name is what it was meant to be, also after its submodules were imported."""
+def test_option_types_import_nothing_heavy() -> None:
+    """The module of shared option types imports neither torch nor pandas."""
+    assert not loaded_by("import clipfeat.cli.options") & (HEAVY | {"numpy"})
+
+
+def test_public_names_resolve_after_imports_of_submodules() -> None:
+    """Every public name resolves, even if its submodules were imported before."""
     import clipfeat.embedding.pipeline
     import clipfeat.evaluate.benchmark
     import clipfeat.prediction.predicting

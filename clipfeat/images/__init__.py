@@ -1,10 +1,11 @@
-"""Where pixels come from: sources that list images, and decoding.
+"""Image sources: list images, read their bytes and decode them.
 
-A new source is one file with an ``open_…`` function and one row of `SOURCES`.
+A new source is one file with an ``open_…`` function and one row of `SOURCES`. Installed packages
+add rows through the entry point group ``clipfeat.sources``.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,26 +20,39 @@ from clipfeat.images.video import is_video
 from clipfeat.images.webdataset import is_tar_pattern, open_webdataset
 from clipfeat.system.files import storage_errors
 from clipfeat.system.locations import as_url, below, common_folder, is_remote, location
+from clipfeat.system.plugins import with_plugins
 
 
 @dataclass(frozen=True)
 class SourceKind:
-    """A kind of image source: which specs it claims, and how it is opened."""
+    """A kind of image source.
 
-    name: str
+    Parameters
+    ----------
+    claims : callable
+        Whether a source of this kind can be opened from a specification, such as a path.
+    open : callable
+        Opens the source from the specification and the names of a table's columns.
+    """
+
     claims: Callable[[str], bool]
     open: Callable[[str, TableColumns], ImageSource]
 
 
-SOURCES = (
-    SourceKind("list on standard input", lambda s: s == "-", lambda s, _: open_standard_input()),
-    SourceKind("folder", lambda s: location(s).is_dir(), lambda s, _: open_folder(s)),
-    SourceKind("webdataset", is_tar_pattern, lambda s, _: open_webdataset(s)),
-    SourceKind("table", is_table, open_manifest),
-    SourceKind("image", is_image, lambda s, _: open_listing([s], s)),
-    SourceKind("video", is_video, lambda s, _: open_listing([s], s)),
-)
-"""The first row that claims a spec opens it."""
+SOURCES: Mapping[str, SourceKind] = {
+    "standard input": SourceKind(lambda s: s == "-", lambda s, _: open_standard_input()),
+    "folder": SourceKind(lambda s: location(s).is_dir(), lambda s, _: open_folder(s)),
+    "webdataset": SourceKind(is_tar_pattern, lambda s, _: open_webdataset(s)),
+    "table": SourceKind(is_table, open_manifest),
+    "image": SourceKind(is_image, lambda s, _: open_listing([s], s)),
+    "video": SourceKind(is_video, lambda s, _: open_listing([s], s)),
+}
+"""Built-in kinds of sources. The first kind that claims a specification opens it."""
+
+
+def source_kinds() -> dict[str, SourceKind]:
+    """Return the kinds of sources, built-in kinds before those of installed packages."""
+    return with_plugins(SOURCES, "clipfeat.sources", SourceKind)
 
 
 def open_source(
@@ -52,54 +66,65 @@ def open_source(
     Parameters
     ----------
     source : path, or sequence of paths
-        A folder; a CSV, TSV or Parquet table; a webdataset tar or a pattern of them
-        (``x-{000..099}.tar``); one image or video; ``"-"`` for a list on standard input; or several
-        of these, which become one source. Each may be where fsspec reaches: ``s3://bucket/images``.
+        A folder, a CSV, TSV or Parquet table, a webdataset tar or a pattern of tars
+        (``x-{000..099}.tar``), an image, a video, or ``"-"`` for a list on standard input. Several
+        paths become one source. Addresses that fsspec can read also work, such as
+        ``s3://bucket/images``.
     labels : path, optional
-        A table that names the images' classes.
+        A table of the images' classes.
     columns : TableColumns
-        Where a table keeps paths, labels and groups: the table of `labels` where it is given,
-        else the source's own.
+        The columns of paths, labels and groups: in `labels` if given, else in the source's table.
+
+    Returns
+    -------
+    ImageSource
+        The images, not yet read.
 
     Raises
     ------
     EmptySourceError
-        If there is nothing there.
+        If the source does not exist or has no images.
+    UsageError
+        If the source is of no known kind.
     StorageError
         If an object store does not answer.
     """
-    own = TableColumns() if labels is not None else columns
+    own_columns = TableColumns() if labels is not None else columns
     if isinstance(source, str | Path):
-        found = _open(as_url(source), own)
+        images = _open(as_url(source), own_columns)
     else:
         specs = [as_url(spec) for spec in source]
-        kinds = {_kind(spec).name for spec in specs}
-        found = (
+        names = {_kind(spec)[0] for spec in specs}
+        images = (
             open_listing(specs)
-            if kinds <= {"image", "video"}
-            else _chained([_open(spec, own) for spec in specs])
+            if names <= {"image", "video"}
+            else _joined([_open(spec, own_columns) for spec in specs])
         )
-    return found if labels is None else with_labels(found, str(labels), columns)
+    return images if labels is None else with_labels(images, str(labels), columns)
 
 
-def _kind(spec: str) -> SourceKind:
+def _kind(spec: str) -> tuple[str, SourceKind]:
+    """Find the kind of source that claims a specification."""
     with storage_errors(f"looking for {spec}"):
-        for kind in SOURCES:
+        for name, kind in source_kinds().items():
             if kind.claims(spec):
-                return kind
+                return name, kind
     if os.path.lexists(spec):
-        raise UsageError(f"{spec} is no folder, table (.csv, .tsv, .parquet), .tar, image or video")
-    raise EmptySourceError(f"no such folder, table, tar or image: {spec}")
+        raise UsageError(
+            f"{spec} is not a folder, table (.csv, .tsv, .parquet), tar file, image or video. "
+            "Give the path of one of these."
+        )
+    raise EmptySourceError(f"no such folder, table, tar or image: {spec}. Check the path.")
 
 
 def _open(spec: str, columns: TableColumns) -> ImageSource:
-    kind = _kind(spec)
+    _, kind = _kind(spec)
     with storage_errors(f"listing {spec}") if is_remote(spec) else nullcontext():
         return kind.open(spec, columns)
 
 
-def _chained(sources: Sequence[ImageSource]) -> ImageSource:
-    """One source of several, its paths relative to the folder that holds them all."""
+def _joined(sources: Sequence[ImageSource]) -> ImageSource:
+    """Join sources into one, with paths relative to their common folder."""
     root = common_folder([source.root for source in sources])
     records = []
     for source in sources:

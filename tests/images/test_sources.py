@@ -4,8 +4,9 @@ import io
 import json
 import os
 import pickle
+import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -19,9 +20,10 @@ from clipfeat.errors import (
     RefusedFileError,
     UnknownNameError,
 )
-from clipfeat.images import SOURCES, open_source
+from clipfeat.images import SOURCES, open_source, source_kinds
 from clipfeat.images.manifest import TableColumns
 from clipfeat.images.readers import FileBytes
+from clipfeat.system import plugins
 
 
 def write_tar(path: Path, members: dict[str, bytes]) -> Path:
@@ -70,12 +72,12 @@ def as_video(folder: Path) -> str:
 
 MAKERS: dict[str, Callable[[Path], str | list[str]]] = {
     "folder": as_folder, "table": as_table, "webdataset": as_tars,
-    "list on standard input": as_listing, "image": as_image,
+    "standard input": as_listing, "image": as_image,
     "video": as_video,
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", [kind.name for kind in SOURCES])
+@pytest.mark.parametrize("kind", SOURCES)
 def test_contract(kind: str, image_folder: Path) -> None:
     """Unique paths, a stable order, records that pickle, and every image's bytes."""
     known = {path.read_bytes() for path in image_folder.rglob("*.png")}
@@ -241,9 +243,58 @@ def test_names_that_are_not_text_are_escaped(tmp_path: Path) -> None:
     assert record.reader.read() == b"x"
 
 
+PLUGIN = """
+from pathlib import Path
+
+from clipfeat.images import SourceKind
+from clipfeat.images.readers import FileBytes
+from clipfeat.system import plugins
+from clipfeat.images.record import ImageRecord
+from clipfeat.images.source import listed
+
+
+def open_album(spec, columns):
+    names = Path(spec).read_text().split()
+    records = [ImageRecord(name, FileBytes(str(Path(spec).parent / name))) for name in names]
+    return listed(f"the album {spec}", str(Path(spec).parent), records)
+
+
+album = SourceKind(lambda spec: spec.endswith(".album"), open_album)
+greedy = SourceKind(lambda spec: True, open_album)
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Put a package with two entry points on the path, as an installer does."""
+    folder = tmp_path / "site"
+    info = folder / "albums-1.0.dist-info"
+    info.mkdir(parents=True)
+    (folder / "albums.py").write_text(PLUGIN)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: albums\nVersion: 1.0\n")
+    points = "[clipfeat.sources]\nalbum = albums:album\ngreedy = albums:greedy\n"
+    (info / "entry_points.txt").write_text(points)
+    monkeypatch.syspath_prepend(folder)
+    plugins._plugins.cache_clear()
+    yield
+    plugins._plugins.cache_clear()
+    sys.modules.pop("albums", None)
+
+
+@pytest.mark.usefixtures("plugin")
+def test_plugin_sources_follow_the_built_in_ones(image_folder: Path, tmp_path: Path) -> None:
+    """Open a source of an installed package, unless a built-in kind claims the path."""
+    assert list(source_kinds()) == [*SOURCES, "album", "greedy"]
+    make(tmp_path, "a.jpg")
+    (tmp_path / "x.album").write_text("a.jpg")
+    (record,) = open_source(str(tmp_path / "x.album"))
+    assert (record.path, record.reader.read()) == ("a.jpg", b"x")
+    assert len(open_source(str(image_folder))) == 24
+
+
 def test_other_files_are_no_source(tmp_path: Path) -> None:
     """A feature file or an archive is not taken for an image."""
     for name in ("a.h5", "x.tar.gz"):
         (tmp_path / name).touch()
-        with pytest.raises(ClipfeatError, match="is no folder, table"):
+        with pytest.raises(ClipfeatError, match="is not a folder, table"):
             open_source(str(tmp_path / name))

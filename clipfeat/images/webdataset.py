@@ -7,14 +7,15 @@ are read here; the image's bytes are later read straight from their place in the
 """
 
 import json
-import re
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from clipfeat.errors import EmptySourceError, RefusedFileError, StorageError, UsageError
+from braceexpand import braceexpand
+
+from clipfeat.errors import EmptySourceError, RefusedFileError, StorageError
 from clipfeat.images.decode import SUFFIXES
 from clipfeat.images.readers import RemoteObject, TarMember
 from clipfeat.images.record import ImageRecord
@@ -22,7 +23,6 @@ from clipfeat.images.source import ImageSource, listed
 from clipfeat.system.files import storage_errors
 from clipfeat.system.locations import absolute, below, common_folder, folder_of, is_remote, location
 
-_BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _MAX_TEXT = 2**20
 
 
@@ -41,7 +41,7 @@ def open_webdataset(spec: str) -> ImageSource:
     RefusedFileError
         If a shard is no tar file.
     """
-    shards = expand_braces(spec)
+    shards = _expand(spec)
     missing = [shard for shard in shards if not location(shard).is_file()]
     if missing:
         raise EmptySourceError(f"{len(missing)} of {len(shards)} shards missing: {missing[0]}")
@@ -50,27 +50,20 @@ def open_webdataset(spec: str) -> ImageSource:
     return listed(spec, root, records)
 
 
-def expand_braces(pattern: str) -> list[str]:
-    """Expand ``{000..002}`` to its numbers, with leading zeros as written.
+def _expand(spec: str) -> list[str]:
+    """Expand the braces of a pattern.
 
     Examples
     --------
-    >>> expand_braces("a-{08..10}.tar")
+    >>> _expand("a-{08..10}.tar")
     ['a-08.tar', 'a-09.tar', 'a-10.tar']
     """
-    found = _BRACES.search(pattern)
-    if not found:
-        return [pattern]
-    first, last = found.groups()
-    if int(first) > int(last):
-        raise UsageError(f"{pattern}: the numbers in braces must rise, as in {{000..099}}")
-    width = len(first) if first.startswith("0") else 0
-    head, tail = pattern[: found.start()], pattern[found.end() :]
-    return [
-        head + f"{number:0{width}d}" + rest
-        for number in range(int(first), int(last) + 1)
-        for rest in expand_braces(tail)
-    ]
+    if "{" not in spec or location(spec).is_file():
+        return [spec]
+    try:
+        return list(braceexpand(spec, escape=False))  # Windows paths contain backslashes
+    except ValueError:  # unbalanced braces: a file name
+        return [spec]
 
 
 def _samples(shard: str, root: str) -> Iterator[ImageRecord]:

@@ -210,6 +210,19 @@ def test_shards_of_one_name_in_two_folders(tmp_path: Path) -> None:
     assert [record.path for record in source] == ["0/x.tar/a.jpg", "1/x.tar/a.jpg"]
 
 
+def test_patterns_of_shards_expand_as_in_a_shell(tmp_path: Path) -> None:
+    """Zero padding is kept, lists expand, and an existing file with braces is one shard."""
+    for name in ("x-09", "x-10", "train", "val", "y{1..2}", "z{"):
+        write_tar(tmp_path / f"{name}.tar", {"a.jpg": b"x"})
+    patterns = {
+        "x-{09..10}": ["x-09", "x-10"], "{train,val}": ["train", "val"],
+        "y{1..2}": ["y{1..2}"], "z{": ["z{"],
+    }  # fmt: skip
+    for pattern, names in patterns.items():
+        paths = [record.path for record in open_source(f"{tmp_path}/{pattern}.tar")]
+        assert paths == [f"{name}.tar/a.jpg" for name in names]
+
+
 def test_odd_side_cars_cost_only_their_label(tmp_path: Path) -> None:
     """Captions are no classes; a side-car that cannot be read leaves its sample unlabelled."""
     members = {"a.jpg": b"x", "a.txt": b"a photo of a cat", "b.jpg": b"y", "b.json": b"[1]",

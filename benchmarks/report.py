@@ -14,11 +14,11 @@ import time
 
 import numpy as np
 
+from clipfeat.evaluate.leaderboard import Leaderboard
 from clipfeat.evaluate.metrics import score
 from clipfeat.evaluate.protocols import plan
 from clipfeat.evaluate.result import Benchmark, Outcome
 from clipfeat.features import FeatureSet
-from clipfeat.report.leaderboard import leaderboard
 from clipfeat.report.page import write_page
 
 
@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     given = parser.parse_args()
     data, run = make(given.rows, given.width, given.entries)
-    board = leaderboard(run.rows)
+    board = Leaderboard.from_rows(run.rows)
     print(f"{platform.machine()}, {os.cpu_count()} cores; {given.rows:,} rows × {given.width}, "
           f"{given.entries} entries, 5 folds")  # fmt: skip
     wall, cpu, size = [], [], 0

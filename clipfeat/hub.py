@@ -12,9 +12,9 @@ from pathlib import Path
 from textwrap import shorten
 
 from clipfeat.errors import HubError, UsageError
+from clipfeat.evaluate.leaderboard import Leaderboard
 from clipfeat.evaluate.metrics import METRICS
 from clipfeat.model import MODEL_NAME, Model, load_model
-from clipfeat.report.leaderboard import leaderboard
 from clipfeat.report.markdown import leaderboard_markdown
 from clipfeat.report.remarks import model_remarks
 from clipfeat.spec import titles
@@ -145,7 +145,7 @@ def model_card(model: Model, repository: str) -> str:
     ]  # fmt: skip
     if model.scores:
         lines += [f"{about.get('cv', '?')}-fold cross-validation on the training images:", ""]
-        lines += [leaderboard_markdown(leaderboard(model.scores)), ""]
+        lines += [leaderboard_markdown(Leaderboard.from_rows(model.scores)), ""]
         shown = ", ".join(METRICS[name].title for name in ("roc_auc", "calibration_error"))
         lines += [f"Mean ± standard deviation over folds ({shown} and others).", ""]
     lines += [f"- {remark}" for remark in model_remarks(model)]

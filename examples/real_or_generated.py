@@ -8,7 +8,6 @@ from pathlib import Path
 
 import clipfeat
 from clipfeat.cli.demo_images import make_simulated
-from clipfeat.report import leaderboard
 
 with tempfile.TemporaryDirectory() as folder:
     images = make_simulated(Path(folder), patches=6, new=3)
@@ -19,7 +18,7 @@ with tempfile.TemporaryDirectory() as folder:
     seen = clipfeat.benchmark(features, "logreg,svm", cv=4)
     unseen = clipfeat.benchmark(features, "logreg,svm", leave_one_out="generator")
     for title, run in (("generators seen", seen), ("a generator unseen", unseen)):
-        best = leaderboard(run.rows).entries[0]
+        best = run.leaderboard().entries[0]
         auc = run.to_pandas().query("classifier == @best and metric == 'roc_auc'").value.mean()
         print(f"{title}: best is {best}, ROC AUC {auc:.3f}")
 

@@ -60,10 +60,7 @@ def benchmark(
     from clipfeat.errors import UsageError, unknown_name
     from clipfeat.evaluate import METRICS
     from clipfeat.evaluate import benchmark as run
-    from clipfeat.evaluate.resampling import resampled
-    from clipfeat.evaluate.standings import standings
-    from clipfeat.report import leaderboard, remarks, save_run
-    from clipfeat.report.pivot import pivots
+    from clipfeat.report import remarks, save_run
     from clipfeat.report.run_folder import CELLS
 
     if sort not in METRICS:
@@ -104,14 +101,12 @@ def benchmark(
     result = replace(
         result, about={**result.about, "command": shlex.join(["clipfeat", *sys.argv[1:]])}
     )
-    resamples = resampled(result, result.complete, sort)
-    board = leaderboard(result.rows, sort, standings(result, sort, resamples))
-    tables = pivots(result.rows, sort, board.entries, result.about["column"])
-    lines = remarks(result, sort, resamples)
+    board = result.leaderboard(sort)
+    lines = remarks(result, board)
     # The files are written first: the reader of the printed table may close the pipe.
     written: list[Path] = []
     if output is not None:
-        written = save_run(result, board, output, lines, tables)
+        written = save_run(result, board, output, lines)
         written += write_report(
             result, board, output, features=data, files=[paths[0], *(test or [])[:1]],
             remarks=lines, audit=audit, robustness=curves, pictures=thumbnails,
@@ -121,7 +116,7 @@ def benchmark(
         f", {about['groups']} groups, each in one fold" if about["grouped"] and not test else ""
     )
     print_leaderboard(board, f"{about['protocol']} on {about['images']} images{grouped}, by {sort}")
-    for table in tables:
+    for table in board.pivots:
         print_pivot(table)
     for line in lines:
         print(line)

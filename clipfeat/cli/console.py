@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
     from clipfeat.embedding.profile import Profile
     from clipfeat.embedding.run import Progress
+    from clipfeat.evaluate.leaderboard import Leaderboard
+    from clipfeat.evaluate.pivots import Pivot
     from clipfeat.evaluate.trials import Step
-    from clipfeat.report import Leaderboard
-    from clipfeat.report.pivot import Pivot
     from clipfeat.store.streaming import ReadProgress
 
 SECONDS_BETWEEN_LINES = 10.0

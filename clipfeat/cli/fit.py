@@ -40,8 +40,9 @@ def fit(
     from clipfeat.cli.features import open_features
     from clipfeat.cli.parsing import parse_numbers
     from clipfeat.evaluate.fitting import fit as run
+    from clipfeat.evaluate.leaderboard import Leaderboard
     from clipfeat.fits.resources import FitResources
-    from clipfeat.report import leaderboard, model_remarks
+    from clipfeat.report import model_remarks
     from clipfeat.zoo.fit_options import FitOptions
 
     check_file(output, overwrite=overwrite)
@@ -62,7 +63,7 @@ def fit(
         )  # fmt: skip
     if model.scores:
         title = f"{cv}-fold cross-validation on {model.about['images']} images"
-        print_leaderboard(leaderboard(model.scores), title)
+        print_leaderboard(Leaderboard.from_rows(model.scores), title)
     model.save(output, overwrite=overwrite)
     print(f"{output}: {' + '.join(model.members)}, classes {', '.join(model.classes)}")
     for line in model_remarks(model):

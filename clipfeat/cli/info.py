@@ -63,8 +63,9 @@ def _print_features(file: Path, all_failures: bool) -> None:
 
 def _print_model(file: Path) -> None:
     from clipfeat.cli.console import print_facts, print_leaderboard
+    from clipfeat.evaluate.leaderboard import Leaderboard
     from clipfeat.model import load_model
-    from clipfeat.report import leaderboard, model_remarks
+    from clipfeat.report import model_remarks
 
     model = load_model(file)
     about = dict(model.about)
@@ -85,7 +86,9 @@ def _print_model(file: Path) -> None:
     for line in model_remarks(model):
         print(line)
     if model.scores:
-        print_leaderboard(leaderboard(model.scores), f"{about['cv']}-fold cross-validation")
+        print_leaderboard(
+            Leaderboard.from_rows(model.scores), f"{about['cv']}-fold cross-validation"
+        )
 
 
 def _pairs(values: dict[str, object]) -> str:

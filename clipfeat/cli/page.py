@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from clipfeat.auditing.finding import Finding
+    from clipfeat.evaluate.leaderboard import Leaderboard
     from clipfeat.evaluate.result import Benchmark
     from clipfeat.features import FeatureSet
-    from clipfeat.report import Leaderboard
 
 
 def read_robustness(folder: Path | None) -> "pd.DataFrame | None":

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from clipfeat.evaluate.metrics import METRICS, Values
 from clipfeat.evaluate.resampling import resampled
-from clipfeat.evaluate.result import Benchmark
+
+if TYPE_CHECKING:
+    from clipfeat.evaluate.result import Benchmark
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Gain:
         return self.value < -self.standard_error
 
 
-def gains(run: Benchmark, metric: str, found: Mapping[str, Values] | None = None) -> list[Gain]:
+def gains(run: "Benchmark", metric: str, found: Mapping[str, Values] | None = None) -> list[Gain]:
     """Compare every vote of a run with its best single classifier.
 
     The best is the best of this very run, which favours it: a vote that equals it here is a

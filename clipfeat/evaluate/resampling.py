@@ -6,12 +6,15 @@ Nothing is fitted again: what another training set would have changed is not in 
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.evaluate.metrics import DECIDED, METRICS, Values, decide
-from clipfeat.evaluate.result import Benchmark, Tested
+
+if TYPE_CHECKING:
+    from clipfeat.evaluate.result import Benchmark, Tested
 
 DRAWS = 1000
 FEWEST_DRAWS = 200
@@ -47,7 +50,7 @@ def draw(units: NDArray[np.generic], cost: int = 1) -> NDArray[np.uint8]:
 
 
 def resampled(
-    run: Benchmark,
+    run: "Benchmark",
     entries: Sequence[str],
     metric: str,
 ) -> dict[str, Values]:
@@ -92,7 +95,7 @@ def mean_known(of_parts: Sequence[Values]) -> Values:
     return mean
 
 
-def _weighed(tested: Tested, metric: str, drawn: NDArray[np.uint8]) -> Values:
+def _weighed(tested: "Tested", metric: str, drawn: NDArray[np.uint8]) -> Values:
     y, p = tested.y, tested.p
     if metric in DECIDED and tested.threshold is not None:
         p = np.eye(2)[decide(p, tested.threshold)]

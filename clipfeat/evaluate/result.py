@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clipfeat.evaluate.leaderboard import DEFAULT_METRIC, Leaderboard, run_leaderboard
 from clipfeat.evaluate.metrics import Labels, Probabilities
 from clipfeat.evaluate.protocols import Trial
+from clipfeat.evaluate.tidy_rows import COLUMNS
 from clipfeat.features.by_file import one_a_file
 from clipfeat.spec import EncoderSpec
 
@@ -16,12 +18,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from clipfeat.evaluate.splits import Mask
-
-COLUMNS = (
-    "encoder", "classifier", "seed", "trained_on", "n_train", "fold", "tested_on", "metric",
-    "value", "seconds",
-)  # fmt: skip
-"""Of the tidy rows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,8 +142,29 @@ class Benchmark:
         most = max(one.trial.n_train or 0 for one in self.outcomes)
         return [one for one in self.outcomes if (one.trial.n_train or 0) == most]
 
+    def leaderboard(self, metric: str = DEFAULT_METRIC) -> Leaderboard:
+        """Order the entries by a metric.
+
+        Parameters
+        ----------
+        metric : str
+            One of `METRICS`.
+
+        Returns
+        -------
+        Leaderboard
+            Means over folds with standard deviations, 95 % intervals, ties with the leader, and
+            the gain of each vote over the best single classifier.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such metric.
+        """
+        return run_leaderboard(self, metric)
+
     def to_pandas(self) -> "pd.DataFrame":
-        """The tidy rows as a table."""
+        """Return the tidy rows as a table."""
         import pandas as pd
 
         return pd.DataFrame(list(self.rows), columns=list(COLUMNS))
@@ -185,9 +202,3 @@ def tested_rows(
     known, p, rows = one_a_file(y[here], outcome.probabilities[entry][here], files[here])
     of_entry = outcome.thresholds.get(entry)
     return Tested(known, p, here[rows], of_entry[fold] if of_entry else None)
-
-
-def headline_rows(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The tidy rows that a leaderboard counts: of a few-shot curve those with the most images."""
-    most = max((row.get("n_train") or 0 for row in rows), default=0)
-    return [row for row in rows if (row.get("n_train") or 0) == most]

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from clipfeat.evaluate.metrics import METRICS, Values
 from clipfeat.evaluate.resampling import resampled
-from clipfeat.evaluate.result import Benchmark
+
+if TYPE_CHECKING:
+    from clipfeat.evaluate.result import Benchmark
 
 LEVEL = 0.95
 
@@ -40,7 +43,7 @@ class Standing:
 
 
 def standings(
-    run: Benchmark, metric: str, found: Mapping[str, Values] | None = None
+    run: "Benchmark", metric: str, found: Mapping[str, Values] | None = None
 ) -> list[Standing]:
     """Put a run's entries in order, with intervals and ties.
 

@@ -28,7 +28,6 @@ from clipfeat.zoo import CHANCE
 from clipfeat.zoo.fit_options import FitOptions
 
 VOTE = TITLES[UNIFORM]
-COSTS = ("fit_seconds", "predict_seconds", "model_bytes")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """What a benchmark found, for people: tables on the terminal and in files."""
 
-from clipfeat.report.leaderboard import Leaderboard, leaderboard
 from clipfeat.report.remarks import model_remarks, remarks
 from clipfeat.report.run_folder import save_run
 
-__all__ = ["Leaderboard", "leaderboard", "model_remarks", "remarks", "save_run"]
+__all__ = ["model_remarks", "remarks", "save_run"]

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from clipfeat.report.leaderboard import Leaderboard
+from clipfeat.evaluate.leaderboard import Leaderboard
+from clipfeat.evaluate.pivots import Pivot
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -25,3 +26,9 @@ def leaderboard_markdown(board: Leaderboard) -> str:
     columns = board.columns
     rows = [[entry, *(board.cell(entry, name) for name in columns)] for entry in board.entries]
     return markdown_table(["classifier", *columns.values()], rows)
+
+
+def pivot_markdown(pivot: Pivot) -> str:
+    """Format a pivot as a title and a Markdown table."""
+    rows = [[down, *(pivot.text(down, across) for across in pivot.across)] for down in pivot.down]
+    return f"{pivot.title}\n\n{markdown_table([pivot.corner, *pivot.across], rows)}"

@@ -6,20 +6,22 @@ from typing import Any
 import numpy as np
 
 from clipfeat.errors import RefusedFileError
-from clipfeat.evaluate.gains import Gain, gains
-from clipfeat.evaluate.metrics import DECIDED, Values
-from clipfeat.evaluate.result import Benchmark, headline_rows
+from clipfeat.evaluate.gains import Gain
+from clipfeat.evaluate.leaderboard import Leaderboard
+from clipfeat.evaluate.metrics import DECIDED
+from clipfeat.evaluate.result import Benchmark
+from clipfeat.evaluate.tidy_rows import headline_rows
 from clipfeat.evaluate.trials import VOTE
 from clipfeat.model import Model
 
 
-def remarks(run: Benchmark, metric: str, found: Mapping[str, Values] | None = None) -> list[str]:
-    """Sentences for below a leaderboard that is ordered by a metric; see `gains`."""
+def remarks(run: Benchmark, board: Leaderboard) -> list[str]:
+    """Sentences for below a leaderboard of the run."""
     votes = run.about["votes"]
     return [
         *_shared(run.about),
         *(_weights(v, weights) for v, weights in votes.items() if weights and v != VOTE),
-        *(_gain(gain) for gain in gains(run, metric, found)),
+        *(_gain(gain) for gain in board.gains),
         *_partial(run),
         *(_uncalibrated(run.about) if votes else []),
         *_thresholds(run),

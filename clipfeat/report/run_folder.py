@@ -15,11 +15,10 @@ from typing import Any
 import numpy as np
 
 from clipfeat.errors import RefusedFileError
+from clipfeat.evaluate.leaderboard import Leaderboard
 from clipfeat.evaluate.protocols import Trial
 from clipfeat.evaluate.result import Benchmark, Outcome
-from clipfeat.report.leaderboard import Leaderboard
-from clipfeat.report.markdown import leaderboard_markdown
-from clipfeat.report.pivot import Pivot
+from clipfeat.report.markdown import leaderboard_markdown, pivot_markdown
 from clipfeat.spec import EncoderSpec
 from clipfeat.system.files import publish, read_arrays
 from clipfeat.system.locations import local_path
@@ -35,7 +34,6 @@ def save_run(
     board: Leaderboard,
     folder: str | Path,
     remarks: Sequence[str] = (),
-    tables: Sequence[Pivot] = (),
 ) -> list[Path]:
     """Write a run into a folder; its pieces are the module's docstring.
 
@@ -55,7 +53,7 @@ def save_run(
     }
     target.mkdir(parents=True, exist_ok=True)
     (target / RUN).unlink(missing_ok=True)  # it comes last, and makes of the others a run
-    paths = _save_leaderboard(board, target, about, tables)
+    paths = _save_leaderboard(board, target, about)
     table = run.to_pandas()
     parquet = io.BytesIO()
     table.to_parquet(parquet, index=False)
@@ -76,13 +74,11 @@ def save_run(
     return [*paths, *(target / name for name in files)]
 
 
-def _save_leaderboard(
-    board: Leaderboard, target: Path, about: Mapping[str, Any], tables: Sequence[Pivot]
-) -> list[Path]:
+def _save_leaderboard(board: Leaderboard, target: Path, about: Mapping[str, Any]) -> list[Path]:
     """Write ``leaderboard.md``, ``.csv`` and ``.json`` and return their paths."""
     text = leaderboard_markdown(board)
     text += "".join(f"\n- {line}\n" for line in about["remarks"])
-    text += "".join(f"\n{table.to_markdown()}" for table in tables)
+    text += "".join(f"\n{pivot_markdown(pivot)}" for pivot in board.pivots)
     content = {
         "about": about,
         "entries": [

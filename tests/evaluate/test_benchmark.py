@@ -10,11 +10,10 @@ import pytest
 from clipfeat.errors import LabelError, StorageError
 from clipfeat.evaluate import METRICS, benchmark
 from clipfeat.evaluate.metrics import DECIDED
-from clipfeat.evaluate.standings import standings
-from clipfeat.evaluate.trials import COSTS, VOTE
+from clipfeat.evaluate.tidy_rows import COSTS
+from clipfeat.evaluate.trials import VOTE
 from clipfeat.features import FeatureSet, join
 from clipfeat.fits import cells
-from clipfeat.report import leaderboard
 from clipfeat.zoo import CLASSIFIERS, ClassifierRow
 from tests.conftest import make_features
 
@@ -104,8 +103,8 @@ def test_who_failed_in_a_trial_has_no_place(monkeypatch: pytest.MonkeyPatch) -> 
     run = benchmark(make_features(apart=1.0), "logreg,lda,knn", cv=3, repeats=2)
     assert "no neighbours today" in run.errors["knn"]
     assert run.complete == ["logreg", "lda", VOTE]
-    board = leaderboard(run.rows, standings=standings(run, "accuracy"))
-    assert (board.entries[-1], board.place("knn")) == ("knn", "–")
+    board = run.leaderboard("accuracy")
+    assert (board.entries[-1], board.rank("knn")) == ("knn", "–")
     for outcome in run.outcomes:
         mean = (outcome.probabilities["logreg"] + outcome.probabilities["lda"]) / 2
         assert np.allclose(outcome.probabilities[VOTE], mean)

@@ -1,5 +1,6 @@
 """A run as a folder."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,10 @@ import pytest
 
 from clipfeat.errors import RefusedFileError
 from clipfeat.evaluate import benchmark
-from clipfeat.evaluate.result import COLUMNS
 from clipfeat.evaluate.standings import standings
-from clipfeat.report import leaderboard, save_run
+from clipfeat.evaluate.tidy_rows import COLUMNS
+from clipfeat.features import FeatureSet
+from clipfeat.report import save_run
 from clipfeat.report.run_folder import load_run
 from tests.evaluate.test_protocols import generators
 
@@ -23,7 +25,7 @@ from tests.evaluate.test_protocols import generators
 def test_a_run_is_read_back_whole(asked: dict[str, object], tmp_path: Path) -> None:
     """Rows, probabilities, thresholds, trials and columns: all that standings and pages ask for."""
     run = benchmark(generators(), "logreg,dummy", cv=3, **asked)  # type: ignore[arg-type]
-    save_run(run, leaderboard(run.rows), tmp_path)
+    save_run(run, run.leaderboard(), tmp_path)
     again = load_run(tmp_path)
     pd.testing.assert_frame_equal(run.to_pandas(), again.to_pandas(), check_dtype=False)
     assert again.entries == run.entries
@@ -40,7 +42,7 @@ def test_a_run_is_read_back_whole(asked: dict[str, object], tmp_path: Path) -> N
 def test_tables_are_tidy_in_both_formats(tmp_path: Path) -> None:
     """Parquet and CSV hold the same rows under the same names."""
     run = benchmark(generators(), "logreg", cv=3)
-    save_run(run, leaderboard(run.rows), tmp_path)
+    save_run(run, run.leaderboard(), tmp_path)
     parquet, csv = (
         pd.read_parquet(tmp_path / "scores.parquet"),
         pd.read_csv(tmp_path / "scores.csv"),
@@ -53,7 +55,7 @@ def test_tables_are_tidy_in_both_formats(tmp_path: Path) -> None:
 def test_damage_is_one_clear_error(damage: str, tmp_path: Path) -> None:
     """A file that is missing, cut short or none of ours is refused."""
     run = benchmark(generators(), "logreg", cv=3)
-    save_run(run, leaderboard(run.rows), tmp_path)
+    save_run(run, run.leaderboard(), tmp_path)
     whole = (tmp_path / damage).read_bytes()
     for content in (whole[: len(whole) // 2], b"{}", b""):
         (tmp_path / damage).write_bytes(content)
@@ -62,3 +64,14 @@ def test_damage_is_one_clear_error(damage: str, tmp_path: Path) -> None:
     (tmp_path / damage).unlink()
     with pytest.raises(RefusedFileError, match="holds no benchmark run"):
         load_run(tmp_path)
+
+
+def test_a_run_is_a_folder_of_files(features: FeatureSet, tmp_path: Path) -> None:
+    """Markdown, CSV, JSON, tidy scores and probabilities, each readable and complete."""
+    run = benchmark(features, "logreg,dummy", cv=3)
+    paths = save_run(run, run.leaderboard(), tmp_path / "run")
+    assert {p.name for p in paths} == {p.name for p in (tmp_path / "run").iterdir()}
+    content = json.loads((tmp_path / "run" / "leaderboard.json").read_text())
+    assert [e["classifier"] for e in content["entries"]] == ["logreg", "dummy"]
+    assert content["about"]["protocol"] == "3-fold"
+    assert (tmp_path / "run" / "leaderboard.md").read_text().count("\n") == 4

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Mapping
 
+from clipfeat.evaluate.leaderboard import INTERVAL, RANK, RECALL, Leaderboard
 from clipfeat.evaluate.metrics import METRICS
-from clipfeat.report.leaderboard import INTERVAL, PLACE, RECALL, Leaderboard
 from clipfeat.report.page.templates import render
 
 
@@ -26,7 +26,7 @@ def leaderboard_table(board: Leaderboard, errors: Mapping[str, str] | None = Non
     metrics = [
         name
         for name in board.columns
-        if name in (PLACE, INTERVAL)
+        if name in (RANK, INTERVAL)
         or any(not math.isnan(_mean(board, entry, name)) for entry in board.entries)
     ]
     best = {metric: board.best(metric) for metric in metrics if metric in METRICS}
@@ -42,7 +42,7 @@ def leaderboard_table(board: Leaderboard, errors: Mapping[str, str] | None = Non
         ],
         rows=rows,
         errors=dict(errors or {}),
-        sort=board.sort,
+        sort=board.metric,
     )
 
 

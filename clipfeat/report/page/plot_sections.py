@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from clipfeat.evaluate.leaderboard import Leaderboard
 from clipfeat.evaluate.metrics import METRICS
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.features import FeatureSet
-from clipfeat.report.leaderboard import Leaderboard
 from clipfeat.report.page.section import Section
 from clipfeat.report.plots.by_value import by_value
 from clipfeat.report.plots.confusion import confusion
@@ -54,8 +54,8 @@ def protocol_sections(
     if found and column and not any(outcome.trial.tested_on for outcome in run.outcomes):
         best = {entry: found[entry] for entry in list(found)[:BARS]}
         bars = [by_value(best, values_of(run, column), column, run.classes)]
-    grids = [matrix(entry, run.rows, board.sort) for entry in list(found)[:MATRICES]]
-    curve = few_shot(list(found), run.rows, board.sort)
+    grids = [matrix(entry, run.rows, board.metric) for entry in list(found)[:MATRICES]]
+    curve = few_shot(list(found), run.rows, board.metric)
     sections = [
         Section("by-value", f"By {column}", plots=bars),
         Section("matrix", "Trained on each, tested on each",

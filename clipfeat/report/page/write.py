@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipfeat.auditing.finding import Finding
+from clipfeat.evaluate.leaderboard import COLUMN_TITLES, Leaderboard
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.features import FeatureSet
-from clipfeat.report.leaderboard import TITLES, Leaderboard
 from clipfeat.report.page.error_gallery import Thumbnails, mistakes_section
 from clipfeat.report.page.findings import findings_section
 from clipfeat.report.page.leaderboard_table import leaderboard_table
@@ -131,7 +131,8 @@ def _answers(run: Benchmark, board: Leaderboard) -> dict[str, Answers]:
 def _caption(board: Leaderboard, n_drawn: int) -> str:
     said = (
         "Mean over folds and what it varies by; the best of each metric is bold. Ordered by "
-        f"{TITLES[board.sort]}, best first; intervals are of new images, not of new trainings."
+        f"{COLUMN_TITLES[board.metric]}, best first; intervals are of new images, not of new "
+        "trainings."
     )
     tied = sum(standing.tied for standing in board.standings.values())
     said += f" The {tied} at place 1= cannot be told apart by a paired test." if tied > 1 else ""

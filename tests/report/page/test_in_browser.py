@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from clipfeat.report.leaderboard import leaderboard
+from clipfeat.evaluate.leaderboard import Leaderboard
 from clipfeat.report.page import write_page
 from tests.report.page.test_write import EVIL
 from tests.report.runs import make_run, with_generators
@@ -30,7 +30,7 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     skills = {"svm": 2.0, "knn": 0.7, "a classifier of a long name @ timm:resnet50": 1.0, EVIL: 0.5}
     run = make_run(features, None, skills, thresholds=True, command="clipfeat " + "x" * 300)
     folder = tmp_path_factory.mktemp("page")
-    board = leaderboard(run.rows)
+    board = Leaderboard.from_rows(run.rows)
     return write_page(run, board, folder, features=features, remarks=["y" * 300])[0]
 
 

@@ -2,7 +2,7 @@
 
 import re
 
-from clipfeat.report.leaderboard import Leaderboard
+from clipfeat.evaluate.leaderboard import Leaderboard
 from clipfeat.report.page import leaderboard_table
 
 BOARD = Leaderboard(

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pandas as pd
 
+from clipfeat.evaluate.leaderboard import Leaderboard
 from clipfeat.evaluate.protocols import plan
-from clipfeat.report.leaderboard import leaderboard
 from clipfeat.report.page.plot_sections import column_of, protocol_sections, robustness_section
 from clipfeat.report.plots.out_of_fold import gather
 from tests.report.runs import make_run, with_generators
@@ -23,7 +23,7 @@ def test_each_protocol_has_its_own() -> None:
         run = make_run(features, protocol, {"svm": 1.0})
         answers = gather(run, "svm")
         assert answers is not None
-        sections = protocol_sections(run, leaderboard(run.rows), {"svm": answers})
+        sections = protocol_sections(run, Leaderboard.from_rows(run.rows), {"svm": answers})
         assert name in [section.name for section in sections]
 
 

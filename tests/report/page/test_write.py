@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from clipfeat.report.leaderboard import leaderboard
+from clipfeat.evaluate.leaderboard import Leaderboard
 from clipfeat.report.page import write_page
 from tests.report.runs import make_run, with_generators
 
@@ -18,7 +18,7 @@ def test_one_page_and_every_picture_twice(tmp_path: Path) -> None:
     features = with_generators(40)
     run = make_run(features, thresholds=True)
     paths = write_page(
-        run, leaderboard(run.rows), tmp_path, features=features, remarks=["so it is"]
+        run, Leaderboard.from_rows(run.rows), tmp_path, features=features, remarks=["so it is"]
     )
     assert set(paths) == {path for path in tmp_path.rglob("*") if path.is_file()}
     html = paths[0].read_text(encoding="utf-8")
@@ -49,7 +49,7 @@ def test_what_users_named_is_never_markup(tmp_path: Path) -> None:
     )
     run = make_run(features, None, {EVIL: 1.0, EVIL + "2": 0.5}, command=EVIL)
     run = replace(run, errors={"mlp": EVIL})
-    board = leaderboard(run.rows)
+    board = Leaderboard.from_rows(run.rows)
     paths = write_page(run, board, tmp_path, features=features, remarks=[EVIL])
     html = paths[0].read_text(encoding="utf-8")
     assert html.count("<script") == 1
@@ -60,7 +60,7 @@ def test_what_users_named_is_never_markup(tmp_path: Path) -> None:
 def test_two_entries_of_one_file_name_have_two_pictures(tmp_path: Path) -> None:
     """Names that differ by a sign alone do not overwrite each other."""
     run = make_run(with_generators(20), None, {"svm @ a/b": 1.0, "svm @ a-b": 0.5})
-    paths = write_page(run, leaderboard(run.rows), tmp_path)
+    paths = write_page(run, Leaderboard.from_rows(run.rows), tmp_path)
     assert len(set(paths)) == len(paths)
     assert tmp_path / "plots" / "scores-svm-a-b-2.svg" in paths
 
@@ -68,6 +68,6 @@ def test_two_entries_of_one_file_name_have_two_pictures(tmp_path: Path) -> None:
 def test_a_run_of_which_nothing_is_left_has_a_page(tmp_path: Path) -> None:
     """No answers, no pictures; the leaderboard's errors are told."""
     run = replace(make_run(with_generators(20)), outcomes=[], rows=[], errors={"svm": "no"})
-    paths = write_page(run, leaderboard([]), tmp_path)
+    paths = write_page(run, Leaderboard.from_rows([]), tmp_path)
     assert "failed: no" in paths[0].read_text()
     assert len(paths) == 1

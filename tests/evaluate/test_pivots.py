@@ -3,7 +3,8 @@
 import numpy as np
 
 from clipfeat.evaluate import benchmark
-from clipfeat.report.pivot import pivots
+from clipfeat.evaluate.pivots import pivots
+from clipfeat.report.markdown import pivot_markdown
 from tests.evaluate.test_protocols import generators
 
 
@@ -24,6 +25,6 @@ def test_a_curve_a_matrix_and_what_was_left_out() -> None:
     left = benchmark(data, "logreg", leave_one_out="generator")
     (out,) = pivots(left.rows, "accuracy", left.entries, "generator")
     assert out.across == ["a", "b", "c"]
-    assert out.to_markdown().count("\n") == 5
+    assert pivot_markdown(out).count("\n") == 5
 
     assert pivots(benchmark(data, "logreg", cv=3).rows, "accuracy", ["logreg"]) == []

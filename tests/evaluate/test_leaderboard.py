@@ -1,15 +1,11 @@
 """The leaderboard."""
 
-import json
-from pathlib import Path
-
 import pytest
 
 from clipfeat.errors import UnknownNameError
 from clipfeat.evaluate import benchmark
+from clipfeat.evaluate.leaderboard import Leaderboard
 from clipfeat.evaluate.standings import Standing
-from clipfeat.features import FeatureSet
-from clipfeat.report import leaderboard, save_run
 from clipfeat.report.markdown import leaderboard_markdown
 from tests.conftest import make_features
 
@@ -25,23 +21,12 @@ def rows(**values: list[float]) -> list[dict[str, object]]:
 
 def test_best_first_with_spread() -> None:
     """Entries are ordered by their mean; a cell shows mean and standard deviation."""
-    board = leaderboard(rows(low=[0.5, 0.7], high=[0.9, 0.9], none=[float("nan")]))
+    board = Leaderboard.from_rows(rows(low=[0.5, 0.7], high=[0.9, 0.9], none=[float("nan")]))
     assert board.entries == ["high", "low", "none"]
     assert board.cell("low", "balanced_accuracy") == "0.600 ± 0.141"
     assert board.cell("none", "balanced_accuracy") == "–"
     with pytest.raises(UnknownNameError, match="did you mean accuracy"):
-        leaderboard([], sort="acuracy")
-
-
-def test_a_run_is_a_folder_of_files(features: FeatureSet, tmp_path: Path) -> None:
-    """Markdown, CSV, JSON, tidy scores and probabilities, each readable and complete."""
-    run = benchmark(features, "logreg,dummy", cv=3)
-    paths = save_run(run, leaderboard(run.rows), tmp_path / "run")
-    assert {p.name for p in paths} == {p.name for p in (tmp_path / "run").iterdir()}
-    content = json.loads((tmp_path / "run" / "leaderboard.json").read_text())
-    assert [e["classifier"] for e in content["entries"]] == ["logreg", "dummy"]
-    assert content["about"]["protocol"] == "3-fold"
-    assert (tmp_path / "run" / "leaderboard.md").read_text().count("\n") == 4
+        Leaderboard.from_rows([], metric="acuracy")
 
 
 def test_what_cannot_be_told_apart_shares_its_place() -> None:
@@ -51,22 +36,22 @@ def test_what_cannot_be_told_apart_shares_its_place() -> None:
         Standing("b", 0.89, 0.87, 0.91, 0.01, 0.3, True),
         Standing("c", 0.7, 0.66, 0.74, 0.2, 0.002, False),
     ]
-    board = leaderboard(rows(a=[0.9], b=[0.89], c=[0.7]), standings=found)
-    assert [board.place(entry) for entry in "abc"] == ["1=", "1=", "3"]
+    board = Leaderboard.from_rows(rows(a=[0.9], b=[0.89], c=[0.7]), standings=found)
+    assert [board.rank(entry) for entry in "abc"] == ["1=", "1=", "3"]
     assert board.cell("c", "interval") == "0.660 to 0.740"
-    assert list(board.columns)[:4] == ["place", "accuracy", "balanced_accuracy", "interval"]
+    assert list(board.columns)[:4] == ["rank", "accuracy", "balanced_accuracy", "interval"]
     assert "| a | 1= |" in leaderboard_markdown(board)
     assert board.to_pandas().balanced_accuracy_tied.tolist() == [True, True, False]
-    alone = leaderboard(rows(a=[0.9], c=[0.7]), standings=[found[0], found[2]])
-    assert [alone.place(entry) for entry in "ac"] == ["1", "2"]
+    alone = Leaderboard.from_rows(rows(a=[0.9], c=[0.7]), standings=[found[0], found[2]])
+    assert [alone.rank(entry) for entry in "ac"] == ["1", "2"]
 
 
 def test_each_class_has_a_column_where_they_are_few() -> None:
     """Real and fake accuracy are told apart; a hundred classes would be no table."""
     run = benchmark(make_features(), "logreg", cv=3)
-    board = leaderboard(run.rows)
+    board = Leaderboard.from_rows(run.rows)
     assert board.columns["recall/real"] == "real right"
     recalls = [board.mean["logreg"][f"recall/{name}"] for name in ("real", "fake")]
     assert board.mean["logreg"]["balanced_accuracy"] == pytest.approx(sum(recalls) / 2)
     many = benchmark(make_features(6, tuple("abcdefg")), "logreg", cv=3)
-    assert "recall/a" not in leaderboard(many.rows).columns
+    assert "recall/a" not in Leaderboard.from_rows(many.rows).columns

@@ -1,4 +1,4 @@
-"""A run's scores as a small table: entries against folds, training sizes, or values trained on."""
+"""Small tables of a run's scores: entries against folds, training sizes, or training values."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,23 +7,23 @@ from typing import Any
 import numpy as np
 
 from clipfeat.evaluate.metrics import METRICS
-from clipfeat.report.markdown import markdown_table
 
 
 @dataclass(frozen=True)
 class Pivot:
-    """A table of means.
+    """Table of mean scores.
 
     Parameters
     ----------
     title : str
-        What it shows.
+        Title of the table.
     corner : str
-        What its rows are, and its columns.
+        Heading of the first column, which names the rows.
     down, across : sequence of str
-        Names of rows and columns.
+        Names of the rows and of the columns.
     cells : mapping of (str, str) to (float, float)
-        Mean and standard deviation (ddof 1, NaN of one value); missing where there is none.
+        Mean and standard deviation (``ddof=1``; NaN for a single value), by row and column. A pair
+        without scores is missing.
     """
 
     title: str
@@ -33,39 +33,34 @@ class Pivot:
     cells: Mapping[tuple[str, str], tuple[float, float]]
 
     def text(self, down: str, across: str) -> str:
-        """One cell: ``0.912 ± 0.008``."""
+        """Return one cell as text: ``0.912 ± 0.008``."""
         mean, spread = self.cells.get((down, across), (np.nan, np.nan))
         if np.isnan(mean):
             return "–"
         return f"{mean:.3f}" if np.isnan(spread) else f"{mean:.3f} ± {spread:.3f}"
 
-    def to_markdown(self) -> str:
-        """A Markdown table below its title."""
-        rows = [[down, *(self.text(down, across) for across in self.across)] for down in self.down]
-        return f"{self.title}\n\n{markdown_table([self.corner, *self.across], rows)}"
-
 
 def pivots(
     rows: Sequence[Mapping[str, Any]], metric: str, entries: Sequence[str], column: str = ""
 ) -> list[Pivot]:
-    """What a leaderboard's means would hide.
+    """Tabulate the scores that a leaderboard averages.
 
     Parameters
     ----------
     rows : sequence of mapping
-        As `Benchmark.rows`.
+        `Benchmark.rows`.
     metric : str
         One of `METRICS`.
     entries : sequence of str
-        Best first.
+        Entries, best first.
     column : str
-        What was held out, or trained on and tested on.
+        The column whose values are held out, or trained and tested on. Empty if there is none.
 
     Returns
     -------
     list of Pivot
-        The few-shot curve; or the best entry's matrix of what was trained on (down) against what
-        was tested on (across); or every entry on every value that was left out; or nothing.
+        The few-shot curve, the best entry's matrix of training values (down) against test values
+        (across), or every entry on every held-out value. Empty for other protocols.
     """
     of_metric = [row for row in rows if row["metric"] == metric]
     title = METRICS[metric].title
@@ -92,14 +87,14 @@ def _pivot(
     rows: Sequence[Mapping[str, Any]], title: str, corner: str, down: str, across: str,
     order: Sequence[str] = (),
 ) -> Pivot:  # fmt: skip
-    found: dict[tuple[str, str], list[float]] = {}
+    values: dict[tuple[str, str], list[float]] = {}
     for row in rows:
         if not np.isnan(row["value"]):
-            found.setdefault((str(row[down]), str(row[across])), []).append(row["value"])
+            values.setdefault((str(row[down]), str(row[across])), []).append(row["value"])
     cells = {
-        place: (float(np.mean(v)), float(np.std(v, ddof=1)) if len(v) > 1 else float("nan"))
-        for place, v in found.items()
+        key: (float(np.mean(v)), float(np.std(v, ddof=1)) if len(v) > 1 else float("nan"))
+        for key, v in values.items()
     }
-    names = [list(dict.fromkeys(place[axis] for place in cells)) for axis in (0, 1)]
+    names = [list(dict.fromkeys(key[axis] for key in cells)) for axis in (0, 1)]
     downs = [name for name in order if name in names[0]] or names[0]
     return Pivot(title, corner, downs, names[1], cells)

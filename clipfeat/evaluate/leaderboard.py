@@ -1,0 +1,238 @@
+"""The leaderboard of a run or a model: means over folds with their spread, best entry first."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from clipfeat.errors import unknown_name
+from clipfeat.evaluate.gains import Gain, gains
+from clipfeat.evaluate.metrics import METRICS
+from clipfeat.evaluate.pivots import Pivot, pivots
+from clipfeat.evaluate.resampling import resampled
+from clipfeat.evaluate.standings import Standing, standings
+from clipfeat.evaluate.tidy_rows import COSTS, headline_rows
+from clipfeat.zoo import CHANCE
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from clipfeat.evaluate.result import Benchmark
+
+COLUMN_TITLES = {
+    **{name: metric.title for name, metric in METRICS.items()},
+    "fit_seconds": "fit s",
+    "predict_seconds": "predict s",
+    "model_bytes": "size MB",
+}
+DEFAULT_METRIC = "balanced_accuracy"
+RECALL = "recall/"
+MAX_RECALL_COLUMNS = 4
+"""With more classes than this, the recalls of the classes have no columns."""
+RANK, INTERVAL = "rank", "interval"
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Entries of a benchmark, ordered by a metric.
+
+    Parameters
+    ----------
+    entries : sequence of str
+        Names of classifiers and votes, best first.
+    mean, spread : mapping of str to mapping of str to float
+        Mean over folds and standard deviation (``ddof=1``), by entry, then by metric.
+    metric : str
+        The metric that orders the entries.
+    standings : mapping of str to Standing
+        Interval and tie with the leader of each entry. Empty for the scores of a model.
+    gains : sequence of Gain
+        Difference between each vote and the best single classifier.
+    pivots : sequence of Pivot
+        Tables by fold, training size or training value, depending on the protocol.
+
+    See Also
+    --------
+    Benchmark.leaderboard : The leaderboard of a run.
+    """
+
+    entries: Sequence[str]
+    mean: Mapping[str, Mapping[str, float]]
+    spread: Mapping[str, Mapping[str, float]]
+    metric: str = DEFAULT_METRIC
+    standings: Mapping[str, Standing] = field(default_factory=dict)
+    gains: Sequence[Gain] = ()
+    pivots: Sequence[Pivot] = ()
+
+    @classmethod
+    def from_rows(
+        cls,
+        rows: Sequence[Mapping[str, Any]],
+        metric: str = DEFAULT_METRIC,
+        standings: Sequence[Standing] = (),
+        gains: Sequence[Gain] = (),
+    ) -> "Leaderboard":
+        """Order the entries of tidy rows.
+
+        Parameters
+        ----------
+        rows : sequence of mapping
+            `Benchmark.rows` or `Model.scores`. From a few-shot curve, only the rows with the most
+            training images count.
+        metric : str
+            The metric that orders the entries. Log loss breaks ties.
+        standings : sequence of Standing
+            Standings in that metric. If given, entries without one are listed last.
+        gains : sequence of Gain
+            Gains of the votes in that metric.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such metric.
+        """
+        check_metric(metric)
+        values: dict[str, dict[str, list[float]]] = {}
+        for row in headline_rows(rows):
+            of_entry = values.setdefault(row["classifier"], {})
+            of_entry.setdefault(row["metric"], []).append(row["value"])
+        mean = {e: {m: _mean(v) for m, v in of.items()} for e, of in values.items()}
+        spread = {e: {m: _spread(v) for m, v in of.items()} for e, of in values.items()}
+        sign = -1.0 if METRICS[metric].higher_is_better else 1.0
+        ranked = {one.entry: one for one in standings}
+
+        def order(entry: str) -> tuple[bool, float, float]:
+            value = mean[entry].get(metric, float("nan"))
+            key = float("inf") if np.isnan(value) else sign * value
+            return bool(ranked) and entry not in ranked, key, mean[entry].get("log_loss", 0.0)
+
+        return cls(sorted(values, key=order), mean, spread, metric, ranked, gains)
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Headings by name: metrics and costs, with ranks and intervals if there are standings."""
+        headings = {RANK: "rank"} if self.standings else {}
+        recalls = dict.fromkeys(name for of in self.mean.values() for name in of if RECALL in name)
+        for name, title in COLUMN_TITLES.items():
+            headings[name] = title
+            if name == self.metric and self.standings:
+                headings[INTERVAL] = "95 % interval"
+            if name == "balanced_accuracy" and len(recalls) <= MAX_RECALL_COLUMNS:
+                headings |= {recall: f"{recall.removeprefix(RECALL)} right" for recall in recalls}
+        return headings
+
+    def rank(self, entry: str) -> str:
+        """Return the rank of an entry; ``1=`` for the leader and every entry tied with it."""
+        if entry not in self.standings:
+            return "–"
+        tied = [name for name, standing in self.standings.items() if standing.tied]
+        if entry in tied:
+            return "1=" if len(tied) > 1 else "1"
+        return str(self.entries.index(entry) + 1)
+
+    def cell(self, entry: str, metric: str) -> str:
+        """Return one value as text: ``0.912 ± 0.008``."""
+        if metric == RANK:
+            return self.rank(entry)
+        if metric == INTERVAL:
+            standing = self.standings.get(entry)
+            return "–" if standing is None else f"{standing.low:.3f} to {standing.high:.3f}"
+        mean = self.mean[entry].get(metric, float("nan"))
+        if np.isnan(mean):
+            return "–"
+        if metric == "model_bytes":
+            return f"{mean / 1e6:.2f}"
+        if metric in COSTS:
+            return f"{mean:.2f}"
+        spread = self.spread[entry].get(metric, float("nan"))
+        return f"{mean:.3f}" if np.isnan(spread) else f"{mean:.3f} ± {spread:.3f}"
+
+    def standing_values(self, entry: str) -> dict[str, Any]:
+        """Return the fields of an entry's standing, named after the metric; empty without one."""
+        standing = self.standings.get(entry)
+        if standing is None:
+            return {}
+        return {f"{self.metric}_{key}": value for key, value in asdict(standing).items()
+                if key not in ("entry", "value")}  # fmt: skip
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return a table with one row per entry, and the mean and spread of each metric."""
+        import pandas as pd
+
+        table = {
+            entry: {
+                key: value
+                for metric in self.columns
+                if metric not in (RANK, INTERVAL)
+                for key, value in (
+                    (metric, self.mean[entry].get(metric)),
+                    (f"{metric}_std", self.spread[entry].get(metric)),
+                )
+                if not (metric in COSTS and key.endswith("_std"))
+            }
+            | self.standing_values(entry)
+            for entry in self.entries
+        }
+        return pd.DataFrame(table).T.rename_axis("classifier").reset_index()
+
+    def best(self, metric: str) -> float:
+        """Return the best mean of a metric, the chance baseline excluded; NaN if there is none.
+
+        The chance baseline predicts the class frequencies, so its calibration error is always low.
+        """
+        values = [
+            value
+            for entry in self.entries
+            if entry.partition(" @ ")[0] != CHANCE
+            if not np.isnan(value := self.mean[entry].get(metric, float("nan")))
+        ]
+        return (max if METRICS[metric].higher_is_better else min)(values, default=float("nan"))
+
+    def _repr_html_(self) -> str:
+        """Return an HTML table for notebooks, with the best value of each metric in bold."""
+        columns = self.columns
+        best = {name: self.best(name) for name in columns if name in METRICS}
+        head = "".join(f"<th>{escape(title)}</th>" for title in ("classifier", *columns.values()))
+        body = ""
+        for entry in self.entries:
+            body += f"<tr><th>{escape(entry)}</th>"
+            for name in columns:
+                text = escape(self.cell(entry, name))
+                is_best = self.mean[entry].get(name, float("nan")) == best.get(name)
+                body += f"<td>{f'<b>{text}</b>' if is_best else text}</td>"
+            body += "</tr>"
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def run_leaderboard(run: "Benchmark", metric: str = DEFAULT_METRIC) -> Leaderboard:
+    """Order the entries of a run, with intervals, ties, gains and pivots.
+
+    See Also
+    --------
+    Benchmark.leaderboard : The public method.
+    """
+    check_metric(metric)
+    draws = resampled(run, run.complete, metric)
+    board = Leaderboard.from_rows(
+        run.rows, metric, standings(run, metric, draws), gains(run, metric, draws)
+    )
+    column = str(run.about.get("column", ""))
+    return replace(board, pivots=pivots(run.rows, metric, board.entries, column))
+
+
+def check_metric(metric: str) -> None:
+    """Raise an error that lists the nearest names if there is no such metric."""
+    if metric not in METRICS:
+        raise unknown_name("metric", metric, METRICS)
+
+
+def _mean(values: Sequence[float]) -> float:
+    defined = [value for value in values if not np.isnan(value)]
+    return float(np.mean(defined)) if defined else float("nan")
+
+
+def _spread(values: Sequence[float]) -> float:
+    defined = [value for value in values if not np.isnan(value)]
+    return float(np.std(defined, ddof=1)) if len(defined) > 1 else float("nan")

@@ -1,0 +1,22 @@
+"""The tidy rows of a run: one per entry, fold and metric."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+COLUMNS = (
+    "encoder", "classifier", "seed", "trained_on", "n_train", "fold", "tested_on", "metric",
+    "value", "seconds",
+)  # fmt: skip
+"""Names of the columns."""
+
+COSTS = ("fit_seconds", "predict_seconds", "model_bytes")
+"""Values of the column ``metric`` that measure cost instead of quality."""
+
+
+def headline_rows(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the rows that a leaderboard averages.
+
+    These are all rows, or from a few-shot curve those with the most training images.
+    """
+    most = max((row.get("n_train") or 0 for row in rows), default=0)
+    return [row for row in rows if (row.get("n_train") or 0) == most]

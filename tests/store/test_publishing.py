@@ -82,5 +82,5 @@ def test_a_folder_of_another_machine_is_noticed(
         with pytest.raises(StorageError, match="a folder that all machines share"):
             writer.adopt([part], segment.rows)
         assert not writer.holds(key(1))
-        with pytest.raises(StorageError, match="a folder that all workers share"):
+        with pytest.raises(StorageError, match="a folder shared by all workers"):
             replace(here, folder=tmp_path / "none" / "out.h5.parts").publish(segment, 0)

@@ -234,12 +234,12 @@ def test_a_missing_or_damaged_shard_is_refused(tmp_path: Path) -> None:
     data = first.read_bytes()
     first.unlink()
     with pytest.raises(
-        RefusedFileError, match=f"lacks {generation.shards[0].n_rows} rows.*{first}"
+        RefusedFileError, match=rf"{first} of .* is missing \({generation.shards[0].n_rows} rows\)"
     ):
         load(out)
     write(tmp_path / "other.h5", {"other.png": 1})
     shutil.copy(next(shards_folder(tmp_path / "other.h5").glob("*.h5")), first)
-    with pytest.raises(RefusedFileError, match="rows where generation 1 has"):
+    with pytest.raises(RefusedFileError, match="rows, but generation 1 expects"):
         load(out)
     turned = bytearray(data)
     turned[turned.index(values(1).tobytes())] ^= 1
@@ -406,7 +406,7 @@ def test_a_snapshot_of_elsewhere_is_not_deleted(tmp_path: Path) -> None:
     part = next(shards_folder(out).glob("*.h5"))
     shutil.copy(part, out)
     for use in (load, lambda path: write(path, {"b.png": 2})):
-        with pytest.raises(RefusedFileError, match="move one of them away"):
+        with pytest.raises(RefusedFileError, match="Move one of them away"):
             use(out)
     assert out.exists()
 

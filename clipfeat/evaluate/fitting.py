@@ -26,7 +26,7 @@ from clipfeat.evaluate.thresholds import threshold_chooser
 from clipfeat.evaluate.trials import Step, Voting, entry_names, run_protocol
 from clipfeat.evaluate.votes import GIVEN, TITLES, parse_votes
 from clipfeat.features import FeatureSet
-from clipfeat.features.by_file import one_a_file
+from clipfeat.features.by_file import one_per_file
 from clipfeat.fits.limited import one_process
 from clipfeat.fits.members import MemberSpec, fit_member, make_member
 from clipfeat.fits.on_ray import Executor, ray_executor
@@ -297,7 +297,7 @@ def _weights(
 
 def _by_file(scored: Benchmark, entry: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return true classes and out-of-fold probabilities per file, as the model predicts files."""
-    y, p, _ = one_a_file(scored.y, scored.probabilities[entry], scored.files)
+    y, p, _ = one_per_file(scored.y, scored.probabilities[entry], scored.files)
     return y, p
 
 

@@ -11,7 +11,7 @@ from clipfeat.evaluate.leaderboard import DEFAULT_METRIC, Leaderboard, run_leade
 from clipfeat.evaluate.metrics import Labels, Probabilities
 from clipfeat.evaluate.protocols import Trial
 from clipfeat.evaluate.tidy_rows import COLUMNS
-from clipfeat.features.by_file import one_a_file
+from clipfeat.features.by_file import one_per_file
 from clipfeat.spec import EncoderSpec
 
 if TYPE_CHECKING:
@@ -199,6 +199,6 @@ def tested_rows(
     """`Benchmark.tested`, of all rows' classes and files."""
     mask = outcome.fold == fold
     here = np.flatnonzero(mask if among is None else mask & among)
-    known, p, rows = one_a_file(y[here], outcome.probabilities[entry][here], files[here])
+    known, p, rows = one_per_file(y[here], outcome.probabilities[entry][here], files[here])
     of_entry = outcome.thresholds.get(entry)
     return Tested(known, p, here[rows], of_entry[fold] if of_entry else None)

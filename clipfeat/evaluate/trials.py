@@ -18,7 +18,7 @@ from clipfeat.evaluate.splits import shared_rows
 from clipfeat.evaluate.thresholds import Chooser, oracle
 from clipfeat.evaluate.votes import GIVEN, TITLES, UNIFORM, cast, parse_votes
 from clipfeat.features import FeatureSet
-from clipfeat.features.by_file import one_a_file
+from clipfeat.features.by_file import one_per_file
 from clipfeat.fits.cache import versions
 from clipfeat.fits.cells import Cell, CellSpec
 from clipfeat.fits.on_ray import Executor
@@ -268,7 +268,7 @@ def _outcome(
             cell = of_entry[number]
             probabilities[entry][test] = cell.test
             if choose is not None and cell.train is not None:
-                y, p, _ = one_a_file(data.y[train], cell.train, data.files[train])
+                y, p, _ = one_per_file(data.y[train], cell.train, data.files[train])
                 thresholds.setdefault(entry, []).append(choose(y, p))
     return Outcome(trial, fold_of, probabilities, thresholds)
 

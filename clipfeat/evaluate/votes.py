@@ -15,7 +15,7 @@ from clipfeat.ensemble import learn_weights, soft_vote
 from clipfeat.ensemble.stacking import fit_blend, log_odds
 from clipfeat.ensemble.weights import WEIGHINGS
 from clipfeat.errors import UsageError, unknown_name
-from clipfeat.features.by_file import one_a_file
+from clipfeat.features.by_file import one_per_file
 from clipfeat.fits.cells import Cell
 from clipfeat.zoo.folds import Split
 
@@ -108,7 +108,7 @@ def cast(
         of_fold = [of_entry[number] for of_entry in members.values()]
         held_out = [cell.train for cell in of_fold if cell.train is not None]
         if fixed is None:
-            known = [one_a_file(y[train], p, files[train])[:2] for p in held_out]
+            known = [one_per_file(y[train], p, files[train])[:2] for p in held_out]
             combine, shares = learn(how, [p for _, p in known], known[0][0])
         else:
             combine, shares = weighted(fixed)

@@ -1,4 +1,4 @@
-"""Features with their labels: the joint of the image half and the classifier half."""
+"""Feature sets: features with labels, the interface between encoders and classifiers."""
 
 from clipfeat.features.feature_set import (
     TEST,

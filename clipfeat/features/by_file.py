@@ -1,4 +1,4 @@
-"""From a file's parts to the file: probabilities of its frames, faces and views, averaged."""
+"""Combine the probabilities of a file's parts: frames, faces and views."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,11 +9,14 @@ from clipfeat.errors import UsageError, unknown_name
 
 Probabilities = NDArray[np.float64]
 
-SURE = 0.8
-MOST_SURE = 0.9
-FEW_SURE = 0.4
-"""Of the parts; the first place in the Deepfake Detection Challenge counted 11 frames besides."""
-LEAST_SURE = 11
+CONFIDENT = 0.8
+"""Probability above which a part is confidently positive; confidently negative is below 0.2."""
+POSITIVE_SHARE = 0.4
+"""Share of confidently positive parts above which only these are averaged."""
+MIN_POSITIVE = 11
+"""Number of confidently positive parts that must be exceeded as well."""
+NEGATIVE_SHARE = 0.9
+"""Share of confidently negative parts above which only these are averaged."""
 
 
 def mean(p: Probabilities) -> Probabilities:
@@ -23,19 +26,37 @@ def mean(p: Probabilities) -> Probabilities:
 
 
 def confident(p: Probabilities) -> Probabilities:
-    """Average the parts that are sure, where enough are; for two classes.
+    """Average the confident parts if there are enough, else all parts. For two classes.
 
-    If more than two fifths of the parts, and more than 11, give the positive class above 0.8, only
-    these count; else, if more than nine tenths give it below 0.2, only these; else all (Seferbekov
-    2020, first place of the Deepfake Detection Challenge, ``confident_strategy``).
+    Parts with a positive probability above 0.8 are averaged alone if they are more than two fifths
+    of the parts and more than 11. Otherwise, parts below 0.2 are averaged alone if they are more
+    than nine tenths. This is the ``confident_strategy`` of Seferbekov (2020), which won the
+    Deepfake Detection Challenge.
+
+    Parameters
+    ----------
+    p : ndarray of shape (n_parts, 2)
+        Probabilities of the parts.
+
+    Returns
+    -------
+    ndarray of shape (2,)
+        Probabilities of the file.
+
+    Raises
+    ------
+    UsageError
+        If there are not exactly two classes.
     """
     if p.shape[1] != 2:
-        raise UsageError(f"the confident average is for two classes, not {p.shape[1]}: take mean")
+        raise UsageError(
+            f"average 'confident' needs two classes, got {p.shape[1]}. Use --average mean"
+        )
     positive = p[:, 1]
-    high, low = positive > SURE, positive < 1 - SURE
-    if high.sum() > max(FEW_SURE * len(p), LEAST_SURE):
+    high, low = positive > CONFIDENT, positive < 1 - CONFIDENT
+    if high.sum() > max(POSITIVE_SHARE * len(p), MIN_POSITIVE):
         return mean(p[high])
-    if low.sum() > MOST_SURE * len(p):
+    if low.sum() > NEGATIVE_SHARE * len(p):
         return mean(p[low])
     return mean(p)
 
@@ -44,7 +65,7 @@ AVERAGES: dict[str, Callable[[Probabilities], Probabilities]] = {
     "mean": mean,
     "confident": confident,
 }
-"""From the probabilities (n_parts, n_classes) of one file's parts to the file's (n_classes,)."""
+"""Functions from the parts' probabilities (n_parts, n_classes) to the file's (n_classes,)."""
 
 
 def by_file(
@@ -55,23 +76,23 @@ def by_file(
     Parameters
     ----------
     p : ndarray of shape (n_parts, n_classes)
-        NaN where a part could not be read: it does not count.
+        NaN for an unreadable part, which is ignored.
     files : sequence of str
-        The file that each part is of.
+        The file of each part.
     average : str
         A name of `AVERAGES`.
 
     Returns
     -------
     files : list of str
-        Each once, in the order in which they came.
+        Distinct files, in the order of their first part.
     p : ndarray of shape (n_files, n_classes)
-        NaN where no part could be read.
+        NaN for a file without readable parts.
 
     Raises
     ------
     UnknownNameError
-        If there is no such average.
+        If the average is unknown.
 
     Examples
     --------
@@ -84,24 +105,42 @@ def by_file(
     for row, file in enumerate(files):
         rows.setdefault(file, []).append(row)
     out = np.full((len(rows), p.shape[1]), np.nan)
-    for place, of_file in enumerate(rows.values()):
-        read = p[of_file][~np.isnan(p[of_file]).any(axis=1)]
-        if len(read):
-            out[place] = AVERAGES[average](read)
+    for number, of_file in enumerate(rows.values()):
+        readable = p[of_file][~np.isnan(p[of_file]).any(axis=1)]
+        if len(readable):
+            out[number] = AVERAGES[average](readable)
     return list(rows), out
 
 
-def one_a_file(
+def one_per_file(
     y: NDArray[np.int64], p: Probabilities, files: NDArray[np.str_]
 ) -> tuple[NDArray[np.int64], Probabilities, NDArray[np.int64]]:
-    """True classes and averaged probabilities of each file, and the first row of it.
+    """Reduce true classes and probabilities to one row per file.
 
-    A file is one case, however many frames, faces or views it has.
+    A file counts as one case, whatever its number of frames, faces and views.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_parts,), int64
+        True class of each part.
+    p : ndarray of shape (n_parts, n_classes)
+        Probabilities of each part.
+    files : ndarray of shape (n_parts,), str
+        The file of each part.
+
+    Returns
+    -------
+    y : ndarray of shape (n_files,), int64
+        True class of each file.
+    p : ndarray of shape (n_files, n_classes)
+        Mean probabilities of each file.
+    rows : ndarray of shape (n_files,), int64
+        Index of the first part of each file.
 
     Examples
     --------
     >>> p = np.array([[0.2, 0.8], [1.0, 0.0], [0.4, 0.6]])
-    >>> y, p, rows = one_a_file(np.array([1, 0, 1]), p, np.array(["a", "b", "a"]))
+    >>> y, p, rows = one_per_file(np.array([1, 0, 1]), p, np.array(["a", "b", "a"]))
     >>> y.tolist(), p.round(2).tolist(), rows.tolist()
     ([1, 0], [[0.3, 0.7], [1.0, 0.0]], [0, 1])
     """

@@ -1,7 +1,7 @@
-"""The joint of the two halves: features with their labels, on their way to a classifier.
+"""The feature set: features with labels, the interface between encoders and classifiers.
 
-Rows are images, columns are features; the columns of several encoders stand side by side, each
-encoder's slice named by its spec. Nothing here knows where pixels came from or what learns on them.
+Rows are images and columns are features. The columns of several encoders stand side by side, and a
+spec describes the columns of each encoder. This module depends on neither images nor classifiers.
 """
 
 import warnings
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
 Strings = NDArray[np.str_]
 
 TEST = "test:"
-"""Before a path of `stack`."""
+"""Prefix that `stack` adds to a test path that is also a training path."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """An image that gave no row.
+    """An image without a row, and the reason.
 
     Parameters
     ----------
     path : str
-        Its path, relative to the source's root.
+        Path relative to the source's root.
     reason : str
-        The class of what went wrong: the name of an `ImageError` or ``"EncodingError"``.
+        Class of the error: the name of an `ImageError`, or ``"EncodingError"``.
     message : str
-        What went wrong.
+        Message of the error.
     key : bytes
-        Digest of its bytes, 16 bytes; empty where they could not be read.
+        Content hash, 16 bytes; empty if the image could not be read.
     """
 
     path: str
@@ -55,26 +55,26 @@ class FeatureSet:
     X : ndarray of shape (n_samples, n_features), float32
         Finite.
     y : ndarray of shape (n_samples,), int64
-        Index into `classes`; -1 where the label is unknown.
+        Index into `classes`; -1 for an unknown label.
     classes : tuple of str
-        Names of the classes. The last of two is the positive one.
+        Names of the classes. Of two, the last is the positive class.
     paths : ndarray of shape (n_samples,), str
         Unique within a set.
     keys : ndarray of shape (n_samples,), ``S32``
-        Hexadecimal digests of the images' bytes.
+        Content hashes of the images, in hexadecimal.
     groups : ndarray of shape (n_samples,), str, or None
-        Rows of one group are never parted by a split.
+        Splits keep the rows of a group together.
     specs : tuple of EncoderSpec
-        One for each encoder, in the order of their columns.
+        One per encoder, in the order of the columns.
     columns : mapping of str to ndarray of shape (n_samples,), str
-        Whatever else the source said of each image, ``split`` among it.
+        Further columns of the source, such as ``split``.
     failures : tuple of Failure
-        Images of the same source that gave no row.
+        Images of the same source without a row.
 
     Raises
     ------
     DataError
-        If shapes disagree, a value is not finite, or a label points at no class.
+        If shapes disagree, a value is not finite, or a label is out of range.
 
     Examples
     --------
@@ -100,15 +100,23 @@ class FeatureSet:
         rows = {"y": self.y, "paths": self.paths, "keys": self.keys, "groups": self.groups}
         for name, values in [*rows.items(), *self.columns.items()]:
             if values is not None and values.shape != (n,):
-                raise DataError(f"{name} must have shape ({n},) as X has rows, got {values.shape}")
+                raise DataError(
+                    f"{name} must have one value per row of X, shape ({n},), got {values.shape}"
+                )
         if self.specs and sum(s.n_features for s in self.specs) != self.X.shape[1]:
             widths = [s.n_features for s in self.specs]
-            raise DataError(f"encoders of {widths} features do not make {self.X.shape[1]} columns")
+            raise DataError(
+                f"the specs describe {' + '.join(map(str, widths))} columns, but X has "
+                f"{self.X.shape[1]}"
+            )
         if n and not (self.y.min() >= -1 and self.y.max() < len(self.classes)):
-            raise DataError(f"labels must be in [-1, {len(self.classes)}), got {set(self.y)}")
+            raise DataError(
+                f"y must be in [-1, {len(self.classes)}), got values in "
+                f"[{self.y.min()}, {self.y.max()}]"
+            )
         if not np.isfinite(self.X).all():
             row = int(np.flatnonzero(~np.isfinite(self.X).all(axis=1))[0])
-            raise DataError(f"features must be finite; row {row} ({self.paths[row]}) is not")
+            raise DataError(f"features must be finite, but row {row} ({self.paths[row]}) is not")
 
     @classmethod
     def from_arrays(
@@ -117,9 +125,23 @@ class FeatureSet:
         labels: Sequence[object],
         groups: Sequence[object] | None = None,
     ) -> "FeatureSet":
-        """Wrap arrays that came from elsewhere; a row's number serves as its path and key.
+        """Make a feature set from arrays of another origin.
 
-        An empty label is an unknown one.
+        The number of a row serves as its path and key, and the set has no encoder.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Converted to float32.
+        labels : sequence of shape (n_samples,)
+            Converted to str. An empty label is unknown.
+        groups : sequence of shape (n_samples,), optional
+            Converted to str.
+
+        Raises
+        ------
+        DataError
+            If shapes disagree or a value is not finite.
         """
         matrix = np.ascontiguousarray(X, dtype=np.float32)
         classes, y = encode_labels([str(label) for label in labels])
@@ -145,7 +167,7 @@ class FeatureSet:
 
     @property
     def slices(self) -> dict[str, slice]:
-        """The columns of each encoder, by its title; see `clipfeat.spec.titles`."""
+        """The slice of columns of each encoder, by its title (`clipfeat.spec.titles`)."""
         ends = np.cumsum([spec.n_features for spec in self.specs]).tolist()
         return {
             title: slice(end - spec.n_features, end)
@@ -153,28 +175,39 @@ class FeatureSet:
         }
 
     def narrowed(self, layers: str) -> "FeatureSet":
-        """Only some layers' columns.
+        """Select the columns of some layers.
 
         Parameters
         ----------
         layers : str
-            With commas; see `EncoderSpec.narrowed`. Encoders of one part keep it.
+            Names separated by commas, as in `EncoderSpec.narrowed`. An encoder with a single layer
+            keeps it.
 
         Raises
         ------
         UnknownNameError
-            If an encoder of several parts has no such layer.
+            If an encoder with several layers lacks one of these.
         """
         specs = tuple(spec.narrowed(layers) for spec in self.specs)
         return replace(self, X=self.columns_of(specs), specs=specs)
 
     def columns_of(self, specs: Sequence[EncoderSpec]) -> NDArray[np.float32]:
-        """The columns of encoders, or of some layers of them, in the order of `specs`.
+        """Select the columns of encoders, or of some of their layers.
+
+        Parameters
+        ----------
+        specs : sequence of EncoderSpec
+            The encoders of this set in any order, or parts of them.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features), float32
+            In the order of `specs`.
 
         Raises
         ------
         FingerprintError
-            If these are not the encoders of this set; the message says what differs.
+            If `specs` names other encoders. The message lists the differences.
         """
         if tuple(specs) == self.specs:
             return self.X
@@ -191,10 +224,10 @@ class FeatureSet:
 
     @property
     def split_groups(self) -> Strings | None:
-        """What no split may part: groups, and equal images; None where every row stands alone.
+        """Groups for splitting, or None if every row is its own group.
 
-        Rows of one group stand together, and so do rows of one file, and rows of equal bytes: what
-        is linked by any of these is one.
+        Two rows share a group if they have the same group, file or key, or if a chain of such rows
+        connects them.
         """
         keys, of_key = np.unique(self.keys, return_inverse=True)
         links = [self.groups] if self.groups is not None else []
@@ -205,7 +238,7 @@ class FeatureSet:
         from scipy.sparse import coo_array
         from scipy.sparse.csgraph import connected_components
 
-        # A graph of keys, groups and files, an edge for each row that is in one.
+        # A graph of keys, groups and files. Each row is an edge from its key to its group or file.
         ends: list[NDArray[np.int64]] = []
         starts: list[NDArray[np.int64]] = []
         size = len(keys)
@@ -222,7 +255,7 @@ class FeatureSet:
         return together
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "FeatureSet":
-        """The given rows, by a mask or by their numbers."""
+        """Select rows by a mask or by their indices. Failures are kept."""
         return replace(
             self,
             X=self.X[rows],
@@ -234,23 +267,28 @@ class FeatureSet:
         )
 
     def labelled(self) -> "FeatureSet":
-        """The rows that have a label, ready to be learned from.
+        """Select the labelled rows, and the classes that have one.
+
+        Warns
+        -----
+        ClipfeatWarning
+            If identical images have different labels.
 
         Raises
         ------
         LabelError
-            If no row has a label, or all have the same.
+            If no row has a label, or all rows have the same one.
         """
         present = np.unique(self.y[self.y >= 0])
         if not len(present):
             raise LabelError(
-                f"none of the {len(self)} images has a label: put the images of each class into a "
-                "folder of its name, or give --labels CSV to `clipfeat embed`"
+                f"none of the {len(self)} images has a label. Put the images of each class into a "
+                "folder named after the class, or pass --labels to `clipfeat embed`"
             )
         if len(present) == 1:
             raise LabelError(
-                f"all {int((self.y >= 0).sum())} labelled images are of one class "
-                f"({self.classes[present[0]]!r}); a classifier needs two or more"
+                f"all {int((self.y >= 0).sum())} labelled images have the class "
+                f"{self.classes[present[0]]!r}. Add images of a second class"
             )
         self._warn_of_contradictions()
         code = np.full(len(self.classes) + 1, -1, dtype=np.int64)
@@ -263,24 +301,33 @@ class FeatureSet:
         return replace(kept, y=code[kept.y], classes=tuple(self.classes[i] for i in present))
 
     def _warn_of_contradictions(self) -> None:
-        """Say when the same bytes have two labels: one of them is wrong, or stale."""
+        """Warn of identical images with different labels: one label is wrong or stale."""
         known = self.y >= 0
         pairs = set(zip(self.keys[known].tolist(), self.y[known].tolist(), strict=True))
         if n := len(pairs) - len({key for key, _ in pairs}):
             warnings.warn(
-                f"{n} images are there under two labels, byte for byte the same; if they were "
-                "moved between folders, `clipfeat embed … --prune` forgets where they were",
+                f"{n} images occur under two labels (same bytes). If they were moved between "
+                "folders, run `clipfeat embed` with --prune to drop the old rows",
                 ClipfeatWarning,
                 stacklevel=3,
             )
 
     def column(self, name: str) -> Strings:
-        """One value for each row: ``group``, ``label``, ``path`` or a column of the source.
+        """Return the values of a column.
+
+        Parameters
+        ----------
+        name : str
+            ``"label"``, ``"path"``, ``"group"`` if the set has groups, or a name in `columns`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), str
 
         Raises
         ------
         UnknownNameError
-            If there is no such column; the message lists those there are.
+            If the column is unknown. The message lists the known columns.
         """
         known: dict[str, Strings] = {**self.columns, "label": self.labels, "path": self.paths}
         if self.groups is not None:
@@ -291,25 +338,31 @@ class FeatureSet:
 
     @property
     def files(self) -> Strings:
-        """The file that each row is of: its own path, or the file whose part it is."""
+        """The file of each row: its path, or the file that it is a part of."""
         of = self.columns.get("file", self.paths)
         return np.where(of == "", self.paths, of)
 
     def grouped_by(self, name: str) -> "FeatureSet":
-        """The same rows with the values of a column as their groups; see `column`."""
+        """Return the set with the values of a column as groups; see `column`."""
         return replace(self, groups=self.column(name))
 
     def ungrouped(self) -> "FeatureSet":
-        """The same rows with no groups but what cannot be parted: the parts of one file."""
+        """Return the set without groups, except that the parts of a file stay together."""
         return replace(self, groups=self.files if "file" in self.columns else None)
 
     @property
     def labels(self) -> Strings:
-        """The name of each row's class; empty where it is unknown."""
+        """The name of the class of each row; empty if unknown."""
         return np.array([*self.classes, ""], dtype=np.str_)[self.y]
 
     def to_pandas(self) -> "pd.DataFrame":
-        """One row an image: path, key, label, group, columns, then a column for each feature."""
+        """Make a table with one row per image.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``path``, ``key``, ``label`` and ``group``, then `columns`, then the features.
+        """
         import pandas as pd
 
         own: dict[str, object] = {
@@ -318,20 +371,21 @@ class FeatureSet:
             "label": self.labels,
             "group": self.groups if self.groups is not None else "",
         }
-        about = {**own, **self.columns, **own}  # in this order, and never a column of that name
+        # Own columns come first and win over columns of the same name.
+        about = {**own, **self.columns, **own}
         names = [f"{s.name}.{i}" for s in self.specs for i in range(s.n_features)]
         values = pd.DataFrame(self.X, columns=names or [f"f{i}" for i in range(self.X.shape[1])])
         return pd.concat([pd.DataFrame(about), values], axis=1)
 
 
-# Sorted as text, these pairs would call the photographs positive.
+# Alphabetical order would make the photographs of these pairs the positive class.
 _POSITIVE_FIRST = {("fake", "real"), ("ai", "nature"), ("ai", "real"), ("generated", "real")}
 
 
 def order_classes(names: set[str]) -> tuple[str, ...]:
-    """Put class names in their order: sorted, numbers by value, what is generated last.
+    """Sort class names, numbers by value, with generated images last.
 
-    The last of two classes is the positive one, and in detection that is the generated one.
+    The last of two classes is the positive class, which is the generated one in detection.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Joining feature sets: several encoders side by side, or training rows above test rows."""
+"""Join feature sets: several encoders side by side, or training rows above test rows."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -11,23 +11,31 @@ from clipfeat.features.feature_set import TEST, FeatureSet, Strings, encode_labe
 
 
 def join(sets: Sequence[FeatureSet]) -> FeatureSet:
-    """Put several encoders' features of the same images side by side, by key.
+    """Join the features of several encoders by image key.
+
+    Identical images share a key. Each row is joined with the row of the same path if there is one,
+    and otherwise with any row of the same key.
 
     Parameters
     ----------
     sets : sequence of FeatureSet
-        Each of one encoder, none twice. Rows, their order, labels and groups are the first's; a
-        label that the first lacks is taken from a later one.
+        Sets of different encoders. The first gives the rows, their order, labels and groups. A
+        label that it lacks is taken from a later set.
 
     Returns
     -------
     FeatureSet
-        The images that every set holds, warning of any that are not in all.
+        The images that are in every set.
+
+    Warns
+    -----
+    ClipfeatWarning
+        If some images are not in every set.
 
     Raises
     ------
     JoinError
-        If an encoder comes twice, no image is in all, or labels of one image contradict.
+        If an encoder occurs twice, no image is in every set, or an image has two labels.
     """
     first, *others = sets
     if not others:
@@ -36,29 +44,30 @@ def join(sets: Sequence[FeatureSet]) -> FeatureSet:
     prints = [spec.fingerprint for spec in specs]
     if len(set(prints)) < len(prints):
         raise JoinError(
-            f"the same encoder comes twice ({', '.join(s.title for s in specs)}); join features "
-            "of different encoders, of the same images"
+            f"an encoder occurs twice ({', '.join(s.title for s in specs)}). Join features of "
+            "different encoders"
         )
     rows = [np.arange(len(first))]
     common = np.ones(len(first), dtype=bool)
     for other in others:
         by_key = {key: i for i, key in enumerate(other.keys.tolist())}
-        # The very same file where there is one, since equal bytes may have two paths and labels.
+        # Identical images may have different labels, so the same path is preferred.
         names = zip(other.keys.tolist(), other.paths.tolist(), strict=True)
         by_both = {both: i for i, both in enumerate(names)}
         wanted = zip(first.keys.tolist(), first.paths.tolist(), strict=True)
-        found = np.array([by_both.get(w, by_key.get(w[0], -1)) for w in wanted], dtype=np.int64)
-        common &= found >= 0
-        rows.append(found)
+        indices = np.array([by_both.get(w, by_key.get(w[0], -1)) for w in wanted], dtype=np.int64)
+        common &= indices >= 0
+        rows.append(indices)
     if not common.any():
         raise JoinError(
-            f"the feature files hold different images: none of the {len(first)} of "
-            f"{specs[0].title} is also in {specs[-1].title}; embed the same source with each"
+            f"the feature files hold different images: none of the {len(first)} images of "
+            f"{specs[0].title} is in every file. Embed the same source with each encoder"
         )
     if not common.all() or any(len(set(o.keys.tolist())) > common.sum() for o in others):
         counts = ", ".join(f"{len(one)} of {one.specs[0].title}" for one in sets if one.specs)
         warnings.warn(
-            f"joined by image: {int(common.sum())} are in all ({counts}); the others are left out",
+            f"{int(common.sum())} images are in every feature file ({counts}). The others are "
+            "left out",
             ClipfeatWarning,
             stacklevel=2,
         )
@@ -71,7 +80,7 @@ def join(sets: Sequence[FeatureSet]) -> FeatureSet:
             row = int(np.flatnonzero(clash)[0])
             raise JoinError(
                 f"{int(clash.sum())} images have two labels, such as {taken[0].paths[row]}: "
-                f"'{labels[row]}' and '{theirs[row]}'; give every file the same labels"
+                f"'{labels[row]}' and '{theirs[row]}'. Give all feature files the same labels"
             )
         labels = np.where(labels == "", theirs, labels)
     classes, y = encode_labels(labels.tolist())
@@ -86,19 +95,29 @@ def join(sets: Sequence[FeatureSet]) -> FeatureSet:
 
 
 def stack(train: FeatureSet, test: FeatureSet) -> tuple[FeatureSet, int]:
-    """Put images to train on and images to test on one below the other, by the same encoders.
+    """Stack training rows above test rows of the same encoders.
 
-    Rows without a label are left out, and of the training the files whose image, or a part or view
-    of it, is in the test as well, with a warning; of arrays from elsewhere nobody can tell. Where a
-    file is in both, the test's paths begin with `TEST`. Columns and groups of one side alone are
-    empty on the other.
+    Unlabelled rows are left out. A training file is left out too if any of its rows is identical
+    to a test row; sets made from arrays have no content hashes and keep all rows. A path that is in
+    both sets gets the prefix `TEST` in the test. A column or group that only one set has is empty
+    in the other.
+
+    Parameters
+    ----------
+    train, test : FeatureSet
+        Features of the same encoders, or arrays with the same number of columns.
 
     Returns
     -------
     both : FeatureSet
         Training rows first.
     n_train : int
-        How many these are.
+        Number of training rows.
+
+    Warns
+    -----
+    ClipfeatWarning
+        If training images are identical to test images.
 
     Raises
     ------
@@ -107,12 +126,13 @@ def stack(train: FeatureSet, test: FeatureSet) -> tuple[FeatureSet, int]:
     DataError
         If arrays differ in their number of columns.
     LabelError
-        If the test has no label, or a class that is not left in the training.
+        If the test has no labels, or a class without training images.
     """
     test = replace(test, X=test.columns_of(train.specs), specs=train.specs)
     if test.X.shape[1] != train.X.shape[1]:
         raise DataError(
-            f"the test has {test.X.shape[1]} features, and the training {train.X.shape[1]}"
+            f"the test set has {test.X.shape[1]} features, but the training set has "
+            f"{train.X.shape[1]}. Use features of the same encoder"
         )
     test = test.take(test.y >= 0)
     train = train.take(train.y >= 0)
@@ -121,19 +141,23 @@ def stack(train: FeatureSet, test: FeatureSet) -> tuple[FeatureSet, int]:
         kept = ~np.isin(train.files, same)
         if not kept.all():
             warnings.warn(
-                f"{len(np.unique(same))} images of the training are in the test, byte for byte the "
-                "same: they are left out of the training",
+                f"{len(np.unique(same))} training images are also in the test set (same bytes). "
+                "They are left out of the training set",
                 ClipfeatWarning,
                 stacklevel=3,
             )
         train = train.take(kept)
-    strange = sorted(set(test.labels.tolist()) - set(train.labels.tolist()))
-    if strange or not len(test):
-        what = f"classes {', '.join(strange)}, which" if strange else "no label, and"
-        raise LabelError(f"the test has {what} the training ({len(train)} images) does not have")
+    if not len(test):
+        raise LabelError("no image of the test set has a label. Label the test images")
+    new_classes = sorted(set(test.labels.tolist()) - set(train.labels.tolist()))
+    if new_classes:
+        raise LabelError(
+            f"the test set has classes {', '.join(new_classes)}, but none of the {len(train)} "
+            "training images has them. Train on every class of the test set"
+        )
     classes, y = encode_labels([label for part in (train, test) for label in part.labels.tolist()])
     in_both = np.isin(test.paths, train.paths) | np.isin(test.files, train.files)
-    in_both = np.isin(test.files, test.files[in_both])  # a file is marked in all its rows
+    in_both = np.isin(test.files, test.files[in_both])  # all rows of a file get the prefix
     test = replace(
         test,
         paths=np.where(in_both, np.char.add(TEST, test.paths), test.paths),

@@ -1,4 +1,4 @@
-"""Frames, faces and views of a file become one row."""
+"""Averages over the frames, faces and views of a file."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def rows(*positive: float) -> np.ndarray:
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.floats(0, 1)), min_size=1, max_size=60))
 @pytest.mark.parametrize("average", AVERAGES)
 def test_an_average_lies_between_its_parts(average: str, parts: list[tuple[str, float]]) -> None:
-    """Of each file once, in their order; within the range of its parts."""
+    """Each file has one row, in order, within the range of its parts."""
     files = [file for file, _ in parts]
     names, p = by_file(rows(*(value for _, value in parts)), files, average)
     assert names == list(dict.fromkeys(files))
@@ -27,16 +27,16 @@ def test_an_average_lies_between_its_parts(average: str, parts: list[tuple[str, 
         assert row.sum() == pytest.approx(1)
 
 
-def test_what_could_not_be_read_does_not_count() -> None:
-    """A part of NaN is left out; a file of nothing else is NaN."""
+def test_unreadable_parts_are_ignored() -> None:
+    """NaN parts are ignored. A file with only NaN parts is NaN."""
     p = np.vstack([rows(0.2), np.full((2, 2), np.nan)])
-    _, found = by_file(p, ["a", "a", "b"])
-    assert found[0].tolist() == [0.8, 0.2]
-    assert np.isnan(found[1]).all()
+    _, averaged = by_file(p, ["a", "a", "b"])
+    assert averaged[0].tolist() == [0.8, 0.2]
+    assert np.isnan(averaged[1]).all()
 
 
-def test_the_confident_average_takes_the_sure_parts() -> None:
-    """The winner's rule: sure frames, if they are many; else all."""
+def test_the_confident_average_takes_confident_parts() -> None:
+    """Confident parts are averaged alone if there are enough, else all parts."""
     mixed = [0.9] * 12 + [0.5] * 12
     assert confident(rows(*mixed))[1] == pytest.approx(0.9)
     assert confident(rows(*mixed[1:]))[1] == pytest.approx(np.mean(mixed[1:]))

@@ -1,4 +1,4 @@
-"""The joint of the two halves."""
+"""Feature sets: validation, selection of rows and columns, and joining."""
 
 from dataclasses import replace
 
@@ -13,22 +13,22 @@ from tests.conftest import make_features
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"y": np.zeros(3, dtype=np.int64)}, "y must have shape"),
-        ({"y": np.full(40, 2)}, "labels must be in"),
+        ({"y": np.zeros(3, dtype=np.int64)}, "y must have one value per row"),
+        ({"y": np.full(40, 2)}, "y must be in"),
         ({"X": np.full((40, 6), np.nan, dtype=np.float32)}, "row 0 .* is not"),
-        ({"X": np.zeros((40, 5), dtype=np.float32)}, "do not make 5 columns"),
+        ({"X": np.zeros((40, 5), dtype=np.float32)}, "6 columns, but X has 5"),
     ],
 )
-def test_what_does_not_fit_is_refused(
+def test_inconsistent_arrays_are_refused(
     features: FeatureSet, change: dict[str, object], message: str
 ) -> None:
-    """Shapes, labels and values are checked when a set is made."""
+    """Shapes, labels and values are validated on construction."""
     with pytest.raises(DataError, match=message):
         replace(features, **change)
 
 
 def test_labelled_drops_unknown_rows_and_unused_classes(features: FeatureSet) -> None:
-    """Learning sees only labelled rows, and only classes that have one."""
+    """`labelled` keeps the labelled rows, and the classes with a row."""
     y = np.where(np.arange(40) < 10, -1, features.y)
     wide = replace(features, y=np.where(y == 1, 2, y), classes=("real", "unused", "fake"))
     kept = wide.labelled()
@@ -37,15 +37,15 @@ def test_labelled_drops_unknown_rows_and_unused_classes(features: FeatureSet) ->
     assert kept.labels.tolist() == wide.labels[10:].tolist()
 
 
-@pytest.mark.parametrize(("value", "message"), [(-1, "has a label"), (0, "of one class")])
+@pytest.mark.parametrize(("value", "message"), [(-1, "has a label"), (0, "have the class")])
 def test_no_labels_and_one_class_are_errors(features: FeatureSet, value: int, message: str) -> None:
-    """There is nothing to learn from no labels, nor from one class."""
+    """Training needs labels of at least two classes."""
     with pytest.raises(LabelError, match=message):
         replace(features, y=np.full(40, value)).labelled()
 
 
 def test_join_is_by_key_not_by_position(features: FeatureSet) -> None:
-    """Rows of another encoder in another order find their images."""
+    """Rows in another order are joined with the rows of the same image."""
     other = make_features(name="other", seed=1).take(np.arange(40)[::-1].copy())
     joined = join([features, other])
     back = other.take(np.arange(40)[::-1].copy())
@@ -53,17 +53,17 @@ def test_join_is_by_key_not_by_position(features: FeatureSet) -> None:
     assert list(joined.slices.values()) == [slice(0, 6), slice(6, 12)]
 
 
-def test_join_keeps_only_common_images_and_says_so(features: FeatureSet) -> None:
-    """Images that one file lacks are left out, with a warning that counts them."""
+def test_join_keeps_only_common_images_and_warns(features: FeatureSet) -> None:
+    """Images that one file lacks are left out, and a warning counts the others."""
     other = make_features(name="other").take(np.arange(5, 40))
-    with pytest.warns(ClipfeatWarning, match="35 are in all"):
+    with pytest.warns(ClipfeatWarning, match="35 images are in every"):
         assert len(join([features, other])) == 35
 
 
 def test_join_refuses_what_cannot_be_joined(features: FeatureSet) -> None:
-    """The same encoder twice, different images, and contradicting labels are errors."""
+    """A repeated encoder, different images and contradicting labels are errors."""
     other = make_features(name="other")
-    with pytest.raises(JoinError, match="comes twice"):
+    with pytest.raises(JoinError, match="occurs twice"):
         join([features, features])
     with pytest.raises(JoinError, match="different images"):
         join([features, replace(other, keys=np.array([b"f" * 32] * 40))])
@@ -72,7 +72,7 @@ def test_join_refuses_what_cannot_be_joined(features: FeatureSet) -> None:
 
 
 def test_equal_images_are_one_group(features: FeatureSet) -> None:
-    """The same bytes under two paths are never parted, with groups or without."""
+    """Identical images share a split group, with and without groups."""
     assert features.split_groups is None
     keys = features.keys.copy()
     keys[1] = keys[0]
@@ -82,7 +82,7 @@ def test_equal_images_are_one_group(features: FeatureSet) -> None:
 
 
 def test_groups_and_equal_images_are_linked(features: FeatureSet) -> None:
-    """Rows linked by a group or by bytes are one, also through a third."""
+    """Rows linked by a group or by identical bytes share a split group, also transitively."""
     keys = features.keys.copy()
     keys[1], keys[2] = keys[0], keys[3]
     groups = np.array([f"g{i}" for i in range(40)])
@@ -93,16 +93,16 @@ def test_groups_and_equal_images_are_linked(features: FeatureSet) -> None:
     assert len(set(linked.tolist())) == 37
 
 
-def test_one_image_under_two_labels_is_warned_of(features: FeatureSet) -> None:
-    """Equal bytes with different labels are learned from only with a warning."""
+def test_one_image_under_two_labels_warns(features: FeatureSet) -> None:
+    """Identical images with different labels cause a warning."""
     keys = features.keys.copy()
     keys[0] = keys[39]
-    with pytest.warns(ClipfeatWarning, match="1 images are there under two labels"):
+    with pytest.warns(ClipfeatWarning, match="1 images occur under two labels"):
         replace(features, keys=keys).labelled()
 
 
 def test_equal_bytes_join_by_their_paths(features: FeatureSet) -> None:
-    """A pair of equal images with different labels joins each with its own."""
+    """Identical images with different labels are joined by path."""
     keys = features.keys.copy()
     keys[0] = keys[39]
     both = [replace(make_features(name=name), keys=keys) for name in ("spectrum", "other")]
@@ -110,21 +110,21 @@ def test_equal_bytes_join_by_their_paths(features: FeatureSet) -> None:
 
 
 def test_alike_encoders_keep_their_own_slices() -> None:
-    """Two files of weights of one architecture are two encoders, told apart in every table."""
+    """Two weight files of one architecture are two encoders with distinct titles."""
     a, b = make_features(), make_features(seed=1)
     b = replace(b, specs=(replace(b.specs[0], weights="other"),))
     assert len(join([a, b]).slices) == 2
 
 
-def test_own_names_win_over_a_tables_columns(features: FeatureSet) -> None:
-    """A further column called label does not pose as the label."""
+def test_own_columns_win_over_source_columns(features: FeatureSet) -> None:
+    """A source's column named label does not replace the labels."""
     clash = replace(features, columns={"label": np.array(["wrong"] * 40)})
     assert clash.column("label").tolist() == features.labels.tolist()
     assert clash.to_pandas().label.tolist() == features.labels.tolist()
 
 
-def test_to_pandas_has_a_row_an_image(features: FeatureSet) -> None:
-    """A table of paths, labels and one column for each feature."""
+def test_to_pandas_has_one_row_per_image(features: FeatureSet) -> None:
+    """The table has paths, labels and one column per feature."""
     table = features.to_pandas()
     assert table.shape == (40, 4 + 6)
     assert table.label.tolist() == features.labels.tolist()
@@ -141,7 +141,7 @@ def test_a_set_may_have_no_rows(features: FeatureSet) -> None:
 
 
 def test_unknown_columns_are_named(features: FeatureSet) -> None:
-    """A missing column's error lists those there are."""
+    """The error for an unknown column lists the known ones."""
     with pytest.raises(UnknownNameError, match="label, path"):
         features.column("generator")
 
@@ -155,10 +155,10 @@ def test_unknown_columns_are_named(features: FeatureSet) -> None:
     ],
 )
 def test_the_generated_class_is_positive(names: set[str], ordered: tuple[str, ...]) -> None:
-    """Of real and generated the latter is the last; others are sorted."""
+    """Generated images are the last of two classes. Other classes are sorted."""
     assert order_classes(names) == ordered
 
 
 def test_it_prints_in_one_line(features: FeatureSet) -> None:
-    """What a notebook shows first is what it holds, not every path."""
+    """The representation summarises the set in one line, without paths."""
     assert repr(features) == "FeatureSet(40 images × 6 features by spectrum 32px; real 20, fake 20)"

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from clipfeat.cli import app
 from clipfeat.encoders import ALIASES, DEFAULT_ENCODER
-from clipfeat.zoo import CLASSIFIERS
+from clipfeat.zoo import classifiers
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -43,7 +43,7 @@ def test_tables_are_complete() -> None:
     for short, full in ALIASES.items():
         assert f"| `{short}` |" in README
         assert full == short or f"`{full}`" in README
-    for name in CLASSIFIERS:
+    for name in classifiers():
         assert f"| `{name}` |" in README
     assert (
         f"| `{DEFAULT_ENCODER}` | `{ALIASES[DEFAULT_ENCODER]}` | 512 | 224 | **the default**"

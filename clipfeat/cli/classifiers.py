@@ -11,10 +11,11 @@ def classifiers() -> None:
 
     Example: clipfeat classifiers
     """
-    from clipfeat.zoo import CLASSIFIERS, PROJECTIONS
+    from clipfeat.zoo import PROJECTIONS, classifiers
 
-    width = max(map(len, CLASSIFIERS))
-    for row in CLASSIFIERS.values():
-        print(f"{row.name:<{width}} {'*' if row.usual else ' '} {row.summary}")
+    rows = classifiers()
+    width = max(map(len, rows))
+    for name, row in rows.items():
+        print(f"{name:<{width}} {'*' if row.usual else ' '} {row.summary}")
     for row in PROJECTIONS.values():
         print(f"{row.name + '+':<{width}}   {row.summary}, before any classifier")

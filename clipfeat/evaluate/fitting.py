@@ -38,7 +38,8 @@ from clipfeat.store.streaming import StreamedFeatures
 from clipfeat.zoo import CHANCE, parse_names
 from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.folds import fit_with_groups
-from clipfeat.zoo.tuning import Tuned, time_share
+from clipfeat.zoo.spaces import Tuned
+from clipfeat.zoo.tuning import time_share
 
 RECOVERY = "a fit is not cached: run the same command again"
 

@@ -23,7 +23,7 @@ from clipfeat.fits.cells import Cell, CellSpec
 from clipfeat.system.files import publish, read_arrays, storage_errors
 from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.folds import Split, TrainingData
-from clipfeat.zoo.tuning import Tuned
+from clipfeat.zoo.spaces import Tuned
 
 VERSIONED = (
     "clipfeat", "faiss-cpu", "lightgbm", "numpy", "scikit-learn", "scikit-learn-intelex", "scipy",

@@ -15,7 +15,8 @@ from clipfeat.zoo.bagging import BaggedClassifier
 from clipfeat.zoo.building import build, count_fits
 from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.folds import Split, TrainingData, fit_with_groups, inner_folds
-from clipfeat.zoo.tuning import Tuned, tune
+from clipfeat.zoo.spaces import Tuned
+from clipfeat.zoo.tuning import tune
 
 INNER_FOLDS = 3
 """Folds of a training set whose rows are predicted out of fold."""

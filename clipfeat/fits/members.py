@@ -10,7 +10,8 @@ from sklearn.pipeline import Pipeline
 from clipfeat.zoo.building import build, count_fits
 from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.folds import fit_with_groups
-from clipfeat.zoo.tuning import Tuned, tune
+from clipfeat.zoo.spaces import Tuned
+from clipfeat.zoo.tuning import tune
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from clipfeat.zoo.building import build
 from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.folds import TrainingData
 from clipfeat.zoo.streamed import build_streamed, check_streamed
-from clipfeat.zoo.streamed.classifier import released
+from clipfeat.zoo.streamed.classifier import unwrap
 
 GIB = 2**30
 
@@ -75,7 +75,7 @@ def data_access(
         encoder = features.specs[0].title  # row numbers have no encoder
         return replace(
             model,
-            estimator=released(model.estimator, features.n_features),
+            estimator=unwrap(model.estimator, features.n_features),
             specs=features.specs,
             scores=tuple({**row, "encoder": encoder} for row in model.scores),
             about={**model.about, "out_of_core": True},
@@ -184,5 +184,5 @@ def run_streamed_cell(
     )  # fmt: skip
     if not spec.measure_size:
         return cell
-    size = len(dump_estimator(released(built[0], features.n_features)))
+    size = len(dump_estimator(unwrap(built[0], features.n_features)))
     return replace(cell, costs={**cell.costs, "model_bytes": float(size)})

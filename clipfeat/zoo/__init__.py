@@ -1,71 +1,202 @@
-"""The classifiers, by name.
+"""Registry of the classifiers.
 
-A new one is one file with a ``make(options, *, random_state, n_jobs)`` that returns an unfitted
-scikit-learn estimator with ``predict_proba``, and one row here. Scaling is a step of its pipeline,
-so that it travels with the model. A projection is the same with ``transform``.
+To add a classifier, write a module with a function ``make(options, *, random_state, n_jobs)`` and
+add a row here. The function returns an unfitted scikit-learn estimator with ``predict_proba``.
+Scaling is a step of its pipeline, so that it is saved with the model. A projection has
+``transform`` instead.
+
+Another package adds a classifier with an entry point of the group ``clipfeat.classifiers`` that
+refers to a `ClassifierRow`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
+from functools import cache
+from pkgutil import resolve_name
 from typing import Any
 
 from clipfeat.errors import UsageError, unknown_name
+from clipfeat.system.plugins import with_plugins
 from clipfeat.zoo.fit_options import FitOptions
+from clipfeat.zoo.spaces import Range, Space, WarmPath
 
 
 @dataclass(frozen=True)
 class ClassifierRow:
-    """A classifier of the zoo.
+    """Registry row of a classifier.
 
     Parameters
     ----------
     name : str
-        What ``--clf`` takes.
+        Name for ``--clf``. The name of an entry point takes precedence.
     make : str
-        ``"module:function"`` that makes it; imported when it is needed.
+        ``"package.module:function"``, imported on first use. The function takes
+        ``(options, *, random_state, n_jobs)`` and returns an unfitted estimator.
     summary : str
-        What it is and what it is good for, in one line.
+        One-line description.
     usual : bool
-        Whether it is one of ``all``: those that differ most, and are quick enough to try at once.
+        Include the classifier in ``--clf all``.
+    space : WarmPath or mapping of str to Range, optional
+        Tuning space. None leaves the classifier untuned.
+    streamed : str
+        ``"package.module:function"`` that fits the classifier out of core, or empty. The function
+        takes ``(estimator, rows, y)``; see `clipfeat.zoo.streamed`.
+
+    Examples
+    --------
+    >>> row = ClassifierRow("nb", "mypackage.bayes:make", "naive Bayes", usual=False)
     """
 
     name: str
     make: str
     summary: str
     usual: bool = True
+    space: Space | None = None
+    streamed: str = ""
 
+
+_TREES = {"max_features": Range(0.01, 0.3), "min_samples_leaf": Range(1, 10, whole=True)}
 
 _ROWS = (
-    ClassifierRow("logreg", "logreg:make", "logistic regression; fast, calibrated, hard to beat"),
-    ClassifierRow("knn", "knn:make", "k nearest neighbours by cosine; nothing to learn"),
-    ClassifierRow("rf", "forest:make", "random forest; robust, slow on wide features"),
-    ClassifierRow("lgbm", "lightgbm:make", "gradient boosting by LightGBM"),
-    ClassifierRow("xgb", "xgboost:make", "gradient boosting by XGBoost"),
-    ClassifierRow("svm", "svm:make", "RBF support vectors, calibrated; often the best single one"),
-    ClassifierRow("linsvm", "linear_svm:make", "linear support vectors; large sets", False),
-    ClassifierRow("ridge", "ridge:make", "ridge regression on the labels, in closed form", False),
-    ClassifierRow("lda", "lda:make", "linear discriminant, shrunk; few-shot", False),
-    ClassifierRow("et", "extra_trees:make", "extremely randomised trees", False),
-    ClassifierRow("histgb", "histogram_boosting:make", "gradient boosting by scikit-learn", False),
-    ClassifierRow("mlp", "mlp:make", "one hidden layer with dropout, by torch", False),
-    ClassifierRow("prototype", "prototype:make", "nearest class mean; few-shot", False),
-    ClassifierRow("dummy", "dummy:make", "the classes' frequencies; what chance is"),
+    ClassifierRow(
+        "logreg",
+        "clipfeat.zoo.logreg:make",
+        "logistic regression; a strong, calibrated baseline",
+        space=WarmPath("C", 1e-6, 1e6),  # the range of CLIP's linear probe, arXiv 2103.00020 A.3
+        streamed="clipfeat.zoo.streamed.logreg:fit",
+    ),
+    ClassifierRow(
+        "knn",
+        "clipfeat.zoo.knn:make",
+        "k nearest neighbours by cosine distance; no training",
+        space={"n_neighbors": Range(3, 100, whole=True)},
+    ),
+    ClassifierRow(
+        "rf",
+        "clipfeat.zoo.forest:make",
+        "random forest; robust, slow on wide features",
+        space=_TREES,
+    ),
+    ClassifierRow(
+        "lgbm",
+        "clipfeat.zoo.lightgbm:make",
+        "gradient boosting by LightGBM",
+        space={
+            "learning_rate": Range(0.02, 0.3),
+            "num_leaves": Range(7, 127, whole=True),
+            "min_child_samples": Range(5, 100, whole=True),
+            "colsample_bytree": Range(0.05, 1),
+        },
+        streamed="clipfeat.zoo.streamed.lightgbm:fit",
+    ),
+    ClassifierRow(
+        "xgb",
+        "clipfeat.zoo.xgboost:make",
+        "gradient boosting by XGBoost",
+        space={
+            "learning_rate": Range(0.02, 0.3),
+            "max_depth": Range(2, 8, whole=True, log=False),
+            "min_child_weight": Range(0.5, 20),
+            "colsample_bytree": Range(0.05, 1),
+        },
+        streamed="clipfeat.zoo.streamed.xgboost:fit",
+    ),
+    ClassifierRow(
+        "svm",
+        "clipfeat.zoo.svm:make",
+        "support vector machine with RBF kernel, calibrated; often the best single classifier",
+        space={"C": Range(0.1, 100)},
+    ),
+    ClassifierRow(
+        "linsvm",
+        "clipfeat.zoo.linear_svm:make",
+        "linear support vector machine; for large data",
+        usual=False,
+        space={"C": Range(1e-4, 100)},
+        streamed="clipfeat.zoo.streamed.linear_svm:fit",
+    ),
+    ClassifierRow(
+        "ridge",
+        "clipfeat.zoo.ridge:make",
+        "ridge regression on the labels, in closed form",
+        usual=False,
+        space={"alpha": Range(1e-2, 1e6)},
+    ),
+    ClassifierRow(
+        "lda",
+        "clipfeat.zoo.lda:make",
+        "linear discriminant analysis with shrinkage; for few images",
+        usual=False,
+        space={"shrinkage": Range(1e-3, 1)},
+    ),
+    ClassifierRow(
+        "et",
+        "clipfeat.zoo.extra_trees:make",
+        "extremely randomised trees",
+        usual=False,
+        space=_TREES,
+    ),
+    ClassifierRow(
+        "histgb",
+        "clipfeat.zoo.histogram_boosting:make",
+        "gradient boosting by scikit-learn",
+        usual=False,
+        space={
+            "learning_rate": Range(0.02, 0.3),
+            "max_leaf_nodes": Range(7, 127, whole=True),
+            "min_samples_leaf": Range(5, 100, whole=True),
+        },
+    ),
+    ClassifierRow(
+        "mlp",
+        "clipfeat.zoo.mlp:make",
+        "neural network with one hidden layer and dropout, by torch",
+        usual=False,
+        space={
+            "hidden": Range(64, 1024, whole=True),
+            "dropout": Range(0, 0.7, log=False),
+            "learning_rate": Range(1e-4, 1e-2),
+            "weight_decay": Range(1e-4, 1),
+        },
+    ),
+    ClassifierRow(
+        "prototype",
+        "clipfeat.zoo.prototype:make",
+        "nearest class mean; for few images",
+        usual=False,
+    ),
+    ClassifierRow(
+        "dummy", "clipfeat.zoo.dummy:make", "class frequencies; the baseline without features"
+    ),
 )
-CLASSIFIERS = {row.name: row for row in _ROWS}
 
 PROJECTIONS = {
     row.name: row
     for row in (
-        ClassifierRow("triplet", "triplet:make", "a projection learned by triplets, to 512"),
+        ClassifierRow(
+            "triplet",
+            "clipfeat.zoo.triplet:make",
+            "projection to 512 features, learned with a triplet loss",
+        ),
     )
 }
-"""What may stand in front of a classifier: ``triplet+logreg``."""
+"""Transforms that can precede a classifier: ``triplet+logreg``."""
 
 SMALL = 2_000_000
 
 CHANCE = "dummy"
-"""The classifier that ignores the features; it takes no part in votes."""
+"""The classifier that ignores the features. It takes no part in votes."""
+
+
+@cache
+def classifiers() -> dict[str, ClassifierRow]:
+    """Return the classifiers by name, those of installed packages included.
+
+    The entry points are read on the first call rather than on import, because the module of a
+    classifier in another package imports this one.
+    """
+    builtin = {row.name: row for row in _ROWS}
+    return with_plugins(builtin, "clipfeat.classifiers", ClassifierRow)
 
 
 def make_classifier(
@@ -80,7 +211,7 @@ def make_classifier(
     Parameters
     ----------
     name : str
-        One of `CLASSIFIERS`, or a projection and a classifier: ``"triplet+svm"``. A projection
+        A classifier, or a projection and a classifier: ``"triplet+svm"``. A projection
         overfits its training rows, so the pipeline is calibrated as one estimator.
     options : FitOptions
         Passed to the classifier's ``make`` function, which reads `accelerate`.
@@ -107,7 +238,7 @@ def make_classifier(
     """
     _check_name(name)
     *projections, last = name.split("+")
-    classifier = _make(CLASSIFIERS[last], options, random_state, n_jobs)
+    classifier = _make(classifiers()[last], options, random_state, n_jobs)
     if projections:
         from sklearn.pipeline import make_pipeline
 
@@ -121,9 +252,7 @@ def make_classifier(
 
 
 def _make(row: ClassifierRow, options: FitOptions, random_state: int, n_jobs: int) -> Any:
-    module, _, function = row.make.partition(":")
-    make = getattr(import_module(f"clipfeat.zoo.{module}"), function)
-    return make(options, random_state=random_state, n_jobs=n_jobs)
+    return resolve_name(row.make)(options, random_state=random_state, n_jobs=n_jobs)
 
 
 def _check_name(name: str) -> None:
@@ -131,17 +260,17 @@ def _check_name(name: str) -> None:
     for projection in projections:
         if projection not in PROJECTIONS:
             raise unknown_name("projection", projection, PROJECTIONS)
-    if last not in CLASSIFIERS:
-        raise unknown_name("classifier", last, CLASSIFIERS)
+    if last not in classifiers():
+        raise unknown_name("classifier", last, classifiers())
     if len(projections) > 1:
-        raise UsageError(f"one projection may stand before a classifier, got {name!r}")
+        raise UsageError(f"{name!r} has {len(projections)} projections: use at most one")
 
 
 def pick_threads(n_jobs: int | None, n_values: int) -> int:
-    """How many threads to use on a matrix of `n_values`, where nobody said: one if it is small.
+    """Choose the number of threads for a matrix of `n_values`: by default one if it is small.
 
-    Threads that wait for each other cost more than they bring there: beside another busy process,
-    boosting on 560 × 80 was measured to take thirty times as long with two threads as with one.
+    Synchronising threads costs more than it gains on small data. Next to another busy process,
+    boosting on 560 × 80 values took thirty times as long with two threads as with one.
     """
     if n_jobs is not None:
         return n_jobs
@@ -149,22 +278,22 @@ def pick_threads(n_jobs: int | None, n_values: int) -> int:
 
 
 def parse_names(clf: str | Sequence[str]) -> list[str]:
-    """Read ``"logreg,triplet+svm"``, ``"all"`` (the usual ones), ``"every"`` or a sequence.
+    """Parse ``"logreg,triplet+svm"``, ``"all"`` (the usual ones), ``"every"`` or a sequence.
 
     Raises
     ------
     UsageError
-        If there is none, or one comes twice.
+        If there is no name, or a name is repeated.
     UnknownNameError
-        If one is not known.
+        If a name is unknown.
     """
     names = [n.strip() for n in clf.split(",") if n.strip()] if isinstance(clf, str) else list(clf)
     if names == ["every"]:
-        return list(CLASSIFIERS)
+        return list(classifiers())
     if names == ["all"]:
-        return [name for name, row in CLASSIFIERS.items() if row.usual]
+        return [name for name, row in classifiers().items() if row.usual]
     for name in names:
         _check_name(name)
     if not names or len(set(names)) < len(names):
-        raise UsageError(f"name one classifier or more, each once, got {clf!r}")
+        raise UsageError(f"name at least one classifier, and each only once, got {clf!r}")
     return names

@@ -8,7 +8,7 @@ from clipfeat.zoo.bagging import BaggedClassifier
 from clipfeat.zoo.balance import OversampledClassifier, PriorCorrectedClassifier, balanced
 from clipfeat.zoo.calibration import GroupCalibratedClassifier
 from clipfeat.zoo.fit_options import FitOptions
-from clipfeat.zoo.tuning import full_names
+from clipfeat.zoo.spaces import full_names
 
 
 def build(

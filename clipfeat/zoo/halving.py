@@ -1,7 +1,8 @@
-"""Successive halving: many candidates on few rows, the better ones on more, the best on all.
+"""Parameter search by successive halving.
 
-Optuna proposes and prunes; unlike scikit-learn's halving searches it has a best so far at any
-moment, which a time limit needs.
+Many candidates are scored on few rows, the better ones on more, and the best on all rows. Optuna
+proposes and prunes candidates. Unlike the halving searches of scikit-learn, it has a best candidate
+at any moment, which a time limit needs.
 """
 
 import time
@@ -17,74 +18,71 @@ from sklearn.preprocessing import StandardScaler
 
 from clipfeat.zoo.calibration import GroupCalibratedClassifier
 from clipfeat.zoo.folds import Split, TrainingData, fit_with_groups
+from clipfeat.zoo.spaces import Range, Tuned, full_names
 
 if TYPE_CHECKING:
     from optuna import Trial
 
-    from clipfeat.zoo.tuning import Range, Tuned
-
 RUNGS = (1, 3, 9)
-"""Ninths of the rows."""
+"""Rungs of the search, in ninths of the rows."""
 FIT_PER_TRIAL = 0.6
-"""A fit on all rows, in units of a candidate's three on two thirds of them, between a time that
-goes with the rows (0.5) and one that goes with their square (0.75)."""
+"""Estimated time of a fit on all rows, relative to a candidate's three fits on two thirds of them.
+It is 0.5 if the time is linear in the rows, and 0.75 if it is quadratic."""
 GROWTH = 1.5
-"""Power of the rows that a fit's time is taken to go with, before it has been measured."""
+"""Assumed power of the rows in the time of a fit, before it is measured."""
 FEWEST = 30
-"""Rows of the smallest class below which a rung says nothing."""
+"""Smallest number of rows of the smallest class on a rung; with fewer, its losses are noise."""
 
 
 def search_by_halving(
     classifier: Any,
-    space: Mapping[str, "Range"],
+    space: Mapping[str, Range],
     data: TrainingData,
     folds: list[Split],
     until: float | None,
     n_fits: float,
     n_candidates: int,
     random_state: int,
-) -> "Tuned":
-    """Look for the parameters of least log loss, the classifier's own being the first candidate.
+) -> Tuned:
+    """Search for the parameters of the smallest log loss; the defaults are the first candidate.
 
-    A classifier that is calibrated is judged without that: by the log loss of a sigmoid through its
-    held-out scores.
+    A calibrated classifier is scored without its calibration, by the log loss of a sigmoid fitted
+    to its held-out scores.
 
     Parameters
     ----------
     classifier : estimator
         Unfitted.
     space : mapping of str to Range
-        By parameter.
-    data : tuple
-        X, y and groups.
+        Ranges by parameter.
+    data : (X, y, groups)
+        Training rows.
     folds : list of (train, test)
         Row numbers.
     until : float, optional
-        Of `time.monotonic`, when the fits after the search must be over. No candidate goes on to
-        more rows that, by its time on fewer, would not be through by then.
+        Time, as `time.monotonic` counts it, by which the fits after the search must end. A
+        candidate is not promoted if, judging by its time on fewer rows, it would miss this time.
     n_fits : float
-        How many those fits are.
+        Number of fits after the search.
     n_candidates : int
-        At most.
+        Largest number of candidates.
     random_state : int
-        Of the candidates and of the rows of a rung.
+        Random seed of the candidates and of the rows on each rung.
     """
     import optuna
     from optuna.pruners import SuccessiveHalvingPruner
     from optuna.samplers import TPESampler
     from optuna.trial import TrialState as State
 
-    from clipfeat.zoo.tuning import Tuned, full_names
-
     bare = classifier.estimator if isinstance(classifier, GroupCalibratedClassifier) else classifier
-    offered = {name: one for name, one in space.items() if full_names(bare, {name: None})}
+    ranges = {name: one for name, one in space.items() if full_names(bare, {name: None})}
     rank = _ranks(data[1], random_state)
     rungs = _rungs(data[1])
-    first: list[float] = []  # seconds of the classifier's own parameters, by rung
+    first: list[float] = []  # seconds of the default parameters, by rung
     slowest = 0.0
 
     def run(params: Mapping[str, Any], trial: "Trial | None") -> float | None:
-        """Take a candidate up the rungs, to its loss on all rows; None where it was left below."""
+        """Score a candidate rung by rung; return its loss on all rows, or None if it is pruned."""
         nonlocal slowest
         estimator = clone(bare).set_params(**full_names(bare, params))
         took = 0.0
@@ -114,11 +112,11 @@ def search_by_halving(
     least, best, tried = np.inf, {}, 0
     try:
         if until is not None and time.monotonic() < until:
-            # What a classifier loads when it is first used must not count as the time of a fit.
+            # The measured time of a fit must exclude the imports of a classifier's first use.
             _held_out_loss(bare, data, folds[:1], rank < rungs[0] / RUNGS[-1])
         for number in range(n_candidates):
-            trial = study.ask() if number else None  # the first is the classifier's own
-            params = {n: _suggest(trial, n, one) for n, one in offered.items()} if trial else {}
+            trial = study.ask() if number else None  # the first candidate is the defaults
+            params = {n: _suggest(trial, n, one) for n, one in ranges.items()} if trial else {}
             loss = run(params, trial)
             tried += 1
             if trial is not None:
@@ -132,14 +130,14 @@ def search_by_halving(
     return Tuned(best, tried)
 
 
-def _suggest(trial: "Trial", name: str, one: "Range") -> float:
+def _suggest(trial: "Trial", name: str, one: Range) -> float:
     if one.whole:
         return trial.suggest_int(name, int(one.low), int(one.high), log=one.log)
     return trial.suggest_float(name, one.low, one.high, log=one.log)
 
 
 def _expected(took: float, rung: int, rungs: list[int], first: list[float]) -> float:
-    """Seconds of a rung, from those of the one below and from how they grew for the first."""
+    """Estimate the seconds of a rung from the rung below and the growth of the first candidate."""
     if rung == 0:
         return first[0] if first else 0.0
     known = rung < len(first)
@@ -148,13 +146,13 @@ def _expected(took: float, rung: int, rungs: list[int], first: list[float]) -> f
 
 
 def _rungs(y: NDArray[np.int64]) -> list[int]:
-    """The rungs on which the smallest class has enough rows; all rows, whatever they are."""
+    """List the rungs on which the smallest class has enough rows; the last rung is always kept."""
     smallest = int(np.bincount(y).min())
     return [step for step in RUNGS if step == RUNGS[-1] or smallest * step / RUNGS[-1] >= FEWEST]
 
 
 def _ranks(y: NDArray[np.int64], random_state: int) -> NDArray[np.float64]:
-    """A number in [0, 1) a row, so that those below a share are that share of every class."""
+    """Rank rows in [0, 1), so that rows with a rank below p are a fraction p of every class."""
     rng = np.random.default_rng(random_state)
     rank = np.empty(len(y))
     for code in np.unique(y):
@@ -166,18 +164,18 @@ def _ranks(y: NDArray[np.int64], random_state: int) -> NDArray[np.float64]:
 def _held_out_loss(
     estimator: Any, data: TrainingData, folds: list[Split], chosen: NDArray[np.bool_]
 ) -> float:
-    """Log loss over the held-out rows of all folds, of the chosen rows only."""
+    """Compute the log loss of the chosen rows, held out in each fold."""
     X, y, groups = data
-    said, truth = [], []
-    for whole_train, whole_test in folds:
-        train, test = whole_train[chosen[whole_train]], whole_test[chosen[whole_test]]
-        own = None if groups is None else groups[train]
-        fitted = fit_with_groups(clone(estimator), X[train], y[train], own)
-        ask = getattr(fitted, "predict_proba", None) or fitted.decision_function
-        said.append(ask(X[test]))
-        truth.append(y[test])
-    p, y_of = np.concatenate(said), np.concatenate(truth)
+    outputs, labels = [], []
+    for all_train, all_test in folds:
+        train, test = all_train[chosen[all_train]], all_test[chosen[all_test]]
+        train_groups = None if groups is None else groups[train]
+        fitted = fit_with_groups(clone(estimator), X[train], y[train], train_groups)
+        predict = getattr(fitted, "predict_proba", None) or fitted.decision_function
+        outputs.append(predict(X[test]))
+        labels.append(y[test])
+    p, y_true = np.concatenate(outputs), np.concatenate(labels)
     if not hasattr(estimator, "predict_proba"):
         scores = StandardScaler().fit_transform(p.reshape(len(p), -1))
-        p = LogisticRegression(C=100.0, max_iter=1000).fit(scores, y_of).predict_proba(scores)
-    return float(log_loss(y_of, p, labels=np.unique(y)))
+        p = LogisticRegression(C=100.0, max_iter=1000).fit(scores, y_true).predict_proba(scores)
+    return float(log_loss(y_true, p, labels=np.unique(y)))

@@ -1,8 +1,8 @@
-"""The regularisation path of a linear model, each fit begun where the last one ended."""
+"""Parameter search along the regularisation path of a linear model, with warm starts."""
 
 import time
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,57 +11,53 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import log_loss
 
 from clipfeat.zoo.folds import Split
-
-if TYPE_CHECKING:
-    from clipfeat.zoo.tuning import Tuned, WarmPath
+from clipfeat.zoo.spaces import Tuned, WarmPath
 
 RISES = 2
-"""So often in a row may the loss rise before the rest of the path is left out: it costs most."""
+"""Consecutive rises of the loss that end the path; its weak end takes the most time."""
 FINE = (-0.75, -0.5, -0.25, 0.25, 0.5, 0.75)
-"""Decades about the best, tried after it is known."""
+"""Offsets in decades around the best value, tried afterwards."""
 
 
 def search_warm_path(
     pipeline: Any,
-    path: "WarmPath",
+    path: WarmPath,
     X: NDArray[np.float32],
     y: NDArray[np.int64],
     folds: list[Split],
     until: float | None,
     n_fits: float,
-) -> "Tuned":
-    """Follow a penalty from strong to weak on every fold at once, then finely about the best.
+) -> Tuned:
+    """Follow the penalty from strong to weak in all folds, then in finer steps around the best.
 
     Parameters
     ----------
     pipeline : Pipeline
-        Its last step has ``warm_start`` and the path's parameter.
+        Pipeline whose last step has ``warm_start`` and the parameter of the path.
     path : WarmPath
-        The parameter and its range.
+        Parameter and range.
     X, y : ndarray
-        All rows.
+        Training rows.
     folds : list of (train, test)
         Row numbers.
     until : float, optional
-        Of `time.monotonic`, when the fits after the search must be over.
+        Time, as `time.monotonic` counts it, by which the fits after the search must end.
     n_fits : float
-        How many those are.
+        Number of fits after the search.
     """
-    from clipfeat.zoo.tuning import Tuned
-
     decades = np.arange(np.log10(path.low), np.log10(path.high) + 0.5)
     prepared = [_prepare(pipeline, X, y, train, test) for train, test in folds]
     losses: dict[float, float] = {}
     last = 0.0
 
     def follow(exponents: NDArray[np.float64]) -> bool:
-        """Whether the time was enough."""
+        """Fit at each exponent; return False if the time runs out."""
         nonlocal last
         models = [clone(pipeline[-1]).set_params(warm_start=True) for _ in folds]
         rises = 0
         for exponent in exponents.tolist():
             begun = time.monotonic()
-            # The next takes about as long as the last, and so does a fit from nothing after all.
+            # The next fit, and a cold fit after the search, take about as long as the last.
             if until is not None and begun + last * (2 + n_fits) > until:
                 return False
             now = _loss(models, prepared, path.parameter, 10.0**exponent)
@@ -90,11 +86,11 @@ def _prepare(
 def _loss(
     models: list[Any], prepared: list[tuple[Any, ...]], parameter: str, value: float
 ) -> float:
-    """Mean log loss of the held-out rows at one value; the models keep what they learned."""
+    """Compute the mean held-out log loss at one value; the models keep their coefficients."""
     total = n = 0.0
     for model, (X, y, held, truth) in zip(models, prepared, strict=True):
         with warnings.catch_warnings():
-            # The weakest penalties may stop short of the optimum; that is judged by their loss.
+            # Fits with weak penalties may not converge; their loss still counts.
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.set_params(**{parameter: value}).fit(X, y)
         p = model.predict_proba(held)

@@ -14,7 +14,7 @@ from clipfeat.evaluate.tidy_rows import COSTS
 from clipfeat.evaluate.trials import VOTE
 from clipfeat.features import FeatureSet, join
 from clipfeat.fits import cells
-from clipfeat.zoo import CLASSIFIERS, ClassifierRow
+from clipfeat.zoo import ClassifierRow, classifiers
 from tests.conftest import make_features
 
 
@@ -61,7 +61,7 @@ def test_a_failing_classifier_leaves_the_others(
     features: FeatureSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An entry that raises is in the errors; the rest is as if it had not been asked."""
-    monkeypatch.setitem(CLASSIFIERS, "broken", ClassifierRow("broken", "nowhere:make", "raises"))
+    monkeypatch.setitem(classifiers(), "broken", ClassifierRow("broken", "nowhere:make", "raises"))
     run = benchmark(features, "logreg,broken", cv=3)
     assert list(run.errors) == ["broken"]
     assert set(run.to_pandas().classifier) == {"logreg"}

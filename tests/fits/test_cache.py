@@ -10,7 +10,7 @@ from clipfeat.evaluate import benchmark
 from clipfeat.features import FeatureSet
 from clipfeat.fits.cache import read_cell, write_cell
 from clipfeat.fits.cells import Cell, CellSpec, run_cell
-from clipfeat.zoo.tuning import Tuned
+from clipfeat.zoo.spaces import Tuned
 
 
 def test_a_cell_comes_back_as_it_was(tmp_path: Path) -> None:

@@ -20,11 +20,11 @@ from clipfeat.errors import (
 from clipfeat.evaluate.fitting import fit
 from clipfeat.features import FeatureSet, join
 from clipfeat.model import Model, load_model
-from clipfeat.zoo import CLASSIFIERS
+from clipfeat.zoo import classifiers
 from tests.conftest import make_features, make_spec
 
 
-@pytest.mark.parametrize("clf", [*CLASSIFIERS, "logreg,knn,rf,lgbm,xgb,svm"])
+@pytest.mark.parametrize("clf", [*classifiers(), "logreg,knn,rf,lgbm,xgb,svm"])
 @pytest.mark.parametrize("encoders", [1, 2])
 def test_round_trip_is_equal_to_the_bit(clf: str, encoders: int, tmp_path: Path) -> None:
     """Every classifier and vote, of one encoder and of two, reads back as it was."""

@@ -11,7 +11,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from clipfeat.evaluate.metrics import METRICS
 from clipfeat.model.model_file import TRUSTED, dump_estimator
-from clipfeat.zoo import CHANCE, CLASSIFIERS
+from clipfeat.zoo import CHANCE, classifiers
 from clipfeat.zoo.bagging import BaggedClassifier
 from clipfeat.zoo.building import build
 from clipfeat.zoo.calibration import GroupCalibratedClassifier
@@ -71,7 +71,7 @@ def test_nothing_is_calibrated_twice() -> None:
     assert build("svm").method == "sigmoid"
 
 
-@pytest.mark.parametrize("name", CLASSIFIERS)
+@pytest.mark.parametrize("name", classifiers())
 def test_a_bag_is_the_mean_of_its_folds(name: str) -> None:
     """Every classifier can be bagged, and parts no group."""
     data = make_features(12, groups=True)

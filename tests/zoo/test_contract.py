@@ -13,7 +13,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from clipfeat.errors import MissingExtraError, UnknownNameError, UsageError
 from clipfeat.model.model_file import TRUSTED, dump_estimator
-from clipfeat.zoo import CHANCE, CLASSIFIERS, make_classifier, parse_names
+from clipfeat.zoo import CHANCE, classifiers, make_classifier, parse_names
 from clipfeat.zoo.balance import OversampledClassifier, PriorCorrectedClassifier
 from clipfeat.zoo.building import build
 from clipfeat.zoo.calibration import GroupCalibratedClassifier
@@ -28,7 +28,7 @@ from clipfeat.zoo.triplet import TripletProjection
 from tests.conftest import make_features
 
 Data = tuple[NDArray[np.float32], NDArray[Any]]
-NAMES = [*CLASSIFIERS, "triplet+logreg"]
+NAMES = [*classifiers(), "triplet+logreg"]
 
 
 @pytest.fixture(scope="module")
@@ -115,15 +115,15 @@ def test_balance_counts_classes_alike(name: str) -> None:
 def test_names_are_read() -> None:
     """Lists, 'all', 'every', projections, and mistakes."""
     assert parse_names("logreg, triplet+svm") == ["logreg", "triplet+svm"]
-    assert parse_names("every") == list(CLASSIFIERS)
+    assert parse_names("every") == list(classifiers())
     assert parse_names("all") == ["logreg", "knn", "rf", "lgbm", "xgb", "svm", "dummy"]
     for wrong, hint in (("logrge", "logreg"), ("triplet+logrge", "logreg"), ("tripel+svm", "trip")):
         with pytest.raises(UnknownNameError, match=f"did you mean {hint}"):
             parse_names(wrong)
     for wrong in ("", "svm,svm"):
-        with pytest.raises(UsageError, match="each once"):
+        with pytest.raises(UsageError, match="only once"):
             parse_names(wrong)
-    with pytest.raises(UsageError, match="one projection"):
+    with pytest.raises(UsageError, match="2 projections"):
         make_classifier("triplet+triplet+svm")
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from clipfeat.errors import ClipfeatWarning, LabelError
 from clipfeat.evaluate.fitting import fit
-from clipfeat.zoo import CHANCE, CLASSIFIERS, make_classifier
+from clipfeat.zoo import CHANCE, classifiers, make_classifier
 from clipfeat.zoo.balance import OversampledClassifier
 from clipfeat.zoo.building import build
 from clipfeat.zoo.fit_options import BALANCES, FitOptions
@@ -20,7 +20,7 @@ TREES = {"lgbm", "histgb", "xgb"}  # five rows are less than they split
 
 @pytest.mark.parametrize("balance", BALANCES)
 @pytest.mark.parametrize("grouped", [False, True])
-@pytest.mark.parametrize("name", [*CLASSIFIERS, "triplet+svm"])
+@pytest.mark.parametrize("name", [*classifiers(), "triplet+svm"])
 def test_five_images_a_class(name: str, grouped: bool, balance: str) -> None:
     """Five rows of each of three classes, in two or three groups: fitted, and right on others."""
     few = make_features(5, ("a", "b", "c"), apart=5.0, n_features=20)

@@ -1,6 +1,7 @@
 """Searching for a classifier's parameters."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,17 +9,19 @@ import pytest
 
 from clipfeat.errors import UsageError
 from clipfeat.fits.resources import FitResources
-from clipfeat.zoo import CHANCE, CLASSIFIERS, halving, make_classifier, tuning, warm_path
+from clipfeat.zoo import CHANCE, classifiers, halving, make_classifier, tuning, warm_path
 from clipfeat.zoo.building import build, count_fits
 from clipfeat.zoo.fit_options import FitOptions
-from clipfeat.zoo.tuning import SPACES, Tuned, WarmPath, full_names, tune
+from clipfeat.zoo.spaces import Range, Tuned, WarmPath, full_names
+from clipfeat.zoo.tuning import tune
 from tests.conftest import make_features
 
 
-@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("name", [name for name, row in classifiers().items() if row.space])
 def test_every_space_is_of_its_classifier(name: str) -> None:
     """The parameters are there, take both ends, and reach the very step."""
-    space = SPACES[name]
+    space = classifiers()[name].space
+    assert space is not None
     ends = (
         [{space.parameter: space.low}, {space.parameter: space.high}]
         if isinstance(space, WarmPath)
@@ -32,7 +35,7 @@ def test_every_space_is_of_its_classifier(name: str) -> None:
         assert np.isfinite(model.fit(data.X, data.y).predict_proba(data.X)).all()
 
 
-@pytest.mark.parametrize("name", [n for n in CLASSIFIERS if n in ("logreg", "knn", "svm", CHANCE)])
+@pytest.mark.parametrize("name", ["logreg", "knn", "svm", CHANCE])
 def test_a_seed_decides(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same rows and seed give the same parameters, inside the space; chance has none."""
     monkeypatch.setattr(tuning, "N_CANDIDATES", 8)
@@ -40,7 +43,7 @@ def test_a_seed_decides(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = (tune(name, data.X, data.y, data.groups, n_jobs=1) for _ in range(2))
     assert first == second
     assert not first.out_of_time
-    assert (first.tried > 0) == (name in SPACES)
+    assert (first.tried > 0) == (name != CHANCE)
 
 
 def test_it_finds_what_is_better() -> None:
@@ -112,7 +115,8 @@ class Slow:
 
 def test_the_time_limit_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Search and the fits after it end in time, whatever candidates cost; the best is kept."""
-    monkeypatch.setitem(SPACES, "knn", {"rounds": tuning.Range(1, 20, whole=True)})
+    knn = replace(classifiers()["knn"], space={"rounds": Range(1, 20, whole=True)})
+    monkeypatch.setitem(classifiers(), "knn", knn)
     monkeypatch.setattr(tuning, "make_classifier", lambda *_, **__: Slow())
     data = make_features(600)
     begun = time.monotonic()

@@ -1,52 +1,52 @@
-"""The classifiers that can be fitted on features that do not fit in memory.
+"""Out-of-core fits, for features that do not fit in memory.
 
-Each is a file with a ``fit(classifier, rows, y)`` that fits what the zoo makes of that name, on
-rows that are read in blocks, to what it would be had it been fitted on them at once: the very same
-kind of estimator, by the same parameters. Whatever is put around it (calibration, balance, bags,
-votes) sees row numbers only, and is what it is in memory.
+A classifier that supports them names a function ``fit(estimator, rows, y)`` in its registry row. It
+fits the estimator on rows read in blocks, to the same result as a fit in memory: the same type with
+the same parameters. Estimators around it (calibration, balancing, bags, votes) see row numbers only
+and work as in memory.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from clipfeat.errors import UsageError
+from clipfeat.zoo import classifiers
 from clipfeat.zoo.building import build
 from clipfeat.zoo.fit_options import FitOptions
 
 if TYPE_CHECKING:
     from clipfeat.store.streaming import StreamedFeatures
 
-STREAMED = {
-    "logreg": "logreg:fit",
-    "linsvm": "linear_svm:fit",
-    "lgbm": "lightgbm:fit",
-    "xgb": "xgboost:fit",
-}
-"""By name in the zoo, the ``"module:function"`` that fits it."""
+
+def streamed_names() -> list[str]:
+    """List the classifiers that can be fitted out of core."""
+    return [name for name, row in classifiers().items() if row.streamed]
 
 
 def check_streamed(names: Sequence[str], *, tune: bool = False, engine: str = "local") -> None:
-    """Refuse what needs all features at once.
+    """Check that a fit can run out of core.
 
     Raises
     ------
     UsageError
-        Naming the classifiers that do, and those that do not.
+        If a classifier does not support it, or parameters are searched, or the engine is not
+        ``"local"``.
 
     Examples
     --------
     >>> check_streamed(["logreg"])
     """
-    unable = [name for name in names if name not in STREAMED]
+    able = streamed_names()
+    unable = [name for name in names if name not in able]
     if unable:
         raise UsageError(
-            f"{', '.join(unable)} cannot be fitted out of core: take {', '.join(STREAMED)}, or fit "
-            "in memory (--in-memory)"
+            f"{', '.join(unable)} cannot be fitted out of core: use {', '.join(able)}, or fit in "
+            "memory (--in-memory)"
         )
     if tune:
-        raise UsageError("parameters are searched for in memory only: leave out --tune")
+        raise UsageError("an out-of-core fit cannot search parameters: leave out --tune")
     if engine != "local":
-        raise UsageError(f"a fit out of core runs on one machine: leave out --engine {engine}")
+        raise UsageError(f"an out-of-core fit runs on one machine: leave out --engine {engine}")
 
 
 def build_streamed(
@@ -60,7 +60,7 @@ def build_streamed(
 ) -> Any:
     """Build an unfitted classifier whose ``X`` are row numbers of streamed features.
 
-    `clipfeat.zoo.streamed.classifier.released` converts the fitted estimator into one that takes
+    `clipfeat.zoo.streamed.classifier.unwrap` converts the fitted estimator into one that takes
     features.
 
     Parameters
@@ -68,7 +68,7 @@ def build_streamed(
     features : StreamedFeatures
         Features to fit on.
     name : str
-        One of `STREAMED`.
+        Name of a classifier that can be fitted out of core.
     options, random_state, n_jobs, params
         As in `clipfeat.zoo.building.build`.
 
@@ -84,6 +84,6 @@ def build_streamed(
     def streamed(classifier: Any) -> Any:
         if "estimator" in (own := classifier.get_params(deep=False)):
             return classifier.set_params(estimator=streamed(own["estimator"]))
-        return StreamedClassifier(classifier, features, STREAMED[name])
+        return StreamedClassifier(classifier, features, classifiers()[name].streamed)
 
     return streamed(build(name, options, random_state=random_state, n_jobs=n_jobs, params=params))

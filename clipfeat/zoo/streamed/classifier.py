@@ -1,6 +1,6 @@
-"""A classifier whose X are row numbers, of features that are read in blocks."""
+"""A classifier whose ``X`` are row numbers of features that are read in blocks."""
 
-from importlib import import_module
+from pkgutil import resolve_name
 from typing import Any, Self
 
 import numpy as np
@@ -12,108 +12,106 @@ from clipfeat.store.streaming import StreamedFeatures
 
 
 class StreamedClassifier(ClassifierMixin, BaseEstimator):
-    """Stands for a classifier inside of estimators that only take rows apart.
+    """Wrapper of a classifier, for use inside estimators that only select rows.
 
     Parameters
     ----------
     estimator : estimator
-        A classifier as the zoo makes it.
+        Unfitted classifier of the zoo.
     features : StreamedFeatures
-        What row numbers are looked up in.
-    how : str
-        One of the values of `clipfeat.zoo.streamed.STREAMED`.
+        Features of the row numbers.
+    fit_function : str
+        ``"package.module:function"`` that fits the classifier out of core.
 
     Attributes
     ----------
     classes_ : ndarray
         Sorted labels.
     estimator_ : estimator
-        The fitted clone, which takes features.
+        Fitted clone, which takes features.
     """
 
-    def __init__(self, estimator: Any, features: StreamedFeatures, how: str) -> None:
+    def __init__(self, estimator: Any, features: StreamedFeatures, fit_function: str) -> None:
         self.estimator = estimator
         self.features = features
-        self.how = how
+        self.fit_function = fit_function
 
     def __sklearn_clone__(self) -> "StreamedClassifier":
-        """Another one of the same features, which are no parameter to be copied."""
-        return StreamedClassifier(clone(self.estimator), self.features, self.how)
+        """Clone the estimator and share the features, which cannot be copied."""
+        return StreamedClassifier(clone(self.estimator), self.features, self.fit_function)
 
-    def fit(self, X: Any, y: Any, **further: Any) -> Self:
-        """Fit on the rows whose numbers are the one column of `X`."""
+    def fit(self, X: Any, y: Any, **fit_params: Any) -> Self:
+        """Fit on the rows whose numbers are the only column of `X`."""
         numbers, order = _ascending(X)
-        module, _, function = self.how.partition(":")
-        fit = getattr(import_module(f"{__package__}.{module}"), function)
         rows = self.features.rows(numbers[order])
-        ordered = {name: np.asarray(values)[order] for name, values in further.items()}
+        ordered = {name: np.asarray(values)[order] for name, values in fit_params.items()}
+        fit = resolve_name(self.fit_function)
         self.estimator_ = fit(clone(self.estimator), rows, np.asarray(y)[order], **ordered)
         self.classes_ = self.estimator_.classes_
         self.n_features_in_ = 1
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.floating]:
-        """Probabilities of rows by their numbers, columns by ``classes_``."""
+        """Predict probabilities of rows by number; columns follow ``classes_``."""
         return self._by_block("predict_proba", X)
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """The likeliest labels of rows by their numbers."""
+        """Predict the labels of rows by number."""
         return self._by_block("predict", X)
 
     @available_if(lambda self: hasattr(self.estimator, "decision_function"))
     def decision_function(self, X: Any) -> NDArray[np.floating]:
-        """Scores of rows by their numbers."""
+        """Compute the scores of rows by number."""
         return self._by_block("decision_function", X)
 
     def _by_block(self, method: str, X: Any) -> NDArray[Any]:
-        ask = getattr(self.estimator_, method)
+        predict = getattr(self.estimator_, method)
         numbers, order = _ascending(X)
-        parts = [ask(rows) for _, rows in self.features.rows(numbers[order])]
-        answers = np.concatenate(parts)
-        placed = np.empty_like(answers)
-        placed[order] = answers
-        return placed
+        in_order = np.concatenate([predict(rows) for _, rows in self.features.rows(numbers[order])])
+        outputs = np.empty_like(in_order)
+        outputs[order] = in_order
+        return outputs
 
 
 def _ascending(X: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Row numbers, and the order in which they are read."""
+    """Return row numbers and the order in which they are read."""
     numbers = np.asarray(X)[:, 0].astype(np.int64)
     return numbers, np.argsort(numbers, kind="stable")
 
 
-def released(fitted: Any, n_features: int) -> Any:
-    """Put every fitted classifier in the place of the one that stands for it.
+def unwrap(fitted: Any, n_features: int) -> Any:
+    """Replace every `StreamedClassifier` in an estimator by its fitted classifier.
 
     Parameters
     ----------
     fitted : estimator
-        With `StreamedClassifier` somewhere in it; it is changed.
+        Fitted estimator; it is changed.
     n_features : int
-        What it takes from now on.
+        Number of features that the result takes.
     """
-    return _released(fitted, n_features)[0]
+    return _unwrap(fitted, n_features)[0]
 
 
-def _released(held: Any, n_features: int) -> tuple[Any, bool]:
-    """What takes the place of a value, and whether anything in it was a stand-in."""
-    if isinstance(held, StreamedClassifier):
-        return getattr(held, "estimator_", held.estimator), True
-    if isinstance(held, list | tuple):
-        pairs = [_released(value, n_features) for value in held]
-        return type(held)(value for value, _ in pairs), any(found for _, found in pairs)
-    if isinstance(held, dict):
-        pairs = [_released(value, n_features) for value in held.values()]
-        named = dict(zip(held, (value for value, _ in pairs), strict=True))
-        return named, any(found for _, found in pairs)
-    # Estimators, and what scikit-learn keeps a pair of classifier and calibrator in.
-    if type(held).__module__.partition(".")[0] not in ("clipfeat", "sklearn"):
-        return held, False
-    found = False
-    for name, value in vars(held).items():
-        inner, here = _released(value, n_features)
-        if here:
-            setattr(held, name, inner)
-            found = True
-    if found and hasattr(held, "n_features_in_"):
-        held.n_features_in_ = n_features
-    return held, found
+def _unwrap(value: Any, n_features: int) -> tuple[Any, bool]:
+    """Return the replacement of a value, and whether it contained a wrapper."""
+    if isinstance(value, StreamedClassifier):
+        return getattr(value, "estimator_", value.estimator), True
+    if isinstance(value, list | tuple):
+        pairs = [_unwrap(item, n_features) for item in value]
+        return type(value)(item for item, _ in pairs), any(changed for _, changed in pairs)
+    if isinstance(value, dict):
+        pairs = [_unwrap(item, n_features) for item in value.values()]
+        named = dict(zip(value, (item for item, _ in pairs), strict=True))
+        return named, any(changed for _, changed in pairs)
+    # Estimators, and scikit-learn's pairs of classifier and calibrator.
+    if type(value).__module__.partition(".")[0] not in ("clipfeat", "sklearn"):
+        return value, False
+    any_changed = False
+    for name, attribute in vars(value).items():
+        replacement, changed = _unwrap(attribute, n_features)
+        if changed:
+            setattr(value, name, replacement)
+            any_changed = True
+    if any_changed and hasattr(value, "n_features_in_"):
+        value.n_features_in_ = n_features
+    return value, any_changed

@@ -1,4 +1,4 @@
-"""Gradient boosting by LightGBM, which takes rows in blocks and keeps a byte of each value."""
+"""Out-of-core LightGBM, which reads rows in blocks and stores one byte per value."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,20 +9,20 @@ from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_sample_weight
 
 from clipfeat.store.streaming import Block, StreamedRows
-from clipfeat.zoo.streamed.standing_in import fit_on_nothing
+from clipfeat.zoo.streamed.booster_wrapper import fit_wrapper
 
 SAMPLE = 20_000
-"""Rows that the bins are made from; up to here they are those of a fit in memory. LightGBM's own
-200,000, of 768 columns, were measured to take 2.8 GiB, and it has only 63 bins to tell apart."""
+"""Number of rows that define the bins; up to this number the bins equal those of a fit in memory.
+LightGBM's default of 200,000 rows takes 2.8 GiB at 768 columns, for only 63 bins."""
 
 
-class InOrder(lightgbm.Sequence):
-    """Rows by number for LightGBM, which asks in ascending order, pass by pass.
+class RowSequence(lightgbm.Sequence):
+    """Rows by number for LightGBM, which requests them in ascending order in each pass.
 
     Parameters
     ----------
     rows : StreamedRows
-        Read anew whenever a number is smaller than the last.
+        Rows to read. Reading restarts when a number is smaller than the last.
     """
 
     def __init__(self, rows: StreamedRows) -> None:
@@ -37,7 +37,7 @@ class InOrder(lightgbm.Sequence):
         return self.rows.shape[0]
 
     def __getitem__(self, index: Any) -> NDArray[np.float32]:
-        """A slice of rows."""
+        """Return a slice of rows."""
         if index.start < self._begin:
             self._restart()
         parts, at = [], index.start
@@ -52,9 +52,9 @@ class InOrder(lightgbm.Sequence):
 
 
 def fit(classifier: Any, rows: StreamedRows, y: NDArray[Any]) -> Any:
-    """Fit in two passes: one for the bins, one to put every value into its bin."""
+    """Fit in two passes: one defines the bins, one assigns every value to its bin."""
     classes, codes = np.unique(y, return_inverse=True)
-    fit_on_nothing(classifier, rows.shape[1], classes)
+    fit_wrapper(classifier, rows.shape[1], classes)
     params, n = classifier.booster_.params, rows.shape[0]
     weight = None
     if classifier.class_weight is not None:
@@ -66,7 +66,7 @@ def fit(classifier: Any, rows: StreamedRows, y: NDArray[Any]) -> Any:
         sample[places] = X
     bins = lightgbm.Dataset(sample, params=params).construct()
     del sample
-    data = lightgbm.Dataset(InOrder(rows), label=codes, weight=weight, reference=bins)
+    data = lightgbm.Dataset(RowSequence(rows), label=codes, weight=weight, reference=bins)
     booster = lightgbm.train(params, data, num_boost_round=classifier.n_estimators)
     classifier._Booster = booster.free_dataset()
     return classifier

@@ -1,4 +1,4 @@
-"""Logistic regression, by scikit-learn's own objective and solver, summed over blocks."""
+"""Out-of-core logistic regression, with scikit-learn's objective and solver."""
 
 import warnings
 from typing import Any
@@ -11,22 +11,21 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from clipfeat.store.streaming import StreamedRows
 from clipfeat.zoo.linear import minimise
-from clipfeat.zoo.streamed.scaled import Scaled
+from clipfeat.zoo.streamed.scaled_blocks import ScaledBlocks
 
 Matrix = NDArray[np.floating]
 
 
 def fit(pipeline: Any, rows: StreamedRows, y: NDArray[Any]) -> Any:
-    """Fit the scaler in one pass, then the regression in one for each step of L-BFGS.
+    """Fit the scaler in one pass, then the regression in one pass per step of L-BFGS.
 
-    The logistic loss for two classes, the multinomial one for more; start, penalty and tolerances
-    are those of `sklearn.linear_model.LogisticRegression`, so that the path is the same to
-    rounding.
+    The loss is logistic for two classes and multinomial for more. Start, penalty and tolerances are
+    those of `sklearn.linear_model.LogisticRegression`, so the steps are equal up to rounding.
     """
     last = pipeline[-1]
     classes, codes = np.unique(y, return_inverse=True)
     if len(classes) < 2:
-        raise ValueError(f"two classes or more are needed, got 1 class: {classes}")
+        raise ValueError(f"at least two classes are needed, got 1 class: {classes}")
     weight = compute_sample_weight(last.class_weight, y)
 
     def binary(scores: Matrix, places: slice) -> tuple[Matrix, Matrix]:
@@ -42,13 +41,13 @@ def fit(pipeline: Any, rows: StreamedRows, y: NDArray[Any]) -> Any:
 
     two = len(classes) == 2
     found = minimise(
-        Scaled(pipeline[0], rows), (1 if two else len(classes), rows.shape[1] + 1),
+        ScaledBlocks(pipeline[0], rows), (1 if two else len(classes), rows.shape[1] + 1),
         binary if two else multinomial, penalty=1 / last.C, total=float(weight.sum()),
         maxiter=last.max_iter, gtol=last.tol, ftol=64 * np.finfo(float).eps, maxls=50,
     )  # fmt: skip
     if not found.success:
         warnings.warn(f"L-BFGS: {found.message}", ConvergenceWarning, stacklevel=2)
-    # In float32, as scikit-learn fits float32 features; predictions then copy no block to float64.
+    # float32, as scikit-learn fits float32 features; predictions then copy no block to float64.
     last.coef_, last.intercept_ = np.split(found.x.astype(np.float32), [-1], axis=1)
     last.intercept_ = last.intercept_.ravel()
     last.classes_, last.n_iter_ = classes, np.array([found.nit], dtype=np.int32)

@@ -1,4 +1,4 @@
-"""Gradient boosting by XGBoost from its own external memory: a byte of each value, on the disk."""
+"""Out-of-core XGBoost with its external memory, which stores one byte per value on disk."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -12,25 +12,25 @@ from numpy.typing import NDArray
 
 from clipfeat.errors import StorageError
 from clipfeat.store.streaming import Block, StreamedRows
-from clipfeat.zoo.streamed.standing_in import fit_on_nothing
+from clipfeat.zoo.streamed.booster_wrapper import fit_wrapper
 
 PAGE_VALUES = 32 * 2**20
-"""Values that XGBoost is given at once: a page of its cache, 128 MiB as float32."""
+"""Number of values in a page of XGBoost's cache: 128 MiB as float32."""
 
 
-class Pages(xgboost.DataIter):
-    """Rows for XGBoost, in pages of many blocks; it asks for them several times over.
+class PageIterator(xgboost.DataIter):
+    """Iterator over pages of rows for XGBoost, which reads them several times.
 
     Parameters
     ----------
     rows : StreamedRows
-        What it is fitted on.
+        Rows to fit on.
     codes : ndarray of shape (n_samples,)
-        Classes by number.
+        Class indices.
     weight : ndarray of shape (n_samples,), optional
-        Of each row.
+        Sample weights.
     folder : path
-        Where the cache is kept.
+        Folder of the cache.
     """
 
     def __init__(
@@ -46,14 +46,14 @@ class Pages(xgboost.DataIter):
         self.reset()
 
     def reset(self) -> None:
-        """Begin again."""
+        """Restart at the first page."""
         self._pages = _pages(self.rows)
 
     def next(self, input_data: Callable[..., None]) -> bool:
-        """Hand over a page, and say whether there was one."""
+        """Pass the next page to XGBoost; return False after the last page."""
         try:
             page = next(self._pages, None)
-        except KeyboardInterrupt as interrupt:  # between XGBoost and C it would be lost
+        except KeyboardInterrupt as interrupt:  # XGBoost's C code would drop it
             self.interrupt, page = interrupt, None
         if page is None:
             return False
@@ -64,7 +64,7 @@ class Pages(xgboost.DataIter):
 
 
 def _pages(rows: StreamedRows) -> Iterator[Block]:
-    """Blocks put together to pages, one page in memory at a time."""
+    """Combine blocks into pages, with one page in memory at a time."""
     height = max(PAGE_VALUES // rows.shape[1], 1)
     page = np.empty((min(height, rows.shape[0]), rows.shape[1]), dtype=np.float32)
     begin = end = 0
@@ -85,8 +85,8 @@ def _check_space(folder: str, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise StorageError(
-            f"XGBoost's cache takes {needed / 2**30:.3g} GiB in {folder}, where {free / 2**30:.3g} "
-            "are free: make room, or name another folder by TMPDIR"
+            f"XGBoost's cache needs {needed / 2**30:.3g} GiB in {folder}, but only "
+            f"{free / 2**30:.3g} GiB are free: free some space, or set TMPDIR to another folder"
         )
 
 
@@ -96,23 +96,23 @@ def fit(
     codes: NDArray[np.int64],
     sample_weight: NDArray[np.floating] | None = None,
 ) -> Any:
-    """Fit in the few passes by which XGBoost makes its cache, and then on that cache alone.
+    """Write XGBoost's cache in a few passes over the rows, then fit on the cache.
 
-    Classes are numbered already. The cache is where temporary files are (``TMPDIR``), and takes
-    about a byte a value.
+    Labels are class indices. The cache is a temporary file (see ``TMPDIR``) of about one byte per
+    value.
 
     Raises
     ------
     StorageError
-        If there is no room for it.
+        If there is not enough space for the cache.
     """
     classifier.set_params(device="cpu")
     n_classes = int(codes.max()) + 1
-    fit_on_nothing(classifier, rows.shape[1], np.arange(n_classes))
+    fit_wrapper(classifier, rows.shape[1], np.arange(n_classes))
     params = classifier.get_xgb_params() | ({"num_class": n_classes} if n_classes > 2 else {})
     with TemporaryDirectory(prefix="clipfeat-") as folder:
         _check_space(folder, rows.shape[0] * rows.shape[1])
-        pages = Pages(rows, codes, sample_weight, folder)
+        pages = PageIterator(rows, codes, sample_weight, folder)
         try:
             data = xgboost.ExtMemQuantileDMatrix(pages, max_bin=classifier.max_bin)
         finally:

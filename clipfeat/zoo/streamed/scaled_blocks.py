@@ -1,4 +1,4 @@
-"""Rows that are scaled on their way from the disk."""
+"""Blocks of rows that are scaled while they are read."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,15 +7,15 @@ from clipfeat.store.streaming import Block, StreamedRows
 from clipfeat.zoo.scaling import UnitScaler
 
 
-class Scaled:
-    """Blocks of rows, scaled by what a first pass over them teaches the scaler.
+class ScaledBlocks:
+    """Blocks of scaled rows; a first pass over the rows fits the scaler.
 
     Parameters
     ----------
     scaler : UnitScaler
-        It is fitted here.
+        Unfitted scaler.
     rows : StreamedRows
-        To be scaled in each further pass.
+        Rows to scale in each further pass.
     """
 
     def __init__(self, scaler: UnitScaler, rows: StreamedRows) -> None:

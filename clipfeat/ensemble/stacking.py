@@ -1,4 +1,4 @@
-"""Stacking: a logistic regression learns, from out-of-fold probabilities, whom to believe."""
+"""Stacking: a logistic regression on the out-of-fold probabilities of the members."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
@@ -15,24 +15,24 @@ from clipfeat.ensemble.vote import align
 from clipfeat.errors import UsageError
 from clipfeat.zoo.folds import fit_with_groups, inner_folds
 
-BOLDEST = 1e-3
-"""Probabilities nearer than this to 0 or 1 count as this near: neighbours often say 0."""
+CLIP = 1e-3
+"""Probabilities are clipped to [CLIP, 1 - CLIP]; nearest neighbours often predict 0."""
 
 
 def log_odds(probabilities: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Members' probabilities as columns for a linear model.
+    """Convert the probabilities of the members to columns for a linear model.
 
     Parameters
     ----------
     probabilities : sequence of ndarray of shape (n_samples, n_classes)
-        One of each member, columns in the same order.
+        Probabilities of each member, with columns in the same order.
 
     Returns
     -------
     ndarray of shape (n_samples, n_members) for two classes, else (n_samples, n_members * n_classes)
-        Log odds of the second class; else log odds of each class against the others.
+        Log odds of the second class for two classes, else of each class against the others.
     """
-    bounded = [np.clip(p, BOLDEST, 1 - BOLDEST) for p in probabilities]
+    bounded = [np.clip(p, CLIP, 1 - CLIP) for p in probabilities]
     columns = [p[:, 1:] if p.shape[1] == 2 else p for p in bounded]
     return np.hstack([np.log(p) - np.log1p(-p) for p in columns])
 
@@ -40,30 +40,30 @@ def log_odds(probabilities: Sequence[NDArray[np.float64]]) -> NDArray[np.float64
 def fit_blend(
     probabilities: Sequence[NDArray[np.float64]], y: NDArray[np.generic]
 ) -> LogisticRegression:
-    """Fit the final logistic regression on out-of-fold probabilities; see `log_odds`."""
+    """Fit the final logistic regression on the log odds of out-of-fold probabilities."""
     return LogisticRegression(C=1.0, max_iter=1000).fit(log_odds(probabilities), y)
 
 
 class StackedClassifier(ClassifierMixin, _BaseComposition):
-    """Classifiers whose probabilities are the features of a logistic regression (Wolpert 1992).
+    """Stacked classifier with a logistic regression as final estimator (Wolpert 1992).
 
     Parameters
     ----------
     estimators : list of (str, estimator)
-        Named members; each has ``predict_proba``. They are cloned before they are fitted.
+        Named members with ``predict_proba``. They are cloned before fitting.
     n_splits : int
-        Folds of the out-of-fold probabilities that the regression learns from.
+        Number of folds for the out-of-fold probabilities.
     random_state : int, optional
-        Seed of the folds.
+        Random seed of the folds.
 
     Attributes
     ----------
     classes_ : ndarray
         Sorted labels.
     estimators_ : dict of str to estimator
-        The members, fitted on all rows.
+        Members fitted on all rows.
     blend_ : LogisticRegression
-        Fitted on the members' out-of-fold log odds; its coefficients say whom it believes.
+        Regression on the out-of-fold log odds. Its coefficients weight the members.
 
     Examples
     --------
@@ -86,12 +86,12 @@ class StackedClassifier(ClassifierMixin, _BaseComposition):
         self.random_state = random_state
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Parameters, the members' among them as ``<member>__<parameter>``."""
+        """Return the parameters; those of members are named ``<member>__<parameter>``."""
         params: dict[str, Any] = self._get_params("estimators", deep=deep)
         return params
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters, a member's by ``<member>__<parameter>``, a whole member by its name."""
+        """Set parameters (``<member>__<parameter>``), or replace a member by its name."""
         self._set_params("estimators", **params)
         return self
 
@@ -103,30 +103,32 @@ class StackedClassifier(ClassifierMixin, _BaseComposition):
         out_of_fold: Sequence[NDArray[np.float64]] | None = None,
         fitted: Mapping[str, Any] | None = None,
     ) -> Self:
-        """Fit every member on all rows, and the regression on out-of-fold probabilities.
+        """Fit the members on all rows, and the regression on out-of-fold probabilities.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Features.
         y : array-like of shape (n_samples,)
-            Labels, numbers or strings.
+            Labels, integers or strings.
         groups : array-like of shape (n_samples,), optional
-            Never parted by a fold.
+            Groups that must stay in one fold.
         out_of_fold : sequence of ndarray of shape (n_samples, n_classes), optional
-            The members' out-of-fold probabilities where they are known; NaN in rows without any.
-            None makes them, by `n_splits` fits of each member.
+            Known out-of-fold probabilities of the members, with NaN in rows without any. None
+            computes them with `n_splits` fits of each member.
         fitted : mapping of str to estimator, optional
-            Members that are fitted already, on these very rows, by name.
+            Members that are already fitted on these rows, by name.
         """
         names = [name for name, _ in self.estimators]
         if not names or len(set(names)) < len(names):
-            raise UsageError(f"members must be one or more, of different names, got {names}")
+            raise UsageError(
+                f"the members must have unique names, and at least one is needed, got {names}"
+            )
         X, y = validate_data(self, X, y, dtype=(np.float32, np.float64))
         check_classification_targets(y)
         self.classes_ = np.unique(y)
         if len(self.classes_) < 2:
-            raise ValueError(f"two classes or more are needed, got 1 class: {self.classes_}")
+            raise ValueError(f"at least two classes are needed, got 1 class: {self.classes_}")
         if out_of_fold is None:
             out_of_fold = self._out_of_fold(X, y, groups)
         known = ~np.isnan(np.hstack(out_of_fold)).any(axis=1)
@@ -144,14 +146,14 @@ class StackedClassifier(ClassifierMixin, _BaseComposition):
     ) -> list[NDArray[np.float64]]:
         out = [np.empty((len(y), len(self.classes_))) for _ in self.estimators]
         for train, test in inner_folds(y, groups, self.n_splits, self.random_state):
-            own = None if groups is None else np.asarray(groups)[train]
+            train_groups = None if groups is None else np.asarray(groups)[train]
             for p, (_, estimator) in zip(out, self.estimators, strict=True):
-                member = fit_with_groups(clone(estimator), X[train], y[train], own)
+                member = fit_with_groups(clone(estimator), X[train], y[train], train_groups)
                 p[test] = align(member.predict_proba(X[test]), member.classes_, self.classes_)
         return out
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """The regression's probabilities, columns by ``classes_``."""
+        """Predict probabilities; columns follow ``classes_``."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=(np.float32, np.float64), reset=False)
         members = [
@@ -162,7 +164,7 @@ class StackedClassifier(ClassifierMixin, _BaseComposition):
         return probabilities
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Name the likeliest class."""
+        """Predict the most probable label."""
         places = self.predict_proba(X).argmax(axis=1)
         labels: NDArray[Any] = self.classes_[places]
         return labels

@@ -1,4 +1,4 @@
-"""The soft vote: several classifiers' probabilities, averaged."""
+"""Soft vote: the average of the probabilities of several classifiers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
@@ -22,9 +22,9 @@ def soft_vote(
     Parameters
     ----------
     probabilities : sequence of array-like of shape (n_samples, n_classes)
-        One of each member, columns in the same order; values in [0, 1].
+        Probabilities of each member in [0, 1], with columns in the same order.
     weights : sequence of float, optional
-        One of each member, none negative, not all zero. Members of zero weight play no part.
+        Weight of each member. Weights must not be negative, nor all zero.
 
     Returns
     -------
@@ -34,10 +34,10 @@ def soft_vote(
     Raises
     ------
     UsageError
-        If the weights do not fit.
+        If there are no members, or the weights are invalid.
     DataError
-        If shapes differ, a value is outside [0, 1], or a row does not sum to 1: what is no
-        probability (a decision function, a score squeezed through a sigmoid) may not vote.
+        If shapes differ, a value is outside [0, 1], or a row does not sum to 1. This refuses
+        decision functions and scores mapped through a sigmoid.
 
     Examples
     --------
@@ -51,16 +51,21 @@ def soft_vote(
     for share, member in zip(shares, probabilities, strict=True):
         p = np.asarray(member, dtype=np.float64)
         if p.ndim != 2 or (total is not None and p.shape != total.shape):
-            raise DataError(f"members' probabilities differ in shape: {p.shape}")
+            raise DataError(
+                f"the members must have probabilities of one two-dimensional shape, got {p.shape}"
+            )
         if not ((p >= -1e-6) & (p <= 1 + 1e-6)).all() or not np.allclose(
             p.sum(axis=1), 1, atol=1e-4
         ):
-            raise DataError("a member's values are no probabilities: rows must be ≥ 0 and sum to 1")
+            raise DataError(
+                "the values of a member are not probabilities: pass rows that are in [0, 1] and "
+                "sum to 1"
+            )
         if total is None:
             total = np.zeros_like(p)
         total += share * p
     if total is None:
-        raise UsageError("a vote needs one member or more")
+        raise UsageError("a vote needs at least one member")
     result: NDArray[np.float64] = total / total.sum(axis=1, keepdims=True)
     return result
 
@@ -70,9 +75,9 @@ def _shares(weights: Sequence[float] | None, n: int) -> NDArray[np.float64]:
     if weights is not None:
         shares = np.asarray(weights, dtype=np.float64)
     if shares.shape != (n,) or not np.isfinite(shares).all() or (shares < 0).any():
-        raise UsageError(f"weights must be {n} numbers, none negative, got {weights}")
+        raise UsageError(f"weights must be {n} numbers that are not negative, got {weights}")
     if n and shares.sum() == 0:
-        raise UsageError("weights must not all be zero")
+        raise UsageError(f"at least one weight must be positive, got {weights}")
     total: NDArray[np.float64] = shares / max(float(shares.sum()), 1e-300)
     return total
 
@@ -80,14 +85,14 @@ def _shares(weights: Sequence[float] | None, n: int) -> NDArray[np.float64]:
 def align(
     probabilities: NDArray[np.floating], classes: ArrayLike, all_classes: ArrayLike
 ) -> NDArray[np.float64]:
-    """Give probabilities the columns of `all_classes`; a class never seen is a column of zeros.
+    """Arrange probabilities in the columns of `all_classes`; an unseen class gets zeros.
 
     Parameters
     ----------
     probabilities : ndarray of shape (n_samples, len(classes))
-        What a classifier gave.
+        Probabilities of a classifier.
     classes, all_classes : array-like
-        Both sorted; the first a subset of the second.
+        Sorted classes; the first are a subset of the second.
     """
     columns = np.searchsorted(np.asarray(all_classes), np.asarray(classes))
     out = np.zeros((len(probabilities), len(np.asarray(all_classes))))
@@ -96,21 +101,21 @@ def align(
 
 
 class SoftVotingClassifier(ClassifierMixin, _BaseComposition):
-    """Classifiers that vote by the average of their probabilities.
+    """Soft vote of classifiers: the average of their probabilities.
 
     Parameters
     ----------
     estimators : list of (str, estimator)
-        Named members; each has ``predict_proba``. They are cloned before they are fitted.
+        Named members with ``predict_proba``. They are cloned before fitting.
     weights : sequence of float, optional
-        One of each member. Members of zero weight are neither fitted nor asked.
+        Weight of each member. Members of zero weight are not fitted.
 
     Attributes
     ----------
     classes_ : ndarray
         Sorted labels.
     estimators_ : dict of str to estimator
-        The fitted members, by name.
+        Fitted members by name.
 
     Examples
     --------
@@ -129,12 +134,12 @@ class SoftVotingClassifier(ClassifierMixin, _BaseComposition):
         self.weights = weights
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Parameters, the members' among them as ``<member>__<parameter>``."""
+        """Return the parameters; those of members are named ``<member>__<parameter>``."""
         params: dict[str, Any] = self._get_params("estimators", deep=deep)
         return params
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters, a member's by ``<member>__<parameter>``, a whole member by its name."""
+        """Set parameters (``<member>__<parameter>``), or replace a member by its name."""
         self._set_params("estimators", **params)
         return self
 
@@ -145,22 +150,24 @@ class SoftVotingClassifier(ClassifierMixin, _BaseComposition):
         groups: NDArray[np.generic] | None = None,
         fitted: Mapping[str, Any] | None = None,
     ) -> Self:
-        """Fit every member on the same rows.
+        """Fit the members on the same rows.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Features.
         y : array-like of shape (n_samples,)
-            Labels, numbers or strings.
+            Labels, integers or strings.
         groups : array-like of shape (n_samples,), optional
-            Given to members that split their training rows, to calibrate.
+            Groups, passed to members with inner folds.
         fitted : mapping of str to estimator, optional
-            Members that are fitted already, on these very rows, by name.
+            Members that are already fitted on these rows, by name.
         """
         names = [name for name, _ in self.estimators]
         if not names or len(set(names)) < len(names):
-            raise UsageError(f"members must be one or more, of different names, got {names}")
+            raise UsageError(
+                f"the members must have unique names, and at least one is needed, got {names}"
+            )
         _shares(self.weights, len(names))
         X, y = validate_data(self, X, y, dtype=(np.float32, np.float64))
         check_classification_targets(y)
@@ -175,7 +182,7 @@ class SoftVotingClassifier(ClassifierMixin, _BaseComposition):
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Average the members' probabilities.
+        """Average the probabilities of the members.
 
         Returns
         -------
@@ -191,7 +198,7 @@ class SoftVotingClassifier(ClassifierMixin, _BaseComposition):
         return soft_vote(members, [weight for weight in self._weights() if weight > 0])
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Name the class of the largest average."""
+        """Predict the class of the largest average."""
         places = self.predict_proba(X).argmax(axis=1)
         labels: NDArray[Any] = self.classes_[places]
         return labels

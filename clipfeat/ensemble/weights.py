@@ -1,4 +1,4 @@
-"""Weights of a vote, learned from probabilities of rows that its members were not fitted on."""
+"""Weights of a vote, learned from out-of-fold probabilities."""
 
 from collections.abc import Sequence
 
@@ -9,35 +9,35 @@ from clipfeat.errors import DataError, unknown_name
 
 GREEDY_ROUNDS = 50
 SMALLEST = 0.01
-"""A learned weight below this is none: its member need not be run."""
+"""Learned weights below this are set to zero, so that the member need not run."""
 
 
 def learn_weights(
     how: str, probabilities: Sequence[NDArray[np.float64]], y: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Weigh members by what they said of rows that they had not seen.
+    """Learn the weights of members from their out-of-fold probabilities.
 
     Parameters
     ----------
     how : str
-        One of `WEIGHINGS`: ``"uniform"``; ``"greedy"``, `GREEDY_ROUNDS` rounds each of which adds,
-        with replacement, the member that makes the log loss of the average least, up to the best
-        round (Caruana et al. 2004, Ensemble selection from libraries of models); ``"log_loss"``,
-        the weights of least log loss there are.
+        One of `WEIGHTINGS`. ``"uniform"`` weights all members equally. ``"greedy"`` runs
+        `GREEDY_ROUNDS` rounds and keeps the best. Each round adds, with replacement, the member
+        that minimises the log loss of the average (Caruana et al. 2004, Ensemble selection from
+        libraries of models). ``"log_loss"`` finds the weights of the smallest log loss.
     probabilities : sequence of ndarray of shape (n_samples, n_classes)
-        One of each member, out of fold.
+        Out-of-fold probabilities of each member.
     y : ndarray of shape (n_samples,)
         True class indices.
 
     Returns
     -------
     ndarray of shape (n_members,)
-        None negative, some perhaps zero; their sum is 1.
+        Weights in [0, 1] with sum 1; some may be zero.
 
     Raises
     ------
     UnknownNameError
-        If there is no such way.
+        If `how` is unknown.
     DataError
         If there are no rows to learn from.
 
@@ -47,13 +47,15 @@ def learn_weights(
     >>> learn_weights("greedy", [bad, good], np.array([0, 1])).tolist()
     [0.0, 1.0]
     """
-    if how not in WEIGHINGS:
-        raise unknown_name("way to weigh", how, WEIGHINGS)
+    if how not in WEIGHTINGS:
+        raise unknown_name("weighting", how, WEIGHTINGS)
     if not len(y):
-        raise DataError("there are no out-of-fold rows to learn a vote's weights from")
-    # The log loss of an average depends on what each member gives the true class, and on no more.
+        raise DataError(
+            "no out-of-fold rows to learn the weights of the vote from: use at least 2 folds"
+        )
+    # The log loss of an average depends only on the probability of the true class.
     of_truth = np.stack([p[np.arange(len(y)), y] for p in probabilities], axis=1)
-    weights = WEIGHINGS[how](np.clip(of_truth, 1e-15, 1))
+    weights = WEIGHTINGS[how](np.clip(of_truth, 1e-15, 1))
     weights = np.where(weights < SMALLEST, 0.0, weights) if len(weights) < 1 / SMALLEST else weights
     shares: NDArray[np.float64] = weights / weights.sum()
     return shares
@@ -80,7 +82,7 @@ def _greedy(of_truth: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _log_loss(of_truth: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Expectation maximisation of a mixture's weights: convex, so there is one answer."""
+    """Fit mixture weights by expectation maximisation; the problem is convex."""
     weights = _uniform(of_truth)
     for _ in range(2000):
         responsible = of_truth * weights
@@ -90,5 +92,5 @@ def _log_loss(of_truth: NDArray[np.float64]) -> NDArray[np.float64]:
     return weights
 
 
-WEIGHINGS = {"uniform": _uniform, "greedy": _greedy, "log_loss": _log_loss}
-"""How weights may be learned."""
+WEIGHTINGS = {"uniform": _uniform, "greedy": _greedy, "log_loss": _log_loss}
+"""Functions that learn weights, by name."""

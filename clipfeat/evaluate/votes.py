@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from clipfeat.ensemble import learn_weights, soft_vote
 from clipfeat.ensemble.stacking import fit_blend, log_odds
-from clipfeat.ensemble.weights import WEIGHINGS
+from clipfeat.ensemble.weights import WEIGHTINGS
 from clipfeat.errors import UsageError, unknown_name
 from clipfeat.features.by_file import one_per_file
 from clipfeat.fits.cells import Cell
@@ -22,7 +22,7 @@ from clipfeat.zoo.folds import Split
 Probabilities = NDArray[np.float64]
 Combine = Callable[[Sequence[Probabilities]], Probabilities]
 
-VOTES = (*WEIGHINGS, "stacking")
+VOTES = (*WEIGHTINGS, "stacking")
 UNIFORM = "uniform"
 GIVEN = "given"
 TITLES = {

@@ -1,4 +1,4 @@
-"""What makes fitting faster where it is there, and torch without a trace on what comes after."""
+"""GPU detection, and torch with a local seed and thread count."""
 
 import shutil
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import joblib
 
 
 def pick_device(accelerate: bool) -> str:
-    """``"cuda"`` where a GPU may and can be used, else ``"cpu"``."""
+    """Return ``"cuda"`` if a GPU is allowed and available, else ``"cpu"``."""
     if not accelerate or shutil.which("nvidia-smi") is None:  # importing torch takes seconds
         return "cpu"
     import torch
@@ -18,7 +18,7 @@ def pick_device(accelerate: bool) -> str:
 
 @contextmanager
 def seeded_torch(random_state: int | None, n_jobs: int) -> Iterator[None]:
-    """Seed torch and set its threads, and put back both afterwards."""
+    """Seed torch and set its threads within a block, and restore both afterwards."""
     import torch
 
     threads = torch.get_num_threads()

@@ -1,4 +1,4 @@
-"""Models of k folds, averaged."""
+"""Bagging over folds."""
 
 from typing import Any, Self
 
@@ -12,23 +12,23 @@ from clipfeat.zoo.folds import fit_with_groups, inner_folds
 
 
 class BaggedClassifier(ClassifierMixin, BaseEstimator):
-    """One clone for each of k folds, fitted on the other folds; their probabilities are averaged.
+    """Classifier that averages the probabilities of k clones, each fitted without one fold.
 
     Parameters
     ----------
     estimator : estimator
-        With ``predict_proba``.
+        Classifier with ``predict_proba``.
     n_splits : int
-        Folds, fewer where the smallest class has fewer rows or groups.
+        Number of folds, reduced if the smallest class has fewer rows or groups.
     random_state : int, optional
-        Seed of the folds.
+        Random seed of the folds.
 
     Attributes
     ----------
     classes_ : ndarray
         Sorted labels.
     estimators_ : list of estimator
-        The fitted clones, one a fold.
+        Fitted clones, one per fold.
     """
 
     def __init__(
@@ -39,18 +39,18 @@ class BaggedClassifier(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any, groups: NDArray[np.generic] | None = None) -> Self:
-        """Fit the clones on folds that keep groups whole.
+        """Fit the clones on grouped folds.
 
         Raises
         ------
         LabelError
-            If a class has only one row, or one group.
+            If a class has only one row or group.
         """
         X, y = validate_data(self, X, y, dtype=(np.float32, np.float64))
         check_classification_targets(y)
         self.classes_ = np.unique(y)
         if len(self.classes_) < 2:
-            raise ValueError(f"two classes or more are needed, got 1 class: {self.classes_}")
+            raise ValueError(f"at least two classes are needed, got 1 class: {self.classes_}")
         self.estimators_ = [
             fit_with_groups(
                 clone(self.estimator), X[train], y[train],
@@ -61,7 +61,7 @@ class BaggedClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """The clones' mean, columns by ``classes_``: every training of a fold has every class."""
+        """Average the probabilities of the clones; columns follow ``classes_``."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=(np.float32, np.float64), reset=False)
         members = [clone_.predict_proba(X) for clone_ in self.estimators_]
@@ -69,7 +69,7 @@ class BaggedClassifier(ClassifierMixin, BaseEstimator):
         return probabilities
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """The likeliest label."""
+        """Predict the most probable label."""
         places = self.predict_proba(X).argmax(axis=1)
         labels: NDArray[Any] = self.classes_[places]
         return labels
@@ -77,9 +77,9 @@ class BaggedClassifier(ClassifierMixin, BaseEstimator):
     def out_of_fold_proba(
         self, X: Any, y: Any, groups: NDArray[np.generic] | None = None
     ) -> NDArray[np.float64]:
-        """Probabilities of the very rows it was fitted on, each by the clone that did not see it.
+        """Predict the training rows, each with the clone that was not fitted on it.
 
-        The folds are made again, so `random_state` must be a number, and the rows the same.
+        The folds are drawn again: `random_state` must be an integer, and the rows those of ``fit``.
         """
         check_is_fitted(self)
         X, y = np.asarray(X), np.asarray(y)

@@ -1,4 +1,4 @@
-"""Equal classes, for any classifier that gives probabilities: three ways."""
+"""Class balancing for any classifier with ``predict_proba``."""
 
 from typing import Any, Self
 
@@ -13,22 +13,20 @@ from clipfeat.zoo.folds import fit_with_groups
 
 
 def balanced(classifier: Any, balance: str, random_state: int | None = 0) -> Any:
-    """Put around a classifier, or into it, what makes all classes count alike.
+    """Give all classes the same weight in a classifier.
 
     Parameters
     ----------
     classifier : estimator
-        Unfitted; with ``predict_proba``.
-    balance : str
-        ``"prior"`` divides the probabilities by the classes' frequencies: nothing is fitted
-        otherwise than before. ``"weights"`` has each class's rows weigh alike in the loss, by
-        ``class_weight`` wherever it is a parameter of the classifier or of a part of it; where it
-        is none (neighbours, discriminants, prototypes: no loss is minimised) it is ``"prior"``. A
-        classifier that is calibrated afterwards needs both, since calibration gives back what the
-        weights took.
-        ``"sampling"`` fits on as many rows of each class, drawn again from the smaller ones.
+        Unfitted classifier with ``predict_proba``.
+    balance : {"prior", "weights", "sampling"}
+        ``"prior"`` divides the probabilities by the class frequencies and does not change the fit.
+        ``"weights"`` sets ``class_weight="balanced"`` in the classifier and its parts. Without such
+        a parameter (neighbours, discriminants, prototypes) it is the same as ``"prior"``. A
+        calibrated classifier gets both, because calibration restores the class frequencies.
+        ``"sampling"`` fits on equally many rows of each class, by oversampling the smaller ones.
     random_state : int, optional
-        Seed of the sampling.
+        Random seed of the sampling.
 
     Examples
     --------
@@ -47,24 +45,24 @@ def balanced(classifier: Any, balance: str, random_state: int | None = 0) -> Any
 
 
 class OversampledClassifier(ClassifierMixin, BaseEstimator):
-    """A classifier fitted on as many rows of each class as the largest has.
+    """Classifier fitted on oversampled rows, with as many rows of each class as the largest has.
 
-    Every row is there once or more; a repeated row is in one group with itself, so that a
-    classifier which holds rows out never holds out a copy of what it learns from.
+    Every row is used at least once. All copies of a row have the same group, so that a classifier
+    with inner folds never holds out a copy of a row that it is fitted on.
 
     Parameters
     ----------
     estimator : estimator
-        With ``predict_proba``.
+        Classifier with ``predict_proba``.
     random_state : int, optional
-        Seed of the draw.
+        Random seed of the sampling.
 
     Attributes
     ----------
     classes_ : ndarray
         Sorted labels.
     estimator_ : estimator
-        The fitted clone.
+        Fitted clone.
     """
 
     def __init__(self, estimator: Any, *, random_state: int | None = None) -> None:
@@ -72,7 +70,7 @@ class OversampledClassifier(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any, groups: NDArray[np.generic] | None = None) -> Self:
-        """Draw the rows, then fit on them."""
+        """Sample the rows and fit on them."""
         X, y = validate_data(self, X, y, dtype=(np.float32, np.float64))
         check_classification_targets(y)
         self.classes_, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
@@ -83,7 +81,7 @@ class OversampledClassifier(ClassifierMixin, BaseEstimator):
             times, rest = divmod(counts.max(), count)
             drawn += [*[rows] * times, rng.choice(rows, rest, replace=False)]
         kept = np.sort(np.concatenate(drawn))
-        if len(kept) == len(y):  # equal already: no copy
+        if len(kept) == len(y):  # already balanced: no copy
             self.estimator_ = fit_with_groups(clone(self.estimator), X, y, groups)
             return self
         units = np.arange(len(y)) if groups is None else np.asarray(groups)
@@ -91,45 +89,45 @@ class OversampledClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.floating]:
-        """Probabilities under equally frequent classes, columns by ``classes_``."""
+        """Predict probabilities under equal class frequencies; columns follow ``classes_``."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=(np.float32, np.float64), reset=False)
         probabilities: NDArray[np.floating] = self.estimator_.predict_proba(X)
         return probabilities
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """The likeliest label."""
+        """Predict the most probable label."""
         places = self.predict_proba(X).argmax(axis=1)
         labels: NDArray[Any] = self.classes_[places]
         return labels
 
 
 class PriorCorrectedClassifier(ClassifierMixin, BaseEstimator):
-    """A classifier whose probabilities are divided by the classes' frequencies.
+    """Classifier whose probabilities are divided by the class frequencies.
 
-    By Bayes' rule this gives the probabilities under equally frequent classes (Saerens, Latinne
+    By Bayes' rule, this gives the probabilities under equal class frequencies (Saerens, Latinne
     and Decaestecker 2002, Neural Computation 14, eq. 2.4).
 
     Parameters
     ----------
     estimator : estimator
-        With ``predict_proba``.
+        Classifier with ``predict_proba``.
 
     Attributes
     ----------
     classes_ : ndarray
         Sorted labels.
     prior_ : ndarray of shape (n_classes,)
-        Frequency of each class among the training rows.
+        Frequency of each class in the training rows.
     estimator_ : estimator
-        The fitted clone.
+        Fitted clone.
     """
 
     def __init__(self, estimator: Any) -> None:
         self.estimator = estimator
 
     def fit(self, X: Any, y: Any, groups: NDArray[np.generic] | None = None) -> Self:
-        """Count the classes and fit, handing groups on to an estimator that splits."""
+        """Count the classes and fit; groups are passed to an estimator with inner folds."""
         X, y = validate_data(self, X, y, dtype=(np.float32, np.float64))
         check_classification_targets(y)
         self.classes_, counts = np.unique(y, return_counts=True)
@@ -138,7 +136,7 @@ class PriorCorrectedClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Probabilities under equally frequent classes, columns by ``classes_``."""
+        """Predict probabilities under equal class frequencies; columns follow ``classes_``."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=(np.float32, np.float64), reset=False)
         odds = self.estimator_.predict_proba(X) / self.prior_
@@ -146,7 +144,7 @@ class PriorCorrectedClassifier(ClassifierMixin, BaseEstimator):
         return probabilities
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """The likeliest label under equally frequent classes."""
+        """Predict the most probable label under equal class frequencies."""
         places = self.predict_proba(X).argmax(axis=1)
         labels: NDArray[Any] = self.classes_[places]
         return labels

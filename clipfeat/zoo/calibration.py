@@ -1,4 +1,4 @@
-"""Probabilities that may be taken at their word, learned without parting groups."""
+"""Calibration of probabilities on grouped folds."""
 
 from typing import Any, Self
 
@@ -13,31 +13,30 @@ from clipfeat.zoo.folds import inner_folds
 
 
 class GroupCalibratedClassifier(ClassifierMixin, BaseEstimator):
-    """A classifier whose scores or probabilities are calibrated on rows that it was not fitted on.
+    """Classifier with probabilities calibrated on held-out rows of grouped folds.
 
     Parameters
     ----------
     estimator : estimator
-        With ``decision_function`` or ``predict_proba``.
-    method : str
-        ``"sigmoid"`` (Platt 1999), ``"isotonic"`` (Zadrozny and Elkan 2002; wants a thousand rows
-        or more) or ``"temperature"`` (Guo et al. 2017, arXiv 1706.04599, one number for all
-        classes).
+        Classifier with ``decision_function`` or ``predict_proba``.
+    method : {"sigmoid", "isotonic", "temperature"}
+        ``"sigmoid"`` is Platt scaling (Platt 1999). ``"isotonic"`` (Zadrozny and Elkan 2002) needs
+        a thousand rows or more. ``"temperature"`` (Guo et al. 2017, arXiv 1706.04599) fits one
+        number for all classes.
     n_splits : int
-        Folds, fewer where the smallest class has fewer rows or groups.
+        Number of folds, reduced if the smallest class has fewer rows or groups.
     ensemble : bool
-        Whether the clones of all folds are kept, each calibrated on its own held-out rows, and
-        averaged. If not, one clone is fitted on all rows, and calibrated by the out-of-fold scores
-        of the others.
+        If True, average the clones of all folds, each calibrated on its own held-out rows. If
+        False, fit one clone on all rows and calibrate it with the out-of-fold scores of the others.
     random_state : int, optional
-        Seed of the folds.
+        Random seed of the folds.
 
     Attributes
     ----------
     classes_ : ndarray
         Sorted labels.
     calibrated_ : CalibratedClassifierCV
-        The fitted classifiers with their calibrators; it sees the classes' places in `classes_`.
+        Fitted classifiers with their calibrators; its labels are indices into `classes_`.
     """
 
     def __init__(
@@ -56,18 +55,18 @@ class GroupCalibratedClassifier(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any, groups: NDArray[np.generic] | None = None) -> Self:
-        """Fit, and calibrate on folds that keep groups whole.
+        """Fit and calibrate on grouped folds.
 
         Raises
         ------
         LabelError
-            If a class has only one row, or one group.
+            If a class has only one row or group.
         """
         X, y = validate_data(self, X, y, dtype=(np.float32, np.float64))
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
-            raise ValueError(f"two classes or more are needed, got 1 class: {self.classes_}")
+            raise ValueError(f"at least two classes are needed, got 1 class: {self.classes_}")
         self.calibrated_ = CalibratedClassifierCV(
             clone(self.estimator),
             method=self.method,
@@ -75,11 +74,11 @@ class GroupCalibratedClassifier(ClassifierMixin, BaseEstimator):
             ensemble=self.ensemble,
         )
         self.calibrated_.fit(X, codes)
-        self.calibrated_.set_params(cv=self.n_splits)  # row numbers are not worth keeping
+        self.calibrated_.set_params(cv=self.n_splits)  # drop the row numbers
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Calibrated probabilities, columns by ``classes_``."""
+        """Predict calibrated probabilities; columns follow ``classes_``."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=(np.float32, np.float64), reset=False)
         probabilities = np.asarray(self.calibrated_.predict_proba(X), dtype=np.float64)
@@ -87,7 +86,7 @@ class GroupCalibratedClassifier(ClassifierMixin, BaseEstimator):
         return probabilities / total
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """The likeliest label."""
+        """Predict the most probable label."""
         places = self.predict_proba(X).argmax(axis=1)
         labels: NDArray[Any] = self.classes_[places]
         return labels

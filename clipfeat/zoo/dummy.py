@@ -1,4 +1,4 @@
-"""What chance is."""
+"""Baseline that ignores the features."""
 
 from typing import Any
 
@@ -8,5 +8,5 @@ from clipfeat.zoo.fit_options import FitOptions
 
 
 def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
-    """Give every image the classes' frequencies."""
+    """Make a classifier that predicts the class frequencies."""
     return DummyClassifier(strategy="prior", random_state=random_state)

@@ -11,17 +11,20 @@ from clipfeat.zoo.fit_options import FitOptions
 
 
 def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
-    """300 trees on all rows, each node choosing among random cuts."""
+    """Make 300 extremely randomised trees, each fitted on all rows."""
     return OrderedExtraTreesClassifier(
         300, min_samples_leaf=2, n_jobs=n_jobs, random_state=random_state
     )
 
 
 class OrderedExtraTreesClassifier(ExtraTreesClassifier):
-    """Trees added up in their order, for probabilities equal to the last bit every time."""
+    """Extra trees whose probabilities are reproducible to the last bit.
+
+    Threads of scikit-learn sum the trees in the order in which they finish.
+    """
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Average the trees, in their order."""
+        """Average the trees in order."""
         with parallel_config("sequential"):
             probabilities: NDArray[np.float64] = super().predict_proba(X)
         return probabilities

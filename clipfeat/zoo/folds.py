@@ -1,4 +1,4 @@
-"""Stratified folds that keep groups whole, and fitting estimators that take groups."""
+"""Stratified grouped folds, and fitting estimators that take groups."""
 
 import warnings
 from typing import Any
@@ -26,47 +26,49 @@ def k_fold(
     n_splits: int,
     random_state: int | None,
 ) -> list[Split]:
-    """Split into folds of about equal shares of every class, groups kept whole.
+    """Split rows into stratified folds; all rows of a group are in the same fold.
 
     Parameters
     ----------
     y : ndarray of shape (n_samples,)
-        Class of each row, in any type.
+        Class of each row, of any type.
     groups : ndarray of shape (n_samples,), optional
-        Rows of one group are in one fold.
+        Group of each row.
     n_splits : int
-        Number of folds, 2 or more.
+        Number of folds, at least 2.
     random_state : int, optional
-        Seed of the shuffle.
+        Random seed of the shuffle.
 
     Returns
     -------
     list of (train, test)
-        Row numbers; every row is in exactly one test.
+        Row numbers; every row is in exactly one test set.
 
     Raises
     ------
     LabelError
-        If a class has fewer rows, or groups, than there are folds.
+        If a class has fewer rows or groups than folds, or a training set lacks a class.
+    UsageError
+        If `n_splits` is less than 2.
     """
     if n_splits < 2:
-        raise UsageError(f"2 folds or more are needed, got {n_splits}")
-    what = "images" if groups is None else "groups of images"
+        raise UsageError(f"the number of folds must be at least 2, got {n_splits}")
+    unit = "images" if groups is None else "groups of images"
     units = np.arange(len(y)) if groups is None else np.unique(groups, return_inverse=True)[1]
     for name in np.unique(y):
         n = len(np.unique(units[y == name]))
         if n < n_splits:
             raise LabelError(
-                f"class {str(name)!r} has {n} {what}, fewer than the {n_splits} folds: use fewer "
-                "folds, or more images of it"
+                f"class {str(name)!r} has {n} {unit}, fewer than the {n_splits} folds: use fewer "
+                "folds, or add images of this class"
             )
     splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
     folds = splitter(n_splits, shuffle=True, random_state=random_state)
     splits = [(train, test) for train, test in folds.split(np.zeros(len(y)), y, groups)]
     if any(len(np.unique(y[train])) < len(np.unique(y)) for train, _ in splits):
         raise LabelError(
-            f"{n_splits} folds of whole groups leave a training without one of the classes: use "
-            "other folds, or more groups"
+            f"a training set of the {n_splits} grouped folds has no image of one class: use "
+            "another number of folds, or more groups"
         )
     return splits
 
@@ -77,15 +79,15 @@ def inner_folds(
     n_splits: int,
     random_state: int | None,
 ) -> list[Split]:
-    """Split training rows for what a classifier learns on held-out rows: `k_fold`, or the nearest.
+    """Split training rows into inner folds, as near to `k_fold` as the data allow.
 
-    As many folds, up to `n_splits`, as the smallest class has rows, or groups. Where no two folds
-    of whole groups exist, since a class is one group, groups are parted, with a warning.
+    The number of folds is at most the number of rows or groups of the smallest class. If a class
+    consists of one group, groups are split with a warning.
 
     Warns
     -----
     ClipfeatWarning
-        If groups are parted.
+        If groups are split.
 
     Raises
     ------
@@ -97,13 +99,13 @@ def inner_folds(
     for n in range(most, 1, -1):
         try:
             return k_fold(y, groups, n, random_state)
-        except LabelError:  # the groups of one class are all in one fold
+        except LabelError:  # all groups of one class fall into one fold
             continue
     if groups is None:
         return k_fold(y, None, 2, random_state)
     warnings.warn(
-        "too few groups to calibrate on held-out ones: groups are parted within the training rows, "
-        "and probabilities are too sure of new groups",
+        "too few groups for inner folds: groups are split within the training rows, so "
+        "probabilities for new groups are overconfident",
         ClipfeatWarning,
         stacklevel=2,
     )
@@ -111,7 +113,7 @@ def inner_folds(
 
 
 def groups_parameter(estimator: Any) -> str | None:
-    """The keyword by which an estimator's ``fit`` takes groups, looking into pipelines."""
+    """Return the keyword of the groups in an estimator's ``fit``, also inside a pipeline."""
     if isinstance(estimator, Pipeline):
         name, last = estimator.steps[-1]
         inner = groups_parameter(last)
@@ -122,6 +124,6 @@ def groups_parameter(estimator: Any) -> str | None:
 def fit_with_groups(
     estimator: Any, X: Any, y: Any, groups: NDArray[np.generic] | None, **further: Any
 ) -> Any:
-    """Fit, handing groups to an estimator that splits its training rows by itself."""
+    """Fit, and pass the groups to an estimator with inner folds."""
     keyword = groups_parameter(estimator) if groups is not None else None
     return estimator.fit(X, y, **({keyword: groups} if keyword else {}), **further)

@@ -1,7 +1,7 @@
 """Random forest.
 
-Where scikit-learn-intelex is installed it grows the trees, some times faster, on histograms of the
-features; what comes out is scikit-learn's own trees, which predict and load without it.
+If scikit-learn-intelex is installed, it grows the trees several times faster, on histograms of the
+features. The result consists of scikit-learn's own trees, which predict and load without it.
 """
 
 from typing import Any, Self
@@ -15,26 +15,26 @@ from clipfeat.zoo.fit_options import FitOptions
 
 
 def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
-    """200 trees, each node seeing the root of the number of features."""
+    """Make 200 trees; each node considers the square root of the number of features."""
     forest = AcceleratedForestClassifier if options.accelerate else OrderedForestClassifier
     return forest(200, n_jobs=n_jobs, random_state=random_state)
 
 
 class OrderedForestClassifier(RandomForestClassifier):
-    """A forest whose probabilities are equal to the last bit every time.
+    """Random forest whose probabilities are reproducible to the last bit.
 
-    scikit-learn's threads add up the trees in whichever order they finish.
+    Threads of scikit-learn sum the trees in the order in which they finish.
     """
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Average the trees, in their order."""
+        """Average the trees in order."""
         with parallel_config("sequential"):
             probabilities: NDArray[np.float64] = super().predict_proba(X)
         return probabilities
 
 
 class AcceleratedForestClassifier(OrderedForestClassifier):
-    """The same, grown by scikit-learn-intelex where that is installed."""
+    """Random forest grown by scikit-learn-intelex, if installed."""
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: Any = None) -> Self:
         """Fit as `sklearn.ensemble.RandomForestClassifier` does."""

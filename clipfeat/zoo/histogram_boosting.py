@@ -12,23 +12,23 @@ from clipfeat.zoo.fit_options import FitOptions
 
 
 def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
-    """150 trees of 31 leaves, each split seeing a tenth of the features."""
+    """Make 150 trees of 31 leaves; each split considers a tenth of the features."""
     return HistogramBoostingClassifier(random_state=random_state, n_jobs=n_jobs)
 
 
 class HistogramBoostingClassifier(HistGradientBoostingClassifier):
-    """scikit-learn's, with settings for features by the thousand, and with a number of threads.
+    """Histogram gradient boosting of scikit-learn, with defaults for thousands of features.
 
     Parameters
     ----------
     learning_rate, max_leaf_nodes, min_samples_leaf
-        As scikit-learn's.
+        As in `sklearn.ensemble.HistGradientBoostingClassifier`.
     class_weight : "balanced", dict or None
-        Factors on the rows of each class.
+        Class weights.
     random_state : int, optional
-        Seed of the features that a split sees.
+        Random seed of the features that a split considers.
     n_jobs : int
-        Threads; -1 is all processors.
+        Number of threads; -1 uses all processors.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class HistogramBoostingClassifier(HistGradientBoostingClassifier):
             max_features=0.1,
             max_bins=63,
             min_samples_leaf=min_samples_leaf,
-            early_stopping=False,  # its held-out rows would part groups
+            early_stopping=False,  # its held-out rows would split groups
             class_weight=class_weight,
             random_state=random_state,
         )
@@ -61,7 +61,7 @@ class HistogramBoostingClassifier(HistGradientBoostingClassifier):
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.floating]:
-        """Probabilities, columns by ``classes_``."""
+        """Predict probabilities; columns follow ``classes_``."""
         with threadpool_limits(joblib.effective_n_jobs(self.n_jobs), user_api="openmp"):
             probabilities: NDArray[np.floating] = super().predict_proba(X)
         return probabilities

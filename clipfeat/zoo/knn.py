@@ -17,31 +17,31 @@ from clipfeat.zoo.size import LARGE, warn_of_size
 
 
 def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
-    """Standardise, put rows on the unit sphere, then vote of the 25 nearest, by distance."""
+    """Standardise, L2-normalise, then let the 25 nearest neighbours vote, weighted by distance."""
     classifier = CappedNeighborsClassifier(25, weights="distance", algorithm="brute", n_jobs=n_jobs)
     return make_pipeline(UnitScaler(), Normalizer(), classifier)
 
 
 class CappedNeighborsClassifier(KNeighborsClassifier):
-    """Neighbours whose number is at most that of the training rows, for very small sets.
+    """k nearest neighbours, where k is at most the number of training rows.
 
-    Past `LARGE` rows they are looked up in an inverted file by faiss, which looks through the 32
-    nearest of its cells: nearly always the nearest neighbours, in a small part of the time. It is
-    made when it is first asked, and is no part of the model file.
+    Above `LARGE` rows, an inverted file of faiss finds the neighbours. It searches the 32 nearest
+    of its cells, which nearly always finds the exact neighbours in a small part of the time. The
+    index is built on the first prediction and is not part of the model file.
     """
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Keep the rows."""
+        """Store the training rows."""
         self._index: Any = None
         if len(X) > LARGE:
-            warn_of_size("knn looks its neighbours up in an index that finds nearly all of them")
+            warn_of_size("knn finds neighbours with an approximate index")
         super().fit(X, y)
         return self
 
     def kneighbors(
         self, X: Any = None, n_neighbors: int | None = None, return_distance: bool = True
     ) -> Any:
-        """Find the nearest training rows; see `KNeighborsClassifier.kneighbors`."""
+        """Find the nearest training rows; see `sklearn.neighbors.KNeighborsClassifier`."""
         wanted = self.n_neighbors if n_neighbors is None else n_neighbors
         most = self.n_samples_fit_ - (X is None)
         if X is None or self.n_samples_fit_ <= LARGE:
@@ -54,13 +54,13 @@ class CappedNeighborsClassifier(KNeighborsClassifier):
         return (np.sqrt(np.maximum(squared, 0)), places) if return_distance else places
 
     def __getstate__(self) -> dict[str, Any]:
-        """All but the index."""
+        """Return the state without the index."""
         state: dict[str, Any] = super().__getstate__()
         return {**state, "_index": None}
 
 
 def _build_index(rows: NDArray[np.float32]) -> Any:
-    """An inverted file of about four cells for each root of the number of rows."""
+    """Build an inverted file whose number of cells is four times the square root of the rows."""
     import faiss
 
     cells = int(4 * np.sqrt(len(rows)))

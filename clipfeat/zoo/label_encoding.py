@@ -1,4 +1,4 @@
-"""Labels of any kind for a classifier that takes only 0, 1, 2, ..."""
+"""Labels of any type for a classifier that takes only 0, 1, 2, ..."""
 
 from typing import Any, Self
 
@@ -11,21 +11,21 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 
 class LabelEncodedClassifier(ClassifierMixin, BaseEstimator):
-    """A classifier whose labels are numbered before it sees them.
+    """Classifier that encodes labels as integers for its estimator.
 
     Parameters
     ----------
     estimator : estimator
-        Takes labels 0 to n_classes - 1.
+        Classifier that takes labels 0 to n_classes - 1.
     class_weight : "balanced", dict or None
-        Factors on the rows of each class, by label; handed on as ``sample_weight``.
+        Class weights by label, passed on as ``sample_weight``.
 
     Attributes
     ----------
     classes_ : ndarray
         Sorted labels.
     estimator_ : estimator
-        The fitted clone.
+        Fitted clone.
     """
 
     def __init__(self, estimator: Any, *, class_weight: Any = None) -> None:
@@ -33,12 +33,12 @@ class LabelEncodedClassifier(ClassifierMixin, BaseEstimator):
         self.class_weight = class_weight
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Number the labels, then fit."""
+        """Encode the labels and fit."""
         X, y = validate_data(self, X, y, dtype=(np.float32, np.float64))
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
-            raise ValueError(f"two classes or more are needed, got 1 class: {self.classes_}")
+            raise ValueError(f"at least two classes are needed, got 1 class: {self.classes_}")
         weights = {}
         if self.class_weight is not None:
             weights["sample_weight"] = compute_sample_weight(self.class_weight, y)
@@ -46,14 +46,14 @@ class LabelEncodedClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.floating]:
-        """Probabilities, columns by ``classes_``."""
+        """Predict probabilities; columns follow ``classes_``."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=(np.float32, np.float64), reset=False)
         probabilities: NDArray[np.floating] = self.estimator_.predict_proba(X)
         return probabilities
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """The likeliest label."""
+        """Predict the most probable label."""
         places = self.predict_proba(X).argmax(axis=1)
         labels: NDArray[Any] = self.classes_[places]
         return labels

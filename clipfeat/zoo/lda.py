@@ -8,5 +8,5 @@ from clipfeat.zoo.fit_options import FitOptions
 
 
 def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
-    """One covariance for all classes, shrunk as far as Ledoit and Wolf's formula says."""
+    """Make an LDA with a shared covariance, shrunk by the formula of Ledoit and Wolf."""
     return LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")

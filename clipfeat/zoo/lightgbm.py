@@ -8,7 +8,7 @@ from clipfeat.zoo.fit_options import FitOptions
 
 
 def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
-    """200 trees of 31 leaves on coarse histograms, each seeing a tenth of the features."""
+    """Make 200 trees of 31 leaves on coarse histograms, each with a tenth of the features."""
     return LGBMClassifier(
         n_estimators=200,
         learning_rate=0.1,

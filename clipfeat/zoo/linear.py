@@ -1,4 +1,4 @@
-"""Linear models by L-BFGS on losses that are summed over blocks of rows, in memory or not."""
+"""L-BFGS for linear models, with losses summed over blocks of rows in memory or on disk."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -8,39 +8,39 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 Blocks = Iterable[tuple[slice, NDArray[np.floating]]]
-"""Can be iterated again and again: the places of some rows, and their features."""
+"""Re-iterable blocks of rows: a slice of row indices, and the features of these rows."""
 
 Loss = Callable[[NDArray[np.floating], slice], tuple[NDArray[np.floating], NDArray[np.floating]]]
-"""From scores (n, n_outputs) of the rows at some places to the rows' losses and the derivatives of
-these by the scores."""
+"""Maps scores (n, n_outputs) and the slice of their rows to losses and their derivatives."""
 
 
 def minimise(
     blocks: Blocks, shape: tuple[int, int], loss: Loss, *, penalty: float, total: float,
     **options: Any,
 ) -> Any:  # fmt: skip
-    """Minimise the rows' losses and half the squared norm of the weights, both over a total.
+    """Minimise the sum of the losses and an L2 penalty, divided by a total.
 
     Parameters
     ----------
     blocks : iterable of (slice, ndarray of shape (n, n_features))
-        Each evaluation is one pass over them. Products are taken in their precision, sums over
-        blocks in float64.
+        Each evaluation is one pass over the blocks. Products use the precision of the blocks, sums
+        over blocks use float64.
     shape : (int, int)
-        Outputs, and features plus one: the last column is the intercept, which is free.
+        Number of outputs, and number of features plus one. The last column is the intercept,
+        which is not penalised.
     loss : callable
         See `Loss`.
     penalty : float
-        On half the squared norm.
+        Factor of half the squared norm of the weights.
     total : float
-        What everything is divided by, so that tolerances do not depend on the number of rows.
+        Divisor that makes the tolerances independent of the number of rows.
     **options
-        Of scipy's L-BFGS-B.
+        Options of scipy's L-BFGS-B.
 
     Returns
     -------
     OptimizeResult
-        Of `scipy.optimize.minimize`; its ``x`` has `shape`.
+        Result of `scipy.optimize.minimize`; its ``x`` has the shape `shape`.
     """
 
     def objective(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -57,6 +57,6 @@ def minimise(
         return value / total, gradient.ravel() / total
 
     begin = np.zeros(shape).ravel()
-    found = minimize(objective, begin, jac=True, method="L-BFGS-B", options=options)
-    found.x = found.x.reshape(shape)
-    return found
+    result = minimize(objective, begin, jac=True, method="L-BFGS-B", options=options)
+    result.x = result.x.reshape(shape)
+    return result

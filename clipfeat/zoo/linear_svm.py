@@ -1,4 +1,4 @@
-"""Linear support vectors."""
+"""Linear support vector machine."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from clipfeat.zoo.scaling import UnitScaler
 
 
 def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
-    """Scale, then a linear SVC calibrated by cross-validation."""
+    """Make a pipeline of a scaler and a linear SVM, calibrated by cross-validation."""
     return GroupCalibratedClassifier(
         make_pipeline(UnitScaler(), PrimalSVC(C=0.5)), n_splits=3, random_state=random_state
     )

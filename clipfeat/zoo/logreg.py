@@ -10,11 +10,11 @@ from clipfeat.zoo.scaling import UnitScaler
 
 
 def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
-    """Scale, then L2-penalised logistic regression."""
+    """Make a pipeline of a scaler and an L2-penalised logistic regression."""
     return make_pipeline(
         UnitScaler(),
         LogisticRegression(
-            C=4.0,  # logits of standard deviation 2 before any data: see UnitScaler
+            C=4.0,  # prior logits of standard deviation 2, see UnitScaler
             max_iter=2000,
             random_state=random_state,
         ),

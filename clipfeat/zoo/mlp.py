@@ -1,4 +1,4 @@
-"""A small neural network on the features, trained by torch, kept as plain arrays."""
+"""Small neural network on the features, trained by torch and stored as NumPy arrays."""
 
 from typing import Any, Self
 
@@ -18,7 +18,7 @@ from clipfeat.zoo.folds import inner_folds
 
 
 def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
-    """Standardise, then one hidden layer."""
+    """Make a pipeline of a scaler and a network with one hidden layer."""
     network = MLPHeadClassifier(
         random_state=random_state, n_jobs=n_jobs, device=pick_device(options.accelerate)
     )
@@ -26,30 +26,33 @@ def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
 
 
 class MLPHeadClassifier(ClassifierMixin, BaseEstimator):
-    """One hidden layer with dropout, by AdamW with a cosine schedule, stopped early.
+    """Network with one hidden layer and dropout, trained with AdamW and early stopping.
 
-    An eighth of the training rows, groups kept whole, is held out; the weights kept are those of
-    the epoch with the least log loss on it. Prediction needs NumPy only.
+    The learning rate follows a cosine schedule. A grouped eighth of the training rows is held out,
+    and the weights of the epoch with its smallest log loss are kept. Prediction needs NumPy only.
 
     Parameters
     ----------
     hidden : int
         Width of the hidden layer.
     dropout : float
-        Share of the inputs, and of the hidden units, that is left out at each step.
-    epochs, batch_size : int
+        Fraction of the inputs and of the hidden units dropped in each step.
+    epochs : int
+        Largest number of epochs.
+    batch_size : int
+        Rows in a batch.
     learning_rate, weight_decay : float
-        Of AdamW.
+        Parameters of AdamW.
     patience : int
-        Epochs without a better one after which training ends.
+        Number of epochs without improvement that end the training.
     class_weight : "balanced", dict or None
-        Factors on the loss of each class's rows.
+        Class weights.
     random_state : int, optional
-        Seed of the weights, the batches, dropout and what is held out.
+        Random seed of the weights, the batches, dropout and the held-out rows.
     n_jobs : int
-        Threads of torch; -1 is all processors.
+        Number of torch threads; -1 uses all processors.
     device : str
-        Where torch trains.
+        Torch device for training.
 
     Attributes
     ----------
@@ -58,7 +61,7 @@ class MLPHeadClassifier(ClassifierMixin, BaseEstimator):
     coefs_, intercepts_ : list of ndarray
         Weights and biases of the two layers.
     n_epochs_ : int
-        Epochs trained before the best one was kept.
+        Number of the best epoch.
     """
 
     def __init__(
@@ -89,12 +92,12 @@ class MLPHeadClassifier(ClassifierMixin, BaseEstimator):
         self.device = device
 
     def fit(self, X: Any, y: Any, groups: NDArray[np.generic] | None = None) -> Self:
-        """Train, and keep the best epoch."""
+        """Train, and keep the weights of the best epoch."""
         X, y = validate_data(self, X, y, dtype=np.float32)
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
-            raise ValueError(f"two classes or more are needed, got 1 class: {self.classes_}")
+            raise ValueError(f"at least two classes are needed, got 1 class: {self.classes_}")
         train, held = inner_folds(y, groups, 8, self.random_state)[0]
         weight = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
         with seeded_torch(self.random_state, self.n_jobs):
@@ -150,7 +153,7 @@ class MLPHeadClassifier(ClassifierMixin, BaseEstimator):
         return best
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
-        """Probabilities, columns by ``classes_``."""
+        """Predict probabilities; columns follow ``classes_``."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float32, reset=False)
         hidden = np.maximum(X @ self.coefs_[0].T + self.intercepts_[0], 0)
@@ -160,7 +163,7 @@ class MLPHeadClassifier(ClassifierMixin, BaseEstimator):
         return probabilities
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """The likeliest label."""
+        """Predict the most probable label."""
         places = self.predict_proba(X).argmax(axis=1)
         labels: NDArray[Any] = self.classes_[places]
         return labels

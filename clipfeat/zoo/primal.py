@@ -1,4 +1,4 @@
-"""Linear support vectors, solved in the primal on float32 without a copy of the features."""
+"""Linear SVM, solved in the primal on float32 without a copy of the features."""
 
 from typing import Any, Self
 
@@ -15,27 +15,27 @@ Matrix = NDArray[np.floating]
 
 
 class PrimalSVC(ClassifierMixin, BaseEstimator):
-    """Linear support vectors with squared hinge loss, one class against the rest, by L-BFGS.
+    """Linear one-vs-rest SVM with squared hinge loss, fitted with L-BFGS.
 
-    The objective is that of `sklearn.svm.LinearSVC` with a free intercept: half the squared norm
-    of the weights, plus ``C`` times the sum of squared hinges. liblinear copies the features to
-    float64; here a million rows of float32 are read where they lie.
+    The objective is that of `sklearn.svm.LinearSVC` with an unpenalised intercept: half the squared
+    norm of the weights plus ``C`` times the sum of squared hinge losses. liblinear copies the
+    features to float64; this class reads float32 in place, which matters for a million rows.
 
     Parameters
     ----------
     C : float
-        Weight of the loss against the penalty.
+        Inverse regularisation strength.
     class_weight : "balanced", dict or None
-        Factors on the loss of each class's rows.
+        Class weights.
     max_iter : int
-        Most steps of L-BFGS.
+        Largest number of L-BFGS steps.
 
     Attributes
     ----------
     classes_ : ndarray
         Sorted labels.
     coef_ : ndarray of shape (n_classes, n_features) or (1, n_features)
-        Weights, one row for two classes.
+        Weights; one row for two classes.
     intercept_ : ndarray of shape (n_classes,) or (1,)
     """
 
@@ -45,19 +45,19 @@ class PrimalSVC(ClassifierMixin, BaseEstimator):
         self.max_iter = max_iter
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Minimise the sum of all classes' objectives at once."""
+        """Minimise the sum of the objectives of all classes."""
         X, y = validate_data(self, X, y, dtype=(np.float32, np.float64))
         check_classification_targets(y)
         return self.fit_blocks([(slice(None), X)], y)
 
     def fit_blocks(self, blocks: Blocks, y: NDArray[Any]) -> Self:
-        """Fit on features that are read in blocks, whose rows are those of `y` in its order.
+        """Fit on features read in blocks, whose rows are in the order of `y`.
 
-        ``n_features_in_`` is the caller's to set.
+        The caller sets ``n_features_in_``.
         """
         self.classes_ = np.unique(y)
         if len(self.classes_) < 2:
-            raise ValueError(f"two classes or more are needed, got 1 class: {self.classes_}")
+            raise ValueError(f"at least two classes are needed, got 1 class: {self.classes_}")
         against = self.classes_[1:] if len(self.classes_) == 2 else self.classes_
         sides = np.where(y[:, None] == against, 1, -1).astype(np.float32)
         factor = (self.C * compute_sample_weight(self.class_weight, y)).astype(np.float32)[:, None]
@@ -66,24 +66,24 @@ class PrimalSVC(ClassifierMixin, BaseEstimator):
             short = np.maximum(1 - sides[places] * scores, 0)
             return factor[places] * np.square(short), -2 * factor[places] * sides[places] * short
 
-        found = minimise(
+        result = minimise(
             blocks, (len(against), self.n_features_in_ + 1), squared_hinge,
             penalty=1.0, total=len(y), maxiter=self.max_iter, gtol=1e-5, ftol=1e-7,
         )  # fmt: skip
-        self.coef_, self.intercept_ = np.split(found.x, [-1], axis=1)
+        self.coef_, self.intercept_ = np.split(result.x, [-1], axis=1)
         self.intercept_ = self.intercept_.ravel()
-        self.n_iter_ = found.nit
+        self.n_iter_ = result.nit
         return self
 
     def decision_function(self, X: Any) -> NDArray[np.floating]:
-        """Distances from the boundaries: (n_samples,) for two classes, else a column a class."""
+        """Compute scores: (n_samples,) for two classes, else (n_samples, n_classes)."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=(np.float32, np.float64), reset=False)
         scores: NDArray[np.floating] = X @ self.coef_.T.astype(X.dtype) + self.intercept_
         return scores.ravel() if len(self.classes_) == 2 else scores
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """The class of the largest score."""
+        """Predict the class of the largest score."""
         scores = self.decision_function(X)
         places = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
         labels: NDArray[Any] = self.classes_[places]

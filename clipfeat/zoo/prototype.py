@@ -18,22 +18,21 @@ from clipfeat.zoo.scaling import UnitScaler
 
 
 def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
-    """Standardise, put rows on the unit sphere, then the nearest class mean."""
+    """Make a pipeline that standardises, L2-normalises and finds the nearest class mean."""
     return make_pipeline(UnitScaler(), Normalizer(), PrototypeClassifier(random_state=random_state))
 
 
 class PrototypeClassifier(ClassifierMixin, BaseEstimator):
-    """Nearest class mean, with probabilities.
+    """Nearest class mean with probabilities (prototypes, Snell et al. 2017, arXiv 1703.05175).
 
-    The squared distances to the means, divided by a temperature, with the logarithms of the
-    classes' frequencies: Bayes' rule for round Gaussian clouds of one size (prototypes as of Snell
-    et al. 2017, arXiv 1703.05175). The temperature is the one of least log loss on out-of-fold
-    distances.
+    Logits are log class frequencies minus squared distances to the means divided by a temperature.
+    This is Bayes' rule for spherical Gaussians of equal variance. The temperature minimises the log
+    loss of out-of-fold distances.
 
     Parameters
     ----------
     random_state : int, optional
-        Seed of the folds.
+        Random seed of the folds.
 
     Attributes
     ----------
@@ -48,13 +47,13 @@ class PrototypeClassifier(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any, groups: NDArray[np.generic] | None = None) -> Self:
-        """Average each class; choose the temperature on folds that keep groups whole."""
+        """Average each class, and choose the temperature on grouped folds."""
         X, y = validate_data(self, X, y, dtype=(np.float32, np.float64))
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         k = len(self.classes_)
         if k < 2:
-            raise ValueError(f"two classes or more are needed, got 1 class: {self.classes_}")
+            raise ValueError(f"at least two classes are needed, got 1 class: {self.classes_}")
         self.means_ = _means(X, codes, k)
         self.log_prior_ = np.log(np.bincount(codes) / len(codes))
         apart = np.empty((len(X), k))
@@ -71,7 +70,7 @@ class PrototypeClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Probabilities, columns by ``classes_``."""
+        """Predict probabilities; columns follow ``classes_``."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=(np.float32, np.float64), reset=False)
         near = -_squared_distances(X, self.means_) / self.temperature_
@@ -79,7 +78,7 @@ class PrototypeClassifier(ClassifierMixin, BaseEstimator):
         return probabilities
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """The likeliest label."""
+        """Predict the most probable label."""
         places = self.predict_proba(X).argmax(axis=1)
         labels: NDArray[Any] = self.classes_[places]
         return labels
@@ -90,6 +89,6 @@ def _means(X: NDArray[Any], codes: NDArray[np.int64], k: int) -> NDArray[np.floa
 
 
 def _squared_distances(X: NDArray[Any], means: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Squared Euclidean distances, (n_samples, n_classes), less what all classes share."""
+    """Compute squared distances (n_samples, n_classes) up to a constant per row."""
     distances: NDArray[np.float64] = np.square(means).sum(axis=1) - 2 * (X @ means.T)
     return distances

@@ -11,7 +11,7 @@ from clipfeat.zoo.scaling import UnitScaler
 
 
 def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
-    """Scale, then regress each class's ±1 in closed form; calibrated by cross-validation."""
+    """Make a pipeline of a scaler and ridge regression on ±1, calibrated by cross-validation."""
     ridge = RidgeClassifier(alpha=1.0, solver="cholesky")
     return GroupCalibratedClassifier(
         make_pipeline(UnitScaler(), ridge), n_splits=3, random_state=random_state

@@ -1,13 +1,13 @@
-"""Where the work that grows with the square of the rows ends."""
+"""Limit on exact methods whose cost is quadratic in the rows."""
 
 import warnings
 
 from clipfeat.errors import ClipfeatWarning
 
 LARGE = 50_000
-"""Training rows up to which kernels and neighbours are exact."""
+"""Largest number of training rows for exact kernels and neighbours."""
 
 
-def warn_of_size(what: str) -> None:
-    """Say what a classifier does instead of the exact thing."""
-    warnings.warn(f"past {LARGE:,} training rows {what}", ClipfeatWarning, stacklevel=3)
+def warn_of_size(approximation: str) -> None:
+    """Warn that a classifier uses an approximation."""
+    warnings.warn(f"above {LARGE:,} training rows, {approximation}", ClipfeatWarning, stacklevel=3)

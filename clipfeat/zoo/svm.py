@@ -1,6 +1,6 @@
-"""Support vectors with the Gaussian kernel.
+"""Support vector machine with RBF kernel.
 
-Where scikit-learn-intelex is installed it fits them, many times faster; what comes out is a
+If scikit-learn-intelex is installed, it fits the SVM many times faster. The result is a
 scikit-learn SVC, which predicts, is saved and loads without it.
 """
 
@@ -22,10 +22,11 @@ from clipfeat.zoo.scaling import UnitScaler
 from clipfeat.zoo.size import LARGE, warn_of_size
 
 BASIS = 1_000
+"""Number of rows that approximate the kernel of large data."""
 
 
 def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
-    """Scale, then an SVC calibrated by cross-validation."""
+    """Make a pipeline of a scaler and an SVM, calibrated by cross-validation."""
     svc = AcceleratedSVC(
         C=4.0, random_state=random_state, n_jobs=n_jobs, accelerate=options.accelerate
     )
@@ -35,19 +36,19 @@ def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
 
 
 class AcceleratedSVC(SVC):
-    """scikit-learn's SVC, fitted by scikit-learn-intelex where that is installed.
+    """SVC of scikit-learn, fitted by scikit-learn-intelex if it is installed.
 
-    Past `LARGE` rows it is a linear machine on Nyström's approximation of the kernel by `BASIS`
-    of the rows (Williams and Seeger 2001), in `large_`.
+    Above `LARGE` rows, it is a linear SVM on Nyström's approximation of the kernel by `BASIS` rows
+    (Williams and Seeger 2001), in the attribute `large_`.
 
     Parameters
     ----------
     C, decision_function_shape, class_weight, random_state
-        As of `sklearn.svm.SVC`.
+        As in `sklearn.svm.SVC`.
     n_jobs : int, optional
-        Threads; None and -1 are all processors.
+        Number of threads; None and -1 use all processors.
     accelerate : bool
-        Whether to use scikit-learn-intelex.
+        Use scikit-learn-intelex.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class AcceleratedSVC(SVC):
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit as `sklearn.svm.SVC` does."""
         if len(X) > LARGE and sample_weight is None:
-            warn_of_size(f"svm approximates its kernel by {BASIS:,} of the rows (Nyström)")
+            warn_of_size(f"svm approximates its kernel with {BASIS:,} rows (Nyström)")
             gamma = 1 / (X.shape[1] * float(X.var()))  # "scale"
             basis = Nystroem(gamma=gamma, n_components=BASIS, random_state=self.random_state)
             linear = PrimalSVC(C=self.C, class_weight=self.class_weight)
@@ -94,15 +95,15 @@ class AcceleratedSVC(SVC):
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """The class, as `sklearn.svm.SVC` or, past `LARGE` rows, the linear machine says."""
+        """Predict labels as `sklearn.svm.SVC` does, or with the linear SVM for large data."""
         large = hasattr(self, "large_")
         labels: NDArray[Any] = self.large_.predict(X) if large else super().predict(X)
         return labels
 
     def decision_function(self, X: Any) -> NDArray[np.floating]:
-        """Scores as of `sklearn.svm.SVC`, from products of whole matrices in X's own precision.
+        """Compute the scores of `sklearn.svm.SVC` with matrix products in the precision of X.
 
-        libsvm takes the rows one by one in float64, which is some forty times slower.
+        libsvm processes rows one by one in float64, which is about forty times slower.
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=(np.float32, np.float64), reset=False)
@@ -118,9 +119,9 @@ class AcceleratedSVC(SVC):
         return _ovr_decision_function(pairs < 0, -pairs, len(self.classes_))  # type: ignore[no-any-return]
 
     def _pairwise(self, rows: NDArray[np.floating]) -> NDArray[np.floating]:
-        """A score for each pair of classes, (n_rows, n_pairs); above 0 is the first of the pair.
+        """Compute scores of pairs of classes, (n_rows, n_pairs); positive means the first class.
 
-        For two classes alone, as in scikit-learn, above 0 is the second.
+        For two classes, positive means the second class, as in scikit-learn.
         """
         kernel = _gaussian(rows, self.support_vectors_.astype(rows.dtype), self._gamma)
         dual, ends = self.dual_coef_.astype(rows.dtype), np.cumsum(self.n_support_)
@@ -136,23 +137,23 @@ class AcceleratedSVC(SVC):
 def _gaussian(
     rows: NDArray[np.floating], support: NDArray[np.floating], gamma: float
 ) -> NDArray[np.floating]:
-    """The kernel between rows and support vectors, centred, so that float32 is enough."""
+    """Compute the kernel of rows and support vectors, centred so that float32 suffices."""
     middle = support.mean(axis=0)
     rows, support = rows - middle, support - middle
     kernel: NDArray[np.floating] = rows @ support.T
     kernel *= 2
     kernel -= np.square(rows).sum(axis=1)[:, None]
     kernel -= np.square(support).sum(axis=1)
-    np.minimum(kernel, 0, out=kernel)  # a distance below zero is rounding
+    np.minimum(kernel, 0, out=kernel)  # negative distances are rounding errors
     kernel *= gamma
     return np.exp(kernel, out=kernel)  # type: ignore[no-any-return]
 
 
 def _copy_solution(fast: Any, plain: Any) -> None:
-    """Give a plain SVC the fitted state that libsvm's prediction reads.
+    """Copy the fitted state that libsvm's prediction reads to a plain SVC.
 
-    libsvm holds the binary problem with the opposite sign: its private coefficients are the
-    negated public ones, see `sklearn.svm._base.BaseLibSVM.fit`.
+    libsvm stores binary problems with the opposite sign: its private coefficients are the negated
+    public ones, see `sklearn.svm._base.BaseLibSVM.fit`.
     """
     sign = -1.0 if len(fast.classes_) == 2 else 1.0
     plain.classes_ = fast.classes_

@@ -1,4 +1,4 @@
-"""A learned projection in front of a classifier, trained by triplets."""
+"""Learned projection for a classifier, trained with a triplet loss."""
 
 from typing import Any, Self
 
@@ -16,7 +16,7 @@ from clipfeat.zoo.fit_options import FitOptions
 
 
 def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
-    """Standardise, then project."""
+    """Make a pipeline of a scaler and a projection."""
     projection = TripletProjection(
         random_state=random_state, n_jobs=n_jobs, device=pick_device(options.accelerate)
     )
@@ -24,29 +24,32 @@ def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
 
 
 class TripletProjection(TransformerMixin, BaseEstimator):
-    """Dropout, a linear layer and the unit sphere, so that rows of one class lie together.
+    """Linear projection onto the unit sphere, trained to bring rows of one class together.
 
-    Trained by the triplet loss on semi-hard negatives (Schroff et al. 2015, arXiv 1503.03832), as
-    pytorch-metric-learning mines them. What it does to its own training rows is better than what
-    it does to others, so that whatever comes after has to be calibrated on rows it has not seen.
+    Training uses dropout and the triplet loss on semi-hard negatives (Schroff et al. 2015, arXiv
+    1503.03832), mined by pytorch-metric-learning. The projection overfits its training rows.
+    Calibrate the pipeline of projection and classifier on held-out rows.
 
     Parameters
     ----------
     n_components : int
-        Features that come out; fewer where fewer come in.
+        Number of output features, at most the number of input features.
     margin : float
-        By which a negative shall be farther than a positive.
+        Margin between the distances of negatives and positives.
     dropout : float
-        Share of the inputs that is left out at each step.
-    epochs, batch_size : int
+        Fraction of the inputs dropped in each step.
+    epochs : int
+        Number of epochs.
+    batch_size : int
+        Rows in a batch.
     learning_rate, weight_decay : float
-        Of AdamW, with a cosine schedule.
+        Parameters of AdamW, with a cosine schedule.
     random_state : int, optional
-        Seed of the weights, the batches and dropout.
+        Random seed of the weights, the batches and dropout.
     n_jobs : int
-        Threads of torch; -1 is all processors.
+        Number of torch threads; -1 uses all processors.
     device : str
-        Where torch trains.
+        Torch device for training.
 
     Attributes
     ----------
@@ -80,7 +83,7 @@ class TripletProjection(TransformerMixin, BaseEstimator):
         self.device = device
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Learn the projection.
+        """Train the projection.
 
         Raises
         ------
@@ -104,8 +107,8 @@ class TripletProjection(TransformerMixin, BaseEstimator):
             from pytorch_metric_learning.miners import TripletMarginMiner
         except ImportError as error:
             raise MissingExtraError(
-                "the triplet projection needs pytorch-metric-learning: pip install "
-                "'clipfeat[metric]'"
+                "the triplet projection needs pytorch-metric-learning, which is not installed: run "
+                "pip install 'clipfeat[metric]'"
             ) from error
         linear = nn.Linear(X.shape[1], min(self.n_components, X.shape[1]))
         network = nn.Sequential(nn.Dropout(self.dropout), linear).to(self.device)
@@ -130,7 +133,7 @@ class TripletProjection(TransformerMixin, BaseEstimator):
         self.intercept_ = linear.bias.detach().cpu().numpy().copy()
 
     def _batches(self, codes: NDArray[np.int64]) -> "list[Any]":
-        """Shuffled rows, four of a class in a row, so that batches hold pairs of many classes."""
+        """Shuffle rows in runs of four of a class, so that batches hold pairs of many classes."""
         import torch
 
         order = torch.randperm(len(codes)).numpy()
@@ -141,7 +144,7 @@ class TripletProjection(TransformerMixin, BaseEstimator):
         return list(torch.tensor_split(rows, -(-len(rows) // self.batch_size)))
 
     def transform(self, X: Any) -> NDArray[np.floating]:
-        """Project onto the unit sphere, (n_samples, n_components)."""
+        """Project rows onto the unit sphere, (n_samples, n_components)."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=(np.float32, np.float64), reset=False)
         projected = normalize(X.astype(np.float32) @ self.components_.T + self.intercept_)

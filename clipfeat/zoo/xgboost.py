@@ -10,14 +10,14 @@ from clipfeat.zoo.label_encoding import LabelEncodedClassifier
 
 
 def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
-    """150 trees of depth 5 on coarse histograms, each seeing a tenth of the features."""
+    """Make 150 trees of depth 5 on coarse histograms, each with a tenth of the features."""
     return LabelEncodedClassifier(
         PortableXGBClassifier(
             n_estimators=150,
             learning_rate=0.13,
             max_depth=5,
             colsample_bytree=0.1,
-            max_bin=32,  # what a histogram costs at each node, on features by the thousand
+            max_bin=32,  # histograms dominate the cost with thousands of features
             subsample=0.8,
             tree_method="hist",
             random_state=random_state,
@@ -28,11 +28,11 @@ def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
 
 
 class PortableXGBClassifier(XGBClassifier):
-    """XGBoost's, which predicts on the CPU wherever it was fitted, so that it loads anywhere."""
+    """XGBClassifier that always predicts on the CPU, so that it loads without a GPU."""
 
-    def fit(self, X: Any, y: Any, **how: Any) -> Self:
+    def fit(self, X: Any, y: Any, **fit_params: Any) -> Self:
         """Fit as `xgboost.XGBClassifier` does."""
-        super().fit(X, y, **how)
+        super().fit(X, y, **fit_params)
         if self.device == "cuda":
             self.get_booster().set_param({"device": "cpu"})
             self.set_params(device="cpu")

@@ -20,12 +20,12 @@ MEMBERS = [("lr", LogisticRegression()), ("nb", GaussianNB())]
 
 @parametrize_with_checks([StackedClassifier(MEMBERS, n_splits=2)])
 def test_scikit_learns_own_checks(estimator: Any, check: Any) -> None:
-    """Stacking keeps scikit-learn's contract."""
+    """`StackedClassifier` passes scikit-learn's estimator checks."""
     check(estimator)
 
 
-def test_it_does_not_believe_who_only_remembers() -> None:
-    """A nearest neighbour is perfect on its own rows and worthless on others: it has no say."""
+def test_a_member_that_memorises_gets_no_weight() -> None:
+    """A 1-nearest neighbour on noise is perfect on training rows and gets a small coefficient."""
     data = make_features(100, apart=2.0, n_features=2)
     X = np.hstack([data.X, np.random.default_rng(0).normal(size=(200, 200)).astype(np.float32)])
     tree = make_classifier("knn").set_params(cappedneighborsclassifier__n_neighbors=1)
@@ -41,7 +41,7 @@ def test_it_does_not_believe_who_only_remembers() -> None:
 
 @pytest.mark.parametrize("classes", [("a", "b"), ("a", "b", "c")])
 def test_known_out_of_fold_probabilities_give_the_same(classes: tuple[str, ...]) -> None:
-    """Given or made, they make one model; rows without any are left out; it can be stored."""
+    """Given probabilities equal computed ones; NaN rows are skipped; the model can be saved."""
     data = make_features(30, classes, groups=True)
     made = StackedClassifier(MEMBERS, n_splits=3, random_state=0)
     made.fit(data.X, data.labels, groups=data.groups)

@@ -18,7 +18,7 @@ from clipfeat.errors import DataError, UsageError
     [SoftVotingClassifier([("lr", LogisticRegression()), ("nb", GaussianNB())])]
 )
 def test_scikit_learns_own_checks(estimator: Any, check: Any) -> None:
-    """The vote keeps scikit-learn's contract."""
+    """`SoftVotingClassifier` passes scikit-learn's estimator checks."""
     check(estimator)
 
 
@@ -32,7 +32,7 @@ probabilities = st.integers(1, 4).flatmap(
 @settings(max_examples=100, deadline=None)
 @given(probabilities, st.randoms(use_true_random=False))
 def test_votes_are_averages(raw: list[list[float]], random: Any) -> None:
-    """Rows sum to 1, lie between the members', and do not depend on the members' order."""
+    """Rows sum to 1, lie between those of the members, and do not depend on their order."""
     members = [np.array([row]) / np.sum(row) for row in raw]
     vote = soft_vote(members)
     stacked = np.concatenate(members)
@@ -45,26 +45,26 @@ def test_votes_are_averages(raw: list[list[float]], random: Any) -> None:
 
 
 @pytest.mark.parametrize("scores", [[[2.0, -1.0]], [[0.3, 0.3]], [[np.nan, 1.0]], [[1.2, -0.2]]])
-def test_what_is_no_probability_may_not_vote(scores: list[list[float]]) -> None:
-    """Decision functions, unnormalised scores and NaN are refused."""
-    with pytest.raises(DataError, match="no probabilities"):
+def test_only_probabilities_are_accepted(scores: list[list[float]]) -> None:
+    """Decision functions, unnormalised scores and NaN raise an error."""
+    with pytest.raises(DataError, match="not probabilities"):
         soft_vote([scores])
 
 
 @pytest.mark.parametrize("weights", [[1.0], [-1.0, 2.0], [0.0, 0.0], [np.nan, 1.0]])
-def test_weights_that_do_not_fit_are_refused(weights: list[float]) -> None:
-    """Weights are one of each member, not negative, not all zero."""
-    with pytest.raises(UsageError, match="weights"):
+def test_invalid_weights_are_refused(weights: list[float]) -> None:
+    """Weights have the length of the members, are not negative, and not all zero."""
+    with pytest.raises(UsageError, match="weight"):
         soft_vote([[[0.5, 0.5]], [[0.5, 0.5]]], weights)
 
 
 def test_an_unseen_class_is_a_zero_column() -> None:
-    """Columns follow all classes, whatever a member saw."""
+    """Columns follow all classes, even those a member has not seen."""
     assert align(np.array([[0.3, 0.7]]), [0, 2], [0, 1, 2]).tolist() == [[0.3, 0.0, 0.7]]
 
 
 def test_members_of_zero_weight_are_not_run() -> None:
-    """A member without a say costs nothing."""
+    """A member of zero weight is not fitted."""
     X, y = [[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1]
     members = [("nb", GaussianNB()), ("lr", LogisticRegression())]
     vote = SoftVotingClassifier(members, weights=[1, 0]).fit(X, y)
@@ -73,6 +73,6 @@ def test_members_of_zero_weight_are_not_run() -> None:
 
 
 def test_members_parameters_can_be_set() -> None:
-    """A grid search reaches into the members by name."""
+    """Parameters of members are set by name, as a grid search does."""
     vote = SoftVotingClassifier([("lr", LogisticRegression()), ("nb", GaussianNB())])
     assert vote.set_params(lr__C=2.0).get_params()["lr__C"] == 2.0

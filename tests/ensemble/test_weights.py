@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipfeat.ensemble import learn_weights, soft_vote
-from clipfeat.ensemble.weights import WEIGHINGS
+from clipfeat.ensemble.weights import WEIGHTINGS
 from clipfeat.errors import DataError, UnknownNameError
 from clipfeat.evaluate.metrics import METRICS
 
@@ -14,7 +14,7 @@ seeds = st.integers(0, 10_000)
 
 
 def members(seed: int, n: int = 60, n_classes: int = 3) -> tuple[list[np.ndarray], np.ndarray]:
-    """Three members: one that knows something, one that knows a little, one that guesses."""
+    """Simulate three members: a good one, a weak one, and one that guesses."""
     rng = np.random.default_rng(seed)
     y = rng.integers(0, n_classes, n)
     truth = np.eye(n_classes)[y]
@@ -24,7 +24,7 @@ def members(seed: int, n: int = 60, n_classes: int = 3) -> tuple[list[np.ndarray
 @settings(max_examples=30, deadline=None)
 @given(seeds, st.sampled_from(["greedy", "log_loss"]))
 def test_learned_weights_are_no_worse_than_one_member_or_all(seed: int, how: str) -> None:
-    """On the rows they are learned from: not than the best member, and log loss the least."""
+    """On the rows they are learned from, their log loss is at most that of any member."""
     p, y = members(seed)
     weights = learn_weights(how, p, y)
     learned = METRICS["log_loss"].function(y, soft_vote(p, weights.tolist()))
@@ -37,22 +37,22 @@ def test_learned_weights_are_no_worse_than_one_member_or_all(seed: int, how: str
 
 
 @pytest.mark.parametrize("how", ["greedy", "log_loss"])
-def test_who_only_guesses_has_no_weight(how: str) -> None:
-    """And need not be run."""
+def test_a_guessing_member_gets_zero_weight(how: str) -> None:
+    """A member that guesses is dropped."""
     p, y = members(1, 2000)
     assert learn_weights(how, p, y)[2] == 0
 
 
 @settings(max_examples=30, deadline=None)
-@given(seeds, st.sampled_from(list(WEIGHINGS)))
+@given(seeds, st.sampled_from(list(WEIGHTINGS)))
 def test_the_order_of_members_does_not_matter(seed: int, how: str) -> None:
-    """Their weights come in their order."""
+    """Reversed members get reversed weights."""
     p, y = members(seed)
     assert np.allclose(learn_weights(how, p, y)[::-1], learn_weights(how, p[::-1], y), atol=1e-3)
 
 
-def test_what_cannot_be_learned_is_refused() -> None:
-    """An unknown way, and no rows."""
+def test_invalid_requests_are_refused() -> None:
+    """An unknown weighting and an empty set of rows raise an error."""
     p, y = members(0)
     with pytest.raises(UnknownNameError, match="did you mean greedy"):
         learn_weights("gredy", p, y)

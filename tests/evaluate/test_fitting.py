@@ -1,4 +1,4 @@
-"""Features to a fitted model."""
+"""Fitting and scoring a model."""
 
 from pathlib import Path
 
@@ -16,14 +16,14 @@ from tests.conftest import make_features
 
 
 def test_several_names_vote(features: FeatureSet) -> None:
-    """A vote's probabilities are the mean of its members' own."""
+    """The probabilities of a vote are the mean of those of its members."""
     vote = fit(features, "logreg,knn", cv=0).predict_proba(features)
     members = [fit(features, name, cv=0).predict_proba(features) for name in ("logreg", "knn")]
     assert np.allclose(vote, soft_vote(members))
 
 
 def test_encoders_vote_on_their_own_columns(features: FeatureSet) -> None:
-    """Of two encoders each member sees only its own features."""
+    """With two encoders, each member sees the features of its own encoder."""
     other = make_features(name="other", seed=9)
     vote = fit(join([features, other]), "logreg", cv=0)
     members = [fit(one, "logreg", cv=0).predict_proba(one) for one in (features, other)]
@@ -32,7 +32,7 @@ def test_encoders_vote_on_their_own_columns(features: FeatureSet) -> None:
 
 
 def test_scores_are_cross_validated() -> None:
-    """On labels of pure noise the scores are chance, though the fit itself is perfect."""
+    """On random labels the scores are at chance level, although the fit is perfect."""
     noise = make_features(60, apart=0.0, n_features=300)
     model = fit(noise, "logreg", cv=5)
     accuracy = [row["value"] for row in model.scores if row["metric"] == "accuracy"]
@@ -41,8 +41,8 @@ def test_scores_are_cross_validated() -> None:
     assert (model.predict_proba(noise).argmax(axis=1) == noise.y).all()
 
 
-def test_what_cannot_be_fitted_is_one_error() -> None:
-    """Too few images for the folds, or for the classifier."""
+def test_too_few_images_raise_one_error() -> None:
+    """The error names the folds or the classifier that needs more images."""
     with pytest.raises(LabelError, match="fewer than the 5 folds"):
         fit(make_features(3), "logreg")
     with pytest.raises(LabelError, match=r"cannot fit svm on 21 images.*has 1 images"):
@@ -50,14 +50,14 @@ def test_what_cannot_be_fitted_is_one_error() -> None:
 
 
 def test_a_handful_of_images_is_enough_for_neighbours() -> None:
-    """Fewer images than neighbours are all neighbours."""
+    """With fewer images than neighbours, all images are neighbours."""
     few = make_features(3)
     p = fit(few, "knn", cv=0).predict_proba(few)
     assert np.allclose(p.sum(axis=1), 1)
 
 
-def test_the_threshold_is_kept_and_used(tmp_path: Path) -> None:
-    """It is in the model file, and predictions and their scores follow it."""
+def test_the_threshold_is_saved_and_used(tmp_path: Path) -> None:
+    """The model file holds it; predictions and scores use it."""
     data = make_features(60, apart=0.5)
     model = fit(data, "logreg,knn", cv=3, options=FitOptions(max_fpr=0.05))
     assert model.threshold is not None
@@ -72,7 +72,7 @@ def test_the_threshold_is_kept_and_used(tmp_path: Path) -> None:
 
 
 def test_a_threshold_needs_two_classes_and_folds() -> None:
-    """Else one clear error, before anything is fitted."""
+    """Otherwise an error is raised before any fit."""
     with pytest.raises(UsageError, match="parts two classes, and there are 3"):
         fit(
             make_features(classes=("a", "b", "c")),
@@ -83,8 +83,8 @@ def test_a_threshold_needs_two_classes_and_folds() -> None:
         fit(make_features(), "logreg", cv=0, options=FitOptions(threshold="accuracy"))
 
 
-def test_members_of_no_weight_are_no_part_of_the_model(tmp_path: Path) -> None:
-    """Neither they nor the encoder that only they needed: its features are not asked for."""
+def test_members_of_zero_weight_are_dropped(tmp_path: Path) -> None:
+    """The model has neither these members nor an encoder that only they use."""
     good, noise = make_features(40), make_features(40, name="other", seed=3, apart=0.0)
     model = fit(join([noise, good]), "logreg", cv=3, vote="greedy")
     assert model.members == ("logreg @ spectrum 32px",)
@@ -95,8 +95,8 @@ def test_members_of_no_weight_are_no_part_of_the_model(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_given_weights_weigh() -> None:
-    """In the members' order; a member of none is not fitted."""
+def test_given_weights_are_used() -> None:
+    """Weights are in the order of the members; a member of zero weight is not fitted."""
     data = make_features()
     model = fit(data, "logreg,knn,rf", cv=0, vote_weights=[3, 1, 0])
     single = [fit(data, name, cv=0).predict_proba(data) for name in ("logreg", "knn")]
@@ -105,8 +105,8 @@ def test_given_weights_weigh() -> None:
 
 
 @pytest.mark.parametrize("vote", ["greedy", "log_loss", "stacking"])
-def test_a_learned_vote_is_what_was_scored(vote: str, tmp_path: Path) -> None:
-    """Learned from the cross-validation's probabilities, kept, and compared with its members."""
+def test_a_learned_vote_is_saved_and_compared(vote: str, tmp_path: Path) -> None:
+    """It is learned out of fold, saved, and compared with its members."""
     data = make_features(60, apart=1.0, groups=True)
     model = fit(data, "logreg,knn", cv=3, vote=vote)
     again = load_model(model.save(tmp_path / "m.clipfeat"))
@@ -116,8 +116,8 @@ def test_a_learned_vote_is_what_was_scored(vote: str, tmp_path: Path) -> None:
         fit(data, "logreg,knn", cv=0, vote=vote)
 
 
-def test_chance_has_no_say() -> None:
-    """What is scored is what is fitted: dummy takes no part in a vote."""
+def test_the_baseline_does_not_vote() -> None:
+    """The baseline is neither a member nor scored in a vote."""
     model = fit(make_features(), "logreg,knn,dummy", cv=3)
     assert model.members == ("logreg", "knn")
     assert "soft vote" in {row["classifier"] for row in model.scores}

@@ -1,4 +1,4 @@
-"""Finished cells are not fitted again."""
+"""The cache of finished cells."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +13,8 @@ from clipfeat.fits.cells import Cell, CellSpec, run_cell
 from clipfeat.zoo.spaces import Tuned
 
 
-def test_a_cell_comes_back_as_it_was(tmp_path: Path) -> None:
-    """Probabilities to the bit, costs, and what was tuned; nothing and damage are no cell."""
+def test_a_cell_is_read_as_it_was_written(tmp_path: Path) -> None:
+    """Probabilities, costs and tuned parameters are equal; damaged files are ignored."""
     p = np.random.default_rng(0).random((5, 2))
     cell = Cell(p, p[::-1], {"fit_seconds": 0.25}, Tuned({"C": 2.0}, 3, True))
     write_cell(cell, tmp_path, "key")
@@ -32,7 +32,7 @@ def test_a_cell_comes_back_as_it_was(tmp_path: Path) -> None:
 
 
 def count_fits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of what is fitted from now on."""
+    """Record the names of all cells that are fitted; interrupt the fourth."""
     fitted: list[str] = []
 
     def counting(spec: CellSpec, *args: object, **kwargs: object) -> Cell:
@@ -45,10 +45,10 @@ def count_fits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return fitted
 
 
-def test_an_interrupted_run_goes_on_and_ends_as_any(
+def test_an_interrupted_run_resumes(
     features: FeatureSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After Ctrl-C in the fourth cell of six three are left to fit; the end is the same."""
+    """After Ctrl-C in the fourth of six cells, three are fitted, with equal results."""
     whole = benchmark(features, "logreg,knn", cv=3)
     fitted = count_fits(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
@@ -62,17 +62,17 @@ def test_an_interrupted_run_goes_on_and_ends_as_any(
 
 
 @pytest.mark.parametrize(
-    ("changed", "asked"),
+    ("changed", "options"),
     [
         ("labels", {}), ("features", {}), ("groups", {}), ("", {"seed": 1}), ("", {"cv": 4}),
         ("", {"calibrate": "sigmoid"}), ("", {"balance": "weights"}),
         ("", {"threshold": "accuracy"}),
     ],
 )  # fmt: skip
-def test_nothing_stale_is_taken(
-    features: FeatureSet, tmp_path: Path, changed: str, asked: dict[str, object]
+def test_no_stale_cell_is_used(
+    features: FeatureSet, tmp_path: Path, changed: str, options: dict[str, object]
 ) -> None:
-    """Other data or another question gives what it would give without any kept cell."""
+    """Changed data or options give the same results as without a cache."""
     benchmark(features, "logreg", cv=3, keep=tmp_path)
     other = {
         "": features,
@@ -80,9 +80,9 @@ def test_nothing_stale_is_taken(
         "features": replace(features, X=features.X + np.float32(0.1) * features.X[::-1]),
         "groups": replace(features, groups=np.array([f"g{i % 8}" for i in range(40)])),
     }[changed]
-    asked = {"cv": 3} | asked
-    kept = benchmark(other, "logreg", keep=tmp_path, **asked)  # type: ignore[arg-type]
-    plain = benchmark(other, "logreg", **asked)  # type: ignore[arg-type]
+    options = {"cv": 3} | options
+    kept = benchmark(other, "logreg", keep=tmp_path, **options)  # type: ignore[arg-type]
+    plain = benchmark(other, "logreg", **options)  # type: ignore[arg-type]
     assert np.array_equal(
         kept.probabilities["logreg"], plain.probabilities["logreg"], equal_nan=True
     )

@@ -1,4 +1,4 @@
-"""One cell: a fold's test rows have no part in what is learned."""
+"""Cells, and the separation of training and test rows."""
 
 from functools import partial
 
@@ -14,8 +14,8 @@ from tests.conftest import make_features
 
 @pytest.mark.parametrize("bag", [0, 4])
 @pytest.mark.parametrize("name", ["logreg", "svm"])
-def test_test_rows_have_no_say(name: str, bag: int) -> None:
-    """Other features and labels in the test rows change no probability of the training rows."""
+def test_test_rows_do_not_affect_the_fit(name: str, bag: int) -> None:
+    """Changed test rows do not change the probabilities of the training rows."""
     data = make_features(30, apart=1.0, groups=True)
     train, test = cross_validation(data, 3, 0)[0]
     X, y = data.X.copy(), data.y.copy()
@@ -33,7 +33,7 @@ def test_test_rows_have_no_say(name: str, bag: int) -> None:
 
 @pytest.mark.parametrize("bag", [0, 4])
 def test_training_rows_are_out_of_fold(bag: int) -> None:
-    """A nearest neighbour knows the rows it was fitted on; it does not know these."""
+    """A 1-nearest neighbour predicts its training rows at chance level."""
     data = make_features(60, apart=0.0, n_features=20)
     split = cross_validation(data, 3, 0)[0]
     params = {"cappedneighborsclassifier__n_neighbors": 1}

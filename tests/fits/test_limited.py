@@ -1,4 +1,4 @@
-"""Work in a process of its own."""
+"""Work in a child process."""
 
 import os
 import signal
@@ -11,8 +11,8 @@ from clipfeat.errors import ClipfeatWarning, DataError
 from clipfeat.fits.limited import one_process
 
 
-def test_what_takes_too_long_is_stopped_and_the_rest_goes_on() -> None:
-    """A stop takes no longer than it was given, and the next call has its own answer."""
+def test_a_slow_call_is_stopped() -> None:
+    """The call ends at the time limit, and the next call runs in a new process."""
     with one_process() as run:
         pid = run(30, os.getpid)
         assert pid == run(30, os.getpid) != os.getpid()
@@ -26,8 +26,8 @@ def test_what_takes_too_long_is_stopped_and_the_rest_goes_on() -> None:
         os.kill(pid, 0)
 
 
-def test_a_crash_and_an_error_are_told_apart() -> None:
-    """A fault of a library ends its own process only; an exception comes as what it was."""
+def test_a_crash_differs_from_an_exception() -> None:
+    """A crash ends the child process only; an exception is re-raised."""
     with one_process() as run:
         with pytest.raises(DataError, match="child process died"):
             run(30, os.kill, run(30, os.getpid), signal.SIGSEGV)
@@ -36,17 +36,17 @@ def test_a_crash_and_an_error_are_told_apart() -> None:
         assert run(30, abs, -3) == 3
 
 
-def test_what_cannot_be_sent_and_what_is_warned_of_are_said() -> None:
-    """An odd exception comes as its text; a warning of ours is warned of again on this side."""
+def test_odd_exceptions_and_warnings_reach_the_parent() -> None:
+    """An exception that cannot be pickled arrives as text; our warnings are repeated."""
     with one_process() as run:
         with pytest.raises(DataError, match="Odd"):
             run(30, raise_odd)
         with pytest.warns(ClipfeatWarning, match="few groups"):
-            assert run(30, warn_and_answer) == 3
+            assert run(30, warn_and_return) == 3
 
 
 class OddError(Exception):
-    """An exception that cannot be rebuilt from its text."""
+    """An exception that cannot be unpickled."""
 
     def __init__(self, one: int, two: int) -> None:
         super().__init__(f"{one} {two}")
@@ -56,13 +56,13 @@ def raise_odd() -> None:
     raise OddError(1, 2)
 
 
-def warn_and_answer() -> int:
+def warn_and_return() -> int:
     warnings.warn("few groups", ClipfeatWarning, stacklevel=1)
     return 3
 
 
 def test_a_process_that_died_while_idle_is_replaced() -> None:
-    """The next call says so once, as an error of ours; the one after it is answered."""
+    """The next call raises a `DataError`, and the call after it works."""
     with one_process() as run:
         os.kill(run(30, os.getpid), signal.SIGKILL)
         time.sleep(0.5)

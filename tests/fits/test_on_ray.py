@@ -1,4 +1,4 @@
-"""The same run by Ray's workers as by this process, whatever ends first and whoever dies."""
+"""Runs on Ray equal local runs, also after failures and interruptions."""
 
 import math
 import os
@@ -38,7 +38,7 @@ COSTS = {"fit_seconds", "predict_seconds"}
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
-    """One Ray for all tests, on this machine."""
+    """Start one local Ray cluster for all tests."""
     with connected(None, least_cpus=2):
         yield
 
@@ -50,9 +50,9 @@ def executor(cluster: None) -> Iterator[Executor]:
         yield executor
 
 
-def both(data: FeatureSet, clf: str, **asked: Any) -> list[Benchmark]:
-    """A run by either engine, which must not differ in anything but seconds."""
-    plain, on_ray = (benchmark(data, clf, engine=e, **asked) for e in ("local", "ray"))
+def both(data: FeatureSet, clf: str, **settings: Any) -> list[Benchmark]:
+    """Run with both engines and compare everything except seconds."""
+    plain, on_ray = (benchmark(data, clf, engine=e, **settings) for e in ("local", "ray"))
     for one, other in zip(plain.outcomes, on_ray.outcomes, strict=True):
         assert list(one.probabilities) == list(other.probabilities)
         for entry, p in one.probabilities.items():
@@ -69,7 +69,7 @@ def both(data: FeatureSet, clf: str, **asked: Any) -> list[Benchmark]:
 
 
 def test_the_same_run(cluster: None) -> None:
-    """Probabilities, rows, votes and thresholds, of two encoders, of folds and held-out values."""
+    """Probabilities, rows, votes and thresholds are equal for two encoders and two protocols."""
     data = make_features(40, apart=1.0, groups=True)
     data = replace(data, columns={"generator": np.array([f"g{i % 3}" for i in range(80)])})
     two = join([data, make_features(40, name="other", seed=5, apart=0.5)])
@@ -77,22 +77,22 @@ def test_the_same_run(cluster: None) -> None:
     both(data, "logreg,knn,prototype", leave_one_out="generator")
 
 
-def test_who_fails_fails_alone_and_alike(cluster: None) -> None:
-    """The error is that of the first fold which has one, with the words of a plain run."""
+def test_a_failure_affects_one_entry(cluster: None) -> None:
+    """The error is that of the first failed fold, as in a local run."""
     few = make_features(20).take(np.arange(22))
     plain, _ = both(few, "logreg,svm,dummy", cv=2)
     assert list(plain.errors) == ["svm"]
 
 
-def test_finished_cells_are_kept_as_they_come(
+def test_finished_cells_are_cached(
     cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After Ctrl-C Ray has the rest to do alone, and either engine takes what the other kept."""
-    data, told = make_features(30, apart=1.0), []
+    """After Ctrl-C, only the rest is fitted; each engine reads the cells of the other."""
+    data, steps = make_features(30, apart=1.0), []
 
     def stop_at(number: int) -> Any:
         def progress(step: Any) -> None:
-            told.append(step.done)
+            steps.append(step.done)
             if step.done == number:
                 assert len(list(tmp_path.glob("*.npz"))) >= number
                 raise KeyboardInterrupt
@@ -102,16 +102,16 @@ def test_finished_cells_are_kept_as_they_come(
     sent: list[int] = []
     put = ray.put
     monkeypatch.setattr(ray, "put", lambda value: (sent.append(1), put(value))[1])
-    how = {"cv": 3, "keep": tmp_path}
+    settings = {"cv": 3, "keep": tmp_path}
     for engine, number in (("local", 2), ("ray", 4)):
         with pytest.raises(KeyboardInterrupt):
-            benchmark(data, "logreg,knn", engine=engine, progress=stop_at(number), **how)
+            benchmark(data, "logreg,knn", engine=engine, progress=stop_at(number), **settings)
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     assert 4 <= len(kept) < 6
-    on_ray = benchmark(data, "logreg,knn", engine="ray", **how)
+    on_ray = benchmark(data, "logreg,knn", engine="ray", **settings)
     sent.clear()
     for engine in ("local", "ray"):
-        again = benchmark(data, "logreg,knn", engine=engine, **how)
+        again = benchmark(data, "logreg,knn", engine=engine, **settings)
         for entry, p in again.probabilities.items():
             assert p.tobytes() == on_ray.probabilities[entry].tobytes()
     assert not sent
@@ -120,13 +120,13 @@ def test_finished_cells_are_kept_as_they_come(
 
 
 def test_pieces_of_work_stay_small() -> None:
-    """Neither features nor row numbers go along: a cell does not grow with them."""
+    """The size of a piece of work does not depend on the number of rows."""
 
     def sizes(n: int) -> list[int]:
-        found: list[int] = []
+        sizes_: list[int] = []
 
         def execute(function: Any, shared: Any, pieces: Sequence[Any]) -> Iterator[Any]:
-            found.extend(len(pickle.dumps((function, piece))) for piece in pieces)
+            sizes_.extend(len(pickle.dumps((function, piece))) for piece in pieces)
             assert len(pickle.dumps(shared)) > n * 6 * 4
             for at, piece in enumerate(pieces):
                 yield at, function(*shared, *piece)
@@ -138,16 +138,16 @@ def test_pieces_of_work_stay_small() -> None:
             for at, split in enumerate(splits)
         ]
         rows = (data.X, data.y, None)
-        answers = dict(run_cells(specs, rows, 2, FitOptions(), n_jobs=None, executor=execute))
-        assert all(isinstance(cell, Cell) and len(cell.test) == n for cell in answers.values())
-        return found
+        cells = dict(run_cells(specs, rows, 2, FitOptions(), n_jobs=None, executor=execute))
+        assert all(isinstance(cell, Cell) and len(cell.test) == n for cell in cells.values())
+        return sizes_
 
     assert max(sizes(50)) < 2000
     assert sizes(50) == sizes(5000)
 
 
-def seen(X: Any, y: Any, seconds: float) -> tuple[Any, ...]:
-    """What a worker has: rows, threads, and when."""
+def describe(X: Any, y: Any, seconds: float) -> tuple[Any, ...]:
+    """Describe the rows, the threads and the run time on a worker."""
     begun = time.time()
     time.sleep(seconds)
     pools = [pool["num_threads"] for pool in threadpool_info()]
@@ -155,41 +155,41 @@ def seen(X: Any, y: Any, seconds: float) -> tuple[Any, ...]:
     return X.flags.writeable, X.flags.owndata, X.sum(), threads, begun, time.time()
 
 
-def test_features_are_shared_and_threads_bounded(cluster: None) -> None:
-    """Rows are mapped, not copied; as many pieces at once as processors for their threads."""
+def test_features_are_shared_and_threads_limited(cluster: None) -> None:
+    """Rows are mapped, not copied, and threads do not exceed the processors."""
     X = np.ones((1000, 100), dtype=np.float32)
     cpus = int(ray.cluster_resources()["CPU"])
     for n_jobs in (None, cpus):
         with ray_executor(FitResources(n_jobs, engine="ray"), "") as executor:
             assert executor is not None
-            told = [answer for _, answer in executor(seen, (X, X), [(0.2,)] * 3)]
-        for writeable, owns, total, threads, _, _ in told:
+            results = [result for _, result in executor(describe, (X, X), [(0.2,)] * 3)]
+        for writeable, owns, total, threads, _, _ in results:
             assert (writeable, owns, total) == (False, False, X.sum())
             assert set(threads) <= {1, n_jobs}
-        times = sorted((begun, ended) for *_, begun, ended in told)
+        times = sorted((begun, ended) for *_, begun, ended in results)
         if n_jobs == cpus:
             assert all(a[1] <= b[0] for a, b in pairwise(times))
 
 
-def die_or(what: int) -> int:
-    if what == 0:
+def die_fail_or_return(number: int) -> int:
+    if number == 0:
         os.kill(os.getpid(), signal.SIGKILL)
-    if what == 1:
+    if number == 1:
         return 1 // 0
-    return what
+    return number
 
 
 def test_a_worker_that_dies_costs_its_own_piece(executor: Executor) -> None:
-    """Tried again, then an error among answers; an exception of the work is told at once."""
-    answers = dict(executor(die_or, (), [(0,), (1,), (2,), (3,)]))
-    assert isinstance(answers[0], DataError)
-    assert f"died in each of up to {ATTEMPTS} attempts" in str(answers[0])
-    assert isinstance(answers[1], ZeroDivisionError)
-    assert (answers[2], answers[3]) == (2, 3)
+    """A dying piece is retried, then yields an error; an exception is not retried."""
+    results = dict(executor(die_fail_or_return, (), [(0,), (1,), (2,), (3,)]))
+    assert isinstance(results[0], DataError)
+    assert f"died in each of up to {ATTEMPTS} attempts" in str(results[0])
+    assert isinstance(results[1], ZeroDivisionError)
+    assert (results[2], results[3]) == (2, 3)
 
 
 def test_fit_is_the_same(cluster: None) -> None:
-    """Members, their search, the threshold and scores, alone and stacked."""
+    """Members, searches, thresholds and scores are equal, for one classifier and a stack."""
     data = make_features(40, apart=1.0, groups=True)
     for clf, vote, options in (
         ("prototype,logreg", "stacking", FitOptions(threshold="accuracy")),
@@ -224,7 +224,7 @@ def run_fit(data: FeatureSet, clf: str, resources: dict[str, Any]) -> Model:
 
 @pytest.mark.parametrize("run", [run_benchmark, run_fit])
 @pytest.mark.parametrize(
-    ("asked", "why"),
+    ("resources", "message"),
     [
         ({"engine": "rya"}, "unknown engine 'rya'; did you mean ray"),
         ({"address": "auto"}, "--engine ray"),
@@ -234,17 +234,17 @@ def run_fit(data: FeatureSet, clf: str, resources: dict[str, Any]) -> Model:
     ],
     ids=lambda v: str(v)[:40],
 )
-def test_what_does_not_go_together(
-    cluster: None, run: Any, asked: dict[str, Any], why: str
+def test_inconsistent_resources_are_refused(
+    cluster: None, run: Any, resources: dict[str, Any], message: str
 ) -> None:
-    """Is refused before anything is fitted, with what to do."""
-    with pytest.raises(UsageError, match=why):
-        run(make_features(), "logreg", asked)
+    """The error precedes any fit and names the fix."""
+    with pytest.raises(UsageError, match=message):
+        run(make_features(), "logreg", resources)
 
 
 @pytest.mark.parametrize("run", [run_benchmark, run_fit])
 def test_a_missing_extra_is_named(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without Ray the error is the line that installs it."""
+    """Without Ray, the error names the extra to install."""
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'clipfeat\[ray\]'"):
         run(make_features(), "logreg", {"engine": "ray"})

@@ -1,4 +1,4 @@
-"""Scores of features that are read in blocks, and when they are."""
+"""Scores of out-of-core fits, and the choice of an out-of-core fit."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from tests.conftest import make_features, write_parts
 
 @pytest.mark.parametrize("vote", ["uniform", "stacking"])
 def test_scores_are_those_of_folds_in_memory(vote: str, tmp_path: Path) -> None:
-    """The same folds, thresholds chosen inside each, and the same vote."""
+    """Folds, thresholds and votes equal those of a fit in memory."""
     path = write_parts(tmp_path / "out.h5", make_features(60, apart=1.0, groups=True))
     options = FitOptions(max_fpr=0.2)
     known = fit(load(path), "logreg,lgbm", cv=3, options=options, vote=vote)
@@ -33,10 +33,8 @@ def test_scores_are_those_of_folds_in_memory(vote: str, tmp_path: Path) -> None:
             assert ours["value"] == pytest.approx(theirs["value"], rel=0.05)
 
 
-def test_memory_decides_unless_somebody_does(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """More than half of it: in blocks, where that can be; more than all of it: one error."""
+def test_memory_decides_without_a_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above half of the memory, features are read in blocks if supported; above all, an error."""
     paths = [write_parts(tmp_path / name, make_features()) for name in ("one.h5", "two.h5")]
     size = bytes_in_memory(paths[0])
 
@@ -45,14 +43,14 @@ def test_memory_decides_unless_somebody_does(
         return pick_out_of_core(paths[:1], clf, tune=False, requested=requested)
 
     assert picked(2 * size) == (False, "")
-    streamed, why = picked(2 * size - 1)
+    streamed, reason = picked(2 * size - 1)
     assert streamed
-    assert "read in blocks" in why
+    assert "read in blocks" in reason
     assert picked(1, requested=False) == (False, "")
     assert picked(2**40, requested=True) == (True, "")
-    streamed, why = picked(1.5 * size, "logreg,knn")
+    streamed, reason = picked(1.5 * size, "logreg,knn")
     assert not streamed
-    assert "knn cannot" in why
+    assert "knn cannot" in reason
     with pytest.raises(UsageError, match="available, and knn cannot"):
         picked(size - 1, "knn")
     with pytest.raises(UsageError, match="knn cannot"):

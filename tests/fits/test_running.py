@@ -6,8 +6,8 @@ from clipfeat.evaluate import benchmark
 from tests.conftest import make_features
 
 
-def test_a_classifier_that_takes_too_long_is_stopped_and_the_others_go_on() -> None:
-    """Boosting fifty models is ended near the limit, and is among the errors; the rest is whole."""
+def test_a_slow_classifier_is_stopped() -> None:
+    """A bag of fifty boosters is stopped near the limit; the other classifier is complete."""
     data = make_features(2000, n_features=300, apart=1.0)
     begun = time.monotonic()
     run = benchmark(data, "dummy,xgb", cv=2, bag=50, time_limit=4.0)
@@ -17,8 +17,8 @@ def test_a_classifier_that_takes_too_long_is_stopped_and_the_others_go_on() -> N
     assert {row["fold"] for row in run.rows} == {"0", "1"}
 
 
-def test_a_process_of_its_own_changes_nothing() -> None:
-    """Probabilities, and what was found by a search, are those of a run without a limit."""
+def test_a_child_process_changes_no_result() -> None:
+    """Probabilities equal those of a run without a time limit."""
     data = make_features(30, apart=1.0)
     plain = benchmark(data, "logreg,svm", cv=3)
     apart = benchmark(data, "logreg,svm", cv=3, time_limit=600)

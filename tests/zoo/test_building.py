@@ -1,4 +1,4 @@
-"""Classifiers with what is asked of them around them."""
+"""Estimators built with fitting options."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ from tests.conftest import make_features
     ]
 )
 def test_scikit_learns_own_checks(estimator: Any, check: Any) -> None:
-    """Our own estimators keep scikit-learn's contract."""
+    """Our estimators pass scikit-learn's estimator checks."""
     check(estimator)
 
 
@@ -35,7 +35,7 @@ def test_scikit_learns_own_checks(estimator: Any, check: Any) -> None:
 @pytest.mark.parametrize("calibrate", CALIBRATIONS)
 @pytest.mark.parametrize("name", ["logreg", "svm", "lgbm"])
 def test_a_round_trip_is_equal_to_the_bit(name: str, calibrate: str, bag: int) -> None:
-    """Made of trusted types only; read back it is what it was; three classes sum to one."""
+    """It consists of trusted types, loads with equal probabilities, and rows sum to 1."""
     data = make_features(20, ("a", "b", "c"), apart=3.0, groups=True)
     model = build(name, FitOptions(calibrate=calibrate, bag=bag, balance="prior"), n_jobs=1)
     model.fit(data.X, data.labels, groups=data.groups)
@@ -48,13 +48,13 @@ def test_a_round_trip_is_equal_to_the_bit(name: str, calibrate: str, bag: int) -
 
 
 def test_calibration_calibrates() -> None:
-    """Probabilities that are made too bold come nearer to the truth, by every method."""
+    """Every method lowers the calibration error of an overconfident classifier."""
     data = make_features(400, apart=1.0, n_features=60)
-    bold = {"logisticregression__C": 1e4}
+    overconfident = {"logisticregression__C": 1e4}
     rows = np.arange(len(data)) % 2 == 0
 
     def error(calibrate: str) -> float:
-        model = build("logreg", FitOptions(calibrate=calibrate), params=bold)
+        model = build("logreg", FitOptions(calibrate=calibrate), params=overconfident)
         model.fit(data.X[rows], data.y[rows])
         return METRICS["calibration_error"].function(
             data.y[~rows], model.predict_proba(data.X[~rows])
@@ -64,7 +64,7 @@ def test_calibration_calibrates() -> None:
 
 
 def test_nothing_is_calibrated_twice() -> None:
-    """The SVM's own calibration takes the method that is asked for; there is one of it."""
+    """The calibration method replaces the built-in one of the SVM."""
     svm = build("svm", FitOptions(calibrate="isotonic", bag=4))
     assert (svm.method, svm.ensemble, svm.n_splits) == ("isotonic", True, 4)
     assert not isinstance(svm.estimator, GroupCalibratedClassifier)
@@ -73,7 +73,7 @@ def test_nothing_is_calibrated_twice() -> None:
 
 @pytest.mark.parametrize("name", classifiers())
 def test_a_bag_is_the_mean_of_its_folds(name: str) -> None:
-    """Every classifier can be bagged, and parts no group."""
+    """Every classifier can be bagged, on grouped folds."""
     data = make_features(12, groups=True)
     model = build(name, FitOptions(bag=3), n_jobs=1)
     if name == CHANCE:
@@ -87,7 +87,7 @@ def test_a_bag_is_the_mean_of_its_folds(name: str) -> None:
 
 
 def test_bags_predict_their_own_rows_out_of_fold() -> None:
-    """Each row by the clone that saw neither it nor its group: on noise, that is chance."""
+    """Each row is predicted by a clone fitted without its group; on noise, that is chance."""
     base = make_features(20, apart=0.0, n_features=20)
     y = np.random.default_rng(0).integers(0, 2, 40)
     copies = np.repeat(np.arange(40), 5)

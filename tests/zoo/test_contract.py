@@ -1,4 +1,4 @@
-"""What every classifier of the zoo must hold."""
+"""Properties of every classifier."""
 
 import sys
 from typing import Any
@@ -33,7 +33,7 @@ NAMES = [*classifiers(), "triplet+logreg"]
 
 @pytest.fixture(scope="module")
 def faces() -> Data:
-    """scikit-image's 100 faces and 100 others, 25×25, as float32 rows."""
+    """Return 100 faces and 100 other images of scikit-image, 25×25, as float32 rows."""
     import skimage.data
 
     images = skimage.data.lfw_subset()
@@ -48,7 +48,7 @@ def three_classes() -> Data:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_learns_faces(name: str, faces: Data) -> None:
-    """On real images it beats chance by far, with probabilities in the order of its classes."""
+    """Accuracy on real images is far above chance; columns follow ``classes_``."""
     X, y = faces
     model = make_classifier(name, n_jobs=1).fit(X[::2], y[::2])
     p = model.predict_proba(X[1::2])
@@ -64,7 +64,7 @@ def test_learns_faces(name: str, faces: Data) -> None:
 @pytest.mark.parametrize("balance", ["none", "prior"])
 @pytest.mark.parametrize("name", NAMES)
 def test_many_classes_and_a_round_trip(name: str, balance: str) -> None:
-    """Three classes of strings; made only of trusted types; equal to the bit once read back."""
+    """It fits three string classes, consists of trusted types, and loads bit for bit."""
     X, y = three_classes()
     model = build(name, FitOptions(balance=balance), n_jobs=1).fit(X, y)
     dumped = dump_estimator(model)
@@ -76,29 +76,29 @@ def test_many_classes_and_a_round_trip(name: str, balance: str) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", ["xgb", "mlp", "triplet+logreg"])
-def test_what_a_gpu_fits_is_much_the_same(name: str, faces: Data) -> None:
-    """It agrees with what the processor fits, and is the same to the bit once read back."""
+def test_a_gpu_fit_agrees_with_a_cpu_fit(name: str, faces: Data) -> None:
+    """Predictions agree with those of a CPU fit, and the model loads bit for bit."""
     X, y = faces
-    there, here = (
+    gpu, cpu = (
         make_classifier(name, FitOptions(accelerate=accelerate), n_jobs=1).fit(X[::2], y[::2])
         for accelerate in (True, False)
     )
-    assert (there.predict(X[1::2]) == here.predict(X[1::2])).mean() > 0.9
-    again = skops.io.loads(dump_estimator(there), trusted=list(TRUSTED))
-    assert np.array_equal(again.predict_proba(X), there.predict_proba(X))
+    assert (gpu.predict(X[1::2]) == cpu.predict(X[1::2])).mean() > 0.9
+    again = skops.io.loads(dump_estimator(gpu), trusted=list(TRUSTED))
+    assert np.array_equal(again.predict_proba(X), gpu.predict_proba(X))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_seed_decides(name: str) -> None:
-    """Equal seeds give equal probabilities, to the bit."""
+    """Equal seeds give bit-equal probabilities."""
     X, y = three_classes()
     first, second = (make_classifier(name, random_state=3, n_jobs=1).fit(X, y) for _ in range(2))
     assert np.array_equal(first.predict_proba(X), second.predict_proba(X))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_balance_counts_classes_alike(name: str) -> None:
-    """With one image in twelve of a class, balancing raises that class's probability."""
+def test_balance_raises_the_rare_class(name: str) -> None:
+    """Balancing raises the probability of a class with one image in twelve."""
     features = make_features(120, apart=1.0)
     kept = np.flatnonzero((features.y == 0) | (np.arange(240) % 12 == 0))
     X, y = features.X[kept], features.y[kept]
@@ -113,7 +113,7 @@ def test_balance_counts_classes_alike(name: str) -> None:
 
 
 def test_names_are_read() -> None:
-    """Lists, 'all', 'every', projections, and mistakes."""
+    """Lists, 'all', 'every' and projections are parsed; mistakes raise an error."""
     assert parse_names("logreg, triplet+svm") == ["logreg", "triplet+svm"]
     assert parse_names("every") == list(classifiers())
     assert parse_names("all") == ["logreg", "knn", "rf", "lgbm", "xgb", "svm", "dummy"]
@@ -128,7 +128,7 @@ def test_names_are_read() -> None:
 
 
 def test_pairs_are_calibrated_as_a_whole() -> None:
-    """A projection never saw the rows on which what it feeds is calibrated: noise stays noise."""
+    """Projection and classifier are calibrated on held-out rows: noise stays noise."""
     noise = make_features(100, apart=0.0, n_features=60)
     model = make_classifier("triplet+svm", n_jobs=1).fit(noise.X, noise.y)
     fresh = make_features(100, apart=0.0, n_features=60, seed=1)
@@ -137,7 +137,7 @@ def test_pairs_are_calibrated_as_a_whole() -> None:
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without pytorch-metric-learning the error says what to install."""
+    """Without pytorch-metric-learning, the error names the extra to install."""
     monkeypatch.setitem(sys.modules, "pytorch_metric_learning.losses", None)
     X, y = three_classes()
     with pytest.raises(MissingExtraError, match=r"clipfeat\[metric\]"):
@@ -146,7 +146,7 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("classes", [("a", "b"), ("a", "b", "c")])
 def test_primal_svc_is_liblinears(classes: tuple[str, ...]) -> None:
-    """The same boundaries as LinearSVC, whose intercept is all but free at a large scaling."""
+    """Scores equal those of LinearSVC with a large intercept scaling."""
     features = make_features(60, classes, apart=2.0)
     ours = PrimalSVC(0.5).fit(features.X, features.labels).decision_function(features.X)
     theirs = LinearSVC(C=0.5, intercept_scaling=100, dual=False, tol=1e-8)
@@ -154,15 +154,15 @@ def test_primal_svc_is_liblinears(classes: tuple[str, ...]) -> None:
     assert np.abs(ours - theirs.decision_function(features.X)).max() < 0.02
 
 
-def test_prototypes_know_how_sure_they_are() -> None:
-    """Where classes do not differ, the probabilities are the frequencies."""
+def test_prototypes_are_calibrated_on_noise() -> None:
+    """If classes do not differ, the probabilities are the class frequencies."""
     noise = make_features(300, apart=0.0)
     p = make_classifier("prototype").fit(noise.X, noise.y).predict_proba(noise.X)
     assert np.abs(p - 0.5).max() < 0.1
 
 
-def test_the_head_stops_on_groups_it_has_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rows on which the network's training is stopped share no group with the others."""
+def test_early_stopping_uses_held_out_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Held-out rows of early stopping share no group with the training rows."""
     features = make_features(30, groups=True)
     seen: list[Any] = []
     train = MLPHeadClassifier._train
@@ -182,7 +182,7 @@ def test_the_head_stops_on_groups_it_has_not_seen(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_accelerated_svc_is_the_plain_one(n_classes: int) -> None:
-    """What the accelerator fits, scikit-learn's own prediction reads as its own."""
+    """An SVC fitted by the accelerator has the attributes and scores of scikit-learn's."""
     features = make_features(60, ("a", "b", "c")[:n_classes], apart=3.0)
     fast = AcceleratedSVC(C=4.0, decision_function_shape="ovo").fit(features.X, features.labels)
     plain = SVC(C=4.0, decision_function_shape="ovo").fit(features.X, features.labels)
@@ -195,7 +195,7 @@ def test_accelerated_svc_is_the_plain_one(n_classes: int) -> None:
 
 @pytest.mark.parametrize("name", ["svm", "rf"])
 def test_nothing_needs_the_accelerator(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fitted without it, by one option or for want of it; fitted with it, read back without."""
+    """Fits work without the accelerator, and models fitted with it load without it."""
     X, y = three_classes()
     fast = make_classifier(name, n_jobs=1).fit(X, y)
     dumped = dump_estimator(fast)
@@ -210,7 +210,7 @@ def test_nothing_needs_the_accelerator(name: str, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_grown_forest_is_scikit_learns() -> None:
-    """The trees that the accelerator grew say what it says, to rounding."""
+    """Copied trees give the probabilities of the accelerated forest, up to rounding."""
     ensemble = pytest.importorskip("sklearnex.ensemble")
     X, y = three_classes()
     ours = make_classifier("rf", n_jobs=1).fit(X, y)
@@ -221,7 +221,7 @@ def test_a_grown_forest_is_scikit_learns() -> None:
 @pytest.mark.parametrize("n_classes", [2, 3, 4])
 @pytest.mark.parametrize("shape", ["ovr", "ovo"])
 def test_whole_matrices_score_as_libsvm_does(n_classes: int, shape: str) -> None:
-    """Float32 products give libsvm's decision function, far from the origin too."""
+    """Float32 matrix products equal libsvm's decision function, also far from the origin."""
     features = make_features(60, tuple("abcd")[:n_classes], apart=1.5)
     X = features.X + 100
     fitted = AcceleratedSVC(C=4.0, decision_function_shape=shape).fit(X, features.labels)
@@ -229,8 +229,8 @@ def test_whole_matrices_score_as_libsvm_does(n_classes: int, shape: str) -> None
     assert np.abs(fitted.decision_function(X) - exact).max() < 1e-3
 
 
-def test_calibration_never_parts_a_group(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The folds that calibrate the SVM keep groups whole."""
+def test_calibration_keeps_groups_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calibration folds of the SVM are grouped."""
     seen: list[Any] = []
     from clipfeat.zoo import calibration
 
@@ -246,8 +246,8 @@ def test_calibration_never_parts_a_group(monkeypatch: pytest.MonkeyPatch) -> Non
     assert all(not set(groups[train]) & set(groups[test]) for train, test in splits)
 
 
-def test_penalties_mean_the_same_for_any_width() -> None:
-    """Scaled rows have a squared norm of 1 on average, however many features there are."""
+def test_scaled_rows_have_unit_norm_for_any_width() -> None:
+    """The average squared norm of scaled rows is 1 for any number of features."""
     rng = np.random.default_rng(0)
     for width in (5, 500):
         rows = UnitScaler().fit_transform(rng.normal(3, 9, (400, width)))
@@ -268,5 +268,5 @@ def test_penalties_mean_the_same_for_any_width() -> None:
     ]
 )
 def test_scikit_learns_own_checks(estimator: Any, check: Any) -> None:
-    """Our own estimators keep scikit-learn's contract."""
+    """Our estimators pass scikit-learn's estimator checks."""
     check(estimator)

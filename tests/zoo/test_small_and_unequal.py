@@ -1,4 +1,4 @@
-"""Few images a class, and classes of unequal size."""
+"""Few images per class, and classes of unequal size."""
 
 import warnings
 from typing import Any
@@ -15,14 +15,14 @@ from clipfeat.zoo.fit_options import BALANCES, FitOptions
 from clipfeat.zoo.folds import fit_with_groups, inner_folds
 from tests.conftest import make_features
 
-TREES = {"lgbm", "histgb", "xgb"}  # five rows are less than they split
+TREES = {"lgbm", "histgb", "xgb"}  # too few rows to split a node
 
 
 @pytest.mark.parametrize("balance", BALANCES)
 @pytest.mark.parametrize("grouped", [False, True])
 @pytest.mark.parametrize("name", [*classifiers(), "triplet+svm"])
 def test_five_images_a_class(name: str, grouped: bool, balance: str) -> None:
-    """Five rows of each of three classes, in two or three groups: fitted, and right on others."""
+    """Five rows of each of three classes suffice for a fit that beats chance."""
     few = make_features(5, ("a", "b", "c"), apart=5.0, n_features=20)
     groups = np.array([f"{c}{i}" for c in "abc" for i in (0, 0, 1, 1, 2 - (c == "a"))])
     model = build(name, FitOptions(balance=balance), n_jobs=1)
@@ -36,16 +36,16 @@ def test_five_images_a_class(name: str, grouped: bool, balance: str) -> None:
 
 @pytest.mark.parametrize("name", ["svm", "prototype", "mlp"])
 def test_a_class_of_one_group(name: str) -> None:
-    """Where a class is one group, groups are parted to calibrate, and that is said."""
+    """If a class is one group, inner folds split groups with a warning."""
     few = make_features(5, apart=5.0)
     groups = np.array(["one"] * 5 + ["x", "x", "y", "y", "z"])
-    with pytest.warns(ClipfeatWarning, match="groups are parted"):
+    with pytest.warns(ClipfeatWarning, match="groups are split"):
         model = fit_with_groups(make_classifier(name, n_jobs=1), few.X, few.y, groups)
     assert (model.predict(few.X) == few.y).all()
 
 
-def test_inner_folds_keep_groups_while_they_can() -> None:
-    """Fewer folds before parted groups; one row of a class is refused."""
+def test_inner_folds_prefer_fewer_grouped_folds() -> None:
+    """Fewer grouped folds are preferred to split groups; a class of one row is refused."""
     y = np.repeat([0, 1], 6)
     groups = np.repeat(np.arange(6), 2)
     splits = inner_folds(y, groups, 5, 0)
@@ -55,30 +55,30 @@ def test_inner_folds_keep_groups_while_they_can() -> None:
         inner_folds(np.array([0, 1, 1]), None, 5, 0)
 
 
-def test_groups_that_hold_all_classes() -> None:
-    """Two groups, each with both classes, are two folds."""
+def test_groups_with_all_classes() -> None:
+    """Two groups, each with both classes, give two folds."""
     splits = inner_folds(np.array([0, 1] * 4), np.repeat([0, 1], 4), 5, 0)
     assert [len(test) for _, test in splits] == [4, 4]
 
 
 @pytest.mark.parametrize("balance", BALANCES[1:])
 @pytest.mark.parametrize("name", ["logreg", "svm", "xgb", "mlp", "knn"])
-def test_every_way_of_balancing_finds_the_rare_class(name: str, balance: str) -> None:
-    """With one row in twelve of a class, more of its fresh rows are found than without it."""
+def test_every_balance_finds_more_of_the_rare_class(name: str, balance: str) -> None:
+    """Balancing raises the recall of a class with one row in twelve."""
     data, fresh = make_features(240, apart=1.5), make_features(200, apart=1.5, seed=1)
     kept = np.flatnonzero((data.y == 0) | (np.arange(480) % 12 == 0))
-    found = [
-        build(name, FitOptions(balance=how), n_jobs=1)
+    recall = [
+        build(name, FitOptions(balance=name_of_balance), n_jobs=1)
         .fit(data.X[kept], data.y[kept])
         .predict(fresh.X)[fresh.y == 1]
         .mean()
-        for how in ("none", balance)
+        for name_of_balance in ("none", balance)
     ]
-    assert found[1] > found[0] + 0.02
+    assert recall[1] > recall[0] + 0.02
 
 
-def test_sampling_draws_every_row_and_never_parts_its_copies() -> None:
-    """All rows are kept, classes are equal, and copies of a row have one group."""
+def test_sampling_keeps_every_row_and_groups_its_copies() -> None:
+    """All rows are kept, classes are equal, and copies of a row share a group."""
     seen: list[Any] = []
 
     class Spy:
@@ -101,7 +101,7 @@ def test_sampling_draws_every_row_and_never_parts_its_copies() -> None:
 
 @pytest.mark.parametrize("balance", ["none", "prior"])
 def test_fit_and_score_on_few_groups(balance: str) -> None:
-    """Three groups a class go through outer and inner folds without a warning."""
+    """Three groups per class suffice for outer and inner folds without a warning."""
     data = make_features(9, apart=4.0)
     groups = np.array([f"{label}{i % 3}" for i, label in enumerate(data.labels)])
     from dataclasses import replace

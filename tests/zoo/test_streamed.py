@@ -1,4 +1,4 @@
-"""Classifiers fitted on features that are read in blocks."""
+"""Out-of-core fits, on features read in blocks."""
 
 import shutil
 from collections.abc import Iterator
@@ -26,13 +26,13 @@ from tests.conftest import make_features, make_spec, write_parts
 from tests.store.test_streaming import in_blocks
 
 NEAR = 0.01
-"""How far a linear classifier's probabilities may be from those of a fit in memory: each stops
-somewhere within the solver's tolerance. Boosters on the same bins are the same."""
+"""Largest difference of a linear classifier's probabilities from a fit in memory, due to the
+tolerance of the solver. Boosters on the same bins are equal."""
 EXACT = ("lgbm", "xgb")
 
 
 def in_halves(n_classes: int, n_per_class: int = 90) -> FeatureSet:
-    """Groups, equal images, rows without a label, classes of unlike sizes; stored as float16."""
+    """Make features with groups, equal images, missing labels and unequal classes, in float16."""
     features = make_features(n_per_class, ("a", "b", "c")[:n_classes], groups=True, apart=1.0)
     kept = features.take((features.y > 0) | (np.arange(len(features)) % 3 > 0))
     keys = kept.keys.copy()
@@ -51,7 +51,7 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 @pytest.mark.filterwarnings("ignore:.*under two labels")
 @pytest.mark.parametrize("name", streamed_names())
 def test_the_model_is_that_of_a_fit_in_memory(name: str, path: Path, tmp_path: Path) -> None:
-    """By its probabilities, its parameters, what it is made of, and after a round trip."""
+    """Probabilities, parameters and attributes are equal, also after saving and loading."""
     loaded = load(path)
     known = fit(loaded, name, cv=0)
     with stream(path) as streamed:
@@ -66,15 +66,15 @@ def test_the_model_is_that_of_a_fit_in_memory(name: str, path: Path, tmp_path: P
     assert predict(again, path).predicted == predict(model, path).predicted
 
 
-def shape(held: Any) -> Any:
-    """Which attributes of which types an estimator is made of, all the way down."""
-    if isinstance(held, list | tuple):
-        return [shape(value) for value in held]
-    if isinstance(held, np.ndarray):
-        return held.dtype, held.shape
-    if type(held).__module__.startswith(("clipfeat", "sklearn", "lightgbm.sk", "xgboost.sk")):
-        return type(held), {name: shape(value) for name, value in vars(held).items()}
-    return type(held)
+def shape(value: Any) -> Any:
+    """Describe the types and attributes of an estimator, recursively."""
+    if isinstance(value, list | tuple):
+        return [shape(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return value.dtype, value.shape
+    if type(value).__module__.startswith(("clipfeat", "sklearn", "lightgbm.sk", "xgboost.sk")):
+        return type(value), {name: shape(item) for name, item in vars(value).items()}
+    return type(value)
 
 
 @pytest.mark.filterwarnings("ignore:.*under two labels")
@@ -82,10 +82,10 @@ def shape(held: Any) -> Any:
     ("balance", "calibrate", "bag"),
     [("weights", "none", 2), ("sampling", "isotonic", 0), ("prior", "sigmoid", 2)],
 )
-def test_all_that_is_put_around_it_is_the_same(
+def test_calibration_balance_and_bags_are_the_same(
     balance: str, calibrate: str, bag: int, tmp_path: Path
 ) -> None:
-    """Calibrated, balanced, bagged: by the same folds and the same rows."""
+    """They use the same folds and rows as in memory."""
     path = write_parts(tmp_path / "out.h5", in_halves(2))
     loaded = load(path)
     options = FitOptions(balance=balance, calibrate=calibrate, bag=bag)
@@ -99,7 +99,7 @@ def test_all_that_is_put_around_it_is_the_same(
 @settings(max_examples=12, deadline=None)
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=8), st.sampled_from(streamed_names()))
 def test_blocks_of_any_size_give_the_same(sizes: list[int], name: str) -> None:
-    """What is summed is the same rows, whoever cuts them."""
+    """The result does not depend on the sizes of the blocks."""
     features = make_features(40, ("a", "b", "c"), groups=True)
     models = [fit(in_blocks(features, cut), name, cv=0) for cut in (sizes, [120])]
     p, expected = (model.predict_proba(features) for model in models)
@@ -111,10 +111,10 @@ def test_blocks_of_any_size_give_the_same(sizes: list[int], name: str) -> None:
     ("name", "constant", "near"),
     [("xgb", "xgboost.PAGE_VALUES", 0.0), ("lgbm", "lightgbm.SAMPLE", 0.3)],
 )
-def test_what_is_larger_than_a_page_or_a_sample(
+def test_data_larger_than_a_page_or_a_sample(
     name: str, constant: str, near: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Pages do not change what XGBoost learns; bins of a sample change LightGBM's little."""
+    """Pages do not change XGBoost; bins of a sample change LightGBM slightly."""
     features = make_features(200, apart=2.0)
     expected = fit(in_blocks(features, [100]), name, cv=0).predict_proba(features)
     monkeypatch.setattr(f"clipfeat.zoo.streamed.{constant}", 150)
@@ -125,28 +125,28 @@ def test_what_is_larger_than_a_page_or_a_sample(
 
 @pytest.mark.parametrize("name", streamed_names())
 def test_it_can_be_interrupted(name: str) -> None:
-    """In any pass over the features."""
+    """Ctrl-C stops any pass over the features."""
     features = in_blocks(make_features(), [7] * 5)
-    told: Iterator[int] = iter(range(100))
+    counter: Iterator[int] = iter(range(100))
 
     def stop(reading: ReadProgress) -> None:
-        if next(told) > 7:
+        if next(counter) > 7:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         fit(replace(features, progress=stop), name, cv=0)
 
 
-def test_a_full_disk_is_known_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    """XGBoost's cache is not begun where there is no room for it."""
+def test_a_full_disk_is_detected_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """XGBoost's cache is not started without enough space."""
     usage = shutil.disk_usage("/")._replace(free=100)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
     with pytest.raises(StorageError, match="TMPDIR"):
         fit(in_blocks(make_features(), [9]), "xgb", cv=0)
 
 
-def test_others_are_refused() -> None:
-    """By a line that names those that can; so is a search for parameters."""
+def test_unsupported_fits_are_refused() -> None:
+    """Other classifiers, a parameter search and Ray raise an error."""
     features: StreamedFeatures = in_blocks(make_features(), [7])
     with pytest.raises(UsageError, match=r"knn, rf cannot .* use logreg, lgbm, xgb, linsvm"):
         fit(features, "knn,logreg,rf")
@@ -156,15 +156,15 @@ def test_others_are_refused() -> None:
         fit(features, "logreg", resources=FitResources(engine="ray"))
 
 
-def test_nothing_stands_in_for_the_model() -> None:
-    """What a fit leaves does not know of the features' file."""
+def test_a_model_has_no_wrappers() -> None:
+    """A fitted model does not refer to the feature file."""
     model = fit(in_blocks(make_features(), [9]), "linsvm,xgb", options=FitOptions(bag=2), cv=0)
     assert StreamedClassifier not in types(model.estimator)
 
 
-def types(held: Any) -> set[type]:
-    """All types in what `shape` gives."""
-    if isinstance(held, list | tuple | dict):
-        return {kind for value in (held.values() if isinstance(held, dict) else held)
-                for kind in types(value)}  # fmt: skip
-    return {type(held)} | (types(vars(held)) if hasattr(held, "__dict__") else set())
+def types(value: Any) -> set[type]:
+    """Collect all types in a value, recursively."""
+    if isinstance(value, list | tuple | dict):
+        items = value.values() if isinstance(value, dict) else value
+        return {kind for item in items for kind in types(item)}
+    return {type(value)} | (types(vars(value)) if hasattr(value, "__dict__") else set())

@@ -1,4 +1,4 @@
-"""Searching for a classifier's parameters."""
+"""Parameter search."""
 
 import time
 from dataclasses import replace
@@ -18,8 +18,8 @@ from tests.conftest import make_features
 
 
 @pytest.mark.parametrize("name", [name for name, row in classifiers().items() if row.space])
-def test_every_space_is_of_its_classifier(name: str) -> None:
-    """The parameters are there, take both ends, and reach the very step."""
+def test_every_space_fits_its_classifier(name: str) -> None:
+    """The parameters exist and accept both ends of their range."""
     space = classifiers()[name].space
     assert space is not None
     ends = (
@@ -37,7 +37,7 @@ def test_every_space_is_of_its_classifier(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["logreg", "knn", "svm", CHANCE])
 def test_a_seed_decides(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same rows and seed give the same parameters, inside the space; chance has none."""
+    """Equal rows and seeds give equal parameters; the baseline has none."""
     monkeypatch.setattr(tuning, "N_CANDIDATES", 8)
     data = make_features(60, apart=1.0, groups=True)
     first, second = (tune(name, data.X, data.y, data.groups, n_jobs=1) for _ in range(2))
@@ -46,8 +46,8 @@ def test_a_seed_decides(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (first.tried > 0) == (name != CHANCE)
 
 
-def test_it_finds_what_is_better() -> None:
-    """Where there is next to nothing to learn, a strong penalty is right, and is found."""
+def test_a_search_lowers_the_loss() -> None:
+    """On nearly random labels, the search finds a strong penalty."""
     data = make_features(60, apart=0.3, n_features=150)
     found = tune("logreg", data.X, data.y, None)
     assert 1e-6 <= found.params["C"] < 4.0
@@ -61,7 +61,7 @@ def test_it_finds_what_is_better() -> None:
 
 
 def test_warm_and_cold_fits_agree() -> None:
-    """A path's losses are those of fits from nothing."""
+    """Warm starts give the losses of cold fits."""
     data = make_features(50, apart=1.0, n_features=20)
     folds = tuning.inner_folds(data.y, None, 3, 0)
     pipeline = make_classifier("logreg")
@@ -77,8 +77,8 @@ def test_warm_and_cold_fits_agree() -> None:
 
 
 @pytest.mark.parametrize("name", ["logreg", "lgbm"])
-def test_groups_are_not_parted(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The folds of a search keep groups whole."""
+def test_groups_are_kept_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folds of a search are grouped."""
     seen: list[Any] = []
     original = tuning.inner_folds
     monkeypatch.setattr(tuning, "N_CANDIDATES", 2)
@@ -92,7 +92,7 @@ def test_groups_are_not_parted(name: str, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 class Slow:
-    """A classifier whose fit takes a hundred thousandth of a second a row and round."""
+    """A classifier whose fit takes 10 µs per row and round."""
 
     def __init__(self, rounds: int = 1) -> None:
         self.rounds = rounds
@@ -114,7 +114,7 @@ class Slow:
 
 
 def test_the_time_limit_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Search and the fits after it end in time, whatever candidates cost; the best is kept."""
+    """The search and the fits after it meet the limit; the best candidate is kept."""
     knn = replace(classifiers()["knn"], space={"rounds": Range(1, 20, whole=True)})
     monkeypatch.setitem(classifiers(), "knn", knn)
     monkeypatch.setattr(tuning, "make_classifier", lambda *_, **__: Slow())
@@ -130,28 +130,28 @@ def test_the_time_limit_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", ["logreg", "svm"])
 def test_without_time_nothing_is_tried(name: str) -> None:
-    """The classifier's own parameters stand, and it is said."""
+    """The default parameters are used, and the result records the timeout."""
     data = make_features(30)
     found = tune(name, data.X, data.y, None, seconds=0.0)
     assert found == Tuned({}, 0, out_of_time=True)
 
 
-def test_a_limit_leaves_something() -> None:
-    """A limit of nothing is a mistake."""
+def test_a_time_limit_is_positive() -> None:
+    """A negative time limit raises an error."""
     with pytest.raises(UsageError, match="got -1"):
         FitResources(time_limit=-1.0)
 
 
 def test_fits_are_counted() -> None:
-    """So that time is kept for them."""
+    """Calibration and bags multiply the fits."""
     assert count_fits(build("knn")) == 1
     assert count_fits(build("knn", FitOptions(bag=4, balance="prior"))) == 4
     assert count_fits(build("knn", FitOptions(calibrate="sigmoid", balance="prior"))) == 6
     assert count_fits(build("knn", FitOptions(calibrate="sigmoid", bag=4))) == 4
 
 
-def test_rungs_have_their_share_of_every_class() -> None:
-    """A third of the rows is a third of each class."""
+def test_rungs_are_stratified() -> None:
+    """A third of the rows has a third of each class."""
     y = np.repeat([0, 1, 2], [90, 30, 9])
     low = halving._ranks(y, 0) < 1 / 3
     assert np.bincount(y[low]).tolist() == [30, 10, 3]

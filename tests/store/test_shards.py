@@ -244,7 +244,7 @@ def test_a_missing_or_damaged_shard_is_refused(tmp_path: Path) -> None:
     turned = bytearray(data)
     turned[turned.index(values(1).tobytes())] ^= 1
     first.write_bytes(bytes(turned))
-    with pytest.raises(RefusedFileError, match="the checksum of .* does not match"):
+    with pytest.raises(RefusedFileError, match=r"the checksum of .* does not match"):
         verify(out)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from clipfeat.evaluate.leaderboard import Leaderboard
 from clipfeat.evaluate.metrics import score
-from clipfeat.evaluate.protocols import plan
+from clipfeat.evaluate.protocols import KFold
 from clipfeat.evaluate.result import Benchmark, Outcome
 from clipfeat.features import FeatureSet
 from clipfeat.report.page import write_page
@@ -31,7 +31,7 @@ def make(rows: int, width: int, entries: int) -> tuple[FeatureSet, Benchmark]:
     data = FeatureSet.from_arrays(X, labels.tolist())
     made = rng.choice([f"generator {i}" for i in range(8)], rows)
     data.columns["generator"] = np.where(data.y == 0, "", made)
-    trial = plan(data, cv=5).trials[0]
+    trial = KFold().plan(data).trials[0]
     fold = np.full(rows, -1)
     for number, (_, test) in enumerate(trial.splits.values()):
         fold[test] = number

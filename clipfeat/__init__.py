@@ -17,9 +17,22 @@ if TYPE_CHECKING:
     from clipfeat.encoders.options import EncoderOptions
     from clipfeat.ensemble import SoftVotingClassifier, soft_vote
     from clipfeat.errors import ClipfeatError
-    from clipfeat.evaluate import Benchmark, benchmark
+    from clipfeat.evaluate import (
+        Benchmark,
+        Comparison,
+        FewShot,
+        KFold,
+        Leaderboard,
+        LeaveOneOut,
+        Matrix,
+        OfficialSplit,
+        TrainTest,
+        benchmark,
+        compare,
+    )
     from clipfeat.evaluate.fitting import fit
     from clipfeat.features import FeatureSet
+    from clipfeat.fits.resources import FitResources
     from clipfeat.images.options import SourceOptions
     from clipfeat.model import Model, load_model
     from clipfeat.prediction.explaining import explain
@@ -28,23 +41,35 @@ if TYPE_CHECKING:
     from clipfeat.spec import EncoderSpec
     from clipfeat.store import load
     from clipfeat.store.streaming import stream
+    from clipfeat.zoo.fit_options import FitOptions
 
 _HOME = {
     "Audit": "auditing.checking",
     "Benchmark": "evaluate",
     "ClipfeatError": "errors",
+    "Comparison": "evaluate",
     "EmbedReport": "embedding.pipeline",
     "EmbedResources": "embedding.resources",
     "EncoderOptions": "encoders.options",
     "EncoderSpec": "spec",
     "FeatureSet": "features",
+    "FewShot": "evaluate",
+    "FitOptions": "zoo.fit_options",
+    "FitResources": "fits.resources",
     "ImageEncoder": "embedding.image_encoder",
+    "KFold": "evaluate",
+    "Leaderboard": "evaluate",
+    "LeaveOneOut": "evaluate",
+    "Matrix": "evaluate",
     "Model": "model",
+    "OfficialSplit": "evaluate",
     "Robustness": "prediction.robustness",
     "SoftVotingClassifier": "ensemble",
     "SourceOptions": "images.options",
+    "TrainTest": "evaluate",
     "audit": "auditing.checking",
     "benchmark": "evaluate",
+    "compare": "evaluate",
     "embed": "embedding.pipeline",
     "explain": "prediction.explaining",
     "fit": "evaluate.fitting",
@@ -61,18 +86,29 @@ __all__ = [
     "Audit",
     "Benchmark",
     "ClipfeatError",
+    "Comparison",
     "EmbedReport",
     "EmbedResources",
     "EncoderOptions",
     "EncoderSpec",
     "FeatureSet",
+    "FewShot",
+    "FitOptions",
+    "FitResources",
     "ImageEncoder",
+    "KFold",
+    "Leaderboard",
+    "LeaveOneOut",
+    "Matrix",
     "Model",
+    "OfficialSplit",
     "Robustness",
     "SoftVotingClassifier",
     "SourceOptions",
+    "TrainTest",
     "audit",
     "benchmark",
+    "compare",
     "embed",
     "explain",
     "fit",

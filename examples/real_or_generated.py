@@ -15,8 +15,8 @@ with tempfile.TemporaryDirectory() as folder:
     features = clipfeat.load(f"{folder}/out.h5")
 
     # A generator that the classifier never saw is the test that counts.
-    seen = clipfeat.benchmark(features, "logreg,svm", cv=4)
-    unseen = clipfeat.benchmark(features, "logreg,svm", leave_one_out="generator")
+    seen = clipfeat.benchmark(features, "logreg,svm", protocol=4)
+    unseen = clipfeat.benchmark(features, "logreg,svm", protocol=clipfeat.LeaveOneOut("generator"))
     for title, run in (("generators seen", seen), ("a generator unseen", unseen)):
         best = run.leaderboard().entries[0]
         auc = run.to_pandas().query("classifier == @best and metric == 'roc_auc'").value.mean()

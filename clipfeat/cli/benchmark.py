@@ -6,11 +6,16 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clipfeat.cli import options
 from clipfeat.cli.exits import print_error_line, reports_errors
 from clipfeat.cli.outputs import check_folder
-from clipfeat.errors import OutputExistsError
+from clipfeat.errors import OutputExistsError, UsageError
+
+if TYPE_CHECKING:
+    from clipfeat.evaluate import Protocol
+    from clipfeat.features import FeatureSet
 
 COMMAND = "asked.json"
 
@@ -57,11 +62,13 @@ def benchmark(
     from clipfeat.cli.features import feature_files, load_features
     from clipfeat.cli.page import read_robustness, write_report
     from clipfeat.cli.parsing import parse_numbers
-    from clipfeat.errors import UsageError, unknown_name
+    from clipfeat.errors import unknown_name
     from clipfeat.evaluate import METRICS
     from clipfeat.evaluate import benchmark as run
+    from clipfeat.fits.resources import FitResources
     from clipfeat.report import remarks, save_run
     from clipfeat.report.run_folder import CELLS
+    from clipfeat.zoo.fit_options import FitOptions
 
     if sort not in METRICS:
         raise unknown_name("metric", sort, METRICS)
@@ -70,6 +77,11 @@ def benchmark(
     weights, sizes = parse_numbers(vote_weights), parse_numbers(few_shot) or []
     if any(size != int(size) for size in sizes):
         raise UsageError(f"expected whole numbers of images, got --few-shot {few_shot}")
+    fit_options = FitOptions(
+        balance=balance, calibrate=calibrate, bag=bag, tune=tune, threshold=threshold,
+        max_fpr=max_fpr, accelerate=accelerate,
+    )  # fmt: skip
+    resources = FitResources(num_workers, time_limit, engine, address)
     paths = feature_files(train or features or [])
     curves = read_robustness(robustness)
     if output is not None:
@@ -85,18 +97,15 @@ def benchmark(
         }  # fmt: skip
         claim(output, command, overwrite)
     data = load_features(paths, layers, group_col)
+    protocol = _protocol(
+        cv, leave_one_out, matrix, [int(size) for size in sizes],
+        load_features(test, layers, group_col) if test else None, repeats,
+    )  # fmt: skip
     with step_bar("benchmark") as progress:
         result = run(
-            data, clf, cv=cv, leave_one_out=leave_one_out, matrix=matrix,
-            few_shot=[int(size) for size in sizes],
-            test=load_features(test, layers, group_col) if test else None,
-            repeats=repeats, seed=seed,
-            balance=balance, accelerate=accelerate,
-            calibrate=calibrate, bag=bag, threshold=threshold, max_fpr=max_fpr,
-            vote=vote,
-            vote_weights=weights, tune=tune, time_limit=time_limit,
-            keep=None if output is None else output / CELLS, n_jobs=num_workers,
-            engine=engine, address=address, progress=progress,
+            data, clf, protocol=protocol, options=fit_options, vote=vote, vote_weights=weights,
+            random_state=seed, resources=resources,
+            cache=None if output is None else output / CELLS, progress=progress,
         )  # fmt: skip
     result = replace(
         result, about={**result.about, "command": shlex.join(["clipfeat", *sys.argv[1:]])}
@@ -124,6 +133,38 @@ def benchmark(
         print_error_line(f"{entry} failed: {reason}")
     for path in written:
         print(path)
+
+
+def _protocol(
+    cv: int,
+    leave_one_out: str | None,
+    matrix: str | None,
+    few_shot: list[int],
+    test: "FeatureSet | None",
+    repeats: int | None,
+) -> "Protocol":
+    """Build the protocol that the options name.
+
+    Raises
+    ------
+    UsageError
+        If they name several.
+    """
+    from clipfeat.evaluate import FewShot, KFold, LeaveOneOut, Matrix, TrainTest
+
+    choices = {"--leave-one-out": leave_one_out, "--matrix": matrix, "--few-shot": few_shot,
+               "--test": test}  # fmt: skip
+    given = [option for option, value in choices.items() if value]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} exclude each other: pass only one of them")
+    n = 1 if repeats is None else repeats
+    if leave_one_out:
+        return LeaveOneOut(leave_one_out, n)
+    if matrix:
+        return Matrix(matrix, cv, n)
+    if few_shot:
+        return FewShot(few_shot, FewShot.repeats if repeats is None else repeats, cv)
+    return KFold(cv, n) if test is None else TrainTest(test, n)
 
 
 def claim(folder: Path, command: Mapping[str, object], overwrite: bool) -> None:

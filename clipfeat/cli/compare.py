@@ -3,7 +3,6 @@
 from clipfeat.cli import options
 from clipfeat.cli.exits import reports_errors
 from clipfeat.cli.outputs import check_file
-from clipfeat.errors import UsageError
 
 
 @reports_errors
@@ -21,24 +20,19 @@ def compare(
 
     from clipfeat.cli.console import console
     from clipfeat.evaluate import METRICS
-    from clipfeat.evaluate.comparing import compare as paired
-    from clipfeat.report.run_folder import load_run
+    from clipfeat.evaluate import compare as compare_runs
 
     names = [str(path) for path in runs]
-    if len(set(names)) < 2 or len(set(names)) < len(names):
-        raise UsageError(f"expected two or more different runs, got {', '.join(names)}")
     check_file(output, overwrite=overwrite)
-    n_files, rows = paired(
-        {name: load_run(path) for name, path in zip(names, runs, strict=True)}, metric
-    )
-    title = f"{METRICS[metric].title} on the {n_files} files that every run tested"
+    comparison = compare_runs(runs, metric)
+    title = f"{METRICS[metric].title} on the {comparison.n_files} files that every run tested"
     table = Table(title=title, title_justify="left")
     for heading in ("classifier", "run"):
         table.add_column(heading, no_wrap=heading == "classifier")
     for heading in ("value", "95 % interval", f"better than {names[0]} by", "95 %, paired", "p"):
         table.add_column(heading, justify="right")
     previous = ""
-    for row in rows:
+    for row in comparison.entries:
         if row.entry != previous:
             table.add_section()
         compared = row.run != names[0] and row.better == row.better
@@ -53,9 +47,7 @@ def compare(
         previous = row.entry
     console().print(table)
     if output is not None:
-        import pandas as pd
-
         from clipfeat.system.files import publish
 
-        publish(pd.DataFrame([vars(row) for row in rows]).to_csv(index=False).encode(), output)
+        publish(comparison.to_pandas().to_csv(index=False).encode(), output)
         print(output)

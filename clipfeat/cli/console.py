@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from clipfeat.embedding.run import Progress
     from clipfeat.evaluate.leaderboard import Leaderboard
     from clipfeat.evaluate.pivots import Pivot
-    from clipfeat.evaluate.trials import Step
+    from clipfeat.evaluate.run_plan import Step
     from clipfeat.store.streaming import ReadProgress
 
 SECONDS_BETWEEN_LINES = 10.0

@@ -1,7 +1,33 @@
-"""Comparing classifiers on cached features: metrics, and the benchmark run."""
+"""Evaluation of classifiers on cached features: metrics, protocols and the benchmark."""
 
 from clipfeat.evaluate.benchmark import benchmark
+from clipfeat.evaluate.comparing import Comparison, compare
+from clipfeat.evaluate.leaderboard import Leaderboard
 from clipfeat.evaluate.metrics import METRICS, score
+from clipfeat.evaluate.protocols import (
+    FewShot,
+    KFold,
+    LeaveOneOut,
+    Matrix,
+    OfficialSplit,
+    Protocol,
+    TrainTest,
+)
 from clipfeat.evaluate.result import Benchmark
 
-__all__ = ["METRICS", "Benchmark", "benchmark", "score"]
+__all__ = [
+    "METRICS",
+    "Benchmark",
+    "Comparison",
+    "FewShot",
+    "KFold",
+    "Leaderboard",
+    "LeaveOneOut",
+    "Matrix",
+    "OfficialSplit",
+    "Protocol",
+    "TrainTest",
+    "benchmark",
+    "compare",
+    "score",
+]

@@ -1,35 +1,41 @@
-"""Two runs and more side by side, on the images that all of them tested."""
+"""Comparison of runs on the images that all of them tested."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clipfeat.errors import DataError, unknown_name
+from clipfeat.errors import DataError, UsageError
+from clipfeat.evaluate.leaderboard import DEFAULT_METRIC, check_metric
 from clipfeat.evaluate.metrics import DECIDED, METRICS, Values, decide
 from clipfeat.evaluate.resampling import draw, mean_known, weighed
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.evaluate.standings import interval, paired_p_value
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 @dataclass(frozen=True)
-class Compared:
-    """One entry of one run.
+class ComparedEntry:
+    """Score of one entry of one run, and its difference from the first run.
 
     Parameters
     ----------
     run, entry : str
-        Their names.
+        Names of the run and the entry.
     value, low, high : float
-        The metric of the common images, and its 95 % interval.
+        Metric on the common images, and the ends of its 95 % interval.
     better : float
-        By how much it is better than the same entry of the first run; NaN where that has none.
-        Positive is better, whichever way the metric goes.
+        Improvement over the same entry of the first run, positive whichever way the metric goes.
+        NaN if the first run does not have the entry.
     better_low, better_high : float
-        Its 95 % interval, paired.
+        Ends of the paired 95 % interval of `better`.
     p_value : float
-        Of the paired test that there is no difference.
+        Two-sided p-value of the paired test of no difference.
     """
 
     run: str
@@ -43,97 +49,158 @@ class Compared:
     p_value: float
 
 
-def compare(runs: Mapping[str, Benchmark], metric: str) -> tuple[int, list[Compared]]:
-    """Put runs side by side.
+@dataclass(frozen=True)
+class Comparison:
+    """Result of `clipfeat.compare`.
 
     Parameters
     ----------
-    runs : mapping of str to Benchmark
-        By name, two or more; with the same images in their tests, or some: images are known by
-        their bytes, wherever they lie.
     metric : str
-        One of `METRICS`, of all images of a trial at once, since folds differ between runs; over
-        trials it is averaged. Accuracies are those of the chosen thresholds where there are any.
+        Name of the metric.
+    runs : sequence of str
+        Names of the runs. Differences are to the first.
+    n_files : int
+        Number of files that all runs tested.
+    entries : sequence of ComparedEntry
+        By entry, in the order of the first run that has it, then by run. An entry that failed in a
+        trial of a run is left out for that run.
+    """
+
+    metric: str
+    runs: Sequence[str]
+    n_files: int
+    entries: Sequence[ComparedEntry]
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return a table with one row per entry and run."""
+        import pandas as pd
+
+        return pd.DataFrame([asdict(entry) for entry in self.entries])
+
+
+Runs = Mapping[str, "Benchmark | str | Path"] | Sequence["Benchmark | str | Path"]
+
+
+def compare(runs: Runs, metric: str = DEFAULT_METRIC) -> Comparison:
+    """Compare two or more runs, with paired differences to the first.
+
+    Parameters
+    ----------
+    runs : sequence or mapping of str to Benchmark or path
+        Results of `clipfeat.benchmark`, or run folders. A mapping names the runs. In a sequence, a
+        folder is named by its path and a result by its position. The tests of the runs must have
+        images in common. Images are identified by content hash.
+    metric : str
+        Name of a metric. It is computed on all images of a trial together, since folds differ
+        between runs, and averaged over trials. Accuracies are those at the chosen thresholds, if
+        thresholds were chosen.
 
     Returns
     -------
-    n : int
-        How many images are in the tests of all runs.
-    compared : list of Compared
-        By entry, in the order of the first run that has it, then by run; entries that failed in a
-        trial are left out.
+    Comparison
+        Values with 95 % intervals, paired differences and p-values.
 
     Raises
     ------
+    UsageError
+        If there are fewer than two runs, or two have the same name.
+    UnknownNameError
+        If there is no such metric.
     DataError
-        If no image is in all, or labels differ.
+        If no image is in the tests of all runs, or an image has different labels.
+    RefusedFileError
+        If a folder does not hold a run.
     """
-    if metric not in METRICS:
-        raise unknown_name("metric", metric, METRICS)
-    first = next(iter(runs.values()))
-    places = {name: _places(run) for name, run in runs.items()}
-    common = [key for key in places[next(iter(runs))] if all(key in of for of in places.values())]
+    check_metric(metric)
+    loaded = _named_runs(runs)
+    names = list(loaded)
+    first = loaded[names[0]]
+    rows = {name: _tested_rows(run) for name, run in loaded.items()}
+    common = [key for key in rows[names[0]] if all(key in of_run for of_run in rows.values())]
     if not common:
-        raise DataError("no image was tested in all of these runs: there is nothing to pair")
-    labels = [[run.classes[run.y[places[n][key]]] for key in common] for n, run in runs.items()]
-    if any(of != labels[0] for of in labels):
-        raise DataError("the same images have other labels in another run: compare like with like")
-    rows = np.array([places[next(iter(runs))][key] for key in common])
-    drawn = draw((first.files if first.groups is None else first.groups)[rows])
-    place = {key: i for i, key in enumerate(common)}
-    up = 1.0 if METRICS[metric].higher_is_better else -1.0
-    entries = dict.fromkeys(entry for run in runs.values() for entry in run.complete)
-    found: list[Compared] = []
-    for entry in entries:
+        raise DataError(
+            f"no image was tested in all of {', '.join(names)}: compare runs on the same images"
+        )
+    labels = [[run.classes[run.y[rows[n][key]]] for key in common] for n, run in loaded.items()]
+    if any(of_run != labels[0] for of_run in labels):
+        raise DataError(
+            f"images have different labels in {', '.join(names)}: compare runs with the same labels"
+        )
+    first_rows = np.array([rows[names[0]][key] for key in common])
+    draws = draw((first.files if first.groups is None else first.groups)[first_rows])
+    position = {key: i for i, key in enumerate(common)}
+    sign = 1.0 if METRICS[metric].higher_is_better else -1.0
+    entries: list[ComparedEntry] = []
+    for entry in dict.fromkeys(entry for run in loaded.values() for entry in run.complete):
         reference: Values | None = None
-        for name, run in runs.items():
+        for name, run in loaded.items():
             if entry not in run.complete:
                 continue
-            values = _values(run, entry, metric, place, drawn)
+            values = _values(run, entry, metric, position, draws)
             if run is first:
                 reference = values
-            apart = up * (values - reference) if reference is not None else np.full(2, np.nan)
-            found.append(
-                Compared(
-                    name, entry, float(values[0]), *interval(values[1:]), float(apart[0]),
-                    *interval(apart[1:]), paired_p_value(apart[1:]),
+            better = sign * (values - reference) if reference is not None else np.full(2, np.nan)
+            entries.append(
+                ComparedEntry(
+                    name, entry, float(values[0]), *interval(values[1:]), float(better[0]),
+                    *interval(better[1:]), paired_p_value(better[1:]),
                 )
             )  # fmt: skip
-    return len(common), found
+    return Comparison(metric, names, len(common), entries)
 
 
-def _places(run: Benchmark) -> dict[bytes, int]:
-    """The first row of each image that the leaderboard's trials tested, by its key."""
+def _named_runs(runs: Runs) -> dict[str, Benchmark]:
+    """Load the runs that are folders, and name all of them."""
+    if isinstance(runs, Mapping):
+        names = list(runs)
+        values = list(runs.values())
+    else:
+        values = list(runs)
+        names = [f"run {i}" if isinstance(run, Benchmark) else str(run)
+                 for i, run in enumerate(values, start=1)]  # fmt: skip
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise UsageError(
+            f"a comparison needs two or more different runs, got {', '.join(names) or 'none'}: "
+            "pass their results or folders"
+        )
+    return {
+        name: run if isinstance(run, Benchmark) else Benchmark.load(run)
+        for name, run in zip(names, values, strict=True)
+    }
+
+
+def _tested_rows(run: Benchmark) -> dict[bytes, int]:
+    """Return the first row of each image that the headline trials tested, by content hash."""
     tested = np.any([outcome.fold >= 0 for outcome in run.headline], axis=0)
     firsts = np.unique(run.files, return_index=True)[1]
-    places: dict[bytes, int] = {}
+    rows: dict[bytes, int] = {}
     for row in sorted(firsts[tested[firsts]].tolist()):
-        places.setdefault(bytes(run.keys[row]), row)
-    return places
+        rows.setdefault(bytes(run.keys[row]), row)
+    return rows
 
 
 def _values(
     run: Benchmark,
     entry: str,
     metric: str,
-    place: Mapping[bytes, int],
-    drawn: NDArray[np.uint8],
+    position: Mapping[bytes, int],
+    draws: NDArray[np.uint8],
 ) -> Values:
-    """The metric, and of every draw, averaged over trials."""
-    of_trials: list[Values] = []
+    """Compute the metric on the common images, then on every draw, averaged over trials."""
+    by_trial: list[Values] = []
     for outcome in run.headline:
         ys: list[NDArray[np.int64]] = []
         ps: list[Values] = []
-        at: list[Sequence[int]] = []
+        positions: list[NDArray[np.int64]] = []
         for fold in range(len(outcome.trial.splits)):
             tested = run.tested(outcome, entry, fold)
             p = tested.p
             if metric in DECIDED and tested.threshold is not None:
                 p = np.eye(2)[decide(p, tested.threshold)]
-            where = np.array([place.get(bytes(key), -1) for key in run.keys[tested.row]])
-            ys.append(tested.y[where >= 0])
-            ps.append(p[where >= 0])
-            at.append(where[where >= 0].tolist())
-        rows = np.array([i for of_fold in at for i in of_fold], dtype=np.int64)
-        of_trials.append(weighed(np.concatenate(ys), np.concatenate(ps), metric, drawn[:, rows]))
-    return mean_known(of_trials)
+            found = np.array([position.get(bytes(key), -1) for key in run.keys[tested.row]])
+            ys.append(tested.y[found >= 0])
+            ps.append(p[found >= 0])
+            positions.append(found[found >= 0])
+        columns = np.concatenate(positions).astype(np.int64)
+        by_trial.append(weighed(np.concatenate(ys), np.concatenate(ps), metric, draws[:, columns]))
+    return mean_known(by_trial)

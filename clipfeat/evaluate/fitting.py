@@ -19,12 +19,13 @@ from clipfeat.errors import (
     StorageError,
     UsageError,
 )
+from clipfeat.evaluate.entries import entry_names
 from clipfeat.evaluate.gains import gains
-from clipfeat.evaluate.protocols import plan
+from clipfeat.evaluate.protocols import KFold
 from clipfeat.evaluate.result import Benchmark
+from clipfeat.evaluate.run_plan import Step, run_plan
 from clipfeat.evaluate.thresholds import threshold_chooser
-from clipfeat.evaluate.trials import Step, Voting, entry_names, run_protocol
-from clipfeat.evaluate.votes import GIVEN, TITLES, parse_votes
+from clipfeat.evaluate.votes import GIVEN, VOTE_TITLES, Voting, parse_votes
 from clipfeat.features import FeatureSet
 from clipfeat.features.by_file import one_per_file
 from clipfeat.fits.limited import one_process
@@ -135,20 +136,16 @@ def fit(
     with ray_executor(resources, RECOVERY) as executor:
         if cv:
             given = dict(zip(entries, vote_weights, strict=True)) if vote_weights else None
-            scored = run_protocol(
-                data,
+            scored = run_plan(
+                KFold(cv).plan(data, random_state),
                 names,
-                plan(data, cv=cv, seed=random_state),
                 options,
-                choose=choose,
+                replace(resources, n_jobs=n_jobs),
                 voting=Voting((how,) if len(entries) > 1 else (), given),
-                time_limit=time_limit,
                 spare=len(entries),
-                n_jobs=n_jobs,
                 executor=executor,
-                progress=progress,
-                about={"threshold_by": options.threshold_rule},
                 run=access.run,
+                progress=progress,
             )
             if scored.errors:
                 raise DataError(
@@ -185,7 +182,7 @@ def fit(
     about |= {"time_limit": time_limit, "seconds": time.monotonic() - begun}
     if len(weights) > 1:
         about |= {"vote": how, "weights": None if how == "stacking" else weights}
-    entry = TITLES[how] if len(weights) > 1 else next(iter(weights))
+    entry = VOTE_TITLES[how] if len(weights) > 1 else next(iter(weights))
     model = Model(
         estimator=estimator,
         classes=data.classes,

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from clipfeat.system.plugins import with_plugins
+
 Labels = NDArray[np.int64]
 Probabilities = NDArray[np.float64]
 Weights = NDArray[np.float64]
@@ -206,7 +208,7 @@ _ROWS = (
     Metric("brier", "Brier", brier, False),
     Metric("calibration_error", "calib. error", calibration_error, False),
 )
-METRICS = {metric.name: metric for metric in _ROWS}
+METRICS = with_plugins({metric.name: metric for metric in _ROWS}, "clipfeat.metrics", Metric)
 
 
 DECIDED = ("accuracy", "balanced_accuracy")

@@ -1,173 +1,345 @@
-"""Protocols: what is trained on and what is tested on, in which order, how often.
+"""Protocols: how a feature set is split into training and test rows.
 
-A protocol is a list of trials, and a trial parts the rows so that each is tested at most once: five
-folds are one trial; three seeds of them are three; training on each generator in turn and testing
-on all of them is a trial for each.
+Each protocol is an object with a method `Protocol.plan`, so that `clipfeat.benchmark` takes any of
+them, as scikit-learn's ``cv`` takes any splitter. Groups are never split between training and test,
+except by `TrainTest` and `OfficialSplit`, whose split is given.
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.errors import ClipfeatWarning, LabelError, UsageError
-from clipfeat.evaluate.splits import Mask, cross_validation, leave_one_out, shared_rows
-from clipfeat.features import FeatureSet
-from clipfeat.zoo.folds import RowNumbers, Split, k_fold
+from clipfeat.evaluate.plan import Plan, Trial
+from clipfeat.evaluate.splits import cross_validation, leave_one_out, shared_rows
+from clipfeat.features import FeatureSet, stack
+from clipfeat.zoo.folds import Split, k_fold
 
 FEW_SHOT_DRAWS = 5
 
 
-@dataclass(frozen=True, eq=False)
-class Trial:
-    """One way of parting the rows.
+class Protocol(ABC):
+    """Base class of the evaluation protocols."""
+
+    @abstractmethod
+    def plan(self, features: FeatureSet, random_state: int = 0) -> Plan:
+        """Split a feature set into the training and test rows of each trial.
+
+        Parameters
+        ----------
+        features : FeatureSet
+            Labelled images. Rows without a label are left out.
+        random_state : int
+            Random seed of the first trial. Repeats use the seeds that follow.
+
+        Returns
+        -------
+        Plan
+            The trials, and the rows that they split.
+
+        Raises
+        ------
+        LabelError
+            If there are no labels, one class, or a class with too few images or groups.
+        UsageError
+            If the number of folds or repeats, or the column, does not fit the features.
+        """
+
+
+@dataclass(frozen=True)
+class KFold(Protocol):
+    """Stratified cross-validation that keeps groups whole.
 
     Parameters
     ----------
-    splits : mapping of str to (train, test)
-        Row numbers, by the name of the fold; no row is in two tests.
-    seed : int
-        Of the folds, the draw and the classifiers.
-    trained_on : str
-        The value of a column that all training rows have, in a matrix.
-    n_train : int, optional
-        Images of each class that are trained on, in a few-shot curve.
-    tested_on : mapping of str to ndarray of shape (n_samples,), bool
-        Where each fold's test is scored in pieces, the rows of each piece by its name.
+    n_splits : int
+        Number of folds, at least 2.
+    repeats : int
+        Number of repetitions, each with a seed of its own.
+
+    Examples
+    --------
+    >>> features = FeatureSet.from_arrays(np.eye(6), ["cat", "dog"] * 3)
+    >>> trial = KFold(3).plan(features).trials[0]
+    >>> [test.tolist() for _, test in trial.splits.values()]
+    [[3, 4], [2, 5], [0, 1]]
     """
 
-    splits: Mapping[str, Split]
-    seed: int = 0
-    trained_on: str = ""
-    n_train: int | None = None
-    tested_on: Mapping[str, Mask] = field(default_factory=dict)
+    n_splits: int = 5
+    repeats: int = 1
 
-    @property
-    def pieces(self) -> Mapping[str, Mask | None]:
-        """`tested_on`; where there is none, one nameless piece of all rows."""
-        return self.tested_on or {"": None}
-
-    @property
-    def name(self) -> str:
-        """As a heading: ``"trained on SDXL, seed 0"``."""
-        on = [f"trained on {self.trained_on}"] if self.trained_on else []
-        few = [] if self.n_train is None else [f"{self.n_train} images a class"]
-        return ", ".join([*on, *few, f"seed {self.seed}"])
+    def plan(self, features: FeatureSet, random_state: int = 0) -> Plan:
+        """Split into folds with about equal shares of every class; see `Protocol.plan`."""
+        data = _labelled(features)
+        seeds = _seeds(self.repeats, random_state)
+        trials = [Trial(_numbered(cross_validation(data, self.n_splits, s)), s) for s in seeds]
+        return Plan(f"{self.n_splits}-fold{_repeated(seeds)}", data, trials)
 
 
-@dataclass(frozen=True, eq=False)
-class Protocol:
-    """Trials, and what they are together.
+@dataclass(frozen=True)
+class LeaveOneOut(Protocol):
+    """Hold out each value of a column in turn, such as each generator.
+
+    Classes with at most one value in the column are divided among the tests. See
+    `clipfeat.evaluate.splits.leave_one_out`.
 
     Parameters
     ----------
-    name : str
-        In words: ``"5-fold"``.
-    trials : sequence of Trial
-        At least one.
     column : str
-        The column by whose values the tests are told apart, if any.
+        Name of a column, such as ``"generator"``.
+    repeats : int
+        Number of repetitions, each with a seed of its own.
     """
 
-    name: str
-    trials: Sequence[Trial]
-    column: str = ""
+    column: str
+    repeats: int = 1
+
+    def plan(self, features: FeatureSet, random_state: int = 0) -> Plan:
+        """Make one fold for each value of the column; see `Protocol.plan`."""
+        data = _labelled(features)
+        seeds = _seeds(self.repeats, random_state)
+        trials = [Trial(leave_one_out(data, self.column, s), s) for s in seeds]
+        return Plan(f"leave one {self.column} out{_repeated(seeds)}", data, trials, self.column)
 
 
-def plan(
-    data: FeatureSet,
-    *,
-    cv: int = 5,
-    leave_out: str | None = None,
-    matrix: str | None = None,
-    few_shot: Sequence[int] = (),
-    n_given: int | None = None,
-    repeats: int | None = None,
-    seed: int = 0,
-) -> Protocol:
-    """Lay out a protocol.
+@dataclass(frozen=True)
+class Matrix(Protocol):
+    """Train on each value of a column in turn, and test on every value.
+
+    The folds are the same for every value. No training set contains a row or a group of any value's
+    test.
 
     Parameters
     ----------
-    data : FeatureSet
-        Labelled.
-    cv : int
-        Folds, of equal shares of every class; groups are never parted.
-    leave_out : str, optional
-        Instead: hold out each value of this column in turn; see
-        `clipfeat.evaluate.splits.leave_one_out`.
-    matrix : str, optional
-        Instead: train on each value of this column in turn and test on each.
-    few_shot : sequence of int, optional
-        Instead: train on so many images of each class, drawn anew for each repeat, of which the
-        smaller are part of the larger; tested on a fold of the `cv`, the next one for each repeat.
-    n_given : int, optional
-        Instead: so many of the first rows are to be trained on, the others are the test.
-    repeats : int, optional
-        How often, each with a seed of its own; None is once, for `few_shot` 5 times.
-    seed : int
-        The first.
+    column : str
+        Name of a column, such as ``"generator"``.
+    n_splits : int
+        Number of folds, at least 2.
+    repeats : int
+        Number of repetitions, each with a seed of its own.
+    """
+
+    column: str
+    n_splits: int = 5
+    repeats: int = 1
+
+    def plan(self, features: FeatureSet, random_state: int = 0) -> Plan:
+        """Make one trial for each value of the column; see `Protocol.plan`."""
+        data = _labelled(features)
+        seeds = _seeds(self.repeats, random_state)
+        trials = [trial for s in seeds for trial in _matrix(data, self.column, self.n_splits, s)]
+        name = f"train on each {self.column}, test on each, {self.n_splits}-fold{_repeated(seeds)}"
+        return Plan(name, data, trials, self.column)
+
+
+@dataclass(frozen=True)
+class FewShot(Protocol):
+    """Train on a few images of each class, for a learning curve.
+
+    Each repeat draws its images from the training rows of one fold and tests on that fold. The next
+    repeat uses the next fold. Smaller draws are part of larger ones.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Numbers of training images per class, such as ``(10, 100, 1000)``. A size that a class
+        cannot supply is left out with a warning.
+    repeats : int
+        Number of draws, each with a seed of its own.
+    n_splits : int
+        Number of folds, at least 2. A test has one ``n_splits``-th of the rows.
+    """
+
+    sizes: Sequence[int]
+    repeats: int = FEW_SHOT_DRAWS
+    n_splits: int = 5
+
+    def plan(self, features: FeatureSet, random_state: int = 0) -> Plan:
+        """Make one trial for each size and draw; see `Protocol.plan`.
+
+        Warns
+        -----
+        ClipfeatWarning
+            If a size is left out.
+        """
+        data = _labelled(features)
+        seeds = _seeds(self.repeats, random_state)
+        trials = _few_shot(data, self.sizes, self.n_splits, seeds)
+        return Plan(f"few-shot, {len(seeds)} draws", data, trials)
+
+
+@dataclass(frozen=True)
+class TrainTest(Protocol):
+    """Train on all rows and test on a separate feature set.
+
+    Parameters
+    ----------
+    test : FeatureSet
+        Labelled images with features of the same encoders. Images that are also in the training set
+        are left out of the training set, with a warning. Groups may be in both.
+    repeats : int
+        Number of repetitions, each with a seed of its own.
+    """
+
+    test: FeatureSet
+    repeats: int = 1
+
+    def plan(self, features: FeatureSet, random_state: int = 0) -> Plan:
+        """Put the test rows below the training rows, as one fold; see `Protocol.plan`.
+
+        Raises
+        ------
+        FingerprintError
+            If the encoders differ.
+        DataError
+            If arrays differ in their number of columns.
+        """
+        seeds = _seeds(self.repeats, random_state)
+        return _one_split("separate test set", _labelled(features), self.test, seeds)
+
+
+@dataclass(frozen=True)
+class OfficialSplit(Protocol):
+    """Train and test on the split that a data set comes with.
+
+    Parameters
+    ----------
+    column : str
+        Name of a column with the values ``"train"``, ``"test"`` and optionally ``"val"``. The
+        spellings ``"training"``, ``"testing"``, ``"valid"``, ``"validation"`` and ``"dev"`` are
+        accepted too, in any case.
+    use_validation : bool
+        Train on the validation rows too. By default they are neither trained on nor tested.
+        Thresholds, parameters and weights are always chosen on inner folds of the training rows.
+    repeats : int
+        Number of repetitions, each with a seed of its own.
+    """
+
+    column: str = "split"
+    use_validation: bool = False
+    repeats: int = 1
+
+    def plan(self, features: FeatureSet, random_state: int = 0) -> Plan:
+        """Make one fold of the rows that the column assigns to training and test.
+
+        See `Protocol.plan`. Images of the test that are also in the training set are left out of
+        the training set, with a warning.
+        """
+        data = _labelled(features)
+        parts = _official_parts(data, self.column)
+        trained = ("train", "val") if self.use_validation else ("train",)
+        train, test = (data.take(np.isin(parts, names)) for names in (trained, ("test",)))
+        seeds = _seeds(self.repeats, random_state)
+        return _one_split(f"official split by {self.column}", train, test, seeds)
+
+
+def as_protocol(protocol: int | Protocol) -> Protocol:
+    """Return the protocol itself, or K-fold cross-validation for an int.
 
     Raises
     ------
     UsageError
-        If several protocols are asked for at once, or the column does not serve.
-    LabelError
-        If a class has fewer images, or groups, than folds.
+        If it is neither.
     """
-    asked = {"--leave-one-out": leave_out, "--matrix": matrix, "--few-shot": few_shot,
-             "--test": n_given}  # fmt: skip
-    several = [flag for flag, value in asked.items() if value]
-    if len(several) > 1:
-        raise UsageError(f"one protocol at a time, got {' and '.join(several)}")
-    if repeats is not None and repeats < 1:
-        raise UsageError(f"a protocol is run once or more, got {repeats} repeats")
-    seeds = range(seed, seed + (repeats or (FEW_SHOT_DRAWS if few_shot else 1)))
-    again = f", {len(seeds)} seeds" if len(seeds) > 1 else ""
-    if leave_out:
-        trials = [Trial(leave_one_out(data, leave_out, s), s) for s in seeds]
-        return Protocol(f"leave one {leave_out} out{again}", trials, leave_out)
-    if matrix:
-        trials = [trial for s in seeds for trial in _matrix(data, matrix, cv, s)]
-        return Protocol(f"each {matrix} against each, {cv}-fold{again}", trials, matrix)
-    if few_shot:
-        return Protocol(f"few images a class, {len(seeds)} draws", _few(data, few_shot, cv, seeds))
-    if n_given is not None:
-        rows = np.arange(len(data))
-        given = {"test": (rows[:n_given], rows[n_given:])}
-        return Protocol(f"a test set of its own{again}", [Trial(given, s) for s in seeds])
-    trials = [Trial(_numbered(cross_validation(data, cv, s)), s) for s in seeds]
-    return Protocol(f"{cv}-fold{again}", trials)
+    if isinstance(protocol, Protocol):
+        return protocol
+    if isinstance(protocol, int) and not isinstance(protocol, bool):
+        return KFold(protocol)
+    raise UsageError(
+        f"protocol must be a number of folds or a protocol object, got {protocol!r}: pass 5, or "
+        "for example clipfeat.LeaveOneOut('generator')"
+    )
+
+
+def _labelled(features: FeatureSet) -> FeatureSet:
+    """Return the labelled rows; the same object if all rows and classes are in use."""
+    used = np.unique(features.y)
+    if len(used) > 1 and used[0] >= 0 and len(used) == len(features.classes):
+        return features
+    return features.labelled()
+
+
+def _seeds(repeats: int, random_state: int) -> range:
+    if repeats < 1:
+        raise UsageError(f"repeats must be 1 or more, got {repeats}")
+    return range(random_state, random_state + repeats)
+
+
+def _repeated(seeds: range) -> str:
+    return f", {len(seeds)} seeds" if len(seeds) > 1 else ""
 
 
 def _numbered(splits: Sequence[Split]) -> dict[str, Split]:
     return {str(i): split for i, split in enumerate(splits)}
 
 
-def _matrix(data: FeatureSet, column: str, n_splits: int, seed: int) -> list[Trial]:
-    """Train on each value, test on each; rows that all values share are shared among the folds.
+def _one_split(name: str, train: FeatureSet, test: FeatureSet, seeds: range) -> Plan:
+    both, n_train = stack(train, test)
+    rows = np.arange(len(both))
+    split = {"test": (rows[:n_train], rows[n_train:])}
+    return Plan(f"{name}{_repeated(seeds)}", both, [Trial(split, seed) for seed in seeds])
 
-    Folds are the same for every value, so that no training has seen a row, or a group, that any
-    value's test holds.
+
+PART_NAMES = {
+    "train": "train", "training": "train",
+    "val": "val", "valid": "val", "validation": "val", "dev": "val",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+"""Parts of an official split, by the lower-case spellings found in data sets."""
+
+
+def _official_parts(features: FeatureSet, column: str) -> NDArray[np.str_]:
+    """Return ``"train"``, ``"val"`` or ``"test"`` for each row.
+
+    Raises
+    ------
+    UsageError
+        If a value is missing or unknown, or no row is for training or for test.
     """
-    values = data.column(column)
-    shared = shared_rows(data, column)
+    values = features.column(column).tolist()
+    unknown = Counter(value for value in values if value.strip().lower() not in PART_NAMES)
+    if unknown:
+        counts = ", ".join(f"{n} {value!r}" for value, n in unknown.most_common(5))
+        raise UsageError(
+            f"column {column!r} must say train, val or test for every image, got {counts}: correct "
+            "the column, or pass another one"
+        )
+    parts = np.array([PART_NAMES[value.strip().lower()] for value in values])
+    for part in ("train", "test"):
+        if part not in parts:
+            counts = ", ".join(f"{n} {value}" for value, n in Counter(parts.tolist()).items())
+            raise UsageError(
+                f"column {column!r} has no {part} images ({counts}): correct the column, or pass "
+                "another one"
+            )
+    return parts
+
+
+def _matrix(features: FeatureSet, column: str, n_splits: int, seed: int) -> list[Trial]:
+    """Make a trial for each value; classes without a value of their own are shared by all."""
+    values = features.column(column)
+    shared = shared_rows(features, column)
     held = np.unique(values[~shared]).tolist()
     if len(held) < 2:
         raise UsageError(
-            f"column {column!r} has {len(held)} values to train on; two or more are needed"
+            f"column {column!r} has {len(held)} values to train on, and a matrix needs 2 or more: "
+            "pass another column"
         )
-    cells = np.array([f"{label}, {column} {value}" if value and not alone else label
-                      for label, value, alone in zip(data.labels.tolist(), values.tolist(), shared,
-                                                     strict=True)])  # fmt: skip
-    folds = k_fold(cells, data.split_groups, n_splits, seed)
+    strata = np.array([f"{label}, {column} {value}" if value and not alone else label
+                       for label, value, alone in zip(features.labels.tolist(), values.tolist(),
+                                                      shared, strict=True)])  # fmt: skip
+    folds = k_fold(strata, features.split_groups, n_splits, seed)
     pieces = {value: (values == value) & ~shared | shared for value in held}
     for value, mine in pieces.items():
-        if len(np.unique(data.y[mine])) < 2:
+        if len(np.unique(features.y[mine])) < 2:
             raise LabelError(
-                f"{value!r} of {column!r} cannot be trained on: all its images are of one class"
+                f"all images with {column} {value!r} are of one class, so no classifier can be "
+                "trained on them: leave these images out, or pass another column"
             )
     return [
         Trial(
@@ -178,37 +350,45 @@ def _matrix(data: FeatureSet, column: str, n_splits: int, seed: int) -> list[Tri
     ]  # fmt: skip
 
 
-def _few(data: FeatureSet, sizes: Sequence[int], n_splits: int, seeds: range) -> list[Trial]:
-    """For each seed a draw from one fold's training rows, of which smaller sizes are a part."""
-    if min(sizes) < 1:
-        raise UsageError(f"numbers of images a class are 1 or more, got {min(sizes)}")
-    folds = cross_validation(data, n_splits, seeds[0])
-    drawn: list[tuple[int, list[RowNumbers], RowNumbers]] = []
+def _few_shot(
+    features: FeatureSet, sizes: Sequence[int], n_splits: int, seeds: range
+) -> list[Trial]:
+    """Draw from one fold's training rows for each seed; smaller draws are part of larger ones."""
+    if not sizes or min(sizes) < 1:
+        raise UsageError(f"numbers of images per class must be 1 or more, got {list(sizes)}")
+    folds = cross_validation(features, n_splits, seeds[0])
+    draws: list[tuple[int, list[NDArray[np.int64]], NDArray[np.int64]]] = []
     for number, seed in enumerate(seeds):
         train, test = folds[number % len(folds)]
-        firsts = train[np.unique(data.files[train], return_index=True)[1]]
+        firsts = train[np.unique(features.files[train], return_index=True)[1]]
         shuffled = np.random.default_rng(seed).permutation(firsts)
-        of_class = [shuffled[data.y[shuffled] == code] for code in range(len(data.classes))]
-        drawn.append((seed, of_class, test))
-    most = min(len(files) for _, of_class, _ in drawn for files in of_class)
+        codes = range(len(features.classes))
+        by_class = [shuffled[features.y[shuffled] == code] for code in codes]
+        draws.append((seed, by_class, test))
+    most = min(len(files) for _, by_class, _ in draws for files in by_class)
     kept = sorted({n for n in sizes if n <= most})
     if not kept:
-        raise LabelError(f"the smallest class has {most} images to draw from: ask for fewer")
+        raise LabelError(
+            f"the smallest class has {most} images to draw from, fewer than every size in "
+            f"{list(sizes)}: pass smaller sizes"
+        )
     if len(kept) < len(set(sizes)):
         warnings.warn(
-            f"no training has {', '.join(str(n) for n in sizes if n > most)} images of each class, "
-            f"the smallest has {most}: left out",
+            f"sizes {', '.join(str(n) for n in sizes if n > most)} are left out: the smallest "
+            f"class has {most} training images",
             ClipfeatWarning,
             stacklevel=4,
         )
     return [
-        Trial({str(number): (_first(data, of_class, n), test)}, seed, n_train=n)
+        Trial({str(number): (_first(features, by_class, n), test)}, seed, n_train=n)
         for n in kept
-        for number, (seed, of_class, test) in enumerate(drawn)
+        for number, (seed, by_class, test) in enumerate(draws)
     ]
 
 
-def _first(data: FeatureSet, of_class: Sequence[RowNumbers], n: int) -> NDArray[np.int64]:
-    """The rows of the first files of each class."""
-    chosen = np.concatenate([rows[:n] for rows in of_class])
-    return np.flatnonzero(np.isin(data.files, data.files[chosen]))
+def _first(
+    features: FeatureSet, by_class: Sequence[NDArray[np.int64]], n: int
+) -> NDArray[np.int64]:
+    """Return the rows of the first `n` files of each class."""
+    chosen = np.concatenate([rows[:n] for rows in by_class])
+    return np.flatnonzero(np.isin(features.files, features.files[chosen]))

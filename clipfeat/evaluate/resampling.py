@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from clipfeat.evaluate.metrics import DECIDED, METRICS, Values, decide
 
 if TYPE_CHECKING:
-    from clipfeat.evaluate.result import Benchmark, Tested
+    from clipfeat.evaluate.result import Benchmark, FilePredictions
 
 DRAWS = 1000
 FEWEST_DRAWS = 200
@@ -95,7 +95,7 @@ def mean_known(of_parts: Sequence[Values]) -> Values:
     return mean
 
 
-def _weighed(tested: "Tested", metric: str, drawn: NDArray[np.uint8]) -> Values:
+def _weighed(tested: "FilePredictions", metric: str, drawn: NDArray[np.uint8]) -> Values:
     y, p = tested.y, tested.p
     if metric in DECIDED and tested.threshold is not None:
         p = np.eye(2)[decide(p, tested.threshold)]

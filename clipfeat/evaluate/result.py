@@ -1,7 +1,8 @@
-"""What a benchmark found, and what can be asked of it without fitting anything again."""
+"""The result of a benchmark, and the questions that it answers without fitting again."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from clipfeat.evaluate.leaderboard import DEFAULT_METRIC, Leaderboard, run_leaderboard
 from clipfeat.evaluate.metrics import Labels, Probabilities
-from clipfeat.evaluate.protocols import Trial
+from clipfeat.evaluate.plan import Trial
 from clipfeat.evaluate.tidy_rows import COLUMNS
 from clipfeat.features.by_file import one_per_file
 from clipfeat.spec import EncoderSpec
@@ -17,23 +18,23 @@ from clipfeat.spec import EncoderSpec
 if TYPE_CHECKING:
     import pandas as pd
 
-    from clipfeat.evaluate.splits import Mask
+    from clipfeat.evaluate.splits import RowMask
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What the entries said in one trial.
+    """Out-of-fold probabilities of all entries in one trial.
 
     Parameters
     ----------
     trial : Trial
-        Which rows were trained on and tested.
+        The rows that were trained on and tested.
     fold : ndarray of shape (n_samples,)
-        The fold in which each row was tested, by its place in the trial; -1 for none.
+        Index of the fold that tested each row; -1 for a row that was not tested.
     probabilities : mapping of str to ndarray of shape (n_samples, n_classes)
-        Out-of-fold, by entry; NaN where a row was in no test.
+        Out-of-fold probabilities by entry; NaN for a row that was not tested.
     thresholds : mapping of str to sequence of float
-        By entry, the threshold of each fold, where one was asked for.
+        Threshold of each fold, by entry. Empty if no threshold was chosen.
     """
 
     trial: Trial
@@ -43,8 +44,10 @@ class Outcome:
 
 
 @dataclass(frozen=True, eq=False)
-class Tested:
-    """What one entry said of the files that one fold tested, frames and faces averaged.
+class FilePredictions:
+    """Probabilities of one entry for the files that one fold tested.
+
+    The rows of a file, such as frames or faces, are averaged.
 
     Parameters
     ----------
@@ -53,9 +56,9 @@ class Tested:
     p : ndarray of shape (n_files, n_classes)
         Probabilities.
     row : ndarray of shape (n_files,)
-        The first row of each file.
+        Number of the first row of each file.
     threshold : float, optional
-        The fold's.
+        Threshold of the fold.
     """
 
     y: Labels
@@ -66,30 +69,30 @@ class Tested:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Benchmark:
-    """What a benchmark found.
+    """Result of `clipfeat.benchmark`.
 
     Parameters
     ----------
     rows : sequence of mapping
-        Tidy: `COLUMNS`.
+        Tidy rows; see `to_pandas`.
     outcomes : sequence of Outcome
-        One a trial; most protocols have one.
+        Out-of-fold probabilities, one item per trial. Most protocols have one trial.
     y : ndarray of shape (n_samples,)
         True class indices.
     classes, paths, specs
         As in the `FeatureSet`.
     files : ndarray of shape (n_samples,)
-        The file that each row is of; rows of one file are scored as one.
+        The file of each row. The rows of one file are scored as one.
     keys : ndarray of shape (n_samples,), ``S32``
-        As in the `FeatureSet`; by these runs are compared.
+        Content hashes of the images, by which `clipfeat.compare` pairs runs.
     groups : ndarray of shape (n_samples,), or None
-        What no fold parted.
+        Groups that no fold splits.
     columns : mapping of str to ndarray of shape (n_samples,)
         As in the `FeatureSet`.
     errors : mapping of str to str
-        Entries that failed, and why.
+        Error of each entry that failed.
     about : mapping
-        How it was run: protocol, seed, images, groups.
+        Settings and facts of the run, such as protocol, seed, and numbers of images and groups.
     """
 
     rows: Sequence[Mapping[str, Any]]
@@ -113,32 +116,32 @@ class Benchmark:
 
     @property
     def entries(self) -> list[str]:
-        """Those that were not stopped by an error in every trial."""
+        """Entries with results in at least one trial."""
         return list(dict.fromkeys(entry for one in self.outcomes for entry in one.probabilities))
 
     @property
     def complete(self) -> list[str]:
-        """Those that are in every trial which a leaderboard counts, and so can be compared."""
+        """Entries with results in every trial of `headline`. Only these can be compared."""
         return [e for e in self.entries if all(e in one.probabilities for one in self.headline)]
 
     @property
     def probabilities(self) -> Mapping[str, Probabilities]:
-        """Those of the first trial."""
+        """Out-of-fold probabilities of the first trial, by entry."""
         return self.outcomes[0].probabilities
 
     @property
     def fold(self) -> NDArray[np.int64]:
-        """Those of the first trial."""
+        """Index of the fold that tested each row, in the first trial."""
         return self.outcomes[0].fold
 
     @property
     def thresholds(self) -> Mapping[str, Sequence[float]]:
-        """Those of the first trial."""
+        """Thresholds of the folds of the first trial, by entry."""
         return self.outcomes[0].thresholds
 
     @property
     def headline(self) -> Sequence[Outcome]:
-        """The trials that a leaderboard counts: all, or those with the most training images."""
+        """The trials that a leaderboard averages: all, or those with the most training images."""
         most = max(one.trial.n_train or 0 for one in self.outcomes)
         return [one for one in self.outcomes if (one.trial.n_train or 0) == most]
 
@@ -148,7 +151,7 @@ class Benchmark:
         Parameters
         ----------
         metric : str
-            One of `METRICS`.
+            Name of a metric, such as ``"roc_auc"``.
 
         Returns
         -------
@@ -164,41 +167,74 @@ class Benchmark:
         return run_leaderboard(self, metric)
 
     def to_pandas(self) -> "pd.DataFrame":
-        """Return the tidy rows as a table."""
+        """Return the tidy rows as a table, one row per entry, fold and metric."""
         import pandas as pd
 
         return pd.DataFrame(list(self.rows), columns=list(COLUMNS))
 
+    @classmethod
+    def load(cls, folder: str | Path) -> "Benchmark":
+        """Read a run folder.
+
+        Parameters
+        ----------
+        folder : path
+            Folder written by `save` or ``clipfeat benchmark -o``.
+
+        Returns
+        -------
+        Benchmark
+            The run, except that its trials do not list the training rows.
+
+        Raises
+        ------
+        RefusedFileError
+            If the folder does not hold a run, or the run is damaged.
+        """
+        from clipfeat.report.run_folder import load_run
+
+        return load_run(folder)
+
     def tested(
-        self, outcome: Outcome, entry: str, fold: int, among: "Mask | None" = None
-    ) -> Tested:
-        """What an entry said in one fold of a trial.
+        self, outcome: Outcome, entry: str, fold: int, among: "RowMask | None" = None
+    ) -> FilePredictions:
+        """Return the probabilities of an entry for the files that one fold tested.
 
         Parameters
         ----------
         outcome : Outcome
             One of `outcomes`.
         entry : str
-            One of its entries.
+            Name of an entry of the outcome.
         fold : int
-            Its place in the trial.
+            Index of the fold.
         among : ndarray of shape (n_samples,), bool, optional
-            Only these rows.
+            Restrict the result to these rows.
         """
-        return tested_rows(self.y, self.files, outcome, entry, fold, among)
+        return tested_files(self.y, self.files, outcome, entry, fold, among)
 
 
-def tested_rows(
+def tested_files(
     y: Labels,
     files: NDArray[np.str_],
     outcome: Outcome,
     entry: str,
     fold: int,
-    among: "Mask | None" = None,
-) -> Tested:
-    """`Benchmark.tested`, of all rows' classes and files."""
+    among: "RowMask | None" = None,
+) -> FilePredictions:
+    """Return the probabilities of an entry for the files that one fold tested.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,)
+        True class indices.
+    files : ndarray of shape (n_samples,)
+        The file of each row.
+    outcome, entry, fold, among
+        As in `Benchmark.tested`.
+    """
     mask = outcome.fold == fold
     here = np.flatnonzero(mask if among is None else mask & among)
     known, p, rows = one_per_file(y[here], outcome.probabilities[entry][here], files[here])
     of_entry = outcome.thresholds.get(entry)
-    return Tested(known, p, here[rows], of_entry[fold] if of_entry else None)
+    return FilePredictions(known, p, here[rows], of_entry[fold] if of_entry else None)

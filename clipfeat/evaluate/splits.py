@@ -5,9 +5,9 @@ from numpy.typing import NDArray
 
 from clipfeat.errors import LabelError, UsageError
 from clipfeat.features import FeatureSet
-from clipfeat.zoo.folds import RowNumbers, Split, k_fold
+from clipfeat.zoo.folds import Split, k_fold
 
-Mask = NDArray[np.bool_]
+RowMask = NDArray[np.bool_]
 
 
 def cross_validation(features: FeatureSet, n_splits: int, random_state: int | None) -> list[Split]:
@@ -69,17 +69,17 @@ def leave_one_out(features: FeatureSet, column: str, random_state: int | None) -
     return splits
 
 
-def shared_rows(features: FeatureSet, column: str) -> Mask:
+def shared_rows(features: FeatureSet, column: str) -> RowMask:
     """The rows that belong to no value of a column: of a class with at most one, or without any."""
     values = features.column(column)
-    shared: Mask = values == ""
+    shared: RowMask = values == ""
     for code in range(len(features.classes)):
         rows = features.y == code
         shared |= rows & (len(set(values[rows].tolist()) - {""}) <= 1)
     return shared
 
 
-def _hold_out(mine: Mask, shared: Mask, in_part: Mask, units: RowNumbers) -> Split:
+def _hold_out(mine: RowMask, shared: RowMask, in_part: RowMask, units: NDArray[np.int64]) -> Split:
     """Test one value's rows and a part of the shared ones; train on what has no part in them."""
     test = mine | (shared & in_part)
     candidates = ~test
@@ -90,7 +90,7 @@ def _hold_out(mine: Mask, shared: Mask, in_part: Mask, units: RowNumbers) -> Spl
     return np.flatnonzero(train), np.flatnonzero(test)
 
 
-def _parts(units: RowNumbers, n: int, random_state: int | None) -> RowNumbers:
+def _parts(units: NDArray[np.int64], n: int, random_state: int | None) -> NDArray[np.int64]:
     """Deal groups into `n` parts of about equal numbers."""
     unique = np.unique(units)
     shuffled = np.random.default_rng(random_state).permutation(len(unique))

@@ -1,12 +1,13 @@
-"""Votes of a benchmark's entries, from the probabilities that it has: nothing is fitted again.
+"""Votes of a benchmark's entries, computed from their probabilities without fitting again.
 
-What a vote learns (weights, a regression) it learns for each fold from that fold's training rows
-alone, from probabilities that are out of fold among them. What the other folds' tests gave would be
-cheaper, and would not do: the models that gave it have the fold's own rows, and the generator that
-it holds out, among their training rows.
+The weights or the regression of a vote are learned for each fold from the training rows of that
+fold, on probabilities that are out of fold among them. The probabilities of the other folds' tests
+would be cheaper, but they leak. The models that computed them were trained on the rows, and on the
+held-out generator, of the fold at hand.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,137 +16,195 @@ from clipfeat.ensemble import learn_weights, soft_vote
 from clipfeat.ensemble.stacking import fit_blend, log_odds
 from clipfeat.ensemble.weights import WEIGHTINGS
 from clipfeat.errors import UsageError, unknown_name
+from clipfeat.evaluate.metrics import Probabilities
 from clipfeat.features.by_file import one_per_file
 from clipfeat.fits.cells import Cell
+from clipfeat.zoo import CHANCE
 from clipfeat.zoo.folds import Split
 
-Probabilities = NDArray[np.float64]
 Combine = Callable[[Sequence[Probabilities]], Probabilities]
+"""From the probabilities of the members, in their order, to those of the vote."""
 
 VOTES = (*WEIGHTINGS, "stacking")
 UNIFORM = "uniform"
 GIVEN = "given"
-TITLES = {
+VOTE_TITLES = {
     UNIFORM: "soft vote",
     "greedy": "soft vote, greedy",
     "log_loss": "soft vote, log loss",
     GIVEN: "soft vote, given",
     "stacking": "stacking",
 }
-"""How a vote is named in tables."""
+"""Names of the votes in tables."""
+
+SOFT_VOTE = VOTE_TITLES[UNIFORM]
+
+
+@dataclass(frozen=True)
+class Voting:
+    """The votes of a run.
+
+    Parameters
+    ----------
+    votes : sequence of str
+        Names of `VOTES`, or `GIVEN`.
+    given : mapping of str to float, optional
+        Weight of each entry, for `GIVEN`.
+    """
+
+    votes: Sequence[str] = (UNIFORM,)
+    given: Mapping[str, float] | None = None
+
+    @property
+    def learns(self) -> bool:
+        """Whether any vote needs out-of-fold probabilities of the training rows."""
+        return bool(set(self.votes) - {UNIFORM, GIVEN})
+
+
+def parse_voting(
+    vote: str | Sequence[str],
+    weights: Sequence[float] | None,
+    entries: Mapping[str, tuple[str, slice]],
+) -> Voting:
+    """Parse the votes of a benchmark. The chance classifier does not vote; see `parse_votes`."""
+    voters = [entry for entry, (name, _) in entries.items() if name != CHANCE]
+    votes = parse_votes(vote, weights, voters)
+    given = None if weights is None else dict(zip(voters, weights, strict=True))
+    return Voting(votes if len(voters) > 1 else [v for v in votes if v == GIVEN], given)
 
 
 def parse_votes(
     vote: str | Sequence[str], weights: Sequence[float] | None, voters: Sequence[str]
 ) -> list[str]:
-    """Read ``"uniform,greedy"``, ``"all"`` or a sequence of names; given weights are one more.
+    """Parse ``"uniform,greedy"``, ``"all"`` or a sequence of names.
+
+    Parameters
+    ----------
+    vote : str or sequence of str
+        Names of `VOTES`, or ``"all"``.
+    weights : sequence of float, optional
+        Weights of the voters. If given, `GIVEN` is added to the names.
+    voters : sequence of str
+        Names of the entries that vote.
 
     Raises
     ------
     UnknownNameError
-        If one is not of `VOTES`.
+        If a name is not in `VOTES`.
     UsageError
-        If there is none, or weights do not fit the voters.
+        If there is no name, or the weights do not fit the voters.
     """
-    asked = [v.strip() for v in vote.split(",") if v.strip()] if isinstance(vote, str) else [*vote]
-    hows = list(VOTES) if asked == ["all"] else list(dict.fromkeys(asked))
-    for how in hows:
-        if how not in VOTES:
-            raise unknown_name("vote", how, (*VOTES, "all"))
-    if not hows:
-        raise UsageError(f"name a vote: {', '.join(VOTES)}")
+    if isinstance(vote, str):
+        names = [name.strip() for name in vote.split(",") if name.strip()]
+    else:
+        names = list(vote)
+    votes = list(VOTES) if names == ["all"] else list(dict.fromkeys(names))
+    for name in votes:
+        if name not in VOTES:
+            raise unknown_name("vote", name, (*VOTES, "all"))
+    if not votes:
+        raise UsageError(f"no vote is named: pass one or more of {', '.join(VOTES)}")
     if weights is None:
-        return hows
+        return votes
     values = np.asarray(weights, dtype=np.float64)
-    fit = values.shape == (len(voters),) and np.isfinite(values).all() and (values >= 0).all()
-    if not fit or values.sum() == 0:
+    valid = values.shape == (len(voters),) and np.isfinite(values).all() and (values >= 0).all()
+    if not valid or values.sum() == 0:
         raise UsageError(
-            f"weights must be {len(voters)} numbers, none negative and not all zero, one each of "
-            f"{', '.join(voters)}; got {','.join(f'{v:g}' for v in values.ravel())}"
+            f"got weights {','.join(f'{v:g}' for v in values.ravel())}: pass {len(voters)} numbers "
+            f"of 0 or more with a positive sum, one each of {', '.join(voters)}"
         )
-    return [*hows, GIVEN]
+    return [*votes, GIVEN]
 
 
-def cast(
-    how: str,
+def cast_vote(
+    vote: str,
     members: Mapping[str, Sequence[Cell]],
     splits: Sequence[Split],
     y: NDArray[np.int64],
     files: NDArray[np.str_],
     weights: Mapping[str, float] | None = None,
 ) -> tuple[list[Cell], dict[str, list[float]]]:
-    """Let a benchmark's entries vote on every fold.
+    """Combine the probabilities of a benchmark's entries on every fold.
 
     Parameters
     ----------
-    how : str
+    vote : str
         One of `VOTES`, or `GIVEN`.
     members : mapping of str to sequence of Cell
-        By entry, its cells in the order of `splits`; with probabilities of their training rows
-        where the vote is learned.
+        Cells of each entry in the order of `splits`. A learned vote needs cells with out-of-fold
+        probabilities of the training rows.
     splits : sequence of (train, test)
         Row numbers.
     y : ndarray of shape (n_samples,)
         True class indices.
     files : ndarray of shape (n_samples,)
-        The file of each row; a vote learns from files, whose parts are averaged.
+        The file of each row. A vote learns from files, whose rows are averaged.
     weights : mapping of str to float, optional
-        By entry, for `GIVEN`.
+        Weight of each entry, for `GIVEN`.
 
     Returns
     -------
     cells : list of Cell
-        One a fold; it costs what its members of some weight cost.
+        One cell per fold. Its costs are the sum of those of the members with a positive weight.
     weights : dict of str to list of float
-        By entry, one a fold; their sum over entries is 1. Empty for stacking.
+        Weights of each entry, one per fold, with a sum of 1 over entries. Empty for stacking.
     """
     fixed = None
-    if how in (UNIFORM, GIVEN):
-        fixed = [1.0 if weights is None or how == UNIFORM else weights[entry] for entry in members]
+    if vote in (UNIFORM, GIVEN):
+        fixed = [1.0 if weights is None or vote == UNIFORM else weights[entry] for entry in members]
     cells: list[Cell] = []
     learned: dict[str, list[float]] = {}
     for number, (train, _) in enumerate(splits):
-        of_fold = [of_entry[number] for of_entry in members.values()]
-        held_out = [cell.train for cell in of_fold if cell.train is not None]
+        member_cells = [of_entry[number] for of_entry in members.values()]
+        held_out = [cell.train for cell in member_cells if cell.train is not None]
         if fixed is None:
-            known = [one_per_file(y[train], p, files[train])[:2] for p in held_out]
-            combine, shares = learn(how, [p for _, p in known], known[0][0])
+            by_file = [one_per_file(y[train], p, files[train])[:2] for p in held_out]
+            combine, shares = learn_vote(vote, [p for _, p in by_file], by_file[0][0])
         else:
-            combine, shares = weighted(fixed)
-        kept = [True] * len(of_fold) if shares is None else [share > 0 for share in shares]
+            combine, shares = weighted_vote(fixed)
+        in_use = [True] * len(member_cells) if shares is None else [share > 0 for share in shares]
         costs: dict[str, float] = {}
-        for cell in (cell for cell, keep in zip(of_fold, kept, strict=True) if keep):
+        for cell in (cell for cell, used in zip(member_cells, in_use, strict=True) if used):
             for name, value in cell.costs.items():
                 costs[name] = costs.get(name, 0.0) + value
-        test = combine([cell.test for cell in of_fold])
+        test = combine([cell.test for cell in member_cells])
         cells.append(Cell(test, combine(held_out) if held_out else None, costs))
         for entry, share in zip(members, shares if shares is not None else (), strict=False):
             learned.setdefault(entry, []).append(float(share))
     return cells, learned
 
 
-def learn(
-    how: str, held_out: Sequence[Probabilities], y: NDArray[np.int64]
+def learn_vote(
+    vote: str, held_out: Sequence[Probabilities], y: NDArray[np.int64]
 ) -> tuple[Combine, Sequence[float] | None]:
-    """Learn a vote from out-of-fold probabilities: the vote, and its weights if it has any."""
-    if how == "stacking":
+    """Learn a vote from out-of-fold probabilities; return it with its weights, if it has any.
+
+    Raises
+    ------
+    UsageError
+        If the rows lack a class that stacking needs.
+    """
+    if vote == "stacking":
         blend = fit_blend(held_out, y)
         n_classes = held_out[0].shape[1]
         if len(blend.classes_) < n_classes:
-            raise UsageError("out-of-fold rows of a class are missing: stacking cannot learn it")
+            raise UsageError(
+                f"the out-of-fold rows have {len(blend.classes_)} of {n_classes} classes, and "
+                "stacking needs all of them: use another vote, or more images"
+            )
 
         def stacked(members: Sequence[Probabilities]) -> Probabilities:
             p: Probabilities = blend.predict_proba(log_odds(members))
             return p
 
         return stacked, None
-    return weighted(learn_weights(how, held_out, y).tolist())
+    return weighted_vote(learn_weights(vote, held_out, y).tolist())
 
 
-def weighted(shares: Sequence[float]) -> tuple[Combine, Sequence[float]]:
-    """The vote of given weights, and the weights with a sum of 1."""
-    total = float(np.sum(shares))
+def weighted_vote(weights: Sequence[float]) -> tuple[Combine, Sequence[float]]:
+    """Return a vote with fixed weights, and the weights scaled to a sum of 1."""
+    total = float(np.sum(weights))
     if not total:
-        raise UsageError("every classifier with a weight has failed")
-    normal = [float(share) / total for share in shares]
-    return lambda members: soft_vote(members, normal), normal
+        raise UsageError("every classifier with a positive weight has failed: see their errors")
+    shares = [float(weight) / total for weight in weights]
+    return lambda members: soft_vote(members, shares), shares

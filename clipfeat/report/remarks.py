@@ -11,7 +11,7 @@ from clipfeat.evaluate.leaderboard import Leaderboard
 from clipfeat.evaluate.metrics import DECIDED
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.evaluate.tidy_rows import headline_rows
-from clipfeat.evaluate.trials import VOTE
+from clipfeat.evaluate.votes import SOFT_VOTE
 from clipfeat.model import Model
 
 
@@ -20,7 +20,7 @@ def remarks(run: Benchmark, board: Leaderboard) -> list[str]:
     votes = run.about["votes"]
     return [
         *_shared(run.about),
-        *(_weights(v, weights) for v, weights in votes.items() if weights and v != VOTE),
+        *(_weights(v, weights) for v, weights in votes.items() if weights and v != SOFT_VOTE),
         *(_gain(gain) for gain in board.gains),
         *_partial(run),
         *(_uncalibrated(run.about) if votes else []),

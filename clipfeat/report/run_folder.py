@@ -16,7 +16,7 @@ import numpy as np
 
 from clipfeat.errors import RefusedFileError
 from clipfeat.evaluate.leaderboard import Leaderboard
-from clipfeat.evaluate.protocols import Trial
+from clipfeat.evaluate.plan import Trial
 from clipfeat.evaluate.result import Benchmark, Outcome
 from clipfeat.report.markdown import leaderboard_markdown, pivot_markdown
 from clipfeat.spec import EncoderSpec

@@ -32,7 +32,7 @@ def test_a_separate_test_set(image_folder: Path) -> None:
     embed(out="b.h5")
     result = succeed("benchmark", "--train", "a.h5", "--test", "b.h5", "--clf", "logreg")
     assert "12 training images are also in the test set" in result.stderr
-    assert "a test set of its own on 24 images" in result.stdout
+    assert "separate test set on 24 images" in result.stdout
 
 
 def test_thresholds_are_printed_and_saved(image_folder: Path) -> None:

@@ -8,19 +8,20 @@ import numpy as np
 import pytest
 
 from clipfeat.errors import LabelError, StorageError
-from clipfeat.evaluate import METRICS, benchmark
+from clipfeat.evaluate import METRICS, KFold, benchmark
 from clipfeat.evaluate.metrics import DECIDED
 from clipfeat.evaluate.tidy_rows import COSTS
-from clipfeat.evaluate.trials import VOTE
+from clipfeat.evaluate.votes import SOFT_VOTE as VOTE
 from clipfeat.features import FeatureSet, join
 from clipfeat.fits import cells
 from clipfeat.zoo import ClassifierRow, classifiers
+from clipfeat.zoo.fit_options import FitOptions
 from tests.conftest import make_features
 
 
 def test_rows_are_tidy_and_the_vote_is_the_mean(features: FeatureSet) -> None:
     """Every entry has every metric on every fold; the vote is the mean of its members."""
-    run = benchmark(features, "logreg,knn,dummy", cv=4)
+    run = benchmark(features, "logreg,knn,dummy", protocol=4)
     table = run.to_pandas()
     assert set(table.classifier) == {"logreg", "knn", "dummy", VOTE}
     assert (table.groupby(["classifier", "fold"]).metric.nunique() >= len(METRICS) + 2).all()
@@ -35,7 +36,7 @@ def test_it_learns_nothing_from_noise(features: FeatureSet) -> None:
     """Labels that have nothing to do with the features are not predicted: nothing leaks."""
     rng = np.random.default_rng(1)
     noise = make_features(150, apart=0.0)
-    run = benchmark(replace(noise, y=rng.permutation(noise.y)), "logreg,svm,rf", cv=5)
+    run = benchmark(replace(noise, y=rng.permutation(noise.y)), "logreg,svm,rf", protocol=5)
     table = run.to_pandas()
     auc = table[table.metric == "roc_auc"].groupby("classifier").value.mean()
     assert ((auc > 0.35) & (auc < 0.65)).all()
@@ -50,7 +51,7 @@ def test_groups_that_leak_are_not_parted() -> None:
     leaky = replace(base.take(copies), y=y[copies], paths=np.arange(200).astype(str))
     known = replace(leaky, keys=np.array([f"{i:032x}".encode() for i in range(200)]))
     leak, safe = (
-        benchmark(f, "knn", cv=5).to_pandas().query("metric == 'accuracy'").value.mean()
+        benchmark(f, "knn", protocol=5).to_pandas().query("metric == 'accuracy'").value.mean()
         for f in (known, leaky)
     )
     assert leak == 1.0
@@ -62,7 +63,7 @@ def test_a_failing_classifier_leaves_the_others(
 ) -> None:
     """An entry that raises is in the errors; the rest is as if it had not been asked."""
     monkeypatch.setitem(classifiers(), "broken", ClassifierRow("broken", "nowhere:make", "raises"))
-    run = benchmark(features, "logreg,broken", cv=3)
+    run = benchmark(features, "logreg,broken", protocol=3)
     assert list(run.errors) == ["broken"]
     assert set(run.to_pandas().classifier) == {"logreg"}
 
@@ -70,7 +71,7 @@ def test_a_failing_classifier_leaves_the_others(
 def test_encoders_are_compared_and_vote_together(features: FeatureSet) -> None:
     """Two encoders give an entry each and a vote of both, better than either here."""
     both = join([features, make_features(name="other", seed=5)])
-    run = benchmark(both, "logreg", cv=4)
+    run = benchmark(both, "logreg", protocol=4)
     assert set(run.probabilities) == {
         "logreg @ spectrum 32px", "logreg @ other 32px", VOTE,
     }  # fmt: skip
@@ -79,7 +80,7 @@ def test_encoders_are_compared_and_vote_together(features: FeatureSet) -> None:
 def test_unlabelled_rows_take_no_part(features: FeatureSet) -> None:
     """Rows without a label are counted, not learned from."""
     y = np.where(np.arange(40) % 4 == 0, -1, features.y)
-    run = benchmark(replace(features, y=y), "logreg", cv=3)
+    run = benchmark(replace(features, y=y), "logreg", protocol=3)
     assert run.about["unlabelled"] == 10
     assert len(run.y) == 30
 
@@ -87,7 +88,7 @@ def test_unlabelled_rows_take_no_part(features: FeatureSet) -> None:
 def test_too_few_of_a_class_is_an_error() -> None:
     """A class with fewer images than folds is named before anything is fitted."""
     with pytest.raises(LabelError, match="'fake' has 3 images"):
-        benchmark(make_features(3), "logreg", cv=5)
+        benchmark(make_features(3), "logreg", protocol=5)
 
 
 def test_who_failed_in_a_trial_has_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +101,7 @@ def test_who_failed_in_a_trial_has_no_place(monkeypatch: pytest.MonkeyPatch) -> 
         return plain(spec, *args, **settings)
 
     monkeypatch.setattr("clipfeat.fits.running.run_cell", fails)
-    run = benchmark(make_features(apart=1.0), "logreg,lda,knn", cv=3, repeats=2)
+    run = benchmark(make_features(apart=1.0), "logreg,lda,knn", protocol=KFold(3, repeats=2))
     assert "no neighbours today" in run.errors["knn"]
     assert run.complete == ["logreg", "lda", VOTE]
     board = run.leaderboard("accuracy")
@@ -114,7 +115,7 @@ def test_a_full_disk_is_no_fault_of_a_classifier(features: FeatureSet, tmp_path:
     """Cells that cannot be kept end the run at once, as what they are."""
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="file"):
-        benchmark(features, "logreg", cv=3, keep=tmp_path / "file" / "cells")
+        benchmark(features, "logreg", protocol=3, cache=tmp_path / "file" / "cells")
 
 
 def test_thresholds_are_of_files(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,6 +125,6 @@ def test_thresholds_are_of_files(monkeypatch: pytest.MonkeyPatch) -> None:
     noisy = data.X + rng.normal(size=data.X.shape).astype(np.float32) * 2
     data = replace(data, X=noisy, columns={"file": data.paths}, groups=data.paths,
                    paths=np.arange(1200).astype(str))  # fmt: skip
-    table = benchmark(data, "logreg", cv=3, max_fpr=0.2).to_pandas()
+    table = benchmark(data, "logreg", protocol=3, options=FitOptions(max_fpr=0.2)).to_pandas()
     rate = table[table.metric == "false_positive_rate"].value.mean()
     assert 0.08 < rate < 0.35

@@ -6,18 +6,17 @@ import numpy as np
 import pytest
 
 from clipfeat.errors import DataError
-from clipfeat.evaluate import benchmark
-from clipfeat.evaluate.comparing import compare
+from clipfeat.evaluate import FewShot, KFold, benchmark, compare
 from clipfeat.features import FeatureSet
 from tests.conftest import make_features
 
 
 def test_a_run_is_no_better_than_itself() -> None:
     """Difference and interval are zero, whatever the folds' order; the test finds nothing."""
-    run = benchmark(make_features(40, apart=1.0), "logreg,knn", cv=4)
-    n, found = compare({"a": run, "b": run}, "roc_auc")
-    assert n == 80
-    for one in found:
+    run = benchmark(make_features(40, apart=1.0), "logreg,knn", protocol=4)
+    comparison = compare({"a": run, "b": run}, "roc_auc")
+    assert comparison.n_files == 80
+    for one in comparison.entries:
         assert (one.better, one.better_low, one.better_high, one.p_value) == (0, 0, 0, 1)
 
 
@@ -26,9 +25,12 @@ def test_the_better_features_are_better_by_what_the_metric_says(features: Featur
     weak = make_features(60, apart=0.5)
     strong = replace(weak, X=weak.X + 2 * weak.y[:, None].astype(np.float32))
     shuffled = strong.take(np.random.default_rng(0).permutation(120))
-    runs = {"weak": benchmark(weak, "logreg", cv=3), "strong": benchmark(shuffled, "logreg", cv=3)}
+    runs = {
+        "weak": benchmark(weak, "logreg", protocol=3),
+        "strong": benchmark(shuffled, "logreg", protocol=3),
+    }
     for metric in ("balanced_accuracy", "log_loss"):
-        _, (first, second) = compare(runs, metric)
+        first, second = compare(runs, metric).entries
         assert second.better == pytest.approx(abs(second.value - first.value))
         assert second.better_low > 0
         assert second.p_value < 0.01
@@ -36,22 +38,24 @@ def test_the_better_features_are_better_by_what_the_metric_says(features: Featur
 
 def test_other_images_or_labels_cannot_be_paired(features: FeatureSet) -> None:
     """Other bytes under equal names are other images; one image under two labels is an error."""
-    run = benchmark(features, "logreg", cv=3)
+    run = benchmark(features, "logreg", protocol=3)
     other = replace(features, keys=np.array([f"{i + 99:032x}".encode() for i in range(40)]))
     with pytest.raises(DataError, match="no image was tested in all"):
-        compare({"a": run, "b": benchmark(other, "logreg", cv=3)}, "accuracy")
-    turned = benchmark(replace(features, y=1 - features.y), "logreg", cv=3)
-    with pytest.raises(DataError, match="other labels"):
+        compare({"a": run, "b": benchmark(other, "logreg", protocol=3)}, "accuracy")
+    turned = benchmark(replace(features, y=1 - features.y), "logreg", protocol=3)
+    with pytest.raises(DataError, match="different labels"):
         compare({"a": run, "b": turned}, "accuracy")
 
 
 def test_seeds_and_sizes_are_averaged_as_the_leaderboard_does() -> None:
     """Five seeds are no better than one for being five; of a curve the largest size counts."""
     data = make_features(40, apart=1.0)
-    one, five = (benchmark(data, "mlp", cv=3, repeats=n) for n in (1, 5))
-    _, (_, many) = compare({"one": one, "five": five}, "log_loss")
+    one, five = (benchmark(data, "mlp", protocol=KFold(3, repeats=n)) for n in (1, 5))
+    _, many = compare({"one": one, "five": five}, "log_loss").entries
     table = five.to_pandas().query("metric == 'log_loss'")
     assert many.value == pytest.approx(table.value.mean(), rel=0.02)
-    few, large = (benchmark(data, "logreg", few_shot=sizes, repeats=3) for sizes in ([2, 20], [20]))
-    _, (first, second) = compare({"few": few, "large": large}, "accuracy")
+    few, large = (
+        benchmark(data, "logreg", protocol=FewShot(sizes, 3)) for sizes in ([2, 20], [20])
+    )
+    first, second = compare({"few": few, "large": large}, "accuracy").entries
     assert first.value == second.value

@@ -5,9 +5,9 @@ import pytest
 
 from clipfeat.evaluate.gains import gains
 from clipfeat.evaluate.metrics import METRICS
-from clipfeat.evaluate.protocols import Trial
+from clipfeat.evaluate.plan import Trial
 from clipfeat.evaluate.result import Benchmark, Outcome
-from clipfeat.evaluate.trials import VOTE
+from clipfeat.evaluate.votes import SOFT_VOTE as VOTE
 from clipfeat.spec import EncoderSpec
 
 

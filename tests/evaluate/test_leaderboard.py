@@ -48,10 +48,10 @@ def test_what_cannot_be_told_apart_shares_its_place() -> None:
 
 def test_each_class_has_a_column_where_they_are_few() -> None:
     """Real and fake accuracy are told apart; a hundred classes would be no table."""
-    run = benchmark(make_features(), "logreg", cv=3)
+    run = benchmark(make_features(), "logreg", protocol=3)
     board = Leaderboard.from_rows(run.rows)
     assert board.columns["recall/real"] == "real right"
     recalls = [board.mean["logreg"][f"recall/{name}"] for name in ("real", "fake")]
     assert board.mean["logreg"]["balanced_accuracy"] == pytest.approx(sum(recalls) / 2)
-    many = benchmark(make_features(6, tuple("abcdefg")), "logreg", cv=3)
+    many = benchmark(make_features(6, tuple("abcdefg")), "logreg", protocol=3)
     assert "recall/a" not in Leaderboard.from_rows(many.rows).columns

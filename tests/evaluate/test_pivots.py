@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from clipfeat.evaluate import benchmark
+from clipfeat.evaluate import FewShot, LeaveOneOut, Matrix, benchmark
 from clipfeat.evaluate.pivots import pivots
 from clipfeat.report.markdown import pivot_markdown
 from tests.evaluate.test_protocols import generators
@@ -11,20 +11,20 @@ from tests.evaluate.test_protocols import generators
 def test_a_curve_a_matrix_and_what_was_left_out() -> None:
     """Each protocol has its own table, whose cells are means of the tidy rows; folds have none."""
     data = generators()
-    few = benchmark(data, "logreg,knn", cv=3, few_shot=[3, 6], repeats=2)
+    few = benchmark(data, "logreg,knn", protocol=FewShot([3, 6], repeats=2, n_splits=3))
     (curve,) = pivots(few.rows, "accuracy", few.entries)
     assert (curve.down, curve.across) == (few.entries, ["3", "6"])
     table = few.to_pandas().query("classifier == 'knn' and metric == 'accuracy' and n_train == 6")
     assert np.allclose(curve.cells["knn", "6"], (table.value.mean(), table.value.std()))
 
-    each = benchmark(data, "logreg", cv=3, matrix="generator")
+    each = benchmark(data, "logreg", protocol=Matrix("generator", 3))
     (matrix,) = pivots(each.rows, "accuracy", each.entries, "generator")
     assert matrix.down == matrix.across == ["a", "b", "c"]
     assert len(matrix.cells) == 9
 
-    left = benchmark(data, "logreg", leave_one_out="generator")
+    left = benchmark(data, "logreg", protocol=LeaveOneOut("generator"))
     (out,) = pivots(left.rows, "accuracy", left.entries, "generator")
     assert out.across == ["a", "b", "c"]
     assert pivot_markdown(out).count("\n") == 5
 
-    assert pivots(benchmark(data, "logreg", cv=3).rows, "accuracy", ["logreg"]) == []
+    assert pivots(benchmark(data, "logreg", protocol=3).rows, "accuracy", ["logreg"]) == []

@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 
 from clipfeat.errors import ClipfeatWarning, DataError, FingerprintError, LabelError, UsageError
-from clipfeat.evaluate import benchmark
-from clipfeat.evaluate.protocols import Protocol, plan
+from clipfeat.evaluate import (
+    FewShot,
+    KFold,
+    LeaveOneOut,
+    Matrix,
+    OfficialSplit,
+    Protocol,
+    TrainTest,
+    benchmark,
+)
 from clipfeat.features import TEST, FeatureSet, stack
 from tests.conftest import make_features, make_spec
 
@@ -24,17 +32,16 @@ def generators(n: int = 60) -> FeatureSet:
 
 
 @pytest.mark.parametrize(
-    "asked",
-    [{"cv": 3}, {"cv": 3, "repeats": 2}, {"leave_out": "generator"},
-     {"matrix": "generator", "cv": 3}, {"few_shot": [2, 10], "cv": 3}],
+    "protocol",
+    [KFold(3), KFold(3, repeats=2), LeaveOneOut("generator"), Matrix("generator", 3),
+     FewShot([2, 10], n_splits=3)],
     ids=str,
 )  # fmt: skip
-def test_no_trial_parts_a_group_or_tests_a_row_twice(asked: dict[str, object]) -> None:
+def test_no_trial_parts_a_group_or_tests_a_row_twice(protocol: Protocol) -> None:
     """Whatever the protocol, what is tested has no relative in its training."""
     data = generators()
     assert data.groups is not None
-    protocol = plan(data, **asked)  # type: ignore[arg-type]
-    for trial in protocol.trials:
+    for trial in protocol.plan(data).trials:
         tested = np.concatenate([test for _, test in trial.splits.values()])
         assert len(tested) == len(np.unique(tested))
         for train, test in trial.splits.values():
@@ -46,24 +53,24 @@ def test_the_matrix_trains_on_one_value_and_tests_on_all() -> None:
     """Training rows are of one generator, or shared; each piece of a test is of one, and shared."""
     data = generators()
     made = data.column("generator")
-    protocol = plan(data, matrix="generator", cv=3)
-    assert [trial.trained_on for trial in protocol.trials] == ["a", "b", "c"]
-    for trial in protocol.trials:
+    plan = Matrix("generator", 3).plan(data)
+    assert [trial.trained_on for trial in plan.trials] == ["a", "b", "c"]
+    for trial in plan.trials:
         for train, test in trial.splits.values():
             assert set(made[train]) == {trial.trained_on, "photo"}
             assert set(made[test]) == {"a", "b", "c", "photo"}
         for value, among in trial.tested_on.items():
             assert set(made[among]) == {value, "photo"}
-    first = [t.splits["0"][1].tolist() for t in protocol.trials]
+    first = [t.splits["0"][1].tolist() for t in plan.trials]
     assert first[0] == first[1] == first[2]
 
 
 def test_smaller_shots_are_part_of_larger_ones() -> None:
     """One draw's sizes are nested and tested alike; draws differ, and change the fold."""
     data = make_features(40)
-    protocol = plan(data, few_shot=[3, 10], repeats=2, cv=4)
-    assert [(t.n_train, t.seed) for t in protocol.trials] == [(3, 0), (3, 1), (10, 0), (10, 1)]
-    small, other, large, _ = (next(iter(t.splits.values())) for t in protocol.trials)
+    trials = FewShot([3, 10], repeats=2, n_splits=4).plan(data).trials
+    assert [(t.n_train, t.seed) for t in trials] == [(3, 0), (3, 1), (10, 0), (10, 1)]
+    small, other, large, _ = (next(iter(t.splits.values())) for t in trials)
     assert set(small[0]) < set(large[0])
     assert np.bincount(data.y[small[0]]).tolist() == [3, 3]
     assert np.array_equal(small[1], large[1])
@@ -73,10 +80,10 @@ def test_smaller_shots_are_part_of_larger_ones() -> None:
 def test_shots_beyond_the_smallest_class_are_said() -> None:
     """More images than a class has are left out with a warning, or an error if nothing is left."""
     data = make_features(20)
-    with pytest.warns(ClipfeatWarning, match="no training has 100 images"):
-        assert {t.n_train for t in plan(data, few_shot=[5, 100]).trials} == {5}
+    with pytest.warns(ClipfeatWarning, match="sizes 100 are left out"):
+        assert {t.n_train for t in FewShot([5, 100]).plan(data).trials} == {5}
     with pytest.raises(LabelError, match="has 16 images"):
-        plan(data, few_shot=[100])
+        FewShot([100]).plan(data)
 
 
 def test_a_test_set_is_tested_whole_and_never_trained_on() -> None:
@@ -88,10 +95,11 @@ def test_a_test_set_is_tested_whole_and_never_trained_on() -> None:
     assert (n, len(both)) == (55, 75)
     assert not set(both.keys[:n]) & set(both.keys[n:])
     assert len(set(both.paths)) == 75
-    rows, tested = plan(both, n_given=n).trials[0].splits["test"]
+    with pytest.warns(ClipfeatWarning, match="5 training images"):
+        rows, tested = TrainTest(test).plan(train).trials[0].splits["test"]
     assert (rows.max(), tested.min()) == (n - 1, n)
     with pytest.warns(ClipfeatWarning, match="5 training images"):
-        run = benchmark(train, "logreg", test=test)
+        run = benchmark(train, "logreg", protocol=TrainTest(test))
     assert np.isnan(run.probabilities["logreg"][:n]).all()
     assert not np.isnan(run.probabilities["logreg"][n:]).any()
 
@@ -146,8 +154,8 @@ def test_few_shots_are_of_files_and_equal_in_every_draw() -> None:
     twice = data.take(np.repeat(np.arange(50), 2))
     twice = replace(twice, paths=np.arange(100).astype(str),
                     columns={"file": np.repeat(data.paths, 2)})  # fmt: skip
-    with pytest.warns(ClipfeatWarning, match="no training has 24"):
-        trials = plan(twice, few_shot=[10, 20, 24], cv=5).trials
+    with pytest.warns(ClipfeatWarning, match="sizes 24 are left out"):
+        trials = FewShot([10, 20, 24]).plan(twice).trials
     assert [(t.n_train, len(next(iter(t.splits.values()))[0])) for t in trials] == [
         *[(10, 40)] * 5, *[(20, 80)] * 5,
     ]  # fmt: skip
@@ -166,20 +174,22 @@ def test_a_test_of_other_features_or_classes_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "match"),
+    ("protocol", "match"),
     [
-        ({"leave_out": "generator", "matrix": "generator"}, "one protocol at a time"),
-        ({"repeats": 0}, "got 0 repeats"),
-        ({"few_shot": [0]}, "1 or more, got 0"),
-        ({"matrix": "lone"}, "0 values to train on"),
+        (KFold(repeats=0), "repeats must be 1 or more, got 0"),
+        (KFold(1), "folds"),
+        (FewShot([0]), r"1 or more, got \[0\]"),
+        (FewShot([]), r"1 or more, got \[\]"),
+        (Matrix("lone"), "0 values to train on"),
     ],
+    ids=str,
 )
-def test_mistakes_are_usage_errors(asked: dict[str, object], match: str) -> None:
-    """Two protocols at once, nothing at all, and a column that does not serve."""
+def test_mistakes_are_usage_errors(protocol: Protocol, match: str) -> None:
+    """Numbers of folds, repeats and images that make no plan, and a column of one value."""
     data = generators()
     data = replace(data, columns={**data.columns, "lone": np.full(len(data), "x")})
     with pytest.raises(UsageError, match=match):
-        plan(data, **asked)  # type: ignore[arg-type]
+        protocol.plan(data)
 
 
 def test_a_value_of_one_class_cannot_be_trained_on() -> None:
@@ -188,14 +198,77 @@ def test_a_value_of_one_class_cannot_be_trained_on() -> None:
     column = np.where(data.y == 0, np.array(["a", "b"])[np.arange(24) % 2], "c")
     column[-1] = "d"
     with pytest.raises(LabelError, match="fewer than the 2 folds"):
-        plan(replace(data, columns={"g": column}), matrix="g", cv=2)
+        Matrix("g", 2).plan(replace(data, columns={"g": column}))
 
 
 def test_repeats_have_seeds_of_their_own() -> None:
     """Two repeats are two trials of other folds, and the leaderboard's rows name their seeds."""
-    protocol: Protocol = plan(make_features(), cv=4, repeats=2, seed=7)
-    assert protocol.name == "4-fold, 2 seeds"
-    first, second = (trial.splits["0"][1].tolist() for trial in protocol.trials)
+    plan = KFold(4, repeats=2).plan(make_features(), random_state=7)
+    assert plan.name == "4-fold, 2 seeds"
+    first, second = (trial.splits["0"][1].tolist() for trial in plan.trials)
     assert first != second
-    run = benchmark(make_features(), "logreg", cv=4, repeats=2, seed=7)
+    run = benchmark(make_features(), "logreg", protocol=KFold(4, repeats=2), random_state=7)
     assert set(run.to_pandas().seed) == {7, 8}
+
+
+def with_split(n: int = 20) -> FeatureSet:
+    """Labelled images with an official split: half train, a quarter val, a quarter test."""
+    data = make_features(n)
+    parts = np.array(["train", "Validation", "train", "test"])[np.arange(2 * n) % 4]
+    return replace(data, columns={"split": parts})
+
+
+@pytest.mark.parametrize("use_validation", [False, True])
+def test_official_split_is_followed(use_validation: bool) -> None:
+    """Training rows are those marked train, and the validation rows on request."""
+    data = with_split()
+    plan = OfficialSplit(use_validation=use_validation, repeats=2).plan(data, random_state=3)
+    assert [trial.seed for trial in plan.trials] == [3, 4]
+    split = plan.features.column("split")
+    train, test = plan.trials[0].splits["test"]
+    assert set(split[train]) == ({"train", "Validation"} if use_validation else {"train"})
+    assert set(split[test]) == {"test"}
+    assert len(test) == 10
+    run = benchmark(data, "logreg", protocol=OfficialSplit())
+    assert run.about["protocol"] == "official split by split"
+    assert np.isnan(run.probabilities["logreg"]).all(axis=1).sum() == 20
+
+
+def test_official_split_drops_training_copies_of_test_images() -> None:
+    """An image that is in both parts is left out of the training set, with a warning."""
+    data = with_split()
+    keys = data.keys.copy()
+    keys[0] = keys[3]
+    with pytest.warns(ClipfeatWarning, match="1 training images are also in the test"):
+        plan = OfficialSplit().plan(replace(data, keys=keys))
+    assert "0" not in plan.features.paths[plan.trials[0].splits["test"][0]]
+    assert len(plan.trials[0].splits["test"][0]) == 19
+
+
+@pytest.mark.parametrize(
+    ("parts", "match"),
+    [
+        (["train", ""], "must say train, val or test for every image, got 20 ''"),
+        (["train", "extra"], "got 20 'extra'"),
+        (["train", "val"], r"has no test images \(20 train, 20 val\)"),
+        (["test", "val"], "has no train images"),
+    ],
+)
+def test_incomplete_official_split_is_an_error(parts: list[str], match: str) -> None:
+    """Missing and unknown values are counted, and a missing part is named."""
+    data = replace(make_features(), columns={"split": np.array(parts)[np.arange(40) % 2]})
+    with pytest.raises(UsageError, match=match):
+        OfficialSplit().plan(data)
+
+
+def test_protocol_is_a_number_of_folds_or_an_object(features: FeatureSet) -> None:
+    """Anything else is a usage error that names both."""
+    assert benchmark(features, "dummy", protocol=3).about["protocol"] == "3-fold"
+    with pytest.raises(UsageError, match="a number of folds or a protocol object, got 'generator'"):
+        benchmark(features, "dummy", protocol="generator")  # type: ignore[arg-type]
+
+
+def test_plan_leaves_out_unlabelled_rows(features: FeatureSet) -> None:
+    """A plan made without a benchmark splits the labelled rows."""
+    y = np.where(np.arange(40) % 4 == 0, -1, features.y)
+    assert len(KFold(3).plan(replace(features, y=y)).features) == 30

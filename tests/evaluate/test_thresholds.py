@@ -9,7 +9,8 @@ from clipfeat.errors import UnknownNameError, UsageError
 from clipfeat.evaluate import benchmark
 from clipfeat.evaluate.metrics import DECIDED, METRICS, decide, score
 from clipfeat.evaluate.thresholds import choose_threshold, threshold_chooser
-from clipfeat.evaluate.trials import VOTE
+from clipfeat.evaluate.votes import SOFT_VOTE as VOTE
+from clipfeat.zoo.fit_options import FitOptions
 from tests.conftest import make_features
 
 rows = st.lists(
@@ -92,7 +93,9 @@ def test_what_cannot_be_chosen_is_refused(
 
 def test_every_entry_and_the_vote_have_one_a_fold() -> None:
     """Thresholds are per fold, and in the rows."""
-    run = benchmark(make_features(apart=1.0), "logreg,knn", cv=4, threshold="accuracy")
+    run = benchmark(
+        make_features(apart=1.0), "logreg,knn", protocol=4, options=FitOptions(threshold="accuracy")
+    )
     assert set(run.thresholds) == {"logreg", "knn", VOTE}
     rows = run.to_pandas().query("metric == 'threshold' and classifier == @VOTE").value
     assert rows.tolist() == run.thresholds[VOTE]
@@ -102,9 +105,11 @@ def test_a_threshold_helps_where_classes_are_unequal() -> None:
     """With one positive in nine, a threshold by balanced accuracy beats 0.5 on unseen rows."""
     data = make_features(180, apart=1.5)
     data = data.take(np.flatnonzero((data.y == 0) | (np.arange(360) % 9 == 0)))
-    table = benchmark(data, "logreg", cv=4, threshold="balanced_accuracy").to_pandas()
+    table = benchmark(
+        data, "logreg", protocol=4, options=FitOptions(threshold="balanced_accuracy")
+    ).to_pandas()
     mean = table.groupby("metric").value.mean()
     assert mean["balanced_accuracy"] > mean["balanced_accuracy_at_0.5"] + 0.05
-    bounded = benchmark(data, "logreg", cv=4, max_fpr=0.1).to_pandas()
+    bounded = benchmark(data, "logreg", protocol=4, options=FitOptions(max_fpr=0.1)).to_pandas()
     rate = bounded.groupby("metric").value.mean()["false_positive_rate"]
     assert 0.02 < rate < 0.2

@@ -5,22 +5,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from clipfeat.evaluate import benchmark
+from clipfeat.evaluate import FewShot, KFold, LeaveOneOut, Matrix, Protocol, TrainTest, benchmark
 from clipfeat.features import FeatureSet
+from clipfeat.zoo.fit_options import FitOptions
 from tests.conftest import make_features
 from tests.evaluate.test_protocols import generators
 
 ASKED = {
     "plain": {},
-    "calibrated": {"calibrate": "isotonic"},
-    "bagged": {"bag": 3},
-    "balanced": {"balance": "sampling"},
-    "balanced by prior": {"balance": "prior"},
-    "threshold": {"threshold": "balanced_accuracy"},
-    "bound": {"max_fpr": 0.1},
+    "calibrated": {"options": FitOptions(calibrate="isotonic")},
+    "bagged": {"options": FitOptions(bag=3)},
+    "balanced": {"options": FitOptions(balance="sampling")},
+    "balanced by prior": {"options": FitOptions(balance="prior")},
+    "threshold": {"options": FitOptions(threshold="balanced_accuracy")},
+    "bound": {"options": FitOptions(max_fpr=0.1)},
     "votes": {"vote": "all"},
-    "tuned": {"tune": True},
-    "tuned, threshold": {"tune": True, "threshold": "accuracy"},
+    "tuned": {"options": FitOptions(tune=True)},
+    "tuned, threshold": {"options": FitOptions(tune=True, threshold="accuracy")},
 }
 """Everything that could be chosen by looking at the answers."""
 
@@ -32,7 +33,7 @@ def test_turning_the_test_over_changes_no_prediction(asked: dict[str, object]) -
     test = replace(test, keys=np.array([f"{i + 500:032x}".encode() for i in range(30)]))
     turned = replace(test, y=1 - test.y)
     honest, planted = (
-        benchmark(train, "logreg,knn", test=t, **asked)  # type: ignore[arg-type]
+        benchmark(train, "logreg,knn", protocol=TrainTest(t), **asked)  # type: ignore[arg-type]
         for t in (test, turned)
     )
     assert set(honest.probabilities) == set(planted.probabilities)
@@ -47,10 +48,8 @@ def test_turning_the_test_over_changes_no_prediction(asked: dict[str, object]) -
     assert tuned[0] == tuned[1]
 
 
-@pytest.mark.parametrize(
-    "asked", [{"leave_one_out": "generator"}, {"matrix": "generator", "cv": 3}], ids=str
-)
-def test_an_unseen_generator_has_no_say_in_what_is_chosen(asked: dict[str, object]) -> None:
+@pytest.mark.parametrize("protocol", [LeaveOneOut("generator"), Matrix("generator", 3)], ids=str)
+def test_an_unseen_generator_has_no_say_in_what_is_chosen(protocol: Protocol) -> None:
     """Spoiling the features of one generator changes nothing in the trials that do not train on it.
 
     Votes and thresholds learn from probabilities of the training rows; had these come from other
@@ -61,10 +60,12 @@ def test_an_unseen_generator_has_no_say_in_what_is_chosen(asked: dict[str, objec
     X = data.X.copy()
     X[spoilt] = np.random.default_rng(0).permutation(X[spoilt]) * -3
     runs = [
-        benchmark(d, "logreg,knn", vote="all", threshold="accuracy", **asked)  # type: ignore[arg-type]
+        benchmark(
+            d, "logreg,knn", vote="all", options=FitOptions(threshold="accuracy"), protocol=protocol
+        )
         for d in (data, replace(data, X=X))
     ]
-    if "matrix" in asked:
+    if isinstance(protocol, Matrix):
         plain, other = (next(o for o in run.outcomes if o.trial.trained_on == "a") for run in runs)
         assert plain.thresholds == other.thresholds
         seen = ~spoilt
@@ -82,7 +83,7 @@ def test_an_unseen_generator_has_no_say_in_what_is_chosen(asked: dict[str, objec
         assert np.array_equal(p[seen], other.probabilities[entry][seen], equal_nan=True), entry
 
 
-def planted(where: str) -> tuple[FeatureSet, FeatureSet, dict[str, object]]:
+def planted(where: str) -> tuple[FeatureSet, FeatureSet, Protocol]:
     """Features that know nothing but what a fold must not find; the same without the safeguard."""
     rng = np.random.default_rng(0)
     data = make_features(100, apart=0.0, n_features=12)
@@ -92,7 +93,7 @@ def planted(where: str) -> tuple[FeatureSet, FeatureSet, dict[str, object]]:
         marks = np.eye(10, 12)[subject] * (2 * data.y[:, None] - 1)
         data = replace(data, X=data.X + 6 * marks.astype(np.float32),
                        columns={"subject": subject.astype(str)})  # fmt: skip
-        return data, data, {"leave_one_out": "subject"}
+        return data, data, LeaveOneOut("subject")
     of = np.arange(200) % 50
     leaky = replace(data, X=data.X[of], y=data.y[of])
     names = np.array([f"{i:032x}" for i in of])
@@ -101,16 +102,16 @@ def planted(where: str) -> tuple[FeatureSet, FeatureSet, dict[str, object]]:
         "files": {"columns": {"file": names}, "groups": names},
         "groups": {"groups": names},
     }[where]
-    return replace(leaky, **safe), leaky, {}  # type: ignore[arg-type]
+    return replace(leaky, **safe), leaky, KFold()  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("where", ["copies", "files", "groups", "subject"])
 def test_a_planted_leak_is_not_found(where: str) -> None:
     """What a copy, a frame, a group or a subject gives away is found only without the safeguard."""
-    safe, leaky, asked = planted(where)
+    safe, leaky, protocol = planted(where)
     found = [
-        benchmark(data, "knn,svm", **how).to_pandas().query("metric == 'roc_auc'")  # type: ignore[arg-type]
-        for data, how in ((safe, asked), (leaky, {}))
+        benchmark(data, "knn,svm", protocol=how).to_pandas().query("metric == 'roc_auc'")
+        for data, how in ((safe, protocol), (leaky, KFold()))
     ]
     honest, cheated = (table.groupby("classifier").value.mean() for table in found)
     assert (honest < 0.65).all(), honest
@@ -148,15 +149,14 @@ def independent(y: list[int], positive: list[float]) -> dict[str, float]:
 
 
 @pytest.mark.parametrize(
-    "asked",
-    [{"cv": 3}, {"leave_one_out": "generator"}, {"matrix": "generator", "cv": 3},
-     {"few_shot": [5], "repeats": 2}],
+    "protocol",
+    [KFold(3), LeaveOneOut("generator"), Matrix("generator", 3), FewShot([5], repeats=2)],
     ids=str,
-)  # fmt: skip
-def test_a_stranger_computes_the_same_numbers(asked: dict[str, object]) -> None:
+)
+def test_a_stranger_computes_the_same_numbers(protocol: Protocol) -> None:
     """Every score of every piece of every fold, from labels, probabilities and tests alone."""
     data = generators()
-    run = benchmark(data, "logreg", **asked)  # type: ignore[arg-type]
+    run = benchmark(data, "logreg", protocol=protocol)
     rows = {
         (r["seed"], r["trained_on"], r["n_train"], r["fold"], r["tested_on"], r["metric"]): r[
             "value"

@@ -9,7 +9,7 @@ import pytest
 from clipfeat.ensemble import learn_weights
 from clipfeat.errors import UnknownNameError, UsageError
 from clipfeat.evaluate import benchmark
-from clipfeat.evaluate.votes import GIVEN, TITLES, VOTES, cast, parse_votes
+from clipfeat.evaluate.votes import GIVEN, VOTE_TITLES, VOTES, cast_vote, parse_votes
 from clipfeat.features import join
 from clipfeat.fits.cells import Cell
 from clipfeat.zoo.folds import k_fold
@@ -19,8 +19,8 @@ from tests.conftest import make_features
 def test_every_vote_is_an_entry_with_its_weights() -> None:
     """All ways at once, across encoders; weights by fold sum to one; chance has no say."""
     both = join([make_features(30, apart=1.0), make_features(30, name="other", seed=5, apart=1.0)])
-    run = benchmark(both, "logreg,dummy", cv=3, vote="all", vote_weights=[3, 1])
-    assert {TITLES[how] for how in (*VOTES, GIVEN)} <= set(run.probabilities)
+    run = benchmark(both, "logreg,dummy", protocol=3, vote="all", vote_weights=[3, 1])
+    assert {VOTE_TITLES[how] for how in (*VOTES, GIVEN)} <= set(run.probabilities)
     for title, weights in run.about["votes"].items():
         assert set(weights) == (set() if title == "stacking" else set(run.about["voters"]))
         assert np.allclose(sum(np.array(w) for w in weights.values()), 1 if weights else 0)
@@ -42,10 +42,10 @@ def test_a_fold_does_not_weigh_its_own_judges(how: str) -> None:
 
     files = np.arange(90).astype(str)
     members = {"a": judge(0.1), "b": judge(0.4), "c": judge(0.0)}
-    cells, weights = cast(how, members, splits, y, files)
+    cells, weights = cast_vote(how, members, splits, y, files)
     turned = y.copy()
     turned[splits[0][1]] = 1 - y[splits[0][1]]
-    again, other = cast(how, members, splits, turned, files)
+    again, other = cast_vote(how, members, splits, turned, files)
     assert np.array_equal(cells[0].test, again[0].test)
     assert not np.array_equal(cells[1].test, again[1].test)
     if weights:
@@ -61,7 +61,7 @@ def test_a_vote_costs_what_its_members_of_some_weight_cost() -> None:
     y = np.arange(40) % 2
     splits = k_fold(y, None, 2, 0)
     right, guess = np.eye(2)[y] * 0.8 + 0.1, np.full((40, 2), 0.5)
-    cells, weights = cast(
+    cells, weights = cast_vote(
         "greedy",
         {
             name: [Cell(p[test], p[train], {"fit_seconds": cost}) for train, test in splits]
@@ -98,5 +98,5 @@ def test_bold_members_are_said_to_be_uncalibrated(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(module, "build", bolder)
     data = make_features(100, apart=1.0, n_features=60)
-    run = benchmark(data, "logreg,svm", cv=4)
+    run = benchmark(data, "logreg,svm", protocol=4)
     assert list(run.about["uncalibrated"]) == ["logreg"]

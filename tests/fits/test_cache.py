@@ -10,6 +10,7 @@ from clipfeat.evaluate import benchmark
 from clipfeat.features import FeatureSet
 from clipfeat.fits.cache import read_cell, write_cell
 from clipfeat.fits.cells import Cell, CellSpec, run_cell
+from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.spaces import Tuned
 
 
@@ -49,40 +50,42 @@ def test_an_interrupted_run_resumes(
     features: FeatureSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After Ctrl-C in the fourth of six cells, three are fitted, with equal results."""
-    whole = benchmark(features, "logreg,knn", cv=3)
+    whole = benchmark(features, "logreg,knn", protocol=3)
     fitted = count_fits(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
-        benchmark(features, "logreg,knn", cv=3, keep=tmp_path)
-    again = benchmark(features, "logreg,knn", cv=3, keep=tmp_path)
+        benchmark(features, "logreg,knn", protocol=3, cache=tmp_path)
+    again = benchmark(features, "logreg,knn", protocol=3, cache=tmp_path)
     assert len(fitted) == 4 + 3
     for entry, p in whole.probabilities.items():
         assert np.array_equal(p, again.probabilities[entry])
-    benchmark(features, "logreg,knn", cv=3, keep=tmp_path)
+    benchmark(features, "logreg,knn", protocol=3, cache=tmp_path)
     assert len(fitted) == 7
 
 
 @pytest.mark.parametrize(
-    ("changed", "options"),
+    ("changed", "settings"),
     [
-        ("labels", {}), ("features", {}), ("groups", {}), ("", {"seed": 1}), ("", {"cv": 4}),
-        ("", {"calibrate": "sigmoid"}), ("", {"balance": "weights"}),
-        ("", {"threshold": "accuracy"}),
+        ("labels", {}), ("features", {}), ("groups", {}), ("", {"random_state": 1}),
+        ("", {"protocol": 4}),
+        ("", {"options": FitOptions(calibrate="sigmoid")}),
+        ("", {"options": FitOptions(balance="weights")}),
+        ("", {"options": FitOptions(threshold="accuracy")}),
     ],
 )  # fmt: skip
 def test_no_stale_cell_is_used(
-    features: FeatureSet, tmp_path: Path, changed: str, options: dict[str, object]
+    features: FeatureSet, tmp_path: Path, changed: str, settings: dict[str, object]
 ) -> None:
     """Changed data or options give the same results as without a cache."""
-    benchmark(features, "logreg", cv=3, keep=tmp_path)
+    benchmark(features, "logreg", protocol=3, cache=tmp_path)
     other = {
         "": features,
         "labels": replace(features, y=np.roll(features.y, 3)),
         "features": replace(features, X=features.X + np.float32(0.1) * features.X[::-1]),
         "groups": replace(features, groups=np.array([f"g{i % 8}" for i in range(40)])),
     }[changed]
-    options = {"cv": 3} | options
-    kept = benchmark(other, "logreg", keep=tmp_path, **options)  # type: ignore[arg-type]
-    plain = benchmark(other, "logreg", **options)  # type: ignore[arg-type]
+    settings = {"protocol": 3} | settings
+    kept = benchmark(other, "logreg", cache=tmp_path, **settings)  # type: ignore[arg-type]
+    plain = benchmark(other, "logreg", **settings)  # type: ignore[arg-type]
     assert np.array_equal(
         kept.probabilities["logreg"], plain.probabilities["logreg"], equal_nan=True
     )

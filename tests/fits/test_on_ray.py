@@ -20,7 +20,7 @@ pytest.importorskip("ray")
 import ray
 
 from clipfeat.errors import ClipfeatError, DataError, MissingExtraError, UsageError
-from clipfeat.evaluate import benchmark
+from clipfeat.evaluate import LeaveOneOut, benchmark
 from clipfeat.evaluate.fitting import fit
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.features import FeatureSet, join
@@ -52,7 +52,9 @@ def executor(cluster: None) -> Iterator[Executor]:
 
 def both(data: FeatureSet, clf: str, **settings: Any) -> list[Benchmark]:
     """Run with both engines and compare everything except seconds."""
-    plain, on_ray = (benchmark(data, clf, engine=e, **settings) for e in ("local", "ray"))
+    plain, on_ray = (
+        benchmark(data, clf, resources=FitResources(engine=e), **settings) for e in ("local", "ray")
+    )
     for one, other in zip(plain.outcomes, on_ray.outcomes, strict=True):
         assert list(one.probabilities) == list(other.probabilities)
         for entry, p in one.probabilities.items():
@@ -73,14 +75,15 @@ def test_the_same_run(cluster: None) -> None:
     data = make_features(40, apart=1.0, groups=True)
     data = replace(data, columns={"generator": np.array([f"g{i % 3}" for i in range(80)])})
     two = join([data, make_features(40, name="other", seed=5, apart=0.5)])
-    both(two, "logreg,knn,prototype", cv=3, vote="all", threshold="accuracy")
-    both(data, "logreg,knn,prototype", leave_one_out="generator")
+    options = FitOptions(threshold="accuracy")
+    both(two, "logreg,knn,prototype", protocol=3, vote="all", options=options)
+    both(data, "logreg,knn,prototype", protocol=LeaveOneOut("generator"))
 
 
 def test_a_failure_affects_one_entry(cluster: None) -> None:
     """The error is that of the first failed fold, as in a local run."""
     few = make_features(20).take(np.arange(22))
-    plain, _ = both(few, "logreg,svm,dummy", cv=2)
+    plain, _ = both(few, "logreg,svm,dummy", protocol=2)
     assert list(plain.errors) == ["svm"]
 
 
@@ -102,16 +105,19 @@ def test_finished_cells_are_cached(
     sent: list[int] = []
     put = ray.put
     monkeypatch.setattr(ray, "put", lambda value: (sent.append(1), put(value))[1])
-    settings = {"cv": 3, "keep": tmp_path}
+    settings: dict[str, Any] = {"protocol": 3, "cache": tmp_path}
     for engine, number in (("local", 2), ("ray", 4)):
         with pytest.raises(KeyboardInterrupt):
-            benchmark(data, "logreg,knn", engine=engine, progress=stop_at(number), **settings)
+            benchmark(
+                data, "logreg,knn", resources=FitResources(engine=engine),
+                progress=stop_at(number), **settings,
+            )  # fmt: skip
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     assert 4 <= len(kept) < 6
-    on_ray = benchmark(data, "logreg,knn", engine="ray", **settings)
+    on_ray = benchmark(data, "logreg,knn", resources=FitResources(engine="ray"), **settings)
     sent.clear()
     for engine in ("local", "ray"):
-        again = benchmark(data, "logreg,knn", engine=engine, **settings)
+        again = benchmark(data, "logreg,knn", resources=FitResources(engine=engine), **settings)
         for entry, p in again.probabilities.items():
             assert p.tobytes() == on_ray.probabilities[entry].tobytes()
     assert not sent
@@ -215,7 +221,7 @@ def test_fit_is_the_same(cluster: None) -> None:
 
 
 def run_benchmark(data: FeatureSet, clf: str, resources: dict[str, Any]) -> Benchmark:
-    return benchmark(data, clf, **resources)
+    return benchmark(data, clf, resources=FitResources(**resources))
 
 
 def run_fit(data: FeatureSet, clf: str, resources: dict[str, Any]) -> Model:

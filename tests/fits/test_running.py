@@ -3,6 +3,8 @@
 import time
 
 from clipfeat.evaluate import benchmark
+from clipfeat.fits.resources import FitResources
+from clipfeat.zoo.fit_options import FitOptions
 from tests.conftest import make_features
 
 
@@ -10,7 +12,10 @@ def test_a_slow_classifier_is_stopped() -> None:
     """A bag of fifty boosters is stopped near the limit; the other classifier is complete."""
     data = make_features(2000, n_features=300, apart=1.0)
     begun = time.monotonic()
-    run = benchmark(data, "dummy,xgb", cv=2, bag=50, time_limit=4.0)
+    run = benchmark(
+        data, "dummy,xgb", protocol=2, options=FitOptions(bag=50),
+        resources=FitResources(time_limit=4.0),
+    )  # fmt: skip
     assert time.monotonic() - begun < 60
     assert "stopped after the time limit of 4 s" in run.errors["xgb"]
     assert run.entries == ["dummy"]
@@ -20,7 +25,7 @@ def test_a_slow_classifier_is_stopped() -> None:
 def test_a_child_process_changes_no_result() -> None:
     """Probabilities equal those of a run without a time limit."""
     data = make_features(30, apart=1.0)
-    plain = benchmark(data, "logreg,svm", cv=3)
-    apart = benchmark(data, "logreg,svm", cv=3, time_limit=600)
+    plain = benchmark(data, "logreg,svm", protocol=3)
+    apart = benchmark(data, "logreg,svm", protocol=3, resources=FitResources(time_limit=600))
     for entry, p in plain.probabilities.items():
         assert (p == apart.probabilities[entry]).all()

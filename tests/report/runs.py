@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from clipfeat.evaluate.metrics import score
-from clipfeat.evaluate.protocols import Protocol, plan
+from clipfeat.evaluate.plan import Plan
+from clipfeat.evaluate.protocols import KFold
 from clipfeat.evaluate.result import Benchmark, Outcome
 from clipfeat.features import FeatureSet
 from tests.conftest import make_features
@@ -25,17 +26,17 @@ def with_generators(n_per_class: int = 60, **more: object) -> FeatureSet:
 
 def make_run(
     features: FeatureSet,
-    protocol: Protocol | None = None,
+    plan: Plan | None = None,
     skills: Mapping[str, float] | None = None,
     thresholds: bool = False,
     **about: object,
 ) -> Benchmark:
     """Entries whose probabilities are the truth seen through noise: of more skill, through less."""
-    protocol = protocol or plan(features, cv=5)
+    plan = plan or KFold().plan(features)
     skills = skills or {"svm": 2.0, "logreg": 1.0, "soft vote": 1.8, "dummy": 0.0}
     truth = np.eye(len(features.classes))[features.y]
     outcomes, rows = [], []
-    for number, trial in enumerate(protocol.trials):
+    for number, trial in enumerate(plan.trials):
         rng = np.random.default_rng(number)
         fold = np.full(len(features), -1)
         for i, (_, test) in enumerate(trial.splits.values()):
@@ -52,7 +53,7 @@ def make_run(
         rows += _rows(features, outcome)
     counts = np.bincount(features.y, minlength=len(features.classes)).tolist()
     told = {
-        "protocol": protocol.name, "column": protocol.column, "seed": 0, "images": len(features),
+        "protocol": plan.name, "column": plan.column, "seed": 0, "images": len(features),
         "groups": None, "grouped": False, "seconds": 1.5, "votes": {}, "voters": list(skills),
         "per_class": dict(zip(features.classes, counts, strict=True)),
     }  # fmt: skip

@@ -8,23 +8,25 @@ import pandas as pd
 import pytest
 
 from clipfeat.errors import RefusedFileError
-from clipfeat.evaluate import benchmark
+from clipfeat.evaluate import FewShot, KFold, Matrix, Protocol, benchmark
 from clipfeat.evaluate.standings import standings
 from clipfeat.evaluate.tidy_rows import COLUMNS
 from clipfeat.features import FeatureSet
 from clipfeat.report import save_run
 from clipfeat.report.run_folder import load_run
+from clipfeat.zoo.fit_options import FitOptions
 from tests.evaluate.test_protocols import generators
 
 
 @pytest.mark.parametrize(
-    "asked",
-    [{"threshold": "accuracy"}, {"matrix": "generator"}, {"few_shot": [3, 6], "repeats": 2}],
+    ("protocol", "options"),
+    [(KFold(3), FitOptions(threshold="accuracy")), (Matrix("generator", 3), FitOptions()),
+     (FewShot([3, 6], repeats=2, n_splits=3), FitOptions())],
     ids=str,
-)
-def test_a_run_is_read_back_whole(asked: dict[str, object], tmp_path: Path) -> None:
+)  # fmt: skip
+def test_a_run_is_read_back_whole(protocol: Protocol, options: FitOptions, tmp_path: Path) -> None:
     """Rows, probabilities, thresholds, trials and columns: all that standings and pages ask for."""
-    run = benchmark(generators(), "logreg,dummy", cv=3, **asked)  # type: ignore[arg-type]
+    run = benchmark(generators(), "logreg,dummy", protocol=protocol, options=options)
     save_run(run, run.leaderboard(), tmp_path)
     again = load_run(tmp_path)
     pd.testing.assert_frame_equal(run.to_pandas(), again.to_pandas(), check_dtype=False)
@@ -41,7 +43,7 @@ def test_a_run_is_read_back_whole(asked: dict[str, object], tmp_path: Path) -> N
 
 def test_tables_are_tidy_in_both_formats(tmp_path: Path) -> None:
     """Parquet and CSV hold the same rows under the same names."""
-    run = benchmark(generators(), "logreg", cv=3)
+    run = benchmark(generators(), "logreg", protocol=3)
     save_run(run, run.leaderboard(), tmp_path)
     parquet, csv = (
         pd.read_parquet(tmp_path / "scores.parquet"),
@@ -54,7 +56,7 @@ def test_tables_are_tidy_in_both_formats(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["run.json", "probabilities.npz", "scores.parquet"])
 def test_damage_is_one_clear_error(damage: str, tmp_path: Path) -> None:
     """A file that is missing, cut short or none of ours is refused."""
-    run = benchmark(generators(), "logreg", cv=3)
+    run = benchmark(generators(), "logreg", protocol=3)
     save_run(run, run.leaderboard(), tmp_path)
     whole = (tmp_path / damage).read_bytes()
     for content in (whole[: len(whole) // 2], b"{}", b""):
@@ -68,7 +70,7 @@ def test_damage_is_one_clear_error(damage: str, tmp_path: Path) -> None:
 
 def test_a_run_is_a_folder_of_files(features: FeatureSet, tmp_path: Path) -> None:
     """Markdown, CSV, JSON, tidy scores and probabilities, each readable and complete."""
-    run = benchmark(features, "logreg,dummy", cv=3)
+    run = benchmark(features, "logreg,dummy", protocol=3)
     paths = save_run(run, run.leaderboard(), tmp_path / "run")
     assert {p.name for p in paths} == {p.name for p in (tmp_path / "run").iterdir()}
     content = json.loads((tmp_path / "run" / "leaderboard.json").read_text())

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from clipfeat.evaluate.protocols import plan
+from clipfeat.evaluate.protocols import KFold
 from clipfeat.report.page.error_gallery import mistakes_section
 from clipfeat.report.plots.out_of_fold import gather
 from tests.report.runs import make_run, with_generators
@@ -13,7 +13,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 def test_the_surest_mistakes_of_each_class_once() -> None:
     """Over two seeds a file is shown once, the surer first; thumbnails where they can be read."""
     features = with_generators(40)
-    run = make_run(features, plan(features, cv=4, repeats=2), {"svm": 0.5})
+    run = make_run(features, KFold(4, repeats=2).plan(features), {"svm": 0.5})
     answers = gather(run, "svm")
     assert answers is not None
     asked: list[str] = []

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 
 from clipfeat.evaluate.leaderboard import Leaderboard
-from clipfeat.evaluate.protocols import plan
+from clipfeat.evaluate.protocols import FewShot, LeaveOneOut, Matrix
 from clipfeat.report.page.plot_sections import column_of, protocol_sections, robustness_section
 from clipfeat.report.plots.out_of_fold import gather
 from tests.report.runs import make_run, with_generators
@@ -15,9 +15,9 @@ def test_each_protocol_has_its_own() -> None:
     """Bars for folds, a heat map for a matrix, a curve for few images."""
     features = with_generators(40)
     plans = {
-        "by-value": plan(features, leave_out="generator"),
-        "matrix": plan(features, matrix="generator", cv=2),
-        "few-shot": plan(features, few_shot=[2, 8], repeats=2),
+        "by-value": LeaveOneOut("generator").plan(features),
+        "matrix": Matrix("generator", 2).plan(features),
+        "few-shot": FewShot([2, 8], repeats=2).plan(features),
     }
     for name, protocol in plans.items():
         run = make_run(features, protocol, {"svm": 1.0})

@@ -1,6 +1,6 @@
 """Bars by a column."""
 
-from clipfeat.evaluate.protocols import plan
+from clipfeat.evaluate.protocols import LeaveOneOut
 from clipfeat.report.plots.by_value import by_value
 from clipfeat.report.plots.out_of_fold import gather
 from tests.report.runs import make_run, with_generators
@@ -26,7 +26,7 @@ def test_a_value_of_one_class_has_its_recall() -> None:
 def test_left_out_values_are_scored_by_their_own_fold() -> None:
     """Leaving a generator out, its bar is the balanced accuracy of what was tested then."""
     features = with_generators(60)
-    run = make_run(features, plan(features, leave_out="generator"), SKILLS)
+    run = make_run(features, LeaveOneOut("generator").plan(features), SKILLS)
     found = {entry: a for entry in SKILLS if (a := gather(run, entry))}
     plot = by_value(found, run.columns["generator"], "generator", run.classes)
     value = next(

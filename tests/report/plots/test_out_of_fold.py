@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from clipfeat.evaluate.metrics import METRICS
-from clipfeat.evaluate.protocols import plan
+from clipfeat.evaluate.protocols import FewShot, KFold
 from clipfeat.report.plots.out_of_fold import gather, recall
 from tests.conftest import make_features
 from tests.report.runs import make_run, with_generators
@@ -29,7 +29,7 @@ def test_frames_of_one_file_are_one_answer() -> None:
     features = make_features(30)
     file = np.char.add("v", (np.arange(60) // 3).astype(str))
     features = replace(features, columns={"file": file}, groups=file)
-    run = make_run(features, plan(features, cv=2))
+    run = make_run(features, KFold(2).plan(features))
     answers = gather(run, "svm")
     assert answers is not None
     assert len(answers.row) == 20
@@ -39,7 +39,7 @@ def test_frames_of_one_file_are_one_answer() -> None:
 def test_of_few_shot_trials_those_of_the_most_images() -> None:
     """Answers after one image do not mix with those after twenty."""
     features = with_generators(60)
-    run = make_run(features, plan(features, few_shot=[1, 20], repeats=2))
+    run = make_run(features, FewShot([1, 20], repeats=2).plan(features))
     answers = gather(run, "svm")
     assert answers is not None
     assert len(answers.row) == sum(

@@ -1,0 +1,240 @@
+"""Running a plan: every entry on every fold of every trial, and the votes among the entries."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clipfeat.errors import ClipfeatError, DataError
+from clipfeat.evaluate.entries import Entries, entry_names
+from clipfeat.evaluate.plan import Plan, Trial
+from clipfeat.evaluate.result import Benchmark, Outcome
+from clipfeat.evaluate.scoring import make_outcome, score_outcome, uncalibrated
+from clipfeat.evaluate.splits import shared_rows
+from clipfeat.evaluate.thresholds import threshold_chooser
+from clipfeat.evaluate.votes import VOTE_TITLES, Voting, cast_vote
+from clipfeat.features import FeatureSet
+from clipfeat.fits.cache import versions
+from clipfeat.fits.cells import Cell, CellSpec
+from clipfeat.fits.on_ray import Executor
+from clipfeat.fits.resources import FitResources
+from clipfeat.fits.running import Result, RunCell, run_cells
+from clipfeat.zoo import CHANCE
+from clipfeat.zoo.fit_options import FitOptions
+
+Cells = Mapping[str, Sequence[Cell]]
+"""Cells of each entry in one trial, one per fold."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One finished cell of a benchmark, for a progress bar."""
+
+    done: int
+    total: int
+    entry: str
+    fold: str
+
+
+def run_plan(
+    plan: Plan,
+    names: Sequence[str],
+    options: FitOptions,
+    resources: FitResources,
+    *,
+    voting: Voting,
+    spare: int | None = None,
+    cache: Path | None = None,
+    executor: Executor | None = None,
+    run: RunCell | None = None,
+    progress: Callable[[Step], None] = lambda step: None,
+) -> Benchmark:
+    """Run every entry on every fold of every trial.
+
+    Parameters
+    ----------
+    plan : Plan
+        Trials and their rows, from the ``plan`` method of a protocol.
+    names : sequence of str
+        Names of classifiers.
+    options : FitOptions
+        Options of all classifiers.
+    resources : FitResources
+        Threads and time limit.
+    voting : Voting
+        The votes.
+    spare : int, optional
+        If given, the time limit applies to all entries together, and leaves time for this many
+        further fits. By default it applies to each entry.
+    cache : Path, optional
+        Folder of finished cells.
+    executor : callable, optional
+        Executor on a Ray cluster, from `clipfeat.fits.on_ray.ray_executor`.
+    run : callable, optional
+        Replacement for `clipfeat.fits.cells.run_cell`.
+    progress : callable
+        Called with a `Step` after each cell.
+
+    Returns
+    -------
+    Benchmark
+        Entries that fail are in its ``errors``.
+
+    Raises
+    ------
+    DataError
+        If every entry fails.
+    """
+    begun = time.monotonic()
+    features = plan.features
+    choose = threshold_chooser(options.threshold, options.max_fpr, features.classes)
+    entries = entry_names(names, features.specs)
+    groups = features.split_groups
+    specs = _cell_specs(plan, entries, spare)
+    results = run_cells(
+        specs, (features.X, features.y, groups), len(features.classes), options,
+        out_of_fold=choose is not None or voting.learns, n_jobs=resources.n_jobs,
+        time_limit=resources.time_limit, together=spare is not None, cache=cache,
+        executor=executor, run=run,
+    )  # fmt: skip
+    with closing(results):
+        fitted, errors = _gather(len(plan.trials), specs, results, progress)
+    outcomes: list[Outcome] = []
+    rows: list[dict[str, Any]] = []
+    votes: dict[str, dict[str, list[float]]] = {}
+    tuned: dict[str, dict[str, Any]] = {}
+    for trial, cells in zip(plan.trials, fitted, strict=True):
+        for entry, fold, search in _searches(cells, _prefix(plan, trial), list(trial.splits)):
+            tuned.setdefault(entry, {})[fold] = search
+        # A vote has the same members in all trials that are averaged.
+        averaged = [of for t, of in zip(plan.trials, fitted, strict=True)
+                    if t.n_train == trial.n_train]  # fmt: skip
+        members = {
+            entry: of_entry
+            for entry, of_entry in cells.items()
+            if entries[entry][0] != CHANCE and all(entry in of for of in averaged)
+        }
+        with_votes = dict(cells)
+        for title, result in _cast_votes(trial, members, features, voting):
+            if isinstance(result, ClipfeatError):
+                errors.setdefault(title, str(result))
+                continue
+            with_votes[title], weights = result
+            of_vote = votes.setdefault(title, {})
+            for entry, of_folds in weights.items():
+                of_vote.setdefault(entry, []).extend(of_folds)
+        if with_votes:
+            outcomes.append(make_outcome(features, trial, with_votes, choose))
+            rows += score_outcome(features, outcomes[-1], with_votes)
+    if not outcomes:
+        raise DataError(
+            f"no classifier could be fitted: {'; '.join(map(': '.join, errors.items()))}"
+        )
+    benchmark = Benchmark(
+        rows, outcomes, features.y, features.classes, features.paths, features.specs,
+        features.files, features.keys, groups, features.columns, errors,
+    )  # fmt: skip
+    voters = [e for e in benchmark.entries if e in entries and entries[e][0] != CHANCE]
+    about = {
+        "protocol": plan.name,
+        "column": plan.column,
+        "shared": int(shared_rows(features, plan.column).sum()) if plan.column else 0,
+        **{k: v for k, v in options.record().items() if k != "accelerate"},
+        "images": len(features),
+        "groups": None if groups is None else len(np.unique(groups)),
+        "grouped": features.groups is not None,
+        "per_class": dict(zip(features.classes, np.bincount(features.y).tolist(), strict=True)),
+        "voters": voters,
+        "votes": votes,
+        "time_limit": resources.time_limit,
+        "seconds": time.monotonic() - begun,
+        "tuned": tuned,
+        "versions": versions(),
+        "uncalibrated": uncalibrated(benchmark, voters),
+        "threshold_by": options.threshold_rule,
+    }
+    return replace(benchmark, about=about)
+
+
+def _prefix(plan: Plan, trial: Trial) -> str:
+    """Return the trial's name, to put before the name of a fold, if there are several trials."""
+    return f"{trial.name}, " if len(plan.trials) > 1 else ""
+
+
+def _cell_specs(plan: Plan, entries: Entries, spare: int | None) -> list[CellSpec]:
+    """List all cells, in the order of the results."""
+    total = len(entries) * sum(len(trial.splits) for trial in plan.trials)
+    specs: list[CellSpec] = []
+    for number, trial in enumerate(plan.trials):
+        for fold_index, (fold, split) in enumerate(trial.splits.items()):
+            where = f"{_prefix(plan, trial)}fold {fold}"
+            for entry, (name, columns) in entries.items():
+                left = total - len(specs)
+                n_left = (left - 1) // len(entries) + 1 if spare is None else left + spare
+                specs.append(
+                    CellSpec(
+                        number, where, entry, name, columns, split, trial.seed, n_left,
+                        fold_index == 0,
+                    )
+                )  # fmt: skip
+    return specs
+
+
+def _gather(
+    n_trials: int,
+    specs: Sequence[CellSpec],
+    results: Iterable[tuple[int, Result]],
+    progress: Callable[[Step], None],
+) -> tuple[list[dict[str, list[Cell]]], dict[str, str]]:
+    """Collect the cells of each trial and entry, and the first error of each entry that failed.
+
+    Cells and errors are in the order of `specs`, in whichever order the cells finish. An entry that
+    fails on one fold has no cells in that trial.
+    """
+    by_number: dict[int, Result] = {}
+    for number, result in results:
+        by_number[number] = result
+        progress(Step(len(by_number), len(specs), specs[number].entry, specs[number].where))
+    fitted: list[dict[str, list[Cell]]] = [{} for _ in range(n_trials)]
+    failed: set[tuple[int, str]] = set()
+    errors: dict[str, str] = {}
+    for number, spec in enumerate(specs):
+        result = by_number[number]
+        if (spec.trial, spec.entry) in failed:
+            continue
+        if isinstance(result, Cell):
+            fitted[spec.trial].setdefault(spec.entry, []).append(result)
+            continue
+        text = str(result) if isinstance(result, ClipfeatError) else repr(result)
+        errors.setdefault(spec.entry, f"{spec.where}: {text}")
+        failed.add((spec.trial, spec.entry))
+        fitted[spec.trial].pop(spec.entry, None)
+    return fitted, errors
+
+
+def _cast_votes(
+    trial: Trial, members: Cells, features: FeatureSet, voting: Voting
+) -> Iterator[tuple[str, tuple[list[Cell], dict[str, list[float]]] | ClipfeatError]]:
+    """Yield the title of each vote of a trial, with its cells and weights or its error."""
+    splits = list(trial.splits.values())
+    for vote in voting.votes if len(members) > 1 else ():
+        try:
+            result = cast_vote(vote, members, splits, features.y, features.files, voting.given)
+        except ClipfeatError as error:
+            yield VOTE_TITLES[vote], error
+        else:
+            yield VOTE_TITLES[vote], result
+
+
+def _searches(
+    cells: Cells, prefix: str, folds: Sequence[str]
+) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield the result of each parameter search, with its entry and fold."""
+    for entry, of_entry in cells.items():
+        for fold, cell in zip(folds, of_entry, strict=True):
+            if cell.tuned is not None and (cell.tuned.tried or cell.tuned.out_of_time):
+                yield entry, prefix + fold, asdict(cell.tuned)

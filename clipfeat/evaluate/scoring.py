@@ -1,0 +1,98 @@
+"""Scores of fitted cells: out-of-fold probabilities, thresholds and tidy rows."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from clipfeat.evaluate.calibration import miscalibration
+from clipfeat.evaluate.metrics import score
+from clipfeat.evaluate.plan import Trial
+from clipfeat.evaluate.result import Benchmark, Outcome, tested_files
+from clipfeat.evaluate.thresholds import Chooser, oracle
+from clipfeat.features import FeatureSet
+from clipfeat.features.by_file import one_per_file
+from clipfeat.fits.cells import Cell
+
+
+def make_outcome(
+    features: FeatureSet, trial: Trial, cells: Mapping[str, Sequence[Cell]], choose: Chooser | None
+) -> Outcome:
+    """Gather the out-of-fold probabilities of a trial, and choose the threshold of each fold.
+
+    Parameters
+    ----------
+    features : FeatureSet
+        The rows of the plan.
+    trial : Trial
+        One trial of the plan.
+    cells : mapping of str to sequence of Cell
+        Cells of each entry, one per fold.
+    choose : callable, optional
+        Chooser of thresholds, from `clipfeat.evaluate.thresholds.threshold_chooser`.
+    """
+    n_rows, n_classes = len(features), len(features.classes)
+    fold_of = np.full(n_rows, -1)
+    probabilities = {entry: np.full((n_rows, n_classes), np.nan) for entry in cells}
+    thresholds: dict[str, list[float]] = {}
+    for number, (train, test) in enumerate(trial.splits.values()):
+        fold_of[test] = number
+        for entry, of_entry in cells.items():
+            cell = of_entry[number]
+            probabilities[entry][test] = cell.test
+            if choose is not None and cell.train is not None:
+                y, p, _ = one_per_file(features.y[train], cell.train, features.files[train])
+                thresholds.setdefault(entry, []).append(choose(y, p))
+    return Outcome(trial, fold_of, probabilities, thresholds)
+
+
+def score_outcome(
+    features: FeatureSet, outcome: Outcome, cells: Mapping[str, Sequence[Cell]]
+) -> list[dict[str, Any]]:
+    """Compute the tidy rows of a trial; see `clipfeat.evaluate.tidy_rows.COLUMNS`."""
+    trial = outcome.trial
+    rows: list[dict[str, Any]] = []
+    for entry, of_entry in cells.items():
+        encoder = entry.partition(" @ ")[2] or " + ".join(spec.title for spec in features.specs)
+        for number, fold in enumerate(trial.splits):
+            costs = of_entry[number].costs
+            seconds = costs.get("fit_seconds", 0.0) + costs.get("predict_seconds", 0.0)
+            common = {
+                "encoder": encoder, "classifier": entry, "seed": trial.seed,
+                "trained_on": trial.trained_on, "n_train": trial.n_train, "fold": fold,
+            }  # fmt: skip
+            for piece, among in trial.pieces.items():
+                tested = tested_files(features.y, features.files, outcome, entry, number, among)
+                if not len(tested.y):
+                    continue
+                values = score(tested.y, tested.p, tested.threshold, features.classes)
+                values |= oracle(tested.y, tested.p)
+                rows += [
+                    {**common, "tested_on": piece, "metric": m, "value": v, "seconds": seconds}
+                    for m, v in values.items()
+                ]
+            rows += [
+                {**common, "tested_on": "", "metric": m, "value": v, "seconds": seconds}
+                for m, v in costs.items()
+            ]
+    return rows
+
+
+def uncalibrated(run: Benchmark, entries: Sequence[str]) -> dict[str, float]:
+    """Return the calibration error of each entry that is not calibrated.
+
+    See `clipfeat.evaluate.calibration.miscalibration`.
+    """
+    errors = {}
+    for entry in entries:
+        tested = [
+            run.tested(outcome, entry, fold)
+            for outcome in run.headline
+            for fold in range(len(outcome.trial.splits))
+            if entry in outcome.probabilities
+        ]
+        if tested:
+            y, p = np.concatenate([t.y for t in tested]), np.concatenate([t.p for t in tested])
+            if (error := miscalibration(y, p)) is not None:
+                errors[entry] = error
+    return errors

@@ -1,8 +1,7 @@
-"""Model files on the Hugging Face hub, each with a card that says what it is.
+"""Upload and download model files on the Hugging Face hub.
 
-A repository holds ``model.clipfeat`` and ``README.md``; a folder that holds the same serves in its
-place. What comes from the hub is read as any model file: nothing in it is run before it is known to
-be made of trusted types.
+A repository contains ``model.clipfeat`` and a model card, ``README.md``. A downloaded file passes
+the same checks as any other model file, so only trusted types are loaded.
 """
 
 import tempfile
@@ -28,44 +27,47 @@ def push(
     token: str | None = None,
     endpoint: str | None = None,
 ) -> str:
-    """Upload a model file with its card; what the repository held before stays in its history.
+    """Upload a model file and its card as a new commit.
 
     Parameters
     ----------
     model : path
-        What `Model.save` wrote, or a folder that holds it.
+        A model file, or a folder that contains one.
     repository : str
-        ``"user/name"``; made if it is not there.
+        Repository id, for example ``"user/name"``. It is created if it does not exist.
     private : bool
-        Whether a new repository is private.
+        Make a new repository private.
     token : str, optional
-        Of the hub; by default the one that is logged in.
+        Access token. None is the token of the current login.
     endpoint : str, optional
-        The hub's address; by default its own, or ``HF_ENDPOINT``.
+        URL of the hub. None is ``HF_ENDPOINT``, or else the public hub.
 
     Returns
     -------
     str
-        The address of the commit.
+        URL of the commit.
 
     Raises
     ------
     RefusedFileError
-        If it is no model file.
+        If `model` is not a model file.
     UsageError
-        If the model's features are of random weights.
+        If an encoder of the model has random weights, or the repository id is invalid.
     HubError
-        If the hub cannot be reached, or refuses.
+        If the hub is unreachable or rejects the upload.
     """
     from huggingface_hub import HfApi
 
     loaded = load_model(model)
     if any(spec.untrained for spec in loaded.specs):
-        raise UsageError(f"{model} is of an encoder with random weights: it serves nobody")
+        raise UsageError(
+            f"{model} uses an encoder with random weights. Fit a model with pretrained weights to "
+            "push it"
+        )
     path = Path(model)
     api = HfApi(endpoint=endpoint, token=token)
-    with _hub_errors(f"pushing to {repository}"), tempfile.TemporaryDirectory() as where:
-        folder = Path(where)
+    with _hub_errors(f"pushing to {repository}"), tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         data = (path / MODEL_NAME if path.is_dir() else path).read_bytes()
         (folder / MODEL_NAME).write_bytes(data)
         (folder / "README.md").write_text(model_card(loaded, repository), encoding="utf-8")
@@ -83,48 +85,55 @@ def pull(
     token: str | None = None,
     endpoint: str | None = None,
 ) -> Path:
-    """Download a model file into the hub's cache, if it is not there.
+    """Download a model file into the hub's cache, unless it is cached.
 
     Parameters
     ----------
     repository : str
-        ``"user/name"``.
+        Repository id, for example ``"user/name"``.
     revision : str, optional
-        A branch, a tag or a commit.
+        Branch, tag or commit. None is the default branch.
     token, endpoint : str, optional
-        As for `push`.
+        As in `push`.
 
     Returns
     -------
     Path
-        The file, checked to be a whole model file.
+        The validated model file.
 
     Raises
     ------
     HubError
-        If the hub cannot be reached, or has no such repository or file.
+        If the hub is unreachable, or the repository or its model file does not exist.
     RefusedFileError
-        If what is there is no model file.
+        If the downloaded file is not a model file.
+    UsageError
+        If the repository id is invalid.
     """
     from huggingface_hub import hf_hub_download
 
     with _hub_errors(f"pulling from {repository}"):
-        found = hf_hub_download(
+        file = hf_hub_download(
             repository, MODEL_NAME, revision=revision, token=token, endpoint=endpoint
         )
-    load_model(found)
-    return Path(found)
+    load_model(file)
+    return Path(file)
 
 
 def model_card(model: Model, repository: str) -> str:
-    """Write a model's card: Markdown, with the metadata that the hub reads.
+    """Write a model card: Markdown with the hub's metadata.
 
     Parameters
     ----------
     model : Model
-        With its scores, where it was cross-validated.
+        The model. Its scores are shown if it was cross-validated.
     repository : str
-        Its name on the hub.
+        Repository id.
+
+    Returns
+    -------
+    str
+        The text of ``README.md``.
     """
     from huggingface_hub import ModelCardData
 
@@ -137,34 +146,40 @@ def model_card(model: Model, repository: str) -> str:
     lines = [
         "---", data.to_yaml(), "---", "",
         f"# {repository.rpartition('/')[2]}", "",
-        f"Tells apart {', '.join(model.classes)}: {' + '.join(model.members)} on the features of "
-        f"{' + '.join(titles(model.specs)) or 'no encoder'}, fitted on {about.get('images', '?')} "
-        "images by [clipfeat](https://pypi.org/project/clipfeat/).", "",
+        f"Classifies images as {', '.join(model.classes)} with {' + '.join(model.members)} on "
+        f"features of {' + '.join(titles(model.specs)) or 'no encoder'}. Fitted on "
+        f"{about.get('images', '?')} images with "
+        "[clipfeat](https://pypi.org/project/clipfeat/).", "",
         "```sh", "pip install clipfeat",
         f"clipfeat predict $(clipfeat pull {repository}) images/ -o predictions.csv", "```", "",
     ]  # fmt: skip
     if model.scores:
-        lines += [f"{about.get('cv', '?')}-fold cross-validation on the training images:", ""]
+        lines += [
+            f"Scores of {about.get('cv', '?')}-fold cross-validation on the training images:",
+            "",
+        ]
         lines += [leaderboard_markdown(Leaderboard.from_rows(model.scores)), ""]
         shown = ", ".join(METRICS[name].title for name in ("roc_auc", "calibration_error"))
         lines += [f"Mean ± standard deviation over folds ({shown} and others).", ""]
     lines += [f"- {remark}" for remark in model_remarks(model)]
-    lines += [f"- encoder {spec.name}, fingerprint `{spec.fingerprint}`" for spec in model.specs]
+    lines += [f"- Encoder {spec.name}, fingerprint `{spec.fingerprint}`" for spec in model.specs]
     return "\n".join(lines) + "\n"
 
 
 @contextmanager
-def _hub_errors(doing: str) -> Iterator[None]:
-    """Say in one sentence what the hub's library raises."""
+def _hub_errors(action: str) -> Iterator[None]:
+    """Convert errors of the hub's library, with a message of one sentence."""
     from huggingface_hub.errors import HFValidationError
 
     try:
         yield
     except HFValidationError as error:
-        raise UsageError(f"{doing}: a repository is named user/name: {error}") from error
+        raise UsageError(
+            f"{action}: invalid repository id: {error}. Use the form user/name"
+        ) from error
     except Exception as error:
-        # Requests, HTTP, the cache and authentication have each an error of their own.
+        # Requests, HTTP, the cache and authentication raise different errors.
         reason = shorten(str(error), 200, placeholder=" …") or type(error).__name__
         raise HubError(
-            f"{doing} failed: {reason}; log in by `hf auth login` if it is private"
+            f"{action} failed: {reason}. For a private repository, log in with `hf auth login`"
         ) from error

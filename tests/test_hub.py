@@ -1,4 +1,4 @@
-"""Models on the hub: the real client against a stand-in that speaks its file layout."""
+"""Push and pull: the real client against a local server with the API of the hub."""
 
 import base64
 import hashlib
@@ -23,7 +23,7 @@ FILES = dict[str, bytes]
 
 
 class Hub(BaseHTTPRequestHandler):
-    """Repositories as the hub has them: create, preupload, commit, resolve."""
+    """Server with the requests of the hub that uploads and downloads use."""
 
     repositories: dict[str, FILES]
 
@@ -34,22 +34,22 @@ class Hub(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         parts = self.path.partition("?")[0].split("/")
         if self.path == "/api/repos/create":
-            asked = json.loads(body)
-            name = "/".join(filter(None, (asked.get("organization"), asked["name"])))
+            request = json.loads(body)
+            name = "/".join(filter(None, (request.get("organization"), request["name"])))
             self.repositories.setdefault(name, {})
             self.answer({"url": f"https://huggingface.co/{name}"})
         elif self.path == "/api/validate-yaml":
             self.answer({"errors": [], "warnings": []})
         elif "preupload" in parts:
-            files = json.loads(body)["files"]
+            uploads = json.loads(body)["files"]
             regular = [{"path": f["path"], "uploadMode": "regular", "shouldIgnore": False,
-                        "oid": None} for f in files]  # fmt: skip
+                        "oid": None} for f in uploads]  # fmt: skip
             self.answer({"files": regular})
         elif "commit" in parts:
             for line in map(json.loads, body.splitlines()):
                 if line["key"] == "file":
-                    held = self.repositories["/".join(parts[3:5])]
-                    held[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
+                    files = self.repositories["/".join(parts[3:5])]
+                    files[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
             url = f"http://{self.headers['Host']}/{'/'.join(parts[3:5])}/commit/{'0' * 40}"
             self.answer({"commitUrl": url, "commitOid": "0" * 40, "success": True})
         else:
@@ -99,27 +99,27 @@ def saved(features: FeatureSet, tmp_path: Path) -> Path:
 
 
 def test_a_model_comes_back_as_it_was(hub: str, saved: Path, features: FeatureSet) -> None:
-    """What is pulled predicts, to the bit, what was pushed; its card stands beside it."""
+    """A pulled model gives the same bits as the pushed one, and the repository has its card."""
     url = push(saved, "me/model", token="secret", endpoint=hub)
     assert url.endswith("0" * 40)
     assert set(Hub.repositories["me/model"]) == {MODEL_NAME, "README.md"}
-    found = pull("me/model", token="secret", endpoint=hub)
-    ours, theirs = (load_model(path).predict_proba(features) for path in (saved, found))
-    assert np.array_equal(ours, theirs)
+    pulled = pull("me/model", token="secret", endpoint=hub)
+    before, after = (load_model(path).predict_proba(features) for path in (saved, pulled))
+    assert np.array_equal(before, after)
 
 
 def test_a_folder_is_a_model_too(saved: Path, tmp_path: Path, features: FeatureSet) -> None:
-    """A folder that holds the hub's file loads as the file does."""
+    """A folder that contains a model file loads like the file."""
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / MODEL_NAME).write_bytes(saved.read_bytes())
     assert load_model(folder).classes == load_model(saved).classes
-    with pytest.raises(RefusedFileError, match="no such model file"):
+    with pytest.raises(RefusedFileError, match="not found"):
         load_model(tmp_path)
 
 
-def test_the_card_says_what_it_is(saved: Path) -> None:
-    """Classes, members, scores and fingerprints, and metadata for the hub."""
+def test_the_card_describes_the_model(saved: Path) -> None:
+    """The card has metadata, classes, members, scores and fingerprints."""
     model = load_model(saved)
     card = model_card(model, "me/model")
     assert card.startswith("---\n")
@@ -128,22 +128,22 @@ def test_the_card_says_what_it_is(saved: Path) -> None:
 
 
 @pytest.mark.parametrize("repository", ["me/nothing", "me/model"])
-def test_what_is_not_there_is_said(hub: str, repository: str) -> None:
-    """A repository that is missing, or holds no model, ends in one sentence."""
+def test_a_missing_model_is_one_error(hub: str, repository: str) -> None:
+    """A repository that does not exist or has no model raises `HubError`."""
     Hub.repositories["me/model"] = {"README.md": b"a card"}
     with pytest.raises(HubError, match=f"pulling from {repository} failed"):
         pull(repository, endpoint=hub)
 
 
 def test_a_pickle_from_the_hub_is_refused(hub: str) -> None:
-    """What the hub holds under the model's name is checked as any file is."""
+    """A downloaded file passes the same checks as any model file."""
     Hub.repositories["me/model"] = {MODEL_NAME: b"\x80\x04\x95"}
-    with pytest.raises(RefusedFileError, match="not a whole model file"):
+    with pytest.raises(RefusedFileError, match="not a complete clipfeat model file"):
         pull("me/model", endpoint=hub)
 
 
-def test_nobody_is_served_by_random_weights(features: FeatureSet, tmp_path: Path) -> None:
-    """A model of an untrained encoder is not uploaded."""
+def test_random_weights_are_not_pushed(features: FeatureSet, tmp_path: Path) -> None:
+    """A model of an encoder with random weights is not uploaded."""
     spec = make_spec(untrained=True)
     model = fit(replace(features, specs=(spec,)), "logreg", cv=0)
     path = model.save(tmp_path / "m.clipfeat")
@@ -151,8 +151,8 @@ def test_nobody_is_served_by_random_weights(features: FeatureSet, tmp_path: Path
         push(path, "me/model", endpoint="http://127.0.0.1:9")
 
 
-def test_no_hub_is_one_sentence(saved: Path) -> None:
-    """An address where nobody answers says what failed."""
+def test_an_unreachable_hub_is_one_error(saved: Path) -> None:
+    """The error names the action that failed. An invalid id is a usage error."""
     with pytest.raises(HubError, match="pushing to me/model failed"):
         push(saved, "me/model", token="secret", endpoint="http://127.0.0.1:9")
     with pytest.raises(UsageError, match="user/name"):

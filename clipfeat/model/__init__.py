@@ -1,4 +1,4 @@
-"""The model file: a fitted classifier with everything needed to use and check it."""
+"""Model files: a fitted classifier with its classes, encoders and scores."""
 
 from clipfeat.model.model_file import MODEL_NAME, Model, dump_estimator, load_model
 

@@ -1,9 +1,10 @@
-"""The model file: one zip with what was fitted, on what, and how to check both.
+"""Read and write model files.
 
-``meta.json`` holds the format's version, classes, encoders with fingerprints, scores and library
-versions, and the digest of ``estimator.skops``. The estimator is stored by skops, and read only
-when its bytes match the digest and it is made of the types below and no others. There is no
-fallback to pickle or joblib, which would run whatever they contain.
+A model file is a zip with two members. ``meta.json`` holds the version of the format, the classes,
+the encoders with their fingerprints, the scores, the versions of libraries, and the digest of
+``estimator.skops``. The estimator is stored with skops. It is loaded only if its bytes match the
+digest and it consists of `TRUSTED` types and those that skops trusts. There is no fallback to
+pickle or joblib, which would run code from the file.
 """
 
 import hashlib
@@ -28,7 +29,7 @@ from clipfeat.system.locations import local_path
 
 KIND = "clipfeat-model"
 MODEL_NAME = "model.clipfeat"
-"""What a model file is called in a folder, and on the hub."""
+"""Name of the model file in a folder and on the hub."""
 VERSION = 1
 MODEL_LIBRARIES = ("clipfeat", "scikit-learn", "lightgbm", "xgboost", "skops", "numpy")
 
@@ -66,30 +67,30 @@ TRUSTED = (
     "xgboost.core.Booster",
     "xgboost.sklearn.XGBClassifier",
 )
-"""What an estimator may be made of beside what skops itself trusts: scikit-learn and NumPy."""
+"""Types that an estimator may contain besides those that skops trusts: scikit-learn and NumPy."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A fitted classifier, with what it was fitted on.
+    """A fitted classifier with its classes, encoders and scores.
 
     Parameters
     ----------
     estimator : estimator
-        Takes the columns of `specs` side by side; its labels are indices into `classes`.
+        Fitted on the columns of `specs` side by side, with indices into `classes` as labels.
     classes : tuple of str
-        Names of the classes; the last of two is the positive one.
+        Names of the classes. Of two, the last is the positive class.
     specs : tuple of EncoderSpec
-        The encoders whose features it takes, in the order of their columns.
+        The encoders of the features, in the order of the columns. Empty for a model of arrays.
     members : tuple of str
-        Names of the classifiers that vote; one where there is no vote.
+        Names of the classifiers in the vote; a single name without a vote.
     scores : sequence of mapping
-        Tidy cross-validated scores, as `Benchmark.rows`.
+        Tidy cross-validated scores, as in `Benchmark.rows`.
     about : mapping
-        What else is worth knowing: number of images, folds, seed.
+        Further facts about the fit, such as the numbers of images and folds, and the seed.
     threshold : float, optional
-        Of two classes, the last is predicted where its probability is above this; None predicts
-        the likeliest.
+        Decision threshold on the probability of the last class, for two classes. None predicts the
+        class with the highest probability.
     """
 
     estimator: Any
@@ -101,32 +102,46 @@ class Model:
     threshold: float | None = None
 
     def predict_proba(self, features: FeatureSet) -> NDArray[np.float64]:
-        """Probabilities of the classes, for features of the encoders it was fitted on.
+        """Predict the probabilities of the classes.
+
+        Parameters
+        ----------
+        features : FeatureSet
+            Features of the model's encoders, in any order, possibly with further layers.
 
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            Columns follow `classes`; rows sum to 1.
+            Columns follow `classes`, and rows sum to 1. Identical images have equal rows.
 
         Raises
         ------
         FingerprintError
-            If the features are of another encoder; the message says what differs.
+            If the features come from other encoders. The message lists the differences.
+        UsageError
+            If `features` is not a feature set.
         """
         return self._predict_proba({"vote": self.estimator}, features)["vote"]
 
     def predict_proba_of_members(self, features: FeatureSet) -> dict[str, NDArray[np.float64]]:
-        """Predict the probabilities of the classes by each member of the vote.
+        """Predict the probabilities of the classes with each member of the vote.
+
+        Parameters
+        ----------
+        features : FeatureSet
+            As in `predict_proba`.
 
         Returns
         -------
         dict of str to ndarray of shape (n_samples, n_classes)
-            By member. A model without a vote is its own only member.
+            By member. Without a vote, the estimator is the only member.
 
         Raises
         ------
         FingerprintError
-            If the features come from another encoder. The message lists the differences.
+            If the features come from other encoders. The message lists the differences.
+        UsageError
+            If `features` is not a feature set.
         """
         members = getattr(self.estimator, "estimators_", None)
         if not isinstance(members, Mapping):
@@ -146,27 +161,39 @@ class Model:
             return {name: np.empty((0, len(self.classes))) for name in estimators}
         # The last bits of a row depend on its position in the batch (OpenBLAS on AMD, for one), so
         # identical images are computed once and get equal probabilities.
-        rows, place_of = _distinct(features.keys, X)
+        rows, inverse = _distinct(features.keys, X)
         distinct = X if len(rows) == len(X) else X[rows]
         classes = np.arange(len(self.classes))
         return {
-            name: align(one.predict_proba(distinct), one.classes_, classes)[place_of]
+            name: align(one.predict_proba(distinct), one.classes_, classes)[inverse]
             for name, one in estimators.items()
         }
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the model file.
 
+        Parameters
+        ----------
+        path : path
+            The file. Missing parent folders are created.
+        overwrite : bool
+            Replace an existing file.
+
+        Returns
+        -------
+        Path
+            The file.
+
         Raises
         ------
         OutputExistsError
-            If something stands there and `overwrite` is false.
+            If the file exists and `overwrite` is false.
         StorageError
-            If the disk failed.
+            If writing fails.
         """
         target = local_path(path)
         if target.exists() and not overwrite:
-            raise OutputExistsError(f"{target} exists: name another, or say to overwrite it")
+            raise OutputExistsError(f"{target} exists. Choose another path, or pass --overwrite")
         estimator = dump_estimator(self.estimator)
         meta = {
             "kind": KIND,
@@ -185,7 +212,7 @@ class Model:
         with zipfile.ZipFile(image, "w", zipfile.ZIP_STORED) as archive:
             archive.writestr("meta.json", json.dumps(meta, indent=1))
             archive.writestr("estimator.skops", estimator)
-        with storage_errors(f"making {target.parent}"):
+        with storage_errors(f"creating {target.parent}"):
             target.parent.mkdir(parents=True, exist_ok=True)
         publish(image.getvalue(), target)
         return target
@@ -194,7 +221,18 @@ class Model:
 def _distinct(
     keys: NDArray[np.bytes_], X: NDArray[np.float32]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Find the distinct images: their rows, in order, and for every row its position there."""
+    """Find the distinct images.
+
+    Rows are identical if they have the same key and the same features, because keys of arrays or
+    of a damaged file may repeat.
+
+    Returns
+    -------
+    rows : ndarray of shape (n_distinct,), int64
+        The first row of each distinct image, in ascending order.
+    inverse : ndarray of shape (n_samples,), int64
+        For each row, the index of its image in `rows`.
+    """
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     rows = np.arange(len(X))
     if len(first) == len(X):
@@ -205,22 +243,27 @@ def _distinct(
 
 
 def _refuse_bombs(archive: zipfile.ZipFile, path: Path) -> None:
-    """Refuse a zip that would unpack to more than it is, before anything is unpacked."""
+    """Refuse a zip whose members would unpack to more bytes than the file has."""
     if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
-        raise RefusedFileError(f"{path} is compressed; model files are stored as they are")
+        raise RefusedFileError(
+            f"{path} has compressed members, but model files are stored uncompressed. Get the "
+            "original file"
+        )
     if sum(member.file_size for member in archive.infolist()) > path.stat().st_size:
-        raise RefusedFileError(f"{path} claims to hold more than its size")
+        raise RefusedFileError(
+            f"{path} declares members larger than the file itself. Get the original file"
+        )
 
 
 def _threshold(value: Any, classes: Sequence[str]) -> float | None:
-    """A stored threshold, if it is one."""
+    """Validate a stored threshold."""
     if value is not None and not (len(classes) == 2 and 0 <= float(value) <= 1):
-        raise ValueError(f"threshold {value!r} for {len(classes)} classes")
+        raise ValueError(f"threshold {value!r} does not fit {len(classes)} classes")
     return None if value is None else float(value)
 
 
 def dump_estimator(estimator: Any) -> bytes:
-    """A fitted estimator as skops bytes."""
+    """Serialise a fitted estimator with skops."""
     import skops.io
 
     dumped: bytes = skops.io.dumps(estimator)
@@ -228,13 +271,23 @@ def dump_estimator(estimator: Any) -> bytes:
 
 
 def load_model(path: str | Path) -> Model:
-    """Read a model file, or the `MODEL_NAME` of a folder.
+    """Read a model file.
+
+    Parameters
+    ----------
+    path : path
+        The file, or a folder that contains a `MODEL_NAME`.
+
+    Returns
+    -------
+    Model
+        The fitted model.
 
     Raises
     ------
     RefusedFileError
-        If it is missing, is no model file (a pickle, say), is damaged, is of another version, or
-        holds a type that is not trusted. Nothing in it is run before all of this is known.
+        If the file is missing, damaged, not a model file (a pickle, for example), of another
+        version, or contains an untrusted type. All of this is checked before the estimator loads.
     """
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
@@ -243,7 +296,7 @@ def load_model(path: str | Path) -> Model:
     if target.is_dir():
         target /= MODEL_NAME
     if not target.is_file():
-        raise RefusedFileError(f"no such model file: {target}")
+        raise RefusedFileError(f"model file {target} not found. Check the path")
     try:
         with zipfile.ZipFile(target) as archive:
             _refuse_bombs(archive, target)
@@ -251,16 +304,20 @@ def load_model(path: str | Path) -> Model:
             estimator = archive.read("estimator.skops")
         if meta["kind"] != KIND or meta["version"] != VERSION:
             raise RefusedFileError(
-                f"{target} is {meta['kind']} of version {meta['version']}; this clipfeat reads "
-                f"{KIND} of version {VERSION}"
+                f"{target} is a {meta['kind']} of version {meta['version']}, but this clipfeat "
+                f"reads a {KIND} of version {VERSION}. Install the clipfeat that wrote it"
             )
         specs = tuple(EncoderSpec.from_json(json.dumps(spec)) for spec in meta["encoders"])
         if hashlib.blake2b(estimator, digest_size=32).hexdigest() != meta["digest"]:
-            raise RefusedFileError(f"{target} is damaged: the estimator does not match its digest")
+            raise RefusedFileError(
+                f"{target} is damaged: the estimator does not match its digest. Get the original "
+                "file"
+            )
         untrusted = set(skops.io.get_untrusted_types(data=estimator)) - set(TRUSTED)
         if untrusted:
             raise RefusedFileError(
-                f"{target} holds types that are not trusted: {sorted(untrusted)}"
+                f"{target} contains untrusted types: {', '.join(sorted(untrusted))}. Fit the model "
+                "again with this version of clipfeat"
             )
         for spec in specs:
             spec.warn_if_untrained(target)
@@ -277,11 +334,14 @@ def load_model(path: str | Path) -> Model:
     except RefusedFileError:
         raise
     except UntrustedTypesFoundException as error:
-        raise RefusedFileError(f"{target} holds types that are not trusted: {error}") from error
+        raise RefusedFileError(
+            f"{target} contains untrusted types: {error}. Fit the model again with this version of "
+            "clipfeat"
+        ) from error
     except Exception as error:
-        # A damaged zip, JSON or skops tree raises whatever its parser runs into.
+        # The parsers of zip, JSON and skops raise errors of many types for damaged input.
         reason = str(error) or type(error).__name__
         raise RefusedFileError(
-            f"{target} is not a whole model file of clipfeat ({reason}); pickle and joblib files "
-            "are never read"
+            f"{target} is not a complete clipfeat model file ({reason}). Pass a file from "
+            "`clipfeat fit`. Pickle and joblib files are never loaded"
         ) from error

@@ -1,4 +1,4 @@
-"""The model file."""
+"""Model files: round trips, refused files, and predictions of a loaded model."""
 
 import json
 import pickle
@@ -27,13 +27,13 @@ from tests.conftest import make_features, make_spec
 @pytest.mark.parametrize("clf", [*classifiers(), "logreg,knn,rf,lgbm,xgb,svm"])
 @pytest.mark.parametrize("encoders", [1, 2])
 def test_round_trip_is_equal_to_the_bit(clf: str, encoders: int, tmp_path: Path) -> None:
-    """Every classifier and vote, of one encoder and of two, reads back as it was."""
+    """A loaded model gives the same bits, for each classifier and vote and one or two encoders."""
     sets = [make_features(groups=True), make_features(name="other", seed=4, groups=True)]
     data = join(sets[:encoders])
     model = fit(data, clf, cv=0)
-    again = load_model(model.save(tmp_path / "model.clipfeat"))
-    assert np.array_equal(again.predict_proba(data), model.predict_proba(data))
-    assert (again.classes, again.specs, again.members) == (
+    loaded = load_model(model.save(tmp_path / "model.clipfeat"))
+    assert np.array_equal(loaded.predict_proba(data), model.predict_proba(data))
+    assert (loaded.classes, loaded.specs, loaded.members) == (
         model.classes, model.specs, model.members,
     )  # fmt: skip
 
@@ -43,8 +43,8 @@ def saved(features: FeatureSet, tmp_path: Path) -> Path:
     return fit(features, "logreg", cv=3).save(tmp_path / "model.clipfeat")
 
 
-def test_scores_travel(saved: Path) -> None:
-    """The cross-validated scores and what was fitted on are in the file."""
+def test_scores_are_stored(saved: Path) -> None:
+    """The file contains the cross-validated scores and the number of images."""
     model = load_model(saved)
     assert {row["metric"] for row in model.scores} >= {"accuracy", "log_loss"}
     assert model.about["images"] == 40
@@ -52,18 +52,18 @@ def test_scores_travel(saved: Path) -> None:
 
 @pytest.mark.parametrize("dump", [pickle.dump, joblib.dump])
 def test_pickles_are_never_read(dump: object, tmp_path: Path) -> None:
-    """A pickle or joblib file is refused without running what it holds."""
+    """A pickle or joblib file is refused and its code does not run."""
     ran = tmp_path / "ran"
     path = tmp_path / "model.clipfeat"
     with path.open("wb") as out:
         dump(Trap(str(ran)), out)  # type: ignore[operator]
-    with pytest.raises(RefusedFileError, match="never read"):
+    with pytest.raises(RefusedFileError, match="never loaded"):
         load_model(path)
     assert not ran.exists()
 
 
 class Trap:
-    """Touches a file when unpickled."""
+    """Object that creates a file when unpickled."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -73,7 +73,7 @@ class Trap:
 
 
 def test_untrusted_types_are_refused(saved: Path) -> None:
-    """An estimator of types outside the fixed list is refused, its digest being right."""
+    """An estimator with other types than the trusted ones is refused, even with a valid digest."""
     import hashlib
 
     from sklearn.preprocessing import FunctionTransformer
@@ -85,7 +85,7 @@ def test_untrusted_types_are_refused(saved: Path) -> None:
     with zipfile.ZipFile(saved, "w") as archive:
         archive.writestr("meta.json", json.dumps(meta))
         archive.writestr("estimator.skops", estimator)
-    with pytest.raises(RefusedFileError, match=r"not trusted.*print_nothing"):
+    with pytest.raises(RefusedFileError, match=r"untrusted types.*print_nothing"):
         load_model(saved)
 
 
@@ -94,7 +94,7 @@ def print_nothing(X: object) -> object:
 
 
 def test_features_of_another_encoder_are_refused(saved: Path) -> None:
-    """Each field that differs is named; so is a wrong number of encoders."""
+    """The error names each field that differs, or the wrong number of encoders."""
     model = load_model(saved)
     with pytest.raises(FingerprintError, match="name: 'spectrum', not 'other'"):
         model.predict_proba(make_features(name="other"))
@@ -103,8 +103,8 @@ def test_features_of_another_encoder_are_refused(saved: Path) -> None:
         model.predict_proba(both)
 
 
-def test_files_are_not_overwritten_unasked(saved: Path, features: FeatureSet) -> None:
-    """An existing file stands unless overwriting was asked for."""
+def test_overwriting_must_be_requested(saved: Path, features: FeatureSet) -> None:
+    """An existing file is replaced only with `overwrite`."""
     model = fit(features, "dummy", cv=0)
     with pytest.raises(OutputExistsError):
         model.save(saved)
@@ -114,7 +114,7 @@ def test_files_are_not_overwritten_unasked(saved: Path, features: FeatureSet) ->
 
 
 def test_a_class_absent_from_training_is_a_zero_column() -> None:
-    """Columns follow the model's classes, whatever the estimator saw."""
+    """Columns follow the model's classes, even if the estimator was not fitted on all of them."""
 
     class Half:
         classes_ = np.array([1])
@@ -128,15 +128,15 @@ def test_a_class_absent_from_training_is_a_zero_column() -> None:
 
 
 def test_encoders_may_come_in_any_order() -> None:
-    """The model finds its own columns, whatever order the feature files were named in."""
+    """The model selects its columns from feature files in any order."""
     a, b = make_features(), make_features(name="other", seed=4)
     model = fit(join([a, b]), "logreg", cv=0)
     expected = model.predict_proba(join([a, b]))
     assert np.array_equal(model.predict_proba(join([b, a])), expected)
 
 
-def test_layers_chosen_afterwards_are_found_among_all() -> None:
-    """A model of some layers takes features of all, and refuses features that lack one."""
+def test_a_model_of_some_layers_takes_all_layers() -> None:
+    """A model of some layers accepts features of all layers, and refuses features that lack one."""
     spec = make_spec(layer="0/mean,1/mean,last", widths=(2, 3, 1))
     every = replace(make_features(), specs=(spec,))
     some = every.narrowed("1,last")
@@ -150,21 +150,21 @@ def test_layers_chosen_afterwards_are_found_among_all() -> None:
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked(saved: Path) -> None:
-    """A compressed model file could unpack to anything; ours are stored plainly."""
+    """A file with compressed members is refused, because it could unpack to any size."""
     with zipfile.ZipFile(saved) as archive:
         meta = archive.read("meta.json")
     with zipfile.ZipFile(saved, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("meta.json", meta)
         archive.writestr("estimator.skops", bytes(10**8))
-    with pytest.raises(RefusedFileError, match="is compressed"):
+    with pytest.raises(RefusedFileError, match="has compressed members"):
         load_model(saved)
 
 
 def test_copies_of_an_image_have_one_answer() -> None:
-    """Rows of one key are computed once, and rows that only share a key are kept apart."""
+    """Identical images are computed once. Rows with one key but different features are not."""
 
-    class RowNumbers:
-        """Answers by the number of the row, as a kernel whose last bits depend on it."""
+    class ByPosition:
+        """Estimator whose probabilities depend on the position in the batch, as BLAS may."""
 
         classes_ = np.arange(2)
 
@@ -175,5 +175,7 @@ def test_copies_of_an_image_have_one_answer() -> None:
     features = make_features(6)
     features = features.take(np.array([0, 1, 0, 2, 1, 3]))
     features.keys[5] = features.keys[3]
-    model = Model(RowNumbers(), ("real", "fake"), features.specs)
-    assert model.predict_proba(features)[:, 1].tolist() == [0.01, 0.02, 0.01, 0.03, 0.02, 0.04]
+    model = Model(ByPosition(), ("real", "fake"), features.specs)
+    expected = [0.01, 0.02, 0.01, 0.03, 0.02, 0.04]
+    assert model.predict_proba(features)[:, 1].tolist() == expected
+    assert model.predict_proba_of_members(features)["model"][:, 1].tolist() == expected

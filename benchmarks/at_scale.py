@@ -1,9 +1,9 @@
-"""What ten million and a billion images would cost, from what a row costs here.
+"""Extrapolated cost of ten million and of a billion images, from the measured cost of a row.
 
-``python benchmarks/at_scale.py --rows 400000``: rows of random features are committed in parts and
-merged into shards, as a run does, and read again, as `fit` does. Seconds, bytes on disk and bytes
-of memory for each row are measured; the model below them only multiplies. What is not measured here
-is an argument: images a second of one GPU and of one core that decodes, and how many there are.
+``python benchmarks/at_scale.py --rows 400000`` commits rows of random features in parts and merges
+them into shards, like a run, and reads them again, like `fit`. It measures seconds, bytes on disk
+and bytes of memory per row, and multiplies them. The number of GPUs and cores and their images per
+second are not measured and are arguments.
 """
 
 import argparse
@@ -31,18 +31,22 @@ HOUR = 3600
 
 
 def main() -> None:
-    """Measure, and multiply."""
+    """Measure the cost of a row, and print the extrapolation."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=400_000)
-    parser.add_argument("--features", type=int, default=512, help="512 is ViT-B/32's")
-    parser.add_argument("--gpus", type=int, default=8, help="of the cluster")
-    parser.add_argument("--gpu-rate", type=float, default=10_000, help="images/s of one; not ours")
-    parser.add_argument("--decode-rate", type=float, default=1_000, help="images/s of one core")
-    parser.add_argument("--cores", type=int, default=128, help="of the cluster, that decode")
+    parser.add_argument(
+        "--features", type=int, default=512, help="Features of a row. ViT-B/32 has 512."
+    )
+    parser.add_argument("--gpus", type=int, default=8, help="GPUs of the cluster")
+    parser.add_argument("--gpu-rate", type=float, default=10_000, help="Images/s of a GPU")
+    parser.add_argument(
+        "--decode-rate", type=float, default=1_000, help="Images/s that a core decodes"
+    )
+    parser.add_argument("--cores", type=int, default=128, help="Cores that decode")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "clipfeat-scale")
     args = parser.parse_args()
     shutil.rmtree(args.work, ignore_errors=True)
-    merging.SHARDED_ABOVE = 0  # as it is where there are so many
+    merging.SHARDED_ABOVE = 0  # shards, as for a file of this size
     merging.SHARD_BYTES = 2**27
     out = args.work / "out.h5"
     print(
@@ -52,24 +56,26 @@ def main() -> None:
     cost = measured(out, args.rows, args.features)
     for name, value in cost.items():
         print(f"  {name:45s} {value:12.3f}")
-    print("\nThe model (a GPU's and a core's images/s are arguments):")
+    print("\nExtrapolation (images/s of GPUs and cores are arguments):")
     rate = min(args.gpus * args.gpu_rate, args.cores * args.decode_rate)
     for n in SIZES:
         hours = n / rate / HOUR
         print(f"  {n:,} images, {args.gpus} GPUs, {args.cores} cores: {rate:,.0f} images/s")
         committing = n * cost["us to commit"] / 1e6 / HOUR
-        merging_took = n * cost["us to merge"] / 1e6 / HOUR
+        merging_hours = n * cost["us to merge"] / 1e6 / HOUR
         print(f"    {hours:.2f} hours, {hours * args.gpus:,.1f} GPU-hours")
         print(f"    {n * cost['bytes on disk'] / 2**40:.3f} TiB of shards")
-        print(f"    {committing:.2f} hours of committing, by all workers")
-        print(f"    {merging_took:.2f} hours of merging, by the driver")
+        print(f"    {committing:.2f} hours of committing, over all workers")
+        print(f"    {merging_hours:.2f} hours of merging on the driver")
         print(f"    {n * cost['bytes of driver memory'] / 2**30:,.0f} GiB of the driver's memory")
-        print(f"    {n * cost['bytes of memory to open'] / 2**30:,.0f} GiB to open and list it")
-        print(f"    {n * cost['bytes on disk'] / 2**30:,.0f} shards of a GiB, open at once")
+        print(
+            f"    {n * cost['bytes of memory to open'] / 2**30:,.0f} GiB to open and list the file"
+        )
+        print(f"    {n * cost['bytes on disk'] / 2**30:,.0f} shards of 1 GiB, all open")
 
 
 def measured(out: Path, n: int, width: int) -> dict[str, float]:
-    """Microseconds and bytes for each row."""
+    """Measure microseconds and bytes per row."""
     spec = EncoderSpec(
         name="random", weights="", untrained=False, layer="last", options="{}",
         input_size=(224, 224), interpolation="bicubic", crop_pct=1.0, crop_mode="center",
@@ -86,11 +92,11 @@ def measured(out: Path, n: int, width: int) -> dict[str, float]:
     before = resident()
     with FeatureWriter(out, spec) as writer:
         begun = time.perf_counter()
-        for at in range(0, n, 4096):
-            chosen = slice(at, at + 4096)
+        for start in range(0, n, 4096):
+            chunk = slice(start, start + 4096)
             rows = [
                 Row(path, key, "x", height=375, width=500, file_size=90_000, format="JPEG")
-                for path, key in zip(paths[chosen], keys[chosen], strict=True)
+                for path, key in zip(paths[chunk], keys[chunk], strict=True)
             ]
             writer.append(rows, block[: len(rows)])
         writer.commit()
@@ -101,8 +107,8 @@ def measured(out: Path, n: int, width: int) -> dict[str, float]:
         seconds["us to merge"] = time.perf_counter() - begun
     n_bytes = sum(path.stat().st_size for path in shards_folder(out).iterdir())
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as fresh:
-        opening, *took = fresh.submit(read, out, n).result()
-    seconds |= dict(zip(("us to open", "us to read the features"), took, strict=True))
+        opening, *times = fresh.submit(read, out, n).result()
+    seconds |= dict(zip(("us to open", "us to read the features"), times, strict=True))
     return {
         **{name: 1e6 * value / n for name, value in seconds.items()},
         "bytes on disk": n_bytes / n,
@@ -112,22 +118,22 @@ def measured(out: Path, n: int, width: int) -> dict[str, float]:
 
 
 def read(out: Path, n: int) -> tuple[int, float, float]:
-    """Open and read all, in a process that has no memory to give: bytes, and seconds of either."""
+    """Open and read the file in a fresh process: bytes of memory, seconds of each."""
     before = resident()
     begun = time.perf_counter()
     with open_stored(out) as stored:
-        found = (stored.kept, stored.strings("labels"), stored.column("keys"))
+        columns = (stored.kept, stored.strings("labels"), stored.column("keys"))
         grown = resident() - before
         opening = time.perf_counter() - begun
         begun = time.perf_counter()
         n_read = sum(len(rows) for rows in stored.features())
         reading = time.perf_counter() - begun
-    assert n_read == n == len(found[1])
+    assert n_read == n == len(columns[1])
     return grown, opening, reading
 
 
 def memory(make: Callable[[], object]) -> int:
-    """Bytes that the process grows by while it holds what is made."""
+    """Measure the bytes by which the process grows while it holds an object."""
     before = resident()
     made = make()
     grown = resident() - before
@@ -136,7 +142,7 @@ def memory(make: Callable[[], object]) -> int:
 
 
 def resident() -> int:
-    """Bytes of memory that this process has now."""
+    """Return the resident bytes of this process."""
     pages = Path("/proc/self/statm").read_text().split()[1]
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 

@@ -1,12 +1,12 @@
-"""How fast is a folder of JPEGs a feature file, against the tools that people use today?
+"""Speed of embedding a folder of JPEGs, compared with other tools.
 
 ``python benchmarks/embedding.py [vit-b-32 resnet50 efficientnet-b4] [--images 1024] [--repeats 3]``
 
-Makes its images (500×375, from photographs bundled in scikit-image) and random weights once, gives
-each peer a virtual environment of its own, and runs all of them on the same files, interleaved.
-The time is from the first image to the finished file; loading a model is not counted, nor what
-clipfeat does before its first image: comparing precisions, converting a network, both printed.
-``--skip`` leaves a peer out. Each runner is a script in ``benchmarks/peers``.
+The script makes images (500×375, from photographs in scikit-image) and random weights once, and a
+virtual environment for each tool. It runs all tools on the same files, interleaved. The time is
+from the first image to the finished file. Loading a model is not counted, nor the time in which
+clipfeat compares precisions and converts the network, which is printed separately. ``--skip``
+leaves a tool out. Each runner is a script in ``benchmarks/peers``.
 """
 
 import argparse
@@ -29,9 +29,9 @@ SIZE = (500, 375)
 
 @dataclass(frozen=True)
 class Runner:
-    """One row of the table: a script, its argument, and what it needs in an environment of its own.
+    """One row of the table: a script, its argument, and its requirements.
 
-    An empty list of requirements stands for the environment that runs this script.
+    A runner without requirements uses the environment of this script.
     """
 
     script: str
@@ -40,7 +40,7 @@ class Runner:
 
 
 CLIP_RETRIEVAL = ("clip-retrieval==2.45.0", "setuptools<81")
-"""Its fresh install lacks pkg_resources, which newer setuptools no longer bring."""
+"""clip-retrieval needs pkg_resources, which newer versions of setuptools lack."""
 TRANSFORMERS = ("transformers==5.23.0", "torch", "torchvision", "pillow")
 THINGSVISION = ("thingsvision==2.7.3",)
 
@@ -76,7 +76,7 @@ RUNNERS: dict[str, tuple[str, dict[str, Runner]]] = {
 
 
 def make_images(folder: Path, n: int) -> None:
-    """Crops of bundled photographs with a little noise, so that no two files are equal."""
+    """Write noisy crops of bundled photographs, so that no two files are equal."""
     import skimage.data
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -93,7 +93,7 @@ def make_images(folder: Path, n: int) -> None:
 
 
 def make_weights(encoder: str, path: Path) -> None:
-    """Random weights of an architecture, for every peer that takes a file."""
+    """Write random weights of an architecture, for all tools that read a file."""
     import torch
 
     if path.exists():
@@ -112,7 +112,7 @@ def make_weights(encoder: str, path: Path) -> None:
 
 
 def python_of(name: str, requirements: tuple[str, ...], work: Path) -> str:
-    """The interpreter of a runner's environment, which is made where it is missing."""
+    """Return the interpreter of a runner's environment, and make the environment if needed."""
     if not requirements:
         return sys.executable
     folder = work / "environments" / name
@@ -126,7 +126,7 @@ def python_of(name: str, requirements: tuple[str, ...], work: Path) -> str:
 
 
 def run(python: str, runner: Runner, encoder: str, images: Path, weights: Path) -> dict[str, float]:
-    """What one run prints: seconds, images, and of clipfeat the seconds of opening."""
+    """Run a script, and return its seconds, images and, for clipfeat, seconds of opening."""
     with tempfile.TemporaryDirectory() as out:
         command = [python, HERE / "peers" / runner.script, encoder, images, weights, out]
         done = subprocess.run(
@@ -135,12 +135,12 @@ def run(python: str, runner: Runner, encoder: str, images: Path, weights: Path) 
         )  # fmt: skip
     if done.returncode:
         raise SystemExit(f"{runner.script} failed:\n{done.stderr[-2000:]}")
-    found: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
-    return found
+    result: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
+    return result
 
 
 def main() -> None:
-    """Run all, interleaved, and print medians and ratios."""
+    """Run all tools, interleaved, and print medians and ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("encoders", nargs="*", default=list(RUNNERS))
     parser.add_argument("--images", type=int, default=1024)
@@ -162,18 +162,18 @@ def main() -> None:
         opening: dict[str, float] = {}
         for _ in range(args.repeats):
             for title, runner in wanted.items():
-                found = run(pythons[title], runner, encoder, images, weights)
-                rates[title].append(found["images"] / found["seconds"])
+                result = run(pythons[title], runner, encoder, images, weights)
+                rates[title].append(result["images"] / result["seconds"])
                 print(f"  {title}: {rates[title][-1]:.1f}", file=sys.stderr, flush=True)
-                opening[title] = found.get("opening", 0.0)
+                opening[title] = result.get("opening", 0.0)
         ours = statistics.median(rates["clipfeat, auto"])
-        print(f"\n{encoder}, images/s, median of {args.repeats} (least – most)")
-        for title, some in rates.items():
-            middle = statistics.median(some)
+        print(f"\n{encoder}, images/s, median of {args.repeats} (min – max)")
+        for title, values in rates.items():
+            median = statistics.median(values)
             opened = f", {opening[title]:.1f} s to open" if opening[title] else ""
             print(
-                f"  {title:24s} {middle:7.1f} ({min(some):.1f} – {max(some):.1f}), "
-                f"clipfeat auto is {ours / middle:.2f} times as fast{opened}"
+                f"  {title:24s} {median:7.1f} ({min(values):.1f} – {max(values):.1f}), "
+                f"clipfeat auto is {ours / median:.2f} times as fast{opened}"
             )
 
 

@@ -1,8 +1,8 @@
-"""What Ray costs on one machine: the plain pipeline against one worker of each pool, interleaved.
+"""Overhead of Ray on one machine: the local engine against one Ray worker of each pool.
 
-``python benchmarks/on_ray.py --images 4000``: a folder of JPEGs to a finished file, by both engines
-in turn; rows are compared to the last bit. Of Ray the seconds are told twice: of the run alone, a
-Ray being there already with workers started, and of the whole command with starting and ending it.
+``python benchmarks/on_ray.py --images 4000`` embeds a folder of JPEGs with both engines,
+interleaved, and compares the rows bit for bit. Two times are printed for Ray: of the run on a
+cluster with started workers, and of the whole command, which also starts and stops the cluster.
 """
 
 import argparse
@@ -28,15 +28,19 @@ from clipfeat.system.ray_connection import connected
 
 
 def main() -> None:
-    """Run both, interleaved, and print medians and ratios."""
+    """Run both engines, interleaved, and print medians and ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=4000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--encoder", default="spectrum")
     parser.add_argument("--image-size", type=int)
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--plain-workers", type=int, default=1, help="0 for the plain default")
-    parser.add_argument("--plain-threads", type=int, default=1, help="of torch, as Ray's actor has")
+    parser.add_argument(
+        "--plain-workers", type=int, default=1, help="0 is the default of the local engine"
+    )
+    parser.add_argument(
+        "--plain-threads", type=int, default=1, help="Threads of torch. The actor on Ray has 1."
+    )
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "clipfeat-bench")
     args = parser.parse_args()
     images = args.work / f"images-{args.images}"
@@ -58,7 +62,7 @@ def main() -> None:
     seconds: dict[str, list[float]] = {"local": [], "ray": [], "ray, whole command": []}
     print(
         f"{platform.platform()}, {os.cpu_count()} cores, {args.images} JPEGs, {args.encoder}, "
-        f"batches of {args.batch_size}, plain -j {args.plain_workers or 'default'} and "
+        f"batches of {args.batch_size}, local engine with -j {args.plain_workers or 'default'} and "
         f"{args.plain_threads} threads of torch, "
         f"Ray {ray.__version__}"
     )
@@ -73,26 +77,26 @@ def main() -> None:
             else:
                 seconds["local"].append(report.progress.seconds)
         with connected(None, least_cpus=2):
-            # Once to start its workers, which Ray keeps, and once more.
+            # The first run starts the workers, which Ray keeps for the second.
             few = sorted(images.iterdir())[:8]
             embed(few, args.work / "few.h5", "ray", 1)
             report = embed(images, args.work / "ray.h5", "ray", 1)
             seconds["ray"].append(report.progress.seconds)
-    for name, some in seconds.items():
-        middle = statistics.median(some)
-        ratios = [a / b for a, b in zip(some, seconds["local"], strict=True)]
+    for name, values in seconds.items():
+        median = statistics.median(values)
+        ratios = [a / b for a, b in zip(values, seconds["local"], strict=True)]
         print(
-            f"  {name:20s} {middle:6.1f} s ({min(some):.1f} – {max(some):.1f}), "
-            f"{args.images / middle:6.1f} images/s, {statistics.median(ratios):.2f} of the plain "
-            f"one's seconds (each repeat: {', '.join(f'{r:.2f}' for r in ratios)})"
+            f"  {name:20s} {median:6.1f} s ({min(values):.1f} – {max(values):.1f}), "
+            f"{args.images / median:6.1f} images/s, {statistics.median(ratios):.2f} times the "
+            f"local seconds (each repeat: {', '.join(f'{r:.2f}' for r in ratios)})"
         )
     a, b = load(args.work / "local.h5"), load(args.work / "ray.h5")
     order = np.argsort(a.paths), np.argsort(b.paths)
     same = a.paths[order[0]].tolist() == b.paths[order[1]].tolist()
     equal = (a.X[order[0]] == b.X[order[1]]).all(axis=1)
     print(
-        f"rows: the same images {same}; equal to the last bit {equal.mean():.1%}, at most "
-        f"{np.abs(a.X[order[0]] - b.X[order[1]]).max():.2g} apart"
+        f"same images: {same}. Rows equal bit for bit: {equal.mean():.1%}. Largest difference: "
+        f"{np.abs(a.X[order[0]] - b.X[order[1]]).max():.2g}"
     )
 
 

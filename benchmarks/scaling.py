@@ -1,10 +1,11 @@
-"""Does an image cost the same among a thousand as among a hundred thousand, in time and memory?
+"""Time and memory of embedding for a growing number of images.
 
 ``python benchmarks/scaling.py [--sizes 1000 10000 100000] [--repeats 2]``
 
-Embeds folders of small PNGs with ``spectrum``, the cheapest encoder, so that whatever grows with
-the number of images shows. Each run is a process of its own; its seconds run from the first image
-to the finished file, its memory is the highest that the process (not those that decode) ever held.
+The script embeds folders of small PNGs with ``spectrum``, the cheapest encoder, so that overheads
+that grow with the number of images become visible. Each run is a separate process. Its time is from
+the first image to the finished file. Its memory is the peak of the main process, without those that
+decode.
 """
 
 import argparse
@@ -24,11 +25,11 @@ from PIL import Image
 
 SIDE = 32
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
-"""Two threads of one small transform mostly wait for each other, longer on a busy machine."""
+"""Two threads of one small transform mostly wait for each other, especially on a busy machine."""
 
 
 def make_images(folder: Path, n: int) -> None:
-    """Write `n` images of noise, no two alike."""
+    """Write `n` distinct images of noise."""
     folder.mkdir()
     rng = np.random.default_rng(n)
     for i in range(n):
@@ -37,17 +38,17 @@ def make_images(folder: Path, n: int) -> None:
 
 
 def embed_once(folder: str) -> None:
-    """Embed a folder; print the seconds and the bytes of memory that it took."""
+    """Embed a folder, and print the seconds and the bytes of memory."""
     import clipfeat
 
-    with tempfile.TemporaryDirectory() as where:
-        report = clipfeat.embed(folder, Path(where) / "out.h5", encoder="spectrum")
+    with tempfile.TemporaryDirectory() as work:
+        report = clipfeat.embed(folder, Path(work) / "out.h5", encoder="spectrum")
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps({"seconds": report.progress.seconds, "memory": memory}))
 
 
 def main() -> None:
-    """Time every size, interleaved, and print the cost of an image."""
+    """Run every size, interleaved, and print the cost per image."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10_000, 100_000])
     parser.add_argument("--repeats", type=int, default=2)
@@ -59,27 +60,27 @@ def main() -> None:
     print(
         f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {SIDE}×{SIDE} PNG"
     )
-    found: dict[int, list[dict[str, float]]] = {n: [] for n in options.sizes}
-    with tempfile.TemporaryDirectory() as where:
+    runs_of: dict[int, list[dict[str, float]]] = {n: [] for n in options.sizes}
+    with tempfile.TemporaryDirectory() as work:
         for n in options.sizes:
-            make_images(Path(where) / str(n), n)
+            make_images(Path(work) / str(n), n)
         for _ in range(options.repeats):
             for n in options.sizes:
-                command = [sys.executable, __file__, "--once", str(Path(where) / str(n))]
-                said = subprocess.check_output(command, text=True, env=os.environ | ONE_THREAD)
-                found[n].append(json.loads(said))
+                command = [sys.executable, __file__, "--once", str(Path(work) / str(n))]
+                output = subprocess.check_output(command, text=True, env=os.environ | ONE_THREAD)
+                runs_of[n].append(json.loads(output))
     first = options.sizes[0]
-    cost = {n: statistics.median(run["seconds"] for run in runs) / n for n, runs in found.items()}
+    cost = {n: statistics.median(run["seconds"] for run in runs) / n for n, runs in runs_of.items()}
     print(f"{'images':>8} {'images/s':>9} {'µs/image':>9} {f'of {first}':>8} {'memory':>9}")
-    for n, runs in found.items():
+    for n, runs in runs_of.items():
         memory = statistics.median(run["memory"] for run in runs)
         print(
             f"{n:8d} {1 / cost[n]:9.0f} {cost[n] * 1e6:9.0f} {cost[n] / cost[first]:8.2f} "
             f"{memory / 2**20:5.0f} MiB"
         )
     for a, b in pairwise(options.sizes):
-        more = (cost[b] * b - cost[a] * a) / (b - a)
-        print(f"each image beyond {a}, up to {b}: {more * 1e6:.0f} µs")
+        marginal = (cost[b] * b - cost[a] * a) / (b - a)
+        print(f"marginal cost of an image from {a} to {b}: {marginal * 1e6:.0f} µs")
 
 
 if __name__ == "__main__":

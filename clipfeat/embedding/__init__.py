@@ -1,1 +1,1 @@
-"""Sources through encoders into feature files, and the encoder as a scikit-learn transformer."""
+"""Encoding of image sources into feature files, and the scikit-learn transformer."""

@@ -1,4 +1,4 @@
-"""From a record of a source to what an encoder takes, in a thread."""
+"""Preparation of images for an encoder: reading, decoding, views, faces, preprocessing."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
@@ -19,11 +19,12 @@ from clipfeat.store.format import Row
 from clipfeat.system.stopwatch import Stopwatch
 
 Decoder = Callable[[bytes], AbstractContextManager[Decoded]]
+"""Decodes bytes to pixels that are valid inside the context."""
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An image that needs no encoding: its bytes came before, here or by the caller's word."""
+    """An image that needs no encoding: identical bytes were encoded, or failed, before."""
 
     row: Row
 
@@ -38,16 +39,16 @@ class Ready:
 
 @dataclass(frozen=True)
 class Pictures:
-    """What of an image is to be encoded, where that is not the image as it is.
+    """The pictures to encode of each image: its views and its faces.
 
     Parameters
     ----------
     views : mapping of str to View
-        Those that records name.
+        Views by name.
     faces : FaceFinder, optional
-        Cuts out faces, before a view is made.
+        Crops faces, to which views are then applied.
     every : bool
-        Whether each image is wanted in every view instead, from one decoding; records name none.
+        Encode every view of each image, from one decoding. Otherwise a record names its view.
     """
 
     views: Mapping[str, View] = field(default_factory=dict)
@@ -56,7 +57,7 @@ class Pictures:
 
     @property
     def n_of_each(self) -> int:
-        """How many pictures of each image, or face, there are."""
+        """Number of pictures of each image or face."""
         return len(self.views) if self.every else 1
 
 
@@ -69,27 +70,28 @@ def prepare(
     decode_frame: Decoder,
     watch: Stopwatch,
 ) -> list[Ready | Known] | Failure:
-    """Read, decode and preprocess an image, or one of its views, or all of its faces.
+    """Read, decode and preprocess the pictures of an image.
 
     Parameters
     ----------
     record : ImageRecord
         The image.
     preprocess : callable
-        The encoder's.
+        The encoder's preprocessing.
     pictures : Pictures
-        What of the image is wanted.
+        The views and faces to encode.
     is_known : callable
-        Asked, once its bytes are read, whether a row needs no decoding.
+        Returns whether a row, with its content hash, needs no encoding. It is called after the
+        bytes are read, and for video frames after decoding.
     decode_image, decode_frame : callable
-        From an image's bytes, or a request for a video's frame, to pixels for the time of a block.
+        Context managers that decode the bytes of an image, or a request for a video frame.
     watch : Stopwatch
-        Told the seconds of ``"read"``, ``"decode"``, ``"resize"``.
+        Collects the seconds of ``"read"``, ``"decode"`` and ``"resize"``.
 
     Returns
     -------
     list of Ready or Known, or Failure
-        A row for each face where all are taken, and for each view where every one is; else one.
+        One item for each picture.
     """
     key = b""
     try:
@@ -99,8 +101,9 @@ def prepare(
             with watch.timing("read"):
                 data = record.reader.read()
             key, decode, size = image_key(data), decode_image, len(data)
-        about = (record.label, record.group)
-        row = Row(record.path, key, *about, file_size=size, columns=record.columns)
+        row = Row(
+            record.path, key, record.label, record.group, file_size=size, columns=record.columns
+        )
         view = pictures.views[record.view] if record.view else None
         if view and key:
             key = view.key(key)
@@ -117,22 +120,24 @@ def prepare(
                 if known := _known(row, pictures.faces, is_known):
                     return known
             height, width = decoded.pixels.shape[:2]
-            seen = replace(row, height=height, width=width, format=decoded.format)
-            wanted = [(view, seen)]
+            row = replace(row, height=height, width=width, format=decoded.format)
+            rows = [(view, row)]
             if pictures.every:
-                wanted = [(one, _viewed(seen, one)) for one in pictures.views.values()]
+                rows = [(each, _view_row(row, each)) for each in pictures.views.values()]
             with watch.timing("resize"):
                 return [
-                    Ready(_part(row, face), _preprocessed(preprocess, _made(crop, view, row.key)))
+                    Ready(
+                        _face_row(row, face), _preprocess(preprocess, _apply(view, crop, row.key))
+                    )
                     for face, crop in _crops(decoded.pixels, pictures.faces)
-                    for view, row in wanted
+                    for view, row in rows
                 ]
     except (ImageError, EncodingError) as error:
         return Failure(record.path, type(error).__name__, str(error), key)
 
 
 def _crops(pixels: RGB, faces: FaceFinder | None) -> Iterator[tuple[str, RGB]]:
-    """What is wanted of an image, and the face it is: a number where all are, or `FACELESS`."""
+    """Yield crops, each with the number of its face, `FACELESS`, or an empty text."""
     if faces is None:
         yield "", pixels
         return
@@ -143,17 +148,17 @@ def _crops(pixels: RGB, faces: FaceFinder | None) -> Iterator[tuple[str, RGB]]:
             yield str(number) if faces.mode == "all" else "", crop
 
 
-def _made(pixels: RGB, view: View | None, key: bytes) -> RGB:
+def _apply(view: View | None, pixels: RGB, key: bytes) -> RGB:
     return view.apply(pixels, key) if view else pixels
 
 
-def _viewed(row: Row, view: View) -> Row:
-    """The row of one view of an image."""
+def _view_row(row: Row, view: View) -> Row:
+    """Return the row of a view of an image."""
     return replace(row, path=view.path(row.path), key=view.key(row.key))
 
 
-def _part(row: Row, face: str) -> Row:
-    """The row of one of an image's faces, all of which are tied together."""
+def _face_row(row: Row, face: str) -> Row:
+    """Return the row of a face. All faces of an image share its group and its ``file``."""
     if not face:
         return row
     if face == FACELESS:
@@ -171,21 +176,21 @@ def _part(row: Row, face: str) -> Row:
 def _known(
     row: Row, faces: FaceFinder | None, is_known: Callable[[Row], bool]
 ) -> list[Ready | Known]:
-    """The rows that are there already: of one image's faces they are committed together."""
+    """Return the known rows of an image. The rows of its faces are committed together."""
     if is_known(row):
         return [Known(row)]
     if faces is None or faces.mode != "all":
         return []
-    parts = (_part(row, str(number)) for number in count())
-    return [Known(part) for part in takewhile(is_known, parts)]
+    face_rows = (_face_row(row, str(number)) for number in count())
+    return [Known(face_row) for face_row in takewhile(is_known, face_rows)]
 
 
-def _preprocessed(preprocess: Preprocess, pixels: RGB) -> torch.Tensor:
+def _preprocess(preprocess: Preprocess, pixels: RGB) -> torch.Tensor:
     try:
         return preprocess(pixels)
     except (ValueError, RuntimeError, MemoryError) as error:
-        # An image so thin that resizing it takes more memory than there is, for one.
+        # For example, resizing a very thin image can exhaust the memory.
         size = f"{pixels.shape[1]}x{pixels.shape[0]}"
         raise EncodingError(
-            f"{size} pixels cannot be preprocessed: {error or type(error).__name__}"
+            f"an image of {size} pixels cannot be preprocessed: {error or type(error).__name__}"
         ) from error

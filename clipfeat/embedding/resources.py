@@ -1,4 +1,4 @@
-"""Where and how wide images are encoded."""
+"""Resources of an embedding run: batch size, workers, engine."""
 
 from dataclasses import dataclass
 
@@ -14,17 +14,16 @@ class EmbedResources:
     Parameters
     ----------
     batch_size : int, optional
-        Images in one forward pass, on one core or device. None finds it by trying.
+        Number of images in one forward pass, for each core or device. None measures it.
     num_workers : int, optional
-        Threads that read and decode, or decoding tasks on Ray. None is one more than the number of
-        cores.
+        Number of threads that read and decode, or of decoding tasks on Ray. None is one more than
+        the number of cores, or as many tasks as fit on the Ray cluster.
     engine : str
-        ``"local"`` or ``"ray"``. On Ray, the images and the output folder must be reachable under
-        the same names from every machine, and ``device="auto"`` takes one GPU per encoder if the
-        cluster has any.
+        ``"local"`` or ``"ray"``. On Ray, the images and the output folder must have the same paths
+        on every machine, and ``device="auto"`` uses one GPU per encoder if the cluster has any.
     address : str, optional
-        Address of a running Ray cluster. None is the environment's ``RAY_ADDRESS``, or else a
-        cluster on this machine that is started for the run.
+        Address of a running Ray cluster. None is the environment variable ``RAY_ADDRESS``, or else
+        a cluster on this machine that is started for the run.
 
     Raises
     ------
@@ -42,8 +41,8 @@ class EmbedResources:
             raise unknown_name("engine", self.engine, ENGINE_NAMES)
         if self.address is not None and self.engine != "ray":
             raise UsageError(
-                f"address {self.address!r} needs engine 'ray', got engine {self.engine!r}: "
-                "set --engine ray, or leave out --address"
+                f"address {self.address!r} needs engine 'ray', got engine {self.engine!r}. "
+                "Set --engine ray, or leave out --address"
             )
         for name in ("batch_size", "num_workers"):
             value = getattr(self, name)

@@ -1,4 +1,4 @@
-"""What an embedding run has done so far."""
+"""State and progress of an embedding run."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence, Set
@@ -25,16 +25,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far an embedding run is.
+    """Progress of an embedding run.
 
     Parameters
     ----------
     total : int
-        Images of the source.
-    encoded, known, failed : int
-        Images done so far: encoded now, there before, without a row.
+        Number of images in the source.
+    encoded : int
+        Number of images that this run has encoded.
+    known : int
+        Number of images whose features were in the file, or whose bytes equal another image's.
+    failed : int
+        Number of images without a row.
     seconds : float
-        Since the first image.
+        Seconds since the first image.
     """
 
     total: int
@@ -45,12 +49,24 @@ class Progress:
 
     @property
     def done(self) -> int:
-        """Images done so far, in whatever way."""
+        """Number of images that are encoded, known or failed."""
         return self.encoded + self.known + self.failed
 
 
 class EmbedRun:
-    """The state of a run; every image of the source ends in exactly one of its counts."""
+    """State of an embedding run. At the end, each image is in exactly one of its `counts`.
+
+    Parameters
+    ----------
+    writer : FeatureWriter
+        Writer of the feature file.
+    total : int
+        Number of images in the source.
+    retry_failed : bool
+        Encode images again that an earlier run recorded as failed.
+    progress : callable
+        Called with a `Progress` after each batch or failure.
+    """
 
     def __init__(
         self,
@@ -68,45 +84,48 @@ class EmbedRun:
         self.faceless = 0
         self.digests: dict[str, tuple[Stat, bytes]] = {}
         self._stats: dict[str, Stat] = {}
-        self._again: list[Row] = []
-        self._doubled: set[bytes] = set()
+        self._known_rows: list[Row] = []
+        self._keys_encoded_twice: set[bytes] = set()
         self.watch = Stopwatch()
         self._begun = time.monotonic()
 
     @property
     def seconds(self) -> float:
-        """Since the run began."""
+        """Seconds since the run started."""
         return time.monotonic() - self._begun
 
-    def profile(self, frozen: "Encoder | None", workers: int) -> Profile:
-        """Where the time went."""
+    def profile(self, frozen: "Encoder | None", n_threads: int) -> Profile:
+        """Return the time profile, for a number of threads that read and decode."""
         device, n_encoding = "none", 1
         if frozen is not None:
             from clipfeat.embedding.workers import count_workers
 
             device, n_encoding = frozen.device.type, count_workers(frozen)
         threads = {
-            **dict.fromkeys(("read", "decode", "resize"), workers),
+            **dict.fromkeys(("read", "decode", "resize"), n_threads),
             **dict.fromkeys(("transfer", "encode"), n_encoding),
         }
         seconds = {s: self.watch.seconds[s] for s in STAGES if s in self.watch.seconds}
         return Profile(seconds, threads, self.seconds, self.counts["encoded"], device)
 
-    def provenance(self, frozen: "Encoder | None", workers: int) -> dict[str, object]:
-        """What is worth knowing of how it was done, for the feature file."""
+    def provenance(self, frozen: "Encoder | None", n_threads: int) -> dict[str, object]:
+        """Return facts about the run that the feature file records."""
         seconds = self.seconds
-        spent = self.profile(frozen, workers).seconds
+        spent = self.profile(frozen, n_threads).seconds
         return {
             "device": str(frozen.device) if frozen else "none",
             "chosen": frozen.chosen if frozen else "",
             "seconds": round(seconds, 3),
             "images_per_second": round(self.counts["encoded"] / max(seconds, 1e-9), 1),
             "stage_seconds": {k: round(v, 3) for k, v in spent.items()},
-            "num_workers": workers,
+            "num_workers": n_threads,
         }
 
     def settle_unchanged(self, images: ImageSource, cache: StatCache) -> list[ImageRecord]:
-        """Settle the images of unchanged files without reading them; the others are returned."""
+        """Count images whose files are unchanged as known, and return the other images.
+
+        Unchanged files are recognised by size and time, without reading them.
+        """
         todo = []
         stats = stat_readers([record.reader for record in images])
         for record, stat in zip(images, stats, strict=True):
@@ -118,46 +137,46 @@ class EmbedRun:
                 self._known(row)
             else:
                 todo.append(record)
-        self._tell()
+        self._report_progress()
         return todo
 
     def is_known(self, row: Row) -> bool:
-        """Whether an image needs no decoding: its features are there, or it failed before."""
+        """Check whether an image needs no encoding: it has features, or failed before."""
         return self._failed_before(row) or self.writer.holds(row.key)
 
     def _failed_before(self, row: Row) -> bool:
         return not self.retry_failed and self.writer.has_failed(row.path, row.key)
 
     def take(self, item: "Encoded | Known | Failure") -> None:
-        """Count an image, or a batch of them, and hand it to the writer."""
+        """Count an image or a batch, and pass it to the writer."""
         from clipfeat.embedding.workers import Encoded
 
         if isinstance(item, Encoded):
             with self.watch.timing("write"):
                 self.writer.append(item.rows, item.features)
-            self.counts["encoded"] += sum(_weight(row.path) for row in item.rows)
+            self.counts["encoded"] += sum(_n_images(row.path) for row in item.rows)
             self._encoded(item.rows)
         elif isinstance(item, Failure):
             self._fail(item)
         else:
             self._known(item.row)
-        self._tell()
+        self._report_progress()
 
     def take_published(self, item: "Published") -> None:
-        """Count what a worker has committed itself."""
+        """Count the rows that a Ray worker has committed."""
         copies = [row for row in item.rows if self.writer.holds(row.key)]
-        self._doubled.update(row.key for row in copies)
-        n_copies = sum(_weight(row.path) for row in copies)
+        self._keys_encoded_twice.update(row.key for row in copies)
+        n_copies = sum(_n_images(row.path) for row in copies)
         with self.watch.timing("write"):
             self.writer.adopt(item.parts, item.rows)
-        self.counts["encoded"] += sum(_weight(row.path) for row in item.rows) - n_copies
+        self.counts["encoded"] += sum(_n_images(row.path) for row in item.rows) - n_copies
         self.counts["known"] += n_copies
         self._encoded(item.rows)
         for failure in item.failures:
             self._fail(failure)
         for known in item.known:
             self._known(known.row)
-        self._tell()
+        self._report_progress()
 
     def _encoded(self, rows: Sequence[Row]) -> None:
         for row in rows:
@@ -168,16 +187,16 @@ class EmbedRun:
         self._remember(row.path, row.key)
         if self._failed_before(row):
             self.failures.append(self.writer.failure_of(row.path))
-            self.counts["failed"] += _weight(row.path)
+            self.counts["failed"] += _n_images(row.path)
             return
         if not self.writer.is_current(row):
-            self._again.append(row)
-        self.counts["known"] += _weight(row.path)
+            self._known_rows.append(row)
+        self.counts["known"] += _n_images(row.path)
 
     def _fail(self, failure: Failure) -> None:
         self.writer.fail(failure)
         self.failures.append(failure)
-        self.counts["failed"] += _weight(failure.path)
+        self.counts["failed"] += _n_images(failure.path)
         self._remember(failure.path, failure.key)
 
     def _remember(self, path: str, key: bytes) -> None:
@@ -185,25 +204,25 @@ class EmbedRun:
             self.digests[path] = (self._stats[path], key)
 
     def settle_copies(self) -> None:
-        """Give rows to images whose bytes have features under another path or label."""
-        self.writer.equalise(self._doubled)
-        rows, failures = resolve_copies(self._again, self.writer.holds)
+        """Store rows for images whose bytes have features under another path or label."""
+        self.writer.equalise(self._keys_encoded_twice)
+        rows, failures = resolve_copies(self._known_rows, self.writer.holds)
         self.writer.append_known(rows)
         for failure in failures:
-            self.counts["known"] -= _weight(failure.path)
+            self.counts["known"] -= _n_images(failure.path)
             self._fail(failure)
-        self._tell()
+        self._report_progress()
 
     def current_paths(self, images: Iterable[ImageRecord]) -> Set[str]:
-        """The paths of images of the source, and of the rows of their faces."""
+        """Return the paths of the source's images, and of the rows of their faces."""
         self.writer.commit()
         paths = {record.path for record in images}
         return paths | {path for path in self.writer.paths if record_path(path) in paths}
 
-    def _tell(self) -> None:
+    def _report_progress(self) -> None:
         self.progress(Progress(self.total, **self.counts, seconds=self.seconds))
 
 
-def _weight(path: str) -> int:
-    """How many images a row counts for: none, where it is of a further face of one."""
+def _n_images(path: str) -> int:
+    """Return 1 for the first row of an image, and 0 for rows of its further faces."""
     return int(path in (record_path(path), f"{record_path(path)}{FACE}0"))

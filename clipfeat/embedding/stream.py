@@ -1,4 +1,7 @@
-"""Images read and decoded by threads, encoded in batches, in the source's order."""
+"""Encoding of a stream of images, in the source's order.
+
+Threads read, decode and preprocess images ahead of the workers that encode them.
+"""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -22,7 +25,7 @@ from clipfeat.system.stopwatch import Stopwatch
 T = TypeVar("T")
 R = TypeVar("R")
 
-FRAMES_TOGETHER = 16
+FRAMES_PER_CHUNK = 16
 
 
 def encode_stream(
@@ -37,72 +40,73 @@ def encode_stream(
     isolation: Isolation | IsolatedDecoder | None = ISOLATED,
     watch: Stopwatch | None = None,
 ) -> Generator[Encoded | Known | Failure, None, None]:
-    """Encode images, skipping known ones and naming those that fail.
-
-    They are read and decoded ahead of the workers that encode; see `clipfeat.embedding.workers`.
+    """Encode images, skip known ones, and report failures.
 
     Parameters
     ----------
     records : iterable of ImageRecord
-        What to encode.
+        The images.
     encoder : Encoder
-        By what; its replicas take batches too.
+        The encoder. Its replicas encode batches too.
     batch_size : int, optional
-        Images in one forward pass, on a processor of each core; found by trying where not given.
+        Number of images in one forward pass, for each core on a CPU. None measures it.
     num_workers : int, optional
-        Threads that read and preprocess, each with a process that decodes; as many as there are
-        cores, and one, by default.
+        Number of threads that read and preprocess, each with a child process that decodes. None is
+        one more than the number of cores.
     is_known : callable
-        Asked, once its bytes are read, whether an image needs no decoding; called in the threads.
+        Returns whether an image needs no encoding, after its bytes are read. It is called in the
+        threads.
     exact : callable, optional
-        Opens the same encoder in float32, for images whose rows may not be stored otherwise.
+        Opens the same encoder in float32, for images whose rows cannot be stored otherwise.
     pictures : Pictures
-        What of each image is encoded: views, faces.
+        The views and faces to encode of each image.
     isolation : Isolation, IsolatedDecoder or None
-        What decodes, and within which limits; a decoder that is already warm is ended in the end.
-        None decodes in the threads, where a crash of the decoder is one of this process.
+        The limits of the decoding processes, or a decoder, which is closed at the end. None decodes
+        in the threads, and a crash of the decoder then crashes this process.
     watch : Stopwatch, optional
-        Told the seconds of ``"read"``, ``"decode"``, ``"resize"``, ``"transfer"``, ``"encode"``.
+        Collects the seconds of ``"read"``, ``"decode"``, ``"resize"``, ``"transfer"`` and
+        ``"encode"``.
 
     Yields
     ------
     Encoded, Known or Failure
-        Every record is in exactly one of them; where all faces, or every view, are taken, in as
-        many rows, never parted.
+        Each record is in exactly one item. All faces and views of a record are in the same item.
 
     Warns
     -----
     ClipfeatWarning
-        If a batch does not fit into memory, once; smaller batches are taken from then.
+        If a batch does not fit in memory, once. Later batches are smaller.
     """
     watch = watch or Stopwatch()
     workers = WorkerPool(encoder, exact, watch, batch_size)
     n_threads = num_workers or default_workers()
 
-    def prepared(together: Sequence[ImageRecord]) -> list[Prepared]:
+    def prepare_chunk(chunk: Sequence[ImageRecord]) -> list[Prepared]:
         decoders = (decode_image, decode_frame)
         return [
             prepare(record, encoder.preprocess, pictures, is_known, *decoders, watch)
-            for record in together
+            for record in chunk
         ]
 
-    def ahead() -> int:
+    def n_ahead() -> int:
         """Return the number of images to prepare in advance, so that no worker waits."""
         return workers.n_ahead // pictures.n_of_each
 
     with (
-        threads(n_threads) as pool,
-        # Left before the pool is, which waits for its threads: none then waits for a decoder.
+        one_core_threads(n_threads) as pool,
+        # The decoders close before the pool, which waits for threads that may wait for a decoder.
         _decoding(isolation) as decode_image,
         decoding_by_thread(FRAMES) as decode_frame,
-        closing(in_order(pool, n_threads, chunks(records), prepared, ahead)) as found,
-        closing(encode_prepared(chain.from_iterable(found), workers)) as stream,
+        closing(
+            map_in_order(pool, n_threads, chunk_records(records), prepare_chunk, n_ahead)
+        ) as chunks,
+        closing(encode_prepared(chain.from_iterable(chunks), workers)) as stream,
     ):
         yield from stream
 
 
-def threads(n: int) -> ThreadPoolExecutor:
-    """A pool of threads in each of which torch uses one core."""
+def one_core_threads(n: int) -> ThreadPoolExecutor:
+    """Make a pool of threads, in each of which torch uses one core."""
     return ThreadPoolExecutor(n, initializer=use_cores, initargs=(1,))
 
 
@@ -117,45 +121,48 @@ def _decoding(isolation: Isolation | IsolatedDecoder | None) -> Iterator[Decoder
 
 @contextmanager
 def decoding_by_thread(isolation: Isolation) -> Iterator[Decoder]:
-    """A decoder for each thread: one that has a video open goes on in it."""
-    mine = local()
-    with ExitStack() as all_of_them:
+    """Give each thread its own decoder, which continues in the video that it has open."""
+    of_thread = local()
+    with ExitStack() as decoders:
 
         def decode_here(data: bytes) -> AbstractContextManager[Decoded]:
-            if not hasattr(mine, "decoder"):
-                mine.decoder = all_of_them.enter_context(IsolatedDecoder(isolation))
-            found: AbstractContextManager[Decoded] = mine.decoder.decoded(data)
-            return found
+            if not hasattr(of_thread, "decoder"):
+                of_thread.decoder = decoders.enter_context(IsolatedDecoder(isolation))
+            decoded: AbstractContextManager[Decoded] = of_thread.decoder.decoded(data)
+            return decoded
 
         yield decode_here
 
 
-def chunks(records: Iterable[ImageRecord]) -> Iterator[list[ImageRecord]]:
-    """Records that one thread should take: some frames of a video in their order, else one image.
+def chunk_records(records: Iterable[ImageRecord]) -> Iterator[list[ImageRecord]]:
+    """Group the records that one thread processes: consecutive frames of a video, or one image.
 
-    Frames are mostly stored as differences from those before, so that threads that took turns would
-    each decode the whole video.
+    Most frames are stored as differences from earlier frames. If threads took frames in turns, each
+    would decode the whole video.
     """
-    for _, of_file in groupby(records, lambda record: record.reader.sequence):
-        while some := list(islice(of_file, FRAMES_TOGETHER)):
-            yield some
+    for _, sequence in groupby(records, lambda record: record.reader.sequence):
+        while chunk := list(islice(sequence, FRAMES_PER_CHUNK)):
+            yield chunk
 
 
-def in_order(
+def map_in_order(
     pool: ThreadPoolExecutor,
     n_threads: int,
     items: Iterable[Sequence[T]],
-    work: Callable[[Sequence[T]], R],
-    ahead: Callable[[], int],
+    function: Callable[[Sequence[T]], R],
+    n_ahead: Callable[[], int],
 ) -> Generator[R, None, None]:
-    """Map by threads, in order; of the items `ahead()` members, or one a thread, may wait."""
+    """Apply a function in threads, and yield the results in the order of the items.
+
+    Items are submitted until their members number `n_ahead()` and each thread has one.
+    """
     running: deque[tuple[Future[R], int]] = deque()
     n_running = 0
     try:
         for item in items:
-            running.append((pool.submit(work, item), len(item)))
+            running.append((pool.submit(function, item), len(item)))
             n_running += len(item)
-            while len(running) >= n_threads and n_running >= ahead():
+            while len(running) >= n_threads and n_running >= n_ahead():
                 done, n = running.popleft()
                 n_running -= n
                 yield done.result()

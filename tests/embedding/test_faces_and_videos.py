@@ -1,4 +1,4 @@
-"""Faces and frames as rows: tied to their file, averaged in predictions, none lost by a kill."""
+"""Faces and video frames as rows, grouped by file and averaged in predictions."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def save(path: Path, pixels: np.ndarray) -> None:
 
 @pytest.fixture
 def people(tmp_path: Path) -> Path:
-    """One image of one face, one of two, one of none, and a copy of the second."""
+    """Write images with one, two and no faces, and a copy of the second."""
     folder = tmp_path / "people"
     save(folder / "astronaut.png", skimage.data.astronaut())
     save(folder / "two.png", two_faces())
@@ -45,7 +45,7 @@ def run(source: Path, out: Path, mode: str, **keywords: str) -> EmbedReport:
 
 
 def test_all_faces_are_rows_of_their_image(people: Path, tmp_path: Path) -> None:
-    """Each face is a row, grouped by its image; an image without one is a counted failure."""
+    """Each face is a row, grouped by its image. An image without a face is a failure."""
     report = run(people, tmp_path / "f.h5", "all")
     features = load(tmp_path / "f.h5")
     assert sorted(features.paths) == [
@@ -57,8 +57,8 @@ def test_all_faces_are_rows_of_their_image(people: Path, tmp_path: Path) -> None
     assert report.progress == Progress(4, 2, 1, 1, report.progress.seconds)
 
 
-def test_faces_are_not_found_twice(people: Path, tmp_path: Path) -> None:
-    """Run again nothing is encoded; a pruned image takes its faces along."""
+def test_faces_are_not_encoded_twice(people: Path, tmp_path: Path) -> None:
+    """A second run encodes nothing, and pruning an image drops the rows of its faces."""
     run(people, tmp_path / "f.h5", "all")
     again = run(people, tmp_path / "f.h5", "all")
     assert again.progress == Progress(4, 0, 3, 1, again.progress.seconds)
@@ -76,8 +76,8 @@ def test_faces_are_not_found_twice(people: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["all", "largest"])
-def test_what_has_no_face_is_kept_and_counted(people: Path, tmp_path: Path, mode: str) -> None:
-    """Asked to keep it, an image without a face is a row that says so, and stays current."""
+def test_images_without_a_face_are_kept_on_request(people: Path, tmp_path: Path, mode: str) -> None:
+    """The row has ``none`` in the column ``face``, is counted, and is not pruned."""
     report = run(people, tmp_path / "f.h5", mode, without="keep")
     assert (report.faceless, report.failures) == (1, [])
     features = load(tmp_path / "f.h5")
@@ -88,7 +88,7 @@ def test_what_has_no_face_is_kept_and_counted(people: Path, tmp_path: Path, mode
 
 
 def test_faces_are_identity(people: Path, tmp_path: Path) -> None:
-    """A file of faces takes no whole images, nor faces cut in another way."""
+    """A feature file of faces refuses whole images, and faces cropped with other options."""
     run(people, tmp_path / "f.h5", "largest")
     with pytest.raises(FingerprintError, match="faces: 'largest"):
         embed(people, tmp_path / "f.h5", encoder="spectrum")
@@ -96,8 +96,8 @@ def test_faces_are_identity(people: Path, tmp_path: Path) -> None:
         run(people, tmp_path / "f.h5", "largest", margin=0.5)  # type: ignore[arg-type]
 
 
-def test_a_model_of_faces_finds_them_in_new_images(people: Path, tmp_path: Path) -> None:
-    """It cuts faces as it was fitted, averages an image's, and says where there is none."""
+def test_a_model_of_faces_crops_new_images(people: Path, tmp_path: Path) -> None:
+    """Faces are cropped as in fitting and averaged by image. A missing face is an error."""
     run(people, tmp_path / "f.h5", "all")
     found = load(tmp_path / "f.h5")
     rng = np.random.default_rng(0)
@@ -121,7 +121,7 @@ def test_a_model_of_faces_finds_them_in_new_images(people: Path, tmp_path: Path)
 
 @pytest.fixture
 def clips(tmp_path: Path) -> Path:
-    """Three whole videos and one cut in half, in two classes, beside an image."""
+    """Write three whole videos, a truncated one and an image, in two classes."""
     folder = tmp_path / "clips"
     for label in ("cat", "dog"):
         (folder / label).mkdir(parents=True)
@@ -134,7 +134,7 @@ def clips(tmp_path: Path) -> Path:
 
 
 def test_frames_are_rows_of_their_video(clips: Path, tmp_path: Path) -> None:
-    """Grouped by the video; what a broken one still gives is kept, the rest recorded."""
+    """Frames are grouped by video. A truncated video gives some rows and some failures."""
     report = embed(clips, tmp_path / "v.h5", encoder="spectrum", inputs=FOUR_FRAMES)
     features = load(tmp_path / "v.h5")
     of = dict(zip(*np.unique(features.files, return_counts=True), strict=True))
@@ -148,8 +148,8 @@ def test_frames_are_rows_of_their_video(clips: Path, tmp_path: Path) -> None:
     assert again.n_rows == report.n_rows
 
 
-def test_a_video_is_classified_as_one(clips: Path, tmp_path: Path) -> None:
-    """One row a video, by the average of its frames; each frame its own on request."""
+def test_the_frames_of_a_video_are_averaged(clips: Path, tmp_path: Path) -> None:
+    """A prediction is the average over a video's frames, or one per frame on request."""
     embed(clips, tmp_path / "v.h5", encoder="spectrum")
     model = fit(load(tmp_path / "v.h5"), "logreg", cv=0)
     found = predict(model, clips)

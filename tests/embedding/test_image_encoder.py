@@ -1,5 +1,6 @@
 """The encoder as a scikit-learn transformer."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ CPU = EncoderOptions(device="cpu")
 
 
 def test_paths_images_and_arrays_are_the_same(image_folder: Path, tmp_path: Path) -> None:
-    """Whatever stands for an image, its features are those of the feature file."""
+    """Paths, PIL images and arrays have the features of the feature file."""
     paths = sorted(image_folder.rglob("*.png"))
     encoder = ImageEncoder("spectrum", CPU, batch_size=5)
     embed(image_folder, tmp_path / "out.h5", encoder="spectrum", options=CPU)
@@ -35,7 +36,7 @@ def test_paths_images_and_arrays_are_the_same(image_folder: Path, tmp_path: Path
 
 
 def test_in_a_pipeline(image_folder: Path) -> None:
-    """Paths in, classes out."""
+    """A pipeline classifies paths."""
     paths = sorted(image_folder.rglob("*.png"))
     y = [path.parent.name for path in paths]
     model = make_pipeline(ImageEncoder("spectrum", CPU), LogisticRegression())
@@ -44,7 +45,7 @@ def test_in_a_pipeline(image_folder: Path) -> None:
 
 
 def test_cloning_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Making, cloning, printing and fitting one does not open the encoder."""
+    """Construction, cloning, printing and fitting do not open the encoder."""
     monkeypatch.setattr(module, "open_encoder", lambda *_: pytest.fail("opened"))
     encoder = clone(ImageEncoder("clip-vit-l-14", batch_size=3)).fit([])
     assert encoder.get_params()["encoder"] == "clip-vit-l-14"
@@ -52,14 +53,38 @@ def test_cloning_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("image", ["missing.jpg", np.zeros((4, 4, 3)), np.zeros(5, np.uint8), 3])
-def test_what_is_no_image_is_named(image: object) -> None:
-    """A row can be neither dropped nor guessed: the error says which one it is."""
+def test_invalid_images_are_named(image: object) -> None:
+    """The error gives the position of the invalid image."""
     good = np.zeros((16, 16, 3), dtype=np.uint8)
     with pytest.raises(DecodeError, match="image 1"):
         ImageEncoder("spectrum", CPU).transform([good, image])
 
 
-def test_one_path_is_not_many_images(image_folder: Path) -> None:
-    """A path alone is refused rather than read letter by letter."""
+def test_one_path_is_refused(image_folder: Path) -> None:
+    """A single path is an error, because iterating over it would yield characters."""
     with pytest.raises(UsageError, match="expected several images"):
         ImageEncoder("spectrum").transform(str(min(image_folder.rglob("*.png"))))
+
+
+def test_parameters_are_scikit_learns() -> None:
+    """`clone`, `get_params` and `set_params` handle the options as one parameter."""
+    options = EncoderOptions(image_size=32, arguments={"mean": 0.5})
+    encoder = ImageEncoder("timm:test_vit", options, batch_size=3)
+    assert clone(encoder).get_params() == encoder.get_params()
+    assert encoder.get_params() == {
+        "encoder": "timm:test_vit",
+        "options": options,
+        "batch_size": 3,
+    }
+    encoder.set_params(options=CPU, batch_size=5)
+    assert (encoder.options, encoder.batch_size) == (CPU, 5)
+
+
+def test_automatic_precision_is_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The encoder opens in float32, and crop and arguments reach it."""
+    opened: list[EncoderOptions] = []
+    monkeypatch.setattr(module, "open_encoder", lambda name, options: opened.append(options))
+    options = EncoderOptions(crop="tiles", arguments={"mean": 0.5})
+    ImageEncoder("timm:test_vit", options)._open()
+    assert opened == [replace(options, precision="fp32")]
+    module._cached_encoder.cache_clear()

@@ -1,4 +1,4 @@
-"""The same rows by Ray's workers as by this process, whatever is asked for."""
+"""Ray workers produce the same rows as the local engine."""
 
 import pickle
 import sys
@@ -43,14 +43,14 @@ ON_RAY = EmbedResources(engine="ray")
 
 @pytest.fixture(scope="module")
 def cluster(s3: str) -> Iterator[None]:
-    """One Ray for all tests, on this machine; its workers know the server that speaks S3."""
+    """Start one local Ray cluster for all tests. Its workers can reach the S3 server."""
     assert s3
     with connected(None, least_cpus=2):
         yield
 
 
 def rows(path: str | Path) -> dict[str, tuple[object, ...]]:
-    """All that is known of each image, by path."""
+    """Return features, key, label, group and columns of each row, by path."""
     found = load(path)
     groups = found.groups if found.groups is not None else found.paths
     names = sorted(found.columns)
@@ -94,7 +94,7 @@ def embed_with_both(
 
 @pytest.mark.filterwarnings("ignore:.*RANDOM weights")
 def test_the_same_rows(cluster: None, image_folder: Path, tmp_path: Path) -> None:
-    """Of a network, with views, faces and failures; a bad image costs itself alone."""
+    """The engines agree on a network with views, faces and failures."""
     for path in sorted(image_folder.rglob("*.png"))[3:-3]:
         path.unlink()
     (image_folder / "real" / "bad.png").write_text("text")
@@ -117,10 +117,10 @@ def test_the_same_rows(cluster: None, image_folder: Path, tmp_path: Path) -> Non
     }  # fmt: skip
 
 
-def test_another_number_of_workers_goes_on(
+def test_the_engines_resume_each_others_files(
     cluster: None, image_folder: Path, tmp_path: Path
 ) -> None:
-    """What either engine has done the other need not do; equal files have equal rows."""
+    """Rows of the other engine are not encoded again, and copies get equal rows."""
     first = min(image_folder.rglob("*.png"))
     (image_folder / "real" / "copy.png").write_bytes(first.read_bytes())
     embed(image_folder, tmp_path / "whole.h5", encoder="spectrum", options=CPU)
@@ -144,10 +144,8 @@ def test_another_number_of_workers_goes_on(
     assert rows(out) == rows(tmp_path / "whole.h5")
 
 
-def test_what_is_no_images_fault_ends_the_run(
-    cluster: None, image_folder: Path, tmp_path: Path
-) -> None:
-    """A worker's error comes as it was raised there, and names the file where there is one."""
+def test_errors_of_a_worker_end_the_run(cluster: None, image_folder: Path, tmp_path: Path) -> None:
+    """The exception of the worker is re-raised, and names the image if there is one."""
     with pytest.raises(UsageError, match="too small for a spectrum"):
         embed(
             image_folder,
@@ -156,9 +154,9 @@ def test_what_is_no_images_fault_ends_the_run(
             options=EncoderOptions(image_size=4),
             resources=ON_RAY,
         )
-    for device, why in (("cuda:1", "Ray hands out the devices"), ("cuda", "no machine .* a GPU")):
+    for device, message in (("cuda:1", "cannot be chosen on Ray"), ("cuda", "no machine .* a GPU")):
         if device == "cuda:1" or not torch.cuda.is_available():
-            with pytest.raises(UsageError, match=why):
+            with pytest.raises(UsageError, match=message):
                 embed(
                     image_folder,
                     tmp_path / "a.h5",
@@ -194,10 +192,10 @@ def make_job(writer: FeatureWriter, **changes: object) -> Job:
     return replace(job, **changes)  # type: ignore[arg-type]
 
 
-def test_a_task_that_runs_twice(cluster: None, image_folder: Path, tmp_path: Path) -> None:
-    """Both attempts commit, and the driver hears of one: every row is there, once, and right.
+def test_a_repeated_task(cluster: None, image_folder: Path, tmp_path: Path) -> None:
+    """If two attempts commit and the driver receives one, each row is stored once.
 
-    Nor is one lost to an attempt in which it failed, as where a machine's memory ended.
+    A row is not lost to another attempt in which its image failed, for example for lack of memory.
     """
     import ray
 
@@ -208,21 +206,23 @@ def test_a_task_that_runs_twice(cluster: None, image_folder: Path, tmp_path: Pat
     @ray.remote
     def attempt(job: Job, refs: list[object]) -> bytes:
         block = table([0], [pickle.dumps(list(records))])
-        told: bytes = EncodingWorker(job)(decode_block(block, job, refs[0]))["item"][0].as_py()
-        return told
+        result: bytes = EncodingWorker(job)(decode_block(block, job, refs[0]))["item"][0].as_py()
+        return result
 
     with FeatureWriter(out, spec, root=str(image_folder)) as writer:
         job, nothing = make_job(writer), ray.put(NOTHING)
         jobs = [job, job, make_job(writer, preprocess=_failing)]
-        *told, failed = [pickle.loads(ray.get(attempt.remote(job, [nothing]))) for job in jobs]
+        *results, failed = [pickle.loads(ray.get(attempt.remote(job, [nothing]))) for job in jobs]
         assert len(failed.failures) == len(records)
         assert not failed.parts
-        assert len({part for one in told for part in one.parts}) == 2 == len(part_paths(out))
+        assert (
+            len({part for result in results for part in result.parts}) == 2 == len(part_paths(out))
+        )
         assert len(load(out)) == 24
         writer.fail(failed.failures[0])
         writer.commit()
         assert len(load(out)) == 24
-        writer.adopt(told[1].parts, told[1].rows)
+        writer.adopt(results[1].parts, results[1].rows)
         assert writer.finish() == 24
     embed(image_folder, tmp_path / "local.h5", encoder="spectrum", options=CPU)
     assert rows(out) == rows(tmp_path / "local.h5")
@@ -230,7 +230,7 @@ def test_a_task_that_runs_twice(cluster: None, image_folder: Path, tmp_path: Pat
 
 @given(st.sets(st.binary(min_size=16, max_size=16)), st.binary(min_size=16, max_size=16))
 def test_known_keys_are_a_set(keys: set[bytes], other: bytes) -> None:
-    """Of any bytes, zeros at the end among them; failures are known under their path alone."""
+    """Membership holds for any bytes, including trailing zeros. Failures depend on the path."""
     zeros = {key[:8] + bytes(8) for key in keys} | {bytes(16)}
     known = KnownKeys.of(keys | zeros, {"bad.png": other})
     assert all(known(Row("a.png", key)) for key in keys | zeros)
@@ -238,8 +238,8 @@ def test_known_keys_are_a_set(keys: set[bytes], other: bytes) -> None:
     assert known(Row("bad.png", other))
 
 
-def test_images_travel_as_they_are() -> None:
-    """Values, shapes and strides of tensors come back; failures and known rows too."""
+def test_packing_keeps_tensors() -> None:
+    """Values, shapes and strides survive, and so do failures, known rows and errors."""
     channels_last = torch.arange(24, dtype=torch.uint8).reshape(2, 4, 3).permute(2, 0, 1)
     images = [channels_last, torch.rand(5, 3, 2, 2), torch.rand(6).expand(3, 6)[:1]]
     sent = [Ready(Row(str(i), bytes(16)), image) for i, image in enumerate(images)]
@@ -257,7 +257,7 @@ def test_images_travel_as_they_are() -> None:
 def test_a_missing_extra_is_named(
     image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without Ray the error is the line that installs it; an address needs the engine."""
+    """Without Ray, the error names the package to install. An address needs the engine."""
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'clipfeat\[ray\]'"):
         embed(image_folder, tmp_path / "out.h5", encoder="spectrum", resources=ON_RAY)
@@ -271,7 +271,7 @@ def test_a_missing_extra_is_named(
 
 @pytest.mark.usefixtures("cluster")
 def test_from_and_to_an_object_store(s3: str, image_folder: Path, tmp_path: Path) -> None:
-    """Workers read objects and commit parts there; a plain run then has nothing left to do."""
+    """Workers read and write an object store, and a local run then encodes nothing."""
     of: Any = location(f"{s3}/on-ray")
     of.fs.put(f"{image_folder}/", f"{of.path}/images/", recursive=True)
     keywords = {"encoder": "spectrum", "options": CPU}

@@ -1,4 +1,4 @@
-"""From a source to a feature file."""
+"""Embedding a source into a feature file."""
 
 import os
 from contextlib import AbstractContextManager
@@ -19,7 +19,7 @@ from clipfeat.images.isolated import IsolatedDecoder
 from clipfeat.images.manifest import TableColumns
 from clipfeat.images.options import SourceOptions
 from clipfeat.images.readers import FileBytes
-from clipfeat.store import load
+from clipfeat.store import load, stored_spec
 from clipfeat.store.stat_cache import StatCache
 
 
@@ -40,7 +40,7 @@ def run(
 
 
 def test_a_folder_becomes_a_file(image_folder: Path, tmp_path: Path) -> None:
-    """One row an image, in the source's order, with labels; progress reaches the total."""
+    """Each image is a labelled row, in the source's order, and progress reaches the total."""
     seen: list[Progress] = []
     report = run(image_folder, tmp_path / "out.h5", progress=seen.append, batch_size=5)
     found = load(tmp_path / "out.h5")
@@ -51,7 +51,7 @@ def test_a_folder_becomes_a_file(image_folder: Path, tmp_path: Path) -> None:
 
 
 def test_rows_do_not_depend_on_batches_or_threads(image_folder: Path, tmp_path: Path) -> None:
-    """The same features whatever the batch size and the number of threads."""
+    """Features do not depend on the batch size or on the number of threads."""
     rows = []
     for number, (batch, workers) in enumerate([(1, 1), (7, 4), (64, 2)]):
         out = tmp_path / f"{number}.h5"
@@ -61,8 +61,8 @@ def test_rows_do_not_depend_on_batches_or_threads(image_folder: Path, tmp_path: 
     assert np.allclose(rows[0], rows[2], atol=1e-5)
 
 
-def test_only_what_is_new_is_encoded(image_folder: Path, tmp_path: Path) -> None:
-    """A second run skips; a new, a changed and a copied image are told apart."""
+def test_only_new_images_are_encoded(image_folder: Path, tmp_path: Path) -> None:
+    """A second run encodes new and changed images, and skips known and copied ones."""
     out = tmp_path / "out.h5"
     run(image_folder, out)
     again = run(image_folder, out).progress
@@ -79,7 +79,7 @@ def test_only_what_is_new_is_encoded(image_folder: Path, tmp_path: Path) -> None
 
 
 def test_new_labels_need_no_encoding(image_folder: Path, tmp_path: Path) -> None:
-    """A run with a table of labels changes labels and groups of rows that are there."""
+    """A run with a table of labels changes labels and groups of existing rows."""
     out = tmp_path / "out.h5"
     run(image_folder, out)
     table = tmp_path / "labels.csv"
@@ -94,8 +94,8 @@ def test_new_labels_need_no_encoding(image_folder: Path, tmp_path: Path) -> None
     assert set(found.groups.tolist()) == {f"p{d}" for d in range(10)}
 
 
-def test_a_bad_image_is_recorded_and_the_run_goes_on(image_folder: Path, tmp_path: Path) -> None:
-    """Corrupt, empty and truncated images have failures, their neighbours their own rows."""
+def test_bad_images_are_recorded_and_skipped(image_folder: Path, tmp_path: Path) -> None:
+    """Corrupt, empty and truncated images are failures and do not affect other rows."""
     whole = load_features(image_folder, tmp_path / "whole.h5")
     good = (image_folder / "real" / "real-03.png").read_bytes()
     (image_folder / "real" / "a-empty.png").touch()
@@ -124,10 +124,10 @@ def load_features(folder: Path, out: Path) -> dict[str, np.ndarray]:
     return dict(zip(found.paths.tolist(), found.X, strict=True))
 
 
-def test_failures_are_tried_again_when_asked(
+def test_failures_are_retried_on_request(
     image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A recorded failure is neither decoded again nor forgotten, unless --retry-failed."""
+    """A recorded failure is kept without decoding, and --retry-failed decodes it again."""
     (image_folder / "real" / "bad.png").write_text("text")
     out = tmp_path / "out.h5"
     run(image_folder, out)
@@ -145,10 +145,10 @@ def test_failures_are_tried_again_when_asked(
 
 
 @pytest.mark.usefixtures("one_core")
-def test_what_may_not_be_stored_is_a_failure(
+def test_invalid_rows_are_failures(
     image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows of NaN or zeros become failures, also for a copy of such an image."""
+    """Rows of NaN or zeros become failures, and so do copies of such an image."""
     from clipfeat.encoders import spectrum
 
     first = min(image_folder.rglob("*.png"))
@@ -169,10 +169,10 @@ def test_what_may_not_be_stored_is_a_failure(
     assert report.progress.done == 25
 
 
-def test_an_interrupted_run_goes_on(
+def test_an_interrupted_run_resumes(
     image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What was encoded before Ctrl-C is there; the next run encodes only the rest."""
+    """Rows encoded before Ctrl-C are kept, and the next run encodes the remaining images."""
     out = tmp_path / "out.h5"
 
     def interrupt(progress: Progress) -> None:
@@ -187,7 +187,7 @@ def test_an_interrupted_run_goes_on(
 
 
 def test_another_encoder_or_output_is_refused(image_folder: Path, tmp_path: Path) -> None:
-    """Another encoder for the same file, an empty folder, and outputs that cannot be meant."""
+    """Another encoder, an empty folder and invalid output paths are errors."""
     out = tmp_path / "out.h5"
     run(image_folder, out)
     with pytest.raises(FingerprintError, match="input_size"):
@@ -202,8 +202,8 @@ def test_another_encoder_or_output_is_refused(image_folder: Path, tmp_path: Path
     assert not (tmp_path / "new.h5").exists()
 
 
-def test_untrained_features_are_warned_of(image_folder: Path, tmp_path: Path) -> None:
-    """Random weights are recorded, and every later reader is told."""
+def test_untrained_features_cause_a_warning(image_folder: Path, tmp_path: Path) -> None:
+    """Random weights are recorded, and loading the file warns about them."""
     out = tmp_path / "out.h5"
     options = EncoderOptions(untrained=True, device="cpu")
     report = embed(image_folder, out, encoder="timm:test_efficientnet", options=options)
@@ -213,10 +213,10 @@ def test_untrained_features_are_warned_of(image_folder: Path, tmp_path: Path) ->
     assert found.specs == (replace(report.spec),)
 
 
-def test_unchanged_files_are_not_even_read(
+def test_unchanged_files_are_not_read(
     image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where nothing changed, no image is opened and no encoder; a changed one is read."""
+    """Without changes, no image is read and no encoder opened. A changed image is encoded."""
     out = tmp_path / "out.h5"
     paths = sorted(image_folder.rglob("*.png"))
     for path in paths:
@@ -230,8 +230,8 @@ def test_unchanged_files_are_not_even_read(
     assert run(image_folder, out).progress.encoded == 1
 
 
-def test_a_file_of_the_caches_own_second_is_read_again() -> None:
-    """A time too close to the cache's writing may hide a second change, and is not trusted."""
+def test_a_recent_file_time_is_not_trusted() -> None:
+    """A file may change again within the resolution of its time, so recent times are ignored."""
     stat = (10, 5_000_000_000, 7)
     for written, trusted in ((6_000_000_000, False), (8_000_000_000, True)):
         cache = StatCache({"a": (stat, b"k")}, written)
@@ -240,8 +240,8 @@ def test_a_file_of_the_caches_own_second_is_read_again() -> None:
     assert cache.key("b", stat) is None
 
 
-def test_what_is_gone_is_kept_until_pruned(image_folder: Path, tmp_path: Path) -> None:
-    """Removed images keep their rows and are counted; --prune drops rows and failures of them."""
+def test_rows_of_removed_images_are_kept_until_pruned(image_folder: Path, tmp_path: Path) -> None:
+    """Removed images keep their rows and are counted. --prune drops their rows and failures."""
     out = tmp_path / "out.h5"
     (image_folder / "bad.png").write_text("text")
     run(image_folder, out)
@@ -254,11 +254,23 @@ def test_what_is_gone_is_kept_until_pruned(image_folder: Path, tmp_path: Path) -
     assert load(out).failures == ()
 
 
-def test_failures_alone_are_pruned_too(image_folder: Path, tmp_path: Path) -> None:
-    """Where only a bad image was removed, --prune forgets its failure."""
+def test_failures_are_pruned(image_folder: Path, tmp_path: Path) -> None:
+    """--prune drops the failure of a removed image if no row is dropped."""
     out = tmp_path / "out.h5"
     (image_folder / "bad.png").write_text("text")
     run(image_folder, out)
     (image_folder / "bad.png").unlink()
     assert run(image_folder, out, prune=True).n_rows == 24
     assert load(out).failures == ()
+
+
+def test_the_stored_request_is_stable(image_folder: Path, tmp_path: Path) -> None:
+    """The request text equals that of version 0.1, so its files resume without an encoder."""
+    options = EncoderOptions(image_size=64, arguments={}, device="cpu")
+    run(image_folder, tmp_path / "out.h5", options=options)
+    _, request = stored_spec(tmp_path / "out.h5")
+    assert request == (
+        '{"encoder": "spectrum", "weights": null, "untrained": false, "layers": null, '
+        '"pool": null, "image_size": 64, "crop": null, "precision": "auto", "arguments": {}, '
+        '"faces": "", "weights_stat": null}'
+    )

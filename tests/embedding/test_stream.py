@@ -1,4 +1,4 @@
-"""Images to rows, whatever the decoder, the memory or the precision does."""
+"""Encoding a stream of images with crashing decoders, full memory and low precision."""
 
 import subprocess
 import time
@@ -30,14 +30,14 @@ def first_pixels(pixels: RGB) -> torch.Tensor:
 def make_encoder(
     forward: Callable[[torch.Tensor], torch.Tensor] = lambda batch: batch, precision: str = "fp32"
 ) -> Encoder:
-    """Features are an image's first two pixels, as `forward` returns them."""
+    """Make an encoder that applies `forward` to the first two pixels of an image."""
     return Encoder(make_spec(precision=precision), first_pixels, forward, torch.device("cpu"))
 
 
 def encode(
     folder: Path, encoder: Encoder, **options: object
 ) -> tuple[dict[str, np.ndarray], dict[str, str], list[str]]:
-    """Rows and failures by path, and the paths of the rows in the order they came."""
+    """Return rows and failures by path, and the paths of the rows in order."""
     rows: dict[str, np.ndarray] = {}
     failures: dict[str, str] = {}
     arguments = {"batch_size": 8, "num_workers": 2, **options}
@@ -55,8 +55,8 @@ def assert_same(rows: dict[str, np.ndarray], expected: dict[str, np.ndarray]) ->
     assert all(np.array_equal(rows[path], expected[path]) for path in rows)
 
 
-def test_what_kills_the_decoder_fails_alone(image_folder: Path) -> None:
-    """Of images among which some crash, hang, exit or eat memory, just these fail, by name."""
+def test_an_image_that_kills_the_decoder_fails_alone(image_folder: Path) -> None:
+    """Images that crash or hang the decoder, or fill the memory, fail and affect no other."""
     expected, _, _ = encode(image_folder, make_encoder(), isolation=None)
     for word in ("segfault", "hang", "exit", "eat", "stumble"):
         (image_folder / "real" / f"real-05-{word}.png").write_text(word)
@@ -67,15 +67,15 @@ def test_what_kills_the_decoder_fails_alone(image_folder: Path) -> None:
         "stumble": "LookupError",
     }  # fmt: skip
     assert failures.keys() == {f"real/real-05-{word}.png" for word in words}
-    for word, said in words.items():
+    for word, reason in words.items():
         assert failures[f"real/real-05-{word}.png"].startswith("DecodeError: ")
-        assert said in failures[f"real/real-05-{word}.png"]
+        assert reason in failures[f"real/real-05-{word}.png"]
 
 
 def test_a_run_that_ends_early_leaves_no_process(
     image_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever ends it, the decoders are ended and reaped, also one that hangs."""
+    """All decoding processes are ended and reaped, including one that hangs."""
     started = []
     start = subprocess.Popen
 
@@ -97,9 +97,7 @@ def test_a_run_that_ends_early_leaves_no_process(
     assert all(process.returncode is not None for process in started)
 
 
-def test_what_is_known_starts_no_decoder(
-    image_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_known_images_start_no_decoder(image_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second run over an unchanged folder starts no process."""
     monkeypatch.setattr(subprocess, "Popen", None)
     items = encode_stream(
@@ -121,7 +119,7 @@ def test_what_is_known_starts_no_decoder(
     ids=["torch", "python", "cpu", "mps"],
 )
 def test_a_batch_that_does_not_fit_is_halved(image_folder: Path, error: Exception) -> None:
-    """The same rows in the same order, by batches that fit, said and tried in vain once."""
+    """Rows and their order stay the same. One warning is given, and the size is remembered."""
     expected, _, _ = encode(image_folder, make_encoder())
     sizes: list[int] = []
 
@@ -131,17 +129,17 @@ def test_a_batch_that_does_not_fit_is_halved(image_folder: Path, error: Exceptio
             raise error
         return batch
 
-    with pytest.warns(ClipfeatWarning, match="batches of 2") as said:
+    with pytest.warns(ClipfeatWarning, match="batches of 2") as warned:
         rows, failures, _ = encode(image_folder, make_encoder(forward))
     assert_same(rows, expected)
     assert not failures
-    assert len(said) == 1
+    assert len(warned) == 1
     assert sizes == [8, 4, 2, 2, 4, 2, 2] + [2] * 8
 
 
 @pytest.mark.usefixtures("one_core")
 def test_an_image_that_does_not_fit_alone_is_a_failure(image_folder: Path) -> None:
-    """It is named, and its neighbours go on in batches of more than one."""
+    """The failure names the image, and other images are encoded in larger batches."""
     expected, _, _ = encode(image_folder, make_encoder())
     paths = list(expected)
     sizes: list[int] = []
@@ -163,7 +161,7 @@ def test_an_image_that_does_not_fit_alone_is_a_failure(image_folder: Path) -> No
 
 
 def test_other_errors_of_an_encoder_end_the_run(image_folder: Path) -> None:
-    """A fault that is not of memory is not taken for one."""
+    """Only errors that report full memory cause a retry."""
 
     def forward(batch: torch.Tensor) -> torch.Tensor:
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
@@ -174,7 +172,7 @@ def test_other_errors_of_an_encoder_end_the_run(image_folder: Path) -> None:
 
 @pytest.fixture
 def colours(tmp_path: Path) -> Path:
-    """Six images of one colour each, red saying which."""
+    """Write six images of one colour each, with their number as the red value."""
     (tmp_path / "colours").mkdir()
     for number in range(6):
         colour = (number, 100, 50)
@@ -183,19 +181,19 @@ def colours(tmp_path: Path) -> Path:
 
 
 def broken(batch: torch.Tensor) -> torch.Tensor:
-    """NaN, an infinity and zeros for images 1 to 3."""
+    """Return NaN, infinity and zeros for images 1, 2 and 3."""
     rows = batch.clone()
     for number, value in {1: float("nan"), 2: float("inf"), 3: 0.0}.items():
         rows[batch[:, 0] == number] = value
     return rows
 
 
-def test_unfit_rows_are_tried_once_more_in_float32(colours: Path) -> None:
-    """What float32 gives is stored, rounded to the file's dtype; what does not fit there fails."""
+def test_invalid_rows_are_recomputed_in_float32(colours: Path) -> None:
+    """Rows in float32 are rounded to the stored dtype, and fail if they exceed its range."""
     opened: list[Encoder] = []
 
     def large(batch: torch.Tensor) -> torch.Tensor:
-        """The rows as they should be, but for image 2, which is beyond float16."""
+        """Return valid rows, except for image 2, which exceeds the range of float16."""
         return torch.where(batch[:, :1] == 2, batch * 1e6, batch / 3)
 
     def exact() -> Encoder:
@@ -212,8 +210,8 @@ def test_unfit_rows_are_tried_once_more_in_float32(colours: Path) -> None:
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_unfit_rows_are_never_stored(colours: Path, precision: str) -> None:
-    """Without a more exact encoder, in float32 or where memory does not hold one, they fail."""
+def test_invalid_rows_are_never_stored(colours: Path, precision: str) -> None:
+    """They fail if the precision is float32, or if memory holds no encoder in float32."""
 
     def exact() -> Encoder:
         assert precision == "bf16"
@@ -229,7 +227,7 @@ def test_unfit_rows_are_never_stored(colours: Path, precision: str) -> None:
 
 
 def test_pixels_are_not_overwritten_before_they_are_encoded(tmp_path: Path) -> None:
-    """Images of just the encoder's size, which nothing copies in resizing, keep their own rows."""
+    """Images of exactly the encoder's size are not copied by resizing, and keep their pixels."""
     from clipfeat.encoders import open_encoder
     from clipfeat.encoders.options import EncoderOptions
 

@@ -1,7 +1,7 @@
-"""The pipeline on Ray: tasks read and decode, actors encode and commit, the driver merges.
+"""Embedding on Ray: tasks read and decode, actors encode and commit, the driver merges.
 
-Blocks of records go through two pools of Ray Data, which starts, feeds and grows them, and runs
-again what a dead worker had in hand. Nothing depends on how often: a worker commits rows under a
-name of its own, a row that is there twice is read once, and what a run still has to do is asked by
-key. Only rows that a worker has committed are counted; failures are the driver's to record.
+Blocks of records pass through two pools of Ray Data. Ray Data starts and scales the pools, and
+repeats the work of a worker that died. Repeated work is harmless: a worker commits rows under its
+own name, a duplicate row is read once, and the remaining work is found by content hash. Only rows
+that a worker has committed are counted. The driver records failures.
 """

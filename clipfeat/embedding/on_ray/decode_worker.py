@@ -1,4 +1,4 @@
-"""The tasks of the first pool: records to preprocessed images, on processors."""
+"""Tasks of the first pool, which read, decode and preprocess images on CPUs."""
 
 import pickle
 from collections.abc import Sequence
@@ -12,13 +12,18 @@ import pyarrow as pa
 
 from clipfeat.embedding.on_ray.job import Job, pack, table, worker_error
 from clipfeat.embedding.preparing import Decoder, prepare
-from clipfeat.embedding.stream import chunks, decoding_by_thread, in_order, threads
+from clipfeat.embedding.stream import (
+    chunk_records,
+    decoding_by_thread,
+    map_in_order,
+    one_core_threads,
+)
 from clipfeat.images.isolated import IsolatedDecoder
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.video.frames import FRAMES
 from clipfeat.system.stopwatch import Stopwatch
 
-THREADS = 2  # the one reads, or resizes, while the image of the other is decoded
+N_THREADS = 2  # one thread reads or resizes while the image of the other is decoded
 
 
 def decode_block(block: pa.Table, job: Job, known: Any) -> pa.Table:
@@ -27,51 +32,51 @@ def decode_block(block: pa.Table, job: Job, known: Any) -> pa.Table:
     Parameters
     ----------
     block : Table
-        Of one pickled list of records, with the place of its first.
+        One pickled list of records, with the position of its first record in the source.
     job : Job
-        Whose preprocessing it is.
+        The job of the run.
     known : ObjectRef
-        Of `KnownKeys`.
+        Reference to `KnownKeys`.
 
     Returns
     -------
     Table
-        What `clipfeat.embedding.on_ray.job.pack` made of each image, in their order.
+        The result of `clipfeat.embedding.on_ray.job.pack` for each image, in the same order.
     """
     import ray
 
     is_known = ray.get(known)
-    pool, decode_image, decode_frame, _ = _tools()
+    pool, decode_image, decode_frame, _ = _threads_and_decoders()
     watch = Stopwatch()
 
-    def packed(record: ImageRecord) -> bytes:
+    def prepare_packed(record: ImageRecord) -> bytes:
         try:
             image = prepare(
                 record, job.preprocess, job.pictures, is_known, decode_image, decode_frame, watch
             )  # fmt: skip
         except Exception as error:
-            # No image's fault: it ends the run, and must not be tried again and again.
+            # The cause is not the image. Raising here would make Ray retry the task forever.
             return pack(worker_error(error, record.path))
         return pack(image)
 
-    def all_packed(together: Sequence[ImageRecord]) -> list[bytes]:
-        return [packed(record) for record in together]
+    def prepare_chunk(chunk: Sequence[ImageRecord]) -> list[bytes]:
+        return [prepare_packed(record) for record in chunk]
 
     records = pickle.loads(block["item"][0].as_buffer())
-    place = block["place"][0].as_py()
+    start = block["position"][0].as_py()
     with closing(
-        in_order(pool, THREADS, chunks(records), all_packed, lambda: 2 * THREADS)
-    ) as found:
-        images = list(chain.from_iterable(found))
-    return table(range(place, place + len(images)), images)
+        map_in_order(pool, N_THREADS, chunk_records(records), prepare_chunk, lambda: 2 * N_THREADS)
+    ) as chunks:
+        images = list(chain.from_iterable(chunks))
+    return table(range(start, start + len(images)), images)
 
 
 @cache
-def _tools() -> tuple[ThreadPoolExecutor, Decoder, Decoder, ExitStack]:
-    """Threads and decoders that live as long as this process, which decodes many blocks.
+def _threads_and_decoders() -> tuple[ThreadPoolExecutor, Decoder, Decoder, ExitStack]:
+    """Start threads and decoders, which this process reuses for all of its blocks.
 
-    The processes that decode end when their pipes do: with this one, however it ends.
+    The decoding processes exit when their pipes close, so also if this process is killed.
     """
     stack = ExitStack()
     decode_frame = stack.enter_context(decoding_by_thread(FRAMES))
-    return threads(THREADS), IsolatedDecoder().decoded, decode_frame, stack
+    return one_core_threads(N_THREADS), IsolatedDecoder().decoded, decode_frame, stack

@@ -1,4 +1,4 @@
-"""The driver's part: what the pools are, what goes in, and what comes back."""
+"""Driver of a run on Ray: it sets up the two pools, submits blocks and collects results."""
 
 import logging
 import pickle
@@ -21,49 +21,54 @@ from clipfeat.images.record import ImageRecord
 from clipfeat.images.samples import sample_pixels, sample_records
 from clipfeat.system.ray_connection import ray_errors
 
-MOST_RECORDS = 512  # in one task
-TASKS_FOR_EACH_CPU = 4
-BLOCK_BYTES = 64 * 2**20  # of preprocessed images, handed to an encoder at once
-ATTEMPTS = 20
-"""At opening an encoder, where workers die meanwhile: one that kills them all must end the run."""
-SAFE = "what is committed is safe, the same command goes on from there"
-CALLS = 1000
-"""Tasks of one process: what its libraries lose of memory is lost for so long. And being a setting
-of one pool alone, it keeps Ray Data from fusing the two, which are to grow each by itself."""
+MAX_RECORDS = 512  # in one task
+TASKS_PER_CPU = 4
+MAX_BLOCK_BYTES = 64 * 2**20  # of preprocessed images
+OPEN_ATTEMPTS = 20
+"""Attempts to open an encoder while workers die. The limit ends a run whose encoder kills them."""
+RESUME_HINT = "committed rows are kept. Run the same command again to resume"
+MAX_CALLS = 1000
+"""Tasks of one process, which bounds memory leaks of its libraries. Because only one pool has this
+setting, Ray Data does not fuse the two pools, and each can scale independently."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """What one encoder takes of a machine."""
+class ActorResources:
+    """Resources that one encoding actor reserves."""
 
     num_cpus: int
     num_gpus: int
 
     @classmethod
-    def of_device(cls, device: str) -> "Place":
-        """One GPU where there are any, else one processor.
+    def of_device(cls, device: str) -> "ActorResources":
+        """Reserve one GPU if the cluster has any, else one CPU core.
 
         Raises
         ------
         UsageError
-            If a device is named, which Ray hands out, or there is no room: that would wait for
-            ever.
+            If a device is numbered, which only Ray can assign, or if the cluster is too small, on
+            which Ray would wait forever.
         """
         import ray
 
         if "," in device or ":" in device:
-            raise UsageError(f"Ray hands out the devices: --device auto, cuda or cpu, not {device}")
-        there = ray.cluster_resources()
-        has_gpus = there.get("GPU", 0) >= 1
+            raise UsageError(
+                f"device {device!r} cannot be chosen on Ray, which assigns the devices. Pass "
+                "--device auto, cuda or cpu"
+            )
+        available = ray.cluster_resources()
+        has_gpus = available.get("GPU", 0) >= 1
         if device == "cuda" and not has_gpus:
             raise UsageError(
-                "no machine of the cluster has a GPU: start one that has, or leave --device out"
+                "device 'cuda' is not available: no machine of the cluster has a GPU. Start one "
+                "that has, or leave out --device"
             )
         wants_gpu = has_gpus and device in ("auto", "cuda")
-        if there.get("CPU", 0) < (1 if wants_gpu else 2):
+        n_cpus, needed = available.get("CPU", 0), 1 if wants_gpu else 2
+        if n_cpus < needed:
             raise UsageError(
-                "the cluster has too few processors: one to decode by, and where there is no GPU "
-                "another to encode by"
+                f"the cluster has {n_cpus:.0f} CPU cores, expected {needed} or more: one decodes, "
+                "and without a GPU another encodes. Start a larger cluster"
             )
         return cls(num_cpus=0, num_gpus=1) if wants_gpu else cls(num_cpus=1, num_gpus=0)
 
@@ -71,41 +76,45 @@ class Place:
 def open_remotely(
     name: str, options: EncoderOptions, records: Sequence[ImageRecord], n_images: int
 ) -> Encoder:
-    """Open an encoder where it will run, to learn what it is.
+    """Open an encoder on a worker, and return its description.
 
     Parameters
     ----------
-    name, options
-        As `clipfeat.encoders.open_encoder` takes them.
+    name : str
+        Name of the encoder.
+    options : EncoderOptions
+        Options of the encoder.
     records : sequence of ImageRecord
-        Of the source, by some of which ``"auto"`` chooses a precision.
+        The images of the source. Some of them decide the precision ``"auto"``.
     n_images : int
-        As in `clipfeat.encoders.open_encoder`.
+        Number of images that will be encoded. 0 if it is not known.
 
     Returns
     -------
     Encoder
-        With everything but `forward`, which only workers have.
+        The encoder without `forward`, which works on workers only.
     """
     import ray
 
-    place = Place.of_device(options.device)
-    remote = ray.remote(num_cpus=place.num_cpus, num_gpus=place.num_gpus, max_retries=ATTEMPTS - 1)
-    samples = [reachable(record) for record in sample_records(records)]
-    with ray_errors(SAFE):
-        found = ray.get(remote(_described).remote(name, options, samples, n_images))
-    if isinstance(found, ClipfeatError):
-        raise found
-    encoder: Encoder = found
+    reserved = ActorResources.of_device(options.device)
+    remote = ray.remote(
+        num_cpus=reserved.num_cpus, num_gpus=reserved.num_gpus, max_retries=OPEN_ATTEMPTS - 1
+    )
+    samples = [portable(record) for record in sample_records(records)]
+    with ray_errors(RESUME_HINT):
+        result = ray.get(remote(_describe_encoder).remote(name, options, samples, n_images))
+    if isinstance(result, ClipfeatError):
+        raise result
+    encoder: Encoder = result
     return encoder
 
 
-def _described(
+def _describe_encoder(
     name: str, options: EncoderOptions, samples: Sequence[ImageRecord], n_images: int
 ) -> Encoder | ClipfeatError:
     try:
         with IsolatedDecoder() as decoder:
-            found = open_encoder(
+            encoder = open_encoder(
                 name,
                 options,
                 n_images=n_images,
@@ -113,41 +122,41 @@ def _described(
             )
     except Exception as error:
         return worker_error(error, f"opening {name} on a worker")
-    return replace(found, forward=_only_on_workers, replicas=())
+    return replace(encoder, forward=_only_on_workers, replicas=())
 
 
 def _only_on_workers(batch: torch.Tensor) -> torch.Tensor:
-    raise ClipfeatError("this encoder runs on Ray's workers")
+    raise ClipfeatError("this encoder runs on Ray workers only")
 
 
 def encode_remotely(
     records: Sequence[ImageRecord], job: Job, known: KnownKeys
 ) -> Generator[Published, None, None]:
-    """Encode images on a cluster, telling what was committed.
+    """Encode images on a cluster, and yield the committed rows.
 
     Parameters
     ----------
     records : sequence of ImageRecord
-        What to encode; every machine reaches their files under the same names.
+        The images. Their files must have the same paths on every machine.
     job : Job
-        What workers are told.
+        Description of the run.
     known : KnownKeys
-        What need not be decoded.
+        Images that need no encoding.
 
     Yields
     ------
     Published
-        As parts are committed, in any order. Every record is in at least one of them.
+        Results of blocks as they are committed, in any order. Each record is in at least one.
 
     Raises
     ------
     ClipfeatError
-        If Ray gives up, or a worker met what is no image's fault.
+        If Ray gives up, or a worker meets an error that is not the fault of one image.
     """
     import ray
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Ray warns of its own old settings
+        warnings.simplefilter("ignore")  # Ray's warnings about its own deprecated settings
         from ray.data import ActorPoolStrategy, DataContext, TaskPoolStrategy
 
         DataContext.get_current()
@@ -157,16 +166,16 @@ def encode_remotely(
     from clipfeat.embedding.on_ray.decode_worker import decode_block
     from clipfeat.embedding.on_ray.encode_worker import EncodingWorker
 
-    place = Place.of_device(job.options.device)
+    reserved = ActorResources.of_device(job.options.device)
     size = _block_size(len(records), job)
     blocks = [
-        table([at], [pickle.dumps([reachable(record) for record in records[at : at + size]])])
-        for at in range(0, len(records), size)
+        table([start], [pickle.dumps([portable(r) for r in records[start : start + size]])])
+        for start in range(0, len(records), size)
     ]
-    with ray_errors(SAFE):
+    with ray_errors(RESUME_HINT):
         images = ray.data.from_arrow(blocks)
-        # A task's output is one block, whatever its size: were it cut by size, a second attempt, in
-        # which an image fails, could cut it elsewhere.
+        # Keep the output of a task in one block. If Ray split it by size, a second attempt in which
+        # an image fails could be split differently.
         images.context.target_max_block_size = None
         committed = images.map_batches(
             decode_block,
@@ -175,21 +184,21 @@ def encode_remotely(
             batch_format="pyarrow",
             compute=TaskPoolStrategy(size=job.resources.num_workers),
             num_cpus=1,
-            max_calls=CALLS,
+            max_calls=MAX_CALLS,
         ).map_batches(
             EncodingWorker,
             fn_constructor_kwargs={"job": job},
             batch_size=None,
             batch_format="pyarrow",
             compute=ActorPoolStrategy(),
-            num_cpus=place.num_cpus,
-            num_gpus=place.num_gpus,
+            num_cpus=reserved.num_cpus,
+            num_gpus=reserved.num_gpus,
         )
         batches: Any = committed.iter_batches(
             batch_size=None, batch_format="pyarrow", prefetch_batches=0
         )
-        with closing(iter(batches)) as found:
-            for batch in found:
+        with closing(iter(batches)) as results:
+            for batch in results:
                 for item in batch["item"]:
                     published = pickle.loads(item.as_buffer())
                     if isinstance(published, ClipfeatError):
@@ -198,16 +207,17 @@ def encode_remotely(
 
 
 def _block_size(n_records: int, job: Job) -> int:
-    """How many images one task takes: enough tasks for all, none with too many bytes."""
+    """Return the number of images of a task: each CPU gets several, within `MAX_BLOCK_BYTES`."""
     import ray
 
     n_cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
-    fair = -(-n_records // (TASKS_FOR_EACH_CPU * n_cpus))
+    fair_share = -(-n_records // (TASKS_PER_CPU * n_cpus))
     side = max(job.publisher.spec.input_size)
-    one = job.preprocess(np.zeros((side, side, 3), dtype=np.uint8)).nbytes * job.pictures.n_of_each
-    return max(1, min(fair, MOST_RECORDS, BLOCK_BYTES // one))
+    n_bytes = job.preprocess(np.zeros((side, side, 3), dtype=np.uint8)).nbytes
+    n_fitting = MAX_BLOCK_BYTES // (n_bytes * job.pictures.n_of_each)
+    return max(1, min(fair_share, MAX_RECORDS, n_fitting))
 
 
-def reachable(record: ImageRecord) -> ImageRecord:
-    """The same record, its file by a name that holds in any working folder."""
+def portable(record: ImageRecord) -> ImageRecord:
+    """Return the record with an absolute path, so it is valid in any working folder."""
     return replace(record, reader=record.reader.absolute())

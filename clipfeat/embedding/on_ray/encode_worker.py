@@ -1,4 +1,4 @@
-"""The actors of the second pool: preprocessed images to committed rows."""
+"""Actors of the second pool, which encode preprocessed images and commit the rows."""
 
 import pickle
 import time
@@ -23,12 +23,12 @@ from clipfeat.system.stopwatch import Stopwatch
 
 
 class EncodingWorker:
-    """An encoder on a worker, opened for its first block.
+    """Actor that encodes blocks of images. It opens the encoder for its first block.
 
     Parameters
     ----------
     job : Job
-        The encoder, and where its rows are committed.
+        The job of the run.
     """
 
     def __init__(self, job: Job) -> None:
@@ -40,23 +40,23 @@ class EncodingWorker:
         Parameters
         ----------
         block : Table
-            As `decode_block` yields it.
+            The result of `decode_block`.
 
         Returns
         -------
         Table
-            One row for the whole block: a pickled `Published`, or the error that must end the run.
-            Were it several, a second attempt could part them in another way, and some would be
-            taken of the one, some of the other.
+            One row for the whole block: a pickled `Published`, or the error that ends the run. With
+            several rows, a second attempt could split the block differently, and Ray could combine
+            rows of both attempts.
         """
-        place = block["place"][0].as_py()
-        found: Published | Exception
+        start = block["position"][0].as_py()
+        result: Published | Exception
         try:
-            found = self._published(block, place)
+            result = self._encode(block, start)
         except Exception as error:
-            # Raised, it would come as the text of a traceback: some error of Ray's.
-            found = worker_error(error, "a worker")
-        return table([place], [pickle.dumps(found)])
+            # Ray would turn a raised exception into one of its own, with a traceback as text.
+            result = worker_error(error, "a worker")
+        return table([start], [pickle.dumps(result)])
 
     @cached_property
     def _workers(self) -> WorkerPool:
@@ -64,9 +64,9 @@ class EncodingWorker:
         encoder = self._open(job.options.precision, job.n_images)
         if encoder.spec != job.publisher.spec:
             raise FingerprintError(
-                "a worker opened another encoder than the first one did "
-                f"({'; '.join(job.publisher.spec.differences(encoder.spec))}): give all machines "
-                "the same weights and versions"
+                "two workers opened different encoders "
+                f"({'; '.join(job.publisher.spec.differences(encoder.spec))}). Install the same "
+                "weights and package versions on all machines"
             )
         return WorkerPool(
             encoder, lambda: self._open("fp32", 0), Stopwatch(), job.resources.batch_size
@@ -75,41 +75,41 @@ class EncodingWorker:
     def _open(self, precision: str, n_images: int) -> Encoder:
         job = self._job
         options = replace(job.options, precision=precision)
-        found = open_encoder(job.encoder, options, n_images=n_images)
-        return replace(found, spec=replace(found.spec, faces=job.publisher.spec.faces))
+        encoder = open_encoder(job.encoder, options, n_images=n_images)
+        return replace(encoder, spec=replace(encoder.spec, faces=job.publisher.spec.faces))
 
-    def _published(self, block: pa.Table, place: int) -> Published:
-        found = Published([], [], [], [])
+    def _encode(self, block: pa.Table, start: int) -> Published:
+        published = Published([], [], [], [])
         pending = _Pending()
         images = (unpack(item.as_buffer()) for item in block["item"])
         with closing(encode_prepared(images, self._workers)) as stream:
             for item in stream:
                 if isinstance(item, Known):
-                    found.known.append(item)
+                    published.known.append(item)
                     continue
                 pending.add(item)
-                # Every few seconds: a worker may be gone at any moment.
+                # Commit every few seconds, because a worker may be killed at any time.
                 if pending.is_due:
-                    self._commit(pending, place, found)
+                    self._commit(pending, start, published)
                     pending = _Pending()
-        self._commit(pending, place, found)
-        return found
+        self._commit(pending, start, published)
+        return published
 
-    def _commit(self, pending: "_Pending", place: int, found: Published) -> None:
-        # Those are for the driver to record, in a part that comes before the rows: one that another
-        # attempt at this block has committed must not be lost to them.
-        found.failures.extend(pending.failures)
+    def _commit(self, pending: "_Pending", start: int, published: Published) -> None:
+        # The driver records failures, in a part that is read before the rows. So a failure cannot
+        # hide a row that another attempt at this block has committed.
+        published.failures.extend(pending.failures)
         if not pending.rows:
             return
         publisher = self._job.publisher
         features = np.concatenate(pending.features).astype(publisher.spec.dtype)
         segment = Segment(features, pending.rows, [])
-        found.parts.append(publisher.publish(segment, place))
-        found.rows.extend(pending.rows)
+        published.parts.append(publisher.publish(segment, start))
+        published.rows.extend(pending.rows)
 
 
 class _Pending:
-    """What is encoded and not yet committed."""
+    """Results that are encoded and not yet committed."""
 
     def __init__(self) -> None:
         self.rows: list[Row] = []

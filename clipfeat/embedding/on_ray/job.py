@@ -1,4 +1,4 @@
-"""What workers are told, and what they hand on."""
+"""Messages between the driver and the workers."""
 
 import pickle
 from collections.abc import Mapping, Sequence, Set
@@ -23,20 +23,20 @@ from clipfeat.store.publishing import PartPublisher
 
 @dataclass(frozen=True)
 class Job:
-    """What every worker of a run is told.
+    """Description of a run, which every worker receives.
 
     Parameters
     ----------
     encoder : str
-        Its name.
+        Name of the encoder. Each worker looks it up in its own registry.
     options : EncoderOptions
-        Opens it; of a fixed precision, so that all workers' rows are alike.
+        Options of the encoder. The precision is fixed, so that all workers' rows agree.
     preprocess : callable
-        The encoder's: workers that decode need no weights.
+        The encoder's preprocessing. Workers that decode need no weights.
     pictures : Pictures
-        What of each image is encoded.
+        The views and faces to encode of each image.
     publisher : PartPublisher
-        Commits rows; its spec is the one that every worker's encoder must have.
+        Publisher of rows. Every worker's encoder must have its spec.
     resources : EmbedResources
         Batch size and number of decoding tasks.
     n_images : int
@@ -54,14 +54,14 @@ class Job:
 
 @dataclass(frozen=True)
 class KnownKeys:
-    """What the feature file held when the run began; workers of a machine share its memory.
+    """Keys in the feature file at the start of a run. The workers of a machine share the memory.
 
     Parameters
     ----------
     keys : ndarray of shape (n_keys,), S16
-        Sorted.
+        Sorted keys of rows.
     failed : mapping of str to bytes
-        Keys of recorded failures that are not to be tried again, by path.
+        Keys of recorded failures that are not retried, by path.
     """
 
     keys: NDArray[np.bytes_]
@@ -69,30 +69,30 @@ class KnownKeys:
 
     @classmethod
     def of(cls, keys: Set[bytes], failed: Mapping[str, bytes]) -> Self:
-        """Sort keys of 16 bytes."""
+        """Sort 16-byte keys."""
         return cls(np.frombuffer(b"".join(sorted(keys)), dtype=f"S{KEY_BYTES}"), failed)
 
     def __call__(self, row: Row) -> bool:
-        """Whether an image needs no decoding."""
+        """Check whether an image needs no encoding."""
         if self.failed.get(row.path) == row.key:
             return True
-        place = int(np.searchsorted(self.keys, np.array(row.key, dtype=self.keys.dtype)))
-        # As bytes: NumPy's strings end at the last byte that is not zero.
-        return self.keys[place : place + 1].tobytes() == row.key
+        index = int(np.searchsorted(self.keys, np.array(row.key, dtype=self.keys.dtype)))
+        # Compare as bytes, because NumPy strips zero bytes from the end of its strings.
+        return self.keys[index : index + 1].tobytes() == row.key
 
 
 @dataclass(frozen=True)
 class Published:
-    """What a worker has committed, or has found there already.
+    """Result of a block: committed parts, failures, and known images.
 
     Parameters
     ----------
     parts : list of str
-        The names of the parts.
+        Names of the committed parts.
     rows : list of Row
-        What they hold, without the features.
+        Rows of these parts, without features.
     failures : list of Failure
-        Images without a row, which the driver is to record.
+        Images without a row, which the driver records.
     known : list of Known
         Images that needed no encoding.
     """
@@ -104,8 +104,8 @@ class Published:
 
 
 @dataclass(frozen=True, slots=True)
-class _Packed:
-    """A `Ready` whose tensor is an array as it lies in memory, and the order of its axes there."""
+class _PackedReady:
+    """A `Ready` with its tensor as a contiguous array, and the order of the axes in memory."""
 
     row: Row
     array: NDArray[Any]
@@ -113,57 +113,58 @@ class _Packed:
 
 
 def pack(image: Prepared | ClipfeatError) -> bytes:
-    """One image as bytes, or the error that must end the run.
+    """Pickle a prepared image, or the error that ends the run.
 
-    Strides are kept: what is channels last is so again, and gives the same rows to the last bit.
+    Strides are kept, because a tensor in channels-last order must stay so to give the same rows bit
+    for bit.
     """
     if isinstance(image, list):
-        return pickle.dumps([_packed(item) for item in image], protocol=5)
+        return pickle.dumps([_pack_item(item) for item in image], protocol=5)
     return pickle.dumps(image, protocol=5)
 
 
 def unpack(data: bytes) -> Prepared:
-    """Undo `pack`.
+    """Unpickle the result of `pack`.
 
     Raises
     ------
     ClipfeatError
-        If that is what was packed.
+        If the packed object is an error.
     """
-    found = pickle.loads(data)
-    if isinstance(found, ClipfeatError):
-        raise found
-    if isinstance(found, list):
-        return [_unpacked(item) for item in found]
-    failure: Failure = found
+    image = pickle.loads(data)
+    if isinstance(image, ClipfeatError):
+        raise image
+    if isinstance(image, list):
+        return [_unpack_item(item) for item in image]
+    failure: Failure = image
     return failure
 
 
-def _packed(item: Ready | Known) -> _Packed | Known:
+def _pack_item(item: Ready | Known) -> _PackedReady | Known:
     if isinstance(item, Known):
         return item
     tensor = item.tensor
     strides = tensor.stride()
     order = tuple(sorted(range(tensor.ndim), key=lambda axis: -strides[axis]))
-    return _Packed(item.row, tensor.permute(order).contiguous().numpy(), order)
+    return _PackedReady(item.row, tensor.permute(order).contiguous().numpy(), order)
 
 
-def _unpacked(item: _Packed | Known) -> Ready | Known:
+def _unpack_item(item: _PackedReady | Known) -> Ready | Known:
     if isinstance(item, Known):
         return item
-    places = [item.order.index(axis) for axis in range(len(item.order))]
-    return Ready(item.row, torch.from_numpy(item.array).permute(places))
+    axes = [item.order.index(axis) for axis in range(len(item.order))]
+    return Ready(item.row, torch.from_numpy(item.array).permute(axes))
 
 
-def table(places: Sequence[int], items: Sequence[bytes]) -> pa.Table:
-    """A block of pickled things, each with the place of its (first) image in the source."""
+def table(positions: Sequence[int], items: Sequence[bytes]) -> pa.Table:
+    """Make a block of pickled items, each with the position of its first image in the source."""
     return pa.table(
-        {"place": pa.array(places, pa.int64()), "item": pa.array(items, pa.large_binary())}
+        {"position": pa.array(positions, pa.int64()), "item": pa.array(items, pa.large_binary())}
     )
 
 
 def worker_error(error: Exception, where: str) -> ClipfeatError:
-    """What ended a worker's work, as an error that tells where; ours stay what they are."""
+    """Convert an exception to a `ClipfeatError` that names its place. Keep a `ClipfeatError`."""
     if isinstance(error, ClipfeatError):
         return error
     return ClipfeatError(f"{where}: {type(error).__name__}: {error}")

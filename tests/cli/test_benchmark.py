@@ -69,7 +69,7 @@ def test_tuned_parameters_are_printed_and_saved(image_folder: Path) -> None:
     ("words", "code", "message"),
     [
         (("out.h5", "--group-col", "person"), 2, "'person'"),
-        (("out.h5", "--threshold", "accuracy", "--max-fpr", 0.1), 2, "both"),
+        (("out.h5", "--threshold", "accuracy", "--max-fpr", 0.1), 2, "threshold"),
         (("out.h5", "--clf", "logreg,knn,dummy", "--vote-weights", "1,2,3"), 2, "logreg, knn"),
         (("out.h5", "--engine", "ray", "--time-limit", 10), 2, "Ray"),
         (("--train", "out.h5"), 2, "--test"),

@@ -1,9 +1,9 @@
-"""Classify images with frozen features and a voted, benchmarked zoo of classical classifiers.
+"""Classify images with frozen features and classical classifiers.
 
-The public names below are loaded when first used (PEP 562), so that ``import clipfeat`` stays
-instant: neither torch nor scikit-learn is imported before something needs it. The modules behind
-them are gerunds (``embedding``, ``fitting``, ``prediction``), because importing a submodule named
-``embed`` would replace the function ``clipfeat.embed`` in this namespace.
+The public names are loaded on first use (PEP 562). ``import clipfeat`` therefore imports neither
+torch nor scikit-learn. The modules that define the functions have other names, such as
+``embedding`` and ``prediction``: the import of a submodule named ``embed`` would replace the
+function ``clipfeat.embed`` in this namespace.
 """
 
 from importlib import import_module
@@ -33,10 +33,13 @@ if TYPE_CHECKING:
     from clipfeat.evaluate.fitting import fit
     from clipfeat.features import FeatureSet
     from clipfeat.fits.resources import FitResources
+    from clipfeat.images.manifest import TableColumns
     from clipfeat.images.options import SourceOptions
+    from clipfeat.images.video.frames import FrameSampling
     from clipfeat.model import Model, load_model
     from clipfeat.prediction.explaining import explain
     from clipfeat.prediction.predicting import predict
+    from clipfeat.prediction.predictions import Predictions
     from clipfeat.prediction.robustness import Robustness, robustness
     from clipfeat.spec import EncoderSpec
     from clipfeat.store import load
@@ -56,6 +59,7 @@ _HOME = {
     "FewShot": "evaluate",
     "FitOptions": "zoo.fit_options",
     "FitResources": "fits.resources",
+    "FrameSampling": "images.video.frames",
     "ImageEncoder": "embedding.image_encoder",
     "KFold": "evaluate",
     "Leaderboard": "evaluate",
@@ -63,9 +67,11 @@ _HOME = {
     "Matrix": "evaluate",
     "Model": "model",
     "OfficialSplit": "evaluate",
+    "Predictions": "prediction.predictions",
     "Robustness": "prediction.robustness",
     "SoftVotingClassifier": "ensemble",
     "SourceOptions": "images.options",
+    "TableColumns": "images.manifest",
     "TrainTest": "evaluate",
     "audit": "auditing.checking",
     "benchmark": "evaluate",
@@ -95,6 +101,7 @@ __all__ = [
     "FewShot",
     "FitOptions",
     "FitResources",
+    "FrameSampling",
     "ImageEncoder",
     "KFold",
     "Leaderboard",
@@ -102,9 +109,11 @@ __all__ = [
     "Matrix",
     "Model",
     "OfficialSplit",
+    "Predictions",
     "Robustness",
     "SoftVotingClassifier",
     "SourceOptions",
+    "TableColumns",
     "TrainTest",
     "audit",
     "benchmark",

@@ -1,4 +1,4 @@
-"""Small real inputs that every machine can make."""
+"""Shared fixtures: small generated images and features."""
 
 import os
 from collections.abc import Iterator
@@ -19,12 +19,12 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--full``: the full counts of the fault tests, which take hours."""
+    """Add ``--full``, for the full counts of the fault tests, which take hours."""
     parser.addoption("--full", action="store_true", help="full counts of the fault tests")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what this machine lacks the means for."""
+    """Skip tests that this machine cannot run."""
     for item in items:
         if item.get_closest_marker("shared") and not SHARED.is_dir():
             item.add_marker(pytest.mark.skip(reason="no shared images beside the checkout"))
@@ -41,7 +41,7 @@ def shared() -> Path:
 
 
 def texture(rng: np.random.Generator, *, smooth: bool, size: int = 48) -> Image.Image:
-    """Noise at every frequency, or at low ones only: what the spectrum encoder tells apart."""
+    """Return noise at all frequencies or at low ones; the spectrum encoder separates them."""
     if not smooth:
         return Image.fromarray(rng.integers(0, 256, (size, size, 3), dtype=np.uint8))
     small = rng.integers(0, 256, (size // 4, size // 4, 3), dtype=np.uint8)
@@ -62,7 +62,7 @@ def image_folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def one_core() -> Iterator[None]:
-    """Batches one after another."""
+    """Encode one batch at a time."""
     import torch
 
     cores = torch.get_num_threads()
@@ -72,7 +72,7 @@ def one_core() -> Iterator[None]:
 
 
 def make_spec(name: str = "spectrum", n_features: int = 6, **changes: object) -> EncoderSpec:
-    """A spec for features that no encoder made."""
+    """Return the spec of a made-up encoder."""
     values: dict[str, object] = {
         "weights": "", "untrained": False, "layer": "last", "options": "{}",
         "input_size": (32, 32), "interpolation": "none", "crop_pct": 1.0, "crop_mode": "center",
@@ -91,7 +91,7 @@ def make_features(
     groups: bool = False,
     name: str = "spectrum",
 ) -> FeatureSet:
-    """Gaussian classes, `apart` standard deviations from each other."""
+    """Return Gaussian classes that are `apart` standard deviations from each other."""
     rng = np.random.default_rng(seed)
     y = np.repeat(np.arange(len(classes)), n_per_class)
     X = rng.normal(size=(len(y), n_features)) + apart * y[:, None] / np.sqrt(n_features)
@@ -108,7 +108,7 @@ def make_features(
 
 
 def write_parts(path: Path, features: FeatureSet, n_parts: int = 3) -> Path:
-    """Put features into a file whose rows are in parts, in their order, not merged."""
+    """Write features into a file of unmerged parts."""
     with FeatureWriter(path, features.specs[0]) as writer:
         for rows in np.array_split(np.arange(len(features)), n_parts):
             some = features.take(rows)
@@ -135,7 +135,7 @@ def features() -> FeatureSet:
 
 @pytest.fixture(scope="session")
 def s3() -> Iterator[str]:
-    """A bucket of a server on this machine that speaks S3."""
+    """A bucket of a local S3 server."""
     server = pytest.importorskip("moto.server")
     s3fs = pytest.importorskip("s3fs")
     running = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)

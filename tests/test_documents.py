@@ -1,4 +1,4 @@
-"""The README and the examples say what the code does."""
+"""The README and the examples agree with the code."""
 
 import re
 import runpy
@@ -18,7 +18,7 @@ PAGES = [ROOT / "README.md", ROOT / "benchmarks" / "README.md"]
 
 
 def commands(page: Path) -> list[str]:
-    """The clipfeat commands of a page's shell blocks, a line each."""
+    """Return the clipfeat commands of a page's shell blocks, one line each."""
     blocks = re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.S)
     lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
     return [part.strip() for line in lines for part in line.split("&&") if "clipfeat " in part]
@@ -26,7 +26,7 @@ def commands(page: Path) -> list[str]:
 
 @pytest.mark.parametrize("line", sorted({line for page in PAGES for line in commands(page)}))
 def test_commands_and_options_exist(line: str) -> None:
-    """Every command of the pages exists, with every option that it is shown with."""
+    """Every command and option on the pages exists."""
     words = shlex.split(line, comments=True)
     words = words[words.index("clipfeat") + 1 :]
     if words[0].startswith("-"):
@@ -39,7 +39,7 @@ def test_commands_and_options_exist(line: str) -> None:
 
 
 def test_tables_are_complete() -> None:
-    """Each short name of an encoder, with what it stands for, and each classifier has its row."""
+    """The README's tables list every short name and every classifier."""
     for short, full in ALIASES.items():
         assert f"| `{short}` |" in README
         assert full == short or f"`{full}`" in README
@@ -52,13 +52,13 @@ def test_tables_are_complete() -> None:
 
 
 def test_python_blocks_compile() -> None:
-    """The README's Python is Python."""
+    """The README's Python blocks compile."""
     for block in re.findall(r"```python\n(.*?)```", README, re.S):
         compile(block, "README.md", "exec")
 
 
 @pytest.mark.parametrize("script", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.stem)
 def test_examples_run(script: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every example runs as it is and says something."""
+    """Every example script runs and prints something."""
     runpy.run_path(str(script), run_name="__main__")
     assert capsys.readouterr().out

@@ -123,10 +123,7 @@ def test_classifier_and_metric_run(
     """A benchmark fits the classifier in every kind of process, and ranks by the metric."""
     if "ray" in where:
         pytest.importorskip("ray")
-    printed = clipfeat(
-        "benchmark", str(features), "--clf", "bayes,dummy", "--cv", "2", "--sort", "share_first",
-        *where,
-    )  # fmt: skip
+    printed = clipfeat("benchmark", str(features), "--clf", "bayes,dummy", "--cv", "2", *where)
     assert "bayes" in printed
     assert "failed" not in printed
 

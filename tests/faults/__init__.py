@@ -1,4 +1,4 @@
-"""What happens when the machine fails: kills, full disks, second writers, readers in between.
+"""Faults of the machine: kills, full disks, second writers, concurrent readers.
 
 ``pytest tests/faults`` runs a few of each; ``pytest tests/faults --full`` runs the full counts.
 """

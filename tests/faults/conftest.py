@@ -1,4 +1,4 @@
-"""The command line under test, in a process of its own, committing every few rows."""
+"""Running the command line in a process that commits every few rows."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ COMMAND = (
 
 
 def start_clipfeat(*words: object, cwd: Path) -> "subprocess.Popen[str]":
-    """Start the command line, its output in pipes, in a process group of its own."""
+    """Start the command line in its own process group, with its output in pipes."""
     return subprocess.Popen(
         [sys.executable, "-c", COMMAND, *map(str, words)],
         cwd=cwd,
@@ -27,7 +27,7 @@ def start_clipfeat(*words: object, cwd: Path) -> "subprocess.Popen[str]":
 
 
 def make_images(folder: Path, n: int, seed: int = 0) -> Path:
-    """A folder of small noisy images."""
+    """Write a folder of small noise images."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True)
     for i in range(n):
@@ -38,5 +38,5 @@ def make_images(folder: Path, n: int, seed: int = 0) -> Path:
 
 @pytest.fixture
 def full(request: pytest.FixtureRequest) -> bool:
-    """Whether the full counts were asked for."""
+    """Whether ``--full`` was given."""
     return bool(request.config.getoption("--full"))

@@ -1,7 +1,6 @@
-"""Runs of the command line in processes of their own, forked where everything is imported already.
+"""Running the command line in processes forked from one that has imported everything.
 
-``python -m tests.faults.forking`` is the process that forks; a request is a line of JSON, and so
-is its answer.
+``python -m tests.faults.forking`` is the forking process. Requests and responses are lines of JSON.
 """
 
 import json
@@ -16,7 +15,7 @@ from typing import Any
 
 
 class ForkedRun:
-    """What `subprocess.Popen` would be of a run."""
+    """A forked run with the interface of `subprocess.Popen`."""
 
     def __init__(self, words: tuple[object, ...], cwd: Path) -> None:
         self._told = [cwd / name for name in (".stdout", ".stderr")]
@@ -24,18 +23,18 @@ class ForkedRun:
         self.returncode: int | None = None
 
     def poll(self) -> int | None:
-        """The exit code, once there is one; of a signal it is negative."""
+        """Return the exit code or None; a signal's is negative."""
         if self.returncode is None:
             self.returncode = _ask(["poll", self.pid])
         return self.returncode
 
     def send_signal(self, number: int) -> None:
-        """Send a signal, if it runs yet."""
+        """Send a signal if the run has not ended."""
         if self.poll() is None:
             os.kill(self.pid, number)
 
     def communicate(self, timeout: float) -> tuple[str, str]:
-        """Wait for the end, and read what was printed."""
+        """Wait for the end and return the output."""
         until = time.monotonic() + timeout
         while self.poll() is None:
             if time.monotonic() > until:
@@ -50,7 +49,7 @@ class ForkedRun:
 
 @cache
 def _forker() -> "subprocess.Popen[str]":
-    """The process that forks; it ends with this one, whose pipe it reads."""
+    """Run the forking process, which ends with its parent."""
     return subprocess.Popen(
         [sys.executable, "-m", "tests.faults.forking"],
         stdin=subprocess.PIPE,

@@ -33,7 +33,7 @@ def rows_of(names: dict[str, int]) -> tuple[list[Row], np.ndarray]:
 
 
 def job(path: Path, overwrite: bool, report: int) -> None:
-    """Append what is missing, three rows a commit, tell each commit, and merge."""
+    """Append the missing rows, three per commit, report each commit, and merge."""
     with FeatureWriter(path, SPEC, overwrite=overwrite) as writer:
         missing = {n: v for n, v in WANTED.items() if not writer.holds(v.to_bytes(16))}
         names = list(missing)
@@ -47,7 +47,7 @@ def job(path: Path, overwrite: bool, report: int) -> None:
 
 
 def start(path: Path) -> None:
-    """A snapshot of three rows to go on from."""
+    """Write a snapshot of three rows to continue from."""
     with FeatureWriter(path, SPEC) as writer:
         writer.append(*rows_of({n: v for n, v in WANTED.items() if n.startswith("a")}))
         writer.finish()
@@ -56,7 +56,7 @@ def start(path: Path) -> None:
 def attempt(
     lib: ctypes.CDLL, folder: Path, nth: int, fault: str, overwrite: bool
 ) -> tuple[bool, list[str]]:
-    """Run the job with one fault; whether the fault was reached, and what was broken."""
+    """Run the job with one fault; return whether it was reached, and any violations."""
     path = folder / "out.h5"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -108,12 +108,12 @@ def attempt(
 
 
 def is_sharded() -> bool:
-    """Whether the job makes shards."""
+    """Whether the job writes shards."""
     return merging.SHARDED_ABOVE == 0
 
 
 def check(path: Path, broken: list[str]) -> dict[str, int]:
-    """What a reader sees; values that are not those of their image are broken promises."""
+    """Read the file; rows with another image's values are violations."""
     found = load(path)
     rows = dict(zip(found.paths.tolist(), found.X.tolist(), strict=True))
     for name, row in rows.items():
@@ -126,7 +126,7 @@ def check(path: Path, broken: list[str]) -> dict[str, int]:
 
 
 def main() -> None:
-    """Try every fault at every point."""
+    """Inject every fault at every point."""
     lib = ctypes.CDLL(sys.argv[1])
     lib.inject_arm.argtypes = [ctypes.c_char_p, ctypes.c_long, ctypes.c_int, ctypes.c_int]
     step = int(sys.argv[3])

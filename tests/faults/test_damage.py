@@ -1,4 +1,4 @@
-"""Flipped bits and truncations: refused by name, never other values."""
+"""Flipped bits and truncations are refused and never give other values."""
 
 import random
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from tests.store.test_store import filled, row, values
 
 
 def damages(data: bytes, n: int) -> list[bytes]:
-    """The bytes with one bit flipped, and every eighth time cut short instead."""
+    """Flip one bit, or truncate every eighth time."""
     random.seed(n)
     found = []
     for number in range(n):
@@ -28,7 +28,7 @@ def damages(data: bytes, n: int) -> list[bytes]:
 
 
 def hold(path: Path, read: Callable[[], object], n: int) -> int:
-    """Damage a file `n` times; how often that was refused. What is read is as it was."""
+    """Damage a file `n` times and count the refusals; a file that reads is unchanged."""
     whole, expected, refused = path.read_bytes(), read(), 0
     for damaged in damages(whole, n):
         path.write_bytes(damaged)
@@ -42,7 +42,7 @@ def hold(path: Path, read: Callable[[], object], n: int) -> int:
 
 
 def test_a_feature_file(tmp_path: Path, full: bool) -> None:
-    """Snapshot and part, each a flip or a cut at a time."""
+    """A damaged snapshot or part is refused or reads unchanged."""
     path = filled(tmp_path / "out.h5")
     with FeatureWriter(path, make_spec(n_features=3), root="/photos") as writer:
         writer.append([row("more", 7, "cat")], values(7))
@@ -58,7 +58,7 @@ def test_a_feature_file(tmp_path: Path, full: bool) -> None:
 
 
 def test_a_model_file(tmp_path: Path, full: bool) -> None:
-    """Each a flip or a cut at a time; pickles and the like have a test of their own."""
+    """A damaged model file is refused or predicts unchanged."""
     features = make_features()
     path = fit(features, "logreg,lgbm", cv=0).save(tmp_path / "model.clipfeat")
 

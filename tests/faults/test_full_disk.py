@@ -1,4 +1,4 @@
-"""A disk that is really full: a small tmpfs."""
+"""Embedding onto a full disk, a small tmpfs."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ from tests.faults.conftest import make_images
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder that is a file system of its own, of 64 KiB until it is mounted larger."""
+    """A folder that is a file system of 64 KiB, which can be remounted larger."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "clipfeat-test", str(disk)]
@@ -32,7 +32,7 @@ def resize(disk: Path, kib: int) -> None:
 def test_a_full_disk(
     tmp_path: Path, small_disk: Path, full: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Exit 4 and the number of safe rows; what is committed reads; with more room it resumes."""
+    """A full disk gives exit code 4 and the number of safe rows; with space, it resumes."""
     monkeypatch.setattr(writing, "COMMIT_ROWS", 16)
     images = make_images(tmp_path / "images", 150)
     out = small_disk / "out.h5"

@@ -1,4 +1,4 @@
-"""`clipfeat embed` killed or interrupted at any moment, and read all the while."""
+"""`clipfeat embed`, killed, interrupted and read at random times."""
 
 import os
 import random
@@ -21,7 +21,7 @@ EMBED = ("embed", "images", "out.h5", "--encoder", "spectrum", "-b", 4, "-j", 1,
 
 
 def rows(path: Path) -> dict[str, bytes]:
-    """What a reader sees now; empty where nothing is committed yet."""
+    """Read the committed rows; empty if nothing is committed."""
     try:
         found = load(path)
     except RefusedFileError as error:
@@ -33,7 +33,7 @@ def rows(path: Path) -> dict[str, bytes]:
 
 
 def check_whole(path: Path, expected: dict[str, bytes]) -> None:
-    """A feature file holds just these rows; else say which not, and what failed."""
+    """Check that a feature file has exactly these rows; report differences and failures."""
     found = rows(path)
     wrong = [name for name in found | expected if found.get(name) != expected.get(name)]
     assert not wrong, f"{len(wrong)} of {len(found)}: {wrong[:9]}; {load(path).failures[:9]}"
@@ -41,7 +41,7 @@ def check_whole(path: Path, expected: dict[str, bytes]) -> None:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
-    """The images, and the rows of a run that nothing disturbed."""
+    """The images and the rows of an undisturbed run."""
     folder = tmp_path_factory.mktemp("whole")
     make_images(folder / "images", N_IMAGES)
     run = ForkedRun(EMBED, folder)
@@ -53,7 +53,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, byt
 def disturb(
     folder: Path, images: Path, expected: dict[str, bytes], number: int, how: signal.Signals
 ) -> int:
-    """Start, read, stop at a random moment, read, go on; the exit code of the one stopped."""
+    """Start, read, stop at a random time, read and resume; return the first exit code."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     (folder / "images").symlink_to(images)
@@ -85,7 +85,7 @@ def disturb(
 def test_killed_at_a_random_moment(
     tmp_path: Path, whole: tuple[Path, dict[str, bytes]], full: bool
 ) -> None:
-    """After SIGKILL every committed row is there and equal; the next run encodes only the rest."""
+    """After SIGKILL, committed rows are intact and the next run encodes only the rest."""
     images, expected = whole
     stopped = [
         disturb(tmp_path / "x", images, expected, number, signal.SIGKILL)
@@ -97,7 +97,7 @@ def test_killed_at_a_random_moment(
 def test_interrupted_at_a_random_moment(
     tmp_path: Path, whole: tuple[Path, dict[str, bytes]], full: bool
 ) -> None:
-    """After Ctrl-C or SIGTERM what is done is committed, the exit code is 130, and it resumes."""
+    """Ctrl-C and SIGTERM commit, exit with code 130, and the next run resumes."""
     images, expected = whole
     for number in range(20 if full else 3):
         how = (signal.SIGINT, signal.SIGTERM)[number % 2]
@@ -107,7 +107,7 @@ def test_interrupted_at_a_random_moment(
 def test_readers_see_a_complete_set(
     tmp_path: Path, whole: tuple[Path, dict[str, bytes]], full: bool
 ) -> None:
-    """While it is written and merged, a reader sees at least what was there when it began."""
+    """A concurrent reader sees at least the rows committed before it started."""
     images, expected = whole
     reads, wanted, least = 0, 1000 if full else 20, 0
     while reads < wanted:
@@ -129,7 +129,7 @@ def test_readers_see_a_complete_set(
 
 
 def test_a_second_writer_is_turned_away(tmp_path: Path, full: bool) -> None:
-    """It fails within a second of asking, with exit code 5, naming process and host."""
+    """A second writer fails within a second with exit code 5 and names the first."""
     make_images(tmp_path / "images", 12)
     from clipfeat.store import FeatureWriter
     from tests.conftest import make_spec
@@ -147,7 +147,7 @@ def test_a_second_writer_is_turned_away(tmp_path: Path, full: bool) -> None:
 
 
 def test_values_are_what_they_were(whole: tuple[Path, dict[str, bytes]]) -> None:
-    """The undisturbed run is itself right: every image once, rows distinct."""
+    """The undisturbed run has every image once, with distinct rows."""
     _, expected = whole
     assert len(expected) == N_IMAGES == len(set(expected.values()))
     assert np.isfinite(np.frombuffer(b"".join(expected.values()), np.float32)).all()

@@ -1,4 +1,4 @@
-"""A fault at every write, fsync, rename and link, of one snapshot and of shards."""
+"""Faults at every write, fsync, rename and link of a snapshot and of shards."""
 
 import json
 import os
@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
     sys.platform != "linux" or not shutil.which("cc"), reason="needs Linux and a C compiler"
 )
 def test_every_point_of_a_small_job(tmp_path: Path, full: bool) -> None:
-    """ENOSPC, EIO or a kill anywhere: nothing lost, wrong or doubled; the next run completes it."""
+    """After any ENOSPC, EIO or kill, no row is lost, and the next run completes the file."""
     library = tmp_path / "inject.so"
     build = ["cc", "-shared", "-fPIC", "-O1", "-o", library, HERE / "inject.c", "-ldl"]
     subprocess.run(build, check=True)

@@ -1,4 +1,4 @@
-"""`clipfeat embed` and `benchmark` on Ray: workers killed, the driver killed, nodes gone."""
+"""`clipfeat embed` and `benchmark` on Ray with killed workers, drivers and nodes."""
 
 import os
 import random
@@ -26,7 +26,7 @@ ON_RAY = (*EMBED, "--engine", "ray")
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
-    """The images, a bad one among them, and the rows of a plain run."""
+    """The images, one of them bad, and the rows of a local run."""
     folder = tmp_path_factory.mktemp("whole")
     make_images(folder / "images", N_IMAGES)
     (folder / "images" / "0100-bad.png").write_text("text")
@@ -44,7 +44,7 @@ def fresh(folder: Path, images: Path) -> Path:
 
 
 def below(pid: int) -> dict[int, str]:
-    """The processes that descend from one, with their names."""
+    """Return the descendants of a process with their names."""
     parents: dict[int, int] = {}
     names: dict[int, str] = {}
     for entry in Path("/proc").iterdir():
@@ -61,10 +61,10 @@ def below(pid: int) -> dict[int, str]:
 
 
 def workers(pid: int) -> list[int]:
-    """The processes of Ray that do a run's work; its agents are a part of the node.
+    """Return Ray's worker processes, without its agents.
 
-    One that has nothing to do yet is spared: where the very first dies before the driver has
-    connected, Ray 2.60 lets the driver wait for ever.
+    Idle workers are left out: if the first worker dies before the driver has connected, the driver
+    of Ray 2.60 waits forever.
     """
     return [
         one
@@ -75,7 +75,7 @@ def workers(pid: int) -> list[int]:
 
 
 def running(pids: list[int], seconds: float = 30.0) -> list[str]:
-    """Those of some processes that do not end by themselves."""
+    """Return the processes that do not end within the time limit."""
     until = time.monotonic() + seconds
     while left := [pid for pid in pids if _lives(pid)]:
         if time.monotonic() > until:
@@ -85,7 +85,7 @@ def running(pids: list[int], seconds: float = 30.0) -> list[str]:
 
 
 def _lives(pid: int) -> bool:
-    """Whether a process does anything yet; its number may wait for a parent that never asks."""
+    """Return whether a process is running and not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
@@ -101,7 +101,7 @@ def finished(run: "subprocess.Popen[str]") -> str:
 def test_workers_killed_at_random(
     tmp_path: Path, whole: tuple[Path, dict[str, bytes]], full: bool
 ) -> None:
-    """No row lost, doubled or wrong, whichever workers die; the bad image fails alone."""
+    """If any workers die, no row is lost or repeated, and only the bad image fails."""
     images, expected = whole
     random.seed(0)
     kills, wanted = 0, 100 if full else 5
@@ -129,9 +129,9 @@ def test_workers_killed_at_random(
 def test_the_driver_stopped(
     tmp_path: Path, whole: tuple[Path, dict[str, bytes]], how: signal.Signals, full: bool
 ) -> None:
-    """No worker is left, what was committed is kept, and the job goes on without Ray.
+    """A killed driver leaves no worker and loses no row, and a local run resumes the job.
 
-    Two agents of Ray's own look once a minute whether their node is still there.
+    Two agents of Ray check only once a minute whether their node is alive.
     """
     if how == signal.SIGINT and not full:
         pytest.skip("the kill is the harder case, and either takes a minute: --full")
@@ -162,7 +162,7 @@ def test_the_driver_stopped(
 
 
 def test_a_node_leaves(tmp_path: Path, whole: tuple[Path, dict[str, bytes]], full: bool) -> None:
-    """What it had in hand is done again elsewhere; another that comes is used."""
+    """The work of a lost node is repeated elsewhere, and a new node is used."""
     if not full:
         pytest.skip("a cluster of its own takes a minute: --full")
     from ray.cluster_utils import Cluster
@@ -189,7 +189,7 @@ def test_a_node_leaves(tmp_path: Path, whole: tuple[Path, dict[str, bytes]], ful
 
 
 def test_a_benchmark_killed_goes_on(tmp_path: Path, full: bool) -> None:
-    """A dead driver costs what was in hand, a dead worker an attempt; the end is the same."""
+    """A benchmark gives equal results after its driver or a worker was killed."""
     if not full:
         pytest.skip("two runs on Ray and one without take a minute: --full")
     folder = tmp_path

@@ -1,4 +1,4 @@
-"""Merging feature files: the union of their rows, and no row under another's name."""
+"""Merging several feature files into one."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ Images = dict[str, tuple[int, str]]
 
 
 def write(path: Path, root: str, images: Images, failed: str = "", **changes: object) -> Path:
-    """A feature file of images by path, each with its number (key and features) and label."""
+    """Write a feature file from paths, each with a number (key and features) and a label."""
     spec = make_spec(n_features=2, **changes)  # type: ignore[arg-type]
     with FeatureWriter(path, spec, root=root) as writer:
         rows = [
@@ -37,7 +37,7 @@ def held(path: Path) -> Images:
 
 
 def test_folders_do_not_collide(tmp_path: Path) -> None:
-    """Equal names of different folders are two images, below the folder that holds both."""
+    """Images of the same name in two folders are two rows below the common folder."""
     a = write(tmp_path / "a.h5", "/data/a", {"1.png": (1, "cat"), "2.png": (2, "dog")})
     b = write(tmp_path / "b.h5", "/data/b", {"1.png": (3, "dog"), "3.png": (1, "")}, failed="x")
     made = merge_files([a, b], tmp_path / "c.h5")
@@ -56,7 +56,7 @@ def test_folders_do_not_collide(tmp_path: Path) -> None:
 
 
 def test_the_same_image_is_there_once(tmp_path: Path) -> None:
-    """A path of the same key and label is taken once; a row counts for more than a failure."""
+    """A path with the same key and label is merged once, and a row replaces a failure."""
     a = write(tmp_path / "a.h5", "/data", {"1": (1, "cat")}, failed="2")
     b = write(tmp_path / "b.h5", "/data", {"1": (1, "cat"), "2": (2, "cat")})
     made = merge_files([a, b], tmp_path / "c.h5")
@@ -67,7 +67,7 @@ def test_the_same_image_is_there_once(tmp_path: Path) -> None:
 def test_contradictions_are_refused_or_settled(
     tmp_path: Path, other: tuple[int, str], what: str
 ) -> None:
-    """A path of two keys or labels is an error that names it, unless one file is preferred."""
+    """Contradictory keys or labels of a path are an error unless `prefer` is given."""
     a = write(tmp_path / "a.h5", "/data", {"1": (1, "cat")})
     b = write(tmp_path / "b.h5", "/data", {"1": other})
     with pytest.raises(DataError, match=rf"a\.h5 and .*b\.h5 contradict .* about 1 \({what}\)"):
@@ -80,7 +80,7 @@ def test_contradictions_are_refused_or_settled(
 
 
 def test_other_encoders_and_taken_outputs_are_refused(tmp_path: Path) -> None:
-    """Files of two encoders do not mix; what is there is replaced only on demand."""
+    """Files of two encoders are refused, and an existing output needs `overwrite`."""
     a = write(tmp_path / "a.h5", "/data", {"1": (1, "")})
     b = write(tmp_path / "b.h5", "/data", {"2": (2, "")}, layer="first")
     with pytest.raises(FingerprintError, match="layer: 'last', not 'first'"):
@@ -90,7 +90,7 @@ def test_other_encoders_and_taken_outputs_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_may_take_in_another(tmp_path: Path) -> None:
-    """The output may be one of the files merged."""
+    """The output can be one of the inputs."""
     a = write(tmp_path / "a.h5", "/data", {"1": (1, "")})
     b = write(tmp_path / "b.h5", "/data", {"2": (2, "")})
     merge_files([a, b], a, overwrite=True)
@@ -98,7 +98,7 @@ def test_a_file_may_take_in_another(tmp_path: Path) -> None:
 
 
 def test_what_an_interrupted_merge_left_is_not_taken_up(tmp_path: Path) -> None:
-    """Rows of other files, and other values of the same keys, left by a killed merge are gone."""
+    """A merge removes the rows left by a killed merge into the same file."""
     with FeatureWriter(tmp_path / "c.h5", SPEC, root="/data", overwrite=True) as writer:
         rows = [Row("1", (1).to_bytes(16)), Row("old", (7).to_bytes(16))]
         writer.append(rows, np.full((2, 2), 99, dtype=np.float32))

@@ -1,4 +1,4 @@
-"""Exports hold what the feature file holds, and other tools read them."""
+"""Exports contain the feature file's data, and other tools read them."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ ABOUT = {
 
 
 def filled(path: Path, precision: str = "fp32") -> Path:
-    """Two rows in a snapshot and a part, with a column named as one of the format's."""
+    """A snapshot and a part with two rows, and a column that has the name of a dataset."""
     spec = make_spec(n_features=2, precision=precision)
     columns = (("split", "train"), ("label,x", "a"), ("path", "no"), ("features", "no"))
     with FeatureWriter(path, spec) as writer:
@@ -36,7 +36,7 @@ def filled(path: Path, precision: str = "fp32") -> Path:
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_parquet(tmp_path: Path, precision: str) -> None:
-    """A row an image, the features as one list of fixed size, of the type they are stored in."""
+    """Parquet has one row per image and the features as a fixed-size list of their dtype."""
     dtype = np.float32 if precision == "fp32" else np.float16
     out = tmp_path / "new" / "x.parquet"
     assert export(filled(tmp_path / "out.h5", precision), out) == 2
@@ -51,7 +51,7 @@ def test_parquet(tmp_path: Path, precision: str) -> None:
 
 
 def test_npz(tmp_path: Path) -> None:
-    """Arrays under the names of the feature file, loaded without pickle."""
+    """An npz file has the feature file's names and loads without pickle."""
     export(filled(tmp_path / "out.h5"), tmp_path / "x.npz")
     with np.load(tmp_path / "x.npz", allow_pickle=False) as found:
         assert np.array_equal(found["features"], VALUES)
@@ -62,7 +62,7 @@ def test_npz(tmp_path: Path) -> None:
 
 
 def test_csv(tmp_path: Path) -> None:
-    """A column a feature, every value exact."""
+    """CSV has one column per feature, with exact values."""
     export(filled(tmp_path / "out.h5"), tmp_path / "x.csv")
     table = pd.read_csv(tmp_path / "x.csv", keep_default_na=False)
     assert table[list(ABOUT)].to_dict("list") == ABOUT
@@ -71,7 +71,7 @@ def test_csv(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".parquet", ".npz", ".csv"])
 def test_whole_or_not_at_all(tmp_path: Path, suffix: str) -> None:
-    """Of a damaged file nothing is exported; what is there is replaced only on demand."""
+    """A damaged file is not exported, and an existing output needs `overwrite`."""
     path, out = filled(tmp_path / "out.h5"), tmp_path / f"x{suffix}"
     part = part_paths(path)[0]
     data = part.read_bytes()
@@ -87,6 +87,6 @@ def test_whole_or_not_at_all(tmp_path: Path, suffix: str) -> None:
 
 
 def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
-    """The formats there are, are listed."""
+    """The error for an unknown suffix lists the formats."""
     with pytest.raises(UsageError, match=r"Known: \.csv, \.npz, \.parquet"):
         export(filled(tmp_path / "out.h5"), tmp_path / "x.xlsx")

@@ -1,4 +1,4 @@
-"""Other tools' features: each layout is read, and no row gets another image's name."""
+"""Importing features of other tools."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -57,7 +57,7 @@ def thingsvision(folder: Path, names: list[str], write: Callable[[Path], None] =
 
 @pytest.mark.parametrize("write", LAYOUTS)
 def test_thingsvision(tmp_path: Path, write: Callable[[Path], None]) -> None:
-    """Every format that thingsvision writes, in splits or whole, with folders as labels."""
+    """Every format of thingsvision is read, split or whole, with folders as labels."""
     source = thingsvision(tmp_path / "tv", [f"/far/away/{name}" for name in NAMES], write)
     made = import_features(source, tmp_path / "out.h5", name="alexnet")
     found = load(tmp_path / "out.h5")
@@ -70,7 +70,7 @@ def test_thingsvision(tmp_path: Path, write: Callable[[Path], None]) -> None:
 
 
 def test_clip_retrieval(tmp_path: Path) -> None:
-    """Parts in the order of their numbers, halves as halves, captions as a column."""
+    """clip-retrieval's parts are read in order, as float16, with captions as a column."""
     for folder in ("img_emb", "metadata"):
         (tmp_path / "cr" / folder).mkdir(parents=True)
     for number, i in ((10, 2), (9, 1), (0, 0)):
@@ -92,7 +92,7 @@ def test_clip_retrieval(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("prefix", ["", "photos/", "/far/away/"])
 def test_keys_are_of_bytes_where_the_image_is_there(tmp_path: Path, prefix: str) -> None:
-    """However the tool named the images; equal bytes have equal features, the first's."""
+    """Images are found by the tool's names, and identical images get equal features."""
     images = tmp_path / "images"
     for name in ("cat/1.png", "dog/3.png"):
         (images / name).parent.mkdir(parents=True)
@@ -109,7 +109,7 @@ def test_keys_are_of_bytes_where_the_image_is_there(tmp_path: Path, prefix: str)
 
 
 def test_labels_of_a_table(tmp_path: Path) -> None:
-    """A table's labels count for more than folders."""
+    """Labels of a table replace those of folders."""
     source = thingsvision(tmp_path / "tv", NAMES)
     (tmp_path / "labels.csv").write_text("path,label\n1,lion\n3.png,wolf\n")
     import_features(source, tmp_path / "out.h5", name="x", labels=tmp_path / "labels.csv")
@@ -117,7 +117,7 @@ def test_labels_of_a_table(tmp_path: Path) -> None:
 
 
 def test_rows_without_names_equal_no_others(tmp_path: Path) -> None:
-    """Row 0 of one file is not the image of row 0 of another: keys are never positions."""
+    """Features without names get keys that are unique to their file."""
     for number in (1, 2):
         np.save(tmp_path / f"{number}.npy", VALUES * number)
         import_features(tmp_path / f"{number}.npy", tmp_path / f"{number}.h5", name="x")
@@ -125,7 +125,7 @@ def test_rows_without_names_equal_no_others(tmp_path: Path) -> None:
 
 
 def test_features_that_are_not_finite_are_failures(tmp_path: Path) -> None:
-    """Rows and failures are all the images."""
+    """Rows and failures add up to all images."""
     source = thingsvision(tmp_path / "tv", NAMES)
     np.save(source / "features.npy", np.array([[1, 2], [np.nan, 0], [1e300, 0]]))
     made = import_features(source, tmp_path / "out.h5", name="x")
@@ -169,7 +169,7 @@ def change(names: list[str] | None = None, values: Any = None) -> Callable[[Path
 def test_what_cannot_be_told_is_refused(
     tmp_path: Path, damage: Callable[[Path], None], error: type[Exception], message: str
 ) -> None:
-    """Nothing is guessed about which row is whose, and nothing is made."""
+    """Ambiguous or unsafe input is refused and no file is written."""
     source = thingsvision(tmp_path / "tv", NAMES)
     damage(source)
     with pytest.raises(error, match=message):

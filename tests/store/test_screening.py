@@ -1,4 +1,4 @@
-"""Feature files from somebody else are hostile until checked."""
+"""Hostile feature files are refused."""
 
 import os
 import resource
@@ -102,7 +102,7 @@ KINDS = (
 def test_refused_before_anything_foreign_is_read(
     tmp_path: Path, make: Callable[[h5py.File, Path], None]
 ) -> None:
-    """Within a second and 100 MB; what it points at is a FIFO that nobody writes to."""
+    """Each is refused within a second and 100 MB; links lead to a FIFO that blocks."""
     path = filled(tmp_path / "hostile.h5")
     trap = tmp_path / "trap.h5"
     os.mkfifo(trap)
@@ -115,7 +115,7 @@ def test_refused_before_anything_foreign_is_read(
 
 
 def test_a_fifo_is_no_feature_file(tmp_path: Path) -> None:
-    """It is refused rather than waited for."""
+    """A FIFO is refused instead of blocking."""
     os.mkfifo(tmp_path / "x.h5")
     code = (
         "import sys; from clipfeat.store import load; from clipfeat.errors import *\n"

@@ -1,4 +1,4 @@
-"""Feature files that are folders of shards, here and on object stores."""
+"""Feature files made of shards, local and on object stores."""
 
 import json
 import shutil
@@ -45,14 +45,14 @@ def values(*numbers: int) -> np.ndarray[Any, np.dtype[np.float32]]:
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every file is large, and a shard is two or three parts."""
+    """Lower the limits so that every file has shards of two or three parts."""
     monkeypatch.setattr(merging, "SHARDED_ABOVE", 0)
     monkeypatch.setattr(merging, "SHARD_BYTES", 60_000)
 
 
 @pytest.fixture(params=PLACES)
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Where a feature file with shards may be."""
+    """Places of a feature file with shards."""
     if request.param == "folder":
         return str(tmp_path_factory.mktemp("shards"))
     root = "memory://" if request.param == "memory" else request.getfixturevalue("s3") + "/"
@@ -89,7 +89,7 @@ def test_any_history_reads_back(
     events: list[tuple[str, int, str]],
     remote: bool,
 ) -> None:
-    """Rows, failures, merges, prunings, interrupted runs, in any order: the last of each holds."""
+    """After any sequence of operations, the last row or failure of each path is read."""
     folder = f"memory://{uuid.uuid4().hex}" if remote else str(tmp_path_factory.mktemp("s"))
     out = f"{folder}/out.h5"
     expected: dict[str, int | None] = {}
@@ -120,7 +120,7 @@ def test_any_history_reads_back(
 
 
 def test_all_that_reads_reads_it(place: str, tmp_path: Path) -> None:
-    """One file or a folder of shards, here or on a store: loading, facts, export, merge agree."""
+    """Loading, facts, export and merge give equal results for a snapshot and for shards."""
     numbers = {f"{i:02d}.png": i for i in range(12)}
     out = f"{place}/out.h5"
     assert write(out, numbers) == 12
@@ -138,7 +138,7 @@ def test_all_that_reads_reads_it(place: str, tmp_path: Path) -> None:
 
 
 def test_what_is_finished_is_never_made_again(place: str) -> None:
-    """A further row makes the last small shard anew; the others stay the files they are."""
+    """A new row rewrites only the last small shard."""
     out = f"{place}/out.h5"
     write(out, {f"{i}.png": i for i in range(12)})
     before = newest_generation(location(out))
@@ -154,7 +154,7 @@ def test_what_is_finished_is_never_made_again(place: str) -> None:
 
 
 def test_overwriting_takes_effect_at_once(place: str) -> None:
-    """Until the new file is whole the old one is read; then nothing of the old is left."""
+    """Overwriting keeps the old file readable until the new one is complete."""
     out = f"{place}/out.h5"
     write(out, {"old.png": 1, "older.png": 2})
     with FeatureWriter(out, SPEC, overwrite=True) as writer:
@@ -170,7 +170,7 @@ def test_overwriting_takes_effect_at_once(place: str) -> None:
 
 
 def test_a_file_outgrows_one_snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Below the size it is one file; above, its rows and the new ones are shards."""
+    """A file that grows beyond the limit is converted into shards."""
     out = tmp_path / "out.h5"
     monkeypatch.setattr(merging, "SHARDED_ABOVE", 60_000)
     write(out, {"a.png": 1})
@@ -182,7 +182,7 @@ def test_a_file_outgrows_one_snapshot(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_of_two_writers_without_a_lock_none_loses_a_row() -> None:
-    """Both merge at the same time; who is second finds it out, and merges what there then is."""
+    """Of two concurrent merges, the second reads the new state and merges again."""
     out = f"memory://{uuid.uuid4().hex}/out.h5"
     first, second = FeatureWriter(out, SPEC), FeatureWriter(out, SPEC)
     first.append([row("a.png", 1)], values(1))
@@ -207,7 +207,7 @@ def test_of_two_writers_without_a_lock_none_loses_a_row() -> None:
 def test_a_merge_killed_before_its_parts_were_removed(
     place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The parts that a generation names are ignored: an older row never comes back."""
+    """Parts named by a generation are ignored, so an older row does not return."""
     out = f"{place}/out.h5"
     with monkeypatch.context() as patch:
         patch.setattr(writing, "tidy_up", lambda target: None)
@@ -225,7 +225,7 @@ def test_a_merge_killed_before_its_parts_were_removed(
 
 
 def test_a_missing_or_damaged_shard_is_refused(tmp_path: Path) -> None:
-    """Which one is said, and how many rows it had: never fewer rows without a word."""
+    """The error names the shard and its number of rows."""
     out = tmp_path / "out.h5"
     write(out, {f"{i}.png": i for i in range(12)})
     generation = newest_generation(out)
@@ -262,7 +262,7 @@ def test_a_missing_or_damaged_shard_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_a_hostile_generation_is_refused(tmp_path: Path, about: Any) -> None:
-    """Nothing that it names outside of its folder is opened."""
+    """A generation that names a file outside its folder is refused."""
     out = tmp_path / "out.h5"
     write(out, {"a.png": 1})
     path = next(shards_folder(out).glob("generation-*.json"))
@@ -275,7 +275,7 @@ def test_a_hostile_generation_is_refused(tmp_path: Path, about: Any) -> None:
 
 
 def test_what_cannot_be_reached_is_one_error(s3: str) -> None:
-    """No bucket, no server, no such protocol: each says which file, and nothing else."""
+    """A missing bucket, server or protocol is an error that names the file."""
     with pytest.raises(StorageError, match=r"s3://nowhere/.*bucket does not exist"):
         write("s3://nowhere/out.h5", {"a.png": 1})
     with pytest.raises(RefusedFileError, match=r"no such feature file: s3://bucket/none\.h5"):
@@ -287,7 +287,7 @@ def test_what_cannot_be_reached_is_one_error(s3: str) -> None:
 def test_many_parts_become_one_as_they_come(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A long run never leaves more parts than a reader can open at once."""
+    """A long run compacts its parts, so a reader can open all of them."""
     monkeypatch.setattr(writing, "MOST_PARTS", 4)
     out = tmp_path / "out.h5"
     with FeatureWriter(out, SPEC) as writer:
@@ -306,7 +306,7 @@ def test_many_parts_become_one_as_they_come(
 def test_folders_of_any_name(
     where: str, name: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """What is a pattern to others, or a part of an address, is a name here."""
+    """Brackets, question marks and hashes in names are literal."""
     roots = {"folder": tmp_path, "memory": f"memory://{uuid.uuid4().hex}"}
     root = roots.get(where) or f"{request.getfixturevalue('s3')}/{uuid.uuid4().hex}"
     write(f"{root}/{name}/out.h5", {"a.png": 1, "b.png": 2})
@@ -316,7 +316,7 @@ def test_folders_of_any_name(
 
 
 def test_a_lost_answer_to_the_commit(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A generation that is there although its request failed is this writer's own."""
+    """A generation created by a request whose response was lost counts as committed."""
     out = f"{s3}/{uuid.uuid4().hex}/out.h5"
     of: Any = location(out)
     create = of.fs.pipe_file
@@ -333,7 +333,7 @@ def test_a_lost_answer_to_the_commit(s3: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_many_parts_on_a_store_are_merged_as_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By generations, so that of two writers' rows of a path the later one stays."""
+    """Compaction on a store uses generations, so the later row of a path is kept."""
     monkeypatch.setattr(writing, "MOST_PARTS", 4)
     out = f"memory://{uuid.uuid4().hex}/out.h5"
     with FeatureWriter(out, SPEC) as first, FeatureWriter(out, SPEC) as second:
@@ -349,7 +349,7 @@ def test_many_parts_on_a_store_are_merged_as_they_come(monkeypatch: pytest.Monke
 
 
 def test_two_that_overwrite_do_not_mix() -> None:
-    """On a store without locks each makes its own, and the last to end holds."""
+    """Two writers that overwrite on a store do not mix; the last one wins."""
     out = f"memory://{uuid.uuid4().hex}/out.h5"
     write(out, {"old.png": 0})
     with FeatureWriter(out, SPEC, overwrite=True) as first:
@@ -365,7 +365,7 @@ def test_two_that_overwrite_do_not_mix() -> None:
 
 
 def test_an_overwriting_killed_at_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once it has taken effect, what was left of it is not gone on with by the next one."""
+    """The remains of a committed replacement are not resumed."""
     out = tmp_path / "out.h5"
     with monkeypatch.context() as patch:
         patch.setattr(writing, "remove_whole", lambda path: None)
@@ -378,7 +378,7 @@ def test_an_overwriting_killed_at_its_end(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_merge_that_fails_leaves_no_shards(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A disk without room for a merge is not filled by each attempt."""
+    """A failed merge removes its files."""
     out = tmp_path / "out.h5"
     check = merging._check_space
     turns = []
@@ -400,7 +400,7 @@ def test_a_merge_that_fails_leaves_no_shards(
 
 
 def test_a_snapshot_of_elsewhere_is_not_deleted(tmp_path: Path) -> None:
-    """A file that was put where shards are is neither ignored nor lost."""
+    """A snapshot beside unrelated shards is an error, and both are kept."""
     out = tmp_path / "out.h5"
     write(out, {"a.png": 1})
     part = next(shards_folder(out).glob("*.h5"))
@@ -412,7 +412,7 @@ def test_a_snapshot_of_elsewhere_is_not_deleted(tmp_path: Path) -> None:
 
 
 def test_a_reader_between_two_generations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A part that it opened before the one, and misses in the other's list, is not taken."""
+    """A reader that sees two generations starts again."""
     out = tmp_path / "out.h5"
     write(out, {"x.png": 0})
     writer = FeatureWriter(out, SPEC)
@@ -445,7 +445,7 @@ def test_a_reader_between_two_generations(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_errors_of_who_reads_are_their_own(place: str) -> None:
-    """What is raised while a file is open is no damage of it."""
+    """An exception raised while a file is open is not reported as damage."""
     out = f"{place}/out.h5"
     write(out, {"a.png": 1})
     with pytest.raises(KeyError, match="mine"), open_stored(out):

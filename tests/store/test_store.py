@@ -1,4 +1,4 @@
-"""The feature file: what is committed is there, and is what was put in."""
+"""Writing and reading feature files."""
 
 import json
 import shutil
@@ -39,7 +39,7 @@ def row(path: str, number: int, label: str = "", **more: Any) -> Row:
 
 
 def values(*numbers: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Features that say which image they are of."""
+    """Return features that identify their image."""
     return np.array([[n, n + 0.5, -n] for n in numbers], dtype=np.float32)
 
 
@@ -56,7 +56,7 @@ events = st.lists(
 def test_the_last_of_a_path_is_what_is_read(
     tmp_path_factory: pytest.TempPathFactory, events: list[tuple[str, int, str]], merge: bool
 ) -> None:
-    """However rows, failures and commits interleave, each path reads back as it last was."""
+    """Each path reads back as last written, for any order of rows, failures and commits."""
     path = tmp_path_factory.mktemp("store") / "out.h5"
     expected: dict[str, int | None] = {}
     with FeatureWriter(path, SPEC) as writer:
@@ -94,7 +94,7 @@ def filled(path: Path) -> Path:
 
 
 def test_everything_comes_back(tmp_path: Path) -> None:
-    """Labels, groups, columns, sizes and failures, text in any script, missing values as empty."""
+    """Labels, groups, columns, sizes and failures round-trip, in any script."""
     found = load(filled(tmp_path / "out.h5"))
     assert np.array_equal(found.X, values(1, 2))
     assert found.labels.tolist() == ["cat", "dog"]
@@ -112,7 +112,7 @@ def test_everything_comes_back(tmp_path: Path) -> None:
 
 
 def test_plain_h5py_reads_it(tmp_path: Path) -> None:
-    """Who has never heard of clipfeat finds an array, paths, and JSON that says how."""
+    """Plain h5py reads the array, the paths and the JSON attributes."""
     with h5py.File(filled(tmp_path / "out.h5")) as h5:
         assert np.array_equal(h5["features"][:], values(1, 2))
         assert h5["paths"].asstr()[:].tolist() == ["a/1 é.png", "b"]
@@ -129,7 +129,7 @@ def test_plain_h5py_reads_it(tmp_path: Path) -> None:
 
 
 def test_tables_and_h5ls_read_it(tmp_path: Path) -> None:
-    """Pandas takes its columns as they are, and HDF5's own tool lists it."""
+    """Pandas reads the columns, and h5dump lists the file."""
     path = filled(tmp_path / "out.h5")
     with h5py.File(path) as h5:
         table = pd.DataFrame({"path": h5["paths"].asstr()[:], "size": h5["file_size"][:]})
@@ -140,7 +140,7 @@ def test_tables_and_h5ls_read_it(tmp_path: Path) -> None:
 
 
 def test_version_1_is_read_for_ever() -> None:
-    """A file that was written when this version was made reads as it did then."""
+    """A stored file of format version 1 still reads the same."""
     found = load(Path(__file__).parent / "files" / "version-1.h5")
     assert np.array_equal(found.X, values(1, 2))
     assert found.labels.tolist() == ["cat", "dog"]
@@ -150,13 +150,13 @@ def test_version_1_is_read_for_ever() -> None:
 
 
 def test_one_file_is_left(tmp_path: Path) -> None:
-    """Parts, lock and temporary files are gone once a run is finished."""
+    """A finished run leaves only the snapshot."""
     filled(tmp_path / "out.h5")
     assert [path.name for path in tmp_path.iterdir()] == ["out.h5"]
 
 
 def test_committed_rows_are_read_before_any_merge(tmp_path: Path) -> None:
-    """An interrupted run's rows are there for readers, and for the next run."""
+    """Rows of an interrupted run are read, and the next run continues from them."""
     path = tmp_path / "out.h5"
     with FeatureWriter(path, SPEC) as writer:
         writer.append([row("a", 1, "x")], values(1))
@@ -179,7 +179,7 @@ def test_committed_rows_are_read_before_any_merge(tmp_path: Path) -> None:
 def test_a_merge_while_a_part_is_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    """A reader whose part is merged away just before or after it is opened sees every row."""
+    """A reader sees every row if a merge removes a part before or after it is opened."""
     path = tmp_path / "out.h5"
     with FeatureWriter(path, SPEC) as writer:
         writer.append([row("a", 1)], values(1))
@@ -206,7 +206,7 @@ def test_a_merge_while_a_part_is_opened(
 
 
 def test_what_a_killed_writer_left_is_tidied_up(tmp_path: Path) -> None:
-    """Half-written parts, snapshots and caches go with the next run; a neighbour's stay."""
+    """The next run removes temporary files of this feature file only."""
     path = filled(tmp_path / "out.h5")
     parts = tmp_path / "out.h5.parts"
     parts.mkdir()
@@ -220,7 +220,7 @@ def test_what_a_killed_writer_left_is_tidied_up(tmp_path: Path) -> None:
 
 
 def test_known_bytes_get_a_row_without_encoding(tmp_path: Path) -> None:
-    """The same bytes under another path or label take the stored features, size and format."""
+    """A known image under a new path or label gets the stored features and metadata."""
     path = filled(tmp_path / "out.h5")
     with FeatureWriter(path, SPEC) as writer:
         writer.append_known([Row("copy", key(2), "dog"), Row("b", key(2), "wolf")])
@@ -235,7 +235,7 @@ def test_known_bytes_get_a_row_without_encoding(tmp_path: Path) -> None:
 
 
 def test_another_encoder_is_refused(tmp_path: Path) -> None:
-    """Two encoders never mix; the message says what differs; overwriting starts anew."""
+    """Another encoder is refused with the differences, unless the file is overwritten."""
     path = filled(tmp_path / "out.h5")
     other = make_spec(n_features=3, layer="first")
     with pytest.raises(FingerprintError, match="layer: 'last', not 'first'"):
@@ -247,7 +247,7 @@ def test_another_encoder_is_refused(tmp_path: Path) -> None:
 
 
 def test_one_writer_at_a_time(tmp_path: Path) -> None:
-    """A second writer fails at once, names the first, and leaves it untouched."""
+    """A second writer fails without waiting and names the first."""
     path = tmp_path / "out.h5"
     with FeatureWriter(path, SPEC) as writer:
         with pytest.raises(LockedError, match=r"written by process \d+ on "):
@@ -258,7 +258,7 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
 
 
 def test_half_precision_is_kept(tmp_path: Path) -> None:
-    """A float16 file stays one, and reads as float32."""
+    """A float16 file is stored as float16 and loaded as float32."""
     path = tmp_path / "out.h5"
     with FeatureWriter(path, make_spec(n_features=3, precision="bf16")) as writer:
         writer.append([row("a", 1)], values(1))
@@ -279,7 +279,7 @@ def test_half_precision_is_kept(tmp_path: Path) -> None:
 def test_what_is_no_feature_file_is_refused(
     tmp_path: Path, content: bytes | None, message: str
 ) -> None:
-    """Empty, foreign and missing files are named."""
+    """Empty, foreign and missing files are refused by name."""
     path = tmp_path / "x.h5"
     if content is not None:
         path.write_bytes(content)
@@ -288,7 +288,7 @@ def test_what_is_no_feature_file_is_refused(
 
 
 def test_other_hdf5_is_refused(tmp_path: Path) -> None:
-    """HDF5 of others, of a later version, and without a dataset are refused; never written into."""
+    """Foreign, newer and incomplete HDF5 files are refused and not changed."""
     foreign = tmp_path / "foreign.h5"
     with h5py.File(foreign, "w") as h5:
         h5["data"] = [1, 2]
@@ -309,7 +309,7 @@ def test_other_hdf5_is_refused(tmp_path: Path) -> None:
 def test_a_full_disk_keeps_what_is_committed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A failed write is an error of storage, leaves nothing temporary, and harms no row."""
+    """A failed write is a StorageError, leaves no temporary file and loses no row."""
     path = tmp_path / "out.h5"
     with FeatureWriter(path, SPEC) as writer:
         writer.append([row("a", 1)], values(1))
@@ -329,7 +329,7 @@ def test_a_full_disk_keeps_what_is_committed(
 
 @pytest.mark.parametrize("name", ["h/w", ".", "a.b", "..", "ü %2F", "split by"])
 def test_columns_of_any_name(tmp_path: Path, name: str) -> None:
-    """Slashes and dots in a column's name are a name, not a path."""
+    """Column names may contain slashes and dots."""
     path = tmp_path / "out.h5"
     with FeatureWriter(path, SPEC) as writer:
         writer.append([row("a", 1, columns=((name, "x"),))], values(1))
@@ -338,7 +338,7 @@ def test_columns_of_any_name(tmp_path: Path, name: str) -> None:
 
 
 def test_overwriting_keeps_the_old_until_the_new_is_whole(tmp_path: Path) -> None:
-    """An interrupted overwriting harms nothing, and is continued by the next."""
+    """An interrupted replacement keeps the old file, and the next one resumes it."""
     path = filled(tmp_path / "out.h5")
     other = make_spec(n_features=3, layer="first")
     with FeatureWriter(path, other, overwrite=True) as writer:
@@ -352,7 +352,7 @@ def test_overwriting_keeps_the_old_until_the_new_is_whole(tmp_path: Path) -> Non
 
 
 def test_two_folders_do_not_mix(tmp_path: Path) -> None:
-    """Images of another folder might take the rows of these; a folder that moved is the same."""
+    """A second root is refused, unless the folder was moved."""
     path = tmp_path / "out.h5"
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()

@@ -1,4 +1,4 @@
-"""Features that are read in blocks."""
+"""Features read in blocks."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,7 +18,7 @@ from tests.conftest import make_features, make_spec, write_parts
 
 
 def in_blocks(features: FeatureSet, sizes: Sequence[int]) -> StreamedFeatures:
-    """Features in memory, given out in blocks of these sizes, over and over."""
+    """Stream in-memory features in blocks of these sizes."""
     ends = np.cumsum(sizes)
     blocks = np.split(features.X, ends[ends < len(features)])
     number = np.arange(len(features), dtype=np.float64)[:, None]
@@ -28,7 +28,7 @@ def in_blocks(features: FeatureSet, sizes: Sequence[int]) -> StreamedFeatures:
 
 @given(st.lists(st.integers(0, 39), min_size=1), st.lists(st.integers(0, 9), min_size=1))
 def test_rows_are_looked_up_by_number(numbers: list[int], sizes: list[int]) -> None:
-    """Whatever the blocks, and however often a row is asked for."""
+    """Any selection equals NumPy's, for any block sizes and repeated rows."""
     features = make_features()
     asked = np.sort(numbers)
     read = list(in_blocks(features, sizes).rows(asked))
@@ -41,7 +41,7 @@ def test_rows_are_looked_up_by_number(numbers: list[int], sizes: list[int]) -> N
 def test_a_streamed_file_is_the_loaded_one(
     sharded: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Parts or shards, a row that supersedes another, groups, frames, rows without a label."""
+    """Streaming equals loading for parts, shards, superseded rows, groups and frames."""
     monkeypatch.setattr(merging, "SHARDED_ABOVE", 0)
     monkeypatch.setattr(merging, "SHARD_BYTES", 1000)
     some = make_features(30, ("10", "9"), groups=True)
@@ -67,7 +67,7 @@ def test_a_streamed_file_is_the_loaded_one(
 
 
 def test_layers_are_chosen_block_by_block(tmp_path: Path) -> None:
-    """As of features in memory."""
+    """Selecting layers equals selecting them in memory."""
     spec = make_spec(layer="0,1,last", widths=(1, 2, 3))
     path = write_parts(tmp_path / "out.h5", replace(make_features(), specs=(spec,)))
     expected = load(path).narrowed("last,0")
@@ -79,7 +79,7 @@ def test_layers_are_chosen_block_by_block(tmp_path: Path) -> None:
 
 
 def test_what_is_not_finite_is_named() -> None:
-    """By the number of its row."""
+    """The error for a non-finite value gives the row number."""
     features = make_features()
     X = features.X.copy()
     X[17, 2] = np.nan

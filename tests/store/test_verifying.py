@@ -1,4 +1,4 @@
-"""Checking a feature file: whole files pass, and every kind of damage is named."""
+"""Verifying feature files."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,7 @@ SPEC = make_spec(n_features=3)
 
 
 def filled(path: Path) -> Path:
-    """A snapshot of two rows of equal bytes and one other, a failure, and a part with one row."""
+    """A snapshot with two identical images and another, a failure, and a part with a row."""
     with FeatureWriter(path, SPEC) as writer:
         rows = [
             Row("a", bytes(15) + b"\1", "cat"),
@@ -35,7 +35,7 @@ def filled(path: Path) -> Path:
 
 
 def test_a_whole_file_passes(tmp_path: Path) -> None:
-    """What was checked is counted, parts and failures among it."""
+    """The report counts rows, parts and failures."""
     path = filled(tmp_path / "out.h5")
     found = verify(path)
     size = path.stat().st_size + part_paths(path)[0].stat().st_size
@@ -43,14 +43,14 @@ def test_a_whole_file_passes(tmp_path: Path) -> None:
 
 
 def test_an_empty_file_passes(tmp_path: Path) -> None:
-    """A file without a row is whole."""
+    """A file without rows is valid."""
     with FeatureWriter(tmp_path / "out.h5", SPEC) as writer:
         writer.finish()
     assert verify(tmp_path / "out.h5").n_rows == 0
 
 
 def put(name: str, change: Callable[[Any], Any]) -> Callable[[Any], None]:
-    """Replace a dataset, with the right checksum: damage that no checksum shows."""
+    """Replace a dataset together with its checksum."""
 
     def damage(h5: Any) -> None:
         values = change(h5[name][()])
@@ -99,7 +99,7 @@ def other_encoder(h5: Any) -> None:
 def test_each_kind_of_damage_is_named(
     tmp_path: Path, damage: Callable[[Any], None], message: str
 ) -> None:
-    """The file is named with what is wrong, be it damage that its checksums agree with."""
+    """The error names the file and the fault, even if the checksums match."""
     path = filled(tmp_path / "out.h5")
     with h5py.File(path, "a") as h5:
         damage(h5)
@@ -108,7 +108,7 @@ def test_each_kind_of_damage_is_named(
 
 
 def test_a_damaged_part_is_named(tmp_path: Path) -> None:
-    """Parts are checked as the snapshot is."""
+    """Parts are verified like the snapshot."""
     part = part_paths(filled(tmp_path / "out.h5"))[0]
     with h5py.File(part, "a") as h5:
         h5["features"][0, 0] = 5

@@ -1,4 +1,4 @@
-"""How much memory there is."""
+"""Available memory."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ print(available_memory())
 
 
 def test_a_limit_of_the_process_bounds_it() -> None:
-    """Of a limit of 1 GiB, what is left of it; without one, no more than the machine has."""
+    """A resource limit of the process bounds the available memory."""
     found = subprocess.run([sys.executable, "-c", LIMITED], capture_output=True, check=True)
     assert 2**29 < int(found.stdout) < 2**30
     assert available_memory() > 2**26

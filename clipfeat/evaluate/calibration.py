@@ -1,19 +1,20 @@
-"""Whether probabilities may be taken at their word."""
+"""A test of whether probabilities are calibrated."""
 
 import numpy as np
 
 from clipfeat.evaluate.metrics import METRICS, Labels, Probabilities
 
-BOUND = 0.05
-DRAWS = 40
+MIN_ERROR = 0.05
+"""Smaller calibration errors are not reported."""
+N_DRAWS = 40
 
 
 def miscalibration(y: Labels, p: Probabilities) -> float | None:
-    """The calibration error, if it is above `BOUND` and more than chance makes it.
+    """Return the calibration error if it is above `MIN_ERROR` and larger than chance explains.
 
-    The calibration error of few rows is never near zero. So it is held against that of labels
-    drawn from the very probabilities (Bröcker and Smith 2007, consistency resampling), and counts
-    only where it is larger than all of `DRAWS` of those.
+    The calibration error of few rows is far from zero even for calibrated probabilities. It is
+    therefore compared with the errors of labels drawn from the probabilities themselves
+    (consistency resampling, Bröcker and Smith 2007). It must exceed all of `N_DRAWS` such errors.
 
     Parameters
     ----------
@@ -21,6 +22,11 @@ def miscalibration(y: Labels, p: Probabilities) -> float | None:
         True class indices.
     p : ndarray of shape (n_samples, n_classes)
         Probabilities of rows that were not trained on.
+
+    Returns
+    -------
+    float or None
+        None if the probabilities pass as calibrated.
 
     Examples
     --------
@@ -30,12 +36,12 @@ def miscalibration(y: Labels, p: Probabilities) -> float | None:
     """
     calibration_error = METRICS["calibration_error"].function
     error = calibration_error(y, p)
-    if error <= BOUND:
+    if error <= MIN_ERROR:
         return None
     rng = np.random.default_rng(0)
-    upto = p.cumsum(axis=1)
-    for _ in range(DRAWS):
-        drawn = (rng.random((len(p), 1)) * upto[:, -1:] >= upto).sum(axis=1)
+    cumulative = p.cumsum(axis=1)
+    for _ in range(N_DRAWS):
+        drawn = (rng.random((len(p), 1)) * cumulative[:, -1:] >= cumulative).sum(axis=1)
         if calibration_error(np.minimum(drawn, p.shape[1] - 1), p) >= error:
             return None
     return float(round(error, 6))

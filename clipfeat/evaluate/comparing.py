@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from clipfeat.errors import DataError, UsageError
 from clipfeat.evaluate.leaderboard import DEFAULT_METRIC, check_metric
 from clipfeat.evaluate.metrics import DECIDED, METRICS, Values, decide
-from clipfeat.evaluate.resampling import draw, mean_known, weighed
+from clipfeat.evaluate.resampling import draw, mean_defined, metric_of_draws
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.evaluate.standings import interval, paired_p_value
 
@@ -127,7 +127,7 @@ def compare(runs: Runs, metric: str = DEFAULT_METRIC) -> Comparison:
             f"images have different labels in {', '.join(names)}: compare runs with the same labels"
         )
     first_rows = np.array([rows[names[0]][key] for key in common])
-    draws = draw((first.files if first.groups is None else first.groups)[first_rows])
+    weights = draw((first.files if first.groups is None else first.groups)[first_rows])
     position = {key: i for i, key in enumerate(common)}
     sign = 1.0 if METRICS[metric].higher_is_better else -1.0
     entries: list[ComparedEntry] = []
@@ -136,7 +136,7 @@ def compare(runs: Runs, metric: str = DEFAULT_METRIC) -> Comparison:
         for name, run in loaded.items():
             if entry not in run.complete:
                 continue
-            values = _values(run, entry, metric, position, draws)
+            values = _values(run, entry, metric, position, weights)
             if run is first:
                 reference = values
             better = sign * (values - reference) if reference is not None else np.full(2, np.nan)
@@ -184,7 +184,7 @@ def _values(
     entry: str,
     metric: str,
     position: Mapping[bytes, int],
-    draws: NDArray[np.uint8],
+    weights: NDArray[np.uint8],
 ) -> Values:
     """Compute the metric on the common images, then on every draw, averaged over trials."""
     by_trial: list[Values] = []
@@ -202,5 +202,6 @@ def _values(
             ps.append(p[found >= 0])
             positions.append(found[found >= 0])
         columns = np.concatenate(positions).astype(np.int64)
-        by_trial.append(weighed(np.concatenate(ys), np.concatenate(ps), metric, draws[:, columns]))
-    return mean_known(by_trial)
+        y, p = np.concatenate(ys), np.concatenate(ps)
+        by_trial.append(metric_of_draws(y, p, metric, weights[:, columns]))
+    return mean_defined(by_trial)

@@ -118,7 +118,7 @@ def fit(
     access = data_access(features, names, tune=options.tune, engine=resources.engine)
     data, n_jobs = access.rows.labelled(), access.n_threads(resources)
     entries = entry_names(names, data.specs)
-    choose = threshold_chooser(options.threshold, options.max_fpr, data.classes)
+    choose = threshold_chooser(options, data.classes)
     how = _one_vote(vote, vote_weights, list(entries))
     if not cv and (choose is not None or (len(entries) > 1 and how not in ("uniform", GIVEN))):
         learned = f"the vote {how!r}" if choose is None else "a threshold"

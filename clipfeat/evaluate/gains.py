@@ -1,4 +1,4 @@
-"""What a vote gains over the best single classifier, and how sure that is."""
+"""Gain of a vote over the best single classifier, with its standard error."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,18 +15,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Gain:
-    """A vote beside the best single classifier, on the same out-of-fold rows.
+    """Difference between a vote and the best single classifier on the same out-of-fold rows.
 
     Parameters
     ----------
     vote, over : str
-        Names of the entries.
+        Names of the vote and of the classifier.
     metric : str
-        In which they are compared.
+        Name of the metric.
     value : float
-        Difference of their means over folds; positive is better, whichever way the metric goes.
+        Difference of their means over folds, positive if the vote is better, whichever way the
+        metric goes.
     standard_error : float
-        Of that difference, paired: both are resampled at once, whole groups at a time.
+        Standard error of the difference. It is paired: both are resampled together, in whole
+        groups.
     """
 
     vote: str
@@ -41,37 +43,43 @@ class Gain:
         return self.value < -self.standard_error
 
 
-def gains(run: "Benchmark", metric: str, found: Mapping[str, Values] | None = None) -> list[Gain]:
-    """Compare every vote of a run with its best single classifier.
+def gains(run: "Benchmark", metric: str, draws: Mapping[str, Values] | None = None) -> list[Gain]:
+    """Compare every vote of a run with the best single classifier.
 
-    The best is the best of this very run, which favours it: a vote that equals it here is a
-    little better on new images.
+    The best classifier is selected on the same rows, which favours it. A vote with an equal score
+    is a little better on new images.
 
     Parameters
     ----------
     run : Benchmark
-        With out-of-fold probabilities.
+        Result of a benchmark.
     metric : str
-        One of `METRICS`. Accuracies are those of the chosen thresholds where there are any.
-    found : mapping of str to ndarray, optional
-        What `clipfeat.evaluate.resampling.resampled` gave for the run's complete entries.
+        One of `METRICS`. Accuracies are those at the chosen thresholds, if thresholds were chosen.
+    draws : mapping of str to ndarray, optional
+        Output of `clipfeat.evaluate.resampling.resampled` for the run's complete entries. It is
+        computed if not given.
+
+    Returns
+    -------
+    list of Gain
+        One per vote. Empty without votes or single classifiers.
     """
     votes = [entry for entry in run.complete if entry in run.about.get("votes", {})]
     if not votes:
         return []
-    up = 1.0 if METRICS[metric].higher_is_better else -1.0
-    found = resampled(run, run.complete, metric) if found is None else found
-    found = {entry: up * values for entry, values in found.items()}
+    sign = 1.0 if METRICS[metric].higher_is_better else -1.0
+    draws = resampled(run, run.complete, metric) if draws is None else draws
+    draws = {entry: sign * values for entry, values in draws.items()}
     singles = {
         entry: values[0]
-        for entry, values in found.items()
+        for entry, values in draws.items()
         if entry not in votes and np.isfinite(values[0])
     }
     if not singles:
         return []
     best = max(singles, key=lambda entry: singles[entry])
-    apart = {vote: found[vote] - found[best] for vote in votes}
+    differences = {vote: draws[vote] - draws[best] for vote in votes}
     return [
         Gain(vote, best, metric, float(d[0]), float(np.nanstd(d[1:], ddof=1)))
-        for vote, d in apart.items()
+        for vote, d in differences.items()
     ]

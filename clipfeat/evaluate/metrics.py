@@ -1,9 +1,12 @@
-"""Metrics of probabilities, by name.
+"""Metrics of predicted probabilities.
 
-A new one is one function of (true class indices, probabilities, weights of the rows) and one row of
-`METRICS`. Weights come many at once, so that a bootstrap costs little more than a score: a row of
-weights is one resampling, and the plain metric is the one of equal weights. A metric that is not
-defined for the rows at hand (ROC AUC of one class) is NaN, never a guess.
+A metric is a function of true class indices, probabilities and row weights, and one entry of
+`METRICS`. Another package adds a metric through the entry point group ``clipfeat.metrics``, whose
+entries are `Metric` objects.
+
+The weights have one row per bootstrap draw, which makes a bootstrap little slower than a single
+score. The plain metric uses equal weights. A metric that is undefined for the given rows, such as
+the ROC AUC of a single class, is NaN.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,27 +20,28 @@ from clipfeat.system.plugins import with_plugins
 Labels = NDArray[np.int64]
 Probabilities = NDArray[np.float64]
 Weights = NDArray[np.float64]
-"""Of shape (n_draws, n_samples), none negative."""
+"""Non-negative row weights of shape (n_draws, n_samples)."""
 Values = NDArray[np.float64]
-"""Of shape (n_draws,)."""
+"""Values of a metric, of shape (n_draws,)."""
 
 CALIBRATION_BINS = 15
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric.
+    """Metric of predicted probabilities.
 
     Parameters
     ----------
     name : str
-        As in tables: ``"roc_auc"``.
+        Name in tidy rows and options, such as ``"roc_auc"``.
     title : str
-        As a heading.
+        Heading in tables and plots.
     weighted : callable
-        From y (n,), probabilities (n, n_classes) and weights (n_draws, n) to (n_draws,) numbers.
+        Function of class indices (n,), probabilities (n, n_classes) and weights (n_draws, n). It
+        returns an array of shape (n_draws,).
     higher_is_better : bool
-        Which way is up.
+        Whether a larger value is better.
     """
 
     name: str
@@ -46,43 +50,45 @@ class Metric:
     higher_is_better: bool
 
     def function(self, y: Labels, p: Probabilities) -> float:
-        """The metric of rows that count alike."""
+        """Compute the metric with equal weights."""
         return float(self.weighted(y, p, np.ones((1, len(y))))[0])
 
 
-def _divided(over: Values, under: Values) -> Values:
-    """A quotient, NaN where there is nothing to divide by."""
-    quotient: Values = np.divide(over, under, out=np.full(len(under), np.nan), where=under > 0)
+def _divide(numerator: Values, denominator: Values) -> Values:
+    """Divide; NaN where the denominator is 0."""
+    quotient: Values = np.divide(
+        numerator, denominator, out=np.full(len(denominator), np.nan), where=denominator > 0
+    )
     return quotient
 
 
 def accuracy(y: Labels, p: Probabilities, w: Weights) -> Values:
-    """Share of rows whose likeliest class is the true one."""
-    return _divided(w @ (p.argmax(axis=1) == y), w.sum(axis=1))
+    """Share of rows whose most probable class is the true class."""
+    return _divide(w @ (p.argmax(axis=1) == y), w.sum(axis=1))
 
 
 def balanced_accuracy(y: Labels, p: Probabilities, w: Weights) -> Values:
-    """Mean over the classes present of the share of their rows that are right."""
+    """Mean recall over the classes that have rows."""
     recalls = [accuracy(y[y == code], p[y == code], w[:, y == code]) for code in np.unique(y)]
     return _mean(recalls, len(w))
 
 
-def _mean(of_classes: Sequence[Values], n_draws: int) -> Values:
-    """The mean over classes that have a value."""
-    if not of_classes:
+def _mean(by_class: Sequence[Values], n_draws: int) -> Values:
+    """Average over the classes that have a value."""
+    if not by_class:
         return np.full(n_draws, np.nan)
-    known = ~np.isnan(of_classes)
-    return _divided(np.nansum(of_classes, axis=0), known.sum(axis=0))
+    known = ~np.isnan(by_class)
+    return _divide(np.nansum(by_class, axis=0), known.sum(axis=0))
 
 
 @dataclass(frozen=True, eq=False)
 class Curve:
-    """True and false positives at every threshold, from the highest down.
+    """True and false positives at every threshold, in descending order.
 
     Parameters
     ----------
     true, false : ndarray of shape (n_draws, n_thresholds)
-        Weight of the positives and of the negatives at or above each distinct score.
+        Total weight of the positives and of the negatives at or above each distinct score.
     """
 
     true: NDArray[np.float64]
@@ -90,7 +96,7 @@ class Curve:
 
     @classmethod
     def of(cls, positive: NDArray[np.bool_], scores: Values, w: Weights) -> "Curve":
-        """Add up weights by descending score; rows of equal scores are one step."""
+        """Accumulate weights by descending score. Rows with equal scores form one step."""
         order = np.argsort(-scores, kind="stable")
         ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
         right = positive[order]
@@ -100,25 +106,25 @@ class Curve:
 
     @property
     def true_rate(self) -> NDArray[np.float64]:
-        """Shares of the positives; NaN where there are none."""
+        """True positive rates; NaN without positives."""
         return _rate(self.true)
 
     @property
     def false_rate(self) -> NDArray[np.float64]:
-        """Shares of the negatives; NaN where there are none."""
+        """False positive rates; NaN without negatives."""
         return _rate(self.false)
 
 
-def _rate(summed: NDArray[np.float64]) -> NDArray[np.float64]:
-    total = summed[:, -1:]
+def _rate(cumulative: NDArray[np.float64]) -> NDArray[np.float64]:
+    total = cumulative[:, -1:]
     rate: NDArray[np.float64] = np.divide(
-        summed, total, out=np.full(summed.shape, np.nan), where=total > 0
+        cumulative, total, out=np.full(cumulative.shape, np.nan), where=total > 0
     )
     return rate
 
 
 def roc_auc(y: Labels, p: Probabilities, w: Weights) -> Values:
-    """Area under the ROC curve; for more than two classes the mean of each against the rest."""
+    """Area under the ROC curve; with more than two classes, the mean of one-versus-rest areas."""
 
     def area(curve: Curve) -> Values:
         start = np.zeros((len(curve.true), 1))
@@ -130,63 +136,66 @@ def roc_auc(y: Labels, p: Probabilities, w: Weights) -> Values:
 
 
 def average_precision(y: Labels, p: Probabilities, w: Weights) -> Values:
-    """Average precision of the positive class; for more than two the mean of each.
+    """Average precision of the positive class; with more than two classes, the mean over classes.
 
-    The sum over thresholds of precision times the gain in recall, without interpolation.
+    It is the sum over thresholds of precision times the increase in recall, without interpolation.
     """
 
-    def precise(curve: Curve) -> Values:
-        called = curve.true + curve.false
-        precision = np.divide(curve.true, called, out=np.zeros(called.shape), where=called > 0)
+    def area(curve: Curve) -> Values:
+        predicted = curve.true + curve.false
+        precision = np.divide(
+            curve.true, predicted, out=np.zeros(predicted.shape), where=predicted > 0
+        )
         gained = np.diff(curve.true_rate, axis=1, prepend=0.0)
-        found: Values = (precision * gained).sum(axis=1)
-        found[curve.false[:, -1] <= 0] = np.nan
-        return found
+        total: Values = (precision * gained).sum(axis=1)
+        total[curve.false[:, -1] <= 0] = np.nan
+        return total
 
-    return _over_classes(y, p, w, precise)
+    return _over_classes(y, p, w, area)
 
 
-def true_positives_at(max_fpr: float) -> Callable[[Labels, Probabilities, Weights], Values]:
-    """The metric: the largest share of positives found with no more false positives than that."""
+def tpr_at_fpr(max_fpr: float) -> Callable[[Labels, Probabilities, Weights], Values]:
+    """Return the metric: the largest true positive rate at a false positive rate up to a limit."""
 
     def metric(y: Labels, p: Probabilities, w: Weights) -> Values:
-        def found(curve: Curve) -> Values:
+        def largest(curve: Curve) -> Values:
             false = curve.false_rate
             allowed = np.where(false <= max_fpr, curve.true_rate, 0.0).max(axis=1)
             return np.where(np.isnan(false[:, -1] + curve.true_rate[:, -1]), np.nan, allowed)
 
-        return _over_classes(y, p, w, found)
+        return _over_classes(y, p, w, largest)
 
     return metric
 
 
 def _over_classes(
-    y: Labels, p: Probabilities, w: Weights, one: Callable[[Curve], Values]
+    y: Labels, p: Probabilities, w: Weights, of_curve: Callable[[Curve], Values]
 ) -> Values:
-    """The positive class's value where there are two classes, else the mean over all."""
+    """Return the value of the positive class of two classes, or the mean over more classes."""
     if not len(y):
         return np.full(len(w), np.nan)
     codes = [1] if p.shape[1] == 2 else range(p.shape[1])
-    return _mean([one(Curve.of(y == code, p[:, code], w)) for code in codes], len(w))
+    return _mean([of_curve(Curve.of(y == code, p[:, code], w)) for code in codes], len(w))
 
 
 def log_loss(y: Labels, p: Probabilities, w: Weights) -> Values:
-    """Mean of minus the log of the true class's probability, clipped at 1e-15 (natural log)."""
+    """Mean negative natural logarithm of the true class's probability, clipped at 1e-15."""
     losses = -np.log(np.clip(p[np.arange(len(y)), y], 1e-15, 1))
-    return _divided(w @ losses, w.sum(axis=1))
+    return _divide(w @ losses, w.sum(axis=1))
 
 
 def brier(y: Labels, p: Probabilities, w: Weights) -> Values:
-    """Mean squared distance to the one-hot truth, halved for two classes, in [0, 1] there.
+    """Mean squared distance between probabilities and one-hot labels (Brier 1950).
 
-    Brier 1950; the halving makes two classes agree with scikit-learn's ``brier_score_loss``.
+    For two classes it is halved, which puts it in [0, 1] and agrees with scikit-learn's
+    ``brier_score_loss``.
     """
     distance = np.square(p - np.eye(p.shape[1])[y]).sum(axis=1)
-    return _divided(w @ (distance / 2 if p.shape[1] == 2 else distance), w.sum(axis=1))
+    return _divide(w @ (distance / 2 if p.shape[1] == 2 else distance), w.sum(axis=1))
 
 
 def calibration_error(y: Labels, p: Probabilities, w: Weights) -> Values:
-    """Expected calibration error of the likeliest class, 15 bins of equal width.
+    """Expected calibration error of the most probable class, with 15 bins of equal width.
 
     Guo, Pleiss, Sun and Weinberger 2017, arXiv 1706.04599, eq. 3.
     """
@@ -194,7 +203,7 @@ def calibration_error(y: Labels, p: Probabilities, w: Weights) -> Values:
     gap = (p.argmax(axis=1) == y) - confidence
     bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
     gaps = [np.abs(w[:, bins == b] @ gap[bins == b]) for b in np.unique(bins)]
-    return _divided(np.sum(gaps, axis=0) if gaps else np.zeros(len(w)), w.sum(axis=1))
+    return _divide(np.sum(gaps, axis=0) if gaps else np.zeros(len(w)), w.sum(axis=1))
 
 
 _ROWS = (
@@ -202,8 +211,8 @@ _ROWS = (
     Metric("balanced_accuracy", "balanced acc.", balanced_accuracy, True),
     Metric("roc_auc", "ROC AUC", roc_auc, True),
     Metric("average_precision", "AP", average_precision, True),
-    Metric("tpr_at_fpr_5", "TPR at 5% FPR", true_positives_at(0.05), True),
-    Metric("tpr_at_fpr_1", "TPR at 1% FPR", true_positives_at(0.01), True),
+    Metric("tpr_at_fpr_5", "TPR at 5% FPR", tpr_at_fpr(0.05), True),
+    Metric("tpr_at_fpr_1", "TPR at 1% FPR", tpr_at_fpr(0.01), True),
     Metric("log_loss", "log loss", log_loss, False),
     Metric("brier", "Brier", brier, False),
     Metric("calibration_error", "calib. error", calibration_error, False),
@@ -212,28 +221,29 @@ METRICS = with_plugins({metric.name: metric for metric in _ROWS}, "clipfeat.metr
 
 
 DECIDED = ("accuracy", "balanced_accuracy")
-"""Metrics that depend on nothing but the decisions, and so on the threshold."""
+"""Metrics that depend only on the decisions, and therefore on the threshold."""
 
 
 def decide(p: Probabilities, threshold: float | None = None) -> Labels:
-    """The class that each row is called.
+    """Predict the class of each row.
 
     Parameters
     ----------
     p : ndarray of shape (n_samples, n_classes)
         Probabilities.
     threshold : float, optional
-        Of two classes, the last is called where its probability is above this; else, and for more
-        classes, the likeliest is. 0.5 gives the likeliest.
+        For two classes, predict the last class if its probability is above this value. None
+        predicts the most probable class, as does 0.5.
 
     Returns
     -------
     ndarray of shape (n_samples,), int64
+        Predicted class indices.
     """
-    called: Labels = np.asarray(
+    y_pred: Labels = np.asarray(
         p.argmax(axis=1) if threshold is None else p[:, 1] > threshold, dtype=np.int64
     )
-    return called
+    return y_pred
 
 
 def score(
@@ -242,20 +252,26 @@ def score(
     threshold: float | None = None,
     classes: Sequence[str] = (),
 ) -> dict[str, float]:
-    """Every metric of `METRICS`, by name, and what further there is to say of decisions.
+    """Compute every metric, and the recall of each class.
 
     Parameters
     ----------
     y : ndarray of shape (n_samples,), int
         True class indices.
     p : ndarray of shape (n_samples, n_classes)
-        Probabilities; rows sum to 1.
+        Probabilities. Rows sum to 1.
     threshold : float, optional
-        Of `decide`. The metrics of `DECIDED` are then those at the threshold, and there are
-        further: the same at 0.5 (``accuracy_at_0.5``), the ``threshold``, and at it the
-        ``true_positive_rate`` and ``false_positive_rate``, NaN where there are no such rows.
+        Decision threshold; see `decide`. If given, the metrics of `DECIDED` are those at the
+        threshold.
     classes : sequence of str
-        Names; by each the share of its rows that are called it: ``"recall/real"``.
+        Names of the classes, for their recalls.
+
+    Returns
+    -------
+    dict of str to float
+        Values by the names of `METRICS`, and recalls as ``"recall/real"``. With a threshold, it
+        also has ``"threshold"``, ``"true_positive_rate"`` and ``"false_positive_rate"`` at it, and
+        ``"accuracy_at_0.5"`` and ``"balanced_accuracy_at_0.5"``. Undefined values are NaN.
 
     Examples
     --------
@@ -264,16 +280,16 @@ def score(
     (0.5, 1.0)
     """
     values = {name: metric.function(y, p) for name, metric in METRICS.items()}
-    decided = decide(p, threshold)
+    y_pred = decide(p, threshold)
     for code, name in enumerate(classes):
-        called = decided[y == code] == code
-        values[f"recall/{name}"] = float(called.mean()) if len(called) else float("nan")
+        correct = y_pred[y == code] == code
+        values[f"recall/{name}"] = float(correct.mean()) if len(correct) else float("nan")
     if threshold is None:
         return values
     values |= {f"{name}_at_0.5": values[name] for name in DECIDED}
-    values |= {name: METRICS[name].function(y, np.eye(2)[decided]) for name in DECIDED}
+    values |= {name: METRICS[name].function(y, np.eye(2)[y_pred]) for name in DECIDED}
     values["threshold"] = threshold
     for name, code in (("true_positive_rate", 1), ("false_positive_rate", 0)):
-        called = decided[y == code]
-        values[name] = float(called.mean()) if len(called) else float("nan")
+        positive = y_pred[y == code]
+        values[name] = float(positive.mean()) if len(positive) else float("nan")
     return values

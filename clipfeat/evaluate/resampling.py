@@ -1,8 +1,9 @@
-"""How sure a score is: the same rows drawn again, whole groups at a time.
+"""Uncertainty of scores by bootstrap resampling of whole groups.
 
-Efron's bootstrap over groups (Davison and Hinkley 1997, section 3.8): each draw counts every group
-as often as it comes up, in all folds, trials and entries at once, so that differences are paired.
-Nothing is fitted again: what another training set would have changed is not in the intervals.
+This is the bootstrap over clusters (Davison and Hinkley 1997, section 3.8). Each draw weights every
+group by how often it was drawn, in all folds, trials and entries alike, so differences between
+entries are paired. No classifier is fitted again. The intervals therefore do not include the
+variation due to the training set.
 """
 
 from collections.abc import Sequence
@@ -11,36 +12,37 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from clipfeat.evaluate.metrics import DECIDED, METRICS, Values, decide
+from clipfeat.evaluate.metrics import DECIDED, METRICS, Labels, Probabilities, Values, decide
 
 if TYPE_CHECKING:
     from clipfeat.evaluate.result import Benchmark, FilePredictions
 
-DRAWS = 1000
-FEWEST_DRAWS = 200
+MAX_DRAWS = 1000
+MIN_DRAWS = 200
 WORK = 20_000_000
-"""Rows times draws, beyond which there are fewer draws: so many rows are sure anyway."""
+"""Limit on rows times draws. Large data gets fewer draws, because its intervals are narrow."""
 CHUNK = 4_000_000
+"""Limit on rows times draws that are computed together."""
 
 
 def draw(units: NDArray[np.generic], cost: int = 1) -> NDArray[np.uint8]:
-    """How often each row counts in each draw.
+    """Draw units with replacement, and return the number of times each row is drawn.
 
     Parameters
     ----------
     units : ndarray of shape (n_samples,)
-        Rows of one unit come together: groups, or files.
+        Group or file of each row. The rows of a unit are drawn together.
     cost : int
-        How many times a metric goes through the rows: there are the fewer draws.
+        Number of times that a metric passes over the rows. A higher cost gives fewer draws.
 
     Returns
     -------
     ndarray of shape (n_draws, n_samples), uint8
-        The same every time.
+        Weight of each row in each draw. The random seed is fixed.
     """
     _, unit = np.unique(units, return_inverse=True)
     n = int(unit.max()) + 1
-    n_draws = int(np.clip(WORK // (len(units) * cost), FEWEST_DRAWS, DRAWS))
+    n_draws = int(np.clip(WORK // (len(units) * cost), MIN_DRAWS, MAX_DRAWS))
     rng = np.random.default_rng(0)
     counts = np.empty((n_draws, n), dtype=np.uint8)
     for one in counts:
@@ -54,61 +56,79 @@ def resampled(
     entries: Sequence[str],
     metric: str,
 ) -> dict[str, Values]:
-    """A metric's mean over folds, as it is and of every draw.
+    """Compute the mean of a metric over folds, for the rows themselves and for every draw.
 
     Parameters
     ----------
     run : Benchmark
-        With out-of-fold probabilities.
+        Result of a benchmark.
     entries : sequence of str
-        Of the run's `Benchmark.complete`.
+        Names from `Benchmark.complete`.
     metric : str
-        One of `METRICS`. Accuracies are those of the chosen thresholds where there are any.
+        One of `METRICS`. Accuracies are those at the chosen thresholds, if thresholds were chosen.
 
     Returns
     -------
     dict of str to ndarray of shape (1 + n_draws,)
-        By entry; the first is the score itself.
+        Values by entry. The first value is the score itself.
     """
-    classes = 1 if len(run.classes) == 2 else len(run.classes)
-    drawn = draw(run.files if run.groups is None else run.groups, classes)
-    found: dict[str, Values] = {}
+    cost = 1 if len(run.classes) == 2 else len(run.classes)
+    weights = draw(run.files if run.groups is None else run.groups, cost)
+    values: dict[str, Values] = {}
     for entry in entries:
-        found[entry] = mean_known(
+        values[entry] = mean_defined(
             [
-                _weighed(run.tested(outcome, entry, fold, among), metric, drawn)
+                _resampled_fold(run.tested(outcome, entry, fold, among), metric, weights)
                 for outcome in run.headline
                 for fold in range(len(outcome.trial.splits))
                 for among in outcome.trial.pieces.values()
             ]
         )
-    return found
+    return values
 
 
-def mean_known(of_parts: Sequence[Values]) -> Values:
-    """The mean over folds, draw by draw, of those in which the metric is defined."""
-    known = ~np.isnan(of_parts)
-    total = np.nansum(of_parts, axis=0)
+def mean_defined(by_fold: Sequence[Values]) -> Values:
+    """Average over folds, for each draw; folds in which the metric is NaN are left out."""
+    known = ~np.isnan(by_fold)
+    total = np.nansum(by_fold, axis=0)
     mean: Values = np.divide(
         total, known.sum(axis=0), out=np.full(len(total), np.nan), where=known.any(axis=0)
     )
     return mean
 
 
-def _weighed(tested: "FilePredictions", metric: str, drawn: NDArray[np.uint8]) -> Values:
+def _resampled_fold(tested: "FilePredictions", metric: str, weights: NDArray[np.uint8]) -> Values:
     y, p = tested.y, tested.p
     if metric in DECIDED and tested.threshold is not None:
         p = np.eye(2)[decide(p, tested.threshold)]
-    return weighed(y, p, metric, drawn[:, tested.row])
+    return metric_of_draws(y, p, metric, weights[:, tested.row])
 
 
-def weighed(y: NDArray[np.int64], p: Values, metric: str, drawn: NDArray[np.uint8]) -> Values:
-    """A metric of rows that count alike, then of every draw; NaN where it is not defined."""
+def metric_of_draws(y: Labels, p: Probabilities, metric: str, weights: NDArray[np.uint8]) -> Values:
+    """Compute a metric with equal weights, then with the weights of every draw.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,)
+        True class indices.
+    p : ndarray of shape (n_samples, n_classes)
+        Probabilities.
+    metric : str
+        One of `METRICS`.
+    weights : ndarray of shape (n_draws, n_samples), uint8
+        From `draw`.
+
+    Returns
+    -------
+    ndarray of shape (1 + n_draws,)
+        NaN where the metric is undefined.
+    """
     if not len(y):
-        return np.full(1 + len(drawn), np.nan)
+        return np.full(1 + len(weights), np.nan)
     weighted = METRICS[metric].weighted
     step = max(CHUNK // len(y), 1)
     parts = [
-        weighted(y, p, drawn[i : i + step].astype(np.float64)) for i in range(0, len(drawn), step)
+        weighted(y, p, weights[i : i + step].astype(np.float64))
+        for i in range(0, len(weights), step)
     ]
     return np.concatenate([weighted(y, p, np.ones((1, len(y)))), *parts])

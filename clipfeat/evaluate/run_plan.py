@@ -91,7 +91,7 @@ def run_plan(
     """
     begun = time.monotonic()
     features = plan.features
-    choose = threshold_chooser(options.threshold, options.max_fpr, features.classes)
+    choose = threshold_chooser(options, features.classes)
     entries = entry_names(names, features.specs)
     groups = features.split_groups
     specs = _cell_specs(plan, entries, spare)

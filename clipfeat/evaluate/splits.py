@@ -1,4 +1,4 @@
-"""Splits of a feature set into training and test rows; groups stay on one side."""
+"""Splits of a feature set into training and test rows that keep groups whole."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,28 +11,29 @@ RowMask = NDArray[np.bool_]
 
 
 def cross_validation(features: FeatureSet, n_splits: int, random_state: int | None) -> list[Split]:
-    """Split a feature set by `k_fold`; classes that are too small are named, not numbered."""
-    names = features.labels
-    return k_fold(names, features.split_groups, n_splits, random_state)
+    """Split a feature set by `clipfeat.zoo.folds.k_fold`, whose errors then name the classes."""
+    return k_fold(features.labels, features.split_groups, n_splits, random_state)
 
 
 def leave_one_out(features: FeatureSet, column: str, random_state: int | None) -> dict[str, Split]:
-    """Hold out, in turn, every value of a column: each generator unseen in training.
+    """Hold out every value of a column in turn, such as each generator.
 
-    A class with at most one value of its own (photographs have no generator) is shared: it is
-    parted into as many folds as there are held-out values, so that each test has its share of it
-    and no training has that share. Training rows whose group is in the test are left out of
-    training. Where that would cost a training more than half of its rows (every photograph
-    through every generator), all classes are parted instead, and a test holds only its own part.
+    A class with at most one value in the column is shared: photographs, for example, have no
+    generator. Its rows are divided into as many parts as there are held-out values. Each test
+    contains one part, and the training set of that fold does not contain it.
+
+    Training rows whose group is in the test are left out. If this drops more than half of the
+    training rows, for example because every generator made an image of every photograph, the rows
+    of all classes are divided into parts instead. A test then contains only its own part.
 
     Parameters
     ----------
     features : FeatureSet
-        Labelled.
+        Labelled images.
     column : str
-        Such as ``"generator"``.
+        Name of a column, such as ``"generator"``.
     random_state : int, optional
-        Seed of the parts.
+        Random seed of the parts.
 
     Returns
     -------
@@ -43,14 +44,16 @@ def leave_one_out(features: FeatureSet, column: str, random_state: int | None) -
     ------
     UsageError
         If the column has fewer than two values to hold out.
+    LabelError
+        If a fold has no test rows, or only one class to train on.
     """
     values = features.column(column)
     shared = shared_rows(features, column)
     held = np.unique(values[~shared]).tolist()
     if len(held) < 2:
         raise UsageError(
-            f"column {column!r} has {len(held)} values to leave out; two or more are needed "
-            f"(values: {', '.join(np.unique(values).tolist()[:10])})"
+            f"column {column!r} has {len(held)} values to leave out, and two or more are needed "
+            f"(values: {', '.join(np.unique(values).tolist()[:10])}): pass another column"
         )
     groups = features.split_groups
     units = np.arange(len(values)) if groups is None else np.unique(groups, return_inverse=True)[1]
@@ -62,15 +65,18 @@ def leave_one_out(features: FeatureSet, column: str, random_state: int | None) -
     for value, (train, test) in splits.items():
         if not len(test) or len(np.unique(features.y[train])) < 2:
             raise LabelError(
-                f"{value!r} of {column!r} cannot be left out: that leaves {len(test)} images to "
-                f"test and {len(np.unique(features.y[train]))} classes to train on; there are too "
-                "few groups"
+                f"{value!r} of column {column!r} cannot be left out, because the groups leave "
+                f"{len(test)} images to test and {len(np.unique(features.y[train]))} classes to "
+                "train on: use smaller groups, or another column"
             )
     return splits
 
 
 def shared_rows(features: FeatureSet, column: str) -> RowMask:
-    """The rows that belong to no value of a column: of a class with at most one, or without any."""
+    """Return a mask of the rows that no value of a column holds out.
+
+    These are the rows of classes with at most one value in the column, and rows without a value.
+    """
     values = features.column(column)
     shared: RowMask = values == ""
     for code in range(len(features.classes)):
@@ -80,7 +86,7 @@ def shared_rows(features: FeatureSet, column: str) -> RowMask:
 
 
 def _hold_out(mine: RowMask, shared: RowMask, in_part: RowMask, units: NDArray[np.int64]) -> Split:
-    """Test one value's rows and a part of the shared ones; train on what has no part in them."""
+    """Test the rows of one value and a part of the shared rows; train on unrelated rows."""
     test = mine | (shared & in_part)
     candidates = ~test
     train = candidates & ~np.isin(units, units[test])
@@ -91,7 +97,7 @@ def _hold_out(mine: RowMask, shared: RowMask, in_part: RowMask, units: NDArray[n
 
 
 def _parts(units: NDArray[np.int64], n: int, random_state: int | None) -> NDArray[np.int64]:
-    """Deal groups into `n` parts of about equal numbers."""
+    """Divide the groups into `n` parts of about equal numbers of groups."""
     unique = np.unique(units)
     shuffled = np.random.default_rng(random_state).permutation(len(unique))
     part_of = np.empty(int(unique.max()) + 1, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Who leads, how sure that is, and who is tied with the leader."""
+"""Ranking of a run's entries, with intervals and ties with the leader."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,20 +17,20 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Standing:
-    """One entry's place.
+    """Score of one entry, and its comparison with the leader.
 
     Parameters
     ----------
     entry : str
-        Its name.
+        Name of the entry.
     value, low, high : float
-        Its mean over folds, and the ends of its 95 % interval.
+        Mean over folds, and the ends of its 95 % interval.
     behind : float
-        How much the leader is better, 0 or more for the leader's own metric.
+        Difference from the leader, 0 or more, whichever way the metric goes.
     p_value : float
-        Of the paired test that there is no difference to the leader; 1 for the leader.
+        Two-sided p-value of the paired test of no difference from the leader; 1 for the leader.
     tied : bool
-        Whether it cannot be told from the leader: ``p_value`` of 0.05 or more.
+        Whether the entry cannot be distinguished from the leader: ``p_value`` of 0.05 or more.
     """
 
     entry: str
@@ -43,44 +43,45 @@ class Standing:
 
 
 def standings(
-    run: "Benchmark", metric: str, found: Mapping[str, Values] | None = None
+    run: "Benchmark", metric: str, draws: Mapping[str, Values] | None = None
 ) -> list[Standing]:
-    """Put a run's entries in order, with intervals and ties.
+    """Rank the entries of a run, with intervals and ties.
 
     Parameters
     ----------
     run : Benchmark
-        With out-of-fold probabilities.
+        Result of a benchmark.
     metric : str
-        One of `METRICS`; an entry in which it is not defined has no place, nor has one that failed
-        in a trial.
-    found : mapping of str to ndarray, optional
-        What `clipfeat.evaluate.resampling.resampled` gave for the run's complete entries.
+        One of `METRICS`.
+    draws : mapping of str to ndarray, optional
+        Output of `clipfeat.evaluate.resampling.resampled` for the run's complete entries. It is
+        computed if not given.
 
     Returns
     -------
     list of Standing
-        Best first. Percentile intervals; the test is of no correction for many entries, so that
-        of twenty equal ones one may seem behind.
+        Best first, with percentile intervals. An entry that failed in a trial, or for which the
+        metric is undefined, is left out. The tests are not corrected for multiple comparisons: of
+        twenty equal entries, about one differs from the leader at the 5 % level.
     """
-    up = 1.0 if METRICS[metric].higher_is_better else -1.0
-    found = resampled(run, run.complete, metric) if found is None else found
+    sign = 1.0 if METRICS[metric].higher_is_better else -1.0
+    draws = resampled(run, run.complete, metric) if draws is None else draws
     order = sorted(
-        (entry for entry in found if np.isfinite(found[entry][0])),
-        key=lambda entry: -up * found[entry][0],
+        (entry for entry in draws if np.isfinite(draws[entry][0])),
+        key=lambda entry: -sign * draws[entry][0],
     )
-    placed = []
+    ranked = []
     for entry in order:
-        low, high = interval(found[entry][1:])
-        behind = up * (found[order[0]] - found[entry])
+        low, high = interval(draws[entry][1:])
+        behind = sign * (draws[order[0]] - draws[entry])
         p = paired_p_value(behind[1:])
-        value = float(found[entry][0])
-        placed.append(Standing(entry, value, low, high, float(behind[0]), p, p >= 1 - LEVEL))
-    return placed
+        value = float(draws[entry][0])
+        ranked.append(Standing(entry, value, low, high, float(behind[0]), p, p >= 1 - LEVEL))
+    return ranked
 
 
 def interval(draws: Values) -> tuple[float, float]:
-    """The percentile interval of 95 %; NaN where nothing is known."""
+    """Return the 95 % percentile interval of draws; NaN if no draw has a value."""
     known = draws[~np.isnan(draws)]
     if not len(known):
         return float("nan"), float("nan")
@@ -89,9 +90,10 @@ def interval(draws: Values) -> tuple[float, float]:
 
 
 def paired_p_value(differences: Values) -> float:
-    """Two-sided, from draws of a difference: twice the share on the far side of zero, up to 1.
+    """Return the two-sided p-value of a difference of zero, from bootstrap draws.
 
-    Davison and Hinkley 1997, section 4.2: one is added to count and number, so that it is never 0.
+    It is twice the share of draws on the far side of zero, at most 1. One is added to the count and
+    to the number of draws, so it is never 0 (Davison and Hinkley 1997, section 4.2).
 
     Examples
     --------

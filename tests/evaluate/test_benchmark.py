@@ -1,4 +1,4 @@
-"""The benchmark."""
+"""Tests of the benchmark."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from clipfeat.errors import LabelError, StorageError
 from clipfeat.evaluate import METRICS, KFold, benchmark
 from clipfeat.evaluate.metrics import DECIDED
 from clipfeat.evaluate.tidy_rows import COSTS
-from clipfeat.evaluate.votes import SOFT_VOTE as VOTE
+from clipfeat.evaluate.votes import SOFT_VOTE
 from clipfeat.features import FeatureSet, join
 from clipfeat.fits import cells
 from clipfeat.zoo import ClassifierRow, classifiers
@@ -20,20 +20,20 @@ from tests.conftest import make_features
 
 
 def test_rows_are_tidy_and_the_vote_is_the_mean(features: FeatureSet) -> None:
-    """Every entry has every metric on every fold; the vote is the mean of its members."""
+    """Every entry has every metric on every fold, and the vote is the mean of its members."""
     run = benchmark(features, "logreg,knn,dummy", protocol=4)
     table = run.to_pandas()
-    assert set(table.classifier) == {"logreg", "knn", "dummy", VOTE}
+    assert set(table.classifier) == {"logreg", "knn", "dummy", SOFT_VOTE}
     assert (table.groupby(["classifier", "fold"]).metric.nunique() >= len(METRICS) + 2).all()
     further = {"recall/real", "recall/fake", *(f"{name}_at_oracle" for name in DECIDED)}
     assert set(table.metric) == {*METRICS, *COSTS, *further}
     mean = (run.probabilities["logreg"] + run.probabilities["knn"]) / 2
-    assert np.allclose(run.probabilities[VOTE], mean)
+    assert np.allclose(run.probabilities[SOFT_VOTE], mean)
     assert run.about["voters"] == ["logreg", "knn"]
 
 
-def test_it_learns_nothing_from_noise(features: FeatureSet) -> None:
-    """Labels that have nothing to do with the features are not predicted: nothing leaks."""
+def test_random_labels_score_at_chance(features: FeatureSet) -> None:
+    """The ROC AUC of labels that are independent of the features is near 0.5."""
     rng = np.random.default_rng(1)
     noise = make_features(150, apart=0.0)
     run = benchmark(replace(noise, y=rng.permutation(noise.y)), "logreg,svm,rf", protocol=5)
@@ -42,8 +42,8 @@ def test_it_learns_nothing_from_noise(features: FeatureSet) -> None:
     assert ((auc > 0.35) & (auc < 0.65)).all()
 
 
-def test_groups_that_leak_are_not_parted() -> None:
-    """Copies of an image with a random label are known only if a fold parts them."""
+def test_identical_images_stay_in_one_fold() -> None:
+    """Copies of an image with a random label are predicted only if a fold splits them."""
     rng = np.random.default_rng(0)
     base = make_features(20, apart=0.0, n_features=20)
     y = rng.integers(0, 2, 40)
@@ -58,10 +58,10 @@ def test_groups_that_leak_are_not_parted() -> None:
     assert safe < 0.75
 
 
-def test_a_failing_classifier_leaves_the_others(
+def test_a_failing_classifier_does_not_affect_the_others(
     features: FeatureSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An entry that raises is in the errors; the rest is as if it had not been asked."""
+    """An entry that raises is in the errors, and the other entries have results."""
     monkeypatch.setitem(classifiers(), "broken", ClassifierRow("broken", "nowhere:make", "raises"))
     run = benchmark(features, "logreg,broken", protocol=3)
     assert list(run.errors) == ["broken"]
@@ -69,16 +69,16 @@ def test_a_failing_classifier_leaves_the_others(
 
 
 def test_encoders_are_compared_and_vote_together(features: FeatureSet) -> None:
-    """Two encoders give an entry each and a vote of both, better than either here."""
+    """Two encoders give one entry each, and a vote of both."""
     both = join([features, make_features(name="other", seed=5)])
     run = benchmark(both, "logreg", protocol=4)
     assert set(run.probabilities) == {
-        "logreg @ spectrum 32px", "logreg @ other 32px", VOTE,
+        "logreg @ spectrum 32px", "logreg @ other 32px", SOFT_VOTE,
     }  # fmt: skip
 
 
-def test_unlabelled_rows_take_no_part(features: FeatureSet) -> None:
-    """Rows without a label are counted, not learned from."""
+def test_unlabelled_rows_are_left_out(features: FeatureSet) -> None:
+    """Rows without a label are counted but not used."""
     y = np.where(np.arange(40) % 4 == 0, -1, features.y)
     run = benchmark(replace(features, y=y), "logreg", protocol=3)
     assert run.about["unlabelled"] == 10
@@ -86,40 +86,40 @@ def test_unlabelled_rows_take_no_part(features: FeatureSet) -> None:
 
 
 def test_too_few_of_a_class_is_an_error() -> None:
-    """A class with fewer images than folds is named before anything is fitted."""
+    """The error names a class with fewer images than folds before any fit."""
     with pytest.raises(LabelError, match="'fake' has 3 images"):
         benchmark(make_features(3), "logreg", protocol=5)
 
 
-def test_who_failed_in_a_trial_has_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is not ranked on the trials that it finished, and votes in none of them."""
+def test_an_entry_that_failed_in_a_trial_has_no_rank(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is listed last, and is not a member of the vote in any trial."""
     plain = cells.run_cell
 
     def fails(spec: cells.CellSpec, *args: Any, **settings: Any) -> Any:
         if spec.name == "knn" and spec.seed == 1:
-            raise ValueError("no neighbours today")
+            raise ValueError("no neighbours")
         return plain(spec, *args, **settings)
 
     monkeypatch.setattr("clipfeat.fits.running.run_cell", fails)
     run = benchmark(make_features(apart=1.0), "logreg,lda,knn", protocol=KFold(3, repeats=2))
-    assert "no neighbours today" in run.errors["knn"]
-    assert run.complete == ["logreg", "lda", VOTE]
+    assert "no neighbours" in run.errors["knn"]
+    assert run.complete == ["logreg", "lda", SOFT_VOTE]
     board = run.leaderboard("accuracy")
     assert (board.entries[-1], board.rank("knn")) == ("knn", "–")
     for outcome in run.outcomes:
         mean = (outcome.probabilities["logreg"] + outcome.probabilities["lda"]) / 2
-        assert np.allclose(outcome.probabilities[VOTE], mean)
+        assert np.allclose(outcome.probabilities[SOFT_VOTE], mean)
 
 
-def test_a_full_disk_is_no_fault_of_a_classifier(features: FeatureSet, tmp_path: Path) -> None:
-    """Cells that cannot be kept end the run at once, as what they are."""
+def test_an_unwritable_cache_ends_the_run(features: FeatureSet, tmp_path: Path) -> None:
+    """A storage error is not recorded as the error of a classifier."""
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="file"):
         benchmark(features, "logreg", protocol=3, cache=tmp_path / "file" / "cells")
 
 
-def test_thresholds_are_of_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where files have ten rows, the bound on false positives is kept by files, not by rows."""
+def test_max_fpr_counts_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ten rows per file, the false positive rate is that of files, not of rows."""
     rng = np.random.default_rng(0)
     data = make_features(60, apart=1.0).take(np.repeat(np.arange(120), 10))
     noisy = data.X + rng.normal(size=data.X.shape).astype(np.float32) * 2

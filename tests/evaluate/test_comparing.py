@@ -1,4 +1,4 @@
-"""Runs side by side."""
+"""Tests of the comparison of runs."""
 
 from dataclasses import replace
 
@@ -11,8 +11,8 @@ from clipfeat.features import FeatureSet
 from tests.conftest import make_features
 
 
-def test_a_run_is_no_better_than_itself() -> None:
-    """Difference and interval are zero, whatever the folds' order; the test finds nothing."""
+def test_a_run_equals_itself() -> None:
+    """Difference and interval are zero, and the p-value is 1."""
     run = benchmark(make_features(40, apart=1.0), "logreg,knn", protocol=4)
     comparison = compare({"a": run, "b": run}, "roc_auc")
     assert comparison.n_files == 80
@@ -20,8 +20,8 @@ def test_a_run_is_no_better_than_itself() -> None:
         assert (one.better, one.better_low, one.better_high, one.p_value) == (0, 0, 0, 1)
 
 
-def test_the_better_features_are_better_by_what_the_metric_says(features: FeatureSet) -> None:
-    """Rows in another order are paired by their file; the sign is of better, not of larger."""
+def test_differences_are_positive_for_the_better_run(features: FeatureSet) -> None:
+    """Rows are paired in any order, and a lower log loss is an improvement."""
     weak = make_features(60, apart=0.5)
     strong = replace(weak, X=weak.X + 2 * weak.y[:, None].astype(np.float32))
     shuffled = strong.take(np.random.default_rng(0).permutation(120))
@@ -36,8 +36,8 @@ def test_the_better_features_are_better_by_what_the_metric_says(features: Featur
         assert second.p_value < 0.01
 
 
-def test_other_images_or_labels_cannot_be_paired(features: FeatureSet) -> None:
-    """Other bytes under equal names are other images; one image under two labels is an error."""
+def test_other_images_or_labels_are_an_error(features: FeatureSet) -> None:
+    """Images are identified by content hash, and must have equal labels in all runs."""
     run = benchmark(features, "logreg", protocol=3)
     other = replace(features, keys=np.array([f"{i + 99:032x}".encode() for i in range(40)]))
     with pytest.raises(DataError, match="no image was tested in all"):
@@ -47,8 +47,8 @@ def test_other_images_or_labels_cannot_be_paired(features: FeatureSet) -> None:
         compare({"a": run, "b": turned}, "accuracy")
 
 
-def test_seeds_and_sizes_are_averaged_as_the_leaderboard_does() -> None:
-    """Five seeds are no better than one for being five; of a curve the largest size counts."""
+def test_seeds_and_sizes_are_averaged_as_in_the_leaderboard() -> None:
+    """Trials are averaged, and only the largest size of a few-shot curve counts."""
     data = make_features(40, apart=1.0)
     one, five = (benchmark(data, "mlp", protocol=KFold(3, repeats=n)) for n in (1, 5))
     _, many = compare({"one": one, "five": five}, "log_loss").entries

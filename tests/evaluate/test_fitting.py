@@ -73,7 +73,7 @@ def test_the_threshold_is_saved_and_used(tmp_path: Path) -> None:
 
 def test_a_threshold_needs_two_classes_and_folds() -> None:
     """Otherwise an error is raised before any fit."""
-    with pytest.raises(UsageError, match="parts two classes, and there are 3"):
+    with pytest.raises(UsageError, match="needs two classes, got 3"):
         fit(
             make_features(classes=("a", "b", "c")),
             "logreg",

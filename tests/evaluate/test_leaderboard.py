@@ -1,4 +1,4 @@
-"""The leaderboard."""
+"""Tests of the leaderboard."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from tests.conftest import make_features
 
 
 def rows(**values: list[float]) -> list[dict[str, object]]:
-    """Tidy rows of balanced accuracy."""
+    """Return tidy rows of balanced accuracy."""
     return [
         {"classifier": entry, "metric": "balanced_accuracy", "fold": str(i), "value": value}
         for entry, of_entry in values.items()
@@ -20,7 +20,7 @@ def rows(**values: list[float]) -> list[dict[str, object]]:
 
 
 def test_best_first_with_spread() -> None:
-    """Entries are ordered by their mean; a cell shows mean and standard deviation."""
+    """Entries are ordered by their mean, and a cell shows mean and standard deviation."""
     board = Leaderboard.from_rows(rows(low=[0.5, 0.7], high=[0.9, 0.9], none=[float("nan")]))
     assert board.entries == ["high", "low", "none"]
     assert board.cell("low", "balanced_accuracy") == "0.600 ± 0.141"
@@ -29,25 +29,25 @@ def test_best_first_with_spread() -> None:
         Leaderboard.from_rows([], metric="acuracy")
 
 
-def test_what_cannot_be_told_apart_shares_its_place() -> None:
-    """Tied entries are 1=, the next has its own number; the interval stands beside its metric."""
-    found = [
+def test_tied_entries_share_a_rank() -> None:
+    """Tied entries rank 1=, and the interval is in the column after its metric."""
+    ranked = [
         Standing("a", 0.9, 0.88, 0.92, 0.0, 1.0, True),
         Standing("b", 0.89, 0.87, 0.91, 0.01, 0.3, True),
         Standing("c", 0.7, 0.66, 0.74, 0.2, 0.002, False),
     ]
-    board = Leaderboard.from_rows(rows(a=[0.9], b=[0.89], c=[0.7]), standings=found)
+    board = Leaderboard.from_rows(rows(a=[0.9], b=[0.89], c=[0.7]), standings=ranked)
     assert [board.rank(entry) for entry in "abc"] == ["1=", "1=", "3"]
     assert board.cell("c", "interval") == "0.660 to 0.740"
     assert list(board.columns)[:4] == ["rank", "accuracy", "balanced_accuracy", "interval"]
     assert "| a | 1= |" in leaderboard_markdown(board)
     assert board.to_pandas().balanced_accuracy_tied.tolist() == [True, True, False]
-    alone = Leaderboard.from_rows(rows(a=[0.9], c=[0.7]), standings=[found[0], found[2]])
+    alone = Leaderboard.from_rows(rows(a=[0.9], c=[0.7]), standings=[ranked[0], ranked[2]])
     assert [alone.rank(entry) for entry in "ac"] == ["1", "2"]
 
 
-def test_each_class_has_a_column_where_they_are_few() -> None:
-    """Real and fake accuracy are told apart; a hundred classes would be no table."""
+def test_recalls_have_columns_for_few_classes() -> None:
+    """Two classes have one recall column each, and seven classes have none."""
     run = benchmark(make_features(), "logreg", protocol=3)
     board = Leaderboard.from_rows(run.rows)
     assert board.columns["recall/real"] == "real right"

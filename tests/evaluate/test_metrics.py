@@ -1,9 +1,9 @@
-"""What every metric must hold."""
+"""Tests that every metric passes."""
 
 import numpy as np
 import pytest
 import sklearn.metrics as reference
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipfeat.evaluate.metrics import METRICS, Metric, score
@@ -17,8 +17,8 @@ P3 = rng.dirichlet(np.ones(3), 300)
 
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
-def test_perfect_beats_the_rest(metric: object) -> None:
-    """Certainty about the truth is at least as good as anything; certainty of wrong is worst."""
+def test_certainty_is_best_if_correct_and_worst_if_wrong(metric: object) -> None:
+    """One-hot labels have the best value, and inverted labels the worst."""
     f, up = metric.function, metric.higher_is_better  # type: ignore[attr-defined]
     values = [f(Y, np.eye(2)[Y]), f(Y, P), f(Y, np.eye(2)[1 - Y])]
     assert values == sorted(values, reverse=up)
@@ -26,7 +26,7 @@ def test_perfect_beats_the_rest(metric: object) -> None:
 
 
 def test_agrees_with_scikit_learn() -> None:
-    """Two classes and three, against the reference implementations."""
+    """Values for two and three classes equal those of scikit-learn."""
     ours = score(Y, P)
     assert ours["accuracy"] == pytest.approx(reference.accuracy_score(Y, P.argmax(1)))
     assert ours["balanced_accuracy"] == pytest.approx(
@@ -44,9 +44,10 @@ def test_agrees_with_scikit_learn() -> None:
 
 
 @pytest.mark.parametrize("name", ["roc_auc", "average_precision"])
+@settings(deadline=None)
 @given(st.data())
 def test_weighted_rankings_agree_with_scikit_learn(name: str, data: st.DataObject) -> None:
-    """Whatever the ties and the weights, a row of weights is what scikit-learn makes of it."""
+    """Weighted values equal those of scikit-learn, for any ties and weights."""
     n = data.draw(st.integers(2, 30))
     y = np.array(data.draw(st.lists(st.integers(0, 1), min_size=n, max_size=n)))
     s = np.array(data.draw(st.lists(st.sampled_from([0, 0.1, 0.5, 0.9]), min_size=n, max_size=n)))
@@ -64,8 +65,8 @@ def test_weighted_rankings_agree_with_scikit_learn(name: str, data: st.DataObjec
 
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
-def test_a_weight_is_a_number_of_copies(metric: Metric) -> None:
-    """Counting a row twice is having it twice; counting it not at all is not having it."""
+def test_a_weight_equals_copies(metric: Metric) -> None:
+    """A row of weight 2 equals two copies, and a row of weight 0 equals none."""
     w = rng.integers(0, 4, 300)
     for y, p in ((Y, P), (Y3, P3)):
         copies = np.repeat(np.arange(300), w)
@@ -73,8 +74,8 @@ def test_a_weight_is_a_number_of_copies(metric: Metric) -> None:
         assert metric.weighted(y, p, w[None].astype(float))[0] == pytest.approx(expected)
 
 
-def test_true_positives_at_few_false_ones() -> None:
-    """Of a hundred negatives five may be called: the positives above the sixth are found."""
+def test_tpr_at_fpr() -> None:
+    """With 100 negatives, at most five are false positives at a rate of 5 %."""
     y, s = np.repeat([0, 1], 100), np.r_[np.linspace(0, 1, 100), np.linspace(0.5, 1.5, 100) / 1.5]
     false, true, _ = reference.roc_curve(y, s, drop_intermediate=False)
     ours = score(y, np.column_stack([1 - s, s]))
@@ -82,14 +83,14 @@ def test_true_positives_at_few_false_ones() -> None:
     assert ours["tpr_at_fpr_1"] == pytest.approx(true[false <= 0.01].max())
 
 
-def test_one_class_has_no_ranking() -> None:
-    """ROC AUC and AP of rows of one class are NaN, not a number that looks like one."""
+def test_ranking_metrics_of_one_class_are_nan() -> None:
+    """ROC AUC and AP of rows of one class are NaN."""
     ours = score(np.zeros(5, dtype=int), np.full((5, 2), 0.5))
     assert np.isnan(ours["roc_auc"])
     assert np.isnan(ours["average_precision"])
 
 
 def test_calibration_error_by_hand() -> None:
-    """Ten rows said with 0.8 of which half are right are 0.3 off."""
+    """Ten rows predicted with 0.8, half of them correctly, have an error of 0.3."""
     p = np.tile([0.2, 0.8], (10, 1))
     assert METRICS["calibration_error"].function(np.arange(10) % 2, p) == pytest.approx(0.3)

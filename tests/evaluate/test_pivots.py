@@ -1,4 +1,4 @@
-"""Small tables of means."""
+"""Tests of pivots."""
 
 import numpy as np
 
@@ -8,8 +8,8 @@ from clipfeat.report.markdown import pivot_markdown
 from tests.evaluate.test_protocols import generators
 
 
-def test_a_curve_a_matrix_and_what_was_left_out() -> None:
-    """Each protocol has its own table, whose cells are means of the tidy rows; folds have none."""
+def test_each_protocol_has_its_table() -> None:
+    """Cells are means of the tidy rows, and K-fold cross-validation has no pivot."""
     data = generators()
     few = benchmark(data, "logreg,knn", protocol=FewShot([3, 6], repeats=2, n_splits=3))
     (curve,) = pivots(few.rows, "accuracy", few.entries)

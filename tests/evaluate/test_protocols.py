@@ -1,4 +1,4 @@
-"""What is trained on and what is tested on."""
+"""Tests of the protocols."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ from tests.conftest import make_features, make_spec
 
 
 def generators(n: int = 60) -> FeatureSet:
-    """Photographs of no generator, and images of three; each group has two of either class."""
+    """Return photographs, and images of three generators, in groups with both classes."""
     data = make_features(n)
     number = np.arange(2 * n) % n
     made = np.array(["a", "b", "c"])[number % 3]
@@ -37,8 +37,8 @@ def generators(n: int = 60) -> FeatureSet:
      FewShot([2, 10], n_splits=3)],
     ids=str,
 )  # fmt: skip
-def test_no_trial_parts_a_group_or_tests_a_row_twice(protocol: Protocol) -> None:
-    """Whatever the protocol, what is tested has no relative in its training."""
+def test_no_trial_splits_a_group_or_tests_a_row_twice(protocol: Protocol) -> None:
+    """In every protocol, training and test rows have no group in common."""
     data = generators()
     assert data.groups is not None
     for trial in protocol.plan(data).trials:
@@ -50,7 +50,7 @@ def test_no_trial_parts_a_group_or_tests_a_row_twice(protocol: Protocol) -> None
 
 
 def test_the_matrix_trains_on_one_value_and_tests_on_all() -> None:
-    """Training rows are of one generator, or shared; each piece of a test is of one, and shared."""
+    """Training rows, and each subset of a test, have one generator and shared photographs."""
     data = generators()
     made = data.column("generator")
     plan = Matrix("generator", 3).plan(data)
@@ -65,8 +65,8 @@ def test_the_matrix_trains_on_one_value_and_tests_on_all() -> None:
     assert first[0] == first[1] == first[2]
 
 
-def test_smaller_shots_are_part_of_larger_ones() -> None:
-    """One draw's sizes are nested and tested alike; draws differ, and change the fold."""
+def test_smaller_draws_are_part_of_larger_ones() -> None:
+    """Sizes of one draw are nested and share a test; the next draw uses the next fold."""
     data = make_features(40)
     trials = FewShot([3, 10], repeats=2, n_splits=4).plan(data).trials
     assert [(t.n_train, t.seed) for t in trials] == [(3, 0), (3, 1), (10, 0), (10, 1)]
@@ -77,8 +77,8 @@ def test_smaller_shots_are_part_of_larger_ones() -> None:
     assert not set(small[1]) & set(other[1])
 
 
-def test_shots_beyond_the_smallest_class_are_said() -> None:
-    """More images than a class has are left out with a warning, or an error if nothing is left."""
+def test_sizes_beyond_the_smallest_class_are_left_out() -> None:
+    """A size that is too large gives a warning, or an error if no size is left."""
     data = make_features(20)
     with pytest.warns(ClipfeatWarning, match="sizes 100 are left out"):
         assert {t.n_train for t in FewShot([5, 100]).plan(data).trials} == {5}
@@ -86,8 +86,8 @@ def test_shots_beyond_the_smallest_class_are_said() -> None:
         FewShot([100]).plan(data)
 
 
-def test_a_test_set_is_tested_whole_and_never_trained_on() -> None:
-    """Rows of the test are the last ones; an image that is in both is left out of the training."""
+def test_a_separate_test_set_is_tested_whole() -> None:
+    """Test rows follow the training rows, which exclude images that are also in the test."""
     train, test = make_features(30), make_features(10, seed=3)
     test = replace(test, keys=np.array([f"{i + 55:032x}".encode() for i in range(20)]))
     with pytest.warns(ClipfeatWarning, match="5 training images are also in the test"):
@@ -104,8 +104,8 @@ def test_a_test_set_is_tested_whole_and_never_trained_on() -> None:
     assert not np.isnan(run.probabilities["logreg"][n:]).any()
 
 
-def test_no_view_of_a_test_image_is_trained_on() -> None:
-    """Its flips go with it; its own frames stay one case, with the columns of either side."""
+def test_views_of_test_images_are_not_trained_on() -> None:
+    """Views of a test image are dropped from training, and columns of both sets are kept."""
     train, test = make_features(20), make_features(5)
     views = replace(
         train,
@@ -128,8 +128,8 @@ def test_no_view_of_a_test_image_is_trained_on() -> None:
     assert both.columns["file"][n:].tolist() == ["", "", ""]
 
 
-def test_a_file_of_both_sides_is_marked_in_all_its_rows() -> None:
-    """Two videos of one name, each of two frames, stay two files."""
+def test_equal_file_names_in_both_sets_are_distinguished() -> None:
+    """Two videos with the same name, one in each set, remain two files."""
     train, test = make_features(4), make_features(1, seed=3)
     test = replace(test, keys=np.array([b"a" * 32, b"b" * 32]), y=np.array([0, 0]))
     frames = {"file": np.array(["real/0000.png", "real/0000.png"])}
@@ -139,8 +139,8 @@ def test_a_file_of_both_sides_is_marked_in_all_its_rows() -> None:
     assert both.paths[n:].tolist() == [f"{TEST}real/0000.png#{i}" for i in range(2)]
 
 
-def test_arrays_from_elsewhere_have_no_images_in_common() -> None:
-    """Row numbers are no digests: nothing is dropped; another width is said."""
+def test_arrays_have_no_images_in_common() -> None:
+    """Rows of arrays are not matched, and a different number of features is an error."""
     train, test = make_features(15), make_features(5, seed=1)
     sides = [FeatureSet.from_arrays(one.X, one.labels.tolist()) for one in (train, test)]
     assert stack(*sides)[1] == 30
@@ -148,8 +148,8 @@ def test_arrays_from_elsewhere_have_no_images_in_common() -> None:
         stack(sides[0], FeatureSet.from_arrays(test.X[:, :3], test.labels.tolist()))
 
 
-def test_few_shots_are_of_files_and_equal_in_every_draw() -> None:
-    """Ten images are ten files with all their rows; a size that one draw lacks is in none."""
+def test_few_shot_sizes_count_files() -> None:
+    """Ten images are ten files with all their rows; a size that one draw lacks is left out."""
     data = make_features(25)
     twice = data.take(np.repeat(np.arange(50), 2))
     twice = replace(twice, paths=np.arange(100).astype(str),
@@ -162,7 +162,7 @@ def test_few_shots_are_of_files_and_equal_in_every_draw() -> None:
 
 
 def test_a_test_of_other_features_or_classes_is_refused() -> None:
-    """Another encoder, a class that the training lacks, no label at all."""
+    """Another encoder, a class without training images, and a test without labels are errors."""
     train = make_features(30)
     other = replace(make_features(5), keys=np.array([f"{i + 99:032x}".encode() for i in range(10)]))
     with pytest.raises(FingerprintError):
@@ -184,8 +184,8 @@ def test_a_test_of_other_features_or_classes_is_refused() -> None:
     ],
     ids=str,
 )
-def test_mistakes_are_usage_errors(protocol: Protocol, match: str) -> None:
-    """Numbers of folds, repeats and images that make no plan, and a column of one value."""
+def test_invalid_protocols_are_usage_errors(protocol: Protocol, match: str) -> None:
+    """Invalid numbers of folds, repeats and images, and a column with one value, are refused."""
     data = generators()
     data = replace(data, columns={**data.columns, "lone": np.full(len(data), "x")})
     with pytest.raises(UsageError, match=match):
@@ -193,7 +193,7 @@ def test_mistakes_are_usage_errors(protocol: Protocol, match: str) -> None:
 
 
 def test_a_value_of_one_class_cannot_be_trained_on() -> None:
-    """A generator's own images without any real ones teach nothing."""
+    """A generator without images of the other class is an error."""
     data = make_features(12)
     column = np.where(data.y == 0, np.array(["a", "b"])[np.arange(24) % 2], "c")
     column[-1] = "d"
@@ -201,8 +201,8 @@ def test_a_value_of_one_class_cannot_be_trained_on() -> None:
         Matrix("g", 2).plan(replace(data, columns={"g": column}))
 
 
-def test_repeats_have_seeds_of_their_own() -> None:
-    """Two repeats are two trials of other folds, and the leaderboard's rows name their seeds."""
+def test_repeats_use_different_seeds() -> None:
+    """Two repeats are two trials with different folds, and tidy rows contain their seeds."""
     plan = KFold(4, repeats=2).plan(make_features(), random_state=7)
     assert plan.name == "4-fold, 2 seeds"
     first, second = (trial.splits["0"][1].tolist() for trial in plan.trials)
@@ -212,7 +212,7 @@ def test_repeats_have_seeds_of_their_own() -> None:
 
 
 def with_split(n: int = 20) -> FeatureSet:
-    """Labelled images with an official split: half train, a quarter val, a quarter test."""
+    """Return images with an official split: half train, a quarter val, a quarter test."""
     data = make_features(n)
     parts = np.array(["train", "Validation", "train", "test"])[np.arange(2 * n) % 4]
     return replace(data, columns={"split": parts})

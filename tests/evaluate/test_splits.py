@@ -1,4 +1,4 @@
-"""No split ever parts a group."""
+"""Tests that splits keep groups whole."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ from tests.conftest import make_features
 def test_folds_keep_groups_whole(
     pairs: list[tuple[int, int]], n_splits: int, grouped: bool
 ) -> None:
-    """Every row is in one test, train and test are disjoint, and no group is in both."""
+    """Every row is in one test, and training and test have no row or group in common."""
     y = np.array([label for label, _ in pairs])
     groups = np.array([group for _, group in pairs]) if grouped else None
     try:
@@ -40,7 +40,7 @@ def test_folds_keep_groups_whole(
 
 
 def with_generators(*, crossed: bool) -> FeatureSet:
-    """Twenty reals, twenty fakes of four generators; each group in one or in all of them."""
+    """Return 20 real images and 20 of four generators; if crossed, every group has all four."""
     features = make_features(20)
     generators = np.array(["" if y == 0 else f"gen{i % 4}" for i, y in enumerate(features.y)])
     number = np.arange(40) % 20
@@ -49,8 +49,8 @@ def with_generators(*, crossed: bool) -> FeatureSet:
 
 
 @pytest.mark.parametrize("crossed", [False, True])
-def test_left_out_generator_is_unseen(crossed: bool) -> None:
-    """No training row is of the generator or a group tested; both classes are tested."""
+def test_held_out_generator_is_not_trained_on(crossed: bool) -> None:
+    """Training excludes the generator and the groups of the test, which has both classes."""
     features = with_generators(crossed=crossed)
     splits = leave_one_out(features, "generator", 0)
     assert sorted(splits) == ["gen0", "gen1", "gen2", "gen3"]
@@ -65,14 +65,14 @@ def test_left_out_generator_is_unseen(crossed: bool) -> None:
 
 
 def test_uncrossed_generators_are_tested_whole() -> None:
-    """Where groups allow it, all images of the generator are tested, each real one once."""
+    """If groups allow it, all images of the generator and each real image are tested once."""
     features = with_generators(crossed=False)
     tests = [test for _, test in leave_one_out(features, "generator", 0).values()]
     assert sorted(np.concatenate(tests).tolist()) == list(range(40))
 
 
-def test_real_named_as_a_generator_is_shared_too() -> None:
-    """A real class whose rows all say 'photo' is no generator to leave out."""
+def test_a_class_with_one_value_is_shared() -> None:
+    """A real class with the single value 'photo' is not held out."""
     features = with_generators(crossed=False)
     named = np.where(features.y == 0, "photo", features.columns["generator"])
     splits = leave_one_out(replace(features, columns={"generator": named}), "generator", 0)
@@ -80,7 +80,7 @@ def test_real_named_as_a_generator_is_shared_too() -> None:
 
 
 def test_too_little_to_split_is_an_error() -> None:
-    """A class smaller than the folds, and a column of one value, are named."""
+    """The errors name a class with fewer images than folds, and a column with one value."""
     small = make_features(3)
     with pytest.raises(LabelError, match="class 'fake' has 3 images, fewer than the 5 folds"):
         cross_validation(small, 5, 0)
@@ -88,8 +88,8 @@ def test_too_little_to_split_is_an_error() -> None:
         leave_one_out(replace(small, columns={"g": np.array(["x"] * 6)}), "g", 0)
 
 
-def test_reals_of_a_generator_stay_shared() -> None:
-    """Real rows that carry a generator's name are no part of what is left out."""
+def test_a_class_with_the_name_of_a_generator_is_shared() -> None:
+    """Real rows with the name of a generator are not held out with it."""
     features = with_generators(crossed=False)
     tagged = np.where(features.y == 0, "gen0", features.columns["generator"])
     for train, test in leave_one_out(
@@ -98,9 +98,9 @@ def test_reals_of_a_generator_stay_shared() -> None:
         assert set(features.y[train].tolist()) == set(features.y[test].tolist()) == {0, 1}
 
 
-def test_splits_that_cannot_be_are_an_error() -> None:
-    """Fewer groups than values to leave out, and folds without a class, are said, not run."""
+def test_too_few_groups_are_an_error() -> None:
+    """Fewer groups than held-out values leave a fold without a test."""
     features = with_generators(crossed=True)
     two = replace(features, groups=np.array(["a"] * 4 + ["b"] * 36)[np.arange(40) % 20])
-    with pytest.raises(LabelError, match="too few groups"):
+    with pytest.raises(LabelError, match="use smaller groups"):
         leave_one_out(two, "generator", 0)

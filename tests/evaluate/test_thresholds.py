@@ -1,15 +1,15 @@
-"""Thresholds: what they hold on the rows they are chosen on, and that they see no others."""
+"""Tests of the choice of thresholds."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clipfeat.errors import UnknownNameError, UsageError
+from clipfeat.errors import UsageError
 from clipfeat.evaluate import benchmark
 from clipfeat.evaluate.metrics import DECIDED, METRICS, decide, score
 from clipfeat.evaluate.thresholds import choose_threshold, threshold_chooser
-from clipfeat.evaluate.votes import SOFT_VOTE as VOTE
+from clipfeat.evaluate.votes import SOFT_VOTE
 from clipfeat.zoo.fit_options import FitOptions
 from tests.conftest import make_features
 
@@ -28,7 +28,7 @@ def split(pairs: list[tuple[int, float]]) -> tuple[np.ndarray, np.ndarray]:
 @settings(max_examples=200, deadline=None)
 @given(rows, st.sampled_from(DECIDED))
 def test_no_threshold_is_better(pairs: list[tuple[int, float]], metric: str) -> None:
-    """The chosen one has the largest value of all thresholds, by the metric's own definition."""
+    """The chosen threshold has the largest value of the metric."""
     y, p = split(pairs)
     if metric == "balanced_accuracy" and len(set(y)) < 2:
         return
@@ -44,10 +44,10 @@ def test_no_threshold_is_better(pairs: list[tuple[int, float]], metric: str) -> 
 
 @settings(max_examples=200, deadline=None)
 @given(rows, st.floats(0, 0.99))
-def test_the_bound_holds_and_costs_no_more_than_it_must(
+def test_max_fpr_holds_with_the_most_true_positives(
     pairs: list[tuple[int, float]], bound: float
 ) -> None:
-    """No more false positives than allowed; any lower threshold that finds more breaks it."""
+    """A lower threshold with more true positives exceeds the false positive rate."""
     y, p = split(pairs)
     chosen = choose_threshold(y, p[:, 1], max_fpr=bound)
     negatives, found = p[y == 0, 1], (p[y == 1, 1] > chosen).sum()
@@ -57,14 +57,14 @@ def test_the_bound_holds_and_costs_no_more_than_it_must(
         assert not more or (len(negatives) and (negatives > lower).mean() > bound)
 
 
-def test_one_half_is_the_likeliest() -> None:
-    """A threshold of 0.5 decides as none does, equal probabilities too."""
+def test_one_half_predicts_the_most_probable_class() -> None:
+    """A threshold of 0.5 equals no threshold, also for equal probabilities."""
     p = np.array([[0.5, 0.5], [0.4, 0.6], [0.6, 0.4]])
     assert decide(p, 0.5).tolist() == decide(p).tolist() == [0, 1, 0]
 
 
 def test_scores_at_a_threshold_are_labelled() -> None:
-    """Accuracy is that of the decisions, the one at 0.5 stands beside; rankings do not change."""
+    """Accuracy is at the threshold, with the one at 0.5 beside it; ROC AUC does not change."""
     y, p = split([(0, 0.1), (0, 0.6), (1, 0.7), (1, 0.8)])
     plain, at = score(y, p), score(y, p, 0.65)
     assert (at["accuracy"], at["accuracy_at_0.5"], plain["accuracy"]) == (1.0, 0.75, 0.75)
@@ -72,37 +72,25 @@ def test_scores_at_a_threshold_are_labelled() -> None:
     assert at["roc_auc"] == plain["roc_auc"]
 
 
-@pytest.mark.parametrize(
-    ("asked", "error", "message"),
-    [
-        (("accuracy", 0.1, ("a", "b")), UsageError, "not by both"),
-        (("roc_auc", None, ("a", "b")), UnknownNameError, "Known: accuracy, balanced_accuracy"),
-        ((None, 1.5, ("a", "b")), UsageError, "a share"),
-        (("accuracy", None, ("a", "b", "c")), UsageError, "there are 3: a, b, c"),
-    ],
-)
-def test_what_cannot_be_chosen_is_refused(
-    asked: tuple[str | None, float | None, tuple[str, ...]],
-    error: type[Exception],
-    message: str,
-) -> None:
-    """Two ways at once, a metric without decisions, no share, more than two classes."""
-    with pytest.raises(error, match=message):
-        threshold_chooser(*asked)
+def test_a_threshold_needs_two_classes() -> None:
+    """With three classes the error lists them; without a threshold there is nothing to choose."""
+    assert threshold_chooser(FitOptions(), ("a", "b", "c")) is None
+    with pytest.raises(UsageError, match="needs two classes, got 3: a, b, c"):
+        threshold_chooser(FitOptions(threshold="accuracy"), ("a", "b", "c"))
 
 
-def test_every_entry_and_the_vote_have_one_a_fold() -> None:
-    """Thresholds are per fold, and in the rows."""
+def test_every_entry_has_one_threshold_per_fold() -> None:
+    """Classifiers and the vote have thresholds, which are also in the tidy rows."""
     run = benchmark(
         make_features(apart=1.0), "logreg,knn", protocol=4, options=FitOptions(threshold="accuracy")
     )
-    assert set(run.thresholds) == {"logreg", "knn", VOTE}
-    rows = run.to_pandas().query("metric == 'threshold' and classifier == @VOTE").value
-    assert rows.tolist() == run.thresholds[VOTE]
+    assert set(run.thresholds) == {"logreg", "knn", SOFT_VOTE}
+    rows = run.to_pandas().query("metric == 'threshold' and classifier == @SOFT_VOTE").value
+    assert rows.tolist() == run.thresholds[SOFT_VOTE]
 
 
-def test_a_threshold_helps_where_classes_are_unequal() -> None:
-    """With one positive in nine, a threshold by balanced accuracy beats 0.5 on unseen rows."""
+def test_a_threshold_helps_with_unequal_classes() -> None:
+    """With one positive in nine, a threshold by balanced accuracy beats 0.5 on test rows."""
     data = make_features(180, apart=1.5)
     data = data.take(np.flatnonzero((data.y == 0) | (np.arange(360) % 9 == 0)))
     table = benchmark(

@@ -1,4 +1,4 @@
-"""Nothing is chosen on a test, and the numbers are what somebody else would compute."""
+"""Tests that nothing is chosen on test rows, and that scores equal independent ones."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from clipfeat.zoo.fit_options import FitOptions
 from tests.conftest import make_features
 from tests.evaluate.test_protocols import generators
 
-ASKED = {
+SETTINGS = {
     "plain": {},
     "calibrated": {"options": FitOptions(calibrate="isotonic")},
     "bagged": {"options": FitOptions(bag=3)},
@@ -23,17 +23,17 @@ ASKED = {
     "tuned": {"options": FitOptions(tune=True)},
     "tuned, threshold": {"options": FitOptions(tune=True, threshold="accuracy")},
 }
-"""Everything that could be chosen by looking at the answers."""
+"""Options that choose something, and could leak test labels."""
 
 
-@pytest.mark.parametrize("asked", ASKED.values(), ids=ASKED)
-def test_turning_the_test_over_changes_no_prediction(asked: dict[str, object]) -> None:
-    """With every label of the test wrong, each probability, threshold and weight is the same."""
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
+def test_inverted_test_labels_change_no_prediction(settings: dict[str, object]) -> None:
+    """Probabilities, thresholds and weights do not depend on the labels of the test."""
     train, test = make_features(45, apart=1.0), make_features(15, seed=1, apart=1.0)
     test = replace(test, keys=np.array([f"{i + 500:032x}".encode() for i in range(30)]))
     turned = replace(test, y=1 - test.y)
     honest, planted = (
-        benchmark(train, "logreg,knn", protocol=TrainTest(t), **asked)  # type: ignore[arg-type]
+        benchmark(train, "logreg,knn", protocol=TrainTest(t), **settings)  # type: ignore[arg-type]
         for t in (test, turned)
     )
     assert set(honest.probabilities) == set(planted.probabilities)
@@ -49,11 +49,11 @@ def test_turning_the_test_over_changes_no_prediction(asked: dict[str, object]) -
 
 
 @pytest.mark.parametrize("protocol", [LeaveOneOut("generator"), Matrix("generator", 3)], ids=str)
-def test_an_unseen_generator_has_no_say_in_what_is_chosen(protocol: Protocol) -> None:
-    """Spoiling the features of one generator changes nothing in the trials that do not train on it.
+def test_a_held_out_generator_does_not_affect_choices(protocol: Protocol) -> None:
+    """Changed features of one generator change nothing in trials that do not train on it.
 
-    Votes and thresholds learn from probabilities of the training rows; had these come from other
-    folds' models, the held-out generator would be among their training rows.
+    Votes and thresholds learn from probabilities of the training rows. If these came from models
+    of other folds, the held-out generator would be among the training rows of those models.
     """
     data = generators(90)
     spoilt = data.column("generator") == "b"
@@ -84,7 +84,7 @@ def test_an_unseen_generator_has_no_say_in_what_is_chosen(protocol: Protocol) ->
 
 
 def planted(where: str) -> tuple[FeatureSet, FeatureSet, Protocol]:
-    """Features that know nothing but what a fold must not find; the same without the safeguard."""
+    """Return features with a planted leak, and the same features without the safeguard."""
     rng = np.random.default_rng(0)
     data = make_features(100, apart=0.0, n_features=12)
     data = replace(data, y=rng.permutation(data.y))
@@ -107,7 +107,7 @@ def planted(where: str) -> tuple[FeatureSet, FeatureSet, Protocol]:
 
 @pytest.mark.parametrize("where", ["copies", "files", "groups", "subject"])
 def test_a_planted_leak_is_not_found(where: str) -> None:
-    """What a copy, a frame, a group or a subject gives away is found only without the safeguard."""
+    """Copies, frames, groups and subjects leak labels only without the safeguard."""
     safe, leaky, protocol = planted(where)
     found = [
         benchmark(data, "knn,svm", protocol=how).to_pandas().query("metric == 'roc_auc'")
@@ -119,7 +119,7 @@ def test_a_planted_leak_is_not_found(where: str) -> None:
 
 
 def independent(y: list[int], positive: list[float]) -> dict[str, float]:
-    """What detection papers report, by loops over their definitions and nothing of ours."""
+    """Compute the metrics of detection papers from their definitions, without clipfeat."""
     real = [p for p, label in zip(positive, y, strict=True) if label == 0]
     fake = [p for p, label in zip(positive, y, strict=True) if label == 1]
     wins = sum((f > r) + 0.5 * (f == r) for f in fake for r in real)
@@ -153,8 +153,8 @@ def independent(y: list[int], positive: list[float]) -> dict[str, float]:
     [KFold(3), LeaveOneOut("generator"), Matrix("generator", 3), FewShot([5], repeats=2)],
     ids=str,
 )
-def test_a_stranger_computes_the_same_numbers(protocol: Protocol) -> None:
-    """Every score of every piece of every fold, from labels, probabilities and tests alone."""
+def test_scores_equal_independent_ones(protocol: Protocol) -> None:
+    """Every score follows from the labels, probabilities and test rows."""
     data = generators()
     run = benchmark(data, "logreg", protocol=protocol)
     rows = {

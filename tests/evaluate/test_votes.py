@@ -1,4 +1,4 @@
-"""Votes in a benchmark."""
+"""Tests of the votes of a benchmark."""
 
 from importlib import import_module
 from typing import Any
@@ -17,7 +17,7 @@ from tests.conftest import make_features
 
 
 def test_every_vote_is_an_entry_with_its_weights() -> None:
-    """All ways at once, across encoders; weights by fold sum to one; chance has no say."""
+    """All votes run across encoders, weights sum to 1 in each fold, and dummy does not vote."""
     both = join([make_features(30, apart=1.0), make_features(30, name="other", seed=5, apart=1.0)])
     run = benchmark(both, "logreg,dummy", protocol=3, vote="all", vote_weights=[3, 1])
     assert {VOTE_TITLES[how] for how in (*VOTES, GIVEN)} <= set(run.probabilities)
@@ -29,19 +29,19 @@ def test_every_vote_is_an_entry_with_its_weights() -> None:
 
 
 @pytest.mark.parametrize("how", ["greedy", "log_loss", "stacking"])
-def test_a_fold_does_not_weigh_its_own_judges(how: str) -> None:
-    """Turning a fold's own labels over changes nothing that is voted on it."""
+def test_a_vote_does_not_learn_from_its_test_fold(how: str) -> None:
+    """Inverted labels of a fold do not change the vote on that fold."""
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, 90)
     splits = k_fold(y, None, 3, 0)
 
-    def judge(knows: float) -> list[Cell]:
-        p = np.clip(0.5 + knows * (y - 0.5) + rng.normal(0, 0.1, 90), 0.01, 0.99)
+    def member(skill: float) -> list[Cell]:
+        p = np.clip(0.5 + skill * (y - 0.5) + rng.normal(0, 0.1, 90), 0.01, 0.99)
         p = np.column_stack([1 - p, p])
         return [Cell(p[test], p[train], {}) for train, test in splits]
 
     files = np.arange(90).astype(str)
-    members = {"a": judge(0.1), "b": judge(0.4), "c": judge(0.0)}
+    members = {"a": member(0.1), "b": member(0.4), "c": member(0.0)}
     cells, weights = cast_vote(how, members, splits, y, files)
     turned = y.copy()
     turned[splits[0][1]] = 1 - y[splits[0][1]]
@@ -56,8 +56,8 @@ def test_a_fold_does_not_weigh_its_own_judges(how: str) -> None:
         assert np.allclose([w[0] for w in weights.values()], expected)
 
 
-def test_a_vote_costs_what_its_members_of_some_weight_cost() -> None:
-    """Members without weight are not run, and cost nothing."""
+def test_a_vote_costs_the_sum_of_its_weighted_members() -> None:
+    """Members of zero weight cost nothing."""
     y = np.arange(40) % 2
     splits = k_fold(y, None, 2, 0)
     right, guess = np.eye(2)[y] * 0.8 + 0.1, np.full((40, 2), 0.5)
@@ -75,8 +75,8 @@ def test_a_vote_costs_what_its_members_of_some_weight_cost() -> None:
     assert cells[0].costs == {"fit_seconds": 1.0}
 
 
-def test_votes_are_read() -> None:
-    """Names, all, weights, and mistakes; the message names who votes."""
+def test_votes_are_parsed() -> None:
+    """Names, ``all`` and weights are accepted, and errors list the voters."""
     assert parse_votes("greedy, stacking", None, ["a"]) == ["greedy", "stacking"]
     assert parse_votes("all", [1.0], ["a"]) == [*VOTES, GIVEN]
     with pytest.raises(UnknownNameError, match="did you mean greedy"):
@@ -86,17 +86,17 @@ def test_votes_are_read() -> None:
             parse_votes("uniform", wrong, ["a", "b"])
 
 
-def test_bold_members_are_said_to_be_uncalibrated(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who claims more than it knows is named; who does not is not, small though the set is."""
+def test_overconfident_members_are_listed_as_uncalibrated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An overconfident entry is listed, and a calibrated one is not."""
     module = import_module("clipfeat.fits.cells")
     plain = module.build
 
-    def bolder(name: str, *args: Any, **settings: Any) -> Any:
+    def overconfident(name: str, *args: Any, **settings: Any) -> Any:
         C = 1e5 if name == "logreg" else 1.0
         params = {"logisticregression__C": C}
         return plain("logreg", *args, **settings, params=params)
 
-    monkeypatch.setattr(module, "build", bolder)
+    monkeypatch.setattr(module, "build", overconfident)
     data = make_features(100, apart=1.0, n_features=60)
     run = benchmark(data, "logreg,svm", protocol=4)
     assert list(run.about["uncalibrated"]) == ["logreg"]

@@ -27,8 +27,8 @@ from clipfeat.images.faces import DETECTORS, open_finder
 from clipfeat.images.faces.crops import MODES, crop
 from clipfeat.images.faces.face import Face
 from clipfeat.images.faces.finder import detector_of_thread
-from clipfeat.images.faces.lbp import agreed
-from clipfeat.images.faces.yunet import SIDE, faces_of
+from clipfeat.images.faces.lbp import group_windows
+from clipfeat.images.faces.yunet import SIDE, to_faces
 
 ASTRONAUT: RGB = skimage.data.astronaut()
 FACE = (175, 65, 102)  # left, top and side of what the cascade finds in it
@@ -136,11 +136,11 @@ def test_detectors_find_the_astronaut(kind: object) -> None:
 def test_windows_group_whatever_their_number() -> None:
     """Six windows are no face, seven are; a part of a face is no second one; far ones are."""
     window = np.array([[100.0, 100.0, 50.0]])
-    assert agreed(window.repeat(6, axis=0)) == []
-    assert agreed(window.repeat(7, axis=0)) == [(100, 100, 50)]
+    assert group_windows(window.repeat(6, axis=0)) == []
+    assert group_windows(window.repeat(7, axis=0)) == [(100, 100, 50)]
     within, far = window - np.array([-10, -10, 25]), window + np.array([200, 0, 0])
     squares = np.concatenate([window.repeat(9, 0), within.repeat(8, 0), far.repeat(7, 0)])
-    assert agreed(squares) == [(100, 100, 50), (300, 100, 50)]
+    assert group_windows(squares) == [(100, 100, 50), (300, 100, 50)]
 
 
 EYES = ((-20.0, -10.0), (20.0, -10.0))
@@ -196,9 +196,9 @@ def test_level_eyes_change_no_pixel() -> None:
 def test_what_yunet_reports_is_read() -> None:
     """Boxes and eyes are scaled back to the image, one face a row; no row is no face."""
     row = [10, 20, 30, 40, 15, 30, 35, 32, 25, 40, 18, 50, 32, 50, 0.9]
-    (face,) = faces_of(np.array([row], dtype=np.float32), 2.0, 3.0)
+    (face,) = to_faces(np.array([row], dtype=np.float32), 2.0, 3.0)
     assert face == Face(20, 60, 60, 120, ((30, 90), (70, 96)))
-    assert faces_of(None, 1, 1) == []
+    assert to_faces(None, 1, 1) == []
 
 
 # A network with YuNet's inputs and outputs that reports one face whatever it sees: each output is

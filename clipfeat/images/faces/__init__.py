@@ -1,6 +1,6 @@
-"""The faces of an image: found, and cut out with a margin.
+"""Face detection, and crops of faces with a margin.
 
-A new detector is one file with a ``make(weights)`` and one row of `DETECTORS`.
+A new detector is one file with a function ``make(weights)`` and one row of `DETECTORS`.
 """
 
 import hashlib
@@ -20,15 +20,15 @@ class DetectorKind:
     Parameters
     ----------
     name : str
-        How it is asked for.
+        Name of the detector.
     make : str
-        ``"module:function"``, from the bytes of its weights to a `Detector`.
+        ``"module:function"`` of a function from the bytes of its weights to a `Detector`.
     version : int
-        To be raised where the same image may give other faces than before.
+        Increase it if the same image may give other faces than before.
     needs_weights : bool
-        Whether a file of weights must be given.
+        Whether the detector needs a file of weights.
     summary : str
-        What it is, in one line.
+        Description in one line.
     """
 
     name: str
@@ -42,9 +42,9 @@ DETECTORS = (
     DetectorKind("lbp", "clipfeat.images.faces.lbp:make", 1, False,
                  "scikit-image's cascade: upright frontal faces, no landmarks"),
     DetectorKind("yunet", "clipfeat.images.faces.yunet:make", 1, True,
-                 "OpenCV's YuNet from a file: faces of any pose, landmarks; extra [faces]"),
+                 "OpenCV's YuNet: faces of any pose, landmarks; needs its file and extra [faces]"),
 )  # fmt: skip
-"""Where none is named: the first row that takes weights if a file is given, else one without."""
+"""The default is the first row that needs weights if a file is given, else the first without."""
 
 NO_FACE = ("skip", "keep")
 
@@ -56,77 +56,101 @@ def open_finder(
     without: str = "skip",
     detector: str | None = None,
 ) -> FaceFinder:
-    """Make what turns an image into the crops of its faces.
+    """Create a face finder, which maps an image to crops of its faces.
 
     Parameters
     ----------
     mode : {"crop", "largest", "all"}
-        One crop that holds every face; that of the largest face; or one for each face, the
-        largest first.
+        ``"crop"`` makes one crop around all faces, ``"largest"`` a crop of the largest face, and
+        ``"all"`` a crop of every face, the largest first.
     margin : float
-        Added on every side of a face, as a share of the face's own size; at least 0.
+        Margin on each side of a face, as a share of its size; at least 0.
     weights : str, optional
-        A detector's file of weights, such as ``face_detection_yunet_2023mar.onnx``.
+        The detector's file of weights, such as ``face_detection_yunet_2023mar.onnx``.
     without : {"skip", "keep"}
-        Whether an image without a face is an error, or is taken whole.
+        For an image without a face, ``"skip"`` raises an error and ``"keep"`` keeps the whole
+        image.
     detector : str, optional
-        A name of `DETECTORS`.
+        Name of a row of `DETECTORS`.
+
+    Returns
+    -------
+    FaceFinder
+        The finder.
 
     Raises
     ------
     UsageError
-        If any of these cannot be.
+        If an argument is invalid.
     WeightsError
-        If `weights` is missing, or is no file of weights of the detector.
+        If `weights` is missing, or is not a file of this detector's weights.
     MissingExtraError
         If the detector's library is not installed.
     """
     if mode not in MODES:
-        raise unknown_name("way to take faces", mode, MODES)
+        raise unknown_name("mode of faces", mode, MODES)
     if without not in NO_FACE:
-        raise unknown_name("answer to an image without a face", without, NO_FACE)
+        raise unknown_name("choice for images without a face", without, NO_FACE)
     if not (math.isfinite(margin) and margin >= 0):
-        raise UsageError(f"the margin around a face is a share of its size, 0 or more: {margin!r}")
+        raise UsageError(
+            f"the margin around a face must be a share of its size, 0 or more, got {margin!r}"
+        )
     kind = _kind(detector, weights)
     data = b"" if weights is None else _read(weights)
-    words = [mode, f"margin={float(margin) + 0.0!r}", f"{kind.name}:{kind.version}"]
+    parts = [mode, f"margin={float(margin) + 0.0!r}", f"{kind.name}:{kind.version}"]
     if data:
-        words[-1] += ":" + hashlib.blake2b(data, digest_size=16).hexdigest()
+        parts[-1] += ":" + hashlib.blake2b(data, digest_size=16).hexdigest()
     if without == "keep":
-        words.append("or-whole")
+        parts.append("or-whole")
     try:
         detector_of_thread(kind.make, data)
     except WeightsError as error:
         raise WeightsError(f"{weights}: {error}") from error
-    return FaceFinder(mode, margin, without == "keep", kind.make, " ".join(words), data)
+    return FaceFinder(mode, margin, without == "keep", kind.make, " ".join(parts), data)
 
 
 def finder_of(identity: str, weights: str | None = None) -> FaceFinder:
-    """Make the finder of an `identity` again.
+    """Create the finder with a given `identity`.
+
+    Parameters
+    ----------
+    identity : str
+        The attribute of that name of a `FaceFinder`.
+    weights : str, optional
+        The detector's file of weights.
+
+    Returns
+    -------
+    FaceFinder
+        The finder.
 
     Raises
     ------
     UsageError
-        If this clipfeat has none such.
+        If this version of clipfeat has no such finder.
     WeightsError
-        If its detector needs weights, and `weights` is not that file.
+        If the detector needs weights, and `weights` is not the same file.
     """
     try:
         mode, margin, detector, *keep = identity.split(" ")
         kind = next(row for row in DETECTORS if row.name == detector.split(":")[0])
         share = float(margin.removeprefix("margin="))
     except (ValueError, StopIteration) as error:
-        raise UsageError(f"this clipfeat finds no faces by {identity!r}") from error
+        raise UsageError(
+            f"this version of clipfeat has no face finder {identity!r}. Update clipfeat"
+        ) from error
     if kind.needs_weights and weights is None:
-        raise WeightsError(f"faces were found by {kind.name}: give its weights by --face-weights")
-    without = "keep" if keep else "skip"
-    found = open_finder(mode, share, weights if kind.needs_weights else None, without, kind.name)
-    if found.identity != identity:
         raise WeightsError(
-            f"faces were found by {identity!r}, this is {found.identity!r}: give --face-weights "
-            "the same file"
+            f"faces were detected with {kind.name}. Give its weights with --face-weights"
         )
-    return found
+    without = "keep" if keep else "skip"
+    finder = open_finder(mode, share, weights if kind.needs_weights else None, without, kind.name)
+    if finder.identity != identity:
+        raise WeightsError(
+            f"faces were detected with {identity!r}, and this is {finder.identity!r}. Give "
+            "--face-weights the same file"
+        )
+    return finder
 
 
 def _kind(name: str | None, weights: str | None) -> DetectorKind:

@@ -1,9 +1,9 @@
-"""Cutting faces out of an image, with a margin and upright.
+"""Upright crops of faces with a margin.
 
-Of one face the crop is a square: an encoder would cut one out of anything else. At a border it
-is moved inwards, and made smaller where it is wider than the image, rather than filled up: what a
-detector of generated images sees must come from the image. Only where a tilted face is set upright
-do corners reach outside; they repeat the nearest pixels.
+The crop of one face is a square, since an encoder would crop any other shape to a square. A crop
+that reaches over the image's border is moved inwards, and is reduced if it is wider than the image.
+It is not padded, so that a detector of generated images sees pixels of the image only. If a tilted
+face is rotated, corners that reach outside the image repeat the nearest pixels.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,42 +16,43 @@ from clipfeat.images.decode import RGB
 from clipfeat.images.faces.face import Face, Point
 
 
-def together(pixels: RGB, faces: Sequence[Face], margin: float) -> list[RGB]:
-    """Cut out the smallest rectangle that holds every face and its margin; not turned."""
+def crop_together(pixels: RGB, faces: Sequence[Face], margin: float) -> list[RGB]:
+    """Crop the smallest rectangle that contains all faces and their margins, without rotation."""
     height, width = pixels.shape[:2]
     columns = _span([(f.left, f.width) for f in faces], margin, width)
     rows = _span([(f.top, f.height) for f in faces], margin, height)
     return [pixels[rows, columns].copy()]
 
 
-def largest(pixels: RGB, faces: Sequence[Face], margin: float) -> list[RGB]:
-    """Cut out the first face."""
+def crop_first(pixels: RGB, faces: Sequence[Face], margin: float) -> list[RGB]:
+    """Crop the first face."""
     return [crop(pixels, faces[0], margin)]
 
 
-def each(pixels: RGB, faces: Sequence[Face], margin: float) -> list[RGB]:
-    """Cut out every face, in their order."""
+def crop_each(pixels: RGB, faces: Sequence[Face], margin: float) -> list[RGB]:
+    """Crop every face, in order."""
     return [crop(pixels, face, margin) for face in faces]
 
 
 MODES: dict[str, Callable[[RGB, Sequence[Face], float], list[RGB]]] = {
-    "crop": together,
-    "largest": largest,
-    "all": each,
+    "crop": crop_together,
+    "largest": crop_first,
+    "all": crop_each,
 }
-"""From an image and its faces, the largest first, to crops."""
+"""Functions from an image and its faces, the largest first, to crops."""
 
 
 def crop(pixels: RGB, face: Face, margin: float) -> RGB:
-    """Cut out the square around a face; where its eyes are known, turned until they are level.
+    """Crop the square around a face, rotated until the eyes are level if they are known.
 
     Parameters
     ----------
     pixels : ndarray of shape (height, width, 3), uint8
+        The image.
     face : Face
-        Its centre is within the image.
+        A face whose centre is within the image.
     margin : float
-        Added on every side, as a share of the longer side of the face's box.
+        Margin on each side, as a share of the longer side of the face's box.
 
     Returns
     -------
@@ -59,13 +60,13 @@ def crop(pixels: RGB, face: Face, margin: float) -> RGB:
         A copy, at the image's own scale.
     """
     height, width = pixels.shape[:2]
-    wanted = (1 + 2 * margin) * max(face.width, face.height)
-    side = max(1, round(min(wanted, height, width)))
+    full_side = (1 + 2 * margin) * max(face.width, face.height)
+    side = max(1, round(min(full_side, height, width)))
     left = _start(face.left + face.width / 2, side, width)
     top = _start(face.top + face.height / 2, side, height)
     if face.eyes is None:
         return pixels[top : top + side, left : left + side].copy()
-    return _turned(pixels, left, top, side, face.eyes)
+    return _rotated(pixels, left, top, side, face.eyes)
 
 
 def _span(parts: Sequence[tuple[float, float]], margin: float, limit: int) -> slice:
@@ -79,12 +80,12 @@ def _start(centre: float, side: int, limit: int) -> int:
     return int(min(max(0, round(centre - side / 2)), limit - side))
 
 
-def _turned(pixels: RGB, left: int, top: int, side: int, eyes: tuple[Point, Point]) -> RGB:
-    """The square turned about its centre by the angle of the eyes."""
+def _rotated(pixels: RGB, left: int, top: int, side: int, eyes: tuple[Point, Point]) -> RGB:
+    """Crop a square, rotated about its centre by the angle of the eyes."""
     height, width = pixels.shape[:2]
     (x0, y0), (x1, y1) = eyes
     angle = atan2(y1 - y0, x1 - x0)
-    # What the turned square can touch, and two pixels more for the interpolation.
+    # The rotated square's extent, and two more pixels for the interpolation.
     reach = ceil(side * (2**0.5 - 1) / 2) + 2
     rows = np.clip(np.arange(top - reach, top + side + reach), 0, height - 1)
     columns = np.clip(np.arange(left - reach, left + side + reach), 0, width - 1)

@@ -1,4 +1,4 @@
-"""A face as a detector reports it."""
+"""Faces as detectors report them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Face:
-    """Where a face is, in pixels of the image; x goes right, y down.
+    """Position of a face, in pixels of the image; x increases to the right, y downwards.
 
     Parameters
     ----------
     left, top, width, height : float
-        Its box; it may reach over the image's border.
+        The face's box, which may reach over the image's border.
     eyes : pair of points, optional
-        The eye on the viewer's left of an upright face, then the other, as (x, y).
+        The eyes of the upright face, the viewer's left one first, as (x, y).
     """
 
     left: float
@@ -28,4 +28,4 @@ class Face:
 
 
 Detector = Callable[[RGB], list[Face]]
-"""From an image to its faces, in any order."""
+"""A function from an image to its faces, in any order."""

@@ -1,4 +1,4 @@
-"""From an image to the crops of its faces."""
+"""Finding the faces of an image and cropping them."""
 
 import threading
 from dataclasses import dataclass, field
@@ -10,31 +10,31 @@ from clipfeat.images.decode import RGB
 from clipfeat.images.faces.crops import MODES
 from clipfeat.images.faces.face import Detector, Face
 
-_OF_THREAD = threading.local()
+_THREAD = threading.local()
 
 
 @dataclass(frozen=True)
 class FaceFinder:
-    """An image's faces as images of their own; made by `clipfeat.images.faces.open_finder`.
+    """A function from an image to crops of its faces.
 
-    Threads may share one: a detector, which may hold state, is made once in each thread. It
-    pickles, the weights with it.
+    Use `clipfeat.images.faces.open_finder` to create one. Threads may share a finder: each thread
+    makes its own detector, which may hold state. A finder pickles with its weights.
 
     Parameters
     ----------
     mode : str
-        A name of `MODES`.
+        A key of `MODES`.
     margin : float
-        Added on every side of a face, as a share of its size.
+        Margin on each side of a face, as a share of its size.
     keep : bool
-        Whether an image without a face is taken whole.
+        Whether an image without a face is kept whole.
     make : str
-        ``"module:function"`` that makes the detector.
+        ``"module:function"`` of the function that makes the detector.
     identity : str
-        All that decides on the pixels, such as ``"largest margin=0.3 lbp:1"``: a part of the
-        fingerprint of the features made from them.
+        All settings that affect the pixels, such as ``"largest margin=0.3 lbp:1"``. It is part of
+        the features' fingerprint.
     weights : bytes
-        Of the detector; empty where it has none.
+        The detector's weights; empty if it has none.
     """
 
     mode: str
@@ -45,44 +45,45 @@ class FaceFinder:
     weights: bytes = field(default=b"", repr=False)
 
     def __call__(self, pixels: RGB) -> list[RGB]:
-        """Cut out the faces.
+        """Crop the faces of an image.
 
         Parameters
         ----------
         pixels : ndarray of shape (height, width, 3), uint8
+            The image.
 
         Returns
         -------
-        list of ndarray, uint8
-            At least one, each a copy; with `keep`, `pixels` itself where there is no face.
+        list of ndarray of shape (height, width, 3), uint8
+            At least one crop, each a copy. Without a face and with `keep`, `pixels` itself.
 
         Raises
         ------
         NoFaceError
-            If there is no face, and not `keep`.
+            If there is no face and `keep` is false.
         """
         detect = detector_of_thread(self.make, self.weights)
         height, width = pixels.shape[:2]
-        faces = [face for face in detect(pixels) if _inside(face, width, height)]
+        faces = [face for face in detect(pixels) if _is_inside(face, width, height)]
         if faces:
             faces.sort(key=lambda face: (-face.width * face.height, face.left, face.top))
             return MODES[self.mode](pixels, faces, self.margin)
         if self.keep:
             return [pixels]
-        raise NoFaceError("no face found; --no-face keep takes such images whole")
+        raise NoFaceError("no face found. Use --no-face keep to keep such images whole")
 
 
 def detector_of_thread(make: str, weights: bytes) -> Detector:
-    """The detector of this thread, made at the first time."""
-    made: dict[tuple[str, bytes], Detector] = _OF_THREAD.__dict__.setdefault("made", {})
-    if (make, weights) not in made:
+    """Return this thread's detector, which the first call makes."""
+    detectors: dict[tuple[str, bytes], Detector] = _THREAD.__dict__.setdefault("detectors", {})
+    if (make, weights) not in detectors:
         module, _, function = make.partition(":")
-        made[make, weights] = getattr(import_module(module), function)(weights)
-    return made[make, weights]
+        detectors[make, weights] = getattr(import_module(module), function)(weights)
+    return detectors[make, weights]
 
 
-def _inside(face: Face, width: int, height: int) -> bool:
-    """Whether a network's numbers are those of a face in an image of that size."""
+def _is_inside(face: Face, width: int, height: int) -> bool:
+    """Whether a face is finite, not empty, and centred within an image of that size."""
     x, y = face.left + face.width / 2, face.top + face.height / 2
     return (
         all(map(isfinite, (x, y, *(c for eye in face.eyes or () for c in eye))))

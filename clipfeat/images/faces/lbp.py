@@ -1,13 +1,14 @@
-"""Upright frontal faces, by the cascade of local binary patterns that scikit-image brings along.
+"""Upright frontal faces, detected by the local binary pattern cascade of scikit-image.
 
-It finds few faces that are turned away or painted, and now and then one where there is none. The
-numbers below were chosen on these pictures: of 100 tight crops of faces it then finds 73, and one
-in 100 crops of something else; a face in 3 of 75 generated pictures of streets, ships and fish, in
-12 of 240 photographs of ImageNet's classes, and in 15 of 44 pictures of people, most in profile or
-painted. For more, give YuNet's weights. A photograph takes some 50 ms of one core at any size.
+The cascade misses most faces that are in profile or painted, and sometimes reports a face in an
+image without one. The constants below were chosen on these images: it finds 73 of 100 tight crops
+of faces, and one face in 100 crops of other content. It reports a face in 3 of 75 generated images
+of streets, ships and fish, in 12 of 240 photographs of ImageNet's classes, and in 15 of 44 images
+of people, most of them in profile or painted. YuNet, which needs a file of weights, finds more. An
+image of any size takes about 50 ms on one core.
 
-scikit-image's own grouping depends on the order in which its threads report, so that windows are
-grouped here, sorted.
+scikit-image's own grouping depends on the order in which its threads finish, so the windows are
+sorted and grouped here.
 """
 
 from typing import Any
@@ -20,22 +21,22 @@ from clipfeat.images.decode import RGB
 from clipfeat.images.faces.face import Detector, Face
 
 SIDE = 384
-"""Of every image the longer side is brought to this: the cascade slows down with the pixels."""
-SMALLEST = 40
-"""The side of the smallest face in those pixels: about a tenth of the image."""
-STEP = 1.1
-AGREEING = 7
-"""A face is what so many windows agree upon."""
-ALIKE = 0.4
-"""Windows agree where they share this part of what they cover together."""
-SAME = 0.5
-"""What shares this part of the smaller with a face is that face again."""
-MOST = 2000
-"""Windows that are compared; a pattern that fills the image could set off all of them."""
+"""Length to which the longer side of an image is resized, since time grows with the pixels."""
+MIN_SIDE = 40
+"""Side of the smallest face in the resized image: about a tenth of the image."""
+SCALE_FACTOR = 1.1
+MIN_WINDOWS = 7
+"""Least number of windows in the group of a face."""
+GROUP_OVERLAP = 0.4
+"""Windows belong to one group above this intersection over union."""
+DUPLICATE_OVERLAP = 0.5
+"""Windows that share more than this part of the smaller square with a face repeat that face."""
+MAX_WINDOWS = 2000
+"""Limit of the windows to compare: a pattern that fills the image may trigger all of them."""
 
 
 def make(weights: bytes) -> Detector:
-    """Load the cascade; `weights` is empty."""
+    """Load the cascade. It has no weights, so `weights` is empty."""
     import skimage.data
     from skimage.feature import Cascade
 
@@ -45,7 +46,7 @@ def make(weights: bytes) -> Detector:
         height, width = pixels.shape[:2]
         scale = SIDE / max(height, width)
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        if min(size) <= SMALLEST:
+        if min(size) <= MIN_SIDE:
             return []
         grey = (
             Image.fromarray(pixels)
@@ -54,21 +55,23 @@ def make(weights: bytes) -> Detector:
         )
         windows = cascade.detect_multi_scale(
             np.asarray(grey),
-            scale_factor=STEP,
+            scale_factor=SCALE_FACTOR,
             step_ratio=1,
-            min_size=(SMALLEST, SMALLEST),
+            min_size=(MIN_SIDE, MIN_SIDE),
             max_size=(min(size), min(size)),
             min_neighbor_number=1,
-            intersection_score_threshold=2,  # more than all of it: nothing is grouped there
+            intersection_score_threshold=2,  # above 1, so that scikit-image groups nothing
         )
         squares = np.array(sorted((w["c"], w["r"], w["width"]) for w in windows), dtype=float)
-        return [Face(*(value / scale for value in (x, y, s, s))) for x, y, s in agreed(squares)]
+        return [
+            Face(*(value / scale for value in (x, y, s, s))) for x, y, s in group_windows(squares)
+        ]
 
     return detect
 
 
-def agreed(squares: NDArray[np.float64]) -> list[tuple[float, float, float]]:
-    """Group windows into faces: first the one that most others agree with, and so on.
+def group_windows(squares: NDArray[np.float64]) -> list[tuple[float, float, float]]:
+    """Group windows into faces, starting with the window that overlaps most others.
 
     Parameters
     ----------
@@ -78,25 +81,25 @@ def agreed(squares: NDArray[np.float64]) -> list[tuple[float, float, float]]:
     Returns
     -------
     list of (left, top, side)
-        The means of groups of at least `AGREEING`.
+        The means of the groups of at least `MIN_WINDOWS` windows.
     """
     faces: list[tuple[float, float, float]] = []
-    squares = squares.reshape(-1, 3)[:MOST]
-    while len(squares) >= AGREEING:
-        alike = _shared(squares, squares)[1] > ALIKE
+    squares = squares.reshape(-1, 3)[:MAX_WINDOWS]
+    while len(squares) >= MIN_WINDOWS:
+        alike = _overlaps(squares, squares)[1] > GROUP_OVERLAP
         group = alike[alike.sum(axis=1).argmax()]
-        if group.sum() < AGREEING:
+        if group.sum() < MIN_WINDOWS:
             break
         face = squares[group].mean(axis=0, keepdims=True)
         faces.append((float(face[0, 0]), float(face[0, 1]), float(face[0, 2])))
-        squares = squares[~group & (_shared(squares, face)[0][:, 0] <= SAME)]
+        squares = squares[~group & (_overlaps(squares, face)[0][:, 0] <= DUPLICATE_OVERLAP)]
     return faces
 
 
-def _shared(
+def _overlaps(
     a: NDArray[np.float64], b: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """What squares share, each with each: as a part of the smaller, and of both together."""
+    """Compute pairwise overlaps: intersection over the smaller square, and over the union."""
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum((a[:, :2] + a[:, 2:])[:, None], (b[:, :2] + b[:, 2:])[None])
     common = (high - low).clip(min=0).prod(axis=2)

@@ -1,7 +1,7 @@
-"""Faces of any pose with five landmarks, by YuNet through OpenCV (the extra ``[faces]``).
+"""Faces of any pose with five landmarks, detected by YuNet in OpenCV (the extra ``[faces]``).
 
-The network (Wu et al. 2023, doi 10.1007/s11633-023-1423-y) is no part of this package: OpenCV's
-model zoo has it as ``face_detection_yunet_2023mar.onnx``.
+The network (Wu et al. 2023, doi 10.1007/s11633-023-1423-y) is not included. OpenCV's model zoo
+offers it as ``face_detection_yunet_2023mar.onnx``.
 """
 
 from typing import Any
@@ -14,8 +14,8 @@ from clipfeat.images.decode import RGB
 from clipfeat.images.faces.face import Detector, Face
 
 SIDE = 320
-"""Of every image the longer side is brought to this: it is made for faces of 10 to 300 pixels."""
-SCORE, OVERLAP, MOST = 0.7, 0.3, 5000
+"""Length to which the longer side is resized: YuNet detects faces of 10 to 300 pixels."""
+SCORE_THRESHOLD, NMS_THRESHOLD, TOP_K = 0.7, 0.3, 5000
 
 
 def make(weights: bytes) -> Detector:
@@ -26,23 +26,23 @@ def make(weights: bytes) -> Detector:
     MissingExtraError
         If OpenCV is not installed.
     WeightsError
-        If OpenCV cannot load the bytes, or they are another network.
+        If OpenCV cannot load the bytes, or they are a different network.
     """
     try:
         import cv2
     except ImportError as error:
-        raise missing_extra("face detection by YuNet", "OpenCV", "faces") from error
+        raise missing_extra("face detection with YuNet", "OpenCV", "faces") from error
     level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
         network = cv2.FaceDetectorYN.create(
             "onnx", np.frombuffer(weights, np.uint8), np.empty(0, np.uint8),
-            (SIDE, SIDE), SCORE, OVERLAP, MOST,
+            (SIDE, SIDE), SCORE_THRESHOLD, NMS_THRESHOLD, TOP_K,
         )  # fmt: skip
-        network.detect(np.zeros((SIDE, SIDE, 3), np.uint8))  # another network fails only here
+        network.detect(np.zeros((SIDE, SIDE, 3), np.uint8))  # a different network fails only here
     except (cv2.error, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise WeightsError(
-            f"no network of YuNet; wanted: face_detection_yunet_2023mar.onnx ({reason})"
+            f"not YuNet ({reason}). Give face_detection_yunet_2023mar.onnx"
         ) from error
     finally:
         cv2.utils.logging.setLogLevel(level)
@@ -54,31 +54,36 @@ def make(weights: bytes) -> Detector:
         small = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
         try:
             network.setInputSize(size)
-            _, found = network.detect(np.ascontiguousarray(small[:, :, ::-1]))
+            _, rows = network.detect(np.ascontiguousarray(small[:, :, ::-1]))
         except cv2.error as error:
-            raise DecodeError(f"the face detector failed on it: {error}") from error
-        return faces_of(found, width / size[0], height / size[1])
+            raise DecodeError(f"the face detector failed: {error}") from error
+        return to_faces(rows, width / size[0], height / size[1])
 
     return detect
 
 
-def faces_of(found: Any, x_scale: float, y_scale: float) -> list[Face]:
-    """Read what `FaceDetectorYN.detect` gives.
+def to_faces(rows: Any, x_scale: float, y_scale: float) -> list[Face]:
+    """Convert the result of `FaceDetectorYN.detect` to faces.
 
     Parameters
     ----------
-    found : ndarray of shape (n, 15), or None
-        Left, top, width, height; x and y of the right eye, which is on the viewer's left, of the
-        left eye, the nose's tip and the mouth's corners; the score.
+    rows : ndarray of shape (n, 15), or None
+        Left, top, width and height of the box. Then x and y of the right eye (on the viewer's
+        left), the left eye, the tip of the nose and the corners of the mouth. Then the score.
     x_scale, y_scale : float
-        Pixels of the image for one that the network saw.
+        Pixels of the image per pixel of the network's input.
+
+    Returns
+    -------
+    list of Face
+        The faces, in pixels of the image.
     """
-    if found is None:
+    if rows is None:
         return []
     return [
         Face(
             x * x_scale, y * y_scale, w * x_scale, h * y_scale,
             ((ax * x_scale, ay * y_scale), (bx * x_scale, by * y_scale)),
         )
-        for x, y, w, h, ax, ay, bx, by in np.asarray(found, dtype=float)[:, :8].tolist()
+        for x, y, w, h, ax, ay, bx, by in np.asarray(rows, dtype=float)[:, :8].tolist()
     ]  # fmt: skip

@@ -15,7 +15,7 @@ from clipfeat.images.folder import open_folder
 from clipfeat.images.labels import with_labels
 from clipfeat.images.listing import is_image, open_listing, open_standard_input
 from clipfeat.images.manifest import TableColumns, is_table, open_manifest
-from clipfeat.images.source import ImageSource, listed
+from clipfeat.images.source import ImageSource, make_source
 from clipfeat.images.video import is_video
 from clipfeat.images.webdataset import is_tar_pattern, open_webdataset
 from clipfeat.system.files import storage_errors
@@ -112,9 +112,9 @@ def _kind(spec: str) -> tuple[str, SourceKind]:
     if os.path.lexists(spec):
         raise UsageError(
             f"{spec} is not a folder, table (.csv, .tsv, .parquet), tar file, image or video. "
-            "Give the path of one of these."
+            "Give the path of one of these"
         )
-    raise EmptySourceError(f"no such folder, table, tar or image: {spec}. Check the path.")
+    raise EmptySourceError(f"no such folder, table, tar or image: {spec}. Check the path")
 
 
 def _open(spec: str, columns: TableColumns) -> ImageSource:
@@ -131,4 +131,4 @@ def _joined(sources: Sequence[ImageSource]) -> ImageSource:
         folder = below(root, source.root)
         prefix = folder and folder + "/"
         records += [replace(record, path=prefix + record.path) for record in source]
-    return listed(" + ".join(source.name for source in sources), root, records)
+    return make_source(" + ".join(source.name for source in sources), root, records)

@@ -1,12 +1,17 @@
-"""Bytes to upright 8-bit RGB pixels, or an error; never a guess.
+"""Decoding of image files to upright 8-bit RGB pixels.
 
-Frozen choices, named by `DECODE` in every fingerprint: the first frame; EXIF orientation applied;
-16-bit samples scaled (Pillow's own conversion would clip them to white); transparency laid on
-white; a truncated file is an error (`LOAD_TRUNCATED_IMAGES` is never set). The allow-list leaves
-out formats that run code or call other programs, EPS above all.
+`DECODE` names these choices in every fingerprint:
 
-Pillow reads every header. A plain JPEG's pixels then come from libjpeg-turbo's own interface, which
-gives the same ones, to the bit, several times faster; whatever that objects to, Pillow judges.
+- An animation gives its first frame.
+- The EXIF orientation is applied.
+- 16-bit samples are scaled. Pillow's own conversion would clip them to white.
+- Transparent images are composited on white.
+- A truncated file is an error (`LOAD_TRUNCATED_IMAGES` is never set).
+
+The list of allowed formats omits formats that run code or call other programs, such as EPS.
+
+Pillow reads every header. libjpeg-turbo's own interface then decodes plain JPEG files to the same
+pixels, bit for bit, several times faster. Files that it rejects are decoded by Pillow.
 """
 
 import io
@@ -41,45 +46,50 @@ SUFFIXES = frozenset(
         ".avif",
     ]
 )
-MAX_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485  # Pillow warns of bombs above
+MAX_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485  # Pillow's limit for decompression bombs
 
 ORIENTATION = ExifTags.Base.Orientation
 
 RGB = NDArray[np.uint8]
-NO_ROOM: RGB = np.empty(0, dtype=np.uint8)
+NO_BUFFER: RGB = np.empty(0, dtype=np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """An image's pixels, and what the audit will want to know of its file.
+    """Pixels of an image, and the format of its file.
 
     Parameters
     ----------
     pixels : ndarray of shape (height, width, 3), uint8
         Upright RGB.
     format : str
-        Pillow's name of the file's format.
+        Pillow's name of the format.
     """
 
     pixels: RGB
     format: str
 
 
-def decode(data: bytes, room: RGB = NO_ROOM) -> Decoded:
+def decode(data: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
     """Decode an image.
 
     Parameters
     ----------
     data : bytes
-        A whole file of one of `FORMATS`; the name's suffix plays no part.
-    room : ndarray of shape (n,), uint8
-        Where the pixels may be put if they fit: memory that is there already is a third faster.
+        A whole file in one of `FORMATS`. The suffix of its name is not used.
+    buffer : ndarray of shape (n,), uint8
+        Memory for the pixels, used if they fit. Reusing memory is a third faster.
+
+    Returns
+    -------
+    Decoded
+        The pixels and the format.
 
     Raises
     ------
     DecodeError
-        If the bytes are no image of an allowed format, are damaged or truncated, or hold more
-        than `MAX_PIXELS` by their own header.
+        If the bytes are not an image in an allowed format, are damaged or truncated, or their
+        header claims more than `MAX_PIXELS`.
     """
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
@@ -87,41 +97,41 @@ def decode(data: bytes, room: RGB = NO_ROOM) -> Decoded:
             if width * height > MAX_PIXELS:
                 raise DecodeError(f"{width}x{height} pixels, over the limit of {MAX_PIXELS}")
             format_name = image.format or ""
-            if (pixels := _plain_jpeg(image, data, room)) is not None:
+            if (pixels := _plain_jpeg(image, data, buffer)) is not None:
                 return Decoded(pixels, format_name)
             image.load()
             return Decoded(pixels_of(image), format_name)
     except DecodeError:
         raise
     except Exception as error:
-        # Pillow's plugins raise whatever their parsing runs into: seven types were measured.
+        # Pillow's plugins raise errors of many types: seven were measured.
         text = str(error).split(" <_io")[0] or type(error).__name__
         raise DecodeError(f"cannot be decoded: {text}") from error
 
 
-def _plain_jpeg(image: Image.Image, data: bytes, room: RGB) -> RGB | None:
-    """The pixels of a JPEG that is upright and grey or RGB; of anything else, None."""
+def _plain_jpeg(image: Image.Image, data: bytes, buffer: RGB) -> RGB | None:
+    """Decode a JPEG file that is upright and grey or RGB; return None for other images."""
     if image.format != "JPEG" or image.mode not in {"RGB", "L"}:
         return None
     if image.getexif().get(ORIENTATION, 1) != 1:
         return None
     try:
-        fits = 3 * image.width * image.height <= room.size
-        pixels: RGB = simplejpeg.decode_jpeg(data, "RGB", buffer=room if fits else None)
+        fits = 3 * image.width * image.height <= buffer.size
+        pixels: RGB = simplejpeg.decode_jpeg(data, "RGB", buffer=buffer if fits else None)
     except ValueError:
         return None
     return pixels
 
 
 def pixels_of(image: Image.Image) -> RGB:
-    """Turn a Pillow image of any mode into upright RGB of shape (height, width, 3), uint8."""
+    """Convert a Pillow image of any mode to upright RGB of shape (height, width, 3), uint8."""
     upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith(("I", "F")):
         return _scaled(np.asarray(upright))
     if upright.has_transparency_data:
         upright = upright.convert("RGBA")
-        ground = Image.new("RGBA", upright.size, (255, 255, 255, 255))
-        upright = Image.alpha_composite(ground, upright)
+        white = Image.new("RGBA", upright.size, (255, 255, 255, 255))
+        upright = Image.alpha_composite(white, upright)
     return np.array(upright.convert("RGB"))
 
 
@@ -132,7 +142,7 @@ def _scaled(samples: NDArray[np.generic]) -> RGB:
             raise DecodeError("floating-point samples outside [0, 1]")
         grey = np.rint(samples.astype(np.float64) * 255)
     else:
-        # Pillow opens 16-bit greyscale as I or I;16; the full scale is 65535 in both.
+        # Pillow opens 16-bit greyscale as mode I or I;16. Both have a full scale of 65535.
         if samples.min() < 0 or samples.max() > 65535:
             raise DecodeError("integer samples outside 16 bits")
         grey = np.rint(samples.astype(np.float64) / 257)

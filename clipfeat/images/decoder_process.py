@@ -1,10 +1,10 @@
-"""The process that decodes for `clipfeat.images.isolated`; it ends when its input does.
+"""The child process that decodes images for `clipfeat.images.isolated`.
 
-Started as ``python -m clipfeat.images.decoder_process MODULE:FUNCTION SECONDS BYTES SHARED``. Once
-it can decode it writes `READY`. A request is a `SIZE` and that many bytes of an image file; the
-answer is a `HEADER`, then a text, then the pixels. The text is the format's name, or what went
-wrong. SHARED is the descriptor of `SHARED_BYTES` of memory in which pixels are handed over rather
-than by the pipe, where they fit and the system has such memory; or -1.
+It is started as ``python -m clipfeat.images.decoder_process MODULE:FUNCTION SECONDS BYTES SHARED``.
+It writes `READY` once it can decode, and ends at the end of its input. A request is a `SIZE` and
+the bytes of an image file. The reply is a `HEADER`, a text (the name of the format, or an error
+message), and the pixels. SHARED is the descriptor of `SHARED_BYTES` of shared memory, or -1. Pixels
+that fit are passed through this memory and not through the pipe.
 """
 
 import mmap
@@ -28,35 +28,35 @@ from clipfeat.images.decode import RGB, Decoded
 READY = b"+"
 SIZE = struct.Struct("<Q")
 HEADER = struct.Struct("<??III")
-"""Whether it was decoded, whether by shared memory, height, width, bytes of the text."""
+"""Whether the image was decoded, whether shared memory is used, height, width, bytes of text."""
 SHARED_BYTES = 2**24
 
-NOTHING: RGB = np.empty((0, 0, 3), dtype=np.uint8)
+NO_PIXELS: RGB = np.empty((0, 0, 3), dtype=np.uint8)
 
 
 def main(decoder: str, seconds: float, memory: int, shared: int) -> None:
-    """Answer requests until there are no more.
+    """Reply to requests until the input ends.
 
     Parameters
     ----------
     decoder : str
-        ``"module:function"``, from bytes, and room for pixels, to `Decoded`.
+        ``"module:function"`` of a function from bytes and a buffer to `Decoded`.
     seconds : float
-        For one image; the system ends this process when they are over.
+        Time limit for one image. The system ends this process after it.
     memory : int
-        Bytes of address space that this process may have.
+        Limit of this process's address space, in bytes.
     shared : int
-        The descriptor of the shared memory, or -1.
+        Descriptor of the shared memory, or -1.
     """
-    room: RGB = np.empty(0, dtype=np.uint8)
+    buffer: RGB = np.empty(0, dtype=np.uint8)
     if shared >= 0:
-        room = np.frombuffer(mmap.mmap(shared, SHARED_BYTES), dtype=np.uint8)
-    requests, replies = _own_pipes()
+        buffer = np.frombuffer(mmap.mmap(shared, SHARED_BYTES), dtype=np.uint8)
+    requests, replies = _take_pipes()
     module, _, function = decoder.partition(":")
     decode = getattr(import_module(module), function)
     _default_signals()
     _limit_memory(memory)
-    # Of all that may be said of one image among millions, only this one is an error.
+    # Warnings about single images are ignored, except for decompression bombs.
     warnings.simplefilter("ignore")
     warnings.simplefilter("error", Image.DecompressionBombWarning)
     replies.write(READY)
@@ -67,31 +67,32 @@ def main(decoder: str, seconds: float, memory: int, shared: int) -> None:
         if len(data) < size:
             return
         _alarm(seconds)
-        text, pixels = _answer(decode, data, room, memory)
+        text, pixels = _reply(decode, data, buffer, memory)
         _alarm(0)
-        said = text.encode("utf-8", "backslashreplace")
+        message = text.encode("utf-8", "backslashreplace")
         height, width = pixels.shape[:2]
         flat = pixels.reshape(-1)
-        fits = flat.size <= room.size
-        if fits and not np.may_share_memory(flat, room):
-            room[: flat.size] = flat
-        replies.write(HEADER.pack(pixels is not NOTHING, fits, height, width, len(said)) + said)
+        fits = flat.size <= buffer.size
+        if fits and not np.may_share_memory(flat, buffer):
+            buffer[: flat.size] = flat
+        header = HEADER.pack(pixels is not NO_PIXELS, fits, height, width, len(message))
+        replies.write(header + message)
         if not fits:
             replies.write(flat.data)
         replies.flush()
 
 
-def _own_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """Take the pipes away from standard input and output, where a library may read and print."""
+def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Move the pipes away from standard input and output, which libraries may use."""
     requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nowhere, 0)
-    os.dup2(nowhere, 1)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
     return requests, replies
 
 
 def _default_signals() -> None:
-    """Leave Ctrl-C to the parent, and let the alarm end this process whatever it inherited."""
+    """Ignore Ctrl-C, which the parent handles, and let the alarm end this process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "setitimer"):
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
@@ -99,16 +100,16 @@ def _default_signals() -> None:
 
 
 def _alarm(seconds: float) -> None:
-    """Ask the system to end this process: that works in a C loop, and when the parent is dead."""
+    """Let the system end this process after a time, even in a C loop or without a parent."""
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def _limit_memory(memory: int) -> None:
-    """Bound this process's address space, and offer it first where the machine's memory ends."""
+    """Limit the address space, and make this process the first one that the OOM killer ends."""
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
-    with suppress(ImportError, OSError, ValueError):  # Windows has no such limit, macOS may refuse
+    with suppress(ImportError, OSError, ValueError):  # missing on Windows; macOS may refuse
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
@@ -117,23 +118,24 @@ def _limit_memory(memory: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
-def _answer(
-    decode: Callable[[bytes, RGB], Decoded], data: bytes, room: RGB, memory: int
+def _reply(
+    decode: Callable[[bytes, RGB], Decoded], data: bytes, buffer: RGB, memory: int
 ) -> tuple[str, RGB]:
+    """Decode one image to its format and pixels, or to an error message and `NO_PIXELS`."""
     try:
-        decoded = decode(data, room)
+        decoded = decode(data, buffer)
         return decoded.format, np.ascontiguousarray(decoded.pixels, dtype=np.uint8)
     except MemoryError:
-        pass  # Words are made below, once the traceback and all that it holds are gone.
+        pass  # the message is made below, after the traceback has released its memory
     except DecodeError as error:
         if not isinstance(error.__cause__, MemoryError):
-            return str(error), NOTHING
+            return str(error), NO_PIXELS
     except Exception as error:
-        return f"cannot be decoded: {type(error).__name__}: {error}", NOTHING
-    return f"needs more memory than the limit of {memory / 2**30:.3g} GiB", NOTHING
+        return f"cannot be decoded: {type(error).__name__}: {error}", NO_PIXELS
+    return f"needs more memory than the limit of {memory / 2**30:.3g} GiB", NO_PIXELS
 
 
 if __name__ == "__main__":
     with suppress(BrokenPipeError):
         main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
-    os._exit(0)  # nothing is left to say, and nobody may be left to hear it
+    os._exit(0)  # without flushing: the parent may be gone

@@ -1,4 +1,4 @@
-"""What a file's header tells of an image: all that can be known of it without its pixels."""
+"""Headers of image files: the facts that need no decoded pixels."""
 
 import io
 from dataclasses import dataclass
@@ -9,24 +9,22 @@ from PIL import Image
 from clipfeat.errors import DecodeError
 from clipfeat.images.decode import FORMATS, ORIENTATION
 
-Tables = tuple[tuple[int, ...], ...]
-
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """An image file's header.
+    """Header of an image file.
 
     Parameters
     ----------
     format : str
-        Pillow's name of it.
+        Pillow's name of the format.
     width, height : int
-        In pixels, of the upright image.
+        Size of the upright image in pixels.
     jpeg_tables : str
-        How a JPEG was quantised: ``"quality 75"`` for a libjpeg setting, else ``"tables "`` and a
-        number that equal tables share; empty for other formats.
+        Quantisation of a JPEG: ``"quality 75"`` for a setting of libjpeg, else ``"tables "`` and a
+        number that equal tables share. Empty for other formats.
     exif : bool
-        Whether it carries EXIF.
+        Whether the file has EXIF data.
     """
 
     format: str
@@ -37,43 +35,44 @@ class Header:
 
 
 def read_header(data: bytes) -> Header:
-    """Read an image's header; its pixels are not decoded.
+    """Read the header of an image file without decoding its pixels.
 
     Raises
     ------
     DecodeError
-        If the bytes do not begin as an image of an allowed format does.
+        If the bytes do not start like an image of an allowed format.
     """
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             width, height = image.size
-            # Of a PNG, `getexif` would decode the pixels in search of it.
+            # For a PNG, `getexif` would decode the pixels to search for EXIF.
             exif = "exif" in image.info or "Raw profile type exif" in image.info
-            quantised: dict[int, list[int]] = getattr(image, "quantization", None) or {}
-            if quantised and exif and image.getexif().get(ORIENTATION, 1) in {5, 6, 7, 8}:
+            tables: dict[int, list[int]] = getattr(image, "quantization", None) or {}
+            if tables and exif and image.getexif().get(ORIENTATION, 1) in {5, 6, 7, 8}:
                 width, height = height, width
-            return Header(image.format or "", width, height, _tables(quantised), exif)
+            return Header(image.format or "", width, height, _quantisation(tables), exif)
     except Exception as error:
-        # As in decoding: plugins raise whatever their parsing runs into.
+        # Pillow's plugins raise many types of errors, as in decoding.
         text = str(error).split(" <_io")[0] or type(error).__name__
         raise DecodeError(f"cannot be read: {text}") from error
 
 
-def _tables(quantised: dict[int, list[int]]) -> str:
-    if not quantised:
+def _quantisation(tables: dict[int, list[int]]) -> str:
+    if not tables:
         return ""
-    tables = tuple(tuple(table) for _, table in sorted(quantised.items()))
-    number = hash(tables) % 2**32  # of integers alone, so the same in every process
-    return _libjpeg_qualities().get(tables[0], f"tables {number:08x}")
+    ordered = tuple(tuple(table) for _, table in sorted(tables.items()))
+    number = hash(ordered) % 2**32  # a hash of integers is the same in every process
+    return _libjpeg_qualities().get(ordered[0], f"tables {number:08x}")
 
 
 @lru_cache
 def _libjpeg_qualities() -> dict[tuple[int, ...], str]:
-    """The first table of each quality setting of libjpeg, as libjpeg itself writes it."""
-    found = {}
+    """Map the first table of each quality setting to its name, as written by libjpeg."""
+    qualities = {}
     for quality in range(1, 101):
         file = io.BytesIO()
         Image.new("L", (1, 1)).save(file, "JPEG", quality=quality)
         with Image.open(file) as image:
-            found[tuple(image.quantization[0])] = f"quality {quality}"  # type: ignore[attr-defined]
-    return found
+            table = tuple(image.quantization[0])  # type: ignore[attr-defined]
+            qualities[table] = f"quality {quality}"
+    return qualities

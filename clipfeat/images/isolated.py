@@ -1,10 +1,10 @@
-"""Decoding in processes of its own: what crashes, hangs or eats memory costs one image.
+"""Decoding in child processes, so that a crash, a hang or a memory bomb costs one image.
 
-Plain pipes to a process that imports Pillow and NumPy alone, not `multiprocessing`: that would
-import the caller's ``__main__`` again, which then needs a guard, and its pools fail as a whole
-when one worker dies. The limit of time is the child's own alarm, which the system enforces, so
-that a decoder that hangs ends in time even where the parent was killed. Windows has neither that
-alarm nor the limit of memory; crashes are survived there too.
+The child imports only Pillow and NumPy and communicates through pipes. `multiprocessing` is not
+used: it imports the caller's ``__main__`` again, which then needs a guard, and its pools fail as a
+whole if one worker dies. The time limit is an alarm of the child that the system enforces, so a
+decoder that hangs ends even if the parent was killed. Windows has neither the alarm nor the memory
+limit, but crashes are handled there too.
 """
 
 import mmap
@@ -29,11 +29,11 @@ from clipfeat.images.decoder_process import HEADER, READY, SHARED_BYTES, SIZE
 PIPE_BYTES = 2**20
 ENDED = "not decoded: the run has ended"
 KILLED = (-9, -15)
-"""Endings by a signal that no decoder gives itself: where memory ends, the system sends it."""
+"""Exit codes of a child that another process killed, such as the OOM killer."""
 ENVIRONMENT = {
-    # Its decoders need one thread each; NumPy's pools would take address space from every one.
+    # A decoder needs one thread. Each thread of NumPy's pools would take address space.
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
-    # glibc would give the memory of each image back to the system, and get it again zeroed.
+    # Otherwise glibc returns the memory of each image to the system, and gets it back zeroed.
     "MALLOC_MMAP_THRESHOLD_": str(2**26),
     "MALLOC_TRIM_THRESHOLD_": str(2**27),
 }
@@ -41,16 +41,16 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Isolation:
-    """What decodes, and within which limits.
+    """A decoder and its limits.
 
     Parameters
     ----------
     decoder : str
-        ``"module:function"``, from bytes, and room for pixels, to `Decoded`.
+        ``"module:function"`` of a function from bytes and a buffer to `Decoded`.
     seconds : float
-        For one image; what takes longer is ended.
+        Time limit for one image.
     memory : int
-        Bytes of address space for each process that decodes.
+        Limit of each child's address space, in bytes.
     """
 
     decoder: str = "clipfeat.images.decode:decode"
@@ -63,7 +63,7 @@ ISOLATED = Isolation()
 
 @dataclass(frozen=True, eq=False)
 class _Child:
-    """A process that decodes, and the pipes to it."""
+    """A child process that decodes, and the pipes to it."""
 
     process: subprocess.Popen[bytes]
     requests: BufferedWriter
@@ -72,15 +72,15 @@ class _Child:
 
 
 class IsolatedDecoder:
-    """`clipfeat.images.decode.decode`, in as many processes as threads ask at once.
+    """A decoder that runs in child processes, one for each thread that uses it at the same time.
 
-    A process is started when it is first needed, and again after one died. Used as a context
-    manager; leaving it ends the processes, and with them whatever still waits for one.
+    A child is started when it is first needed, and again after one died. The decoder is a context
+    manager. Leaving it kills the children, and pending calls raise `DecodeError`.
 
     Parameters
     ----------
     isolation : Isolation
-        What decodes, and within which limits.
+        The decoder and its limits.
     """
 
     def __init__(self, isolation: Isolation = ISOLATED) -> None:
@@ -109,7 +109,7 @@ class IsolatedDecoder:
             _end(child)
 
     def warm_up(self, n: int) -> None:
-        """Start `n` processes, without waiting until they can decode."""
+        """Start `n` children without waiting until they can decode."""
         with self._lock:
             for _ in range(n):
                 child = _start(self.isolation)
@@ -118,45 +118,51 @@ class IsolatedDecoder:
 
     @contextmanager
     def decoded(self, data: bytes) -> Iterator[Decoded]:
-        """Decode an image, whose pixels are there for the time of the block.
+        """Decode an image. Its pixels are valid within the ``with`` block only.
 
         Parameters
         ----------
         data : bytes
-            A whole image file.
+            A whole image file, or another request that the decoder takes.
+
+        Yields
+        ------
+        Decoded
+            The pixels and the format.
 
         Raises
         ------
         DecodeError
-            If the decoder says so, dies, or goes over a limit.
+            If the decoder raises it, dies, or exceeds a limit.
         ClipfeatError
-            If no decoder can be started.
+            If no child can be started.
         """
-        child, decoded = self._asked(data, again=True)
+        child, decoded = self._decode(data, retry=True)
         try:
             yield decoded
         finally:
             self._idle.append(child)
 
-    def _asked(self, data: bytes, *, again: bool) -> tuple[_Child, Decoded]:
-        """Pixels, and the child that holds them; asked of another where one was killed."""
+    def _decode(self, data: bytes, *, retry: bool) -> tuple[_Child, Decoded]:
+        """Decode an image, in another child if the first one was killed from outside."""
         child = self._take()
         try:
-            return child, _ask(child, data)
+            return child, _request(child, data)
         except DecodeError:
             self._idle.append(child)
             raise
         except MemoryError as error:
-            child.process.kill()  # it waits for somebody to read its pixels
+            child.process.kill()  # it still waits until its pixels are read
             self._drop(child)
-            raise DecodeError("there is no memory for its pixels") from error
+            raise DecodeError("not enough memory for its pixels") from error
         except (OSError, EOFError, ValueError) as error:
             code = self._drop(child)
-            if not again or code not in KILLED:
-                raise DecodeError(self._why(code)) from error
-        return self._asked(data, again=False)
+            if not retry or code not in KILLED:
+                raise DecodeError(self._reason(code)) from error
+        return self._decode(data, retry=False)
 
-    def _take(self, *, again: bool = True) -> _Child:
+    def _take(self, *, retry: bool = True) -> _Child:
+        """Take an idle child that is alive, or start one."""
         with self._lock:
             if self._closed:
                 raise DecodeError(ENDED)
@@ -168,36 +174,37 @@ class IsolatedDecoder:
                 _end(child)
             child = self._starting.pop() if self._starting else _start(self.isolation)
             self._all.add(child)
-        # Images must not be recorded as bad where the decoder itself is.
+        # If the decoder itself is at fault, no image must be recorded as bad.
         if child.replies.read(len(READY)) != READY:
             code = self._drop(child)
             if self._closed:
                 raise DecodeError(ENDED)
-            if again and code in KILLED:
-                return self._take(again=False)
+            if retry and code in KILLED:
+                return self._take(retry=False)
             raise ClipfeatError(
-                f"the decoder {self.isolation.decoder} does not start ({_ending(code)}): "
-                "see what it said on standard error"
+                f"the decoder {self.isolation.decoder} does not start ({_ending(code)}). "
+                "See its messages on standard error"
             )
         return child
 
     def _drop(self, child: _Child) -> int:
-        """Forget a child, and tell how it ended."""
+        """Remove a child, and return its exit code."""
         with self._lock:
             self._all.discard(child)
         return _end(child)
 
-    def _why(self, code: int) -> str:
+    def _reason(self, code: int) -> str:
+        """Describe why a child ended, for an error message."""
         ending = _ending(code)
         if ending == "signal SIGALRM":
-            return f"the decoder took longer than its limit of {self.isolation.seconds:g} s"
+            return f"decoding took longer than the limit of {self.isolation.seconds:g} s"
         return f"the decoder died on it ({ending})"
 
 
 def default_workers() -> int:
-    """As many threads as there are cores for this process, and one.
+    """Return the number of cores available to this process, plus one.
 
-    So that every core has an image to decode while the pixels of another are resized.
+    With one more thread than cores, every core decodes while one thread resizes.
     """
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0)) + 1
@@ -207,7 +214,7 @@ def default_workers() -> int:
 def _start(isolation: Isolation) -> _Child:
     descriptor, shared = _shared_memory()
     arguments = [isolation.decoder, isolation.seconds, isolation.memory, descriptor]
-    # It finds the modules that are found here, and none that lies in the working folder.
+    # The child imports the same modules as this process, and none from its working folder.
     path = os.pathsep.join(entry or os.curdir for entry in sys.path)
     try:
         process = subprocess.Popen(
@@ -216,19 +223,19 @@ def _start(isolation: Isolation) -> _Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=os.environ | ENVIRONMENT | {"PYTHONPATH": path},
-            process_group=0,  # Ctrl-C goes to the group of the terminal: the parent decides
+            process_group=0,  # Ctrl-C must not reach the child
         )
     except OSError as error:
         raise ClipfeatError(
-            f"no process can be started to decode images ({error.strerror}): use fewer workers"
+            f"no process can be started to decode images ({error.strerror}). Use fewer workers"
         ) from error
     finally:
         if descriptor >= 0:
             os.close(descriptor)
-    # Buffered, so that they read and write all that is asked; typeshed calls them IO[bytes].
+    # Both are buffered, so they read and write whole messages. typeshed types them IO[bytes].
     requests = cast(BufferedWriter, process.stdin)
     replies = cast(BufferedReader, process.stdout)
-    with suppress(ImportError, AttributeError, OSError):  # Linux alone can, up to the user's limit
+    with suppress(ImportError, AttributeError, OSError):  # Linux only, up to the user's limit
         import fcntl
 
         for pipe in (requests, replies):
@@ -237,27 +244,27 @@ def _start(isolation: Isolation) -> _Child:
 
 
 def _shared_memory() -> tuple[int, RGB]:
-    """Memory for a child's pixels, in no folder that could be full; Linux alone has it."""
-    nothing: RGB = np.empty(0, dtype=np.uint8)
+    """Make memory to share with a child, without a folder that could be full; Linux only."""
+    no_memory: RGB = np.empty(0, dtype=np.uint8)
     if not hasattr(os, "memfd_create"):
-        return -1, nothing
+        return -1, no_memory
     try:
         descriptor = os.memfd_create("clipfeat")
         os.ftruncate(descriptor, SHARED_BYTES)
         return descriptor, np.frombuffer(mmap.mmap(descriptor, SHARED_BYTES), dtype=np.uint8)
     except OSError:
-        return -1, nothing
+        return -1, no_memory
 
 
-def _ask(child: _Child, data: bytes) -> Decoded:
+def _request(child: _Child, data: bytes) -> Decoded:
     child.requests.write(SIZE.pack(len(data)))
     child.requests.write(data)
     child.requests.flush()
-    good, by_memory, height, width, length = HEADER.unpack(_exactly(child.replies, HEADER.size))
+    decoded, is_shared, height, width, length = HEADER.unpack(_exactly(child.replies, HEADER.size))
     text = _exactly(child.replies, length).decode()
-    if not good:
+    if not decoded:
         raise DecodeError(text)
-    if by_memory:
+    if is_shared:
         size = height * width * 3
         return Decoded(child.shared[:size].reshape(height, width, 3), text)
     pixels = np.empty((height, width, 3), dtype=np.uint8)
@@ -267,14 +274,14 @@ def _ask(child: _Child, data: bytes) -> Decoded:
 
 
 def _exactly(pipe: BufferedReader, size: int) -> bytes:
-    found = pipe.read(size)
-    if len(found) < size:
+    data = pipe.read(size)
+    if len(data) < size:
         raise EOFError
-    return found
+    return data
 
 
 def _end(child: _Child) -> int:
-    """Wait for a child that is dying, killing it where it does not; its exit code."""
+    """Wait for a child to end, kill it after 5 s, and return its exit code."""
     try:
         code = child.process.wait(timeout=5)
     except subprocess.TimeoutExpired:

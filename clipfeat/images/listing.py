@@ -1,4 +1,4 @@
-"""A list of paths: standard input, one image a line."""
+"""Lists of paths: single files and standard input, with one image per line."""
 
 import os
 import sys
@@ -8,27 +8,27 @@ from pathlib import Path
 from clipfeat.images.decode import SUFFIXES
 from clipfeat.images.readers import whole_file
 from clipfeat.images.record import ImageRecord
-from clipfeat.images.source import ImageSource, listed
+from clipfeat.images.source import ImageSource, make_source
 from clipfeat.system.locations import is_remote, location
 
 
 def is_image(spec: str) -> bool:
-    """Whether a source is something that is there under an image's name."""
+    """Whether a source is an existing path with an image's suffix."""
     if Path(spec).suffix.lower() not in SUFFIXES:
         return False
     return location(spec).exists() if is_remote(spec) else os.path.lexists(spec)
 
 
 def open_listing(paths: Iterable[str], name: str = "the list") -> ImageSource:
-    """List the images at the given paths, in their order; blank lines are passed over."""
+    """List the images at the given paths, in their order, and skip blank lines."""
     records = [
         ImageRecord(path=line, reader=whole_file(line if is_remote(line) else str(Path(line))))
         for line in (text.rstrip("\r\n") for text in paths)
         if line.strip()
     ]
-    return listed(name, str(Path.cwd()), records)
+    return make_source(name, str(Path.cwd()), records)
 
 
 def open_standard_input() -> ImageSource:
-    """List the paths on standard input."""
+    """List the images whose paths are on standard input."""
     return open_listing(sys.stdin, "the list on standard input")

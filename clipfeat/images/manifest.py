@@ -1,6 +1,6 @@
-"""A table of images: a CSV or Parquet file with a column of paths.
+"""Tables of images: CSV, TSV or Parquet files with a column of paths.
 
-Every further column travels with the images: label and group by their names, the rest as text.
+The columns of labels and groups are found by their names. All other columns are kept as text.
 """
 
 import io
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from clipfeat.errors import RefusedFileError, StorageError, unknown_name
 from clipfeat.images.readers import FileBytes, RemoteObject
 from clipfeat.images.record import ImageRecord
-from clipfeat.images.source import ImageSource, listed
+from clipfeat.images.source import ImageSource, make_source
 from clipfeat.system.files import storage_errors
 from clipfeat.system.locations import as_url, folder_of, is_remote, location
 
@@ -28,7 +28,17 @@ GROUP_NAMES = ("group",)
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """One row of a table of images, as text; label and group are empty if unknown."""
+    """One row of a table of images, as text.
+
+    Parameters
+    ----------
+    path : str
+        The image's path, as written in the table.
+    label, group : str
+        Empty if the table has no such column.
+    columns : tuple of (name, value)
+        All other columns.
+    """
 
     path: str
     label: str
@@ -38,7 +48,7 @@ class TableRow:
 
 @dataclass(frozen=True)
 class TableColumns:
-    """Which columns of a table hold paths, labels and groups; empty for the usual names."""
+    """Names of the columns of paths, labels and groups; empty for the usual names."""
 
     path: str = ""
     label: str = ""
@@ -46,21 +56,21 @@ class TableColumns:
 
 
 def is_table(spec: str) -> bool:
-    """Whether a source is a table that exists."""
+    """Whether a source is an existing table."""
     return Path(spec).suffix.lower() in TABLE_SUFFIXES and location(spec).is_file()
 
 
 def open_manifest(spec: str, names: TableColumns) -> ImageSource:
     """List the images that a table names, in its order.
 
-    Relative paths are relative to the table's own folder; others may be where fsspec reaches.
+    Relative paths are relative to the table's own folder. Paths may be addresses that fsspec reads.
 
     Raises
     ------
     UnknownNameError
-        If a named column is not in the table, or none of the usual names of a path is.
+        If a given column is not in the table, or no column has a usual name for paths.
     RefusedFileError
-        If the file is no table.
+        If the file cannot be read as a table.
     """
     table, columns = read_table(spec, names)
     root = folder_of(spec)
@@ -70,7 +80,7 @@ def open_manifest(spec: str, names: TableColumns) -> ImageSource:
         for row in table_rows(table, columns)
         if row.path
     ]  # fmt: skip
-    return listed(f"the table {spec}", root, records)
+    return make_source(f"the table {spec}", root, records)
 
 
 def _reader(root: str, path: str) -> FileBytes | RemoteObject:
@@ -82,13 +92,13 @@ def _reader(root: str, path: str) -> FileBytes | RemoteObject:
 def read_text_table(spec: str) -> "pd.DataFrame":
     """Read a CSV, TSV or Parquet file as text.
 
-    Numbers are kept as they are written (labels ``0`` and ``1`` stay so); missing values become
+    Numbers stay as they are written, such as the labels ``0`` and ``1``. Missing values become
     empty text.
 
     Raises
     ------
     RefusedFileError
-        If the file is no table.
+        If the file cannot be read as a table.
     """
     import pandas as pd
 
@@ -106,7 +116,9 @@ def read_text_table(spec: str) -> "pd.DataFrame":
                     content, sep=separator, dtype=str, keep_default_na=False, index_col=False
                 )
     except pd.errors.ParserWarning as error:
-        raise RefusedFileError(f"{spec} has a row of more fields than its header") from error
+        raise RefusedFileError(
+            f"{spec} has a row with more fields than its header. Correct that row"
+        ) from error
     except StorageError:
         raise
     except (OSError, ValueError) as error:
@@ -115,7 +127,7 @@ def read_text_table(spec: str) -> "pd.DataFrame":
 
 
 def read_table(spec: str, names: TableColumns) -> tuple["pd.DataFrame", TableColumns]:
-    """Read a table of images, and find its columns."""
+    """Read a table of images, and complete the names of its columns."""
     table = read_text_table(spec)
     return table, TableColumns(
         path=_pick(table, spec, "path", names.path, PATH_NAMES),
@@ -124,24 +136,25 @@ def read_table(spec: str, names: TableColumns) -> tuple["pd.DataFrame", TableCol
     )
 
 
-def _pick(table: "pd.DataFrame", spec: str, role: str, asked: str, usual: tuple[str, ...]) -> str:
+def _pick(table: "pd.DataFrame", spec: str, role: str, given: str, usual: tuple[str, ...]) -> str:
+    """Return the column given for a role, else the first usual name in the table, else ""."""
     present = [str(name) for name in table.columns]
-    if asked and asked not in present:
-        raise unknown_name(f"{role} column of {spec}", asked, present)
-    found = asked or next((name for name in usual if name in present), "")
-    if role == "path" and not found:
-        raise unknown_name(f"column of {spec} (give --path-col)", "path", present)
-    return found
+    if given and given not in present:
+        raise unknown_name(f"{role} column of {spec}", given, present)
+    column = given or next((name for name in usual if name in present), "")
+    if role == "path" and not column:
+        raise unknown_name(f"column of {spec} (pass --path-col)", "path", present)
+    return column
 
 
 def table_rows(table: "pd.DataFrame", names: TableColumns) -> list[TableRow]:
-    """Split the rows of a table into paths, labels, groups and further columns."""
+    """Split the rows of a table into paths, labels, groups and all other columns."""
     special = {names.path, names.label, names.group} - {""}
     others = [str(name) for name in table.columns if name not in special]
     blank = [""] * len(table)
     return [
-        TableRow(path, label, group, tuple(zip(others, more, strict=True)))
-        for path, label, group, *more in zip(
+        TableRow(path, label, group, tuple(zip(others, values, strict=True)))
+        for path, label, group, *values in zip(
             table[names.path],
             table[names.label] if names.label else blank,
             table[names.group] if names.group else blank,

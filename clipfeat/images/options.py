@@ -1,4 +1,4 @@
-"""How a source is read: the options that every entry point shares."""
+"""Options for reading a source, shared by all entry points."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ class SourceOptions:
     columns : TableColumns
         The columns of paths, labels and groups: in `labels` if given, else in the source's table.
     frames : FrameSampling
-        Which frames of a video are taken.
+        The frames to take from a video.
     views : str or path, optional
         Augmentations, separated by commas, or a file that defines them; see
         `clipfeat.embedding.views`. Each adds one row per image.

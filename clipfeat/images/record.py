@@ -1,4 +1,4 @@
-"""One image of a source: where its bytes are and what is known of it, nothing decoded yet."""
+"""Image records: one image of a source, not yet read."""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from clipfeat.images.decode import RGB
 from clipfeat.images.readers import Reader
 
 FACE = "#face"
-"""Where all faces of an image are taken, each row's path ends with this and the face's number."""
+"""If every face of an image has a row, the row's path ends with this and the face's number."""
 
 FACELESS = "none"
-"""In the column ``face``: an image that was taken whole, since no face was found in it."""
+"""Value of the column ``face`` for an image without a face that is encoded whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +22,16 @@ class ImageRecord:
     Parameters
     ----------
     path : str
-        Relative to the source's root; unique within the source.
+        Path relative to the source's root; unique within the source.
     reader : Reader
         Reads the image's bytes.
     label, group : str
-        Empty where unknown.
+        Empty if unknown.
     columns : tuple of (name, value)
-        Whatever else the source says, as text: ``split``, ``generator``, ...; and ``file``, where
-        this is one of several parts of a file, that file's path.
+        Further columns of the source as text, such as ``split`` and ``generator``. If the image is
+        one of several parts of a file, the column ``file`` holds the file's path.
     view : str
-        Which view of the image is wanted; empty for the image as it is.
+        Name of the view to encode; empty for the unchanged image.
     """
 
     path: str
@@ -43,7 +43,7 @@ class ImageRecord:
 
 
 def record_path(path: str) -> str:
-    """The path of the record that a row came from: without the number of a face.
+    """Return the path of the record that a row came from, without the number of a face.
 
     Examples
     --------
@@ -55,20 +55,21 @@ def record_path(path: str) -> str:
 
 
 def image_key(data: bytes) -> bytes:
-    """Digest an image's bytes: 16 bytes of BLAKE2b, the identity of the image everywhere."""
+    """Hash an image's bytes with BLAKE2b to 16 bytes, which identify the image everywhere."""
     return hashlib.blake2b(data, digest_size=16).digest()
 
 
 def frame_key(pixels: RGB) -> bytes:
-    """Digest a video frame's pixels, to 16 bytes that no `image_key` is.
+    """Hash a video frame's pixels to 16 bytes that differ from every `image_key`.
 
-    Frames that look alike to the last bit, of one video or of a copy in another container, have
-    one key, as copies of an image's file have. No part of the file could serve: it has no bytes
-    that are this frame's alone.
+    Frames with equal pixels have one key, in one video or in a copy of it in another container,
+    just as copies of an image file have one key. The file cannot give the key, since no part of it
+    belongs to one frame alone.
 
     Parameters
     ----------
     pixels : ndarray of shape (height, width, 3), uint8
+        The decoded frame.
     """
     digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16, person=b"frame")
     digest.update(np.ascontiguousarray(pixels).data)

@@ -1,4 +1,4 @@
-"""A few of a source's images, decoded, for decisions that rest on the user's own pixels."""
+"""Samples of a source, decoded, for choices that depend on the user's images."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,18 +11,18 @@ from clipfeat.images.video.frames import FRAMES
 
 
 def sample_records(records: Sequence[ImageRecord], n: int = 16) -> list[ImageRecord]:
-    """Some images of a source, evenly spaced; all where there are no more."""
-    most = min(n, len(records))
-    return [records[i * len(records) // most] for i in range(most)]
+    """Return `n` evenly spaced records, or all records if there are fewer."""
+    n_samples = min(n, len(records))
+    return [records[i * len(records) // n_samples] for i in range(n_samples)]
 
 
 def sample_pixels(records: Sequence[ImageRecord], decoder: IsolatedDecoder) -> list[RGB]:
-    """Decode some images of a source; what cannot be read is left out."""
-    found = []
-    with IsolatedDecoder(FRAMES) as of_videos:
+    """Decode a sample of the images, without those that cannot be read."""
+    samples = []
+    with IsolatedDecoder(FRAMES) as frame_decoder:
         for record in sample_records(records):
-            content = record.reader.content
-            chosen = of_videos if content == "frame request" else decoder
+            is_frame = record.reader.content == "frame request"
+            chosen = frame_decoder if is_frame else decoder
             with suppress(ImageError), chosen.decoded(record.reader.read()) as decoded:
-                found.append(decoded.pixels.copy())
-    return found
+                samples.append(decoded.pixels.copy())
+    return samples

@@ -1,4 +1,4 @@
-"""An image source: somewhere that lists images, in a stable order, each once."""
+"""Listed image sources: each image once, in a stable order."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,11 +14,11 @@ class ImageSource:
     Parameters
     ----------
     name : str
-        How a person would name it, for messages.
+        Name of the source for messages.
     root : str
-        The absolute folder to which the records' paths are relative.
+        Absolute folder that the records' paths are relative to.
     records : sequence of ImageRecord
-        In a stable order, with unique paths.
+        Records with unique paths, in a stable order.
     """
 
     name: str
@@ -32,38 +32,42 @@ class ImageSource:
         return iter(self.records)
 
 
-def listed(name: str, root: str, records: Sequence[ImageRecord]) -> ImageSource:
-    """Make a source of what was found; a path that comes again is taken once.
+def make_source(name: str, root: str, records: Sequence[ImageRecord]) -> ImageSource:
+    """Make a source of records, without repeated paths.
 
-    Paths are made text: bytes of a file's name that are not UTF-8 become escapes.
+    Bytes of a file name that are not UTF-8 become escapes in the path.
 
     Raises
     ------
     EmptySourceError
-        If nothing was found.
+        If there is no record.
     LabelError
-        If a path comes again with another label.
+        If one path has two labels.
     """
     unique: dict[str, ImageRecord] = {}
-    for found in records:
-        path = found.path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        record = replace(found, path=path)
+    for listed in records:
+        path = listed.path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        record = replace(
+            listed,
+            path=path,
+        )
         earlier = unique.setdefault(path, record)
         if earlier.label != record.label:
             raise LabelError(
-                f"{name} names {path} twice, as {earlier.label!r} and as {record.label!r}"
+                f"{name} lists {path} twice, with the labels {earlier.label!r} and "
+                f"{record.label!r}. Remove one of them"
             )
     if not unique:
         raise EmptySourceError(f"no images in {name}")
     return ImageSource(name, root, list(unique.values()))
 
 
-def relabelled(record: ImageRecord, label: str, group: str, more: dict[str, str]) -> ImageRecord:
-    """The same image with what a table says of it; what the table leaves empty stays."""
-    columns = {**dict(record.columns), **more}
+def relabel(record: ImageRecord, label: str, group: str, columns: dict[str, str]) -> ImageRecord:
+    """Replace a record's label, group and columns by those of a table that are not empty."""
+    joined = {**dict(record.columns), **columns}
     return replace(
         record,
         label=label or record.label,
         group=group or record.group,
-        columns=tuple(sorted(columns.items())),
+        columns=tuple(sorted(joined.items())),
     )

@@ -1,4 +1,4 @@
-"""Small pictures of images, for pages."""
+"""Thumbnails of images for HTML pages."""
 
 import io
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ SIDE = 96
 
 
 def thumbnail(reader: Reader, side: int = SIDE) -> bytes | None:
-    """A PNG file of at most `side` pixels a side; None if the image cannot be read."""
+    """Make a PNG file of at most `side` pixels a side; None if the image cannot be read."""
     try:
         image = Image.fromarray(decode(reader.read()).pixels)
     except ImageError:
@@ -27,42 +27,47 @@ def thumbnail(reader: Reader, side: int = SIDE) -> bytes | None:
 
 
 def thumbnails(paths: Sequence[str], roots: Sequence[str | Path]) -> dict[str, bytes]:
-    """Small pictures by path, of those that are there.
+    """Make thumbnails of the images that can be read.
 
     Parameters
     ----------
     paths : sequence of str
-        Relative to one of the roots; or within a file there: ``"train.tar/1.jpg"``.
+        Paths relative to one of the roots. A path may lead into a file: ``"train.tar/1.jpg"``.
     roots : sequence of path
-        Folders, tried in turn.
+        Folders to search, in order.
+
+    Returns
+    -------
+    dict of str to bytes
+        PNG files by path.
     """
-    found: dict[str, bytes] = {}
-    within: dict[Path, dict[str, str]] = {}
+    pictures: dict[str, bytes] = {}
+    inner_paths: dict[Path, dict[str, str]] = {}
     for path in paths:
         for root in roots:
             if (Path(root) / path).is_file():
                 png = thumbnail(FileBytes(str(Path(root) / path)))
                 if png is not None:
-                    found[path] = png
+                    pictures[path] = png
                 break
-            holder = _holder(Path(root), path)
-            if holder is not None:
-                inner = PurePosixPath(path).relative_to(holder.relative_to(root).as_posix())
-                within.setdefault(holder, {})[f"{holder.name}/{inner}"] = path
+            archive = _archive(Path(root), path)
+            if archive is not None:
+                inner = PurePosixPath(path).relative_to(archive.relative_to(root).as_posix())
+                inner_paths.setdefault(archive, {})[f"{archive.name}/{inner}"] = path
                 break
-    for holder, wanted in within.items():
+    for archive, members in inner_paths.items():
         try:
-            records = [record for record in open_source(holder) if record.path in wanted]
+            records = [record for record in open_source(archive) if record.path in members]
         except ClipfeatError:
             continue
         for record in records:
             if (png := thumbnail(record.reader)) is not None:
-                found[wanted[record.path]] = png
-    return found
+                pictures[members[record.path]] = png
+    return pictures
 
 
-def _holder(root: Path, path: str) -> Path | None:
-    """The file that a path leads through."""
+def _archive(root: Path, path: str) -> Path | None:
+    """Find the file that a path leads into."""
     parts = PurePosixPath(path).parts
-    steps = (root.joinpath(*parts[:n]) for n in range(1, len(parts)))
-    return next((step for step in steps if step.is_file()), None)
+    parents = (root.joinpath(*parts[:n]) for n in range(1, len(parts)))
+    return next((parent for parent in parents if parent.is_file()), None)

@@ -1,9 +1,9 @@
-"""Webdataset shards: tar files whose members of one stem are one sample.
+"""Webdataset shards: tar files in which the members with one stem form a sample.
 
-A sample is an image with, beside it, ``.cls`` (its class) and ``.json`` (an object: ``label`` and
-``group`` by name, the other plain values as columns). Where both name a class the JSON's wins,
-being the one with names; a side-car that cannot be read leaves its sample without. Only headers
-are read here; the image's bytes are later read straight from their place in the tar.
+A sample is an image with an optional ``.cls`` file (its class) and an optional ``.json`` file (an
+object with ``label``, ``group`` and other plain values, which become columns). If both give a
+class, the label in the JSON file is used, since it is a name. A sidecar file that cannot be read is
+ignored. Listing reads only the headers of the tar. The images are read later, from their offsets.
 """
 
 import json
@@ -19,7 +19,7 @@ from clipfeat.errors import EmptySourceError, RefusedFileError, StorageError
 from clipfeat.images.decode import SUFFIXES
 from clipfeat.images.readers import RemoteObject, TarMember
 from clipfeat.images.record import ImageRecord
-from clipfeat.images.source import ImageSource, listed
+from clipfeat.images.source import ImageSource, make_source
 from clipfeat.system.files import storage_errors
 from clipfeat.system.locations import absolute, below, common_folder, folder_of, is_remote, location
 
@@ -27,27 +27,29 @@ _MAX_TEXT = 2**20
 
 
 def is_tar_pattern(spec: str) -> bool:
-    """Whether a source is a tar file or a pattern of them."""
+    """Whether a source is a tar file or a pattern of tar files."""
     return spec.endswith(".tar")
 
 
 def open_webdataset(spec: str) -> ImageSource:
-    """List the samples of one tar, or of a pattern such as ``train-{000..099}.tar``.
+    """List the samples of a tar file, or of a pattern such as ``train-{000..099}.tar``.
 
     Raises
     ------
     EmptySourceError
         If a shard is missing.
     RefusedFileError
-        If a shard is no tar file.
+        If a shard cannot be read as a tar file.
     """
     shards = _expand(spec)
     missing = [shard for shard in shards if not location(shard).is_file()]
     if missing:
-        raise EmptySourceError(f"{len(missing)} of {len(shards)} shards missing: {missing[0]}")
+        raise EmptySourceError(
+            f"{len(missing)} of {len(shards)} shards missing: {missing[0]}. Correct the pattern"
+        )
     root = common_folder([folder_of(shard) for shard in shards])
     records = [record for shard in shards for record in _samples(shard, root)]
-    return listed(spec, root, records)
+    return make_source(spec, root, records)
 
 
 def _expand(spec: str) -> list[str]:
@@ -70,9 +72,9 @@ def _samples(shard: str, root: str) -> Iterator[ImageRecord]:
     name = below(root, absolute(shard))
     images: list[tuple[str, tarfile.TarInfo]] = []
     labels: dict[str, str] = {}
-    about: dict[str, dict[str, str]] = {}
+    values: dict[str, dict[str, str]] = {}
     try:
-        with _opened(shard) as file, tarfile.open(fileobj=file, mode="r:") as tar:
+        with _open_shard(shard) as file, tarfile.open(fileobj=file, mode="r:") as tar:
             for member in tar:
                 if not member.isreg():
                     continue
@@ -82,37 +84,40 @@ def _samples(shard: str, root: str) -> Iterator[ImageRecord]:
                 elif suffix == ".cls":
                     labels[stem] = _text(tar, member).strip()
                 elif suffix == ".json":
-                    about[stem] = _plain_values(_text(tar, member))
+                    values[stem] = _plain_values(_text(tar, member))
     except StorageError:
         raise
     except (tarfile.TarError, OSError, ValueError) as error:
         raise RefusedFileError(f"{shard} cannot be read as a tar of samples: {error}") from error
     member_reader = RemoteObject if is_remote(shard) else TarMember
     for stem, member in images:
-        more = dict(about.get(stem, {}))
-        label = more.pop("label", "") or labels.get(stem, "")
+        columns = dict(values.get(stem, {}))
+        label = columns.pop("label", "") or labels.get(stem, "")
         yield ImageRecord(
             path=f"{name}/{member.name}",
             reader=member_reader(shard, member.offset_data, member.size),
             label=label,
-            group=more.pop("group", ""),
-            columns=tuple(sorted(more.items())),
+            group=columns.pop("group", ""),
+            columns=tuple(sorted(columns.items())),
         )
 
 
 @contextmanager
-def _opened(shard: str) -> Iterator[IO[bytes]]:
+def _open_shard(shard: str) -> Iterator[IO[bytes]]:
     if not is_remote(shard):
         with Path(shard).open("rb") as file:
             yield file
         return
-    # What is read of it fails by the store, not by the tar.
+    # A failure to read is the object store's, and not damage of the tar.
     with storage_errors(f"reading {shard}"), location(shard).open("rb") as file:
         yield file
 
 
 def _split_name(name: str) -> tuple[str, str]:
-    """A sample's stem and the member's suffix; webdataset splits at the name's first dot."""
+    """Split a member's name into the stem of its sample and its suffix.
+
+    Webdataset splits at the first dot of the file name.
+    """
     folder, _, base = name.rpartition("/")
     stem, dot, suffix = base.partition(".")
     last = "." + suffix.rpartition(".")[2].lower() if dot else ""

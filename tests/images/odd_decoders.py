@@ -9,7 +9,7 @@ from clipfeat.errors import DecodeError
 from clipfeat.images.decode import RGB, Decoded, decode
 
 
-def odd(data: bytes, room: RGB) -> Decoded:
+def odd(data: bytes, buffer: RGB) -> Decoded:
     word, _, rest = data.partition(b" ")
     match word:
         case b"segfault":
@@ -35,9 +35,9 @@ def odd(data: bytes, room: RGB) -> Decoded:
             print("a word from a library", flush=True)  # noqa: T201
             os.write(1, b"and one from C")
             sys.stdout.write(sys.stdin.read() + os.read(0, 9).decode())
-            return decode(rest, room)
-    return decode(data, room)
+            return decode(rest, buffer)
+    return decode(data, buffer)
 
 
-def dying(request: bytes, room: RGB) -> Decoded:
+def dying(request: bytes, buffer: RGB) -> Decoded:
     os._exit(3)

@@ -40,7 +40,7 @@ def pixels(decoder: IsolatedDecoder, data: bytes) -> RGB:
     [
         (b"segfault", r"died on it \(signal SIGSEGV\)"),
         (b"exit", r"died on it \(exit code 3\)"),
-        (b"hang", "took longer than its limit of 2 s"),
+        (b"hang", "took longer than the limit of 2 s"),
         (b"eat", "needs more memory than the limit of 0.5 GiB"),
         (b"eat-inside", "needs more memory than the limit of 0.5 GiB"),
         (b"stumble", r"cannot be decoded: LookupError: odd \\udcff words"),

@@ -164,5 +164,5 @@ def test_videos_are_read_here(there: str) -> None:
     """A video on an object store is refused by one sentence."""
     of: Any = location(f"{there}/clips/a.mp4")
     of.write_bytes(b"x")
-    with pytest.raises(UsageError, match=r"download .*clips/a.mp4"):
+    with pytest.raises(UsageError, match=r"Download .*clips/a.mp4"):
         embed(f"{there}/clips", f"{there}/out.h5", encoder="spectrum")

@@ -234,7 +234,7 @@ def test_odd_side_cars_cost_only_their_label(tmp_path: Path) -> None:
 def test_one_path_with_two_labels_is_an_error(tmp_path: Path) -> None:
     """A table that contradicts itself is not resolved by chance."""
     (tmp_path / "t.csv").write_text("path,label\na.png,cat\na.png,dog\n")
-    with pytest.raises(LabelError, match="twice, as 'cat' and as 'dog'"):
+    with pytest.raises(LabelError, match="twice, with the labels 'cat' and 'dog'"):
         open_source(str(tmp_path / "t.csv"))
 
 
@@ -263,13 +263,13 @@ from clipfeat.images import SourceKind
 from clipfeat.images.readers import FileBytes
 from clipfeat.system import plugins
 from clipfeat.images.record import ImageRecord
-from clipfeat.images.source import listed
+from clipfeat.images.source import make_source
 
 
 def open_album(spec, columns):
     names = Path(spec).read_text().split()
     records = [ImageRecord(name, FileBytes(str(Path(spec).parent / name))) for name in names]
-    return listed(f"the album {spec}", str(Path(spec).parent), records)
+    return make_source(f"the album {spec}", str(Path(spec).parent), records)
 
 
 album = SourceKind(lambda spec: spec.endswith(".album"), open_album)

@@ -1,8 +1,8 @@
-"""Videos as images: each is replaced by frames of it, keyed by their pixels, grouped by its file.
+"""Videos as images: frames with a key from their pixels and the video as their group.
 
-A source lists a video's file as it lists an image's. `frames.with_frames` then asks for each how
-long it lasts, which decodes nothing, and puts in its place one record for each frame that is
-wanted; their pixels are later read by `decode_frame`. Both open the file in a process of its own.
+A source lists video files like image files. `frames.with_frames` then reads the duration of each
+video, which decodes nothing, and replaces its record by one record per frame. `decode_frame` reads
+the pixels later. Both open the file in a child process.
 """
 
 import os
@@ -30,9 +30,9 @@ VIDEO_SUFFIXES = frozenset(
         ".ogv",
     ]
 )
-"""Not ``.ts``: most files of that name are programs."""
+"""Without ``.ts``: most files with this suffix are programs."""
 
 
 def is_video(spec: str) -> bool:
-    """Whether a source is something that is there under a video's name."""
+    """Whether a source is an existing path with a video's suffix."""
     return Path(spec).suffix.lower() in VIDEO_SUFFIXES and os.path.lexists(spec)

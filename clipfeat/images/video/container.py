@@ -1,8 +1,7 @@
-"""Opening a video's file by PyAV, and nothing else.
+"""Opening a video file with PyAV, without access to other files.
 
-The file is opened here and handed over open, the demuxers are those of `CONTAINERS`, and no
-protocol is allowed: a playlist that is called ``x.mp4`` can open neither another file nor an
-address.
+FFmpeg receives an open file, may use the demuxers of `CONTAINERS` only, and may use no protocol. A
+playlist named ``x.mp4`` can therefore open neither another file nor an address.
 """
 
 import errno
@@ -21,11 +20,11 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 CONTAINERS = "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg"
-NOT_OURS = f"its format is none of {CONTAINERS}"
+UNKNOWN_FORMAT = f"its format is not one of {CONTAINERS}"
 
 
 class RegularFile(io.FileIO):
-    """A regular file, open for FFmpeg; a FIFO is refused rather than waited for."""
+    """A regular file, open for FFmpeg. A FIFO is refused, since opening it could block forever."""
 
     def __init__(self, file: str) -> None:
         try:
@@ -39,7 +38,7 @@ class RegularFile(io.FileIO):
             raise DecodeError("empty file" if regular else "not a regular file")
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Go there; -1 where that cannot be, as C says it: PyAV would print an exception."""
+        """Seek, and return -1 for a failure, as C does: PyAV would print an exception."""
         try:
             return super().seek(offset, whence)
         except (OSError, ValueError, OverflowError):
@@ -47,12 +46,12 @@ class RegularFile(io.FileIO):
 
 
 def open_container(opened: RegularFile) -> "tuple[InputContainer, VideoStream]":
-    """Open a video's container, and choose its first stream of moving pictures.
+    """Open a video's container and its first video stream, cover pictures excluded.
 
     Raises
     ------
     DecodeError
-        If there is none, or one of more than `MAX_PIXELS`.
+        If there is no such stream, or its frames have more than `MAX_PIXELS`.
     MissingExtraError
         If PyAV is not installed.
     """
@@ -60,7 +59,7 @@ def open_container(opened: RegularFile) -> "tuple[InputContainer, VideoStream]":
         import av
     except ImportError as error:
         raise missing_extra("reading videos", "PyAV", "video") from error
-    with errors_told("cannot be opened as a video", NOT_OURS):
+    with decode_errors("cannot be opened as a video", UNKNOWN_FORMAT):
         container = av.open(
             opened,
             "r",
@@ -72,9 +71,9 @@ def open_container(opened: RegularFile) -> "tuple[InputContainer, VideoStream]":
         streams = [s for s in container.streams.video if not s.disposition & picture]
         codec = streams[0].codec_context if streams else None
         if codec is None:
-            raise DecodeError("there is no video in it" if not streams else "of an unknown codec")
+            raise DecodeError("no video stream" if not streams else "unknown codec")
         check_size(codec.width, codec.height)
-        # Damage is an error where the decoder sees it; a process decodes with one thread.
+        # The decoder must report damage as an error. Each child process decodes in one thread.
         codec.options = {"err_detect": "crccheck+explode", "max_pixels": str(MAX_PIXELS)}
         codec.thread_count = 1
     except BaseException:
@@ -84,21 +83,29 @@ def open_container(opened: RegularFile) -> "tuple[InputContainer, VideoStream]":
 
 
 def check_size(width: int, height: int) -> None:
-    """Refuse frames of more than `MAX_PIXELS`."""
+    """Raise `DecodeError` for frames of more than `MAX_PIXELS`."""
     if width * height > MAX_PIXELS:
         raise DecodeError(f"{width}x{height} pixels, over the limit of {MAX_PIXELS}")
 
 
 @contextmanager
-def errors_told(doing: str, invalid: str = "") -> Iterator[None]:
-    """Turn what FFmpeg raises, and what reading its file does, into one error."""
+def decode_errors(summary: str, invalid: str = "") -> Iterator[None]:
+    """Convert errors of FFmpeg, PyAV and the file system to `DecodeError`.
+
+    Parameters
+    ----------
+    summary : str
+        Beginning of the message.
+    invalid : str
+        Replaces FFmpeg's text for invalid data.
+    """
     try:
         yield
     except DecodeError as error:
-        raise DecodeError(f"{doing}: {error}") from error
+        raise DecodeError(f"{summary}: {error}") from error
     except Exception as error:
-        # Besides FFmpeg's own, what is read and PyAV raise builtin errors of many types.
+        # PyAV and the file system raise builtin errors of many types.
         text = getattr(error, "strerror", None) or str(error) or type(error).__name__
         if invalid and getattr(error, "errno", None) == errno.EINVAL:
             text = invalid
-        raise DecodeError(f"{doing}: {text}") from error
+        raise DecodeError(f"{summary}: {text}") from error

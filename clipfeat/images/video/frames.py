@@ -1,4 +1,4 @@
-"""Which frames of a video are taken, and the records of them."""
+"""Sampling of a video's frames, and the records of the frames."""
 
 import math
 from collections.abc import Iterator
@@ -10,29 +10,30 @@ from clipfeat.errors import ImageError, UsageError, missing_extra
 from clipfeat.images.isolated import IsolatedDecoder, Isolation
 from clipfeat.images.readers import FileBytes, RemoteObject, VideoFrame
 from clipfeat.images.record import ImageRecord
-from clipfeat.images.source import ImageSource, listed
+from clipfeat.images.source import ImageSource, make_source
 from clipfeat.images.video import VIDEO_SUFFIXES
 
 FRAMES = Isolation("clipfeat.images.video:decode_frame")
-"""What decodes a frame."""
+"""The decoder of frames."""
 PROBING = Isolation(decoder="clipfeat.images.video:duration")
+"""The decoder of durations."""
 
 
 @dataclass(frozen=True)
 class FrameSampling:
-    """How many frames of a video are taken.
+    """Options for sampling the frames of a video.
 
-    The video is cut into equal parts, and the frame in the middle of each is taken: so that the
-    first and the last, often black, are left out, and sampling at a video's own rate gives each of
-    its frames once.
+    The video is divided into equal parts, and the frame in the middle of each part is taken. The
+    first and last frames, which are often black, are thus left out. Sampling at the video's own
+    rate takes each frame once.
 
     Parameters
     ----------
     fps : float, optional
-        Parts a second; of a video shorter than half a part one frame is taken.
+        Parts per second. A video shorter than half a part gives one frame.
     frames : int, optional
-        Parts in all; 8 where neither is given. Of a video with fewer frames some come more than
-        once.
+        Number of parts; 8 if neither is given. A video with fewer frames gives some of them more
+        than once.
 
     Raises
     ------
@@ -45,13 +46,18 @@ class FrameSampling:
 
     def __post_init__(self) -> None:
         if self.fps is not None and self.frames is not None:
-            raise UsageError("frames are taken by --fps or by --frames, not by both")
+            raise UsageError("--fps and --frames are both given. Give one of them")
         for name, value in (("--fps", self.fps), ("--frames", self.frames)):
             if value is not None and not (math.isfinite(value) and value > 0):
-                raise UsageError(f"{name} must be above 0: {value!r}")
+                raise UsageError(f"{name} must be above 0, got {value!r}")
 
     def times(self, seconds: float) -> list[float]:
-        """When the frames of a video of that length are shown: rising, in whole milliseconds.
+        """Return the times of the frames to take from a video, rising, in whole milliseconds.
+
+        Parameters
+        ----------
+        seconds : float
+            Duration of the video.
 
         Examples
         --------
@@ -73,37 +79,43 @@ class FrameSampling:
 def with_frames(
     source: ImageSource, sampling: FrameSampling, probing: Isolation = PROBING
 ) -> ImageSource:
-    """Replace every video of a source by the records of its frames; images stay as they are.
+    """Replace every video of a source by records of its frames, and keep its images.
 
-    A frame's path is the video's with the time, as in ``clips/a.mp4@0001.250s``; its group is the
-    video's path, unless the source gave the video one; the columns ``file`` and ``time`` say the
-    path and the seconds. A video that cannot be opened stays one record, at a time that is not
-    finite: reading that fails, saying why.
+    A frame's path is the video's path and the time, such as ``clips/a.mp4@0001.250s``. Its group is
+    the video's group if the source gives one, else the video's path. The columns ``file`` and
+    ``time`` hold the video's path and the time in seconds. A video that cannot be opened stays one
+    record with an infinite time, and reading it raises the error.
 
     Parameters
     ----------
     source : ImageSource
+        Images and videos.
     sampling : FrameSampling
-        Which frames are wanted.
+        The frames to take.
     probing : Isolation
-        What tells how long a video lasts, and within which limits.
+        The decoder of durations and its limits.
+
+    Returns
+    -------
+    ImageSource
+        Images and frames.
 
     Raises
     ------
     MissingExtraError
-        If there are videos, and PyAV is not installed.
+        If there are videos and PyAV is not installed.
     UsageError
         If a video is on an object store.
     """
     if remote := next(filter(None, map(_remote_video, source)), ""):
-        raise UsageError(f"a video is read from a file of this machine: download {remote}")
+        raise UsageError(f"videos on object stores cannot be read. Download {remote}")
     if not any(video_file(record) for record in source):
         return source
     if find_spec("av") is None:
-        raise missing_extra(f"{source.name} holds videos, and reading them", "PyAV", "video")
+        raise missing_extra(f"reading the videos of {source.name}", "PyAV", "video")
     with IsolatedDecoder(probing) as probe:
         records = [frame for record in source for frame in _frames(record, sampling, probe)]
-    return listed(source.name, source.root, records)
+    return make_source(source.name, source.root, records)
 
 
 def video_file(record: ImageRecord) -> str:
@@ -132,8 +144,8 @@ def _frames(
         return
     group = record.group or record.path
     try:
-        with probe.decoded(VideoFrame(file, 0.0).read()) as found:
-            seconds = float(found.format)
+        with probe.decoded(VideoFrame(file, 0.0).read()) as probed:
+            seconds = float(probed.format)
     except ImageError:
         columns = _columns(record, {"file": record.path})
         yield replace(record, group=group, reader=VideoFrame(file, math.inf), columns=columns)

@@ -1,43 +1,43 @@
-"""How long a video lasts, without decoding it."""
+"""The duration of a video, without decoding it."""
 
 import math
 from typing import TYPE_CHECKING
 
 from clipfeat.errors import DecodeError
-from clipfeat.images.video.container import errors_told
+from clipfeat.images.video.container import decode_errors
 
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-KNOWING = ("mov", "matroska", "avi")
-"""Containers whose header knows how long its streams are; in others it is FFmpeg's estimate."""
-LONGEST = 86_400.0
-"""Seconds; a header that claims more is not believed."""
+DECLARING = ("mov", "matroska", "avi")
+"""Containers whose header holds the duration of each stream. For others, FFmpeg estimates it."""
+MAX_SECONDS = 86_400.0
+"""Longer durations are errors, since the header is probably damaged."""
 
 
 def seconds_of(container: "InputContainer", stream: "VideoStream") -> float:
-    """The time from the first frame to the end of the last.
+    """Return the time from the first frame to the end of the last frame, in seconds.
 
     Raises
     ------
     DecodeError
-        If there is no frame, or the time is over `LONGEST`.
+        If there is no frame, or the duration is above `MAX_SECONDS`.
     """
-    with errors_told("it cannot be told how long it lasts"):
-        found = _claimed(container, stream) or _measured(container, stream)
-        if not 0 <= found <= LONGEST:
-            raise DecodeError(f"{found:g} s are over the limit of {LONGEST:g}")
-    return found
+    with decode_errors("its duration cannot be read"):
+        seconds = _declared(container, stream) or _measured(container, stream)
+        if not 0 <= seconds <= MAX_SECONDS:
+            raise DecodeError(f"{seconds:g} s, over the limit of {MAX_SECONDS:g} s")
+    return seconds
 
 
-def _claimed(container: "InputContainer", stream: "VideoStream") -> float:
-    """How long the header says that the video's own stream is; 0 where it says nothing sure."""
-    if not container.format.name.startswith(KNOWING):
+def _declared(container: "InputContainer", stream: "VideoStream") -> float:
+    """Return the duration of the video stream from the header, or 0 if it is not reliable."""
+    if not container.format.name.startswith(DECLARING):
         return 0.0
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
-    if text := stream.metadata.get("DURATION"):  # Matroska's, as hours:minutes:seconds
+    if text := stream.metadata.get("DURATION"):  # Matroska: hours:minutes:seconds
         parts = text.split(":")
         if len(parts) == 3 and all(part.replace(".", "", 1).isdecimal() for part in parts):
             return sum(float(part) * unit for part, unit in zip(parts, (3600, 60, 1), strict=True))
@@ -47,7 +47,7 @@ def _claimed(container: "InputContainer", stream: "VideoStream") -> float:
 
 
 def _measured(container: "InputContainer", stream: "VideoStream") -> float:
-    """How long the packets say that the video is, as far as they can be read."""
+    """Return the duration from the time stamps of the packets that can be read."""
     first, end, n = math.inf, -math.inf, 0
     base = float(stream.time_base or 1)
     try:
@@ -57,7 +57,7 @@ def _measured(container: "InputContainer", stream: "VideoStream") -> float:
                 first = min(first, packet.pts * base)
                 end = max(end, (packet.pts + (packet.duration or 0)) * base)
     except Exception:
-        pass  # what was read until then counts; the rest is no longer there
+        pass  # a truncated file: the packets up to here count
     if not n:
-        raise DecodeError("there is no frame in it")
+        raise DecodeError("no frame")
     return end - first

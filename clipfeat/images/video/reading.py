@@ -1,10 +1,10 @@
-"""Reading a video by PyAV (the extra ``[video]``), in the process that decodes.
+"""Decoding of video frames with PyAV (the extra ``[video]``), in the decoder's child process.
 
-Where the decoder reports damage, that frame and all up to the next key frame are errors, never a
-grey guess. But most codecs hold no checksum, and what still parses is not noticed: of 12 H.264
-files with 3,000 bytes zeroed, 68 of 360 frames are errors and 12 are wrong without a word.
-Conversion to RGB is exact to the bit on every machine; the shape of a video's samples (anamorphic
-video) and the transfer curve of HDR are left as they are.
+If the decoder reports damage, this frame and all frames up to the next key frame are errors.
+However, most codecs have no checksum, so damage that still parses is not detected: in 12 H.264
+files with 3,000 bytes zeroed, 68 of 360 frames were errors and 12 were wrong without an error.
+Conversion to RGB is equal, bit for bit, on every machine. The aspect ratio of a video's samples
+(anamorphic video) and the transfer curve of HDR are ignored.
 """
 
 import json
@@ -17,33 +17,38 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from clipfeat.errors import DecodeError
-from clipfeat.images.decode import NO_ROOM, RGB, Decoded
-from clipfeat.images.video.container import RegularFile, check_size, errors_told, open_container
+from clipfeat.images.decode import NO_BUFFER, RGB, Decoded
+from clipfeat.images.video.container import RegularFile, check_size, decode_errors, open_container
 from clipfeat.images.video.length import seconds_of
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
-FAR = 10.0
-"""Seconds ahead that are rather sought than decoded, where no index says what is cheaper."""
-BACK = (0.0, 1.0, 10.0)
-"""Seconds before a time at which a seek begins, one after the other, then the video's start."""
+SEEK_DISTANCE = 10.0
+"""Without an index, frames that are further ahead, in seconds, are reached by seeking."""
+SEEK_MARGINS = (0.0, 1.0, 10.0)
+"""Seconds before a frame to seek to. Each is tried in turn, then the start of the video."""
 
 
-def duration(request: bytes, room: RGB = NO_ROOM) -> Decoded:
-    """Tell how long a video lasts, in seconds as the text of the answer; nothing is decoded.
+def duration(request: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
+    """Read the duration of a video without decoding it.
 
     Parameters
     ----------
     request : bytes
-        JSON: an object whose ``file`` is the path.
-    room : ndarray
+        A JSON object with the path of the video as ``file``.
+    buffer : ndarray
         Not used.
+
+    Returns
+    -------
+    Decoded
+        The duration in seconds as the format, and a single pixel.
 
     Raises
     ------
     DecodeError
-        If the file is no video, or not one that can be listed.
+        If the file is not a video or its duration cannot be read.
     """
     video = _Video(str(json.loads(request)["file"]))
     try:
@@ -53,32 +58,32 @@ def duration(request: bytes, room: RGB = NO_ROOM) -> Decoded:
         video.close()
 
 
-def decode_frame(request: bytes, room: RGB = NO_ROOM) -> Decoded:
-    """Decode the frame that is shown at a time.
+def decode_frame(request: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
+    """Decode the frame that is shown at a given time.
 
-    The video stays open for the next request: a later time of it is reached by decoding on.
+    The video stays open for the next request. Decoding continues from there to reach a later time.
 
     Parameters
     ----------
     request : bytes
-        JSON: ``file`` is the path; ``time`` counts seconds from the video's first frame. A time
-        that is not finite stands for a video whose frames could not be listed.
-    room : ndarray
+        A JSON object with the path of the video as ``file`` and the seconds from its first frame as
+        ``time``. An infinite time stands for a video whose frames cannot be listed.
+    buffer : ndarray
         Not used.
 
     Returns
     -------
     Decoded
-        Upright RGB; the format is the codec's name.
+        Upright RGB pixels, and the name of the codec as the format.
 
     Raises
     ------
     DecodeError
-        If the file is no video, or the frame cannot be read.
+        If the file is not a video or the frame cannot be read.
     """
     global _LAST  # noqa: PLW0603
-    asked = json.loads(request)
-    file, time = str(asked["file"]), float(asked["time"])
+    values = json.loads(request)
+    file, time = str(values["file"]), float(values["time"])
     if _LAST is None or _LAST.file != file or not _LAST.is_current():
         if _LAST is not None:
             _LAST.close()
@@ -96,7 +101,7 @@ def decode_frame(request: bytes, room: RGB = NO_ROOM) -> Decoded:
 
 
 class _Video:
-    """An open video, and where reading it has come to."""
+    """An open video and the position in it."""
 
     def __init__(self, file: str) -> None:
         self.file = file
@@ -115,21 +120,20 @@ class _Video:
         self._opened.close()
 
     def is_current(self) -> bool:
-        """Whether the file of that name is still the one that is open."""
+        """Whether the path still leads to the open file."""
         try:
             return os.path.samestat(Path(self.file).stat(), os.fstat(self._opened.fileno()))
         except OSError:
             return False
 
     def frame_at(self, time: float) -> "VideoFrame":
-        """The last frame that begins at `time` or before, or the first."""
-        where = f"no frame can be read at {time:.3f} s"
-        with errors_told(where):
-            self._come_near(time)
+        """Return the last frame that begins at or before `time`, or else the first frame."""
+        with decode_errors(f"no frame can be read at {time:.3f} s"):
+            self._approach(time)
             while self._ahead is not None and self._time(self._ahead) <= time:
                 self._shown, self._ahead = self._ahead, self._next()
             if self._shown is None:
-                raise self._damage or DecodeError("the video holds none")
+                raise self._damage or DecodeError("the video has no frame")
             if self._ahead is None and time > (end := self._end(self._shown)):
                 raise self._damage or DecodeError(f"the video ends at {end:.3f} s")
         return self._shown
@@ -141,17 +145,17 @@ class _Video:
         self._first = self.stream.start_time or 0
         self._shown = None
 
-    def _come_near(self, time: float) -> None:
-        """Go to a frame from which `time` can be reached by decoding."""
+    def _approach(self, time: float) -> None:
+        """Move to a frame from which decoding reaches `time`."""
         if self._shown is None:
             self._start()
-        if self._shown is None or not self._is_sought(time):
+        if self._shown is None or not self._needs_seek(time):
             return
-        for back in BACK:  # an index may lead to what is decoded at that time and shown later
+        for margin in SEEK_MARGINS:  # an index may hold decoding times, which are earlier
             try:
-                self.container.seek(self._stamp(time - back), stream=self.stream)
+                self.container.seek(self._stamp(time - margin), stream=self.stream)
             except Exception:
-                break  # there is no going back in it, of whatever type the error is
+                break  # this container cannot seek; the types of errors vary
             self._start()
             if self._shown is not None and self._time(self._shown) <= time:
                 return
@@ -159,7 +163,8 @@ class _Video:
         self._open()
         self._start()
 
-    def _is_sought(self, time: float) -> bool:
+    def _needs_seek(self, time: float) -> bool:
+        """Whether seeking reaches a time sooner than decoding the frames before it."""
         assert self._shown is not None
         if time < (now := self._time(self._shown)):
             return True
@@ -168,7 +173,7 @@ class _Video:
         if at >= 0 and entries[at].timestamp > self._stamp(now):
             return True
         covered = len(entries) > 0 and entries[len(entries) - 1].timestamp >= target
-        return not covered and time - now > FAR
+        return not covered and time - now > SEEK_DISTANCE
 
     def _start(self) -> None:
         self._damage = None
@@ -177,7 +182,7 @@ class _Video:
         self._ahead = self._next()
 
     def _next(self) -> "VideoFrame | None":
-        """The next frame; of one that is damaged, the error is kept for when it is wanted."""
+        """Decode the next frame; keep an error until this frame is requested."""
         try:
             return next(self._frames, None)
         except Exception as error:
@@ -189,14 +194,14 @@ class _Video:
         for packet in self.container.demux(self.stream):
             try:
                 if packet.is_corrupt:
-                    raise DecodeError("damaged there, or cut off")
+                    raise DecodeError("damaged or truncated")
                 frames = packet.decode()
             except Exception as error:
                 damage = error
-                frames = self.stream.codec_context.decode(None)  # those before the damage
+                frames = self.stream.codec_context.decode(None)  # the frames before the damage
             for frame in frames:
                 if frame.is_corrupt:
-                    raise DecodeError("damaged there")
+                    raise DecodeError("damaged")
                 yield frame
             if damage is not None:
                 raise damage
@@ -204,28 +209,34 @@ class _Video:
     def _time(self, frame: "VideoFrame") -> float:
         stamp = frame.dts if frame.pts is None else frame.pts
         if stamp is None:
-            raise DecodeError("a frame without a time")
+            raise DecodeError("a frame without a time stamp")
         return (stamp - self._first) * self._base
 
     def _stamp(self, time: float) -> int:
         return int(time / self._base) + self._first
 
     def _end(self, last: "VideoFrame") -> float:
-        """When the last frame that can be read ends; a little is allowed for what is rounded."""
+        """Return the end of the last readable frame, with a tolerance for rounding."""
         rate = self.stream.average_rate or self.stream.guessed_rate
         usual = float(1 / rate) if rate else 0.0
         return self._time(last) + 1.25 * max((last.duration or 0) * self._base, usual)
 
 
 _LAST: _Video | None = None
-"""The video of the last request, open."""
+"""The open video of the last request."""
 
 
 def _pixels(frame: "VideoFrame") -> RGB:
-    """Upright RGB of a frame, converted alike on every machine."""
-    from av.video.reformatter import Interpolation as Way
+    """Convert a frame to upright RGB, equally on every machine."""
+    from av.video.reformatter import Interpolation
 
     check_size(frame.width, frame.height)
-    exact = Way.BICUBIC | Way.FULL_CHR_H_INT | Way.FULL_CHR_H_INP | Way.ACCURATE_RND | Way.BITEXACT
+    exact = (
+        Interpolation.BICUBIC
+        | Interpolation.FULL_CHR_H_INT
+        | Interpolation.FULL_CHR_H_INP
+        | Interpolation.ACCURATE_RND
+        | Interpolation.BITEXACT
+    )
     pixels: RGB = np.asarray(frame.to_ndarray(format="rgb24", interpolation=exact, threads=1))
     return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))

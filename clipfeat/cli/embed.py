@@ -78,7 +78,7 @@ def embed(
     for size, path in sized_paths(out, image_size).items():
         with _explain_resuming(path), image_bar("embedding") as progress:
             report = run(
-                source[0] if len(source) == 1 else source,
+                source,
                 path,
                 encoder=encoder,
                 options=EncoderOptions(

@@ -29,10 +29,9 @@ def explain(
 
     check_file(html, overwrite=overwrite, flag="--html")
     files = feature_files(features or [])
-    images = source[0] if len(source) == 1 else source
     explanations = run(
         model,
-        images,
+        source,
         load(*files),
         n_neighbours=n_neighbours,
         weights=weights or [],
@@ -48,6 +47,6 @@ def explain(
     if html is not None:
         with open_stored(files[0]) as stored:
             root = stored.newest.text("root")
-        page = explanation_page(explanations, open_source(images).root, root)
+        page = explanation_page(explanations, open_source(source).root, root)
         html.write_text(page, encoding="utf-8")
         print(html)

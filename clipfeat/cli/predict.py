@@ -47,7 +47,6 @@ def predict(
     from clipfeat.cli.console import image_bar
     from clipfeat.embedding.resources import EmbedResources
     from clipfeat.errors import unknown_name
-    from clipfeat.features.by_file import AVERAGES
     from clipfeat.images.manifest import TableColumns, read_text_table
     from clipfeat.images.options import SourceOptions
     from clipfeat.images.video.frames import FrameSampling
@@ -58,15 +57,14 @@ def predict(
     check_file(output, overwrite=overwrite)
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
-    for flag, value, known in (("--average", average, AVERAGES), ("--fill", fill, FILLS)):
-        if value not in known:
-            raise unknown_name(flag, value, known)
+    if fill not in FILLS:
+        raise unknown_name("fill", fill, FILLS)
     if template is not None:
         read_text_table(str(template))
     with image_bar("predicting") as progress:
         predictions = run(
             model,
-            source[0] if len(source) == 1 else source,
+            source,
             weights=weights or [],
             face_weights=face_weights,
             inputs=SourceOptions(

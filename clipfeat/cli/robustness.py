@@ -49,7 +49,7 @@ def robustness(
     with image_bar("degrading") as progress:
         result = run(
             model,
-            source[0] if len(source) == 1 else source,
+            source,
             degradations=list(DEGRADATIONS) if names == ["all"] else names,
             weights=weights or [],
             face_weights=face_weights,

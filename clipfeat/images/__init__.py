@@ -90,10 +90,10 @@ def open_source(
         If an object store does not answer.
     """
     own_columns = TableColumns() if labels is not None else columns
-    if isinstance(source, str | Path):
-        images = _open(as_url(source), own_columns)
+    specs = [as_url(spec) for spec in ([source] if isinstance(source, str | Path) else source)]
+    if len(specs) == 1:
+        images = _open(specs[0], own_columns)
     else:
-        specs = [as_url(spec) for spec in source]
         names = {_kind(spec)[0] for spec in specs}
         images = (
             open_listing(specs)

@@ -7,8 +7,9 @@ from clipfeat.embedding.in_memory import encode_in_memory
 from clipfeat.embedding.pipeline import viewed
 from clipfeat.embedding.resources import EmbedResources
 from clipfeat.embedding.run import Progress
-from clipfeat.errors import UsageError
+from clipfeat.errors import UsageError, unknown_name
 from clipfeat.features import FeatureSet
+from clipfeat.features.by_file import AVERAGES
 from clipfeat.images import open_source
 from clipfeat.images.options import SourceOptions
 from clipfeat.images.source import ImageSource
@@ -73,9 +74,13 @@ def predict(
         If the weights of an encoder are missing.
     RefusedFileError
         If the model file is damaged, or is not a model file.
+    UnknownNameError
+        If there is no such average.
     UsageError
         If an option does not fit the source or the model.
     """
+    if average not in AVERAGES:
+        raise unknown_name("average", average, AVERAGES)
     fitted = as_model(model)
     how = None if per_part else average
     if isinstance(source, FeatureSet):

@@ -99,12 +99,12 @@ def test_faces_are_identity(people: Path, tmp_path: Path) -> None:
 def test_a_model_of_faces_crops_new_images(people: Path, tmp_path: Path) -> None:
     """Faces are cropped as in fitting and averaged by image. A missing face is an error."""
     run(people, tmp_path / "f.h5", "all")
-    found = load(tmp_path / "f.h5")
+    features = load(tmp_path / "f.h5")
     rng = np.random.default_rng(0)
-    labelled = FeatureSet.from_arrays(rng.normal(size=(20, found.X.shape[1])), list("ab") * 10)
+    labelled = FeatureSet.from_arrays(rng.normal(size=(20, features.X.shape[1])), list("ab") * 10)
     model = fit(
         FeatureSet(labelled.X, labelled.y, labelled.classes, labelled.paths, labelled.keys,
-                   specs=found.specs),
+                   specs=features.specs),
         "logreg", cv=0,
     )  # fmt: skip
     by_image = predict(model, people)
@@ -114,7 +114,7 @@ def test_a_model_of_faces_crops_new_images(people: Path, tmp_path: Path) -> None
     by_face = predict(model, people, per_part=True)
     assert "two.png#face1" in by_face.paths
     assert np.allclose(by_image.probabilities[3], by_face.probabilities[-2:].mean(axis=0))
-    stored = predict(model, found)
+    stored = predict(model, features)
     order = [stored.paths.index(path) for path in by_image.paths if path != "coffee.png"]
     assert np.allclose(stored.probabilities[order], by_image.probabilities[[0, 2, 3]])
 
@@ -152,13 +152,13 @@ def test_the_frames_of_a_video_are_averaged(clips: Path, tmp_path: Path) -> None
     """A prediction is the average over a video's frames, or one per frame on request."""
     embed(clips, tmp_path / "v.h5", encoder="spectrum")
     model = fit(load(tmp_path / "v.h5"), "logreg", cv=0)
-    found = predict(model, clips)
-    assert list(found.paths) == [
+    predictions = predict(model, clips)
+    assert list(predictions.paths) == [
         "cat/a.mkv", "cat/b.mkv", "dog/c.mkv", "dog/half.mkv", "dog/image.png"
     ]  # fmt: skip
-    assert "of 8 parts" in found.errors["dog/half.mkv"]
-    assert found.predicted[3] != ""
+    assert "of 8 parts" in predictions.errors["dog/half.mkv"]
+    assert predictions.predicted[3] != ""
     frames = predict(model, clips, per_part=True)
     assert len(frames.paths) == 33
-    assert np.allclose(found.probabilities[0], frames.probabilities[:8].mean(axis=0))
-    assert list(predict(model, tmp_path / "v.h5").paths) == list(found.paths)
+    assert np.allclose(predictions.probabilities[0], frames.probabilities[:8].mean(axis=0))
+    assert list(predict(model, tmp_path / "v.h5").paths) == list(predictions.paths)

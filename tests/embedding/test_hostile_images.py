@@ -101,16 +101,16 @@ def write_good(folder: Path) -> dict[str, np.ndarray]:
         "spaced ' \" name.png",
         "ü.png",
     ]
-    found = {name: rng.integers(0, 256, (48, 48, 3), dtype=np.uint8) for name in names}
+    pixels_of = {name: rng.integers(0, 256, (48, 48, 3), dtype=np.uint8) for name in names}
     (folder / "x.jpg").mkdir()
-    for name, pixels in found.items():
+    for name, pixels in pixels_of.items():
         (folder / name).write_bytes(encoded(pixels))
     try:
         last = rng.integers(0, 256, (48, 48, 3), dtype=np.uint8)
         (folder / os.fsdecode(b"not-\xff-text.png")).write_bytes(encoded(last))
     except OSError:  # macOS takes no such name
-        return found
-    return found | {"not-\\xff-text.png": last}
+        return pixels_of
+    return pixels_of | {"not-\\xff-text.png": last}
 
 
 def test_every_bad_image_is_one_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,11 +130,11 @@ def test_every_bad_image_is_one_failure(tmp_path: Path, monkeypatch: pytest.Monk
         report = embed(
             folder, out, encoder="spectrum", options=CPU, resources=EmbedResources(batch_size=4)
         )
-    found = load(out)
+    features = load(out)
     assert {f.path: f.reason for f in report.failures} == reasons
-    assert sorted(found.paths.tolist()) == sorted(good)
-    assert len(found) + len(found.failures) == report.progress.total == report.progress.done
-    assert {(f.path, f.reason, f.message) for f in found.failures} == {
+    assert sorted(features.paths.tolist()) == sorted(good)
+    assert len(features) + len(features.failures) == report.progress.total == report.progress.done
+    assert {(f.path, f.reason, f.message) for f in features.failures} == {
         (f.path, f.reason, f.message) for f in report.failures
     }
     for failure in report.failures:
@@ -146,7 +146,7 @@ def test_every_bad_image_is_one_failure(tmp_path: Path, monkeypatch: pytest.Monk
     for number, pixels in enumerate(good.values()):
         (plain / f"{number}.png").write_bytes(encoded(pixels))
     embed(plain, tmp_path / "plain.h5", encoder="spectrum", options=CPU)
-    rows = dict(zip(found.paths.tolist(), found.X, strict=True))
+    rows = dict(zip(features.paths.tolist(), features.X, strict=True))
     for name, row in zip(good, load(tmp_path / "plain.h5").X, strict=True):
         assert np.allclose(rows[name], row, atol=1e-5)
 
@@ -227,9 +227,9 @@ def test_every_kind_of_image_agrees_with_its_plain_png(tmp_path: Path) -> None:
             encoder="timm:test_efficientnet",
             options=EncoderOptions(untrained=True, device="cpu"),
         )
-        found = load(out)
-        X = found.X / np.linalg.norm(found.X, axis=1, keepdims=True)
-        rows |= {f"{name}/{path}": x for path, x in zip(found.paths.tolist(), X, strict=True)}
+        features = load(out)
+        X = features.X / np.linalg.norm(features.X, axis=1, keepdims=True)
+        rows |= {f"{name}/{path}": x for path, x in zip(features.paths.tolist(), X, strict=True)}
     for name in twins:
         row = rows[f"odd/{name}"]
         assert row @ rows[f"plain/{name}.png"] >= 0.99, name

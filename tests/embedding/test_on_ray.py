@@ -51,19 +51,19 @@ def cluster(s3: str) -> Iterator[None]:
 
 def rows(path: str | Path) -> dict[str, tuple[object, ...]]:
     """Return features, key, label, group and columns of each row, by path."""
-    found = load(path)
-    groups = found.groups if found.groups is not None else found.paths
-    names = sorted(found.columns)
-    more = zip(*(found.columns[name].tolist() for name in names), strict=True) if names else None
+    features = load(path)
+    groups = features.groups if features.groups is not None else features.paths
+    names = sorted(features.columns)
+    more = zip(*(features.columns[name].tolist() for name in names), strict=True) if names else None
     return {
         path: (x.tobytes(), key, label, group, columns)
         for path, x, key, label, group, columns in zip(
-            found.paths.tolist(),
-            found.X,
-            found.keys.tolist(),
-            np.array([*found.classes, ""])[found.y].tolist(),
+            features.paths.tolist(),
+            features.X,
+            features.keys.tolist(),
+            np.array([*features.classes, ""])[features.y].tolist(),
             groups.tolist(),
-            more or [()] * len(found),
+            more or [()] * len(features),
             strict=True,
         )
     }

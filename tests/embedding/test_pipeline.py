@@ -43,11 +43,11 @@ def test_a_folder_becomes_a_file(image_folder: Path, tmp_path: Path) -> None:
     """Each image is a labelled row, in the source's order, and progress reaches the total."""
     seen: list[Progress] = []
     report = run(image_folder, tmp_path / "out.h5", progress=seen.append, batch_size=5)
-    found = load(tmp_path / "out.h5")
-    assert found.paths.tolist() == sorted(found.paths.tolist())
-    assert len(found) == report.n_rows == seen[-1].done == seen[-1].total == 24
+    features = load(tmp_path / "out.h5")
+    assert features.paths.tolist() == sorted(features.paths.tolist())
+    assert len(features) == report.n_rows == seen[-1].done == seen[-1].total == 24
     assert report.labels == {"fake": 12, "real": 12}
-    assert found.classes == ("real", "fake")
+    assert features.classes == ("real", "fake")
 
 
 def test_rows_do_not_depend_on_batches_or_threads(image_folder: Path, tmp_path: Path) -> None:
@@ -73,9 +73,9 @@ def test_only_new_images_are_encoded(image_folder: Path, tmp_path: Path) -> None
     Image.open(second).rotate(90).save(second)
     report = run(image_folder, out)
     assert (report.progress.encoded, report.progress.known, report.n_rows) == (2, 24, 26)
-    found = load(out)
-    features = dict(zip(found.paths.tolist(), found.X, strict=True))
-    assert np.array_equal(features["real/copy.png"], features[f"fake/{first.name}"])
+    features = load(out)
+    row_of = dict(zip(features.paths.tolist(), features.X, strict=True))
+    assert np.array_equal(row_of["real/copy.png"], row_of[f"fake/{first.name}"])
 
 
 def test_new_labels_need_no_encoding(image_folder: Path, tmp_path: Path) -> None:
@@ -88,10 +88,10 @@ def test_new_labels_need_no_encoding(image_folder: Path, tmp_path: Path) -> None
     columns = TableColumns(group="person")
     report = run(image_folder, out, inputs=SourceOptions(labels=table, columns=columns))
     assert report.progress.encoded == 0
-    found = load(out)
-    assert found.classes == ("f", "r")
-    assert found.groups is not None
-    assert set(found.groups.tolist()) == {f"p{d}" for d in range(10)}
+    features = load(out)
+    assert features.classes == ("f", "r")
+    assert features.groups is not None
+    assert set(features.groups.tolist()) == {f"p{d}" for d in range(10)}
 
 
 def test_bad_images_are_recorded_and_skipped(image_folder: Path, tmp_path: Path) -> None:
@@ -120,8 +120,8 @@ def test_bad_images_are_recorded_and_skipped(image_folder: Path, tmp_path: Path)
 
 def load_features(folder: Path, out: Path) -> dict[str, np.ndarray]:
     run(folder, out)
-    found = load(out)
-    return dict(zip(found.paths.tolist(), found.X, strict=True))
+    features = load(out)
+    return dict(zip(features.paths.tolist(), features.X, strict=True))
 
 
 def test_failures_are_retried_on_request(
@@ -209,8 +209,8 @@ def test_untrained_features_cause_a_warning(image_folder: Path, tmp_path: Path) 
     report = embed(image_folder, out, encoder="timm:test_efficientnet", options=options)
     assert report.spec.untrained
     with pytest.warns(ClipfeatWarning, match="RANDOM weights"):
-        found = load(out)
-    assert found.specs == (replace(report.spec),)
+        features = load(out)
+    assert features.specs == (replace(report.spec),)
 
 
 def test_unchanged_files_are_not_read(

@@ -1,4 +1,4 @@
-"""Faults of the machine: kills, full disks, second writers, concurrent readers.
+"""Tests of failures: kills, full disks, concurrent writers and readers, damaged files.
 
-``pytest tests/faults`` runs a few of each; ``pytest tests/faults --full`` runs the full counts.
+``pytest tests/faults`` runs a few cases of each, and ``pytest tests/faults --full`` runs all.
 """

@@ -1,4 +1,4 @@
-"""Running the command line in a process that commits every few rows."""
+"""Fixtures: the command line in a separate process, which commits every 8 rows."""
 
 import subprocess
 import sys
@@ -13,10 +13,10 @@ COMMAND = (
 )
 
 
-def start_clipfeat(*words: object, cwd: Path) -> "subprocess.Popen[str]":
+def start_clipfeat(*arguments: object, cwd: Path) -> "subprocess.Popen[str]":
     """Start the command line in its own process group, with its output in pipes."""
     return subprocess.Popen(
-        [sys.executable, "-c", COMMAND, *map(str, words)],
+        [sys.executable, "-c", COMMAND, *map(str, arguments)],
         cwd=cwd,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -27,7 +27,7 @@ def start_clipfeat(*words: object, cwd: Path) -> "subprocess.Popen[str]":
 
 
 def make_images(folder: Path, n: int, seed: int = 0) -> Path:
-    """Write a folder of small noise images."""
+    """Write a folder of small noisy images."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True)
     for i in range(n):
@@ -38,5 +38,5 @@ def make_images(folder: Path, n: int, seed: int = 0) -> Path:
 
 @pytest.fixture
 def full(request: pytest.FixtureRequest) -> bool:
-    """Whether ``--full`` was given."""
+    """Return whether the full number of cases was requested."""
     return bool(request.config.getoption("--full"))

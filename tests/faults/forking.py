@@ -1,6 +1,6 @@
-"""Running the command line in processes forked from one that has imported everything.
+"""Runs of the command line in forked processes, which skip the imports.
 
-``python -m tests.faults.forking`` is the forking process. Requests and responses are lines of JSON.
+``python -m tests.faults.forking`` is the server that forks. Requests and answers are lines of JSON.
 """
 
 import json
@@ -15,41 +15,41 @@ from typing import Any
 
 
 class ForkedRun:
-    """A forked run with the interface of `subprocess.Popen`."""
+    """A forked run, with the interface of `subprocess.Popen`."""
 
-    def __init__(self, words: tuple[object, ...], cwd: Path) -> None:
-        self._told = [cwd / name for name in (".stdout", ".stderr")]
-        self.pid: int = _ask(["start", [str(word) for word in words], str(cwd)])
+    def __init__(self, arguments: tuple[object, ...], cwd: Path) -> None:
+        self._outputs = [cwd / name for name in (".stdout", ".stderr")]
+        self.pid: int = _request("start", list(map(str, arguments)), str(cwd))
         self.returncode: int | None = None
 
     def poll(self) -> int | None:
-        """Return the exit code or None; a signal's is negative."""
+        """Return the exit code, negative for a signal, or None while the run is alive."""
         if self.returncode is None:
-            self.returncode = _ask(["poll", self.pid])
+            self.returncode = _request("poll", self.pid)
         return self.returncode
 
     def send_signal(self, number: int) -> None:
-        """Send a signal if the run has not ended."""
+        """Send a signal if the run is alive."""
         if self.poll() is None:
             os.kill(self.pid, number)
 
     def communicate(self, timeout: float) -> tuple[str, str]:
-        """Wait for the end and return the output."""
-        until = time.monotonic() + timeout
+        """Wait for the end, and return standard output and standard error."""
+        deadline = time.monotonic() + timeout
         while self.poll() is None:
-            if time.monotonic() > until:
+            if time.monotonic() > deadline:
                 self.send_signal(signal.SIGKILL)
                 raise TimeoutError(f"still running after {timeout} s")
             time.sleep(0.005)
-        out, err = (path.read_text() for path in self._told)
-        for path in self._told:
+        out, err = (path.read_text() for path in self._outputs)
+        for path in self._outputs:
             path.unlink()
         return out, err
 
 
 @cache
-def _forker() -> "subprocess.Popen[str]":
-    """Run the forking process, which ends with its parent."""
+def _server() -> "subprocess.Popen[str]":
+    """Start the server that forks. It exits when this process closes its pipe."""
     return subprocess.Popen(
         [sys.executable, "-m", "tests.faults.forking"],
         stdin=subprocess.PIPE,
@@ -58,12 +58,12 @@ def _forker() -> "subprocess.Popen[str]":
     )
 
 
-def _ask(request: list[object]) -> Any:
-    forker = _forker()
-    assert forker.stdin is not None
-    assert forker.stdout is not None
-    print(json.dumps(request), file=forker.stdin, flush=True)
-    return json.loads(forker.stdout.readline())
+def _request(*request: object) -> Any:
+    server = _server()
+    assert server.stdin is not None
+    assert server.stdout is not None
+    print(json.dumps(request), file=server.stdin, flush=True)
+    return json.loads(server.stdout.readline())
 
 
 def _serve() -> None:
@@ -77,25 +77,25 @@ def _serve() -> None:
 
     writing.COMMIT_ROWS = 8
     for line in sys.stdin:
-        what, *about = json.loads(line)
-        answer = _start(*about) if what == "start" else _poll(*about)
+        action, *arguments = json.loads(line)
+        answer = _start(*arguments) if action == "start" else _poll(*arguments)
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 
 
 def _poll(pid: int) -> int | None:
-    found, status = os.waitpid(pid, os.WNOHANG)
-    return os.waitstatus_to_exitcode(status) if found else None
+    ended, status = os.waitpid(pid, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if ended else None
 
 
-def _start(words: list[str], cwd: str) -> int:
+def _start(arguments: list[str], cwd: str) -> int:
     if pid := os.fork():
         return pid
     os.setsid()
     os.chdir(cwd)
     for descriptor, name in enumerate((os.devnull, ".stdout", ".stderr")):
         os.dup2(os.open(name, os.O_RDWR | os.O_CREAT, 0o644), descriptor)
-    sys.argv = ["clipfeat", *words]
+    sys.argv = ["clipfeat", *arguments]
     from clipfeat.cli import main
 
     code = 1
@@ -106,7 +106,7 @@ def _start(words: list[str], cwd: str) -> int:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(code)  # not the end of the process that forks
+        os._exit(code)  # skips the clean-up of the server, which this process inherited
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Embedding onto a full disk, a small tmpfs."""
+"""Embedding onto a full disk, with a small tmpfs."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ from tests.faults.conftest import make_images
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder that is a file system of 64 KiB, which can be remounted larger."""
+    """Mount a file system of 64 KiB, which tests can resize."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "clipfeat-test", str(disk)]
@@ -32,17 +32,27 @@ def resize(disk: Path, kib: int) -> None:
 def test_a_full_disk(
     tmp_path: Path, small_disk: Path, full: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full disk gives exit code 4 and the number of safe rows; with space, it resumes."""
+    """The exit code is 4, committed rows can be read, and a larger disk lets the run resume."""
     monkeypatch.setattr(writing, "COMMIT_ROWS", 16)
     images = make_images(tmp_path / "images", 150)
     out = small_disk / "out.h5"
-    words = ["embed", str(images), str(out), "--encoder", "spectrum", "--device", "cpu", "-b", "8"]
+    command = [
+        "embed",
+        str(images),
+        str(out),
+        "--encoder",
+        "spectrum",
+        "--device",
+        "cpu",
+        "-b",
+        "8",
+    ]
     codes = []
     for kib in range(8, 208, 5) if full else (12, 48, 96, 160):
-        for left in small_disk.iterdir():
-            subprocess.run(["rm", "-rf", left], check=True)
+        for path in small_disk.iterdir():
+            subprocess.run(["rm", "-rf", path], check=True)
         resize(small_disk, kib)
-        result = CliRunner().invoke(app, words)
+        result = CliRunner().invoke(app, command)
         codes.append(result.exit_code)
         assert result.exit_code in (0, 4), result.stderr
         if result.exit_code == 4:
@@ -51,7 +61,7 @@ def test_a_full_disk(
             if list(small_disk.rglob("*.h5")):
                 assert len(load(out)) % 8 in (0, 6)
         resize(small_disk, 4096)
-        again = CliRunner().invoke(app, words)
+        again = CliRunner().invoke(app, command)
         assert again.exit_code == 0, again.stderr
         assert len(load(out)) == 150
     assert 4 in codes

@@ -1,4 +1,4 @@
-"""`clipfeat embed`, killed, interrupted and read at random times."""
+"""`clipfeat embed` is killed or interrupted at random moments, while readers read the file."""
 
 import os
 import random
@@ -21,27 +21,27 @@ EMBED = ("embed", "images", "out.h5", "--encoder", "spectrum", "-b", 4, "-j", 1,
 
 
 def rows(path: Path) -> dict[str, bytes]:
-    """Read the committed rows; empty if nothing is committed."""
+    """Read the rows by path. The result is empty before the first commit."""
     try:
-        found = load(path)
+        features = load(path)
     except RefusedFileError as error:
         assert "no such feature file" in str(error)
         return {}
-    by_path = {p: x.tobytes() for p, x in zip(found.paths.tolist(), found.X, strict=True)}
-    assert len(by_path) == len(found), "a row is doubled"
+    by_path = {p: x.tobytes() for p, x in zip(features.paths.tolist(), features.X, strict=True)}
+    assert len(by_path) == len(features), "a row is duplicated"
     return by_path
 
 
 def check_whole(path: Path, expected: dict[str, bytes]) -> None:
-    """Check that a feature file has exactly these rows; report differences and failures."""
-    found = rows(path)
-    wrong = [name for name in found | expected if found.get(name) != expected.get(name)]
-    assert not wrong, f"{len(wrong)} of {len(found)}: {wrong[:9]}; {load(path).failures[:9]}"
+    """Check that a feature file contains exactly these rows."""
+    seen = rows(path)
+    wrong = [name for name in seen | expected if seen.get(name) != expected.get(name)]
+    assert not wrong, f"{len(wrong)} of {len(seen)}: {wrong[:9]}; {load(path).failures[:9]}"
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
-    """The images and the rows of an undisturbed run."""
+    """Return the images, and the rows of an undisturbed run."""
     folder = tmp_path_factory.mktemp("whole")
     make_images(folder / "images", N_IMAGES)
     run = ForkedRun(EMBED, folder)
@@ -51,9 +51,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, byt
 
 
 def disturb(
-    folder: Path, images: Path, expected: dict[str, bytes], number: int, how: signal.Signals
+    folder: Path, images: Path, expected: dict[str, bytes], seed: int, stop: signal.Signals
 ) -> int:
-    """Start, read, stop at a random time, read and resume; return the first exit code."""
+    """Stop a run at a random moment, check the rows, and resume it. Return its exit code."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     (folder / "images").symlink_to(images)
@@ -61,20 +61,20 @@ def disturb(
     parts = folder / "out.h5.parts"
     while run.poll() is None and not parts.exists():
         time.sleep(0.01)
-    # From the first commit to some time after the merge.
-    random.seed(number)
+    # The moment lies between the first commit and some time after the merge.
+    random.seed(seed)
     time.sleep(random.random() * 0.9)
     before = rows(folder / "out.h5")
-    run.send_signal(how)
+    run.send_signal(stop)
     run.communicate(timeout=60)
     after = rows(folder / "out.h5")
     assert before.items() <= after.items(), "a committed row was lost or changed"
     assert after.items() <= expected.items(), "a row is wrong"
     again = ForkedRun(EMBED, folder)
-    told, _ = again.communicate(timeout=120)
+    output, _ = again.communicate(timeout=120)
     assert again.returncode == 0
     check_whole(folder / "out.h5", expected)
-    encoded = re.search(r"^(\d+) images encoded", told, re.M)
+    encoded = re.search(r"^(\d+) images encoded", output, re.M)
     assert encoded is not None
     assert int(encoded[1]) == N_IMAGES - len(after), "a committed row was encoded again"
     left = {path.name for path in folder.iterdir()} - {"images", "out.h5", ".out.h5.stat"}
@@ -85,11 +85,11 @@ def disturb(
 def test_killed_at_a_random_moment(
     tmp_path: Path, whole: tuple[Path, dict[str, bytes]], full: bool
 ) -> None:
-    """After SIGKILL, committed rows are intact and the next run encodes only the rest."""
+    """After SIGKILL, all committed rows are intact, and the next run encodes only the others."""
     images, expected = whole
     stopped = [
-        disturb(tmp_path / "x", images, expected, number, signal.SIGKILL)
-        for number in range(200 if full else 10)
+        disturb(tmp_path / "x", images, expected, seed, signal.SIGKILL)
+        for seed in range(200 if full else 10)
     ]
     assert -signal.SIGKILL in stopped
 
@@ -97,39 +97,39 @@ def test_killed_at_a_random_moment(
 def test_interrupted_at_a_random_moment(
     tmp_path: Path, whole: tuple[Path, dict[str, bytes]], full: bool
 ) -> None:
-    """Ctrl-C and SIGTERM commit, exit with code 130, and the next run resumes."""
+    """After Ctrl-C or SIGTERM, finished rows are committed and the exit code is 130."""
     images, expected = whole
-    for number in range(20 if full else 3):
-        how = (signal.SIGINT, signal.SIGTERM)[number % 2]
-        assert disturb(tmp_path / "x", images, expected, number, how) in (130, 0)
+    for seed in range(20 if full else 3):
+        stop = (signal.SIGINT, signal.SIGTERM)[seed % 2]
+        assert disturb(tmp_path / "x", images, expected, seed, stop) in (130, 0)
 
 
 def test_readers_see_a_complete_set(
     tmp_path: Path, whole: tuple[Path, dict[str, bytes]], full: bool
 ) -> None:
-    """A concurrent reader sees at least the rows committed before it started."""
+    """During writing and merging, a reader sees at least the rows of the reader before."""
     images, expected = whole
-    reads, wanted, least = 0, 1000 if full else 20, 0
-    while reads < wanted:
-        folder = tmp_path / str(reads)
+    n_reads, n_wanted = 0, 1000 if full else 20
+    while n_reads < n_wanted:
+        folder = tmp_path / str(n_reads)
         folder.mkdir()
         (folder / "images").symlink_to(images)
         run = ForkedRun(EMBED, folder)
-        least = 0
+        n_before = 0
         while run.poll() is None:
             seen = rows(folder / "out.h5")
             assert seen.items() <= expected.items()
-            assert len(seen) >= least, "a reader saw less than the one before"
-            reads += bool(seen)
-            least = len(seen)
+            assert len(seen) >= n_before, "a reader saw less than the one before"
+            n_reads += bool(seen)
+            n_before = len(seen)
             time.sleep(0.02)
         run.communicate(timeout=60)
         assert run.returncode == 0
     check_whole(folder / "out.h5", expected)
 
 
-def test_a_second_writer_is_turned_away(tmp_path: Path, full: bool) -> None:
-    """A second writer fails within a second with exit code 5 and names the first."""
+def test_a_second_writer_is_refused(tmp_path: Path, full: bool) -> None:
+    """It exits with code 5, and the error names the process and the host of the first writer."""
     make_images(tmp_path / "images", 12)
     from clipfeat.store import FeatureWriter
     from tests.conftest import make_spec
@@ -138,16 +138,16 @@ def test_a_second_writer_is_turned_away(tmp_path: Path, full: bool) -> None:
         for _ in range(50 if full else 2):
             begun = time.monotonic()
             second = start_clipfeat(*EMBED, cwd=tmp_path)
-            _, said = second.communicate(timeout=60)
+            _, errors = second.communicate(timeout=60)
             assert second.returncode == 5
-            assert f"process {os.getpid()} on {os.uname().nodename}" in said
-            assert time.monotonic() - begun < 30  # most of it starting Python
+            assert f"process {os.getpid()} on {os.uname().nodename}" in errors
+            assert time.monotonic() - begun < 30  # Python takes most of this time to start
         first.finish()
     assert len(load(tmp_path / "out.h5")) == 0
 
 
-def test_values_are_what_they_were(whole: tuple[Path, dict[str, bytes]]) -> None:
-    """The undisturbed run has every image once, with distinct rows."""
+def test_the_undisturbed_run(whole: tuple[Path, dict[str, bytes]]) -> None:
+    """Each image has one row, and the rows are distinct and finite."""
     _, expected = whole
     assert len(expected) == N_IMAGES == len(set(expected.values()))
     assert np.isfinite(np.frombuffer(b"".join(expected.values()), np.float32)).all()

@@ -1,4 +1,4 @@
-"""`clipfeat embed` and `benchmark` on Ray with killed workers, drivers and nodes."""
+"""`clipfeat embed` and `benchmark` on Ray, with killed workers, drivers and nodes."""
 
 import os
 import random
@@ -26,7 +26,7 @@ ON_RAY = (*EMBED, "--engine", "ray")
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, bytes]]:
-    """The images, one of them bad, and the rows of a local run."""
+    """Return images, including a bad one, and the rows of a run with the local engine."""
     folder = tmp_path_factory.mktemp("whole")
     make_images(folder / "images", N_IMAGES)
     (folder / "images" / "0100-bad.png").write_text("text")
@@ -43,8 +43,8 @@ def fresh(folder: Path, images: Path) -> Path:
     return folder
 
 
-def below(pid: int) -> dict[int, str]:
-    """Return the descendants of a process with their names."""
+def descendants(pid: int) -> dict[int, str]:
+    """Return the commands of all descendants of a process, by process id."""
     parents: dict[int, int] = {}
     names: dict[int, str] = {}
     for entry in Path("/proc").iterdir():
@@ -54,38 +54,38 @@ def below(pid: int) -> dict[int, str]:
                 parents[int(entry.name)] = int(stat.rpartition(")")[2].split()[1])
                 command = (entry / "cmdline").read_bytes().replace(b"\0", b" ")
                 names[int(entry.name)] = command.decode(errors="replace")
-    found = {pid}
-    while more := {child for child, parent in parents.items() if parent in found} - found:
-        found |= more
-    return {one: names.get(one, "") for one in found - {pid}}
+    family = {pid}
+    while more := {child for child, parent in parents.items() if parent in family} - family:
+        family |= more
+    return {member: names.get(member, "") for member in family - {pid}}
 
 
 def workers(pid: int) -> list[int]:
-    """Return Ray's worker processes, without its agents.
+    """Return the Ray processes that do a run's work. Ray's agents belong to the node.
 
-    Idle workers are left out: if the first worker dies before the driver has connected, the driver
-    of Ray 2.60 waits forever.
+    Idle processes are left out: if the first worker dies before the driver is connected, Ray 2.60
+    lets the driver wait forever.
     """
     return [
-        one
-        for one, name in below(pid).items()
+        worker
+        for worker, name in descendants(pid).items()
         if name.startswith("ray::") and not name.startswith("ray::IDLE")
         if "Agent" not in name.partition(" ")[0]
     ]
 
 
 def running(pids: list[int], seconds: float = 30.0) -> list[str]:
-    """Return the processes that do not end within the time limit."""
-    until = time.monotonic() + seconds
+    """Wait for processes to end, and return the commands of those that do not."""
+    deadline = time.monotonic() + seconds
     while left := [pid for pid in pids if _lives(pid)]:
-        if time.monotonic() > until:
+        if time.monotonic() > deadline:
             return [Path(f"/proc/{pid}/cmdline").read_text() for pid in left]
         time.sleep(0.1)
     return []
 
 
 def _lives(pid: int) -> bool:
-    """Return whether a process is running and not a zombie."""
+    """Check that a process exists and is not a zombie, which its parent may never reap."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
@@ -93,67 +93,69 @@ def _lives(pid: int) -> bool:
 
 
 def finished(run: "subprocess.Popen[str]") -> str:
-    told, said = run.communicate(timeout=400)
-    assert run.returncode == 0, said
-    return told
+    """Wait for a run to succeed, and return its output."""
+    output, errors = run.communicate(timeout=400)
+    assert run.returncode == 0, errors
+    return output
 
 
 def test_workers_killed_at_random(
     tmp_path: Path, whole: tuple[Path, dict[str, bytes]], full: bool
 ) -> None:
-    """If any workers die, no row is lost or repeated, and only the bad image fails."""
+    """If workers die, no row is lost, duplicated or wrong, and only the bad image fails."""
     images, expected = whole
     random.seed(0)
-    kills, wanted = 0, 100 if full else 5
-    while kills < wanted:
+    n_kills, n_wanted = 0, 100 if full else 5
+    while n_kills < n_wanted:
         folder = fresh(tmp_path / "x", images)
         run = start_clipfeat(*ON_RAY, cwd=folder)
-        of_this_run = 0
-        while run.poll() is None and of_this_run < 5:
+        n_of_this_run = 0
+        while run.poll() is None and n_of_this_run < 5:
             time.sleep(random.uniform(0.2, 1.5))
-            if found := workers(run.pid):
+            if pids := workers(run.pid):
                 with suppress(ProcessLookupError):
-                    os.kill(random.choice(found), signal.SIGKILL)
-                    of_this_run += 1
+                    os.kill(random.choice(pids), signal.SIGKILL)
+                    n_of_this_run += 1
             seen = rows(folder / "out.h5")
             assert seen.items() <= expected.items(), "a row is wrong"
-        told = finished(run)
-        assert f"{N_IMAGES} images encoded" in told
-        assert "0 already present or identical to another, 1 failed" in told
+        output = finished(run)
+        assert f"{N_IMAGES} images encoded" in output
+        assert "0 already present or identical to another, 1 failed" in output
         check_whole(folder / "out.h5", expected)
         assert not part_paths(folder / "out.h5")
-        kills += of_this_run
+        n_kills += n_of_this_run
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=lambda how: how.name)
+@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT], ids=lambda stop: stop.name)
 def test_the_driver_stopped(
-    tmp_path: Path, whole: tuple[Path, dict[str, bytes]], how: signal.Signals, full: bool
+    tmp_path: Path, whole: tuple[Path, dict[str, bytes]], stop: signal.Signals, full: bool
 ) -> None:
-    """A killed driver leaves no worker and loses no row, and a local run resumes the job.
+    """No worker survives, committed rows are kept, and the local engine resumes the run.
 
-    Two agents of Ray check only once a minute whether their node is alive.
+    Two of Ray's agents check once a minute whether their node still exists.
     """
-    if how == signal.SIGINT and not full:
-        pytest.skip("the kill is the harder case, and either takes a minute: --full")
+    if stop == signal.SIGINT and not full:
+        pytest.skip("each signal takes a minute, and SIGKILL is the harder case: --full")
     images, expected = whole
     for _ in range(10 if full else 1):
         folder = fresh(tmp_path / "x", images)
         run = start_clipfeat(*ON_RAY, cwd=folder)
         while run.poll() is None and not part_paths(folder / "out.h5"):
             time.sleep(0.02)
-        others = below(run.pid)
-        if how == signal.SIGKILL:
+        others = descendants(run.pid)
+        if stop == signal.SIGKILL:
             others = {pid: name for pid, name in others.items() if "Agent" not in name}
         assert len(others) >= 3
-        os.killpg(run.pid, how) if how == signal.SIGINT else run.send_signal(how)
-        _, said = run.communicate(timeout=60)
-        assert run.returncode in ((-signal.SIGKILL,) if how == signal.SIGKILL else (130, 0)), said
+        os.killpg(run.pid, stop) if stop == signal.SIGINT else run.send_signal(stop)
+        _, errors = run.communicate(timeout=60)
+        codes = (-signal.SIGKILL,) if stop == signal.SIGKILL else (130, 0)
+        assert run.returncode in codes, errors
         assert running(list(others)) == []
         kept = rows(folder / "out.h5")
         assert kept
         assert kept.items() <= expected.items()
-        told = finished(start_clipfeat(*EMBED, "-j", 1, cwd=folder))
-        encoded = re.search(r"^(\d+) images encoded", told, re.M)
+        output = finished(start_clipfeat(*EMBED, "-j", 1, cwd=folder))
+        encoded = re.search(r"^(\d+) images encoded", output, re.M)
         assert encoded is not None
         assert int(encoded[1]) == N_IMAGES - len(kept), "a committed row was encoded again"
         check_whole(folder / "out.h5", expected)
@@ -162,7 +164,7 @@ def test_the_driver_stopped(
 
 
 def test_a_node_leaves(tmp_path: Path, whole: tuple[Path, dict[str, bytes]], full: bool) -> None:
-    """The work of a lost node is repeated elsewhere, and a new node is used."""
+    """Its unfinished work is repeated on other nodes, and a new node is used."""
     if not full:
         pytest.skip("a cluster of its own takes a minute: --full")
     from ray.cluster_utils import Cluster
@@ -180,30 +182,30 @@ def test_a_node_leaves(tmp_path: Path, whole: tuple[Path, dict[str, bytes]], ful
             time.sleep(0.02)
         cluster.remove_node(leaving, allow_graceful=False)
         cluster.add_node(num_cpus=2, **small)
-        told = finished(run)
+        output = finished(run)
     finally:
         cluster.shutdown()
-    assert told.startswith(f"out.h5: {N_IMAGES} rows"), told
-    assert f"{N_IMAGES} images encoded" in told
+    assert output.startswith(f"out.h5: {N_IMAGES} rows"), output
+    assert f"{N_IMAGES} images encoded" in output
     check_whole(folder / "out.h5", expected)
 
 
-def test_a_benchmark_killed_goes_on(tmp_path: Path, full: bool) -> None:
-    """A benchmark gives equal results after its driver or a worker was killed."""
+def test_a_killed_benchmark_resumes(tmp_path: Path, full: bool) -> None:
+    """Only unfinished cells are repeated after a kill, and the results are equal bit for bit."""
     if not full:
         pytest.skip("two runs on Ray and one without take a minute: --full")
     folder = tmp_path
     for seed, label in enumerate(("fake", "real")):
         make_images(folder / "images" / label, 100, seed)
     finished(start_clipfeat(*EMBED, cwd=folder))
-    asked = ("benchmark", "out.h5", "--clf", "logreg,rf,svm,knn", "--repeats", 4)
-    finished(start_clipfeat(*asked, "-o", "plain", cwd=folder))
+    command = ("benchmark", "out.h5", "--clf", "logreg,rf,svm,knn", "--repeats", 4)
+    finished(start_clipfeat(*command, "-o", "plain", cwd=folder))
     cells = folder / "run" / "cells"
-    on_ray = (*asked, "-o", "run", "--engine", "ray")
+    on_ray = (*command, "-o", "run", "--engine", "ray")
     run = start_clipfeat(*on_ray, cwd=folder)
     while run.poll() is None and len(list(cells.glob("*.npz"))) < 5:
         time.sleep(0.02)
-    others = {pid: name for pid, name in below(run.pid).items() if "Agent" not in name}
+    others = {pid: name for pid, name in descendants(run.pid).items() if "Agent" not in name}
     run.send_signal(signal.SIGKILL)
     run.communicate(timeout=60)
     assert run.returncode == -signal.SIGKILL
@@ -211,15 +213,15 @@ def test_a_benchmark_killed_goes_on(tmp_path: Path, full: bool) -> None:
     kept = {path: path.stat().st_mtime_ns for path in cells.glob("*.npz")}
     assert 5 <= len(kept) < 80
     run = start_clipfeat(*on_ray, cwd=folder)
-    killed = 0
+    killed = False
     while run.poll() is None and not killed:
         time.sleep(0.05)
-        if len(list(cells.glob("*.npz"))) > len(kept) and (found := workers(run.pid)):
-            os.kill(found[0], signal.SIGKILL)
-            killed += 1
+        if len(list(cells.glob("*.npz"))) > len(kept) and (pids := workers(run.pid)):
+            os.kill(pids[0], signal.SIGKILL)
+            killed = True
     finished(run)
     assert killed
-    assert all(path.stat().st_mtime_ns == then for path, then in kept.items())
+    assert all(path.stat().st_mtime_ns == time_ns for path, time_ns in kept.items())
     arrays = [np.load(folder / name / "probabilities.npz") for name in ("plain", "run")]
     assert set(arrays[0]) == set(arrays[1])
     for name in arrays[0]:

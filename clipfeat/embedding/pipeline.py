@@ -153,7 +153,7 @@ def embed(
     images = with_frames(
         open_source(source, labels=inputs.labels, columns=inputs.columns), inputs.frames
     )
-    images, views = viewed(images, inputs.views)
+    images, views = add_views(images, inputs.views)
     faces = "" if inputs.faces is None else inputs.faces.identity
     request = _request_text(encoder, options, faces)
     with open_engine(encoder, images.records, resources) as engine:
@@ -280,7 +280,7 @@ def sized_paths(out: str | Path, sizes: str | None) -> dict[int | None, Path]:
     return {int(n): target.with_name(f"{target.stem}-{n}{target.suffix}") for n in texts}
 
 
-def viewed(
+def add_views(
     images: ImageSource, views: str | Path | None
 ) -> "tuple[ImageSource, Mapping[str, View]]":
     """Add a record for each view of each image.

@@ -87,12 +87,12 @@ class EmbedRun:
         self._known_rows: list[Row] = []
         self._keys_encoded_twice: set[bytes] = set()
         self.watch = Stopwatch()
-        self._begun = time.monotonic()
+        self._started = time.monotonic()
 
     @property
     def seconds(self) -> float:
         """Seconds since the run started."""
-        return time.monotonic() - self._begun
+        return time.monotonic() - self._started
 
     def profile(self, frozen: "Encoder | None", n_threads: int) -> Profile:
         """Return the time profile, for a number of threads that read and decode."""
@@ -134,7 +134,7 @@ class EmbedRun:
             key = cache.key(record.path, stat)
             row = Row(record.path, key or b"", record.label, record.group, columns=record.columns)
             if key is not None and self.is_known(row):
-                self._known(row)
+                self._take_known(row)
             else:
                 todo.append(record)
         self._report_progress()
@@ -155,11 +155,11 @@ class EmbedRun:
             with self.watch.timing("write"):
                 self.writer.append(item.rows, item.features)
             self.counts["encoded"] += sum(_n_images(row.path) for row in item.rows)
-            self._encoded(item.rows)
+            self._record_encoded(item.rows)
         elif isinstance(item, Failure):
-            self._fail(item)
+            self._record_failure(item)
         else:
-            self._known(item.row)
+            self._take_known(item.row)
         self._report_progress()
 
     def take_published(self, item: "Published") -> None:
@@ -171,19 +171,19 @@ class EmbedRun:
             self.writer.adopt(item.parts, item.rows)
         self.counts["encoded"] += sum(_n_images(row.path) for row in item.rows) - n_copies
         self.counts["known"] += n_copies
-        self._encoded(item.rows)
+        self._record_encoded(item.rows)
         for failure in item.failures:
-            self._fail(failure)
+            self._record_failure(failure)
         for known in item.known:
-            self._known(known.row)
+            self._take_known(known.row)
         self._report_progress()
 
-    def _encoded(self, rows: Sequence[Row]) -> None:
+    def _record_encoded(self, rows: Sequence[Row]) -> None:
         for row in rows:
             self.faceless += ("face", FACELESS) in row.columns
             self._remember(row.path, row.key)
 
-    def _known(self, row: Row) -> None:
+    def _take_known(self, row: Row) -> None:
         self._remember(row.path, row.key)
         if self._failed_before(row):
             self.failures.append(self.writer.failure_of(row.path))
@@ -193,7 +193,7 @@ class EmbedRun:
             self._known_rows.append(row)
         self.counts["known"] += _n_images(row.path)
 
-    def _fail(self, failure: Failure) -> None:
+    def _record_failure(self, failure: Failure) -> None:
         self.writer.fail(failure)
         self.failures.append(failure)
         self.counts["failed"] += _n_images(failure.path)
@@ -210,7 +210,7 @@ class EmbedRun:
         self.writer.append_known(rows)
         for failure in failures:
             self.counts["known"] -= _n_images(failure.path)
-            self._fail(failure)
+            self._record_failure(failure)
         self._report_progress()
 
     def current_paths(self, images: Iterable[ImageRecord]) -> Set[str]:

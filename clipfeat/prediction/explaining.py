@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.embedding.in_memory import encode_in_memory
-from clipfeat.embedding.pipeline import viewed
+from clipfeat.embedding.pipeline import add_views
 from clipfeat.embedding.resources import EmbedResources
 from clipfeat.embedding.run import Progress
 from clipfeat.errors import DataError
@@ -107,7 +107,7 @@ def explain(
     """
     fitted = as_model(model)
     known = features.columns_of(fitted.specs)
-    images, views = viewed(open_images(fitted, source, inputs), inputs.views)
+    images, views = add_views(open_images(fitted, source, inputs), inputs.views)
     encoded = encode_in_memory(
         images,
         fitted.specs,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from clipfeat.embedding.in_memory import encode_in_memory
-from clipfeat.embedding.pipeline import viewed
+from clipfeat.embedding.pipeline import add_views
 from clipfeat.embedding.resources import EmbedResources
 from clipfeat.embedding.run import Progress
 from clipfeat.errors import UsageError, unknown_name
@@ -93,7 +93,7 @@ def predict(
                 "out --labels"
             )
         return predictions_of(fitted, load(*specs), how)
-    images, views = viewed(open_images(fitted, source, inputs), inputs.views)
+    images, views = add_views(open_images(fitted, source, inputs), inputs.views)
     features = encode_in_memory(
         images,
         fitted.specs,

@@ -32,7 +32,7 @@ from typer.testing import CliRunner
 from clipfeat.embedding.on_ray.decode_worker import decode_block
 from clipfeat.embedding.on_ray.driver import encode_remotely
 from clipfeat.embedding.on_ray.encode_worker import EncodingWorker
-from clipfeat.embedding.on_ray.job import Job, KnownKeys, pack, table, unpack
+from clipfeat.embedding.on_ray.job import Job, KnownKeys, make_block, pack, unpack
 from clipfeat.embedding.preparing import Known, Pictures, Ready
 from clipfeat.embedding.resources import EmbedResources
 from clipfeat.system.ray_connection import connected
@@ -205,7 +205,7 @@ def test_a_repeated_task(cluster: None, image_folder: Path, tmp_path: Path) -> N
 
     @ray.remote
     def attempt(job: Job, refs: list[object]) -> bytes:
-        block = table([0], [pickle.dumps(list(records))])
+        block = make_block([0], [pickle.dumps(list(records))])
         result: bytes = EncodingWorker(job)(decode_block(block, job, refs[0]))["item"][0].as_py()
         return result
 

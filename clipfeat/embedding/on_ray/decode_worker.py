@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from clipfeat.embedding.on_ray.job import Job, pack, table, worker_error
+from clipfeat.embedding.on_ray.job import Job, make_block, pack, worker_error
 from clipfeat.embedding.preparing import Decoder, prepare
 from clipfeat.embedding.stream import (
     chunk_records,
@@ -68,7 +68,7 @@ def decode_block(block: pa.Table, job: Job, known: Any) -> pa.Table:
         map_in_order(pool, N_THREADS, chunk_records(records), prepare_chunk, lambda: 2 * N_THREADS)
     ) as chunks:
         images = list(chain.from_iterable(chunks))
-    return table(range(start, start + len(images)), images)
+    return make_block(range(start, start + len(images)), images)
 
 
 @cache

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from clipfeat.embedding.on_ray.job import Job, KnownKeys, Published, table, worker_error
+from clipfeat.embedding.on_ray.job import Job, KnownKeys, Published, make_block, worker_error
 from clipfeat.encoders import open_encoder
 from clipfeat.encoders.encoder import Encoder
 from clipfeat.encoders.options import EncoderOptions
@@ -169,7 +169,7 @@ def encode_remotely(
     reserved = ActorResources.of_device(job.options.device)
     size = _block_size(len(records), job)
     blocks = [
-        table([start], [pickle.dumps([portable(r) for r in records[start : start + size]])])
+        make_block([start], [pickle.dumps([portable(r) for r in records[start : start + size]])])
         for start in range(0, len(records), size)
     ]
     with ray_errors(RESUME_HINT):

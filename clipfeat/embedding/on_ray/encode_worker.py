@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from clipfeat.embedding.on_ray.job import Job, Published, table, unpack, worker_error
+from clipfeat.embedding.on_ray.job import Job, Published, make_block, unpack, worker_error
 from clipfeat.embedding.preparing import Known
 from clipfeat.embedding.workers import Encoded, WorkerPool, encode_prepared
 from clipfeat.encoders import open_encoder
@@ -56,7 +56,7 @@ class EncodingWorker:
         except Exception as error:
             # Ray would turn a raised exception into one of its own, with a traceback as text.
             result = worker_error(error, "a worker")
-        return table([start], [pickle.dumps(result)])
+        return make_block([start], [pickle.dumps(result)])
 
     @cached_property
     def _workers(self) -> WorkerPool:

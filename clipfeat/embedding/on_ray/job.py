@@ -156,7 +156,7 @@ def _unpack_item(item: _PackedReady | Known) -> Ready | Known:
     return Ready(item.row, torch.from_numpy(item.array).permute(axes))
 
 
-def table(positions: Sequence[int], items: Sequence[bytes]) -> pa.Table:
+def make_block(positions: Sequence[int], items: Sequence[bytes]) -> pa.Table:
     """Make a block of pickled items, each with the position of its first image in the source."""
     return pa.table(
         {"position": pa.array(positions, pa.int64()), "item": pa.array(items, pa.large_binary())}

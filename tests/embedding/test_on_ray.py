@@ -104,7 +104,8 @@ def test_the_same_rows(cluster: None, image_folder: Path, tmp_path: Path) -> Non
         image_folder,
         tmp_path,
         batch_size=1,
-        encoder="timm:resnet10t",
+        # A convolutional network may be converted in one engine only, if the machine is busy.
+        encoder="timm:test_vit",
         options=EncoderOptions(untrained=True, image_size=32, device="cpu"),
         inputs=SourceOptions(views="hflip,jpeg75", faces=open_finder("all", without="keep")),
         progress=seen.append,

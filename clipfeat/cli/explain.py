@@ -40,7 +40,7 @@ def explain(
     )
     for one in explanations:
         print(one.path)
-        for name, p in {**one.members, "together": one.probabilities}.items():
+        for name, p in {**one.members, "vote": one.probabilities}.items():
             print(f"  {name}: " + ", ".join(f"{label} {value:.3f}" for label, value in p.items()))
         for neighbour in one.neighbours:
             print(f"  {neighbour.distance:.3f} {neighbour.label or '?'} {neighbour.path}")

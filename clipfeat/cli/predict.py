@@ -107,7 +107,9 @@ def _filled_template(predictions: "Predictions", template: Path, fill: str) -> "
 
     filled = fill_template(predictions, template, fill)
     n_filled = len(filled.table) - len(filled.missing)
-    print_error_line(f"filled {n_filled} of {len(filled.table)} rows of {template}; {filled.said}")
+    print_error_line(
+        f"filled {n_filled} of {len(filled.table)} rows of {template}; {filled.summary}"
+    )
     if filled.missing:
         print_error_line(
             f"{len(filled.missing)} ids have no prediction, for example {filled.missing[0]}. "

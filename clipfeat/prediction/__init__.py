@@ -1,1 +1,1 @@
-"""A model applied to images: predictions, explanations, robustness, submissions."""
+"""Apply a model to images: predictions, explanations, robustness and submission files."""

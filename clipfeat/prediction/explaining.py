@@ -1,4 +1,4 @@
-"""Why a model says what it says: the nearest training images, and each member's vote."""
+"""Explain predictions with the nearest training images and the members' probabilities."""
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
@@ -22,20 +22,21 @@ from clipfeat.model import Model
 from clipfeat.prediction.predicting import as_model, open_images
 
 THUMBNAIL = 128
+"""Longest side of a thumbnail in pixels."""
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A training image near another.
+    """A training image that is near an explained image.
 
     Parameters
     ----------
     path : str
-        Relative to the feature file's root.
+        Path relative to the root of the feature file.
     label : str
-        Its class; empty where it is unknown.
+        Class of the training image; empty if unknown.
     distance : float
-        One minus the cosine of standardised features, averaged over encoders, in [0, 2].
+        Cosine distance of the standardised features, in [0, 2], averaged over the encoders.
     """
 
     path: str
@@ -45,18 +46,18 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a model says of one image, and what it may have said it by.
+    """Explanation of the prediction for one image.
 
     Parameters
     ----------
     path : str
-        Of the image.
+        Path of the image.
     probabilities : mapping of str to float
-        By class.
+        Probabilities of the model, by class.
     members : mapping of str to mapping of str to float
-        By member of the vote, then by class.
+        Probabilities of each member of the vote, by member and class.
     neighbours : sequence of Neighbour
-        The nearest training images, nearest first.
+        The nearest training images in ascending order of distance.
     """
 
     path: str
@@ -121,7 +122,7 @@ def explain(
     if not len(encoded):
         first = encoded.failures[0]
         raise DataError(
-            f"none of {len(images)} images could be read. The first is {first.path}: "
+            f"none of {len(images)} images could be read. The first error is {first.path}: "
             f"{first.reason}: {first.message}"
         )
     distances = _distances(encoded.X, known, [spec.n_features for spec in fitted.specs])
@@ -147,17 +148,31 @@ def _by_class(model: Model, p: NDArray[np.float64]) -> dict[str, float]:
 def _distances(
     X: NDArray[np.float32], known: NDArray[np.float32], widths: Sequence[int]
 ) -> NDArray[np.float64]:
-    """Cosine distances (n_images, n_known) of standardised columns, averaged over encoders."""
+    """Compute cosine distances of standardised columns, averaged over the encoders.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_images, n_features), float32
+        Features of the explained images.
+    known : ndarray of shape (n_known, n_features), float32
+        Features of the training images, which define the mean and standard deviation.
+    widths : sequence of int
+        Number of columns of each encoder.
+
+    Returns
+    -------
+    ndarray of shape (n_images, n_known)
+    """
     total = np.zeros((len(X), len(known)))
     start = 0
     for width in widths:
         columns = slice(start, start + width)
         start += width
         mean = known[:, columns].mean(axis=0)
-        spread = known[:, columns].std(axis=0)
-        spread[spread == 0] = 1
-        ours, theirs = (_unit((one[:, columns] - mean) / spread) for one in (X, known))
-        total += 1 - ours @ theirs.T
+        scale = known[:, columns].std(axis=0)
+        scale[scale == 0] = 1
+        images, training = (_unit((rows[:, columns] - mean) / scale) for rows in (X, known))
+        total += 1 - images @ training.T
     return np.clip(total / len(widths), 0, 2)
 
 
@@ -170,15 +185,20 @@ def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 def explanation_page(
     explained: Sequence[Explanation], images: str | Path, known: str | Path
 ) -> str:
-    """Show explanations as one HTML page that needs nothing else, with thumbnails.
+    """Write explanations as a self-contained HTML page with thumbnails.
 
     Parameters
     ----------
     explained : sequence of Explanation
-        What `explain` gave.
+        The result of `explain`.
     images, known : path
-        The folders to which the paths of the images, and of the training images, are relative.
-        An image that is not there, or no file of its own, is shown by its name alone.
+        Root folders of the explained images and of the training images. An image that is not a
+        file below its root is shown without a thumbnail.
+
+    Returns
+    -------
+    str
+        The page.
     """
     parts = [_section(one, Path(images), Path(known)) for one in explained]
     return _PAGE.replace("{sections}", "\n".join(parts))
@@ -189,7 +209,7 @@ def _section(one: Explanation, images: Path, known: Path) -> str:
     head = "".join(f"<th>{escape(name)}</th>" for name in classes)
     rows = "".join(
         f"<tr><td>{escape(name)}</td>{''.join(f'<td>{p[c]:.3f}</td>' for c in classes)}</tr>"
-        for name, p in {**one.members, "together": one.probabilities}.items()
+        for name, p in {**one.members, "vote": one.probabilities}.items()
     )
     near = "".join(
         f"<figure>{_thumbnail(known / n.path)}<figcaption><b>{escape(n.label or '?')}</b> "
@@ -208,7 +228,7 @@ def _section(one: Explanation, images: Path, known: Path) -> str:
 def _thumbnail(file: Path) -> str:
     png = thumbnail(FileBytes(str(file)), THUMBNAIL)
     if png is None:
-        return "<div class=none>no picture</div>"
+        return "<div class=none>no image</div>"
     return f'<img alt="" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
 
 
@@ -228,7 +248,7 @@ table { border-collapse: collapse; } th, td { padding: .15rem .7rem; text-align:
 th:first-child, td:first-child { text-align: left; } tr:last-child { font-weight: bold; }
 .none { width: 8rem; height: 5rem; display: grid; place-items: center; border: 1px dashed #8888; }
 </style>
-<h1>Why: members and neighbours</h1>
+<h1>Members of the vote and nearest training images</h1>
 {sections}
 </html>
 """

@@ -1,9 +1,9 @@
-"""How a model stands up to what happens to images on their way: robustness.
+"""Score a model on degraded images.
 
-Each image is decoded once, degraded in every way of `DEGRADATIONS` at every strength, and encoded
-again each time; the model's metrics are then a function of the strength. What is asked of a
-detector of generated images (Wang et al. 2020, arXiv 1912.11035; Corvi et al. 2023, arXiv
-2211.00680): compression, blur, resizing, cropping, noise, and several of them together.
+Each image is decoded once, degraded with every entry of `DEGRADATIONS` at every strength, and
+encoded for each. The result is each metric as a function of the strength. Detectors of generated
+images are evaluated on these degradations: compression, blur, resizing, cropping, noise and
+combinations (Wang et al. 2020, arXiv 1912.11035; Corvi et al. 2023, arXiv 2211.00680).
 """
 
 import json
@@ -34,16 +34,16 @@ ORIGINAL = "original"
 
 @dataclass(frozen=True)
 class Degradation:
-    """A way in which images suffer, from the least strength to the greatest.
+    """A kind of image degradation.
 
     Parameters
     ----------
     name : str
-        As in tables: ``"jpeg"``.
+        Name in tables, such as ``"jpeg"``.
     title : str
-        As a heading, with what the strength is.
+        Heading that names the unit of the strength.
     strengths : mapping of float to sequence of steps
-        What makes each; see `clipfeat.embedding.views.read_views` for steps.
+        Steps of each strength, from mild to severe; see `clipfeat.embedding.views.read_views`.
     """
 
     name: str
@@ -58,15 +58,15 @@ _ROWS = (
                 {q: [("WEBP", {"quality": q})] for q in (100, 90, 70, 50, 30)}),
     Degradation("blur", "Gaussian blur, σ in pixels",
                 {s: [("Blur", {"sigma": s})] for s in (0.5, 1, 2, 3, 4)}),
-    Degradation("shrink", "made smaller, each side by",
+    Degradation("shrink", "downscaling, factor per side",
                 {f: [("Scale", {"factor": f})] for f in (0.75, 0.5, 0.25)}),
-    Degradation("enlarge", "made larger, each side by",
+    Degradation("enlarge", "upscaling, factor per side",
                 {f: [("Scale", {"factor": f})] for f in (1.25, 1.5, 2)}),
-    Degradation("crop", "cropped to a share of each side",
+    Degradation("crop", "crop, share of each side",
                 {s: [("CropShare", {"share": [s, s]})] for s in (0.9, 0.8, 0.7, 0.6, 0.5)}),
-    Degradation("noise", "Gaussian noise, σ of full scale",
+    Degradation("noise", "Gaussian noise, σ as a share of full scale",
                 {s: [("GaussianNoise", {"sigma": s})] for s in (0.01, 0.02, 0.05, 0.1)}),
-    Degradation("combined", "several at once, 1 to 3", {
+    Degradation("combined", "combined degradations, level 1 to 3", {
         1: [("Scale", {"factor": 0.75}), ("JPEG", {"quality": 90})],
         2: [("Scale", {"factor": 0.5}), ("Blur", {"sigma": 1}), ("JPEG", {"quality": 70})],
         3: [("CropShare", {"share": [0.8, 0.8]}), ("Scale", {"factor": 0.5}),
@@ -78,7 +78,21 @@ DEGRADATIONS = {row.name: row for row in _ROWS}
 
 @dataclass(frozen=True)
 class Score:
-    """One metric of the images in one state; `strength` is NaN for the images as they are."""
+    """The value of one metric for one degradation and strength.
+
+    Parameters
+    ----------
+    degradation : str
+        Name of a degradation, or ``"original"``.
+    strength : float
+        NaN for the original images.
+    metric : str
+        Name of the metric.
+    value : float
+        Value of the metric.
+    n : int
+        Number of scored images.
+    """
 
     degradation: str
     strength: float
@@ -89,14 +103,14 @@ class Score:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Robustness:
-    """A model's metrics on degraded images.
+    """Metrics of a model on original and degraded images.
 
     Parameters
     ----------
     rows : sequence of Score
-        Those of the images as they are (``"original"``) first.
+        Scores of the original images first. All scores cover the same images.
     errors : mapping of str to str
-        By path, why an image is in none of them: all are of the same images.
+        By path, the reason why an image is left out.
     """
 
     rows: Sequence[Score]
@@ -107,7 +121,13 @@ class Robustness:
         return f"Robustness({', '.join(names)}; {len(self.rows)} rows)"
 
     def to_pandas(self) -> "pd.DataFrame":
-        """One row a state and metric: degradation, strength, metric, value, n."""
+        """Make a table with one row per score.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``degradation``, ``strength``, ``metric``, ``value`` and ``n``.
+        """
         import pandas as pd
 
         return pd.DataFrame([vars(row) for row in self.rows])
@@ -163,14 +183,14 @@ def robustness(
             raise unknown_name("degradation", name, DEGRADATIONS)
     if inputs.views is not None:
         raise UsageError(
-            f"views {inputs.views} were given, but robustness makes its own. Leave out views"
+            f"views {inputs.views} cannot be combined with degradations. Leave out views"
         )
     fitted = as_model(model)
     images = open_images(fitted, source, inputs)
     if not {record.label for record in images} & set(fitted.classes):
         raise LabelError(
-            f"no image of {images.name} has a label that the model knows "
-            f"({', '.join(fitted.classes)}). Robustness needs true labels: pass --labels"
+            f"no image of {images.name} has one of the model's labels "
+            f"({', '.join(fitted.classes)}). Pass the true labels with --labels"
         )
     states = {(ORIGINAL, float("nan")): View(ORIGINAL, "[]")} | {
         (name, float(strength)): View(f"{name}-{strength:g}", json.dumps(steps, sort_keys=True))
@@ -199,7 +219,9 @@ def robustness(
     errors = {f.path: f"{f.reason}: {f.message}" for f in features.failures}
     if not scored:
         why = next(iter(errors.values()), "")
-        raise LabelError(f"none of the labelled images of {images.name} could be read: {why}")
+        raise LabelError(
+            f"none of the labelled images of {images.name} could be read: {why}. Check the source"
+        )
     return Robustness(scored, errors)
 
 

@@ -1,4 +1,4 @@
-"""Predictions into a competition's own table."""
+"""Fill a competition's sample submission with predictions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,44 +18,53 @@ FILLS = ("auto", "probability", "class")
 
 @dataclass(frozen=True)
 class Filled:
-    """A competition's template, filled.
+    """A filled sample submission.
 
     Parameters
     ----------
     table : DataFrame
-        The template's ids, order and columns, with predictions in them.
-    said : str
-        What was filled into which column, for the user to check.
+        The template with predictions, in its own order and with its own ids and columns.
+    summary : str
+        The filled columns and their content, for the user to check.
     missing : sequence of str
-        Ids for which there is no prediction; their rows are as in the template.
+        Ids without a prediction. Their rows are unchanged.
     """
 
     table: "pd.DataFrame"
-    said: str
+    summary: str
     missing: Sequence[str]
 
 
 def fill_template(predictions: Predictions, template: str | Path, fill: str = "auto") -> Filled:
     """Fill a competition's sample submission by its ids and columns.
 
-    The first column holds ids: paths, file names or stems. Further columns named as classes get
-    those classes' probabilities. A single other column gets the positive class's probability, or
-    the predicted class: as a name, or as a number where the template has whole numbers.
+    The first column contains ids: paths, file names or stems. If the other columns are named after
+    classes, they get the probabilities of these classes. A single other column gets the probability
+    of the positive class or the predicted class. The class is written as a name, or as a number if
+    the template contains whole numbers.
 
     Parameters
     ----------
     predictions : Predictions
-        What is to be filled in.
+        The predictions.
     template : path
         A CSV, TSV or Parquet file.
     fill : str
-        For a single column: ``"probability"``, ``"class"``, or ``"auto"``, which takes the
-        probability where the template holds a number with a decimal point.
+        Content of a single column: ``"probability"``, ``"class"``, or ``"auto"``, which is the
+        probability if the template contains a number with a decimal point.
+
+    Returns
+    -------
+    Filled
+        The filled table and a summary.
 
     Raises
     ------
     UsageError
-        If the template's columns are neither classes nor one column, or no id matches.
+        If the columns are neither classes nor a single column, if no id matches, or if one column
+        cannot hold the probabilities of more than two classes.
+    UnknownNameError
+        If `fill` is unknown.
     """
     if fill not in FILLS:
         raise unknown_name("way to fill", fill, FILLS)
@@ -63,37 +72,40 @@ def fill_template(predictions: Predictions, template: str | Path, fill: str = "a
     ids = table.iloc[:, 0].tolist()
     names = [str(name) for name in table.columns[1:]]
     rows = match_names(list(predictions.paths), {name: i for i, name in enumerate(ids)})
-    found = {
+    image_of_row = {
         row: i
         for i, row in enumerate(rows)
         if row is not None and predictions.paths[i] not in predictions.errors
     }
-    if not found:
+    if not image_of_row:
         raise UsageError(
-            f"no id of {template} is among the images: ids look like {ids[:1]}, images like "
-            f"{list(predictions.paths[:1])}"
+            f"no id of {template} matches an image: ids are like {ids[:1]}, images like "
+            f"{list(predictions.paths[:1])}. Predict the images of the competition's test set"
         )
     p, classes = predictions.probabilities, predictions.classes
     if names and all(name in classes for name in names):
         values = {name: p[:, classes.index(name)].tolist() for name in names}
-        said = f"columns {', '.join(names)}: the probability of each class"
+        summary = f"columns {', '.join(names)}: probability of each class"
     elif len(names) == 1:
-        values, said = _single(predictions, names[0], table[names[0]].tolist(), fill)
+        values, summary = _single(predictions, names[0], table[names[0]].tolist(), fill)
     else:
         raise UsageError(
-            f"{template} has columns {names}: expected one, or the classes {list(classes)}"
+            f"{template} has the columns {', '.join(names) or 'none'} besides the ids. Pass a "
+            f"template with one column, or with the classes {', '.join(classes)}"
         )
     for name, column in values.items():
         filled = [
-            column[found[row]] if row in found else old for row, old in enumerate(table[name])
+            column[image_of_row[row]] if row in image_of_row else old
+            for row, old in enumerate(table[name])
         ]
         table[name] = filled
-    return Filled(table, said, [name for row, name in enumerate(ids) if row not in found])
+    return Filled(table, summary, [name for row, name in enumerate(ids) if row not in image_of_row])
 
 
 def _single(
     predictions: Predictions, name: str, old: Sequence[str], fill: str
 ) -> tuple[dict[str, list[object]], str]:
+    """Compute the values of a template's single column, and their summary."""
     classes = predictions.classes
     numbers = all(value.replace(".", "", 1).replace("-", "", 1).isdigit() for value in old)
     if fill == "auto":
@@ -101,14 +113,14 @@ def _single(
     if fill == "probability":
         if len(classes) != 2:
             raise UsageError(
-                f"column {name!r} can hold one probability and the model has {len(classes)} "
-                "classes: use --fill class"
+                f"column {name!r} holds one probability, but the model has {len(classes)} classes. "
+                "Use --fill class"
             )
         values: list[object] = list(predictions.probabilities[:, 1].tolist())
-        return {name: values}, f"column {name}: the probability of {classes[1]!r}"
+        return {name: values}, f"column {name}: probability of {classes[1]!r}"
     if numbers and not all(name.isdecimal() for name in classes):
         code: dict[str, object] = {label: i for i, label in enumerate(classes)}
         order = ", ".join(f"{i} = {label}" for i, label in enumerate(classes))
         values = [code.get(label, "") for label in predictions.predicted]
-        return {name: values}, f"column {name}: the predicted class as a number ({order})"
-    return {name: list(predictions.predicted)}, f"column {name}: the predicted class"
+        return {name: values}, f"column {name}: predicted class as a number ({order})"
+    return {name: list(predictions.predicted)}, f"column {name}: predicted class"

@@ -1,4 +1,4 @@
-"""Neighbours and members: what an image is near to, and who says what of it."""
+"""Explanations: nearest training images and probabilities of the members."""
 
 from pathlib import Path
 
@@ -22,11 +22,11 @@ def known(image_folder: Path, tmp_path: Path) -> FeatureSet:
 
 
 def test_a_training_image_is_nearest_to_itself(known: FeatureSet, image_folder: Path) -> None:
-    """At distance zero, with its label; members' average is the vote's probability."""
+    """Its distance is zero. The mean of the members is the model's probability."""
     model = fit(known, "logreg,knn", cv=0)
-    found = explain(model, image_folder, known, n_neighbours=3)
-    assert [one.path for one in found] == known.paths.tolist()
-    for one, label in zip(found, known.labels.tolist(), strict=True):
+    explained = explain(model, image_folder, known, n_neighbours=3)
+    assert [one.path for one in explained] == known.paths.tolist()
+    for one, label in zip(explained, known.labels.tolist(), strict=True):
         assert one.neighbours[0].path == one.path
         assert one.neighbours[0].label == label
         assert one.neighbours[0].distance == pytest.approx(0, abs=1e-5)
@@ -35,26 +35,26 @@ def test_a_training_image_is_nearest_to_itself(known: FeatureSet, image_folder: 
         assert list(one.members) == ["logreg", "knn"]
         mean = np.mean([p["fake"] for p in one.members.values()])
         assert one.probabilities["fake"] == pytest.approx(mean)
-    together = predict(model, image_folder).probabilities[:, 1]
-    assert np.allclose([one.probabilities["fake"] for one in found], together)
+    vote = predict(model, image_folder).probabilities[:, 1]
+    assert np.allclose([one.probabilities["fake"] for one in explained], vote)
 
 
-def test_the_page_stands_alone(known: FeatureSet, image_folder: Path) -> None:
-    """A thumbnail for each image that is a file, no address, no script; names are escaped."""
+def test_the_page_is_self_contained(known: FeatureSet, image_folder: Path) -> None:
+    """The page embeds thumbnails, refers to no URL or script, and escapes names."""
     (image_folder / "fake" / "a<b>.png").write_bytes(
         (image_folder / "fake" / "fake-00.png").read_bytes()
     )
-    found = explain(fit(known, "logreg", cv=0), image_folder / "fake", known, n_neighbours=2)
-    page = explanation_page(found, image_folder / "fake", image_folder)
+    explained = explain(fit(known, "logreg", cv=0), image_folder / "fake", known, n_neighbours=2)
+    page = explanation_page(explained, image_folder / "fake", image_folder)
     assert page.count("data:image/png") == 13 * 3
     assert "a&lt;b&gt;.png" in page
     assert "http" not in page
     assert "<script" not in page
-    assert explanation_page(found, "nowhere", "nowhere").count("no picture") == 13 * 3
+    assert explanation_page(explained, "nowhere", "nowhere").count("no image") == 13 * 3
 
 
-def test_what_cannot_be_explained(known: FeatureSet, image_folder: Path, tmp_path: Path) -> None:
-    """An unreadable image, and features of another encoder, are said."""
+def test_errors_of_explain(known: FeatureSet, image_folder: Path, tmp_path: Path) -> None:
+    """Unreadable images and features of another encoder are errors."""
     model = fit(known, "logreg", cv=0)
     (tmp_path / "bad.png").write_text("text")
     with pytest.raises(DataError, match=r"bad\.png: DecodeError"):

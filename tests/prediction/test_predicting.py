@@ -1,4 +1,4 @@
-"""Models on images and on features."""
+"""Predictions for images, feature files and feature sets."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +29,7 @@ def model(image_folder: Path, tmp_path: Path) -> Model:
 
 
 def test_images_and_features_agree(model: Model, image_folder: Path, tmp_path: Path) -> None:
-    """The same probabilities from images as from their feature file, in the source's order."""
+    """Images and their feature file give the same probabilities in the same order."""
     of_images = predict(model, image_folder, device="cpu")
     of_features = predict(model, tmp_path / "out.h5")
     assert list(of_images.paths) == list(of_features.paths) == sorted(of_images.paths)
@@ -39,7 +39,7 @@ def test_images_and_features_agree(model: Model, image_folder: Path, tmp_path: P
 
 
 def test_every_image_has_a_row(model: Model, image_folder: Path) -> None:
-    """Unreadable images say why; copies have the row of their twin; neighbours keep theirs."""
+    """Unreadable images have a row with the reason, and copies have equal rows."""
     first = min((image_folder / "real").glob("*.png"))
     (image_folder / "real" / "copy.png").write_bytes(first.read_bytes())
     (image_folder / "real" / "real-05b.png").write_text("text")
@@ -54,7 +54,7 @@ def test_every_image_has_a_row(model: Model, image_folder: Path) -> None:
 
 
 class ByPosition:
-    """Estimator whose probabilities depend on the position in the batch, as those of BLAS may."""
+    """Estimator whose probabilities depend on the position in the batch, as BLAS may."""
 
     classes_ = np.arange(2)
 
@@ -96,7 +96,7 @@ def test_options_that_do_not_fit_are_refused(model: Model, image_folder: Path) -
 
 
 def test_recorded_failures_have_rows_too(model: Model, image_folder: Path, tmp_path: Path) -> None:
-    """A feature file's failures are in its predictions."""
+    """The failures of a feature file are among its predictions."""
     (image_folder / "bad.png").write_text("text")
     embed(
         image_folder, tmp_path / "out.h5", encoder="spectrum", options=EncoderOptions(device="cpu")
@@ -107,7 +107,7 @@ def test_recorded_failures_have_rows_too(model: Model, image_folder: Path, tmp_p
 
 
 def test_other_features_are_refused(model: Model, image_folder: Path, tmp_path: Path) -> None:
-    """Features of another encoder, or size of it, are not predicted on."""
+    """Features of another encoder or input size are refused."""
     embed(
         image_folder,
         tmp_path / "64.h5",
@@ -118,8 +118,8 @@ def test_other_features_are_refused(model: Model, image_folder: Path, tmp_path: 
         predict(model, tmp_path / "64.h5")
 
 
-def test_weights_are_given_to_those_that_have_them(image_folder: Path, tmp_path: Path) -> None:
-    """Of an encoder with weights and one without, a single file of weights is for the former."""
+def test_weights_go_to_encoders_with_weights(image_folder: Path, tmp_path: Path) -> None:
+    """An encoder without weights takes no file."""
     file = tmp_path / "weights.safetensors"
     save_file(timm.create_model("test_efficientnet").state_dict(), file)
     embed(image_folder, tmp_path / "a.h5", encoder="spectrum", options=EncoderOptions(device="cpu"))

@@ -1,4 +1,4 @@
-"""Robustness: degraded images, each decoded once, and what becomes of the metrics."""
+"""Robustness: degraded images, decoded once, and their metrics."""
 
 import json
 import shutil
@@ -39,7 +39,7 @@ def model(image_folder: Path, tmp_path: Path) -> Model:
 
 
 def test_every_metric_of_every_strength(model: Model, image_folder: Path) -> None:
-    """A row for each degradation, strength and metric; the images as they are come first."""
+    """The table has a row per degradation, strength and metric, with the original images first."""
     table = robustness(
         model, image_folder, device="cpu", resources=EmbedResources(batch_size=8)
     ).to_pandas()
@@ -50,27 +50,27 @@ def test_every_metric_of_every_strength(model: Model, image_folder: Path) -> Non
     scores = predict(model, image_folder, device="cpu").scores()
     assert as_is.to_dict() == pytest.approx(scores, abs=1e-4)
     blurred = table[(table.degradation == "blur") & (table.metric == "accuracy")].value
-    assert blurred.iloc[-1] < 0.8 < as_is["accuracy"]  # smoothness is all that it goes by
+    assert blurred.iloc[-1] < 0.8 < as_is["accuracy"]  # the model uses smoothness only
 
 
-def test_a_state_is_what_predict_says_of_such_files(
+def test_scores_equal_those_of_degraded_files(
     model: Model, image_folder: Path, tmp_path: Path
 ) -> None:
-    """Images saved as JPEG of quality 50 have the metrics that robustness tells of it."""
+    """Images saved as JPEG of quality 50 have the metrics that robustness reports."""
     for path in sorted(image_folder.rglob("*.png")):
         target = (tmp_path / "jpeg" / path.relative_to(image_folder)).with_suffix(".jpg")
         target.parent.mkdir(parents=True, exist_ok=True)
         Image.open(path).save(target, quality=50)
     saved = predict(model, tmp_path / "jpeg", device="cpu").scores()
     found = robustness(model, image_folder, degradations=["jpeg"], device="cpu").to_pandas()
-    told = found[found.strength == 50].set_index("metric").value.to_dict()
-    assert told == pytest.approx(saved, abs=1e-3)
+    in_memory = found[found.strength == 50].set_index("metric").value.to_dict()
+    assert in_memory == pytest.approx(saved, abs=1e-3)
 
 
 def test_each_image_is_decoded_once(
     model: Model, image_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Thirty-odd states of an image take one reading of its file and one decoding."""
+    """All degradations of an image share one read and one decoding of its file."""
     read: Counter[str] = Counter()
     original = FileBytes.read
 
@@ -85,7 +85,7 @@ def test_each_image_is_decoded_once(
 
 
 def test_unreadable_images_and_copies(model: Model, image_folder: Path) -> None:
-    """What cannot be read is named and in no state; a copy counts as its twin does."""
+    """Unreadable images are reported and not scored. Copies are scored."""
     (image_folder / "real" / "bad.png").write_text("text")
     shutil.copy(image_folder / "real" / "real-00.png", image_folder / "real" / "twin.png")
     found = robustness(model, image_folder, degradations=["noise"], device="cpu")
@@ -93,21 +93,23 @@ def test_unreadable_images_and_copies(model: Model, image_folder: Path) -> None:
     assert {row.n for row in found.rows} == {25}
 
 
-def test_nonsense_is_refused(model: Model, image_folder: Path) -> None:
-    """Unknown degradations, images without labels, models of arrays."""
+def test_invalid_arguments_are_refused(model: Model, image_folder: Path) -> None:
+    """Unknown degradations, unlabelled images, models of arrays and views are errors."""
     with pytest.raises(UnknownNameError, match="did you mean jpeg"):
         robustness(model, image_folder, degradations=["jpg"])
-    with pytest.raises(LabelError, match="true labels"):
+    with pytest.raises(LabelError, match="--labels"):
         robustness(model, image_folder / "real")
     arrays = make_features()
     of_arrays = fit(type(arrays).from_arrays(arrays.X, arrays.labels.tolist()), "logreg", cv=0)
     with pytest.raises(UsageError, match="fitted on arrays"):
         robustness(of_arrays, image_folder)
+    with pytest.raises(UsageError, match="Leave out views"):
+        robustness(model, image_folder, inputs=SourceOptions(views="hflip"))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (64, 48)], ids=str)
 def test_every_degradation_takes_every_size(size: tuple[int, int]) -> None:
-    """Down to a single pixel, each gives an image, the same one again, and by size what it says."""
+    """Each degradation is deterministic and gives the documented size, even for one pixel."""
     width, height = size
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     for one in DEGRADATIONS.values():
@@ -123,17 +125,17 @@ def test_every_degradation_takes_every_size(size: tuple[int, int]) -> None:
 
 
 def test_blur_is_a_gaussian() -> None:
-    """A point becomes a bell whose variance is the square of sigma; brightness stays."""
+    """A point becomes a Gaussian with the variance sigma², and the brightness is preserved."""
     pixels = np.zeros((41, 41, 3), dtype=np.uint8)
     pixels[20, 20] = 255
     bell = View("blur", '[["Blur", {"sigma": 1}]]').apply(pixels, b"0" * 16)[:, :, 0].astype(float)
-    place = np.arange(41) - 20
+    offset = np.arange(41) - 20
     assert bell.sum() == pytest.approx(255, rel=0.03)
-    assert (bell.sum(axis=0) * place**2).sum() / bell.sum() == pytest.approx(1, rel=0.1)
+    assert (bell.sum(axis=0) * offset**2).sum() / bell.sum() == pytest.approx(1, rel=0.1)
 
 
 def test_steps_of_files_of_views_are_checked(tmp_path: Path) -> None:
-    """The steps may be used in files of views too, which are refused where they are nonsense."""
+    """Files of views may use the steps of degradations. Invalid arguments are refused."""
     good = tmp_path / "good.json"
     good.write_text('{"web": [{"WEBP": {"quality": 60}}, {"Blur": {"sigma": 1}}]}')
     assert list(read_views(str(good))) == ["original", "web"]
@@ -143,8 +145,8 @@ def test_steps_of_files_of_views_are_checked(tmp_path: Path) -> None:
             read_views(str(tmp_path / "bad.json"))
 
 
-def test_faces_are_averaged_in_every_state(tmp_path: Path) -> None:
-    """Of a model of faces, each is degraded in every way; an image's count as one, as ever."""
+def test_faces_are_averaged_for_each_degradation(tmp_path: Path) -> None:
+    """A model of faces degrades each face, and an image counts once."""
     people = tmp_path / "people"
     people.mkdir()
     Image.fromarray(skimage.data.astronaut()).save(people / "one.png")

@@ -1,4 +1,4 @@
-"""A competition's template, filled."""
+"""Filling a competition's sample submission."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def predictions(classes: tuple[str, ...] = ("real", "fake")) -> Predictions:
 def test_templates_are_filled(
     tmp_path: Path, template: str, fill: str, expected: dict[str, list[object]]
 ) -> None:
-    """By ids in the template's order: probabilities, numbers or names, as its columns ask."""
+    """Predictions are matched by id and written as the template's columns require."""
     path = tmp_path / "sample_submission.csv"
     path.write_text(template)
     filled = fill_template(predictions(), path, fill)
@@ -40,16 +40,16 @@ def test_templates_are_filled(
     assert list(filled.missing) == []
 
 
-def test_numeric_classes_are_written_as_they_are_named(tmp_path: Path) -> None:
-    """Classes 1 and 2 are filled in as 1 and 2, whatever filler the template holds."""
+def test_numeric_classes_keep_their_names(tmp_path: Path) -> None:
+    """Classes 1 and 2 are written as 1 and 2, whatever placeholder the template has."""
     path = tmp_path / "sample_submission.csv"
     path.write_text("id,label\n2,0\n1,0\n")
     filled = fill_template(predictions(("1", "2")), path)
     assert filled.table.label.tolist() == ["2", "1"]
 
 
-def test_ids_without_a_prediction_stay_as_they_were(tmp_path: Path) -> None:
-    """Unknown and unreadable ids keep the template's value and are named."""
+def test_ids_without_a_prediction_are_unchanged(tmp_path: Path) -> None:
+    """Unknown and unreadable ids keep the template's value and are listed as missing."""
     path = tmp_path / "sample_submission.csv"
     path.write_text("id,target\n9,0.5\n3,0.25\n1,0.5\n")
     filled = fill_template(predictions(), path)
@@ -59,10 +59,10 @@ def test_ids_without_a_prediction_stay_as_they_were(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("template", "message"),
-    [("id,a,b\n1,0,0\n", "expected one, or the classes"), ("id,t\nz,0\n", "no id of")],
+    [("id,a,b\n1,0,0\n", "with one column, or with the classes"), ("id,t\nz,0\n", "no id of")],
 )
-def test_templates_that_do_not_fit(tmp_path: Path, template: str, message: str) -> None:
-    """Columns that are neither classes nor one, and ids of other images, are errors."""
+def test_templates_that_do_not_match(tmp_path: Path, template: str, message: str) -> None:
+    """Unknown columns and ids of other images are errors."""
     path = tmp_path / "sample_submission.csv"
     path.write_text(template)
     with pytest.raises(UsageError, match=message):

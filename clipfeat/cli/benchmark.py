@@ -4,14 +4,16 @@ import json
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipfeat.cli import options
 from clipfeat.cli.exits import print_error_line, reports_errors
+from clipfeat.cli.option_groups import expands
 from clipfeat.cli.outputs import check_folder
 from clipfeat.errors import OutputExistsError, UsageError
+from clipfeat.zoo.fit_options import FitOptions
 
 if TYPE_CHECKING:
     from clipfeat.evaluate import Protocol
@@ -21,6 +23,7 @@ COMMAND = "asked.json"
 
 
 @reports_errors
+@expands("fit_options", FitOptions, options.FIT_OPTIONS)
 def benchmark(
     features: options.FeatureFiles = None,
     layers: options.LayersOfFeatures = None,
@@ -35,16 +38,10 @@ def benchmark(
     repeats: options.Repeats = None,
     sort: options.SortMetric = "balanced_accuracy",
     seed: options.Seed = 0,
-    balance: options.Balance = "none",
-    calibrate: options.Calibrate = "none",
-    bag: options.Bag = 0,
-    threshold: options.Threshold = None,
-    max_fpr: options.MaxFpr = None,
+    fit_options: FitOptions = FitOptions(),
     vote: options.Votes = "uniform",
     vote_weights: options.ExtraVoteWeights = "",
-    tune: options.Tune = False,
     time_limit: options.TimeLimitPerClassifier = None,
-    accelerate: options.Accelerate = True,
     num_workers: options.FitThreads = None,
     engine: options.Engine = "local",
     address: options.Address = None,
@@ -68,7 +65,6 @@ def benchmark(
     from clipfeat.fits.resources import FitResources
     from clipfeat.report import remarks, save_run
     from clipfeat.report.run_folder import CELLS
-    from clipfeat.zoo.fit_options import FitOptions
 
     if sort not in METRICS:
         raise unknown_name("metric", sort, METRICS)
@@ -77,10 +73,6 @@ def benchmark(
     weights, sizes = parse_numbers(vote_weights), parse_numbers(few_shot) or []
     if any(size != int(size) for size in sizes):
         raise UsageError(f"expected whole numbers of images, got --few-shot {few_shot}")
-    fit_options = FitOptions(
-        balance=balance, calibrate=calibrate, bag=bag, tune=tune, threshold=threshold,
-        max_fpr=max_fpr, accelerate=accelerate,
-    )  # fmt: skip
     resources = FitResources(num_workers, time_limit, engine, address)
     paths = feature_files(train or features or [])
     curves = read_robustness(robustness)
@@ -90,10 +82,8 @@ def benchmark(
             "test": [str(path.resolve()) for path in test or []],
             "layers": layers, "clf": clf, "cv": cv, "group_col": group_col,
             "leave_one_out": leave_one_out, "matrix": matrix, "few_shot": sizes,
-            "repeats": repeats, "seed": seed, "balance": balance, "calibrate": calibrate,
-            "bag": bag, "threshold": threshold, "max_fpr": max_fpr, "vote": vote,
-            "vote_weights": weights, "tune": tune, "time_limit": time_limit,
-            "accelerate": accelerate,
+            "repeats": repeats, "seed": seed, "vote": vote, "vote_weights": weights,
+            "time_limit": time_limit, **asdict(fit_options),
         }  # fmt: skip
         claim(output, command, overwrite)
     data = load_features(paths, layers, group_col)

@@ -4,10 +4,13 @@ from pathlib import Path
 
 from clipfeat.cli import options
 from clipfeat.cli.exits import reports_errors
+from clipfeat.cli.option_groups import expands
 from clipfeat.cli.outputs import check_file
+from clipfeat.zoo.fit_options import FitOptions
 
 
 @reports_errors
+@expands("fit_options", FitOptions, options.FIT_OPTIONS)
 def fit(
     features: options.FeatureFiles = None,
     layers: options.LayersOfFeatures = None,
@@ -16,16 +19,10 @@ def fit(
     cv: options.FoldsOrNone = 5,
     group_col: options.GroupColumn = "",
     seed: options.Seed = 0,
-    balance: options.Balance = "none",
-    calibrate: options.Calibrate = "none",
-    bag: options.Bag = 0,
-    threshold: options.Threshold = None,
-    max_fpr: options.MaxFpr = None,
+    fit_options: FitOptions = FitOptions(),
     vote: options.Vote = "uniform",
     vote_weights: options.VoteWeights = "",
-    tune: options.Tune = False,
     time_limit: options.TimeLimit = None,
-    accelerate: options.Accelerate = True,
     out_of_core: options.OutOfCore = None,
     num_workers: options.FitThreads = None,
     engine: options.Engine = "local",
@@ -43,17 +40,12 @@ def fit(
     from clipfeat.evaluate.leaderboard import Leaderboard
     from clipfeat.fits.resources import FitResources
     from clipfeat.report import model_remarks
-    from clipfeat.zoo.fit_options import FitOptions
 
     check_file(output, overwrite=overwrite)
-    fit_options = FitOptions(
-        balance=balance, calibrate=calibrate, bag=bag, tune=tune, threshold=threshold,
-        max_fpr=max_fpr, accelerate=accelerate,
-    )  # fmt: skip
     resources = FitResources(num_workers, time_limit, engine, address)
     weights = parse_numbers(vote_weights)
     opened = open_features(
-        features or [], layers, group_col, clf=clf, tune=tune, out_of_core=out_of_core,
+        features or [], layers, group_col, clf=clf, tune=fit_options.tune, out_of_core=out_of_core,
         engine=engine,
     )  # fmt: skip
     with opened as data, step_bar("fitting") as progress:

@@ -934,3 +934,16 @@ Address = Annotated[
         "RAY_ADDRESS, otherwise a cluster on this machine.",
     ),
 ]
+
+# Groups
+
+FIT_OPTIONS = {
+    "balance": Balance,
+    "calibrate": Calibrate,
+    "bag": Bag,
+    "tune": Tune,
+    "threshold": Threshold,
+    "max_fpr": MaxFpr,
+    "accelerate": Accelerate,
+}
+"""Command-line option of each field of `clipfeat.zoo.fit_options.FitOptions`."""

@@ -16,7 +16,6 @@ from pkgutil import resolve_name
 from typing import Any
 
 from clipfeat.errors import UsageError, unknown_name
-from clipfeat.system.plugins import with_plugins
 from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.spaces import Range, Space, WarmPath
 
@@ -195,6 +194,8 @@ def classifiers() -> dict[str, ClassifierRow]:
     The entry points are read on the first call rather than on import, because the module of a
     classifier in another package imports this one.
     """
+    from clipfeat.system.plugins import with_plugins  # 20 ms, which --help can do without
+
     builtin = {row.name: row for row in _ROWS}
     return with_plugins(builtin, "clipfeat.classifiers", ClassifierRow)
 

@@ -90,4 +90,4 @@ def test_two_classes_are_required(image_folder: Path) -> None:
     """One class is an error of the data."""
     remove_images(image_folder, "fake", 0)
     embed()
-    assert_fails(clipfeat("benchmark", "out.h5"), 1, "one class")
+    assert_fails(clipfeat("benchmark", "out.h5"), 1, "Add images of a second class")

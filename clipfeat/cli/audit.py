@@ -27,10 +27,10 @@ def audit(
     output: options.AuditFolder = None,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Find shortcuts that a classifier could learn, duplicates and wrong labels.
+    """Find shortcuts, duplicates and wrong labels in a data set.
 
-    Shortcuts are file formats, image sizes and similar properties that predict the label. The
-    checks of headers and bytes take images. The checks for near duplicates and wrong labels take a
+    A shortcut is a property such as the file format or the image size that predicts the label. The
+    checks of headers and bytes need images. The checks for near duplicates and wrong labels need a
     feature file. The exit code is 7 if a finding makes scores meaningless.
 
     Example: clipfeat audit out.h5 --images images/

@@ -5,9 +5,10 @@ from clipfeat.cli.exits import reports_errors
 
 @reports_errors
 def classifiers() -> None:
-    """List the classifiers, and the projections that can precede them (triplet+logreg).
+    """List the classifiers and projections.
 
-    A star marks the usual classifiers, which --clf all selects. --clf every selects all.
+    A projection can precede any classifier, as in triplet+logreg. A star marks the usual
+    classifiers, which --clf all selects. --clf every selects all.
 
     Example: clipfeat classifiers
     """

@@ -12,7 +12,7 @@ def compare(
     output: options.ComparisonFile = None,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Compare benchmark runs, with paired differences to the first run.
+    """Compare benchmark runs by paired differences to the first.
 
     Example: clipfeat compare run-clip/ run-effnet/
     """

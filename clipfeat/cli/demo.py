@@ -17,7 +17,9 @@ CLASSIFIERS = "logreg,knn,rf,lgbm,xgb,svm"
 
 @reports_errors
 def demo(output: options.DemoFolder = Path("clipfeat-demo")) -> None:
-    """Run every step on a small image set: no download, no GPU, less than two minutes.
+    """Run every step on a small image set.
+
+    The demo needs no download and no GPU. It takes less than two minutes.
 
     Example: clipfeat demo -o clipfeat-demo
     """

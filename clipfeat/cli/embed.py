@@ -49,10 +49,11 @@ def embed(
     address: options.Address = None,
     max_bad: options.MaxBad = None,
 ) -> None:
-    """Encode images into a feature file. A repeated run encodes only new images.
+    """Encode images into a feature file.
 
-    Class folders become labels: images/cat/1.jpg has the label cat. Folders named real and fake,
-    0_real and 1_fake, or nature and ai are recognised at any depth.
+    A repeated run encodes only new and changed images. Class folders become labels:
+    images/cat/1.jpg has the label cat. Folders named real and fake, 0_real and 1_fake, or nature
+    and ai are recognised at any depth.
 
     Example: clipfeat embed images/ out.h5 --encoder clip-vit-l-14
     """

@@ -6,7 +6,10 @@ from clipfeat.cli.exits import reports_errors
 
 @reports_errors
 def encoders(pattern: options.NamePattern = "") -> None:
-    """List the encoders: aliases, models of open_clip and timm with weights, and spectrum.
+    """List the encoders.
+
+    The list has the aliases, the models of open_clip and timm with pretrained weights, spectrum,
+    and the encoders of installed plug-ins.
 
     Example: clipfeat encoders 'timm:*efficientnet_b4*'
     """

@@ -17,7 +17,10 @@ def explain(
     html: options.HtmlPage = None,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Show the nearest training images of an image and the probabilities of each classifier.
+    """Explain predictions by the nearest training images.
+
+    For each image, the probabilities of each classifier of the model and the nearest training
+    images with their distances are printed.
 
     Example: clipfeat explain model.clipfeat new/1.jpg --features out.h5 --html why.html
     """

@@ -10,7 +10,10 @@ def export(
     output: options.ExportFile,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Export a feature file as a table: path, key, label, group, other columns, features.
+    """Export a feature file as Parquet, NPZ or CSV.
+
+    The table has the columns path, key, label and group, the further columns of the source, and the
+    features.
 
     Example: clipfeat export out.h5 -o out.parquet
     """

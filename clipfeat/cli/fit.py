@@ -29,7 +29,7 @@ def fit(
     address: options.Address = None,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Fit a classifier, or a soft vote of several, and save it as a model file.
+    """Fit a classifier or a soft vote and save a model file.
 
     Example: clipfeat fit out.h5 --clf logreg,svm -o model.clipfeat
     """

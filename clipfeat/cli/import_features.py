@@ -17,10 +17,10 @@ def import_features(
     class_folders: options.ClassFolders = True,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Convert features of thingsvision or clip-retrieval into a feature file.
+    """Import features of thingsvision or clip-retrieval.
 
-    The new file has an encoder fingerprint of its own. It cannot be mixed with features that
-    clipfeat computes.
+    The new feature file has an encoder fingerprint of its own. Its rows cannot be mixed with
+    features that clipfeat computes.
 
     Example: clipfeat import alexnet/ -o alexnet.h5 --name alexnet-fc7 --images images/
     """

@@ -125,7 +125,7 @@ GroupColumnOfTable = Annotated[
         "--group-col",
         metavar="COLUMN",
         rich_help_panel=INPUT,
-        help="Column of groups in the table, for example patient. Each group stays in one fold.",
+        help="Column of groups in the table, for example patient. Folds never split a group.",
     ),
 ]
 GroupColumn = Annotated[
@@ -134,7 +134,7 @@ GroupColumn = Annotated[
         "--group-col",
         metavar="COLUMN",
         rich_help_panel=INPUT,
-        help="Column of groups in the feature file. Each group stays in one fold. none ignores "
+        help="Column of groups in the feature file. Folds never split a group. none disables "
         "groups.",
     ),
 ]
@@ -210,7 +210,7 @@ FaceWeightsOfModel = Annotated[
         "--face-weights",
         metavar="FILE",
         rich_help_panel=INPUT,
-        help="YuNet weights (.onnx), for a model of faces that YuNet detected.",
+        help="YuNet weights (.onnx), if the model was fitted on faces that YuNet detected.",
     ),
 ]
 TrainFiles = Annotated[
@@ -427,7 +427,7 @@ ComparedClassifiers = Annotated[
         metavar="NAMES",
         rich_help_panel=CLASSIFIERS,
         help="Comma-separated classifiers, for example logreg,triplet+svm. all selects the usual "
-        "ones, every selects all. `clipfeat classifiers` lists the names.",
+        "ones, every selects the whole zoo. `clipfeat classifiers` lists the names.",
     ),
 ]
 Balance = Annotated[
@@ -869,7 +869,8 @@ FitThreads = Annotated[
         min=1,
         metavar="N",
         rich_help_panel=PERFORMANCE,
-        help="Threads. The default is one for small data, otherwise the number of cores.",
+        help="Threads. The default is one for small data, otherwise the number of cores. On Ray, "
+        "threads per fit, by default one.",
     ),
 ]
 Device = Annotated[
@@ -887,7 +888,7 @@ TimeLimit = Annotated[
         "--time-limit",
         metavar="SECONDS",
         rich_help_panel=PERFORMANCE,
-        help="Time limit for --tune, including the final fits.",
+        help="Time limit in seconds for all searches and fits. Needs --tune.",
     ),
 ]
 TimeLimitPerClassifier = Annotated[
@@ -896,7 +897,7 @@ TimeLimitPerClassifier = Annotated[
         "--time-limit",
         metavar="SECONDS",
         rich_help_panel=PERFORMANCE,
-        help="Time limit for each classifier, over all folds and searches.",
+        help="Time limit in seconds for each classifier, over all folds and searches.",
     ),
 ]
 Accelerate = Annotated[

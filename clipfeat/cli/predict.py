@@ -37,10 +37,10 @@ def predict(
     overwrite: options.Overwrite = False,
     max_bad: options.MaxBad = None,
 ) -> None:
-    """Classify images: one row per image with its path, class and class probabilities.
+    """Predict the classes of images.
 
-    The row of an unreadable image contains the error. If the true labels are known, scores are
-    printed.
+    The table has one row per image with its path, predicted class and class probabilities. The row
+    of an unreadable image contains the error. If the true labels are known, scores are printed.
 
     Example: clipfeat predict model.clipfeat new/ -o predictions.csv
     """

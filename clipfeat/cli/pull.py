@@ -6,7 +6,9 @@ from clipfeat.cli.exits import reports_errors
 
 @reports_errors
 def pull(repository: options.Repository, revision: options.Revision = None) -> None:
-    """Download a model file from the Hugging Face hub and print its path.
+    """Download a model file from the Hugging Face hub.
+
+    The path of the downloaded file is printed.
 
     Example: clipfeat pull me/real-or-generated
     """

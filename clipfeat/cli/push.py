@@ -10,7 +10,9 @@ def push(
     repository: options.Repository,
     private: options.Private = False,
 ) -> None:
-    """Upload a model file to the Hugging Face hub with a generated model card.
+    """Upload a model file to the Hugging Face hub.
+
+    A model card is generated from the model file and uploaded with it.
 
     Example: clipfeat push model.clipfeat me/real-or-generated
     """

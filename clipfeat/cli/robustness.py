@@ -29,9 +29,10 @@ def robustness(
     overwrite: options.Overwrite = False,
     max_bad: options.MaxBad = None,
 ) -> None:
-    """Score a model on degraded images: compressed, blurred, resized, cropped and noisy.
+    """Score a model on degraded images.
 
-    Each image is decoded once. It is encoded once per degradation and strength.
+    Images are compressed, blurred, resized, cropped and made noisy. Each image is decoded once, and
+    encoded once per degradation and strength.
 
     Example: clipfeat robustness model.clipfeat test/ -o robustness/
     """

@@ -6,9 +6,10 @@ from clipfeat.cli.exits import reports_errors
 
 @reports_errors
 def verify(file: options.AnyFile) -> None:
-    """Check every byte of a feature file, including its parts, or of a model file.
+    """Check every byte of a feature file or a model file.
 
-    The exit code is 6 if a file is damaged. The message names the file and the damage.
+    The parts of a feature file that are not yet merged are checked too. The exit code is 6 if a
+    file is damaged. The message names the file and the damage.
 
     Example: clipfeat verify out.h5
     """

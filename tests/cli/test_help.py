@@ -64,6 +64,13 @@ def test_pages_use_the_width_of_the_terminal(columns: int) -> None:
     assert columns - 20 < max(map(len, page.splitlines())) <= columns
 
 
+def test_the_list_of_commands_is_not_cut_off() -> None:
+    """The first line of each command's docstring fits the list."""
+    page = succeed("--help").stdout
+    assert all(name in page for name in COMMANDS)
+    assert "..." not in page.partition("Commands:")[2]
+
+
 def test_the_version() -> None:
     """``--version`` prints the version and nothing else."""
     assert clipfeat("--version").stdout.startswith("clipfeat ")

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# How good are cached features, and how far do they carry? The whole evaluation, by clipfeat's own
-# commands: CIFAKE's held-out images, subjects and few shots, and generators left out in turn.
+# Evaluate cached features with clipfeat's own commands: CIFAKE's test images, subjects and few-shot
+# curves, and generators held out in turn.
 #
 #   bash benchmarks/evaluation.sh DATA WEIGHTS OUT
 #
 # DATA holds cifake-{train,test}-*.tar and generators/manifest.csv (path,label,generator,group);
-# WEIGHTS is mobilenetv2_100.tf2_in1k.safetensors. Each run is a folder of OUT with its report.html;
-# what is there is not embedded or fitted again.
+# WEIGHTS is mobilenetv2_100.tf2_in1k.safetensors. Each run is a folder in OUT with a report.html.
+# Existing features and fits in OUT are reused.
 set -euo pipefail
 data=$(realpath "$1") weights=$(realpath "$2")
 mkdir -p "$3" && cd "$3"
@@ -28,25 +28,25 @@ all=(--clf logreg,knn,rf,lgbm,xgb,svm,dummy --no-thumbnails)
 some=(--clf logreg,svm --no-thumbnails --no-audit)
 choose() {
   case $1 in
-    last) of="" layers=(--layers last) ;;
-    layers) of="" layers=(--layers 0,1,2,3) ;;
-    spectrum) of=-spectrum layers=() ;;
+    last) suffix="" layers=(--layers last) ;;
+    layers) suffix="" layers=(--layers 0,1,2,3) ;;
+    spectrum) suffix=-spectrum layers=() ;;
   esac
 }
-for what in last layers spectrum; do
-  choose $what
-  clipfeat benchmark --train "train$of.h5" --test "test$of.h5" --group-col none "${layers[@]}" \
-    "${all[@]}" -o "cifake-$what"
-  clipfeat benchmark "made$of.h5" "${layers[@]}" "${all[@]}" -o "made-$what"
-  clipfeat benchmark "made$of.h5" --leave-one-out generator --threshold balanced_accuracy \
-    "${layers[@]}" "${all[@]}" -o "made-unseen-$what"
-  clipfeat benchmark "made$of.h5" --matrix generator --cv 3 --balance weights "${layers[@]}" \
-    "${some[@]}" -o "made-matrix-$what"
+for kind in last layers spectrum; do
+  choose $kind
+  clipfeat benchmark --train "train$suffix.h5" --test "test$suffix.h5" --group-col none "${layers[@]}" \
+    "${all[@]}" -o "cifake-$kind"
+  clipfeat benchmark "made$suffix.h5" "${layers[@]}" "${all[@]}" -o "made-$kind"
+  clipfeat benchmark "made$suffix.h5" --leave-one-out generator --threshold balanced_accuracy \
+    "${layers[@]}" "${all[@]}" -o "made-unseen-$kind"
+  clipfeat benchmark "made$suffix.h5" --matrix generator --cv 3 --balance weights "${layers[@]}" \
+    "${some[@]}" -o "made-matrix-$kind"
 done
-for what in last layers spectrum; do
-  choose $what
-  clipfeat benchmark "train$of.h5" --few-shot 10,100,1000 --repeats 3 --group-col none \
-    "${layers[@]}" "${some[@]}" -o "cifake-few-$what"
-  clipfeat benchmark "train$of.h5" --leave-one-out group "${layers[@]}" "${some[@]}" \
-    -o "cifake-subjects-$what"
+for kind in last layers spectrum; do
+  choose $kind
+  clipfeat benchmark "train$suffix.h5" --few-shot 10,100,1000 --repeats 3 --group-col none \
+    "${layers[@]}" "${some[@]}" -o "cifake-few-$kind"
+  clipfeat benchmark "train$suffix.h5" --leave-one-out group "${layers[@]}" "${some[@]}" \
+    -o "cifake-subjects-$kind"
 done

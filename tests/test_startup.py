@@ -40,7 +40,7 @@ def test_option_types_import_nothing_heavy() -> None:
 def test_public_names_resolve_after_imports_of_submodules() -> None:
     """Every public name resolves, even if its submodules were imported before."""
     import clipfeat.embedding.pipeline
-    import clipfeat.evaluate.benchmark
+    import clipfeat.evaluate.benchmarking
     import clipfeat.prediction.predicting
 
     assert all(getattr(clipfeat, name) is not None for name in clipfeat.__all__)

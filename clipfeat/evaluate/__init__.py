@@ -1,6 +1,6 @@
 """Evaluation of classifiers on cached features: metrics, protocols and the benchmark."""
 
-from clipfeat.evaluate.benchmark import benchmark
+from clipfeat.evaluate.benchmarking import benchmark
 from clipfeat.evaluate.comparing import Comparison, compare
 from clipfeat.evaluate.leaderboard import Leaderboard
 from clipfeat.evaluate.metrics import METRICS, score

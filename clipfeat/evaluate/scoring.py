@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from clipfeat.evaluate.calibration import miscalibration
 from clipfeat.evaluate.metrics import score
+from clipfeat.evaluate.miscalibration import miscalibration
 from clipfeat.evaluate.plan import Trial
 from clipfeat.evaluate.result import Benchmark, Outcome, tested_files
 from clipfeat.evaluate.thresholds import Chooser, oracle
@@ -81,7 +81,7 @@ def score_outcome(
 def uncalibrated(run: Benchmark, entries: Sequence[str]) -> dict[str, float]:
     """Return the calibration error of each entry that is not calibrated.
 
-    See `clipfeat.evaluate.calibration.miscalibration`.
+    See `clipfeat.evaluate.miscalibration.miscalibration`.
     """
     errors = {}
     for entry in entries:

@@ -22,10 +22,7 @@ from clipfeat.fits.resources import FitResources
 from clipfeat.zoo import parse_names
 from clipfeat.zoo.fit_options import FitOptions
 
-RECOVERY = (
-    "finished cells stay in the cache of -o, and the same command resumes from them. Without -o, "
-    "add it"
-)
+RECOVERY = "run the same command again: with -o it resumes from the finished cells"
 
 
 def benchmark(

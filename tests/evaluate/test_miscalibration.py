@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from clipfeat.evaluate.calibration import miscalibration
+from clipfeat.evaluate.miscalibration import miscalibration
 
 
 @pytest.mark.parametrize("n", [30, 300, 3000])

@@ -23,8 +23,8 @@ class Trial:
     n_train : int, optional
         In a few-shot curve, the number of training images per class.
     tested_on : mapping of str to ndarray of shape (n_samples,), bool
-        Subsets of the rows, by name. Each test is scored on every subset by itself. If empty, each
-        test is scored as a whole.
+        Subsets of the rows, by name. Each test is scored on every subset separately. If empty,
+        each test is scored as a whole.
     """
 
     splits: Mapping[str, Split]
@@ -34,7 +34,7 @@ class Trial:
     tested_on: Mapping[str, RowMask] = field(default_factory=dict)
 
     @property
-    def pieces(self) -> Mapping[str, RowMask | None]:
+    def subsets(self) -> Mapping[str, RowMask | None]:
         """The subsets of `tested_on`, or a single unnamed subset of all rows."""
         return self.tested_on or {"": None}
 

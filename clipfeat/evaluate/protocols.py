@@ -74,7 +74,7 @@ class KFold(Protocol):
     repeats: int = 1
 
     def plan(self, features: FeatureSet, random_state: int = 0) -> Plan:
-        """Split into folds with about equal shares of every class; see `Protocol.plan`."""
+        """Split into stratified folds; see `Protocol.plan`."""
         data = _labelled(features)
         seeds = _seeds(self.repeats, random_state)
         trials = [Trial(_numbered(cross_validation(data, self.n_splits, s)), s) for s in seeds]
@@ -321,7 +321,7 @@ def _official_parts(features: FeatureSet, column: str) -> NDArray[np.str_]:
 
 
 def _matrix(features: FeatureSet, column: str, n_splits: int, seed: int) -> list[Trial]:
-    """Make a trial for each value; classes without a value of their own are shared by all."""
+    """Make a trial for each value. All values share the classes without a value of their own."""
     values = features.column(column)
     shared = shared_rows(features, column)
     held = np.unique(values[~shared]).tolist()
@@ -334,17 +334,17 @@ def _matrix(features: FeatureSet, column: str, n_splits: int, seed: int) -> list
                        for label, value, alone in zip(features.labels.tolist(), values.tolist(),
                                                       shared, strict=True)])  # fmt: skip
     folds = k_fold(strata, features.split_groups, n_splits, seed)
-    pieces = {value: (values == value) & ~shared | shared for value in held}
-    for value, mine in pieces.items():
-        if len(np.unique(features.y[mine])) < 2:
+    subsets = {value: (values == value) & ~shared | shared for value in held}
+    for value, subset in subsets.items():
+        if len(np.unique(features.y[subset])) < 2:
             raise LabelError(
                 f"all images with {column} {value!r} are of one class, so no classifier can be "
                 "trained on them: leave these images out, or pass another column"
             )
     return [
         Trial(
-            {str(i): (train[pieces[value][train]], test) for i, (train, test) in enumerate(folds)},
-            seed, value, tested_on=pieces,
+            {str(i): (train[subsets[value][train]], test) for i, (train, test) in enumerate(folds)},
+            seed, value, tested_on=subsets,
         )
         for value in held
     ]  # fmt: skip
@@ -353,7 +353,7 @@ def _matrix(features: FeatureSet, column: str, n_splits: int, seed: int) -> list
 def _few_shot(
     features: FeatureSet, sizes: Sequence[int], n_splits: int, seeds: range
 ) -> list[Trial]:
-    """Draw from one fold's training rows for each seed; smaller draws are part of larger ones."""
+    """Draw from the training rows of one fold for each seed, so that smaller draws are nested."""
     if not sizes or min(sizes) < 1:
         raise UsageError(f"numbers of images per class must be 1 or more, got {list(sizes)}")
     folds = cross_validation(features, n_splits, seeds[0])

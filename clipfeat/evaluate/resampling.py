@@ -78,10 +78,10 @@ def resampled(
     for entry in entries:
         values[entry] = mean_defined(
             [
-                _resampled_fold(run.tested(outcome, entry, fold, among), metric, weights)
+                _resampled_fold(run.tested(outcome, entry, fold, subset), metric, weights)
                 for outcome in run.headline
                 for fold in range(len(outcome.trial.splits))
-                for among in outcome.trial.pieces.values()
+                for subset in outcome.trial.subsets.values()
             ]
         )
     return values

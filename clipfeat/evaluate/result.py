@@ -196,7 +196,7 @@ class Benchmark:
         return load_run(folder)
 
     def tested(
-        self, outcome: Outcome, entry: str, fold: int, among: "RowMask | None" = None
+        self, outcome: Outcome, entry: str, fold: int, subset: "RowMask | None" = None
     ) -> FilePredictions:
         """Return the probabilities of an entry for the files that one fold tested.
 
@@ -208,10 +208,10 @@ class Benchmark:
             Name of an entry of the outcome.
         fold : int
             Index of the fold.
-        among : ndarray of shape (n_samples,), bool, optional
+        subset : ndarray of shape (n_samples,), bool, optional
             Restrict the result to these rows.
         """
-        return tested_files(self.y, self.files, outcome, entry, fold, among)
+        return tested_files(self.y, self.files, outcome, entry, fold, subset)
 
 
 def tested_files(
@@ -220,7 +220,7 @@ def tested_files(
     outcome: Outcome,
     entry: str,
     fold: int,
-    among: "RowMask | None" = None,
+    subset: "RowMask | None" = None,
 ) -> FilePredictions:
     """Return the probabilities of an entry for the files that one fold tested.
 
@@ -230,11 +230,11 @@ def tested_files(
         True class indices.
     files : ndarray of shape (n_samples,)
         The file of each row.
-    outcome, entry, fold, among
+    outcome, entry, fold, subset
         As in `Benchmark.tested`.
     """
     mask = outcome.fold == fold
-    here = np.flatnonzero(mask if among is None else mask & among)
+    here = np.flatnonzero(mask if subset is None else mask & subset)
     known, p, rows = one_per_file(y[here], outcome.probabilities[entry][here], files[here])
     of_entry = outcome.thresholds.get(entry)
     return FilePredictions(known, p, here[rows], of_entry[fold] if of_entry else None)

@@ -32,7 +32,15 @@ Cells = Mapping[str, Sequence[Cell]]
 
 @dataclass(frozen=True)
 class Step:
-    """One finished cell of a benchmark, for a progress bar."""
+    """Progress of a benchmark, reported after each cell.
+
+    Parameters
+    ----------
+    done, total : int
+        Numbers of finished cells and of all cells.
+    entry, fold : str
+        Names of the entry and the fold of the cell that has just finished.
+    """
 
     done: int
     total: int

@@ -61,14 +61,14 @@ def score_outcome(
                 "encoder": encoder, "classifier": entry, "seed": trial.seed,
                 "trained_on": trial.trained_on, "n_train": trial.n_train, "fold": fold,
             }  # fmt: skip
-            for piece, among in trial.pieces.items():
-                tested = tested_files(features.y, features.files, outcome, entry, number, among)
+            for name, subset in trial.subsets.items():
+                tested = tested_files(features.y, features.files, outcome, entry, number, subset)
                 if not len(tested.y):
                     continue
                 values = score(tested.y, tested.p, tested.threshold, features.classes)
                 values |= oracle(tested.y, tested.p)
                 rows += [
-                    {**common, "tested_on": piece, "metric": m, "value": v, "seconds": seconds}
+                    {**common, "tested_on": name, "metric": m, "value": v, "seconds": seconds}
                     for m, v in values.items()
                 ]
             rows += [

@@ -36,19 +36,18 @@ def audit(
     Example: clipfeat audit out.h5 --images images/
     """
     from clipfeat.auditing.checking import audit as run
-    from clipfeat.cli.console import image_bar
-    from clipfeat.embedding.run import Progress
+    from clipfeat.cli.console import count_bar
     from clipfeat.images.manifest import TableColumns
 
     check_folder(output, overwrite=overwrite)
-    with image_bar("reading headers") as bar:
+    with count_bar("reading headers", "images") as show:
         result = run(
             source,
             images=images,
             labels=labels,
             columns=TableColumns(path_col, label_col, group_col),
             n_jobs=num_workers,
-            progress=lambda done, total: bar(Progress(total, done, 0, 0, 0.0)),
+            progress=show,
         )
     _print(result)
     if output is not None:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from clipfeat.cli.exits import print_error_line
 
@@ -36,14 +36,28 @@ def console(*, stderr: bool = False) -> "Console":
     return Console(stderr=stderr, highlight=False, width=WIDTH_WITHOUT_TERMINAL)
 
 
+class Show(Protocol):
+    """Function that shows how many items of a task are finished."""
+
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        """Show the counts and a note."""
+
+
+@contextmanager
+def count_bar(task: str, unit: str) -> Iterator[Show]:
+    """Show the number of finished items, their rate and the remaining time."""
+    out = console(stderr=True)
+    with _bar(out, task, unit) if out.is_terminal else _lines(task, unit) as show:
+        yield show
+
+
 @contextmanager
 def image_bar(task: str) -> Iterator[Callable[["Progress"], None]]:
-    """Show the number of finished images, images/s and the remaining time."""
-    out = console(stderr=True)
-    with _bar(out, task, "images") if out.is_terminal else _lines(task, "images") as show:
+    """Show the progress of an embedding, with the number of failed images."""
+    with count_bar(task, "images") as show:
 
         def update(progress: "Progress") -> None:
-            failed = f", {progress.failed} failed" if progress.failed else ""
+            failed = f"{progress.failed} failed" if progress.failed else ""
             show(progress.done, progress.total, failed)
 
         yield update
@@ -51,18 +65,13 @@ def image_bar(task: str) -> Iterator[Callable[["Progress"], None]]:
 
 @contextmanager
 def step_bar(task: str) -> Iterator[Callable[["Step"], None]]:
-    """Show the number of finished fits, and the classifier of the last one."""
-    out = console(stderr=True)
-    with _bar(out, task, "fits") if out.is_terminal else _lines(task, "fits") as show:
-
-        def update(step: "Step") -> None:
-            show(step.done, step.total, f", {step.entry}")
-
-        yield update
+    """Show the progress of a benchmark, with the last entry."""
+    with count_bar(task, "fits") as show:
+        yield lambda step: show(step.done, step.total, step.entry)
 
 
 @contextmanager
-def _bar(out: "Console", task: str, unit: str) -> Iterator[Callable[[int, int, str], None]]:
+def _bar(out: "Console", task: str, unit: str) -> Iterator[Show]:
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -83,30 +92,26 @@ def _bar(out: "Console", task: str, unit: str) -> Iterator[Callable[[int, int, s
     with Progress(*columns, console=out, transient=True) as bars:
         bar = bars.add_task(task, total=None, rate="", note="")
 
-        def show(done: int, total: int, note: str) -> None:
+        def show(done: int, total: int, note: str = "") -> None:
             rate = done / max(time.monotonic() - begun, 1e-9)
-            bars.update(
-                bar, completed=done, total=total, rate=f"{rate:,.0f} {unit}/s",
-                note=note.removeprefix(", "),
-            )  # fmt: skip
+            bars.update(bar, completed=done, total=total, rate=f"{rate:,.0f} {unit}/s", note=note)
 
         yield show
 
 
 @contextmanager
-def _lines(task: str, unit: str) -> Iterator[Callable[[int, int, str], None]]:
+def _lines(task: str, unit: str) -> Iterator[Show]:
     begun = last = time.monotonic()
 
-    def show(done: int, total: int, note: str) -> None:
+    def show(done: int, total: int, note: str = "") -> None:
         nonlocal last
         now = time.monotonic()
         if now - last >= SECONDS_BETWEEN_LINES:
             last = now
             rate = done / (now - begun)
             left = (total - done) / rate if rate else 0.0
-            print_error_line(
-                f"{task}: {done}/{total} {unit}, {rate:,.1f} {unit}/s, {left:,.0f} s left{note}"
-            )
+            line = f"{task}: {done}/{total} {unit}, {rate:,.1f} {unit}/s, {left:,.0f} s left"
+            print_error_line(f"{line}, {note}" if note else line)
 
     yield show
 

@@ -38,7 +38,7 @@ class PanelCommand(TyperCommand):
                 continue
             names, text = record
             if parameter.param_type_name == "argument":
-                # The metavar already says what the argument is; the rest is its Python type.
+                # The metavar names the argument. The Python type that follows is removed.
                 sections["Arguments"].append((names.partition(" <")[0], text))
             else:
                 panel = getattr(parameter, "rich_help_panel", None)

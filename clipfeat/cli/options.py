@@ -430,6 +430,16 @@ ComparedClassifiers = Annotated[
         "ones, every selects the whole zoo. `clipfeat classifiers` lists the names.",
     ),
 ]
+Scale = Annotated[
+    str,
+    typer.Option(
+        "--scale",
+        metavar="NAME",
+        rich_help_panel=CLASSIFIERS,
+        help="Feature scaling of linear and distance-based classifiers: standard (each column), l2 "
+        "(each row) or none.",
+    ),
+]
 Balance = Annotated[
     str,
     typer.Option(
@@ -939,6 +949,7 @@ Address = Annotated[
 # Groups
 
 FIT_OPTIONS = {
+    "scale": Scale,
     "balance": Balance,
     "calibrate": Calibrate,
     "bag": Bag,

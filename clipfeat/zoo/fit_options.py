@@ -9,6 +9,7 @@ from typing import Any
 
 from clipfeat.errors import UsageError, unknown_name
 
+SCALES = ("standard", "l2", "none")
 BALANCES = ("none", "prior", "weights", "sampling")
 CALIBRATIONS = ("none", "sigmoid", "isotonic", "temperature")
 THRESHOLDS = ("accuracy", "balanced_accuracy")
@@ -24,6 +25,14 @@ class FitOptions:
 
     Parameters
     ----------
+    scale : {"standard", "l2", "none"}
+        Scaling of the features before the classifier. ``"standard"`` standardises each column.
+        ``"l2"`` divides each row by its Euclidean norm, and ``"none"`` keeps the features. The
+        best choice depends on the encoder (arXiv 2603.26387). Used by ``"logreg"``, ``"linsvm"``,
+        ``"ridge"``, ``"svm"``, ``"mlp"``, ``"knn"``, ``"prototype"`` and the projection
+        ``"triplet"``. ``"knn"`` and ``"prototype"`` compare L2-normalised rows in any case, so
+        that ``"l2"`` and ``"none"`` are the same for them. Ignored by classifiers that do not
+        standardise: trees, boosting, ``"lda"`` and ``"dummy"``.
     balance : {"none", "prior", "weights", "sampling"}
         How all classes get the same weight. ``"prior"`` divides the probabilities by the class
         frequencies. ``"weights"`` weights the loss by inverse class frequency. ``"sampling"``
@@ -48,7 +57,7 @@ class FitOptions:
     Raises
     ------
     UnknownNameError
-        If `balance`, `calibrate` or `threshold` is unknown.
+        If `scale`, `balance`, `calibrate` or `threshold` is unknown.
     UsageError
         If `bag` is 1 or negative, `max_fpr` is outside [0, 1), or both `threshold` and `max_fpr`
         are set.
@@ -59,6 +68,7 @@ class FitOptions:
     5
     """
 
+    scale: str = "standard"
     balance: str = "none"
     calibrate: str = "none"
     bag: int = 0
@@ -68,6 +78,8 @@ class FitOptions:
     accelerate: bool = True
 
     def __post_init__(self) -> None:
+        if self.scale not in SCALES:
+            raise unknown_name("scale", str(self.scale), SCALES)
         if self.balance not in BALANCES:
             raise unknown_name("balance", str(self.balance), BALANCES)
         if self.calibrate not in CALIBRATIONS:

@@ -12,14 +12,14 @@ from sklearn.utils.validation import validate_data
 from threadpoolctl import threadpool_limits
 
 from clipfeat.zoo.fit_options import FitOptions
-from clipfeat.zoo.scaling import UnitScaler
+from clipfeat.zoo.scaling import make_scaler
 from clipfeat.zoo.size import LARGE, warn_of_size
 
 
 def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
-    """Standardise, L2-normalise, then let the 25 nearest neighbours vote, weighted by distance."""
+    """Scale, L2-normalise, then let the 25 nearest neighbours vote, weighted by distance."""
     classifier = CappedNeighborsClassifier(25, weights="distance", algorithm="brute", n_jobs=n_jobs)
-    return make_pipeline(UnitScaler(), Normalizer(), classifier)
+    return make_pipeline(make_scaler(options.scale), Normalizer(), classifier)
 
 
 class CappedNeighborsClassifier(KNeighborsClassifier):

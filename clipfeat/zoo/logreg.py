@@ -6,13 +6,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from clipfeat.zoo.fit_options import FitOptions
-from clipfeat.zoo.scaling import UnitScaler
+from clipfeat.zoo.scaling import make_scaler
 
 
 def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
     """Make a pipeline of a scaler and an L2-penalised logistic regression."""
     return make_pipeline(
-        UnitScaler(),
+        make_scaler(options.scale),
         LogisticRegression(
             C=4.0,  # prior logits of standard deviation 2, see UnitScaler
             max_iter=2000,

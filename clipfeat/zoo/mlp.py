@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from clipfeat.zoo.acceleration import pick_device, seeded_torch
 from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.folds import inner_folds
+from clipfeat.zoo.scaling import make_scaler
 
 
 def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
@@ -22,7 +23,7 @@ def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
     network = MLPHeadClassifier(
         random_state=random_state, n_jobs=n_jobs, device=pick_device(options.accelerate)
     )
-    return make_pipeline(StandardScaler(), network)
+    return make_pipeline(make_scaler(options.scale, StandardScaler()), network)
 
 
 class MLPHeadClassifier(ClassifierMixin, BaseEstimator):

@@ -14,12 +14,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.folds import inner_folds
-from clipfeat.zoo.scaling import UnitScaler
+from clipfeat.zoo.scaling import make_scaler
 
 
 def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
-    """Make a pipeline that standardises, L2-normalises and finds the nearest class mean."""
-    return make_pipeline(UnitScaler(), Normalizer(), PrototypeClassifier(random_state=random_state))
+    """Make a pipeline that scales, L2-normalises and finds the nearest class mean."""
+    prototype = PrototypeClassifier(random_state=random_state)
+    return make_pipeline(make_scaler(options.scale), Normalizer(), prototype)
 
 
 class PrototypeClassifier(ClassifierMixin, BaseEstimator):

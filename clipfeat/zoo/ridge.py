@@ -7,12 +7,12 @@ from sklearn.pipeline import make_pipeline
 
 from clipfeat.zoo.calibration import GroupCalibratedClassifier
 from clipfeat.zoo.fit_options import FitOptions
-from clipfeat.zoo.scaling import UnitScaler
+from clipfeat.zoo.scaling import make_scaler
 
 
 def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
     """Make a pipeline of a scaler and ridge regression on ±1, calibrated by cross-validation."""
     ridge = RidgeClassifier(alpha=1.0, solver="cholesky")
     return GroupCalibratedClassifier(
-        make_pipeline(UnitScaler(), ridge), n_splits=3, random_state=random_state
+        make_pipeline(make_scaler(options.scale), ridge), n_splits=3, random_state=random_state
     )

@@ -4,10 +4,32 @@ from collections.abc import Iterable
 from typing import Any, Self
 
 import numpy as np
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import Normalizer, StandardScaler
 
 ROWS = 65_536
 """Number of rows in a block."""
+
+
+def make_scaler(scale: str, standard: Any = None) -> Any:
+    """Make the scaling step of a pipeline.
+
+    Parameters
+    ----------
+    scale : {"standard", "l2", "none"}
+        As in `clipfeat.zoo.fit_options.FitOptions`.
+    standard : transformer, optional
+        Step for ``"standard"``; `UnitScaler` by default. Its rows have an average squared norm of
+        1, as have those of ``"l2"``, so penalties mean the same for both.
+
+    Returns
+    -------
+    transformer or "passthrough"
+    """
+    if scale == "l2":
+        return Normalizer()
+    if scale == "none":
+        return "passthrough"
+    return UnitScaler() if standard is None else standard
 
 
 class UnitScaler(StandardScaler):

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from clipfeat.zoo.calibration import GroupCalibratedClassifier
 from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.primal import PrimalSVC
-from clipfeat.zoo.scaling import UnitScaler
+from clipfeat.zoo.scaling import make_scaler
 from clipfeat.zoo.size import LARGE, warn_of_size
 
 BASIS = 1_000
@@ -31,7 +31,7 @@ def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
         C=4.0, random_state=random_state, n_jobs=n_jobs, accelerate=options.accelerate
     )
     return GroupCalibratedClassifier(
-        make_pipeline(UnitScaler(), svc), n_splits=3, random_state=random_state
+        make_pipeline(make_scaler(options.scale), svc), n_splits=3, random_state=random_state
     )
 
 

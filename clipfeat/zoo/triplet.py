@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from clipfeat.errors import MissingExtraError
 from clipfeat.zoo.acceleration import pick_device, seeded_torch
 from clipfeat.zoo.fit_options import FitOptions
+from clipfeat.zoo.scaling import make_scaler
 
 
 def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
@@ -20,7 +21,7 @@ def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
     projection = TripletProjection(
         random_state=random_state, n_jobs=n_jobs, device=pick_device(options.accelerate)
     )
-    return make_pipeline(StandardScaler(), projection)
+    return make_pipeline(make_scaler(options.scale, StandardScaler()), projection)
 
 
 class TripletProjection(TransformerMixin, BaseEstimator):

@@ -3,25 +3,31 @@
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from clipfeat.store.streaming import Block, StreamedRows
 from clipfeat.zoo.scaling import UnitScaler
 
 
 class ScaledBlocks:
-    """Blocks of scaled rows; a first pass over the rows fits the scaler.
+    """Blocks of scaled rows; a first pass over the rows fits a `UnitScaler`.
 
     Parameters
     ----------
-    scaler : UnitScaler
-        Unfitted scaler.
+    scaler : UnitScaler, Normalizer or "passthrough"
+        Unfitted scaler, from `clipfeat.zoo.scaling.make_scaler`.
     rows : StreamedRows
         Rows to scale in each further pass.
     """
 
-    def __init__(self, scaler: UnitScaler, rows: StreamedRows) -> None:
-        self.scaler: Any = scaler.fit_blocks(X for _, X in rows)
+    def __init__(self, scaler: Any, rows: StreamedRows) -> None:
+        if isinstance(scaler, UnitScaler):
+            scaler.fit_blocks(X for _, X in rows)
+        elif scaler != "passthrough":  # a Normalizer learns the number of features only
+            scaler.fit(np.zeros((1, rows.shape[1]), dtype=np.float32))
+        self.scaler = scaler
         self.rows = rows
 
     def __iter__(self) -> Iterator[Block]:
         for places, X in self.rows:
-            yield places, self.scaler.transform(X)
+            yield places, X if self.scaler == "passthrough" else self.scaler.transform(X)

@@ -1,4 +1,4 @@
-"""Decoders that do what Pillow's might, by the first word of the bytes; for the child process."""
+"""Decoders for the child process that crash, hang or use memory, by the first word of the bytes."""
 
 import os
 import signal

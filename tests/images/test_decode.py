@@ -1,4 +1,4 @@
-"""Bytes to upright RGB, or an error."""
+"""Tests of decoding image files to upright RGB."""
 
 import io
 
@@ -23,7 +23,7 @@ def encoded(image: Image.Image, format_name: str = "PNG", **options: object) -> 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_applied(orientation: int) -> None:
-    """All eight orientations give the upright scene."""
+    """All eight EXIF orientations give the upright scene."""
     turns = {
         1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud,
         5: lambda a: np.transpose(a, (1, 0, 2)), 6: lambda a: np.rot90(a, 1),
@@ -36,7 +36,7 @@ def test_exif_orientation_is_applied(orientation: int) -> None:
 
 
 def test_sixteen_bits_are_scaled() -> None:
-    """A 16-bit grey image keeps its greys, rather than turning white."""
+    """A 16-bit grey image keeps its grey levels."""
     grey = np.linspace(0, 65535, 256).reshape(16, 16).astype(np.uint16)
     pixels = decode(encoded(Image.fromarray(grey))).pixels
     assert pixels.shape == (16, 16, 3)
@@ -45,7 +45,7 @@ def test_sixteen_bits_are_scaled() -> None:
 
 @pytest.mark.parametrize("mode", ["L", "P", "CMYK", "1", "LA", "RGBA", "PA"])
 def test_every_mode_becomes_rgb(mode: str) -> None:
-    """Whatever the mode, the decoded scene is the scene converted to RGB."""
+    """An image of any mode is converted to RGB."""
     scene = Image.fromarray(SCENE).convert("P" if mode == "PA" else mode)
     scene = scene.convert(mode)
     data = encoded(scene, "TIFF" if mode in {"CMYK", "PA"} else "PNG")
@@ -53,14 +53,14 @@ def test_every_mode_becomes_rgb(mode: str) -> None:
     assert np.abs(pixels.astype(int) - np.asarray(scene.convert("RGB")).astype(int)).max() <= 2
 
 
-def test_transparency_lies_on_white() -> None:
-    """A fully transparent pixel is white, whatever colour hides in it."""
+def test_transparent_images_are_composited_on_white() -> None:
+    """A fully transparent pixel of any colour is white."""
     image = Image.fromarray(np.dstack([SCENE, np.zeros((24, 32), dtype=np.uint8)]), "RGBA")
     assert (decode(encoded(image)).pixels == 255).all()
 
 
 def test_the_first_frame_of_an_animation() -> None:
-    """Of a GIF of two frames the first is taken."""
+    """A GIF of two frames gives the first frame."""
     frames = [Image.fromarray(SCENE), Image.fromarray(255 - SCENE)]
     data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
     assert decode(data).pixels[0, 0, 0] > 200
@@ -85,13 +85,13 @@ def damaged() -> dict[str, bytes]:
 
 @pytest.mark.parametrize("kind", damaged())
 def test_damage_is_an_error(kind: str) -> None:
-    """What is no whole image of an allowed format is an error, never a grey rest."""
+    """Bytes that are not a whole image of an allowed format are an error."""
     with pytest.raises(DecodeError):
         decode(damaged()[kind])
 
 
 def test_a_bomb_is_refused_by_its_header(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An image over the limit of pixels is refused before it is decoded."""
+    """An image above the limit of pixels is refused before it is decoded."""
     monkeypatch.setattr(module, "MAX_PIXELS", 100)
     with pytest.raises(DecodeError, match="32x24 pixels, over the limit"):
         decode(encoded(Image.fromarray(SCENE)))
@@ -99,14 +99,14 @@ def test_a_bomb_is_refused_by_its_header(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("format_name", module.FORMATS)
 def test_every_allowed_format_decodes(format_name: str) -> None:
-    """Each format of the allow-list is one that Pillow here can read, and reads as the scene."""
-    found = decode(encoded(Image.fromarray(SCENE), format_name))
-    assert found.format == format_name
-    assert np.abs(found.pixels.astype(int) - SCENE).mean() < 12
+    """The installed Pillow decodes the scene from every allowed format."""
+    decoded = decode(encoded(Image.fromarray(SCENE), format_name))
+    assert decoded.format == format_name
+    assert np.abs(decoded.pixels.astype(int) - SCENE).mean() < 12
 
 
-def test_junk_is_called_what_it_is() -> None:
-    """The message says that no image was found, not which parser stumbled."""
+def test_junk_is_reported_as_no_image() -> None:
+    """The message says that the bytes are not an image."""
     with pytest.raises(DecodeError, match="cannot identify image file"):
         decode(b"junk")
 
@@ -114,8 +114,8 @@ def test_junk_is_called_what_it_is() -> None:
 @pytest.mark.parametrize("size", [(64, 48), (33, 17), (1, 1), (501, 3)])
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("progressive", [False, True])
-def test_jpeg_pixels_are_pillows(size: tuple[int, int], mode: str, progressive: bool) -> None:
-    """Libjpeg-turbo's own interface gives what Pillow gives, to the bit."""
+def test_jpeg_pixels_equal_pillows(size: tuple[int, int], mode: str, progressive: bool) -> None:
+    """libjpeg-turbo's own interface and Pillow give equal pixels."""
     rng = np.random.default_rng(0)
     smooth = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).resize(size)
     for subsampling, quality in [(0, 95), (1, 75), (2, 30)]:

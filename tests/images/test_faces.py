@@ -1,4 +1,4 @@
-"""Faces found, cut out with a margin, upright; images without one are told."""
+"""Tests of face detection and of crops of faces."""
 
 import pickle
 import sys
@@ -31,11 +31,11 @@ from clipfeat.images.faces.lbp import group_windows
 from clipfeat.images.faces.yunet import SIDE, to_faces
 
 ASTRONAUT: RGB = skimage.data.astronaut()
-FACE = (175, 65, 102)  # left, top and side of what the cascade finds in it
+FACE = (175, 65, 102)  # left, top and side of the face that the cascade detects
 
 
 def two_faces() -> RGB:
-    """The astronaut's head beside itself, somewhat smaller."""
+    """Make an image of the astronaut's head and a smaller copy of it."""
     head = ASTRONAUT[20:220, 130:330]
     scene = np.full((200, 330, 3), 90, dtype=np.uint8)
     scene[:, 130:] = head
@@ -44,17 +44,17 @@ def two_faces() -> RGB:
 
 
 def test_the_astronaut_has_one_face() -> None:
-    """The photograph's one face is found once; the crop holds it and 30 % more on every side."""
-    (found,) = open_finder("all")(ASTRONAUT)
+    """The one face is detected once, and its crop has a margin of 30 % on each side."""
+    (cropped,) = open_finder("all")(ASTRONAUT)
     left, top, _ = FACE
-    assert found.shape == (164, 164, 3)
+    assert cropped.shape == (164, 164, 3)
     corner = ASTRONAUT[top - 31 :, left - 31 :][:200, :200]
     shifts = [(r, c) for r in range(20) for c in range(20)]
-    assert any(np.array_equal(corner[r : r + 164, c : c + 164], found) for r, c in shifts)
+    assert any(np.array_equal(corner[r : r + 164, c : c + 164], cropped) for r, c in shifts)
 
 
 def test_modes_order_and_size() -> None:
-    """`all` starts with the largest, `largest` is that one, `crop` holds both faces at once."""
+    """`all` starts with the largest face, `largest` gives it alone, `crop` contains both faces."""
     scene = two_faces()
     both = open_finder("all")(scene)
     assert len(both) == 2
@@ -68,7 +68,7 @@ def test_modes_order_and_size() -> None:
 
 
 def test_an_image_without_a_face() -> None:
-    """It is an error of that image, which says what would keep it; or it is kept as it is."""
+    """The image is an error that names --no-face keep, or it is kept unchanged."""
     nothing = np.full((60, 80, 3), 127, dtype=np.uint8)
     with pytest.raises(NoFaceError, match="--no-face keep") as caught:
         open_finder("all")(nothing)
@@ -79,25 +79,25 @@ def test_an_image_without_a_face() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 4000), (4000, 1), (3, 2), (41, 384), (42, 384)])
 def test_odd_shapes_are_images_without_a_face(shape: tuple[int, int]) -> None:
-    """However thin or small the image, the detector says so rather than breaking."""
+    """Thin and small images raise `NoFaceError`."""
     pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
     with pytest.raises(NoFaceError):
         open_finder("crop")(pixels)
 
 
 def test_threads_and_copies_agree() -> None:
-    """Eight threads at once, and a finder that was pickled, cut out the same pixels."""
+    """Eight threads that share a pickled finder give equal crops."""
     finder = open_finder("all")
     expected = finder(two_faces())
     copy = pickle.loads(pickle.dumps(finder))
     assert copy == finder
     with ThreadPoolExecutor(8) as pool:
-        for found in pool.map(lambda _: copy(two_faces()), range(16)):
-            assert all(map(np.array_equal, found, expected))
+        for crops in pool.map(lambda _: copy(two_faces()), range(16)):
+            assert all(map(np.array_equal, crops, expected))
 
 
-def test_identity_holds_all_that_decides() -> None:
-    """It is the same text for the same pixels, and another for each choice that changes them."""
+def test_identity_depends_on_every_setting() -> None:
+    """The identity is equal for equal crops, and differs for each setting that changes them."""
     assert open_finder("largest").identity == "largest margin=0.3 lbp:1"
     identities = {
         open_finder(mode, margin, without=without).identity
@@ -109,8 +109,8 @@ def test_identity_holds_all_that_decides() -> None:
     assert open_finder("all", 0).identity == open_finder("all", -0.0).identity
 
 
-def test_what_cannot_be_asked_for(tmp_path: Path) -> None:
-    """Unknown names show the known ones; a margin is a share; weights go with their detector."""
+def test_invalid_arguments(tmp_path: Path) -> None:
+    """Unknown names, negative margins and weights of another detector are errors."""
     with pytest.raises(UnknownNameError, match="did you mean largest"):
         open_finder("largst")
     with pytest.raises(UnknownNameError, match="did you mean keep"):
@@ -128,13 +128,13 @@ def test_what_cannot_be_asked_for(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind in DETECTORS if not kind.needs_weights])
 def test_detectors_find_the_astronaut(kind: object) -> None:
-    """Every detector that needs no file finds her face where it is."""
+    """Every detector without weights reports the position of the face."""
     (face,) = detector_of_thread(kind.make, b"")(ASTRONAUT)  # type: ignore[attr-defined]
     assert (face.left, face.top, face.width) == pytest.approx(FACE, abs=20)
 
 
-def test_windows_group_whatever_their_number() -> None:
-    """Six windows are no face, seven are; a part of a face is no second one; far ones are."""
+def test_windows_are_grouped() -> None:
+    """A face needs seven windows. A part of a face is not a second face, and a distant group is."""
     window = np.array([[100.0, 100.0, 50.0]])
     assert group_windows(window.repeat(6, axis=0)) == []
     assert group_windows(window.repeat(7, axis=0)) == [(100, 100, 50)]
@@ -152,57 +152,57 @@ EYES = ((-20.0, -10.0), (20.0, -10.0))
     st.floats(0, 1), st.booleans(),
 )  # fmt: skip
 def test_crops_are_squares_of_the_image(
-    angle: float, x: int, y: int, size: int, margin: float, turned: bool
+    angle: float, x: int, y: int, size: int, margin: float, rotated: bool
 ) -> None:
-    """Wherever the face is, its crop is a square no wider than the image, of its own pixels."""
+    """A face at any position gives a square of the image's pixels, within the image's size."""
     pixels = np.full((200, 300, 3), (90, 120, 150), dtype=np.uint8)
     eyes = None
-    if turned:
+    if rotated:
         c, s = cos(radians(angle)), sin(radians(angle))
         eyes = tuple((x + c * a - s * b, y + s * a + c * b) for a, b in EYES)
     face = Face(x - size / 2, y - size / 2, size, size, eyes)  # type: ignore[arg-type]
-    found = crop(pixels, face, margin)
+    cropped = crop(pixels, face, margin)
     side = round(min((1 + 2 * margin) * size, 200))
-    assert found.shape == (side, side, 3)
-    assert found.dtype == np.uint8
-    assert (found == pixels[0, 0]).all()
+    assert cropped.shape == (side, side, 3)
+    assert cropped.dtype == np.uint8
+    assert (cropped == pixels[0, 0]).all()
 
 
 @settings(deadline=None)
 @given(st.floats(-179, 179))
 def test_eyes_are_level_afterwards(angle: float) -> None:
-    """A face turned by any angle is upright in its crop, at the same scale."""
+    """A face tilted by any angle is upright in its crop, at the same scale."""
     c, s = cos(radians(angle)), sin(radians(angle))
     pixels = np.full((240, 240, 3), 30, dtype=np.uint8)
     eyes = [(120 + c * a - s * b, 120 + s * a + c * b) for a, b in EYES]
     ys, xs = np.mgrid[:240, :240] + 0.5
     for channel, (x, y) in enumerate(eyes):
         pixels[(xs - x) ** 2 + (ys - y) ** 2 < 16, channel] = 250
-    found = crop(pixels, Face(80, 80, 80, 80, tuple(eyes)), 0.1)  # type: ignore[arg-type]
-    assert found.shape == (96, 96, 3)
+    cropped = crop(pixels, Face(80, 80, 80, 80, tuple(eyes)), 0.1)  # type: ignore[arg-type]
+    assert cropped.shape == (96, 96, 3)
     for channel, (a, b) in enumerate(EYES):
-        rows, columns = np.nonzero(found[:, :, channel] > 140)
+        rows, columns = np.nonzero(cropped[:, :, channel] > 140)
         assert columns.mean() + 0.5 == pytest.approx(48 + a, abs=1)
         assert rows.mean() + 0.5 == pytest.approx(48 + b, abs=1)
 
 
 def test_level_eyes_change_no_pixel() -> None:
-    """A face that is upright already is cut out as it is."""
+    """An upright face is cropped without interpolation."""
     face = Face(190, 80, 80, 80, ((210.0, 110.0), (250.0, 110.0)))
     upright = crop(ASTRONAUT, face, 0.3)
     assert np.array_equal(upright, crop(ASTRONAUT, Face(190, 80, 80, 80), 0.3))
 
 
-def test_what_yunet_reports_is_read() -> None:
-    """Boxes and eyes are scaled back to the image, one face a row; no row is no face."""
+def test_yunet_results_are_converted() -> None:
+    """Each row gives a face whose box and eyes are scaled to the image. None gives no face."""
     row = [10, 20, 30, 40, 15, 30, 35, 32, 25, 40, 18, 50, 32, 50, 0.9]
     (face,) = to_faces(np.array([row], dtype=np.float32), 2.0, 3.0)
     assert face == Face(20, 60, 60, 120, ((30, 90), (70, 96)))
     assert to_faces(None, 1, 1) == []
 
 
-# A network with YuNet's inputs and outputs that reports one face whatever it sees: each output is
-# a constant, and the input's mean times nothing. ONNX is written by hand here, field by field.
+# A network with YuNet's inputs and outputs that reports one constant face. Each output is a
+# constant plus zero times the mean of the input. The functions below write the fields of ONNX.
 
 
 def varint(number: int) -> bytes:
@@ -235,7 +235,7 @@ def declared(number: int, name: str, shape: Sequence[int]) -> bytes:
 
 
 def yunet_like(left: float, top: float, size: float, angle: float) -> bytes:
-    """ONNX that reports a square face, in pixels of its input of 320x320, with tilted eyes."""
+    """Make an ONNX file that reports a square face with tilted eyes in a 320x320 input."""
     graph = field(2, "yunet-like") + declared(11, "input", (1, 3, SIDE, SIDE))
     graph += tensor("nothing", np.zeros((1, 3, 1, 1)))
     graph += node("GlobalAveragePool", ["input"], "average")
@@ -259,25 +259,25 @@ def yunet_like(left: float, top: float, size: float, angle: float) -> bytes:
 
 
 def test_yunet_runs_in_opencv(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """A file of weights is loaded and run; its box comes back at the image's scale, upright."""
+    """A file of weights is loaded, and its face is cropped upright at the image's scale."""
     weights = tmp_path / "face.onnx"
     weights.write_bytes(yunet_like(100, 60, 80, 90))
     finder = open_finder("largest", margin=0, weights=str(weights))
     assert finder.identity.startswith("largest margin=0.0 yunet:1:")
     pixels = np.random.default_rng(0).integers(0, 256, (640, 640, 3), dtype=np.uint8)
-    (found,) = finder(pixels)
-    # The eyes stand one above the other: a quarter turn, which moves pixels and mixes none.
+    (cropped,) = finder(pixels)
+    # The eyes are one above the other: a quarter turn, which interpolates no pixel.
     expected = np.rot90(pixels[120:280, 200:360])
-    assert np.abs(found.astype(int) - expected.astype(int)).max() <= 1
+    assert np.abs(cropped.astype(int) - expected.astype(int)).max() <= 1
     assert capfd.readouterr() == ("", "")
     weights.write_bytes(yunet_like(100, 60, 80, 0))
     assert open_finder("largest", margin=0, weights=str(weights)).identity != finder.identity
     (again,) = pickle.loads(pickle.dumps(finder))(pixels)
-    assert np.array_equal(again, found)
+    assert np.array_equal(again, cropped)
 
 
-def test_networks_nonsense_is_no_face(tmp_path: Path) -> None:
-    """A face outside the image, as a network may report in the padding, is none."""
+def test_faces_outside_the_image_are_dropped(tmp_path: Path) -> None:
+    """A face outside the image is dropped: a network may report it in the padding."""
     weights = tmp_path / "face.onnx"
     weights.write_bytes(yunet_like(100, 200, 80, 0))
     finder = open_finder("all", weights=str(weights))
@@ -286,8 +286,8 @@ def test_networks_nonsense_is_no_face(tmp_path: Path) -> None:
         finder(np.zeros((203, 320, 3), dtype=np.uint8))
 
 
-def test_files_that_are_no_yunet(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Missing, empty, text, cut short, or another network: an error that names the file."""
+def test_invalid_weights(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A missing, empty, truncated or different file of weights is an error that names it."""
     good = yunet_like(100, 60, 80, 0)
     other = good.replace(b"cls_8", b"cls_9")
     files = {"none.onnx": None, "empty.onnx": b"", "text.onnx": b"no weights\n" * 9,
@@ -301,7 +301,7 @@ def test_files_that_are_no_yunet(tmp_path: Path, capfd: pytest.CaptureFixture[st
 
 
 def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without OpenCV the error is the line that installs it; the cascade needs none."""
+    """Without OpenCV the error gives the command that installs it. The cascade still works."""
     monkeypatch.setitem(sys.modules, "cv2", None)
     (tmp_path / "face.onnx").write_bytes(b"weights")
     with pytest.raises(MissingExtraError, match=r"pip install 'clipfeat\[faces\]'"):

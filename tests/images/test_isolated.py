@@ -1,4 +1,4 @@
-"""A decoder that crashes, hangs or eats memory costs one image."""
+"""Tests of decoding in child processes."""
 
 import io
 import os
@@ -31,8 +31,8 @@ GOOD = picture()
 
 
 def pixels(decoder: IsolatedDecoder, data: bytes) -> RGB:
-    with decoder.decoded(data) as found:
-        return found.pixels.copy()
+    with decoder.decoded(data) as decoded:
+        return decoded.pixels.copy()
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,8 @@ def pixels(decoder: IsolatedDecoder, data: bytes) -> RGB:
         (b"text", "cannot identify image file"),
     ],
 )
-def test_the_image_fails_and_the_next_is_decoded(data: bytes, message: str) -> None:
-    """The error says what became of the decoder; the next image is as if nothing had been."""
+def test_one_image_fails_and_the_next_is_decoded(data: bytes, message: str) -> None:
+    """The error names the cause, and the next image is decoded."""
     with IsolatedDecoder(replace(ODD, seconds=2) if data == b"hang" else ODD) as decoder:
         begun = time.monotonic()
         with pytest.raises(DecodeError, match=message):
@@ -57,8 +57,8 @@ def test_the_image_fails_and_the_next_is_decoded(data: bytes, message: str) -> N
         assert np.array_equal(pixels(decoder, GOOD), decode(GOOD).pixels)
 
 
-def test_a_killed_decoder_is_no_bad_image() -> None:
-    """Where the system kills some, idle, starting or at work, another is asked, once."""
+def test_a_killed_child_is_replaced() -> None:
+    """If a child is killed from outside, another child decodes the image. This is tried once."""
     with IsolatedDecoder(ODD) as decoder:
         decoder.warm_up(1)
         for child in decoder._all:
@@ -75,22 +75,22 @@ def test_a_killed_decoder_is_no_bad_image() -> None:
         assert np.array_equal(pixels(decoder, GOOD), decode(GOOD).pixels)
 
 
-def test_what_libraries_print_is_no_pixel() -> None:
-    """Standard output and input of the process are nobody's, by Python or by C."""
-    with IsolatedDecoder(ODD) as decoder, decoder.decoded(b"chat " + GOOD) as found:
-        assert np.array_equal(found.pixels, decode(GOOD).pixels)
-        assert found.format == "PNG"
+def test_library_output_is_not_mixed_with_pixels() -> None:
+    """Output and input of libraries, from Python or C, do not mix with the pipes."""
+    with IsolatedDecoder(ODD) as decoder, decoder.decoded(b"chat " + GOOD) as decoded:
+        assert np.array_equal(decoded.pixels, decode(GOOD).pixels)
+        assert decoded.format == "PNG"
 
 
-def test_large_images_come_whole() -> None:
-    """An image far larger than a pipe holds comes back to the byte, by the usual decoder."""
+def test_large_images_are_returned_whole() -> None:
+    """An image larger than the pipe's buffer is returned whole."""
     data = picture((1500, 1200))
     with IsolatedDecoder() as decoder:
         assert np.array_equal(pixels(decoder, data), decode(data).pixels)
 
 
-def test_leaving_ends_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits for a decoder that hangs, none is left behind, and Ctrl-C is not theirs."""
+def test_leaving_kills_all_children(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaving the context kills children that hang. Ctrl-C does not reach the children."""
     started: list[subprocess.Popen[bytes]] = []
 
     class Recorded(subprocess.Popen):  # type: ignore[type-arg]
@@ -126,8 +126,8 @@ def test_leaving_ends_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("doing", ["nothing", "hang"])
-def test_none_outlives_its_parent(doing: str) -> None:
-    """Where the parent is killed, the decoder ends: at once, or when its time is over."""
+def test_children_end_with_their_parent(doing: str) -> None:
+    """If the parent is killed, an idle child ends immediately and a busy one at its time limit."""
     script = (
         "from clipfeat.images.isolated import IsolatedDecoder, Isolation\n"
         f"decoder = IsolatedDecoder(Isolation({ODD.decoder!r}, seconds=1))\n"
@@ -144,13 +144,13 @@ def test_none_outlives_its_parent(doing: str) -> None:
         assert parent.stdout.readline() == b"ready\n"
         begun = time.monotonic()
         parent.kill()
-        # Both hold this pipe: it ends when both have.
+        # Parent and child hold this pipe, so it ends after both have ended.
         assert parent.stderr.read() == b""
     assert time.monotonic() - begun < 5
 
 
-def test_a_decoder_that_does_not_start_is_no_bad_image(capfd: pytest.CaptureFixture[str]) -> None:
-    """What fails for every image ends the run, rather than being recorded for each."""
+def test_a_decoder_that_does_not_start_ends_the_run(capfd: pytest.CaptureFixture[str]) -> None:
+    """An error of every image ends the run, and no image is recorded as bad."""
     with IsolatedDecoder(Isolation("clipfeat.images.decode:decoder")) as decoder:
         with pytest.raises(ClipfeatError, match="does not start") as caught:
             pixels(decoder, GOOD)

@@ -1,4 +1,4 @@
-"""Images, tars, tables and outputs where fsspec reaches: the same rows as of files here."""
+"""Tests of sources and outputs on object stores, compared with local ones."""
 
 import shutil
 import tarfile
@@ -21,9 +21,9 @@ from clipfeat.system.locations import location
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of two classes, a tar of the same, and a table of both."""
-    folder = tmp_path_factory.mktemp("here")
+def local_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a folder of two classes, a tar of one class, and a table of images."""
+    folder = tmp_path_factory.mktemp("local_folder")
     make_folder(folder / "images")
     with tarfile.open(folder / "a-0.tar", "w") as tar:
         for path in sorted((folder / "images" / "cat").iterdir()):
@@ -48,121 +48,132 @@ def make_folder(folder: Path) -> None:
 
 
 @pytest.fixture(params=["memory", "s3"])
-def there(request: pytest.FixtureRequest, here: Path) -> str:
-    """The same files on an object store."""
+def remote_folder(request: pytest.FixtureRequest, local_folder: Path) -> str:
+    """Copy the files to an object store."""
     root = "memory:/" if request.param == "memory" else request.getfixturevalue("s3")
     url = f"{root}/{uuid.uuid4().hex}"
     of: Any = location(url)
-    of.fs.put(f"{here}/", of.path + "/", recursive=True)
+    of.fs.put(f"{local_folder}/", of.path + "/", recursive=True)
     return url
 
 
 @pytest.mark.parametrize("name", ["images", "a-0.tar", "a-{0..0}.tar", "table.csv"])
-def test_a_source_lists_the_same(there: str, here: Path, name: str) -> None:
-    """Paths, labels and bytes of every kind of source are those of the files here."""
-    found, expected = open_source(f"{there}/{name}"), open_source(here / name)
-    assert [(r.path, r.label, r.reader.read()) for r in found] == [
-        (r.path, r.label, r.reader.read()) for r in expected
+def test_a_source_lists_the_same(remote_folder: str, local_folder: Path, name: str) -> None:
+    """Every kind of source has the paths, labels and bytes of its local copy."""
+    remote, local = open_source(f"{remote_folder}/{name}"), open_source(local_folder / name)
+    assert [(r.path, r.label, r.reader.read()) for r in remote] == [
+        (r.path, r.label, r.reader.read()) for r in local
     ]
 
 
-def test_there_to_there_and_on(
-    there: str, here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_embedding_from_and_to_an_object_store(
+    remote_folder: str, local_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows, labels and failures are the local run's; what has not changed is not read again."""
+    """Rows, labels and failures equal a local run's, and unchanged objects are not read again."""
     embed(
-        here / "images",
+        local_folder / "images",
         tmp_path / "out.h5",
         encoder="spectrum",
         options=EncoderOptions(device="cpu"),
     )
     expected = load(tmp_path / "out.h5")
-    out = f"{there}/features/out.h5"
-    first = embed(f"{there}/images", out, encoder="spectrum", options=EncoderOptions(device="cpu"))
+    out = f"{remote_folder}/features/out.h5"
+    first = embed(
+        f"{remote_folder}/images", out, encoder="spectrum", options=EncoderOptions(device="cpu")
+    )
     assert (first.progress.encoded, first.progress.failed) == (8, 1)
-    found = load(out)
-    assert np.array_equal(found.X, expected.X)
-    assert found.paths.tolist() == expected.paths.tolist()
-    assert found.labels.tolist() == expected.labels.tolist()
-    assert [f.path for f in found.failures] == [f.path for f in expected.failures]
+    features = load(out)
+    assert np.array_equal(features.X, expected.X)
+    assert features.paths.tolist() == expected.paths.tolist()
+    assert features.labels.tolist() == expected.labels.tolist()
+    assert [f.path for f in features.failures] == [f.path for f in expected.failures]
     assert verify(out).n_rows == 8
     before = newest_generation(location(out))
 
-    of: Any = location(f"{there}/images/dog/9.png")
-    of.write_bytes((here / "images" / "dog" / "0.png").read_bytes() + b"more")
+    of: Any = location(f"{remote_folder}/images/dog/9.png")
+    of.write_bytes((local_folder / "images" / "dog" / "0.png").read_bytes() + b"more")
     read: list[str] = []
 
     def recording(reader: RemoteObject) -> bytes:
         read.append(reader.url)
         return original(reader)
 
-    # Clocks of stores are coarse: what was written just now is read once more.
+    # An object store's clock is coarse, so recently written objects would be read again.
     monkeypatch.setattr("clipfeat.store.stat_cache.TRUSTED_AFTER_NS", -(10**12))
     original = RemoteObject.read
     monkeypatch.setattr(RemoteObject, "read", recording)
-    again = embed(f"{there}/images", out, encoder="spectrum", options=EncoderOptions(device="cpu"))
+    again = embed(
+        f"{remote_folder}/images", out, encoder="spectrum", options=EncoderOptions(device="cpu")
+    )
     assert (again.progress.encoded, again.progress.known) == (1, 8)
-    assert read == [f"{there}/images/dog/9.png"]
+    assert read == [f"{remote_folder}/images/dog/9.png"]
     after = newest_generation(location(out))
     assert before is not None
     assert after is not None
     assert after.number == before.number + 1
 
 
-def test_a_table_names_objects(there: str, here: Path, tmp_path: Path) -> None:
-    """A table here of images there, as data sets are published."""
+def test_a_table_names_objects(remote_folder: str, local_folder: Path, tmp_path: Path) -> None:
+    """A local table lists images on an object store."""
     table = tmp_path / "table.csv"
-    table.write_text(f"url,label\n{there}/images/cat/1.png,cat\n{there}/images/none.png,cat\n")
+    table.write_text(
+        f"url,label\n{remote_folder}/images/cat/1.png,cat\n{remote_folder}/images/none.png,cat\n"
+    )
     from clipfeat.images.manifest import TableColumns
 
     source = open_source(table, columns=TableColumns(path="url"))
-    assert source.records[0].reader.read() == (here / "images" / "cat" / "1.png").read_bytes()
+    assert (
+        source.records[0].reader.read() == (local_folder / "images" / "cat" / "1.png").read_bytes()
+    )
     with pytest.raises(ReadError):
         source.records[1].reader.read()
 
 
-def test_what_a_store_holds_that_is_no_image(there: str) -> None:
-    """Nothing, less than was said, or too much: a failure of that object alone."""
-    of: Any = location(f"{there}/empty.png")
+def test_objects_that_are_not_images(remote_folder: str) -> None:
+    """Empty, truncated and oversized objects are errors of these objects."""
+    of: Any = location(f"{remote_folder}/empty.png")
     of.write_bytes(b"")
     with pytest.raises(ReadError, match="empty file"):
         RemoteObject(str(of)).read()
     with pytest.raises(ReadError, match="bytes where 10000000 were expected"):
-        RemoteObject(f"{there}/images/cat/0.png", 10, 10_000_000).read()
+        RemoteObject(f"{remote_folder}/images/cat/0.png", 10, 10_000_000).read()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(readers, "MAX_BYTES", 10)
         with pytest.raises(ReadError, match="over the limit"):
-            RemoteObject(f"{there}/images/cat/0.png").read()
+            RemoteObject(f"{remote_folder}/images/cat/0.png").read()
 
 
 def test_a_store_that_does_not_answer_ends_the_run(
-    there: str, monkeypatch: pytest.MonkeyPatch
+    remote_folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is no image's fault: no failure is recorded, and the same command goes on later."""
-    out = f"{there}/out.h5"
+    """No failure is recorded, and the next run continues."""
+    out = f"{remote_folder}/out.h5"
 
-    def silent(*_: object, **__: object) -> bytes:
+    def unreachable(*_: object, **__: object) -> bytes:
         raise TimeoutError("no answer")
 
-    of: Any = location(there)
+    of: Any = location(remote_folder)
     with monkeypatch.context() as patch:
-        patch.setattr(type(of.fs), "cat_file", silent)
-        patch.setattr(of.fs, "cat_file", silent)  # an asynchronous one's is made for each
+        patch.setattr(type(of.fs), "cat_file", unreachable)
+        # Asynchronous file systems define it per instance.
+        patch.setattr(of.fs, "cat_file", unreachable)
         with pytest.raises(StorageError, match=r"reading .*images/cat/0.png.*no answer"):
             embed(
-                f"{there}/images",
+                f"{remote_folder}/images",
                 out,
                 encoder="spectrum",
                 options=EncoderOptions(device="cpu"),
                 resources=EmbedResources(num_workers=1),
             )
-    done = embed(f"{there}/images", out, encoder="spectrum", options=EncoderOptions(device="cpu"))
+    done = embed(
+        f"{remote_folder}/images", out, encoder="spectrum", options=EncoderOptions(device="cpu")
+    )
     assert (done.progress.encoded, done.progress.failed) == (8, 1)
 
 
-def test_videos_are_read_here(there: str) -> None:
-    """A video on an object store is refused by one sentence."""
-    of: Any = location(f"{there}/clips/a.mp4")
+def test_remote_videos_are_refused(remote_folder: str) -> None:
+    """A video on an object store is refused, and the message says to download it."""
+    of: Any = location(f"{remote_folder}/clips/a.mp4")
     of.write_bytes(b"x")
     with pytest.raises(UsageError, match=r"Download .*clips/a.mp4"):
-        embed(f"{there}/clips", f"{there}/out.h5", encoder="spectrum")
+        embed(f"{remote_folder}/clips", f"{remote_folder}/out.h5", encoder="spectrum")

@@ -1,4 +1,4 @@
-"""What every image source must hold, and how each lists and labels."""
+"""Tests of image sources: the common contract, and the labels of each kind."""
 
 import io
 import json
@@ -66,7 +66,7 @@ def as_image(folder: Path) -> str:
 
 
 def as_video(folder: Path) -> str:
-    """Nothing is decoded when a source is listed: any bytes will do."""
+    """Make a file with a video's suffix. Listing decodes nothing, so any bytes will do."""
     return str(Path(as_image(folder)).rename(folder.parent / "a.mp4"))
 
 
@@ -79,7 +79,7 @@ MAKERS: dict[str, Callable[[Path], str | list[str]]] = {
 
 @pytest.mark.parametrize("kind", SOURCES)
 def test_contract(kind: str, image_folder: Path) -> None:
-    """Unique paths, a stable order, records that pickle, and every image's bytes."""
+    """Paths are unique and in a stable order, and records pickle and read the images' bytes."""
     known = {path.read_bytes() for path in image_folder.rglob("*.png")}
     spec = MAKERS[kind](image_folder)
     source = open_source(spec)
@@ -101,34 +101,34 @@ def make(root: Path, *names: str) -> str:
 
 
 def test_folders_are_classes(tmp_path: Path) -> None:
-    """The first folder is the class; images beside the folders have none; others are passed by."""
+    """The first folder is the class, images outside folders have none, other files are ignored."""
     spec = make(tmp_path, "cat/1.jpg", "cat/deep/2.PNG", "dog/1.webp", "3.jpg", "cat/notes.txt",
                 ".hidden/4.jpg", "dog/.5.jpg")  # fmt: skip
-    found = {record.path: record.label for record in open_source(spec)}
-    assert found == {
+    labels = {record.path: record.label for record in open_source(spec)}
+    assert labels == {
         "3.jpg": "", "cat/1.jpg": "cat", "cat/deep/2.PNG": "cat", "dog/1.webp": "dog",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("pair", [("real", "fake"), ("0_real", "1_fake"), ("nature", "ai")])
 def test_detection_layouts_are_understood(tmp_path: Path, pair: tuple[str, str]) -> None:
-    """Real and generated folders at any depth are the classes; what is above is the generator."""
+    """Folders of real and fake images give the classes, and folders above give the generator."""
     real, fake = pair
     spec = make(tmp_path, f"sd14/train/{real}/1.png", f"sd14/train/{fake}/1.png",
                 f"biggan/val/{fake}/x/2.png")  # fmt: skip
-    found = {r.path: (r.label, dict(r.columns)) for r in open_source(spec)}
-    assert found[f"sd14/train/{real}/1.png"] == ("real", {"generator": "sd14", "split": "train"})
-    assert found[f"biggan/val/{fake}/x/2.png"] == ("fake", {"generator": "biggan", "split": "val"})
+    rows = {r.path: (r.label, dict(r.columns)) for r in open_source(spec)}
+    assert rows[f"sd14/train/{real}/1.png"] == ("real", {"generator": "sd14", "split": "train"})
+    assert rows[f"biggan/val/{fake}/x/2.png"] == ("fake", {"generator": "biggan", "split": "val"})
 
 
 def test_a_class_named_nature_is_left_alone(tmp_path: Path) -> None:
-    """Half a pair is an ordinary class name."""
+    """One folder of a pair is an ordinary class."""
     spec = make(tmp_path, "nature/1.jpg", "city/1.jpg")
     assert {record.label for record in open_source(spec)} == {"nature", "city"}
 
 
 def test_json_wins_over_cls(tmp_path: Path) -> None:
-    """Of a number and a name for the class, the name; other plain values are columns."""
+    """The label in a JSON file replaces a class number, and other plain values become columns."""
     about = {"label": "real", "group": "deer", "generator": None, "seed": 3}
     members = {"a.jpg": b"x", "a.cls": b"0", "a.json": json.dumps(about).encode(), "b.jpg": b"y"}
     tar = write_tar(tmp_path / "x.tar", members)
@@ -138,7 +138,7 @@ def test_json_wins_over_cls(tmp_path: Path) -> None:
 
 
 def test_labels_from_a_table(tmp_path: Path) -> None:
-    """A table names images by path, file name or stem; numbers stay as they are written."""
+    """A table names images by path, file name or stem, and its numbers stay as written."""
     spec = make(tmp_path / "images", "a/1.png", "a/2.png", "b/3.png", "b/4.png")
     table = tmp_path / "labels.csv"
     table.write_text("id,target,site\na/1.png,01,x\n2.png,02,y\n3,01,z\n")
@@ -151,7 +151,7 @@ def test_labels_from_a_table(tmp_path: Path) -> None:
 
 
 def test_parquet_is_a_table(image_folder: Path) -> None:
-    """A Parquet manifest lists as its CSV twin does."""
+    """A Parquet table gives the same list as a CSV table."""
     spec = as_table(image_folder)
     pd.read_csv(spec).to_parquet(image_folder / "table.parquet")
     parquet = open_source(str(image_folder / "table.parquet"))
@@ -159,7 +159,7 @@ def test_parquet_is_a_table(image_folder: Path) -> None:
 
 
 def test_several_sources_are_one(image_folder: Path) -> None:
-    """Paths are relative to the folder that holds them all, so that none collide."""
+    """Paths are relative to the common folder, so they stay unique."""
     both = open_source([str(image_folder / "real"), str(image_folder / "fake")])
     assert both.root == str(image_folder)
     assert {record.path.split("/")[0] for record in both} == {"real", "fake"}
@@ -175,23 +175,23 @@ def test_several_sources_are_one(image_folder: Path) -> None:
         (lambda p: make(p, "t.csv") + "/t.csv", UnknownNameError, "--path-col"),
     ],
 )
-def test_bad_sources_are_one_clear_error(
+def test_bad_sources_are_errors(
     tmp_path: Path, prepare: Callable[[Path], object], error: type[ClipfeatError], message: str
 ) -> None:
-    """Missing, empty and broken sources are named."""
+    """Missing, empty and broken sources are errors that name the source."""
     with pytest.raises(error, match=message):
         open_source(str(prepare(tmp_path)))
 
 
 def test_a_missing_column_is_named(image_folder: Path) -> None:
-    """A column that is not there is answered with those that are."""
+    """The error for a missing column suggests an existing one."""
     spec = as_table(image_folder)
     with pytest.raises(UnknownNameError, match=r"unknown label column .*did you mean label"):
         open_source(spec, columns=TableColumns(label="labl"))
 
 
 def test_only_whole_regular_files_are_read(tmp_path: Path) -> None:
-    """A FIFO is refused rather than waited for; empty and missing files are errors."""
+    """FIFOs, folders, and empty and missing files are errors."""
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "folder.jpg").mkdir()
@@ -202,7 +202,7 @@ def test_only_whole_regular_files_are_read(tmp_path: Path) -> None:
 
 
 def test_shards_of_one_name_in_two_folders(tmp_path: Path) -> None:
-    """Samples of equally named shards are told apart by their folders."""
+    """Samples of shards with equal names have different paths."""
     for folder in ("0", "1"):
         (tmp_path / folder).mkdir()
         write_tar(tmp_path / folder / "x.tar", {"a.jpg": folder.encode()})
@@ -223,8 +223,8 @@ def test_patterns_of_shards_expand_as_in_a_shell(tmp_path: Path) -> None:
         assert paths == [f"{name}.tar/a.jpg" for name in names]
 
 
-def test_odd_side_cars_cost_only_their_label(tmp_path: Path) -> None:
-    """Captions are no classes; a side-car that cannot be read leaves its sample unlabelled."""
+def test_unreadable_sidecar_files_are_ignored(tmp_path: Path) -> None:
+    """Captions are not classes, and an unreadable sidecar file leaves its sample unlabelled."""
     members = {"a.jpg": b"x", "a.txt": b"a photo of a cat", "b.jpg": b"y", "b.json": b"[1]",
                "README.txt": "Grüße".encode("latin-1"), "c.jpg": b"z", "c.json": b"{"}  # fmt: skip
     source = open_source(str(write_tar(tmp_path / "x.tar", members)))
@@ -232,14 +232,14 @@ def test_odd_side_cars_cost_only_their_label(tmp_path: Path) -> None:
 
 
 def test_one_path_with_two_labels_is_an_error(tmp_path: Path) -> None:
-    """A table that contradicts itself is not resolved by chance."""
+    """A table with two labels for one path is refused."""
     (tmp_path / "t.csv").write_text("path,label\na.png,cat\na.png,dog\n")
     with pytest.raises(LabelError, match="twice, with the labels 'cat' and 'dog'"):
         open_source(str(tmp_path / "t.csv"))
 
 
 def test_tables_are_read_as_they_are_written(tmp_path: Path) -> None:
-    """Rows wider than the header are refused, not shifted; whole numbers stay whole."""
+    """Rows wider than the header are refused, and whole numbers of a Parquet file stay whole."""
     (tmp_path / "t.csv").write_text("path,label\na.png,cat,\nb.png,dog,\n")
     with pytest.raises(RefusedFileError, match="more fields than its header"):
         open_source(str(tmp_path / "t.csv"))
@@ -249,7 +249,7 @@ def test_tables_are_read_as_they_are_written(tmp_path: Path) -> None:
 
 
 def test_names_that_are_not_text_are_escaped(tmp_path: Path) -> None:
-    """A file name of bytes that are no UTF-8 has a path that can be written anywhere."""
+    """A file name that is not UTF-8 has an escaped path, and its file is read."""
     (tmp_path / os.fsdecode(b"b\xff.png")).write_bytes(b"x")
     (record,) = open_source(str(tmp_path))
     assert record.path == "b\\xff.png"
@@ -296,7 +296,7 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("plugin")
 def test_plugin_sources_follow_the_built_in_ones(image_folder: Path, tmp_path: Path) -> None:
-    """Open a source of an installed package, unless a built-in kind claims the path."""
+    """A source of an installed package is opened unless a built-in kind claims the path."""
     assert list(source_kinds()) == [*SOURCES, "album", "greedy"]
     make(tmp_path, "a.jpg")
     (tmp_path / "x.album").write_text("a.jpg")
@@ -305,8 +305,8 @@ def test_plugin_sources_follow_the_built_in_ones(image_folder: Path, tmp_path: P
     assert len(open_source(str(image_folder))) == 24
 
 
-def test_other_files_are_no_source(tmp_path: Path) -> None:
-    """A feature file or an archive is not taken for an image."""
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    """Feature files and compressed archives are refused as sources."""
     for name in ("a.h5", "x.tar.gz"):
         (tmp_path / name).touch()
         with pytest.raises(ClipfeatError, match="is not a folder, table"):

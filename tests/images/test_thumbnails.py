@@ -1,4 +1,4 @@
-"""Small pictures."""
+"""Tests of thumbnails."""
 
 import io
 import tarfile
@@ -9,8 +9,8 @@ from PIL import Image
 from clipfeat.images.thumbnails import SIDE, thumbnails
 
 
-def test_pictures_are_found_in_folders_and_in_tars(tmp_path: Path) -> None:
-    """By their path below any root, a tar on the way too; what is missing or broken is left out."""
+def test_thumbnails_of_folders_and_tars(tmp_path: Path) -> None:
+    """Images below any root and within a tar have thumbnails, unless they are missing or broken."""
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
     large = io.BytesIO()
@@ -21,7 +21,7 @@ def test_pictures_are_found_in_folders_and_in_tars(tmp_path: Path) -> None:
         member = tarfile.TarInfo("two.png")
         member.size = len(large.getvalue())
         tar.addfile(member, io.BytesIO(large.getvalue()))
-    asked = ["one.png", "broken.png", "none.png", "x.tar/two.png", "x.tar/none.png", "one.png/odd"]
-    found = thumbnails(asked, [tmp_path / "a", tmp_path / "b"])
-    assert set(found) == {"one.png", "x.tar/two.png"}
-    assert Image.open(io.BytesIO(found["x.tar/two.png"])).size == (SIDE, SIDE // 2)
+    paths = ["one.png", "broken.png", "none.png", "x.tar/two.png", "x.tar/none.png", "one.png/odd"]
+    pictures = thumbnails(paths, [tmp_path / "a", tmp_path / "b"])
+    assert set(pictures) == {"one.png", "x.tar/two.png"}
+    assert Image.open(io.BytesIO(pictures["x.tar/two.png"])).size == (SIDE, SIDE // 2)

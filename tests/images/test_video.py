@@ -1,4 +1,4 @@
-"""Videos are listed as frames and read at their times; broken ones are recorded, never guessed."""
+"""Tests of listing the frames of videos and of decoding them."""
 
 import json
 import math
@@ -43,7 +43,7 @@ def write(
     options: dict[str, str] | None = None,
     encoding: dict[str, str] | None = None,
 ) -> Path:
-    """A video of `n` frames, ten a second where nothing else is said, the i-th of grey 8 i."""
+    """Write a video of `n` frames. Frame i has the grey level 8 i modulo 256."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     with av.open(path, "w", options=options or {}) as out:
@@ -69,7 +69,7 @@ def at(path: Path, time: float) -> RGB:
 
 
 def number(pixels: RGB) -> int:
-    """Which frame of `write` it is."""
+    """Return the number of a frame that `write` made."""
     return round(float(pixels.mean()) / STEP)
 
 
@@ -90,28 +90,28 @@ KINDS = {
 
 @pytest.mark.parametrize("name", KINDS)
 def test_every_container_gives_every_frame(tmp_path: Path, name: str) -> None:
-    """Whatever holds them, the frame at a time is that frame: in order, backwards, and by leaps."""
-    rate = 25 if name == "mpeg2.mpg" else 10  # MPEG-2 has no rate of ten
+    """Frames of every container are decoded exactly, in order, backwards and in random order."""
+    rate = 25 if name == "mpeg2.mpg" else 10  # MPEG-2 does not allow 10 frames per second
     path = write(tmp_path / name, codec=KINDS[name], rate=rate)
     part = 1 / rate
     assert seconds(path) == pytest.approx(30 * part, abs=1.1 * part)
     middles = [(i + 0.5) * part for i in range(30)]
-    found = [at(path, time) for time in middles]
-    assert [number(pixels) for pixels in found] == list(range(30))
+    decoded = [at(path, time) for time in middles]
+    assert [number(pixels) for pixels in decoded] == list(range(30))
     for i in (29, 0, 17, 3, 28, 9, 10, 8):
-        assert np.array_equal(at(path, middles[i]), found[i])
+        assert np.array_equal(at(path, middles[i]), decoded[i])
     with pytest.raises(DecodeError, match=r"at 9\.000 s: the video ends at"):
         at(path, 9.0)
 
 
 def time_of(record: ImageRecord) -> float:
-    """The time of a frame's record, in seconds."""
+    """Return the time of a frame's record, in seconds."""
     assert isinstance(record.reader, VideoFrame)
     return record.reader.time
 
 
 def test_records_of_frames(tmp_path: Path) -> None:
-    """One record a frame: unique path with its time, the video as group, class of its folder."""
+    """A frame is a record with its time in the path, its video as group and its folder as class."""
     write(tmp_path / "cat" / "a.mp4")
     write(tmp_path / "dog" / "b.webm", codec="libvpx")
     (tmp_path / "dog" / "c.png").write_bytes(b"x")
@@ -133,7 +133,7 @@ def test_records_of_frames(tmp_path: Path) -> None:
 
 
 def test_tables_and_lists_hold_videos(tmp_path: Path) -> None:
-    """A table's group and columns stay; one video by itself, or among images, is a source."""
+    """Frames keep the table's group and columns. A list may mix videos and images."""
     path = write(tmp_path / "a.mp4", n=5)
     (tmp_path / "t.csv").write_text("path,label,group,site\na.mp4,cat,tom,x\n")
     (record,) = with_frames(open_source(str(tmp_path / "t.csv")), FrameSampling(frames=1))
@@ -147,7 +147,7 @@ def test_tables_and_lists_hold_videos(tmp_path: Path) -> None:
 @settings(deadline=None)
 @given(st.floats(0, 600), st.floats(0.01, 60) | st.none(), st.integers(1, 40))
 def test_times_are_in_the_video(lasts: float, fps: float | None, n: int) -> None:
-    """At least one, rising, never beyond the end, as many as asked for."""
+    """Times are rising, within the video, at least one, and of the requested number."""
     sampling = FrameSampling(fps=fps) if fps else FrameSampling(frames=n)
     times = sampling.times(lasts)
     assert times == sorted(set(times))
@@ -158,15 +158,15 @@ def test_times_are_in_the_video(lasts: float, fps: float | None, n: int) -> None
 
 
 def test_sampling_at_the_rate_gives_each_frame_once(tmp_path: Path) -> None:
-    """Times fall into the middle of frames: no rounding doubles or drops one, here or isolated."""
+    """Sampling at a video's own rate gives each frame once, here and in a child process."""
     path = write(tmp_path / "a.mp4")
     source = frames(path, fps=10)
     assert [number(at(path, time_of(record))) for record in source] == list(range(30))
     with IsolatedDecoder(DECODING) as decoder:
         for record in source:
-            with decoder.decoded(record.reader.read()) as found:
-                assert np.array_equal(found.pixels, at(path, time_of(record)))
-                assert found.format == "h264"
+            with decoder.decoded(record.reader.read()) as frame:
+                assert np.array_equal(frame.pixels, at(path, time_of(record)))
+                assert frame.format == "h264"
 
 
 @pytest.mark.parametrize(
@@ -174,14 +174,14 @@ def test_sampling_at_the_rate_gives_each_frame_once(tmp_path: Path) -> None:
     [({"fps": 1, "frames": 2}, "are both given"), ({"fps": 0}, "--fps must be above 0"),
      ({"frames": -1}, "--frames must be above 0"), ({"fps": math.nan}, "--fps must be")],
 )  # fmt: skip
-def test_what_cannot_be_sampled(sampling: dict[str, float], message: str) -> None:
-    """Both ways at once, and nothing or less, are errors of the call."""
+def test_invalid_sampling(sampling: dict[str, float], message: str) -> None:
+    """Both options together, and values that are not above 0, are errors."""
     with pytest.raises(UsageError, match=message):
         FrameSampling(**sampling)  # type: ignore[arg-type]
 
 
 def test_variable_rates(tmp_path: Path) -> None:
-    """A frame is shown until the next one begins, however long that is."""
+    """A frame is shown until the next one begins."""
     path = write(tmp_path / "a.mkv", n=4, milliseconds=[0, 100, 2100, 2200])
     shown = [number(at(path, time)) for time in (0, 0.09, 0.11, 1, 2.09, 2.11, 2.21)]
     assert shown == [0, 0, 1, 1, 1, 2, 3]
@@ -189,37 +189,37 @@ def test_variable_rates(tmp_path: Path) -> None:
 
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The times of all frames that are decoded, as often as they are."""
+    """Record the time of each frame that is decoded."""
     times: list[float] = []
     usual = reading._Video._decoded
 
-    def noted(self: reading._Video):  # type: ignore[no-untyped-def]
+    def recording(self: reading._Video):  # type: ignore[no-untyped-def]
         for frame in usual(self):
             times.append(frame.time)
             yield frame
 
-    monkeypatch.setattr(reading._Video, "_decoded", noted)
+    monkeypatch.setattr(reading._Video, "_decoded", recording)
     return times
 
 
 def test_frames_in_order_are_decoded_once(tmp_path: Path, decoded: list[float]) -> None:
-    """A later frame is reached by decoding on, though the only key frame is the first."""
+    """A later frame is reached by decoding on if the first frame is the only key frame."""
     path = write(tmp_path / "a.mp4", n=100, gop=1000, encoding={"sc_threshold": "0"})
     for i in range(20):
         assert number(at(path, 0.5 * i + 0.05)) == 5 * i % (256 // STEP)
     assert len(decoded) <= 101
 
 
-def test_a_leap_skips_what_lies_between(tmp_path: Path, decoded: list[float]) -> None:
-    """Where a key frame lies between, a time far ahead is sought rather than decoded up to."""
+def test_distant_frames_are_sought(tmp_path: Path, decoded: list[float]) -> None:
+    """A distant frame is reached by seeking if there is a key frame before it."""
     path = write(tmp_path / "a.mp4", n=200, gop=10)
     at(path, 0)
     at(path, 19.25)
     assert len(decoded) <= 15
 
 
-def turned(path: Path, matrix: Sequence[int]) -> Path:
-    """Set an MP4's display matrix, in its track header."""
+def set_rotation(path: Path, matrix: Sequence[int]) -> Path:
+    """Set the display matrix in the track header of an MP4 file."""
     data = bytearray(path.read_bytes())
     start = data.index(b"tkhd") + 4 + 40
     data[start : start + 36] = b"".join(value.to_bytes(4, "big", signed=True) for value in matrix)
@@ -236,7 +236,7 @@ TURNS = {
 
 @pytest.mark.parametrize("clockwise", TURNS)
 def test_frames_are_upright(tmp_path: Path, clockwise: int) -> None:
-    """A telephone's rotation is applied: the bright corner is where it is shown."""
+    """The rotation of the display matrix is applied."""
     path = tmp_path / "a.mp4"
     scene = np.full((48, 64, 3), 40, dtype=np.uint8)
     scene[:24, :32] = (220, 40, 40)
@@ -247,13 +247,13 @@ def test_frames_are_upright(tmp_path: Path, clockwise: int) -> None:
             out.mux(stream.encode(av.VideoFrame.from_ndarray(scene, format="rgb24")))
         out.mux(stream.encode(None))
     expected = np.rot90(scene, -clockwise // 90).astype(int)
-    found = at(turned(path, TURNS[clockwise]), 0.15)
-    assert found.shape == expected.shape
-    assert np.abs(found - expected).mean() < 4
+    pixels = at(set_rotation(path, TURNS[clockwise]), 0.15)
+    assert pixels.shape == expected.shape
+    assert np.abs(pixels - expected).mean() < 4
 
 
 def test_copies_have_one_key(tmp_path: Path) -> None:
-    """The same frames in another container have the same keys; shape counts, and other pixels."""
+    """Equal frames in another container have equal keys, and keys depend on pixels and shape."""
     path = write(tmp_path / "a.mp4", noise=True)
     with av.open(path) as source, av.open(tmp_path / "b.mkv", "w") as out:
         stream = out.add_stream_from_template(source.streams.video[0])
@@ -271,7 +271,7 @@ def test_copies_have_one_key(tmp_path: Path) -> None:
 
 
 def broken(folder: Path) -> dict[str, str]:
-    """Files that are no video, by name; and what is said of each."""
+    """Write files that are not videos, and return the error of each by name."""
     whole = write(folder / "whole" / "a.mp4").read_bytes()
     write(folder / "bad" / "only-header.mkv", n=0)
     with av.open(folder / "bad" / "audio.mp4", "w") as out:
@@ -296,24 +296,24 @@ def broken(folder: Path) -> dict[str, str]:
 
 
 def test_broken_videos_are_records_that_fail(tmp_path: Path) -> None:
-    """Each stays one record; reading it says why; the others are listed as ever."""
-    said = broken(tmp_path)
+    """A broken video stays one record, and reading it raises the error. Others are listed."""
+    messages = broken(tmp_path)
     source = frames(tmp_path, frames=2)
     bad = {Path(r.path).name: r for r in source if r.path.startswith("bad/")}
-    assert set(bad) == set(said)
+    assert set(bad) == set(messages)
     assert sum(record.path.startswith("whole/") for record in source) == 2
     with IsolatedDecoder(DECODING) as decoder:
         for name, record in bad.items():
             assert (record.path, record.group) == (f"bad/{name}", f"bad/{name}")
             with (
-                pytest.raises(DecodeError, match=said[name]),
+                pytest.raises(DecodeError, match=messages[name]),
                 decoder.decoded(record.reader.read()),
             ):
                 pass
 
 
 def test_a_probe_that_dies_costs_one_video(tmp_path: Path) -> None:
-    """Where opening a video kills the process that does, the video is one record."""
+    """If opening a video kills the child process, the video stays one record."""
     write(tmp_path / "a.mp4")
     source = with_frames(
         open_source(str(tmp_path)), FrameSampling(), Isolation("tests.images.odd_decoders:dying")
@@ -326,7 +326,7 @@ def test_a_probe_that_dies_costs_one_video(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["faststart.mp4", "fragmented.mp4", "cut.mkv", "cut.avi"])
 def test_a_truncated_video_gives_the_frames_it_has(tmp_path: Path, kind: str) -> None:
-    """What was written is read, exactly; every frame that was not is an error with its time."""
+    """Frames before the cut are decoded exactly, and later frames are errors with their time."""
     flags = {"faststart.mp4": "faststart", "fragmented.mp4": "frag_keyframe+empty_moov"}
     codec = "mpeg4" if kind == "cut.avi" else "libx264"
     path = write(
@@ -352,7 +352,7 @@ def test_a_truncated_video_gives_the_frames_it_has(tmp_path: Path, kind: str) ->
 
 
 def test_an_unfinished_file_is_measured(tmp_path: Path) -> None:
-    """A recording that was cut off has no length in its header: its packets tell."""
+    """The duration of a truncated recording comes from its packets, not from its header."""
     path = write(tmp_path / "a.mkv", noise=True, options={"live": "1"})
     assert seconds(path) == pytest.approx(3, abs=0.11)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -362,8 +362,8 @@ def test_an_unfinished_file_is_measured(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("hole", [False, True])
-def test_damage_that_is_noticed_is_an_error(tmp_path: Path, hole: bool) -> None:
-    """Bytes lost in the middle cost frames up to the next key frame; others are as they were."""
+def test_detected_damage_is_an_error(tmp_path: Path, hole: bool) -> None:
+    """Damage costs the frames up to the next key frame, and the other frames are unchanged."""
     path = write(tmp_path / "a.mp4", codec="mpeg4", noise=True)
     middles = [i / 10 + 0.05 for i in range(30)]
     whole = [at(path, time) for time in middles]
@@ -397,7 +397,7 @@ def test_damage_that_is_noticed_is_an_error(tmp_path: Path, hole: bool) -> None:
     ids=["hls", "hls-url", "concat", "concat-url", "dash", "sdp"],
 )
 def test_playlists_open_no_other_file(tmp_path: Path, text: str) -> None:
-    """A list of other files or addresses that is called a video is no video."""
+    """A playlist with a video's name is refused."""
     secret = write(tmp_path / "secret.mp4")
     for name in ("x.mp4", "x.mkv", "x.mpg"):
         (tmp_path / name).write_text(text.format("secret.mp4", secret))
@@ -407,7 +407,7 @@ def test_playlists_open_no_other_file(tmp_path: Path, text: str) -> None:
 
 
 def test_the_attack_is_real(tmp_path: Path) -> None:
-    """Opened without those limits, such a list does lead to the other file."""
+    """Without the limits, such a playlist opens the other file."""
     write(tmp_path / "secret.mp4")
     (tmp_path / "x.mp4").write_text("ffconcat version 1.0\nfile 'secret.mp4'\n")
     with av.open(str(tmp_path / "x.mp4")) as opened:
@@ -416,7 +416,7 @@ def test_the_attack_is_real(tmp_path: Path) -> None:
 
 
 def test_limits_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Frames of too many pixels, and headers that claim years, are refused by the header."""
+    """Frames with too many pixels and durations that are too long are refused."""
     path = write(tmp_path / "a.mp4")
     monkeypatch.setattr(container, "MAX_PIXELS", 100)
     with pytest.raises(DecodeError, match="64x48 pixels, over the limit of 100"):
@@ -428,7 +428,7 @@ def test_limits_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_replaced_file_is_opened_anew(tmp_path: Path) -> None:
-    """A video that is kept open does not hide the one that took its place."""
+    """A video that replaces an open one under the same path is read."""
     path = write(tmp_path / "a.mp4")
     assert number(at(path, 0.55)) == 5
     other = write(tmp_path / "b.mp4", milliseconds=[200 * i for i in range(30)])
@@ -436,8 +436,8 @@ def test_a_replaced_file_is_opened_anew(tmp_path: Path) -> None:
     assert number(at(path, 0.55)) == 2
 
 
-def test_a_missing_extra_ends_in_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder with videos says what to install rather than leave them out; images need it not."""
+def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with videos needs PyAV and the error gives the command; images do not need it."""
     (tmp_path / "a.png").write_bytes(b"x")
     monkeypatch.setitem(sys.modules, "av", None)
     assert len(frames(tmp_path)) == 1
@@ -448,8 +448,8 @@ def test_a_missing_extra_ends_in_its_line(tmp_path: Path, monkeypatch: pytest.Mo
         open_source(str(tmp_path / "none.mp4"))
 
 
-def test_what_lies_in_a_tar_is_no_file(tmp_path: Path) -> None:
-    """Only a file of its own is taken for a video."""
+def test_tar_members_are_not_videos(tmp_path: Path) -> None:
+    """A video within a tar file is not listed as frames."""
     record = ImageRecord("x.tar/a.mp4", TarMember(str(tmp_path / "a.mp4"), 512, 10))
     source = ImageSource("a tar", str(tmp_path), [record])
     assert list(with_frames(source, FrameSampling())) == [record]

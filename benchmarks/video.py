@@ -1,10 +1,10 @@
-"""Does reading frames of a video cost one pass over it, whatever is asked for?
+"""Compare the time to sample frames of a video with one pass over the whole video.
 
 ``python benchmarks/video.py [--seconds 60] [--repeats 3]``
 
-Makes two H.264 clips of 640×360 at 30 frames a second, one with a key frame each second, one with
-none but the first, and times in one process: telling the length; decoding all frames once, as
-PyAV's own loop does; and `decode_frame` at one and at half a frame a second, and at 8 frames.
+Writes two H.264 clips of 640×360 at 30 frames per second: one with a key frame each second, and one
+with a key frame at the start only. Times in one process: reading the duration, decoding every frame
+with PyAV's own loop, and `decode_frame` at 1 and 0.5 frames per second and for 8 frames.
 """
 
 import argparse
@@ -30,34 +30,34 @@ SAMPLINGS = {
 
 
 def main() -> None:
-    """Print the medians of every step, for both clips."""
+    """Print the median time of each step for both clips."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--repeats", type=int, default=3)
-    asked = parser.parse_args()
+    args = parser.parse_args()
     print(f"{platform.processor() or platform.machine()}, PyAV {av.__version__}, one thread")
     with tempfile.TemporaryDirectory() as folder:
-        for name, gop in (("a key frame each second", 30), ("one key frame", 30 * asked.seconds)):
-            path = make(Path(folder) / f"{gop}.mp4", asked.seconds, gop)
-            steps = {"length": lambda p=path: duration(request(p, 0)), "every frame, PyAV's loop":
-                     lambda p=path: every(p)}  # fmt: skip
+        for name, gop in (("a key frame each second", 30), ("one key frame", 30 * args.seconds)):
+            path = make(Path(folder) / f"{gop}.mp4", args.seconds, gop)
+            steps = {"duration": lambda p=path: duration(request(p, 0)), "every frame, PyAV's loop":
+                     lambda p=path: decode_all(p)}  # fmt: skip
             for label, sampling in SAMPLINGS.items():
-                steps[label] = lambda p=path, s=sampling: sampled(p, s, asked.seconds)
-            taken: dict[str, list[float]] = {step: [] for step in steps}
-            for _ in range(asked.repeats):
+                steps[label] = lambda p=path, s=sampling: decode_sampled(p, s, args.seconds)
+            times: dict[str, list[float]] = {step: [] for step in steps}
+            for _ in range(args.repeats):
                 for step, run in steps.items():
                     begun = time.perf_counter()
                     run()
-                    taken[step].append(time.perf_counter() - begun)
-            print(f"\n{name}: {asked.seconds} s, {path.stat().st_size / 2**20:.1f} MiB")
-            whole = statistics.median(taken["every frame, PyAV's loop"])
-            for step, seconds in taken.items():
-                middle = statistics.median(seconds)
-                print(f"  {step:26} {middle:7.3f} s   {middle / whole:5.2f} of one pass")
+                    times[step].append(time.perf_counter() - begun)
+            print(f"\n{name}: {args.seconds} s, {path.stat().st_size / 2**20:.1f} MiB")
+            whole = statistics.median(times["every frame, PyAV's loop"])
+            for step, seconds in times.items():
+                median = statistics.median(seconds)
+                print(f"  {step:26} {median:7.3f} s   {median / whole:5.2f} of one pass")
 
 
 def make(path: Path, seconds: int, gop: int) -> Path:
-    """A picture that moves past."""
+    """Write a clip of a moving picture."""
     small = np.random.default_rng(0).integers(0, 256, (90, 350 + seconds * 3, 3), dtype=np.uint8)
     wide = np.asarray(Image.fromarray(small).resize((4 * small.shape[1], 360)))
     with av.open(path, "w") as out:
@@ -75,23 +75,23 @@ def make(path: Path, seconds: int, gop: int) -> Path:
     return path
 
 
-def every(path: Path) -> None:
-    """Decode all frames in order, and convert none."""
+def decode_all(path: Path) -> None:
+    """Decode all frames in order, without conversion to RGB."""
     with av.open(path) as opened:
         opened.streams.video[0].codec_context.thread_count = 1
         for _ in opened.decode(video=0):
             pass
 
 
-def sampled(path: Path, sampling: FrameSampling, seconds: int) -> None:
-    """Read the frames of a sampling, in order."""
-    for moment in sampling.times(seconds):
-        decode_frame(request(path, moment))
+def decode_sampled(path: Path, sampling: FrameSampling, seconds: int) -> None:
+    """Decode the sampled frames in order."""
+    for time_shown in sampling.times(seconds):
+        decode_frame(request(path, time_shown))
 
 
-def request(path: Path, moment: float) -> bytes:
-    """What `decode_frame` is asked."""
-    return VideoFrame(str(path), moment).read()
+def request(path: Path, time_shown: float) -> bytes:
+    """Make the request for the frame at a time."""
+    return VideoFrame(str(path), time_shown).read()
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""The demo's image set: patches of real photographs, and of simulated generators.
+"""The demo's images: patches of photographs, and the same patches through simulated generators.
 
-Nothing here comes from a real generator. Each "generated" patch is a real one that was halved and
-enlarged again, as the last layer of a generator enlarges its feature maps, by one of four ways that
-leave four different traces in the spectrum; then a little noise, as a sensor's, covers part of the
-trace. What works on these says nothing of what works on images of Midjourney.
+No image comes from a real generator. Each "generated" patch is a real patch that was reduced to
+half its size and enlarged again, as the last layer of a generator enlarges its feature maps. The
+four methods leave four different traces in the spectrum. Noise like that of a sensor hides part of
+the trace. Results on these images do not predict results on images of real generators.
 """
 
 import csv
@@ -22,16 +22,16 @@ Pixels = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SimulatedSet:
-    """Where the demo's images are.
+    """Locations of the demo's images.
 
     Parameters
     ----------
     manifest : Path
-        Table of the images to learn from: path, label, generator, group (the photograph).
+        Table of the training images with path, label, generator and group (the photograph).
     new : Path
         Folder of images of other photographs, in ``real`` and ``fake``.
     n_images, n_new : int
-        How many there are of each.
+        Numbers of training images and of new images.
     """
 
     manifest: Path
@@ -41,17 +41,17 @@ class SimulatedSet:
 
 
 def nearest(small: Pixels, rng: np.random.Generator) -> Pixels:
-    """Repeat every pixel, then blur: the nearest-neighbour upsampling of many generators."""
+    """Repeat each pixel, then blur, like the nearest-neighbour upsampling of many generators."""
     return _blur(small.repeat(2, axis=0).repeat(2, axis=1), (0.15, 0.7, 0.15))
 
 
 def bilinear(small: Pixels, rng: np.random.Generator) -> Pixels:
-    """Interpolate linearly: the upsampling of StyleGAN."""
+    """Interpolate linearly, like the upsampling of StyleGAN."""
     return _resize(small, Image.Resampling.BILINEAR)
 
 
 def transposed(small: Pixels, rng: np.random.Generator) -> Pixels:
-    """Insert zeros and filter by uneven taps: the checkerboard of transposed convolutions."""
+    """Insert zeros and filter unevenly, like the checkerboard of transposed convolutions."""
     spread = np.zeros((2 * small.shape[0], 2 * small.shape[1], 3))
     spread[::2, ::2] = small * 4
     tap = rng.uniform(0.44, 0.48)
@@ -59,7 +59,7 @@ def transposed(small: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def sharpened(small: Pixels, rng: np.random.Generator) -> Pixels:
-    """Interpolate by cubics and sharpen: a decoder that was rewarded for detail."""
+    """Interpolate bicubically and sharpen, like a decoder that is trained for detail."""
     enlarged = _resize(small, Image.Resampling.BICUBIC)
     return enlarged + 0.6 * (enlarged - _blur(enlarged, (0.25, 0.5, 0.25)))
 
@@ -70,6 +70,7 @@ GENERATORS: Mapping[str, Callable[[Pixels, np.random.Generator], Pixels]] = {
     "transposed": transposed,
     "sharpened": sharpened,
 }
+"""Functions that enlarge a patch to twice its size."""
 
 
 def make_simulated(folder: Path, *, patches: int = 14, new: int = 6, seed: int = 0) -> SimulatedSet:
@@ -78,26 +79,32 @@ def make_simulated(folder: Path, *, patches: int = 14, new: int = 6, seed: int =
     Parameters
     ----------
     folder : Path
-        Where; made if it is not there.
+        Output folder; created if it does not exist.
     patches, new : int
-        Patches of each photograph to learn from, and of each kept for new images.
+        Patches of each photograph for training, and of each photograph for new images.
     seed : int
-        Of where patches are cut, and of the noise.
+        Random seed for the positions of patches and for the noise.
+
+    Returns
+    -------
+    SimulatedSet
+        Locations and numbers of the images.
     """
     rng = np.random.default_rng(seed)
     photographs = _photographs()
-    kept = ("coffee", "rocket")
+    new_photographs = ("coffee", "rocket")
     rows: list[tuple[str, str, str, str]] = []
     n_new = 0
     for name, photograph in photographs.items():
-        for number in range(new if name in kept else patches):
+        for number in range(new if name in new_photographs else patches):
             for generator, pixels in _versions(_cut(photograph, rng), rng).items():
                 label = "fake" if generator else "real"
                 file = f"{name}-{number:02d}{'-' + generator if generator else ''}.png"
-                where = folder / "new" / label if name in kept else folder / "images" / label
-                where.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(pixels).save(where / file)
-                if name in kept:
+                is_new = name in new_photographs
+                target = folder / ("new" if is_new else "images") / label
+                target.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(pixels).save(target / file)
+                if is_new:
                     n_new += 1
                 else:
                     rows.append((f"{label}/{file}", label, generator, name))
@@ -108,7 +115,7 @@ def make_simulated(folder: Path, *, patches: int = 14, new: int = 6, seed: int =
 
 
 def _photographs() -> dict[str, NDArray[np.uint8]]:
-    """Colour photographs that scikit-learn and scikit-image bring along."""
+    """Load the colour photographs that scikit-learn and scikit-image include."""
     import skimage.data
     from sklearn.datasets import load_sample_image
 
@@ -127,7 +134,7 @@ def _photographs() -> dict[str, NDArray[np.uint8]]:
 
 
 def _cut(photograph: NDArray[np.uint8], rng: np.random.Generator) -> Pixels:
-    """A random patch with something to see in it, as most of a retina's picture is black."""
+    """Crop a random patch with some contrast: most of the retina's picture is black."""
     height, width = photograph.shape[:2]
     for _ in range(50):
         top, left = rng.integers(height - PATCH + 1), rng.integers(width - PATCH + 1)
@@ -138,22 +145,29 @@ def _cut(photograph: NDArray[np.uint8], rng: np.random.Generator) -> Pixels:
 
 
 def _versions(patch: Pixels, rng: np.random.Generator) -> dict[str, NDArray[np.uint8]]:
-    """The patch as it is, under the empty name, and through every generator."""
+    """Return the noisy patch, under an empty name, and its version by each generator."""
     small = (patch[::2, ::2] + patch[1::2, ::2] + patch[::2, 1::2] + patch[1::2, 1::2]) / 4
-    versions = {"": patch, **{name: make(small, rng) for name, make in GENERATORS.items()}}
+    versions = {
+        "": patch,
+        **{name: make(small, rng) for name, make in GENERATORS.items()},
+    }
     noisy = {name: v + rng.normal(0, NOISE, v.shape) for name, v in versions.items()}
     return {name: np.clip(np.rint(v), 0, 255).astype(np.uint8) for name, v in noisy.items()}
 
 
 def _blur(image: Pixels, taps: tuple[float, float, float]) -> Pixels:
-    """Filter rows, then columns, by three taps; edges repeat."""
+    """Filter rows, then columns, with three taps and periodic edges."""
     for axis in (0, 1):
         before, after = (np.roll(image, shift, axis) for shift in (1, -1))
         image = taps[0] * before + taps[1] * image + taps[2] * after
     return image
 
 
-def _resize(small: Pixels, how: Image.Resampling) -> Pixels:
+def _resize(small: Pixels, resampling: Image.Resampling) -> Pixels:
+    """Enlarge an image to twice its size."""
     size = (2 * small.shape[1], 2 * small.shape[0])
-    bands = [Image.fromarray(small[:, :, c].astype(np.float32)).resize(size, how) for c in range(3)]
+    bands = [
+        Image.fromarray(small[:, :, channel].astype(np.float32)).resize(size, resampling)
+        for channel in range(3)
+    ]
     return np.stack([np.asarray(band, dtype=np.float64) for band in bands], axis=2)

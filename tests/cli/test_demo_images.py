@@ -1,4 +1,4 @@
-"""The demo's image set."""
+"""Tests of the demo's images."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from clipfeat.cli.demo_images import GENERATORS, make_simulated
 
 
 def test_every_patch_goes_through_every_generator(tmp_path: Path) -> None:
-    """Each real patch has a generated twin of each kind that looks alike and is not the same."""
+    """Each real patch has a similar, but not equal, version by each simulated generator."""
     made = make_simulated(tmp_path, patches=2, new=1)
     table = pd.read_csv(made.manifest, keep_default_na=False)
     assert len(table) == made.n_images == 8 * 2 * (1 + len(GENERATORS))

@@ -1,4 +1,4 @@
-"""clip-retrieval's `clip_inference` on a folder, as it is by default.
+"""Run clip-retrieval's `clip_inference` on a folder, with its defaults.
 
 The time to load its model is not counted.
 """
@@ -18,7 +18,7 @@ create = open_clip.create_model_and_transforms
 
 
 def timed(*args: Any, **options: Any) -> Any:
-    """Make the model, and add the time."""
+    """Make the model and record the time."""
     begun = time.perf_counter()
     found = create(*args, **options)
     loading.append(time.perf_counter() - begun)
@@ -29,7 +29,7 @@ open_clip.create_model_and_transforms = timed
 begun = time.perf_counter()
 main(
     input_dataset=images, output_folder=out, enable_text=False,
-    # A file of weights in place of a tag: the name after the slash is given to open_clip.
+    # The name after the slash is passed to open_clip, which accepts a file of weights as a tag.
     clip_model=f"{encoder}/{Path(weights).absolute()}",
 )  # fmt: skip
 seconds = time.perf_counter() - begun - sum(loading)

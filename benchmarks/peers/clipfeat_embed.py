@@ -1,4 +1,4 @@
-"""clipfeat itself; the time to open the encoder is told apart."""
+"""Run clipfeat, and report the time to open the encoder separately."""
 
 import json
 import sys
@@ -17,13 +17,15 @@ open_encoder = engines.open_encoder
 
 
 def timed(*args: Any, **keywords: Any) -> Any:
-    """Open an encoder, and add the time."""
+    """Open an encoder and record the time."""
     with watch.timing("open"):
         return open_encoder(*args, **keywords)
 
 
 engines.open_encoder = timed
-import_module("clipfeat.embedding.stream")  # and with it torch, which every peer has by then
+import_module(
+    "clipfeat.embedding.stream"
+)  # imports torch before the timed part, as all other scripts do
 
 begun = time.perf_counter()
 report = pipeline.embed(

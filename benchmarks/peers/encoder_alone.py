@@ -1,4 +1,4 @@
-"""The encoder as clipfeat runs it, on images that are already in memory: the upper bound."""
+"""Run clipfeat's encoder on images in memory, as an upper bound of the speed."""
 
 import json
 import sys
@@ -26,13 +26,13 @@ workers = WorkerPool(frozen, None, Stopwatch(), None)
 
 
 def prepared(passes: int) -> Iterator[list[Ready | Known]]:
-    """The same images, again and again."""
+    """Yield the same images several times."""
     for number in range(passes * len(inputs)):
         row = Row(str(number), number.to_bytes(16, "big"))
         yield [Ready(row, inputs[number % len(inputs)])]
 
 
-for _ in encode_prepared(prepared(1), workers):  # finds the batch size
+for _ in encode_prepared(prepared(1), workers):  # chooses the batch size
     pass
 begun = time.perf_counter()
 for _ in encode_prepared(prepared(PASSES), workers):

@@ -1,4 +1,4 @@
-"""The loop of open_clip's own README, with a DataLoader of as many workers as cores."""
+"""Run the loop of open_clip's README, with one DataLoader worker per core."""
 
 import json
 import os
@@ -20,7 +20,7 @@ files = sorted(Path(images).iterdir())
 
 
 class Folder(Dataset):  # type: ignore[type-arg]
-    """The images, through open_clip's transform."""
+    """Images with open_clip's transform."""
 
     def __len__(self) -> int:
         return len(files)

@@ -1,4 +1,4 @@
-"""thingsvision's extractor on a folder, as its README uses it."""
+"""Run thingsvision's extractor on a folder, as in its README."""
 
 import json
 import sys

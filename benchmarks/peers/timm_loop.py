@@ -1,4 +1,4 @@
-"""The loop of timm's own documentation, with a DataLoader of as many workers as cores."""
+"""Run the loop of timm's documentation, with one DataLoader worker per core."""
 
 import json
 import os
@@ -23,7 +23,7 @@ files = sorted(Path(images).iterdir())
 
 
 class Folder(Dataset):  # type: ignore[type-arg]
-    """The images, through timm's transform."""
+    """Images with timm's transform."""
 
     def __len__(self) -> int:
         return len(files)

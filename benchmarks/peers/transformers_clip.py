@@ -1,4 +1,4 @@
-"""CLIP of transformers, as its documentation uses it, with random weights of the same shape."""
+"""Run CLIP of transformers as in its documentation, with random weights of the same shape."""
 
 import json
 import os

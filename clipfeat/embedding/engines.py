@@ -62,7 +62,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class _LocalEngine:
-    """Threads of this process. Each has a child process that decodes."""
+    """Engine of threads in this process. Each thread has a child process that decodes."""
 
     encoder: str
     records: Sequence[ImageRecord]
@@ -107,7 +107,7 @@ class _LocalEngine:
 
 @dataclass(frozen=True)
 class _RayEngine:
-    """Workers of a Ray cluster. The connection is made when an encoder is opened."""
+    """Engine of workers on a Ray cluster. Opening an encoder connects to the cluster."""
 
     encoder: str
     records: Sequence[ImageRecord]

@@ -149,16 +149,13 @@ def main() -> None:
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)  # open_clip warns about random weights
     torch.set_num_threads(1)
-    instructions = [
-        name for name, present in torch.cpu.get_capabilities().items() if present is True
-    ]
+    processor = torch.cpu.get_capabilities()
+    bfloat16 = [name for name in ("amx_bf16", "avx512_bf16") if processor.get(name)]
     print(
-        f"{platform.platform()}, one of {os.cpu_count()} cores ({', '.join(instructions)}), "
-        f"torch {torch.__version__}\n"
+        f"{platform.platform()}, one of {os.cpu_count()} cores of {processor.get('cpu_name')} "
+        f"({', '.join(bfloat16) or 'no bfloat16'}), torch {torch.__version__}\n"
     )
-    print(
-        "| model | variant | ms per image | plain / variant | fused / variant | cosine | start, s |"
-    )
+    print("| model | variant | ms per image | plain / this | fused / this | cosine | start, s |")
     print("|---|---|---|---|---|---|---|")
     with torch.inference_mode():
         for name in options.models:

@@ -1,8 +1,8 @@
-"""What makes features what they are: the identity of an encoder, and its fingerprint.
+"""The identity of an encoder, and its fingerprint.
 
-Two rows of features may be compared, or given to the same classifier, only where everything here
-agrees. What may differ without changing the features (device, library versions, where the weights
-were found, seconds) is provenance; it is recorded elsewhere and never compared.
+Rows of features may be compared, or passed to the same classifier, only if their specs are equal.
+Provenance (device, library versions, location of the weights, seconds) does not change the
+features. It is recorded elsewhere and never compared.
 """
 
 import hashlib
@@ -18,42 +18,44 @@ from clipfeat.errors import ClipfeatWarning, FingerprintError, RefusedFileError,
 
 @dataclass(frozen=True)
 class EncoderSpec:
-    """The identity of a frozen encoder.
+    """Identity of a frozen encoder.
 
     Parameters
     ----------
     name : str
         Canonical name, such as ``"timm:efficientnet_b0.ra_in1k"``.
     weights : str
-        Digest of the state dict, in whatever container it came; empty for an encoder without
+        Digest of the state dict, independent of the file format. Empty for an encoder without
         weights.
     untrained : bool
         Whether the weights are random.
     layer : str
-        What is taken, with commas: the output (``"last"``; for CLIP ``"projection"`` or
-        ``"pre-projection"``), and intermediate layers by number and pool, as ``"3/mean"``.
+        Slices of the features, separated by commas: intermediate layers by number and pool, such as
+        ``"3/mean"``, and the output, ``"last"`` (for CLIP ``"projection"`` or
+        ``"pre-projection"``).
     options : str
-        Keyword arguments of the architecture that differ from upstream's, as sorted JSON.
+        Keyword arguments of the architecture that differ from the library's defaults, as sorted
+        JSON.
     input_size : tuple of int
-        (height, width) that the encoder sees, in pixels.
+        (height, width) of the encoder's input in pixels.
     interpolation : str
-        How images are resized, in upstream's word; ``"none"`` where they are not.
+        Interpolation of the resizing, by the library's name. ``"none"`` if images are not resized.
     crop_pct : float
-        Side of the crop over the side of the resized image, in (0, 1].
+        Side of the crop divided by the side of the resized image, in (0, 1].
     crop_mode : str
-        How the crop is taken, in upstream's word.
+        The kind of crop, by the library's name.
     mean, std : tuple of float
-        Subtracted from, then divided into, pixels scaled to [0, 1].
+        Pixels in [0, 1] are normalised by subtracting the mean and dividing by std.
     n_features : int
-        Length of one row.
+        Number of features in a row.
     precision : str
-        Of the forward pass: ``"fp32"``, ``"bf16"`` or ``"fp16"``.
+        Precision of the forward pass: ``"fp32"``, ``"bf16"`` or ``"fp16"``.
     decode : str
-        The rules by which bytes became pixels.
+        Version of the decoding from bytes to pixels.
     faces : str
-        How faces were found and cut out; empty where images are taken whole.
+        Identity of the face detector and its crop. Empty if whole images are encoded.
     widths : tuple of int
-        How many features each part of `layer` has; empty where there is only one.
+        Number of features of each part of `layer`. Empty if there is only one part.
 
     Examples
     --------
@@ -84,23 +86,36 @@ class EncoderSpec:
 
     @property
     def fingerprint(self) -> str:
-        """Digest of the whole identity: 32 hexadecimal digits."""
+        """Digest of all fields, 32 hexadecimal digits."""
         return hashlib.blake2b(self.to_json().encode(), digest_size=16).hexdigest()
 
     def to_json(self) -> str:
-        """Canonical JSON: sorted keys, no spaces, no defaults; equal specs give equal text."""
+        """Write canonical JSON: sorted keys, no spaces, no default values.
+
+        Equal specs have equal JSON.
+        """
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        plain = {f.name: values[f.name] for f in fields(self) if values[f.name] != f.default}
-        return json.dumps(plain, sort_keys=True, separators=(",", ":"))
+        changed = {f.name: values[f.name] for f in fields(self) if values[f.name] != f.default}
+        return json.dumps(changed, sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> "EncoderSpec":
-        """Read what `to_json` wrote.
+        """Read the output of `to_json`.
+
+        Parameters
+        ----------
+        text : str
+            JSON from a file that may be damaged.
+
+        Returns
+        -------
+        EncoderSpec
+            The spec.
 
         Raises
         ------
         RefusedFileError
-            If the text is no JSON object of these fields.
+            If the text is not a JSON object of these fields.
         """
         try:
             values: dict[str, Any] = json.loads(text)
@@ -114,49 +129,54 @@ class EncoderSpec:
             raise RefusedFileError(f"not an encoder's description: {error}") from error
 
     def differences(self, other: "EncoderSpec") -> list[str]:
-        """Name every field in which `other` differs, as ``"field: ours, not theirs"``."""
+        """List the fields that differ in `other`, as ``"field: own value, not other value"``."""
         pairs = ((f.name, getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
         return [f"{name}: {a!r}, not {b!r}" for name, a, b in pairs if a != b]
 
     @property
     def parts(self) -> list[str]:
-        """The names in `layer`; a single one may hold a comma, as an output of an ONNX file may."""
+        """Names in `layer`. A single name is not split, because an ONNX output may have a comma."""
         return self.layer.split(",") if self.widths else [self.layer]
 
     @property
     def slices(self) -> dict[str, slice]:
-        """The columns of each part of `layer`, by its name."""
-        places = list(accumulate(self.widths or (self.n_features,), initial=0))
-        return dict(zip(self.parts, starmap(slice, pairwise(places)), strict=True))
+        """Columns of each part of `layer`, by its name."""
+        bounds = list(accumulate(self.widths or (self.n_features,), initial=0))
+        return dict(zip(self.parts, starmap(slice, pairwise(bounds)), strict=True))
 
     def narrowed(self, layers: str) -> "EncoderSpec":
-        """The spec of some of its layers: what an encoder that was asked for these has.
+        """Make the spec of some of the layers, equal to that of an encoder with only these.
 
         Parameters
         ----------
         layers : str
-            With commas: an output, a number (under every pool that is there), or ``3/mean``.
-            ``last`` is the output under any name. Where there is one part, it is kept as it is.
+            Layers separated by commas: an output, a number (with all of its pools), or a slice such
+            as ``3/mean``. ``last`` is the output under any name.
+
+        Returns
+        -------
+        EncoderSpec
+            The spec itself if it has only one part.
 
         Raises
         ------
         UnknownNameError
-            If there is no such layer.
+            If a layer is not in the spec.
         """
         parts = self.parts
         if len(parts) == 1:
             return self
         kept = set()
         for wanted in (text.strip() for text in layers.split(",")):
-            found = [
+            matches = [
                 part
                 for part in parts
                 if wanted in (part, part.partition("/")[0], "all")
                 or (wanted == "last" and "/" not in part)
             ]
-            if not found:
+            if not matches:
                 raise unknown_name("layer", wanted, parts)
-            kept.update(found)
+            kept.update(matches)
         width = dict(zip(parts, self.widths, strict=True))
         order = [part for part in parts if part in kept]
         widths = tuple(width[part] for part in order)
@@ -168,16 +188,16 @@ class EncoderSpec:
         )
 
     def is_part_of(self, other: "EncoderSpec") -> bool:
-        """Whether these are layers of the other: the same encoder in all else."""
+        """Whether the spec equals the other spec narrowed to these layers."""
         return set(self.parts) <= set(other.parts) and other.narrowed(self.layer) == self
 
     @property
     def title(self) -> str:
-        """How a table names it: the name, the size, and whatever is not the default."""
+        """Title for tables: the name, the size, and the options that are not the default."""
         parts = [self.name, *([f"{self.input_size[0]}px"] if any(self.input_size) else [])]
         if self.layer not in ("last", "projection"):
-            few = len(self.slices) <= 3
-            parts.append(self.layer if few else f"{len(self.slices)} slices of layers")
+            short = len(self.slices) <= 3
+            parts.append(self.layer if short else f"{len(self.slices)} slices of layers")
         if self.crop_mode in ("none", "tiles"):
             parts.append("native" if self.crop_mode == "none" else self.crop_mode)
         if self.faces:
@@ -190,22 +210,28 @@ class EncoderSpec:
 
     @property
     def dtype(self) -> str:
-        """How features are stored: float32, or float16 where the forward pass was no finer."""
+        """Dtype of stored features: float32, or float16 if the precision is lower."""
         return "float32" if self.precision == "fp32" else "float16"
 
     def warn_if_untrained(self, where: object) -> None:
-        """Say that features of random weights mean nothing, wherever they turn up."""
+        """Warn that features of random weights have no meaning.
+
+        Parameters
+        ----------
+        where : object
+            The file, as named in the warning.
+        """
         if self.untrained:
             warnings.warn(
-                f"{where} is of {self.name} with RANDOM weights (--untrained): good for trying "
-                "things out, meaningless for quality",
+                f"{where} has features of {self.name} with RANDOM weights (--untrained). Use it "
+                "for tests only, its scores have no meaning.",
                 ClipfeatWarning,
                 stacklevel=3,
             )
 
 
 def titles(specs: Sequence[EncoderSpec]) -> list[str]:
-    """Titles that tell the specs apart: with a piece of the fingerprint where two are alike."""
+    """Make unique titles: equal titles get the first digits of the fingerprint."""
     plain = [spec.title for spec in specs]
     return [
         f"{title} #{spec.fingerprint[:6]}" if plain.count(title) > 1 else title
@@ -214,21 +240,29 @@ def titles(specs: Sequence[EncoderSpec]) -> list[str]:
 
 
 def check_same(expected: Sequence[EncoderSpec], got: Sequence[EncoderSpec]) -> None:
-    """Refuse features of other encoders than a model was fitted on.
+    """Check that features are of the encoders that a model was fitted on.
+
+    Parameters
+    ----------
+    expected : sequence of EncoderSpec
+        The specs of the model.
+    got : sequence of EncoderSpec
+        The specs of the features, in the same order.
 
     Raises
     ------
     FingerprintError
-        Naming every field that differs.
+        If a spec differs. The message lists the fields that differ.
     """
     if len(got) != len(expected):
-        ours, theirs = (" + ".join(titles(some)) or "no encoder" for some in (expected, got))
+        names = [" + ".join(titles(specs)) or "no encoder" for specs in (expected, got)]
         raise FingerprintError(
-            f"the model takes features of {ours}, got {theirs}: give one feature file of each"
+            f"the model takes features of {names[0]}, got {names[1]}. "
+            "Pass one feature file of each encoder."
         )
     for a, b in zip(expected, got, strict=True):
         if a != b:
             raise FingerprintError(
                 "these are features of another encoder than the model was fitted on: "
-                + "; ".join(a.differences(b))
+                f"{'; '.join(a.differences(b))}. Use the encoder and the weights of the model."
             )

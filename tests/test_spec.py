@@ -1,4 +1,4 @@
-"""The identity of an encoder."""
+"""Tests of the identity of an encoder."""
 
 from dataclasses import fields, replace
 
@@ -11,7 +11,7 @@ from tests.conftest import make_spec
 
 @pytest.mark.parametrize("name", [field.name for field in fields(EncoderSpec)])
 def test_every_field_is_identity(name: str) -> None:
-    """Changing any one field changes the fingerprint, and the difference names the field."""
+    """A change of any field changes the fingerprint, and differences() names the field."""
     spec = make_spec()
     value = getattr(spec, name)
     changed = {str: "other", bool: True, float: 0.5, int: 7, tuple: (9, 9)}[type(value)]
@@ -22,14 +22,14 @@ def test_every_field_is_identity(name: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"name": 1}', "null"])
 def test_other_json_is_refused(text: str) -> None:
-    """What is no description of an encoder is refused."""
+    """JSON that does not describe an encoder is refused."""
     with pytest.raises(RefusedFileError):
         EncoderSpec.from_json(text)
 
 
 @pytest.mark.parametrize("widths", [(2,), (2, 2), (1, 1, 1), ("a", "b", "c")])
 def test_widths_that_do_not_fit_are_refused(widths: tuple[object, ...]) -> None:
-    """A file whose layers' widths are not those of its columns is none of ours."""
+    """Widths that do not add up to the number of features are refused."""
     text = make_spec(n_features=3, layer="0/mean,last", widths=widths).to_json()
     with pytest.raises(RefusedFileError, match="not an encoder's description"):
         EncoderSpec.from_json(text)

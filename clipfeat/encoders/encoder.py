@@ -1,4 +1,4 @@
-"""A frozen encoder: pixels in, features out, always the same ones."""
+"""The frozen encoder: from preprocessed images to features."""
 
 import hashlib
 from collections.abc import Sequence
@@ -18,22 +18,22 @@ from clipfeat.system.stopwatch import Stopwatch
 
 @dataclass(frozen=True)
 class Encoder:
-    """A frozen encoder, ready to encode.
+    """Frozen encoder, ready to encode.
 
     Parameters
     ----------
     spec : EncoderSpec
-        Its identity.
+        The identity of the encoder.
     preprocess : callable
-        From uint8 pixels (height, width, 3) to a tensor of one image, without the batch axis, that
-        shares no memory with them.
+        Maps uint8 pixels (height, width, 3) to a tensor of one image, without the batch axis. The
+        tensor shares no memory with the pixels.
     forward : callable
-        From a batch of such tensors, on `device`, to a tensor (batch, n_features); several threads
-        may call it at once.
+        Maps a batch of such tensors, on `device`, to a tensor (batch, n_features). Several threads
+        may call it concurrently.
     device : torch.device
-        Where it runs.
+        The device of the weights.
     chosen : str
-        What was chosen for it, and why; for people.
+        The chosen precision and the reason, as text for the user.
     replicas : sequence of Encoder
         The same encoder on further devices.
     """
@@ -53,16 +53,16 @@ class Encoder:
         Parameters
         ----------
         inputs : sequence of Tensor
-            What `preprocess` gave. Images of unequal shapes are encoded shape by shape.
+            Outputs of `preprocess`. Images of different shapes are encoded in separate batches.
         watch : Stopwatch, optional
-            Told the time for ``"transfer"`` to the device, and to ``"encode"``.
+            Records the time of ``"transfer"`` to the device and of ``"encode"``.
 
         Returns
         -------
         ndarray of shape (len(inputs), n_features), float32
-            Not normalised; of a lower precision, rounded to the float16 that is stored. Rows do
-            not depend on what else is in the batch, beyond the last bits of floating-point sums.
-            Rows may hold NaN; `check_row` tells.
+            Not normalised. In a lower precision the values are rounded to float16, the dtype in
+            which they are stored. A row does not depend on the other images of the batch, except
+            for the last bits of floating-point sums. Rows may contain NaN; see `check_row`.
         """
         watch = watch or Stopwatch()
         rows = np.empty((len(inputs), self.spec.n_features), dtype=np.float32)
@@ -70,45 +70,48 @@ class Encoder:
         for i, tensor in enumerate(inputs):
             by_shape.setdefault(tuple(tensor.shape), []).append(i)
         with torch.inference_mode():
-            for shape, places in by_shape.items():
+            for shape, indices in by_shape.items():
+                n = len(indices)
                 if len(shape) == 4 and shape[1] == 3:
-                    tiles = [tile for i in places for tile in inputs[i]]
-                    each = self._rows(tiles, len(places), watch).reshape(len(places), shape[0], -1)
-                    rows[places] = each.mean(1).numpy()
+                    tiles = [tile for i in indices for tile in inputs[i]]
+                    features = self._forward(tiles, n, watch).reshape(n, shape[0], -1)
+                    rows[indices] = features.mean(1).numpy()
                 else:
-                    rows[places] = self._rows([inputs[i] for i in places], len(places), watch)
+                    rows[indices] = self._forward([inputs[i] for i in indices], n, watch)
         with np.errstate(over="ignore"):
             return rows.astype(self.spec.dtype).astype(np.float32)
 
-    def _rows(self, tensors: Sequence[torch.Tensor], most: int, watch: Stopwatch) -> torch.Tensor:
-        """Encode tensors of one shape, at most so many at once."""
-        found = []
-        for start in range(0, len(tensors), most):
+    def _forward(
+        self, tensors: Sequence[torch.Tensor], batch_size: int, watch: Stopwatch
+    ) -> torch.Tensor:
+        """Encode tensors of one shape in batches."""
+        rows = []
+        for start in range(0, len(tensors), batch_size):
             with watch.timing("transfer"):
-                batch = _stacked(tensors[start : start + most]).to(self.device)
+                batch = _stack(tensors[start : start + batch_size]).to(self.device)
             with watch.timing("encode"):
-                found.append(self.forward(batch).float().cpu())
-        return torch.cat(found)
+                rows.append(self.forward(batch).float().cpu())
+        return torch.cat(rows)
 
     def encode_images(self, images: Sequence[RGB]) -> NDArray[np.float32]:
-        """Preprocess and encode uint8 images of any sizes; see `encode`."""
+        """Preprocess and encode uint8 images of any size; see `encode`."""
         return self.encode([self.preprocess(image) for image in images])
 
 
-def _stacked(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-    """One batch; of bytes of pixels, channels last in memory, as they are."""
+def _stack(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Stack tensors to a batch; uint8 pixels keep their memory layout, channels last."""
     if tensors[0].dtype != torch.uint8:
         return torch.stack(list(tensors))
     return torch.stack([tensor.permute(1, 2, 0) for tensor in tensors]).permute(0, 3, 1, 2)
 
 
 def check_row(row: NDArray[np.float32]) -> None:
-    """Refuse a row of features that must not be stored.
+    """Raise an error for a row of features that must not be stored.
 
     Raises
     ------
     EncodingError
-        If a value is not finite, or all are zero.
+        If a value is not finite, or all values are zero.
     """
     if not np.isfinite(row).all():
         raise EncodingError(f"{int((~np.isfinite(row)).sum())} of {len(row)} features not finite")
@@ -117,40 +120,50 @@ def check_row(row: NDArray[np.float32]) -> None:
 
 
 def pick_devices(name: str) -> list[torch.device]:
-    """Find the torch devices of a name.
+    """List the torch devices of a device option.
 
     Parameters
     ----------
     name : str
-        One, or several with commas. ``"auto"`` is the best there is: CUDA, MPS, CPU; ``"cuda"``
-        without a number is every GPU.
+        One device, or several separated by commas. ``"auto"`` is the first available of CUDA, MPS
+        and CPU. ``"cuda"`` without a number is every GPU.
+
+    Returns
+    -------
+    list of torch.device
+        In the order of `name`.
 
     Raises
     ------
     UsageError
-        If torch has no such device here.
+        If torch cannot use a device on this machine.
     """
     if name == "auto":
-        best = "mps" if torch.backends.mps.is_available() else "cpu"
-        name = "cuda" if torch.cuda.is_available() else best
+        fallback = "mps" if torch.backends.mps.is_available() else "cpu"
+        name = "cuda" if torch.cuda.is_available() else fallback
     if name == "cuda" and torch.cuda.device_count() > 1:
         name = ",".join(f"cuda:{i}" for i in range(torch.cuda.device_count()))
-    return [_device(one.strip()) for one in name.split(",")]
+    return [_device(part.strip()) for part in name.split(",")]
 
 
 def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)
-        # What it returns is looked at: the device "meta" computes nothing.
+        # Copying the result back detects the device "meta", which computes nothing.
         torch.zeros(1, device=device).cpu()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).partition("\n")[0]
-        raise UsageError(f"device {name!r} cannot be used here: {reason}") from error
+        raise UsageError(
+            f"device {name!r} is not available: {reason}. Choose another with --device."
+        ) from error
     return device
 
 
 def weights_digest(model: torch.nn.Module) -> str:
-    """Digest a state dict, by name, dtype, shape and bytes; the file it came from plays no part."""
+    """Return the digest of a state dict's names, dtypes, shapes and bytes.
+
+    The digest does not depend on the format of the file that held the weights.
+    """
     digest = hashlib.blake2b(digest_size=16)
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())

@@ -1,4 +1,4 @@
-"""A loaded model put where, on what, and in the precision in which it will run."""
+"""Make an encoder from a loaded torch model: choose its precision, runtime and devices."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -23,12 +23,13 @@ from clipfeat.errors import UsageError
 from clipfeat.images.decode import RGB
 from clipfeat.spec import EncoderSpec
 
-# Of the images at hand; those to come must keep 0.999.
+# The least cosine on the samples. The documented bound for all images is 0.999.
 SAFE_COSINE = 0.9995
-# It takes 2 to 6 s to convert a network, which then runs about twice as fast.
+# Least seconds of work in torch for a conversion to OpenVINO. Converting a network takes 2 to 6 s,
+# and the converted network is about twice as fast.
 WORTH_CONVERTING = 12.0
-# Changing a transformer takes as long as some images do in float32, and some seconds; of each image
-# it saves about a twentieth of what that takes in float32, whatever the precision.
+# Fusing a transformer takes the time of FUSED_IMAGES images in float32 and FUSED_SECONDS. For each
+# image it saves FUSED_GAIN of the image's time in float32, in every precision.
 FUSED_IMAGES, FUSED_SECONDS, FUSED_GAIN = 10, 0.5, 0.05
 
 
@@ -41,26 +42,31 @@ def encoder_from_model(
     n_images: int,
     samples: Callable[[], Sequence[RGB]],
 ) -> Encoder:
-    """Make an encoder of a loaded model.
+    """Make an encoder from a loaded model.
 
     Parameters
     ----------
     model : Module
-        From a normalised batch (batch, 3, height, width) to (batch, n_features), float32, on the
+        Maps a normalised batch (batch, 3, height, width) to (batch, n_features), in float32 on the
         CPU.
     transform : torchvision.transforms.Compose
-        Upstream's, for evaluation.
+        The library's transform for evaluation.
     spec : EncoderSpec
-        Of the model; `n_features` and `precision` are found here.
+        The identity of the model. `n_features` and `precision` are set by this function.
     options : EncoderOptions
         Crop, precision and devices.
     n_images, samples
         As in `clipfeat.encoders.open_encoder`.
 
+    Returns
+    -------
+    Encoder
+        With one replica for each device after the first.
+
     Raises
     ------
     UsageError
-        If a device is not there, or the model takes no image of that size.
+        If a device is not available, or the model does not accept the input size of `spec`.
     """
     devices = pick_devices(options.device)
     if options.crop in NATIVE:
@@ -77,8 +83,9 @@ def encoder_from_model(
     fuse = saved > FUSED_SECONDS
 
     def in_torch(precision: str, device: torch.device, *, fuse: bool) -> TorchForward:
-        about = (spec.input_size, spec.mean, spec.std)
-        return TorchForward(model, device, precision, *about, fuse=fuse)
+        return TorchForward(
+            model, device, precision, spec.input_size, spec.mean, spec.std, fuse=fuse
+        )
 
     @cache
     def run(precision: str, device: torch.device) -> Forward:
@@ -100,19 +107,25 @@ def encoder_from_model(
 
 
 def _probe(model: torch.nn.Module, size: tuple[int, int]) -> tuple[int, float]:
-    """Count the features, and the seconds for one image of (height, width) pixels."""
+    """Return the number of features and the seconds per image of (height, width) pixels."""
     sample = torch.zeros(1, 3, *size)
     try:
         with torch.inference_mode():
             out = model(sample)
-            begun = time.perf_counter()
+            start = time.perf_counter()
             model(sample)
     except (RuntimeError, AssertionError, ValueError) as error:
         reason = str(error).partition("\n")[0]
-        raise UsageError(f"the encoder takes no image of {size[0]}×{size[1]}: {reason}") from error
+        raise UsageError(
+            f"the encoder does not accept images of {size[0]}×{size[1]} pixels: {reason}. "
+            "Choose another --image-size."
+        ) from error
     if out.ndim != 2:
-        raise UsageError(f"the encoder gives features of shape {tuple(out.shape)}, not one row")
-    return int(out.shape[1]), time.perf_counter() - begun
+        raise UsageError(
+            f"the encoder returns features of shape {tuple(out.shape)}, expected one row per "
+            "image. Choose another encoder or --layers."
+        )
+    return int(out.shape[1]), time.perf_counter() - start
 
 
 def _choose_precision(
@@ -122,32 +135,35 @@ def _choose_precision(
     samples: Callable[[], Sequence[RGB]],
     device: torch.device,
 ) -> tuple[str, str]:
-    """The fastest precision that leaves the features of samples as they are, and why."""
-    lower = _faster_precisions(device)
-    if not lower:
-        return "fp32", f"fp32: {device} is no faster in another precision"
+    """Choose the fastest precision that keeps the samples' features, and give the reason."""
+    candidates = _faster_precisions(device)
+    if not candidates:
+        return "fp32", f"fp32: no other precision is faster on {device}"
     inputs = [preprocess(pixels) for pixels in samples()]
     if not inputs:
         return "fp32", "fp32: no image to check a lower precision on"
     exact = _rows(in_float32(), inputs, device)
-    told = []
-    for precision in lower:
+    results = []
+    for precision in candidates:
         rows = _rows(run(precision, device), inputs, device)
         least = float(cosine_similarity(rows, exact).nan_to_num(-1.0).min())
-        told.append(f"the cosine with fp32 is at least {least:.5f} in {precision}")
+        results.append(f"least cosine with fp32 is {least:.5f} in {precision}")
         if least >= SAFE_COSINE:
-            return precision, f"{precision}: {told[-1]}, on {len(inputs)} images"
-    return "fp32", f"fp32: on {len(inputs)} images {', '.join(told)}; {SAFE_COSINE} is asked"
+            return precision, f"{precision}: {results[-1]}, on {len(inputs)} images"
+    return "fp32", (
+        f"fp32: {', '.join(results)}, on {len(inputs)} images; at least {SAFE_COSINE} is required"
+    )
 
 
 def _rows(forward: Forward, inputs: Sequence[torch.Tensor], device: torch.device) -> torch.Tensor:
-    single = [one[len(one) // 2] if one.ndim == 4 else one for one in inputs]  # of tiles, one
+    """Encode the images one by one; of an image's tiles, encode the middle one."""
+    single = [one[len(one) // 2] if one.ndim == 4 else one for one in inputs]
     with torch.inference_mode():
         return torch.cat([forward(one[None].to(device)).double().cpu() for one in single])
 
 
 def _faster_precisions(device: torch.device) -> tuple[str, ...]:
-    """Precisions in which a device has instructions of its own, the safest range first."""
+    """List the precisions that the device has instructions for, the widest range first."""
     if device.type == "cuda":
         major, _ = torch.cuda.get_device_capability(device)
         return ("bf16", "fp16") if major >= 8 else ("fp16",) if major >= 7 else ()

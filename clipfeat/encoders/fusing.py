@@ -1,9 +1,9 @@
-"""The same rows of a transformer in fewer passes over memory, on a CPU.
+"""Fuse the layers of a vision transformer on a CPU.
 
-With AMX the products take about half of the time, so that what is around them counts: weights lie
-as oneDNN wants them, pixels are scaled by the first product, activations computed in the one before
-them. On a core with AMX that was measured to be 1.2 to 1.4 times as fast in bfloat16, and 1.0 to
-1.08 times in float32 (``benchmarks/fusing.py``).
+With AMX, matrix products take only about half of a transformer's time. Fusing therefore packs
+weights in oneDNN's layout, scales pixels inside the first product, and computes each activation
+inside the product before it. On one core with AMX a fused model is 1.2 to 1.4 times as fast in
+bfloat16 and 1.0 to 1.08 times as fast in float32 (``benchmarks/fusing.py``).
 """
 
 import copy
@@ -18,7 +18,7 @@ from torch.nn.functional import cosine_similarity
 from clipfeat.encoders.packed_layers import PackedAttention, PackedLinear, PackedPatches
 
 MLPS = (("c_fc", "gelu", "c_proj"), ("fc1", "act", "fc2"))
-"""What open_clip and timm call the layers of a transformer's perceptron, and its activation."""
+"""Names of the first layer, the activation and the second layer of an MLP, by library."""
 
 QUICK = 1.702  # QuickGELU is x * sigmoid(1.702 x)
 SAME_COSINE = {torch.bfloat16: 0.999, torch.float32: 0.99999}
@@ -31,28 +31,29 @@ def fused(
     std: tuple[float, ...],
     dtype: torch.dtype,
 ) -> torch.nn.Module | None:
-    """Copy a model to the CPU's own products, scaling and activations fused into them.
+    """Copy a model and fuse its layers.
 
     Parameters
     ----------
     model : Module
-        From a normalised batch (batch, 3, height, width); float32, in evaluation mode.
+        Takes a normalised batch (batch, 3, height, width). In float32 and in evaluation mode.
     size : tuple of int
-        (height, width) of images.
+        (height, width) of the images.
     mean, std : tuple of float
         For pixels in [0, 1].
     dtype : torch.dtype
-        What it is to compute in, one of `SAME_COSINE`.
+        The dtype of the computation, a key of `SAME_COSINE`.
 
     Returns
     -------
     Module or None
-        The same from `centred` pixels, not normalised; None where it is no such model, or its rows
-        would be others: the operators are those of torch's compiler, and not documented.
+        A model that takes `centred` pixels, which are not normalised. None if the model has no
+        layers to fuse, or if the fused model returns other rows on test images. The check is needed
+        because the operators are undocumented operators of torch's compiler.
     """
-    if not any(_perceptrons(model)):
+    if not any(_find_mlps(model)):
         return None
-    # Noise, a dark image, a bright one, and one of little contrast.
+    # Noise, a dark image, a bright image, and an image of low contrast.
     noise = torch.rand(3, *size, generator=torch.Generator().manual_seed(0))
     pixels = torch.stack([noise * 255, noise * 32, 255 - noise * 32, 112 + noise * 32]).byte()
     middle, spread = (torch.tensor(values).reshape(-1, 1, 1) for values in (mean, std))
@@ -60,30 +61,31 @@ def fused(
     changed = copy.deepcopy(model)
     try:
         with torch.no_grad():
-            parts, exact = _traced(changed, normalised)
-            _scale_in(parts.stem, mean, std)
-            for perceptron in parts.perceptrons:
-                _as_swish(perceptron)
+            parts, exact = _trace(changed, normalised)
+            _fold_scaling(parts.stem, mean, std)
+            for mlp in parts.mlps:
+                _fold_quick_gelu(mlp)
             changed = changed.to(dtype)
             _fuse(changed, parts)
             rows = changed(centred(pixels, dtype)).float()
     except Exception:
-        # Whatever a model, or an operator that is gone, runs into: it is run as it is.
+        # A model, or an operator missing from this torch, may raise anything.
         return None
     return changed if cosine_similarity(rows, exact).min() >= SAME_COSINE[dtype] else None
 
 
 def centred(pixels: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """Bytes less 128, which bfloat16 holds exactly, and whose mean is near to zero.
+    """Subtract 128 from uint8 pixels.
 
-    Of numbers from 0 to 255 the error of rounded weights would be twice as large.
+    bfloat16 represents the result exactly, and its mean is near zero. With values from 0 to 255 the
+    error of rounded weights would be twice as large.
     """
     return pixels.bitwise_xor(128).view(torch.int8).to(dtype)
 
 
 @dataclass(frozen=True, eq=False)
-class _Perceptron:
-    """Two linear layers with an activation between them, and what they are parts of."""
+class _Mlp:
+    """Two linear layers with an activation between them, and their parent module."""
 
     module: torch.nn.Module
     names: tuple[str, str, str]
@@ -92,8 +94,8 @@ class _Perceptron:
     after: torch.nn.Linear
 
 
-def _perceptrons(model: torch.nn.Module) -> Iterator[_Perceptron]:
-    """Those whose activation an operator has."""
+def _find_mlps(model: torch.nn.Module) -> Iterator[_Mlp]:
+    """Find the MLPs whose activation the fused operator supports."""
     for module in model.modules():
         for names in MLPS:
             linear, activation, after = (getattr(module, name, None) for name in names)
@@ -102,10 +104,10 @@ def _perceptrons(model: torch.nn.Module) -> Iterator[_Perceptron]:
                 and isinstance(activation, torch.nn.Module)
                 and isinstance(after, torch.nn.Linear)
                 and (isinstance(activation, torch.nn.GELU) or _is_quick(activation))
-                # Nothing but dropping may come before a layer that is to take the factor back.
+                # Folding QuickGELU needs the second layer to be linear in the activation's output.
                 and isinstance(getattr(module, "norm", None), torch.nn.Identity | None)
             ):
-                yield _Perceptron(module, names, linear, activation, after)
+                yield _Mlp(module, names, linear, activation, after)
 
 
 def _is_quick(activation: object) -> bool:
@@ -114,79 +116,90 @@ def _is_quick(activation: object) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class _Parts:
-    """What of a model can be run otherwise."""
+    """Parts of a model that can be fused."""
 
     stem: torch.nn.Conv2d
-    perceptrons: list[_Perceptron]
+    mlps: list[_Mlp]
     linear: set[torch.nn.Linear]
     attentions: set[MultiheadAttention]
 
 
-def _traced(model: torch.nn.Module, batch: torch.Tensor) -> tuple[_Parts, torch.Tensor]:
-    """The one layer that sees the images, what can be fused, and the rows.
+def _trace(model: torch.nn.Module, batch: torch.Tensor) -> tuple[_Parts, torch.Tensor]:
+    """Run a batch through a model and find the parts that can be fused.
+
+    Returns
+    -------
+    _Parts
+        The layers that are called as fusing needs them. The stem is the only layer that takes the
+        images.
+    Tensor
+        The rows of the batch.
 
     Raises
     ------
     LookupError
-        If no layer may scale the images: around them it would see zeros, which are none any more.
+        If the stem cannot take unscaled pixels, for example because it pads them with zeros.
     """
     inputs: dict[torch.nn.Module, tuple[Any, ...]] = {}
     outputs: dict[torch.nn.Module, Any] = {}
-    told: dict[torch.nn.Module, dict[str, Any]] = {}
+    keywords: dict[torch.nn.Module, dict[str, Any]] = {}
 
-    def see(module: torch.nn.Module, given: tuple[Any, ...], words: dict[str, Any]) -> None:
-        inputs[module], told[module] = given, words
+    def record(module: torch.nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+        inputs[module], keywords[module] = arguments, named
 
-    perceptrons = list(_perceptrons(model))
+    mlps = list(_find_mlps(model))
     kinds = (torch.nn.Conv2d, torch.nn.Linear, MultiheadAttention)
-    seen = [
+    traced = [
         *(module for module in model.modules() if type(module) in kinds),
-        *(one.activation for one in perceptrons),
+        *(mlp.activation for mlp in mlps),
     ]
-    hooks = [module.register_forward_pre_hook(see, with_kwargs=True) for module in seen]
+    hooks = [module.register_forward_pre_hook(record, with_kwargs=True) for module in traced]
     hooks += [
-        one.linear.register_forward_hook(lambda module, _, out: outputs.update({module: out}))
-        for one in perceptrons
+        mlp.linear.register_forward_hook(lambda module, _, out: outputs.update({module: out}))
+        for mlp in mlps
     ]
     try:
         rows: torch.Tensor = model(batch)
     finally:
         for hook in hooks:
             hook.remove()
-    of_images = [module for module, given in inputs.items() if _first(given) is batch]
-    if len(of_images) != 1 or not _may_scale(of_images[0]):
-        raise LookupError("no convolution that could scale the images")
+    stems = [module for module, arguments in inputs.items() if _first(arguments) is batch]
+    if len(stems) != 1 or not _can_scale(stems[0]):
+        raise LookupError("no convolution can scale the images")
+    # The activation must take the first layer's output unchanged.
     joined = [
-        one
-        for one in perceptrons
-        if one.linear in outputs and _first(inputs.get(one.activation)) is outputs[one.linear]
+        mlp
+        for mlp in mlps
+        if mlp.linear in outputs and _first(inputs.get(mlp.activation)) is outputs[mlp.linear]
     ]
-    # Not those whose weights are taken by somebody else.
+    # Layers that were not called are left out: another module may read their weights.
     linear = {module for module in inputs if isinstance(module, torch.nn.Linear)}
     attentions = {
         module
-        for module, given in inputs.items()
-        if isinstance(module, MultiheadAttention) and _is_plain(module, given, told[module])
+        for module, arguments in inputs.items()
+        if isinstance(module, MultiheadAttention) and _is_plain(module, arguments, keywords[module])
     }
-    return _Parts(of_images[0], joined, linear, attentions), rows
+    return _Parts(stems[0], joined, linear, attentions), rows
 
 
-def _first(given: tuple[Any, ...] | None) -> Any:
-    return given[0] if given else None
+def _first(arguments: tuple[Any, ...] | None) -> Any:
+    return arguments[0] if arguments else None
 
 
-def _may_scale(stem: torch.nn.Module) -> TypeGuard[torch.nn.Conv2d]:
-    """Whether a layer is a plain convolution without a border, not of a class of its own."""
+def _can_scale(stem: torch.nn.Module) -> TypeGuard[torch.nn.Conv2d]:
+    """Whether a layer is exactly a `torch.nn.Conv2d`, without padding or groups."""
     return type(stem) is torch.nn.Conv2d and stem.groups == 1 and stem.padding in ((0, 0), "valid")
 
 
-def _is_plain(attention: MultiheadAttention, given: tuple[Any, ...], words: dict[str, Any]) -> bool:
-    """Whether a batch attends to itself, all of it, and nobody asks how."""
+def _is_plain(
+    attention: MultiheadAttention, arguments: tuple[Any, ...], keywords: dict[str, Any]
+) -> bool:
+    """Whether a call is self-attention without masks and without returning weights."""
     return (
-        len(given) == 3
-        and given[0] is given[1] is given[2]
-        and words.get("need_weights") is False
-        and all(word is None for name, word in words.items() if name != "need_weights")
+        len(arguments) == 3
+        and arguments[0] is arguments[1] is arguments[2]
+        and keywords.get("need_weights") is False
+        and all(value is None for name, value in keywords.items() if name != "need_weights")
         and attention.batch_first
         and attention.in_proj_weight is not None
         and attention.in_proj_bias is not None
@@ -195,9 +208,10 @@ def _is_plain(attention: MultiheadAttention, given: tuple[Any, ...], words: dict
     )
 
 
-def _scale_in(
+def _fold_scaling(
     convolution: torch.nn.Conv2d, mean: tuple[float, ...], std: tuple[float, ...]
 ) -> None:
+    """Change a convolution of normalised images to one of `centred` pixels."""
     weight = convolution.weight / torch.tensor(std).reshape(1, -1, 1, 1)
     middle = 128 / 255 - torch.tensor(mean).reshape(1, -1, 1, 1)
     shift = (weight * middle).sum(dim=(1, 2, 3))
@@ -206,26 +220,29 @@ def _scale_in(
     convolution.bias = torch.nn.Parameter(bias, requires_grad=False)
 
 
-def _as_swish(one: _Perceptron) -> None:
-    """Make QuickGELU a swish: of 1.702 x that is 1.702 times it, which the next layer undoes."""
-    if _is_quick(one.activation):
-        for values in one.linear.parameters():
+def _fold_quick_gelu(mlp: _Mlp) -> None:
+    """Scale the weights so that QuickGELU becomes a swish, which the fused operator supports.
+
+    The swish of 1.702 x is 1.702 times the QuickGELU of x, and the second layer divides by 1.702.
+    """
+    if _is_quick(mlp.activation):
+        for values in mlp.linear.parameters():
             values.mul_(QUICK)
-        one.after.weight.div_(QUICK)
+        mlp.after.weight.div_(QUICK)
 
 
 def _fuse(model: torch.nn.Module, parts: _Parts) -> None:
-    """Put what runs faster in the places of a model's layers."""
-    activated = {}
-    for one in parts.perceptrons:
-        setattr(one.module, one.names[1], torch.nn.Identity())
-        gelu = isinstance(one.activation, torch.nn.GELU)
-        how = ("gelu", one.activation.approximate) if gelu else ("swish", "")
-        activated[one.linear] = PackedLinear(one.linear.weight, one.linear.bias, *how)
+    """Replace a model's layers by packed ones, with activations fused into them."""
+    with_activation = {}
+    for mlp in parts.mlps:
+        setattr(mlp.module, mlp.names[1], torch.nn.Identity())
+        gelu = isinstance(mlp.activation, torch.nn.GELU)
+        activation = ("gelu", mlp.activation.approximate) if gelu else ("swish", "")
+        with_activation[mlp.linear] = PackedLinear(mlp.linear.weight, mlp.linear.bias, *activation)
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
-            if child in activated:
-                setattr(parent, name, activated[child])
+            if child in with_activation:
+                setattr(parent, name, with_activation[child])
             elif isinstance(child, torch.nn.Linear) and child in parts.linear:
                 setattr(parent, name, PackedLinear(child.weight, child.bias))
             elif isinstance(child, MultiheadAttention) and child in parts.attentions:

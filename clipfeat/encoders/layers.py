@@ -1,8 +1,9 @@
-"""Features of intermediate layers: the maps and tokens of a network's stages, pooled to rows.
+"""Features of intermediate layers.
 
-A layer is named by its number, from 0, as upstream's ``forward_intermediates`` counts them: the
-blocks of a transformer, the stages of a convolutional network. A *slice* is a layer under one pool,
-``"3/mean"``, or the network's own output, ``"last"``; a row is its slices side by side.
+A layer is a block of a transformer or a stage of a convolutional network. Its number counts from 0,
+as in ``forward_intermediates`` of timm and open_clip. A *slice* is one pooled layer, such as
+``"3/mean"``, or the output of the network, ``"last"``. A row of features is the concatenation of
+its slices.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,15 +15,15 @@ from clipfeat.errors import UsageError, unknown_name
 
 Intermediates = tuple[torch.Tensor | None, Sequence[torch.Tensor], Sequence[torch.Tensor] | None]
 """The network's output; maps (batch, channels, height, width); prefix tokens (batch, n, width)."""
-Run = Callable[[torch.nn.Module, torch.Tensor, list[int], bool], Intermediates]
-"""From a model, a batch, numbers of layers, and whether its output is wanted, to these."""
+RunLayers = Callable[[torch.nn.Module, torch.Tensor, list[int], bool], Intermediates]
+"""Maps a model, a batch, numbers of layers and whether to compute the output to intermediates."""
 
 POOLS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "mean": lambda positions: positions.mean(-1),
     "std": lambda positions: positions.std(-1, correction=0),
     "max": lambda positions: positions.amax(-1),
 }
-"""From (batch, channels, positions) to (batch, channels)."""
+"""Pools by name. Each maps (batch, channels, positions) to (batch, channels)."""
 CLASS_TOKEN = "cls"
 
 
@@ -34,27 +35,34 @@ def parse_layers(
     outputs: Sequence[str] = ("last",),
     has_class_token: bool = False,
 ) -> list[str]:
-    """Read which slices are wanted.
+    """Parse a layers option into slices.
 
     Parameters
     ----------
     text : str, optional
-        Numbers or names of layers, ``all``, or an output, with commas; any may carry its own pools,
-        ``3/mean+std``. None is the first output, which ``last`` names too.
+        Numbers or names of layers, ``all``, or an output, separated by commas. A layer may have its
+        own pools, such as ``3/mean+std``. None and ``last`` are the first output.
     pool : str, optional
-        Of layers that carry none: one or more of ``cls``, ``mean``, ``std``, ``max``, with ``+``.
-        By default the class token where there is one, else ``mean+std``.
+        Pools of the layers without their own: one or more of ``cls``, ``mean``, ``std``, ``max``,
+        joined with ``+``. None is the class token if the layers have one, else ``mean+std``.
     names : sequence of str
-        Of the layers there are.
+        Names of the network's layers.
     outputs : sequence of str
-        Names of the network's own outputs, the default first.
+        Names of the network's outputs, the default first.
     has_class_token : bool
-        Whether its layers have one.
+        Whether the layers have a class token.
 
     Returns
     -------
     list of str
-        Slices in the order of their layers, an output last, each once.
+        Unique slices in the order of the layers, an output last.
+
+    Raises
+    ------
+    UnknownNameError
+        If a layer or a pool does not exist.
+    UsageError
+        If several outputs are given, or the network has no intermediate layers.
 
     Examples
     --------
@@ -64,29 +72,35 @@ def parse_layers(
     ['0/cls', '1/cls', 'last']
     """
     pools = [CLASS_TOKEN, *POOLS] if has_class_token else list(POOLS)
-    usual = pool or (CLASS_TOKEN if has_class_token else "mean+std")
-    wanted: set[tuple[int, int]] = set()
-    last: set[str] = set()
+    default_pool = pool or (CLASS_TOKEN if has_class_token else "mean+std")
+    pooled: set[tuple[int, int]] = set()
+    chosen_outputs: set[str] = set()
     for token in (text or outputs[0]).split(","):
-        layer, _, own = token.strip().partition("/")
+        layer, _, own_pools = token.strip().partition("/")
         if layer in outputs or layer == "last":
-            last.add(outputs[0] if layer == "last" else layer)
+            chosen_outputs.add(outputs[0] if layer == "last" else layer)
             continue
-        for name in (own or usual).split("+"):
+        for name in (own_pools or default_pool).split("+"):
             if name not in pools:
                 raise unknown_name("pool", name, pools)
             for number in _numbers(layer, names, outputs):
-                wanted.add((number, pools.index(name)))
+                pooled.add((number, pools.index(name)))
         if layer == "all":
-            last.add(outputs[0])
-    if len(last) > 1:
-        raise UsageError(f"name one output, not {' and '.join(sorted(last))}")
-    return [f"{number}/{pools[place]}" for number, place in sorted(wanted)] + sorted(last)
+            chosen_outputs.add(outputs[0])
+    if len(chosen_outputs) > 1:
+        raise UsageError(
+            f"--layers names several outputs: {', '.join(sorted(chosen_outputs))}. Name one."
+        )
+    slices = [f"{number}/{pools[index]}" for number, index in sorted(pooled)]
+    return slices + sorted(chosen_outputs)
 
 
 def _numbers(layer: str, names: Sequence[str], outputs: Sequence[str]) -> Sequence[int]:
     if not names:
-        raise UsageError(f"this encoder gives no layers but {' and '.join(outputs)}")
+        raise UsageError(
+            f"the encoder has no intermediate layer {layer!r}. "
+            f"Set --layers to {' or '.join(outputs)}."
+        )
     if layer == "all":
         return range(len(names))
     if layer in names:
@@ -98,19 +112,19 @@ def _numbers(layer: str, names: Sequence[str], outputs: Sequence[str]) -> Sequen
 
 
 class LayeredModel(torch.nn.Module):
-    """A network that gives slices side by side, in one pass.
+    """Network that returns the concatenated slices of one forward pass.
 
     Parameters
     ----------
     model : Module
         The whole network.
     run : callable
-        How its library gives intermediate layers.
+        Computes the intermediate layers as the model's library does.
     slices : sequence of str
-        As `parse_layers` gives them.
+        As returned by `parse_layers`.
     """
 
-    def __init__(self, model: torch.nn.Module, run: Run, slices: Sequence[str]) -> None:
+    def __init__(self, model: torch.nn.Module, run: RunLayers, slices: Sequence[str]) -> None:
         super().__init__()
         self.model = model
         self.run = run
@@ -118,21 +132,21 @@ class LayeredModel(torch.nn.Module):
         self.slices = list(slices)
 
     def parts(self, batch: torch.Tensor) -> list[torch.Tensor]:
-        """Each slice of a batch (batch, 3, height, width): (batch, width), float32."""
+        """Encode a batch (batch, 3, height, width) to one float32 tensor (batch, n) per slice."""
         with_output = "/" not in self.slices[-1]
         output, maps, prefixes = self.run(self.model, batch, self.numbers, with_output)
-        found = []
+        parts = []
         for name in self.slices:
             layer, _, pool = name.partition("/")
-            place = self.numbers.index(int(layer)) if pool else 0
+            index = self.numbers.index(int(layer)) if pool else 0
             if not pool:
                 part: Any = output
             elif pool == CLASS_TOKEN:
-                part = prefixes[place][:, 0] if prefixes is not None else None
+                part = prefixes[index][:, 0] if prefixes is not None else None
             else:
-                part = POOLS[pool](maps[place].float().flatten(2))
-            found.append(part.float())
-        return found
+                part = POOLS[pool](maps[index].float().flatten(2))
+            parts.append(part.float())
+        return parts
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         """Encode a batch to (batch, n_features)."""
@@ -140,14 +154,28 @@ class LayeredModel(torch.nn.Module):
 
 
 def with_layers(
-    model: torch.nn.Module, run: Run, slices: Sequence[str], size: tuple[int, int]
+    model: torch.nn.Module, run: RunLayers, slices: Sequence[str], size: tuple[int, int]
 ) -> tuple[torch.nn.Module, tuple[int, ...]]:
-    """A model of the given slices, and their widths; the model itself where it is its own output.
+    """Wrap a model so that it returns the given slices.
+
+    Parameters
+    ----------
+    model, run, slices
+        As for `LayeredModel`.
+    size : tuple of int
+        (height, width) of the images.
+
+    Returns
+    -------
+    Module
+        The model itself if the only slice is its output.
+    tuple of int
+        The number of features of each slice, empty if there is only one slice.
 
     Raises
     ------
     UsageError
-        If the network takes no image of `size` (height, width), or cannot give its layers.
+        If the network does not accept images of this size, or cannot return these layers.
     """
     if len(slices) == 1 and "/" not in slices[0]:
         return model, ()
@@ -158,7 +186,7 @@ def with_layers(
     except Exception as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise UsageError(
-            f"the encoder does not give layers {','.join(slices)}: {reason}"
+            f"the encoder cannot return layers {','.join(slices)}: {reason}. Choose other --layers."
         ) from error
     widths = tuple(part.shape[1] for part in parts)
     return layered, widths if len(widths) > 1 else ()

@@ -1,8 +1,8 @@
-"""A local ONNX file as an encoder: ``onnx:arcface.onnx``, run by onnxruntime in float32.
+"""Encoders from local ONNX files, such as ``onnx:arcface.onnx``, run by onnxruntime in float32.
 
-For networks that neither timm nor open_clip has, as those for faces. A file does not say how
-pixels are to be scaled, and a wrong guess gives features that are merely worse, without a word: so
-``mean`` and ``std`` must be given. Size and layout are the file's own.
+For networks that neither timm nor open_clip has, for example face recognition networks. A file does
+not record the scaling of pixels, and wrong scaling silently gives worse features. ``mean`` and
+``std`` are therefore required. The image size and the layout are read from the file.
 """
 
 import json
@@ -17,14 +17,14 @@ import torch
 
 from clipfeat.encoders.encoder import Encoder
 from clipfeat.encoders.onnx_file import (
-    Run,
-    Shape,
+    OnnxInput,
+    RunSession,
     check_rows,
     devices_of,
     digest_of,
     open_session,
     pick_output,
-    read_shape,
+    read_input,
     runner,
 )
 from clipfeat.encoders.options import EncoderOptions
@@ -39,7 +39,7 @@ from clipfeat.errors import UsageError, WeightsError
 from clipfeat.images.decode import DECODE, RGB
 from clipfeat.spec import EncoderSpec
 
-# Mean and standard deviation have none.
+# The arguments mean and std are required.
 DEFAULTS = {"interpolation": "bilinear", "crop_pct": 1.0, "crop_mode": "center", "channels": "rgb"}
 CHOICES = {
     "crop_mode": ("center", "squash", "border"),
@@ -56,73 +56,83 @@ def build(
     Parameters
     ----------
     name : str
-        The file. Where ``weights`` is given that is the file, and this is what to call it.
+        The path of the file. If ``options.weights`` is the path, this is only the name.
     options : EncoderOptions
-        ``layers`` names the output; by default the first of shape (batch, n_features).
-        ``arguments`` are ``mean`` and ``std`` of pixels in [0, 1], which must be given;
-        ``interpolation`` (``"bilinear"``), ``crop_pct`` (1.0) and ``crop_mode`` (``"center"``) in
-        timm's words; ``channels`` (``"rgb"`` or ``"bgr"``); and ``layout`` (``"NCHW"`` or
-        ``"NHWC"``) where the file leaves it open.
+        ``layers`` names the output. The default is the first output of shape (batch, n_features).
+        ``arguments`` must contain ``mean`` and ``std`` of pixels in [0, 1]. They may contain
+        ``interpolation`` (``"bilinear"``), ``crop_pct`` (1.0) and ``crop_mode`` (``"center"``) as
+        in timm, ``channels`` (``"rgb"`` or ``"bgr"``), and ``layout`` (``"NCHW"`` or ``"NHWC"``) if
+        the file leaves it open.
+    n_images : int
+        If it is known, each batch runs on one core, because batches run concurrently.
+    samples : callable
+        Ignored: the precision is always float32.
+
+    Returns
+    -------
+    Encoder
+        With one replica for each device after the first.
 
     Raises
     ------
     MissingExtraError
         If onnxruntime or onnx is not installed.
     UsageError
-        If it is not said how pixels are scaled, or the file does not take what is asked for.
+        If ``mean`` or ``std`` is missing, or an option does not fit the file.
     WeightsError
-        If there is no such file, or onnxruntime cannot run it, or its rows are not its images'.
+        If the file does not exist, onnxruntime cannot run it, or its rows depend on other images.
     """
     if options.untrained:
-        raise UsageError("an ONNX file brings its own weights: leave --untrained out")
+        raise UsageError("an ONNX file contains its weights. Leave --untrained out.")
     if options.pool:
-        raise UsageError("an ONNX file's outputs are taken as they are: leave --pool out")
+        raise UsageError("the outputs of an ONNX file are not pooled. Leave --pool out.")
     if options.precision not in ("fp32", "auto"):
-        raise UsageError(f"an ONNX file runs in fp32: leave --precision {options.precision} out")
+        raise UsageError(f"an ONNX file runs in fp32. Leave --precision {options.precision} out.")
     path = Path(options.weights or name)
     if not path.is_file():
-        raise WeightsError(f"no such ONNX file: {path}; if it lies elsewhere give --weights FILE")
+        raise WeightsError(f"no such ONNX file: {path}. Pass its path with --weights FILE.")
     devices = devices_of(options.device)
     digest = digest_of(path)
-    # Of images that are known to come, each core has a batch of its own.
     n_threads = 1 if n_images else torch.get_num_threads()
     sessions = [open_session(path, device, n_threads) for device in devices]
-    given = _read_arguments(path, options.arguments or {})
+    arguments = _read_arguments(path, options.arguments or {})
     if options.crop in NATIVE:
-        given = replace(given, interpolation="none", crop_pct=1.0, crop_mode=options.crop)
+        arguments = replace(arguments, interpolation="none", crop_pct=1.0, crop_mode=options.crop)
     elif options.crop is not None:
-        given = replace(given, crop_mode="squash" if options.crop == "resize" else "center")
-    shape = read_shape(sessions[0], given.layout, options.image_size)
-    output, n_features = pick_output(sessions[0], shape, options.layers)
-    shape = check_rows(runner(sessions[0], output), shape)
+        crop_mode = "squash" if options.crop == "resize" else "center"
+        arguments = replace(arguments, crop_mode=crop_mode)
+    images = read_input(sessions[0], arguments.layout, options.image_size)
+    output, n_features = pick_output(sessions[0], images, options.layers)
+    images = check_rows(runner(sessions[0], output), images)
     spec = EncoderSpec(
         name=f"onnx:{Path(name).name}",
         weights=digest,
         untrained=False,
         layer=output,
-        options=json.dumps({"channels": given.channels, "layout": shape.layout}),
-        input_size=shape.size,
-        interpolation=given.interpolation,
-        crop_pct=given.crop_pct,
-        crop_mode=given.crop_mode,
-        mean=given.mean,
-        std=given.std,
+        options=json.dumps({"channels": arguments.channels, "layout": images.layout}),
+        input_size=images.size,
+        interpolation=arguments.interpolation,
+        crop_pct=arguments.crop_pct,
+        crop_mode=arguments.crop_mode,
+        mean=arguments.mean,
+        std=arguments.std,
         n_features=n_features,
         precision="fp32",
         decode=DECODE,
     )
-    preprocess = _preprocessing(given, shape.size)
-    chosen = "fp32: an ONNX file runs as it was made"
+    preprocess = _preprocessing(arguments, images.size)
+    chosen = "fp32: the precision of an ONNX file"
+    forwards = [_forward(runner(session, output), images, arguments) for session in sessions]
     first, *others = (
-        Encoder(spec, preprocess, _forward(runner(session, output), shape, given), device, chosen)
-        for session, device in zip(sessions, devices, strict=True)
+        Encoder(spec, preprocess, forward, device, chosen)
+        for forward, device in zip(forwards, devices, strict=True)
     )
     return replace(first, replicas=others)
 
 
 @dataclass(frozen=True)
-class _Arguments:
-    """What --encoder-arg says."""
+class _OnnxArguments:
+    """Checked values of the encoder arguments."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -133,76 +143,79 @@ class _Arguments:
     layout: str | None = None
 
 
-def _read_arguments(path: Path, given: Mapping[str, object]) -> _Arguments:
-    if not {"mean", "std"} <= set(given):
+def _read_arguments(path: Path, arguments: Mapping[str, object]) -> _OnnxArguments:
+    if not {"mean", "std"} <= set(arguments):
         raise UsageError(
-            f"{path} does not say how pixels are scaled: give --encoder-arg mean=M and "
-            "--encoder-arg std=S as it was trained, for pixels in [0, 1]; 0.5 and 0.5 scale them "
-            "to [-1, 1], as most networks for faces take them"
+            f"{path} does not record the scaling of pixels. Pass --encoder-arg mean=M and "
+            "--encoder-arg std=S of its training, for pixels in [0, 1]. Most face networks take "
+            "pixels in [-1, 1]: mean=0.5 and std=0.5."
         )
-    words: dict[str, Any] = {**DEFAULTS, **given}
+    values: dict[str, Any] = {**DEFAULTS, **arguments}
     for name, allowed in CHOICES.items():
-        if name in words and words[name] not in allowed:
-            raise UsageError(f"--encoder-arg {name} is {' or '.join(allowed)}, got {words[name]!r}")
+        if name in values and values[name] not in allowed:
+            raise UsageError(
+                f"--encoder-arg {name} must be {' or '.join(allowed)}, got {values[name]!r}"
+            )
     try:
-        words |= {"mean": _three(words["mean"]), "std": _three(words["std"])}
-        words["crop_pct"] = float(words["crop_pct"])
+        values |= {"mean": _three(values["mean"]), "std": _three(values["std"])}
+        values["crop_pct"] = float(values["crop_pct"])
     except (TypeError, ValueError) as error:
-        raise UsageError(f"preprocessing cannot be as --encoder-arg says: {error}") from error
-    if not 0 < words["crop_pct"] <= 1:
-        raise UsageError(f"--encoder-arg crop_pct is in (0, 1], got {words['crop_pct']}")
-    if not all(abs(m) <= 1 for m in words["mean"]) or not all(0 < s <= 1 for s in words["std"]):
+        raise UsageError(f"invalid preprocessing in --encoder-arg: {error}") from error
+    if not 0 < values["crop_pct"] <= 1:
+        raise UsageError(f"--encoder-arg crop_pct must be in (0, 1], got {values['crop_pct']}")
+    if not all(abs(m) <= 1 for m in values["mean"]) or not all(0 < s <= 1 for s in values["std"]):
         raise UsageError(
-            f"mean={words['mean']} and std={words['std']} are not of pixels in [0, 1]: divide by "
-            "255 what is meant for pixels up to 255"
+            f"mean={values['mean']} and std={values['std']} do not fit pixels in [0, 1]. "
+            "If they are for pixels in [0, 255], divide them by 255."
         )
-    return _Arguments(**words)
+    return _OnnxArguments(**values)
 
 
 def _three(value: Any) -> tuple[float, ...]:
-    """One number for all channels, or one for each; in the order red, green, blue."""
+    """Convert one number, or one number each for red, green and blue, to three numbers."""
     values = (value,) * 3 if isinstance(value, int | float) else tuple(value)
     if len(values) != 3:
-        raise ValueError(f"mean and std are one number or three, got {value!r}")
+        raise ValueError(f"mean and std must be one number or three, got {value!r}")
     return tuple(float(v) for v in values)
 
 
-def _preprocessing(given: _Arguments, size: tuple[int, int]) -> Preprocess:
-    if given.crop_mode in NATIVE:
-        return native_preprocessing(given.crop_mode, size)
+def _preprocessing(arguments: _OnnxArguments, size: tuple[int, int]) -> Preprocess:
+    if arguments.crop_mode in NATIVE:
+        return native_preprocessing(arguments.crop_mode, size)
     try:
         transform = timm.data.create_transform(
             (3, *size),
-            interpolation=given.interpolation,
-            mean=given.mean,
-            std=given.std,
-            crop_pct=given.crop_pct,
-            crop_mode=given.crop_mode,
+            interpolation=arguments.interpolation,
+            mean=arguments.mean,
+            std=arguments.std,
+            crop_pct=arguments.crop_pct,
+            crop_mode=arguments.crop_mode,
         )
     except (TypeError, ValueError, KeyError) as error:
-        raise UsageError(f"preprocessing cannot be as --encoder-arg says: {error}") from error
+        raise UsageError(f"invalid preprocessing in --encoder-arg: {error}") from error
     return preprocessing_of(transform)
 
 
-def _forward(run: Run, shape: Shape, given: _Arguments) -> Forward:
-    """From a batch of bytes, or of what the transform itself gave, to rows."""
-    mean = torch.tensor(given.mean).reshape(-1, 1, 1)
-    std = torch.tensor(given.std).reshape(-1, 1, 1)
+def _forward(run: RunSession, expected: OnnxInput, arguments: _OnnxArguments) -> Forward:
+    """Make the function from a batch of uint8 pixels, or of normalised floats, to rows."""
+    mean = torch.tensor(arguments.mean).reshape(-1, 1, 1)
+    std = torch.tensor(arguments.std).reshape(-1, 1, 1)
 
     def forward(batch: torch.Tensor) -> torch.Tensor:
         batch = batch.cpu()
         if batch.dtype == torch.uint8:
             batch = (batch / 255 - mean) / std
-        if given.channels == "bgr":
+        if arguments.channels == "bgr":
             batch = batch.flip(1)
-        if shape.layout == "NHWC":
+        if expected.layout == "NHWC":
             batch = batch.permute(0, 2, 3, 1)
         images = batch.contiguous().numpy()
-        at_once = shape.batch or len(images)
+        size = expected.batch_size or len(images)
         rows = []
-        for start in range(0, len(images), at_once):
-            some = images[start : start + at_once]
-            rows.append(run(np.concatenate([some, shape.zeros(at_once - len(some))]))[0])
+        for start in range(0, len(images), size):
+            chunk = images[start : start + size]
+            padding = expected.zeros(size - len(chunk))
+            rows.append(run(np.concatenate([chunk, padding]))[0])
         return torch.from_numpy(np.concatenate(rows)[: len(images)])
 
     return forward

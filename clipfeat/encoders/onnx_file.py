@@ -1,4 +1,4 @@
-"""An ONNX file as onnxruntime sees it: what identifies it, what it takes, what it gives."""
+"""ONNX files: their digest, input and outputs, read through onnxruntime."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from clipfeat.encoders.encoder import pick_devices
 from clipfeat.errors import MissingExtraError, UsageError, WeightsError
 
-Run = Callable[[NDArray[np.float32]], list[Any]]
+RunSession = Callable[[NDArray[np.float32]], list[Any]]
+"""Maps a batch in the file's layout to a list of outputs."""
 
 
 @dataclass(frozen=True)
-class Shape:
-    """What a file takes.
+class OnnxInput:
+    """Input of an ONNX file.
 
     Parameters
     ----------
@@ -26,56 +27,85 @@ class Shape:
         (height, width) in pixels.
     layout : str
         ``"NCHW"`` or ``"NHWC"``.
-    batch : int or None
-        How many images at once; None is any number.
+    batch_size : int or None
+        The fixed number of images in a batch. None is any number.
     """
 
     size: tuple[int, int]
     layout: str
-    batch: int | None
+    batch_size: int | None
 
     def zeros(self, n: int) -> NDArray[np.float32]:
-        """A batch of as many images, all of zeros."""
+        """Make a batch of `n` images of zeros."""
         inner = (3, *self.size) if self.layout == "NCHW" else (*self.size, 3)
         return np.zeros((n, *inner), np.float32)
 
 
 def devices_of(name: str) -> list[torch.device]:
-    """Find the devices of a name, of those on which onnxruntime runs as it is installed.
+    """List the devices of a device option that the installed onnxruntime can use.
+
+    Parameters
+    ----------
+    name : str
+        As in `EncoderOptions`. ``"auto"`` is the CPU if onnxruntime cannot use the other devices.
+
+    Returns
+    -------
+    list of torch.device
+        In the order of `name`.
 
     Raises
     ------
     MissingExtraError
         If onnxruntime or onnx is not installed.
     UsageError
-        If onnxruntime cannot use one of them; ``"auto"`` is then the CPU.
+        If onnxruntime cannot use one of the devices.
     """
     try:
         import onnx  # noqa: F401
         import onnxruntime
     except ImportError as error:
         raise MissingExtraError(
-            "an ONNX file needs onnxruntime and onnx: pip install 'clipfeat[onnx]'"
+            "an ONNX file needs onnxruntime and onnx. Run: pip install 'clipfeat[onnx]'"
         ) from error
-    here = ["cpu"]
+    usable = ["cpu"]
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
-        here.append("cuda")
+        usable.append("cuda")
     devices = pick_devices(name)
-    if all(device.type in here for device in devices):
+    if all(device.type in usable for device in devices):
         return devices
     if name == "auto":
         return [torch.device("cpu")]
-    more = "" if "cuda" in here else "; onnxruntime-gpu in place of onnxruntime brings cuda"
-    raise UsageError(f"onnxruntime cannot use {name!r} here: --device {' or '.join(here)}{more}")
+    hint = "" if "cuda" in usable else ", or install onnxruntime-gpu for cuda"
+    raise UsageError(
+        f"the installed onnxruntime cannot use device {name!r}. "
+        f"Use --device {' or '.join(usable)}{hint}."
+    )
 
 
 def open_session(path: Path, device: torch.device, n_threads: int) -> Any:
-    """Load a file to a device; on a processor it uses so many threads for every batch.
+    """Load a file to a device.
+
+    Parameters
+    ----------
+    path : Path
+        The ONNX file.
+    device : torch.device
+        A CPU or a CUDA device.
+    n_threads : int
+        Number of threads for each batch on a CPU.
+
+    Returns
+    -------
+    onnxruntime.InferenceSession
+        Float32 is computed in full precision, without TensorFloat-32.
 
     Raises
     ------
+    UsageError
+        If onnxruntime cannot use the device.
     WeightsError
-        If onnxruntime cannot run it, as where operators are missing.
+        If onnxruntime cannot run the file, for example because an operator is missing.
     """
     import onnxruntime
 
@@ -83,155 +113,232 @@ def open_session(path: Path, device: torch.device, n_threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = n_threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what matters is raised
-    # TensorFloat-32, which is onnxruntime's default, keeps ten bits of float32's twenty-three.
+    options.log_severity_level = 4  # errors are raised
+    # onnxruntime's default, TensorFloat-32, keeps 10 of the 23 bits of float32's fraction.
     cuda = ("CUDAExecutionProvider", {"device_id": device.index or 0, "use_tf32": 0})
     providers = [*([cuda] if device.type == "cuda" else []), "CPUExecutionProvider"]
     try:
         session = onnxruntime.InferenceSession(path, options, providers=providers)
     except Exception as error:
-        # Of a dozen classes of its own that have no parent in common.
+        # onnxruntime has a dozen error classes without a common parent.
         reason = " ".join(str(error).split())[:300]
-        raise WeightsError(f"onnxruntime cannot run {path}: {reason}") from error
+        raise WeightsError(
+            f"onnxruntime cannot run {path}: {reason}. Export the model with standard operators."
+        ) from error
     if device.type == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
-        raise UsageError(f"onnxruntime cannot use {device} here: take --device cpu")
+        raise UsageError(f"onnxruntime cannot use device {str(device)!r}. Use --device cpu.")
     return session
 
 
-def runner(session: Any, output: str | None) -> Run:
-    """From a batch in the file's own layout to one output, or to all, as a list.
+def runner(session: Any, output: str | None) -> RunSession:
+    """Make a function that runs a session.
 
-    Raises, when called, MemoryError if the batch does not fit, UsageError if it cannot be run.
+    Parameters
+    ----------
+    session : onnxruntime.InferenceSession
+        The loaded file.
+    output : str, optional
+        The output to compute. None is every output.
+
+    Returns
+    -------
+    callable
+        Maps a batch in the file's layout to a list of outputs. It raises MemoryError if the batch
+        does not fit into memory, and UsageError if the file cannot run the batch.
     """
     name = session.get_inputs()[0].name
 
     def run(images: NDArray[np.float32]) -> list[Any]:
         try:
-            found: list[Any] = session.run([output] if output else None, {name: images})
+            outputs: list[Any] = session.run([output] if output else None, {name: images})
         except Exception as error:
             reason = " ".join(str(error).split())[:300]
             if "allocate memory" in reason or "bad_alloc" in reason or "out of memory" in reason:
                 raise MemoryError(reason) from error
-            raise UsageError(f"the file takes no batch of {images.shape}: {reason}") from error
-        return found
+            raise UsageError(
+                f"the file cannot run a batch of shape {images.shape}: {reason}. "
+                "Choose another --image-size."
+            ) from error
+        return outputs
 
     return run
 
 
-def read_shape(session: Any, layout: str | None, image_size: int | None) -> Shape:
-    """Read what a file takes; what it leaves open must be given.
+def read_input(session: Any, layout: str | None, image_size: int | None) -> OnnxInput:
+    """Read the input of a file.
+
+    Parameters
+    ----------
+    session : onnxruntime.InferenceSession
+        The loaded file.
+    layout : str, optional
+        ``"NCHW"`` or ``"NHWC"``. None infers it from the number of channels.
+    image_size : int, optional
+        Side of the images in pixels, required if the file does not fix it.
+
+    Returns
+    -------
+    OnnxInput
+        Size, layout and batch size.
 
     Raises
     ------
     UsageError
-        If that is not one batch of images in float32, or not of this size.
+        If the input is not one float32 batch of images, or the size does not fit.
     """
     inputs = session.get_inputs()
-    told = "its input is " + ", ".join(f"{i.name} {i.type}{i.shape}" for i in inputs)
+    described = "its input is " + ", ".join(f"{i.name} {i.type}{i.shape}" for i in inputs)
     if len(inputs) != 1 or inputs[0].type != "tensor(float)" or len(inputs[0].shape) != 4:
-        raise UsageError(f"the file takes no batch of images, float32 of rank 4, alone: {told}")
-    # What is not fixed is a name, or None.
-    batch, *inner = (n if isinstance(n, int) and n > 0 else None for n in inputs[0].shape)
+        raise UsageError(
+            f"the input of the file must be one float32 batch of images, but {described}. "
+            "Export the model with one image input."
+        )
+    # A dimension that is not fixed is a name or None.
+    batch_size, *inner = (n if isinstance(n, int) and n > 0 else None for n in inputs[0].shape)
     layout = layout or ("NHWC" if inner[2] == 3 and inner[0] != 3 else "NCHW")
     channels, height, width = inner if layout == "NCHW" else (inner[2], *inner[:2])
     if channels not in (3, None):
-        raise UsageError(f"the file takes no images of 3 channels, as {layout}: {told}")
+        raise UsageError(
+            f"the file takes no images of 3 channels in the layout {layout}, {described}. "
+            "Set --encoder-arg layout=NCHW or layout=NHWC."
+        )
     if image_size is not None and height not in (image_size, None):
-        raise UsageError(f"the file takes {height}×{width} pixels alone: leave --image-size out")
+        raise UsageError(
+            f"the file takes images of {height}×{width} pixels only, got --image-size "
+            f"{image_size}. Leave it out."
+        )
     height, width = height or image_size, width or image_size
     if height is None or width is None:
-        raise UsageError(f"the file leaves the size of images open: give --image-size; {told}")
-    return Shape((height, width), layout, batch)
+        raise UsageError(f"the file does not fix the image size, {described}. Pass --image-size.")
+    return OnnxInput((height, width), layout, batch_size)
 
 
-def pick_output(session: Any, shape: Shape, layer: str | None) -> tuple[str, int]:
-    """Name the output that is one row an image, the first one or `layer`, and count its features.
+def pick_output(session: Any, images: OnnxInput, layer: str | None) -> tuple[str, int]:
+    """Find the output that is one row of features per image.
+
+    Parameters
+    ----------
+    session : onnxruntime.InferenceSession
+        The loaded file.
+    images : OnnxInput
+        The input of the file.
+    layer : str, optional
+        The name of the output. None is the first output of shape (batch, n_features).
+
+    Returns
+    -------
+    str
+        The name of the output.
+    int
+        Its number of features.
 
     Raises
     ------
     UsageError
-        If there is none; the outputs are listed with their shapes.
+        If no output fits. The message lists the outputs with their shapes.
     """
-    n = shape.batch or 1
+    n = images.batch_size or 1
     names = [output.name for output in session.get_outputs()]
     if layer is not None and layer not in names:
-        raise UsageError(f"the file has no output {layer!r}: --layers {' or '.join(names)}")
-    found = dict(zip(names, runner(session, None)(shape.zeros(n)), strict=True))
+        raise UsageError(f"the file has no output {layer!r}. Set --layers to {' or '.join(names)}.")
+    outputs = dict(zip(names, runner(session, None)(images.zeros(n)), strict=True))
     for name in [layer] if layer is not None else names:
-        row = found[name]
+        row = outputs[name]
         if isinstance(row, np.ndarray) and row.dtype == np.float32 and row.shape[:-1] == (n,):
             return name, int(row.shape[1])
-    told = ", ".join(
+    described = ", ".join(
         f"{name} {value.dtype}{list(value.shape)}"
         if isinstance(value, np.ndarray)
         else f"{name} {type(value).__name__}"
-        for name, value in found.items()
+        for name, value in outputs.items()
     )
-    which = "no output" if layer is None else f"output {layer!r} not"
-    raise UsageError(f"{which} one row of float32 features an image: the file gives {told}")
+    subject = "no output is" if layer is None else f"output {layer!r} is not"
+    raise UsageError(
+        f"{subject} one row of float32 features per image, the outputs are {described}. "
+        "Name another output with --layers, or export the model with one."
+    )
 
 
-def check_rows(run: Run, shape: Shape) -> Shape:
-    """Refuse rows that chance or other images alter; take images alone where it must be so.
+def check_rows(run: RunSession, expected: OnnxInput) -> OnnxInput:
+    """Check that an image's row depends on this image only.
+
+    Parameters
+    ----------
+    run : callable
+        Made by `runner` for one output.
+    expected : OnnxInput
+        The input of the file.
+
+    Returns
+    -------
+    OnnxInput
+        With a batch size of 1 if the file cannot run larger batches.
 
     Raises
     ------
     WeightsError
-        If the file gives other rows the second time, or for the same image beside others.
+        If a second run, or other images in the batch, change the row.
     """
     rng = np.random.default_rng(0)
-    images = shape.zeros(shape.batch or 2)
+    images = expected.zeros(expected.batch_size or 2)
     images += rng.standard_normal(images.shape).astype(np.float32)
-    beside = shape.zeros(len(images))
-    beside[0] = images[0]
+    others = expected.zeros(len(images))
+    others[0] = images[0]
     try:
-        first, again, other = (run(batch)[0] for batch in (images, images, beside))
+        first, second, among_others = (run(batch)[0] for batch in (images, images, others))
     except UsageError:
-        # Its own steps may hold the size of a batch, whatever its input says.
-        return check_rows(run, replace(shape, batch=1)) if shape.batch is None else shape
+        # A node may fix the batch size even if the input does not.
+        if expected.batch_size is not None:
+            return expected
+        return check_rows(run, replace(expected, batch_size=1))
     if len(first) != len(images):
-        return check_rows(run, replace(shape, batch=1))
-    close = 1e-4 * np.abs(first).max()
-    if np.abs(first - again).max() > close or np.abs(first[0] - other[0]).max() > close:
+        return check_rows(run, replace(expected, batch_size=1))
+    tolerance = 1e-4 * np.abs(first).max()
+    changes = np.abs(first - second).max(), np.abs(first[0] - among_others[0]).max()
+    if any(change > tolerance for change in changes):
         raise WeightsError(
-            "the file gives an image other features each time, or beside other images: it was "
-            "exported for training, export it for inference"
+            "the features of an image change from run to run or with the other images of the "
+            "batch, because the file was exported for training. Export it for inference."
         )
-    return shape
+    return expected
 
 
 def digest_of(path: Path) -> str:
-    """Digest the bytes of a file, and of those beside it that hold its tensors; not their paths.
+    """Return the digest of the bytes of a file and of the external files of its tensors.
 
     Raises
     ------
     WeightsError
-        If it is no ONNX file, or a file of its tensors is missing or lies elsewhere.
+        If the file is not an ONNX file, or an external file is missing or in another folder.
     """
     digest = hashlib.blake2b(digest_size=16)
-    for file in [path, *(_beside(path, place) for place in sorted(_places(path)))]:
+    external = [_external_file(path, location) for location in sorted(_locations(path))]
+    for file in [path, *external]:
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, hashlib.blake2b).digest())
     return digest.hexdigest()
 
 
-def _beside(path: Path, place: str) -> Path:
+def _external_file(path: Path, location: str) -> Path:
     folder = path.resolve().parent
-    file = (folder / place).resolve()
+    file = (folder / location).resolve()
     if not file.is_relative_to(folder) or not file.is_file():
-        raise WeightsError(f"{path} keeps tensors in {place!r}: that file must lie beside it")
+        raise WeightsError(
+            f"{path} keeps tensors in {location!r}, which is not in the folder of {path.name}. "
+            "Copy it there."
+        )
     return file
 
 
-def _places(path: Path) -> set[str]:
-    """Where a model keeps tensors outside of its file, as it says."""
+def _locations(path: Path) -> set[str]:
+    """List the locations of tensors that a model stores outside of its file."""
     import onnx
 
     try:
         model = onnx.load_model(path, load_external_data=False)
     except Exception as error:
-        # Of protobuf's own tree, which onnx does not name.
-        raise WeightsError(f"{path} is no ONNX file: {error}") from error
+        # protobuf's error classes are not exported by onnx.
+        raise WeightsError(f"{path} is not an ONNX file: {error}. Pass another file.") from error
     nodes = (node for function in model.functions for node in function.node)
     return {
         entry.value

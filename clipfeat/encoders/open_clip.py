@@ -1,8 +1,8 @@
-"""Every architecture of open_clip: ``open_clip:ViT-L-14/openai``.
+"""Encoders from open_clip, such as ``open_clip:ViT-L-14/openai``.
 
-The image tower alone is kept. Preprocessing and the activation are those of the weights' tag, also
-where the weights come from a file: weights trained with QuickGELU and run with GELU give features
-that are merely worse, without a word.
+Only the image tower is kept. Preprocessing and the activation are those of the tag, also if the
+weights come from a local file. Weights that were trained with QuickGELU and run with GELU silently
+give worse features.
 """
 
 from collections.abc import Callable, Sequence
@@ -45,17 +45,24 @@ def build(
     Parameters
     ----------
     name : str
-        ``architecture/tag``. Without a tag weights must be a file, or random.
+        ``architecture/tag``. The tag may be left out with ``weights`` or ``untrained``.
     options : EncoderOptions
-        ``layers`` may be, beside numbers, ``"projection"`` (into the space shared with text; the
-        default) or ``"pre-projection"`` (what the tower's trunk gives, which is wider).
+        ``layers`` may also be ``"projection"``, the space shared with text and the default, or
+        ``"pre-projection"``, the wider output of the tower before the projection.
+    n_images, samples
+        As in `clipfeat.encoders.open_encoder`.
+
+    Returns
+    -------
+    Encoder
+        The image tower.
 
     Raises
     ------
     UnknownNameError
-        If open_clip has no such architecture, or no such tag of it.
+        If open_clip does not have the architecture or the tag.
     UsageError
-        If the tower has no such layer, or arguments are given.
+        If the tower does not have the layer, or the tag is missing.
     WeightsError
         If weights are missing or do not fit.
     """
@@ -68,9 +75,10 @@ def build(
     check_choice(options.weights, options.untrained)
     if not tag and options.weights is None and not options.untrained:
         raise UsageError(
-            f"open_clip:{architecture} needs a tag, such as open_clip:{architecture}/{tags[0]}"
+            f"open_clip:{architecture} needs a tag. Use for example "
+            f"open_clip:{architecture}/{tags[0]}."
             if tags
-            else f"open_clip:{architecture} has no weights on the hub: give --weights FILE"
+            else f"open_clip:{architecture} has no weights on the hub. Pass --weights FILE."
         )
     model, transform = _create(architecture, tag, options)
     visual = model.visual
@@ -110,7 +118,7 @@ def build(
 
 
 def layer_names(visual: Any) -> list[str]:
-    """The layers that an image tower gives."""
+    """List the names of an image tower's layers."""
     if hasattr(visual, "trunk"):
         return names_of_timm(visual.trunk)
     if hasattr(visual, "transformer"):
@@ -125,46 +133,46 @@ def _class_token_of_trunk(visual: Any) -> bool:
 def intermediates(
     visual: Any, batch: torch.Tensor, numbers: list[int], with_output: bool
 ) -> Intermediates:
-    """Run an image tower up to the layers wanted, or to its end."""
-    # open_clip 3.3 stops its ResNets after the last layer asked for, their output or not: the very
-    # last is asked for too.
+    """Run an image tower up to the last of some layers, or up to its output."""
+    # open_clip 3.3 stops a ResNet after the last requested layer even if its output is needed, so
+    # the last layer is requested too.
     last = {len(layer_names(visual)) - 1} if with_output else set()
-    found = visual.forward_intermediates(
+    result = visual.forward_intermediates(
         batch,
         indices=sorted({*numbers, *last}),
         stop_early=not with_output,
         intermediates_only=not with_output,
         output_extra_tokens=True,
     )
-    prefixes = found.get("image_intermediates_prefix")
-    # Layers come in their order, so that the further one is at the end.
-    return found.get("image_features"), found["image_intermediates"], prefixes
+    prefixes = result.get("image_intermediates_prefix")
+    # Layers are in order, so an additional layer is at the end.
+    return result.get("image_features"), result["image_intermediates"], prefixes
 
 
 def _quick_gelu(architecture: str, tag: str) -> bool:
     config = open_clip.get_model_config(architecture) or {}
-    of_tag = open_clip.get_pretrained_cfg(architecture, tag) if tag else {}
-    return bool(config.get("quick_gelu") or of_tag.get("quick_gelu"))
+    tag_config = open_clip.get_pretrained_cfg(architecture, tag) if tag else {}
+    return bool(config.get("quick_gelu") or tag_config.get("quick_gelu"))
 
 
 def _create(architecture: str, tag: str, options: EncoderOptions) -> tuple[Any, Callable[..., Any]]:
-    """Make the model with its weights, and its evaluation transform."""
-    words: dict[str, Any] = {
+    """Create the model with its weights, and its evaluation transform."""
+    keywords: dict[str, Any] = {
         "force_image_size": options.image_size,
         "force_quick_gelu": _quick_gelu(architecture, tag),
     }
     if options.crop is not None:
-        words["image_resize_mode"] = "squash" if options.crop == "resize" else "shortest"
-    of_tag = open_clip.get_pretrained_cfg(architecture, tag) if tag else {}
+        keywords["image_resize_mode"] = "squash" if options.crop == "resize" else "shortest"
+    tag_config = open_clip.get_pretrained_cfg(architecture, tag) if tag else {}
     name = f"open_clip:{architecture}/{tag}".rstrip("/")
     if options.untrained or options.weights is not None:
-        # The tag's own preprocessing, since upstream knows no tag here.
-        for word in ("mean", "std", "interpolation", "resize_mode"):
-            if word in of_tag:
-                words.setdefault(f"image_{word}", of_tag[word])
+        # Without pretrained weights open_clip does not apply the tag's preprocessing.
+        for key in ("mean", "std", "interpolation", "resize_mode"):
+            if key in tag_config:
+                keywords.setdefault(f"image_{key}", tag_config[key])
         create = partial(
             open_clip.create_model_and_transforms,
-            architecture, pretrained=None, pretrained_text=False, **words,
+            architecture, pretrained=None, pretrained_text=False, **keywords,
         )  # fmt: skip
         if options.weights is None:
             with random_weights():
@@ -174,16 +182,16 @@ def _create(architecture: str, tag: str, options: EncoderOptions) -> tuple[Any, 
             model, _, transform = create()
             open_clip.load_checkpoint(model, str(options.weights), strict=True, weights_only=True)
         return model, transform
-    hub = str(of_tag.get("hf_hub", "")).rstrip("/") or of_tag.get("url", "")
+    hub = str(tag_config.get("hf_hub", "")).rstrip("/") or tag_config.get("url", "")
     with explain_missing(name, f"open_clip_model.safetensors of {hub}"):
         model, _, transform = open_clip.create_model_and_transforms(
-            architecture, pretrained=tag, **words
+            architecture, pretrained=tag, **keywords
         )
     return model, transform
 
 
 def _unprojected(visual: Any, name: str) -> torch.nn.Module:
-    """The tower without its projection."""
+    """Return the tower without its projection."""
     tower: torch.nn.Module = visual
     if getattr(visual, "proj", None) is not None:
         visual.proj = None
@@ -191,6 +199,6 @@ def _unprojected(visual: Any, name: str) -> torch.nn.Module:
         tower = visual.trunk
     else:
         raise UsageError(
-            f"open_clip:{name} has no projection apart from its last layer: use --layers projection"
+            f"open_clip:{name} has no separate projection layer. Use --layers projection."
         )
     return tower

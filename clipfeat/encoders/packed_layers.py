@@ -1,6 +1,6 @@
-"""Layers of a transformer by oneDNN's own product, whose weights lie as it wants them.
+"""Layers of a transformer whose weights are packed in oneDNN's layout.
 
-Torch hands it weights as they are, which it then puts in its own order for every batch.
+torch passes unpacked weights to oneDNN, which packs them again for every batch.
 """
 
 import torch
@@ -9,7 +9,19 @@ from torch.nn.functional import scaled_dot_product_attention
 
 
 class PackedLinear(torch.nn.Module):
-    """A linear layer, and an activation, by one operator of oneDNN; weights as it wants them."""
+    """Linear layer with packed weights, and optionally an activation in the same operator.
+
+    Parameters
+    ----------
+    weight : Tensor of shape (n_out, n_in)
+        Of the layer.
+    bias : Tensor of shape (n_out,), optional
+        Of the layer.
+    activation : str
+        ``"none"``, ``"gelu"`` or ``"swish"``.
+    variant : str
+        The approximation of ``"gelu"``, as in `torch.nn.GELU`.
+    """
 
     def __init__(
         self,
@@ -23,7 +35,7 @@ class PackedLinear(torch.nn.Module):
         self.bias, self.activation, self.variant = bias, activation, variant
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Rows (..., n_in) to rows (..., n_out)."""
+        """Map rows (..., n_in) to rows (..., n_out)."""
         out: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
             x, self.weight, self.bias, self.activation, [], self.variant
         )
@@ -31,13 +43,19 @@ class PackedLinear(torch.nn.Module):
 
 
 class PackedAttention(torch.nn.Module):
-    """Attention of a batch to itself, by two products and what is between them."""
+    """Self-attention with packed projections.
 
-    def __init__(self, whole: MultiheadAttention) -> None:
+    Parameters
+    ----------
+    attention : MultiheadAttention
+        The layer to replace. Its batch axis is the first one.
+    """
+
+    def __init__(self, attention: MultiheadAttention) -> None:
         super().__init__()
-        self.n_heads = whole.num_heads
-        self.in_projection = PackedLinear(whole.in_proj_weight, whole.in_proj_bias)
-        self.out_projection = PackedLinear(whole.out_proj.weight, whole.out_proj.bias)
+        self.n_heads = attention.num_heads
+        self.in_projection = PackedLinear(attention.in_proj_weight, attention.in_proj_bias)
+        self.out_projection = PackedLinear(attention.out_proj.weight, attention.out_proj.bias)
 
     def forward(
         self,
@@ -48,25 +66,35 @@ class PackedAttention(torch.nn.Module):
         need_weights: bool = False,
         attn_mask: None = None,
     ) -> tuple[torch.Tensor, None]:
-        """Tokens (batch, length, width), given thrice as torch's does, to as many."""
+        """Map tokens (batch, length, width) to tokens of the same shape.
+
+        The signature is that of `torch.nn.MultiheadAttention`; `key` and `value` are ignored,
+        because they equal `x`.
+        """
         n, length, width = x.shape
-        parts = self.in_projection(x).view(n, length, 3, self.n_heads, width // self.n_heads)
-        mixed = scaled_dot_product_attention(*parts.permute(2, 0, 3, 1, 4))
+        projected = self.in_projection(x).view(n, length, 3, self.n_heads, width // self.n_heads)
+        mixed = scaled_dot_product_attention(*projected.permute(2, 0, 3, 1, 4))
         return self.out_projection(mixed.transpose(1, 2).reshape(n, length, width)), None
 
 
 class PackedPatches(torch.nn.Module):
-    """A convolution whose windows do not overlap: one product for each."""
+    """Convolution over windows that do not overlap, as one packed linear layer.
+
+    Parameters
+    ----------
+    convolution : Conv2d
+        The layer to replace. Its stride equals its kernel size.
+    """
 
     def __init__(self, convolution: torch.nn.Conv2d) -> None:
         super().__init__()
         self.height, self.width = convolution.kernel_size
-        # Of every window (height, width, channel), as images lie in memory.
+        # In the order (height, width, channel), the memory order of channels-last images.
         weight = convolution.weight.permute(0, 2, 3, 1).flatten(1)
         self.linear = PackedLinear(weight, convolution.bias)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Images (batch, channels, height, width) to (batch, n_out, rows, columns)."""
+        """Map images (batch, channels, height, width) to (batch, n_out, rows, columns)."""
         n, channels, height, width = images.shape
         rows, columns = height // self.height, width // self.width
         pixels = images[:, :, : rows * self.height, : columns * self.width].permute(0, 2, 3, 1)

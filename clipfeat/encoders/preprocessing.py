@@ -1,8 +1,8 @@
-"""Upstream's evaluation transform, on 8-bit tensors: the same steps, several times faster.
+"""Preprocessing: the evaluation transform of an encoder's library, on uint8 tensors.
 
-Pillow resizes one pixel at a time; torch resizes tensors of bytes, channels last, with vector
-instructions, and comes out at most one level away. Bytes also take a quarter of the room of the
-floats that upstream's transform ends with, so that scaling them is left to the device.
+torch resizes uint8 tensors, channels last, with vector instructions. It is several times as fast as
+Pillow, and the pixels differ by at most one level. Pixels stay uint8, a quarter of the size of
+float32, and are normalised on the device.
 """
 
 from collections.abc import Callable
@@ -24,18 +24,19 @@ Preprocess = Callable[[RGB], torch.Tensor]
 
 
 def preprocessing_of(transform: Any) -> Preprocess:
-    """Turn upstream's evaluation transform into a function of uint8 pixels (height, width, 3).
+    """Convert a library's evaluation transform to a function of uint8 pixels.
 
     Parameters
     ----------
     transform : torchvision.transforms.Compose
-        From a Pillow image to a normalised float tensor.
+        Maps a Pillow image to a normalised float tensor.
 
     Returns
     -------
     callable
-        To a uint8 tensor (3, height, width), not yet normalised, where the transform does nothing
-        but resize, crop the centre and normalise; else to what the transform itself gives.
+        Maps uint8 pixels (height, width, 3) to a uint8 tensor (3, height, width), not normalised,
+        if the transform only resizes, crops the centre and normalises. Otherwise it returns the
+        output of the transform itself.
     """
     steps = list(getattr(transform, "transforms", []))
     crop = next((step for step in steps if isinstance(step, CenterCrop)), None)
@@ -52,13 +53,13 @@ def preprocessing_of(transform: Any) -> Preprocess:
         return lambda pixels: transform(Image.fromarray(np.ascontiguousarray(pixels)))
 
     def preprocess(pixels: RGB) -> torch.Tensor:
-        # A batch of one, channels last: torch resizes it as it lies, if its strides say so.
+        # As a batch with channels-last strides torch resizes the pixels without a copy.
         batch = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))[None]
         image = _resized(batch.permute(0, 3, 1, 2), resize.size, resize.interpolation.value)[0]
         if crop is not None:
             image = center_crop(image, crop.size)
-        # A copy always, since the pixels' memory is used again; and pixel by pixel, so that a batch
-        # of them is channels last too.
+        # Always copy, because the pixels' memory is reused. The copy is channels last, so that a
+        # batch of such images is channels last too.
         image = image.permute(1, 2, 0).clone(memory_format=torch.contiguous_format)
         return image.permute(2, 0, 1)
 
@@ -66,55 +67,58 @@ def preprocessing_of(transform: Any) -> Preprocess:
 
 
 NATIVE = ("none", "tiles")
-MOST_TILES = 5
-"""Along each side."""
+MAX_TILES = 5
+"""Maximum number of tiles along each side."""
 
 
 def native_preprocessing(crop: str, size: tuple[int, int]) -> Preprocess:
-    """Cut pieces out of an image at its own scale, for traces that resizing would wipe out.
+    """Make a function that crops an image without resizing it.
+
+    Resizing would remove traces of the image's generator.
 
     Parameters
     ----------
     crop : {"none", "tiles"}
-        The central piece; or as many as cover the image, at most 5 along each side, evenly spaced
-        from edge to edge, overlapping where they must.
+        The centre of the image, or tiles that cover the image. Tiles are evenly spaced from edge to
+        edge, at most 5 along each side, and may overlap.
     size : tuple of int
-        (height, width) of a piece. What is smaller is mirrored outwards.
+        (height, width) of a crop. Smaller images are padded by reflection.
 
     Returns
     -------
     callable
-        To a uint8 tensor (3, height, width), or of tiles (n_tiles, 3, height, width).
+        Maps uint8 pixels (height, width, 3) to a uint8 tensor (3, height, width), or to tiles
+        (n_tiles, 3, height, width).
     """
 
     def preprocess(pixels: RGB) -> torch.Tensor:
         pixels = mirrored(pixels, *size)
-        places = [
-            _places(whole, piece) if crop == "tiles" else [(whole - piece) // 2]
-            for whole, piece in zip(pixels.shape[:2], size, strict=True)
-        ]
-        pieces = [
+        tops, lefts = (
+            _offsets(side, tile) if crop == "tiles" else [(side - tile) // 2]
+            for side, tile in zip(pixels.shape[:2], size, strict=True)
+        )
+        crops = [
             torch.from_numpy(pixels[top : top + size[0], left : left + size[1]].copy())
-            for top in places[0]
-            for left in places[1]
+            for top in tops
+            for left in lefts
         ]
-        found = torch.stack(pieces).permute(0, 3, 1, 2)
-        return found if crop == "tiles" else found[0]
+        batch = torch.stack(crops).permute(0, 3, 1, 2)
+        return batch if crop == "tiles" else batch[0]
 
     return preprocess
 
 
 def mirrored(pixels: RGB, height: int, width: int) -> RGB:
-    """An image of at least that size, mirrored outwards at its lower and right edge if need be."""
+    """Pad an image to at least this size by reflection at its lower and right edges."""
     more = [max(0, height - pixels.shape[0]), max(0, width - pixels.shape[1])]
     if not any(more):
         return pixels
     return np.pad(pixels, [(0, more[0]), (0, more[1]), (0, 0)], mode="symmetric")
 
 
-def _places(whole: int, piece: int) -> list[int]:
-    n = min(MOST_TILES, -(-whole // piece))
-    return [round(i * (whole - piece) / max(1, n - 1)) for i in range(n)]
+def _offsets(side: int, tile: int) -> list[int]:
+    n = min(MAX_TILES, -(-side // tile))
+    return [round(i * (side - tile) / max(1, n - 1)) for i in range(n)]
 
 
 def _name(step: Any) -> str:
@@ -122,7 +126,7 @@ def _name(step: Any) -> str:
 
 
 def _resized(batch: torch.Tensor, size: Any, mode: str) -> torch.Tensor:
-    """Resize the shorter side to `size`, or both to a pair, as torchvision reckons."""
+    """Resize the shorter side to `size`, or both sides to a pair, with torchvision's rounding."""
     height, width = batch.shape[2:]
     sides = [size] if isinstance(size, int) else list(size)
     if len(sides) == 1:
@@ -131,5 +135,5 @@ def _resized(batch: torch.Tensor, size: Any, mode: str) -> torch.Tensor:
     if sides == [height, width]:
         return batch
     if sides[0] * sides[1] > MAX_PIXELS:
-        raise ValueError(f"resized, they would be {sides[1]}x{sides[0]}")
+        raise ValueError(f"the resized image would have {sides[1]}×{sides[0]} pixels")
     return interpolate(batch, size=sides, mode=mode, antialias=True)

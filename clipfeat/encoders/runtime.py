@@ -1,10 +1,16 @@
-"""What runs a frozen model: torch, or on a CPU OpenVINO where that pays.
+"""Runtimes of a frozen model: torch, and on a CPU OpenVINO.
 
-Measured on 2 cores with AMX, 224 px (EfficientNet 380 px), images/s of torch in its best layout and
-of OpenVINO: ResNet50 26 and 44 in float32, 92 and 264 in bfloat16; EfficientNet-B4 4.6 and 19, 11
-and 36. Vision transformers gain nothing from it in bfloat16 (177 and 138, ViT-B/32), so that only
-convolutional networks are given to it, and only where there is work enough: it takes some seconds
-to convert them. Both give the same rows within the bounds of the precision.
+OpenVINO runs convolutional networks only, and only for many images, because a conversion takes
+seconds. Both runtimes return the same rows within the bounds of the precision. Images/s of torch in
+its best layout and of OpenVINO, on 2 cores with AMX at 224 px (EfficientNet at 380 px):
+
+=============== ============ ============
+Network         float32      bfloat16
+=============== ============ ============
+ResNet50        26 and 44    92 and 264
+EfficientNet-B4 4.6 and 19   11 and 36
+ViT-B/32                     177 and 138
+=============== ============ ============
 """
 
 import copy
@@ -24,7 +30,7 @@ Forward = Callable[[torch.Tensor], torch.Tensor]
 
 
 def is_convolutional(model: torch.nn.Module) -> bool:
-    """Whether most weights of a model are those of convolutions."""
+    """Whether most weights of a model belong to convolutions."""
     weights = sum(p.numel() for p in model.parameters())
     convolved = sum(
         p.numel()
@@ -36,20 +42,22 @@ def is_convolutional(model: torch.nn.Module) -> bool:
 
 
 class TorchForward(torch.nn.Module):
-    """A model that takes bytes as well as normalised floats.
+    """Model in torch that takes uint8 pixels as well as normalised floats.
 
     Parameters
     ----------
     model : Module
-        In evaluation mode, float32; its values are left as they are.
-    device, precision
-        Where, and in what.
+        In float32 and in evaluation mode. Its weights are not changed.
+    device : torch.device
+        The device of the computation.
+    precision : str
+        A key of `PRECISIONS`.
     size : tuple of int
-        (height, width) of images.
+        (height, width) of the images.
     mean, std : tuple of float
         For pixels in [0, 1].
     fuse : bool
-        Whether `clipfeat.encoders.fusing` may change how it is computed, on a CPU.
+        Whether to fuse layers with `clipfeat.encoders.fusing`, on a CPU.
     """
 
     def __init__(
@@ -65,19 +73,19 @@ class TorchForward(torch.nn.Module):
     ) -> None:
         super().__init__()
         self.dtype = PRECISIONS[precision]
-        # (x / 255 - mean) / std, as one product and one sum.
+        # (x / 255 - mean) / std as one multiplication and one addition.
         shift = [-m / s for m, s in zip(mean, std, strict=True)]
         self.scale = torch.tensor([1 / (255 * s) for s in std], device=device).reshape(-1, 1, 1)
         self.shift = torch.tensor(shift, device=device).reshape(-1, 1, 1)
         on_cpu = device.type == "cpu"
         fuse = fuse and on_cpu and self.dtype in SAME_COSINE
-        own = fused(model, size, mean, std, self.dtype) if fuse else None
-        self.scales = own is not None
-        if own is None and (self.dtype != torch.float32 or not on_cpu):
+        fused_model = fused(model, size, mean, std, self.dtype) if fuse else None
+        self.scales = fused_model is not None  # whether the model scales the pixels
+        if fused_model is None and (self.dtype != torch.float32 or not on_cpu):
             model = copy.deepcopy(model).to(device, self.dtype)
-        if own is None and is_convolutional(model):
+        if fused_model is None and is_convolutional(model):
             model = model.to(memory_format=torch.channels_last)
-        self.model = model if own is None else own
+        self.model = model if fused_model is None else fused_model
         self.eval()
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
@@ -101,7 +109,7 @@ def openvino_forward(
     std: tuple[float, ...],
     threads: int,
 ) -> Forward | None:
-    """Let OpenVINO run a model on the CPU.
+    """Convert a model to OpenVINO on the CPU.
 
     Parameters
     ----------
@@ -110,21 +118,21 @@ def openvino_forward(
     size : tuple of int
         (height, width) of every image.
     threads : int
-        How many may call it at once, each with a core.
+        Number of threads that may call it concurrently. Each uses one core.
 
     Returns
     -------
     callable or None
-        From a batch of bytes (batch, 3, height, width), channels last in memory, to
-        (batch, n_features); None where OpenVINO is not installed or cannot convert the model.
+        Maps a batch of uint8 pixels (batch, 3, height, width), channels last in memory, to
+        (batch, n_features). None if OpenVINO is not installed or cannot convert the model.
     """
     if precision not in OPENVINO_PRECISIONS:
         return None
     try:
         with quiet():
-            converted = _converted(model, size)
+            converted = _convert(model, size)
     except Exception:
-        # Whatever an exporter of some hundreds of operators runs into: torch runs the model.
+        # The exporter may raise anything. torch then runs the model.
         return None
     from openvino import Core, Type
     from openvino.preprocess import PrePostProcessor
@@ -140,7 +148,7 @@ def openvino_forward(
         {
             "INFERENCE_PRECISION_HINT": OPENVINO_PRECISIONS[precision],
             "INFERENCE_NUM_THREADS": threads,
-            "NUM_STREAMS": str(threads),  # a batch for each core, as torch gets
+            "NUM_STREAMS": str(threads),  # one batch per core, as in torch
         },
     )
     requests = local()
@@ -155,10 +163,11 @@ def openvino_forward(
     return forward
 
 
-def _converted(model: torch.nn.Module, size: tuple[int, int]) -> Any:
-    """An OpenVINO model of any batch size.
+def _convert(model: torch.nn.Module, size: tuple[int, int]) -> Any:
+    """Convert a model to an OpenVINO model that takes any batch size.
 
-    Built by its frontend: the wrapper around it, `convert_model`, reports its use to a server.
+    OpenVINO's frontend is used directly, because its wrapper `convert_model` sends usage reports to
+    a server.
     """
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
@@ -166,5 +175,5 @@ def _converted(model: torch.nn.Module, size: tuple[int, int]) -> Any:
     batch = torch.export.Dim("batch", min=1, max=2**16)
     exported = torch.export.export(model, (torch.zeros(2, 3, *size),), dynamic_shapes=({0: batch},))
     frontend = FrontEndManager().load_by_framework("pytorch")
-    decoder = TorchFXPythonDecoder.from_exported_program(exported)  # alive until all is converted
+    decoder = TorchFXPythonDecoder.from_exported_program(exported)  # must outlive convert
     return frontend.convert(frontend.load(decoder))

@@ -1,9 +1,9 @@
-"""The azimuthally averaged power spectrum: what upsampling leaves behind, without any weights.
+"""The azimuthally averaged power spectrum, an encoder without weights.
 
-Generators enlarge small feature maps, and each way of enlarging leaves its own trace at high
+Generators upsample small feature maps, and each upsampling method leaves a trace at high
 frequencies (Durall, Keuper, Pfreundt and Keuper 2019, *Unmasking DeepFakes with simple Features*,
-arXiv 1911.00686). Images are never resized here, which would leave traces of its own: the largest
-central square of an image, up to `input_size`, is taken as it is.
+arXiv 1911.00686). Resizing would leave its own traces, so the encoder takes the largest central
+square of an image, up to `input_size`, without resizing it.
 """
 
 import json
@@ -23,19 +23,28 @@ from clipfeat.spec import EncoderSpec
 N_BINS = 80
 DEFAULT_SIZE = 256
 SMALLEST = 8
-# ITU-R BT.601, as Pillow's conversion to grey.
+# ITU-R BT.601, as in Pillow's conversion to greyscale.
 GREY = (0.299, 0.587, 0.114)
 
 
 def build(
     name: str, options: EncoderOptions, *, n_images: int, samples: Callable[[], Sequence[RGB]]
 ) -> Encoder:
-    """Open the spectrum encoder: 80 features of the grey image.
+    """Open the spectrum encoder, which returns 80 features of the greyscale image.
+
+    Parameters
+    ----------
+    name : str
+        Ignored.
+    options : EncoderOptions
+        ``image_size`` is the maximum side of the square. Only this and ``device`` may be set.
+    n_images, samples
+        Ignored.
 
     Raises
     ------
     UsageError
-        If it is given weights, layers, arguments or a lower precision: it has none of these.
+        If another option is set, or the image size is below 8.
     """
     refused = {
         "--weights": options.weights,
@@ -45,12 +54,14 @@ def build(
         "--precision": options.precision not in ("fp32", "auto"),
         "--crop": options.crop not in (None, "center"),
     }
-    for flag, given in refused.items():
-        if given:
-            raise UsageError(f"the encoder 'spectrum' has no {flag}: leave it out")
+    for flag, is_set in refused.items():
+        if is_set:
+            raise UsageError(f"the encoder 'spectrum' has no {flag}. Leave it out.")
     size = options.image_size or DEFAULT_SIZE
     if size < SMALLEST:
-        raise UsageError(f"--image-size {size} is too small for a spectrum: {SMALLEST} at least")
+        raise UsageError(
+            f"--image-size {size} is too small for a spectrum. Use at least {SMALLEST}."
+        )
     spec = EncoderSpec(
         name="spectrum",
         weights="",
@@ -78,11 +89,11 @@ def build(
 
 
 def _central_square(pixels: RGB, size: int) -> RGB:
-    """The central square of side `size`, or of the shorter side where that is less."""
+    """Crop the central square, of side `size` or the image's shorter side if it is less."""
     height, width = pixels.shape[:2]
     side = min(height, width, size)
     if side < SMALLEST:
-        # Mirrored outwards, so that a thin image has a spectrum too.
+        # Reflection gives thin images a spectrum too.
         pixels = mirrored(pixels, SMALLEST, SMALLEST)
         height, width = pixels.shape[:2]
         side = min(height, width)
@@ -101,16 +112,16 @@ def power_spectrum(images: torch.Tensor) -> torch.Tensor:
     Returns
     -------
     Tensor of shape (batch, 80)
-        ``log10`` of the power, averaged over each ring of whole-pixel radius, interpolated
-        linearly to 80 radii from 1 to the corner, relative to a tenth of their geometric mean.
-        The gain of the image, which says nothing about its generator, cancels; and a picture of
-        one colour is a row of ones, since one of zeros could not be told from a failure.
+        ``log10`` of the power, averaged over each ring of whole-pixel radius and interpolated
+        linearly to 80 radii from 1 to the corner, minus its mean, plus 1. Subtracting the mean
+        removes the gain of the image. An image of one colour is a row of ones, because a row of
+        zeros marks a failure.
     """
     side = images.shape[1]
     grey = images @ torch.tensor(GREY, device=images.device)
     grey = grey - grey.mean(dim=(1, 2), keepdim=True)
     power = torch.fft.fft2(grey, norm="ortho").abs().square()
-    # 1e-8 is below what rounding to 8 bits adds at every frequency (1/12 of a squared level).
+    # 1e-8 is below the noise of rounding to 8 bits at every frequency (1/12 of a squared level).
     log_power = torch.log10(power + 1e-8).flatten(1)
 
     frequency = torch.fft.fftfreq(side, d=1 / side, device=images.device)

@@ -1,7 +1,7 @@
-"""Every architecture of timm: ``timm:tf_efficientnet_b4.ns_jft_in1k``.
+"""Encoders from timm, such as ``timm:tf_efficientnet_b4.ns_jft_in1k``.
 
-Preprocessing is timm's own evaluation transform of the model's configuration; features are what
-timm calls pre-logits, which is what its models give with the classifier taken off.
+Preprocessing is timm's evaluation transform for the model's configuration. Features are timm's
+pre-logits, the output of a model without its classifier.
 """
 
 import inspect
@@ -41,16 +41,23 @@ def build(
     Parameters
     ----------
     name : str
-        Architecture with or without the tag of its weights.
+        The architecture, with or without the tag of its weights.
     options : EncoderOptions
-        ``arguments`` go to `timm.create_model`, but for those that describe preprocessing.
+        ``arguments`` are passed to `timm.create_model`, except those of the preprocessing.
+    n_images, samples
+        As in `clipfeat.encoders.open_encoder`.
+
+    Returns
+    -------
+    Encoder
+        The model without its classifier.
 
     Raises
     ------
     UnknownNameError
-        If timm has no such architecture, or no such tag of it.
+        If timm does not have the architecture or the tag.
     UsageError
-        If the architecture has no such layer, or does not take the arguments.
+        If the architecture does not have the layer, or does not take the arguments.
     WeightsError
         If weights are missing or do not fit.
     """
@@ -70,7 +77,7 @@ def build(
         config = _configuration(model, overlay, options.image_size)
         transform = timm.data.create_transform(**config)
     except (TypeError, ValueError, KeyError, ZeroDivisionError) as error:
-        raise UsageError(f"preprocessing cannot be as --encoder-arg says: {error}") from error
+        raise UsageError(f"invalid preprocessing in --encoder-arg: {error}") from error
     digest = weights_digest(model)
     slices = parse_layers(
         options.layers,
@@ -100,7 +107,7 @@ def build(
 
 
 def layer_names(model: Any) -> list[str]:
-    """The modules whose outputs a timm model gives; none where it gives no layers."""
+    """List the modules whose outputs a timm model returns as layers."""
     if not hasattr(model, "forward_intermediates"):
         return []
     return [info["module"] for info in model.feature_info]
@@ -109,29 +116,29 @@ def layer_names(model: Any) -> list[str]:
 def intermediates(
     model: Any, batch: torch.Tensor, numbers: list[int], with_output: bool
 ) -> Intermediates:
-    """Run a timm model up to the layers wanted, or to its end."""
-    words: dict[str, Any] = {"indices": numbers, "output_fmt": "NCHW"}
+    """Run a timm model up to the last of some layers, or up to its output."""
+    keywords: dict[str, Any] = {"indices": numbers, "output_fmt": "NCHW"}
     tokens = "return_prefix_tokens" in inspect.signature(model.forward_intermediates).parameters
     if tokens:
-        words["return_prefix_tokens"] = True
+        keywords["return_prefix_tokens"] = True
     if with_output:
-        features, found = model.forward_intermediates(batch, **words)
+        features, layers = model.forward_intermediates(batch, **keywords)
         output = model.forward_head(features)
     else:
         output = None
-        found = model.forward_intermediates(
-            batch, intermediates_only=True, stop_early=True, **words
+        layers = model.forward_intermediates(
+            batch, intermediates_only=True, stop_early=True, **keywords
         )
-    if found and isinstance(found[0], tuple):
-        return output, [one for one, _ in found], [prefix for _, prefix in found]
-    return output, found, None
+    if layers and isinstance(layers[0], tuple):
+        return output, [maps for maps, _ in layers], [prefix for _, prefix in layers]
+    return output, layers, None
 
 
 def _create(name: str, options: EncoderOptions, arguments: Mapping[str, object]) -> Any:
-    """Make the model with its weights and without its classifier."""
+    """Create the model with its weights and without its classifier."""
     architecture = name.partition(".")[0]
     if options.image_size is not None and "img_size" not in arguments:
-        # Vision transformers fix their grid at creation; convolutional networks take no such word.
+        # A vision transformer fixes its grid at creation. Convolutional networks take no img_size.
         arguments = {**arguments, **_grid(name, options.image_size)}
     if options.untrained:
         with random_weights(), _explain_arguments(architecture, arguments):
@@ -141,7 +148,7 @@ def _create(name: str, options: EncoderOptions, arguments: Mapping[str, object])
     if options.weights is not None:
         _warn_of_other_tag(name, options)
         with explain_misfit(f"timm:{name}", options.weights), _explain_arguments(name, arguments):
-            # Loaded strictly, classifier included, so that nothing can be missing unseen.
+            # The classifier is loaded too, because the strict load detects missing weights.
             overlay = {"file": str(options.weights)}
             model = timm.create_model(
                 name, pretrained=True, pretrained_cfg_overlay=overlay, **arguments
@@ -156,14 +163,15 @@ def _create(name: str, options: EncoderOptions, arguments: Mapping[str, object])
 
 
 def _warn_of_other_tag(name: str, options: EncoderOptions) -> None:
-    """Say so where a file is named, as timm names them, for weights trained in another way."""
+    """Warn if a file has the name of another tag, whose preprocessing may differ."""
     architecture, _, tag = Path(options.weights or "").stem.partition(".")
     config = timm.get_pretrained_cfg(name)
     named = tag and config and architecture == name.partition(".")[0]
     if named and tag != config.tag and not options.arguments:
         warnings.warn(
-            f"{options.weights} is named for {tag}, preprocessing is that of {config.tag}: if "
-            "they were trained under other settings say so, as by --encoder-arg mean=0.5",
+            f"{options.weights} has the name of tag {tag}, but the preprocessing is that of tag "
+            f"{config.tag}. If the weights need another preprocessing, pass it, for example "
+            "--encoder-arg mean=0.5.",
             ClipfeatWarning,
             stacklevel=2,
         )
@@ -175,7 +183,9 @@ def _explain_arguments(name: str, arguments: Mapping[str, object]) -> Iterator[N
         yield
     except TypeError as error:
         given = ", ".join(f"{key}={value}" for key, value in arguments.items())
-        raise UsageError(f"timm:{name} does not take --encoder-arg {given}: {error}") from error
+        raise UsageError(
+            f"timm:{name} does not take --encoder-arg {given}: {error}. Leave it out."
+        ) from error
 
 
 def _grid(name: str, image_size: int) -> dict[str, object]:
@@ -191,7 +201,7 @@ def _full(model: Any) -> str:
 
 
 def _configuration(model: Any, overlay: Mapping[str, object], size: int | None) -> dict[str, Any]:
-    """Timm's evaluation configuration with what the user overrode."""
+    """Return timm's evaluation configuration, updated with the user's arguments."""
     config: dict[str, Any] = timm.data.resolve_model_data_config(model)
     for key, value in overlay.items():
         config[key] = (

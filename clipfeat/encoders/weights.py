@@ -1,7 +1,8 @@
-"""Where weights come from: a local file, the hub, or chance; and what is said when none of these.
+"""Loading of weights: from a local file, from a hub, or random.
 
-Loading is upstream's own. What is added: a file of the wrong architecture is refused rather than
-loaded in part, and a missing hub ends in one sentence that names the file wanted.
+The encoder library loads the weights itself. This module makes sure that a file of another
+architecture is refused instead of loaded in part, and that a failed download raises one error that
+names the missing file.
 """
 
 import logging
@@ -26,31 +27,31 @@ CONNECT_SECONDS = 5.0
 
 
 def check_choice(weights: str | Path | None, untrained: bool) -> None:
-    """Refuse weights that are both given and random, or that are no file.
+    """Check the options for weights.
 
     Raises
     ------
     UsageError
-        If both are asked for.
+        If both a file and random weights are requested.
     WeightsError
-        If there is no such file.
+        If the file does not exist.
     """
     if weights is not None and untrained:
-        raise UsageError("--weights and --untrained exclude each other: leave one out")
+        raise UsageError("--weights and --untrained exclude each other. Leave one out.")
     if weights is not None and not Path(weights).is_file():
-        raise WeightsError(f"no such file of weights: {weights}")
+        raise WeightsError(f"no such file of weights: {weights}. Check the path in --weights.")
 
 
 @contextmanager
 def random_weights() -> Iterator[None]:
-    """Draw the same random weights every time, leaving the caller's random state alone."""
+    """Seed random weights, without changing the caller's random state."""
     with quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(UNTRAINED_SEED)
         yield
 
 
-class _Unfilled(TorchFunctionMode):
-    """Leaves out the random values with which layers are made."""
+class _SkipInitialisation(TorchFunctionMode):
+    """Mode in which layers are created without random initial values."""
 
     def __torch_function__(
         self,
@@ -59,41 +60,41 @@ class _Unfilled(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        words = dict(kwargs or {})
+        keywords = dict(kwargs or {})
         if func in (torch.Tensor.normal_, torch.Tensor.uniform_):
             return args[0]
-        if getattr(func, "__module__", "") == "torch.nn.init" and "tensor" in words:
-            return words["tensor"]
-        return func(*args, **words)
+        if getattr(func, "__module__", "") == "torch.nn.init" and "tensor" in keywords:
+            return keywords["tensor"]
+        return func(*args, **keywords)
 
 
 @contextmanager
 def quick_loading(weights: str | Path | None = None) -> Iterator[None]:
-    """Spare a model whose weights are about to be loaded, every one, what takes seconds.
+    """Load all weights of a model faster, which saves seconds.
 
-    Its layers are not filled with random values first, and a zipped ``.pt`` is mapped into memory
-    rather than read into more of it.
+    Layers are created without random initial values, and a zipped ``.pt`` file is mapped into
+    memory instead of copied.
     """
     mapped = weights is not None and zipfile.is_zipfile(weights)
-    with _Unfilled(), serialization.patch("load.mmap", mapped):  # type: ignore[attr-defined]
+    with _SkipInitialisation(), serialization.patch("load.mmap", mapped):  # type: ignore[attr-defined]
         yield
 
 
 @contextmanager
 def explain_missing(name: str, wanted: str) -> Iterator[None]:
-    """Turn whatever a failed download raises into one sentence.
+    """Convert any error of a failed download to one WeightsError.
 
     Parameters
     ----------
     name : str
-        The encoder, as the user would name it.
+        The full name of the encoder.
     wanted : str
-        The file that would have been downloaded.
+        The file that was to be downloaded.
 
     Raises
     ------
     WeightsError
-        In place of any other error.
+        Instead of any error that is not from clipfeat.
     """
     try:
         with quiet(), _cache_only_without_hub(), quick_loading():
@@ -103,20 +104,20 @@ def explain_missing(name: str, wanted: str) -> Iterator[None]:
     except Exception as error:
         reason = shorten(str(error), 160, placeholder=" …") or type(error).__name__
         raise WeightsError(
-            f"no weights for {name}: neither in the local cache nor from the hub ({reason}). "
-            f"Wanted: {wanted}. Copy that file here and give it as --weights FILE, or set HF_HOME "
-            "to a cache that holds it, or try --encoder spectrum, which needs none"
+            f"no weights for {name} in the local cache or on the hub ({reason}). "
+            f"Wanted: {wanted}. Copy the file to this machine and pass it with --weights FILE, or "
+            "set HF_HOME to a cache that contains it. The encoder spectrum needs no weights."
         ) from error
 
 
 @contextmanager
 def explain_misfit(name: str, weights: str | Path) -> Iterator[None]:
-    """Load quickly, and turn a state dict that does not fit into one sentence.
+    """Load a file of weights quickly, and convert any error to one WeightsError.
 
     Raises
     ------
     WeightsError
-        In place of any other error.
+        Instead of any error that is not from clipfeat.
     """
     try:
         with quick_loading(weights):
@@ -126,12 +127,14 @@ def explain_misfit(name: str, weights: str | Path) -> Iterator[None]:
     except Exception as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = " ".join(lines)[:300] or type(error).__name__
-        raise WeightsError(f"{weights} does not hold weights of {name}: {reason}") from error
+        raise WeightsError(
+            f"{weights} does not contain weights of {name}: {reason}. Pass another file or encoder."
+        ) from error
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep libraries from logging what is about to be said in one sentence."""
+    """Silence the loggers of the libraries, because their errors are raised again."""
     names = (None, "huggingface_hub", "timm", "httpx")
     before = [(logging.getLogger(name), logging.getLogger(name).level) for name in names]
     try:
@@ -145,9 +148,9 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def _cache_only_without_hub() -> Iterator[None]:
-    """Look into the hub's local cache alone where the hub cannot be reached.
+    """Use only the hub's local cache if the hub cannot be reached.
 
-    Its library would try again for the better part of a minute before it says so.
+    huggingface_hub would retry for nearly a minute before it raises an error.
     """
     from huggingface_hub import constants
 
@@ -160,7 +163,7 @@ def _cache_only_without_hub() -> Iterator[None]:
 
 
 def _reachable(endpoint: str) -> bool:
-    """Whether a server answers there; taken for granted behind a proxy."""
+    """Whether a server answers at an endpoint. Behind a proxy this is assumed."""
     if getproxies():
         return True
     url = urlsplit(endpoint)

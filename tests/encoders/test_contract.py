@@ -215,13 +215,13 @@ def test_arguments_reach_timm() -> None:
         ("timm:test_vit", EncoderOptions(weights="none.pt"), WeightsError, "no such file"),
         ("timm:test_vit", EncoderOptions(layers="9", untrained=True), UnknownNameError, "blocks.1"),
         ("open_clip:RN50", EncoderOptions(layers="pre-projection", untrained=True), UsageError,
-         "has no projection apart"),
+         "has no separate projection"),
         ("timm:test_vit", EncoderOptions(device="cuda:99", untrained=True), UsageError, "cuda:99"),
         ("spectrum", EncoderOptions(untrained=True), UsageError, "has no --untrained"),
         ("spectrum:x", CPU, UnknownNameError, "unknown encoder"),
-        ("spectrum", EncoderOptions(device="meta"), UsageError, "'meta' cannot be used"),
+        ("spectrum", EncoderOptions(device="meta"), UsageError, "'meta' is not available"),
         ("timm:test_vit", EncoderOptions(untrained=True, arguments={"crop_pct": "abc"}),
-         UsageError, "as --encoder-arg says"),
+         UsageError, "invalid preprocessing"),
         ("timm:test_vit", EncoderOptions(untrained=True, arguments={"no_such": 1}),
          UsageError, "does not take --encoder-arg no_such=1"),
     ],
@@ -238,7 +238,7 @@ def test_weights_named_for_another_tag_are_warned_of(tmp_path: Path) -> None:
     """A file named for weights that timm does not know may need other preprocessing."""
     file = tmp_path / "test_vit.tf2_in1k.safetensors"
     save_file(timm.create_model("test_vit").state_dict(), file)
-    with pytest.warns(ClipfeatWarning, match="named for tf2_in1k, preprocessing is that of"):
+    with pytest.warns(ClipfeatWarning, match="name of tag tf2_in1k, but the preprocessing"):
         open_encoder("timm:test_vit", EncoderOptions(weights=str(file), device="cpu"))
 
 
@@ -250,7 +250,7 @@ def test_weights_of_another_architecture_are_refused(tmp_path: Path, library: st
     text = tmp_path / "text.safetensors"
     text.write_text("no weights at all")
     for file in (other, text):
-        with pytest.raises(WeightsError, match="does not hold weights of"):
+        with pytest.raises(WeightsError, match="does not contain weights of"):
             open_encoder(library, EncoderOptions(weights=str(file), device="cpu"))
 
 

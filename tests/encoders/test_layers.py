@@ -106,7 +106,7 @@ def test_names_are_numbers() -> None:
             "open_clip:ViT-S-32",
             {"layers": "projection,pre-projection"},
             UsageError,
-            "name one output",
+            "names several outputs",
         ),
     ],
 )

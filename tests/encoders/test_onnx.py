@@ -115,20 +115,20 @@ def test_tensors_outside_of_the_file_are_identity_too(tmp_path: Path) -> None:
     data.write_bytes(data.read_bytes()[::-1])
     assert opened(path).spec.weights != before.spec.weights
     data.rename(tmp_path.parent / "face.data")
-    with pytest.raises(WeightsError, match=r"'face.data': that file must lie beside it"):
+    with pytest.raises(WeightsError, match=r"'face.data': that file not in the folder of"):
         opened(path)
     model = onnx.load_model(path, load_external_data=False)
     for entry in (e for tensor in model.graph.initializer for e in tensor.external_data):
         entry.value = "../face.data" if entry.key == "location" else entry.value
     path.write_bytes(model.SerializeToString())
-    with pytest.raises(WeightsError, match="must lie beside it"):
+    with pytest.raises(WeightsError, match="not in the folder of"):
         opened(path)
 
 
 def test_an_open_size_must_be_said(tmp_path: Path) -> None:
     """A file that takes any size is opened with --image-size, and not without."""
     path = write_face_net(tmp_path / "any.onnx", size="side")
-    with pytest.raises(UsageError, match="give --image-size"):
+    with pytest.raises(UsageError, match="Pass --image-size"):
         opened(path)
     encoder = open_encoder(f"onnx:{path}", replace(OPTIONS, image_size=28))
     assert least_cosine(encoder.encode_images(photographs()), expected_of()) > 0.9995
@@ -137,25 +137,25 @@ def test_an_open_size_must_be_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "change", "error", "message"),
     [
-        ({}, {"arguments": None}, UsageError, "does not say how pixels are scaled"),
-        ({}, {"arguments": {"mean": 0.5}}, UsageError, "does not say how pixels are scaled"),
-        ({}, {"arguments": {"mean": 127.5, "std": 128}}, UsageError, "divide by 255"),
+        ({}, {"arguments": None}, UsageError, "does not record the scaling"),
+        ({}, {"arguments": {"mean": 0.5}}, UsageError, "does not record the scaling"),
+        ({}, {"arguments": {"mean": 127.5, "std": 128}}, UsageError, "divide them by 255"),
         ({}, {"arguments": {"mean": (0.5, 0.5), "std": 0.5}}, UsageError, "one number or three"),
-        ({}, {"arguments": {"mean": "x", "std": 0.5}}, UsageError, "as --encoder-arg says"),
+        ({}, {"arguments": {"mean": "x", "std": 0.5}}, UsageError, "invalid preprocessing"),
         ({}, {"arguments": SCALING | {"scale": 2}}, UsageError, "no --encoder-arg scale .it takes"),
         ({}, {"arguments": SCALING | {"crop_mode": "top"}}, UsageError, "center or squash"),
-        ({}, {"arguments": SCALING | {"crop_pct": 0}}, UsageError, r"crop_pct is in \(0, 1\]"),
-        ({}, {"arguments": SCALING | {"interpolation": "x"}}, UsageError, "as --encoder-arg says"),
-        ({}, {"arguments": SCALING | {"layout": "NHWC"}}, UsageError, "3 channels, as NHWC"),
-        ({}, {"precision": "bf16"}, UsageError, "runs in fp32: leave --precision bf16"),
-        ({}, {"untrained": True}, UsageError, "leave --untrained out"),
-        ({}, {"image_size": 32}, UsageError, "28×28 pixels alone"),
-        ({}, {"layers": "logits"}, UsageError, "no output 'logits': --layers map or feature"),
-        ({}, {"layers": "map"}, UsageError, r"gives map float32\[1, 8, 7, 7\], feature"),
+        ({}, {"arguments": SCALING | {"crop_pct": 0}}, UsageError, r"crop_pct must be in \(0, 1\]"),
+        ({}, {"arguments": SCALING | {"interpolation": "x"}}, UsageError, "invalid preprocessing"),
+        ({}, {"arguments": SCALING | {"layout": "NHWC"}}, UsageError, "in the layout NHWC"),
+        ({}, {"precision": "bf16"}, UsageError, "runs in fp32. Leave --precision bf16"),
+        ({}, {"untrained": True}, UsageError, "Leave --untrained out"),
+        ({}, {"image_size": 32}, UsageError, "28×28 pixels only"),
+        ({}, {"layers": "logits"}, UsageError, "'logits'. Set --layers to map or feature"),
+        ({}, {"layers": "map"}, UsageError, r"outputs are map float32\[1, 8, 7, 7\], feature"),
         ({"domain": "com.foreign"}, {}, WeightsError, "onnxruntime cannot run .*PRelu"),
-        ({"flavour": "noisy"}, {}, WeightsError, "export it for inference"),
-        ({"flavour": "mixing"}, {}, WeightsError, "export it for inference"),
-        ({"size": "side"}, {"image_size": 40}, UsageError, "takes no batch"),
+        ({"flavour": "noisy"}, {}, WeightsError, "Export it for inference"),
+        ({"flavour": "mixing"}, {}, WeightsError, "Export it for inference"),
+        ({"size": "side"}, {"image_size": 40}, UsageError, "cannot run a batch"),
     ],
 )  # fmt: skip
 def test_what_is_refused(

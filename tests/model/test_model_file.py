@@ -99,7 +99,7 @@ def test_features_of_another_encoder_are_refused(saved: Path) -> None:
     with pytest.raises(FingerprintError, match="name: 'spectrum', not 'other'"):
         model.predict_proba(make_features(name="other"))
     both = join([make_features(), make_features(name="other")])
-    with pytest.raises(FingerprintError, match="give one feature file of each"):
+    with pytest.raises(FingerprintError, match="one feature file of each"):
         model.predict_proba(both)
 
 

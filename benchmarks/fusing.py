@@ -29,6 +29,7 @@ from clipfeat.encoders.runtime import Forward, TorchForward, openvino_forward
 SIDE = 224
 MEAN, STD = (0.48, 0.46, 0.41), (0.27, 0.26, 0.28)
 PRECISIONS = ("bf16", "fp32")
+MAX_SECONDS = 10.0  # of one measurement; a slow variant encodes fewer batches
 MODELS: Mapping[str, Callable[[], torch.nn.Module]] = {
     "ViT-B-32": lambda: open_clip.create_model("ViT-B-32").visual,
     "ViT-B-32-quickgelu": lambda: open_clip.create_model("ViT-B-32-quickgelu").visual,
@@ -99,6 +100,7 @@ def compare(
         forwards: dict[str, Forward] = {}
         cosines: dict[str, float] = {}
         opening: dict[str, float] = {}
+        n_batches: dict[str, int] = {}
         for variant, make in VARIANTS.items():
             start = time.perf_counter()
             try:
@@ -111,11 +113,14 @@ def compare(
             opening[variant] = time.perf_counter() - start
             cosines[variant] = float(cosine_similarity(rows, expected).min())
             forwards[variant] = forward
-            forward(batch)  # the second call may still be slower than the following ones
+            start = time.perf_counter()
+            forward(batch)  # the first call includes the compilation
+            seconds = time.perf_counter() - start
+            n_batches[variant] = max(1, min(n_images // size, int(MAX_SECONDS / seconds)))
         times: dict[str, list[float]] = {variant: [] for variant in forwards}
         for _ in range(repeats):
             for variant, forward in forwards.items():
-                times[variant].append(milliseconds(forward, batch, max(1, n_images // size)))
+                times[variant].append(milliseconds(forward, batch, n_batches[variant]))
         for variant, spent in times.items():
             speed = f"{statistics.median(spent):.2f} ({min(spent):.2f} – {max(spent):.2f})"
             ratios = [

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from clipfeat.encoders.encoder import pick_devices
-from clipfeat.errors import MissingExtraError, UsageError, WeightsError
+from clipfeat.errors import UsageError, WeightsError, missing_extra
 
 RunSession = Callable[[NDArray[np.float32]], list[Any]]
 """Maps a batch in the file's layout to a list of outputs."""
@@ -65,9 +65,7 @@ def devices_of(name: str) -> list[torch.device]:
         import onnx  # noqa: F401
         import onnxruntime
     except ImportError as error:
-        raise MissingExtraError(
-            "an ONNX file needs onnxruntime and onnx. Run: pip install 'clipfeat[onnx]'"
-        ) from error
+        raise missing_extra("an ONNX file", "onnxruntime and onnx", "onnx") from error
     usable = ["cpu"]
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         usable.append("cuda")

@@ -1,4 +1,4 @@
-"""How an encoder is opened: the options that every entry point shares. Imports no torch."""
+"""Options for opening an encoder, shared by every entry point. Imports no torch."""
 
 import json
 from collections.abc import Mapping
@@ -15,9 +15,12 @@ CROPS = {
     "none": ("none",),
     "tiles": ("tiles",),
 }
-"""Ways to crop, by clipfeat's name and by timm's and open_clip's: the centre of the resized image;
-the whole image, resized to fit; the centre at its own scale; tiles at their own scale that cover
-the image and whose features are averaged."""
+"""Crops, with their names in timm and open_clip.
+
+``"center"`` is the centre of the resized image, ``"resize"`` the whole image resized to the square,
+``"none"`` the centre without resizing, and ``"tiles"`` tiles that cover the image without resizing,
+whose features are averaged.
+"""
 
 PRECISION_NAMES = ("fp32", "bf16", "fp16")
 
@@ -52,12 +55,14 @@ class EncoderOptions:
         commas.
     arguments : mapping, optional
         Keyword arguments of the architecture, and any of ``mean``, ``std``, ``interpolation`` and
-        ``crop_pct`` for weights that were trained with other preprocessing than upstream's.
+        ``crop_pct`` for weights that need another preprocessing than the library's.
 
     Raises
     ------
     UsageError
-        If the precision, the crop or the image size is not one of those above.
+        If the precision or the image size is invalid.
+    UnknownNameError
+        If the crop is not one of `CROPS`.
     """
 
     weights: str | Path | None = None

@@ -1,4 +1,4 @@
-"""What every encoder must hold, on real architectures with random weights."""
+"""The contract of every encoder, on real architectures with random weights."""
 
 from collections.abc import Callable, Iterator
 from contextlib import chdir
@@ -59,7 +59,7 @@ CASES: dict[str, tuple[str, EncoderOptions]] = {
 
 
 def photographs(n: int = 5) -> list[RGB]:
-    """Patches of a bundled photograph, of unequal sizes."""
+    """Crop patches of different sizes from a bundled photograph."""
     import skimage.data
 
     photo = skimage.data.astronaut()
@@ -67,8 +67,8 @@ def photographs(n: int = 5) -> list[RGB]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def beside_the_onnx_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Work where the file lies that a case names."""
+def in_the_folder_of_the_onnx_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Work in the folder of the file that a case names."""
     folder = tmp_path_factory.mktemp("onnx")
     write_face_net(folder / "face.onnx")
     with chdir(folder):
@@ -88,14 +88,14 @@ def opened() -> Callable[[str], Encoder]:
     return get
 
 
-def test_every_library_is_under_contract() -> None:
-    """A new library of encoders is a new case here."""
+def test_every_library_has_a_case() -> None:
+    """A new encoder library needs a new case."""
     assert {name.partition(":")[0] for name, _ in CASES.values()} == set(ENCODER_LIBRARIES)
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_rows(case: str, opened: Callable[[str], Encoder]) -> None:
-    """float32, finite, not normalised, one a picture, and the same whatever the batch."""
+    """Rows are float32, finite, not normalised, one per image, and independent of the batch."""
     encoder = opened(case)
     rows = encoder.encode_images(photographs())
     assert rows.shape == (5, encoder.spec.n_features)
@@ -109,8 +109,8 @@ def test_rows(case: str, opened: Callable[[str], Encoder]) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_opened_again_it_is_the_same(case: str, opened: Callable[[str], Encoder]) -> None:
-    """A spec is enough to open the same encoder: equal fingerprint, equal rows to the bit."""
+def test_a_spec_opens_the_same_encoder(case: str, opened: Callable[[str], Encoder]) -> None:
+    """The options of a spec open an encoder with an equal spec and bit-equal rows."""
     encoder = opened(case)
     options = options_of(encoder.spec, device="cpu")
     again = open_encoder(encoder.spec.name, options)
@@ -120,16 +120,18 @@ def test_opened_again_it_is_the_same(case: str, opened: Callable[[str], Encoder]
 
 
 @pytest.mark.parametrize("case", ["timm", "timm vit", "open_clip"])
-def test_nothing_in_the_model_learns(case: str, opened: Callable[[str], Encoder]) -> None:
-    """Evaluation mode, no gradients: open_clip hands out models in training mode."""
+def test_models_are_in_evaluation_mode(case: str, opened: Callable[[str], Encoder]) -> None:
+    """Models are in evaluation mode, without gradients. open_clip returns them in train mode."""
     model: Any = opened(case).forward
     assert not any(module.training for module in model.modules())
     assert not any(parameter.requires_grad for parameter in model.parameters())
 
 
 @pytest.mark.parametrize("case", ["timm", "open_clip"])
-def test_size_and_precision_are_identity(case: str, opened: Callable[[str], Encoder]) -> None:
-    """Another input size, or precision, is another fingerprint; bfloat16 stays close."""
+def test_size_and_precision_change_the_fingerprint(
+    case: str, opened: Callable[[str], Encoder]
+) -> None:
+    """Another input size or precision changes the fingerprint, and bfloat16 rows stay close."""
     name, _ = CASES[case]
     encoder = opened(case)
     small = open_encoder(name, EncoderOptions(untrained=True, image_size=96, device="cpu"))
@@ -141,13 +143,13 @@ def test_size_and_precision_are_identity(case: str, opened: Callable[[str], Enco
 
 
 def least_cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    """The least cosine between rows of one place."""
+    """Return the least cosine between the rows of two arrays."""
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     return float(((a * b).sum(axis=1) / lengths).min())
 
 
-def test_timm_features_are_upstreams_own(tmp_path: Path) -> None:
-    """Weights from a file: the rows of timm's own transform and forward, but for rounding."""
+def test_timm_features_equal_timms(tmp_path: Path) -> None:
+    """With weights from a file, rows equal those of timm's transform and forward."""
     torch.manual_seed(7)
     upstream = timm.create_model("test_efficientnet", pretrained=False)
     file = tmp_path / "weights.safetensors"
@@ -158,13 +160,13 @@ def test_timm_features_are_upstreams_own(tmp_path: Path) -> None:
     batch = torch.stack([transform(Image.fromarray(image)) for image in photographs()])
     with torch.inference_mode():
         expected = upstream(batch).numpy()
-    ours = open_encoder("timm:test_efficientnet", EncoderOptions(weights=str(file), device="cpu"))
+    ours = open_encoder("timm:test_efficientnet", EncoderOptions(weights=file, device="cpu"))
     assert np.allclose(ours.encode(list(batch)), expected, atol=1e-5 * np.abs(expected).max())
     assert least_cosine(ours.encode_images(photographs()), expected) > 0.9999
 
 
-def test_open_clip_features_are_upstreams_own(tmp_path: Path) -> None:
-    """Weights from a file: the rows of open_clip's transform and forward, but for rounding."""
+def test_open_clip_features_equal_open_clips(tmp_path: Path) -> None:
+    """With weights from a file, rows equal those of open_clip's transform and forward."""
     torch.manual_seed(7)
     model, _, transform = open_clip.create_model_and_transforms("ViT-S-32")
     file = tmp_path / "weights.pt"
@@ -172,13 +174,13 @@ def test_open_clip_features_are_upstreams_own(tmp_path: Path) -> None:
     batch = torch.stack([transform(Image.fromarray(image)) for image in photographs()])
     with torch.inference_mode():
         expected = model.eval().encode_image(batch).numpy()
-    ours = open_encoder("open_clip:ViT-S-32", EncoderOptions(weights=str(file), device="cpu"))
+    ours = open_encoder("open_clip:ViT-S-32", EncoderOptions(weights=file, device="cpu"))
     assert np.allclose(ours.encode(list(batch)), expected, atol=1e-5 * np.abs(expected).max())
     assert least_cosine(ours.encode_images(photographs()), expected) > 0.9999
 
 
-def test_a_tags_activation_and_pixels_hold_for_local_weights_too() -> None:
-    """OpenAI's weights were trained with QuickGELU: also where they come from a file."""
+def test_local_weights_use_the_tags_activation_and_scaling() -> None:
+    """OpenAI's tag needs QuickGELU, also without the hub's weights."""
     openai = open_encoder("open_clip:ViT-B-32/openai", UNTRAINED)
     activations = {type(m).__name__ for m in openai.forward.modules()}  # type: ignore[attr-defined]
     assert "QuickGELU" in activations
@@ -187,7 +189,7 @@ def test_a_tags_activation_and_pixels_hold_for_local_weights_too() -> None:
 
 
 def test_arguments_reach_timm() -> None:
-    """Padding, mean and crop can be those that foreign weights were trained with."""
+    """Padding, mean and crop can be set for weights that need them."""
     arguments = {"pad_type": "same", "mean": 0.5, "std": 0.5, "crop_pct": 1.0}
     encoder = open_encoder(
         "timm:test_efficientnet", EncoderOptions(untrained=True, arguments=arguments, device="cpu")
@@ -226,16 +228,16 @@ def test_arguments_reach_timm() -> None:
          UsageError, "does not take --encoder-arg no_such=1"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_opened(
+def test_errors_of_open_encoder(
     name: str, options: EncoderOptions, error: type[Exception], message: str
 ) -> None:
-    """Unknown names show the nearest; missing weights say which file is wanted, without a hub."""
+    """Unknown names list the nearest, and missing weights name the missing file."""
     with pytest.raises(error, match=message):
         open_encoder(name, options)
 
 
-def test_weights_named_for_another_tag_are_warned_of(tmp_path: Path) -> None:
-    """A file named for weights that timm does not know may need other preprocessing."""
+def test_weights_named_for_another_tag_cause_a_warning(tmp_path: Path) -> None:
+    """A file with the name of another tag may need another preprocessing."""
     file = tmp_path / "test_vit.tf2_in1k.safetensors"
     save_file(timm.create_model("test_vit").state_dict(), file)
     with pytest.warns(ClipfeatWarning, match="name of tag tf2_in1k, but the preprocessing"):
@@ -244,7 +246,7 @@ def test_weights_named_for_another_tag_are_warned_of(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("library", ["timm:test_vit", "open_clip:ViT-S-32"])
 def test_weights_of_another_architecture_are_refused(tmp_path: Path, library: str) -> None:
-    """A file that does not fit is an error, never loaded in part; so is a file of anything else."""
+    """Weights that do not fit raise an error and are not loaded in part."""
     other = tmp_path / "other.safetensors"
     save_file(timm.create_model("test_resnet").state_dict(), other)
     text = tmp_path / "text.safetensors"
@@ -254,15 +256,15 @@ def test_weights_of_another_architecture_are_refused(tmp_path: Path, library: st
             open_encoder(library, EncoderOptions(weights=str(file), device="cpu"))
 
 
-def test_rows_that_may_not_be_stored() -> None:
-    """NaN, infinity and all zeros are refused."""
+def test_rows_that_must_not_be_stored() -> None:
+    """Rows with NaN or infinity, and rows of zeros, are refused."""
     for row in ([np.nan, 1.0], [np.inf, 1.0], [0.0, 0.0]):
         with pytest.raises(EncodingError):
             check_row(np.array(row, dtype=np.float32))
 
 
 def test_names_are_listed() -> None:
-    """Aliases and both libraries; patterns narrow; every alias has weights on a hub."""
+    """The list has the aliases and both libraries, and every alias has weights on a hub."""
     everything = set(list_encoders())
     assert len(everything) > 1000
     assert all(full in everything for full in ALIASES.values())
@@ -271,8 +273,8 @@ def test_names_are_listed() -> None:
 
 
 @pytest.mark.parametrize("size", [(8, 40), (3, 3), (1, 1), (500, 300)])
-def test_spectrum_takes_any_size(size: tuple[int, int]) -> None:
-    """Thin, tiny and large images have a finite spectrum of 80 values."""
+def test_spectrum_accepts_any_size(size: tuple[int, int]) -> None:
+    """Narrow, tiny and large images have a finite spectrum of 80 values."""
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
     row = open_encoder("spectrum", CPU).encode_images([image])[0]
@@ -280,21 +282,21 @@ def test_spectrum_takes_any_size(size: tuple[int, int]) -> None:
     assert np.isfinite(row).all()
 
 
-def test_spectrum_finds_a_period() -> None:
-    """A grid of period four pixels stands out at its own frequency, and gain does not matter."""
+def test_spectrum_shows_a_period() -> None:
+    """A grid with a period of four pixels is the maximum, and gain does not change the row."""
     rng = np.random.default_rng(0)
     image = rng.integers(100, 110, (128, 128, 3)).astype(np.uint8)
     image[:, ::4] += 40
     plain = open_encoder("spectrum", CPU).encode_images([image])[0]
-    # Ring 32 of 90 at a side of 128.
+    # This is ring 32 of 90 at a side of 128.
     assert abs(int(plain.argmax()) - round(31 * 79 / 90)) <= 1
     assert float(plain.mean()) == pytest.approx(1)
     gained = open_encoder("spectrum", CPU).encode_images([image // 2])[0]
     assert np.abs(gained - plain).max() < 0.5
 
 
-def test_a_picture_of_one_colour_has_a_row() -> None:
-    """A black frame is a picture too."""
+def test_an_image_of_one_colour_has_a_row() -> None:
+    """The row of a black image is not zero, which would mark a failure."""
     row = open_encoder("spectrum", CPU).encode_images([np.zeros((32, 32, 3), np.uint8)])[0]
     assert np.allclose(row, 1)
 
@@ -302,7 +304,7 @@ def test_a_picture_of_one_colour_has_a_row() -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize("case", CASES)
 def test_cuda_agrees_with_the_cpu(case: str, opened: Callable[[str], Encoder]) -> None:
-    """The same rows on both devices: cosine 0.9999 or more in float32."""
+    """Rows of both devices have a cosine above 0.9999 in float32."""
     name, options = CASES[case]
     there = open_encoder(name, replace(options, device="cuda"))
     assert there.spec == opened(case).spec
@@ -312,8 +314,8 @@ def test_cuda_agrees_with_the_cpu(case: str, opened: Callable[[str], Encoder]) -
 
 
 @pytest.mark.shared
-def test_real_weights_know_photographs(shared: Path) -> None:
-    """With the real MobileNetV2, photographs of one file are nearer to each other than to noise."""
+def test_real_weights_separate_photographs_from_noise(shared: Path) -> None:
+    """With MobileNetV2's weights, patches of one photograph are closer than noise."""
     file = shared / "weights" / "mobilenetv2_100.tf2_in1k.safetensors"
     arguments = {"pad_type": "same", "mean": 0.5, "std": 0.5}
     encoder = open_encoder(
@@ -329,13 +331,13 @@ def test_real_weights_know_photographs(shared: Path) -> None:
 
 @pytest.mark.parametrize("wrong", [{"precision": "fp8"}, {"image_size": 0}])
 def test_options_are_checked(wrong: dict[str, Any]) -> None:
-    """Precisions and sizes that cannot be are refused before anything is loaded."""
+    """Invalid precisions and sizes are refused before weights are loaded."""
     with pytest.raises(UsageError):
         EncoderOptions(**wrong)
 
 
-def test_lower_precision_is_rounded_as_it_is_stored() -> None:
-    """What would overflow float16 is infinite here already, and so never stored."""
+def test_lower_precision_is_rounded_to_the_stored_dtype() -> None:
+    """Values that overflow float16 are infinite in the row, so the row is refused."""
     options = EncoderOptions(untrained=True, precision="bf16", device="cpu")
     spec = open_encoder("timm:test_vit", options).spec
     wide = Encoder(

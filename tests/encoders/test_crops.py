@@ -1,4 +1,4 @@
-"""Ways to crop: upstream's own, and pieces at the image's own scale."""
+"""Tests of crops, resized and at the image's own scale."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,18 +18,18 @@ NAMES = ("timm:test_vit", "open_clip:ViT-S-32")
 
 
 @given(st.integers(1, 90), st.integers(1, 90))
-def test_tiles_cover_the_image_in_its_own_pixels(height: int, width: int) -> None:
-    """Every pixel of an image of up to five tiles a side is in one, unchanged."""
+def test_tiles_contain_every_pixel(height: int, width: int) -> None:
+    """Every pixel of an image of up to five tiles per side is in a tile, unchanged."""
     numbers = np.arange(height * width, dtype=np.int64).reshape(height, width)
     pixels = np.stack([numbers % 256, numbers // 256 % 256, numbers // 65536], axis=2)
     tiles = native_preprocessing("tiles", (20, 18))(pixels.astype(np.uint8))
     assert tiles.shape[1:] == (3, 20, 18)
-    seen = tiles.numpy().astype(np.int64)
-    assert set((seen[:, 0] + 256 * seen[:, 1]).ravel().tolist()) == set(range(height * width))
+    values = tiles.numpy().astype(np.int64)
+    assert set((values[:, 0] + 256 * values[:, 1]).ravel().tolist()) == set(range(height * width))
 
 
-def test_the_central_piece_is_not_resized() -> None:
-    """``none`` takes the middle of the image as it is, and mirrors outwards what is too small."""
+def test_the_central_crop_is_not_resized() -> None:
+    """``none`` crops the centre, and pads small images by reflection."""
     pixels = picture()
     middle = native_preprocessing("none", (30, 40))(pixels).permute(1, 2, 0).numpy()
     assert np.array_equal(middle, pixels[20:50, 25:65])
@@ -41,8 +41,8 @@ def test_the_central_piece_is_not_resized() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("crop", CROPS)
-def test_every_crop_is_identity_and_opens_again(name: str, crop: str) -> None:
-    """The spec says how images are cropped, and is enough to open the same encoder again."""
+def test_every_crop_is_in_the_spec(name: str, crop: str) -> None:
+    """The spec contains the crop and opens the same encoder again."""
     encoder = opened(name, crop=crop)
     assert encoder.spec.crop_mode in CROPS[crop]
     again = open_encoder(name, options_of(encoder.spec, device="cpu"))
@@ -53,7 +53,7 @@ def test_every_crop_is_identity_and_opens_again(name: str, crop: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_tiles_are_averaged(name: str) -> None:
-    """The row of an image is the mean of the rows of its tiles."""
+    """The row of an image is the mean of its tiles' rows."""
     encoder = opened(name, crop="tiles", image_size=64 if name.startswith("open") else None)
     wide = np.tile(picture(), (2, 3, 1))
     tiles = encoder.preprocess(wide)
@@ -63,6 +63,6 @@ def test_tiles_are_averaged(name: str) -> None:
 
 
 def test_an_unknown_crop_is_named(tmp_path: Path) -> None:
-    """A misspelt crop shows those there are."""
+    """The error for a misspelt crop lists the nearest."""
     with pytest.raises(UnknownNameError, match="did you mean tiles"):
         replace(EncoderOptions(), crop="tile")

@@ -1,8 +1,8 @@
-"""Families of encoders: each opens by name and gives the rows of its own library.
+"""Tests of encoder families: each opens by name and returns the rows of its library.
 
-Of each the smallest with weights on a hub, with fewer layers where that one is large, and with
-random weights. What may go wrong is its own: how it squashes or crops, what scales its pixels,
-which activation its tag wants, how it pools, and a grid of positions that another size must move.
+Each family is tested on its smallest architecture with weights on a hub, with fewer layers if it is
+large, and with random weights. Families differ in resizing and cropping, the scaling of pixels, the
+activation of the tag, pooling, and the interpolation of the position grid at another size.
 """
 
 import warnings
@@ -24,7 +24,7 @@ from clipfeat.encoders.encoder import check_row
 from clipfeat.encoders.options import EncoderOptions
 from tests.encoders.test_contract import least_cosine, photographs
 
-# Name, changes to the architecture, and another size than its own that it can take.
+# Name, changes to the architecture, and a second input size.
 FAMILIES: dict[str, tuple[str, Mapping[str, Any], int]] = {
     "SigLIP 2": ("open_clip:ViT-B-32-SigLIP2-256/webli", {"depth": 2}, 192),
     "SigLIP 2, timm": ("timm:vit_base_patch32_siglip_256.v2_webli", {"depth": 2}, 192),
@@ -47,24 +47,26 @@ FAMILIES: dict[str, tuple[str, Mapping[str, Any], int]] = {
 
 
 def shrink(monkeypatch: pytest.MonkeyPatch, architecture: str, changes: Mapping[str, Any]) -> None:
-    """Change an image tower of open_clip, and leave hardly anything of the text tower beside it."""
+    """Change an image tower of open_clip and shrink its text tower."""
     config = deepcopy(open_clip.get_model_config(architecture))
-    of_timm = {key: value for key, value in changes.items() if key == "depth"}
-    config["vision_cfg"] |= {key: value for key, value in changes.items() if key not in of_timm}
+    timm_changes = {key: value for key, value in changes.items() if key == "depth"}
+    config["vision_cfg"] |= {
+        key: value for key, value in changes.items() if key not in timm_changes
+    }
     config["text_cfg"] |= {"layers": 1, "vocab_size": 100}
     monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, architecture, config)
-    if of_timm:
-        monkeypatch.setattr(timm, "create_model", partial(timm.create_model, **of_timm))
+    if timm_changes:
+        monkeypatch.setattr(timm, "create_model", partial(timm.create_model, **timm_changes))
 
 
 def upstream_open_clip(
     monkeypatch: pytest.MonkeyPatch, name: str, weights: Any, size: int | None
 ) -> tuple[torch.nn.Module, Any]:
-    """The tower and transform that open_clip makes of a tag, but for the download."""
+    """Create open_clip's tower and transform of a tag, without the download."""
     architecture, tag = name.split("/")
     monkeypatch.setattr(open_clip.factory, "download_pretrained", lambda *_, **__: "unused")
     with warnings.catch_warnings():
-        # Of an activation that is not the tag's, which is what `force_quick_gelu` then is for.
+        # The warning is about an architecture without the tag's activation.
         warnings.filterwarnings("ignore", "QuickGELU mismatch")
         gelu = bool(open_clip.get_pretrained_cfg(architecture, tag).get("quick_gelu"))
         model, _, transform = open_clip.create_model_and_transforms(
@@ -77,7 +79,7 @@ def upstream_open_clip(
 def upstream_timm(
     name: str, changes: Mapping[str, Any], weights: Any, size: int | None
 ) -> tuple[torch.nn.Module, Any]:
-    """The model and transform that timm makes of a name."""
+    """Create timm's model and transform of a name."""
     grid = {"img_size": size} if size and "vit" in name else {}
     model = timm.create_model(name, num_classes=0, **changes, **grid)
     model.load_state_dict(weights)
@@ -89,10 +91,10 @@ def upstream_timm(
 
 @pytest.mark.parametrize("other_size", [False, True], ids=["own size", "other size"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_rows_are_upstreams_own(
+def test_rows_equal_those_of_the_library(
     family: str, other_size: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Pixels of upstream's transform but for rounding, rows of its forward, whatever the batch."""
+    """Pixels equal those of the library up to rounding, and rows do not depend on the batch."""
     name, changes, size = FAMILIES[family]
     library, _, rest = name.partition(":")
     image_size = size if other_size else None
@@ -117,7 +119,7 @@ def test_rows_are_upstreams_own(
     assert not other_size or theirs.shape[2:] == (size, size)
     assert theirs.shape[2:] == encoder.spec.input_size
     levels = (torch.stack(inputs).float() - 255 * (theirs * std + mean)).abs()
-    # Overshoot at sharp edges, which Pillow and torch each cut to a byte between their two passes.
+    # Pillow and torch clip overshoot at sharp edges differently between their two passes.
     assert (levels > 2.01).float().mean() < 2e-4
     assert levels.max() < 10
     assert levels.mean() < 0.25

@@ -1,4 +1,4 @@
-"""The precision, the runtime and the devices that an encoder ends up with."""
+"""Tests of the choice of precision, runtime and devices."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,14 +25,14 @@ TRANSFORM = transforms.Compose(
 
 
 class Fragile(torch.nn.Module):
-    """Features that bfloat16 spoils by a share: small differences of large numbers."""
+    """Model whose features lose accuracy in bfloat16: small differences of large numbers."""
 
     def __init__(self, offset: float) -> None:
         super().__init__()
         self.offset = torch.nn.Parameter(torch.tensor(offset))
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
-        """The means of rows of pixels, by a detour."""
+        """Return the means of rows of pixels, after adding and subtracting the offset."""
         return (batch.mean(dim=(1, 3)) + self.offset) - self.offset
 
 
@@ -53,14 +53,14 @@ def placed(
 
 @pytest.fixture
 def with_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A processor that has instructions for it."""
+    """Pretend that the processor has bfloat16 instructions."""
     monkeypatch.setattr(from_model, "_faster_precisions", lambda device: ("bf16",))
 
 
 @pytest.mark.usefixtures("with_bfloat16")
 @pytest.mark.parametrize(("offset", "precision"), [(0.0, "bf16"), (100.0, "fp32")])
 def test_auto_keeps_the_features_of_the_images(offset: float, precision: str) -> None:
-    """A lower precision is taken where they stay, float32 where they do not; it says why."""
+    """A lower precision is chosen only if it keeps the features, and the reason is given."""
     encoder = placed(Fragile(offset), precision="auto", samples=pictures)
     assert encoder.spec.precision == precision
     assert encoder.chosen.startswith(precision)
@@ -73,24 +73,24 @@ def test_auto_keeps_the_features_of_the_images(offset: float, precision: str) ->
 
 @pytest.mark.usefixtures("with_bfloat16")
 def test_auto_without_an_image_is_float32() -> None:
-    """Nothing is taken on trust."""
+    """Without samples the precision is float32."""
     encoder = placed(Fragile(0.0), precision="auto", samples=list)
     assert encoder.spec.precision == "fp32"
     assert "no image" in encoder.chosen
 
 
-def test_auto_without_faster_instructions_looks_at_no_image(
+def test_auto_without_faster_instructions_decodes_no_image(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Where nothing could be gained nothing is decoded for it."""
+    """Samples are not decoded if no precision is faster."""
     monkeypatch.setattr(from_model, "_faster_precisions", lambda device: ())
     encoder = placed(Fragile(0.0), precision="auto", samples=lambda: pytest.fail("decoded"))
     assert encoder.spec.precision == "fp32"
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_openvino_gives_torchs_rows(precision: str) -> None:
-    """A convolutional network by the other runtime: the same rows, in batches of any size."""
+def test_openvino_returns_torchs_rows(precision: str) -> None:
+    """Rows of a convolutional network equal torch's, in batches of any size."""
     import timm
 
     torch.manual_seed(0)
@@ -106,8 +106,8 @@ def test_openvino_gives_torchs_rows(precision: str) -> None:
     assert least > (0.99999 if precision == "fp32" else 0.999)
 
 
-def test_what_openvino_cannot_convert_stays_with_torch() -> None:
-    """A model whose steps depend on its values is run as it is."""
+def test_openvino_returns_none_for_unsupported_models() -> None:
+    """A model with control flow that depends on values is not converted."""
 
     class Odd(torch.nn.Module):
         def forward(self, batch: torch.Tensor) -> torch.Tensor:
@@ -116,10 +116,10 @@ def test_what_openvino_cannot_convert_stays_with_torch() -> None:
     assert openvino_forward(Odd(), (8, 8), "fp32", (0.5,) * 3, (0.5,) * 3, 1) is None
 
 
-def test_much_work_for_a_convolutional_network_is_worth_converting(
+def test_convolutional_networks_are_converted_for_many_images(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It is converted for many images, and not for a few; the rows are the same."""
+    """The network is converted for many images only, and the rows are the same."""
     monkeypatch.setattr(from_model, "WORTH_CONVERTING", 60.0)
     options = EncoderOptions(untrained=True, device="cpu", precision="fp32")
     few = open_encoder("timm:test_efficientnet", options, n_images=1)
@@ -130,8 +130,8 @@ def test_much_work_for_a_convolutional_network_is_worth_converting(
     assert np.allclose(few.encode_images(pictures()), many.encode_images(pictures()), atol=1e-4)
 
 
-def test_several_devices_give_the_rows_of_one(image_folder: Path, tmp_path: Path) -> None:
-    """Batches spread over devices (two of the CPU here) come back as from one, in order."""
+def test_several_devices_return_the_rows_of_one(image_folder: Path, tmp_path: Path) -> None:
+    """Rows of several devices (here the CPU twice) are in order and equal those of one."""
     from clipfeat import embed, load
 
     keywords: dict[str, Any] = {"encoder": "spectrum", "resources": EmbedResources(batch_size=3)}

@@ -1,4 +1,4 @@
-"""Fewer passes over memory give the same rows, or are not taken."""
+"""Tests of fused transformers: equal rows, or no fusing."""
 
 import copy
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def vit(**options: object) -> torch.nn.Module:
 
 
 def clip(**options: Any) -> torch.nn.Module:
-    """A small CLIP's image half, with torch's own attention."""
+    """Make a small image tower of CLIP with torch's attention."""
     torch.manual_seed(0)
     shape = {"image_size": SIZE[0], "patch_size": 32, "width": 64, "layers": 2, "heads": 4}
     model: torch.nn.Module = VisionTransformer(**shape, mlp_ratio=4.0, output_dim=16, **options)
@@ -43,14 +43,14 @@ def clip(**options: Any) -> torch.nn.Module:
         partial(vit, act_layer="quick_gelu", scale_mlp_norm=True),
         partial(clip),
         partial(clip, act_layer=QuickGELU),
-        # Its queries are not what they look at.
+        # The queries differ from the keys.
         partial(clip, attentional_pool=True, attn_pooler_queries=8, attn_pooler_heads=2),
     ],
-    ids=["GELU", "QuickGELU", "a norm between", "CLIP", "CLIP, QuickGELU", "CLIP, pooled"],
+    ids=["GELU", "QuickGELU", "norm in the MLP", "CLIP", "CLIP, QuickGELU", "CLIP, pooled"],
 )
 @pytest.mark.parametrize(("precision", "bound"), [("bf16", 0.9995), ("fp32", 0.9999999)])
 def test_rows_are_the_same(model: partial[torch.nn.Module], precision: str, bound: float) -> None:
-    """Of bytes and of normalised images; the model itself is left as it was."""
+    """Rows of uint8 and of normalised images are equal, and the model is not changed."""
     plain = model()
     before = copy.deepcopy(plain.state_dict())
     forward = TorchForward(plain, CPU, precision, SIZE, *SCALING, fuse=True)
@@ -66,22 +66,22 @@ def test_rows_are_the_same(model: partial[torch.nn.Module], precision: str, boun
 
 
 class Standardised(torch.nn.Conv2d):
-    """A convolution of a class of its own, whose weights are not what it multiplies by."""
+    """Subclass of a convolution that does not multiply by its weights directly."""
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
-        """With weights whose mean is zero."""
+        """Convolve with weights of zero mean."""
         return self._conv_forward(batch, self.weight - self.weight.mean(), self.bias)
 
 
 class Gated(torch.nn.Module):
-    """Two layers with a familiar name and something else before the activation."""
+    """Two layers with known names and an additional step before the activation."""
 
     def __init__(self, n: int) -> None:
         super().__init__()
         self.fc1, self.act, self.fc2 = torch.nn.Linear(n, 4), torch.nn.GELU(), torch.nn.Linear(4, n)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """By twice the first layer's output."""
+        """Double the first layer's output."""
         out: torch.Tensor = self.fc2(self.act(2 * self.fc1(x)))
         return out
 
@@ -101,18 +101,18 @@ def with_stem(stem: type[torch.nn.Conv2d], side: int, padding: int) -> torch.nn.
         partial(with_stem, torch.nn.Conv2d, 18, 1),
         partial(with_stem, Standardised, 16, 0),
     ],
-    ids=["no convolution", "ReLU", "a border of zeros", "a class of its own"],
+    ids=["no convolution", "ReLU", "zero padding", "subclass"],
 )
-def test_what_cannot_be_fused_is_run_as_it_is(model: Callable[[], torch.nn.Module]) -> None:
-    """Where there is nothing to fuse, or scaled zeros would be no zeros."""
+def test_unsupported_models_are_not_fused(model: Callable[[], torch.nn.Module]) -> None:
+    """Models without layers to fuse, or whose stem pads with zeros, are not fused."""
     assert fused(model().eval(), SIZE, *SCALING, BF16) is None
 
 
-def test_what_lies_between_products_is_left_to_torch() -> None:
-    """Attention to itself is two products; windows that overlap are no product, nor other masks."""
-    found: Any = fused(clip(), SIZE, *SCALING, BF16)
-    assert isinstance(found.conv1, PackedPatches)
-    assert all(isinstance(block.attn, PackedAttention) for block in found.transformer.resblocks)
+def test_only_supported_layers_are_packed() -> None:
+    """Self-attention is packed. Cross-attention and overlapping windows are not."""
+    packed: Any = fused(clip(), SIZE, *SCALING, BF16)
+    assert isinstance(packed.conv1, PackedPatches)
+    assert all(isinstance(block.attn, PackedAttention) for block in packed.transformer.resblocks)
     pooled: Any = fused(
         clip(attentional_pool=True, attn_pooler_queries=8, attn_pooler_heads=2),
         SIZE,
@@ -125,47 +125,47 @@ def test_what_lies_between_products_is_left_to_torch() -> None:
 
 
 class Padded(torch.nn.Module):
-    """Attention that leaves dark pixels out, which the images of the check have not."""
+    """Attention with a key padding mask."""
 
     def __init__(self, whole: torch.nn.Module) -> None:
         super().__init__()
         self.whole = whole
 
-    def forward(self, *given: torch.Tensor, **words: Any) -> Any:
-        """With a mask, of nothing."""
-        n, length, _ = given[0].shape
+    def forward(self, *arguments: torch.Tensor, **keywords: Any) -> Any:
+        """Pass a mask that masks nothing."""
+        n, length, _ = arguments[0].shape
         mask = torch.zeros(n, length, dtype=torch.bool)
-        return self.whole(*given, **words, key_padding_mask=mask)
+        return self.whole(*arguments, **keywords, key_padding_mask=mask)
 
 
-def test_what_else_reaches_into_a_layer_is_left_as_it_is() -> None:
-    """Attention with a mask, and weights that are taken without the layer."""
+def test_layers_used_in_other_ways_are_not_packed() -> None:
+    """Attention with a mask, and a layer whose weights are read directly, are not packed."""
     model: Any = clip()
     model.transformer.resblocks[0].attn = Padded(model.transformer.resblocks[0].attn)
-    found: Any = fused(model, SIZE, *SCALING, BF16)
-    assert isinstance(found.transformer.resblocks[0].attn.whole, torch.nn.MultiheadAttention)
-    assert isinstance(found.transformer.resblocks[1].attn, PackedAttention)
+    packed: Any = fused(model, SIZE, *SCALING, BF16)
+    assert isinstance(packed.transformer.resblocks[0].attn.whole, torch.nn.MultiheadAttention)
+    assert isinstance(packed.transformer.resblocks[1].attn, PackedAttention)
     torch.manual_seed(0)
     beit = timm.create_model(
         "beit_base_patch16_224", num_classes=0, img_size=SIZE[0], depth=2, embed_dim=48, num_heads=4
     )
-    found = fused(beit.eval().requires_grad_(False), SIZE, *SCALING, BF16)
-    assert isinstance(found.blocks[0].attn.qkv, torch.nn.Linear)
-    assert isinstance(found.blocks[0].attn.proj, PackedLinear)
+    packed = fused(beit.eval().requires_grad_(False), SIZE, *SCALING, BF16)
+    assert isinstance(packed.blocks[0].attn.qkv, torch.nn.Linear)
+    assert isinstance(packed.blocks[0].attn.proj, PackedLinear)
 
 
-def test_only_what_follows_a_layer_is_fused_with_it() -> None:
-    """A familiar name is not enough."""
+def test_an_activation_is_fused_only_after_its_layer() -> None:
+    """An MLP with known names but another data flow is not fused."""
     model = vit()
     blocks: Any = model.blocks
     blocks[0].mlp = Gated(blocks[0].mlp.fc1.in_features).requires_grad_(False)
-    found: Any = fused(model, SIZE, *SCALING, BF16)
-    assert isinstance(found.blocks[0].mlp.act, torch.nn.GELU)
-    assert isinstance(found.blocks[1].mlp.act, torch.nn.Identity)
+    packed: Any = fused(model, SIZE, *SCALING, BF16)
+    assert isinstance(packed.blocks[0].mlp.act, torch.nn.GELU)
+    assert isinstance(packed.blocks[1].mlp.act, torch.nn.Identity)
 
 
-def test_other_rows_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An operator that gives others, or is gone, is not taken."""
+def test_a_changed_result_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fused model with other rows, or a missing operator, is not used."""
     assert fused(vit(act_layer="quick_gelu"), SIZE, *SCALING, BF16) is not None
     monkeypatch.setattr(fusing, "QUICK", 1.0)
     assert fused(vit(act_layer="quick_gelu"), SIZE, *SCALING, BF16) is None

@@ -1,4 +1,4 @@
-"""Intermediate layers: upstream's own, pooled; any choice of them is a slice of all."""
+"""Tests of pooled intermediate layers."""
 
 from functools import lru_cache
 from typing import Any
@@ -29,7 +29,7 @@ def opened(name: str, **options: Any) -> Encoder:
 
 
 def unwrapped(encoder: Encoder) -> Any:
-    """The library's own model inside an encoder."""
+    """Return the library's model inside an encoder."""
     forward: Any = encoder.forward
     return forward.model.model
 
@@ -40,8 +40,8 @@ def normalised(encoder: Encoder) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_any_choice_is_a_slice_of_all(name: str) -> None:
-    """An encoder asked for some layers gives those columns of all, and has the narrowed spec."""
+def test_some_layers_are_a_slice_of_all(name: str) -> None:
+    """An encoder of some layers returns these columns of all, and has the narrowed spec."""
     plain, every = opened(name), opened(name, layers="all", pool="mean+std")
     some = opened(name, layers="1,last", pool="std")
     row = every.encode_images([picture()])
@@ -64,17 +64,17 @@ def test_any_choice_is_a_slice_of_all(name: str) -> None:
         ("open_clip:ViT-S-32", "transformer.resblocks.1"),
     ],
 )
-def test_pools_are_those_of_the_modules_output(name: str, module: str) -> None:
-    """Mean, deviation, maximum and class token are what a hook on the module sees."""
+def test_pools_equal_those_of_the_modules_output(name: str, module: str) -> None:
+    """Mean, deviation, maximum and class token equal those of the output in a hook."""
     tokens = name != "timm:test_efficientnet"
     number = "1" if tokens else parse_number(name, module)
     encoder = opened(name, layers=number, pool="cls+mean+std+max" if tokens else "mean+std+max")
     model = unwrapped(encoder)
-    seen: list[torch.Tensor] = []
-    model.get_submodule(module).register_forward_hook(lambda m, i, out: seen.append(out))
+    outputs: list[torch.Tensor] = []
+    model.get_submodule(module).register_forward_hook(lambda m, i, out: outputs.append(out))
     with torch.inference_mode():
         model(normalised(encoder))
-    out = seen[0][0]
+    out = outputs[0][0]
     prefix = 1 if name.startswith("open_clip") else getattr(model, "num_prefix_tokens", 0)
     positions = out[prefix:].T if tokens else out.flatten(1)
     expected = [out[0]] if tokens else []
@@ -88,8 +88,8 @@ def parse_number(name: str, module: str) -> str:
     return str([info["module"] for info in model.feature_info].index(module))
 
 
-def test_names_are_numbers() -> None:
-    """A layer may be asked for by upstream's name; it is kept by its number."""
+def test_names_become_numbers() -> None:
+    """A layer can be given by the library's name, and the spec has its number."""
     spec = opened("timm:test_vit", layers="blocks.0").spec
     assert spec.layer == "0/cls"
     assert spec.widths == ()
@@ -110,23 +110,23 @@ def test_names_are_numbers() -> None:
         ),
     ],
 )
-def test_what_cannot_be_taken(name: str, options: Any, error: type, message: str) -> None:
-    """Layers and pools that are not there are named, with those that are."""
+def test_unknown_layers_and_pools(name: str, options: Any, error: type, message: str) -> None:
+    """The error for an unknown layer or pool lists the known ones."""
     with pytest.raises(error, match=message):
         open_encoder(name, EncoderOptions(untrained=name != "spectrum", device="cpu", **options))
 
 
-def test_an_encoder_without_layers_says_so() -> None:
-    """Where a library gives no intermediate layers, only its output can be asked for."""
+def test_an_encoder_without_layers() -> None:
+    """An encoder without intermediate layers accepts its output only."""
     assert parse_layers(None, None, names=[]) == ["last"]
-    with pytest.raises(UsageError, match="no layers but last"):
+    with pytest.raises(UsageError, match="no intermediate layer '3'"):
         parse_layers("3", None, names=[])
 
 
-def test_every_open_clip_tower_is_known_by_its_layers() -> None:
-    """Names of layers are as many as upstream gives."""
+def test_the_layer_names_of_a_resnet() -> None:
+    """open_clip's ResNet has as many layer names as intermediate layers."""
     model = open_clip.create_model("RN50", pretrained=None).visual
     with torch.inference_mode():
-        found = model.forward_intermediates(torch.zeros(1, 3, 224, 224))["image_intermediates"]
+        layers = model.forward_intermediates(torch.zeros(1, 3, 224, 224))["image_intermediates"]
     encoder = opened("open_clip:RN50", layers="all", pool="mean")
-    assert len(encoder.spec.slices) == len(found) + 1
+    assert len(encoder.spec.slices) == len(layers) + 1

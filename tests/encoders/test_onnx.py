@@ -1,4 +1,4 @@
-"""ONNX files as encoders: what identifies them, what they take, and what is refused."""
+"""Tests of encoders from ONNX files: identity, input, output and errors."""
 
 import json
 import sys
@@ -31,11 +31,11 @@ def opened(path: Path, **arguments: Any) -> Encoder:
 
 
 def expected_of(**config: Any) -> Any:
-    """Rows of photographs, by timm's transform and arithmetic of our own."""
-    words: dict[str, Any] = {
+    """Compute the rows of photographs with timm's transform and NumPy."""
+    defaults: dict[str, Any] = {
         "interpolation": "bilinear", "crop_pct": 1.0, "mean": (0.5,) * 3, "std": (0.5,) * 3
     }  # fmt: skip
-    transform = timm.data.create_transform((3, 28, 28), **words | config)
+    transform = timm.data.create_transform((3, 28, 28), **defaults | config)
     inputs = torch.stack([transform(Image.fromarray(photo)) for photo in photographs()])
     return face_features(inputs.numpy())
 
@@ -52,8 +52,8 @@ def expected_of(**config: Any) -> Any:
     ],
     ids=str,
 )
-def test_rows_are_the_networks(file: dict[str, Any], tmp_path: Path) -> None:
-    """Any number of images, however many a file takes at once and however it lays them out."""
+def test_rows_equal_the_networks_output(file: dict[str, Any], tmp_path: Path) -> None:
+    """Rows are right for any number of images, batch size and layout of the file."""
     encoder = opened(write_face_net(tmp_path / "face.onnx", **file))
     assert encoder.spec.layer == "feature"
     assert encoder.spec.n_features == N_FEATURES
@@ -73,16 +73,16 @@ def test_rows_are_the_networks(file: dict[str, Any], tmp_path: Path) -> None:
     ],
     ids=str,
 )
-def test_preprocessing_is_as_it_is_said(config: dict[str, Any], tmp_path: Path) -> None:
-    """In timm's words and by timm's transform; each way is a fingerprint of its own."""
+def test_preprocessing_follows_the_arguments(config: dict[str, Any], tmp_path: Path) -> None:
+    """Arguments have the meaning that they have in timm, and change the fingerprint."""
     path = write_face_net(tmp_path / "face.onnx")
     encoder = opened(path, **config)
     assert least_cosine(encoder.encode_images(photographs()), expected_of(**config)) > 0.9995
     assert encoder.spec.fingerprint != opened(path).spec.fingerprint
 
 
-def test_channels_may_be_the_other_way_round(tmp_path: Path) -> None:
-    """A network that was trained on blue, green, red."""
+def test_channels_can_be_bgr(tmp_path: Path) -> None:
+    """A network that was trained on blue, green, red gets the channels in this order."""
     weights = face_weights()
     turned = write_face_net(
         tmp_path / "bgr.onnx", weights=weights | {"kernel": weights["kernel"][:, ::-1].copy()}
@@ -93,8 +93,8 @@ def test_channels_may_be_the_other_way_round(tmp_path: Path) -> None:
     assert not np.allclose(rows, opened(turned).encode_images(photographs()), atol=0.1)
 
 
-def test_identity_is_the_bytes(tmp_path: Path) -> None:
-    """The same file elsewhere is the same encoder; one other number within it is another."""
+def test_identity_is_the_digest_of_the_file(tmp_path: Path) -> None:
+    """A copy of the file is the same encoder. Other weights are another encoder."""
     (tmp_path / "b").mkdir()
     specs = [
         opened(write_face_net(tmp_path / "face.onnx")).spec,
@@ -106,8 +106,8 @@ def test_identity_is_the_bytes(tmp_path: Path) -> None:
     assert specs[0].name == "onnx:face.onnx"
 
 
-def test_tensors_outside_of_the_file_are_identity_too(tmp_path: Path) -> None:
-    """A change in the file beside it is another encoder; one that lies elsewhere is refused."""
+def test_external_tensors_are_part_of_the_identity(tmp_path: Path) -> None:
+    """A changed external file is another encoder. One in another folder is refused."""
     path = write_face_net(tmp_path / "face.onnx", outside="face.data")
     before = opened(path)
     assert least_cosine(before.encode_images(photographs()), expected_of()) > 0.9995
@@ -115,7 +115,7 @@ def test_tensors_outside_of_the_file_are_identity_too(tmp_path: Path) -> None:
     data.write_bytes(data.read_bytes()[::-1])
     assert opened(path).spec.weights != before.spec.weights
     data.rename(tmp_path.parent / "face.data")
-    with pytest.raises(WeightsError, match=r"'face.data': that file not in the folder of"):
+    with pytest.raises(WeightsError, match=r"'face.data', which is not in the folder of"):
         opened(path)
     model = onnx.load_model(path, load_external_data=False)
     for entry in (e for tensor in model.graph.initializer for e in tensor.external_data):
@@ -125,8 +125,8 @@ def test_tensors_outside_of_the_file_are_identity_too(tmp_path: Path) -> None:
         opened(path)
 
 
-def test_an_open_size_must_be_said(tmp_path: Path) -> None:
-    """A file that takes any size is opened with --image-size, and not without."""
+def test_a_file_of_any_size_needs_an_image_size(tmp_path: Path) -> None:
+    """A file that takes images of any size is opened only with --image-size."""
     path = write_face_net(tmp_path / "any.onnx", size="side")
     with pytest.raises(UsageError, match="Pass --image-size"):
         opened(path)
@@ -158,21 +158,21 @@ def test_an_open_size_must_be_said(tmp_path: Path) -> None:
         ({"size": "side"}, {"image_size": 40}, UsageError, "cannot run a batch"),
     ],
 )  # fmt: skip
-def test_what_is_refused(
+def test_unsuitable_options_and_files_are_refused(
     file: dict[str, Any],
     change: dict[str, Any],
     error: type[Exception],
     message: str,
     tmp_path: Path,
 ) -> None:
-    """Nothing is guessed, and each refusal says what to do."""
+    """No value is guessed, and each error has a remedy."""
     path = write_face_net(tmp_path / "face.onnx", **file)
     with pytest.raises(error, match=message):
         open_encoder(f"onnx:{path}", replace(OPTIONS, **change))
 
 
-def test_what_is_no_onnx_file(tmp_path: Path) -> None:
-    """No file, an image, nothing at all."""
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    """An image, an empty file and a missing file raise an error that names the file."""
     for content in (b"\x89PNG no network", b""):
         path = tmp_path / "other.onnx"
         path.write_bytes(content)
@@ -182,18 +182,16 @@ def test_what_is_no_onnx_file(tmp_path: Path) -> None:
         opened(tmp_path / "none.onnx")
 
 
-def test_without_the_extra_it_says_how_to_get_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One line for pip."""
+def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error contains the command for pip."""
     path = write_face_net(tmp_path / "face.onnx")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'clipfeat\[onnx\]'"):
         opened(path)
 
 
-def test_a_full_memory_is_told_as_such(tmp_path: Path) -> None:
-    """So that a smaller batch is tried."""
+def test_out_of_memory_is_a_memory_error(tmp_path: Path) -> None:
+    """A MemoryError makes the caller try a smaller batch."""
     from clipfeat.encoders.onnx_file import runner
 
     class Full:
@@ -208,12 +206,12 @@ def test_a_full_memory_is_told_as_such(tmp_path: Path) -> None:
 
 
 def test_from_images_to_predictions(image_folder: Path, tmp_path: Path) -> None:
-    """embed, fit, predict: the model is given the file as --weights, whatever it is called now."""
+    """embed, fit and predict work, also if the file is renamed and passed as --weights."""
     face = write_face_net(tmp_path / "face.onnx")
     features, model, out = (tmp_path / name for name in ("f.h5", "m.clipfeat", "p.csv"))
 
-    def run(*words: object) -> Any:
-        return CliRunner().invoke(app, [str(word) for word in words])
+    def run(*arguments: object) -> Any:
+        return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
     scaling = ["--encoder-arg", "mean=0.5", "--encoder-arg", "std=(0.5,0.5,0.25)"]
     embedding = ["embed", image_folder, features, "-e", f"onnx:{face}", *scaling]
@@ -230,26 +228,24 @@ def test_from_images_to_predictions(image_folder: Path, tmp_path: Path) -> None:
     other = run("predict", model, image_folder, "--weights", elsewhere, "-o", tmp_path / "q.csv")
     assert other.exit_code == 6
     assert "weights: " in other.output
-    # The very command again, of another file under the same name: not taken for the one before.
+    # The same command with another file of the same name must not resume the previous run.
     write_face_net(face, weights=face_weights(2))
     assert run(*embedding).exit_code == 6
 
 
-def test_it_keeps_to_the_cores_that_there_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One, where a batch for each is to come; else all of them."""
+def test_number_of_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session uses one thread if many batches follow, else all cores."""
     import onnxruntime
 
-    asked = []
+    threads = []
     make = onnxruntime.InferenceSession
 
-    def record(path: Path, options: Any, **words: Any) -> Any:
-        asked.append(options.intra_op_num_threads)
-        return make(path, options, **words)
+    def record(path: Path, options: Any, **keywords: Any) -> Any:
+        threads.append(options.intra_op_num_threads)
+        return make(path, options, **keywords)
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", record)
     encoder = opened(write_face_net(tmp_path / "face.onnx"))
     open_encoder(f"onnx:{tmp_path / 'face.onnx'}", OPTIONS, n_images=3)
-    assert asked == [torch.get_num_threads(), 1]
+    assert threads == [torch.get_num_threads(), 1]
     assert json.loads(encoder.spec.options) == {"channels": "rgb", "layout": "NCHW"}

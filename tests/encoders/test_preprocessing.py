@@ -1,4 +1,4 @@
-"""Upstream's transforms on bytes."""
+"""Tests of the libraries' transforms on uint8 tensors."""
 
 from typing import Any
 
@@ -17,22 +17,22 @@ from clipfeat.images.decode import RGB
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
 
 
-def of_timm(**config: object) -> Any:
+def timm_transform(**config: object) -> Any:
     return timm.data.create_transform(
         input_size=(3, 64, 64), is_training=False, mean=MEAN, std=STD, **config
     )
 
 
-def of_open_clip(**config: object) -> Any:
+def open_clip_transform(**config: object) -> Any:
     return open_clip.image_transform(64, is_train=False, mean=MEAN, std=STD, **config)
 
 
 TRANSFORMS = {
-    "timm": of_timm(interpolation="bicubic", crop_pct=0.9),
-    "timm bilinear": of_timm(interpolation="bilinear", crop_pct=1.0),
-    "timm squash": of_timm(interpolation="bicubic", crop_mode="squash"),
-    "open_clip": of_open_clip(),
-    "open_clip squash": of_open_clip(resize_mode="squash"),
+    "timm": timm_transform(interpolation="bicubic", crop_pct=0.9),
+    "timm bilinear": timm_transform(interpolation="bilinear", crop_pct=1.0),
+    "timm squash": timm_transform(interpolation="bicubic", crop_mode="squash"),
+    "open_clip": open_clip_transform(),
+    "open_clip squash": open_clip_transform(resize_mode="squash"),
 }
 
 
@@ -50,8 +50,8 @@ def normalised(image: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("size", [(512, 400), (90, 333), (64, 64), (20, 31), (1, 5)])
 @pytest.mark.parametrize("name", TRANSFORMS)
-def test_at_most_two_levels_from_upstream(name: str, size: tuple[int, int]) -> None:
-    """Whatever the size of the image: bytes, of upstream's shape, hardly another value."""
+def test_pixels_differ_by_at_most_two_levels(name: str, size: tuple[int, int]) -> None:
+    """Images of any size become uint8 of the library's shape, within two levels of its pixels."""
     photo = photograph(*size)
     ours = preprocessing_of(TRANSFORMS[name])(photo)
     theirs = TRANSFORMS[name](Image.fromarray(photo))
@@ -65,13 +65,13 @@ def test_at_most_two_levels_from_upstream(name: str, size: tuple[int, int]) -> N
 @pytest.mark.parametrize(
     "transform",
     [
-        of_open_clip(resize_mode="longest"),
-        of_timm(interpolation="lanczos"),
-        transforms.Compose([transforms.Grayscale(3), *of_timm().transforms]),
+        open_clip_transform(resize_mode="longest"),
+        timm_transform(interpolation="lanczos"),
+        transforms.Compose([transforms.Grayscale(3), *timm_transform().transforms]),
     ],
     ids=["longest", "lanczos", "another step"],
 )
-def test_any_other_transform_is_left_to_upstream(transform: Any) -> None:
-    """Steps that are not known are done by the very transform."""
+def test_other_transforms_run_unchanged(transform: Any) -> None:
+    """A transform with other steps is called itself."""
     photo = photograph(100, 80)
     assert torch.equal(preprocessing_of(transform)(photo), transform(Image.fromarray(photo)))

@@ -1,4 +1,4 @@
-"""The spectrum encoder, from files to rows."""
+"""Tests of the spectrum encoder on files."""
 
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from clipfeat.encoders.options import EncoderOptions
 from clipfeat.encoders.spectrum import power_spectrum
 
 
-def test_it_never_resizes(tmp_path: Path) -> None:
-    """Rows of files are those of their own central pixels: none is interpolated, none left out."""
+def test_images_are_not_resized(tmp_path: Path) -> None:
+    """The row of a file is the spectrum of its central pixels, without interpolation."""
     photo = skimage.data.astronaut()
     expected = {}
     for height, width, kind in ((500, 300, "png"), (300, 512, "jpg"), (60, 100, "png")):
@@ -25,7 +25,7 @@ def test_it_never_resizes(tmp_path: Path) -> None:
         centre = pixels[top : top + side, left : left + side] / np.float32(255)
         expected[name] = power_spectrum(torch.from_numpy(centre)[None])[0].numpy()
     embed(tmp_path, tmp_path / "out.h5", encoder="spectrum", options=EncoderOptions(device="cpu"))
-    found = load(tmp_path / "out.h5")
-    assert len(found.paths) == len(expected)
-    for path, row in zip(found.paths.tolist(), found.X, strict=True):
+    features = load(tmp_path / "out.h5")
+    assert len(features.paths) == len(expected)
+    for path, row in zip(features.paths.tolist(), features.X, strict=True):
         assert np.allclose(row, expected[path], atol=1e-4)

@@ -1,4 +1,4 @@
-"""Small ONNX files as an exporter of networks for faces writes them, made anew for each test."""
+"""Small ONNX files like those of exported face networks, written by the tests."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ Weights = dict[str, NDArray[np.float32]]
 
 
 def face_weights(seed: int = 0) -> Weights:
-    """Convolution, PReLU, and the linear layer over all places that ends ArcFace's networks."""
+    """Draw weights of a convolution, a PReLU and a final linear layer, as in ArcFace's networks."""
     rng = np.random.default_rng(seed)
     shapes = {"kernel": (8, 3, 4, 4), "slope": (8, 1, 1), "linear": (8 * 7 * 7, N_FEATURES)}
     return {
@@ -32,23 +32,31 @@ def write_face_net(
     outside: str = "",
     flavour: str = "",
 ) -> Path:
-    """Write a network for images of 28×28 that gives 16 features.
+    """Write a network that maps images of 28×28 pixels to 16 features.
 
     Parameters
     ----------
+    path : Path
+        The file.
+    weights : mapping of str to ndarray, optional
+        As returned by `face_weights`.
+    batch, size : int or str
+        Dimensions of the input. A string is a dimension that is not fixed.
+    layout : str
+        ``"NCHW"`` or ``"NHWC"``.
     rows : int
-        Number of rows written into the reshape before the linear layer; 0 is that of the input.
+        Number of rows in the reshape before the linear layer. 0 is the number of the input.
     domain : str
-        Of the activation; operators of a foreign domain cannot be run.
+        Domain of the activation. Operators of an unknown domain cannot be run.
     outside : str
-        File for the weights, where they are not to be within the model.
+        Name of an external file for the weights. Empty stores them in the model.
     flavour : str
-        ``"noisy"``: noise on every row; ``"mixing"``: every row less the mean of the batch.
+        ``"noisy"`` adds noise to every row, ``"mixing"`` subtracts the mean of the batch.
     """
     inner = [3, size, size] if layout == "NCHW" else [size, size, 3]
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [batch, *inner])
     feature = helper.make_tensor_value_info("feature", TensorProto.FLOAT, None)
-    place = helper.make_tensor_value_info("map", TensorProto.FLOAT, None)
+    maps = helper.make_tensor_value_info("map", TensorProto.FLOAT, None)
     first = [] if layout == "NCHW" else [
         helper.make_node("Transpose", ["image"], ["pixels"], perm=[0, 3, 1, 2])
     ]  # fmt: skip
@@ -78,18 +86,18 @@ def write_face_net(
         "zero": np.array([0], np.int64),
     }
     tensors = [numpy_helper.from_array(value, name) for name, value in constants.items()]
-    graph = helper.make_graph(nodes, "face", [image], [place, feature], tensors)
+    graph = helper.make_graph(nodes, "face", [image], [maps, feature], tensors)
     opsets = [helper.make_opsetid("", 18), *([helper.make_opsetid(domain, 1)] if domain else [])]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
-    words = {"location": outside, "size_threshold": 100} if outside else {}
-    onnx.save_model(model, path, save_as_external_data=bool(outside), **words)
+    external = {"location": outside, "size_threshold": 100} if outside else {}
+    onnx.save_model(model, path, save_as_external_data=bool(outside), **external)
     return path
 
 
 def face_features(
     images: NDArray[np.float32], weights: Weights | None = None
 ) -> NDArray[np.float32]:
-    """What such a network gives for normalised images (n, 3, 28, 28), reckoned apart from it."""
+    """Compute the network's features of normalised images (n, 3, 28, 28) with NumPy."""
     kernel, slope, linear = (weights or face_weights()).values()
     patches = images.reshape(len(images), 3, 7, 4, 7, 4)
     maps = np.einsum("ncyixj,kcij->nkyx", patches, kernel)

@@ -31,7 +31,7 @@ def encode_in_memory(
     images: ImageSource,
     specs: Sequence[EncoderSpec],
     *,
-    views: "Mapping[str, View]" = {},  # noqa: B006  # never changed
+    views: "Mapping[str, View] | None" = None,
     every_view: bool = False,
     weights: str | Path | Sequence[str | Path] = (),
     face_weights: str | Path | None = None,
@@ -47,7 +47,7 @@ def encode_in_memory(
         The images.
     specs : sequence of EncoderSpec
         The encoders, at least one.
-    views : mapping of str to View
+    views : mapping of str to View, optional
         The views that the records name, by name.
     every_view : bool
         Encode each image in all `views`, from one decoding. The records then name no view.
@@ -84,6 +84,7 @@ def encode_in_memory(
             "and pass the feature file instead of the images"
         )
     file_of = _weights_of(specs, weights)
+    views = views or {}
     n_images = len(images) * (len(views) if every_view else 1)
     started = time.monotonic()
     sets = []
@@ -144,12 +145,13 @@ def _encode(
     row_of_key = {row.key: number for number, row in enumerate(rows)}
     copied, failed_copies = resolve_copies(copies, row_of_key.__contains__)
     X = np.vstack([np.empty((0, spec.n_features), dtype=np.float32), *batches])
+    batches.clear()
     numbers = [*range(len(rows)), *(row_of_key[row.key] for row in copied)]
     rows += copied
     place = {
         view.path(record.path) if view else record.path: number
         for number, record in enumerate(images)
-        for view in (pictures.views.values() if pictures.every else [None])
+        for view in (pictures.views.values() if pictures.every else (None,))
     }
     order = sorted(range(len(rows)), key=lambda number: place[_listed(rows[number].path, place)])
     return _feature_set(

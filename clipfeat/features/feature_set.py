@@ -251,8 +251,8 @@ class FeatureSet:
         edges = (np.concatenate(starts), np.concatenate(ends))
         graph = coo_array((np.ones(len(edges[0])), edges), shape=(size, size))
         _, component = connected_components(graph, directed=False)
-        together: Strings = component[of_key].astype(np.str_)
-        return together
+        groups: Strings = component[of_key].astype(np.str_)
+        return groups
 
     def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "FeatureSet":
         """Select rows by a mask or by their indices. Failures are kept."""

@@ -43,8 +43,8 @@ def test_every_image_has_a_row(model: Model, image_folder: Path) -> None:
     first = min((image_folder / "real").glob("*.png"))
     (image_folder / "real" / "copy.png").write_bytes(first.read_bytes())
     (image_folder / "real" / "real-05b.png").write_text("text")
-    found = predict(model, image_folder, device="cpu", resources=EmbedResources(batch_size=4))
-    table = found.to_pandas().set_index("path")
+    predictions = predict(model, image_folder, device="cpu", resources=EmbedResources(batch_size=4))
+    table = predictions.to_pandas().set_index("path")
     assert len(table) == 26
     assert table.loc["real/real-05b.png", "error"].startswith("DecodeError: ")
     assert table.loc["real/real-05b.png", "predicted"] == ""
@@ -79,10 +79,13 @@ def test_a_source_of_unreadable_images(model: Model, tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / "bad" / "real").mkdir(parents=True, exist_ok=True)
         (tmp_path / "bad" / "real" / f"{name}.png").write_text("text")
-    found = predict(model, tmp_path / "bad", device="cpu", inputs=SourceOptions())
-    assert (list(found.paths), list(found.labels)) == (["real/a.png", "real/b.png"], ["real"] * 2)
-    assert found.predicted == ["", ""]
-    assert found.scores() == {}
+    predictions = predict(model, tmp_path / "bad", device="cpu", inputs=SourceOptions())
+    assert (list(predictions.paths), list(predictions.labels)) == (
+        ["real/a.png", "real/b.png"],
+        ["real"] * 2,
+    )
+    assert predictions.predicted == ["", ""]
+    assert predictions.scores() == {}
 
 
 def test_options_that_do_not_fit_are_refused(model: Model, image_folder: Path) -> None:
@@ -101,9 +104,9 @@ def test_recorded_failures_have_rows_too(model: Model, image_folder: Path, tmp_p
     embed(
         image_folder, tmp_path / "out.h5", encoder="spectrum", options=EncoderOptions(device="cpu")
     )
-    found = predict(model, tmp_path / "out.h5")
-    assert found.errors.keys() == {"bad.png"}
-    assert len(found.to_pandas()) == 25
+    predictions = predict(model, tmp_path / "out.h5")
+    assert predictions.errors.keys() == {"bad.png"}
+    assert len(predictions.to_pandas()) == 25
 
 
 def test_other_features_are_refused(model: Model, image_folder: Path, tmp_path: Path) -> None:

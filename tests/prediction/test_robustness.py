@@ -62,8 +62,8 @@ def test_scores_equal_those_of_degraded_files(
         target.parent.mkdir(parents=True, exist_ok=True)
         Image.open(path).save(target, quality=50)
     saved = predict(model, tmp_path / "jpeg", device="cpu").scores()
-    found = robustness(model, image_folder, degradations=["jpeg"], device="cpu").to_pandas()
-    in_memory = found[found.strength == 50].set_index("metric").value.to_dict()
+    table = robustness(model, image_folder, degradations=["jpeg"], device="cpu").to_pandas()
+    in_memory = table[table.strength == 50].set_index("metric").value.to_dict()
     assert in_memory == pytest.approx(saved, abs=1e-3)
 
 
@@ -88,9 +88,9 @@ def test_unreadable_images_and_copies(model: Model, image_folder: Path) -> None:
     """Unreadable images are reported and not scored. Copies are scored."""
     (image_folder / "real" / "bad.png").write_text("text")
     shutil.copy(image_folder / "real" / "real-00.png", image_folder / "real" / "twin.png")
-    found = robustness(model, image_folder, degradations=["noise"], device="cpu")
-    assert list(found.errors) == ["real/bad.png"]
-    assert {row.n for row in found.rows} == {25}
+    result = robustness(model, image_folder, degradations=["noise"], device="cpu")
+    assert list(result.errors) == ["real/bad.png"]
+    assert {row.n for row in result.rows} == {25}
 
 
 def test_invalid_arguments_are_refused(model: Model, image_folder: Path) -> None:
@@ -163,11 +163,11 @@ def test_faces_are_averaged_for_each_degradation(tmp_path: Path) -> None:
     arrays = FeatureSet.from_arrays(X, list("ab") * 10)
     model = fit(replace(arrays, specs=specs), "logreg", cv=0)
     inputs = SourceOptions(labels=tmp_path / "labels.csv")
-    found = robustness(model, people, degradations=["jpeg"], inputs=inputs, device="cpu")
-    assert {row.n for row in found.rows} == {2}
-    as_is = {row.metric: row.value for row in found.rows if row.degradation == ORIGINAL}
+    result = robustness(model, people, degradations=["jpeg"], inputs=inputs, device="cpu")
+    assert {row.n for row in result.rows} == {2}
+    as_is = {row.metric: row.value for row in result.rows if row.degradation == ORIGINAL}
     scores = predict(model, people, inputs=inputs, device="cpu").scores()
     assert as_is == pytest.approx(scores, abs=1e-4)
-    at_100 = {row.metric: row.value for row in found.rows if row.strength == 100}
+    at_100 = {row.metric: row.value for row in result.rows if row.strength == 100}
     assert at_100["log_loss"] == pytest.approx(scores["log_loss"], rel=0.2)
     assert at_100["log_loss"] != scores["log_loss"]

@@ -253,7 +253,14 @@ def make_classifier(
 
 
 def _make(row: ClassifierRow, options: FitOptions, random_state: int, n_jobs: int) -> Any:
-    return resolve_name(row.make)(options, random_state=random_state, n_jobs=n_jobs)
+    try:
+        make = resolve_name(row.make)
+    except (AttributeError, ImportError, ValueError) as error:
+        raise UsageError(
+            f"classifier {row.name!r} cannot be imported from {row.make!r} "
+            f"({type(error).__name__}: {error}): install or repair the package that provides it"
+        ) from error
+    return make(options, random_state=random_state, n_jobs=n_jobs)
 
 
 def _check_name(name: str) -> None:

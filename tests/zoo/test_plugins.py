@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from clipfeat.errors import UsageError
+from clipfeat.zoo import ClassifierRow, classifiers, make_classifier
 from tests.conftest import make_features, write_parts
 
 MODULE = """
@@ -69,3 +71,10 @@ def test_a_plugin_is_fitted(site: Path, where: list[str], tmp_path: Path) -> Non
     )
     assert "bayes" in printed
     assert "failed" not in printed
+
+
+def test_a_broken_plugin_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If its function cannot be imported, the error names the function."""
+    monkeypatch.setitem(classifiers(), "broken", ClassifierRow("broken", "nowhere:make", "raises"))
+    with pytest.raises(UsageError, match="'broken' cannot be imported from 'nowhere:make'"):
+        make_classifier("broken")

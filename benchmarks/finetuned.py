@@ -1,32 +1,34 @@
-"""What is lost by freezing the network? The foil: the same network, fine-tuned on the same rows.
+"""Compare frozen features with fine-tuning of the same network on the same rows.
 
 ``python benchmarks/finetuned.py --train train-*.tar --test test.tar --encoder timm:ARCHITECTURE
 --weights FILE [--encoder-arg mean=0.5 …] [--image-size 64] [--protocols in-domain,few-shot]``
 
-Images are decoded and resized once, by clipfeat; every contender gets the same pixels, the same
-training rows, the same test and the same seed:
+clipfeat decodes and resizes the images once. All contenders get the same pixels, training rows,
+test rows and seed:
 
-- ``last layer, logreg`` …: frozen features of the network's last layer, and a classifier of the
-  zoo with its defaults; and the same of intermediate layers (``--layers``, mean and deviation).
-- ``last layer, fine-tuned``: a linear layer, trained by AdamW, on the frozen last layer.
-- ``whole, fine-tuned``: all weights, by AdamW, batch norm training too, images mirrored at random.
-  Where a file holds batch norms folded into the convolutions they are unfolded first (`unfold`).
+- ``last layer, logreg`` …: a classifier with its defaults on frozen features of the last layer, and
+  on those of intermediate layers (``--layers``, mean and standard deviation).
+- ``last layer, fine-tuned``: a linear layer, trained with AdamW on the frozen last layer.
+- ``whole, fine-tuned``: all weights, batch norms included, trained with AdamW on images mirrored at
+  random. Batch norms that the file folds into the convolutions are unfolded first (see `unfold`).
 
-Both fine-tunings warm up for a tenth of their steps and then follow a cosine to zero; their epochs
-are fixed beforehand (``--epochs``, and at least ``--steps`` steps). The learning rate is chosen by
-the log loss on a fifth of (at most ``--tuning-rows`` of) the training rows, on whole groups where
-the test is of new groups: once for each training set's size or column, in its first training, since
-to choose it in each would cost several times the rest. Nothing else is chosen on any rows.
+Both fine-tunings warm up for a tenth of their steps, then follow a cosine schedule to zero. The
+number of epochs is fixed (``--epochs``, and at least ``--steps`` steps). The learning rate is
+chosen by the log loss on a fifth of the training rows, or of ``--tuning-rows`` of them. The
+held-out rows are whole groups if the test set has new groups. The rate is chosen once per size of
+the training set or column, in the first training, because a choice in each training would cost
+several times as much as the rest. No other parameter is tuned.
 
-Protocols: ``in-domain``, all training rows against ``--test``; ``few-shot``, so many images of each
-class, smaller draws part of the larger, against ``--test``; ``leave-out``, values of a column of
-the training images held out in turn, or with ``--folds`` so many sets of them.
+Protocols: ``in-domain`` trains on all rows and tests on ``--test``. ``few-shot`` trains on a number
+of images per class, where smaller draws are part of larger ones, and tests on ``--test``.
+``leave-out`` holds out each value of a column of the training images, or ``--folds`` sets of
+values.
 
-Seconds are of all trainings of a table together: before, those of embedding the training rows
-(their share of one pass over all) and of choosing the learning rate; then those of the fits; CPU
-seconds are of all threads and of both. Reading, decoding, resizing and loading weights are the same
-for all and not counted. Threads of a training wait for one another, so that other work on the same
-cores costs it several times its share: seconds are worth comparing where the machine was idle.
+Seconds are summed over all trainings of a table. "Before" is the time to embed the training rows (a
+fraction of one pass over all rows) and to choose the learning rate. "Fit" is the time of the fits.
+CPU seconds are those of all threads in both. Reading, decoding, resizing and loading weights take
+the same time for all contenders and are not counted. Threads of a training wait for one another, so
+other processes on the same cores slow it down several times. Compare seconds on an idle machine.
 """
 
 import argparse
@@ -67,15 +69,15 @@ from clipfeat.zoo.folds import RowNumbers, fit_with_groups, inner_folds, k_fold
 
 BATCH = 64
 MANY = 10**6
-"""Number of images for which the encoder is opened: enough for a converted runtime."""
+"""Number of images given to `open_encoder`, large enough that it converts the network."""
 WHOLE = "whole, fine-tuned"
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A training and its test, the same for every contender.
+    """Training and test rows, the same for every contender.
 
-    `groups` are those of all rows, where the test is of new ones.
+    `groups` are the groups of all rows if the test set has new groups.
     """
 
     name: str
@@ -87,7 +89,7 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """Probabilities of the test, and (wall, CPU) seconds before the fit, of it, and of the test."""
+    """Test probabilities, and (wall, CPU) seconds before the fit, in the fit and in the test."""
 
     p: NDArray[np.float64]
     before: NDArray[np.float64]
@@ -98,7 +100,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Tuning:
-    """How one network is fine-tuned: `make` gives it untouched, for some training rows."""
+    """Fine-tuning of a network; `make` returns it with its initial weights."""
 
     make: Callable[[torch.Tensor], nn.Module]
     inputs: torch.Tensor
@@ -110,7 +112,7 @@ class Tuning:
 
 
 class Pixels(nn.Module):
-    """Bytes to what the network takes; mirrored at random while training."""
+    """Layer that normalises bytes, and mirrors images at random during training."""
 
     def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
@@ -118,7 +120,7 @@ class Pixels(nn.Module):
         self.register_buffer("std", 255 * torch.tensor(std).reshape(-1, 1, 1))
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
-        """Normalise (batch, 3, height, width)."""
+        """Normalise pixels, (batch, 3, height, width)."""
         if self.training:
             mirrored = torch.rand(len(batch)) < 0.5
             batch = torch.where(mirrored.reshape(-1, 1, 1, 1), batch.flip(3), batch)
@@ -127,24 +129,24 @@ class Pixels(nn.Module):
 
 
 def unfold(network: nn.Module, batch: torch.Tensor) -> None:
-    """Give batch norms that were folded into the convolutions statistics to train with.
+    """Restore the statistics of batch norms that were folded into the convolutions.
 
-    A file may hold them as mean 0 and variance 1, all else being in the weights before them: the
-    network is the same until it trains, when normalising by the batch would wreck it. Each is given
-    the statistics of its own input, and the scale and shift that undo them: the same function.
+    A file may store such batch norms with mean 0 and variance 1. Predictions are correct, but
+    training with batch statistics would break the network. Each batch norm gets the statistics of
+    its input, and the scale and shift that undo them, so the function does not change.
     """
     folded = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)
               and not m.running_mean.any() and (m.running_var == 1).all()]  # fmt: skip
 
-    def give(norm: Any, inputs: tuple[torch.Tensor, ...]) -> None:
-        spread, mean = torch.var_mean(inputs[0], (0, 2, 3), correction=0)
+    def restore(norm: Any, inputs: tuple[torch.Tensor, ...]) -> None:
+        variance, mean = torch.var_mean(inputs[0], (0, 2, 3), correction=0)
         scale = norm.weight / (norm.running_var + norm.eps).sqrt()
         norm.bias.copy_(norm.bias + scale * (mean - norm.running_mean))
-        norm.weight.copy_(scale * (spread + norm.eps).sqrt())
+        norm.weight.copy_(scale * (variance + norm.eps).sqrt())
         norm.running_mean.copy_(mean)
-        norm.running_var.copy_(spread)
+        norm.running_var.copy_(variance)
 
-    hooks = [norm.register_forward_pre_hook(give) for norm in folded]
+    hooks = [norm.register_forward_pre_hook(restore) for norm in folded]
     with torch.no_grad():
         network.eval()(batch)
     for hook in hooks:
@@ -152,25 +154,25 @@ def unfold(network: nn.Module, batch: torch.Tensor) -> None:
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, NDArray[np.float64]]:
-    """What it gives, and its (wall, CPU) seconds."""
+    """Return the result of a function, and its (wall, CPU) seconds."""
     begun, cpu = time.perf_counter(), time.process_time()
-    found = work()
-    return found, np.array([time.perf_counter() - begun, time.process_time() - cpu])
+    result = work()
+    return result, np.array([time.perf_counter() - begun, time.process_time() - cpu])
 
 
 def batches(n: int, size: int) -> Iterator[torch.Tensor]:
-    """Random batches of one size for ever: every epoch a new order, its last rest left out."""
+    """Draw random batches of one size endlessly; the incomplete last batch is dropped."""
     while True:
         yield from torch.randperm(n)[: n - n % size].split(size)
 
 
-def train(how: Tuning, rows: RowNumbers, y: torch.Tensor, rate: float, seed: int) -> nn.Module:
-    """A network fine-tuned on some rows, in evaluation mode."""
+def train(tuning: Tuning, rows: RowNumbers, y: torch.Tensor, rate: float, seed: int) -> nn.Module:
+    """Fine-tune a network on some rows, and return it in evaluation mode."""
     torch.manual_seed(seed)
     index = torch.from_numpy(rows)
-    network = how.make(index).train()
+    network = tuning.make(index).train()
     size = min(BATCH, len(rows))
-    n_steps = max(how.steps, how.epochs * (len(rows) // size))
+    n_steps = max(tuning.steps, tuning.epochs * (len(rows) // size))
     warm = max(1, n_steps // 10)
     optimizer = torch.optim.AdamW(network.parameters(), rate)
     cosine = torch.optim.lr_scheduler.LambdaLR(
@@ -178,7 +180,7 @@ def train(how: Tuning, rows: RowNumbers, y: torch.Tensor, rate: float, seed: int
         lambda step: min((step + 1) / warm, 0.5 + 0.5 * math.cos(math.pi * step / n_steps)),
     )
     for _, chosen in zip(range(n_steps), batches(len(rows), size), strict=False):
-        loss = cross_entropy(network(how.inputs[index[chosen]]), y[index[chosen]])
+        loss = cross_entropy(network(tuning.inputs[index[chosen]]), y[index[chosen]])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -189,43 +191,45 @@ def train(how: Tuning, rows: RowNumbers, y: torch.Tensor, rate: float, seed: int
 def probabilities(
     network: nn.Module, inputs: torch.Tensor, rows: RowNumbers
 ) -> NDArray[np.float64]:
-    """Of each class, in batches of 256."""
+    """Predict class probabilities in batches of 256."""
     with torch.inference_mode():
         parts = [network(inputs[part]) for part in torch.from_numpy(rows).split(256)]
     p: NDArray[np.float64] = torch.cat(parts).double().softmax(1).numpy()
     return p
 
 
-def choose_rate(how: Tuning, data: FeatureSet, y: torch.Tensor, task: Task) -> float:
-    """The learning rate with the least log loss on a held-out fifth of the training rows.
+def choose_rate(tuning: Tuning, data: FeatureSet, y: torch.Tensor, task: Task) -> float:
+    """Choose the learning rate of the smallest log loss on a held-out fifth of the training rows.
 
-    Chosen in the first of the trainings of one name, and kept for the others.
+    Trainings of the same name reuse the choice of the first.
     """
-    if len(how.rates) == 1:
-        return how.rates[0]
-    if task.name in how.chosen:
-        return how.chosen[task.name]
-    rows = np.random.default_rng(task.seed).permutation(task.train)[: how.rows]
+    if len(tuning.rates) == 1:
+        return tuning.rates[0]
+    if task.name in tuning.chosen:
+        return tuning.chosen[task.name]
+    rows = np.random.default_rng(task.seed).permutation(task.train)[: tuning.rows]
     groups = None if task.groups is None else task.groups[rows]
     fit, held = (rows[part] for part in inner_folds(data.y[rows], groups, 5, task.seed)[0])
     losses = []
-    for rate in how.rates:
-        network = train(how, fit, y, rate, task.seed)
-        losses.append(score(data.y[held], probabilities(network, how.inputs, held))["log_loss"])
+    for rate in tuning.rates:
+        network = train(tuning, fit, y, rate, task.seed)
+        losses.append(score(data.y[held], probabilities(network, tuning.inputs, held))["log_loss"])
     print(f"  {task.name}, seed {task.seed}: log loss on {len(held)} of {len(rows)} training rows: "
-          + ", ".join(f"{loss:.3f} at {rate:g}" for rate, loss in zip(how.rates, losses,
+          + ", ".join(f"{loss:.3f} at {rate:g}" for rate, loss in zip(tuning.rates, losses,
                                                                       strict=True)),
           file=sys.stderr, flush=True)  # fmt: skip
-    how.chosen[task.name] = how.rates[int(np.argmin(losses))]
-    return how.chosen[task.name]
+    tuning.chosen[task.name] = tuning.rates[int(np.argmin(losses))]
+    return tuning.chosen[task.name]
 
 
-def fine_tuned(how: Tuning, seconds: NDArray[np.float64], data: FeatureSet, task: Task) -> Outcome:
-    """Choose a rate and train; `seconds` are of embedding a row, where the inputs are features."""
+def fine_tuned(
+    tuning: Tuning, seconds: NDArray[np.float64], data: FeatureSet, task: Task
+) -> Outcome:
+    """Choose a rate and train; `seconds` is the time to embed a row, 0 for pixels."""
     y = torch.from_numpy(data.y)
-    rate, choosing = timed(partial(choose_rate, how, data, y, task))
-    network, fitting = timed(partial(train, how, task.train, y, rate, task.seed))
-    p, testing = timed(partial(probabilities, network, how.inputs, task.test))
+    rate, choosing = timed(partial(choose_rate, tuning, data, y, task))
+    network, fitting = timed(partial(train, tuning, task.train, y, rate, task.seed))
+    p, testing = timed(partial(probabilities, network, tuning.inputs, task.test))
     before = choosing + seconds * len(task.train)
     return Outcome(p, before, fitting, testing + seconds * len(task.test), rate)
 
@@ -233,7 +237,7 @@ def fine_tuned(how: Tuning, seconds: NDArray[np.float64], data: FeatureSet, task
 def frozen(
     X: NDArray[np.float32], clf: str, seconds: NDArray[np.float64], data: FeatureSet, task: Task
 ) -> Outcome:
-    """Fit a classifier of the zoo on frozen features; `seconds` are those of embedding a row."""
+    """Fit a classifier on frozen features; `seconds` is the time to embed a row."""
     classifier = make_classifier(clf, random_state=task.seed, n_jobs=torch.get_num_threads())
     groups = None if task.groups is None else task.groups[task.train]
     fit = partial(fit_with_groups, classifier, X[task.train], data.y[task.train], groups)
@@ -243,7 +247,7 @@ def frozen(
 
 
 def read(sources: Sequence[str], encoder: Encoder) -> tuple[torch.Tensor, FeatureSet]:
-    """The labelled images of some sources as the encoder takes them, and what is known of them."""
+    """Read the labelled images of some sources: preprocessed pixels, labels and columns."""
     source = open_source(sources)
     records = [record for record in source if record.label]
     tensors, keys = [], []
@@ -251,7 +255,9 @@ def read(sources: Sequence[str], encoder: Encoder) -> tuple[torch.Tensor, Featur
         data = record.reader.read()
         tensor = encoder.preprocess(decode(data).pixels)
         if tensor.dtype != torch.uint8:
-            raise SystemExit("this encoder's preprocessing does not end in bytes of pixels")
+            raise SystemExit(
+                "this encoder does not preprocess images to uint8 pixels: use another encoder"
+            )
         tensors.append(tensor)
         keys.append(image_key(data).hex())
     columns = [dict(record.columns) for record in records]
@@ -267,7 +273,7 @@ def read(sources: Sequence[str], encoder: Encoder) -> tuple[torch.Tensor, Featur
 
 
 def joined(data: FeatureSet, more: FeatureSet) -> FeatureSet:
-    """Both, one after the other, their classes matched by name."""
+    """Concatenate two sets of rows; classes are matched by name."""
     names = sorted({*data.columns, *more.columns})
     groups = [np.full(len(d), "") if d.groups is None else d.groups for d in (data, more)]
     labels = np.concatenate([data.labels, more.labels]).tolist()
@@ -278,20 +284,20 @@ def joined(data: FeatureSet, more: FeatureSet) -> FeatureSet:
 
 
 def embedded(encoder: Encoder, pixels: torch.Tensor) -> tuple[NDArray[np.float32], Any]:
-    """Features of all images, and the (wall, CPU) seconds of one."""
-    encoder.encode([pixels[0]])  # a runtime's first call also prepares it
+    """Embed all images; return features and the (wall, CPU) seconds per image."""
+    encoder.encode([pixels[0]])  # the first call also initialises the runtime
     X, seconds = timed(lambda: np.concatenate([encoder.encode(b) for b in pixels.split(BATCH)]))
     return X, seconds / len(pixels)
 
 
 def draw(rows: RowNumbers, y: NDArray[np.int64], n: int, seed: int) -> RowNumbers:
-    """So many rows of each class; of one seed, smaller draws are part of larger ones."""
+    """Draw `n` rows of each class; smaller draws of a seed are part of larger ones."""
     shuffled = np.random.default_rng(seed).permutation(rows)
     return np.sort(np.concatenate([shuffled[y[shuffled] == c][:n] for c in np.unique(y)]))
 
 
 def tasks(protocol: str, data: FeatureSet, n_train: int, given: Any) -> Iterator[Task]:
-    """The trainings of a protocol; test rows of their own come after the first `n_train`."""
+    """List the tasks of a protocol; rows after the first `n_train` are the test set."""
     rows = np.arange(len(data))
     training, test, seed = rows[:n_train], rows[n_train:], given.seed
 
@@ -318,7 +324,7 @@ def tasks(protocol: str, data: FeatureSet, n_train: int, given: Any) -> Iterator
 
 
 def table(title: str, y: NDArray[np.int64], done: dict[str, list[Outcome]], of: list[Task]) -> None:
-    """Means over a protocol's trainings, and how far each contender is from the whole network."""
+    """Print means over the trainings, and the difference of each contender to the network."""
     single = len(of) == 1
     sizes = sorted({len(task.train) for task in of}), sorted({len(task.test) for task in of})
     trained, tested = (" to ".join(f"{n:,}" for n in dict.fromkeys((s[0], s[-1]))) for s in sizes)
@@ -350,8 +356,8 @@ def table(title: str, y: NDArray[np.int64], done: dict[str, list[Outcome]], of: 
 
 
 def contenders(given: Any, pixels: torch.Tensor, n_classes: int, encoder: Encoder) -> Any:
-    """Embed once, and lay out who takes part."""
-    found: dict[str, Callable[[FeatureSet, Task], Outcome]] = {}
+    """Embed the images and make all contenders."""
+    made: dict[str, Callable[[FeatureSet, Task], Outcome]] = {}
     options = options_of(given)
     layered = {"last layer": encoder}
     if given.layers:
@@ -361,11 +367,11 @@ def contenders(given: Any, pixels: torch.Tensor, n_classes: int, encoder: Encode
         X, seconds = embedded(one, pixels)
         print(f"{name}: {X.shape[1]} features, {1 / seconds[0]:.0f} images/s", flush=True)
         for clf in given.clf.split(","):
-            found[f"{name}, {clf}"] = partial(frozen, X, clf, seconds)
+            made[f"{name}, {clf}"] = partial(frozen, X, clf, seconds)
         if one is encoder:
             rows, epochs, rates = torch.from_numpy(X), given.head_epochs, given.head_rates
-            last = tuning(given, partial(linear, X.shape[1], n_classes), rows, rates, epochs)
-            found["last layer, fine-tuned"] = partial(fine_tuned, last, seconds)
+            last = read_tuning(given, partial(linear, X.shape[1], n_classes), rows, rates, epochs)
+            made["last layer, fine-tuned"] = partial(fine_tuned, last, seconds)
     arguments = {k: v for k, v in (options.arguments or {}).items() if k not in PREPROCESSING}
     overlay = {"pretrained_cfg_overlay": {"file": given.weights}} if given.weights else {}
     network = timm.create_model(
@@ -377,24 +383,24 @@ def contenders(given: Any, pixels: torch.Tensor, n_classes: int, encoder: Encode
 
     def whole(rows: torch.Tensor) -> nn.Module:
         own = copy.deepcopy(body)
-        own[1].get_classifier().reset_parameters()  # by the seed that the training has set
+        own[1].get_classifier().reset_parameters()  # the training has set the seed
         unfold(own, pixels[rows[:256]])
         return own
 
     print(f"{WHOLE}: {sum(p.numel() for p in body.parameters()):,} weights", flush=True)
-    how = tuning(given, whole, pixels, given.rates, given.epochs)
-    return {**found, WHOLE: partial(fine_tuned, how, np.zeros(2))}
+    whole_tuning = read_tuning(given, whole, pixels, given.rates, given.epochs)
+    return {**made, WHOLE: partial(fine_tuned, whole_tuning, np.zeros(2))}
 
 
 def linear(n_features: int, n_classes: int, _: torch.Tensor) -> nn.Module:
-    """A last layer, whatever it will be trained on."""
+    """Make a linear layer; its training rows do not matter."""
     return nn.Linear(n_features, n_classes)
 
 
-def tuning(given: Any, make: Any, inputs: torch.Tensor, rates: str, epochs: int) -> Tuning:
-    """From the flags."""
-    tried = [float(rate) for rate in rates.split(",")]
-    return Tuning(make, inputs, tried, epochs, given.steps, given.tuning_rows)
+def read_tuning(given: Any, make: Any, inputs: torch.Tensor, rates: str, epochs: int) -> Tuning:
+    """Read the fine-tuning from the flags."""
+    learning_rates = [float(rate) for rate in rates.split(",")]
+    return Tuning(make, inputs, learning_rates, epochs, given.steps, given.tuning_rows)
 
 
 def options_of(given: Any) -> EncoderOptions:
@@ -406,7 +412,7 @@ def options_of(given: Any) -> EncoderOptions:
 
 
 def read_flags() -> argparse.Namespace:
-    """What was asked for."""
+    """Read and check the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -414,17 +420,23 @@ def read_flags() -> argparse.Namespace:
     parser.add_argument("--test", nargs="+", default=[])
     parser.add_argument("--encoder", default="timm:mobilenetv2_100")
     parser.add_argument("--weights")
-    parser.add_argument("--untrained", action="store_true", help="random weights, to try this out")
+    parser.add_argument(
+        "--untrained", action="store_true", help="Use random weights, to test this script."
+    )
     parser.add_argument("--encoder-arg", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--image-size", type=int)
-    parser.add_argument("--layers", help="intermediate layers to try frozen, as in clipfeat embed")
+    parser.add_argument(
+        "--layers", help="Intermediate layers of frozen features, as in clipfeat embed."
+    )
     parser.add_argument("--clf", default="logreg,svm")
-    parser.add_argument("--protocols", help="default: all, or leave-out where there is no --test")
+    parser.add_argument(
+        "--protocols", help="Comma-separated protocols. Default: all, or leave-out without --test."
+    )
     parser.add_argument("--leave-out", default="group", metavar="COLUMN")
     parser.add_argument("--folds", type=int, default=0)
     parser.add_argument("--few-shot", default="10,100,1000")
     parser.add_argument("--draws", type=int, default=3)
-    parser.add_argument("--rows", type=int, default=0, help="at most so many to train on")
+    parser.add_argument("--rows", type=int, default=0, help="Largest number of training rows.")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--head-epochs", type=int, default=50)
     parser.add_argument("--steps", type=int, default=100)
@@ -436,18 +448,18 @@ def read_flags() -> argparse.Namespace:
     usual = "in-domain,few-shot,leave-out" if given.test else "leave-out"
     given.protocols = (given.protocols or usual).split(",")
     if unknown := set(given.protocols) - {"in-domain", "few-shot", "leave-out"}:
-        parser.error(f"no protocol {', '.join(unknown)}: in-domain, few-shot, leave-out")
+        parser.error(f"unknown protocol {', '.join(unknown)}: use in-domain, few-shot or leave-out")
     if not given.test and set(given.protocols) - {"leave-out"}:
         parser.error("in-domain and few-shot need --test")
     if not ALIASES.get(given.encoder, given.encoder).startswith("timm:"):
-        parser.error(f"only networks of timm are fine-tuned here, got {given.encoder}")
+        parser.error(f"only networks of timm can be fine-tuned, got {given.encoder}: use timm:NAME")
     return given
 
 
 def main() -> None:
-    """Read, embed, and run every protocol."""
+    """Read and embed the images, and run every protocol."""
     given = read_flags()
-    warnings.simplefilter("ignore", ClipfeatWarning)  # of random weights, of groups too few
+    warnings.simplefilter("ignore", ClipfeatWarning)  # about random weights and too few groups
     encoder = open_encoder(given.encoder, options_of(given), n_images=MANY)
     print(f"{platform.machine()}, {torch.get_num_threads()} threads, {os.cpu_count()} cores; "
           + ", ".join(f"{n} {version(n)}" for n in ("torch", "timm", "scikit-learn")))  # fmt: skip
@@ -461,16 +473,16 @@ def main() -> None:
         more, held = read(given.test, encoder)
         new = ~np.isin(data.keys, held.keys)
         pixels, n_train = torch.cat([pixels[torch.from_numpy(new)], more]), int(new.sum())
-        print(f"left out: {(~new).sum()} training images that are in the test, byte for byte")
+        print(f"removed {(~new).sum()} training images that are byte-identical to a test image")
         data = joined(data.take(new), held)
     print(f"{n_train:,} images to train on, {len(data) - n_train:,} held out, {data!r}", flush=True)
-    who = contenders(given, pixels, len(data.classes), encoder)
+    all_contenders = contenders(given, pixels, len(data.classes), encoder)
     for protocol in given.protocols:
         done: dict[str, dict[str, list[Outcome]]] = {}
         of: dict[str, list[Task]] = {}
         for task in tasks(protocol, data, n_train, given):
             of.setdefault(task.name, []).append(task)
-            for name, contender in who.items():
+            for name, contender in all_contenders.items():
                 outcome = contender(data, task)
                 done.setdefault(task.name, {}).setdefault(name, []).append(outcome)
                 print(f"  {task.name}, seed {task.seed}, {name}: "

@@ -1,8 +1,8 @@
-"""Cells one after the other, by joblib's Ray backend, and as Ray's tasks: seconds, side by side.
+"""Compare the speed of cells in order, with joblib's Ray backend, and as Ray tasks.
 
-``python benchmarks/grid_on_ray.py``: the cells of a benchmark on random features, each of one
-thread, on a Ray that is there already and has its workers started; speed only. The middle one is
-joblib's ``Parallel`` over the same function, which `clipfeat.fits.on_ray` was weighed against.
+``python benchmarks/grid_on_ray.py`` runs the cells of a benchmark on random features, with one
+thread each, on a Ray cluster whose workers are already running. joblib's ``Parallel`` runs the same
+function and is the alternative to `clipfeat.fits.on_ray`.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from clipfeat.zoo.folds import k_fold
 
 
 def main() -> None:
-    """Run all three in turn, and print medians and ratios."""
+    """Run all three in turn and print medians and ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=4000)
     parser.add_argument("--features", type=int, default=512)
@@ -54,37 +54,40 @@ def main() -> None:
             f"{args.rows} × {args.features}, {len(specs)} cells of {args.clf}"
         )
         ways: dict[str, Executor | None] = {
-            "one after the other": None, "joblib's Ray backend": by_joblib, "Ray's tasks": tasks,
+            "in order": None, "joblib's Ray backend": by_joblib, "Ray's tasks": tasks,
         }  # fmt: skip
         seconds: dict[str, list[float]] = {name: [] for name in ways}
         for _ in range(args.repeats):
             cells: list[dict[int, Any]] = []
             for name, executor in ways.items():
-                # Starts workers where they are kept, and loads libraries.
+                # The first call starts the workers and imports the libraries.
                 dict(run_cells(specs[: 2 * n_cpus], rows, 2, options, n_jobs=1, executor=executor))
                 begun = time.perf_counter()
                 cells.append(dict(run_cells(specs, rows, 2, options, n_jobs=1, executor=executor)))
                 seconds[name].append(time.perf_counter() - begun)
             assert all(isinstance(cell, Cell) for one in cells for cell in one.values())
     for name, some in seconds.items():
-        ratios = [a / b for a, b in zip(some, seconds["one after the other"], strict=True)]
+        ratios = [a / b for a, b in zip(some, seconds["in order"], strict=True)]
         print(
             f"  {name:20s} {statistics.median(some):6.1f} s ({min(some):.1f} – {max(some):.1f}), "
-            f"{statistics.median(ratios):.2f} of the first's "
+            f"{statistics.median(ratios):.2f} of the first "
             f"(each repeat: {', '.join(f'{ratio:.2f}' for ratio in ratios)})"
         )
     same = [
         max(float(np.abs(one[at].test - cells[0][at].test).max()) for at in one) for one in cells
     ]
-    print("probabilities, at most so far from the first's:", ", ".join(f"{d:.2g}" for d in same))
+    print(
+        "largest difference of the probabilities from those in order:",
+        ", ".join(f"{d:.2g}" for d in same),
+    )
 
 
 def by_joblib(
     function: Callable[..., Any], shared: tuple[Any, ...], pieces: Sequence[tuple[Any, ...]]
 ) -> Iterator[tuple[int, Any]]:
     """Run pieces of work as an `Executor`, on joblib's Ray backend."""
-    how = {"num_cpus": 1}
-    with joblib.parallel_config("ray", n_jobs=-1, ray_remote_args=how):
+    remote_args = {"num_cpus": 1}
+    with joblib.parallel_config("ray", n_jobs=-1, ray_remote_args=remote_args):
         call = joblib.delayed(function)
         yield from enumerate(joblib.Parallel()(call(*shared, *piece) for piece in pieces))
 

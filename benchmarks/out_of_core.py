@@ -1,13 +1,12 @@
-"""What does a fit cost whose features are read in blocks, against one that holds them?
+"""Compare out-of-core fits with fits in memory.
 
 ``python benchmarks/out_of_core.py [--rows 400000] [--width 768] [--clf logreg,linsvm] [--limit 2]``
 
 Random float16 features of two classes are written to a feature file in parts of 4,096 rows. Each
-fit (without folds) is a process of its own, once in memory and once out of core. Peak memory is its
-largest resident set, less what the process has after its imports. On 10,000 fresh rows: the share
-that is right, of each, and by how much their probabilities differ. With ``--limit`` each fit is
-then made once more with no more address space than so many GiB beyond its imports, which one that
-holds the features does not survive.
+fit (without folds) runs in its own process, once in memory and once out of core. Peak memory is the
+largest resident set minus that after the imports. Accuracies and differences of the probabilities
+are computed on 10,000 fresh rows. With ``--limit``, each fit runs again with this many GiB of
+address space beyond the imports, in which a fit in memory fails.
 """
 
 import argparse
@@ -29,7 +28,7 @@ PART = 4096
 
 
 def draw(rng: np.random.Generator, rows: int, width: int) -> tuple[Any, Any]:
-    """Two classes, two standard deviations from each other in all columns together."""
+    """Draw two classes whose means are two standard deviations apart."""
     y = rng.integers(0, 2, rows)
     X = (
         rng.normal(size=(rows, width))
@@ -39,7 +38,7 @@ def draw(rng: np.random.Generator, rows: int, width: int) -> tuple[Any, Any]:
 
 
 def write(path: Path, rows: int, width: int) -> None:
-    """A feature file of parts that are not merged."""
+    """Write a feature file of unmerged parts."""
     from clipfeat.spec import EncoderSpec
     from clipfeat.store import FeatureWriter, Row
 
@@ -61,12 +60,12 @@ def write(path: Path, rows: int, width: int) -> None:
 
 
 def one(name: str, path: Path, out_of_core: bool, limit: float, output: Path) -> None:
-    """Fit in this process; what it took is printed as JSON, probabilities are kept."""
+    """Fit in this process; print the costs as JSON and save the probabilities."""
     import clipfeat
     from clipfeat.evaluate.fitting import fit
     from clipfeat.zoo.building import build
 
-    build(name)  # loads its library
+    build(name)  # imports its library
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / GIB
     if limit:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
@@ -84,12 +83,12 @@ def one(name: str, path: Path, out_of_core: bool, limit: float, output: Path) ->
     X, y = draw(np.random.default_rng(1), 10_000, model.specs[0].n_features)
     p = model.estimator.predict_proba(X.astype(np.float32))
     np.save(output, p)
-    right = float((p.argmax(axis=1) == y).mean())  # classes are in their order: real, fake
+    right = float((p.argmax(axis=1) == y).mean())  # class indices follow the order real, fake
     print(json.dumps({"s": seconds, "gib": peak - before, "passes": len(passes), "right": right}))
 
 
 def run(name: str, path: Path, out_of_core: bool, limit: float = 0) -> tuple[dict[str, Any], Any]:
-    """Fit in a process of its own: what it took, and probabilities; nothing if it died."""
+    """Fit in a child process; return its costs and probabilities, or its error."""
     output = path.with_suffix(f".{name}.{out_of_core}.npy")
     command = [sys.executable, __file__, "--one", name, str(path), str(int(out_of_core)),
                str(limit), str(output)]  # fmt: skip
@@ -100,7 +99,7 @@ def run(name: str, path: Path, out_of_core: bool, limit: float = 0) -> tuple[dic
 
 
 def main() -> None:
-    """Every classifier in memory and out of core."""
+    """Fit every classifier in memory and out of core."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=400_000)
     parser.add_argument("--width", type=int, default=768)
@@ -119,8 +118,9 @@ def main() -> None:
         print(f"{platform.machine()}, {os.cpu_count()} cores, {given.rows:,} rows of {given.width} "
               f"float16, {size:.2f} GiB as float32, "
               f"load {os.getloadavg()[0]:.1f}")  # fmt: skip
-        print("| `--clf` | in memory | out of core | memory | time | passes | right | differ at "
-              "most | mean |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|", flush=True)  # fmt: skip
+        print("| `--clf` | in memory | out of core | memory | time | passes | accuracy | "
+              "largest difference | mean |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+              flush=True)  # fmt: skip
         for name in given.clf.split(","):
             (held, p), (read, q) = run(name, path, False), run(name, path, True)
             if "error" in held or "error" in read:
@@ -136,9 +136,9 @@ def main() -> None:
         print(f"with {given.limit:g} GiB of address space beyond the imports:")
         for name in given.clf.split(","):
             for out_of_core in (False, True):
-                found, _ = run(name, path, out_of_core, given.limit)
-                said = found.get("error") or f"done in {found['s']:.0f} s"
-                print(f"{name}, {'out of core' if out_of_core else 'in memory'}: {said}",
+                costs, _ = run(name, path, out_of_core, given.limit)
+                outcome = costs.get("error") or f"done in {costs['s']:.0f} s"
+                print(f"{name}, {'out of core' if out_of_core else 'in memory'}: {outcome}",
                       flush=True)  # fmt: skip
 
 

@@ -1,13 +1,13 @@
-"""How fast is the benchmark, against the same estimators in a plain scikit-learn loop?
+"""Compare the speed of the classifiers with plain scikit-learn estimators.
 
 ``python benchmarks/zoo.py train.h5 [--rows 20000] [--folds 5] [--cv 5] [--clf logreg,...]``
 
-Both sides see the same rows, folds (groups are dropped, so that both calibrate alike) and
-processors, one after the other in one run, classifier by classifier. The plain loop has the
-libraries' own defaults: a StandardScaler before what needs one, and the SVC calibrated by
-`CalibratedClassifierCV`, which is how scikit-learn 1.9 gives it probabilities; ``--plain-svc bare``
-leaves the calibration out. `--folds` takes only the first so many of the `--cv` folds. CPU seconds,
-of all threads, stand beside, since a machine that is not idle stretches the others.
+Both sides get the same rows, folds and processors, and run in turn for each classifier. Groups are
+dropped, so that both calibrate on the same folds. The plain estimators have the defaults of their
+libraries, with a StandardScaler if they need one. The plain SVC is calibrated with
+`CalibratedClassifierCV`, which is how scikit-learn 1.9 computes its probabilities; ``--plain-svc
+bare`` omits the calibration. ``--folds`` runs only the first of the ``--cv`` folds. CPU seconds of
+all threads are printed too, because other processes stretch the wall time.
 """
 
 import argparse
@@ -41,7 +41,7 @@ NAMES = ("logreg", "knn", "rf", "lgbm", "xgb", "svm")
 
 
 def plain(name: str, bare_svc: bool) -> Any:
-    """What a script without clipfeat writes."""
+    """Make an estimator as a script without clipfeat would."""
     svc = make_pipeline(StandardScaler(), SVC(cache_size=1000))
     made: dict[str, Any] = {
         "logreg": make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)),
@@ -57,23 +57,23 @@ def plain(name: str, bare_svc: bool) -> Any:
 def run(
     estimator: Any, X: Any, y: Any, splits: Any
 ) -> tuple[tuple[float, float], list[float], list[Any]]:
-    """Seconds (and of the CPU), accuracies and probabilities of the folds, by `cross_validate`."""
-    found: list[Any] = []
+    """Cross-validate; return (wall, CPU) seconds, and accuracies and probabilities by fold."""
+    probabilities: list[Any] = []
 
     def scorer(fitted: Any, rows: Any, labels: Any) -> float:
         if hasattr(fitted, "predict_proba"):
-            found.append(fitted.predict_proba(rows))
-            return float(accuracy_score(labels, found[-1].argmax(axis=1)))
+            probabilities.append(fitted.predict_proba(rows))
+            return float(accuracy_score(labels, probabilities[-1].argmax(axis=1)))
         return float(accuracy_score(labels, fitted.predict(rows)))
 
     begun, cpu = time.perf_counter(), time.process_time()
     scores = cross_validate(estimator, X, y, cv=splits, scoring=scorer, error_score="raise")
     seconds = (time.perf_counter() - begun, time.process_time() - cpu)
-    return seconds, scores["test_score"].tolist(), found
+    return seconds, scores["test_score"].tolist(), probabilities
 
 
 def print_row(name: str, seconds: Any, accuracy: Any) -> None:
-    """A row of the table: both sides' seconds, ratios and accuracies."""
+    """Print a row of the table: seconds, ratios and accuracies of both sides."""
     plain_s, ours = (f"{wall:.1f} ({cpu:.1f})" for wall, cpu in seconds)
     ratio = f"{seconds[0][0] / seconds[1][0]:.1f} ({seconds[0][1] / seconds[1][1]:.1f})"
     print(f"| {name} | {plain_s} | {ours} | {ratio} | {accuracy[0]:.4f} | {accuracy[1]:.4f} |",
@@ -81,7 +81,7 @@ def print_row(name: str, seconds: Any, accuracy: Any) -> None:
 
 
 def main() -> None:
-    """Time both, classifier by classifier, and print the ratios."""
+    """Time both sides for each classifier and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("features")
     parser.add_argument("--rows", type=int, default=20_000)

@@ -1,10 +1,10 @@
-"""What do many rows cost? Seconds and peak memory of one fit, and of a thousand predictions.
+"""Measure time and peak memory of a fit, and the time of a thousand predictions, for many rows.
 
 ``python benchmarks/zoo_scale.py [--rows 10000,100000] [--width 768] [--clf logreg,linsvm,lgbm]``
 
-Each fit runs in a process of its own, on synthetic float16 features of two classes that become
-float32 as those of a feature file do; peak memory is the process's largest resident set, the
-features and the libraries among it. ``--rows 10000,100000,1000000`` takes its time.
+Each fit runs in its own process, on synthetic float16 features of two classes, which are converted
+to float32 like those of a feature file. Peak memory is the largest resident set of the process,
+including the features and the libraries. ``--rows 10000,100000,1000000`` runs for a long time.
 """
 
 import argparse
@@ -35,23 +35,23 @@ def one(name: str, rows: int, width: int) -> None:
         noise = rng.normal(size=(part.stop - start, width)).astype(np.float16)
         X[part] = noise + 2.0 * y[part, None] * direction
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / GIB
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         begun = time.perf_counter()
         model = make_classifier(name).fit(X, y)
         fitted = time.perf_counter()
-    model.predict_proba(X[:1])  # an index is made when it is first asked
-    asked = time.perf_counter()
+    model.predict_proba(X[:1])  # the first prediction builds the index
+    begun_predict = time.perf_counter()
     right = (model.predict_proba(X[:1000]).argmax(axis=1) == y[:1000]).mean()
-    predicted = time.perf_counter() - asked
+    predicted = time.perf_counter() - begun_predict
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / GIB
-    note = "; ".join({str(w.message) for w in said})
+    note = "; ".join({str(w.message) for w in caught})
     print(f"| {name} | {rows:,} | {fitted - begun:.1f} | {predicted:.2f} | {before:.1f} | "
           f"{peak:.1f} | {right:.3f} | {note} |", flush=True)  # fmt: skip
 
 
 def main() -> None:
-    """One process for each classifier and number of rows."""
+    """Run one process per classifier and number of rows."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", default="10000,100000")
     parser.add_argument("--width", type=int, default=768)
@@ -62,7 +62,9 @@ def main() -> None:
         one(given.one[0], int(given.one[1]), given.width)
         return
     print(f"{platform.machine()}, {os.cpu_count()} cores, {given.width} features")
-    print("| classifier | rows | fit s | 1,000 rows s | GiB before | peak GiB | right | said |")
+    print(
+        "| classifier | rows | fit s | 1,000 rows s | GiB before | peak GiB | accuracy | warnings |"
+    )
     print("|---|--:|--:|--:|--:|--:|--:|---|", flush=True)
     for rows in given.rows.split(","):
         for name in given.clf.split(","):

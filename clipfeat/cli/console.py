@@ -203,6 +203,17 @@ def print_list(items: Sequence[str], *, limit: int = 10) -> None:
         print(f"  … and {len(items) - limit} more")
 
 
+def counted(n: int, noun: str) -> str:
+    """Write a number with its noun, in the plural if needed.
+
+    Examples
+    --------
+    >>> counted(1, "image"), counted(24, "image")
+    ('1 image', '24 images')
+    """
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
 def label_counts(labels: Mapping[str, int], *, limit: int = 12) -> str:
     """Describe the number of images of each label, in one line.
 

@@ -112,27 +112,30 @@ def embed(
 
 
 def _print_report(report: "EmbedReport", *, show_profile: bool) -> None:
-    from clipfeat.cli.console import label_counts, print_list, print_profile
+    from clipfeat.cli.console import counted, label_counts, print_list, print_profile
 
     counts = report.progress
     rate = counts.encoded / max(counts.seconds, 1e-9)
     print(
-        f"{report.path}: {report.n_rows} rows of {report.spec.n_features} features by "
+        f"{report.path}: {counted(report.n_rows, 'row')} of {report.spec.n_features} features by "
         f"{report.spec.title}"
     )
     print(
-        f"{counts.encoded} images encoded in {counts.seconds:.1f} s ({rate:,.1f} images/s), "
+        f"{counted(counts.encoded, 'image')} encoded in {counts.seconds:.1f} s "
+        f"({rate:,.1f} images/s), "
         f"{counts.known} already present or identical to another, {counts.failed} failed"
     )
     if report.faceless:
-        print(f"{report.faceless} encoded images had no face and were kept whole (face: none)")
+        images = counted(report.faceless, "encoded image")
+        print(f"{images} had no face and were kept whole (face: none)")
     if report.chosen:
         print(f"precision {report.chosen}")
     if show_profile:
         print_profile(report.profile)
     print(f"labels: {label_counts(report.labels)}")
     if report.absent:
-        print(f"{report.absent} rows are of images no longer in the source (--prune deletes them)")
+        rows = counted(report.absent, "row")
+        print(f"{rows} of images that are no longer in the source (--prune deletes them)")
     if report.failures:
         print("failed images, recorded in the file:")
         print_list([f"{f.path}: {f.reason}: {f.message}" for f in report.failures])

@@ -17,9 +17,10 @@ def export(
 
     Example: clipfeat export out.h5 -o out.parquet
     """
+    from clipfeat.cli.console import counted
     from clipfeat.store import export as run
     from clipfeat.system.locations import location
 
     n_rows = run(file, output, overwrite=overwrite)
     written = location(output)
-    print(f"{written}: {n_rows} rows, {written.stat().st_size:,} bytes")
+    print(f"{written}: {counted(n_rows, 'row')}, {written.stat().st_size:,} bytes")

@@ -17,12 +17,14 @@ def merge(
 
     Example: clipfeat merge a.h5 b.h5 -o all.h5
     """
+    from clipfeat.cli.console import counted
     from clipfeat.store import merge_files
 
     merged = merge_files(files, output, prefer=prefer, overwrite=overwrite)
     print(
-        f"{merged.path}: {merged.n_rows} rows from {len(files)} files, {merged.n_doubled} "
-        f"duplicate rows left out, {merged.n_failures} failures"
+        f"{merged.path}: {counted(merged.n_rows, 'row')} from {counted(len(files), 'file')}, "
+        f"{counted(merged.n_doubled, 'duplicate row')} left out, "
+        f"{counted(merged.n_failures, 'failure')}"
     )
     if merged.root:
         print(f"paths are relative to {merged.root}")

@@ -44,7 +44,7 @@ def predict(
 
     Example: clipfeat predict model.clipfeat new/ -o predictions.csv
     """
-    from clipfeat.cli.console import image_bar
+    from clipfeat.cli.console import counted, image_bar
     from clipfeat.embedding.resources import EmbedResources
     from clipfeat.errors import unknown_name
     from clipfeat.images.manifest import TableColumns, read_text_table
@@ -88,12 +88,12 @@ def predict(
     else:
         table.to_csv(output, index=False)
         counts = (f"{predictions.predicted.count(name)} {name}" for name in predictions.classes)
-        print(f"{output}: {len(table)} rows, predicted {', '.join(counts)}")
+        print(f"{output}: {counted(len(table), 'row')}, predicted {', '.join(counts)}")
     if predictions.errors:
         path, reason = next(iter(predictions.errors.items()))
         print_error_line(
-            f"{len(predictions.errors)} files failed or were only partly read, for example {path}: "
-            f"{reason}"
+            f"{counted(len(predictions.errors), 'file')} failed or only partly read, for example "
+            f"{path}: {reason}"
         )
     if scores := predictions.scores():
         values = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
@@ -103,6 +103,7 @@ def predict(
 
 def _filled_template(predictions: "Predictions", template: Path, fill: str) -> "pd.DataFrame":
     """Fill in the template and print the number of filled and missing rows."""
+    from clipfeat.cli.console import counted
     from clipfeat.prediction.submission import fill_template
 
     filled = fill_template(predictions, template, fill)
@@ -112,7 +113,7 @@ def _filled_template(predictions: "Predictions", template: Path, fill: str) -> "
     )
     if filled.missing:
         print_error_line(
-            f"{len(filled.missing)} ids have no prediction, for example {filled.missing[0]}. "
-            "Their rows keep the values of the template."
+            f"{counted(len(filled.missing), 'id')} without a prediction, for example "
+            f"{filled.missing[0]}. Their rows keep the values of the template."
         )
     return filled.table

@@ -36,7 +36,7 @@ def robustness(
 
     Example: clipfeat robustness model.clipfeat test/ -o robustness/
     """
-    from clipfeat.cli.console import image_bar
+    from clipfeat.cli.console import counted, image_bar
     from clipfeat.embedding.resources import EmbedResources
     from clipfeat.images.manifest import TableColumns
     from clipfeat.images.options import SourceOptions
@@ -71,8 +71,8 @@ def robustness(
     if result.errors:
         name, reason = next(iter(result.errors.items()))
         print_error_line(
-            f"{len(result.errors)} files failed to be read or degraded, for example {name}: "
-            f"{reason}"
+            f"{counted(len(result.errors), 'file')} could not be read or degraded, for example "
+            f"{name}: {reason}"
         )
     exit_on_failures(len(result.errors), max_bad)
 

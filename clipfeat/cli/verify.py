@@ -16,6 +16,8 @@ def verify(file: options.AnyFile) -> None:
     import time
     import zipfile
 
+    from clipfeat.cli.console import counted
+
     # A damaged model file may no longer look like a zip.
     if zipfile.is_zipfile(file) or file.suffix == ".clipfeat":
         from clipfeat.model import load_model
@@ -29,8 +31,9 @@ def verify(file: options.AnyFile) -> None:
     from clipfeat.store import verify as run
 
     result = run(file)
-    parts = f" in a snapshot and {result.n_parts} parts" if result.n_parts else ""
+    parts = f" in a snapshot and {counted(result.n_parts, 'part')}" if result.n_parts else ""
+    rows, failures = counted(result.n_rows, "row"), counted(result.n_failures, "failure")
     print(
-        f"{result.path}: intact, {result.n_rows} rows{parts}, {result.n_failures} failures, "
+        f"{result.path}: intact, {rows}{parts}, {failures}, "
         f"{result.n_bytes:,} bytes in {result.seconds:.1f} s"
     )

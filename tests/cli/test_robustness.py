@@ -14,7 +14,7 @@ def test_a_table_and_plots(image_folder: Path) -> None:
     result = succeed(*words, "--device", "cpu")
     assert result.stdout.splitlines()[0].strip() == "24 images"
     assert all(f"│ {name}" in result.stdout for name in ("original", "jpeg", "noise"))
-    assert "1 files failed to be read or degraded, for example real/bad.png" in result.stderr
+    assert "1 file could not be read or degraded, for example real/bad.png" in result.stderr
     written = sorted(path.name for path in Path("r").iterdir())
     assert written == ["robustness.csv", "robustness.png", "robustness.svg"]
     assert_fails(clipfeat(*words), 2, "r is not empty")

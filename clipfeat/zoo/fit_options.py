@@ -27,12 +27,12 @@ class FitOptions:
     ----------
     scale : {"standard", "l2", "none"}
         Scaling of the features before the classifier. ``"standard"`` standardises each column.
-        ``"l2"`` divides each row by its Euclidean norm, and ``"none"`` keeps the features. The
-        best choice depends on the encoder (arXiv 2603.26387). Used by ``"logreg"``, ``"linsvm"``,
-        ``"ridge"``, ``"svm"``, ``"mlp"``, ``"knn"``, ``"prototype"`` and the projection
-        ``"triplet"``. ``"knn"`` and ``"prototype"`` compare L2-normalised rows in any case, so
-        that ``"l2"`` and ``"none"`` are the same for them. Ignored by classifiers that do not
-        standardise: trees, boosting, ``"lda"`` and ``"dummy"``.
+        ``"l2"`` divides each row by its Euclidean norm, and ``"none"`` keeps the features. In
+        arXiv 2603.26387, the choice moves the AUC on unseen manipulations by 6 points. Used by
+        ``"logreg"``, ``"linsvm"``, ``"ridge"``, ``"svm"``, ``"mlp"``, ``"knn"``, ``"prototype"``
+        and the projection ``"triplet"``. ``"knn"`` and ``"prototype"`` compare L2-normalised rows
+        in any case, so that ``"l2"`` and ``"none"`` are the same for them. Ignored by classifiers
+        that do not standardise: trees, boosting, ``"lda"`` and ``"dummy"``.
     balance : {"none", "prior", "weights", "sampling"}
         How all classes get the same weight. ``"prior"`` divides the probabilities by the class
         frequencies. ``"weights"`` weights the loss by inverse class frequency. ``"sampling"``

@@ -2,6 +2,6 @@
 
 from clipfeat.ensemble.stacking import StackedClassifier
 from clipfeat.ensemble.vote import SoftVotingClassifier, align, soft_vote
-from clipfeat.ensemble.weights import learn_weights
+from clipfeat.ensemble.vote_weights import learn_weights
 
 __all__ = ["SoftVotingClassifier", "StackedClassifier", "align", "learn_weights", "soft_vote"]

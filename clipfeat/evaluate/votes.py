@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from clipfeat.ensemble import learn_weights, soft_vote
 from clipfeat.ensemble.stacking import fit_blend, log_odds
-from clipfeat.ensemble.weights import WEIGHTINGS
+from clipfeat.ensemble.vote_weights import WEIGHTINGS
 from clipfeat.errors import UsageError, unknown_name
 from clipfeat.evaluate.metrics import Probabilities
 from clipfeat.features.by_file import one_per_file

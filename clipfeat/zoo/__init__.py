@@ -62,7 +62,7 @@ _ROWS = (
         "clipfeat.zoo.logreg:make",
         "logistic regression; a strong, calibrated baseline",
         space=WarmPath("C", 1e-6, 1e6),  # the range of CLIP's linear probe, arXiv 2103.00020 A.3
-        streamed="clipfeat.zoo.streamed.logreg:fit",
+        streamed="clipfeat.zoo.streamed.streamed_logreg:fit",
     ),
     ClassifierRow(
         "knn",
@@ -86,7 +86,7 @@ _ROWS = (
             "min_child_samples": Range(5, 100, whole=True),
             "colsample_bytree": Range(0.05, 1),
         },
-        streamed="clipfeat.zoo.streamed.lightgbm:fit",
+        streamed="clipfeat.zoo.streamed.streamed_lightgbm:fit",
     ),
     ClassifierRow(
         "xgb",
@@ -98,7 +98,7 @@ _ROWS = (
             "min_child_weight": Range(0.5, 20),
             "colsample_bytree": Range(0.05, 1),
         },
-        streamed="clipfeat.zoo.streamed.xgboost:fit",
+        streamed="clipfeat.zoo.streamed.streamed_xgboost:fit",
     ),
     ClassifierRow(
         "svm",
@@ -112,7 +112,7 @@ _ROWS = (
         "linear support vector machine; for large data",
         usual=False,
         space={"C": Range(1e-4, 100)},
-        streamed="clipfeat.zoo.streamed.linear_svm:fit",
+        streamed="clipfeat.zoo.streamed.streamed_linear_svm:fit",
     ),
     ClassifierRow(
         "ridge",

@@ -109,7 +109,7 @@ def test_blocks_of_any_size_give_the_same(sizes: list[int], name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "constant", "near"),
-    [("xgb", "xgboost.PAGE_VALUES", 0.0), ("lgbm", "lightgbm.SAMPLE", 0.3)],
+    [("xgb", "streamed_xgboost.PAGE_VALUES", 0.0), ("lgbm", "streamed_lightgbm.SAMPLE", 0.3)],
 )
 def test_data_larger_than_a_page_or_a_sample(
     name: str, constant: str, near: float, monkeypatch: pytest.MonkeyPatch

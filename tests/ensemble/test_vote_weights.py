@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipfeat.ensemble import learn_weights, soft_vote
-from clipfeat.ensemble.weights import WEIGHTINGS
+from clipfeat.ensemble.vote_weights import WEIGHTINGS
 from clipfeat.errors import DataError, UnknownNameError
 from clipfeat.evaluate.metrics import METRICS
 

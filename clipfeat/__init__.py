@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from clipfeat.images.options import SourceOptions
     from clipfeat.images.video.frames import FrameSampling
     from clipfeat.model import Model, load_model
+    from clipfeat.prediction.degrading import Robustness, robustness
     from clipfeat.prediction.explaining import explain
     from clipfeat.prediction.predicting import predict
     from clipfeat.prediction.predictions import Predictions
-    from clipfeat.prediction.robustness import Robustness, robustness
     from clipfeat.spec import EncoderSpec
     from clipfeat.store import load
     from clipfeat.store.streaming import stream
@@ -68,7 +68,7 @@ _HOME = {
     "Model": "model",
     "OfficialSplit": "evaluate",
     "Predictions": "prediction.predictions",
-    "Robustness": "prediction.robustness",
+    "Robustness": "prediction.degrading",
     "SoftVotingClassifier": "ensemble",
     "SourceOptions": "images.options",
     "TableColumns": "images.manifest",
@@ -82,7 +82,7 @@ _HOME = {
     "load": "store",
     "load_model": "model",
     "predict": "prediction.predicting",
-    "robustness": "prediction.robustness",
+    "robustness": "prediction.degrading",
     "soft_vote": "ensemble",
     "stream": "store.streaming",
 }

@@ -56,7 +56,7 @@ def write_report(
     pictures : bool
         Whether mistakes are shown, and not only named.
     """
-    from clipfeat.prediction.robustness import DEGRADATIONS
+    from clipfeat.prediction.degrading import DEGRADATIONS
     from clipfeat.report.page import write_page
     from clipfeat.store import open_stored
 

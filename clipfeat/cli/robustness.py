@@ -7,7 +7,7 @@ from clipfeat.cli.exits import exit_on_failures, print_error_line, reports_error
 from clipfeat.cli.outputs import check_folder
 
 if TYPE_CHECKING:
-    from clipfeat.prediction.robustness import Robustness
+    from clipfeat.prediction.degrading import Robustness
 
 
 @reports_errors
@@ -41,8 +41,8 @@ def robustness(
     from clipfeat.images.manifest import TableColumns
     from clipfeat.images.options import SourceOptions
     from clipfeat.images.video.frames import FrameSampling
-    from clipfeat.prediction.robustness import DEGRADATIONS
-    from clipfeat.prediction.robustness import robustness as run
+    from clipfeat.prediction.degrading import DEGRADATIONS
+    from clipfeat.prediction.degrading import robustness as run
     from clipfeat.report.robustness_curves import save_robustness
 
     check_folder(output, overwrite=overwrite)
@@ -83,7 +83,7 @@ def _print(result: "Robustness") -> None:
 
     from clipfeat.cli.console import console, visible_columns
     from clipfeat.evaluate import METRICS
-    from clipfeat.prediction.robustness import ORIGINAL
+    from clipfeat.prediction.degrading import ORIGINAL
 
     out = console()
     metrics = visible_columns(METRICS, out.width)

@@ -67,7 +67,7 @@ def write_page(
     findings : sequence of Finding
         What an audit of the same images found.
     robustness : DataFrame, optional
-        What `clipfeat.prediction.robustness.Robustness.to_pandas` gives.
+        What `clipfeat.prediction.degrading.Robustness.to_pandas` gives.
     degradations : mapping of str to str, optional
         Titles of the degradations.
     thumbnails : callable, optional

@@ -23,8 +23,8 @@ from clipfeat.images.faces import open_finder
 from clipfeat.images.options import SourceOptions
 from clipfeat.images.readers import FileBytes
 from clipfeat.model import Model
+from clipfeat.prediction.degrading import DEGRADATIONS, ORIGINAL, robustness
 from clipfeat.prediction.predicting import predict
-from clipfeat.prediction.robustness import DEGRADATIONS, ORIGINAL, robustness
 from clipfeat.store import load
 from tests.conftest import make_features
 from tests.images.test_faces import two_faces

@@ -5,6 +5,7 @@ flag only if the flag differs between commands, such as ``--output`` for a file 
 commands give the defaults. This module imports nothing heavy.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,14 @@ from clipfeat.cli.panels import (
     OUTPUT,
     PERFORMANCE,
 )
+
+input_option = partial(typer.Option, rich_help_panel=INPUT)
+encoder_option = partial(typer.Option, rich_help_panel=ENCODER)
+augmentation_option = partial(typer.Option, rich_help_panel=AUGMENTATION)
+classifier_option = partial(typer.Option, rich_help_panel=CLASSIFIERS)
+evaluation_option = partial(typer.Option, rich_help_panel=EVALUATION)
+output_option = partial(typer.Option, rich_help_panel=OUTPUT)
+performance_option = partial(typer.Option, rich_help_panel=PERFORMANCE)
 
 # Arguments
 
@@ -46,8 +55,7 @@ LabelledSources = Annotated[
     ),
 ]
 OutputFeatures = Annotated[
-    Path,
-    typer.Argument(metavar="OUT.h5", help="Feature file to write, or to add new images to."),
+    Path, typer.Argument(metavar="OUT.h5", help="Feature file to write, or to add new images to.")
 ]
 SourcesOrFeatures = Annotated[
     list[str],
@@ -68,8 +76,7 @@ ModelFile = Annotated[
 ]
 FeatureFile = Annotated[Path, typer.Argument(metavar="FEATURES.h5", help="Feature file.")]
 MergedFiles = Annotated[
-    list[Path],
-    typer.Argument(metavar="FEATURES.h5", help="Feature files of the same encoder."),
+    list[Path], typer.Argument(metavar="FEATURES.h5", help="Feature files of the same encoder.")
 ]
 ForeignFeatures = Annotated[
     Path,
@@ -78,12 +85,10 @@ ForeignFeatures = Annotated[
     ),
 ]
 RunFolders = Annotated[
-    list[Path],
-    typer.Argument(metavar="RUN", help="Folders written by `clipfeat benchmark -o`."),
+    list[Path], typer.Argument(metavar="RUN", help="Folders written by `clipfeat benchmark -o`.")
 ]
 NamePattern = Annotated[
-    str,
-    typer.Argument(metavar="PATTERN", help="Part of a name, or a pattern with * and ?."),
+    str, typer.Argument(metavar="PATTERN", help="Part of a name, or a pattern with * and ?.")
 ]
 AnyFile = Annotated[Path, typer.Argument(metavar="FILE", help="Feature file or model file.")]
 Repository = Annotated[
@@ -94,178 +99,152 @@ Repository = Annotated[
 
 LabelTable = Annotated[
     Path | None,
-    typer.Option(
-        "--labels",
-        metavar="TABLE",
-        rich_help_panel=INPUT,
-        help="CSV or Parquet table of image paths and labels.",
+    input_option(
+        "--labels", metavar="TABLE", help="CSV or Parquet table of image paths and labels."
     ),
 ]
 PathColumn = Annotated[
     str,
-    typer.Option(
+    input_option(
         "--path-col",
         metavar="COLUMN",
-        rich_help_panel=INPUT,
         help="Column of image paths in the table, if not a usual name such as path or filename.",
     ),
 ]
 LabelColumn = Annotated[
     str,
-    typer.Option(
+    input_option(
         "--label-col",
         metavar="COLUMN",
-        rich_help_panel=INPUT,
         help="Column of labels in the table, if not a usual name such as label or target.",
     ),
 ]
 GroupColumnOfTable = Annotated[
     str,
-    typer.Option(
+    input_option(
         "--group-col",
         metavar="COLUMN",
-        rich_help_panel=INPUT,
         help="Column of groups in the table, for example patient. Folds never split a group.",
     ),
 ]
 GroupColumn = Annotated[
     str,
-    typer.Option(
+    input_option(
         "--group-col",
         metavar="COLUMN",
-        rich_help_panel=INPUT,
-        help="Column of groups in the feature file. Folds never split a group. none disables "
-        "groups.",
+        help="Column of groups in the feature file, or none to ignore groups. "
+        "Folds never split a group.",
     ),
 ]
 LayersOfFeatures = Annotated[
     str | None,
-    typer.Option(
+    input_option(
         "--layers",
         metavar="NAMES",
-        rich_help_panel=INPUT,
         help="Layers to use from features that hold several, for example 3,6,last.",
     ),
 ]
 FramesPerSecond = Annotated[
     float | None,
-    typer.Option(
-        "--fps",
-        metavar="RATE",
-        rich_help_panel=INPUT,
-        help="Frames per second to take from each video.",
-    ),
+    input_option("--fps", metavar="RATE", help="Frames per second to take from each video."),
 ]
 FrameCount = Annotated[
     int | None,
-    typer.Option(
+    input_option(
         "--frames",
         metavar="N",
-        rich_help_panel=INPUT,
         help="Number of evenly spaced frames to take from each video. The default is 8 unless "
         "--fps is given.",
     ),
 ]
 Faces = Annotated[
     str | None,
-    typer.Option(
+    input_option(
         "--faces",
         metavar="MODE",
-        rich_help_panel=INPUT,
         help="Encode faces instead of whole images: crop (one crop around all faces), largest, or "
         "all (one row per face).",
     ),
 ]
 FaceMargin = Annotated[
     float,
-    typer.Option(
+    input_option(
         "--face-margin",
         min=0.0,
         metavar="SHARE",
-        rich_help_panel=INPUT,
         help="Margin on each side of a face, as a share of its size.",
     ),
 ]
 NoFace = Annotated[
     str,
-    typer.Option(
+    input_option(
         "--no-face",
         metavar="ACTION",
-        rich_help_panel=INPUT,
         help="Action for an image without a face: skip, or keep to encode the whole image.",
     ),
 ]
 FaceWeights = Annotated[
     Path | None,
-    typer.Option(
+    input_option(
         "--face-weights",
         metavar="FILE",
-        rich_help_panel=INPUT,
         help="YuNet weights (.onnx) for face detection. The default is a bundled cascade.",
     ),
 ]
 FaceWeightsOfModel = Annotated[
     Path | None,
-    typer.Option(
+    input_option(
         "--face-weights",
         metavar="FILE",
-        rich_help_panel=INPUT,
         help="YuNet weights (.onnx), if the model was fitted on faces that YuNet detected.",
     ),
 ]
 TrainFiles = Annotated[
     list[Path] | None,
-    typer.Option(
+    input_option(
         "--train",
         metavar="FEATURES.h5",
-        rich_help_panel=INPUT,
         help="Feature file to train on, in place of the arguments. Only with --test. Repeat for "
         "several encoders.",
     ),
 ]
 TestFiles = Annotated[
     list[Path] | None,
-    typer.Option(
+    input_option(
         "--test",
         metavar="FEATURES.h5",
-        rich_help_panel=INPUT,
         help="Feature file of a held-out test set. Repeat for several encoders.",
     ),
 ]
 TrainingFeatures = Annotated[
     list[Path] | None,
-    typer.Option(
+    input_option(
         "--features",
         metavar="FEATURES.h5",
-        rich_help_panel=INPUT,
         help="Feature file that the model was fitted on. Repeat for several encoders. The default "
         "is the only feature file in this folder.",
     ),
 ]
 ImagesOfFeatures = Annotated[
     list[str] | None,
-    typer.Option(
+    input_option(
         "--images",
         metavar="SOURCE",
-        rich_help_panel=INPUT,
         help="Images of the feature files, for checks that read image headers. Repeatable.",
     ),
 ]
 ImageFolder = Annotated[
     Path | None,
-    typer.Option(
+    input_option(
         "--images",
         metavar="FOLDER",
-        rich_help_panel=INPUT,
         help="Folder of the images. Rows are then identified by content hash instead of path.",
     ),
 ]
 ClassFolders = Annotated[
     bool,
-    typer.Option(
-        "--class-folders/--no-class-folders",
-        rich_help_panel=INPUT,
-        help="Take the first folder of a path as its label.",
+    input_option(
+        "--class-folders/--no-class-folders", help="Take the first folder of a path as its label."
     ),
 ]
 
@@ -273,104 +252,90 @@ ClassFolders = Annotated[
 
 EncoderName = Annotated[
     str,
-    typer.Option(
+    encoder_option(
         "--encoder",
         "-e",
         metavar="NAME",
-        rich_help_panel=ENCODER,
         help="Encoder, for example timm:resnet50.a1_in1k. `clipfeat encoders` lists the names.",
     ),
 ]
 WeightsFile = Annotated[
     Path | None,
-    typer.Option(
+    encoder_option(
         "--weights",
         metavar="FILE",
-        rich_help_panel=ENCODER,
         help="Local weights (.safetensors or .pt), in place of a download from the hub.",
     ),
 ]
 WeightsFiles = Annotated[
     list[Path] | None,
-    typer.Option(
+    encoder_option(
         "--weights",
         metavar="FILE",
-        rich_help_panel=ENCODER,
         help="Local weights (.safetensors or .pt), in place of a download from the hub. Repeat for "
         "each encoder of the model.",
     ),
 ]
 Untrained = Annotated[
     bool,
-    typer.Option(
-        "--untrained",
-        rich_help_panel=ENCODER,
-        help="Use random weights, for tests and speed measurements.",
-    ),
+    encoder_option("--untrained", help="Use random weights, for tests and speed measurements."),
 ]
 Layers = Annotated[
     str | None,
-    typer.Option(
+    encoder_option(
         "--layers",
         metavar="NAMES",
-        rich_help_panel=ENCODER,
         help="Layers to extract, for example 3,6,last, or all. CLIP also has pre-projection.",
     ),
 ]
 Pool = Annotated[
     str | None,
-    typer.Option(
+    encoder_option(
         "--pool",
         metavar="NAMES",
-        rich_help_panel=ENCODER,
         help="Pooling of each layer: cls, mean, std or max. Join several with +, as in mean+std.",
     ),
 ]
 ImageSizes = Annotated[
     str | None,
-    typer.Option(
+    encoder_option(
         "--image-size",
         metavar="PIXELS",
-        rich_help_panel=ENCODER,
         help="Side of the encoder's input. Several, for example 32,64,128, write one feature file "
         "each.",
     ),
 ]
 Crop = Annotated[
     str | None,
-    typer.Option(
+    encoder_option(
         "--crop",
         metavar="MODE",
-        rich_help_panel=ENCODER,
         help="center, resize (the whole image), none (the center, not resized) or tiles (not "
         "resized, averaged). The default is the encoder's own.",
     ),
 ]
 EncoderArguments = Annotated[
     list[str] | None,
-    typer.Option(
+    encoder_option(
         "--encoder-arg",
         metavar="NAME=VALUE",
-        rich_help_panel=ENCODER,
         help="Argument of the architecture or its preprocessing, for example pad_type=same or "
         "crop_pct=1.0. Repeatable.",
     ),
 ]
 Precision = Annotated[
     str,
-    typer.Option(
+    encoder_option(
         "--precision",
         metavar="NAME",
-        rich_help_panel=ENCODER,
         help="fp32, bf16, fp16, or auto: the fastest that keeps the features within cosine 0.9995.",
     ),
 ]
 FeatureName = Annotated[
     str,
-    typer.Option(
+    encoder_option(
         "--name",
         metavar="NAME",
-        rich_help_panel=ENCODER,
         help="Name of the encoder that made the features, for example alexnet-fc7.",
     ),
 ]
@@ -379,32 +344,29 @@ FeatureName = Annotated[
 
 Views = Annotated[
     str | None,
-    typer.Option(
+    augmentation_option(
         "--views",
         metavar="NAMES",
-        rich_help_panel=AUGMENTATION,
         help="Comma-separated augmentations, such as hflip,jpeg75, or a YAML/JSON/TOML file. Adds "
         "one row per view.",
     ),
 ]
 TestTimeViews = Annotated[
     str | None,
-    typer.Option(
+    augmentation_option(
         "--tta",
         metavar="NAMES",
-        rich_help_panel=AUGMENTATION,
         help="Comma-separated test-time augmentations, such as hflip,jpeg75, or a YAML/JSON/TOML "
         "file. Predictions are averaged over the views.",
     ),
 ]
 Degradations = Annotated[
     str,
-    typer.Option(
+    augmentation_option(
         "--degrade",
         metavar="NAMES",
-        rich_help_panel=AUGMENTATION,
-        help="Comma-separated degradations: jpeg, webp, blur, shrink, enlarge, crop, noise, "
-        "combined. all selects every one.",
+        help="Comma-separated degradations (jpeg, webp, blur, shrink, enlarge, crop, "
+        "noise, combined), or all.",
     ),
 ]
 
@@ -412,437 +374,305 @@ Degradations = Annotated[
 
 ModelClassifiers = Annotated[
     str,
-    typer.Option(
+    classifier_option(
         "--clf",
         metavar="NAMES",
-        rich_help_panel=CLASSIFIERS,
         help="Comma-separated classifiers, for example logreg,svm. Several become a soft vote. "
         "`clipfeat classifiers` lists the names.",
     ),
 ]
 ComparedClassifiers = Annotated[
     str,
-    typer.Option(
+    classifier_option(
         "--clf",
         metavar="NAMES",
-        rich_help_panel=CLASSIFIERS,
-        help="Comma-separated classifiers, for example logreg,triplet+svm. all selects the usual "
-        "ones, every selects the whole zoo. `clipfeat classifiers` lists the names.",
+        help="Comma-separated classifiers, for example logreg,triplet+svm, or all (the usual "
+        "ones), or every (the whole zoo). `clipfeat classifiers` lists the names.",
     ),
 ]
 Scale = Annotated[
     str,
-    typer.Option(
+    classifier_option(
         "--scale",
         metavar="NAME",
-        rich_help_panel=CLASSIFIERS,
         help="Feature scaling of linear and distance-based classifiers: standard (each column), l2 "
         "(each row) or none.",
     ),
 ]
 Balance = Annotated[
     str,
-    typer.Option(
-        "--balance",
-        metavar="NAME",
-        rich_help_panel=CLASSIFIERS,
-        help="Class balancing: prior, weights, sampling or none.",
+    classifier_option(
+        "--balance", metavar="NAME", help="Class balancing: prior, weights, sampling or none."
     ),
 ]
 Calibrate = Annotated[
     str,
-    typer.Option(
+    classifier_option(
         "--calibrate",
         metavar="NAME",
-        rich_help_panel=CLASSIFIERS,
         help="Probability calibration: sigmoid, isotonic, temperature or none.",
     ),
 ]
 Bag = Annotated[
     int,
-    typer.Option(
-        "--bag",
-        min=0,
-        metavar="N",
-        rich_help_panel=CLASSIFIERS,
-        help="Average the models of this many folds. 0 fits one model.",
+    classifier_option(
+        "--bag", min=0, metavar="N", help="Average the models of this many folds. 0 fits one model."
     ),
 ]
 Threshold = Annotated[
     str | None,
-    typer.Option(
+    classifier_option(
         "--threshold",
         metavar="METRIC",
-        rich_help_panel=CLASSIFIERS,
         help="Choose the decision threshold that maximises accuracy or balanced_accuracy.",
     ),
 ]
 MaxFpr = Annotated[
     float | None,
-    typer.Option(
+    classifier_option(
         "--max-fpr",
         metavar="RATE",
-        rich_help_panel=CLASSIFIERS,
         help="Choose the decision threshold so that the false positive rate is at most this value.",
     ),
 ]
 Vote = Annotated[
     str,
-    typer.Option(
+    classifier_option(
         "--vote",
         metavar="NAME",
-        rich_help_panel=CLASSIFIERS,
         help="How several classifiers vote: uniform, greedy, log_loss or stacking.",
     ),
 ]
 Votes = Annotated[
     str,
-    typer.Option(
+    classifier_option(
         "--vote",
         metavar="NAMES",
-        rich_help_panel=CLASSIFIERS,
-        help="Comma-separated votes to compare: uniform, greedy, log_loss, stacking. all selects "
-        "every one.",
+        help="Comma-separated votes to compare (uniform, greedy, log_loss, stacking), or all.",
     ),
 ]
 VoteWeights = Annotated[
     str,
-    typer.Option(
+    classifier_option(
         "--vote-weights",
         metavar="NUMBERS",
-        rich_help_panel=CLASSIFIERS,
         help="Weights of the vote, one per classifier, for example 2,1,1. Used in place of --vote.",
     ),
 ]
 ExtraVoteWeights = Annotated[
     str,
-    typer.Option(
+    classifier_option(
         "--vote-weights",
         metavar="NUMBERS",
-        rich_help_panel=CLASSIFIERS,
         help="Weights of an additional vote, one per classifier, for example 2,1,1.",
     ),
 ]
 Tune = Annotated[
     bool,
-    typer.Option(
-        "--tune/--no-tune",
-        rich_help_panel=CLASSIFIERS,
-        help="Search the hyperparameters of each classifier.",
-    ),
+    classifier_option("--tune/--no-tune", help="Search the hyperparameters of each classifier."),
 ]
 
 # Evaluation
 
 FoldsOrNone = Annotated[
     int,
-    typer.Option(
+    evaluation_option(
         "--cv",
         min=0,
         metavar="N",
-        rich_help_panel=EVALUATION,
         help="Number of cross-validation folds. 0 skips cross-validation.",
     ),
 ]
 Folds = Annotated[
-    int,
-    typer.Option(
-        "--cv",
-        min=2,
-        metavar="N",
-        rich_help_panel=EVALUATION,
-        help="Number of cross-validation folds.",
-    ),
+    int, evaluation_option("--cv", min=2, metavar="N", help="Number of cross-validation folds.")
 ]
 LeaveOneOutColumn = Annotated[
     str | None,
-    typer.Option(
+    evaluation_option(
         "--leave-one-out",
         metavar="COLUMN",
-        rich_help_panel=EVALUATION,
         help="Hold out each value of this column in turn, for example generator.",
     ),
 ]
 MatrixColumn = Annotated[
     str | None,
-    typer.Option(
+    evaluation_option(
         "--matrix",
         metavar="COLUMN",
-        rich_help_panel=EVALUATION,
         help="Train on each value of this column and test on every value.",
     ),
 ]
 FewShotSizes = Annotated[
     str,
-    typer.Option(
+    evaluation_option(
         "--few-shot",
         metavar="NUMBERS",
-        rich_help_panel=EVALUATION,
         help="Numbers of training images per class for a learning curve, for example 10,100,1000.",
     ),
 ]
 Repeats = Annotated[
     int | None,
-    typer.Option(
+    evaluation_option(
         "--repeats",
         min=1,
         metavar="N",
-        rich_help_panel=EVALUATION,
         help="Number of repetitions, each with its own seed. The default is 1, or 5 with "
         "--few-shot.",
     ),
 ]
 Seed = Annotated[
     int,
-    typer.Option(
-        "--seed",
-        min=0,
-        metavar="N",
-        rich_help_panel=EVALUATION,
-        help="Random seed for folds and classifiers.",
-    ),
+    evaluation_option("--seed", min=0, metavar="N", help="Random seed for folds and classifiers."),
 ]
 SortMetric = Annotated[
-    str,
-    typer.Option(
-        "--sort",
-        metavar="METRIC",
-        rich_help_panel=EVALUATION,
-        help="Metric that orders the leaderboard.",
-    ),
+    str, evaluation_option("--sort", metavar="METRIC", help="Metric that orders the leaderboard.")
 ]
 ComparedMetric = Annotated[
     str,
-    typer.Option(
-        "--metric",
-        metavar="METRIC",
-        rich_help_panel=EVALUATION,
-        help="Metric in which the runs are compared.",
-    ),
+    evaluation_option("--metric", metavar="METRIC", help="Metric in which the runs are compared."),
 ]
 
 # Output
 
 NewFeatureFile = Annotated[
-    Path,
-    typer.Option(
-        "--output", "-o", metavar="FILE", rich_help_panel=OUTPUT, help="Feature file to write."
-    ),
+    Path, output_option("--output", "-o", metavar="FILE", help="Feature file to write.")
 ]
 NewModelFile = Annotated[
-    Path,
-    typer.Option(
-        "--output", "-o", metavar="FILE", rich_help_panel=OUTPUT, help="Model file to write."
-    ),
+    Path, output_option("--output", "-o", metavar="FILE", help="Model file to write.")
 ]
 ExportFile = Annotated[
     Path,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="FILE",
-        rich_help_panel=OUTPUT,
-        help="Table to write, ending in .parquet, .npz or .csv.",
+    output_option(
+        "--output", "-o", metavar="FILE", help="Table to write, ending in .parquet, .npz or .csv."
     ),
 ]
 PredictionsFile = Annotated[
     Path | None,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="FILE",
-        rich_help_panel=OUTPUT,
-        help="CSV file to write. The default is standard output.",
+    output_option(
+        "--output", "-o", metavar="FILE", help="CSV file to write. The default is standard output."
     ),
 ]
 ComparisonFile = Annotated[
     Path | None,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="FILE",
-        rich_help_panel=OUTPUT,
-        help="CSV file to write, besides the printed table.",
+    output_option(
+        "--output", "-o", metavar="FILE", help="CSV file to write, besides the printed table."
     ),
 ]
 RunFolder = Annotated[
     Path | None,
-    typer.Option(
+    output_option(
         "--output",
         "-o",
         metavar="FOLDER",
-        rich_help_panel=OUTPUT,
         help="Folder for the run. The same command resumes an interrupted run.",
     ),
 ]
 AuditFolder = Annotated[
     Path | None,
-    typer.Option(
+    output_option(
         "--output",
         "-o",
         metavar="FOLDER",
-        rich_help_panel=OUTPUT,
         help="Folder for findings.csv, files.csv and audit.json.",
     ),
 ]
 RobustnessFolder = Annotated[
     Path | None,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="FOLDER",
-        rich_help_panel=OUTPUT,
-        help="Folder for the table and its plots.",
-    ),
+    output_option("--output", "-o", metavar="FOLDER", help="Folder for the table and its plots."),
 ]
 DemoFolder = Annotated[
     Path,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="FOLDER",
-        rich_help_panel=OUTPUT,
-        help="Folder for the images and the results.",
+    output_option(
+        "--output", "-o", metavar="FOLDER", help="Folder for the images and the results."
     ),
 ]
 HtmlPage = Annotated[
-    Path | None,
-    typer.Option(
-        "--html",
-        metavar="FILE",
-        rich_help_panel=OUTPUT,
-        help="HTML page with thumbnails to write.",
-    ),
+    Path | None, output_option("--html", metavar="FILE", help="HTML page with thumbnails to write.")
 ]
-Overwrite = Annotated[
-    bool,
-    typer.Option("--overwrite", rich_help_panel=OUTPUT, help="Replace existing output."),
-]
+Overwrite = Annotated[bool, output_option("--overwrite", help="Replace existing output.")]
 RetryFailed = Annotated[
-    bool,
-    typer.Option(
-        "--retry-failed", rich_help_panel=OUTPUT, help="Retry images that are recorded as failed."
-    ),
+    bool, output_option("--retry-failed", help="Retry images that are recorded as failed.")
 ]
 Prune = Annotated[
     bool,
-    typer.Option(
-        "--prune",
-        rich_help_panel=OUTPUT,
-        help="Delete the rows of images that are no longer in the source.",
-    ),
+    output_option("--prune", help="Delete the rows of images that are no longer in the source."),
 ]
 MaxBad = Annotated[
     int | None,
-    typer.Option(
-        "--max-bad",
-        min=0,
-        metavar="N",
-        rich_help_panel=OUTPUT,
-        help="Exit with code 3 if more than this many images fail.",
+    output_option(
+        "--max-bad", min=0, metavar="N", help="Exit with code 3 if more than this many images fail."
     ),
 ]
 Template = Annotated[
     Path | None,
-    typer.Option(
+    output_option(
         "--template",
         metavar="TABLE",
-        rich_help_panel=OUTPUT,
         help="Submission template to fill in by image id, for example sample_submission.csv.",
     ),
 ]
 Fill = Annotated[
     str,
-    typer.Option(
+    output_option(
         "--fill",
         metavar="KIND",
-        rich_help_panel=OUTPUT,
         help="Content of a template's single column: probability, class or auto.",
     ),
 ]
 Average = Annotated[
     str,
-    typer.Option(
+    output_option(
         "--average",
         metavar="NAME",
-        rich_help_panel=OUTPUT,
         help="Average over the frames, faces and views of one file: mean or confident.",
     ),
 ]
 PerPart = Annotated[
     bool,
-    typer.Option(
-        "--per-part",
-        rich_help_panel=OUTPUT,
-        help="Write one row per frame, face and view, without averaging.",
-    ),
+    output_option("--per-part", help="Write one row per frame, face and view, without averaging."),
 ]
 NeighbourCount = Annotated[
     int,
-    typer.Option(
-        "--neighbours",
-        min=1,
-        metavar="N",
-        rich_help_panel=OUTPUT,
-        help="Number of nearest training images to show.",
+    output_option(
+        "--neighbours", min=1, metavar="N", help="Number of nearest training images to show."
     ),
 ]
 AuditPage = Annotated[
-    bool,
-    typer.Option(
-        "--audit/--no-audit",
-        rich_help_panel=OUTPUT,
-        help="Audit the data for the report of --output.",
-    ),
+    bool, output_option("--audit/--no-audit", help="Audit the data for the report of --output.")
 ]
 Thumbnails = Annotated[
     bool,
-    typer.Option(
-        "--thumbnails/--no-thumbnails",
-        rich_help_panel=OUTPUT,
-        help="Show misclassified images in the report of --output.",
+    output_option(
+        "--thumbnails/--no-thumbnails", help="Show misclassified images in the report of --output."
     ),
 ]
 RobustnessRun = Annotated[
     Path | None,
-    typer.Option(
+    output_option(
         "--robustness",
         metavar="FOLDER",
-        rich_help_panel=OUTPUT,
         help="Folder written by `clipfeat robustness -o`, to include in the report of --output.",
     ),
 ]
 Prefer = Annotated[
     str | None,
-    typer.Option(
+    output_option(
         "--prefer",
         metavar="WHICH",
-        rich_help_panel=OUTPUT,
         help="File that wins where two contradict each other: first or last.",
     ),
 ]
-AllFailures = Annotated[
-    bool,
-    typer.Option("--failures", rich_help_panel=OUTPUT, help="List every failed image."),
-]
+AllFailures = Annotated[bool, output_option("--failures", help="List every failed image.")]
 ShowProfile = Annotated[
     bool,
-    typer.Option(
-        "--profile",
-        rich_help_panel=OUTPUT,
-        help="Print the time spent in each stage and a recommendation.",
-    ),
+    output_option("--profile", help="Print the time spent in each stage and a recommendation."),
 ]
-Private = Annotated[
-    bool,
-    typer.Option("--private", rich_help_panel=OUTPUT, help="Create a private repository."),
-]
+Private = Annotated[bool, output_option("--private", help="Create a private repository.")]
 Revision = Annotated[
     str | None,
-    typer.Option(
+    input_option(
         "--revision",
         metavar="NAME",
-        rich_help_panel=INPUT,
         help="Branch, tag or commit of the repository. The default is its main branch.",
     ),
 ]
@@ -851,96 +681,86 @@ Revision = Annotated[
 
 BatchSize = Annotated[
     int | None,
-    typer.Option(
+    performance_option(
         "--batch-size",
         "-b",
         min=1,
         metavar="N",
-        rich_help_panel=PERFORMANCE,
         help="Images per forward pass. The default is measured on the first images.",
     ),
 ]
 DecodeWorkers = Annotated[
     int | None,
-    typer.Option(
+    performance_option(
         "--num-workers",
         "-j",
         min=1,
         metavar="N",
-        rich_help_panel=PERFORMANCE,
         help="Workers that read and decode images. The default is the number of cores plus one.",
     ),
 ]
 FitThreads = Annotated[
     int | None,
-    typer.Option(
+    performance_option(
         "--num-workers",
         "-j",
         min=1,
         metavar="N",
-        rich_help_panel=PERFORMANCE,
         help="Threads. The default is one for small data, otherwise the number of cores. On Ray, "
         "threads per fit, by default one.",
     ),
 ]
 Device = Annotated[
     str,
-    typer.Option(
+    performance_option(
         "--device",
         metavar="NAMES",
-        rich_help_panel=PERFORMANCE,
         help="auto, cpu, cuda (every GPU), cuda:1 or mps. Separate several with commas.",
     ),
 ]
 TimeLimit = Annotated[
     float | None,
-    typer.Option(
+    performance_option(
         "--time-limit",
         metavar="SECONDS",
-        rich_help_panel=PERFORMANCE,
         help="Time limit in seconds for all searches and fits. Needs --tune.",
     ),
 ]
 TimeLimitPerClassifier = Annotated[
     float | None,
-    typer.Option(
+    performance_option(
         "--time-limit",
         metavar="SECONDS",
-        rich_help_panel=PERFORMANCE,
         help="Time limit in seconds for each classifier, over all folds and searches.",
     ),
 ]
 Accelerate = Annotated[
     bool,
-    typer.Option(
+    performance_option(
         "--accelerate/--no-accelerate",
-        rich_help_panel=PERFORMANCE,
         help="Fit with scikit-learn-intelex or on a GPU, if available.",
     ),
 ]
 OutOfCore = Annotated[
     bool | None,
-    typer.Option(
+    performance_option(
         "--out-of-core/--in-memory",
-        rich_help_panel=PERFORMANCE,
         help="Read features in blocks. The default does so if they need half of the memory.",
     ),
 ]
 Engine = Annotated[
     str,
-    typer.Option(
+    performance_option(
         "--engine",
         metavar="NAME",
-        rich_help_panel=PERFORMANCE,
         help="local (this machine) or ray (every machine of a Ray cluster).",
     ),
 ]
 Address = Annotated[
     str | None,
-    typer.Option(
+    performance_option(
         "--address",
         metavar="ADDRESS",
-        rich_help_panel=PERFORMANCE,
         help="Address of the Ray cluster, for example auto or HOST:6379. The default is "
         "RAY_ADDRESS, otherwise a cluster on this machine.",
     ),

@@ -35,7 +35,7 @@ class WarmPath:
     Parameters
     ----------
     parameter : str
-        Parameter of which a larger value means weaker regularisation, such as ``"C"``.
+        Parameter whose larger values mean weaker regularisation, such as ``"C"``.
     low, high : float
         Ends of the path. It is followed in decades, then in finer steps around the best value.
     """

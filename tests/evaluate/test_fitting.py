@@ -63,11 +63,11 @@ def test_the_threshold_is_saved_and_used(tmp_path: Path) -> None:
     assert model.threshold is not None
     again = load_model(model.save(tmp_path / "model.clipfeat"))
     assert again.threshold == model.threshold
-    found = predict(again, data)
-    above = found.probabilities[:, 1] > model.threshold
-    assert found.predicted == np.where(above, "fake", "real").tolist()
-    assert found.scores()["threshold"] == model.threshold
-    assert (found.probabilities.argmax(axis=1) == 1).sum() > above.sum()
+    predictions = predict(again, data)
+    above = predictions.probabilities[:, 1] > model.threshold
+    assert predictions.predicted == np.where(above, "fake", "real").tolist()
+    assert predictions.scores()["threshold"] == model.threshold
+    assert (predictions.probabilities.argmax(axis=1) == 1).sum() > above.sum()
     assert model.about["threshold_by"] == "max_fpr 0.05"
 
 

@@ -256,8 +256,8 @@ def test_a_missing_extra_is_named(run: Any, monkeypatch: pytest.MonkeyPatch) -> 
         run(make_features(), "logreg", {"engine": "ray"})
 
 
-def test_a_cluster_that_is_not_there_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nobody listens there is nothing to wait for."""
+def test_a_missing_cluster_is_reported_immediately(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refused connection is not retried until the timeout."""
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "shutdown", lambda: None)
     with (
@@ -267,13 +267,13 @@ def test_a_cluster_that_is_not_there_is_said_at_once(monkeypatch: pytest.MonkeyP
         pass
 
 
-def test_when_ray_gives_up_one_error_says_how_to_go_on() -> None:
-    """What Ray raises is one error of ours; ours are what they were."""
+def test_an_error_of_ray_says_how_to_resume() -> None:
+    """Errors of Ray become one `ClipfeatError`; our errors pass unchanged."""
     from ray.exceptions import RaySystemError
 
     with (
-        pytest.raises(ClipfeatError, match=r"Ray failed: .*lost the head.*; go on by -o"),
-        ray_errors("go on by -o"),
+        pytest.raises(ClipfeatError, match=r"Ray failed: .*lost the head.*; resume with -o"),
+        ray_errors("resume with -o"),
     ):
         raise RaySystemError("lost the head\nand pages more")
     with pytest.raises(DataError, match="mine"), ray_errors(""):

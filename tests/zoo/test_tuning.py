@@ -49,15 +49,15 @@ def test_a_seed_decides(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_search_lowers_the_loss() -> None:
     """On nearly random labels, the search finds a strong penalty."""
     data = make_features(60, apart=0.3, n_features=150)
-    found = tune("logreg", data.X, data.y, None)
-    assert 1e-6 <= found.params["C"] < 4.0
+    tuned = tune("logreg", data.X, data.y, None)
+    assert 1e-6 <= tuned.params["C"] < 4.0
     fresh = make_features(400, apart=0.3, n_features=150, seed=1)
 
     def loss(**params: float) -> float:
         model = build("logreg", params=params).fit(data.X, data.y)
         return float(-np.log(model.predict_proba(fresh.X)[np.arange(800), fresh.y]).mean())
 
-    assert loss(**found.params) < loss() - 0.02
+    assert loss(**tuned.params) < loss() - 0.02
 
 
 def test_warm_and_cold_fits_agree() -> None:
@@ -120,11 +120,11 @@ def test_the_time_limit_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tuning, "make_classifier", lambda *_, **__: Slow())
     data = make_features(600)
     begun = time.monotonic()
-    found = tune("knn", data.X, data.y, None, seconds=1.0, n_fits=3)
+    tuned = tune("knn", data.X, data.y, None, seconds=1.0, n_fits=3)
     for _ in range(3):
-        Slow().set_params(**found.params).fit(data.X, data.y)
-    assert found.out_of_time
-    assert found.tried > 1
+        Slow().set_params(**tuned.params).fit(data.X, data.y)
+    assert tuned.out_of_time
+    assert tuned.tried > 1
     assert time.monotonic() - begun < 1.2
 
 
@@ -132,8 +132,8 @@ def test_the_time_limit_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_time_nothing_is_tried(name: str) -> None:
     """The default parameters are used, and the result records the timeout."""
     data = make_features(30)
-    found = tune(name, data.X, data.y, None, seconds=0.0)
-    assert found == Tuned({}, 0, out_of_time=True)
+    tuned = tune(name, data.X, data.y, None, seconds=0.0)
+    assert tuned == Tuned({}, 0, out_of_time=True)
 
 
 def test_a_time_limit_is_positive() -> None:

@@ -40,16 +40,16 @@ def fit(pipeline: Any, rows: StreamedRows, y: NDArray[Any]) -> Any:
         return w * -log_p[truth][:, None], w * (np.exp(log_p) - truth)
 
     two = len(classes) == 2
-    found = minimise(
+    result = minimise(
         ScaledBlocks(pipeline[0], rows), (1 if two else len(classes), rows.shape[1] + 1),
         binary if two else multinomial, penalty=1 / last.C, total=float(weight.sum()),
         maxiter=last.max_iter, gtol=last.tol, ftol=64 * np.finfo(float).eps, maxls=50,
     )  # fmt: skip
-    if not found.success:
-        warnings.warn(f"L-BFGS: {found.message}", ConvergenceWarning, stacklevel=2)
+    if not result.success:
+        warnings.warn(f"L-BFGS: {result.message}", ConvergenceWarning, stacklevel=2)
     # float32, as scikit-learn fits float32 features; predictions then copy no block to float64.
-    last.coef_, last.intercept_ = np.split(found.x.astype(np.float32), [-1], axis=1)
+    last.coef_, last.intercept_ = np.split(result.x.astype(np.float32), [-1], axis=1)
     last.intercept_ = last.intercept_.ravel()
-    last.classes_, last.n_iter_ = classes, np.array([found.nit], dtype=np.int32)
+    last.classes_, last.n_iter_ = classes, np.array([result.nit], dtype=np.int32)
     last.n_features_in_ = rows.shape[1]
     return pipeline

@@ -1,4 +1,4 @@
-"""Decoding in child processes, so that a crash, a hang or a memory bomb costs one image.
+"""Decoding in child processes, so that a crash, a hang or excessive memory use costs one image.
 
 The child imports only Pillow and NumPy and communicates through pipes. `multiprocessing` is not
 used: it imports the caller's ``__main__`` again, which then needs a guard, and its pools fail as a
@@ -198,7 +198,7 @@ class IsolatedDecoder:
         ending = _ending(code)
         if ending == "signal SIGALRM":
             return f"decoding took longer than the limit of {self.isolation.seconds:g} s"
-        return f"the decoder died on it ({ending})"
+        return f"the decoder died ({ending})"
 
 
 def default_workers() -> int:

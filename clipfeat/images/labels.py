@@ -48,7 +48,7 @@ def with_labels(source: ImageSource, table_path: str, names: TableColumns) -> Im
     matches = match_names([record.path for record in source], rows)
     if not any(matches):
         raise LabelError(
-            f"no image of {source.name} is in {table_path}: images look like "
+            f"no image of {source.name} is in {table_path}: its images look like "
             f"{source.records[0].path!r}, the table's column {columns.path!r} like "
             f"{next(iter(rows), '')!r}. Pass the column of the images' names to --path-col"
         )

@@ -21,7 +21,7 @@ MAX_BYTES = 256 * 2**20
 """Larger files are refused before they are read."""
 
 Content = Literal["image", "frame request"]
-"""What the bytes of a reader are: an image file, or a request to `video.decode_frame`."""
+"""Kinds of bytes: an image file, or a request to `clipfeat.images.video.decode_frame`."""
 
 
 class Reader(ABC):
@@ -46,6 +46,11 @@ class Reader(ABC):
     @abstractmethod
     def read(self) -> bytes:
         """Read the bytes.
+
+        Returns
+        -------
+        bytes
+            Bytes of the kind `content`.
 
         Raises
         ------
@@ -229,12 +234,12 @@ def _checked(data: bytes, size: int) -> bytes:
     if not data:
         raise ReadError("empty file")
     if len(data) < size:
-        raise ReadError(f"{len(data)} bytes where {size} were expected")
+        raise ReadError(f"{len(data)} bytes, expected {size}")
     return data
 
 
 def _read_file(file: str, offset: int = 0, size: int = -1) -> tuple[bytes, int]:
-    """Read a range of a regular file, and return the bytes and their expected number."""
+    """Read a range of a regular file. Return the bytes and their expected number."""
     try:
         # O_NONBLOCK: opening a FIFO without a writer would block forever.
         descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
@@ -255,7 +260,7 @@ def _read_file(file: str, offset: int = 0, size: int = -1) -> tuple[bytes, int]:
 
 
 def _read_object(url: str, offset: int, size: int) -> tuple[bytes, int]:
-    """Read a range of an object, and return the bytes and their least number."""
+    """Read a range of an object. Return the bytes and the least number to expect."""
     remote: Any = location(url)
     most = MAX_BYTES + 1 if size < 0 else size
     try:

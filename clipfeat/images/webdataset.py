@@ -108,7 +108,7 @@ def _open_shard(shard: str) -> Iterator[IO[bytes]]:
         with Path(shard).open("rb") as file:
             yield file
         return
-    # A failure to read is the object store's, and not damage of the tar.
+    # A failed read is an error of the object store, and does not mean a damaged tar file.
     with storage_errors(f"reading {shard}"), location(shard).open("rb") as file:
         yield file
 

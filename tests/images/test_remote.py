@@ -135,7 +135,7 @@ def test_objects_that_are_not_images(remote_folder: str) -> None:
     of.write_bytes(b"")
     with pytest.raises(ReadError, match="empty file"):
         RemoteObject(str(of)).read()
-    with pytest.raises(ReadError, match="bytes where 10000000 were expected"):
+    with pytest.raises(ReadError, match="bytes, expected 10000000"):
         RemoteObject(f"{remote_folder}/images/cat/0.png", 10, 10_000_000).read()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(readers, "MAX_BYTES", 10)

@@ -22,7 +22,7 @@ from clipfeat.images.isolated import IsolatedDecoder, Isolation
 from clipfeat.images.readers import FileBytes, TarMember, VideoFrame
 from clipfeat.images.record import ImageRecord, frame_key
 from clipfeat.images.source import ImageSource
-from clipfeat.images.video import container, decode_frame, duration, length, reading
+from clipfeat.images.video import container, decode_frame, duration, frame_decoder, length
 from clipfeat.images.video.frames import FrameSampling, with_frames
 
 SIZE = (64, 48)
@@ -191,14 +191,14 @@ def test_variable_rates(tmp_path: Path) -> None:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Record the time of each frame that is decoded."""
     times: list[float] = []
-    usual = reading._Video._decoded
+    usual = frame_decoder._Video._decoded
 
-    def recording(self: reading._Video):  # type: ignore[no-untyped-def]
+    def recording(self: frame_decoder._Video):  # type: ignore[no-untyped-def]
         for frame in usual(self):
             times.append(frame.time)
             yield frame
 
-    monkeypatch.setattr(reading._Video, "_decoded", recording)
+    monkeypatch.setattr(frame_decoder._Video, "_decoded", recording)
     return times
 
 

@@ -8,7 +8,7 @@ the pixels later. Both open the file in a child process.
 import os
 from pathlib import Path
 
-from clipfeat.images.video.reading import decode_frame, duration
+from clipfeat.images.video.frame_decoder import decode_frame, duration
 
 __all__ = ["VIDEO_SUFFIXES", "decode_frame", "duration", "is_video"]
 

@@ -16,7 +16,7 @@ MAX_SECONDS = 86_400.0
 """Longer durations are errors, since the header is probably damaged."""
 
 
-def seconds_of(container: "InputContainer", stream: "VideoStream") -> float:
+def read_duration(container: "InputContainer", stream: "VideoStream") -> float:
     """Return the time from the first frame to the end of the last frame, in seconds.
 
     Raises

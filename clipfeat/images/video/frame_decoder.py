@@ -19,7 +19,7 @@ import numpy as np
 from clipfeat.errors import DecodeError
 from clipfeat.images.decode import NO_BUFFER, RGB, Decoded
 from clipfeat.images.video.container import RegularFile, check_size, decode_errors, open_container
-from clipfeat.images.video.length import seconds_of
+from clipfeat.images.video.length import read_duration
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -52,7 +52,7 @@ def duration(request: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
     """
     video = _Video(str(json.loads(request)["file"]))
     try:
-        seconds = seconds_of(video.container, video.stream)
+        seconds = read_duration(video.container, video.stream)
         return Decoded(np.zeros((1, 1, 3), dtype=np.uint8), repr(seconds))
     finally:
         video.close()
@@ -91,7 +91,7 @@ def decode_frame(request: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
         _LAST = _Video(file)
     try:
         if not math.isfinite(time):
-            seconds_of(_LAST.container, _LAST.stream)
+            read_duration(_LAST.container, _LAST.stream)
             raise DecodeError("its frames could not be listed")
         return Decoded(_pixels(_LAST.frame_at(time)), _LAST.stream.codec_context.name)
     except BaseException:

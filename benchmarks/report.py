@@ -20,7 +20,7 @@ from clipfeat.evaluate.metrics import score
 from clipfeat.evaluate.protocols import KFold
 from clipfeat.evaluate.result import Benchmark, Outcome
 from clipfeat.features import FeatureSet
-from clipfeat.report.page import write_page
+from clipfeat.report.page import PageOptions, write_page
 
 
 def make(rows: int, width: int, entries: int) -> tuple[FeatureSet, Benchmark]:
@@ -73,7 +73,7 @@ def main() -> None:
     for _ in range(args.repeats):
         with tempfile.TemporaryDirectory() as folder:
             begun, used = time.perf_counter(), time.process_time()
-            paths = write_page(run, board, folder, features=data)
+            paths = write_page(run, board, folder, PageOptions(data))
             wall.append(time.perf_counter() - begun)
             cpu.append(time.process_time() - used)
             size = paths[0].stat().st_size

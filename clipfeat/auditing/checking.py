@@ -104,7 +104,7 @@ def audit(
     columns: TableColumns = TableColumns(),
     n_jobs: int | None = None,
     judge: str = "",
-    said: Mapping[str, NDArray[np.float64]] = MappingProxyType({}),
+    probabilities: Mapping[str, NDArray[np.float64]] = MappingProxyType({}),
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Audit:
     """Look for what a classifier could learn from these files instead of from their pixels.
@@ -123,7 +123,7 @@ def audit(
         Where a table keeps paths, labels and groups; of features, the column of groups alone.
     n_jobs : int, optional
         Threads that read images; as many as there are cores, and one, by default.
-    judge, said
+    judge, probabilities
         Out-of-fold probabilities that are there already, by path, and whose they are; the columns
         are the classes that have labelled files. Without them a classifier is fitted.
     progress : callable
@@ -142,7 +142,7 @@ def audit(
         If a feature file is missing, damaged or foreign.
     """
     subject = gather(source, images, labels, columns, n_jobs, progress)
-    subject = replace(subject, judge=judge, said=said)
+    subject = replace(subject, judge=judge, probabilities=probabilities)
     findings: list[Finding] = []
     passed: list[str] = []
     skipped: dict[str, str] = {}

@@ -69,10 +69,11 @@ def _heard(
     """What somebody else said of these rows, NaN where nothing; None if not of every class."""
     n_classes = int(y.max()) + 1
     unknown = np.full(n_classes, np.nan)
-    said = [subject.said.get(path, unknown) for path in subject.features.paths[rows].tolist()]
-    if any(len(p) != n_classes for p in said):
+    paths = subject.features.paths[rows].tolist()
+    of_rows = [subject.probabilities.get(path, unknown) for path in paths]
+    if any(len(p) != n_classes for p in of_rows):
         return "", None
-    p = np.array(said)
+    p = np.array(of_rows)
     if len(np.unique(y[~np.isnan(p).any(axis=1)])) < n_classes:
         return "", None
     return subject.judge, p

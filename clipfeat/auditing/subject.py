@@ -35,8 +35,8 @@ class Subject:
     why_not_known : str
         Why other facts are not there.
     judge : str
-        Who gave `said`.
-    said : mapping of str to ndarray of shape (n_classes,)
+        Name of the classifier that gave `probabilities`.
+    probabilities : mapping of str to ndarray of shape (n_classes,)
         By path, out-of-fold probabilities of the classes that have labelled files, in their order;
         where there are none, a classifier is fitted.
     """
@@ -45,7 +45,7 @@ class Subject:
     facts: Facts
     why_not_known: str = NO_FACTS
     judge: str = ""
-    said: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    probabilities: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @property
     def split(self) -> Strings:

@@ -1,9 +1,8 @@
 """``clipfeat benchmark``."""
 
-import json
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,15 +10,15 @@ from typing import TYPE_CHECKING
 from clipfeat.cli import options
 from clipfeat.cli.exits import print_error_line, reports_errors
 from clipfeat.cli.option_groups import expands
-from clipfeat.cli.outputs import check_folder
-from clipfeat.errors import OutputExistsError, UsageError
+from clipfeat.errors import UsageError
 from clipfeat.zoo.fit_options import FitOptions
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from clipfeat.evaluate import Protocol
     from clipfeat.features import FeatureSet
-
-COMMAND = "asked.json"
+    from clipfeat.report.page import PageOptions
 
 
 @reports_errors
@@ -57,14 +56,13 @@ def benchmark(
     """
     from clipfeat.cli.console import print_leaderboard, print_pivot, step_bar
     from clipfeat.cli.features import feature_files, load_features
-    from clipfeat.cli.page import read_robustness, write_report
     from clipfeat.cli.parsing import parse_numbers
     from clipfeat.errors import unknown_name
     from clipfeat.evaluate import METRICS
     from clipfeat.evaluate import benchmark as run
     from clipfeat.fits.resources import FitResources
-    from clipfeat.report import remarks, save_run
-    from clipfeat.report.run_folder import CELLS
+    from clipfeat.report import claim_folder, remarks, save_run
+    from clipfeat.report.robustness_curves import load_robustness
 
     if sort not in METRICS:
         raise unknown_name("metric", sort, METRICS)
@@ -75,7 +73,8 @@ def benchmark(
         raise UsageError(f"expected whole numbers of images, got --few-shot {few_shot}")
     resources = FitResources(num_workers, time_limit, engine, address)
     paths = feature_files(train or features or [])
-    curves = read_robustness(robustness)
+    curves = None if robustness is None else load_robustness(robustness)
+    cells = None
     if output is not None:
         command = {
             "features": [str(path.resolve()) for path in paths],
@@ -85,7 +84,7 @@ def benchmark(
             "repeats": repeats, "seed": seed, "vote": vote, "vote_weights": weights,
             "time_limit": time_limit, **asdict(fit_options),
         }  # fmt: skip
-        claim(output, command, overwrite)
+        cells = claim_folder(output, command, overwrite=overwrite)
     data = load_features(paths, layers, group_col)
     protocol = _protocol(
         cv, leave_one_out, matrix, [int(size) for size in sizes],
@@ -95,21 +94,18 @@ def benchmark(
         result = run(
             data, clf, protocol=protocol, options=fit_options, vote=vote, vote_weights=weights,
             random_state=seed, resources=resources,
-            cache=None if output is None else output / CELLS, progress=progress,
+            cache=cells, progress=progress,
         )  # fmt: skip
     result = replace(
         result, about={**result.about, "command": shlex.join(["clipfeat", *sys.argv[1:]])}
     )
     board = result.leaderboard(sort)
-    lines = remarks(result, board)
     # The files are written first: the reader of the printed table may close the pipe.
     written: list[Path] = []
     if output is not None:
-        written = save_run(result, board, output, lines)
-        written += write_report(
-            result, board, output, features=data, files=[paths[0], *(test or [])[:1]],
-            remarks=lines, audit=audit, robustness=curves, pictures=thumbnails,
-        )[:1]  # fmt: skip
+        files = [paths[0], *(test or [])[:1]]
+        page = _page(data, files, audit, thumbnails, curves)
+        written = save_run(result, output, board=board, page=page, overwrite=True)
     about = result.about
     grouped = (
         f", {about['groups']} groups, each in one fold" if about["grouped"] and not test else ""
@@ -117,12 +113,33 @@ def benchmark(
     print_leaderboard(board, f"{about['protocol']} on {about['images']} images{grouped}, by {sort}")
     for table in board.pivots:
         print_pivot(table)
-    for line in lines:
+    for line in remarks(result, board):
         print(line)
     for entry, reason in result.errors.items():
         print_error_line(f"{entry} failed: {reason}")
     for path in written:
         print(path)
+
+
+def _page(
+    features: "FeatureSet",
+    files: Sequence[Path],
+    audit: bool,
+    thumbnails: bool,
+    robustness: "pd.DataFrame | None",
+) -> "PageOptions":
+    """Collect the content of the page that the run does not hold."""
+    from clipfeat.auditing.run_images import run_auditor, thumbnail_reader
+    from clipfeat.prediction.degrading import DEGRADATIONS
+    from clipfeat.report.page import PageOptions
+
+    return PageOptions(
+        features=features,
+        audit=run_auditor(files) if audit else None,
+        robustness=robustness,
+        degradations={name: row.title for name, row in DEGRADATIONS.items()},
+        thumbnails=thumbnail_reader(files) if thumbnails else None,
+    )
 
 
 def _protocol(
@@ -155,27 +172,3 @@ def _protocol(
     if few_shot:
         return FewShot(few_shot, FewShot.repeats if repeats is None else repeats, cv)
     return KFold(cv, n) if test is None else TrainTest(test, n)
-
-
-def claim(folder: Path, command: Mapping[str, object], overwrite: bool) -> None:
-    """Claim a folder for a run: an empty folder, or the folder of the same command.
-
-    Raises
-    ------
-    OutputExistsError
-        If the folder holds anything else and `overwrite` is false.
-    """
-    from clipfeat.system.files import publish
-
-    check_folder(folder, overwrite=True)
-    record = folder / COMMAND
-    text = json.dumps(command, indent=1, sort_keys=True)
-    # A command that failed before its first cell left only the record of the command.
-    in_use = folder.exists() and any(path != record for path in folder.iterdir())
-    if in_use and not overwrite and not (record.is_file() and record.read_text() == text):
-        raise OutputExistsError(
-            f"{folder} is not empty and holds no run of this command. Choose another -o or add "
-            "--overwrite."
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    publish(text.encode(), record)

@@ -1,6 +1,6 @@
-"""What a benchmark found, for people: tables on the terminal and in files."""
+"""Reports of a benchmark: tables, plots, the HTML page and the run folder."""
 
 from clipfeat.report.remarks import model_remarks, remarks
-from clipfeat.report.run_folder import save_run
+from clipfeat.report.run_folder import claim_folder, load_run, save_run
 
-__all__ = ["model_remarks", "remarks", "save_run"]
+__all__ = ["claim_folder", "load_run", "model_remarks", "remarks", "save_run"]

@@ -1,58 +1,133 @@
-"""A benchmark run as a folder of files, from which it can be read again.
+"""The folder of a benchmark run, written by `save_run` and read by `load_run`.
 
-``leaderboard.md``, ``.csv``, ``.json`` are for people; ``scores.parquet`` and ``.csv`` are the
-tidy rows; ``probabilities.npz`` is what every entry said of every row, with the true classes, the
-paths and the groups; ``run.json`` is how it was run. ``cells/`` keeps finished cells for a run that
-was interrupted, and may be deleted.
+- ``leaderboard.md``, ``.csv`` and ``.json``: the leaderboard.
+- ``scores.parquet`` and ``.csv``: the tidy rows.
+- ``probabilities.npz``: out-of-fold probabilities of every entry, with true classes, paths and
+  groups.
+- ``run.json``: protocol, encoders and settings.
+- ``report.html`` and ``plots/``: the page.
+- ``asked.json``: the command that claimed the folder.
+- ``cells/``: finished cells, from which an interrupted run resumes. It may be deleted.
 """
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from clipfeat.errors import RefusedFileError
+from clipfeat.errors import OutputExistsError, RefusedFileError
 from clipfeat.evaluate.leaderboard import Leaderboard
 from clipfeat.evaluate.plan import Trial
 from clipfeat.evaluate.result import Benchmark, Outcome
 from clipfeat.report.markdown import leaderboard_markdown, pivot_markdown
+from clipfeat.report.page.write import PageOptions, write_page
+from clipfeat.report.remarks import remarks
 from clipfeat.spec import EncoderSpec
 from clipfeat.system.files import publish, read_arrays
 from clipfeat.system.locations import local_path
 
 CELLS = "cells"
+COMMAND = "asked.json"
 RUN = "run.json"
 PROBABILITIES = "probabilities.npz"
 VERSION = 1
 
 
+def claim_folder(
+    folder: str | Path, command: Mapping[str, object], *, overwrite: bool = False
+) -> Path:
+    """Claim a folder for a run and record its command, so that the same command resumes it.
+
+    Parameters
+    ----------
+    folder : path
+        An empty or new folder, or the folder of a run that the same command began or finished.
+    command : mapping
+        The command, as JSON values.
+    overwrite : bool
+        Whether to claim any other folder too.
+
+    Returns
+    -------
+    Path
+        The folder for finished cells, for ``cache`` of `clipfeat.benchmark`.
+
+    Raises
+    ------
+    OutputExistsError
+        If the folder is a file or holds anything else, and `overwrite` is False.
+    """
+    target = local_path(folder)
+    _check_is_no_file(target)
+    record = target / COMMAND
+    text = json.dumps(command, indent=1, sort_keys=True)
+    # A command that failed before its first cell left only this record.
+    in_use = target.exists() and any(path != record for path in target.iterdir())
+    if in_use and not overwrite and not (record.is_file() and record.read_text() == text):
+        raise OutputExistsError(
+            f"{folder} is not empty and holds no run of this command. Choose another folder (-o) "
+            "or add --overwrite."
+        )
+    target.mkdir(parents=True, exist_ok=True)
+    publish(text.encode(), record)
+    return target / CELLS
+
+
 def save_run(
     run: Benchmark,
-    board: Leaderboard,
     folder: str | Path,
-    remarks: Sequence[str] = (),
+    *,
+    board: Leaderboard | None = None,
+    page: PageOptions | None = PageOptions(),
+    overwrite: bool = False,
 ) -> list[Path]:
-    """Write a run into a folder; its pieces are the module's docstring.
+    """Write a run into a folder.
+
+    Parameters
+    ----------
+    run : Benchmark
+        The run.
+    folder : path
+        A new or empty folder, or one that only `claim_folder` and the cell cache have written to.
+    board : Leaderboard, optional
+        Leaderboard of the run; by default ``run.leaderboard()``.
+    page : PageOptions, optional
+        Further content of ``report.html``; None writes no page.
+    overwrite : bool
+        Whether to write into a folder that holds other files. Files of the same names are replaced.
 
     Returns
     -------
     list of Path
-        What was written.
+        The tables written, then the page.
+
+    Raises
+    ------
+    OutputExistsError
+        If the folder is a file or holds other files, and `overwrite` is False.
+    StorageError
+        If a file cannot be written.
     """
     target = local_path(folder)
+    _check_is_no_file(target)
+    in_use = target.exists() and any(path.name not in (COMMAND, CELLS) for path in target.iterdir())
+    if in_use and not overwrite:
+        raise OutputExistsError(f"{folder} is not empty. Choose another folder or set overwrite.")
+    board = run.leaderboard() if board is None else board
+    lines = remarks(run, board)
     about = {
         **run.about,
         "classes": run.classes,
         "encoders": [spec.title for spec in run.specs],
         "fingerprints": [spec.fingerprint for spec in run.specs],
         "errors": dict(run.errors),
-        "remarks": list(remarks),
+        "remarks": lines,
     }
     target.mkdir(parents=True, exist_ok=True)
-    (target / RUN).unlink(missing_ok=True)  # it comes last, and makes of the others a run
+    (target / RUN).unlink(missing_ok=True)  # run.json is written last and marks the run as complete
     paths = _save_leaderboard(board, target, about)
     table = run.to_pandas()
     parquet = io.BytesIO()
@@ -61,17 +136,25 @@ def save_run(
         "version": VERSION,
         "about": about,
         "specs": [json.loads(spec.to_json()) for spec in run.specs],
-        "trials": [_described(one) for one in run.outcomes],
+        "trials": [_trial_to_json(one) for one in run.outcomes],
     }
     files = {
         "scores.csv": table.to_csv(index=False).encode(),
         "scores.parquet": parquet.getvalue(),
-        PROBABILITIES: _packed(run),
+        PROBABILITIES: _arrays_file(run),
         RUN: json.dumps(described, indent=1).encode(),
     }
     for name, content in files.items():
         publish(content, target / name)
-    return [*paths, *(target / name for name in files)]
+        paths.append(target / name)
+    if page is not None:
+        paths.append(write_page(run, board, target, page, lines)[0])
+    return paths
+
+
+def _check_is_no_file(target: Path) -> None:
+    if target.is_file():
+        raise OutputExistsError(f"{target} is a file. Choose a folder.")
 
 
 def _save_leaderboard(board: Leaderboard, target: Path, about: Mapping[str, Any]) -> list[Path]:
@@ -106,7 +189,7 @@ def _without_nan(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: None if np.isnan(value) else value for name, value in values.items()}
 
 
-def _described(outcome: Outcome) -> dict[str, Any]:
+def _trial_to_json(outcome: Outcome) -> dict[str, Any]:
     trial = outcome.trial
     return {
         "folds": list(trial.splits), "seed": trial.seed, "trained_on": trial.trained_on,
@@ -116,8 +199,8 @@ def _described(outcome: Outcome) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _packed(run: Benchmark) -> bytes:
-    """Arrays by name: ``p/0/svm`` is what svm said in the first trial."""
+def _arrays_file(run: Benchmark) -> bytes:
+    """Pack the arrays of a run; ``p/0/svm`` holds the probabilities of svm in the first trial."""
     arrays: dict[str, Any] = {"y": run.y, "paths": run.paths, "files": run.files, "keys": run.keys}
     if run.groups is not None:
         arrays["groups"] = run.groups
@@ -126,7 +209,7 @@ def _packed(run: Benchmark) -> bytes:
         arrays[f"fold/{number}"] = outcome.fold
         arrays |= {f"p/{number}/{entry}": p for entry, p in outcome.probabilities.items()}
         arrays |= {
-            f"tested_on/{number}/{piece}": mask for piece, mask in outcome.trial.tested_on.items()
+            f"tested_on/{number}/{part}": mask for part, mask in outcome.trial.tested_on.items()
         }
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
@@ -139,34 +222,37 @@ def load_run(folder: str | Path) -> Benchmark:
     Returns
     -------
     Benchmark
-        As it was, but that its trials know only which rows each fold tested.
+        The run. Its trials keep the test rows of each fold, not the training rows.
 
     Raises
     ------
     RefusedFileError
-        If the folder holds no run, or a damaged one.
+        If the folder holds no run or a damaged run.
     """
     target = local_path(folder)
     try:
         described = json.loads((target / RUN).read_text(encoding="utf-8"))
-        return _restored(described, read_arrays(target / PROBABILITIES), target)
+        return _run_from_files(described, read_arrays(target / PROBABILITIES), target)
     except FileNotFoundError as error:
         raise RefusedFileError(
-            f"{target} holds no benchmark run ({error.filename} is missing): "
-            "`clipfeat benchmark … -o FOLDER` writes one"
+            f"{target} holds no benchmark run ({error.filename} is missing). Write one with "
+            "`clipfeat benchmark … -o FOLDER`."
         ) from error
     except RefusedFileError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RefusedFileError(f"{target} cannot be read as a benchmark run: {error!r}") from error
+        raise RefusedFileError(f"{target} is not a readable benchmark run: {error!r}") from error
 
 
-def _restored(described: Mapping[str, Any], arrays: Mapping[str, Any], target: Path) -> Benchmark:
+def _run_from_files(
+    described: Mapping[str, Any], arrays: Mapping[str, Any], target: Path
+) -> Benchmark:
     import pandas as pd
 
     if described["version"] != VERSION:
         raise RefusedFileError(
-            f"{target} is a run of format {described['version']}; this clipfeat reads {VERSION}"
+            f"{target} holds a run of format {described['version']}; this version of clipfeat "
+            f"reads format {VERSION}. Run the benchmark again."
         )
     outcomes = []
     for number, one in enumerate(described["trials"]):
@@ -179,10 +265,10 @@ def _restored(described: Mapping[str, Any], arrays: Mapping[str, Any], target: P
             one["seed"],
             one["trained_on"],
             one["n_train"],
-            {piece: arrays[f"tested_on/{number}/{piece}"] for piece in one["tested_on"]},
+            {part: arrays[f"tested_on/{number}/{part}"] for part in one["tested_on"]},
         )
-        said = {entry: arrays[f"p/{number}/{entry}"] for entry in one["entries"]}
-        outcomes.append(Outcome(trial, fold, said, one["thresholds"]))
+        probabilities = {entry: arrays[f"p/{number}/{entry}"] for entry in one["entries"]}
+        outcomes.append(Outcome(trial, fold, probabilities, one["thresholds"]))
     table = pd.read_parquet(target / "scores.parquet")
     tidy: list[dict[str, Any]] = [
         dict(zip(table.columns, row, strict=True)) for row in table.itertuples(index=False)

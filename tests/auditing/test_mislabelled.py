@@ -38,8 +38,8 @@ def test_what_was_said_elsewhere_is_not_fitted_again(monkeypatch: pytest.MonkeyP
     p[8] = np.nan
     monkeypatch.delattr("clipfeat.auditing.mislabelled.make_classifier")
     order = np.random.default_rng(0).permutation(60)
-    said = dict(zip(features.paths[order].tolist(), p[order], strict=True))
-    run = audit(features, judge="svm", said=said)
+    probabilities = dict(zip(features.paths[order].tolist(), p[order], strict=True))
+    run = audit(features, judge="svm", probabilities=probabilities)
     (found,) = [f for f in run.findings if f.check == "mislabelled candidates"]
     assert [row["path"] for row in found.rows] == [features.paths[7]]
     assert found.sentence.startswith(

@@ -40,8 +40,8 @@ def test_thresholds_are_printed_and_saved(image_folder: Path) -> None:
     embed()
     words = ("--clf", "logreg,knn", "--cv", 3, "--calibrate", "sigmoid", "--bag", 2)
     result = succeed("benchmark", "out.h5", *words, "--max-fpr", 0.1, "-o", "run")
-    assert "soft vote calls fake above 0." in result.stdout
-    assert "logreg calls fake above 0." in Path("run/leaderboard.md").read_text()
+    assert "soft vote predicts fake above 0." in result.stdout
+    assert "logreg predicts fake above 0." in Path("run/leaderboard.md").read_text()
 
 
 def test_votes_are_compared_with_their_members(image_folder: Path) -> None:
@@ -51,8 +51,8 @@ def test_votes_are_compared_with_their_members(image_folder: Path) -> None:
         "benchmark", "out.h5", "--clf", "logreg,knn,dummy", "--cv", 3, "--vote", "all",
         "--vote-weights", "2,1",
     )  # fmt: skip
-    assert "soft vote, given: logreg 0.67, knn 0.33" in result.stdout
-    assert "stacking: +0.0000 ± 0.0000 balanced_accuracy over" in result.stdout
+    assert "soft vote, given: weights logreg 0.67, knn 0.33" in result.stdout
+    assert "stacking: balanced_accuracy +0.0000 ± 0.0000 against" in result.stdout
 
 
 def test_tuned_parameters_are_printed_and_saved(image_folder: Path) -> None:
@@ -60,7 +60,7 @@ def test_tuned_parameters_are_printed_and_saved(image_folder: Path) -> None:
     embed()
     words = ("--clf", "logreg,knn", "--cv", 2, "--tune", "--time-limit", 60, "-o", "run")
     result = succeed("benchmark", "out.h5", *words)
-    assert "candidates in 2 trainings)" in result.stdout
+    assert "candidates in 2 searches)" in result.stdout
     tuned = json.loads(Path("run/leaderboard.json").read_text())["about"]["tuned"]
     assert set(tuned["logreg"]["0"]) == {"params", "tried", "out_of_time"}
 

@@ -1,4 +1,4 @@
-"""Runs that nothing was fitted for: probabilities are drawn, and scored as a benchmark's are."""
+"""Simulated runs: random probabilities, scored like those of a benchmark."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,7 +16,7 @@ GENERATORS = ("SDXL", "Midjourney", "FLUX")
 
 
 def with_generators(n_per_class: int = 60, **more: object) -> FeatureSet:
-    """Photographs, and images of three generators."""
+    """Make features of photographs and of images from three generators."""
     features = make_features(n_per_class, **more)  # type: ignore[arg-type]
     made = np.array(GENERATORS)[np.arange(len(features)) % len(GENERATORS)]
     return replace(
@@ -31,7 +31,7 @@ def make_run(
     thresholds: bool = False,
     **about: object,
 ) -> Benchmark:
-    """Entries whose probabilities are the truth seen through noise: of more skill, through less."""
+    """Simulate entries whose probabilities are the true class plus noise, less with more skill."""
     plan = plan or KFold().plan(features)
     skills = skills or {"svm": 2.0, "logreg": 1.0, "soft vote": 1.8, "dummy": 0.0}
     truth = np.eye(len(features.classes))[features.y]
@@ -52,14 +52,14 @@ def make_run(
         outcomes.append(outcome)
         rows += _rows(features, outcome)
     counts = np.bincount(features.y, minlength=len(features.classes)).tolist()
-    told = {
+    recorded = {
         "protocol": plan.name, "column": plan.column, "seed": 0, "images": len(features),
         "groups": None, "grouped": False, "seconds": 1.5, "votes": {}, "voters": list(skills),
         "per_class": dict(zip(features.classes, counts, strict=True)),
     }  # fmt: skip
     return Benchmark(
         rows, outcomes, features.y, features.classes, features.paths, features.specs,
-        features.files, features.keys, features.groups, features.columns, {}, {**told, **about},
+        features.files, features.keys, features.groups, features.columns, {}, {**recorded, **about},
     )  # fmt: skip
 
 
@@ -67,7 +67,7 @@ def _rows(features: FeatureSet, outcome: Outcome) -> list[dict[str, object]]:
     trial, rows = outcome.trial, []
     for entry, p in outcome.probabilities.items():
         for number, fold in enumerate(trial.splits):
-            for piece, mask in (trial.tested_on or {"": np.ones(len(features), bool)}).items():
+            for part, mask in (trial.tested_on or {"": np.ones(len(features), bool)}).items():
                 here = (outcome.fold == number) & mask
                 cut = outcome.thresholds[entry][number] if outcome.thresholds else None
                 values = {**score(features.y[here], p[here], cut), "fit_seconds": 0.25}
@@ -76,7 +76,7 @@ def _rows(features: FeatureSet, outcome: Outcome) -> list[dict[str, object]]:
                 rows += [
                     {"encoder": "spectrum", "classifier": entry, "seed": trial.seed,
                      "trained_on": trial.trained_on, "n_train": trial.n_train, "fold": fold,
-                     "tested_on": piece, "metric": metric, "value": value, "seconds": 0.3}
+                     "tested_on": part, "metric": metric, "value": value, "seconds": 0.3}
                     for metric, value in values.items()
                 ]  # fmt: skip
     return rows

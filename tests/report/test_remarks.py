@@ -1,4 +1,4 @@
-"""What a run chose and found, in plain sentences."""
+"""Tests of the remarks on runs and models."""
 
 from dataclasses import replace
 
@@ -12,36 +12,36 @@ from clipfeat.report.remarks import _gain, _late, _tuned
 from tests.conftest import make_features
 
 
-def test_a_worse_vote_is_said_to_be() -> None:
-    """By more than the standard error, and only then."""
+def test_a_worse_vote_is_reported() -> None:
+    """A vote is called worse only if the loss exceeds the standard error."""
     gain = Gain("soft vote", "svm", "accuracy", -0.02, 0.01)
-    assert _gain(gain).endswith("WORSE by more than the standard error: use svm")
+    assert _gain(gain).endswith("It is WORSE by more than the standard error. Use svm.")
     assert "WORSE" not in _gain(replace(gain, value=-0.01))
 
 
-def test_searches_are_one_line() -> None:
-    """From the least to the largest value, how many tried, and whether the time ran out."""
-    found = [
+def test_a_search_is_one_line() -> None:
+    """The line has the range of each parameter, the candidates and the stopped searches."""
+    searches = [
         {"params": {"C": 2.0}, "tried": 5, "out_of_time": False},
         {"params": {"C": 0.5}, "tried": 3, "out_of_time": True},
         {"params": {}, "tried": 1, "out_of_time": True},
     ]
-    assert _tuned("svm", found) == (
-        "svm, tuned: C 0.5 to 2, its own parameters in 1 of 3 (9 candidates in 3 trainings; the "
-        "time limit ended 2 of 3, the best so far kept)"
+    assert _tuned("svm", searches) == (
+        "svm, tuned: C 0.5 to 2, default parameters in 1 of 3 (9 candidates in 3 searches; the "
+        "time limit stopped 2 of 3)"
     )
 
 
-def test_a_limit_that_was_not_kept_is_said() -> None:
-    """From a tenth above it on."""
+def test_an_exceeded_time_limit_is_reported() -> None:
+    """A fit may exceed the limit by 10 % without a remark."""
     assert _late({"time_limit": 60.0, "seconds": 65.0}) == []
     assert "over the limit of 60 s" in _late({"time_limit": 60.0, "seconds": 70.0})[0]
     assert _late({"time_limit": None, "seconds": 70.0}) == []
 
 
-def test_foreign_notes_are_refused() -> None:
-    """A model file whose notes are of other kinds is one clear error."""
+def test_metadata_of_other_types_is_refused() -> None:
+    """A model file whose metadata has other types raises one error."""
     model = fit(make_features(), "logreg", cv=0)
     assert model_remarks(model) == []
-    with pytest.raises(RefusedFileError, match="it is damaged"):
+    with pytest.raises(RefusedFileError, match="The file is damaged"):
         model_remarks(replace(model, about={"gain": {"good": "very"}}))

@@ -1,4 +1,4 @@
-"""Curves of robustness."""
+"""Tests of robustness curves."""
 
 from pathlib import Path
 from xml.etree import ElementTree
@@ -8,10 +8,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from clipfeat.report.robustness_curves import draw_robustness, save_robustness
+from clipfeat.errors import UsageError
+from clipfeat.report.robustness_curves import (
+    draw_robustness,
+    load_robustness,
+    save_robustness,
+)
 
 
 def table(n_degradations: int) -> pd.DataFrame:
+    """Make a table with two strengths per degradation and three metrics."""
     states = [("original", np.nan)]
     states += [(f"d{i}", s) for i in range(n_degradations) for s in (90.0, 50.0)]
     return pd.DataFrame(
@@ -22,23 +28,30 @@ def table(n_degradations: int) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("n", [1, 4, 5, 8])
-def test_every_degradation_has_its_picture(n: int) -> None:
-    """A titled picture each, with a hollow start, the strengths below, and named lines."""
+def test_every_degradation_has_a_panel(n: int) -> None:
+    """Panels have titles and strengths; the last panel has the names of the lines."""
     figure = draw_robustness(table(n), {"d0": "JPEG quality"})
     shown = [ax for ax in figure.axes if ax.get_visible()]
     assert len(shown) == n
     assert shown[0].get_title(loc="left") == "JPEG quality"
-    assert [t.get_text() for t in shown[0].get_xticklabels()] == ["as is", "90", "50"]
+    assert [t.get_text() for t in shown[0].get_xticklabels()] == ["none", "90", "50"]
     names = list(shown[-1].texts)
     assert [name.get_text() for name in names] == ["balanced acc.", "ROC AUC"]
     low, high = (name.xy[1] for name in names)
-    assert high - low > 0.02  # though the lines end nearer to each other
+    assert high - low > 0.02  # the lines themselves end closer to each other
 
 
-def test_files_are_whole(tmp_path: Path) -> None:
-    """The table as it was, a PNG and an SVG that can be read."""
+def test_saved_files_are_readable(tmp_path: Path) -> None:
+    """The CSV file equals the table, and the PNG and SVG files can be opened."""
     csv, png, svg = save_robustness(table(3), tmp_path / "new", {})
-    pd.testing.assert_frame_equal(pd.read_csv(csv), table(3))
+    assert csv.name == "robustness.csv"
+    pd.testing.assert_frame_equal(load_robustness(tmp_path / "new"), table(3))
     with Image.open(png) as image:
         assert image.width > 1000
     assert ElementTree.parse(svg).getroot().tag.endswith("svg")
+
+
+def test_a_folder_without_a_table_is_refused(tmp_path: Path) -> None:
+    """The error names the command that writes the table."""
+    with pytest.raises(UsageError, match=r"robustness.csv not found\. Run `clipfeat robustness"):
+        load_robustness(tmp_path)

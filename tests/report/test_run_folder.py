@@ -1,21 +1,23 @@
-"""A run as a folder."""
+"""Tests of run folders."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from clipfeat.errors import RefusedFileError
+from clipfeat.errors import ClipfeatWarning, DataError, OutputExistsError, RefusedFileError
 from clipfeat.evaluate import FewShot, KFold, Matrix, Protocol, benchmark
 from clipfeat.evaluate.standings import standings
 from clipfeat.evaluate.tidy_rows import COLUMNS
 from clipfeat.features import FeatureSet
-from clipfeat.report import save_run
-from clipfeat.report.run_folder import load_run
+from clipfeat.report import claim_folder, load_run, save_run
+from clipfeat.report.page import PageOptions
 from clipfeat.zoo.fit_options import FitOptions
 from tests.evaluate.test_protocols import generators
+from tests.report.runs import make_run, with_generators
 
 
 @pytest.mark.parametrize(
@@ -24,27 +26,27 @@ from tests.evaluate.test_protocols import generators
      (FewShot([3, 6], repeats=2, n_splits=3), FitOptions())],
     ids=str,
 )  # fmt: skip
-def test_a_run_is_read_back_whole(protocol: Protocol, options: FitOptions, tmp_path: Path) -> None:
-    """Rows, probabilities, thresholds, trials and columns: all that standings and pages ask for."""
+def test_loading_restores_a_run(protocol: Protocol, options: FitOptions, tmp_path: Path) -> None:
+    """Rows, probabilities, thresholds, trials and columns equal those of the saved run."""
     run = benchmark(generators(), "logreg,dummy", protocol=protocol, options=options)
-    save_run(run, run.leaderboard(), tmp_path)
-    again = load_run(tmp_path)
-    pd.testing.assert_frame_equal(run.to_pandas(), again.to_pandas(), check_dtype=False)
-    assert again.entries == run.entries
-    for ours, theirs in zip(run.outcomes, again.outcomes, strict=True):
-        assert ours.trial.name == theirs.trial.name
-        assert {e: list(t) for e, t in ours.thresholds.items()} == theirs.thresholds
-        for entry, p in ours.probabilities.items():
-            assert np.array_equal(p, theirs.probabilities[entry], equal_nan=True)
-    assert standings(run, "roc_auc") == standings(again, "roc_auc")
-    assert (again.specs, again.classes) == (run.specs, run.classes)
-    assert list(again.columns) == ["generator"]
+    save_run(run, tmp_path, page=None)
+    loaded = load_run(tmp_path)
+    pd.testing.assert_frame_equal(run.to_pandas(), loaded.to_pandas(), check_dtype=False)
+    assert loaded.entries == run.entries
+    for saved, restored in zip(run.outcomes, loaded.outcomes, strict=True):
+        assert saved.trial.name == restored.trial.name
+        assert {e: list(t) for e, t in saved.thresholds.items()} == restored.thresholds
+        for entry, p in saved.probabilities.items():
+            assert np.array_equal(p, restored.probabilities[entry], equal_nan=True)
+    assert standings(run, "roc_auc") == standings(loaded, "roc_auc")
+    assert (loaded.specs, loaded.classes) == (run.specs, run.classes)
+    assert list(loaded.columns) == ["generator"]
 
 
-def test_tables_are_tidy_in_both_formats(tmp_path: Path) -> None:
-    """Parquet and CSV hold the same rows under the same names."""
+def test_parquet_and_csv_hold_the_same_rows(tmp_path: Path) -> None:
+    """Both files have the columns and values of the tidy rows."""
     run = benchmark(generators(), "logreg", protocol=3)
-    save_run(run, run.leaderboard(), tmp_path)
+    save_run(run, tmp_path, page=None)
     parquet, csv = (
         pd.read_parquet(tmp_path / "scores.parquet"),
         pd.read_csv(tmp_path / "scores.csv"),
@@ -54,26 +56,78 @@ def test_tables_are_tidy_in_both_formats(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["run.json", "probabilities.npz", "scores.parquet"])
-def test_damage_is_one_clear_error(damage: str, tmp_path: Path) -> None:
-    """A file that is missing, cut short or none of ours is refused."""
+def test_a_damaged_run_is_refused(damage: str, tmp_path: Path) -> None:
+    """A missing, truncated or foreign file raises one error."""
     run = benchmark(generators(), "logreg", protocol=3)
-    save_run(run, run.leaderboard(), tmp_path)
+    save_run(run, tmp_path, page=None)
     whole = (tmp_path / damage).read_bytes()
     for content in (whole[: len(whole) // 2], b"{}", b""):
         (tmp_path / damage).write_bytes(content)
-        with pytest.raises(RefusedFileError, match=r"(can(not)? be|not a) read"):
+        with pytest.raises(RefusedFileError, match="not a readable"):
             load_run(tmp_path)
     (tmp_path / damage).unlink()
     with pytest.raises(RefusedFileError, match="holds no benchmark run"):
         load_run(tmp_path)
 
 
-def test_a_run_is_a_folder_of_files(features: FeatureSet, tmp_path: Path) -> None:
-    """Markdown, CSV, JSON, tidy scores and probabilities, each readable and complete."""
+def test_saving_writes_every_file_of_the_folder(features: FeatureSet, tmp_path: Path) -> None:
+    """The leaderboard lists the entries, and every file in the folder is returned."""
     run = benchmark(features, "logreg,dummy", protocol=3)
-    paths = save_run(run, run.leaderboard(), tmp_path / "run")
-    assert {p.name for p in paths} == {p.name for p in (tmp_path / "run").iterdir()}
-    content = json.loads((tmp_path / "run" / "leaderboard.json").read_text())
-    assert [e["classifier"] for e in content["entries"]] == ["logreg", "dummy"]
+    folder = tmp_path / "run"
+    paths = save_run(run, folder, page=None)
+    assert {path.name for path in paths} == {path.name for path in folder.iterdir()}
+    content = json.loads((folder / "leaderboard.json").read_text())
+    assert [entry["classifier"] for entry in content["entries"]] == ["logreg", "dummy"]
     assert content["about"]["protocol"] == "3-fold"
-    assert (tmp_path / "run" / "leaderboard.md").read_text().count("\n") == 4
+    assert (folder / "leaderboard.md").read_text().count("\n") == 4
+
+
+def test_the_page_is_written_from_the_run_alone(tmp_path: Path) -> None:
+    """Without further content, the page has plots and says that it has no audit."""
+    paths = save_run(make_run(with_generators(20), None, {"svm": 1.0, "knn": 0.5}), tmp_path)
+    page = paths[-1].read_text(encoding="utf-8")
+    assert paths[-1].name == "report.html"
+    assert "This report contains no audit" in page
+    assert (tmp_path / "plots" / "roc.svg").is_file()
+
+
+def test_the_audit_gets_the_predictions_of_the_best_entry(tmp_path: Path) -> None:
+    """Out-of-fold probabilities are passed by path; a failed audit is a warning."""
+    run = make_run(with_generators(20), None, {"svm": 2.0, "knn": 0.1})
+    calls: list[tuple[str, Any]] = []
+
+    def audit(entry: str, probabilities: Any) -> Any:
+        calls.append((entry, probabilities))
+        raise DataError("no images")
+
+    with pytest.warns(ClipfeatWarning, match="the page has no audit: no images"):
+        save_run(run, tmp_path, page=PageOptions(audit=audit))
+    ((entry, probabilities),) = calls
+    assert entry == "svm"
+    path = str(run.paths[3])
+    assert np.array_equal(probabilities[path], run.probabilities["svm"][3])
+
+
+def test_other_files_are_not_overwritten(tmp_path: Path) -> None:
+    """A folder in use needs ``overwrite``; the command record and the cell cache do not count."""
+    run = make_run(with_generators(20), None, {"svm": 1.0})
+    folder = tmp_path / "run"
+    claim_folder(folder, {"clf": "svm"}).mkdir()
+    save_run(run, folder, page=None)
+    with pytest.raises(OutputExistsError, match="is not empty"):
+        save_run(run, folder, page=None)
+    save_run(run, folder, page=None, overwrite=True)
+    with pytest.raises(OutputExistsError, match="is a file"):
+        save_run(run, folder / "run.json")
+
+
+def test_only_the_same_command_claims_a_folder_again(tmp_path: Path) -> None:
+    """A new command may claim an empty folder, or any folder with ``overwrite``."""
+    folder = tmp_path / "run"
+    assert claim_folder(folder, {"seed": 0}) == folder / "cells"
+    claim_folder(folder, {"seed": 1})
+    (folder / "cells").mkdir()
+    claim_folder(folder, {"seed": 1})
+    with pytest.raises(OutputExistsError, match="holds no run of this command"):
+        claim_folder(folder, {"seed": 2})
+    claim_folder(folder, {"seed": 2}, overwrite=True)

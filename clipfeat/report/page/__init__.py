@@ -1,6 +1,6 @@
-"""What a benchmark found as one page of HTML."""
+"""The HTML page of a benchmark."""
 
 from clipfeat.report.page.leaderboard_table import leaderboard_table
-from clipfeat.report.page.write import write_page
+from clipfeat.report.page.write import PageOptions, write_page
 
-__all__ = ["leaderboard_table", "write_page"]
+__all__ = ["PageOptions", "leaderboard_table", "write_page"]

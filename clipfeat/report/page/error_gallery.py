@@ -1,4 +1,4 @@
-"""The most confident mistakes, with thumbnails."""
+"""The gallery of the most confident errors, with thumbnails."""
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
@@ -6,59 +6,78 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from clipfeat.evaluate.result import Benchmark
-from clipfeat.report.page.section import Picture, Section
-from clipfeat.report.plots.out_of_fold import Answers
+from clipfeat.report.page.section import GalleryImage, Section
+from clipfeat.report.plots.out_of_fold import OutOfFoldPredictions
 
 Thumbnails = Callable[[Sequence[str]], Mapping[str, bytes]]
 
-EACH, TOGETHER, CLASSES = 8, 24, 8
-"""Images of a class, of all classes, and classes: those with the most mistakes."""
-_TYPES = {b"\xff\xd8\xff": "jpeg", b"\x89PNG\r\n\x1a\n": "png"}
+MAX_PER_CLASS, MAX_IMAGES, MAX_CLASSES = 8, 24, 8
+"""Maximum number of images per class, of images in total, and of classes."""
+_MIME_TYPES = {b"\xff\xd8\xff": "jpeg", b"\x89PNG\r\n\x1a\n": "png"}
 
 
-def mistakes_section(
-    run: Benchmark, entry: str, answers: Answers, thumbnails: Thumbnails | None
+def errors_section(
+    run: Benchmark,
+    entry: str,
+    predictions: OutOfFoldPredictions,
+    thumbnails: Thumbnails | None,
 ) -> Section:
-    """A gallery for each class: what it was mistaken for, the surest first."""
-    wrong = np.flatnonzero(answers.called != answers.y)
-    sure = answers.p[wrong, answers.called[wrong]]
-    ranked = wrong[np.argsort(-sure, kind="stable")]
-    _, firsts = np.unique(run.files[answers.row[ranked]], return_index=True)
-    ranked = ranked[np.sort(firsts)]  # a file that several trials mistook is shown once
-    most = np.argsort(-np.bincount(answers.y[ranked], minlength=len(run.classes)), kind="stable")
-    each = min(EACH, TOGETHER // min(len(run.classes), CLASSES))
-    shown = {int(code): ranked[answers.y[ranked] == code][:each] for code in most[:CLASSES]}
-    shown = {code: of_class for code, of_class in shown.items() if len(of_class)}
+    """Show the misclassified images of each class, highest probability first.
+
+    Parameters
+    ----------
+    run : Benchmark
+        The run.
+    entry : str
+        Name of the entry.
+    predictions : OutOfFoldPredictions
+        Predictions of the entry.
+    thumbnails : callable, optional
+        Function from paths to thumbnails, as in `clipfeat.report.page.PageOptions`.
+    """
+    wrong = np.flatnonzero(predictions.y_pred != predictions.y)
+    confidence = predictions.p[wrong, predictions.y_pred[wrong]]
+    ranked = wrong[np.argsort(-confidence, kind="stable")]
+    _, firsts = np.unique(run.files[predictions.row[ranked]], return_index=True)
+    ranked = ranked[np.sort(firsts)]  # a file misclassified in several trials is shown once
+    n_errors = np.bincount(predictions.y[ranked], minlength=len(run.classes))
+    order = np.argsort(-n_errors, kind="stable")[:MAX_CLASSES]
+    per_class = min(MAX_PER_CLASS, MAX_IMAGES // min(len(run.classes), MAX_CLASSES))
+    shown = {int(code): ranked[predictions.y[ranked] == code][:per_class] for code in order}
+    shown = {code: indices for code, indices in shown.items() if len(indices)}
     if not shown:
-        return Section("mistakes", "Mistakes", [f"{entry} made none."])
-    paths = [str(run.files[answers.row[i]]) for of_class in shown.values() for i in of_class]
-    small = dict(thumbnails(paths)) if thumbnails else {}
+        return Section("errors", "Errors", [f"{entry} made no errors."])
+    paths = [str(run.files[predictions.row[i]]) for indices in shown.values() for i in indices]
+    files = dict(thumbnails(paths)) if thumbnails else {}
     gallery = {
-        f"{run.classes[code]}, taken for another": [
-            _picture(run, answers, i, small) for i in of_class
+        f"True class {run.classes[code]}": [
+            _gallery_image(run, predictions, i, files) for i in indices
         ]
-        for code, of_class in shown.items()
+        for code, indices in shown.items()
     }
-    without = sum(not _address(small.get(path, b"")) for path in paths)
-    says = [
-        f"Of {entry}: for each class the images that were called wrong with the highest "
-        f"probability. {len(ranked):,} of {len(np.unique(answers.row)):,} images were called wrong."
+    n_missing = sum(not _data_address(files.get(path, b"")) for path in paths)
+    paragraphs = [
+        f"For each class, the images that {entry} misclassified with the highest probability. "
+        f"{len(ranked):,} of {len(np.unique(predictions.row)):,} images are misclassified."
     ]
-    if without:
-        says.append(f"{without} are shown by their names alone: the images were not to be read.")
-    return Section("mistakes", "The most confident mistakes", says, gallery=gallery)
+    if n_missing:
+        paragraphs.append(f"{n_missing} images have no thumbnail because their files are not read.")
+    return Section("errors", "Most confident errors", paragraphs, gallery=gallery)
 
 
-def _picture(run: Benchmark, a: Answers, i: int, small: Mapping[str, bytes]) -> Picture:
-    path = str(run.files[a.row[i]])
-    called = a.called[i]
-    said = f"{run.classes[a.y[i]]} → {run.classes[called]}, {a.p[i, called]:.3f}"
-    return Picture(path, said, _address(small.get(path, b"")))
+def _gallery_image(
+    run: Benchmark, predictions: OutOfFoldPredictions, i: int, files: Mapping[str, bytes]
+) -> GalleryImage:
+    path = str(run.files[predictions.row[i]])
+    predicted = predictions.y_pred[i]
+    true_name, predicted_name = run.classes[predictions.y[i]], run.classes[predicted]
+    caption = f"{true_name} → {predicted_name}, {predictions.p[i, predicted]:.3f}"
+    return GalleryImage(path, caption, _data_address(files.get(path, b"")))
 
 
-def _address(data: bytes) -> str:
-    """A ``data:`` address; empty for what is no JPEG or PNG."""
-    for magic, kind in _TYPES.items():
+def _data_address(data: bytes) -> str:
+    """Return a ``data:`` address of a JPEG or PNG file; empty for other data."""
+    for magic, kind in _MIME_TYPES.items():
         if data.startswith(magic):
             return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
     return ""

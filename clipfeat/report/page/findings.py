@@ -1,22 +1,23 @@
-"""What an audit found, the worst first."""
+"""The section of audit findings."""
 
 from collections.abc import Mapping, Sequence
 
 from clipfeat.auditing.finding import SEVERITIES, Finding
 from clipfeat.report.page.section import Notice, Section
 
-ROWS = 20
-"""Of a finding, that are listed."""
+MAX_ROWS = 20
+"""Maximum number of images listed per finding."""
 
 
 def findings_section(findings: Sequence[Finding]) -> Section:
-    """Findings by severity; without any, how to get them."""
+    """List findings by severity; without findings, explain how to run an audit."""
     if not findings:
-        says = (
-            "No audit is part of this report. `clipfeat audit` looks for leaks, duplicates, wrong "
-            "labels and shortcuts such as file size or format: scores mean little before it is run."
+        paragraph = (
+            "This report contains no audit. Run `clipfeat audit` to check for leaks, duplicates, "
+            "label errors and shortcuts such as file size or format. Scores are not reliable "
+            "before an audit."
         )
-        return Section("audit", "Audit", [says])
+        return Section("audit", "Audit", [paragraph])
     ranked = sorted(findings, key=lambda one: _rank(one.severity))
     return Section("audit", "Audit", notices=[_notice(one) for one in ranked])
 
@@ -25,21 +26,21 @@ def _rank(severity: str) -> int:
     return SEVERITIES.index(severity) if severity in SEVERITIES else len(SEVERITIES)
 
 
-def _notice(one: Finding) -> Notice:
+def _notice(finding: Finding) -> Notice:
     return Notice(
-        one.severity,
-        one.check,
-        one.sentence,
-        ", ".join(f"{name} {value:.4g}" for name, value in one.numbers.items()),
-        [_row(row) for row in one.rows[:ROWS]],
-        max(len(one.rows) - ROWS, 0),
+        finding.severity,
+        finding.check,
+        finding.sentence,
+        ", ".join(f"{name} {value:.4g}" for name, value in finding.numbers.items()),
+        [_row_text(row) for row in finding.rows[:MAX_ROWS]],
+        max(len(finding.rows) - MAX_ROWS, 0),
     )
 
 
-def _row(row: Mapping[str, str | float]) -> str:
-    others = [
+def _row_text(row: Mapping[str, str | float]) -> str:
+    details = [
         f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
         for name, value in row.items()
         if name != "path" and value != ""
     ]
-    return " · ".join([str(row.get("path", "")), *others])
+    return " · ".join([str(row.get("path", "")), *details])

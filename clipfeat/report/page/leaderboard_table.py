@@ -1,4 +1,4 @@
-"""The leaderboard as a table of HTML, for the page and for a notebook."""
+"""The leaderboard as an HTML table."""
 
 import math
 from collections.abc import Mapping
@@ -9,19 +9,19 @@ from clipfeat.report.page.templates import render
 
 
 def leaderboard_table(board: Leaderboard, errors: Mapping[str, str] | None = None) -> str:
-    """Lay a leaderboard out.
+    """Render a leaderboard as HTML.
 
     Parameters
     ----------
     board : Leaderboard
-        The metrics that no entry has are left out; the best of each metric is bold.
+        The leaderboard. Metrics without a value are omitted. The best value of each metric is bold.
     errors : mapping of str to str, optional
-        Entries that failed, and why: rows of their own, below.
+        Error messages of failed entries, listed in rows of their own at the end.
 
     Returns
     -------
     str
-        A ``<table>`` in a box that it can be scrolled in, with its own style.
+        A ``<table>`` inside a scrollable box, with its own style sheet.
     """
     metrics = [
         name
@@ -31,14 +31,15 @@ def leaderboard_table(board: Leaderboard, errors: Mapping[str, str] | None = Non
     ]
     best = {metric: board.best(metric) for metric in metrics if metric in METRICS}
     rows = [
-        (entry, [(*_parted(m, board.cell(entry, m)), _mean(board, entry, m) == best.get(m), m)
+        (entry, [(*_split_cell(m, board.cell(entry, m)), _mean(board, entry, m) == best.get(m), m)
                  for m in metrics])
         for entry in board.entries
     ]  # fmt: skip
     return render(
         "leaderboard.html.j2",
         heads=[
-            (m, board.columns[m], not (_higher(m) or RECALL in m or m == INTERVAL)) for m in metrics
+            (m, board.columns[m], not (_is_higher_better(m) or RECALL in m or m == INTERVAL))
+            for m in metrics
         ],
         rows=rows,
         errors=dict(errors or {}),
@@ -50,12 +51,12 @@ def _mean(board: Leaderboard, entry: str, metric: str) -> float:
     return board.mean[entry].get(metric, float("nan"))
 
 
-def _higher(metric: str) -> bool:
+def _is_higher_better(metric: str) -> bool:
     return metric in METRICS and METRICS[metric].higher_is_better
 
 
-def _parted(metric: str, cell: str) -> tuple[str, str]:
-    """The number, and what is said of it."""
+def _split_cell(metric: str, cell: str) -> tuple[str, str]:
+    """Split a cell into its number and the text after it."""
     if metric == INTERVAL:
         return cell, ""
     number, _, rest = cell.partition(" ")

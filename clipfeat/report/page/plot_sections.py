@@ -1,115 +1,97 @@
-"""Which pictures a run gives, section by section."""
+"""Sections of the page that consist of plots."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
-
-import numpy as np
-from numpy.typing import NDArray
 
 from clipfeat.evaluate.leaderboard import Leaderboard
 from clipfeat.evaluate.metrics import METRICS
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.features import FeatureSet
 from clipfeat.report.page.section import Section
-from clipfeat.report.plots.by_value import by_value
-from clipfeat.report.plots.confusion import confusion
-from clipfeat.report.plots.curves import precision_recall, roc
+from clipfeat.report.plots.by_value import by_value_plot, column_of, values_of
+from clipfeat.report.plots.confusion_matrix import confusion_plot
+from clipfeat.report.plots.curves import precision_recall_plot, roc_plot
 from clipfeat.report.plots.feature_map import feature_maps
-from clipfeat.report.plots.few_shot import few_shot
-from clipfeat.report.plots.matrix import matrix
-from clipfeat.report.plots.out_of_fold import Answers
+from clipfeat.report.plots.few_shot import few_shot_plot
+from clipfeat.report.plots.out_of_fold import OutOfFoldPredictions
 from clipfeat.report.plots.plot import Plot, file_name
-from clipfeat.report.plots.reliability import calibration
-from clipfeat.report.plots.scores import scores
-from clipfeat.report.robustness_curves import SHOWN, draw_robustness
+from clipfeat.report.plots.reliability import calibration_plot
+from clipfeat.report.plots.scores import scores_plot
+from clipfeat.report.plots.train_test_matrix import train_test_plot
+from clipfeat.report.robustness_curves import DEFAULT_METRICS, draw_robustness
 
 if TYPE_CHECKING:
     import pandas as pd
 
-USUAL_COLUMNS = ("generator", "subject", "group")
-"""Looked at where the protocol has no column."""
-BARS = 3
-MATRICES = 2
+MAX_BAR_ENTRIES = 3
+MAX_MATRICES = 2
 
 
-def answer_sections(found: Mapping[str, Answers], classes: Sequence[str]) -> list[Section]:
-    """Curves, calibration, histograms and confusion matrices."""
+def prediction_sections(
+    predictions: Mapping[str, OutOfFoldPredictions], classes: Sequence[str]
+) -> list[Section]:
+    """Plot curves, calibration, score histograms and confusion matrices."""
     return [
-        Section("curves", "ROC and precision-recall curves",
-                plots=[roc(found, classes), precision_recall(found, classes)]),
-        Section("calibration", "Calibration", plots=[calibration(found, classes)]),
-        Section("scores", "Scores", small=True,
-                plots=[scores(entry, a, classes) for entry, a in found.items()]),
+        Section("curves", "ROC and precision-recall curves", plots=[
+            roc_plot(predictions, classes), precision_recall_plot(predictions, classes),
+        ]),
+        Section("calibration", "Calibration", plots=[calibration_plot(predictions, classes)]),
+        Section("scores", "Score distributions", small=True,
+                plots=[scores_plot(entry, one, classes) for entry, one in predictions.items()]),
         Section("confusion", "Confusion matrices", small=len(classes) <= 4,
-                plots=[confusion(entry, a, classes) for entry, a in found.items()]),
+                plots=[confusion_plot(entry, one, classes) for entry, one in predictions.items()]),
     ]  # fmt: skip
 
 
 def protocol_sections(
-    run: Benchmark, board: Leaderboard, found: Mapping[str, Answers]
+    run: Benchmark, board: Leaderboard, predictions: Mapping[str, OutOfFoldPredictions]
 ) -> list[Section]:
-    """Bars by a column, or the matrix, the few-shot curve: whichever there are."""
+    """Plot scores by value, the train × test matrix and the few-shot curve, if the run has them."""
     column = column_of(run)
     bars: list[Plot] = []
-    if found and column and not any(outcome.trial.tested_on for outcome in run.outcomes):
-        best = {entry: found[entry] for entry in list(found)[:BARS]}
-        bars = [by_value(best, values_of(run, column), column, run.classes)]
-    grids = [matrix(entry, run.rows, board.metric) for entry in list(found)[:MATRICES]]
-    curve = few_shot(list(found), run.rows, board.metric)
+    if predictions and column and not any(outcome.trial.tested_on for outcome in run.outcomes):
+        best = {entry: predictions[entry] for entry in list(predictions)[:MAX_BAR_ENTRIES]}
+        bars = [by_value_plot(best, values_of(run, column), column, run.classes)]
+    matrices = [
+        train_test_plot(entry, run.rows, board.metric) for entry in list(predictions)[:MAX_MATRICES]
+    ]
+    curve = few_shot_plot(list(predictions), run.rows, board.metric)
     sections = [
-        Section("by-value", f"By {column}", plots=bars),
-        Section("matrix", "Trained on each, tested on each",
-                plots=[plot for plot in grids if plot is not None]),
-        Section("few-shot", "Few training images", plots=[curve] if curve else []),
+        Section("by-value", f"Scores by {column}", plots=bars),
+        Section("matrix", f"Train × test matrix by {column}" if column else "Train × test matrix",
+                plots=[plot for plot in matrices if plot is not None]),
+        Section("few-shot", "Few-shot curve", plots=[curve] if curve else []),
     ]  # fmt: skip
     return [section for section in sections if section.plots]
 
 
 def robustness_section(table: "pd.DataFrame", titles: Mapping[str, str]) -> Section:
-    """A picture for each degradation."""
+    """Plot the robustness curves, one plot per degradation."""
     plots = []
     is_original = table["degradation"] == "original"
     for name in table.loc[~is_original, "degradation"].unique():
         title = titles.get(name, name)
-        mine = table[is_original | (table["degradation"] == name)]
-        shown = [metric for metric in SHOWN if metric in set(mine["metric"])]
-        ends = [
+        part = table[is_original | (table["degradation"] == name)]
+        metrics = [metric for metric in DEFAULT_METRICS if metric in set(part["metric"])]
+        changes = [
             f"{METRICS[metric].title} from {of['value'].iloc[0]:.3f} to {of['value'].iloc[-1]:.3f}"
-            for metric, of in mine.groupby("metric", sort=False)
-            if metric in shown
+            for metric, of in part.groupby("metric", sort=False)
+            if metric in metrics
         ]
         plots.append(
             Plot(
                 file_name("robustness", name),
-                draw_robustness(mine, {name: title}, shown),
-                "It begins, hollow, with the images as they are; flat is robust.",
-                f"{title}: {'; '.join(ends)}.",
+                draw_robustness(part, {name: title}, metrics),
+                "The hollow marker is the score on the original images. A flat line is robust.",
+                f"{title}: {'; '.join(changes)}.",
             )
         )
     return Section("robustness", "Robustness", plots=plots, small=True)
 
 
 def map_section(features: FeatureSet, column: str) -> Section:
-    """Features on a plane."""
+    """Plot maps of the features, coloured by label and by a column."""
     known = column if column in features.columns or column == "group" else ""
     if known == "group" and features.groups is None:
         known = ""
-    return Section("map", "The features on a plane", plots=feature_maps(features, known))
-
-
-def column_of(run: Benchmark) -> str:
-    """The protocol's column, else one of the usual ones, if it has 2 values or more; else none."""
-    asked = str(run.about.get("column") or "")
-    for name in (asked, *USUAL_COLUMNS):
-        if name and len(np.unique(values_of(run, name))) > 1:
-            return name
-    return ""
-
-
-def values_of(run: Benchmark, column: str) -> NDArray[np.str_]:
-    """A column by its name; ``group`` is the groups; empty where there is none."""
-    if column in run.columns:
-        return run.columns[column]
-    if column == "group" and run.groups is not None:
-        return run.groups
-    return np.zeros(len(run.y), dtype=np.str_)
+    return Section("map", "Feature maps", plots=feature_maps(features, known))

@@ -1,4 +1,4 @@
-"""What was run, and on what."""
+"""The section on how the benchmark was run."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,20 +7,20 @@ from clipfeat.evaluate.result import Benchmark
 from clipfeat.report.page.section import Section, Table
 
 
-def setting_section(run: Benchmark) -> Section:
-    """Command, protocol, data, encoders and versions, as far as they were recorded."""
+def details_section(run: Benchmark) -> Section:
+    """List command, protocol, data, encoders and versions, as far as the run recorded them."""
     about = run.about
     listing = {
         "protocol": about.get("protocol"),
         "seed": about.get("seed"),
         "images": _images(about, len(run.y)),
-        "of each class": _counted(about.get("per_class")),
+        "images per class": _counts(about.get("per_class")),
         "groups": _groups(about),
         "entries": ", ".join(run.entries),
-        "calibrated by": _unless(about.get("calibrate"), "none"),
-        "bags": about.get("bag") or None,
-        "balanced by": about.get("balance") or None,
-        "threshold by": about.get("threshold_by"),
+        "calibration": _unless(about.get("calibrate"), "none"),
+        "bagged models": about.get("bag") or None,
+        "balancing": _unless(about.get("balance") or None, "none"),
+        "threshold chosen by": about.get("threshold_by"),
         "tuned": ", ".join(about.get("tuned") or {}) or None,
         "seconds": f"{about['seconds']:,.0f}" if about.get("seconds") is not None else None,
         **{f"encoder {i}" if len(run.specs) > 1 else "encoder":
@@ -29,8 +29,8 @@ def setting_section(run: Benchmark) -> Section:
     }  # fmt: skip
     versions = about.get("versions") or {}
     return Section(
-        "setting",
-        "What was run, and on what",
+        "details",
+        "Details of the run",
         listing={name: str(value) for name, value in listing.items() if value not in (None, "")},
         code=str(about.get("command") or ""),
         table=Table(["package", "version"], [[str(k), str(v)] for k, v in versions.items()])
@@ -40,11 +40,12 @@ def setting_section(run: Benchmark) -> Section:
 
 
 def _images(about: Mapping[str, Any], n: int) -> str:
-    without = about.get("unlabelled") or 0
-    return f"{about.get('images', n):,}" + (f", and {without:,} without a label" if without else "")
+    n_unlabelled = about.get("unlabelled") or 0
+    text = f"{about.get('images', n):,}"
+    return f"{text}, and {n_unlabelled:,} without a label" if n_unlabelled else text
 
 
-def _counted(counts: Mapping[str, int] | None) -> str | None:
+def _counts(counts: Mapping[str, int] | None) -> str | None:
     return ", ".join(f"{name} {n:,}" for name, n in counts.items()) if counts else None
 
 
@@ -52,8 +53,8 @@ def _groups(about: Mapping[str, Any]) -> str | None:
     n = about.get("groups")
     if n is None:
         return None
-    return f"{n:,}, never parted" if about.get("grouped") else f"{n:,} of equal images"
+    return f"{n:,}, each in one fold" if about.get("grouped") else f"{n:,} of identical images"
 
 
-def _unless(value: object, ordinary: str) -> object:
-    return None if value == ordinary else value
+def _unless(value: object, default: str) -> object:
+    return None if value == default else value

@@ -1,4 +1,4 @@
-"""What a page is made of."""
+"""Building blocks of the page."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,16 +8,16 @@ from clipfeat.report.plots.plot import Plot
 
 @dataclass(frozen=True)
 class Table:
-    """Cells as text; the first column names the row.
+    """Sortable table of text cells; the first column names the row.
 
     Parameters
     ----------
     heads : sequence of str
-        Of the columns.
+        Column headings.
     rows : sequence of sequence of str
         Cells.
     caption : str
-        Below it.
+        Caption below the table.
     """
 
     heads: Sequence[str]
@@ -26,27 +26,39 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One image of a gallery.
+class GalleryImage:
+    """Image of a gallery.
 
     Parameters
     ----------
     path : str
-        Its name.
-    said : str
-        What is to be known of it.
+        Path of the image.
+    caption : str
+        Caption above the path.
     source : str
-        A ``data:`` address of its thumbnail; empty where there is none.
+        ``data:`` address of the thumbnail; empty if the image is not readable.
     """
 
     path: str
-    said: str
+    caption: str
     source: str = ""
 
 
 @dataclass(frozen=True)
 class Notice:
-    """A finding: how bad, what, and the images concerned."""
+    """Finding of an audit.
+
+    Parameters
+    ----------
+    severity, check, sentence : str
+        As in `clipfeat.auditing.finding.Finding`.
+    numbers : str
+        Numbers of the finding, as text.
+    rows : sequence of str
+        The first images concerned.
+    more : int
+        Number of images that are not listed.
+    """
 
     severity: str
     check: str
@@ -58,40 +70,40 @@ class Notice:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page with a heading; what it lacks is left out.
+    """Section of the page; the template omits parts that are empty.
 
     Parameters
     ----------
     name : str
-        Its anchor.
+        Anchor.
     title : str
-        Its heading.
-    says : sequence of str
+        Heading.
+    paragraphs : sequence of str
         Paragraphs.
-    points : sequence of str
-        A list.
+    bullets : sequence of str
+        Items of a list.
     notices : sequence of Notice
         Findings.
     html : str
         Trusted markup.
-    listing : mapping of str to str
-        Terms and what they are.
+    listing : mapping of str to str, optional
+        Terms with their values.
     code : str
-        To be copied.
+        Text in a monospaced block.
     table : Table, optional
-        One that sorts.
+        Table.
     plots : sequence of Plot
-        Pictures.
+        Plots.
     small : bool
-        Whether the pictures are, and stand many in a row.
-    gallery : mapping of str to sequence of Picture
-        By heading.
+        Whether the plots are small, with several in a row.
+    gallery : mapping of str to sequence of GalleryImage, optional
+        Images by heading.
     """
 
     name: str
     title: str
-    says: Sequence[str] = ()
-    points: Sequence[str] = ()
+    paragraphs: Sequence[str] = ()
+    bullets: Sequence[str] = ()
     notices: Sequence[Notice] = ()
     html: str = ""
     listing: Mapping[str, str] | None = None
@@ -99,4 +111,4 @@ class Section:
     table: Table | None = None
     plots: Sequence[Plot] = ()
     small: bool = False
-    gallery: Mapping[str, Sequence[Picture]] | None = None
+    gallery: Mapping[str, Sequence[GalleryImage]] | None = None

@@ -1,4 +1,4 @@
-"""Templates of the package; whatever is put into one is text, never markup, unless it says so."""
+"""Rendering of the package's templates. Values are escaped unless a template marks them as safe."""
 
 from functools import cache
 from typing import TYPE_CHECKING
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 @cache
 def environment() -> "Environment":
-    """Jinja's, with escaping on and unknown names refused."""
+    """Return a Jinja environment that escapes values and rejects undefined names."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     return Environment(
@@ -19,9 +19,10 @@ def environment() -> "Environment":
 
 
 def render(template: str, **values: object) -> str:
-    """Fill a template in.
+    """Render a template.
 
-    A lone surrogate, as a path of undecodable bytes has, becomes a question mark: UTF-8 has none.
+    Lone surrogates become question marks, because UTF-8 cannot encode them. They occur in paths
+    with undecodable bytes.
     """
     text = environment().get_template(template).render(**values)
     return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,147 +1,173 @@
-"""The page: one file that needs no other, and its pictures as files beside it."""
+"""The page: one self-contained HTML file, with each plot as a file in a folder beside it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
+from warnings import warn
 
 from clipfeat.auditing.finding import Finding
+from clipfeat.errors import ClipfeatError, ClipfeatWarning
 from clipfeat.evaluate.leaderboard import COLUMN_TITLES, Leaderboard
+from clipfeat.evaluate.metrics import Probabilities
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.features import FeatureSet
-from clipfeat.report.page.error_gallery import Thumbnails, mistakes_section
+from clipfeat.report.page.error_gallery import Thumbnails, errors_section
 from clipfeat.report.page.findings import findings_section
 from clipfeat.report.page.leaderboard_table import leaderboard_table
 from clipfeat.report.page.plot_sections import (
-    answer_sections,
-    column_of,
     map_section,
+    prediction_sections,
     protocol_sections,
     robustness_section,
 )
-from clipfeat.report.page.run_details import setting_section
+from clipfeat.report.page.run_details import details_section
 from clipfeat.report.page.section import Section
 from clipfeat.report.page.templates import render
 from clipfeat.report.page.threshold_table import thresholds_section
-from clipfeat.report.plots.out_of_fold import Answers, gather
+from clipfeat.report.plots.by_value import column_of
+from clipfeat.report.plots.out_of_fold import best_predictions
 from clipfeat.report.plots.plot import Plot, inline
-from clipfeat.report.plots.style import MOST, drawing
+from clipfeat.report.plots.style import plot_style
 from clipfeat.system.files import publish
 from clipfeat.system.locations import local_path
-from clipfeat.zoo import CHANCE
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PAGE, PLOTS = "report.html", "plots"
+PAGE, PLOTS_FOLDER = "report.html", "plots"
+
+Auditor = Callable[[str, Mapping[str, Probabilities]], Sequence[Finding]]
+
+
+@dataclass(frozen=True, eq=False)
+class PageOptions:
+    """Content of the page that the run itself does not hold.
+
+    Parameters
+    ----------
+    features : FeatureSet, optional
+        Features for the feature maps.
+    audit : callable, optional
+        Function that audits the images. It takes the name of the best entry and its out-of-fold
+        probabilities by path, and returns findings. The probabilities are empty for a run of
+        several trials. An error of the audit becomes a warning.
+    robustness : DataFrame, optional
+        Table of `clipfeat.prediction.degrading.Robustness.to_pandas`.
+    degradations : mapping of str to str
+        Titles of the degradations in `robustness`.
+    thumbnails : callable, optional
+        Function from paths to small JPEG or PNG files, without the paths that are not readable.
+    """
+
+    features: FeatureSet | None = None
+    audit: Auditor | None = None
+    robustness: "pd.DataFrame | None" = None
+    degradations: Mapping[str, str] = field(default_factory=dict)
+    thumbnails: Thumbnails | None = None
 
 
 def write_page(
     run: Benchmark,
     board: Leaderboard,
     folder: str | Path,
-    *,
-    features: FeatureSet | None = None,
+    options: PageOptions = PageOptions(),
     remarks: Sequence[str] = (),
-    findings: Sequence[Finding] = (),
-    robustness: "pd.DataFrame | None" = None,
-    degradations: Mapping[str, str] | None = None,
-    thumbnails: Thumbnails | None = None,
 ) -> list[Path]:
-    """Write ``report.html``, which asks no network, and each picture as ``.svg`` and ``.png``.
+    """Write ``report.html``, and each plot as ``.svg`` and ``.png``.
 
-    Nothing is fitted or embedded: all is drawn from the out-of-fold answers that the run kept.
+    The page loads nothing from the network. All plots use the out-of-fold probabilities of the run,
+    so nothing is fitted or embedded. Plots of an earlier page in the folder are deleted.
 
     Parameters
     ----------
     run : Benchmark
-        What was found.
+        The run.
     board : Leaderboard
-        Of its rows; the six best entries are drawn.
+        Leaderboard of the run. Plots show its six best entries.
     folder : path
-        Made if it is not there.
-    features : FeatureSet, optional
-        For the maps of the features.
+        Folder to write to; created if missing.
+    options : PageOptions
+        Further content.
     remarks : sequence of str
-        Below the leaderboard; see `clipfeat.report.remarks`.
-    findings : sequence of Finding
-        What an audit of the same images found.
-    robustness : DataFrame, optional
-        What `clipfeat.prediction.degrading.Robustness.to_pandas` gives.
-    degradations : mapping of str to str, optional
-        Titles of the degradations.
-    thumbnails : callable, optional
-        From paths to small JPEG or PNG files, of those that it can read.
+        Sentences below the leaderboard; see `clipfeat.report.remarks`.
 
     Returns
     -------
     list of Path
-        What was written, the page first.
+        The files written, the page first.
 
     Raises
     ------
     StorageError
-        If a file could not be written.
+        If a file cannot be written.
     """
     target = local_path(folder)
-    (target / PLOTS).mkdir(parents=True, exist_ok=True)
-    for stale in [*(target / PLOTS).glob("*.svg"), *(target / PLOTS).glob("*.png")]:
+    (target / PLOTS_FOLDER).mkdir(parents=True, exist_ok=True)
+    for stale in [*(target / PLOTS_FOLDER).glob("*.svg"), *(target / PLOTS_FOLDER).glob("*.png")]:
         stale.unlink()
-    found = _answers(run, board)
+    predictions = best_predictions(run, board.entries)
     paths = [target / PAGE]
-    with drawing():
+    features, robustness = options.features, options.robustness
+    with plot_style():
         sections = [
-            findings_section(findings),
-            Section("leaderboard", "Leaderboard", [_caption(board, len(found))], remarks,
+            findings_section(_findings(run, board, options.audit) if options.audit else ()),
+            Section("leaderboard", "Leaderboard", [_caption(board, len(predictions))], remarks,
                     html=leaderboard_table(board, run.errors)),
             thresholds_section(run.rows, board.entries),
-            setting_section(run),
-            *(answer_sections(found, run.classes) if found else []),
-            *protocol_sections(run, board, found),
-            robustness_section(robustness, degradations or {}) if robustness is not None else None,
+            details_section(run),
+            *(prediction_sections(predictions, run.classes) if predictions else []),
+            *protocol_sections(run, board, predictions),
+            robustness_section(robustness, options.degradations)
+            if robustness is not None
+            else None,
             map_section(features, column_of(run)) if features is not None else None,
-            *(mistakes_section(run, entry, a, thumbnails) for entry, a in [*found.items()][:1]),
+            *(errors_section(run, entry, one, options.thumbnails)
+              for entry, one in [*predictions.items()][:1]),
         ]  # fmt: skip
         shown = [section for section in sections if section is not None]
-        pictures: dict[Plot, tuple[str, str]] = {}
-        for plot, name in _named(shown):
+        drawn: dict[Plot, tuple[str, str]] = {}
+        for plot, name in _with_file_names(shown):
             svg = plot.svg()
             for suffix, data in ((".svg", svg.encode()), (".png", plot.png())):
-                paths.append(target / PLOTS / f"{name}{suffix}")
+                paths.append(target / PLOTS_FOLDER / f"{name}{suffix}")
                 publish(data, paths[-1])
-            pictures[plot] = (f"{PLOTS}/{name}", inline(svg, name))
-    html = render("page.html.j2", about=run.about, sections=shown, pictures=pictures)
+            drawn[plot] = (f"{PLOTS_FOLDER}/{name}", inline(svg, name))
+    html = render("page.html.j2", about=run.about, sections=shown, drawn=drawn)
     publish(html.encode(), paths[0])
     return paths
 
 
-def _answers(run: Benchmark, board: Leaderboard) -> dict[str, Answers]:
-    """Those of the best entries, best first; of chance only where there is nothing else."""
-    gathered: dict[str, Answers] = {}
-    chance = [entry for entry in board.entries if entry.partition(" @ ")[0] == CHANCE]
-    for entry in [*(e for e in board.entries if e not in chance), *chance]:
-        if len(gathered) == MOST or (gathered and entry in chance):
-            break
-        answers = gather(run, entry)
-        if answers is not None:
-            gathered[entry] = answers
-    return gathered
+def _findings(run: Benchmark, board: Leaderboard, audit: Auditor) -> Sequence[Finding]:
+    """Audit the images, with the out-of-fold probabilities of the best entry."""
+    entry = board.entries[0] if board.entries else ""
+    probabilities: dict[str, Probabilities] = {}
+    if len(run.outcomes) == 1 and entry in run.probabilities:
+        probabilities = dict(zip(run.paths.tolist(), run.probabilities[entry], strict=True))
+    try:
+        return audit(entry, probabilities)
+    except ClipfeatError as error:
+        warn(f"the page has no audit: {error}", ClipfeatWarning, stacklevel=3)
+        return ()
 
 
 def _caption(board: Leaderboard, n_drawn: int) -> str:
-    said = (
-        "Mean over folds and what it varies by; the best of each metric is bold. Ordered by "
-        f"{COLUMN_TITLES[board.metric]}, best first; intervals are of new images, not of new "
-        "trainings."
+    caption = (
+        "Mean ± standard deviation over folds. The best value of each metric is bold. Entries are "
+        f"ordered by {COLUMN_TITLES[board.metric]}. Intervals cover the choice of test images, "
+        "not of training images."
     )
-    tied = sum(standing.tied for standing in board.standings.values())
-    said += f" The {tied} at place 1= cannot be told apart by a paired test." if tied > 1 else ""
-    few = f" Pictures below show the {n_drawn} best of {len(board.entries)} entries."
-    return said + (few if n_drawn < len(board.entries) else "")
+    n_tied = sum(standing.tied for standing in board.standings.values())
+    if n_tied > 1:
+        caption += f" The {n_tied} entries with rank 1= do not differ in a paired test."
+    if n_drawn < len(board.entries):
+        caption += f" Plots show the {n_drawn} best of {len(board.entries)} entries."
+    return caption
 
 
-def _named(sections: Sequence[Section]) -> Iterator[tuple[Plot, str]]:
-    """Each picture and a file name that no other has."""
+def _with_file_names(sections: Sequence[Section]) -> Iterator[tuple[Plot, str]]:
+    """Yield each plot with a unique file name."""
     taken: set[str] = set()
     for plot in [plot for section in sections for plot in section.plots]:
         name = next(n for i in count(1) if (n := plot.name + f"-{i}" * (i > 1)) not in taken)

@@ -1,1 +1,1 @@
-"""Pictures of what a benchmark found, one kind a file."""
+"""Plots of a benchmark, one kind per module."""

@@ -1,4 +1,4 @@
-"""How a metric grows with the number of training images."""
+"""Few-shot curves: a metric against the number of training images."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,18 +7,20 @@ import numpy as np
 
 from clipfeat.evaluate.metrics import METRICS
 from clipfeat.report.plots.plot import Plot
-from clipfeat.report.plots.style import RULE, blank, legend, line_style, named
+from clipfeat.report.plots.style import RULE, add_legend, label_text, line_style, new_figure
 
 
-def few_shot(entries: Sequence[str], rows: Sequence[Mapping[str, Any]], metric: str) -> Plot | None:
-    """A metric against images of each class; None where rows do not say how many there were.
+def few_shot_plot(
+    entries: Sequence[str], rows: Sequence[Mapping[str, Any]], metric: str
+) -> Plot | None:
+    """Plot a metric against training images per class; None if the run is no few-shot run.
 
     Parameters
     ----------
     entries : sequence of str
-        What is drawn.
+        Entries to draw.
     rows : sequence of mapping
-        As `Benchmark.rows`.
+        `Benchmark.rows`.
     metric : str
         One of `METRICS`.
     """
@@ -27,30 +29,31 @@ def few_shot(entries: Sequence[str], rows: Sequence[Mapping[str, Any]], metric: 
         n = row.get("n_train")
         if n and row["classifier"] in values and row["metric"] == metric:
             values[row["classifier"]].setdefault(int(n), []).append(row["value"])
-    drawn = {entry: of_entry for entry, of_entry in values.items() if of_entry}
+    drawn = {entry: by_size for entry, by_size in values.items() if by_size}
     if not drawn:
         return None
-    figure, ax = blank(4.6, 4.0, "Few images")
+    figure, ax = new_figure(4.6, 4.0, "Few-shot curve")
     ax.grid(axis="y", color=RULE, linewidth=0.6)
     ax.set_xscale("log")
     handles = []
-    for place, of_entry in enumerate(drawn.values()):
-        sizes = sorted(of_entry)
-        means = [float(np.nanmean(of_entry[n])) for n in sizes]
-        spreads = [float(np.nanstd(of_entry[n])) for n in sizes]
+    for index, by_size in enumerate(drawn.values()):
+        sizes = sorted(by_size)
+        means = [float(np.nanmean(by_size[n])) for n in sizes]
+        spreads = [float(np.nanstd(by_size[n])) for n in sizes]
         handles.append(
-            ax.errorbar(sizes, means, spreads, **line_style(place), capsize=3, elinewidth=0.9)
+            ax.errorbar(sizes, means, spreads, **line_style(index), capsize=3, elinewidth=0.9)
         )
-    sizes = sorted({n for of_entry in drawn.values() for n in of_entry})
+    sizes = sorted({n for by_size in drawn.values() for n in by_size})
     ax.set_xticks(sizes, [f"{n:,}" for n in sizes])
     ax.minorticks_off()
-    ax.set(xlabel="training images of each class", ylabel=METRICS[metric].title)
-    legend(figure, [named(entry) for entry in drawn], handles)
-    ends = [f"{named(e)} {np.nanmean(of[max(of)]):.3f}" for e, of in drawn.items()]
+    ax.set(xlabel="training images per class", ylabel=METRICS[metric].title)
+    add_legend(figure, [label_text(entry) for entry in drawn], handles)
+    largest = [f"{label_text(e)} {np.nanmean(of[max(of)]):.3f}" for e, of in drawn.items()]
     return Plot(
         "few-shot",
         figure,
-        "Means over draws, with their standard deviation as bars. A curve that still rises asks "
-        "for more images.",
-        f"{METRICS[metric].title} against training images; at the most: {'; '.join(ends)}.",
+        "Means over random draws; error bars are standard deviations. If a curve still rises at "
+        "its right end, more training images will help.",
+        f"{METRICS[metric].title} against training images per class. With the most images: "
+        f"{'; '.join(largest)}.",
     )

@@ -1,5 +1,6 @@
-"""What an entry answered to every file that it had not been trained on."""
+"""Out-of-fold predictions, the data behind most plots."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,59 +8,86 @@ from numpy.typing import NDArray
 
 from clipfeat.evaluate.metrics import METRICS, Labels, Probabilities, decide
 from clipfeat.evaluate.result import Benchmark
+from clipfeat.report.plots.style import MAX_SERIES
+from clipfeat.zoo import CHANCE
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
-    """Out-of-fold answers, those of all folds and trials together.
+class OutOfFoldPredictions:
+    """Out-of-fold predictions of one entry, pooled over folds and trials.
 
     Parameters
     ----------
-    y, called : ndarray of shape (n_files,)
-        True class indices and those decided for, by the fold's threshold where it has one.
+    y, y_pred : ndarray of shape (n_files,)
+        True and predicted class indices. If a fold has a threshold, it decides the prediction.
     p : ndarray of shape (n_files, n_classes)
         Probabilities.
     row : ndarray of shape (n_files,)
-        The first row of each file; a file comes once for each trial that tested it.
+        Index of the first row of each file. A file is repeated if several trials tested it.
     fold : ndarray of shape (n_files,), str
         Name of the fold.
     thresholds : ndarray of shape (n_folds,)
-        Where there are any.
+        Thresholds of the folds; empty if none was chosen.
     """
 
     y: Labels
-    called: Labels
+    y_pred: Labels
     p: Probabilities
     row: NDArray[np.int64]
     fold: NDArray[np.str_]
     thresholds: NDArray[np.float64]
 
 
-def gather(run: Benchmark, entry: str) -> Answers | None:
-    """Put an entry's answers together; None where it has none.
+def out_of_fold_predictions(run: Benchmark, entry: str) -> OutOfFoldPredictions | None:
+    """Pool the out-of-fold predictions of an entry; None if it has none.
 
-    Of trials that differ in how many images they were trained on, those of the most count.
+    For a few-shot run, only the trials with the most training images are pooled.
     """
-    most = max((one.trial.n_train or 0 for one in run.outcomes), default=0)
-    pieces, folds, called, thresholds = [], [], [], []
+    largest = max((one.trial.n_train or 0 for one in run.outcomes), default=0)
+    pieces, folds, predicted, thresholds = [], [], [], []
     for outcome in run.outcomes:
-        if entry not in outcome.probabilities or (outcome.trial.n_train or 0) < most:
+        if entry not in outcome.probabilities or (outcome.trial.n_train or 0) < largest:
             continue
         for number, fold in enumerate(outcome.trial.splits):
-            said = run.tested(outcome, entry, number)
-            known = ~np.isnan(said.p[:, 0])
+            tested = run.tested(outcome, entry, number)
+            known = ~np.isnan(tested.p[:, 0])
             if not known.any():
                 continue
-            pieces.append((said.y[known], said.p[known], said.row[known]))
+            pieces.append((tested.y[known], tested.p[known], tested.row[known]))
             folds += [fold] * int(known.sum())
-            called.append(decide(said.p[known], said.threshold))
-            thresholds += [] if said.threshold is None else [said.threshold]
+            predicted.append(decide(tested.p[known], tested.threshold))
+            thresholds += [] if tested.threshold is None else [tested.threshold]
     if not pieces:
         return None
     y, p, row = (np.concatenate(parts) for parts in zip(*pieces, strict=True))
-    return Answers(y, np.concatenate(called), p, row, np.array(folds), np.array(thresholds))
+    return OutOfFoldPredictions(
+        y, np.concatenate(predicted), p, row, np.array(folds), np.array(thresholds)
+    )
 
 
-def recall(y: Labels, called: Labels, n_classes: int) -> float:
-    """Mean over the classes present of the share of their files that are called right."""
-    return METRICS["balanced_accuracy"].function(y, np.eye(n_classes)[called])
+def best_predictions(run: Benchmark, entries: Sequence[str]) -> dict[str, OutOfFoldPredictions]:
+    """Pool the predictions of the best entries, best first, at most `MAX_SERIES` of them.
+
+    The chance baseline is included only if no other entry has predictions.
+
+    Parameters
+    ----------
+    run : Benchmark
+        The run.
+    entries : sequence of str
+        Entries to choose from, best first.
+    """
+    predictions: dict[str, OutOfFoldPredictions] = {}
+    chance = [entry for entry in entries if entry.partition(" @ ")[0] == CHANCE]
+    for entry in [*(e for e in entries if e not in chance), *chance]:
+        if len(predictions) == MAX_SERIES or (predictions and entry in chance):
+            break
+        pooled = out_of_fold_predictions(run, entry)
+        if pooled is not None:
+            predictions[entry] = pooled
+    return predictions
+
+
+def recall(y: Labels, y_pred: Labels, n_classes: int) -> float:
+    """Return the mean recall of the classes in `y`: the balanced accuracy of decisions."""
+    return METRICS["balanced_accuracy"].function(y, np.eye(n_classes)[y_pred])

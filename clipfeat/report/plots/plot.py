@@ -1,4 +1,4 @@
-"""One picture: as files, and inside a page."""
+"""A plot with its texts, exported to SVG, PNG and inline markup."""
 
 import io
 import re
@@ -11,23 +11,23 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-_FOLLOWS = {INK: "currentColor", PAPER: "var(--paper)", RULE: "var(--rule)"}
+_PAGE_COLOURS = {INK: "currentColor", PAPER: "var(--paper)", RULE: "var(--rule)"}
 
 
 @dataclass(frozen=True, eq=False)
 class Plot:
-    """A picture and what is said of it.
+    """A figure with its caption and its alternative text.
 
     Parameters
     ----------
     name : str
-        Of its files, without a suffix.
+        File name without a suffix.
     figure : Figure
-        Drawn inside `clipfeat.report.plots.style.drawing`.
+        The figure, drawn inside `clipfeat.report.plots.style.plot_style`.
     caption : str
-        How to read it.
+        How to read the plot.
     alt : str
-        What it shows, for those who do not see it.
+        Alternative text with the main numbers.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Plot:
     alt: str
 
     def svg(self) -> str:
-        """As SVG, the same text each time."""
+        """Return the figure as SVG; the same figure gives the same text."""
         from matplotlib import rc_context
 
         with rc_context({"svg.hashsalt": self.name}), io.StringIO() as text:
@@ -44,31 +44,31 @@ class Plot:
             return text.getvalue()
 
     def png(self) -> bytes:
-        """As PNG, 150 dots an inch."""
+        """Return the figure as PNG with 150 dots per inch."""
         data = io.BytesIO()
         self.figure.savefig(data, format="png")
         return data.getvalue()
 
 
 def inline(svg: str, prefix: str) -> str:
-    """An SVG picture as an element of a page, in the page's ink and on its paper.
+    """Turn an SVG file into an element of a page that follows the page's colours.
 
     Parameters
     ----------
     svg : str
-        What `Plot.svg` gave.
+        The text that `Plot.svg` returned.
     prefix : str
-        Put before every identifier: those of two pictures are the same.
+        Put before every identifier, because two plots have the same identifiers.
     """
     element = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     element = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", element)
-    for drawn, shown in _FOLLOWS.items():
-        element = element.replace(drawn, shown)
+    for colour, page_colour in _PAGE_COLOURS.items():
+        element = element.replace(colour, page_colour)
     return element.replace("<svg ", '<svg aria-hidden="true" ', 1)
 
 
 def file_name(*parts: str) -> str:
-    """A file's name made of any names: letters, digits and dashes.
+    """Make a file name of letters, digits and dashes from any names.
 
     Examples
     --------
@@ -76,4 +76,4 @@ def file_name(*parts: str) -> str:
     'confusion-svm-timm-b0-x'
     """
     plain = re.sub(r"[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")
-    return plain[:80] or "picture"
+    return plain[:80] or "plot"

@@ -1,49 +1,61 @@
-"""Histograms of probabilities, by true class; of more than two, by whether they were right."""
+"""Histograms of predicted probabilities."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from clipfeat.report.plots.out_of_fold import Answers
+from clipfeat.report.plots.out_of_fold import OutOfFoldPredictions
 from clipfeat.report.plots.plot import Plot, file_name
-from clipfeat.report.plots.style import COLOURS, HATCHES, INK, blank, legend, named
+from clipfeat.report.plots.style import (
+    COLOURS,
+    HATCHES,
+    INK,
+    add_legend,
+    label_text,
+    new_figure,
+)
 
 BINS = 40
 
 
-def scores(entry: str, answers: Answers, classes: Sequence[str]) -> Plot:
-    """How the probabilities of one entry are spread."""
-    two = len(classes) == 2
-    if two:
-        said, what = answers.p[:, 1], f"probability of {named(classes[1], 20)}"
-        parts = {named(classes[code], 20): answers.y == code for code in (0, 1)}
+def scores_plot(entry: str, predictions: OutOfFoldPredictions, classes: Sequence[str]) -> Plot:
+    """Plot histograms of probabilities: by true class, or by correctness for many classes."""
+    binary = len(classes) == 2
+    if binary:
+        values, xlabel = predictions.p[:, 1], f"probability of {label_text(classes[1], 20)}"
+        parts = {label_text(classes[code], 20): predictions.y == code for code in (0, 1)}
     else:
-        said = answers.p[np.arange(len(answers.y)), answers.called]
-        what, right = "probability of the class called", answers.called == answers.y
-        parts = {"called right": right, "called wrong": ~right}
-    figure, ax = blank(3.6, 3.2, named(entry))
+        values = predictions.p[np.arange(len(predictions.y)), predictions.y_pred]
+        xlabel, is_correct = (
+            "probability of the predicted class",
+            predictions.y_pred == predictions.y,
+        )
+        parts = {"correct": is_correct, "wrong": ~is_correct}
+    figure, ax = new_figure(3.6, 3.2, label_text(entry))
     edges = np.linspace(0, 1, BINS + 1)
     handles = []
-    for place, mine in enumerate(parts.values()):
-        heights, _ = np.histogram(said[mine], edges)
+    for index, mask in enumerate(parts.values()):
+        heights, _ = np.histogram(values[mask], edges)
         handles.append(
             ax.stairs(
-                heights / max(mine.sum(), 1), edges, fill=True, hatch=HATCHES[place] or None,
-                facecolor="none" if HATCHES[place] else COLOURS[place] + "40",
-                edgecolor=COLOURS[place], linewidth=1.2,
+                heights / max(mask.sum(), 1), edges, fill=True, hatch=HATCHES[index] or None,
+                facecolor="none" if HATCHES[index] else COLOURS[index] + "40",
+                edgecolor=COLOURS[index], linewidth=1.2,
             )
         )  # fmt: skip
-    if two:
-        cuts = answers.thresholds if len(answers.thresholds) else np.array([0.5])
-        for cut in np.unique(cuts):
-            ax.axvline(cut, color=INK, linewidth=0.8, linestyle=(0, (2, 3)))
-    ax.set(xlabel=what, ylabel="share of the class" if two else "share", xlim=(0, 1))
-    legend(figure, list(parts), handles)
+    if binary:
+        thresholds = predictions.thresholds if len(predictions.thresholds) else np.array([0.5])
+        for threshold in np.unique(thresholds):
+            ax.axvline(threshold, color=INK, linewidth=0.8, linestyle=(0, (2, 3)))
+    ax.set(xlabel=xlabel, ylabel="fraction of the class" if binary else "fraction", xlim=(0, 1))
+    add_legend(figure, list(parts), handles)
     return Plot(
         file_name("scores", entry),
         figure,
-        "Each class by itself; the less they overlap the better. Dotted: where decisions are made."
-        if two
-        else "Right and wrong answers, each by itself; wrong ones had better be unsure.",
-        f"Histograms of the {what} by {named(entry)}: {' and '.join(parts)}.",
+        "Each class is normalised separately. Less overlap means better separation. Dotted lines "
+        "are the decision thresholds."
+        if binary
+        else "Correct and wrong predictions are normalised separately. Wrong predictions should "
+        "have low probabilities.",
+        f"Histograms of the {xlabel} by {label_text(entry)}: {' and '.join(parts)}.",
     )

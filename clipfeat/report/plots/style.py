@@ -1,4 +1,4 @@
-"""How pictures look: readable on white and on black, in print and without colour."""
+"""Plot style: legible on white and on black, in print and without colour."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -10,18 +10,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, PAPER, RULE = "#1a1c20", "#ffffff", "#dddddd"
-"""Text and axes, background, grid: in a page these three follow the reader's colour scheme."""
+"""Colours of text and axes, of the background and of the grid. On the page, `inline` replaces
+these three by the colours of the reader's scheme."""
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b07d00", "#6f7fa0")
-"""After Okabe and Ito, told apart by the colour-blind; each has a contrast of 3 or more against
-white and against the page's dark background, for which two of theirs are darkened."""
+"""Colours after Okabe and Ito, distinguishable for colour-blind readers. Each has a contrast of 3
+or more against white and against the dark background of the page; two of the original colours are
+darkened for that."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "*", "h")
 DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 2)))
 HATCHES = ("", "///", "\\\\\\", "xxx", "---", "|||")
-MOST = len(COLOURS)
-"""Lines in one picture."""
+MAX_SERIES = len(COLOURS)
+"""Maximum number of lines in one plot."""
 
-LONGEST = 34
+MAX_LABEL = 34
+"""Maximum number of characters of a label."""
 SETTINGS: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": INK,
@@ -39,17 +42,17 @@ SETTINGS: dict[Any, Any] = {
     "legend.handlelength": 3.2,
     "legend.labelcolor": INK,
     "savefig.dpi": 150,
-    "svg.fonttype": "none",  # text stays text: small, sharp, found by a search
+    "svg.fonttype": "none",  # text stays text: smaller files, sharp at any zoom, searchable
     "text.color": INK,
-    "text.parse_math": False,  # a class may be called "$5"
+    "text.parse_math": False,  # a class may be named "$5"
     "xtick.color": INK,
     "ytick.color": INK,
 }
 
 
 @contextmanager
-def drawing() -> Iterator[None]:
-    """Draw and save in this style, without a word on letters that the font lacks."""
+def plot_style() -> Iterator[None]:
+    """Apply the style, and ignore warnings about characters that the font lacks."""
     from matplotlib import rc_context
 
     with rc_context(SETTINGS), warnings.catch_warnings():
@@ -57,8 +60,8 @@ def drawing() -> Iterator[None]:
         yield
 
 
-def blank(width: float, height: float, title: str) -> "tuple[Figure, Axes]":
-    """An empty picture of one pair of axes, so many inches wide and high."""
+def new_figure(width: float, height: float, title: str) -> "tuple[Figure, Axes]":
+    """Create a figure with one pair of axes; the size is in inches."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -67,12 +70,14 @@ def blank(width: float, height: float, title: str) -> "tuple[Figure, Axes]":
     return figure, ax
 
 
-def named(text: str, longest: int = LONGEST) -> str:
-    r"""A name from outside as it can be drawn: printable, not too long, never a hidden label.
+def label_text(text: str, longest: int = MAX_LABEL) -> str:
+    r"""Make a name safe to draw: printable, shortened, and without a leading underscore.
+
+    Matplotlib hides labels that start with an underscore, so a space is put before it.
 
     Examples
     --------
-    >>> named("a\nb"), named("_x"), named("0123456789", 7)
+    >>> label_text("a\nb"), label_text("_x"), label_text("0123456789", 7)
     ('a�b', ' _x', '012…789')
     """
     plain = "".join(c if c.isprintable() else "\ufffd" for c in text)
@@ -82,16 +87,16 @@ def named(text: str, longest: int = LONGEST) -> str:
     return f" {plain}" if plain.startswith("_") else plain
 
 
-def line_style(place: int) -> dict[str, Any]:
-    """Colour, dash and marker of the line at a place, all three its own."""
-    turn = place % MOST
+def line_style(index: int) -> dict[str, Any]:
+    """Return the colour, dash pattern and marker of the line at an index."""
+    turn = index % MAX_SERIES
     return {
-        "color": COLOURS[turn], "linestyle": DASHES[turn], "marker": MARKERS[place % len(MARKERS)],
+        "color": COLOURS[turn], "linestyle": DASHES[turn], "marker": MARKERS[index % len(MARKERS)],
         "markersize": 4.5, "linewidth": 1.5,
     }  # fmt: skip
 
 
-def legend(figure: "Figure", labels: Sequence[str], handles: Sequence[Any]) -> None:
-    """Name what is drawn, below it."""
+def add_legend(figure: "Figure", labels: Sequence[str], handles: Sequence[Any]) -> None:
+    """Add a legend below the axes."""
     columns = 2 if len(labels) > 1 and max(map(len, labels)) <= 24 else 1
     figure.legend(handles, labels, loc="outside lower left", ncols=columns, fontsize=9)

@@ -1,44 +1,44 @@
-"""The gallery of mistakes."""
+"""Tests of the error gallery."""
 
 from collections.abc import Sequence
 
 from clipfeat.evaluate.protocols import KFold
-from clipfeat.report.page.error_gallery import mistakes_section
-from clipfeat.report.plots.out_of_fold import gather
+from clipfeat.report.page.error_gallery import errors_section
+from clipfeat.report.plots.out_of_fold import out_of_fold_predictions
 from tests.report.runs import make_run, with_generators
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def test_the_surest_mistakes_of_each_class_once() -> None:
-    """Over two seeds a file is shown once, the surer first; thumbnails where they can be read."""
+def test_each_class_shows_its_most_confident_errors_once() -> None:
+    """With two repeats a file is shown once; unreadable files have no thumbnail."""
     features = with_generators(40)
     run = make_run(features, KFold(4, repeats=2).plan(features), {"svm": 0.5})
-    answers = gather(run, "svm")
-    assert answers is not None
-    asked: list[str] = []
+    predictions = out_of_fold_predictions(run, "svm")
+    assert predictions is not None
+    requested: list[str] = []
 
     def thumbnails(paths: Sequence[str]) -> dict[str, bytes]:
-        asked.extend(paths)
+        requested.extend(paths)
         return {paths[0]: PNG, paths[1]: b"<svg onload=alert(1)>"}
 
-    gallery = mistakes_section(run, "svm", answers, thumbnails).gallery
+    gallery = errors_section(run, "svm", predictions, thumbnails).gallery
     assert gallery is not None
-    assert sorted(gallery) == ["fake, taken for another", "real, taken for another"]
-    pictures = [picture for of_class in gallery.values() for picture in of_class]
-    assert [picture.path for picture in pictures] == asked
-    assert len(set(asked)) == len(asked) == 16
-    assert [bool(picture.source) for picture in pictures] == [True] + [False] * 15
+    assert sorted(gallery) == ["True class fake", "True class real"]
+    images = [image for of_class in gallery.values() for image in of_class]
+    assert [image.path for image in images] == requested
+    assert len(set(requested)) == len(requested) == 16
+    assert [bool(image.source) for image in images] == [True] + [False] * 15
     for heading, of_class in gallery.items():
-        sure = [float(picture.said.rpartition(" ")[2]) for picture in of_class]
-        assert sure == sorted(sure, reverse=True)
-        assert sure[0] > 0.5
-        assert all(picture.said.startswith(heading[:4]) for picture in of_class)
+        confidence = [float(image.caption.rpartition(" ")[2]) for image in of_class]
+        assert confidence == sorted(confidence, reverse=True)
+        assert confidence[0] > 0.5
+        assert all(image.caption.startswith(heading[-4:]) for image in of_class)
 
 
-def test_without_mistakes_it_says_so() -> None:
-    """No gallery, one sentence."""
+def test_without_errors_there_is_no_gallery() -> None:
+    """The section is one sentence."""
     run = make_run(with_generators(30), skills={"svm": 100.0})
-    answers = gather(run, "svm")
-    assert answers is not None
-    assert mistakes_section(run, "svm", answers, None).says == ["svm made none."]
+    predictions = out_of_fold_predictions(run, "svm")
+    assert predictions is not None
+    assert errors_section(run, "svm", predictions, None).paragraphs == ["svm made no errors."]

@@ -1,4 +1,4 @@
-"""The page in a real browser; skips where no Chromium is installed."""
+"""Tests of the page in Chromium; skipped if it is not installed."""
 
 import shutil
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from clipfeat.evaluate.leaderboard import Leaderboard
-from clipfeat.report.page import write_page
+from clipfeat.report.page import PageOptions, write_page
 from tests.report.page.test_write import EVIL
 from tests.report.runs import make_run, with_generators
 
@@ -25,18 +25,18 @@ pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium installed")
 
 @pytest.fixture(scope="module")
 def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A page with all there is, and markup in every name."""
+    """Write a page with every section, and markup in names."""
     features = with_generators(60)
     skills = {"svm": 2.0, "knn": 0.7, "a classifier of a long name @ timm:resnet50": 1.0, EVIL: 0.5}
     run = make_run(features, None, skills, thresholds=True, command="clipfeat " + "x" * 300)
     folder = tmp_path_factory.mktemp("page")
     board = Leaderboard.from_rows(run.rows)
-    return write_page(run, board, folder, features=features, remarks=["y" * 300])[0]
+    return write_page(run, board, folder, PageOptions(features), ["y" * 300])[0]
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
-    """The system's Chromium, closed before any other module runs: it keeps an event loop."""
+    """Start Chromium; close it at the end of the module, because it keeps an event loop."""
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as running:
         opened = running.chromium.launch(executable_path=CHROMIUM, args=QUIET)
@@ -46,7 +46,7 @@ def browser() -> Iterator["Browser"]:
 
 @pytest.fixture
 def page(browser: "Browser", page_file: Path) -> Iterator["Page"]:
-    """The page, opened on a desktop."""
+    """Open the page in a desktop-sized window."""
     opened = browser.new_page(viewport={"width": 1200, "height": 900})
     opened.goto(page_file.as_uri())
     yield opened
@@ -54,28 +54,28 @@ def page(browser: "Browser", page_file: Path) -> Iterator["Page"]:
 
 
 def column(page: "Page", number: int) -> list[str]:
-    """The cells of a column of the leaderboard."""
+    """Return the cells of a column of the leaderboard."""
     rows = page.locator("#leaderboard tbody:first-of-type tr")
     return [text.split()[0] for text in rows.locator(f"xpath=./*[{number}]").all_inner_texts()]
 
 
-def test_it_opens_without_an_error_or_a_request(browser: "Browser", page_file: Path) -> None:
-    """Nothing but the file itself is asked for, and the console has nothing to say."""
+def test_opening_causes_no_error_and_no_request(browser: "Browser", page_file: Path) -> None:
+    """The browser requests only the file, and the console stays empty."""
     page = browser.new_page()
-    said, asked = [], []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("dialog", lambda dialog: said.append(dialog.message))
-    page.on("request", lambda request: asked.append(request.url))
+    messages, requests = [], []
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    page.on("dialog", lambda dialog: messages.append(dialog.message))
+    page.on("request", lambda request: requests.append(request.url))
     page.goto(page_file.as_uri())
     page.wait_for_load_state("networkidle")
-    assert said == []
-    assert [url for url in asked if not url.startswith("data:")] == [page_file.as_uri()]
+    assert messages == []
+    assert [url for url in requests if not url.startswith("data:")] == [page_file.as_uri()]
     page.close()
 
 
 def test_nothing_can_be_sent(page: "Page") -> None:
-    """The page's own policy stops a request, should one ever be made."""
+    """The content security policy blocks requests."""
     refused = "() => fetch('http://127.0.0.1:9/').then(() => 'sent', (error) => error.message)"
     with page.expect_console_message() as message:
         assert page.evaluate(refused) == "Failed to fetch"
@@ -83,23 +83,23 @@ def test_nothing_can_be_sent(page: "Page") -> None:
 
 
 def test_headings_sort_numbers_as_numbers(page: "Page") -> None:
-    """By a click, then by the keyboard the other way; spreads are ignored, names sort as names."""
+    """A click sorts a column and Enter reverses it; spreads are ignored, names sort as text."""
     heading = page.locator("#leaderboard th", has_text="log loss")
-    place = 1 + page.locator("#leaderboard thead th").all_inner_texts().index("log loss")
+    position = 1 + page.locator("#leaderboard thead th").all_inner_texts().index("log loss")
     heading.get_by_role("button").click()
     assert heading.get_attribute("aria-sort") == "ascending"
-    values = [float(text) for text in column(page, place)]
+    values = [float(text) for text in column(page, position)]
     assert values == sorted(values)
     heading.get_by_role("button").press("Enter")
     assert heading.get_attribute("aria-sort") == "descending"
-    assert [float(text) for text in column(page, place)] == values[::-1]
+    assert [float(text) for text in column(page, position)] == values[::-1]
     page.locator("#leaderboard th", has_text="classifier").get_by_role("button").click()
     assert page.locator("#leaderboard [aria-sort]").count() == 1
     assert column(page, 1)[-2:] == ["knn", "svm"]
 
 
 def test_it_fits_a_phone(page: "Page") -> None:
-    """At 360 pixels the page does not scroll sideways, and tables do in a box of their own."""
+    """At a width of 360 pixels only tables scroll sideways, in their own boxes."""
     page.set_viewport_size({"width": 360, "height": 740})
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert page.evaluate("document.querySelector('#leaderboard .clipfeat-box').scrollWidth") > 360
@@ -110,13 +110,13 @@ def test_it_fits_a_phone(page: "Page") -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_ink_and_paper_follow_the_reader(page: "Page", scheme: str) -> None:
-    """Text, and what is written inside pictures, stands out from the background in both."""
+def test_colours_follow_the_colour_scheme(page: "Page", scheme: str) -> None:
+    """Text of the page and of plots contrasts with the background in both schemes."""
     page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
     paper, ink, drawn = (
-        page.evaluate(f"{shade}(getComputedStyle(document.querySelector('{where}')).{what})")
+        page.evaluate(f"{shade}(getComputedStyle(document.querySelector('{selector}')).{style})")
         for shade in ["(c => c.match(/[0-9]+/g).slice(0, 3).reduce((a, b) => a + +b, 0) / 3)"]
-        for where, what in (
+        for selector, style in (
             ("body", "backgroundColor"), ("body", "color"), ("#curves .plot svg text", "fill"),
         )
     )  # fmt: skip
@@ -125,8 +125,8 @@ def test_ink_and_paper_follow_the_reader(page: "Page", scheme: str) -> None:
     assert abs(paper - drawn) > 150
 
 
-def test_print_shows_the_content_alone(page: "Page") -> None:
-    """Links and arrows are gone, tables are not cut off, no picture is parted by a page."""
+def test_print_hides_the_navigation(page: "Page") -> None:
+    """Links are hidden, tables are not cut off, and no plot is split across pages."""
     page.emulate_media(media="print", color_scheme="dark")
     page.set_viewport_size({"width": 690, "height": 1000})
     assert not page.locator("nav").is_visible()
@@ -138,8 +138,8 @@ def test_print_shows_the_content_alone(page: "Page") -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 690
 
 
-def test_it_says_all_without_a_script(browser: "Browser", page_file: Path) -> None:
-    """Headings are then no buttons, and nothing is missing."""
+def test_the_page_is_complete_without_javascript(browser: "Browser", page_file: Path) -> None:
+    """Headings are no buttons, and the content is complete."""
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(page_file.as_uri())

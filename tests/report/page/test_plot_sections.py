@@ -1,4 +1,4 @@
-"""Which pictures a run gives."""
+"""Tests of the plot sections."""
 
 from dataclasses import replace
 
@@ -7,12 +7,12 @@ import pandas as pd
 from clipfeat.evaluate.leaderboard import Leaderboard
 from clipfeat.evaluate.protocols import FewShot, LeaveOneOut, Matrix
 from clipfeat.report.page.plot_sections import column_of, protocol_sections, robustness_section
-from clipfeat.report.plots.out_of_fold import gather
+from clipfeat.report.plots.out_of_fold import out_of_fold_predictions
 from tests.report.runs import make_run, with_generators
 
 
-def test_each_protocol_has_its_own() -> None:
-    """Bars for folds, a heat map for a matrix, a curve for few images."""
+def test_each_protocol_has_a_section_of_its_own() -> None:
+    """Folds give bars, a matrix a heat map, and few-shot runs a curve."""
     features = with_generators(40)
     plans = {
         "by-value": LeaveOneOut("generator").plan(features),
@@ -21,14 +21,14 @@ def test_each_protocol_has_its_own() -> None:
     }
     for name, protocol in plans.items():
         run = make_run(features, protocol, {"svm": 1.0})
-        answers = gather(run, "svm")
-        assert answers is not None
-        sections = protocol_sections(run, Leaderboard.from_rows(run.rows), {"svm": answers})
+        predictions = out_of_fold_predictions(run, "svm")
+        assert predictions is not None
+        sections = protocol_sections(run, Leaderboard.from_rows(run.rows), {"svm": predictions})
         assert name in [section.name for section in sections]
 
 
-def test_the_column_is_the_protocol_s_or_a_usual_one() -> None:
-    """One of a single value is none."""
+def test_the_column_comes_from_the_protocol_or_the_data() -> None:
+    """A column with one value does not count."""
     run = make_run(with_generators(30))
     assert column_of(run) == "generator"
     odd = {**run.columns, "camera": run.columns["generator"]}
@@ -37,8 +37,8 @@ def test_the_column_is_the_protocol_s_or_a_usual_one() -> None:
     assert column_of(replace(run, columns={})) == ""
 
 
-def test_robustness_has_a_picture_for_each_degradation() -> None:
-    """Each begins with the images as they are, and says where it ends."""
+def test_robustness_has_a_plot_per_degradation() -> None:
+    """The alternative text gives the scores at both ends of each line."""
     table = pd.DataFrame(
         [("original", float("nan"), "roc_auc", 0.9, 5), ("jpeg", 90.0, "roc_auc", 0.8, 5),
          ("blur", 1.0, "roc_auc", 0.7, 5)],

@@ -1,21 +1,21 @@
-"""Bars by a column."""
+"""Tests of scores by the values of a column."""
 
 from clipfeat.evaluate.protocols import LeaveOneOut
-from clipfeat.report.plots.by_value import by_value
-from clipfeat.report.plots.out_of_fold import gather
+from clipfeat.report.plots.by_value import by_value_plot
+from clipfeat.report.plots.out_of_fold import out_of_fold_predictions
 from tests.report.runs import make_run, with_generators
 
 SKILLS = {"svm": 1.0, "knn": 0.5}
 
 
-def test_a_value_of_one_class_has_its_recall() -> None:
-    """In folds, a generator is fakes alone; the worst comes first."""
+def test_a_value_with_one_class_shows_its_recall() -> None:
+    """A generator has fakes only; the lowest score comes first."""
     run = make_run(with_generators(60), skills=SKILLS)
-    a = gather(run, "svm")
+    a = out_of_fold_predictions(run, "svm")
     assert a is not None
-    plot = by_value({"svm": a}, run.columns["generator"], "generator", run.classes)
+    plot = by_value_plot({"svm": a}, run.columns["generator"], "generator", run.classes)
     flux = run.columns["generator"][a.row] == "FLUX"
-    assert f"FLUX {(a.called[flux] == 1).mean():.3f}" in plot.alt
+    assert f"FLUX {(a.y_pred[flux] == 1).mean():.3f}" in plot.alt
     widths = [patch.get_width() for patch in plot.figure.axes[0].patches]  # type: ignore[attr-defined]
     assert len(widths) == 4
     assert widths == sorted(widths)
@@ -23,12 +23,12 @@ def test_a_value_of_one_class_has_its_recall() -> None:
     assert "(none) (60, only real)" in ticks
 
 
-def test_left_out_values_are_scored_by_their_own_fold() -> None:
-    """Leaving a generator out, its bar is the balanced accuracy of what was tested then."""
+def test_held_out_values_are_scored_on_their_folds() -> None:
+    """With leave-one-out, a bar equals the balanced accuracy of the fold."""
     features = with_generators(60)
     run = make_run(features, LeaveOneOut("generator").plan(features), SKILLS)
-    found = {entry: a for entry in SKILLS if (a := gather(run, entry))}
-    plot = by_value(found, run.columns["generator"], "generator", run.classes)
+    predictions = {entry: a for entry in SKILLS if (a := out_of_fold_predictions(run, entry))}
+    plot = by_value_plot(predictions, run.columns["generator"], "generator", run.classes)
     value = next(
         row["value"] for row in run.rows
         if (row["classifier"], row["fold"], row["metric"]) == ("svm", "SDXL", "balanced_accuracy")

@@ -1,4 +1,4 @@
-"""Features on a plane."""
+"""Tests of feature maps."""
 
 from dataclasses import replace
 
@@ -10,8 +10,8 @@ from clipfeat.report.plots.feature_map import feature_maps
 from tests.report.runs import with_generators
 
 
-def test_by_label_and_by_a_column_of_few_values() -> None:
-    """Two methods, two colourings; a column of many values is not shown."""
+def test_maps_by_label_and_by_a_column() -> None:
+    """Both methods use both colourings; a column with many values is not used."""
     features = with_generators(30)
     assert [plot.name for plot in feature_maps(features, "generator")] == [
         "pca-by-label", "pca-by-generator", "t-sne-by-label", "t-sne-by-generator",
@@ -22,20 +22,20 @@ def test_by_label_and_by_a_column_of_few_values() -> None:
     ]
 
 
-def test_no_label_no_point() -> None:
-    """Rows without a label are left out, and the caption does not count them."""
+def test_rows_without_a_label_are_omitted() -> None:
+    """They are neither drawn nor counted in the caption."""
     features = with_generators(30)
     y = features.y.copy()
     y[:10] = -1
     plot = feature_maps(replace(features, y=y))[0]
     assert "of 50 images" in plot.alt
-    assert "at random" not in plot.caption
+    assert "random sample" not in plot.caption
     assert feature_maps(replace(features, y=np.full(60, -1))) == []
 
 
 @pytest.mark.parametrize("X", [np.arange(9)[:, None], np.eye(9)[:, :2]])
-def test_features_that_hardly_vary(X: np.ndarray) -> None:  # type: ignore[type-arg]
-    """One-dimensional and doubled features have maps too, without a warning; constant ones none."""
+def test_degenerate_features(X: np.ndarray) -> None:  # type: ignore[type-arg]
+    """One-dimensional and repeated features have maps; constant features have none."""
     features = FeatureSet.from_arrays(X, ["a", "b", "c"] * 3)
     assert len(feature_maps(features)) == 2
     assert feature_maps(FeatureSet.from_arrays(0 * X, ["a", "b", "c"] * 3)) == []

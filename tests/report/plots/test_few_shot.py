@@ -1,19 +1,19 @@
-"""The few-shot curve."""
+"""Tests of few-shot curves."""
 
 import pytest
 
-from clipfeat.report.plots.few_shot import few_shot
+from clipfeat.report.plots.few_shot import few_shot_plot
 
 
 def test_means_and_spreads_over_draws() -> None:
-    """A point for each number of images, in its order; other rows are none of it."""
+    """Points are sorted by the number of images; rows without one are ignored."""
     table = [
         {"classifier": "svm", "metric": "accuracy", "n_train": n, "value": value}
         for n, value in ((100, 0.9), (1, 0.5), (1, 0.7), (None, 0.1))
     ]
-    plot = few_shot(["svm", "knn"], table, "accuracy")
+    plot = few_shot_plot(["svm", "knn"], table, "accuracy")
     assert plot is not None
     ax = plot.figure.axes[0]
     assert ax.lines[0].get_xydata().tolist() == [[1, pytest.approx(0.6)], [100, 0.9]]  # type: ignore[union-attr]
     assert ax.get_xscale() == "log"
-    assert few_shot(["svm"], table[3:], "accuracy") is None
+    assert few_shot_plot(["svm"], table[3:], "accuracy") is None

@@ -1,45 +1,54 @@
-"""A picture as a file and in a page."""
+"""Tests of plots as files and inside a page."""
 
 import re
 
 from clipfeat.report.plots.plot import Plot, inline
-from clipfeat.report.plots.style import INK, PAPER, blank, drawing, legend, line_style, named
+from clipfeat.report.plots.style import (
+    INK,
+    PAPER,
+    add_legend,
+    label_text,
+    line_style,
+    new_figure,
+    plot_style,
+)
 
 
-def picture(label: str = "svm") -> Plot:
-    figure, ax = blank(3, 3, label)
+def make_plot(label: str = "svm") -> Plot:
+    """Draw a line and a hatched bar."""
+    figure, ax = new_figure(3, 3, label)
     handles = ax.plot([0, 1], [0, 1], **line_style(0))
     ax.bar([0], [1], hatch="///")
-    legend(figure, [label], handles)
+    add_legend(figure, [label], handles)
     return Plot("a", figure, "", "")
 
 
-def test_an_inline_picture_is_one_element_in_the_page_s_ink() -> None:
-    """No prologue, no metadata, identifiers of its own and colours that follow the page."""
-    with drawing():
-        svg = picture().svg()
+def test_an_inline_plot_follows_the_page_colours() -> None:
+    """The element has no prologue, no metadata, and prefixed identifiers."""
+    with plot_style():
+        svg = make_plot().svg()
     element = inline(svg, "first")
     assert element.startswith('<svg aria-hidden="true"')
     assert "<metadata" not in element and "DOCTYPE" not in element
     assert INK not in element and PAPER not in element and "currentColor" in element
     assert all(name.startswith("first-") for name in re.findall(r'\bid="([^"]*)', element))
-    named_here = set(re.findall(r'\bid="([^"]*)', element))
-    assert set(re.findall(r'(?:href="#|url\(#)([^")]*)', element)) <= named_here
+    identifiers = set(re.findall(r'\bid="([^"]*)', element))
+    assert set(re.findall(r'(?:href="#|url\(#)([^")]*)', element)) <= identifiers
 
 
-def test_the_same_picture_is_the_same_text() -> None:
-    """No date and no chance in it; a PNG too."""
-    with drawing():
-        first, second = picture(), picture()
+def test_the_same_plot_gives_the_same_files() -> None:
+    """SVG files contain no date and no random identifiers."""
+    with plot_style():
+        first, second = make_plot(), make_plot()
         assert first.svg() == second.svg()
         assert first.png().startswith(b"\x89PNG")
 
 
-def test_any_name_can_be_drawn() -> None:
-    """Formulas, markup, hidden labels, foreign letters and control characters, without a word."""
+def test_any_name_is_drawn_without_a_warning() -> None:
+    """Names include formulas, markup, leading underscores and control characters."""
     for name in ("$a_b$", "<script>&", "_hidden", "日本", "a\nb\x00", "\udc80", "x" * 200):
-        with drawing():
-            plot = picture(named(name))
+        with plot_style():
+            plot = make_plot(label_text(name))
             assert "<script>" not in plot.svg()
             plot.svg().encode()
             plot.png()

@@ -1,4 +1,4 @@
-// Tables sort by the button that each heading becomes; without a script they are as they were.
+// Make each column heading a button that sorts the table. Without JavaScript the table stays as is.
 for (const table of document.querySelectorAll("table.sortable")) {
   const heads = [...table.tHead.rows[0].cells], body = table.tBodies[0];
   heads.forEach((head, column) => {

@@ -3,7 +3,7 @@
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,7 +82,7 @@ def benchmark(
             "layers": layers, "clf": clf, "cv": cv, "group_col": group_col,
             "leave_one_out": leave_one_out, "matrix": matrix, "few_shot": sizes,
             "repeats": repeats, "seed": seed, "vote": vote, "vote_weights": weights,
-            "time_limit": time_limit, **asdict(fit_options),
+            "time_limit": time_limit, **fit_options.settings(),
         }  # fmt: skip
         cells = claim_folder(output, command, overwrite=overwrite)
     data = load_features(paths, layers, group_col)

@@ -16,7 +16,7 @@ THRESHOLDS = ("accuracy", "balanced_accuracy")
 """Metrics that a decision threshold can maximise."""
 
 _DECISIONS = ("threshold", "max_fpr")  # applied to probabilities after the fit
-_FIRST = ("balance", "accelerate", "calibrate", "bag", "tune")  # recorded since version 0.1
+_FIRST = ("balance", "calibrate", "bag", "tune", "threshold", "max_fpr", "accelerate")  # of 0.1
 
 
 @dataclass(frozen=True)
@@ -103,17 +103,23 @@ class FitOptions:
         """The rule that chooses the threshold, as run records hold it."""
         return self.threshold if self.max_fpr is None else f"max_fpr {self.max_fpr:g}"
 
+    def settings(self) -> dict[str, Any]:
+        """Return all options by name.
+
+        An option added after version 0.1 is included only if it differs from its default, so that
+        the settings of older runs still compare equal.
+        """
+        return {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if field.name in _FIRST or getattr(self, field.name) != field.default
+        }
+
     def record(self) -> dict[str, Any]:
         """Return the options that change probabilities, as run records and cache keys hold them.
 
         The values are those of version 0.1, so that its records and cached cells stay valid:
-        ``balance="none"`` is recorded as False. An option added later is recorded only if it
-        differs from its default.
+        ``balance="none"`` is recorded as False.
         """
-        recorded = {
-            field.name: getattr(self, field.name)
-            for field in fields(self)
-            if field.name not in _DECISIONS
-            and (field.name in _FIRST or getattr(self, field.name) != field.default)
-        }
-        return recorded | {"balance": self.balance != "none" and self.balance}
+        settings = {k: v for k, v in self.settings().items() if k not in _DECISIONS}
+        return settings | {"balance": self.balance != "none" and self.balance}

@@ -35,3 +35,10 @@ def test_records_are_those_of_version_0_1() -> None:
     options = FitOptions(balance="prior", bag=3, max_fpr=0.1)
     assert options.record() == first | {"balance": "prior", "bag": 3}
     assert options.threshold_rule == "max_fpr 0.1"
+
+
+def test_settings_are_those_of_version_0_1() -> None:
+    """A run folder of version 0.1 is resumed by the same command; a later option is added."""
+    first = {"balance", "calibrate", "bag", "tune", "threshold", "max_fpr", "accelerate"}
+    assert set(FitOptions().settings()) == first
+    assert FitOptions(scale="l2").settings()["scale"] == "l2"

@@ -61,7 +61,7 @@ def benchmark(
     from clipfeat.evaluate import METRICS
     from clipfeat.evaluate import benchmark as run
     from clipfeat.fits.resources import FitResources
-    from clipfeat.report import claim_folder, remarks, save_run
+    from clipfeat.report import claim_folder, remarks
     from clipfeat.report.robustness_curves import load_robustness
 
     if sort not in METRICS:
@@ -105,7 +105,7 @@ def benchmark(
     if output is not None:
         files = [paths[0], *(test or [])[:1]]
         page = _page(data, files, audit, thumbnails, curves)
-        written = save_run(result, output, board=board, page=page, overwrite=True)
+        written = result.save(output, board=board, page=page, overwrite=True)
     about = result.about
     grouped = (
         f", {about['groups']} groups, each in one fold" if about["grouped"] and not test else ""

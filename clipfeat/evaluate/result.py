@@ -17,8 +17,10 @@ from clipfeat.spec import EncoderSpec
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
     from clipfeat.evaluate.splits import RowMask
+    from clipfeat.report.page.write import PageOptions
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,6 +173,83 @@ class Benchmark:
         import pandas as pd
 
         return pd.DataFrame(list(self.rows), columns=list(COLUMNS))
+
+    def save(
+        self,
+        folder: str | Path,
+        *,
+        board: Leaderboard | None = None,
+        page: "PageOptions | None" = None,
+        overwrite: bool = False,
+    ) -> list[Path]:
+        """Write the run into a folder, with its leaderboard and an HTML report.
+
+        Parameters
+        ----------
+        folder : path
+            A new or empty folder, or the folder of the run's cell cache.
+        board : Leaderboard, optional
+            Leaderboard to write. By default, ``leaderboard()``.
+        page : PageOptions, optional
+            Content of the report that the run does not hold, such as an audit and thumbnails.
+        overwrite : bool
+            Whether to write into a folder that holds other files. Files with the same names are
+            replaced.
+
+        Returns
+        -------
+        list of Path
+            The tables written, then the report.
+
+        Raises
+        ------
+        OutputExistsError
+            If the folder is a file or holds other files, and `overwrite` is False.
+        StorageError
+            If a file cannot be written.
+
+        See Also
+        --------
+        Benchmark.load : Read the folder.
+        """
+        from clipfeat.report.page.write import PageOptions
+        from clipfeat.report.run_folder import save_run
+
+        return save_run(self, folder, board=board, page=page or PageOptions(), overwrite=overwrite)
+
+    def plot(
+        self,
+        name: str,
+        *,
+        entries: Sequence[str] | None = None,
+        metric: str = DEFAULT_METRIC,
+    ) -> "Figure":
+        """Draw one plot of the report.
+
+        Parameters
+        ----------
+        name : str
+            ``"roc"``, ``"precision_recall"``, ``"calibration"``, ``"scores"``, ``"confusion"``,
+            ``"by_value"``, ``"matrix"`` or ``"few_shot"``.
+        entries : sequence of str, optional
+            Entries to draw. By default, the best ones.
+        metric : str
+            Metric that orders the entries, and that ``"matrix"`` and ``"few_shot"`` draw.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such plot, entry or metric.
+        DataError
+            If the run has no data for the plot.
+        """
+        from clipfeat.report.plotting import plot
+
+        return plot(self, name, entries=entries, metric=metric)
 
     @classmethod
     def load(cls, folder: str | Path) -> "Benchmark":

@@ -235,7 +235,7 @@ class OfficialSplit(Protocol):
         trained = ("train", "val") if self.use_validation else ("train",)
         train, test = (data.take(np.isin(parts, names)) for names in (trained, ("test",)))
         seeds = _seeds(self.repeats, random_state)
-        return _one_split(f"official split by {self.column}", train, test, seeds)
+        return _one_split(f"official split in column {self.column}", train, test, seeds)
 
 
 def as_protocol(protocol: int | Protocol) -> Protocol:

@@ -59,7 +59,7 @@ class CellSpec:
     where : str
         Trial and fold, as shown to the user.
     entry : str
-        Name in tables; see `clipfeat.evaluate.trials.entry_names`.
+        Name in tables; see `clipfeat.evaluate.entries.entry_names`.
     name : str
         Name of the classifier in the zoo.
     columns : slice

@@ -230,7 +230,7 @@ def test_official_split_is_followed(use_validation: bool) -> None:
     assert set(split[test]) == {"test"}
     assert len(test) == 10
     run = benchmark(data, "logreg", protocol=OfficialSplit())
-    assert run.about["protocol"] == "official split by split"
+    assert run.about["protocol"] == "official split in column split"
     assert np.isnan(run.probabilities["logreg"]).all(axis=1).sum() == 20
 
 

@@ -55,8 +55,8 @@ def benchmark(
     Example: clipfeat benchmark out.h5 --clf all --cv 5 -o run/
     """
     from clipfeat.cli.console import print_leaderboard, print_pivot, step_bar
-    from clipfeat.cli.features import feature_files, load_features
-    from clipfeat.cli.parsing import parse_numbers
+    from clipfeat.cli.feature_files import feature_files, load_features
+    from clipfeat.cli.parsing import parse_counts, parse_numbers
     from clipfeat.errors import unknown_name
     from clipfeat.evaluate import METRICS
     from clipfeat.evaluate import benchmark as run
@@ -68,9 +68,7 @@ def benchmark(
         raise unknown_name("metric", sort, METRICS)
     if bool(train) and (bool(features) or not test):
         raise UsageError("--train replaces the arguments and needs --test. Add --test FEATURES.h5.")
-    weights, sizes = parse_numbers(vote_weights), parse_numbers(few_shot) or []
-    if any(size != int(size) for size in sizes):
-        raise UsageError(f"expected whole numbers of images, got --few-shot {few_shot}")
+    weights, sizes = parse_numbers(vote_weights), parse_counts(few_shot)
     resources = FitResources(num_workers, time_limit, engine, address)
     paths = feature_files(train or features or [])
     curves = None if robustness is None else load_robustness(robustness)
@@ -80,21 +78,21 @@ def benchmark(
             "features": [str(path.resolve()) for path in paths],
             "test": [str(path.resolve()) for path in test or []],
             "layers": layers, "clf": clf, "cv": cv, "group_col": group_col,
-            "leave_one_out": leave_one_out, "matrix": matrix, "few_shot": sizes,
+            "leave_one_out": leave_one_out, "matrix": matrix,
+            "few_shot": list(map(float, sizes)),  # floats since version 0.1
             "repeats": repeats, "seed": seed, "vote": vote, "vote_weights": weights,
             "time_limit": time_limit, **fit_options.settings(),
         }  # fmt: skip
         cells = claim_folder(output, command, overwrite=overwrite)
     data = load_features(paths, layers, group_col)
     protocol = _protocol(
-        cv, leave_one_out, matrix, [int(size) for size in sizes],
+        cv, leave_one_out, matrix, sizes,
         load_features(test, layers, group_col) if test else None, repeats,
     )  # fmt: skip
     with step_bar("benchmark") as progress:
         result = run(
             data, clf, protocol=protocol, options=fit_options, vote=vote, vote_weights=weights,
-            random_state=seed, resources=resources,
-            cache=cells, progress=progress,
+            random_state=seed, resources=resources, cache=cells, progress=progress,
         )  # fmt: skip
     result = replace(
         result, about={**result.about, "command": shlex.join(["clipfeat", *sys.argv[1:]])}
@@ -128,7 +126,7 @@ def _page(
     thumbnails: bool,
     robustness: "pd.DataFrame | None",
 ) -> "PageOptions":
-    """Collect the content of the page that the run does not hold."""
+    """Collect the content of the report that the run does not hold."""
     from clipfeat.auditing.run_images import run_auditor, thumbnail_reader
     from clipfeat.prediction.degrading import DEGRADATIONS
     from clipfeat.report.page import PageOptions
@@ -150,12 +148,12 @@ def _protocol(
     test: "FeatureSet | None",
     repeats: int | None,
 ) -> "Protocol":
-    """Build the protocol that the options name.
+    """Build the protocol of the command-line options.
 
     Raises
     ------
     UsageError
-        If they name several.
+        If the options name several protocols.
     """
     from clipfeat.evaluate import FewShot, KFold, LeaveOneOut, Matrix, TrainTest
 
@@ -163,7 +161,7 @@ def _protocol(
                "--test": test}  # fmt: skip
     given = [option for option, value in choices.items() if value]
     if len(given) > 1:
-        raise UsageError(f"{' and '.join(given)} exclude each other: pass only one of them")
+        raise UsageError(f"{' and '.join(given)} exclude each other. Pass only one of them.")
     n = 1 if repeats is None else repeats
     if leave_one_out:
         return LeaveOneOut(leave_one_out, n)

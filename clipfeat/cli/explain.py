@@ -24,7 +24,7 @@ def explain(
 
     Example: clipfeat explain model.clipfeat new/1.jpg --features out.h5 --html why.html
     """
-    from clipfeat.cli.features import feature_files
+    from clipfeat.cli.feature_files import feature_files
     from clipfeat.images import open_source
     from clipfeat.prediction.explaining import explain as run
     from clipfeat.prediction.explaining import explanation_page

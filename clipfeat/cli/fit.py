@@ -34,7 +34,7 @@ def fit(
     Example: clipfeat fit out.h5 --clf logreg,svm -o model.clipfeat
     """
     from clipfeat.cli.console import print_leaderboard, step_bar
-    from clipfeat.cli.features import open_features
+    from clipfeat.cli.feature_files import open_features
     from clipfeat.cli.parsing import parse_numbers
     from clipfeat.evaluate.fitting import fit as run
     from clipfeat.evaluate.leaderboard import Leaderboard

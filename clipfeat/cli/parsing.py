@@ -33,6 +33,25 @@ def parse_numbers(text: str) -> list[float] | None:
     return values
 
 
+def parse_counts(text: str) -> list[int]:
+    """Parse comma-separated whole numbers. An empty text gives an empty list.
+
+    Raises
+    ------
+    UsageError
+        If a part is not a whole number.
+
+    Examples
+    --------
+    >>> parse_counts("10,100"), parse_counts("")
+    ([10, 100], [])
+    """
+    numbers = parse_numbers(text) or []
+    if any(number != int(number) for number in numbers):
+        raise UsageError(f"expected whole numbers, got {text!r}. Write them like 10,100.")
+    return [int(number) for number in numbers]
+
+
 def parse_arguments(texts: Sequence[str]) -> dict[str, object] | None:
     """Parse ``NAME=VALUE`` texts. Values are Python literals, or else strings.
 

@@ -20,11 +20,11 @@
     ├── MissingExtraError (ImportError)      an optional dependency is not installed
     ├── StorageError (OSError)               the disk failed; committed rows are safe
     ├── LockedError (StorageError)           another process writes the same file
-    └── RefusedFileError (ValueError)        a file that is damaged, foreign or not trusted
+    └── RefusedFileError (ValueError)        a file that is damaged, of another format or untrusted
         └── FingerprintError                 features of another encoder
 
-Each class also derives from the builtin exception that a caller who does not know clipfeat would
-catch. A message gives the expected and the actual value, the place, and the remedy. The library
+Each class also derives from a builtin exception, so that callers can catch it without importing
+clipfeat. A message gives the expected and the actual value, the place, and the remedy. The library
 raises exceptions. Only the command line exits.
 """
 
@@ -49,11 +49,11 @@ class UnknownNameError(UsageError):
 
 
 class OutputExistsError(UsageError, FileExistsError):
-    """Output path that exists, without permission to overwrite it."""
+    """Output path that already exists, while overwriting was not requested."""
 
 
 class DataError(ClipfeatError, ValueError):
-    """Data for which a valid call is impossible."""
+    """Data that a valid call cannot use."""
 
 
 class EmptySourceError(DataError):
@@ -61,7 +61,7 @@ class EmptySourceError(DataError):
 
 
 class LabelError(DataError):
-    """Labels that are missing, of one class only, or too few."""
+    """Labels that are missing, too few, or all of one class."""
 
 
 class JoinError(DataError):
@@ -89,7 +89,7 @@ class HubError(ClipfeatError, ConnectionError):
 
 
 class EncodingError(ClipfeatError, ArithmeticError):
-    """Output of an encoder that is not finite and must not be stored."""
+    """Encoder output with values that are not finite. It is never stored."""
 
 
 class WeightsError(ClipfeatError, OSError):
@@ -101,7 +101,7 @@ class MissingExtraError(ClipfeatError, ImportError):
 
 
 class StorageError(ClipfeatError, OSError):
-    """Failure of the disk. Rows committed before it are safe."""
+    """Failure of the disk. Rows committed before the failure are safe."""
 
 
 class LockedError(StorageError):
@@ -109,11 +109,11 @@ class LockedError(StorageError):
 
 
 class RefusedFileError(ClipfeatError, ValueError):
-    """File that is damaged, foreign or not trusted."""
+    """File that is damaged, of another format or not trusted."""
 
 
 class FingerprintError(RefusedFileError):
-    """Features of another encoder than expected."""
+    """Features of a different encoder than the expected one."""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
@@ -165,8 +165,8 @@ def missing_extra(purpose: str, library: str, extra: str) -> MissingExtraError:
     Examples
     --------
     >>> print(missing_extra("reading videos", "PyAV", "video"))
-    reading videos needs PyAV, which is not installed: pip install 'clipfeat[video]'
+    reading videos needs PyAV, which is not installed. Run: pip install 'clipfeat[video]'
     """
     return MissingExtraError(
-        f"{purpose} needs {library}, which is not installed: pip install 'clipfeat[{extra}]'"
+        f"{purpose} needs {library}, which is not installed. Run: pip install 'clipfeat[{extra}]'"
     )

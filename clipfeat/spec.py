@@ -2,7 +2,7 @@
 
 Rows of features may be compared, or passed to the same classifier, only if their specs are equal.
 Provenance (device, library versions, location of the weights, seconds) does not change the
-features. It is recorded elsewhere and never compared.
+features. A feature file stores it apart from the spec, and it is never compared.
 """
 
 import hashlib
@@ -30,22 +30,24 @@ class EncoderSpec:
     untrained : bool
         Whether the weights are random.
     layer : str
-        Slices of the features, separated by commas: intermediate layers by number and pool, such as
-        ``"3/mean"``, and the output, ``"last"`` (for CLIP ``"projection"`` or
-        ``"pre-projection"``).
+        Names of the parts of a feature row, separated by commas. An intermediate layer is named by
+        its number and its pooling, such as ``"3/mean"``. The output is named ``"last"``, or for
+        CLIP ``"projection"`` or ``"pre-projection"``.
     options : str
         Keyword arguments of the architecture that differ from the library's defaults, as sorted
         JSON.
     input_size : tuple of int
         (height, width) of the encoder's input in pixels.
     interpolation : str
-        Interpolation of the resizing, by the library's name. ``"none"`` if images are not resized.
+        Interpolation method for resizing, as named by the encoder's library. ``"none"`` if images
+        are not resized.
     crop_pct : float
         Side of the crop divided by the side of the resized image, in (0, 1].
     crop_mode : str
-        The kind of crop, by the library's name.
+        Kind of crop, as named by the encoder's library.
     mean, std : tuple of float
-        Pixels in [0, 1] are normalised by subtracting the mean and dividing by std.
+        Per-channel normalisation: the mean is subtracted from pixels in [0, 1], and the result is
+        divided by std.
     n_features : int
         Number of features in a row.
     precision : str
@@ -115,7 +117,7 @@ class EncoderSpec:
         Raises
         ------
         RefusedFileError
-            If the text is not a JSON object of these fields.
+            If the text is not a JSON object of the fields of this class.
         """
         try:
             values: dict[str, Any] = json.loads(text)
@@ -123,10 +125,13 @@ class EncoderSpec:
             spec = cls(**plain)
             agree = len(spec.parts) == len(spec.widths) and sum(spec.widths) == spec.n_features
             if spec.widths and not agree:
-                raise ValueError(f"widths {spec.widths} of layers {spec.layer!r}")
+                raise ValueError(
+                    f"the widths {spec.widths} must be one for each layer of {spec.layer!r}, and "
+                    f"sum to {spec.n_features}"
+                )
             return spec
         except (TypeError, ValueError, AttributeError) as error:
-            raise RefusedFileError(f"not an encoder's description: {error}") from error
+            raise RefusedFileError(f"the text is not an encoder's description: {error}") from error
 
     def differences(self, other: "EncoderSpec") -> list[str]:
         """List the fields that differ in `other`, as ``"field: own value, not other value"``."""
@@ -135,28 +140,31 @@ class EncoderSpec:
 
     @property
     def parts(self) -> list[str]:
-        """Names in `layer`. A single name is not split, because an ONNX output may have a comma."""
+        """Names in `layer`. A single name is not split, as an ONNX output may contain a comma."""
         return self.layer.split(",") if self.widths else [self.layer]
 
     @property
     def slices(self) -> dict[str, slice]:
-        """Columns of each part of `layer`, by its name."""
+        """Columns of each part of `layer` as a slice, by the part's name."""
         bounds = list(accumulate(self.widths or (self.n_features,), initial=0))
         return dict(zip(self.parts, starmap(slice, pairwise(bounds)), strict=True))
 
     def narrowed(self, layers: str) -> "EncoderSpec":
-        """Make the spec of some of the layers, equal to that of an encoder with only these.
+        """Return the spec restricted to some layers.
+
+        The result equals the spec of an encoder that computes only these layers.
 
         Parameters
         ----------
         layers : str
-            Layers separated by commas: an output, a number (with all of its pools), or a slice such
-            as ``3/mean``. ``last`` is the output under any name.
+            Layers separated by commas. Each is the name of an output, the number of a layer (with
+            all of its poolings), or a number with one pooling, such as ``3/mean``. ``last`` selects
+            the output, whatever its name, and ``all`` selects every layer.
 
         Returns
         -------
         EncoderSpec
-            The spec itself if it has only one part.
+            The restricted spec. A spec with a single part is returned unchanged.
 
         Raises
         ------
@@ -188,12 +196,12 @@ class EncoderSpec:
         )
 
     def is_part_of(self, other: "EncoderSpec") -> bool:
-        """Whether the spec equals the other spec narrowed to these layers."""
+        """Return whether `other`, restricted to the layers of this spec, equals this spec."""
         return set(self.parts) <= set(other.parts) and other.narrowed(self.layer) == self
 
     @property
     def title(self) -> str:
-        """Title for tables: the name, the size, and the options that are not the default."""
+        """Title for tables: the name, the input size, and the options that differ from defaults."""
         parts = [self.name, *([f"{self.input_size[0]}px"] if any(self.input_size) else [])]
         if self.layer not in ("last", "projection"):
             short = len(self.slices) <= 3
@@ -214,24 +222,24 @@ class EncoderSpec:
         return "float32" if self.precision == "fp32" else "float16"
 
     def warn_if_untrained(self, where: object) -> None:
-        """Warn that features of random weights have no meaning.
+        """Warn if the encoder has random weights, since its features have no meaning.
 
         Parameters
         ----------
         where : object
-            The file, as named in the warning.
+            The file to name in the warning.
         """
         if self.untrained:
             warnings.warn(
-                f"{where} has features of {self.name} with RANDOM weights (--untrained). Use it "
-                "for tests only, its scores have no meaning.",
+                f"{where} has features of {self.name} with RANDOM weights (--untrained). Use the "
+                "file for tests only: scores on its features have no meaning.",
                 ClipfeatWarning,
                 stacklevel=3,
             )
 
 
 def titles(specs: Sequence[EncoderSpec]) -> list[str]:
-    """Make unique titles: equal titles get the first digits of the fingerprint."""
+    """Return unique titles: equal ones are followed by the first digits of the fingerprint."""
     plain = [spec.title for spec in specs]
     return [
         f"{title} #{spec.fingerprint[:6]}" if plain.count(title) > 1 else title
@@ -240,7 +248,7 @@ def titles(specs: Sequence[EncoderSpec]) -> list[str]:
 
 
 def check_same(expected: Sequence[EncoderSpec], got: Sequence[EncoderSpec]) -> None:
-    """Check that features are of the encoders that a model was fitted on.
+    """Check that features come from the encoders that a model was fitted on.
 
     Parameters
     ----------
@@ -252,7 +260,8 @@ def check_same(expected: Sequence[EncoderSpec], got: Sequence[EncoderSpec]) -> N
     Raises
     ------
     FingerprintError
-        If a spec differs. The message lists the fields that differ.
+        If the numbers of specs differ. If two specs differ; the message lists the fields that
+        differ.
     """
     if len(got) != len(expected):
         names = [" + ".join(titles(specs)) or "no encoder" for specs in (expected, got)]
@@ -263,6 +272,6 @@ def check_same(expected: Sequence[EncoderSpec], got: Sequence[EncoderSpec]) -> N
     for a, b in zip(expected, got, strict=True):
         if a != b:
             raise FingerprintError(
-                "these are features of another encoder than the model was fitted on: "
-                f"{'; '.join(a.differences(b))}. Use the encoder and the weights of the model."
+                "the features come from another encoder than the one that the model was fitted on "
+                f"({'; '.join(a.differences(b))}). Use the encoder and the weights of the model."
             )

@@ -10,13 +10,13 @@ from clipfeat.errors import UsageError, unknown_name
 Probabilities = NDArray[np.float64]
 
 CONFIDENT = 0.8
-"""Probability above which a part is confidently positive; confidently negative is below 0.2."""
+"""A part is confidently positive above this probability, and confidently negative below 0.2."""
 POSITIVE_SHARE = 0.4
-"""Share of confidently positive parts above which only these are averaged."""
+"""If more than this share of the parts is confidently positive, only those are averaged."""
 MIN_POSITIVE = 11
-"""Number of confidently positive parts that must be exceeded as well."""
+"""There must also be more confidently positive parts than this number."""
 NEGATIVE_SHARE = 0.9
-"""Share of confidently negative parts above which only these are averaged."""
+"""If more than this share of the parts is confidently negative, only those are averaged."""
 
 
 def mean(p: Probabilities) -> Probabilities:
@@ -26,12 +26,12 @@ def mean(p: Probabilities) -> Probabilities:
 
 
 def confident(p: Probabilities) -> Probabilities:
-    """Average the confident parts if there are enough, else all parts. For two classes.
+    """Average the confident parts of a file if there are enough, else all parts.
 
-    Parts with a positive probability above 0.8 are averaged alone if they are more than two fifths
-    of the parts and more than 11. Otherwise, parts below 0.2 are averaged alone if they are more
-    than nine tenths. This is the ``confident_strategy`` of Seferbekov (2020), which won the
-    Deepfake Detection Challenge.
+    If more than two fifths of the parts, and more than 11, have a positive probability above 0.8,
+    only these are averaged. Otherwise, if more than nine tenths of the parts have one below 0.2,
+    only these are averaged. There must be two classes. This is the ``confident_strategy`` of
+    Seferbekov (2020), which won the Deepfake Detection Challenge.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def confident(p: Probabilities) -> Probabilities:
     """
     if p.shape[1] != 2:
         raise UsageError(
-            f"average 'confident' needs two classes, got {p.shape[1]}. Use --average mean"
+            f"--average confident needs two classes, got {p.shape[1]}. Use --average mean."
         )
     positive = p[:, 1]
     high, low = positive > CONFIDENT, positive < 1 - CONFIDENT
@@ -76,23 +76,25 @@ def by_file(
     Parameters
     ----------
     p : ndarray of shape (n_parts, n_classes)
-        NaN for an unreadable part, which is ignored.
+        Probabilities of each part. Unreadable parts are rows of NaN, and are ignored.
     files : sequence of str
         The file of each part.
     average : str
-        A name of `AVERAGES`.
+        Name of a function in `AVERAGES`.
 
     Returns
     -------
     files : list of str
-        Distinct files, in the order of their first part.
+        Distinct files, in the order of their first parts.
     p : ndarray of shape (n_files, n_classes)
-        NaN for a file without readable parts.
+        Probabilities of each file. Files without readable parts are rows of NaN.
 
     Raises
     ------
     UnknownNameError
         If the average is unknown.
+    UsageError
+        If the average is ``"confident"`` and there are not exactly two classes.
 
     Examples
     --------
@@ -117,7 +119,7 @@ def one_per_file(
 ) -> tuple[NDArray[np.int64], Probabilities, NDArray[np.int64]]:
     """Reduce true classes and probabilities to one row per file.
 
-    A file counts as one case, whatever its number of frames, faces and views.
+    Each file then counts once in a metric, whatever its number of parts (frames, faces and views).
 
     Parameters
     ----------

@@ -53,28 +53,28 @@ class FeatureSet:
     Parameters
     ----------
     X : ndarray of shape (n_samples, n_features), float32
-        Finite.
+        Features. All values are finite.
     y : ndarray of shape (n_samples,), int64
-        Index into `classes`; -1 for an unknown label.
+        Class of each row, as an index into `classes`; -1 for an unknown label.
     classes : tuple of str
-        Names of the classes. Of two, the last is the positive class.
+        Names of the classes. If there are two, the last one is the positive class.
     paths : ndarray of shape (n_samples,), str
-        Unique within a set.
+        Path of each image, unique within the set.
     keys : ndarray of shape (n_samples,), ``S32``
         Content hashes of the images, in hexadecimal.
     groups : ndarray of shape (n_samples,), str, or None
-        Splits keep the rows of a group together.
+        Group of each row. Splits keep the rows of a group together.
     specs : tuple of EncoderSpec
-        One per encoder, in the order of the columns.
+        The spec of each encoder, in the order of their columns.
     columns : mapping of str to ndarray of shape (n_samples,), str
         Further columns of the source, such as ``split``.
     failures : tuple of Failure
-        Images of the same source without a row.
+        Images of the same source that have no row.
 
     Raises
     ------
     DataError
-        If shapes disagree, a value is not finite, or a label is out of range.
+        If shapes disagree. If a value is not finite. If a label is out of range.
 
     Examples
     --------
@@ -96,27 +96,34 @@ class FeatureSet:
     def __post_init__(self) -> None:
         n = len(self.X)
         if self.X.ndim != 2:
-            raise DataError(f"X must be (n_samples, n_features), got shape {self.X.shape}")
+            raise DataError(
+                f"X must have the shape (n_samples, n_features), got {self.X.shape}. Pass one row "
+                "for each image."
+            )
         rows = {"y": self.y, "paths": self.paths, "keys": self.keys, "groups": self.groups}
         for name, values in [*rows.items(), *self.columns.items()]:
             if values is not None and values.shape != (n,):
                 raise DataError(
-                    f"{name} must have one value per row of X, shape ({n},), got {values.shape}"
+                    f"{name} must have one value per row of X, shape ({n},), got shape "
+                    f"{values.shape}"
                 )
         if self.specs and sum(s.n_features for s in self.specs) != self.X.shape[1]:
             widths = [s.n_features for s in self.specs]
             raise DataError(
                 f"the specs describe {' + '.join(map(str, widths))} columns, but X has "
-                f"{self.X.shape[1]}"
+                f"{self.X.shape[1]}. Pass the spec of each encoder in the order of the columns."
             )
         if n and not (self.y.min() >= -1 and self.y.max() < len(self.classes)):
             raise DataError(
-                f"y must be in [-1, {len(self.classes)}), got values in "
-                f"[{self.y.min()}, {self.y.max()}]"
+                f"y must hold indices of the {len(self.classes)} classes, or -1 for an unknown "
+                f"label, got values from {self.y.min()} to {self.y.max()}"
             )
         if not np.isfinite(self.X).all():
             row = int(np.flatnonzero(~np.isfinite(self.X).all(axis=1))[0])
-            raise DataError(f"features must be finite, but row {row} ({self.paths[row]}) is not")
+            raise DataError(
+                f"features must be finite, but row {row} ({self.paths[row]}) has an infinite or "
+                "NaN value. Compute it again, or leave the row out."
+            )
 
     @classmethod
     def from_arrays(
@@ -125,23 +132,23 @@ class FeatureSet:
         labels: Sequence[object],
         groups: Sequence[object] | None = None,
     ) -> "FeatureSet":
-        """Make a feature set from arrays of another origin.
+        """Make a feature set from arrays that do not come from a feature file.
 
         The number of a row serves as its path and key, and the set has no encoder.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Converted to float32.
+            Features, converted to float32.
         labels : sequence of shape (n_samples,)
-            Converted to str. An empty label is unknown.
+            Class names, converted to str. An empty label is unknown.
         groups : sequence of shape (n_samples,), optional
-            Converted to str.
+            Group of each row, converted to str.
 
         Raises
         ------
         DataError
-            If shapes disagree or a value is not finite.
+            If shapes disagree. If a value is not finite.
         """
         matrix = np.ascontiguousarray(X, dtype=np.float32)
         classes, y = encode_labels([str(label) for label in labels])
@@ -167,7 +174,7 @@ class FeatureSet:
 
     @property
     def slices(self) -> dict[str, slice]:
-        """The slice of columns of each encoder, by its title (`clipfeat.spec.titles`)."""
+        """Columns of each encoder as a slice, by the encoder's title (`clipfeat.spec.titles`)."""
         ends = np.cumsum([spec.n_features for spec in self.specs]).tolist()
         return {
             title: slice(end - spec.n_features, end)
@@ -186,28 +193,28 @@ class FeatureSet:
         Raises
         ------
         UnknownNameError
-            If an encoder with several layers lacks one of these.
+            If an encoder with several layers lacks one of the given layers.
         """
         specs = tuple(spec.narrowed(layers) for spec in self.specs)
         return replace(self, X=self.columns_of(specs), specs=specs)
 
     def columns_of(self, specs: Sequence[EncoderSpec]) -> NDArray[np.float32]:
-        """Select the columns of encoders, or of some of their layers.
+        """Return the columns of the given encoders, or of some of their layers.
 
         Parameters
         ----------
         specs : sequence of EncoderSpec
-            The encoders of this set in any order, or parts of them.
+            The specs of this set in any order, whole or restricted to some layers.
 
         Returns
         -------
         ndarray of shape (n_samples, n_features), float32
-            In the order of `specs`.
+            The columns, in the order of `specs`.
 
         Raises
         ------
         FingerprintError
-            If `specs` names other encoders. The message lists the differences.
+            If `specs` are of other encoders. The message lists the differences.
         """
         if tuple(specs) == self.specs:
             return self.X
@@ -267,7 +274,7 @@ class FeatureSet:
         )
 
     def labelled(self) -> "FeatureSet":
-        """Select the labelled rows, and the classes that have one.
+        """Select the labelled rows, and the classes that have a labelled row.
 
         Warns
         -----
@@ -277,18 +284,18 @@ class FeatureSet:
         Raises
         ------
         LabelError
-            If no row has a label, or all rows have the same one.
+            If no row has a label. If all labelled rows are of one class.
         """
         present = np.unique(self.y[self.y >= 0])
         if not len(present):
             raise LabelError(
                 f"none of the {len(self)} images has a label. Put the images of each class into a "
-                "folder named after the class, or pass --labels to `clipfeat embed`"
+                "folder named after the class, or pass --labels to `clipfeat embed`."
             )
         if len(present) == 1:
             raise LabelError(
                 f"all {int((self.y >= 0).sum())} labelled images have the class "
-                f"{self.classes[present[0]]!r}. Add images of a second class"
+                f"{self.classes[present[0]]!r}. Add images of a second class."
             )
         self._warn_of_contradictions()
         code = np.full(len(self.classes) + 1, -1, dtype=np.int64)
@@ -301,13 +308,13 @@ class FeatureSet:
         return replace(kept, y=code[kept.y], classes=tuple(self.classes[i] for i in present))
 
     def _warn_of_contradictions(self) -> None:
-        """Warn of identical images with different labels: one label is wrong or stale."""
+        """Warn about identical images with different labels: one label is wrong or outdated."""
         known = self.y >= 0
         pairs = set(zip(self.keys[known].tolist(), self.y[known].tolist(), strict=True))
         if n := len(pairs) - len({key for key, _ in pairs}):
             warnings.warn(
                 f"{n} images occur under two labels (same bytes). If they were moved between "
-                "folders, run `clipfeat embed` with --prune to drop the old rows",
+                "folders, run `clipfeat embed` with --prune to drop the old rows.",
                 ClipfeatWarning,
                 stacklevel=3,
             )
@@ -338,21 +345,21 @@ class FeatureSet:
 
     @property
     def files(self) -> Strings:
-        """The file of each row: its path, or the file that it is a part of."""
+        """The file of each row: its path, or for a part (frame, face, view) the file it is from."""
         of = self.columns.get("file", self.paths)
         return np.where(of == "", self.paths, of)
 
     def grouped_by(self, name: str) -> "FeatureSet":
-        """Return the set with the values of a column as groups; see `column`."""
+        """Return the set with the values of a column as groups; `column` lists the columns."""
         return replace(self, groups=self.column(name))
 
     def ungrouped(self) -> "FeatureSet":
-        """Return the set without groups, except that the parts of a file stay together."""
+        """Return the set without groups. The parts of a file still form a group."""
         return replace(self, groups=self.files if "file" in self.columns else None)
 
     @property
     def labels(self) -> Strings:
-        """The name of the class of each row; empty if unknown."""
+        """Class name of each row; empty if the label is unknown."""
         return np.array([*self.classes, ""], dtype=np.str_)[self.y]
 
     def to_pandas(self) -> "pd.DataFrame":
@@ -361,7 +368,8 @@ class FeatureSet:
         Returns
         -------
         DataFrame
-            Columns ``path``, ``key``, ``label`` and ``group``, then `columns`, then the features.
+            The columns ``path``, ``key``, ``label`` and ``group``, followed by those in `columns`
+            and the features.
         """
         import pandas as pd
 
@@ -378,14 +386,15 @@ class FeatureSet:
         return pd.concat([pd.DataFrame(about), values], axis=1)
 
 
-# Alphabetical order would make the photographs of these pairs the positive class.
+# In these pairs, alphabetical order would make the photographs the positive class.
 _POSITIVE_FIRST = {("fake", "real"), ("ai", "nature"), ("ai", "real"), ("generated", "real")}
 
 
 def order_classes(names: set[str]) -> tuple[str, ...]:
-    """Sort class names, numbers by value, with generated images last.
+    """Sort class names, numbers by their value, and put generated images last.
 
-    The last of two classes is the positive class, which is the generated one in detection.
+    The last of two classes is the positive class. To detect generated images, they must be the
+    positive class.
 
     Examples
     --------
@@ -400,19 +409,19 @@ def order_classes(names: set[str]) -> tuple[str, ...]:
 
 
 def encode_labels(labels: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """Order the classes of labels, and turn each label into an index.
+    """Sort the class names in labels, and convert each label to a class index.
 
     Parameters
     ----------
     labels : sequence of str
-        Empty where unknown.
+        Class names. An empty label is unknown.
 
     Returns
     -------
     classes : tuple of str
-        Ordered by `order_classes`.
+        Distinct class names, sorted by `order_classes`.
     y : ndarray of shape (n_labels,), int64
-        Index into `classes`; -1 for an empty label.
+        Index of each label in `classes`; -1 for an empty label.
 
     Examples
     --------

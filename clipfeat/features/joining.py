@@ -13,19 +13,19 @@ from clipfeat.features.feature_set import TEST, FeatureSet, Strings, encode_labe
 def join(sets: Sequence[FeatureSet]) -> FeatureSet:
     """Join the features of several encoders by image key.
 
-    Identical images share a key. Each row is joined with the row of the same path if there is one,
-    and otherwise with any row of the same key.
+    Identical images share a key. A row is joined with the row of the same key and path. If no row
+    has both, it is joined with any row of the same key.
 
     Parameters
     ----------
     sets : sequence of FeatureSet
-        Sets of different encoders. The first gives the rows, their order, labels and groups. A
-        label that it lacks is taken from a later set.
+        Feature sets of different encoders. The rows, their order, labels and groups come from the
+        first set. A label that is missing there comes from a later set.
 
     Returns
     -------
     FeatureSet
-        The images that are in every set.
+        The images that are in every set, with the features of all encoders.
 
     Warns
     -----
@@ -35,7 +35,7 @@ def join(sets: Sequence[FeatureSet]) -> FeatureSet:
     Raises
     ------
     JoinError
-        If an encoder occurs twice, no image is in every set, or an image has two labels.
+        If an encoder occurs twice. If no image is in every set. If an image has two labels.
     """
     first, *others = sets
     if not others:
@@ -45,7 +45,7 @@ def join(sets: Sequence[FeatureSet]) -> FeatureSet:
     if len(set(prints)) < len(prints):
         raise JoinError(
             f"an encoder occurs twice ({', '.join(s.title for s in specs)}). Join features of "
-            "different encoders"
+            "different encoders."
         )
     rows = [np.arange(len(first))]
     common = np.ones(len(first), dtype=bool)
@@ -61,13 +61,13 @@ def join(sets: Sequence[FeatureSet]) -> FeatureSet:
     if not common.any():
         raise JoinError(
             f"the feature files hold different images: none of the {len(first)} images of "
-            f"{specs[0].title} is in every file. Embed the same source with each encoder"
+            f"{specs[0].title} is in every file. Embed the same source with each encoder."
         )
     if not common.all() or any(len(set(o.keys.tolist())) > common.sum() for o in others):
         counts = ", ".join(f"{len(one)} of {one.specs[0].title}" for one in sets if one.specs)
         warnings.warn(
             f"{int(common.sum())} images are in every feature file ({counts}). The others are "
-            "left out",
+            "left out.",
             ClipfeatWarning,
             stacklevel=2,
         )
@@ -80,7 +80,7 @@ def join(sets: Sequence[FeatureSet]) -> FeatureSet:
             row = int(np.flatnonzero(clash)[0])
             raise JoinError(
                 f"{int(clash.sum())} images have two labels, such as {taken[0].paths[row]}: "
-                f"'{labels[row]}' and '{theirs[row]}'. Give all feature files the same labels"
+                f"'{labels[row]}' and '{theirs[row]}'. Give all feature files the same labels."
             )
         labels = np.where(labels == "", theirs, labels)
     classes, y = encode_labels(labels.tolist())
@@ -97,10 +97,10 @@ def join(sets: Sequence[FeatureSet]) -> FeatureSet:
 def stack(train: FeatureSet, test: FeatureSet) -> tuple[FeatureSet, int]:
     """Stack training rows above test rows of the same encoders.
 
-    Unlabelled rows are left out. A training file is left out too if any of its rows is identical
-    to a test row; sets made from arrays have no content hashes and keep all rows. A path that is in
-    both sets gets the prefix `TEST` in the test. A column or group that only one set has is empty
-    in the other.
+    Unlabelled rows are left out. If a row of a training file is identical to a test row, all rows
+    of that training file are left out. Sets made from arrays have no content hashes and keep all
+    labelled rows. If a path is in both sets, the path of the test row gets the prefix `TEST`. If
+    only one set has a column or groups, their values are empty in the rows of the other set.
 
     Parameters
     ----------
@@ -110,29 +110,29 @@ def stack(train: FeatureSet, test: FeatureSet) -> tuple[FeatureSet, int]:
     Returns
     -------
     both : FeatureSet
-        Training rows first.
+        Training rows, followed by test rows.
     n_train : int
         Number of training rows.
 
     Warns
     -----
     ClipfeatWarning
-        If training images are identical to test images.
+        If some training images are identical to test images.
 
     Raises
     ------
     FingerprintError
         If the encoders differ.
     DataError
-        If arrays differ in their number of columns.
+        If the sets come from arrays with different numbers of columns.
     LabelError
-        If the test has no labels, or a class without training images.
+        If the test set has no labels. If a class of the test set has no training images.
     """
     test = replace(test, X=test.columns_of(train.specs), specs=train.specs)
     if test.X.shape[1] != train.X.shape[1]:
         raise DataError(
             f"the test set has {test.X.shape[1]} features, but the training set has "
-            f"{train.X.shape[1]}. Use features of the same encoder"
+            f"{train.X.shape[1]}. Use features of the same encoder."
         )
     test = test.take(test.y >= 0)
     train = train.take(train.y >= 0)
@@ -142,18 +142,21 @@ def stack(train: FeatureSet, test: FeatureSet) -> tuple[FeatureSet, int]:
         if not kept.all():
             warnings.warn(
                 f"{len(np.unique(same))} training images are also in the test set (same bytes). "
-                "They are left out of the training set",
+                "They are left out of the training set.",
                 ClipfeatWarning,
                 stacklevel=3,
             )
         train = train.take(kept)
     if not len(test):
-        raise LabelError("no image of the test set has a label. Label the test images")
+        raise LabelError(
+            "no image of the test set has a label. Put the images of each class into a folder "
+            "named after the class, or pass --labels to `clipfeat embed`."
+        )
     new_classes = sorted(set(test.labels.tolist()) - set(train.labels.tolist()))
     if new_classes:
         raise LabelError(
             f"the test set has classes {', '.join(new_classes)}, but none of the {len(train)} "
-            "training images has them. Train on every class of the test set"
+            "training images has them. Train on every class of the test set."
         )
     classes, y = encode_labels([label for part in (train, test) for label in part.labels.tolist()])
     in_both = np.isin(test.paths, train.paths) | np.isin(test.files, train.files)

@@ -1,7 +1,6 @@
 """``clipfeat predict``."""
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipfeat.cli import options
@@ -12,6 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from clipfeat.prediction.predictions import Predictions
+    from clipfeat.prediction.submission import Template
 
 
 @reports_errors
@@ -46,21 +46,17 @@ def predict(
     """
     from clipfeat.cli.console import counted, image_bar
     from clipfeat.embedding.resources import EmbedResources
-    from clipfeat.errors import unknown_name
-    from clipfeat.images.manifest import TableColumns, read_text_table
+    from clipfeat.images.manifest import TableColumns
     from clipfeat.images.options import SourceOptions
     from clipfeat.images.video.frames import FrameSampling
     from clipfeat.prediction.predicting import predict as run
-    from clipfeat.prediction.submission import FILLS
+    from clipfeat.prediction.submission import Template
 
     # Mistakes in the options end the command before the work, not after it.
     check_file(output, overwrite=overwrite)
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
-    if fill not in FILLS:
-        raise unknown_name("fill", fill, FILLS)
-    if template is not None:
-        read_text_table(str(template))
+    submission = None if template is None else Template(template, fill)
     with image_bar("predicting") as progress:
         predictions = run(
             model,
@@ -79,10 +75,10 @@ def predict(
             resources=EmbedResources(batch_size, num_workers),
             progress=progress,
         )
-    if template is None:
+    if submission is None:
         table = predictions.to_pandas()
     else:
-        table = _filled_template(predictions, template, fill)
+        table = _filled_template(predictions, submission)
     if output is None:
         table.to_csv(sys.stdout, index=False)
     else:
@@ -101,15 +97,15 @@ def predict(
     exit_on_failures(len(predictions.errors), max_bad)
 
 
-def _filled_template(predictions: "Predictions", template: Path, fill: str) -> "pd.DataFrame":
+def _filled_template(predictions: "Predictions", template: "Template") -> "pd.DataFrame":
     """Fill in the template and print the number of filled and missing rows."""
     from clipfeat.cli.console import counted
     from clipfeat.prediction.submission import fill_template
 
-    filled = fill_template(predictions, template, fill)
+    filled = fill_template(predictions, template)
     n_filled = len(filled.table) - len(filled.missing)
     print_error_line(
-        f"filled {n_filled} of {len(filled.table)} rows of {template}; {filled.summary}"
+        f"filled {n_filled} of {len(filled.table)} rows of {template.path}, {filled.summary}"
     )
     if filled.missing:
         print_error_line(

@@ -1,7 +1,7 @@
 """Fill a competition's sample submission with predictions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,8 +35,9 @@ class Filled:
     missing: Sequence[str]
 
 
-def fill_template(predictions: Predictions, template: str | Path, fill: str = "auto") -> Filled:
-    """Fill a competition's sample submission by its ids and columns.
+@dataclass(frozen=True)
+class Template:
+    """A sample submission of a competition.
 
     The first column contains ids: paths, file names or stems. If the other columns are named after
     classes, they get the probabilities of these classes. A single other column gets the probability
@@ -45,13 +46,39 @@ def fill_template(predictions: Predictions, template: str | Path, fill: str = "a
 
     Parameters
     ----------
-    predictions : Predictions
-        The predictions.
-    template : path
+    path : path
         A CSV, TSV or Parquet file.
     fill : str
         Content of a single column: ``"probability"``, ``"class"``, or ``"auto"``, which is the
         probability if the template contains a number with a decimal point.
+
+    Raises
+    ------
+    UnknownNameError
+        If `fill` is unknown.
+    RefusedFileError
+        If the file is not a table.
+    """
+
+    path: str | Path
+    fill: str = "auto"
+    table: "pd.DataFrame" = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.fill not in FILLS:
+            raise unknown_name("way to fill", self.fill, FILLS)
+        object.__setattr__(self, "table", read_text_table(str(self.path)))
+
+
+def fill_template(predictions: Predictions, template: Template) -> Filled:
+    """Fill a competition's sample submission by its ids and columns.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        The predictions.
+    template : Template
+        The sample submission. It is not changed.
 
     Returns
     -------
@@ -63,12 +90,8 @@ def fill_template(predictions: Predictions, template: str | Path, fill: str = "a
     UsageError
         If the columns are neither classes nor a single column, if no id matches, or if one column
         cannot hold the probabilities of more than two classes.
-    UnknownNameError
-        If `fill` is unknown.
     """
-    if fill not in FILLS:
-        raise unknown_name("way to fill", fill, FILLS)
-    table = read_text_table(str(template))
+    table = template.table.copy()
     ids = table.iloc[:, 0].tolist()
     names = [str(name) for name in table.columns[1:]]
     rows = match_names(list(predictions.paths), {name: i for i, name in enumerate(ids)})
@@ -79,7 +102,7 @@ def fill_template(predictions: Predictions, template: str | Path, fill: str = "a
     }
     if not image_of_row:
         raise UsageError(
-            f"no id of {template} matches an image: ids are like {ids[:1]}, images like "
+            f"no id of {template.path} matches an image: ids are like {ids[:1]}, images like "
             f"{list(predictions.paths[:1])}. Predict the images of the competition's test set"
         )
     p, classes = predictions.probabilities, predictions.classes
@@ -87,10 +110,10 @@ def fill_template(predictions: Predictions, template: str | Path, fill: str = "a
         values = {name: p[:, classes.index(name)].tolist() for name in names}
         summary = f"columns {', '.join(names)}: probability of each class"
     elif len(names) == 1:
-        values, summary = _single(predictions, names[0], table[names[0]].tolist(), fill)
+        values, summary = _single(predictions, names[0], table[names[0]].tolist(), template.fill)
     else:
         raise UsageError(
-            f"{template} has the columns {', '.join(names) or 'none'} besides the ids. Pass a "
+            f"{template.path} has the columns {', '.join(names) or 'none'} besides the ids. Pass a "
             f"template with one column, or with the classes {', '.join(classes)}"
         )
     for name, column in values.items():

@@ -8,7 +8,7 @@ import pytest
 
 from clipfeat.errors import UsageError
 from clipfeat.prediction.predictions import Predictions
-from clipfeat.prediction.submission import fill_template
+from clipfeat.prediction.submission import Template, fill_template
 
 
 def predictions(classes: tuple[str, ...] = ("real", "fake")) -> Predictions:
@@ -34,7 +34,7 @@ def test_templates_are_filled(
     """Predictions are matched by id and written as the template's columns require."""
     path = tmp_path / "sample_submission.csv"
     path.write_text(template)
-    filled = fill_template(predictions(), path, fill)
+    filled = fill_template(predictions(), Template(path, fill))
     assert filled.table.iloc[:, 0].tolist() == pd.read_csv(path, dtype=str).iloc[:, 0].tolist()
     assert {name: filled.table[name].tolist() for name in expected} == expected
     assert list(filled.missing) == []
@@ -44,7 +44,7 @@ def test_numeric_classes_keep_their_names(tmp_path: Path) -> None:
     """Classes 1 and 2 are written as 1 and 2, whatever placeholder the template has."""
     path = tmp_path / "sample_submission.csv"
     path.write_text("id,label\n2,0\n1,0\n")
-    filled = fill_template(predictions(("1", "2")), path)
+    filled = fill_template(predictions(("1", "2")), Template(path))
     assert filled.table.label.tolist() == ["2", "1"]
 
 
@@ -52,7 +52,7 @@ def test_ids_without_a_prediction_are_unchanged(tmp_path: Path) -> None:
     """Unknown and unreadable ids keep the template's value and are listed as missing."""
     path = tmp_path / "sample_submission.csv"
     path.write_text("id,target\n9,0.5\n3,0.25\n1,0.5\n")
-    filled = fill_template(predictions(), path)
+    filled = fill_template(predictions(), Template(path))
     assert filled.missing == ["9", "3"]
     assert filled.table.target.tolist() == ["0.5", "0.25", 0.1]
 
@@ -66,4 +66,4 @@ def test_templates_that_do_not_match(tmp_path: Path, template: str, message: str
     path = tmp_path / "sample_submission.csv"
     path.write_text(template)
     with pytest.raises(UsageError, match=message):
-        fill_template(predictions(), path)
+        fill_template(predictions(), Template(path))

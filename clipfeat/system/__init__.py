@@ -1,1 +1,1 @@
-"""Files, locations, memory and the Ray connection: what every other package stands on."""
+"""Files, locations, memory, plugins and the Ray connection, for use by every other package."""

@@ -1,4 +1,8 @@
-"""File status for change detection: size, modification time and inode, or an object's tag."""
+"""File status, which shows whether a file has changed.
+
+The status is the size, the modification time, and the inode. For an object (a file on an object
+store), the inode is replaced by a digest of its tag.
+"""
 
 import hashlib
 import os
@@ -17,20 +21,20 @@ Stat = tuple[int, int, int]
 def file_stat(file: str) -> Stat | None:
     """Return the status of a local file, or None if the file system does not give it."""
     try:
-        status = os.stat(file)  # noqa: PTH116 -- a hundred thousand Paths take a second
+        status = os.stat(file)  # noqa: PTH116 -- creating 100,000 Paths takes a second
     except (OSError, ValueError):
         return None
     return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def object_stats(urls: Iterable[str]) -> dict[str, Stat]:
-    """Return the status of objects by URL, with one request per folder.
+    """Map URLs of objects to the status of each, with one request per folder.
 
-    Folders that cannot be listed are left out.
+    Objects in folders that cannot be listed are left out.
     """
     stats: dict[str, Stat] = {}
     for folder in {url.rpartition("/")[0] for url in urls}:
-        # The status only saves reading: objects of a folder that cannot be listed are read.
+        # The status only avoids reading unchanged objects. Objects without a status are read.
         with suppress(OSError, NotImplementedError, UsageError):
             remote: Any = location(folder) if is_remote(folder) else location(f"{folder}/")
             for entry in remote.fs.ls(remote.path, detail=True):

@@ -1,4 +1,4 @@
-"""Atomic file operations: write a temporary file, flush it, rename it."""
+"""Atomic file operations, which write a temporary file, flush it and rename it."""
 
 import errno
 import io
@@ -20,7 +20,7 @@ from clipfeat.system.locations import is_remote
 
 TEMPORARY_SUFFIX = ".tmp"
 REMOTE_LIBRARIES = frozenset({"aiobotocore", "aiohttp", "botocore", "gcsfs", "google", "httpx"})
-"""Clients of object stores. They raise their own exceptions instead of OSError."""
+"""Client libraries of object stores. They raise their own exceptions instead of OSError."""
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def storage_errors(doing: str) -> Iterator[None]:
     Raises
     ------
     StorageError
-        If the block raises such an error.
+        If the block raises an error of a disk or an object store.
     """
     try:
         yield
@@ -75,7 +75,7 @@ def publish(data: bytes | memoryview, path: Path) -> None:
         try:
             view = memoryview(data)
             while view:
-                view = view[os.write(descriptor, view) :]  # a write may be short
+                view = view[os.write(descriptor, view) :]  # one call may write only some bytes
         finally:
             os.close(descriptor)
 
@@ -112,9 +112,10 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def names_in(folder: Path) -> list[str]:
-    """List the names in a folder; an absent folder has none.
+    """List the names in a folder, or none if the folder does not exist.
 
-    `glob` is not used: on an object store it takes brackets in the folder's name for a pattern.
+    `glob` is not used. On an object store, it interprets brackets in the folder's name as a
+    pattern.
     """
     try:
         if is_remote(folder):
@@ -133,18 +134,19 @@ def remove(path: Path) -> None:
         return
     of: Any = path
     with suppress(FileNotFoundError):
-        of.fs.rm_file(of.path)  # `unlink` takes brackets for a pattern
+        of.fs.rm_file(of.path)  # `unlink` interprets brackets as a pattern
 
 
 def create(data: bytes, path: Path) -> bool:
     """Create a file atomically; if several processes try, exactly one succeeds.
 
-    On a local disk the caller must hold a lock, since not every file system has hard links.
+    On a local disk, the caller must hold a lock, because creation is not atomic on a file system
+    without hard links.
 
     Returns
     -------
     bool
-        True if this call created the file. False if the file existed; it is unchanged.
+        True if this call created the file. False if the file existed; it is then unchanged.
 
     Raises
     ------
@@ -157,8 +159,8 @@ def create(data: bytes, path: Path) -> bool:
             try:
                 of.fs.pipe_file(of.path, data, mode="create")
             except Exception:
-                # Some stores report an existing file by other errors. After a lost response the
-                # client repeats the request and may find the file that it created itself.
+                # Some stores report an existing file by an error other than FileExistsError. If a
+                # response is lost, the client repeats the request, and may find its own file.
                 if not path.exists():
                     raise
                 return path.read_bytes() == data
@@ -183,7 +185,7 @@ def _link(temporary: Path, path: Path) -> None:
         if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
             raise
         if path.exists():
-            raise FileExistsError(path) from error
+            raise FileExistsError(f"{path} already exists") from error
         temporary.replace(path)
 
 
@@ -202,7 +204,10 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         with np.load(io.BytesIO(content), allow_pickle=False) as saved:
             return {name: saved[name] for name in saved.files}
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        raise RefusedFileError(f"{path} is not a readable .npz file: {error!r}") from error
+        raise RefusedFileError(
+            f"{path} is not a readable .npz file: {error!r}. Get the original file again, or run "
+            "the command that wrote it."
+        ) from error
 
 
 def temporary_name(path: Path) -> Path:
@@ -213,8 +218,8 @@ def temporary_name(path: Path) -> Path:
 def flush(path: Path) -> None:
     """Flush a file, or a folder's entries, to the disk.
 
-    A failed fsync is never retried: the kernel may have dropped the pages and would then report
-    success.
+    A failed fsync is never retried. The kernel may have dropped the unwritten pages, and a second
+    fsync would then report success.
     """
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -224,11 +229,11 @@ def flush(path: Path) -> None:
 
 
 class CarefulFile(io.FileIO):
-    """A new file for a library that does not handle write errors.
+    """New file for a library that does not handle write errors.
 
-    HDF5 ignores some disk errors and was measured to crash on others. It writes to this object
-    instead of a file name. The object records the first error, reports success to HDF5, and raises
-    the recorded error in `close`.
+    HDF5 ignores some disk errors, and was measured to crash on others. It is therefore given this
+    object instead of a file name. The object records the first error, reports success to HDF5, and
+    raises the recorded error in `close`.
     """
 
     def __init__(self, path: Path) -> None:

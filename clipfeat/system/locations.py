@@ -1,7 +1,7 @@
-"""Paths on this machine and in the stores that fsspec reaches (``s3://``, ``gs://``, ``memory://``).
+"""Local paths, and URLs of stores that fsspec reaches (``s3://``, ``gs://``, ``memory://``).
 
-universal_pathlib gives a remote location the methods of `pathlib.Path` that are used here. A remote
-file cannot be renamed or locked, but a single request writes it atomically.
+universal_pathlib provides remote paths with the methods of `pathlib.Path` that are used here. A
+remote file cannot be renamed or locked, but a single request writes it atomically.
 """
 
 import os
@@ -14,7 +14,11 @@ from typing import cast
 from clipfeat.errors import UsageError, missing_extra
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):([\\/]{1,3})([^\\/].*)", re.DOTALL)
-"""A scheme has two letters or more, unlike a drive. `Path` turns the two slashes into one."""
+"""Pattern of a URL.
+
+A scheme has two letters or more, unlike the drive letter of a Windows path. One slash is accepted,
+because `Path` turns the two slashes of a URL into one.
+"""
 
 _LOCAL = frozenset({"file", "local"})
 
@@ -63,14 +67,14 @@ def local_path(path: str | Path) -> Path:
     """
     if is_remote(path):
         raise UsageError(
-            f"{as_url(path)} is remote; only feature files and exports can be written to object "
-            "stores. Give a local path"
+            f"{as_url(path)} is remote, but only feature files and exports can be written to "
+            "object stores. Give a local path."
         )
     return location(path)
 
 
 def as_url(path: str | Path) -> str:
-    """Return a path as text; a URL gets both slashes back and loses a trailing one.
+    """Return a path as text. For a URL, restore the double slash and drop a trailing slash.
 
     Examples
     --------
@@ -106,12 +110,18 @@ def _remote(url: str) -> Path:
         path = UPath(url, use_listings_cache=False)
         path.fs  # noqa: B018 -- imports the protocol's library
     except ValueError as error:
-        raise UsageError(f"{url}: unknown protocol {protocol}:// ({error})") from error
+        raise UsageError(
+            f"unknown protocol {protocol}:// in {url} ({error}). Use a local path, or a URL of a "
+            "known protocol such as s3:// or gs://."
+        ) from error
     except ImportError as error:
         library, extra = _EXTRAS.get(protocol, (str(error), ""))
         if extra:
             raise missing_extra(f"{protocol}://", library, extra) from error
-        raise UsageError(f"{url}: {error}") from error
+        raise UsageError(
+            f"{url} needs a library that is not installed ({error}). Install the library that "
+            f"fsspec uses for {protocol}://, or use a local path."
+        ) from error
     return cast(Path, path)
 
 
@@ -137,7 +147,7 @@ def common_folder(folders: Sequence[str]) -> str:
     Raises
     ------
     UsageError
-        If there is none, for example because some are remote and some are not.
+        If there is no common folder, for example because only some of the folders are remote.
 
     Examples
     --------
@@ -154,7 +164,7 @@ def common_folder(folders: Sequence[str]) -> str:
     if not common or (n_remote and (n_remote < len(folders) or n_buckets > 1)):
         raise UsageError(
             f"{folders[0]} and {folders[-1]} have no common folder. Put the sources below one "
-            "folder or bucket"
+            "folder or bucket."
         )
     return common
 

@@ -11,8 +11,9 @@ GROUP = Path("/sys/fs/cgroup")
 def available_memory() -> int:
     """Return the bytes that this process may still allocate.
 
-    This is the least of the machine's free memory, its control group's limit and its resource
-    limit. If the system does not report free memory, half of its total memory counts.
+    The result is the smallest of three values: the free memory of the machine, the unused part of
+    the control group's limit, and the unused part of the process's resource limit. If the system
+    does not report its free memory, half of its total memory is used instead.
 
     Examples
     --------
@@ -27,7 +28,7 @@ def _bounds() -> Iterator[int]:
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
                 yield 1024 * int(line.split()[1])
-    with suppress(OSError, ValueError):  # cgroup version 2; "max" is not a number: no limit
+    with suppress(OSError, ValueError):  # cgroup version 2; "max" (no limit) is no number
         limit = int((GROUP / "memory.max").read_text())
         yield limit - int((GROUP / "memory.current").read_text()) + _cached()
     with suppress(ImportError, OSError, ValueError):
@@ -42,6 +43,6 @@ def _bounds() -> Iterator[int]:
 
 
 def _cached() -> int:
-    """Return the bytes of cached file pages, which count as used but can be reclaimed."""
+    """Return the bytes of cached file pages. They count as used, but the kernel can free them."""
     words = (line.split() for line in (GROUP / "memory.stat").read_text().splitlines())
     return next((int(value) for name, value in words if name == "inactive_file"), 0)

@@ -1,4 +1,4 @@
-"""Registry entries from other installed packages, through entry points."""
+"""Registry entries that other installed packages add through entry points."""
 
 import warnings
 from collections.abc import Mapping
@@ -31,18 +31,18 @@ def with_plugins(builtin: Mapping[str, Entry], group: str, kind: type[Entry]) ->
     group : str
         One of `GROUPS`.
     kind : type
-        The registry's row type. An entry point must refer to an object of this type.
+        The type of the registry's entries. An entry point must refer to an object of this type.
 
     Returns
     -------
     dict of str to entry
-        Built-in entries first. The name of an added entry is the entry point's.
+        The built-in entries, followed by the added ones under the names of their entry points.
 
     Warns
     -----
     ClipfeatWarning
-        If an entry cannot be imported, is not of this type, or has the name of a built-in entry.
-        It is left out.
+        If an added entry cannot be imported. If it is not of the type `kind`. If it has the name of
+        a built-in entry. Such an entry is left out.
     """
     return {**builtin, **_plugins(tuple(builtin), group, cast(Any, kind))}
 
@@ -54,17 +54,18 @@ def _plugins(taken: tuple[str, ...], group: str, kind: Any) -> dict[str, Any]:
         place = f"entry point {point.name!r} of {group} ({point.value})"
         try:
             entry = point.load()
-        except Exception as error:  # the import of another package may raise anything
-            _warn(f"{place} cannot be imported: {type(error).__name__}: {error}")
+        except Exception as error:  # importing another package may raise any exception
+            reason = f"it cannot be imported ({type(error).__name__}: {error})"
+            _warn(place, f"{reason}. Repair or uninstall its package.")
             continue
         if not isinstance(entry, kind):
-            _warn(f"{place} must be a {kind.__name__}, got a {type(entry).__name__}")
+            _warn(place, f"it must refer to a {kind.__name__}, got a {type(entry).__name__}.")
         elif point.name in taken:
-            _warn(f"{place} has the name of a built-in entry; rename it")
+            _warn(place, "it has the name of a built-in entry. Rename it in its package.")
         else:
             entries[point.name] = entry
     return entries
 
 
-def _warn(message: str) -> None:
-    warnings.warn(f"{message}; it is ignored", ClipfeatWarning, stacklevel=5)
+def _warn(place: str, reason: str) -> None:
+    warnings.warn(f"{place} is ignored: {reason}", ClipfeatWarning, stacklevel=5)

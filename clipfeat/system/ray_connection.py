@@ -27,12 +27,14 @@ ANSWER_SECONDS = 15.0
 def connected(address: str | None, least_cpus: int = 1) -> Iterator[None]:
     """Connect to Ray for the duration of the block.
 
+    If this process is already connected to Ray, that connection is used, and is not closed.
+
     Parameters
     ----------
     address : str, optional
-        Address of a running cluster, as for `ray.init`. None is the environment's ``RAY_ADDRESS``,
-        or else a new local cluster that stops at the end of the block. An existing connection of
-        this process is used and left open.
+        Address of a running cluster, as for `ray.init`. None uses the environment variable
+        ``RAY_ADDRESS`` if it is set. Otherwise, None starts a local cluster, which stops at the end
+        of the block.
     least_cpus : int
         Minimum number of processors that a local cluster reports, even on a smaller machine.
 
@@ -85,15 +87,18 @@ def _connect(address: str | None, least_cpus: int) -> None:
             ray.shutdown()
             if address is None or address == "local":
                 raise ClipfeatError(
-                    f"Ray does not start on this machine: {first_line(error)}. Use the local engine"
+                    f"Ray does not start on this machine: {first_line(error)}. Use --engine local."
                 ) from error
             raise UsageError(
-                f"no Ray cluster answers at {address}: {first_line(error)}. Check --address"
+                f"no Ray cluster answers at {address}: {first_line(error)}. Check --address."
             ) from error
 
 
 def _check_listening(address: str) -> None:
-    """Raise OSError if nothing listens there; Ray itself retried for more than nine minutes."""
+    """Raise OSError if no server listens at the address.
+
+    Without this check, Ray retried for more than nine minutes.
+    """
     host, _, port = address.rpartition(":")
     if port.isdecimal() and "://" not in host:
         socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
@@ -101,7 +106,7 @@ def _check_listening(address: str) -> None:
 
 @contextmanager
 def _own_signals() -> Iterator[None]:
-    """Restore the signal handlers that Ray replaces; only the main thread may set them."""
+    """Restore the signal handlers that Ray replaces. Only the main thread may set handlers."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -129,9 +134,9 @@ def _without_stderr() -> Iterator[None]:
 
 @contextmanager
 def _without_reports() -> Iterator[None]:
-    """Discard Ray's node reports: it prints pages of log when a node leaves.
+    """Discard Ray's reports about nodes. Ray prints pages of logs when a node leaves the cluster.
 
-    No setting turns them off: `log_to_driver` concerns workers only.
+    No setting turns these reports off: `log_to_driver` concerns workers only.
     """
     from ray._private import worker
 
@@ -150,7 +155,7 @@ def ray_errors(hint: str) -> Iterator[None]:
     Parameters
     ----------
     hint : str
-        The end of the message: the work that is safe, and how to continue.
+        The end of the message. It names the work that is safe, and how to continue.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Measuring how the time of a run divides into stages."""
+"""Measuring the time that each stage of a run takes."""
 
 import time
 from collections.abc import Iterator

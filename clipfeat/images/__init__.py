@@ -1,7 +1,7 @@
 """Image sources: list images, read their bytes and decode them.
 
-A new source is one file with an ``open_…`` function and one row of `SOURCES`. Installed packages
-add rows through the entry point group ``clipfeat.sources``.
+To add a kind of source, write a module with an ``open_…`` function and add one row to `SOURCES`.
+Installed packages add rows through the entry point group ``clipfeat.sources``.
 """
 
 import os
@@ -30,9 +30,9 @@ class SourceKind:
     Parameters
     ----------
     claims : callable
-        Whether a source of this kind can be opened from a specification, such as a path.
+        Returns whether this kind can open a specification: a path, an address or ``"-"``.
     open : callable
-        Opens the source from the specification and the names of a table's columns.
+        Opens the source. It takes the specification and the names of a table's columns.
     """
 
     claims: Callable[[str], bool]
@@ -73,7 +73,8 @@ def open_source(
     labels : path, optional
         A table of the images' classes.
     columns : TableColumns
-        The columns of paths, labels and groups: in `labels` if given, else in the source's table.
+        Names of the columns of paths, labels and groups. They refer to the table `labels` if it is
+        given, and otherwise to the table that is the source.
 
     Returns
     -------
@@ -85,7 +86,7 @@ def open_source(
     EmptySourceError
         If the source does not exist or has no images.
     UsageError
-        If the source is of no known kind.
+        If the path exists, but no kind of source can open it.
     StorageError
         If an object store does not answer.
     """
@@ -112,9 +113,11 @@ def _kind(spec: str) -> tuple[str, SourceKind]:
     if os.path.lexists(spec):
         raise UsageError(
             f"{spec} is not a folder, table (.csv, .tsv, .parquet), tar file, image or video. "
-            "Give the path of one of these"
+            "Pass the path of one of these"
         )
-    raise EmptySourceError(f"no such folder, table, tar or image: {spec}. Check the path")
+    raise EmptySourceError(
+        f"no such folder, table, tar file, image or video: {spec}. Check the path"
+    )
 
 
 def _open(spec: str, columns: TableColumns) -> ImageSource:
@@ -124,7 +127,7 @@ def _open(spec: str, columns: TableColumns) -> ImageSource:
 
 
 def _joined(sources: Sequence[ImageSource]) -> ImageSource:
-    """Join sources into one, with paths relative to their common folder."""
+    """Join sources into one source whose paths are relative to the common folder of all."""
     root = common_folder([source.root for source in sources])
     records = []
     for source in sources:

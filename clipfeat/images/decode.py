@@ -1,8 +1,8 @@
 """Decoding of image files to upright 8-bit RGB pixels.
 
-`DECODE` names these choices in every fingerprint:
+The fingerprint of every encoder contains `DECODE`, the name of these choices:
 
-- An animation gives its first frame.
+- The first frame of an animation is used.
 - The EXIF orientation is applied.
 - 16-bit samples are scaled. Pillow's own conversion would clip them to white.
 - Transparent images are composited on white.
@@ -10,8 +10,9 @@
 
 The list of allowed formats omits formats that run code or call other programs, such as EPS.
 
-Pillow reads every header. libjpeg-turbo's own interface then decodes plain JPEG files to the same
-pixels, bit for bit, several times faster. Files that it rejects are decoded by Pillow.
+Pillow reads every header. Then libjpeg-turbo decodes plain JPEG files through its own interface,
+which gives the same pixels, bit for bit, and is several times faster. Pillow decodes the other
+files, and the files that libjpeg-turbo rejects.
 """
 
 import io
@@ -63,7 +64,7 @@ class Decoded:
     pixels : ndarray of shape (height, width, 3), uint8
         Upright RGB.
     format : str
-        Pillow's name of the format.
+        The name of the format in Pillow.
     """
 
     pixels: RGB
@@ -76,9 +77,10 @@ def decode(data: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
     Parameters
     ----------
     data : bytes
-        A whole file in one of `FORMATS`. The suffix of its name is not used.
+        A whole file in one of `FORMATS`. The format is recognised from the bytes only.
     buffer : ndarray of shape (n,), uint8
-        Memory for the pixels, used if they fit. Reusing memory is a third faster.
+        Memory for the pixels. It is used for a JPEG whose pixels fit. Reusing memory is a third
+        faster.
 
     Returns
     -------
@@ -88,14 +90,17 @@ def decode(data: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
     Raises
     ------
     DecodeError
-        If the bytes are not an image in an allowed format, are damaged or truncated, or their
-        header claims more than `MAX_PIXELS`.
+        If the bytes are not an image in an allowed format. If they are damaged or truncated. If the
+        header declares more than `MAX_PIXELS`.
     """
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
-                raise DecodeError(f"{width}x{height} pixels, over the limit of {MAX_PIXELS}")
+                raise DecodeError(
+                    f"the image has {width * height} pixels ({width}x{height}), more than the "
+                    f"limit of {MAX_PIXELS}"
+                )
             format_name = image.format or ""
             if (pixels := _plain_jpeg(image, data, buffer)) is not None:
                 return Decoded(pixels, format_name)
@@ -104,9 +109,9 @@ def decode(data: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
     except DecodeError:
         raise
     except Exception as error:
-        # Pillow's plugins raise errors of many types: seven were measured.
+        # Pillow's plugins raise errors of many types. Seven types were observed.
         text = str(error).split(" <_io")[0] or type(error).__name__
-        raise DecodeError(f"cannot be decoded: {text}") from error
+        raise DecodeError(f"the image cannot be decoded: {text}") from error
 
 
 def _plain_jpeg(image: Image.Image, data: bytes, buffer: RGB) -> RGB | None:
@@ -136,14 +141,17 @@ def pixels_of(image: Image.Image) -> RGB:
 
 
 def _scaled(samples: NDArray[np.generic]) -> RGB:
-    """Scale grey samples of 16 or 32 bits, or floats in [0, 1], to 8 bits."""
+    """Scale grey samples to 8 bits: integers of 16 or 32 bits, or floats in [0, 1]."""
+    low, high = samples.min(), samples.max()
     if samples.dtype.kind == "f":
-        if not np.isfinite(samples).all() or samples.min() < 0 or samples.max() > 1:
-            raise DecodeError("floating-point samples outside [0, 1]")
+        if not np.isfinite(samples).all() or low < 0 or high > 1:
+            raise DecodeError(
+                f"the image has floating-point samples from {low:g} to {high:g}, expected 0 to 1"
+            )
         grey = np.rint(samples.astype(np.float64) * 255)
     else:
         # Pillow opens 16-bit greyscale as mode I or I;16. Both have a full scale of 65535.
-        if samples.min() < 0 or samples.max() > 65535:
-            raise DecodeError("integer samples outside 16 bits")
+        if low < 0 or high > 65535:
+            raise DecodeError(f"the image has samples from {low} to {high}, expected 0 to 65535")
         grey = np.rint(samples.astype(np.float64) / 257)
     return np.repeat(grey.astype(np.uint8)[:, :, None], 3, axis=2)

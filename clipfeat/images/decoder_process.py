@@ -1,10 +1,11 @@
 """The child process that decodes images for `clipfeat.images.isolated`.
 
-It is started as ``python -m clipfeat.images.decoder_process MODULE:FUNCTION SECONDS BYTES SHARED``.
-It writes `READY` once it can decode, and ends at the end of its input. A request is a `SIZE` and
-the bytes of an image file. The reply is a `HEADER`, a text (the name of the format, or an error
+The parent starts it as
+``python -m clipfeat.images.decoder_process MODULE:FUNCTION SECONDS BYTES SHARED``. The child writes
+`READY` as soon as it can decode, and exits at the end of its input. A request is a `SIZE` and the
+bytes of an image file. The reply is a `HEADER`, a text (the name of the format, or an error
 message), and the pixels. SHARED is the descriptor of `SHARED_BYTES` of shared memory, or -1. Pixels
-that fit are passed through this memory and not through the pipe.
+that fit into this memory are passed through it, and not through the pipe.
 """
 
 import mmap
@@ -28,7 +29,8 @@ from clipfeat.images.decode import RGB, Decoded
 READY = b"+"
 SIZE = struct.Struct("<Q")
 HEADER = struct.Struct("<??III")
-"""Whether the image was decoded, whether shared memory is used, height, width, bytes of text."""
+"""Five fields: whether the image was decoded, whether its pixels are in shared memory, its height
+and width, and the number of bytes of the text."""
 SHARED_BYTES = 2**24
 
 NO_PIXELS: RGB = np.empty((0, 0, 3), dtype=np.uint8)
@@ -42,9 +44,9 @@ def main(decoder: str, seconds: float, memory: int, shared: int) -> None:
     decoder : str
         ``"module:function"`` of a function from bytes and a buffer to `Decoded`.
     seconds : float
-        Time limit for one image. The system ends this process after it.
+        Time limit for one image. When it is exceeded, the system ends this process.
     memory : int
-        Limit of this process's address space, in bytes.
+        Limit of the address space of this process, in bytes.
     shared : int
         Descriptor of the shared memory, or -1.
     """
@@ -83,7 +85,7 @@ def main(decoder: str, seconds: float, memory: int, shared: int) -> None:
 
 
 def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """Move the pipes away from standard input and output, which libraries may use."""
+    """Move the pipes to other descriptors, because libraries may use standard input and output."""
     requests, replies = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
@@ -100,16 +102,19 @@ def _default_signals() -> None:
 
 
 def _alarm(seconds: float) -> None:
-    """Let the system end this process after a time, even in a C loop or without a parent."""
+    """Let the system end this process after a time limit, or cancel the limit if it is 0.
+
+    The alarm also ends a decoder that hangs in C code, and a child whose parent was killed.
+    """
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def _limit_memory(memory: int) -> None:
-    """Limit the address space, and make this process the first one that the OOM killer ends."""
+    """Limit the address space, and let the OOM killer end this process before all others."""
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
-    with suppress(ImportError, OSError, ValueError):  # missing on Windows; macOS may refuse
+    with suppress(ImportError, OSError, ValueError):  # Windows has no limits, macOS may refuse
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
@@ -121,21 +126,21 @@ def _limit_memory(memory: int) -> None:
 def _reply(
     decode: Callable[[bytes, RGB], Decoded], data: bytes, buffer: RGB, memory: int
 ) -> tuple[str, RGB]:
-    """Decode one image to its format and pixels, or to an error message and `NO_PIXELS`."""
+    """Decode one image. Return its format and pixels, or an error message and `NO_PIXELS`."""
     try:
         decoded = decode(data, buffer)
         return decoded.format, np.ascontiguousarray(decoded.pixels, dtype=np.uint8)
     except MemoryError:
-        pass  # the message is made below, after the traceback has released its memory
+        pass  # the message is made below, when the traceback no longer holds memory
     except DecodeError as error:
         if not isinstance(error.__cause__, MemoryError):
             return str(error), NO_PIXELS
     except Exception as error:
-        return f"cannot be decoded: {type(error).__name__}: {error}", NO_PIXELS
-    return f"needs more memory than the limit of {memory / 2**30:.3g} GiB", NO_PIXELS
+        return f"the image cannot be decoded: {type(error).__name__}: {error}", NO_PIXELS
+    return f"decoding needs more memory than the limit of {memory / 2**30:.3g} GiB", NO_PIXELS
 
 
 if __name__ == "__main__":
     with suppress(BrokenPipeError):
         main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
-    os._exit(0)  # without flushing: the parent may be gone
+    os._exit(0)  # exit without flushing, because the parent may have ended

@@ -1,10 +1,13 @@
 """Folders of images and videos, with classes from the names of subfolders.
 
-The label is the name of the first subfolder: ``images/cat/1.jpg`` has the label *cat*. Layouts of
-detection data sets differ. There, folders named ``real`` and ``fake``, ``0_real`` and ``1_fake``,
-or ``nature`` and ``ai`` at any depth give the classes *real* and *fake*, and the folders above them
-give the column ``generator``. Folders named after a split (``train``, ``val``, ``test``) give the
-column ``split`` and not a class.
+The label is the name of the first subfolder: ``images/cat/1.jpg`` has the label *cat*.
+
+Data sets for the detection of generated images have other layouts. Each path contains one folder of
+a pair: ``real`` and ``fake``, ``0_real`` and ``1_fake``, or ``nature`` and ``ai``. This folder
+gives the label, *real* or *fake*. The folders above it give the column ``generator``.
+
+A folder named after a split (``train``, ``val``, ``test``) gives the column ``split``, and never
+the label.
 """
 
 import os
@@ -21,7 +24,7 @@ from clipfeat.system.locations import absolute, as_url, is_remote, location
 
 REAL_FAKE_FOLDERS = (("real", "fake"), ("0_real", "1_fake"), ("nature", "ai"))
 UNAMBIGUOUS = {"0_real": "real", "1_fake": "fake"}
-"""Folder names that are translated even if the layout is not recognised."""
+"""Labels of folder names that are clear even if the layout is not recognised."""
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
@@ -48,7 +51,7 @@ def _walk(root: Path) -> Iterator[tuple[str, ...]]:
 
 
 def _list_objects(root: Any) -> Iterator[tuple[str, ...]]:
-    """Yield the parts of each path on an object store, which lists all levels in one request."""
+    """Yield the parts of each path on an object store. One request lists all levels."""
     n_above = len(root.path.rstrip("/")) + 1
     for path in root.fs.find(root.path):
         parts = tuple(path[n_above:].split("/"))
@@ -61,7 +64,10 @@ def _is_listed(name: str) -> bool:
 
 
 def _real_fake_pair(paths: list[tuple[str, ...]]) -> tuple[str, str] | None:
-    """Find the pair of folder names that every path contains exactly once, if any."""
+    """Return the pair of which every path contains exactly one name, or None.
+
+    Both names of the pair must occur.
+    """
     for pair in REAL_FAKE_FOLDERS:
         counts = [sum(part.lower() in pair for part in path[:-1]) for path in paths]
         names = {part.lower() for path in paths for part in path[:-1]} & set(pair)

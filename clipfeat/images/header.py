@@ -1,4 +1,4 @@
-"""Headers of image files: the facts that need no decoded pixels."""
+"""Headers of image files: format, size, compression and metadata, read without decoding."""
 
 import io
 from dataclasses import dataclass
@@ -17,12 +17,13 @@ class Header:
     Parameters
     ----------
     format : str
-        Pillow's name of the format.
+        The name of the format in Pillow.
     width, height : int
         Size of the upright image in pixels.
     jpeg_tables : str
-        Quantisation of a JPEG: ``"quality 75"`` for a setting of libjpeg, else ``"tables "`` and a
-        number that equal tables share. Empty for other formats.
+        Quantisation of a JPEG. The value is ``"quality 75"`` if the tables are those of a quality
+        setting of libjpeg. Otherwise it is ``"tables "`` and a hash of the tables. Empty for other
+        formats.
     exif : bool
         Whether the file has EXIF data.
     """
@@ -40,21 +41,21 @@ def read_header(data: bytes) -> Header:
     Raises
     ------
     DecodeError
-        If the bytes do not start like an image of an allowed format.
+        If the bytes do not start with the header of an image in an allowed format.
     """
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             width, height = image.size
-            # For a PNG, `getexif` would decode the pixels to search for EXIF.
+            # Do not call `getexif` for a PNG, because it would decode the pixels.
             exif = "exif" in image.info or "Raw profile type exif" in image.info
             tables: dict[int, list[int]] = getattr(image, "quantization", None) or {}
             if tables and exif and image.getexif().get(ORIENTATION, 1) in {5, 6, 7, 8}:
                 width, height = height, width
             return Header(image.format or "", width, height, _quantisation(tables), exif)
     except Exception as error:
-        # Pillow's plugins raise many types of errors, as in decoding.
+        # Pillow's plugins raise errors of many types.
         text = str(error).split(" <_io")[0] or type(error).__name__
-        raise DecodeError(f"cannot be read: {text}") from error
+        raise DecodeError(f"the header of the image cannot be read: {text}") from error
 
 
 def _quantisation(tables: dict[int, list[int]]) -> str:
@@ -67,7 +68,7 @@ def _quantisation(tables: dict[int, list[int]]) -> str:
 
 @lru_cache
 def _libjpeg_qualities() -> dict[tuple[int, ...], str]:
-    """Map the first table of each quality setting to its name, as written by libjpeg."""
+    """Map the first table that libjpeg writes for each quality setting to the setting's name."""
     qualities = {}
     for quality in range(1, 101):
         file = io.BytesIO()

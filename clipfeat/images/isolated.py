@@ -1,10 +1,14 @@
-"""Decoding in child processes, so that a crash, a hang or excessive memory use costs one image.
+"""Decoding in child processes.
 
-The child imports only Pillow and NumPy and communicates through pipes. `multiprocessing` is not
-used: it imports the caller's ``__main__`` again, which then needs a guard, and its pools fail as a
-whole if one worker dies. The time limit is an alarm of the child that the system enforces, so a
-decoder that hangs ends even if the parent was killed. Windows has neither the alarm nor the memory
-limit, but crashes are handled there too.
+If an image crashes the decoder, hangs or needs too much memory, only this image fails. The child
+imports only Pillow and NumPy, and communicates through pipes.
+
+`multiprocessing` is not used, for two reasons. It imports the caller's ``__main__`` again, so every
+script would need a guard. Its pools fail as a whole if one worker dies.
+
+The child sets an alarm for the time limit, and the system enforces it. A decoder that hangs
+therefore ends even if the parent was killed. On Windows neither the time limit nor the memory limit
+works, but a crash affects one image only there too.
 """
 
 import mmap
@@ -27,13 +31,14 @@ from clipfeat.images.decode import RGB, Decoded
 from clipfeat.images.decoder_process import HEADER, READY, SHARED_BYTES, SIZE
 
 PIPE_BYTES = 2**20
-ENDED = "not decoded: the run has ended"
+ENDED = "the image was not decoded, because the run has ended"
 KILLED = (-9, -15)
-"""Exit codes of a child that another process killed, such as the OOM killer."""
+"""Exit codes of a child that was killed from outside, for example by the OOM killer."""
 ENVIRONMENT = {
-    # A decoder needs one thread. Each thread of NumPy's pools would take address space.
+    # A decoder needs one thread. Further threads of NumPy's pools would take address space.
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
-    # Otherwise glibc returns the memory of each image to the system, and gets it back zeroed.
+    # With smaller values, glibc returns the memory of each image to the system, which must zero it
+    # before the next image can use it.
     "MALLOC_MMAP_THRESHOLD_": str(2**26),
     "MALLOC_TRIM_THRESHOLD_": str(2**27),
 }
@@ -46,11 +51,11 @@ class Isolation:
     Parameters
     ----------
     decoder : str
-        ``"module:function"`` of a function from bytes and a buffer to `Decoded`.
+        ``"module:function"`` of a function that takes bytes and a buffer and returns `Decoded`.
     seconds : float
         Time limit for one image.
     memory : int
-        Limit of each child's address space, in bytes.
+        Limit of the address space of each child, in bytes.
     """
 
     decoder: str = "clipfeat.images.decode:decode"
@@ -72,10 +77,11 @@ class _Child:
 
 
 class IsolatedDecoder:
-    """A decoder that runs in child processes, one for each thread that uses it at the same time.
+    """A decoder that runs in child processes. Several threads may use it concurrently.
 
-    A child is started when it is first needed, and again after one died. The decoder is a context
-    manager. Leaving it kills the children, and pending calls raise `DecodeError`.
+    Each concurrent call has its own child. A child is started when a call needs one and none is
+    idle. The decoder is a context manager. Leaving it kills the children, and pending calls raise
+    `DecodeError`.
 
     Parameters
     ----------
@@ -123,7 +129,7 @@ class IsolatedDecoder:
         Parameters
         ----------
         data : bytes
-            A whole image file, or another request that the decoder takes.
+            A whole image file, or another request that the decoder accepts.
 
         Yields
         ------
@@ -133,7 +139,7 @@ class IsolatedDecoder:
         Raises
         ------
         DecodeError
-            If the decoder raises it, dies, or exceeds a limit.
+            If the decoder raises it. If the child crashes or exceeds a limit.
         ClipfeatError
             If no child can be started.
         """
@@ -144,7 +150,7 @@ class IsolatedDecoder:
             self._idle.append(child)
 
     def _decode(self, data: bytes, *, retry: bool) -> tuple[_Child, Decoded]:
-        """Decode an image, in another child if the first one was killed from outside."""
+        """Decode an image. If the child was killed from outside, try again in another child."""
         child = self._take()
         try:
             return child, _request(child, data)
@@ -152,9 +158,9 @@ class IsolatedDecoder:
             self._idle.append(child)
             raise
         except MemoryError as error:
-            child.process.kill()  # it still waits until its pixels are read
+            child.process.kill()  # the child waits until its pixels are read
             self._drop(child)
-            raise DecodeError("not enough memory for its pixels") from error
+            raise DecodeError("there is not enough memory for the pixels of the image") from error
         except (OSError, EOFError, ValueError) as error:
             code = self._drop(child)
             if not retry or code not in KILLED:
@@ -174,7 +180,7 @@ class IsolatedDecoder:
                 _end(child)
             child = self._starting.pop() if self._starting else _start(self.isolation)
             self._all.add(child)
-        # If the decoder itself is at fault, no image must be recorded as bad.
+        # If the decoder itself fails to start, no image may be recorded as a failure.
         if child.replies.read(len(READY)) != READY:
             code = self._drop(child)
             if self._closed:
@@ -182,8 +188,8 @@ class IsolatedDecoder:
             if retry and code in KILLED:
                 return self._take(retry=False)
             raise ClipfeatError(
-                f"the decoder {self.isolation.decoder} does not start ({_ending(code)}). "
-                "See its messages on standard error"
+                f"the process of the decoder {self.isolation.decoder} does not start "
+                f"({_ending(code)}). Read its messages on standard error"
             )
         return child
 
@@ -198,7 +204,7 @@ class IsolatedDecoder:
         ending = _ending(code)
         if ending == "signal SIGALRM":
             return f"decoding took longer than the limit of {self.isolation.seconds:g} s"
-        return f"the decoder died ({ending})"
+        return f"the decoding process ended unexpectedly ({ending})"
 
 
 def default_workers() -> int:
@@ -214,7 +220,7 @@ def default_workers() -> int:
 def _start(isolation: Isolation) -> _Child:
     descriptor, shared = _shared_memory()
     arguments = [isolation.decoder, isolation.seconds, isolation.memory, descriptor]
-    # The child imports the same modules as this process, and none from its working folder.
+    # The child imports from the same folders as this process. -P leaves out the working folder.
     path = os.pathsep.join(entry or os.curdir for entry in sys.path)
     try:
         process = subprocess.Popen(
@@ -227,12 +233,13 @@ def _start(isolation: Isolation) -> _Child:
         )
     except OSError as error:
         raise ClipfeatError(
-            f"no process can be started to decode images ({error.strerror}). Use fewer workers"
+            f"no process can be started to decode images ({error.strerror}). Use fewer workers "
+            "with --num-workers"
         ) from error
     finally:
         if descriptor >= 0:
             os.close(descriptor)
-    # Both are buffered, so they read and write whole messages. typeshed types them IO[bytes].
+    # Both pipes are buffered, so they read and write whole messages. typeshed declares IO[bytes].
     requests = cast(BufferedWriter, process.stdin)
     replies = cast(BufferedReader, process.stdout)
     with suppress(ImportError, AttributeError, OSError):  # Linux only, up to the user's limit
@@ -244,7 +251,11 @@ def _start(isolation: Isolation) -> _Child:
 
 
 def _shared_memory() -> tuple[int, RGB]:
-    """Make memory to share with a child, without a folder that could be full; Linux only."""
+    """Make memory to share with a child, and return its descriptor and its bytes.
+
+    It does not use ``/dev/shm``, which may be full. On other systems than Linux the descriptor is
+    -1.
+    """
     no_memory: RGB = np.empty(0, dtype=np.uint8)
     if not hasattr(os, "memfd_create"):
         return -1, no_memory
@@ -281,7 +292,7 @@ def _exactly(pipe: BufferedReader, size: int) -> bytes:
 
 
 def _end(child: _Child) -> int:
-    """Wait for a child to end, kill it after 5 s, and return its exit code."""
+    """Wait for a child to end, and return its exit code. Kill the child after 5 s."""
     try:
         code = child.process.wait(timeout=5)
     except subprocess.TimeoutExpired:

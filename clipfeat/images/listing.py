@@ -1,4 +1,4 @@
-"""Lists of paths: single files and standard input, with one image per line."""
+"""Lists of paths, given as arguments or on standard input with one path per line."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ from clipfeat.system.locations import is_remote, location
 
 
 def is_image(spec: str) -> bool:
-    """Whether a source is an existing path with an image's suffix."""
+    """Return whether a source is an existing path with the suffix of an image."""
     if Path(spec).suffix.lower() not in SUFFIXES:
         return False
     return location(spec).exists() if is_remote(spec) else os.path.lexists(spec)

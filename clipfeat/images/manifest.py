@@ -1,6 +1,7 @@
 """Tables of images: CSV, TSV or Parquet files with a column of paths.
 
-The columns of labels and groups are found by their names. All other columns are kept as text.
+The columns of labels and groups are recognised by their names, such as ``label`` and ``group``. All
+other columns are kept as text.
 """
 
 import io
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clipfeat.errors import RefusedFileError, StorageError, unknown_name
+from clipfeat.errors import RefusedFileError, StorageError, UnknownNameError, unknown_name
 from clipfeat.images.readers import FileBytes, RemoteObject
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource, make_source
@@ -35,9 +36,10 @@ class TableRow:
     path : str
         The image's path, as written in the table.
     label, group : str
-        Empty if the table has no such column.
+        The values of the label column and of the group column. Empty if the table has no such
+        column.
     columns : tuple of (name, value)
-        All other columns.
+        The values of all other columns.
     """
 
     path: str
@@ -48,7 +50,7 @@ class TableRow:
 
 @dataclass(frozen=True)
 class TableColumns:
-    """Names of the columns of paths, labels and groups; empty for the usual names."""
+    """Names of the columns of paths, labels and groups. An empty name selects a usual name."""
 
     path: str = ""
     label: str = ""
@@ -56,19 +58,20 @@ class TableColumns:
 
 
 def is_table(spec: str) -> bool:
-    """Whether a source is an existing table."""
+    """Return whether a source is an existing table."""
     return Path(spec).suffix.lower() in TABLE_SUFFIXES and location(spec).is_file()
 
 
 def open_manifest(spec: str, names: TableColumns) -> ImageSource:
-    """List the images that a table names, in its order.
+    """List the images of a table, in the order of its rows.
 
     Relative paths are relative to the table's own folder. Paths may be addresses that fsspec reads.
 
     Raises
     ------
     UnknownNameError
-        If a given column is not in the table, or no column has a usual name for paths.
+        If a given column is not in the table. If no path column is given, and no column has a usual
+        name for paths.
     RefusedFileError
         If the file cannot be read as a table.
     """
@@ -137,13 +140,16 @@ def read_table(spec: str, names: TableColumns) -> tuple["pd.DataFrame", TableCol
 
 
 def _pick(table: "pd.DataFrame", spec: str, role: str, given: str, usual: tuple[str, ...]) -> str:
-    """Return the column given for a role, else the first usual name in the table, else ""."""
+    """Return the given column, or else the first usual name that the table has, or else ""."""
     present = [str(name) for name in table.columns]
     if given and given not in present:
         raise unknown_name(f"{role} column of {spec}", given, present)
     column = given or next((name for name in usual if name in present), "")
     if role == "path" and not column:
-        raise unknown_name(f"column of {spec} (pass --path-col)", "path", present)
+        raise UnknownNameError(
+            f"{spec} has no column of paths with a usual name (columns: {', '.join(present)}). "
+            "Pass the column of paths with --path-col"
+        )
     return column
 
 

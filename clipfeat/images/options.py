@@ -17,14 +17,17 @@ class SourceOptions:
     labels : path, optional
         A table of labels.
     columns : TableColumns
-        The columns of paths, labels and groups: in `labels` if given, else in the source's table.
+        Names of the columns of paths, labels and groups. They refer to the table `labels` if it is
+        given, and otherwise to the table that is the source.
     frames : FrameSampling
         The frames to take from a video.
     views : str or path, optional
-        Augmentations, separated by commas, or a file that defines them; see
-        `clipfeat.embedding.views`. Each adds one row per image.
+        Names of views, separated by commas, or a file that defines views. A view is an augmented
+        copy of an image, such as ``"hflip"``, and adds one row per image. See
+        `clipfeat.embedding.views`.
     faces : FaceFinder, optional
-        Encode faces instead of whole images; see `clipfeat.images.faces.open_finder`.
+        Finds faces, which are encoded instead of whole images. See
+        `clipfeat.images.faces.open_finder`.
     """
 
     labels: str | Path | None = None

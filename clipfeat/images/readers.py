@@ -1,7 +1,7 @@
 """Readers: small picklable objects that read one image's bytes.
 
-A record holds a reader, so a new kind of source adds a reader and leaves the record as it is. A
-reader has value equality and slots: a run keeps one for each image.
+A record holds a reader, so a new kind of source needs a new reader, but no change of the record.
+Readers have slots, because a run keeps one for each image. Two readers of the same bytes are equal.
 """
 
 import json
@@ -40,7 +40,7 @@ class Reader(ABC):
 
     @property
     def sequence(self) -> Hashable:
-        """A key that adjacent records share if one thread should read them in order."""
+        """A key. One thread reads adjacent records with equal keys, in their order."""
         return self
 
     @abstractmethod
@@ -57,11 +57,12 @@ class Reader(ABC):
         ReadError
             If the image cannot be read.
         StorageError
-            If an object store does not answer, which is not the fault of one image.
+            If an object store does not answer. This error ends the run, because it concerns all
+            images.
         """
 
     def stat(self) -> Stat | None:
-        """Return a status that changes when the bytes change, or None if there is none."""
+        """Return a status that changes when the bytes change, or None if it is not available."""
         return None
 
     @classmethod
@@ -111,7 +112,7 @@ class FileBytes(LocalReader):
         Raises
         ------
         ReadError
-            If the file is missing, unreadable, empty, not a regular file, or larger than
+            If the file is missing, unreadable, empty or not a regular file. If it has more than
             `MAX_BYTES`.
         """
         return _checked(*_read_file(self.file))
@@ -126,7 +127,7 @@ class TarMember(LocalReader):
     file : str
         Path of the tar file.
     offset, size : int
-        The member's bytes within the tar file.
+        Position and number of the member's bytes in the tar file.
     """
 
     offset: int
@@ -138,8 +139,8 @@ class TarMember(LocalReader):
         Raises
         ------
         ReadError
-            If the tar file is missing, unreadable, truncated or not a regular file, or if the
-            member is empty or larger than `MAX_BYTES`.
+            If the tar file is missing, unreadable, truncated or not a regular file. If the member
+            is empty or has more than `MAX_BYTES`.
         """
         return _checked(*_read_file(self.file, self.offset, self.size))
 
@@ -155,7 +156,7 @@ class VideoFrame(LocalReader):
     file : str
         Path of the video.
     time : float
-        Seconds from the first frame. Infinity stands for a video whose frames cannot be listed.
+        Seconds from the first frame. Infinity marks a video whose frames could not be listed.
     """
 
     content: ClassVar[Content] = "frame request"
@@ -164,7 +165,7 @@ class VideoFrame(LocalReader):
 
     @property
     def sequence(self) -> Hashable:
-        """The video: its frames are cheapest to decode in order."""
+        """The path of the video, because decoding its frames in order is fastest."""
         return self.file
 
     def read(self) -> bytes:
@@ -174,14 +175,14 @@ class VideoFrame(LocalReader):
 
 @dataclass(frozen=True, slots=True)
 class RemoteObject(Reader):
-    """Reader of an object, or of a range of it, that fsspec can reach.
+    """Reader of an object, or of a range of its bytes, through fsspec.
 
     Parameters
     ----------
     url : str
-        As `clipfeat.system.locations.as_url` returns it.
+        The address, as returned by `clipfeat.system.locations.as_url`.
     offset, size : int
-        The range. A size of -1 is the whole object.
+        Position and number of the bytes. A size of -1 reads the whole object.
     """
 
     url: str
@@ -194,8 +195,8 @@ class RemoteObject(Reader):
         Raises
         ------
         ReadError
-            If the object is missing, empty, shorter than the range, larger than `MAX_BYTES`, or
-            not readable for this user.
+            If the object is missing or empty, or this user may not read it. If it is shorter than
+            the range, or has more than `MAX_BYTES`.
         StorageError
             If the object store does not answer.
         """
@@ -232,35 +233,38 @@ def stat_readers(readers: Sequence[Reader]) -> list[Stat | None]:
 
 def _checked(data: bytes, size: int) -> bytes:
     if not data:
-        raise ReadError("empty file")
+        raise ReadError("the file is empty")
     if len(data) < size:
-        raise ReadError(f"{len(data)} bytes, expected {size}")
+        raise ReadError(f"the file is truncated: it has {len(data)} bytes, expected {size}")
     return data
 
 
 def _read_file(file: str, offset: int = 0, size: int = -1) -> tuple[bytes, int]:
-    """Read a range of a regular file. Return the bytes and their expected number."""
+    """Read a range of a regular file. Return the bytes and the expected number of bytes."""
     try:
-        # O_NONBLOCK: opening a FIFO without a writer would block forever.
+        # Without O_NONBLOCK, opening a FIFO that has no writer would block forever.
         descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
         with os.fdopen(descriptor, "rb") as opened:
             status = os.fstat(opened.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise ReadError("not a regular file")
+                raise ReadError("the path is a folder, pipe or device, not a regular file")
             expected = status.st_size if size < 0 else size
             if expected > MAX_BYTES:
-                raise ReadError(f"{expected} bytes, over the limit of {MAX_BYTES}")
+                raise ReadError(
+                    f"the file has {expected} bytes, more than the limit of {MAX_BYTES}"
+                )
             opened.seek(offset)
             data = opened.read(expected)
     except ReadError:
         raise
     except (OSError, ValueError) as error:
-        raise ReadError(getattr(error, "strerror", None) or str(error)) from error
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ReadError(f"the file cannot be read: {reason}") from error
     return data, expected
 
 
 def _read_object(url: str, offset: int, size: int) -> tuple[bytes, int]:
-    """Read a range of an object. Return the bytes and the least number to expect."""
+    """Read a range of an object. Return the bytes and the least number of bytes to expect."""
     remote: Any = location(url)
     most = MAX_BYTES + 1 if size < 0 else size
     try:
@@ -268,19 +272,20 @@ def _read_object(url: str, offset: int, size: int) -> tuple[bytes, int]:
             data: bytes = remote.fs.cat_file(remote.path, start=offset, end=offset + most)
     except StorageError as error:
         if _concerns_object(error.__cause__):
-            raise ReadError(str(error.__cause__) or "no such object") from error
+            reason = str(error.__cause__) or "it does not exist"
+            raise ReadError(f"the object cannot be read: {reason}") from error
         if _is_empty(remote):
             return b"", 0
         raise
     if len(data) > MAX_BYTES:
-        raise ReadError(f"over the limit of {MAX_BYTES} bytes")
+        raise ReadError(f"the object has more bytes than the limit of {MAX_BYTES}")
     return data, max(size, 0)
 
 
 def _concerns_object(cause: BaseException | None) -> bool:
-    """Whether this one object is missing or not readable for this user.
+    """Return whether an error concerns one object: it is missing, or this user may not read it.
 
-    s3fs also raises PermissionError for an expired token, which concerns every object.
+    s3fs raises PermissionError also for an expired token. That error concerns every object.
     """
     if isinstance(cause, PermissionError):
         response = getattr(cause.__cause__, "response", None) or {}
@@ -289,7 +294,7 @@ def _concerns_object(cause: BaseException | None) -> bool:
 
 
 def _is_empty(remote: Any) -> bool:
-    """Whether an object is empty. Some stores raise an error for a range of an empty object."""
+    """Return whether an object is empty. Some stores raise an error if a range of it is read."""
     try:
         return bool(remote.stat().st_size == 0)
     except Exception:

@@ -1,4 +1,4 @@
-"""Image records: one image of a source, not yet read."""
+"""Image records. A record describes one image of a source that is not yet read."""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,7 +9,8 @@ from clipfeat.images.decode import RGB
 from clipfeat.images.readers import Reader
 
 FACE = "#face"
-"""If every face of an image has a row, the row's path ends with this and the face's number."""
+"""If every face of an image has its own row, the path of the row ends with this text and the number
+of the face."""
 
 FACELESS = "none"
 """Value of the column ``face`` for an image without a face that is encoded whole."""
@@ -22,16 +23,16 @@ class ImageRecord:
     Parameters
     ----------
     path : str
-        Path relative to the source's root; unique within the source.
+        Path relative to the source's root. It is unique within the source.
     reader : Reader
-        Reads the image's bytes.
+        Reader of the image's bytes.
     label, group : str
-        Empty if unknown.
+        Label and group of the image. Empty if unknown.
     columns : tuple of (name, value)
-        Further columns of the source as text, such as ``split`` and ``generator``. If the image is
-        one of several parts of a file, the column ``file`` holds the file's path.
+        Further columns of the source as text, such as ``split`` and ``generator``. If the record is
+        a part of a file (a video frame or a view), the column ``file`` holds the file's path.
     view : str
-        Name of the view to encode; empty for the unchanged image.
+        Name of the view (an augmented copy) to encode. Empty for the unchanged image.
     """
 
     path: str
@@ -43,7 +44,7 @@ class ImageRecord:
 
 
 def record_path(path: str) -> str:
-    """Return the path of the record that a row came from, without the number of a face.
+    """Return the path of a row without the number of its face, which is the path of its record.
 
     Examples
     --------
@@ -55,16 +56,16 @@ def record_path(path: str) -> str:
 
 
 def image_key(data: bytes) -> bytes:
-    """Hash an image's bytes with BLAKE2b to 16 bytes, which identify the image everywhere."""
+    """Return the content hash of an image: the 16-byte BLAKE2b digest of its bytes."""
     return hashlib.blake2b(data, digest_size=16).digest()
 
 
 def frame_key(pixels: RGB) -> bytes:
-    """Hash a video frame's pixels to 16 bytes that differ from every `image_key`.
+    """Return the content hash of a video frame: a 16-byte digest of its pixels.
 
-    Frames with equal pixels have one key, in one video or in a copy of it in another container,
-    just as copies of an image file have one key. The file cannot give the key, since no part of it
-    belongs to one frame alone.
+    Frames with equal pixels have equal keys, within one video and in its copies in other
+    containers. The bytes of the file cannot be used, because no part of them belongs to one frame
+    alone. The key of a frame differs from every `image_key`.
 
     Parameters
     ----------

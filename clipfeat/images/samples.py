@@ -1,4 +1,4 @@
-"""Samples of a source, decoded, for choices that depend on the user's images."""
+"""Decoded samples of a source, for choices that depend on the user's images."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -17,7 +17,7 @@ def sample_records(records: Sequence[ImageRecord], n: int = 16) -> list[ImageRec
 
 
 def sample_pixels(records: Sequence[ImageRecord], decoder: IsolatedDecoder) -> list[RGB]:
-    """Decode a sample of the images, without those that cannot be read."""
+    """Decode a sample of the images, and leave out images that cannot be read."""
     samples = []
     with IsolatedDecoder(FRAMES) as frame_decoder:
         for record in sample_records(records):

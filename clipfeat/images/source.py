@@ -15,9 +15,9 @@ class ImageSource:
     Parameters
     ----------
     name : str
-        Name of the source for messages.
+        Name of the source in messages.
     root : str
-        Absolute folder that the records' paths are relative to.
+        Absolute path of the folder to which the paths of the records are relative.
     records : sequence of ImageRecord
         Records with unique paths, in a stable order.
     """
@@ -34,17 +34,17 @@ class ImageSource:
 
 
 def make_source(name: str, root: str, records: Sequence[ImageRecord]) -> ImageSource:
-    """Make a source of records, without repeated paths.
+    """Make a source of records. Of several records with one path, keep the first.
 
-    Bytes of a file name that are not UTF-8 become escapes in the path. Records share equal labels,
-    groups and columns, which saves memory: a run keeps all records.
+    Bytes of a file name that are not UTF-8 become escapes in the path. A run keeps all records in
+    memory, so equal labels, groups and columns are stored only once.
 
     Raises
     ------
     EmptySourceError
         If there is no record.
     LabelError
-        If one path has two labels.
+        If two records with one path have different labels.
     """
     shared: dict[Any, Any] = {}
     unique: dict[str, ImageRecord] = {}
@@ -64,12 +64,12 @@ def make_source(name: str, root: str, records: Sequence[ImageRecord]) -> ImageSo
                 f"{record.label!r}. Remove one of them"
             )
     if not unique:
-        raise EmptySourceError(f"no images in {name}")
+        raise EmptySourceError(f"there are no images in {name}. Check the path")
     return ImageSource(name, root, list(unique.values()))
 
 
 def relabel(record: ImageRecord, label: str, group: str, columns: dict[str, str]) -> ImageRecord:
-    """Replace a record's label, group and columns by those of a table that are not empty."""
+    """Return a record with the label, group and columns of a table, if they are not empty."""
     joined = {**dict(record.columns), **columns}
     return replace(
         record,

@@ -15,7 +15,7 @@ SIDE = 96
 
 
 def thumbnail(reader: Reader, side: int = SIDE) -> bytes | None:
-    """Make a PNG file of at most `side` pixels a side; None if the image cannot be read."""
+    """Make a PNG file of at most `side` pixels per side, or None if the image cannot be read."""
     try:
         image = Image.fromarray(decode(reader.read()).pixels)
     except ImageError:
@@ -32,9 +32,10 @@ def thumbnails(paths: Sequence[str], roots: Sequence[str | Path]) -> dict[str, b
     Parameters
     ----------
     paths : sequence of str
-        Paths relative to one of the roots. A path may lead into a file: ``"train.tar/1.jpg"``.
+        Paths relative to one of the roots. A path may continue inside a tar file, such as
+        ``"train.tar/1.jpg"``.
     roots : sequence of path
-        Folders to search, in order.
+        Folders to search, in this order.
 
     Returns
     -------
@@ -67,7 +68,7 @@ def thumbnails(paths: Sequence[str], roots: Sequence[str | Path]) -> dict[str, b
 
 
 def _archive(root: Path, path: str) -> Path | None:
-    """Find the file that a path leads into."""
+    """Return the file that a path continues inside of, or None."""
     parts = PurePosixPath(path).parts
     parents = (root.joinpath(*parts[:n]) for n in range(1, len(parts)))
     return next((parent for parent in parents if parent.is_file()), None)

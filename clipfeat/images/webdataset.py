@@ -1,9 +1,10 @@
-"""Webdataset shards: tar files in which the members with one stem form a sample.
+"""Webdataset shards: tar files in which members with the same stem form one sample.
 
-A sample is an image with an optional ``.cls`` file (its class) and an optional ``.json`` file (an
-object with ``label``, ``group`` and other plain values, which become columns). If both give a
-class, the label in the JSON file is used, since it is a name. A sidecar file that cannot be read is
-ignored. Listing reads only the headers of the tar. The images are read later, from their offsets.
+A sample is an image with an optional ``.cls`` file and an optional ``.json`` file. The ``.cls``
+file contains the class. The ``.json`` file contains an object with ``label``, ``group`` and other
+plain values, which become columns. If both files give a class, that of the ``.json`` file is used,
+because it is a name. A ``.cls`` or ``.json`` file that cannot be read is ignored. Listing reads
+only the headers of the tar file. The images are read later, from their offsets.
 """
 
 import json
@@ -27,7 +28,7 @@ _MAX_TEXT = 2**20
 
 
 def is_tar_pattern(spec: str) -> bool:
-    """Whether a source is a tar file or a pattern of tar files."""
+    """Return whether a source is a tar file or a pattern of tar files."""
     return spec.endswith(".tar")
 
 
@@ -45,7 +46,8 @@ def open_webdataset(spec: str) -> ImageSource:
     missing = [shard for shard in shards if not location(shard).is_file()]
     if missing:
         raise EmptySourceError(
-            f"{len(missing)} of {len(shards)} shards missing: {missing[0]}. Correct the pattern"
+            f"{len(missing)} of {len(shards)} shards are missing, for example {missing[0]}. "
+            "Correct the path or the pattern"
         )
     root = common_folder([folder_of(shard) for shard in shards])
     records = [record for shard in shards for record in _samples(shard, root)]
@@ -64,7 +66,7 @@ def _expand(spec: str) -> list[str]:
         return [spec]
     try:
         return list(braceexpand(spec, escape=False))  # Windows paths contain backslashes
-    except ValueError:  # unbalanced braces: a file name
+    except ValueError:  # with unbalanced braces, the text is the name of one file
         return [spec]
 
 
@@ -88,7 +90,7 @@ def _samples(shard: str, root: str) -> Iterator[ImageRecord]:
     except StorageError:
         raise
     except (tarfile.TarError, OSError, ValueError) as error:
-        raise RefusedFileError(f"{shard} cannot be read as a tar of samples: {error}") from error
+        raise RefusedFileError(f"{shard} cannot be read as a tar file: {error}") from error
     member_reader = RemoteObject if is_remote(shard) else TarMember
     for stem, member in images:
         columns = dict(values.get(stem, {}))
@@ -108,15 +110,16 @@ def _open_shard(shard: str) -> Iterator[IO[bytes]]:
         with Path(shard).open("rb") as file:
             yield file
         return
-    # A failed read is an error of the object store, and does not mean a damaged tar file.
+    # A read that fails is an error of the object store. The tar file is not damaged.
     with storage_errors(f"reading {shard}"), location(shard).open("rb") as file:
         yield file
 
 
 def _split_name(name: str) -> tuple[str, str]:
-    """Split a member's name into the stem of its sample and its suffix.
+    """Split the name of a member into the stem, which names its sample, and the suffix.
 
-    Webdataset splits at the first dot of the file name.
+    As in webdataset, the stem ends at the first dot of the file name. The suffix starts at the last
+    dot.
     """
     folder, _, base = name.rpartition("/")
     stem, dot, suffix = base.partition(".")

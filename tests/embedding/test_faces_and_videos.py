@@ -110,7 +110,7 @@ def test_a_model_of_faces_crops_new_images(people: Path, tmp_path: Path) -> None
     by_image = predict(model, people)
     assert by_image.paths == ["astronaut.png", "coffee.png", "copy.png", "two.png"]
     assert by_image.predicted[1] == ""
-    assert "no face found" in by_image.errors["coffee.png"]
+    assert "no face was found" in by_image.errors["coffee.png"]
     by_face = predict(model, people, per_part=True)
     assert "two.png#face1" in by_face.paths
     assert np.allclose(by_image.probabilities[3], by_face.probabilities[-2:].mean(axis=0))

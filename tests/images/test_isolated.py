@@ -38,8 +38,8 @@ def pixels(decoder: IsolatedDecoder, data: bytes) -> RGB:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"segfault", r"decoder died \(signal SIGSEGV\)"),
-        (b"exit", r"decoder died \(exit code 3\)"),
+        (b"segfault", r"process ended unexpectedly \(signal SIGSEGV\)"),
+        (b"exit", r"process ended unexpectedly \(exit code 3\)"),
         (b"hang", "took longer than the limit of 2 s"),
         (b"eat", "needs more memory than the limit of 0.5 GiB"),
         (b"eat-inside", "needs more memory than the limit of 0.5 GiB"),

@@ -133,13 +133,13 @@ def test_objects_that_are_not_images(remote_folder: str) -> None:
     """Empty, truncated and oversized objects are errors of these objects."""
     of: Any = location(f"{remote_folder}/empty.png")
     of.write_bytes(b"")
-    with pytest.raises(ReadError, match="empty file"):
+    with pytest.raises(ReadError, match="the file is empty"):
         RemoteObject(str(of)).read()
     with pytest.raises(ReadError, match="bytes, expected 10000000"):
         RemoteObject(f"{remote_folder}/images/cat/0.png", 10, 10_000_000).read()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(readers, "MAX_BYTES", 10)
-        with pytest.raises(ReadError, match="over the limit"):
+        with pytest.raises(ReadError, match="more bytes than the limit"):
             RemoteObject(f"{remote_folder}/images/cat/0.png").read()
 
 

@@ -170,7 +170,7 @@ def test_several_sources_are_one(image_folder: Path) -> None:
     [
         (lambda p: p / "none", EmptySourceError, "no such folder"),
         (lambda p: make(p / "empty", "notes.txt"), EmptySourceError, "no images in the folder"),
-        (lambda p: f"{p}/x-{{0..3}}.tar", EmptySourceError, "4 of 4 shards missing"),
+        (lambda p: f"{p}/x-{{0..3}}.tar", EmptySourceError, "4 of 4 shards are missing"),
         (lambda p: make(p, "bad.tar") + "/bad.tar", RefusedFileError, "cannot be read as a tar"),
         (lambda p: make(p, "t.csv") + "/t.csv", UnknownNameError, "--path-col"),
     ],

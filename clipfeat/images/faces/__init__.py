@@ -1,6 +1,6 @@
 """Face detection, and crops of faces with a margin.
 
-A new detector is one file with a function ``make(weights)`` and one row of `DETECTORS`.
+To add a detector, write a module with a function ``make(weights)`` and add one row to `DETECTORS`.
 """
 
 import hashlib
@@ -22,9 +22,11 @@ class DetectorKind:
     name : str
         Name of the detector.
     make : str
-        ``"module:function"`` of a function from the bytes of its weights to a `Detector`.
+        ``"module:function"`` of the function that takes the bytes of the weights and returns a
+        `Detector`.
     version : int
-        Increase it if the same image may give other faces than before.
+        Version of the detector. Increase it if the detector may find other faces than before in the
+        same image.
     needs_weights : bool
         Whether the detector needs a file of weights.
     summary : str
@@ -44,7 +46,8 @@ DETECTORS = (
     DetectorKind("yunet", "clipfeat.images.faces.yunet:make", 1, True,
                  "OpenCV's YuNet: faces of any pose, landmarks; needs its file and extra [faces]"),
 )  # fmt: skip
-"""The default is the first row that needs weights if a file is given, else the first without."""
+"""The face detectors. If a file of weights is given, the default is the first detector that needs
+weights. Otherwise it is the first detector that needs none."""
 
 NO_FACE = ("skip", "keep")
 
@@ -56,7 +59,7 @@ def open_finder(
     without: str = "skip",
     detector: str | None = None,
 ) -> FaceFinder:
-    """Create a face finder, which maps an image to crops of its faces.
+    """Create a face finder: a function from an image to the crops of its faces.
 
     Parameters
     ----------
@@ -64,14 +67,14 @@ def open_finder(
         ``"crop"`` makes one crop around all faces, ``"largest"`` a crop of the largest face, and
         ``"all"`` a crop of every face, the largest first.
     margin : float
-        Margin on each side of a face, as a share of its size; at least 0.
+        Margin on each side of a face, as a share of the face's size. At least 0.
     weights : str, optional
-        The detector's file of weights, such as ``face_detection_yunet_2023mar.onnx``.
+        Path of the detector's weights, such as ``face_detection_yunet_2023mar.onnx``.
     without : {"skip", "keep"}
         For an image without a face, ``"skip"`` raises an error and ``"keep"`` keeps the whole
         image.
     detector : str, optional
-        Name of a row of `DETECTORS`.
+        Name of a detector in `DETECTORS`. None chooses the default.
 
     Returns
     -------
@@ -93,7 +96,8 @@ def open_finder(
         raise unknown_name("choice for images without a face", without, NO_FACE)
     if not (math.isfinite(margin) and margin >= 0):
         raise UsageError(
-            f"the margin around a face must be a share of its size, 0 or more, got {margin!r}"
+            "the margin around a face must be a share of its size, 0 or more, got "
+            f"{margin!r}. Pass for example 0.3"
         )
     kind = _kind(detector, weights)
     data = b"" if weights is None else _read(weights)
@@ -110,14 +114,14 @@ def open_finder(
 
 
 def finder_of(identity: str, weights: str | None = None) -> FaceFinder:
-    """Create the finder with a given `identity`.
+    """Create the face finder with a given identity.
 
     Parameters
     ----------
     identity : str
-        The attribute of that name of a `FaceFinder`.
+        The attribute ``identity`` of a `FaceFinder`.
     weights : str, optional
-        The detector's file of weights.
+        Path of the detector's weights.
 
     Returns
     -------
@@ -129,7 +133,7 @@ def finder_of(identity: str, weights: str | None = None) -> FaceFinder:
     UsageError
         If this version of clipfeat has no such finder.
     WeightsError
-        If the detector needs weights, and `weights` is not the same file.
+        If the detector needs weights, and `weights` is missing or is another file than before.
     """
     try:
         mode, margin, detector, *keep = identity.split(" ")
@@ -141,14 +145,15 @@ def finder_of(identity: str, weights: str | None = None) -> FaceFinder:
         ) from error
     if kind.needs_weights and weights is None:
         raise WeightsError(
-            f"faces were detected with {kind.name}. Give its weights with --face-weights"
+            f"the faces were detected with {kind.name}, which needs a file of weights. Pass the "
+            "file with --face-weights"
         )
     without = "keep" if keep else "skip"
     finder = open_finder(mode, share, weights if kind.needs_weights else None, without, kind.name)
     if finder.identity != identity:
         raise WeightsError(
-            f"faces were detected with {identity!r}, and this is {finder.identity!r}. Give "
-            "--face-weights the same file"
+            f"the faces were detected with {identity!r}, but the face finder is now "
+            f"{finder.identity!r}. Pass the same file with --face-weights"
         )
     return finder
 
@@ -160,8 +165,11 @@ def _kind(name: str | None, weights: str | None) -> DetectorKind:
         if kind.name == name:
             if kind.needs_weights == (weights is not None):
                 return kind
-            needs = "needs a file of weights" if kind.needs_weights else "takes no weights"
-            raise UsageError(f"the face detector {name} {needs} (--face-weights)")
+            raise UsageError(
+                f"the face detector {name} needs a file of weights. Pass it with --face-weights"
+                if kind.needs_weights
+                else f"the face detector {name} takes no weights. Leave out --face-weights"
+            )
     raise unknown_name("face detector", name, [kind.name for kind in DETECTORS])
 
 
@@ -169,4 +177,6 @@ def _read(weights: str) -> bytes:
     try:
         return whole_file(weights).read()
     except ReadError as error:
-        raise WeightsError(f"{weights} (--face-weights) cannot be read: {error}") from error
+        raise WeightsError(
+            f"the face detector's weights {weights}: {error}. Check the path in --face-weights"
+        ) from error

@@ -1,9 +1,9 @@
 """Upright crops of faces with a margin.
 
-The crop of one face is a square, since an encoder would crop any other shape to a square. A crop
-that reaches over the image's border is moved inwards, and is reduced if it is wider than the image.
-It is not padded, so that a detector of generated images sees pixels of the image only. If a tilted
-face is rotated, corners that reach outside the image repeat the nearest pixels.
+The crop of one face is a square, because an encoder would crop any other shape to a square. A crop
+that extends beyond the image's border is moved inwards. A crop that is larger than the image is
+made smaller. Crops are not padded, so that a detector of generated images receives pixels of the
+image only. If a tilted face is rotated, corners outside the image repeat the nearest pixels.
 """
 
 from collections.abc import Callable, Sequence
@@ -43,7 +43,7 @@ MODES: dict[str, Callable[[RGB, Sequence[Face], float], list[RGB]]] = {
 
 
 def crop(pixels: RGB, face: Face, margin: float) -> RGB:
-    """Crop the square around a face, rotated until the eyes are level if they are known.
+    """Crop the square around a face. If the eyes are known, rotate it until they are level.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def crop(pixels: RGB, face: Face, margin: float) -> RGB:
     Returns
     -------
     ndarray of shape (side, side, 3), uint8
-        A copy, at the image's own scale.
+        A copy of the pixels, not resized.
     """
     height, width = pixels.shape[:2]
     full_side = (1 + 2 * margin) * max(face.width, face.height)
@@ -85,7 +85,7 @@ def _rotated(pixels: RGB, left: int, top: int, side: int, eyes: tuple[Point, Poi
     height, width = pixels.shape[:2]
     (x0, y0), (x1, y1) = eyes
     angle = atan2(y1 - y0, x1 - x0)
-    # The rotated square's extent, and two more pixels for the interpolation.
+    # The rotated square extends this far beyond the crop. The interpolation needs 2 more pixels.
     reach = ceil(side * (2**0.5 - 1) / 2) + 2
     rows = np.clip(np.arange(top - reach, top + side + reach), 0, height - 1)
     columns = np.clip(np.arange(left - reach, left + side + reach), 0, width - 1)

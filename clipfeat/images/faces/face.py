@@ -10,14 +10,14 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Face:
-    """Position of a face, in pixels of the image; x increases to the right, y downwards.
+    """Position of a face in pixels of the image. x increases to the right, y downwards.
 
     Parameters
     ----------
     left, top, width, height : float
-        The face's box, which may reach over the image's border.
+        The box of the face. It may extend beyond the image's border.
     eyes : pair of points, optional
-        The eyes of the upright face, the viewer's left one first, as (x, y).
+        The eyes as (x, y), ordered from left to right in an upright face.
     """
 
     left: float

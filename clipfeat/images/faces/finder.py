@@ -15,26 +15,27 @@ _THREAD = threading.local()
 
 @dataclass(frozen=True)
 class FaceFinder:
-    """A function from an image to crops of its faces.
+    """A function from an image to the crops of its faces.
 
-    Use `clipfeat.images.faces.open_finder` to create one. Threads may share a finder: each thread
-    makes its own detector, which may hold state. A finder pickles with its weights.
+    Use `clipfeat.images.faces.open_finder` to create a finder. Threads may share a finder. A
+    detector may hold state, so each thread makes its own detector. A pickled finder contains the
+    weights.
 
     Parameters
     ----------
     mode : str
         A key of `MODES`.
     margin : float
-        Margin on each side of a face, as a share of its size.
+        Margin on each side of a face, as a share of the face's size.
     keep : bool
-        Whether an image without a face is kept whole.
+        Whether to keep the whole image if it has no face.
     make : str
         ``"module:function"`` of the function that makes the detector.
     identity : str
         All settings that affect the pixels, such as ``"largest margin=0.3 lbp:1"``. It is part of
         the features' fingerprint.
     weights : bytes
-        The detector's weights; empty if it has none.
+        The detector's weights. Empty if it has none.
     """
 
     mode: str
@@ -55,7 +56,8 @@ class FaceFinder:
         Returns
         -------
         list of ndarray of shape (height, width, 3), uint8
-            At least one crop, each a copy. Without a face and with `keep`, `pixels` itself.
+            At least one crop. Each is a copy. If there is no face and `keep` is true, the only item
+            is `pixels` itself.
 
         Raises
         ------
@@ -70,11 +72,11 @@ class FaceFinder:
             return MODES[self.mode](pixels, faces, self.margin)
         if self.keep:
             return [pixels]
-        raise NoFaceError("no face found. Use --no-face keep to keep such images whole")
+        raise NoFaceError("no face was found. Pass --no-face keep to encode such images as a whole")
 
 
 def detector_of_thread(make: str, weights: bytes) -> Detector:
-    """Return this thread's detector, which the first call makes."""
+    """Return the detector of this thread. The first call makes it."""
     detectors: dict[tuple[str, bytes], Detector] = _THREAD.__dict__.setdefault("detectors", {})
     if (make, weights) not in detectors:
         module, _, function = make.partition(":")
@@ -83,7 +85,7 @@ def detector_of_thread(make: str, weights: bytes) -> Detector:
 
 
 def _is_inside(face: Face, width: int, height: int) -> bool:
-    """Whether a face is finite, not empty, and centred within an image of that size."""
+    """Return whether a face is finite and not empty, and its centre is inside the image."""
     x, y = face.left + face.width / 2, face.top + face.height / 2
     return (
         all(map(isfinite, (x, y, *(c for eye in face.eyes or () for c in eye))))

@@ -1,14 +1,15 @@
 """Upright frontal faces, detected by the local binary pattern cascade of scikit-image.
 
-The cascade misses most faces that are in profile or painted, and sometimes reports a face in an
-image without one. The constants below were chosen on these images: it finds 73 of 100 tight crops
-of faces, and one face in 100 crops of other content. It reports a face in 3 of 75 generated images
-of streets, ships and fish, in 12 of 240 photographs of ImageNet's classes, and in 15 of 44 images
-of people, most of them in profile or painted. YuNet, which needs a file of weights, finds more. An
-image of any size takes about 50 ms on one core.
+The cascade is a sequence of classifiers that is applied to windows of the image. It misses most
+faces that are in profile or painted, and sometimes reports a face in an image without one. The
+constants below were chosen on the following images. The cascade finds a face in 73 of 100 tight
+crops of faces, and in one of 100 crops of other content. It reports a face in 3 of 75 generated
+images of streets, ships and fish, in 12 of 240 photographs of ImageNet's classes, and in 15 of 44
+images of people, most of them in profile or painted. YuNet finds more faces, but needs a file of
+weights. An image of any size takes about 50 ms on one core.
 
-scikit-image's own grouping depends on the order in which its threads finish, so the windows are
-sorted and grouped here.
+scikit-image can group the windows of one face, but its result depends on the order in which its
+threads finish. This module therefore sorts and groups the windows itself.
 """
 
 from typing import Any
@@ -21,18 +22,20 @@ from clipfeat.images.decode import RGB
 from clipfeat.images.faces.face import Detector, Face
 
 SIDE = 384
-"""Length to which the longer side of an image is resized, since time grows with the pixels."""
+"""Length to which the longer side of an image is resized. The time grows with the pixels."""
 MIN_SIDE = 40
-"""Side of the smallest face in the resized image: about a tenth of the image."""
+"""Side of the smallest face in the resized image, about a tenth of the image's longer side."""
 SCALE_FACTOR = 1.1
 MIN_WINDOWS = 7
-"""Least number of windows in the group of a face."""
+"""Smallest number of overlapping windows that are reported as a face."""
 GROUP_OVERLAP = 0.4
-"""Windows belong to one group above this intersection over union."""
+"""Two windows belong to one group if their intersection over union is above this value."""
 DUPLICATE_OVERLAP = 0.5
-"""Windows that share more than this part of the smaller square with a face repeat that face."""
+"""A window is a duplicate of a face if their intersection is more than this share of the smaller
+square."""
 MAX_WINDOWS = 2000
-"""Limit of the windows to compare: a pattern that fills the image may trigger all of them."""
+"""Largest number of windows to compare. In an image full of a regular pattern, every window may
+match."""
 
 
 def make(weights: bytes) -> Detector:
@@ -71,7 +74,7 @@ def make(weights: bytes) -> Detector:
 
 
 def group_windows(squares: NDArray[np.float64]) -> list[tuple[float, float, float]]:
-    """Group windows into faces, starting with the window that overlaps most others.
+    """Group windows into faces, starting with the window that overlaps the most other windows.
 
     Parameters
     ----------
@@ -81,7 +84,7 @@ def group_windows(squares: NDArray[np.float64]) -> list[tuple[float, float, floa
     Returns
     -------
     list of (left, top, side)
-        The means of the groups of at least `MIN_WINDOWS` windows.
+        The mean window of each group that has at least `MIN_WINDOWS` windows.
     """
     faces: list[tuple[float, float, float]] = []
     squares = squares.reshape(-1, 3)[:MAX_WINDOWS]
@@ -99,7 +102,7 @@ def group_windows(squares: NDArray[np.float64]) -> list[tuple[float, float, floa
 def _overlaps(
     a: NDArray[np.float64], b: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Compute pairwise overlaps: intersection over the smaller square, and over the union."""
+    """Compute the intersection of each pair, divided by the smaller square and by the union."""
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum((a[:, :2] + a[:, 2:])[:, None], (b[:, :2] + b[:, 2:])[None])
     common = (high - low).clip(min=0).prod(axis=2)

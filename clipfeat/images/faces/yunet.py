@@ -14,7 +14,7 @@ from clipfeat.images.decode import RGB
 from clipfeat.images.faces.face import Detector, Face
 
 SIDE = 320
-"""Length to which the longer side is resized: YuNet detects faces of 10 to 300 pixels."""
+"""Length to which the longer side is resized, because YuNet detects faces of 10 to 300 pixels."""
 SCORE_THRESHOLD, NMS_THRESHOLD, TOP_K = 0.7, 0.3, 5000
 
 
@@ -26,7 +26,7 @@ def make(weights: bytes) -> Detector:
     MissingExtraError
         If OpenCV is not installed.
     WeightsError
-        If OpenCV cannot load the bytes, or they are a different network.
+        If OpenCV cannot load the bytes. If they contain a different network.
     """
     try:
         import cv2
@@ -42,7 +42,7 @@ def make(weights: bytes) -> Detector:
     except (cv2.error, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise WeightsError(
-            f"not YuNet ({reason}). Give face_detection_yunet_2023mar.onnx"
+            f"the file does not contain YuNet ({reason}). Pass face_detection_yunet_2023mar.onnx"
         ) from error
     finally:
         cv2.utils.logging.setLogLevel(level)
@@ -56,7 +56,7 @@ def make(weights: bytes) -> Detector:
             network.setInputSize(size)
             _, rows = network.detect(np.ascontiguousarray(small[:, :, ::-1]))
         except cv2.error as error:
-            raise DecodeError(f"the face detector failed: {error}") from error
+            raise DecodeError(f"the face detector failed on the image: {error}") from error
         return to_faces(rows, width / size[0], height / size[1])
 
     return detect
@@ -68,10 +68,10 @@ def to_faces(rows: Any, x_scale: float, y_scale: float) -> list[Face]:
     Parameters
     ----------
     rows : ndarray of shape (n, 15), or None
-        Left, top, width and height of the box. Then x and y of the right eye (on the viewer's
-        left), the left eye, the tip of the nose and the corners of the mouth. Then the score.
+        Columns: left, top, width and height of the box; x and y of the right eye (on the viewer's
+        left), the left eye, the tip of the nose and the corners of the mouth; the score.
     x_scale, y_scale : float
-        Pixels of the image per pixel of the network's input.
+        Number of pixels of the image for each pixel of the network's input.
 
     Returns
     -------

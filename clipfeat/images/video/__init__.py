@@ -1,8 +1,9 @@
-"""Videos as images: frames with a key from their pixels and the video as their group.
+"""Videos as sets of images. The frames of a video are one group.
 
 A source lists video files like image files. `frames.with_frames` then reads the duration of each
-video, which decodes nothing, and replaces its record by one record per frame. `decode_frame` reads
-the pixels later. Both open the file in a child process.
+video, without decoding it, and replaces its record by one record per frame. `decode_frame` decodes
+the frames later. The content hash of a frame is that of its pixels. Both functions open the file in
+a child process.
 """
 
 import os
@@ -30,9 +31,9 @@ VIDEO_SUFFIXES = frozenset(
         ".ogv",
     ]
 )
-"""Without ``.ts``: most files with this suffix are programs."""
+"""Suffixes of videos. ``.ts`` is left out, because most files with this suffix are programs."""
 
 
 def is_video(spec: str) -> bool:
-    """Whether a source is an existing path with a video's suffix."""
+    """Return whether a source is an existing path with the suffix of a video."""
     return Path(spec).suffix.lower() in VIDEO_SUFFIXES and os.path.lexists(spec)

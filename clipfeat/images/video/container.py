@@ -1,6 +1,6 @@
 """Opening a video file with PyAV, without access to other files.
 
-FFmpeg receives an open file, may use the demuxers of `CONTAINERS` only, and may use no protocol. A
+FFmpeg receives an open file. It may use only the demuxers of `CONTAINERS`, and no protocol. A
 playlist named ``x.mp4`` can therefore open neither another file nor an address.
 """
 
@@ -24,21 +24,26 @@ UNKNOWN_FORMAT = f"its format is not one of {CONTAINERS}"
 
 
 class RegularFile(io.FileIO):
-    """A regular file, open for FFmpeg. A FIFO is refused, since opening it could block forever."""
+    """A regular file, open for FFmpeg. FIFOs are refused, because opening one may block forever."""
 
     def __init__(self, file: str) -> None:
         try:
             super().__init__(os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)))
         except (OSError, ValueError) as error:
-            raise DecodeError(getattr(error, "strerror", None) or str(error)) from error
+            reason = getattr(error, "strerror", None) or str(error)
+            raise DecodeError(f"the file cannot be read: {reason}") from error
         status = os.fstat(self.fileno())
         if not stat.S_ISREG(status.st_mode) or status.st_size == 0:
             self.close()
             regular = stat.S_ISREG(status.st_mode)
-            raise DecodeError("empty file" if regular else "not a regular file")
+            raise DecodeError(
+                "the file is empty"
+                if regular
+                else "the path is a folder, pipe or device, not a regular file"
+            )
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Seek, and return -1 for a failure, as C does: PyAV would print an exception."""
+        """Seek, and return -1 on failure, as C does. PyAV would print an exception."""
         try:
             return super().seek(offset, whence)
         except (OSError, ValueError, OverflowError):
@@ -46,12 +51,12 @@ class RegularFile(io.FileIO):
 
 
 def open_container(opened: RegularFile) -> "tuple[InputContainer, VideoStream]":
-    """Open a video's container and its first video stream, cover pictures excluded.
+    """Open the container of a video and its first video stream that is not a cover picture.
 
     Raises
     ------
     DecodeError
-        If there is no such stream, or its frames have more than `MAX_PIXELS`.
+        If there is no such stream. If its frames have more than `MAX_PIXELS`.
     MissingExtraError
         If PyAV is not installed.
     """
@@ -59,7 +64,7 @@ def open_container(opened: RegularFile) -> "tuple[InputContainer, VideoStream]":
         import av
     except ImportError as error:
         raise missing_extra("reading videos", "PyAV", "video") from error
-    with decode_errors("cannot be opened as a video", UNKNOWN_FORMAT):
+    with decode_errors("the file cannot be opened as a video", UNKNOWN_FORMAT):
         container = av.open(
             opened,
             "r",
@@ -71,9 +76,11 @@ def open_container(opened: RegularFile) -> "tuple[InputContainer, VideoStream]":
         streams = [s for s in container.streams.video if not s.disposition & picture]
         codec = streams[0].codec_context if streams else None
         if codec is None:
-            raise DecodeError("no video stream" if not streams else "unknown codec")
+            raise DecodeError(
+                "the file has no video stream" if not streams else "the codec is not known"
+            )
         check_size(codec.width, codec.height)
-        # The decoder must report damage as an error. Each child process decodes in one thread.
+        # The decoder must report damage as an error. Each child process uses one thread.
         codec.options = {"err_detect": "crccheck+explode", "max_pixels": str(MAX_PIXELS)}
         codec.thread_count = 1
     except BaseException:
@@ -85,7 +92,10 @@ def open_container(opened: RegularFile) -> "tuple[InputContainer, VideoStream]":
 def check_size(width: int, height: int) -> None:
     """Raise `DecodeError` for frames of more than `MAX_PIXELS`."""
     if width * height > MAX_PIXELS:
-        raise DecodeError(f"{width}x{height} pixels, over the limit of {MAX_PIXELS}")
+        raise DecodeError(
+            f"the video has frames of {width * height} pixels ({width}x{height}), more than the "
+            f"limit of {MAX_PIXELS}"
+        )
 
 
 @contextmanager
@@ -97,7 +107,7 @@ def decode_errors(summary: str, invalid: str = "") -> Iterator[None]:
     summary : str
         Beginning of the message.
     invalid : str
-        Replaces FFmpeg's text for invalid data.
+        Text to use instead of FFmpeg's own text for an invalid argument.
     """
     try:
         yield

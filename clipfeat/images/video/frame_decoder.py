@@ -1,10 +1,11 @@
 """Decoding of video frames with PyAV (the extra ``[video]``), in the decoder's child process.
 
-If the decoder reports damage, this frame and all frames up to the next key frame are errors.
-However, most codecs have no checksum, so damage that still parses is not detected: in 12 H.264
-files with 3,000 bytes zeroed, 68 of 360 frames were errors and 12 were wrong without an error.
-Conversion to RGB is equal, bit for bit, on every machine. The aspect ratio of a video's samples
-(anamorphic video) and the transfer curve of HDR are ignored.
+If the decoder reports damage, the damaged frame and all frames up to the next key frame are errors.
+However, most codecs have no checksum, so some damage is not detected. In 12 H.264 files with 3,000
+bytes set to zero, 68 of 360 frames were errors, and 12 frames were wrong without an error.
+
+The conversion to RGB gives the same bits on every machine. It ignores the aspect ratio of samples
+(anamorphic video) and the transfer curve of HDR.
 """
 
 import json
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
 SEEK_DISTANCE = 10.0
-"""Without an index, frames that are further ahead, in seconds, are reached by seeking."""
+"""In a video without an index, the decoder seeks to frames that are more seconds ahead."""
 SEEK_MARGINS = (0.0, 1.0, 10.0)
-"""Seconds before a frame to seek to. Each is tried in turn, then the start of the video."""
+"""How many seconds before a frame to seek to. Each is tried in turn, then the video's start."""
 
 
 def duration(request: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
@@ -43,12 +44,12 @@ def duration(request: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
     Returns
     -------
     Decoded
-        The duration in seconds as the format, and a single pixel.
+        A single pixel. The attribute ``format`` is the duration in seconds, as text.
 
     Raises
     ------
     DecodeError
-        If the file is not a video or its duration cannot be read.
+        If the file is not a video. If its duration cannot be read.
     """
     video = _Video(str(json.loads(request)["file"]))
     try:
@@ -61,13 +62,13 @@ def duration(request: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
 def decode_frame(request: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
     """Decode the frame that is shown at a given time.
 
-    The video stays open for the next request. Decoding continues from there to reach a later time.
+    The video stays open. If the next request has a later time, decoding continues from there.
 
     Parameters
     ----------
     request : bytes
         A JSON object with the path of the video as ``file`` and the seconds from its first frame as
-        ``time``. An infinite time stands for a video whose frames cannot be listed.
+        ``time``. An infinite time marks a video whose frames could not be listed.
     buffer : ndarray
         Not used.
 
@@ -79,7 +80,7 @@ def decode_frame(request: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
     Raises
     ------
     DecodeError
-        If the file is not a video or the frame cannot be read.
+        If the file is not a video. If the frame cannot be read.
     """
     global _LAST  # noqa: PLW0603
     values = json.loads(request)
@@ -92,7 +93,7 @@ def decode_frame(request: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
     try:
         if not math.isfinite(time):
             read_duration(_LAST.container, _LAST.stream)
-            raise DecodeError("its frames could not be listed")
+            raise DecodeError("the frames of the video could not be listed when the run started")
         return Decoded(_pixels(_LAST.frame_at(time)), _LAST.stream.codec_context.name)
     except BaseException:
         _LAST.close()
@@ -120,20 +121,20 @@ class _Video:
         self._opened.close()
 
     def is_current(self) -> bool:
-        """Whether the path still leads to the open file."""
+        """Return whether the path still leads to the open file."""
         try:
             return os.path.samestat(Path(self.file).stat(), os.fstat(self._opened.fileno()))
         except OSError:
             return False
 
     def frame_at(self, time: float) -> "VideoFrame":
-        """Return the last frame that begins at or before `time`, or else the first frame."""
+        """Return the last frame that begins at or before `time`, or the first if there is none."""
         with decode_errors(f"no frame can be read at {time:.3f} s"):
             self._approach(time)
             while self._ahead is not None and self._time(self._ahead) <= time:
                 self._shown, self._ahead = self._ahead, self._next()
             if self._shown is None:
-                raise self._damage or DecodeError("the video has no frame")
+                raise self._damage or DecodeError("the video has no frames")
             if self._ahead is None and time > (end := self._end(self._shown)):
                 raise self._damage or DecodeError(f"the video ends at {end:.3f} s")
         return self._shown
@@ -151,11 +152,11 @@ class _Video:
             self._start()
         if self._shown is None or not self._needs_seek(time):
             return
-        for margin in SEEK_MARGINS:  # an index may hold decoding times, which are earlier
+        for margin in SEEK_MARGINS:  # an index may hold decoding times instead of display times
             try:
                 self.container.seek(self._stamp(time - margin), stream=self.stream)
             except Exception:
-                break  # this container cannot seek; the types of errors vary
+                break  # this container cannot seek, and the types of its errors vary
             self._start()
             if self._shown is not None and self._time(self._shown) <= time:
                 return
@@ -164,7 +165,7 @@ class _Video:
         self._start()
 
     def _needs_seek(self, time: float) -> bool:
-        """Whether seeking reaches a time sooner than decoding the frames before it."""
+        """Return whether seeking to a time is faster than decoding all frames before it."""
         assert self._shown is not None
         if time < (now := self._time(self._shown)):
             return True
@@ -182,7 +183,7 @@ class _Video:
         self._ahead = self._next()
 
     def _next(self) -> "VideoFrame | None":
-        """Decode the next frame; keep an error until this frame is requested."""
+        """Decode the next frame. Keep an error until this frame is requested."""
         try:
             return next(self._frames, None)
         except Exception as error:
@@ -194,14 +195,14 @@ class _Video:
         for packet in self.container.demux(self.stream):
             try:
                 if packet.is_corrupt:
-                    raise DecodeError("damaged or truncated")
+                    raise DecodeError("the video is damaged or truncated here")
                 frames = packet.decode()
             except Exception as error:
                 damage = error
                 frames = self.stream.codec_context.decode(None)  # the frames before the damage
             for frame in frames:
                 if frame.is_corrupt:
-                    raise DecodeError("damaged")
+                    raise DecodeError("the frame is damaged")
                 yield frame
             if damage is not None:
                 raise damage
@@ -209,14 +210,14 @@ class _Video:
     def _time(self, frame: "VideoFrame") -> float:
         stamp = frame.dts if frame.pts is None else frame.pts
         if stamp is None:
-            raise DecodeError("a frame without a time stamp")
+            raise DecodeError("a frame has no time stamp")
         return (stamp - self._first) * self._base
 
     def _stamp(self, time: float) -> int:
         return int(time / self._base) + self._first
 
     def _end(self, last: "VideoFrame") -> float:
-        """Return the end of the last readable frame, with a tolerance for rounding."""
+        """Return the time at which the last readable frame ends, with a tolerance for rounding."""
         rate = self.stream.average_rate or self.stream.guessed_rate
         usual = float(1 / rate) if rate else 0.0
         return self._time(last) + 1.25 * max((last.duration or 0) * self._base, usual)
@@ -227,7 +228,7 @@ _LAST: _Video | None = None
 
 
 def _pixels(frame: "VideoFrame") -> RGB:
-    """Convert a frame to upright RGB, equally on every machine."""
+    """Convert a frame to upright RGB, with the same result on every machine."""
     from av.video.reformatter import Interpolation
 
     check_size(frame.width, frame.height)

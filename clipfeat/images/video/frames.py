@@ -23,22 +23,22 @@ PROBING = Isolation(decoder="clipfeat.images.video:duration")
 class FrameSampling:
     """Options for sampling the frames of a video.
 
-    The video is divided into equal parts, and the frame in the middle of each part is taken. The
-    first and last frames, which are often black, are thus left out. Sampling at the video's own
-    rate takes each frame once.
+    The video is divided into parts of equal length, and the frame in the middle of each part is
+    taken. The first and last frames are left out, because they are often black. If `fps` is the
+    video's own rate, each frame is taken once.
 
     Parameters
     ----------
     fps : float, optional
-        Parts per second. A video shorter than half a part gives one frame.
+        Number of parts per second. A video that is shorter than half a part gives one frame.
     frames : int, optional
-        Number of parts; 8 if neither is given. A video with fewer frames gives some of them more
-        than once.
+        Number of parts. If neither option is given, it is 8. If the video has fewer frames, some
+        frames are taken more than once.
 
     Raises
     ------
     UsageError
-        If both are given, or one is not above 0.
+        If both options are given. If a value is not above 0.
     """
 
     fps: float | None = None
@@ -46,13 +46,15 @@ class FrameSampling:
 
     def __post_init__(self) -> None:
         if self.fps is not None and self.frames is not None:
-            raise UsageError("--fps and --frames are both given. Give one of them")
+            raise UsageError("--fps and --frames are both given. Pass one of them only")
         for name, value in (("--fps", self.fps), ("--frames", self.frames)):
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise UsageError(f"{name} must be above 0, got {value!r}")
 
     def times(self, seconds: float) -> list[float]:
-        """Return the times of the frames to take from a video, rising, in whole milliseconds.
+        """Return the times of the frames to take from a video.
+
+        The times are in seconds, rounded down to milliseconds, and in increasing order.
 
         Parameters
         ----------
@@ -82,9 +84,9 @@ def with_frames(
     """Replace every video of a source by records of its frames, and keep its images.
 
     A frame's path is the video's path and the time, such as ``clips/a.mp4@0001.250s``. Its group is
-    the video's group if the source gives one, else the video's path. The columns ``file`` and
-    ``time`` hold the video's path and the time in seconds. A video that cannot be opened stays one
-    record with an infinite time, and reading it raises the error.
+    the video's group if the source gives one, and otherwise the video's path. The columns ``file``
+    and ``time`` hold the video's path and the time in seconds. A video that cannot be opened stays
+    one record with an infinite time. Reading this record raises the error.
 
     Parameters
     ----------
@@ -108,7 +110,9 @@ def with_frames(
         If a video is on an object store.
     """
     if remote := next(filter(None, map(_remote_video, source)), ""):
-        raise UsageError(f"videos on object stores cannot be read. Download {remote}")
+        raise UsageError(
+            f"videos on object stores cannot be read. Download {remote} and pass the local file"
+        )
     if not any(video_file(record) for record in source):
         return source
     if find_spec("av") is None:
@@ -119,13 +123,13 @@ def with_frames(
 
 
 def video_file(record: ImageRecord) -> str:
-    """Return the path of the local video that a record reads whole, or an empty string."""
+    """Return the path of the local video that a record stands for, or an empty string."""
     reader = record.reader
     return reader.file if isinstance(reader, FileBytes) and _names_video(reader.file) else ""
 
 
 def _remote_video(record: ImageRecord) -> str:
-    """Return the URL of the remote video that a record reads whole, or an empty string."""
+    """Return the URL of the remote video that a record stands for, or an empty string."""
     reader = record.reader
     if isinstance(reader, RemoteObject) and reader.size < 0 and _names_video(reader.url):
         return reader.url

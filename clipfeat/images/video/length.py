@@ -1,4 +1,4 @@
-"""The duration of a video, without decoding it."""
+"""Reading of the duration of a video, without decoding it."""
 
 import math
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 DECLARING = ("mov", "matroska", "avi")
 """Containers whose header holds the duration of each stream. For others, FFmpeg estimates it."""
 MAX_SECONDS = 86_400.0
-"""Longer durations are errors, since the header is probably damaged."""
+"""A longer duration is an error, because the header is then probably damaged."""
 
 
 def read_duration(container: "InputContainer", stream: "VideoStream") -> float:
@@ -22,12 +22,12 @@ def read_duration(container: "InputContainer", stream: "VideoStream") -> float:
     Raises
     ------
     DecodeError
-        If there is no frame, or the duration is above `MAX_SECONDS`.
+        If there is no frame. If the duration is negative or above `MAX_SECONDS`.
     """
-    with decode_errors("its duration cannot be read"):
+    with decode_errors("the duration of the video cannot be read"):
         seconds = _declared(container, stream) or _measured(container, stream)
         if not 0 <= seconds <= MAX_SECONDS:
-            raise DecodeError(f"{seconds:g} s, over the limit of {MAX_SECONDS:g} s")
+            raise DecodeError(f"it is {seconds:g} s, expected 0 to {MAX_SECONDS:g} s")
     return seconds
 
 
@@ -57,7 +57,7 @@ def _measured(container: "InputContainer", stream: "VideoStream") -> float:
                 first = min(first, packet.pts * base)
                 end = max(end, (packet.pts + (packet.duration or 0)) * base)
     except Exception:
-        pass  # a truncated file: the packets up to here count
+        pass  # in a truncated file, the packets up to here count
     if not n:
-        raise DecodeError("no frame")
+        raise DecodeError("the video has no frames")
     return end - first

@@ -2,8 +2,9 @@
 
 To add a classifier, write a module with a function ``make(options, *, random_state, n_jobs)`` and
 add a row here. The function returns an unfitted scikit-learn estimator with ``predict_proba``.
-Scaling is a step of its pipeline, so that it is saved with the model. A projection has
-``transform`` instead.
+Features are scaled in a step of the estimator's pipeline, so that the scaler is saved with the
+model. A projection, such as ``triplet``, is a transformer: it has ``transform`` instead of
+``predict_proba``.
 
 Another package adds a classifier with an entry point of the group ``clipfeat.classifiers`` that
 refers to a `ClassifierRow`.
@@ -27,19 +28,23 @@ class ClassifierRow:
     Parameters
     ----------
     name : str
-        Name for ``--clf``. The name of an entry point takes precedence.
+        Name for ``--clf``. If the row comes from an entry point, the name of the entry point
+        replaces this name.
     make : str
-        ``"package.module:function"``, imported on first use. The function takes
-        ``(options, *, random_state, n_jobs)`` and returns an unfitted estimator.
+        Function that makes the classifier, as ``"package.module:function"``. It is imported on
+        first use. It takes ``(options, *, random_state, n_jobs)`` and returns an unfitted
+        estimator.
     summary : str
         One-line description.
     usual : bool
         Include the classifier in ``--clf all``.
     space : WarmPath or mapping of str to Range, optional
-        Tuning space. None leaves the classifier untuned.
+        Parameters that ``tune`` searches, with their ranges. None means that the classifier is
+        never tuned.
     streamed : str
-        ``"package.module:function"`` that fits the classifier out of core, or empty. The function
-        takes ``(estimator, rows, y)``; see `clipfeat.zoo.streamed`.
+        Function that fits the classifier out of core, as ``"package.module:function"``. Empty if
+        the classifier is fitted in memory only. The function takes ``(estimator, rows, y)``. See
+        `clipfeat.zoo.streamed`.
 
     Examples
     --------
@@ -179,9 +184,10 @@ PROJECTIONS = {
         ),
     )
 }
-"""Transforms that can precede a classifier: ``triplet+logreg``."""
+"""Projections: transforms that can precede a classifier, as in ``triplet+logreg``."""
 
 SMALL = 2_000_000
+"""Number of values from which a fit uses all processors by default."""
 
 CHANCE = "dummy"
 """The classifier that ignores the features. It takes no part in votes."""
@@ -189,10 +195,11 @@ CHANCE = "dummy"
 
 @cache
 def classifiers() -> dict[str, ClassifierRow]:
-    """Return the classifiers by name, those of installed packages included.
+    """Return the rows of all classifiers by name, including those of other installed packages.
 
-    The entry points are read on the first call rather than on import, because the module of a
-    classifier in another package imports this one.
+    The entry points are read on the first call, not when this module is imported. A module with a
+    classifier in another package imports this module, so reading the entry points earlier would
+    be a circular import.
     """
     from clipfeat.system.plugins import with_plugins  # 20 ms, which --help can do without
 
@@ -212,25 +219,28 @@ def make_classifier(
     Parameters
     ----------
     name : str
-        A classifier, or a projection and a classifier: ``"triplet+svm"``. A projection
-        overfits its training rows, so the pipeline is calibrated as one estimator.
+        Name of a classifier, or of a projection and a classifier, such as ``"triplet+svm"``. A
+        projection overfits its training rows, so the pipeline is calibrated as one estimator.
     options : FitOptions
-        Passed to the classifier's ``make`` function, which reads `accelerate`.
+        Passed to the classifier's ``make`` function, which reads `scale` and `accelerate`.
         `clipfeat.zoo.building.build` applies the other options.
     random_state : int
         Random seed.
     n_jobs : int
-        Number of threads, for classifiers that use several; -1 uses all processors.
+        Number of threads of a classifier that supports several; -1 uses all processors.
 
     Returns
     -------
     estimator
-        A classifier with ``predict_proba``. Neither prediction nor loading needs the accelerator.
+        A classifier with ``predict_proba``. Once fitted, it loads and predicts without a GPU and
+        without scikit-learn-intelex.
 
     Raises
     ------
     UnknownNameError
-        If there is no such classifier.
+        If no classifier or projection has this name.
+    UsageError
+        If `name` has more than one projection, or the classifier cannot be imported.
 
     Examples
     --------
@@ -258,7 +268,7 @@ def _make(row: ClassifierRow, options: FitOptions, random_state: int, n_jobs: in
     except (AttributeError, ImportError, ValueError) as error:
         raise UsageError(
             f"classifier {row.name!r} cannot be imported from {row.make!r} "
-            f"({type(error).__name__}: {error}): install or repair the package that provides it"
+            f"({type(error).__name__}: {error}). Install or repair the package that provides it"
         ) from error
     return make(options, random_state=random_state, n_jobs=n_jobs)
 
@@ -271,14 +281,15 @@ def _check_name(name: str) -> None:
     if last not in classifiers():
         raise unknown_name("classifier", last, classifiers())
     if len(projections) > 1:
-        raise UsageError(f"{name!r} has {len(projections)} projections: use at most one")
+        raise UsageError(f"{name!r} has {len(projections)} projections. Use at most one")
 
 
 def pick_threads(n_jobs: int | None, n_values: int) -> int:
-    """Choose the number of threads for a matrix of `n_values`: by default one if it is small.
+    """Choose the number of threads of a fit on `n_values` values.
 
-    Synchronising threads costs more than it gains on small data. Next to another busy process,
-    boosting on 560 × 80 values took thirty times as long with two threads as with one.
+    If `n_jobs` is None, the fit uses one thread for fewer than `SMALL` values, else all processors.
+    On small data, synchronising threads costs more time than it saves. Next to another busy
+    process, boosting on 560 × 80 values took thirty times as long with two threads as with one.
     """
     if n_jobs is not None:
         return n_jobs
@@ -286,12 +297,18 @@ def pick_threads(n_jobs: int | None, n_values: int) -> int:
 
 
 def parse_names(clf: str | Sequence[str]) -> list[str]:
-    """Parse ``"logreg,triplet+svm"``, ``"all"`` (the usual ones), ``"every"`` or a sequence.
+    """Convert the value of ``--clf`` to a list of names.
+
+    Parameters
+    ----------
+    clf : str or sequence of str
+        Names, or a comma-separated list such as ``"logreg,triplet+svm"``. ``"all"`` stands for the
+        classifiers with `ClassifierRow.usual`, and ``"every"`` for all classifiers.
 
     Raises
     ------
     UsageError
-        If there is no name, or a name is repeated.
+        If there is no name, if a name is repeated, or if a name has more than one projection.
     UnknownNameError
         If a name is unknown.
     """
@@ -302,6 +319,12 @@ def parse_names(clf: str | Sequence[str]) -> list[str]:
         return [name for name, row in classifiers().items() if row.usual]
     for name in names:
         _check_name(name)
-    if not names or len(set(names)) < len(names):
-        raise UsageError(f"name at least one classifier, and each only once, got {clf!r}")
+    if not names:
+        raise UsageError(f"no classifier is named in {clf!r}. Pass at least one, such as logreg")
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(
+                f"classifier {name!r} is named {names.count(name)} times in {clf!r}. Name each "
+                "classifier only once"
+            )
     return names

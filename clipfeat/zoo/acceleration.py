@@ -1,4 +1,4 @@
-"""GPU detection, and torch with a local seed and thread count."""
+"""Detection of a GPU, and a temporary random seed and thread count for torch."""
 
 import shutil
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ def pick_device(accelerate: bool) -> str:
 
 @contextmanager
 def seeded_torch(random_state: int | None, n_jobs: int) -> Iterator[None]:
-    """Seed torch and set its threads within a block, and restore both afterwards."""
+    """Seed torch and set its number of threads within a ``with`` block, then restore both."""
     import torch
 
     threads = torch.get_num_threads()

@@ -1,4 +1,4 @@
-"""Bagging over folds."""
+"""Bagging: the average of models that are each fitted without one fold."""
 
 from typing import Any, Self
 
@@ -8,18 +8,18 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from clipfeat.zoo.folds import fit_with_groups, inner_folds
+from clipfeat.zoo.folds import check_classes, fit_with_groups, inner_folds
 
 
 class BaggedClassifier(ClassifierMixin, BaseEstimator):
-    """Classifier that averages the probabilities of k clones, each fitted without one fold.
+    """Classifier that averages the probabilities of several clones, each fitted without one fold.
 
     Parameters
     ----------
     estimator : estimator
         Classifier with ``predict_proba``.
     n_splits : int
-        Number of folds, reduced if the smallest class has fewer rows or groups.
+        Number of folds and clones. It is reduced if the smallest class has fewer rows or groups.
     random_state : int, optional
         Random seed of the folds.
 
@@ -44,13 +44,12 @@ class BaggedClassifier(ClassifierMixin, BaseEstimator):
         Raises
         ------
         LabelError
-            If a class has only one row or group.
+            If a class has only one row.
         """
         X, y = validate_data(self, X, y, dtype=(np.float32, np.float64))
         check_classification_targets(y)
         self.classes_ = np.unique(y)
-        if len(self.classes_) < 2:
-            raise ValueError(f"at least two classes are needed, got 1 class: {self.classes_}")
+        check_classes(self.classes_)
         self.estimators_ = [
             fit_with_groups(
                 clone(self.estimator), X[train], y[train],
@@ -77,9 +76,10 @@ class BaggedClassifier(ClassifierMixin, BaseEstimator):
     def out_of_fold_proba(
         self, X: Any, y: Any, groups: NDArray[np.generic] | None = None
     ) -> NDArray[np.float64]:
-        """Predict the training rows, each with the clone that was not fitted on it.
+        """Predict each training row with the clone that was not fitted on it.
 
-        The folds are drawn again: `random_state` must be an integer, and the rows those of ``fit``.
+        This method draws the folds of ``fit`` again. It therefore needs an integer `random_state`
+        and the same rows as ``fit``, in the same order.
         """
         check_is_fitted(self)
         X, y = np.asarray(X), np.asarray(y)

@@ -13,7 +13,7 @@ from clipfeat.zoo.folds import fit_with_groups
 
 
 def balanced(classifier: Any, balance: str, random_state: int | None = 0) -> Any:
-    """Give all classes the same weight in a classifier.
+    """Wrap or change a classifier so that all classes have the same weight.
 
     Parameters
     ----------
@@ -21,12 +21,18 @@ def balanced(classifier: Any, balance: str, random_state: int | None = 0) -> Any
         Unfitted classifier with ``predict_proba``.
     balance : {"prior", "weights", "sampling"}
         ``"prior"`` divides the probabilities by the class frequencies and does not change the fit.
-        ``"weights"`` sets ``class_weight="balanced"`` in the classifier and its parts. Without such
-        a parameter (neighbours, discriminants, prototypes) it is the same as ``"prior"``. A
-        calibrated classifier gets both, because calibration restores the class frequencies.
-        ``"sampling"`` fits on equally many rows of each class, by oversampling the smaller ones.
+        ``"weights"`` sets ``class_weight="balanced"`` in the classifier and in the estimators that
+        it contains. A classifier without this parameter (neighbours, discriminants, prototypes)
+        gets ``"prior"`` instead. A calibrated classifier gets both ``"weights"`` and ``"prior"``,
+        because calibration restores the class frequencies. ``"sampling"`` fits on equally many
+        rows of each class, by oversampling the smaller classes.
     random_state : int, optional
         Random seed of the sampling.
+
+    Returns
+    -------
+    estimator
+        The classifier itself, or a classifier that contains it.
 
     Examples
     --------
@@ -45,10 +51,10 @@ def balanced(classifier: Any, balance: str, random_state: int | None = 0) -> Any
 
 
 class OversampledClassifier(ClassifierMixin, BaseEstimator):
-    """Classifier fitted on oversampled rows, with as many rows of each class as the largest has.
+    """Classifier fitted on oversampled rows: every class gets as many rows as the largest class.
 
-    Every row is used at least once. All copies of a row have the same group, so that a classifier
-    with inner folds never holds out a copy of a row that it is fitted on.
+    Every row is used at least once. All copies of a row belong to the same group. A classifier
+    with inner folds therefore never tests on a copy of a row that it is fitted on.
 
     Parameters
     ----------
@@ -127,7 +133,10 @@ class PriorCorrectedClassifier(ClassifierMixin, BaseEstimator):
         self.estimator = estimator
 
     def fit(self, X: Any, y: Any, groups: NDArray[np.generic] | None = None) -> Self:
-        """Count the classes and fit; groups are passed to an estimator with inner folds."""
+        """Compute the class frequencies and fit the estimator.
+
+        The groups are passed to the estimator if its ``fit`` takes them.
+        """
         X, y = validate_data(self, X, y, dtype=(np.float32, np.float64))
         check_classification_targets(y)
         self.classes_, counts = np.unique(y, return_counts=True)

@@ -1,4 +1,4 @@
-"""Estimators from a classifier's name and fitting options."""
+"""Build estimators from the name of a classifier and its fitting options."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,20 +19,20 @@ def build(
     n_jobs: int = -1,
     params: Mapping[str, Any] | None = None,
 ) -> Any:
-    """Build an unfitted classifier, calibrated, balanced and bagged as the options say.
+    """Build an unfitted classifier with the calibration, balancing and bagging of the options.
 
     Parameters
     ----------
     name : str
-        A classifier, or a projection and a classifier: ``"triplet+svm"``.
+        Name of a classifier, or of a projection and a classifier, such as ``"triplet+svm"``.
     options : FitOptions
-        `tune`, `threshold` and `max_fpr` are left to the caller.
+        Options. The caller applies `tune`, `threshold` and `max_fpr`.
     random_state : int
         Random seed of the classifier, the folds and the sampling.
     n_jobs : int
         Number of threads; -1 uses all processors.
     params : mapping, optional
-        Parameters of the classifier, by the names of its tuning space or of ``set_params``.
+        Parameters of the classifier. The keys are names of its tuning space or of ``set_params``.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def build(
     Raises
     ------
     UnknownNameError
-        If there is no such classifier.
+        If no classifier or projection has this name.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def build(
 
 
 def count_fits(classifier: Any) -> int:
-    """Count the fits of the bare classifier in one fit of a built estimator."""
+    """Count how often one fit of an estimator from `build` fits the classifier inside it."""
     if isinstance(classifier, PriorCorrectedClassifier | OversampledClassifier):
         return count_fits(classifier.estimator)
     if isinstance(classifier, BaggedClassifier):

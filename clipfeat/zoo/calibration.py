@@ -9,7 +9,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from clipfeat.zoo.folds import inner_folds
+from clipfeat.zoo.folds import check_classes, inner_folds
 
 
 class GroupCalibratedClassifier(ClassifierMixin, BaseEstimator):
@@ -24,10 +24,11 @@ class GroupCalibratedClassifier(ClassifierMixin, BaseEstimator):
         a thousand rows or more. ``"temperature"`` (Guo et al. 2017, arXiv 1706.04599) fits one
         number for all classes.
     n_splits : int
-        Number of folds, reduced if the smallest class has fewer rows or groups.
+        Number of folds. It is reduced if the smallest class has fewer rows or groups.
     ensemble : bool
-        If True, average the clones of all folds, each calibrated on its own held-out rows. If
-        False, fit one clone on all rows and calibrate it with the out-of-fold scores of the others.
+        If True, keep the clones of all folds and average their probabilities. Each clone is
+        calibrated on its own held-out rows. If False, fit one clone on all rows, and calibrate it
+        with the out-of-fold scores of clones that were fitted on the folds.
     random_state : int, optional
         Random seed of the folds.
 
@@ -36,7 +37,7 @@ class GroupCalibratedClassifier(ClassifierMixin, BaseEstimator):
     classes_ : ndarray
         Sorted labels.
     calibrated_ : CalibratedClassifierCV
-        Fitted classifiers with their calibrators; its labels are indices into `classes_`.
+        Fitted classifiers with their calibrators. Their labels are indices into `classes_`.
     """
 
     def __init__(
@@ -60,13 +61,12 @@ class GroupCalibratedClassifier(ClassifierMixin, BaseEstimator):
         Raises
         ------
         LabelError
-            If a class has only one row or group.
+            If a class has only one row.
         """
         X, y = validate_data(self, X, y, dtype=(np.float32, np.float64))
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError(f"at least two classes are needed, got 1 class: {self.classes_}")
+        check_classes(self.classes_)
         self.calibrated_ = CalibratedClassifierCV(
             clone(self.estimator),
             method=self.method,
@@ -74,7 +74,7 @@ class GroupCalibratedClassifier(ClassifierMixin, BaseEstimator):
             ensemble=self.ensemble,
         )
         self.calibrated_.fit(X, codes)
-        self.calibrated_.set_params(cv=self.n_splits)  # drop the row numbers
+        self.calibrated_.set_params(cv=self.n_splits)  # keeps row numbers out of the model file
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:

@@ -20,11 +20,12 @@ def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
 class OrderedExtraTreesClassifier(ExtraTreesClassifier):
     """Extra trees whose probabilities are reproducible to the last bit.
 
-    Threads of scikit-learn sum the trees in the order in which they finish.
+    With several threads, scikit-learn adds the trees' probabilities in the order in which the
+    threads finish. Their sum then differs in the last bits between calls.
     """
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Average the trees in order."""
+        """Average the probabilities of the trees in a fixed order."""
         with parallel_config("sequential"):
             probabilities: NDArray[np.float64] = super().predict_proba(X)
         return probabilities

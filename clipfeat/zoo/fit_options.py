@@ -15,8 +15,10 @@ CALIBRATIONS = ("none", "sigmoid", "isotonic", "temperature")
 THRESHOLDS = ("accuracy", "balanced_accuracy")
 """Metrics that a decision threshold can maximise."""
 
-_DECISIONS = ("threshold", "max_fpr")  # applied to probabilities after the fit
-_FIRST = ("balance", "calibrate", "bag", "tune", "threshold", "max_fpr", "accelerate")  # of 0.1
+_DECISIONS = ("threshold", "max_fpr")
+"""Options that are applied to the probabilities after the fit."""
+_FIRST = ("balance", "calibrate", "bag", "tune", "threshold", "max_fpr", "accelerate")
+"""Options of version 0.1."""
 
 
 @dataclass(frozen=True)
@@ -30,37 +32,40 @@ class FitOptions:
         ``"l2"`` divides each row by its Euclidean norm, and ``"none"`` keeps the features. In
         arXiv 2603.26387, the choice moves the AUC on unseen manipulations by 6 points. Used by
         ``"logreg"``, ``"linsvm"``, ``"ridge"``, ``"svm"``, ``"mlp"``, ``"knn"``, ``"prototype"``
-        and the projection ``"triplet"``. ``"knn"`` and ``"prototype"`` compare L2-normalised rows
-        in any case, so that ``"l2"`` and ``"none"`` are the same for them. Ignored by classifiers
-        that do not standardise: trees, boosting, ``"lda"`` and ``"dummy"``.
+        and the projection ``"triplet"``. ``"knn"`` and ``"prototype"`` L2-normalise the rows after
+        any scaling, so ``"l2"`` and ``"none"`` give them the same result. Trees, boosting,
+        ``"lda"`` and ``"dummy"`` do not scale the features and ignore this option.
     balance : {"none", "prior", "weights", "sampling"}
-        How all classes get the same weight. ``"prior"`` divides the probabilities by the class
-        frequencies. ``"weights"`` weights the loss by inverse class frequency. ``"sampling"``
-        oversamples the smaller classes. See `clipfeat.zoo.balance.balanced`.
+        Method that gives all classes the same weight, or ``"none"``. ``"prior"`` divides the
+        probabilities by the class frequencies. ``"weights"`` weights the loss by inverse class
+        frequency. ``"sampling"`` oversamples the smaller classes. See
+        `clipfeat.zoo.balance.balanced`.
     calibrate : {"none", "sigmoid", "isotonic", "temperature"}
-        Calibration method. It replaces the method of a classifier that is always calibrated, such
-        as ``"svm"``. See `clipfeat.zoo.calibration.GroupCalibratedClassifier`.
+        Calibration method. Some classifiers, such as ``"svm"``, are always calibrated. For them,
+        this method replaces their own. See
+        `clipfeat.zoo.calibration.GroupCalibratedClassifier`.
     bag : int
-        Number of folds whose models are averaged, or 0 for a single model. Combined with
-        calibration, each model is calibrated on its own held-out fold at no extra cost.
+        Number of folds for bagging, or 0 for a single model. With bagging, one model is fitted
+        without each fold, and the models' probabilities are averaged. With calibration too, each
+        model is calibrated on the fold that it was not fitted on, which needs no further fits.
     tune : bool
         Search the parameters of each classifier inside each training set. See
         `clipfeat.zoo.tuning`.
     threshold : {"accuracy", "balanced_accuracy"}, optional
-        Metric that the decision threshold maximises. Two classes only.
+        Metric that the decision threshold maximises. It needs exactly two classes.
     max_fpr : float, optional
         Choose the decision threshold so that the false positive rate is at most this value, in
-        [0, 1). Two classes only. Cannot be combined with `threshold`.
+        [0, 1). It needs exactly two classes, and cannot be combined with `threshold`.
     accelerate : bool
-        Fit with scikit-learn-intelex or a GPU, if available.
+        Fit with scikit-learn-intelex or on a GPU, if either is available.
 
     Raises
     ------
     UnknownNameError
         If `scale`, `balance`, `calibrate` or `threshold` is unknown.
     UsageError
-        If `bag` is 1 or negative, `max_fpr` is outside [0, 1), or both `threshold` and `max_fpr`
-        are set.
+        If `bag` is 1 or negative. If `max_fpr` is outside [0, 1). If both `threshold` and
+        `max_fpr` are set.
 
     Examples
     --------
@@ -85,29 +90,37 @@ class FitOptions:
         if self.calibrate not in CALIBRATIONS:
             raise unknown_name("calibration", str(self.calibrate), CALIBRATIONS)
         if self.bag < 0 or self.bag == 1:
-            raise UsageError(f"bag must be 0 or at least 2 folds, got {self.bag}")
+            raise UsageError(
+                f"bag must be 0 (no bagging) or at least 2 folds, got {self.bag}. Use --bag 5"
+            )
         if self.threshold is not None and self.threshold not in THRESHOLDS:
             raise unknown_name("threshold metric", str(self.threshold), THRESHOLDS)
         if self.max_fpr is not None and not 0 <= self.max_fpr < 1:
-            raise UsageError(f"max_fpr must be in [0, 1), got {self.max_fpr}")
+            raise UsageError(
+                f"max_fpr must be at least 0 and less than 1, got {self.max_fpr}. Use --max-fpr "
+                "0.05"
+            )
         if self.threshold is not None and self.max_fpr is not None:
-            raise UsageError("threshold and max_fpr exclude each other: set only one of them")
+            raise UsageError(
+                f"threshold {self.threshold!r} and max_fpr {self.max_fpr} cannot be combined. Pass "
+                "only one of --threshold and --max-fpr"
+            )
 
     @property
     def decides(self) -> bool:
-        """Whether a decision threshold is chosen."""
+        """Whether the options choose a decision threshold."""
         return self.threshold is not None or self.max_fpr is not None
 
     @property
     def threshold_rule(self) -> str | None:
-        """The rule that chooses the threshold, as run records hold it."""
+        """Rule that chooses the decision threshold, in the form of the run records."""
         return self.threshold if self.max_fpr is None else f"max_fpr {self.max_fpr:g}"
 
     def settings(self) -> dict[str, Any]:
-        """Return all options by name.
+        """Return the options by name.
 
-        An option added after version 0.1 is included only if it differs from its default, so that
-        the settings of older runs still compare equal.
+        An option that was added after version 0.1 is left out if it has its default value. The
+        settings of older runs, which lack the option, then compare equal.
         """
         return {
             field.name: getattr(self, field.name)
@@ -116,10 +129,10 @@ class FitOptions:
         }
 
     def record(self) -> dict[str, Any]:
-        """Return the options that change probabilities, as run records and cache keys hold them.
+        """Return the options that change probabilities, for run records and cache keys.
 
-        The values are those of version 0.1, so that its records and cached cells stay valid:
-        ``balance="none"`` is recorded as False.
+        Version 0.1 recorded ``balance="none"`` as False. This method does the same, so that the
+        records and cached cells of version 0.1 stay valid.
         """
         settings = {k: v for k, v in self.settings().items() if k not in _DECISIONS}
         return settings | {"balance": self.balance != "none" and self.balance}

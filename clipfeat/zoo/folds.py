@@ -1,4 +1,4 @@
-"""Stratified grouped folds, and fitting estimators that take groups."""
+"""Stratified folds that keep groups together, and fits of estimators that take groups."""
 
 import warnings
 from typing import Any
@@ -17,7 +17,21 @@ Split = tuple[RowNumbers, RowNumbers]
 """Row numbers of the training rows and of the test rows."""
 
 TrainingData = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[Any] | None]
-"""X, y and groups of the same rows."""
+"""Features, labels and groups of the same rows: ``(X, y, groups)``."""
+
+
+def check_classes(classes: NDArray[Any]) -> None:
+    """Check that the training rows have at least two classes.
+
+    Raises
+    ------
+    ValueError
+        If there is one class.
+    """
+    if len(classes) < 2:
+        raise ValueError(
+            f"at least two classes are needed, got 1 class: {classes}. Add rows of a second class"
+        )
 
 
 def k_fold(
@@ -26,14 +40,14 @@ def k_fold(
     n_splits: int,
     random_state: int | None,
 ) -> list[Split]:
-    """Split rows into stratified folds; all rows of a group are in the same fold.
+    """Split rows into stratified folds. All rows of a group are in the same fold.
 
     Parameters
     ----------
     y : ndarray of shape (n_samples,)
         Class of each row, of any type.
     groups : ndarray of shape (n_samples,), optional
-        Group of each row.
+        Group of each row. None splits single rows.
     n_splits : int
         Number of folds, at least 2.
     random_state : int, optional
@@ -42,34 +56,38 @@ def k_fold(
     Returns
     -------
     list of (train, test)
-        Row numbers; every row is in exactly one test set.
+        For each fold, the row numbers of the training rows and of the test rows. Every row is in
+        exactly one test set.
 
     Raises
     ------
     LabelError
-        If a class has fewer rows or groups than folds, or a training set lacks a class.
+        If a class has fewer rows or groups than there are folds. If a training set has no rows of
+        one of the classes.
     UsageError
         If `n_splits` is less than 2.
     """
     if n_splits < 2:
-        raise UsageError(f"the number of folds must be at least 2, got {n_splits}")
+        raise UsageError(f"cross-validation needs at least 2 folds, got {n_splits}. Use --cv 5")
     unit = "images" if groups is None else "groups of images"
     units = np.arange(len(y)) if groups is None else np.unique(groups, return_inverse=True)[1]
     for name in np.unique(y):
         n = len(np.unique(units[y == name]))
         if n < n_splits:
             raise LabelError(
-                f"class {str(name)!r} has {n} {unit}, fewer than the {n_splits} folds: use fewer "
+                f"class {str(name)!r} has {n} {unit}, fewer than the {n_splits} folds. Use fewer "
                 "folds, or add images of this class"
             )
     splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
     folds = splitter(n_splits, shuffle=True, random_state=random_state)
     splits = [(train, test) for train, test in folds.split(np.zeros(len(y)), y, groups)]
-    if any(len(np.unique(y[train])) < len(np.unique(y)) for train, _ in splits):
-        raise LabelError(
-            f"a training set of the {n_splits} grouped folds has no image of one class: use "
-            "another number of folds, or more groups"
-        )
+    for train, _ in splits:
+        absent = sorted({*y.tolist()} - {*y[train].tolist()})
+        if absent:
+            raise LabelError(
+                f"with groups, one of the {n_splits} training sets has no images of class "
+                f"{str(absent[0])!r}. Use another number of folds, or more groups"
+            )
     return splits
 
 
@@ -79,15 +97,16 @@ def inner_folds(
     n_splits: int,
     random_state: int | None,
 ) -> list[Split]:
-    """Split training rows into inner folds, as near to `k_fold` as the data allow.
+    """Split the training rows of one fit into inner folds.
 
-    The number of folds is at most the number of rows or groups of the smallest class. If a class
-    consists of one group, groups are split with a warning.
+    The folds are those of `k_fold`. If `k_fold` fails with `n_splits` folds, the largest smaller
+    number of folds is used. If it fails with every number, for example because a class consists of
+    one group, the rows of a group may be in different folds.
 
     Warns
     -----
     ClipfeatWarning
-        If groups are split.
+        If the rows of a group are in different folds.
 
     Raises
     ------
@@ -99,13 +118,14 @@ def inner_folds(
     for n in range(most, 1, -1):
         try:
             return k_fold(y, groups, n, random_state)
-        except LabelError:  # all groups of one class fall into one fold
+        except LabelError:  # all groups of a class are in one fold
             continue
     if groups is None:
         return k_fold(y, None, 2, random_state)
     warnings.warn(
-        "too few groups for inner folds: groups are split within the training rows, so "
-        "probabilities for new groups are overconfident",
+        f"there are too few groups for {n_splits} inner folds of the training rows, so groups are "
+        "split between the folds. Probabilities for new groups are then overconfident. Add groups "
+        "to the smallest class",
         ClipfeatWarning,
         stacklevel=2,
     )
@@ -113,7 +133,10 @@ def inner_folds(
 
 
 def groups_parameter(estimator: Any) -> str | None:
-    """Return the keyword of the groups in an estimator's ``fit``, also inside a pipeline."""
+    """Return the name of the keyword argument of ``fit`` that takes groups, or None.
+
+    The argument of a pipeline's last step is named ``<step>__groups``.
+    """
     if isinstance(estimator, Pipeline):
         name, last = estimator.steps[-1]
         inner = groups_parameter(last)
@@ -124,6 +147,6 @@ def groups_parameter(estimator: Any) -> str | None:
 def fit_with_groups(
     estimator: Any, X: Any, y: Any, groups: NDArray[np.generic] | None, **further: Any
 ) -> Any:
-    """Fit, and pass the groups to an estimator with inner folds."""
+    """Fit an estimator, and pass it the groups if its ``fit`` takes them."""
     keyword = groups_parameter(estimator) if groups is not None else None
     return estimator.fit(X, y, **({keyword: groups} if keyword else {}), **further)

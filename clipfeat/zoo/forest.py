@@ -1,7 +1,8 @@
 """Random forest.
 
 If scikit-learn-intelex is installed, it grows the trees several times faster, on histograms of the
-features. The result consists of scikit-learn's own trees, which predict and load without it.
+features. The fitted forest holds scikit-learn's own trees, so it loads and predicts without
+scikit-learn-intelex.
 """
 
 from typing import Any, Self
@@ -15,7 +16,11 @@ from clipfeat.zoo.fit_options import FitOptions
 
 
 def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
-    """Make 200 trees; each node considers the square root of the number of features."""
+    """Make a forest of 200 trees.
+
+    Each split considers a random subset of features. Its size is the square root of the number of
+    features.
+    """
     forest = AcceleratedForestClassifier if options.accelerate else OrderedForestClassifier
     return forest(200, n_jobs=n_jobs, random_state=random_state)
 
@@ -23,18 +28,19 @@ def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
 class OrderedForestClassifier(RandomForestClassifier):
     """Random forest whose probabilities are reproducible to the last bit.
 
-    Threads of scikit-learn sum the trees in the order in which they finish.
+    With several threads, scikit-learn adds the trees' probabilities in the order in which the
+    threads finish. Their sum then differs in the last bits between calls.
     """
 
     def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Average the trees in order."""
+        """Average the probabilities of the trees in a fixed order."""
         with parallel_config("sequential"):
             probabilities: NDArray[np.float64] = super().predict_proba(X)
         return probabilities
 
 
 class AcceleratedForestClassifier(OrderedForestClassifier):
-    """Random forest grown by scikit-learn-intelex, if installed."""
+    """Random forest that scikit-learn-intelex grows, if it is installed."""
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: Any = None) -> Self:
         """Fit as `sklearn.ensemble.RandomForestClassifier` does."""

@@ -1,8 +1,9 @@
 """Parameter search by successive halving.
 
-Many candidates are scored on few rows, the better ones on more, and the best on all rows. Optuna
-proposes and prunes candidates. Unlike the halving searches of scikit-learn, it has a best candidate
-at any moment, which a time limit needs.
+Many candidates are scored on few rows, the better candidates on more rows, and the best candidates
+on all rows. Optuna proposes and prunes the candidates. Unlike the halving searches of scikit-learn,
+Optuna has a best candidate after every fit. A search that a time limit ends can therefore return a
+result.
 """
 
 import time
@@ -24,14 +25,14 @@ if TYPE_CHECKING:
     from optuna import Trial
 
 RUNGS = (1, 3, 9)
-"""Rungs of the search, in ninths of the rows."""
+"""Rungs of the search. A rung scores candidates on this many ninths of the rows."""
 FIT_PER_TRIAL = 0.6
-"""Estimated time of a fit on all rows, relative to a candidate's three fits on two thirds of them.
-It is 0.5 if the time is linear in the rows, and 0.75 if it is quadratic."""
+"""Estimated ratio of two times: one fit on all rows, and the three fits of a candidate, each on
+two thirds of the rows. It is 0.5 if the time is linear in the rows, and 0.75 if it is quadratic."""
 GROWTH = 1.5
-"""Assumed power of the rows in the time of a fit, before it is measured."""
+"""Exponent of the number of rows in the time of a fit. Used until the time is measured."""
 FEWEST = 30
-"""Smallest number of rows of the smallest class on a rung; with fewer, its losses are noise."""
+"""Smallest number of rows of the smallest class on a rung. With fewer, the losses are noise."""
 
 
 def search_by_halving(
@@ -44,30 +45,37 @@ def search_by_halving(
     n_candidates: int,
     random_state: int,
 ) -> Tuned:
-    """Search for the parameters of the smallest log loss; the defaults are the first candidate.
+    """Search for the parameters with the smallest log loss on held-out rows.
 
-    A calibrated classifier is scored without its calibration, by the log loss of a sigmoid fitted
-    to its held-out scores.
+    The default parameters are the first candidate. A calibrated classifier is scored without its
+    calibration. Instead, a sigmoid is fitted to its held-out scores, and the log loss of the
+    sigmoid is its loss.
 
     Parameters
     ----------
     classifier : estimator
-        Unfitted.
+        Unfitted classifier.
     space : mapping of str to Range
         Ranges by parameter.
     data : (X, y, groups)
         Training rows.
     folds : list of (train, test)
-        Row numbers.
+        Row numbers of each fold.
     until : float, optional
-        Time, as `time.monotonic` counts it, by which the fits after the search must end. A
-        candidate is not promoted if, judging by its time on fewer rows, it would miss this time.
+        Time, on the clock of `time.monotonic`, by which the search and the fits after it must end.
+        The time of a candidate on the next rung is estimated from its time on fewer rows. The
+        search ends if the candidate and the later fits would take too long.
     n_fits : float
         Number of fits after the search.
     n_candidates : int
         Largest number of candidates.
     random_state : int
         Random seed of the candidates and of the rows on each rung.
+
+    Returns
+    -------
+    Tuned
+        The best parameters.
     """
     import optuna
     from optuna.pruners import SuccessiveHalvingPruner
@@ -78,11 +86,11 @@ def search_by_halving(
     ranges = {name: one for name, one in space.items() if full_names(bare, {name: None})}
     rank = _ranks(data[1], random_state)
     rungs = _rungs(data[1])
-    first: list[float] = []  # seconds of the default parameters, by rung
+    first: list[float] = []  # seconds that the default parameters take on each rung
     slowest = 0.0
 
     def run(params: Mapping[str, Any], trial: "Trial | None") -> float | None:
-        """Score a candidate rung by rung; return its loss on all rows, or None if it is pruned."""
+        """Score a candidate on each rung. Return its loss on all rows, or None if it is pruned."""
         nonlocal slowest
         estimator = clone(bare).set_params(**full_names(bare, params))
         took = 0.0
@@ -112,7 +120,7 @@ def search_by_halving(
     least, best, tried = np.inf, {}, 0
     try:
         if until is not None and time.monotonic() < until:
-            # The measured time of a fit must exclude the imports of a classifier's first use.
+            # The first fit of a classifier imports its libraries. This fit is not measured.
             _held_out_loss(bare, data, folds[:1], rank < rungs[0] / RUNGS[-1])
         for number in range(n_candidates):
             trial = study.ask() if number else None  # the first candidate is the defaults
@@ -137,7 +145,11 @@ def _suggest(trial: "Trial", name: str, one: Range) -> float:
 
 
 def _expected(took: float, rung: int, rungs: list[int], first: list[float]) -> float:
-    """Estimate the seconds of a rung from the rung below and the growth of the first candidate."""
+    """Estimate the seconds that a candidate takes on a rung.
+
+    The estimate is the candidate's time on the rung below, times the ratio of the first candidate's
+    times on the two rungs.
+    """
     if rung == 0:
         return first[0] if first else 0.0
     known = rung < len(first)
@@ -152,7 +164,7 @@ def _rungs(y: NDArray[np.int64]) -> list[int]:
 
 
 def _ranks(y: NDArray[np.int64], random_state: int) -> NDArray[np.float64]:
-    """Rank rows in [0, 1), so that rows with a rank below p are a fraction p of every class."""
+    """Assign random ranks in [0, 1). Rows with a rank below p are a fraction p of every class."""
     rng = np.random.default_rng(random_state)
     rank = np.empty(len(y))
     for code in np.unique(y):
@@ -164,7 +176,7 @@ def _ranks(y: NDArray[np.int64], random_state: int) -> NDArray[np.float64]:
 def _held_out_loss(
     estimator: Any, data: TrainingData, folds: list[Split], chosen: NDArray[np.bool_]
 ) -> float:
-    """Compute the log loss of the chosen rows, held out in each fold."""
+    """Compute the log loss of a classifier by cross-validation on the chosen rows."""
     X, y, groups = data
     outputs, labels = [], []
     for all_train, all_test in folds:

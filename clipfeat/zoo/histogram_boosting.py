@@ -12,12 +12,12 @@ from clipfeat.zoo.fit_options import FitOptions
 
 
 def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
-    """Make 150 trees of 31 leaves; each split considers a tenth of the features."""
+    """Make 150 trees of at most 31 leaves. Each split considers a random tenth of the features."""
     return HistogramBoostingClassifier(random_state=random_state, n_jobs=n_jobs)
 
 
 class HistogramBoostingClassifier(HistGradientBoostingClassifier):
-    """Histogram gradient boosting of scikit-learn, with defaults for thousands of features.
+    """scikit-learn's histogram gradient boosting, with defaults for thousands of features.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class HistogramBoostingClassifier(HistGradientBoostingClassifier):
     class_weight : "balanced", dict or None
         Class weights.
     random_state : int, optional
-        Random seed of the features that a split considers.
+        Random seed of the subset of features that each split considers.
     n_jobs : int
         Number of threads; -1 uses all processors.
     """
@@ -48,7 +48,7 @@ class HistogramBoostingClassifier(HistGradientBoostingClassifier):
             max_features=0.1,
             max_bins=63,
             min_samples_leaf=min_samples_leaf,
-            early_stopping=False,  # its held-out rows would split groups
+            early_stopping=False,  # scikit-learn would hold out rows without regard to groups
             class_weight=class_weight,
             random_state=random_state,
         )

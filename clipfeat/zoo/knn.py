@@ -17,17 +17,21 @@ from clipfeat.zoo.size import LARGE, warn_of_size
 
 
 def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
-    """Scale, L2-normalise, then let the 25 nearest neighbours vote, weighted by distance."""
+    """Make a pipeline that scales, L2-normalises and finds the 25 nearest neighbours.
+
+    The neighbours vote for their classes, weighted by inverse distance.
+    """
     classifier = CappedNeighborsClassifier(25, weights="distance", algorithm="brute", n_jobs=n_jobs)
     return make_pipeline(make_scaler(options.scale), Normalizer(), classifier)
 
 
 class CappedNeighborsClassifier(KNeighborsClassifier):
-    """k nearest neighbours, where k is at most the number of training rows.
+    """k nearest neighbours. If there are fewer than k training rows, all rows are neighbours.
 
-    Above `LARGE` rows, an inverted file of faiss finds the neighbours. It searches the 32 nearest
-    of its cells, which nearly always finds the exact neighbours in a small part of the time. The
-    index is built on the first prediction and is not part of the model file.
+    Above `LARGE` training rows, the neighbours are found with an inverted file index of faiss. For
+    each row, faiss searches the 32 cells of the index that are nearest to the row. This is much
+    faster than an exact search and nearly always finds the exact neighbours. The index is built on
+    the first prediction and is not part of the model file.
     """
 
     def fit(self, X: Any, y: Any) -> Self:
@@ -60,7 +64,10 @@ class CappedNeighborsClassifier(KNeighborsClassifier):
 
 
 def _build_index(rows: NDArray[np.float32]) -> Any:
-    """Build an inverted file whose number of cells is four times the square root of the rows."""
+    """Build an inverted file index of faiss.
+
+    The number of its cells is four times the square root of the number of rows.
+    """
     import faiss
 
     cells = int(4 * np.sqrt(len(rows)))

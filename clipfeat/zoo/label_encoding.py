@@ -1,4 +1,4 @@
-"""Labels of any type for a classifier that takes only 0, 1, 2, ..."""
+"""Labels of any type for classifiers whose labels must be 0 to n_classes - 1."""
 
 from typing import Any, Self
 
@@ -9,6 +9,8 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from clipfeat.zoo.folds import check_classes
+
 
 class LabelEncodedClassifier(ClassifierMixin, BaseEstimator):
     """Classifier that encodes labels as integers for its estimator.
@@ -18,7 +20,7 @@ class LabelEncodedClassifier(ClassifierMixin, BaseEstimator):
     estimator : estimator
         Classifier that takes labels 0 to n_classes - 1.
     class_weight : "balanced", dict or None
-        Class weights by label, passed on as ``sample_weight``.
+        Class weights by label. They are passed to the estimator as ``sample_weight``.
 
     Attributes
     ----------
@@ -37,8 +39,7 @@ class LabelEncodedClassifier(ClassifierMixin, BaseEstimator):
         X, y = validate_data(self, X, y, dtype=(np.float32, np.float64))
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError(f"at least two classes are needed, got 1 class: {self.classes_}")
+        check_classes(self.classes_)
         weights = {}
         if self.class_weight is not None:
             weights["sample_weight"] = compute_sample_weight(self.class_weight, y)

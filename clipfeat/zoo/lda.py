@@ -8,5 +8,5 @@ from clipfeat.zoo.fit_options import FitOptions
 
 
 def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
-    """Make an LDA with a shared covariance, shrunk by the formula of Ledoit and Wolf."""
+    """Make a linear discriminant analysis with Ledoit-Wolf shrinkage of its covariance."""
     return LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")

@@ -8,7 +8,10 @@ from clipfeat.zoo.fit_options import FitOptions
 
 
 def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
-    """Make 200 trees of 31 leaves on coarse histograms, each with a tenth of the features."""
+    """Make 200 trees of at most 31 leaves. Each tree uses a random tenth of the features.
+
+    The histograms are coarse, with at most 63 bins per feature.
+    """
     return LGBMClassifier(
         n_estimators=200,
         learning_rate=0.1,

@@ -1,4 +1,4 @@
-"""L-BFGS for linear models, with losses summed over blocks of rows in memory or on disk."""
+"""L-BFGS for linear models, on blocks of rows in memory or on disk."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -8,39 +8,41 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 Blocks = Iterable[tuple[slice, NDArray[np.floating]]]
-"""Re-iterable blocks of rows: a slice of row indices, and the features of these rows."""
+"""Blocks of rows: for each block, a slice of row numbers and the features of these rows. The
+blocks can be iterated over several times."""
 
 Loss = Callable[[NDArray[np.floating], slice], tuple[NDArray[np.floating], NDArray[np.floating]]]
-"""Maps scores (n, n_outputs) and the slice of their rows to losses and their derivatives."""
+"""Function that takes the scores of a block, of shape (n, n_outputs), and the slice of its row
+numbers. It returns the losses and their derivatives with respect to the scores."""
 
 
 def minimise(
     blocks: Blocks, shape: tuple[int, int], loss: Loss, *, penalty: float, total: float,
     **options: Any,
 ) -> Any:  # fmt: skip
-    """Minimise the sum of the losses and an L2 penalty, divided by a total.
+    """Minimise the sum of the losses of all rows and an L2 penalty.
 
     Parameters
     ----------
     blocks : iterable of (slice, ndarray of shape (n, n_features))
-        Each evaluation is one pass over the blocks. Products use the precision of the blocks, sums
-        over blocks use float64.
+        Features of the rows; see `Blocks`. Each evaluation of the objective is one pass over the
+        blocks. Matrix products use the precision of the blocks. Sums over blocks use float64.
     shape : (int, int)
-        Number of outputs, and number of features plus one. The last column is the intercept,
-        which is not penalised.
+        Number of outputs, and number of features plus one. The last column holds the intercepts,
+        which are not penalised.
     loss : callable
-        See `Loss`.
+        Loss of a block; see `Loss`.
     penalty : float
-        Factor of half the squared norm of the weights.
+        Factor of the penalty, which is half the squared norm of the weights.
     total : float
-        Divisor that makes the tolerances independent of the number of rows.
+        Divisor of the objective. It makes the tolerances independent of the number of rows.
     **options
         Options of scipy's L-BFGS-B.
 
     Returns
     -------
     OptimizeResult
-        Result of `scipy.optimize.minimize`; its ``x`` has the shape `shape`.
+        Result of `scipy.optimize.minimize`, with ``x`` of the shape `shape`.
     """
 
     def objective(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:

@@ -14,7 +14,7 @@ def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
     return make_pipeline(
         make_scaler(options.scale),
         LogisticRegression(
-            C=4.0,  # prior logits of standard deviation 2, see UnitScaler
+            C=4.0,  # the prior standard deviation of the logits is 2; see UnitScaler
             max_iter=2000,
             random_state=random_state,
         ),

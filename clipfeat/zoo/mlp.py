@@ -1,4 +1,4 @@
-"""Small neural network on the features, trained by torch and stored as NumPy arrays."""
+"""Small neural network on the features, trained with torch and stored as NumPy arrays."""
 
 from typing import Any, Self
 
@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from clipfeat.zoo.acceleration import pick_device, seeded_torch
 from clipfeat.zoo.fit_options import FitOptions
-from clipfeat.zoo.folds import inner_folds
+from clipfeat.zoo.folds import check_classes, inner_folds
 from clipfeat.zoo.scaling import make_scaler
 
 
@@ -29,27 +29,28 @@ def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
 class MLPHeadClassifier(ClassifierMixin, BaseEstimator):
     """Network with one hidden layer and dropout, trained with AdamW and early stopping.
 
-    The learning rate follows a cosine schedule. A grouped eighth of the training rows is held out,
-    and the weights of the epoch with its smallest log loss are kept. Prediction needs NumPy only.
+    The learning rate follows a cosine schedule. One eighth of the training rows is held out for
+    early stopping, without splitting groups. The fitted network has the weights of the epoch with
+    the smallest log loss on these held-out rows. Prediction does not need torch.
 
     Parameters
     ----------
     hidden : int
         Width of the hidden layer.
     dropout : float
-        Fraction of the inputs and of the hidden units dropped in each step.
+        Fraction of the inputs and of the hidden units that each training step drops.
     epochs : int
         Largest number of epochs.
     batch_size : int
-        Rows in a batch.
+        Number of rows in a batch.
     learning_rate, weight_decay : float
         Parameters of AdamW.
     patience : int
-        Number of epochs without improvement that end the training.
+        Training ends after this many epochs without improvement.
     class_weight : "balanced", dict or None
         Class weights.
     random_state : int, optional
-        Random seed of the weights, the batches, dropout and the held-out rows.
+        Random seed of the initial weights, the batches, dropout and the held-out rows.
     n_jobs : int
         Number of torch threads; -1 uses all processors.
     device : str
@@ -62,7 +63,7 @@ class MLPHeadClassifier(ClassifierMixin, BaseEstimator):
     coefs_, intercepts_ : list of ndarray
         Weights and biases of the two layers.
     n_epochs_ : int
-        Number of the best epoch.
+        Number of the best epoch, counted from 1.
     """
 
     def __init__(
@@ -97,8 +98,7 @@ class MLPHeadClassifier(ClassifierMixin, BaseEstimator):
         X, y = validate_data(self, X, y, dtype=np.float32)
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError(f"at least two classes are needed, got 1 class: {self.classes_}")
+        check_classes(self.classes_)
         train, held = inner_folds(y, groups, 8, self.random_state)[0]
         weight = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
         with seeded_torch(self.random_state, self.n_jobs):

@@ -9,6 +9,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from clipfeat.zoo.folds import check_classes
 from clipfeat.zoo.linear import Blocks, minimise
 
 Matrix = NDArray[np.floating]
@@ -17,9 +18,10 @@ Matrix = NDArray[np.floating]
 class PrimalSVC(ClassifierMixin, BaseEstimator):
     """Linear one-vs-rest SVM with squared hinge loss, fitted with L-BFGS.
 
-    The objective is that of `sklearn.svm.LinearSVC` with an unpenalised intercept: half the squared
-    norm of the weights plus ``C`` times the sum of squared hinge losses. liblinear copies the
-    features to float64; this class reads float32 in place, which matters for a million rows.
+    The objective is half the squared norm of the weights plus ``C`` times the sum of the squared
+    hinge losses. `sklearn.svm.LinearSVC` minimises the same objective, but also penalises the
+    intercept. Its solver, liblinear, copies the features to float64. This class reads float32
+    features without a copy, which saves gigabytes for a million rows.
 
     Parameters
     ----------
@@ -35,8 +37,9 @@ class PrimalSVC(ClassifierMixin, BaseEstimator):
     classes_ : ndarray
         Sorted labels.
     coef_ : ndarray of shape (n_classes, n_features) or (1, n_features)
-        Weights; one row for two classes.
+        Weights of each class, or of the second class if there are two classes.
     intercept_ : ndarray of shape (n_classes,) or (1,)
+        Intercepts, in the order of the rows of `coef_`.
     """
 
     def __init__(self, C: float = 1.0, *, class_weight: Any = None, max_iter: int = 200) -> None:
@@ -45,19 +48,18 @@ class PrimalSVC(ClassifierMixin, BaseEstimator):
         self.max_iter = max_iter
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Minimise the sum of the objectives of all classes."""
+        """Fit one linear SVM per class, or one in total for two classes."""
         X, y = validate_data(self, X, y, dtype=(np.float32, np.float64))
         check_classification_targets(y)
         return self.fit_blocks([(slice(None), X)], y)
 
     def fit_blocks(self, blocks: Blocks, y: NDArray[Any]) -> Self:
-        """Fit on features read in blocks, whose rows are in the order of `y`.
+        """Fit on features that are read in blocks.
 
-        The caller sets ``n_features_in_``.
+        The rows of the blocks have the order of `y`. The caller must set ``n_features_in_`` before.
         """
         self.classes_ = np.unique(y)
-        if len(self.classes_) < 2:
-            raise ValueError(f"at least two classes are needed, got 1 class: {self.classes_}")
+        check_classes(self.classes_)
         against = self.classes_[1:] if len(self.classes_) == 2 else self.classes_
         sides = np.where(y[:, None] == against, 1, -1).astype(np.float32)
         factor = (self.C * compute_sample_weight(self.class_weight, y)).astype(np.float32)[:, None]
@@ -76,14 +78,17 @@ class PrimalSVC(ClassifierMixin, BaseEstimator):
         return self
 
     def decision_function(self, X: Any) -> NDArray[np.floating]:
-        """Compute scores: (n_samples,) for two classes, else (n_samples, n_classes)."""
+        """Compute decision scores, of shape (n_samples,) for two classes.
+
+        For more classes, the shape is (n_samples, n_classes).
+        """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=(np.float32, np.float64), reset=False)
         scores: NDArray[np.floating] = X @ self.coef_.T.astype(X.dtype) + self.intercept_
         return scores.ravel() if len(self.classes_) == 2 else scores
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Predict the class of the largest score."""
+        """Predict the class with the largest score."""
         scores = self.decision_function(X)
         places = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
         labels: NDArray[Any] = self.classes_[places]

@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from clipfeat.zoo.fit_options import FitOptions
-from clipfeat.zoo.folds import inner_folds
+from clipfeat.zoo.folds import check_classes, inner_folds
 from clipfeat.zoo.scaling import make_scaler
 
 
@@ -26,9 +26,9 @@ def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
 class PrototypeClassifier(ClassifierMixin, BaseEstimator):
     """Nearest class mean with probabilities (prototypes, Snell et al. 2017, arXiv 1703.05175).
 
-    Logits are log class frequencies minus squared distances to the means divided by a temperature.
-    This is Bayes' rule for spherical Gaussians of equal variance. The temperature minimises the log
-    loss of out-of-fold distances.
+    The logit of a class is its log frequency minus the squared distance to its mean, where the
+    distance is divided by a temperature. This is Bayes' rule for spherical Gaussians of equal
+    variance. The temperature is chosen on inner folds: it minimises the log loss of held-out rows.
 
     Parameters
     ----------
@@ -40,21 +40,23 @@ class PrototypeClassifier(ClassifierMixin, BaseEstimator):
     classes_ : ndarray
         Sorted labels.
     means_ : ndarray of shape (n_classes, n_features)
+        Mean of each class.
     log_prior_ : ndarray of shape (n_classes,)
+        Logarithm of the frequency of each class in the training rows.
     temperature_ : float
+        Divisor of the squared distances.
     """
 
     def __init__(self, *, random_state: int | None = None) -> None:
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any, groups: NDArray[np.generic] | None = None) -> Self:
-        """Average each class, and choose the temperature on grouped folds."""
+        """Compute the mean of each class, and choose the temperature on inner folds."""
         X, y = validate_data(self, X, y, dtype=(np.float32, np.float64))
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         k = len(self.classes_)
-        if k < 2:
-            raise ValueError(f"at least two classes are needed, got 1 class: {self.classes_}")
+        check_classes(self.classes_)
         self.means_ = _means(X, codes, k)
         self.log_prior_ = np.log(np.bincount(codes) / len(codes))
         apart = np.empty((len(X), k))
@@ -90,6 +92,9 @@ def _means(X: NDArray[Any], codes: NDArray[np.int64], k: int) -> NDArray[np.floa
 
 
 def _squared_distances(X: NDArray[Any], means: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Compute squared distances (n_samples, n_classes) up to a constant per row."""
+    """Compute squared distances to the means, without the squared norm of each row.
+
+    The squared norm of a row is the same for all classes, so it does not change a probability.
+    """
     distances: NDArray[np.float64] = np.square(means).sum(axis=1) - 2 * (X @ means.T)
     return distances

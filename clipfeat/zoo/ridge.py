@@ -11,7 +11,10 @@ from clipfeat.zoo.scaling import make_scaler
 
 
 def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
-    """Make a pipeline of a scaler and ridge regression on ±1, calibrated by cross-validation."""
+    """Make a pipeline of a scaler and ridge regression, calibrated by cross-validation.
+
+    The targets of the regression are 1 for a class and -1 for the other classes.
+    """
     ridge = RidgeClassifier(alpha=1.0, solver="cholesky")
     return GroupCalibratedClassifier(
         make_pipeline(make_scaler(options.scale), ridge), n_splits=3, random_state=random_state

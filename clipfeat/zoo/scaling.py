@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.preprocessing import Normalizer, StandardScaler
 
 ROWS = 65_536
-"""Number of rows in a block."""
+"""Number of rows in a block, for scaling in blocks."""
 
 
 def make_scaler(scale: str, standard: Any = None) -> Any:
@@ -18,12 +18,13 @@ def make_scaler(scale: str, standard: Any = None) -> Any:
     scale : {"standard", "l2", "none"}
         As in `clipfeat.zoo.fit_options.FitOptions`.
     standard : transformer, optional
-        Step for ``"standard"``; `UnitScaler` by default. Its rows have an average squared norm of
-        1, as have those of ``"l2"``, so penalties mean the same for both.
+        Scaler for ``"standard"``. None uses a `UnitScaler`. Both `UnitScaler` and ``"l2"`` give
+        rows an average squared norm of 1, so a penalty has the same effect with either.
 
     Returns
     -------
     transformer or "passthrough"
+        Unfitted scaler, or ``"passthrough"`` for ``"none"``.
     """
     if scale == "l2":
         return Normalizer()
@@ -35,9 +36,9 @@ def make_scaler(scale: str, standard: Any = None) -> Any:
 class UnitScaler(StandardScaler):
     """Scaler that standardises columns and divides them by the square root of their number.
 
-    Rows then have an average squared norm of 1. The ``C`` of a logistic regression is the prior
-    variance of its weights. Without this division, the prior variance of its logits grows with the
-    number of columns.
+    The scaled rows have an average squared norm of 1. The ``C`` of a logistic regression is the
+    prior variance of its weights. Without the division, the prior variance of the logits would grow
+    with the number of columns.
     """
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
@@ -45,11 +46,11 @@ class UnitScaler(StandardScaler):
         if sample_weight is not None or not isinstance(X, np.ndarray) or len(X) <= ROWS:
             super().fit(X, y, sample_weight)
             return self._by_width()
-        # scikit-learn copies the rows of each call to float64
+        # Each call of StandardScaler copies its rows to float64. Blocks keep the copy small.
         return self.fit_blocks(X[start : start + ROWS] for start in range(0, len(X), ROWS))
 
     def fit_blocks(self, blocks: Iterable[Any]) -> Self:
-        """Compute mean and scale in one pass over blocks of rows."""
+        """Compute the mean and scale of each column in one pass over blocks of rows."""
         self._reset()
         for block in blocks:
             self.partial_fit(block)

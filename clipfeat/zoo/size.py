@@ -1,13 +1,15 @@
-"""Limit on exact methods whose cost is quadratic in the rows."""
+"""Largest number of rows for methods whose cost is quadratic in the rows."""
 
 import warnings
 
 from clipfeat.errors import ClipfeatWarning
 
 LARGE = 50_000
-"""Largest number of training rows for exact kernels and neighbours."""
+"""Largest number of training rows for an exact kernel and an exact search of neighbours."""
 
 
 def warn_of_size(approximation: str) -> None:
-    """Warn that a classifier uses an approximation."""
-    warnings.warn(f"above {LARGE:,} training rows, {approximation}", ClipfeatWarning, stacklevel=3)
+    """Warn that a classifier uses an approximation for more than `LARGE` training rows."""
+    warnings.warn(
+        f"with more than {LARGE:,} training rows, {approximation}", ClipfeatWarning, stacklevel=3
+    )

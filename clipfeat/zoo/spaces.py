@@ -1,6 +1,7 @@
-"""Tuning spaces of classifiers, and results of searching them.
+"""Tuning spaces: the parameters of classifiers that a search varies, and the result of a search.
 
-A space names parameters as the classifier itself does, wherever it is in a pipeline.
+A parameter has the name that the classifier gives it, such as ``C``, without the names of the
+pipeline steps around the classifier.
 """
 
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ class Range:
     Parameters
     ----------
     low, high : float
-        Smallest and largest value, both included.
+        Smallest and largest value. Both can be chosen.
     whole : bool
         Restrict the values to integers.
     log : bool
@@ -30,14 +31,17 @@ class Range:
 
 @dataclass(frozen=True)
 class WarmPath:
-    """Regularisation path of a linear model, followed from strong to weak with warm starts.
+    """Regularisation path of a linear model.
+
+    The search goes from strong to weak regularisation. Each fit starts from the coefficients of the
+    last fit (a warm start).
 
     Parameters
     ----------
     parameter : str
-        Parameter whose larger values mean weaker regularisation, such as ``"C"``.
+        Name of the parameter, such as ``"C"``. Larger values must mean weaker regularisation.
     low, high : float
-        Ends of the path. It is followed in decades, then in finer steps around the best value.
+        Smallest and largest value. The search tries powers of ten, then values around the best.
     """
 
     parameter: str
@@ -55,12 +59,12 @@ class Tuned:
     Parameters
     ----------
     params : mapping of str to float
-        Best parameters, by their names in the space. Empty if the defaults are best or nothing was
-        tried.
+        Best parameters, by their names in the tuning space. Empty if the default parameters are
+        the best, or if no candidate was tried.
     tried : int
-        Number of candidates tried, the defaults included.
+        Number of candidates that were tried. The default parameters count as one candidate.
     out_of_time : bool
-        Whether the time limit ended the search. `params` are then the best so far.
+        Whether the time limit ended the search. If so, `params` are the best candidate until then.
     """
 
     params: Mapping[str, float]
@@ -69,8 +73,9 @@ class Tuned:
 
 
 def full_names(classifier: Any, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Qualify parameter names for ``set_params``, wherever in a pipeline the parameters are.
+    """Convert short parameter names to the names that ``set_params`` takes.
 
+    For a pipeline or a meta-estimator, these names include the steps that contain the classifier.
     Parameters that the classifier does not have are dropped.
 
     Examples

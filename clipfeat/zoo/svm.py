@@ -1,7 +1,7 @@
 """Support vector machine with RBF kernel.
 
 If scikit-learn-intelex is installed, it fits the SVM many times faster. The result is a
-scikit-learn SVC, which predicts, is saved and loads without it.
+scikit-learn SVC. It can be saved, loaded and applied without scikit-learn-intelex.
 """
 
 from itertools import combinations
@@ -22,7 +22,7 @@ from clipfeat.zoo.scaling import make_scaler
 from clipfeat.zoo.size import LARGE, warn_of_size
 
 BASIS = 1_000
-"""Number of rows that approximate the kernel of large data."""
+"""Number of rows in Nyström's approximation of the kernel."""
 
 
 def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
@@ -36,10 +36,11 @@ def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
 
 
 class AcceleratedSVC(SVC):
-    """SVC of scikit-learn, fitted by scikit-learn-intelex if it is installed.
+    """scikit-learn's SVC with RBF kernel, fitted by scikit-learn-intelex if it is installed.
 
-    Above `LARGE` rows, it is a linear SVM on Nyström's approximation of the kernel by `BASIS` rows
-    (Williams and Seeger 2001), in the attribute `large_`.
+    Above `LARGE` training rows, the kernel is approximated with `BASIS` rows by Nyström's method
+    (Williams and Seeger 2001). The classifier is then a linear SVM on this approximation, in the
+    attribute ``large_``.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ class AcceleratedSVC(SVC):
     n_jobs : int, optional
         Number of threads; None and -1 use all processors.
     accelerate : bool
-        Use scikit-learn-intelex.
+        Use scikit-learn-intelex if it is installed.
     """
 
     def __init__(
@@ -95,15 +96,15 @@ class AcceleratedSVC(SVC):
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Predict labels as `sklearn.svm.SVC` does, or with the linear SVM for large data."""
+        """Predict labels as `sklearn.svm.SVC` does, or with ``large_`` if it was fitted."""
         large = hasattr(self, "large_")
         labels: NDArray[Any] = self.large_.predict(X) if large else super().predict(X)
         return labels
 
     def decision_function(self, X: Any) -> NDArray[np.floating]:
-        """Compute the scores of `sklearn.svm.SVC` with matrix products in the precision of X.
+        """Compute the scores of `sklearn.svm.SVC` with matrix products in the precision of `X`.
 
-        libsvm processes rows one by one in float64, which is about forty times slower.
+        This is about forty times faster than libsvm, which processes rows one by one in float64.
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=(np.float32, np.float64), reset=False)
@@ -119,9 +120,10 @@ class AcceleratedSVC(SVC):
         return _ovr_decision_function(pairs < 0, -pairs, len(self.classes_))  # type: ignore[no-any-return]
 
     def _pairwise(self, rows: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Compute scores of pairs of classes, (n_rows, n_pairs); positive means the first class.
+        """Compute one score per pair of classes, of shape (n_rows, n_pairs).
 
-        For two classes, positive means the second class, as in scikit-learn.
+        A positive score means the first class of the pair. If there are only two classes, it means
+        the second class, as in scikit-learn.
         """
         kernel = _gaussian(rows, self.support_vectors_.astype(rows.dtype), self._gamma)
         dual, ends = self.dual_coef_.astype(rows.dtype), np.cumsum(self.n_support_)
@@ -137,7 +139,10 @@ class AcceleratedSVC(SVC):
 def _gaussian(
     rows: NDArray[np.floating], support: NDArray[np.floating], gamma: float
 ) -> NDArray[np.floating]:
-    """Compute the kernel of rows and support vectors, centred so that float32 suffices."""
+    """Compute the RBF kernel of rows and support vectors.
+
+    Both are centred first, so that float32 is precise enough for the distances.
+    """
     middle = support.mean(axis=0)
     rows, support = rows - middle, support - middle
     kernel: NDArray[np.floating] = rows @ support.T
@@ -150,10 +155,10 @@ def _gaussian(
 
 
 def _copy_solution(fast: Any, plain: Any) -> None:
-    """Copy the fitted state that libsvm's prediction reads to a plain SVC.
+    """Copy the solution of scikit-learn-intelex into the attributes of a scikit-learn SVC.
 
-    libsvm stores binary problems with the opposite sign: its private coefficients are the negated
-    public ones, see `sklearn.svm._base.BaseLibSVM.fit`.
+    For two classes, libsvm uses the opposite sign. The private coefficients of a scikit-learn SVC
+    are therefore the negated public coefficients; see `sklearn.svm._base.BaseLibSVM.fit`.
     """
     sign = -1.0 if len(fast.classes_) == 2 else 1.0
     plain.classes_ = fast.classes_

@@ -1,4 +1,4 @@
-"""Learned projection for a classifier, trained with a triplet loss."""
+"""Projection of the features before a classifier, trained with a triplet loss."""
 
 from typing import Any, Self
 
@@ -25,28 +25,29 @@ def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
 
 
 class TripletProjection(TransformerMixin, BaseEstimator):
-    """Linear projection onto the unit sphere, trained to bring rows of one class together.
+    """Linear projection onto the unit sphere that places rows of the same class near each other.
 
     Training uses dropout and the triplet loss on semi-hard negatives (Schroff et al. 2015, arXiv
-    1503.03832), mined by pytorch-metric-learning. The projection overfits its training rows.
-    Calibrate the pipeline of projection and classifier on held-out rows.
+    1503.03832). pytorch-metric-learning finds these negatives. The projection overfits its training
+    rows, so calibrate the pipeline of projection and classifier on held-out rows.
 
     Parameters
     ----------
     n_components : int
         Number of output features, at most the number of input features.
     margin : float
-        Margin between the distances of negatives and positives.
+        Margin of the triplet loss: the distance to rows of other classes should exceed the
+        distance to rows of the same class by this value.
     dropout : float
-        Fraction of the inputs dropped in each step.
+        Fraction of the inputs that each training step drops.
     epochs : int
         Number of epochs.
     batch_size : int
-        Rows in a batch.
+        Number of rows in a batch.
     learning_rate, weight_decay : float
-        Parameters of AdamW, with a cosine schedule.
+        Parameters of AdamW. The learning rate follows a cosine schedule.
     random_state : int, optional
-        Random seed of the weights, the batches and dropout.
+        Random seed of the initial weights, the batches and dropout.
     n_jobs : int
         Number of torch threads; -1 uses all processors.
     device : str
@@ -55,7 +56,9 @@ class TripletProjection(TransformerMixin, BaseEstimator):
     Attributes
     ----------
     components_ : ndarray of shape (n_components, n_features)
+        Weights of the projection.
     intercept_ : ndarray of shape (n_components,)
+        Intercepts of the projection.
     """
 
     def __init__(
@@ -108,7 +111,7 @@ class TripletProjection(TransformerMixin, BaseEstimator):
             from pytorch_metric_learning.miners import TripletMarginMiner
         except ImportError as error:
             raise MissingExtraError(
-                "the triplet projection needs pytorch-metric-learning, which is not installed: run "
+                "the triplet projection needs pytorch-metric-learning, which is not installed. Run "
                 "pip install 'clipfeat[metric]'"
             ) from error
         linear = nn.Linear(X.shape[1], min(self.n_components, X.shape[1]))
@@ -134,7 +137,10 @@ class TripletProjection(TransformerMixin, BaseEstimator):
         self.intercept_ = linear.bias.detach().cpu().numpy().copy()
 
     def _batches(self, codes: NDArray[np.int64]) -> "list[Any]":
-        """Shuffle rows in runs of four of a class, so that batches hold pairs of many classes."""
+        """Shuffle runs of four rows of the same class, and divide the rows into batches.
+
+        Each batch then holds several rows of many classes, as the triplet loss needs.
+        """
         import torch
 
         order = torch.randperm(len(codes)).numpy()
@@ -145,7 +151,7 @@ class TripletProjection(TransformerMixin, BaseEstimator):
         return list(torch.tensor_split(rows, -(-len(rows) // self.batch_size)))
 
     def transform(self, X: Any) -> NDArray[np.floating]:
-        """Project rows onto the unit sphere, (n_samples, n_components)."""
+        """Project rows onto the unit sphere. The result has shape (n_samples, n_components)."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=(np.float32, np.float64), reset=False)
         projected = normalize(X.astype(np.float32) @ self.components_.T + self.intercept_)

@@ -1,4 +1,4 @@
-"""Parameter search of a classifier, on the training rows only."""
+"""Search for the parameters of a classifier on its training rows."""
 
 import time
 from typing import Any
@@ -29,32 +29,33 @@ def tune(
     seconds: float | None = None,
     n_fits: float = 1.0,
 ) -> Tuned:
-    """Search the tuning space of a classifier for the smallest log loss in grouped folds.
+    """Search the tuning space of a classifier for the smallest cross-validated log loss.
 
     Parameters
     ----------
     name : str
-        Name of the classifier. One without a tuning space is not searched.
+        Name of the classifier. If it has no tuning space, the result is empty.
     X, y, groups
-        Training rows; labels are 0 to n_classes - 1.
+        Training rows. Labels are 0 to n_classes - 1.
     options, random_state, n_jobs
-        As in `clipfeat.zoo.make_classifier`. The seed also determines candidates and folds.
+        As in `clipfeat.zoo.make_classifier`. The seed also determines the candidates and the folds.
     seconds : float, optional
         Time limit of the search and the fits after it.
     n_fits : float
-        Number of fits on all of `X` after the search, for which time is reserved.
+        Number of fits on all of `X` after the search. The search reserves time for them.
 
     Returns
     -------
     Tuned
-        Reproducible for the same seed, unless the time limit ends the search.
+        The best parameters. They are the same for the same seed, unless the time limit ends the
+        search.
 
     Raises
     ------
     LabelError
-        If a class has only one row or group.
+        If a class has only one row.
     """
-    row = classifiers().get(name)  # a projection and a classifier have no row
+    row = classifiers().get(name)  # None for a projection with a classifier
     if row is None or row.space is None:
         return Tuned({})
     until = None if seconds is None else time.monotonic() + seconds
@@ -68,6 +69,21 @@ def tune(
 
 
 def time_share(begun: float, time_limit: float | None, turns: int) -> float | None:
-    """Divide the time left since `begun` (monotonic) evenly among a number of turns, in seconds."""
+    """Divide the remaining time of a time limit evenly.
+
+    Parameters
+    ----------
+    begun : float
+        Start of the time limit, on the clock of `time.monotonic`.
+    time_limit : float, optional
+        Time limit in seconds.
+    turns : int
+        Number of tasks that share the remaining time.
+
+    Returns
+    -------
+    float or None
+        Seconds for each task; None without a time limit.
+    """
     left = None if time_limit is None else begun + time_limit - time.monotonic()
     return None if left is None else max(left, 0.0) / turns

@@ -1,4 +1,4 @@
-"""Parameter search along the regularisation path of a linear model, with warm starts."""
+"""Search along the regularisation path of a linear model, with warm starts."""
 
 import time
 import warnings
@@ -14,9 +14,10 @@ from clipfeat.zoo.folds import Split
 from clipfeat.zoo.spaces import Tuned, WarmPath
 
 RISES = 2
-"""Consecutive rises of the loss that end the path; its weak end takes the most time."""
+"""The search ends early if more than this many values in a row have a loss above the smallest.
+This saves time, because fits with weak regularisation take longest."""
 FINE = (-0.75, -0.5, -0.25, 0.25, 0.5, 0.75)
-"""Offsets in decades around the best value, tried afterwards."""
+"""Second steps of the search: differences to the exponent of the best power of ten."""
 
 
 def search_warm_path(
@@ -28,22 +29,29 @@ def search_warm_path(
     until: float | None,
     n_fits: float,
 ) -> Tuned:
-    """Follow the penalty from strong to weak in all folds, then in finer steps around the best.
+    """Search for the value of a parameter with the smallest cross-validated log loss.
+
+    The search tries powers of ten from strong to weak regularisation, then values around the best.
 
     Parameters
     ----------
     pipeline : Pipeline
-        Pipeline whose last step has ``warm_start`` and the parameter of the path.
+        Unfitted pipeline. Its last step has the parameter of the path and ``warm_start``.
     path : WarmPath
-        Parameter and range.
+        Parameter and its range.
     X, y : ndarray
         Training rows.
     folds : list of (train, test)
-        Row numbers.
+        Row numbers of each fold.
     until : float, optional
-        Time, as `time.monotonic` counts it, by which the fits after the search must end.
+        Time, on the clock of `time.monotonic`, by which the search and the fits after it must end.
     n_fits : float
         Number of fits after the search.
+
+    Returns
+    -------
+    Tuned
+        The best value.
     """
     decades = np.arange(np.log10(path.low), np.log10(path.high) + 0.5)
     prepared = [_prepare(pipeline, X, y, train, test) for train, test in folds]
@@ -51,13 +59,16 @@ def search_warm_path(
     last = 0.0
 
     def follow(exponents: NDArray[np.float64]) -> bool:
-        """Fit at each exponent; return False if the time runs out."""
+        """Fit with each exponent, where the value of the parameter is ``10**exponent``.
+
+        Return whether the time was sufficient.
+        """
         nonlocal last
         models = [clone(pipeline[-1]).set_params(warm_start=True) for _ in folds]
         rises = 0
         for exponent in exponents.tolist():
             begun = time.monotonic()
-            # The next fit, and a cold fit after the search, take about as long as the last.
+            # Assume that the next fit, and a fit without a warm start, take as long as the slowest.
             if until is not None and begun + last * (2 + n_fits) > until:
                 return False
             now = _loss(models, prepared, path.parameter, 10.0**exponent)
@@ -86,11 +97,14 @@ def _prepare(
 def _loss(
     models: list[Any], prepared: list[tuple[Any, ...]], parameter: str, value: float
 ) -> float:
-    """Compute the mean held-out log loss at one value; the models keep their coefficients."""
+    """Fit the models of all folds with one value, and compute their mean held-out log loss.
+
+    Each model starts from its coefficients of the last call.
+    """
     total = n = 0.0
     for model, (X, y, held, truth) in zip(models, prepared, strict=True):
         with warnings.catch_warnings():
-            # Fits with weak penalties may not converge; their loss still counts.
+            # Fits with weak regularisation may not converge. Their loss is still valid.
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.set_params(**{parameter: value}).fit(X, y)
         p = model.predict_proba(held)

@@ -10,14 +10,14 @@ from clipfeat.zoo.label_encoding import LabelEncodedClassifier
 
 
 def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
-    """Make 150 trees of depth 5 on coarse histograms, each with a tenth of the features."""
+    """Make 150 trees of depth 5 or less. Each tree uses a random tenth of the features."""
     return LabelEncodedClassifier(
         PortableXGBClassifier(
             n_estimators=150,
             learning_rate=0.13,
             max_depth=5,
             colsample_bytree=0.1,
-            max_bin=32,  # histograms dominate the cost with thousands of features
+            max_bin=32,  # with thousands of features, histograms take most of the time
             subsample=0.8,
             tree_method="hist",
             random_state=random_state,
@@ -28,7 +28,10 @@ def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
 
 
 class PortableXGBClassifier(XGBClassifier):
-    """XGBClassifier that always predicts on the CPU, so that it loads without a GPU."""
+    """XGBClassifier that predicts on the CPU after a fit on a GPU.
+
+    A model that is fitted on a GPU can then be loaded on a machine without one.
+    """
 
     def fit(self, X: Any, y: Any, **fit_params: Any) -> Self:
         """Fit as `xgboost.XGBClassifier` does."""

@@ -120,8 +120,8 @@ def test_names_are_read() -> None:
     for wrong, hint in (("logrge", "logreg"), ("triplet+logrge", "logreg"), ("tripel+svm", "trip")):
         with pytest.raises(UnknownNameError, match=f"did you mean {hint}"):
             parse_names(wrong)
-    for wrong in ("", "svm,svm"):
-        with pytest.raises(UsageError, match="only once"):
+    for wrong, message in (("", "no classifier is named"), ("svm,svm", "named 2 times")):
+        with pytest.raises(UsageError, match=message):
             parse_names(wrong)
     with pytest.raises(UsageError, match="2 projections"):
         make_classifier("triplet+triplet+svm")

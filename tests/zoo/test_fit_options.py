@@ -16,8 +16,8 @@ from clipfeat.zoo.fit_options import FitOptions
         ({"calibrate": "isotonics"}, UnknownNameError, "did you mean isotonic"),
         ({"threshold": "acuracy"}, UnknownNameError, "did you mean accuracy"),
         ({"bag": 1}, UsageError, "at least 2 folds, got 1"),
-        ({"max_fpr": 1.0}, UsageError, "max_fpr must be in .0, 1., got 1.0"),
-        ({"max_fpr": 0.1, "threshold": "accuracy"}, UsageError, "exclude each other"),
+        ({"max_fpr": 1.0}, UsageError, "less than 1, got 1.0"),
+        ({"max_fpr": 0.1, "threshold": "accuracy"}, UsageError, "cannot be combined"),
     ],
 )
 def test_invalid_options_are_refused(

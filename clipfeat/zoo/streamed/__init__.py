@@ -1,9 +1,10 @@
-"""Out-of-core fits, for features that do not fit in memory.
+"""Out-of-core fits: fits on features that are read from disk in blocks.
 
-A classifier that supports them names a function ``fit(estimator, rows, y)`` in its registry row. It
-fits the estimator on rows read in blocks, to the same result as a fit in memory: the same type with
-the same parameters. Estimators around it (calibration, balancing, bags, votes) see row numbers only
-and work as in memory.
+The registry row of a classifier that supports them names a function ``fit(estimator, rows, y)``.
+This function fits the estimator on rows that are read in blocks. The result has the type and the
+attributes that a fit in memory gives. The estimators that contain the classifier (calibration,
+balancing, bagging, votes) are fitted on row numbers instead of features, with the same code as in
+memory.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,10 +27,19 @@ def streamed_names() -> list[str]:
 def check_streamed(names: Sequence[str], *, tune: bool = False, engine: str = "local") -> None:
     """Check that a fit can run out of core.
 
+    Parameters
+    ----------
+    names : sequence of str
+        Names of the classifiers.
+    tune : bool
+        Whether the fit searches parameters.
+    engine : {"local", "ray"}
+        Engine of the fit.
+
     Raises
     ------
     UsageError
-        If a classifier does not support it, or parameters are searched, or the engine is not
+        If a classifier cannot be fitted out of core. If `tune` is True. If the engine is not
         ``"local"``.
 
     Examples
@@ -40,13 +50,15 @@ def check_streamed(names: Sequence[str], *, tune: bool = False, engine: str = "l
     unable = [name for name in names if name not in able]
     if unable:
         raise UsageError(
-            f"{', '.join(unable)} cannot be fitted out of core: use {', '.join(able)}, or fit in "
-            "memory (--in-memory)"
+            f"{', '.join(unable)} cannot be fitted out of core. Use {', '.join(able)}, or fit in "
+            "memory with --in-memory"
         )
     if tune:
-        raise UsageError("an out-of-core fit cannot search parameters: leave out --tune")
+        raise UsageError("parameters cannot be searched in an out-of-core fit. Leave out --tune")
     if engine != "local":
-        raise UsageError(f"an out-of-core fit runs on one machine: leave out --engine {engine}")
+        raise UsageError(
+            f"an out-of-core fit cannot run with the engine {engine!r}. Leave out --engine {engine}"
+        )
 
 
 def build_streamed(
@@ -58,9 +70,10 @@ def build_streamed(
     n_jobs: int = -1,
     params: Mapping[str, Any] | None = None,
 ) -> Any:
-    """Build an unfitted classifier whose ``X`` are row numbers of streamed features.
+    """Build an unfitted classifier for out-of-core fits.
 
-    `clipfeat.zoo.streamed.classifier.unwrap` converts the fitted estimator into one that takes
+    Its ``fit`` and ``predict_proba`` take row numbers of `features` instead of features. Once it is
+    fitted, `clipfeat.zoo.streamed.classifier.unwrap` converts it into a classifier that takes
     features.
 
     Parameters
@@ -71,6 +84,11 @@ def build_streamed(
         Name of a classifier that can be fitted out of core.
     options, random_state, n_jobs, params
         As in `clipfeat.zoo.building.build`.
+
+    Returns
+    -------
+    estimator
+        A classifier with ``predict_proba``.
 
     Raises
     ------

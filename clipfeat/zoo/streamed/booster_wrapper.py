@@ -1,4 +1,4 @@
-"""The scikit-learn wrapper of a booster that is trained elsewhere."""
+"""scikit-learn wrapper for a booster that is trained without the wrapper."""
 
 from typing import Any
 
@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 
 def fit_wrapper(classifier: Any, n_features: int, classes: NDArray[Any]) -> None:
-    """Fit on two rows of zeros per class, to set classes, objective and parameters.
+    """Fit a wrapper on two rows of zeros per class, which sets its classes and parameters.
 
     Parameters
     ----------
     classifier : estimator
-        Wrapper of LightGBM or XGBoost. The caller replaces its booster.
+        scikit-learn wrapper of LightGBM or XGBoost. The caller replaces its booster afterwards.
     n_features : int
         Number of features.
     classes : ndarray

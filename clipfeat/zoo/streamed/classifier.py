@@ -1,4 +1,4 @@
-"""A classifier whose ``X`` are row numbers of features that are read in blocks."""
+"""Classifier that takes row numbers and reads the features of these rows in blocks."""
 
 from pkgutil import resolve_name
 from typing import Any, Self
@@ -12,16 +12,19 @@ from clipfeat.store.streaming import StreamedFeatures
 
 
 class StreamedClassifier(ClassifierMixin, BaseEstimator):
-    """Wrapper of a classifier, for use inside estimators that only select rows.
+    """Wrapper of a classifier that takes row numbers instead of features.
+
+    The wrapper is used inside estimators that select rows but do not read them, such as
+    calibration and bagging. Its ``X`` has one column, with the row numbers.
 
     Parameters
     ----------
     estimator : estimator
         Unfitted classifier of the zoo.
     features : StreamedFeatures
-        Features of the row numbers.
+        Features that the row numbers refer to.
     fit_function : str
-        ``"package.module:function"`` that fits the classifier out of core.
+        Function that fits the classifier out of core, as ``"package.module:function"``.
 
     Attributes
     ----------
@@ -37,11 +40,11 @@ class StreamedClassifier(ClassifierMixin, BaseEstimator):
         self.fit_function = fit_function
 
     def __sklearn_clone__(self) -> "StreamedClassifier":
-        """Clone the estimator and share the features, which cannot be copied."""
+        """Clone the estimator. The clone shares the features, which cannot be copied."""
         return StreamedClassifier(clone(self.estimator), self.features, self.fit_function)
 
     def fit(self, X: Any, y: Any, **fit_params: Any) -> Self:
-        """Fit on the rows whose numbers are the only column of `X`."""
+        """Fit on the features of the rows whose numbers are in `X`."""
         numbers, order = _ascending(X)
         rows = self.features.rows(numbers[order])
         ordered = {name: np.asarray(values)[order] for name, values in fit_params.items()}
@@ -52,16 +55,19 @@ class StreamedClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.floating]:
-        """Predict probabilities of rows by number; columns follow ``classes_``."""
+        """Predict probabilities of the rows whose numbers are in `X`.
+
+        The columns follow ``classes_``.
+        """
         return self._by_block("predict_proba", X)
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Predict the labels of rows by number."""
+        """Predict labels of the rows whose numbers are in `X`."""
         return self._by_block("predict", X)
 
     @available_if(lambda self: hasattr(self.estimator, "decision_function"))
     def decision_function(self, X: Any) -> NDArray[np.floating]:
-        """Compute the scores of rows by number."""
+        """Compute decision scores of the rows whose numbers are in `X`."""
         return self._by_block("decision_function", X)
 
     def _by_block(self, method: str, X: Any) -> NDArray[Any]:
@@ -74,7 +80,7 @@ class StreamedClassifier(ClassifierMixin, BaseEstimator):
 
 
 def _ascending(X: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return row numbers and the order in which they are read."""
+    """Return the row numbers, and the indices that sort them."""
     numbers = np.asarray(X)[:, 0].astype(np.int64)
     return numbers, np.argsort(numbers, kind="stable")
 
@@ -85,15 +91,20 @@ def unwrap(fitted: Any, n_features: int) -> Any:
     Parameters
     ----------
     fitted : estimator
-        Fitted estimator; it is changed.
+        Fitted estimator. It is modified in place.
     n_features : int
         Number of features that the result takes.
+
+    Returns
+    -------
+    estimator
+        A fitted estimator that takes features.
     """
     return _unwrap(fitted, n_features)[0]
 
 
 def _unwrap(value: Any, n_features: int) -> tuple[Any, bool]:
-    """Return the replacement of a value, and whether it contained a wrapper."""
+    """Return the replacement of a value, and whether a `StreamedClassifier` was in it."""
     if isinstance(value, StreamedClassifier):
         return getattr(value, "estimator_", value.estimator), True
     if isinstance(value, list | tuple):
@@ -103,7 +114,7 @@ def _unwrap(value: Any, n_features: int) -> tuple[Any, bool]:
         pairs = [_unwrap(item, n_features) for item in value.values()]
         named = dict(zip(value, (item for item, _ in pairs), strict=True))
         return named, any(changed for _, changed in pairs)
-    # Estimators, and scikit-learn's pairs of classifier and calibrator.
+    # Only estimators, and scikit-learn's pairs of a classifier and its calibrator, hold wrappers.
     if type(value).__module__.partition(".")[0] not in ("clipfeat", "sklearn"):
         return value, False
     any_changed = False

@@ -1,4 +1,4 @@
-"""Out-of-core LightGBM, which reads rows in blocks and stores one byte per value."""
+"""Out-of-core LightGBM. It reads rows in blocks and keeps one byte per value in memory."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,17 +12,20 @@ from clipfeat.store.streaming import Block, StreamedRows
 from clipfeat.zoo.streamed.booster_wrapper import fit_wrapper
 
 SAMPLE = 20_000
-"""Number of rows that define the bins; up to this number the bins equal those of a fit in memory.
-LightGBM's default of 200,000 rows takes 2.8 GiB at 768 columns, for only 63 bins."""
+"""Number of rows that define the bins. With at most this many rows, the bins are the same as in a
+fit in memory. LightGBM's default of 200,000 rows would take 2.8 GiB with 768 columns, although
+there are only 63 bins per column."""
 
 
 class RowSequence(lightgbm.Sequence):
-    """Rows by number for LightGBM, which requests them in ascending order in each pass.
+    """Sequence of rows for LightGBM.
+
+    LightGBM passes over the rows several times, and requests them in ascending order in each pass.
 
     Parameters
     ----------
     rows : StreamedRows
-        Rows to read. Reading restarts when a number is smaller than the last.
+        Rows to read. A request for an earlier row starts to read from the first row again.
     """
 
     def __init__(self, rows: StreamedRows) -> None:
@@ -37,7 +40,7 @@ class RowSequence(lightgbm.Sequence):
         return self.rows.shape[0]
 
     def __getitem__(self, index: Any) -> NDArray[np.float32]:
-        """Return a slice of rows."""
+        """Return the rows of a slice."""
         if index.start < self._begin:
             self._restart()
         parts, at = [], index.start
@@ -52,7 +55,11 @@ class RowSequence(lightgbm.Sequence):
 
 
 def fit(classifier: Any, rows: StreamedRows, y: NDArray[Any]) -> Any:
-    """Fit in two passes: one defines the bins, one assigns every value to its bin."""
+    """Fit the classifier in two passes over the rows.
+
+    The first pass reads a sample of rows and defines the bins. The second pass assigns every value
+    to its bin.
+    """
     classes, codes = np.unique(y, return_inverse=True)
     fit_wrapper(classifier, rows.shape[1], classes)
     params, n = classifier.booster_.params, rows.shape[0]

@@ -10,6 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.class_weight import compute_sample_weight
 
 from clipfeat.store.streaming import StreamedRows
+from clipfeat.zoo.folds import check_classes
 from clipfeat.zoo.linear import minimise
 from clipfeat.zoo.streamed.scaled_blocks import ScaledBlocks
 
@@ -17,15 +18,15 @@ Matrix = NDArray[np.floating]
 
 
 def fit(pipeline: Any, rows: StreamedRows, y: NDArray[Any]) -> Any:
-    """Fit the scaler in one pass, then the regression in one pass per step of L-BFGS.
+    """Fit the scaler in one pass over the rows, then the regression in one pass per L-BFGS step.
 
-    The loss is logistic for two classes and multinomial for more. Start, penalty and tolerances are
-    those of `sklearn.linear_model.LogisticRegression`, so the steps are equal up to rounding.
+    The loss is logistic for two classes and multinomial for more. The initial weights, the penalty
+    and the tolerances are the same as in `sklearn.linear_model.LogisticRegression`. Both fits
+    therefore take the same steps, up to rounding errors.
     """
     last = pipeline[-1]
     classes, codes = np.unique(y, return_inverse=True)
-    if len(classes) < 2:
-        raise ValueError(f"at least two classes are needed, got 1 class: {classes}")
+    check_classes(classes)
     weight = compute_sample_weight(last.class_weight, y)
 
     def binary(scores: Matrix, places: slice) -> tuple[Matrix, Matrix]:
@@ -46,8 +47,14 @@ def fit(pipeline: Any, rows: StreamedRows, y: NDArray[Any]) -> Any:
         maxiter=last.max_iter, gtol=last.tol, ftol=64 * np.finfo(float).eps, maxls=50,
     )  # fmt: skip
     if not result.success:
-        warnings.warn(f"L-BFGS: {result.message}", ConvergenceWarning, stacklevel=2)
-    # float32, as scikit-learn fits float32 features; predictions then copy no block to float64.
+        warnings.warn(
+            f"logistic regression did not converge in {result.nit} steps of L-BFGS "
+            f"({result.message})",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+    # scikit-learn also returns float32 for float32 features. Float64 coefficients would make each
+    # prediction copy its rows to float64.
     last.coef_, last.intercept_ = np.split(result.x.astype(np.float32), [-1], axis=1)
     last.intercept_ = last.intercept_.ravel()
     last.classes_, last.n_iter_ = classes, np.array([result.nit], dtype=np.int32)

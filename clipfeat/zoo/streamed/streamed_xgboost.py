@@ -1,4 +1,4 @@
-"""Out-of-core XGBoost with its external memory, which stores one byte per value on disk."""
+"""Out-of-core XGBoost with external memory: a cache on disk with one byte per value."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -15,11 +15,11 @@ from clipfeat.store.streaming import Block, StreamedRows
 from clipfeat.zoo.streamed.booster_wrapper import fit_wrapper
 
 PAGE_VALUES = 32 * 2**20
-"""Number of values in a page of XGBoost's cache: 128 MiB as float32."""
+"""Number of values in a page of XGBoost's cache. They take 128 MiB as float32."""
 
 
 class PageIterator(xgboost.DataIter):
-    """Iterator over pages of rows for XGBoost, which reads them several times.
+    """Iterator over pages of rows for XGBoost, which reads all pages several times.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class PageIterator(xgboost.DataIter):
     weight : ndarray of shape (n_samples,), optional
         Sample weights.
     folder : path
-        Folder of the cache.
+        Folder for the cache.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class PageIterator(xgboost.DataIter):
 
 
 def _pages(rows: StreamedRows) -> Iterator[Block]:
-    """Combine blocks into pages, with one page in memory at a time."""
+    """Combine blocks into pages of `PAGE_VALUES` values, with one page in memory at a time."""
     height = max(PAGE_VALUES // rows.shape[1], 1)
     page = np.empty((min(height, rows.shape[0]), rows.shape[1]), dtype=np.float32)
     begin = end = 0
@@ -86,7 +86,7 @@ def _check_space(folder: str, needed: int) -> None:
     if free < needed:
         raise StorageError(
             f"XGBoost's cache needs {needed / 2**30:.3g} GiB in {folder}, but only "
-            f"{free / 2**30:.3g} GiB are free: free some space, or set TMPDIR to another folder"
+            f"{free / 2**30:.3g} GiB are free. Free some space, or set TMPDIR to another folder"
         )
 
 
@@ -98,8 +98,8 @@ def fit(
 ) -> Any:
     """Write XGBoost's cache in a few passes over the rows, then fit on the cache.
 
-    Labels are class indices. The cache is a temporary file (see ``TMPDIR``) of about one byte per
-    value.
+    The labels are class indices. The cache is a temporary file in the folder of ``TMPDIR``. It
+    takes about one byte per value.
 
     Raises
     ------

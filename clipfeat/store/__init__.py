@@ -1,4 +1,20 @@
-"""The feature file: its format, reading and writing. No other package imports h5py."""
+"""Feature files: their format, reading and writing. No other package imports h5py.
+
+A feature file such as ``out.h5`` is stored as one or more HDF5 files:
+
+snapshot
+    The file ``out.h5`` itself. It is replaced as a whole when parts are merged.
+part
+    A file in ``out.h5.parts/`` with the rows of one commit that are not merged yet.
+shard
+    A file in ``out.h5.shards/`` with some of the rows of a large feature file. A feature file has
+    shards or a snapshot.
+generation
+    A numbered JSON file in ``out.h5.shards/`` that lists the valid shards.
+
+If several of these files have a row of the same path, the last row is current and the earlier ones
+are superseded. `clipfeat.store.format` defines the format.
+"""
 
 from clipfeat.store.combining import MergeReport, merge_files
 from clipfeat.store.exporting import export

@@ -1,9 +1,10 @@
 """Local copies of feature files on object stores.
 
-HDF5 could read through fsspec, but can deadlock. One lock guards all of h5py, and a reader holds it
-while another thread fetches the bytes. If the garbage collector frees an h5py object in that
-thread, the thread waits for the lock. Files are therefore copied before HDF5 opens them. Committed
-files never change, so each process copies a file once.
+HDF5 can read through fsspec, but this can deadlock. A single lock guards all of h5py, and a reading
+thread holds it while another thread fetches the bytes. If the garbage collector frees an h5py
+object in the fetching thread, that thread waits for the lock, and both threads wait forever. Files
+are therefore copied before HDF5 opens them. Committed files never change, so each process copies a
+file once.
 """
 
 import atexit
@@ -21,12 +22,17 @@ _COPIES: dict[tuple[str, ...], Path] = {}
 
 
 def fetch(path: Path) -> Path:
-    """Copy a remote file to this machine; the copy is removed when the process ends.
+    """Copy a remote file to this machine. The copy is removed when the process ends.
 
     Parameters
     ----------
     path : Path
         A path on an object store.
+
+    Returns
+    -------
+    Path
+        The local copy.
 
     Raises
     ------

@@ -8,19 +8,20 @@ Files
 ``out.h5`` is the *snapshot*. It MUST only be replaced as a whole, by rename. ``out.h5.parts/``
 contains *parts*: immutable files of the same format with rows committed since the snapshot. Parts
 are named ``<sequence>-<random>.h5``, or ``<sequence>-<place>-<random>.h5`` by workers that share a
-sequence number. The one writer holds ``out.h5.lock``; workers publish parts on its behalf without
-the lock. A reader MUST read the snapshot first and then the parts in the order of their names. Of
-the rows and failures that share a path, it MUST keep only the last. A reader MUST ignore files
-whose name ends in ``.tmp``.
+sequence number. There is one writer, which holds ``out.h5.lock``. Workers publish parts on its
+behalf without the lock. The snapshot comes first, and the parts follow in the order of their names.
+If rows or failures share a path, a reader MUST keep only the last one: it is *current*, and the
+others are *superseded*. A reader MUST ignore files whose name ends in ``.tmp``.
 
 A large feature file, and one on an object store, has *shards* instead of the snapshot: immutable
 files of the same format in ``out.h5.shards/``. Files named ``generation-<number>.json`` in the same
-folder list them, and the one with the highest number is valid. It names the shards in order, and
-the parts or the snapshot that were merged into them. If there is a generation, a reader MUST read
-its shards and the parts that it does not name. The reader MUST ignore every other shard, and an
-``out.h5`` that the generation names as merged. It MUST refuse the file if a shard is missing or if
-there is any other ``out.h5``. A writer MUST create the file of the next number atomically, and only
-if no file of that number exists. A generation MUST NOT be changed or deleted.
+folder are *generations*. A generation names its shards in order, and the parts or the snapshot that
+were merged into them. The generation with the highest number is valid. If there is one, a reader
+MUST read its shards, and then the parts that it does not name as merged. The reader MUST ignore all
+other shards, and an ``out.h5`` that the generation names as merged. The reader MUST refuse the
+feature file if a shard of the generation is missing, or if there is an ``out.h5`` that the
+generation does not name. A writer MUST create the generation with the next number atomically, and
+only if no generation with that number exists. A generation MUST NOT be changed or deleted.
 
 Datasets
 --------
@@ -52,13 +53,13 @@ encoded once. The order of rows has no meaning, but an uninterrupted run keeps t
 
 Attributes of the file
 ----------------------
-``clipfeat`` MUST be ``"features"`` and ``version`` MUST be 1; a reader MUST refuse others.
-``encoder`` is the encoder's identity as JSON and ``fingerprint`` its digest; they MUST agree.
+``clipfeat`` MUST be ``"features"`` and ``version`` MUST be 1. A reader MUST refuse other values.
+``encoder`` is the encoder's identity as JSON, and ``fingerprint`` is its digest. They MUST agree.
 ``root`` is the folder that paths are relative to. ``complete`` is true after a run that reached the
-end of its source. ``libraries`` and ``provenance`` (JSON) are for people; a reader MUST NOT depend
-on them. ``request`` (JSON) records the encoder's name and options. A writer with the same request
-need not open the encoder to find that nothing is new. Unknown attributes and datasets MUST be
-ignored.
+end of its source. ``libraries`` and ``provenance`` (JSON) are for people, and a reader MUST NOT
+depend on them. ``request`` (JSON) records the encoder's name and options. If a later run has the
+same request, it can find that no image is new without loading the encoder. Unknown attributes and
+datasets MUST be ignored.
 
 To raise the version: add a branch to `reading`, keep a small file of the old version under
 ``tests/store/files``, and describe the change here.
@@ -82,6 +83,8 @@ NO_KEY = bytes(KEY_BYTES)
 PARTS_SUFFIX = ".parts"
 SHARDS_SUFFIX = ".shards"
 LOCK_SUFFIX = ".lock"
+REMEDY = "Get the original file again, or embed the images again with --overwrite."
+"""The remedy for a damaged file. Error messages end with it."""
 
 Column = NDArray[np.generic]
 
@@ -91,7 +94,7 @@ FAILURE_DATASETS = ("path", "key", "reason", "message")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The metadata of one image; each field is a dataset of the format."""
+    """Metadata of one image. Each field is stored in a dataset of the format."""
 
     path: str
     key: bytes
@@ -111,11 +114,11 @@ class Segment:
     Parameters
     ----------
     features : ndarray of shape (n_rows, n_features)
-        float16 or float32.
+        Features, as float16 or float32.
     rows : sequence of Row, of length n_rows
         The images' metadata.
     failures : sequence of Failure
-        Images without a row.
+        Images that have no row.
     """
 
     features: NDArray[np.floating]
@@ -124,16 +127,20 @@ class Segment:
 
 
 def text_column(values: Sequence[str]) -> Column:
-    """Encode strings as fixed-length UTF-8 of the longest string's width.
+    """Encode strings as UTF-8 of a fixed length, which is that of the longest string.
 
-    Characters that UTF-8 cannot represent, as in an undecodable file name, become escapes.
+    Characters that UTF-8 cannot represent become escapes. An undecodable file name has such
+    characters.
     """
     encoded = [value.encode("utf-8", "backslashreplace") for value in values]
     return np.array(encoded, dtype=f"S{max(map(len, encoded), default=1) or 1}")
 
 
 def column_dataset(name: str) -> str:
-    """Return a column's dataset name, escaped: HDF5 takes slashes and dots for a path."""
+    """Return the name of a column's dataset.
+
+    Slashes and dots are escaped, since HDF5 interprets them as parts of a path.
+    """
     return "columns/" + quote(name, safe=" ").replace(".", "%2E")
 
 
@@ -143,7 +150,7 @@ def key_column(keys: Sequence[bytes]) -> Column:
 
 
 def segment_columns(segment: Segment) -> dict[str, Column]:
-    """Return every dataset of a segment's file by name, except the features."""
+    """Return the datasets of a segment's file, except the features, by name."""
     rows, failures = segment.rows, segment.failures
     class_names = sorted({row.label for row in rows} - {""})
     code = {name: i for i, name in enumerate(class_names)}

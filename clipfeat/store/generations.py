@@ -1,8 +1,9 @@
-"""Generations: the list of shards of a large feature file, committed by one atomic create.
+"""Generations of a large feature file: numbered lists of its shards.
 
-A generation is a small immutable file, and the one with the highest number is valid. A writer
-commits by creating the file of the next number. If two writers try on a file system without locks,
-one of them finds that the file exists and reads the new state before it tries again.
+`clipfeat.store.format` defines shards and generations. A generation is a small file that never
+changes, and the one with the highest number is valid. A writer commits new shards by creating the
+generation with the next number in one atomic step. If two writers try this on a store without
+locks, the second one finds that the generation exists. It then reads the new state and tries again.
 """
 
 import json
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from clipfeat.errors import RefusedFileError
-from clipfeat.store.format import KIND, SHARDS_SUFFIX, VERSION
+from clipfeat.store.format import KIND, REMEDY, SHARDS_SUFFIX, VERSION
 from clipfeat.system.files import create, names_in, storage_errors
 from clipfeat.system.locations import is_remote
 
@@ -24,14 +25,14 @@ _FILE = re.compile(r"generation-(\d{8})\.json")
 
 @dataclass(frozen=True)
 class Shard:
-    """An immutable file of a generation.
+    """Immutable file with some of the rows of a large feature file.
 
     Parameters
     ----------
     name : str
         File name in the folder of shards.
     n_rows, n_bytes : int
-        Number of rows, including superseded ones, and file size.
+        Number of rows, including superseded ones, and size of the file.
     """
 
     name: str
@@ -41,17 +42,17 @@ class Shard:
 
 @dataclass(frozen=True)
 class Generation:
-    """The contents of a large feature file.
+    """List of the shards of a large feature file.
 
     Parameters
     ----------
     number : int
-        Counts from 1.
+        Number of the generation, counting from 1.
     shards : tuple of Shard
-        In order. If several rows share a path, the last one is current.
+        The shards in order. If several rows share a path, the last one is current.
     merged : tuple of str
-        Names of the parts, or of the snapshot, that the shards include. A reader ignores them if
-        they still exist.
+        Names of the parts, or of the snapshot, whose rows were merged into the shards. A reader
+        ignores these files if they still exist.
     """
 
     number: int
@@ -65,14 +66,14 @@ def shards_folder(target: Path) -> Path:
 
 
 def newest_generation(target: Path) -> Generation | None:
-    """Read the valid generation; None if a feature file has no shards.
+    """Read the valid generation, or return None if the feature file has no shards.
 
     Raises
     ------
     RefusedFileError
-        If it is damaged or of another format.
+        If the generation is damaged or of another format.
     StorageError
-        If the folder cannot be read.
+        If the folder of shards cannot be read.
     """
     folder = shards_folder(target)
     with storage_errors(f"listing {folder}"):
@@ -87,9 +88,9 @@ def read_generation(target: Path, number: int) -> Generation:
     Raises
     ------
     RefusedFileError
-        If it is damaged or of another format.
+        If the generation is damaged or of another format.
     StorageError
-        If it cannot be read.
+        If the generation cannot be read.
     """
     path = shards_folder(target) / _file_name(number)
     with storage_errors(f"reading {path}"):
@@ -98,12 +99,12 @@ def read_generation(target: Path, number: int) -> Generation:
 
 
 def commit_generation(target: Path, generation: Generation) -> bool:
-    """Commit a generation whose shards are written.
+    """Commit a generation, after its shards are written.
 
     Returns
     -------
     bool
-        False if another writer has committed this number.
+        False if another writer has already committed a generation with the same number.
 
     Raises
     ------
@@ -130,7 +131,9 @@ def _file_name(number: int) -> str:
 
 def _parsed(data: bytes, number: int, path: Path) -> Generation:
     if len(data) > MOST_BYTES:
-        raise RefusedFileError(f"{path} has {len(data)} bytes, over the limit of {MOST_BYTES}")
+        raise RefusedFileError(
+            f"{path} has {len(data)} bytes, but at most {MOST_BYTES} bytes are allowed. {REMEDY}"
+        )
     try:
         about: Mapping[str, Any] = json.loads(data)
         kind, version = about["clipfeat"], about["version"]
@@ -140,15 +143,23 @@ def _parsed(data: bytes, number: int, path: Path) -> Generation:
         )
         generation = Generation(int(about["number"]), shards, tuple(map(str, about["merged"])))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise RefusedFileError(f"{path} is damaged: {error!r}") from error
+        raise RefusedFileError(f"{path} is damaged: {error!r}. {REMEDY}") from error
     if (kind, version) != (KIND, VERSION):
         raise RefusedFileError(
-            f"{path} has format {kind!r}, version {version}; expected {KIND!r}, version {VERSION}"
+            f"{path} has the format {kind!r}, version {version}, but {KIND!r}, version {VERSION} "
+            "is expected. Update clipfeat, or embed the images again with --overwrite."
         )
     names = [shard.name for shard in generation.shards]
     if generation.number != number or len(set(names)) < len(names) or not names:
-        raise RefusedFileError(f"{path} is damaged: wrong number, or no or repeated shards")
+        raise RefusedFileError(
+            f"{path} is damaged: it has the number {generation.number} and {len(names)} shards "
+            f"with {len(set(names))} different names, but the number {number} and one or more "
+            f"different shards are expected. {REMEDY}"
+        )
     for name in names:
         if not _NAME.fullmatch(name):
-            raise RefusedFileError(f"{path} names a shard {name!r}; expected a plain file name")
+            raise RefusedFileError(
+                f"{path} is damaged: it names a shard {name!r}, but a plain file name that ends in "
+                f".h5 is expected. {REMEDY}"
+            )
     return generation

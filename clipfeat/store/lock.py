@@ -26,7 +26,8 @@ def locked(path: Path, target: Path) -> Iterator[None]:
     Raises
     ------
     LockedError
-        If another process holds the lock; the message names that process. There is no waiting.
+        If another process holds the lock. The message names that process. The function does not
+        wait for the lock.
     StorageError
         If the lock file cannot be created.
     """
@@ -38,8 +39,9 @@ def locked(path: Path, target: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        # Removed while the lock is held: a process that waited for it then sees that the name
-        # belongs to another file and takes a new one.
+        # The file is removed while the lock is held. If another process opened the file before
+        # and locks it afterwards, it sees that the name no longer belongs to its file. It then
+        # opens a new one.
         path.unlink(missing_ok=True)
         file.close()
 
@@ -50,7 +52,7 @@ def check_unlocked(target: Path) -> None:
     Raises
     ------
     LockedError
-        If one is; the message names that process.
+        If another process is writing the file. The message names that process.
     StorageError
         If the folder is not writable.
     """
@@ -74,7 +76,8 @@ def _acquire(path: Path, target: Path) -> IO[str]:
             owner = file.read().strip() or "another process"
             file.close()
             raise LockedError(
-                f"{target} is being written by {owner}. Wait until it ends, or give another output"
+                f"{target} is being written by {owner}. Wait until that process ends, or "
+                "give another output."
             ) from error
         if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
             file.truncate(0)

@@ -1,7 +1,9 @@
 """Merging committed files into one snapshot or into immutable shards.
 
-A small feature file is one snapshot that is replaced as a whole. A large file would be copied for
-every few new rows, so it is split into shards, and only the small ones at the end are rewritten.
+A small feature file is stored as one snapshot, which is replaced as a whole. Replacing a large file
+as a whole would copy all of its rows even if only a few are new. A large file is therefore split
+into shards, and a merge rewrites only the small shards at the end of the list. See
+`clipfeat.store.format` for the terms.
 """
 
 import secrets
@@ -17,7 +19,14 @@ import h5py
 import numpy as np
 
 from clipfeat.errors import RefusedFileError, StorageError
-from clipfeat.store.format import Segment, checksum, column_dataset, segment_columns, text_column
+from clipfeat.store.format import (
+    REMEDY,
+    Segment,
+    checksum,
+    column_dataset,
+    segment_columns,
+    text_column,
+)
 from clipfeat.store.generations import (
     Generation,
     Shard,
@@ -40,11 +49,11 @@ SHARD_BYTES = 2**30
 """Target size of a shard in bytes."""
 
 MOST_SUPERSEDED = 0.2
-"""Largest share of superseded rows in finished shards. Above it, all shards are rewritten."""
+"""Largest share of superseded rows in full shards. Above it, all shards are rewritten."""
 
 
 def is_sharded(target: Path, stored: Stored) -> bool:
-    """Return whether a feature file of this size and place is stored as shards."""
+    """Return whether a feature file is stored as shards, given its size and location."""
     return (
         is_remote(target)
         or newest_generation(target) is not None
@@ -53,7 +62,7 @@ def is_sharded(target: Path, stored: Stored) -> bool:
 
 
 def merge(path: Path, stored: Stored, attributes: Mapping[str, Any], dtype: np.dtype[Any]) -> int:
-    """Write the current rows of some files to a new file and verify it before renaming it.
+    """Write the current rows of some files to a new file, verify it and rename it to `path`.
 
     Returns
     -------
@@ -87,7 +96,7 @@ def merge_into_shards(
     target : Path
         The feature file.
     stored : Stored
-        All of its files, or with `anew` the files that replace it.
+        All files of the feature file. With `anew`, the files whose rows replace its contents.
     attributes, dtype
         File attributes and feature dtype of new shards.
     anew : bool
@@ -96,7 +105,8 @@ def merge_into_shards(
     Returns
     -------
     bool
-        False if another writer committed a generation first. The caller must read again.
+        False if another writer committed a generation first. The caller must then open the feature
+        file again and repeat the call.
 
     Raises
     ------
@@ -124,7 +134,7 @@ def merge_into_shards(
         with storage_errors(f"looking for {target}"):
             here |= {target.name} if target.exists() else set()
         taken = {file.path.name for file in rest} | (here if anew else set())
-        left = here & set(before.merged if before else ())  # not yet removed after a killed merge
+        left = here & set(before.merged if before else ())  # a killed merge did not remove them
         generation = Generation(number, (*kept, *made), tuple(sorted(taken | left)))
     except BaseException:
         _remove(folder, made)
@@ -144,8 +154,9 @@ def _remove(folder: Path, shards: Iterable[Shard]) -> None:
 def tidy_up(target: Path) -> None:
     """Remove the files that the newest generation supersedes.
 
-    On an object store, other writers may be creating a generation and readers may still use the
-    last one. There, only shards that were superseded two generations ago are removed.
+    On an object store, other writers may be creating a generation, and readers may still use the
+    previous one. There, a shard is removed only if the last generation that names it is two
+    generations old.
     """
     generation = newest_generation(target)
     if generation is None:
@@ -171,7 +182,7 @@ def tidy_up(target: Path) -> None:
 
 
 def orphans(target: Path) -> list[Path]:
-    """List the shards that the newest generation does not name, left by an interrupted merge."""
+    """List the shards that an interrupted merge left: the newest generation does not name them."""
     generation = newest_generation(target)
     current = _shard_names(generation) if generation else set()
     folder = shards_folder(target)
@@ -190,7 +201,7 @@ def _check_space(path: Path, stored: Stored) -> None:
     if free < needed + 2**20:
         raise StorageError(
             f"merging {stored.path} needs {needed / 2**20:.0f} MiB, but {written_in} has only "
-            f"{free / 2**20:.0f} MiB free; the unmerged file is still readable"
+            f"{free / 2**20:.0f} MiB free. The unmerged file can still be read"
         )
 
 
@@ -228,7 +239,7 @@ def _write(path: Path, stored: Stored, attributes: Mapping[str, Any], dtype: np.
     class_names = sorted(set(labels.tolist()) - {""})
     code = {name: i for i, name in enumerate(class_names)}
     failures = segment_columns(Segment(np.empty((0, 0)), [], stored.failures))
-    # The file is closed last, and closing raises any write error.
+    # `out_file` is closed after `h5`, and then raises any write error.
     with CarefulFile(path) as out_file, h5py.File(out_file, "w", libver="v110") as h5:
         n, width = stored.n_rows, stored.spec.n_features
         out = h5.create_dataset("features", (n, width), dtype=dtype, track_times=False)
@@ -282,9 +293,10 @@ def _verify(path: Path, stored: Stored) -> None:
                 )
             )
     except RefusedFileError as error:
-        raise StorageError(f"the merged file cannot be read back: {error}") from error
+        fault = str(error).removesuffix(f". {REMEDY}")
+        raise StorageError(f"the merged file cannot be read back: {fault}") from error
     if not same:
-        raise StorageError("the merged file differs from the data written to it")
+        raise StorageError(f"the merged file of {stored.path} differs from the data written to it")
 
 
 def _checksum_of(stored: Stored) -> int:

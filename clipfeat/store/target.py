@@ -14,15 +14,17 @@ def check_target(out: str | Path) -> Path:
     Raises
     ------
     UsageError
-        If it is a folder, or does not end in ``.h5`` or ``.hdf5``.
+        If the path is a folder. If it does not end in ``.h5`` or ``.hdf5``.
     """
     target = location(out)
     with storage_errors(f"looking for {target}"):
         is_folder = target.is_dir()
     if is_folder:
-        raise UsageError(f"the output {target} is a folder. Name a feature file, such as out.h5")
+        raise UsageError(f"the output {target} is a folder. Name a feature file, such as out.h5.")
     if target.suffix.lower() not in {".h5", ".hdf5"}:
-        raise UsageError(f"the output {target} must end in .h5. Name a feature file")
+        raise UsageError(
+            f"the output {target} must end in .h5 or .hdf5. Name a feature file, such as out.h5."
+        )
     return target
 
 
@@ -32,11 +34,11 @@ def free_target(out: str | Path, *, overwrite: bool) -> Path:
     Raises
     ------
     UsageError
-        As `check_target`.
+        If `check_target` refuses the path.
     OutputExistsError
-        If a feature file, or only its parts, exists and `overwrite` is false.
+        If a feature file of this name exists, even if only as parts, and `overwrite` is false.
     """
     target = check_target(out)
     if is_there(target) and not overwrite:
-        raise OutputExistsError(f"{target} exists. Give another -o, or --overwrite")
+        raise OutputExistsError(f"{target} already exists. Give another -o, or add --overwrite.")
     return target

@@ -1,7 +1,8 @@
-"""Writing feature files: committed parts, then one verified snapshot, or shards.
+"""Writing feature files: rows are committed as parts, and merged into a snapshot or shards.
 
-Rows are safe once `FeatureWriter.commit` returns. The writer does not append to one HDF5 file: a
-kill was measured to lose committed rows that way, and a power cut to corrupt the file.
+`clipfeat.store.format` defines these terms. Rows are safe once `FeatureWriter.commit` returns. The
+writer does not append to a single HDF5 file. In measurements, killing such a writer lost committed
+rows, and a power cut corrupted the file.
 """
 
 import secrets
@@ -42,9 +43,10 @@ VISIBLE_AFTER = 10.0
 
 
 class FeatureWriter:
-    """Writer for a feature file; a context manager that holds the file's lock.
+    """Writer for a feature file, and context manager that holds the file's lock.
 
-    Leaving the context commits the appended rows. `finish` also merges the parts.
+    Leaving the context commits the appended rows and releases the lock. `finish` commits them too,
+    and merges the parts.
 
     Parameters
     ----------
@@ -57,13 +59,15 @@ class FeatureWriter:
     request : str
         The encoder's name and options, as text.
     overwrite : bool
-        Replace an existing file. The new file is written beside it and renamed in `finish`. An
-        interrupted replacement is resumed by the next writer.
+        Replace an existing file. The new file is written beside the old one, and renamed in
+        `finish`. After an interruption, the next writer with `overwrite` resumes the replacement.
 
     Raises
     ------
     FingerprintError
-        If the file has features of another encoder; the message lists the differences.
+        If the file has features of another encoder. The message lists the differences.
+    UsageError
+        If the file has images of another root that still exists.
     LockedError
         If another process is writing the file.
     RefusedFileError
@@ -149,9 +153,9 @@ class FeatureWriter:
         return self._failed[path]
 
     def append(self, rows: Sequence[Row], features: NDArray[np.floating]) -> None:
-        """Add rows; the next automatic or explicit commit makes them safe."""
-        # Rows and features are added in one step: Ctrl-C may come between any two, and then the
-        # appended rows are committed.
+        """Add rows. The next commit, automatic or explicit, makes them safe."""
+        # Rows and features are added in one step. Ctrl-C may interrupt between any two steps, and
+        # everything appended is then committed.
         self._appended.append((rows, features.astype(self.dtype)))
         self._keys.update(row.key for row in rows)
         if sum(len(some) for some, _ in self._appended) >= COMMIT_ROWS or self._is_time:
@@ -195,10 +199,11 @@ class FeatureWriter:
         self._compact_in_time([name])
 
     def publisher(self) -> PartPublisher:
-        """Return a publisher for workers; this writer must `adopt` the parts that they commit.
+        """Return a publisher for workers. This writer must `adopt` the parts that they commit.
 
-        Failures recorded by this writer sort before those parts, since a failed image may have a
-        row from another attempt that was never reported.
+        Failures recorded by this writer are committed in a part that sorts before the workers'
+        parts. A failed image may have a row from another attempt that was not reported, and that
+        row then stays current.
         """
         folder = self._parts.absolute()
         self._before_workers = self._next_part()
@@ -242,9 +247,10 @@ class FeatureWriter:
         self.append_known(rows)
 
     def _compact_in_time(self, names: Sequence[str]) -> None:
-        """Merge small parts into one when there are many, since a reader opens all of them.
+        """Merge small parts into one when there are many, since a reader opens all parts.
 
-        For a moment, or after a kill, their rows are stored twice. A reader keeps one of each.
+        Until the small parts are removed, their rows are stored twice. A reader keeps one row of
+        each path.
         """
         self._small += names
         if len(self._small) < MOST_PARTS or self._keeps_parts:
@@ -253,7 +259,8 @@ class FeatureWriter:
         # If the disk has no room for a second copy, the parts stay as they are.
         with suppress(StorageError):
             if is_remote(self.path) and self.path == self.target:
-                # Other writers may merge the same parts; only a generation decides who was first.
+                # Other writers may merge the same parts. Only one of them can commit the next
+                # generation.
                 self._merge(complete=False, parts=set(names))
                 return
             with ExitStack() as stack:
@@ -266,7 +273,7 @@ class FeatureWriter:
                     remove(path)
 
     def _was_merged(self, part: str) -> bool:
-        """Return whether another writer has merged a part before this one registered it."""
+        """Return whether another writer merged a part before this writer registered it."""
         generation = newest_generation(self.path)
         return generation is not None and part in generation.merged
 
@@ -281,7 +288,7 @@ class FeatureWriter:
         return 1 + max((int(p.name.split("-")[0]) for p in part_paths(self.path)), default=0)
 
     def append_known(self, rows: Sequence[Row]) -> None:
-        """Add rows with stored features, for a new path or a new label of a known image.
+        """Add rows for new paths or labels of known images, with the features stored for them.
 
         Parameters
         ----------
@@ -291,7 +298,7 @@ class FeatureWriter:
         if not rows:
             return
         self.commit()
-        self._keeps_parts = True  # they are being read
+        self._keeps_parts = True  # the parts are read meanwhile
         try:
             with open_stored(self.path) as stored:
                 for some, features in as_stored(stored, rows):
@@ -329,7 +336,7 @@ class FeatureWriter:
     def _merge(
         self, *, complete: bool, only: Set[str] | None = None, parts: Set[str] | None = None
     ) -> int:
-        """Merge everything, or some parts; repeat if another writer of an object store merged."""
+        """Merge all files, or only some parts. Repeat if another writer has merged first."""
         while True:
             with open_stored(self.path) as everything:
                 stored = replace(everything, only=only)
@@ -340,7 +347,7 @@ class FeatureWriter:
                     return stored.n_rows
 
     def _merged(self, stored: Stored, everything: Stored, attributes: dict[str, Any]) -> bool:
-        """Merge once; return False if another writer was first."""
+        """Merge once. Return False if another writer has merged first."""
         overwrites = self.path != self.target
         pruned = stored.only is not None and (stored.n_rows, len(stored.failures)) != (
             everything.n_rows,
@@ -376,8 +383,8 @@ class FeatureWriter:
             yield
         except StorageError as error:
             raise StorageError(
-                f"{error}; {self.n_safe} rows are safe. Repair the disk or free some space, then "
-                "run the same command again"
+                f"{str(error).removesuffix('.')}. {self.n_safe} rows are safe. Repair the disk or "
+                "free some space, then run the same command again."
             ) from error
 
     def _no_features(self) -> NDArray[np.floating]:
@@ -388,7 +395,7 @@ class FeatureWriter:
         return file_attributes(*about, complete=complete)
 
     def _take_place(self) -> None:
-        """Replace the target by the finished file."""
+        """Replace the target with the finished file."""
         remove_parts(self.target)
         with storage_errors(f"overwriting {self.target}"):
             self.path.replace(self.target)
@@ -402,7 +409,7 @@ class FeatureWriter:
         staged, newest = staging_path(self.target), newest_generation(self.target)
         in_staging = {staged.name, *(path.name for path in part_paths(staged))}
         if newest is not None and not in_staging.isdisjoint(newest.merged):
-            remove_whole(staged)  # it was merged, but its writer was killed before removing it
+            remove_whole(staged)  # its writer merged it, but was killed before removing it
         if restart and not self._can_resume():
             remove_whole(self.path)
         if not is_there(self.path):
@@ -430,18 +437,21 @@ class FeatureWriter:
         Raises
         ------
         FingerprintError
-            If it is not; the message lists the differences.
+            If the encoders differ. The message lists the differences.
         """
         _check_spec(self.target, self.spec, spec)
 
     def _check_root(self, root: str) -> None:
-        """Refuse a second root, whose paths may collide, unless the folder was moved."""
+        """Refuse a second root, because paths below two roots may collide.
+
+        A moved folder is accepted: the old root then no longer exists.
+        """
         if root and self.root and root != self.root and location(root).exists():
             if not is_remote(root) and Path(self.root).exists() and Path(root).samefile(self.root):
                 return
             raise UsageError(
-                f"{self.path} holds images of {root}, and the source is {self.root}. Give another "
-                "output, or both sources in one command with --overwrite"
+                f"{self.path} holds images of {root}, but the source is {self.root}. Give another "
+                "output, or pass both sources to one command with --overwrite."
             )
 
 
@@ -449,12 +459,15 @@ def _check_spec(target: Path, expected: EncoderSpec, spec: EncoderSpec) -> None:
     if expected != spec:
         raise FingerprintError(
             f"{target} holds features of another encoder ({'; '.join(expected.differences(spec))})"
-            ". Give another output, or --overwrite to replace it"
+            ". Give another output, or add --overwrite to replace the file."
         )
 
 
 def _appears(path: Path) -> bool:
-    """Wait a few seconds for a file: network file systems show new files late."""
+    """Return whether a file exists, after waiting up to `VISIBLE_AFTER` seconds for it.
+
+    Network file systems show new files late.
+    """
     begun = time.monotonic()
     while not path.exists():
         if time.monotonic() - begun > VISIBLE_AFTER:

@@ -55,7 +55,7 @@ from torch.nn.functional import cross_entropy
 from clipfeat.cli.parsing import parse_arguments
 from clipfeat.encoders import ALIASES, open_encoder
 from clipfeat.encoders.encoder import Encoder
-from clipfeat.encoders.options import EncoderOptions
+from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.encoders.registry import PREPROCESSING
 from clipfeat.errors import ClipfeatWarning
 from clipfeat.evaluate.metrics import score

@@ -20,8 +20,8 @@ from ray.util.joblib import register_ray
 from sklearn.datasets import make_classification
 
 from clipfeat.fits.cells import Cell, CellSpec
+from clipfeat.fits.fit_resources import FitResources
 from clipfeat.fits.on_ray import Executor, ray_executor
-from clipfeat.fits.resources import FitResources
 from clipfeat.fits.running import run_cells
 from clipfeat.system.ray_connection import connected
 from clipfeat.zoo.fit_options import FitOptions

@@ -20,9 +20,9 @@ import torch
 from embedding import make_images
 
 import clipfeat
+from clipfeat.embedding.embed_resources import EmbedResources
 from clipfeat.embedding.pipeline import EmbedReport
-from clipfeat.embedding.resources import EmbedResources
-from clipfeat.encoders.options import EncoderOptions
+from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.store import load
 from clipfeat.system.ray_connection import connected
 

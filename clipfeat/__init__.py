@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clipfeat.auditing.checking import Audit, audit
+    from clipfeat.embedding.embed_resources import EmbedResources
     from clipfeat.embedding.image_encoder import ImageEncoder
     from clipfeat.embedding.pipeline import EmbedReport, embed
-    from clipfeat.embedding.resources import EmbedResources
-    from clipfeat.encoders.options import EncoderOptions
+    from clipfeat.encoders.encoder_options import EncoderOptions
     from clipfeat.ensemble import SoftVotingClassifier, soft_vote
     from clipfeat.errors import ClipfeatError
     from clipfeat.evaluate import (
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     )
     from clipfeat.evaluate.fitting import fit
     from clipfeat.features import FeatureSet
-    from clipfeat.fits.resources import FitResources
+    from clipfeat.fits.fit_resources import FitResources
     from clipfeat.images.manifest import TableColumns
-    from clipfeat.images.options import SourceOptions
+    from clipfeat.images.source_options import SourceOptions
     from clipfeat.images.video.frames import FrameSampling
     from clipfeat.model import Model, load_model
     from clipfeat.prediction.degrading import Robustness, robustness
@@ -52,13 +52,13 @@ _HOME = {
     "ClipfeatError": "errors",
     "Comparison": "evaluate",
     "EmbedReport": "embedding.pipeline",
-    "EmbedResources": "embedding.resources",
-    "EncoderOptions": "encoders.options",
+    "EmbedResources": "embedding.embed_resources",
+    "EncoderOptions": "encoders.encoder_options",
     "EncoderSpec": "spec",
     "FeatureSet": "features",
     "FewShot": "evaluate",
     "FitOptions": "zoo.fit_options",
-    "FitResources": "fits.resources",
+    "FitResources": "fits.fit_resources",
     "FrameSampling": "images.video.frames",
     "ImageEncoder": "embedding.image_encoder",
     "KFold": "evaluate",
@@ -70,7 +70,7 @@ _HOME = {
     "Predictions": "prediction.predictions",
     "Robustness": "prediction.degrading",
     "SoftVotingClassifier": "ensemble",
-    "SourceOptions": "images.options",
+    "SourceOptions": "images.source_options",
     "TableColumns": "images.manifest",
     "TrainTest": "evaluate",
     "audit": "auditing.checking",

@@ -19,7 +19,7 @@ def loaded_by(code: str) -> set[str]:
     "code",
     [
         "import clipfeat",
-        "import clipfeat.encoders.options",
+        "import clipfeat.encoders.encoder_options",
         "from clipfeat.cli import app\nfrom typer.testing import CliRunner\n"
         "assert CliRunner().invoke(app, ['--help']).exit_code == 0",
         "from clipfeat.cli import app\nfrom typer.testing import CliRunner\n"
@@ -34,7 +34,7 @@ def test_nothing_heavy_is_imported(code: str) -> None:
 
 def test_option_types_import_nothing_heavy() -> None:
     """The module of shared option types imports neither torch nor pandas."""
-    assert not loaded_by("import clipfeat.cli.options") & (HEAVY | {"numpy"})
+    assert not loaded_by("import clipfeat.cli.option_types") & (HEAVY | {"numpy"})
 
 
 def test_public_names_resolve_after_imports_of_submodules() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from clipfeat.embedding import engines, pipeline
-from clipfeat.encoders.options import EncoderOptions
+from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.system.stopwatch import Stopwatch
 
 encoder, images, weights, out, precision = sys.argv[1:]

@@ -9,7 +9,7 @@ from pathlib import Path
 from clipfeat.embedding.preparing import Known, Ready
 from clipfeat.embedding.workers import WorkerPool, encode_prepared
 from clipfeat.encoders import open_encoder
-from clipfeat.encoders.options import EncoderOptions
+from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.images.decode import decode
 from clipfeat.store.format import Row
 from clipfeat.system.stopwatch import Stopwatch

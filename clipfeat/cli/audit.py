@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from clipfeat.cli import options
+from clipfeat.cli import option_types as options
 from clipfeat.cli.exits import LEAK, reports_errors
 from clipfeat.cli.outputs import check_folder
 

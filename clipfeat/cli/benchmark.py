@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clipfeat.cli import options
+from clipfeat.cli import option_types as options
 from clipfeat.cli.exits import print_error_line, reports_errors
 from clipfeat.cli.option_groups import expands
 from clipfeat.errors import UsageError
@@ -60,7 +60,7 @@ def benchmark(
     from clipfeat.errors import unknown_name
     from clipfeat.evaluate import METRICS
     from clipfeat.evaluate import benchmark as run
-    from clipfeat.fits.resources import FitResources
+    from clipfeat.fits.fit_resources import FitResources
     from clipfeat.report import claim_folder, remarks
     from clipfeat.report.robustness_curves import load_robustness
 

@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from clipfeat.cli import options
+from clipfeat.cli import option_types as options
 from clipfeat.cli.benchmark import benchmark
 from clipfeat.cli.embed import embed
 from clipfeat.cli.exits import reports_errors

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clipfeat.cli import options
+from clipfeat.cli import option_types as options
 from clipfeat.cli.exits import exit_on_failures, print_error_line, reports_errors
 from clipfeat.encoders import DEFAULT_ENCODER
 from clipfeat.errors import UsageError
@@ -59,13 +59,13 @@ def embed(
     """
     from clipfeat.cli.console import image_bar
     from clipfeat.cli.parsing import parse_arguments
+    from clipfeat.embedding.embed_resources import EmbedResources
     from clipfeat.embedding.pipeline import embed as run
     from clipfeat.embedding.pipeline import sized_paths
-    from clipfeat.embedding.resources import EmbedResources
-    from clipfeat.encoders.options import EncoderOptions
+    from clipfeat.encoders.encoder_options import EncoderOptions
     from clipfeat.images.faces import open_finder
     from clipfeat.images.manifest import TableColumns
-    from clipfeat.images.options import SourceOptions
+    from clipfeat.images.source_options import SourceOptions
     from clipfeat.images.video.frames import FrameSampling
 
     if profile and engine == "ray":

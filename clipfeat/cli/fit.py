@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from clipfeat.cli import options
+from clipfeat.cli import option_types as options
 from clipfeat.cli.exits import reports_errors
 from clipfeat.cli.option_groups import expands
 from clipfeat.cli.outputs import check_file
@@ -38,7 +38,7 @@ def fit(
     from clipfeat.cli.parsing import parse_numbers
     from clipfeat.evaluate.fitting import fit as run
     from clipfeat.evaluate.leaderboard import Leaderboard
-    from clipfeat.fits.resources import FitResources
+    from clipfeat.fits.fit_resources import FitResources
     from clipfeat.report import model_remarks
 
     check_file(output, overwrite=overwrite)

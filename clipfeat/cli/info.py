@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from clipfeat.cli import options
+from clipfeat.cli import option_types as options
 from clipfeat.cli.exits import reports_errors
 
 

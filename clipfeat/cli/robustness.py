@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from clipfeat.cli import options
+from clipfeat.cli import option_types as options
 from clipfeat.cli.exits import exit_on_failures, print_error_line, reports_errors
 from clipfeat.cli.outputs import check_folder
 
@@ -37,9 +37,9 @@ def robustness(
     Example: clipfeat robustness model.clipfeat test/ -o robustness/
     """
     from clipfeat.cli.console import counted, image_bar
-    from clipfeat.embedding.resources import EmbedResources
+    from clipfeat.embedding.embed_resources import EmbedResources
     from clipfeat.images.manifest import TableColumns
-    from clipfeat.images.options import SourceOptions
+    from clipfeat.images.source_options import SourceOptions
     from clipfeat.images.video.frames import FrameSampling
     from clipfeat.prediction.degrading import DEGRADATIONS
     from clipfeat.prediction.degrading import robustness as run

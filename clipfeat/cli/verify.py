@@ -1,6 +1,6 @@
 """``clipfeat verify``."""
 
-from clipfeat.cli import options
+from clipfeat.cli import option_types as options
 from clipfeat.cli.exits import reports_errors
 
 

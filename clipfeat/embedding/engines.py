@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from clipfeat.embedding.resources import EmbedResources
+from clipfeat.embedding.embed_resources import EmbedResources
 from clipfeat.embedding.run import EmbedRun
 from clipfeat.encoders import local_file, open_encoder
-from clipfeat.encoders.options import EncoderOptions
+from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.errors import ClipfeatError
 from clipfeat.images.isolated import IsolatedDecoder, default_workers
 from clipfeat.images.record import ImageRecord

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from clipfeat.encoders import DEFAULT_ENCODER, open_encoder
-from clipfeat.encoders.options import EncoderOptions
+from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.errors import DecodeError, EncodingError, ImageError, UsageError
 from clipfeat.images.readers import whole_file
 

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.embedding.copies import resolve_copies
-from clipfeat.embedding.resources import EmbedResources
+from clipfeat.embedding.embed_resources import EmbedResources
 from clipfeat.embedding.run import Progress
 from clipfeat.encoders import open_encoder
-from clipfeat.encoders.options import options_of
+from clipfeat.encoders.registry import options_of
 from clipfeat.errors import UsageError
 from clipfeat.features import Failure, FeatureSet, encode_labels
 from clipfeat.images.faces import finder_of

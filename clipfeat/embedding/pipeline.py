@@ -8,19 +8,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clipfeat.embedding.embed_resources import EmbedResources
 from clipfeat.embedding.engines import Engine, open_engine
 from clipfeat.embedding.profile import Profile
-from clipfeat.embedding.resources import EmbedResources
 from clipfeat.embedding.run import EmbedRun, Progress
 from clipfeat.encoders import DEFAULT_ENCODER, local_file
-from clipfeat.encoders.options import EncoderOptions
+from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.errors import ClipfeatWarning, UsageError
 from clipfeat.features import Failure
 from clipfeat.images import open_source
 from clipfeat.images.faces.finder import FaceFinder
 from clipfeat.images.isolated import default_workers
-from clipfeat.images.options import SourceOptions
 from clipfeat.images.source import ImageSource
+from clipfeat.images.source_options import SourceOptions
 from clipfeat.images.video.frames import with_frames
 from clipfeat.spec import EncoderSpec
 from clipfeat.store import FeatureWriter, stored_spec

@@ -1,6 +1,6 @@
 """Encoders: from images to features. Importing this package imports no torch."""
 
-from clipfeat.encoders.options import CROPS, EncoderOptions, options_of
+from clipfeat.encoders.encoder_options import CROPS, EncoderOptions
 from clipfeat.encoders.registry import (
     ALIASES,
     DEFAULT_ENCODER,
@@ -10,6 +10,7 @@ from clipfeat.encoders.registry import (
     list_encoders,
     local_file,
     open_encoder,
+    options_of,
 )
 
 __all__ = [

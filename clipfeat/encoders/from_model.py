@@ -11,7 +11,7 @@ import torch
 from torch.nn.functional import cosine_similarity
 
 from clipfeat.encoders.encoder import Encoder, pick_devices
-from clipfeat.encoders.options import EncoderOptions
+from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.encoders.preprocessing import (
     NATIVE,
     Preprocess,

@@ -16,6 +16,7 @@ import timm.data
 import torch
 
 from clipfeat.encoders.encoder import Encoder
+from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.encoders.onnx_file import (
     OnnxInput,
     RunSession,
@@ -27,7 +28,6 @@ from clipfeat.encoders.onnx_file import (
     read_input,
     runner,
 )
-from clipfeat.encoders.options import EncoderOptions
 from clipfeat.encoders.preprocessing import (
     NATIVE,
     Preprocess,

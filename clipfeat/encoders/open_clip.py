@@ -13,9 +13,9 @@ import open_clip
 import torch
 
 from clipfeat.encoders.encoder import Encoder, weights_digest
+from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.encoders.from_model import encoder_from_model
 from clipfeat.encoders.layers import Intermediates, parse_layers, with_layers
-from clipfeat.encoders.options import EncoderOptions
 from clipfeat.encoders.timm import intermediates as intermediates_of_timm
 from clipfeat.encoders.timm import layer_names as names_of_timm
 from clipfeat.encoders.weights import (

@@ -5,6 +5,7 @@ group ``clipfeat.encoders``. `ALIASES` has one line per short name. This module 
 torch nor an encoder library.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -12,12 +13,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clipfeat.encoders.encoder_options import CROPS, EncoderOptions
 from clipfeat.errors import UsageError, unknown_name
+from clipfeat.spec import EncoderSpec
 from clipfeat.system.plugins import with_plugins
 
 if TYPE_CHECKING:
     from clipfeat.encoders.encoder import Encoder
-    from clipfeat.encoders.options import EncoderOptions
     from clipfeat.images.decode import RGB
 
 PREPROCESSING = ("mean", "std", "interpolation", "crop_pct", "crop_mode")
@@ -149,7 +151,7 @@ def find_library(name: str) -> tuple[EncoderLibrary, str]:
 
 def open_encoder(
     name: str,
-    options: "EncoderOptions",
+    options: EncoderOptions,
     *,
     n_images: int = 0,
     samples: "Callable[[], Sequence[RGB]]" = list,
@@ -193,6 +195,48 @@ def open_encoder(
         raise UsageError(f"{name} takes no --encoder-arg {unknown[0]}{known}. Leave it out.")
     build: Callable[..., Encoder] = _load(library.build)
     return build(rest, options, n_images=n_images, samples=samples)
+
+
+def options_of(
+    spec: EncoderSpec, *, weights: str | Path | None = None, device: str = "auto"
+) -> EncoderOptions:
+    """Make the options that open the encoder of a spec again.
+
+    Parameters
+    ----------
+    spec : EncoderSpec
+        The identity of the encoder.
+    weights : path, optional
+        A local file of its weights, instead of the hub's.
+    device : str
+        As in `EncoderOptions`.
+
+    Returns
+    -------
+    EncoderOptions
+        With the precision of the spec, never ``"auto"``.
+
+    Raises
+    ------
+    UnknownNameError
+        If no library has this encoder.
+    """
+    library, _ = find_library(spec.name)
+    arguments = json.loads(spec.options)
+    # A crop at the image's own scale fixes the other arguments.
+    names = PREPROCESSING if spec.interpolation != "none" else ("mean", "std")
+    arguments |= {name: getattr(spec, name) for name in names}
+    accepted = {name: value for name, value in arguments.items() if library.accepts(name)}
+    return EncoderOptions(
+        weights=weights,
+        untrained=spec.untrained,
+        layers=spec.layer,
+        image_size=spec.input_size[0],
+        crop=next((crop for crop, modes in CROPS.items() if spec.crop_mode in modes), None),
+        precision=spec.precision,
+        device=device,
+        arguments=accepted or None,
+    )
 
 
 def local_file(name: str, weights: str | Path | None) -> str | None:

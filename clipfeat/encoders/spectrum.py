@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from clipfeat.encoders.encoder import Encoder, pick_devices
-from clipfeat.encoders.options import EncoderOptions
+from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.encoders.preprocessing import mirrored
 from clipfeat.errors import UsageError
 from clipfeat.images.decode import DECODE, RGB

@@ -17,9 +17,9 @@ import timm.data
 import torch
 
 from clipfeat.encoders.encoder import Encoder, weights_digest
+from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.encoders.from_model import encoder_from_model
 from clipfeat.encoders.layers import Intermediates, parse_layers, with_layers
-from clipfeat.encoders.options import EncoderOptions
 from clipfeat.encoders.registry import PREPROCESSING
 from clipfeat.encoders.weights import check_choice, explain_misfit, explain_missing, random_weights
 from clipfeat.errors import ClipfeatWarning, UsageError, unknown_name

@@ -17,8 +17,8 @@ from clipfeat.evaluate.result import Benchmark
 from clipfeat.evaluate.run_plan import Step, run_plan
 from clipfeat.evaluate.votes import UNIFORM, parse_voting
 from clipfeat.features import FeatureSet
+from clipfeat.fits.fit_resources import FitResources
 from clipfeat.fits.on_ray import ray_executor
-from clipfeat.fits.resources import FitResources
 from clipfeat.zoo import parse_names
 from clipfeat.zoo.fit_options import FitOptions
 

@@ -28,11 +28,11 @@ from clipfeat.evaluate.thresholds import threshold_chooser
 from clipfeat.evaluate.votes import GIVEN, VOTE_TITLES, Voting, parse_votes
 from clipfeat.features import FeatureSet
 from clipfeat.features.by_file import one_per_file
+from clipfeat.fits.fit_resources import FitResources
 from clipfeat.fits.limited import one_process
 from clipfeat.fits.members import MemberSpec, fit_member, make_member
 from clipfeat.fits.on_ray import Executor, ray_executor
 from clipfeat.fits.out_of_core import data_access
-from clipfeat.fits.resources import FitResources
 from clipfeat.fits.running import GRACE
 from clipfeat.model import Model
 from clipfeat.store.streaming import StreamedFeatures

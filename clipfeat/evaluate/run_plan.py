@@ -20,8 +20,8 @@ from clipfeat.evaluate.votes import VOTE_TITLES, Voting, cast_vote
 from clipfeat.features import FeatureSet
 from clipfeat.fits.cache import versions
 from clipfeat.fits.cells import Cell, CellSpec
+from clipfeat.fits.fit_resources import FitResources
 from clipfeat.fits.on_ray import Executor
-from clipfeat.fits.resources import FitResources
 from clipfeat.fits.running import Result, RunCell, run_cells
 from clipfeat.zoo import CHANCE
 from clipfeat.zoo.fit_options import FitOptions

@@ -21,8 +21,8 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from clipfeat.errors import DataError, UsageError
+from clipfeat.fits.fit_resources import FitResources
 from clipfeat.fits.limited import pickle_result, unpickle_result
-from clipfeat.fits.resources import FitResources
 from clipfeat.system.ray_connection import connected, first_line, ray_errors
 
 ATTEMPTS = 3

@@ -9,7 +9,7 @@ from typing import Any
 from clipfeat.errors import UsageError
 from clipfeat.features import FeatureSet
 from clipfeat.fits.cells import Cell, CellSpec, fit_and_predict
-from clipfeat.fits.resources import FitResources
+from clipfeat.fits.fit_resources import FitResources
 from clipfeat.fits.running import RunCell
 from clipfeat.model import Model, dump_estimator
 from clipfeat.store.streaming import SHARE, StreamedFeatures, bytes_in_memory

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from clipfeat.embedding.embed_resources import EmbedResources
 from clipfeat.embedding.in_memory import encode_in_memory
-from clipfeat.embedding.resources import EmbedResources
 from clipfeat.embedding.run import Progress
 from clipfeat.errors import LabelError, UsageError, unknown_name
 from clipfeat.features import FeatureSet
-from clipfeat.images.options import SourceOptions
 from clipfeat.images.record import record_path
+from clipfeat.images.source_options import SourceOptions
 from clipfeat.model import Model
 from clipfeat.prediction.predicting import as_model, open_images
 from clipfeat.prediction.predictions import predictions_of

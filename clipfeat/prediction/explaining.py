@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from clipfeat.embedding.embed_resources import EmbedResources
 from clipfeat.embedding.in_memory import encode_in_memory
 from clipfeat.embedding.pipeline import add_views
-from clipfeat.embedding.resources import EmbedResources
 from clipfeat.embedding.run import Progress
 from clipfeat.errors import DataError
 from clipfeat.features import FeatureSet
-from clipfeat.images.options import SourceOptions
 from clipfeat.images.readers import FileBytes
+from clipfeat.images.source_options import SourceOptions
 from clipfeat.images.thumbnails import thumbnail
 from clipfeat.model import Model
 from clipfeat.prediction.predicting import as_model, open_images

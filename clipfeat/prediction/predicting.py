@@ -3,16 +3,16 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from clipfeat.embedding.embed_resources import EmbedResources
 from clipfeat.embedding.in_memory import encode_in_memory
 from clipfeat.embedding.pipeline import add_views
-from clipfeat.embedding.resources import EmbedResources
 from clipfeat.embedding.run import Progress
 from clipfeat.errors import UsageError, unknown_name
 from clipfeat.features import FeatureSet
 from clipfeat.features.by_file import AVERAGES
 from clipfeat.images import open_source
-from clipfeat.images.options import SourceOptions
 from clipfeat.images.source import ImageSource
+from clipfeat.images.source_options import SourceOptions
 from clipfeat.images.video.frames import with_frames
 from clipfeat.model import Model, load_model
 from clipfeat.prediction.predictions import Predictions, predictions_of

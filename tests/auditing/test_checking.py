@@ -12,7 +12,7 @@ from PIL import Image
 from clipfeat.auditing.checking import Audit, audit
 from clipfeat.auditing.checks import CHECKS
 from clipfeat.embedding.pipeline import embed
-from clipfeat.encoders.options import EncoderOptions
+from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.errors import DataError, EmptySourceError, UsageError
 from clipfeat.store import load
 from tests.conftest import make_features, texture

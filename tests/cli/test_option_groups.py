@@ -6,7 +6,7 @@ import typer
 from typer.testing import CliRunner
 
 from clipfeat.cli.option_groups import expands
-from clipfeat.cli.options import FIT_OPTIONS
+from clipfeat.cli.option_types import FIT_OPTIONS
 from clipfeat.zoo.fit_options import FitOptions
 
 

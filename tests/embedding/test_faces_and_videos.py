@@ -13,7 +13,7 @@ from clipfeat.errors import FingerprintError
 from clipfeat.evaluate.fitting import fit
 from clipfeat.features import FeatureSet
 from clipfeat.images.faces import open_finder
-from clipfeat.images.options import SourceOptions
+from clipfeat.images.source_options import SourceOptions
 from clipfeat.images.video.frames import FrameSampling
 from clipfeat.prediction.predicting import predict
 from clipfeat.store import load

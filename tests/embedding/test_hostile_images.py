@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from clipfeat.embedding import pipeline
+from clipfeat.embedding.embed_resources import EmbedResources
 from clipfeat.embedding.pipeline import embed
-from clipfeat.embedding.resources import EmbedResources
-from clipfeat.encoders.options import EncoderOptions
+from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.images.isolated import IsolatedDecoder
 from clipfeat.images.source import ImageSource
 from clipfeat.store import load

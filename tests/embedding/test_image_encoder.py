@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 import clipfeat.embedding.image_encoder as module
 from clipfeat.embedding.image_encoder import ImageEncoder
 from clipfeat.embedding.pipeline import embed
-from clipfeat.encoders.options import EncoderOptions
+from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.errors import DecodeError, UsageError
 from clipfeat.store import load
 

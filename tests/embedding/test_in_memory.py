@@ -7,7 +7,7 @@ import pytest
 
 from clipfeat.embedding.in_memory import encode_in_memory
 from clipfeat.embedding.pipeline import embed
-from clipfeat.encoders.options import EncoderOptions
+from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.features import FeatureSet
 from clipfeat.images import open_source
 from clipfeat.spec import EncoderSpec

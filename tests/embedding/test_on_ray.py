@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from clipfeat.cli import app
 from clipfeat.embedding.pipeline import EmbedReport, Progress, embed
 from clipfeat.encoders import open_encoder
-from clipfeat.encoders.options import EncoderOptions
+from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.errors import ClipfeatError, MissingExtraError, StorageError, UsageError
 from clipfeat.features import Failure
 from clipfeat.images.faces import open_finder
 from clipfeat.images.folder import open_folder
-from clipfeat.images.options import SourceOptions
+from clipfeat.images.source_options import SourceOptions
 from clipfeat.store import FeatureWriter, Row, load
 from clipfeat.store.reading import part_paths
 from clipfeat.system.locations import location
@@ -29,12 +29,12 @@ from clipfeat.system.locations import location
 pytest.importorskip("ray")
 from typer.testing import CliRunner
 
+from clipfeat.embedding.embed_resources import EmbedResources
 from clipfeat.embedding.on_ray.decode_worker import decode_block
 from clipfeat.embedding.on_ray.driver import encode_remotely
 from clipfeat.embedding.on_ray.encode_worker import EncodingWorker
 from clipfeat.embedding.on_ray.job import Job, KnownKeys, make_block, pack, unpack
 from clipfeat.embedding.preparing import Known, Pictures, Ready
-from clipfeat.embedding.resources import EmbedResources
 from clipfeat.system.ray_connection import connected
 
 CPU = EncoderOptions(device="cpu")

@@ -10,15 +10,15 @@ import pytest
 from PIL import Image
 
 from clipfeat.embedding import engines
+from clipfeat.embedding.embed_resources import EmbedResources
 from clipfeat.embedding.pipeline import EmbedReport, Progress, embed
-from clipfeat.embedding.resources import EmbedResources
-from clipfeat.encoders.options import EncoderOptions
+from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.errors import ClipfeatWarning, EmptySourceError, FingerprintError, UsageError
 from clipfeat.images.decode import Decoded
 from clipfeat.images.isolated import IsolatedDecoder
 from clipfeat.images.manifest import TableColumns
-from clipfeat.images.options import SourceOptions
 from clipfeat.images.readers import FileBytes
+from clipfeat.images.source_options import SourceOptions
 from clipfeat.store import load, stored_spec
 from clipfeat.store.stat_cache import StatCache
 

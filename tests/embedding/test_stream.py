@@ -229,7 +229,7 @@ def test_invalid_rows_are_never_stored(colours: Path, precision: str) -> None:
 def test_pixels_are_not_overwritten_before_they_are_encoded(tmp_path: Path) -> None:
     """Images of exactly the encoder's size are not copied by resizing, and keep their pixels."""
     from clipfeat.encoders import open_encoder
-    from clipfeat.encoders.options import EncoderOptions
+    from clipfeat.encoders.encoder_options import EncoderOptions
 
     options = EncoderOptions(untrained=True, device="cpu", arguments={"crop_pct": 1.0})
     encoder = open_encoder("timm:test_vit", options)

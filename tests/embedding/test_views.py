@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clipfeat.embedding.embed_resources import EmbedResources
 from clipfeat.embedding.pipeline import embed
-from clipfeat.embedding.resources import EmbedResources
 from clipfeat.embedding.views import NAMED_VIEWS, ORIGINAL, read_views
 from clipfeat.errors import EncodingError, MissingExtraError, UnknownNameError, UsageError
 from clipfeat.evaluate.fitting import fit
-from clipfeat.images.options import SourceOptions
+from clipfeat.images.source_options import SourceOptions
 from clipfeat.prediction.predicting import predict
 from clipfeat.store import load
 from clipfeat.zoo.folds import k_fold

@@ -21,7 +21,7 @@ from PIL import Image
 
 from clipfeat.encoders import open_encoder
 from clipfeat.encoders.encoder import check_row
-from clipfeat.encoders.options import EncoderOptions
+from clipfeat.encoders.encoder_options import EncoderOptions
 from tests.encoders.test_contract import least_cosine, photographs
 
 # Name, changes to the architecture, and a second input size.

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torchvision import transforms
 
-from clipfeat.embedding.resources import EmbedResources
+from clipfeat.embedding.embed_resources import EmbedResources
 from clipfeat.encoders import from_model, open_encoder
+from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.encoders.from_model import encoder_from_model
-from clipfeat.encoders.options import EncoderOptions
 from clipfeat.encoders.runtime import TorchForward, openvino_forward
 from clipfeat.images.decode import RGB
 from tests.conftest import make_spec

@@ -11,8 +11,8 @@ import torch
 
 from clipfeat.encoders import open_encoder
 from clipfeat.encoders.encoder import Encoder
+from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.encoders.layers import parse_layers
-from clipfeat.encoders.options import EncoderOptions
 from clipfeat.errors import UnknownNameError, UsageError
 from clipfeat.images.decode import RGB
 

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from clipfeat.cli import app
 from clipfeat.encoders import open_encoder
 from clipfeat.encoders.encoder import Encoder
-from clipfeat.encoders.options import EncoderOptions
+from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.errors import MissingExtraError, UsageError, WeightsError
 from tests.encoders.test_contract import least_cosine, photographs
 from tests.encoders.tiny_onnx import N_FEATURES, face_features, face_weights, write_face_net

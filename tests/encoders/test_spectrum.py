@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from clipfeat import embed, load
-from clipfeat.encoders.options import EncoderOptions
+from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.encoders.spectrum import power_spectrum
 
 

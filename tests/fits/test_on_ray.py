@@ -25,8 +25,8 @@ from clipfeat.evaluate.fitting import fit
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.features import FeatureSet, join
 from clipfeat.fits.cells import Cell, CellSpec
+from clipfeat.fits.fit_resources import FitResources
 from clipfeat.fits.on_ray import ATTEMPTS, Executor, ray_executor
-from clipfeat.fits.resources import FitResources
 from clipfeat.fits.running import run_cells
 from clipfeat.model import Model
 from clipfeat.system.ray_connection import connected, ray_errors

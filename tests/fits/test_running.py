@@ -3,7 +3,7 @@
 import time
 
 from clipfeat.evaluate import benchmark
-from clipfeat.fits.resources import FitResources
+from clipfeat.fits.fit_resources import FitResources
 from clipfeat.zoo.fit_options import FitOptions
 from tests.conftest import make_features
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from clipfeat import embed, load
-from clipfeat.embedding.resources import EmbedResources
-from clipfeat.encoders.options import EncoderOptions
+from clipfeat.embedding.embed_resources import EmbedResources
+from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.errors import ReadError, StorageError, UsageError
 from clipfeat.images import open_source, readers
 from clipfeat.images.readers import RemoteObject

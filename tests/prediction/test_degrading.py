@@ -11,17 +11,17 @@ import pytest
 import skimage.data
 from PIL import Image
 
+from clipfeat.embedding.embed_resources import EmbedResources
 from clipfeat.embedding.pipeline import embed
-from clipfeat.embedding.resources import EmbedResources
 from clipfeat.embedding.views import View, read_views
-from clipfeat.encoders.options import EncoderOptions
+from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.errors import LabelError, UnknownNameError, UsageError
 from clipfeat.evaluate import METRICS
 from clipfeat.evaluate.fitting import fit
 from clipfeat.features import FeatureSet
 from clipfeat.images.faces import open_finder
-from clipfeat.images.options import SourceOptions
 from clipfeat.images.readers import FileBytes
+from clipfeat.images.source_options import SourceOptions
 from clipfeat.model import Model
 from clipfeat.prediction.degrading import DEGRADATIONS, ORIGINAL, robustness
 from clipfeat.prediction.predicting import predict

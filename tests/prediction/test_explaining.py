@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from clipfeat.embedding.pipeline import embed
-from clipfeat.encoders.options import EncoderOptions
+from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.errors import DataError, FingerprintError
 from clipfeat.evaluate.fitting import fit
 from clipfeat.features import FeatureSet

@@ -8,13 +8,13 @@ import pytest
 import timm
 from safetensors.torch import save_file
 
+from clipfeat.embedding.embed_resources import EmbedResources
 from clipfeat.embedding.pipeline import embed
-from clipfeat.embedding.resources import EmbedResources
-from clipfeat.encoders.options import EncoderOptions
+from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.errors import FingerprintError, UsageError
 from clipfeat.evaluate.fitting import fit
 from clipfeat.images.faces import open_finder
-from clipfeat.images.options import SourceOptions
+from clipfeat.images.source_options import SourceOptions
 from clipfeat.model import Model
 from clipfeat.prediction.predicting import predict
 from clipfeat.store import load

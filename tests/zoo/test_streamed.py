@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from clipfeat.errors import StorageError, UsageError
 from clipfeat.evaluate.fitting import fit
 from clipfeat.features import FeatureSet
-from clipfeat.fits.resources import FitResources
+from clipfeat.fits.fit_resources import FitResources
 from clipfeat.model import load_model
 from clipfeat.prediction.predicting import predict
 from clipfeat.store import load

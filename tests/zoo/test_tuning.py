@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from clipfeat.errors import UsageError
-from clipfeat.fits.resources import FitResources
+from clipfeat.fits.fit_resources import FitResources
 from clipfeat.zoo import CHANCE, classifiers, halving, make_classifier, tuning, warm_path
 from clipfeat.zoo.building import build, count_fits
 from clipfeat.zoo.fit_options import FitOptions

@@ -14,7 +14,7 @@ import torch
 from clipfeat.embedding.on_ray.job import Job, KnownKeys, Published, make_block, worker_error
 from clipfeat.encoders import open_encoder
 from clipfeat.encoders.encoder import Encoder
-from clipfeat.encoders.options import EncoderOptions
+from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.errors import ClipfeatError, UsageError
 from clipfeat.images.isolated import IsolatedDecoder
 from clipfeat.images.record import ImageRecord

@@ -10,10 +10,10 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from clipfeat.embedding.embed_resources import EmbedResources
 from clipfeat.embedding.preparing import Known, Pictures, Ready
-from clipfeat.embedding.resources import EmbedResources
 from clipfeat.embedding.workers import Prepared
-from clipfeat.encoders.options import EncoderOptions
+from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.encoders.preprocessing import Preprocess
 from clipfeat.errors import ClipfeatError
 from clipfeat.features import Failure

@@ -1,13 +1,10 @@
 """Options for opening an encoder, shared by every entry point. Imports no torch."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from clipfeat.encoders.registry import PREPROCESSING, find_library
 from clipfeat.errors import UsageError, unknown_name
-from clipfeat.spec import EncoderSpec
 
 CROPS = {
     "center": ("center", "shortest"),
@@ -83,45 +80,3 @@ class EncoderOptions:
             raise unknown_name("crop", str(self.crop), CROPS)
         if self.image_size is not None and self.image_size < 1:
             raise UsageError(f"the image size must be 1 or more, got {self.image_size}")
-
-
-def options_of(
-    spec: EncoderSpec, *, weights: str | Path | None = None, device: str = "auto"
-) -> EncoderOptions:
-    """Make the options that open the encoder of a spec again.
-
-    Parameters
-    ----------
-    spec : EncoderSpec
-        The identity of the encoder.
-    weights : path, optional
-        A local file of its weights, instead of the hub's.
-    device : str
-        As in `EncoderOptions`.
-
-    Returns
-    -------
-    EncoderOptions
-        With the precision of the spec, never ``"auto"``.
-
-    Raises
-    ------
-    UnknownNameError
-        If no library has this encoder.
-    """
-    library, _ = find_library(spec.name)
-    arguments = json.loads(spec.options)
-    # A crop at the image's own scale fixes the other arguments.
-    names = PREPROCESSING if spec.interpolation != "none" else ("mean", "std")
-    arguments |= {name: getattr(spec, name) for name in names}
-    accepted = {name: value for name, value in arguments.items() if library.accepts(name)}
-    return EncoderOptions(
-        weights=weights,
-        untrained=spec.untrained,
-        layers=spec.layer,
-        image_size=spec.input_size[0],
-        crop=next((crop for crop, modes in CROPS.items() if spec.crop_mode in modes), None),
-        precision=spec.precision,
-        device=device,
-        arguments=accepted or None,
-    )

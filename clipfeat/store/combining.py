@@ -29,7 +29,7 @@ class MergeReport:
     n_rows : int
         Number of rows.
     n_doubled : int
-        Rows left out because another file has the same path.
+        Number of rows left out because another file has the same path.
     n_failures : int
         Number of failures.
     root : str
@@ -53,8 +53,8 @@ def merge_files(
     """Merge feature files of the same encoder into one.
 
     Paths become relative to the common folder of all roots, so that images of different folders do
-    not collide. A path in several files is taken once. An image that failed in one file and has a
-    row in another has a row.
+    not collide. If a path is in several files, one of its rows is kept. If an image failed in one
+    file and has a row in another, the row is kept and the failure is dropped.
 
     Parameters
     ----------
@@ -63,19 +63,21 @@ def merge_files(
     out : path
         The new feature file. With `overwrite`, it may be one of `paths`.
     prefer : str, optional
-        ``"first"`` or ``"last"``: the file to use if files contradict each other.
+        The file whose row is kept if files contradict each other: ``"first"`` or ``"last"``.
     overwrite : bool
         Replace an existing file.
 
     Returns
     -------
     MergeReport
-        Counts.
+        The path and the counts of the new file.
 
     Raises
     ------
+    UnknownNameError
+        If `prefer` is neither ``"first"`` nor ``"last"``.
     FingerprintError
-        If the files are of different encoders; the message says what differs.
+        If the files are of different encoders. The message lists the differences.
     DataError
         If files contradict each other about a path (key, label or group) and `prefer` is not
         given.
@@ -85,7 +87,7 @@ def merge_files(
         If the disk failed.
     """
     if prefer is not None and prefer not in PREFERENCES:
-        raise unknown_name("--prefer", prefer, PREFERENCES)
+        raise unknown_name("value of --prefer", prefer, PREFERENCES)
     target = free_target(out, overwrite=overwrite)
     with ExitStack() as stack:
         files = [stack.enter_context(open_stored(path)) for path in paths]
@@ -95,7 +97,7 @@ def merge_files(
                 raise FingerprintError(
                     f"{file.path} and {files[0].path} have features of different encoders "
                     f"({'; '.join(differences)}). Merge files of one encoder, or give all of them "
-                    "to `clipfeat fit`, which joins encoders"
+                    "to `clipfeat fit`, which joins encoders."
                 )
         root, prefixes = rebased([file.newest.text("root") for file in files])
         owners = _owners(files, prefixes, prefer)
@@ -116,8 +118,8 @@ def merge_files(
                     for i, row in enumerate(rows):
                         if owners[row.path] != number:
                             continue
-                        # Rows of one key share the first one's features: two machines may have
-                        # encoded identical images with different rounding.
+                        # Rows of the same key all get the features of the first one. Two machines
+                        # may have encoded identical images with different rounding.
                         new[i] = row.key not in keys
                         again += [] if new[i] else [row]
                         keys.add(row.key)
@@ -134,9 +136,9 @@ def merge_files(
 
 
 def rebased(roots: Sequence[str]) -> tuple[str, list[str]]:
-    """Return the common folder of all roots, and the prefix for the paths of each.
+    """Return the common folder of all roots, and the prefix for the paths below each root.
 
-    If a root is unknown, paths stay as they are, since their relation is unknown.
+    If a root is unknown, all paths stay as they are, since the relation of the roots is unknown.
 
     Examples
     --------
@@ -157,7 +159,7 @@ def rebased(roots: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def _owners(files: Sequence[Stored], prefixes: Sequence[str], prefer: str | None) -> dict[str, int]:
-    """Return the index of the file whose row is used, for each path."""
+    """Map each path to the index of the file whose row is kept."""
     owners: dict[str, int] = {}
     known: dict[str, dict[str, object]] = {}
     for number, (file, prefix) in enumerate(zip(files, prefixes, strict=True)):
@@ -173,7 +175,7 @@ def _owners(files: Sequence[Stored], prefixes: Sequence[str], prefer: str | None
             if differing and prefer is None:
                 raise DataError(
                     f"{files[owners[name]].path} and {file.path} contradict each other about "
-                    f"{name} ({', '.join(differing)}). Give --prefer first or --prefer last"
+                    f"{name} ({', '.join(differing)}). Give --prefer first or --prefer last."
                 )
             if name not in owners or (differing and prefer == "last"):
                 owners[name], known[name] = number, about
@@ -181,7 +183,7 @@ def _owners(files: Sequence[Stored], prefixes: Sequence[str], prefer: str | None
 
 
 def _row_chunks(file: Stored, prefix: str) -> Iterator[tuple[list[Row], NDArray[np.floating]]]:
-    """Yield the current rows with their features in blocks of some thousand."""
+    """Yield the current rows with their features in blocks of a few thousand rows."""
     columns = {name: file.source_column(name) for name in file.column_names}
     columns["split"] = file.strings("split")
     paths, keys = file.strings("paths"), _keys(file)

@@ -1,8 +1,8 @@
 """Importing features that other tools computed.
 
 The weights and the preprocessing of such features are unknown. Their encoder is therefore named
-``imported:<tool>/<name>`` and identified by a digest of the features instead of the weights. It
-equals no other encoder, so these features are never mixed with others.
+``imported:<tool>/<name>`` and identified by a digest of the features instead of the weights. This
+encoder equals no other, so imported features are never mixed with others.
 """
 
 import hashlib
@@ -39,11 +39,11 @@ class ImportReport:
     path : Path
         The feature file.
     spec : EncoderSpec
-        The stand-in for the other tool's encoder.
+        Spec that stands in for the encoder of the other tool.
     n_rows : int
         Number of rows of the feature file.
     n_by_bytes : int
-        Images whose key is the digest of their bytes. The other keys are digests of paths.
+        Number of images whose key is the digest of their bytes. Other keys are digests of paths.
     labels : mapping of str to int
         Number of images of each label, with unlabelled images under ``""``.
     failures : sequence of Failure
@@ -82,29 +82,30 @@ def import_features(
     name : str
         Name for the encoder, such as ``"alexnet-fc7"``.
     images : path, optional
-        The folder of the images. An image found there gets the digest of its bytes as key, so its
-        features can be joined with clipfeat's own. Any other key is a digest of the path. If the
-        tool stored no paths, it is a digest of the row number and all the features.
+        The folder of the images. An image in this folder gets the digest of its bytes as key, so
+        its features can be joined with those that clipfeat computes. All other images get a digest
+        of their path as key. If the tool stored no paths, that digest is of the row number and all
+        the features.
     labels : path, optional
         A table of labels; see `columns`.
     columns : TableColumns
-        The table's columns of paths, labels and groups.
+        Names of the columns of `labels` with paths, labels and groups.
     class_folders : bool
-        Take the first folder of a path as the label.
+        Whether to use the first folder of a path as the label.
     overwrite : bool
         Replace an existing file.
 
     Returns
     -------
     ImportReport
-        Counts and failures.
+        The counts and the failures.
 
     Raises
     ------
     UsageError
-        If the layout of `source` is unknown; the message lists the known layouts.
+        If the layout of `source` is unknown. The message lists the known layouts.
     DataError
-        If the numbers of features and names differ, or none of the images is in `images`.
+        If the numbers of features and names differ. If none of the images is in `images`.
     LabelError
         If `labels` contains none of the images.
     RefusedFileError
@@ -137,11 +138,11 @@ def import_features(
                     row, of_bytes = _row(record, seed, has_file=images is not None)
                     n_by_bytes += of_bytes
                     if not np.isfinite(features[i]).all():
-                        message = "the imported features are not finite"
+                        message = "the imported features have an infinite or NaN value"
                         failures.append(Failure(row.path, "EncodingError", message, row.key))
                         writer.fail(failures[-1])
                     elif row.key in keys:
-                        again.append(row)  # identical images share the first one's features
+                        again.append(row)  # identical images get the features of the first one
                     else:
                         keys.add(row.key)
                         new.append(row)
@@ -183,13 +184,13 @@ def _foreign_spec(name: str, foreign: ForeignFeatures, digest: str) -> EncoderSp
 def _images_of(
     foreign: ForeignFeatures, images: str | Path | None, *, class_folders: bool
 ) -> ImageSource:
-    """List the images of the features in their order, with labels from folders."""
+    """List the images in the order of the features, with labels from folders."""
     names = foreign.names or [str(i) for i in range(foreign.n_rows)]
-    # A name without slashes may have Windows' backslashes instead.
+    # A name without slashes may have the backslashes of Windows instead.
     names = [name if "/" in name else name.replace("\\", "/") for name in names]
     root, paths = _relative(names, None if images is None else local_path(images).absolute())
     if doubled := [path for path, count in Counter(paths).items() if count > 1]:
-        raise DataError(f"{foreign.source} names {doubled[0]!r} twice. Give each path one row")
+        raise DataError(f"{foreign.source} names {doubled[0]!r} twice. Give each path one row.")
     records = [
         ImageRecord(
             path=path,
@@ -201,17 +202,18 @@ def _images_of(
     ]
     if images is not None and not any((Path(root) / path).is_file() for path in paths):
         raise DataError(
-            f"none of the {foreign.n_rows} images is in {images}; their names are like "
-            f"{records[0].path!r}. Give their folder"
+            f"none of the {foreign.n_rows} images is in {images}. Their names are like "
+            f"{records[0].path!r}. Pass the folder that contains them with --images."
         )
     return ImageSource(str(foreign.source), root, records)
 
 
 def _relative(names: Sequence[str], images: Path | None) -> tuple[str, list[str]]:
-    """Return the images' root and their paths below it.
+    """Return the root of the images, and their paths below it.
 
-    Names are used as they are if that finds an image. Otherwise their common folder is removed,
-    since the tool may have run in another folder or on another machine.
+    If any name, as it is, leads to a file in `images`, all names are used as they are. Otherwise
+    their common folder is removed, since the tool may have run in another folder or on another
+    machine.
     """
     if images is not None:
         below = [os.path.relpath(images / name, images) for name in names]
@@ -232,7 +234,7 @@ def _row(record: ImageRecord, seed: str, *, has_file: bool) -> tuple[Row, bool]:
         data = record.reader.read() if has_file else b""
     except ReadError:
         data = b""
-    # Personalised, so that no digest of a path equals a digest of an image.
+    # The hash is personalised, so that no digest of a path equals a digest of an image.
     of_path = hashlib.blake2b(
         (seed + record.path).encode("utf-8", "backslashreplace"), digest_size=KEY_BYTES,
         person=b"clipfeat path",

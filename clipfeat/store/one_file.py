@@ -21,6 +21,7 @@ from clipfeat.store.fetching import fetch
 from clipfeat.store.format import (
     KIND,
     NO_KEY,
+    REMEDY,
     VERSION,
     Column,
     checksum,
@@ -49,9 +50,14 @@ class OpenFile:
     @cached_property
     def spec(self) -> EncoderSpec:
         """The encoder's identity, checked against its fingerprint."""
-        spec = EncoderSpec.from_json(self.text("encoder"))
+        try:
+            spec = EncoderSpec.from_json(self.text("encoder"))
+        except RefusedFileError as error:
+            raise RefusedFileError(f"{self.path} is damaged: {error}. {REMEDY}") from error
         if spec.fingerprint != self.text("fingerprint"):
-            raise RefusedFileError(f"{self.path}: the encoder and its fingerprint disagree")
+            raise RefusedFileError(
+                f"{self.path} is damaged: the encoder and its fingerprint disagree. {REMEDY}"
+            )
         return spec
 
     def text(self, attribute: str) -> str:
@@ -66,7 +72,7 @@ class OpenFile:
         Raises
         ------
         RefusedFileError
-            If it is missing or damaged.
+            If the dataset is missing or damaged.
         """
         dataset = self._dataset(name)
         with _refusing(self.path):
@@ -83,7 +89,10 @@ class OpenFile:
             )
 
     def features(self) -> Iterator[tuple[int, NDArray[np.floating]]]:
-        """Yield (first row, rows) of the features in blocks, then verify the checksum."""
+        """Yield blocks of the features, each with the number of its first row.
+
+        After the last block, the checksum is verified.
+        """
         dataset = self._dataset("features")
         crc = 0
         for start in range(0, len(dataset), CHUNK_ROWS):
@@ -95,7 +104,7 @@ class OpenFile:
 
     @property
     def n_bytes(self) -> int:
-        """Size of the file."""
+        """Size of the file in bytes."""
         with _refusing(self.path):
             return int(self.h5.id.get_filesize())
 
@@ -106,7 +115,7 @@ class OpenFile:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Type of the features."""
+        """Dtype of the features."""
         dtype: np.dtype[Any] = self._dataset("features").dtype
         return dtype
 
@@ -117,18 +126,18 @@ class OpenFile:
             return sorted(map(unquote, self.h5["columns"])) if "columns" in self.h5 else []
 
     def labels(self) -> NDArray[np.str_]:
-        """Read the name of each row's class; empty if unknown."""
+        """Read the class name of each row; empty if the label is unknown."""
         names = np.append(self.strings("class_names"), "")
         codes = self.column("labels").astype(np.int64)
         if len(codes) and not (codes.min() >= -1 and codes.max() < len(names) - 1):
             raise RefusedFileError(
-                f"{self.path}: labels must be in [-1, {len(names) - 1}), got {codes.min()} to "
-                f"{codes.max()}"
+                f"{self.path} is damaged: labels must be indices of its {len(names) - 1} classes, "
+                f"or -1 for no label, got values from {codes.min()} to {codes.max()}. {REMEDY}"
             )
         return names[codes]
 
     def failures(self) -> list[Failure]:
-        """Read the images without a row."""
+        """Read the images that have no row."""
         if not len(self._dataset("failures/path")):
             return []
         return [
@@ -146,7 +155,9 @@ class OpenFile:
         with _refusing(self.path):
             dataset = self.h5.get(name)
         if not isinstance(dataset, h5py.Dataset):
-            raise RefusedFileError(f"{self.path} is not a complete feature file: no {name!r}")
+            raise RefusedFileError(
+                f"{self.path} is not a complete feature file: it has no dataset {name!r}. {REMEDY}"
+            )
         return dataset
 
     def _check(self, name: str, crc: int) -> None:
@@ -154,7 +165,7 @@ class OpenFile:
             expected = self.h5[name].attrs.get("crc32")
         if expected != crc:
             raise RefusedFileError(
-                f"{self.path} is damaged: the checksum of {name!r} does not match"
+                f"{self.path} is damaged: the checksum of {name!r} does not match. {REMEDY}"
             )
 
 
@@ -165,31 +176,35 @@ def open_file(path: Path) -> Iterator[OpenFile]:
     Raises
     ------
     RefusedFileError
-        If it is damaged, hostile, or not of this format and version.
+        If the file is damaged. If it is not a feature file, or has another format version. If its
+        structure could do harm; see `clipfeat.store.screening`.
     StorageError
         If this process has reached its limit of open files.
     FileNotFoundError
-        If it does not exist.
+        If the file does not exist.
     """
     with _open_h5(path) as (h5, length):
         file = OpenFile(path, h5)
         with _refusing(path):
             screen(h5, path, length)
         if file.text("clipfeat") != KIND:
-            raise RefusedFileError(f"{path} is an HDF5 file, but not a feature file of clipfeat")
+            raise RefusedFileError(
+                f"{path} is an HDF5 file, but not a feature file of clipfeat. Give a file that "
+                "`clipfeat embed` or `clipfeat import` wrote."
+            )
         with _refusing(path):
             version = int(h5.attrs.get("version", 0))
         if version != VERSION:
             raise RefusedFileError(
-                f"{path} has format version {version}; expected {VERSION}. Update clipfeat, or "
-                "embed the images again"
+                f"{path} has format version {version}, but version {VERSION} is expected. Update "
+                "clipfeat, or embed the images again with --overwrite."
             )
         yield file
 
 
 @contextmanager
 def _open_h5(path: Path) -> Iterator[tuple[Any, int]]:
-    """Open a local or remote file; yield it with its length in bytes."""
+    """Open a local or remote file, and yield it with its length in bytes."""
     local = fetch(path) if is_remote(path) else path
     before = check_regular(local)
     try:
@@ -199,23 +214,26 @@ def _open_h5(path: Path) -> Iterator[tuple[Any, int]]:
     except (OSError, RuntimeError) as error:
         if getattr(error, "errno", None) == errno.EMFILE:
             raise StorageError(
-                f"cannot open {path}: this process has too many open files. Raise `ulimit -n`"
+                f"cannot open {path}: this process has too many open files. Raise the "
+                "limit with `ulimit -n`."
             ) from error
         if not local.exists() or not os.path.samestat(before, local.stat()):
-            # A merge removed or replaced it in the meantime.
-            raise FileNotFoundError(path) from error
-        raise RefusedFileError(f"{path} is not a complete HDF5 file: {error}") from error
+            # A merge removed or replaced the file in the meantime.
+            raise FileNotFoundError(
+                f"{path} was removed or replaced while it was opened"
+            ) from error
+        raise RefusedFileError(f"{path} is not a complete HDF5 file: {error}. {REMEDY}") from error
     with h5:
-        # The length of the open file, not of its name: a merge may delete a part at any moment.
+        # The length is that of the open file, because a merge may delete the name at any moment.
         yield h5, os.fstat(h5.id.get_vfd_handle()).st_size
 
 
 @contextmanager
 def _refusing(path: Path) -> Iterator[None]:
-    """Convert the various exceptions that h5py raises for a damaged file."""
+    """Convert the exceptions that h5py raises for a damaged file into `RefusedFileError`."""
     try:
         yield
     except (RefusedFileError, StorageError):
         raise
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        raise RefusedFileError(f"{path} is damaged: {error}") from error
+        raise RefusedFileError(f"{path} is damaged: {error}. {REMEDY}") from error

@@ -1,7 +1,8 @@
-"""Parts: rows and failures committed as one small immutable file.
+"""Parts: small files that never change, each with the rows and failures of one commit.
 
 A part needs no lock, since its name is unique and it is written atomically. Workers on many
-machines can publish into one folder; the process that holds the lock merges their parts.
+machines can publish parts into one folder, and the process that holds the lock merges them. See
+`clipfeat.store.format` for the terms.
 """
 
 import json
@@ -26,14 +27,14 @@ RECORDED_LIBRARIES = ("clipfeat", "torch", "timm", "open_clip_torch", "pillow", 
 
 @dataclass(frozen=True)
 class PartPublisher:
-    """A worker's means of committing rows, made by the writer that holds the lock.
+    """Object through which a worker commits rows, made by the writer that holds the lock.
 
     Parameters
     ----------
     folder : Path
         The feature file's folder of parts, as an absolute path that is valid on every worker.
     sequence : int
-        The number that the parts' names begin with, higher than that of every existing part.
+        Number at the start of the parts' names. It is higher than that of every existing part.
     spec, root, request
         As in `FeatureWriter`.
     """
@@ -45,14 +46,14 @@ class PartPublisher:
     request: str
 
     def publish(self, segment: Segment, place: int) -> str:
-        """Commit a segment; it is safe once this returns.
+        """Commit a segment as a part. Its rows are safe once this method returns.
 
         Parameters
         ----------
         segment : Segment
-            With features in the dtype of the file.
+            Rows and failures, with features in the dtype of the feature file.
         place : int
-            Index of its first image in the source, which orders the parts.
+            Index of the segment's first image in the source. It determines the order of the parts.
 
         Returns
         -------
@@ -81,7 +82,7 @@ def file_attributes(
     *,
     complete: bool = False,
 ) -> dict[str, Any]:
-    """Return the attributes of a snapshot or part."""
+    """Return the HDF5 attributes of a snapshot, a shard or a part."""
     versions = {name: version(name) for name in RECORDED_LIBRARIES}
     return {
         "clipfeat": np.bytes_(KIND),

@@ -1,7 +1,8 @@
 """Reading feature files: the snapshot or the shards, together with the parts.
 
-Parts are opened before the snapshot or the generation. A merge replaces the snapshot first and
-deletes the parts afterwards, so a reader always sees every row. A row seen twice is kept once.
+`clipfeat.store.format` defines these terms. Parts are opened before the snapshot or the generation.
+A merge replaces the snapshot first and deletes the parts afterwards, so a reader always sees every
+row. A row that is both in the snapshot and in a part is kept once.
 """
 
 from collections.abc import Iterator, Sequence, Set
@@ -18,6 +19,7 @@ from clipfeat.features import Failure
 from clipfeat.spec import EncoderSpec
 from clipfeat.store.format import (
     PARTS_SUFFIX,
+    REMEDY,
     Column,
     column_dataset,
 )
@@ -29,18 +31,18 @@ from clipfeat.system.locations import location
 
 @dataclass(frozen=True)
 class Stored:
-    """An open feature file: its snapshot or shards, and its parts.
+    """Open feature file: its snapshot or shards, and its parts.
 
     Parameters
     ----------
     path : Path
         The feature file's name.
     files : sequence of OpenFile
-        The files in the order of their commits.
+        The open HDF5 files in the order of their commits.
     only : set of str, optional
-        Paths to which the rows are restricted. None is all.
+        Only rows and failures of these paths are read. None reads all.
     generation : Generation, optional
-        The generation of the shards, if the file has any.
+        The generation that lists the shards, if the feature file has shards.
     """
 
     path: Path
@@ -50,7 +52,7 @@ class Stored:
 
     @property
     def parts(self) -> list[OpenFile]:
-        """The files that are not merged yet."""
+        """The parts, which are the files that are not merged yet."""
         return [file for file in self.files if file.path.parent.name.endswith(PARTS_SUFFIX)]
 
     @property
@@ -65,7 +67,7 @@ class Stored:
 
     @cached_property
     def kept(self) -> list[NDArray[np.bool_]]:
-        """Masks of the current rows of each file: no later row or failure has their path."""
+        """For each file, a mask of the current rows: no later row or failure has the same path."""
         masks, _ = self._current
         return masks
 
@@ -100,11 +102,11 @@ class Stored:
 
     @property
     def column_names(self) -> list[str]:
-        """Names of the source's columns, in any of the files."""
+        """Names of the source's columns that are in any of the files."""
         return sorted({name for file in self.files for name in file.column_names})
 
     def strings(self, name: str) -> NDArray[np.str_]:
-        """Read the current rows' values of a text dataset."""
+        """Read a text dataset in the current rows."""
         parts = [
             file.labels()[mask] if name == "labels" else file.strings(name)[mask]
             for file, mask in zip(self.files, self.kept, strict=True)
@@ -112,7 +114,7 @@ class Stored:
         return np.concatenate(parts)
 
     def source_column(self, name: str) -> NDArray[np.str_]:
-        """Read the current rows' values of a source column; empty if a file lacks it."""
+        """Read a source column in the current rows; empty in rows of a file without the column."""
         parts = [
             file.strings(column_dataset(name))[mask]
             if name in file.column_names
@@ -122,13 +124,13 @@ class Stored:
         return np.concatenate(parts)
 
     def column(self, name: str) -> Column:
-        """Read the current rows' values of a dataset of numbers or keys."""
+        """Read a dataset of numbers or keys in the current rows."""
         return np.concatenate(
             [file.column(name)[mask] for file, mask in zip(self.files, self.kept, strict=True)]
         )
 
     def features(self) -> Iterator[NDArray[np.floating]]:
-        """Yield the current rows' features in blocks of some thousand rows."""
+        """Yield the features of the current rows in blocks of a few thousand rows."""
         for file, mask in zip(self.files, self.kept, strict=True):
             for start, rows in file.features():
                 yield rows[mask[start : start + len(rows)]]
@@ -141,8 +143,8 @@ def open_stored(path: str | Path) -> Iterator[Stored]:
     Raises
     ------
     RefusedFileError
-        If the file does not exist, is not of this format and version, or its parts are of
-        different encoders.
+        If the file does not exist, is damaged, or has another format or version. If its parts are
+        of different encoders.
     StorageError
         If an object store does not answer.
     """
@@ -150,25 +152,29 @@ def open_stored(path: str | Path) -> Iterator[Stored]:
     with ExitStack() as stack:
         files, generation = _open_all(target, stack)
         if not files:
-            raise RefusedFileError(f"no such feature file: {target}")
+            raise RefusedFileError(
+                f"no such feature file: {target}. Check the path, or make the file with "
+                "`clipfeat embed`."
+            )
         stored = Stored(target, files, generation=generation)
         for file in files[1:]:
             if file.spec != stored.spec:
                 raise RefusedFileError(
-                    f"{file.path} and {files[0].path} have features of different encoders"
+                    f"{file.path} and {files[0].path} belong to one feature file, but have "
+                    "features of different encoders. Move one of them away."
                 )
         for file in files:
             width = file.h5["features"].shape[1] if "features" in file.h5 else None
             if width not in (None, stored.spec.n_features):
                 raise RefusedFileError(
-                    f"{file.path} has {width} features a row; its encoder has "
-                    f"{stored.spec.n_features}"
+                    f"{file.path} is damaged: it has {width} features per row, but its encoder has "
+                    f"{stored.spec.n_features}. {REMEDY}"
                 )
         yield stored
 
 
 def _open_all(target: Path, stack: ExitStack) -> tuple[list[OpenFile], Generation | None]:
-    """Open the parts, then the snapshot or shards; start again if a merge removes one of them."""
+    """Open the parts, then the snapshot or shards. Start again if a merge removes a file."""
     for _ in range(100):
         with ExitStack() as attempt:
             try:
@@ -176,7 +182,7 @@ def _open_all(target: Path, stack: ExitStack) -> tuple[list[OpenFile], Generatio
                 parts = [attempt.enter_context(open_file(part)) for part in part_paths(target)]
                 generation = newest_generation(target)
                 if generation != before:
-                    continue  # the new generation no longer lists the parts merged before it
+                    continue  # the new one does not list the parts that the old one merged
                 with storage_errors(f"looking for {target}"):
                     has_snapshot = target.exists()
                 if generation is not None:
@@ -184,7 +190,7 @@ def _open_all(target: Path, stack: ExitStack) -> tuple[list[OpenFile], Generatio
                     if has_snapshot and target.name not in merged:
                         raise RefusedFileError(
                             f"{target} and {shards_folder(target)} both exist, and neither was "
-                            "made from the other. Move one of them away"
+                            "made from the other. Move one of them away."
                         )
                     parts = [part for part in parts if part.path.name not in merged]
                     whole = _open_shards(target, generation, attempt)
@@ -194,7 +200,7 @@ def _open_all(target: Path, stack: ExitStack) -> tuple[list[OpenFile], Generatio
                 continue
             stack.push(attempt.pop_all())
             return whole + parts, generation
-    raise StorageError(f"the parts of {target} keep changing. Try again after its writer ends")
+    raise StorageError(f"the parts of {target} keep changing. Try again after its writer ends.")
 
 
 def _open_shards(target: Path, generation: Generation, stack: ExitStack) -> list[OpenFile]:
@@ -207,12 +213,12 @@ def _open_shards(target: Path, generation: Generation, stack: ExitStack) -> list
             if newest_generation(target) != generation:
                 raise
             raise RefusedFileError(
-                f"the shard {path} of {target} is missing ({shard.n_rows} rows). Restore it"
+                f"the shard {path} of {target} is missing ({shard.n_rows} rows). {REMEDY}"
             ) from error
         if file.n_rows != shard.n_rows:
             raise RefusedFileError(
                 f"{path} has {file.n_rows} rows, but generation {generation.number} expects "
-                f"{shard.n_rows}"
+                f"{shard.n_rows}. {REMEDY}"
             )
         files.append(file)
     return files

@@ -1,9 +1,9 @@
-"""A cache of content hashes, keyed by the files' status.
+"""Cache of content hashes, each valid while the status of its file stays the same.
 
-Like git's index, it avoids reading a file whose path, size, modification time and inode have not
-changed since the last run. A file modified within two seconds of the cache's own writing is read
-again, since on a coarse clock it could have changed later with the same time. If the cache is
-missing or damaged, all files are read.
+Like the index of git, the cache avoids reading a file whose path, size, modification time and inode
+have not changed since the last run. A file modified less than two seconds before the cache was
+written is read again. If the clock is coarse, such a file may have changed later and still have the
+same modification time. If the cache is missing or damaged, all files are read.
 """
 
 import io
@@ -26,21 +26,21 @@ TRUSTED_AFTER_NS = 2_000_000_000
 
 @dataclass(frozen=True)
 class StatCache:
-    """The status and the key of every image at the end of an earlier run.
+    """Status and key of every image at the end of an earlier run.
 
     Parameters
     ----------
     entries : mapping of str to (Stat, bytes)
-        Status and key by path.
+        The status and the key of each image, by path.
     written_ns : int
-        Time at which the cache was written, in ns.
+        Time at which the cache was written, in nanoseconds.
     """
 
     entries: Mapping[str, tuple[Stat, bytes]]
     written_ns: int
 
     def key(self, path: str, stat: Stat | None) -> bytes | None:
-        """Return the key of an unchanged file, else None."""
+        """Return the key of a file, or None if the file is unknown or may have changed."""
         entry = self.entries.get(path)
         if stat is None or entry is None or entry[0] != stat:
             return None
@@ -53,7 +53,7 @@ def cache_path(feature_file: Path) -> Path:
 
 
 def load_stats(feature_file: Path) -> StatCache:
-    """Read the cache of a feature file; empty if it is missing or damaged."""
+    """Read the cache of a feature file. A missing or damaged cache is returned empty."""
     with suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         content = io.BytesIO(cache_path(feature_file).read_bytes())
         with np.load(content, allow_pickle=False) as saved:

@@ -21,10 +21,10 @@ from clipfeat.spec import EncoderSpec
 from clipfeat.store.reading import open_stored
 
 SHARE = 0.5
-"""Largest share of the available memory for float32 features that are loaded as a whole."""
+"""Largest share of the available memory that features may take if loaded as float32."""
 
 Block = tuple[slice, NDArray[np.float32]]
-"""Positions of some rows in the selection, and their features."""
+"""Slice of positions in a selection of rows, and the features of the rows there."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class ReadProgress:
     number : int
         Number of the pass, from 1.
     done, total : int
-        Rows read, and rows in all.
+        Number of rows read in this pass, and number of rows to read.
     """
 
     number: int
@@ -51,14 +51,14 @@ class StreamedFeatures:
     Parameters
     ----------
     read : callable
-        Returns an iterable of blocks of all rows in order, each of shape (n, n_features) and of
-        float16 or float32. Each call starts a new pass.
+        Function that returns an iterable over all rows in order, as blocks of shape
+        (n, n_features) and dtype float16 or float32. Each call starts a new pass.
     numbers : FeatureSet
         Labels, groups, keys and columns of the rows. Its single feature is the row number.
     specs : tuple of EncoderSpec
-        The encoder.
+        The spec of the encoder, as a tuple of one.
     columns : ndarray of int, optional
-        Indices of the features to use. None is all.
+        Indices of the features to use. None uses all features.
     progress : callable
         Called with a `ReadProgress` after each block.
     """
@@ -82,7 +82,7 @@ class StreamedFeatures:
         return sum(spec.n_features for spec in self.specs)
 
     def narrowed(self, layers: str) -> "StreamedFeatures":
-        """Select some layers' columns; see `FeatureSet.narrowed`."""
+        """Select the columns of some layers, as `FeatureSet.narrowed` does."""
         spec = self.specs[0]
         few = spec.narrowed(layers)
         if few == spec:
@@ -96,24 +96,24 @@ class StreamedFeatures:
         return replace(self, numbers=self.numbers.grouped_by(name))
 
     def ungrouped(self) -> "StreamedFeatures":
-        """Remove the groups, except that parts of one file stay together."""
+        """Remove the groups. The parts of a file (frames, faces, views) still form a group."""
         return replace(self, numbers=self.numbers.ungrouped())
 
     def rows(self, numbers: NDArray[np.int64]) -> "StreamedRows":
-        """Select rows by ascending row numbers; a repeated number repeats its row."""
+        """Select rows by their numbers in ascending order. A repeated number repeats its row."""
         return StreamedRows(self, numbers)
 
 
 @dataclass(frozen=True, eq=False)
 class StreamedRows:
-    """A selection of streamed rows; each iteration is a pass over the file.
+    """Selection of streamed rows. Each iteration is a pass over the file.
 
     Parameters
     ----------
     features : StreamedFeatures
         All rows.
     numbers : ndarray of shape (n_samples,), int64
-        Row numbers, ascending.
+        Row numbers in ascending order.
     """
 
     features: StreamedFeatures
@@ -125,7 +125,7 @@ class StreamedRows:
         return len(self.numbers), self.features.n_features
 
     def __iter__(self) -> Iterator[Block]:
-        """Yield positions in `numbers` and the features of these rows, block by block.
+        """Yield, for each block, a slice of positions in `numbers` and the features of those rows.
 
         Raises
         ------
@@ -145,7 +145,10 @@ class StreamedRows:
                 X = taken.astype(np.float32, copy=False)
                 if not np.isfinite(X).all():
                     row = self.numbers[at + np.flatnonzero(~np.isfinite(X).all(axis=1))[0]]
-                    raise DataError(f"features must be finite; those of row {row} are not")
+                    raise DataError(
+                        f"features must be finite, but row {row} has an infinite or NaN value. "
+                        "Embed the images again with --overwrite."
+                    )
                 yield slice(at, upto), X
             at, seen = upto, seen + len(block)
             self.features.progress(ReadProgress(number, min(seen, total), total))
@@ -157,7 +160,9 @@ class StreamedRows:
 def stream(
     path: str | Path, *, progress: Callable[[ReadProgress], None] = lambda progress: None
 ) -> Iterator[StreamedFeatures]:
-    """Open a feature file for fits out of core; `clipfeat.load` reads it into memory instead.
+    """Open a feature file for fitting without loading its features into memory.
+
+    Use `clipfeat.load` for features that fit in memory.
 
     Parameters
     ----------
@@ -174,7 +179,7 @@ def stream(
     Raises
     ------
     RefusedFileError
-        If the file is missing, damaged or foreign.
+        If the file is missing or damaged, or is not a feature file.
     """
     with open_stored(path) as stored:
         stored.spec.warn_if_untrained(path)
@@ -183,8 +188,8 @@ def stream(
         columns = {name: stored.source_column(name) for name in stored.column_names}
         if (split := stored.strings("split")).any():
             columns["split"] = split
-        number: Any = np.arange(n, dtype=np.float64)[:, None]  # float32 is exact to 16 million only
-        # The number is also the path, unless frames need their paths.
+        number: Any = np.arange(n, dtype=np.float64)[:, None]  # float32 is exact to 16 million
+        # Row numbers serve as paths, unless the rows are parts of files and need their own paths.
         plain = FeatureSet.from_arrays(np.zeros((n, 1)), stored.strings("labels").tolist())
         numbers = replace(
             plain,
@@ -198,6 +203,6 @@ def stream(
 
 
 def bytes_in_memory(path: str | Path) -> int:
-    """Return the bytes of a feature file's features after `clipfeat.load`."""
+    """Return how many bytes of memory the features of a file take once loaded."""
     with open_stored(path) as stored:
         return stored.n_rows * stored.spec.n_features * np.dtype(np.float32).itemsize

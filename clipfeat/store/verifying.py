@@ -1,4 +1,4 @@
-"""Verifying every byte of a feature file and its parts, in blocks of some thousand rows.
+"""Verifying every byte of a feature file and its parts, in blocks of a few thousand rows.
 
 Reading verifies only the data it reads. This module reads everything and checks every rule of the
 format.
@@ -13,19 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.errors import RefusedFileError
-from clipfeat.store.format import KEY_BYTES, ROW_DATASETS, Column, column_dataset
+from clipfeat.store.format import KEY_BYTES, REMEDY, ROW_DATASETS, Column, column_dataset
 from clipfeat.store.one_file import OpenFile
 from clipfeat.store.reading import open_stored
 from clipfeat.system.locations import location
 
 TEXT = ("paths", "groups", "split", "format")
 COMPARABLE = np.dtype(f"S{KEY_BYTES}")
-"""A dtype for keys that NumPy can sort."""
+"""Dtype of keys that NumPy can sort."""
 
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """The result of verifying an intact feature file.
+    """Result of verifying an intact feature file.
 
     Parameters
     ----------
@@ -38,9 +38,9 @@ class VerifyReport:
     n_failures : int
         Number of current failures.
     n_bytes : int
-        Total size of its files.
+        Total size in bytes of the files that make up the feature file.
     seconds : float
-        Duration of the verification.
+        Duration of the verification in seconds.
     """
 
     path: Path
@@ -54,10 +54,10 @@ class VerifyReport:
 def verify(path: str | Path) -> VerifyReport:
     """Verify every byte of a feature file and its parts.
 
-    These must hold: the structure follows the format, every dataset matches its checksum, and the
-    fingerprint matches the encoder. Features are finite, text is UTF-8, labels are valid class
-    indices, and paths are unique. Rows of equal keys have equal features. The features are never
-    in memory as a whole.
+    The structure must follow the format, every dataset must match its checksum, and the fingerprint
+    must match the encoder. Features must be finite, text must be UTF-8, labels must be class
+    indices, and paths must be unique. Rows with equal keys must have equal features. The features
+    are never in memory as a whole.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def verify(path: str | Path) -> VerifyReport:
     Raises
     ------
     RefusedFileError
-        If a check fails; the message names the file and the fault.
+        If a check fails. The message names the file and the fault.
     """
     begun = time.monotonic()
     target = location(path)
@@ -103,27 +103,32 @@ def _checked_columns(file: OpenFile) -> Column:
             file.column(name)
     file.labels()
     file.column("failures/key")
-    file.failures()  # decodes their text
+    file.failures()  # decodes the text of the failures
     paths, counts = np.unique(file.strings("paths"), return_counts=True)
     if (counts > 1).any():
-        raise RefusedFileError(f"{file.path}: the path {paths[counts > 1][0]} occurs twice")
+        raise RefusedFileError(
+            f"{file.path} is damaged: the path {paths[counts > 1][0]} occurs twice. {REMEDY}"
+        )
     return file.column("keys").view(COMPARABLE)
 
 
 def _check_features(
     file: OpenFile, keys: Column, doubled: Column, features_of: dict[bytes, bytes]
 ) -> None:
-    """Verify that a file's features are finite, and equal for rows of repeated keys."""
+    """Verify that a file's features are finite, and equal in rows with equal keys."""
     for start, rows in file.features():
         if not np.isfinite(rows).all():
             bad = start + int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
-            raise RefusedFileError(f"{file.path}: the features of row {bad} are not finite")
+            raise RefusedFileError(
+                f"{file.path} is damaged: the features of row {bad} are not finite. {REMEDY}"
+            )
         for row in np.flatnonzero(np.isin(keys[start : start + len(rows)], doubled)):
             key = keys[start + row].tobytes()
             digest = _digest(rows[row])
             if features_of.setdefault(key, digest) != digest:
                 raise RefusedFileError(
-                    f"{file.path}: two rows with key {key.hex()} have different features"
+                    f"{file.path} is damaged: two rows with key {key.hex()} have different "
+                    f"features. {REMEDY}"
                 )
 
 

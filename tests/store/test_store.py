@@ -302,7 +302,7 @@ def test_other_hdf5_is_refused(tmp_path: Path) -> None:
     partial = filled(tmp_path / "partial.h5")
     with h5py.File(partial, "a") as h5:
         del h5["keys"]
-    with pytest.raises(RefusedFileError, match="no 'keys'"):
+    with pytest.raises(RefusedFileError, match="no dataset 'keys'"):
         load(partial)
 
 

@@ -78,7 +78,7 @@ def other_encoder(h5: Any) -> None:
     [
         (flip, "the checksum of 'file_size' does not match"),
         (other_encoder, "the encoder and its fingerprint disagree"),
-        (put("labels", lambda v: edited(v, 0, 9)), "labels must be in"),
+        (put("labels", lambda v: edited(v, 0, 9)), "labels must be indices of"),
         (put("labels", lambda v: v[:2]), "differ in length"),
         (
             put("keys", lambda v: np.zeros(3, "<i4")),
@@ -87,7 +87,10 @@ def other_encoder(h5: Any) -> None:
         (put("features", lambda v: edited(v, 1, 7)), "two rows with key 0{31}1 have different"),
         (put("features", lambda v: edited(v, 2, np.nan)), "features of row 2 are not finite"),
         (put("features", lambda v: v.astype("f8")), "'features' has a type"),
-        (put("features", lambda v: v[:, :2].copy()), "has 2 features a row; its encoder has 3"),
+        (
+            put("features", lambda v: v[:, :2].copy()),
+            "has 2 features per row, but its encoder has 3",
+        ),
         (put("paths", lambda v: edited(v, 1, b"a")), "the path a occurs twice"),
         (put("paths", lambda v: edited(v, 1, b"\xff")), "is damaged: .*utf-8"),
         (

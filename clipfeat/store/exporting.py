@@ -27,22 +27,23 @@ def export(path: str | Path, out: str | Path, *, overwrite: bool = False) -> int
     path : path
         The feature file.
     out : path
-        The output; its suffix chooses the format. ``.parquet`` has path, key, label, group, split,
-        the source's columns, sizes, and ``features`` as a list of fixed size. ``.npz`` has the
-        arrays of the feature file under their names, with labels as names, and loads without
-        pickle. ``.csv`` is like Parquet, but with one column for each feature.
+        The output file. Its suffix selects the format. A ``.parquet`` file has the columns path,
+        key, label, group and split, the source's columns, the sizes, and ``features`` as a list of
+        fixed size. A ``.npz`` file has the arrays of the feature file under their names, with class
+        names as labels, and loads without pickle. A ``.csv`` file has the columns of Parquet, but
+        one column for each feature.
     overwrite : bool
         Replace an existing file.
 
     Returns
     -------
     int
-        Number of rows.
+        Number of rows written.
 
     Raises
     ------
     UnknownNameError
-        If the suffix is not one of these.
+        If the suffix is not one of these three.
     OutputExistsError
         If `out` exists and `overwrite` is false.
     RefusedFileError
@@ -56,7 +57,7 @@ def export(path: str | Path, out: str | Path, *, overwrite: bool = False) -> int
     with storage_errors(f"looking for {target}"):
         is_taken = target.exists()
     if is_taken and not overwrite:
-        raise OutputExistsError(f"{target} exists. Give another -o, or --overwrite")
+        raise OutputExistsError(f"{target} already exists. Give another -o, or add --overwrite.")
     with open_stored(path) as stored:
         stored.spec.warn_if_untrained(path)
         if not is_remote(target):
@@ -134,7 +135,7 @@ EXPORTERS: dict[str, Callable[[Stored, Path], None]] = {
     ".npz": _write_npz,
     ".csv": _write_csv,
 }
-"""The function that writes each format."""
+"""Map the suffix of each format to the function that writes it."""
 
 
 def _columns(stored: Stored) -> Columns:
@@ -155,12 +156,13 @@ def _columns(stored: Stored) -> Columns:
     }
     names = [name for name in stored.column_names if name != "features"]
     source = {name: stored.source_column(name) for name in names}
-    # The order of the columns. A source's column never replaces one of these.
+    # `own` comes first for the order of the columns. It comes last again because no column of the
+    # source may replace one of its columns.
     return {**own, **source, **more, **own}
 
 
 def _chunks(stored: Stored, columns: Columns) -> Iterator[tuple[Columns, NDArray[np.floating]]]:
-    """Yield the columns and features in blocks of some thousand rows."""
+    """Yield the columns and features in blocks of a few thousand rows."""
     start = 0
     for features in stored.features():
         here = slice(start, start + len(features))

@@ -1,10 +1,11 @@
 """Finding and reading the features that other tools write.
 
 ====================  =============================================================================
-thingsvision          a folder with ``features.npy``, ``.hdf5``, ``.mat`` or ``.txt``, or in splits
-                      ``features_01.npy``, …; ``file_names.txt`` beside it names the images
+thingsvision          a folder with ``features.npy``, ``.hdf5``, ``.mat`` or ``.txt``, or with the
+                      splits ``features_01.npy``, …; the images are named in ``file_names.txt``
 clip-retrieval        a folder with ``img_emb/img_emb_0.npy``, … and
-                      ``metadata/metadata_0.parquet``, … that name the images in ``image_path``
+                      ``metadata/metadata_0.parquet``, …; the images are named in the column
+                      ``image_path``
 ====================  =============================================================================
 """
 
@@ -35,11 +36,11 @@ class ForeignFeatures:
     tool : str
         Name of the tool.
     source : Path
-        Path of the output, for messages.
+        Path of the tool's output, for messages.
     blocks : sequence of array-like of shape (n, n_features)
         The features in order. Slicing a block reads its rows.
     names : sequence of str, optional
-        The images' paths as stored by the tool; None if it stores none.
+        The paths of the images as stored by the tool. None if it stores no paths.
     columns : mapping of str to sequence of str
         Other metadata of each image.
     """
@@ -57,12 +58,12 @@ class ForeignFeatures:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Dtype of the stored features: float16 if all blocks are, else float32."""
+        """Dtype of the stored features: float16 if all blocks have it, otherwise float32."""
         is_half = all(block.dtype == np.float16 for block in self.blocks)
         return np.dtype(np.float16 if is_half else np.float32)
 
     def features(self) -> Iterator[NDArray[np.floating]]:
-        """Yield the features in blocks of some thousand rows."""
+        """Yield the features in blocks of a few thousand rows."""
         for block in self.blocks:
             for start in range(0, block.shape[0], CHUNK_ROWS):
                 some = slice(start, start + CHUNK_ROWS)
@@ -70,7 +71,9 @@ class ForeignFeatures:
                     with np.errstate(over="ignore"):  # infinite values are refused later
                         rows = np.ascontiguousarray(block[some], dtype=self.dtype)
                 except (OSError, RuntimeError) as error:
-                    raise RefusedFileError(f"{self.source} is damaged: {error}") from error
+                    raise RefusedFileError(
+                        f"{self.source} is damaged: {error}. Export the features again."
+                    ) from error
                 yield rows
 
 
@@ -82,14 +85,14 @@ def find_foreign(source: Path, stack: ExitStack) -> ForeignFeatures:
     source : Path
         A folder or file in one of the layouts of this module's docstring.
     stack : ExitStack
-        Closes the files that stay open while features are read.
+        Stack that closes the files that stay open while features are read.
 
     Raises
     ------
     UsageError
-        If the layout is unknown; the message lists the known layouts.
+        If the layout is unknown. The message lists the known layouts.
     DataError
-        If the numbers of features and names differ.
+        If the numbers of features and names differ. If the features are not a matrix of floats.
     RefusedFileError
         If a file cannot be read.
     """
@@ -101,14 +104,14 @@ def find_foreign(source: Path, stack: ExitStack) -> ForeignFeatures:
         raise UsageError(
             f"{source} has an unknown layout. Give a thingsvision folder (features.npy, .hdf5, "
             ".mat or .txt; save a .pt as .npy first) or a clip-retrieval folder (img_emb/ and "
-            "metadata/)"
+            "metadata/)."
         )
     _check(foreign)
     return foreign
 
 
 def _features_files(source: Path) -> list[Path]:
-    """List the files of one set of features: a single file, or its numbered splits."""
+    """List the files of one set of features, which is a single file or numbered splits."""
     if source.is_file():
         return [source] if source.suffix.lower() in READERS else []
     files = [
@@ -118,7 +121,7 @@ def _features_files(source: Path) -> list[Path]:
     ]
     if len({(path.suffix, "_" in path.stem) for path in files}) > 1:
         names = ", ".join(sorted(path.name for path in files))
-        raise UsageError(f"{source} contains several sets of features ({names}). Give one file")
+        raise UsageError(f"{source} contains several sets of features ({names}). Give one file.")
     return sorted(files, key=lambda path: _number(path.stem))
 
 
@@ -129,8 +132,10 @@ def _thingsvision(files: Sequence[Path], stack: ExitStack) -> ForeignFeatures:
         try:
             some, names = READERS[path.suffix.lower()](path, stack)
         except Exception as error:
-            # Each format's parser raises exceptions of its own.
-            raise RefusedFileError(f"{path} cannot be read as features: {error}") from error
+            # The parser of each format raises its own exceptions.
+            raise RefusedFileError(
+                f"{path} cannot be read as features: {error}. Export the features again."
+            ) from error
         blocks += some
         variables += names
     listing = files[0].parent / "file_names.txt"
@@ -149,16 +154,16 @@ def _read_hdf5(path: Path, stack: ExitStack) -> tuple[list[Any], list[str]]:
     h5 = stack.enter_context(h5py.File(path, "r", locking=False))
     names = [name for name in h5 if re.fullmatch(r"features(_\d+)?", name)]
     for name in names:
-        # Links, virtual datasets and external storage could refer to any file on this machine.
+        # Links, virtual datasets and external storage may refer to any file on this machine.
         if not isinstance(h5.get(name, getlink=True), h5py.HardLink):
             raise ValueError(f"{name!r} is a soft or external link")
         if not isinstance(h5[name], h5py.Dataset) or h5[name].is_virtual or h5[name].external:
-            raise ValueError(f"{name!r} is not a plain dataset")
+            raise ValueError(f"{name!r} is not a dataset, or its data are in another file")
     return [h5[name] for name in sorted(names, key=_number)], []
 
 
 def _read_mat(path: Path, stack: ExitStack) -> tuple[list[Any], list[str]]:
-    """Read one matrix, or one variable for each image, which thingsvision writes with names."""
+    """Read one matrix, or one variable for each image, which is named after the image."""
     from scipy.io import loadmat
 
     data = {name: values for name, values in loadmat(path).items() if not name.startswith("__")}
@@ -179,7 +184,7 @@ READERS: dict[str, Reader] = {
     ".mat": _read_mat,
     ".txt": _read_txt,
 }
-"""Readers of thingsvision's formats; each returns blocks of features and the stored names."""
+"""Readers of the formats of thingsvision. Each returns blocks of features, and stored names."""
 
 
 def _clip_retrieval(folder: Path) -> ForeignFeatures:
@@ -190,7 +195,7 @@ def _clip_retrieval(folder: Path) -> ForeignFeatures:
     columns: dict[str, list[str]] = {"image_path": [], "caption": [], "url": []}
     paths = sorted((folder / "img_emb").glob("img_emb_*.npy"), key=lambda p: _number(p.stem))
     if not paths:
-        raise DataError(f"{folder / 'img_emb'} has no img_emb_0.npy. Check the output folder")
+        raise DataError(f"{folder / 'img_emb'} has no img_emb_0.npy. Check the output folder.")
     for path in paths:
         beside = folder / "metadata" / (path.stem.replace("img_emb", "metadata") + ".parquet")
         try:
@@ -199,11 +204,14 @@ def _clip_retrieval(folder: Path) -> ForeignFeatures:
             names = [name for name in columns if name in table.column_names]
             text = {name: table[name].cast(pa.string()).to_pylist() for name in names}
         except (OSError, ValueError, pa.ArrowException) as error:
-            raise RefusedFileError(f"{path} with {beside} cannot be read: {error}") from error
+            raise RefusedFileError(
+                f"{path} with {beside} cannot be read: {error}. Export the features again."
+            ) from error
         if "image_path" not in text or table.num_rows != len(blocks[-1]):
             raise DataError(
                 f"{beside} must have an image_path for each of the {len(blocks[-1])} rows of "
-                f"{path}; it has {table.num_rows} rows of {', '.join(table.column_names)}"
+                f"{path}, but has {table.num_rows} rows with the columns "
+                f"{', '.join(table.column_names)}. Export the features again."
             )
         for name, values in columns.items():
             captions = text.get(name, [""] * table.num_rows)
@@ -223,15 +231,18 @@ def _check(foreign: ForeignFeatures) -> None:
     if not shapes or any(len(shape) != 2 or shape[1] != shapes[0][-1] for shape in shapes):
         raise DataError(
             f"the features of {foreign.source} must be a matrix with one row for each image, got "
-            f"shapes {shapes or 'none'}. In thingsvision, set flatten_acts=True"
+            f"shapes {shapes or 'none'}. In thingsvision, set flatten_acts=True."
         )
     if any(block.dtype.kind != "f" for block in foreign.blocks):
         dtypes = ", ".join(sorted({str(block.dtype) for block in foreign.blocks}))
-        raise DataError(f"the features of {foreign.source} must be floats, got {dtypes}")
+        raise DataError(
+            f"the features of {foreign.source} must be floats, got {dtypes}. Convert them to "
+            "float32."
+        )
     if not foreign.n_rows:
-        raise DataError(f"{foreign.source} contains no features")
+        raise DataError(f"{foreign.source} contains no features. Export the features again.")
     if foreign.names is not None and len(foreign.names) != foreign.n_rows:
         raise DataError(
             f"{foreign.source} has {foreign.n_rows} rows of features but {len(foreign.names)} "
-            "image names. Export the features again"
+            "image names. Export the features again."
         )

@@ -1,4 +1,4 @@
-"""The current rows of a feature file, in the form that its writer compares and copies."""
+"""The current rows of a feature file, in the form that the writer compares and copies."""
 
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,14 +12,17 @@ from clipfeat.store.reading import Stored
 
 
 def mark(row: Row) -> bytes:
-    """Return the key and a checksum of label, group and columns: equal for a current row."""
+    """Return a row's key, followed by a checksum of its label, group and columns.
+
+    If a stored row of the same path has the same mark, it needs no update.
+    """
     columns = sorted((name, text) for name, text in row.columns if text and name != "face")
     about = (row.label, row.group, tuple(columns))
     return row.key + zlib.crc32(repr(about).encode("utf-8", "backslashreplace")).to_bytes(4)
 
 
 def current_rows(stored: Stored, names: Sequence[str]) -> Iterable[Row]:
-    """Yield the current rows without their sizes."""
+    """Yield the current rows without image sizes, file sizes and formats."""
     columns = [stored.source_column(name).tolist() for name in names]
     splits = stored.strings("split").tolist()
     keys = stored.column("keys").tobytes()
@@ -39,14 +42,16 @@ def current_rows(stored: Stored, names: Sequence[str]) -> Iterable[Row]:
 def as_stored(
     stored: Stored, rows: Sequence[Row]
 ) -> Iterator[tuple[list[Row], NDArray[np.floating]]]:
-    """Complete rows of known keys with the stored sizes, format and features of those keys.
+    """Complete rows of known keys with the sizes, format and features stored for those keys.
 
-    Rows come in the order of the files, newest first, so that every file is read once.
+    The files are read once each, the newest first, and rows are yielded in that order.
 
     Yields
     ------
     rows : list of Row
+        Completed rows.
     features : ndarray of shape (len(rows), n_features)
+        Features of these rows.
     """
     wanted: dict[bytes, list[Row]] = {}
     for row in rows:

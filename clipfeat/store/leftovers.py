@@ -1,4 +1,7 @@
-"""Removing parts, snapshots and the temporary files of killed writers."""
+"""Removing parts, snapshots, and the files that killed writers left.
+
+`clipfeat.store.format` defines parts and snapshots.
+"""
 
 import secrets
 import shutil
@@ -16,8 +19,8 @@ from clipfeat.system.locations import is_remote
 def staging_path(target: Path) -> Path:
     """Return the path where the replacement of `target` is written.
 
-    An object store has no locks, so each writer there has a path of its own, and an interrupted
-    replacement is not resumed.
+    An object store has no locks, so each of its writers has a path of its own. An interrupted
+    replacement is therefore not resumed there.
     """
     whose = f"-{secrets.token_hex(4)}" if is_remote(target) else ""
     return target.with_name(f".{target.name}.new{whose}")
@@ -31,9 +34,10 @@ def remove_whole(path: Path) -> None:
 
 
 def remove_parts(path: Path) -> None:
-    """Delete the parts of a feature file; a reader sees either all of them or none.
+    """Delete the parts of a feature file. On a local disk, a reader sees all of them or none.
 
-    If they were deleted one by one, a kill could leave the older row of a path without the newer.
+    If parts were deleted one by one, a kill could leave the older row of a path without the newer
+    one.
     """
     folder = path.with_name(path.name + PARTS_SUFFIX)
     if is_remote(folder):
@@ -51,7 +55,7 @@ def remove_parts(path: Path) -> None:
 
 
 def leftovers(path: Path) -> list[Path]:
-    """List the files that a killed writer may have left; no reader uses them."""
+    """List the files that a killed writer may have left. No reader uses these files."""
     if is_remote(path):
         return []  # a remote write is atomic
     parts, shards = path.with_name(path.name + PARTS_SUFFIX), shards_folder(path)

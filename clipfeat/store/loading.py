@@ -17,22 +17,24 @@ from clipfeat.system.locations import location
 
 
 def load(*paths: str | Path) -> FeatureSet:
-    """Read feature files; those of several encoders are joined by image.
+    """Read feature files into memory.
+
+    If there are several files, their features are joined by image.
 
     Parameters
     ----------
     *paths : path
-        Feature files of different encoders and the same images.
+        Feature files of different encoders, with the same images.
 
     Returns
     -------
     FeatureSet
-        Features as float32, in the first file's order.
+        Features as float32, in the order of the first file.
 
     Raises
     ------
     RefusedFileError
-        If a file is missing, damaged or foreign.
+        If a file is missing or damaged, or is not a feature file.
     JoinError
         If the files hold different images.
     """
@@ -70,16 +72,16 @@ def _load(path: str | Path) -> FeatureSet:
 
 @dataclass(frozen=True)
 class FileFacts:
-    """Facts about the image files of a feature file; zero or empty if unknown.
+    """Facts about the image files of a feature file. Unknown values are zero or empty.
 
     Parameters
     ----------
     file_size : ndarray of shape (n_rows,), int64
-        Bytes.
+        Size of each image file in bytes.
     height, width : ndarray of shape (n_rows,), int32
-        Pixels.
+        Size of each image in pixels.
     format : ndarray of shape (n_rows,), str
-        Pillow's name of the format.
+        Format of each image file, as named by Pillow.
     """
 
     file_size: Column
@@ -89,12 +91,12 @@ class FileFacts:
 
 
 def file_facts(path: str | Path) -> FileFacts:
-    """Read the facts about a feature file's images, in the order of `load`.
+    """Read facts about the images of a feature file, in the order of `load`.
 
     Raises
     ------
     RefusedFileError
-        If the file is missing, damaged or foreign.
+        If the file is missing or damaged, or is not a feature file.
     """
     with open_stored(path) as stored:
         height, width = stored.column("image_size").T
@@ -102,7 +104,7 @@ def file_facts(path: str | Path) -> FileFacts:
 
 
 def feature_files_in(folder: str | Path) -> list[Path]:
-    """List the feature files of a folder, sorted, including those of unfinished runs."""
+    """List the feature files in a folder, sorted by name. Those of unfinished runs are included."""
     here = Path(folder)
     parts = (
         path.with_name(path.name.removesuffix(suffix))
@@ -120,7 +122,7 @@ def feature_files_in(folder: str | Path) -> list[Path]:
 
 
 def stored_spec(path: str | Path) -> tuple[EncoderSpec | None, str]:
-    """Read the encoder and the request of a feature file; (None, "") if it does not exist."""
+    """Return the encoder and the request of a feature file, or (None, "") if it does not exist."""
     if not is_there(location(path)):
         return None, ""
     with open_stored(path) as stored:
@@ -128,7 +130,7 @@ def stored_spec(path: str | Path) -> tuple[EncoderSpec | None, str]:
 
 
 def provenance(stored: Stored) -> dict[str, Any]:
-    """Read the record of how a file was made, which is for people only."""
+    """Read the record of how a feature file was made. It is for people only."""
     text = stored.newest.text("provenance") or "{}"
     record: dict[str, Any] = json.loads(text)
     return record

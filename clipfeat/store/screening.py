@@ -1,8 +1,8 @@
 """Checking the structure of a feature file before reading its contents.
 
-A file from a stranger may refer to other files (external links, external storage, virtual
-datasets), decompress to any size (filters), or claim any shape. The file's structure reveals each
-of these, so they are refused without being followed.
+A file of unknown origin may refer to other files (external links, external storage, virtual
+datasets), decompress to any size (filters), or claim any shape. The structure of the file reveals
+each of these, so the file is refused before any of its data are read.
 """
 
 import os
@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 
 from clipfeat.errors import RefusedFileError
-from clipfeat.store.format import FAILURE_DATASETS, KEY_BYTES, ROW_DATASETS
+from clipfeat.store.format import FAILURE_DATASETS, KEY_BYTES, REMEDY, ROW_DATASETS
 
 ATTRIBUTES = ("clipfeat", "version", "encoder", "fingerprint", "root", "complete", "libraries",
               "provenance", "request")  # fmt: skip
@@ -33,11 +33,17 @@ KINDS = {
     "file_size": [(h5py.h5t.INTEGER, 8)],
 }
 """Class and size of each dataset's type; all other datasets are text."""
-_CLASSES = (h5py.h5t.FLOAT, h5py.h5t.INTEGER, h5py.h5t.STRING, h5py.h5t.OPAQUE)
+_CLASSES = {
+    h5py.h5t.FLOAT: "float",
+    h5py.h5t.INTEGER: "integer",
+    h5py.h5t.STRING: "text",
+    h5py.h5t.OPAQUE: "opaque",
+}
+"""The allowed classes of types, with their names in messages."""
 
 
 def check_regular(path: Path) -> os.stat_result:
-    """Check that a path is a regular file: opening a FIFO would block.
+    """Check that a path is a regular file. Opening a FIFO (a named pipe) would block.
 
     Returns
     -------
@@ -49,16 +55,16 @@ def check_regular(path: Path) -> os.stat_result:
     FileNotFoundError
         If the path does not exist.
     RefusedFileError
-        If it is not a regular file.
+        If the path is not a regular file.
     """
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
-        raise RefusedFileError(f"{path} is not a regular file")
+        raise RefusedFileError(f"{path} is not a regular file. Give the path of a feature file.")
     return status
 
 
 def screen(h5: Any, path: Path, length: int) -> None:
-    """Check that the structure of an open file is that of the format.
+    """Check that the structure of an open file follows the format.
 
     Parameters
     ----------
@@ -72,8 +78,9 @@ def screen(h5: Any, path: Path, length: int) -> None:
     Raises
     ------
     RefusedFileError
-        If a link is not a hard link. If a dataset is not contiguous, has a filter, is virtual or
-        stored in another file, has a foreign type, or claims more bytes than the file has.
+        If a link is not a hard link. If a dataset is not contiguous, has a filter, or is virtual or
+        stored in another file. If a dataset has a type or a shape that the format does not allow.
+        If a dataset claims more bytes than the file has.
     """
     root = h5.id
     for name in ATTRIBUTES:
@@ -89,8 +96,10 @@ def screen(h5: Any, path: Path, length: int) -> None:
         _check_lengths(lengths, FAILURE_DATASETS, path)
     columns = _group(root, "columns", path)
     if columns is not None:
-        if columns.get_num_objs() > MAX_COLUMNS:
-            raise RefusedFileError(f"{path}: more than {MAX_COLUMNS} columns")
+        if (n_columns := columns.get_num_objs()) > MAX_COLUMNS:
+            raise _refusal(
+                path, f"it has {n_columns} columns, but at most {MAX_COLUMNS} are allowed"
+            )
         for encoded in columns:
             name = encoded.decode(errors="replace")
             column = f"columns/{name}"
@@ -101,71 +110,84 @@ def screen(h5: Any, path: Path, length: int) -> None:
 def _check_lengths(
     shapes: Mapping[str, tuple[int, ...] | None], names: Sequence[str], path: Path
 ) -> None:
-    """Check that columns have equal lengths; a missing one is reported when it is read."""
+    """Check that datasets have equal lengths. A missing one is reported when it is read."""
     lengths = {shapes[name][:1] for name in names if shapes[name] is not None}  # type: ignore[index]
     if len(lengths) > 1:
-        raise RefusedFileError(f"{path}: the columns {', '.join(names)} differ in length")
+        found = " or ".join(str(n) for (n,) in sorted(lengths))
+        raise _refusal(path, f"the datasets {', '.join(names)} differ in length ({found} values)")
 
 
 def _group(parent: Any, name: str, path: Path) -> Any:
     if not _is_hard(parent, name, path):
         return None
     if h5py.h5o.get_info(parent, name.encode()).type != h5py.h5o.TYPE_GROUP:
-        raise RefusedFileError(f"{path}: {name!r} is not a group")
+        raise _refusal(path, f"{name!r} must be a group")
     return h5py.h5g.open(parent, name.encode())
 
 
 def _is_hard(parent: Any, name: str, path: Path) -> bool:
-    """Return whether a name exists; refuse soft and external links."""
+    """Return whether a name exists. Refuse the file if it is a soft or external link."""
     if not parent.links.exists(name.encode()):
         return False
     if parent.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
-        raise RefusedFileError(f"{path}: {name!r} is a soft or external link")
+        raise _refusal(path, f"{name!r} must be a hard link, but is a soft or external one")
     return True
 
 
 def _check_dataset(
     parent: Any, name: str, path: Path, length: int, role: str = ""
 ) -> tuple[int, ...] | None:
-    """Check a dataset against the format and return its shape; None if it does not exist."""
+    """Check a dataset against the format. Return its shape, or None if it does not exist."""
     role = role or name
     if not _is_hard(parent, name, path):
         return None
     if h5py.h5o.get_info(parent, name.encode()).type != h5py.h5o.TYPE_DATASET:
-        raise RefusedFileError(f"{path}: {name!r} is not a dataset")
+        raise _refusal(path, f"{name!r} must be a dataset")
     dataset = h5py.h5d.open(parent, name.encode())
     properties = dataset.get_create_plist()
     if properties.get_layout() != h5py.h5d.CONTIGUOUS or properties.get_nfilters():
-        raise RefusedFileError(f"{path}: {name!r} is not contiguous and unfiltered")
+        raise _refusal(path, f"{name!r} must be contiguous and without filters")
     if properties.get_external_count():
-        raise RefusedFileError(f"{path}: {name!r} stores its data in another file")
-    _check_type(dataset.get_type(), f"{path}: {name!r}")
+        raise _refusal(path, f"{name!r} must not store its data in another file")
+    _check_type(dataset.get_type(), path, repr(name))
     shape = dataset.get_space().get_simple_extent_dims()
     n_bytes = int(np.prod(shape, dtype=object)) * dataset.get_type().get_size()
     offset = dataset.get_offset()
     if n_bytes and (offset is None or offset + n_bytes > length):
-        raise RefusedFileError(f"{path}: {name!r} claims {n_bytes} bytes; the file has {length}")
+        raise _refusal(
+            path, f"{name!r} claims {n_bytes} bytes, but the file has only {length} bytes"
+        )
     _check_attribute(dataset, "crc32", path)
     if len(shape) != N_DIMENSIONS.get(role, 1):
-        expected = N_DIMENSIONS.get(role, 1)
-        raise RefusedFileError(
-            f"{path}: {name!r} has shape {shape}; expected {expected} dimensions"
-        )
+        n = N_DIMENSIONS.get(role, 1)
+        raise _refusal(path, f"{name!r} must be {n}-dimensional, got the shape {shape}")
     kind = dataset.get_type()
-    if (kind.get_class(), kind.get_size()) not in KINDS.get(role, [(STRING, kind.get_size())]):
-        raise RefusedFileError(f"{path}: {name!r} has a type that the format does not allow")
+    allowed = KINDS.get(role, [(STRING, kind.get_size())])
+    if (kind.get_class(), kind.get_size()) not in allowed:
+        expected = " or ".join(_type_name(*one) for one in allowed)
+        actual = _type_name(kind.get_class(), kind.get_size())
+        raise _refusal(path, f"{name!r} must have the type {expected}, got {actual}")
     return tuple(shape)
+
+
+def _refusal(path: Path, fault: str) -> RefusedFileError:
+    return RefusedFileError(f"{path} does not follow the format: {fault}. {REMEDY}")
+
+
+def _type_name(code: int, size: int) -> str:
+    return f"{_CLASSES.get(code, f'HDF5 class {code}')} of {size} bytes"
 
 
 def _check_attribute(parent: Any, name: str, path: Path) -> None:
     if h5py.h5a.exists(parent, name.encode()):
         attribute = h5py.h5a.open(parent, name.encode())
-        _check_type(attribute.get_type(), f"{path}: the attribute {name!r}", MAX_ATTRIBUTE)
-        if attribute.get_storage_size() > MAX_ATTRIBUTE:
-            raise RefusedFileError(f"{path}: the attribute {name!r} is too large")
+        _check_type(attribute.get_type(), path, f"the attribute {name!r}", MAX_ATTRIBUTE)
+        if (size := attribute.get_storage_size()) > MAX_ATTRIBUTE:
+            fault = f"{size} bytes, but at most {MAX_ATTRIBUTE} bytes are allowed"
+            raise _refusal(path, f"the attribute {name!r} has {fault}")
 
 
-def _check_type(kind: Any, where: str, most: int = MAX_TEXT) -> None:
+def _check_type(kind: Any, path: Path, name: str, most: int = MAX_TEXT) -> None:
     code = kind.get_class()
     size = kind.get_size()
     if (
@@ -174,4 +196,10 @@ def _check_type(kind: Any, where: str, most: int = MAX_TEXT) -> None:
         or (code == h5py.h5t.STRING and kind.is_variable_str())
         or (code == h5py.h5t.OPAQUE and size != KEY_BYTES)
     ):
-        raise RefusedFileError(f"{where} has a type that the format does not allow")
+        variable = code == h5py.h5t.STRING and kind.is_variable_str()
+        actual = "text of variable length" if variable else _type_name(code, size)
+        raise _refusal(
+            path,
+            f"{name} must have values of at most {most} bytes that are integers, floats, text of "
+            f"fixed length or {KEY_BYTES} opaque bytes, got {actual}",
+        )

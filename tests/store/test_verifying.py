@@ -82,11 +82,14 @@ def other_encoder(h5: Any) -> None:
         (put("labels", lambda v: v[:2]), "differ in length"),
         (
             put("keys", lambda v: np.zeros(3, "<i4")),
-            "'keys' has a type that the format does not allow",
+            "'keys' must have the type opaque of 16 bytes, got integer of 4 bytes",
         ),
         (put("features", lambda v: edited(v, 1, 7)), "two rows with key 0{31}1 have different"),
         (put("features", lambda v: edited(v, 2, np.nan)), "features of row 2 are not finite"),
-        (put("features", lambda v: v.astype("f8")), "'features' has a type"),
+        (
+            put("features", lambda v: v.astype("f8")),
+            "'features' must have the type float of 2 bytes or float",
+        ),
         (
             put("features", lambda v: v[:, :2].copy()),
             "has 2 features per row, but its encoder has 3",

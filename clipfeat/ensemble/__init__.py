@@ -1,4 +1,4 @@
-"""Ensembles of classifiers: soft vote, learned weights and stacking."""
+"""Ensembles of classifiers: soft votes, votes with learned weights, and stacking."""
 
 from clipfeat.ensemble.stacking import StackedClassifier
 from clipfeat.ensemble.vote import SoftVotingClassifier, align, soft_vote

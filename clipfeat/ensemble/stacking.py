@@ -1,4 +1,7 @@
-"""Stacking: a logistic regression on the out-of-fold probabilities of the members."""
+"""Stacking: a logistic regression on the out-of-fold probabilities of several classifiers.
+
+The classifiers that an ensemble combines are its members.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
@@ -11,26 +14,27 @@ from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from clipfeat.ensemble.vote import align
-from clipfeat.errors import UsageError
-from clipfeat.zoo.folds import fit_with_groups, inner_folds
+from clipfeat.ensemble.vote import align, check_member_names
+from clipfeat.zoo.folds import check_classes, fit_with_groups, inner_folds
 
 CLIP = 1e-3
-"""Probabilities are clipped to [CLIP, 1 - CLIP]; nearest neighbours often predict 0."""
+"""Probabilities are clipped to [CLIP, 1 - CLIP], because the log odds of 0 and 1 are infinite.
+Nearest neighbours often predict 0."""
 
 
 def log_odds(probabilities: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Convert the probabilities of the members to columns for a linear model.
+    """Convert the probabilities of the members to log odds, the features of a linear model.
 
     Parameters
     ----------
     probabilities : sequence of ndarray of shape (n_samples, n_classes)
-        Probabilities of each member, with columns in the same order.
+        Probabilities of each member. All members have the same order of columns.
 
     Returns
     -------
     ndarray of shape (n_samples, n_members) for two classes, else (n_samples, n_members * n_classes)
-        Log odds of the second class for two classes, else of each class against the others.
+        Log odds of each member. For two classes, they are the log odds of the second class. For
+        more classes, each class has log odds against all other classes.
     """
     bounded = [np.clip(p, CLIP, 1 - CLIP) for p in probabilities]
     columns = [p[:, 1:] if p.shape[1] == 2 else p for p in bounded]
@@ -50,7 +54,7 @@ class StackedClassifier(ClassifierMixin, _BaseComposition):
     Parameters
     ----------
     estimators : list of (str, estimator)
-        Named members with ``predict_proba``. They are cloned before fitting.
+        Names and members. A member has ``predict_proba``, and is cloned before the fit.
     n_splits : int
         Number of folds for the out-of-fold probabilities.
     random_state : int, optional
@@ -63,7 +67,8 @@ class StackedClassifier(ClassifierMixin, _BaseComposition):
     estimators_ : dict of str to estimator
         Members fitted on all rows.
     blend_ : LogisticRegression
-        Regression on the out-of-fold log odds. Its coefficients weight the members.
+        Logistic regression on the out-of-fold log odds. Its coefficients are the weights of the
+        members.
 
     Examples
     --------
@@ -86,12 +91,15 @@ class StackedClassifier(ClassifierMixin, _BaseComposition):
         self.random_state = random_state
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters; those of members are named ``<member>__<parameter>``."""
+        """Return the parameters. A parameter of a member is named ``<member>__<parameter>``."""
         params: dict[str, Any] = self._get_params("estimators", deep=deep)
         return params
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters (``<member>__<parameter>``), or replace a member by its name."""
+        """Set parameters by name.
+
+        ``<member>__<parameter>`` sets a parameter of a member. The name of a member replaces it.
+        """
         self._set_params("estimators", **params)
         return self
 
@@ -114,21 +122,22 @@ class StackedClassifier(ClassifierMixin, _BaseComposition):
         groups : array-like of shape (n_samples,), optional
             Groups that must stay in one fold.
         out_of_fold : sequence of ndarray of shape (n_samples, n_classes), optional
-            Known out-of-fold probabilities of the members, with NaN in rows without any. None
-            computes them with `n_splits` fits of each member.
+            Out-of-fold probabilities of each member, if they are known. A row without out-of-fold
+            probabilities is NaN and is not used. None computes the probabilities with `n_splits`
+            fits of each member.
         fitted : mapping of str to estimator, optional
-            Members that are already fitted on these rows, by name.
+            Members that are already fitted on all rows, by name. They are not fitted again.
+
+        Raises
+        ------
+        UsageError
+            If there are no members, or two members have the same name.
         """
-        names = [name for name, _ in self.estimators]
-        if not names or len(set(names)) < len(names):
-            raise UsageError(
-                f"the members must have unique names, and at least one is needed, got {names}"
-            )
+        check_member_names([name for name, _ in self.estimators])
         X, y = validate_data(self, X, y, dtype=(np.float32, np.float64))
         check_classification_targets(y)
         self.classes_ = np.unique(y)
-        if len(self.classes_) < 2:
-            raise ValueError(f"at least two classes are needed, got 1 class: {self.classes_}")
+        check_classes(self.classes_)
         if out_of_fold is None:
             out_of_fold = self._out_of_fold(X, y, groups)
         known = ~np.isnan(np.hstack(out_of_fold)).any(axis=1)

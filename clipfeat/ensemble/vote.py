@@ -17,27 +17,28 @@ from clipfeat.zoo.folds import fit_with_groups
 def soft_vote(
     probabilities: Sequence[ArrayLike], weights: Sequence[float] | None = None
 ) -> NDArray[np.float64]:
-    """Average probabilities.
+    """Average the probabilities of several classifiers, the members of a vote.
 
     Parameters
     ----------
     probabilities : sequence of array-like of shape (n_samples, n_classes)
-        Probabilities of each member in [0, 1], with columns in the same order.
+        Probabilities of each member. All members have the same order of columns.
     weights : sequence of float, optional
-        Weight of each member. Weights must not be negative, nor all zero.
+        Weight of each member. No weight may be negative, and at least one must be positive. None
+        weights all members equally.
 
     Returns
     -------
     ndarray of shape (n_samples, n_classes), float64
-        Rows sum to 1.
+        Average probabilities. Each row sums to 1.
 
     Raises
     ------
     UsageError
         If there are no members, or the weights are invalid.
     DataError
-        If shapes differ, a value is outside [0, 1], or a row does not sum to 1. This refuses
-        decision functions and scores mapped through a sigmoid.
+        If the members have different shapes. If a value is outside [0, 1], or a row does not sum to
+        1. Decision scores are not probabilities, even after a sigmoid for each class.
 
     Examples
     --------
@@ -48,24 +49,26 @@ def soft_vote(
     """
     shares = _shares(weights, len(probabilities))
     total: NDArray[np.float64] | None = None
-    for share, member in zip(shares, probabilities, strict=True):
+    for number, (share, member) in enumerate(zip(shares, probabilities, strict=True)):
         p = np.asarray(member, dtype=np.float64)
         if p.ndim != 2 or (total is not None and p.shape != total.shape):
+            expected = "(n_samples, n_classes)" if total is None else total.shape
             raise DataError(
-                f"the members must have probabilities of one two-dimensional shape, got {p.shape}"
+                f"the probabilities of member {number} have shape {p.shape}, expected {expected}. "
+                "Pass one row per sample and one column per class for every member"
             )
         if not ((p >= -1e-6) & (p <= 1 + 1e-6)).all() or not np.allclose(
             p.sum(axis=1), 1, atol=1e-4
         ):
             raise DataError(
-                "the values of a member are not probabilities: pass rows that are in [0, 1] and "
-                "sum to 1"
+                f"the values of member {number} are not probabilities. Pass values in [0, 1], "
+                "with rows that sum to 1"
             )
         if total is None:
             total = np.zeros_like(p)
         total += share * p
     if total is None:
-        raise UsageError("a vote needs at least one member")
+        raise UsageError("a vote needs at least one member, got none. Pass probabilities")
     result: NDArray[np.float64] = total / total.sum(axis=1, keepdims=True)
     return result
 
@@ -75,24 +78,54 @@ def _shares(weights: Sequence[float] | None, n: int) -> NDArray[np.float64]:
     if weights is not None:
         shares = np.asarray(weights, dtype=np.float64)
     if shares.shape != (n,) or not np.isfinite(shares).all() or (shares < 0).any():
-        raise UsageError(f"weights must be {n} numbers that are not negative, got {weights}")
+        raise UsageError(
+            f"the vote has {n} members, got weights {weights}. Pass {n} numbers that are not "
+            "negative"
+        )
     if n and shares.sum() == 0:
-        raise UsageError(f"at least one weight must be positive, got {weights}")
+        raise UsageError(f"at least one weight must be positive, got weights {weights}")
     total: NDArray[np.float64] = shares / max(float(shares.sum()), 1e-300)
     return total
+
+
+def check_member_names(names: Sequence[str]) -> None:
+    """Check that an ensemble has members, each with its own name.
+
+    Raises
+    ------
+    UsageError
+        If there are no members, or two members have the same name.
+    """
+    if not names:
+        raise UsageError("an ensemble needs at least one member, got no estimators")
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(
+                f"{names.count(name)} members of the ensemble are named {name!r}. Give each member "
+                "its own name"
+            )
 
 
 def align(
     probabilities: NDArray[np.floating], classes: ArrayLike, all_classes: ArrayLike
 ) -> NDArray[np.float64]:
-    """Arrange probabilities in the columns of `all_classes`; an unseen class gets zeros.
+    """Arrange the probabilities of a classifier in the columns of `all_classes`.
+
+    A class that the classifier does not know gets probability 0.
 
     Parameters
     ----------
     probabilities : ndarray of shape (n_samples, len(classes))
-        Probabilities of a classifier.
-    classes, all_classes : array-like
-        Sorted classes; the first are a subset of the second.
+        Probabilities of the classifier.
+    classes : array-like
+        Sorted classes of the classifier. They are a subset of `all_classes`.
+    all_classes : array-like
+        Sorted classes of the result.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, len(all_classes)), float64
+        Probabilities of all classes.
     """
     columns = np.searchsorted(np.asarray(all_classes), np.asarray(classes))
     out = np.zeros((len(probabilities), len(np.asarray(all_classes))))
@@ -106,9 +139,10 @@ class SoftVotingClassifier(ClassifierMixin, _BaseComposition):
     Parameters
     ----------
     estimators : list of (str, estimator)
-        Named members with ``predict_proba``. They are cloned before fitting.
+        Names and members. A member has ``predict_proba``, and is cloned before the fit.
     weights : sequence of float, optional
-        Weight of each member. Members of zero weight are not fitted.
+        Weight of each member. Members with weight 0 are not fitted. None weights all members
+        equally.
 
     Attributes
     ----------
@@ -134,12 +168,15 @@ class SoftVotingClassifier(ClassifierMixin, _BaseComposition):
         self.weights = weights
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters; those of members are named ``<member>__<parameter>``."""
+        """Return the parameters. A parameter of a member is named ``<member>__<parameter>``."""
         params: dict[str, Any] = self._get_params("estimators", deep=deep)
         return params
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters (``<member>__<parameter>``), or replace a member by its name."""
+        """Set parameters by name.
+
+        ``<member>__<parameter>`` sets a parameter of a member. The name of a member replaces it.
+        """
         self._set_params("estimators", **params)
         return self
 
@@ -150,7 +187,7 @@ class SoftVotingClassifier(ClassifierMixin, _BaseComposition):
         groups: NDArray[np.generic] | None = None,
         fitted: Mapping[str, Any] | None = None,
     ) -> Self:
-        """Fit the members on the same rows.
+        """Fit every member on all rows.
 
         Parameters
         ----------
@@ -159,15 +196,18 @@ class SoftVotingClassifier(ClassifierMixin, _BaseComposition):
         y : array-like of shape (n_samples,)
             Labels, integers or strings.
         groups : array-like of shape (n_samples,), optional
-            Groups, passed to members with inner folds.
+            Groups. They are passed to the members whose ``fit`` takes them.
         fitted : mapping of str to estimator, optional
-            Members that are already fitted on these rows, by name.
+            Members that are already fitted on these rows, by name. They are not fitted again.
+
+        Raises
+        ------
+        UsageError
+            If there are no members, if two members have the same name, or if the weights are
+            invalid.
         """
         names = [name for name, _ in self.estimators]
-        if not names or len(set(names)) < len(names):
-            raise UsageError(
-                f"the members must have unique names, and at least one is needed, got {names}"
-            )
+        check_member_names(names)
         _shares(self.weights, len(names))
         X, y = validate_data(self, X, y, dtype=(np.float32, np.float64))
         check_classification_targets(y)
@@ -187,7 +227,7 @@ class SoftVotingClassifier(ClassifierMixin, _BaseComposition):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            Columns follow ``classes_``; rows sum to 1.
+            Average probabilities. Columns follow ``classes_``, and rows sum to 1.
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=(np.float32, np.float64), reset=False)
@@ -198,7 +238,7 @@ class SoftVotingClassifier(ClassifierMixin, _BaseComposition):
         return soft_vote(members, [weight for weight in self._weights() if weight > 0])
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Predict the class of the largest average."""
+        """Predict the class with the largest average probability."""
         places = self.predict_proba(X).argmax(axis=1)
         labels: NDArray[Any] = self.classes_[places]
         return labels

@@ -1,4 +1,4 @@
-"""Weights of a vote, learned from out-of-fold probabilities."""
+"""Weights of the members of a vote, learned from their out-of-fold probabilities."""
 
 from collections.abc import Sequence
 
@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from clipfeat.errors import DataError, unknown_name
 
 GREEDY_ROUNDS = 50
+"""Number of rounds of ``"greedy"``."""
 SMALLEST = 0.01
-"""Learned weights below this are set to zero, so that the member need not run."""
+"""Learned weights below this value are set to 0. A member with weight 0 is not fitted."""
 
 
 def learn_weights(
@@ -20,10 +21,11 @@ def learn_weights(
     Parameters
     ----------
     how : str
-        One of `WEIGHTINGS`. ``"uniform"`` weights all members equally. ``"greedy"`` runs
-        `GREEDY_ROUNDS` rounds and keeps the best. Each round adds, with replacement, the member
-        that minimises the log loss of the average (Caruana et al. 2004, Ensemble selection from
-        libraries of models). ``"log_loss"`` finds the weights of the smallest log loss.
+        Name in `WEIGHTINGS`. ``"uniform"`` weights all members equally. ``"greedy"`` builds a
+        list of members (Caruana et al. 2004, Ensemble selection from libraries of models). Each of
+        `GREEDY_ROUNDS` rounds appends the member that minimises the log loss of the list's average.
+        A member may be appended several times. The weights are the shares of the members in the
+        list after the best round. ``"log_loss"`` finds the weights with the smallest log loss.
     probabilities : sequence of ndarray of shape (n_samples, n_classes)
         Out-of-fold probabilities of each member.
     y : ndarray of shape (n_samples,)
@@ -32,7 +34,7 @@ def learn_weights(
     Returns
     -------
     ndarray of shape (n_members,)
-        Weights in [0, 1] with sum 1; some may be zero.
+        Weights in [0, 1] with sum 1. Some may be 0.
 
     Raises
     ------
@@ -51,7 +53,8 @@ def learn_weights(
         raise unknown_name("weighting", how, WEIGHTINGS)
     if not len(y):
         raise DataError(
-            "no out-of-fold rows to learn the weights of the vote from: use at least 2 folds"
+            f"the weights {how!r} are learned from out-of-fold rows, but there are none. Use --cv "
+            "2 or more"
         )
     # The log loss of an average depends only on the probability of the true class.
     of_truth = np.stack([p[np.arange(len(y)), y] for p in probabilities], axis=1)
@@ -82,7 +85,10 @@ def _greedy(of_truth: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _log_loss(of_truth: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Fit mixture weights by expectation maximisation; the problem is convex."""
+    """Minimise the log loss of the average by expectation maximisation.
+
+    The weights are those of a mixture of the members. The problem is convex.
+    """
     weights = _uniform(of_truth)
     for _ in range(2000):
         responsible = of_truth * weights
@@ -93,4 +99,4 @@ def _log_loss(of_truth: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 WEIGHTINGS = {"uniform": _uniform, "greedy": _greedy, "log_loss": _log_loss}
-"""Functions that learn weights, by name."""
+"""Map from names to functions that learn weights."""

@@ -1,9 +1,10 @@
 """Cache of finished cells on disk, so that an interrupted benchmark resumes.
 
-The key of a cell is a digest of everything that it depends on: features, labels, groups, the row
-numbers of the split, the classifier and its options, and the versions of the libraries. A run with
-one more classifier fits only that classifier. Another seed, label or library version fits again.
-The key does not record whether a GPU was used.
+A cell is one classifier that is fitted and scored on one split. Its key is a digest of everything
+that the cell depends on: the features, the labels, the groups, the row numbers of the split, the
+classifier with its options, and the versions of the libraries. If a classifier is added to a run,
+only this classifier is fitted. If the seed, a label or the version of a library changes, the cells
+are fitted again. The key does not include whether a GPU was used.
 """
 
 import hashlib
@@ -29,11 +30,14 @@ VERSIONED = (
     "clipfeat", "faiss-cpu", "lightgbm", "numpy", "scikit-learn", "scikit-learn-intelex", "scipy",
     "torch", "xgboost",
 )  # fmt: skip
-"""Packages whose version can change a fit."""
+"""Packages whose version can change the result of a fit."""
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of the packages in `VERSIONED`; empty for a package not installed."""
+    """Return the versions of the packages in `VERSIONED`.
+
+    The version of a package that is not installed is empty.
+    """
     installed = dict.fromkeys(VERSIONED, "")
     for name in VERSIONED:
         with suppress(PackageNotFoundError):
@@ -42,7 +46,7 @@ def versions() -> dict[str, str]:
 
 
 def data_digest(data: TrainingData) -> str:
-    """Compute a digest of features, labels and groups."""
+    """Compute a digest of the features, labels and groups."""
     hashed = hashlib.sha256()
     for values in data:
         hashed.update(repr(None if values is None else (values.shape, values.dtype.str)).encode())
@@ -59,9 +63,9 @@ def cell_key(digest: str, split: Split, settings: Mapping[str, Any]) -> str:
     digest : str
         Digest of the data, from `data_digest`.
     split : (train, test)
-        Row numbers.
+        Row numbers of the training rows and of the test rows.
     settings : mapping
-        The classifier and its settings; must be serialisable to JSON.
+        Name of the classifier and its settings. JSON must be able to represent them.
     """
     hashed = hashlib.sha256(digest.encode())
     for rows in split:
@@ -83,7 +87,7 @@ class CellCache:
     options : FitOptions
         Options of all cells of the run.
     out_of_fold : bool
-        Whether the cells predict their training rows.
+        Whether the cells also hold out-of-fold probabilities of their training rows.
     time_limit : float, optional
         Time limit of the run, in seconds.
     """
@@ -95,11 +99,11 @@ class CellCache:
     time_limit: float | None
 
     def read(self, spec: CellSpec) -> Cell | None:
-        """Read a finished cell; None if it is not cached."""
+        """Return a finished cell from the cache, or None if the cache does not hold it."""
         return read_cell(self.folder, self._key(spec))
 
     def write(self, cell: Cell, spec: CellSpec) -> None:
-        """Write a finished cell."""
+        """Write a finished cell to the cache."""
         write_cell(cell, self.folder, self._key(spec))
 
     def _key(self, spec: CellSpec) -> str:
@@ -116,7 +120,7 @@ class CellCache:
 
 
 def write_cell(cell: Cell, folder: Path, key: str) -> None:
-    """Write a cell atomically."""
+    """Write a cell atomically, so that an interrupted write leaves no damaged file."""
     about = {
         "costs": dict(cell.costs),
         "tuned": None if cell.tuned is None else vars(cell.tuned),
@@ -133,7 +137,7 @@ def write_cell(cell: Cell, folder: Path, key: str) -> None:
 
 
 def read_cell(folder: Path, key: str) -> Cell | None:
-    """Read a cell; None if it is missing or damaged."""
+    """Return a cell from its file, or None if the file is missing or damaged."""
     path = folder / f"{key}.npz"
     if not path.is_file():
         return None

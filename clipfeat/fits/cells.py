@@ -19,7 +19,7 @@ from clipfeat.zoo.spaces import Tuned
 from clipfeat.zoo.tuning import tune
 
 INNER_FOLDS = 3
-"""Folds of a training set whose rows are predicted out of fold."""
+"""Number of folds into which a training set is split to predict its rows out of fold."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,14 +31,14 @@ class Cell:
     test : ndarray of shape (n_test, n_classes)
         Probabilities of the test rows.
     train : ndarray of shape (n_train, n_classes), or None
-        Out-of-fold probabilities of the training rows, if requested.
+        Out-of-fold probabilities of the training rows. None if they were not requested.
     costs : mapping of str to float
-        ``fit_seconds`` and ``predict_seconds``, and ``model_bytes`` if requested. The time of a
-        parameter search is part of ``fit_seconds``.
+        ``fit_seconds`` and ``predict_seconds``, and ``model_bytes`` if the size of the model was
+        requested. ``fit_seconds`` includes the time of a parameter search.
     tuned : Tuned, optional
         Result of the parameter search on the training rows.
     seconds : float
-        Wall time of the whole cell.
+        Wall time of the whole cell, in seconds.
     """
 
     test: NDArray[np.float64]
@@ -55,21 +55,22 @@ class CellSpec:
     Parameters
     ----------
     trial : int
-        Index of the trial in its protocol.
+        Index of the cell's trial. A trial is a list of splits, such as the folds of one
+        cross-validation, whose scores are aggregated. A protocol has one or more trials.
     where : str
-        Trial and fold, as shown to the user.
+        Name of the trial and the fold in messages.
     entry : str
-        Name in tables; see `clipfeat.evaluate.entries.entry_names`.
+        Name of the classifier in tables; see `clipfeat.evaluate.entries.entry_names`.
     name : str
-        Name of the classifier in the zoo.
+        Name of the classifier in `clipfeat.zoo`.
     columns : slice
-        Columns of the features that the classifier sees.
+        Columns of the features that the classifier uses.
     split : (train, test)
-        Row numbers.
+        Row numbers of the training rows and of the test rows.
     seed : int
         Random seed of the classifier.
     n_left : int
-        Number of cells, this one included, that share the remaining time under a time limit.
+        Number of cells that share the remaining time of a time limit, including this cell.
     measure_size : bool
         Measure the size of the fitted model.
     """
@@ -95,24 +96,29 @@ def run_cell(
     n_jobs: int,
     seconds: float | None = None,
 ) -> Cell:
-    """Fit a classifier on the training rows of a split and predict its test rows.
+    """Fit a classifier on the training rows of a split and predict the test rows.
 
     Parameters
     ----------
     spec : CellSpec
-        The cell.
+        Specification of the cell.
     options : FitOptions
         Options of all cells of the run.
     data : (X, y, groups)
-        All rows and columns.
+        All rows, with all columns.
     n_classes : int
-        Number of classes; labels are 0 to n_classes - 1.
+        Number of classes. Labels are 0 to n_classes - 1.
     out_of_fold : bool
-        Also predict the training rows, out of fold; see `fit_and_predict`.
+        Also predict the training rows out of fold; see `fit_and_predict`.
     n_jobs : int
         Number of threads.
     seconds : float, optional
         Time limit of a parameter search and the fits after it.
+
+    Returns
+    -------
+    Cell
+        The results.
     """
     X, y, groups = data
     make = partial(build, spec.name, options, random_state=spec.seed, n_jobs=n_jobs)
@@ -140,28 +146,35 @@ def fit_and_predict(
     measure_size: bool,
     search: Callable[..., Tuned] | None = None,
 ) -> Cell:
-    """Fit an estimator on the training rows of a split and predict its test rows.
+    """Fit an estimator on the training rows of a split and predict the test rows.
 
     Parameters
     ----------
     make : callable
-        Returns an unfitted classifier. Called with ``params`` after a search.
+        Function that returns an unfitted classifier. After a parameter search, it is called with
+        the keyword argument ``params``.
     data : (X, y, groups)
         All rows.
     split : (train, test)
-        Row numbers.
+        Row numbers of the training rows and of the test rows.
     n_classes : int
-        Number of classes; labels are 0 to n_classes - 1.
+        Number of classes. Labels are 0 to n_classes - 1.
     seed : int
         Random seed of the inner folds.
     out_of_fold : bool
-        Also predict the training rows. A bag predicts each row with the model that was not fitted
-        on it. Any other classifier is fitted again on each of `INNER_FOLDS` folds.
+        Also predict the training rows out of fold. A `BaggedClassifier` predicts each row with the
+        model that was not fitted on it. Any other classifier is fitted `INNER_FOLDS` more times,
+        each time without one inner fold, which it then predicts.
     measure_size : bool
         Measure the size of the fitted model.
     search : callable, optional
-        Maps X, y and groups of the training rows to parameters. The inner folds use the same
-        parameters.
+        Parameter search. It takes X, y and groups of the training rows and returns a `Tuned`. The
+        fits on the inner folds use the same parameters.
+
+    Returns
+    -------
+    Cell
+        The results. `Cell.seconds` is 0, because the caller measures it.
     """
     train, test = split
     X, y, groups = data

@@ -15,16 +15,19 @@ class FitResources:
     Parameters
     ----------
     n_jobs : int, optional
-        Number of threads. None uses one for small data, else all processors. On Ray, the number of
-        threads of each fit; Ray reserves as many processors of one machine, and None uses one.
+        Number of threads of each fit. On this machine, None uses one thread for small data, else
+        all processors. On Ray, None uses one thread. Ray reserves one processor per thread, on one
+        machine of the cluster.
     time_limit : float, optional
-        Time limit in seconds. In `clipfeat.benchmark`, it applies to each classifier with all its
-        folds and searches. In `clipfeat.fit`, it applies to the whole run. Not on Ray.
+        Time limit in seconds. In `clipfeat.benchmark`, it applies to each classifier, with all its
+        folds and searches. In `clipfeat.fit`, it applies to the whole run. It cannot be used with
+        Ray.
     engine : {"local", "ray"}
-        ``"local"`` runs the fits in order. ``"ray"`` distributes them over the processors of a Ray
-        cluster, whose machines must have the same version of clipfeat. Both give the same
-        probabilities, to the last bit if the libraries are the same and their sums do not depend
-        on the number of threads.
+        ``"local"`` runs the fits one after the other on this machine. ``"ray"`` distributes them
+        over the processors of a Ray cluster, whose machines must have the same version of clipfeat.
+        Both engines give the same probabilities. They are equal to the last bit if the versions of
+        the libraries are equal and the sums of the libraries do not depend on the number of
+        threads.
     address : str, optional
         Address of a running Ray cluster. None reads the environment variable ``RAY_ADDRESS``. If
         it is not set, a cluster is started on this machine for the run.
@@ -32,10 +35,10 @@ class FitResources:
     Raises
     ------
     UnknownNameError
-        If there is no such engine.
+        If the engine is unknown.
     UsageError
-        If the time limit is not positive, or the address, the time limit or the number of threads
-        does not fit the engine.
+        If the time limit is not positive. If the engine is ``"local"`` and there is an address. If
+        the engine is ``"ray"`` and there is a time limit, or `n_jobs` is less than 1.
     """
 
     n_jobs: int | None = None
@@ -48,14 +51,20 @@ class FitResources:
             raise unknown_name("engine", self.engine, ENGINES)
         if self.address is not None and self.engine != "ray":
             raise UsageError(
-                f"address {self.address!r} needs engine 'ray', got engine {self.engine!r}: "
-                "set --engine ray, or leave out --address"
+                f"the address {self.address!r} needs the engine 'ray', got engine "
+                f"{self.engine!r}. Pass --engine ray, or leave out --address"
             )
         if self.time_limit is not None and not 0 < self.time_limit < math.inf:
             raise UsageError(
-                f"the time limit must be a positive number of seconds, got {self.time_limit:g}"
+                f"the time limit must be a positive number of seconds, got {self.time_limit:g}. "
+                "Use --time-limit 600"
             )
         if self.engine == "ray" and self.time_limit is not None:
-            raise UsageError("a time limit needs engine 'local': leave out --time-limit with Ray")
+            raise UsageError(
+                f"the time limit of {self.time_limit:g} s cannot be used with the engine 'ray'. "
+                "Leave out --time-limit or --engine"
+            )
         if self.engine == "ray" and self.n_jobs is not None and self.n_jobs < 1:
-            raise UsageError(f"on Ray, n_jobs must be 1 or more, got {self.n_jobs}")
+            raise UsageError(
+                f"with the engine 'ray', n_jobs must be 1 or more, got {self.n_jobs}. Use -j 1"
+            )

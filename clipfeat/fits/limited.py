@@ -1,4 +1,4 @@
-"""Work in a child process, with a time limit and isolation from native crashes."""
+"""Calls in a child process, which a time limit can end and whose crashes do no harm."""
 
 import pickle
 import signal
@@ -12,21 +12,22 @@ from joblib.externals.loky.backend import get_context
 from clipfeat.errors import ClipfeatWarning, DataError
 
 LONGEST = 1e6
-"""Longest wait in seconds; polling a pipe needs a finite timeout."""
+"""Longest wait for a result, in seconds. The timeout of `Connection.poll` must be finite."""
 
 
 @contextmanager
 def one_process() -> Iterator[Callable[..., Any]]:
-    """Provide a function that runs other functions in a child process.
+    """Provide a function that calls other functions in a child process.
 
-    The process is reused between calls and replaced after a timeout. It is started through loky,
-    because `multiprocessing` with spawn would import the caller's script again.
+    All calls use the same process. A new process replaces it after a timeout or a crash. loky
+    starts the process, because `multiprocessing` with spawn would import the caller's script again.
 
     Yields
     ------
     callable
-        ``run(seconds, function, *args)``. The arguments are pickled. Raises the exception of the
-        function, TimeoutError after the time limit, and `DataError` if the process dies.
+        ``run(seconds, function, *args)``, where `seconds` is the time limit. It returns the result
+        of the function, or raises its exception. It raises TimeoutError after the time limit, and
+        `DataError` if the process ends. The function, its arguments and its result are pickled.
     """
     context = get_context("loky")
     current: list[tuple[Any, Any]] = []
@@ -43,13 +44,16 @@ def one_process() -> Iterator[Callable[..., Any]]:
         try:
             pipe.send((function, args))
             if not pipe.poll(min(max(seconds, 0.0), LONGEST)):
-                raise TimeoutError(f"stopped after {seconds:.1f} s")
+                raise TimeoutError(
+                    f"the fitting process was stopped after {seconds:.1f} s. Raise --time-limit"
+                )
             message = pipe.recv_bytes()
         except (EOFError, ConnectionError):
             process.join()
             raise DataError(
-                f"the child process died (exit code {process.exitcode}), out of memory or by a "
-                "crash in a library: use fewer rows, or another classifier"
+                f"the fitting process ended unexpectedly (exit code {process.exitcode}). It "
+                "probably ran out of memory, or a library crashed. Use fewer rows or another "
+                "classifier"
             ) from None
         return unpickle_result(message)
 
@@ -60,14 +64,14 @@ def one_process() -> Iterator[Callable[..., Any]]:
             process.start()
             there.close()
             current.append((process, here))
-            call(LONGEST, abs, 0)  # the time limit excludes the start of the process
+            call(LONGEST, abs, 0)  # wait for the start, which does not count to the time limit
         try:
             return call(seconds, function, *args)
         except Exception as error:
             if isinstance(error, TimeoutError | DataError):
                 stop()
             raise
-        except BaseException:  # the next call would receive this call's result
+        except BaseException:  # else the next call would receive the result of this call
             stop()
             raise
 
@@ -78,7 +82,7 @@ def one_process() -> Iterator[Callable[..., Any]]:
 
 
 def _serve(pipe: Any) -> None:
-    """Answer calls until the parent closes the pipe."""
+    """Run the calls that the parent process sends, until it closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and stops this process
     with suppress(EOFError, OSError):
         while True:
@@ -87,7 +91,7 @@ def _serve(pipe: Any) -> None:
 
 
 def pickle_result(function: Callable[..., Any], *args: Any) -> bytes:
-    """Call a function and pickle its result, or its exception, with its warnings."""
+    """Call a function. Pickle its result or its exception, and the text of its warnings."""
     result: tuple[Any, Exception | None]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ClipfeatWarning)
@@ -99,8 +103,10 @@ def pickle_result(function: Callable[..., Any], *args: Any) -> bytes:
     try:
         pickle.loads(pickle.dumps(result[1]))
         return pickle.dumps((*result, messages))
-    except Exception:  # some exceptions and models cannot be pickled
-        text = repr(result[1]) if result[1] is not None else "the result cannot be pickled"
+    except Exception as error:  # some exceptions and models cannot be pickled
+        text = f"the result cannot be pickled ({error}). Use another classifier"
+        if result[1] is not None:
+            text = repr(result[1])
         return pickle.dumps((None, DataError(text), messages))
 
 

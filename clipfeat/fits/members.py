@@ -1,4 +1,4 @@
-"""Members of a model: classifiers, each on the columns of its own encoder."""
+"""Members of a model: the classifiers of its vote. Each uses the columns of one or all encoders."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ class MemberSpec:
     Parameters
     ----------
     name : str
-        Name of the classifier in the zoo.
+        Name of the classifier in `clipfeat.zoo`.
     columns : slice
-        Columns of the features that the member sees.
+        Columns of the features that the member uses.
     options : FitOptions
         Options of all members.
     random_state : int
@@ -33,7 +33,7 @@ class MemberSpec:
     seconds : float, optional
         Time limit of the parameter search and the fit after it.
     build : callable
-        Builds the estimator, like `clipfeat.zoo.building.build`.
+        Function that builds the estimator, such as `clipfeat.zoo.building.build`.
     """
 
     name: str
@@ -46,14 +46,23 @@ class MemberSpec:
 
 
 def make_member(X: Any, y: Any, groups: Any, spec: MemberSpec) -> tuple[Any, Tuned | None]:
-    """Make an unfitted member, after a search of its parameters on all rows if requested.
+    """Make an unfitted member.
+
+    If the options request it, the parameters of the member are searched first, on all rows.
+
+    Parameters
+    ----------
+    X, y, groups
+        Training rows, with the columns of all encoders.
+    spec : MemberSpec
+        Specification of the member.
 
     Returns
     -------
     estimator : estimator
-        Unfitted; takes the columns of all encoders.
+        Unfitted estimator. It takes the columns of all encoders.
     tuned : Tuned or None
-        Result of the search; None without one.
+        Result of the parameter search. None if there was no search.
     """
     seeded = {"random_state": spec.random_state, "n_jobs": spec.n_jobs}
     params: Mapping[str, Any] | None = None
@@ -70,13 +79,16 @@ def make_member(X: Any, y: Any, groups: Any, spec: MemberSpec) -> tuple[Any, Tun
 
 
 def fit_member(X: Any, y: Any, groups: Any, spec: MemberSpec) -> tuple[Any, Tuned | None]:
-    """Make a member and fit it on a worker, whose shared rows are read-only."""
+    """Make a member and fit it on a Ray worker.
+
+    The rows are copied, because the rows that the workers share are read-only.
+    """
     member, tuned = make_member(X, y, groups, spec)
     return fit_with_groups(member, X.copy(), y, groups), tuned
 
 
 def _on_columns(estimator: Any, columns: slice) -> Any:
-    """Restrict an estimator to the columns of its encoder."""
+    """Put a step before an estimator that selects its columns."""
     if columns == slice(None):
         return estimator
     chosen = ColumnTransformer([("encoder", "passthrough", columns)])

@@ -1,16 +1,17 @@
 """Fits on the workers of a Ray cluster.
 
-Each piece of work is a Ray task that reserves as many processors as it has threads. Ray schedules
-it and retries it if its worker dies. Data shared by all pieces, mainly the features, is put into
-the object store once, and workers map it.
+Each piece of work, such as a cell, is a Ray task that reserves as many processors as it has
+threads. Ray schedules the task, and runs it again if its worker process ends unexpectedly. The data
+that all pieces share, mainly the features, are put into the object store once. The workers map them
+into memory.
 
-joblib's Ray backend was tried first (Ray 2.60, joblib 1.6) and has four disadvantages:
+joblib's Ray backend is not used (Ray 2.60, joblib 1.6), because it has four disadvantages:
 
-- It assigns tasks to its actors in turn, busy or not. Ten sleeps, alternately long and short, took
-  10.7 s on two processors against 6.1 s with plain tasks.
-- It returns results only after all tasks are done, so finished cells cannot be cached.
-- It fails as a whole when one worker dies, and its actors reserve no processors.
-- It passes object references unresolved, so that every cell would carry the features.
+- It assigns tasks to its actors in turn, even to busy actors. Ten sleeps, alternately long and
+  short, took 10.7 s on two processors. With plain Ray tasks they took 6.1 s.
+- It returns results only after all tasks are done, so finished cells cannot be cached before that.
+- If one worker ends unexpectedly, the whole run fails. Its actors reserve no processors.
+- It does not resolve object references in arguments, so the features would be sent with every cell.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -26,25 +27,26 @@ from clipfeat.fits.limited import pickle_result, unpickle_result
 from clipfeat.system.ray_connection import connected, first_line, ray_errors
 
 ATTEMPTS = 3
-"""Attempts at a piece of work whose worker dies."""
+"""Largest number of attempts at a piece of work whose worker ends unexpectedly."""
 
 Executor = Callable[
     [Callable[..., Any], tuple[Any, ...], Sequence[tuple[Any, ...]]], Iterator[tuple[int, Any]]
 ]
-"""``executor(function, shared, pieces)`` calls ``function(*shared, *piece)`` for every piece. It
-yields the index and the result of each piece as it finishes; an exception is a result."""
+"""``executor(function, shared, pieces)`` calls ``function(*shared, *piece)`` for every piece. When
+a piece is finished, it yields the index of the piece and its result. If the call raised an
+exception, the exception is the result."""
 
 
 @contextmanager
 def ray_executor(resources: FitResources, recovery: str) -> Iterator[Executor | None]:
-    """Provide an executor on a Ray cluster, which connects on first use.
+    """Provide an executor on a Ray cluster. It connects to the cluster on first use.
 
     Parameters
     ----------
     resources : FitResources
         Engine, address of the cluster, and threads of each piece of work.
     recovery : str
-        How to resume if Ray gives up; part of the error message.
+        Part of the error message if Ray fails: how the user can resume the run.
 
     Yields
     ------
@@ -76,15 +78,15 @@ def _execute(
     from ray.exceptions import NodeDiedError, OutOfMemoryError, WorkerCrashedError
 
     most = max(int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])
-    if threads > most:  # the task would wait for ever
+    if threads > most:  # Ray would never start the task
         raise UsageError(
             f"each fit reserves {threads} processors (-j), but no machine of the cluster has more "
-            f"than {most}: lower -j"
+            f"than {most}. Use -j {most} or less"
         )
     numbers: dict[Any, int] = {}
     try:
         with ray_errors(recovery):
-            # Keyed by identity, so that data shared by several calls is stored once.
+            # The key is the identity, so that data that several calls share are stored once.
             in_store |= {id(one): (one, ray.put(one)) for one in shared if id(one) not in in_store}
             references = [in_store[id(one)][1] for one in shared]
             task = ray.remote(num_cpus=threads, max_retries=ATTEMPTS - 1)(_on_worker)
@@ -96,8 +98,9 @@ def _execute(
                     message = ray.get(done)
                 except (NodeDiedError, OutOfMemoryError, WorkerCrashedError) as error:
                     result: Any = DataError(
-                        f"the worker died in each of up to {ATTEMPTS} attempts, out of memory or "
-                        f"by a crash in a library: {first_line(error)}"
+                        f"the worker ended unexpectedly in each of up to {ATTEMPTS} attempts "
+                        f"({first_line(error)}). It probably ran out of memory, or a library "
+                        "crashed. Use fewer rows or another classifier"
                     )
                 else:
                     try:
@@ -106,14 +109,14 @@ def _execute(
                         result = error
                 yield numbers.pop(done), result
     finally:
-        for left in numbers:  # the run was stopped, but the cluster goes on
-            with suppress(Exception):  # Ray itself may be gone
+        for left in numbers:  # the run was stopped, but the cluster would finish its tasks
+            with suppress(Exception):  # the connection to Ray may be lost
                 ray.cancel(left, force=True)
 
 
 def _on_worker(
     threads: int, function: Callable[..., Any], piece: tuple[Any, ...], *shared: Any
 ) -> bytes:
-    """Run one piece of work on a worker; Ray has resolved the references to `shared`."""
+    """Run one piece of work on a worker. Ray replaces the references to `shared` by the data."""
     with threadpool_limits(threads):
         return pickle_result(function, *shared, *piece)

@@ -1,4 +1,4 @@
-"""Fits on features in memory, and out of core on features read in blocks."""
+"""Fits on features in memory, and out-of-core fits on features that are read in blocks."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -26,20 +26,20 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class DataAccess:
-    """How a fit reads its features: from memory, or in blocks from a file.
+    """Functions and data of a fit that depend on where the features are: in memory or in a file.
 
     Parameters
     ----------
     rows : FeatureSet
-        The features, or the row numbers by which classifiers read them.
+        The features. In an out-of-core fit, the row numbers of the features, in one column.
     n_values : int
         Number of values in all features.
     build : callable
-        Builds an estimator, like `clipfeat.zoo.building.build`.
+        Function that builds an estimator, such as `clipfeat.zoo.building.build`.
     run : callable, optional
-        Replacement for `clipfeat.fits.cells.run_cell`.
+        Function that replaces `clipfeat.fits.cells.run_cell`.
     finish : callable
-        Converts the fitted model into one that takes features.
+        Function that converts the fitted model into a model that takes features.
     """
 
     rows: FeatureSet
@@ -49,7 +49,10 @@ class DataAccess:
     finish: Callable[[Model], Model] = lambda model: model
 
     def n_threads(self, resources: FitResources) -> int | None:
-        """Choose the number of threads of a fit; on Ray, None leaves the choice to Ray."""
+        """Choose the number of threads of a fit.
+
+        On Ray, the number is `resources.n_jobs`, and None means the default of a Ray task.
+        """
         if resources.engine != "local":
             return resources.n_jobs
         return pick_threads(resources.n_jobs, self.n_values)
@@ -60,19 +63,32 @@ def data_access(
 ) -> DataAccess:
     """Choose how a fit reads its features.
 
-    Classifiers on streamed features see row numbers and read the rows in blocks.
+    Classifiers on streamed features take row numbers, and read the features of these rows in
+    blocks.
+
+    Parameters
+    ----------
+    features : FeatureSet or StreamedFeatures
+        Features in memory, or features in a file.
+    names : sequence of str
+        Names of the classifiers.
+    tune : bool
+        Whether the fit searches parameters.
+    engine : str
+        Engine of the fit.
 
     Raises
     ------
     UsageError
-        If features are streamed and a classifier, a search or the engine needs them in memory.
+        If the features are streamed, but a classifier, the search or the engine needs them in
+        memory.
     """
     if isinstance(features, FeatureSet):
         return DataAccess(features, features.X.size)
     check_streamed(names, tune=tune, engine=engine)
 
     def finish(model: Model) -> Model:
-        encoder = features.specs[0].title  # row numbers have no encoder
+        encoder = features.specs[0].title  # the scores lack it, because row numbers have no encoder
         return replace(
             model,
             estimator=unwrap(model.estimator, features.n_features),
@@ -107,25 +123,26 @@ def pick_out_of_core(
     clf : str or sequence of str
         As in `clipfeat.fit`.
     tune : bool
-        Whether parameters are searched.
+        Whether the fit searches parameters.
     requested : bool, optional
-        The user's choice. None fits out of core if the features as float32 take more than
-        `clipfeat.store.streaming.SHARE` of the available memory and the classifiers support it.
+        Choice of the user. None fits out of core if two conditions hold: the features as float32
+        take more than the share `clipfeat.store.streaming.SHARE` of the available memory, and the
+        classifiers support it.
     engine : str
         As in `clipfeat.fit`.
 
     Returns
     -------
     out_of_core : bool
-        The decision.
+        Whether to fit out of core.
     reason : str
-        One sentence for the user if memory decided, else empty.
+        Message for the user if the available memory decided, else empty.
 
     Raises
     ------
     UsageError
-        If an out-of-core fit is requested but not supported, or the features exceed the available
-        memory and cannot be read in blocks.
+        If an out-of-core fit is requested but not supported. If the features do not fit in memory,
+        and an out-of-core fit is not supported.
     """
     names = parse_names(clf)
     if requested is False:
@@ -135,18 +152,27 @@ def pick_out_of_core(
         return False, ""
     try:
         if len(paths) > 1:
-            raise UsageError(f"an out-of-core fit takes one feature file, got {len(paths)}")
+            raise UsageError(
+                f"an out-of-core fit takes one feature file, got {len(paths)}. Pass one file, or "
+                "fit in memory with --in-memory"
+            )
         check_streamed(names, tune=tune, engine=engine)
     except UsageError as error:
         if requested:
             raise
-        sizes = f"the features take {needed / GIB:.3g} GiB of the {free / GIB:.3g} available"
         if needed > free:
-            raise UsageError(f"{sizes}, and {error}") from error
-        return False, f"{sizes} but are loaded into memory: {error}"
+            raise UsageError(
+                f"the features ({needed / GIB:.3g} GiB) do not fit in memory ({free / GIB:.3g} GiB "
+                f"free), and {error}"
+            ) from error
+        return False, (
+            f"the features take {needed / GIB:.3g} GiB of the {free / GIB:.3g} GiB of free memory. "
+            f"They are loaded into memory, because {error}"
+        )
     reason = (
         f"the features take {needed / GIB:.3g} GiB as float32, more than {SHARE:.0%} of the "
-        f"{free / GIB:.3g} available: they are read in blocks (--in-memory loads them)"
+        f"{free / GIB:.3g} GiB of free memory. They are read in blocks. Pass --in-memory to load "
+        "them"
     )
     return True, "" if requested else reason
 
@@ -161,14 +187,19 @@ def run_streamed_cell(
     out_of_fold: bool,
     n_jobs: int,
 ) -> Cell:
-    """Run a cell on features read in blocks; see `clipfeat.fits.cells.run_cell`.
+    """Run a cell on features that are read in blocks.
 
     Parameters
     ----------
     features : StreamedFeatures
-        Features of the row numbers in `data`.
+        Features that the row numbers in `data` refer to.
     spec, options, data, n_classes, out_of_fold, n_jobs
-        As in `clipfeat.fits.cells.run_cell`. There is no search and no time limit.
+        As in `clipfeat.fits.cells.run_cell`, but without a parameter search or a time limit.
+
+    Returns
+    -------
+    Cell
+        The results.
     """
     built: list[Any] = []
 

@@ -1,7 +1,8 @@
-"""Running cells, with a cache, a time limit, or a Ray cluster.
+"""Runs of cells, with a cache, a time limit or a Ray cluster.
 
-Cells run one after the other in this process, in a child process under a time limit, or in
-parallel on a Ray cluster.
+A cell is one classifier that is fitted and scored on one split. By default, the cells run one after
+the other in this process. With a time limit, they run in a child process. On a Ray cluster, they
+run in parallel.
 """
 
 import time
@@ -26,10 +27,11 @@ from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.folds import Split, TrainingData
 
 GRACE = 1.1
-"""Factor on the time limit after which a cell is stopped. A search ends near the limit itself."""
+"""A cell is stopped after this many times the time limit. A parameter search ends before that,
+near the time limit."""
 
 WARM_UP = 120.0
-"""Time limit in seconds for importing the libraries of a classifier."""
+"""Time limit in seconds for the import of a classifier's libraries."""
 
 NO_ROWS: Split = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
 
@@ -58,35 +60,38 @@ def run_cells(
     Parameters
     ----------
     specs : sequence of CellSpec
-        The cells.
+        Specifications of the cells.
     data : (X, y, groups)
         All rows.
     n_classes : int
-        Number of classes; labels are 0 to n_classes - 1.
+        Number of classes. Labels are 0 to n_classes - 1.
     options : FitOptions
         Options of all cells.
     out_of_fold : bool
-        Also predict the training rows, out of fold.
+        Also predict the training rows of each cell out of fold.
     n_jobs : int, optional
-        Number of threads of each cell. None uses one for small data or on Ray, else all processors.
+        Number of threads of each cell. None uses one thread for small data and on Ray, else all
+        processors.
     time_limit : float, optional
-        Time limit in seconds for all cells of one entry. Cells then run in a child process, which
-        is stopped after the limit. Not on Ray.
+        Time limit in seconds for all cells of one entry, which is a classifier of the run. The
+        cells then run in a child process, which is stopped after the limit. It cannot be used with
+        Ray.
     together : bool
-        Apply the time limit to all entries together.
+        Apply the time limit to all entries together, instead of to each entry.
     cache : Path, optional
-        Folder of finished cells.
+        Folder for finished cells. None does not cache them.
     executor : callable, optional
         Executor on a Ray cluster, from `clipfeat.fits.on_ray.ray_executor`. None runs the cells in
         order on this machine.
     run : callable, optional
-        Replacement for `clipfeat.fits.cells.run_cell` on this machine.
+        Function that replaces `clipfeat.fits.cells.run_cell` on this machine.
 
     Yields
     ------
     (int, Cell or Exception)
-        Index of each cell and its result, in order of completion. After a failure, the remaining
-        cells of the same entry and trial yield the same exception without being fitted.
+        Index of each cell and its result, in order of completion. The result of a failed cell is
+        its exception. On this machine, the later cells of the same entry and trial are then not
+        fitted, and their results are the same exception.
 
     Raises
     ------
@@ -109,7 +114,7 @@ def run_cells(
             left.append(number)
         else:
             yield number, cached
-    # Row numbers are shared like the features, so that each piece of work stays small.
+    # The row numbers of the splits are shared like the features, so that each task stays small.
     splits = list({id(specs[number].split): specs[number].split for number in left}.values())
     indices = {id(split): index for index, split in enumerate(splits)}
     pieces = [
@@ -141,7 +146,7 @@ def _on_shared_rows(
     X: Any, y: Any, groups: Any, splits: Sequence[Split], index: int, spec: CellSpec,
     options: FitOptions, n_classes: int, out_of_fold: bool, n_jobs: int,
 ) -> Cell:  # fmt: skip
-    """Run one cell on a worker, on rows that all pieces of work share."""
+    """Run one cell on a Ray worker, on the rows that all workers share."""
     begun = time.monotonic()
     cell = run_cell(
         replace(spec, split=splits[index]), options, (X, y, groups), n_classes,
@@ -162,7 +167,8 @@ def _in_order(
             except StorageError:
                 raise
             except Exception as error:
-                # A classifier may be third-party code; its exception concerns its entry only.
+                # A classifier may come from another package and raise any exception. The other
+                # entries still run.
                 result = failed[spec.trial, spec.entry] = error
         yield number, result
 
@@ -192,7 +198,8 @@ def cell_runner(
     Yields
     ------
     callable
-        Maps a `CellSpec` to its `Cell`. Raises `DataError` after the time limit.
+        Function that takes a `CellSpec` and returns its `Cell`. It raises `DataError` after the
+        time limit, or the exception of the fit.
     """
     run = run or run_cell
     used: dict[str, float] = defaultdict(float)
@@ -208,13 +215,13 @@ def cell_runner(
         def run_one(spec: CellSpec) -> Cell:
             clock = "" if together else spec.entry
             if cells is not None and (cached := cells.read(spec)) is not None:
-                used[clock] += cached.seconds  # as if it had been fitted in this run
+                used[clock] += cached.seconds  # a resumed run has the same time limit
                 return cached
             settings: dict[str, Any] = {"out_of_fold": out_of_fold, "n_jobs": n_jobs}
             if time_limit is not None:
                 settings["seconds"] = max(time_limit - used[clock], 0.0) / spec.n_left
             if in_child is not None:
-                with suppress(TimeoutError, DataError):  # the cell itself raises it again
+                with suppress(TimeoutError, DataError):  # the fit of the cell raises it again
                     in_child(WARM_UP, _import_libraries, spec.name)
             begun = time.monotonic()
             try:
@@ -227,7 +234,7 @@ def cell_runner(
                     )  # fmt: skip
             except TimeoutError:
                 raise DataError(
-                    f"stopped after the time limit of {time_limit:g} s: raise --time-limit"
+                    f"stopped after the time limit of {time_limit:g} s. Raise --time-limit"
                 ) from None
             finally:
                 seconds = time.monotonic() - begun
@@ -242,7 +249,7 @@ def cell_runner(
 
 @cache
 def _import_libraries(name: str) -> None:
-    """Fit a classifier on 20 rows, so that the time limit excludes the import of its libraries."""
+    """Fit a classifier on 20 rows to import its libraries, before the time limit starts."""
     rows = np.arange(20)
     X, y = np.eye(20, 4, dtype=np.float32), rows % 2
     spec = CellSpec(0, "", name, name, slice(None), (rows, rows), 0, 1, True)
@@ -254,6 +261,6 @@ def _from_file(
     path: Path, labels_and_groups: Any, spec: CellSpec, options: FitOptions, n_classes: int,
     settings: dict[str, Any],
 ) -> Cell:  # fmt: skip
-    """Run a cell in a child process, on features mapped from a file."""
+    """Run a cell in a child process, on features in a memory-mapped file."""
     X = np.load(path, mmap_mode="r")
     return run_cell(spec, options, (X, *labels_and_groups), n_classes, **settings)

@@ -56,5 +56,5 @@ def test_invalid_requests_are_refused() -> None:
     p, y = members(0)
     with pytest.raises(UnknownNameError, match="did you mean greedy"):
         learn_weights("gredy", p, y)
-    with pytest.raises(DataError, match="no out-of-fold rows"):
+    with pytest.raises(DataError, match="but there are none"):
         learn_weights("greedy", [one[:0] for one in p], y[:0])

@@ -51,7 +51,7 @@ def test_memory_decides_without_a_request(tmp_path: Path, monkeypatch: pytest.Mo
     streamed, reason = picked(1.5 * size, "logreg,knn")
     assert not streamed
     assert "knn cannot" in reason
-    with pytest.raises(UsageError, match="available, and knn cannot"):
+    with pytest.raises(UsageError, match=r"free\), and knn cannot"):
         picked(size - 1, "knn")
     with pytest.raises(UsageError, match="knn cannot"):
         picked(2**40, "knn", requested=True)

@@ -1,7 +1,7 @@
-"""Upload and download model files on the Hugging Face hub.
+"""Upload model files to the Hugging Face Hub, and download them.
 
-A repository contains ``model.clipfeat`` and a model card, ``README.md``. A downloaded file passes
-the same checks as any other model file, so only trusted types are loaded.
+A repository contains the model file ``model.clipfeat`` and a model card, ``README.md``. A
+downloaded file is checked like any other model file, so only trusted types are loaded.
 """
 
 import tempfile
@@ -36,11 +36,12 @@ def push(
     repository : str
         Repository id, for example ``"user/name"``. It is created if it does not exist.
     private : bool
-        Make a new repository private.
+        If the repository does not exist, create it as a private repository.
     token : str, optional
-        Access token. None is the token of the current login.
+        Access token. None uses the token of the current login.
     endpoint : str, optional
-        URL of the hub. None is ``HF_ENDPOINT``, or else the public hub.
+        URL of the hub. None uses the environment variable ``HF_ENDPOINT``. If it is not set, the
+        public hub is used.
 
     Returns
     -------
@@ -61,8 +62,8 @@ def push(
     loaded = load_model(model)
     if any(spec.untrained for spec in loaded.specs):
         raise UsageError(
-            f"{model} uses an encoder with random weights. Fit a model with pretrained weights to "
-            "push it"
+            f"{model} uses an encoder with random weights, so it cannot be pushed. Fit the model "
+            "on features of pretrained weights"
         )
     path = Path(model)
     api = HfApi(endpoint=endpoint, token=token)
@@ -85,21 +86,21 @@ def pull(
     token: str | None = None,
     endpoint: str | None = None,
 ) -> Path:
-    """Download a model file into the hub's cache, unless it is cached.
+    """Download a model file into the hub's cache, unless the cache already holds it.
 
     Parameters
     ----------
     repository : str
         Repository id, for example ``"user/name"``.
     revision : str, optional
-        Branch, tag or commit. None is the default branch.
+        Branch, tag or commit. None uses the default branch.
     token, endpoint : str, optional
         As in `push`.
 
     Returns
     -------
     Path
-        The validated model file.
+        Path of the model file. The file was checked.
 
     Raises
     ------
@@ -121,14 +122,14 @@ def pull(
 
 
 def model_card(model: Model, repository: str) -> str:
-    """Write a model card: Markdown with the hub's metadata.
+    """Return the model card of a model: Markdown that starts with metadata for the hub.
 
     Parameters
     ----------
     model : Model
-        The model. Its scores are shown if it was cross-validated.
+        The model. If it was cross-validated, the card shows its scores.
     repository : str
-        Repository id.
+        Repository id, for example ``"user/name"``.
 
     Returns
     -------
@@ -168,18 +169,23 @@ def model_card(model: Model, repository: str) -> str:
 
 @contextmanager
 def _hub_errors(action: str) -> Iterator[None]:
-    """Convert errors of the hub's library, with a message of one sentence."""
+    """Convert the errors of huggingface_hub to clipfeat's errors.
+
+    The message starts with `action`, such as ``"pulling from user/name"``.
+    """
     from huggingface_hub.errors import HFValidationError
 
     try:
         yield
     except HFValidationError as error:
         raise UsageError(
-            f"{action}: invalid repository id: {error}. Use the form user/name"
+            f"{action} failed: the repository id is invalid: {str(error).rstrip('.')}. Use the "
+            "form user/name"
         ) from error
     except Exception as error:
-        # Requests, HTTP, the cache and authentication raise different errors.
+        # Connections, HTTP, the cache and authentication raise different types of errors.
         reason = shorten(str(error), 200, placeholder=" …") or type(error).__name__
         raise HubError(
-            f"{action} failed: {reason}. For a private repository, log in with `hf auth login`"
+            f"{action} failed: {reason.rstrip('.')}. Check the connection and the repository id. "
+            "For a private repository, log in with `hf auth login`"
         ) from error

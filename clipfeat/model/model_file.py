@@ -1,10 +1,10 @@
 """Read and write model files.
 
-A model file is a zip with two members. ``meta.json`` holds the version of the format, the classes,
-the encoders with their fingerprints, the scores, the versions of libraries, and the digest of
-``estimator.skops``. The estimator is stored with skops. It is loaded only if its bytes match the
-digest and it consists of `TRUSTED` types and those that skops trusts. There is no fallback to
-pickle or joblib, which would run code from the file.
+A model file is a zip archive with two files. ``meta.json`` holds the version of the format, the
+classes, the encoders with their fingerprints, the scores, the versions of libraries, and the digest
+of ``estimator.skops``. ``estimator.skops`` holds the estimator in the format of skops. It is loaded
+only if its bytes match the digest, and if all its types are in `TRUSTED` or trusted by skops. Files
+of pickle and joblib are never loaded, because loading them can run code from the file.
 """
 
 import hashlib
@@ -67,7 +67,8 @@ TRUSTED = (
     "xgboost.core.Booster",
     "xgboost.sklearn.XGBClassifier",
 )
-"""Types that an estimator may contain besides those that skops trusts: scikit-learn and NumPy."""
+"""Types that an estimator may contain, in addition to the types of scikit-learn and NumPy that
+skops trusts."""
 
 
 @dataclass(frozen=True)
@@ -77,17 +78,20 @@ class Model:
     Parameters
     ----------
     estimator : estimator
-        Fitted on the columns of `specs` side by side, with indices into `classes` as labels.
+        Fitted estimator. It takes the features of all encoders in `specs`, side by side. Its labels
+        are indices into `classes`.
     classes : tuple of str
-        Names of the classes. Of two, the last is the positive class.
+        Names of the classes. If there are two, the last is the positive class.
     specs : tuple of EncoderSpec
-        The encoders of the features, in the order of the columns. Empty for a model of arrays.
+        The encoders of the features, in the order of the columns. Empty if the model was fitted on
+        arrays.
     members : tuple of str
-        Names of the classifiers in the vote; a single name without a vote.
+        Names of the members of the vote, which are its classifiers. A model without a vote has one
+        member.
     scores : sequence of mapping
-        Tidy cross-validated scores, as in `Benchmark.rows`.
+        Cross-validated scores, one mapping per score, as in `Benchmark.rows`.
     about : mapping
-        Further facts about the fit, such as the numbers of images and folds, and the seed.
+        Further facts about the fit: the number of images, the number of folds, the seed and others.
     threshold : float, optional
         Decision threshold on the probability of the last class, for two classes. None predicts the
         class with the highest probability.
@@ -107,17 +111,20 @@ class Model:
         Parameters
         ----------
         features : FeatureSet
-            Features of the model's encoders, in any order, possibly with further layers.
+            Features of the model's encoders. The encoders may be in any order, and may have more
+            layers than the model uses.
 
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            Columns follow `classes`, and rows sum to 1. Identical images have equal rows.
+            Probabilities. Columns follow `classes`, and rows sum to 1. Identical images have equal
+            rows.
 
         Raises
         ------
         FingerprintError
-            If the features come from other encoders. The message lists the differences.
+            If the features do not come from the model's encoders. The message lists the
+            differences.
         UsageError
             If `features` is not a feature set.
         """
@@ -134,12 +141,14 @@ class Model:
         Returns
         -------
         dict of str to ndarray of shape (n_samples, n_classes)
-            By member. Without a vote, the estimator is the only member.
+            Probabilities by name of the member. If the model has no vote, its estimator is the only
+            member.
 
         Raises
         ------
         FingerprintError
-            If the features come from other encoders. The message lists the differences.
+            If the features do not come from the model's encoders. The message lists the
+            differences.
         UsageError
             If `features` is not a feature set.
         """
@@ -153,14 +162,14 @@ class Model:
     ) -> dict[str, NDArray[np.float64]]:
         if not isinstance(features, FeatureSet):
             raise UsageError(
-                f"expected a FeatureSet, got {type(features).__name__}, which does not name its "
-                "encoder. Use clipfeat.load or FeatureSet.from_arrays"
+                f"expected features with their encoder in a FeatureSet, got "
+                f"{type(features).__name__}. Use clipfeat.load or FeatureSet.from_arrays"
             )
         X = features.columns_of(self.specs)
         if not len(X):
             return {name: np.empty((0, len(self.classes))) for name in estimators}
-        # The last bits of a row depend on its position in the batch (OpenBLAS on AMD, for one), so
-        # identical images are computed once and get equal probabilities.
+        # The last bits of a row's probabilities depend on its position in the batch, for example
+        # with OpenBLAS on AMD. Identical images are therefore predicted once.
         rows, inverse = _distinct(features.keys, X)
         distinct = X if len(rows) == len(X) else X[rows]
         classes = np.arange(len(self.classes))
@@ -175,14 +184,14 @@ class Model:
         Parameters
         ----------
         path : path
-            The file. Missing parent folders are created.
+            Path of the new file. Missing parent folders are created.
         overwrite : bool
             Replace an existing file.
 
         Returns
         -------
         Path
-            The file.
+            Path of the written file.
 
         Raises
         ------
@@ -223,8 +232,8 @@ def _distinct(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Find the distinct images.
 
-    Rows are identical if they have the same key and the same features, because keys of arrays or
-    of a damaged file may repeat.
+    Two rows are the same image if they have the same key and the same features. The key alone is
+    not sufficient, because different rows of arrays or of a damaged file may have the same key.
 
     Returns
     -------
@@ -243,27 +252,34 @@ def _distinct(
 
 
 def _refuse_bombs(archive: zipfile.ZipFile, path: Path) -> None:
-    """Refuse a zip whose members would unpack to more bytes than the file has."""
+    """Refuse a zip archive that would unpack to more bytes than it has."""
     if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
         raise RefusedFileError(
-            f"{path} has compressed members, but model files are stored uncompressed. Get the "
-            "original file"
+            f"{path} has compressed members, but the members of a model file are not compressed. "
+            "Get the original file again, or fit the model again"
         )
-    if sum(member.file_size for member in archive.infolist()) > path.stat().st_size:
+    declared = sum(member.file_size for member in archive.infolist())
+    if declared > (size := path.stat().st_size):
         raise RefusedFileError(
-            f"{path} declares members larger than the file itself. Get the original file"
+            f"{path} is damaged: it has {size} bytes, but its members have {declared} bytes. Get "
+            "the original file again, or fit the model again"
         )
 
 
 def _threshold(value: Any, classes: Sequence[str]) -> float | None:
-    """Validate a stored threshold."""
-    if value is not None and not (len(classes) == 2 and 0 <= float(value) <= 1):
-        raise ValueError(f"threshold {value!r} does not fit {len(classes)} classes")
+    """Check the decision threshold of a model file, and return it."""
+    if value is not None and len(classes) != 2:
+        raise ValueError(
+            f"it has the decision threshold {value!r}, which needs two classes, but "
+            f"{len(classes)} classes"
+        )
+    if value is not None and not 0 <= float(value) <= 1:
+        raise ValueError(f"its decision threshold must be in [0, 1], but is {value!r}")
     return None if value is None else float(value)
 
 
 def dump_estimator(estimator: Any) -> bytes:
-    """Serialise a fitted estimator with skops."""
+    """Serialise a fitted estimator in the format of skops."""
     import skops.io
 
     dumped: bytes = skops.io.dumps(estimator)
@@ -276,7 +292,7 @@ def load_model(path: str | Path) -> Model:
     Parameters
     ----------
     path : path
-        The file, or a folder that contains a `MODEL_NAME`.
+        The file, or a folder that contains a file named `MODEL_NAME`.
 
     Returns
     -------
@@ -286,8 +302,9 @@ def load_model(path: str | Path) -> Model:
     Raises
     ------
     RefusedFileError
-        If the file is missing, damaged, not a model file (a pickle, for example), of another
-        version, or contains an untrusted type. All of this is checked before the estimator loads.
+        If the file is missing, damaged, or not a model file, such as a pickle. If its format has
+        another version. If it contains a type that is not trusted. All checks precede the loading
+        of the estimator.
     """
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
@@ -296,7 +313,9 @@ def load_model(path: str | Path) -> Model:
     if target.is_dir():
         target /= MODEL_NAME
     if not target.is_file():
-        raise RefusedFileError(f"model file {target} not found. Check the path")
+        raise RefusedFileError(
+            f"model file {target} not found. Check the path, or fit a model with clipfeat fit"
+        )
     try:
         with zipfile.ZipFile(target) as archive:
             _refuse_bombs(archive, target)
@@ -304,14 +323,15 @@ def load_model(path: str | Path) -> Model:
             estimator = archive.read("estimator.skops")
         if meta["kind"] != KIND or meta["version"] != VERSION:
             raise RefusedFileError(
-                f"{target} is a {meta['kind']} of version {meta['version']}, but this clipfeat "
-                f"reads a {KIND} of version {VERSION}. Install the clipfeat that wrote it"
+                f"{target} is a {meta['kind']} file of version {meta['version']}, but this version "
+                f"of clipfeat reads {KIND} files of version {VERSION}. Install the version of "
+                "clipfeat that wrote the file"
             )
         specs = tuple(EncoderSpec.from_json(json.dumps(spec)) for spec in meta["encoders"])
         if hashlib.blake2b(estimator, digest_size=32).hexdigest() != meta["digest"]:
             raise RefusedFileError(
                 f"{target} is damaged: the estimator does not match its digest. Get the original "
-                "file"
+                "file again, or fit the model again"
             )
         untrusted = set(skops.io.get_untrusted_types(data=estimator)) - set(TRUSTED)
         if untrusted:
@@ -339,7 +359,7 @@ def load_model(path: str | Path) -> Model:
             "clipfeat"
         ) from error
     except Exception as error:
-        # The parsers of zip, JSON and skops raise errors of many types for damaged input.
+        # The parsers of zip, JSON and skops raise many types of errors for a damaged file.
         reason = str(error) or type(error).__name__
         raise RefusedFileError(
             f"{target} is not a complete clipfeat model file ({reason}). Pass a file from "

@@ -1,1 +1,1 @@
-"""Apply a model to images: predictions, explanations, robustness and submission files."""
+"""Application of a model to images: predictions, explanations, robustness, submission files."""

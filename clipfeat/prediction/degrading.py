@@ -1,9 +1,10 @@
 """Score a model on degraded images.
 
-Each image is decoded once, degraded with every entry of `DEGRADATIONS` at every strength, and
-encoded for each. The result is each metric as a function of the strength. Detectors of generated
-images are evaluated on these degradations: compression, blur, resizing, cropping, noise and
-combinations (Wang et al. 2020, arXiv 1912.11035; Corvi et al. 2023, arXiv 2211.00680).
+Each image is decoded once. It is then degraded with every degradation of `DEGRADATIONS` at every
+strength, and each degraded image is encoded. The result is each metric as a function of the
+strength. Detectors of generated images are usually evaluated on these degradations: compression,
+blur, resizing, cropping, noise and combinations (Wang et al. 2020, arXiv 1912.11035; Corvi et al.
+2023, arXiv 2211.00680).
 """
 
 import json
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Step = tuple[str, Mapping[str, Any]]
+"""Name of an image transform, and its arguments."""
 ORIGINAL = "original"
+"""Name of the images that are not degraded, in the place of a degradation."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +44,10 @@ class Degradation:
     name : str
         Name in tables, such as ``"jpeg"``.
     title : str
-        Heading that names the unit of the strength.
+        Heading in tables and plots. It says what the strength measures, and in which unit.
     strengths : mapping of float to sequence of steps
-        Steps of each strength, from mild to severe; see `clipfeat.embedding.views.read_views`.
+        For each strength, from mild to severe, the steps that degrade an image. See
+        `clipfeat.embedding.views.read_views`.
     """
 
     name: str
@@ -74,6 +78,7 @@ _ROWS = (
     }),
 )  # fmt: skip
 DEGRADATIONS = {row.name: row for row in _ROWS}
+"""Degradations by name."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +88,9 @@ class Score:
     Parameters
     ----------
     degradation : str
-        Name of a degradation, or ``"original"``.
+        Name of the degradation, or ``"original"``.
     strength : float
-        NaN for the original images.
+        Strength of the degradation. NaN for the original images.
     metric : str
         Name of the metric.
     value : float
@@ -108,9 +113,9 @@ class Robustness:
     Parameters
     ----------
     rows : sequence of Score
-        Scores of the original images first. All scores cover the same images.
+        Scores, starting with the scores of the original images. All scores cover the same images.
     errors : mapping of str to str
-        By path, the reason why an image is left out.
+        For each image that is left out, its path and the reason.
     """
 
     rows: Sequence[Score]
@@ -153,28 +158,28 @@ def robustness(
     model : Model or path
         A fitted model, or a model file.
     source : path, or sequence of paths
-        Labelled images that the model was not fitted on.
+        Labelled images. The model must not have been fitted on them.
     degradations : sequence of str
-        Names of `DEGRADATIONS`.
+        Names of degradations in `DEGRADATIONS`.
     weights, face_weights, inputs, average, device, resources
-        As in `clipfeat.predict`, but `inputs.views` must be None. Faces are detected in the
-        original image and then degraded.
+        As in `clipfeat.predict`, but `inputs.views` must be None. If the model uses faces, they are
+        detected in the original image, and the cropped faces are degraded.
     progress : callable
-        Called with the number of degraded images encoded so far.
+        Called with a `Progress`, which counts the degraded images encoded so far.
 
     Returns
     -------
     Robustness
-        Every metric at every strength, over the same images.
+        Every metric at every strength. All scores cover the same images.
 
     Raises
     ------
     UnknownNameError
         If a degradation is unknown.
     LabelError
-        If no image is readable and has one of the model's labels.
+        If no image has one of the model's labels. If none of the labelled images is readable.
     UsageError
-        If `inputs` has views or faces, or the model was fitted on arrays.
+        If `inputs` has views or faces. If the model was fitted on arrays.
     """
     from clipfeat.embedding.views import View
 
@@ -183,7 +188,7 @@ def robustness(
             raise unknown_name("degradation", name, DEGRADATIONS)
     if inputs.views is not None:
         raise UsageError(
-            f"views {inputs.views} cannot be combined with degradations. Leave out views"
+            f"the views {inputs.views} cannot be combined with degradations. Leave out views"
         )
     fitted = as_model(model)
     images = open_images(fitted, source, inputs)
@@ -218,17 +223,19 @@ def robustness(
         ]
     errors = {f.path: f"{f.reason}: {f.message}" for f in features.failures}
     if not scored:
-        why = next(iter(errors.values()), "")
+        path, reason = next(iter(errors.items()), ("no file", "no error"))
         raise LabelError(
-            f"none of the labelled images of {images.name} could be read: {why}. Check the source"
+            f"none of the labelled images of {images.name} could be read. The first error is "
+            f"{path}: {reason}. Check the files"
         )
     return Robustness(scored, errors)
 
 
 def _by_view(features: FeatureSet, names: Sequence[str]) -> dict[str, FeatureSet]:
-    """Split the rows by view, under the paths of the original images and faces.
+    """Split the rows of a feature set by view: the original images and each degradation.
 
-    Only images that have a row in every view are taken.
+    The rows of every view get the paths of the original images or faces. Images that lack a row in
+    one of the views are left out.
     """
     rows: dict[str, dict[str, int]] = {name: {} for name in names}
     for number, path in enumerate(features.paths.tolist()):

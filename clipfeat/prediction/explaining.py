@@ -1,4 +1,7 @@
-"""Explain predictions with the nearest training images and the members' probabilities."""
+"""Explain predictions by the nearest training images and the probabilities of each member.
+
+The members of a model are the classifiers of its vote.
+"""
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
@@ -34,9 +37,10 @@ class Neighbour:
     path : str
         Path relative to the root of the feature file.
     label : str
-        Class of the training image; empty if unknown.
+        Class of the training image. Empty if unknown.
     distance : float
-        Cosine distance of the standardised features, in [0, 2], averaged over the encoders.
+        Cosine distance between the standardised features of the two images, in [0, 2]. It is
+        averaged over the encoders.
     """
 
     path: str
@@ -53,9 +57,9 @@ class Explanation:
     path : str
         Path of the image.
     probabilities : mapping of str to float
-        Probabilities of the model, by class.
+        Probability of each class.
     members : mapping of str to mapping of str to float
-        Probabilities of each member of the vote, by member and class.
+        For each member of the vote, its probability of each class.
     neighbours : sequence of Neighbour
         The nearest training images in ascending order of distance.
     """
@@ -79,7 +83,9 @@ def explain(
     resources: EmbedResources = EmbedResources(),
     progress: Callable[[Progress], None] = lambda progress: None,
 ) -> list[Explanation]:
-    """Find the nearest training images of each image, and each member's probabilities.
+    """Explain the prediction of each image by training images and the members of the vote.
+
+    An explanation holds the nearest training images and the probabilities of each member.
 
     Parameters
     ----------
@@ -90,21 +96,21 @@ def explain(
     features : FeatureSet
         The features that the model was fitted on.
     n_neighbours : int
-        Number of training images per explanation.
+        Number of training images in an explanation.
     weights, face_weights, inputs, device, resources, progress
-        As in `clipfeat.predict`. Labels are not used.
+        As in `clipfeat.predict`. The labels of `inputs` are not used.
 
     Returns
     -------
     list of Explanation
-        One for each readable image, frame, face or view, in the order of the source.
+        One explanation for each readable image, frame, face or view, in the order of the source.
 
     Raises
     ------
     FingerprintError
-        If `features` come from other encoders than the model's.
+        If `features` do not come from the model's encoders.
     DataError
-        If no image is readable. The message holds the reason for the first one.
+        If no image is readable. The message names the first image and its error.
     """
     fitted = as_model(model)
     known = features.columns_of(fitted.specs)
@@ -122,8 +128,8 @@ def explain(
     if not len(encoded):
         first = encoded.failures[0]
         raise DataError(
-            f"none of {len(images)} images could be read. The first error is {first.path}: "
-            f"{first.reason}: {first.message}"
+            f"none of the {len(images)} images could be read. The first error is {first.path}: "
+            f"{first.reason}: {first.message}. Check the files"
         )
     distances = _distances(encoded.X, known, [spec.n_features for spec in fitted.specs])
     vote = fitted.predict_proba(encoded)
@@ -148,20 +154,23 @@ def _by_class(model: Model, p: NDArray[np.float64]) -> dict[str, float]:
 def _distances(
     X: NDArray[np.float32], known: NDArray[np.float32], widths: Sequence[int]
 ) -> NDArray[np.float64]:
-    """Compute cosine distances of standardised columns, averaged over the encoders.
+    """Compute the cosine distances between explained images and training images.
+
+    The columns are standardised first. The distances are averaged over the encoders.
 
     Parameters
     ----------
     X : ndarray of shape (n_images, n_features), float32
         Features of the explained images.
     known : ndarray of shape (n_known, n_features), float32
-        Features of the training images, which define the mean and standard deviation.
+        Features of the training images. They define the mean and standard deviation of each column.
     widths : sequence of int
         Number of columns of each encoder.
 
     Returns
     -------
     ndarray of shape (n_images, n_known)
+        Distances.
     """
     total = np.zeros((len(X), len(known)))
     start = 0
@@ -185,20 +194,22 @@ def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 def explanation_page(
     explained: Sequence[Explanation], images: str | Path, known: str | Path
 ) -> str:
-    """Write explanations as a self-contained HTML page with thumbnails.
+    """Return a self-contained HTML page that shows explanations with thumbnails.
 
     Parameters
     ----------
     explained : sequence of Explanation
         The result of `explain`.
-    images, known : path
-        Root folders of the explained images and of the training images. An image that is not a
-        file below its root is shown without a thumbnail.
+    images : path
+        Root folder of the explained images. An image that is not a file in this folder has no
+        thumbnail.
+    known : path
+        Root folder of the training images, in the same way.
 
     Returns
     -------
     str
-        The page.
+        Text of the page.
     """
     parts = [_section(one, Path(images), Path(known)) for one in explained]
     return _PAGE.replace("{sections}", "\n".join(parts))

@@ -34,24 +34,29 @@ def predict(
 ) -> Predictions:
     """Predict the class of each image, and of each video from its frames.
 
+    A file may have several parts: the frames of a video, the faces of an image, or views
+    (augmentations) of an image. Each part is predicted, and the probabilities of the parts are
+    averaged.
+
     Parameters
     ----------
     model : Model or path
         A fitted model, or a model file.
     source : FeatureSet, path or sequence of paths
-        Features, one or more feature files, or any image source. Features are used as they are.
+        Features, one or more feature files, or any image source. Images are encoded with the
+        model's encoders first.
     weights : path, or sequence of path
-        Local files of weights instead of the hub's: one for each of the model's encoders that has
-        weights, in their order.
+        Local weight files, which replace the weights of the hub. Pass one file for each of the
+        model's encoders that has weights, in the order of the encoders.
     face_weights : path, optional
-        File of the face detector's weights, if the model was fitted on faces that YuNet detected.
+        Weight file of the face detector YuNet. It is needed if the model was fitted on faces that
+        YuNet detected.
     inputs : SourceOptions
-        Options for reading images. `labels` are true classes that score the predictions. `views`
-        are test-time augmentations, which are combined with the image by `average`. `faces` must be
-        None, because the model defines them.
+        Options for reading images. `labels` are the true classes, which score the predictions.
+        `views` are test-time augmentations. `faces` must be None, because the model defines which
+        faces it uses.
     average : str
-        How the parts of a file (frames, faces, views) are combined: a name of
-        `clipfeat.features.by_file.AVERAGES`.
+        Name of the average over the parts of a file, in `clipfeat.features.by_file.AVERAGES`.
     per_part : bool
         Return one row per part instead of one row per file.
     device : str
@@ -64,20 +69,21 @@ def predict(
     Returns
     -------
     Predictions
-        One row per file. The row of an unreadable file holds the reason.
+        One row per file, or per part. An unreadable file also has a row, and `Predictions.errors`
+        holds the reason.
 
     Raises
     ------
     FingerprintError
-        If the features come from other encoders than the model's.
+        If the features do not come from the model's encoders.
     WeightsError
         If the weights of an encoder are missing.
     RefusedFileError
         If the model file is damaged, or is not a model file.
     UnknownNameError
-        If there is no such average.
+        If `average` is unknown.
     UsageError
-        If an option does not fit the source or the model.
+        If an option cannot be used with this source or this model.
     """
     if average not in AVERAGES:
         raise unknown_name("average", average, AVERAGES)
@@ -89,8 +95,8 @@ def predict(
     if specs and all(Path(spec).suffix.lower() in {".h5", ".hdf5"} for spec in specs):
         if inputs.labels is not None:
             raise UsageError(
-                f"labels {inputs.labels} were given for a feature file, which has its own. Leave "
-                "out --labels"
+                f"the labels {inputs.labels} cannot be used with a feature file, which has its own "
+                "labels. Leave out --labels"
             )
         return predictions_of(fitted, load(*specs), how)
     images, views = add_views(open_images(fitted, source, inputs), inputs.views)
@@ -108,31 +114,31 @@ def predict(
 
 
 def as_model(model: Model | str | Path) -> Model:
-    """Return a model as it is, or read it from its file."""
+    """Return a model unchanged, or read a model file."""
     return model if isinstance(model, Model) else load_model(model)
 
 
 def open_images(
     model: Model, source: str | Path | Sequence[str | Path], inputs: SourceOptions
 ) -> ImageSource:
-    """List the images and video frames of a source for a model.
+    """List the images and video frames of a source, for prediction with a model.
 
     Raises
     ------
     UsageError
-        If the model was fitted on arrays, or `inputs` names faces.
+        If the model was fitted on arrays. If `inputs` has faces.
     EmptySourceError
-        If the source holds no image.
+        If the source has no images.
     """
     if not model.specs:
         raise UsageError(
-            "the model was fitted on arrays and has no encoder for images. Pass a FeatureSet to "
+            "the model was fitted on arrays, so it has no encoder for images. Pass a FeatureSet to "
             "predict"
         )
     if inputs.faces is not None:
         raise UsageError(
-            f"faces {inputs.faces.identity!r} were given, but the model's encoder defines which "
-            "faces it takes. Leave out faces"
+            f"the faces {inputs.faces.identity!r} cannot be chosen for a prediction, because the "
+            "model's encoder defines which faces it uses. Leave out faces"
         )
     images = open_source(source, labels=inputs.labels, columns=inputs.columns)
     return with_frames(images, inputs.frames)

@@ -1,4 +1,8 @@
-"""Predictions: the probabilities that a model gives to the images of a feature set."""
+"""Predictions: the probabilities of the classes for each image of a source.
+
+A file may have several parts: the frames of a video, the faces of an image, or views
+(augmentations) of an image.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -20,20 +24,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Predictions:
-    """Predictions for the images of a source, one row per image, readable or not.
+    """Predictions for the images of a source. Every image has a row, even if it is unreadable.
 
     Parameters
     ----------
     paths : sequence of str
-        In the order of the source.
+        Paths of the images, in the order of the source.
     probabilities : ndarray of shape (n_images, n_classes)
-        NaN for an unreadable image.
+        Probabilities of the classes. The row of an unreadable image is NaN.
     classes : tuple of str
-        Names of the columns.
+        Names of the classes, in the order of the columns of `probabilities`.
     labels : sequence of str
-        True classes; empty where unknown.
+        True class of each image. Empty if it is unknown.
     errors : mapping of str to str
-        By path, the reason why an image could not be read.
+        For each unreadable image, its path and the reason.
     threshold : float, optional
         Decision threshold on the probability of the last class, for two classes. None predicts the
         class with the highest probability.
@@ -54,7 +58,7 @@ class Predictions:
 
     @property
     def predicted(self) -> list[str]:
-        """Names of the predicted classes; empty for an unreadable image."""
+        """Names of the predicted classes. The name is empty for an unreadable image."""
         readable = ~np.isnan(self.probabilities[:, 0])
         decided = np.where(readable, decide(self.probabilities, self.threshold), len(self.classes))
         names = [*self.classes, ""]
@@ -66,8 +70,8 @@ class Predictions:
         Returns
         -------
         DataFrame
-            Columns ``path``, ``predicted``, ``p_<class>`` for each class, ``label`` if any label is
-            known, and ``error``.
+            The columns are ``path``, ``predicted``, ``p_<class>`` for each class, ``label`` if a
+            true class is known, and ``error``.
         """
         import pandas as pd
 
@@ -85,7 +89,7 @@ class Predictions:
         Returns
         -------
         dict of str to float
-            By name of the metric; empty if no image can be scored.
+            Value of each metric, by name. Empty if no image can be scored.
         """
         rows = self._scored
         if not rows.any():
@@ -94,7 +98,7 @@ class Predictions:
 
     @property
     def n_scored(self) -> int:
-        """Number of images that `scores` covers."""
+        """Number of images that `scores` uses."""
         return int(self._scored.sum())
 
     @property
@@ -111,7 +115,7 @@ class Predictions:
 
 @dataclass(frozen=True)
 class _Part:
-    """A row of a feature set, or an image without a row: a whole file, or a part of one."""
+    """A row of a feature set, or an image without a row. It is a whole file or a part of a file."""
 
     path: str
     file: str
@@ -121,7 +125,7 @@ class _Part:
 def predictions_of(
     model: Model, features: FeatureSet, average: str | None, images: ImageSource | None = None
 ) -> Predictions:
-    """Predict the class of every image of a feature set, failures included.
+    """Predict the class of every image of a feature set, including unreadable images.
 
     Parameters
     ----------
@@ -130,11 +134,11 @@ def predictions_of(
     features : FeatureSet
         Features of the model's encoders. The set may have no rows.
     average : str or None
-        Name of an entry of `clipfeat.features.by_file.AVERAGES`, which combines the parts of a
-        file (frames, faces, views). None predicts each part.
+        Name of the average over the parts of a file (frames, faces, views), in
+        `clipfeat.features.by_file.AVERAGES`. None returns a row for each part.
     images : ImageSource, optional
-        The source of the features. It gives the order of the predictions, and the files and labels
-        of the failures. Without it, failures come last and have no label.
+        The source of the features. It defines the order of the predictions, and the files and
+        labels of unreadable images. If it is None, unreadable images come last and have no label.
 
     Returns
     -------
@@ -169,12 +173,12 @@ def predictions_of(
 
 
 def _place(path: str, place: Mapping[str, int]) -> int:
-    """The number of the record of a row, which is the file or has the row as a face."""
+    """Return the index in the source of the image that a row belongs to, or of its face's image."""
     return place.get(path, place.get(record_path(path), len(place)))
 
 
 def _parts_without_rows(images: ImageSource, rows: Sequence[_Part]) -> list[_Part]:
-    """The records of a source that have no row."""
+    """List the images of a source that have no row."""
     seen = {path for part in rows for path in (part.path, record_path(part.path))}
     return [
         _Part(record.path, dict(record.columns).get("file", record.path), record.label)
@@ -184,10 +188,11 @@ def _parts_without_rows(images: ImageSource, rows: Sequence[_Part]) -> list[_Par
 
 
 def _failed_parts(paths: Iterable[str], files: Set[str]) -> list[_Part]:
-    """Failures as parts of the files that have rows, or else as files.
+    """Convert the paths of failures to parts of files.
 
-    A feature file stores the path of a failure only. Frames, faces and views end in ``@`` or ``#``
-    and a name.
+    A feature file stores only the path of a failure. The path of a frame, face or view ends in
+    ``@`` or ``#`` and a name. If the path before this mark is a file with rows, the failure is a
+    part of that file. Otherwise, the failure is a whole file.
     """
     parts = []
     for path in paths:
@@ -197,8 +202,8 @@ def _failed_parts(paths: Iterable[str], files: Set[str]) -> list[_Part]:
 
 
 def _message(errors: Sequence[str]) -> str:
-    """Combine the errors of a file's parts, empty for a readable part, into one message."""
+    """Combine the errors of a file's parts into one message. A readable part has an empty error."""
     present = [text for text in errors if text]
     if len(errors) < 2 or not present:
         return "".join(present)
-    return f"{len(present)} of {len(errors)} parts: {present[0]}"
+    return f"{len(present)} of {len(errors)} parts could not be read. The first error: {present[0]}"

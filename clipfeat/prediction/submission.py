@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FILLS = ("auto", "probability", "class")
+"""Contents of a single column of a template."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,11 @@ class Filled:
     Parameters
     ----------
     table : DataFrame
-        The template with predictions, in its own order and with its own ids and columns.
+        The template with predictions. The order of the rows, the ids and the columns are unchanged.
     summary : str
-        The filled columns and their content, for the user to check.
+        Description of the filled columns and their content.
     missing : sequence of str
-        Ids without a prediction. Their rows are unchanged.
+        Ids of the template that have no prediction. Their rows are unchanged.
     """
 
     table: "pd.DataFrame"
@@ -39,18 +40,19 @@ class Filled:
 class Template:
     """A sample submission of a competition.
 
-    The first column contains ids: paths, file names or stems. If the other columns are named after
-    classes, they get the probabilities of these classes. A single other column gets the probability
-    of the positive class or the predicted class. The class is written as a name, or as a number if
-    the template contains whole numbers.
+    The first column holds the ids of the images: paths, file names, or file names without
+    extension. If the other columns are named after classes, they get the probabilities of these
+    classes. If there is one other column, it gets the probability of the positive class or the
+    predicted class. The class is written as a name, or as a number if the template contains
+    numbers.
 
     Parameters
     ----------
     path : path
-        A CSV, TSV or Parquet file.
-    fill : str
-        Content of a single column: ``"probability"``, ``"class"``, or ``"auto"``, which is the
-        probability if the template contains a number with a decimal point.
+        The sample submission, a CSV, TSV or Parquet file.
+    fill : {"auto", "probability", "class"}
+        Content of a single column. ``"auto"`` fills in the probability if the template contains a
+        number with a decimal point, else the class.
 
     Raises
     ------
@@ -71,7 +73,7 @@ class Template:
 
 
 def fill_template(predictions: Predictions, template: Template) -> Filled:
-    """Fill a competition's sample submission by its ids and columns.
+    """Fill a competition's sample submission with predictions.
 
     Parameters
     ----------
@@ -88,8 +90,8 @@ def fill_template(predictions: Predictions, template: Template) -> Filled:
     Raises
     ------
     UsageError
-        If the columns are neither classes nor a single column, if no id matches, or if one column
-        cannot hold the probabilities of more than two classes.
+        If there are several columns that are not named after classes. If no id matches an image. If
+        a single column should hold the probability, but the model does not have two classes.
     """
     table = template.table.copy()
     ids = table.iloc[:, 0].tolist()
@@ -102,8 +104,10 @@ def fill_template(predictions: Predictions, template: Template) -> Filled:
     }
     if not image_of_row:
         raise UsageError(
-            f"no id of {template.path} matches an image: ids are like {ids[:1]}, images like "
-            f"{list(predictions.paths[:1])}. Predict the images of the competition's test set"
+            f"no id of {template.path} matches an image. Its first id is "
+            f"{next(iter(ids), 'missing')!r}, and the first image is "
+            f"{next(iter(predictions.paths), 'missing')!r}. Predict the images of the "
+            "competition's test set"
         )
     p, classes = predictions.probabilities, predictions.classes
     if names and all(name in classes for name in names):
@@ -113,8 +117,9 @@ def fill_template(predictions: Predictions, template: Template) -> Filled:
         values, summary = _single(predictions, names[0], table[names[0]].tolist(), template.fill)
     else:
         raise UsageError(
-            f"{template.path} has the columns {', '.join(names) or 'none'} besides the ids. Pass a "
-            f"template with one column, or with the classes {', '.join(classes)}"
+            f"{template.path} must have one column after the ids, or columns named after classes "
+            f"({', '.join(classes)}), but its columns are {', '.join(names) or 'only the ids'}. "
+            "Pass another template"
         )
     for name, column in values.items():
         filled = [
@@ -136,8 +141,8 @@ def _single(
     if fill == "probability":
         if len(classes) != 2:
             raise UsageError(
-                f"column {name!r} holds one probability, but the model has {len(classes)} classes. "
-                "Use --fill class"
+                f"column {name!r} can hold only one probability, but the model has {len(classes)} "
+                "classes. Use --fill class"
             )
         values: list[object] = list(predictions.probabilities[:, 1].tolist())
         return {name: values}, f"column {name}: probability of {classes[1]!r}"

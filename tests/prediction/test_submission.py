@@ -59,7 +59,7 @@ def test_ids_without_a_prediction_are_unchanged(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("template", "message"),
-    [("id,a,b\n1,0,0\n", "with one column, or with the classes"), ("id,t\nz,0\n", "no id of")],
+    [("id,a,b\n1,0,0\n", "must have one column after the ids"), ("id,t\nz,0\n", "no id of")],
 )
 def test_templates_that_do_not_match(tmp_path: Path, template: str, message: str) -> None:
     """Unknown columns and ids of other images are errors."""

@@ -1,4 +1,7 @@
-"""Command line with one module per command. Commands parse, call the library and print."""
+"""Command line with one module per command.
+
+A command parses its options, calls the library and prints the result.
+"""
 
 import signal
 import sys
@@ -61,20 +64,24 @@ def clipfeat(
 ) -> None:
     """Classify images with frozen features and classical classifiers.
 
+    An encoder computes the features of each image once and writes them to a feature file.
+    Classifiers are then fitted on the features. Several classifiers can form a soft vote, which is
+    the average of their probabilities.
+
     Start with: clipfeat demo
 
-    Then: clipfeat embed images/ out.h5 && clipfeat fit --clf logreg
+    Then: clipfeat embed images/ out.h5 && clipfeat fit out.h5
     """
 
 
 def main() -> None:
-    """Run the command line, with SIGTERM handled like Ctrl-C from the first import on."""
+    """Run the command line. A SIGTERM signal is handled like Ctrl-C."""
     signal.signal(signal.SIGTERM, interrupt)
     try:
         app()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     finally:
-        # The exit code is set. A signal during the exit would make Python report a death by signal.
+        # The exit code is already set. A signal while Python exits would replace it.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

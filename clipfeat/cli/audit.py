@@ -22,16 +22,17 @@ def audit(
     labels: options.LabelTable = None,
     path_col: options.PathColumn = "",
     label_col: options.LabelColumn = "",
-    group_col: options.GroupColumnOfTable = "",
+    group_col: options.AuditedGroupColumn = "",
     num_workers: options.DecodeWorkers = None,
     output: options.AuditFolder = None,
     overwrite: options.Overwrite = False,
 ) -> None:
     """Find shortcuts, duplicates and wrong labels in a data set.
 
-    A shortcut is a property such as the file format or the image size that predicts the label. The
-    checks of headers and bytes need images. The checks for near duplicates and wrong labels need a
-    feature file. The exit code is 7 if a finding makes scores meaningless.
+    A shortcut is a property that predicts the label without the image content, such as the file
+    format or the image size. The checks of file headers and bytes need the images. The checks for
+    near duplicates and wrong labels need a feature file. The exit code is 7 if the audit finds a
+    leak, which makes the scores of classifiers meaningless.
 
     Example: clipfeat audit out.h5 --images images/
     """
@@ -40,7 +41,7 @@ def audit(
     from clipfeat.images.manifest import TableColumns
 
     check_folder(output, overwrite=overwrite)
-    with count_bar("reading headers", "images") as show:
+    with count_bar("reading image headers", "images") as show:
         result = run(
             source,
             images=images,

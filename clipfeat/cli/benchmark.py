@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipfeat.cli import option_types as options
-from clipfeat.cli.exits import print_error_line, reports_errors
+from clipfeat.cli.exits import explains_resuming, print_error_line, reports_errors
 from clipfeat.cli.option_groups import expands
 from clipfeat.errors import UsageError
 from clipfeat.zoo.fit_options import FitOptions
@@ -52,6 +52,10 @@ def benchmark(
 ) -> None:
     """Compare classifiers and their soft vote on the same folds.
 
+    A soft vote is the average of the probabilities of all classifiers. By default, classifiers are
+    compared by cross-validation. --test, --leave-one-out, --matrix and --few-shot replace it, and
+    only one of them can be used.
+
     Example: clipfeat benchmark out.h5 --clf all --cv 5 -o run/
     """
     from clipfeat.cli.console import print_leaderboard, print_pivot, step_bar
@@ -66,8 +70,10 @@ def benchmark(
 
     if sort not in METRICS:
         raise unknown_name("metric", sort, METRICS)
-    if bool(train) and (bool(features) or not test):
-        raise UsageError("--train replaces the arguments and needs --test. Add --test FEATURES.h5.")
+    if train and features:
+        raise UsageError("--train cannot be combined with positional FEATURES.h5. Use only one.")
+    if train and not test:
+        raise UsageError("--train cannot be used without --test. Add --test FEATURES.h5.")
     weights, sizes = parse_numbers(vote_weights), parse_counts(few_shot)
     resources = FitResources(num_workers, time_limit, engine, address)
     paths = feature_files(train or features or [])
@@ -89,7 +95,8 @@ def benchmark(
         cv, leave_one_out, matrix, sizes,
         load_features(test, layers, group_col) if test else None, repeats,
     )  # fmt: skip
-    with step_bar("benchmark") as progress:
+    hint = "Repeat the same command to resume." if output else "Use -o to be able to resume."
+    with explains_resuming(hint), step_bar("benchmark") as progress:
         result = run(
             data, clf, protocol=protocol, options=fit_options, vote=vote, vote_weights=weights,
             random_state=seed, resources=resources, cache=cells, progress=progress,
@@ -98,7 +105,7 @@ def benchmark(
         result, about={**result.about, "command": shlex.join(["clipfeat", *sys.argv[1:]])}
     )
     board = result.leaderboard(sort)
-    # The files are written first: the reader of the printed table may close the pipe.
+    # Files are written before the table is printed, because the reader may close the pipe.
     written: list[Path] = []
     if output is not None:
         files = [paths[0], *(test or [])[:1]]
@@ -126,7 +133,11 @@ def _page(
     thumbnails: bool,
     robustness: "pd.DataFrame | None",
 ) -> "PageOptions":
-    """Collect the content of the report that the run does not hold."""
+    """Return the parts of the HTML report that are not stored in the run.
+
+    The package `clipfeat.report` must not import the image half, so the functions that read images
+    are passed to it.
+    """
     from clipfeat.auditing.run_images import run_auditor, thumbnail_reader
     from clipfeat.prediction.degrading import DEGRADATIONS
     from clipfeat.report.page import PageOptions
@@ -148,12 +159,12 @@ def _protocol(
     test: "FeatureSet | None",
     repeats: int | None,
 ) -> "Protocol":
-    """Build the protocol of the command-line options.
+    """Return the evaluation protocol that the command-line options select.
 
     Raises
     ------
     UsageError
-        If the options name several protocols.
+        If the options select several protocols.
     """
     from clipfeat.evaluate import FewShot, KFold, LeaveOneOut, Matrix, TrainTest
 
@@ -161,7 +172,7 @@ def _protocol(
                "--test": test}  # fmt: skip
     given = [option for option, value in choices.items() if value]
     if len(given) > 1:
-        raise UsageError(f"{' and '.join(given)} exclude each other. Pass only one of them.")
+        raise UsageError(f"{' and '.join(given)} cannot be combined. Use only one of them.")
     n = 1 if repeats is None else repeats
     if leave_one_out:
         return LeaveOneOut(leave_one_out, n)

@@ -7,8 +7,9 @@ from clipfeat.cli.exits import reports_errors
 def classifiers() -> None:
     """List the classifiers and projections.
 
-    A projection can precede any classifier, as in triplet+logreg. A star marks the usual
-    classifiers, which --clf all selects. --clf every selects all.
+    A projection transforms the features before they reach a classifier, as in triplet+logreg. A
+    star marks the usual classifiers. --clf all selects only these, and --clf every selects all
+    classifiers.
 
     Example: clipfeat classifiers
     """
@@ -19,4 +20,4 @@ def classifiers() -> None:
     for name, row in rows.items():
         print(f"{name:<{width}} {'*' if row.usual else ' '} {row.summary}")
     for row in PROJECTIONS.values():
-        print(f"{row.name + '+':<{width}}   {row.summary}, before any classifier")
+        print(f"{row.name + '+':<{width}}   {row.summary}; use it before a classifier")

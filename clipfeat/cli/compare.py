@@ -12,7 +12,10 @@ def compare(
     output: options.ComparisonFile = None,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Compare benchmark runs by paired differences to the first.
+    """Compare each benchmark run with the first, image by image.
+
+    Only images that all runs tested are compared. The intervals and p-values are for paired
+    differences, because all runs are scored on the same images.
 
     Example: clipfeat compare run-clip/ run-effnet/
     """
@@ -25,7 +28,7 @@ def compare(
     names = [str(path) for path in runs]
     check_file(output, overwrite=overwrite)
     comparison = compare_runs(runs, metric)
-    title = f"{METRICS[metric].title} on the {comparison.n_files} files that every run tested"
+    title = f"{METRICS[metric].title} on the {comparison.n_files} images that all runs tested"
     table = Table(title=title, title_justify="left")
     for heading in ("classifier", "run"):
         table.add_column(heading, no_wrap=heading == "classifier")

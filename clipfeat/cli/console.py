@@ -1,4 +1,4 @@
-"""Progress and tables: bars on a terminal, plain lines in a log."""
+"""Progress bars and tables. Without a terminal, progress is printed as plain lines."""
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -23,11 +23,11 @@ HIDDEN_BELOW = {
     230: ("tpr_at_fpr_5", "tpr_at_fpr_1", "brier", "predict_seconds"),
     118: ("interval", "average_precision", "log_loss", "calibration_error", "model_bytes"),
 }
-"""Columns of scores that are hidden on a terminal narrower than this many columns."""
+"""Score columns that are hidden if the terminal is narrower than the key."""
 
 
 def console(*, stderr: bool = False) -> "Console":
-    """Return a console as wide as the terminal; without one, wide enough for every table."""
+    """Return a console as wide as the terminal, or 200 columns wide without a terminal."""
     from rich.console import Console
 
     on_terminal = Console(stderr=stderr, highlight=False)
@@ -37,15 +37,15 @@ def console(*, stderr: bool = False) -> "Console":
 
 
 class Show(Protocol):
-    """Function that shows how many items of a task are finished."""
+    """Function that shows how many items of a task are complete."""
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
-        """Show the counts and a note."""
+        """Show the number of complete items, the total and a note."""
 
 
 @contextmanager
 def count_bar(task: str, unit: str) -> Iterator[Show]:
-    """Show the number of finished items, their rate and the remaining time."""
+    """Show the number of complete items, the rate and the remaining time."""
     out = console(stderr=True)
     with _bar(out, task, unit) if out.is_terminal else _lines(task, unit) as show:
         yield show
@@ -53,7 +53,7 @@ def count_bar(task: str, unit: str) -> Iterator[Show]:
 
 @contextmanager
 def image_bar(task: str) -> Iterator[Callable[["Progress"], None]]:
-    """Show the progress of an embedding, with the number of failed images."""
+    """Show the progress of an embedding run and the number of failed images."""
     with count_bar(task, "images") as show:
 
         def update(progress: "Progress") -> None:
@@ -65,7 +65,7 @@ def image_bar(task: str) -> Iterator[Callable[["Progress"], None]]:
 
 @contextmanager
 def step_bar(task: str) -> Iterator[Callable[["Step"], None]]:
-    """Show the progress of a benchmark, with the last entry."""
+    """Show the progress of a benchmark and the classifier that was fitted last."""
     with count_bar(task, "fits") as show:
         yield lambda step: show(step.done, step.total, step.entry)
 
@@ -117,7 +117,7 @@ def _lines(task: str, unit: str) -> Iterator[Show]:
 
 
 def pass_lines() -> "Callable[[ReadProgress], None]":
-    """Print, every ten seconds, the progress of a pass over features on disk."""
+    """Return a function that prints the progress of reading features in blocks every 10 seconds."""
     last = time.monotonic()
 
     def update(reading: "ReadProgress") -> None:
@@ -125,13 +125,14 @@ def pass_lines() -> "Callable[[ReadProgress], None]":
         if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
             last = time.monotonic()
             share = reading.done / reading.total
-            print_error_line(f"pass {reading.number} over {reading.total:,} images: {share:.0%}")
+            task = f"reading features, pass {reading.number}"
+            print_error_line(f"{task}: {share:.0%} of {reading.total:,} images")
 
     return update
 
 
 def print_profile(profile: "Profile") -> None:
-    """Print the time that an embedding run spent in each stage."""
+    """Print how long an embedding run spent in each stage, and advice."""
     from rich.table import Table
 
     table = Table()
@@ -148,14 +149,18 @@ def print_profile(profile: "Profile") -> None:
 
 
 def print_leaderboard(board: "Leaderboard", title: str) -> None:
-    """Print a leaderboard with as many columns as fit."""
+    """Print a leaderboard with as many columns as the terminal has room for."""
     from rich.table import Table
 
     out = console()
     columns = board.columns
     names = visible_columns(columns, out.width)
     hidden = len(columns) - len(names)
-    caption = f"{hidden} columns hidden: widen the window or use -o" if hidden else ""
+    caption = (
+        f"{hidden} columns do not fit. Widen the terminal, or use -o to save the table."
+        if hidden
+        else ""
+    )
     table = Table(title=title, title_justify="left", caption=caption, caption_justify="left")
     table.add_column("classifier", no_wrap=True)
     for name in names:
@@ -167,7 +172,7 @@ def print_leaderboard(board: "Leaderboard", title: str) -> None:
 
 
 def visible_columns(columns: Collection[str], width: int) -> list[str]:
-    """Return the columns of scores that fit a terminal of this width."""
+    """Return the score columns that fit a terminal of the given width."""
     hidden = {name for least, names in HIDDEN_BELOW.items() if width < least for name in names}
     if width < min(HIDDEN_BELOW):
         hidden |= {name for name in columns if name.startswith("recall/")}
@@ -175,7 +180,7 @@ def visible_columns(columns: Collection[str], width: int) -> list[str]:
 
 
 def print_pivot(pivot: "Pivot") -> None:
-    """Print a small table of means."""
+    """Print a pivot table of mean scores, such as training by test generators."""
     from rich.table import Table
 
     table = Table(title=pivot.title, title_justify="left")
@@ -188,7 +193,7 @@ def print_pivot(pivot: "Pivot") -> None:
 
 
 def print_facts(facts: Mapping[str, object]) -> None:
-    """Print names and values in two columns, without the empty values."""
+    """Print names and values in two columns. Empty values are left out."""
     width = max(len(name) for name in facts)
     for name, value in facts.items():
         if value not in (None, "", [], {}):
@@ -196,7 +201,7 @@ def print_facts(facts: Mapping[str, object]) -> None:
 
 
 def print_list(items: Sequence[str], *, limit: int = 10) -> None:
-    """Print up to `limit` items, one per line, and the number of further items."""
+    """Print up to `limit` items, one per line, then how many more there are."""
     for item in items[:limit]:
         print(f"  {item}")
     if len(items) > limit:
@@ -204,7 +209,7 @@ def print_list(items: Sequence[str], *, limit: int = 10) -> None:
 
 
 def counted(n: int, noun: str) -> str:
-    """Write a number with its noun, in the plural if needed.
+    """Format a number with its noun, in the plural if needed.
 
     Examples
     --------
@@ -215,7 +220,7 @@ def counted(n: int, noun: str) -> str:
 
 
 def label_counts(labels: Mapping[str, int], *, limit: int = 12) -> str:
-    """Describe the number of images of each label, in one line.
+    """Format the number of images of each label as one line.
 
     Examples
     --------

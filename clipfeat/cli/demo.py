@@ -17,9 +17,9 @@ CLASSIFIERS = "logreg,knn,rf,lgbm,xgb,svm"
 
 @reports_errors
 def demo(output: options.DemoFolder = Path("clipfeat-demo")) -> None:
-    """Run every step on a small image set.
+    """Try embed, benchmark, fit and predict on a small image set.
 
-    The demo needs no download and no GPU. It takes less than two minutes.
+    The demo generates the images. It needs no download and no GPU, and takes less than two minutes.
 
     Example: clipfeat demo -o clipfeat-demo
     """
@@ -28,13 +28,15 @@ def demo(output: options.DemoFolder = Path("clipfeat-demo")) -> None:
     local_path(output)
     begun = time.monotonic()
     if output.exists() and not (output / "images" / "manifest.csv").exists():
-        raise OutputExistsError(f"{output} exists and was not made by a demo. Choose another -o.")
+        raise OutputExistsError(
+            f"{output} exists and was not written by a demo. Choose another -o."
+        )
     images = make_simulated(output)
     print(
-        f"made {images.n_images} images in {images.manifest.parent}: patches of real photographs, "
-        f"and the same patches through {len(GENERATORS)} SIMULATED generators "
-        f"({', '.join(GENERATORS)}).\nNo real generator is involved. The images show the steps of "
-        "clipfeat, not its accuracy."
+        f"wrote {images.n_images} images to {images.manifest.parent}: patches of real photographs, "
+        f"and copies of each patch that {len(GENERATORS)} SIMULATED generators changed "
+        f"({', '.join(GENERATORS)}).\nNo image comes from a real generator. The demo shows the "
+        "steps of clipfeat, not its accuracy."
     )
     features, model = output / "features.h5", output / "model.clipfeat"
     folds, unseen = output / "benchmark", output / "benchmark-unseen-generator"
@@ -56,11 +58,11 @@ def demo(output: options.DemoFolder = Path("clipfeat-demo")) -> None:
         "feature file": features,
         "model file": model,
         "leaderboard": folds / "leaderboard.md",
-        "  unseen generators": unseen / "leaderboard.md",
+        "unseen generators": unseen / "leaderboard.md",
         "predictions": predictions,
     }.items():
         print(f"  {name:<20} {path}")
-    print("\nNow use your own images, in one folder per class:")
+    print("\nNext, use your own images, with one folder per class:")
     print("  clipfeat embed images/ out.h5 && clipfeat fit out.h5 --clf logreg")
 
 

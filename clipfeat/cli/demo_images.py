@@ -1,9 +1,10 @@
-"""The demo's images: patches of photographs, and the same patches through simulated generators.
+"""Images of the demo: patches of photographs, and versions of them by simulated generators.
 
-No image comes from a real generator. Each "generated" patch is a real patch that was reduced to
-half its size and enlarged again, as the last layer of a generator enlarges its feature maps. The
-four methods leave four different traces in the spectrum. Noise like that of a sensor hides part of
-the trace. Results on these images do not predict results on images of real generators.
+No image comes from a real generator. Each "generated" patch is a real patch that is reduced to half
+its size and enlarged again. The last layers of many generators enlarge feature maps in similar
+ways. Each of the four enlarging methods leaves a different trace in the spectrum. Noise like that
+of a camera sensor hides part of the trace. Results on these images do not predict results on images
+of real generators.
 """
 
 import csv
@@ -22,14 +23,16 @@ Pixels = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SimulatedSet:
-    """Locations of the demo's images.
+    """Locations and numbers of the demo's images.
 
     Parameters
     ----------
     manifest : Path
-        Table of the training images with path, label, generator and group (the photograph).
+        Table of the training images with the columns path, label, generator and group. The group
+        is the name of the photograph.
     new : Path
-        Folder of images of other photographs, in ``real`` and ``fake``.
+        Folder of new images for prediction, with the subfolders ``real`` and ``fake``. They come
+        from other photographs than the training images.
     n_images, n_new : int
         Numbers of training images and of new images.
     """
@@ -41,17 +44,17 @@ class SimulatedSet:
 
 
 def nearest(small: Pixels, rng: np.random.Generator) -> Pixels:
-    """Repeat each pixel, then blur, like the nearest-neighbour upsampling of many generators."""
+    """Repeat each pixel and blur, like the nearest-neighbour upsampling of many generators."""
     return _blur(small.repeat(2, axis=0).repeat(2, axis=1), (0.15, 0.7, 0.15))
 
 
 def bilinear(small: Pixels, rng: np.random.Generator) -> Pixels:
-    """Interpolate linearly, like the upsampling of StyleGAN."""
+    """Interpolate linearly, like the upsampling in StyleGAN."""
     return _resize(small, Image.Resampling.BILINEAR)
 
 
 def transposed(small: Pixels, rng: np.random.Generator) -> Pixels:
-    """Insert zeros and filter unevenly, like the checkerboard of transposed convolutions."""
+    """Insert zeros and filter unevenly, which gives the pattern of transposed convolutions."""
     spread = np.zeros((2 * small.shape[0], 2 * small.shape[1], 3))
     spread[::2, ::2] = small * 4
     tap = rng.uniform(0.44, 0.48)
@@ -59,7 +62,7 @@ def transposed(small: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def sharpened(small: Pixels, rng: np.random.Generator) -> Pixels:
-    """Interpolate bicubically and sharpen, like a decoder that is trained for detail."""
+    """Interpolate bicubically and sharpen, like a decoder that is trained for sharp detail."""
     enlarged = _resize(small, Image.Resampling.BICUBIC)
     return enlarged + 0.6 * (enlarged - _blur(enlarged, (0.25, 0.5, 0.25)))
 
@@ -70,7 +73,7 @@ GENERATORS: Mapping[str, Callable[[Pixels, np.random.Generator], Pixels]] = {
     "transposed": transposed,
     "sharpened": sharpened,
 }
-"""Functions that enlarge a patch to twice its size."""
+"""Simulated generators: functions that enlarge a patch to twice its size."""
 
 
 def make_simulated(folder: Path, *, patches: int = 14, new: int = 6, seed: int = 0) -> SimulatedSet:
@@ -81,7 +84,7 @@ def make_simulated(folder: Path, *, patches: int = 14, new: int = 6, seed: int =
     folder : Path
         Output folder; created if it does not exist.
     patches, new : int
-        Patches of each photograph for training, and of each photograph for new images.
+        Number of patches per photograph, for the training images and for the new images.
     seed : int
         Random seed for the positions of patches and for the noise.
 
@@ -115,7 +118,7 @@ def make_simulated(folder: Path, *, patches: int = 14, new: int = 6, seed: int =
 
 
 def _photographs() -> dict[str, NDArray[np.uint8]]:
-    """Load the colour photographs that scikit-learn and scikit-image include."""
+    """Load the colour photographs that are included in scikit-learn and scikit-image."""
     import skimage.data
     from sklearn.datasets import load_sample_image
 
@@ -134,7 +137,7 @@ def _photographs() -> dict[str, NDArray[np.uint8]]:
 
 
 def _cut(photograph: NDArray[np.uint8], rng: np.random.Generator) -> Pixels:
-    """Crop a random patch with some contrast: most of the retina's picture is black."""
+    """Crop a random patch with some contrast, because most of the retina image is black."""
     height, width = photograph.shape[:2]
     for _ in range(50):
         top, left = rng.integers(height - PATCH + 1), rng.integers(width - PATCH + 1)
@@ -145,7 +148,7 @@ def _cut(photograph: NDArray[np.uint8], rng: np.random.Generator) -> Pixels:
 
 
 def _versions(patch: Pixels, rng: np.random.Generator) -> dict[str, NDArray[np.uint8]]:
-    """Return the noisy patch, under an empty name, and its version by each generator."""
+    """Return the patch and its version by each generator, with noise. The patch has no name."""
     small = (patch[::2, ::2] + patch[1::2, ::2] + patch[::2, 1::2] + patch[1::2, 1::2]) / 4
     versions = {
         "": patch,

@@ -1,12 +1,9 @@
 """``clipfeat embed``."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipfeat.cli import option_types as options
-from clipfeat.cli.exits import exit_on_failures, print_error_line, reports_errors
+from clipfeat.cli.exits import exit_on_failures, explains_resuming, reports_errors
 from clipfeat.encoders import DEFAULT_ENCODER
 from clipfeat.errors import UsageError
 
@@ -51,9 +48,9 @@ def embed(
 ) -> None:
     """Encode images into a feature file.
 
-    A repeated run encodes only new and changed images. Class folders become labels:
-    images/cat/1.jpg has the label cat. Folders named real and fake, 0_real and 1_fake, or nature
-    and ai are recognised at any depth.
+    If the command is repeated, only new and changed images are encoded. Labels are taken from
+    folder names: images/cat/1.jpg has the label cat. Folders named real and fake, 0_real and
+    1_fake, or nature and ai are recognised at any depth.
 
     Example: clipfeat embed images/ out.h5 --encoder clip-vit-l-14
     """
@@ -77,7 +74,8 @@ def embed(
         )
     failed = 0
     for size, path in sized_paths(out, image_size).items():
-        with _explain_resuming(path), image_bar("embedding") as progress:
+        hint = f"Committed rows are kept beside {path}. Repeat the same command to resume."
+        with explains_resuming(hint), image_bar("embedding") as progress:
             report = run(
                 source,
                 path,
@@ -123,30 +121,21 @@ def _print_report(report: "EmbedReport", *, show_profile: bool) -> None:
     print(
         f"{counted(counts.encoded, 'image')} encoded in {counts.seconds:.1f} s "
         f"({rate:,.1f} images/s), "
-        f"{counts.known} already present or identical to another, {counts.failed} failed"
+        f"{counts.known} already encoded or identical to another image, {counts.failed} failed"
     )
     if report.faceless:
         images = counted(report.faceless, "encoded image")
-        print(f"{images} had no face and were kept whole (face: none)")
+        print(f"{images} had no face and the whole image was encoded (column face: none)")
     if report.chosen:
-        print(f"precision {report.chosen}")
+        print(f"precision: {report.chosen}")
     if show_profile:
         print_profile(report.profile)
     print(f"labels: {label_counts(report.labels)}")
     if report.absent:
         rows = counted(report.absent, "row")
-        print(f"{rows} of images that are no longer in the source (--prune deletes them)")
+        print(f"{rows} of images that are no longer in the source. Use --prune to delete them.")
     if report.failures:
         print("failed images, recorded in the file:")
         print_list([f"{f.path}: {f.reason}: {f.message}" for f in report.failures])
     if any(report.labels):
         print(f"next: clipfeat benchmark {report.path}, or clipfeat fit {report.path} --clf logreg")
-
-
-@contextmanager
-def _explain_resuming(out: Path) -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        print_error_line(f"committed rows are kept beside {out}. Repeat the command to resume.")
-        raise

@@ -8,8 +8,9 @@ from clipfeat.cli.exits import reports_errors
 def encoders(pattern: options.NamePattern = "") -> None:
     """List the encoders.
 
-    The list has the aliases, the models of open_clip and timm with pretrained weights, spectrum,
-    and the encoders of installed plug-ins.
+    The list contains aliases (short names such as clip-vit-b-32), the models of open_clip and timm
+    with pretrained weights, the encoders of installed plug-ins, and spectrum, which computes the
+    power spectrum of an image and needs no weights.
 
     Example: clipfeat encoders 'timm:*efficientnet_b4*'
     """

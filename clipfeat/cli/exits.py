@@ -1,14 +1,21 @@
-"""Exit codes. Only this module turns an error into an exit code.
+"""Exit codes. Only this module converts an error to an exit code.
 
-0 success · 1 error · 2 usage · 3 success, but more images failed than ``--max-bad`` allows ·
-4 storage (committed rows are safe) · 5 locked by another writer · 6 file refused · 7 ``audit``
-found a leak · 130 interrupted.
+- 0: success.
+- 1: any other error.
+- 2: invalid options or arguments.
+- 3: success, but more images failed than ``--max-bad`` allows.
+- 4: a file cannot be written or read. Committed rows are safe.
+- 5: the feature file is locked by another writer.
+- 6: a file is damaged, or is not of the expected kind.
+- 7: ``clipfeat audit`` found a leak.
+- 130: interrupted.
 """
 
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from types import FrameType
 from typing import ParamSpec, TypeVar
@@ -40,7 +47,7 @@ R = TypeVar("R")
 
 
 def exit_code(error: ClipfeatError) -> int:
-    """Return the exit code of the first class in the table that the error belongs to."""
+    """Return the exit code of an error."""
     return next(code for kind, code in _CODES if isinstance(error, kind))
 
 
@@ -51,12 +58,15 @@ def exit_on_failures(n_failures: int, max_bad: int | None) -> None:
 
 
 def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
-    """Make a command end with one line on standard error and an exit code, without a traceback."""
+    """Decorate a command so that an error prints one line and sets the exit code.
+
+    No traceback is printed.
+    """
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         with warnings.catch_warnings():
-            # Warnings of other packages address their developers, not the users of this command.
+            # Warnings of other packages are meant for developers, not for users of this command.
             warnings.simplefilter("ignore")
             warnings.simplefilter("always", ClipfeatWarning)
             warnings.showwarning = _print_warning
@@ -66,10 +76,10 @@ def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
                 print_error_line(f"error: {error}")
                 raise typer.Exit(exit_code(error)) from error
             except KeyboardInterrupt as error:
-                print_error_line("interrupted")
+                print_error_line(". ".join(["interrupted", *map(str, error.args)]))
                 raise typer.Exit(INTERRUPTED) from error
             except BrokenPipeError as error:
-                # The reader closed the pipe. Without this, the flush at exit fails again.
+                # The reader closed the pipe. Otherwise, the flush at exit would fail again.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 raise typer.Exit(0) from error
             except OSError as error:
@@ -79,13 +89,22 @@ def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
     return run
 
 
+@contextmanager
+def explains_resuming(hint: str) -> Iterator[None]:
+    """Add a sentence on how to resume to the message of an interrupted command."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(hint) from error
+
+
 def print_error_line(line: str) -> None:
     """Print one line on standard error."""
     print(" ".join(line.split("\n")), file=sys.stderr)
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:
-    """Handle a signal like Ctrl-C."""
+    """Raise KeyboardInterrupt for a signal, as Python does for Ctrl-C."""
     raise KeyboardInterrupt
 
 

@@ -19,10 +19,10 @@ def explain(
 ) -> None:
     """Explain predictions by the nearest training images.
 
-    For each image, the probabilities of each classifier of the model and the nearest training
-    images with their distances are printed.
+    Print, for each image, the class probabilities of each classifier in the model, and the nearest
+    training images with their cosine distances in feature space.
 
-    Example: clipfeat explain model.clipfeat new/1.jpg --features out.h5 --html why.html
+    Example: clipfeat explain model.clipfeat new/1.jpg --html why.html
     """
     from clipfeat.cli.feature_files import feature_files
     from clipfeat.images import open_source

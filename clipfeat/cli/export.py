@@ -12,8 +12,8 @@ def export(
 ) -> None:
     """Export a feature file as Parquet, NPZ or CSV.
 
-    The table has the columns path, key, label and group, the further columns of the source, and the
-    features.
+    The exported table contains the path, content hash (key), label and group of each image, all
+    other columns of the feature file, and the features.
 
     Example: clipfeat export out.h5 -o out.parquet
     """

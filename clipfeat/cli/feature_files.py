@@ -1,4 +1,4 @@
-"""Feature files of a command."""
+"""Feature files that a command reads."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,12 +17,14 @@ Features = TypeVar("Features", "FeatureSet", "StreamedFeatures")
 
 
 def feature_files(paths: Sequence[Path]) -> list[Path]:
-    """Return the named feature files, or the only one in this folder, whose name is printed.
+    """Return the given feature files, or the only feature file in the current directory.
+
+    In the second case, its name is printed.
 
     Raises
     ------
     UsageError
-        If no file is named and this folder does not hold exactly one.
+        If no file is given, and the current directory has no feature file or several.
     """
     from clipfeat.store import feature_files_in
 
@@ -31,18 +33,21 @@ def feature_files(paths: Sequence[Path]) -> list[Path]:
     here = feature_files_in(Path())
     if not here:
         raise UsageError(
-            "no feature file named, and none in this folder. Make one with "
+            "no feature file is given, and the current directory has none. Create one with "
             "`clipfeat embed images/ out.h5`."
         )
     if len(here) > 1:
         names = ", ".join(path.name for path in here)
-        raise UsageError(f"no feature file named, and several in this folder: {names}. Name one.")
-    print(f"using {here[0]}, the only feature file in this folder")
+        raise UsageError(
+            f"no feature file is given, and the current directory has several: {names}. Give the "
+            "name of one."
+        )
+    print(f"using {here[0]}, the only feature file in the current directory")
     return here
 
 
 def load_features(paths: Sequence[Path], layers: str | None, group_col: str) -> "FeatureSet":
-    """Load feature files with these layers and groups."""
+    """Load feature files, then apply ``--layers`` and ``--group-col``."""
     from clipfeat.store import load
 
     return select_features(load(*feature_files(paths)), layers, group_col)
@@ -72,7 +77,7 @@ def open_features(
 
 
 def select_features(features: Features, layers: str | None, group_col: str) -> Features:
-    """Apply ``--layers`` and ``--group-col``."""
+    """Select the layers of ``--layers`` and the groups of ``--group-col``."""
     if layers is not None:
         features = features.narrowed(layers)
     if group_col == NO_GROUPS:

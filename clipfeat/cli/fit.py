@@ -31,6 +31,9 @@ def fit(
 ) -> None:
     """Fit a classifier or a soft vote and save a model file.
 
+    A soft vote is the average of the probabilities of several classifiers. The printed scores are
+    from cross-validation. The saved model is fitted on all images.
+
     Example: clipfeat fit out.h5 --clf logreg,svm -o model.clipfeat
     """
     from clipfeat.cli.console import print_leaderboard, step_bar

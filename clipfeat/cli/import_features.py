@@ -1,4 +1,4 @@
-"""``clipfeat import``. The module cannot be named ``import``, which is a Python keyword."""
+"""``clipfeat import``. The module is not named ``import`` because that is a Python keyword."""
 
 from clipfeat.cli import option_types as options
 from clipfeat.cli.exits import reports_errors
@@ -17,12 +17,13 @@ def import_features(
     class_folders: options.ClassFolders = True,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Import features of thingsvision or clip-retrieval.
+    """Import features that thingsvision or clip-retrieval computed.
 
-    The new feature file has an encoder fingerprint of its own. Its rows cannot be mixed with
-    features that clipfeat computes.
+    The weights and the preprocessing of such features are unknown, so the features count as those
+    of a separate encoder. `clipfeat fit` and `clipfeat benchmark` can combine them per image with
+    features that clipfeat computed from the same images. --images is needed for this.
 
-    Example: clipfeat import alexnet/ -o alexnet.h5 --name alexnet-fc7 --images images/
+    Example: clipfeat import alexnet/ -o fc7.h5 --name fc7 --images images/
     """
     from clipfeat.cli.console import label_counts, print_list
     from clipfeat.images.manifest import TableColumns
@@ -41,7 +42,7 @@ def import_features(
     spec = imported.spec
     print(f"{output}: {imported.n_rows} rows of {spec.n_features} features by {spec.name}")
     n_by_path = imported.n_rows + len(imported.failures) - imported.n_by_bytes
-    print(f"keys: {imported.n_by_bytes} from image bytes, {n_by_path} from paths")
+    print(f"images are identified by content hash ({imported.n_by_bytes}) or by path ({n_by_path})")
     print(f"labels: {label_counts(imported.labels)}")
     if imported.failures:
         print("failed images, recorded in the file:")

@@ -18,7 +18,7 @@ def info(file: options.AnyFile, failures: options.AllFailures = False) -> None:
     from clipfeat.errors import RefusedFileError
 
     if file.is_dir():
-        raise RefusedFileError(f"{file} is a folder. Name a feature file or a model file.")
+        raise RefusedFileError(f"{file} is a folder. Give a feature file or a model file.")
     if zipfile.is_zipfile(file):
         _print_model(file)
     else:

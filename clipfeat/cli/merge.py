@@ -13,7 +13,7 @@ def merge(
 ) -> None:
     """Merge feature files of one encoder into a new file.
 
-    The paths of the new file are relative to the folder that contains all images.
+    Image paths in the new file are relative to the common parent folder of all images.
 
     Example: clipfeat merge a.h5 b.h5 -o all.h5
     """

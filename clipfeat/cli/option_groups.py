@@ -1,4 +1,4 @@
-"""Command-line options that together form one options object of the library."""
+"""Command-line options for the fields of an options object of the library."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -10,18 +10,18 @@ from typing import Any
 def expands(
     parameter: str, kind: type, types: Mapping[str, Any]
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Replace a parameter of a command by one command-line option per field of its class.
+    """Return a decorator that replaces an options object by one option per field.
 
-    A new field of the class then needs only an entry in `types`, and no change to the commands.
+    A new field of the options class then needs an entry in `types`, but no change to the commands.
 
     Parameters
     ----------
     parameter : str
         Parameter of the command that takes the options object.
     kind : type
-        Dataclass of the options object. Its fields give the defaults.
+        Dataclass of the options object. The options have the same defaults as its fields.
     types : mapping of str to type
-        Annotated type of each command-line option, by field, in the order of the help.
+        Annotated type of each command-line option, by field name, in the order of the help page.
     """
     defaults = {field.name: field.default for field in fields(kind)}
 

@@ -1,8 +1,9 @@
 """Types of the commands' options and arguments.
 
-Each type has its flags, its help text and its help panel here and nowhere else. Two types share a
-flag only if the flag differs between commands, such as ``--output`` for a file or a folder. The
-commands give the defaults. This module imports nothing heavy.
+This module defines the flags, the help text and the help panel of every option. The commands define
+the defaults. Two types share a flag only if its meaning differs between commands, such as
+``--output`` for a file or for a folder. This module imports no large library, so that
+``clipfeat --help`` stays fast.
 """
 
 from functools import partial
@@ -36,39 +37,48 @@ Sources = Annotated[
     typer.Argument(
         metavar="SOURCE",
         help="Images: a folder, a CSV or Parquet table, WebDataset tar files "
-        "('x-{000..099}.tar'), image or video files, or - for paths on standard input.",
+        "('x-{000..099}.tar'), image files or video files. '-' reads paths from standard "
+        "input.",
     ),
 ]
 AuditedSources = Annotated[
     list[str],
     typer.Argument(
         metavar="SOURCE",
-        help="Images, as for `clipfeat embed`, or feature files. Several sources are splits, such "
-        "as training and test images.",
+        help="Images, as for `clipfeat embed`, or feature files. Several sources are treated as "
+        "splits of one data set, such as training and test. Feature files of different "
+        "encoders are combined per image.",
     ),
 ]
 LabelledSources = Annotated[
     list[str],
     typer.Argument(
         metavar="SOURCE",
-        help="Labelled images, as for `clipfeat embed`, that the model was not fitted on.",
+        help="Labelled images, as for `clipfeat embed`. Use images that the model was not fitted "
+        "on.",
     ),
 ]
 OutputFeatures = Annotated[
-    Path, typer.Argument(metavar="OUT.h5", help="Feature file to write, or to add new images to.")
+    Path,
+    typer.Argument(
+        metavar="OUT.h5", help="Feature file to write. New images are added to an existing file."
+    ),
 ]
 SourcesOrFeatures = Annotated[
     list[str],
     typer.Argument(
-        metavar="SOURCE", help="Images, as for `clipfeat embed`, or feature files of these images."
+        metavar="SOURCE",
+        help="Images to classify, as for `clipfeat embed`, or their feature files, one for each "
+        "encoder of the model.",
     ),
 ]
 FeatureFiles = Annotated[
     list[Path] | None,
     typer.Argument(
         metavar="FEATURES.h5",
-        help="Feature files of one or more encoders, joined by image. The default is the only "
-        "feature file in this folder.",
+        help="Feature files. Several files must be of different encoders and are combined per "
+        "image. The default is the feature file in the current directory, if there is "
+        "exactly one.",
     ),
 ]
 ModelFile = Annotated[
@@ -81,11 +91,16 @@ MergedFiles = Annotated[
 ForeignFeatures = Annotated[
     Path,
     typer.Argument(
-        metavar="SOURCE", help="Folder or file of features by thingsvision or clip-retrieval."
+        metavar="SOURCE",
+        help="Folder or file of features that thingsvision or clip-retrieval wrote.",
     ),
 ]
 RunFolders = Annotated[
-    list[Path], typer.Argument(metavar="RUN", help="Folders written by `clipfeat benchmark -o`.")
+    list[Path],
+    typer.Argument(
+        metavar="RUN",
+        help="Folders written by `clipfeat benchmark -o`. The first one is the reference.",
+    ),
 ]
 NamePattern = Annotated[
     str, typer.Argument(metavar="PATTERN", help="Part of a name, or a pattern with * and ?.")
@@ -100,7 +115,7 @@ Repository = Annotated[
 LabelTable = Annotated[
     Path | None,
     input_option(
-        "--labels", metavar="TABLE", help="CSV or Parquet table of image paths and labels."
+        "--labels", metavar="TABLE", help="CSV, TSV or Parquet table with image paths and labels."
     ),
 ]
 PathColumn = Annotated[
@@ -108,7 +123,8 @@ PathColumn = Annotated[
     input_option(
         "--path-col",
         metavar="COLUMN",
-        help="Column of image paths in the table, if not a usual name such as path or filename.",
+        help="Column of image paths in the table. The default is a column with a usual name, "
+        "such as path or filename.",
     ),
 ]
 LabelColumn = Annotated[
@@ -116,7 +132,8 @@ LabelColumn = Annotated[
     input_option(
         "--label-col",
         metavar="COLUMN",
-        help="Column of labels in the table, if not a usual name such as label or target.",
+        help="Column of labels in the table. The default is a column with a usual name, such as "
+        "label or target.",
     ),
 ]
 GroupColumnOfTable = Annotated[
@@ -124,7 +141,17 @@ GroupColumnOfTable = Annotated[
     input_option(
         "--group-col",
         metavar="COLUMN",
-        help="Column of groups in the table, for example patient. Folds never split a group.",
+        help="Column of groups in the table, for example patient. `clipfeat fit` and `clipfeat "
+        "benchmark` keep all images of a group in one fold.",
+    ),
+]
+AuditedGroupColumn = Annotated[
+    str,
+    input_option(
+        "--group-col",
+        metavar="COLUMN",
+        help="Column of groups in the table or feature file, for example patient. The audit "
+        "reports groups with images in several splits.",
     ),
 ]
 GroupColumn = Annotated[
@@ -132,8 +159,8 @@ GroupColumn = Annotated[
     input_option(
         "--group-col",
         metavar="COLUMN",
-        help="Column of groups in the feature file, or none to ignore groups. "
-        "Folds never split a group.",
+        help="Column of groups in the feature file. All images of a group stay in one fold. The "
+        "word 'none' ignores the groups of the file.",
     ),
 ]
 LayersOfFeatures = Annotated[
@@ -141,12 +168,18 @@ LayersOfFeatures = Annotated[
     input_option(
         "--layers",
         metavar="NAMES",
-        help="Layers to use from features that hold several, for example 3,6,last.",
+        help="Comma-separated layers to use if the feature file contains several, for example "
+        "3,6,last.",
     ),
 ]
 FramesPerSecond = Annotated[
     float | None,
-    input_option("--fps", metavar="RATE", help="Frames per second to take from each video."),
+    input_option(
+        "--fps",
+        metavar="RATE",
+        help="Number of frames per second to take from each video. Cannot be combined with "
+        "--frames.",
+    ),
 ]
 FrameCount = Annotated[
     int | None,
@@ -162,8 +195,8 @@ Faces = Annotated[
     input_option(
         "--faces",
         metavar="MODE",
-        help="Encode faces instead of whole images: crop (one crop around all faces), largest, or "
-        "all (one row per face).",
+        help="Encode faces instead of whole images. crop: one crop that contains all faces. "
+        "largest: one crop of the largest face. all: one crop, and one row, per face.",
     ),
 ]
 FaceMargin = Annotated[
@@ -172,7 +205,9 @@ FaceMargin = Annotated[
         "--face-margin",
         min=0.0,
         metavar="SHARE",
-        help="Margin on each side of a face, as a share of its size.",
+        help="Margin on each side of a face, as a share of the longer side of its box. With "
+        "--faces crop, the horizontal margin is a share of the width, and the vertical "
+        "margin of the height.",
     ),
 ]
 NoFace = Annotated[
@@ -180,7 +215,8 @@ NoFace = Annotated[
     input_option(
         "--no-face",
         metavar="ACTION",
-        help="Action for an image without a face: skip, or keep to encode the whole image.",
+        help="Action for an image without a face. skip: record the image as failed. keep: encode "
+        "the whole image.",
     ),
 ]
 FaceWeights = Annotated[
@@ -188,7 +224,8 @@ FaceWeights = Annotated[
     input_option(
         "--face-weights",
         metavar="FILE",
-        help="YuNet weights (.onnx) for face detection. The default is a bundled cascade.",
+        help="YuNet weights (.onnx) for face detection. The default is a cascade face detector "
+        "that is included and finds upright frontal faces only.",
     ),
 ]
 FaceWeightsOfModel = Annotated[
@@ -196,7 +233,8 @@ FaceWeightsOfModel = Annotated[
     input_option(
         "--face-weights",
         metavar="FILE",
-        help="YuNet weights (.onnx), if the model was fitted on faces that YuNet detected.",
+        help="YuNet weights (.onnx). Required if the model was fitted on faces that YuNet "
+        "detected.",
     ),
 ]
 TrainFiles = Annotated[
@@ -204,8 +242,8 @@ TrainFiles = Annotated[
     input_option(
         "--train",
         metavar="FEATURES.h5",
-        help="Feature file to train on, in place of the arguments. Only with --test. Repeat for "
-        "several encoders.",
+        help="Feature file to train on, instead of the positional FEATURES.h5. Requires --test. "
+        "Repeat for several encoders.",
     ),
 ]
 TestFiles = Annotated[
@@ -213,7 +251,8 @@ TestFiles = Annotated[
     input_option(
         "--test",
         metavar="FEATURES.h5",
-        help="Feature file of a held-out test set. Repeat for several encoders.",
+        help="Feature file of a separate test set. It replaces cross-validation. Repeat for "
+        "several encoders.",
     ),
 ]
 TrainingFeatures = Annotated[
@@ -221,8 +260,8 @@ TrainingFeatures = Annotated[
     input_option(
         "--features",
         metavar="FEATURES.h5",
-        help="Feature file that the model was fitted on. Repeat for several encoders. The default "
-        "is the only feature file in this folder.",
+        help="Feature file that the model was fitted on. Repeat for several encoders. The "
+        "default is the feature file in the current directory, if there is exactly one.",
     ),
 ]
 ImagesOfFeatures = Annotated[
@@ -230,7 +269,8 @@ ImagesOfFeatures = Annotated[
     input_option(
         "--images",
         metavar="SOURCE",
-        help="Images of the feature files, for checks that read image headers. Repeatable.",
+        help="Images of the feature files. The checks of file headers and bytes need them. "
+        "Repeatable.",
     ),
 ]
 ImageFolder = Annotated[
@@ -238,13 +278,15 @@ ImageFolder = Annotated[
     input_option(
         "--images",
         metavar="FOLDER",
-        help="Folder of the images. Rows are then identified by content hash instead of path.",
+        help="Folder of the images. Images in this folder are identified by content hash, all "
+        "others by path.",
     ),
 ]
 ClassFolders = Annotated[
     bool,
     input_option(
-        "--class-folders/--no-class-folders", help="Take the first folder of a path as its label."
+        "--class-folders/--no-class-folders",
+        help="Use the first folder of an image's path as its label.",
     ),
 ]
 
@@ -256,7 +298,8 @@ EncoderName = Annotated[
         "--encoder",
         "-e",
         metavar="NAME",
-        help="Encoder, for example timm:resnet50.a1_in1k. `clipfeat encoders` lists the names.",
+        help="Name of the encoder, for example timm:resnet50.a1_in1k. `clipfeat encoders` lists "
+        "all names.",
     ),
 ]
 WeightsFile = Annotated[
@@ -264,7 +307,8 @@ WeightsFile = Annotated[
     encoder_option(
         "--weights",
         metavar="FILE",
-        help="Local weights (.safetensors or .pt), in place of a download from the hub.",
+        help="Local file of weights (.safetensors or .pt) instead of a download from the Hugging "
+        "Face hub.",
     ),
 ]
 WeightsFiles = Annotated[
@@ -272,20 +316,26 @@ WeightsFiles = Annotated[
     encoder_option(
         "--weights",
         metavar="FILE",
-        help="Local weights (.safetensors or .pt), in place of a download from the hub. Repeat for "
-        "each encoder of the model.",
+        help="Local file of weights (.safetensors or .pt) instead of a download from the Hugging "
+        "Face hub. Repeat for each encoder that has weights, in the order that `clipfeat "
+        "info` shows.",
     ),
 ]
 Untrained = Annotated[
     bool,
-    encoder_option("--untrained", help="Use random weights, for tests and speed measurements."),
+    encoder_option(
+        "--untrained", help="Use random weights. For tests and speed measurements only."
+    ),
 ]
 Layers = Annotated[
     str | None,
     encoder_option(
         "--layers",
         metavar="NAMES",
-        help="Layers to extract, for example 3,6,last, or all. CLIP also has pre-projection.",
+        help="Comma-separated layers to extract, for example 3,6,last, or all. Numbers count "
+        "blocks or stages from 0, and last is the encoder's output. For CLIP models, "
+        "pre-projection is the output before the projection into the space shared with "
+        "text. The default is last.",
     ),
 ]
 Pool = Annotated[
@@ -293,7 +343,9 @@ Pool = Annotated[
     encoder_option(
         "--pool",
         metavar="NAMES",
-        help="Pooling of each layer: cls, mean, std or max. Join several with +, as in mean+std.",
+        help="How to pool each layer into one vector: cls (class token), mean, std or max. "
+        "mean+std concatenates both. The default is cls if the network has a class token, "
+        "otherwise mean+std.",
     ),
 ]
 ImageSizes = Annotated[
@@ -301,8 +353,8 @@ ImageSizes = Annotated[
     encoder_option(
         "--image-size",
         metavar="PIXELS",
-        help="Side of the encoder's input. Several, for example 32,64,128, write one feature file "
-        "each.",
+        help="Side of the encoder's square input in pixels. Several sizes, for example "
+        "32,64,128, write one feature file per size (out-32.h5, out-64.h5, out-128.h5).",
     ),
 ]
 Crop = Annotated[
@@ -310,8 +362,9 @@ Crop = Annotated[
     encoder_option(
         "--crop",
         metavar="MODE",
-        help="center, resize (the whole image), none (the center, not resized) or tiles (not "
-        "resized, averaged). The default is the encoder's own.",
+        help="Crop to encode: center (center crop after resizing), resize (whole image resized "
+        "to a square), none (center crop without resizing) or tiles (split into tiles "
+        "without resizing, and average their features). The default is the encoder's own.",
     ),
 ]
 EncoderArguments = Annotated[
@@ -319,8 +372,10 @@ EncoderArguments = Annotated[
     encoder_option(
         "--encoder-arg",
         metavar="NAME=VALUE",
-        help="Argument of the architecture or its preprocessing, for example pad_type=same or "
-        "crop_pct=1.0. Repeatable.",
+        help="Argument of a timm architecture, for example pad_type=same, or of the "
+        "preprocessing of timm and onnx encoders: mean, std, interpolation, crop_pct or "
+        "crop_mode. The timm documentation of the architecture lists its arguments. "
+        "Repeatable.",
     ),
 ]
 Precision = Annotated[
@@ -328,7 +383,8 @@ Precision = Annotated[
     encoder_option(
         "--precision",
         metavar="NAME",
-        help="fp32, bf16, fp16, or auto: the fastest that keeps the features within cosine 0.9995.",
+        help="Numeric precision: fp32, bf16, fp16 or auto. auto selects the fastest precision "
+        "whose features have a cosine similarity of at least 0.9995 to the fp32 features.",
     ),
 ]
 FeatureName = Annotated[
@@ -336,7 +392,7 @@ FeatureName = Annotated[
     encoder_option(
         "--name",
         metavar="NAME",
-        help="Name of the encoder that made the features, for example alexnet-fc7.",
+        help="Name of the encoder that computed the features, for example alexnet-fc7.",
     ),
 ]
 
@@ -347,8 +403,9 @@ Views = Annotated[
     augmentation_option(
         "--views",
         metavar="NAMES",
-        help="Comma-separated augmentations, such as hflip,jpeg75, or a YAML/JSON/TOML file. Adds "
-        "one row per view.",
+        help="Comma-separated views, which are augmented copies of each image. For example, "
+        "hflip is mirrored, and jpeg75 is compressed as JPEG of quality 75. Also accepts a "
+        "YAML, JSON or TOML file that defines views. Each view of an image adds one row.",
     ),
 ]
 TestTimeViews = Annotated[
@@ -356,8 +413,10 @@ TestTimeViews = Annotated[
     augmentation_option(
         "--tta",
         metavar="NAMES",
-        help="Comma-separated test-time augmentations, such as hflip,jpeg75, or a YAML/JSON/TOML "
-        "file. Predictions are averaged over the views.",
+        help="Test-time augmentation with comma-separated views, which are augmented copies of "
+        "each image. For example, hflip is mirrored, and jpeg75 is compressed as JPEG of "
+        "quality 75. Also accepts a YAML, JSON or TOML file that defines views. The "
+        "predictions for an image and its views are averaged.",
     ),
 ]
 Degradations = Annotated[
@@ -365,8 +424,8 @@ Degradations = Annotated[
     augmentation_option(
         "--degrade",
         metavar="NAMES",
-        help="Comma-separated degradations (jpeg, webp, blur, shrink, enlarge, crop, "
-        "noise, combined), or all.",
+        help="Comma-separated degradations: jpeg, webp, blur, shrink, enlarge, crop, noise or "
+        "combined (several in sequence). all selects every degradation.",
     ),
 ]
 
@@ -377,8 +436,8 @@ ModelClassifiers = Annotated[
     classifier_option(
         "--clf",
         metavar="NAMES",
-        help="Comma-separated classifiers, for example logreg,svm. Several become a soft vote. "
-        "`clipfeat classifiers` lists the names.",
+        help="Comma-separated classifiers, for example logreg,svm. Several classifiers form a "
+        "soft vote. `clipfeat classifiers` lists all names.",
     ),
 ]
 ComparedClassifiers = Annotated[
@@ -386,8 +445,9 @@ ComparedClassifiers = Annotated[
     classifier_option(
         "--clf",
         metavar="NAMES",
-        help="Comma-separated classifiers, for example logreg,triplet+svm, or all (the usual "
-        "ones), or every (the whole zoo). `clipfeat classifiers` lists the names.",
+        help="Comma-separated classifiers, for example logreg,triplet+svm. all: the usual "
+        "classifiers, which have a star in the list of `clipfeat classifiers`. every: every "
+        "classifier in that list.",
     ),
 ]
 Scale = Annotated[
@@ -395,14 +455,18 @@ Scale = Annotated[
     classifier_option(
         "--scale",
         metavar="NAME",
-        help="Feature scaling of linear and distance-based classifiers: standard (each column), l2 "
-        "(each row) or none.",
+        help="Feature scaling of linear and distance-based classifiers: standard (zero mean and "
+        "unit variance per feature), l2 (unit length per image) or none.",
     ),
 ]
 Balance = Annotated[
     str,
     classifier_option(
-        "--balance", metavar="NAME", help="Class balancing: prior, weights, sampling or none."
+        "--balance",
+        metavar="NAME",
+        help="How to give all classes the same weight. prior: divide the probabilities by the "
+        "class frequencies. weights: weight the training loss by inverse class frequency. "
+        "sampling: oversample the smaller classes. none: no balancing.",
     ),
 ]
 Calibrate = Annotated[
@@ -410,13 +474,19 @@ Calibrate = Annotated[
     classifier_option(
         "--calibrate",
         metavar="NAME",
-        help="Probability calibration: sigmoid, isotonic, temperature or none.",
+        help="Probability calibration: sigmoid (Platt scaling), isotonic (for 1,000 or more "
+        "images) or temperature (one number for all classes). none keeps each classifier's "
+        "own calibration, if any.",
     ),
 ]
 Bag = Annotated[
     int,
     classifier_option(
-        "--bag", min=0, metavar="N", help="Average the models of this many folds. 0 fits one model."
+        "--bag",
+        min=0,
+        metavar="N",
+        help="Number of folds, 2 or more. Fit one model per fold, on the images of the other "
+        "folds, and average these models. 0 fits a single model.",
     ),
 ]
 Threshold = Annotated[
@@ -424,7 +494,8 @@ Threshold = Annotated[
     classifier_option(
         "--threshold",
         metavar="METRIC",
-        help="Choose the decision threshold that maximises accuracy or balanced_accuracy.",
+        help="Choose the decision threshold that maximises accuracy or balanced_accuracy. Two "
+        "classes only. The positive class is the last one, for example fake.",
     ),
 ]
 MaxFpr = Annotated[
@@ -432,7 +503,8 @@ MaxFpr = Annotated[
     classifier_option(
         "--max-fpr",
         metavar="RATE",
-        help="Choose the decision threshold so that the false positive rate is at most this value.",
+        help="Choose the decision threshold so that the false positive rate is at most this "
+        "value. Two classes only. The positive class is the last one, for example fake.",
     ),
 ]
 Vote = Annotated[
@@ -440,7 +512,10 @@ Vote = Annotated[
     classifier_option(
         "--vote",
         metavar="NAME",
-        help="How several classifiers vote: uniform, greedy, log_loss or stacking.",
+        help="How to combine several classifiers. uniform: average of their probabilities. "
+        "greedy: weighted average, built by repeatedly adding the classifier that lowers "
+        "the log loss the most. log_loss: weighted average with the smallest log loss. "
+        "stacking: logistic regression on their probabilities.",
     ),
 ]
 Votes = Annotated[
@@ -448,7 +523,10 @@ Votes = Annotated[
     classifier_option(
         "--vote",
         metavar="NAMES",
-        help="Comma-separated votes to compare (uniform, greedy, log_loss, stacking), or all.",
+        help="Comma-separated votes to compare, or all. uniform: average of the probabilities. "
+        "greedy: weighted average, built by repeatedly adding the classifier that lowers "
+        "the log loss the most. log_loss: weighted average with the smallest log loss. "
+        "stacking: logistic regression on the probabilities.",
     ),
 ]
 VoteWeights = Annotated[
@@ -456,7 +534,7 @@ VoteWeights = Annotated[
     classifier_option(
         "--vote-weights",
         metavar="NUMBERS",
-        help="Weights of the vote, one per classifier, for example 2,1,1. Used in place of --vote.",
+        help="Weights of the average, one per classifier, for example 2,1,1. They replace --vote.",
     ),
 ]
 ExtraVoteWeights = Annotated[
@@ -464,12 +542,16 @@ ExtraVoteWeights = Annotated[
     classifier_option(
         "--vote-weights",
         metavar="NUMBERS",
-        help="Weights of an additional vote, one per classifier, for example 2,1,1.",
+        help="Compare an additional vote with these weights, one per classifier, for example "
+        "2,1,1.",
     ),
 ]
 Tune = Annotated[
     bool,
-    classifier_option("--tune/--no-tune", help="Search the hyperparameters of each classifier."),
+    classifier_option(
+        "--tune/--no-tune",
+        help="Search the hyperparameters of each classifier on the training images.",
+    ),
 ]
 
 # Evaluation
@@ -491,7 +573,8 @@ LeaveOneOutColumn = Annotated[
     evaluation_option(
         "--leave-one-out",
         metavar="COLUMN",
-        help="Hold out each value of this column in turn, for example generator.",
+        help="For each value of this column, for example each generator, train on all other "
+        "values and test on this value.",
     ),
 ]
 MatrixColumn = Annotated[
@@ -499,7 +582,8 @@ MatrixColumn = Annotated[
     evaluation_option(
         "--matrix",
         metavar="COLUMN",
-        help="Train on each value of this column and test on every value.",
+        help="For each value of this column, train on the images with this value and test on "
+        "every value.",
     ),
 ]
 FewShotSizes = Annotated[
@@ -507,7 +591,8 @@ FewShotSizes = Annotated[
     evaluation_option(
         "--few-shot",
         metavar="NUMBERS",
-        help="Numbers of training images per class for a learning curve, for example 10,100,1000.",
+        help="Compute a learning curve: train on these numbers of images per class, for example "
+        "10,100,1000.",
     ),
 ]
 Repeats = Annotated[
@@ -516,8 +601,7 @@ Repeats = Annotated[
         "--repeats",
         min=1,
         metavar="N",
-        help="Number of repetitions, each with its own seed. The default is 1, or 5 with "
-        "--few-shot.",
+        help="Number of repetitions with different seeds. The default is 1, or 5 with --few-shot.",
     ),
 ]
 Seed = Annotated[
@@ -529,7 +613,7 @@ SortMetric = Annotated[
 ]
 ComparedMetric = Annotated[
     str,
-    evaluation_option("--metric", metavar="METRIC", help="Metric in which the runs are compared."),
+    evaluation_option("--metric", metavar="METRIC", help="Metric to compare the runs by."),
 ]
 
 # Output
@@ -549,13 +633,19 @@ ExportFile = Annotated[
 PredictionsFile = Annotated[
     Path | None,
     output_option(
-        "--output", "-o", metavar="FILE", help="CSV file to write. The default is standard output."
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="CSV file to write. By default, the table is printed on standard output.",
     ),
 ]
 ComparisonFile = Annotated[
     Path | None,
     output_option(
-        "--output", "-o", metavar="FILE", help="CSV file to write, besides the printed table."
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="CSV file to write. The table is printed in any case.",
     ),
 ]
 RunFolder = Annotated[
@@ -564,7 +654,8 @@ RunFolder = Annotated[
         "--output",
         "-o",
         metavar="FOLDER",
-        help="Folder for the run. The same command resumes an interrupted run.",
+        help="Folder to write the results to. Repeat the same command to resume an interrupted "
+        "run.",
     ),
 ]
 AuditFolder = Annotated[
@@ -573,25 +664,31 @@ AuditFolder = Annotated[
         "--output",
         "-o",
         metavar="FOLDER",
-        help="Folder for findings.csv, files.csv and audit.json.",
+        help="Folder to write findings.csv, files.csv and audit.json to.",
     ),
 ]
 RobustnessFolder = Annotated[
     Path | None,
-    output_option("--output", "-o", metavar="FOLDER", help="Folder for the table and its plots."),
+    output_option(
+        "--output", "-o", metavar="FOLDER", help="Folder to write the table and its plots to."
+    ),
 ]
 DemoFolder = Annotated[
     Path,
     output_option(
-        "--output", "-o", metavar="FOLDER", help="Folder for the images and the results."
+        "--output", "-o", metavar="FOLDER", help="Folder to write the images and the results to."
     ),
 ]
 HtmlPage = Annotated[
-    Path | None, output_option("--html", metavar="FILE", help="HTML page with thumbnails to write.")
+    Path | None,
+    output_option(
+        "--html", metavar="FILE", help="HTML page to write, with thumbnails of the images."
+    ),
 ]
 Overwrite = Annotated[bool, output_option("--overwrite", help="Replace existing output.")]
 RetryFailed = Annotated[
-    bool, output_option("--retry-failed", help="Retry images that are recorded as failed.")
+    bool,
+    output_option("--retry-failed", help="Try to encode images again that are recorded as failed."),
 ]
 Prune = Annotated[
     bool,
@@ -608,7 +705,9 @@ Template = Annotated[
     output_option(
         "--template",
         metavar="TABLE",
-        help="Submission template to fill in by image id, for example sample_submission.csv.",
+        help="Sample submission of a competition, for example sample_submission.csv. Its first "
+        "column must hold image ids: paths or file names, with or without extension. The "
+        "output has the same rows and columns.",
     ),
 ]
 Fill = Annotated[
@@ -616,7 +715,10 @@ Fill = Annotated[
     output_option(
         "--fill",
         metavar="KIND",
-        help="Content of a template's single column: probability, class or auto.",
+        help="How to fill a template that has one column besides the ids. probability: "
+        "probability of the positive class. class: predicted class. auto: probability if "
+        "the column holds decimal numbers, such as 0.5, otherwise class. A template with "
+        "one column per class always gets probabilities.",
     ),
 ]
 Average = Annotated[
@@ -624,12 +726,16 @@ Average = Annotated[
     output_option(
         "--average",
         metavar="NAME",
-        help="Average over the frames, faces and views of one file: mean or confident.",
+        help="How to combine the predictions for the frames, faces and views of one file. mean: "
+        "average all. confident: if enough probabilities are above 0.8, or else below 0.2, "
+        "average only these, otherwise average all (two classes only).",
     ),
 ]
 PerPart = Annotated[
     bool,
-    output_option("--per-part", help="Write one row per frame, face and view, without averaging."),
+    output_option(
+        "--per-part", help="Write one row per frame, face or view instead of one row per file."
+    ),
 ]
 NeighbourCount = Annotated[
     int,
@@ -638,12 +744,18 @@ NeighbourCount = Annotated[
     ),
 ]
 AuditPage = Annotated[
-    bool, output_option("--audit/--no-audit", help="Audit the data for the report of --output.")
+    bool,
+    output_option(
+        "--audit/--no-audit",
+        help="Add an audit of the images to the HTML report that is written to the --output "
+        "folder.",
+    ),
 ]
 Thumbnails = Annotated[
     bool,
     output_option(
-        "--thumbnails/--no-thumbnails", help="Show misclassified images in the report of --output."
+        "--thumbnails/--no-thumbnails",
+        help="Show misclassified images in the HTML report that is written to the --output folder.",
     ),
 ]
 RobustnessRun = Annotated[
@@ -651,7 +763,8 @@ RobustnessRun = Annotated[
     output_option(
         "--robustness",
         metavar="FOLDER",
-        help="Folder written by `clipfeat robustness -o`, to include in the report of --output.",
+        help="Folder written by `clipfeat robustness -o`. Its curves are added to the HTML "
+        "report that is written to the --output folder.",
     ),
 ]
 Prefer = Annotated[
@@ -659,13 +772,20 @@ Prefer = Annotated[
     output_option(
         "--prefer",
         metavar="WHICH",
-        help="File that wins where two contradict each other: first or last.",
+        help="Which file to use if files have different contents, labels or groups for the same "
+        "image: first or last. By default, such an image is an error.",
     ),
 ]
-AllFailures = Annotated[bool, output_option("--failures", help="List every failed image.")]
+AllFailures = Annotated[
+    bool, output_option("--failures", help="List all failed images instead of the first ten.")
+]
 ShowProfile = Annotated[
     bool,
-    output_option("--profile", help="Print the time spent in each stage and a recommendation."),
+    output_option(
+        "--profile",
+        help="Print the time spent in each stage (such as reading, decoding and encoding) and "
+        "advice on the slowest stage.",
+    ),
 ]
 Private = Annotated[bool, output_option("--private", help="Create a private repository.")]
 Revision = Annotated[
@@ -686,7 +806,8 @@ BatchSize = Annotated[
         "-b",
         min=1,
         metavar="N",
-        help="Images per forward pass. The default is measured on the first images.",
+        help="Number of images per forward pass. By default, the best number is measured on the "
+        "first images.",
     ),
 ]
 DecodeWorkers = Annotated[
@@ -696,7 +817,8 @@ DecodeWorkers = Annotated[
         "-j",
         min=1,
         metavar="N",
-        help="Workers that read and decode images. The default is the number of cores plus one.",
+        help="Number of workers that read and decode images. The default is the number of cores "
+        "plus one.",
     ),
 ]
 FitThreads = Annotated[
@@ -706,8 +828,8 @@ FitThreads = Annotated[
         "-j",
         min=1,
         metavar="N",
-        help="Threads. The default is one for small data, otherwise the number of cores. On Ray, "
-        "threads per fit, by default one.",
+        help="Number of threads. The default is 1 for small data, otherwise the number of cores. "
+        "With --engine ray, this is the number of threads of each fit, by default 1.",
     ),
 ]
 Device = Annotated[
@@ -715,7 +837,8 @@ Device = Annotated[
     performance_option(
         "--device",
         metavar="NAMES",
-        help="auto, cpu, cuda (every GPU), cuda:1 or mps. Separate several with commas.",
+        help="Device: auto, cpu, cuda (every GPU), cuda:1 or mps. Separate several devices with "
+        "commas.",
     ),
 ]
 TimeLimit = Annotated[
@@ -723,7 +846,7 @@ TimeLimit = Annotated[
     performance_option(
         "--time-limit",
         metavar="SECONDS",
-        help="Time limit in seconds for all searches and fits. Needs --tune.",
+        help="With --tune, stop searching and fitting after this many seconds.",
     ),
 ]
 TimeLimitPerClassifier = Annotated[
@@ -731,7 +854,7 @@ TimeLimitPerClassifier = Annotated[
     performance_option(
         "--time-limit",
         metavar="SECONDS",
-        help="Time limit in seconds for each classifier, over all folds and searches.",
+        help="Stop each classifier after this many seconds, summed over its folds and searches.",
     ),
 ]
 Accelerate = Annotated[
@@ -745,7 +868,9 @@ OutOfCore = Annotated[
     bool | None,
     performance_option(
         "--out-of-core/--in-memory",
-        help="Read features in blocks. The default does so if they need half of the memory.",
+        help="Read features in blocks instead of loading them. By default, features are read in "
+        "blocks if they need more than half of the free memory and the classifiers support "
+        "it.",
     ),
 ]
 Engine = Annotated[
@@ -753,7 +878,7 @@ Engine = Annotated[
     performance_option(
         "--engine",
         metavar="NAME",
-        help="local (this machine) or ray (every machine of a Ray cluster).",
+        help="Where to run: local (this machine) or ray (every machine of a Ray cluster).",
     ),
 ]
 Address = Annotated[
@@ -761,8 +886,9 @@ Address = Annotated[
     performance_option(
         "--address",
         metavar="ADDRESS",
-        help="Address of the Ray cluster, for example auto or HOST:6379. The default is "
-        "RAY_ADDRESS, otherwise a cluster on this machine.",
+        help="Address of the Ray cluster, for example auto or HOST:6379. The default is the "
+        "environment variable RAY_ADDRESS. If it is not set, a cluster is started on this "
+        "machine.",
     ),
 ]
 
@@ -778,4 +904,4 @@ FIT_OPTIONS = {
     "max_fpr": MaxFpr,
     "accelerate": Accelerate,
 }
-"""Command-line option of each field of `clipfeat.zoo.fit_options.FitOptions`."""
+"""Command-line option of each field of `clipfeat.zoo.fit_options.FitOptions`, by field name."""

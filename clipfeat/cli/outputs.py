@@ -7,9 +7,9 @@ from clipfeat.system.locations import local_path
 
 
 def check_file(path: Path | None, *, overwrite: bool, flag: str = "-o") -> None:
-    """Raise an error if a file exists, or is on an object store.
+    """Raise an error if an output file exists, or if its path is on an object store.
 
-    Only feature files can be written to object stores.
+    Only feature files can be written to an object store.
     """
     if path is None:
         return
@@ -19,7 +19,7 @@ def check_file(path: Path | None, *, overwrite: bool, flag: str = "-o") -> None:
 
 
 def check_folder(path: Path | None, *, overwrite: bool) -> None:
-    """Raise an error if a path is not a folder, or is a folder that is not empty."""
+    """Raise an error if an output folder is a file, is not empty or is on an object store."""
     if path is None:
         return
     local_path(path)

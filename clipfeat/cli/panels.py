@@ -1,8 +1,9 @@
 """Help pages with the options of a command grouped into panels.
 
-The pages are plain text. Typer's Rich tables need three columns for the names and types of options,
-which leaves 20 characters for the help of ``clipfeat fit`` in a terminal of 80 columns. Importing
-Rich also takes half of the time that ``clipfeat --help`` may take.
+The pages are plain text instead of Typer's Rich tables, for two reasons. Rich tables spend three
+columns on the names and types of options, which leaves 20 characters for the help text of
+``clipfeat fit`` in a terminal of 80 columns. Importing Rich also takes half of the 0.3 seconds that
+``clipfeat --help`` may take.
 """
 
 from typing import Any
@@ -18,10 +19,10 @@ EVALUATION = "Evaluation"
 OUTPUT = "Output"
 PERFORMANCE = "Performance"
 PANELS = (INPUT, ENCODER, AUGMENTATION, CLASSIFIERS, EVALUATION, OUTPUT, PERFORMANCE)
-"""Panels in the order of the help page. Options without a panel come last, under "Options"."""
+"""Panels in the order of the help page. Options without a panel follow, under "Options"."""
 
 FULL_WIDTH = {"max_content_width": 10_000}
-"""Context settings for help pages as wide as the terminal. Click's own maximum is 80 columns."""
+"""Context settings that let help pages use the whole terminal. Click stops at 80 columns."""
 
 
 class PanelCommand(TyperCommand):
@@ -38,7 +39,7 @@ class PanelCommand(TyperCommand):
                 continue
             names, text = record
             if parameter.param_type_name == "argument":
-                # The metavar names the argument. The Python type that follows is removed.
+                # The record also has the Python type of the argument, which users do not need.
                 sections["Arguments"].append((names.partition(" <")[0], text))
             else:
                 panel = getattr(parameter, "rich_help_panel", None)

@@ -1,4 +1,4 @@
-"""Values of options that hold several values."""
+"""Parsers for options that take several values."""
 
 import ast
 import math
@@ -53,7 +53,7 @@ def parse_counts(text: str) -> list[int]:
 
 
 def parse_arguments(texts: Sequence[str]) -> dict[str, object] | None:
-    """Parse ``NAME=VALUE`` texts. Values are Python literals, or else strings.
+    """Parse ``NAME=VALUE`` texts. A value that is not a Python literal is a string.
 
     Raises
     ------
@@ -69,7 +69,9 @@ def parse_arguments(texts: Sequence[str]) -> dict[str, object] | None:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name:
-            raise UsageError(f"expected NAME=VALUE in --encoder-arg, got {text!r}")
+            raise UsageError(
+                f"--encoder-arg must be NAME=VALUE, got {text!r}. Write it like crop_pct=1.0."
+            )
         try:
             arguments[name] = ast.literal_eval(value)
         except (ValueError, SyntaxError):

@@ -39,8 +39,9 @@ def predict(
 ) -> None:
     """Predict the classes of images.
 
-    The table has one row per image with its path, predicted class and class probabilities. The row
-    of an unreadable image contains the error. If the true labels are known, scores are printed.
+    The table has one row per image with the path, the predicted class and the class probabilities.
+    For an unreadable image, the row contains the error instead. If the true labels are known, the
+    scores are printed.
 
     Example: clipfeat predict model.clipfeat new/ -o predictions.csv
     """
@@ -52,7 +53,7 @@ def predict(
     from clipfeat.prediction.predicting import predict as run
     from clipfeat.prediction.submission import Template
 
-    # Mistakes in the options end the command before the work, not after it.
+    # Invalid options must be errors before the images are encoded, which may take hours.
     check_file(output, overwrite=overwrite)
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -88,7 +89,7 @@ def predict(
     if predictions.errors:
         path, reason = next(iter(predictions.errors.items()))
         print_error_line(
-            f"{counted(len(predictions.errors), 'file')} failed or only partly read, for example "
+            f"{counted(len(predictions.errors), 'file')} could not be read in full, for example "
             f"{path}: {reason}"
         )
     if scores := predictions.scores():
@@ -98,8 +99,7 @@ def predict(
 
 
 def _filled_template(predictions: "Predictions", template: "Template") -> "pd.DataFrame":
-    """Fill in the template and print the number of filled and missing rows."""
-    from clipfeat.cli.console import counted
+    """Fill in the template and print how many rows were filled and how many were not."""
     from clipfeat.prediction.submission import fill_template
 
     filled = fill_template(predictions, template)
@@ -109,7 +109,7 @@ def _filled_template(predictions: "Predictions", template: "Template") -> "pd.Da
     )
     if filled.missing:
         print_error_line(
-            f"{counted(len(filled.missing), 'id')} without a prediction, for example "
-            f"{filled.missing[0]}. Their rows keep the values of the template."
+            f"{len(filled.missing)} of {len(filled.table)} ids in {template.path} have no "
+            f"prediction, for example {filled.missing[0]}. These rows keep the template's values."
         )
     return filled.table

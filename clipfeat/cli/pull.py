@@ -8,7 +8,7 @@ from clipfeat.cli.exits import reports_errors
 def pull(repository: options.Repository, revision: options.Revision = None) -> None:
     """Download a model file from the Hugging Face hub.
 
-    The path of the downloaded file is printed.
+    Print the path of the downloaded file.
 
     Example: clipfeat pull me/real-or-generated
     """

@@ -12,7 +12,7 @@ def push(
 ) -> None:
     """Upload a model file to the Hugging Face hub.
 
-    A model card is generated from the model file and uploaded with it.
+    Generate a model card from the model file, upload both, and print the address.
 
     Example: clipfeat push model.clipfeat me/real-or-generated
     """

@@ -31,7 +31,8 @@ def robustness(
 ) -> None:
     """Score a model on degraded images.
 
-    Images are compressed, blurred, resized, cropped and made noisy. Each image is decoded once, and
+    The degradations are compression, blur, resizing, cropping, noise and a combination. Each has
+    several strengths. The table shows the scores for each degradation and strength. Each image is
     encoded once per degradation and strength.
 
     Example: clipfeat robustness model.clipfeat test/ -o robustness/
@@ -78,7 +79,7 @@ def robustness(
 
 
 def _print(result: "Robustness") -> None:
-    """Print a line for each degradation and strength, with a column for each metric."""
+    """Print a table with one row per degradation and strength, and one column per metric."""
     from rich.table import Table
 
     from clipfeat.cli.console import console, visible_columns

@@ -8,8 +8,8 @@ from clipfeat.cli.exits import reports_errors
 def verify(file: options.AnyFile) -> None:
     """Check every byte of a feature file or a model file.
 
-    The parts of a feature file that are not yet merged are checked too. The exit code is 6 if a
-    file is damaged. The message names the file and the damage.
+    Parts of a feature file that are not merged yet are also checked. If a file is damaged, the
+    exit code is 6, and the error says which file is damaged and how.
 
     Example: clipfeat verify out.h5
     """
@@ -18,7 +18,7 @@ def verify(file: options.AnyFile) -> None:
 
     from clipfeat.cli.console import counted
 
-    # A damaged model file may no longer look like a zip.
+    # A damaged model file may no longer be a valid zip file.
     if zipfile.is_zipfile(file) or file.suffix == ".clipfeat":
         from clipfeat.model import load_model
 

@@ -12,7 +12,7 @@ def test_neighbours_and_a_page(image_folder: Path) -> None:
     words = ("explain", "model.clipfeat", "images/real/real-00.png", "--html", "why.html")
     result = succeed(*words, "--neighbours", 2, "--device", "cpu")
     lines = result.stdout.splitlines()
-    assert lines[0] == "using out.h5, the only feature file in this folder"
+    assert lines[0] == "using out.h5, the only feature file in the current directory"
     assert sum("images/" in line or "real/" in line for line in lines[1:]) >= 2
     assert lines[-1] == "why.html"
     assert "data:image/png" in Path("why.html").read_text()

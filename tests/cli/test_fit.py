@@ -13,7 +13,7 @@ def test_the_only_feature_file_is_the_default(image_folder: Path) -> None:
     """Without a name, the only feature file of the folder is used and named."""
     embed()
     result = succeed("fit", "--clf", "logreg")
-    assert "using out.h5, the only feature file in this folder" in result.stdout
+    assert "using out.h5, the only feature file in the current directory" in result.stdout
     assert "1.000 ± 0.000" in result.stdout
     assert "5-fold cross-validation" in succeed("info", "model.clipfeat").stdout
 
@@ -92,7 +92,7 @@ def test_feature_files_must_hold_the_same_images(image_folder: Path) -> None:
 
 def test_the_feature_file_must_be_clear(image_folder: Path) -> None:
     """Without a name, none or several feature files in the folder are an error."""
-    assert_fails(clipfeat("fit"), 2, "none in this folder")
+    assert_fails(clipfeat("fit"), 2, "current directory has none")
     embed(out="a.h5")
     embed(out="b.h5")
     assert_fails(clipfeat("fit"), 2, "a.h5, b.h5")

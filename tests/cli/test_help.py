@@ -64,8 +64,9 @@ def test_pages_use_the_width_of_the_terminal(columns: int) -> None:
     assert columns - 20 < max(map(len, page.splitlines())) <= columns
 
 
-def test_the_list_of_commands_is_not_cut_off() -> None:
-    """The first line of each command's docstring fits the list."""
+def test_the_list_of_commands_is_not_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first line of each command's docstring fits the list on a terminal of 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
     page = succeed("--help").stdout
     assert all(name in page for name in COMMANDS)
     assert "..." not in page.partition("Commands:")[2]

@@ -17,7 +17,7 @@ def test_imported_features_are_fitted(image_folder: Path) -> None:
     Path("tv/file_names.txt").write_text("\n".join(names) + "\n")
     result = succeed("import", "tv", "-o", "tv.h5", "--name", "alexnet", "--images", "images")
     assert "by imported:thingsvision/alexnet" in result.stdout
-    assert "keys: 24 from image bytes, 0 from paths" in result.stdout
+    assert "identified by content hash (24) or by path (0)" in result.stdout
     assert "labels: fake 12, real 12" in result.stdout
     embed()
     succeed("fit", "tv.h5", "out.h5", "--cv", 0)

@@ -53,14 +53,14 @@ def test_unknown_names(image_folder: Path) -> None:
 
 
 def test_a_template_is_filled_in(image_folder: Path) -> None:
-    """Rows are matched by id, and ids without a prediction are reported."""
+    """Rows are matched by id, and ids that have no prediction are reported."""
     embed()
     succeed("fit", "--cv", 0)
     Path("t.csv").write_text("id,label\nreal-00,0\nfake-00,0\nother,0\n")
     result = succeed("predict", "model.clipfeat", "out.h5", "--template", "t.csv")
     assert result.stdout == "id,label\nreal-00,0\nfake-00,1\nother,0\n"
     assert "filled 2 of 3 rows of t.csv" in result.stderr
-    assert "1 id without a prediction, for example other." in result.stderr
+    assert "1 of 3 ids in t.csv have no prediction, for example other." in result.stderr
 
 
 def test_failures_are_counted(image_folder: Path) -> None:

@@ -120,7 +120,7 @@ def test_workers_killed_at_random(
             assert seen.items() <= expected.items(), "a row is wrong"
         output = finished(run)
         assert f"{N_IMAGES} images encoded" in output
-        assert "0 already present or identical to another, 1 failed" in output
+        assert "0 already encoded or identical to another image, 1 failed" in output
         check_whole(folder / "out.h5", expected)
         assert not part_paths(folder / "out.h5")
         n_kills += n_of_this_run

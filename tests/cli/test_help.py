@@ -16,6 +16,14 @@ from tests.cli.command_line import clipfeat, succeed
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 
+def help_page(*words: str, columns: int) -> str:
+    """Return a help page for a terminal of this width. click's runner ignores the width."""
+    return subprocess.run(
+        [sys.executable, "-m", "clipfeat", *words, "--help"],
+        capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": str(columns)},
+    ).stdout  # fmt: skip
+
+
 def options_of(command: Any) -> list[Any]:
     return [
         one
@@ -57,17 +65,13 @@ def test_flags_agree_between_commands() -> None:
 @pytest.mark.parametrize("columns", [80, 160])
 def test_pages_use_the_width_of_the_terminal(columns: int) -> None:
     """The longest line is nearly as long as the terminal is wide."""
-    page = subprocess.run(
-        [sys.executable, "-m", "clipfeat", "benchmark", "--help"],
-        capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": str(columns)},
-    ).stdout  # fmt: skip
+    page = help_page("benchmark", columns=columns)
     assert columns - 20 < max(map(len, page.splitlines())) <= columns
 
 
-def test_the_list_of_commands_is_not_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_list_of_commands_is_not_cut_off() -> None:
     """The first line of each command's docstring fits the list on a terminal of 80 columns."""
-    monkeypatch.setenv("COLUMNS", "80")
-    page = succeed("--help").stdout
+    page = help_page(columns=80)
     assert all(name in page for name in COMMANDS)
     assert "..." not in page.partition("Commands:")[2]
 

@@ -101,7 +101,7 @@ class MissingExtraError(ClipfeatError, ImportError):
 
 
 class StorageError(ClipfeatError, OSError):
-    """Failure of the disk. Rows committed before the failure are safe."""
+    """Failure of a disk or an object store. Rows committed before the failure are safe."""
 
 
 class LockedError(StorageError):

@@ -260,7 +260,7 @@ def check_same(expected: Sequence[EncoderSpec], got: Sequence[EncoderSpec]) -> N
     Raises
     ------
     FingerprintError
-        If the numbers of specs differ. If two specs differ; the message lists the fields that
+        If the numbers of specs differ. If two specs differ. The message lists the fields that
         differ.
     """
     if len(got) != len(expected):

@@ -20,7 +20,7 @@ NEGATIVE_SHARE = 0.9
 
 
 def mean(p: Probabilities) -> Probabilities:
-    """Average the parts."""
+    """Average all parts of a file."""
     average: Probabilities = p.mean(axis=0)
     return average
 
@@ -29,9 +29,9 @@ def confident(p: Probabilities) -> Probabilities:
     """Average the confident parts of a file if there are enough, else all parts.
 
     If more than two fifths of the parts, and more than 11, have a positive probability above 0.8,
-    only these are averaged. Otherwise, if more than nine tenths of the parts have one below 0.2,
-    only these are averaged. There must be two classes. This is the ``confident_strategy`` of
-    Seferbekov (2020), which won the Deepfake Detection Challenge.
+    only these are averaged. Otherwise, if this probability is below 0.2 for more than nine tenths
+    of the parts, only those are averaged. There must be two classes. This is the
+    ``confident_strategy`` of Seferbekov (2020), which won the Deepfake Detection Challenge.
 
     Parameters
     ----------

@@ -26,7 +26,7 @@ TEST = "test:"
 
 @dataclass(frozen=True)
 class Failure:
-    """An image without a row, and the reason.
+    """Image without a row, and the reason.
 
     Parameters
     ----------
@@ -350,7 +350,7 @@ class FeatureSet:
         return np.where(of == "", self.paths, of)
 
     def grouped_by(self, name: str) -> "FeatureSet":
-        """Return the set with the values of a column as groups; `column` lists the columns."""
+        """Return the set with the values of a column (see `column`) as groups."""
         return replace(self, groups=self.column(name))
 
     def ungrouped(self) -> "FeatureSet":
@@ -393,8 +393,8 @@ _POSITIVE_FIRST = {("fake", "real"), ("ai", "nature"), ("ai", "real"), ("generat
 def order_classes(names: set[str]) -> tuple[str, ...]:
     """Sort class names, numbers by their value, and put generated images last.
 
-    The last of two classes is the positive class. To detect generated images, they must be the
-    positive class.
+    The last of two classes is the positive class. In data sets of photographs and generated images,
+    that is the class of the generated images.
 
     Examples
     --------

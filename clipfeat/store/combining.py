@@ -20,7 +20,7 @@ PREFERENCES = ("first", "last")
 
 @dataclass(frozen=True)
 class MergeReport:
-    """The result of merging feature files.
+    """Result of merging feature files.
 
     Parameters
     ----------

@@ -103,8 +103,8 @@ def find_foreign(source: Path, stack: ExitStack) -> ForeignFeatures:
     else:
         raise UsageError(
             f"{source} has an unknown layout. Give a thingsvision folder (features.npy, .hdf5, "
-            ".mat or .txt; save a .pt as .npy first) or a clip-retrieval folder (img_emb/ and "
-            "metadata/)."
+            ".mat or .txt) or a clip-retrieval folder (img_emb/ and metadata/). Save a .pt file as "
+            ".npy first."
         )
     _check(foreign)
     return foreign

@@ -32,7 +32,7 @@ from clipfeat.system.locations import local_path
 
 @dataclass(frozen=True)
 class ImportReport:
-    """The result of an import.
+    """Result of an import.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def import_features(
     Parameters
     ----------
     source : path
-        A folder or file; see `clipfeat.store.foreign`.
+        Output of the other tool, as a folder or file. `clipfeat.store.foreign` lists the layouts.
     out : path
         The feature file.
     name : str
@@ -87,7 +87,7 @@ def import_features(
         of their path as key. If the tool stored no paths, that digest is of the row number and all
         the features.
     labels : path, optional
-        A table of labels; see `columns`.
+        A table of labels. `columns` gives the names of its columns.
     columns : TableColumns
         Names of the columns of `labels` with paths, labels and groups.
     class_folders : bool

@@ -64,6 +64,15 @@ def is_sharded(target: Path, stored: Stored) -> bool:
 def merge(path: Path, stored: Stored, attributes: Mapping[str, Any], dtype: np.dtype[Any]) -> int:
     """Write the current rows of some files to a new file, verify it and rename it to `path`.
 
+    Parameters
+    ----------
+    path : Path
+        The final name of the new file.
+    stored : Stored
+        The files to merge.
+    attributes, dtype
+        HDF5 attributes and feature dtype of the new file.
+
     Returns
     -------
     int
@@ -72,7 +81,7 @@ def merge(path: Path, stored: Stored, attributes: Mapping[str, Any], dtype: np.d
     Raises
     ------
     StorageError
-        If the disk failed, or the new file differs from the data written.
+        If the disk failed or has too little space. If the new file differs from the data written.
     """
     _check_space(path, stored)
     with replacing(path) as temporary:
@@ -98,7 +107,7 @@ def merge_into_shards(
     stored : Stored
         All files of the feature file. With `anew`, the files whose rows replace its contents.
     attributes, dtype
-        File attributes and feature dtype of new shards.
+        HDF5 attributes and feature dtype of new shards.
     anew : bool
         Whether to discard the present contents of `target`.
 

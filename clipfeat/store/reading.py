@@ -114,7 +114,7 @@ class Stored:
         return np.concatenate(parts)
 
     def source_column(self, name: str) -> NDArray[np.str_]:
-        """Read a source column in the current rows; empty in rows of a file without the column."""
+        """Read a source column in the current rows. Files without the column give empty values."""
         parts = [
             file.strings(column_dataset(name))[mask]
             if name in file.column_names

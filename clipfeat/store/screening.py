@@ -32,7 +32,7 @@ KINDS = {
     "image_size": [(h5py.h5t.INTEGER, 4)],
     "file_size": [(h5py.h5t.INTEGER, 8)],
 }
-"""Class and size of each dataset's type; all other datasets are text."""
+"""Class and size of the type of each dataset. Datasets that are not listed are text."""
 _CLASSES = {
     h5py.h5t.FLOAT: "float",
     h5py.h5t.INTEGER: "integer",

@@ -228,7 +228,7 @@ class FeatureWriter:
             if not _appears(self._parts / part) and not self._was_merged(part):
                 raise StorageError(
                     f"a worker committed {part}, but {self._parts} does not contain it on this "
-                    "machine. Put the output into a folder that all machines share"
+                    "machine. Put the output into a folder that all machines share."
                 )
         self._update_index(rows, [])
         self._compact_in_time(parts)

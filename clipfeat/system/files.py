@@ -138,7 +138,7 @@ def remove(path: Path) -> None:
 
 
 def create(data: bytes, path: Path) -> bool:
-    """Create a file atomically; if several processes try, exactly one succeeds.
+    """Create a file atomically. If several processes try, exactly one succeeds.
 
     On a local disk, the caller must hold a lock, because creation is not atomic on a file system
     without hard links.
@@ -146,7 +146,7 @@ def create(data: bytes, path: Path) -> bool:
     Returns
     -------
     bool
-        True if this call created the file. False if the file existed; it is then unchanged.
+        True if this call created the file. False if the file existed. It is then unchanged.
 
     Raises
     ------

@@ -173,10 +173,11 @@ def ray_errors(hint: str) -> Iterator[None]:
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, RayError):
             cause = cause.__cause__ or cause.__context__
-        raise ClipfeatError(f"Ray failed: {first_line(cause or error)}; {hint}") from error
+        fault = first_line(cause or error).removesuffix(".")
+        raise ClipfeatError(f"Ray failed: {fault}. {hint[:1].upper()}{hint[1:]}") from error
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message; Ray appends pages of logs."""
+    """Return the first line of an error's message. Ray appends pages of logs to its messages."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__

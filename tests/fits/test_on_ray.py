@@ -272,7 +272,7 @@ def test_an_error_of_ray_says_how_to_resume() -> None:
     from ray.exceptions import RaySystemError
 
     with (
-        pytest.raises(ClipfeatError, match=r"Ray failed: .*lost the head.*; resume with -o"),
+        pytest.raises(ClipfeatError, match=r"Ray failed: .*lost the head.*\. Resume with -o"),
         ray_errors("resume with -o"),
     ):
         raise RaySystemError("lost the head\nand pages more")

@@ -24,7 +24,8 @@ from clipfeat.encoders import (
     open_encoder,
 )
 from clipfeat.encoders.encoder import Encoder, check_row
-from clipfeat.encoders.encoder_options import EncoderOptions, options_of
+from clipfeat.encoders.encoder_options import EncoderOptions
+from clipfeat.encoders.registry import options_of
 from clipfeat.errors import (
     ClipfeatWarning,
     EncodingError,

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipfeat.encoders import open_encoder
-from clipfeat.encoders.encoder_options import CROPS, EncoderOptions, options_of
+from clipfeat.encoders.encoder_options import CROPS, EncoderOptions
 from clipfeat.encoders.preprocessing import mirrored, native_preprocessing
+from clipfeat.encoders.registry import options_of
 from clipfeat.errors import UnknownNameError
 from tests.encoders.test_layers import opened, picture
 

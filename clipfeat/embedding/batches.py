@@ -154,7 +154,7 @@ class RetryingEncoder:
                 with np.errstate(over="ignore"):
                     stored = row.astype(dtype).astype(np.float32)
                 flaw = _flaw(stored)
-                rows[i] = EncodingError(f"{flaw}, in float32 too") if flaw else stored
+                rows[i] = EncodingError(f"{flaw}, also in float32") if flaw else stored
         return rows
 
     def _halving(

@@ -1,4 +1,4 @@
-"""Encoders: from images to features. Importing this package imports no torch."""
+"""Encoders, which map images to features. Importing this package does not import torch."""
 
 from clipfeat.encoders.encoder_options import CROPS, EncoderOptions
 from clipfeat.encoders.registry import (

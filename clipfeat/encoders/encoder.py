@@ -1,4 +1,4 @@
-"""The frozen encoder: from preprocessed images to features."""
+"""The frozen encoder, which maps preprocessed images to features."""
 
 import hashlib
 from collections.abc import Sequence
@@ -28,12 +28,12 @@ class Encoder:
         Maps uint8 pixels (height, width, 3) to a tensor of one image, without the batch axis. The
         tensor shares no memory with the pixels.
     forward : callable
-        Maps a batch of such tensors, on `device`, to a tensor (batch, n_features). Several threads
+        Maps a batch of these tensors on `device` to a tensor (batch, n_features). Several threads
         may call it concurrently.
     device : torch.device
         The device of the weights.
     chosen : str
-        The chosen precision and the reason, as text for the user.
+        The precision that ``"auto"`` chose and the reason, as text for the user.
     replicas : sequence of Encoder
         The same encoder on further devices.
     """
@@ -60,9 +60,10 @@ class Encoder:
         Returns
         -------
         ndarray of shape (len(inputs), n_features), float32
-            Not normalised. In a lower precision the values are rounded to float16, the dtype in
-            which they are stored. A row does not depend on the other images of the batch, except
-            for the last bits of floating-point sums. Rows may contain NaN; see `check_row`.
+            Features, not normalised. If the precision is lower than float32, they are rounded to
+            float16, the dtype in which they are stored. A row does not depend on the other images
+            of the batch, except for the last bits of floating-point sums. Rows may contain NaN, so
+            call `check_row` before storing them.
         """
         watch = watch or Stopwatch()
         rows = np.empty((len(inputs), self.spec.n_features), dtype=np.float32)
@@ -94,12 +95,12 @@ class Encoder:
         return torch.cat(rows)
 
     def encode_images(self, images: Sequence[RGB]) -> NDArray[np.float32]:
-        """Preprocess and encode uint8 images of any size; see `encode`."""
+        """Preprocess and encode uint8 images of any size. See `encode`."""
         return self.encode([self.preprocess(image) for image in images])
 
 
 def _stack(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Stack tensors to a batch; uint8 pixels keep their memory layout, channels last."""
+    """Stack tensors to a batch. uint8 pixels keep their memory layout, which is channels last."""
     if tensors[0].dtype != torch.uint8:
         return torch.stack(list(tensors))
     return torch.stack([tensor.permute(1, 2, 0) for tensor in tensors]).permute(0, 3, 1, 2)
@@ -111,10 +112,11 @@ def check_row(row: NDArray[np.float32]) -> None:
     Raises
     ------
     EncodingError
-        If a value is not finite, or all values are zero.
+        If a value is not finite. If all values are zero.
     """
     if not np.isfinite(row).all():
-        raise EncodingError(f"{int((~np.isfinite(row)).sum())} of {len(row)} features not finite")
+        n_flaws = int((~np.isfinite(row)).sum())
+        raise EncodingError(f"{n_flaws} of {len(row)} features are not finite")
     if not row.any():
         raise EncodingError(f"all {len(row)} features are zero")
 
@@ -125,8 +127,8 @@ def pick_devices(name: str) -> list[torch.device]:
     Parameters
     ----------
     name : str
-        One device, or several separated by commas. ``"auto"`` is the first available of CUDA, MPS
-        and CPU. ``"cuda"`` without a number is every GPU.
+        One device, or several separated by commas. ``"auto"`` is CUDA if it is available, or else
+        MPS if it is available, or else the CPU. ``"cuda"`` without a number is every GPU.
 
     Returns
     -------
@@ -149,20 +151,20 @@ def pick_devices(name: str) -> list[torch.device]:
 def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)
-        # Copying the result back detects the device "meta", which computes nothing.
+        # Copying the result back raises an error for the device "meta", which computes nothing.
         torch.zeros(1, device=device).cpu()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).partition("\n")[0]
         raise UsageError(
-            f"device {name!r} is not available: {reason}. Choose another with --device."
+            f"device {name!r} is not available: {reason}. Choose another device with --device."
         ) from error
     return device
 
 
 def weights_digest(model: torch.nn.Module) -> str:
-    """Return the digest of a state dict's names, dtypes, shapes and bytes.
+    """Return a digest of the names, dtypes, shapes and bytes of all weights.
 
-    The digest does not depend on the format of the file that held the weights.
+    The digest does not depend on the format of the file from which the weights were loaded.
     """
     digest = hashlib.blake2b(digest_size=16)
     for name, tensor in sorted(model.state_dict().items()):

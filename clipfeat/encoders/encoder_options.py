@@ -14,9 +14,9 @@ CROPS = {
 }
 """Crops, with their names in timm and open_clip.
 
-``"center"`` is the centre of the resized image, ``"resize"`` the whole image resized to the square,
-``"none"`` the centre without resizing, and ``"tiles"`` tiles that cover the image without resizing,
-whose features are averaged.
+``"center"`` resizes the image and crops its centre. ``"resize"`` resizes the whole image to the
+square. ``"none"`` crops the centre without resizing. ``"tiles"`` covers the image with tiles
+without resizing, and averages the features of the tiles.
 """
 
 PRECISION_NAMES = ("fp32", "bf16", "fp16")
@@ -29,30 +29,33 @@ class EncoderOptions:
     Parameters
     ----------
     weights : path, optional
-        A local file of weights, instead of the hub's: safetensors, or a ``.pt`` file that is read
-        with ``weights_only=True``.
+        A local file of weights, used instead of the weights on the hub. It is a safetensors file,
+        or a ``.pt`` file, which is read with ``weights_only=True``.
     untrained : bool
-        Use random weights, always the same ones. For tests and speed, never for quality.
+        Use random weights, which are the same in every run. Their features are of no use, except
+        for tests and measurements of speed.
     layers : str, optional
-        Layers, by number or name, separated by commas: ``"all"``, ``"3,6,last"``, for CLIP
-        ``"projection"`` or ``"pre-projection"``. Each becomes a slice of the columns. None is the
-        encoder's own output.
+        Numbers or names of layers, separated by commas, such as ``"3,6,last"`` or ``"all"``. CLIP
+        also has ``"projection"`` and ``"pre-projection"``. The features of each layer are a slice
+        of the columns. None is the encoder's own output.
     pool : str, optional
-        How a layer becomes one row: ``"cls"``, ``"mean"``, ``"std"``, ``"max"``, or several joined
-        with ``+``. None is the class token if the network has one, else ``"mean+std"``.
+        Pooling of each layer to one row: ``"cls"``, ``"mean"``, ``"std"``, ``"max"``, or several of
+        them joined with ``+``. None is the class token if the network has one, and otherwise
+        ``"mean+std"``.
     image_size : int, optional
-        Side of the square input in pixels. None is the encoder's own.
+        Side of the square input in pixels. None is the encoder's own size.
     crop : str, optional
-        One of `CROPS`. None is the encoder's own.
+        One of `CROPS`. None is the encoder's own crop.
     precision : str
-        ``"fp32"``, ``"bf16"``, ``"fp16"``, or ``"auto"``: the fastest precision whose features stay
-        within cosine 0.9995 of the float32 ones on some of the images.
+        ``"fp32"``, ``"bf16"``, ``"fp16"`` or ``"auto"``. ``"auto"`` encodes a sample of the images
+        and chooses the fastest precision whose features have a cosine of at least 0.9995 with the
+        float32 features.
     device : str
-        ``"auto"``, ``"cpu"``, ``"cuda"`` (every GPU), ``"cuda:1"``, ``"mps"``; several separated by
-        commas.
+        ``"auto"``, ``"cpu"``, ``"cuda"`` (every GPU), ``"cuda:1"`` or ``"mps"``, or several of them
+        separated by commas.
     arguments : mapping, optional
-        Keyword arguments of the architecture, and any of ``mean``, ``std``, ``interpolation`` and
-        ``crop_pct`` for weights that need another preprocessing than the library's.
+        Keyword arguments of the architecture. If the weights need another preprocessing than the
+        library's, it may also contain ``mean``, ``std``, ``interpolation`` and ``crop_pct``.
 
     Raises
     ------
@@ -75,7 +78,7 @@ class EncoderOptions:
     def __post_init__(self) -> None:
         if self.precision not in {"auto", *PRECISION_NAMES}:
             known = ", ".join(["auto", *PRECISION_NAMES])
-            raise UsageError(f"precision must be one of {known}, got {self.precision!r}")
+            raise UsageError(f"the precision must be one of {known}, got {self.precision!r}")
         if self.crop not in (None, *CROPS):
             raise unknown_name("crop", str(self.crop), CROPS)
         if self.image_size is not None and self.image_size < 1:

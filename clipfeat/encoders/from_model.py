@@ -1,4 +1,4 @@
-"""Make an encoder from a loaded torch model: choose its precision, runtime and devices."""
+"""Making an encoder from a loaded torch model, with its precision, runtime and devices."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -23,13 +23,14 @@ from clipfeat.errors import UsageError
 from clipfeat.images.decode import RGB
 from clipfeat.spec import EncoderSpec
 
-# The least cosine on the samples. The documented bound for all images is 0.999.
+# A lower precision is accepted if, for every sample, the cosine of its features with the float32
+# features is at least this value. The documented bound for all images is 0.999.
 SAFE_COSINE = 0.9995
-# Least seconds of work in torch for a conversion to OpenVINO. Converting a network takes 2 to 6 s,
-# and the converted network is about twice as fast.
+# A network is converted to OpenVINO if torch would take more seconds than this for all images.
+# A conversion takes 2 to 6 s, and the converted network is about twice as fast.
 WORTH_CONVERTING = 12.0
-# Fusing a transformer takes the time of FUSED_IMAGES images in float32 and FUSED_SECONDS. For each
-# image it saves FUSED_GAIN of the image's time in float32, in every precision.
+# Fusing a transformer takes FUSED_SECONDS, and in addition the time of encoding FUSED_IMAGES images
+# in float32. It then saves, in every precision, FUSED_GAIN of an image's time in float32.
 FUSED_IMAGES, FUSED_SECONDS, FUSED_GAIN = 10, 0.5, 0.05
 
 
@@ -50,9 +51,9 @@ def encoder_from_model(
         Maps a normalised batch (batch, 3, height, width) to (batch, n_features), in float32 on the
         CPU.
     transform : torchvision.transforms.Compose
-        The library's transform for evaluation.
+        The library's evaluation transform.
     spec : EncoderSpec
-        The identity of the model. `n_features` and `precision` are set by this function.
+        The identity of the model. This function sets its `n_features` and `precision`.
     options : EncoderOptions
         Crop, precision and devices.
     n_images, samples
@@ -61,12 +62,12 @@ def encoder_from_model(
     Returns
     -------
     Encoder
-        With one replica for each device after the first.
+        The encoder. It has one replica for each device after the first.
 
     Raises
     ------
     UsageError
-        If a device is not available, or the model does not accept the input size of `spec`.
+        If a device is not available. If the model does not accept the input size of `spec`.
     """
     devices = pick_devices(options.device)
     if options.crop in NATIVE:
@@ -107,7 +108,7 @@ def encoder_from_model(
 
 
 def _probe(model: torch.nn.Module, size: tuple[int, int]) -> tuple[int, float]:
-    """Return the number of features and the seconds per image of (height, width) pixels."""
+    """Run a model on an image of (height, width), and return its number of features and seconds."""
     sample = torch.zeros(1, 3, *size)
     try:
         with torch.inference_mode():
@@ -135,35 +136,42 @@ def _choose_precision(
     samples: Callable[[], Sequence[RGB]],
     device: torch.device,
 ) -> tuple[str, str]:
-    """Choose the fastest precision that keeps the samples' features, and give the reason."""
+    """Choose the fastest precision that preserves the samples' features.
+
+    Return the precision, and a text with the precision and the reason.
+    """
     candidates = _faster_precisions(device)
     if not candidates:
         return "fp32", f"fp32: no other precision is faster on {device}"
     inputs = [preprocess(pixels) for pixels in samples()]
     if not inputs:
-        return "fp32", "fp32: no image to check a lower precision on"
+        return "fp32", "fp32: there is no image on which to check a lower precision"
     exact = _rows(in_float32(), inputs, device)
     results = []
     for precision in candidates:
         rows = _rows(run(precision, device), inputs, device)
         least = float(cosine_similarity(rows, exact).nan_to_num(-1.0).min())
-        results.append(f"least cosine with fp32 is {least:.5f} in {precision}")
+        results.append(f"the smallest cosine of {precision} with fp32 is {least:.5f}")
         if least >= SAFE_COSINE:
             return precision, f"{precision}: {results[-1]}, on {len(inputs)} images"
     return "fp32", (
-        f"fp32: {', '.join(results)}, on {len(inputs)} images; at least {SAFE_COSINE} is required"
+        f"fp32: {', '.join(results)}, on {len(inputs)} images, but at least {SAFE_COSINE} is "
+        "required"
     )
 
 
 def _rows(forward: Forward, inputs: Sequence[torch.Tensor], device: torch.device) -> torch.Tensor:
-    """Encode the images one by one; of an image's tiles, encode the middle one."""
+    """Encode the images one by one. If an image consists of tiles, encode the middle tile only."""
     single = [one[len(one) // 2] if one.ndim == 4 else one for one in inputs]
     with torch.inference_mode():
         return torch.cat([forward(one[None].to(device)).double().cpu() for one in single])
 
 
 def _faster_precisions(device: torch.device) -> tuple[str, ...]:
-    """List the precisions that the device has instructions for, the widest range first."""
+    """List the lower precisions for which the device has instructions.
+
+    The precision with the widest range of numbers is first.
+    """
     if device.type == "cuda":
         major, _ = torch.cuda.get_device_capability(device)
         return ("bf16", "fp16") if major >= 8 else ("fp16",) if major >= 7 else ()

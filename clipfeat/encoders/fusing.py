@@ -1,9 +1,9 @@
-"""Fuse the layers of a vision transformer on a CPU.
+"""Fusing of the layers of a vision transformer on a CPU.
 
-With AMX, matrix products take only about half of a transformer's time. Fusing therefore packs
-weights in oneDNN's layout, scales pixels inside the first product, and computes each activation
-inside the product before it. On one core with AMX a fused model is 1.2 to 1.4 times as fast in
-bfloat16 and 1.0 to 1.08 times as fast in float32 (``benchmarks/fusing.py``).
+On a CPU with AMX, matrix products take only about half of a transformer's time. Fusing reduces the
+other half. It packs the weights in oneDNN's layout, scales the pixels inside the first product, and
+computes each activation inside the product before it. On one core with AMX, a fused model is 1.2 to
+1.4 times as fast in bfloat16 and 1.0 to 1.08 times as fast in float32 (``benchmarks/fusing.py``).
 """
 
 import copy
@@ -22,6 +22,7 @@ MLPS = (("c_fc", "gelu", "c_proj"), ("fc1", "act", "fc2"))
 
 QUICK = 1.702  # QuickGELU is x * sigmoid(1.702 x)
 SAME_COSINE = {torch.bfloat16: 0.999, torch.float32: 0.99999}
+"""Smallest cosine of the fused model's rows with the exact rows of the test images, by dtype."""
 
 
 def fused(
@@ -36,20 +37,21 @@ def fused(
     Parameters
     ----------
     model : Module
-        Takes a normalised batch (batch, 3, height, width). In float32 and in evaluation mode.
+        A model in float32 and in evaluation mode. It takes a normalised batch
+        (batch, 3, height, width).
     size : tuple of int
         (height, width) of the images.
     mean, std : tuple of float
-        For pixels in [0, 1].
+        Mean and standard deviation of the normalisation, for pixels in [0, 1].
     dtype : torch.dtype
         The dtype of the computation, a key of `SAME_COSINE`.
 
     Returns
     -------
     Module or None
-        A model that takes `centred` pixels, which are not normalised. None if the model has no
-        layers to fuse, or if the fused model returns other rows on test images. The check is needed
-        because the operators are undocumented operators of torch's compiler.
+        A model that takes pixels as returned by `centred`, not normalised. None if the model has no
+        layers to fuse, or if the rows of the fused model differ on test images. The check is needed
+        because torch does not document the fused operators, which belong to its compiler.
     """
     if not any(_find_mlps(model)):
         return None
@@ -69,7 +71,7 @@ def fused(
             _fuse(changed, parts)
             rows = changed(centred(pixels, dtype)).float()
     except Exception:
-        # A model, or an operator missing from this torch, may raise anything.
+        # The model may raise any exception, and so may an operator that this torch lacks.
         return None
     return changed if cosine_similarity(rows, exact).min() >= SAME_COSINE[dtype] else None
 
@@ -130,8 +132,7 @@ def _trace(model: torch.nn.Module, batch: torch.Tensor) -> tuple[_Parts, torch.T
     Returns
     -------
     _Parts
-        The layers that are called as fusing needs them. The stem is the only layer that takes the
-        images.
+        The layers that can be fused. The stem is the only layer that takes the images.
     Tensor
         The rows of the batch.
 
@@ -172,7 +173,7 @@ def _trace(model: torch.nn.Module, batch: torch.Tensor) -> tuple[_Parts, torch.T
         for mlp in mlps
         if mlp.linear in outputs and _first(inputs.get(mlp.activation)) is outputs[mlp.linear]
     ]
-    # Layers that were not called are left out: another module may read their weights.
+    # Layers that were not called are left out, because another module may read their weights.
     linear = {module for module in inputs if isinstance(module, torch.nn.Linear)}
     attentions = {
         module
@@ -187,14 +188,14 @@ def _first(arguments: tuple[Any, ...] | None) -> Any:
 
 
 def _can_scale(stem: torch.nn.Module) -> TypeGuard[torch.nn.Conv2d]:
-    """Whether a layer is exactly a `torch.nn.Conv2d`, without padding or groups."""
+    """Return whether a layer is exactly a `torch.nn.Conv2d`, without padding or groups."""
     return type(stem) is torch.nn.Conv2d and stem.groups == 1 and stem.padding in ((0, 0), "valid")
 
 
 def _is_plain(
     attention: MultiheadAttention, arguments: tuple[Any, ...], keywords: dict[str, Any]
 ) -> bool:
-    """Whether a call is self-attention without masks and without returning weights."""
+    """Return whether a call is self-attention that uses no masks and returns no weights."""
     return (
         len(arguments) == 3
         and arguments[0] is arguments[1] is arguments[2]

@@ -14,9 +14,11 @@ import torch
 from clipfeat.errors import UsageError, unknown_name
 
 Intermediates = tuple[torch.Tensor | None, Sequence[torch.Tensor], Sequence[torch.Tensor] | None]
-"""The network's output; maps (batch, channels, height, width); prefix tokens (batch, n, width)."""
+"""Three items: the output of the network, the feature map (batch, channels, height, width) of each
+layer, and the prefix tokens (batch, n, width) of each layer."""
 RunLayers = Callable[[torch.nn.Module, torch.Tensor, list[int], bool], Intermediates]
-"""Maps a model, a batch, numbers of layers and whether to compute the output to intermediates."""
+"""Function that runs a network. It takes the model, a batch, the numbers of the layers, and whether
+to compute the output."""
 
 POOLS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "mean": lambda positions: positions.mean(-1),
@@ -40,29 +42,31 @@ def parse_layers(
     Parameters
     ----------
     text : str, optional
-        Numbers or names of layers, ``all``, or an output, separated by commas. A layer may have its
-        own pools, such as ``3/mean+std``. None and ``last`` are the first output.
+        Numbers or names of layers, ``all``, or the name of an output, separated by commas. A layer
+        may have its own pools, such as ``3/mean+std``. None and ``last`` are the first output.
     pool : str, optional
-        Pools of the layers without their own: one or more of ``cls``, ``mean``, ``std``, ``max``,
-        joined with ``+``. None is the class token if the layers have one, else ``mean+std``.
+        Pools of the layers that do not have their own: one or more of ``cls``, ``mean``, ``std``
+        and ``max``, joined with ``+``. None is ``cls`` if the layers have a class token, and
+        ``mean+std`` otherwise.
     names : sequence of str
         Names of the network's layers.
     outputs : sequence of str
-        Names of the network's outputs, the default first.
+        Names of the network's outputs. The first one is the default.
     has_class_token : bool
         Whether the layers have a class token.
 
     Returns
     -------
     list of str
-        Unique slices in the order of the layers, an output last.
+        Unique slices in the order of the layers, followed by the output if it is requested.
 
     Raises
     ------
     UnknownNameError
         If a layer or a pool does not exist.
     UsageError
-        If several outputs are given, or the network has no intermediate layers.
+        If several outputs are given. If a layer is given, but the network has no intermediate
+        layers.
 
     Examples
     --------
@@ -89,7 +93,8 @@ def parse_layers(
             chosen_outputs.add(outputs[0])
     if len(chosen_outputs) > 1:
         raise UsageError(
-            f"--layers names several outputs: {', '.join(sorted(chosen_outputs))}. Name one."
+            f"--layers names several outputs: {', '.join(sorted(chosen_outputs))}. Name only one "
+            "of them."
         )
     slices = [f"{number}/{pools[index]}" for number, index in sorted(pooled)]
     return slices + sorted(chosen_outputs)
@@ -112,7 +117,7 @@ def _numbers(layer: str, names: Sequence[str], outputs: Sequence[str]) -> Sequen
 
 
 class LayeredModel(torch.nn.Module):
-    """Network that returns the concatenated slices of one forward pass.
+    """Network that returns its slices (pooled layers and the output) from one forward pass.
 
     Parameters
     ----------
@@ -149,7 +154,7 @@ class LayeredModel(torch.nn.Module):
         return parts
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
-        """Encode a batch to (batch, n_features)."""
+        """Encode a batch to a tensor (batch, n_features)."""
         return torch.cat(self.parts(batch), dim=1)
 
 
@@ -168,14 +173,14 @@ def with_layers(
     Returns
     -------
     Module
-        The model itself if the only slice is its output.
+        The wrapped model, or the model itself if the only slice is its output.
     tuple of int
-        The number of features of each slice, empty if there is only one slice.
+        The number of features of each slice. Empty if there is only one slice.
 
     Raises
     ------
     UsageError
-        If the network does not accept images of this size, or cannot return these layers.
+        If the network does not accept images of this size. If it cannot return these layers.
     """
     if len(slices) == 1 and "/" not in slices[0]:
         return model, ()

@@ -1,8 +1,9 @@
 """Encoders from local ONNX files, such as ``onnx:arcface.onnx``, run by onnxruntime in float32.
 
-For networks that neither timm nor open_clip has, for example face recognition networks. A file does
-not record the scaling of pixels, and wrong scaling silently gives worse features. ``mean`` and
-``std`` are therefore required. The image size and the layout are read from the file.
+They are meant for networks that neither timm nor open_clip has, for example face recognition
+networks. A file does not record the scaling of pixels, and wrong scaling gives worse features
+without an error. The arguments ``mean`` and ``std`` are therefore required. The image size and the
+layout are read from the file.
 """
 
 import json
@@ -56,38 +57,46 @@ def build(
     Parameters
     ----------
     name : str
-        The path of the file. If ``options.weights`` is the path, this is only the name.
+        The path of the file. If ``options.weights`` gives the path, this is only a name.
     options : EncoderOptions
         ``layers`` names the output. The default is the first output of shape (batch, n_features).
-        ``arguments`` must contain ``mean`` and ``std`` of pixels in [0, 1]. They may contain
-        ``interpolation`` (``"bilinear"``), ``crop_pct`` (1.0) and ``crop_mode`` (``"center"``) as
-        in timm, ``channels`` (``"rgb"`` or ``"bgr"``), and ``layout`` (``"NCHW"`` or ``"NHWC"``) if
-        the file leaves it open.
+        ``arguments`` must contain ``mean`` and ``std`` for pixels in [0, 1]. Three optional
+        arguments are those of timm: ``interpolation`` (default ``"bilinear"``), ``crop_pct``
+        (default 1.0) and ``crop_mode`` (default ``"center"``). ``channels`` is ``"rgb"`` (the
+        default) or ``"bgr"``. ``layout`` is ``"NCHW"`` or ``"NHWC"``, and is needed only if the
+        number of channels in the file does not determine it.
     n_images : int
-        If it is known, each batch runs on one core, because batches run concurrently.
+        Number of images that will be encoded. 0 if it is not known. If it is known, each batch runs
+        on one core, because several batches run concurrently.
     samples : callable
         Ignored: the precision is always float32.
 
     Returns
     -------
     Encoder
-        With one replica for each device after the first.
+        The encoder. It has one replica for each device after the first.
 
     Raises
     ------
     MissingExtraError
         If onnxruntime or onnx is not installed.
     UsageError
-        If ``mean`` or ``std`` is missing, or an option does not fit the file.
+        If ``mean`` or ``std`` is missing. If an option does not fit the file.
     WeightsError
-        If the file does not exist, onnxruntime cannot run it, or its rows depend on other images.
+        If the file does not exist. If onnxruntime cannot run it. If the row of an image depends on
+        the other images of the batch.
     """
     if options.untrained:
-        raise UsageError("an ONNX file contains its weights. Leave --untrained out.")
+        raise UsageError("an ONNX file contains its own weights. Leave --untrained out.")
     if options.pool:
-        raise UsageError("the outputs of an ONNX file are not pooled. Leave --pool out.")
+        raise UsageError(
+            f"the outputs of an ONNX file are not pooled, got --pool {options.pool}. "
+            "Leave --pool out."
+        )
     if options.precision not in ("fp32", "auto"):
-        raise UsageError(f"an ONNX file runs in fp32. Leave --precision {options.precision} out.")
+        raise UsageError(
+            f"an ONNX file always runs in fp32. Leave --precision {options.precision} out."
+        )
     path = Path(options.weights or name)
     if not path.is_file():
         raise WeightsError(f"no such ONNX file: {path}. Pass its path with --weights FILE.")
@@ -121,7 +130,7 @@ def build(
         decode=DECODE,
     )
     preprocess = _preprocessing(arguments, images.size)
-    chosen = "fp32: the precision of an ONNX file"
+    chosen = "fp32: ONNX files always run in fp32"
     forwards = [_forward(runner(session, output), images, arguments) for session in sessions]
     first, *others = (
         Encoder(spec, preprocess, forward, device, chosen)
@@ -132,7 +141,7 @@ def build(
 
 @dataclass(frozen=True)
 class _OnnxArguments:
-    """Checked values of the encoder arguments."""
+    """The values of the encoder arguments, checked."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -146,9 +155,10 @@ class _OnnxArguments:
 def _read_arguments(path: Path, arguments: Mapping[str, object]) -> _OnnxArguments:
     if not {"mean", "std"} <= set(arguments):
         raise UsageError(
-            f"{path} does not record the scaling of pixels. Pass --encoder-arg mean=M and "
-            "--encoder-arg std=S of its training, for pixels in [0, 1]. Most face networks take "
-            "pixels in [-1, 1]: mean=0.5 and std=0.5."
+            f"{path} does not record the scaling of pixels. Pass the mean and the standard "
+            "deviation used in its training, for pixels in [0, 1], with --encoder-arg mean=M and "
+            "--encoder-arg std=S. Most face networks take pixels in [-1, 1], which is mean=0.5 and "
+            "std=0.5."
         )
     values: dict[str, Any] = {**DEFAULTS, **arguments}
     for name, allowed in CHOICES.items():
@@ -172,10 +182,10 @@ def _read_arguments(path: Path, arguments: Mapping[str, object]) -> _OnnxArgumen
 
 
 def _three(value: Any) -> tuple[float, ...]:
-    """Convert one number, or one number each for red, green and blue, to three numbers."""
+    """Return three numbers. The value is one number, or one each for red, green and blue."""
     values = (value,) * 3 if isinstance(value, int | float) else tuple(value)
     if len(values) != 3:
-        raise ValueError(f"mean and std must be one number or three, got {value!r}")
+        raise ValueError(f"mean and std must each be one number or three numbers, got {value!r}")
     return tuple(float(v) for v in values)
 
 
@@ -197,7 +207,7 @@ def _preprocessing(arguments: _OnnxArguments, size: tuple[int, int]) -> Preproce
 
 
 def _forward(run: RunSession, expected: OnnxInput, arguments: _OnnxArguments) -> Forward:
-    """Make the function from a batch of uint8 pixels, or of normalised floats, to rows."""
+    """Make a function that maps a batch of uint8 pixels, or of normalised floats, to rows."""
     mean = torch.tensor(arguments.mean).reshape(-1, 1, 1)
     std = torch.tensor(arguments.std).reshape(-1, 1, 1)
 

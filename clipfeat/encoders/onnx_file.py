@@ -1,4 +1,4 @@
-"""ONNX files: their digest, input and outputs, read through onnxruntime."""
+"""ONNX files: reading of their input and outputs, checks, and digests."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
@@ -28,7 +28,7 @@ class OnnxInput:
     layout : str
         ``"NCHW"`` or ``"NHWC"``.
     batch_size : int or None
-        The fixed number of images in a batch. None is any number.
+        The number of images in a batch, if the file fixes it. None if any number is possible.
     """
 
     size: tuple[int, int]
@@ -42,12 +42,12 @@ class OnnxInput:
 
 
 def devices_of(name: str) -> list[torch.device]:
-    """List the devices of a device option that the installed onnxruntime can use.
+    """Return the devices of a device option, and check that onnxruntime can use them.
 
     Parameters
     ----------
     name : str
-        As in `EncoderOptions`. ``"auto"`` is the CPU if onnxruntime cannot use the other devices.
+        As in `EncoderOptions`. If onnxruntime cannot use the devices of ``"auto"``, it is the CPU.
 
     Returns
     -------
@@ -74,15 +74,15 @@ def devices_of(name: str) -> list[torch.device]:
         return devices
     if name == "auto":
         return [torch.device("cpu")]
-    hint = "" if "cuda" in usable else ", or install onnxruntime-gpu for cuda"
+    hint = "" if "cuda" in usable else ", or install onnxruntime-gpu to use cuda"
     raise UsageError(
         f"the installed onnxruntime cannot use device {name!r}. "
-        f"Use --device {' or '.join(usable)}{hint}."
+        f"Pass --device {' or '.join(usable)}{hint}."
     )
 
 
 def open_session(path: Path, device: torch.device, n_threads: int) -> Any:
-    """Load a file to a device.
+    """Load a file on a device.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def open_session(path: Path, device: torch.device, n_threads: int) -> Any:
     Returns
     -------
     onnxruntime.InferenceSession
-        Float32 is computed in full precision, without TensorFloat-32.
+        The loaded file. It computes float32 in full precision, without TensorFloat-32.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def open_session(path: Path, device: torch.device, n_threads: int) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = n_threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # errors are raised
+    options.log_severity_level = 4  # log nothing, because errors are raised
     # onnxruntime's default, TensorFloat-32, keeps 10 of the 23 bits of float32's fraction.
     cuda = ("CUDAExecutionProvider", {"device_id": device.index or 0, "use_tf32": 0})
     providers = [*([cuda] if device.type == "cuda" else []), "CPUExecutionProvider"]
@@ -124,7 +124,10 @@ def open_session(path: Path, device: torch.device, n_threads: int) -> Any:
             f"onnxruntime cannot run {path}: {reason}. Export the model with standard operators."
         ) from error
     if device.type == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
-        raise UsageError(f"onnxruntime cannot use device {str(device)!r}. Use --device cpu.")
+        raise UsageError(
+            f"onnxruntime has CUDA support, but cannot start on device {str(device)!r}. Pass "
+            "--device cpu, or install the CUDA libraries that onnxruntime-gpu needs."
+        )
     return session
 
 
@@ -136,7 +139,7 @@ def runner(session: Any, output: str | None) -> RunSession:
     session : onnxruntime.InferenceSession
         The loaded file.
     output : str, optional
-        The output to compute. None is every output.
+        Name of the output to compute. None computes every output.
 
     Returns
     -------
@@ -154,7 +157,7 @@ def runner(session: Any, output: str | None) -> RunSession:
             if "allocate memory" in reason or "bad_alloc" in reason or "out of memory" in reason:
                 raise MemoryError(reason) from error
             raise UsageError(
-                f"the file cannot run a batch of shape {images.shape}: {reason}. "
+                f"the ONNX file cannot run a batch of shape {images.shape}: {reason}. "
                 "Choose another --image-size."
             ) from error
         return outputs
@@ -172,7 +175,7 @@ def read_input(session: Any, layout: str | None, image_size: int | None) -> Onnx
     layout : str, optional
         ``"NCHW"`` or ``"NHWC"``. None infers it from the number of channels.
     image_size : int, optional
-        Side of the images in pixels, required if the file does not fix it.
+        Side of the images in pixels. It is required if the file does not fix the size.
 
     Returns
     -------
@@ -182,14 +185,14 @@ def read_input(session: Any, layout: str | None, image_size: int | None) -> Onnx
     Raises
     ------
     UsageError
-        If the input is not one float32 batch of images, or the size does not fit.
+        If the input is not one float32 batch of images. If the image size does not fit the file.
     """
     inputs = session.get_inputs()
-    described = "its input is " + ", ".join(f"{i.name} {i.type}{i.shape}" for i in inputs)
+    described = ", ".join(f"{i.name} {i.type}{i.shape}" for i in inputs)
     if len(inputs) != 1 or inputs[0].type != "tensor(float)" or len(inputs[0].shape) != 4:
         raise UsageError(
-            f"the input of the file must be one float32 batch of images, but {described}. "
-            "Export the model with one image input."
+            "the ONNX file must have one input, a float32 batch of images, but its inputs are "
+            f"{described}. Export the model with one image input."
         )
     # A dimension that is not fixed is a name or None.
     batch_size, *inner = (n if isinstance(n, int) and n > 0 else None for n in inputs[0].shape)
@@ -197,22 +200,25 @@ def read_input(session: Any, layout: str | None, image_size: int | None) -> Onnx
     channels, height, width = inner if layout == "NCHW" else (inner[2], *inner[:2])
     if channels not in (3, None):
         raise UsageError(
-            f"the file takes no images of 3 channels in the layout {layout}, {described}. "
-            "Set --encoder-arg layout=NCHW or layout=NHWC."
+            f"the ONNX file takes images of {channels} channels in the layout {layout}, expected 3 "
+            f"(its input is {described}). Pass --encoder-arg layout=NCHW or layout=NHWC."
         )
     if image_size is not None and height not in (image_size, None):
         raise UsageError(
-            f"the file takes images of {height}×{width} pixels only, got --image-size "
-            f"{image_size}. Leave it out."
+            f"the ONNX file takes images of {height}×{width} pixels only, got --image-size "
+            f"{image_size}. Leave --image-size out."
         )
     height, width = height or image_size, width or image_size
     if height is None or width is None:
-        raise UsageError(f"the file does not fix the image size, {described}. Pass --image-size.")
+        raise UsageError(
+            f"the ONNX file does not fix the image size (its input is {described}). "
+            "Pass --image-size."
+        )
     return OnnxInput((height, width), layout, batch_size)
 
 
 def pick_output(session: Any, images: OnnxInput, layer: str | None) -> tuple[str, int]:
-    """Find the output that is one row of features per image.
+    """Find an output that consists of one row of features per image.
 
     Parameters
     ----------
@@ -228,17 +234,19 @@ def pick_output(session: Any, images: OnnxInput, layer: str | None) -> tuple[str
     str
         The name of the output.
     int
-        Its number of features.
+        The number of features of the output.
 
     Raises
     ------
     UsageError
-        If no output fits. The message lists the outputs with their shapes.
+        If no output is suitable. The message lists the outputs with their shapes.
     """
     n = images.batch_size or 1
     names = [output.name for output in session.get_outputs()]
     if layer is not None and layer not in names:
-        raise UsageError(f"the file has no output {layer!r}. Set --layers to {' or '.join(names)}.")
+        raise UsageError(
+            f"the ONNX file has no output {layer!r}. Set --layers to {' or '.join(names)}."
+        )
     outputs = dict(zip(names, runner(session, None)(images.zeros(n)), strict=True))
     for name in [layer] if layer is not None else names:
         row = outputs[name]
@@ -250,32 +258,34 @@ def pick_output(session: Any, images: OnnxInput, layer: str | None) -> tuple[str
         else f"{name} {type(value).__name__}"
         for name, value in outputs.items()
     )
-    subject = "no output is" if layer is None else f"output {layer!r} is not"
+    subject = (
+        "no output of the ONNX file has" if layer is None else f"output {layer!r} does not have"
+    )
     raise UsageError(
-        f"{subject} one row of float32 features per image, the outputs are {described}. "
-        "Name another output with --layers, or export the model with one."
+        f"{subject} one row of float32 features per image. The outputs are {described}. "
+        "Name another output with --layers, or export the model with such an output."
     )
 
 
 def check_rows(run: RunSession, expected: OnnxInput) -> OnnxInput:
-    """Check that an image's row depends on this image only.
+    """Check that the row of an image depends on this image only.
 
     Parameters
     ----------
     run : callable
-        Made by `runner` for one output.
+        The function that `runner` returns for one output.
     expected : OnnxInput
         The input of the file.
 
     Returns
     -------
     OnnxInput
-        With a batch size of 1 if the file cannot run larger batches.
+        The input of the file. Its batch size is 1 if the file cannot run larger batches.
 
     Raises
     ------
     WeightsError
-        If a second run, or other images in the batch, change the row.
+        If a second run gives another row. If the row changes with the other images of the batch.
     """
     rng = np.random.default_rng(0)
     images = expected.zeros(expected.batch_size or 2)
@@ -295,19 +305,19 @@ def check_rows(run: RunSession, expected: OnnxInput) -> OnnxInput:
     changes = np.abs(first - second).max(), np.abs(first[0] - among_others[0]).max()
     if any(change > tolerance for change in changes):
         raise WeightsError(
-            "the features of an image change from run to run or with the other images of the "
-            "batch, because the file was exported for training. Export it for inference."
+            "the ONNX file gives an image other features in a second run or beside other images, "
+            "probably because it was exported for training. Export it for inference."
         )
     return expected
 
 
 def digest_of(path: Path) -> str:
-    """Return the digest of the bytes of a file and of the external files of its tensors.
+    """Return a digest of the bytes of a file and of the external files that hold its tensors.
 
     Raises
     ------
     WeightsError
-        If the file is not an ONNX file, or an external file is missing or in another folder.
+        If the file is not an ONNX file. If an external file is missing or in another folder.
     """
     digest = hashlib.blake2b(digest_size=16)
     external = [_external_file(path, location) for location in sorted(_locations(path))]
@@ -322,8 +332,8 @@ def _external_file(path: Path, location: str) -> Path:
     file = (folder / location).resolve()
     if not file.is_relative_to(folder) or not file.is_file():
         raise WeightsError(
-            f"{path} keeps tensors in {location!r}, which is not in the folder of {path.name}. "
-            "Copy it there."
+            f"{path} stores tensors in the file {location!r}, which is not in the folder of "
+            f"{path.name}. Copy the file to this folder."
         )
     return file
 
@@ -335,7 +345,7 @@ def _locations(path: Path) -> set[str]:
     try:
         model = onnx.load_model(path, load_external_data=False)
     except Exception as error:
-        # protobuf's error classes are not exported by onnx.
+        # onnx does not export the error classes of protobuf.
         raise WeightsError(f"{path} is not an ONNX file: {error}. Pass another file.") from error
     nodes = (node for function in model.functions for node in function.node)
     return {

@@ -1,8 +1,9 @@
 """Encoders from open_clip, such as ``open_clip:ViT-L-14/openai``.
 
-Only the image tower is kept. Preprocessing and the activation are those of the tag, also if the
-weights come from a local file. Weights that were trained with QuickGELU and run with GELU silently
-give worse features.
+Only the image tower, the network that encodes images, is kept. A tag, such as ``openai``, names the
+weights of an architecture. Preprocessing and activation function are those of the tag, even if the
+weights come from a local file. If weights that were trained with QuickGELU run with GELU, the
+features are worse and no error is raised.
 """
 
 from collections.abc import Callable, Sequence
@@ -45,10 +46,10 @@ def build(
     Parameters
     ----------
     name : str
-        ``architecture/tag``. The tag may be left out with ``weights`` or ``untrained``.
+        ``architecture/tag``. The tag may be left out if ``weights`` or ``untrained`` is given.
     options : EncoderOptions
-        ``layers`` may also be ``"projection"``, the space shared with text and the default, or
-        ``"pre-projection"``, the wider output of the tower before the projection.
+        ``layers`` may also be ``"projection"`` (the default), the space that images share with
+        texts, or ``"pre-projection"``, the wider output of the tower before the projection.
     n_images, samples
         As in `clipfeat.encoders.open_encoder`.
 
@@ -62,9 +63,9 @@ def build(
     UnknownNameError
         If open_clip does not have the architecture or the tag.
     UsageError
-        If the tower does not have the layer, or the tag is missing.
+        If the tower does not have the layer. If the tag is missing.
     WeightsError
-        If weights are missing or do not fit.
+        If the weights are missing. If they do not fit the architecture.
     """
     architecture, _, tag = name.partition("/")
     if architecture not in open_clip.list_models():
@@ -75,7 +76,7 @@ def build(
     check_choice(options.weights, options.untrained)
     if not tag and options.weights is None and not options.untrained:
         raise UsageError(
-            f"open_clip:{architecture} needs a tag. Use for example "
+            f"open_clip:{architecture} needs a tag, which names its weights. Pass for example "
             f"open_clip:{architecture}/{tags[0]}."
             if tags
             else f"open_clip:{architecture} has no weights on the hub. Pass --weights FILE."
@@ -133,9 +134,9 @@ def _class_token_of_trunk(visual: Any) -> bool:
 def intermediates(
     visual: Any, batch: torch.Tensor, numbers: list[int], with_output: bool
 ) -> Intermediates:
-    """Run an image tower up to the last of some layers, or up to its output."""
-    # open_clip 3.3 stops a ResNet after the last requested layer even if its output is needed, so
-    # the last layer is requested too.
+    """Run an image tower up to the last requested layer, or up to its output."""
+    # open_clip 3.3 stops a ResNet after the last requested layer, even if its output is needed. So
+    # the network's last layer is requested too.
     last = {len(layer_names(visual)) - 1} if with_output else set()
     result = visual.forward_intermediates(
         batch,
@@ -145,7 +146,7 @@ def intermediates(
         output_extra_tokens=True,
     )
     prefixes = result.get("image_intermediates_prefix")
-    # Layers are in order, so an additional layer is at the end.
+    # The layers are in order, so an additional layer is at the end and is ignored.
     return result.get("image_features"), result["image_intermediates"], prefixes
 
 
@@ -166,7 +167,7 @@ def _create(architecture: str, tag: str, options: EncoderOptions) -> tuple[Any, 
     tag_config = open_clip.get_pretrained_cfg(architecture, tag) if tag else {}
     name = f"open_clip:{architecture}/{tag}".rstrip("/")
     if options.untrained or options.weights is not None:
-        # Without pretrained weights open_clip does not apply the tag's preprocessing.
+        # Without pretrained weights, open_clip does not apply the tag's preprocessing.
         for key in ("mean", "std", "interpolation", "resize_mode"):
             if key in tag_config:
                 keywords.setdefault(f"image_{key}", tag_config[key])
@@ -199,6 +200,7 @@ def _unprojected(visual: Any, name: str) -> torch.nn.Module:
         tower = visual.trunk
     else:
         raise UsageError(
-            f"open_clip:{name} has no separate projection layer. Use --layers projection."
+            f"open_clip:{name} has no separate projection, so --layers pre-projection is not "
+            "possible. Pass --layers projection."
         )
     return tower

@@ -1,6 +1,6 @@
 """Layers of a transformer whose weights are packed in oneDNN's layout.
 
-torch passes unpacked weights to oneDNN, which packs them again for every batch.
+If the weights are not packed in advance, oneDNN packs them again for every batch.
 """
 
 import torch
@@ -14,9 +14,9 @@ class PackedLinear(torch.nn.Module):
     Parameters
     ----------
     weight : Tensor of shape (n_out, n_in)
-        Of the layer.
+        Weight of the linear layer.
     bias : Tensor of shape (n_out,), optional
-        Of the layer.
+        Bias of the linear layer.
     activation : str
         ``"none"``, ``"gelu"`` or ``"swish"``.
     variant : str
@@ -68,7 +68,7 @@ class PackedAttention(torch.nn.Module):
     ) -> tuple[torch.Tensor, None]:
         """Map tokens (batch, length, width) to tokens of the same shape.
 
-        The signature is that of `torch.nn.MultiheadAttention`; `key` and `value` are ignored,
+        The signature is that of `torch.nn.MultiheadAttention`. `key` and `value` are ignored,
         because they equal `x`.
         """
         n, length, width = x.shape
@@ -89,7 +89,7 @@ class PackedPatches(torch.nn.Module):
     def __init__(self, convolution: torch.nn.Conv2d) -> None:
         super().__init__()
         self.height, self.width = convolution.kernel_size
-        # In the order (height, width, channel), the memory order of channels-last images.
+        # The order (height, width, channel) is the memory order of channels-last images.
         weight = convolution.weight.permute(0, 2, 3, 1).flatten(1)
         self.linear = PackedLinear(weight, convolution.bias)
 

@@ -1,8 +1,8 @@
 """Preprocessing: the evaluation transform of an encoder's library, on uint8 tensors.
 
-torch resizes uint8 tensors, channels last, with vector instructions. It is several times as fast as
-Pillow, and the pixels differ by at most one level. Pixels stay uint8, a quarter of the size of
-float32, and are normalised on the device.
+torch resizes channels-last uint8 tensors with vector instructions. This is several times as fast as
+Pillow, and the pixels differ by at most one level. The pixels stay uint8, which takes a quarter of
+the memory of float32, and are normalised on the device.
 """
 
 from collections.abc import Callable
@@ -34,9 +34,9 @@ def preprocessing_of(transform: Any) -> Preprocess:
     Returns
     -------
     callable
-        Maps uint8 pixels (height, width, 3) to a uint8 tensor (3, height, width), not normalised,
-        if the transform only resizes, crops the centre and normalises. Otherwise it returns the
-        output of the transform itself.
+        A function of uint8 pixels (height, width, 3). If the transform only resizes, crops the
+        centre and normalises, it returns a uint8 tensor (3, height, width), not normalised.
+        Otherwise it returns the output of the transform.
     """
     steps = list(getattr(transform, "transforms", []))
     crop = next((step for step in steps if isinstance(step, CenterCrop)), None)
@@ -53,13 +53,13 @@ def preprocessing_of(transform: Any) -> Preprocess:
         return lambda pixels: transform(Image.fromarray(np.ascontiguousarray(pixels)))
 
     def preprocess(pixels: RGB) -> torch.Tensor:
-        # As a batch with channels-last strides torch resizes the pixels without a copy.
+        # torch resizes a batch with channels-last strides without copying the pixels.
         batch = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))[None]
         image = _resized(batch.permute(0, 3, 1, 2), resize.size, resize.interpolation.value)[0]
         if crop is not None:
             image = center_crop(image, crop.size)
-        # Always copy, because the pixels' memory is reused. The copy is channels last, so that a
-        # batch of such images is channels last too.
+        # Always copy, because the memory of the pixels is reused. The copy is channels last, so a
+        # batch of copies is channels last too.
         image = image.permute(1, 2, 0).clone(memory_format=torch.contiguous_format)
         return image.permute(2, 0, 1)
 
@@ -79,16 +79,16 @@ def native_preprocessing(crop: str, size: tuple[int, int]) -> Preprocess:
     Parameters
     ----------
     crop : {"none", "tiles"}
-        The centre of the image, or tiles that cover the image. Tiles are evenly spaced from edge to
-        edge, at most 5 along each side, and may overlap.
+        ``"none"`` crops the centre of the image. ``"tiles"`` makes tiles that are evenly spaced
+        from edge to edge and may overlap, at most 5 along each side.
     size : tuple of int
         (height, width) of a crop. Smaller images are padded by reflection.
 
     Returns
     -------
     callable
-        Maps uint8 pixels (height, width, 3) to a uint8 tensor (3, height, width), or to tiles
-        (n_tiles, 3, height, width).
+        Maps uint8 pixels (height, width, 3) to a uint8 tensor: (3, height, width) for ``"none"``,
+        and (n_tiles, 3, height, width) for ``"tiles"``.
     """
 
     def preprocess(pixels: RGB) -> torch.Tensor:
@@ -109,7 +109,7 @@ def native_preprocessing(crop: str, size: tuple[int, int]) -> Preprocess:
 
 
 def mirrored(pixels: RGB, height: int, width: int) -> RGB:
-    """Pad an image to at least this size by reflection at its lower and right edges."""
+    """Pad an image by reflection at its lower and right edges, to at least the given size."""
     more = [max(0, height - pixels.shape[0]), max(0, width - pixels.shape[1])]
     if not any(more):
         return pixels
@@ -126,7 +126,11 @@ def _name(step: Any) -> str:
 
 
 def _resized(batch: torch.Tensor, size: Any, mode: str) -> torch.Tensor:
-    """Resize the shorter side to `size`, or both sides to a pair, with torchvision's rounding."""
+    """Resize an image with the rounding of torchvision.
+
+    If `size` is one number, the shorter side is resized to it and the aspect ratio is kept. If it
+    is a pair, both sides are resized.
+    """
     height, width = batch.shape[2:]
     sides = [size] if isinstance(size, int) else list(size)
     if len(sides) == 1:
@@ -135,5 +139,8 @@ def _resized(batch: torch.Tensor, size: Any, mode: str) -> torch.Tensor:
     if sides == [height, width]:
         return batch
     if sides[0] * sides[1] > MAX_PIXELS:
-        raise ValueError(f"the resized image would have {sides[1]}×{sides[0]} pixels")
+        raise ValueError(
+            f"the resized image would have {sides[1]}×{sides[0]} pixels, more than the limit of "
+            f"{MAX_PIXELS}"
+        )
     return interpolate(batch, size=sides, mode=mode, antialias=True)

@@ -1,7 +1,7 @@
 """The registry of encoders: libraries and short names.
 
 `ENCODER_LIBRARIES` has one row per library. Installed packages add rows through the entry point
-group ``clipfeat.encoders``. `ALIASES` has one line per short name. This module imports neither
+group ``clipfeat.encoders``. `ALIASES` maps short names to full names. This module imports neither
 torch nor an encoder library.
 """
 
@@ -36,20 +36,21 @@ class EncoderLibrary:
     ----------
     build : str
         The function that opens an encoder: ``build(name, options, *, n_images, samples)`` returns
-        an `Encoder`. ``name`` is the part after the colon, and the other arguments are those of
-        `open_encoder`.
+        an `Encoder`. ``name`` is the part of the full name after the colon. The other arguments are
+        those of `open_encoder`.
     list_names : str, optional
-        The function that lists the names with weights, without the library's prefix. None for a
-        library that lists none.
+        The function that lists the names of all encoders with weights, without the prefix of the
+        library. None if the library cannot list them.
     takes_name : bool
-        Whether a name follows the colon. If not, the library is one encoder with the library's
-        name.
+        Whether the name of an encoder has a part after the colon, as in ``timm:resnet50``. If not,
+        the library is a single encoder, such as ``spectrum``.
     name_is_file : bool
-        Whether the name is the path of a local file that contains the weights.
+        Whether the part after the colon is the path of a local file that contains the weights.
     arguments : tuple of str
         Names of the `EncoderOptions.arguments` that `build` accepts.
     architecture_arguments : bool
-        Whether `build` accepts any other argument too, for the architecture.
+        Whether `build` also accepts arguments of any other name, and passes them to the
+        architecture.
     """
 
     build: str
@@ -60,7 +61,7 @@ class EncoderLibrary:
     architecture_arguments: bool = False
 
     def accepts(self, argument: str) -> bool:
-        """Whether `build` accepts an argument of this name."""
+        """Return whether `build` accepts an argument of this name."""
         return self.architecture_arguments or argument in self.arguments
 
 
@@ -131,9 +132,9 @@ def find_library(name: str) -> tuple[EncoderLibrary, str]:
     Returns
     -------
     library : EncoderLibrary
-        Its row of the registry.
+        The library's row of the registry.
     rest : str
-        The part of the full name after the colon, empty if there is none.
+        The part of the full name after the colon. Empty if there is none.
 
     Raises
     ------
@@ -167,12 +168,12 @@ def open_encoder(
     options : EncoderOptions
         Weights, layers, size, precision and device.
     n_images : int
-        Number of images that will be encoded, if it is known. A faster runtime takes seconds to
-        start, so it is used for many images only.
+        Number of images that will be encoded. 0 if it is not known. A faster runtime takes seconds
+        to start, so it is used for many images only.
     samples : callable
-        Returns some of these images, uint8 (height, width, 3). It is called only if the precision
-        is ``"auto"`` and the device is faster in a lower one. Without samples ``"auto"`` is
-        float32.
+        Returns some of the images, each uint8 (height, width, 3). It is called only if the
+        precision is ``"auto"`` and the device is faster in a lower precision than float32. If it
+        returns no images, ``"auto"`` is float32.
 
     Returns
     -------
@@ -186,7 +187,7 @@ def open_encoder(
     UsageError
         If the encoder does not accept an option.
     WeightsError
-        If its weights are missing or do not fit.
+        If the weights are missing. If they do not fit the architecture.
     """
     library, rest = find_library(name)
     unknown = [one for one in options.arguments or {} if not library.accepts(one)]
@@ -207,14 +208,14 @@ def options_of(
     spec : EncoderSpec
         The identity of the encoder.
     weights : path, optional
-        A local file of its weights, instead of the hub's.
+        A local file of its weights, used instead of the weights on the hub.
     device : str
         As in `EncoderOptions`.
 
     Returns
     -------
     EncoderOptions
-        With the precision of the spec, never ``"auto"``.
+        The options. The precision is that of the spec, and never ``"auto"``.
 
     Raises
     ------
@@ -223,7 +224,7 @@ def options_of(
     """
     library, _ = find_library(spec.name)
     arguments = json.loads(spec.options)
-    # A crop at the image's own scale fixes the other arguments.
+    # With a crop that does not resize, only mean and std can be arguments.
     names = PREPROCESSING if spec.interpolation != "none" else ("mean", "std")
     arguments |= {name: getattr(spec, name) for name in names}
     accepted = {name: value for name, value in arguments.items() if library.accepts(name)}
@@ -240,7 +241,7 @@ def options_of(
 
 
 def local_file(name: str, weights: str | Path | None) -> str | None:
-    """Return the local file that contains an encoder's weights, or None for weights of a hub.
+    """Return the local file that contains an encoder's weights, or None if there is none.
 
     Parameters
     ----------
@@ -267,7 +268,7 @@ def list_encoders(pattern: str = "") -> list[str]:
     Returns
     -------
     list of str
-        An alias as ``"alias = full name"``.
+        Full names. Aliases have the form ``"alias = full name"``.
     """
     names = [f"{short} = {full}" for short, full in ALIASES.items()]
     for library, row in encoder_libraries().items():

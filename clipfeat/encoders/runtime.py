@@ -1,8 +1,11 @@
-"""Runtimes of a frozen model: torch, and on a CPU OpenVINO.
+"""Runtimes of a frozen model: torch, or OpenVINO on a CPU.
 
-OpenVINO runs convolutional networks only, and only for many images, because a conversion takes
-seconds. Both runtimes return the same rows within the bounds of the precision. Images/s of torch in
-its best layout and of OpenVINO, on 2 cores with AMX at 224 px (EfficientNet at 380 px):
+OpenVINO is used for convolutional networks only, because it is slower for transformers. It is used
+for many images only, because a conversion takes seconds. Both runtimes return the same rows within
+the bounds of the precision.
+
+The table gives the images per second of torch, in its best memory layout, and of OpenVINO. They
+were measured on 2 cores with AMX at 224 px (EfficientNet at 380 px).
 
 =============== ============ ============
 Network         float32      bfloat16
@@ -30,7 +33,7 @@ Forward = Callable[[torch.Tensor], torch.Tensor]
 
 
 def is_convolutional(model: torch.nn.Module) -> bool:
-    """Whether most weights of a model belong to convolutions."""
+    """Return whether more than half of a model's weights belong to convolutions."""
     weights = sum(p.numel() for p in model.parameters())
     convolved = sum(
         p.numel()
@@ -47,7 +50,7 @@ class TorchForward(torch.nn.Module):
     Parameters
     ----------
     model : Module
-        In float32 and in evaluation mode. Its weights are not changed.
+        The model, in float32 and in evaluation mode. Its weights are not changed.
     device : torch.device
         The device of the computation.
     precision : str
@@ -55,9 +58,9 @@ class TorchForward(torch.nn.Module):
     size : tuple of int
         (height, width) of the images.
     mean, std : tuple of float
-        For pixels in [0, 1].
+        Mean and standard deviation of the normalisation, for pixels in [0, 1].
     fuse : bool
-        Whether to fuse layers with `clipfeat.encoders.fusing`, on a CPU.
+        Whether to fuse layers with `clipfeat.encoders.fusing`. Ignored if the device is not a CPU.
     """
 
     def __init__(
@@ -73,7 +76,7 @@ class TorchForward(torch.nn.Module):
     ) -> None:
         super().__init__()
         self.dtype = PRECISIONS[precision]
-        # (x / 255 - mean) / std as one multiplication and one addition.
+        # Compute (x / 255 - mean) / std with one multiplication and one addition.
         shift = [-m / s for m, s in zip(mean, std, strict=True)]
         self.scale = torch.tensor([1 / (255 * s) for s in std], device=device).reshape(-1, 1, 1)
         self.shift = torch.tensor(shift, device=device).reshape(-1, 1, 1)
@@ -118,7 +121,7 @@ def openvino_forward(
     size : tuple of int
         (height, width) of every image.
     threads : int
-        Number of threads that may call it concurrently. Each uses one core.
+        Number of threads that may call the result concurrently. Each call uses one core.
 
     Returns
     -------
@@ -132,7 +135,7 @@ def openvino_forward(
         with quiet():
             converted = _convert(model, size)
     except Exception:
-        # The exporter may raise anything. torch then runs the model.
+        # The exporter may raise any exception. The model then runs in torch.
         return None
     from openvino import Core, Type
     from openvino.preprocess import PrePostProcessor
@@ -148,7 +151,7 @@ def openvino_forward(
         {
             "INFERENCE_PRECISION_HINT": OPENVINO_PRECISIONS[precision],
             "INFERENCE_NUM_THREADS": threads,
-            "NUM_STREAMS": str(threads),  # one batch per core, as in torch
+            "NUM_STREAMS": str(threads),  # each core encodes its own batch, as in torch
         },
     )
     requests = local()
@@ -166,8 +169,8 @@ def openvino_forward(
 def _convert(model: torch.nn.Module, size: tuple[int, int]) -> Any:
     """Convert a model to an OpenVINO model that takes any batch size.
 
-    OpenVINO's frontend is used directly, because its wrapper `convert_model` sends usage reports to
-    a server.
+    This function calls OpenVINO's frontend, because the usual function `convert_model` sends usage
+    reports to a server.
     """
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder

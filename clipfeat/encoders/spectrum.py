@@ -2,8 +2,8 @@
 
 Generators upsample small feature maps, and each upsampling method leaves a trace at high
 frequencies (Durall, Keuper, Pfreundt and Keuper 2019, *Unmasking DeepFakes with simple Features*,
-arXiv 1911.00686). Resizing would leave its own traces, so the encoder takes the largest central
-square of an image, up to `input_size`, without resizing it.
+arXiv 1911.00686). Resizing would leave its own traces. The encoder therefore crops the largest
+central square of an image, at most `input_size` wide, and does not resize it.
 """
 
 import json
@@ -37,14 +37,15 @@ def build(
     name : str
         Ignored.
     options : EncoderOptions
-        ``image_size`` is the maximum side of the square. Only this and ``device`` may be set.
+        ``image_size`` is the maximum side of the square. Only ``image_size`` and ``device`` may be
+        set.
     n_images, samples
         Ignored.
 
     Raises
     ------
     UsageError
-        If another option is set, or the image size is below 8.
+        If another option is set. If the image size is below 8.
     """
     refused = {
         "--weights": options.weights,
@@ -60,7 +61,7 @@ def build(
     size = options.image_size or DEFAULT_SIZE
     if size < SMALLEST:
         raise UsageError(
-            f"--image-size {size} is too small for a spectrum. Use at least {SMALLEST}."
+            f"--image-size {size} is too small for a spectrum. Pass {SMALLEST} or more."
         )
     spec = EncoderSpec(
         name="spectrum",
@@ -89,11 +90,11 @@ def build(
 
 
 def _central_square(pixels: RGB, size: int) -> RGB:
-    """Crop the central square, of side `size` or the image's shorter side if it is less."""
+    """Crop the central square. Its side is `size`, or the image's shorter side if that is less."""
     height, width = pixels.shape[:2]
     side = min(height, width, size)
     if side < SMALLEST:
-        # Reflection gives thin images a spectrum too.
+        # Pad thin images by reflection, so that they have a spectrum too.
         pixels = mirrored(pixels, SMALLEST, SMALLEST)
         height, width = pixels.shape[:2]
         side = min(height, width)
@@ -107,21 +108,21 @@ def power_spectrum(images: torch.Tensor) -> torch.Tensor:
     Parameters
     ----------
     images : Tensor of shape (batch, side, side, 3), float32
-        RGB in [0, 1].
+        RGB images with values in [0, 1].
 
     Returns
     -------
     Tensor of shape (batch, 80)
-        ``log10`` of the power, averaged over each ring of whole-pixel radius and interpolated
-        linearly to 80 radii from 1 to the corner, minus its mean, plus 1. Subtracting the mean
-        removes the gain of the image. An image of one colour is a row of ones, because a row of
-        zeros marks a failure.
+        One row per image, computed in four steps. ``log10`` of the power is averaged over each ring
+        of whole-pixel radius. The averages are interpolated linearly to 80 radii from 1 to the
+        corner. The mean of the row is subtracted, which removes the gain of the image. 1 is added,
+        so that an image of one colour gives a row of ones, because a row of zeros marks a failure.
     """
     side = images.shape[1]
     grey = images @ torch.tensor(GREY, device=images.device)
     grey = grey - grey.mean(dim=(1, 2), keepdim=True)
     power = torch.fft.fft2(grey, norm="ortho").abs().square()
-    # 1e-8 is below the noise of rounding to 8 bits at every frequency (1/12 of a squared level).
+    # At every frequency, 1e-8 is below the noise of rounding to 8 bits (1/12 of a squared level).
     log_power = torch.log10(power + 1e-8).flatten(1)
 
     frequency = torch.fft.fftfreq(side, d=1 / side, device=images.device)

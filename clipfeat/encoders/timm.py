@@ -1,7 +1,8 @@
 """Encoders from timm, such as ``timm:tf_efficientnet_b4.ns_jft_in1k``.
 
-Preprocessing is timm's evaluation transform for the model's configuration. Features are timm's
-pre-logits, the output of a model without its classifier.
+Preprocessing is timm's evaluation transform for the model's configuration. Features are the output
+of the model without its classifier, which timm calls pre-logits. A tag, such as ``ns_jft_in1k``,
+names the weights of an architecture.
 """
 
 import inspect
@@ -43,7 +44,7 @@ def build(
     name : str
         The architecture, with or without the tag of its weights.
     options : EncoderOptions
-        ``arguments`` are passed to `timm.create_model`, except those of the preprocessing.
+        ``arguments`` are passed to `timm.create_model`, except the arguments of the preprocessing.
     n_images, samples
         As in `clipfeat.encoders.open_encoder`.
 
@@ -57,9 +58,9 @@ def build(
     UnknownNameError
         If timm does not have the architecture or the tag.
     UsageError
-        If the architecture does not have the layer, or does not take the arguments.
+        If the architecture does not have the layer. If it does not take the arguments.
     WeightsError
-        If weights are missing or do not fit.
+        If the weights are missing. If they do not fit the architecture.
     """
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
@@ -107,7 +108,7 @@ def build(
 
 
 def layer_names(model: Any) -> list[str]:
-    """List the modules whose outputs a timm model returns as layers."""
+    """List the names of a timm model's layers. The list is empty if it cannot return them."""
     if not hasattr(model, "forward_intermediates"):
         return []
     return [info["module"] for info in model.feature_info]
@@ -116,7 +117,7 @@ def layer_names(model: Any) -> list[str]:
 def intermediates(
     model: Any, batch: torch.Tensor, numbers: list[int], with_output: bool
 ) -> Intermediates:
-    """Run a timm model up to the last of some layers, or up to its output."""
+    """Run a timm model up to the last requested layer, or up to its output."""
     keywords: dict[str, Any] = {"indices": numbers, "output_fmt": "NCHW"}
     tokens = "return_prefix_tokens" in inspect.signature(model.forward_intermediates).parameters
     if tokens:
@@ -138,7 +139,8 @@ def _create(name: str, options: EncoderOptions, arguments: Mapping[str, object])
     """Create the model with its weights and without its classifier."""
     architecture = name.partition(".")[0]
     if options.image_size is not None and "img_size" not in arguments:
-        # A vision transformer fixes its grid at creation. Convolutional networks take no img_size.
+        # A vision transformer needs the image size when it is created. A convolutional network does
+        # not accept the argument.
         arguments = {**arguments, **_grid(name, options.image_size)}
     if options.untrained:
         with random_weights(), _explain_arguments(architecture, arguments):
@@ -148,7 +150,7 @@ def _create(name: str, options: EncoderOptions, arguments: Mapping[str, object])
     if options.weights is not None:
         _warn_of_other_tag(name, options)
         with explain_misfit(f"timm:{name}", options.weights), _explain_arguments(name, arguments):
-            # The classifier is loaded too, because the strict load detects missing weights.
+            # The classifier is loaded too, because only a strict load detects missing weights.
             overlay = {"file": str(options.weights)}
             model = timm.create_model(
                 name, pretrained=True, pretrained_cfg_overlay=overlay, **arguments
@@ -163,15 +165,15 @@ def _create(name: str, options: EncoderOptions, arguments: Mapping[str, object])
 
 
 def _warn_of_other_tag(name: str, options: EncoderOptions) -> None:
-    """Warn if a file has the name of another tag, whose preprocessing may differ."""
+    """Warn if the file name suggests weights of another tag. Their preprocessing may differ."""
     architecture, _, tag = Path(options.weights or "").stem.partition(".")
     config = timm.get_pretrained_cfg(name)
     named = tag and config and architecture == name.partition(".")[0]
     if named and tag != config.tag and not options.arguments:
         warnings.warn(
-            f"{options.weights} has the name of tag {tag}, but the preprocessing is that of tag "
-            f"{config.tag}. If the weights need another preprocessing, pass it, for example "
-            "--encoder-arg mean=0.5.",
+            f"the file name {options.weights} suggests weights of tag {tag}, but the preprocessing "
+            f"of tag {config.tag} is used. If that is wrong, set it, for example --encoder-arg "
+            "mean=0.5.",
             ClipfeatWarning,
             stacklevel=2,
         )

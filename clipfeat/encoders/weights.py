@@ -1,8 +1,8 @@
 """Loading of weights: from a local file, from a hub, or random.
 
-The encoder library loads the weights itself. This module makes sure that a file of another
-architecture is refused instead of loaded in part, and that a failed download raises one error that
-names the missing file.
+The encoder library loads the weights. This module makes sure that a file of another architecture is
+refused, and not loaded in part. It also makes sure that every failed download raises the same kind
+of error, which names the missing file.
 """
 
 import logging
@@ -44,7 +44,7 @@ def check_choice(weights: str | Path | None, untrained: bool) -> None:
 
 @contextmanager
 def random_weights() -> Iterator[None]:
-    """Seed random weights, without changing the caller's random state."""
+    """Seed random weights. The random state of the caller does not change."""
     with quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(UNTRAINED_SEED)
         yield
@@ -70,10 +70,10 @@ class _SkipInitialisation(TorchFunctionMode):
 
 @contextmanager
 def quick_loading(weights: str | Path | None = None) -> Iterator[None]:
-    """Load all weights of a model faster, which saves seconds.
+    """Create a model and load all of its weights some seconds faster.
 
-    Layers are created without random initial values, and a zipped ``.pt`` file is mapped into
-    memory instead of copied.
+    Layers are created without random initial values. A zipped ``.pt`` file is mapped into memory
+    and not copied.
     """
     mapped = weights is not None and zipfile.is_zipfile(weights)
     with _SkipInitialisation(), serialization.patch("load.mmap", mapped):  # type: ignore[attr-defined]
@@ -82,19 +82,19 @@ def quick_loading(weights: str | Path | None = None) -> Iterator[None]:
 
 @contextmanager
 def explain_missing(name: str, wanted: str) -> Iterator[None]:
-    """Convert any error of a failed download to one WeightsError.
+    """Convert every error of a failed download to a WeightsError.
 
     Parameters
     ----------
     name : str
         The full name of the encoder.
     wanted : str
-        The file that was to be downloaded.
+        Description of the file to download.
 
     Raises
     ------
     WeightsError
-        Instead of any error that is not from clipfeat.
+        Instead of any exception that is not a `ClipfeatError`.
     """
     try:
         with quiet(), _cache_only_without_hub(), quick_loading():
@@ -104,20 +104,21 @@ def explain_missing(name: str, wanted: str) -> Iterator[None]:
     except Exception as error:
         reason = shorten(str(error), 160, placeholder=" …") or type(error).__name__
         raise WeightsError(
-            f"no weights for {name} in the local cache or on the hub ({reason}). "
-            f"Wanted: {wanted}. Copy the file to this machine and pass it with --weights FILE, or "
-            "set HF_HOME to a cache that contains it. The encoder spectrum needs no weights."
+            f"the weights of {name} are not in the local cache and cannot be downloaded "
+            f"({reason}). The missing file is {wanted}. Copy it to this machine and pass it with "
+            "--weights FILE, or set HF_HOME to a cache that contains it. The encoder spectrum "
+            "needs no weights."
         ) from error
 
 
 @contextmanager
 def explain_misfit(name: str, weights: str | Path) -> Iterator[None]:
-    """Load a file of weights quickly, and convert any error to one WeightsError.
+    """Load a file of weights quickly, and convert every error to a WeightsError.
 
     Raises
     ------
     WeightsError
-        Instead of any error that is not from clipfeat.
+        Instead of any exception that is not a `ClipfeatError`.
     """
     try:
         with quick_loading(weights):
@@ -128,13 +129,14 @@ def explain_misfit(name: str, weights: str | Path) -> Iterator[None]:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = " ".join(lines)[:300] or type(error).__name__
         raise WeightsError(
-            f"{weights} does not contain weights of {name}: {reason}. Pass another file or encoder."
+            f"{weights} does not contain weights of {name}: {reason}. Pass another file with "
+            "--weights, or another encoder."
         ) from error
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence the loggers of the libraries, because their errors are raised again."""
+    """Silence the loggers of the libraries, because clipfeat raises their errors itself."""
     names = (None, "huggingface_hub", "timm", "httpx")
     before = [(logging.getLogger(name), logging.getLogger(name).level) for name in names]
     try:
@@ -150,7 +152,7 @@ def quiet() -> Iterator[None]:
 def _cache_only_without_hub() -> Iterator[None]:
     """Use only the hub's local cache if the hub cannot be reached.
 
-    huggingface_hub would retry for nearly a minute before it raises an error.
+    Otherwise huggingface_hub would retry for nearly a minute before it raises an error.
     """
     from huggingface_hub import constants
 
@@ -163,7 +165,7 @@ def _cache_only_without_hub() -> Iterator[None]:
 
 
 def _reachable(endpoint: str) -> bool:
-    """Whether a server answers at an endpoint. Behind a proxy this is assumed."""
+    """Return whether a server answers at an endpoint. Behind a proxy, assume that it does."""
     if getproxies():
         return True
     url = urlsplit(endpoint)

@@ -202,7 +202,7 @@ def test_invalid_rows_are_recomputed_in_float32(colours: Path) -> None:
 
     rows, failures, order = encode(colours, make_encoder(broken, "fp16"), exact=exact, batch_size=2)
     assert len(opened) == 1
-    assert failures == {"2.png": "EncodingError: 6 of 6 features not finite, in float32 too"}
+    assert failures == {"2.png": "EncodingError: 6 of 6 features are not finite, also in float32"}
     assert order == ["0.png", "1.png", "3.png", "4.png", "5.png"]
     wanted = np.tile(np.float32([3, 100, 50]) / 3, 2).astype(np.float16).astype(np.float32)
     assert np.array_equal(rows["3.png"], wanted)
@@ -219,8 +219,8 @@ def test_invalid_rows_are_never_stored(colours: Path, precision: str) -> None:
 
     rows, failures, _ = encode(colours, make_encoder(broken, precision), exact=exact)
     assert failures == {
-        "1.png": "EncodingError: 6 of 6 features not finite",
-        "2.png": "EncodingError: 6 of 6 features not finite",
+        "1.png": "EncodingError: 6 of 6 features are not finite",
+        "2.png": "EncodingError: 6 of 6 features are not finite",
         "3.png": "EncodingError: all 6 features are zero",
     }
     assert list(rows) == ["0.png", "4.png", "5.png"]

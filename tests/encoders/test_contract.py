@@ -213,8 +213,8 @@ def test_arguments_reach_timm() -> None:
         ("open_clip:ViT-B-33", UNTRAINED, UnknownNameError, "ViT-B-32"),
         ("open_clip:ViT-B-32/opnai", CPU, UnknownNameError, "did you mean openai"),
         ("open_clip:ViT-B-32", CPU, UsageError, "needs a tag"),
-        ("timm:test_vit", CPU, WeightsError, r"Wanted: model.safetensors .* --weights FILE"),
-        ("clip-vit-b-32", CPU, WeightsError, r"Wanted: open_clip_model.safetensors of timm/"),
+        ("timm:test_vit", CPU, WeightsError, r"file is model.safetensors .* --weights FILE"),
+        ("clip-vit-b-32", CPU, WeightsError, r"file is open_clip_model.safetensors of timm/"),
         ("timm:test_vit", EncoderOptions(weights="none.pt"), WeightsError, "no such file"),
         ("timm:test_vit", EncoderOptions(layers="9", untrained=True), UnknownNameError, "blocks.1"),
         ("open_clip:RN50", EncoderOptions(layers="pre-projection", untrained=True), UsageError,
@@ -241,7 +241,9 @@ def test_weights_named_for_another_tag_cause_a_warning(tmp_path: Path) -> None:
     """A file with the name of another tag may need another preprocessing."""
     file = tmp_path / "test_vit.tf2_in1k.safetensors"
     save_file(timm.create_model("test_vit").state_dict(), file)
-    with pytest.warns(ClipfeatWarning, match="name of tag tf2_in1k, but the preprocessing"):
+    with pytest.warns(
+        ClipfeatWarning, match="suggests weights of tag tf2_in1k, but the preprocessing"
+    ):
         open_encoder("timm:test_vit", EncoderOptions(weights=str(file), device="cpu"))
 
 

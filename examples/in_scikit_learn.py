@@ -1,6 +1,6 @@
-"""An encoder and a vote as parts of scikit-learn: faces against other pictures.
+"""An encoder and a soft vote in a scikit-learn pipeline: faces against other images.
 
-Runs as it is, on the 200 small pictures that scikit-image brings along:
+The script uses the 200 small images that scikit-image includes:
 ``python examples/in_scikit_learn.py``
 """
 
@@ -23,6 +23,6 @@ vote = SoftVotingClassifier(
         ("lda", LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")),
     ]
 )
-# The spectrum sees texture alone, no shapes; a CLIP encoder here would know what a face is.
+# The spectrum represents texture, not shapes. A CLIP encoder also represents faces.
 scores = cross_val_score(make_pipeline(ImageEncoder("spectrum"), vote), images, y, cv=5)
 print(f"accuracy {scores.mean():.3f} ± {scores.std(ddof=1):.3f}")

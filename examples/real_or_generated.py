@@ -1,6 +1,6 @@
 """Real photographs against simulated generators: embed, benchmark, fit, predict.
 
-Runs as it is, in about ten seconds: ``python examples/real_or_generated.py``
+The script needs no data and takes about ten seconds: ``python examples/real_or_generated.py``
 """
 
 import tempfile
@@ -14,10 +14,10 @@ with tempfile.TemporaryDirectory() as folder:
     clipfeat.embed(images.manifest, f"{folder}/out.h5", encoder="spectrum")
     features = clipfeat.load(f"{folder}/out.h5")
 
-    # A generator that the classifier never saw is the test that counts.
+    # Detectors meet new generators, so the score on an unseen generator matters most.
     seen = clipfeat.benchmark(features, "logreg,svm", protocol=4)
     unseen = clipfeat.benchmark(features, "logreg,svm", protocol=clipfeat.LeaveOneOut("generator"))
-    for title, run in (("generators seen", seen), ("a generator unseen", unseen)):
+    for title, run in (("seen generators", seen), ("unseen generator", unseen)):
         best = run.leaderboard().entries[0]
         auc = run.to_pandas().query("classifier == @best and metric == 'roc_auc'").value.mean()
         print(f"{title}: best is {best}, ROC AUC {auc:.3f}")

@@ -1,4 +1,4 @@
-"""The audit of a source or of features, and what came of it."""
+"""The audit: all checks on one subject, and their result."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from clipfeat.auditing.checks import CHECKS
 from clipfeat.auditing.finding import SEVERITIES, Finding
-from clipfeat.auditing.gathering import gather
+from clipfeat.auditing.gathering import load_subject
 from clipfeat.errors import DataError
 from clipfeat.features import FeatureSet
 from clipfeat.images.manifest import TableColumns
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Audit:
-    """What an audit found.
+    """Result of an audit.
 
     Parameters
     ----------
     findings : sequence of Finding
-        The worst first.
+        Findings, most severe first.
     passed : sequence of str
-        The checks that found nothing.
+        Names of the checks without a finding.
     skipped : mapping of str to str
-        The checks that could not be made, and why.
+        Reasons of the checks that were not possible, by name.
     n_files : int
-        How many files were looked at.
+        Number of files, including unreadable ones.
     """
 
     findings: Sequence[Finding]
@@ -46,11 +46,11 @@ class Audit:
 
     @property
     def has_leak(self) -> bool:
-        """Whether anything found makes scores on these files worthless."""
+        """Whether a finding makes scores on these files invalid."""
         return any(finding.severity == "leak" for finding in self.findings)
 
     def to_pandas(self) -> "pd.DataFrame":
-        """One row a finding: check, severity, sentence, and the numbers it rests on."""
+        """Return one row per finding: check, severity, sentence and numbers."""
         import pandas as pd
 
         rows = [
@@ -60,7 +60,7 @@ class Audit:
         return pd.DataFrame(rows, columns=None if rows else ["check", "severity", "sentence"])
 
     def files_to_pandas(self) -> "pd.DataFrame":
-        """One row for each file of each finding: check, severity, path, and what is known of it."""
+        """Return one row per file of each finding: check, severity, path and details."""
         import pandas as pd
 
         rows = [
@@ -71,16 +71,16 @@ class Audit:
         return pd.DataFrame(rows, columns=None if rows else ["check", "severity", "path"])
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write ``findings.csv``, ``files.csv`` and all of it as ``audit.json``.
+        """Write ``findings.csv``, ``files.csv`` and ``audit.json``, which has both.
 
         Raises
         ------
         StorageError
-            If a file could not be written.
+            If a file cannot be written.
         """
         target = local_path(folder)
         target.mkdir(parents=True, exist_ok=True)
-        all_of_it = {
+        content = {
             "n_files": self.n_files,
             "findings": [asdict(finding) for finding in self.findings],
             "passed": list(self.passed),
@@ -89,7 +89,7 @@ class Audit:
         texts = {
             "findings.csv": self.to_pandas().to_csv(index=False),
             "files.csv": self.files_to_pandas().to_csv(index=False),
-            "audit.json": json.dumps(all_of_it, indent=1, ensure_ascii=False) + "\n",
+            "audit.json": json.dumps(content, indent=1, ensure_ascii=False) + "\n",
         }
         for name, text in texts.items():
             publish(text.encode(), target / name)
@@ -107,53 +107,53 @@ def audit(
     probabilities: Mapping[str, NDArray[np.float64]] = MappingProxyType({}),
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Audit:
-    """Look for what a classifier could learn from these files instead of from their pixels.
+    """Check files for shortcuts, duplicates, label errors, leaking groups and imbalance.
 
     Parameters
     ----------
     source : FeatureSet, path or sequence of paths
-        Features; feature files, of one encoder (each is a split) or of several (joined by image);
-        or image sources, whose bytes and headers are read (each is a split, unless it has a column
-        ``split``).
+        Features, feature files or image sources. Feature files of one encoder are splits; those of
+        several encoders are joined by image. Of image sources, bytes and headers are read; each
+        source is a split, unless it has a column ``split``.
     images : path or sequence of paths, optional
-        The images of the features, for what only their headers tell.
+        The images of the features, for facts that only their headers give.
     labels : path, optional
-        A table of the images' classes.
+        Table with the labels of the images.
     columns : TableColumns
-        Where a table keeps paths, labels and groups; of features, the column of groups alone.
+        Columns of paths, labels and groups in a table. For features, only the group column is used.
     n_jobs : int, optional
-        Threads that read images; as many as there are cores, and one, by default.
+        Number of threads that read images; by default the number of cores plus one.
     judge, probabilities
-        Out-of-fold probabilities that are there already, by path, and whose they are; the columns
-        are the classes that have labelled files. Without them a classifier is fitted.
+        Name of a classifier and its out-of-fold probabilities by path. Columns are the classes with
+        labelled files. Without probabilities, the label check fits a classifier.
     progress : callable
-        Told how many images' headers were read, and of how many.
+        Called with the number of headers read and the total.
 
     Returns
     -------
     Audit
-        Findings, and which checks passed or could not be made.
+        Findings, and the names of passed and skipped checks.
 
     Raises
     ------
     EmptySourceError
-        If there is nothing to audit.
+        If the source holds no images.
     RefusedFileError
-        If a feature file is missing, damaged or foreign.
+        If a feature file is missing, damaged or of another format.
     """
-    subject = gather(source, images, labels, columns, n_jobs, progress)
+    subject = load_subject(source, images, labels, columns, n_jobs, progress)
     subject = replace(subject, judge=judge, probabilities=probabilities)
     findings: list[Finding] = []
     passed: list[str] = []
     skipped: dict[str, str] = {}
     for name, check in CHECKS.items():
         try:
-            found = check(subject)
+            of_check = check(subject)
         except DataError as error:
             skipped[name] = str(error)
             continue
-        findings += found
-        if not found:
+        findings += of_check
+        if not of_check:
             passed.append(name)
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     n_files = len(subject.features) + len(subject.features.failures)

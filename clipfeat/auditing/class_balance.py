@@ -1,42 +1,45 @@
-"""Class balance: how many files of each class there are, in each split."""
+"""The check of class balance, overall and in each split."""
 
 import numpy as np
 
 from clipfeat.auditing.finding import Finding
 from clipfeat.auditing.subject import Subject
 
-UNEVEN = 1.5
-VERY_UNEVEN = 10.0
-FEW = 20
+IMBALANCE_NOTE = 1.5
+IMBALANCE_WARNING = 10.0
+"""Ratios of the largest to the smallest class."""
+MIN_FILES = 20
 
 
 def check_balance(subject: Subject) -> list[Finding]:
-    """Classes that are rare, uneven, or absent from a split; files without a label."""
+    """Find classes that are rare, imbalanced or missing from a split, and files without a label."""
     features = subject.features
     labels = features.labels
     counts = {name: int((labels == name).sum()) for name in features.classes}
-    found = []
+    findings = []
     if n := int((labels == "").sum()):
-        sentence = f"{n} of {len(labels)} files have no label and take no part in what follows"
+        sentence = f"{n} of {len(labels)} files have no label and are ignored by the checks below"
         severity = "note" if features.classes else "warning"
-        found.append(Finding("class balance", severity, sentence, {"unlabelled": n}))
+        findings.append(Finding("class balance", severity, sentence, {"unlabelled": n}))
     if not counts:
-        return found
-    said = ", ".join(f"{name} {n}" for name, n in counts.items())
+        return findings
+    listed = ", ".join(f"{name} {n}" for name, n in counts.items())
     ratio = max(counts.values()) / max(1, min(counts.values()))
     if len(counts) == 1:
-        found.append(Finding("class balance", "warning", f"there is one class only: {said}"))
-    if ratio > UNEVEN:
-        sentence = f"classes are uneven, {ratio:.3g} to 1: {said}; balanced accuracy and --balance"
-        sentence += " count them alike"
-        severity = "warning" if ratio > VERY_UNEVEN else "note"
-        found.append(Finding("class balance", severity, sentence, {"ratio": ratio, **counts}))
-    if few := [name for name, n in counts.items() if n < FEW]:
-        sentence = f"fewer than {FEW} files of {', '.join(few)} ({said}): scores will vary much"
-        found.append(Finding("class balance", "warning", sentence, counts))
+        findings.append(Finding("class balance", "warning", f"there is only one class: {listed}"))
+    if ratio > IMBALANCE_NOTE:
+        sentence = f"classes are imbalanced, {ratio:.3g} to 1: {listed}. Use balanced accuracy and "
+        sentence += "--balance to weight classes equally"
+        severity = "warning" if ratio > IMBALANCE_WARNING else "note"
+        numbers = {"ratio": ratio, **counts}
+        findings.append(Finding("class balance", severity, sentence, numbers))
+    if rare := [name for name, n in counts.items() if n < MIN_FILES]:
+        sentence = f"fewer than {MIN_FILES} files of {', '.join(rare)} ({listed}). Scores will "
+        sentence += "have a high variance"
+        findings.append(Finding("class balance", "warning", sentence, counts))
     for split in np.unique(subject.split[subject.split != ""]).tolist():
-        inside = set(labels[subject.split == split].tolist()) - {""}
-        if inside and (absent := [name for name in features.classes if name not in inside]):
-            sentence = f"the split {split!r} holds no {', '.join(absent)}"
-            found.append(Finding("class balance", "warning", sentence))
-    return found
+        present = set(labels[subject.split == split].tolist()) - {""}
+        if present and (missing := [name for name in features.classes if name not in present]):
+            sentence = f"the split {split!r} has no files of {', '.join(missing)}"
+            findings.append(Finding("class balance", "warning", sentence))
+    return findings

@@ -1,8 +1,8 @@
-"""Duplicates: the same bytes, or nearly the same features, in several files.
+"""The checks of duplicates: files with the same bytes or nearly the same features.
 
-A copy of a training image in the test is an answer known beforehand; a copy under another label is
-a wrong label. Copies within one class and split cost less: those of equal bytes are never parted
-by a fold, those that are only alike may be.
+A copy of a training image in the test set is a leak, and a copy with another label is a label
+error. Copies within one class and split matter less: folds keep identical files together, but may
+separate similar ones.
 """
 
 from collections.abc import Iterator
@@ -15,12 +15,13 @@ from clipfeat.auditing.subject import Subject
 from clipfeat.errors import DataError
 from clipfeat.features import FeatureSet
 
-ALIKE = 0.55
-"""Of 480 generated images and photographs, by MobileNetV2, this finds 97 % saved as JPEG of quality
-75, 74 % at quality 30, 93 % made smaller and all cropped by a twentieth, each beside its original;
-and otherwise only failed generations that do look alike."""
-NEIGHBOURS = 5
-LEAST = 20
+MAX_RELATIVE_DISTANCE = 0.55
+"""Measured with MobileNetV2 on 480 generated images and photographs, each beside a modified copy.
+This value detects 97 % of the copies saved as JPEG with quality 75, 74 % with quality 30, 93 % of
+the downscaled copies, and all copies cropped by one twentieth. The only other pairs that it detects
+are failed generations that look alike."""
+N_NEIGHBOURS = 5
+MIN_IMAGES = 20
 EXACT = "exact duplicates"
 NEAR = "near duplicates"
 
@@ -28,49 +29,51 @@ Pairs = NDArray[np.int64]
 
 
 def check_exact(subject: Subject) -> list[Finding]:
-    """Files of equal bytes, by digest."""
+    """Find files with the same bytes, by content hash."""
     order = np.argsort(subject.features.keys, kind="stable")
     same = subject.features.keys[order][1:] == subject.features.keys[order][:-1]
     pairs = np.stack([order[:-1][same], order[1:][same]], axis=1)
-    return list(_findings(subject, pairs, EXACT, "byte for byte the same"))
+    return list(_findings(subject, pairs, EXACT, "byte-identical"))
 
 
 def check_near(subject: Subject) -> list[Finding]:
-    """Files whose features are nearly the same, those of equal bytes left out.
+    """Find files with nearly the same features, except byte-identical ones.
 
-    Alike are nearest neighbours whose distance is under `ALIKE` of what is usual in this set: of
-    the median distance to the fifth neighbour, all by unit vectors, as cosine has it. Neighbours
-    are searched exactly, block by block: memory stays small, time grows with the square of the
-    number of files (24,000 of 1,280 features took 26 seconds of a processor; 100,000 would take
-    eight minutes). Only encoders with weights count: the spectrum does not know what is shown.
+    Two files are near duplicates if one is among the nearest neighbours of the other, and their
+    distance is below `MAX_RELATIVE_DISTANCE` times the median distance to the fifth neighbour in
+    this set. Features are scaled to unit length, so distances correspond to cosine similarity. The
+    search is exact and works in blocks. Its memory use is small, and its time grows with the square
+    of the number of files: 24,000 files with 1,280 features took 26 seconds of CPU time, so 100,000
+    take about eight minutes. Only encoders with weights are used, because the spectrum does not
+    represent the content of an image.
 
     Raises
     ------
     DataError
-        If there are no such features, or fewer than `LEAST` different files.
+        If there are no such features, or fewer than `MIN_IMAGES` distinct files.
     """
     features = subject.features
-    X = _of_content(features)
+    X = _content_features(features)
     _, first = np.unique(features.keys, return_index=True)
     first.sort()
-    if len(first) < LEAST:
-        raise DataError(f"it takes {LEAST} different files or more")
+    if len(first) < MIN_IMAGES:
+        raise DataError(f"this check needs {MIN_IMAGES} or more distinct files")
     from sklearn.neighbors import NearestNeighbors
     from sklearn.preprocessing import normalize
 
     X = normalize(X[first])
-    index = NearestNeighbors(n_neighbors=NEIGHBOURS, algorithm="brute").fit(X)
+    index = NearestNeighbors(n_neighbors=N_NEIGHBOURS, algorithm="brute").fit(X)
     distances, neighbours = index.kneighbors()
-    alike = distances < ALIKE * np.median(distances[:, -1])
-    one, rank = np.nonzero(alike)
+    is_near = distances < MAX_RELATIVE_DISTANCE * np.median(distances[:, -1])
+    one, rank = np.nonzero(is_near)
     pairs = np.stack([first[one], first[neighbours[one, rank]]], axis=1)
-    return list(_findings(subject, pairs, NEAR, "nearly the same by their features"))
+    return list(_findings(subject, pairs, NEAR, "near duplicates by their features"))
 
 
-def _of_content(features: FeatureSet) -> NDArray[np.float32]:
-    """The columns that tell what is shown: those of encoders that were trained."""
+def _content_features(features: FeatureSet) -> NDArray[np.float32]:
+    """Return the columns of trained encoders, which represent the content of an image."""
     if not features.X.shape[1]:
-        raise DataError("it takes features: give a feature file")
+        raise DataError("this check needs features. Pass a feature file")
     if not features.specs:
         return features.X
     slices = zip(features.specs, features.slices.values(), strict=True)
@@ -78,12 +81,12 @@ def _of_content(features: FeatureSet) -> NDArray[np.float32]:
         features.X[:, columns] for spec, columns in slices if spec.weights and not spec.untrained
     ]
     if not trained:
-        raise DataError("it takes an encoder with weights, which knows what is shown")
+        raise DataError("this check needs features of an encoder with weights")
     return np.hstack(trained)
 
 
-def _findings(subject: Subject, pairs: Pairs, check: str, alike: str) -> Iterator[Finding]:
-    """Say of clusters of copies whether they cross splits or labels, worst first."""
+def _findings(subject: Subject, pairs: Pairs, check: str, description: str) -> Iterator[Finding]:
+    """Report clusters of copies across splits, across labels and within both, worst first."""
     clusters = _clusters(len(subject.features), pairs)
     exact = check == EXACT
     labels, split, groups = subject.features.labels, subject.split, subject.features.groups
@@ -101,22 +104,28 @@ def _findings(subject: Subject, pairs: Pairs, check: str, alike: str) -> Iterato
         rows for rows in clusters if rows[0] not in crossing and (exact or not in_one_group(rows))
     ]
     if across_splits:
-        advice = "take them out of one split: it is tested on what it was trained on"
-        severity = "leak" if exact else "warning"  # likeness is a guess, equal bytes are none
+        advice = "Remove them from one split, because training images must not be tested"
+        severity = "leak" if exact else "warning"  # similarity is an estimate
         yield _finding(
-            subject, across_splits, check, severity, f"{alike} in several splits", advice
+            subject, across_splits, check, severity, f"{description} in several splits", advice
         )
     if across_labels:
-        advice = "look at them: one of their labels may be wrong"
-        yield _finding(subject, across_labels, check, "warning", f"{alike} with two labels", advice)
+        advice = "Inspect them, because one of the labels may be wrong"
+        with_labels = f"{description} with different labels"
+        yield _finding(subject, across_labels, check, "warning", with_labels, advice)
     if within:
         severity = "note" if exact else "warning"
-        advice = "folds keep them together" if exact else "give them one group, or folds part them"
-        yield _finding(subject, within, check, severity, f"{alike} in one class and split", advice)
+        advice = (
+            "Folds keep them together"
+            if exact
+            else "Put them in one group to keep them in one fold"
+        )
+        in_one = f"{description} in one class and split"
+        yield _finding(subject, within, check, severity, in_one, advice)
 
 
 def _clusters(n: int, pairs: Pairs) -> list[Pairs]:
-    """Rows that are linked by pairs, in clusters of two or more."""
+    """Return the connected components of the pairs, each with two or more rows."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -129,7 +138,12 @@ def _clusters(n: int, pairs: Pairs) -> list[Pairs]:
 
 
 def _finding(
-    subject: Subject, clusters: list[Pairs], check: str, severity: str, what: str, advice: str
+    subject: Subject,
+    clusters: list[Pairs],
+    check: str,
+    severity: str,
+    description: str,
+    advice: str,
 ) -> Finding:
     rows = [
         {**subject.row(i), "cluster": float(number)}
@@ -138,6 +152,6 @@ def _finding(
     ]
     paths = subject.features.paths
     example = f"{paths[clusters[0][0]]} and {paths[clusters[0][1]]}"
-    sentence = f"{len(rows)} files are {what}, such as {example}: {advice}"
+    sentence = f"{len(rows)} files are {description}, such as {example}. {advice}"
     numbers = {"files": float(len(rows)), "clusters": float(len(clusters))}
     return Finding(check, severity, sentence, numbers, rows)

@@ -1,28 +1,28 @@
-"""What an audit finds."""
+"""The finding of an audit check."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 SEVERITIES = ("leak", "warning", "note")
-"""Worst first: scores cannot be believed; they may be wrong; worth knowing."""
+"""Severities, most severe first: scores are not valid, scores may not be valid, for information."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was found.
+    """Result of an audit check.
 
     Parameters
     ----------
     check : str
-        The name of the check in `CHECKS`.
+        Name of the check in `CHECKS`.
     severity : str
         One of `SEVERITIES`.
     sentence : str
-        What was found, for a person.
+        Description of the finding.
     numbers : mapping of str to float
-        What it rests on, by name.
+        Numbers behind the finding, by name.
     rows : sequence of mapping of str to str or number
-        The images concerned, each with its ``path`` and what is to be known of it.
+        The images concerned, each with its ``path`` and further details.
     """
 
     check: str

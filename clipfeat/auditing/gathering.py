@@ -1,4 +1,4 @@
-"""From what an audit is given to its subject: feature files, features, or image sources."""
+"""Loading of audit subjects from feature files, feature sets or image sources."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -18,46 +18,48 @@ from clipfeat.images.video import is_video
 from clipfeat.store import file_facts, load
 
 FEATURE_SUFFIXES = frozenset({".h5", ".hdf5"})
-Tell = Callable[[int, int], None]
+ProgressCallback = Callable[[int, int], None]
 
 
-def gather(
+def load_subject(
     source: FeatureSet | str | Path | Sequence[str | Path],
     images: str | Path | Sequence[str | Path] | None,
     labels: str | Path | None,
     columns: TableColumns,
     n_jobs: int | None,
-    tell: Tell,
+    progress: ProgressCallback,
 ) -> Subject:
-    """Gather what `clipfeat.auditing.audit` was given.
+    """Load the files to audit. The parameters are those of `clipfeat.audit`.
 
     Raises
     ------
     UsageError
         If features and images are mixed.
     UnknownNameError
-        If there is no such column of groups.
+        If the group column does not exist.
     """
     if isinstance(source, FeatureSet):
-        found = subject_of(source, {})
+        subject = subject_of(source, {})
     else:
         specs = [str(source)] if isinstance(source, str | Path) else [str(one) for one in source]
         of_features = [Path(spec).suffix.lower() in FEATURE_SUFFIXES for spec in specs]
         if any(of_features) and not all(of_features):
-            raise UsageError("feature files and images are not audited together: give --images")
+            raise UsageError(
+                "feature files and images are not audited together. Pass the images with --images."
+            )
         if not any(of_features):
             if images is not None:
-                raise UsageError("--images goes with a feature file; these are images already")
-            return _of_sources(specs, labels, columns, n_jobs, tell)
+                raise UsageError("--images needs a feature file, and the source is images already.")
+            return _of_sources(specs, labels, columns, n_jobs, progress)
         if labels is not None:
-            raise UsageError("a feature file brings its own labels: leave --labels out")
-        found = _of_feature_files(specs)
+            raise UsageError("a feature file has labels of its own. Leave --labels out.")
+        subject = _of_feature_files(specs)
     if columns.group:
-        found = replace(found, features=found.features.grouped_by(columns.group))
+        subject = replace(subject, features=subject.features.grouped_by(columns.group))
     if images is None:
-        return found
+        return subject
     specs = [str(images)] if isinstance(images, str | Path) else [str(one) for one in images]
-    return found.with_headers(_of_sources(specs, None, TableColumns(), n_jobs, tell))
+    return subject.with_headers(_of_sources(specs, None, TableColumns(), n_jobs, progress))
 
 
 def _of_feature_files(specs: Sequence[str]) -> Subject:
@@ -65,10 +67,10 @@ def _of_feature_files(specs: Sequence[str]) -> Subject:
     facts = [_stored_facts(spec) for spec in specs]
     if len({one.specs for one in sets}) == 1:
         parts = [subject_of(*both) for both in zip(sets, facts, strict=True)]
-        return _stacked(parts, specs)
+        return _stack_subjects(parts, specs)
     joined = join(sets)
-    place = {path: i for i, path in enumerate(sets[0].paths.tolist())}
-    rows = [place[path] for path in joined.paths.tolist()]
+    index_of = {path: i for i, path in enumerate(sets[0].paths.tolist())}
+    rows = [index_of[path] for path in joined.paths.tolist()]
     return subject_of(joined, {name: values[rows] for name, values in facts[0].items()})
 
 
@@ -82,7 +84,7 @@ def _of_sources(
     labels: str | Path | None,
     columns: TableColumns,
     n_jobs: int | None,
-    tell: Tell,
+    progress: ProgressCallback,
 ) -> Subject:
     if any(is_image(spec) or is_video(spec) for spec in specs):
         sources = [open_source(specs, labels=labels, columns=columns)]
@@ -90,18 +92,19 @@ def _of_sources(
         sources = [open_source(spec, labels=labels, columns=columns) for spec in specs]
     total = sum(map(len, sources))
     parts: list[Subject] = []
-    for at, source in enumerate(sources):
-        before = sum(map(len, sources[:at]))
-        parts.append(subject_of_images(source, n_jobs, partial(_tell_all, tell, before, total)))
-    return _stacked(parts, specs)
+    for number, source in enumerate(sources):
+        before = sum(map(len, sources[:number]))
+        of_source = partial(_report_total, progress, before, total)
+        parts.append(subject_of_images(source, n_jobs, of_source))
+    return _stack_subjects(parts, specs)
 
 
-def _tell_all(tell: Tell, before: int, total: int, done: int) -> None:
-    tell(before + done, total)
+def _report_total(progress: ProgressCallback, before: int, total: int, done: int) -> None:
+    progress(before + done, total)
 
 
-def _stacked(parts: Sequence[Subject], specs: Sequence[str]) -> Subject:
-    """One subject of several; each is a split of its own, if it names none."""
+def _stack_subjects(parts: Sequence[Subject], specs: Sequence[str]) -> Subject:
+    """Stack several subjects. A subject without splits becomes a split named after its file."""
     if len(parts) == 1:
         return parts[0]
     stems = [Path(spec).stem for spec in specs]
@@ -118,8 +121,8 @@ def _stacked(parts: Sequence[Subject], specs: Sequence[str]) -> Subject:
     groups = [e if one.groups is None else one.groups for one, e in zip(sets, empty, strict=True)]
     paths = np.concatenate([one.paths for one in sets])
     if len(set(paths.tolist())) < len(paths):
-        named = zip(names, sets, strict=True)
-        paths = np.concatenate([np.char.add(f"{name}/", one.paths) for name, one in named])
+        pairs = zip(names, sets, strict=True)
+        paths = np.concatenate([np.char.add(f"{name}/", one.paths) for name, one in pairs])
     features = FeatureSet(
         X=np.vstack([one.X for one in sets]),
         y=np.array([code.get(label, -1) for label in labels.tolist()], dtype=np.int64),

@@ -1,4 +1,4 @@
-"""Groups that a given split parts, although nothing should."""
+"""The check of groups that span several splits."""
 
 import numpy as np
 
@@ -8,30 +8,30 @@ from clipfeat.errors import DataError
 
 
 def check_groups(subject: Subject) -> list[Finding]:
-    """Groups with files in more than one split.
+    """Find groups with files in more than one split.
 
     Raises
     ------
     DataError
-        If there are no groups, or no splits.
+        If there are no groups or fewer than two splits.
     """
     groups, splits = subject.features.groups, subject.split
     if groups is None:
         raise DataError("the files have no groups (--group-col)")
     known = (groups != "") & (splits != "")
     if len(np.unique(splits[known])) < 2:
-        raise DataError("there are not several splits")
+        raise DataError("there are fewer than two splits")
     pairs = np.unique(np.stack([groups[known], splits[known]], axis=1), axis=0)
     names, counts = np.unique(pairs[:, 0], return_counts=True)
-    parted = names[counts > 1]
-    if not len(parted):
+    spanning = names[counts > 1]
+    if not len(spanning):
         return []
-    inside = np.flatnonzero(known & np.isin(groups, parted))
+    indices = np.flatnonzero(known & np.isin(groups, spanning))
     sentence = (
-        f"{len(parted)} of {len(names)} groups have files in several splits, such as "
-        f"{str(parted[0])!r}: what is alike about a group can be learned in one split and "
-        "recognised in another"
+        f"{len(spanning)} of {len(names)} groups have files in several splits, such as "
+        f"{str(spanning[0])!r}. A classifier can learn to recognise a group in one split and gain "
+        "from it in another"
     )
-    rows = [{**subject.row(i), "group": str(groups[i])} for i in inside.tolist()]
-    numbers = {"groups": float(len(parted)), "files": float(len(rows))}
+    rows = [{**subject.row(i), "group": str(groups[i])} for i in indices.tolist()]
+    numbers = {"groups": float(len(spanning)), "files": float(len(rows))}
     return [Finding("groups across splits", "warning", sentence, numbers, rows)]

@@ -1,4 +1,4 @@
-"""What the headers and bytes of a source's images tell, with nothing decoded."""
+"""Audit subjects from image files: bytes and headers are read, pixels are not decoded."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,47 +18,60 @@ from clipfeat.images.video.frames import video_file
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _FileInfo:
+    """Content hash, size in bytes and header of a file."""
+
     key: bytes
     size: int
     header: Header
 
 
 def subject_of_images(
-    source: ImageSource, n_jobs: int | None, tell: Callable[[int], None]
+    source: ImageSource, n_jobs: int | None, progress: Callable[[int], None]
 ) -> Subject:
-    """Read the bytes and headers of a source's images, in threads."""
+    """Read the bytes and headers of the images of a source.
+
+    Parameters
+    ----------
+    source : ImageSource
+        Images to read.
+    n_jobs : int, optional
+        Number of threads; by default that of decoding.
+    progress : callable
+        Called with the number of files read.
+    """
     records: list[ImageRecord] = []
-    seen: list[_Seen] = []
+    files: list[_FileInfo] = []
     failures: list[Failure] = []
     with ThreadPoolExecutor(n_jobs or default_workers()) as pool:
-        for done, (record, one) in enumerate(zip(source, pool.map(_see, source), strict=True), 1):
+        results = zip(source, pool.map(_read_info, source), strict=True)
+        for done, (record, one) in enumerate(results, 1):
             if isinstance(one, Failure):
                 failures.append(one)
             else:
                 records.append(record)
-                seen.append(one)
-            tell(done)
+                files.append(one)
+            progress(done)
     classes = order_classes({record.label for record in records} - {""})
     code = {name: i for i, name in enumerate(classes)}
-    about = [dict(record.columns) for record in records]
+    columns = [dict(record.columns) for record in records]
     groups = np.array([record.group for record in records], dtype=np.str_)
-    headers = [one.header for one in seen]
+    headers = [one.header for one in files]
     features = FeatureSet(
-        X=np.zeros((len(seen), 0), dtype=np.float32),
+        X=np.zeros((len(files), 0), dtype=np.float32),
         y=np.array([code.get(record.label, -1) for record in records], dtype=np.int64),
         classes=classes,
         paths=np.array([record.path for record in records], dtype=np.str_),
-        keys=np.array([one.key.hex() for one in seen], dtype="S32"),
+        keys=np.array([one.key.hex() for one in files], dtype="S32"),
         groups=groups if (groups != "").any() else None,
         columns={
-            name: np.array([columns.get(name, "") for columns in about], dtype=np.str_)
-            for name in sorted({name for columns in about for name in columns})
+            name: np.array([of_record.get(name, "") for of_record in columns], dtype=np.str_)
+            for name in sorted({name for of_record in columns for name in of_record})
         },
         failures=tuple(failures),
     )
     facts = known_facts(
-        np.array([one.size for one in seen]),
+        np.array([one.size for one in files]),
         np.array([header.width for header in headers]),
         np.array([header.height for header in headers]),
         np.array([header.format for header in headers], dtype=np.str_),
@@ -72,13 +85,13 @@ def _exif(header: Header) -> str:
     return "with" if header.exif else "without" if header.width else ""
 
 
-def _see(record: ImageRecord) -> _Seen | Failure:
+def _read_info(record: ImageRecord) -> _FileInfo | Failure:
     try:
         data = record.reader.read()
         if file := video_file(record):
             header = Header(Path(file).suffix[1:].upper(), 0, 0, "", False)
         else:
             header = read_header(data)
-        return _Seen(image_key(data), len(data), header)
+        return _FileInfo(image_key(data), len(data), header)
     except ImageError as error:
         return Failure(record.path, type(error).__name__, str(error))

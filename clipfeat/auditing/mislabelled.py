@@ -1,4 +1,4 @@
-"""Files whose features speak for another label than theirs, by confident learning."""
+"""The check of labels, by confident learning."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,10 @@ FOLDS = 5
 
 
 def check_labels(subject: Subject, seed: int = 0) -> list[Finding]:
-    """Candidates for a wrong label, the likeliest first.
+    """Find files that are likely to have a wrong label, likeliest first.
 
-    Probabilities are out of fold: those that the subject brings, else logistic regression's of
-    folds that part no group.
+    The check uses the out-of-fold probabilities of the subject. Without them, it cross-validates a
+    logistic regression, with each group in one fold.
 
     Raises
     ------
@@ -24,17 +24,17 @@ def check_labels(subject: Subject, seed: int = 0) -> list[Finding]:
         If there are no features, or too few files or classes for the folds.
     """
     if not subject.features.X.shape[1]:
-        raise DataError("it takes features: give a feature file")
+        raise DataError("this check needs features. Pass a feature file")
     known = np.flatnonzero(subject.features.y >= 0)
     codes, y = np.unique(subject.features.y[known], return_inverse=True)
     if len(codes) < 2:
-        raise DataError("there are not two classes")
-    judge, p = _heard(subject, known, y)
+        raise DataError("there are fewer than two classes")
+    judge, p = subject.judge, _given_probabilities(subject, known, y)
     if p is None:
-        judge, p = "logistic regression", _judged(subject, known, y, seed)
+        judge, p = "logistic regression", _fitted_probabilities(subject, known, y, seed)
     else:
-        heard = ~np.isnan(p).any(axis=1)
-        known, y, p = known[heard], y[heard], p[heard]
+        has_p = ~np.isnan(p).any(axis=1)
+        known, y, p = known[has_p], y[has_p], p[has_p]
     suggested = confident_labels(y, p)
     margin = p[np.arange(len(y)), suggested] - p[np.arange(len(y)), y]
     suspects = np.flatnonzero(suggested != y)
@@ -52,36 +52,37 @@ def check_labels(subject: Subject, seed: int = 0) -> list[Finding]:
         for i in suspects.tolist()
     ]
     accuracy = float((p.argmax(axis=1) == y).mean())
-    worst = rows[0]
+    first = rows[0]
     sentence = (
-        f"{len(rows)} of {len(y)} files look like another class than their label to {judge}, "
-        f"which did not see them (it is right on {accuracy:.1%}), above all "
-        f"{worst['path']}: labelled {worst['label']}, {worst['p_suggested']:.0%} "
-        f"{worst['suggested']}; look at the first of them"
+        f"{len(rows)} of {len(y)} files may be mislabelled according to {judge}, which was not "
+        f"trained on them (accuracy {accuracy:.1%}). The most likely is {first['path']}: labelled "
+        f"{first['label']}, predicted {first['suggested']} with {first['p_suggested']:.0%}. "
+        "Inspect the first files of the list"
     )
     numbers = {"files": float(len(rows)), "share": len(rows) / len(y), "accuracy": accuracy}
     return [Finding("mislabelled candidates", "note", sentence, numbers, rows)]
 
 
-def _heard(
+def _given_probabilities(
     subject: Subject, rows: NDArray[np.int64], y: NDArray[np.int64]
-) -> tuple[str, NDArray[np.float64] | None]:
-    """What somebody else said of these rows, NaN where nothing; None if not of every class."""
+) -> NDArray[np.float64] | None:
+    """Return the given probabilities, NaN if unknown; None unless every class has some."""
     n_classes = int(y.max()) + 1
     unknown = np.full(n_classes, np.nan)
     paths = subject.features.paths[rows].tolist()
     of_rows = [subject.probabilities.get(path, unknown) for path in paths]
     if any(len(p) != n_classes for p in of_rows):
-        return "", None
+        return None
     p = np.array(of_rows)
     if len(np.unique(y[~np.isnan(p).any(axis=1)])) < n_classes:
-        return "", None
-    return subject.judge, p
+        return None
+    return p
 
 
-def _judged(
+def _fitted_probabilities(
     subject: Subject, rows: NDArray[np.int64], y: NDArray[np.int64], seed: int
 ) -> NDArray[np.float64]:
+    """Return out-of-fold probabilities of a logistic regression."""
     X = subject.features.X[rows]
     p = np.zeros((len(y), int(y.max()) + 1))
     for train, test in k_fold(y, subject.units[rows], FOLDS, seed):
@@ -91,18 +92,22 @@ def _judged(
 
 
 def confident_labels(y: NDArray[np.int64], p: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The label that each row is confidently of; its own where it is of none.
+    """Return the confident label of each row, or the given label if there is none.
 
-    A row is confidently of a class where its probability is at least the mean probability of that
-    class among the rows so labelled; of several such classes the likeliest counts (Northcutt, Jiang
-    and Chuang 2021, Confident Learning, eq. 1 and 2).
+    A class is a confident label of a row if its probability is at least the mean probability of
+    that class among the rows labelled with it. If several classes qualify, the most probable one is
+    chosen (Northcutt, Jiang and Chuang 2021, Confident Learning, eq. 1 and 2).
 
     Parameters
     ----------
     y : ndarray of shape (n_samples,), int
-        The given labels, as columns of `p`.
+        Given labels, as columns of `p`.
     p : ndarray of shape (n_samples, n_classes)
         Out-of-fold probabilities.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,), int
 
     Examples
     --------

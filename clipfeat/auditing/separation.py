@@ -1,4 +1,4 @@
-"""How well one fact of an image's file tells the classes apart."""
+"""Separation of classes by one fact about the files, with a confidence bound."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,23 +10,23 @@ from clipfeat.errors import LabelError
 from clipfeat.zoo.folds import k_fold
 
 FOLDS = 5
-LEAST = 5
+MIN_GROUPS = 5
 Z = 2.33
-"""One-sided 99 %."""
+"""Quantile of the normal distribution for a one-sided confidence of 99 %."""
 
 
 @dataclass(frozen=True)
 class Separation:
-    """The class that a fact tells best from the others.
+    """Class that a fact separates best from the others.
 
     Parameters
     ----------
     code : int
-        That class.
+        Index of the class.
     auc : float
         Area under the ROC curve of out-of-fold probabilities, in [0, 1]; 0.5 is chance.
     lower : float
-        Its lower confidence bound (99 %).
+        Lower confidence bound of `auc` (99 %).
     """
 
     code: int
@@ -37,77 +37,77 @@ class Separation:
 def separation(
     values: NDArray[np.generic], y: NDArray[np.int64], groups: NDArray[np.generic], seed: int = 0
 ) -> Separation:
-    """Learn the classes from one fact and score it on rows that were not learned from.
+    """Cross-validate a small classifier that predicts the class from one fact.
 
-    Numbers go to a small tree, so that "exactly 512 pixels" is found as well as "larger"; text to
-    logistic regression on its frequent values. Which direction tells the classes is learned, and a
-    fact that tells nothing scores 0.5, not more: neither was seen in training.
+    Numbers go to a small decision tree, which detects "exactly 512 pixels" as well as "larger".
+    Texts go to a logistic regression on their frequent values. The direction of a difference is
+    learned on training folds, so an irrelevant fact scores about 0.5 on the test folds.
 
     Parameters
     ----------
     values : ndarray of shape (n_samples,), float64 or str
-        The fact; nothing missing.
+        Values of the fact, none missing.
     y : ndarray of shape (n_samples,), int
-        Classes.
+        Class indices.
     groups : ndarray of shape (n_samples,)
-        Rows of one group are in one fold, and the bound is wider the more alike they are.
+        Groups that stay in one fold. The bound is wider if rows of a group have similar scores.
 
     Raises
     ------
     LabelError
-        If fewer than two classes have `LEAST` groups.
+        If fewer than two classes have `MIN_GROUPS` or more groups.
     """
     from sklearn.metrics import roc_auc_score
 
-    codes = [code for code in np.unique(y) if len(np.unique(groups[y == code])) >= LEAST]
+    codes = [code for code in np.unique(y) if len(np.unique(groups[y == code])) >= MIN_GROUPS]
     if len(codes) < 2:
-        raise LabelError(f"fewer than two classes have {LEAST} images or more of which it is known")
+        raise LabelError(f"it is known for {MIN_GROUPS} or more images in fewer than two classes")
     kept = np.isin(y, codes)
     values, y, groups = values[kept], y[kept], groups[kept]
     X = values.reshape(-1, 1)
     p = np.zeros((len(y), len(codes)))
     for train, test in k_fold(y, groups, FOLDS, seed):
-        model = _learner(values, len(codes)).fit(X[train], y[train])
+        model = _classifier(values, len(codes)).fit(X[train], y[train])
         p[test] = model.predict_proba(X[test])
-    found = []
+    results = []
     for column, code in enumerate(codes):
-        mine = y == code
-        auc = float(roc_auc_score(mine, p[:, column]))
+        is_class = y == code
+        auc = float(roc_auc_score(is_class, p[:, column]))
         lower = min(
-            lower_bound(auc, int(mine.sum()), int((~mine).sum())),
-            auc - Z * grouped_error(mine, p[:, column], groups),
+            lower_bound(auc, int(is_class.sum()), int((~is_class).sum())),
+            auc - Z * grouped_error(is_class, p[:, column], groups),
         )
-        found.append(Separation(int(code), auc, lower))
-    return max(found, key=lambda one: one.lower)
+        results.append(Separation(int(code), auc, lower))
+    return max(results, key=lambda one: one.lower)
 
 
-def _learner(values: NDArray[np.generic], n_classes: int) -> Any:
+def _classifier(values: NDArray[np.generic], n_classes: int) -> Any:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder
     from sklearn.tree import DecisionTreeClassifier
 
     if values.dtype.kind == "f":
-        least = max(2, len(values) // 200)
+        min_leaf = max(2, len(values) // 200)
         return DecisionTreeClassifier(
-            max_leaf_nodes=max(8, 2 * n_classes), min_samples_leaf=least, random_state=0
+            max_leaf_nodes=max(8, 2 * n_classes), min_samples_leaf=min_leaf, random_state=0
         )
     frequent = OneHotEncoder(min_frequency=2, handle_unknown="infrequent_if_exist")
     return make_pipeline(frequent, LogisticRegression(max_iter=1000))
 
 
 def lower_bound(auc: float, n_positive: int, n_negative: int) -> float:
-    """The lowest true area with which this one is still in accord, at `Z` standard errors.
+    """Return the lowest true area that is within `Z` standard errors of the measured one.
 
-    The standard error is that of Hanley and McNeil 1982 at the true area, not at the one found
-    (Newcombe 2006, method 5), so that a perfect score of few images proves little.
+    The standard error is that of Hanley and McNeil 1982 at the true area, not at the measured area
+    (Newcombe 2006, method 5). A perfect score on few images therefore has a low bound.
 
     Parameters
     ----------
     auc : float
-        What was found, in [0, 1].
+        Measured area, in [0, 1].
     n_positive, n_negative : int
-        Rows.
+        Numbers of positive and negative rows.
 
     Examples
     --------
@@ -123,25 +123,36 @@ def lower_bound(auc: float, n_positive: int, n_negative: int) -> float:
 
 
 def grouped_error(
-    mine: NDArray[np.bool_], scores: NDArray[np.float64], groups: NDArray[np.generic]
+    positive: NDArray[np.bool_], scores: NDArray[np.float64], groups: NDArray[np.generic]
 ) -> float:
-    """Standard error of an area under the ROC curve, of rows that come in groups.
+    """Return the standard error of an area under the ROC curve for grouped rows.
 
-    Each row's part in the area is summed over its group, and the sums are taken as independent
-    (DeLong, DeLong and Clarke-Pearson 1988; by clusters, Obuchowski 1997).
+    The contributions of the rows are summed over each group, and the sums are treated as
+    independent (DeLong, DeLong and Clarke-Pearson 1988; for clusters, Obuchowski 1997).
+
+    Parameters
+    ----------
+    positive : ndarray of shape (n_samples,), bool
+        Whether each row is of the positive class.
+    scores : ndarray of shape (n_samples,)
+        Scores; higher for the positive class.
+    groups : ndarray of shape (n_samples,)
+        Group of each row.
 
     Examples
     --------
-    >>> mine, scores = np.array([True, False] * 4), np.array([3.0, 2, 1, 0, 3, 2, 1, 0])
-    >>> [round(grouped_error(mine, scores, of), 3) for of in (np.arange(8), np.arange(8) // 2 % 2)]
-    [0.189, 0.0]
+    >>> positive, scores = np.array([True, False] * 4), np.array([3.0, 2, 1, 0, 3, 2, 1, 0])
+    >>> round(grouped_error(positive, scores, np.arange(8)), 3)
+    0.189
+    >>> round(grouped_error(positive, scores, np.arange(8) // 2 % 2), 3)
+    0.0
     """
     from scipy.stats import rankdata
 
     below = np.empty(len(scores))
-    for rows in (mine, ~mine):
+    for rows in (positive, ~positive):
         below[rows] = (rankdata(scores)[rows] - rankdata(scores[rows])) / (~rows).sum()
-    part = np.where(mine, below, 1 - below)
-    share = (part - part[mine].mean()) / np.where(mine, mine.sum(), (~mine).sum())
+    part = np.where(positive, below, 1 - below)
+    share = (part - part[positive].mean()) / np.where(positive, positive.sum(), (~positive).sum())
     sums = np.bincount(np.unique(groups, return_inverse=True)[1], weights=share)
     return float(np.sqrt(np.square(sums).sum() * len(sums) / (len(sums) - 1)))

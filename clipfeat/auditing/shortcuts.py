@@ -1,7 +1,7 @@
-"""Shortcuts: facts of the files, none of them a pixel, that tell the classes apart.
+"""The checks of shortcuts: properties of the files, other than pixels, that predict the class.
 
-A classifier takes the easiest road. Where one class came as PNG and the other as JPEG, it learns
-the traces of JPEG, scores splendidly, and fails on the first photograph that was saved anew.
+If one class is stored as PNG and the other as JPEG, a classifier learns the compression artefacts.
+Its test scores are high, but it fails on the first photograph that was saved again.
 """
 
 from collections import Counter
@@ -15,13 +15,23 @@ from clipfeat.auditing.separation import separation
 from clipfeat.auditing.subject import Subject
 from clipfeat.errors import DataError
 
-LEAK = 0.8
-WARNING = 0.6
+LEAK_AUC = 0.8
+WARNING_AUC = 0.6
 
 
 @dataclass(frozen=True)
 class Fact:
-    """What is looked at, and how it is called; `Subject.facts` has it by name."""
+    """Property of a file.
+
+    Parameters
+    ----------
+    name : str
+        Key in `Subject.facts`.
+    title : str
+        Name in findings.
+    unit : str
+        Unit, with a leading space.
+    """
 
     name: str
     title: str
@@ -41,15 +51,15 @@ FACTS = (
 
 
 def check_fact(fact: Fact, subject: Subject) -> list[Finding]:
-    """Whether one fact tells the classes apart.
+    """Check whether one property of the files predicts the class.
 
-    A finding is a lower confidence bound of the area under the ROC curve above `WARNING`; above
-    `LEAK` it is a leak.
+    The check compares the lower confidence bound of the area under the ROC curve with
+    `WARNING_AUC` and `LEAK_AUC`.
 
     Raises
     ------
     DataError
-        If the fact is not known, or of too few images.
+        If the property is not known, or is known for too few images.
     """
     if fact.name not in subject.facts:
         raise DataError(subject.why_not_known)
@@ -57,28 +67,28 @@ def check_fact(fact: Fact, subject: Subject) -> list[Finding]:
     known = ~np.isnan(values) if values.dtype.kind == "f" else values != ""
     rows = known & (subject.features.y >= 0)
     y, values = subject.features.y[rows], values[rows]
-    found = separation(values, y, subject.units[rows])
-    if found.lower <= WARNING:
+    best = separation(values, y, subject.units[rows])
+    if best.lower <= WARNING_AUC:
         return []
     classes = subject.features.classes
-    others = [classes[code] for code in np.unique(y) if code != found.code]
+    others = [classes[code] for code in np.unique(y) if code != best.code]
     other = others[0] if len(others) == 1 else "the others"
-    mine = y == found.code
+    mask = y == best.code
     sentence = (
-        f"{fact.title} alone tells {classes[found.code]} from {other}: AUC {found.auc:.2f} "
-        f"(at least {found.lower:.2f}); {classes[found.code]} {_said(values[mine], fact)}, "
-        f"{other} {_said(values[~mine], fact)}"
+        f"{fact.title} alone separates {classes[best.code]} from {other}: AUC {best.auc:.2f} "
+        f"(at least {best.lower:.2f}); {classes[best.code]} {_summary(values[mask], fact)}, "
+        f"{other} {_summary(values[~mask], fact)}"
     )
-    severity = "leak" if found.lower > LEAK else "warning"
-    numbers = {"auc": found.auc, "lower": found.lower, "images": float(len(y))}
+    severity = "leak" if best.lower > LEAK_AUC else "warning"
+    numbers = {"auc": best.auc, "lower": best.lower, "images": float(len(y))}
     return [Finding(fact.title, severity, sentence, numbers)]
 
 
-def _said(values: NDArray[np.generic], fact: Fact) -> str:
-    """What values are like: a number's quartiles, or the most frequent texts."""
+def _summary(values: NDArray[np.generic], fact: Fact) -> str:
+    """Summarise values: the quartiles of numbers, or the most frequent texts."""
     if values.dtype.kind == "f":
         quartiles = np.quantile(values.astype(float), [0.25, 0.5, 0.75])
-        low, middle, high = (f"{q:,.0f}" if q >= 100 else f"{q:.3g}" for q in quartiles)
-        return f"{middle}{fact.unit} (half of them {low} to {high})"
+        low, median, high = (f"{q:,.0f}" if q >= 100 else f"{q:.3g}" for q in quartiles)
+        return f"median {median}{fact.unit} (quartiles {low} and {high})"
     common = Counter(values.tolist()).most_common(3)
     return " + ".join(f"{name} {n / len(values):.0%}" for name, n in common)

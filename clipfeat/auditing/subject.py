@@ -1,7 +1,7 @@
-"""What is audited: one row for each file, with its features and the facts of the file.
+"""The subject of an audit: one row per file, with features and facts about the file.
 
-The facts come from a feature file, which has sizes and formats, or from the images' headers, which
-tell JPEG quantisation and EXIF too.
+Facts come from a feature file, which records sizes and formats, or from image headers, which also
+give JPEG quantisation tables and the presence of EXIF data.
 """
 
 from collections.abc import Mapping
@@ -17,28 +17,28 @@ from clipfeat.features import FeatureSet, Strings
 
 Facts = dict[str, NDArray[np.generic]]
 
-NO_FACTS = "arrays do not tell: give the feature file, or the images too (--images)"
-NO_HEADERS = "a feature file does not tell: give the images too (--images)"
+NO_FACTS = "arrays do not record it. Pass the feature file, or the images too (--images)"
+NO_HEADERS = "a feature file does not record it. Pass the images too (--images)"
 
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """What is audited.
+    """Files to audit.
 
     Parameters
     ----------
     features : FeatureSet
-        A row for each file; of a file of several rows (views, faces, frames) the first. Without
-        columns where only images were given.
+        One row per file. A file with several rows (views, faces, frames) is represented by its
+        first row. If only images were given, there are no feature columns.
     facts : mapping of str to ndarray of shape (n_files,)
-        Numbers, NaN where unknown, or text, empty where unknown.
+        Facts by name: numbers, NaN if unknown, or text, empty if unknown.
     why_not_known : str
-        Why other facts are not there.
+        Reason why other facts are missing.
     judge : str
         Name of the classifier that gave `probabilities`.
     probabilities : mapping of str to ndarray of shape (n_classes,)
-        By path, out-of-fold probabilities of the classes that have labelled files, in their order;
-        where there are none, a classifier is fitted.
+        Out-of-fold probabilities by path. Columns are the classes with labelled files, in order.
+        If empty, the label check fits a classifier.
     """
 
     features: FeatureSet
@@ -49,33 +49,36 @@ class Subject:
 
     @property
     def split(self) -> Strings:
-        """The split that each file is in; empty where there is none."""
+        """The split of each file; empty if there are no splits."""
         empty = np.full(len(self.features), "", dtype=np.str_)
         return self.features.columns.get("split", empty)
 
     @cached_property
     def units(self) -> Strings:
-        """What no fold may part; see `FeatureSet.split_groups`."""
+        """Groups of files that must stay in one fold; see `FeatureSet.split_groups`."""
         groups = self.features.split_groups
         return self.features.paths if groups is None else groups
 
     def row(self, i: int) -> dict[str, str | float]:
-        """What a finding says of a file."""
+        """Return path, label and split of a file, for a finding."""
         of = self.features
         return {"path": str(of.paths[i]), "label": str(of.labels[i]), "split": str(self.split[i])}
 
     def with_headers(self, images: "Subject") -> "Subject":
-        """The same files with the facts that their images' headers tell, matched by digest.
+        """Return the same files with the facts of their images, matched by content hash.
 
         Raises
         ------
         DataError
-            If no image is of any row here.
+            If no image matches a file.
         """
-        place = {key: i for i, key in enumerate(images.features.keys.tolist())}
-        at = np.array([place.get(key, -1) for key in self.features.keys.tolist()], dtype=np.int64)
+        index_of = {key: i for i, key in enumerate(images.features.keys.tolist())}
+        keys = self.features.keys.tolist()
+        at = np.array([index_of.get(key, -1) for key in keys], dtype=np.int64)
         if not (at >= 0).any():
-            raise DataError("none of the images is in the feature file: give those it was made of")
+            raise DataError(
+                "none of the images is in the feature file. Pass the images that it was made from."
+            )
         facts = {}
         for name, values in images.facts.items():
             unknown = np.nan if values.dtype.kind == "f" else ""
@@ -84,7 +87,7 @@ class Subject:
 
 
 def subject_of(features: FeatureSet, facts: Facts) -> Subject:
-    """Keep the first row of each file."""
+    """Make a subject of the first row of each file."""
     _, rows = np.unique(features.files, return_index=True)
     rows.sort()
     kept = {name: values[rows] for name, values in facts.items()}
@@ -97,7 +100,15 @@ def known_facts(
     height: Any,
     format_name: NDArray[np.str_],
 ) -> Facts:
-    """The facts of files that their sizes, 0 where unknown, and formats tell."""
+    """Derive facts from the sizes and formats of files.
+
+    Parameters
+    ----------
+    size, width, height : array-like of shape (n_files,)
+        Bytes and pixels; 0 if unknown.
+    format_name : ndarray of shape (n_files,)
+        Image formats; empty if unknown.
+    """
     numbers = (np.asarray(values, dtype=np.float64) for values in (size, width, height))
     size, width, height = (np.where(values > 0, values, np.nan) for values in numbers)
     return {

@@ -1,11 +1,11 @@
-"""Files that gave nothing to look at."""
+"""The check of unreadable files."""
 
 from clipfeat.auditing.finding import Finding
 from clipfeat.auditing.subject import Subject
 
 
 def check_unreadable(subject: Subject) -> list[Finding]:
-    """Files that could not be read: they are in no other check."""
+    """Report files that could not be read. The other checks ignore them."""
     failures = subject.features.failures
     if not failures:
         return []

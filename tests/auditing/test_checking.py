@@ -1,4 +1,4 @@
-"""The audit as a whole: what it takes, and that every check is accounted for."""
+"""Tests of the audit as a whole: its inputs and its result."""
 
 import json
 from dataclasses import replace
@@ -18,11 +18,13 @@ from clipfeat.store import load
 from tests.conftest import make_features, texture
 
 
-def said(run: Audit, check: str) -> list[str]:
+def sentences(run: Audit, check: str) -> list[str]:
+    """Return the sentences of the findings of a check."""
     return [finding.sentence for finding in run.findings if finding.check == check]
 
 
 def names(run: Audit) -> set[str]:
+    """Return the names of the checks with findings."""
     return {finding.check for finding in run.findings}
 
 
@@ -34,8 +36,8 @@ def embedded(image_folder: Path, tmp_path: Path) -> Path:
     return tmp_path / "out.h5"
 
 
-def test_every_check_is_accounted_for(image_folder: Path, embedded: Path) -> None:
-    """Each check found something, passed or says why it was not made; none twice."""
+def test_each_check_has_one_result(image_folder: Path, embedded: Path) -> None:
+    """Each check has findings, passed, or was skipped with a reason."""
     for run in (audit(image_folder), audit(embedded), audit(load(embedded)),
                 audit(embedded, images=image_folder)):  # fmt: skip
         parts = [names(run), set(run.passed), set(run.skipped)]
@@ -44,10 +46,10 @@ def test_every_check_is_accounted_for(image_folder: Path, embedded: Path) -> Non
         assert run.n_files == 24
 
 
-def test_a_feature_file_says_what_it_cannot_tell(image_folder: Path, embedded: Path) -> None:
-    """Sizes and formats are in it; JPEG tables and EXIF take the images, by their bytes."""
+def test_some_facts_need_the_images(image_folder: Path, embedded: Path) -> None:
+    """A feature file has sizes and formats; JPEG tables and EXIF come from images."""
     of_features = audit(embedded)
-    assert of_features.skipped["JPEG quantisation"].endswith("give the images too (--images)")
+    assert of_features.skipped["JPEG quantisation"].endswith("Pass the images too (--images)")
     assert "width" in of_features.passed
     of_both = audit(embedded, images=image_folder)
     assert "EXIF presence" in of_both.passed
@@ -57,8 +59,8 @@ def test_a_feature_file_says_what_it_cannot_tell(image_folder: Path, embedded: P
         audit(embedded, images=other)
 
 
-def test_files_of_one_encoder_are_splits(image_folder: Path, tmp_path: Path) -> None:
-    """A training and a test file: what is in both is a leak."""
+def test_feature_files_of_one_encoder_are_splits(image_folder: Path, tmp_path: Path) -> None:
+    """An image in both the training and the test file is a leak."""
     for name in ("train", "test"):
         embed(
             image_folder,
@@ -67,47 +69,47 @@ def test_files_of_one_encoder_are_splits(image_folder: Path, tmp_path: Path) -> 
             options=EncoderOptions(device="cpu"),
         )
     run = audit([tmp_path / "train.h5", tmp_path / "test.h5"])
-    (sentence,) = said(run, "exact duplicates")
-    assert sentence.startswith("48 files are byte for byte the same in several splits")
+    (sentence,) = sentences(run, "exact duplicates")
+    assert sentence.startswith("48 files are byte-identical in several splits")
     assert "train/fake/fake-00.png and test/fake/fake-00.png" in sentence
     of_images = audit([image_folder / "real", image_folder / "fake"])
     assert of_images.n_files == 24
 
 
-def test_folders_named_as_splits_are(tmp_path: Path) -> None:
-    """The column ``split`` of a folder's own layout is taken; a class that one lacks is named."""
+def test_folders_named_after_splits_are_splits(tmp_path: Path) -> None:
+    """The layout of a folder gives a column ``split``; missing classes are reported."""
     image = texture(np.random.default_rng(0), smooth=True)
     for place in ("train/real", "train/fake", "test/real"):
         (tmp_path / "images" / place).mkdir(parents=True)
         image.save(tmp_path / "images" / place / "1.png")
     run = audit(tmp_path / "images")
-    assert "the split 'test' holds no fake" in said(run, "class balance")
+    assert "the split 'test' has no files of fake" in sentences(run, "class balance")
     assert run.has_leak
 
 
 def test_groups_across_splits_are_found() -> None:
-    """The same person in training and test."""
+    """Each group has files in training and test."""
     features = make_features(20, groups=True)
     split = np.where(np.arange(40) < 20, "train", "test")
     run = audit(replace(features, columns={"split": split}))
-    (sentence,) = said(run, "groups across splits")
+    (sentence,) = sentences(run, "groups across splits")
     assert sentence.startswith("10 of 10 groups have files in several splits, such as 'g0'")
 
 
-def test_uneven_and_missing_labels_are_said() -> None:
-    """Two hundred against twelve, and five without a label."""
+def test_imbalance_and_missing_labels_are_reported() -> None:
+    """There are 200 files against 12, and 5 without a label."""
     features = make_features(200)
     kept = features.take(np.r_[np.arange(212)])
     y = kept.y.copy()
     y[:5] = -1
-    sentences = said(audit(replace(kept, y=y)), "class balance")
-    assert any(s.startswith("5 of 212 files have no label") for s in sentences)
-    assert any(s.startswith("classes are uneven, 16.2 to 1") for s in sentences)
-    assert any(s.startswith("fewer than 20 files of fake") for s in sentences)
+    lines = sentences(audit(replace(kept, y=y)), "class balance")
+    assert any(s.startswith("5 of 212 files have no label") for s in lines)
+    assert any(s.startswith("classes are imbalanced, 16.2 to 1") for s in lines)
+    assert any(s.startswith("fewer than 20 files of fake") for s in lines)
 
 
-def test_hostile_files_end_no_audit(image_folder: Path) -> None:
-    """Text, emptiness, half an image and a bomb's header: counted, or read as far as needed."""
+def test_damaged_files_do_not_stop_the_audit(image_folder: Path) -> None:
+    """Text, empty files and decompression bombs are reported; a truncated image has a header."""
     first = min((image_folder / "real").glob("*.png")).read_bytes()
     (image_folder / "real" / "text.jpg").write_text("text")
     (image_folder / "real" / "empty.png").touch()
@@ -122,21 +124,21 @@ def test_hostile_files_end_no_audit(image_folder: Path) -> None:
     assert run.n_files == 28
 
 
-def test_nonsense_is_refused(image_folder: Path, embedded: Path, tmp_path: Path) -> None:
-    """Features mixed with images, images of images, labels of features, nothing at all."""
+def test_wrong_inputs_are_refused(image_folder: Path, embedded: Path, tmp_path: Path) -> None:
+    """Features with images, images of images, labels of features, and an empty folder."""
     with pytest.raises(UsageError, match="not audited together"):
         audit([embedded, image_folder])
     with pytest.raises(UsageError, match="images already"):
         audit(image_folder, images=image_folder)
-    with pytest.raises(UsageError, match="leave --labels out"):
+    with pytest.raises(UsageError, match="Leave --labels out"):
         audit(embedded, labels="x.csv")
     (tmp_path / "none").mkdir()
     with pytest.raises(EmptySourceError):
         audit(tmp_path / "none")
 
 
-def test_what_is_saved_is_what_was_found(image_folder: Path, tmp_path: Path) -> None:
-    """Tables and JSON agree with the findings, also where there are none."""
+def test_saved_files_agree_with_the_findings(image_folder: Path, tmp_path: Path) -> None:
+    """Tables and JSON hold the findings, or are empty without findings."""
     first = min((image_folder / "real").glob("*.png"))
     (image_folder / "fake" / "copy.png").write_bytes(first.read_bytes())
     run = audit(image_folder)

@@ -1,4 +1,4 @@
-"""How well one fact tells the classes apart, and how sure that is."""
+"""Tests of the separation of classes by one fact."""
 
 import numpy as np
 import pytest
@@ -10,8 +10,8 @@ from clipfeat.errors import LabelError
 
 
 @pytest.mark.parametrize("n_per_class", [6, 12, 60])
-def test_facts_of_nothing_raise_no_alarm(n_per_class: int) -> None:
-    """Of thirty random numbers and thirty random texts, none is found to tell the classes."""
+def test_random_facts_give_no_finding(n_per_class: int) -> None:
+    """None of 30 random numbers and 30 random texts separates the classes."""
     rng = np.random.default_rng(n_per_class)
     y = np.repeat([0, 1], n_per_class)
     for _ in range(30):
@@ -19,42 +19,44 @@ def test_facts_of_nothing_raise_no_alarm(n_per_class: int) -> None:
             assert separation(values, y, np.arange(len(y))).lower < 0.6
 
 
-def test_what_is_neither_larger_nor_smaller_is_found() -> None:
-    """One class of a fixed width among widths on both sides."""
+def test_a_fixed_value_is_detected() -> None:
+    """One class has a fixed width between the widths of the other class."""
     rng = np.random.default_rng(0)
     y = np.repeat([0, 1], 100)
     widths = np.where(y == 1, 512.0, rng.choice([300.0, 400, 640, 800], 200))
-    found = separation(widths, y, np.arange(200))
-    assert found.auc == 1.0
-    assert found.lower > 0.9
+    result = separation(widths, y, np.arange(200))
+    assert result.auc == 1.0
+    assert result.lower > 0.9
 
 
 def test_one_class_of_several_is_named() -> None:
-    """Of three classes, that which the fact tells from the others."""
+    """The result is the class that the fact separates from the others."""
     y = np.repeat([0, 1, 2], 40)
     formats = np.where(y == 1, "PNG", "JPEG")
     assert separation(formats, y, np.arange(120)).code == 1
 
 
-def test_groups_make_it_less_sure() -> None:
-    """A number that groups share is worth as many observations as there are groups."""
+def test_groups_widen_the_bound() -> None:
+    """With one score per group, the sample size is the number of groups."""
     rng = np.random.default_rng(0)
-    mine = np.tile([True, False], 200)
+    positive = np.tile([True, False], 200)
     groups = np.repeat(np.arange(20), 20)
-    scores = rng.normal(size=20)[groups] + mine * 1.0
-    of_groups = np.where(mine, groups, -1 - groups)
-    assert grouped_error(mine, scores, of_groups) > 2 * grouped_error(mine, scores, np.arange(400))
+    scores = rng.normal(size=20)[groups] + positive * 1.0
+    of_groups = np.where(positive, groups, -1 - groups)
+    assert grouped_error(positive, scores, of_groups) > 2 * grouped_error(
+        positive, scores, np.arange(400)
+    )
 
 
 @given(st.floats(0.01, 1), st.integers(2, 500), st.integers(2, 500))
-def test_the_bound_is_below_and_rises_with_the_number(auc: float, n: int, m: int) -> None:
-    """The bound lies under the area, and nearer to it the more rows there are."""
+def test_the_bound_rises_with_the_sample_size(auc: float, n: int, m: int) -> None:
+    """The bound is below the area and closer to it with more rows."""
     bound = lower_bound(auc, n, m)
     assert 0 <= bound <= auc
     assert lower_bound(auc, 4 * n, 4 * m) >= bound
 
 
-def test_too_few_are_said() -> None:
-    """Four images of a class are no ground for a finding."""
-    with pytest.raises(LabelError, match="fewer than two classes"):
+def test_too_few_images_are_refused() -> None:
+    """Four images per class are not enough."""
+    with pytest.raises(LabelError, match="in fewer than two classes"):
         separation(np.arange(8.0), np.repeat([0, 1], 4), np.arange(8))

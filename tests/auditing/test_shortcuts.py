@@ -1,4 +1,4 @@
-"""Shortcuts are found in real files of every kind, and not where there are none."""
+"""Tests of the shortcut checks on real files."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,8 +18,8 @@ def as_png(image: Image.Image, path: Path, rng: np.random.Generator) -> None:
     image.save(path.with_suffix(".png"))
 
 
-def as_jpeg(image: Image.Image, path: Path, rng: np.random.Generator, **how: Any) -> None:
-    image.save(path.with_suffix(".jpg"), quality=how.pop("quality", 90), **how)
+def as_jpeg(image: Image.Image, path: Path, rng: np.random.Generator, **options: Any) -> None:
+    image.save(path.with_suffix(".jpg"), quality=options.pop("quality", 90), **options)
 
 
 def as_coarse_jpeg(image: Image.Image, path: Path, rng: np.random.Generator) -> None:
@@ -37,7 +37,7 @@ def as_any_size(image: Image.Image, path: Path, rng: np.random.Generator) -> Non
 
 
 def write(folder: Path, kinds: dict[str, Save], n: int = 40) -> Path:
-    """So many smooth images of each class, saved in its own way."""
+    """Save `n` smooth images per class, each class with its own function."""
     rng = np.random.default_rng(0)
     for label, save in kinds.items():
         (folder / label).mkdir(parents=True)
@@ -47,7 +47,7 @@ def write(folder: Path, kinds: dict[str, Save], n: int = 40) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("fake", "real", "found"),
+    ("fake", "real", "fact"),
     [
         (as_png, as_jpeg, "file format"),
         (as_jpeg, as_coarse_jpeg, "JPEG quantisation"),
@@ -55,26 +55,26 @@ def write(folder: Path, kinds: dict[str, Save], n: int = 40) -> Path:
         (as_jpeg, as_any_size, "width"),
     ],
 )
-def test_each_shortcut_is_a_leak(tmp_path: Path, fake: Save, real: Save, found: str) -> None:
-    """PNG against JPEG, and the other ways in which files give their class away."""
+def test_each_shortcut_is_a_leak(tmp_path: Path, fake: Save, real: Save, fact: str) -> None:
+    """Format, JPEG quantisation, EXIF and size each predict the class."""
     run = audit(write(tmp_path / "images", {"fake": fake, "real": real}))
     leaks = {finding.check: finding for finding in run.findings if finding.severity == "leak"}
-    assert found in leaks
-    assert leaks[found].numbers["auc"] > 0.95
-    assert f"{found} alone tells " in leaks[found].sentence
+    assert fact in leaks
+    assert leaks[fact].numbers["auc"] > 0.95
+    assert f"{fact} alone separates " in leaks[fact].sentence
     assert run.has_leak
 
 
-def test_png_against_jpeg_is_said_plainly(tmp_path: Path) -> None:
-    """The classic leak, in words."""
+def test_the_sentence_names_the_formats(tmp_path: Path) -> None:
+    """PNG against JPEG is reported with the share of each format."""
     run = audit(write(tmp_path / "images", {"fake": as_png, "real": as_jpeg}))
-    (said,) = [finding.sentence for finding in run.findings if finding.check == "file format"]
-    assert said.startswith("file format alone tells real from fake: AUC 1.00 (at least 0.9")
-    assert said.endswith("real JPEG 100%, fake PNG 100%")
+    (sentence,) = [finding.sentence for finding in run.findings if finding.check == "file format"]
+    assert sentence.startswith("file format alone separates real from fake: AUC 1.00 (at least 0.9")
+    assert sentence.endswith("real JPEG 100%, fake PNG 100%")
 
 
-def test_files_made_alike_have_no_shortcut(tmp_path: Path) -> None:
-    """Both classes saved the same way: nothing is found but what is known."""
+def test_classes_saved_alike_have_no_shortcut(tmp_path: Path) -> None:
+    """Both classes are saved in the same way, so every check passes."""
     run = audit(write(tmp_path / "images", {"fake": as_jpeg, "real": as_jpeg}))
     assert not run.findings
     assert {"file size", "file format", "JPEG quantisation", "EXIF presence"} <= set(run.passed)
@@ -82,7 +82,7 @@ def test_files_made_alike_have_no_shortcut(tmp_path: Path) -> None:
 
 @pytest.mark.shared
 def test_the_leaks_of_real_sets(shared: Path) -> None:
-    """Of generators' own files format and size give all away; of CIFAKE's, made alike, nothing."""
+    """Files of generators leak by format and size; those of CIFAKE do not leak."""
     of_generators = audit(shared / "data" / "generators" / "manifest.csv")
     leaks = {finding.check for finding in of_generators.findings if finding.severity == "leak"}
     assert {"file format", "width", "aspect ratio"} <= leaks

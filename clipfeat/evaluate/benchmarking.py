@@ -1,10 +1,11 @@
-"""The benchmark: every classifier, and the votes among them, on the same splits.
+"""Benchmark: every classifier, and the votes among them, on the same splits.
 
-The result keeps the out-of-fold probabilities, so votes, leaderboards and plots need no further
-fits. Thresholds and learned votes are chosen on the training rows of each fold, from probabilities
-that are out of fold among them. This needs three further fits of each classifier on two thirds of
-those rows, which takes about three times as long. A bag predicts its own training rows out of fold
-at no extra cost.
+The result keeps the out-of-fold probabilities of the test rows, so votes, leaderboards and plots
+need no further fits. The decision threshold of a fold and its learned votes are chosen on the
+training rows of the fold, from out-of-fold probabilities of these rows. To compute them, each
+classifier is fitted three more times, on two thirds of the training rows each. A run with
+thresholds or learned votes therefore takes about three times as long. A bagged classifier needs no
+further fits, because each training row is predicted by the model that was not fitted on it.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +23,7 @@ from clipfeat.fits.on_ray import ray_executor
 from clipfeat.zoo import parse_names
 from clipfeat.zoo.fit_options import FitOptions
 
-RECOVERY = "run the same command again: with -o it resumes from the finished cells"
+RECOVERY = "run the same command again. With -o, it resumes from the finished cells"
 
 
 def benchmark(
@@ -38,14 +39,17 @@ def benchmark(
     cache: str | Path | None = None,
     progress: Callable[[Step], None] = lambda step: None,
 ) -> Benchmark:
-    """Compare classifiers and their soft vote on the same splits.
+    """Compare classifiers and their votes on the same splits.
+
+    The entries of the result are classifiers and votes.
 
     Parameters
     ----------
     features : FeatureSet
         Labelled images. Rows without a label are left out. With several encoders, every classifier
-        runs on the features of each, and all of them vote. Frames, faces and views of one file are
-        separate training rows, and are averaged to score the file.
+        is fitted on the features of each encoder, and all these entries vote. The frames, faces and
+        views of a file are separate training rows. Their probabilities are averaged to score the
+        file.
     clf : str or sequence of str
         ``"all"``, or names of classifiers, such as ``"logreg,svm"``.
     protocol : int or Protocol
@@ -56,16 +60,16 @@ def benchmark(
         thresholds are chosen inside each training set.
     vote : str or sequence of str
         ``"all"``, or one or more of ``"uniform"``, ``"greedy"``, ``"log_loss"`` and ``"stacking"``.
-        Each vote is an entry of the result. Votes other than ``"uniform"`` are learned, which takes
-        about three times as long.
+        Each vote is an entry of the result. Votes other than ``"uniform"`` are learned. The run
+        then takes about three times as long.
     vote_weights : sequence of float, optional
-        Weights of the entries that vote, in order, for one further vote.
+        Weights for one more vote. Pass one number for each entry that votes, in their order.
     random_state : int
         Random seed of the folds and the classifiers.
     resources : FitResources
         Threads, time limit per classifier, and engine.
     cache : path, optional
-        Folder of finished cells. A later call reads them instead of fitting again; see
+        Folder for finished cells. A later call reads these cells and does not fit them again. See
         `clipfeat.fits.cache`.
     progress : callable
         Called with a `Step` after each cell, which is one classifier on one fold.
@@ -73,16 +77,18 @@ def benchmark(
     Returns
     -------
     Benchmark
-        Scores and out-of-fold probabilities. An entry that fails is in its ``errors``, and the
-        other entries are not affected.
+        Scores and out-of-fold probabilities. Entries that fail are listed in ``Benchmark.errors``
+        and do not affect the other entries.
 
     Raises
     ------
     LabelError
-        If there are no labels, one class, or a class with fewer images or groups than folds.
+        If there are no labels or there is only one class. If a class has fewer images or groups
+        than there are folds.
     UsageError
-        If the protocol does not fit the features, a threshold is chosen with other than two
-        classes, or the weights do not fit the entries.
+        If the protocol cannot be used with these features. If a threshold is requested and there
+        are not exactly two classes. If `vote_weights` does not have one number for each entry that
+        votes.
     FingerprintError
         If a separate test set has features of another encoder.
     MissingExtraError

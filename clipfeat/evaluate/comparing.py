@@ -21,21 +21,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ComparedEntry:
-    """Score of one entry of one run, and its difference from the first run.
+    """Score of one entry (a classifier or a vote) of a run, and its difference from the first run.
 
     Parameters
     ----------
     run, entry : str
         Names of the run and the entry.
     value, low, high : float
-        Metric on the common images, and the ends of its 95 % interval.
+        Value of the metric on the common images, and the ends of its 95 % interval.
     better : float
-        Improvement over the same entry of the first run, positive whichever way the metric goes.
-        NaN if the first run does not have the entry.
+        Improvement over the same entry of the first run. It is positive if this run is better,
+        also for metrics with lower values for better results. NaN if the first run does not have
+        the entry.
     better_low, better_high : float
         Ends of the paired 95 % interval of `better`.
     p_value : float
-        Two-sided p-value of the paired test of no difference.
+        Two-sided p-value of the paired test that there is no difference.
     """
 
     run: str
@@ -58,12 +59,12 @@ class Comparison:
     metric : str
         Name of the metric.
     runs : sequence of str
-        Names of the runs. Differences are to the first.
+        Names of the runs. All differences are relative to the first run.
     n_files : int
         Number of files that all runs tested.
     entries : sequence of ComparedEntry
-        By entry, in the order of the first run that has it, then by run. An entry that failed in a
-        trial of a run is left out for that run.
+        Results, ordered by entry, then by run. If an entry failed in a trial of a run, the result
+        for this entry and this run is missing.
     """
 
     metric: str
@@ -82,17 +83,18 @@ Runs = Mapping[str, "Benchmark | str | Path"] | Sequence["Benchmark | str | Path
 
 
 def compare(runs: Runs, metric: str = DEFAULT_METRIC) -> Comparison:
-    """Compare two or more runs, with paired differences to the first.
+    """Compare two or more runs by paired differences from the first run.
 
     Parameters
     ----------
     runs : sequence or mapping of str to Benchmark or path
-        Results of `clipfeat.benchmark`, or run folders. A mapping names the runs. In a sequence, a
-        folder is named by its path and a result by its position. The tests of the runs must have
-        images in common. Images are identified by content hash.
+        Results of `clipfeat.benchmark`, or run folders. The keys of a mapping are the names of the
+        runs. In a sequence, the name of a folder is its path, and the name of a result is its
+        position. The runs must have tested some of the same images, which are identified by content
+        hash.
     metric : str
-        Name of a metric. It is computed on all images of a trial together, since folds differ
-        between runs, and averaged over trials. Accuracies are those at the chosen thresholds, if
+        Name of a metric. It is computed on all images of a trial together, because the folds differ
+        between runs, and averaged over the trials. Accuracies use the chosen thresholds, if
         thresholds were chosen.
 
     Returns
@@ -103,11 +105,11 @@ def compare(runs: Runs, metric: str = DEFAULT_METRIC) -> Comparison:
     Raises
     ------
     UsageError
-        If there are fewer than two runs, or two have the same name.
+        If there are fewer than two runs, or two runs have the same name.
     UnknownNameError
-        If there is no such metric.
+        If the metric is unknown.
     DataError
-        If no image is in the tests of all runs, or an image has different labels.
+        If no image was tested in all runs. If an image has different labels in two runs.
     RefusedFileError
         If a folder does not hold a run.
     """
@@ -119,13 +121,16 @@ def compare(runs: Runs, metric: str = DEFAULT_METRIC) -> Comparison:
     common = [key for key in rows[names[0]] if all(key in of_run for of_run in rows.values())]
     if not common:
         raise DataError(
-            f"no image was tested in all of {', '.join(names)}: compare runs on the same images"
+            f"no image was tested in all of {', '.join(names)}. Compare runs on the same images"
         )
     labels = [[run.classes[run.y[rows[n][key]]] for key in common] for n, run in loaded.items()]
-    if any(of_run != labels[0] for of_run in labels):
-        raise DataError(
-            f"images have different labels in {', '.join(names)}: compare runs with the same labels"
-        )
+    for name, of_run in zip(names, labels, strict=True):
+        n_different = sum(a != b for a, b in zip(of_run, labels[0], strict=True))
+        if n_different:
+            raise DataError(
+                f"{n_different} of {len(common)} images have different labels in {names[0]} and "
+                f"{name}. Compare runs with the same labels"
+            )
     first_rows = np.array([rows[names[0]][key] for key in common])
     weights = draw((first.files if first.groups is None else first.groups)[first_rows])
     position = {key: i for i, key in enumerate(common)}
@@ -150,7 +155,7 @@ def compare(runs: Runs, metric: str = DEFAULT_METRIC) -> Comparison:
 
 
 def _named_runs(runs: Runs) -> dict[str, Benchmark]:
-    """Load the runs that are folders, and name all of them."""
+    """Return the runs by name, and read the runs that are folders."""
     if isinstance(runs, Mapping):
         names = list(runs)
         values = list(runs.values())
@@ -160,8 +165,8 @@ def _named_runs(runs: Runs) -> dict[str, Benchmark]:
                  for i, run in enumerate(values, start=1)]  # fmt: skip
     if len(names) < 2 or len(set(names)) < len(names):
         raise UsageError(
-            f"a comparison needs two or more different runs, got {', '.join(names) or 'none'}: "
-            "pass their results or folders"
+            f"a comparison needs two or more different runs, got {', '.join(names) or 'none'}. "
+            "Pass their results or folders"
         )
     return {
         name: run if isinstance(run, Benchmark) else Benchmark.load(run)
@@ -170,7 +175,10 @@ def _named_runs(runs: Runs) -> dict[str, Benchmark]:
 
 
 def _tested_rows(run: Benchmark) -> dict[bytes, int]:
-    """Return the first row of each image that the headline trials tested, by content hash."""
+    """Map the content hash of each tested image to the number of its first row.
+
+    Only the images that the trials of `Benchmark.headline` tested are included.
+    """
     tested = np.any([outcome.fold >= 0 for outcome in run.headline], axis=0)
     firsts = np.unique(run.files, return_index=True)[1]
     rows: dict[bytes, int] = {}
@@ -186,7 +194,10 @@ def _values(
     position: Mapping[bytes, int],
     weights: NDArray[np.uint8],
 ) -> Values:
-    """Compute the metric on the common images, then on every draw, averaged over trials."""
+    """Compute the metric on the common images and on every bootstrap draw, averaged over trials.
+
+    The first value of the result is the metric on the images themselves.
+    """
     by_trial: list[Values] = []
     for outcome in run.headline:
         ys: list[NDArray[np.int64]] = []

@@ -1,4 +1,7 @@
-"""Entries of a run: each classifier on the features of each encoder."""
+"""Entries of a run that are fitted: each classifier on the features of each encoder.
+
+Votes are entries too. Their names are in `clipfeat.evaluate.votes`.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +10,7 @@ import numpy as np
 from clipfeat.spec import EncoderSpec, titles
 
 Entries = Mapping[str, tuple[str, slice]]
-"""The classifier's name and the feature columns of each entry, by the entry's name."""
+"""Map from the name of an entry to the name of its classifier and its feature columns."""
 
 
 def entry_names(names: Sequence[str], specs: Sequence[EncoderSpec]) -> dict[str, tuple[str, slice]]:
@@ -23,8 +26,9 @@ def entry_names(names: Sequence[str], specs: Sequence[EncoderSpec]) -> dict[str,
     Returns
     -------
     dict of str to (str, slice)
-        Classifier and feature columns, by the name of the entry in tables. With several encoders
-        the name includes the encoder: ``"svm @ timm:resnet50.a1_in1k 224px"``.
+        For each name of an entry in tables, the name of its classifier and its feature columns.
+        With several encoders, the name of the entry includes the encoder, such as
+        ``"svm @ timm:resnet50.a1_in1k 224px"``.
     """
     if len(specs) < 2:
         return {name: (name, slice(None)) for name in names}

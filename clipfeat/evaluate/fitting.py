@@ -1,4 +1,4 @@
-"""Fitting and scoring a model on features."""
+"""Fit a model on features, and score it by cross-validation."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -42,7 +42,7 @@ from clipfeat.zoo.folds import fit_with_groups
 from clipfeat.zoo.spaces import Tuned
 from clipfeat.zoo.tuning import time_share
 
-RECOVERY = "a fit is not cached: run the same command again"
+RECOVERY = "run the same command again. A fit has no cache, so it starts from the beginning"
 
 METRIC = "balanced_accuracy"
 """Metric that compares a vote with its best member."""
@@ -65,52 +65,55 @@ def fit(
     Parameters
     ----------
     features : FeatureSet or StreamedFeatures
-        Labelled images; rows without a label are ignored. With features of several encoders
-        (`clipfeat.load` of several files), every classifier is fitted on each encoder, and all of
-        them vote. Features opened by `clipfeat.stream` are read in blocks, which some classifiers
-        support and a parameter search does not.
+        Labelled images. Rows without a label are left out. With features of several encoders
+        (`clipfeat.load` of several files), every classifier is fitted on the features of each
+        encoder, and all these members vote. Features from `clipfeat.stream` are read in blocks.
+        Some classifiers support this, but a parameter search does not.
     clf : str or sequence of str
         Name of a classifier, or several names (``"logreg,svm"``) for a soft vote.
     cv : int
-        Number of cross-validation folds; 0 skips the scores.
+        Number of cross-validation folds. 0 fits the model without scores.
     options : FitOptions
-        Balancing, calibration, bagging, search and threshold. The threshold of the model is chosen
-        on the out-of-fold probabilities of all rows. The threshold of each fold's scores is chosen
-        on that fold's training rows.
+        Balancing, calibration, bagging, parameter search and decision threshold. The threshold of
+        the model is chosen on the out-of-fold probabilities of all rows. The scores of a fold use
+        another threshold, which is chosen on the training rows of the fold.
     vote : {"uniform", "greedy", "log_loss", "stacking"}
-        How several classifiers vote. Weights and stacking are learned on the out-of-fold
-        probabilities of all rows. A member of zero weight is not fitted, and an encoder without
-        members is not part of the model.
+        Method that combines several classifiers. The weights of ``"greedy"`` and ``"log_loss"``,
+        and the regression of ``"stacking"``, are learned on the out-of-fold probabilities of all
+        rows. A member with weight 0 is not fitted, and an encoder without members is not part of
+        the model.
     vote_weights : sequence of float, optional
-        Weights of the members, in order, in place of `vote`.
+        Weights of the members, in their order. They replace `vote`.
     random_state : int
         Random seed of the folds and the classifiers.
     resources : FitResources
-        Engine, threads and time limit. A time limit needs ``tune=True`` in `options`: searches end
-        so that the whole run meets the limit. If the fits alone exceed it, they are stopped at 1.1
-        times the limit.
+        Engine, threads and time limit. A time limit needs ``tune=True`` in `options`. The parameter
+        searches then end early enough for the whole run to meet the limit. If the fits alone take
+        longer than the limit, they are stopped at 1.1 times the limit.
     progress : callable
-        Called after each cell of the cross-validation.
+        Called with a `Step` after each cell of the cross-validation, which is one classifier on one
+        fold.
 
     Returns
     -------
     Model
-        Fitted on all labelled rows. Its ``scores`` are those of the cross-validation.
+        Model fitted on all labelled rows. Its ``scores`` are the scores of the cross-validation.
 
     Raises
     ------
     LabelError
-        If there are no labels, only one class, or a class with fewer images or groups than folds.
+        If there are no labels or there is only one class. If a class has fewer images or groups
+        than there are folds.
     UsageError
-        If a threshold or a vote is learned without folds, a threshold is requested for other than
-        two classes, the weights do not match the members, or streamed features are combined with
-        an option that needs them in memory.
+        If a threshold or a vote must be learned, but `cv` is 0. If a threshold is requested and
+        there are not exactly two classes. If `vote_weights` does not have one number for each
+        member. If streamed features are combined with an option that needs features in memory.
     DataError
         If a classifier cannot be fitted on these rows.
     MissingExtraError
-        If Ray is requested but not installed.
+        If the engine is Ray and Ray is not installed.
     ClipfeatError
-        If Ray gives up.
+        If Ray fails.
     """
     names = parse_names(clf)
     if len(names) > 1:
@@ -121,15 +124,16 @@ def fit(
     choose = threshold_chooser(options, data.classes)
     how = _one_vote(vote, vote_weights, list(entries))
     if not cv and (choose is not None or (len(entries) > 1 and how not in ("uniform", GIVEN))):
-        learned = f"the vote {how!r}" if choose is None else "a threshold"
+        learned = f"the vote {how!r}" if choose is None else "a decision threshold"
         raise UsageError(
-            f"{learned} is learned on out-of-fold probabilities, got cv {cv}: use 2 folds or more"
+            f"{learned} needs cross-validation for out-of-fold probabilities, but --cv is {cv}. "
+            "Use --cv 2 or more"
         )
     time_limit = resources.time_limit
     if time_limit is not None and not options.tune:
         raise UsageError(
-            f"the time limit of {time_limit:g} s applies to a parameter search: add --tune, or "
-            "leave out --time-limit"
+            f"the time limit of {time_limit:g} s needs a parameter search. Add --tune, or leave "
+            "out --time-limit"
         )
     begun = time.monotonic()
     scored: Benchmark | None = None
@@ -153,7 +157,8 @@ def fit(
                 )
         weights = _weights(how, vote_weights, list(entries), data.y, scored)
         data, entries = _with_weight(data, entries, weights)
-        # Each search leaves time for its own classifier's fit; all fits follow all searches.
+        # All searches precede all fits. Each search reserves the time that its classifier's fit
+        # will take.
         share = time_share(begun, time_limit, len(entries))
         specs = {
             entry: MemberSpec(
@@ -202,7 +207,10 @@ def _fitted(
     until: float | None,
     title: str,
 ) -> Any:
-    """Fit on all rows, in a child process that is stopped at `until` if there is a time limit."""
+    """Fit an estimator on all rows.
+
+    With a time limit, the fit runs in a child process, which is stopped at the time `until`.
+    """
     rows = (data.X, data.y, data.split_groups)
     try:
         if until is None:
@@ -212,10 +220,11 @@ def _fitted(
             return run(left, partial(fit_with_groups, estimator, **fit_params), *rows)
     except TimeoutError:
         raise DataError(
-            f"stopped fitting {title} on {len(data)} images at the time limit: raise --time-limit"
+            f"the fit of {title} on {len(data)} images was stopped at the time limit. Raise "
+            "--time-limit"
         ) from None
     except (RefusedFileError, StorageError):
-        raise  # the feature file could not be read
+        raise  # streamed features could not be read from their file
     except (ClipfeatError, ValueError) as error:
         raise _cannot_fit(title, len(data), error) from error
 
@@ -223,7 +232,7 @@ def _fitted(
 def _fitted_on_ray(
     executor: Executor, rows: tuple[Any, ...], specs: Mapping[str, MemberSpec]
 ) -> dict[str, tuple[Any, Tuned | None]]:
-    """Fit the members on a cluster; return each with the result of its search, in order."""
+    """Fit the members on a Ray cluster. Return each member and the result of its search."""
     results = dict(executor(fit_member, rows, [(spec,) for spec in specs.values()]))
     for number, entry in enumerate(specs):
         result = results[number]
@@ -247,7 +256,7 @@ def _combined(
     random_state: int,
     fitted: Mapping[str, Any] | None,
 ) -> tuple[Any, dict[str, Any]]:
-    """Combine the members into one estimator; return it with the parameters of its ``fit``."""
+    """Combine the members into one estimator. Return it and the arguments of its ``fit``."""
     if len(members) == 1:
         return next(iter(members.values())), {}
     fit_params: dict[str, Any] = {} if fitted is None else {"fitted": fitted}
@@ -262,12 +271,12 @@ def _combined(
 def _one_vote(vote: str, weights: Sequence[float] | None, voters: Sequence[str]) -> str:
     votes = parse_votes(vote, weights, voters)
     if len(votes) > 1 and votes != ["uniform", GIVEN]:
-        raise UsageError(f"a model has one vote, got {' and '.join(votes)}: name one of them")
+        raise UsageError(f"a model has one vote, got {' and '.join(votes)}. Name one of them")
     return votes[-1]
 
 
 def _about_scores(scored: Benchmark, entry: str) -> dict[str, Any]:
-    """Record how the cross-validation scored the entry that became the model."""
+    """Return facts about the cross-validation that the model file stores in ``about``."""
     gained = [asdict(gain) for gain in gains(scored, METRIC) if gain.vote == entry]
     about = scored.about
     return {
@@ -283,7 +292,7 @@ def _weights(
     y: NDArray[np.int64],
     scored: Benchmark | None,
 ) -> dict[str, float]:
-    """Learn the weight of each entry from the out-of-fold probabilities of all rows."""
+    """Return the weight of each entry: given, equal, or learned on out-of-fold probabilities."""
     if how == GIVEN and given is not None:
         return dict(zip(entries, (float(w) / float(np.sum(given)) for w in given), strict=True))
     if scored is None or how == "stacking" or len(entries) == 1:
@@ -294,7 +303,7 @@ def _weights(
 
 
 def _by_file(scored: Benchmark, entry: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return true classes and out-of-fold probabilities per file, as the model predicts files."""
+    """Return the true class and the average out-of-fold probabilities of each file."""
     y, p, _ = one_per_file(scored.y, scored.probabilities[entry], scored.files)
     return y, p
 
@@ -302,7 +311,7 @@ def _by_file(scored: Benchmark, entry: str) -> tuple[NDArray[np.int64], NDArray[
 def _with_weight(
     data: FeatureSet, entries: Mapping[str, tuple[str, slice]], weights: Mapping[str, float]
 ) -> tuple[FeatureSet, dict[str, tuple[str, slice]]]:
-    """Drop the entries of zero weight, and the encoders that no other entry uses."""
+    """Drop the entries with weight 0, and the encoders that none of the other entries uses."""
     kept = {entry: entries[entry] for entry, weight in weights.items() if weight > 0}
     used = {columns.start for _, columns in kept.values()}
     slices = list(data.slices.values())

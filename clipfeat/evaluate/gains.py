@@ -24,11 +24,11 @@ class Gain:
     metric : str
         Name of the metric.
     value : float
-        Difference of their means over folds, positive if the vote is better, whichever way the
-        metric goes.
+        Difference between their means over folds. It is positive if the vote is better, also for
+        metrics with lower values for better results.
     standard_error : float
-        Standard error of the difference. It is paired: both are resampled together, in whole
-        groups.
+        Standard error of the difference, from a bootstrap of whole groups. Each draw resamples the
+        same groups for the vote and the classifier.
     """
 
     vote: str
@@ -39,15 +39,15 @@ class Gain:
 
     @property
     def worse(self) -> bool:
-        """Whether the vote is worse by more than the standard error."""
+        """Whether the vote is worse than the classifier by more than the standard error."""
         return self.value < -self.standard_error
 
 
 def gains(run: "Benchmark", metric: str, draws: Mapping[str, Values] | None = None) -> list[Gain]:
     """Compare every vote of a run with the best single classifier.
 
-    The best classifier is selected on the same rows, which favours it. A vote with an equal score
-    is a little better on new images.
+    The best classifier is selected on the same rows that score it, so its score is too optimistic.
+    On new images, a vote with the same score is expected to be slightly better.
 
     Parameters
     ----------

@@ -1,4 +1,7 @@
-"""The leaderboard of a run or a model: means over folds with their spread, best entry first."""
+"""Leaderboard of a run or a model: the mean and spread of each metric over folds, best entry first.
+
+An entry is a classifier or a vote.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -42,16 +45,20 @@ class Leaderboard:
     ----------
     entries : sequence of str
         Names of classifiers and votes, best first.
-    mean, spread : mapping of str to mapping of str to float
-        Mean over folds and standard deviation (``ddof=1``), by entry, then by metric.
+    mean : mapping of str to mapping of str to float
+        For each entry and each metric, the mean over folds.
+    spread : mapping of str to mapping of str to float
+        For each entry and each metric, the standard deviation over folds (``ddof=1``).
     metric : str
-        The metric that orders the entries.
+        Name of the metric that orders the entries.
     standings : mapping of str to Standing
-        Interval and tie with the leader of each entry. Empty for the scores of a model.
+        For each entry, the interval of its score and its comparison with the leader, which is the
+        best entry. Empty for the scores of a model.
     gains : sequence of Gain
         Difference between each vote and the best single classifier.
     pivots : sequence of Pivot
-        Tables by fold, training size or training value, depending on the protocol.
+        Tables of scores by fold, by number of training images or by training value. The protocol
+        determines which tables there are.
 
     See Also
     --------
@@ -74,24 +81,30 @@ class Leaderboard:
         standings: Sequence[Standing] = (),
         gains: Sequence[Gain] = (),
     ) -> "Leaderboard":
-        """Order the entries of tidy rows.
+        """Make a leaderboard from tidy rows, which hold one score each.
 
         Parameters
         ----------
         rows : sequence of mapping
-            `Benchmark.rows` or `Model.scores`. From a few-shot curve, only the rows with the most
-            training images count.
+            `Benchmark.rows` or `Model.scores`. For a few-shot protocol, only the rows with the
+            largest number of training images are used.
         metric : str
-            The metric that orders the entries. Log loss breaks ties.
+            Name of the metric that orders the entries. Entries with the same value are ordered by
+            log loss.
         standings : sequence of Standing
-            Standings in that metric. If given, entries without one are listed last.
+            Standings by this metric. If there are any, entries without a standing come last.
         gains : sequence of Gain
-            Gains of the votes in that metric.
+            Gains of the votes by this metric.
+
+        Returns
+        -------
+        Leaderboard
+            The entries, best first.
 
         Raises
         ------
         UnknownNameError
-            If there is no such metric.
+            If the metric is unknown.
         """
         check_metric(metric)
         values: dict[str, dict[str, list[float]]] = {}
@@ -112,7 +125,11 @@ class Leaderboard:
 
     @property
     def columns(self) -> dict[str, str]:
-        """Headings by name: metrics and costs, with ranks and intervals if there are standings."""
+        """Map from the names of the columns to their headings.
+
+        The columns are the metrics and the costs. If there are standings, there are also columns
+        for the rank and the interval.
+        """
         headings = {RANK: "rank"} if self.standings else {}
         recalls = dict.fromkeys(name for of in self.mean.values() for name in of if RECALL in name)
         for name, title in COLUMN_TITLES.items():
@@ -124,7 +141,10 @@ class Leaderboard:
         return headings
 
     def rank(self, entry: str) -> str:
-        """Return the rank of an entry; ``1=`` for the leader and every entry tied with it."""
+        """Return the rank of an entry as text.
+
+        If entries are tied with the leader, they and the leader all have the rank ``1=``.
+        """
         if entry not in self.standings:
             return "–"
         tied = [name for name, standing in self.standings.items() if standing.tied]
@@ -133,7 +153,7 @@ class Leaderboard:
         return str(self.entries.index(entry) + 1)
 
     def cell(self, entry: str, metric: str) -> str:
-        """Return one value as text: ``0.912 ± 0.008``."""
+        """Return the text of one cell of the table, such as ``0.912 ± 0.008``."""
         if metric == RANK:
             return self.rank(entry)
         if metric == INTERVAL:
@@ -150,7 +170,10 @@ class Leaderboard:
         return f"{mean:.3f}" if np.isnan(spread) else f"{mean:.3f} ± {spread:.3f}"
 
     def standing_values(self, entry: str) -> dict[str, Any]:
-        """Return the fields of an entry's standing, named after the metric; empty without one."""
+        """Return the fields of an entry's standing, with names that start with the metric.
+
+        The result is empty if the entry has no standing.
+        """
         standing = self.standings.get(entry)
         if standing is None:
             return {}
@@ -178,9 +201,10 @@ class Leaderboard:
         return pd.DataFrame(table).T.rename_axis("classifier").reset_index()
 
     def best(self, metric: str) -> float:
-        """Return the best mean of a metric, the chance baseline excluded; NaN if there is none.
+        """Return the best mean of a metric, or NaN if no entry has one.
 
-        The chance baseline predicts the class frequencies, so its calibration error is always low.
+        The chance baseline is excluded. It predicts the class frequencies, so its calibration error
+        is always low.
         """
         values = [
             value
@@ -207,7 +231,7 @@ class Leaderboard:
 
 
 def run_leaderboard(run: "Benchmark", metric: str = DEFAULT_METRIC) -> Leaderboard:
-    """Order the entries of a run, with intervals, ties, gains and pivots.
+    """Make the leaderboard of a run, with intervals, ties, gains and pivots.
 
     See Also
     --------
@@ -223,7 +247,7 @@ def run_leaderboard(run: "Benchmark", metric: str = DEFAULT_METRIC) -> Leaderboa
 
 
 def check_metric(metric: str) -> None:
-    """Raise an error that lists the nearest names if there is no such metric."""
+    """Check that a metric exists. The error lists the most similar names."""
     if metric not in METRICS:
         raise unknown_name("metric", metric, METRICS)
 

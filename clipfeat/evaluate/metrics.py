@@ -1,12 +1,12 @@
 """Metrics of predicted probabilities.
 
-A metric is a function of true class indices, probabilities and row weights, and one entry of
-`METRICS`. Another package adds a metric through the entry point group ``clipfeat.metrics``, whose
-entries are `Metric` objects.
+A metric is a function of true class indices, probabilities and row weights. `METRICS` lists all
+metrics. Another package adds a metric with an entry point of the group ``clipfeat.metrics`` that
+refers to a `Metric`.
 
-The weights have one row per bootstrap draw, which makes a bootstrap little slower than a single
-score. The plain metric uses equal weights. A metric that is undefined for the given rows, such as
-the ROC AUC of a single class, is NaN.
+The weights have one row per bootstrap draw, so one call computes all draws. It is only a little
+slower than a call for a single score. Scores use equal weights. A metric that is undefined for the
+given rows, such as the ROC AUC of a single class, is NaN.
 """
 
 from collections.abc import Callable, Sequence
@@ -55,7 +55,7 @@ class Metric:
 
 
 def _divide(numerator: Values, denominator: Values) -> Values:
-    """Divide; NaN where the denominator is 0."""
+    """Divide elementwise. The quotient is NaN where the denominator is 0."""
     quotient: Values = np.divide(
         numerator, denominator, out=np.full(len(denominator), np.nan), where=denominator > 0
     )
@@ -106,12 +106,12 @@ class Curve:
 
     @property
     def true_rate(self) -> NDArray[np.float64]:
-        """True positive rates; NaN without positives."""
+        """True positive rates. NaN if there are no positives."""
         return _rate(self.true)
 
     @property
     def false_rate(self) -> NDArray[np.float64]:
-        """False positive rates; NaN without negatives."""
+        """False positive rates. NaN if there are no negatives."""
         return _rate(self.false)
 
 
@@ -124,7 +124,7 @@ def _rate(cumulative: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def roc_auc(y: Labels, p: Probabilities, w: Weights) -> Values:
-    """Area under the ROC curve; with more than two classes, the mean of one-versus-rest areas."""
+    """Area under the ROC curve. For more than two classes, the mean of one-versus-rest areas."""
 
     def area(curve: Curve) -> Values:
         start = np.zeros((len(curve.true), 1))
@@ -136,7 +136,7 @@ def roc_auc(y: Labels, p: Probabilities, w: Weights) -> Values:
 
 
 def average_precision(y: Labels, p: Probabilities, w: Weights) -> Values:
-    """Average precision of the positive class; with more than two classes, the mean over classes.
+    """Average precision of the positive class. For more than two classes, the mean over classes.
 
     It is the sum over thresholds of precision times the increase in recall, without interpolation.
     """
@@ -155,7 +155,7 @@ def average_precision(y: Labels, p: Probabilities, w: Weights) -> Values:
 
 
 def tpr_at_fpr(max_fpr: float) -> Callable[[Labels, Probabilities, Weights], Values]:
-    """Return the metric: the largest true positive rate at a false positive rate up to a limit."""
+    """Return a metric: the largest true positive rate with at most this false positive rate."""
 
     def metric(y: Labels, p: Probabilities, w: Weights) -> Values:
         def largest(curve: Curve) -> Values:
@@ -261,16 +261,17 @@ def score(
     p : ndarray of shape (n_samples, n_classes)
         Probabilities. Rows sum to 1.
     threshold : float, optional
-        Decision threshold; see `decide`. If given, the metrics of `DECIDED` are those at the
+        Decision threshold; see `decide`. If given, the metrics of `DECIDED` are computed at this
         threshold.
     classes : sequence of str
-        Names of the classes, for their recalls.
+        Names of the classes, for the names of their recalls. If empty, recalls are left out.
 
     Returns
     -------
     dict of str to float
-        Values by the names of `METRICS`, and recalls as ``"recall/real"``. With a threshold, it
-        also has ``"threshold"``, ``"true_positive_rate"`` and ``"false_positive_rate"`` at it, and
+        Value of each metric, by the names of `METRICS`, and recall of each class, with names such
+        as ``"recall/real"``. With a threshold, there are five more values: ``"threshold"``, the
+        ``"true_positive_rate"`` and the ``"false_positive_rate"`` at the threshold, and
         ``"accuracy_at_0.5"`` and ``"balanced_accuracy_at_0.5"``. Undefined values are NaN.
 
     Examples

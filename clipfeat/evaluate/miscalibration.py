@@ -1,4 +1,4 @@
-"""A test of whether probabilities are calibrated."""
+"""Statistical test of the calibration of probabilities."""
 
 import numpy as np
 
@@ -10,23 +10,24 @@ N_DRAWS = 40
 
 
 def miscalibration(y: Labels, p: Probabilities) -> float | None:
-    """Return the calibration error if it is above `MIN_ERROR` and larger than chance explains.
+    """Return the calibration error of probabilities that are not calibrated, or None.
 
-    The calibration error of few rows is far from zero even for calibrated probabilities. It is
-    therefore compared with the errors of labels drawn from the probabilities themselves
-    (consistency resampling, Bröcker and Smith 2007). It must exceed all of `N_DRAWS` such errors.
+    With few rows, the calibration error is far from 0 even if the probabilities are calibrated. The
+    error is therefore compared with the errors for labels that are drawn from the probabilities
+    (consistency resampling, Bröcker and Smith 2007). The probabilities are not calibrated if their
+    error is above `MIN_ERROR` and above the errors of all `N_DRAWS` draws.
 
     Parameters
     ----------
     y : ndarray of shape (n_samples,), int
         True class indices.
     p : ndarray of shape (n_samples, n_classes)
-        Probabilities of rows that were not trained on.
+        Out-of-fold probabilities.
 
     Returns
     -------
     float or None
-        None if the probabilities pass as calibrated.
+        Calibration error. None if the test does not reject calibration.
 
     Examples
     --------

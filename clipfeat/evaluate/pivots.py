@@ -22,8 +22,8 @@ class Pivot:
     down, across : sequence of str
         Names of the rows and of the columns.
     cells : mapping of (str, str) to (float, float)
-        Mean and standard deviation (``ddof=1``; NaN for a single value), by row and column. A pair
-        without scores is missing.
+        For each row and column, the mean and the standard deviation (``ddof=1``) of the scores. The
+        standard deviation of a single score is NaN. A row and column without scores is missing.
     """
 
     title: str
@@ -33,7 +33,7 @@ class Pivot:
     cells: Mapping[tuple[str, str], tuple[float, float]]
 
     def text(self, down: str, across: str) -> str:
-        """Return one cell as text: ``0.912 ± 0.008``."""
+        """Return the text of one cell, such as ``0.912 ± 0.008``."""
         mean, spread = self.cells.get((down, across), (np.nan, np.nan))
         if np.isnan(mean):
             return "–"
@@ -54,13 +54,16 @@ def pivots(
     entries : sequence of str
         Entries, best first.
     column : str
-        The column whose values are held out, or trained and tested on. Empty if there is none.
+        Column of the protocol: the column whose values are held out in turn, or whose values are
+        trained on in turn. Empty if the protocol has no column.
 
     Returns
     -------
     list of Pivot
-        The few-shot curve, the best entry's matrix of training values (down) against test values
-        (across), or every entry on every held-out value. Empty for other protocols.
+        One table for some protocols. `FewShot`: the scores of every entry by number of training
+        images. `Matrix`: the scores of the best entry, with training values down and test values
+        across. `LeaveOneOut`: the scores of every entry by held-out value. Empty for other
+        protocols.
     """
     of_metric = [row for row in rows if row["metric"] == metric]
     title = METRICS[metric].title

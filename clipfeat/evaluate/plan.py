@@ -1,4 +1,4 @@
-"""The plan of a run: which rows are trained on and tested, in how many trials."""
+"""Plan of a run: the training rows and the test rows of every fold of every trial."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,21 +10,24 @@ from clipfeat.zoo.folds import Split
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """One way of splitting the rows, in which every row is tested at most once.
+    """List of splits, such as the folds of one cross-validation.
+
+    Every row is tested at most once in a trial.
 
     Parameters
     ----------
     splits : mapping of str to (train, test)
-        Row numbers by the name of the fold. No row is in two tests.
+        For each fold, by name, the row numbers of the training rows and of the test rows. No row is
+        tested in two folds.
     seed : int
-        Random seed of the folds, the draw and the classifiers.
+        Random seed of the folds, of drawn training images and of the classifiers.
     trained_on : str
-        In a matrix, the value of a column that all training rows have.
+        For a `Matrix`, the value of the column in the training rows. Else empty.
     n_train : int, optional
-        In a few-shot curve, the number of training images per class.
+        For `FewShot`, the number of training images per class. Else None.
     tested_on : mapping of str to ndarray of shape (n_samples,), bool
-        Subsets of the rows, by name. Each test is scored on every subset separately. If empty,
-        each test is scored as a whole.
+        Masks of subsets of the rows, by name. The test rows of a fold in each subset are scored
+        separately. If empty, all test rows of a fold are scored together.
     """
 
     splits: Mapping[str, Split]
@@ -35,12 +38,12 @@ class Trial:
 
     @property
     def subsets(self) -> Mapping[str, RowMask | None]:
-        """The subsets of `tested_on`, or a single unnamed subset of all rows."""
+        """Subsets in `tested_on`. If it is empty, one unnamed subset, None, with all rows."""
         return self.tested_on or {"": None}
 
     @property
     def name(self) -> str:
-        """The trial as a heading: ``"trained on SDXL, seed 0"``."""
+        """Name of the trial in messages and headings, such as ``"trained on SDXL, seed 0"``."""
         on = [f"trained on {self.trained_on}"] if self.trained_on else []
         few = [] if self.n_train is None else [f"{self.n_train} images per class"]
         return ", ".join([*on, *few, f"seed {self.seed}"])
@@ -48,21 +51,22 @@ class Trial:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """The trials that a protocol makes of a feature set.
+    """Trials of a protocol on a feature set.
 
-    Five folds are one trial, and five folds with three seeds are three trials. A matrix has one
-    trial for each value that is trained on.
+    A cross-validation with five folds is one trial. With three seeds, it is three trials. A
+    `Matrix` has one trial for each training value and seed.
 
     Parameters
     ----------
     name : str
-        The protocol in words: ``"5-fold"``.
+        Description of the protocol, such as ``"5-fold"``.
     features : FeatureSet
-        The rows that the trials split, all labelled.
+        The rows that the trials split. All rows are labelled.
     trials : sequence of Trial
-        At least one.
+        One or more trials.
     column : str
-        The column whose values distinguish the tests. Empty if there is none.
+        Name of the protocol's column, whose values are held out or trained on in turn. Empty if the
+        protocol has no column.
     """
 
     name: str

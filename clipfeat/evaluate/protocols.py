@@ -45,9 +45,11 @@ class Protocol(ABC):
         Raises
         ------
         LabelError
-            If there are no labels, one class, or a class with too few images or groups.
+            If there are no labels or there is only one class. If a class has too few images or
+            groups.
         UsageError
-            If the number of folds or repeats, or the column, does not fit the features.
+            If the number of folds or repeats is too small. If the column is missing or cannot be
+            used by the protocol.
         """
 
 
@@ -212,9 +214,9 @@ class OfficialSplit(Protocol):
     column : str
         Name of a column with the values ``"train"``, ``"test"`` and optionally ``"val"``. The
         spellings ``"training"``, ``"testing"``, ``"valid"``, ``"validation"`` and ``"dev"`` are
-        accepted too, in any case.
+        accepted too, in upper or lower case.
     use_validation : bool
-        Train on the validation rows too. By default they are neither trained on nor tested.
+        Train on the validation rows too. By default, the validation rows are not used at all.
         Thresholds, parameters and weights are always chosen on inner folds of the training rows.
     repeats : int
         Number of repetitions, each with a seed of its own.
@@ -239,20 +241,20 @@ class OfficialSplit(Protocol):
 
 
 def as_protocol(protocol: int | Protocol) -> Protocol:
-    """Return the protocol itself, or K-fold cross-validation for an int.
+    """Return a protocol unchanged, or convert a number of folds to a `KFold`.
 
     Raises
     ------
     UsageError
-        If it is neither.
+        If `protocol` is neither a protocol nor an int.
     """
     if isinstance(protocol, Protocol):
         return protocol
     if isinstance(protocol, int) and not isinstance(protocol, bool):
         return KFold(protocol)
     raise UsageError(
-        f"protocol must be a number of folds or a protocol object, got {protocol!r}: pass 5, or "
-        "for example clipfeat.LeaveOneOut('generator')"
+        f"protocol must be a number of folds or a protocol object, got {protocol!r}. Pass 5, or "
+        "a protocol such as clipfeat.LeaveOneOut('generator')"
     )
 
 
@@ -266,7 +268,7 @@ def _labelled(features: FeatureSet) -> FeatureSet:
 
 def _seeds(repeats: int, random_state: int) -> range:
     if repeats < 1:
-        raise UsageError(f"repeats must be 1 or more, got {repeats}")
+        raise UsageError(f"repeats must be 1 or more, got {repeats}. Use --repeats 1")
     return range(random_state, random_state + repeats)
 
 
@@ -306,29 +308,33 @@ def _official_parts(features: FeatureSet, column: str) -> NDArray[np.str_]:
     if unknown:
         counts = ", ".join(f"{n} {value!r}" for value, n in unknown.most_common(5))
         raise UsageError(
-            f"column {column!r} must say train, val or test for every image, got {counts}: correct "
-            "the column, or pass another one"
+            f"column {column!r} must be train, val or test for every image, got {counts}. Correct "
+            "the column, or pass another column"
         )
     parts = np.array([PART_NAMES[value.strip().lower()] for value in values])
     for part in ("train", "test"):
         if part not in parts:
             counts = ", ".join(f"{n} {value}" for value, n in Counter(parts.tolist()).items())
             raise UsageError(
-                f"column {column!r} has no {part} images ({counts}): correct the column, or pass "
-                "another one"
+                f"column {column!r} has no {part} images ({counts}). Correct the column, or pass "
+                "another column"
             )
     return parts
 
 
 def _matrix(features: FeatureSet, column: str, n_splits: int, seed: int) -> list[Trial]:
-    """Make a trial for each value. All values share the classes without a value of their own."""
+    """Make a trial for each value of a column.
+
+    Classes with at most one value in the column, such as photographs without a generator, are
+    trained on and tested with every value.
+    """
     values = features.column(column)
     shared = shared_rows(features, column)
     held = np.unique(values[~shared]).tolist()
     if len(held) < 2:
         raise UsageError(
-            f"column {column!r} has {len(held)} values to train on, and a matrix needs 2 or more: "
-            "pass another column"
+            f"--matrix needs a column with 2 or more different values, but {column!r} has "
+            f"{len(held)} values to train on. Pass another column"
         )
     strata = np.array([f"{label}, {column} {value}" if value and not alone else label
                        for label, value, alone in zip(features.labels.tolist(), values.tolist(),
@@ -339,7 +345,7 @@ def _matrix(features: FeatureSet, column: str, n_splits: int, seed: int) -> list
         if len(np.unique(features.y[subset])) < 2:
             raise LabelError(
                 f"all images with {column} {value!r} are of one class, so no classifier can be "
-                "trained on them: leave these images out, or pass another column"
+                "trained on them. Leave these images out, or pass another column"
             )
     return [
         Trial(
@@ -353,9 +359,16 @@ def _matrix(features: FeatureSet, column: str, n_splits: int, seed: int) -> list
 def _few_shot(
     features: FeatureSet, sizes: Sequence[int], n_splits: int, seeds: range
 ) -> list[Trial]:
-    """Draw from the training rows of one fold for each seed, so that smaller draws are nested."""
+    """Make a trial for each size and seed.
+
+    For each seed, the training images are drawn from the training rows of one fold. Smaller draws
+    are subsets of larger draws.
+    """
     if not sizes or min(sizes) < 1:
-        raise UsageError(f"numbers of images per class must be 1 or more, got {list(sizes)}")
+        raise UsageError(
+            f"the numbers of training images per class must be 1 or more, got {list(sizes)}. Use "
+            "--few-shot 10,100"
+        )
     folds = cross_validation(features, n_splits, seeds[0])
     draws: list[tuple[int, list[NDArray[np.int64]], NDArray[np.int64]]] = []
     for number, seed in enumerate(seeds):
@@ -369,13 +382,13 @@ def _few_shot(
     kept = sorted({n for n in sizes if n <= most})
     if not kept:
         raise LabelError(
-            f"the smallest class has {most} images to draw from, fewer than every size in "
-            f"{list(sizes)}: pass smaller sizes"
+            f"the smallest class has {most} training images, fewer than each of the sizes "
+            f"{list(sizes)}. Pass smaller sizes"
         )
     if len(kept) < len(set(sizes)):
         warnings.warn(
-            f"sizes {', '.join(str(n) for n in sizes if n > most)} are left out: the smallest "
-            f"class has {most} training images",
+            f"sizes {', '.join(str(n) for n in sizes if n > most)} are left out, because the "
+            f"smallest class has {most} training images",
             ClipfeatWarning,
             stacklevel=4,
         )

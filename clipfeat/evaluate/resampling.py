@@ -1,9 +1,9 @@
 """Uncertainty of scores by bootstrap resampling of whole groups.
 
-This is the bootstrap over clusters (Davison and Hinkley 1997, section 3.8). Each draw weights every
-group by how often it was drawn, in all folds, trials and entries alike, so differences between
-entries are paired. No classifier is fitted again. The intervals therefore do not include the
-variation due to the training set.
+This is the bootstrap over clusters (Davison and Hinkley 1997, section 3.8). A draw samples groups
+with replacement. The weight of a row is the number of times that its group was drawn. All folds,
+trials and entries use the same weights, so differences between entries are paired. No classifier is
+fitted again. The intervals therefore do not include the variation due to the training set.
 """
 
 from collections.abc import Sequence
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 MAX_DRAWS = 1000
 MIN_DRAWS = 200
 WORK = 20_000_000
-"""Limit on rows times draws. Large data gets fewer draws, because its intervals are narrow."""
+"""Largest number of rows times draws. Large data get fewer draws, because their intervals are
+narrow."""
 CHUNK = 4_000_000
-"""Limit on rows times draws that are computed together."""
+"""Largest number of rows times draws that one call of a metric computes."""
 
 
 def draw(units: NDArray[np.generic], cost: int = 1) -> NDArray[np.uint8]:
@@ -33,12 +34,14 @@ def draw(units: NDArray[np.generic], cost: int = 1) -> NDArray[np.uint8]:
     units : ndarray of shape (n_samples,)
         Group or file of each row. The rows of a unit are drawn together.
     cost : int
-        Number of times that a metric passes over the rows. A higher cost gives fewer draws.
+        Number of times that a metric passes over the rows. With a higher cost, there are fewer
+        draws.
 
     Returns
     -------
     ndarray of shape (n_draws, n_samples), uint8
-        Weight of each row in each draw. The random seed is fixed.
+        Weight of each row in each draw. The random seed is fixed, so the same units give the same
+        draws.
     """
     _, unit = np.unique(units, return_inverse=True)
     n = int(unit.max()) + 1
@@ -56,7 +59,7 @@ def resampled(
     entries: Sequence[str],
     metric: str,
 ) -> dict[str, Values]:
-    """Compute the mean of a metric over folds, for the rows themselves and for every draw.
+    """Compute the mean of a metric over folds, with equal weights and for every bootstrap draw.
 
     Parameters
     ----------
@@ -70,7 +73,7 @@ def resampled(
     Returns
     -------
     dict of str to ndarray of shape (1 + n_draws,)
-        Values by entry. The first value is the score itself.
+        For each entry, its score, followed by its score in every draw.
     """
     cost = 1 if len(run.classes) == 2 else len(run.classes)
     weights = draw(run.files if run.groups is None else run.groups, cost)
@@ -88,7 +91,7 @@ def resampled(
 
 
 def mean_defined(by_fold: Sequence[Values]) -> Values:
-    """Average over folds, for each draw; folds in which the metric is NaN are left out."""
+    """Average the values of each draw over the folds. Folds with a value of NaN are left out."""
     known = ~np.isnan(by_fold)
     total = np.nansum(by_fold, axis=0)
     mean: Values = np.divide(
@@ -116,12 +119,13 @@ def metric_of_draws(y: Labels, p: Probabilities, metric: str, weights: NDArray[n
     metric : str
         One of `METRICS`.
     weights : ndarray of shape (n_draws, n_samples), uint8
-        From `draw`.
+        Weights of the draws, from `draw`.
 
     Returns
     -------
     ndarray of shape (1 + n_draws,)
-        NaN where the metric is undefined.
+        The metric with equal weights, then with the weights of each draw. NaN where the metric is
+        undefined.
     """
     if not len(y):
         return np.full(1 + len(weights), np.nan)

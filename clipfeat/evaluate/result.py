@@ -1,4 +1,9 @@
-"""The result of a benchmark, and the questions that it answers without fitting again."""
+"""Result of a benchmark: scores and out-of-fold probabilities.
+
+Leaderboards, comparisons and plots are computed from them, without fitting again. An entry is a
+classifier or a vote. A trial is a list of splits, such as the folds of one cross-validation, in
+which every row is tested at most once. Most protocols have one trial.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,11 +37,11 @@ class Outcome:
     trial : Trial
         The rows that were trained on and tested.
     fold : ndarray of shape (n_samples,)
-        Index of the fold that tested each row; -1 for a row that was not tested.
+        For each row, the index of the fold that tested it. -1 for a row that was not tested.
     probabilities : mapping of str to ndarray of shape (n_samples, n_classes)
-        Out-of-fold probabilities by entry; NaN for a row that was not tested.
+        For each entry, its out-of-fold probabilities. NaN for a row that was not tested.
     thresholds : mapping of str to sequence of float
-        Threshold of each fold, by entry. Empty if no threshold was chosen.
+        For each entry, its decision thresholds in the folds. Empty if no threshold was chosen.
     """
 
     trial: Trial
@@ -84,17 +89,19 @@ class Benchmark:
     classes, paths, specs
         As in the `FeatureSet`.
     files : ndarray of shape (n_samples,)
-        The file of each row. The rows of one file are scored as one.
+        The file of each row. The rows of a file, such as frames or faces, are averaged and scored
+        as one image.
     keys : ndarray of shape (n_samples,), ``S32``
-        Content hashes of the images, by which `clipfeat.compare` pairs runs.
+        Content hashes of the images. `clipfeat.compare` uses them to find the images that several
+        runs tested.
     groups : ndarray of shape (n_samples,), or None
-        Groups that no fold splits.
+        Groups. All rows of a group are in the same fold.
     columns : mapping of str to ndarray of shape (n_samples,)
         As in the `FeatureSet`.
     errors : mapping of str to str
-        Error of each entry that failed.
+        For each entry that failed, its error.
     about : mapping
-        Settings and facts of the run, such as protocol, seed, and numbers of images and groups.
+        Settings and facts of the run: the protocol, the seed, the number of images and others.
     """
 
     rows: Sequence[Mapping[str, Any]]
@@ -118,32 +125,39 @@ class Benchmark:
 
     @property
     def entries(self) -> list[str]:
-        """Entries with results in at least one trial."""
+        """Names of the classifiers and votes that have results in at least one trial."""
         return list(dict.fromkeys(entry for one in self.outcomes for entry in one.probabilities))
 
     @property
     def complete(self) -> list[str]:
-        """Entries with results in every trial of `headline`. Only these can be compared."""
+        """Names of the entries that have results in every trial of `headline`.
+
+        Only these entries can be compared.
+        """
         return [e for e in self.entries if all(e in one.probabilities for one in self.headline)]
 
     @property
     def probabilities(self) -> Mapping[str, Probabilities]:
-        """Out-of-fold probabilities of the first trial, by entry."""
+        """For each entry, its out-of-fold probabilities in the first trial."""
         return self.outcomes[0].probabilities
 
     @property
     def fold(self) -> NDArray[np.int64]:
-        """Index of the fold that tested each row, in the first trial."""
+        """For each row, the index of the fold that tested it in the first trial."""
         return self.outcomes[0].fold
 
     @property
     def thresholds(self) -> Mapping[str, Sequence[float]]:
-        """Thresholds of the folds of the first trial, by entry."""
+        """For each classifier or vote, its decision thresholds in the folds of the first trial."""
         return self.outcomes[0].thresholds
 
     @property
     def headline(self) -> Sequence[Outcome]:
-        """The trials that a leaderboard averages: all, or those with the most training images."""
+        """Outcomes of the trials that a leaderboard averages.
+
+        For a few-shot protocol, these are the trials with the most training images. For other
+        protocols, these are all trials.
+        """
         most = max(one.trial.n_train or 0 for one in self.outcomes)
         return [one for one in self.outcomes if (one.trial.n_train or 0) == most]
 
@@ -158,13 +172,13 @@ class Benchmark:
         Returns
         -------
         Leaderboard
-            Means over folds with standard deviations, 95 % intervals, ties with the leader, and
-            the gain of each vote over the best single classifier.
+            Means over folds with standard deviations and 95 % intervals, ties with the leader (the
+            best entry), and the gain of each vote over the best single classifier.
 
         Raises
         ------
         UnknownNameError
-            If there is no such metric.
+            If the metric is unknown.
         """
         return run_leaderboard(self, metric)
 
@@ -191,7 +205,8 @@ class Benchmark:
         board : Leaderboard, optional
             Leaderboard to write. By default, ``leaderboard()``.
         page : PageOptions, optional
-            Content of the report that the run does not hold, such as an audit and thumbnails.
+            Further content of the report that is not part of the run, such as an audit and
+            thumbnails.
         overwrite : bool
             Whether to write into a folder that holds other files. Files with the same names are
             replaced.
@@ -199,7 +214,7 @@ class Benchmark:
         Returns
         -------
         list of Path
-            The tables written, then the report.
+            Paths of the tables, then of the report.
 
         Raises
         ------
@@ -243,7 +258,7 @@ class Benchmark:
         Raises
         ------
         UnknownNameError
-            If there is no such plot, entry or metric.
+            If the plot, the metric or one of the entries is unknown.
         DataError
             If the run has no data for the plot.
         """
@@ -263,7 +278,7 @@ class Benchmark:
         Returns
         -------
         Benchmark
-            The run, except that its trials do not list the training rows.
+            The run. Its trials do not list the training rows, which are not stored.
 
         Raises
         ------

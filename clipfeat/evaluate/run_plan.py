@@ -1,4 +1,8 @@
-"""Running a plan: every entry on every fold of every trial, and the votes among the entries."""
+"""Run a plan: fit every classifier on every fold of every trial, and compute the votes.
+
+A cell is one classifier on one fold. An entry is a classifier on the features of one encoder, or a
+vote.
+"""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,7 +31,7 @@ from clipfeat.zoo import CHANCE
 from clipfeat.zoo.fit_options import FitOptions
 
 Cells = Mapping[str, Sequence[Cell]]
-"""Cells of each entry in one trial, one per fold."""
+"""For each entry, its cells in one trial, one per fold."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +41,9 @@ class Step:
     Parameters
     ----------
     done, total : int
-        Numbers of finished cells and of all cells.
+        Number of finished cells, and number of all cells.
     entry, fold : str
-        Names of the entry and the fold of the cell that has just finished.
+        Entry and fold of the last finished cell.
     """
 
     done: int
@@ -66,7 +70,7 @@ def run_plan(
     Parameters
     ----------
     plan : Plan
-        Trials and their rows, from the ``plan`` method of a protocol.
+        Plan of the run, from the ``plan`` method of a protocol.
     names : sequence of str
         Names of classifiers.
     options : FitOptions
@@ -76,21 +80,21 @@ def run_plan(
     voting : Voting
         The votes.
     spare : int, optional
-        If given, the time limit applies to all entries together, and leaves time for this many
-        further fits. By default it applies to each entry.
+        Number of further fits after the run for which to reserve time. The time limit then applies
+        to all entries together. If it is None, the time limit applies to each entry.
     cache : Path, optional
-        Folder of finished cells.
+        Folder for finished cells. None does not cache them.
     executor : callable, optional
         Executor on a Ray cluster, from `clipfeat.fits.on_ray.ray_executor`.
     run : callable, optional
-        Replacement for `clipfeat.fits.cells.run_cell`.
+        Function that replaces `clipfeat.fits.cells.run_cell`.
     progress : callable
         Called with a `Step` after each cell.
 
     Returns
     -------
     Benchmark
-        Entries that fail are in its ``errors``.
+        Scores and out-of-fold probabilities. Entries that fail are listed in ``Benchmark.errors``.
 
     Raises
     ------
@@ -118,7 +122,7 @@ def run_plan(
     for trial, cells in zip(plan.trials, fitted, strict=True):
         for entry, fold, search in _searches(cells, _prefix(plan, trial), list(trial.splits)):
             tuned.setdefault(entry, {})[fold] = search
-        # A vote has the same members in all trials that are averaged.
+        # A vote must have the same members in all trials that a leaderboard averages.
         averaged = [of for t, of in zip(plan.trials, fitted, strict=True)
                     if t.n_train == trial.n_train]  # fmt: skip
         members = {
@@ -169,12 +173,12 @@ def run_plan(
 
 
 def _prefix(plan: Plan, trial: Trial) -> str:
-    """Return the trial's name, to put before the name of a fold, if there are several trials."""
+    """Return the prefix of a fold's name: the trial's name if there are several trials."""
     return f"{trial.name}, " if len(plan.trials) > 1 else ""
 
 
 def _cell_specs(plan: Plan, entries: Entries, spare: int | None) -> list[CellSpec]:
-    """List all cells, in the order of the results."""
+    """List the specifications of all cells."""
     total = len(entries) * sum(len(trial.splits) for trial in plan.trials)
     specs: list[CellSpec] = []
     for number, trial in enumerate(plan.trials):
@@ -200,8 +204,8 @@ def _gather(
 ) -> tuple[list[dict[str, list[Cell]]], dict[str, str]]:
     """Collect the cells of each trial and entry, and the first error of each entry that failed.
 
-    Cells and errors are in the order of `specs`, in whichever order the cells finish. An entry that
-    fails on one fold has no cells in that trial.
+    The cells and errors are in the order of `specs`, which may differ from the order in which the
+    cells finish. If an entry fails on one fold, all its cells of that trial are left out.
     """
     by_number: dict[int, Result] = {}
     for number, result in results:
@@ -227,7 +231,10 @@ def _gather(
 def _cast_votes(
     trial: Trial, members: Cells, features: FeatureSet, voting: Voting
 ) -> Iterator[tuple[str, tuple[list[Cell], dict[str, list[float]]] | ClipfeatError]]:
-    """Yield the title of each vote of a trial, with its cells and weights or its error."""
+    """Compute the votes of a trial. Yield the title of each vote, and its result or its error.
+
+    The result consists of the cells and the weights.
+    """
     splits = list(trial.splits.values())
     for vote in voting.votes if len(members) > 1 else ():
         try:
@@ -241,7 +248,7 @@ def _cast_votes(
 def _searches(
     cells: Cells, prefix: str, folds: Sequence[str]
 ) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Yield the result of each parameter search, with its entry and fold."""
+    """Yield the entry, the fold and the result of each parameter search."""
     for entry, of_entry in cells.items():
         for fold, cell in zip(folds, of_entry, strict=True):
             if cell.tuned is not None and (cell.tuned.tried or cell.tuned.out_of_time):

@@ -1,4 +1,4 @@
-"""Scores of fitted cells: out-of-fold probabilities, thresholds and tidy rows."""
+"""Scores of cells (one classifier on one fold): probabilities, thresholds and tidy rows."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,9 +27,15 @@ def make_outcome(
     trial : Trial
         One trial of the plan.
     cells : mapping of str to sequence of Cell
-        Cells of each entry, one per fold.
+        For each entry, its cells, one per fold.
     choose : callable, optional
-        Chooser of thresholds, from `clipfeat.evaluate.thresholds.threshold_chooser`.
+        Function that chooses a threshold, from
+        `clipfeat.evaluate.thresholds.threshold_chooser`. None chooses no thresholds.
+
+    Returns
+    -------
+    Outcome
+        Probabilities and thresholds.
     """
     n_rows, n_classes = len(features), len(features.classes)
     fold_of = np.full(n_rows, -1)

@@ -1,4 +1,4 @@
-"""Splits of a feature set into training and test rows that keep groups whole."""
+"""Splits of a feature set into training and test rows. No split separates the rows of a group."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,20 +11,21 @@ RowMask = NDArray[np.bool_]
 
 
 def cross_validation(features: FeatureSet, n_splits: int, random_state: int | None) -> list[Split]:
-    """Split a feature set by `clipfeat.zoo.folds.k_fold`, whose errors then name the classes."""
+    """Split a feature set with `clipfeat.zoo.folds.k_fold`, so that errors name the classes."""
     return k_fold(features.labels, features.split_groups, n_splits, random_state)
 
 
 def leave_one_out(features: FeatureSet, column: str, random_state: int | None) -> dict[str, Split]:
     """Hold out every value of a column in turn, such as each generator.
 
-    A class with at most one value in the column is shared: photographs, for example, have no
-    generator. Its rows are divided into as many parts as there are held-out values. Each test
-    contains one part, and the training set of that fold does not contain it.
+    A class with at most one value in the column cannot be held out by value. Photographs, for
+    example, have no generator. The rows of such a class are divided into as many parts as there are
+    held-out values. In each fold, one part is tested and the other parts are trained on.
 
-    Training rows whose group is in the test are left out. If this drops more than half of the
-    training rows, for example because every generator made an image of every photograph, the rows
-    of all classes are divided into parts instead. A test then contains only its own part.
+    Training rows whose group is in the test are left out. Sometimes this would drop more than half
+    of the training rows, for example if every generator made an image of every photograph. The rows
+    of all classes are then divided into parts. The test of a fold contains only rows of its part,
+    and the training set contains only rows of the other parts.
 
     Parameters
     ----------
@@ -38,22 +39,23 @@ def leave_one_out(features: FeatureSet, column: str, random_state: int | None) -
     Returns
     -------
     dict of str to (train, test)
-        Row numbers, by the value held out.
+        For each held-out value, the row numbers of the training rows and of the test rows.
 
     Raises
     ------
     UsageError
         If the column has fewer than two values to hold out.
     LabelError
-        If a fold has no test rows, or only one class to train on.
+        If a fold has no test rows. If the training rows of a fold have only one class.
     """
     values = features.column(column)
     shared = shared_rows(features, column)
     held = np.unique(values[~shared]).tolist()
     if len(held) < 2:
         raise UsageError(
-            f"column {column!r} has {len(held)} values to leave out, and two or more are needed "
-            f"(values: {', '.join(np.unique(values).tolist()[:10])}): pass another column"
+            f"--leave-one-out needs a column with 2 or more values to leave out, but {column!r} "
+            f"has {len(held)} values to leave out (values: "
+            f"{', '.join(map(repr, np.unique(values).tolist()[:10]))}). Pass another column"
         )
     groups = features.split_groups
     units = np.arange(len(values)) if groups is None else np.unique(groups, return_inverse=True)[1]
@@ -65,17 +67,18 @@ def leave_one_out(features: FeatureSet, column: str, random_state: int | None) -
     for value, (train, test) in splits.items():
         if not len(test) or len(np.unique(features.y[train])) < 2:
             raise LabelError(
-                f"{value!r} of column {column!r} cannot be left out, because the groups leave "
-                f"{len(test)} images to test and {len(np.unique(features.y[train]))} classes to "
-                "train on: use smaller groups, or another column"
+                f"the value {value!r} of column {column!r} cannot be left out, because groups may "
+                f"not be split: {len(test)} images and {len(np.unique(features.y[train]))} "
+                "classes would remain for testing and training. Use smaller groups or another "
+                "column"
             )
     return splits
 
 
 def shared_rows(features: FeatureSet, column: str) -> RowMask:
-    """Return a mask of the rows that no value of a column holds out.
+    """Return a mask of the rows that are not held out by a value of a column.
 
-    These are the rows of classes with at most one value in the column, and rows without a value.
+    These are the rows without a value, and the rows of classes with at most one value.
     """
     values = features.column(column)
     shared: RowMask = values == ""
@@ -86,7 +89,7 @@ def shared_rows(features: FeatureSet, column: str) -> RowMask:
 
 
 def _hold_out(mine: RowMask, shared: RowMask, in_part: RowMask, units: NDArray[np.int64]) -> Split:
-    """Test the rows of one value and a part of the shared rows; train on unrelated rows."""
+    """Make the fold of one value: its rows and a part of the shared rows are tested."""
     test = mine | (shared & in_part)
     candidates = ~test
     train = candidates & ~np.isin(units, units[test])
@@ -97,7 +100,7 @@ def _hold_out(mine: RowMask, shared: RowMask, in_part: RowMask, units: NDArray[n
 
 
 def _parts(units: NDArray[np.int64], n: int, random_state: int | None) -> NDArray[np.int64]:
-    """Divide the groups into `n` parts of about equal numbers of groups."""
+    """Divide the groups into `n` parts with about the same number of groups."""
     unique = np.unique(units)
     shuffled = np.random.default_rng(random_state).permutation(len(unique))
     part_of = np.empty(int(unique.max()) + 1, dtype=np.int64)

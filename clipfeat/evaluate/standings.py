@@ -1,4 +1,4 @@
-"""Ranking of a run's entries, with intervals and ties with the leader."""
+"""Ranking of a run's entries, with intervals and ties with the leader, which is the best entry."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Standing:
-    """Score of one entry, and its comparison with the leader.
+    """Score of one entry (a classifier or a vote), and its comparison with the best entry.
 
     Parameters
     ----------
@@ -26,11 +26,12 @@ class Standing:
     value, low, high : float
         Mean over folds, and the ends of its 95 % interval.
     behind : float
-        Difference from the leader, 0 or more, whichever way the metric goes.
+        Difference from the leader. It is 0 or positive for every metric.
     p_value : float
-        Two-sided p-value of the paired test of no difference from the leader; 1 for the leader.
+        Two-sided p-value of the paired test that the entry does not differ from the leader. It is
+        1 for the leader.
     tied : bool
-        Whether the entry cannot be distinguished from the leader: ``p_value`` of 0.05 or more.
+        Whether the entry is tied with the leader, because `p_value` is 0.05 or more.
     """
 
     entry: str
@@ -60,9 +61,9 @@ def standings(
     Returns
     -------
     list of Standing
-        Best first, with percentile intervals. An entry that failed in a trial, or for which the
-        metric is undefined, is left out. The tests are not corrected for multiple comparisons: of
-        twenty equal entries, about one differs from the leader at the 5 % level.
+        Standings, best first, with percentile intervals. An entry is left out if it failed in a
+        trial, or if the metric is undefined for it. The tests are not corrected for multiple
+        comparisons. Of twenty equal entries, about one differs from the leader at the 5 % level.
     """
     sign = 1.0 if METRICS[metric].higher_is_better else -1.0
     draws = resampled(run, run.complete, metric) if draws is None else draws
@@ -81,7 +82,7 @@ def standings(
 
 
 def interval(draws: Values) -> tuple[float, float]:
-    """Return the 95 % percentile interval of draws; NaN if no draw has a value."""
+    """Return the 95 % percentile interval of bootstrap draws. NaN if no draw has a value."""
     known = draws[~np.isnan(draws)]
     if not len(known):
         return float("nan"), float("nan")
@@ -92,8 +93,9 @@ def interval(draws: Values) -> tuple[float, float]:
 def paired_p_value(differences: Values) -> float:
     """Return the two-sided p-value of a difference of zero, from bootstrap draws.
 
-    It is twice the share of draws on the far side of zero, at most 1. One is added to the count and
-    to the number of draws, so it is never 0 (Davison and Hinkley 1997, section 4.2).
+    The p-value is twice the share of draws whose sign is opposite to the sign of most draws, and at
+    most 1. Draws of 0 count for both signs. One is added to the count and to the number of draws,
+    so the p-value is never 0 (Davison and Hinkley 1997, section 4.2).
 
     Examples
     --------

@@ -10,11 +10,12 @@ from clipfeat.evaluate.metrics import DECIDED, METRICS, Labels, Probabilities, d
 from clipfeat.zoo.fit_options import FitOptions
 
 Chooser = Callable[[Labels, Probabilities], float]
-"""From true class indices and probabilities of held-out rows to a threshold."""
+"""Function that takes true class indices and probabilities of held-out rows, and returns a
+threshold."""
 
 
 def threshold_chooser(options: FitOptions, classes: Sequence[str]) -> Chooser | None:
-    """Return a function that chooses a threshold, or None if the options ask for none.
+    """Return a function that chooses a threshold, or None if the options request no threshold.
 
     Parameters
     ----------
@@ -26,7 +27,7 @@ def threshold_chooser(options: FitOptions, classes: Sequence[str]) -> Chooser | 
     Raises
     ------
     UsageError
-        If a threshold is requested for other than two classes.
+        If a threshold is requested and there are not exactly two classes.
     """
     if not options.decides:
         return None
@@ -43,9 +44,10 @@ def threshold_chooser(options: FitOptions, classes: Sequence[str]) -> Chooser | 
 
 
 def oracle(y: Labels, p: Probabilities) -> dict[str, float]:
-    """Return the best scores that any threshold reaches on the test rows themselves.
+    """Return the scores of the best threshold for the test rows.
 
-    These are upper bounds for the choice of a threshold, not results.
+    The threshold is chosen on the rows that it scores. The scores are therefore upper bounds on the
+    scores of any threshold, and no estimates for new images.
 
     Parameters
     ----------
@@ -57,8 +59,8 @@ def oracle(y: Labels, p: Probabilities) -> dict[str, float]:
     Returns
     -------
     dict of str to float
-        ``"accuracy_at_oracle"`` and ``"balanced_accuracy_at_oracle"``. Empty unless there are two
-        classes with rows of both.
+        ``"accuracy_at_oracle"`` and ``"balanced_accuracy_at_oracle"``. Empty if there are not two
+        classes, or if one class has no rows.
     """
     if p.shape[1] != 2 or len(np.unique(y)) < 2:
         return {}

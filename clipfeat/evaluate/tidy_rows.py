@@ -1,4 +1,4 @@
-"""The tidy rows of a run: one per entry, fold and metric."""
+"""Tidy rows of a run: one row per entry (a classifier or a vote), fold and metric."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +16,8 @@ COSTS = ("fit_seconds", "predict_seconds", "model_bytes")
 def headline_rows(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return the rows that a leaderboard averages.
 
-    These are all rows, or from a few-shot curve those with the most training images.
+    For a few-shot protocol, these are the rows with the most training images. For other protocols,
+    these are all rows.
     """
     most = max((row.get("n_train") or 0 for row in rows), default=0)
     return [row for row in rows if (row.get("n_train") or 0) == most]

@@ -1,9 +1,9 @@
-"""Votes of a benchmark's entries, computed from their probabilities without fitting again.
+"""Votes of the classifiers of a benchmark, computed from their probabilities without further fits.
 
-The weights or the regression of a vote are learned for each fold from the training rows of that
-fold, on probabilities that are out of fold among them. The probabilities of the other folds' tests
-would be cheaper, but they leak. The models that computed them were trained on the rows, and on the
-held-out generator, of the fold at hand.
+A learned vote has weights or a regression. They are learned for each fold on the training rows of
+the fold, from out-of-fold probabilities of these rows. The probabilities of the other folds' test
+rows would be cheaper, but they would leak: the models of the other folds were trained on the test
+rows of this fold, including a held-out generator.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,8 @@ from clipfeat.zoo import CHANCE
 from clipfeat.zoo.folds import Split
 
 Combine = Callable[[Sequence[Probabilities]], Probabilities]
-"""From the probabilities of the members, in their order, to those of the vote."""
+"""Function that takes the probabilities of each member, in the order of the members. It returns the
+probabilities of the vote."""
 
 VOTES = (*WEIGHTINGS, "stacking")
 UNIFORM = "uniform"
@@ -57,7 +58,7 @@ class Voting:
 
     @property
     def learns(self) -> bool:
-        """Whether any vote needs out-of-fold probabilities of the training rows."""
+        """Whether a vote is learned from out-of-fold probabilities of the training rows."""
         return bool(set(self.votes) - {UNIFORM, GIVEN})
 
 
@@ -66,7 +67,7 @@ def parse_voting(
     weights: Sequence[float] | None,
     entries: Mapping[str, tuple[str, slice]],
 ) -> Voting:
-    """Parse the votes of a benchmark. The chance classifier does not vote; see `parse_votes`."""
+    """Parse the votes of a benchmark with `parse_votes`. The chance classifier does not vote."""
     voters = [entry for entry, (name, _) in entries.items() if name != CHANCE]
     votes = parse_votes(vote, weights, voters)
     given = None if weights is None else dict(zip(voters, weights, strict=True))
@@ -76,14 +77,14 @@ def parse_voting(
 def parse_votes(
     vote: str | Sequence[str], weights: Sequence[float] | None, voters: Sequence[str]
 ) -> list[str]:
-    """Parse ``"uniform,greedy"``, ``"all"`` or a sequence of names.
+    """Convert the value of ``--vote`` to a list of names.
 
     Parameters
     ----------
     vote : str or sequence of str
-        Names of `VOTES`, or ``"all"``.
+        Names in `VOTES`, a comma-separated list such as ``"uniform,greedy"``, or ``"all"``.
     weights : sequence of float, optional
-        Weights of the voters. If given, `GIVEN` is added to the names.
+        Weights of the voters. If they are given, `GIVEN` is added to the names.
     voters : sequence of str
         Names of the entries that vote.
 
@@ -92,7 +93,7 @@ def parse_votes(
     UnknownNameError
         If a name is not in `VOTES`.
     UsageError
-        If there is no name, or the weights do not fit the voters.
+        If there is no name. If there is not one valid weight for each voter.
     """
     if isinstance(vote, str):
         names = [name.strip() for name in vote.split(",") if name.strip()]
@@ -103,15 +104,16 @@ def parse_votes(
         if name not in VOTES:
             raise unknown_name("vote", name, (*VOTES, "all"))
     if not votes:
-        raise UsageError(f"no vote is named: pass one or more of {', '.join(VOTES)}")
+        raise UsageError(f"no vote is named in {vote!r}. Pass one or more of {', '.join(VOTES)}")
     if weights is None:
         return votes
     values = np.asarray(weights, dtype=np.float64)
     valid = values.shape == (len(voters),) and np.isfinite(values).all() and (values >= 0).all()
     if not valid or values.sum() == 0:
         raise UsageError(
-            f"got weights {','.join(f'{v:g}' for v in values.ravel())}: pass {len(voters)} numbers "
-            f"of 0 or more with a positive sum, one each of {', '.join(voters)}"
+            f"--vote-weights needs {len(voters)} numbers, one each for {', '.join(voters)}, got "
+            f"{','.join(f'{v:g}' for v in values.ravel())}. Give {len(voters)} numbers that are "
+            "not negative and not all zero"
         )
     return [*votes, GIVEN]
 
@@ -124,30 +126,32 @@ def cast_vote(
     files: NDArray[np.str_],
     weights: Mapping[str, float] | None = None,
 ) -> tuple[list[Cell], dict[str, list[float]]]:
-    """Combine the probabilities of a benchmark's entries on every fold.
+    """Compute the probabilities of a vote on every fold.
 
     Parameters
     ----------
     vote : str
         One of `VOTES`, or `GIVEN`.
     members : mapping of str to sequence of Cell
-        Cells of each entry in the order of `splits`. A learned vote needs cells with out-of-fold
-        probabilities of the training rows.
+        For each entry that votes, its cells in the order of `splits`. For a learned vote, the cells
+        need out-of-fold probabilities of the training rows.
     splits : sequence of (train, test)
         Row numbers.
     y : ndarray of shape (n_samples,)
         True class indices.
     files : ndarray of shape (n_samples,)
-        The file of each row. A vote learns from files, whose rows are averaged.
+        The file of each row. A learned vote averages the rows of a file first.
     weights : mapping of str to float, optional
         Weight of each entry, for `GIVEN`.
 
     Returns
     -------
     cells : list of Cell
-        One cell per fold. Its costs are the sum of those of the members with a positive weight.
+        One cell per fold. The costs of a cell are the total costs of the members with a positive
+        weight.
     weights : dict of str to list of float
-        Weights of each entry, one per fold, with a sum of 1 over entries. Empty for stacking.
+        For each entry, its weights in the folds. In each fold, the weights of all entries sum to 1.
+        Empty for stacking.
     """
     fixed = None
     if vote in (UNIFORM, GIVEN):
@@ -177,20 +181,27 @@ def cast_vote(
 def learn_vote(
     vote: str, held_out: Sequence[Probabilities], y: NDArray[np.int64]
 ) -> tuple[Combine, Sequence[float] | None]:
-    """Learn a vote from out-of-fold probabilities; return it with its weights, if it has any.
+    """Learn a vote from out-of-fold probabilities.
+
+    Returns
+    -------
+    combine : Combine
+        Function that computes the probabilities of the vote.
+    weights : sequence of float or None
+        Weights of the members. None for stacking.
 
     Raises
     ------
     UsageError
-        If the rows lack a class that stacking needs.
+        If the vote is stacking, and a class has no rows.
     """
     if vote == "stacking":
         blend = fit_blend(held_out, y)
         n_classes = held_out[0].shape[1]
         if len(blend.classes_) < n_classes:
             raise UsageError(
-                f"the out-of-fold rows have {len(blend.classes_)} of {n_classes} classes, and "
-                "stacking needs all of them: use another vote, or more images"
+                f"stacking needs out-of-fold rows of all {n_classes} classes, but they have only "
+                f"{len(blend.classes_)}. Use another vote or more images"
             )
 
         def stacked(members: Sequence[Probabilities]) -> Probabilities:
@@ -202,9 +213,12 @@ def learn_vote(
 
 
 def weighted_vote(weights: Sequence[float]) -> tuple[Combine, Sequence[float]]:
-    """Return a vote with fixed weights, and the weights scaled to a sum of 1."""
+    """Return a vote with fixed weights, and its weights, scaled to a sum of 1."""
     total = float(np.sum(weights))
     if not total:
-        raise UsageError("every classifier with a positive weight has failed: see their errors")
+        raise UsageError(
+            "every classifier with a positive vote weight has failed. Fix the errors of the "
+            "classifiers, or change --vote-weights"
+        )
     shares = [float(weight) / total for weight in weights]
     return lambda members: soft_vote(members, shares), shares

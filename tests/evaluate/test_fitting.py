@@ -112,7 +112,7 @@ def test_a_learned_vote_is_saved_and_compared(vote: str, tmp_path: Path) -> None
     again = load_model(model.save(tmp_path / "m.clipfeat"))
     assert np.array_equal(again.predict_proba(data), model.predict_proba(data))
     assert again.about["gain"]["vote"] in {row["classifier"] for row in again.scores}
-    with pytest.raises(UsageError, match="use 2 folds or more"):
+    with pytest.raises(UsageError, match="Use --cv 2 or more"):
         fit(data, "logreg,knn", cv=0, vote=vote)
 
 

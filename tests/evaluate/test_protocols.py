@@ -82,7 +82,7 @@ def test_sizes_beyond_the_smallest_class_are_left_out() -> None:
     data = make_features(20)
     with pytest.warns(ClipfeatWarning, match="sizes 100 are left out"):
         assert {t.n_train for t in FewShot([5, 100]).plan(data).trials} == {5}
-    with pytest.raises(LabelError, match="has 16 images"):
+    with pytest.raises(LabelError, match="has 16 training images"):
         FewShot([100]).plan(data)
 
 
@@ -248,7 +248,7 @@ def test_official_split_drops_training_copies_of_test_images() -> None:
 @pytest.mark.parametrize(
     ("parts", "match"),
     [
-        (["train", ""], "must say train, val or test for every image, got 20 ''"),
+        (["train", ""], "must be train, val or test for every image, got 20 ''"),
         (["train", "extra"], "got 20 'extra'"),
         (["train", "val"], r"has no test images \(20 train, 20 val\)"),
         (["test", "val"], "has no train images"),

@@ -102,5 +102,5 @@ def test_too_few_groups_are_an_error() -> None:
     """Fewer groups than held-out values leave a fold without a test."""
     features = with_generators(crossed=True)
     two = replace(features, groups=np.array(["a"] * 4 + ["b"] * 36)[np.arange(40) % 20])
-    with pytest.raises(LabelError, match="use smaller groups"):
+    with pytest.raises(LabelError, match="Use smaller groups"):
         leave_one_out(two, "generator", 0)

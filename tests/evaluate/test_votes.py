@@ -82,7 +82,7 @@ def test_votes_are_parsed() -> None:
     with pytest.raises(UnknownNameError, match="did you mean greedy"):
         parse_votes("gredy", None, ["a"])
     for wrong in ([1.0], [0.0, 0.0], [-1.0, 2.0], [np.nan, 1.0]):
-        with pytest.raises(UsageError, match="one each of a, b"):
+        with pytest.raises(UsageError, match="one each for a, b"):
             parse_votes("uniform", wrong, ["a", "b"])
 
 

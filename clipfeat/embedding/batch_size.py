@@ -1,10 +1,10 @@
-"""Choice of the batch size, by timing a run's own batches."""
+"""Choice of the batch size, by timing the batches of a run."""
 
 import math
 
 MIN_GAIN = 1.03
 HOPELESS = 0.8
-N_TRIALS = 2  # the first batch of a size allocates the memory that later batches reuse
+N_TRIALS = 2  # the first batch of a size is slower, because it allocates memory
 
 IMAGES_IN_MEMORY = 256
 """Number of 256-pixel images whose activations are assumed to fit in a CPU's memory."""
@@ -20,16 +20,16 @@ class BatchSize:
     Parameters
     ----------
     fixed : int or None
-        The user's batch size. None measures it.
+        The batch size that the user chose. None chooses it by timing.
     smallest, largest : int
-        The first size that is tried, and the upper bound.
+        The size that is tried first, and the largest size.
     n_workers : int
         Number of batches that are encoded concurrently, each in its own memory.
 
     Examples
     --------
     >>> batch = BatchSize(None, 8, 64)
-    >>> while not batch.settled:  # 8 images take as long as 16, 32 twice as long as these
+    >>> while not batch.settled:  # 8 images take as long as 16, and 32 images twice as long
     ...     batch.observe(batch.size, seconds=max(batch.size, 16) / 100)
     >>> batch.size
     16
@@ -61,16 +61,16 @@ class BatchSize:
 
 
 def batch_size_for(fixed: int | None, side: int, n_workers: int, *, on_cpu: bool) -> BatchSize:
-    """Make the batch size of a run, before any batch is timed.
+    """Make the `BatchSize` of a run, before any batch is timed.
 
-    On a CPU each core encodes its own batch. Large batches gain nothing there and use memory that
-    is shared with other programs, so sizes stop at 32. On a GPU, `RetryingEncoder` halves a batch
-    that exhausts the memory.
+    On a CPU each core encodes its own batch. Large batches are not faster there and use memory that
+    other programs need, so the largest size is 32. On a GPU the largest size is 1024, and
+    `RetryingEncoder` halves a batch that exhausts the memory.
 
     Parameters
     ----------
     fixed : int or None
-        The user's batch size. None measures it.
+        The batch size that the user chose. None chooses it by timing.
     side : int
         Side of the square input in pixels.
     n_workers : int

@@ -1,8 +1,8 @@
 """Encoding of batches under limited memory and limited precision.
 
-A batch that does not fit in memory is halved until it fits, and later batches keep that size. An
-image that does not fit alone is retried while no other thread encodes. A row that is not finite, or
-all zero, is recomputed once in float32.
+A batch that does not fit in memory is halved until it fits, and later batches have the size that
+fitted. A single image that does not fit is encoded again while no other thread encodes. A row that
+is not finite, or whose values are all zero, is computed once more in float32.
 """
 
 import warnings
@@ -19,9 +19,9 @@ from clipfeat.errors import ClipfeatWarning, EncodingError
 from clipfeat.system.stopwatch import Stopwatch
 
 RowResults = list[NDArray[np.float32] | EncodingError]
-"""One row of features, or the error that prevents it, for each image of a batch."""
+"""For each image of a batch, its row of features or an error."""
 
-# Messages of torch's allocators: CUDA and MPS, cuBLAS and cuDNN, Linux and macOS, Windows.
+# Texts that torch's allocators use: CUDA and MPS, cuBLAS and cuDNN, Linux and macOS, Windows.
 OUT_OF_MEMORY = ("out of memory", "alloc_failed", "can't allocate memory", "not enough memory")
 
 
@@ -35,8 +35,8 @@ class RetryingEncoder:
     encoder : Encoder
         The encoder.
     exact : callable, optional
-        Opens the same encoder in float32. It is called at most once, and only if the precision of
-        `encoder` is lower.
+        Opens the same encoder in float32. It is called at most once, and only if `encoder` has a
+        lower precision.
     watch : Stopwatch, optional
         Collects the seconds of ``"transfer"`` and ``"encode"``.
     """
@@ -67,12 +67,12 @@ class RetryingEncoder:
         Returns
         -------
         list of ndarray or EncodingError
-            One for each image, in the same order.
+            A row or an error for each image, in the same order.
 
         Raises
         ------
         EncodingError
-            If no image of the first batch fits in memory.
+            If no image of the first batch fits in memory, not even alone.
         """
         with self._running():
             rows: RowResults = []
@@ -88,7 +88,7 @@ class RetryingEncoder:
 
     @contextmanager
     def _running(self) -> Iterator[None]:
-        """Count this thread as one that uses memory."""
+        """Count this thread as a user of the memory while the context lasts."""
         with self._changed:
             self._n_running += 1
         try:
@@ -100,7 +100,7 @@ class RetryingEncoder:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Wait until no other thread uses memory, and keep others from starting.
+        """Wait until no other thread uses memory, and prevent others from starting.
 
         The calling thread must be inside `_running`.
         """
@@ -114,13 +114,14 @@ class RetryingEncoder:
                 self._n_running += 1
 
     def _within_memory(self, inputs: Sequence[torch.Tensor]) -> RowResults:
-        """Encode in batches that fit in memory, and remember the size for later batches."""
+        """Encode in batches that fit in memory, and store the size for later batches."""
         rows, fitted = self._halving(self._encoder, inputs)
         if not fitted and self._limit is None and len(inputs) > 1:
-            # If no image of the first batch fits, the cause is the memory and not the images.
+            # If no image of the first batch fits, the memory is too small for any image.
             raise EncodingError(
-                f"none of {len(inputs)} images fits in memory beside the encoder ({rows[0]}). "
-                "Free some memory, use a smaller encoder, or pass --device cpu"
+                f"the encoder is loaded, but not one of {len(inputs)} images fits in the memory "
+                f"that is left ({rows[0]}). Free some memory, use a smaller encoder, or pass "
+                "--device cpu"
             )
         if fitted < len(inputs) > 1:
             with self._lock:
@@ -128,15 +129,18 @@ class RetryingEncoder:
                 self._limit = max(1, min(fitted, self._limit or fitted))
             if fitted and first:
                 warnings.warn(
-                    f"a batch of {len(inputs)} images does not fit in memory, continuing with "
-                    f"batches of {fitted}. Set the batch size to {fitted} to avoid the retries",
+                    f"a batch of {len(inputs)} images does not fit in memory, so the run continues "
+                    f"with batches of {fitted}. Pass --batch-size {fitted} to avoid this retry",
                     ClipfeatWarning,
                     stacklevel=2,
                 )
         return rows
 
     def _in_float32(self, inputs: Sequence[torch.Tensor]) -> RowResults:
-        """Encode in float32 and round to the stored dtype; return nothing if that is impossible."""
+        """Encode in float32 and round to the stored dtype.
+
+        Return an empty list if the encoder cannot be opened in float32.
+        """
         with self._lock:
             if self._open_exact is not None:
                 open_exact, self._open_exact = self._open_exact, None
@@ -160,19 +164,23 @@ class RetryingEncoder:
     def _halving(
         self, encoder: Encoder, inputs: Sequence[torch.Tensor], *, alone: bool = False
     ) -> tuple[RowResults, int]:
-        """Encode, halving batches that do not fit in memory; also return the largest that fit."""
+        """Encode, and halve batches that do not fit in memory.
+
+        Return the results, and the size of the largest batch that fitted.
+        """
         try:
             return list(encoder.encode(inputs, self._watch)), len(inputs)
         except Exception as error:
             if not _is_out_of_memory(error):
                 raise
             reason = str(error).partition("\n")[0] or type(error).__name__
-        # Retry outside the handler: the frames of the error hold the tensors that fill the memory.
+        # Do not retry inside the handler, where the error's frames hold the tensors that fill the
+        # memory.
         if len(inputs) == 1 and not alone:
             with self._alone():
                 return self._halving(encoder, inputs, alone=True)
         if len(inputs) == 1:
-            return [EncodingError(f"does not fit in memory, alone in its batch: {reason}")], 0
+            return [EncodingError(f"the image does not fit in memory, even alone: {reason}")], 0
         middle = len(inputs) // 2
         first, first_fitted = self._halving(encoder, inputs[:middle])
         second, second_fitted = self._halving(encoder, inputs[middle:])
@@ -180,17 +188,17 @@ class RetryingEncoder:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """Check whether an error reports exhausted memory, of the device or of the host."""
+    """Return whether an error reports that the memory of the device or the host is exhausted."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(s in str(error).lower() for s in OUT_OF_MEMORY)
 
 
 def _flaw(row: NDArray[np.float32] | EncodingError) -> EncodingError | None:
-    """Return the reason why a row cannot be stored, or None.
+    """Return the reason to compute a row again in float32, or None.
 
-    An image that did not fit in memory returns None: float32 needs more memory, so a retry cannot
-    help.
+    For an image that did not fit in memory it is None. Float32 needs even more memory, so a retry
+    would fail too.
     """
     try:
         if not isinstance(row, EncodingError):

@@ -1,4 +1,4 @@
-"""Images with identical bytes: one is encoded, and its copies take over the result."""
+"""Copies: images with the same bytes as another image. Only one of them is encoded."""
 
 from collections.abc import Callable, Iterable
 
@@ -9,19 +9,19 @@ from clipfeat.store.format import Row
 def resolve_copies(
     copies: Iterable[Row], is_encoded: Callable[[bytes], bool]
 ) -> tuple[list[Row], list[Failure]]:
-    """Decide which copies get a row: those with an identical image that was encoded.
+    """Separate copies of images that were encoded from copies of images that failed.
 
     Parameters
     ----------
     copies : iterable of Row
-        Images that were skipped because an identical image came earlier.
+        Images that were skipped, because an identical image came earlier.
     is_encoded : callable
-        Whether an image with this key has features.
+        Takes a content hash. Returns whether an image with this hash has features.
 
     Returns
     -------
     rows : list of Row
-        Copies of encoded images. Each takes over the features of the image with its key.
+        Copies of encoded images. They get the features of the image with the same content hash.
     failures : list of Failure
         Copies of images that failed to encode.
     """

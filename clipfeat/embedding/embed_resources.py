@@ -14,21 +14,23 @@ class EmbedResources:
     Parameters
     ----------
     batch_size : int, optional
-        Number of images in one forward pass, for each core or device. None measures it.
+        Number of images in one forward pass, for each core or device. None chooses the fastest by
+        timing.
     num_workers : int, optional
-        Number of threads that read and decode, or of decoding tasks on Ray. None is one more than
-        the number of cores, or as many tasks as fit on the Ray cluster.
+        Number of threads that read and decode, or on Ray the number of tasks that do so. None is
+        one thread more than the number of cores, or as many tasks as fit on the Ray cluster.
     engine : str
         ``"local"`` or ``"ray"``. On Ray, the images and the output folder must have the same paths
-        on every machine, and ``device="auto"`` uses one GPU per encoder if the cluster has any.
+        on every machine. If the cluster has GPUs, ``device="auto"`` uses one GPU per encoder.
     address : str, optional
-        Address of a running Ray cluster. None is the environment variable ``RAY_ADDRESS``, or else
-        a cluster on this machine that is started for the run.
+        Address of a running Ray cluster. None uses the environment variable ``RAY_ADDRESS``. If it
+        is not set, a cluster is started on this machine for the run.
 
     Raises
     ------
     UsageError
-        If a number is below 1, the engine is unknown, or an address is given without Ray.
+        If a number is below 1. If the engine is unknown. If an address is given, but the engine is
+        not ``"ray"``.
     """
 
     batch_size: int | None = None
@@ -41,10 +43,11 @@ class EmbedResources:
             raise unknown_name("engine", self.engine, ENGINE_NAMES)
         if self.address is not None and self.engine != "ray":
             raise UsageError(
-                f"address {self.address!r} needs engine 'ray', got engine {self.engine!r}. "
-                "Set --engine ray, or leave out --address"
+                f"the address {self.address!r} is that of a Ray cluster, but the engine is "
+                f"{self.engine!r}. Pass --engine ray, or leave out --address"
             )
         for name in ("batch_size", "num_workers"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise UsageError(f"{name} must be 1 or more, got {value}")
+                flag = "--" + name.replace("_", "-")
+                raise UsageError(f"{name} must be 1 or more, got {value}. Pass {flag} 1 or more")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Engine(Protocol):
-    """Interface of an engine, which opens an encoder and encodes images with it."""
+    """Interface of an engine. An engine opens an encoder and encodes images with it."""
 
     def open(self, options: EncoderOptions, n_images: int) -> "Encoder":
         """Open the encoder.
@@ -52,17 +52,17 @@ class Engine(Protocol):
         todo : sequence of ImageRecord
             The images.
         frozen : Encoder
-            The result of `open`.
+            The encoder that `open` returned.
         options : EncoderOptions
-            Options that open the same encoder again, with a fixed precision.
+            Options that open the same encoder again. The precision is not ``"auto"``.
         pictures : Pictures
-            The views and faces to encode of each image.
+            The views and faces of each image that are encoded.
         """
 
 
 @dataclass(frozen=True)
 class _LocalEngine:
-    """Engine of threads in this process. Each thread has a child process that decodes."""
+    """Engine that uses threads of this process. Each thread has a child process that decodes."""
 
     encoder: str
     records: Sequence[ImageRecord]
@@ -107,7 +107,7 @@ class _LocalEngine:
 
 @dataclass(frozen=True)
 class _RayEngine:
-    """Engine of workers on a Ray cluster. Opening an encoder connects to the cluster."""
+    """Engine that uses workers of a Ray cluster. Opening an encoder connects to the cluster."""
 
     encoder: str
     records: Sequence[ImageRecord]
@@ -148,8 +148,8 @@ class _RayEngine:
                 run.take_published(published)
         if missing := run.total - sum(run.counts.values()):
             raise ClipfeatError(
-                f"Ray lost {missing} of {run.total} images. Run the same command again to encode "
-                "them"
+                f"Ray returned no result for {missing} of {run.total} images. Run the same command "
+                "again to encode them"
             )
 
     def _portable(self, options: EncoderOptions) -> EncoderOptions:
@@ -189,8 +189,8 @@ def open_engine(
     encoder : str
         Name of the encoder.
     records : sequence of ImageRecord
-        All images of the source. Some of them decide the precision ``"auto"``.
+        All images of the source. A sample of them is used to choose the precision ``"auto"``.
     resources : EmbedResources
-        The engine's name, and its resources.
+        The name of the engine and its resources.
     """
     return _ENGINES[resources.engine](encoder, records, resources)

@@ -20,8 +20,8 @@ from clipfeat.images.readers import whole_file
 class ImageEncoder(TransformerMixin, BaseEstimator):
     """Frozen encoder as a scikit-learn transformer.
 
-    `fit` does nothing. Weights are loaded by the first `transform`, not by construction, cloning or
-    printing. Equal encoders in one process share them.
+    `fit` does nothing. The weights are loaded by the first call of `transform`, not when the object
+    is created, cloned or printed. Equal encoders in one process share the weights.
 
     Parameters
     ----------
@@ -29,8 +29,8 @@ class ImageEncoder(TransformerMixin, BaseEstimator):
         Name of the encoder, such as ``"open_clip:ViT-B-32/openai"``, ``"timm:resnet50.a1_in1k"`` or
         ``"spectrum"``.
     options : EncoderOptions
-        Weights, layers, image size, crop, precision and device. Precision ``"auto"`` is float32
-        here, because a transformer cannot see all images in advance.
+        Weights, layers, image size, crop, precision and device. The precision ``"auto"`` means
+        float32 here, because a transformer does not get all images in advance.
     batch_size : int
         Number of images in one forward pass.
 
@@ -57,7 +57,7 @@ class ImageEncoder(TransformerMixin, BaseEstimator):
         self.batch_size = batch_size
 
     def fit(self, X: object, y: object = None) -> Self:
-        """Return self. The encoder is frozen."""
+        """Return self without fitting anything, because the encoder is frozen."""
         return self
 
     def transform(self, X: Iterable[Any]) -> NDArray[np.float32]:
@@ -66,7 +66,8 @@ class ImageEncoder(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : iterable of path, PIL image or ndarray
-            Images. Arrays are uint8, (height, width), (height, width, 3) or (height, width, 4).
+            Images. Arrays have the dtype uint8 and the shape (height, width), (height, width, 3) or
+            (height, width, 4).
 
         Returns
         -------
@@ -76,11 +77,13 @@ class ImageEncoder(TransformerMixin, BaseEstimator):
         Raises
         ------
         DecodeError, EncodingError
-            If an image cannot be read or encoded. The message names the image, because a
-            transformer can neither drop nor invent a row.
+            If an image cannot be read or encoded. A transformer cannot leave out a row, so the
+            error is raised, and its message names the image.
         """
         if isinstance(X, str | PathLike):
-            raise UsageError(f"expected several images, got one path. Pass [{str(X)!r}]")
+            raise UsageError(
+                f"expected several images, got the path {str(X)!r}. Pass a list: [{str(X)!r}]"
+            )
         frozen = self._open()
         rows: list[NDArray[np.float32]] = []
         batch: list[Any] = []
@@ -95,7 +98,7 @@ class ImageEncoder(TransformerMixin, BaseEstimator):
         return np.concatenate([empty, *rows])
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[np.object_]:
-        """Return the names of the columns: the encoder's name and a number."""
+        """Return the names of the columns, which consist of the encoder's name and a number."""
         spec = self._open().spec
         return np.array([f"{spec.name}.{i}" for i in range(spec.n_features)], dtype=object)
 
@@ -105,7 +108,7 @@ class ImageEncoder(TransformerMixin, BaseEstimator):
     def _open(self) -> Any:
         precision = "fp32" if self.options.precision == "auto" else self.options.precision
         arguments = json.dumps(dict(self.options.arguments or {}), sort_keys=True)
-        # A mapping of arguments cannot be a key of the cache; its JSON can.
+        # A mapping is not hashable and cannot be a key of the cache, so its JSON text is used.
         return _cached_encoder(
             self.encoder, replace(self.options, precision=precision, arguments=None), arguments
         )
@@ -117,7 +120,7 @@ def _cached_encoder(name: str, options: EncoderOptions, arguments: str) -> Any:
 
 
 def _encode(frozen: Any, batch: list[Any], last: int) -> NDArray[np.float32]:
-    """Encode a batch that ends with image number `last`, and check each row."""
+    """Encode a batch whose last image has the number `last`, and check each row."""
     from clipfeat.encoders.encoder import check_row
 
     rows: NDArray[np.float32] = frozen.encode(batch)
@@ -125,7 +128,8 @@ def _encode(frozen: Any, batch: list[Any], last: int) -> NDArray[np.float32]:
         try:
             check_row(row)
         except EncodingError as error:
-            raise EncodingError(f"image {index}: {error}") from error
+            hint = "" if frozen.spec.precision == "fp32" else '. Set the precision to "fp32"'
+            raise EncodingError(f"image {index}: {error}{hint}") from error
     return rows
 
 
@@ -151,6 +155,6 @@ def _pixels(image: Any, index: int) -> NDArray[np.uint8]:
                 f"{type(image).__name__} of {array.dtype} {array.shape}"
             )
         return pixels_of(Image.fromarray(array))
-    except (ImageError, OSError) as error:  # Pillow decodes lazily, so a PIL image may be truncated
+    except (ImageError, OSError) as error:  # a PIL image may be truncated, since it decodes lazily
         name = f" ({image})" if isinstance(image, str | PathLike) else ""
         raise DecodeError(f"image {index}{name}: {error}") from error

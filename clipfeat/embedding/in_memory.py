@@ -1,4 +1,4 @@
-"""Encode images into a feature set in memory, with the encoders that a model was fitted on."""
+"""Encoding of images into a feature set in memory, with the encoders of a model."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -46,11 +46,12 @@ def encode_in_memory(
     images : ImageSource
         The images.
     specs : sequence of EncoderSpec
-        The encoders, at least one.
+        The specs of the encoders, at least one.
     views : mapping of str to View, optional
-        The views that the records name, by name.
+        Views by name. A view is an augmented copy of an image.
     every_view : bool
-        Encode each image in all `views`, from one decoding. The records then name no view.
+        Decode each image once and encode all `views` of it. The records must then name no view. If
+        false, the view that a record names is encoded.
     weights : path, or sequence of path
         Local files of weights: one for each encoder that has weights, in the order of `specs`.
     face_weights : path, optional
@@ -65,23 +66,24 @@ def encode_in_memory(
     Returns
     -------
     FeatureSet
-        Rows in the order of `images`, one for each face or view of an image. The columns of the
-        encoders stand side by side, in the order of `specs`. An image that an encoder fails on has
-        no row and is among the failures, so the set may have no rows.
+        One row for each face or view of an image, in the order of `images`. The columns of the
+        encoders are joined in the order of `specs`. If an encoder fails on an image, the image has
+        no row and is among the failures. The set may therefore have no rows.
 
     Raises
     ------
     FingerprintError
-        If an opened encoder is not the one of its spec. The message lists the differences.
+        If an encoder differs from its spec after it is opened. The message lists the differences.
     UsageError
-        If there are not as many `weights` as encoders with weights, or the engine is not local.
+        If the number of `weights` is not the number of encoders with weights. If the engine is not
+        local.
     """
     from clipfeat.embedding.preparing import Pictures
 
     if resources.engine != "local":
         raise UsageError(
-            f"engine {resources.engine!r} writes feature files only. Run `clipfeat embed` with it, "
-            "and pass the feature file instead of the images"
+            f"the engine {resources.engine!r} can only write feature files. Run `clipfeat embed` "
+            f"with --engine {resources.engine}, and pass the feature file instead of the images"
         )
     file_of = _weights_of(specs, weights)
     views = views or {}
@@ -110,7 +112,7 @@ def _encode(
     resources: EmbedResources,
     report: Callable[[int, int], None],
 ) -> FeatureSet:
-    """Encode every image with one encoder; see `encode_in_memory`."""
+    """Encode every image with one encoder. See `encode_in_memory`."""
     from clipfeat.embedding.preparing import Known
     from clipfeat.embedding.stream import encode_stream
     from clipfeat.embedding.workers import Encoded
@@ -163,7 +165,10 @@ def _encode(
 
 
 def _listed(path: str, place: Mapping[str, int]) -> str:
-    """The path of a row, without the number of a face unless the source lists it with one."""
+    """Return the path under which the source lists the image of a row.
+
+    It has no number of a face, unless the source itself lists a path with such a number.
+    """
     return path if path in place else record_path(path)
 
 
@@ -193,7 +198,7 @@ def _feature_set(
 
 
 def _side_by_side(sets: Sequence[FeatureSet]) -> FeatureSet:
-    """Join sets of one source by path, which is unique even if images are identical."""
+    """Join sets of one source by path. Paths are unique even if images are identical."""
     first, *others = sets
     if not others:
         return first
@@ -214,13 +219,13 @@ def _side_by_side(sets: Sequence[FeatureSet]) -> FeatureSet:
 def _weights_of(
     specs: Sequence[EncoderSpec], weights: str | Path | Sequence[str | Path]
 ) -> dict[EncoderSpec, str]:
-    """The local file of weights of each encoder that has weights."""
+    """Map each encoder that has weights to its local file of weights."""
     files = [str(weights)] if isinstance(weights, str | Path) else [str(one) for one in weights]
     weighted = [spec for spec in specs if spec.weights]
     if files and len(files) != len(weighted):
         raise UsageError(
-            f"number of weight files is {len(files)}, but the number of encoders with weights is "
-            f"{len(weighted)} ({', '.join(titles(weighted)) or 'none'}). Pass --weights once for "
-            "each of them, in this order"
+            f"got {len(files)} files of weights, but {len(weighted)} encoders have weights "
+            f"({', '.join(titles(weighted)) or 'none'}). Pass --weights once for each of these "
+            "encoders, in this order"
         )
     return dict(zip(weighted, files, strict=False))

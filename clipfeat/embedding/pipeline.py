@@ -53,15 +53,16 @@ class EmbedReport:
     n_rows : int
         Number of rows in the file.
     absent : int
-        Number of these rows whose image is no longer in the source.
+        Number of rows in the file whose image is no longer in the source.
     labels : mapping of str to int
-        Number of images of each label in the source. Unlabelled images are counted under ``""``.
+        Number of images with each label in the source. Images without a label are counted under
+        ``""``.
     failures : sequence of Failure
-        Images of the source without a row.
+        Images of the source that failed and have no row.
     profile : Profile
-        Time profile.
+        Time profile of the run.
     chosen : str
-        The precision that ``"auto"`` selected, with the reason. Empty if it was not used.
+        The precision that ``"auto"`` chose, with the reason. Empty if the precision was given.
     faceless : int
         Number of images that were encoded whole because no face was detected.
     """
@@ -99,33 +100,33 @@ def embed(
     Parameters
     ----------
     source : path, or sequence of paths
-        A folder, a table, tar files or images; see `clipfeat.images.open_source`.
+        A folder, a table, tar files or images. See `clipfeat.images.open_source`.
     out : path
         The feature file, new or existing.
     encoder : str
         Name of the encoder, such as ``"open_clip:ViT-L-14/openai"``, ``"timm:resnet50.a1_in1k"`` or
         ``"spectrum"``.
     options : EncoderOptions
-        Weights, layers, image size, crop, precision and device. Precision ``"auto"`` keeps the
-        precision of an existing file. Features are stored as float32 if the precision is
-        ``"fp32"``, else as float16.
+        Weights, layers, image size, crop, precision and device. If the file exists, the precision
+        ``"auto"`` keeps its precision. Features are stored as float32 if the precision is
+        ``"fp32"``, and as float16 otherwise.
     inputs : SourceOptions
         Labels, columns, views, faces and frames.
     overwrite : bool
-        Replace an existing feature file.
+        Whether to replace an existing feature file.
     retry_failed : bool
-        Try images again that an earlier run recorded as failed.
+        Whether to try images again that failed in an earlier run.
     prune : bool
-        Remove the rows of images that the source no longer contains.
+        Whether to remove the rows of images that are no longer in the source.
     resources : EmbedResources
         Batch size, number of workers, and engine.
     progress : callable
-        Called with a `Progress` after each batch or failure.
+        Called with a `Progress` after each batch and each failure.
 
     Returns
     -------
     EmbedReport
-        Counts and failures. An image that cannot be read is recorded and skipped.
+        Counts and failures. An image that cannot be read is recorded as a failure and skipped.
 
     Raises
     ------
@@ -160,7 +161,7 @@ def embed(
         stored, stored_request = (None, "") if overwrite else stored_spec(target)
         if options.precision == "auto" and stored is not None:
             options = replace(options, precision=stored.precision)
-        # For an equal request, the encoder is opened only if there are images to encode.
+        # If the request is the same as before, the encoder is opened only for images to encode.
         spec = stored if stored_request == request else None
         frozen: Encoder | None = None
         if spec is None:
@@ -210,11 +211,12 @@ def embed(
 
 
 def _request_text(encoder: str, options: EncoderOptions, faces: str) -> str:
-    """Write the request of a run as JSON.
+    """Write the request of a run (its encoder and the options) as JSON.
 
-    The feature file stores this text, and a run with an equal one skips opening the encoder.
-    Therefore keys and their order must not change. An option that is added later belongs in the
-    text only if it is not at its default. The number of workers and the device are left out.
+    The feature file stores this text. If a later run has the same text, it need not open the
+    encoder. Therefore the keys and their order must not change. A new option may be added to the
+    text only if its value is not the default. The number of workers and the device are left out,
+    because they do not change the features.
     """
     weights = local_file(encoder, options.weights)
     return json.dumps(
@@ -235,7 +237,7 @@ def _request_text(encoder: str, options: EncoderOptions, faces: str) -> str:
 
 
 def _open(engine: Engine, options: EncoderOptions, n_images: int, faces: str) -> "Encoder":
-    """Open the encoder, and record in its spec how faces are cut out."""
+    """Open the encoder, and record in its spec how faces are cropped."""
     encoder = engine.open(options, n_images)
     return replace(encoder, spec=replace(encoder.spec, faces=faces))
 
@@ -252,9 +254,9 @@ def sized_paths(out: str | Path, sizes: str | None) -> dict[int | None, Path]:
     Parameters
     ----------
     out : path
-        The feature file. For several sizes, each file name gets its size appended.
+        The feature file. If there are several sizes, the size is appended to each file name.
     sizes : str, optional
-        One size in pixels, or several separated by commas. None is the encoder's own.
+        One size in pixels, or several separated by commas. None is the encoder's own size.
 
     Raises
     ------
@@ -272,8 +274,8 @@ def sized_paths(out: str | Path, sizes: str | None) -> dict[int | None, Path]:
     texts = [size.strip() for size in sizes.split(",")]
     if not all(text.isdecimal() for text in texts):
         raise UsageError(
-            f"the image size must be a whole number of pixels, or several separated by commas, "
-            f"got {sizes!r}"
+            "the image size must be a whole number of pixels, or several numbers separated by "
+            f"commas, got {sizes!r}. Pass for example --image-size 224"
         )
     if len(texts) == 1:
         return {int(texts[0]): target}
@@ -290,14 +292,15 @@ def add_views(
     images : ImageSource
         The images.
     views : str or path, optional
-        Names of views, or a file; see `clipfeat.embedding.views.read_views`. None adds nothing.
+        Names of views, or a file that defines views. See `clipfeat.embedding.views.read_views`.
+        None adds no views.
 
     Returns
     -------
     ImageSource
-        One record for each view of each image.
+        A source with one record for each view of each image.
     mapping of str to View
-        The views by name.
+        The views by name. Empty if `views` is None.
     """
     if views is None:
         return images, {}

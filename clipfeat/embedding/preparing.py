@@ -1,4 +1,8 @@
-"""Preparation of images for an encoder: reading, decoding, views, faces, preprocessing."""
+"""Preparation of images for an encoder: reading, decoding, views, faces and preprocessing.
+
+A view is an augmented copy of an image, such as a flipped one. A picture is an array of pixels that
+gets its own row: a whole image, a view of it or a face in it.
+"""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
@@ -19,12 +23,12 @@ from clipfeat.store.format import Row
 from clipfeat.system.stopwatch import Stopwatch
 
 Decoder = Callable[[bytes], AbstractContextManager[Decoded]]
-"""Decodes bytes to pixels that are valid inside the context."""
+"""Function that decodes bytes. It returns a context, in which the pixels are valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An image that needs no encoding: identical bytes were encoded, or failed, before."""
+    """An image that needs no encoding, because identical bytes were encoded or failed before."""
 
     row: Row
 
@@ -39,16 +43,17 @@ class Ready:
 
 @dataclass(frozen=True)
 class Pictures:
-    """The pictures to encode of each image: its views and its faces.
+    """The pictures of each image that are encoded: its views and its faces.
 
     Parameters
     ----------
     views : mapping of str to View
         Views by name.
     faces : FaceFinder, optional
-        Crops faces, to which views are then applied.
+        Crops the faces. Views are applied to the crops.
     every : bool
-        Encode every view of each image, from one decoding. Otherwise a record names its view.
+        If true, each image is decoded once and all its views are encoded. If false, the view that
+        the record names is encoded.
     """
 
     views: Mapping[str, View] = field(default_factory=dict)
@@ -57,7 +62,7 @@ class Pictures:
 
     @property
     def n_of_each(self) -> int:
-        """Number of pictures of each image or face."""
+        """Number of pictures that each image or face gives."""
         return len(self.views) if self.every else 1
 
 
@@ -81,17 +86,17 @@ def prepare(
     pictures : Pictures
         The views and faces to encode.
     is_known : callable
-        Returns whether a row, with its content hash, needs no encoding. It is called after the
-        bytes are read, and for video frames after decoding.
+        Takes a row with its content hash, and returns whether the row needs no encoding. It is
+        called after the bytes are read, or for a video frame after it is decoded.
     decode_image, decode_frame : callable
-        Context managers that decode the bytes of an image, or a request for a video frame.
+        Decoders of the bytes of an image, and of a request for a video frame.
     watch : Stopwatch
         Collects the seconds of ``"read"``, ``"decode"`` and ``"resize"``.
 
     Returns
     -------
     list of Ready or Known, or Failure
-        One item for each picture.
+        One item for each picture, or the failure of the whole image.
     """
     key = b""
     try:
@@ -137,7 +142,7 @@ def prepare(
 
 
 def _crops(pixels: RGB, faces: FaceFinder | None) -> Iterator[tuple[str, RGB]]:
-    """Yield crops, each with the number of its face, `FACELESS`, or an empty text."""
+    """Yield the crops of an image. Each has a text: a face's number, `FACELESS`, or empty."""
     if faces is None:
         yield "", pixels
         return
@@ -158,7 +163,7 @@ def _view_row(row: Row, view: View) -> Row:
 
 
 def _face_row(row: Row, face: str) -> Row:
-    """Return the row of a face. All faces of an image share its group and its ``file``."""
+    """Return the row of a face. All faces of an image have the same group and ``file``."""
     if not face:
         return row
     if face == FACELESS:
@@ -176,7 +181,10 @@ def _face_row(row: Row, face: str) -> Row:
 def _known(
     row: Row, faces: FaceFinder | None, is_known: Callable[[Row], bool]
 ) -> list[Ready | Known]:
-    """Return the known rows of an image. The rows of its faces are committed together."""
+    """Return the known rows of an image.
+
+    The rows of all faces are committed together, so if one of them is known, all are known.
+    """
     if is_known(row):
         return [Known(row)]
     if faces is None or faces.mode != "all":
@@ -192,5 +200,5 @@ def _preprocess(preprocess: Preprocess, pixels: RGB) -> torch.Tensor:
         # For example, resizing a very thin image can exhaust the memory.
         size = f"{pixels.shape[1]}x{pixels.shape[0]}"
         raise EncodingError(
-            f"an image of {size} pixels cannot be preprocessed: {error or type(error).__name__}"
+            f"the image of {size} pixels cannot be preprocessed: {error or type(error).__name__}"
         ) from error

@@ -24,13 +24,13 @@ class Profile:
     Parameters
     ----------
     seconds : mapping of str to float
-        Seconds of each of `STAGES`, summed over its threads.
+        Seconds of work in each of `STAGES`, summed over the threads of the stage.
     threads : mapping of str to int
         Number of threads of each stage.
     wall : float
         Wall-clock seconds from the first image to the last row.
     n_images : int
-        Number of images encoded.
+        Number of images that the run encoded.
     device : str
         Type of the encoder's device, such as ``"cpu"`` or ``"cuda"``.
 
@@ -50,12 +50,12 @@ class Profile:
     device: str
 
     def busy(self, stage: str) -> float:
-        """Return the share of the run, in [0, 1], during which the threads of a stage worked."""
+        """Return the share of the run during which the threads of a stage worked, in [0, 1]."""
         available = self.wall * self.threads.get(stage, 1)
         return min(1.0, self.seconds.get(stage, 0.0) / available) if available else 0.0
 
     def rate(self, stage: str) -> float:
-        """Return the images per second of a stage while its threads work."""
+        """Return how many images per second a stage processes while its threads work."""
         spent = self.seconds.get(stage, 0.0) / self.threads.get(stage, 1)
         return self.n_images / spent if spent else float("inf")
 
@@ -68,13 +68,16 @@ class Profile:
 
     @property
     def advice(self) -> str:
-        """The bottleneck and the changes that relieve it."""
+        """Text that names the bottleneck and the changes that relieve it."""
         return f"waited for {ADVICE[self.bottleneck]}"
 
     @property
     def idle(self) -> str:
-        """A warning if an accelerator was idle for more than a fifth of the run, else empty."""
+        """Text of a warning if a GPU was idle for more than a fifth of the run, or empty."""
         if self.device == "cpu" or self.busy("encode") >= BUSY:
             return ""
         share = 1 - self.busy("encode")
-        return f"{self.device} was idle for {share:.0%} of the run, which {self.advice}"
+        return (
+            f"the device {self.device} was idle for {share:.0%} of the run. It waited for "
+            f"{ADVICE[self.bottleneck]}"
+        )

@@ -34,11 +34,12 @@ class Progress:
     encoded : int
         Number of images that this run has encoded.
     known : int
-        Number of images whose features were in the file, or whose bytes equal another image's.
+        Number of images that were not encoded, because their features were already in the file or
+        because another image has the same bytes.
     failed : int
-        Number of images without a row.
+        Number of images that failed and have no row.
     seconds : float
-        Seconds since the first image.
+        Seconds since the start of the run.
     """
 
     total: int
@@ -54,7 +55,9 @@ class Progress:
 
 
 class EmbedRun:
-    """State of an embedding run. At the end, each image is in exactly one of its `counts`.
+    """State of an embedding run.
+
+    At the end of the run, each image is counted in exactly one of `counts`.
 
     Parameters
     ----------
@@ -65,7 +68,7 @@ class EmbedRun:
     retry_failed : bool
         Encode images again that an earlier run recorded as failed.
     progress : callable
-        Called with a `Progress` after each batch or failure.
+        Called with a `Progress` after each batch and each failure.
     """
 
     def __init__(
@@ -95,7 +98,7 @@ class EmbedRun:
         return time.monotonic() - self._started
 
     def profile(self, frozen: "Encoder | None", n_threads: int) -> Profile:
-        """Return the time profile, for a number of threads that read and decode."""
+        """Return the time profile of the run, in which `n_threads` threads read and decode."""
         device, n_encoding = "none", 1
         if frozen is not None:
             from clipfeat.embedding.workers import count_workers
@@ -109,7 +112,7 @@ class EmbedRun:
         return Profile(seconds, threads, self.seconds, self.counts["encoded"], device)
 
     def provenance(self, frozen: "Encoder | None", n_threads: int) -> dict[str, object]:
-        """Return facts about the run that the feature file records."""
+        """Return the facts about this run that are stored in the feature file."""
         seconds = self.seconds
         spent = self.profile(frozen, n_threads).seconds
         return {
@@ -122,9 +125,9 @@ class EmbedRun:
         }
 
     def settle_unchanged(self, images: ImageSource, cache: StatCache) -> list[ImageRecord]:
-        """Count images whose files are unchanged as known, and return the other images.
+        """Count the images with unchanged files as known, and return all other images.
 
-        Unchanged files are recognised by size and time, without reading them.
+        A file is unchanged if its size and time are those in the cache. It is not read.
         """
         todo = []
         stats = stat_readers([record.reader for record in images])
@@ -141,7 +144,7 @@ class EmbedRun:
         return todo
 
     def is_known(self, row: Row) -> bool:
-        """Check whether an image needs no encoding: it has features, or failed before."""
+        """Return whether an image needs no encoding, because it has features or failed before."""
         return self._failed_before(row) or self.writer.holds(row.key)
 
     def _failed_before(self, row: Row) -> bool:
@@ -204,7 +207,7 @@ class EmbedRun:
             self.digests[path] = (self._stats[path], key)
 
     def settle_copies(self) -> None:
-        """Store rows for images whose bytes have features under another path or label."""
+        """Store rows for images that are identical to an image with another path or label."""
         self.writer.equalise(self._keys_encoded_twice)
         rows, failures = resolve_copies(self._known_rows, self.writer.holds)
         self.writer.append_known(rows)
@@ -214,7 +217,7 @@ class EmbedRun:
         self._report_progress()
 
     def current_paths(self, images: Iterable[ImageRecord]) -> Set[str]:
-        """Return the paths of the source's images, and of the rows of their faces."""
+        """Return the paths of the source's images and the paths of the rows of their faces."""
         self.writer.commit()
         paths = {record.path for record in images}
         return paths | {path for path in self.writer.paths if record_path(path) in paths}
@@ -224,5 +227,5 @@ class EmbedRun:
 
 
 def _n_images(path: str) -> int:
-    """Return 1 for the first row of an image, and 0 for rows of its further faces."""
+    """Return 1 for the first row of an image, and 0 for the rows of its other faces."""
     return int(path in (record_path(path), f"{record_path(path)}{FACE}0"))

@@ -1,6 +1,6 @@
 """Encoding of a stream of images, in the source's order.
 
-Threads read, decode and preprocess images ahead of the workers that encode them.
+Threads read, decode and preprocess the next images while workers encode earlier ones.
 """
 
 from collections import deque
@@ -47,22 +47,24 @@ def encode_stream(
     records : iterable of ImageRecord
         The images.
     encoder : Encoder
-        The encoder. Its replicas encode batches too.
+        The encoder. Its replicas on other devices encode batches too.
     batch_size : int, optional
-        Number of images in one forward pass, for each core on a CPU. None measures it.
+        Number of images in one forward pass. On a CPU each core has its own batch. None chooses the
+        fastest size by timing.
     num_workers : int, optional
-        Number of threads that read and preprocess, each with a child process that decodes. None is
+        Number of threads that read and preprocess. Each has a child process that decodes. None is
         one more than the number of cores.
     is_known : callable
-        Returns whether an image needs no encoding, after its bytes are read. It is called in the
-        threads.
+        Takes a row with its content hash, and returns whether the row needs no encoding. The
+        threads call it.
     exact : callable, optional
-        Opens the same encoder in float32, for images whose rows cannot be stored otherwise.
+        Opens the same encoder in float32. It is used for images whose rows in the encoder's
+        precision are not finite or all zero.
     pictures : Pictures
-        The views and faces to encode of each image.
+        The views and faces of each image that are encoded.
     isolation : Isolation, IsolatedDecoder or None
-        The limits of the decoding processes, or a decoder, which is closed at the end. None decodes
-        in the threads, and a crash of the decoder then crashes this process.
+        The limits of the decoding processes, or a decoder, which is closed at the end. If it is
+        None, the threads decode, and a crash of the decoder ends this process.
     watch : Stopwatch, optional
         Collects the seconds of ``"read"``, ``"decode"``, ``"resize"``, ``"transfer"`` and
         ``"encode"``.
@@ -75,7 +77,7 @@ def encode_stream(
     Warns
     -----
     ClipfeatWarning
-        If a batch does not fit in memory, once. Later batches are smaller.
+        Once, if a batch does not fit in memory. Later batches are smaller.
     """
     watch = watch or Stopwatch()
     workers = WorkerPool(encoder, exact, watch, batch_size)
@@ -89,12 +91,13 @@ def encode_stream(
         ]
 
     def n_ahead() -> int:
-        """Return the number of images to prepare in advance, so that no worker waits."""
+        """Return the number of images to prepare in advance, so that workers do not wait."""
         return workers.n_ahead // pictures.n_of_each
 
     with (
         one_core_threads(n_threads) as pool,
-        # The decoders close before the pool, which waits for threads that may wait for a decoder.
+        # The decoders must close before the pool. The pool waits for its threads at the end, and
+        # the threads may wait for a decoder.
         _decoding(isolation) as decode_image,
         decoding_by_thread(FRAMES) as decode_frame,
         closing(
@@ -106,7 +109,7 @@ def encode_stream(
 
 
 def one_core_threads(n: int) -> ThreadPoolExecutor:
-    """Make a pool of threads, in each of which torch uses one core."""
+    """Make a pool of `n` threads. In each thread, torch uses one core."""
     return ThreadPoolExecutor(n, initializer=use_cores, initargs=(1,))
 
 
@@ -121,7 +124,7 @@ def _decoding(isolation: Isolation | IsolatedDecoder | None) -> Iterator[Decoder
 
 @contextmanager
 def decoding_by_thread(isolation: Isolation) -> Iterator[Decoder]:
-    """Give each thread its own decoder, which continues in the video that it has open."""
+    """Give each thread its own decoder, so that the decoder can continue in its open video."""
     of_thread = local()
     with ExitStack() as decoders:
 
@@ -137,8 +140,8 @@ def decoding_by_thread(isolation: Isolation) -> Iterator[Decoder]:
 def chunk_records(records: Iterable[ImageRecord]) -> Iterator[list[ImageRecord]]:
     """Group the records that one thread processes: consecutive frames of a video, or one image.
 
-    Most frames are stored as differences from earlier frames. If threads took frames in turns, each
-    would decode the whole video.
+    Most frames are stored as differences from earlier frames. If several threads took frames of one
+    video in turns, each thread would have to decode the whole video.
     """
     for _, sequence in groupby(records, lambda record: record.reader.sequence):
         while chunk := list(islice(sequence, FRAMES_PER_CHUNK)):
@@ -154,7 +157,8 @@ def map_in_order(
 ) -> Generator[R, None, None]:
     """Apply a function in threads, and yield the results in the order of the items.
 
-    Items are submitted until their members number `n_ahead()` and each thread has one.
+    Items are submitted in advance, until each thread has an item and the submitted items have
+    `n_ahead()` members in total.
     """
     running: deque[tuple[Future[R], int]] = deque()
     n_running = 0

@@ -1,10 +1,10 @@
-"""Views: augmented copies of an image, such as flipped or compressed ones. Each is one row.
+"""Views: augmented copies of an image, such as flipped or compressed ones. Each gets its own row.
 
-A view has a name and a list of steps. Steps are transforms of `torchvision.transforms.v2`, of
-albumentations if that is installed, or of this module. Random parameters are seeded with the
-image's bytes and the view's definition, so a view does not depend on the order of the images or on
-the number of threads. All rows of an image carry its path in the column ``file`` and as their
-group.
+A view has a name and a list of steps. A step is a transform of `torchvision.transforms.v2`, of
+albumentations (if it is installed) or of this module. Random parameters are seeded with the image's
+bytes and the view's definition. A view therefore does not depend on the order of the images or on
+the number of threads. In all rows of an image, the column ``file`` is the path of the image. The
+path is also their group, unless the source defines another group.
 """
 
 import hashlib
@@ -49,9 +49,9 @@ NAMED_VIEWS: dict[str, list[Step]] = {
          {"degrees": 15, "translate": [0.1, 0.1], "scale": [0.9, 1.1], "interpolation": 2}),
     ],
 }  # fmt: skip
-"""Built-in views. ``jpeg50`` is ``jpeg`` with the fixed quality 50; 1 to 100 are accepted."""
+"""Built-in views. ``jpeg50`` is ``jpeg`` with the fixed quality 50, which may be 1 to 100."""
 
-# Torch has one global random generator, which all threads share.
+# All threads share torch's global random generator, so only one may seed it at a time.
 _RANDOM_LOCK = Lock()
 
 
@@ -62,7 +62,7 @@ class View:
     Parameters
     ----------
     name : str
-        The name, which is appended to the path of its rows: ``cat/1.jpg#hflip``.
+        The name. It is appended to the paths of the rows: ``cat/1.jpg#hflip``.
     definition : str
         The steps as JSON: a list of [name, keyword arguments].
     """
@@ -79,9 +79,9 @@ class View:
         )
 
     def key(self, image_key: bytes) -> bytes:
-        """Return the 16-byte key of this view of an image, which differs for each view and image.
+        """Return the key of this view of an image, 16 bytes that identify the view and the image.
 
-        The key of the original is the image's.
+        The key of the view ``"original"`` is the key of the image.
         """
         if self.name == ORIGINAL:
             return image_key
@@ -105,17 +105,17 @@ class View:
         pixels : ndarray of shape (height, width, 3), uint8
             The whole image.
         key : bytes
-            The result of `key`, which seeds random parameters.
+            The result of the method `key`. It seeds random parameters.
 
         Returns
         -------
         ndarray of shape (height, width, 3), uint8
-            The steps determine the size.
+            The view. Its size depends on the steps.
 
         Raises
         ------
         EncodingError
-            If a step fails on this image, such as a crop that is larger than the image.
+            If a step fails on this image, for example because a crop is larger than the image.
         """
         if self.name == ORIGINAL:
             return pixels
@@ -126,7 +126,7 @@ class View:
                 for step in _steps(self.definition):
                     image = step(image, seed)
         except Exception as error:
-            # Steps of two libraries, with the user's arguments, raise any exception.
+            # The steps belong to other libraries and may raise any exception.
             size = f"{pixels.shape[1]}x{pixels.shape[0]}"
             raise EncodingError(
                 f"view {self.name!r} fails on an image of {size} pixels: {error}"
@@ -164,11 +164,12 @@ def read_views(text: str) -> dict[str, View]:
     Parameters
     ----------
     text : str
-        Names of `NAMED_VIEWS`, separated by commas, or a .json, .toml, .yaml or .yml file. The file
-        maps names to lists of steps, each ``"Name"`` or ``{"Name": {keyword arguments}}``. A step
-        is a class of `torchvision.transforms.v2`, ``JPEG`` or ``WEBP`` (``quality``: a number or a
-        range), ``CropShare`` (``share``: a range, for each side), ``Blur`` (``sigma``), ``Scale``
-        (``factor``), or ``A.Name`` of albumentations.
+        Names of `NAMED_VIEWS`, separated by commas, or the path of a .json, .toml, .yaml or .yml
+        file. The file maps the name of each view to a list of steps. A step is ``"Name"`` or
+        ``{"Name": {keyword arguments}}``. ``Name`` is a class of `torchvision.transforms.v2`, or
+        ``A.Name`` for a class of albumentations, or one of these: ``JPEG`` or ``WEBP``
+        (``quality``: a number or a range), ``CropShare`` (``share``: a range, for each side),
+        ``Blur`` (``sigma``) and ``Scale`` (``factor``).
 
     Returns
     -------
@@ -180,7 +181,7 @@ def read_views(text: str) -> dict[str, View]:
     UnknownNameError
         If a view or a step does not exist.
     UsageError
-        If the file cannot be parsed, or a name or an argument is invalid.
+        If the file cannot be parsed. If a name or an argument is invalid.
 
     Examples
     --------
@@ -209,8 +210,8 @@ def read_views(text: str) -> dict[str, View]:
 def with_views(source: ImageSource, views: Mapping[str, View]) -> ImageSource:
     """Return a source with one record for each view of each image.
 
-    Each record carries the image's path in the column ``file``. The path is also the group, unless
-    the source defines a group, which may contain several images.
+    In each record, the column ``file`` is the path of the image. The path is also the group, unless
+    the source defines another group.
     """
     records = [_record(record, view) for record in source for view in views.values()]
     return ImageSource(source.name, source.root, records)
@@ -258,9 +259,9 @@ def _from_file(path: Path) -> dict[str, list[Step]]:
     except UsageError:
         raise
     except Exception as error:
-        # Each of the three parsers has its own exceptions.
+        # Each of the three parsers raises its own exceptions.
         raise UsageError(
-            f"{path} does not map names of views to lists of steps ({error}). Write it like this: "
+            f"{path} does not map names of views to lists of steps ({error}). Write for example "
             '{"flipped": [{"RandomHorizontalFlip": {"p": 1}}]}'
         ) from error
 
@@ -272,12 +273,18 @@ def _step(item: Any) -> Step:
         ((name, arguments),) = item.items()
         if isinstance(arguments, Mapping) or arguments is None:
             return str(name), dict(arguments or {})
-    raise UsageError(f"a step must be a name, or a name with its arguments, got {item!r}")
+    raise UsageError(
+        f"a step of a view must be a name, or a name with its arguments, got {item!r}. Write for "
+        'example "Grayscale" or {"JPEG": {"quality": 50}}'
+    )
 
 
 @lru_cache
 def _steps(definition: str) -> Sequence[Callable[[torch.Tensor, int], torch.Tensor]]:
-    """Build the steps of a definition: callables of an image (3, height, width) and a seed."""
+    """Build the steps of a definition.
+
+    Each is a function that takes an image (3, height, width) and a seed, and returns an image.
+    """
     return [_build_step(name, arguments) for name, arguments in json.loads(definition)]
 
 
@@ -296,7 +303,8 @@ def _build_step(
         transform = factory(**arguments)
     except (TypeError, ValueError) as error:
         raise UsageError(
-            f"step {name} of a view does not accept the arguments {dict(arguments)}: {error}"
+            f"step {name} of a view does not accept the arguments {dict(arguments)}: {error}. "
+            "Correct the arguments"
         ) from error
     if name.startswith("A."):
         return lambda image, seed: _apply_albumentations(transform, image, seed)
@@ -304,13 +312,14 @@ def _build_step(
 
 
 def _albumentations(name: str) -> Any:
-    # Without this variable, albumentations looks for a newer version on the internet.
+    # If this variable is not set, albumentations looks for a newer version on the internet.
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     try:
         import albumentations
     except ImportError as error:
         raise MissingExtraError(
-            f"step A.{name} of a view needs albumentations: pip install albumentations"
+            f"step A.{name} of a view needs albumentations. Install it with "
+            "pip install albumentations"
         ) from error
     return getattr(albumentations, name, None)
 
@@ -326,7 +335,7 @@ def _apply_albumentations(transform: Any, image: torch.Tensor, seed: int) -> tor
 def _compress(
     file_format: str, quality: int | Sequence[int]
 ) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Make a step that compresses and decodes, with a quality of 1 to 100 or a range of them."""
+    """Make a step that compresses and decodes. The quality is a number or a range in [1, 100]."""
     low, high = (quality, quality) if isinstance(quality, int) else quality
     if not 1 <= low <= high <= 100:
         raise ValueError(f"quality must be 1 to 100, or a range within it, got {quality}")
@@ -343,7 +352,7 @@ def _compress(
 
 
 def _blur(sigma: float) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Make a Gaussian blur of a width in pixels, with repeated edges."""
+    """Make a Gaussian blur with a standard deviation in pixels. Edge pixels are repeated."""
     if not sigma > 0:
         raise ValueError(f"sigma must be above 0, got {sigma}")
     from scipy.ndimage import gaussian_filter
@@ -357,7 +366,7 @@ def _blur(sigma: float) -> Callable[[torch.Tensor], torch.Tensor]:
 
 
 def _scale(factor: float) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Make a step that resizes both sides by a factor, bicubic with antialiasing."""
+    """Make a step that multiplies both sides by a factor, bicubic with antialiasing."""
     if not 0 < factor <= 16:
         raise ValueError(f"factor must be above 0 and at most 16, got {factor}")
 
@@ -371,7 +380,7 @@ def _scale(factor: float) -> Callable[[torch.Tensor], torch.Tensor]:
 
 
 def _crop_share(share: Sequence[float]) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Make a random crop without resizing; each side's share is drawn from a range."""
+    """Make a random crop without resizing. The share of each side is drawn from a range."""
     low, high = share
     if not 0 < low <= high <= 1:
         raise ValueError(f"share must be a range above 0 and at most 1, got {share}")
@@ -400,4 +409,4 @@ OWN_STEPS: dict[str, Callable[..., Callable[[torch.Tensor], torch.Tensor]]] = {
 """Steps that torchvision lacks or plans to remove."""
 
 FIXED_STEPS = frozenset({"JPEG", "WEBP", "Blur", "Scale"})
-"""Steps without random parameters, if the quality is one number. They need no random lock."""
+"""Steps without random parameters, unless the quality is a range. They do not need the lock."""

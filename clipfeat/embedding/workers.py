@@ -1,11 +1,13 @@
 """Encoding of preprocessed images in batches, by one thread per worker.
 
-A GPU has two workers: one transfers its batch while the batch of the other is encoded. A CPU has
-one worker per core, and each encodes its own batch. Cores that share a batch wait for each other
-after every operator, and longer if one of them decodes in the meantime. Measured on 2 cores
-(ViT-B/32 in bfloat16, layers fused by `clipfeat.encoders.fusing`, two interleaved runs each): 2,048
-images took 16.8 and 17.1 s if all cores encoded one batch and decoded in turns, and 15.1 and 15.5 s
-with independent workers.
+A GPU has two workers, so that one can transfer its batch while the batch of the other is encoded. A
+CPU has one worker per core, and each worker encodes its own batch.
+
+The rejected design for a CPU is that all cores work on one batch. They would wait for each other
+after every operator, and wait longer if one of them decodes in the meantime. Both designs were
+measured on 2 cores with 2,048 images (ViT-B/32 in bfloat16, layers fused by
+`clipfeat.encoders.fusing`, two interleaved runs each). One shared batch, with decoding in turns,
+took 16.8 and 17.1 s. One batch per core took 15.1 and 15.5 s.
 """
 
 import time
@@ -47,7 +49,7 @@ class Encoded:
 
 
 def count_workers(encoder: Encoder) -> int:
-    """Count the batches that an encoder and its replicas can encode concurrently."""
+    """Return how many batches an encoder and its replicas can encode concurrently."""
     return sum(_workers_by_device(encoder))
 
 
@@ -59,7 +61,7 @@ def _workers_by_device(encoder: Encoder) -> list[int]:
 
 def use_cores(n: int) -> None:
     """Let torch use `n` cores in this thread."""
-    # Without this call the thread would later adopt the number that any thread set last.
+    # Without this call, the thread would later use the number that another thread set last.
     torch.get_num_threads()
     torch.set_num_threads(n)
 
@@ -70,13 +72,14 @@ class WorkerPool:
     Parameters
     ----------
     encoder : Encoder
-        The encoder. Its replicas get workers too.
+        The encoder. Its replicas on other devices get workers too.
     exact : callable, optional
-        Opens the same encoder in float32, for images whose rows cannot be stored otherwise.
+        Opens the same encoder in float32. It is used for images whose rows in the encoder's
+        precision are not finite or all zero.
     watch : Stopwatch
         Collects the seconds of ``"transfer"`` and ``"encode"``.
     batch_size : int, optional
-        Largest number of images in one forward pass. None measures it.
+        Largest number of images in one forward pass. None chooses the fastest size by timing.
     """
 
     def __init__(
@@ -102,7 +105,10 @@ class WorkerPool:
 
     @property
     def n_ahead(self) -> int:
-        """Number of images to prepare in advance: two batches of a GPU, or one for each core."""
+        """Number of images to prepare in advance.
+
+        On a GPU these are two batches. On a CPU they are one batch per core and one more.
+        """
         return (self.n_workers + 1 if self._on_cpu else 2) * self.batch.size
 
     def encode(
@@ -113,11 +119,17 @@ class WorkerPool:
         Parameters
         ----------
         images : list of list of Ready
-            The pictures of each image. All pictures that can be encoded are returned together.
+            The pictures (views and faces) of each image.
         n_concurrent : int
-            Number of calls that share the cores.
+            Number of concurrent calls, which share the cores.
         cancelled : Event
-            No further batch is started after this is set.
+            If it is set, no further batch is started.
+
+        Returns
+        -------
+        list of Encoded or Failure
+            A failure for each picture that cannot be encoded, and one `Encoded` with the rows of
+            all other pictures. Empty if the call was cancelled.
         """
         ready = [item for pictures in images for item in pictures]
         n_batches = -(-len(ready) // self.batch.size)
@@ -196,7 +208,7 @@ def encode_prepared(
                         pictures.append(item)
                 if pictures:
                     waiting.append(pictures)
-                # Split the first images among all workers: there may be no further images.
+                # Split the first images among all workers, because there may be no more images.
                 n = 1 if n_concurrent else workers.n_workers
                 if sum(map(len, waiting)) >= n * workers.batch.size:
                     submit(n)
@@ -218,7 +230,7 @@ def _split_evenly(items: list[T], n: int) -> list[list[T]]:
 
 @contextmanager
 def _restored_cores(n_cores: int) -> Iterator[None]:
-    """Restore torch's number of cores at the end; new threads adopt the number set last."""
+    """Restore torch's number of cores at the end, because new threads use the number set last."""
     try:
         yield
     finally:

@@ -153,7 +153,7 @@ def test_an_image_that_does_not_fit_alone_is_a_failure(image_folder: Path) -> No
     with pytest.warns(ClipfeatWarning, match="batches of 4"):
         rows, failures, _ = encode(image_folder, make_encoder(forward))
     assert failures == {
-        paths[9]: "EncodingError: does not fit in memory, alone in its batch: CUDA out of memory."
+        paths[9]: "EncodingError: the image does not fit in memory, even alone: CUDA out of memory."
     }
     del expected[paths[9]]
     assert_same(rows, expected)

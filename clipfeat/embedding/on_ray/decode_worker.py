@@ -23,7 +23,7 @@ from clipfeat.images.record import ImageRecord
 from clipfeat.images.video.frames import FRAMES
 from clipfeat.system.stopwatch import Stopwatch
 
-N_THREADS = 2  # one thread reads or resizes while the image of the other is decoded
+N_THREADS = 2  # one thread reads or resizes while a child process decodes for the other
 
 
 def decode_block(block: pa.Table, job: Job, known: Any) -> pa.Table:
@@ -32,16 +32,17 @@ def decode_block(block: pa.Table, job: Job, known: Any) -> pa.Table:
     Parameters
     ----------
     block : Table
-        One pickled list of records, with the position of its first record in the source.
+        A table of one row: a pickled list of records, and the position of the first record in the
+        source.
     job : Job
         The job of the run.
     known : ObjectRef
-        Reference to `KnownKeys`.
+        Reference to the `KnownKeys` of the run.
 
     Returns
     -------
     Table
-        The result of `clipfeat.embedding.on_ray.job.pack` for each image, in the same order.
+        For each image, the result of `clipfeat.embedding.on_ray.job.pack`, in the same order.
     """
     import ray
 
@@ -55,7 +56,7 @@ def decode_block(block: pa.Table, job: Job, known: Any) -> pa.Table:
                 record, job.preprocess, job.pictures, is_known, decode_image, decode_frame, watch
             )  # fmt: skip
         except Exception as error:
-            # The cause is not the image. Raising here would make Ray retry the task forever.
+            # This error concerns all images. If it were raised, Ray would retry the task forever.
             return pack(worker_error(error, record.path))
         return pack(image)
 
@@ -73,9 +74,9 @@ def decode_block(block: pa.Table, job: Job, known: Any) -> pa.Table:
 
 @cache
 def _threads_and_decoders() -> tuple[ThreadPoolExecutor, Decoder, Decoder, ExitStack]:
-    """Start threads and decoders, which this process reuses for all of its blocks.
+    """Start threads and decoders. This process reuses them for all of its blocks.
 
-    The decoding processes exit when their pipes close, so also if this process is killed.
+    The decoding processes exit when their pipes close, even if this process is killed.
     """
     stack = ExitStack()
     decode_frame = stack.enter_context(decoding_by_thread(FRAMES))

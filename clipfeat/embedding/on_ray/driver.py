@@ -1,4 +1,4 @@
-"""Driver of a run on Ray: it sets up the two pools, submits blocks and collects results."""
+"""Driver of a run on Ray. It sets up the two pools, submits blocks and collects results."""
 
 import logging
 import pickle
@@ -25,11 +25,13 @@ MAX_RECORDS = 512  # in one task
 TASKS_PER_CPU = 4
 MAX_BLOCK_BYTES = 64 * 2**20  # of preprocessed images
 OPEN_ATTEMPTS = 20
-"""Attempts to open an encoder while workers die. The limit ends a run whose encoder kills them."""
+"""Number of attempts to open an encoder if workers die. Without a limit, a run whose encoder kills
+every worker would never end."""
 RESUME_HINT = "committed rows are kept. Run the same command again to resume"
 MAX_CALLS = 1000
-"""Tasks of one process, which bounds memory leaks of its libraries. Because only one pool has this
-setting, Ray Data does not fuse the two pools, and each can scale independently."""
+"""Number of tasks after which a process is replaced, which bounds the memory leaks of its
+libraries. Only one of the two pools has this setting. Ray Data therefore does not fuse the pools,
+and each can scale independently."""
 
 
 @dataclass(frozen=True)
@@ -41,34 +43,34 @@ class ActorResources:
 
     @classmethod
     def of_device(cls, device: str) -> "ActorResources":
-        """Reserve one GPU if the cluster has any, else one CPU core.
+        """Reserve one GPU if the cluster has a GPU, and one CPU core otherwise.
 
         Raises
         ------
         UsageError
-            If a device is numbered, which only Ray can assign, or if the cluster is too small, on
-            which Ray would wait forever.
+            If the device has a number, because Ray assigns the devices. If the cluster is too
+            small, because Ray would then wait forever.
         """
         import ray
 
         if "," in device or ":" in device:
             raise UsageError(
-                f"device {device!r} cannot be chosen on Ray, which assigns the devices. Pass "
-                "--device auto, cuda or cpu"
+                f"the device {device!r} cannot be chosen on Ray, because Ray assigns the devices. "
+                "Pass --device auto, --device cuda or --device cpu"
             )
         available = ray.cluster_resources()
         has_gpus = available.get("GPU", 0) >= 1
         if device == "cuda" and not has_gpus:
             raise UsageError(
-                "device 'cuda' is not available: no machine of the cluster has a GPU. Start one "
-                "that has, or leave out --device"
+                "the device 'cuda' is not available, because no machine of the cluster has a GPU. "
+                "Add a machine with a GPU to the cluster, or leave out --device"
             )
         wants_gpu = has_gpus and device in ("auto", "cuda")
         n_cpus, needed = available.get("CPU", 0), 1 if wants_gpu else 2
         if n_cpus < needed:
             raise UsageError(
-                f"the cluster has {n_cpus:.0f} CPU cores, expected {needed} or more: one decodes, "
-                "and without a GPU another encodes. Start a larger cluster"
+                f"the cluster has {n_cpus:.0f} CPU cores, expected {needed} or more. One core "
+                "decodes, and if there is no GPU, another core encodes. Start a larger cluster"
             )
         return cls(num_cpus=0, num_gpus=1) if wants_gpu else cls(num_cpus=1, num_gpus=0)
 
@@ -76,7 +78,7 @@ class ActorResources:
 def open_remotely(
     name: str, options: EncoderOptions, records: Sequence[ImageRecord], n_images: int
 ) -> Encoder:
-    """Open an encoder on a worker, and return its description.
+    """Open an encoder on a worker, and return it without its weights.
 
     Parameters
     ----------
@@ -85,14 +87,14 @@ def open_remotely(
     options : EncoderOptions
         Options of the encoder.
     records : sequence of ImageRecord
-        The images of the source. Some of them decide the precision ``"auto"``.
+        The images of the source. A sample of them is used to choose the precision ``"auto"``.
     n_images : int
         Number of images that will be encoded. 0 if it is not known.
 
     Returns
     -------
     Encoder
-        The encoder without `forward`, which works on workers only.
+        The encoder. It has no weights, so its `forward` raises an error.
     """
     import ray
 
@@ -126,7 +128,7 @@ def _describe_encoder(
 
 
 def _only_on_workers(batch: torch.Tensor) -> torch.Tensor:
-    raise ClipfeatError("this encoder runs on Ray workers only")
+    raise ClipfeatError("this encoder has no weights, because it runs on Ray workers only")
 
 
 def encode_remotely(
@@ -141,17 +143,18 @@ def encode_remotely(
     job : Job
         Description of the run.
     known : KnownKeys
-        Images that need no encoding.
+        Content hashes of the images that need no encoding.
 
     Yields
     ------
     Published
-        Results of blocks as they are committed, in any order. Each record is in at least one.
+        The result of each block as soon as it is committed, in any order. Each record is in at
+        least one result.
 
     Raises
     ------
     ClipfeatError
-        If Ray gives up, or a worker meets an error that is not the fault of one image.
+        If Ray gives up. If a worker has an error that concerns more than one image.
     """
     import ray
 
@@ -174,8 +177,8 @@ def encode_remotely(
     ]
     with ray_errors(RESUME_HINT):
         images = ray.data.from_arrow(blocks)
-        # Keep the output of a task in one block. If Ray split it by size, a second attempt in which
-        # an image fails could be split differently.
+        # Keep the output of a task in one block. If Ray split it by size, a second attempt at the
+        # task could be split differently, for example because one more image fails.
         images.context.target_max_block_size = None
         committed = images.map_batches(
             decode_block,
@@ -207,7 +210,10 @@ def encode_remotely(
 
 
 def _block_size(n_records: int, job: Job) -> int:
-    """Return the number of images of a task: each CPU gets several, within `MAX_BLOCK_BYTES`."""
+    """Return the number of images in a task.
+
+    Each CPU core gets several tasks. The images of a task take at most `MAX_BLOCK_BYTES`.
+    """
     import ray
 
     n_cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))

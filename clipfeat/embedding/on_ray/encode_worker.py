@@ -45,16 +45,16 @@ class EncodingWorker:
         Returns
         -------
         Table
-            One row for the whole block: a pickled `Published`, or the error that ends the run. With
-            several rows, a second attempt could split the block differently, and Ray could combine
-            rows of both attempts.
+            One row for the whole block: a pickled `Published`, or the error that ends the run. If
+            there were several rows, a second attempt could split the block differently, and Ray
+            could combine rows of both attempts.
         """
         start = block["position"][0].as_py()
         result: Published | Exception
         try:
             result = self._encode(block, start)
         except Exception as error:
-            # Ray would turn a raised exception into one of its own, with a traceback as text.
+            # Ray would convert a raised exception to its own type, with the traceback as text.
             result = worker_error(error, "a worker")
         return make_block([start], [pickle.dumps(result)])
 
@@ -64,8 +64,8 @@ class EncodingWorker:
         encoder = self._open(job.options.precision, job.n_images)
         if encoder.spec != job.publisher.spec:
             raise FingerprintError(
-                "two workers opened different encoders "
-                f"({'; '.join(job.publisher.spec.differences(encoder.spec))}). Install the same "
+                "two workers opened different encoders. The differences are: "
+                f"{'; '.join(job.publisher.spec.differences(encoder.spec))}. Install the same "
                 "weights and package versions on all machines"
             )
         return WorkerPool(
@@ -96,8 +96,8 @@ class EncodingWorker:
         return published
 
     def _commit(self, pending: "_Pending", start: int, published: Published) -> None:
-        # The driver records failures, in a part that is read before the rows. So a failure cannot
-        # hide a row that another attempt at this block has committed.
+        # The driver records the failures in a part that is read before the rows. A failure can
+        # therefore not hide a row that another attempt at this block has committed.
         published.failures.extend(pending.failures)
         if not pending.rows:
             return
@@ -109,7 +109,7 @@ class EncodingWorker:
 
 
 class _Pending:
-    """Results that are encoded and not yet committed."""
+    """Results of a block that are not yet committed."""
 
     def __init__(self) -> None:
         self.rows: list[Row] = []

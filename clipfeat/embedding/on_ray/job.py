@@ -30,17 +30,19 @@ class Job:
     encoder : str
         Name of the encoder. Each worker looks it up in its own registry.
     options : EncoderOptions
-        Options of the encoder. The precision is fixed, so that all workers' rows agree.
+        Options of the encoder. The precision is not ``"auto"``, so that all workers use the same
+        one.
     preprocess : callable
-        The encoder's preprocessing. Workers that decode need no weights.
+        The preprocessing of the encoder. It needs no weights, so tasks that decode load none.
     pictures : Pictures
-        The views and faces to encode of each image.
+        The views and faces of each image that are encoded.
     publisher : PartPublisher
-        Publisher of rows. Every worker's encoder must have its spec.
+        Commits the rows of a worker. The encoder of each worker must have the same spec as the
+        publisher.
     resources : EmbedResources
-        Batch size and number of decoding tasks.
+        Batch size, and number of tasks that decode concurrently.
     n_images : int
-        Number of images of the run, as in `clipfeat.encoders.open_encoder`.
+        Number of images that the run will encode. 0 if it is not known.
     """
 
     encoder: str
@@ -54,14 +56,16 @@ class Job:
 
 @dataclass(frozen=True)
 class KnownKeys:
-    """Keys in the feature file at the start of a run. The workers of a machine share the memory.
+    """Content hashes (keys) in the feature file at the start of a run.
+
+    The workers of one machine share one copy of them in memory.
 
     Parameters
     ----------
     keys : ndarray of shape (n_keys,), S16
-        Sorted keys of rows.
+        Sorted keys of the rows in the file.
     failed : mapping of str to bytes
-        Keys of recorded failures that are not retried, by path.
+        Keys by path of the images that failed in an earlier run and are not retried.
     """
 
     keys: NDArray[np.bytes_]
@@ -69,11 +73,11 @@ class KnownKeys:
 
     @classmethod
     def of(cls, keys: Set[bytes], failed: Mapping[str, bytes]) -> Self:
-        """Sort 16-byte keys."""
+        """Make an object from unsorted keys of 16 bytes."""
         return cls(np.frombuffer(b"".join(sorted(keys)), dtype=f"S{KEY_BYTES}"), failed)
 
     def __call__(self, row: Row) -> bool:
-        """Check whether an image needs no encoding."""
+        """Return whether an image needs no encoding."""
         if self.failed.get(row.path) == row.key:
             return True
         index = int(np.searchsorted(self.keys, np.array(row.key, dtype=self.keys.dtype)))
@@ -88,11 +92,11 @@ class Published:
     Parameters
     ----------
     parts : list of str
-        Names of the committed parts.
+        Names of the files of rows (parts) that the worker committed.
     rows : list of Row
-        Rows of these parts, without features.
+        The rows in these files, without their features.
     failures : list of Failure
-        Images without a row, which the driver records.
+        Images that failed. The driver records them.
     known : list of Known
         Images that needed no encoding.
     """
@@ -105,7 +109,7 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class _PackedReady:
-    """A `Ready` with its tensor as a contiguous array, and the order of the axes in memory."""
+    """A `Ready` whose tensor is a contiguous array, with the order of the tensor's axes."""
 
     row: Row
     array: NDArray[Any]
@@ -115,8 +119,8 @@ class _PackedReady:
 def pack(image: Prepared | ClipfeatError) -> bytes:
     """Pickle a prepared image, or the error that ends the run.
 
-    Strides are kept, because a tensor in channels-last order must stay so to give the same rows bit
-    for bit.
+    The order of the axes in memory is kept. A tensor that is channels last would otherwise give
+    rows with other last bits.
     """
     if isinstance(image, list):
         return pickle.dumps([_pack_item(item) for item in image], protocol=5)
@@ -164,7 +168,10 @@ def make_block(positions: Sequence[int], items: Sequence[bytes]) -> pa.Table:
 
 
 def worker_error(error: Exception, where: str) -> ClipfeatError:
-    """Convert an exception to a `ClipfeatError` that names its place. Keep a `ClipfeatError`."""
+    """Convert an exception to a `ClipfeatError` that names the place.
+
+    A `ClipfeatError` is returned as it is.
+    """
     if isinstance(error, ClipfeatError):
         return error
     return ClipfeatError(f"{where}: {type(error).__name__}: {error}")

@@ -162,7 +162,7 @@ class StackedClassifier(ClassifierMixin, _BaseComposition):
         return out
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Predict probabilities; columns follow ``classes_``."""
+        """Predict probabilities. Columns follow ``classes_``."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=(np.float32, np.float64), reset=False)
         members = [

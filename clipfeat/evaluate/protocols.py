@@ -1,8 +1,8 @@
 """Protocols: how a feature set is split into training and test rows.
 
-Each protocol is an object with a method `Protocol.plan`, so that `clipfeat.benchmark` takes any of
-them, as scikit-learn's ``cv`` takes any splitter. Groups are never split between training and test,
-except by `TrainTest` and `OfficialSplit`, whose split is given.
+Each protocol is an object with a method ``plan``. `clipfeat.benchmark` takes any protocol, as
+scikit-learn's ``cv`` takes any splitter. The rows of a group are never in both training and test,
+except with `TrainTest` and `OfficialSplit`, whose split is given.
 """
 
 import warnings
@@ -76,7 +76,7 @@ class KFold(Protocol):
     repeats: int = 1
 
     def plan(self, features: FeatureSet, random_state: int = 0) -> Plan:
-        """Split into stratified folds; see `Protocol.plan`."""
+        """Split into stratified folds. See `Protocol.plan`."""
         data = _labelled(features)
         seeds = _seeds(self.repeats, random_state)
         trials = [Trial(_numbered(cross_validation(data, self.n_splits, s)), s) for s in seeds]
@@ -102,7 +102,7 @@ class LeaveOneOut(Protocol):
     repeats: int = 1
 
     def plan(self, features: FeatureSet, random_state: int = 0) -> Plan:
-        """Make one fold for each value of the column; see `Protocol.plan`."""
+        """Make one fold for each value of the column. See `Protocol.plan`."""
         data = _labelled(features)
         seeds = _seeds(self.repeats, random_state)
         trials = [Trial(leave_one_out(data, self.column, s), s) for s in seeds]
@@ -113,8 +113,8 @@ class LeaveOneOut(Protocol):
 class Matrix(Protocol):
     """Train on each value of a column in turn, and test on every value.
 
-    The folds are the same for every value. No training set contains a row or a group of any value's
-    test.
+    All values use the same folds. In each fold, the rows of a group are either all training rows or
+    all test rows, whichever values they have.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ class Matrix(Protocol):
     repeats: int = 1
 
     def plan(self, features: FeatureSet, random_state: int = 0) -> Plan:
-        """Make one trial for each value of the column; see `Protocol.plan`."""
+        """Make one trial for each value of the column. See `Protocol.plan`."""
         data = _labelled(features)
         seeds = _seeds(self.repeats, random_state)
         trials = [trial for s in seeds for trial in _matrix(data, self.column, self.n_splits, s)]
@@ -143,8 +143,8 @@ class Matrix(Protocol):
 class FewShot(Protocol):
     """Train on a few images of each class, for a learning curve.
 
-    Each repeat draws its images from the training rows of one fold and tests on that fold. The next
-    repeat uses the next fold. Smaller draws are part of larger ones.
+    Each repeat draws training images from the training rows of one fold, and tests on the test rows
+    of this fold. The next repeat uses the next fold. Smaller draws are subsets of larger draws.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ class FewShot(Protocol):
     n_splits: int = 5
 
     def plan(self, features: FeatureSet, random_state: int = 0) -> Plan:
-        """Make one trial for each size and draw; see `Protocol.plan`.
+        """Make one trial for each size and draw. See `Protocol.plan`.
 
         Warns
         -----
@@ -192,14 +192,14 @@ class TrainTest(Protocol):
     repeats: int = 1
 
     def plan(self, features: FeatureSet, random_state: int = 0) -> Plan:
-        """Put the test rows below the training rows, as one fold; see `Protocol.plan`.
+        """Make one fold of the training rows and the separate test rows. See `Protocol.plan`.
 
         Raises
         ------
         FingerprintError
-            If the encoders differ.
+            If the training set and the test set have features of different encoders.
         DataError
-            If arrays differ in their number of columns.
+            If both are arrays with different numbers of columns.
         """
         seeds = _seeds(self.repeats, random_state)
         return _one_split("separate test set", _labelled(features), self.test, seeds)
@@ -259,7 +259,7 @@ def as_protocol(protocol: int | Protocol) -> Protocol:
 
 
 def _labelled(features: FeatureSet) -> FeatureSet:
-    """Return the labelled rows; the same object if all rows and classes are in use."""
+    """Return the labelled rows, without a copy if all rows are labelled and no class is empty."""
     used = np.unique(features.y)
     if len(used) > 1 and used[0] >= 0 and len(used) == len(features.classes):
         return features

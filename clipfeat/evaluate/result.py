@@ -81,7 +81,7 @@ class Benchmark:
     Parameters
     ----------
     rows : sequence of mapping
-        Tidy rows; see `to_pandas`.
+        Tidy rows. See `to_pandas`.
     outcomes : sequence of Outcome
         Out-of-fold probabilities, one item per trial. Most protocols have one trial.
     y : ndarray of shape (n_samples,)

@@ -55,7 +55,7 @@ def make_outcome(
 def score_outcome(
     features: FeatureSet, outcome: Outcome, cells: Mapping[str, Sequence[Cell]]
 ) -> list[dict[str, Any]]:
-    """Compute the tidy rows of a trial; see `clipfeat.evaluate.tidy_rows.COLUMNS`."""
+    """Compute the tidy rows of a trial. See `clipfeat.evaluate.tidy_rows.COLUMNS`."""
     trial = outcome.trial
     rows: list[dict[str, Any]] = []
     for entry, of_entry in cells.items():

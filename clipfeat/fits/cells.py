@@ -60,7 +60,7 @@ class CellSpec:
     where : str
         Name of the trial and the fold in messages.
     entry : str
-        Name of the classifier in tables; see `clipfeat.evaluate.entries.entry_names`.
+        Name of the classifier in tables. See `clipfeat.evaluate.entries.entry_names`.
     name : str
         Name of the classifier in `clipfeat.zoo`.
     columns : slice
@@ -109,7 +109,7 @@ def run_cell(
     n_classes : int
         Number of classes. Labels are 0 to n_classes - 1.
     out_of_fold : bool
-        Also predict the training rows out of fold; see `fit_and_predict`.
+        Also predict the training rows out of fold. See `fit_and_predict`.
     n_jobs : int
         Number of threads.
     seconds : float, optional

@@ -227,7 +227,7 @@ def make_classifier(
     random_state : int
         Random seed.
     n_jobs : int
-        Number of threads of a classifier that supports several; -1 uses all processors.
+        Number of threads of a classifier that supports several. -1 uses all processors.
 
     Returns
     -------

@@ -60,7 +60,7 @@ class BaggedClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Average the probabilities of the clones; columns follow ``classes_``."""
+        """Average the probabilities of the clones. Columns follow ``classes_``."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=(np.float32, np.float64), reset=False)
         members = [clone_.predict_proba(X) for clone_ in self.estimators_]

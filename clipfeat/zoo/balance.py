@@ -95,7 +95,7 @@ class OversampledClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.floating]:
-        """Predict probabilities under equal class frequencies; columns follow ``classes_``."""
+        """Predict probabilities under equal class frequencies. Columns follow ``classes_``."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=(np.float32, np.float64), reset=False)
         probabilities: NDArray[np.floating] = self.estimator_.predict_proba(X)
@@ -145,7 +145,7 @@ class PriorCorrectedClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Predict probabilities under equal class frequencies; columns follow ``classes_``."""
+        """Predict probabilities under equal class frequencies. Columns follow ``classes_``."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=(np.float32, np.float64), reset=False)
         odds = self.estimator_.predict_proba(X) / self.prior_

@@ -30,7 +30,7 @@ def build(
     random_state : int
         Random seed of the classifier, the folds and the sampling.
     n_jobs : int
-        Number of threads; -1 uses all processors.
+        Number of threads. -1 uses all processors.
     params : mapping, optional
         Parameters of the classifier. The keys are names of its tuning space or of ``set_params``.
 

@@ -78,7 +78,7 @@ class GroupCalibratedClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Predict calibrated probabilities; columns follow ``classes_``."""
+        """Predict calibrated probabilities. Columns follow ``classes_``."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=(np.float32, np.float64), reset=False)
         probabilities = np.asarray(self.calibrated_.predict_proba(X), dtype=np.float64)

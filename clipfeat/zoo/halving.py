@@ -158,7 +158,7 @@ def _expected(took: float, rung: int, rungs: list[int], first: list[float]) -> f
 
 
 def _rungs(y: NDArray[np.int64]) -> list[int]:
-    """List the rungs on which the smallest class has enough rows; the last rung is always kept."""
+    """List the rungs on which the smallest class has enough rows, and always the last rung."""
     smallest = int(np.bincount(y).min())
     return [step for step in RUNGS if step == RUNGS[-1] or smallest * step / RUNGS[-1] >= FEWEST]
 

@@ -28,7 +28,7 @@ class HistogramBoostingClassifier(HistGradientBoostingClassifier):
     random_state : int, optional
         Random seed of the subset of features that each split considers.
     n_jobs : int
-        Number of threads; -1 uses all processors.
+        Number of threads. -1 uses all processors.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class HistogramBoostingClassifier(HistGradientBoostingClassifier):
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.floating]:
-        """Predict probabilities; columns follow ``classes_``."""
+        """Predict probabilities. Columns follow ``classes_``."""
         with threadpool_limits(joblib.effective_n_jobs(self.n_jobs), user_api="openmp"):
             probabilities: NDArray[np.floating] = super().predict_proba(X)
         return probabilities

@@ -45,7 +45,7 @@ class CappedNeighborsClassifier(KNeighborsClassifier):
     def kneighbors(
         self, X: Any = None, n_neighbors: int | None = None, return_distance: bool = True
     ) -> Any:
-        """Find the nearest training rows; see `sklearn.neighbors.KNeighborsClassifier`."""
+        """Find the nearest training rows. See `sklearn.neighbors.KNeighborsClassifier`."""
         wanted = self.n_neighbors if n_neighbors is None else n_neighbors
         most = self.n_samples_fit_ - (X is None)
         if X is None or self.n_samples_fit_ <= LARGE:

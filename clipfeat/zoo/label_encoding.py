@@ -47,7 +47,7 @@ class LabelEncodedClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.floating]:
-        """Predict probabilities; columns follow ``classes_``."""
+        """Predict probabilities. Columns follow ``classes_``."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=(np.float32, np.float64), reset=False)
         probabilities: NDArray[np.floating] = self.estimator_.predict_proba(X)

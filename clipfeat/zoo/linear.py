@@ -31,7 +31,7 @@ def minimise(
         Number of outputs, and number of features plus one. The last column holds the intercepts,
         which are not penalised.
     loss : callable
-        Loss of a block; see `Loss`.
+        Loss of a block. See `Loss`.
     penalty : float
         Factor of the penalty, which is half the squared norm of the weights.
     total : float

@@ -52,7 +52,7 @@ class MLPHeadClassifier(ClassifierMixin, BaseEstimator):
     random_state : int, optional
         Random seed of the initial weights, the batches, dropout and the held-out rows.
     n_jobs : int
-        Number of torch threads; -1 uses all processors.
+        Number of torch threads. -1 uses all processors.
     device : str
         Torch device for training.
 
@@ -154,7 +154,7 @@ class MLPHeadClassifier(ClassifierMixin, BaseEstimator):
         return best
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
-        """Predict probabilities; columns follow ``classes_``."""
+        """Predict probabilities. Columns follow ``classes_``."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float32, reset=False)
         hidden = np.maximum(X @ self.coefs_[0].T + self.intercepts_[0], 0)

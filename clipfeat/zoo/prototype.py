@@ -73,7 +73,7 @@ class PrototypeClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Predict probabilities; columns follow ``classes_``."""
+        """Predict probabilities. Columns follow ``classes_``."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=(np.float32, np.float64), reset=False)
         near = -_squared_distances(X, self.means_) / self.temperature_

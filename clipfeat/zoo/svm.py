@@ -47,7 +47,7 @@ class AcceleratedSVC(SVC):
     C, decision_function_shape, class_weight, random_state
         As in `sklearn.svm.SVC`.
     n_jobs : int, optional
-        Number of threads; None and -1 use all processors.
+        Number of threads. None and -1 use all processors.
     accelerate : bool
         Use scikit-learn-intelex if it is installed.
     """
@@ -158,7 +158,7 @@ def _copy_solution(fast: Any, plain: Any) -> None:
     """Copy the solution of scikit-learn-intelex into the attributes of a scikit-learn SVC.
 
     For two classes, libsvm uses the opposite sign. The private coefficients of a scikit-learn SVC
-    are therefore the negated public coefficients; see `sklearn.svm._base.BaseLibSVM.fit`.
+    are therefore the negated public coefficients. See `sklearn.svm._base.BaseLibSVM.fit`.
     """
     sign = -1.0 if len(fast.classes_) == 2 else 1.0
     plain.classes_ = fast.classes_

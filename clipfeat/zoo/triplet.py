@@ -49,7 +49,7 @@ class TripletProjection(TransformerMixin, BaseEstimator):
     random_state : int, optional
         Random seed of the initial weights, the batches and dropout.
     n_jobs : int
-        Number of torch threads; -1 uses all processors.
+        Number of torch threads. -1 uses all processors.
     device : str
         Torch device for training.
 

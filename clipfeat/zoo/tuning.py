@@ -83,7 +83,7 @@ def time_share(begun: float, time_limit: float | None, turns: int) -> float | No
     Returns
     -------
     float or None
-        Seconds for each task; None without a time limit.
+        Seconds for each task. None without a time limit.
     """
     left = None if time_limit is None else begun + time_limit - time.monotonic()
     return None if left is None else max(left, 0.0) / turns

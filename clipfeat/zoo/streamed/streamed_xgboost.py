@@ -50,7 +50,7 @@ class PageIterator(xgboost.DataIter):
         self._pages = _pages(self.rows)
 
     def next(self, input_data: Callable[..., None]) -> bool:
-        """Pass the next page to XGBoost; return False after the last page."""
+        """Pass the next page to XGBoost. Return False if there are no more pages."""
         try:
             page = next(self._pages, None)
         except KeyboardInterrupt as interrupt:  # XGBoost's C code would drop it

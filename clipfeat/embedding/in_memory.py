@@ -57,7 +57,7 @@ def encode_in_memory(
     face_weights : path, optional
         File of the face detector's weights.
     device : str
-        As in `EncoderOptions`.
+        Device option, as in `EncoderOptions`.
     resources : EmbedResources
         Batch size and number of workers. The engine must be ``"local"``.
     progress : callable

@@ -72,7 +72,7 @@ class View:
 
     @property
     def _is_random(self) -> bool:
-        """Whether a step may draw random parameters."""
+        """Whether at least one step may draw random parameters."""
         return any(
             name not in FIXED_STEPS or isinstance(arguments.get("quality"), list)
             for name, arguments in json.loads(self.definition)

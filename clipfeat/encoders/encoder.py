@@ -133,7 +133,7 @@ def pick_devices(name: str) -> list[torch.device]:
     Returns
     -------
     list of torch.device
-        In the order of `name`.
+        The devices, in the order of `name`.
 
     Raises
     ------

@@ -57,7 +57,7 @@ def encoder_from_model(
     options : EncoderOptions
         Crop, precision and devices.
     n_images, samples
-        As in `clipfeat.encoders.open_encoder`.
+        The arguments of `clipfeat.encoders.open_encoder`.
 
     Returns
     -------

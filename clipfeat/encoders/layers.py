@@ -126,7 +126,7 @@ class LayeredModel(torch.nn.Module):
     run : callable
         Computes the intermediate layers as the model's library does.
     slices : sequence of str
-        As returned by `parse_layers`.
+        The slices, as returned by `parse_layers`.
     """
 
     def __init__(self, model: torch.nn.Module, run: RunLayers, slices: Sequence[str]) -> None:
@@ -166,7 +166,7 @@ def with_layers(
     Parameters
     ----------
     model, run, slices
-        As for `LayeredModel`.
+        The arguments of `LayeredModel`.
     size : tuple of int
         (height, width) of the images.
 

@@ -47,12 +47,13 @@ def devices_of(name: str) -> list[torch.device]:
     Parameters
     ----------
     name : str
-        As in `EncoderOptions`. If onnxruntime cannot use the devices of ``"auto"``, it is the CPU.
+        Device option, as in `EncoderOptions`. ``"auto"`` is the CPU if onnxruntime cannot use the
+        devices that it stands for.
 
     Returns
     -------
     list of torch.device
-        In the order of `name`.
+        The devices, in the order of `name`.
 
     Raises
     ------

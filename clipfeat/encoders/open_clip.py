@@ -51,7 +51,7 @@ def build(
         ``layers`` may also be ``"projection"`` (the default), the space that images share with
         texts, or ``"pre-projection"``, the wider output of the tower before the projection.
     n_images, samples
-        As in `clipfeat.encoders.open_encoder`.
+        The arguments of `clipfeat.encoders.open_encoder`.
 
     Returns
     -------

@@ -117,7 +117,7 @@ def openvino_forward(
     Parameters
     ----------
     model, precision, mean, std
-        As for `TorchForward`.
+        The same arguments as those of `TorchForward`.
     size : tuple of int
         (height, width) of every image.
     threads : int

@@ -46,7 +46,7 @@ def build(
     options : EncoderOptions
         ``arguments`` are passed to `timm.create_model`, except the arguments of the preprocessing.
     n_images, samples
-        As in `clipfeat.encoders.open_encoder`.
+        The arguments of `clipfeat.encoders.open_encoder`.
 
     Returns
     -------

@@ -115,7 +115,7 @@ def decode(data: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
 
 
 def _plain_jpeg(image: Image.Image, data: bytes, buffer: RGB) -> RGB | None:
-    """Decode a JPEG file that is upright and grey or RGB; return None for other images."""
+    """Decode a JPEG file that is upright and grey or RGB. Return None for other images."""
     if image.format != "JPEG" or image.mode not in {"RGB", "L"}:
         return None
     if image.getexif().get(ORIENTATION, 1) != 1:

@@ -44,7 +44,7 @@ DETECTORS = (
     DetectorKind("lbp", "clipfeat.images.faces.lbp:make", 1, False,
                  "scikit-image's cascade: upright frontal faces, no landmarks"),
     DetectorKind("yunet", "clipfeat.images.faces.yunet:make", 1, True,
-                 "OpenCV's YuNet: faces of any pose, landmarks; needs its file and extra [faces]"),
+                 "OpenCV's YuNet: faces of any pose, with landmarks (needs its file and [faces])"),
 )  # fmt: skip
 """The face detectors. If a file of weights is given, the default is the first detector that needs
 weights. Otherwise it is the first detector that needs none."""

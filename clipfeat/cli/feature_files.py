@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 NO_GROUPS = "none"
 
-Features = TypeVar("Features", "FeatureSet", "StreamedFeatures")
+Features = TypeVar("Features", "FeatureSet", "StreamedFeatures", "FeatureSet | StreamedFeatures")
 
 
 def feature_files(paths: Sequence[Path]) -> list[Path]:
@@ -58,21 +58,16 @@ def open_features(
     paths: Sequence[Path], layers: str | None, group_col: str, *, clf: str, tune: bool,
     out_of_core: bool | None, engine: str,
 ) -> "Iterator[FeatureSet | StreamedFeatures]":  # fmt: skip
-    """Load feature files, or open one to be read in blocks and print the reason."""
+    """Load feature files for a fit, or open one file whose features are read in blocks."""
     from clipfeat.cli.console import pass_lines
     from clipfeat.cli.exits import print_error_line
-    from clipfeat.fits.out_of_core import pick_out_of_core
-    from clipfeat.store import load
-    from clipfeat.store.streaming import stream
+    from clipfeat.fits.out_of_core import open_for_fit
 
-    files = feature_files(paths)
-    streamed, reason = pick_out_of_core(files, clf, tune=tune, requested=out_of_core, engine=engine)
-    if reason:
-        print_error_line(reason)
-    if not streamed:
-        yield select_features(load(*files), layers, group_col)
-        return
-    with stream(files[0], progress=pass_lines()) as features:
+    opened = open_for_fit(
+        feature_files(paths), clf, tune=tune, requested=out_of_core, engine=engine,
+        notify=print_error_line, progress=pass_lines(),
+    )  # fmt: skip
+    with opened as features:
         yield select_features(features, layers, group_col)
 
 

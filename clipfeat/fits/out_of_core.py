@@ -1,6 +1,7 @@
 """Fits on features in memory, and out-of-core fits on features that are read in blocks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,14 @@ from clipfeat.fits.cells import Cell, CellSpec, fit_and_predict
 from clipfeat.fits.fit_resources import FitResources
 from clipfeat.fits.running import RunCell
 from clipfeat.model import Model, dump_estimator
-from clipfeat.store.streaming import SHARE, StreamedFeatures, bytes_in_memory
+from clipfeat.store import load
+from clipfeat.store.streaming import (
+    SHARE,
+    ReadProgress,
+    StreamedFeatures,
+    bytes_in_memory,
+    stream,
+)
 from clipfeat.system.memory import available_memory
 from clipfeat.zoo import parse_names, pick_threads
 from clipfeat.zoo.building import build
@@ -175,6 +183,48 @@ def pick_out_of_core(
         "them"
     )
     return True, "" if requested else reason
+
+
+@contextmanager
+def open_for_fit(
+    paths: Sequence[str | Path],
+    clf: str | Sequence[str],
+    *,
+    tune: bool,
+    requested: bool | None = None,
+    engine: str = "local",
+    notify: Callable[[str], None] = lambda reason: None,
+    progress: Callable[[ReadProgress], None] = lambda progress: None,
+) -> Iterator[FeatureSet | StreamedFeatures]:
+    """Load feature files for a fit, or open one file whose features are read in blocks.
+
+    Parameters
+    ----------
+    paths, clf, tune, requested, engine
+        As in `pick_out_of_core`, which decides.
+    notify : callable
+        Called with the reason if the available memory decided.
+    progress : callable
+        As in `clipfeat.store.streaming.stream`.
+
+    Yields
+    ------
+    FeatureSet or StreamedFeatures
+        Features for `clipfeat.fit`, valid inside the ``with`` block.
+
+    Raises
+    ------
+    UsageError
+        As in `pick_out_of_core`.
+    """
+    streamed, reason = pick_out_of_core(paths, clf, tune=tune, requested=requested, engine=engine)
+    if reason:
+        notify(reason)
+    if not streamed:
+        yield load(*paths)
+        return
+    with stream(paths[0], progress=progress) as features:
+        yield features
 
 
 def run_streamed_cell(

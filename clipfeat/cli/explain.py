@@ -25,10 +25,9 @@ def explain(
     Example: clipfeat explain model.clipfeat new/1.jpg --html why.html
     """
     from clipfeat.cli.feature_files import feature_files
-    from clipfeat.images import open_source
     from clipfeat.prediction.explaining import explain as run
-    from clipfeat.prediction.explaining import explanation_page
-    from clipfeat.store import load, open_stored
+    from clipfeat.prediction.explaining import save_explanations
+    from clipfeat.store import load
 
     check_file(html, overwrite=overwrite, flag="--html")
     files = feature_files(features or [])
@@ -48,8 +47,4 @@ def explain(
         for neighbour in one.neighbours:
             print(f"  {neighbour.distance:.3f} {neighbour.label or '?'} {neighbour.path}")
     if html is not None:
-        with open_stored(files[0]) as stored:
-            root = stored.newest.text("root")
-        page = explanation_page(explanations, open_source(source).root, root)
-        html.write_text(page, encoding="utf-8")
-        print(html)
+        print(save_explanations(explanations, html, files[0]))

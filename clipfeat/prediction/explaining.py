@@ -23,6 +23,9 @@ from clipfeat.images.source_options import SourceOptions
 from clipfeat.images.thumbnails import thumbnail
 from clipfeat.model import Model
 from clipfeat.prediction.predicting import as_model, open_images
+from clipfeat.store import open_stored
+from clipfeat.system.files import publish
+from clipfeat.system.locations import local_path
 
 THUMBNAIL = 128
 """Longest side of a thumbnail in pixels."""
@@ -62,12 +65,15 @@ class Explanation:
         For each member of the vote, its probability of each class.
     neighbours : sequence of Neighbour
         The nearest training images in ascending order of distance.
+    root : str
+        Root folder of the image, to which `path` is relative.
     """
 
     path: str
     probabilities: Mapping[str, float]
     members: Mapping[str, Mapping[str, float]]
     neighbours: Sequence[Neighbour]
+    root: str = ""
 
 
 def explain(
@@ -143,7 +149,7 @@ def explain(
             for i in nearest
         ]
         own = {name: _by_class(fitted, p[row]) for name, p in members.items()}
-        explained.append(Explanation(path, _by_class(fitted, vote[row]), own, near))
+        explained.append(Explanation(path, _by_class(fitted, vote[row]), own, near, images.root))
     return explained
 
 
@@ -191,31 +197,59 @@ def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     return unit
 
 
-def explanation_page(
-    explained: Sequence[Explanation], images: str | Path, known: str | Path
-) -> str:
+def save_explanations(
+    explained: Sequence[Explanation], path: str | Path, features: str | Path
+) -> Path:
+    """Write explanations as a self-contained HTML page with thumbnails.
+
+    Parameters
+    ----------
+    explained : sequence of Explanation
+        The result of `explain`.
+    path : path
+        Page to write. An existing file is replaced.
+    features : path
+        Feature file of the training images. It records their root folder.
+
+    Returns
+    -------
+    Path
+        Path of the page.
+
+    Raises
+    ------
+    RefusedFileError
+        If the feature file is missing or damaged.
+    StorageError
+        If the page cannot be written.
+    """
+    with open_stored(features) as stored:
+        root = stored.newest.text("root")
+    target = local_path(path)
+    publish(explanation_page(explained, root).encode(), target)
+    return target
+
+
+def explanation_page(explained: Sequence[Explanation], known: str | Path) -> str:
     """Return a self-contained HTML page that shows explanations with thumbnails.
 
     Parameters
     ----------
     explained : sequence of Explanation
         The result of `explain`.
-    images : path
-        Root folder of the explained images. An image that is not a file in this folder has no
-        thumbnail.
     known : path
-        Root folder of the training images, in the same way.
+        Root folder of the training images. An image that is not a file has no thumbnail.
 
     Returns
     -------
     str
         Text of the page.
     """
-    parts = [_section(one, Path(images), Path(known)) for one in explained]
+    parts = [_section(one, Path(known)) for one in explained]
     return _PAGE.replace("{sections}", "\n".join(parts))
 
 
-def _section(one: Explanation, images: Path, known: Path) -> str:
+def _section(one: Explanation, known: Path) -> str:
     classes = list(one.probabilities)
     head = "".join(f"<th>{escape(name)}</th>" for name in classes)
     rows = "".join(
@@ -230,7 +264,7 @@ def _section(one: Explanation, images: Path, known: Path) -> str:
     likeliest = max(one.probabilities, key=lambda name: one.probabilities[name])
     return (
         f"<section><h2>{escape(one.path)}: {escape(likeliest)}</h2>"
-        f"<div class=top><figure>{_thumbnail(images / one.path)}</figure>"
+        f"<div class=top><figure>{_thumbnail(Path(one.root) / one.path)}</figure>"
         f"<table><tr><th>member</th>{head}</tr>{rows}</table></div>"
         f"<h3>nearest training images</h3><div class=near>{near}</div></section>"
     )

@@ -52,9 +52,9 @@ def benchmark(
 ) -> None:
     """Compare classifiers and their soft vote on the same folds.
 
-    A soft vote is the average of the probabilities of all classifiers. By default, classifiers are
-    compared by cross-validation. --test, --leave-one-out, --matrix and --few-shot replace it, and
-    only one of them can be used.
+    A soft vote is the average of the probabilities of all classifiers. The default protocol is
+    cross-validation. Each of --test, --leave-one-out, --matrix and --few-shot selects another
+    protocol. Only one of them can be used.
 
     Example: clipfeat benchmark out.h5 --clf all --cv 5 -o run/
     """

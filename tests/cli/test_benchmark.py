@@ -71,7 +71,7 @@ def test_tuned_parameters_are_printed_and_saved(image_folder: Path) -> None:
         (("out.h5", "--group-col", "person"), 2, "'person'"),
         (("out.h5", "--threshold", "accuracy", "--max-fpr", 0.1), 2, "threshold"),
         (("out.h5", "--clf", "logreg,knn,dummy", "--vote-weights", "1,2,3"), 2, "logreg, knn"),
-        (("out.h5", "--engine", "ray", "--time-limit", 10), 2, "Ray"),
+        (("out.h5", "--engine", "ray", "--time-limit", 10), 2, "engine 'ray'"),
         (("--train", "out.h5"), 2, "--test"),
         (("out.h5", "--few-shot", "2.5,10"), 2, "2.5,10"),
         (("out.h5", "--matrix", "label", "--few-shot", 5), 2, "--matrix and --few-shot"),

@@ -20,4 +20,4 @@ def classifiers() -> None:
     for name, row in rows.items():
         print(f"{name:<{width}} {'*' if row.usual else ' '} {row.summary}")
     for row in PROJECTIONS.values():
-        print(f"{row.name + '+':<{width}}   {row.summary}; use it before a classifier")
+        print(f"{row.name + '+':<{width}}   {row.summary}, for use before a classifier")

@@ -82,7 +82,7 @@ def make_simulated(folder: Path, *, patches: int = 14, new: int = 6, seed: int =
     Parameters
     ----------
     folder : Path
-        Output folder; created if it does not exist.
+        Output folder. It is created if it does not exist.
     patches, new : int
         Number of patches per photograph, for the training images and for the new images.
     seed : int

@@ -688,7 +688,7 @@ HtmlPage = Annotated[
 Overwrite = Annotated[bool, output_option("--overwrite", help="Replace existing output.")]
 RetryFailed = Annotated[
     bool,
-    output_option("--retry-failed", help="Try to encode images again that are recorded as failed."),
+    output_option("--retry-failed", help="Retry images that are recorded as failed."),
 ]
 Prune = Annotated[
     bool,

@@ -16,7 +16,7 @@ def test_a_feature_file_and_a_model_file(image_folder: Path) -> None:
 
 
 def test_failed_images(image_folder: Path) -> None:
-    """Ten failed images are listed; --failures lists all."""
+    """Ten failed images are listed. --failures lists all."""
     for number in range(12):
         (image_folder / "real" / f"bad-{number:02d}.png").write_text(f"text {number}")
     embed()

@@ -16,7 +16,7 @@ def test_every_fitting_option_has_a_command_line_option() -> None:
 
 
 def test_a_command_receives_the_object() -> None:
-    """Options on the command line become fields; the others keep their defaults."""
+    """Options on the command line become fields. Other fields keep their defaults."""
     app, received = typer.Typer(), []
 
     @app.command()

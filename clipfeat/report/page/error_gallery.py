@@ -61,7 +61,9 @@ def errors_section(
         f"{len(ranked):,} of {len(np.unique(predictions.row)):,} images are misclassified."
     ]
     if n_missing:
-        paragraphs.append(f"{n_missing} images have no thumbnail because their files are not read.")
+        paragraphs.append(
+            f"{n_missing} images have no thumbnail because their files are not available."
+        )
     return Section("errors", "Most confident errors", paragraphs, gallery=gallery)
 
 

@@ -155,8 +155,8 @@ def _findings(run: Benchmark, board: Leaderboard, audit: Auditor) -> Sequence[Fi
 def _caption(board: Leaderboard, n_drawn: int) -> str:
     caption = (
         "Mean ± standard deviation over folds. The best value of each metric is bold. Entries are "
-        f"ordered by {COLUMN_TITLES[board.metric]}. Intervals cover the choice of test images, "
-        "not of training images."
+        f"ordered by {COLUMN_TITLES[board.metric]}, best first. Intervals cover the choice of test "
+        "images, not of training images."
     )
     n_tied = sum(standing.tied for standing in board.standings.values())
     if n_tied > 1:

@@ -13,7 +13,7 @@ from clipfeat.evaluate.metrics import Metric
 from clipfeat.images import SourceKind, TableColumns
 from clipfeat.images.readers import FileBytes
 from clipfeat.images.record import ImageRecord
-from clipfeat.images.source import ImageSource, listed
+from clipfeat.images.source import ImageSource, make_source
 from clipfeat.zoo import ClassifierRow
 
 COLOURS = EncoderLibrary(build="clipfeat_example:build", list_names="clipfeat_example:colour_names")
@@ -75,7 +75,7 @@ def _open_playlist(spec: str, columns: TableColumns) -> ImageSource:
     folder = Path(spec).absolute().parent
     lines = (line.split() for line in Path(spec).read_text().splitlines())
     records = [ImageRecord(path, FileBytes(str(folder / path)), label) for path, label in lines]
-    return listed(spec, str(folder), records)
+    return make_source(spec, str(folder), records)
 
 
 PLAYLISTS = SourceKind(lambda spec: spec.endswith(".playlist"), _open_playlist)

@@ -9,7 +9,6 @@ import pytest
 
 from clipfeat.errors import UsageError
 from clipfeat.zoo import ClassifierRow, classifiers, make_classifier
-from tests.conftest import make_features, write_parts
 
 MODULE = """
 from sklearn.naive_bayes import GaussianNB
@@ -56,21 +55,6 @@ def test_a_plugin_is_listed(site: Path) -> None:
     assert "bayes       naive Bayes" in run(site, "-m", "clipfeat", "classifiers")
     script = "import clipfeat_bayes, clipfeat.zoo; print(clipfeat.zoo.parse_names('bayes'))"
     assert run(site, "-W", "error", "-c", script) == "['bayes']\n"
-
-
-@pytest.mark.parametrize(
-    "where", [[], ["--time-limit", "300"], ["--engine", "ray"]], ids=["here", "child", "ray"]
-)
-def test_a_plugin_is_fitted(site: Path, where: list[str], tmp_path: Path) -> None:
-    """In this process, in a time-limited child process, and by Ray's workers."""
-    if where == ["--engine", "ray"]:
-        pytest.importorskip("ray")
-    path = write_parts(tmp_path / "out.h5", make_features(20, apart=2.0))
-    printed = run(
-        site, "-m", "clipfeat", "benchmark", str(path), "--clf", "bayes,logreg", "--cv", "2", *where
-    )
-    assert "bayes" in printed
-    assert "failed" not in printed
 
 
 def test_a_broken_plugin_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,23 +6,24 @@ import typer
 
 from clipfeat.cli import option_types as options
 from clipfeat.cli.exits import LEAK, reports_errors
+from clipfeat.cli.option_groups import expands, source_options
 from clipfeat.cli.outputs import check_folder
 
 if TYPE_CHECKING:
     from clipfeat.auditing.checking import Audit
+    from clipfeat.images.source_options import SourceOptions
 
 
 STYLES = {"leak": "bold red", "warning": "yellow", "note": None}
 
 
 @reports_errors
+@expands("inputs", source_options, options.AUDITED_TABLE_OPTIONS)
 def audit(
     source: options.AuditedSources,
+    *,
     images: options.ImagesOfFeatures = None,
-    labels: options.LabelTable = None,
-    path_col: options.PathColumn = "",
-    label_col: options.LabelColumn = "",
-    group_col: options.AuditedGroupColumn = "",
+    inputs: "SourceOptions",
     num_workers: options.DecodeWorkers = None,
     output: options.AuditFolder = None,
     overwrite: options.Overwrite = False,
@@ -38,15 +39,14 @@ def audit(
     """
     from clipfeat.auditing.checking import audit as run
     from clipfeat.cli.console import count_bar
-    from clipfeat.images.manifest import TableColumns
 
     check_folder(output, overwrite=overwrite)
     with count_bar("reading image headers", "images") as show:
         result = run(
             source,
             images=images,
-            labels=labels,
-            columns=TableColumns(path_col, label_col, group_col),
+            labels=inputs.labels,
+            columns=inputs.columns,
             n_jobs=num_workers,
             progress=show,
         )

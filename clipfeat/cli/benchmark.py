@@ -11,6 +11,7 @@ from clipfeat.cli import option_types as options
 from clipfeat.cli.exits import explains_resuming, print_error_line, reports_errors
 from clipfeat.cli.option_groups import expands
 from clipfeat.errors import UsageError
+from clipfeat.fits.fit_resources import FitResources
 from clipfeat.zoo.fit_options import FitOptions
 
 if TYPE_CHECKING:
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
 
 
 @reports_errors
+@expands("resources", FitResources, options.BENCHMARK_RESOURCES)
 @expands("fit_options", FitOptions, options.FIT_OPTIONS)
 def benchmark(
     features: options.FeatureFiles = None,
+    *,
     layers: options.LayersOfFeatures = None,
     clf: options.ComparedClassifiers = "all",
     cv: options.Folds = 5,
@@ -37,13 +40,10 @@ def benchmark(
     repeats: options.Repeats = None,
     sort: options.SortMetric = "balanced_accuracy",
     seed: options.Seed = 0,
-    fit_options: FitOptions = FitOptions(),
+    fit_options: FitOptions,
     vote: options.Votes = "uniform",
     vote_weights: options.ExtraVoteWeights = "",
-    time_limit: options.TimeLimitPerClassifier = None,
-    num_workers: options.FitThreads = None,
-    engine: options.Engine = "local",
-    address: options.Address = None,
+    resources: FitResources,
     output: options.RunFolder = None,
     audit: options.AuditPage = True,
     thumbnails: options.Thumbnails = True,
@@ -64,7 +64,6 @@ def benchmark(
     from clipfeat.errors import unknown_name
     from clipfeat.evaluate import METRICS
     from clipfeat.evaluate import benchmark as run
-    from clipfeat.fits.fit_resources import FitResources
     from clipfeat.report import claim_folder, remarks
     from clipfeat.report.robustness_curves import load_robustness
 
@@ -75,7 +74,6 @@ def benchmark(
     if train and not test:
         raise UsageError("--train cannot be used without --test. Add --test FEATURES.h5.")
     weights, sizes = parse_numbers(vote_weights), parse_counts(few_shot)
-    resources = FitResources(num_workers, time_limit, engine, address)
     paths = feature_files(train or features or [])
     curves = None if robustness is None else load_robustness(robustness)
     cells = None
@@ -87,7 +85,7 @@ def benchmark(
             "leave_one_out": leave_one_out, "matrix": matrix,
             "few_shot": list(map(float, sizes)),  # floats since version 0.1
             "repeats": repeats, "seed": seed, "vote": vote, "vote_weights": weights,
-            "time_limit": time_limit, **fit_options.settings(),
+            "time_limit": resources.time_limit, **fit_options.settings(),
         }  # fmt: skip
         cells = claim_folder(output, command, overwrite=overwrite)
     data = load_features(paths, layers, group_col)

@@ -1,49 +1,39 @@
 """``clipfeat embed``."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clipfeat.cli import option_types as options
 from clipfeat.cli.exits import exit_on_failures, explains_resuming, reports_errors
+from clipfeat.cli.option_groups import expands, source_options
+from clipfeat.embedding.embed_resources import EmbedResources
 from clipfeat.encoders import DEFAULT_ENCODER
+from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.errors import UsageError
 
 if TYPE_CHECKING:
     from clipfeat.embedding.pipeline import EmbedReport
+    from clipfeat.images.source_options import SourceOptions
 
 
 @reports_errors
+@expands("resources", EmbedResources, options.EMBED_RESOURCES)
+@expands("inputs", source_options, options.SOURCE_OPTIONS)
+@expands("encoder_options", EncoderOptions, options.ENCODER_OPTIONS)
 def embed(
     source: options.Sources,
     out: options.OutputFeatures,
+    *,
     encoder: options.EncoderName = DEFAULT_ENCODER,
-    weights: options.WeightsFile = None,
-    untrained: options.Untrained = False,
-    layers: options.Layers = None,
-    pool: options.Pool = None,
-    image_size: options.ImageSizes = None,
-    crop: options.Crop = None,
-    views: options.Views = None,
-    faces: options.Faces = None,
-    face_margin: options.FaceMargin = 0.3,
-    face_weights: options.FaceWeights = None,
-    no_face: options.NoFace = "skip",
-    fps: options.FramesPerSecond = None,
-    frames: options.FrameCount = None,
-    encoder_arg: options.EncoderArguments = None,
-    labels: options.LabelTable = None,
-    path_col: options.PathColumn = "",
-    label_col: options.LabelColumn = "",
-    group_col: options.GroupColumnOfTable = "",
-    batch_size: options.BatchSize = None,
-    num_workers: options.DecodeWorkers = None,
-    device: options.Device = "auto",
-    precision: options.Precision = "auto",
+    encoder_options: EncoderOptions,
+    image_size: str | None = None,
+    encoder_arg: list[str] | None = None,
+    inputs: "SourceOptions",
+    resources: EmbedResources,
     overwrite: options.Overwrite = False,
     retry_failed: options.RetryFailed = False,
     prune: options.Prune = False,
     profile: options.ShowProfile = False,
-    engine: options.Engine = "local",
-    address: options.Address = None,
     max_bad: options.MaxBad = None,
 ) -> None:
     """Encode images into a feature file.
@@ -56,22 +46,12 @@ def embed(
     """
     from clipfeat.cli.console import image_bar
     from clipfeat.cli.parsing import parse_arguments
-    from clipfeat.embedding.embed_resources import EmbedResources
     from clipfeat.embedding.pipeline import embed as run
     from clipfeat.embedding.pipeline import sized_paths
-    from clipfeat.encoders.encoder_options import EncoderOptions
-    from clipfeat.images.faces import open_finder
-    from clipfeat.images.manifest import TableColumns
-    from clipfeat.images.source_options import SourceOptions
-    from clipfeat.images.video.frames import FrameSampling
 
-    if profile and engine == "ray":
+    if profile and resources.engine == "ray":
         raise UsageError("--profile cannot measure a Ray cluster. Omit --profile or --engine ray.")
-    finder = None
-    if faces is not None:
-        finder = open_finder(
-            faces, face_margin, str(face_weights) if face_weights else None, no_face
-        )
+    encoder_options = replace(encoder_options, arguments=parse_arguments(encoder_arg or []))
     failed = 0
     for size, path in sized_paths(out, image_size).items():
         hint = f"Committed rows are kept beside {path}. Repeat the same command to resume."
@@ -80,28 +60,12 @@ def embed(
                 source,
                 path,
                 encoder=encoder,
-                options=EncoderOptions(
-                    weights=weights,
-                    untrained=untrained,
-                    layers=layers,
-                    pool=pool,
-                    image_size=size,
-                    crop=crop,
-                    precision=precision,
-                    device=device,
-                    arguments=parse_arguments(encoder_arg or []),
-                ),
-                inputs=SourceOptions(
-                    labels=labels,
-                    columns=TableColumns(path_col, label_col, group_col),
-                    frames=FrameSampling(fps, frames),
-                    views=views,
-                    faces=finder,
-                ),
+                options=replace(encoder_options, image_size=size),
+                inputs=inputs,
                 overwrite=overwrite,
                 retry_failed=retry_failed,
                 prune=prune,
-                resources=EmbedResources(batch_size, num_workers, engine, address),
+                resources=resources,
                 progress=progress,
             )
         _print_report(report, show_profile=profile)

@@ -6,27 +6,27 @@ from clipfeat.cli import option_types as options
 from clipfeat.cli.exits import reports_errors
 from clipfeat.cli.option_groups import expands
 from clipfeat.cli.outputs import check_file
+from clipfeat.fits.fit_resources import FitResources
 from clipfeat.zoo.fit_options import FitOptions
 
 
 @reports_errors
+@expands("resources", FitResources, options.FIT_RESOURCES)
 @expands("fit_options", FitOptions, options.FIT_OPTIONS)
 def fit(
     features: options.FeatureFiles = None,
+    *,
     layers: options.LayersOfFeatures = None,
     clf: options.ModelClassifiers = "logreg",
     output: options.NewModelFile = Path("model.clipfeat"),
     cv: options.FoldsOrNone = 5,
     group_col: options.GroupColumn = "",
     seed: options.Seed = 0,
-    fit_options: FitOptions = FitOptions(),
+    fit_options: FitOptions,
     vote: options.Vote = "uniform",
     vote_weights: options.VoteWeights = "",
-    time_limit: options.TimeLimit = None,
-    out_of_core: options.OutOfCore = None,
-    num_workers: options.FitThreads = None,
-    engine: options.Engine = "local",
-    address: options.Address = None,
+    resources: FitResources,
+    out_of_core: bool | None = None,
     overwrite: options.Overwrite = False,
 ) -> None:
     """Fit a classifier or a soft vote and save a model file.
@@ -41,15 +41,13 @@ def fit(
     from clipfeat.cli.parsing import parse_numbers
     from clipfeat.evaluate.fitting import fit as run
     from clipfeat.evaluate.leaderboard import Leaderboard
-    from clipfeat.fits.fit_resources import FitResources
     from clipfeat.report import model_remarks
 
     check_file(output, overwrite=overwrite)
-    resources = FitResources(num_workers, time_limit, engine, address)
     weights = parse_numbers(vote_weights)
     opened = open_features(
         features or [], layers, group_col, clf=clf, tune=fit_options.tune, out_of_core=out_of_core,
-        engine=engine,
+        engine=resources.engine,
     )  # fmt: skip
     with opened as data, step_bar("fitting") as progress:
         model = run(

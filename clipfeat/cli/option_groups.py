@@ -2,48 +2,94 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from functools import wraps
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clipfeat.images.source_options import SourceOptions
 
 
 def expands(
-    parameter: str, kind: type, types: Mapping[str, Any]
+    parameter: str, build: Callable[..., Any], types: Mapping[str, Any]
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return a decorator that replaces an options object by one option per field.
+    """Return a decorator that replaces an options object by command-line options.
 
-    A new field of the options class then needs an entry in `types`, but no change to the commands.
+    The values of the options are the arguments of `build`, and its result is the argument of the
+    command. A new field of the options class then needs an entry in `types`, but no change to the
+    commands.
+
+    An entry of `types` may also name another parameter of the command. The command receives the
+    value of this option, and the option takes the place of the entry on the help page.
 
     Parameters
     ----------
     parameter : str
-        Parameter of the command that takes the options object.
-    kind : type
-        Dataclass of the options object. The options have the same defaults as its fields.
+        Keyword-only parameter of the command that takes the options object.
+    build : callable
+        Class of the options object, or a function that builds it. The options have the same
+        defaults as its parameters.
     types : mapping of str to type
-        Annotated type of each command-line option, by field name, in the order of the help page.
+        Annotated type of each command-line option, by parameter name, in the order of the help
+        page.
     """
-    defaults = {field.name: field.default for field in fields(kind)}
+    built = inspect.signature(build).parameters
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        signature = inspect.signature(command)
+        own = signature.parameters
+
         @wraps(command)
         def run(*args: Any, **kwargs: Any) -> Any:
-            values = {name: kwargs.pop(name) for name in types if name in kwargs}
-            return command(*args, **{parameter: kind(**values)}, **kwargs)
+            values = {n: kwargs.pop(n) for n in types if n not in own and n in kwargs}
+            return command(*args, **{parameter: build(**values)}, **kwargs)
 
-        signature = inspect.signature(command, eval_str=True)
+        defaults = {one.name: one.default for one in (*built.values(), *own.values())}
+        options = [
+            own[parameter].replace(name=name, annotation=annotation, default=defaults[name])
+            for name, annotation in types.items()
+        ]
         parameters: list[inspect.Parameter] = []
-        for one in signature.parameters.values():
-            if one.name != parameter:
+        for one in own.values():
+            if one.name == parameter:
+                parameters += options
+            elif one.name not in types:
                 parameters.append(one)
-                continue
-            parameters += [
-                one.replace(name=name, annotation=annotation, default=defaults[name])
-                for name, annotation in types.items()
-            ]
-        expanded = signature.replace(parameters=parameters)
-        run.__signature__ = expanded  # type: ignore[attr-defined]
+        run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {one.name: one.annotation for one in parameters}
         return run
 
     return decorate
+
+
+def source_options(
+    *,
+    views: str | None = None,
+    faces: str | None = None,
+    face_margin: float = 0.3,
+    face_weights: Path | None = None,
+    no_face: str = "skip",
+    fps: float | None = None,
+    frames: int | None = None,
+    labels: Path | None = None,
+    path_col: str = "",
+    label_col: str = "",
+    group_col: str = "",
+) -> "SourceOptions":
+    """Build the options for reading a source. The image package is imported by the call."""
+    from clipfeat.images.faces import open_finder
+    from clipfeat.images.manifest import TableColumns
+    from clipfeat.images.source_options import SourceOptions
+    from clipfeat.images.video.frames import FrameSampling
+
+    finder = None
+    if faces is not None:
+        weights = str(face_weights) if face_weights else None
+        finder = open_finder(faces, face_margin, weights, no_face)
+    return SourceOptions(
+        labels=labels,
+        columns=TableColumns(path_col, label_col, group_col),
+        frames=FrameSampling(fps, frames),
+        views=views,
+        faces=finder,
+    )

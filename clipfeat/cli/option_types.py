@@ -905,3 +905,87 @@ FIT_OPTIONS = {
     "accelerate": Accelerate,
 }
 """Command-line option of each field of `clipfeat.zoo.fit_options.FitOptions`, by field name."""
+
+ENCODER_OPTIONS = {
+    "weights": WeightsFile,
+    "untrained": Untrained,
+    "layers": Layers,
+    "pool": Pool,
+    "image_size": ImageSizes,
+    "crop": Crop,
+    "encoder_arg": EncoderArguments,
+    "precision": Precision,
+    "device": Device,
+}
+"""Command-line options of `clipfeat.encoders.encoder_options.EncoderOptions`.
+
+The command parses ``image_size`` and ``encoder_arg``, which form the fields ``image_size`` and
+``arguments``.
+"""
+
+TABLE_OPTIONS = {
+    "labels": LabelTable,
+    "path_col": PathColumn,
+    "label_col": LabelColumn,
+    "group_col": GroupColumnOfTable,
+}
+"""Options of `SOURCE_OPTIONS` for a table of images."""
+
+AUDITED_TABLE_OPTIONS = {**TABLE_OPTIONS, "group_col": AuditedGroupColumn}
+"""Options of `SOURCE_OPTIONS` for the table of images of an audit."""
+
+SOURCE_OPTIONS = {
+    "views": Views,
+    "faces": Faces,
+    "face_margin": FaceMargin,
+    "face_weights": FaceWeights,
+    "no_face": NoFace,
+    "fps": FramesPerSecond,
+    "frames": FrameCount,
+    **TABLE_OPTIONS,
+}
+"""Command-line option of each parameter of `clipfeat.cli.option_groups.source_options`."""
+
+SOURCE_OPTIONS_OF_MODEL = {
+    "fps": FramesPerSecond,
+    "frames": FrameCount,
+    "labels": LabelTable,
+    "path_col": PathColumn,
+    "label_col": LabelColumn,
+}
+"""Options of `SOURCE_OPTIONS` for images that a model is applied to. The model sets the faces."""
+
+EMBED_RESOURCES = {
+    "batch_size": BatchSize,
+    "num_workers": DecodeWorkers,
+    "device": Device,
+    "engine": Engine,
+    "address": Address,
+}
+"""Command-line option of each field of `clipfeat.embedding.embed_resources.EmbedResources`.
+
+``device`` is a field of `EncoderOptions` that the help page shows among the resources.
+"""
+
+LOCAL_EMBED_RESOURCES = {"batch_size": BatchSize, "num_workers": DecodeWorkers}
+"""Options of `EMBED_RESOURCES` for commands that encode on this machine only."""
+
+FIT_RESOURCES = {
+    "time_limit": TimeLimit,
+    "out_of_core": OutOfCore,
+    "n_jobs": FitThreads,
+    "engine": Engine,
+    "address": Address,
+}
+"""Command-line option of each field of `clipfeat.fits.fit_resources.FitResources`, for one fit.
+
+``out_of_core`` is a parameter of the command.
+"""
+
+BENCHMARK_RESOURCES = {
+    "time_limit": TimeLimitPerClassifier,
+    "n_jobs": FitThreads,
+    "engine": Engine,
+    "address": Address,
+}
+"""Options of `FIT_RESOURCES` for a benchmark, whose time limit is for each classifier."""

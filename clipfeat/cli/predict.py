@@ -1,38 +1,40 @@
 """``clipfeat predict``."""
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clipfeat.cli import option_types as options
 from clipfeat.cli.exits import exit_on_failures, print_error_line, reports_errors
+from clipfeat.cli.option_groups import expands, source_options
 from clipfeat.cli.outputs import check_file
+from clipfeat.embedding.embed_resources import EmbedResources
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from clipfeat.images.source_options import SourceOptions
     from clipfeat.prediction.predictions import Predictions
     from clipfeat.prediction.submission import Template
 
 
 @reports_errors
+@expands("resources", EmbedResources, options.LOCAL_EMBED_RESOURCES)
+@expands("inputs", source_options, options.SOURCE_OPTIONS_OF_MODEL)
 def predict(
     model: options.ModelFile,
     source: options.SourcesOrFeatures,
+    *,
     output: options.PredictionsFile = None,
     template: options.Template = None,
     fill: options.Fill = "auto",
     weights: options.WeightsFiles = None,
     face_weights: options.FaceWeightsOfModel = None,
-    fps: options.FramesPerSecond = None,
-    frames: options.FrameCount = None,
+    inputs: "SourceOptions",
     tta: options.TestTimeViews = None,
     average: options.Average = "mean",
     per_part: options.PerPart = False,
-    labels: options.LabelTable = None,
-    path_col: options.PathColumn = "",
-    label_col: options.LabelColumn = "",
-    batch_size: options.BatchSize = None,
-    num_workers: options.DecodeWorkers = None,
+    resources: EmbedResources,
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
     max_bad: options.MaxBad = None,
@@ -46,10 +48,6 @@ def predict(
     Example: clipfeat predict model.clipfeat new/ -o predictions.csv
     """
     from clipfeat.cli.console import counted, image_bar
-    from clipfeat.embedding.embed_resources import EmbedResources
-    from clipfeat.images.manifest import TableColumns
-    from clipfeat.images.source_options import SourceOptions
-    from clipfeat.images.video.frames import FrameSampling
     from clipfeat.prediction.predicting import predict as run
     from clipfeat.prediction.submission import Template
 
@@ -64,16 +62,11 @@ def predict(
             source,
             weights=weights or [],
             face_weights=face_weights,
-            inputs=SourceOptions(
-                labels=labels,
-                columns=TableColumns(path_col, label_col, ""),
-                frames=FrameSampling(fps, frames),
-                views=tta,
-            ),
+            inputs=replace(inputs, views=tta),
             average=average,
             per_part=per_part,
             device=device,
-            resources=EmbedResources(batch_size, num_workers),
+            resources=resources,
             progress=progress,
         )
     if submission is None:

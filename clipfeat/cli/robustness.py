@@ -4,27 +4,28 @@ from typing import TYPE_CHECKING
 
 from clipfeat.cli import option_types as options
 from clipfeat.cli.exits import exit_on_failures, print_error_line, reports_errors
+from clipfeat.cli.option_groups import expands, source_options
 from clipfeat.cli.outputs import check_folder
+from clipfeat.embedding.embed_resources import EmbedResources
 
 if TYPE_CHECKING:
+    from clipfeat.images.source_options import SourceOptions
     from clipfeat.prediction.degrading import Robustness
 
 
 @reports_errors
+@expands("resources", EmbedResources, options.LOCAL_EMBED_RESOURCES)
+@expands("inputs", source_options, options.SOURCE_OPTIONS_OF_MODEL)
 def robustness(
     model: options.ModelFile,
     source: options.LabelledSources,
+    *,
     degrade: options.Degradations = "all",
     output: options.RobustnessFolder = None,
     weights: options.WeightsFiles = None,
     face_weights: options.FaceWeightsOfModel = None,
-    fps: options.FramesPerSecond = None,
-    frames: options.FrameCount = None,
-    labels: options.LabelTable = None,
-    path_col: options.PathColumn = "",
-    label_col: options.LabelColumn = "",
-    batch_size: options.BatchSize = None,
-    num_workers: options.DecodeWorkers = None,
+    inputs: "SourceOptions",
+    resources: EmbedResources,
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
     max_bad: options.MaxBad = None,
@@ -38,10 +39,6 @@ def robustness(
     Example: clipfeat robustness model.clipfeat test/ -o robustness/
     """
     from clipfeat.cli.console import counted, image_bar
-    from clipfeat.embedding.embed_resources import EmbedResources
-    from clipfeat.images.manifest import TableColumns
-    from clipfeat.images.source_options import SourceOptions
-    from clipfeat.images.video.frames import FrameSampling
     from clipfeat.prediction.degrading import DEGRADATIONS
     from clipfeat.prediction.degrading import robustness as run
     from clipfeat.report.robustness_curves import save_robustness
@@ -55,13 +52,9 @@ def robustness(
             degradations=list(DEGRADATIONS) if names == ["all"] else names,
             weights=weights or [],
             face_weights=face_weights,
-            inputs=SourceOptions(
-                labels=labels,
-                columns=TableColumns(path_col, label_col, ""),
-                frames=FrameSampling(fps, frames),
-            ),
+            inputs=inputs,
             device=device,
-            resources=EmbedResources(batch_size, num_workers),
+            resources=resources,
             progress=progress,
         )
     _print(result)

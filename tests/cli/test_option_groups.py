@@ -1,29 +1,91 @@
 """Command-line options that form one options object."""
 
+from collections.abc import Callable
 from dataclasses import fields
+from inspect import signature
+from typing import Any
 
+import pytest
 import typer
 from typer.testing import CliRunner
 
-from clipfeat.cli.option_groups import expands
-from clipfeat.cli.option_types import FIT_OPTIONS
+from clipfeat.cli import option_types as options
+from clipfeat.cli.option_groups import expands, source_options
+from clipfeat.embedding.embed_resources import EmbedResources
+from clipfeat.encoders.encoder_options import EncoderOptions
+from clipfeat.fits.fit_resources import FitResources
 from clipfeat.zoo.fit_options import FitOptions
 
 
-def test_every_fitting_option_has_a_command_line_option() -> None:
-    """A new field of `FitOptions` needs an entry in `FIT_OPTIONS`."""
-    assert set(FIT_OPTIONS) == {field.name for field in fields(FitOptions)}
+@pytest.mark.parametrize(
+    ("kind", "types", "of_the_command"),
+    [
+        (FitOptions, options.FIT_OPTIONS, {}),
+        (FitResources, options.FIT_RESOURCES, {"out_of_core"}),
+        (FitResources, options.BENCHMARK_RESOURCES, {}),
+        (EmbedResources, options.EMBED_RESOURCES, {"device"}),
+    ],
+)
+def test_every_field_has_a_command_line_option(
+    kind: type, types: dict[str, Any], of_the_command: set[str]
+) -> None:
+    """A new field of an options class needs a command-line option."""
+    assert set(types) == {field.name for field in fields(kind)} | set(of_the_command)
+
+
+def test_every_encoder_option_has_a_command_line_option() -> None:
+    """A new field of `EncoderOptions` needs an option. ``--encoder-arg`` gives the arguments."""
+    names = {field.name for field in fields(EncoderOptions)}
+    assert set(options.ENCODER_OPTIONS) == names - {"arguments"} | {"encoder_arg"}
+
+
+def test_every_source_option_has_a_command_line_option() -> None:
+    """The options for reading a source are the parameters of the function that builds them."""
+    assert set(options.SOURCE_OPTIONS) == set(signature(source_options).parameters)
+    assert options.SOURCE_OPTIONS_OF_MODEL.items() <= options.SOURCE_OPTIONS.items()
+
+
+def received_by(command: Callable[..., None], *arguments: str) -> None:
+    app = typer.Typer()
+    app.command()(command)
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
 
 
 def test_a_command_receives_the_object() -> None:
     """Options on the command line become fields. Other fields keep their defaults."""
-    app, received = typer.Typer(), []
+    received = []
 
-    @app.command()
-    @expands("fit_options", FitOptions, FIT_OPTIONS)
-    def command(name: str, fit_options: FitOptions = FitOptions(), seed: int = 0) -> None:
+    @expands("fit_options", FitOptions, options.FIT_OPTIONS)
+    def command(name: str, *, fit_options: FitOptions, seed: int = 0) -> None:
         received.append((name, fit_options, seed))
 
-    result = CliRunner().invoke(app, ["x", "--bag", "3", "--seed", "1", "--no-accelerate"])
-    assert result.exit_code == 0, result.output
+    received_by(command, "x", "--bag", "3", "--seed", "1", "--no-accelerate")
     assert received == [("x", FitOptions(bag=3, accelerate=False), 1)]
+
+
+def test_an_option_of_the_command_stands_among_the_options_of_the_object() -> None:
+    """The order is that of the types, and the command receives its own option."""
+    received = []
+
+    @expands("resources", FitResources, options.FIT_RESOURCES)
+    def command(*, resources: FitResources, out_of_core: bool | None = None) -> None:
+        received.append((resources, out_of_core))
+
+    assert list(signature(command).parameters) == list(options.FIT_RESOURCES)
+    received_by(command, "--num-workers", "2", "--in-memory")
+    assert received == [(FitResources(n_jobs=2), False)]
+
+
+def test_an_option_of_one_object_stands_among_the_options_of_another() -> None:
+    """``--device`` is shown among the resources, and is a field of the encoder options."""
+    received = []
+
+    @expands("resources", EmbedResources, options.EMBED_RESOURCES)
+    @expands("encoder_options", EncoderOptions, {"crop": options.Crop, "device": options.Device})
+    def command(*, encoder_options: EncoderOptions, resources: EmbedResources) -> None:
+        received.append((encoder_options, resources))
+
+    assert list(signature(command).parameters) == ["crop", *options.EMBED_RESOURCES]
+    received_by(command, "--device", "cpu", "--batch-size", "8")
+    assert received == [(EncoderOptions(device="cpu"), EmbedResources(batch_size=8))]

@@ -87,8 +87,9 @@ class KFold(Protocol):
 class LeaveOneOut(Protocol):
     """Hold out each value of a column in turn, such as each generator.
 
-    Classes with at most one value in the column are divided among the tests. See
-    `clipfeat.evaluate.splits.leave_one_out`.
+    Rows of classes that do not vary with the column, such as photographs, are divided among the
+    tests. See `clipfeat.evaluate.splits.leave_one_out`. A test of one class is scored by its recall
+    only, with a warning.
 
     Parameters
     ----------
@@ -106,6 +107,7 @@ class LeaveOneOut(Protocol):
         data = _labelled(features)
         seeds = _seeds(self.repeats, random_state)
         trials = [Trial(leave_one_out(data, self.column, s), s) for s in seeds]
+        _warn_of_one_class(data, self.column, trials[0])
         return Plan(f"leave one {self.column} out{_repeated(seeds)}", data, trials, self.column)
 
 
@@ -320,6 +322,19 @@ def _official_parts(features: FeatureSet, column: str) -> NDArray[np.str_]:
                 "another column"
             )
     return parts
+
+
+def _warn_of_one_class(features: FeatureSet, column: str, trial: Trial) -> None:
+    """Warn about held-out values whose test has images of one class only."""
+    values = [v for v, (_, test) in trial.splits.items() if len(np.unique(features.y[test])) == 1]
+    if values:
+        warnings.warn(
+            f"the tests of {len(values)} values of column {column!r} ({', '.join(values[:5])}) "
+            "have images of one class. They are scored by recall only, and do not "
+            "count in other means",
+            ClipfeatWarning,
+            stacklevel=4,
+        )
 
 
 def _matrix(features: FeatureSet, column: str, n_splits: int, seed: int) -> list[Trial]:

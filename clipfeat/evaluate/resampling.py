@@ -102,6 +102,8 @@ def mean_defined(by_fold: Sequence[Values]) -> Values:
 
 def _resampled_fold(tested: "FilePredictions", metric: str, weights: NDArray[np.uint8]) -> Values:
     y, p = tested.y, tested.p
+    if len(np.unique(y)) < 2:  # a test of one class has only a recall
+        return np.full(1 + len(weights), np.nan)
     if metric in DECIDED and tested.threshold is not None:
         p = np.eye(2)[decide(p, tested.threshold)]
     return metric_of_draws(y, p, metric, weights[:, tested.row])

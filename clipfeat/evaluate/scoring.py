@@ -73,6 +73,8 @@ def score_outcome(
                     continue
                 values = score(tested.y, tested.p, tested.threshold, features.classes)
                 values |= oracle(tested.y, tested.p)
+                if len(np.unique(tested.y)) == 1:
+                    values = {m: v if is_rate(m) else np.nan for m, v in values.items()}
                 rows += [
                     {**common, "tested_on": name, "metric": m, "value": v, "seconds": seconds}
                     for m, v in values.items()
@@ -82,6 +84,15 @@ def score_outcome(
                 for m, v in costs.items()
             ]
     return rows
+
+
+def is_rate(metric: str) -> bool:
+    """Whether a metric is a rate of one class, and therefore defined for a test of one class."""
+    return metric.startswith("recall/") or metric in (
+        "threshold",
+        "true_positive_rate",
+        "false_positive_rate",
+    )
 
 
 def uncalibrated(run: Benchmark, entries: Sequence[str]) -> dict[str, float]:

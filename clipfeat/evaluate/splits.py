@@ -59,7 +59,8 @@ def leave_one_out(features: FeatureSet, column: str, random_state: int | None) -
         )
     groups = features.split_groups
     units = np.arange(len(values)) if groups is None else np.unique(groups, return_inverse=True)[1]
-    part = _parts(units, len(held), random_state)
+    strata = np.where(shared, features.y, len(features.classes))
+    part = _parts(units, strata, len(held), random_state)
     splits = {
         value: _hold_out((values == value) & ~shared, shared, part == i, units)
         for i, value in enumerate(held)
@@ -76,15 +77,24 @@ def leave_one_out(features: FeatureSet, column: str, random_state: int | None) -
 
 
 def shared_rows(features: FeatureSet, column: str) -> RowMask:
-    """Return a mask of the rows that are not held out by a value of a column.
+    """Return a mask of the rows that no value of a column holds out.
 
-    These are the rows without a value, and the rows of classes with at most one value.
+    These are rows without a value, and the rows of a class with at most one value in the column.
+    With two classes that both have more values, they are also the rows of the negative class whose
+    value never occurs in the positive class. Two sources of photographs, for example, are shared by
+    all generators. A value that occurs in both classes holds out its rows of both.
     """
     values = features.column(column)
     shared: RowMask = values == ""
+    alone = False
     for code in range(len(features.classes)):
         rows = features.y == code
-        shared |= rows & (len(set(values[rows].tolist()) - {""}) <= 1)
+        if len(set(values[rows].tolist()) - {""}) <= 1:
+            shared |= rows
+            alone = True
+    if len(features.classes) == 2 and not alone:
+        negative = features.y == 0
+        shared |= negative & ~np.isin(values, values[features.y == 1])
     return shared
 
 
@@ -99,10 +109,18 @@ def _hold_out(mine: RowMask, shared: RowMask, in_part: RowMask, units: NDArray[n
     return np.flatnonzero(train), np.flatnonzero(test)
 
 
-def _parts(units: NDArray[np.int64], n: int, random_state: int | None) -> NDArray[np.int64]:
-    """Divide the groups into `n` parts with about the same number of groups."""
-    unique = np.unique(units)
+def _parts(
+    units: NDArray[np.int64], strata: NDArray[np.int64], n: int, random_state: int | None
+) -> NDArray[np.int64]:
+    """Divide the groups into `n` parts, each with about as many groups of each stratum.
+
+    The stratum of a group is the smallest stratum of its rows.
+    """
+    unique, first = np.unique(units, return_inverse=True)
+    stratum = np.full(len(unique), strata.max())
+    np.minimum.at(stratum, first, strata)
     shuffled = np.random.default_rng(random_state).permutation(len(unique))
+    shuffled = shuffled[np.argsort(stratum[shuffled], kind="stable")]
     part_of = np.empty(int(unique.max()) + 1, dtype=np.int64)
     part_of[unique[shuffled]] = np.arange(len(unique)) % n
     return part_of[units]

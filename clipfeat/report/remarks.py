@@ -83,8 +83,9 @@ def _shared(about: Mapping[str, Any]) -> list[str]:
     if not about.get("shared"):
         return []
     return [
-        f"{about['shared']} images without a {about['column']} are shared among the tests. Each "
-        "part is tested together with one value, by models that were not trained on that part."
+        f"{about['shared']} images are not held out by {about['column']}, and are shared among the "
+        "tests. Each part is tested together with one value, by models that were not trained on "
+        "that part."
     ]
 
 

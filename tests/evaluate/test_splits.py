@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clipfeat.errors import LabelError, UsageError
-from clipfeat.evaluate.splits import cross_validation, leave_one_out
+from clipfeat.errors import ClipfeatWarning, LabelError, UsageError
+from clipfeat.evaluate import LeaveOneOut, Matrix, Protocol, benchmark
+from clipfeat.evaluate.splits import cross_validation, leave_one_out, shared_rows
 from clipfeat.features import FeatureSet
 from clipfeat.zoo.folds import k_fold
 from tests.conftest import make_features
@@ -77,6 +78,62 @@ def test_a_class_with_one_value_is_shared() -> None:
     named = np.where(features.y == 0, "photo", features.columns["generator"])
     splits = leave_one_out(replace(features, columns={"generator": named}), "generator", 0)
     assert sorted(splits) == ["gen0", "gen1", "gen2", "gen3"]
+
+
+def with_sources() -> FeatureSet:
+    """Return noise: photographs of two sources and images of four generators, in one column."""
+    features = make_features(80, apart=0)
+    number = np.arange(160) % 80
+    sources = np.array(["coco", "imagenet"])[number % 2]
+    generators = np.array([f"gen{i}" for i in number % 4])
+    column = np.where(features.y == 0, sources, generators)
+    return replace(features, columns={"generator": column})
+
+
+def test_sources_of_photographs_are_shared() -> None:
+    """Sources of the negative class are not held out, and every test has both classes."""
+    features = with_sources()
+    splits = leave_one_out(features, "generator", 0)
+    assert sorted(splits) == ["gen0", "gen1", "gen2", "gen3"]
+    for _, test in splits.values():
+        assert np.bincount(features.y[test]).tolist() == [20, 20]
+    assert [t.trained_on for t in Matrix("generator").plan(features).trials] == sorted(splits)
+
+
+def test_values_of_both_classes_are_held_out_with_both() -> None:
+    """Only the photographs of other sources are shared."""
+    features = with_sources()
+    column = features.columns["generator"].copy()
+    column[:20] = np.repeat(["gen0", "gen1"], 10)
+    mixed = replace(features, columns={"generator": column})
+    shared = shared_rows(mixed, "generator")
+    assert np.flatnonzero(shared).tolist() == list(range(20, 80))
+    for held, (train, test) in leave_one_out(mixed, "generator", 0).items():
+        assert held not in column[train]
+        assert set(np.flatnonzero(column == held)) <= set(test.tolist())
+
+
+@pytest.mark.parametrize("protocol", [LeaveOneOut("generator"), Matrix("generator")], ids=str)
+def test_noise_has_balanced_accuracy_of_one_half(protocol: Protocol) -> None:
+    """The baseline scores exactly 0.5, and a classifier within three standard errors of it."""
+    board = benchmark(with_sources(), "dummy,logreg", protocol=protocol).leaderboard()
+    assert board.mean["dummy"]["balanced_accuracy"] == 0.5
+    assert abs(board.mean["logreg"]["balanced_accuracy"] - 0.5) < 3 * np.sqrt(0.25 / 160)
+
+
+def test_a_test_of_one_class_has_only_a_recall() -> None:
+    """Its balanced accuracy and accuracy are NaN, and the mean is that of the other tests."""
+    features = with_sources()
+    column = np.array(["a", "b"])[np.arange(160) % 2]
+    column[140:] = "c"  # generated images only, and no photographs are shared
+    features = replace(features, columns={"generator": column})
+    with pytest.warns(ClipfeatWarning, match=r"1 values of column 'generator' \(c\) have images"):
+        run = benchmark(features, "dummy", protocol=LeaveOneOut("generator"))
+    table = run.to_pandas().pivot(index="fold", columns="metric", values="value")
+    assert table.loc["c", ["accuracy", "balanced_accuracy", "log_loss"]].isna().all()
+    assert not np.isnan(table.loc["c", "recall/fake"])
+    assert run.leaderboard().mean["dummy"]["balanced_accuracy"] == 0.5
+    assert run.leaderboard().standings["dummy"].value == 0.5
 
 
 def test_too_little_to_split_is_an_error() -> None:

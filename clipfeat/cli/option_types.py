@@ -1,9 +1,10 @@
 """Types of the commands' options and arguments.
 
-This module defines the flags, the help text and the help panel of every option. The commands define
-the defaults. Two types share a flag only if its meaning differs between commands, such as
-``--output`` for a file or for a folder. This module imports no large library, so that
-``clipfeat --help`` stays fast.
+This module defines the flags, the help text and the help panel of every option. The commands and
+the options classes define the defaults. Two types share a flag only if its meaning differs between
+commands, such as ``--output`` for a file or for a folder. The groups at the end list the options of
+each options class for `clipfeat.cli.option_groups.expands`. This module imports no large
+library, so that ``clipfeat --help`` stays fast.
 """
 
 from functools import partial

@@ -32,4 +32,4 @@ def test_the_path_is_printed(local_hub: str, features: FeatureSet, tmp_path: Pat
 
 def test_a_missing_repository_is_one_line() -> None:
     """A repository without a model file is an error without a traceback."""
-    assert_fails(clipfeat("pull", "me/nothing"), 3, "me/nothing")
+    assert_fails(clipfeat("pull", "me/nothing"), 1, "me/nothing")

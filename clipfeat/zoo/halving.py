@@ -7,17 +7,17 @@ result.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
 from sklearn.preprocessing import StandardScaler
 
 from clipfeat.zoo.calibration import GroupCalibratedClassifier
+from clipfeat.zoo.candidates import CandidateScore, record_convergence, score_candidate
 from clipfeat.zoo.folds import Split, TrainingData, fit_with_groups
 from clipfeat.zoo.spaces import Range, Tuned, full_names
 
@@ -44,12 +44,15 @@ def search_by_halving(
     n_fits: float,
     n_candidates: int,
     random_state: int,
+    *,
+    equal_priors: bool = False,
 ) -> Tuned:
     """Search for the parameters with the smallest log loss on held-out rows.
 
-    The default parameters are the first candidate. A calibrated classifier is scored without its
-    calibration. Instead, a sigmoid is fitted to its held-out scores, and the log loss of the
-    sigmoid is its loss.
+    The default parameters are the first candidate. They are kept unless a candidate beats them on
+    all held-out rows, see `clipfeat.zoo.candidates.CandidateScore.beats`. A calibrated classifier
+    is scored without its calibration. Instead, a sigmoid is fitted to its held-out scores, and the
+    log loss of the sigmoid is its loss.
 
     Parameters
     ----------
@@ -71,11 +74,13 @@ def search_by_halving(
         Largest number of candidates.
     random_state : int
         Random seed of the candidates and of the rows on each rung.
+    equal_priors : bool
+        Whether the fits after the search balance the classes.
 
     Returns
     -------
     Tuned
-        The best parameters.
+        The best parameters. Empty if the default parameters are the best.
     """
     import optuna
     from optuna.pruners import SuccessiveHalvingPruner
@@ -89,8 +94,8 @@ def search_by_halving(
     first: list[float] = []  # seconds that the default parameters take on each rung
     slowest = 0.0
 
-    def run(params: Mapping[str, Any], trial: "Trial | None") -> float | None:
-        """Score a candidate on each rung. Return its loss on all rows, or None if it is pruned."""
+    def run(params: Mapping[str, Any], trial: "Trial | None") -> CandidateScore | None:
+        """Score a candidate on each rung. Return its score on all rows, or None if it is pruned."""
         nonlocal slowest
         estimator = clone(bare).set_params(**full_names(bare, params))
         took = 0.0
@@ -100,16 +105,18 @@ def search_by_halving(
             if until is not None and time.monotonic() + expected + after > until:
                 raise TimeoutError
             begun = time.monotonic()
-            loss = _held_out_loss(estimator, data, folds, rank < step / RUNGS[-1])
+            score = _held_out_score(
+                estimator, data, folds, rank < step / RUNGS[-1], equal_priors=equal_priors
+            )
             took = time.monotonic() - begun
             if trial is None:
                 first.append(took)
             else:
-                trial.report(loss, step)
+                trial.report(score.loss, step)
                 if step < RUNGS[-1] and trial.should_prune():
                     return None
         slowest = max(slowest, took)
-        return loss
+        return score
 
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -117,25 +124,33 @@ def search_by_halving(
         sampler=TPESampler(seed=random_state),
         pruner=SuccessiveHalvingPruner(1, reduction_factor=RUNGS[1]),
     )
-    least, best, tried = np.inf, {}, 0
+    scored: list[tuple[CandidateScore, Mapping[str, Any]]] = []  # the default is the first
+    tried = 0
     try:
         if until is not None and time.monotonic() < until:
             # The first fit of a classifier imports its libraries. This fit is not measured.
-            _held_out_loss(bare, data, folds[:1], rank < rungs[0] / RUNGS[-1])
+            _held_out_score(bare, data, folds[:1], rank < rungs[0] / RUNGS[-1])
         for number in range(n_candidates):
             trial = study.ask() if number else None  # the first candidate is the defaults
             params = {n: _suggest(trial, n, one) for n, one in ranges.items()} if trial else {}
-            loss = run(params, trial)
+            score = run(params, trial)
             tried += 1
+            if score is not None:
+                scored.append((score, params))
             if trial is not None:
+                loss = None if score is None else score.loss
                 study.tell(trial, loss, state=State.PRUNED if loss is None else State.COMPLETE)
-            if loss is not None and loss < least:
-                least, best = loss, params
     except TimeoutError:
-        return Tuned(best, tried, out_of_time=True)
+        return Tuned(_best(scored), tried, out_of_time=True)
     finally:
         optuna.logging.set_verbosity(verbosity)
-    return Tuned(best, tried)
+    return Tuned(_best(scored), tried)
+
+
+def _best(scored: Sequence[tuple[CandidateScore, Mapping[str, Any]]]) -> Mapping[str, Any]:
+    """Return the parameters with the smallest loss that beat the first ones, or the first ones."""
+    better = [(score.loss, params) for score, params in scored if score.beats(scored[0][0])]
+    return min(better, key=lambda one: one[0])[1] if better else {}
 
 
 def _suggest(trial: "Trial", name: str, one: Range) -> float:
@@ -173,21 +188,27 @@ def _ranks(y: NDArray[np.int64], random_state: int) -> NDArray[np.float64]:
     return rank
 
 
-def _held_out_loss(
-    estimator: Any, data: TrainingData, folds: list[Split], chosen: NDArray[np.bool_]
-) -> float:
-    """Compute the log loss of a classifier by cross-validation on the chosen rows."""
+def _held_out_score(
+    estimator: Any,
+    data: TrainingData,
+    folds: list[Split],
+    chosen: NDArray[np.bool_],
+    *,
+    equal_priors: bool = False,
+) -> CandidateScore:
+    """Score a classifier by cross-validation on the chosen rows."""
     X, y, groups = data
     outputs, labels = [], []
-    for all_train, all_test in folds:
-        train, test = all_train[chosen[all_train]], all_test[chosen[all_test]]
-        train_groups = None if groups is None else groups[train]
-        fitted = fit_with_groups(clone(estimator), X[train], y[train], train_groups)
-        predict = getattr(fitted, "predict_proba", None) or fitted.decision_function
-        outputs.append(predict(X[test]))
-        labels.append(y[test])
+    with record_convergence() as failures:
+        for all_train, all_test in folds:
+            train, test = all_train[chosen[all_train]], all_test[chosen[all_test]]
+            train_groups = None if groups is None else groups[train]
+            fitted = fit_with_groups(clone(estimator), X[train], y[train], train_groups)
+            predict = getattr(fitted, "predict_proba", None) or fitted.decision_function
+            outputs.append(predict(X[test]))
+            labels.append(y[test])
     p, y_true = np.concatenate(outputs), np.concatenate(labels)
     if not hasattr(estimator, "predict_proba"):
         scores = StandardScaler().fit_transform(p.reshape(len(p), -1))
         p = LogisticRegression(C=100.0, max_iter=1000).fit(scores, y_true).predict_proba(scores)
-    return float(log_loss(y_true, p, labels=np.unique(y)))
+    return score_candidate(y_true, p, equal_priors=equal_priors, converged=not failures)

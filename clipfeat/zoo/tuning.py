@@ -31,6 +31,10 @@ def tune(
 ) -> Tuned:
     """Search the tuning space of a classifier for the smallest cross-validated log loss.
 
+    The default parameters are evaluated first and kept unless a candidate beats them. A candidate
+    that does not converge, or that is at chance level, is never chosen. See
+    `clipfeat.zoo.candidates.CandidateScore.beats`.
+
     Parameters
     ----------
     name : str
@@ -61,11 +65,15 @@ def tune(
     until = None if seconds is None else time.monotonic() + seconds
     classifier = make_classifier(name, options, random_state=random_state, n_jobs=n_jobs)
     folds = inner_folds(y, groups, N_SPLITS, random_state)
+    equal_priors = options.balance != "none"
     if isinstance(row.space, WarmPath):
-        return search_warm_path(classifier, row.space, X, y, folds, until, n_fits)
+        return search_warm_path(
+            classifier, row.space, X, y, folds, until, n_fits, equal_priors=equal_priors
+        )
     return search_by_halving(
-        classifier, row.space, (X, y, groups), folds, until, n_fits, N_CANDIDATES, random_state
-    )
+        classifier, row.space, (X, y, groups), folds, until, n_fits, N_CANDIDATES, random_state,
+        equal_priors=equal_priors,
+    )  # fmt: skip
 
 
 def time_share(begun: float, time_limit: float | None, turns: int) -> float | None:

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from clipfeat.errors import UsageError
+from clipfeat.features import FeatureSet
 from clipfeat.fits.fit_resources import FitResources
 from clipfeat.zoo import CHANCE, classifiers, halving, make_classifier, tuning, warm_path
 from clipfeat.zoo.building import build, count_fits
+from clipfeat.zoo.candidates import CandidateScore, score_candidate
 from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.spaces import Range, Tuned, WarmPath, full_names
 from clipfeat.zoo.tuning import tune
@@ -47,11 +49,11 @@ def test_a_seed_decides(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_search_lowers_the_loss() -> None:
-    """On nearly random labels, the search finds a strong penalty."""
-    data = make_features(60, apart=0.3, n_features=150)
+    """With more features than rows, the search finds a strong penalty."""
+    data = make_features(120, apart=1.0, n_features=150)
     tuned = tune("logreg", data.X, data.y, None)
     assert 1e-6 <= tuned.params["C"] < 4.0
-    fresh = make_features(400, apart=0.3, n_features=150, seed=1)
+    fresh = make_features(400, apart=1.0, n_features=150, seed=1)
 
     def loss(**params: float) -> float:
         model = build("logreg", params=params).fit(data.X, data.y)
@@ -71,9 +73,80 @@ def test_warm_and_cold_fits_agree() -> None:
     warm = [clone(pipeline[-1]).set_params(warm_start=True) for _ in folds]
     for C in (1e-3, 1.0, 1e3):
         cold = [clone(pipeline[-1]) for _ in folds]
-        assert warm_path._loss(warm, prepared, "C", C) == pytest.approx(
-            warm_path._loss(cold, prepared, "C", C), abs=2e-3
+        assert warm_path._score(warm, prepared, "C", C).loss == pytest.approx(
+            warm_path._score(cold, prepared, "C", C).loss, abs=2e-3
         )
+
+
+def unequal() -> FeatureSet:
+    """Return well separated features with 500 rows of one class and 63 of the other."""
+    data = make_features(500, apart=6.0, n_features=128)
+    return data.take(np.flatnonzero((data.y == 0) | (np.arange(1000) % 8 == 0)))
+
+
+@pytest.mark.parametrize("limit", [0.01, 0.05, 0.1, 0.3, None])
+def test_a_short_search_keeps_the_default(limit: float | None) -> None:
+    """No time limit gives a model with a lower accuracy than the default parameters."""
+    data, fresh = unequal(), make_features(500, apart=6.0, n_features=128, seed=1)
+    tuned = tune("logreg", data.X, data.y, None, seconds=limit, n_jobs=1)
+    default, best = (
+        build("logreg", params=params, n_jobs=1).fit(data.X, data.y).predict(fresh.X)
+        for params in ({}, tuned.params)
+    )
+    assert (best == fresh.y).mean() >= (default == fresh.y).mean() - 0.01
+
+
+def test_a_search_starts_at_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default value is the first candidate, and stronger values follow."""
+    values: list[float] = []
+    original = warm_path._score
+
+    def spy(models: Any, prepared: Any, name: str, value: float, *rest: Any) -> CandidateScore:
+        values.append(value)
+        return original(models, prepared, name, value, *rest)
+
+    monkeypatch.setattr(warm_path, "_score", spy)
+    data = make_features(30)
+    tune("logreg", data.X, data.y, None)
+    assert values[:3] == pytest.approx([4.0, 1.0, 0.1])
+
+
+def test_an_unconverged_candidate_is_never_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one iteration for each value, no value replaces the default."""
+    pipeline = make_classifier("logreg")
+    pipeline[-1].set_params(max_iter=1)
+    monkeypatch.setattr(tuning, "make_classifier", lambda *_, **__: pipeline)
+    data = make_features(60, apart=0.3, n_features=150)
+    tuned = tune("logreg", data.X, data.y, None)
+    assert tuned.params == {}
+    assert tuned.tried > 1
+
+
+def test_a_candidate_at_chance_level_does_not_beat_a_default() -> None:
+    """A prediction of the larger class loses, although its loss is below an overconfident loss."""
+    y = np.repeat([0, 1], [80, 20])
+    right = np.tile([0.9999, 0.0001], (100, 1))
+    right[80:] = right[80:, ::-1]
+    right[[0, 1, 2, 3, 4, 80, 81]] = [[1e-12, 1 - 1e-12]] * 5 + [[1 - 1e-12, 1e-12]] * 2
+    default = score_candidate(y, right)
+    at_chance = score_candidate(y, np.tile([0.8, 0.2], (100, 1)))
+    nearly = score_candidate(y, np.column_stack([0.8 - 0.01 * y, 0.2 + 0.01 * y]))
+    assert at_chance.loss < default.loss
+    assert not at_chance.beats(default)
+    assert nearly.loss < nearly.chance_loss
+    assert not nearly.beats(default)
+    calibrated = score_candidate(y, np.where(right > 0.5, 0.93, 0.07))
+    assert calibrated.beats(default)
+    assert not replace(calibrated, converged=False).beats(default)
+
+
+@pytest.mark.parametrize("name", ["logreg", "svm"])
+def test_noise_gives_no_candidate_at_chance_level(name: str) -> None:
+    """A chosen candidate has a smaller loss than the class frequencies on held-out rows."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(120, 40)).astype(np.float32), np.repeat([0, 1], [90, 30])
+    tuned = tune(name, X, y, None, n_jobs=1)
+    assert tuned == Tuned({}, tuned.tried)
 
 
 @pytest.mark.parametrize("name", ["logreg", "lgbm"])

@@ -169,6 +169,8 @@ def print_leaderboard(board: "Leaderboard", title: str) -> None:
         cells = (board.cell(entry, name) for name in names)
         table.add_row(entry, *cells, style="bold" if row == 0 else None)
     out.print(table)
+    for note in board.notes:
+        print(note)
 
 
 def visible_columns(columns: Collection[str], width: int) -> list[str]:

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.errors import DataError, UsageError
+from clipfeat.evaluate.intervals import SampleSize, interval, mean_interval
 from clipfeat.evaluate.leaderboard import DEFAULT_METRIC, check_metric
 from clipfeat.evaluate.metrics import DECIDED, METRICS, Values, decide
-from clipfeat.evaluate.resampling import draw, mean_defined, metric_of_draws
+from clipfeat.evaluate.resampling import Resamples, draw, mean_defined, metric_of_draws
 from clipfeat.evaluate.result import Benchmark
-from clipfeat.evaluate.standings import interval, paired_p_value
+from clipfeat.evaluate.simultaneous import MaxT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,7 +133,13 @@ def compare(runs: Runs, metric: str = DEFAULT_METRIC) -> Comparison:
                 f"{name}. Compare runs with the same labels"
             )
     first_rows = np.array([rows[names[0]][key] for key in common])
-    weights = draw((first.files if first.groups is None else first.groups)[first_rows])
+    unit = (first.files if first.groups is None else first.groups)[first_rows]
+    weights = draw(unit)
+    y = first.y[first_rows]
+    per_class = [len(np.unique(unit[y == code])) for code in range(len(first.classes))]
+    size = SampleSize(len(np.unique(unit)), len(common), np.array(per_class))
+    resamples = Resamples({}, "image" if first.groups is None else "group", size)
+    alone = MaxT(np.empty(0), size.n_units)
     position = {key: i for i, key in enumerate(common)}
     sign = 1.0 if METRICS[metric].higher_is_better else -1.0
     entries: list[ComparedEntry] = []
@@ -145,10 +152,13 @@ def compare(runs: Runs, metric: str = DEFAULT_METRIC) -> Comparison:
             if run is first:
                 reference = values
             better = sign * (values - reference) if reference is not None else np.full(2, np.nan)
+            value, error = float(values[0]), resamples.error(values)
+            difference, of_difference = float(better[0]), resamples.error(better)
             entries.append(
                 ComparedEntry(
-                    name, entry, float(values[0]), *interval(values[1:]), float(better[0]),
-                    *interval(better[1:]), paired_p_value(better[1:]),
+                    name, entry, value, *interval(METRICS[metric], value, error, size),
+                    difference, *mean_interval(difference, of_difference, size.n_units),
+                    alone.p_value(difference, of_difference),
                 )
             )  # fmt: skip
     return Comparison(metric, names, len(common), entries)

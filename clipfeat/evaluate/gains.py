@@ -1,13 +1,11 @@
-"""Gain of a vote over the best single classifier, with its standard error."""
+"""Gain of a vote over the best single classifier, with its interval."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from clipfeat.evaluate.metrics import METRICS, Values
-from clipfeat.evaluate.resampling import resampled
+from clipfeat.evaluate.metrics import METRICS
+from clipfeat.evaluate.resampling import Resamples, resampled
+from clipfeat.evaluate.simultaneous import all_pairs
 
 if TYPE_CHECKING:
     from clipfeat.evaluate.result import Benchmark
@@ -24,11 +22,15 @@ class Gain:
     metric : str
         Name of the metric.
     value : float
-        Difference between their means over folds. It is positive if the vote is better, also for
-        metrics with lower values for better results.
+        Difference between their scores. It is positive if the vote is better, also for metrics with
+        lower values for better results.
     standard_error : float
-        Standard error of the difference, from a bootstrap of whole groups. Each draw resamples the
-        same groups for the vote and the classifier.
+        Standard error of the difference. Each draw resamples the same units for the vote and the
+        classifier.
+    low, high : float
+        Ends of the 95 % interval of the difference. It is simultaneous over all pairs of entries,
+        so it also holds for the classifier that is the best of this run. NaN in model files of
+        version 0.1.
     """
 
     vote: str
@@ -36,18 +38,25 @@ class Gain:
     metric: str
     value: float
     standard_error: float
+    low: float = float("nan")
+    high: float = float("nan")
 
     @property
     def worse(self) -> bool:
-        """Whether the vote is worse than the classifier by more than the standard error."""
-        return self.value < -self.standard_error
+        """Whether the whole interval is below zero."""
+        return self.high < 0
+
+    @property
+    def better(self) -> bool:
+        """Whether the whole interval is above zero."""
+        return self.low > 0
 
 
-def gains(run: "Benchmark", metric: str, draws: Mapping[str, Values] | None = None) -> list[Gain]:
+def gains(run: "Benchmark", metric: str, draws: Resamples | None = None) -> list[Gain]:
     """Compare every vote of a run with the best single classifier.
 
-    The best classifier is selected on the same rows that score it, so its score is too optimistic.
-    On new images, a vote with the same score is expected to be slightly better.
+    The best classifier is selected on the same rows, which favours it. The interval of the
+    difference is corrected for this selection.
 
     Parameters
     ----------
@@ -55,7 +64,7 @@ def gains(run: "Benchmark", metric: str, draws: Mapping[str, Values] | None = No
         Result of a benchmark.
     metric : str
         One of `METRICS`. Accuracies are those at the chosen thresholds, if thresholds were chosen.
-    draws : mapping of str to ndarray, optional
+    draws : Resamples, optional
         Output of `clipfeat.evaluate.resampling.resampled` for the run's complete entries. It is
         computed if not given.
 
@@ -68,18 +77,18 @@ def gains(run: "Benchmark", metric: str, draws: Mapping[str, Values] | None = No
     if not votes:
         return []
     sign = 1.0 if METRICS[metric].higher_is_better else -1.0
-    draws = resampled(run, run.complete, metric) if draws is None else draws
-    draws = {entry: sign * values for entry, values in draws.items()}
-    singles = {
-        entry: values[0]
-        for entry, values in draws.items()
-        if entry not in votes and np.isfinite(values[0])
-    }
+    known = (resampled(run, run.complete, metric) if draws is None else draws).defined()
+    scores = {entry: sign * values[0] for entry, values in known.values.items()}
+    singles = [entry for entry in scores if entry not in votes]
     if not singles:
         return []
-    best = max(singles, key=lambda entry: singles[entry])
-    differences = {vote: draws[vote] - draws[best] for vote in votes}
-    return [
-        Gain(vote, best, metric, float(d[0]), float(np.nanstd(d[1:], ddof=1)))
-        for vote, d in differences.items()
-    ]
+    best = max(singles, key=lambda entry: scores[entry])
+    critical = all_pairs(known).critical
+    compared = []
+    for vote in votes:
+        if vote in scores:
+            difference = sign * (known.values[vote] - known.values[best])
+            value, error = float(difference[0]), known.error(difference)
+            half = critical * error
+            compared.append(Gain(vote, best, metric, value, error, value - half, value + half))
+    return compared

@@ -12,9 +12,10 @@ import numpy as np
 
 from clipfeat.errors import unknown_name
 from clipfeat.evaluate.gains import Gain, gains
+from clipfeat.evaluate.intervals import FEW_UNITS
 from clipfeat.evaluate.metrics import METRICS
 from clipfeat.evaluate.pivots import Pivot, pivots
-from clipfeat.evaluate.resampling import resampled
+from clipfeat.evaluate.resampling import Resamples, resampled
 from clipfeat.evaluate.standings import Standing, standings
 from clipfeat.evaluate.tidy_rows import COSTS, headline_rows
 from clipfeat.zoo import CHANCE
@@ -59,6 +60,8 @@ class Leaderboard:
     pivots : sequence of Pivot
         Tables of scores by fold, by number of training images or by training value. The protocol
         determines which tables there are.
+    notes : sequence of str
+        Sentences on the meaning of intervals and ranks. Empty for the scores of a model.
 
     See Also
     --------
@@ -72,6 +75,7 @@ class Leaderboard:
     standings: Mapping[str, Standing] = field(default_factory=dict)
     gains: Sequence[Gain] = ()
     pivots: Sequence[Pivot] = ()
+    notes: Sequence[str] = ()
 
     @classmethod
     def from_rows(
@@ -157,8 +161,7 @@ class Leaderboard:
         if metric == RANK:
             return self.rank(entry)
         if metric == INTERVAL:
-            standing = self.standings.get(entry)
-            return "–" if standing is None else f"{standing.low:.3f} to {standing.high:.3f}"
+            return _interval_text(self.standings.get(entry))
         mean = self.mean[entry].get(metric, float("nan"))
         if np.isnan(mean):
             return "–"
@@ -243,13 +246,55 @@ def run_leaderboard(run: "Benchmark", metric: str = DEFAULT_METRIC) -> Leaderboa
         run.rows, metric, standings(run, metric, draws), gains(run, metric, draws)
     )
     column = str(run.about.get("column", ""))
-    return replace(board, pivots=pivots(run.rows, metric, board.entries, column))
+    return replace(
+        board,
+        pivots=pivots(run.rows, metric, board.entries, column),
+        notes=_notes(draws, board),
+    )
+
+
+def _notes(draws: Resamples, board: Leaderboard) -> list[str]:
+    """State what the intervals and ranks of a leaderboard cover."""
+    if not board.standings:
+        return []
+    n, size = len(board.standings), draws.size
+    together = f"for all {n} entries together, including the best one" if n > 1 else "for the entry"
+    kind, _, column = draws.unit.partition(" of ")
+    units = f"{size.n_units} {kind}{'s' if size.n_units > 1 else ''}{column and f' of {column}'}"
+    scope = {
+        "image": "the choice of test images",
+        "group": "the choice of test groups",
+    }.get(draws.unit, f"the choice of values of {column}, such as a new {column},")
+    notes = [
+        f"The 95 % intervals of {COLUMN_TITLES[board.metric]} hold {together}. They cover {scope} "
+        f"({units} resampled), and not the choice of training images."
+    ]
+    if size.n_units < 2:
+        return [f"There is no interval, because {units} cannot be resampled."]
+    if size.n_units < FEW_UNITS:
+        notes.append(
+            f"With only {units}, the intervals are approximate and wide, and the tests find only "
+            "large differences."
+        )
+    tied = sum(standing.tied for standing in board.standings.values())
+    if tied > 1:
+        notes.append(
+            f"No difference was found between the {tied} entries with rank 1= (paired tests, "
+            "corrected for all pairs of entries)."
+        )
+    return notes
 
 
 def check_metric(metric: str) -> None:
     """Check that a metric exists. The error lists the most similar names."""
     if metric not in METRICS:
         raise unknown_name("metric", metric, METRICS)
+
+
+def _interval_text(standing: Standing | None) -> str:
+    if standing is None or np.isnan(standing.low):
+        return "–"
+    return f"{standing.low:.3f} to {standing.high:.3f}"
 
 
 def _mean(values: Sequence[float]) -> float:

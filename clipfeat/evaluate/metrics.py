@@ -42,12 +42,20 @@ class Metric:
         returns an array of shape (n_draws,).
     higher_is_better : bool
         Whether a larger value is better.
+    n_trials : callable, optional
+        For a metric in [0, 1] that has a binomial interval. It returns the number of trials of a
+        perfect score, from the number of test units in each class. Without it, a metric has a t
+        interval.
+    bounds : (float, float)
+        Smallest and largest possible value.
     """
 
     name: str
     title: str
     weighted: Callable[[Labels, Probabilities, Weights], Values]
     higher_is_better: bool
+    n_trials: Callable[[NDArray[np.int64]], float] | None = None
+    bounds: tuple[float, float] = (-np.inf, np.inf)
 
     def function(self, y: Labels, p: Probabilities) -> float:
         """Compute the metric with equal weights."""
@@ -206,16 +214,32 @@ def calibration_error(y: Labels, p: Probabilities, w: Weights) -> Values:
     return _divide(np.sum(gaps, axis=0) if gaps else np.zeros(len(w)), w.sum(axis=1))
 
 
+def _all_units(per_class: NDArray[np.int64]) -> float:
+    return float(per_class.sum())
+
+
+def _smallest_class_times_classes(per_class: NDArray[np.int64]) -> float:
+    """Return the trials of a mean of recalls: all errors may be in the smallest class."""
+    return _smallest_class(per_class) * int((per_class > 0).sum())
+
+
+def _smallest_class(per_class: NDArray[np.int64]) -> float:
+    return float(min(per_class[per_class > 0].tolist(), default=1))
+
+
+LOSS = (0.0, np.inf)
 _ROWS = (
-    Metric("accuracy", "accuracy", accuracy, True),
-    Metric("balanced_accuracy", "balanced acc.", balanced_accuracy, True),
-    Metric("roc_auc", "ROC AUC", roc_auc, True),
-    Metric("average_precision", "AP", average_precision, True),
-    Metric("tpr_at_fpr_5", "TPR at 5% FPR", tpr_at_fpr(0.05), True),
-    Metric("tpr_at_fpr_1", "TPR at 1% FPR", tpr_at_fpr(0.01), True),
-    Metric("log_loss", "log loss", log_loss, False),
-    Metric("brier", "Brier", brier, False),
-    Metric("calibration_error", "calib. error", calibration_error, False),
+    Metric("accuracy", "accuracy", accuracy, True, _all_units),
+    Metric(
+        "balanced_accuracy", "balanced acc.", balanced_accuracy, True, _smallest_class_times_classes
+    ),
+    Metric("roc_auc", "ROC AUC", roc_auc, True, _smallest_class),
+    Metric("average_precision", "AP", average_precision, True, _smallest_class),
+    Metric("tpr_at_fpr_5", "TPR at 5% FPR", tpr_at_fpr(0.05), True, _smallest_class),
+    Metric("tpr_at_fpr_1", "TPR at 1% FPR", tpr_at_fpr(0.01), True, _smallest_class),
+    Metric("log_loss", "log loss", log_loss, False, bounds=LOSS),
+    Metric("brier", "Brier", brier, False, bounds=LOSS),
+    Metric("calibration_error", "calib. error", calibration_error, False, bounds=LOSS),
 )
 METRICS = with_plugins({metric.name: metric for metric in _ROWS}, "clipfeat.metrics", Metric)
 

@@ -1,4 +1,4 @@
-"""Uncertainty of scores by bootstrap resampling of whole groups.
+"""Uncertainty of scores by bootstrap resampling of images, groups or held-out values.
 
 This is the bootstrap over clusters (Davison and Hinkley 1997, section 3.8). A draw samples groups
 with replacement. The weight of a row is the number of times that its group was drawn. All folds,
@@ -6,12 +6,14 @@ trials and entries use the same weights, so differences between entries are pair
 fitted again. The intervals therefore do not include the variation due to the training set.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clipfeat.evaluate.intervals import SampleSize
 from clipfeat.evaluate.metrics import DECIDED, METRICS, Labels, Probabilities, Values, decide
 
 if TYPE_CHECKING:
@@ -46,20 +48,63 @@ def draw(units: NDArray[np.generic], cost: int = 1) -> NDArray[np.uint8]:
     _, unit = np.unique(units, return_inverse=True)
     n = int(unit.max()) + 1
     n_draws = int(np.clip(WORK // (len(units) * cost), MIN_DRAWS, MAX_DRAWS))
+    drawn: NDArray[np.uint8] = _counts(n, n_draws)[:, unit]
+    return drawn
+
+
+def _counts(n: int, n_draws: int) -> NDArray[np.uint8]:
+    """Draw n of n units with replacement, and count each unit in each draw."""
     rng = np.random.default_rng(0)
     counts = np.empty((n_draws, n), dtype=np.uint8)
     for one in counts:
         one[:] = np.minimum(np.bincount(rng.integers(0, n, n), minlength=n), 255)
-    drawn: NDArray[np.uint8] = counts[:, unit]
-    return drawn
+    return counts
 
 
-def resampled(
-    run: "Benchmark",
-    entries: Sequence[str],
-    metric: str,
-) -> dict[str, Values]:
-    """Compute the mean of a metric over folds, with equal weights and for every bootstrap draw.
+@dataclass(frozen=True, eq=False)
+class Resamples:
+    """Values of a metric for every entry, and for every bootstrap draw.
+
+    Parameters
+    ----------
+    values : mapping of str to ndarray of shape (1 + n_draws,)
+        Values by entry. The first value is the score itself.
+    unit : str
+        Name of the resampled unit: ``"image"``, ``"group"`` or ``"value of generator"``.
+    size : SampleSize
+        Number of units and files.
+    """
+
+    values: Mapping[str, Values]
+    unit: str
+    size: SampleSize
+
+    @property
+    def n_draws(self) -> int:
+        """Number of draws."""
+        return max((len(values) - 1 for values in self.values.values()), default=0)
+
+    def error(self, values: Values) -> float:
+        """Return the standard error of a score or of a difference of scores.
+
+        The variance of the draws is multiplied by n / (n - 1) for n units, because a bootstrap of n
+        units underestimates it by this factor.
+        """
+        known = values[1:][~np.isnan(values[1:])]
+        n = self.size.n_units
+        return float(known.std() * np.sqrt(n / (n - 1))) if n > 1 and len(known) else float("nan")
+
+    def defined(self) -> "Resamples":
+        """Return the entries whose score is defined."""
+        return replace(self, values={e: v for e, v in self.values.items() if np.isfinite(v[0])})
+
+
+def resampled(run: "Benchmark", entries: Sequence[str], metric: str) -> Resamples:
+    """Compute a metric for the tested rows themselves and for every draw.
+
+    The resampled units are groups if there are groups, else files. If a run holds out the values of
+    a column, or trains on each of them, the units are these values: its score is a mean over
+    values, and new values differ more than new images of the same values.
 
     Parameters
     ----------
@@ -69,17 +114,16 @@ def resampled(
         Names from `Benchmark.complete`.
     metric : str
         One of `METRICS`. Accuracies are those at the chosen thresholds, if thresholds were chosen.
-
-    Returns
-    -------
-    dict of str to ndarray of shape (1 + n_draws,)
-        For each entry, its score, followed by its score in every draw.
     """
+    column = str(run.about.get("column", ""))
+    if column:
+        return _resampled_values(run, entries, metric, column)
     cost = 1 if len(run.classes) == 2 else len(run.classes)
-    weights = draw(run.files if run.groups is None else run.groups, cost)
-    values: dict[str, Values] = {}
-    for entry in entries:
-        values[entry] = mean_defined(
+    unit = run.files if run.groups is None else run.groups
+    rows = np.any([outcome.fold >= 0 for outcome in run.headline], axis=0)
+    weights = draw(unit, cost)
+    values = {
+        entry: mean_defined(
             [
                 _resampled_fold(run.tested(outcome, entry, fold, subset), metric, weights)
                 for outcome in run.headline
@@ -87,7 +131,58 @@ def resampled(
                 for subset in outcome.trial.subsets.values()
             ]
         )
-    return values
+        for entry in entries
+    }
+    per_class = [len(np.unique(unit[rows & (run.y == c)])) for c in range(len(run.classes))]
+    size = SampleSize(
+        len(np.unique(unit[rows])), len(np.unique(run.files[rows])), np.array(per_class)
+    )
+    return Resamples(values, "image" if run.groups is None else "group", size)
+
+
+def _resampled_values(
+    run: "Benchmark", entries: Sequence[str], metric: str, column: str
+) -> Resamples:
+    """Resample the values of a column. A test of two values is weighted by both."""
+    tests = [
+        (outcome, fold, subset, (outcome.trial.trained_on or name, tested_on or name))
+        for outcome in run.headline
+        for fold, name in enumerate(outcome.trial.splits)
+        for tested_on, subset in outcome.trial.subsets.items()
+    ]
+    names = sorted({name for *_, pair in tests for name in pair})
+    number = {name: i for i, name in enumerate(names)}
+    counts = _counts(len(names), MAX_DRAWS).astype(np.float64)
+    counts = np.vstack([np.ones(len(names)), counts])
+    weights = np.array(
+        [np.prod([counts[:, number[name]] for name in set(pair)], axis=0) for *_, pair in tests]
+    )
+    values: dict[str, Values] = {}
+    for entry in entries:
+        scores = np.array(
+            [_score(run.tested(outcome, entry, fold, subset), metric)
+             for outcome, fold, subset, _ in tests]
+        )  # fmt: skip
+        known = ~np.isnan(scores)
+        total = weights[known].sum(axis=0)
+        values[entry] = np.divide(
+            scores[known] @ weights[known], total, out=np.full(len(total), np.nan), where=total > 0
+        )
+    classes: list[set[str]] = [set() for _ in run.classes]
+    rows = np.zeros(len(run.y), dtype=bool)
+    for outcome, fold, subset, (_, tested_on) in tests:
+        tested = (outcome.fold == fold) if subset is None else (outcome.fold == fold) & subset
+        rows |= tested
+        for code in np.unique(run.y[tested]):
+            classes[code].add(tested_on)
+    size = SampleSize(
+        len(names), len(np.unique(run.files[rows])), np.array([len(of) for of in classes])
+    )
+    return Resamples(values, f"value of {column}", size)
+
+
+def _score(tested: "FilePredictions", metric: str) -> float:
+    return float(_resampled_fold(tested, metric, np.empty((0, 0), dtype=np.uint8))[0])
 
 
 def mean_defined(by_fold: Sequence[Values]) -> Values:
@@ -106,7 +201,7 @@ def _resampled_fold(tested: "FilePredictions", metric: str, weights: NDArray[np.
         return np.full(1 + len(weights), np.nan)
     if metric in DECIDED and tested.threshold is not None:
         p = np.eye(2)[decide(p, tested.threshold)]
-    return metric_of_draws(y, p, metric, weights[:, tested.row])
+    return metric_of_draws(y, p, metric, weights[:, tested.row] if len(weights) else weights)
 
 
 def metric_of_draws(y: Labels, p: Probabilities, metric: str, weights: NDArray[np.uint8]) -> Values:

@@ -1,18 +1,15 @@
 """Ranking of a run's entries, with intervals and ties with the leader, which is the best entry."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from clipfeat.evaluate.metrics import METRICS, Values
-from clipfeat.evaluate.resampling import resampled
+from clipfeat.evaluate.intervals import LEVEL, interval
+from clipfeat.evaluate.metrics import METRICS
+from clipfeat.evaluate.resampling import Resamples, resampled
+from clipfeat.evaluate.simultaneous import all_pairs, score_alpha
 
 if TYPE_CHECKING:
     from clipfeat.evaluate.result import Benchmark
-
-LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -24,12 +21,12 @@ class Standing:
     entry : str
         Name of the entry.
     value, low, high : float
-        Mean over folds, and the ends of its 95 % interval.
+        Mean over folds, and the ends of its 95 % interval, simultaneous over the entries.
     behind : float
         Difference from the leader. It is 0 or positive for every metric.
     p_value : float
         Two-sided p-value of the paired test that the entry does not differ from the leader. It is
-        1 for the leader.
+        corrected for all pairs of entries. It is 1 for the leader.
     tied : bool
         Whether the entry is tied with the leader, because `p_value` is 0.05 or more.
     """
@@ -43,10 +40,12 @@ class Standing:
     tied: bool
 
 
-def standings(
-    run: "Benchmark", metric: str, draws: Mapping[str, Values] | None = None
-) -> list[Standing]:
-    """Rank the entries of a run, with intervals and ties.
+def standings(run: "Benchmark", metric: str, draws: Resamples | None = None) -> list[Standing]:
+    """Rank the entries of a run, with simultaneous intervals and ties.
+
+    The intervals hold for all entries together, so they also hold for the leader, which is selected
+    by the same scores. The tests are corrected for all pairs of entries by the max-T method; see
+    `clipfeat.evaluate.simultaneous`.
 
     Parameters
     ----------
@@ -54,56 +53,27 @@ def standings(
         Result of a benchmark.
     metric : str
         One of `METRICS`.
-    draws : mapping of str to ndarray, optional
+    draws : Resamples, optional
         Output of `clipfeat.evaluate.resampling.resampled` for the run's complete entries. It is
         computed if not given.
 
     Returns
     -------
     list of Standing
-        Standings, best first, with percentile intervals. An entry is left out if it failed in a
-        trial, or if the metric is undefined for it. The tests are not corrected for multiple
-        comparisons. Of twenty equal entries, about one differs from the leader at the 5 % level.
+        Best first. An entry that failed in a trial, or for which the metric is undefined, is left
+        out.
     """
-    sign = 1.0 if METRICS[metric].higher_is_better else -1.0
-    draws = resampled(run, run.complete, metric) if draws is None else draws
-    order = sorted(
-        (entry for entry in draws if np.isfinite(draws[entry][0])),
-        key=lambda entry: -sign * draws[entry][0],
-    )
+    row = METRICS[metric]
+    sign = 1.0 if row.higher_is_better else -1.0
+    known = (resampled(run, run.complete, metric) if draws is None else draws).defined()
+    order = sorted(known.values, key=lambda entry: -sign * known.values[entry][0])
+    pairs, alpha = all_pairs(known), score_alpha(known)
     ranked = []
     for entry in order:
-        low, high = interval(draws[entry][1:])
-        behind = sign * (draws[order[0]] - draws[entry])
-        p = paired_p_value(behind[1:])
-        value = float(draws[entry][0])
-        ranked.append(Standing(entry, value, low, high, float(behind[0]), p, p >= 1 - LEVEL))
+        values = known.values[entry]
+        low, high = interval(row, float(values[0]), known.error(values), known.size, alpha)
+        behind = sign * (known.values[order[0]] - values)
+        p = 1.0 if entry == order[0] else pairs.p_value(float(behind[0]), known.error(behind))
+        tied = not p < 1 - LEVEL
+        ranked.append(Standing(entry, float(values[0]), low, high, float(behind[0]), p, tied))
     return ranked
-
-
-def interval(draws: Values) -> tuple[float, float]:
-    """Return the 95 % percentile interval of bootstrap draws. NaN if no draw has a value."""
-    known = draws[~np.isnan(draws)]
-    if not len(known):
-        return float("nan"), float("nan")
-    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
-    return low, high
-
-
-def paired_p_value(differences: Values) -> float:
-    """Return the two-sided p-value of a difference of zero, from bootstrap draws.
-
-    The p-value is twice the share of draws whose sign is opposite to the sign of most draws, and at
-    most 1. Draws of 0 count for both signs. One is added to the count and to the number of draws,
-    so the p-value is never 0 (Davison and Hinkley 1997, section 4.2).
-
-    Examples
-    --------
-    >>> paired_p_value(np.ones(999)), paired_p_value(np.zeros(999))
-    (0.002, 1.0)
-    """
-    known = differences[~np.isnan(differences)]
-    if not len(known):
-        return float("nan")
-    least = min((known <= 0).sum(), (known >= 0).sum())
-    return float(min(1.0, 2 * (least + 1) / (len(known) + 1)))

@@ -107,12 +107,15 @@ def _weights(vote: str, weights: Mapping[str, Sequence[float]]) -> str:
 
 def _gain(gain: Gain) -> str:
     text = (
-        f"{gain.vote}: {gain.metric} {gain.value:+.4f} ± {gain.standard_error:.4f} against "
-        f"{gain.over}, the best single classifier of this run"
+        f"{gain.vote}: {gain.metric} {gain.value:+.4f} against {gain.over}, the best single "
+        f"classifier of this run"
     )
-    if not gain.worse:
-        return text
-    return f"{text}. It is WORSE by more than the standard error. Use {gain.over}."
+    if np.isnan(gain.low):
+        return f"{text} (standard error {gain.standard_error:.4f})."
+    text += f" (95 % interval {gain.low:+.4f} to {gain.high:+.4f}, corrected for the selection)."
+    if gain.worse:
+        return f"{text} It is WORSE. Use {gain.over}."
+    return f"{text} It is better." if gain.better else f"{text} No difference was found."
 
 
 def _uncalibrated(about: Mapping[str, Any]) -> list[str]:

@@ -160,10 +160,12 @@ def _check_is_no_file(target: Path) -> None:
 def _save_leaderboard(board: Leaderboard, target: Path, about: Mapping[str, Any]) -> list[Path]:
     """Write ``leaderboard.md``, ``.csv`` and ``.json`` and return their paths."""
     text = leaderboard_markdown(board)
+    text += "".join(f"\n{note}\n" for note in board.notes)
     text += "".join(f"\n- {line}\n" for line in about["remarks"])
     text += "".join(f"\n{pivot_markdown(pivot)}" for pivot in board.pivots)
     content = {
         "about": about,
+        "notes": list(board.notes),
         "entries": [
             {
                 "classifier": entry,

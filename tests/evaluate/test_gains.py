@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from benchmarks.simulations import latent, right_or_wrong
 from clipfeat.evaluate.gains import gains
 from clipfeat.evaluate.metrics import METRICS
 from clipfeat.evaluate.plan import Trial
@@ -84,3 +85,17 @@ def test_without_votes_there_are_no_gains() -> None:
     y, p = some(50)
     del p[SOFT_VOTE]
     assert gains(run_of(y, p), "accuracy") == []
+
+
+@pytest.mark.parametrize(("gain", "share"), [(0.0, 0.15), (0.03, 0.0), (-0.25, 1.0)])
+def test_a_vote_is_called_worse_only_if_it_is(gain: float, share: float) -> None:
+    """An equal or better vote is rarely called worse than the best of 8; a bad one is."""
+    y = np.arange(200) % 2
+    worse = 0
+    for seed in range(20):
+        values = latent(np.random.default_rng(seed), 200, 9)
+        p = {f"entry {i}": right_or_wrong(y, 0.8, values[i]) for i in range(8)}
+        p[SOFT_VOTE] = right_or_wrong(y, 0.8 + gain, values[8])
+        both = {entry: np.column_stack([1 - one, one]) for entry, one in p.items()}
+        worse += gains(run_of(y, both), "accuracy")[0].worse
+    assert worse == 20 if share == 1 else worse <= 20 * share

@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
+from benchmarks.simulations import draws, leader_interval, unseen
+from clipfeat.evaluate.intervals import mean_interval
 from clipfeat.evaluate.metrics import METRICS
 from clipfeat.evaluate.resampling import draw, resampled
-from clipfeat.evaluate.standings import paired_p_value, standings
+from clipfeat.evaluate.simultaneous import MaxT
+from clipfeat.evaluate.standings import standings
 from tests.evaluate.test_gains import run_of
 
 
@@ -67,12 +70,66 @@ def test_the_first_value_is_the_score_itself() -> None:
     """The first value equals the metric, and the draws are centred on it."""
     y = np.random.default_rng(0).integers(0, 2, 400)
     p = predict(y, 1.0, 1)
-    values = resampled(run_of(y, {"a": p}), ["a"], "roc_auc")["a"]
+    values = resampled(run_of(y, {"a": p}), ["a"], "roc_auc").values["a"]
     assert values[0] == pytest.approx(METRICS["roc_auc"].function(y, p))
     assert abs(np.mean(values[1:]) - values[0]) < 0.01
 
 
 def test_p_values_are_two_sided() -> None:
-    """The p-value does not depend on the sign of the difference."""
-    draws = np.random.default_rng(0).normal(2.0, 1.0, 999)
-    assert paired_p_value(draws) == paired_p_value(-draws) == pytest.approx(0.05, abs=0.03)
+    """The p-value does not depend on the sign, and equals that of a normal test."""
+    alone = MaxT(np.abs(np.random.default_rng(0).normal(size=4999)), 100_000)
+    assert alone.p_value(1.96, 1.0) == alone.p_value(-1.96, 1.0) == pytest.approx(0.05, abs=0.01)
+    assert alone.p_value(0.0, 0.0) == 1
+    assert alone.p_value(0.1, 0.0) < 0.001
+
+
+@pytest.mark.parametrize(
+    ("metric", "truth", "n", "n_entries", "n_groups"),
+    [("accuracy", 0.98, 60, 1, 0), ("roc_auc", 0.998, 60, 1, 0), ("accuracy", 0.8, 200, 1, 10),
+     ("accuracy", 0.8, 200, 8, 0)],
+)  # fmt: skip
+def test_the_interval_of_the_leader_covers_the_truth(
+    metric: str, truth: float, n: int, n_entries: int, n_groups: int
+) -> None:
+    """It covers at least 52 of 60 truths: near 1, with few groups, and after a selection."""
+    runs = draws(metric, truth, n, 60, n_entries=n_entries, n_groups=n_groups)
+    share, width = leader_interval(runs, metric, truth)
+    assert share >= 52 / 60  # fewer has a probability of 0.006 at a coverage of 0.95
+    assert width < 0.25
+
+
+def test_a_perfect_score_has_the_exact_binomial_interval() -> None:
+    """60 of 60 right have a lower end of 0.940 in accuracy, and 30 of 30 of 0.884 in ROC AUC."""
+    y = np.arange(60) % 2
+    run = run_of(y, {"a": np.eye(2)[y] * 0.8 + 0.1})
+    for metric, low in (("accuracy", 0.025 ** (1 / 60)), ("balanced_accuracy", 0.025 ** (1 / 60)),
+                        ("roc_auc", 0.025 ** (1 / 30))):  # fmt: skip
+        one = standings(run, metric)[0]
+        assert (one.low, one.high) == (pytest.approx(low), 1)
+
+
+def test_held_out_values_are_the_resampling_unit() -> None:
+    """The standard error of a leave-one-out score is that of the mean over the values."""
+    run = next(unseen(8, 0.1, 1))
+    draws_of_run = resampled(run, ["a"], "balanced_accuracy")
+    by_value = [
+        METRICS["balanced_accuracy"].function(tested.y, tested.p)
+        for tested in (run.tested(run.outcomes[0], "a", fold) for fold in range(8))
+    ]
+    assert (draws_of_run.unit, draws_of_run.size.n_units) == ("value of generator", 8)
+    assert draws_of_run.values["a"][0] == pytest.approx(np.mean(by_value))
+    expected = np.std(by_value, ddof=1) / np.sqrt(8)
+    assert draws_of_run.error(draws_of_run.values["a"]) == pytest.approx(expected, rel=0.1)
+    low, high = mean_interval(float(np.mean(by_value)), expected, 8)
+    one = standings(run, "balanced_accuracy")[0]
+    assert one.high - one.low == pytest.approx(high - low, rel=0.25)
+    assert "8 values of generator resampled" in run.leaderboard("balanced_accuracy").notes[0]
+    assert "approximate" in run.leaderboard("balanced_accuracy").notes[1]
+
+
+@pytest.mark.parametrize("n_entries", [2, 8, 20])
+def test_equal_entries_are_rarely_called_worse(n_entries: int) -> None:
+    """At most 5 of 30 runs separate any entry from the leader."""
+    runs = draws("accuracy", 0.8, 200, 30, n_entries=n_entries)
+    apart = sum(any(not one.tied for one in standings(run, "accuracy")) for run in runs)
+    assert apart <= 5  # more has a probability of 0.003 at a rate of 0.05

@@ -13,10 +13,11 @@ from tests.conftest import make_features
 
 
 def test_a_worse_vote_is_reported() -> None:
-    """A vote is called worse only if the loss exceeds the standard error."""
-    gain = Gain("soft vote", "svm", "accuracy", -0.02, 0.01)
-    assert _gain(gain).endswith("It is WORSE by more than the standard error. Use svm.")
-    assert "WORSE" not in _gain(replace(gain, value=-0.01))
+    """A vote is called worse only if the corrected interval is below zero."""
+    gain = Gain("soft vote", "svm", "accuracy", -0.03, 0.01, -0.05, -0.01)
+    assert _gain(gain).endswith("It is WORSE. Use svm.")
+    assert _gain(replace(gain, high=0.01)).endswith("No difference was found.")
+    assert _gain(replace(gain, low=0.01, high=0.03)).endswith("It is better.")
 
 
 def test_a_search_is_one_line() -> None:

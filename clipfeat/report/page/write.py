@@ -155,12 +155,9 @@ def _findings(run: Benchmark, board: Leaderboard, audit: Auditor) -> Sequence[Fi
 def _caption(board: Leaderboard, n_drawn: int) -> str:
     caption = (
         "Mean ± standard deviation over folds. The best value of each metric is bold. Entries are "
-        f"ordered by {COLUMN_TITLES[board.metric]}, best first. Intervals cover the choice of test "
-        "images, not of training images."
+        f"ordered by {COLUMN_TITLES[board.metric]}, best first."
     )
-    n_tied = sum(standing.tied for standing in board.standings.values())
-    if n_tied > 1:
-        caption += f" The {n_tied} entries with rank 1= do not differ in a paired test."
+    caption = " ".join([caption, *board.notes])
     if n_drawn < len(board.entries):
         caption += f" Plots show the {n_drawn} best of {len(board.entries)} entries."
     return caption

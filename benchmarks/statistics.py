@@ -1,0 +1,24 @@
+"""Tables of the simulations in ``simulations.py``.
+
+``python benchmarks/statistics.py [TABLE …] [--draws 200]``
+
+A script of this folder finds this file first if it, or one of its libraries, imports the module
+``statistics`` of the standard library. The file then loads that module in its place.
+"""
+
+import sys
+
+if __name__ == "statistics":
+    from importlib.util import module_from_spec, spec_from_file_location
+    from pathlib import Path
+    from sysconfig import get_path
+
+    spec = spec_from_file_location(__name__, Path(get_path("stdlib")) / "statistics.py")
+    assert spec is not None
+    assert spec.loader is not None
+    sys.modules[__name__] = module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[__name__])
+elif __name__ == "__main__":
+    from simulations import main
+
+    main()

@@ -1,0 +1,94 @@
+"""Confidence intervals of scores, from their standard errors."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import betaincinv, stdtrit
+
+from clipfeat.evaluate.metrics import Metric
+
+LEVEL = 0.95
+FEW_UNITS = 10
+"""With fewer units than this, a report states that intervals are approximate."""
+
+
+@dataclass(frozen=True, eq=False)
+class SampleSize:
+    """Numbers of tested units and files.
+
+    Parameters
+    ----------
+    n_units : int
+        Number of units that were resampled: files, groups or held-out values.
+    n_files : int
+        Number of tested files.
+    per_class : ndarray of shape (n_classes,)
+        Number of units that contain each class.
+    """
+
+    n_units: int
+    n_files: int
+    per_class: NDArray[np.int64]
+
+
+def interval(
+    metric: Metric, value: float, error: float, size: SampleSize, alpha: float = 1 - LEVEL
+) -> tuple[float, float]:
+    """Return the confidence interval of a score.
+
+    A proportion gets the exact binomial interval (Clopper and Pearson 1934) of its effective sample
+    size (Korn and Graubard 1998, Survey Methodology 24). This is the size at which a simple random
+    sample has the same standard error. It is multiplied by a ratio of squared t quantiles, which
+    accounts for few units. Any other metric gets a t interval.
+
+    Parameters
+    ----------
+    metric : Metric
+        The metric of the score.
+    value : float
+        The score.
+    error : float
+        Its standard error.
+    size : SampleSize
+        Size of the test.
+    alpha : float
+        One minus the confidence level.
+
+    Returns
+    -------
+    (float, float)
+        NaN if the score is NaN or there are fewer than two units.
+
+    Examples
+    --------
+    >>> from clipfeat.evaluate.metrics import METRICS
+    >>> low, high = interval(METRICS["accuracy"], 1.0, 0.0, SampleSize(60, 60, np.array([30, 30])))
+    >>> round(low, 3), high
+    (0.94, 1.0)
+    """
+    degrees = size.n_units - 1
+    if np.isnan(value) or np.isnan(error) or degrees < 1:
+        return float("nan"), float("nan")
+    t = float(stdtrit(degrees, 1 - alpha / 2))
+    if metric.n_trials is None:
+        least, most = metric.bounds
+        return max(value - t * error, least), min(value + t * error, most)
+    n = float(metric.n_trials(size.per_class))
+    if error > 1e-12 and 0 < value < 1:
+        simple = float(stdtrit(size.n_files - 1, 1 - alpha / 2))
+        n = min(value * (1 - value) / error**2, size.n_files) * (simple / t) ** 2
+    hits = n * min(max(value, 0.0), 1.0)
+    low = float(betaincinv(hits, n - hits + 1, alpha / 2)) if hits > 0 else 0.0
+    high = float(betaincinv(hits + 1, n - hits, 1 - alpha / 2)) if hits < n else 1.0
+    return low, high
+
+
+def mean_interval(
+    value: float, error: float, n_units: int, alpha: float = 1 - LEVEL
+) -> tuple[float, float]:
+    """Return the t interval of a mean or a difference; NaN if there are fewer than two units."""
+    if n_units < 2:
+        return float("nan"), float("nan")
+    half = float(stdtrit(n_units - 1, 1 - alpha / 2)) * error
+    return value - half, value + half

@@ -119,7 +119,7 @@ def fit(
     if len(names) > 1:
         names = [name for name in names if name != CHANCE]  # the baseline does not vote
     access = data_access(features, names, tune=options.tune, engine=resources.engine)
-    data, n_jobs = access.rows.labelled(), access.n_threads(resources)
+    data, n_jobs = access.rows.labelled().in_content_order(), access.n_threads(resources)
     entries = entry_names(names, data.specs)
     choose = threshold_chooser(options, data.classes)
     how = _one_vote(vote, vote_weights, list(entries))

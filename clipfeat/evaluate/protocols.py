@@ -1,7 +1,8 @@
 """Protocols: how a feature set is split into training and test rows.
 
 Each protocol is an object with a method ``plan``. `clipfeat.benchmark` takes any protocol, as
-scikit-learn's ``cv`` takes any splitter. The rows of a group are never in both training and test,
+scikit-learn's ``cv`` takes any splitter. A plan sorts the rows by content hash, so that the splits
+do not depend on the order in which images were embedded. The rows of a group are never in both training and test,
 except with `TrainTest` and `OfficialSplit`, whose split is given.
 """
 
@@ -40,7 +41,7 @@ class Protocol(ABC):
         Returns
         -------
         Plan
-            The trials, and the rows that they split.
+            The trials, and the rows that they split, sorted by content hash.
 
         Raises
         ------
@@ -261,11 +262,14 @@ def as_protocol(protocol: int | Protocol) -> Protocol:
 
 
 def _labelled(features: FeatureSet) -> FeatureSet:
-    """Return the labelled rows, without a copy if all rows are labelled and no class is empty."""
+    """Return the labelled rows in the order of their content hashes.
+
+    The rows are not copied if all are labelled and sorted, and no class is empty.
+    """
     used = np.unique(features.y)
     if len(used) > 1 and used[0] >= 0 and len(used) == len(features.classes):
-        return features
-    return features.labelled()
+        return features.in_content_order()
+    return features.labelled().in_content_order()
 
 
 def _seeds(repeats: int, random_state: int) -> range:
@@ -283,7 +287,7 @@ def _numbered(splits: Sequence[Split]) -> dict[str, Split]:
 
 
 def _one_split(name: str, train: FeatureSet, test: FeatureSet, seeds: range) -> Plan:
-    both, n_train = stack(train, test)
+    both, n_train = stack(train, test.in_content_order())
     rows = np.arange(len(both))
     split = {"test": (rows[:n_train], rows[n_train:])}
     return Plan(f"{name}{_repeated(seeds)}", both, [Trial(split, seed) for seed in seeds])
@@ -388,7 +392,7 @@ def _few_shot(
     draws: list[tuple[int, list[NDArray[np.int64]], NDArray[np.int64]]] = []
     for number, seed in enumerate(seeds):
         train, test = folds[number % len(folds)]
-        firsts = train[np.unique(features.files[train], return_index=True)[1]]
+        firsts = train[np.sort(np.unique(features.files[train], return_index=True)[1])]
         shuffled = np.random.default_rng(seed).permutation(firsts)
         codes = range(len(features.classes))
         by_class = [shuffled[features.y[shuffled] == code] for code in codes]

@@ -273,6 +273,16 @@ class FeatureSet:
             columns={name: values[rows] for name, values in self.columns.items()},
         )
 
+    def in_content_order(self) -> "FeatureSet":
+        """Sort the rows by content hash, so that results do not depend on the order of a file.
+
+        Identical images are sorted by label, then by path. Returns this set if it is sorted.
+        """
+        if (self.keys[1:] > self.keys[:-1]).all():
+            return self
+        order = np.lexsort((self.paths, self.y, self.keys))
+        return self if (order[1:] > order[:-1]).all() else self.take(order)
+
     def labelled(self) -> "FeatureSet":
         """Select the labelled rows, and the classes that have a labelled row.
 

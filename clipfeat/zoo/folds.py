@@ -42,6 +42,9 @@ def k_fold(
 ) -> list[Split]:
     """Split rows into stratified folds. All rows of a group are in the same fold.
 
+    Without groups, the folds depend on the order of the rows. The protocols therefore sort the rows
+    by `clipfeat.FeatureSet.in_content_order` first.
+
     Parameters
     ----------
     y : ndarray of shape (n_samples,)

@@ -16,7 +16,11 @@ from clipfeat.evaluate import (
     TrainTest,
     benchmark,
 )
+from clipfeat.evaluate.fitting import fit
+from clipfeat.evaluate.plan import Plan
+from clipfeat.evaluate.tidy_rows import COSTS
 from clipfeat.features import TEST, FeatureSet, stack
+from clipfeat.zoo.fit_options import FitOptions
 from tests.conftest import make_features, make_spec
 
 
@@ -47,6 +51,78 @@ def test_no_trial_splits_a_group_or_tests_a_row_twice(protocol: Protocol) -> Non
         for train, test in trial.splits.values():
             assert not set(data.groups[train]) & set(data.groups[test])
             assert len(np.unique(data.y[train])) == 2
+
+
+PROTOCOLS = [
+    KFold(3), KFold(3, repeats=2), LeaveOneOut("generator"), Matrix("generator", 3),
+    FewShot([2, 10], n_splits=3), OfficialSplit(),
+]  # fmt: skip
+
+
+def with_parts(data: FeatureSet) -> FeatureSet:
+    """Return the features with an official split, which keeps groups whole."""
+    assert data.groups is not None
+    parts = np.where(data.groups.astype(int) % 3 == 0, "test", "train")
+    return replace(data, columns={**data.columns, "split": parts})
+
+
+def split_paths(plan: Plan) -> list[list[tuple[list[str], list[str]]]]:
+    """Return the paths of the training rows and of the test rows of every split, in order."""
+    paths = plan.features.paths
+    return [
+        [(paths[train].tolist(), paths[test].tolist()) for train, test in trial.splits.values()]
+        for trial in plan.trials
+    ]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=str)
+@pytest.mark.parametrize("grouped", [False, True])
+def test_splits_do_not_depend_on_the_order_of_rows(protocol: Protocol, grouped: bool) -> None:
+    """Shuffled rows give the same training and test rows in the same order."""
+    data = with_parts(generators())
+    data = data if grouped else data.ungrouped()
+    for seed in range(3):
+        shuffled = data.take(np.random.default_rng(seed).permutation(len(data)))
+        assert split_paths(protocol.plan(shuffled)) == split_paths(protocol.plan(data))
+
+
+def test_scores_do_not_depend_on_the_order_of_rows() -> None:
+    """Images embedded in another order give the same scores, intervals and model."""
+    data = generators(30)
+    shuffled = data.take(np.random.default_rng(0).permutation(len(data)))
+    options = FitOptions(bag=2, threshold="accuracy")
+    runs = [benchmark(one, "svm,rf", protocol=3, options=options) for one in (data, shuffled)]
+    boards = [run.leaderboard() for run in runs]
+    scores = [
+        {e: {m: v for m, v in of.items() if m not in COSTS} for e, of in board.mean.items()}
+        for board in boards
+    ]
+    assert scores[0] == scores[1]
+    assert boards[0].standings == boards[1].standings
+    models = [fit(one, "svm", cv=3) for one in (data, shuffled)]
+    p = [model.predict_proba(data) for model in models]
+    assert np.array_equal(p[0], p[1])
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS, ids=str)
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.filterwarnings("ignore:.*also in the test")
+def test_identical_images_share_a_fold(protocol: Protocol, grouped: bool) -> None:
+    """No image with the bytes of a test image is trained on, even with another group."""
+    data = with_parts(generators())
+    copies = data.take(np.arange(0, len(data), 3))
+    assert data.groups is not None
+    assert copies.groups is not None
+    twice = data.take(np.r_[np.arange(len(data)), np.arange(0, len(data), 3)])
+    paths = np.r_[data.paths, np.char.add("copies/", copies.paths)]
+    # Some copies are in another group, so that the groups of both become one.
+    groups = np.r_[data.groups, np.where(np.arange(len(copies)) < 3, "30", copies.groups)]
+    twice = replace(twice, paths=paths, groups=groups if grouped else None)
+    plan = protocol.plan(twice)
+    keys = plan.features.keys
+    for trial in plan.trials:
+        for train, test in trial.splits.values():
+            assert not set(keys[train].tolist()) & set(keys[test].tolist())
 
 
 def test_the_matrix_trains_on_one_value_and_tests_on_all() -> None:

@@ -30,7 +30,8 @@ def benchmark(
     *,
     layers: options.LayersOfFeatures = None,
     clf: options.ComparedClassifiers = "all",
-    cv: options.Folds = 5,
+    cv: options.Folds = None,
+    split: options.SplitColumn = "split",
     group_col: options.GroupColumn = "",
     train: options.TrainFiles = None,
     test: options.TestFiles = None,
@@ -64,6 +65,7 @@ def benchmark(
     from clipfeat.errors import unknown_name
     from clipfeat.evaluate import METRICS
     from clipfeat.evaluate import benchmark as run
+    from clipfeat.evaluate.protocols import FOLDS, SPLIT
     from clipfeat.report import claim_folder, remarks
     from clipfeat.report.robustness_curves import load_robustness
 
@@ -81,16 +83,18 @@ def benchmark(
         command = {
             "features": [str(path.resolve()) for path in paths],
             "test": [str(path.resolve()) for path in test or []],
-            "layers": layers, "clf": clf, "cv": cv, "group_col": group_col,
+            "layers": layers, "clf": clf, "cv": FOLDS if cv is None else cv, "group_col": group_col,
             "leave_one_out": leave_one_out, "matrix": matrix,
             "few_shot": list(map(float, sizes)),  # floats since version 0.1
             "repeats": repeats, "seed": seed, "vote": vote, "vote_weights": weights,
             "time_limit": resources.time_limit, **fit_options.settings(),
         }  # fmt: skip
+        if split != SPLIT or cv is not None:
+            command["split"] = split if cv is None else "none"
         cells = claim_folder(output, command, overwrite=overwrite)
     data = load_features(paths, layers, group_col)
     protocol = _protocol(
-        cv, leave_one_out, matrix, sizes,
+        data, cv, split, leave_one_out, matrix, sizes,
         load_features(test, layers, group_col) if test else None, repeats,
     )  # fmt: skip
     hint = "Repeat the same command to resume." if output else "Use -o to be able to resume."
@@ -150,7 +154,9 @@ def _page(
 
 
 def _protocol(
-    cv: int,
+    data: "FeatureSet",
+    cv: int | None,
+    split: str,
     leave_one_out: str | None,
     matrix: str | None,
     few_shot: list[int],
@@ -164,18 +170,26 @@ def _protocol(
     UsageError
         If the options select several protocols.
     """
-    from clipfeat.evaluate import FewShot, KFold, LeaveOneOut, Matrix, TrainTest
+    from clipfeat.evaluate import FewShot, KFold, LeaveOneOut, Matrix, OfficialSplit, TrainTest
+    from clipfeat.evaluate.protocols import FOLDS, SPLIT, default_protocol
 
     choices = {"--leave-one-out": leave_one_out, "--matrix": matrix, "--few-shot": few_shot,
-               "--test": test}  # fmt: skip
+               "--test": test, "--split": split not in (SPLIT, "none")}  # fmt: skip
     given = [option for option, value in choices.items() if value]
+    if choices["--split"] and cv is not None:
+        given.append("--cv")
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} cannot be combined. Use only one of them.")
     n = 1 if repeats is None else repeats
+    folds = FOLDS if cv is None else cv
     if leave_one_out:
         return LeaveOneOut(leave_one_out, n)
     if matrix:
-        return Matrix(matrix, cv, n)
+        return Matrix(matrix, folds, n)
     if few_shot:
-        return FewShot(few_shot, FewShot.repeats if repeats is None else repeats, cv)
-    return KFold(cv, n) if test is None else TrainTest(test, n)
+        return FewShot(few_shot, FewShot.repeats if repeats is None else repeats, folds)
+    if choices["--split"]:
+        return OfficialSplit(split, repeats=n)
+    if test is None and cv is None and split == SPLIT:
+        return default_protocol(data, n)
+    return KFold(folds, n) if test is None else TrainTest(test, n)

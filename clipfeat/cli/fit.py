@@ -20,6 +20,7 @@ def fit(
     clf: options.ModelClassifiers = "logreg",
     output: options.NewModelFile = Path("model.clipfeat"),
     cv: options.FoldsOrNone = 5,
+    split: options.SplitColumn = "split",
     group_col: options.GroupColumn = "",
     seed: options.Seed = 0,
     fit_options: FitOptions,
@@ -32,7 +33,8 @@ def fit(
     """Fit a classifier or a soft vote and save a model file.
 
     A soft vote is the average of the probabilities of several classifiers. The printed scores are
-    from cross-validation. The saved model is fitted on all images.
+    from cross-validation. The saved model is fitted on all images, except those of the test part of
+    an official split (see --split).
 
     Example: clipfeat fit out.h5 --clf logreg,svm -o model.clipfeat
     """
@@ -51,14 +53,22 @@ def fit(
     )  # fmt: skip
     with opened as data, step_bar("fitting") as progress:
         model = run(
-            data, clf, cv=cv, options=fit_options, vote=vote, vote_weights=weights,
-            random_state=seed, resources=resources, progress=progress,
+            data, clf, cv=cv, split=None if split == "none" else split, options=fit_options,
+            vote=vote, vote_weights=weights, random_state=seed, resources=resources,
+            progress=progress,
         )  # fmt: skip
+    left_out = model.about.get("test_images_left_out", 0)
     if model.scores:
         title = f"{cv}-fold cross-validation on {model.about['images']} images"
+        if left_out:
+            title += f", {left_out} test images left out"
         print_leaderboard(Leaderboard.from_rows(model.scores), title)
     model.save(output, overwrite=overwrite)
     print(f"{output}: {' + '.join(model.members)}, classes {', '.join(model.classes)}")
+    if left_out:
+        print(
+            f"{left_out} test images of column {split} are left out. Use --split none to use them"
+        )
     for line in model_remarks(model):
         print(line)
     print(f"next: clipfeat predict {output} NEW_IMAGES/ -o predictions.csv")

@@ -567,7 +567,23 @@ FoldsOrNone = Annotated[
     ),
 ]
 Folds = Annotated[
-    int, evaluation_option("--cv", min=2, metavar="N", help="Number of cross-validation folds.")
+    int | None,
+    evaluation_option(
+        "--cv",
+        min=2,
+        metavar="N",
+        help="Number of cross-validation folds. The default is the official split of the images "
+        "if there is one (see --split), else 5 folds.",
+    ),
+]
+SplitColumn = Annotated[
+    str,
+    evaluation_option(
+        "--split",
+        metavar="COLUMN",
+        help="Column with the official split: train, val or test. 'benchmark' trains and tests on "
+        "it by default, and 'fit' leaves out the test images. 'none' ignores the split.",
+    ),
 ]
 LeaveOneOutColumn = Annotated[
     str | None,

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from clipfeat.evaluate.entries import entry_names
-from clipfeat.evaluate.protocols import Protocol, as_protocol
+from clipfeat.evaluate.protocols import Protocol, as_protocol, default_protocol
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.evaluate.run_plan import Step, run_plan
 from clipfeat.evaluate.votes import UNIFORM, parse_voting
@@ -30,7 +30,7 @@ def benchmark(
     features: FeatureSet,
     clf: str | Sequence[str] = "all",
     *,
-    protocol: int | Protocol = 5,
+    protocol: int | Protocol | None = None,
     options: FitOptions = FitOptions(),
     vote: str | Sequence[str] = UNIFORM,
     vote_weights: Sequence[float] | None = None,
@@ -52,9 +52,10 @@ def benchmark(
         file.
     clf : str or sequence of str
         ``"all"``, or names of classifiers, such as ``"logreg,svm"``.
-    protocol : int or Protocol
+    protocol : int or Protocol, optional
         Number of folds of a stratified cross-validation, or a protocol: `KFold`, `LeaveOneOut`,
-        `Matrix`, `FewShot`, `TrainTest` or `OfficialSplit`.
+        `Matrix`, `FewShot`, `TrainTest` or `OfficialSplit`. By default, `OfficialSplit` if the
+        column ``"split"`` has training and test images, and otherwise 5 folds.
     options : FitOptions
         Balancing, calibration, bagging, parameter search and decision threshold. Parameters and
         thresholds are chosen inside each training set.
@@ -111,7 +112,8 @@ def benchmark(
     """
     names = parse_names(clf)
     labelled = features.labelled()
-    plan = as_protocol(protocol).plan(labelled, random_state)
+    chosen = default_protocol(labelled) if protocol is None else as_protocol(protocol)
+    plan = chosen.plan(labelled, random_state)
     voting = parse_voting(vote, vote_weights, entry_names(names, plan.features.specs))
     with ray_executor(resources, RECOVERY) as executor:
         result = run_plan(

@@ -21,7 +21,7 @@ from clipfeat.errors import (
 )
 from clipfeat.evaluate.entries import entry_names
 from clipfeat.evaluate.gains import gains
-from clipfeat.evaluate.protocols import KFold
+from clipfeat.evaluate.protocols import FOLDS, SPLIT, KFold, without_test
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.evaluate.run_plan import Step, run_plan
 from clipfeat.evaluate.thresholds import threshold_chooser
@@ -52,7 +52,8 @@ def fit(
     features: FeatureSet | StreamedFeatures,
     clf: str | Sequence[str] = "logreg",
     *,
-    cv: int = 5,
+    cv: int = FOLDS,
+    split: str | None = SPLIT,
     options: FitOptions = FitOptions(),
     vote: str = "uniform",
     vote_weights: Sequence[float] | None = None,
@@ -73,6 +74,9 @@ def fit(
         Name of a classifier, or several names (``"logreg,svm"``) for a soft vote.
     cv : int
         Number of cross-validation folds. 0 fits the model without scores.
+    split : str, optional
+        Column with the official split of the data set. Images of its test part are left out, and
+        the number of these images is recorded in the model. None uses all images.
     options : FitOptions
         Balancing, calibration, bagging, parameter search and decision threshold. The threshold of
         the model is chosen on the out-of-fold probabilities of all rows. The scores of a fold use
@@ -119,7 +123,8 @@ def fit(
     if len(names) > 1:
         names = [name for name in names if name != CHANCE]  # the baseline does not vote
     access = data_access(features, names, tune=options.tune, engine=resources.engine)
-    data, n_jobs = access.rows.labelled().in_content_order(), access.n_threads(resources)
+    labelled, n_jobs = access.rows.labelled(), access.n_threads(resources)
+    data = without_test(labelled, split).in_content_order()
     entries = entry_names(names, data.specs)
     choose = threshold_chooser(options, data.classes)
     how = _one_vote(vote, vote_weights, list(entries))
@@ -185,6 +190,8 @@ def fit(
     recorded = {k: v for k, v in options.record().items() if k not in ("accelerate", "tune")}
     about = {"images": len(data), "cv": cv, "seed": random_state, **recorded, "tuned": tuned}
     about |= {"time_limit": time_limit, "seconds": time.monotonic() - begun}
+    if n_test := len(labelled) - len(data):
+        about |= {"split": split, "test_images_left_out": n_test}
     if len(weights) > 1:
         about |= {"vote": how, "weights": None if how == "stacking" else weights}
     entry = VOTE_TITLES[how] if len(weights) > 1 else next(iter(weights))

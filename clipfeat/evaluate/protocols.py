@@ -2,8 +2,8 @@
 
 Each protocol is an object with a method ``plan``. `clipfeat.benchmark` takes any protocol, as
 scikit-learn's ``cv`` takes any splitter. A plan sorts the rows by content hash, so that the splits
-do not depend on the order in which images were embedded. The rows of a group are never in both training and test,
-except with `TrainTest` and `OfficialSplit`, whose split is given.
+do not depend on the order in which images were embedded. The rows of a group are never in both
+training and test, except with `TrainTest` and `OfficialSplit`, whose split is given.
 """
 
 import warnings
@@ -22,6 +22,10 @@ from clipfeat.features import FeatureSet, stack
 from clipfeat.zoo.folds import Split, k_fold
 
 FEW_SHOT_DRAWS = 5
+FOLDS = 5
+"""Number of folds of a cross-validation, unless the user chooses another."""
+SPLIT = "split"
+"""Column with the official split of a data set."""
 
 
 class Protocol(ABC):
@@ -73,7 +77,7 @@ class KFold(Protocol):
     [[3, 4], [2, 5], [0, 1]]
     """
 
-    n_splits: int = 5
+    n_splits: int = FOLDS
     repeats: int = 1
 
     def plan(self, features: FeatureSet, random_state: int = 0) -> Plan:
@@ -225,7 +229,7 @@ class OfficialSplit(Protocol):
         Number of repetitions, each with a seed of its own.
     """
 
-    column: str = "split"
+    column: str = SPLIT
     use_validation: bool = False
     repeats: int = 1
 
@@ -240,7 +244,10 @@ class OfficialSplit(Protocol):
         trained = ("train", "val") if self.use_validation else ("train",)
         train, test = (data.take(np.isin(parts, names)) for names in (trained, ("test",)))
         seeds = _seeds(self.repeats, random_state)
-        return _one_split(f"official split in column {self.column}", train, test, seeds)
+        name = f"official split in column {self.column}"
+        if unused := int((parts == "val").sum()) if not self.use_validation else 0:
+            name += f", {unused} val images left out"
+        return _one_split(name, train, test, seeds)
 
 
 def as_protocol(protocol: int | Protocol) -> Protocol:
@@ -259,6 +266,81 @@ def as_protocol(protocol: int | Protocol) -> Protocol:
         f"protocol must be a number of folds or a protocol object, got {protocol!r}. Pass 5, or "
         "a protocol such as clipfeat.LeaveOneOut('generator')"
     )
+
+
+def default_protocol(features: FeatureSet, repeats: int = 1) -> Protocol:
+    """Return the official split if the features have one, or 5-fold cross-validation.
+
+    Parameters
+    ----------
+    features : FeatureSet
+        Labelled images.
+    repeats : int
+        Number of repetitions.
+
+    Warns
+    -----
+    ClipfeatWarning
+        As `has_official_split`.
+    """
+    if has_official_split(features):
+        return OfficialSplit(repeats=repeats)
+    return KFold(repeats=repeats)
+
+
+def has_official_split(features: FeatureSet) -> bool:
+    """Whether the column ``"split"`` assigns every labelled image to training, val or test.
+
+    Warns
+    -----
+    ClipfeatWarning
+        If the column has training and test images, but the split cannot be used, because other
+        images have no part or because a part has images of one class.
+    """
+    values = features.columns.get(SPLIT)
+    if values is None:
+        return False
+    labelled = features.y >= 0
+    parts = np.array([PART_NAMES.get(value.strip().lower(), "") for value in values.tolist()])
+    of_part = {part: features.y[labelled & (parts == part)] for part in ("train", "test")}
+    if not all(len(y) for y in of_part.values()):
+        return False
+    one_class = [part for part, y in of_part.items() if len(np.unique(y)) < 2]
+    without = int((labelled & (parts == "")).sum())
+    if not one_class and not without:
+        return True
+    reason = (
+        f"its {one_class[0]} images are of one class"
+        if one_class
+        else f"{without} images are in none of its parts train, val and test"
+    )
+    warnings.warn(
+        f"the official split in column {SPLIT!r} is not used, because {reason}. Correct the column",
+        ClipfeatWarning,
+        stacklevel=3,
+    )
+    return False
+
+
+def without_test(features: FeatureSet, column: str | None) -> FeatureSet:
+    """Leave out the test images of an official split.
+
+    Parameters
+    ----------
+    features : FeatureSet
+        Labelled images.
+    column : str, optional
+        Name of a column, as in `OfficialSplit`. If it is None, or ``"split"`` holds no split that
+        can be used, no images are left out.
+
+    Raises
+    ------
+    UsageError
+        If another column than ``"split"`` holds no official split.
+    """
+    if column is None or (column == SPLIT and not has_official_split(features)):
+        return features
+    return features.take(_official_parts(features, column) != "test")
 
 
 def _labelled(features: FeatureSet) -> FeatureSet:

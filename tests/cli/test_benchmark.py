@@ -35,6 +35,25 @@ def test_a_separate_test_set(image_folder: Path) -> None:
     assert "separate test set on 24 images" in result.stdout
 
 
+def test_the_official_split_is_the_default(image_folder: Path) -> None:
+    """Folders train and test are the split. --cv and --split none select cross-validation."""
+    for number, path in enumerate(sorted(image_folder.rglob("*.png"))):
+        part = image_folder / ("test" if number % 3 == 0 else "train") / path.parent.name
+        part.mkdir(parents=True, exist_ok=True)
+        path.rename(part / path.name)
+    for label in ("real", "fake"):
+        (image_folder / label).rmdir()
+    embed()
+    words = ("benchmark", "out.h5", "--clf", "dummy")
+    assert "official split in column split on 24 images" in succeed(*words).stdout
+    for more in (("--cv", 3), ("--split", "none")):
+        assert "-fold on 24 images" in succeed(*words, *more).stdout
+    assert_fails(clipfeat(*words, "--cv", 3, "--split", "place"), 2, "--split and --cv cannot be")
+    fit = ("fit", "out.h5", "--clf", "logreg", "--overwrite", "--cv", 2)
+    assert "2-fold cross-validation on 16 images, 8 test images left out" in succeed(*fit).stdout
+    assert "cross-validation on 24 images" in succeed(*fit, "--split", "none").stdout
+
+
 def test_thresholds_are_printed_and_saved(image_folder: Path) -> None:
     """The leaderboard names the threshold of each classifier."""
     embed()

@@ -18,6 +18,7 @@ from clipfeat.evaluate import (
 )
 from clipfeat.evaluate.fitting import fit
 from clipfeat.evaluate.plan import Plan
+from clipfeat.evaluate.protocols import default_protocol
 from clipfeat.evaluate.tidy_rows import COSTS
 from clipfeat.features import TEST, FeatureSet, stack
 from clipfeat.zoo.fit_options import FitOptions
@@ -306,8 +307,44 @@ def test_official_split_is_followed(use_validation: bool) -> None:
     assert set(split[test]) == {"test"}
     assert len(test) == 10
     run = benchmark(data, "logreg", protocol=OfficialSplit())
-    assert run.about["protocol"] == "official split in column split"
+    assert run.about["protocol"] == "official split in column split, 10 val images left out"
     assert np.isnan(run.probabilities["logreg"]).all(axis=1).sum() == 20
+
+
+def test_official_split_is_the_default() -> None:
+    """A benchmark tests the test images, and a fit leaves them out, unless another is chosen."""
+    data = with_split()
+    run = benchmark(data, "dummy")
+    assert run.about["protocol"].startswith("official split in column split")
+    tested = run.columns["split"][run.fold >= 0]
+    assert (set(tested), len(tested)) == ({"test"}, 10)
+    assert benchmark(data, "dummy", protocol=5).about["protocol"] == "5-fold"
+    model = fit(data, "dummy", cv=2)
+    assert (model.about["images"], model.about["test_images_left_out"]) == (30, 10)
+    model = fit(data, "dummy", cv=2, split=None)
+    assert model.about["images"] == 40
+    assert "test_images_left_out" not in model.about
+
+
+@pytest.mark.parametrize(
+    ("parts", "match"),
+    [
+        (["train", "val"], None),
+        (["train", "test", "", "test"], "because 10 images are in none of its parts"),
+        (["train"] * 20 + ["test"] * 20, "because its train images are of one class"),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_incomplete_official_split_is_not_the_default(parts: list[str], match: str | None) -> None:
+    """Folds replace it, with a warning if the column has training and test images."""
+    data = replace(make_features(), columns={"split": np.resize(parts, 40)})
+    if match is None:
+        assert default_protocol(data) == KFold()
+    else:
+        with pytest.warns(ClipfeatWarning, match=match):
+            assert default_protocol(data, 2) == KFold(repeats=2)
+        with pytest.warns(ClipfeatWarning, match=match):
+            assert fit(data, "dummy", cv=2).about["images"] == 40
 
 
 def test_official_split_drops_training_copies_of_test_images() -> None:

@@ -19,7 +19,7 @@ from clipfeat.evaluate.plan import Plan, Trial
 from clipfeat.evaluate.result import Benchmark, Outcome
 from clipfeat.evaluate.scoring import make_outcome, score_outcome, uncalibrated
 from clipfeat.evaluate.splits import shared_rows
-from clipfeat.evaluate.thresholds import threshold_chooser
+from clipfeat.evaluate.thresholds import check_negatives, threshold_chooser
 from clipfeat.evaluate.votes import VOTE_TITLES, Voting, cast_vote
 from clipfeat.features import FeatureSet
 from clipfeat.fits.cache import versions
@@ -99,11 +99,13 @@ def run_plan(
     Raises
     ------
     DataError
-        If every entry fails.
+        If every entry fails. If a training set has too few negatives for `max_fpr`.
     """
     begun = time.monotonic()
     features = plan.features
     choose = threshold_chooser(options, features.classes)
+    if options.max_fpr is not None:
+        _check_negatives(plan, options.max_fpr)
     entries = entry_names(names, features.specs)
     groups = features.split_groups
     specs = _cell_specs(plan, entries, spare)
@@ -170,6 +172,17 @@ def run_plan(
         "threshold_by": options.threshold_rule,
     }
     return replace(benchmark, about=about)
+
+
+def _check_negatives(plan: Plan, max_fpr: float) -> None:
+    """Check that every training set has enough negatives, before any fit."""
+    features = plan.features
+    for trial in plan.trials:
+        for fold, (train, _) in trial.splits.items():
+            negatives = train[features.y[train] == 0]
+            n_files = len(np.unique(features.files[negatives]))
+            where = f"{_prefix(plan, trial)}fold {fold}"
+            check_negatives(max_fpr, n_files, features.classes[0], where)
 
 
 def _prefix(plan: Plan, trial: Trial) -> str:

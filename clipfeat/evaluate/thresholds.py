@@ -1,17 +1,29 @@
-"""Choice of a decision threshold between two classes."""
+"""Choice of a decision threshold between two classes.
+
+A bound on the false positive rate uses the Neyman-Pearson umbrella algorithm (Tong, Feng and Li,
+Science Advances 4, 2018). A threshold whose rate on the held-out negatives equals the bound would
+exceed it on about half of all new samples. The algorithm instead chooses an order statistic of the
+negatives' probabilities. The rate on new images then exceeds the bound with a probability of at
+most `VIOLATION`.
+"""
 
 from collections.abc import Callable, Sequence
+from math import ceil, log, log1p
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binom
 
-from clipfeat.errors import UsageError
+from clipfeat.errors import DataError, UsageError
 from clipfeat.evaluate.metrics import DECIDED, METRICS, Labels, Probabilities, decide
 from clipfeat.zoo.fit_options import FitOptions
 
 Chooser = Callable[[Labels, Probabilities], float]
 """Function that takes true class indices and probabilities of held-out rows, and returns a
 threshold."""
+
+VIOLATION = 0.05
+"""Largest probability that the false positive rate exceeds its bound on new images."""
 
 
 def threshold_chooser(options: FitOptions, classes: Sequence[str]) -> Chooser | None:
@@ -27,10 +39,15 @@ def threshold_chooser(options: FitOptions, classes: Sequence[str]) -> Chooser | 
     Raises
     ------
     UsageError
-        If a threshold is requested and there are not exactly two classes.
+        If a threshold is requested and there are not exactly two classes. If `max_fpr` is 0.
     """
     if not options.decides:
         return None
+    if options.max_fpr == 0:
+        raise UsageError(
+            "max_fpr is 0, and no number of images guarantees that rate. Use a larger value, such "
+            "as --max-fpr 0.01, which needs 299 images of the negative class"
+        )
     if len(classes) != 2:
         raise UsageError(
             f"a threshold needs two classes, got {len(classes)}: {', '.join(classes)}. Leave out "
@@ -41,6 +58,89 @@ def threshold_chooser(options: FitOptions, classes: Sequence[str]) -> Chooser | 
         return choose_threshold(y, p[:, 1], metric=options.threshold, max_fpr=options.max_fpr)
 
     return choose
+
+
+def negatives_needed(max_fpr: float) -> int:
+    """Return the smallest number of held-out negatives that guarantees a false positive rate.
+
+    With fewer negatives, even the largest probability of a negative is a threshold that exceeds
+    the rate with a probability of more than `VIOLATION`.
+
+    Parameters
+    ----------
+    max_fpr : float
+        Largest false positive rate, in (0, 1).
+
+    Examples
+    --------
+    >>> negatives_needed(0.05), negatives_needed(0.01)
+    (59, 299)
+    """
+    return ceil(log(VIOLATION) / log1p(-max_fpr) - 1e-9)
+
+
+def check_negatives(max_fpr: float, n_negatives: int, negative: str, where: str) -> None:
+    """Check that a training set has enough negatives to choose a threshold.
+
+    Parameters
+    ----------
+    max_fpr : float
+        Largest false positive rate.
+    n_negatives : int
+        Number of images of the negative class in the training set.
+    negative : str
+        Name of the negative class.
+    where : str
+        Name of the training set for the message.
+
+    Raises
+    ------
+    DataError
+        If the training set has too few negatives.
+    """
+    needed = negatives_needed(max_fpr)
+    if n_negatives < needed:
+        feasible = 1 - VIOLATION ** (1 / max(n_negatives, 1))
+        raise DataError(
+            f"a false positive rate of at most {max_fpr:g} needs {needed} images of class "
+            f"{negative!r} in each training set, but {where} has {n_negatives}. Add images of this "
+            f"class, or use --max-fpr {ceil(feasible * 1000 + 1e-6) / 1000:g} or more"
+        )
+
+
+def umbrella_rank(n_negatives: int, max_fpr: float) -> int:
+    """Return the rank of the negative whose probability is the threshold.
+
+    The false positive rate of the k-th smallest of n probabilities exceeds `max_fpr` with the
+    probability that a binomial variable with parameters n and ``1 - max_fpr`` is at least k. This
+    function returns the smallest k for which this probability is at most `VIOLATION`.
+
+    Parameters
+    ----------
+    n_negatives : int
+        Number of held-out negatives.
+    max_fpr : float
+        Largest false positive rate, in (0, 1).
+
+    Returns
+    -------
+    int
+        Rank from 1 (smallest) to `n_negatives`.
+
+    Raises
+    ------
+    DataError
+        If there are too few negatives for any rank.
+
+    Examples
+    --------
+    >>> umbrella_rank(59, 0.05), umbrella_rank(200, 0.05)
+    (59, 196)
+    """
+    check_negatives(max_fpr, n_negatives, "negative", "the training set")
+    ranks = np.arange(1, n_negatives + 1)
+    violation = binom.sf(ranks - 1, n_negatives, 1 - max_fpr)
+    return int(ranks[violation <= VIOLATION * (1 + 1e-9)][0])
 
 
 def oracle(y: Labels, p: Probabilities) -> dict[str, float]:
@@ -90,8 +190,8 @@ def choose_threshold(
         Metric to maximise, ``"accuracy"`` or ``"balanced_accuracy"``. Of several best thresholds,
         the nearest to 0.5 is chosen.
     max_fpr : float, optional
-        If given, choose the smallest threshold with at most this false positive rate. It has the
-        most true positives of all such thresholds.
+        If given, choose the smallest threshold whose false positive rate on new images is at most
+        this value with 95 % confidence. The held-out rows must be independent.
 
     Returns
     -------
@@ -99,10 +199,15 @@ def choose_threshold(
         Threshold in [0, 1]: 0, the midpoint of two neighbouring probabilities, or the largest
         probability.
 
+    Raises
+    ------
+    DataError
+        If `max_fpr` is given and there are too few rows of class 0.
+
     Examples
     --------
     >>> y, p = np.array([0, 0, 0, 1, 1]), np.array([0.1, 0.2, 0.7, 0.6, 0.9])
-    >>> choose_threshold(y, p, metric="balanced_accuracy"), choose_threshold(y, p, max_fpr=0.0)
+    >>> choose_threshold(y, p, metric="balanced_accuracy"), choose_threshold(y, p, max_fpr=0.7)
     (0.4, 0.8)
     """
     values = np.unique(positive)
@@ -116,8 +221,9 @@ def choose_threshold(
     ]
     n_negative, n_positive = max(int((y == 0).sum()), 1), max(int((y == 1).sum()), 1)
     if max_fpr is not None:
-        allowed = above[0] / n_negative <= max_fpr
-        return float(candidates[allowed].min())
+        negatives = np.sort(positive[y == 0])
+        bound = negatives[umbrella_rank(len(negatives), max_fpr) - 1]
+        return float(candidates[candidates >= bound].min())
     if metric == "accuracy":
         quality = (above[1] + n_negative - above[0]) / len(y)
     else:

@@ -127,4 +127,4 @@ def test_max_fpr_counts_files(monkeypatch: pytest.MonkeyPatch) -> None:
                    paths=np.arange(1200).astype(str))  # fmt: skip
     table = benchmark(data, "logreg", protocol=3, options=FitOptions(max_fpr=0.2)).to_pandas()
     rate = table[table.metric == "false_positive_rate"].value.mean()
-    assert 0.08 < rate < 0.35
+    assert 0.01 < rate < 0.2

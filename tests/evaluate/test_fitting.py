@@ -59,7 +59,7 @@ def test_a_handful_of_images_is_enough_for_neighbours() -> None:
 def test_the_threshold_is_saved_and_used(tmp_path: Path) -> None:
     """The model file holds it; predictions and scores use it."""
     data = make_features(60, apart=0.5)
-    model = fit(data, "logreg,knn", cv=3, options=FitOptions(max_fpr=0.05))
+    model = fit(data, "logreg,knn", cv=3, options=FitOptions(max_fpr=0.1))
     assert model.threshold is not None
     again = load_model(model.save(tmp_path / "model.clipfeat"))
     assert again.threshold == model.threshold
@@ -68,7 +68,7 @@ def test_the_threshold_is_saved_and_used(tmp_path: Path) -> None:
     assert predictions.predicted == np.where(above, "fake", "real").tolist()
     assert predictions.scores()["threshold"] == model.threshold
     assert (predictions.probabilities.argmax(axis=1) == 1).sum() > above.sum()
-    assert model.about["threshold_by"] == "max_fpr 0.05"
+    assert model.about["threshold_by"] == "max_fpr 0.1"
 
 
 def test_a_threshold_needs_two_classes_and_folds() -> None:

@@ -1,15 +1,28 @@
 """Tests of the choice of thresholds."""
 
+from math import comb
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 
-from clipfeat.errors import UsageError
+from clipfeat.errors import DataError, UsageError
 from clipfeat.evaluate import benchmark
+from clipfeat.evaluate.fitting import fit
 from clipfeat.evaluate.metrics import DECIDED, METRICS, decide, score
-from clipfeat.evaluate.thresholds import choose_threshold, threshold_chooser
+from clipfeat.evaluate.thresholds import (
+    VIOLATION,
+    check_negatives,
+    choose_threshold,
+    negatives_needed,
+    threshold_chooser,
+    umbrella_rank,
+)
 from clipfeat.evaluate.votes import SOFT_VOTE
+from clipfeat.fits.fit_resources import FitResources
 from clipfeat.zoo.fit_options import FitOptions
 from tests.conftest import make_features
 
@@ -43,18 +56,100 @@ def test_no_threshold_is_better(pairs: list[tuple[int, float]], metric: str) -> 
 
 
 @settings(max_examples=200, deadline=None)
-@given(rows, st.floats(0, 0.99))
-def test_max_fpr_holds_with_the_most_true_positives(
+@given(rows, st.floats(0.01, 0.99))
+def test_max_fpr_takes_the_smallest_allowed_threshold(
     pairs: list[tuple[int, float]], bound: float
 ) -> None:
-    """A lower threshold with more true positives exceeds the false positive rate."""
+    """At most n - k negatives are above the threshold, and no lower one has more true positives."""
     y, p = split(pairs)
+    negatives = np.sort(p[y == 0, 1])
+    if len(negatives) < negatives_needed(bound):
+        with pytest.raises(DataError, match="Add images of this class"):
+            choose_threshold(y, p[:, 1], max_fpr=bound)
+        return
     chosen = choose_threshold(y, p[:, 1], max_fpr=bound)
-    negatives, found = p[y == 0, 1], (p[y == 1, 1] > chosen).sum()
-    assert not len(negatives) or (negatives > chosen).mean() <= bound
-    for lower in [0.0, *p[p[:, 1] < chosen, 1]]:
-        more = (p[y == 1, 1] > lower).sum() > found
-        assert not more or (len(negatives) and (negatives > lower).mean() > bound)
+    rank = umbrella_rank(len(negatives), bound)
+    assert chosen >= negatives[rank - 1]
+    assert (negatives > chosen).sum() <= len(negatives) - rank
+    true_positives = (p[y == 1, 1] > chosen).sum()
+    assert true_positives == (p[y == 1, 1] > negatives[rank - 1]).sum()
+
+
+@pytest.mark.parametrize(
+    ("bound", "needed"), [(0.05, 59), (0.01, 299), (0.1, 29), (0.2, 14), (0.5, 5), (0.95, 1)]
+)
+def test_the_number_of_negatives_is_exact(bound: float, needed: int) -> None:
+    """One negative fewer than the smallest number gives no guarantee."""
+    assert negatives_needed(bound) == needed
+    assert (1 - bound) ** needed <= VIOLATION * (1 + 1e-9)
+    assert (1 - bound) ** (needed - 1) > VIOLATION
+    assert umbrella_rank(needed, bound) == needed
+    with pytest.raises(DataError, match=f"needs {needed} images of class 'negative'"):
+        umbrella_rank(needed - 1, bound)
+
+
+@pytest.mark.parametrize(("n", "bound"), [(59, 0.05), (200, 0.05), (299, 0.01), (1000, 0.1)])
+def test_the_rank_is_the_smallest_one(n: int, bound: float) -> None:
+    """The violation probability is at most 5 % at the rank, and above 5 % one rank below."""
+    rank = umbrella_rank(n, bound)
+
+    def violation(k: int) -> float:
+        return sum(comb(n, j) * (1 - bound) ** j * bound ** (n - j) for j in range(k, n + 1))
+
+    assert violation(rank) <= VIOLATION < violation(rank - 1)
+
+
+def test_the_suggested_rate_is_feasible() -> None:
+    """The rate that the error suggests needs no more negatives than there are."""
+    with pytest.raises(DataError, match=r"fold 1 has 20.*--max-fpr 0.14 or more"):
+        check_negatives(0.05, 20, "real", "fold 1")
+    assert negatives_needed(0.14) <= 20
+    with pytest.raises(UsageError, match="max_fpr is 0"):
+        threshold_chooser(FitOptions(max_fpr=0.0), ("real", "fake"))
+
+
+@pytest.mark.parametrize("n", [59, 200, 1000])
+def test_the_bound_holds_on_fresh_draws(n: int) -> None:
+    """The true rate of normal scores exceeds the bound in at most 8 % of 200 draws."""
+    rng = np.random.default_rng(n)
+    exceeded = []
+    for _ in range(200):
+        p = norm.cdf(np.concatenate([rng.normal(size=n), rng.normal(1.0, size=n)]))
+        chosen = choose_threshold(np.repeat([0, 1], n), p, max_fpr=0.05)
+        exceeded.append(1 - chosen > 0.05)  # the probabilities of negatives are uniform
+    assert np.mean(exceeded) <= 0.08
+
+
+@pytest.mark.parametrize(
+    ("clf", "options"),
+    [("logreg", {}), ("lda", {}), ("logreg", {"calibrate": "sigmoid"}), ("lda", {"bag": 3})],
+)
+def test_the_bound_holds_for_a_fitted_model(clf: str, options: dict[str, Any]) -> None:
+    """The threshold is chosen out of fold, and the model is fitted on all rows."""
+    fresh = make_features(4000, apart=1.5, n_features=10, seed=1000)
+    negatives = fresh.take(np.flatnonzero(fresh.y == 0))
+    rates = []
+    for seed in range(15):
+        data = make_features(100, apart=1.5, n_features=10, seed=seed)
+        model = fit(
+            data, clf, cv=3, options=FitOptions(max_fpr=0.05, **options), random_state=seed,
+            resources=FitResources(n_jobs=1),
+        )  # fmt: skip
+        assert model.threshold is not None
+        rates.append((model.predict_proba(negatives)[:, 1] > model.threshold).mean())
+    # At a true probability of 5 %, four or more of 15 models exceed the bound with 0.5 %.
+    assert (np.array(rates) > 0.05).sum() <= 3
+
+
+def test_too_few_negatives_are_refused_before_any_fit() -> None:
+    """The error has the number needed, the number present and the training set."""
+    data = make_features(60)
+    for run in (
+        lambda options: fit(data, "logreg", cv=3, options=options),
+        lambda options: benchmark(data, "logreg", protocol=3, options=options),
+    ):
+        with pytest.raises(DataError, match=r"needs 59 images of class 'real'.* fold 0 has 40"):
+            run(FitOptions(max_fpr=0.05))
 
 
 def test_one_half_predicts_the_most_probable_class() -> None:
@@ -100,4 +195,4 @@ def test_a_threshold_helps_with_unequal_classes() -> None:
     assert mean["balanced_accuracy"] > mean["balanced_accuracy_at_0.5"] + 0.05
     bounded = benchmark(data, "logreg", protocol=4, options=FitOptions(max_fpr=0.1)).to_pandas()
     rate = bounded.groupby("metric").value.mean()["false_positive_rate"]
-    assert 0.02 < rate < 0.2
+    assert 0.01 < rate < 0.1

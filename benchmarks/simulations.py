@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 
 from clipfeat.evaluate.gains import gains
+from clipfeat.evaluate.metrics import METRICS
 from clipfeat.evaluate.plan import Trial
 from clipfeat.evaluate.result import Benchmark, Outcome
 from clipfeat.evaluate.standings import standings
@@ -236,8 +237,63 @@ def votes(R: int) -> Table:
     return head, rows()
 
 
+def pooled(R: int) -> Table:
+    """Mean of the printed TPR at a limited FPR against the truth."""
+
+    def rows() -> Iterator[Sequence[str]]:
+        for name, rate in (("tpr_at_fpr_1", 0.01), ("tpr_at_fpr_5", 0.05)):
+            truth = 1 - norm.cdf(norm.ppf(1 - rate) - 2)
+            for n in (100, 400, 1000, 4000):
+                values, by_fold = [], []
+                for seed in range(R):
+                    rng = np.random.default_rng(seed)
+                    y = np.arange(n) % 2
+                    run = run_of(y, {"a": norm.cdf(rng.normal(size=n) + 2 * y - 1)})
+                    outcome = run.outcomes[0]
+                    function = METRICS[name].function
+                    one = run.pooled(outcome, "a")
+                    values.append(function(one.y, one.p))
+                    folds = [run.tested(outcome, "a", fold) for fold in range(N_FOLDS)]
+                    by_fold.append(np.mean([function(one.y, one.p) for one in folds]))
+                yield (name, f"{n // 2}", f"{truth:.3f}", text(values), text(by_fold))
+
+    return ("metric", "negatives", "truth", "printed", "mean over 5 folds"), rows()
+
+
+def calibration(R: int) -> Table:
+    """Printed calibration error of perfect and of overconfident probabilities."""
+
+    def rows() -> Iterator[Sequence[str]]:
+        for sharper in (1.0, 2.0):
+            for n in (60, 300, 1000, 5000, 100_000):
+                values = []
+                for seed in range(R if n < 10_000 else 10):
+                    rng = np.random.default_rng(seed)
+                    p = rng.beta(1.5, 1.5, n)
+                    y = (rng.random(n) < p).astype(np.int64)
+                    bold = p**sharper / (p**sharper + (1 - p) ** sharper)
+                    one = METRICS["calibration_error"].function(
+                        y, np.column_stack([1 - bold, bold])
+                    )
+                    values.append(one)
+                kind = "perfect" if sharper == 1 else f"logits times {sharper:g}"
+                yield kind, f"{n}", text(values), f"{np.mean(np.array(values) == 0):.2f}"
+
+    return ("probabilities", "images", "calibration error", "share of 0"), rows()
+
+
+def text(values: Sequence[float]) -> str:
+    """Format the mean and the standard deviation of draws."""
+    known = np.array(values)
+    if np.isnan(known).all():
+        return "–"
+    return f"{known.mean():.3f} ± {known.std():.3f}"
+
+
 TABLES: dict[str, tuple[str, Callable[[int], Table]]] = {
     "coverage": ("Coverage of the 95 % interval of the leader", coverage),
     "ties": ("Equal entries that are called worse than the leader", ties),
+    "pooled": ("True positive rate at a limited false positive rate, 5 folds", pooled),
+    "calibration": ("Calibration error, debiased root mean square", calibration),
     "votes": ("Votes against the best single classifier (accuracy 0.8, 300 images)", votes),
 }

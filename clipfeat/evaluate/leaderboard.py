@@ -17,7 +17,7 @@ from clipfeat.evaluate.metrics import METRICS
 from clipfeat.evaluate.pivots import Pivot, pivots
 from clipfeat.evaluate.resampling import Resamples, resampled
 from clipfeat.evaluate.standings import Standing, standings
-from clipfeat.evaluate.tidy_rows import COSTS, headline_rows
+from clipfeat.evaluate.tidy_rows import COSTS, POOLED, headline_rows
 from clipfeat.zoo import CHANCE
 
 if TYPE_CHECKING:
@@ -249,8 +249,20 @@ def run_leaderboard(run: "Benchmark", metric: str = DEFAULT_METRIC) -> Leaderboa
     return replace(
         board,
         pivots=pivots(run.rows, metric, board.entries, column),
-        notes=_notes(draws, board),
+        notes=[*_notes(draws, board), *_pooled_note(run)],
     )
+
+
+def _pooled_note(run: "Benchmark") -> list[str]:
+    """Name the metrics that are not means over folds."""
+    of_all = {row["metric"] for row in run.rows if row.get("fold") == POOLED}
+    titles = [title for name, title in COLUMN_TITLES.items() if name in of_all]
+    if not titles:
+        return []
+    return [
+        f"Computed on the predictions of all folds together: {', '.join(titles)} (debiased root "
+        "mean square, Kumar et al. 2019)."
+    ]
 
 
 def _notes(draws: Resamples, board: Leaderboard) -> list[str]:

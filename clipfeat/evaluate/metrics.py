@@ -25,6 +25,8 @@ Values = NDArray[np.float64]
 """Values of a metric, of shape (n_draws,)."""
 
 CALIBRATION_BINS = 15
+MIN_BIN_ROWS = 10
+"""Few rows have fewer calibration bins, with at least this number of rows in each."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,9 @@ class Metric:
         interval.
     bounds : (float, float)
         Smallest and largest possible value.
+    pooled : bool
+        Whether a benchmark computes the metric on the out-of-fold predictions of all folds
+        together. The mean over small folds is biased for such a metric.
     """
 
     name: str
@@ -56,6 +61,7 @@ class Metric:
     higher_is_better: bool
     n_trials: Callable[[NDArray[np.int64]], float] | None = None
     bounds: tuple[float, float] = (-np.inf, np.inf)
+    pooled: bool = False
 
     def function(self, y: Labels, p: Probabilities) -> float:
         """Compute the metric with equal weights."""
@@ -163,7 +169,11 @@ def average_precision(y: Labels, p: Probabilities, w: Weights) -> Values:
 
 
 def tpr_at_fpr(max_fpr: float) -> Callable[[Labels, Probabilities, Weights], Values]:
-    """Return a metric: the largest true positive rate with at most this false positive rate."""
+    """Return a metric: the largest true positive rate with at most this false positive rate.
+
+    It is NaN with fewer than ``1 / max_fpr`` negatives, because a single false positive then
+    exceeds the limit.
+    """
 
     def metric(y: Labels, p: Probabilities, w: Weights) -> Values:
         def largest(curve: Curve) -> Values:
@@ -171,18 +181,22 @@ def tpr_at_fpr(max_fpr: float) -> Callable[[Labels, Probabilities, Weights], Val
             allowed = np.where(false <= max_fpr, curve.true_rate, 0.0).max(axis=1)
             return np.where(np.isnan(false[:, -1] + curve.true_rate[:, -1]), np.nan, allowed)
 
-        return _over_classes(y, p, w, largest)
+        return _over_classes(y, p, w, largest, min_negatives=1 / max_fpr)
 
     return metric
 
 
 def _over_classes(
-    y: Labels, p: Probabilities, w: Weights, of_curve: Callable[[Curve], Values]
+    y: Labels,
+    p: Probabilities,
+    w: Weights,
+    of_curve: Callable[[Curve], Values],
+    min_negatives: float = 0.0,
 ) -> Values:
     """Return the value of the positive class of two classes, or the mean over more classes."""
-    if not len(y):
-        return np.full(len(w), np.nan)
     codes = [1] if p.shape[1] == 2 else range(p.shape[1])
+    if not len(y) or min((y != code).sum() for code in codes) < min_negatives - 1e-9:
+        return np.full(len(w), np.nan)
     return _mean([of_curve(Curve.of(y == code, p[:, code], w)) for code in codes], len(w))
 
 
@@ -203,15 +217,34 @@ def brier(y: Labels, p: Probabilities, w: Weights) -> Values:
 
 
 def calibration_error(y: Labels, p: Probabilities, w: Weights) -> Values:
-    """Expected calibration error of the most probable class, with 15 bins of equal width.
+    """Root mean squared calibration error of the most probable class, debiased.
 
-    Guo, Pleiss, Sun and Weinberger 2017, arXiv 1706.04599, eq. 3.
+    This is the debiased estimator of Kumar, Liang and Ma 2019 (Verified Uncertainty Calibration,
+    arXiv 1909.10155, section 5). Bins have equal numbers of rows. The variance of the accuracy
+    within each bin is subtracted from the squared gap between accuracy and confidence, because few
+    rows differ from their confidence by chance alone. A negative sum counts as 0. Within a bin,
+    errors of opposite sign cancel.
     """
-    confidence = p.max(axis=1)
-    gap = (p.argmax(axis=1) == y) - confidence
-    bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    gaps = [np.abs(w[:, bins == b] @ gap[bins == b]) for b in np.unique(bins)]
-    return _divide(np.sum(gaps, axis=0) if gaps else np.zeros(len(w)), w.sum(axis=1))
+    confidence, right = p.max(axis=1), (p.argmax(axis=1) == y).astype(np.float64)
+    total = np.zeros(len(w))
+    bins = _equal_bins(confidence)
+    for b in np.unique(bins):
+        weights = w[:, bins == b]
+        n = weights.sum(axis=1)
+        accuracy_of_bin = np.nan_to_num(_divide(weights @ right[bins == b], n))
+        gap = accuracy_of_bin - np.nan_to_num(_divide(weights @ confidence[bins == b], n))
+        variance = accuracy_of_bin * (1 - accuracy_of_bin) / np.maximum(n - 1, 1)
+        total += n * (np.square(gap) - variance)
+    return np.sqrt(np.maximum(_divide(total, w.sum(axis=1)), 0))
+
+
+def _equal_bins(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the bin of each value. Bins have equal numbers of values, and ties share a bin."""
+    n_bins = min(CALIBRATION_BINS, max(len(values) // MIN_BIN_ROWS, 1))
+    ordered = np.sort(values)
+    rank = np.searchsorted(ordered, values)
+    bins: NDArray[np.int64] = rank * n_bins // max(len(values), 1)
+    return bins
 
 
 def _all_units(per_class: NDArray[np.int64]) -> float:
@@ -235,11 +268,11 @@ _ROWS = (
     ),
     Metric("roc_auc", "ROC AUC", roc_auc, True, _smallest_class),
     Metric("average_precision", "AP", average_precision, True, _smallest_class),
-    Metric("tpr_at_fpr_5", "TPR at 5% FPR", tpr_at_fpr(0.05), True, _smallest_class),
-    Metric("tpr_at_fpr_1", "TPR at 1% FPR", tpr_at_fpr(0.01), True, _smallest_class),
+    Metric("tpr_at_fpr_5", "TPR at 5% FPR", tpr_at_fpr(0.05), True, _smallest_class, pooled=True),
+    Metric("tpr_at_fpr_1", "TPR at 1% FPR", tpr_at_fpr(0.01), True, _smallest_class, pooled=True),
     Metric("log_loss", "log loss", log_loss, False, bounds=LOSS),
     Metric("brier", "Brier", brier, False, bounds=LOSS),
-    Metric("calibration_error", "calib. error", calibration_error, False, bounds=LOSS),
+    Metric("calibration_error", "calib. error", calibration_error, False, bounds=LOSS, pooled=True),
 )
 METRICS = with_plugins({metric.name: metric for metric in _ROWS}, "clipfeat.metrics", Metric)
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from clipfeat.evaluate.metrics import METRICS
+from clipfeat.evaluate.tidy_rows import POOLED
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,8 @@ def pivots(
         ]  # fmt: skip
     if column:
         return [
-            _pivot(of_metric, f"{title} by {column} left out", "classifier", "classifier", "fold",
+            _pivot([row for row in of_metric if row["fold"] != POOLED],
+                   f"{title} by {column} left out", "classifier", "classifier", "fold",
                    entries)
         ]  # fmt: skip
     return []

@@ -17,7 +17,8 @@ from clipfeat.evaluate.intervals import SampleSize
 from clipfeat.evaluate.metrics import DECIDED, METRICS, Labels, Probabilities, Values, decide
 
 if TYPE_CHECKING:
-    from clipfeat.evaluate.result import Benchmark, FilePredictions
+    from clipfeat.evaluate.result import Benchmark, FilePredictions, Outcome
+    from clipfeat.evaluate.splits import RowMask
 
 MAX_DRAWS = 1000
 MIN_DRAWS = 200
@@ -125,10 +126,10 @@ def resampled(run: "Benchmark", entries: Sequence[str], metric: str) -> Resample
     values = {
         entry: mean_defined(
             [
-                _resampled_fold(run.tested(outcome, entry, fold, subset), metric, weights)
+                _resampled_fold(tested, metric, weights)
                 for outcome in run.headline
-                for fold in range(len(outcome.trial.splits))
                 for subset in outcome.trial.subsets.values()
+                for tested in _tests(run, outcome, entry, metric, subset)
             ]
         )
         for entry in entries
@@ -159,15 +160,14 @@ def _resampled_values(
     )
     values: dict[str, Values] = {}
     for entry in entries:
+        if METRICS[metric].pooled:
+            values[entry] = _pooled_values(run, entry, metric, number, counts)
+            continue
         scores = np.array(
             [_score(run.tested(outcome, entry, fold, subset), metric)
              for outcome, fold, subset, _ in tests]
         )  # fmt: skip
-        known = ~np.isnan(scores)
-        total = weights[known].sum(axis=0)
-        values[entry] = np.divide(
-            scores[known] @ weights[known], total, out=np.full(len(total), np.nan), where=total > 0
-        )
+        values[entry] = _weighted_mean(scores, weights)
     classes: list[set[str]] = [set() for _ in run.classes]
     rows = np.zeros(len(run.y), dtype=bool)
     for outcome, fold, subset, (_, tested_on) in tests:
@@ -179,6 +179,58 @@ def _resampled_values(
         len(names), len(np.unique(run.files[rows])), np.array([len(of) for of in classes])
     )
     return Resamples(values, f"value of {column}", size)
+
+
+def _weighted_mean(scores: Values, weights: NDArray[np.float64]) -> Values:
+    """Average the scores that are defined, with the weights of each draw."""
+    known = ~np.isnan(scores)
+    total = weights[known].sum(axis=0)
+    mean: Values = np.divide(
+        scores[known] @ weights[known], total, out=np.full(len(total), np.nan), where=total > 0
+    )
+    return mean
+
+
+def _tests(
+    run: "Benchmark", outcome: "Outcome", entry: str, metric: str, subset: "RowMask | None"
+) -> "list[FilePredictions]":
+    """Return the predictions of each fold, or of all folds together for a pooled metric."""
+    if METRICS[metric].pooled:
+        return [run.pooled(outcome, entry, subset)]
+    folds = range(len(outcome.trial.splits))
+    return [run.tested(outcome, entry, fold, subset) for fold in folds]
+
+
+def _pooled_values(
+    run: "Benchmark",
+    entry: str,
+    metric: str,
+    number: Mapping[str, int],
+    counts: NDArray[np.float64],
+) -> Values:
+    """Resample the values of a column for a metric of all folds together.
+
+    In leave-one-out, a row has the weight of its fold. In a matrix, each pair of values has a score
+    of its own, with the weights of both values.
+    """
+    by_trial: list[Values] = []
+    scores: list[float] = []
+    weights: list[NDArray[np.float64]] = []
+    for outcome in run.headline:
+        trial = outcome.trial
+        for tested_on, subset in trial.subsets.items():
+            tested = run.pooled(outcome, entry, subset)
+            if trial.trained_on:
+                pair = {number[trial.trained_on], number[tested_on]}
+                scores.append(_score(tested, metric))
+                weights.append(np.prod([counts[:, i] for i in pair], axis=0))
+            else:
+                folds = np.array([number[name] for name in trial.splits])
+                by_row = counts[1:, folds[outcome.fold]].astype(np.uint8)
+                by_trial.append(_resampled_fold(tested, metric, by_row))
+    if by_trial:
+        return mean_defined(by_trial)
+    return _weighted_mean(np.array(scores), np.array(weights))
 
 
 def _score(tested: "FilePredictions", metric: str) -> float:

@@ -307,6 +307,18 @@ class Benchmark:
         """
         return tested_files(self.y, self.files, outcome, entry, fold, subset)
 
+    def pooled(
+        self, outcome: Outcome, entry: str, subset: "RowMask | None" = None
+    ) -> FilePredictions:
+        """Return the probabilities of an entry for the tested files of all folds.
+
+        Parameters
+        ----------
+        outcome, entry, subset
+            As in `tested`.
+        """
+        return pooled_files(self.y, self.files, outcome, entry, subset)
+
 
 def tested_files(
     y: Labels,
@@ -332,3 +344,23 @@ def tested_files(
     known, p, rows = one_per_file(y[here], outcome.probabilities[entry][here], files[here])
     of_entry = outcome.thresholds.get(entry)
     return FilePredictions(known, p, here[rows], of_entry[fold] if of_entry else None)
+
+
+def pooled_files(
+    y: Labels,
+    files: NDArray[np.str_],
+    outcome: Outcome,
+    entry: str,
+    subset: "RowMask | None" = None,
+) -> FilePredictions:
+    """Return the probabilities of an entry for the tested files of all folds.
+
+    The result has no threshold. The parameters are those of `tested_files`.
+    """
+    folds = range(len(outcome.trial.splits))
+    tested = [tested_files(y, files, outcome, entry, fold, subset) for fold in folds]
+    return FilePredictions(
+        np.concatenate([one.y for one in tested]),
+        np.concatenate([one.p for one in tested]),
+        np.concatenate([one.row for one in tested]),
+    )

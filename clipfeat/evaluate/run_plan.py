@@ -143,7 +143,8 @@ def run_plan(
                 of_vote.setdefault(entry, []).extend(of_folds)
         if with_votes:
             outcomes.append(make_outcome(features, trial, with_votes, choose))
-            rows += score_outcome(features, outcomes[-1], with_votes)
+            by_value = bool(plan.column) and not trial.trained_on
+            rows += score_outcome(features, outcomes[-1], with_votes, by_value=by_value)
     if not outcomes:
         raise DataError(
             f"no classifier could be fitted: {'; '.join(map(': '.join, errors.items()))}"

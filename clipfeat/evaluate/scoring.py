@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from clipfeat.evaluate.metrics import score
+from clipfeat.evaluate.metrics import METRICS, score
 from clipfeat.evaluate.miscalibration import miscalibration
 from clipfeat.evaluate.plan import Trial
-from clipfeat.evaluate.result import Benchmark, Outcome, tested_files
+from clipfeat.evaluate.result import Benchmark, Outcome, pooled_files, tested_files
 from clipfeat.evaluate.thresholds import Chooser, oracle
+from clipfeat.evaluate.tidy_rows import POOLED
 from clipfeat.features import FeatureSet
 from clipfeat.features.by_file import one_per_file
 from clipfeat.fits.cells import Cell
@@ -53,10 +54,20 @@ def make_outcome(
 
 
 def score_outcome(
-    features: FeatureSet, outcome: Outcome, cells: Mapping[str, Sequence[Cell]]
+    features: FeatureSet,
+    outcome: Outcome,
+    cells: Mapping[str, Sequence[Cell]],
+    *,
+    by_value: bool = False,
 ) -> list[dict[str, Any]]:
-    """Compute the tidy rows of a trial. See `clipfeat.evaluate.tidy_rows.COLUMNS`."""
+    """Compute the tidy rows of a trial. See `clipfeat.evaluate.tidy_rows.COLUMNS`.
+
+    A metric with `Metric.pooled` has one row for all folds. It also has a row for each fold if
+    `by_value` is True: each fold then holds out a value of a column, which has a score of its own.
+    """
     trial = outcome.trial
+    n_folds = len(trial.splits)
+    per_fold = {name for name in METRICS if not METRICS[name].pooled or by_value or n_folds == 1}
     rows: list[dict[str, Any]] = []
     for entry, of_entry in cells.items():
         encoder = entry.partition(" @ ")[2] or " + ".join(spec.title for spec in features.specs)
@@ -78,11 +89,34 @@ def score_outcome(
                 rows += [
                     {**common, "tested_on": name, "metric": m, "value": v, "seconds": seconds}
                     for m, v in values.items()
+                    if m not in METRICS or m in per_fold
                 ]
             rows += [
                 {**common, "tested_on": "", "metric": m, "value": v, "seconds": seconds}
                 for m, v in costs.items()
             ]
+        rows += _pooled_rows(features, outcome, entry, encoder, rows[-1]["seconds"])
+    return rows
+
+
+def _pooled_rows(
+    features: FeatureSet, outcome: Outcome, entry: str, encoder: str, seconds: float
+) -> list[dict[str, Any]]:
+    """Compute the pooled metrics on the predictions of all folds; none if there is one fold."""
+    trial = outcome.trial
+    rows: list[dict[str, Any]] = []
+    for name, subset in trial.subsets.items() if len(trial.splits) > 1 else ():
+        tested = pooled_files(features.y, features.files, outcome, entry, subset)
+        known = len(np.unique(tested.y)) > 1
+        rows += [
+            {
+                "encoder": encoder, "classifier": entry, "seed": trial.seed,
+                "trained_on": trial.trained_on, "n_train": trial.n_train, "fold": POOLED,
+                "tested_on": name, "metric": metric, "seconds": seconds,
+                "value": row.function(tested.y, tested.p) if known else np.nan,
+            }
+            for metric, row in METRICS.items() if row.pooled
+        ]  # fmt: skip
     return rows
 
 

@@ -9,6 +9,9 @@ COLUMNS = (
 )  # fmt: skip
 """Names of the columns."""
 
+POOLED = "all folds"
+"""Value of the column ``fold`` of a metric that is computed on all folds of a trial together."""
+
 COSTS = ("fit_seconds", "predict_seconds", "model_bytes")
 """Values of the column ``metric`` that measure cost instead of quality."""
 
@@ -17,7 +20,14 @@ def headline_rows(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return the rows that a leaderboard averages.
 
     For a few-shot protocol, these are the rows with the most training images. For other protocols,
-    these are all rows.
+    these are all rows. If a metric has rows of all folds together, its rows of single folds are
+    left out.
     """
     most = max((row.get("n_train") or 0 for row in rows), default=0)
-    return [row for row in rows if (row.get("n_train") or 0) == most]
+    pooled = {row["metric"] for row in rows if row.get("fold") == POOLED}
+    return [
+        row
+        for row in rows
+        if (row.get("n_train") or 0) == most
+        and (row["metric"] not in pooled or row.get("fold") == POOLED)
+    ]

@@ -1,13 +1,16 @@
 """Tests of the leaderboard."""
 
+import numpy as np
 import pytest
 
 from clipfeat.errors import UnknownNameError
-from clipfeat.evaluate import benchmark
+from clipfeat.evaluate import METRICS, KFold, LeaveOneOut, Matrix, benchmark
 from clipfeat.evaluate.leaderboard import Leaderboard
+from clipfeat.evaluate.protocols import Protocol
 from clipfeat.evaluate.standings import Standing
 from clipfeat.report.markdown import leaderboard_markdown
 from tests.conftest import make_features
+from tests.report.runs import with_generators
 
 
 def rows(**values: list[float]) -> list[dict[str, object]]:
@@ -55,3 +58,22 @@ def test_recalls_have_columns_for_few_classes() -> None:
     assert board.mean["logreg"]["balanced_accuracy"] == pytest.approx(sum(recalls) / 2)
     many = benchmark(make_features(6, tuple("abcdefg")), "logreg", protocol=3)
     assert "recall/a" not in Leaderboard.from_rows(many.rows).columns
+
+
+@pytest.mark.parametrize(
+    "protocol", [KFold(4, repeats=2), LeaveOneOut("generator"), Matrix("generator", 3)]
+)
+@pytest.mark.parametrize("metric", ["calibration_error", "tpr_at_fpr_5", "roc_auc"])
+def test_a_score_is_the_same_in_rows_standings_and_table(protocol: Protocol, metric: str) -> None:
+    """A pooled metric is that of all out-of-fold predictions, and others are means over folds."""
+    run = benchmark(with_generators(60), "logreg", protocol=protocol)
+    board = run.leaderboard(metric)
+    assert board.standings["logreg"].value == pytest.approx(board.mean["logreg"][metric])
+    if METRICS[metric].pooled and isinstance(protocol, KFold):
+        values = []
+        for outcome in run.outcomes:
+            known = ~np.isnan(outcome.probabilities["logreg"][:, 0])
+            p = outcome.probabilities["logreg"][known]
+            values.append(METRICS[metric].function(run.y[known], p))
+        assert board.mean["logreg"][metric] == pytest.approx(np.mean(values))
+    assert any("all folds together: TPR at 5% FPR" in note for note in board.notes)

@@ -1,7 +1,7 @@
 """ROC and precision-recall curves."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,14 +35,19 @@ class BinaryScores:
         Whether each file is of the positive class.
     scores : ndarray of shape (n_files,)
         Probabilities of the positive class.
+    leaderboard : mapping of str to float
+        Scores of the entry in the leaderboard. Empty if the problem is one of several classes.
     """
 
     label: str
     positive: NDArray[np.bool_]
     scores: NDArray[np.float64]
+    leaderboard: Mapping[str, float] = field(default_factory=dict)
 
     def metric(self, name: str) -> float:
-        """Return a metric of two classes."""
+        """Return a metric of two classes: that of the leaderboard, or of all predictions."""
+        if name in self.leaderboard:
+            return self.leaderboard[name]
         p = np.column_stack([1 - self.scores, self.scores])
         return METRICS[name].function(self.positive.astype(np.int64), p)
 
@@ -58,7 +63,7 @@ def binary_scores(
     """
     if len(classes) == 2:
         curves = [
-            BinaryScores(label_text(entry), one.y == 1, one.p[:, 1])
+            BinaryScores(label_text(entry), one.y == 1, one.p[:, 1], one.scores)
             for entry, one in predictions.items()
         ]
         return curves, f"The positive class is {label_text(classes[1])}."
@@ -102,8 +107,8 @@ def roc_plot(predictions: Mapping[str, OutOfFoldPredictions], classes: Sequence[
         figure,
         "Closer to the upper left corner is better. The dotted diagonal is chance; the two pale "
         f"lines mark false positive rates of 1 % and 5 %. {sentence} The legend gives the area "
-        "under each curve, with all folds pooled. It can differ from the mean over folds in the "
-        "leaderboard.",
+        "under the curve as in the leaderboard, a mean over folds. The curve pools all folds, so "
+        "its own area can differ.",
         f"ROC curves with their areas: {'; '.join(labels)}.",
     )
 
@@ -133,7 +138,8 @@ def precision_recall_plot(
         figure,
         "Precision is the fraction of predicted positives that are positive; recall is the "
         f"fraction of positives that are detected. The dotted line is chance. {sentence} The "
-        "legend gives the average precision, with all folds pooled.",
+        "legend gives the average precision as in the leaderboard, a mean over folds. The curve "
+        "pools all folds.",
         f"Precision-recall curves with their average precision: {'; '.join(labels)}.",
     )
 

@@ -1,13 +1,14 @@
 """Out-of-fold predictions, the data behind most plots."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.evaluate.metrics import METRICS, Labels, Probabilities, decide
 from clipfeat.evaluate.result import Benchmark
+from clipfeat.evaluate.tidy_rows import headline_rows
 from clipfeat.report.plots.style import MAX_SERIES
 from clipfeat.zoo import CHANCE
 
@@ -28,6 +29,8 @@ class OutOfFoldPredictions:
         Name of the fold.
     thresholds : ndarray of shape (n_folds,)
         Thresholds of the folds; empty if none was chosen.
+    scores : mapping of str to float
+        Scores of the entry in the leaderboard, by metric.
     """
 
     y: Labels
@@ -36,6 +39,7 @@ class OutOfFoldPredictions:
     row: NDArray[np.int64]
     fold: NDArray[np.str_]
     thresholds: NDArray[np.float64]
+    scores: Mapping[str, float] = field(default_factory=dict)
 
 
 def out_of_fold_predictions(run: Benchmark, entry: str) -> OutOfFoldPredictions | None:
@@ -60,8 +64,13 @@ def out_of_fold_predictions(run: Benchmark, entry: str) -> OutOfFoldPredictions 
     if not pieces:
         return None
     y, p, row = (np.concatenate(parts) for parts in zip(*pieces, strict=True))
+    values: dict[str, list[float]] = {}
+    for one in headline_rows(run.rows):
+        if one["classifier"] == entry and not np.isnan(one["value"]):
+            values.setdefault(one["metric"], []).append(one["value"])
+    scores = {metric: float(np.mean(of)) for metric, of in values.items()}
     return OutOfFoldPredictions(
-        y, np.concatenate(predicted), p, row, np.array(folds), np.array(thresholds)
+        y, np.concatenate(predicted), p, row, np.array(folds), np.array(thresholds), scores
     )
 
 

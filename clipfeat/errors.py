@@ -53,7 +53,7 @@ class OutputExistsError(UsageError, FileExistsError):
 
 
 class DataError(ClipfeatError, ValueError):
-    """Data that a valid call cannot use."""
+    """Error of a valid call that cannot be carried out on this data."""
 
 
 class EmptySourceError(DataError):

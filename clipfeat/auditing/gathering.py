@@ -52,7 +52,7 @@ def load_subject(
                 raise UsageError("--images needs a feature file, and the source is images already.")
             return _of_sources(specs, labels, columns, n_jobs, progress)
         if labels is not None:
-            raise UsageError("a feature file has labels of its own. Leave --labels out.")
+            raise UsageError("a feature file already contains labels. Leave out --labels.")
         subject = _of_feature_files(specs)
     if columns.group:
         subject = replace(subject, features=subject.features.grouped_by(columns.group))

@@ -1,4 +1,7 @@
-"""Audit subjects from image files: bytes and headers are read, pixels are not decoded."""
+"""Building the `Subject` of an audit from image files.
+
+Bytes and headers are read, but pixels are not decoded.
+"""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

@@ -61,7 +61,10 @@ def separation(
 
     codes = [code for code in np.unique(y) if len(np.unique(groups[y == code])) >= MIN_GROUPS]
     if len(codes) < 2:
-        raise LabelError(f"it is known for {MIN_GROUPS} or more images in fewer than two classes")
+        raise LabelError(
+            "this property is known for too few images: at least two classes need "
+            f"{MIN_GROUPS} or more image groups with a known value"
+        )
     kept = np.isin(y, codes)
     values, y, groups = values[kept], y[kept], groups[kept]
     X = values.reshape(-1, 1)

@@ -17,8 +17,8 @@ from clipfeat.features import FeatureSet, Strings
 
 Facts = dict[str, NDArray[np.generic]]
 
-NO_FACTS = "arrays do not record it. Pass the feature file, or the images too (--images)"
-NO_HEADERS = "a feature file does not record it. Pass the images too (--images)"
+NO_FACTS = "arrays do not record this property. Pass the feature file, or the images too (--images)"
+NO_HEADERS = "a feature file does not record this property. Pass the images too (--images)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,9 +31,10 @@ class Subject:
         One row per file. A file with several rows (views, faces, frames) is represented by its
         first row. If only images were given, there are no feature columns.
     facts : mapping of str to ndarray of shape (n_files,)
-        Facts by name: numbers, NaN if unknown, or text, empty if unknown.
+        Facts by name. An unknown fact is NaN in an array of numbers, and empty in an array of text.
     why_not_known : str
-        Reason why other facts are missing.
+        Reason why facts that are not in `facts` are unknown. It ends the message of each check that
+        needs them.
     judge : str
         Name of the classifier that gave `probabilities`.
     probabilities : mapping of str to ndarray of shape (n_classes,)

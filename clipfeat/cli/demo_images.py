@@ -31,8 +31,8 @@ class SimulatedSet:
         Table of the training images with the columns path, label, generator and group. The group
         is the name of the photograph.
     new : Path
-        Folder of new images for prediction, with the subfolders ``real`` and ``fake``. They come
-        from other photographs than the training images.
+        Folder of new images for prediction, with the subfolders ``real`` and ``fake``. Their
+        photographs differ from those of the training images.
     n_images, n_new : int
         Numbers of training images and of new images.
     """

@@ -207,8 +207,8 @@ FaceMargin = Annotated[
         min=0.0,
         metavar="SHARE",
         help="Margin on each side of a face, as a share of the longer side of its box. With "
-        "--faces crop, the horizontal margin is a share of the width, and the vertical "
-        "margin of the height.",
+        "--faces crop, the horizontal margin is a share of the box's width, and the vertical "
+        "margin is a share of its height.",
     ),
 ]
 NoFace = Annotated[
@@ -744,8 +744,9 @@ Average = Annotated[
         "--average",
         metavar="NAME",
         help="How to combine the predictions for the frames, faces and views of one file. mean: "
-        "average all. confident: if enough probabilities are above 0.8, or else below 0.2, "
-        "average only these, otherwise average all (two classes only).",
+        "average all. confident (two classes only): average only the parts with a positive "
+        "probability above 0.8 if there are enough of them. If not, average only those below 0.2 "
+        "if there are enough. If not, average all.",
     ),
 ]
 PerPart = Annotated[

@@ -217,7 +217,10 @@ class EmbedRun:
         self._report_progress()
 
     def current_paths(self, images: Iterable[ImageRecord]) -> Set[str]:
-        """Return the paths of the source's images and the paths of the rows of their faces."""
+        """Return the paths of all images in the source.
+
+        If images have face rows, include the paths of these rows.
+        """
         self.writer.commit()
         paths = {record.path for record in images}
         return paths | {path for path in self.writer.paths if record_path(path) in paths}

@@ -1,7 +1,7 @@
 """Fusing of the layers of a vision transformer on a CPU.
 
 On a CPU with AMX, matrix products take only about half of a transformer's time. Fusing reduces the
-other half. It packs the weights in oneDNN's layout, scales the pixels inside the first product, and
+rest. It packs the weights in oneDNN's layout, scales the pixels inside the first product, and
 computes each activation inside the product before it. On one core with AMX, a fused model is 1.2 to
 1.4 times as fast in bfloat16 and 1.0 to 1.08 times as fast in float32 (``benchmarks/fusing.py``).
 
@@ -96,8 +96,8 @@ def fused(
 def centred(pixels: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Subtract 128 from uint8 pixels.
 
-    bfloat16 represents the result exactly, and its mean is near zero. With values from 0 to 255 the
-    error of rounded weights would be twice as large.
+    bfloat16 represents the result exactly, and its mean is near zero. Centred pixels halve the
+    error that rounding the weights causes in the output, compared with pixels from 0 to 255.
     """
     return pixels.bitwise_xor(128).view(torch.int8).to(dtype)
 
@@ -183,7 +183,7 @@ def _trace(model: torch.nn.Module, batch: torch.Tensor) -> tuple[_Parts, torch.T
             hook.remove()
     stems = [module for module, arguments in inputs.items() if _first(arguments) is batch]
     if len(stems) != 1 or not _can_scale(stems[0]):
-        raise LookupError("no convolution can scale the images")
+        raise LookupError("the normalisation cannot be folded into the first layer")
     # The activation must take the first layer's output unchanged.
     joined = [
         mlp

@@ -286,7 +286,8 @@ def check_rows(run: RunSession, expected: OnnxInput) -> OnnxInput:
     Raises
     ------
     WeightsError
-        If a second run gives another row. If the row changes with the other images of the batch.
+        If the row of an image changes when the file is run again, or when the batch contains
+        different images.
     """
     rng = np.random.default_rng(0)
     images = expected.zeros(expected.batch_size or 2)
@@ -306,8 +307,8 @@ def check_rows(run: RunSession, expected: OnnxInput) -> OnnxInput:
     changes = np.abs(first - second).max(), np.abs(first[0] - among_others[0]).max()
     if any(change > tolerance for change in changes):
         raise WeightsError(
-            "the ONNX file gives an image other features in a second run or beside other images, "
-            "probably because it was exported for training. Export it for inference."
+            "the features of an image change when the ONNX file is run again, or when the batch "
+            "contains other images. It was probably exported for training. Export it for inference."
         )
     return expected
 

@@ -49,7 +49,7 @@ class EncoderLibrary:
     arguments : tuple of str
         Names of the `EncoderOptions.arguments` that `build` accepts.
     architecture_arguments : bool
-        Whether `build` also accepts arguments of any other name, and passes them to the
+        Whether `build` also accepts arguments that are not in `arguments`, and passes them to the
         architecture.
     """
 

@@ -172,8 +172,8 @@ def _warn_of_other_tag(name: str, options: EncoderOptions) -> None:
     if named and tag != config.tag and not options.arguments:
         warnings.warn(
             f"the file name {options.weights} suggests weights of tag {tag}, but the preprocessing "
-            f"of tag {config.tag} is used. If that is wrong, set it, for example --encoder-arg "
-            "mean=0.5.",
+            f"of tag {config.tag} is used. If this preprocessing is wrong, set the "
+            "correct values, for example with --encoder-arg mean=0.5.",
             ClipfeatWarning,
             stacklevel=2,
         )

@@ -31,9 +31,9 @@ class ComparedEntry:
     value, low, high : float
         Value of the metric on the common images, and the ends of its 95 % interval.
     better : float
-        Improvement over the same entry of the first run. It is positive if this run is better,
-        also for metrics with lower values for better results. NaN if the first run does not have
-        the entry.
+        Improvement over the same entry of the first run. It is positive if this run is better. For
+        metrics such as log loss, for which lower is better, the sign is reversed. NaN if the first
+        run does not have the entry.
     better_low, better_high : float
         Ends of the paired 95 % interval of `better`.
     p_value : float

@@ -137,8 +137,8 @@ def fit(
     time_limit = resources.time_limit
     if time_limit is not None and not options.tune:
         raise UsageError(
-            f"the time limit of {time_limit:g} s needs a parameter search. Add --tune, or leave "
-            "out --time-limit"
+            "--time-limit needs --tune, because it limits the parameter search and the fits after "
+            "it. Add --tune, or leave out --time-limit"
         )
     begun = time.monotonic()
     scored: Benchmark | None = None

@@ -67,7 +67,7 @@ class KFold(Protocol):
     n_splits : int
         Number of folds, at least 2.
     repeats : int
-        Number of repetitions, each with a seed of its own.
+        Number of repetitions, each with a different seed.
 
     Examples
     --------
@@ -101,7 +101,7 @@ class LeaveOneOut(Protocol):
     column : str
         Name of a column, such as ``"generator"``.
     repeats : int
-        Number of repetitions, each with a seed of its own.
+        Number of repetitions, each with a different seed.
     """
 
     column: str
@@ -130,7 +130,7 @@ class Matrix(Protocol):
     n_splits : int
         Number of folds, at least 2.
     repeats : int
-        Number of repetitions, each with a seed of its own.
+        Number of repetitions, each with a different seed.
     """
 
     column: str
@@ -159,7 +159,7 @@ class FewShot(Protocol):
         Numbers of training images per class, such as ``(10, 100, 1000)``. A size that a class
         cannot supply is left out with a warning.
     repeats : int
-        Number of draws, each with a seed of its own.
+        Number of draws, each with a different seed.
     n_splits : int
         Number of folds, at least 2. A test has one ``n_splits``-th of the rows.
     """
@@ -192,7 +192,7 @@ class TrainTest(Protocol):
         Labelled images with features of the same encoders. Images that are also in the training set
         are left out of the training set, with a warning. Groups may be in both.
     repeats : int
-        Number of repetitions, each with a seed of its own.
+        Number of repetitions, each with a different seed.
     """
 
     test: FeatureSet
@@ -226,7 +226,7 @@ class OfficialSplit(Protocol):
         Train on the validation rows too. By default, the validation rows are not used at all.
         Thresholds, parameters and weights are always chosen on inner folds of the training rows.
     repeats : int
-        Number of repetitions, each with a seed of its own.
+        Number of repetitions, each with a different seed.
     """
 
     column: str = SPLIT
@@ -416,8 +416,8 @@ def _warn_of_one_class(features: FeatureSet, column: str, trial: Trial) -> None:
     if values:
         warnings.warn(
             f"the tests of {len(values)} values of column {column!r} ({', '.join(values[:5])}) "
-            "have images of one class. They are scored by recall only, and do not "
-            "count in other means",
+            "have images of one class. They are scored by recall only, and the means of the other "
+            "metrics leave them out",
             ClipfeatWarning,
             stacklevel=4,
         )
@@ -426,8 +426,8 @@ def _warn_of_one_class(features: FeatureSet, column: str, trial: Trial) -> None:
 def _matrix(features: FeatureSet, column: str, n_splits: int, seed: int) -> list[Trial]:
     """Make a trial for each value of a column.
 
-    Classes with at most one value in the column, such as photographs without a generator, are
-    trained on and tested with every value.
+    Some classes have at most one value in the column, for example photographs, which have no
+    generator. Images of these classes are used for training and testing in every trial.
     """
     values = features.column(column)
     shared = shared_rows(features, column)

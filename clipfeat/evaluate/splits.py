@@ -68,21 +68,21 @@ def leave_one_out(features: FeatureSet, column: str, random_state: int | None) -
     for value, (train, test) in splits.items():
         if not len(test) or len(np.unique(features.y[train])) < 2:
             raise LabelError(
-                f"the value {value!r} of column {column!r} cannot be left out, because groups may "
-                f"not be split: {len(test)} images and {len(np.unique(features.y[train]))} "
-                "classes would remain for testing and training. Use smaller groups or another "
-                "column"
+                f"{column} {value!r} cannot be left out. Without splitting groups, {len(test)} "
+                "images would remain for testing, and the training images would have "
+                f"{len(np.unique(features.y[train]))} classes (at least 1 image and 2 classes are "
+                "needed). Use smaller groups or another column"
             )
     return splits
 
 
 def shared_rows(features: FeatureSet, column: str) -> RowMask:
-    """Return a mask of the rows that no value of a column holds out.
+    """Return a mask of the rows that belong to no held-out value and are shared by all folds.
 
     These are rows without a value, and the rows of a class with at most one value in the column.
     With two classes that both have more values, they are also the rows of the negative class whose
     value never occurs in the positive class. Two sources of photographs, for example, are shared by
-    all generators. A value that occurs in both classes holds out its rows of both.
+    all generators. If a value occurs in both classes, its rows of both classes are held out.
     """
     values = features.column(column)
     shared: RowMask = values == ""

@@ -214,7 +214,7 @@ class FeatureSet:
         Raises
         ------
         FingerprintError
-            If `specs` are of other encoders. The message lists the differences.
+            If `specs` differ from the encoders of the features. The message lists the differences.
         """
         if tuple(specs) == self.specs:
             return self.X

@@ -39,7 +39,8 @@ class DataAccess:
     Parameters
     ----------
     rows : FeatureSet
-        The features. In an out-of-core fit, the row numbers of the features, in one column.
+        The features. In an out-of-core fit, X has a single column with row numbers, and the
+        estimators read the features of these rows from the file.
     n_values : int
         Number of values in all features.
     build : callable
@@ -47,7 +48,8 @@ class DataAccess:
     run : callable, optional
         Function that replaces `clipfeat.fits.cells.run_cell`.
     finish : callable
-        Function that converts the fitted model into a model that takes features.
+        Function that prepares the fitted model for prediction. After an out-of-core fit, the model
+        takes row numbers, and this function returns a model that takes features.
     """
 
     rows: FeatureSet

@@ -2,9 +2,9 @@
 
 The label is the name of the first subfolder: ``images/cat/1.jpg`` has the label *cat*.
 
-Data sets for the detection of generated images have other layouts. Each path contains one folder of
-a pair: ``real`` and ``fake``, ``0_real`` and ``1_fake``, or ``nature`` and ``ai``. This folder
-gives the label, *real* or *fake*. The folders above it give the column ``generator``.
+Data sets for the detection of generated images have a different layout. Each path contains one
+folder of a pair: ``real`` and ``fake``, ``0_real`` and ``1_fake``, or ``nature`` and ``ai``. This
+folder gives the label, *real* or *fake*. The folders above it give the column ``generator``.
 
 A folder named after a split (``train``, ``val``, ``test``) gives the column ``split``, and never
 the label.

@@ -270,11 +270,10 @@ def _threshold(value: Any, classes: Sequence[str]) -> float | None:
     """Check the decision threshold of a model file, and return it."""
     if value is not None and len(classes) != 2:
         raise ValueError(
-            f"it has the decision threshold {value!r}, which needs two classes, but "
-            f"{len(classes)} classes"
+            f"a decision threshold ({value!r}) needs two classes, but the model has {len(classes)}"
         )
     if value is not None and not 0 <= float(value) <= 1:
-        raise ValueError(f"its decision threshold must be in [0, 1], but is {value!r}")
+        raise ValueError(f"the decision threshold ({value!r}) is outside [0, 1]")
     return None if value is None else float(value)
 
 

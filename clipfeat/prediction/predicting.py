@@ -53,8 +53,8 @@ def predict(
         YuNet detected.
     inputs : SourceOptions
         Options for reading images. `labels` are the true classes, which score the predictions.
-        `views` are test-time augmentations. `faces` must be None, because the model defines which
-        faces it uses.
+        `views` are test-time augmentations. `faces` must be None, because the face settings are
+        stored with the model.
     average : str
         Name of the average over the parts of a file, in `clipfeat.features.by_file.AVERAGES`.
     per_part : bool
@@ -137,8 +137,9 @@ def open_images(
         )
     if inputs.faces is not None:
         raise UsageError(
-            f"the faces {inputs.faces.identity!r} cannot be chosen for a prediction, because the "
-            "model's encoder defines which faces it uses. Leave out faces"
+            "the face settings cannot be changed for a prediction (got "
+            f"faces={inputs.faces.identity!r}), because they are stored with the model. Leave out "
+            "the argument `faces`"
         )
     images = open_source(source, labels=inputs.labels, columns=inputs.columns)
     return with_frames(images, inputs.frames)

@@ -68,8 +68,8 @@ def claim_folder(
     in_use = target.exists() and any(path != record for path in target.iterdir())
     if in_use and not overwrite and not (record.is_file() and record.read_text() == text):
         raise OutputExistsError(
-            f"{folder} is not empty and holds no run of this command. Choose another folder (-o) "
-            "or add --overwrite."
+            f"{folder} is not empty, and was not written by the same command with the same "
+            "options. Choose another folder (-o) or add --overwrite."
         )
     target.mkdir(parents=True, exist_ok=True)
     publish(text.encode(), record)

@@ -126,7 +126,7 @@ def merge_files(
                     writer.append([rows[i] for i in np.flatnonzero(new)], features[new])
             writer.append_known(again)
             writer.provenance = {"merged": [str(path) for path in paths]}
-            # An interrupted merge into the same file may have left other rows there.
+            # An interrupted merge into the same file may have left rows that are not in `files`.
             n_rows = writer.finish(
                 complete=all(bool(file.newest.h5.attrs.get("complete")) for file in files),
                 only=owners.keys() | failures.keys(),

@@ -149,12 +149,18 @@ def _parsed(data: bytes, number: int, path: Path) -> Generation:
             f"{path} has the format {kind!r}, version {version}, but {KIND!r}, version {VERSION} "
             "is expected. Update clipfeat, or embed the images again with --overwrite."
         )
-    names = [shard.name for shard in generation.shards]
-    if generation.number != number or len(set(names)) < len(names) or not names:
+    if generation.number != number:
         raise RefusedFileError(
-            f"{path} is damaged: it has the number {generation.number} and {len(names)} shards "
-            f"with {len(set(names))} different names, but the number {number} and one or more "
-            f"different shards are expected. {REMEDY}"
+            f"{path} is damaged: it has the number {generation.number}, but its file name has the "
+            f"number {number}. {REMEDY}"
+        )
+    names = [shard.name for shard in generation.shards]
+    if not names:
+        raise RefusedFileError(f"{path} is damaged: it lists no shards. {REMEDY}")
+    if len(set(names)) < len(names):
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise RefusedFileError(
+            f"{path} is damaged: it lists the shard {repeated!r} more than once. {REMEDY}"
         )
     for name in names:
         if not _NAME.fullmatch(name):

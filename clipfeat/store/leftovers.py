@@ -19,7 +19,7 @@ from clipfeat.system.locations import is_remote
 def staging_path(target: Path) -> Path:
     """Return the path where the replacement of `target` is written.
 
-    An object store has no locks, so each of its writers has a path of its own. An interrupted
+    An object store has no locks, so each of its writers uses a different path. An interrupted
     replacement is therefore not resumed there.
     """
     whose = f"-{secrets.token_hex(4)}" if is_remote(target) else ""

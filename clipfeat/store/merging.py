@@ -105,7 +105,8 @@ def merge_into_shards(
     target : Path
         The feature file.
     stored : Stored
-        All files of the feature file. With `anew`, the files whose rows replace its contents.
+        The HDF5 files to merge. They are all files that make up `target`, or with `anew` the files
+        whose rows replace the contents of `target`.
     attributes, dtype
         HDF5 attributes and feature dtype of new shards.
     anew : bool

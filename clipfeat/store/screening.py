@@ -200,6 +200,6 @@ def _check_type(kind: Any, path: Path, name: str, most: int = MAX_TEXT) -> None:
         actual = "text of variable length" if variable else _type_name(code, size)
         raise _refusal(
             path,
-            f"{name} must have values of at most {most} bytes that are integers, floats, text of "
-            f"fixed length or {KEY_BYTES} opaque bytes, got {actual}",
+            f"the type of {name} must be integer, float, text of fixed length or opaque "
+            f"({KEY_BYTES} bytes), and its values at most {most} bytes long, got {actual}",
         )

@@ -130,6 +130,6 @@ def test_only_the_same_command_claims_a_folder_again(tmp_path: Path) -> None:
     claim_folder(folder, {"seed": 1})
     (folder / "cells").mkdir()
     claim_folder(folder, {"seed": 1})
-    with pytest.raises(OutputExistsError, match="holds no run of this command"):
+    with pytest.raises(OutputExistsError, match="was not written by the same command"):
         claim_folder(folder, {"seed": 2})
     claim_folder(folder, {"seed": 2}, overwrite=True)

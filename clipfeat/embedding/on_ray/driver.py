@@ -128,7 +128,9 @@ def _describe_encoder(
 
 
 def _only_on_workers(batch: torch.Tensor) -> torch.Tensor:
-    raise ClipfeatError("this encoder has no weights, because it runs on Ray workers only")
+    raise ClipfeatError(
+        "this encoder cannot encode here: its weights are loaded only on the Ray workers"
+    )
 
 
 def encode_remotely(

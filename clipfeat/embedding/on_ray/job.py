@@ -119,8 +119,8 @@ class _PackedReady:
 def pack(image: Prepared | ClipfeatError) -> bytes:
     """Pickle a prepared image, or the error that ends the run.
 
-    The order of the axes in memory is kept. A tensor that is channels last would otherwise give
-    rows with other last bits.
+    The order of the axes in memory is kept. Otherwise, the rows of a tensor that is channels last
+    would differ in the last bits.
     """
     if isinstance(image, list):
         return pickle.dumps([_pack_item(item) for item in image], protocol=5)

@@ -25,8 +25,8 @@ class DetectorKind:
         ``"module:function"`` of the function that takes the bytes of the weights and returns a
         `Detector`.
     version : int
-        Version of the detector. Increase it if the detector may find other faces than before in the
-        same image.
+        Version of the detector. Increase it if the detector may find different faces in the same
+        image than the previous version.
     needs_weights : bool
         Whether the detector needs a file of weights.
     summary : str

@@ -16,7 +16,7 @@ def leaderboard_table(board: Leaderboard, errors: Mapping[str, str] | None = Non
     board : Leaderboard
         The leaderboard. Metrics without a value are omitted. The best value of each metric is bold.
     errors : mapping of str to str, optional
-        Error messages of failed entries, listed in rows of their own at the end.
+        Error messages of failed entries, listed in separate rows at the end.
 
     Returns
     -------

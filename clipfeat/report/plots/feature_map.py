@@ -22,7 +22,7 @@ MAX_PCA_ROWS = 5_000
 MAX_TSNE_ROWS = 1_000
 """t-SNE takes far longer per row than PCA."""
 MAX_VALUES = 12
-"""Maximum number of values with markers of their own."""
+"""Maximum number of values that get a separate marker."""
 N_COMPONENTS = 50
 """Number of principal components given to t-SNE."""
 

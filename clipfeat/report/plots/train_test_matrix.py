@@ -66,6 +66,6 @@ def train_test_plot(entry: str, rows: Sequence[Mapping[str, Any]], metric: str) 
         "On the diagonal, training and test images have the same value but are different images. "
         "The last column is the mean of the row off the diagonal: the score on the values that "
         "were not trained on.",
-        f"Heat map of {info.title} by {label_text(entry)}. Mean on other values, by training "
-        f"value: {means}.",
+        f"Heat map of {info.title} by {label_text(entry)}. Mean on the values that were not "
+        f"trained on, by training value: {means}.",
     )

@@ -90,11 +90,11 @@ def test_a_source_of_unreadable_images(model: Model, tmp_path: Path) -> None:
 
 def test_options_that_do_not_fit_are_refused(model: Model, image_folder: Path) -> None:
     """Faces come from the model, labels from a feature file, and Ray only writes files."""
-    with pytest.raises(UsageError, match="Leave out faces"):
+    with pytest.raises(UsageError, match="Leave out the argument `faces`"):
         predict(model, image_folder, inputs=SourceOptions(faces=open_finder("all")))
     with pytest.raises(UsageError, match="Leave out --labels"):
         predict(model, "out.h5", inputs=SourceOptions(labels="labels.csv"))
-    with pytest.raises(UsageError, match="'ray' writes feature files only"):
+    with pytest.raises(UsageError, match="'ray' can only write feature files"):
         predict(model, image_folder, resources=EmbedResources(engine="ray"))
 
 
@@ -132,5 +132,5 @@ def test_weights_go_to_encoders_with_weights(image_folder: Path, tmp_path: Path)
     of_images = predict(model, image_folder, weights=file, device="cpu")
     of_features = predict(model, [tmp_path / "b.h5", tmp_path / "a.h5"])
     assert np.allclose(of_images.probabilities, of_features.probabilities, atol=1e-4)
-    with pytest.raises(UsageError, match="encoders with weights is 1"):
+    with pytest.raises(UsageError, match="got 2 files of weights, but 1 encoders have weights"):
         predict(model, image_folder, weights=[file, file])

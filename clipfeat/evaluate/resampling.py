@@ -210,8 +210,8 @@ def _pooled_values(
 ) -> Values:
     """Resample the values of a column for a metric of all folds together.
 
-    In leave-one-out, a row has the weight of its fold. In a matrix, each pair of values has a score
-    of its own, with the weights of both values.
+    In leave-one-out, a row has the weight of its fold. In a matrix, each pair of values has a
+    separate score, with the weights of both values.
     """
     by_trial: list[Values] = []
     scores: list[float] = []

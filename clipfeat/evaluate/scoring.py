@@ -63,7 +63,7 @@ def score_outcome(
     """Compute the tidy rows of a trial. See `clipfeat.evaluate.tidy_rows.COLUMNS`.
 
     A metric with `Metric.pooled` has one row for all folds. It also has a row for each fold if
-    `by_value` is True: each fold then holds out a value of a column, which has a score of its own.
+    `by_value` is True: each fold then holds out one value of a column, which gets a separate score.
     """
     trial = outcome.trial
     n_folds = len(trial.splits)

@@ -126,8 +126,8 @@ class EncoderSpec:
             agree = len(spec.parts) == len(spec.widths) and sum(spec.widths) == spec.n_features
             if spec.widths and not agree:
                 raise ValueError(
-                    f"the widths {spec.widths} must be one for each layer of {spec.layer!r}, and "
-                    f"sum to {spec.n_features}"
+                    f"expected one width for each layer of {spec.layer!r} with the sum "
+                    f"{spec.n_features}, got the widths {spec.widths}"
                 )
             return spec
         except (TypeError, ValueError, AttributeError) as error:

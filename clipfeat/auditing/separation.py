@@ -62,8 +62,8 @@ def separation(
     codes = [code for code in np.unique(y) if len(np.unique(groups[y == code])) >= MIN_GROUPS]
     if len(codes) < 2:
         raise LabelError(
-            "this property is known for too few images: at least two classes need "
-            f"{MIN_GROUPS} or more image groups with a known value"
+            "this property is known for too few images. The check needs two classes that each "
+            f"have it in {MIN_GROUPS} or more groups of images"
         )
     kept = np.isin(y, codes)
     values, y, groups = values[kept], y[kept], groups[kept]

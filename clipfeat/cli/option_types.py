@@ -544,7 +544,7 @@ ExtraVoteWeights = Annotated[
     classifier_option(
         "--vote-weights",
         metavar="NUMBERS",
-        help="Compare an additional vote with these weights, one per classifier, for example "
+        help="Add a weighted vote to the comparison. Give one weight per classifier, for example "
         "2,1,1.",
     ),
 ]
@@ -745,9 +745,9 @@ Average = Annotated[
         "--average",
         metavar="NAME",
         help="How to combine the predictions for the frames, faces and views of one file. mean: "
-        "average all. confident (two classes only): average only the parts with a positive "
-        "probability above 0.8 if there are enough of them. If not, average only those below 0.2 "
-        "if there are enough. If not, average all.",
+        "average all of them. confident (two classes only): prefer those that are surely of one "
+        "class. If enough have a probability of the positive class above 0.8, average only these. "
+        "Otherwise, if enough are below 0.2, average only these. Otherwise, average all.",
     ),
 ]
 PerPart = Annotated[

@@ -8,8 +8,9 @@ from clipfeat.cli.exits import reports_errors
 def verify(file: options.AnyFile) -> None:
     """Check every byte of a feature file or a model file.
 
-    Parts of a feature file that are not merged yet are also checked. If a file is damaged, the
-    exit code is 6, and the error says which file is damaged and how.
+    Data that an interrupted or running `clipfeat embed` has written beside the feature file is also
+    checked. If a file is damaged, the exit code is 6, and the error says which file is damaged and
+    how.
 
     Example: clipfeat verify out.h5
     """

@@ -62,7 +62,7 @@ class Pictures:
 
     @property
     def n_of_each(self) -> int:
-        """Number of pictures that each image or face gives."""
+        """Number of encoded versions (views) of each image or face."""
         return len(self.views) if self.every else 1
 
 

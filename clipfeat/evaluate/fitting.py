@@ -278,7 +278,9 @@ def _combined(
 def _one_vote(vote: str, weights: Sequence[float] | None, voters: Sequence[str]) -> str:
     votes = parse_votes(vote, weights, voters)
     if len(votes) > 1 and votes != ["uniform", GIVEN]:
-        raise UsageError(f"a model has one vote, got {' and '.join(votes)}. Name one of them")
+        raise UsageError(
+            f"a model can use only one kind of vote, got {' and '.join(votes)}. Pass one of them"
+        )
     return votes[-1]
 
 

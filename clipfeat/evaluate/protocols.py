@@ -294,8 +294,8 @@ def has_official_split(features: FeatureSet) -> bool:
     Warns
     -----
     ClipfeatWarning
-        If the column has training and test images, but the split cannot be used, because other
-        images have no part or because a part has images of one class.
+        If the column marks training and test images but the split cannot be used. Either some
+        labelled images have no value in the column, or all images of a part have the same class.
     """
     values = features.columns.get(SPLIT)
     if values is None:
@@ -415,9 +415,9 @@ def _warn_of_one_class(features: FeatureSet, column: str, trial: Trial) -> None:
     values = [v for v, (_, test) in trial.splits.items() if len(np.unique(features.y[test])) == 1]
     if values:
         warnings.warn(
-            f"the tests of {len(values)} values of column {column!r} ({', '.join(values[:5])}) "
-            "have images of one class. They are scored by recall only, and the means of the other "
-            "metrics leave them out",
+            f"for {len(values)} values of column {column!r} ({', '.join(values[:5])}), all test "
+            "images are of one class. These values are scored by recall only, and the means of "
+            "the other metrics leave them out",
             ClipfeatWarning,
             stacklevel=4,
         )
@@ -434,8 +434,8 @@ def _matrix(features: FeatureSet, column: str, n_splits: int, seed: int) -> list
     held = np.unique(values[~shared]).tolist()
     if len(held) < 2:
         raise UsageError(
-            f"--matrix needs a column with 2 or more different values, but {column!r} has "
-            f"{len(held)} values to train on. Pass another column"
+            f"--matrix needs a column with 2 or more values to train on, but {column!r} has "
+            f"{len(held)}, not counting classes with at most one value. Pass another column"
         )
     strata = np.array([f"{label}, {column} {value}" if value and not alone else label
                        for label, value, alone in zip(features.labels.tolist(), values.tolist(),
@@ -445,8 +445,8 @@ def _matrix(features: FeatureSet, column: str, n_splits: int, seed: int) -> list
     for value, subset in subsets.items():
         if len(np.unique(features.y[subset])) < 2:
             raise LabelError(
-                f"all images with {column} {value!r} are of one class, so no classifier can be "
-                "trained on them. Leave these images out, or pass another column"
+                f"all images whose {column} is {value!r} are of one class, so no classifier can "
+                "be trained on them. Leave these images out, or pass another column"
             )
     return [
         Trial(

@@ -208,10 +208,10 @@ def _pooled_values(
     number: Mapping[str, int],
     counts: NDArray[np.float64],
 ) -> Values:
-    """Resample the values of a column for a metric of all folds together.
+    """Resample the column's values, and compute a metric of all folds together for each draw.
 
-    In leave-one-out, a row has the weight of its fold. In a matrix, each pair of values has a
-    separate score, with the weights of both values.
+    In leave-one-out, a row has the weight of its fold. In a `Matrix`, each pair of a training value
+    and a test value has one score. Its weight is the product of the weights of the two values.
     """
     by_trial: list[Values] = []
     scores: list[float] = []

@@ -60,7 +60,8 @@ class MaxT:
 def all_pairs(resamples: Resamples) -> MaxT:
     """Return the distribution for the differences between all pairs of entries.
 
-    With it, at most 5 % of runs separate any two entries of equal skill, as in Tukey's test.
+    If all entries are equally good, a comparison with this distribution finds a significant
+    difference between some pair in at most 5 % of runs, as Tukey's test does.
     """
     values = list(resamples.values.values())
     differences = (one - other for i, one in enumerate(values) for other in values[:i])

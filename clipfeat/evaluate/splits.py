@@ -53,9 +53,9 @@ def leave_one_out(features: FeatureSet, column: str, random_state: int | None) -
     held = np.unique(values[~shared]).tolist()
     if len(held) < 2:
         raise UsageError(
-            f"--leave-one-out needs a column with 2 or more values to leave out, but {column!r} "
-            f"has {len(held)} values to leave out (values: "
-            f"{', '.join(map(repr, np.unique(values).tolist()[:10]))}). Pass another column"
+            f"--leave-one-out needs 2 or more values that can be left out, but column {column!r} "
+            f"has {len(held)}. Classes with only one value do not count. The column's values are "
+            f"{', '.join(map(repr, np.unique(values).tolist()[:10]))}. Pass another column"
         )
     groups = features.split_groups
     units = np.arange(len(values)) if groups is None else np.unique(groups, return_inverse=True)[1]
@@ -68,10 +68,10 @@ def leave_one_out(features: FeatureSet, column: str, random_state: int | None) -
     for value, (train, test) in splits.items():
         if not len(test) or len(np.unique(features.y[train])) < 2:
             raise LabelError(
-                f"{column} {value!r} cannot be left out. Without splitting groups, {len(test)} "
-                "images would remain for testing, and the training images would have "
-                f"{len(np.unique(features.y[train]))} classes (at least 1 image and 2 classes are "
-                "needed). Use smaller groups or another column"
+                f"{column} {value!r} cannot be left out, because groups are kept together. This "
+                f"leaves {len(test)} test images (1 or more needed) and "
+                f"{len(np.unique(features.y[train]))} training classes (2 or more needed). Use "
+                "smaller groups or another column"
             )
     return splits
 

@@ -97,10 +97,11 @@ def join(sets: Sequence[FeatureSet]) -> FeatureSet:
 def stack(train: FeatureSet, test: FeatureSet) -> tuple[FeatureSet, int]:
     """Stack training rows above test rows of the same encoders.
 
-    Unlabelled rows are left out. If a row of a training file is identical to a test row, all rows
-    of that training file are left out. Sets made from arrays have no content hashes and keep all
-    labelled rows. If a path is in both sets, the path of the test row gets the prefix `TEST`. If
-    only one set has a column or groups, their values are empty in the rows of the other set.
+    Unlabelled rows are left out. If any row of a training image or video is identical to a test
+    row, all rows of that image or video (its frames, faces and views) are left out. Sets made from
+    arrays have no content hashes and keep all labelled rows. If a path is in both sets, the path of
+    the test row gets the prefix `TEST`. If only one set has a column or groups, their values are
+    empty in the rows of the other set.
 
     Parameters
     ----------

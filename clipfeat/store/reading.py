@@ -217,8 +217,8 @@ def _open_shards(target: Path, generation: Generation, stack: ExitStack) -> list
             ) from error
         if file.n_rows != shard.n_rows:
             raise RefusedFileError(
-                f"{path} has {file.n_rows} rows, but generation {generation.number} expects "
-                f"{shard.n_rows}. {REMEDY}"
+                f"{path} has {file.n_rows} rows, but the list of shards (generation "
+                f"{generation.number}) records {shard.n_rows}. {REMEDY}"
             )
         files.append(file)
     return files

@@ -126,7 +126,7 @@ def _group(parent: Any, name: str, path: Path) -> Any:
 
 
 def _is_hard(parent: Any, name: str, path: Path) -> bool:
-    """Return whether a name exists. Refuse the file if it is a soft or external link."""
+    """Return whether a name exists. Refuse the file if the name is a soft or external link."""
     if not parent.links.exists(name.encode()):
         return False
     if parent.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:

@@ -220,7 +220,8 @@ def make_classifier(
     ----------
     name : str
         Name of a classifier, or of a projection and a classifier, such as ``"triplet+svm"``. A
-        projection overfits its training rows, so the pipeline is calibrated as one estimator.
+        projection overfits its training rows. The two are therefore calibrated together, on rows
+        that neither was fitted on.
     options : FitOptions
         Passed to the classifier's ``make`` function, which reads `scale` and `accelerate`.
         `clipfeat.zoo.building.build` applies the other options.

@@ -88,8 +88,8 @@ def k_fold(
         absent = sorted({*y.tolist()} - {*y[train].tolist()})
         if absent:
             raise LabelError(
-                f"with groups, one of the {n_splits} training sets has no images of class "
-                f"{str(absent[0])!r}. Use another number of folds, or more groups"
+                f"because groups are kept together, one of the {n_splits} training sets has no "
+                f"images of class {str(absent[0])!r}. Use another number of folds, or more groups"
             )
     return splits
 

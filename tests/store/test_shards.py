@@ -239,7 +239,7 @@ def test_a_missing_or_damaged_shard_is_refused(tmp_path: Path) -> None:
         load(out)
     write(tmp_path / "other.h5", {"other.png": 1})
     shutil.copy(next(shards_folder(tmp_path / "other.h5").glob("*.h5")), first)
-    with pytest.raises(RefusedFileError, match="rows, but generation 1 expects"):
+    with pytest.raises(RefusedFileError, match="rows, but the list of shards"):
         load(out)
     turned = bytearray(data)
     turned[turned.index(values(1).tobytes())] ^= 1

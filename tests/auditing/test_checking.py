@@ -130,7 +130,7 @@ def test_wrong_inputs_are_refused(image_folder: Path, embedded: Path, tmp_path: 
         audit([embedded, image_folder])
     with pytest.raises(UsageError, match="images already"):
         audit(image_folder, images=image_folder)
-    with pytest.raises(UsageError, match="Leave --labels out"):
+    with pytest.raises(UsageError, match="Leave out --labels"):
         audit(embedded, labels="x.csv")
     (tmp_path / "none").mkdir()
     with pytest.raises(EmptySourceError):

@@ -8,6 +8,7 @@ import pytest
 
 from clipfeat.errors import ClipfeatWarning, LabelError
 from clipfeat.evaluate.fitting import fit
+from clipfeat.evaluate.tidy_rows import POOLED
 from clipfeat.zoo import CHANCE, classifiers, make_classifier
 from clipfeat.zoo.balance import OversampledClassifier
 from clipfeat.zoo.building import build
@@ -111,4 +112,4 @@ def test_fit_and_score_on_few_groups(balance: str) -> None:
         model = fit(
             replace(data, groups=groups), "svm,lda,mlp", cv=3, options=FitOptions(balance=balance)
         )
-    assert {row["fold"] for row in model.scores} == {"0", "1", "2"}
+    assert {row["fold"] for row in model.scores} == {"0", "1", "2", POOLED}

@@ -276,10 +276,10 @@ def _notes(draws: Resamples, board: Leaderboard) -> list[str]:
     scope = {
         "image": "the choice of test images",
         "group": "the choice of test groups",
-    }.get(draws.unit, f"the choice of values of {column}, such as a new {column},")
+    }.get(draws.unit, f"the choice of {column}, and so apply to a new {column}")
     notes = [
         f"The 95 % intervals of {COLUMN_TITLES[board.metric]} hold {together}. They cover {scope} "
-        f"({units} resampled), and not the choice of training images."
+        f"({units} resampled), but not the choice of training images."
     ]
     if size.n_units < 2:
         return [f"There is no interval, because {units} cannot be resampled."]

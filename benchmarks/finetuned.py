@@ -17,7 +17,7 @@ number of epochs is fixed (``--epochs``, and at least ``--steps`` steps). The le
 chosen by the log loss on a fifth of the training rows, or of ``--tuning-rows`` of them. The
 held-out rows are whole groups if the test set has new groups. The rate is chosen once per size of
 the training set or column, in the first training, because a choice in each training would cost
-several times as much as the rest. No other parameter is tuned.
+several times as much as all other steps. No other parameter is tuned.
 
 Protocols: ``in-domain`` trains on all rows and tests on ``--test``. ``few-shot`` trains on a number
 of images per class, where smaller draws are part of larger ones, and tests on ``--test``.

@@ -44,7 +44,7 @@ class Degradation:
     name : str
         Name in tables, such as ``"jpeg"``.
     title : str
-        Heading in tables and plots. It says what the strength measures, and in which unit.
+        Heading in tables and plots. It names the quantity and the unit of the strength.
     strengths : mapping of float to sequence of steps
         For each strength, from mild to severe, the steps that degrade an image. See
         `clipfeat.embedding.views.read_views`.

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 from clipfeat.cli import option_types as options
 from clipfeat.cli.exits import explains_resuming, print_error_line, reports_errors
 from clipfeat.cli.option_groups import expands
-from clipfeat.errors import UsageError
+from clipfeat.cli.protocol_options import ProtocolOptions
 from clipfeat.fits.fit_resources import FitResources
 from clipfeat.zoo.fit_options import FitOptions
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from clipfeat.evaluate import Protocol
     from clipfeat.features import FeatureSet
     from clipfeat.report.page import PageOptions
 
@@ -25,20 +24,14 @@ if TYPE_CHECKING:
 @reports_errors
 @expands("resources", FitResources, options.BENCHMARK_RESOURCES)
 @expands("fit_options", FitOptions, options.FIT_OPTIONS)
+@expands("protocol_options", ProtocolOptions, options.PROTOCOL_OPTIONS)
 def benchmark(
     features: options.FeatureFiles = None,
     *,
     layers: options.LayersOfFeatures = None,
     clf: options.ComparedClassifiers = "all",
-    cv: options.Folds = None,
-    split: options.SplitColumn = "split",
     group_col: options.GroupColumn = "",
-    train: options.TrainFiles = None,
-    test: options.TestFiles = None,
-    leave_one_out: options.LeaveOneOutColumn = None,
-    matrix: options.MatrixColumn = None,
-    few_shot: options.FewShotSizes = "",
-    repeats: options.Repeats = None,
+    protocol_options: ProtocolOptions,
     sort: options.SortMetric = "balanced_accuracy",
     seed: options.Seed = 0,
     fit_options: FitOptions,
@@ -61,42 +54,31 @@ def benchmark(
     """
     from clipfeat.cli.console import print_leaderboard, print_pivot, step_bar
     from clipfeat.cli.feature_files import feature_files, load_features
-    from clipfeat.cli.parsing import parse_counts, parse_numbers
+    from clipfeat.cli.parsing import parse_numbers
     from clipfeat.errors import unknown_name
     from clipfeat.evaluate import METRICS
     from clipfeat.evaluate import benchmark as run
-    from clipfeat.evaluate.protocols import FOLDS, SPLIT
     from clipfeat.report import claim_folder, remarks
     from clipfeat.report.robustness_curves import load_robustness
 
     if sort not in METRICS:
         raise unknown_name("metric", sort, METRICS)
-    if train and features:
-        raise UsageError("--train cannot be combined with positional FEATURES.h5. Use only one.")
-    if train and not test:
-        raise UsageError("--train cannot be used without --test. Add --test FEATURES.h5.")
-    weights, sizes = parse_numbers(vote_weights), parse_counts(few_shot)
-    paths = feature_files(train or features or [])
+    weights = parse_numbers(vote_weights)
+    paths = feature_files(protocol_options.training_files(features))
     curves = None if robustness is None else load_robustness(robustness)
     cells = None
     if output is not None:
         command = {
             "features": [str(path.resolve()) for path in paths],
-            "test": [str(path.resolve()) for path in test or []],
-            "layers": layers, "clf": clf, "cv": FOLDS if cv is None else cv, "group_col": group_col,
-            "leave_one_out": leave_one_out, "matrix": matrix,
-            "few_shot": list(map(float, sizes)),  # floats since version 0.1
-            "repeats": repeats, "seed": seed, "vote": vote, "vote_weights": weights,
-            "time_limit": resources.time_limit, **fit_options.settings(),
+            "layers": layers, "clf": clf, "group_col": group_col, "seed": seed, "vote": vote,
+            "vote_weights": weights, "time_limit": resources.time_limit,
+            **protocol_options.record(), **fit_options.settings(),
         }  # fmt: skip
-        if split != SPLIT or cv is not None:
-            command["split"] = split if cv is None else "none"
         cells = claim_folder(output, command, overwrite=overwrite)
     data = load_features(paths, layers, group_col)
-    protocol = _protocol(
-        data, cv, split, leave_one_out, matrix, sizes,
-        load_features(test, layers, group_col) if test else None, repeats,
-    )  # fmt: skip
+    test = protocol_options.test
+    test_data = load_features(test, layers, group_col) if test else None
+    protocol = protocol_options.protocol(data, test_data)
     hint = "Repeat the same command to resume." if output else "Use -o to be able to resume."
     with explains_resuming(hint), step_bar("benchmark") as progress:
         result = run(
@@ -151,45 +133,3 @@ def _page(
         degradations={name: row.title for name, row in DEGRADATIONS.items()},
         thumbnails=thumbnail_reader(files) if thumbnails else None,
     )
-
-
-def _protocol(
-    data: "FeatureSet",
-    cv: int | None,
-    split: str,
-    leave_one_out: str | None,
-    matrix: str | None,
-    few_shot: list[int],
-    test: "FeatureSet | None",
-    repeats: int | None,
-) -> "Protocol":
-    """Return the evaluation protocol that the command-line options select.
-
-    Raises
-    ------
-    UsageError
-        If the options select several protocols.
-    """
-    from clipfeat.evaluate import FewShot, KFold, LeaveOneOut, Matrix, OfficialSplit, TrainTest
-    from clipfeat.evaluate.protocols import FOLDS, SPLIT, default_protocol
-
-    choices = {"--leave-one-out": leave_one_out, "--matrix": matrix, "--few-shot": few_shot,
-               "--test": test, "--split": split not in (SPLIT, "none")}  # fmt: skip
-    given = [option for option, value in choices.items() if value]
-    if choices["--split"] and cv is not None:
-        given.append("--cv")
-    if len(given) > 1:
-        raise UsageError(f"{' and '.join(given)} cannot be combined. Use only one of them.")
-    n = 1 if repeats is None else repeats
-    folds = FOLDS if cv is None else cv
-    if leave_one_out:
-        return LeaveOneOut(leave_one_out, n)
-    if matrix:
-        return Matrix(matrix, folds, n)
-    if few_shot:
-        return FewShot(few_shot, FewShot.repeats if repeats is None else repeats, folds)
-    if choices["--split"]:
-        return OfficialSplit(split, repeats=n)
-    if test is None and cv is None and split == SPLIT:
-        return default_protocol(data, n)
-    return KFold(folds, n) if test is None else TrainTest(test, n)

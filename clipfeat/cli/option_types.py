@@ -925,6 +925,18 @@ FIT_OPTIONS = {
 }
 """Command-line option of each field of `clipfeat.zoo.fit_options.FitOptions`, by field name."""
 
+PROTOCOL_OPTIONS = {
+    "cv": Folds,
+    "split": SplitColumn,
+    "train": TrainFiles,
+    "test": TestFiles,
+    "leave_one_out": LeaveOneOutColumn,
+    "matrix": MatrixColumn,
+    "few_shot": FewShotSizes,
+    "repeats": Repeats,
+}
+"""Command-line option of each field of `clipfeat.cli.protocol_options.ProtocolOptions`."""
+
 ENCODER_OPTIONS = {
     "weights": WeightsFile,
     "untrained": Untrained,

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from clipfeat.cli import option_types as options
 from clipfeat.cli.option_groups import expands, source_options
+from clipfeat.cli.protocol_options import ProtocolOptions
 from clipfeat.embedding.embed_resources import EmbedResources
 from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.fits.fit_resources import FitResources
@@ -21,6 +22,7 @@ from clipfeat.zoo.fit_options import FitOptions
     ("kind", "types", "of_the_command"),
     [
         (FitOptions, options.FIT_OPTIONS, {}),
+        (ProtocolOptions, options.PROTOCOL_OPTIONS, {}),
         (FitResources, options.FIT_RESOURCES, {"out_of_core"}),
         (FitResources, options.BENCHMARK_RESOURCES, {}),
         (EmbedResources, options.EMBED_RESOURCES, {"device"}),

@@ -5,14 +5,15 @@ A feature file such as ``out.h5`` is stored as one or more HDF5 files:
 snapshot
     The file ``out.h5`` itself. It is replaced as a whole when parts are merged.
 part
-    A file in ``out.h5.parts/`` with the rows of one commit that are not merged yet.
+    A file in ``out.h5.parts/`` with the rows of one commit. A merge moves these rows into the
+    snapshot or the shards.
 shard
     A file in ``out.h5.shards/`` with some of the rows of a large feature file. A feature file has
-    shards or a snapshot.
+    either shards or a snapshot.
 generation
-    A numbered JSON file in ``out.h5.shards/`` that lists the valid shards.
+    A numbered JSON file in ``out.h5.shards/`` that lists shards. The highest number is valid.
 
-If several of these files have a row of the same path, the last row is current and the earlier ones
+If several of these files have a row for the same path, the last row is current and the earlier rows
 are superseded. `clipfeat.store.format` defines the format.
 """
 

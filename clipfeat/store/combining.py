@@ -29,9 +29,9 @@ class MergeReport:
     n_rows : int
         Number of rows.
     n_doubled : int
-        Number of rows left out because another file has the same path.
+        Number of rows left out because another row of the same path is kept.
     n_failures : int
-        Number of failures.
+        Number of images that have no row because they could not be encoded.
     root : str
         The folder to which the paths are relative.
     """
@@ -52,9 +52,10 @@ def merge_files(
 ) -> MergeReport:
     """Merge feature files of the same encoder into one.
 
-    Paths become relative to the common folder of all roots, so that images of different folders do
-    not collide. If a path is in several files, one of its rows is kept. If an image failed in one
-    file and has a row in another, the row is kept and the failure is dropped.
+    The root of a feature file is the folder of its images. Paths become relative to the common
+    folder of all roots, so that images of different folders do not collide. If a path is in several
+    files, one of its rows is kept. If an image failed in one file and has a row in another file,
+    the row is kept and the failure is dropped.
 
     Parameters
     ----------
@@ -63,7 +64,8 @@ def merge_files(
     out : path
         The new feature file. With `overwrite`, it may be one of `paths`.
     prefer : str, optional
-        The file whose row is kept if files contradict each other: ``"first"`` or ``"last"``.
+        The file whose row is kept if files have different keys, labels or groups for one path:
+        ``"first"`` or ``"last"``. None raises an error in this case.
     overwrite : bool
         Replace an existing file.
 
@@ -77,10 +79,9 @@ def merge_files(
     UnknownNameError
         If `prefer` is neither ``"first"`` nor ``"last"``.
     FingerprintError
-        If the files are of different encoders. The message lists the differences.
+        If the files have features of different encoders. The message lists the differences.
     DataError
-        If files contradict each other about a path (key, label or group) and `prefer` is not
-        given.
+        If files have different keys, labels or groups for one path, and `prefer` is None.
     OutputExistsError
         If `out` exists and `overwrite` is false.
     StorageError
@@ -96,8 +97,8 @@ def merge_files(
             if differences := files[0].spec.differences(file.spec):
                 raise FingerprintError(
                     f"{file.path} and {files[0].path} have features of different encoders "
-                    f"({'; '.join(differences)}). Merge files of one encoder, or give all of them "
-                    "to `clipfeat fit`, which joins encoders."
+                    f"({'; '.join(differences)}). Merge only files of one encoder. To join "
+                    "encoders, pass all files to `clipfeat fit`."
                 )
         root, prefixes = rebased([file.newest.text("root") for file in files])
         owners = _owners(files, prefixes, prefer)
@@ -118,8 +119,8 @@ def merge_files(
                     for i, row in enumerate(rows):
                         if owners[row.path] != number:
                             continue
-                        # Rows of the same key all get the features of the first one. Two machines
-                        # may have encoded identical images with different rounding.
+                        # All rows with the same key get the features of the first such row. Two
+                        # machines may have encoded identical images with different rounding.
                         new[i] = row.key not in keys
                         again += [] if new[i] else [row]
                         keys.add(row.key)
@@ -136,9 +137,10 @@ def merge_files(
 
 
 def rebased(roots: Sequence[str]) -> tuple[str, list[str]]:
-    """Return the common folder of all roots, and the prefix for the paths below each root.
+    """Return the common folder of all roots, and the path from it to each root.
 
-    If a root is unknown, all paths stay as they are, since the relation of the roots is unknown.
+    If a root is not an absolute path, its place relative to the others is unknown. The common
+    folder and all prefixes are then empty, so that paths stay as they are.
 
     Examples
     --------
@@ -174,8 +176,9 @@ def _owners(files: Sequence[Stored], prefixes: Sequence[str], prefer: str | None
             differing = [word for word in about if known.get(name, about)[word] != about[word]]
             if differing and prefer is None:
                 raise DataError(
-                    f"{files[owners[name]].path} and {file.path} contradict each other about "
-                    f"{name} ({', '.join(differing)}). Give --prefer first or --prefer last."
+                    f"{files[owners[name]].path} and {file.path} differ in the "
+                    f"{' and '.join(differing)} of {name}. Choose one of the files with --prefer "
+                    "first or --prefer last."
                 )
             if name not in owners or (differing and prefer == "last"):
                 owners[name], known[name] = number, about

@@ -18,9 +18,9 @@ Columns = Mapping[str, NDArray[Any]]
 
 
 def export(path: str | Path, out: str | Path, *, overwrite: bool = False) -> int:
-    """Write a feature file's current rows in a format that other tools read.
+    """Write the rows of a feature file in a format that other tools read.
 
-    The features are never in memory as a whole.
+    Features are copied in blocks, so they need not fit in memory.
 
     Parameters
     ----------
@@ -29,9 +29,9 @@ def export(path: str | Path, out: str | Path, *, overwrite: bool = False) -> int
     out : path
         The output file. Its suffix selects the format. A ``.parquet`` file has the columns path,
         key, label, group and split, the source's columns, the sizes, and ``features`` as a list of
-        fixed size. A ``.npz`` file has the arrays of the feature file under their names, with class
-        names as labels, and loads without pickle. A ``.csv`` file has the columns of Parquet, but
-        one column for each feature.
+        fixed size. A ``.npz`` file has one array for each dataset of the feature file, with class
+        names as labels, and loads without pickle. A ``.csv`` file has the same columns as a
+        ``.parquet`` file, but one column for each feature.
     overwrite : bool
         Replace an existing file.
 
@@ -43,7 +43,7 @@ def export(path: str | Path, out: str | Path, *, overwrite: bool = False) -> int
     Raises
     ------
     UnknownNameError
-        If the suffix is not one of these three.
+        If the suffix of `out` is not ``.parquet``, ``.npz`` or ``.csv``.
     OutputExistsError
         If `out` exists and `overwrite` is false.
     RefusedFileError
@@ -156,8 +156,8 @@ def _columns(stored: Stored) -> Columns:
     }
     names = [name for name in stored.column_names if name != "features"]
     source = {name: stored.source_column(name) for name in names}
-    # `own` comes first for the order of the columns. It comes last again because no column of the
-    # source may replace one of its columns.
+    # The first `own` sets the order of the columns. The last one restores any of its columns that a
+    # column of the source with the same name has replaced.
     return {**own, **source, **more, **own}
 
 

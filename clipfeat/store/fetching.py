@@ -1,10 +1,10 @@
 """Local copies of feature files on object stores.
 
-HDF5 can read through fsspec, but this can deadlock. A single lock guards all of h5py, and a reading
-thread holds it while another thread fetches the bytes. If the garbage collector frees an h5py
-object in the fetching thread, that thread waits for the lock, and both threads wait forever. Files
-are therefore copied before HDF5 opens them. Committed files never change, so each process copies a
-file once.
+Files are copied to a local disk before HDF5 opens them, because reading through fsspec can
+deadlock. A single lock guards all of h5py, and a reading thread holds this lock while another
+thread fetches the bytes. If the garbage collector frees an h5py object in the fetching thread, that
+thread waits for the lock, and both threads wait forever. Committed files never change, so each
+process copies a file once.
 """
 
 import atexit

@@ -2,10 +2,10 @@
 
 ====================  =============================================================================
 thingsvision          a folder with ``features.npy``, ``.hdf5``, ``.mat`` or ``.txt``, or with the
-                      splits ``features_01.npy``, …; the images are named in ``file_names.txt``
+                      numbered files ``features_01.npy``, …; ``file_names.txt`` names the images
 clip-retrieval        a folder with ``img_emb/img_emb_0.npy``, … and
-                      ``metadata/metadata_0.parquet``, …; the images are named in the column
-                      ``image_path``
+                      ``metadata/metadata_0.parquet``, …, whose column ``image_path`` names the
+                      images
 ====================  =============================================================================
 """
 
@@ -24,7 +24,7 @@ from clipfeat.errors import DataError, RefusedFileError, UsageError
 from clipfeat.store.one_file import CHUNK_ROWS
 
 MAX_CAPTION = 1000
-"""Captions are cut to this length, since a text dataset is as wide as its longest value."""
+"""Maximum length of captions, since a text dataset is as wide as its longest value."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def find_foreign(source: Path, stack: ExitStack) -> ForeignFeatures:
     source : Path
         A folder or file in one of the layouts of this module's docstring.
     stack : ExitStack
-        Stack that closes the files that stay open while features are read.
+        Stack on which this function opens files. Features can be read until the stack is closed.
 
     Raises
     ------
@@ -102,16 +102,16 @@ def find_foreign(source: Path, stack: ExitStack) -> ForeignFeatures:
         foreign = _thingsvision(files, stack)
     else:
         raise UsageError(
-            f"{source} has an unknown layout. Give a thingsvision folder (features.npy, .hdf5, "
-            ".mat or .txt) or a clip-retrieval folder (img_emb/ and metadata/). Save a .pt file as "
-            ".npy first."
+            f"{source} has an unknown layout. Pass a thingsvision folder (features.npy, .hdf5, "
+            ".mat or .txt) or a clip-retrieval folder (img_emb/ and metadata/). Convert a .pt file "
+            "to .npy first."
         )
     _check(foreign)
     return foreign
 
 
 def _features_files(source: Path) -> list[Path]:
-    """List the files of one set of features, which is a single file or numbered splits."""
+    """List the files that contain the features: a single file or numbered files."""
     if source.is_file():
         return [source] if source.suffix.lower() in READERS else []
     files = [
@@ -121,7 +121,7 @@ def _features_files(source: Path) -> list[Path]:
     ]
     if len({(path.suffix, "_" in path.stem) for path in files}) > 1:
         names = ", ".join(sorted(path.name for path in files))
-        raise UsageError(f"{source} contains several sets of features ({names}). Give one file.")
+        raise UsageError(f"{source} contains several sets of features ({names}). Pass one file.")
     return sorted(files, key=lambda path: _number(path.stem))
 
 
@@ -163,7 +163,7 @@ def _read_hdf5(path: Path, stack: ExitStack) -> tuple[list[Any], list[str]]:
 
 
 def _read_mat(path: Path, stack: ExitStack) -> tuple[list[Any], list[str]]:
-    """Read one matrix, or one variable for each image, which is named after the image."""
+    """Read the matrix ``features``, or one variable for each image, named after the image."""
     from scipy.io import loadmat
 
     data = {name: values for name, values in loadmat(path).items() if not name.startswith("__")}
@@ -184,7 +184,7 @@ READERS: dict[str, Reader] = {
     ".mat": _read_mat,
     ".txt": _read_txt,
 }
-"""Readers of the formats of thingsvision. Each returns blocks of features, and stored names."""
+"""Readers of thingsvision's file formats. Each returns blocks of features, and any image names."""
 
 
 def _clip_retrieval(folder: Path) -> ForeignFeatures:
@@ -195,7 +195,9 @@ def _clip_retrieval(folder: Path) -> ForeignFeatures:
     columns: dict[str, list[str]] = {"image_path": [], "caption": [], "url": []}
     paths = sorted((folder / "img_emb").glob("img_emb_*.npy"), key=lambda p: _number(p.stem))
     if not paths:
-        raise DataError(f"{folder / 'img_emb'} has no img_emb_0.npy. Check the output folder.")
+        raise DataError(
+            f"{folder / 'img_emb'} contains no img_emb_0.npy. Run clip-retrieval again."
+        )
     for path in paths:
         beside = folder / "metadata" / (path.stem.replace("img_emb", "metadata") + ".parquet")
         try:
@@ -231,7 +233,7 @@ def _check(foreign: ForeignFeatures) -> None:
     if not shapes or any(len(shape) != 2 or shape[1] != shapes[0][-1] for shape in shapes):
         raise DataError(
             f"the features of {foreign.source} must be a matrix with one row for each image, got "
-            f"shapes {shapes or 'none'}. In thingsvision, set flatten_acts=True."
+            f"the shapes {shapes or 'none'}. In thingsvision, set flatten_acts=True."
         )
     if any(block.dtype.kind != "f" for block in foreign.blocks):
         dtypes = ", ".join(sorted({str(block.dtype) for block in foreign.blocks}))

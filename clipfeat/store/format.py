@@ -6,27 +6,34 @@ MUST NOT are used as in RFC 2119.
 Files
 -----
 ``out.h5`` is the *snapshot*. It MUST only be replaced as a whole, by rename. ``out.h5.parts/``
-contains *parts*: immutable files of the same format with rows committed since the snapshot. Parts
-are named ``<sequence>-<random>.h5``, or ``<sequence>-<place>-<random>.h5`` by workers that share a
-sequence number. There is one writer, which holds ``out.h5.lock``. Workers publish parts on its
-behalf without the lock. The snapshot comes first, and the parts follow in the order of their names.
-If rows or failures share a path, a reader MUST keep only the last one: it is *current*, and the
-others are *superseded*. A reader MUST ignore files whose name ends in ``.tmp``.
+contains *parts*: immutable files of the same format. They have the rows, and the *failures* (images
+without a row), that were committed since the snapshot. There is one writer, which holds
+``out.h5.lock`` and names its parts ``<sequence>-<random>.h5``. Workers publish parts on its behalf
+without the lock. They share one sequence number and name their parts
+``<sequence>-<place>-<random>.h5``. The place is the index of the part's first image in the source.
 
-A large feature file, and one on an object store, has *shards* instead of the snapshot: immutable
+The snapshot comes first, and the parts follow in the order of their names. If several rows or
+failures have the same path, a reader MUST keep only the last of them. It is *current*, and the
+earlier ones are *superseded*. A reader MUST ignore files whose name ends in ``.tmp``.
+
+A feature file that is large or on an object store has *shards* instead of the snapshot: immutable
 files of the same format in ``out.h5.shards/``. Files named ``generation-<number>.json`` in the same
-folder are *generations*. A generation names its shards in order, and the parts or the snapshot that
-were merged into them. The generation with the highest number is valid. If there is one, a reader
-MUST read its shards, and then the parts that it does not name as merged. The reader MUST ignore all
-other shards, and an ``out.h5`` that the generation names as merged. The reader MUST refuse the
-feature file if a shard of the generation is missing, or if there is an ``out.h5`` that the
-generation does not name. A writer MUST create the generation with the next number atomically, and
-only if no generation with that number exists. A generation MUST NOT be changed or deleted.
+folder are *generations*. A generation lists its shards in order, and as *merged* the parts or the
+snapshot whose rows are in these shards. The generation with the highest number is valid.
+
+If a generation exists, a reader MUST read its shards, and then the parts that it does not list as
+merged. The reader MUST ignore all other shards, and an ``out.h5`` that the generation lists as
+merged. The reader MUST refuse the feature file if a shard of the generation is missing. It MUST
+also refuse the feature file if ``out.h5`` exists and the generation does not list it as merged.
+
+A writer MUST create the generation with the next number atomically, and only if no generation with
+that number exists. A generation MUST NOT be changed or deleted.
 
 Datasets
 --------
 All datasets MUST be contiguous and of fixed shape, without filters, variable-length or external
-data. Each MUST have the attribute ``crc32`` of its bytes. N is the number of rows.
+data. Each MUST have the attribute ``crc32`` of its bytes. N is the number of rows, D of features, K
+of classes, and M of failures.
 
 ======================  ===========  ====================================================
 ``features``            (N, D)       float16 or float32; finite; not normalised
@@ -58,7 +65,7 @@ Attributes of the file
 ``root`` is the folder that paths are relative to. ``complete`` is true after a run that reached the
 end of its source. ``libraries`` and ``provenance`` (JSON) are for people, and a reader MUST NOT
 depend on them. ``request`` (JSON) records the encoder's name and options. If a later run has the
-same request, it can find that no image is new without loading the encoder. Unknown attributes and
+same request and no image is new, the run need not load the encoder. Unknown attributes and
 datasets MUST be ignored.
 
 To raise the version: add a branch to `reading`, keep a small file of the old version under
@@ -83,7 +90,7 @@ NO_KEY = bytes(KEY_BYTES)
 PARTS_SUFFIX = ".parts"
 SHARDS_SUFFIX = ".shards"
 LOCK_SUFFIX = ".lock"
-REMEDY = "Get the original file again, or embed the images again with --overwrite."
+REMEDY = "Restore the file from a copy, or embed the images again with --overwrite."
 """The remedy for a damaged file. Error messages end with it."""
 
 Column = NDArray[np.generic]
@@ -127,17 +134,17 @@ class Segment:
 
 
 def text_column(values: Sequence[str]) -> Column:
-    """Encode strings as UTF-8 of a fixed length, which is that of the longest string.
+    """Encode strings as UTF-8 of a fixed length: the length of the longest encoded string.
 
-    Characters that UTF-8 cannot represent become escapes. An undecodable file name has such
-    characters.
+    Characters that UTF-8 cannot represent become backslash escapes. Such characters occur in the
+    names of files that are not valid text.
     """
     encoded = [value.encode("utf-8", "backslashreplace") for value in values]
     return np.array(encoded, dtype=f"S{max(map(len, encoded), default=1) or 1}")
 
 
 def column_dataset(name: str) -> str:
-    """Return the name of a column's dataset.
+    """Return the name of the dataset that stores a column of the source.
 
     Slashes and dots are escaped, since HDF5 interprets them as parts of a path.
     """
@@ -150,7 +157,7 @@ def key_column(keys: Sequence[bytes]) -> Column:
 
 
 def segment_columns(segment: Segment) -> dict[str, Column]:
-    """Return the datasets of a segment's file, except the features, by name."""
+    """Return all datasets of a segment except the features, by name."""
     rows, failures = segment.rows, segment.failures
     class_names = sorted({row.label for row in rows} - {""})
     code = {name: i for i, name in enumerate(class_names)}

@@ -1,9 +1,10 @@
 """Generations of a large feature file: numbered lists of its shards.
 
 `clipfeat.store.format` defines shards and generations. A generation is a small file that never
-changes, and the one with the highest number is valid. A writer commits new shards by creating the
-generation with the next number in one atomic step. If two writers try this on a store without
-locks, the second one finds that the generation exists. It then reads the new state and tries again.
+changes. The generation with the highest number is valid. A writer commits new shards by creating
+the generation with the next number in one atomic step. If two writers try this on a store without
+locks, the second writer finds that the generation exists. It then reads the new generation and
+tries again.
 """
 
 import json
@@ -32,7 +33,7 @@ class Shard:
     name : str
         File name in the folder of shards.
     n_rows, n_bytes : int
-        Number of rows, including superseded ones, and size of the file.
+        Number of rows, including superseded rows, and size of the file in bytes.
     """
 
     name: str
@@ -49,7 +50,7 @@ class Generation:
     number : int
         Number of the generation, counting from 1.
     shards : tuple of Shard
-        The shards in order. If several rows share a path, the last one is current.
+        The shards in order. If several rows have the same path, the last row is current.
     merged : tuple of str
         Names of the parts, or of the snapshot, whose rows were merged into the shards. A reader
         ignores these files if they still exist.
@@ -99,7 +100,7 @@ def read_generation(target: Path, number: int) -> Generation:
 
 
 def commit_generation(target: Path, generation: Generation) -> bool:
-    """Commit a generation, after its shards are written.
+    """Commit a generation whose shards are written.
 
     Returns
     -------

@@ -2,7 +2,8 @@
 
 The weights and the preprocessing of such features are unknown. Their encoder is therefore named
 ``imported:<tool>/<name>`` and identified by a digest of the features instead of the weights. This
-encoder equals no other, so imported features are never mixed with others.
+encoder differs from every other, so imported features are never mixed with those of another
+encoder.
 """
 
 import hashlib
@@ -43,9 +44,9 @@ class ImportReport:
     n_rows : int
         Number of rows of the feature file.
     n_by_bytes : int
-        Number of images whose key is the digest of their bytes. Other keys are digests of paths.
+        Number of images whose key is the hash of their bytes. Other keys are hashes of paths.
     labels : mapping of str to int
-        Number of images of each label, with unlabelled images under ``""``.
+        Number of images of each label. The label of unlabelled images is ``""``.
     failures : sequence of Failure
         Images whose features are not finite.
     """
@@ -71,7 +72,7 @@ def import_features(
 ) -> ImportReport:
     """Convert the output of thingsvision or clip-retrieval into a feature file.
 
-    The features are never in memory as a whole, except those from text and MATLAB files.
+    Features are copied in blocks, except for text and MATLAB files, which must fit in memory.
 
     Parameters
     ----------
@@ -82,16 +83,16 @@ def import_features(
     name : str
         Name for the encoder, such as ``"alexnet-fc7"``.
     images : path, optional
-        The folder of the images. An image in this folder gets the digest of its bytes as key, so
-        its features can be joined with those that clipfeat computes. All other images get a digest
-        of their path as key. If the tool stored no paths, that digest is of the row number and all
-        the features.
+        The folder of the images. The key of an image in this folder is the hash of its bytes, so
+        its features can be joined with features that clipfeat computes. The key of any other image
+        is a hash of its path. If the tool stored no paths, it is a hash of the row number and a
+        digest of all features.
     labels : path, optional
         A table of labels. `columns` gives the names of its columns.
     columns : TableColumns
         Names of the columns of `labels` with paths, labels and groups.
     class_folders : bool
-        Whether to use the first folder of a path as the label.
+        Use the first folder of a path as the label.
     overwrite : bool
         Replace an existing file.
 
@@ -105,7 +106,8 @@ def import_features(
     UsageError
         If the layout of `source` is unknown. The message lists the known layouts.
     DataError
-        If the numbers of features and names differ. If none of the images is in `images`.
+        If the numbers of rows and image names differ. If two rows have the same image name. If the
+        features are not a matrix of floats. If none of the images is in `images`.
     LabelError
         If `labels` contains none of the images.
     RefusedFileError
@@ -190,7 +192,7 @@ def _images_of(
     names = [name if "/" in name else name.replace("\\", "/") for name in names]
     root, paths = _relative(names, None if images is None else local_path(images).absolute())
     if doubled := [path for path, count in Counter(paths).items() if count > 1]:
-        raise DataError(f"{foreign.source} names {doubled[0]!r} twice. Give each path one row.")
+        raise DataError(f"{foreign.source} has several rows for {doubled[0]!r}. Keep one of them.")
     records = [
         ImageRecord(
             path=path,
@@ -211,9 +213,9 @@ def _images_of(
 def _relative(names: Sequence[str], images: Path | None) -> tuple[str, list[str]]:
     """Return the root of the images, and their paths below it.
 
-    If any name, as it is, leads to a file in `images`, all names are used as they are. Otherwise
-    their common folder is removed, since the tool may have run in another folder or on another
-    machine.
+    If at least one of the names leads to a file in `images`, the names are used unchanged.
+    Otherwise the folder that all names share is removed, since the tool may have run in another
+    folder or on another machine.
     """
     if images is not None:
         below = [os.path.relpath(images / name, images) for name in names]
@@ -229,12 +231,12 @@ def _relative(names: Sequence[str], images: Path | None) -> tuple[str, list[str]
 
 
 def _row(record: ImageRecord, seed: str, *, has_file: bool) -> tuple[Row, bool]:
-    """Return an image's row, and whether its key is the digest of its bytes."""
+    """Return an image's row, and whether its key is the hash of its bytes."""
     try:
         data = record.reader.read() if has_file else b""
     except ReadError:
         data = b""
-    # The hash is personalised, so that no digest of a path equals a digest of an image.
+    # The hash is personalised, so that the hash of a path never equals that of an image.
     of_path = hashlib.blake2b(
         (seed + record.path).encode("utf-8", "backslashreplace"), digest_size=KEY_BYTES,
         person=b"clipfeat path",

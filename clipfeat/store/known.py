@@ -1,4 +1,4 @@
-"""The current rows of a feature file, in the form that the writer compares and copies."""
+"""Reading current rows for the writer, which compares them with new rows and copies them."""
 
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +14,7 @@ from clipfeat.store.reading import Stored
 def mark(row: Row) -> bytes:
     """Return a row's key, followed by a checksum of its label, group and columns.
 
-    If a stored row of the same path has the same mark, it needs no update.
+    If a stored row and a new row of one path have equal marks, the stored row needs no update.
     """
     columns = sorted((name, text) for name, text in row.columns if text and name != "face")
     about = (row.label, row.group, tuple(columns))
@@ -42,9 +42,10 @@ def current_rows(stored: Stored, names: Sequence[str]) -> Iterable[Row]:
 def as_stored(
     stored: Stored, rows: Sequence[Row]
 ) -> Iterator[tuple[list[Row], NDArray[np.floating]]]:
-    """Complete rows of known keys with the sizes, format and features stored for those keys.
+    """Complete rows whose keys are stored with the stored sizes, formats and features.
 
-    The files are read once each, the newest first, and rows are yielded in that order.
+    Each file is read once, newest file first. Rows are yielded in the order in which their keys are
+    read.
 
     Yields
     ------

@@ -17,7 +17,7 @@ from clipfeat.system.locations import is_remote
 
 
 def staging_path(target: Path) -> Path:
-    """Return the path where the replacement of `target` is written.
+    """Return the path at which the file that will replace `target` is written.
 
     An object store has no locks, so each of its writers uses a different path. An interrupted
     replacement is therefore not resumed there.
@@ -34,10 +34,10 @@ def remove_whole(path: Path) -> None:
 
 
 def remove_parts(path: Path) -> None:
-    """Delete the parts of a feature file. On a local disk, a reader sees all of them or none.
+    """Delete the parts of a feature file. On a local disk, a reader sees all parts or none.
 
-    If parts were deleted one by one, a kill could leave the older row of a path without the newer
-    one.
+    If parts were deleted one by one, a kill could delete the newer row of a path and leave the
+    older row.
     """
     folder = path.with_name(path.name + PARTS_SUFFIX)
     if is_remote(folder):

@@ -1,4 +1,4 @@
-"""Loading feature files into memory, and reading facts about whole files."""
+"""Loading feature files into memory, and reading their metadata."""
 
 import json
 from dataclasses import dataclass
@@ -91,7 +91,7 @@ class FileFacts:
 
 
 def file_facts(path: str | Path) -> FileFacts:
-    """Read facts about the images of a feature file, in the order of `load`.
+    """Read facts about the images of a feature file, in the row order of `load`.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def file_facts(path: str | Path) -> FileFacts:
 
 
 def feature_files_in(folder: str | Path) -> list[Path]:
-    """List the feature files in a folder, sorted by name. Those of unfinished runs are included."""
+    """List the feature files in a folder by name, including those of unfinished runs."""
     here = Path(folder)
     parts = (
         path.with_name(path.name.removesuffix(suffix))
@@ -122,7 +122,10 @@ def feature_files_in(folder: str | Path) -> list[Path]:
 
 
 def stored_spec(path: str | Path) -> tuple[EncoderSpec | None, str]:
-    """Return the encoder and the request of a feature file, or (None, "") if it does not exist."""
+    """Return the encoder of a feature file, and its name and options as text (the request).
+
+    If the file does not exist, return ``(None, "")``.
+    """
     if not is_there(location(path)):
         return None, ""
     with open_stored(path) as stored:
@@ -130,7 +133,7 @@ def stored_spec(path: str | Path) -> tuple[EncoderSpec | None, str]:
 
 
 def provenance(stored: Stored) -> dict[str, Any]:
-    """Read the record of how a feature file was made. It is for people only."""
+    """Read the record of how a feature file was made. No code may depend on it."""
     text = stored.newest.text("provenance") or "{}"
     record: dict[str, Any] = json.loads(text)
     return record

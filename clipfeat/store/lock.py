@@ -39,9 +39,9 @@ def locked(path: Path, target: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        # The file is removed while the lock is held. If another process opened the file before
-        # and locks it afterwards, it sees that the name no longer belongs to its file. It then
-        # opens a new one.
+        # The file is removed while the lock is held. Another process may have opened it before
+        # and lock it afterwards. `_acquire` then finds that the path does not lead to that file,
+        # and opens a new file.
         path.unlink(missing_ok=True)
         file.close()
 

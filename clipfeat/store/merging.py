@@ -53,7 +53,7 @@ MOST_SUPERSEDED = 0.2
 
 
 def is_sharded(target: Path, stored: Stored) -> bool:
-    """Return whether a feature file is stored as shards, given its size and location."""
+    """Return whether to store a feature file as shards: it is remote, large, or has shards."""
     return (
         is_remote(target)
         or newest_generation(target) is not None
@@ -62,7 +62,7 @@ def is_sharded(target: Path, stored: Stored) -> bool:
 
 
 def merge(path: Path, stored: Stored, attributes: Mapping[str, Any], dtype: np.dtype[Any]) -> int:
-    """Write the current rows of some files to a new file, verify it and rename it to `path`.
+    """Write the current rows of some files to a new file, verify it, and rename it to `path`.
 
     Parameters
     ----------
@@ -98,19 +98,19 @@ def merge_into_shards(
     *,
     anew: bool = False,
 ) -> bool:
-    """Commit a generation with the current rows of some files.
+    """Merge the current rows of some files into shards, and commit them as a new generation.
 
     Parameters
     ----------
     target : Path
         The feature file.
     stored : Stored
-        The HDF5 files to merge. They are all files that make up `target`, or with `anew` the files
-        whose rows replace the contents of `target`.
+        The HDF5 files to merge. They belong to `target`. With `anew`, they belong to another
+        feature file, which replaces `target`.
     attributes, dtype
         HDF5 attributes and feature dtype of new shards.
     anew : bool
-        Whether to discard the present contents of `target`.
+        Discard the present contents of `target`.
 
     Returns
     -------
@@ -165,8 +165,8 @@ def tidy_up(target: Path) -> None:
     """Remove the files that the newest generation supersedes.
 
     On an object store, other writers may be creating a generation, and readers may still use the
-    previous one. There, a shard is removed only if the last generation that names it is two
-    generations old.
+    previous generation. A shard is therefore removed there only if neither the valid generation nor
+    the one before lists it.
     """
     generation = newest_generation(target)
     if generation is None:
@@ -192,7 +192,7 @@ def tidy_up(target: Path) -> None:
 
 
 def orphans(target: Path) -> list[Path]:
-    """List the shards that an interrupted merge left: the newest generation does not name them."""
+    """List the shards that an interrupted merge left, and that no current generation lists."""
     generation = newest_generation(target)
     current = _shard_names(generation) if generation else set()
     folder = shards_folder(target)
@@ -216,7 +216,11 @@ def _check_space(path: Path, stored: Stored) -> None:
 
 
 def _settled(stored: Stored, before: Generation | None) -> Sequence[OpenFile]:
-    """Return the shards to keep unchanged: all except the small ones at the end."""
+    """Return the shards to keep unchanged: all except the small shards at the end.
+
+    If rows must be dropped from these shards, or too many of their rows are superseded, none is
+    kept.
+    """
     n_shards = len(before.shards) if before else 0
     files = list(stored.files[:n_shards])
     while files and files[-1].n_bytes < SHARD_BYTES / 2:
@@ -231,7 +235,7 @@ def _settled(stored: Stored, before: Generation | None) -> Sequence[OpenFile]:
 
 
 def _grouped(files: Sequence[OpenFile]) -> list[list[OpenFile]]:
-    """Group files, in order, up to the size of a shard."""
+    """Group consecutive files, so that each group has at most the size of a shard."""
     groups: list[list[OpenFile]] = [[]]
     room = SHARD_BYTES
     for file in files:

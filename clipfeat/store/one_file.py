@@ -89,7 +89,7 @@ class OpenFile:
             )
 
     def features(self) -> Iterator[tuple[int, NDArray[np.floating]]]:
-        """Yield blocks of the features, each with the number of its first row.
+        """Yield blocks of the features, each with the index of its first row.
 
         After the last block, the checksum is verified.
         """
@@ -110,7 +110,7 @@ class OpenFile:
 
     @property
     def n_rows(self) -> int:
-        """Number of rows, including superseded ones."""
+        """Number of rows, including superseded rows."""
         return int(self._dataset("features").shape[0])
 
     @property
@@ -177,7 +177,7 @@ def open_file(path: Path) -> Iterator[OpenFile]:
     ------
     RefusedFileError
         If the file is damaged. If it is not a feature file, or has another format version. If its
-        structure could do harm; see `clipfeat.store.screening`.
+        structure does not follow the format (see `clipfeat.store.screening`).
     StorageError
         If this process has reached its limit of open files.
     FileNotFoundError
@@ -189,7 +189,7 @@ def open_file(path: Path) -> Iterator[OpenFile]:
             screen(h5, path, length)
         if file.text("clipfeat") != KIND:
             raise RefusedFileError(
-                f"{path} is an HDF5 file, but not a feature file of clipfeat. Give a file that "
+                f"{path} is an HDF5 file, but not a feature file of clipfeat. Pass a file that "
                 "`clipfeat embed` or `clipfeat import` wrote."
             )
         with _refusing(path):

@@ -27,7 +27,7 @@ RECORDED_LIBRARIES = ("clipfeat", "torch", "timm", "open_clip_torch", "pillow", 
 
 @dataclass(frozen=True)
 class PartPublisher:
-    """Object through which a worker commits rows, made by the writer that holds the lock.
+    """Publisher that commits a worker's rows as parts. The writer that holds the lock makes it.
 
     Parameters
     ----------

@@ -2,7 +2,7 @@
 
 `clipfeat.store.format` defines these terms. Parts are opened before the snapshot or the generation.
 A merge replaces the snapshot first and deletes the parts afterwards, so a reader always sees every
-row. A row that is both in the snapshot and in a part is kept once.
+row. A row that is both in the snapshot and in a part is read once.
 """
 
 from collections.abc import Iterator, Sequence, Set
@@ -52,7 +52,7 @@ class Stored:
 
     @property
     def parts(self) -> list[OpenFile]:
-        """The parts, which are the files that are not merged yet."""
+        """The parts, whose rows are not merged yet."""
         return [file for file in self.files if file.path.parent.name.endswith(PARTS_SUFFIX)]
 
     @property
@@ -67,13 +67,13 @@ class Stored:
 
     @cached_property
     def kept(self) -> list[NDArray[np.bool_]]:
-        """For each file, a mask of the current rows: no later row or failure has the same path."""
+        """For each file, a mask of its current rows, which no later row or failure supersedes."""
         masks, _ = self._current
         return masks
 
     @cached_property
     def failures(self) -> list[Failure]:
-        """The current failures: no later row or failure has the same path."""
+        """The current failures, which no later row or failure supersedes."""
         _, failures = self._current
         return failures
 
@@ -102,11 +102,11 @@ class Stored:
 
     @property
     def column_names(self) -> list[str]:
-        """Names of the source's columns that are in any of the files."""
+        """Names of the source's columns in any of the files."""
         return sorted({name for file in self.files for name in file.column_names})
 
     def strings(self, name: str) -> NDArray[np.str_]:
-        """Read a text dataset in the current rows."""
+        """Read the current rows of a text dataset."""
         parts = [
             file.labels()[mask] if name == "labels" else file.strings(name)[mask]
             for file, mask in zip(self.files, self.kept, strict=True)
@@ -114,7 +114,7 @@ class Stored:
         return np.concatenate(parts)
 
     def source_column(self, name: str) -> NDArray[np.str_]:
-        """Read a source column in the current rows. Files without the column give empty values."""
+        """Read the current rows of a source column. Files without the column give empty values."""
         parts = [
             file.strings(column_dataset(name))[mask]
             if name in file.column_names
@@ -124,7 +124,7 @@ class Stored:
         return np.concatenate(parts)
 
     def column(self, name: str) -> Column:
-        """Read a dataset of numbers or keys in the current rows."""
+        """Read the current rows of a dataset of numbers or keys."""
         return np.concatenate(
             [file.column(name)[mask] for file, mask in zip(self.files, self.kept, strict=True)]
         )
@@ -182,7 +182,7 @@ def _open_all(target: Path, stack: ExitStack) -> tuple[list[OpenFile], Generatio
                 parts = [attempt.enter_context(open_file(part)) for part in part_paths(target)]
                 generation = newest_generation(target)
                 if generation != before:
-                    continue  # the new one does not list the parts that the old one merged
+                    continue  # the new generation does not list the parts that the old one merged
                 with storage_errors(f"looking for {target}"):
                     has_snapshot = target.exists()
                 if generation is not None:
@@ -233,7 +233,7 @@ def part_paths(target: Path) -> list[Path]:
 
 
 def is_there(target: Path) -> bool:
-    """Return whether a feature file exists, even if only as parts."""
+    """Return whether a feature file exists as a snapshot, shards or parts."""
     with storage_errors(f"looking for {target}"):
         has_snapshot = target.exists()
     return has_snapshot or bool(part_paths(target)) or newest_generation(target) is not None

@@ -1,8 +1,8 @@
 """Checking the structure of a feature file before reading its contents.
 
 A file of unknown origin may refer to other files (external links, external storage, virtual
-datasets), decompress to any size (filters), or claim any shape. The structure of the file reveals
-each of these, so the file is refused before any of its data are read.
+datasets), decompress to any size (filters), or claim any shape. Each of these is visible in the
+structure of the file, so the file is refused before any of its data are read.
 """
 
 import os
@@ -32,14 +32,14 @@ KINDS = {
     "image_size": [(h5py.h5t.INTEGER, 4)],
     "file_size": [(h5py.h5t.INTEGER, 8)],
 }
-"""Class and size of the type of each dataset. Datasets that are not listed are text."""
+"""Allowed types of each dataset, as HDF5 class and size in bytes. All other datasets are text."""
 _CLASSES = {
     h5py.h5t.FLOAT: "float",
     h5py.h5t.INTEGER: "integer",
     h5py.h5t.STRING: "text",
     h5py.h5t.OPAQUE: "opaque",
 }
-"""The allowed classes of types, with their names in messages."""
+"""The allowed HDF5 classes of types, with their names in messages."""
 
 
 def check_regular(path: Path) -> os.stat_result:
@@ -110,7 +110,7 @@ def screen(h5: Any, path: Path, length: int) -> None:
 def _check_lengths(
     shapes: Mapping[str, tuple[int, ...] | None], names: Sequence[str], path: Path
 ) -> None:
-    """Check that datasets have equal lengths. A missing one is reported when it is read."""
+    """Check that datasets have equal lengths. A missing dataset is reported when it is read."""
     lengths = {shapes[name][:1] for name in names if shapes[name] is not None}  # type: ignore[index]
     if len(lengths) > 1:
         found = " or ".join(str(n) for (n,) in sorted(lengths))
@@ -130,7 +130,7 @@ def _is_hard(parent: Any, name: str, path: Path) -> bool:
     if not parent.links.exists(name.encode()):
         return False
     if parent.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
-        raise _refusal(path, f"{name!r} must be a hard link, but is a soft or external one")
+        raise _refusal(path, f"{name!r} must be a hard link, but is a soft or external link")
     return True
 
 

@@ -1,9 +1,9 @@
-"""Cache of content hashes, each valid while the status of its file stays the same.
+"""Cache of the content hashes of image files, so that a run need not read unchanged files.
 
-Like the index of git, the cache avoids reading a file whose path, size, modification time and inode
-have not changed since the last run. A file modified less than two seconds before the cache was
-written is read again. If the clock is coarse, such a file may have changed later and still have the
-same modification time. If the cache is missing or damaged, all files are read.
+As in the index of git, a file is unchanged if its path and its status (size, modification time and
+inode) have not changed since the last run. A file modified less than two seconds before the cache
+was written is read again. If the clock is coarse, such a file may have changed later and still have
+the same modification time. If the cache is missing or damaged, all files are read.
 """
 
 import io
@@ -26,7 +26,7 @@ TRUSTED_AFTER_NS = 2_000_000_000
 
 @dataclass(frozen=True)
 class StatCache:
-    """Status and key of every image at the end of an earlier run.
+    """Status and key (content hash) of every image at the end of an earlier run.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def cache_path(feature_file: Path) -> Path:
 
 
 def load_stats(feature_file: Path) -> StatCache:
-    """Read the cache of a feature file. A missing or damaged cache is returned empty."""
+    """Read the cache of a feature file. If it is missing or damaged, return an empty cache."""
     with suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         content = io.BytesIO(cache_path(feature_file).read_bytes())
         with np.load(content, allow_pickle=False) as saved:

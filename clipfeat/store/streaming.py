@@ -1,8 +1,8 @@
 """Features read from disk in blocks, in several passes, for data that does not fit in memory.
 
-Labels, groups and keys are in memory, in a `FeatureSet` whose only feature is the row number.
-Folds, groups, calibration, bags and votes split the row numbers with the same code that splits
-features. Only the classifier at the end reads the features, through `StreamedFeatures.rows`.
+Labels, groups and keys are in memory, in a `FeatureSet` whose only feature is the row number. The
+code for folds, groups, calibration, bagging and voting therefore splits row numbers as it splits
+features. Only the classifiers read the features, through `StreamedFeatures.rows`.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -24,7 +24,7 @@ SHARE = 0.5
 """Largest share of the available memory that features may take if loaded as float32."""
 
 Block = tuple[slice, NDArray[np.float32]]
-"""Slice of positions in a selection of rows, and the features of the rows there."""
+"""Slice of positions in a selection of rows, and the features of the rows at these positions."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class ReadProgress:
     number : int
         Number of the pass, from 1.
     done, total : int
-        Number of rows read in this pass, and number of rows to read.
+        Number of rows read so far in this pass, and total number of rows to read.
     """
 
     number: int
@@ -100,7 +100,7 @@ class StreamedFeatures:
         return replace(self, numbers=self.numbers.ungrouped())
 
     def rows(self, numbers: NDArray[np.int64]) -> "StreamedRows":
-        """Select rows by their numbers in ascending order. A repeated number repeats its row."""
+        """Select rows by row numbers in ascending order. A repeated number repeats its row."""
         return StreamedRows(self, numbers)
 
 
@@ -125,7 +125,7 @@ class StreamedRows:
         return len(self.numbers), self.features.n_features
 
     def __iter__(self) -> Iterator[Block]:
-        """Yield, for each block, a slice of positions in `numbers` and the features of those rows.
+        """Yield each block as a slice of positions in `numbers` and the features of those rows.
 
         Raises
         ------
@@ -188,7 +188,7 @@ def stream(
         columns = {name: stored.source_column(name) for name in stored.column_names}
         if (split := stored.strings("split")).any():
             columns["split"] = split
-        number: Any = np.arange(n, dtype=np.float64)[:, None]  # float32 is exact to 16 million
+        number: Any = np.arange(n, dtype=np.float64)[:, None]  # float32 is exact below 2**24
         # Row numbers serve as paths, unless the rows are parts of files and need their own paths.
         plain = FeatureSet.from_arrays(np.zeros((n, 1)), stored.strings("labels").tolist())
         numbers = replace(
@@ -203,6 +203,6 @@ def stream(
 
 
 def bytes_in_memory(path: str | Path) -> int:
-    """Return how many bytes of memory the features of a file take once loaded."""
+    """Return the memory in bytes that the features of a file take once loaded."""
     with open_stored(path) as stored:
         return stored.n_rows * stored.spec.n_features * np.dtype(np.float32).itemsize

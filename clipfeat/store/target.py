@@ -36,7 +36,8 @@ def free_target(out: str | Path, *, overwrite: bool) -> Path:
     UsageError
         If `check_target` refuses the path.
     OutputExistsError
-        If a feature file of this name exists, even if only as parts, and `overwrite` is false.
+        If a feature file of this name exists as a snapshot, shards or parts, and `overwrite` is
+        false.
     """
     target = check_target(out)
     if is_there(target) and not overwrite:

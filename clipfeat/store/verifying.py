@@ -1,7 +1,7 @@
 """Verifying every byte of a feature file and its parts, in blocks of a few thousand rows.
 
-Reading verifies only the data it reads. This module reads everything and checks every rule of the
-format.
+Other readers verify only the data that they read. This module reads everything and checks every
+rule of the format.
 """
 
 import hashlib
@@ -56,8 +56,8 @@ def verify(path: str | Path) -> VerifyReport:
 
     The structure must follow the format, every dataset must match its checksum, and the fingerprint
     must match the encoder. Features must be finite, text must be UTF-8, labels must be class
-    indices, and paths must be unique. Rows with equal keys must have equal features. The features
-    are never in memory as a whole.
+    indices, and paths must be unique. Rows with equal keys must have equal features.
+    Features are read in blocks, so they need not fit in memory.
 
     Parameters
     ----------

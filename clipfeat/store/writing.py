@@ -45,8 +45,8 @@ VISIBLE_AFTER = 10.0
 class FeatureWriter:
     """Writer for a feature file, and context manager that holds the file's lock.
 
-    Leaving the context commits the appended rows and releases the lock. `finish` commits them too,
-    and merges the parts.
+    Leaving the context commits the appended rows and releases the lock. `finish` also commits the
+    appended rows, and then merges all parts.
 
     Parameters
     ----------
@@ -59,8 +59,8 @@ class FeatureWriter:
     request : str
         The encoder's name and options, as text.
     overwrite : bool
-        Replace an existing file. The new file is written beside the old one, and renamed in
-        `finish`. After an interruption, the next writer with `overwrite` resumes the replacement.
+        Replace an existing file. The new file is written beside the old file, and `finish` renames
+        it. After an interruption, the next writer with `overwrite` resumes the replacement.
 
     Raises
     ------
@@ -126,7 +126,7 @@ class FeatureWriter:
         return key in self._keys
 
     def is_current(self, row: Row) -> bool:
-        """Return whether an equal row (path, key, label, group, columns) is committed."""
+        """Return whether a row with the same path, key, label, group and columns is committed."""
         return self._known.get(row.path) == mark(row)
 
     @property
@@ -162,7 +162,7 @@ class FeatureWriter:
             self.commit()
 
     def fail(self, failure: Failure) -> None:
-        """Record an image without a row."""
+        """Record an image that has no row because it could not be encoded."""
         self._failures.append(failure)
         if self._is_time:
             self.commit()
@@ -201,9 +201,9 @@ class FeatureWriter:
     def publisher(self) -> PartPublisher:
         """Return a publisher for workers. This writer must `adopt` the parts that they commit.
 
-        Failures recorded by this writer are committed in a part that sorts before the workers'
-        parts. A failed image may have a row from another attempt that was not reported, and that
-        row then stays current.
+        Failures that this writer records are committed in a part that sorts before the workers'
+        parts. A worker may have committed a row of a failed image without reporting it. That row
+        then stays current.
         """
         folder = self._parts.absolute()
         self._before_workers = self._next_part()
@@ -247,9 +247,9 @@ class FeatureWriter:
         self.append_known(rows)
 
     def _compact_in_time(self, names: Sequence[str]) -> None:
-        """Merge small parts into one when there are many, since a reader opens all parts.
+        """Merge many small parts into one part, since a reader opens all parts.
 
-        Until the small parts are removed, their rows are stored twice. A reader keeps one row of
+        Until the small parts are removed, their rows are stored twice. A reader keeps one row for
         each path.
         """
         self._small += names
@@ -288,7 +288,7 @@ class FeatureWriter:
         return 1 + max((int(p.name.split("-")[0]) for p in part_paths(self.path)), default=0)
 
     def append_known(self, rows: Sequence[Row]) -> None:
-        """Add rows for new paths or labels of known images, with the features stored for them.
+        """Add rows that reuse stored features: new paths or labels of images already in the file.
 
         Parameters
         ----------
@@ -312,7 +312,7 @@ class FeatureWriter:
         Parameters
         ----------
         complete : bool
-            Whether the run reached the end of its source.
+            Record that the run reached the end of its source.
         only : set of str, optional
             Paths to keep. Rows and failures of all other paths are dropped.
 
@@ -378,7 +378,7 @@ class FeatureWriter:
 
     @contextmanager
     def _reporting_safe_rows(self) -> Iterator[None]:
-        """Add the number of safe rows and the remedy to an error of the disk."""
+        """Add the number of safe rows and the remedy to a storage error."""
         try:
             yield
         except StorageError as error:
@@ -442,9 +442,9 @@ class FeatureWriter:
         _check_spec(self.target, self.spec, spec)
 
     def _check_root(self, root: str) -> None:
-        """Refuse a second root, because paths below two roots may collide.
+        """Refuse a root other than the recorded root, because paths below two roots may collide.
 
-        A moved folder is accepted: the old root then no longer exists.
+        If the recorded root no longer exists, its folder was moved, and the new root is accepted.
         """
         if root and self.root and root != self.root and location(root).exists():
             if not is_remote(root) and Path(self.root).exists() and Path(root).samefile(self.root):

@@ -70,7 +70,7 @@ def test_contradictions_are_refused_or_settled(
     """Contradictory keys or labels of a path are an error unless `prefer` is given."""
     a = write(tmp_path / "a.h5", "/data", {"1": (1, "cat")})
     b = write(tmp_path / "b.h5", "/data", {"1": other})
-    with pytest.raises(DataError, match=rf"a\.h5 and .*b\.h5 contradict .* about 1 \({what}\)"):
+    with pytest.raises(DataError, match=rf"a\.h5 and .*b\.h5 differ in the {what} of 1\."):
         merge_files([a, b], tmp_path / "c.h5")
     assert not list(tmp_path.glob("*c.h5*"))
     merge_files([a, b], tmp_path / "c.h5", prefer="first")

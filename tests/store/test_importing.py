@@ -157,7 +157,7 @@ def change(names: list[str] | None = None, values: Any = None) -> Callable[[Path
     ("damage", "error", "message"),
     [
         (change(names=NAMES[:2]), DataError, "3 rows of features but 2 image names"),
-        (change(names=["a", "b", "a"]), DataError, "names 'a' twice"),
+        (change(names=["a", "b", "a"]), DataError, "several rows for 'a'"),
         (change(values=np.ones((3, 2, 2))), DataError, "must be a matrix"),
         (change(values=np.ones((3, 2), int)), DataError, "must be floats"),
         (write_txt, UsageError, r"several sets of features \(features.npy, features.txt\)"),

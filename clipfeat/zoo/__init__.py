@@ -3,8 +3,8 @@
 To add a classifier, write a module with a function ``make(options, *, random_state, n_jobs)`` and
 add a row here. The function returns an unfitted scikit-learn estimator with ``predict_proba``.
 Features are scaled in a step of the estimator's pipeline, so that the scaler is saved with the
-model. A projection, such as ``triplet``, is a transformer: it has ``transform`` instead of
-``predict_proba``.
+model. A projection, such as ``triplet``, is a transformer that precedes a classifier. It has
+``transform`` instead of ``predict_proba``.
 
 Another package adds a classifier with an entry point of the group ``clipfeat.classifiers`` that
 refers to a `ClassifierRow`.
@@ -187,7 +187,7 @@ PROJECTIONS = {
 """Projections: transforms that can precede a classifier, as in ``triplet+logreg``."""
 
 SMALL = 2_000_000
-"""Number of values from which a fit uses all processors by default."""
+"""By default, a fit on at least this many values (rows times columns) uses all processors."""
 
 CHANCE = "dummy"
 """The classifier that ignores the features. It takes no part in votes."""
@@ -197,11 +197,10 @@ CHANCE = "dummy"
 def classifiers() -> dict[str, ClassifierRow]:
     """Return the rows of all classifiers by name, including those of other installed packages.
 
-    The entry points are read on the first call, not when this module is imported. A module with a
-    classifier in another package imports this module, so reading the entry points earlier would
-    be a circular import.
+    The entry points are read on the first call, not when this module is imported. The module of an
+    entry point may import this module, so an earlier import would be circular.
     """
-    from clipfeat.system.plugins import with_plugins  # 20 ms, which --help can do without
+    from clipfeat.system.plugins import with_plugins  # takes 20 ms, and --help does not need it
 
     builtin = {row.name: row for row in _ROWS}
     return with_plugins(builtin, "clipfeat.classifiers", ClassifierRow)
@@ -220,15 +219,15 @@ def make_classifier(
     ----------
     name : str
         Name of a classifier, or of a projection and a classifier, such as ``"triplet+svm"``. A
-        projection overfits its training rows. The two are therefore calibrated together, on rows
-        that neither was fitted on.
+        projection overfits its training rows. The pipeline of projection and classifier is
+        therefore calibrated as one estimator, on held-out rows.
     options : FitOptions
         Passed to the classifier's ``make`` function, which reads `scale` and `accelerate`.
         `clipfeat.zoo.building.build` applies the other options.
     random_state : int
         Random seed.
     n_jobs : int
-        Number of threads of a classifier that supports several. -1 uses all processors.
+        Number of threads, if the classifier supports several. -1 uses all processors.
 
     Returns
     -------
@@ -286,11 +285,11 @@ def _check_name(name: str) -> None:
 
 
 def pick_threads(n_jobs: int | None, n_values: int) -> int:
-    """Choose the number of threads of a fit on `n_values` values.
+    """Choose the number of threads for a fit on `n_values` values (rows times columns).
 
     If `n_jobs` is None, the fit uses one thread for fewer than `SMALL` values, else all processors.
-    On small data, synchronising threads costs more time than it saves. Next to another busy
-    process, boosting on 560 × 80 values took thirty times as long with two threads as with one.
+    On small data, synchronising threads costs more time than it saves. While another process was
+    busy, boosting on 560 × 80 values took thirty times as long with two threads as with one.
     """
     if n_jobs is not None:
         return n_jobs

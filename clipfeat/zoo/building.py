@@ -26,13 +26,13 @@ def build(
     name : str
         Name of a classifier, or of a projection and a classifier, such as ``"triplet+svm"``.
     options : FitOptions
-        Options. The caller applies `tune`, `threshold` and `max_fpr`.
+        Options. `tune`, `threshold` and `max_fpr` are ignored, because the caller applies them.
     random_state : int
         Random seed of the classifier, the folds and the sampling.
     n_jobs : int
         Number of threads. -1 uses all processors.
     params : mapping, optional
-        Parameters of the classifier. The keys are names of its tuning space or of ``set_params``.
+        Parameters of the classifier, by their names in its tuning space or in ``set_params``.
 
     Returns
     -------
@@ -62,7 +62,7 @@ def build(
             classifier.set_params(method=options.calibrate)
         if options.bag:
             classifier.set_params(ensemble=True, n_splits=options.bag)
-    if options.balance != "none":  # after calibration, which would undo it
+    if options.balance != "none":  # after calibration, because calibration would undo it
         classifier = balanced(classifier, options.balance, random_state)
     if options.bag and not calibrated:
         classifier = BaggedClassifier(classifier, n_splits=options.bag, random_state=random_state)
@@ -70,7 +70,7 @@ def build(
 
 
 def count_fits(classifier: Any) -> int:
-    """Count how often one fit of an estimator from `build` fits the classifier inside it."""
+    """Count the fits of the inner classifier that one fit of an estimator from `build` needs."""
     if isinstance(classifier, PriorCorrectedClassifier | OversampledClassifier):
         return count_fits(classifier.estimator)
     if isinstance(classifier, BaggedClassifier):

@@ -1,4 +1,7 @@
-"""Held-out scores of the candidates of a parameter search, and their comparison."""
+"""Scores of a parameter search on held-out rows.
+
+A candidate is one set of parameter values.
+"""
 
 import warnings
 from collections.abc import Iterator
@@ -24,7 +27,7 @@ class CandidateScore:
     n_classes : int
         Number of classes.
     hits : ndarray of shape (n_samples,)
-        Contribution of each row to the balanced accuracy: 0 for a wrong prediction.
+        Contribution of each row to the balanced accuracy. It is 0 if the prediction is wrong.
     converged : bool
         Whether every fit of the candidate converged.
     """
@@ -38,11 +41,17 @@ class CandidateScore:
     def beats(self, default: "CandidateScore") -> bool:
         """Return whether the candidate may replace the default parameters.
 
-        The candidate must converge, and its log loss must be smaller than the losses of the default
-        and of the class frequencies. Its balanced accuracy must be above chance, and at most one
-        standard error of the paired difference below that of the default. The last two conditions
-        exclude a strong penalty that predicts the largest class for every row. With unequal
-        classes, its log loss can be smaller than the loss of an overconfident default.
+        The candidate must meet four conditions:
+
+        - Every fit of the candidate converged.
+        - Its log loss is smaller than those of the default and of the class frequencies.
+        - Its balanced accuracy is above chance.
+        - Its balanced accuracy is at most one standard error below that of the default. This is
+          the standard error of the paired difference.
+
+        The last two conditions exclude a penalty so strong that the largest class is predicted for
+        every row. With unequal classes, the log loss of such a candidate can be smaller than that
+        of an overconfident default.
         """
         difference = self.hits - default.hits
         return bool(
@@ -60,7 +69,7 @@ def score_candidate(
     equal_priors: bool = False,
     converged: bool = True,
 ) -> CandidateScore:
-    """Compute the score of a candidate.
+    """Compute the log loss and the balanced accuracy of a candidate on held-out rows.
 
     Parameters
     ----------
@@ -70,7 +79,7 @@ def score_candidate(
         Probabilities of the held-out rows.
     equal_priors : bool
         Divide the probabilities by the class frequencies before the balanced accuracy is computed.
-        Used if the fit balances the classes after the search.
+        Used if the fits after the search balance the classes.
     converged : bool
         Whether every fit of the candidate converged.
 
@@ -99,7 +108,7 @@ def record_convergence() -> Iterator[list[bool]]:
     Yields
     ------
     list of bool
-        Empty until the block ends. Then one False if a fit did not converge.
+        An empty list. When the block ends, a single False is added if a fit did not converge.
     """
     failures: list[bool] = []
     with warnings.catch_warnings(record=True) as caught:

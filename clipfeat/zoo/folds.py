@@ -26,7 +26,7 @@ def check_classes(classes: NDArray[Any]) -> None:
     Raises
     ------
     ValueError
-        If there is one class.
+        If there is only one class.
     """
     if len(classes) < 2:
         raise ValueError(
@@ -102,9 +102,9 @@ def inner_folds(
 ) -> list[Split]:
     """Split the training rows of one fit into inner folds.
 
-    The folds are those of `k_fold`. If `k_fold` fails with `n_splits` folds, the largest smaller
-    number of folds is used. If it fails with every number, for example because a class consists of
-    one group, the rows of a group may be in different folds.
+    The folds are those of `k_fold`. If `k_fold` fails with `n_splits` folds, the number of folds is
+    reduced until `k_fold` succeeds. If it fails with every number, for example because a class
+    consists of one group, the rows of a group may be in different folds.
 
     Warns
     -----
@@ -126,9 +126,9 @@ def inner_folds(
     if groups is None:
         return k_fold(y, None, 2, random_state)
     warnings.warn(
-        f"there are too few groups for {n_splits} inner folds of the training rows, so groups are "
-        "split between the folds. Probabilities for new groups are then overconfident. Add groups "
-        "to the smallest class",
+        f"there are too few groups to divide the training rows into {n_splits} folds, so rows of "
+        "one group are in different folds. Probabilities for new groups are then overconfident. "
+        "Add groups to the smallest class",
         ClipfeatWarning,
         stacklevel=2,
     )

@@ -18,8 +18,8 @@ from clipfeat.zoo.fit_options import FitOptions
 def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
     """Make a forest of 200 trees.
 
-    Each split considers a random subset of features. Its size is the square root of the number of
-    features.
+    Each split considers a random subset of features. The size of the subset is the square root of
+    the number of features.
     """
     forest = AcceleratedForestClassifier if options.accelerate else OrderedForestClassifier
     return forest(200, n_jobs=n_jobs, random_state=random_state)
@@ -40,7 +40,7 @@ class OrderedForestClassifier(RandomForestClassifier):
 
 
 class AcceleratedForestClassifier(OrderedForestClassifier):
-    """Random forest that scikit-learn-intelex grows, if it is installed."""
+    """Random forest, grown by scikit-learn-intelex if that is installed."""
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: Any = None) -> Self:
         """Fit as `sklearn.ensemble.RandomForestClassifier` does."""

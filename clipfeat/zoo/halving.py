@@ -1,9 +1,9 @@
 """Parameter search by successive halving.
 
-Many candidates are scored on few rows, the better candidates on more rows, and the best candidates
-on all rows. Optuna proposes and prunes the candidates. Unlike the halving searches of scikit-learn,
-Optuna has a best candidate after every fit. A search that a time limit ends can therefore return a
-result.
+A candidate is one set of parameter values. Many candidates are scored on few rows, the better
+candidates on more rows, and the best candidates on all rows. Optuna proposes and prunes the
+candidates. Unlike scikit-learn's halving searches, this search has a best candidate after every
+fit. It can therefore return a result when a time limit ends it.
 """
 
 import time
@@ -25,12 +25,15 @@ if TYPE_CHECKING:
     from optuna import Trial
 
 RUNGS = (1, 3, 9)
-"""Rungs of the search. A rung scores candidates on this many ninths of the rows."""
+"""Rungs, the stages of the search. Each number is the share of the rows that candidates are scored
+on, in ninths."""
 FIT_PER_TRIAL = 0.6
-"""Estimated ratio of two times: one fit on all rows, and the three fits of a candidate, each on
-two thirds of the rows. It is 0.5 if the time is linear in the rows, and 0.75 if it is quadratic."""
+"""Estimated time of a fit on all rows, divided by the time of a candidate's three fits, each on two
+thirds of the rows. The ratio is 0.5 if the time is linear in the number of rows, and 0.75 if it is
+quadratic."""
 GROWTH = 1.5
-"""Exponent of the number of rows in the time of a fit. Used until the time is measured."""
+"""The time of a fit is assumed to grow with the number of rows to this power, until it is
+measured."""
 FEWEST = 30
 """Smallest number of rows of the smallest class on a rung. With fewer, the losses are noise."""
 
@@ -51,8 +54,8 @@ def search_by_halving(
 
     The default parameters are the first candidate. They are kept unless a candidate beats them on
     all held-out rows, see `clipfeat.zoo.candidates.CandidateScore.beats`. A calibrated classifier
-    is scored without its calibration. Instead, a sigmoid is fitted to its held-out scores, and the
-    log loss of the sigmoid is its loss.
+    is scored without its calibration, which saves fits. Instead, a sigmoid is fitted to its
+    held-out scores, and the log loss is computed from the probabilities of the sigmoid.
 
     Parameters
     ----------
@@ -148,7 +151,7 @@ def search_by_halving(
 
 
 def _best(scored: Sequence[tuple[CandidateScore, Mapping[str, Any]]]) -> Mapping[str, Any]:
-    """Return the parameters with the smallest loss that beat the first ones, or the first ones."""
+    """Return the best parameters that beat the default, or no parameters if none beat it."""
     better = [(score.loss, params) for score, params in scored if score.beats(scored[0][0])]
     return min(better, key=lambda one: one[0])[1] if better else {}
 
@@ -173,13 +176,16 @@ def _expected(took: float, rung: int, rungs: list[int], first: list[float]) -> f
 
 
 def _rungs(y: NDArray[np.int64]) -> list[int]:
-    """List the rungs on which the smallest class has enough rows, and always the last rung."""
+    """List the last rung, and the other rungs on which the smallest class has enough rows."""
     smallest = int(np.bincount(y).min())
     return [step for step in RUNGS if step == RUNGS[-1] or smallest * step / RUNGS[-1] >= FEWEST]
 
 
 def _ranks(y: NDArray[np.int64], random_state: int) -> NDArray[np.float64]:
-    """Assign random ranks in [0, 1). Rows with a rank below p are a fraction p of every class."""
+    """Assign a random rank in [0, 1) to each row.
+
+    In every class, the fraction of the rows with a rank below p is p.
+    """
     rng = np.random.default_rng(random_state)
     rank = np.empty(len(y))
     for code in np.unique(y):

@@ -48,7 +48,7 @@ class PrimalSVC(ClassifierMixin, BaseEstimator):
         self.max_iter = max_iter
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Fit one linear SVM per class, or one in total for two classes."""
+        """Fit one linear SVM per class, or a single SVM if there are two classes."""
         X, y = validate_data(self, X, y, dtype=(np.float32, np.float64))
         check_classification_targets(y)
         return self.fit_blocks([(slice(None), X)], y)
@@ -56,7 +56,8 @@ class PrimalSVC(ClassifierMixin, BaseEstimator):
     def fit_blocks(self, blocks: Blocks, y: NDArray[Any]) -> Self:
         """Fit on features that are read in blocks.
 
-        The rows of the blocks have the order of `y`. The caller must set ``n_features_in_`` before.
+        The rows of the blocks must be in the order of `y`. The caller must set ``n_features_in_``
+        first.
         """
         self.classes_ = np.unique(y)
         check_classes(self.classes_)

@@ -26,9 +26,9 @@ def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
 class PrototypeClassifier(ClassifierMixin, BaseEstimator):
     """Nearest class mean with probabilities (prototypes, Snell et al. 2017, arXiv 1703.05175).
 
-    The logit of a class is its log frequency minus the squared distance to its mean, where the
-    distance is divided by a temperature. This is Bayes' rule for spherical Gaussians of equal
-    variance. The temperature is chosen on inner folds: it minimises the log loss of held-out rows.
+    The logit of a class is its log frequency minus d² / T. Here d is the distance of the row to the
+    mean of the class, and T is a temperature. This is Bayes' rule for spherical Gaussians of equal
+    variance. The temperature minimises the log loss of held-out rows in a cross-validation.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class PrototypeClassifier(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any, groups: NDArray[np.generic] | None = None) -> Self:
-        """Compute the mean of each class, and choose the temperature on inner folds."""
+        """Compute the mean of each class, and choose the temperature by cross-validation."""
         X, y = validate_data(self, X, y, dtype=(np.float32, np.float64))
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)

@@ -34,7 +34,7 @@ def make_scaler(scale: str, standard: Any = None) -> Any:
 
 
 class UnitScaler(StandardScaler):
-    """Scaler that standardises columns and divides them by the square root of their number.
+    """Scaler that standardises columns and divides them by the square root of the column count.
 
     The scaled rows have an average squared norm of 1. The ``C`` of a logistic regression is the
     prior variance of its weights. Without the division, the prior variance of the logits would grow

@@ -16,7 +16,7 @@ class Range:
     Parameters
     ----------
     low, high : float
-        Smallest and largest value. Both can be chosen.
+        Smallest and largest value, both included.
     whole : bool
         Restrict the values to integers.
     log : bool
@@ -64,7 +64,8 @@ class Tuned:
     tried : int
         Number of candidates that were tried. The default parameters count as one candidate.
     out_of_time : bool
-        Whether the time limit ended the search. If so, `params` are the best candidate until then.
+        Whether the time limit ended the search. If True, `params` are the best parameters that were
+        found before.
     """
 
     params: Mapping[str, float]

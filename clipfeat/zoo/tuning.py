@@ -44,7 +44,7 @@ def tune(
     options, random_state, n_jobs
         As in `clipfeat.zoo.make_classifier`. The seed also determines the candidates and the folds.
     seconds : float, optional
-        Time limit of the search and the fits after it.
+        Time limit in seconds for the search and the fits after it.
     n_fits : float
         Number of fits on all of `X` after the search. The search reserves time for them.
 

@@ -13,10 +13,11 @@ from clipfeat.zoo.folds import Split
 from clipfeat.zoo.spaces import Tuned, WarmPath
 
 RISES = 2
-"""A direction of the search ends if more than this many values in a row have a loss above the
-smallest. This saves time, because fits with weak regularisation take longest."""
+"""The search in one direction ends if more than this many consecutive values have a loss above the
+smallest loss. This saves time, because fits with weak regularisation take longest."""
 FINE = (-0.75, -0.5, -0.25, 0.25, 0.5, 0.75)
-"""Last steps of the search: differences to the exponent of the best value."""
+"""Exponents of the last values that the search tries, relative to the exponent of the best value.
+All exponents have base 10."""
 
 
 def search_warm_path(

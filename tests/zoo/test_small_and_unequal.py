@@ -40,7 +40,7 @@ def test_a_class_of_one_group(name: str) -> None:
     """If a class is one group, inner folds split groups with a warning."""
     few = make_features(5, apart=5.0)
     groups = np.array(["one"] * 5 + ["x", "x", "y", "y", "z"])
-    with pytest.warns(ClipfeatWarning, match="groups are split"):
+    with pytest.warns(ClipfeatWarning, match="rows of one group are in different folds"):
         model = fit_with_groups(make_classifier(name, n_jobs=1), few.X, few.y, groups)
     assert (model.predict(few.X) == few.y).all()
 

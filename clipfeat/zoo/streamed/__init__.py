@@ -1,10 +1,10 @@
 """Out-of-core fits: fits on features that are read from disk in blocks.
 
-The registry row of a classifier that supports them names a function ``fit(estimator, rows, y)``.
-This function fits the estimator on rows that are read in blocks. The result has the type and the
-attributes that a fit in memory gives. The estimators that contain the classifier (calibration,
-balancing, bagging, votes) are fitted on row numbers instead of features, with the same code as in
-memory.
+The registry row of a classifier that supports out-of-core fits names a function
+``fit(estimator, rows, y)``. This function fits the estimator on rows that are read in blocks. The
+result has the same type and attributes as after a fit in memory. The estimators that contain the
+classifier (calibration, balancing, bagging, votes) are fitted on row numbers instead of features,
+with the same code as in memory.
 """
 
 from collections.abc import Mapping, Sequence
@@ -50,8 +50,8 @@ def check_streamed(names: Sequence[str], *, tune: bool = False, engine: str = "l
     unable = [name for name in names if name not in able]
     if unable:
         raise UsageError(
-            f"{', '.join(unable)} cannot be fitted out of core. Use {', '.join(able)}, or fit in "
-            "memory with --in-memory"
+            f"{', '.join(unable)} cannot be fitted out of core. Use one or more of "
+            f"{', '.join(able)}"
         )
     if tune:
         raise UsageError("parameters cannot be searched in an out-of-core fit. Leave out --tune")
@@ -72,9 +72,9 @@ def build_streamed(
 ) -> Any:
     """Build an unfitted classifier for out-of-core fits.
 
-    Its ``fit`` and ``predict_proba`` take row numbers of `features` instead of features. Once it is
-    fitted, `clipfeat.zoo.streamed.classifier.unwrap` converts it into a classifier that takes
-    features.
+    The ``fit`` and ``predict_proba`` of the classifier take row numbers of `features` instead of
+    features. After the fit, `clipfeat.zoo.streamed.classifier.unwrap` converts it into a classifier
+    that takes features.
 
     Parameters
     ----------

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def fit_wrapper(classifier: Any, n_features: int, classes: NDArray[Any]) -> None:
-    """Fit a wrapper on two rows of zeros per class, which sets its classes and parameters.
+    """Set the classes and parameters of a wrapper, by a fit on two rows of zeros per class.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ class RowSequence(lightgbm.Sequence):
     Parameters
     ----------
     rows : StreamedRows
-        Rows to read. A request for an earlier row starts to read from the first row again.
+        Rows to read. A request for an earlier row restarts reading at the first row.
     """
 
     def __init__(self, rows: StreamedRows) -> None:

@@ -21,8 +21,8 @@ def fit(pipeline: Any, rows: StreamedRows, y: NDArray[Any]) -> Any:
     """Fit the scaler in one pass over the rows, then the regression in one pass per L-BFGS step.
 
     The loss is logistic for two classes and multinomial for more. The initial weights, the penalty
-    and the tolerances are the same as in `sklearn.linear_model.LogisticRegression`. Both fits
-    therefore take the same steps, up to rounding errors.
+    and the tolerances are the same as in `sklearn.linear_model.LogisticRegression`. The solver
+    therefore takes the same steps as in a fit in memory, up to rounding errors.
     """
     last = pipeline[-1]
     classes, codes = np.unique(y, return_inverse=True)

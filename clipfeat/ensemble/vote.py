@@ -22,7 +22,8 @@ def soft_vote(
     Parameters
     ----------
     probabilities : sequence of array-like of shape (n_samples, n_classes)
-        Probabilities of each member. All members have the same order of columns.
+        Probabilities of each member. All members have the same order of columns. Decision scores
+        are not probabilities, even after a sigmoid for each class.
     weights : sequence of float, optional
         Weight of each member. No weight may be negative, and at least one must be positive. None
         weights all members equally.
@@ -35,10 +36,10 @@ def soft_vote(
     Raises
     ------
     UsageError
-        If there are no members, or the weights are invalid.
+        If there are no members. If the weights are negative, all 0, or not one for each member.
     DataError
-        If the members have different shapes. If a value is outside [0, 1], or a row does not sum to
-        1. Decision scores are not probabilities, even after a sigmoid for each class.
+        If the members have different shapes. If a value is outside [0, 1]. If a row does not sum to
+        1.
 
     Examples
     --------
@@ -68,7 +69,9 @@ def soft_vote(
             total = np.zeros_like(p)
         total += share * p
     if total is None:
-        raise UsageError("a vote needs at least one member, got none. Pass probabilities")
+        raise UsageError(
+            "a vote needs at least one member, got none. Pass the probabilities of a classifier"
+        )
     result: NDArray[np.float64] = total / total.sum(axis=1, keepdims=True)
     return result
 
@@ -83,7 +86,7 @@ def _shares(weights: Sequence[float] | None, n: int) -> NDArray[np.float64]:
             "negative"
         )
     if n and shares.sum() == 0:
-        raise UsageError(f"at least one weight must be positive, got weights {weights}")
+        raise UsageError(f"all weights of the vote are 0, got {weights}. Pass a positive weight")
     total: NDArray[np.float64] = shares / max(float(shares.sum()), 1e-300)
     return total
 
@@ -97,7 +100,9 @@ def check_member_names(names: Sequence[str]) -> None:
         If there are no members, or two members have the same name.
     """
     if not names:
-        raise UsageError("an ensemble needs at least one member, got no estimators")
+        raise UsageError(
+            "an ensemble needs at least one member, got no estimators. Pass (name, estimator) pairs"
+        )
     for name in names:
         if names.count(name) > 1:
             raise UsageError(

@@ -19,7 +19,7 @@ from clipfeat.zoo.spaces import Tuned
 from clipfeat.zoo.tuning import tune
 
 INNER_FOLDS = 3
-"""Number of folds into which a training set is split to predict its rows out of fold."""
+"""Number of folds for the out-of-fold probabilities of training rows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,8 @@ class CellSpec:
     where : str
         Name of the trial and the fold in messages.
     entry : str
-        Name of the classifier in tables. See `clipfeat.evaluate.entries.entry_names`.
+        Name in tables: the classifier, followed by its encoder if there are several encoders. See
+        `clipfeat.evaluate.entries.entry_names`.
     name : str
         Name of the classifier in `clipfeat.zoo`.
     columns : slice
@@ -113,7 +114,7 @@ def run_cell(
     n_jobs : int
         Number of threads.
     seconds : float, optional
-        Time limit of a parameter search and the fits after it.
+        Time limit in seconds for a parameter search and the fits after it.
 
     Returns
     -------

@@ -25,12 +25,12 @@ class FitResources:
     engine : {"local", "ray"}
         ``"local"`` runs the fits one after the other on this machine. ``"ray"`` distributes them
         over the processors of a Ray cluster, whose machines must have the same version of clipfeat.
-        Both engines give the same probabilities. They are equal to the last bit if the versions of
-        the libraries are equal and the sums of the libraries do not depend on the number of
-        threads.
+        Both engines give the same probabilities, up to rounding errors. The probabilities are
+        equal to the last bit under two conditions: both engines use the same versions of all
+        libraries, and the sums of these libraries do not depend on the number of threads.
     address : str, optional
         Address of a running Ray cluster. None reads the environment variable ``RAY_ADDRESS``. If
-        it is not set, a cluster is started on this machine for the run.
+        this variable is not set, a cluster is started on this machine for the run.
 
     Raises
     ------

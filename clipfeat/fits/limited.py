@@ -1,4 +1,4 @@
-"""Calls in a child process, which a time limit can end and whose crashes do no harm."""
+"""Calls in a child process, so that a time limit can end them and a crash does not end the run."""
 
 import pickle
 import signal
@@ -64,14 +64,14 @@ def one_process() -> Iterator[Callable[..., Any]]:
             process.start()
             there.close()
             current.append((process, here))
-            call(LONGEST, abs, 0)  # wait for the start, which does not count to the time limit
+            call(LONGEST, abs, 0)  # wait for the start, so that it is not part of the time limit
         try:
             return call(seconds, function, *args)
         except Exception as error:
             if isinstance(error, TimeoutError | DataError):
                 stop()
             raise
-        except BaseException:  # else the next call would receive the result of this call
+        except BaseException:  # otherwise the next call would receive the result of this call
             stop()
             raise
 

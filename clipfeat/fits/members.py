@@ -31,7 +31,7 @@ class MemberSpec:
     n_jobs : int
         Number of threads.
     seconds : float, optional
-        Time limit of the parameter search and the fit after it.
+        Time limit in seconds for the parameter search and the fit after it.
     build : callable
         Function that builds the estimator, such as `clipfeat.zoo.building.build`.
     """
@@ -48,7 +48,7 @@ class MemberSpec:
 def make_member(X: Any, y: Any, groups: Any, spec: MemberSpec) -> tuple[Any, Tuned | None]:
     """Make an unfitted member.
 
-    If the options request it, the parameters of the member are searched first, on all rows.
+    If the options request a parameter search, it runs first, on all rows.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def fit_member(X: Any, y: Any, groups: Any, spec: MemberSpec) -> tuple[Any, Tune
 
 
 def _on_columns(estimator: Any, columns: slice) -> Any:
-    """Put a step before an estimator that selects its columns."""
+    """Precede an estimator with a step that selects the columns it uses."""
     if columns == slice(None):
         return estimator
     chosen = ColumnTransformer([("encoder", "passthrough", columns)])

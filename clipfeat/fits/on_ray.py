@@ -46,14 +46,14 @@ def ray_executor(resources: FitResources, recovery: str) -> Iterator[Executor | 
     resources : FitResources
         Engine, address of the cluster, and threads of each piece of work.
     recovery : str
-        Part of the error message if Ray fails: how the user can resume the run.
+        Remedy at the end of the error message if Ray fails, such as how to resume the run.
 
     Yields
     ------
     callable or None
-        An `Executor`, or None for the engine ``"local"``. It raises `UsageError` if no machine of
-        the cluster has enough processors, and the errors of `connected` and `ray_errors` in
-        `clipfeat.system.ray_connection`.
+        An `Executor`, or None for the engine ``"local"``. The executor raises `UsageError` if no
+        machine of the cluster has enough processors. It also raises the errors of `connected` and
+        `ray_errors` in `clipfeat.system.ray_connection`.
     """
     if resources.engine == "local":
         yield None
@@ -86,7 +86,7 @@ def _execute(
     numbers: dict[Any, int] = {}
     try:
         with ray_errors(recovery):
-            # The key is the identity, so that data that several calls share are stored once.
+            # The keys are identities, so that data shared by several calls are stored only once.
             in_store |= {id(one): (one, ray.put(one)) for one in shared if id(one) not in in_store}
             references = [in_store[id(one)][1] for one in shared]
             task = ray.remote(num_cpus=threads, max_retries=ATTEMPTS - 1)(_on_worker)
@@ -109,7 +109,7 @@ def _execute(
                         result = error
                 yield numbers.pop(done), result
     finally:
-        for left in numbers:  # the run was stopped, but the cluster would finish its tasks
+        for left in numbers:  # without a cancellation, the cluster would finish the tasks
             with suppress(Exception):  # the connection to Ray may be lost
                 ray.cancel(left, force=True)
 

@@ -151,8 +151,8 @@ def pick_out_of_core(
     Raises
     ------
     UsageError
-        If an out-of-core fit is requested but not supported. If the features do not fit in memory,
-        and an out-of-core fit is not supported.
+        If an out-of-core fit is not supported, and it is requested or the features do not fit in
+        memory.
     """
     names = parse_names(clf)
     if requested is False:
@@ -163,8 +163,7 @@ def pick_out_of_core(
     try:
         if len(paths) > 1:
             raise UsageError(
-                f"an out-of-core fit takes one feature file, got {len(paths)}. Pass one file, or "
-                "fit in memory with --in-memory"
+                f"an out-of-core fit takes one feature file, got {len(paths)}. Pass a single file"
             )
         check_streamed(names, tune=tune, engine=engine)
     except UsageError as error:
@@ -205,7 +204,7 @@ def open_for_fit(
     paths, clf, tune, requested, engine
         As in `pick_out_of_core`, which decides.
     notify : callable
-        Called with the reason if the available memory decided.
+        Function that is called with the reason if the available memory decided.
     progress : callable
         As in `clipfeat.store.streaming.stream`.
 

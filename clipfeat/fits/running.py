@@ -1,8 +1,8 @@
 """Runs of cells, with a cache, a time limit or a Ray cluster.
 
-A cell is one classifier that is fitted and scored on one split. By default, the cells run one after
-the other in this process. With a time limit, they run in a child process. On a Ray cluster, they
-run in parallel.
+A cell is one classifier that is fitted and scored on one split. A trial is a list of splits, such
+as the folds of one cross-validation. By default, the cells run one after the other in this process.
+With a time limit, they run in a child process. On a Ray cluster, they run in parallel.
 """
 
 import time
@@ -73,9 +73,9 @@ def run_cells(
         Number of threads of each cell. None uses one thread for small data and on Ray, else all
         processors.
     time_limit : float, optional
-        Time limit in seconds for all cells of one entry, which is a classifier of the run. The
-        cells then run in a child process, which is stopped after the limit. It cannot be used with
-        Ray.
+        Time limit in seconds for all cells of one entry, which is a classifier on the features of
+        one encoder. The cells then run in a child process, which is stopped after the limit. A time
+        limit cannot be used with Ray.
     together : bool
         Apply the time limit to all entries together, instead of to each entry.
     cache : Path, optional
@@ -234,7 +234,8 @@ def cell_runner(
                     )  # fmt: skip
             except TimeoutError:
                 raise DataError(
-                    f"stopped after the time limit of {time_limit:g} s. Raise --time-limit"
+                    f"the fit was stopped after the time limit of {time_limit:g} s. Raise "
+                    "--time-limit"
                 ) from None
             finally:
                 seconds = time.monotonic() - begun

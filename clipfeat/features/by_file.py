@@ -28,10 +28,10 @@ def mean(p: Probabilities) -> Probabilities:
 def confident(p: Probabilities) -> Probabilities:
     """Average the confident parts of a file if there are enough, else all parts.
 
-    If more than two fifths of the parts, and more than 11, have a positive probability above 0.8,
-    only these are averaged. Otherwise, if this probability is below 0.2 for more than nine tenths
-    of the parts, only those are averaged. There must be two classes. This is the
-    ``confident_strategy`` of Seferbekov (2020), which won the Deepfake Detection Challenge.
+    If the probability of the positive class is above 0.8 for more than 11 parts and more than two
+    fifths of the parts, only these parts are averaged. Otherwise, if it is below 0.2 for more than
+    nine tenths of the parts, only those parts are averaged. There must be two classes. This is the
+    ``confident_strategy`` of Seferbekov (2020), who won the Deepfake Detection Challenge.
 
     Parameters
     ----------
@@ -65,7 +65,8 @@ AVERAGES: dict[str, Callable[[Probabilities], Probabilities]] = {
     "mean": mean,
     "confident": confident,
 }
-"""Functions from the parts' probabilities (n_parts, n_classes) to the file's (n_classes,)."""
+"""Functions that take the probabilities of a file's parts, of shape (n_parts, n_classes). They
+return the probabilities of the file, of shape (n_classes,)."""
 
 
 def by_file(
@@ -76,7 +77,7 @@ def by_file(
     Parameters
     ----------
     p : ndarray of shape (n_parts, n_classes)
-        Probabilities of each part. Unreadable parts are rows of NaN, and are ignored.
+        Probabilities of each part. The row of an unreadable part is NaN, and is ignored.
     files : sequence of str
         The file of each part.
     average : str
@@ -87,7 +88,7 @@ def by_file(
     files : list of str
         Distinct files, in the order of their first parts.
     p : ndarray of shape (n_files, n_classes)
-        Probabilities of each file. Files without readable parts are rows of NaN.
+        Probabilities of each file. The row of a file without readable parts is NaN.
 
     Raises
     ------

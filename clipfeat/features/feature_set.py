@@ -26,18 +26,18 @@ TEST = "test:"
 
 @dataclass(frozen=True)
 class Failure:
-    """Image without a row, and the reason.
+    """Image that has no row in a feature set, and the reason.
 
     Parameters
     ----------
     path : str
         Path relative to the source's root.
     reason : str
-        Class of the error: the name of an `ImageError`, or ``"EncodingError"``.
+        Name of the error's class: a subclass of `ImageError`, or ``"EncodingError"``.
     message : str
         Message of the error.
     key : bytes
-        Content hash, 16 bytes; empty if the image could not be read.
+        Content hash of 16 bytes. Empty if the image could not be read.
     """
 
     path: str
@@ -104,8 +104,8 @@ class FeatureSet:
         for name, values in [*rows.items(), *self.columns.items()]:
             if values is not None and values.shape != (n,):
                 raise DataError(
-                    f"{name} must have one value per row of X, shape ({n},), got shape "
-                    f"{values.shape}"
+                    f"{name} has the shape {values.shape}, but X has {n} rows. Pass one value for "
+                    "each row of X."
                 )
         if self.specs and sum(s.n_features for s in self.specs) != self.X.shape[1]:
             widths = [s.n_features for s in self.specs]
@@ -115,8 +115,8 @@ class FeatureSet:
             )
         if n and not (self.y.min() >= -1 and self.y.max() < len(self.classes)):
             raise DataError(
-                f"y must hold indices of the {len(self.classes)} classes, or -1 for an unknown "
-                f"label, got values from {self.y.min()} to {self.y.max()}"
+                f"y has values from {self.y.min()} to {self.y.max()}, but there are "
+                f"{len(self.classes)} classes. Pass indices of classes, or -1 for an unknown label."
             )
         if not np.isfinite(self.X).all():
             row = int(np.flatnonzero(~np.isfinite(self.X).all(axis=1))[0])
@@ -233,8 +233,8 @@ class FeatureSet:
     def split_groups(self) -> Strings | None:
         """Groups for splitting, or None if every row is its own group.
 
-        Two rows share a group if they have the same group, file or key, or if a chain of such rows
-        connects them.
+        Two rows are in the same group if they have the same group, file or content hash. They are
+        also in the same group if a chain of such rows connects them.
         """
         keys, of_key = np.unique(self.keys, return_inverse=True)
         links = [self.groups] if self.groups is not None else []
@@ -276,7 +276,8 @@ class FeatureSet:
     def in_content_order(self) -> "FeatureSet":
         """Sort the rows by content hash, so that results do not depend on the order of a file.
 
-        Identical images are sorted by label, then by path. Returns this set if it is sorted.
+        Identical images are sorted by label, then by path. A set that is sorted already is returned
+        unchanged.
         """
         if (self.keys[1:] > self.keys[:-1]).all():
             return self
@@ -355,7 +356,11 @@ class FeatureSet:
 
     @property
     def files(self) -> Strings:
-        """The file of each row: its path, or for a part (frame, face, view) the file it is from."""
+        """File of each row.
+
+        For a frame, face or view, this is the file that contains it. For other rows, this is the
+        path of the row.
+        """
         of = self.columns.get("file", self.paths)
         return np.where(of == "", self.paths, of)
 
@@ -389,7 +394,7 @@ class FeatureSet:
             "label": self.labels,
             "group": self.groups if self.groups is not None else "",
         }
-        # Own columns come first and win over columns of the same name.
+        # The set's own columns come first, and replace further columns of the same name.
         about = {**own, **self.columns, **own}
         names = [f"{s.name}.{i}" for s in self.specs for i in range(s.n_features)]
         values = pd.DataFrame(self.X, columns=names or [f"f{i}" for i in range(self.X.shape[1])])
@@ -401,10 +406,10 @@ _POSITIVE_FIRST = {("fake", "real"), ("ai", "nature"), ("ai", "real"), ("generat
 
 
 def order_classes(names: set[str]) -> tuple[str, ...]:
-    """Sort class names, numbers by their value, and put generated images last.
+    """Sort class names, with the class of generated images last.
 
-    The last of two classes is the positive class. In data sets of photographs and generated images,
-    that is the class of the generated images.
+    Names that are numbers are sorted by their value. The last of two classes is the positive class.
+    In data sets of photographs and generated images, the generated images are therefore positive.
 
     Examples
     --------

@@ -20,7 +20,7 @@ def join(sets: Sequence[FeatureSet]) -> FeatureSet:
     ----------
     sets : sequence of FeatureSet
         Feature sets of different encoders. The rows, their order, labels and groups come from the
-        first set. A label that is missing there comes from a later set.
+        first set. A label that is missing in the first set comes from a later set.
 
     Returns
     -------

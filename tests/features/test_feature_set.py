@@ -13,8 +13,8 @@ from tests.conftest import make_features
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"y": np.zeros(3, dtype=np.int64)}, "y must have one value per row"),
-        ({"y": np.full(40, 2)}, "y must hold indices of the 2 classes"),
+        ({"y": np.zeros(3, dtype=np.int64)}, r"y has the shape \(3,\), but X has 40 rows"),
+        ({"y": np.full(40, 2)}, "y has values from 2 to 2, but there are 2 classes"),
         ({"X": np.full((40, 6), np.nan, dtype=np.float32)}, "row 0 .* has an infinite or NaN"),
         ({"X": np.zeros((40, 5), dtype=np.float32)}, "6 columns, but X has 5"),
     ],

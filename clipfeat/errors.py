@@ -10,7 +10,7 @@
     │   ├── EmptySourceError                 no image in a source
     │   ├── LabelError                       no labels, one class, or too few of a class
     │   └── JoinError                        feature files of different images
-    ├── ImageError                           one image; recorded, and the run continues
+    ├── ImageError                           one image; the run records it and continues
     │   ├── ReadError (OSError)              its bytes cannot be read
     │   ├── DecodeError (OSError)            its bytes are not a complete image
     │   └── NoFaceError (LookupError)        no face detected
@@ -53,7 +53,7 @@ class OutputExistsError(UsageError, FileExistsError):
 
 
 class DataError(ClipfeatError, ValueError):
-    """Error of a valid call that cannot be carried out on this data."""
+    """Valid call that cannot be carried out on the given data."""
 
 
 class EmptySourceError(DataError):
@@ -85,7 +85,7 @@ class NoFaceError(ImageError, LookupError):
 
 
 class HubError(ClipfeatError, ConnectionError):
-    """Hub that is unreachable or refuses the request."""
+    """Model hub that is unreachable or refuses the request."""
 
 
 class EncodingError(ClipfeatError, ArithmeticError):

@@ -1,8 +1,8 @@
-"""The identity of an encoder, and its fingerprint.
+"""Encoder specs: the identity of an encoder, and its fingerprint.
 
 Rows of features may be compared, or passed to the same classifier, only if their specs are equal.
 Provenance (device, library versions, location of the weights, seconds) does not change the
-features. A feature file stores it apart from the spec, and it is never compared.
+features, so it is stored apart from the spec and never compared.
 """
 
 import hashlib
@@ -30,9 +30,9 @@ class EncoderSpec:
     untrained : bool
         Whether the weights are random.
     layer : str
-        Names of the parts of a feature row, separated by commas. An intermediate layer is named by
-        its number and its pooling, such as ``"3/mean"``. The output is named ``"last"``, or for
-        CLIP ``"projection"`` or ``"pre-projection"``.
+        Names of the slices of a feature row, separated by commas. A slice is one pooled layer,
+        named by its number and pooling, such as ``"3/mean"``, or the output of the encoder. The
+        output is named ``"last"``, or for CLIP ``"projection"`` or ``"pre-projection"``.
     options : str
         Keyword arguments of the architecture that differ from the library's defaults, as sorted
         JSON.
@@ -53,11 +53,11 @@ class EncoderSpec:
     precision : str
         Precision of the forward pass: ``"fp32"``, ``"bf16"`` or ``"fp16"``.
     decode : str
-        Version of the decoding from bytes to pixels.
+        Version of the code that decodes bytes to pixels.
     faces : str
         Identity of the face detector and its crop. Empty if whole images are encoded.
     widths : tuple of int
-        Number of features of each part of `layer`. Empty if there is only one part.
+        Number of features of each slice. Empty if there is only one slice.
 
     Examples
     --------
@@ -126,8 +126,8 @@ class EncoderSpec:
             agree = len(spec.parts) == len(spec.widths) and sum(spec.widths) == spec.n_features
             if spec.widths and not agree:
                 raise ValueError(
-                    f"expected one width for each layer of {spec.layer!r} with the sum "
-                    f"{spec.n_features}, got the widths {spec.widths}"
+                    f"expected one width for each slice of {spec.layer!r}, {spec.n_features} in "
+                    f"total, got the widths {spec.widths}"
                 )
             return spec
         except (TypeError, ValueError, AttributeError) as error:
@@ -140,12 +140,12 @@ class EncoderSpec:
 
     @property
     def parts(self) -> list[str]:
-        """Names in `layer`. A single name is not split, as an ONNX output may contain a comma."""
+        """Names of the slices. A single name may contain a comma, so it is not split."""
         return self.layer.split(",") if self.widths else [self.layer]
 
     @property
     def slices(self) -> dict[str, slice]:
-        """Columns of each part of `layer` as a slice, by the part's name."""
+        """Columns of each slice of a feature row, by the slice's name."""
         bounds = list(accumulate(self.widths or (self.n_features,), initial=0))
         return dict(zip(self.parts, starmap(slice, pairwise(bounds)), strict=True))
 
@@ -164,7 +164,7 @@ class EncoderSpec:
         Returns
         -------
         EncoderSpec
-            The restricted spec. A spec with a single part is returned unchanged.
+            The restricted spec. A spec with a single slice is returned unchanged.
 
         Raises
         ------
@@ -222,7 +222,7 @@ class EncoderSpec:
         return "float32" if self.precision == "fp32" else "float16"
 
     def warn_if_untrained(self, where: object) -> None:
-        """Warn if the encoder has random weights, since its features have no meaning.
+        """Warn if the encoder has random weights, because its features have no meaning.
 
         Parameters
         ----------
@@ -239,7 +239,7 @@ class EncoderSpec:
 
 
 def titles(specs: Sequence[EncoderSpec]) -> list[str]:
-    """Return unique titles: equal ones are followed by the first digits of the fingerprint."""
+    """Return unique titles. Digits of the fingerprint are appended to equal titles."""
     plain = [spec.title for spec in specs]
     return [
         f"{title} #{spec.fingerprint[:6]}" if plain.count(title) > 1 else title
@@ -260,8 +260,8 @@ def check_same(expected: Sequence[EncoderSpec], got: Sequence[EncoderSpec]) -> N
     Raises
     ------
     FingerprintError
-        If the numbers of specs differ. If two specs differ. The message lists the fields that
-        differ.
+        If the two sequences differ in length, or if two specs at the same position differ. The
+        message lists the fields that differ.
     """
     if len(got) != len(expected):
         names = [" + ".join(titles(specs)) or "no encoder" for specs in (expected, got)]
@@ -272,6 +272,7 @@ def check_same(expected: Sequence[EncoderSpec], got: Sequence[EncoderSpec]) -> N
     for a, b in zip(expected, got, strict=True):
         if a != b:
             raise FingerprintError(
-                "the features come from another encoder than the one that the model was fitted on "
-                f"({'; '.join(a.differences(b))}). Use the encoder and the weights of the model."
+                "the features come from a different encoder than the features that the model was "
+                f"fitted on (expected {'; '.join(a.differences(b))}). Use the encoder and the "
+                "weights of the model."
             )

@@ -29,8 +29,8 @@ class EmbedResources:
     Raises
     ------
     UsageError
-        If a number is below 1. If the engine is unknown. If an address is given, but the engine is
-        not ``"ray"``.
+        If a number is below 1, if the engine is unknown, or if an address is given, but the engine
+        is not ``"ray"``.
     """
 
     batch_size: int | None = None

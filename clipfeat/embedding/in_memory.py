@@ -75,8 +75,8 @@ def encode_in_memory(
     FingerprintError
         If an encoder differs from its spec after it is opened. The message lists the differences.
     UsageError
-        If the number of `weights` is not the number of encoders with weights. If the engine is not
-        local.
+        If the number of `weights` is not the number of encoders with weights, or if the engine is
+        not local.
     """
     from clipfeat.embedding.preparing import Pictures
 

@@ -181,7 +181,7 @@ def read_views(text: str) -> dict[str, View]:
     UnknownNameError
         If a view or a step does not exist.
     UsageError
-        If the file cannot be parsed. If a name or an argument is invalid.
+        If the file cannot be parsed, or if a name or an argument is invalid.
 
     Examples
     --------

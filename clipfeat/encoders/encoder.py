@@ -112,7 +112,7 @@ def check_row(row: NDArray[np.float32]) -> None:
     Raises
     ------
     EncodingError
-        If a value is not finite. If all values are zero.
+        If a value is not finite, or if all values are zero.
     """
     if not np.isfinite(row).all():
         n_flaws = int((~np.isfinite(row)).sum())

@@ -67,7 +67,7 @@ def encoder_from_model(
     Raises
     ------
     UsageError
-        If a device is not available. If the model does not accept the input size of `spec`.
+        If a device is not available, or if the model does not accept the input size of `spec`.
     """
     devices = pick_devices(options.device)
     if options.crop in NATIVE:

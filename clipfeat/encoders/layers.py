@@ -65,7 +65,7 @@ def parse_layers(
     UnknownNameError
         If a layer or a pool does not exist.
     UsageError
-        If several outputs are given. If a layer is given, but the network has no intermediate
+        If several outputs are given, or if a layer is given, but the network has no intermediate
         layers.
 
     Examples
@@ -180,7 +180,7 @@ def with_layers(
     Raises
     ------
     UsageError
-        If the network does not accept images of this size. If it cannot return these layers.
+        If the network does not accept images of this size, or if it cannot return these layers.
     """
     if len(slices) == 1 and "/" not in slices[0]:
         return model, ()

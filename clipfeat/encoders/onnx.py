@@ -81,10 +81,10 @@ def build(
     MissingExtraError
         If onnxruntime or onnx is not installed.
     UsageError
-        If ``mean`` or ``std`` is missing. If an option does not fit the file.
+        If ``mean`` or ``std`` is missing, or if an option does not fit the file.
     WeightsError
-        If the file does not exist. If onnxruntime cannot run it. If the row of an image depends on
-        the other images of the batch.
+        If the file does not exist, if onnxruntime cannot run it, or if the row of an image depends
+        on the other images of the batch.
     """
     if options.untrained:
         raise UsageError("an ONNX file contains its own weights. Leave --untrained out.")

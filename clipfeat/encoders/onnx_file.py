@@ -186,7 +186,7 @@ def read_input(session: Any, layout: str | None, image_size: int | None) -> Onnx
     Raises
     ------
     UsageError
-        If the input is not one float32 batch of images. If the image size does not fit the file.
+        If the input is not one float32 batch of images, or if the image size does not fit the file.
     """
     inputs = session.get_inputs()
     described = ", ".join(f"{i.name} {i.type}{i.shape}" for i in inputs)
@@ -319,7 +319,7 @@ def digest_of(path: Path) -> str:
     Raises
     ------
     WeightsError
-        If the file is not an ONNX file. If an external file is missing or in another folder.
+        If the file is not an ONNX file, or if an external file is missing or in another folder.
     """
     digest = hashlib.blake2b(digest_size=16)
     external = [_external_file(path, location) for location in sorted(_locations(path))]

@@ -187,7 +187,7 @@ def open_encoder(
     UsageError
         If the encoder does not accept an option.
     WeightsError
-        If the weights are missing. If they do not fit the architecture.
+        If the weights are missing, or if they do not fit the architecture.
     """
     library, rest = find_library(name)
     unknown = [one for one in options.arguments or {} if not library.accepts(one)]

@@ -45,7 +45,7 @@ def build(
     Raises
     ------
     UsageError
-        If another option is set. If the image size is below 8.
+        If another option is set, or if the image size is below 8.
     """
     refused = {
         "--weights": options.weights,

@@ -58,9 +58,9 @@ def build(
     UnknownNameError
         If timm does not have the architecture or the tag.
     UsageError
-        If the architecture does not have the layer. If it does not take the arguments.
+        If the architecture does not have the layer, or if it does not take the arguments.
     WeightsError
-        If the weights are missing. If they do not fit the architecture.
+        If the weights are missing, or if they do not fit the architecture.
     """
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):

@@ -30,9 +30,9 @@ class SourceKind:
     Parameters
     ----------
     claims : callable
-        Returns whether this kind can open a specification: a path, an address or ``"-"``.
+        Takes a path, an address or ``"-"``. Returns whether this kind can open it.
     open : callable
-        Opens the source. It takes the specification and the names of a table's columns.
+        Takes the same argument and the names of a table's columns. Returns the source.
     """
 
     claims: Callable[[str], bool]
@@ -47,7 +47,7 @@ SOURCES: Mapping[str, SourceKind] = {
     "image": SourceKind(is_image, lambda s, _: open_listing([s], s)),
     "video": SourceKind(is_video, lambda s, _: open_listing([s], s)),
 }
-"""Built-in kinds of sources. The first kind that claims a specification opens it."""
+"""Built-in kinds of sources. A path is opened by the first kind whose `claims` accepts it."""
 
 
 def source_kinds() -> dict[str, SourceKind]:
@@ -105,7 +105,7 @@ def open_source(
 
 
 def _kind(spec: str) -> tuple[str, SourceKind]:
-    """Find the kind of source that claims a specification."""
+    """Find the kind of source that can open a path, an address or ``"-"``."""
     with storage_errors(f"looking for {spec}"):
         for name, kind in source_kinds().items():
             if kind.claims(spec):
@@ -127,7 +127,7 @@ def _open(spec: str, columns: TableColumns) -> ImageSource:
 
 
 def _joined(sources: Sequence[ImageSource]) -> ImageSource:
-    """Join sources into one source whose paths are relative to the common folder of all."""
+    """Join sources. Paths become relative to the deepest folder that contains all sources."""
     root = common_folder([source.root for source in sources])
     records = []
     for source in sources:

@@ -90,8 +90,8 @@ def decode(data: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
     Raises
     ------
     DecodeError
-        If the bytes are not an image in an allowed format. If they are damaged or truncated. If the
-        header declares more than `MAX_PIXELS`.
+        If the bytes are not an image in an allowed format, if they are damaged or truncated, or if
+        the header declares more than `MAX_PIXELS`.
     """
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:

@@ -2,10 +2,11 @@
 
 The parent starts it as
 ``python -m clipfeat.images.decoder_process MODULE:FUNCTION SECONDS BYTES SHARED``. The child writes
-`READY` as soon as it can decode, and exits at the end of its input. A request is a `SIZE` and the
-bytes of an image file. The reply is a `HEADER`, a text (the name of the format, or an error
-message), and the pixels. SHARED is the descriptor of `SHARED_BYTES` of shared memory, or -1. Pixels
-that fit into this memory are passed through it, and not through the pipe.
+`READY` as soon as it can decode, and exits at the end of its input. A request consists of a `SIZE`
+(the number of bytes) and the bytes of an image file. The reply is a `HEADER`, a text (the name of
+the format, or an error message), and the pixels. SHARED is the descriptor of `SHARED_BYTES` of
+shared memory, or -1 if there is none. Pixels that fit into this memory are passed through it, and
+not through the pipe.
 """
 
 import mmap
@@ -42,13 +43,13 @@ def main(decoder: str, seconds: float, memory: int, shared: int) -> None:
     Parameters
     ----------
     decoder : str
-        ``"module:function"`` of a function from bytes and a buffer to `Decoded`.
+        ``"module:function"`` of a function that takes bytes and a buffer and returns `Decoded`.
     seconds : float
-        Time limit for one image. When it is exceeded, the system ends this process.
+        Time limit for one image. If it is exceeded, the system ends this process.
     memory : int
         Limit of the address space of this process, in bytes.
     shared : int
-        Descriptor of the shared memory, or -1.
+        Descriptor of the shared memory, or -1 if there is none.
     """
     buffer: RGB = np.empty(0, dtype=np.uint8)
     if shared >= 0:
@@ -102,7 +103,7 @@ def _default_signals() -> None:
 
 
 def _alarm(seconds: float) -> None:
-    """Let the system end this process after a time limit, or cancel the limit if it is 0.
+    """Let the system end this process after `seconds`. If `seconds` is 0, cancel the alarm.
 
     The alarm also ends a decoder that hangs in C code, and a child whose parent was killed.
     """

@@ -64,9 +64,9 @@ def _is_listed(name: str) -> bool:
 
 
 def _real_fake_pair(paths: list[tuple[str, ...]]) -> tuple[str, str] | None:
-    """Return the pair of which every path contains exactly one name, or None.
+    """Return the pair of folder names that gives the labels, or None.
 
-    Both names of the pair must occur.
+    Every path must contain exactly one name of the pair, and both names must occur.
     """
     for pair in REAL_FAKE_FOLDERS:
         counts = [sum(part.lower() in pair for part in path[:-1]) for path in paths]

@@ -7,8 +7,8 @@ imports only Pillow and NumPy, and communicates through pipes.
 script would need a guard. Its pools fail as a whole if one worker dies.
 
 The child sets an alarm for the time limit, and the system enforces it. A decoder that hangs
-therefore ends even if the parent was killed. On Windows neither the time limit nor the memory limit
-works, but a crash affects one image only there too.
+therefore ends even if the parent was killed. On Windows, neither limit works, but a crash still
+affects only one image.
 """
 
 import mmap
@@ -79,8 +79,8 @@ class _Child:
 class IsolatedDecoder:
     """A decoder that runs in child processes. Several threads may use it concurrently.
 
-    Each concurrent call has its own child. A child is started when a call needs one and none is
-    idle. The decoder is a context manager. Leaving it kills the children, and pending calls raise
+    Each concurrent call has its own child. If no child is idle, a new child is started. The decoder
+    is a context manager. At its end, the children are killed, and pending calls raise
     `DecodeError`.
 
     Parameters
@@ -139,7 +139,7 @@ class IsolatedDecoder:
         Raises
         ------
         DecodeError
-            If the decoder raises it. If the child crashes or exceeds a limit.
+            If the image cannot be decoded, or if the child crashes or exceeds a limit.
         ClipfeatError
             If no child can be started.
         """
@@ -253,8 +253,8 @@ def _start(isolation: Isolation) -> _Child:
 def _shared_memory() -> tuple[int, RGB]:
     """Make memory to share with a child, and return its descriptor and its bytes.
 
-    It does not use ``/dev/shm``, which may be full. On other systems than Linux the descriptor is
-    -1.
+    The memory is not in ``/dev/shm``, which may be full. If the system offers no such memory, as on
+    macOS and Windows, the descriptor is -1.
     """
     no_memory: RGB = np.empty(0, dtype=np.uint8)
     if not hasattr(os, "memfd_create"):

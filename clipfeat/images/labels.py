@@ -15,8 +15,8 @@ T = TypeVar("T")
 def match_names(paths: Sequence[str], rows: dict[str, T]) -> list[T | None]:
     """Match each image to a row by its path, or else by its file name, or else by its stem.
 
-    The stem is the file name without its suffix. If two images have the same file name or stem, it
-    matches neither of them.
+    The stem is the file name without its suffix. A file name or stem that several images share
+    matches none of them.
 
     Examples
     --------
@@ -50,8 +50,8 @@ def with_labels(source: ImageSource, table_path: str, names: TableColumns) -> Im
     if not any(matches):
         raise LabelError(
             f"no image of {source.name} is in {table_path}. The paths of the images look like "
-            f"{source.records[0].path!r}, but the column {columns.path!r} of the table looks like "
-            f"{next(iter(rows), '')!r}. Pass the column with the names of the images to --path-col"
+            f"{source.records[0].path!r}, but those in the column {columns.path!r} look "
+            f"like {next(iter(rows), '')!r}. Pass the column with the names of the images to --path-col"
         )
     records = [
         record if row is None else relabel(record, row.label, row.group, dict(row.columns))

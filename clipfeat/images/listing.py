@@ -20,7 +20,7 @@ def is_image(spec: str) -> bool:
 
 
 def open_listing(paths: Iterable[str], name: str = "the list") -> ImageSource:
-    """List the images at the given paths, in their order, and skip blank lines."""
+    """List the images at the given paths, in the given order. Blank lines are skipped."""
     records = [
         ImageRecord(path=line, reader=whole_file(line if is_remote(line) else str(Path(line))))
         for line in (text.rstrip("\r\n") for text in paths)

@@ -50,7 +50,10 @@ class TableRow:
 
 @dataclass(frozen=True)
 class TableColumns:
-    """Names of the columns of paths, labels and groups. An empty name selects a usual name."""
+    """Names of the columns of paths, labels and groups.
+
+    If a name is empty, the column is recognised by a usual name, such as ``label``.
+    """
 
     path: str = ""
     label: str = ""
@@ -70,8 +73,8 @@ def open_manifest(spec: str, names: TableColumns) -> ImageSource:
     Raises
     ------
     UnknownNameError
-        If a given column is not in the table. If no path column is given, and no column has a usual
-        name for paths.
+        If a given column is not in the table, or if the path column is neither given nor recognised
+        by a usual name.
     RefusedFileError
         If the file cannot be read as a table.
     """
@@ -125,12 +128,14 @@ def read_text_table(spec: str) -> "pd.DataFrame":
     except StorageError:
         raise
     except (OSError, ValueError) as error:
-        raise RefusedFileError(f"{spec} cannot be read as a table: {error}") from error
+        raise RefusedFileError(
+            f"{spec} cannot be read as a table: {error}. Pass a CSV, TSV or Parquet file"
+        ) from error
     return table.astype(object).where(table.notna(), "").astype(str)
 
 
 def read_table(spec: str, names: TableColumns) -> tuple["pd.DataFrame", TableColumns]:
-    """Read a table of images, and complete the names of its columns."""
+    """Read a table of images, and find its columns of paths, labels and groups."""
     table = read_text_table(spec)
     return table, TableColumns(
         path=_pick(table, spec, "path", names.path, PATH_NAMES),

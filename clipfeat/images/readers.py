@@ -1,7 +1,8 @@
 """Readers: small picklable objects that read one image's bytes.
 
 A record holds a reader, so a new kind of source needs a new reader, but no change of the record.
-Readers have slots, because a run keeps one for each image. Two readers of the same bytes are equal.
+Readers have slots, because a run keeps one reader for each image. Two readers of the same bytes are
+equal.
 """
 
 import json
@@ -18,7 +19,7 @@ from clipfeat.system.files import storage_errors
 from clipfeat.system.locations import absolute, as_url, is_remote, location
 
 MAX_BYTES = 256 * 2**20
-"""Larger files are refused before they are read."""
+"""Maximum size of a file. Larger files are refused before they are read."""
 
 Content = Literal["image", "frame request"]
 """Kinds of bytes: an image file, or a request to `clipfeat.images.video.decode_frame`."""
@@ -40,7 +41,7 @@ class Reader(ABC):
 
     @property
     def sequence(self) -> Hashable:
-        """A key. One thread reads adjacent records with equal keys, in their order."""
+        """A key for adjacent records. One thread reads records with equal keys, in order."""
         return self
 
     @abstractmethod
@@ -62,12 +63,12 @@ class Reader(ABC):
         """
 
     def stat(self) -> Stat | None:
-        """Return a status that changes when the bytes change, or None if it is not available."""
+        """Return the file status, which changes when the bytes change, or None if there is none."""
         return None
 
     @classmethod
     def stat_all(cls, readers: Sequence[Self]) -> list[Stat | None]:
-        """Return the status of several readers of this class, in their order."""
+        """Return the file status for several readers of this class, in their order."""
         return [reader.stat() for reader in readers]
 
     def absolute(self) -> Self:
@@ -112,7 +113,7 @@ class FileBytes(LocalReader):
         Raises
         ------
         ReadError
-            If the file is missing, unreadable, empty or not a regular file. If it has more than
+            If the file is missing, unreadable, empty, not a regular file, or larger than
             `MAX_BYTES`.
         """
         return _checked(*_read_file(self.file))
@@ -127,7 +128,7 @@ class TarMember(LocalReader):
     file : str
         Path of the tar file.
     offset, size : int
-        Position and number of the member's bytes in the tar file.
+        Position of the member's first byte in the tar file, and number of bytes.
     """
 
     offset: int
@@ -139,8 +140,8 @@ class TarMember(LocalReader):
         Raises
         ------
         ReadError
-            If the tar file is missing, unreadable, truncated or not a regular file. If the member
-            is empty or has more than `MAX_BYTES`.
+            If the tar file is missing, unreadable, truncated or not a regular file, or if the
+            member is empty or larger than `MAX_BYTES`.
         """
         return _checked(*_read_file(self.file, self.offset, self.size))
 
@@ -182,7 +183,7 @@ class RemoteObject(Reader):
     url : str
         The address, as returned by `clipfeat.system.locations.as_url`.
     offset, size : int
-        Position and number of the bytes. A size of -1 reads the whole object.
+        Position of the first byte, and number of bytes. A size of -1 reads the whole object.
     """
 
     url: str
@@ -195,8 +196,8 @@ class RemoteObject(Reader):
         Raises
         ------
         ReadError
-            If the object is missing or empty, or this user may not read it. If it is shorter than
-            the range, or has more than `MAX_BYTES`.
+            If the object is missing, empty, larger than `MAX_BYTES` or shorter than the range, or
+            if this user may not read it.
         StorageError
             If the object store does not answer.
         """
@@ -219,7 +220,7 @@ def whole_file(path: str) -> FileBytes | RemoteObject:
 
 
 def stat_readers(readers: Sequence[Reader]) -> list[Stat | None]:
-    """Return the status of readers of any classes, in their order."""
+    """Return the file status for several readers, in their order. Their classes may differ."""
     places: dict[type[Reader], list[int]] = {}
     for place, reader in enumerate(readers):
         places.setdefault(type(reader), []).append(place)
@@ -264,7 +265,7 @@ def _read_file(file: str, offset: int = 0, size: int = -1) -> tuple[bytes, int]:
 
 
 def _read_object(url: str, offset: int, size: int) -> tuple[bytes, int]:
-    """Read a range of an object. Return the bytes and the least number of bytes to expect."""
+    """Read a range of an object. Return the bytes and the minimum number of bytes to expect."""
     remote: Any = location(url)
     most = MAX_BYTES + 1 if size < 0 else size
     try:
@@ -294,7 +295,7 @@ def _concerns_object(cause: BaseException | None) -> bool:
 
 
 def _is_empty(remote: Any) -> bool:
-    """Return whether an object is empty. Some stores raise an error if a range of it is read."""
+    """Return whether an object is empty. Some stores fail to read a range of an empty object."""
     try:
         return bool(remote.stat().st_size == 0)
     except Exception:

@@ -1,4 +1,4 @@
-"""Image records. A record describes one image of a source that is not yet read."""
+"""Image records. A record describes one image that has not been read yet."""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,11 +9,10 @@ from clipfeat.images.decode import RGB
 from clipfeat.images.readers import Reader
 
 FACE = "#face"
-"""If every face of an image has its own row, the path of the row ends with this text and the number
-of the face."""
+"""Text between an image's path and a face's number in the path of a row: ``a.jpg#face2``."""
 
 FACELESS = "none"
-"""Value of the column ``face`` for an image without a face that is encoded whole."""
+"""Value of the column ``face`` if no face was detected and the whole image was encoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class ImageRecord:
 
 
 def record_path(path: str) -> str:
-    """Return the path of a row without the number of its face, which is the path of its record.
+    """Return the path of a row's record, which is the row's path without the number of a face.
 
     Examples
     --------
@@ -63,9 +62,9 @@ def image_key(data: bytes) -> bytes:
 def frame_key(pixels: RGB) -> bytes:
     """Return the content hash of a video frame: a 16-byte digest of its pixels.
 
-    Frames with equal pixels have equal keys, within one video and in its copies in other
-    containers. The bytes of the file cannot be used, because no part of them belongs to one frame
-    alone. The key of a frame differs from every `image_key`.
+    Frames with equal pixels have equal hashes, even if their files differ. The bytes of the file
+    cannot be hashed, because most frames are stored as differences from other frames. The hash of a
+    frame differs from every `image_key`.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Decoded samples of a source, for choices that depend on the user's images."""
+"""Samples of a source's images, on which options such as the precision are chosen."""
 
 from collections.abc import Sequence
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Listed image sources: each image once, in a stable order."""
+"""Image sources: lists of records with unique paths, in a stable order."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from clipfeat.images.record import ImageRecord
 
 @dataclass(frozen=True)
 class ImageSource:
-    """A listed source.
+    """An image source whose images are listed, but not yet read.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class ImageSource:
 
 
 def make_source(name: str, root: str, records: Sequence[ImageRecord]) -> ImageSource:
-    """Make a source of records. Of several records with one path, keep the first.
+    """Make a source of records. If several records have the same path, keep the first.
 
     Bytes of a file name that are not UTF-8 become escapes in the path. A run keeps all records in
     memory, so equal labels, groups and columns are stored only once.
@@ -44,7 +44,7 @@ def make_source(name: str, root: str, records: Sequence[ImageRecord]) -> ImageSo
     EmptySourceError
         If there is no record.
     LabelError
-        If two records with one path have different labels.
+        If two records with the same path have different labels.
     """
     shared: dict[Any, Any] = {}
     unique: dict[str, ImageRecord] = {}
@@ -61,7 +61,7 @@ def make_source(name: str, root: str, records: Sequence[ImageRecord]) -> ImageSo
         if earlier.label != record.label:
             raise LabelError(
                 f"{name} lists {path} twice, with the labels {earlier.label!r} and "
-                f"{record.label!r}. Remove one of them"
+                f"{record.label!r}. Remove one of the two entries"
             )
     if not unique:
         raise EmptySourceError(f"there are no images in {name}. Check the path")
@@ -69,7 +69,7 @@ def make_source(name: str, root: str, records: Sequence[ImageRecord]) -> ImageSo
 
 
 def relabel(record: ImageRecord, label: str, group: str, columns: dict[str, str]) -> ImageRecord:
-    """Return a record with the label, group and columns of a table, if they are not empty."""
+    """Return a record with the values of a table's row. An empty label or group changes nothing."""
     joined = {**dict(record.columns), **columns}
     return replace(
         record,

@@ -15,7 +15,7 @@ class SourceOptions:
     Parameters
     ----------
     labels : path, optional
-        A table of labels.
+        Path of a table with the labels of the images.
     columns : TableColumns
         Names of the columns of paths, labels and groups. They refer to the table `labels` if it is
         given, and otherwise to the table that is the source.

@@ -68,7 +68,7 @@ def thumbnails(paths: Sequence[str], roots: Sequence[str | Path]) -> dict[str, b
 
 
 def _archive(root: Path, path: str) -> Path | None:
-    """Return the file that a path continues inside of, or None."""
+    """Return the archive in a path such as ``train.tar/1.jpg``, or None if there is none."""
     parts = PurePosixPath(path).parts
     parents = (root.joinpath(*parts[:n]) for n in range(1, len(parts)))
     return next((parent for parent in parents if parent.is_file()), None)

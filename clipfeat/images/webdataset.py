@@ -2,9 +2,10 @@
 
 A sample is an image with an optional ``.cls`` file and an optional ``.json`` file. The ``.cls``
 file contains the class. The ``.json`` file contains an object with ``label``, ``group`` and other
-plain values, which become columns. If both files give a class, that of the ``.json`` file is used,
-because it is a name. A ``.cls`` or ``.json`` file that cannot be read is ignored. Listing reads
-only the headers of the tar file. The images are read later, from their offsets.
+plain values, which become columns. If both files give a class, the class of the ``.json`` file is
+used, because the ``.cls`` file usually holds a number instead of a name. A ``.cls`` or ``.json``
+file that cannot be read is ignored. Listing reads only the headers of the tar file. The images are
+read later, from their offsets.
 """
 
 import json
@@ -90,7 +91,9 @@ def _samples(shard: str, root: str) -> Iterator[ImageRecord]:
     except StorageError:
         raise
     except (tarfile.TarError, OSError, ValueError) as error:
-        raise RefusedFileError(f"{shard} cannot be read as a tar file: {error}") from error
+        raise RefusedFileError(
+            f"{shard} cannot be read as a tar file: {error}. Pass an intact, uncompressed tar file"
+        ) from error
     member_reader = RemoteObject if is_remote(shard) else TarMember
     for stem, member in images:
         columns = dict(values.get(stem, {}))

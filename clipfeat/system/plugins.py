@@ -41,8 +41,8 @@ def with_plugins(builtin: Mapping[str, Entry], group: str, kind: type[Entry]) ->
     Warns
     -----
     ClipfeatWarning
-        If an added entry cannot be imported. If it is not of the type `kind`. If it has the name of
-        a built-in entry. Such an entry is left out.
+        If an added entry cannot be imported, if it is not of the type `kind`, or if it has the name
+        of a built-in entry. Such an entry is left out.
     """
     return {**builtin, **_plugins(tuple(builtin), group, cast(Any, kind))}
 

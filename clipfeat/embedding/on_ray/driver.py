@@ -48,7 +48,7 @@ class ActorResources:
         Raises
         ------
         UsageError
-            If the device has a number, because Ray assigns the devices. If the cluster is too
+            If the device has a number, because Ray assigns the devices, or if the cluster is too
             small, because Ray would then wait forever.
         """
         import ray
@@ -156,7 +156,7 @@ def encode_remotely(
     Raises
     ------
     ClipfeatError
-        If Ray gives up. If a worker has an error that concerns more than one image.
+        If Ray gives up, or if a worker has an error that concerns more than one image.
     """
     import ray
 

@@ -25,8 +25,7 @@ class DetectorKind:
         ``"module:function"`` of the function that takes the bytes of the weights and returns a
         `Detector`.
     version : int
-        Version of the detector. Increase it if the detector may find different faces in the same
-        image than the previous version.
+        Version of the detector. Increase it with every change that may change the detected faces.
     needs_weights : bool
         Whether the detector needs a file of weights.
     summary : str
@@ -71,8 +70,8 @@ def open_finder(
     weights : str, optional
         Path of the detector's weights, such as ``face_detection_yunet_2023mar.onnx``.
     without : {"skip", "keep"}
-        For an image without a face, ``"skip"`` raises an error and ``"keep"`` keeps the whole
-        image.
+        ``"skip"`` raises `NoFaceError` for an image without a face. ``"keep"`` returns the whole
+        image instead.
     detector : str, optional
         Name of a detector in `DETECTORS`. None chooses the default.
 
@@ -133,7 +132,8 @@ def finder_of(identity: str, weights: str | None = None) -> FaceFinder:
     UsageError
         If this version of clipfeat has no such finder.
     WeightsError
-        If the detector needs weights, and `weights` is missing or is another file than before.
+        If the detector needs weights, and `weights` is missing or is not the file that `identity`
+        names.
     """
     try:
         mode, margin, detector, *keep = identity.split(" ")

@@ -39,11 +39,11 @@ MODES: dict[str, Callable[[RGB, Sequence[Face], float], list[RGB]]] = {
     "largest": crop_first,
     "all": crop_each,
 }
-"""Functions from an image and its faces, the largest first, to crops."""
+"""Functions that return crops. They take an image, its faces (the largest first), and a margin."""
 
 
 def crop(pixels: RGB, face: Face, margin: float) -> RGB:
-    """Crop the square around a face. If the eyes are known, rotate it until they are level.
+    """Crop the square around a face. If the eyes are known, rotate the square to level them.
 
     Parameters
     ----------

@@ -76,7 +76,7 @@ class FaceFinder:
 
 
 def detector_of_thread(make: str, weights: bytes) -> Detector:
-    """Return the detector of this thread. The first call makes it."""
+    """Return the detector of this thread. The thread's first call creates it."""
     detectors: dict[tuple[str, bytes], Detector] = _THREAD.__dict__.setdefault("detectors", {})
     if (make, weights) not in detectors:
         module, _, function = make.partition(":")

@@ -22,7 +22,7 @@ from clipfeat.images.decode import RGB
 from clipfeat.images.faces.face import Detector, Face
 
 SIDE = 384
-"""Length to which the longer side of an image is resized. The time grows with the pixels."""
+"""Length in pixels to which the longer side is resized. More pixels take more time."""
 MIN_SIDE = 40
 """Side of the smallest face in the resized image, about a tenth of the image's longer side."""
 SCALE_FACTOR = 1.1
@@ -102,7 +102,7 @@ def group_windows(squares: NDArray[np.float64]) -> list[tuple[float, float, floa
 def _overlaps(
     a: NDArray[np.float64], b: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Compute the intersection of each pair, divided by the smaller square and by the union."""
+    """Divide the intersection of each pair of squares by the smaller square, and by the union."""
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum((a[:, :2] + a[:, 2:])[:, None], (b[:, :2] + b[:, 2:])[None])
     common = (high - low).clip(min=0).prod(axis=2)

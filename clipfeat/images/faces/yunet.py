@@ -14,7 +14,7 @@ from clipfeat.images.decode import RGB
 from clipfeat.images.faces.face import Detector, Face
 
 SIDE = 320
-"""Length to which the longer side is resized, because YuNet detects faces of 10 to 300 pixels."""
+"""Length in pixels to which the longer side is resized. YuNet detects faces of 10 to 300 pixels."""
 SCORE_THRESHOLD, NMS_THRESHOLD, TOP_K = 0.7, 0.3, 5000
 
 
@@ -26,7 +26,7 @@ def make(weights: bytes) -> Detector:
     MissingExtraError
         If OpenCV is not installed.
     WeightsError
-        If OpenCV cannot load the bytes. If they contain a different network.
+        If OpenCV cannot load the bytes, or if they contain a different network.
     """
     try:
         import cv2

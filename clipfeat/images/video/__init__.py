@@ -2,8 +2,8 @@
 
 A source lists video files like image files. `frames.with_frames` then reads the duration of each
 video, without decoding it, and replaces its record by one record per frame. `decode_frame` decodes
-the frames later. The content hash of a frame is that of its pixels. Both functions open the file in
-a child process.
+the frames later. The content hash of a frame is computed from its pixels. Both functions open the
+file in a child process.
 """
 
 import os
@@ -31,7 +31,7 @@ VIDEO_SUFFIXES = frozenset(
         ".ogv",
     ]
 )
-"""Suffixes of videos. ``.ts`` is left out, because most files with this suffix are programs."""
+"""Suffixes of videos. ``.ts`` is left out, because most files with this suffix are TypeScript."""
 
 
 def is_video(spec: str) -> bool:

@@ -43,7 +43,7 @@ class RegularFile(io.FileIO):
             )
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Seek, and return -1 on failure, as C does. PyAV would print an exception."""
+        """Seek, and return -1 on failure, as C does, because PyAV would print an exception."""
         try:
             return super().seek(offset, whence)
         except (OSError, ValueError, OverflowError):
@@ -56,7 +56,8 @@ def open_container(opened: RegularFile) -> "tuple[InputContainer, VideoStream]":
     Raises
     ------
     DecodeError
-        If there is no such stream. If its frames have more than `MAX_PIXELS`.
+        If the file cannot be opened, if it has no such stream, or if the frames have more than
+        `MAX_PIXELS`.
     MissingExtraError
         If PyAV is not installed.
     """
@@ -107,7 +108,7 @@ def decode_errors(summary: str, invalid: str = "") -> Iterator[None]:
     summary : str
         Beginning of the message.
     invalid : str
-        Text to use instead of FFmpeg's own text for an invalid argument.
+        Text that replaces FFmpeg's text for the error "invalid argument".
     """
     try:
         yield

@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
 SEEK_DISTANCE = 10.0
-"""In a video without an index, the decoder seeks to frames that are more seconds ahead."""
+"""Seconds. In a video without an index, the decoder seeks to a frame further ahead than this."""
 SEEK_MARGINS = (0.0, 1.0, 10.0)
-"""How many seconds before a frame to seek to. Each is tried in turn, then the video's start."""
+"""Seconds between the point to seek to and the frame. They are tried in turn. If none works,
+decoding starts at the beginning of the video."""
 
 
 def duration(request: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
@@ -49,7 +50,7 @@ def duration(request: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
     Raises
     ------
     DecodeError
-        If the file is not a video. If its duration cannot be read.
+        If the file is not a video, or if its duration cannot be read.
     """
     video = _Video(str(json.loads(request)["file"]))
     try:
@@ -80,7 +81,7 @@ def decode_frame(request: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
     Raises
     ------
     DecodeError
-        If the file is not a video. If the frame cannot be read.
+        If the file is not a video, or if the frame cannot be read.
     """
     global _LAST  # noqa: PLW0603
     values = json.loads(request)
@@ -128,7 +129,7 @@ class _Video:
             return False
 
     def frame_at(self, time: float) -> "VideoFrame":
-        """Return the last frame that begins at or before `time`, or the first if there is none."""
+        """Return the last frame that begins at or before `time`, or else the first frame."""
         with decode_errors(f"no frame can be read at {time:.3f} s"):
             self._approach(time)
             while self._ahead is not None and self._time(self._ahead) <= time:
@@ -183,7 +184,7 @@ class _Video:
         self._ahead = self._next()
 
     def _next(self) -> "VideoFrame | None":
-        """Decode the next frame. Keep an error until this frame is requested."""
+        """Decode the next frame. Keep an error, and raise it when this frame is requested."""
         try:
             return next(self._frames, None)
         except Exception as error:

@@ -14,9 +14,9 @@ from clipfeat.images.source import ImageSource, make_source
 from clipfeat.images.video import VIDEO_SUFFIXES
 
 FRAMES = Isolation("clipfeat.images.video:decode_frame")
-"""The decoder of frames."""
+"""The decoder of video frames."""
 PROBING = Isolation(decoder="clipfeat.images.video:duration")
-"""The decoder of durations."""
+"""The decoder that reads durations."""
 
 
 @dataclass(frozen=True)
@@ -30,15 +30,16 @@ class FrameSampling:
     Parameters
     ----------
     fps : float, optional
-        Number of parts per second. A video that is shorter than half a part gives one frame.
+        Number of parts, and therefore frames, per second. A video that is shorter than half a part
+        gives one frame.
     frames : int, optional
-        Number of parts. If neither option is given, it is 8. If the video has fewer frames, some
-        frames are taken more than once.
+        Number of parts, and therefore frames, of each video. If neither option is given, it is 8.
+        If the video has fewer frames, some frames are taken more than once.
 
     Raises
     ------
     UsageError
-        If both options are given. If a value is not above 0.
+        If both options are given, or if a value is not above 0.
     """
 
     fps: float | None = None
@@ -46,10 +47,10 @@ class FrameSampling:
 
     def __post_init__(self) -> None:
         if self.fps is not None and self.frames is not None:
-            raise UsageError("--fps and --frames are both given. Pass one of them only")
+            raise UsageError("--fps and --frames are both given. Pass only one of them")
         for name, value in (("--fps", self.fps), ("--frames", self.frames)):
             if value is not None and not (math.isfinite(value) and value > 0):
-                raise UsageError(f"{name} must be above 0, got {value!r}")
+                raise UsageError(f"{name} must be above 0, got {value!r}. Pass for example {name} 1")
 
     def times(self, seconds: float) -> list[float]:
         """Return the times of the frames to take from a video.

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 DECLARING = ("mov", "matroska", "avi")
-"""Containers whose header holds the duration of each stream. For others, FFmpeg estimates it."""
+"""Containers whose header holds the duration of each stream. For other containers, FFmpeg estimates
+the duration."""
 MAX_SECONDS = 86_400.0
 """A longer duration is an error, because the header is then probably damaged."""
 
@@ -22,12 +23,12 @@ def read_duration(container: "InputContainer", stream: "VideoStream") -> float:
     Raises
     ------
     DecodeError
-        If there is no frame. If the duration is negative or above `MAX_SECONDS`.
+        If there is no frame, or if the duration is negative or above `MAX_SECONDS`.
     """
     with decode_errors("the duration of the video cannot be read"):
         seconds = _declared(container, stream) or _measured(container, stream)
         if not 0 <= seconds <= MAX_SECONDS:
-            raise DecodeError(f"it is {seconds:g} s, expected 0 to {MAX_SECONDS:g} s")
+            raise DecodeError(f"its value is {seconds:g} s, expected 0 to {MAX_SECONDS:g} s")
     return seconds
 
 

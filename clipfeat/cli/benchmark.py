@@ -119,8 +119,8 @@ def _page(
 ) -> "PageOptions":
     """Return the parts of the HTML report that are not stored in the run.
 
-    The package `clipfeat.report` must not import the image half, so the functions that read images
-    are passed to it.
+    The functions that read images are passed to `clipfeat.report`, which must not import the
+    packages that read images.
     """
     from clipfeat.auditing.run_images import run_auditor, thumbnail_reader
     from clipfeat.prediction.degrading import DEGRADATIONS

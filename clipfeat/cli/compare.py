@@ -14,8 +14,8 @@ def compare(
 ) -> None:
     """Compare each benchmark run with the first, image by image.
 
-    Only images that all runs tested are compared. The intervals and p-values are for paired
-    differences, because all runs are scored on the same images.
+    Only images that all runs tested are compared. All runs are scored on the same images, so the
+    intervals and p-values are for paired differences.
 
     Example: clipfeat compare run-clip/ run-effnet/
     """

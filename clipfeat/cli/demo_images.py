@@ -3,8 +3,8 @@
 No image comes from a real generator. Each "generated" patch is a real patch that is reduced to half
 its size and enlarged again. The last layers of many generators enlarge feature maps in similar
 ways. Each of the four enlarging methods leaves a different trace in the spectrum. Noise like that
-of a camera sensor hides part of the trace. Results on these images do not predict results on images
-of real generators.
+of a camera sensor hides part of this trace. Results on these images do not predict results on
+images of real generators.
 """
 
 import csv
@@ -148,7 +148,7 @@ def _cut(photograph: NDArray[np.uint8], rng: np.random.Generator) -> Pixels:
 
 
 def _versions(patch: Pixels, rng: np.random.Generator) -> dict[str, NDArray[np.uint8]]:
-    """Return the patch and its version by each generator, with noise. The patch has no name."""
+    """Return the patch (under an empty name) and its version by each generator, with noise."""
     small = (patch[::2, ::2] + patch[1::2, ::2] + patch[::2, 1::2] + patch[1::2, 1::2]) / 4
     versions = {
         "": patch,

@@ -50,7 +50,7 @@ def embed(
     from clipfeat.embedding.pipeline import sized_paths
 
     if profile and resources.engine == "ray":
-        raise UsageError("--profile cannot measure a Ray cluster. Omit --profile or --engine ray.")
+        raise UsageError("--profile cannot measure a Ray cluster (--engine ray). Omit --profile.")
     encoder_options = replace(encoder_options, arguments=parse_arguments(encoder_arg or []))
     failed = 0
     for size, path in sized_paths(out, image_size).items():

@@ -19,12 +19,12 @@ Features = TypeVar("Features", "FeatureSet", "StreamedFeatures", "FeatureSet | S
 def feature_files(paths: Sequence[Path]) -> list[Path]:
     """Return the given feature files, or the only feature file in the current directory.
 
-    In the second case, its name is printed.
+    The name of a file in the current directory is printed.
 
     Raises
     ------
     UsageError
-        If no file is given, and the current directory has no feature file or several.
+        If no file is given, and the current directory does not have exactly one feature file.
     """
     from clipfeat.store import feature_files_in
 

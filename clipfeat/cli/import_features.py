@@ -20,8 +20,8 @@ def import_features(
     """Import features that thingsvision or clip-retrieval computed.
 
     The weights and the preprocessing of such features are unknown, so the features count as those
-    of a separate encoder. `clipfeat fit` and `clipfeat benchmark` can combine them per image with
-    features that clipfeat computed from the same images. --images is needed for this.
+    of a separate encoder. `clipfeat fit` and `clipfeat benchmark` can join them image by image with
+    features that clipfeat computed from the same images. This needs --images.
 
     Example: clipfeat import alexnet/ -o fc7.h5 --name fc7 --images images/
     """

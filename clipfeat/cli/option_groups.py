@@ -15,12 +15,12 @@ def expands(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Return a decorator that replaces an options object by command-line options.
 
-    The values of the options are the arguments of `build`, and its result is the argument of the
-    command. A new field of the options class then needs an entry in `types`, but no change to the
-    commands.
+    The decorated command calls `build` with the values of the options, and passes the result to the
+    original command. A new field of the options class then needs an entry in `types`, but no change
+    to the commands.
 
-    An entry of `types` may also name another parameter of the command. The command receives the
-    value of this option, and the option takes the place of the entry on the help page.
+    An entry of `types` may also name another parameter of the command. Its value is passed to the
+    command directly. The entry only sets the place of this option on the help page.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def source_options(
     label_col: str = "",
     group_col: str = "",
 ) -> "SourceOptions":
-    """Build the options for reading a source. The image package is imported by the call."""
+    """Build the options for reading a source. Only the call imports the image package."""
     from clipfeat.images.faces import open_finder
     from clipfeat.images.manifest import TableColumns
     from clipfeat.images.source_options import SourceOptions

@@ -47,8 +47,8 @@ AuditedSources = Annotated[
     typer.Argument(
         metavar="SOURCE",
         help="Images, as for `clipfeat embed`, or feature files. Several sources are treated as "
-        "splits of one data set, such as training and test. Feature files of different "
-        "encoders are combined per image.",
+        "splits of one data set, such as training and test. The features of "
+        "different encoders are joined image by image.",
     ),
 ]
 LabelledSources = Annotated[
@@ -77,9 +77,9 @@ FeatureFiles = Annotated[
     list[Path] | None,
     typer.Argument(
         metavar="FEATURES.h5",
-        help="Feature files. Several files must be of different encoders and are combined per "
-        "image. The default is the feature file in the current directory, if there is "
-        "exactly one.",
+        help="Feature files. Several files must be of different encoders. Their features are "
+        "joined image by image. The default is the feature file in the current directory, if "
+        "there is exactly one.",
     ),
 ]
 ModelFile = Annotated[
@@ -187,8 +187,8 @@ FrameCount = Annotated[
     input_option(
         "--frames",
         metavar="N",
-        help="Number of evenly spaced frames to take from each video. The default is 8 unless "
-        "--fps is given.",
+        help="Number of evenly spaced frames to take from each video. Without --fps, the default "
+        "is 8.",
     ),
 ]
 Faces = Annotated[
@@ -225,8 +225,8 @@ FaceWeights = Annotated[
     input_option(
         "--face-weights",
         metavar="FILE",
-        help="YuNet weights (.onnx) for face detection. The default is a cascade face detector "
-        "that is included and finds upright frontal faces only.",
+        help="YuNet weights (.onnx) for face detection. By default, a cascade detector is used. "
+        "It needs no weights, but finds only upright frontal faces.",
     ),
 ]
 FaceWeightsOfModel = Annotated[
@@ -373,10 +373,9 @@ EncoderArguments = Annotated[
     encoder_option(
         "--encoder-arg",
         metavar="NAME=VALUE",
-        help="Argument of a timm architecture, for example pad_type=same, or of the "
-        "preprocessing of timm and onnx encoders: mean, std, interpolation, crop_pct or "
-        "crop_mode. The timm documentation of the architecture lists its arguments. "
-        "Repeatable.",
+        help="Argument of the preprocessing of a timm or onnx encoder: mean, std, interpolation, "
+        "crop_pct or crop_mode. For timm, also an argument of the architecture, for example "
+        "pad_type=same. The timm documentation lists these arguments. Repeatable.",
     ),
 ]
 Precision = Annotated[
@@ -573,8 +572,8 @@ Folds = Annotated[
         "--cv",
         min=2,
         metavar="N",
-        help="Number of cross-validation folds. The default is the official split of the images "
-        "if there is one (see --split), else 5 folds.",
+        help="Number of cross-validation folds. By default, the official split of the images is "
+        "used if there is one (see --split), otherwise 5 folds.",
     ),
 ]
 SplitColumn = Annotated[
@@ -582,8 +581,9 @@ SplitColumn = Annotated[
     evaluation_option(
         "--split",
         metavar="COLUMN",
-        help="Column with the official split: train, val or test. 'benchmark' trains and tests on "
-        "it by default, and 'fit' leaves out the test images. 'none' ignores the split.",
+        help="Column with the official split of the images: train, val or test. By default, "
+        "'benchmark' trains and tests on these parts, and 'fit' leaves out the test images. "
+        "'none' ignores the split.",
     ),
 ]
 LeaveOneOutColumn = Annotated[
@@ -745,9 +745,10 @@ Average = Annotated[
         "--average",
         metavar="NAME",
         help="How to combine the predictions for the frames, faces and views of one file. mean: "
-        "average all of them. confident (two classes only): prefer those that are surely of one "
-        "class. If enough have a probability of the positive class above 0.8, average only these. "
-        "Otherwise, if enough are below 0.2, average only these. Otherwise, average all.",
+        "average all of them. confident (two classes only): if the probability of the positive "
+        "class is above 0.8 for more than 40 % of them and more than 11, average only these. "
+        "Otherwise, if it is below 0.2 for more than 90 % of them, average only these. Otherwise, "
+        "average all.",
     ),
 ]
 PerPart = Annotated[
@@ -766,15 +767,14 @@ AuditPage = Annotated[
     bool,
     output_option(
         "--audit/--no-audit",
-        help="Add an audit of the images to the HTML report that is written to the --output "
-        "folder.",
+        help="Add an audit of the images to the HTML report in the --output folder.",
     ),
 ]
 Thumbnails = Annotated[
     bool,
     output_option(
         "--thumbnails/--no-thumbnails",
-        help="Show misclassified images in the HTML report that is written to the --output folder.",
+        help="Show misclassified images in the HTML report in the --output folder.",
     ),
 ]
 RobustnessRun = Annotated[
@@ -783,7 +783,7 @@ RobustnessRun = Annotated[
         "--robustness",
         metavar="FOLDER",
         help="Folder written by `clipfeat robustness -o`. Its curves are added to the HTML "
-        "report that is written to the --output folder.",
+        "report in the --output folder.",
     ),
 ]
 Prefer = Annotated[
@@ -791,8 +791,8 @@ Prefer = Annotated[
     output_option(
         "--prefer",
         metavar="WHICH",
-        help="Which file to use if files have different contents, labels or groups for the same "
-        "image: first or last. By default, such an image is an error.",
+        help="Which file to use for an image whose bytes, label or group differ between the "
+        "files: first or last. By default, such an image is an error.",
     ),
 ]
 AllFailures = Annotated[
@@ -984,7 +984,7 @@ SOURCE_OPTIONS_OF_MODEL = {
     "path_col": PathColumn,
     "label_col": LabelColumn,
 }
-"""Options of `SOURCE_OPTIONS` for images that a model is applied to. The model sets the faces."""
+"""Options of `SOURCE_OPTIONS` for images of a model, which stores the settings of faces."""
 
 EMBED_RESOURCES = {
     "batch_size": BatchSize,
@@ -1008,7 +1008,7 @@ FIT_RESOURCES = {
     "engine": Engine,
     "address": Address,
 }
-"""Command-line option of each field of `clipfeat.fits.fit_resources.FitResources`, for one fit.
+"""Options of `clipfeat fit` for the fields of `clipfeat.fits.fit_resources.FitResources`.
 
 ``out_of_core`` is a parameter of the command.
 """
@@ -1019,4 +1019,4 @@ BENCHMARK_RESOURCES = {
     "engine": Engine,
     "address": Address,
 }
-"""Options of `FIT_RESOURCES` for a benchmark, whose time limit is for each classifier."""
+"""Options of `FIT_RESOURCES` for a benchmark. Its time limit is for each classifier."""

@@ -22,7 +22,7 @@ PANELS = (INPUT, ENCODER, AUGMENTATION, CLASSIFIERS, EVALUATION, OUTPUT, PERFORM
 """Panels in the order of the help page. Options without a panel follow, under "Options"."""
 
 FULL_WIDTH = {"max_content_width": 10_000}
-"""Context settings that let help pages use the whole terminal. Click stops at 80 columns."""
+"""Context settings that let help pages use the whole terminal. Click's default is 80 columns."""
 
 
 class PanelCommand(TyperCommand):
@@ -39,7 +39,8 @@ class PanelCommand(TyperCommand):
                 continue
             names, text = record
             if parameter.param_type_name == "argument":
-                # The record also has the Python type of the argument, which users do not need.
+                # Click's help record also has the Python type of the argument, which users do not
+                # need.
                 sections["Arguments"].append((names.partition(" <")[0], text))
             else:
                 panel = getattr(parameter, "rich_help_panel", None)

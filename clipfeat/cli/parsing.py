@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from clipfeat.errors import UsageError
 
 
-def parse_numbers(text: str) -> list[float] | None:
-    """Parse comma-separated numbers. An empty text gives None.
+def parse_numbers(text: str, option: str = "--vote-weights") -> list[float] | None:
+    """Parse the comma-separated numbers of an option. An empty text gives None.
 
     Raises
     ------
@@ -26,15 +26,15 @@ def parse_numbers(text: str) -> list[float] | None:
         values = [float(part) for part in text.split(",")]
     except ValueError as error:
         raise UsageError(
-            f"expected comma-separated numbers, got {text!r}. Write them like 2,1,1."
+            f"{option} must be comma-separated numbers, got {text!r}. Write them like 2,1,1."
         ) from error
     if not all(map(math.isfinite, values)):
-        raise UsageError(f"expected finite numbers, got {text!r}. Write them like 2,1,1.")
+        raise UsageError(f"{option} must be finite numbers, got {text!r}. Write them like 2,1,1.")
     return values
 
 
 def parse_counts(text: str) -> list[int]:
-    """Parse comma-separated whole numbers. An empty text gives an empty list.
+    """Parse the comma-separated whole numbers of ``--few-shot``. An empty text gives an empty list.
 
     Raises
     ------
@@ -46,14 +46,14 @@ def parse_counts(text: str) -> list[int]:
     >>> parse_counts("10,100"), parse_counts("")
     ([10, 100], [])
     """
-    numbers = parse_numbers(text) or []
+    numbers = parse_numbers(text, "--few-shot") or []
     if any(number != int(number) for number in numbers):
-        raise UsageError(f"expected whole numbers, got {text!r}. Write them like 10,100.")
+        raise UsageError(f"--few-shot must be whole numbers, got {text!r}. Write them like 10,100.")
     return [int(number) for number in numbers]
 
 
 def parse_arguments(texts: Sequence[str]) -> dict[str, object] | None:
-    """Parse ``NAME=VALUE`` texts. A value that is not a Python literal is a string.
+    """Parse the ``NAME=VALUE`` texts of an option. A value that is no Python literal is a string.
 
     Raises
     ------

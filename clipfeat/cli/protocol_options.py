@@ -35,7 +35,7 @@ class ProtocolOptions:
     Raises
     ------
     UsageError
-        If `train` is given without `test`, or `few_shot` has other parts than whole numbers.
+        If `train` is given without `test`. If `few_shot` has a part that is not a whole number.
     """
 
     cv: int | None = None
@@ -58,7 +58,7 @@ class ProtocolOptions:
         return parse_counts(self.few_shot)
 
     def training_files(self, features: Sequence[Path] | None) -> list[Path]:
-        """Return the files to train on: those of ``--train``, or the positional ones.
+        """Return the files to train on: those of ``--train``, or the positional files.
 
         Raises
         ------
@@ -67,14 +67,14 @@ class ProtocolOptions:
         """
         if self.train and features:
             raise UsageError(
-                "--train cannot be combined with positional FEATURES.h5. Use only one."
+                "--train cannot be combined with positional FEATURES.h5. Omit the positional files."
             )
         return list(self.train or features or [])
 
     def record(self) -> dict[str, object]:
         """Return the options as JSON values, for the record that claims a run folder.
 
-        The record has the form of version 0.1, so that runs of that version still resume.
+        The record has the same keys as in version 0.1, so that runs of that version still resume.
         """
         from clipfeat.evaluate.protocols import FOLDS, SPLIT
 

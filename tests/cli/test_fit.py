@@ -66,7 +66,7 @@ def test_tuned_parameters_are_printed_and_saved(image_folder: Path) -> None:
         (("--clf", "logrge"), 2, "did you mean logreg"),
         (("--time-limit", 10), 2, "--tune"),
         (("--address", "auto"), 2, "--engine ray"),
-        (("--vote-weights", "2,x"), 2, "'2,x'"),
+        (("--vote-weights", "2,x"), 2, "--vote-weights must be comma-separated numbers, got '2,x'"),
         (("-o", "out.h5"), 2, "out.h5 exists"),
     ],
 )

@@ -307,14 +307,16 @@ def _weights(
     if scored is None or how == "stacking" or len(entries) == 1:
         return dict.fromkeys(entries, 1 / len(entries))
     by_file = [_by_file(scored, entry) for entry in entries]
-    learned = learn_weights(how, [p for _, p in by_file], by_file[0][0])
+    learned = learn_weights(how, [p for _, p, _ in by_file], by_file[0][0])
     return dict(zip(entries, learned.tolist(), strict=True))
 
 
-def _by_file(scored: Benchmark, entry: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the true class and the average out-of-fold probabilities of each file."""
-    y, p, _ = one_per_file(scored.y, scored.probabilities[entry], scored.files)
-    return y, p
+def _by_file(
+    scored: Benchmark, entry: str
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.str_] | None]:
+    """Return the true class, the average out-of-fold probabilities and the group of each file."""
+    y, p, rows = one_per_file(scored.y, scored.probabilities[entry], scored.files)
+    return y, p, None if scored.groups is None else scored.groups[rows]
 
 
 def _with_weight(

@@ -19,7 +19,12 @@ from clipfeat.evaluate.plan import Plan, Trial
 from clipfeat.evaluate.result import Benchmark, Outcome
 from clipfeat.evaluate.scoring import make_outcome, score_outcome, uncalibrated
 from clipfeat.evaluate.splits import shared_rows
-from clipfeat.evaluate.thresholds import check_negatives, threshold_chooser
+from clipfeat.evaluate.thresholds import (
+    check_negatives,
+    effective_number,
+    threshold_chooser,
+    warn_of_few_groups,
+)
 from clipfeat.evaluate.votes import VOTE_TITLES, Voting, cast_vote
 from clipfeat.features import FeatureSet
 from clipfeat.fits.cache import versions
@@ -176,14 +181,26 @@ def run_plan(
 
 
 def _check_negatives(plan: Plan, max_fpr: float) -> None:
-    """Check that every training set has enough negatives, before any fit."""
+    """Check that every training set has enough negatives, before any fit.
+
+    Warns
+    -----
+    ClipfeatWarning
+        If a training set has too few independent groups of negatives.
+    """
     features = plan.features
+    groups = features.split_groups
+    n_independent: list[int] = []
     for trial in plan.trials:
         for fold, (train, _) in trial.splits.items():
             negatives = train[features.y[train] == 0]
-            n_files = len(np.unique(features.files[negatives]))
+            files, first = np.unique(features.files[negatives], return_index=True)
             where = f"{_prefix(plan, trial)}fold {fold}"
-            check_negatives(max_fpr, n_files, features.classes[0], where)
+            check_negatives(max_fpr, len(files), features.classes[0], where)
+            if groups is not None:
+                n_independent.append(effective_number(groups[negatives[first]]))
+    if n_independent:
+        warn_of_few_groups(max_fpr, min(n_independent), features.classes[0])
 
 
 def _prefix(plan: Plan, trial: Trial) -> str:

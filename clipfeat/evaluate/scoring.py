@@ -42,14 +42,16 @@ def make_outcome(
     fold_of = np.full(n_rows, -1)
     probabilities = {entry: np.full((n_rows, n_classes), np.nan) for entry in cells}
     thresholds: dict[str, list[float]] = {}
+    groups = None if choose is None else features.split_groups
     for number, (train, test) in enumerate(trial.splits.values()):
         fold_of[test] = number
         for entry, of_entry in cells.items():
             cell = of_entry[number]
             probabilities[entry][test] = cell.test
             if choose is not None and cell.train is not None:
-                y, p, _ = one_per_file(features.y[train], cell.train, features.files[train])
-                thresholds.setdefault(entry, []).append(choose(y, p))
+                y, p, rows = one_per_file(features.y[train], cell.train, features.files[train])
+                of_files = None if groups is None else groups[train[rows]]
+                thresholds.setdefault(entry, []).append(choose(y, p, of_files))
     return Outcome(trial, fold_of, probabilities, thresholds)
 
 

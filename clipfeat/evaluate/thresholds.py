@@ -7,6 +7,7 @@ negatives' probabilities. The rate on new images then exceeds the bound with a p
 most `VIOLATION`.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from math import ceil, log, log1p
 
@@ -14,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from clipfeat.errors import DataError, UsageError
+from clipfeat.errors import ClipfeatWarning, DataError, UsageError
 from clipfeat.evaluate.metrics import DECIDED, METRICS, Labels, Probabilities, decide
 from clipfeat.zoo.fit_options import FitOptions
 
-Chooser = Callable[[Labels, Probabilities], float]
-"""Function that takes true class indices and probabilities of held-out rows, and returns a
+Groups = NDArray[np.generic]
+Chooser = Callable[[Labels, Probabilities, Groups | None], float]
+"""Function that takes true class indices, probabilities and groups of held-out rows, and returns a
 threshold."""
 
 VIOLATION = 0.05
@@ -54,8 +56,10 @@ def threshold_chooser(options: FitOptions, classes: Sequence[str]) -> Chooser | 
             "--threshold and --max-fpr"
         )
 
-    def choose(y: Labels, p: Probabilities) -> float:
-        return choose_threshold(y, p[:, 1], metric=options.threshold, max_fpr=options.max_fpr)
+    def choose(y: Labels, p: Probabilities, groups: Groups | None) -> float:
+        return choose_threshold(
+            y, p[:, 1], groups, metric=options.threshold, max_fpr=options.max_fpr
+        )
 
     return choose
 
@@ -108,6 +112,55 @@ def check_negatives(max_fpr: float, n_negatives: int, negative: str, where: str)
         )
 
 
+def effective_number(groups: Groups) -> int:
+    """Return the number of independent images that grouped images are worth at least.
+
+    This is Kish's effective sample size for images that are equal within a group, rounded down:
+    ``sum(sizes) ** 2 / sum(sizes ** 2)``. It equals the number of groups if all have the same size,
+    and the number of images if every image is its own group.
+
+    Parameters
+    ----------
+    groups : ndarray of shape (n_images,)
+        Group of each image.
+
+    Examples
+    --------
+    >>> effective_number(np.array(["a", "a", "b", "b"])), effective_number(np.array(["a", "b"]))
+    (2, 2)
+    """
+    sizes = np.unique(groups, return_counts=True)[1].astype(np.float64)
+    return int(sizes.sum() ** 2 / (sizes**2).sum() + 1e-9)
+
+
+def warn_of_few_groups(max_fpr: float, n_groups: int, negative: str) -> None:
+    """Warn if a false positive rate cannot be guaranteed for images of new groups.
+
+    Parameters
+    ----------
+    max_fpr : float
+        Largest false positive rate.
+    n_groups : int
+        Smallest effective number of negatives in a training set. See `effective_number`.
+    negative : str
+        Name of the negative class.
+
+    Warns
+    -----
+    ClipfeatWarning
+        If there are too few groups.
+    """
+    needed = negatives_needed(max_fpr)
+    if n_groups < needed:
+        warnings.warn(
+            f"the false positive rate of at most {max_fpr:g} holds only for new images of the same "
+            f"groups, because a training set has {n_groups} independent groups of class "
+            f"{negative!r}. New groups need {needed}. Add groups",
+            ClipfeatWarning,
+            stacklevel=4,
+        )
+
+
 def umbrella_rank(n_negatives: int, max_fpr: float) -> int:
     """Return the rank of the negative whose probability is the threshold.
 
@@ -143,6 +196,38 @@ def umbrella_rank(n_negatives: int, max_fpr: float) -> int:
     return int(ranks[violation <= VIOLATION * (1 + 1e-9)][0])
 
 
+def allowed_above(n_negatives: int, groups: Groups | None, max_fpr: float) -> int:
+    """Return the number of held-out negatives that may be above the threshold.
+
+    Without groups, it is the number of negatives above the one with `umbrella_rank`. With groups,
+    it is the same share of the negatives as for `effective_number` independent negatives, unless
+    these are too few.
+
+    Parameters
+    ----------
+    n_negatives : int
+        Number of held-out negatives.
+    groups : ndarray of shape (n_negatives,), optional
+        Group of each negative.
+    max_fpr : float
+        Largest false positive rate, in (0, 1).
+
+    Raises
+    ------
+    DataError
+        If there are too few negatives.
+
+    Examples
+    --------
+    >>> allowed_above(400, None, 0.05), allowed_above(400, np.arange(400) // 4, 0.05)
+    (12, 4)
+    """
+    n = n_negatives if groups is None else effective_number(groups)
+    if n < negatives_needed(max_fpr):
+        n = n_negatives
+    return int((n - umbrella_rank(n, max_fpr)) / n * n_negatives + 1e-9)
+
+
 def oracle(y: Labels, p: Probabilities) -> dict[str, float]:
     """Return the scores of the best threshold for the test rows.
 
@@ -174,6 +259,7 @@ def oracle(y: Labels, p: Probabilities) -> dict[str, float]:
 def choose_threshold(
     y: Labels,
     positive: NDArray[np.float64],
+    groups: Groups | None = None,
     *,
     metric: str | None = None,
     max_fpr: float | None = None,
@@ -186,12 +272,15 @@ def choose_threshold(
         True class indices, 0 or 1.
     positive : ndarray of shape (n_samples,)
         Probability of class 1 for held-out rows.
+    groups : ndarray of shape (n_samples,), optional
+        Group of each row. Only `max_fpr` uses them.
     metric : str, optional
         Metric to maximise, ``"accuracy"`` or ``"balanced_accuracy"``. Of several best thresholds,
         the nearest to 0.5 is chosen.
     max_fpr : float, optional
         If given, choose the smallest threshold whose false positive rate on new images is at most
-        this value with 95 % confidence. The held-out rows must be independent.
+        this value with 95 % confidence. Rows of different groups must be independent. If there are
+        too few groups of class 0, all rows are taken for independent.
 
     Returns
     -------
@@ -222,7 +311,10 @@ def choose_threshold(
     n_negative, n_positive = max(int((y == 0).sum()), 1), max(int((y == 1).sum()), 1)
     if max_fpr is not None:
         negatives = np.sort(positive[y == 0])
-        bound = negatives[umbrella_rank(len(negatives), max_fpr) - 1]
+        n_allowed = allowed_above(
+            len(negatives), None if groups is None else groups[y == 0], max_fpr
+        )
+        bound = negatives[len(negatives) - n_allowed - 1]
         return float(candidates[candidates >= bound].min())
     if metric == "accuracy":
         quality = (above[1] + n_negative - above[0]) / len(y)

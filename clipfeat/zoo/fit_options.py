@@ -58,6 +58,7 @@ class FitOptions:
     max_fpr : float, optional
         Choose the decision threshold so that the false positive rate is at most this value, in
         (0, 1), with 95 % confidence. A rate of 0.05 needs 59 negative images, and 0.01 needs 299.
+        With groups, it needs as many groups for a bound on images of new groups.
         This option needs exactly two classes, and cannot be combined with `threshold`.
     accelerate : bool
         Fit with scikit-learn-intelex or on a GPU, if either is available.

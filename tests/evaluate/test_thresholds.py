@@ -9,14 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from clipfeat.errors import DataError, UsageError
+from clipfeat.errors import ClipfeatWarning, DataError, UsageError
 from clipfeat.evaluate import benchmark
 from clipfeat.evaluate.fitting import fit
 from clipfeat.evaluate.metrics import DECIDED, METRICS, decide, score
 from clipfeat.evaluate.thresholds import (
     VIOLATION,
+    allowed_above,
     check_negatives,
     choose_threshold,
+    effective_number,
     negatives_needed,
     threshold_chooser,
     umbrella_rank,
@@ -118,6 +120,40 @@ def test_the_bound_holds_on_fresh_draws(n: int) -> None:
         chosen = choose_threshold(np.repeat([0, 1], n), p, max_fpr=0.05)
         exceeded.append(1 - chosen > 0.05)  # the probabilities of negatives are uniform
     assert np.mean(exceeded) <= 0.08
+
+
+@pytest.mark.parametrize("within", [3, 8])
+def test_the_bound_holds_for_new_groups(within: int) -> None:
+    """Scores are correlated by 0.8 in groups of unequal size. Without groups, the bound fails."""
+    rng = np.random.default_rng(within)
+    groups = np.repeat(np.arange(100), np.tile([within, 2 * within], 50))
+    n = len(groups)
+    exceeded = []
+    for _ in range(200):
+        effect = rng.normal(size=100)[groups]
+        p = norm.cdf(np.sqrt(0.8) * effect + np.sqrt(0.2) * rng.normal(size=n))
+        y = np.zeros(n, dtype=np.int64)
+        exceeded.append([1 - choose_threshold(y, p, of, max_fpr=0.05) > 0.05
+                         for of in (groups, None)])  # fmt: skip
+    with_groups, without = np.mean(exceeded, axis=0)
+    assert with_groups <= 0.08
+    assert without > 0.1
+
+
+def test_grouped_negatives_count_as_fewer() -> None:
+    """The effective number is that of groups of equal size. Too few groups are ignored."""
+    assert effective_number(np.repeat(np.arange(70), 3)) == 70
+    assert effective_number(np.array([0] * 30 + [*range(1, 31)])) == 3
+    assert allowed_above(200, np.arange(200), 0.05) == 200 - umbrella_rank(200, 0.05)
+    assert allowed_above(210, np.repeat(np.arange(70), 3), 0.05) == 0
+    assert allowed_above(210, np.repeat(np.arange(10), 21), 0.05) == allowed_above(210, None, 0.05)
+
+
+def test_too_few_groups_warn_before_the_fits() -> None:
+    """The warning has the number of groups, the number needed and the class."""
+    data = make_features(100, groups=True)
+    with pytest.warns(ClipfeatWarning, match=r"8 independent groups of class 'real'.* need 59"):
+        benchmark(data, "dummy", protocol=5, options=FitOptions(max_fpr=0.05))
 
 
 @pytest.mark.parametrize(

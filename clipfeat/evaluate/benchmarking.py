@@ -1,11 +1,12 @@
 """Benchmark: every classifier, and the votes among them, on the same splits.
 
 The result keeps the out-of-fold probabilities of the test rows, so votes, leaderboards and plots
-need no further fits. The decision threshold of a fold and its learned votes are chosen on the
-training rows of the fold, from out-of-fold probabilities of these rows. To compute them, each
-classifier is fitted three more times, on two thirds of the training rows each. A run with
-thresholds or learned votes therefore takes about three times as long. A bagged classifier needs no
-further fits, because each training row is predicted by the model that was not fitted on it.
+need no further fits. The decision threshold and the learned votes of a fold are chosen on the
+training rows of the fold, from out-of-fold probabilities of these rows. To compute these
+probabilities, each classifier is fitted three more times, each time on two thirds of the training
+rows. A run with thresholds or learned votes therefore takes about three times as long. A bagged
+classifier needs no further fits, because each training row is predicted by the model that was not
+fitted on it.
 """
 
 from collections.abc import Callable, Sequence
@@ -61,10 +62,11 @@ def benchmark(
         thresholds are chosen inside each training set.
     vote : str or sequence of str
         ``"all"``, or one or more of ``"uniform"``, ``"greedy"``, ``"log_loss"`` and ``"stacking"``.
-        Each vote is an entry of the result. Votes other than ``"uniform"`` are learned. The run
-        then takes about three times as long.
+        Each vote is an entry of the result. Votes other than ``"uniform"`` are learned. With
+        learned votes, the run takes about three times as long.
     vote_weights : sequence of float, optional
-        Weights for one more vote. Pass one number for each entry that votes, in their order.
+        Weights for one more vote. Pass one number for each entry that votes, in the order of the
+        entries.
     random_state : int
         Random seed of the folds and the classifiers.
     resources : FitResources

@@ -94,9 +94,9 @@ def compare(runs: Runs, metric: str = DEFAULT_METRIC) -> Comparison:
         position. The runs must have tested some of the same images, which are identified by content
         hash.
     metric : str
-        Name of a metric. It is computed on all images of a trial together, because the folds differ
-        between runs, and averaged over the trials. Accuracies use the chosen thresholds, if
-        thresholds were chosen.
+        Name of a metric. For each trial, such as one cross-validation, the metric is computed on
+        the images of all folds together, because the folds differ between runs. The values are
+        then averaged over the trials. If a run chose decision thresholds, accuracies use them.
 
     Returns
     -------

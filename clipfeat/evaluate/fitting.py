@@ -68,15 +68,16 @@ def fit(
     features : FeatureSet or StreamedFeatures
         Labelled images. Rows without a label are left out. With features of several encoders
         (`clipfeat.load` of several files), every classifier is fitted on the features of each
-        encoder, and all these members vote. Features from `clipfeat.stream` are read in blocks.
-        Some classifiers support this, but a parameter search does not.
+        encoder, and all these fits vote. Features from `clipfeat.stream` are read in blocks. Some
+        classifiers support this, but a parameter search does not.
     clf : str or sequence of str
-        Name of a classifier, or several names (``"logreg,svm"``) for a soft vote.
+        Name of a classifier, or several names (``"logreg,svm"``) for a soft vote. The fitted
+        classifiers that vote are called members below.
     cv : int
         Number of cross-validation folds. 0 fits the model without scores.
     split : str, optional
-        Column with the official split of the data set. Images of its test part are left out, and
-        the number of these images is recorded in the model. None uses all images.
+        Column with the official split of the data set. The test images of this split are left out,
+        and their number is recorded in the model. None uses all images.
     options : FitOptions
         Balancing, calibration, bagging, parameter search and decision threshold. The threshold of
         the model is chosen on the out-of-fold probabilities of all rows. The scores of a fold use

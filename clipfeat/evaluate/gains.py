@@ -22,15 +22,15 @@ class Gain:
     metric : str
         Name of the metric.
     value : float
-        Difference between their scores. It is positive if the vote is better, also for metrics with
-        lower values for better results.
+        Difference between their scores. It is positive if the vote is better. For metrics such as
+        log loss, for which lower is better, the sign is reversed.
     standard_error : float
-        Standard error of the difference. Each draw resamples the same units for the vote and the
-        classifier.
+        Standard error of the difference. Each bootstrap draw uses the same images or groups for the
+        vote and the classifier.
     low, high : float
-        Ends of the 95 % interval of the difference. It is simultaneous over all pairs of entries,
-        so it also holds for the classifier that is the best of this run. NaN in model files of
-        version 0.1.
+        Ends of the 95 % interval of the difference. The interval holds for all pairs of entries
+        together, so it remains valid for a classifier that is selected as the best. NaN in model
+        files of version 0.1.
     """
 
     vote: str
@@ -63,7 +63,7 @@ def gains(run: "Benchmark", metric: str, draws: Resamples | None = None) -> list
     run : Benchmark
         Result of a benchmark.
     metric : str
-        One of `METRICS`. Accuracies are those at the chosen thresholds, if thresholds were chosen.
+        One of `METRICS`. If the run chose decision thresholds, accuracies use them.
     draws : Resamples, optional
         Output of `clipfeat.evaluate.resampling.resampled` for the run's complete entries. It is
         computed if not given.

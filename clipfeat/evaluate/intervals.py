@@ -17,10 +17,12 @@ FEW_UNITS = 10
 class SampleSize:
     """Numbers of tested units and files.
 
+    A unit is drawn as a whole by the bootstrap: a file, a group or a held-out value.
+
     Parameters
     ----------
     n_units : int
-        Number of units that were resampled: files, groups or held-out values.
+        Number of tested units.
     n_files : int
         Number of tested files.
     per_class : ndarray of shape (n_classes,)
@@ -37,10 +39,10 @@ def interval(
 ) -> tuple[float, float]:
     """Return the confidence interval of a score.
 
-    A proportion gets the exact binomial interval (Clopper and Pearson 1934) of its effective sample
-    size (Korn and Graubard 1998, Survey Methodology 24). This is the size at which a simple random
-    sample has the same standard error. It is multiplied by a ratio of squared t quantiles, which
-    accounts for few units. Any other metric gets a t interval.
+    A proportion gets the exact binomial interval (Clopper and Pearson 1934) for its effective
+    sample size (Korn and Graubard 1998, Survey Methodology 24). The effective sample size is the
+    size at which a simple random sample has the same standard error. To account for few units, it
+    is multiplied by a ratio of squared t quantiles. Any other metric gets a t interval.
 
     Parameters
     ----------
@@ -58,7 +60,7 @@ def interval(
     Returns
     -------
     (float, float)
-        NaN if the score is NaN or there are fewer than two units.
+        Ends of the interval. Both are NaN if the score is NaN or there are fewer than two units.
 
     Examples
     --------
@@ -87,7 +89,10 @@ def interval(
 def mean_interval(
     value: float, error: float, n_units: int, alpha: float = 1 - LEVEL
 ) -> tuple[float, float]:
-    """Return the t interval of a mean or a difference; NaN if there are fewer than two units."""
+    """Return the t interval of a mean or a difference.
+
+    Both ends are NaN if there are fewer than two units.
+    """
     if n_units < 2:
         return float("nan"), float("nan")
     half = float(stdtrit(n_units - 1, 1 - alpha / 2)) * error

@@ -4,9 +4,9 @@ A metric is a function of true class indices, probabilities and row weights. `ME
 metrics. Another package adds a metric with an entry point of the group ``clipfeat.metrics`` that
 refers to a `Metric`.
 
-The weights have one row per bootstrap draw, so one call computes all draws. It is only a little
-slower than a call for a single score. Scores use equal weights. A metric that is undefined for the
-given rows, such as the ROC AUC of a single class, is NaN.
+The weights have one row per bootstrap draw, so one call computes the metric for all draws. Such a
+call is only a little slower than a call for a single score, which uses equal weights. A metric that
+is undefined for the given rows, such as the ROC AUC of a single class, is NaN.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +26,8 @@ Values = NDArray[np.float64]
 
 CALIBRATION_BINS = 15
 MIN_BIN_ROWS = 10
-"""Few rows have fewer calibration bins, with at least this number of rows in each."""
+"""Smallest number of rows in a calibration bin. If there are too few rows for this, there are fewer
+than `CALIBRATION_BINS` bins."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,9 @@ class Metric:
     higher_is_better : bool
         Whether a larger value is better.
     n_trials : callable, optional
-        For a metric in [0, 1] that has a binomial interval. It returns the number of trials of a
-        perfect score, from the number of test units in each class. Without it, a metric has a t
-        interval.
+        For a metric in [0, 1] with a binomial interval: function that takes the number of test
+        units of each class, and returns the number of binomial trials for a perfect score. None
+        gives the metric a t interval.
     bounds : (float, float)
         Smallest and largest possible value.
     pooled : bool
@@ -77,12 +78,12 @@ def _divide(numerator: Values, denominator: Values) -> Values:
 
 
 def accuracy(y: Labels, p: Probabilities, w: Weights) -> Values:
-    """Share of rows whose most probable class is the true class."""
+    """Compute the fraction of rows whose most probable class is the true class."""
     return _divide(w @ (p.argmax(axis=1) == y), w.sum(axis=1))
 
 
 def balanced_accuracy(y: Labels, p: Probabilities, w: Weights) -> Values:
-    """Mean recall over the classes that have rows."""
+    """Compute the mean recall over the classes that have rows."""
     recalls = [accuracy(y[y == code], p[y == code], w[:, y == code]) for code in np.unique(y)]
     return _mean(recalls, len(w))
 
@@ -138,7 +139,10 @@ def _rate(cumulative: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def roc_auc(y: Labels, p: Probabilities, w: Weights) -> Values:
-    """Area under the ROC curve. For more than two classes, the mean of one-versus-rest areas."""
+    """Compute the area under the ROC curve.
+
+    For more than two classes, this is the mean of the one-versus-rest areas.
+    """
 
     def area(curve: Curve) -> Values:
         start = np.zeros((len(curve.true), 1))
@@ -150,9 +154,10 @@ def roc_auc(y: Labels, p: Probabilities, w: Weights) -> Values:
 
 
 def average_precision(y: Labels, p: Probabilities, w: Weights) -> Values:
-    """Average precision of the positive class. For more than two classes, the mean over classes.
+    """Compute the average precision of the positive class.
 
-    It is the sum over thresholds of precision times the increase in recall, without interpolation.
+    For more than two classes, this is the mean over the classes. Average precision is the sum of
+    precision times the increase in recall over all thresholds, without interpolation.
     """
 
     def area(curve: Curve) -> Values:
@@ -169,10 +174,10 @@ def average_precision(y: Labels, p: Probabilities, w: Weights) -> Values:
 
 
 def tpr_at_fpr(max_fpr: float) -> Callable[[Labels, Probabilities, Weights], Values]:
-    """Return a metric: the largest true positive rate with at most this false positive rate.
+    """Return a metric: the largest true positive rate at a false positive rate up to `max_fpr`.
 
-    It is NaN with fewer than ``1 / max_fpr`` negatives, because a single false positive then
-    exceeds the limit.
+    The metric is NaN with fewer than ``1 / max_fpr`` negatives, because a single false positive
+    then exceeds the limit.
     """
 
     def metric(y: Labels, p: Probabilities, w: Weights) -> Values:
@@ -193,7 +198,10 @@ def _over_classes(
     of_curve: Callable[[Curve], Values],
     min_negatives: float = 0.0,
 ) -> Values:
-    """Return the value of the positive class of two classes, or the mean over more classes."""
+    """Compute a value for the positive class. For more than two classes, average over the classes.
+
+    The result is NaN if a class has fewer than `min_negatives` negatives.
+    """
     codes = [1] if p.shape[1] == 2 else range(p.shape[1])
     if not len(y) or min((y != code).sum() for code in codes) < min_negatives - 1e-9:
         return np.full(len(w), np.nan)
@@ -201,15 +209,15 @@ def _over_classes(
 
 
 def log_loss(y: Labels, p: Probabilities, w: Weights) -> Values:
-    """Mean negative natural logarithm of the true class's probability, clipped at 1e-15."""
+    """Compute the mean of -ln(p), where p is the probability of the true class, at least 1e-15."""
     losses = -np.log(np.clip(p[np.arange(len(y)), y], 1e-15, 1))
     return _divide(w @ losses, w.sum(axis=1))
 
 
 def brier(y: Labels, p: Probabilities, w: Weights) -> Values:
-    """Mean squared distance between probabilities and one-hot labels (Brier 1950).
+    """Compute the mean squared distance between probabilities and one-hot labels (Brier 1950).
 
-    For two classes it is halved, which puts it in [0, 1] and agrees with scikit-learn's
+    For two classes, the distance is halved. It is then in [0, 1], as in scikit-learn's
     ``brier_score_loss``.
     """
     distance = np.square(p - np.eye(p.shape[1])[y]).sum(axis=1)
@@ -217,13 +225,13 @@ def brier(y: Labels, p: Probabilities, w: Weights) -> Values:
 
 
 def calibration_error(y: Labels, p: Probabilities, w: Weights) -> Values:
-    """Root mean squared calibration error of the most probable class, debiased.
+    """Compute the debiased root mean squared calibration error of the most probable class.
 
     This is the debiased estimator of Kumar, Liang and Ma 2019 (Verified Uncertainty Calibration,
     arXiv 1909.10155, section 5). Bins have equal numbers of rows. The variance of the accuracy
-    within each bin is subtracted from the squared gap between accuracy and confidence, because few
-    rows differ from their confidence by chance alone. A negative sum counts as 0. Within a bin,
-    errors of opposite sign cancel.
+    within each bin is subtracted from the squared gap between accuracy and confidence. This
+    corrects for bins with few rows, whose accuracy differs from the confidence by chance alone. A
+    negative sum counts as 0. Within a bin, errors of opposite sign cancel.
     """
     confidence, right = p.max(axis=1), (p.argmax(axis=1) == y).astype(np.float64)
     total = np.zeros(len(w))
@@ -252,7 +260,10 @@ def _all_units(per_class: NDArray[np.int64]) -> float:
 
 
 def _smallest_class_times_classes(per_class: NDArray[np.int64]) -> float:
-    """Return the trials of a mean of recalls: all errors may be in the smallest class."""
+    """Return the number of trials for a mean of recalls.
+
+    All errors may be in the smallest class, so every class counts with the size of the smallest.
+    """
     return _smallest_class(per_class) * int((per_class > 0).sum())
 
 
@@ -278,7 +289,7 @@ METRICS = with_plugins({metric.name: metric for metric in _ROWS}, "clipfeat.metr
 
 
 DECIDED = ("accuracy", "balanced_accuracy")
-"""Metrics that depend only on the decisions, and therefore on the threshold."""
+"""Metrics of the predicted classes, which depend on the decision threshold."""
 
 
 def decide(p: Probabilities, threshold: float | None = None) -> Labels:

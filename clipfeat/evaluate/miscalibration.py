@@ -10,7 +10,7 @@ N_DRAWS = 40
 
 
 def miscalibration(y: Labels, p: Probabilities) -> float | None:
-    """Return the calibration error of probabilities that are not calibrated, or None.
+    """Test whether probabilities are calibrated, and return their calibration error if not.
 
     With few rows, the calibration error is far from 0 even if the probabilities are calibrated. The
     error is therefore compared with the errors for labels that are drawn from the probabilities

@@ -24,7 +24,8 @@ class Pivot:
         Names of the rows and of the columns.
     cells : mapping of (str, str) to (float, float)
         For each row and column, the mean and the standard deviation (``ddof=1``) of the scores. The
-        standard deviation of a single score is NaN. A row and column without scores is missing.
+        standard deviation of a single score is NaN. A pair of row and column without scores is
+        missing.
     """
 
     title: str

@@ -38,7 +38,7 @@ class Trial:
 
     @property
     def subsets(self) -> Mapping[str, RowMask | None]:
-        """Subsets in `tested_on`. If it is empty, one unnamed subset, None, with all rows."""
+        """Subsets in `tested_on`. An empty `tested_on` gives one subset, None, with all rows."""
         return self.tested_on or {"": None}
 
     @property

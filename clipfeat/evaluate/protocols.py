@@ -92,9 +92,10 @@ class KFold(Protocol):
 class LeaveOneOut(Protocol):
     """Hold out each value of a column in turn, such as each generator.
 
-    Rows of classes that do not vary with the column, such as photographs, are divided among the
-    tests. See `clipfeat.evaluate.splits.leave_one_out`. A test of one class is scored by its recall
-    only, with a warning.
+    Some classes have no values that can be held out, such as photographs if the column is the
+    generator. Their rows are divided among the tests. See
+    `clipfeat.evaluate.splits.leave_one_out`. If a test has rows of one class only, its recall is
+    the only score, and a warning is issued.
 
     Parameters
     ----------
@@ -161,7 +162,7 @@ class FewShot(Protocol):
     repeats : int
         Number of draws, each with a different seed.
     n_splits : int
-        Number of folds, at least 2. A test has one ``n_splits``-th of the rows.
+        Number of folds, at least 2. Each test has ``1 / n_splits`` of the rows.
     """
 
     sizes: Sequence[int]
@@ -190,7 +191,7 @@ class TrainTest(Protocol):
     ----------
     test : FeatureSet
         Labelled images with features of the same encoders. Images that are also in the training set
-        are left out of the training set, with a warning. Groups may be in both.
+        are left out of the training set, with a warning. A group may be in both sets.
     repeats : int
         Number of repetitions, each with a different seed.
     """
@@ -281,7 +282,7 @@ def default_protocol(features: FeatureSet, repeats: int = 1) -> Protocol:
     Warns
     -----
     ClipfeatWarning
-        As `has_official_split`.
+        As in `has_official_split`.
     """
     if has_official_split(features):
         return OfficialSplit(repeats=repeats)
@@ -330,13 +331,13 @@ def without_test(features: FeatureSet, column: str | None) -> FeatureSet:
     features : FeatureSet
         Labelled images.
     column : str, optional
-        Name of a column, as in `OfficialSplit`. If it is None, or ``"split"`` holds no split that
-        can be used, no images are left out.
+        Name of a column, as in `OfficialSplit`. No images are left out if the name is None. The
+        same is true if the name is ``"split"`` and this column holds no split that can be used.
 
     Raises
     ------
     UsageError
-        If another column than ``"split"`` holds no official split.
+        If any other column is given, and it holds no official split.
     """
     if column is None or (column == SPLIT and not has_official_split(features)):
         return features

@@ -104,8 +104,8 @@ def resampled(run: "Benchmark", entries: Sequence[str], metric: str) -> Resample
     """Compute a metric for the tested rows themselves and for every draw.
 
     The resampled units are groups if there are groups, else files. If a run holds out the values of
-    a column, or trains on each of them, the units are these values: its score is a mean over
-    values, and new values differ more than new images of the same values.
+    a column, or trains on each of them, the units are these values. The score of such a run is a
+    mean over values, and new values differ more than new images of the same values.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def resampled(run: "Benchmark", entries: Sequence[str], metric: str) -> Resample
     entries : sequence of str
         Names from `Benchmark.complete`.
     metric : str
-        One of `METRICS`. Accuracies are those at the chosen thresholds, if thresholds were chosen.
+        One of `METRICS`. If the run chose decision thresholds, accuracies use them.
     """
     column = str(run.about.get("column", ""))
     if column:
@@ -144,7 +144,11 @@ def resampled(run: "Benchmark", entries: Sequence[str], metric: str) -> Resample
 def _resampled_values(
     run: "Benchmark", entries: Sequence[str], metric: str, column: str
 ) -> Resamples:
-    """Resample the values of a column. A test of two values is weighted by both."""
+    """Resample the values of a column.
+
+    In a `Matrix`, a test has a training value and a test value. If these differ, the weight of the
+    test is the product of their weights.
+    """
     tests = [
         (outcome, fold, subset, (outcome.trial.trained_on or name, tested_on or name))
         for outcome in run.headline

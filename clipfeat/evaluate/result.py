@@ -1,6 +1,6 @@
 """Result of a benchmark: scores and out-of-fold probabilities.
 
-Leaderboards, comparisons and plots are computed from them, without fitting again. An entry is a
+Leaderboards, comparisons and plots are computed from this result, without new fits. An entry is a
 classifier or a vote. A trial is a list of splits, such as the folds of one cross-validation, in
 which every row is tested at most once. Most protocols have one trial.
 """

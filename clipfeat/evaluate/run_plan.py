@@ -85,8 +85,8 @@ def run_plan(
     voting : Voting
         The votes.
     spare : int, optional
-        Number of further fits after the run for which to reserve time. The time limit then applies
-        to all entries together. If it is None, the time limit applies to each entry.
+        Number of further fits after the run. Time is reserved for these fits, and the time limit
+        applies to all entries together. If None, the time limit applies to each entry.
     cache : Path, optional
         Folder for finished cells. None does not cache them.
     executor : callable, optional

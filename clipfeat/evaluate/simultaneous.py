@@ -30,7 +30,7 @@ class MaxT:
     n_units: int
 
     def p_value(self, difference: float, error: float) -> float:
-        """Return the two-sided p-value of a difference of zero, adjusted for all estimates."""
+        """Return the two-sided p-value of a test for a difference, adjusted for all estimates."""
         if np.isnan(difference) or np.isnan(error) or self.n_units < 2:
             return float("nan")
         if difference == 0:
@@ -45,13 +45,13 @@ class MaxT:
 
     @property
     def alpha(self) -> float:
-        """Level at which intervals of each estimate cover all estimates with 95 % confidence."""
+        """Significance level of each interval that gives all intervals a joint level of 95 %."""
         z = float(np.quantile(self.largest, LEVEL)) if len(self.largest) else 0.0
         return min(1 - LEVEL, 2 * float(ndtr(-z)))
 
     @property
     def critical(self) -> float:
-        """Number of standard errors on each side of an estimate in a simultaneous interval."""
+        """Half-width of a simultaneous interval, in standard errors."""
         if self.n_units < 2:
             return float("nan")
         return float(-stdtrit(self.n_units - 1, self.alpha / 2))
@@ -74,10 +74,10 @@ def all_entries(resamples: Resamples) -> MaxT:
 
 
 def score_alpha(resamples: Resamples) -> float:
-    """Return the level of each entry's interval, for a joint confidence of 95 %.
+    """Return the significance level of each entry's interval, for a joint confidence of 95 %.
 
-    If no resample changes a perfect score, its errors are not known. The level is then that of
-    Šidák (1967), which assumes independent entries.
+    A score of 0 or 1 can be the same in every resample. Its standard error is then not known, and
+    the level is that of Šidák (1967), which assumes independent entries.
     """
     n = len(resamples.values)
     independent = 1 - LEVEL ** (1 / max(n, 1))

@@ -22,10 +22,10 @@ def leave_one_out(features: FeatureSet, column: str, random_state: int | None) -
     example, have no generator. The rows of such a class are divided into as many parts as there are
     held-out values. In each fold, one part is tested and the other parts are trained on.
 
-    Training rows whose group is in the test are left out. Sometimes this would drop more than half
-    of the training rows, for example if every generator made an image of every photograph. The rows
-    of all classes are then divided into parts. The test of a fold contains only rows of its part,
-    and the training set contains only rows of the other parts.
+    Training rows whose group is in the test are left out. If this would drop more than half of the
+    training rows, the rows of all classes are divided into parts. This is the case, for example, if
+    every generator made an image of every photograph. The test of a fold then contains only rows of
+    its part, and the training set contains only rows of the other parts.
 
     Parameters
     ----------
@@ -79,10 +79,14 @@ def leave_one_out(features: FeatureSet, column: str, random_state: int | None) -
 def shared_rows(features: FeatureSet, column: str) -> RowMask:
     """Return a mask of the rows that belong to no held-out value and are shared by all folds.
 
-    These are rows without a value, and the rows of a class with at most one value in the column.
-    With two classes that both have more values, they are also the rows of the negative class whose
-    value never occurs in the positive class. Two sources of photographs, for example, are shared by
-    all generators. If a value occurs in both classes, its rows of both classes are held out.
+    Three kinds of rows are shared:
+
+    - Rows without a value.
+    - Rows of a class with at most one value in the column.
+    - Rows of the negative class whose value never occurs in the positive class, if there are two
+      classes and both have several values. An example is the photographs of two cameras.
+
+    If a value occurs in both classes, its rows of both classes are held out.
     """
     values = features.column(column)
     shared: RowMask = values == ""

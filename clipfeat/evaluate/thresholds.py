@@ -1,10 +1,10 @@
 """Choice of a decision threshold between two classes.
 
 A bound on the false positive rate uses the Neyman-Pearson umbrella algorithm (Tong, Feng and Li,
-Science Advances 4, 2018). A threshold whose rate on the held-out negatives equals the bound would
-exceed it on about half of all new samples. The algorithm instead chooses an order statistic of the
-negatives' probabilities. The rate on new images then exceeds the bound with a probability of at
-most `VIOLATION`.
+Science Advances 4, 2018). If a threshold has exactly the bound as its rate on the held-out
+negatives, its rate on new images exceeds the bound in about half of all cases. The algorithm
+instead chooses an order statistic of the negatives' probabilities. The rate on new images then
+exceeds the bound with a probability of at most `VIOLATION`.
 """
 
 import warnings
@@ -67,8 +67,8 @@ def threshold_chooser(options: FitOptions, classes: Sequence[str]) -> Chooser | 
 def negatives_needed(max_fpr: float) -> int:
     """Return the smallest number of held-out negatives that guarantees a false positive rate.
 
-    With fewer negatives, even the largest probability of a negative is a threshold that exceeds
-    the rate with a probability of more than `VIOLATION`.
+    With fewer negatives, no threshold has this guarantee. Even if the largest score of a negative
+    is the threshold, its rate exceeds `max_fpr` with a probability of more than `VIOLATION`.
 
     Parameters
     ----------
@@ -164,9 +164,10 @@ def warn_of_few_groups(max_fpr: float, n_groups: int, negative: str) -> None:
 def umbrella_rank(n_negatives: int, max_fpr: float) -> int:
     """Return the rank of the negative whose probability is the threshold.
 
-    The false positive rate of the k-th smallest of n probabilities exceeds `max_fpr` with the
-    probability that a binomial variable with parameters n and ``1 - max_fpr`` is at least k. This
-    function returns the smallest k for which this probability is at most `VIOLATION`.
+    Let the threshold be the k-th smallest of the n negatives' scores. Its false positive rate then
+    exceeds `max_fpr` with the probability that a binomial variable with parameters n and
+    ``1 - max_fpr`` is at least k. This function returns the smallest k for which this probability
+    is at most `VIOLATION`.
 
     Parameters
     ----------
@@ -231,8 +232,8 @@ def allowed_above(n_negatives: int, groups: Groups | None, max_fpr: float) -> in
 def oracle(y: Labels, p: Probabilities) -> dict[str, float]:
     """Return the scores of the best threshold for the test rows.
 
-    The threshold is chosen on the rows that it scores. The scores are therefore upper bounds on the
-    scores of any threshold, and no estimates for new images.
+    The threshold is chosen on the test rows themselves. The scores are therefore upper bounds on
+    the scores of any threshold, not estimates for new images.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ COLUMNS = (
 """Names of the columns."""
 
 POOLED = "all folds"
-"""Value of the column ``fold`` of a metric that is computed on all folds of a trial together."""
+"""Value of the column ``fold`` for metrics that are computed on all folds of a trial together."""
 
 COSTS = ("fit_seconds", "predict_seconds", "model_bytes")
 """Values of the column ``metric`` that measure cost instead of quality."""

@@ -213,7 +213,7 @@ def learn_vote(
 
 
 def weighted_vote(weights: Sequence[float]) -> tuple[Combine, Sequence[float]]:
-    """Return a vote with fixed weights, and its weights, scaled to a sum of 1."""
+    """Return the function of a vote with fixed weights, and the weights scaled to a sum of 1."""
     total = float(np.sum(weights))
     if not total:
         raise UsageError(

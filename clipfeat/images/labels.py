@@ -51,8 +51,7 @@ def with_labels(source: ImageSource, table_path: str, names: TableColumns) -> Im
         raise LabelError(
             f"no image of {source.name} is in {table_path}. The paths of the images look like "
             f"{source.records[0].path!r}, but those in the column {columns.path!r} look "
-            f"like {next(iter(rows), '')!r}. Pass the column with the names of the images with "
-            "--path-col"
+            f"like {next(iter(rows), '')!r}. Pass the name of another column with --path-col"
         )
     records = [
         record if row is None else relabel(record, row.label, row.group, dict(row.columns))

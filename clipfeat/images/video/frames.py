@@ -50,7 +50,9 @@ class FrameSampling:
             raise UsageError("--fps and --frames are both given. Pass only one of them")
         for name, value in (("--fps", self.fps), ("--frames", self.frames)):
             if value is not None and not (math.isfinite(value) and value > 0):
-                raise UsageError(f"{name} must be above 0, got {value!r}. Pass for example {name} 1")
+                raise UsageError(
+                    f"{name} must be above 0, got {value!r}. Pass for example {name} 1"
+                )
 
     def times(self, seconds: float) -> list[float]:
         """Return the times of the frames to take from a video.

@@ -90,9 +90,9 @@ def compare(runs: Runs, metric: str = DEFAULT_METRIC) -> Comparison:
     ----------
     runs : sequence or mapping of str to Benchmark or path
         Results of `clipfeat.benchmark`, or run folders. The keys of a mapping are the names of the
-        runs. In a sequence, the name of a folder is its path, and the name of a result is its
-        position. The runs must have tested some of the same images, which are identified by content
-        hash.
+        runs. In a sequence, a folder is named by its path, and a result by its position, such as
+        ``"run 1"``. The runs must have tested some of the same images, which are identified by
+        content hash.
     metric : str
         Name of a metric. For each trial, such as one cross-validation, the metric is computed on
         the images of all folds together, because the folds differ between runs. The values are

@@ -1,9 +1,10 @@
 """Uncertainty of scores by bootstrap resampling of images, groups or held-out values.
 
 This is the bootstrap over clusters (Davison and Hinkley 1997, section 3.8). A draw samples groups
-with replacement. The weight of a row is the number of times that its group was drawn. All folds,
-trials and entries use the same weights, so differences between entries are paired. No classifier is
-fitted again. The intervals therefore do not include the variation due to the training set.
+with replacement. The weight of a row is the number of times that its group was drawn. All entries
+(classifiers and votes), folds and trials use the same weights, so differences between entries are
+paired. No classifier is fitted again. The intervals therefore do not include the variation due to
+the training set.
 """
 
 from collections.abc import Mapping, Sequence

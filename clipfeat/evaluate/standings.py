@@ -21,7 +21,8 @@ class Standing:
     entry : str
         Name of the entry.
     value, low, high : float
-        Mean over folds, and the ends of its 95 % interval, simultaneous over the entries.
+        Mean over folds, and the ends of its 95 % interval. The intervals of all entries hold
+        together.
     behind : float
         Difference from the leader. It is 0 or positive for every metric.
     p_value : float

@@ -48,7 +48,7 @@ class Voting:
     Parameters
     ----------
     votes : sequence of str
-        Names of `VOTES`, or `GIVEN`.
+        Names in `VOTES`, or `GIVEN`.
     given : mapping of str to float, optional
         Weight of each entry, for `GIVEN`.
     """
@@ -136,7 +136,7 @@ def cast_vote(
         For each entry that votes, its cells in the order of `splits`. For a learned vote, the cells
         need out-of-fold probabilities of the training rows.
     splits : sequence of (train, test)
-        Row numbers.
+        Row numbers of the training rows and of the test rows of each fold.
     y : ndarray of shape (n_samples,)
         True class indices.
     files : ndarray of shape (n_samples,)

@@ -188,7 +188,7 @@ class FeatureSet:
         ----------
         layers : str
             Names separated by commas, as in `EncoderSpec.narrowed`. An encoder with a single layer
-            keeps it.
+            keeps this layer.
 
         Raises
         ------

@@ -164,8 +164,8 @@ def fit_and_predict(
         Random seed of the inner folds.
     out_of_fold : bool
         Also predict the training rows out of fold. A `BaggedClassifier` predicts each row with the
-        model that was not fitted on it. Any other classifier is fitted `INNER_FOLDS` more times,
-        each time without one inner fold, which it then predicts.
+        model that was not fitted on it. For any other classifier, the training rows are divided
+        into `INNER_FOLDS` folds. Each fold is predicted by a clone that is fitted on the others.
     measure_size : bool
         Measure the size of the fitted model.
     search : callable, optional

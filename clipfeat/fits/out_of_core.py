@@ -98,7 +98,7 @@ def data_access(
     check_streamed(names, tune=tune, engine=engine)
 
     def finish(model: Model) -> Model:
-        encoder = features.specs[0].title  # the scores lack it, because row numbers have no encoder
+        encoder = features.specs[0].title  # missing in the scores, which belong to row numbers
         return replace(
             model,
             estimator=unwrap(model.estimator, features.n_features),

@@ -215,7 +215,7 @@ def cell_runner(
         def run_one(spec: CellSpec) -> Cell:
             clock = "" if together else spec.entry
             if cells is not None and (cached := cells.read(spec)) is not None:
-                used[clock] += cached.seconds  # a resumed run has the same time limit
+                used[clock] += cached.seconds  # resuming a run does not extend its time limit
                 return cached
             settings: dict[str, Any] = {"out_of_fold": out_of_fold, "n_jobs": n_jobs}
             if time_limit is not None:

@@ -53,8 +53,8 @@ def balanced(classifier: Any, balance: str, random_state: int | None = 0) -> Any
 class OversampledClassifier(ClassifierMixin, BaseEstimator):
     """Classifier fitted on oversampled rows: every class gets as many rows as the largest class.
 
-    Every row is used at least once. All copies of a row belong to the same group. A classifier
-    with inner folds therefore never tests on a copy of a row that it is fitted on.
+    Every row is used at least once. All copies of a row belong to the same group. A classifier that
+    cross-validates inside its fit therefore never has copies of a row in both training and test.
 
     Parameters
     ----------

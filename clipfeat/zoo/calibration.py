@@ -37,7 +37,7 @@ class GroupCalibratedClassifier(ClassifierMixin, BaseEstimator):
     classes_ : ndarray
         Sorted labels.
     calibrated_ : CalibratedClassifierCV
-        Fitted classifiers with their calibrators. Their labels are indices into `classes_`.
+        Fitted classifiers with their calibrators. They predict indices into `classes_`.
     """
 
     def __init__(

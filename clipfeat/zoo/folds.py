@@ -65,8 +65,8 @@ def k_fold(
     Raises
     ------
     LabelError
-        If a class has fewer rows or groups than there are folds. If a training set has no rows of
-        one of the classes.
+        If a class has fewer rows or groups than there are folds. If a class has no rows in one of
+        the training sets.
     UsageError
         If `n_splits` is less than 2.
     """

@@ -33,11 +33,11 @@ def search_warm_path(
 ) -> Tuned:
     """Search for the value of a parameter with the smallest cross-validated log loss.
 
-    The default value is the first candidate. The search then tries powers of ten, first with
-    stronger and then with weaker regularisation than the default, and at last values around the
-    best. The default is kept unless a candidate beats it on the held-out rows, see
-    `clipfeat.zoo.candidates.CandidateScore.beats`. The best candidate must also converge without a
-    warm start, because the fit on all rows has none.
+    The default value is the first candidate. The search then tries powers of ten: first those with
+    stronger regularisation than the default, then those with weaker regularisation. At last, it
+    tries values around the best candidate. The default is kept unless a candidate beats it on the
+    held-out rows, see `clipfeat.zoo.candidates.CandidateScore.beats`. The best candidate must also
+    converge without a warm start, because the fit on all rows has no warm start.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def _least(scores: dict[float, CandidateScore]) -> float:
 
 
 def _ranked(scores: dict[float, CandidateScore], default: float) -> list[float]:
-    """Sort the exponents that beat the default by their loss. The default is last."""
+    """Return the exponents that beat the default, sorted by loss, followed by the default."""
     better = [e for e, score in scores.items() if e != default and score.beats(scores[default])]
     return [*sorted(better, key=lambda e: scores[e].loss), default]
 

@@ -278,8 +278,8 @@ def _notes(draws: Resamples, board: Leaderboard) -> list[str]:
         "group": "the choice of test groups",
     }.get(draws.unit, f"the choice of {column}, and so apply to a new {column}")
     notes = [
-        f"The 95 % intervals of {COLUMN_TITLES[board.metric]} hold {together}. They cover {scope} "
-        f"({units} resampled), but not the choice of training images."
+        f"The 95 % intervals of {COLUMN_TITLES[board.metric]} hold {together}. They account for "
+        f"{scope} ({units} resampled), but not for the choice of training images."
     ]
     if size.n_units < 2:
         return [f"There is no interval, because {units} cannot be resampled."]

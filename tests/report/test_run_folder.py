@@ -81,7 +81,7 @@ def test_saving_writes_every_file_of_the_folder(features: FeatureSet, tmp_path: 
     assert content["about"]["protocol"] == "3-fold"
     text = (folder / "leaderboard.md").read_text()
     assert text.count("\n| ") == 3
-    assert "They cover the choice of test images" in text
+    assert "They account for the choice of test images" in text
 
 
 def test_the_page_is_written_from_the_run_alone(tmp_path: Path) -> None:

@@ -147,4 +147,4 @@ def test_a_bad_entry_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     messages = " ".join(str(warning.message) for warning in caught)
     assert "'absent' of clipfeat.sources (nowhere:X) is ignored: it cannot be imported" in messages
     assert "(builtins:True) is ignored: it has the name of a built-in entry" in messages
-    assert "it must refer to a bool, got a type" in messages
+    assert "its type is type, expected bool" in messages

@@ -32,20 +32,20 @@ class EncoderOptions:
         A local file of weights, used instead of the weights on the hub. It is a safetensors file,
         or a ``.pt`` file, which is read with ``weights_only=True``.
     untrained : bool
-        Use random weights, which are the same in every run. Their features are of no use, except
-        for tests and measurements of speed.
+        Use random weights, which are the same in every run. Use their features only for tests and
+        measurements of speed.
     layers : str, optional
         Numbers or names of layers, separated by commas, such as ``"3,6,last"`` or ``"all"``. CLIP
         also has ``"projection"`` and ``"pre-projection"``. The features of each layer are a slice
-        of the columns. None is the encoder's own output.
+        of the columns. None selects the encoder's own output.
     pool : str, optional
         Pooling of each layer to one row: ``"cls"``, ``"mean"``, ``"std"``, ``"max"``, or several of
-        them joined with ``+``. None is the class token if the network has one, and otherwise
+        them joined with ``+``. None selects the class token if the network has one, and otherwise
         ``"mean+std"``.
     image_size : int, optional
-        Side of the square input in pixels. None is the encoder's own size.
+        Side of the square input in pixels. None selects the encoder's own size.
     crop : str, optional
-        One of `CROPS`. None is the encoder's own crop.
+        One of `CROPS`. None selects the encoder's own crop.
     precision : str
         ``"fp32"``, ``"bf16"``, ``"fp16"`` or ``"auto"``. ``"auto"`` encodes a sample of the images
         and chooses the fastest precision whose features have a cosine of at least 0.9995 with the
@@ -54,8 +54,8 @@ class EncoderOptions:
         ``"auto"``, ``"cpu"``, ``"cuda"`` (every GPU), ``"cuda:1"`` or ``"mps"``, or several of them
         separated by commas.
     arguments : mapping, optional
-        Keyword arguments of the architecture. If the weights need another preprocessing than the
-        library's, it may also contain ``mean``, ``std``, ``interpolation`` and ``crop_pct``.
+        Keyword arguments of the architecture. The arguments ``mean``, ``std``, ``interpolation``
+        and ``crop_pct`` replace the library's preprocessing.
 
     Raises
     ------
@@ -78,8 +78,8 @@ class EncoderOptions:
     def __post_init__(self) -> None:
         if self.precision not in {"auto", *PRECISION_NAMES}:
             known = ", ".join(["auto", *PRECISION_NAMES])
-            raise UsageError(f"the precision must be one of {known}, got {self.precision!r}")
+            raise UsageError(f"unknown precision {self.precision!r}. Choose one of {known}")
         if self.crop not in (None, *CROPS):
             raise unknown_name("crop", str(self.crop), CROPS)
         if self.image_size is not None and self.image_size < 1:
-            raise UsageError(f"the image size must be 1 or more, got {self.image_size}")
+            raise UsageError(f"the image size is {self.image_size}. Pass 1 pixel or more")

@@ -24,13 +24,13 @@ from clipfeat.images.decode import RGB
 from clipfeat.spec import EncoderSpec
 
 # A lower precision is accepted if, for every sample, the cosine of its features with the float32
-# features is at least this value. The documented bound for all images is 0.999.
+# features is at least this value. The documentation promises 0.999 for all images.
 SAFE_COSINE = 0.9995
 # A network is converted to OpenVINO if torch would take more seconds than this for all images.
 # A conversion takes 2 to 6 s, and the converted network is about twice as fast.
 WORTH_CONVERTING = 12.0
-# Fusing a transformer takes FUSED_SECONDS, and in addition the time of encoding FUSED_IMAGES images
-# in float32. It then saves, in every precision, FUSED_GAIN of an image's time in float32.
+# Fusing a transformer takes FUSED_SECONDS plus the time to encode FUSED_IMAGES images in float32.
+# For each image, it saves FUSED_GAIN of the image's time in float32, in every precision.
 FUSED_IMAGES, FUSED_SECONDS, FUSED_GAIN = 10, 0.5, 0.05
 
 
@@ -108,7 +108,7 @@ def encoder_from_model(
 
 
 def _probe(model: torch.nn.Module, size: tuple[int, int]) -> tuple[int, float]:
-    """Run a model on an image of (height, width), and return its number of features and seconds."""
+    """Return a model's number of features, and the seconds that it takes for one image."""
     sample = torch.zeros(1, 3, *size)
     try:
         with torch.inference_mode():
@@ -138,7 +138,7 @@ def _choose_precision(
 ) -> tuple[str, str]:
     """Choose the fastest precision that preserves the samples' features.
 
-    Return the precision, and a text with the precision and the reason.
+    Return the precision, and a text that gives the reason.
     """
     candidates = _faster_precisions(device)
     if not candidates:

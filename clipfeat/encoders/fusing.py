@@ -39,7 +39,7 @@ MLPS = (("c_fc", "gelu", "c_proj"), ("fc1", "act", "fc2"))
 
 QUICK = 1.702  # QuickGELU is x * sigmoid(1.702 x)
 SAME_COSINE = {torch.bfloat16: 0.999, torch.float32: 0.99999}
-"""Smallest cosine of the fused model's rows with the exact rows of the test images, by dtype."""
+"""Smallest accepted cosine of the fused and the original model's rows, by dtype."""
 
 
 def fused(
@@ -96,8 +96,8 @@ def fused(
 def centred(pixels: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Subtract 128 from uint8 pixels.
 
-    bfloat16 represents the result exactly, and its mean is near zero. Centred pixels halve the
-    error that rounding the weights causes in the output, compared with pixels from 0 to 255.
+    bfloat16 represents the centred pixels exactly. Compared with pixels from 0 to 255, they halve
+    the error that rounding the weights causes in the output, because their mean is near zero.
     """
     return pixels.bitwise_xor(128).view(torch.int8).to(dtype)
 
@@ -149,7 +149,7 @@ def _trace(model: torch.nn.Module, batch: torch.Tensor) -> tuple[_Parts, torch.T
     Returns
     -------
     _Parts
-        The layers that can be fused. The stem is the only layer that takes the images.
+        The layers that can be fused. The stem is the layer that takes the images.
     Tensor
         The rows of the batch.
 
@@ -229,7 +229,7 @@ def _is_plain(
 def _fold_scaling(
     convolution: torch.nn.Conv2d, mean: tuple[float, ...], std: tuple[float, ...]
 ) -> None:
-    """Change a convolution of normalised images to one of `centred` pixels."""
+    """Change a convolution that takes normalised images, so that it takes `centred` pixels."""
     weight = convolution.weight / torch.tensor(std).reshape(1, -1, 1, 1)
     middle = 128 / 255 - torch.tensor(mean).reshape(1, -1, 1, 1)
     shift = (weight * middle).sum(dim=(1, 2, 3))
@@ -250,7 +250,7 @@ def _fold_quick_gelu(mlp: _Mlp) -> None:
 
 
 def _fuse(model: torch.nn.Module, parts: _Parts) -> None:
-    """Replace a model's layers by packed ones, with activations fused into them."""
+    """Replace a model's layers by packed layers, and fuse the activations into them."""
     with_activation = {}
     for mlp in parts.mlps:
         setattr(mlp.module, mlp.names[1], torch.nn.Identity())

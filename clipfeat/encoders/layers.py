@@ -124,7 +124,7 @@ class LayeredModel(torch.nn.Module):
     model : Module
         The whole network.
     run : callable
-        Computes the intermediate layers as the model's library does.
+        Function of the model's library that computes the intermediate layers (see `RunLayers`).
     slices : sequence of str
         The slices, as returned by `parse_layers`.
     """

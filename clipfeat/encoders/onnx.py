@@ -1,9 +1,9 @@
 """Encoders from local ONNX files, such as ``onnx:arcface.onnx``, run by onnxruntime in float32.
 
-They are meant for networks that neither timm nor open_clip has, for example face recognition
-networks. A file does not record the scaling of pixels, and wrong scaling gives worse features
-without an error. The arguments ``mean`` and ``std`` are therefore required. The image size and the
-layout are read from the file.
+Use them for networks that neither timm nor open_clip has, for example face recognition networks. An
+ONNX file does not record the scaling of pixels, and wrong scaling gives worse features without an
+error. The arguments ``mean`` and ``std`` are therefore required. The image size and the layout are
+read from the file.
 """
 
 import json
@@ -40,7 +40,7 @@ from clipfeat.errors import UsageError, WeightsError
 from clipfeat.images.decode import DECODE, RGB
 from clipfeat.spec import EncoderSpec
 
-# The arguments mean and std are required.
+# The arguments mean and std have no default, because they are required.
 DEFAULTS = {"interpolation": "bilinear", "crop_pct": 1.0, "crop_mode": "center", "channels": "rgb"}
 CHOICES = {
     "crop_mode": ("center", "squash", "border"),
@@ -57,7 +57,8 @@ def build(
     Parameters
     ----------
     name : str
-        The path of the file. If ``options.weights`` gives the path, this is only a name.
+        The path of the file. If ``options.weights`` gives the path, `name` is used only in the
+        spec.
     options : EncoderOptions
         ``layers`` names the output. The default is the first output of shape (batch, n_features).
         ``arguments`` must contain ``mean`` and ``std`` for pixels in [0, 1]. Three optional
@@ -141,7 +142,7 @@ def build(
 
 @dataclass(frozen=True)
 class _OnnxArguments:
-    """The values of the encoder arguments, checked."""
+    """Checked values of the encoder arguments."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -164,15 +165,19 @@ def _read_arguments(path: Path, arguments: Mapping[str, object]) -> _OnnxArgumen
     for name, allowed in CHOICES.items():
         if name in values and values[name] not in allowed:
             raise UsageError(
-                f"--encoder-arg {name} must be {' or '.join(allowed)}, got {values[name]!r}"
+                f"--encoder-arg {name} is {values[name]!r}. Set it to {' or '.join(allowed)}."
             )
     try:
         values |= {"mean": _three(values["mean"]), "std": _three(values["std"])}
         values["crop_pct"] = float(values["crop_pct"])
     except (TypeError, ValueError) as error:
-        raise UsageError(f"invalid preprocessing in --encoder-arg: {error}") from error
+        raise UsageError(
+            f"invalid preprocessing in --encoder-arg: {error}. Correct the value."
+        ) from error
     if not 0 < values["crop_pct"] <= 1:
-        raise UsageError(f"--encoder-arg crop_pct must be in (0, 1], got {values['crop_pct']}")
+        raise UsageError(
+            f"--encoder-arg crop_pct is {values['crop_pct']}. Set it above 0 and to at most 1."
+        )
     if not all(abs(m) <= 1 for m in values["mean"]) or not all(0 < s <= 1 for s in values["std"]):
         raise UsageError(
             f"mean={values['mean']} and std={values['std']} do not fit pixels in [0, 1]. "
@@ -182,7 +187,7 @@ def _read_arguments(path: Path, arguments: Mapping[str, object]) -> _OnnxArgumen
 
 
 def _three(value: Any) -> tuple[float, ...]:
-    """Return three numbers. The value is one number, or one each for red, green and blue."""
+    """Return a number for each colour channel. The value is one number or three numbers."""
     values = (value,) * 3 if isinstance(value, int | float) else tuple(value)
     if len(values) != 3:
         raise ValueError(f"mean and std must each be one number or three numbers, got {value!r}")
@@ -202,7 +207,9 @@ def _preprocessing(arguments: _OnnxArguments, size: tuple[int, int]) -> Preproce
             crop_mode=arguments.crop_mode,
         )
     except (TypeError, ValueError, KeyError) as error:
-        raise UsageError(f"invalid preprocessing in --encoder-arg: {error}") from error
+        raise UsageError(
+            f"invalid preprocessing in --encoder-arg: {error}. Correct the value."
+        ) from error
     return preprocessing_of(transform)
 
 

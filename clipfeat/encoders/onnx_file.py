@@ -47,8 +47,8 @@ def devices_of(name: str) -> list[torch.device]:
     Parameters
     ----------
     name : str
-        Device option, as in `EncoderOptions`. ``"auto"`` is the CPU if onnxruntime cannot use the
-        devices that it stands for.
+        Device option, as in `EncoderOptions`. If onnxruntime cannot use the GPU, ``"auto"`` selects
+        the CPU.
 
     Returns
     -------
@@ -219,7 +219,7 @@ def read_input(session: Any, layout: str | None, image_size: int | None) -> Onnx
 
 
 def pick_output(session: Any, images: OnnxInput, layer: str | None) -> tuple[str, int]:
-    """Find an output that consists of one row of features per image.
+    """Find an output that has one row of features per image.
 
     Parameters
     ----------
@@ -308,7 +308,8 @@ def check_rows(run: RunSession, expected: OnnxInput) -> OnnxInput:
     if any(change > tolerance for change in changes):
         raise WeightsError(
             "the features of an image change when the ONNX file is run again, or when the batch "
-            "contains other images. It was probably exported for training. Export it for inference."
+            "contains other images. The file was probably exported for training. Export the model "
+            "for inference."
         )
     return expected
 
@@ -335,13 +336,13 @@ def _external_file(path: Path, location: str) -> Path:
     if not file.is_relative_to(folder) or not file.is_file():
         raise WeightsError(
             f"{path} stores tensors in the file {location!r}, which is not in the folder of "
-            f"{path.name}. Copy the file to this folder."
+            f"{path.name}. Copy {location!r} to this folder."
         )
     return file
 
 
 def _locations(path: Path) -> set[str]:
-    """List the locations of tensors that a model stores outside of its file."""
+    """List the external files in which a model stores tensors."""
     import onnx
 
     try:

@@ -63,9 +63,9 @@ def build(
     UnknownNameError
         If open_clip does not have the architecture or the tag.
     UsageError
-        If the tower does not have the layer, or if the tag is missing.
+        If the image tower does not have the layer, or if the tag is missing.
     WeightsError
-        If the weights are missing, or if they do not fit the architecture.
+        If the weights are missing or do not fit the architecture.
     """
     architecture, _, tag = name.partition("/")
     if architecture not in open_clip.list_models():

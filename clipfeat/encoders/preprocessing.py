@@ -1,7 +1,7 @@
 """Preprocessing: the evaluation transform of an encoder's library, on uint8 tensors.
 
 torch resizes channels-last uint8 tensors with vector instructions. This is several times as fast as
-Pillow, and the pixels differ by at most one level. The pixels stay uint8, which takes a quarter of
+Pillow, and the pixels differ by at most 1 (of 255). The pixels stay uint8, which takes a quarter of
 the memory of float32, and are normalised on the device.
 """
 
@@ -74,7 +74,7 @@ MAX_TILES = 5
 def native_preprocessing(crop: str, size: tuple[int, int]) -> Preprocess:
     """Make a function that crops an image without resizing it.
 
-    Resizing would remove traces of the image's generator.
+    Resizing would remove traces that a generator leaves in its images.
 
     Parameters
     ----------

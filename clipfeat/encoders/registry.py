@@ -169,11 +169,11 @@ def open_encoder(
         Weights, layers, size, precision and device.
     n_images : int
         Number of images that will be encoded. 0 if it is not known. A faster runtime takes seconds
-        to start, so it is used for many images only.
+        to start, so it is used only for many images.
     samples : callable
         Returns some of the images, each uint8 (height, width, 3). It is called only if the
         precision is ``"auto"`` and the device is faster in a lower precision than float32. If it
-        returns no images, ``"auto"`` is float32.
+        returns no images, ``"auto"`` chooses float32.
 
     Returns
     -------
@@ -187,7 +187,7 @@ def open_encoder(
     UsageError
         If the encoder does not accept an option.
     WeightsError
-        If the weights are missing, or if they do not fit the architecture.
+        If the weights are missing or do not fit the architecture.
     """
     library, rest = find_library(name)
     unknown = [one for one in options.arguments or {} if not library.accepts(one)]
@@ -201,7 +201,7 @@ def open_encoder(
 def options_of(
     spec: EncoderSpec, *, weights: str | Path | None = None, device: str = "auto"
 ) -> EncoderOptions:
-    """Make the options that open the encoder of a spec again.
+    """Make the options with which the encoder of a spec can be opened again.
 
     Parameters
     ----------

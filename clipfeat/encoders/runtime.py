@@ -1,8 +1,8 @@
 """Runtimes of a frozen model: torch, or OpenVINO on a CPU.
 
-OpenVINO is used for convolutional networks only, because it is slower for transformers. It is used
-for many images only, because a conversion takes seconds. Both runtimes return the same rows within
-the bounds of the precision.
+OpenVINO is used only for convolutional networks, because it is slower for transformers. It is used
+only for many images, because a conversion takes seconds. Both runtimes return the same rows, except
+for rounding in the chosen precision.
 
 The table gives the images per second of torch, in its best memory layout, and of OpenVINO. They
 were measured on 2 cores with AMX at 224 px (EfficientNet at 380 px).
@@ -117,11 +117,11 @@ def openvino_forward(
     Parameters
     ----------
     model, precision, mean, std
-        The same arguments as those of `TorchForward`.
+        See `TorchForward`.
     size : tuple of int
         (height, width) of every image.
     threads : int
-        Number of threads that may call the result concurrently. Each call uses one core.
+        Number of threads that may call the returned function concurrently. Each call uses one core.
 
     Returns
     -------

@@ -1,6 +1,6 @@
 """The azimuthally averaged power spectrum, an encoder without weights.
 
-Generators upsample small feature maps, and each upsampling method leaves a trace at high
+Image generators upsample small feature maps, and each upsampling method leaves a trace at high
 frequencies (Durall, Keuper, Pfreundt and Keuper 2019, *Unmasking DeepFakes with simple Features*,
 arXiv 1911.00686). Resizing would leave its own traces. The encoder therefore crops the largest
 central square of an image, at most `input_size` wide, and does not resize it.

@@ -44,7 +44,8 @@ def build(
     name : str
         The architecture, with or without the tag of its weights.
     options : EncoderOptions
-        ``arguments`` are passed to `timm.create_model`, except the arguments of the preprocessing.
+        ``arguments`` may contain arguments of the preprocessing. All other arguments are passed to
+        `timm.create_model`.
     n_images, samples
         The arguments of `clipfeat.encoders.open_encoder`.
 
@@ -58,9 +59,9 @@ def build(
     UnknownNameError
         If timm does not have the architecture or the tag.
     UsageError
-        If the architecture does not have the layer, or if it does not take the arguments.
+        If the architecture does not have the layer or does not take the arguments.
     WeightsError
-        If the weights are missing, or if they do not fit the architecture.
+        If the weights are missing or do not fit the architecture.
     """
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
@@ -78,7 +79,9 @@ def build(
         config = _configuration(model, overlay, options.image_size)
         transform = timm.data.create_transform(**config)
     except (TypeError, ValueError, KeyError, ZeroDivisionError) as error:
-        raise UsageError(f"invalid preprocessing in --encoder-arg: {error}") from error
+        raise UsageError(
+            f"invalid preprocessing in --encoder-arg: {error}. Correct the value."
+        ) from error
     digest = weights_digest(model)
     slices = parse_layers(
         options.layers,
@@ -108,7 +111,7 @@ def build(
 
 
 def layer_names(model: Any) -> list[str]:
-    """List the names of a timm model's layers. The list is empty if it cannot return them."""
+    """List the names of a timm model's layers. The list is empty if layers are not supported."""
     if not hasattr(model, "forward_intermediates"):
         return []
     return [info["module"] for info in model.feature_info]

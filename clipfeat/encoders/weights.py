@@ -70,7 +70,7 @@ class _SkipInitialisation(TorchFunctionMode):
 
 @contextmanager
 def quick_loading(weights: str | Path | None = None) -> Iterator[None]:
-    """Create a model and load all of its weights some seconds faster.
+    """Speed up creating a model and loading all of its weights, by some seconds.
 
     Layers are created without random initial values. A zipped ``.pt`` file is mapped into memory
     and not copied.
@@ -94,7 +94,7 @@ def explain_missing(name: str, wanted: str) -> Iterator[None]:
     Raises
     ------
     WeightsError
-        Instead of any exception that is not a `ClipfeatError`.
+        If the block raises an exception that is not a `ClipfeatError`.
     """
     try:
         with quiet(), _cache_only_without_hub(), quick_loading():
@@ -118,7 +118,7 @@ def explain_misfit(name: str, weights: str | Path) -> Iterator[None]:
     Raises
     ------
     WeightsError
-        Instead of any exception that is not a `ClipfeatError`.
+        If the block raises an exception that is not a `ClipfeatError`.
     """
     try:
         with quick_loading(weights):
@@ -129,8 +129,8 @@ def explain_misfit(name: str, weights: str | Path) -> Iterator[None]:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = " ".join(lines)[:300] or type(error).__name__
         raise WeightsError(
-            f"{weights} does not contain weights of {name}: {reason}. Pass another file with "
-            "--weights, or another encoder."
+            f"{weights} does not contain weights of {name}: {reason}. Pass a file of this "
+            "architecture's weights with --weights."
         ) from error
 
 
@@ -165,7 +165,7 @@ def _cache_only_without_hub() -> Iterator[None]:
 
 
 def _reachable(endpoint: str) -> bool:
-    """Return whether a server answers at an endpoint. Behind a proxy, assume that it does."""
+    """Return whether a server answers at an endpoint. Behind a proxy, always return True."""
     if getproxies():
         return True
     url = urlsplit(endpoint)

@@ -1,7 +1,7 @@
 """File status, which shows whether a file has changed.
 
 The status is the size, the modification time, and the inode. For an object (a file on an object
-store), the inode is replaced by a digest of its tag.
+store), the inode is replaced by a digest of the object's ETag.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from clipfeat.errors import UsageError
 from clipfeat.system.locations import is_remote, location
 
 Stat = tuple[int, int, int]
-"""Size in bytes, modification time in nanoseconds, and inode or digest of an object's tag."""
+"""Size in bytes, modification time in nanoseconds, and inode or digest of an object's ETag."""
 
 
 def file_stat(file: str) -> Stat | None:
@@ -28,13 +28,13 @@ def file_stat(file: str) -> Stat | None:
 
 
 def object_stats(urls: Iterable[str]) -> dict[str, Stat]:
-    """Map URLs of objects to the status of each, with one request per folder.
+    """Return the status of each object by its URL, with one request per folder.
 
     Objects in folders that cannot be listed are left out.
     """
     stats: dict[str, Stat] = {}
     for folder in {url.rpartition("/")[0] for url in urls}:
-        # The status only avoids reading unchanged objects. Objects without a status are read.
+        # The status is needed only to skip unchanged objects. Objects without a status are read.
         with suppress(OSError, NotImplementedError, UsageError):
             remote: Any = location(folder) if is_remote(folder) else location(f"{folder}/")
             for entry in remote.fs.ls(remote.path, detail=True):

@@ -112,7 +112,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def names_in(folder: Path) -> list[str]:
-    """List the names in a folder, or none if the folder does not exist.
+    """List the names in a folder. The list is empty if the folder does not exist.
 
     `glob` is not used. On an object store, it interprets brackets in the folder's name as a
     pattern.
@@ -146,7 +146,7 @@ def create(data: bytes, path: Path) -> bool:
     Returns
     -------
     bool
-        True if this call created the file. False if the file existed. It is then unchanged.
+        True if this call created the file. False if the file existed, which is then unchanged.
 
     Raises
     ------
@@ -231,9 +231,9 @@ def flush(path: Path) -> None:
 class CarefulFile(io.FileIO):
     """New file for a library that does not handle write errors.
 
-    HDF5 ignores some disk errors, and was measured to crash on others. It is therefore given this
-    object instead of a file name. The object records the first error, reports success to HDF5, and
-    raises the recorded error in `close`.
+    HDF5 ignores some disk errors and crashed on others in tests. It therefore gets this object
+    instead of a file name. The object records the first error, reports success to HDF5, and raises
+    the recorded error in `close`.
     """
 
     def __init__(self, path: Path) -> None:

@@ -58,7 +58,7 @@ def location(path: str | Path) -> Path:
 
 
 def local_path(path: str | Path) -> Path:
-    """Return a local path.
+    """Return a path as a `Path`, and refuse URLs.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def local_path(path: str | Path) -> Path:
     if is_remote(path):
         raise UsageError(
             f"{as_url(path)} is remote, but only feature files and exports can be written to "
-            "object stores. Give a local path."
+            "object stores. Pass a local path."
         )
     return location(path)
 
@@ -112,7 +112,7 @@ def _remote(url: str) -> Path:
     except ValueError as error:
         raise UsageError(
             f"unknown protocol {protocol}:// in {url} ({error}). Use a local path, or a URL of a "
-            "known protocol such as s3:// or gs://."
+            "known protocol, such as s3:// or gs://."
         ) from error
     except ImportError as error:
         library, extra = _EXTRAS.get(protocol, (str(error), ""))
@@ -120,7 +120,7 @@ def _remote(url: str) -> Path:
             raise missing_extra(f"{protocol}://", library, extra) from error
         raise UsageError(
             f"{url} needs a library that is not installed ({error}). Install the library that "
-            f"fsspec uses for {protocol}://, or use a local path."
+            f"fsspec uses for {protocol}://."
         ) from error
     return cast(Path, path)
 

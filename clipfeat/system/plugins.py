@@ -59,7 +59,10 @@ def _plugins(taken: tuple[str, ...], group: str, kind: Any) -> dict[str, Any]:
             _warn(place, f"{reason}. Repair or uninstall its package.")
             continue
         if not isinstance(entry, kind):
-            _warn(place, f"it must refer to a {kind.__name__}, got a {type(entry).__name__}.")
+            name = type(entry).__name__
+            _warn(
+                place, f"its type is {name}, expected {kind.__name__}. Correct it in its package."
+            )
         elif point.name in taken:
             _warn(place, "it has the name of a built-in entry. Rename it in its package.")
         else:

@@ -32,11 +32,11 @@ def connected(address: str | None, least_cpus: int = 1) -> Iterator[None]:
     Parameters
     ----------
     address : str, optional
-        Address of a running cluster, as for `ray.init`. None uses the environment variable
-        ``RAY_ADDRESS`` if it is set. Otherwise, None starts a local cluster, which stops at the end
-        of the block.
+        Address of a running cluster, as for `ray.init`. If it is None, the environment variable
+        ``RAY_ADDRESS`` is used. If the variable is not set, a local cluster is started, which stops
+        at the end of the block.
     least_cpus : int
-        Minimum number of processors that a local cluster reports, even on a smaller machine.
+        Minimum number of CPU cores that a local cluster reports, even on a smaller machine.
 
     Raises
     ------

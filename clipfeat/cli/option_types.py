@@ -582,8 +582,8 @@ SplitColumn = Annotated[
         "--split",
         metavar="COLUMN",
         help="Column with the official split of the images: train, val or test. By default, "
-        "'benchmark' trains and tests on these parts, and 'fit' leaves out the test images. "
-        "'none' ignores the split.",
+        "'benchmark' fits on train, chooses on val and reports test, and 'fit' leaves out the test "
+        "images. 'none' ignores the split.",
     ),
 ]
 LeaveOneOutColumn = Annotated[

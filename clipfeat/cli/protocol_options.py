@@ -76,7 +76,8 @@ class ProtocolOptions:
 
         The record has the same keys as in version 0.1, so that runs of that version still resume.
         """
-        from clipfeat.evaluate.protocols import FOLDS, SPLIT
+        from clipfeat.evaluate.protocols import FOLDS
+        from clipfeat.features.official_parts import SPLIT
 
         record: dict[str, object] = {
             "test": [str(path.resolve()) for path in self.test or []],
@@ -106,7 +107,9 @@ class ProtocolOptions:
             If the options select several protocols.
         """
         from clipfeat.evaluate import FewShot, KFold, LeaveOneOut, Matrix, OfficialSplit, TrainTest
-        from clipfeat.evaluate.protocols import FOLDS, SPLIT, default_protocol
+        from clipfeat.evaluate.official_split import default_protocol
+        from clipfeat.evaluate.protocols import FOLDS
+        from clipfeat.features.official_parts import SPLIT
 
         in_column = self.split not in (SPLIT, "none")
         choices = {"--leave-one-out": self.leave_one_out, "--matrix": self.matrix,

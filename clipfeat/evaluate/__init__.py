@@ -4,12 +4,12 @@ from clipfeat.evaluate.benchmarking import benchmark
 from clipfeat.evaluate.comparing import Comparison, compare
 from clipfeat.evaluate.leaderboard import Leaderboard
 from clipfeat.evaluate.metrics import METRICS, score
+from clipfeat.evaluate.official_split import OfficialSplit
 from clipfeat.evaluate.protocols import (
     FewShot,
     KFold,
     LeaveOneOut,
     Matrix,
-    OfficialSplit,
     Protocol,
     TrainTest,
 )

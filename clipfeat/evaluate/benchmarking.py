@@ -14,7 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from clipfeat.evaluate.entries import entry_names
-from clipfeat.evaluate.protocols import Protocol, as_protocol, default_protocol
+from clipfeat.evaluate.official_split import default_protocol
+from clipfeat.evaluate.protocols import Protocol, as_protocol
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.evaluate.run_plan import Step, run_plan
 from clipfeat.evaluate.votes import UNIFORM, parse_voting
@@ -56,7 +57,7 @@ def benchmark(
     protocol : int or Protocol, optional
         Number of folds of a stratified cross-validation, or a protocol: `KFold`, `LeaveOneOut`,
         `Matrix`, `FewShot`, `TrainTest` or `OfficialSplit`. By default, `OfficialSplit` if the
-        column ``"split"`` has training and test images, and otherwise 5 folds.
+        column ``"split"`` has training images, and test or validation images. Otherwise, 5 folds.
     options : FitOptions
         Balancing, calibration, bagging, parameter search and decision threshold. Parameters and
         thresholds are chosen inside each training set.

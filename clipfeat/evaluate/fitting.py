@@ -21,13 +21,15 @@ from clipfeat.errors import (
 )
 from clipfeat.evaluate.entries import entry_names
 from clipfeat.evaluate.gains import gains
-from clipfeat.evaluate.protocols import FOLDS, SPLIT, KFold, without_test
+from clipfeat.evaluate.official_split import without_test
+from clipfeat.evaluate.protocols import FOLDS, KFold
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.evaluate.run_plan import Step, run_plan
 from clipfeat.evaluate.thresholds import threshold_chooser
 from clipfeat.evaluate.votes import GIVEN, VOTE_TITLES, Voting, parse_votes
 from clipfeat.features import FeatureSet
 from clipfeat.features.by_file import one_per_file
+from clipfeat.features.official_parts import SPLIT
 from clipfeat.fits.fit_resources import FitResources
 from clipfeat.fits.limited import one_process
 from clipfeat.fits.members import MemberSpec, fit_member, make_member

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from clipfeat.evaluate.metrics import METRICS
 from clipfeat.evaluate.resampling import Resamples, resampled
 from clipfeat.evaluate.simultaneous import all_pairs
+from clipfeat.evaluate.validation import merit, on_validation
 
 if TYPE_CHECKING:
     from clipfeat.evaluate.result import Benchmark
@@ -31,6 +32,8 @@ class Gain:
         Ends of the 95 % interval of the difference. The interval holds for all pairs of entries
         together, so it remains valid for a classifier that is selected as the best. NaN in model
         files of version 0.1.
+    on_validation : bool
+        Whether the classifier is the best one on a validation set, instead of on the same rows.
     """
 
     vote: str
@@ -40,6 +43,7 @@ class Gain:
     standard_error: float
     low: float = float("nan")
     high: float = float("nan")
+    on_validation: bool = False
 
     @property
     def worse(self) -> bool:
@@ -55,8 +59,8 @@ class Gain:
 def gains(run: "Benchmark", metric: str, draws: Resamples | None = None) -> list[Gain]:
     """Compare every vote of a run with the best single classifier.
 
-    The best classifier is selected on the same rows, which favours it. The interval of the
-    difference is corrected for this selection.
+    The best classifier is selected on the validation set. If there is none, it is selected on the
+    same rows, which favours it. The interval of the difference is corrected for this selection.
 
     Parameters
     ----------
@@ -82,7 +86,10 @@ def gains(run: "Benchmark", metric: str, draws: Resamples | None = None) -> list
     singles = [entry for entry in scores if entry not in votes]
     if not singles:
         return []
-    best = max(singles, key=lambda entry: scores[entry])
+    chosen = on_validation(run)
+    best = max(
+        singles, key=lambda e: merit(metric, chosen.get(e, {})) if chosen else (scores[e], 0.0)
+    )
     critical = all_pairs(known).critical
     compared = []
     for vote in votes:
@@ -90,5 +97,7 @@ def gains(run: "Benchmark", metric: str, draws: Resamples | None = None) -> list
             difference = sign * (known.values[vote] - known.values[best])
             value, error = float(difference[0]), known.error(difference)
             half = critical * error
-            compared.append(Gain(vote, best, metric, value, error, value - half, value + half))
+            compared.append(
+                Gain(vote, best, metric, value, error, value - half, value + half, bool(chosen))
+            )
     return compared

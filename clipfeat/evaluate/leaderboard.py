@@ -18,6 +18,7 @@ from clipfeat.evaluate.pivots import Pivot, pivots
 from clipfeat.evaluate.resampling import Resamples, resampled
 from clipfeat.evaluate.standings import Standing, standings
 from clipfeat.evaluate.tidy_rows import COSTS, POOLED, headline_rows
+from clipfeat.evaluate.validation import OnValidation, merit, on_validation
 from clipfeat.zoo import CHANCE
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ DEFAULT_METRIC = "balanced_accuracy"
 RECALL = "recall/"
 MAX_RECALL_COLUMNS = 4
 """With more classes than this, the recalls of the classes have no columns."""
-RANK, INTERVAL = "rank", "interval"
+RANK, ON_VALIDATION, INTERVAL = "rank", "on_validation", "interval"
+TEXT_COLUMNS = (RANK, ON_VALIDATION, INTERVAL)
+"""Columns that are not means over folds."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Leaderboard:
     Parameters
     ----------
     entries : sequence of str
-        Names of classifiers and votes, best first.
+        Names of classifiers and votes, best first. With a validation set, they are ordered by it.
     mean : mapping of str to mapping of str to float
         For each entry and each metric, the mean over folds.
     spread : mapping of str to mapping of str to float
@@ -62,6 +65,9 @@ class Leaderboard:
         determines which tables there are.
     notes : sequence of str
         Sentences on the meaning of intervals and ranks. Empty for the scores of a model.
+    validation : mapping of str to mapping of str to float
+        For each entry, its metrics on the validation set, which then order the entries. Empty
+        without a validation set.
 
     See Also
     --------
@@ -76,6 +82,7 @@ class Leaderboard:
     gains: Sequence[Gain] = ()
     pivots: Sequence[Pivot] = ()
     notes: Sequence[str] = ()
+    validation: OnValidation = field(default_factory=dict)
 
     @classmethod
     def from_rows(
@@ -84,6 +91,7 @@ class Leaderboard:
         metric: str = DEFAULT_METRIC,
         standings: Sequence[Standing] = (),
         gains: Sequence[Gain] = (),
+        validation: OnValidation | None = None,
     ) -> "Leaderboard":
         """Make a leaderboard from tidy rows, which hold one score each.
 
@@ -99,6 +107,8 @@ class Leaderboard:
             Standings by this metric. If there are any, entries without a standing come last.
         gains : sequence of Gain
             Gains of the votes by this metric.
+        validation : mapping of str to mapping of str to float
+            Metrics of the entries on the validation set. If there are any, they order the entries.
 
         Returns
         -------
@@ -121,11 +131,16 @@ class Leaderboard:
         ranked = {one.entry: one for one in standings}
 
         def order(entry: str) -> tuple[bool, float, float]:
+            unranked = bool(ranked) and entry not in ranked
+            if validation is not None:
+                first, second = merit(metric, validation.get(entry, {}))
+                return unranked, -first, -second
             value = mean[entry].get(metric, float("nan"))
             key = float("inf") if np.isnan(value) else sign * value
-            return bool(ranked) and entry not in ranked, key, mean[entry].get("log_loss", 0.0)
+            return unranked, key, mean[entry].get("log_loss", 0.0)
 
-        return cls(sorted(values, key=order), mean, spread, metric, ranked, gains)
+        entries = sorted(values, key=order)
+        return cls(entries, mean, spread, metric, ranked, gains, validation=validation or {})
 
     @property
     def columns(self) -> dict[str, str]:
@@ -135,6 +150,8 @@ class Leaderboard:
         for the rank and the interval.
         """
         headings = {RANK: "rank"} if self.standings else {}
+        if self.validation:
+            headings[ON_VALIDATION] = f"{COLUMN_TITLES[self.metric]} on val"
         recalls = dict.fromkeys(name for of in self.mean.values() for name in of if RECALL in name)
         for name, title in COLUMN_TITLES.items():
             headings[name] = title
@@ -162,26 +179,28 @@ class Leaderboard:
             return self.rank(entry)
         if metric == INTERVAL:
             return _interval_text(self.standings.get(entry))
+        if metric == ON_VALIDATION:
+            return _number(self.validation.get(entry, {}).get(self.metric, float("nan")))
         mean = self.mean[entry].get(metric, float("nan"))
-        if np.isnan(mean):
-            return "–"
-        if metric == "model_bytes":
-            return f"{mean / 1e6:.2f}"
-        if metric in COSTS:
-            return f"{mean:.2f}"
+        if metric in COSTS and not np.isnan(mean):
+            return f"{mean / 1e6 if metric == 'model_bytes' else mean:.2f}"
         spread = self.spread[entry].get(metric, float("nan"))
-        return f"{mean:.3f}" if np.isnan(spread) else f"{mean:.3f} ± {spread:.3f}"
+        return _number(mean) if np.isnan(spread) else f"{mean:.3f} ± {spread:.3f}"
 
     def standing_values(self, entry: str) -> dict[str, Any]:
-        """Return the fields of an entry's standing, with names that start with the metric.
+        """Return the score on validation and the fields of the standing of an entry.
 
-        The result is empty if the entry has no standing.
+        The names start with the metric. The result is empty if the entry has neither.
         """
+        values: dict[str, Any] = {}
+        if self.validation:
+            value = self.validation.get(entry, {}).get(self.metric, float("nan"))
+            values[f"{self.metric}_{ON_VALIDATION}"] = value
         standing = self.standings.get(entry)
-        if standing is None:
-            return {}
-        return {f"{self.metric}_{key}": value for key, value in asdict(standing).items()
-                if key not in ("entry", "value")}  # fmt: skip
+        return values if standing is None else values | {
+            f"{self.metric}_{key}": value for key, value in asdict(standing).items()
+            if key not in ("entry", "value")
+        }  # fmt: skip
 
     def to_pandas(self) -> "pd.DataFrame":
         """Return a table with one row per entry, and the mean and spread of each metric."""
@@ -191,7 +210,7 @@ class Leaderboard:
             entry: {
                 key: value
                 for metric in self.columns
-                if metric not in (RANK, INTERVAL)
+                if metric not in TEXT_COLUMNS
                 for key, value in (
                     (metric, self.mean[entry].get(metric)),
                     (f"{metric}_std", self.spread[entry].get(metric)),
@@ -243,7 +262,11 @@ def run_leaderboard(run: "Benchmark", metric: str = DEFAULT_METRIC) -> Leaderboa
     check_metric(metric)
     draws = resampled(run, run.complete, metric)
     board = Leaderboard.from_rows(
-        run.rows, metric, standings(run, metric, draws), gains(run, metric, draws)
+        run.rows,
+        metric,
+        standings(run, metric, draws),
+        gains(run, metric, draws),
+        on_validation(run) or None,
     )
     column = str(run.about.get("column", ""))
     return replace(
@@ -288,6 +311,17 @@ def _notes(draws: Resamples, board: Leaderboard) -> list[str]:
             f"With only {units}, the intervals are approximate and wide, and the tests find only "
             "large differences."
         )
+    if board.validation:
+        notes.append(
+            f"The order and rank 1 are chosen by {COLUMN_TITLES[board.metric]} on val, and all "
+            "other scores are those of the test images."
+        )
+        ahead = [e for e, one in board.standings.items() if one.behind < 0 and not one.tied]
+        if ahead:
+            notes.append(
+                f"On the test images, {', '.join(ahead)} scored better than the entry chosen on "
+                "val. It was not chosen, because the choice would use the test images."
+            )
     tied = sum(standing.tied for standing in board.standings.values())
     if tied > 1:
         notes.append(
@@ -301,6 +335,10 @@ def check_metric(metric: str) -> None:
     """Check that a metric exists. The error lists the most similar names."""
     if metric not in METRICS:
         raise unknown_name("metric", metric, METRICS)
+
+
+def _number(value: float) -> str:
+    return "–" if np.isnan(value) else f"{value:.3f}"
 
 
 def _interval_text(standing: Standing | None) -> str:

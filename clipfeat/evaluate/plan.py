@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from clipfeat.evaluate.splits import RowMask
 from clipfeat.features import FeatureSet
 from clipfeat.zoo.folds import Split
@@ -28,6 +31,10 @@ class Trial:
     tested_on : mapping of str to ndarray of shape (n_samples,), bool
         Masks of subsets of the rows, by name. The test rows of a fold in each subset are scored
         separately. If empty, all test rows of a fold are scored together.
+    validation : ndarray of int, optional
+        Row numbers of a validation set, on which thresholds, learned votes and the best entry are
+        chosen. They are in no split. None chooses thresholds and votes on out-of-fold predictions
+        of the training rows.
     """
 
     splits: Mapping[str, Split]
@@ -35,6 +42,11 @@ class Trial:
     trained_on: str = ""
     n_train: int | None = None
     tested_on: Mapping[str, RowMask] = field(default_factory=dict)
+    validation: NDArray[np.int64] | None = None
+
+    def choice_rows(self, train: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the rows on which the choices of a fold with these training rows are made."""
+        return train if self.validation is None else self.validation
 
     @property
     def subsets(self) -> Mapping[str, RowMask | None]:
@@ -67,9 +79,12 @@ class Plan:
     column : str
         Name of the protocol's column, whose values are held out or trained on in turn. Empty if the
         protocol has no column.
+    caveats : sequence of str
+        Sentences that every report of the run states.
     """
 
     name: str
     features: FeatureSet
     trials: Sequence[Trial]
     column: str = ""
+    caveats: Sequence[str] = ()

@@ -3,12 +3,12 @@
 Each protocol is an object with a method ``plan``. `clipfeat.benchmark` takes any protocol, as
 scikit-learn's ``cv`` takes any splitter. A plan sorts the rows by content hash, so that the splits
 do not depend on the order in which images were embedded. The rows of a group are never in both
-training and test, except with `TrainTest` and `OfficialSplit`, whose split is given.
+training and test, except with `TrainTest` and `OfficialSplit`, whose split is given. The latter is
+in `clipfeat.evaluate.official_split`.
 """
 
 import warnings
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,8 +24,6 @@ from clipfeat.zoo.folds import Split, k_fold
 FEW_SHOT_DRAWS = 5
 FOLDS = 5
 """Number of folds of a cross-validation, unless the user chooses another."""
-SPLIT = "split"
-"""Column with the official split of a data set."""
 
 
 class Protocol(ABC):
@@ -82,10 +80,10 @@ class KFold(Protocol):
 
     def plan(self, features: FeatureSet, random_state: int = 0) -> Plan:
         """Split into stratified folds. See `Protocol.plan`."""
-        data = _labelled(features)
-        seeds = _seeds(self.repeats, random_state)
+        data = labelled_rows(features)
+        seeds = trial_seeds(self.repeats, random_state)
         trials = [Trial(_numbered(cross_validation(data, self.n_splits, s)), s) for s in seeds]
-        return Plan(f"{self.n_splits}-fold{_repeated(seeds)}", data, trials)
+        return Plan(f"{self.n_splits}-fold{repeated(seeds)}", data, trials)
 
 
 @dataclass(frozen=True)
@@ -110,11 +108,11 @@ class LeaveOneOut(Protocol):
 
     def plan(self, features: FeatureSet, random_state: int = 0) -> Plan:
         """Make one fold for each value of the column. See `Protocol.plan`."""
-        data = _labelled(features)
-        seeds = _seeds(self.repeats, random_state)
+        data = labelled_rows(features)
+        seeds = trial_seeds(self.repeats, random_state)
         trials = [Trial(leave_one_out(data, self.column, s), s) for s in seeds]
         _warn_of_one_class(data, self.column, trials[0])
-        return Plan(f"leave one {self.column} out{_repeated(seeds)}", data, trials, self.column)
+        return Plan(f"leave one {self.column} out{repeated(seeds)}", data, trials, self.column)
 
 
 @dataclass(frozen=True)
@@ -140,10 +138,10 @@ class Matrix(Protocol):
 
     def plan(self, features: FeatureSet, random_state: int = 0) -> Plan:
         """Make one trial for each value of the column. See `Protocol.plan`."""
-        data = _labelled(features)
-        seeds = _seeds(self.repeats, random_state)
+        data = labelled_rows(features)
+        seeds = trial_seeds(self.repeats, random_state)
         trials = [trial for s in seeds for trial in _matrix(data, self.column, self.n_splits, s)]
-        name = f"train on each {self.column}, test on each, {self.n_splits}-fold{_repeated(seeds)}"
+        name = f"train on each {self.column}, test on each, {self.n_splits}-fold{repeated(seeds)}"
         return Plan(name, data, trials, self.column)
 
 
@@ -177,8 +175,8 @@ class FewShot(Protocol):
         ClipfeatWarning
             If a size is left out.
         """
-        data = _labelled(features)
-        seeds = _seeds(self.repeats, random_state)
+        data = labelled_rows(features)
+        seeds = trial_seeds(self.repeats, random_state)
         trials = _few_shot(data, self.sizes, self.n_splits, seeds)
         return Plan(f"few-shot, {len(seeds)} draws", data, trials)
 
@@ -209,46 +207,8 @@ class TrainTest(Protocol):
         DataError
             If both are arrays with different numbers of columns.
         """
-        seeds = _seeds(self.repeats, random_state)
-        return _one_split("separate test set", _labelled(features), self.test, seeds)
-
-
-@dataclass(frozen=True)
-class OfficialSplit(Protocol):
-    """Train and test on the split that a data set comes with.
-
-    Parameters
-    ----------
-    column : str
-        Name of a column with the values ``"train"``, ``"test"`` and optionally ``"val"``. The
-        spellings ``"training"``, ``"testing"``, ``"valid"``, ``"validation"`` and ``"dev"`` are
-        accepted too, in upper or lower case.
-    use_validation : bool
-        Train on the validation rows too. By default, the validation rows are not used at all.
-        Thresholds, parameters and weights are always chosen on inner folds of the training rows.
-    repeats : int
-        Number of repetitions, each with a different seed.
-    """
-
-    column: str = SPLIT
-    use_validation: bool = False
-    repeats: int = 1
-
-    def plan(self, features: FeatureSet, random_state: int = 0) -> Plan:
-        """Make one fold of the rows that the column assigns to training and test.
-
-        See `Protocol.plan`. Images of the test that are also in the training set are left out of
-        the training set, with a warning.
-        """
-        data = _labelled(features)
-        parts = _official_parts(data, self.column)
-        trained = ("train", "val") if self.use_validation else ("train",)
-        train, test = (data.take(np.isin(parts, names)) for names in (trained, ("test",)))
-        seeds = _seeds(self.repeats, random_state)
-        name = f"official split in column {self.column}"
-        if unused := int((parts == "val").sum()) if not self.use_validation else 0:
-            name += f", {unused} val images left out"
-        return _one_split(name, train, test, seeds)
+        seeds = trial_seeds(self.repeats, random_state)
+        return _one_split("separate test set", labelled_rows(features), self.test, seeds)
 
 
 def as_protocol(protocol: int | Protocol) -> Protocol:
@@ -269,82 +229,7 @@ def as_protocol(protocol: int | Protocol) -> Protocol:
     )
 
 
-def default_protocol(features: FeatureSet, repeats: int = 1) -> Protocol:
-    """Return the official split if the features have one, or 5-fold cross-validation.
-
-    Parameters
-    ----------
-    features : FeatureSet
-        Labelled images.
-    repeats : int
-        Number of repetitions.
-
-    Warns
-    -----
-    ClipfeatWarning
-        As in `has_official_split`.
-    """
-    if has_official_split(features):
-        return OfficialSplit(repeats=repeats)
-    return KFold(repeats=repeats)
-
-
-def has_official_split(features: FeatureSet) -> bool:
-    """Whether the column ``"split"`` assigns every labelled image to training, val or test.
-
-    Warns
-    -----
-    ClipfeatWarning
-        If the column marks training and test images but the split cannot be used. Either some
-        labelled images have no value in the column, or all images of a part have the same class.
-    """
-    values = features.columns.get(SPLIT)
-    if values is None:
-        return False
-    labelled = features.y >= 0
-    parts = np.array([PART_NAMES.get(value.strip().lower(), "") for value in values.tolist()])
-    of_part = {part: features.y[labelled & (parts == part)] for part in ("train", "test")}
-    if not all(len(y) for y in of_part.values()):
-        return False
-    one_class = [part for part, y in of_part.items() if len(np.unique(y)) < 2]
-    without = int((labelled & (parts == "")).sum())
-    if not one_class and not without:
-        return True
-    reason = (
-        f"its {one_class[0]} images are of one class"
-        if one_class
-        else f"{without} images are in none of its parts train, val and test"
-    )
-    warnings.warn(
-        f"the official split in column {SPLIT!r} is not used, because {reason}. Correct the column",
-        ClipfeatWarning,
-        stacklevel=3,
-    )
-    return False
-
-
-def without_test(features: FeatureSet, column: str | None) -> FeatureSet:
-    """Leave out the test images of an official split.
-
-    Parameters
-    ----------
-    features : FeatureSet
-        Labelled images.
-    column : str, optional
-        Name of a column, as in `OfficialSplit`. No images are left out if the name is None. The
-        same is true if the name is ``"split"`` and this column holds no split that can be used.
-
-    Raises
-    ------
-    UsageError
-        If any other column is given, and it holds no official split.
-    """
-    if column is None or (column == SPLIT and not has_official_split(features)):
-        return features
-    return features.take(_official_parts(features, column) != "test")
-
-
-def _labelled(features: FeatureSet) -> FeatureSet:
+def labelled_rows(features: FeatureSet) -> FeatureSet:
     """Return the labelled rows in the order of their content hashes.
 
     The rows are not copied if all are labelled and sorted, and no class is empty.
@@ -355,13 +240,15 @@ def _labelled(features: FeatureSet) -> FeatureSet:
     return features.labelled().in_content_order()
 
 
-def _seeds(repeats: int, random_state: int) -> range:
+def trial_seeds(repeats: int, random_state: int) -> range:
+    """Return one random seed for each repetition."""
     if repeats < 1:
         raise UsageError(f"repeats must be 1 or more, got {repeats}. Use --repeats 1")
     return range(random_state, random_state + repeats)
 
 
-def _repeated(seeds: range) -> str:
+def repeated(seeds: range) -> str:
+    """Return the end of a plan's name, such as ``", 3 seeds"``; empty for one seed."""
     return f", {len(seeds)} seeds" if len(seeds) > 1 else ""
 
 
@@ -373,42 +260,7 @@ def _one_split(name: str, train: FeatureSet, test: FeatureSet, seeds: range) -> 
     both, n_train = stack(train, test.in_content_order())
     rows = np.arange(len(both))
     split = {"test": (rows[:n_train], rows[n_train:])}
-    return Plan(f"{name}{_repeated(seeds)}", both, [Trial(split, seed) for seed in seeds])
-
-
-PART_NAMES = {
-    "train": "train", "training": "train",
-    "val": "val", "valid": "val", "validation": "val", "dev": "val",
-    "test": "test", "testing": "test",
-}  # fmt: skip
-"""Parts of an official split, by the lower-case spellings found in data sets."""
-
-
-def _official_parts(features: FeatureSet, column: str) -> NDArray[np.str_]:
-    """Return ``"train"``, ``"val"`` or ``"test"`` for each row.
-
-    Raises
-    ------
-    UsageError
-        If a value is missing or unknown, or no row is for training or for test.
-    """
-    values = features.column(column).tolist()
-    unknown = Counter(value for value in values if value.strip().lower() not in PART_NAMES)
-    if unknown:
-        counts = ", ".join(f"{n} {value!r}" for value, n in unknown.most_common(5))
-        raise UsageError(
-            f"column {column!r} must be train, val or test for every image, got {counts}. Correct "
-            "the column, or pass another column"
-        )
-    parts = np.array([PART_NAMES[value.strip().lower()] for value in values])
-    for part in ("train", "test"):
-        if part not in parts:
-            counts = ", ".join(f"{n} {value}" for value, n in Counter(parts.tolist()).items())
-            raise UsageError(
-                f"column {column!r} has no {part} images ({counts}). Correct the column, or pass "
-                "another column"
-            )
-    return parts
+    return Plan(f"{name}{repeated(seeds)}", both, [Trial(split, seed) for seed in seeds])
 
 
 def _warn_of_one_class(features: FeatureSet, column: str, trial: Trial) -> None:

@@ -25,6 +25,7 @@ from clipfeat.evaluate.thresholds import (
     threshold_chooser,
     warn_of_few_groups,
 )
+from clipfeat.evaluate.validation import validation_record
 from clipfeat.evaluate.votes import VOTE_TITLES, Voting, cast_vote
 from clipfeat.features import FeatureSet
 from clipfeat.fits.cache import versions
@@ -114,15 +115,18 @@ def run_plan(
     entries = entry_names(names, features.specs)
     groups = features.split_groups
     specs = _cell_specs(plan, entries, spare)
+    validates = any(trial.validation is not None for trial in plan.trials)
+    learns = choose is not None or voting.learns
     results = run_cells(
         specs, (features.X, features.y, groups), len(features.classes), options,
-        out_of_fold=choose is not None or voting.learns, n_jobs=resources.n_jobs,
+        out_of_fold=learns and not validates, n_jobs=resources.n_jobs,
         time_limit=resources.time_limit, together=spare is not None, cache=cache,
         executor=executor, run=run,
     )  # fmt: skip
     with closing(results):
-        fitted, errors = _gather(len(plan.trials), specs, results, progress)
+        fitted, errors = _gather(plan.trials, specs, results, progress)
     outcomes: list[Outcome] = []
+    scored: list[tuple[Outcome, Cells]] = []
     rows: list[dict[str, Any]] = []
     votes: dict[str, dict[str, list[float]]] = {}
     tuned: dict[str, dict[str, Any]] = {}
@@ -148,6 +152,7 @@ def run_plan(
                 of_vote.setdefault(entry, []).extend(of_folds)
         if with_votes:
             outcomes.append(make_outcome(features, trial, with_votes, choose))
+            scored.append((outcomes[-1], with_votes))
             by_value = bool(plan.column) and not trial.trained_on
             rows += score_outcome(features, outcomes[-1], with_votes, by_value=by_value)
     if not outcomes:
@@ -176,6 +181,8 @@ def run_plan(
         "versions": versions(),
         "uncalibrated": uncalibrated(benchmark, voters),
         "threshold_by": options.threshold_rule,
+        "caveats": list(plan.caveats),
+        "validation": validation_record(features, scored),
     }
     return replace(benchmark, about=about)
 
@@ -193,7 +200,8 @@ def _check_negatives(plan: Plan, max_fpr: float) -> None:
     n_independent: list[int] = []
     for trial in plan.trials:
         for fold, (train, _) in trial.splits.items():
-            negatives = train[features.y[train] == 0]
+            rows = trial.choice_rows(train)
+            negatives = rows[features.y[rows] == 0]
             files, first = np.unique(features.files[negatives], return_index=True)
             where = f"{_prefix(plan, trial)}fold {fold}"
             check_negatives(max_fpr, len(files), features.classes[0], where)
@@ -213,7 +221,10 @@ def _cell_specs(plan: Plan, entries: Entries, spare: int | None) -> list[CellSpe
     total = len(entries) * sum(len(trial.splits) for trial in plan.trials)
     specs: list[CellSpec] = []
     for number, trial in enumerate(plan.trials):
-        for fold_index, (fold, split) in enumerate(trial.splits.items()):
+        for fold_index, (fold, (train, test)) in enumerate(trial.splits.items()):
+            # A validation set is predicted together with the test rows; see `_without_validation`.
+            predicted = test if trial.validation is None else np.append(test, trial.validation)
+            split = train, predicted
             where = f"{_prefix(plan, trial)}fold {fold}"
             for entry, (name, columns) in entries.items():
                 left = total - len(specs)
@@ -228,7 +239,7 @@ def _cell_specs(plan: Plan, entries: Entries, spare: int | None) -> list[CellSpe
 
 
 def _gather(
-    n_trials: int,
+    trials: Sequence[Trial],
     specs: Sequence[CellSpec],
     results: Iterable[tuple[int, Result]],
     progress: Callable[[Step], None],
@@ -242,7 +253,7 @@ def _gather(
     for number, result in results:
         by_number[number] = result
         progress(Step(len(by_number), len(specs), specs[number].entry, specs[number].where))
-    fitted: list[dict[str, list[Cell]]] = [{} for _ in range(n_trials)]
+    fitted: list[dict[str, list[Cell]]] = [{} for _ in trials]
     failed: set[tuple[int, str]] = set()
     errors: dict[str, str] = {}
     for number, spec in enumerate(specs):
@@ -250,13 +261,22 @@ def _gather(
         if (spec.trial, spec.entry) in failed:
             continue
         if isinstance(result, Cell):
-            fitted[spec.trial].setdefault(spec.entry, []).append(result)
+            cell = _without_validation(result, trials[spec.trial])
+            fitted[spec.trial].setdefault(spec.entry, []).append(cell)
             continue
         text = str(result) if isinstance(result, ClipfeatError) else repr(result)
         errors.setdefault(spec.entry, f"{spec.where}: {text}")
         failed.add((spec.trial, spec.entry))
         fitted[spec.trial].pop(spec.entry, None)
     return fitted, errors
+
+
+def _without_validation(cell: Cell, trial: Trial) -> Cell:
+    """Separate the probabilities of a validation set from those of the test rows."""
+    if trial.validation is None:
+        return cell
+    n_test = len(cell.test) - len(trial.validation)
+    return replace(cell, test=cell.test[:n_test], train=cell.test[n_test:])
 
 
 def _cast_votes(
@@ -266,7 +286,7 @@ def _cast_votes(
 
     The result consists of the cells and the weights.
     """
-    splits = list(trial.splits.values())
+    splits = [(trial.choice_rows(train), test) for train, test in trial.splits.values()]
     for vote in voting.votes if len(members) > 1 else ():
         try:
             result = cast_vote(vote, members, splits, features.y, features.files, voting.given)

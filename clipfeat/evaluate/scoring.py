@@ -49,8 +49,9 @@ def make_outcome(
             cell = of_entry[number]
             probabilities[entry][test] = cell.test
             if choose is not None and cell.train is not None:
-                y, p, rows = one_per_file(features.y[train], cell.train, features.files[train])
-                of_files = None if groups is None else groups[train[rows]]
+                rows = trial.choice_rows(train)
+                y, p, first = one_per_file(features.y[rows], cell.train, features.files[rows])
+                of_files = None if groups is None else groups[rows[first]]
                 thresholds.setdefault(entry, []).append(choose(y, p, of_files))
     return Outcome(trial, fold_of, probabilities, thresholds)
 

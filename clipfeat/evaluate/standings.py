@@ -1,4 +1,7 @@
-"""Ranking of a run's entries, with intervals and ties with the leader, which is the best entry."""
+"""Ranking of a run's entries, with intervals and ties with the leader.
+
+The leader is the best entry on the validation set, or on the test rows if there is none.
+"""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -7,6 +10,7 @@ from clipfeat.evaluate.intervals import LEVEL, interval
 from clipfeat.evaluate.metrics import METRICS
 from clipfeat.evaluate.resampling import Resamples, resampled
 from clipfeat.evaluate.simultaneous import all_pairs, score_alpha
+from clipfeat.evaluate.validation import merit, on_validation
 
 if TYPE_CHECKING:
     from clipfeat.evaluate.result import Benchmark
@@ -14,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Standing:
-    """Score of one entry (a classifier or a vote), and its comparison with the best entry.
+    """Score of one entry (a classifier or a vote), and its comparison with the leader.
 
     Parameters
     ----------
@@ -24,7 +28,8 @@ class Standing:
         Mean over folds, and the ends of its 95 % interval. The intervals of all entries hold
         together.
     behind : float
-        Difference from the leader. It is 0 or positive for every metric.
+        Difference from the leader. It is positive for a worse entry, whatever the metric. It can
+        be negative if the leader was chosen on a validation set.
     p_value : float
         Two-sided p-value of the paired test that the entry does not differ from the leader. It is
         corrected for all pairs of entries. It is 1 for the leader.
@@ -44,9 +49,10 @@ class Standing:
 def standings(run: "Benchmark", metric: str, draws: Resamples | None = None) -> list[Standing]:
     """Rank the entries of a run, with simultaneous intervals and ties.
 
-    The intervals hold for all entries together, so they also hold for the leader, which is selected
-    by the same scores. The tests are corrected for all pairs of entries by the max-T method; see
-    `clipfeat.evaluate.simultaneous`.
+    The leader is the entry with the best score on the validation set. If there is none, it is the
+    entry with the best test score. The intervals hold for all entries together, so they also hold
+    for a leader that is selected by the same scores. The tests are corrected for all pairs of
+    entries by the max-T method; see `clipfeat.evaluate.simultaneous`.
 
     Parameters
     ----------
@@ -68,6 +74,8 @@ def standings(run: "Benchmark", metric: str, draws: Resamples | None = None) -> 
     sign = 1.0 if row.higher_is_better else -1.0
     known = (resampled(run, run.complete, metric) if draws is None else draws).defined()
     order = sorted(known.values, key=lambda entry: -sign * known.values[entry][0])
+    if chosen := on_validation(run):
+        order = sorted(known.values, key=lambda e: merit(metric, chosen.get(e, {})), reverse=True)
     pairs, alpha = all_pairs(known), score_alpha(known)
     ranked = []
     for entry in order:

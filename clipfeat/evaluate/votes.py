@@ -1,9 +1,9 @@
 """Votes of the classifiers of a benchmark, computed from their probabilities without further fits.
 
 A learned vote has weights or a regression. They are learned for each fold on the training rows of
-the fold, from out-of-fold probabilities of these rows. The probabilities of the other folds' test
-rows would be cheaper, but they would leak: the models of the other folds were trained on the test
-rows of this fold, including a held-out generator.
+the fold, from out-of-fold probabilities of these rows. A validation set replaces these rows. The
+probabilities of the other folds' test rows would be cheaper, but they would leak: the models of the
+other folds were trained on the test rows of this fold, including a held-out generator.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -134,9 +134,9 @@ def cast_vote(
         One of `VOTES`, or `GIVEN`.
     members : mapping of str to sequence of Cell
         For each entry that votes, its cells in the order of `splits`. For a learned vote, the cells
-        need out-of-fold probabilities of the training rows.
-    splits : sequence of (train, test)
-        Row numbers of the training rows and of the test rows of each fold.
+        need probabilities of the rows that it is learned on, in `Cell.train`.
+    splits : sequence of (rows, test)
+        Row numbers of the rows that a vote is learned on, and of the test rows of each fold.
     y : ndarray of shape (n_samples,)
         True class indices.
     files : ndarray of shape (n_samples,)
@@ -158,11 +158,11 @@ def cast_vote(
         fixed = [1.0 if weights is None or vote == UNIFORM else weights[entry] for entry in members]
     cells: list[Cell] = []
     learned: dict[str, list[float]] = {}
-    for number, (train, _) in enumerate(splits):
+    for number, (rows, _) in enumerate(splits):
         member_cells = [of_entry[number] for of_entry in members.values()]
         held_out = [cell.train for cell in member_cells if cell.train is not None]
         if fixed is None:
-            by_file = [one_per_file(y[train], p, files[train])[:2] for p in held_out]
+            by_file = [one_per_file(y[rows], p, files[rows])[:2] for p in held_out]
             combine, shares = learn_vote(vote, [p for _, p in by_file], by_file[0][0])
         else:
             combine, shares = weighted_vote(fixed)

@@ -30,8 +30,10 @@ class Cell:
     ----------
     test : ndarray of shape (n_test, n_classes)
         Probabilities of the test rows.
-    train : ndarray of shape (n_train, n_classes), or None
-        Out-of-fold probabilities of the training rows. None if they were not requested.
+    train : ndarray of shape (n_rows, n_classes), or None
+        Probabilities of the rows on which thresholds and votes are chosen: out-of-fold
+        probabilities of the training rows, or the probabilities of a validation set. None if they
+        were not requested.
     costs : mapping of str to float
         ``fit_seconds`` and ``predict_seconds``, and ``model_bytes`` if the size of the model was
         requested. ``fit_seconds`` includes the time of a parameter search.

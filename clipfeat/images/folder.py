@@ -6,8 +6,8 @@ Data sets for the detection of generated images have a different layout. Each pa
 folder of a pair: ``real`` and ``fake``, ``0_real`` and ``1_fake``, or ``nature`` and ``ai``. This
 folder gives the label, *real* or *fake*. The folders above it give the column ``generator``.
 
-A folder named after a split (``train``, ``val``, ``test``) gives the column ``split``, and never
-the label.
+A folder named after a part of an official split, such as ``train``, ``val`` or ``test``, gives the
+column ``split``, and never the label. See `clipfeat.features.official_parts.PART_NAMES`.
 """
 
 import os
@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from clipfeat.features.official_parts import SPLIT, official_part
 from clipfeat.images.decode import SUFFIXES
 from clipfeat.images.readers import FileBytes, RemoteObject
 from clipfeat.images.record import ImageRecord
@@ -25,7 +26,6 @@ from clipfeat.system.locations import absolute, as_url, is_remote, location
 REAL_FAKE_FOLDERS = (("real", "fake"), ("0_real", "1_fake"), ("nature", "ai"))
 UNAMBIGUOUS = {"0_real": "real", "1_fake": "fake"}
 """Labels of folder names that are clear even if the layout is not recognised."""
-SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
 def open_folder(spec: str) -> ImageSource:
@@ -80,8 +80,8 @@ def _record(root: Path, path: tuple[str, ...], pair: tuple[str, str] | None) -> 
     folders = list(path[:-1])
     columns = {}
     for folder in folders[:]:
-        if folder.lower() in SPLITS and "split" not in columns:
-            columns["split"] = SPLITS[folder.lower()]
+        if (part := official_part(folder)) and SPLIT not in columns:
+            columns[SPLIT] = part
             folders.remove(folder)
     label = UNAMBIGUOUS.get(folders[0].lower(), folders[0]) if folders else ""
     if pair is not None:

@@ -33,6 +33,7 @@ def remarks(run: Benchmark, board: Leaderboard) -> list[str]:
     votes = run.about.get("votes", {})
     tuned = run.about.get("tuned", {})
     return [
+        *run.about.get("caveats", []),
         *_shared(run.about),
         *(_weights(v, weights) for v, weights in votes.items() if weights and v != SOFT_VOTE),
         *(_gain(gain) for gain in board.gains),
@@ -108,7 +109,7 @@ def _weights(vote: str, weights: Mapping[str, Sequence[float]]) -> str:
 def _gain(gain: Gain) -> str:
     text = (
         f"{gain.vote}: {gain.metric} {gain.value:+.4f} against {gain.over}, the best single "
-        f"classifier of this run"
+        f"classifier {'on val' if gain.on_validation else 'of this run'}"
     )
     if np.isnan(gain.low):
         return f"{text} (standard error {gain.standard_error:.4f})."
@@ -140,6 +141,7 @@ def _thresholds(run: Benchmark) -> list[str]:
     for outcome in run.headline:
         for entry, of_folds in outcome.thresholds.items():
             thresholds.setdefault(entry, []).extend(of_folds)
+    where = "on the val images" if run.about.get("validation") else "inside each training set"
     lines = []
     for entry, chosen in thresholds.items():
         names = (metric, f"{metric}_at_0.5", f"{metric}_at_oracle", "true_positive_rate",
@@ -147,7 +149,7 @@ def _thresholds(run: Benchmark) -> list[str]:
         score, at_half, at_oracle, tpr, fpr = (_mean(values.get((entry, n), [])) for n in names)
         lines.append(
             f"{entry} predicts {run.classes[1]} above {np.mean(chosen):.3f} ± "
-            f"{np.std(chosen):.3f}, chosen by {by} inside each training set. {metric} is "
+            f"{np.std(chosen):.3f}, chosen by {by} {where}. {metric} is "
             f"{score:.3f} at this threshold, {at_half:.3f} at 0.5 and {at_oracle:.3f} at the "
             f"oracle threshold, which is chosen on each test set. True positive rate {tpr:.3f}, "
             f"false positive rate {fpr:.3f}."

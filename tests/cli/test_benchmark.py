@@ -45,7 +45,8 @@ def test_the_official_split_is_the_default(image_folder: Path) -> None:
         (image_folder / label).rmdir()
     embed()
     words = ("benchmark", "out.h5", "--clf", "dummy")
-    assert "official split in column split on 24 images" in succeed(*words).stdout
+    title = "official split in column split (fit on train, report test) on 24 images"
+    assert title in succeed(*words).stdout
     for more in (("--cv", 3), ("--split", "none")):
         assert "-fold on 24 images" in succeed(*words, *more).stdout
     assert_fails(clipfeat(*words, "--cv", 3, "--split", "place"), 2, "--split and --cv cannot be")

@@ -18,7 +18,6 @@ from clipfeat.evaluate import (
 )
 from clipfeat.evaluate.fitting import fit
 from clipfeat.evaluate.plan import Plan
-from clipfeat.evaluate.protocols import default_protocol
 from clipfeat.evaluate.tidy_rows import COSTS
 from clipfeat.features import TEST, FeatureSet, stack
 from clipfeat.zoo.fit_options import FitOptions
@@ -286,92 +285,6 @@ def test_repeats_use_different_seeds() -> None:
     assert first != second
     run = benchmark(make_features(), "logreg", protocol=KFold(4, repeats=2), random_state=7)
     assert set(run.to_pandas().seed) == {7, 8}
-
-
-def with_split(n: int = 20) -> FeatureSet:
-    """Return images with an official split: half train, a quarter val, a quarter test."""
-    data = make_features(n)
-    parts = np.array(["train", "Validation", "train", "test"])[np.arange(2 * n) % 4]
-    return replace(data, columns={"split": parts})
-
-
-@pytest.mark.parametrize("use_validation", [False, True])
-def test_official_split_is_followed(use_validation: bool) -> None:
-    """Training rows are those marked train, and the validation rows on request."""
-    data = with_split()
-    plan = OfficialSplit(use_validation=use_validation, repeats=2).plan(data, random_state=3)
-    assert [trial.seed for trial in plan.trials] == [3, 4]
-    split = plan.features.column("split")
-    train, test = plan.trials[0].splits["test"]
-    assert set(split[train]) == ({"train", "Validation"} if use_validation else {"train"})
-    assert set(split[test]) == {"test"}
-    assert len(test) == 10
-    run = benchmark(data, "logreg", protocol=OfficialSplit())
-    assert run.about["protocol"] == "official split in column split, 10 val images left out"
-    assert np.isnan(run.probabilities["logreg"]).all(axis=1).sum() == 20
-
-
-def test_official_split_is_the_default() -> None:
-    """A benchmark tests the test images, and a fit leaves them out, unless another is chosen."""
-    data = with_split()
-    run = benchmark(data, "dummy")
-    assert run.about["protocol"].startswith("official split in column split")
-    tested = run.columns["split"][run.fold >= 0]
-    assert (set(tested), len(tested)) == ({"test"}, 10)
-    assert benchmark(data, "dummy", protocol=5).about["protocol"] == "5-fold"
-    model = fit(data, "dummy", cv=2)
-    assert (model.about["images"], model.about["test_images_left_out"]) == (30, 10)
-    model = fit(data, "dummy", cv=2, split=None)
-    assert model.about["images"] == 40
-    assert "test_images_left_out" not in model.about
-
-
-@pytest.mark.parametrize(
-    ("parts", "match"),
-    [
-        (["train", "val"], None),
-        (["train", "test", "", "test"], "because 10 images are in none of its parts"),
-        (["train"] * 20 + ["test"] * 20, "because its train images are of one class"),
-    ],
-)
-@pytest.mark.filterwarnings("error")
-def test_incomplete_official_split_is_not_the_default(parts: list[str], match: str | None) -> None:
-    """Folds replace it, with a warning if the column has training and test images."""
-    data = replace(make_features(), columns={"split": np.resize(parts, 40)})
-    if match is None:
-        assert default_protocol(data) == KFold()
-    else:
-        with pytest.warns(ClipfeatWarning, match=match):
-            assert default_protocol(data, 2) == KFold(repeats=2)
-        with pytest.warns(ClipfeatWarning, match=match):
-            assert fit(data, "dummy", cv=2).about["images"] == 40
-
-
-def test_official_split_drops_training_copies_of_test_images() -> None:
-    """An image that is in both parts is left out of the training set, with a warning."""
-    data = with_split()
-    keys = data.keys.copy()
-    keys[0] = keys[3]
-    with pytest.warns(ClipfeatWarning, match="1 training images are also in the test"):
-        plan = OfficialSplit().plan(replace(data, keys=keys))
-    assert "0" not in plan.features.paths[plan.trials[0].splits["test"][0]]
-    assert len(plan.trials[0].splits["test"][0]) == 19
-
-
-@pytest.mark.parametrize(
-    ("parts", "match"),
-    [
-        (["train", ""], "must be train, val or test for every image, got 20 ''"),
-        (["train", "extra"], "got 20 'extra'"),
-        (["train", "val"], r"has no test images \(20 train, 20 val\)"),
-        (["test", "val"], "has no train images"),
-    ],
-)
-def test_incomplete_official_split_is_an_error(parts: list[str], match: str) -> None:
-    """Missing and unknown values are counted, and a missing part is named."""
-    data = replace(make_features(), columns={"split": np.array(parts)[np.arange(40) % 2]})
-    with pytest.raises(UsageError, match=match):
-        OfficialSplit().plan(data)
 
 
 def test_protocol_is_a_number_of_folds_or_an_object(features: FeatureSet) -> None:

@@ -1,6 +1,7 @@
 """Tests of run folders."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from clipfeat.evaluate import FewShot, KFold, Matrix, Protocol, benchmark
 from clipfeat.evaluate.standings import standings
 from clipfeat.evaluate.tidy_rows import COLUMNS
 from clipfeat.features import FeatureSet
-from clipfeat.report import claim_folder, load_run, save_run
+from clipfeat.report import claim_folder, load_run, remarks, save_run
 from clipfeat.report.page import PageOptions
 from clipfeat.zoo.fit_options import FitOptions
 from tests.evaluate.test_protocols import generators
@@ -41,6 +42,22 @@ def test_loading_restores_a_run(protocol: Protocol, options: FitOptions, tmp_pat
     assert standings(run, "roc_auc") == standings(loaded, "roc_auc")
     assert (loaded.specs, loaded.classes) == (run.specs, run.classes)
     assert list(loaded.columns) == ["generator"]
+
+
+def test_loading_restores_the_choice_on_val(tmp_path: Path) -> None:
+    """The order, the column of the table and the remarks of a loaded run are those of the run."""
+    data = with_generators(30)
+    parts = np.array(["train", "val", "train", "test"])[np.arange(60) % 4]
+    run = benchmark(replace(data, columns={"split": parts}), "logreg,knn,dummy", vote="greedy")
+    save_run(run, tmp_path, page=None)
+    loaded = load_run(tmp_path)
+    board = loaded.leaderboard()
+    expected = run.leaderboard()
+    assert (board.entries, board.standings) == (expected.entries, expected.standings)
+    assert board.validation == expected.validation
+    assert "best entry, thresholds and learned votes are chosen on 15 val" in remarks(run, board)[0]
+    assert "| rank | balanced acc. on val |" in (tmp_path / "leaderboard.md").read_text()
+    assert board.to_pandas().balanced_accuracy_on_validation.notna().all()
 
 
 def test_parquet_and_csv_hold_the_same_rows(tmp_path: Path) -> None:

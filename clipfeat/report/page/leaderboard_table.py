@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 
-from clipfeat.evaluate.leaderboard import INTERVAL, RANK, RECALL, Leaderboard
+from clipfeat.evaluate.leaderboard import INTERVAL, RECALL, TEXT_COLUMNS, Leaderboard
 from clipfeat.evaluate.metrics import METRICS
 from clipfeat.report.page.templates import render
 
@@ -26,7 +26,7 @@ def leaderboard_table(board: Leaderboard, errors: Mapping[str, str] | None = Non
     metrics = [
         name
         for name in board.columns
-        if name in (RANK, INTERVAL)
+        if name in TEXT_COLUMNS
         or any(not math.isnan(_mean(board, entry, name)) for entry in board.entries)
     ]
     best = {metric: board.best(metric) for metric in metrics if metric in METRICS}
@@ -38,7 +38,11 @@ def leaderboard_table(board: Leaderboard, errors: Mapping[str, str] | None = Non
     return render(
         "leaderboard.html.j2",
         heads=[
-            (m, board.columns[m], not (_is_higher_better(m) or RECALL in m or m == INTERVAL))
+            (
+                m,
+                board.columns[m],
+                not (_is_higher_better(m) or RECALL in m or m in TEXT_COLUMNS[1:]),
+            )
             for m in metrics
         ],
         rows=rows,

@@ -17,8 +17,13 @@ HEADINGS = {
 }
 
 
-def thresholds_section(rows: Sequence[Mapping[str, Any]], entries: Sequence[str]) -> Section | None:
-    """Tabulate balanced accuracy at each kind of threshold; None if no threshold was chosen."""
+def thresholds_section(
+    rows: Sequence[Mapping[str, Any]], entries: Sequence[str], *, on_validation: bool = False
+) -> Section | None:
+    """Tabulate balanced accuracy at each kind of threshold; None if no threshold was chosen.
+
+    The heading states whether the thresholds were chosen on a validation set.
+    """
     values: dict[tuple[str, str], list[float]] = {}
     for row in rows:
         if row["metric"] in HEADINGS and not np.isnan(row["value"]):
@@ -27,8 +32,11 @@ def thresholds_section(rows: Sequence[Mapping[str, Any]], entries: Sequence[str]
     if not {"balanced_accuracy_at_0.5", "balanced_accuracy_at_oracle"} & chosen:
         return None
     shown = [metric for metric in HEADINGS if metric == "balanced_accuracy" or metric in chosen]
+    headings = HEADINGS | (
+        {"balanced_accuracy": "at the threshold chosen on val"} if on_validation else {}
+    )
     table = Table(
-        ["classifier", *(HEADINGS[metric] for metric in shown)],
+        ["classifier", *(headings[metric] for metric in shown)],
         [[entry, *(_cell(values.get((entry, metric), [])) for metric in shown)]
          for entry in entries if any((entry, metric) in values for metric in chosen)],
         "Balanced accuracy, mean ± standard deviation over folds. The oracle uses the test labels: "

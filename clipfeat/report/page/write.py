@@ -115,7 +115,9 @@ def write_page(
             findings_section(_findings(run, board, options.audit) if options.audit else ()),
             Section("leaderboard", "Leaderboard", [_caption(board, len(predictions))], remarks,
                     html=leaderboard_table(board, run.errors)),
-            thresholds_section(run.rows, board.entries),
+            thresholds_section(
+                run.rows, board.entries, on_validation=bool(run.about.get("validation"))
+            ),
             details_section(run),
             *(prediction_sections(predictions, run.classes) if predictions else []),
             *protocol_sections(run, board, predictions),

@@ -7,7 +7,7 @@ HOPELESS = 0.8
 N_TRIALS = 2  # the first batch of a size is slower, because it allocates memory
 
 IMAGES_IN_MEMORY = 256
-"""Number of 256-pixel images whose activations are assumed to fit in a CPU's memory."""
+"""Number of images of 256×256 pixels whose activations are assumed to fit in memory on a CPU."""
 
 
 class BatchSize:
@@ -22,7 +22,7 @@ class BatchSize:
     fixed : int or None
         The batch size that the user chose. None chooses it by timing.
     smallest, largest : int
-        The size that is tried first, and the largest size.
+        The first and the largest size to try.
     n_workers : int
         Number of batches that are encoded concurrently, each in its own memory.
 

@@ -100,7 +100,7 @@ class RetryingEncoder:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Wait until no other thread uses memory, and prevent others from starting.
+        """Wait until no other thread uses memory, and prevent other threads from starting.
 
         The calling thread must be inside `_running`.
         """
@@ -119,9 +119,9 @@ class RetryingEncoder:
         if not fitted and self._limit is None and len(inputs) > 1:
             # If no image of the first batch fits, the memory is too small for any image.
             raise EncodingError(
-                f"the encoder is loaded, but not one of {len(inputs)} images fits in the memory "
-                f"that is left ({rows[0]}). Free some memory, use a smaller encoder, or pass "
-                "--device cpu"
+                f"the encoder is loaded, but none of the {len(inputs)} images of the first batch "
+                f"fits in the remaining memory ({rows[0]}). Free some memory, or use a "
+                "smaller encoder"
             )
         if fitted < len(inputs) > 1:
             with self._lock:
@@ -197,8 +197,8 @@ def _is_out_of_memory(error: Exception) -> bool:
 def _flaw(row: NDArray[np.float32] | EncodingError) -> EncodingError | None:
     """Return the reason to compute a row again in float32, or None.
 
-    For an image that did not fit in memory it is None. Float32 needs even more memory, so a retry
-    would fail too.
+    The result is None for an image that did not fit in memory, because float32 needs even more
+    memory.
     """
     try:
         if not isinstance(row, EncodingError):

@@ -14,23 +14,24 @@ class EmbedResources:
     Parameters
     ----------
     batch_size : int, optional
-        Number of images in one forward pass, for each core or device. None chooses the fastest by
-        timing.
+        Number of images in one forward pass, for each core or device. None chooses the fastest size
+        by timing.
     num_workers : int, optional
-        Number of threads that read and decode, or on Ray the number of tasks that do so. None is
-        one thread more than the number of cores, or as many tasks as fit on the Ray cluster.
+        Number of threads that read and decode. On Ray, the number of tasks that read and decode.
+        None uses one thread more than there are cores, or on Ray as many tasks as the cluster can
+        run.
     engine : str
         ``"local"`` or ``"ray"``. On Ray, the images and the output folder must have the same paths
         on every machine. If the cluster has GPUs, ``device="auto"`` uses one GPU per encoder.
     address : str, optional
-        Address of a running Ray cluster. None uses the environment variable ``RAY_ADDRESS``. If it
-        is not set, a cluster is started on this machine for the run.
+        Address of a running Ray cluster. None uses the environment variable ``RAY_ADDRESS``. If the
+        variable is not set, a cluster is started on this machine for the run.
 
     Raises
     ------
     UsageError
-        If a number is below 1, if the engine is unknown, or if an address is given, but the engine
-        is not ``"ray"``.
+        If a number is below 1, if the engine is unknown, or if an address is given for an engine
+        other than ``"ray"``.
     """
 
     batch_size: int | None = None

@@ -56,7 +56,7 @@ class Engine(Protocol):
         options : EncoderOptions
             Options that open the same encoder again. The precision is not ``"auto"``.
         pictures : Pictures
-            The views and faces of each image that are encoded.
+            Which views and faces of each image to encode.
         """
 
 

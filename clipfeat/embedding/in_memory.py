@@ -50,8 +50,8 @@ def encode_in_memory(
     views : mapping of str to View, optional
         Views by name. A view is an augmented copy of an image.
     every_view : bool
-        Decode each image once and encode all `views` of it. The records must then name no view. If
-        false, the view that a record names is encoded.
+        Whether to decode each image once and encode all of its `views`. The records must then have
+        no view. If false, each record is encoded in the view that it names.
     weights : path, or sequence of path
         Local files of weights: one for each encoder that has weights, in the order of `specs`.
     face_weights : path, optional
@@ -73,10 +73,10 @@ def encode_in_memory(
     Raises
     ------
     FingerprintError
-        If an encoder differs from its spec after it is opened. The message lists the differences.
+        If an opened encoder differs from its spec. The message lists the differences.
     UsageError
         If the number of `weights` is not the number of encoders with weights, or if the engine is
-        not local.
+        not ``"local"``.
     """
     from clipfeat.embedding.preparing import Pictures
 
@@ -167,7 +167,8 @@ def _encode(
 def _listed(path: str, place: Mapping[str, int]) -> str:
     """Return the path under which the source lists the image of a row.
 
-    It has no number of a face, unless the source itself lists a path with such a number.
+    A path that the source lists is returned unchanged. From other paths, the number of the face is
+    removed.
     """
     return path if path in place else record_path(path)
 
@@ -198,7 +199,7 @@ def _feature_set(
 
 
 def _side_by_side(sets: Sequence[FeatureSet]) -> FeatureSet:
-    """Join sets of one source by path. Paths are unique even if images are identical."""
+    """Join the columns of several sets by path. Paths are unique even if images are identical."""
     first, *others = sets
     if not others:
         return first

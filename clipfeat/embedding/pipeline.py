@@ -108,14 +108,14 @@ def embed(
         ``"spectrum"``.
     options : EncoderOptions
         Weights, layers, image size, crop, precision and device. If the file exists, the precision
-        ``"auto"`` keeps its precision. Features are stored as float32 if the precision is
-        ``"fp32"``, and as float16 otherwise.
+        ``"auto"`` keeps the precision of the file. Features are stored as float32 if the precision
+        is ``"fp32"``, and as float16 otherwise.
     inputs : SourceOptions
         Labels, columns, views, faces and frames.
     overwrite : bool
         Whether to replace an existing feature file.
     retry_failed : bool
-        Whether to try images again that failed in an earlier run.
+        Whether to retry images that failed in an earlier run.
     prune : bool
         Whether to remove the rows of images that are no longer in the source.
     resources : EmbedResources
@@ -161,7 +161,7 @@ def embed(
         stored, stored_request = (None, "") if overwrite else stored_spec(target)
         if options.precision == "auto" and stored is not None:
             options = replace(options, precision=stored.precision)
-        # If the request is the same as before, the encoder is opened only for images to encode.
+        # If the request has not changed, the encoder is opened only if there are images to encode.
         spec = stored if stored_request == request else None
         frozen: Encoder | None = None
         if spec is None:
@@ -249,14 +249,15 @@ def _pictures(views: "Mapping[str, View]", faces: FaceFinder | None) -> "Picture
 
 
 def sized_paths(out: str | Path, sizes: str | None) -> dict[int | None, Path]:
-    """Return the feature file of each image size.
+    """Return the path of the feature file for each image size.
 
     Parameters
     ----------
     out : path
         The feature file. If there are several sizes, the size is appended to each file name.
     sizes : str, optional
-        One size in pixels, or several separated by commas. None is the encoder's own size.
+        One size in pixels, or several sizes separated by commas. None selects the encoder's own
+        size.
 
     Raises
     ------

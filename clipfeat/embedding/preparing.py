@@ -43,7 +43,7 @@ class Ready:
 
 @dataclass(frozen=True)
 class Pictures:
-    """The pictures of each image that are encoded: its views and its faces.
+    """Which pictures of each image to encode: its views, its faces, or both.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def prepare(
 
 
 def _crops(pixels: RGB, faces: FaceFinder | None) -> Iterator[tuple[str, RGB]]:
-    """Yield the crops of an image. Each has a text: a face's number, `FACELESS`, or empty."""
+    """Yield each crop of an image after its value of the column ``face``, or an empty text."""
     if faces is None:
         yield "", pixels
         return

@@ -50,7 +50,7 @@ class Profile:
     device: str
 
     def busy(self, stage: str) -> float:
-        """Return the share of the run during which the threads of a stage worked, in [0, 1]."""
+        """Return the share of the run, in [0, 1], during which the threads of a stage worked."""
         available = self.wall * self.threads.get(stage, 1)
         return min(1.0, self.seconds.get(stage, 0.0) / available) if available else 0.0
 
@@ -73,7 +73,7 @@ class Profile:
 
     @property
     def idle(self) -> str:
-        """Text of a warning if a GPU was idle for more than a fifth of the run, or empty."""
+        """Warning if a GPU was idle for more than a fifth of the run, and else an empty text."""
         if self.device == "cpu" or self.busy("encode") >= BUSY:
             return ""
         share = 1 - self.busy("encode")

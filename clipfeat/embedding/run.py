@@ -66,7 +66,7 @@ class EmbedRun:
     total : int
         Number of images in the source.
     retry_failed : bool
-        Encode images again that an earlier run recorded as failed.
+        Whether to retry images that failed in an earlier run.
     progress : callable
         Called with a `Progress` after each batch and each failure.
     """
@@ -127,7 +127,8 @@ class EmbedRun:
     def settle_unchanged(self, images: ImageSource, cache: StatCache) -> list[ImageRecord]:
         """Count the images with unchanged files as known, and return all other images.
 
-        A file is unchanged if its size and time are those in the cache. It is not read.
+        A file is unchanged if its size, time and inode are those in the cache. Unchanged files are
+        not read.
         """
         todo = []
         stats = stat_readers([record.reader for record in images])
@@ -219,7 +220,7 @@ class EmbedRun:
     def current_paths(self, images: Iterable[ImageRecord]) -> Set[str]:
         """Return the paths of all images in the source.
 
-        If images have face rows, include the paths of these rows.
+        If the faces of an image have rows, the paths of these rows are included.
         """
         self.writer.commit()
         paths = {record.path for record in images}

@@ -40,7 +40,7 @@ def encode_stream(
     isolation: Isolation | IsolatedDecoder | None = ISOLATED,
     watch: Stopwatch | None = None,
 ) -> Generator[Encoded | Known | Failure, None, None]:
-    """Encode images, skip known ones, and report failures.
+    """Encode images, skip images that need no encoding, and report failures.
 
     Parameters
     ----------
@@ -58,13 +58,13 @@ def encode_stream(
         Takes a row with its content hash, and returns whether the row needs no encoding. The
         threads call it.
     exact : callable, optional
-        Opens the same encoder in float32. It is used for images whose rows in the encoder's
-        precision are not finite or all zero.
+        Opens the same encoder in float32. It is used for images whose rows, in the encoder's
+        precision, are not finite or are all zero.
     pictures : Pictures
-        The views and faces of each image that are encoded.
+        Which views and faces of each image to encode.
     isolation : Isolation, IsolatedDecoder or None
         The limits of the decoding processes, or a decoder, which is closed at the end. If it is
-        None, the threads decode, and a crash of the decoder ends this process.
+        None, the threads themselves decode, and a crash of the decoder ends this process.
     watch : Stopwatch, optional
         Collects the seconds of ``"read"``, ``"decode"``, ``"resize"``, ``"transfer"`` and
         ``"encode"``.
@@ -124,7 +124,7 @@ def _decoding(isolation: Isolation | IsolatedDecoder | None) -> Iterator[Decoder
 
 @contextmanager
 def decoding_by_thread(isolation: Isolation) -> Iterator[Decoder]:
-    """Give each thread its own decoder, so that the decoder can continue in its open video."""
+    """Give each thread its own decoder, which can then continue in the video that it has open."""
     of_thread = local()
     with ExitStack() as decoders:
 

@@ -3,8 +3,8 @@
 A view has a name and a list of steps. A step is a transform of `torchvision.transforms.v2`, of
 albumentations (if it is installed) or of this module. Random parameters are seeded with the image's
 bytes and the view's definition. A view therefore does not depend on the order of the images or on
-the number of threads. In all rows of an image, the column ``file`` is the path of the image. The
-path is also their group, unless the source defines another group.
+the number of threads. In all rows of an image, the column ``file`` is the path of the image. All
+these rows have the same group: the group that the source gives, or else the path of the image.
 """
 
 import hashlib
@@ -49,9 +49,9 @@ NAMED_VIEWS: dict[str, list[Step]] = {
          {"degrees": 15, "translate": [0.1, 0.1], "scale": [0.9, 1.1], "interpolation": 2}),
     ],
 }  # fmt: skip
-"""Built-in views. ``jpeg50`` is ``jpeg`` with the fixed quality 50, which may be 1 to 100."""
+"""Built-in views. ``jpeg50`` is ``jpeg`` with the quality 50. Any quality from 1 to 100 works."""
 
-# All threads share torch's global random generator, so only one may seed it at a time.
+# All threads share torch's global random generator, so only one thread may seed it at a time.
 _RANDOM_LOCK = Lock()
 
 
@@ -79,7 +79,7 @@ class View:
         )
 
     def key(self, image_key: bytes) -> bytes:
-        """Return the key of this view of an image, 16 bytes that identify the view and the image.
+        """Return the key of this view of an image: 16 bytes that identify the view and the image.
 
         The key of the view ``"original"`` is the key of the image.
         """
@@ -166,10 +166,14 @@ def read_views(text: str) -> dict[str, View]:
     text : str
         Names of `NAMED_VIEWS`, separated by commas, or the path of a .json, .toml, .yaml or .yml
         file. The file maps the name of each view to a list of steps. A step is ``"Name"`` or
-        ``{"Name": {keyword arguments}}``. ``Name`` is a class of `torchvision.transforms.v2`, or
-        ``A.Name`` for a class of albumentations, or one of these: ``JPEG`` or ``WEBP``
-        (``quality``: a number or a range), ``CropShare`` (``share``: a range, for each side),
-        ``Blur`` (``sigma``) and ``Scale`` (``factor``).
+        ``{"Name": {keyword arguments}}``. ``Name`` is one of these:
+
+        - a class of `torchvision.transforms.v2`
+        - ``A.`` and a class of albumentations, such as ``A.Downscale``
+        - ``JPEG`` or ``WEBP``, with ``quality``, a number or a range
+        - ``CropShare``, with ``share``, the range of the share of each side that is kept
+        - ``Blur``, with ``sigma``, the standard deviation in pixels
+        - ``Scale``, with ``factor``, by which both sides are multiplied
 
     Returns
     -------
@@ -210,8 +214,8 @@ def read_views(text: str) -> dict[str, View]:
 def with_views(source: ImageSource, views: Mapping[str, View]) -> ImageSource:
     """Return a source with one record for each view of each image.
 
-    In each record, the column ``file`` is the path of the image. The path is also the group, unless
-    the source defines another group.
+    In each record, the column ``file`` is the path of the image. The group is the group that the
+    source gives, or else the path of the image.
     """
     records = [_record(record, view) for record in source for view in views.values()]
     return ImageSource(source.name, source.root, records)
@@ -283,7 +287,7 @@ def _step(item: Any) -> Step:
 def _steps(definition: str) -> Sequence[Callable[[torch.Tensor, int], torch.Tensor]]:
     """Build the steps of a definition.
 
-    Each is a function that takes an image (3, height, width) and a seed, and returns an image.
+    Each step is a function that takes an image (3, height, width) and a seed, and returns an image.
     """
     return [_build_step(name, arguments) for name, arguments in json.loads(definition)]
 
@@ -318,8 +322,8 @@ def _albumentations(name: str) -> Any:
         import albumentations
     except ImportError as error:
         raise MissingExtraError(
-            f"step A.{name} of a view needs albumentations. Install it with "
-            "pip install albumentations"
+            f"step A.{name} of a view needs albumentations, which is not installed. "
+            "Run: pip install albumentations"
         ) from error
     return getattr(albumentations, name, None)
 
@@ -366,7 +370,7 @@ def _blur(sigma: float) -> Callable[[torch.Tensor], torch.Tensor]:
 
 
 def _scale(factor: float) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Make a step that multiplies both sides by a factor, bicubic with antialiasing."""
+    """Make a step that resizes both sides by a factor (bicubic, with antialiasing)."""
     if not 0 < factor <= 16:
         raise ValueError(f"factor must be above 0 and at most 16, got {factor}")
 
@@ -409,4 +413,4 @@ OWN_STEPS: dict[str, Callable[..., Callable[[torch.Tensor], torch.Tensor]]] = {
 """Steps that torchvision lacks or plans to remove."""
 
 FIXED_STEPS = frozenset({"JPEG", "WEBP", "Blur", "Scale"})
-"""Steps without random parameters, unless the quality is a range. They do not need the lock."""
+"""Steps that draw no random parameters and need no lock, except if ``quality`` is a range."""

@@ -3,11 +3,11 @@
 A GPU has two workers, so that one can transfer its batch while the batch of the other is encoded. A
 CPU has one worker per core, and each worker encodes its own batch.
 
-The rejected design for a CPU is that all cores work on one batch. They would wait for each other
-after every operator, and wait longer if one of them decodes in the meantime. Both designs were
-measured on 2 cores with 2,048 images (ViT-B/32 in bfloat16, layers fused by
-`clipfeat.encoders.fusing`, two interleaved runs each). One shared batch, with decoding in turns,
-took 16.8 and 17.1 s. One batch per core took 15.1 and 15.5 s.
+In a design that was rejected for CPUs, all cores work on one batch. The cores then wait for each
+other after every operator, and wait longer if one core also decodes. Both designs were measured on
+2 cores with 2,048 images (ViT-B/32 in bfloat16, layers fused by `clipfeat.encoders.fusing`, two
+interleaved runs each). One shared batch, with decoding in turns, took 16.8 and 17.1 s. One batch
+per core took 15.1 and 15.5 s.
 """
 
 import time
@@ -74,8 +74,8 @@ class WorkerPool:
     encoder : Encoder
         The encoder. Its replicas on other devices get workers too.
     exact : callable, optional
-        Opens the same encoder in float32. It is used for images whose rows in the encoder's
-        precision are not finite or all zero.
+        Opens the same encoder in float32. It is used for images whose rows, in the encoder's
+        precision, are not finite or are all zero.
     watch : Stopwatch
         Collects the seconds of ``"transfer"`` and ``"encode"``.
     batch_size : int, optional
@@ -107,7 +107,7 @@ class WorkerPool:
     def n_ahead(self) -> int:
         """Number of images to prepare in advance.
 
-        On a GPU these are two batches. On a CPU they are one batch per core and one more.
+        On a GPU, the number is two batches. On a CPU, it is one batch per core and one more batch.
         """
         return (self.n_workers + 1 if self._on_cpu else 2) * self.batch.size
 

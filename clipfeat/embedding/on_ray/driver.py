@@ -29,9 +29,9 @@ OPEN_ATTEMPTS = 20
 every worker would never end."""
 RESUME_HINT = "committed rows are kept. Run the same command again to resume"
 MAX_CALLS = 1000
-"""Number of tasks after which a process is replaced, which bounds the memory leaks of its
-libraries. Only one of the two pools has this setting. Ray Data therefore does not fuse the pools,
-and each can scale independently."""
+"""Number of tasks after which a process is replaced. This limits the memory leaks of libraries.
+Only one of the two pools has this setting. Ray Data therefore does not fuse the pools, and each can
+scale independently."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,13 @@ class ActorResources:
 
     @classmethod
     def of_device(cls, device: str) -> "ActorResources":
-        """Reserve one GPU if the cluster has a GPU, and one CPU core otherwise.
+        """Reserve one GPU if `device` allows it and the cluster has one, and else one CPU core.
 
         Raises
         ------
         UsageError
-            If the device has a number, because Ray assigns the devices, or if the cluster is too
-            small, because Ray would then wait forever.
+            If `device` has a number, because Ray assigns the devices. Also if the cluster lacks a
+            GPU or CPU cores that are needed, because Ray would wait forever.
         """
         import ray
 
@@ -156,7 +156,7 @@ def encode_remotely(
     Raises
     ------
     ClipfeatError
-        If Ray gives up, or if a worker has an error that concerns more than one image.
+        If Ray fails, or if a worker has an error that concerns more than one image.
     """
     import ray
 

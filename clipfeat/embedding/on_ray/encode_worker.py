@@ -96,7 +96,7 @@ class EncodingWorker:
         return published
 
     def _commit(self, pending: "_Pending", start: int, published: Published) -> None:
-        # The driver records the failures in a part that is read before the rows. A failure can
+        # The driver writes the failures to a file that is read before the rows. A failure can
         # therefore not hide a row that another attempt at this block has committed.
         published.failures.extend(pending.failures)
         if not pending.rows:

@@ -31,11 +31,12 @@ class Job:
         Name of the encoder. Each worker looks it up in its own registry.
     options : EncoderOptions
         Options of the encoder. The precision is not ``"auto"``, so that all workers use the same
-        one.
+        precision.
     preprocess : callable
-        The preprocessing of the encoder. It needs no weights, so tasks that decode load none.
+        The preprocessing of the encoder. It needs no weights, so the tasks that decode do not load
+        them.
     pictures : Pictures
-        The views and faces of each image that are encoded.
+        Which views and faces of each image to encode.
     publisher : PartPublisher
         Commits the rows of a worker. The encoder of each worker must have the same spec as the
         publisher.
@@ -119,8 +120,8 @@ class _PackedReady:
 def pack(image: Prepared | ClipfeatError) -> bytes:
     """Pickle a prepared image, or the error that ends the run.
 
-    The order of the axes in memory is kept. Otherwise, the rows of a tensor that is channels last
-    would differ in the last bits.
+    The order of the axes in memory is kept. Otherwise, the features of a channels-last tensor would
+    differ in the last bits.
     """
     if isinstance(image, list):
         return pickle.dumps([_pack_item(item) for item in image], protocol=5)

@@ -58,7 +58,7 @@ def benchmark(
     from clipfeat.errors import unknown_name
     from clipfeat.evaluate import METRICS
     from clipfeat.evaluate import benchmark as run
-    from clipfeat.report import claim_folder, remarks
+    from clipfeat.report import balance_text, claim_folder, remarks
     from clipfeat.report.robustness_curves import load_robustness
 
     if sort not in METRICS:
@@ -72,7 +72,8 @@ def benchmark(
             "features": [str(path.resolve()) for path in paths],
             "layers": layers, "clf": clf, "group_col": group_col, "seed": seed, "vote": vote,
             "vote_weights": weights, "time_limit": resources.time_limit,
-            **protocol_options.record(), **fit_options.settings(),
+            **protocol_options.record(),
+            **fit_options.resolved(protocol_options.balance).settings(),
         }  # fmt: skip
         cells = claim_folder(output, command, overwrite=overwrite)
     data = load_features(paths, layers, group_col)
@@ -99,7 +100,8 @@ def benchmark(
     grouped = (
         f", {about['groups']} groups, each in one fold" if about["grouped"] and not test else ""
     )
-    print_leaderboard(board, f"{about['protocol']} on {about['images']} images{grouped}, by {sort}")
+    title = f"{about['protocol']} on {about['images']} images{grouped}, {balance_text(about)}"
+    print_leaderboard(board, f"{title}, by {sort}")
     for table in board.pivots:
         print_pivot(table)
     for line in remarks(result, board):

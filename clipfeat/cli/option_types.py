@@ -466,7 +466,8 @@ Balance = Annotated[
         metavar="NAME",
         help="How to give all classes the same weight. prior: divide the probabilities by the "
         "class frequencies. weights: weight the training loss by inverse class frequency. "
-        "sampling: oversample the smaller classes. none: no balancing.",
+        "sampling: oversample the smaller classes. none: no balancing. auto: prior with "
+        "--leave-one-out and --matrix, else none.",
     ),
 ]
 Calibrate = Annotated[

@@ -57,6 +57,15 @@ class ProtocolOptions:
         """Numbers of training images per class of a `FewShot`."""
         return parse_counts(self.few_shot)
 
+    @property
+    def balance(self) -> str:
+        """Value of ``--balance`` for which ``auto`` stands. See `Protocol.balance`."""
+        from clipfeat.evaluate import LeaveOneOut, Matrix, Protocol
+
+        if self.leave_one_out:
+            return LeaveOneOut.balance
+        return Matrix.balance if self.matrix else Protocol.balance
+
     def training_files(self, features: Sequence[Path] | None) -> list[Path]:
         """Return the files to train on: those of ``--train``, or the positional files.
 

@@ -81,6 +81,8 @@ class Plan:
         protocol has no column.
     caveats : sequence of str
         Sentences that every report of the run states.
+    balance : str
+        Value of `FitOptions.balance` for which ``"auto"`` stands in this plan.
     """
 
     name: str
@@ -88,3 +90,4 @@ class Plan:
     trials: Sequence[Trial]
     column: str = ""
     caveats: Sequence[str] = ()
+    balance: str = "none"

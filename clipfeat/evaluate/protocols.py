@@ -11,6 +11,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,17 @@ FOLDS = 5
 
 
 class Protocol(ABC):
-    """Base class of the evaluation protocols."""
+    """Base class of the evaluation protocols.
+
+    Attributes
+    ----------
+    balance : str
+        Value of `FitOptions.balance` for which ``"auto"`` stands with this protocol. The class
+        attribute is ``"prior"`` if the protocol determines the class frequencies of its training
+        sets.
+    """
+
+    balance: ClassVar[str] = "none"
 
     @abstractmethod
     def plan(self, features: FeatureSet, random_state: int = 0) -> Plan:
@@ -103,6 +114,8 @@ class LeaveOneOut(Protocol):
         Number of repetitions, each with a different seed.
     """
 
+    balance = "prior"
+
     column: str
     repeats: int = 1
 
@@ -112,7 +125,8 @@ class LeaveOneOut(Protocol):
         seeds = trial_seeds(self.repeats, random_state)
         trials = [Trial(leave_one_out(data, self.column, s), s) for s in seeds]
         _warn_of_one_class(data, self.column, trials[0])
-        return Plan(f"leave one {self.column} out{repeated(seeds)}", data, trials, self.column)
+        name = f"leave one {self.column} out{repeated(seeds)}"
+        return Plan(name, data, trials, self.column, balance=self.balance)
 
 
 @dataclass(frozen=True)
@@ -132,6 +146,8 @@ class Matrix(Protocol):
         Number of repetitions, each with a different seed.
     """
 
+    balance = "prior"
+
     column: str
     n_splits: int = 5
     repeats: int = 1
@@ -142,7 +158,7 @@ class Matrix(Protocol):
         seeds = trial_seeds(self.repeats, random_state)
         trials = [trial for s in seeds for trial in _matrix(data, self.column, self.n_splits, s)]
         name = f"train on each {self.column}, test on each, {self.n_splits}-fold{repeated(seeds)}"
-        return Plan(name, data, trials, self.column)
+        return Plan(name, data, trials, self.column, balance=self.balance)
 
 
 @dataclass(frozen=True)

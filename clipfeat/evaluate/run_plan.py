@@ -109,6 +109,7 @@ def run_plan(
     """
     begun = time.monotonic()
     features = plan.features
+    options, requested = options.resolved(plan.balance), options
     choose = threshold_chooser(options, features.classes)
     if options.max_fpr is not None:
         _check_negatives(plan, options.max_fpr)
@@ -169,6 +170,7 @@ def run_plan(
         "column": plan.column,
         "shared": int(shared_rows(features, plan.column).sum()) if plan.column else 0,
         **{k: v for k, v in options.record().items() if k != "accelerate"},
+        "balanced_by_default": options.balances and not requested.balances,
         "images": len(features),
         "groups": None if groups is None else len(np.unique(groups)),
         "grouped": features.groups is not None,

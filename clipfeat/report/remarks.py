@@ -35,6 +35,7 @@ def remarks(run: Benchmark, board: Leaderboard) -> list[str]:
     return [
         *run.about.get("caveats", []),
         *_shared(run.about),
+        *_balanced(run.about),
         *(_weights(v, weights) for v, weights in votes.items() if weights and v != SOFT_VOTE),
         *(_gain(gain) for gain in board.gains),
         *_partial(run),
@@ -95,6 +96,21 @@ def _partial(run: Benchmark) -> list[str]:
     return [
         f"{entry} has no rank because it failed in some trials. Its means are over the others."
         for entry in partial
+    ]
+
+
+def balance_text(about: Mapping[str, Any]) -> str:
+    """Describe the class balancing of a run for its headings, such as ``"balance prior"``."""
+    return f"balance {about.get('balance') or 'none'}"
+
+
+def _balanced(about: Mapping[str, Any]) -> list[str]:
+    if not about.get("balanced_by_default"):
+        return []
+    return [
+        f"Classes are balanced with --balance {about['balance']}, the default of this protocol, "
+        "which determines how many training images each class has. Pass the same option to "
+        "`clipfeat fit`, or turn it off here with --balance none."
     ]
 
 

@@ -24,7 +24,7 @@ from clipfeat.evaluate.plan import Trial
 from clipfeat.evaluate.result import Benchmark, Outcome
 from clipfeat.report.markdown import leaderboard_markdown, pivot_markdown
 from clipfeat.report.page.write import PageOptions, write_page
-from clipfeat.report.remarks import remarks
+from clipfeat.report.remarks import balance_text, remarks
 from clipfeat.spec import EncoderSpec
 from clipfeat.system.files import publish, read_arrays
 from clipfeat.system.locations import local_path
@@ -159,7 +159,8 @@ def _check_is_no_file(target: Path) -> None:
 
 def _save_leaderboard(board: Leaderboard, target: Path, about: Mapping[str, Any]) -> list[Path]:
     """Write ``leaderboard.md``, ``.csv`` and ``.json`` and return their paths."""
-    text = leaderboard_markdown(board)
+    text = f"{about.get('protocol', 'benchmark')}, {balance_text(about)}\n\n"
+    text += leaderboard_markdown(board)
     text += "".join(f"\n{note}\n" for note in board.notes)
     text += "".join(f"\n- {line}\n" for line in about["remarks"])
     text += "".join(f"\n{pivot_markdown(pivot)}" for pivot in board.pivots)

@@ -52,7 +52,7 @@ def build(
     classifier = make_classifier(name, options, random_state=random_state, n_jobs=n_jobs)
     classifier.set_params(**full_names(classifier, params or {}))
     if name == CHANCE:
-        return classifier if options.balance == "none" else PriorCorrectedClassifier(classifier)
+        return PriorCorrectedClassifier(classifier) if options.balances else classifier
     calibrated = isinstance(classifier, GroupCalibratedClassifier)
     if options.calibrate != "none" and not calibrated:
         classifier = GroupCalibratedClassifier(classifier, random_state=random_state)
@@ -62,7 +62,7 @@ def build(
             classifier.set_params(method=options.calibrate)
         if options.bag:
             classifier.set_params(ensemble=True, n_splits=options.bag)
-    if options.balance != "none":  # after calibration, because calibration would undo it
+    if options.balances:  # after calibration, because calibration would undo it
         classifier = balanced(classifier, options.balance, random_state)
     if options.bag and not calibrated:
         classifier = BaggedClassifier(classifier, n_splits=options.bag, random_state=random_state)

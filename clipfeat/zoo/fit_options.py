@@ -4,12 +4,13 @@ The module imports neither scikit-learn nor torch. `clipfeat.zoo.building.build`
 options into an estimator.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from clipfeat.errors import UsageError, unknown_name
 
 SCALES = ("standard", "l2", "none")
+AUTO = "auto"
 BALANCES = ("none", "prior", "weights", "sampling")
 CALIBRATIONS = ("none", "sigmoid", "isotonic", "temperature")
 THRESHOLDS = ("accuracy", "balanced_accuracy")
@@ -36,11 +37,12 @@ class FitOptions:
         ``"knn"`` and ``"prototype"`` L2-normalise the rows after any scaling, so their results are
         the same for ``"l2"`` and ``"none"``. Trees, boosting, ``"lda"`` and ``"dummy"`` do not
         scale the features and ignore this option.
-    balance : {"none", "prior", "weights", "sampling"}
-        Method that gives all classes the same weight, or ``"none"``. ``"prior"`` divides the
-        probabilities by the class frequencies. ``"weights"`` weights the loss by inverse class
-        frequency. ``"sampling"`` oversamples the smaller classes. See
-        `clipfeat.zoo.balance.balanced`.
+    balance : {"auto", "none", "prior", "weights", "sampling"}
+        Method that gives all classes the same weight, or ``"none"``. ``"auto"`` is ``"prior"`` with
+        the protocols `LeaveOneOut` and `Matrix`, which determine the class frequencies of their
+        training sets, and else ``"none"``. ``"prior"`` divides the probabilities by the class
+        frequencies. ``"weights"`` weights the loss by inverse class frequency. ``"sampling"``
+        oversamples the smaller classes. See `clipfeat.zoo.balance.balanced`.
     calibrate : {"none", "sigmoid", "isotonic", "temperature"}
         Calibration method. Some classifiers, such as ``"svm"``, are always calibrated. For them,
         this method replaces their own. See
@@ -78,7 +80,7 @@ class FitOptions:
     """
 
     scale: str = "standard"
-    balance: str = "none"
+    balance: str = AUTO
     calibrate: str = "none"
     bag: int = 0
     tune: bool = False
@@ -89,8 +91,8 @@ class FitOptions:
     def __post_init__(self) -> None:
         if self.scale not in SCALES:
             raise unknown_name("scale", str(self.scale), SCALES)
-        if self.balance not in BALANCES:
-            raise unknown_name("balance", str(self.balance), BALANCES)
+        if self.balance not in (AUTO, *BALANCES):
+            raise unknown_name("balance", str(self.balance), (AUTO, *BALANCES))
         if self.calibrate not in CALIBRATIONS:
             raise unknown_name("calibration", str(self.calibrate), CALIBRATIONS)
         if self.bag < 0 or self.bag == 1:
@@ -120,6 +122,15 @@ class FitOptions:
         """Rule for the decision threshold, as in run records, such as ``"max_fpr 0.05"``."""
         return self.threshold if self.max_fpr is None else f"max_fpr {self.max_fpr:g}"
 
+    @property
+    def balances(self) -> bool:
+        """Whether a fit with these options balances the classes."""
+        return self.balance not in (AUTO, "none")
+
+    def resolved(self, balance: str) -> "FitOptions":
+        """Return the options with `balance` in place of ``"auto"``."""
+        return replace(self, balance=balance) if self.balance == AUTO else self
+
     def settings(self) -> dict[str, Any]:
         """Return the options by name.
 
@@ -139,4 +150,4 @@ class FitOptions:
         records and cached cells of version 0.1 stay valid.
         """
         settings = {k: v for k, v in self.settings().items() if k not in _DECISIONS}
-        return settings | {"balance": self.balance != "none" and self.balance}
+        return settings | {"balance": self.balances and self.balance}

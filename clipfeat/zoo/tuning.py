@@ -65,7 +65,7 @@ def tune(
     until = None if seconds is None else time.monotonic() + seconds
     classifier = make_classifier(name, options, random_state=random_state, n_jobs=n_jobs)
     folds = inner_folds(y, groups, N_SPLITS, random_state)
-    equal_priors = options.balance != "none"
+    equal_priors = options.balances
     if isinstance(row.space, WarmPath):
         return search_warm_path(
             classifier, row.space, X, y, folds, until, n_fits, equal_priors=equal_priors

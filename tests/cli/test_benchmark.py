@@ -55,6 +55,30 @@ def test_the_official_split_is_the_default(image_folder: Path) -> None:
     assert "cross-validation on 24 images" in succeed(*fit, "--split", "none").stdout
 
 
+def test_the_default_balance_is_in_the_headings(image_folder: Path) -> None:
+    """A run with the default resumes the run of its resolved value, as in version 0.1."""
+    Path("made.csv").write_text(
+        "path,label,generator\n"
+        + "".join(f"{p},{p.parent.name},{'' if p.parent.name == 'real' else 'ab'[i % 2]}\n"
+                  for i, p in enumerate(sorted(image_folder.rglob("*.png"))))
+    )  # fmt: skip
+    embed(source="made.csv")
+    words = ("benchmark", "out.h5", "--clf", "logreg", "-o", "run")
+    for protocol, balance in (
+        ("--matrix", "prior"),
+        ("--leave-one-out", "prior"),
+        ("--cv", "none"),
+    ):
+        value = 3 if protocol == "--cv" else "generator"
+        more = (*words, protocol, value, "--overwrite")
+        printed = succeed(*more).stdout
+        assert f"24 images, balance {balance}, by" in printed
+        assert ("the default of this protocol" in printed) == (balance == "prior")
+        assert json.loads(Path("run/asked.json").read_text())["balance"] == balance
+        assert f", balance {balance}\n" in Path("run/leaderboard.md").read_text()
+        assert f", balance {balance}</h1>" in Path("run/report.html").read_text()
+
+
 def test_thresholds_are_printed_and_saved(image_folder: Path) -> None:
     """The leaderboard names the threshold of each classifier."""
     embed()

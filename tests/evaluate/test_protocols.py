@@ -298,3 +298,44 @@ def test_plan_leaves_out_unlabelled_rows(features: FeatureSet) -> None:
     """A plan made without a benchmark splits the labelled rows."""
     y = np.where(np.arange(40) % 4 == 0, -1, features.y)
     assert len(KFold(3).plan(replace(features, y=y)).features) == 30
+
+
+@pytest.mark.parametrize(
+    ("protocol", "balance"),
+    [(LeaveOneOut("generator"), "prior"), (Matrix("generator", 3), "prior"), (KFold(3), "none")],
+    ids=str,
+)
+def test_the_default_balance_depends_on_the_protocol(protocol: Protocol, balance: str) -> None:
+    """The default equals its resolved value, which the run records, and can be changed."""
+    data = generators()
+    few = data.take(np.flatnonzero((data.y == 0) | (np.arange(len(data)) % 4 == 0)))
+    runs = {
+        name: benchmark(few, "logreg", protocol=protocol, options=options)
+        for name, options in {
+            "default": FitOptions(),
+            "none": FitOptions(balance="none"),
+            "prior": FitOptions(balance="prior"),
+        }.items()
+    }
+    rows = {name: [row["value"] for row in run.rows if row["metric"] not in COSTS]
+            for name, run in runs.items()}  # fmt: skip
+    assert np.array_equal(rows["default"], rows[balance], equal_nan=True)
+    assert not np.array_equal(rows["none"], rows["prior"], equal_nan=True)
+    assert runs["default"].about["balance"] == (balance != "none" and balance)
+    assert runs["default"].about["balanced_by_default"] == (balance != "none")
+    assert not runs["prior"].about["balanced_by_default"]
+
+
+def test_the_default_balance_restores_unequal_classes() -> None:
+    """Trained on 20 generated images and 150 photographs, balance costs no recall of the former."""
+    data = make_features(200, apart=2.0)
+    made = np.array(["a", "b", "c"])[np.arange(400) % 3]
+    data = replace(data, columns={"generator": np.where(data.y == 0, "", made)})
+    few = data.take(np.flatnonzero((data.y == 0) | (np.arange(400) % 10 == 0)))
+    scores = [
+        benchmark(few, "logreg", protocol=Matrix("generator", 3), options=options)
+        .leaderboard()
+        .mean["logreg"]["balanced_accuracy"]
+        for options in (FitOptions(balance="none"), FitOptions())
+    ]
+    assert scores[1] > scores[0] + 0.1

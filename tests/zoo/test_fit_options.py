@@ -42,3 +42,10 @@ def test_settings_are_those_of_version_0_1() -> None:
     first = {"balance", "calibrate", "bag", "tune", "threshold", "max_fpr", "accelerate"}
     assert set(FitOptions().settings()) == first
     assert FitOptions(scale="l2").settings()["scale"] == "l2"
+
+
+def test_auto_is_recorded_as_its_value() -> None:
+    """The default value of balance is replaced once; a given value stays."""
+    assert FitOptions().resolved("prior") == FitOptions(balance="prior")
+    assert FitOptions(balance="none").resolved("prior").balance == "none"
+    assert not FitOptions().balances

@@ -69,7 +69,7 @@ class Protocol(ABC):
 
 @dataclass(frozen=True)
 class KFold(Protocol):
-    """Stratified cross-validation that keeps groups whole.
+    """Stratified cross-validation that keeps each group in one fold.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class KFold(Protocol):
 
 @dataclass(frozen=True)
 class LeaveOneOut(Protocol):
-    """Hold out each value of a column in turn, such as each generator.
+    """Protocol that holds out each value of a column in turn, such as each generator.
 
     Some classes have no values that can be held out, such as photographs if the column is the
     generator. Their rows are divided among the tests. See
@@ -131,7 +131,7 @@ class LeaveOneOut(Protocol):
 
 @dataclass(frozen=True)
 class Matrix(Protocol):
-    """Train on each value of a column in turn, and test on every value.
+    """Protocol that trains on each value of a column in turn, and tests on every value.
 
     All values use the same folds. In each fold, the rows of a group are either all training rows or
     all test rows, whichever values they have.
@@ -163,7 +163,7 @@ class Matrix(Protocol):
 
 @dataclass(frozen=True)
 class FewShot(Protocol):
-    """Train on a few images of each class, for a learning curve.
+    """Protocol that trains on a few images of each class, for a learning curve.
 
     Each repeat draws training images from the training rows of one fold, and tests on the test rows
     of this fold. The next repeat uses the next fold. Smaller draws are subsets of larger draws.
@@ -199,7 +199,7 @@ class FewShot(Protocol):
 
 @dataclass(frozen=True)
 class TrainTest(Protocol):
-    """Train on all rows and test on a separate feature set.
+    """Protocol that trains on all rows and tests on a separate feature set.
 
     Parameters
     ----------

@@ -102,7 +102,7 @@ class Resamples:
 
 
 def resampled(run: "Benchmark", entries: Sequence[str], metric: str) -> Resamples:
-    """Compute a metric for the tested rows themselves and for every draw.
+    """Compute a metric for the tested rows themselves and for every bootstrap draw.
 
     The resampled units are groups if there are groups, else files. If a run holds out the values of
     a column, or trains on each of them, the units are these values. The score of such a run is a

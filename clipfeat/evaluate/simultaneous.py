@@ -45,7 +45,7 @@ class MaxT:
 
     @property
     def alpha(self) -> float:
-        """Significance level of each interval that gives all intervals a joint level of 95 %."""
+        """Significance level of each interval, for a joint confidence of 95 %."""
         z = float(np.quantile(self.largest, LEVEL)) if len(self.largest) else 0.0
         return min(1 - LEVEL, 2 * float(ndtr(-z)))
 

@@ -113,11 +113,11 @@ def check_negatives(max_fpr: float, n_negatives: int, negative: str, where: str)
 
 
 def effective_number(groups: Groups) -> int:
-    """Return the number of independent images that grouped images are worth at least.
+    """Return the effective number of independent images among grouped images.
 
     This is Kish's effective sample size for images that are equal within a group, rounded down:
-    ``sum(sizes) ** 2 / sum(sizes ** 2)``. It equals the number of groups if all have the same size,
-    and the number of images if every image is its own group.
+    ``sum(sizes) ** 2 / sum(sizes ** 2)``. It equals the number of groups if all groups have the
+    same size.
 
     Parameters
     ----------
@@ -153,9 +153,9 @@ def warn_of_few_groups(max_fpr: float, n_groups: int, negative: str) -> None:
     needed = negatives_needed(max_fpr)
     if n_groups < needed:
         warnings.warn(
-            f"the false positive rate of at most {max_fpr:g} holds only for new images of the same "
-            f"groups, because a training set has {n_groups} independent groups of class "
-            f"{negative!r}. New groups need {needed}. Add groups",
+            f"the false positive rate of at most {max_fpr:g} is not guaranteed for images of new "
+            f"groups. A guarantee needs {needed} independent groups of class {negative!r} in each "
+            f"training set, but one has {n_groups}. Add groups",
             ClipfeatWarning,
             stacklevel=4,
         )
@@ -200,9 +200,9 @@ def umbrella_rank(n_negatives: int, max_fpr: float) -> int:
 def allowed_above(n_negatives: int, groups: Groups | None, max_fpr: float) -> int:
     """Return the number of held-out negatives that may be above the threshold.
 
-    Without groups, it is the number of negatives above the one with `umbrella_rank`. With groups,
-    it is the same share of the negatives as for `effective_number` independent negatives, unless
-    these are too few.
+    Without groups, these are the negatives whose rank is above `umbrella_rank`. With groups, the
+    share of the negatives that may be above the threshold is the one for `effective_number`
+    negatives without groups. If that number is too small for a guarantee, groups are ignored.
 
     Parameters
     ----------

@@ -156,8 +156,8 @@ def stack(train: FeatureSet, test: FeatureSet) -> tuple[FeatureSet, int]:
     new_classes = sorted(set(test.labels.tolist()) - set(train.labels.tolist()))
     if new_classes:
         raise LabelError(
-            f"the test set has classes {', '.join(new_classes)}, but none of the {len(train)} "
-            "training images has them. Train on every class of the test set."
+            f"the test set has the classes {', '.join(new_classes)}, which none of the "
+            f"{len(train)} training images has. Train on every class of the test set."
         )
     classes, y = encode_labels([label for part in (train, test) for label in part.labels.tolist()])
     in_both = np.isin(test.paths, train.paths) | np.isin(test.files, train.files)

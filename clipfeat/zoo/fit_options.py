@@ -103,8 +103,7 @@ class FitOptions:
             raise unknown_name("threshold metric", str(self.threshold), THRESHOLDS)
         if self.max_fpr is not None and not 0 <= self.max_fpr < 1:
             raise UsageError(
-                f"max_fpr must be at least 0 and less than 1, got {self.max_fpr}. Use --max-fpr "
-                "0.05"
+                f"max_fpr must be above 0 and less than 1, got {self.max_fpr}. Use --max-fpr 0.05"
             )
         if self.threshold is not None and self.max_fpr is not None:
             raise UsageError(

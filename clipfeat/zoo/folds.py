@@ -89,7 +89,7 @@ def k_fold(
         if absent:
             raise LabelError(
                 f"because groups are kept together, one of the {n_splits} training sets has no "
-                f"images of class {str(absent[0])!r}. Use another number of folds, or more groups"
+                f"images of class {str(absent[0])!r}. Use another number of folds"
             )
     return splits
 
@@ -100,7 +100,7 @@ def inner_folds(
     n_splits: int,
     random_state: int | None,
 ) -> list[Split]:
-    """Split the training rows of one fit into inner folds.
+    """Split the training rows of a fit into folds, for example for calibration.
 
     The folds are those of `k_fold`. If `k_fold` fails with `n_splits` folds, the number of folds is
     reduced until `k_fold` succeeds. If it fails with every number, for example because a class

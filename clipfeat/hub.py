@@ -40,8 +40,8 @@ def push(
     token : str, optional
         Access token. None uses the token of the current login.
     endpoint : str, optional
-        URL of the hub. None uses the environment variable ``HF_ENDPOINT``. If it is not set, the
-        public hub is used.
+        URL of the hub. None uses the environment variable ``HF_ENDPOINT``, or the public hub if
+        this variable is not set.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def push(
     RefusedFileError
         If `model` is not a model file.
     UsageError
-        If an encoder of the model has random weights, or the repository id is invalid.
+        If an encoder of the model has random weights. If the repository id is invalid.
     HubError
         If the hub is unreachable or rejects the upload.
     """
@@ -100,12 +100,12 @@ def pull(
     Returns
     -------
     Path
-        Path of the model file. The file was checked.
+        Path of the model file, after its check.
 
     Raises
     ------
     HubError
-        If the hub is unreachable, or the repository or its model file does not exist.
+        If the hub is unreachable. If the repository or its model file does not exist.
     RefusedFileError
         If the downloaded file is not a model file.
     UsageError

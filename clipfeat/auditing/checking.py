@@ -34,7 +34,7 @@ class Audit:
     passed : sequence of str
         Names of the checks without a finding.
     skipped : mapping of str to str
-        Reasons of the checks that were not possible, by name.
+        For each check that was not possible, its name and the reason.
     n_files : int
         Number of files, including unreadable ones.
     """
@@ -71,7 +71,7 @@ class Audit:
         return pd.DataFrame(rows, columns=None if rows else ["check", "severity", "path"])
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write ``findings.csv``, ``files.csv`` and ``audit.json``, which has both.
+        """Write ``findings.csv``, ``files.csv``, and ``audit.json`` with the content of both.
 
         Raises
         ------
@@ -112,20 +112,23 @@ def audit(
     Parameters
     ----------
     source : FeatureSet, path or sequence of paths
-        Features, feature files or image sources. Feature files of one encoder are splits; those of
-        several encoders are joined by image. Of image sources, bytes and headers are read; each
-        source is a split, unless it has a column ``split``.
+        Features, feature files or image sources. Feature files of different encoders are joined by
+        image. Several feature files of one encoder, or several image sources, are splits of one
+        data set. A column ``split`` takes precedence. Images are not decoded: only their bytes and
+        headers are read.
     images : path or sequence of paths, optional
-        The images of the features, for facts that only their headers give.
+        The images of the features. Their headers give facts that feature files do not record.
     labels : path, optional
         Table with the labels of the images.
     columns : TableColumns
-        Columns of paths, labels and groups in a table. For features, only the group column is used.
+        Names of the columns with paths, labels and groups in a table. For features, only the group
+        column is used.
     n_jobs : int, optional
         Number of threads that read images; by default the number of cores plus one.
     judge, probabilities
-        Name of a classifier and its out-of-fold probabilities by path. Columns are the classes with
-        labelled files. Without probabilities, the label check fits a classifier.
+        Name of a classifier, and its out-of-fold probabilities for each path. There is one
+        probability for each class that has labelled files. Without probabilities, the label check
+        fits a classifier.
     progress : callable
         Called with the number of headers read and the total.
 
@@ -140,6 +143,10 @@ def audit(
         If the source holds no images.
     RefusedFileError
         If a feature file is missing, damaged or of another format.
+    UsageError
+        If `source` mixes feature files and images. If `images` or `labels` does not fit `source`.
+    DataError
+        If none of `images` belongs to the features.
     """
     subject = load_subject(source, images, labels, columns, n_jobs, progress)
     subject = replace(subject, judge=judge, probabilities=probabilities)

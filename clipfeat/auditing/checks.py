@@ -1,6 +1,7 @@
 """The registry of audit checks.
 
-A new check is a module with a function from a `Subject` to findings, and a row of `CHECKS`.
+To add a check, write a function that takes a `Subject` and returns findings, and add it to
+`CHECKS`.
 """
 
 from collections.abc import Callable
@@ -24,4 +25,4 @@ CHECKS: dict[str, Callable[[Subject], list[Finding]]] = {
     NEAR: check_near,
     "mislabelled candidates": check_labels,
 }
-"""Checks by name. A check raises `DataError` if the data does not support it."""
+"""Checks by name. A check raises `DataError` if the subject lacks data that the check needs."""

@@ -7,7 +7,7 @@ from clipfeat.auditing.subject import Subject
 
 IMBALANCE_NOTE = 1.5
 IMBALANCE_WARNING = 10.0
-"""Ratios of the largest to the smallest class."""
+"""Ratios of the largest to the smallest class above which a finding is a note or a warning."""
 MIN_FILES = 20
 
 

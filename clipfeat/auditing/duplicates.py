@@ -16,8 +16,10 @@ from clipfeat.errors import DataError
 from clipfeat.features import FeatureSet
 
 MAX_RELATIVE_DISTANCE = 0.55
-"""Measured with MobileNetV2 on 480 generated images and photographs, each beside a modified copy.
-This value detects 97 % of the copies saved as JPEG with quality 75, 74 % with quality 30, 93 % of
+"""Largest distance of near duplicates, relative to the median distance to the fifth neighbour.
+
+Measured with MobileNetV2 on 480 generated images and photographs, each beside a modified copy. This
+value detects 97 % of the copies saved as JPEG with quality 75, 74 % with quality 30, 93 % of
 the downscaled copies, and all copies cropped by one twentieth. The only other pairs that it detects
 are failed generations that look alike."""
 N_NEIGHBOURS = 5
@@ -37,20 +39,24 @@ def check_exact(subject: Subject) -> list[Finding]:
 
 
 def check_near(subject: Subject) -> list[Finding]:
-    """Find files with nearly the same features, except byte-identical ones.
+    """Find files with nearly the same features, except byte-identical files.
 
-    Two files are near duplicates if one is among the nearest neighbours of the other, and their
-    distance is below `MAX_RELATIVE_DISTANCE` times the median distance to the fifth neighbour in
-    this set. Features are scaled to unit length, so distances correspond to cosine similarity. The
-    search is exact and works in blocks. Its memory use is small, and its time grows with the square
-    of the number of files: 24,000 files with 1,280 features took 26 seconds of CPU time, so 100,000
-    take about eight minutes. Only encoders with weights are used, because the spectrum does not
-    represent the content of an image.
+    Two files are near duplicates if both conditions hold:
+
+    - One file is among the five nearest neighbours of the other.
+    - Their distance is below `MAX_RELATIVE_DISTANCE` times the median distance of all files to
+      their fifth neighbours.
+
+    Features are scaled to unit length, so distances correspond to cosine similarity. The search is
+    exact and works in blocks. Its memory use is small, and its time grows with the square of the
+    number of files: 24,000 files with 1,280 features took 26 seconds of CPU time. Only features of
+    encoders with weights are used, because those of ``spectrum`` do not represent the content of an
+    image.
 
     Raises
     ------
     DataError
-        If there are no such features, or fewer than `MIN_IMAGES` distinct files.
+        If no encoder has weights. If there are fewer than `MIN_IMAGES` distinct files.
     """
     features = subject.features
     X = _content_features(features)
@@ -86,7 +92,7 @@ def _content_features(features: FeatureSet) -> NDArray[np.float32]:
 
 
 def _findings(subject: Subject, pairs: Pairs, check: str, description: str) -> Iterator[Finding]:
-    """Report clusters of copies across splits, across labels and within both, worst first."""
+    """Report clusters of copies, severest first: across splits, across labels, and all others."""
     clusters = _clusters(len(subject.features), pairs)
     exact = check == EXACT
     labels, split, groups = subject.features.labels, subject.split, subject.features.groups
@@ -104,7 +110,7 @@ def _findings(subject: Subject, pairs: Pairs, check: str, description: str) -> I
         rows for rows in clusters if rows[0] not in crossing and (exact or not in_one_group(rows))
     ]
     if across_splits:
-        advice = "Remove them from one split, because training images must not be tested"
+        advice = "Remove them from one split, because test images must not be training images"
         severity = "leak" if exact else "warning"  # similarity is an estimate
         yield _finding(
             subject, across_splits, check, severity, f"{description} in several splits", advice

@@ -4,7 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 SEVERITIES = ("leak", "warning", "note")
-"""Severities, most severe first: scores are not valid, scores may not be valid, for information."""
+"""Severities, most severe first.
+
+With a leak, scores are not valid. With a warning, scores may not be valid. A note is information.
+"""
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Finding:
     numbers : mapping of str to float
         Numbers behind the finding, by name.
     rows : sequence of mapping of str to str or number
-        The images concerned, each with its ``path`` and further details.
+        The images that the finding is about, each with its ``path`` and further details.
     """
 
     check: str

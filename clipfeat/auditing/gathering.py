@@ -1,4 +1,4 @@
-"""Loading of audit subjects from feature files, feature sets or image sources."""
+"""Loading the files to audit from feature files, feature sets or image sources."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -34,7 +34,7 @@ def load_subject(
     Raises
     ------
     UsageError
-        If features and images are mixed.
+        If feature files and images are mixed. If `images` or `labels` does not fit the source.
     UnknownNameError
         If the group column does not exist.
     """
@@ -45,14 +45,21 @@ def load_subject(
         of_features = [Path(spec).suffix.lower() in FEATURE_SUFFIXES for spec in specs]
         if any(of_features) and not all(of_features):
             raise UsageError(
-                "feature files and images are not audited together. Pass the images with --images."
+                f"feature files and images cannot be mixed, got {', '.join(specs)}. Pass the "
+                "images with --images."
             )
         if not any(of_features):
             if images is not None:
-                raise UsageError("--images needs a feature file, and the source is images already.")
+                raise UsageError(
+                    f"--images needs feature files, but {', '.join(specs)} has images. Leave out "
+                    "--images."
+                )
             return _of_sources(specs, labels, columns, n_jobs, progress)
         if labels is not None:
-            raise UsageError("a feature file already contains labels. Leave out --labels.")
+            raise UsageError(
+                f"--labels cannot be used with {specs[0]}, which is a feature file with its own "
+                "labels. Leave out --labels."
+            )
         subject = _of_feature_files(specs)
     if columns.group:
         subject = replace(subject, features=subject.features.grouped_by(columns.group))
@@ -104,7 +111,7 @@ def _report_total(progress: ProgressCallback, before: int, total: int, done: int
 
 
 def _stack_subjects(parts: Sequence[Subject], specs: Sequence[str]) -> Subject:
-    """Stack several subjects. A subject without splits becomes a split named after its file."""
+    """Stack subjects. A subject without splits becomes one split, named after its file."""
     if len(parts) == 1:
         return parts[0]
     stems = [Path(spec).stem for spec in specs]

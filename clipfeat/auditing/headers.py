@@ -39,7 +39,7 @@ def subject_of_images(
     source : ImageSource
         Images to read.
     n_jobs : int, optional
-        Number of threads; by default that of decoding.
+        Number of threads; by default the number of cores plus one.
     progress : callable
         Called with the number of files read.
     """

@@ -66,7 +66,7 @@ def check_labels(subject: Subject, seed: int = 0) -> list[Finding]:
 def _given_probabilities(
     subject: Subject, rows: NDArray[np.int64], y: NDArray[np.int64]
 ) -> NDArray[np.float64] | None:
-    """Return the given probabilities, NaN if unknown; None unless every class has some."""
+    """Return the subject's probabilities, NaN in rows without any; None if a class has none."""
     n_classes = int(y.max()) + 1
     unknown = np.full(n_classes, np.nan)
     paths = subject.features.paths[rows].tolist()
@@ -101,13 +101,14 @@ def confident_labels(y: NDArray[np.int64], p: NDArray[np.float64]) -> NDArray[np
     Parameters
     ----------
     y : ndarray of shape (n_samples,), int
-        Given labels, as columns of `p`.
+        Given labels, as indices of the columns of `p`.
     p : ndarray of shape (n_samples, n_classes)
         Out-of-fold probabilities.
 
     Returns
     -------
     ndarray of shape (n_samples,), int
+        Labels, as indices of the columns of `p`.
 
     Examples
     --------

@@ -26,7 +26,7 @@ def run_auditor(
     Returns
     -------
     callable
-        For ``audit`` of `clipfeat.report.page.PageOptions`.
+        Value of the field ``audit`` of `clipfeat.report.page.PageOptions`.
     """
 
     def audit_files(
@@ -45,13 +45,13 @@ def thumbnail_reader(
     Parameters
     ----------
     files : sequence of path
-        Feature files that the run trained and tested on. The last one is the test file, if there is
-        any: paths that the run marks as test images are looked up in its folder only.
+        Feature files that the run trained and tested on. If the run has a separate test file, it is
+        the last one. The images that the run marks as test images are read only from its folder.
 
     Returns
     -------
     callable
-        For ``thumbnails`` of `clipfeat.report.page.PageOptions`.
+        Value of the field ``thumbnails`` of `clipfeat.report.page.PageOptions`.
     """
     roots = []
     for file in files:

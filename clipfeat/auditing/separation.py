@@ -39,9 +39,10 @@ def separation(
 ) -> Separation:
     """Cross-validate a small classifier that predicts the class from one fact.
 
-    Numbers go to a small decision tree, which detects "exactly 512 pixels" as well as "larger".
-    Texts go to a logistic regression on their frequent values. The direction of a difference is
-    learned on training folds, so an irrelevant fact scores about 0.5 on the test folds.
+    Numbers go to a small decision tree, which can separate one value (such as 512 pixels) as well
+    as large from small values. Texts go to a logistic regression on their frequent values. The
+    direction of a difference is learned on training folds, so an irrelevant fact scores about 0.5
+    on the test folds.
 
     Parameters
     ----------
@@ -50,7 +51,8 @@ def separation(
     y : ndarray of shape (n_samples,), int
         Class indices.
     groups : ndarray of shape (n_samples,)
-        Groups that stay in one fold. The bound is wider if rows of a group have similar scores.
+        Group of each row. Each group stays in one fold. The bound is lower if rows of a group have
+        similar scores.
 
     Raises
     ------
@@ -62,8 +64,8 @@ def separation(
     codes = [code for code in np.unique(y) if len(np.unique(groups[y == code])) >= MIN_GROUPS]
     if len(codes) < 2:
         raise LabelError(
-            "this property is known for too few images. The check needs two classes that each "
-            f"have it in {MIN_GROUPS} or more groups of images"
+            "this property is known for too few images. In at least two classes, "
+            f"{MIN_GROUPS} groups of images must have it"
         )
     kept = np.isin(y, codes)
     values, y, groups = values[kept], y[kept], groups[kept]
@@ -100,15 +102,15 @@ def _classifier(values: NDArray[np.generic], n_classes: int) -> Any:
 
 
 def lower_bound(auc: float, n_positive: int, n_negative: int) -> float:
-    """Return the lowest true area that is within `Z` standard errors of the measured one.
+    """Return the lowest true AUC from which the measured AUC is at most `Z` standard errors away.
 
-    The standard error is that of Hanley and McNeil 1982 at the true area, not at the measured area
+    The standard error (Hanley and McNeil 1982) is computed at the true AUC, not at the measured AUC
     (Newcombe 2006, method 5). A perfect score on few images therefore has a low bound.
 
     Parameters
     ----------
     auc : float
-        Measured area, in [0, 1].
+        Measured area under the ROC curve, in [0, 1].
     n_positive, n_negative : int
         Numbers of positive and negative rows.
 

@@ -17,8 +17,8 @@ from clipfeat.features import FeatureSet, Strings
 
 Facts = dict[str, NDArray[np.generic]]
 
-NO_FACTS = "arrays do not record this property. Pass the feature file, or the images too (--images)"
-NO_HEADERS = "a feature file does not record this property. Pass the images too (--images)"
+NO_FACTS = "features in memory do not record this property. Pass their feature file instead"
+NO_HEADERS = "a feature file does not record this property. Add the images with --images"
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +33,8 @@ class Subject:
     facts : mapping of str to ndarray of shape (n_files,)
         Facts by name. An unknown fact is NaN in an array of numbers, and empty in an array of text.
     why_not_known : str
-        Reason why facts that are not in `facts` are unknown. It ends the message of each check that
-        needs them.
+        Reason why facts that are not in `facts` are unknown. A check that needs such a fact is
+        skipped with this reason.
     judge : str
         Name of the classifier that gave `probabilities`.
     probabilities : mapping of str to ndarray of shape (n_classes,)
@@ -78,7 +78,8 @@ class Subject:
         at = np.array([index_of.get(key, -1) for key in keys], dtype=np.int64)
         if not (at >= 0).any():
             raise DataError(
-                "none of the images is in the feature file. Pass the images that it was made from."
+                "none of the images is in the feature file. Pass the images of this file with "
+                "--images."
             )
         facts = {}
         for name, values in images.facts.items():

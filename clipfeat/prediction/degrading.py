@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Step = tuple[str, Mapping[str, Any]]
 """Name of an image transform, and its arguments."""
 ORIGINAL = "original"
-"""Name of the images that are not degraded, in the place of a degradation."""
+"""Name that the images without degradation have instead of the name of a degradation."""
 
 
 @dataclass(frozen=True)

@@ -89,9 +89,10 @@ def explain(
     resources: EmbedResources = EmbedResources(),
     progress: Callable[[Progress], None] = lambda progress: None,
 ) -> list[Explanation]:
-    """Explain the prediction of each image by training images and the members of the vote.
+    """Explain the prediction of each image.
 
-    An explanation holds the nearest training images and the probabilities of each member.
+    An explanation holds the nearest training images and the probabilities of each member, which is
+    a classifier of the model's vote.
 
     Parameters
     ----------
@@ -238,7 +239,7 @@ def explanation_page(explained: Sequence[Explanation], known: str | Path) -> str
     explained : sequence of Explanation
         The result of `explain`.
     known : path
-        Root folder of the training images. An image that is not a file has no thumbnail.
+        Root folder of the training images. Images that are not files have no thumbnail.
 
     Returns
     -------

@@ -115,7 +115,7 @@ class Predictions:
 
 @dataclass(frozen=True)
 class _Part:
-    """A row of a feature set, or an image without a row. It is a whole file or a part of a file."""
+    """A file, or a part of a file: a row of a feature set, or an image without a row."""
 
     path: str
     file: str
@@ -173,7 +173,7 @@ def predictions_of(
 
 
 def _place(path: str, place: Mapping[str, int]) -> int:
-    """Return the index in the source of the image that a row belongs to, or of its face's image."""
+    """Return the index in the source of a row's image. Other rows come after all images."""
     return place.get(path, place.get(record_path(path), len(place)))
 
 

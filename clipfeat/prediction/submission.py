@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FILLS = ("auto", "probability", "class")
-"""Contents of a single column of a template."""
+"""Values of `Template.fill`."""
 
 
 @dataclass(frozen=True)
@@ -42,16 +42,16 @@ class Template:
 
     The first column holds the ids of the images: paths, file names, or file names without
     extension. If the other columns are named after classes, they get the probabilities of these
-    classes. If there is one other column, it gets the probability of the positive class or the
-    predicted class. The class is written as a name, or as a number if the template contains
-    numbers.
+    classes. If there is one other column with another name, it gets either the probability of the
+    positive class or the predicted class. The class is written as a name, or as a number if the
+    template contains numbers.
 
     Parameters
     ----------
     path : path
         The sample submission, a CSV, TSV or Parquet file.
     fill : {"auto", "probability", "class"}
-        Content of a single column. ``"auto"`` fills in the probability if the template contains a
+        Content of the single column. ``"auto"`` fills in the probability if the template contains a
         number with a decimal point, else the class.
 
     Raises
@@ -90,8 +90,8 @@ def fill_template(predictions: Predictions, template: Template) -> Filled:
     Raises
     ------
     UsageError
-        If there are several columns that are not named after classes. If no id matches an image. If
-        a single column should hold the probability, but the model does not have two classes.
+        If no id matches an image. If there are several columns that are not named after classes. If
+        `fill` asks for the probability in a single column, but the model does not have two classes.
     """
     table = template.table.copy()
     ids = table.iloc[:, 0].tolist()

@@ -49,7 +49,7 @@ def test_each_check_has_one_result(image_folder: Path, embedded: Path) -> None:
 def test_some_facts_need_the_images(image_folder: Path, embedded: Path) -> None:
     """A feature file has sizes and formats; JPEG tables and EXIF come from images."""
     of_features = audit(embedded)
-    assert of_features.skipped["JPEG quantisation"].endswith("Pass the images too (--images)")
+    assert of_features.skipped["JPEG quantisation"].endswith("Add the images with --images")
     assert "width" in of_features.passed
     of_both = audit(embedded, images=image_folder)
     assert "EXIF presence" in of_both.passed
@@ -126,9 +126,9 @@ def test_damaged_files_do_not_stop_the_audit(image_folder: Path) -> None:
 
 def test_wrong_inputs_are_refused(image_folder: Path, embedded: Path, tmp_path: Path) -> None:
     """Features with images, images of images, labels of features, and an empty folder."""
-    with pytest.raises(UsageError, match="not audited together"):
+    with pytest.raises(UsageError, match="feature files and images cannot be mixed"):
         audit([embedded, image_folder])
-    with pytest.raises(UsageError, match="images already"):
+    with pytest.raises(UsageError, match="--images needs feature files"):
         audit(image_folder, images=image_folder)
     with pytest.raises(UsageError, match="Leave out --labels"):
         audit(embedded, labels="x.csv")

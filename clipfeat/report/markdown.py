@@ -7,7 +7,7 @@ from clipfeat.evaluate.pivots import Pivot
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    r"""Format a table whose first column is text and whose other columns are numbers.
+    r"""Format a Markdown table whose first column is text and whose other columns are numbers.
 
     Examples
     --------

@@ -40,7 +40,7 @@ PLOTS: Mapping[str, Callable[[Benchmark, Predictions, str], Plot | None]] = {
     "matrix": lambda run, of, metric: train_test_plot(next(iter(of)), run.rows, metric),
     "few_shot": lambda run, of, metric: few_shot_plot(list(of), run.rows, metric),
 }
-"""Plots by name. A plot that the protocol of the run does not support returns None."""
+"""Functions that draw plots, by name. A function returns None if the run has no data for it."""
 
 
 def plot(
@@ -60,8 +60,8 @@ def plot(
         One of `PLOTS`: ``"roc"``, ``"precision_recall"``, ``"calibration"``, ``"scores"``,
         ``"confusion"``, ``"by_value"``, ``"matrix"`` or ``"few_shot"``.
     entries : sequence of str, optional
-        Entries to draw, at most six. ``"scores"``, ``"confusion"`` and ``"matrix"`` draw the first.
-        By default the best entries.
+        Entries (classifiers and votes) to draw, at most six; by default the best. The plots
+        ``"scores"``, ``"confusion"`` and ``"matrix"`` draw only the first entry.
     metric : str
         Metric that orders the entries, and that ``"matrix"`` and ``"few_shot"`` draw.
 
@@ -74,7 +74,7 @@ def plot(
     UnknownNameError
         If there is no such plot, entry or metric.
     DataError
-        If the run has no data for the plot.
+        If the run has no predictions or no other data for the plot.
     """
     if name not in PLOTS:
         raise unknown_name("plot", name, PLOTS)
@@ -84,12 +84,12 @@ def plot(
     board = Leaderboard.from_rows(run.rows, metric)
     predictions = best_predictions(run, board.entries if entries is None else entries)
     if not predictions:
-        raise DataError("no entry of this run has out-of-fold predictions. Check `errors`.")
+        raise DataError("no entry of this run has out-of-fold predictions. See `run.errors`.")
     with plot_style():
         drawn = PLOTS[name](run, predictions, metric)
     if drawn is None:
         raise DataError(
             f"the run has no data for the plot {name!r} (protocol {run.about.get('protocol')!r}). "
-            "Choose another plot or protocol."
+            "Choose another plot."
         )
     return drawn.figure

@@ -1,4 +1,4 @@
-"""Remarks on a run or a model: one or more sentences per choice or result."""
+"""Remarks: sentences on the choices and results of a run or a model."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -57,8 +57,7 @@ def model_remarks(model: Model) -> list[str]:
         return _of_model(model)
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise RefusedFileError(
-            f"the metadata of the model file is not readable ({error!r}). The file is damaged: fit "
-            "the model again."
+            f"the metadata of the model file is damaged ({error!r}). Fit the model again."
         ) from error
 
 
@@ -85,16 +84,16 @@ def _shared(about: Mapping[str, Any]) -> list[str]:
     if not about.get("shared"):
         return []
     return [
-        f"{about['shared']} images are not held out by {about['column']}, and are shared among the "
-        "tests. Each part is tested together with one value, by models that were not trained on "
-        "that part."
+        f"{about['shared']} images belong to no held-out value of {about['column']}. They are "
+        "divided among the tests. Each test uses a part on which its models were not trained."
     ]
 
 
 def _partial(run: Benchmark) -> list[str]:
     partial = [entry for entry in run.entries if entry not in run.complete]
     return [
-        f"{entry} has no rank because it failed in some trials. Its means are over the others."
+        f"{entry} has no rank because it failed in some trials. Its means are over the other "
+        "trials."
         for entry in partial
     ]
 

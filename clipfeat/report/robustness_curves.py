@@ -35,7 +35,7 @@ def save_robustness(
     table : DataFrame
         Columns degradation, strength, metric, value and n; see `draw_robustness`.
     folder : path
-        Folder to write to; created if missing.
+        Folder to write to. It is created if it does not exist.
     titles : mapping of str to str
         Title of each degradation.
     metrics : sequence of str

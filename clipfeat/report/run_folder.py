@@ -1,13 +1,14 @@
 """The folder of a benchmark run, written by `save_run` and read by `load_run`.
 
 - ``leaderboard.md``, ``.csv`` and ``.json``: the leaderboard.
-- ``scores.parquet`` and ``.csv``: the tidy rows.
+- ``scores.parquet`` and ``.csv``: all scores, with one row for each entry, fold and metric.
 - ``probabilities.npz``: out-of-fold probabilities of every entry, with true classes, paths and
   groups.
 - ``run.json``: protocol, encoders and settings.
 - ``report.html`` and ``plots/``: the page.
-- ``asked.json``: the command that claimed the folder.
-- ``cells/``: finished cells, from which an interrupted run resumes. It may be deleted.
+- ``asked.json``: the command to which the folder belongs.
+- ``cells/``: the results of finished fits (cells), from which an interrupted run resumes. The
+  folder may be deleted.
 """
 
 import io
@@ -39,7 +40,7 @@ VERSION = 1
 def claim_folder(
     folder: str | Path, command: Mapping[str, object], *, overwrite: bool = False
 ) -> Path:
-    """Claim a folder for a run and record its command, so that the same command resumes it.
+    """Reserve a folder for a run, and record its command, so that the same command can resume it.
 
     Parameters
     ----------
@@ -48,23 +49,23 @@ def claim_folder(
     command : mapping
         The command, as JSON values.
     overwrite : bool
-        Whether to claim any other folder too.
+        Also use a folder that holds other files.
 
     Returns
     -------
     Path
-        The folder for finished cells, for ``cache`` of `clipfeat.benchmark`.
+        The folder of finished fits, to pass to `clipfeat.benchmark` as ``cache``.
 
     Raises
     ------
     OutputExistsError
-        If the folder is a file or holds anything else, and `overwrite` is False.
+        If `folder` is a file. If it holds anything else, and `overwrite` is False.
     """
     target = local_path(folder)
     _check_is_no_file(target)
     record = target / COMMAND
     text = json.dumps(command, indent=1, sort_keys=True)
-    # A command that failed before its first cell left only this record.
+    # A command that failed before its first fit left only this record.
     in_use = target.exists() and any(path != record for path in target.iterdir())
     if in_use and not overwrite and not (record.is_file() and record.read_text() == text):
         raise OutputExistsError(
@@ -91,23 +92,24 @@ def save_run(
     run : Benchmark
         The run.
     folder : path
-        A new or empty folder, or one that only `claim_folder` and the cell cache have written to.
+        A new or empty folder, or a folder that holds only the files of `claim_folder` and the cache
+        of finished fits.
     board : Leaderboard, optional
         Leaderboard of the run; by default ``run.leaderboard()``.
     page : PageOptions, optional
-        Further content of ``report.html``; None writes no page.
+        Further content of ``report.html``. None writes no page.
     overwrite : bool
-        Whether to write into a folder that holds other files. Files of the same names are replaced.
+        Write also into a folder that holds other files. Files of the same names are replaced.
 
     Returns
     -------
     list of Path
-        The tables written, then the page.
+        Paths of the tables, followed by the path of the page.
 
     Raises
     ------
     OutputExistsError
-        If the folder is a file or holds other files, and `overwrite` is False.
+        If `folder` is a file. If it holds other files, and `overwrite` is False.
     StorageError
         If a file cannot be written.
     """
@@ -115,7 +117,9 @@ def save_run(
     _check_is_no_file(target)
     in_use = target.exists() and any(path.name not in (COMMAND, CELLS) for path in target.iterdir())
     if in_use and not overwrite:
-        raise OutputExistsError(f"{folder} is not empty. Choose another folder or set overwrite.")
+        raise OutputExistsError(
+            f"{folder} is not empty. Choose another folder, or pass overwrite=True."
+        )
     board = run.leaderboard() if board is None else board
     lines = remarks(run, board)
     about = {
@@ -230,7 +234,7 @@ def load_run(folder: str | Path) -> Benchmark:
     Raises
     ------
     RefusedFileError
-        If the folder holds no run or a damaged run.
+        If the folder holds no run. If the run is damaged or of another format.
     """
     target = local_path(folder)
     try:
@@ -244,7 +248,9 @@ def load_run(folder: str | Path) -> Benchmark:
     except RefusedFileError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RefusedFileError(f"{target} is not a readable benchmark run: {error!r}") from error
+        raise RefusedFileError(
+            f"{target} holds a damaged benchmark run ({error!r}). Run the benchmark again."
+        ) from error
 
 
 def _run_from_files(
@@ -254,8 +260,8 @@ def _run_from_files(
 
     if described["version"] != VERSION:
         raise RefusedFileError(
-            f"{target} holds a run of format {described['version']}; this version of clipfeat "
-            f"reads format {VERSION}. Run the benchmark again."
+            f"{target} holds a run of format {described['version']}, but format {VERSION} is "
+            "expected. Run the benchmark again."
         )
     outcomes = []
     for number, one in enumerate(described["trials"]):

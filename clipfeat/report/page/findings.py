@@ -14,8 +14,8 @@ def findings_section(findings: Sequence[Finding]) -> Section:
     if not findings:
         paragraph = (
             "This report contains no audit. Run `clipfeat audit` to check for leaks, duplicates, "
-            "label errors and shortcuts such as file size or format. Scores are not reliable "
-            "before an audit."
+            "label errors and shortcuts such as file size or format. Without an audit, the scores "
+            "may not be valid."
         )
         return Section("audit", "Audit", [paragraph])
     ranked = sorted(findings, key=lambda one: _rank(one.severity))

@@ -1,4 +1,4 @@
-"""The section on how the benchmark was run."""
+"""The section with the settings and the data of the benchmark."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -52,13 +52,15 @@ class PageOptions:
     audit : callable, optional
         Function that audits the images. It takes the name of the best entry and its out-of-fold
         probabilities by path, and returns findings. The probabilities are empty for a run of
-        several trials. An error of the audit becomes a warning.
+        several trials. If the function raises an error, the page has no audit, and a warning is
+        issued.
     robustness : DataFrame, optional
         Table of `clipfeat.prediction.degrading.Robustness.to_pandas`.
     degradations : mapping of str to str
         Titles of the degradations in `robustness`.
     thumbnails : callable, optional
-        Function from paths to small JPEG or PNG files, without the paths that are not readable.
+        Function that takes paths and returns small JPEG or PNG files by path, without the images
+        that are not readable.
     """
 
     features: FeatureSet | None = None
@@ -87,7 +89,7 @@ def write_page(
     board : Leaderboard
         Leaderboard of the run. Plots show its six best entries.
     folder : path
-        Folder to write to; created if missing.
+        Folder to write to. It is created if it does not exist.
     options : PageOptions
         Further content.
     remarks : sequence of str

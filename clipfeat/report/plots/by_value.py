@@ -26,7 +26,7 @@ USUAL_COLUMNS = ("generator", "subject", "group")
 def column_of(run: Benchmark) -> str:
     """Return the column to score by: the protocol's column, else the first of `USUAL_COLUMNS`.
 
-    A column counts only if it has two or more values. Without one, the result is empty.
+    Columns with fewer than two values are ignored. If no column is left, the result is empty.
     """
     of_protocol = str(run.about.get("column") or "")
     for name in (of_protocol, *USUAL_COLUMNS):
@@ -36,7 +36,7 @@ def column_of(run: Benchmark) -> str:
 
 
 def values_of(run: Benchmark, column: str) -> NDArray[np.str_]:
-    """Return the values of a column; ``"group"`` falls back to the groups of the run."""
+    """Return the values of a column. Without a column ``"group"``, use the groups of the run."""
     if column in run.columns:
         return run.columns[column]
     if column == "group" and run.groups is not None:
@@ -50,7 +50,7 @@ def by_value_plot(
     column: str,
     classes: Sequence[str],
 ) -> Plot:
-    """Plot the balanced accuracy of each value; a value with one class shows its recall.
+    """Plot the balanced accuracy for each value, or the recall if a value has only one class.
 
     Parameters
     ----------
@@ -103,7 +103,8 @@ def by_value_plot(
         file_name("by", column),
         figure,
         f"Sorted by the score of {label_text(best_entry)}, lowest first, with the number of images "
-        "beside each name. A value with images of one class only shows the recall of that class."
+        "beside each name. For a value with images of only one class, the score is the recall of "
+        "that class."
         + (f" The {MAX_VALUES} lowest of {len(names)}." if len(names) > MAX_VALUES else ""),
         f"Bars for each {label_text(column)}; {label_text(best_entry)}: {scored}.",
     )

@@ -20,7 +20,7 @@ from clipfeat.report.plots.style import (
 )
 
 MAX_POINTS = 300
-"""Maximum number of points of a curve, evenly spaced along it; more are not visible."""
+"""Maximum number of points of a curve. They are evenly spaced along the curve."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ class BinaryScores:
     leaderboard: Mapping[str, float] = field(default_factory=dict)
 
     def metric(self, name: str) -> float:
-        """Return a metric of two classes: that of the leaderboard, or of all predictions."""
+        """Return a metric from the leaderboard, or else compute it from all predictions."""
         if name in self.leaderboard:
             return self.leaderboard[name]
         p = np.column_stack([1 - self.scores, self.scores])

@@ -20,7 +20,7 @@ class OutOfFoldPredictions:
     Parameters
     ----------
     y, y_pred : ndarray of shape (n_files,)
-        True and predicted class indices. If a fold has a threshold, it decides the prediction.
+        True and predicted class indices. If a fold has a threshold, predictions use it.
     p : ndarray of shape (n_files, n_classes)
         Probabilities.
     row : ndarray of shape (n_files,)
@@ -98,5 +98,5 @@ def best_predictions(run: Benchmark, entries: Sequence[str]) -> dict[str, OutOfF
 
 
 def recall(y: Labels, y_pred: Labels, n_classes: int) -> float:
-    """Return the mean recall of the classes in `y`: the balanced accuracy of decisions."""
+    """Return the balanced accuracy: the mean recall of the classes that occur in `y`."""
     return METRICS["balanced_accuracy"].function(y, np.eye(n_classes)[y_pred])

@@ -51,14 +51,14 @@ class Plot:
 
 
 def inline(svg: str, prefix: str) -> str:
-    """Turn an SVG file into an element of a page that follows the page's colours.
+    """Turn an SVG file into inline markup that uses the colours of the page.
 
     Parameters
     ----------
     svg : str
         The text that `Plot.svg` returned.
     prefix : str
-        Put before every identifier, because two plots have the same identifiers.
+        Prefix of every identifier, because several plots have the same identifiers.
     """
     element = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     element = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", element)

@@ -44,5 +44,5 @@ def test_metadata_of_other_types_is_refused() -> None:
     """A model file whose metadata has other types raises one error."""
     model = fit(make_features(), "logreg", cv=0)
     assert model_remarks(model) == []
-    with pytest.raises(RefusedFileError, match="The file is damaged"):
+    with pytest.raises(RefusedFileError, match="model file is damaged"):
         model_remarks(replace(model, about={"gain": {"good": "very"}}))

@@ -14,8 +14,8 @@ class BatchSize:
     """The number of images in one forward pass.
 
     The size starts at `smallest` and doubles up to `largest`, or until a size is more than 20 %
-    slower than the best one. The fastest size is kept. A larger size must be more than 3 % faster
-    to replace a smaller one.
+    slower than the fastest size. The fastest size is kept. A larger size must be more than 3 %
+    faster to replace a smaller size.
 
     Parameters
     ----------

@@ -87,7 +87,7 @@ def prepare(
         The views and faces to encode.
     is_known : callable
         Takes a row with its content hash, and returns whether the row needs no encoding. It is
-        called after the bytes are read, or for a video frame after it is decoded.
+        called after the bytes are read. For a video frame, it is called after decoding.
     decode_image, decode_frame : callable
         Decoders of the bytes of an image, and of a request for a video frame.
     watch : Stopwatch

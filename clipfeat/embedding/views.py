@@ -1,4 +1,4 @@
-"""Views: augmented copies of an image, such as flipped or compressed ones. Each gets its own row.
+"""Views: augmented copies of an image, for example flipped. Each view gets its own row.
 
 A view has a name and a list of steps. A step is a transform of `torchvision.transforms.v2`, of
 albumentations (if it is installed) or of this module. Random parameters are seeded with the image's

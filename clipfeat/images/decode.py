@@ -77,10 +77,10 @@ def decode(data: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
     Parameters
     ----------
     data : bytes
-        A whole file in one of `FORMATS`. The format is recognised from the bytes only.
+        A whole file in one of `FORMATS`. The format is recognised from the bytes, not from a name.
     buffer : ndarray of shape (n,), uint8
-        Memory for the pixels. It is used for a JPEG whose pixels fit. Reusing memory is a third
-        faster.
+        Memory for the pixels. It is used only for a plain JPEG whose pixels fit. Decoding into the
+        same memory again is a third faster.
 
     Returns
     -------

@@ -124,7 +124,7 @@ class IsolatedDecoder:
 
     @contextmanager
     def decoded(self, data: bytes) -> Iterator[Decoded]:
-        """Decode an image. Its pixels are valid within the ``with`` block only.
+        """Decode an image. Its pixels are valid only within the ``with`` block.
 
         Parameters
         ----------

@@ -88,7 +88,7 @@ class KnownKeys:
 
 @dataclass(frozen=True)
 class Published:
-    """Result of a block: committed parts, failures, and known images.
+    """Result of a block: committed files of rows, failures, and known images.
 
     Parameters
     ----------

@@ -151,9 +151,14 @@ def finder_of(identity: str, weights: str | None = None) -> FaceFinder:
     without = "keep" if keep else "skip"
     finder = open_finder(mode, share, weights if kind.needs_weights else None, without, kind.name)
     if finder.identity != identity:
+        remedy = (
+            "Pass the file of weights that was used then with --face-weights"
+            if kind.needs_weights
+            else "Install the version of clipfeat that was used then"
+        )
         raise WeightsError(
             f"the faces were detected with {identity!r}, but the face finder is now "
-            f"{finder.identity!r}. Pass the same file with --face-weights"
+            f"{finder.identity!r}. {remedy}"
         )
     return finder
 

@@ -1,12 +1,12 @@
 """Feature sets: features with labels, the interface between encoders and classifiers."""
 
+from clipfeat.features.classes import order_classes
 from clipfeat.features.feature_set import (
     TEST,
     Failure,
     FeatureSet,
     Strings,
     encode_labels,
-    order_classes,
 )
 from clipfeat.features.joining import join, stack
 

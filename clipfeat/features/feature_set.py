@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.errors import ClipfeatWarning, DataError, LabelError, unknown_name
+from clipfeat.features.classes import order_classes, positive_class, positive_last
 from clipfeat.spec import EncoderSpec, check_same, titles
 
 if TYPE_CHECKING:
@@ -284,8 +285,13 @@ class FeatureSet:
         order = np.lexsort((self.paths, self.y, self.keys))
         return self if (order[1:] > order[:-1]).all() else self.take(order)
 
-    def labelled(self) -> "FeatureSet":
+    def labelled(self, positive: str | None = None) -> "FeatureSet":
         """Select the labelled rows, and the classes that have a labelled row.
+
+        Parameters
+        ----------
+        positive : str, optional
+            Name of the positive class; see `with_positive`.
 
         Warns
         -----
@@ -296,6 +302,8 @@ class FeatureSet:
         ------
         LabelError
             If no row has a label. If all labelled rows are of one class.
+        UnknownNameError, UsageError
+            As in `with_positive`.
         """
         present = np.unique(self.y[self.y >= 0])
         if not len(present):
@@ -309,14 +317,52 @@ class FeatureSet:
                 f"{self.classes[present[0]]!r}. Add images of a second class."
             )
         self._warn_of_contradictions()
+        classes = tuple(self.classes[i] for i in present)
+        if len(classes) == 2 < len(self.classes):
+            classes = order_classes(classes)
         code = np.full(len(self.classes) + 1, -1, dtype=np.int64)
-        code[present] = np.arange(len(present))
+        code[present] = [classes.index(self.classes[i]) for i in present]
         kept = (
             self
             if len(present) == len(self.classes) and self.y.min() >= 0
             else self.take(self.y >= 0)
         )
-        return replace(kept, y=code[kept.y], classes=tuple(self.classes[i] for i in present))
+        known = replace(kept, y=code[kept.y], classes=classes)
+        return known if positive is None else known.with_positive(positive)
+
+    @property
+    def positive(self) -> str | None:
+        """The positive class: the last of two classes. None for other numbers of classes."""
+        return positive_class(self.classes)
+
+    def with_positive(self, name: str) -> "FeatureSet":
+        """Return the set with a class as the positive class.
+
+        The false positive rate, the average precision and the decision threshold refer to the
+        positive class.
+
+        Parameters
+        ----------
+        name : str
+            One of the two classes.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such class. The message lists the classes.
+        UsageError
+            If there are not exactly two classes.
+
+        Examples
+        --------
+        >>> features = FeatureSet.from_arrays([[0.0], [1.0]], ["cat", "dog"])
+        >>> features.positive, features.with_positive("cat").positive
+        ('dog', 'cat')
+        """
+        classes = positive_last(self.classes, name)
+        if classes == self.classes:
+            return self
+        return replace(self, y=np.where(self.y >= 0, 1 - self.y, self.y), classes=classes)
 
     def _warn_of_contradictions(self) -> None:
         """Warn about identical images with different labels: one label is wrong or outdated."""
@@ -401,40 +447,22 @@ class FeatureSet:
         return pd.concat([pd.DataFrame(about), values], axis=1)
 
 
-# In these pairs, alphabetical order would make the photographs the positive class.
-_POSITIVE_FIRST = {("fake", "real"), ("ai", "nature"), ("ai", "real"), ("generated", "real")}
-
-
-def order_classes(names: set[str]) -> tuple[str, ...]:
-    """Sort class names, with the class of generated images last.
-
-    Names that are numbers are sorted by their value. The last of two classes is the positive class.
-    In data sets of photographs and generated images, the generated images are therefore positive.
-
-    Examples
-    --------
-    >>> order_classes({"10", "9"}), order_classes({"real", "fake"})
-    (('9', '10'), ('real', 'fake'))
-    """
-    if all(name.isdecimal() for name in names):
-        return tuple(sorted(names, key=lambda name: (int(name), name)))
-    ordered = tuple(sorted(names, key=lambda name: (name.casefold(), name)))
-    folded = tuple(name.casefold() for name in ordered)
-    return ordered[::-1] if folded in _POSITIVE_FIRST else ordered
-
-
-def encode_labels(labels: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+def encode_labels(
+    labels: Sequence[str], like: Sequence[str] = ()
+) -> tuple[tuple[str, ...], NDArray[np.int64]]:
     """Sort the class names in labels, and convert each label to a class index.
 
     Parameters
     ----------
     labels : sequence of str
         Class names. An empty label is unknown.
+    like : sequence of str
+        Class names in an order that is kept if the labels have the same classes.
 
     Returns
     -------
     classes : tuple of str
-        Distinct class names, sorted by `order_classes`.
+        Distinct class names, sorted by `order_classes`, or in the order of `like`.
     y : ndarray of shape (n_labels,), int64
         Index of each label in `classes`; -1 for an empty label.
 
@@ -443,6 +471,7 @@ def encode_labels(labels: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.in
     >>> encode_labels(["fake", "", "real"])[1].tolist()
     [1, -1, 0]
     """
-    classes = order_classes(set(labels) - {""})
+    present = set(labels) - {""}
+    classes = tuple(like) if present == set(like) else order_classes(present)
     index = {name: i for i, name in enumerate(classes)}
     return classes, np.array([index.get(label, -1) for label in labels], dtype=np.int64)

@@ -83,7 +83,7 @@ def join(sets: Sequence[FeatureSet]) -> FeatureSet:
                 f"'{labels[row]}' and '{theirs[row]}'. Give all feature files the same labels."
             )
         labels = np.where(labels == "", theirs, labels)
-    classes, y = encode_labels(labels.tolist())
+    classes, y = encode_labels(labels.tolist(), like=first.classes)
     return replace(
         taken[0],
         X=np.hstack([one.X for one in taken]),
@@ -159,7 +159,8 @@ def stack(train: FeatureSet, test: FeatureSet) -> tuple[FeatureSet, int]:
             f"the test set has the classes {', '.join(new_classes)}, which none of the "
             f"{len(train)} training images has. Train on every class of the test set."
         )
-    classes, y = encode_labels([label for part in (train, test) for label in part.labels.tolist()])
+    labels = [label for part in (train, test) for label in part.labels.tolist()]
+    classes, y = encode_labels(labels, like=train.classes)
     in_both = np.isin(test.paths, train.paths) | np.isin(test.files, train.files)
     in_both = np.isin(test.files, test.files[in_both])  # all rows of a file get the prefix
     test = replace(

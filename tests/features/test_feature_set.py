@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from clipfeat.errors import ClipfeatWarning, DataError, JoinError, LabelError, UnknownNameError
-from clipfeat.features import FeatureSet, join, order_classes
+from clipfeat.features import FeatureSet, join
 from tests.conftest import make_features
 
 
@@ -144,19 +144,6 @@ def test_unknown_columns_are_named(features: FeatureSet) -> None:
     """The error for an unknown column lists the known ones."""
     with pytest.raises(UnknownNameError, match="label, path"):
         features.column("generator")
-
-
-@pytest.mark.parametrize(
-    ("names", "ordered"),
-    [
-        ({"FAKE", "REAL"}, ("REAL", "FAKE")),
-        ({"ai", "nature"}, ("nature", "ai")),
-        ({"b", "a", "c"}, ("a", "b", "c")),
-    ],
-)
-def test_the_generated_class_is_positive(names: set[str], ordered: tuple[str, ...]) -> None:
-    """Generated images are the last of two classes. Other classes are sorted."""
-    assert order_classes(names) == ordered
 
 
 def test_it_prints_in_one_line(features: FeatureSet) -> None:

@@ -496,7 +496,7 @@ Threshold = Annotated[
         "--threshold",
         metavar="METRIC",
         help="Choose the decision threshold that maximises accuracy or balanced_accuracy. Two "
-        "classes only. The positive class is the last one, for example fake.",
+        "classes only. See --positive.",
     ),
 ]
 MaxFpr = Annotated[
@@ -506,7 +506,17 @@ MaxFpr = Annotated[
         metavar="RATE",
         help="Choose the decision threshold so that the false positive rate is at most this "
         "value with 95 % confidence. A rate of 0.05 needs 59 negative images in each training "
-        "set. Two classes only. The positive class is the last one, for example fake.",
+        "set. Two classes only. See --positive.",
+    ),
+]
+Positive = Annotated[
+    str | None,
+    classifier_option(
+        "--positive",
+        metavar="CLASS",
+        help="Positive class of two classes, which the false positive rate, the average precision "
+        "and the threshold refer to. By default, the class names determine it: fake is positive, "
+        "and real is negative.",
     ),
 ]
 Vote = Annotated[
@@ -740,6 +750,16 @@ Fill = Annotated[
         "one column per class always gets probabilities.",
     ),
 ]
+PositiveOfPredictions = Annotated[
+    str | None,
+    output_option(
+        "--positive",
+        metavar="CLASS",
+        help="Class whose probability fills a template, and which the average precision and the "
+        "false positive rate refer to. Two classes only. The predicted classes do not change. The "
+        "default is the positive class of the model.",
+    ),
+]
 Average = Annotated[
     str,
     output_option(
@@ -922,6 +942,7 @@ FIT_OPTIONS = {
     "tune": Tune,
     "threshold": Threshold,
     "max_fpr": MaxFpr,
+    "positive": Positive,
     "accelerate": Accelerate,
 }
 """Command-line option of each field of `clipfeat.zoo.fit_options.FitOptions`, by field name."""

@@ -59,7 +59,8 @@ def benchmark(
         `Matrix`, `FewShot`, `TrainTest` or `OfficialSplit`. By default, `OfficialSplit` if the
         column ``"split"`` has training images, and test or validation images. Otherwise, 5 folds.
     options : FitOptions
-        Balancing, calibration, bagging, parameter search and decision threshold. Parameters and
+        Balancing, calibration, bagging, parameter search, decision threshold and positive class.
+        ``Benchmark.about["positive_by"]`` states how the positive class was chosen. Parameters and
         thresholds are chosen inside each training set.
     vote : str or sequence of str
         ``"all"``, or one or more of ``"uniform"``, ``"greedy"``, ``"log_loss"`` and ``"stacking"``.
@@ -90,9 +91,11 @@ def benchmark(
         If there are no labels or there is only one class. If a class has fewer images or groups
         than there are folds.
     UsageError
-        If the protocol cannot be used with these features. If a threshold is requested and there
-        are not exactly two classes. If `vote_weights` does not have one number for each entry that
-        votes.
+        If the protocol cannot be used with these features. If a threshold or a positive class is
+        requested and there are not exactly two classes. If `vote_weights` does not have one number
+        for each entry that votes.
+    UnknownNameError
+        If a classifier, a vote or the positive class is unknown.
     FingerprintError
         If a separate test set has features of another encoder.
     MissingExtraError
@@ -114,7 +117,7 @@ def benchmark(
     'balanced_accuracy'
     """
     names = parse_names(clf)
-    labelled = features.labelled()
+    labelled = features.labelled(options.positive)
     chosen = default_protocol(labelled) if protocol is None else as_protocol(protocol)
     plan = chosen.plan(labelled, random_state)
     voting = parse_voting(vote, vote_weights, entry_names(names, plan.features.specs))

@@ -29,6 +29,7 @@ from clipfeat.evaluate.thresholds import threshold_chooser
 from clipfeat.evaluate.votes import GIVEN, VOTE_TITLES, Voting, parse_votes
 from clipfeat.features import FeatureSet
 from clipfeat.features.by_file import one_per_file
+from clipfeat.features.classes import positive_by
 from clipfeat.features.official_parts import SPLIT
 from clipfeat.fits.fit_resources import FitResources
 from clipfeat.fits.limited import one_process
@@ -81,7 +82,8 @@ def fit(
         Column with the official split of the data set. The test images of this split are left out,
         and their number is recorded in the model. None uses all images.
     options : FitOptions
-        Balancing, calibration, bagging, parameter search and decision threshold. The threshold of
+        Balancing, calibration, bagging, parameter search, decision threshold and positive class.
+        ``Model.about["positive_by"]`` states how the positive class was chosen. The threshold of
         the model is chosen on the out-of-fold probabilities of all rows. The scores of a fold use
         another threshold, which is chosen on the training rows of the fold.
     vote : {"uniform", "greedy", "log_loss", "stacking"}
@@ -112,9 +114,10 @@ def fit(
         If there are no labels or there is only one class. If a class has fewer images or groups
         than there are folds.
     UsageError
-        If a threshold or a vote must be learned, but `cv` is 0. If a threshold is requested and
-        there are not exactly two classes. If `vote_weights` does not have one number for each
-        member. If streamed features are combined with an option that needs features in memory.
+        If a threshold or a vote must be learned, but `cv` is 0. If a threshold or a positive class
+        is requested and there are not exactly two classes. If `vote_weights` does not have
+        one number for each member. If streamed features are combined with an option that needs
+        features in memory.
     DataError
         If a classifier cannot be fitted on these rows.
     MissingExtraError
@@ -126,7 +129,7 @@ def fit(
     if len(names) > 1:
         names = [name for name in names if name != CHANCE]  # the baseline does not vote
     access = data_access(features, names, tune=options.tune, engine=resources.engine)
-    labelled, n_jobs = access.rows.labelled(), access.n_threads(resources)
+    labelled, n_jobs = access.rows.labelled(options.positive), access.n_threads(resources)
     data = without_test(labelled, split).in_content_order()
     entries = entry_names(names, data.specs)
     choose = threshold_chooser(options, data.classes)
@@ -192,7 +195,12 @@ def fit(
         estimator = _fitted(estimator, data, fit_params, until, ", ".join(members))
     recorded = {k: v for k, v in options.record().items() if k not in ("accelerate", "tune")}
     about = {"images": len(data), "cv": cv, "seed": random_state, **recorded, "tuned": tuned}
-    about |= {"time_limit": time_limit, "seconds": time.monotonic() - begun}
+    about |= {
+        "positive": data.positive,
+        "positive_by": positive_by(data.classes, options.positive),
+        "time_limit": time_limit,
+        "seconds": time.monotonic() - begun,
+    }
     if n_test := len(labelled) - len(data):
         about |= {"split": split, "test_images_left_out": n_test}
     if len(weights) > 1:

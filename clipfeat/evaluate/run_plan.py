@@ -28,6 +28,7 @@ from clipfeat.evaluate.thresholds import (
 from clipfeat.evaluate.validation import validation_record
 from clipfeat.evaluate.votes import VOTE_TITLES, Voting, cast_vote
 from clipfeat.features import FeatureSet
+from clipfeat.features.classes import positive_by
 from clipfeat.fits.cache import versions
 from clipfeat.fits.cells import Cell, CellSpec
 from clipfeat.fits.fit_resources import FitResources
@@ -174,6 +175,8 @@ def run_plan(
         "images": len(features),
         "groups": None if groups is None else len(np.unique(groups)),
         "grouped": features.groups is not None,
+        "positive": features.positive,
+        "positive_by": positive_by(features.classes, options.positive),
         "per_class": dict(zip(features.classes, np.bincount(features.y).tolist(), strict=True)),
         "voters": voters,
         "votes": votes,

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from clipfeat.errors import LabelError, UsageError
 from clipfeat.features import FeatureSet
+from clipfeat.features.classes import negative_by_name
 from clipfeat.zoo.folds import Split, k_fold
 
 RowMask = NDArray[np.bool_]
@@ -84,7 +85,8 @@ def shared_rows(features: FeatureSet, column: str) -> RowMask:
     - Rows without a value.
     - Rows of a class with at most one value in the column.
     - Rows of the negative class whose value never occurs in the positive class, if there are two
-      classes and both have several values. An example is the photographs of two cameras.
+      classes and both have several values. An example is the photographs of two cameras. They are
+      also shared if the user chose the photographs as the positive class.
 
     If a value occurs in both classes, its rows of both classes are held out.
     """
@@ -97,8 +99,9 @@ def shared_rows(features: FeatureSet, column: str) -> RowMask:
             shared |= rows
             alone = True
     if len(features.classes) == 2 and not alone:
-        negative = features.y == 0
-        shared |= negative & ~np.isin(values, values[features.y == 1])
+        name = negative_by_name(features.classes) or features.classes[0]
+        negative = features.y == features.classes.index(name)
+        shared |= negative & ~np.isin(values, values[~negative])
     return shared
 
 

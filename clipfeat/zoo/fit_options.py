@@ -16,8 +16,8 @@ CALIBRATIONS = ("none", "sigmoid", "isotonic", "temperature")
 THRESHOLDS = ("accuracy", "balanced_accuracy")
 """Metrics that a decision threshold can maximise."""
 
-_DECISIONS = ("threshold", "max_fpr")
-"""Options that are applied to the probabilities after the fit."""
+_DECISIONS = ("threshold", "max_fpr", "positive")
+"""Options that do not change the probabilities of a fit."""
 _FIRST = ("balance", "calibrate", "bag", "tune", "threshold", "max_fpr", "accelerate")
 """Options of version 0.1."""
 
@@ -64,6 +64,10 @@ class FitOptions:
         This option needs exactly two classes, and cannot be combined with `threshold`.
     accelerate : bool
         Fit with scikit-learn-intelex or on a GPU, if either is available.
+    positive : str, optional
+        Name of the positive class, which the false positive rate, the average precision and the
+        threshold refer to. It needs exactly two classes. By default, the names of the classes
+        determine it. See `clipfeat.features.classes.order_classes`.
 
     Raises
     ------
@@ -87,6 +91,7 @@ class FitOptions:
     threshold: str | None = None
     max_fpr: float | None = None
     accelerate: bool = True
+    positive: str | None = None
 
     def __post_init__(self) -> None:
         if self.scale not in SCALES:

@@ -97,6 +97,8 @@ def test_sources_of_photographs_are_shared() -> None:
     assert sorted(splits) == ["gen0", "gen1", "gen2", "gen3"]
     for _, test in splits.values():
         assert np.bincount(features.y[test]).tolist() == [20, 20]
+    chosen = leave_one_out(features.with_positive("real"), "generator", 0)
+    assert list(chosen) == list(splits)
     assert [t.trained_on for t in Matrix("generator").plan(features).trials] == sorted(splits)
 
 

@@ -58,6 +58,7 @@ def benchmark(
     from clipfeat.errors import unknown_name
     from clipfeat.evaluate import METRICS
     from clipfeat.evaluate import benchmark as run
+    from clipfeat.features.classes import positive_title
     from clipfeat.report import balance_text, claim_folder, remarks
     from clipfeat.report.robustness_curves import load_robustness
 
@@ -101,7 +102,7 @@ def benchmark(
         f", {about['groups']} groups, each in one fold" if about["grouped"] and not test else ""
     )
     title = f"{about['protocol']} on {about['images']} images{grouped}, {balance_text(about)}"
-    print_leaderboard(board, f"{title}, by {sort}")
+    print_leaderboard(board, f"{title}{positive_title(result.classes)}, by {sort}")
     for table in board.pivots:
         print_pivot(table)
     for line in remarks(result, board):

@@ -150,6 +150,7 @@ def print_profile(profile: "Profile") -> None:
 
 def print_leaderboard(board: "Leaderboard", title: str) -> None:
     """Print a leaderboard with as many columns as the terminal has room for."""
+    from rich.markup import escape
     from rich.table import Table
 
     out = console()
@@ -161,7 +162,9 @@ def print_leaderboard(board: "Leaderboard", title: str) -> None:
         if hidden
         else ""
     )
-    table = Table(title=title, title_justify="left", caption=caption, caption_justify="left")
+    table = Table(
+        title=escape(title), title_justify="left", caption=caption, caption_justify="left"
+    )
     table.add_column("classifier", no_wrap=True)
     for name in names:
         table.add_column(columns[name], justify="right", no_wrap=True)

@@ -43,6 +43,7 @@ def fit(
     from clipfeat.cli.parsing import parse_numbers
     from clipfeat.evaluate.fitting import fit as run
     from clipfeat.evaluate.leaderboard import Leaderboard
+    from clipfeat.features.classes import positive_title
     from clipfeat.report import model_remarks
 
     check_file(output, overwrite=overwrite)
@@ -58,13 +59,14 @@ def fit(
             progress=progress,
         )  # fmt: skip
     left_out = model.about.get("test_images_left_out", 0)
+    positive = positive_title(model.classes)
     if model.scores:
-        title = f"{cv}-fold cross-validation on {model.about['images']} images"
+        title = f"{cv}-fold cross-validation on {model.about['images']} images{positive}"
         if left_out:
             title += f", {left_out} test images left out"
         print_leaderboard(Leaderboard.from_rows(model.scores), title)
     model.save(output, overwrite=overwrite)
-    print(f"{output}: {' + '.join(model.members)}, classes {', '.join(model.classes)}")
+    print(f"{output}: {' + '.join(model.members)}, classes {', '.join(model.classes)}{positive}")
     if left_out:
         print(
             f"{left_out} test images of column {split} are left out. Use --split none to use them"

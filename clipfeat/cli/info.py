@@ -27,6 +27,8 @@ def info(file: options.AnyFile, failures: options.AllFailures = False) -> None:
 
 def _print_features(file: Path, all_failures: bool) -> None:
     from clipfeat.cli.console import print_facts, print_list
+    from clipfeat.features import order_classes
+    from clipfeat.features.classes import positive_class
     from clipfeat.store import open_stored, provenance
 
     with open_stored(file) as stored:
@@ -45,6 +47,7 @@ def _print_features(file: Path, all_failures: bool) -> None:
                 "labels": ", ".join(
                     f"{label or '(none)'} {labels.count(label)}" for label in sorted(set(labels))
                 ),
+                "positive class": positive_class(order_classes(set(labels) - {""})),
                 "groups": len(groups),
                 "columns": ", ".join(stored.column_names),
                 "root": stored.newest.text("root"),
@@ -64,17 +67,21 @@ def _print_features(file: Path, all_failures: bool) -> None:
 def _print_model(file: Path) -> None:
     from clipfeat.cli.console import print_facts, print_leaderboard
     from clipfeat.evaluate.leaderboard import Leaderboard
+    from clipfeat.features.classes import positive_class, positive_title
     from clipfeat.model import load_model
     from clipfeat.report import model_remarks
 
     model = load_model(file)
     about = dict(model.about)
     libraries = about.pop("libraries", {})
+    for name in ("positive", "positive_by"):
+        about.pop(name, None)
     print_facts(
         {
             "model file": file,
             "members": ", ".join(model.members),
             "classes": ", ".join(model.classes),
+            "positive class": positive_class(model.classes),
             "encoders": ", ".join(spec.title for spec in model.specs),
             "fingerprints": ", ".join(spec.fingerprint for spec in model.specs),
             "fitted on": _pairs(
@@ -86,9 +93,8 @@ def _print_model(file: Path) -> None:
     for line in model_remarks(model):
         print(line)
     if model.scores:
-        print_leaderboard(
-            Leaderboard.from_rows(model.scores), f"{about['cv']}-fold cross-validation"
-        )
+        title = f"{about['cv']}-fold cross-validation{positive_title(model.classes)}"
+        print_leaderboard(Leaderboard.from_rows(model.scores), title)
 
 
 def _pairs(values: dict[str, object]) -> str:

@@ -19,6 +19,7 @@ from clipfeat.evaluate.resampling import Resamples, resampled
 from clipfeat.evaluate.standings import Standing, standings
 from clipfeat.evaluate.tidy_rows import COSTS, POOLED, headline_rows
 from clipfeat.evaluate.validation import OnValidation, merit, on_validation
+from clipfeat.features.classes import positive_title
 from clipfeat.zoo import CHANCE
 
 if TYPE_CHECKING:
@@ -271,7 +272,10 @@ def run_leaderboard(run: "Benchmark", metric: str = DEFAULT_METRIC) -> Leaderboa
     column = str(run.about.get("column", ""))
     return replace(
         board,
-        pivots=pivots(run.rows, metric, board.entries, column),
+        pivots=[
+            replace(pivot, title=f"{pivot.title}{positive_title(run.classes)}")
+            for pivot in pivots(run.rows, metric, board.entries, column)
+        ],
         notes=[*_notes(draws, board), *_pooled_note(run)],
     )
 

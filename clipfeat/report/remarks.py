@@ -28,12 +28,14 @@ def remarks(run: Benchmark, board: Leaderboard) -> list[str]:
     Returns
     -------
     list of str
-        Remarks on shared images, votes, failures, calibration, thresholds and tuned parameters.
+        Remarks on the positive class, shared images, votes, failures, calibration, thresholds and
+        tuned parameters.
     """
     votes = run.about.get("votes", {})
     tuned = run.about.get("tuned", {})
     return [
         *run.about.get("caveats", []),
+        *_positive(run.about, run.classes),
         *_shared(run.about),
         *_balanced(run.about),
         *(_weights(v, weights) for v, weights in votes.items() if weights and v != SOFT_VOTE),
@@ -46,7 +48,9 @@ def remarks(run: Benchmark, board: Leaderboard) -> list[str]:
 
 
 def model_remarks(model: Model) -> list[str]:
-    """Write the remarks on a model: vote weights, gain, calibration, parameters and threshold.
+    """Write the remarks on a model.
+
+    They cover the positive class, vote weights, gain, calibration, parameters and threshold.
 
     Raises
     ------
@@ -63,7 +67,7 @@ def model_remarks(model: Model) -> list[str]:
 
 def _of_model(model: Model) -> list[str]:
     about = model.about
-    lines = []
+    lines = _positive(about, model.classes)
     if about.get("weights") and about.get("vote") != "uniform":
         title = about["gain"]["vote"] if "gain" in about else SOFT_VOTE
         lines.append(_weights(title, {entry: [w] for entry, w in about["weights"].items()}))
@@ -78,6 +82,16 @@ def _of_model(model: Model) -> list[str]:
             f"predicts {model.classes[1]} above {model.threshold:.4f}, a threshold chosen by {by}"
         )
     return lines
+
+
+def _positive(about: Mapping[str, Any], classes: Sequence[str]) -> list[str]:
+    """State that the names of the classes do not determine the positive class."""
+    if about.get("positive_by") != "default":
+        return []
+    return [
+        f"The names {classes[0]} and {classes[1]} do not determine the positive class, which is "
+        f"{classes[1]} here. Use --positive to choose it."
+    ]
 
 
 def _shared(about: Mapping[str, Any]) -> list[str]:

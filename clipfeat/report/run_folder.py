@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 
 from clipfeat.errors import OutputExistsError, RefusedFileError
-from clipfeat.evaluate.leaderboard import Leaderboard
+from clipfeat.evaluate.leaderboard import COLUMN_TITLES, Leaderboard
 from clipfeat.evaluate.plan import Trial
 from clipfeat.evaluate.result import Benchmark, Outcome
+from clipfeat.features.classes import positive_class, positive_title
 from clipfeat.report.markdown import leaderboard_markdown, pivot_markdown
 from clipfeat.report.page.write import PageOptions, write_page
 from clipfeat.report.remarks import balance_text, remarks
@@ -163,8 +164,10 @@ def _check_is_no_file(target: Path) -> None:
 
 def _save_leaderboard(board: Leaderboard, target: Path, about: Mapping[str, Any]) -> list[Path]:
     """Write ``leaderboard.md``, ``.csv`` and ``.json`` and return their paths."""
-    text = f"{about.get('protocol', 'benchmark')}, {balance_text(about)}\n\n"
-    text += leaderboard_markdown(board)
+    positive = positive_class(about["classes"])
+    title = f"{about.get('protocol', 'Benchmark')} on {about.get('images', '?')} images, "
+    title += f"{balance_text(about)}{positive_title(about['classes'])}"
+    text = f"{title}, by {COLUMN_TITLES[board.metric]}\n\n{leaderboard_markdown(board)}"
     text += "".join(f"\n{note}\n" for note in board.notes)
     text += "".join(f"\n- {line}\n" for line in about["remarks"])
     text += "".join(f"\n{pivot_markdown(pivot)}" for pivot in board.pivots)
@@ -183,7 +186,7 @@ def _save_leaderboard(board: Leaderboard, target: Path, about: Mapping[str, Any]
     }
     files = {
         "leaderboard.md": text,
-        "leaderboard.csv": board.to_pandas().to_csv(index=False),
+        "leaderboard.csv": board.to_pandas().assign(positive_class=positive).to_csv(index=False),
         "leaderboard.json": json.dumps(content, indent=1),
     }
     for name, written in files.items():

@@ -12,7 +12,7 @@ def test_a_feature_file_and_a_model_file(image_folder: Path) -> None:
     assert "spectrum 256px" in succeed("info", "out.h5").stdout
     result = succeed("info", "model.clipfeat")
     assert "spectrum 256px" in result.stdout
-    assert "classes       real, fake" in result.stdout
+    assert "classes         real, fake\npositive class  fake\n" in result.stdout
 
 
 def test_failed_images(image_folder: Path) -> None:

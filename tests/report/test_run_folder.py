@@ -97,8 +97,9 @@ def test_saving_writes_every_file_of_the_folder(features: FeatureSet, tmp_path: 
     assert [entry["classifier"] for entry in content["entries"]] == ["logreg", "dummy"]
     assert content["about"]["protocol"] == "3-fold"
     text = (folder / "leaderboard.md").read_text()
-    assert text.startswith("3-fold, balance none\n")
+    assert text.startswith("3-fold on 40 images, balance none, positive class fake, by balanced")
     assert text.count("\n| ") == 4
+    assert set(pd.read_csv(folder / "leaderboard.csv").positive_class) == {"fake"}
     assert "They account for the choice of test images" in text
 
 

@@ -15,6 +15,7 @@ def details_section(run: Benchmark) -> Section:
         "seed": about.get("seed"),
         "images": _images(about, len(run.y)),
         "images per class": _counts(about.get("per_class")),
+        "positive class": about.get("positive"),
         "groups": _groups(about),
         "entries": ", ".join(run.entries),
         "calibration": _unless(about.get("calibrate"), "none"),

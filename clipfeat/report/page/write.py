@@ -13,6 +13,7 @@ from clipfeat.evaluate.leaderboard import COLUMN_TITLES, Leaderboard
 from clipfeat.evaluate.metrics import Probabilities
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.features import FeatureSet
+from clipfeat.features.classes import positive_class
 from clipfeat.report.page.error_gallery import Thumbnails, errors_section
 from clipfeat.report.page.findings import findings_section
 from clipfeat.report.page.leaderboard_table import leaderboard_table
@@ -115,7 +116,7 @@ def write_page(
     with plot_style():
         sections = [
             findings_section(_findings(run, board, options.audit) if options.audit else ()),
-            Section("leaderboard", "Leaderboard", [_caption(board, len(predictions))], remarks,
+            Section("leaderboard", "Leaderboard", [_caption(run, board, len(predictions))], remarks,
                     html=leaderboard_table(board, run.errors)),
             thresholds_section(
                 run.rows, board.entries, on_validation=bool(run.about.get("validation"))
@@ -156,8 +157,10 @@ def _findings(run: Benchmark, board: Leaderboard, audit: Auditor) -> Sequence[Fi
         return ()
 
 
-def _caption(board: Leaderboard, n_drawn: int) -> str:
-    caption = (
+def _caption(run: Benchmark, board: Leaderboard, n_drawn: int) -> str:
+    positive = positive_class(run.classes)
+    caption = "" if positive is None else f"The positive class is {positive}. "
+    caption += (
         "Mean ± standard deviation over folds. The best value of each metric is bold. Entries are "
         f"ordered by {COLUMN_TITLES[board.metric]}, best first."
     )

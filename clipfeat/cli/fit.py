@@ -61,10 +61,10 @@ def fit(
     left_out = model.about.get("test_images_left_out", 0)
     positive = positive_title(model.classes)
     if model.scores:
-        title = f"{cv}-fold cross-validation on {model.about['images']} images{positive}"
+        title = f"{cv}-fold cross-validation on {model.about['images']} images"
         if left_out:
             title += f", {left_out} test images left out"
-        print_leaderboard(Leaderboard.from_rows(model.scores), title)
+        print_leaderboard(Leaderboard.from_rows(model.scores), f"{title}{positive}")
     model.save(output, overwrite=overwrite)
     print(f"{output}: {' + '.join(model.members)}, classes {', '.join(model.classes)}{positive}")
     if left_out:

@@ -123,10 +123,14 @@ def test_the_audit_gets_the_predictions_of_the_best_entry(tmp_path: Path) -> Non
 
     with pytest.warns(ClipfeatWarning, match="the page has no audit: no images"):
         save_run(run, tmp_path, page=PageOptions(audit=audit))
-    ((entry, probabilities),) = calls
+    entry, probabilities = calls[0]
     assert entry == "svm"
     path = str(run.paths[3])
     assert np.array_equal(probabilities[path], run.probabilities["svm"][3])
+    flipped = replace(run, classes=run.classes[::-1])
+    with pytest.warns(ClipfeatWarning, match="the page has no audit"):
+        save_run(flipped, tmp_path, page=PageOptions(audit=audit), overwrite=True)
+    assert np.array_equal(calls[1][1][path], run.probabilities["svm"][3][::-1])
 
 
 def test_other_files_are_not_overwritten(tmp_path: Path) -> None:

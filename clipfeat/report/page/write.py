@@ -12,7 +12,7 @@ from clipfeat.errors import ClipfeatError, ClipfeatWarning
 from clipfeat.evaluate.leaderboard import COLUMN_TITLES, Leaderboard
 from clipfeat.evaluate.metrics import Probabilities
 from clipfeat.evaluate.result import Benchmark
-from clipfeat.features import FeatureSet
+from clipfeat.features import FeatureSet, order_classes
 from clipfeat.features.classes import positive_class
 from clipfeat.report.page.error_gallery import Thumbnails, errors_section
 from clipfeat.report.page.findings import findings_section
@@ -149,7 +149,10 @@ def _findings(run: Benchmark, board: Leaderboard, audit: Auditor) -> Sequence[Fi
     entry = board.entries[0] if board.entries else ""
     probabilities: dict[str, Probabilities] = {}
     if len(run.outcomes) == 1 and entry in run.probabilities:
-        probabilities = dict(zip(run.paths.tolist(), run.probabilities[entry], strict=True))
+        # The audit reads the feature files, so its classes have the default order.
+        columns = [run.classes.index(name) for name in order_classes(run.classes)]
+        p = run.probabilities[entry][:, columns]
+        probabilities = dict(zip(run.paths.tolist(), p, strict=True))
     try:
         return audit(entry, probabilities)
     except ClipfeatError as error:

@@ -33,7 +33,8 @@ class Gain:
         together, so it remains valid for a classifier that is selected as the best. NaN in model
         files of version 0.1.
     on_validation : bool
-        Whether the classifier is the best one on a validation set, instead of on the same rows.
+        Whether the best classifier was selected on a validation set. If False, it was selected on
+        the test rows.
     """
 
     vote: str
@@ -59,8 +60,8 @@ class Gain:
 def gains(run: "Benchmark", metric: str, draws: Resamples | None = None) -> list[Gain]:
     """Compare every vote of a run with the best single classifier.
 
-    The best classifier is selected on the validation set. If there is none, it is selected on the
-    same rows, which favours it. The interval of the difference is corrected for this selection.
+    The best classifier is selected on the validation set. Without a validation set, it is selected
+    on the test rows, which favours it. The interval of the difference is corrected for this.
 
     Parameters
     ----------

@@ -49,7 +49,8 @@ class Leaderboard:
     Parameters
     ----------
     entries : sequence of str
-        Names of classifiers and votes, best first. With a validation set, they are ordered by it.
+        Names of classifiers and votes, best first. With a validation set, they are ordered by their
+        scores on this set.
     mean : mapping of str to mapping of str to float
         For each entry and each metric, the mean over folds.
     spread : mapping of str to mapping of str to float
@@ -109,7 +110,7 @@ class Leaderboard:
         gains : sequence of Gain
             Gains of the votes by this metric.
         validation : mapping of str to mapping of str to float
-            Metrics of the entries on the validation set. If there are any, they order the entries.
+            Metrics of the entries on the validation set. If given, they order the entries.
 
         Returns
         -------
@@ -317,8 +318,8 @@ def _notes(draws: Resamples, board: Leaderboard) -> list[str]:
         )
     if board.validation:
         notes.append(
-            f"The order and rank 1 are chosen by {COLUMN_TITLES[board.metric]} on val, and all "
-            "other scores are those of the test images."
+            f"The entries are ordered by {COLUMN_TITLES[board.metric]} on the validation images. "
+            "All other scores are those of the test images."
         )
         ahead = [e for e, one in board.standings.items() if one.behind < 0 and not one.tied]
         if ahead:

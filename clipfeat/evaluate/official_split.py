@@ -22,12 +22,12 @@ TITLES = {"train": "training", "val": "validation", "test": "test"}
 
 @dataclass(frozen=True)
 class OfficialSplit(Protocol):
-    """Fit on the training part of a data set, choose on its validation part, report its test part.
+    """Protocol that fits on the training part of a data set and scores its test part.
 
     Thresholds, learned votes and the best entry are chosen on the validation images. Parameter
-    searches and calibration use inner folds of the training images. Without validation images, all
-    choices except the best entry use inner folds of the training images. Without test images, the
-    validation images are the test, and nothing is chosen on them. The plan states this.
+    searches and calibration use inner folds of the training images. Without validation images,
+    thresholds and learned votes use inner folds of the training images too. Without test images,
+    the validation images are the test, and nothing is chosen on them. The plan states this.
 
     Parameters
     ----------
@@ -56,8 +56,8 @@ class OfficialSplit(Protocol):
         if self.train_on_validation:
             if reported == "val":
                 raise UsageError(
-                    f"column {self.column!r} has no test images, so val cannot be trained on. "
-                    "Leave out train_on_validation"
+                    f"column {self.column!r} has no test images, so the val images are the test "
+                    "and cannot be trained on. Leave out train_on_validation"
                 )
             parts = np.where(parts == "val", "train", parts)
         test = parts == reported

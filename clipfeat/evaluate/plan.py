@@ -45,7 +45,7 @@ class Trial:
     validation: NDArray[np.int64] | None = None
 
     def choice_rows(self, train: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the rows on which the choices of a fold with these training rows are made."""
+        """Return the rows on which the thresholds and votes of a fold are chosen."""
         return train if self.validation is None else self.validation
 
     @property

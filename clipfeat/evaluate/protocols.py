@@ -3,8 +3,8 @@
 Each protocol is an object with a method ``plan``. `clipfeat.benchmark` takes any protocol, as
 scikit-learn's ``cv`` takes any splitter. A plan sorts the rows by content hash, so that the splits
 do not depend on the order in which images were embedded. The rows of a group are never in both
-training and test, except with `TrainTest` and `OfficialSplit`, whose split is given. The latter is
-in `clipfeat.evaluate.official_split`.
+training and test, except with `TrainTest` and `OfficialSplit`, whose split is given.
+`OfficialSplit` is in `clipfeat.evaluate.official_split`.
 """
 
 import warnings

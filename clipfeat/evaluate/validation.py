@@ -1,7 +1,7 @@
-"""Scores on a validation set, which choose the best entry of a run.
+"""Scores on a validation set, by which the best entry of a run is chosen.
 
-Entries are classifiers and votes. A learned vote is learned on the same rows, so its score on them
-is slightly optimistic. The reported scores are those of the test rows.
+Entries are classifiers and votes. A learned vote is learned on the validation set too, so its score
+on this set is slightly optimistic. The reported scores are those of the test rows.
 """
 
 from collections.abc import Mapping, Sequence

@@ -130,7 +130,7 @@ def test_choices_depend_on_val_and_not_on_test() -> None:
     on_val = [board.validation[e]["balanced_accuracy"] for e in board.entries]
     assert on_val == sorted(on_val, reverse=True)
     assert board.rank(board.entries[0]) in ("1", "1=")
-    assert "chosen by balanced acc. on val" in " ".join(board.notes)
+    assert "ordered by balanced acc. on the validation images" in " ".join(board.notes)
     assert board.columns["on_validation"] == "balanced acc. on val"
 
 
@@ -168,7 +168,7 @@ def test_val_is_the_test_of_a_data_set_without_one() -> None:
     assert run.about["validation"] is None
     assert "has no test images" in run.about["caveats"][0]
     assert fit(data, "dummy", cv=2).about["images"] == 40
-    with pytest.raises(UsageError, match="val cannot be trained on"):
+    with pytest.raises(UsageError, match="val images are the test and cannot be trained on"):
         OfficialSplit(train_on_validation=True).plan(data)
 
 

@@ -80,7 +80,7 @@ def test_a_damaged_run_is_refused(damage: str, tmp_path: Path) -> None:
     whole = (tmp_path / damage).read_bytes()
     for content in (whole[: len(whole) // 2], b"{}", b""):
         (tmp_path / damage).write_bytes(content)
-        with pytest.raises(RefusedFileError, match="damaged benchmark run|not a readable"):
+        with pytest.raises(RefusedFileError, match=r"damaged benchmark run|not a readable"):
             load_run(tmp_path)
     (tmp_path / damage).unlink()
     with pytest.raises(RefusedFileError, match="holds no benchmark run"):

@@ -87,9 +87,12 @@ def benchmark(
             data, clf, protocol=protocol, options=fit_options, vote=vote, vote_weights=weights,
             random_state=seed, resources=resources, cache=cells, progress=progress,
         )  # fmt: skip
-    result = replace(
-        result, about={**result.about, "command": shlex.join(["clipfeat", *sys.argv[1:]])}
-    )
+    inputs = {"features": [str(path) for path in paths], "layers": layers, "group_col": group_col}
+    recorded = {
+        "command": shlex.join(["clipfeat", *sys.argv[1:]]),
+        "options": {**inputs, **result.about["options"]},
+    }
+    result = replace(result, about={**result.about, **recorded})
     board = result.leaderboard(sort)
     # Files are written before the table is printed, because the reader may close the pipe.
     written: list[Path] = []

@@ -9,7 +9,7 @@ from clipfeat.cli.exits import reports_errors
 
 @reports_errors
 def info(file: options.AnyFile, failures: options.AllFailures = False) -> None:
-    """Show the contents of a feature file or a model file.
+    """Show the contents of a feature file, a model file or the folder of a benchmark run.
 
     Example: clipfeat info out.h5
     """
@@ -17,8 +17,14 @@ def info(file: options.AnyFile, failures: options.AllFailures = False) -> None:
 
     from clipfeat.errors import RefusedFileError
 
+    if (file / "run.json").is_file():
+        _print_run(file)
+        return
     if file.is_dir():
-        raise RefusedFileError(f"{file} is a folder. Give a feature file or a model file.")
+        raise RefusedFileError(
+            f"{file} is a folder without a benchmark run. Give a feature file, a model file or a "
+            "run folder."
+        )
     if zipfile.is_zipfile(file):
         _print_model(file)
     else:
@@ -95,6 +101,31 @@ def _print_model(file: Path) -> None:
     if model.scores:
         title = f"{about['cv']}-fold cross-validation{positive_title(model.classes)}"
         print_leaderboard(Leaderboard.from_rows(model.scores), title)
+
+
+def _print_run(folder: Path) -> None:
+    from clipfeat.cli.console import print_facts, print_leaderboard
+    from clipfeat.report import load_run, remarks
+
+    run = load_run(folder)
+    about = run.about
+    board = run.leaderboard()
+    print_facts(
+        {
+            "run folder": folder,
+            "classes": ", ".join(run.classes),
+            "encoders": ", ".join(spec.title for spec in run.specs),
+            "fingerprints": ", ".join(spec.fingerprint for spec in run.specs),
+            "data fingerprint": about.get("data_fingerprint"),
+            "command": about.get("command"),
+            "options": _pairs(about.get("options", {})),
+            "acceleration": _pairs(about.get("acceleration", {})),
+            "libraries": _pairs({k: v for k, v in about.get("versions", {}).items() if v}),
+        }
+    )
+    print_leaderboard(board, f"{about.get('protocol')} on {about.get('images')} images")
+    for line in remarks(run, board):
+        print(line)
 
 
 def _pairs(values: dict[str, object]) -> str:

@@ -106,7 +106,9 @@ RunFolders = Annotated[
 NamePattern = Annotated[
     str, typer.Argument(metavar="PATTERN", help="Part of a name, or a pattern with * and ?.")
 ]
-AnyFile = Annotated[Path, typer.Argument(metavar="FILE", help="Feature file or model file.")]
+AnyFile = Annotated[
+    Path, typer.Argument(metavar="FILE", help="Feature file, model file or run folder.")
+]
 Repository = Annotated[
     str, typer.Argument(metavar="USER/NAME", help="Repository id on the Hugging Face hub.")
 ]

@@ -18,6 +18,7 @@ from clipfeat.evaluate.official_split import default_protocol
 from clipfeat.evaluate.protocols import Protocol, as_protocol
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.evaluate.run_plan import Step, run_plan
+from clipfeat.evaluate.run_record import run_record
 from clipfeat.evaluate.votes import UNIFORM, parse_voting
 from clipfeat.features import FeatureSet
 from clipfeat.fits.fit_resources import FitResources
@@ -116,6 +117,7 @@ def benchmark(
     >>> benchmark(features, "logreg,dummy", protocol=4).leaderboard().metric
     'balanced_accuracy'
     """
+    arguments = dict(locals())
     names = parse_names(clf)
     labelled = features.labelled(options.positive)
     chosen = default_protocol(labelled) if protocol is None else as_protocol(protocol)
@@ -132,5 +134,11 @@ def benchmark(
             executor=executor,
             progress=progress,
         )
-    unlabelled = len(features) - len(labelled)
-    return replace(result, about={**result.about, "seed": random_state, "unlabelled": unlabelled})
+    arguments |= {"clf": names, "protocol": chosen}
+    about = {
+        **result.about,
+        **run_record(arguments, plan.features, accelerate=options.accelerate),
+        "seed": random_state,
+        "unlabelled": len(features) - len(labelled),
+    }
+    return replace(result, about=about)

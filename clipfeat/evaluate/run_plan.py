@@ -29,7 +29,6 @@ from clipfeat.evaluate.validation import validation_record
 from clipfeat.evaluate.votes import VOTE_TITLES, Voting, cast_vote
 from clipfeat.features import FeatureSet
 from clipfeat.features.classes import positive_by
-from clipfeat.fits.cache import versions
 from clipfeat.fits.cells import Cell, CellSpec
 from clipfeat.fits.fit_resources import FitResources
 from clipfeat.fits.on_ray import Executor
@@ -183,7 +182,6 @@ def run_plan(
         "time_limit": resources.time_limit,
         "seconds": time.monotonic() - begun,
         "tuned": tuned,
-        "versions": versions(),
         "uncalibrated": uncalibrated(benchmark, voters),
         "threshold_by": options.threshold_rule,
         "caveats": list(plan.caveats),

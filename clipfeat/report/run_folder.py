@@ -4,7 +4,7 @@
 - ``scores.parquet`` and ``.csv``: all scores, with one row for each entry, fold and metric.
 - ``probabilities.npz``: out-of-fold probabilities of every entry, with true classes, paths and
   groups.
-- ``run.json``: protocol, encoders and settings.
+- ``run.json``: protocol, encoders, call, options, library versions and data fingerprint.
 - ``report.html`` and ``plots/``: the page.
 - ``asked.json``: the command to which the folder belongs.
 - ``cells/``: the results of finished fits (cells), from which an interrupted run resumes. The

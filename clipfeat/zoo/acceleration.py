@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 import joblib
 
@@ -14,6 +15,15 @@ def pick_device(accelerate: bool) -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def acceleration(accelerate: bool) -> dict[str, str]:
+    """Return what fits use, for run records: the device, and the library of SVM and forests."""
+    intelex = accelerate and find_spec("sklearnex") is not None
+    return {
+        "device": pick_device(accelerate),
+        "library": "scikit-learn-intelex" if intelex else "scikit-learn",
+    }
 
 
 @contextmanager

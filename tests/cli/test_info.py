@@ -1,5 +1,6 @@
 """``clipfeat info``."""
 
+import json
 from pathlib import Path
 
 from tests.cli.command_line import assert_fails, clipfeat, embed, succeed
@@ -24,8 +25,22 @@ def test_failed_images(image_folder: Path) -> None:
     assert "real/bad-11.png" in succeed("info", "out.h5", "--failures").stdout
 
 
+def test_a_run_folder(image_folder: Path) -> None:
+    """The command, every option, the data and the leaderboard are shown."""
+    embed()
+    words = ("--clf", "logreg", "--cv", 2, "--no-accelerate", "--group-col", "none")
+    succeed("benchmark", "out.h5", *words, "-o", "run", "--no-audit")
+    shown = succeed("info", "run").stdout
+    assert "accelerate False" in shown
+    assert "group_col none, clf ['logreg'], protocol KFold, protocol.n_splits 2" in shown
+    assert "2-fold on 24 images" in shown
+    about = json.loads(Path("run/run.json").read_text())["about"]
+    assert f"data fingerprint  {about['data_fingerprint']}" in shown
+    assert about["command"] in shown
+
+
 def test_mistakes(image_folder: Path) -> None:
     """Text and folders are refused."""
     Path("x.h5").write_text("text")
     assert_fails(clipfeat("info", "x.h5"), 6, "HDF5")
-    assert_fails(clipfeat("info", "images"), 6, "images is a folder")
+    assert_fails(clipfeat("info", "images"), 6, "images is a folder without a benchmark run")

@@ -8,7 +8,7 @@ from clipfeat.report.page.section import Section, Table
 
 
 def details_section(run: Benchmark) -> Section:
-    """List command, protocol, data, encoders and versions, as far as the run recorded them."""
+    """List call, protocol, data, encoders and versions, as far as the run recorded them."""
     about = run.about
     listing = {
         "protocol": about.get("protocol"),
@@ -23,6 +23,8 @@ def details_section(run: Benchmark) -> Section:
         "balancing": _unless(about.get("balance") or None, "none"),
         "threshold chosen by": about.get("threshold_by"),
         "tuned": ", ".join(about.get("tuned") or {}) or None,
+        "fits on": _acceleration(about.get("acceleration")),
+        "data fingerprint": about.get("data_fingerprint"),
         "seconds": f"{about['seconds']:,.0f}" if about.get("seconds") is not None else None,
         **{f"encoder {i}" if len(run.specs) > 1 else "encoder":
            f"{spec.title}{', UNTRAINED' if spec.untrained else ''} · fingerprint {spec.fingerprint}"
@@ -55,6 +57,10 @@ def _groups(about: Mapping[str, Any]) -> str | None:
     if n is None:
         return None
     return f"{n:,}, each in one fold" if about.get("grouped") else f"{n:,} of identical images"
+
+
+def _acceleration(record: Mapping[str, str] | None) -> str | None:
+    return ", ".join(record.values()) if record else None
 
 
 def _unless(value: object, default: str) -> object:

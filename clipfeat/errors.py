@@ -140,9 +140,10 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownNameError
     """
     names = sorted(set(known))
     near = get_close_matches(name, names, n=5, cutoff=0.5)
-    hint = f"; did you mean {' or '.join(near)}?" if near else ";"
-    listed = f" Known: {', '.join(names)}" if len(names) <= 20 else ""
-    return UnknownNameError(f"unknown {kind} {name!r}{hint}{listed}".rstrip(";"))
+    hint = f"; did you mean {' or '.join(near)}?" if near else "."
+    listed = f" Known: {', '.join(names) or 'none'}" if len(names) <= 20 else ""
+    remedy = "" if near or listed else " Check the spelling"
+    return UnknownNameError(f"unknown {kind} {name!r}{hint}{listed}{remedy}")
 
 
 def missing_extra(purpose: str, library: str, extra: str) -> MissingExtraError:

@@ -24,4 +24,5 @@ def test_unknown_name_shows_the_nearest() -> None:
     """A misspelt name gives the nearest names. Long lists are not printed."""
     assert "did you mean svm" in str(unknown_name("classifier", "svn", ["svm", "knn"]))
     many = [f"name{i}" for i in range(100)]
-    assert "Known" not in str(unknown_name("thing", "zzz", many))
+    assert str(unknown_name("thing", "zzz", many)) == "unknown thing 'zzz'. Check the spelling"
+    assert str(unknown_name("thing", "zzz", ["a"])) == "unknown thing 'zzz'. Known: a"

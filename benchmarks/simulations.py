@@ -3,7 +3,8 @@
 ``python benchmarks/statistics.py [TABLE …] [--draws 200]`` prints the tables of this module.
 
 Each table compares printed statistics with a truth that is known, because scores are drawn from a
-known distribution and put into a `Benchmark`. No classifier is fitted. R is the number of simulated
+known distribution and put into a `Benchmark`. ``fitted_simulations.py`` has the tables that fit
+classifiers. R is the number of simulated
 draws. A share of R draws has a standard error of sqrt(share (1 - share) / R), about 0.015 for a
 share of 0.95 and R = 200. Add a table as one more entry of `TABLES`.
 """
@@ -30,21 +31,23 @@ Labels = NDArray[np.int64]
 Array = NDArray[np.float64]
 Table = tuple[Sequence[str], Iterator[Sequence[str]]]
 """Headings, then rows."""
+Tables = Mapping[str, tuple[str, Callable[[int], Table]]]
+"""For each table, by name, its title and a function of R."""
 
 N_FOLDS = 5
 CORRELATION = 0.5
 """Correlation between entries on one image."""
 
 
-def main() -> None:
-    """Print the tables."""
+def main(tables: Tables) -> None:
+    """Print tables that the command line names, or all of them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("tables", nargs="*", metavar="TABLE", help=", ".join(TABLES))
+    parser.add_argument("tables", nargs="*", metavar="TABLE", help=", ".join(tables))
     parser.add_argument("--draws", type=int, default=200, help="Number R of simulated draws")
     args = parser.parse_args()
     print(f"R = {args.draws}; {machine()}", flush=True)
-    for name in args.tables or TABLES:
-        title, table = TABLES[name]
+    for name in args.tables or tables:
+        title, table = tables[name]
         begun = time.monotonic()
         head, rows = table(args.draws)
         print(f"\n{title}\n\n| {' | '.join(head)} |\n|{' --- |' * len(head)}", flush=True)
@@ -290,7 +293,7 @@ def text(values: Sequence[float]) -> str:
     return f"{known.mean():.3f} ± {known.std():.3f}"
 
 
-TABLES: dict[str, tuple[str, Callable[[int], Table]]] = {
+TABLES: Tables = {
     "coverage": ("Coverage of the 95 % interval of the leader", coverage),
     "ties": ("Equal entries that are called worse than the leader", ties),
     "pooled": ("True positive rate at a limited false positive rate, 5 folds", pooled),

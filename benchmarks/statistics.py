@@ -1,4 +1,4 @@
-"""Tables of the simulations in ``simulations.py``.
+"""Tables of the simulations in ``simulations.py`` and ``fitted_simulations.py``.
 
 ``python benchmarks/statistics.py [TABLE …] [--draws 200]``
 
@@ -19,6 +19,7 @@ if __name__ == "statistics":
     sys.modules[__name__] = module_from_spec(spec)
     spec.loader.exec_module(sys.modules[__name__])
 elif __name__ == "__main__":
-    from simulations import main
+    from fitted_simulations import FITTED
+    from simulations import TABLES, main
 
-    main()
+    main({**TABLES, **FITTED})

@@ -4,9 +4,8 @@ The result keeps the out-of-fold probabilities of the test rows, so votes, leade
 need no further fits. The decision threshold and the learned votes of a fold are chosen on the
 training rows of the fold, from out-of-fold probabilities of these rows. To compute these
 probabilities, each classifier is fitted three more times, each time on two thirds of the training
-rows. A run with thresholds or learned votes therefore takes about three times as long. A bagged
-classifier needs no further fits, because each training row is predicted by the model that was not
-fitted on it.
+rows. A run with thresholds or learned votes therefore takes about three times as long, also with
+bags, because the thresholds of a bag are chosen on predictions of whole bags.
 """
 
 from collections.abc import Callable, Sequence

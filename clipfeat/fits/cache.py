@@ -113,7 +113,8 @@ class CellCache:
             "seed": spec.seed,
             "limit": self.time_limit,
             "size": spec.measure_size,
-            "inner": self.out_of_fold,
+            # Earlier versions predicted the training rows of a bag by its single members.
+            "inner": "bags" if self.out_of_fold and self.options.bag else self.out_of_fold,
             **self.options.record(),
         }
         return cell_key(self.digest, spec.split, settings)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from clipfeat.ensemble import align
 from clipfeat.model import dump_estimator
-from clipfeat.zoo.bagging import BaggedClassifier
 from clipfeat.zoo.building import build, count_fits
 from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.folds import Split, TrainingData, fit_with_groups, inner_folds
@@ -165,9 +164,9 @@ def fit_and_predict(
     seed : int
         Random seed of the inner folds.
     out_of_fold : bool
-        Also predict the training rows out of fold. A `BaggedClassifier` predicts each row with the
-        model that was not fitted on it. For any other classifier, the training rows are divided
-        into `INNER_FOLDS` folds. Each fold is predicted by a clone that is fitted on the others.
+        Also predict the training rows out of fold. The classifier is fitted `INNER_FOLDS` more
+        times, each time without one inner fold, which it then predicts. A bag is fitted as a whole
+        each time, so that its thresholds are chosen on averages, as the bag predicts.
     measure_size : bool
         Measure the size of the fitted model.
     search : callable, optional
@@ -194,10 +193,7 @@ def fit_and_predict(
     if measure_size:
         costs["model_bytes"] = float(len(dump_estimator(fitted)))
     held_out: NDArray[np.float64] | None = None
-    if out_of_fold and isinstance(fitted, BaggedClassifier):
-        held_out = fitted.out_of_fold_proba(X[train], y[train], train_groups)
-        held_out = align(held_out, fitted.classes_, classes)
-    elif out_of_fold:
+    if out_of_fold:
         held_out = np.empty((len(train), n_classes))
         for rest, part in inner_folds(y[train], train_groups, INNER_FOLDS, seed):
             rows = train[rest]

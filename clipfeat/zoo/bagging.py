@@ -72,19 +72,3 @@ class BaggedClassifier(ClassifierMixin, BaseEstimator):
         places = self.predict_proba(X).argmax(axis=1)
         labels: NDArray[Any] = self.classes_[places]
         return labels
-
-    def out_of_fold_proba(
-        self, X: Any, y: Any, groups: NDArray[np.generic] | None = None
-    ) -> NDArray[np.float64]:
-        """Predict each training row with the clone that was not fitted on it.
-
-        This method draws the folds of ``fit`` again. It therefore needs an integer `random_state`
-        and the same rows as ``fit``, in the same order.
-        """
-        check_is_fitted(self)
-        X, y = np.asarray(X), np.asarray(y)
-        probabilities = np.empty((len(X), len(self.classes_)))
-        splits = inner_folds(y, groups, self.n_splits, self.random_state)
-        for member, (_, test) in zip(self.estimators_, splits, strict=True):
-            probabilities[test] = member.predict_proba(X[test])
-        return probabilities

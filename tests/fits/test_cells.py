@@ -33,7 +33,7 @@ def test_test_rows_do_not_affect_the_fit(name: str, bag: int) -> None:
 
 @pytest.mark.parametrize("bag", [0, 4])
 def test_training_rows_are_out_of_fold(bag: int) -> None:
-    """A 1-nearest neighbour predicts its training rows at chance level."""
+    """A 1-nearest neighbour predicts its training rows at chance level, and a bag by averages."""
     data = make_features(60, apart=0.0, n_features=20)
     split = cross_validation(data, 3, 0)[0]
     params = {"cappedneighborsclassifier__n_neighbors": 1}
@@ -43,3 +43,4 @@ def test_training_rows_are_out_of_fold(bag: int) -> None:
     )  # fmt: skip
     assert cell.train is not None
     assert 0.3 < (cell.train.argmax(axis=1) == data.y[split[0]]).mean() < 0.7
+    assert (len(np.unique(cell.train)) > 2) == bool(bag)

@@ -84,15 +84,3 @@ def test_a_bag_is_the_mean_of_its_folds(name: str) -> None:
     assert len(members) == 3
     mean = np.mean([member.predict_proba(data.X) for member in members], axis=0)
     assert np.allclose(model.predict_proba(data.X), mean)
-
-
-def test_bags_predict_their_own_rows_out_of_fold() -> None:
-    """Each row is predicted by a clone fitted without its group; on noise, that is chance."""
-    base = make_features(20, apart=0.0, n_features=20)
-    y = np.random.default_rng(0).integers(0, 2, 40)
-    copies = np.repeat(np.arange(40), 5)
-    bag = build("knn", FitOptions(bag=5), n_jobs=1)
-    X, y, groups = base.X[copies], y[copies], copies.astype(str)
-    bag.fit(X, y, groups=groups)
-    assert (bag.predict(X) == y).mean() > 0.9
-    assert (bag.out_of_fold_proba(X, y, groups).argmax(axis=1) == y).mean() < 0.75

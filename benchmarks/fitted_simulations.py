@@ -1,0 +1,195 @@
+"""Simulations with fitted classifiers: the bound of ``--max-fpr``, and pure noise.
+
+``python benchmarks/statistics.py [fpr noise] [--draws 200]`` prints the tables of this module. Each
+draw is a new data set from a known distribution. R is the number of draws. Slow classifiers, bags
+and calibrated classifiers use fewer draws, which the tables state.
+"""
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from clipfeat.errors import ClipfeatWarning
+from clipfeat.evaluate import (
+    FewShot,
+    KFold,
+    LeaveOneOut,
+    Matrix,
+    OfficialSplit,
+    Protocol,
+    TrainTest,
+    benchmark,
+)
+from clipfeat.evaluate.fitting import fit
+from clipfeat.evaluate.thresholds import choose_threshold
+from clipfeat.evaluate.votes import SOFT_VOTE
+from clipfeat.features import FeatureSet
+from clipfeat.fits.fit_resources import FitResources
+from clipfeat.zoo import CHANCE, classifiers
+from clipfeat.zoo.fit_options import FitOptions
+
+Table = tuple[Sequence[str], Iterator[Sequence[str]]]
+
+CLASSES = ("real", "fake")
+N_TRAIN = 400
+N_FRESH = 20_000
+N_FEATURES = 20
+GAP = 0.4
+"""Difference of the class means in each feature, in standard deviations."""
+MAX_FPR = 0.05
+SLOW = ("rf", "et", "histgb", "mlp")
+ONE_THREAD = FitResources(n_jobs=1)
+
+
+def gaussians(n: int, seed: int, gap: float = GAP) -> FeatureSet:
+    """Draw two equally large Gaussian classes."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % 2
+    X = rng.normal(size=(n, N_FEATURES)) + gap * y[:, None]
+    return FeatureSet.from_arrays(X.astype(np.float32), [CLASSES[code] for code in y])
+
+
+def false_positive_rates(clf: str, options: FitOptions, R: int) -> NDArray[np.float64]:
+    """Return the true false positive rates of R deployed models at the threshold of each.
+
+    The model and its threshold are those of `clipfeat.fit`, with three folds.
+    """
+    fresh = gaussians(2 * N_FRESH, 10**6)
+    negatives = fresh.take(np.flatnonzero(fresh.labels == CLASSES[0]))
+    rates = []
+    for seed in range(R):
+        # `fit` with a threshold also chooses one in each fold, which costs four times as much.
+        data = gaussians(N_TRAIN, seed)
+        run = benchmark(
+            data, clf, protocol=3, options=options, random_state=seed, resources=ONE_THREAD
+        )
+        model = fit(data, clf, cv=0, options=options, random_state=seed, resources=ONE_THREAD)
+        entry = SOFT_VOTE if "," in clf else clf
+        threshold = choose_threshold(run.y, run.probabilities[entry][:, 1], max_fpr=MAX_FPR)
+        rates.append((model.predict_proba(negatives)[:, 1] > threshold).mean())
+    return np.array(rates)
+
+
+def grouped_rates(n_groups: int, size: int, correlation: float, R: int) -> NDArray[np.float64]:
+    """Return the true false positive rates at thresholds chosen on grouped scores."""
+    rates = []
+    for seed in range(R):
+        rng = np.random.default_rng(seed)
+        groups = np.repeat(np.arange(n_groups), size)
+        effect = rng.normal(size=n_groups)[groups]
+        own = rng.normal(size=len(groups))
+        p = norm.cdf(np.sqrt(correlation) * effect + np.sqrt(1 - correlation) * own)
+        y = np.zeros(len(groups), dtype=np.int64)
+        rates.append(1 - choose_threshold(y, p, groups, max_fpr=MAX_FPR))
+    return np.array(rates)
+
+
+def false_positives(R: int) -> Table:
+    """Share of models whose true false positive rate exceeds the bound."""
+    names = [name for name in classifiers() if name != CHANCE]
+    plain = [(name, FitOptions(), R // 4 if name in SLOW else R) for name in names]
+    plain += [("logreg,knn,lda", FitOptions(), R)]
+    fast = [name for name in names if name not in SLOW]
+    calibrated = [(name, FitOptions(calibrate="sigmoid"), R // 4) for name in fast]
+    bagged = [(name, FitOptions(bag=5), R // 4) for name in (*fast, "logreg,knn,lda")]
+    bagged += [(name, FitOptions(bag=5), R // 20) for name in SLOW]
+
+    def rows() -> Iterator[Sequence[str]]:
+        for kind, cases in (("", plain), ("calibrated", calibrated), ("bag of 5", bagged)):
+            for clf, options, n in cases:
+                yield _row(clf, kind, false_positive_rates(clf, options, max(n, 1)))
+        for size in (4, 16):
+            for correlation in (0.2, 0.8):
+                kind = f"100 groups of {size}, correlation {correlation}"
+                yield _row("normal scores", kind, grouped_rates(100, size, correlation, R))
+
+    return ("classifier", "kind", "R", "exceeded", "standard error", "mean rate"), rows()
+
+
+def _row(clf: str, kind: str, rates: NDArray[np.float64]) -> Sequence[str]:
+    share = float((rates > MAX_FPR).mean())
+    error = np.sqrt(share * (1 - share) / len(rates))
+    return clf, kind, f"{len(rates)}", f"{share:.3f}", f"{error:.3f}", f"{rates.mean():.4f}"
+
+
+def noise_features(n_negative: int, n_positive: int, seed: int) -> FeatureSet:
+    """Draw pure noise: photographs from two sources, and images of four generators."""
+    rng = np.random.default_rng(seed)
+    y = np.repeat([0, 1], [n_negative, n_positive])
+    number = np.arange(len(y))
+    source = np.array(["coco", "imagenet"])[number % 2]
+    made = np.array(["a", "b", "c", "d"])[number % 4]
+    X = rng.normal(size=(len(y), N_FEATURES)).astype(np.float32)
+    data = FeatureSet.from_arrays(X, [CLASSES[code] for code in y])
+    part = np.array(["train", "train", "test"])[rng.integers(0, 3, len(y))]
+    column = np.where(y == 1, made, source)
+    return replace(data, columns={"generator": column, "split": part})
+
+
+def noise_protocols(n_negative: int, n_positive: int, seed: int) -> Mapping[str, Protocol]:
+    """Return one protocol of each kind."""
+    return {
+        "5-fold": KFold(5),
+        "leave one out": LeaveOneOut("generator"),
+        "matrix": Matrix("generator", 3),
+        "few-shot": FewShot((10,), repeats=3),
+        "separate test": TrainTest(noise_features(n_negative, n_positive, 10**6 + seed)),
+        "official split": OfficialSplit(),
+    }
+
+
+def noise(R: int) -> Table:
+    """Scores of classifiers on pure noise in each protocol, as means with standard errors."""
+    clf = "logreg,knn,dummy"
+
+    def rows() -> Iterator[Sequence[str]]:
+        for sizes in ((120, 120), (200, 40), (40, 200)):
+            scores: dict[tuple[str, str], list[list[float]]] = {}
+            for seed in range(R):
+                data = noise_features(*sizes, seed)
+                for name, protocol in noise_protocols(*sizes, seed).items():
+                    for entry, values in noise_scores(data, clf, protocol, seed).items():
+                        scores.setdefault((name, entry), []).append(values)
+            for (name, entry), values in scores.items():
+                yield f"{sizes[0]}:{sizes[1]}", name, entry, *map(_mean, zip(*values, strict=True))
+
+    head = ("real:fake", "protocol", "entry", "balanced accuracy", "ROC AUC", "called fake")
+    return head, rows()
+
+
+def noise_scores(
+    data: FeatureSet, clf: str, protocol: Protocol, seed: int, options: FitOptions = FitOptions()
+) -> dict[str, list[float]]:
+    """Return balanced accuracy, ROC AUC and the share of images called fake, by entry."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ClipfeatWarning)
+        run = benchmark(
+            data, clf, protocol=protocol, options=options, random_state=seed, resources=ONE_THREAD
+        )
+    mean = run.leaderboard().mean
+    called = {
+        entry: np.concatenate([one.probabilities[entry][one.fold >= 0][:, 1] > 0.5
+                               for one in run.headline]).mean()
+        for entry in run.entries
+    }  # fmt: skip
+    return {
+        entry: [mean[entry]["balanced_accuracy"], mean[entry]["roc_auc"], float(called[entry])]
+        for entry in run.entries
+    }
+
+
+def _mean(values: Sequence[float]) -> str:
+    known = np.array(values)
+    error = known.std(ddof=1) / np.sqrt(len(known)) if len(known) > 1 else np.nan
+    return f"{known.mean():.3f} ± {error:.3f}"
+
+
+FITTED = {
+    "fpr": (f"Models whose false positive rate exceeds --max-fpr {MAX_FPR}, N = {N_TRAIN}",
+            false_positives),
+    "noise": ("Pure noise in every protocol, mean ± standard error", noise),
+}  # fmt: skip

@@ -15,6 +15,7 @@ from clipfeat.zoo.fit_options import FitOptions
 from tests.conftest import make_features, write_parts
 
 
+@pytest.mark.filterwarnings("ignore:the false positive rate")
 @pytest.mark.parametrize("vote", ["uniform", "stacking"])
 def test_scores_are_those_of_folds_in_memory(vote: str, tmp_path: Path) -> None:
     """Folds, thresholds and votes equal those of a fit in memory."""

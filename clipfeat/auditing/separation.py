@@ -64,8 +64,8 @@ def separation(
     codes = [code for code in np.unique(y) if len(np.unique(groups[y == code])) >= MIN_GROUPS]
     if len(codes) < 2:
         raise LabelError(
-            "this property is known for too few images. In at least two classes, "
-            f"{MIN_GROUPS} groups of images must have it"
+            f"this property is known for too few images. The check needs {MIN_GROUPS} or more "
+            "groups of images with this property in each of two classes"
         )
     kept = np.isin(y, codes)
     values, y, groups = values[kept], y[kept], groups[kept]

@@ -19,16 +19,19 @@ def compare(
 
     Example: clipfeat compare run-clip/ run-effnet/
     """
+    from rich.markup import escape
     from rich.table import Table
 
     from clipfeat.cli.console import console
     from clipfeat.evaluate import METRICS
     from clipfeat.evaluate import compare as compare_runs
+    from clipfeat.features.classes import positive_title
 
     names = [str(path) for path in runs]
     check_file(output, overwrite=overwrite)
     comparison = compare_runs(runs, metric)
     title = f"{METRICS[metric].title} on the {comparison.n_files} images that all runs tested"
+    title = escape(f"{title}{positive_title(comparison.classes)}")
     table = Table(title=title, title_justify="left")
     for heading in ("classifier", "run"):
         table.add_column(heading, no_wrap=heading == "classifier")

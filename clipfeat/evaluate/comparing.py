@@ -15,6 +15,7 @@ from clipfeat.evaluate.metrics import DECIDED, METRICS, Values, decide
 from clipfeat.evaluate.resampling import Resamples, draw, mean_defined, metric_of_draws
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.evaluate.simultaneous import MaxT
+from clipfeat.features.classes import positive_class
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,18 +67,22 @@ class Comparison:
     entries : sequence of ComparedEntry
         Results, ordered by entry, then by run. If an entry failed in a trial of a run, the result
         for this entry and this run is missing.
+    classes : tuple of str
+        Classes of the first run. The last of two classes is the positive class.
     """
 
     metric: str
     runs: Sequence[str]
     n_files: int
     entries: Sequence[ComparedEntry]
+    classes: tuple[str, ...] = ()
 
     def to_pandas(self) -> "pd.DataFrame":
         """Return a table with one row per entry and run."""
         import pandas as pd
 
-        return pd.DataFrame([asdict(entry) for entry in self.entries])
+        table = pd.DataFrame([asdict(entry) for entry in self.entries])
+        return table.assign(positive_class=positive_class(self.classes) or "")
 
 
 Runs = Mapping[str, "Benchmark | str | Path"] | Sequence["Benchmark | str | Path"]
@@ -110,7 +115,8 @@ def compare(runs: Runs, metric: str = DEFAULT_METRIC) -> Comparison:
     UnknownNameError
         If the metric is unknown.
     DataError
-        If no image was tested in all runs. If an image has different labels in two runs.
+        If no image was tested in all runs. If an image has different labels in two runs. If two
+        runs have different positive classes.
     RefusedFileError
         If a folder does not hold a run.
     """
@@ -131,6 +137,13 @@ def compare(runs: Runs, metric: str = DEFAULT_METRIC) -> Comparison:
             raise DataError(
                 f"{n_different} of {len(common)} images have different labels in {names[0]} and "
                 f"{name}. Compare runs with the same labels"
+            )
+    for name, run in loaded.items():
+        pair = positive_class(first.classes), positive_class(run.classes)
+        if None not in pair and pair[0] != pair[1]:
+            raise DataError(
+                f"the positive class is {pair[0]} in {names[0]}, but {pair[1]} in {name}. Run the "
+                f"benchmark of {name} again with --positive {pair[0]}"
             )
     first_rows = np.array([rows[names[0]][key] for key in common])
     unit = (first.files if first.groups is None else first.groups)[first_rows]
@@ -161,7 +174,7 @@ def compare(runs: Runs, metric: str = DEFAULT_METRIC) -> Comparison:
                     alone.p_value(difference, of_difference),
                 )
             )  # fmt: skip
-    return Comparison(metric, names, len(common), entries)
+    return Comparison(metric, names, len(common), entries, first.classes)
 
 
 def _named_runs(runs: Runs) -> dict[str, Benchmark]:

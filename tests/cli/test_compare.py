@@ -18,6 +18,20 @@ def test_two_runs(image_folder: Path) -> None:
     assert_fails(clipfeat("compare", "run", "other", "-o", "c.csv"), 2, "c.csv exists")
 
 
+def test_runs_with_other_positive_classes(image_folder: Path) -> None:
+    """They are not compared, and the folder of one is not resumed by the other."""
+    embed()
+    words = ("benchmark", "out.h5", "--clf", "dummy", "--cv", 3, "--no-audit", "--no-thumbnails")
+    assert ", positive class fake, by " in succeed(*words, "-o", "run").stdout
+    more = ("--positive", "real", "-o")
+    assert_fails(clipfeat(*words, *more, "run"), 2, "not written by the same command")
+    assert ", positive class real, by " in succeed(*words, *more, "other").stdout
+    message = "the positive class is fake in run, but real in other. Run the benchmark of other"
+    assert_fails(clipfeat("compare", "run", "other"), 1, message)
+    again = succeed("compare", "run", "run/../run").stdout
+    assert "that all runs tested, positive class fake" in again
+
+
 def test_mistakes(image_folder: Path) -> None:
     """Two different runs are needed."""
     assert_fails(clipfeat("compare", "images", "elsewhere"), 6, "no benchmark run")

@@ -224,6 +224,17 @@ def counted(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
+def of_all(n: int, total: int) -> str:
+    """Format a number of scored images, with the number of all images if it is larger.
+
+    Examples
+    --------
+    >>> of_all(120, 200), of_all(24, 24)
+    ('120 of 200', '24')
+    """
+    return f"{n} of {total}" if n < total else str(n)
+
+
 def label_counts(labels: Mapping[str, int], *, limit: int = 12) -> str:
     """Format the number of images of each label as one line.
 

@@ -28,6 +28,7 @@ def predict(
     output: options.PredictionsFile = None,
     template: options.Template = None,
     fill: options.Fill = "auto",
+    positive: options.PositiveOfPredictions = None,
     weights: options.WeightsFiles = None,
     face_weights: options.FaceWeightsOfModel = None,
     inputs: "SourceOptions",
@@ -48,6 +49,8 @@ def predict(
     Example: clipfeat predict model.clipfeat new/ -o predictions.csv
     """
     from clipfeat.cli.console import counted, image_bar
+    from clipfeat.features.classes import positive_last
+    from clipfeat.model import load_model
     from clipfeat.prediction.predicting import predict as run
     from clipfeat.prediction.submission import Template
 
@@ -56,9 +59,12 @@ def predict(
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
     submission = None if template is None else Template(template, fill)
+    fitted = load_model(model)
+    if positive is not None:
+        positive_last(fitted.classes, positive)
     with image_bar("predicting") as progress:
         predictions = run(
-            model,
+            fitted,
             source,
             weights=weights or [],
             face_weights=face_weights,
@@ -69,6 +75,8 @@ def predict(
             resources=resources,
             progress=progress,
         )
+    if positive is not None:
+        predictions = _with_positive(predictions, positive)
     if submission is None:
         table = predictions.to_pandas()
     else:
@@ -85,10 +93,38 @@ def predict(
             f"{counted(len(predictions.errors), 'file')} could not be read in full, for example "
             f"{path}: {reason}"
         )
-    if scores := predictions.scores():
-        values = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
-        print_error_line(f"scores: {values}")
+    _print_scores(predictions)
     exit_on_failures(len(predictions.errors), max_bad)
+
+
+def _with_positive(predictions: "Predictions", positive: str) -> "Predictions":
+    """Set the positive class, and explain that it does not change a decision threshold."""
+    if predictions.threshold is not None and positive != predictions.positive:
+        print_error_line(
+            f"the predicted classes do not change with --positive {positive}: the model predicts "
+            f"{predictions.positive} above its threshold {predictions.threshold:.4f}"
+        )
+    return predictions.with_positive(positive)
+
+
+def _print_scores(predictions: "Predictions") -> None:
+    """Print the scores on the labelled images, and the labels that match no class."""
+    from clipfeat.cli.console import of_all
+    from clipfeat.prediction.label_match import is_respelled, list_unmatched
+
+    classes, unmatched = predictions.classes, predictions.unmatched
+    if scores := predictions.scores():
+        number = of_all(predictions.n_scored, len(predictions.paths))
+        positive = predictions.positive
+        about = "" if positive is None else f", positive class {positive}"
+        values = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
+        print_error_line(f"scored on {number} images{about}: {values}")
+    # Labels that have nothing in common with the classes are names of folders, such as "new".
+    if unmatched and (scores or any(is_respelled(label, classes) for label in unmatched)):
+        print_error_line(
+            f"not scored: {unmatched.total()} images with labels that match no class of the model "
+            f"({', '.join(classes)}): {list_unmatched(unmatched, classes)}"
+        )
 
 
 def _filled_template(predictions: "Predictions", template: "Template") -> "pd.DataFrame":

@@ -15,6 +15,7 @@ from clipfeat.images.source import ImageSource
 from clipfeat.images.source_options import SourceOptions
 from clipfeat.images.video.frames import with_frames
 from clipfeat.model import Model, load_model
+from clipfeat.prediction.label_match import check_labels, given_labels
 from clipfeat.prediction.predictions import Predictions, predictions_of
 from clipfeat.store import load
 
@@ -84,6 +85,9 @@ def predict(
         If `average` is unknown.
     UsageError
         If an option cannot be used with this source or this model.
+    LabelError
+        If labels of the table `inputs.labels` match no class of the model. Labels from folders and
+        feature files may have other names. They are not scored.
     """
     if average not in AVERAGES:
         raise unknown_name("average", average, AVERAGES)
@@ -99,7 +103,10 @@ def predict(
                 "labels. Leave out --labels"
             )
         return predictions_of(fitted, load(*specs), how)
-    images, views = add_views(open_images(fitted, source, inputs), inputs.views)
+    listed = open_images(fitted, source, inputs)
+    if inputs.labels is not None:
+        check_labels(given_labels(listed, fitted.classes), fitted.classes, str(inputs.labels))
+    images, views = add_views(listed, inputs.views)
     features = encode_in_memory(
         images,
         fitted.specs,

@@ -4,19 +4,22 @@ A file may have several parts: the frames of a video, the faces of an image, or 
 (augmentations) of an image.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clipfeat.evaluate.metrics import decide, score
+from clipfeat.evaluate.metrics import DECIDED, decide, score
 from clipfeat.features import FeatureSet
 from clipfeat.features.by_file import by_file
+from clipfeat.features.classes import positive_class, positive_last
 from clipfeat.images.record import record_path
 from clipfeat.images.source import ImageSource
 from clipfeat.model import Model
+from clipfeat.prediction.label_match import unmatched_labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +44,8 @@ class Predictions:
     threshold : float, optional
         Decision threshold on the probability of the last class, for two classes. None predicts the
         class with the highest probability.
+    chosen : str, optional
+        Positive class that was chosen with `with_positive`.
     """
 
     paths: Sequence[str]
@@ -49,6 +54,31 @@ class Predictions:
     labels: Sequence[str]
     errors: Mapping[str, str] = field(default_factory=dict)
     threshold: float | None = None
+    chosen: str | None = None
+
+    @property
+    def positive(self) -> str | None:
+        """The positive class of the scores and templates; None unless there are two classes."""
+        return positive_class(self.classes) if self.chosen is None else self.chosen
+
+    def with_positive(self, name: str) -> "Predictions":
+        """Return the predictions with another positive class for scores and templates.
+
+        The predicted classes do not change, and `threshold` still applies to the last class.
+
+        Parameters
+        ----------
+        name : str
+            One of the two classes.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such class. The message lists the classes.
+        UsageError
+            If there are not exactly two classes.
+        """
+        return replace(self, chosen=positive_last(self.classes, name)[-1])
 
     def __repr__(self) -> str:
         return (
@@ -89,12 +119,29 @@ class Predictions:
         Returns
         -------
         dict of str to float
-            Value of each metric, by name. Empty if no image can be scored.
+            Value of each metric, by name. Empty if no image can be scored. `n_scored` is the number
+            of images.
         """
         rows = self._scored
         if not rows.any():
             return {}
-        return score(self._true[rows], self.probabilities[rows], self.threshold)
+        y, p = self._true[rows], self.probabilities[rows]
+        values = score(y, p, self.threshold)
+        if self.positive == positive_class(self.classes):
+            return values
+        # The decisions are those of the model. A flipped threshold could decide ties differently.
+        flipped = score(1 - y, p[:, ::-1])
+        values |= {name: value for name, value in flipped.items() if name not in DECIDED}
+        if self.threshold is not None:
+            rates = (1 - values["false_positive_rate"], 1 - values["true_positive_rate"])
+            values["true_positive_rate"], values["false_positive_rate"] = rates
+            values["threshold"] = 1 - self.threshold
+        return values
+
+    @property
+    def unmatched(self) -> Counter[str]:
+        """Numbers of images by label, for the labels that match none of `classes`."""
+        return unmatched_labels(self.labels, self.classes)
 
     @property
     def n_scored(self) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipfeat.errors import UsageError, unknown_name
+from clipfeat.features.classes import positive_last
 from clipfeat.images.labels import match_names
 from clipfeat.images.manifest import read_text_table
 from clipfeat.prediction.predictions import Predictions
@@ -134,21 +135,22 @@ def _single(
     predictions: Predictions, name: str, old: Sequence[str], fill: str
 ) -> tuple[dict[str, list[object]], str]:
     """Compute the values of a template's single column, and their summary."""
-    classes = predictions.classes
+    classes, positive = predictions.classes, predictions.positive
     numbers = all(value.replace(".", "", 1).replace("-", "", 1).isdigit() for value in old)
     if fill == "auto":
         fill = "probability" if numbers and any("." in value for value in old) else "class"
     if fill == "probability":
-        if len(classes) != 2:
+        if positive is None:
             raise UsageError(
                 f"column {name!r} can hold only one probability, but the model has {len(classes)} "
                 "classes. Use --fill class"
             )
-        values: list[object] = list(predictions.probabilities[:, 1].tolist())
-        return {name: values}, f"column {name}: probability of {classes[1]!r}"
+        values: list[object] = predictions.probabilities[:, classes.index(positive)].tolist()
+        return {name: values}, f"column {name}: probability of {positive!r}, the positive class"
     if numbers and not all(name.isdecimal() for name in classes):
-        code: dict[str, object] = {label: i for i, label in enumerate(classes)}
-        order = ", ".join(f"{i} = {label}" for i, label in enumerate(classes))
+        numbered = classes if positive is None else positive_last(classes, positive)
+        code: dict[str, object] = {label: i for i, label in enumerate(numbered)}
+        order = ", ".join(f"{i} = {label}" for i, label in enumerate(numbered))
         values = [code.get(label, "") for label in predictions.predicted]
         return {name: values}, f"column {name}: predicted class as a number ({order})"
     return {name: list(predictions.predicted)}, f"column {name}: predicted class"

@@ -1,8 +1,10 @@
 """``clipfeat predict``."""
 
 import pickle
+from io import StringIO
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from tests.cli.command_line import SPECTRUM, assert_fails, clipfeat, embed, succeed
@@ -61,6 +63,62 @@ def test_a_template_is_filled_in(image_folder: Path) -> None:
     assert result.stdout == "id,label\nreal-00,0\nfake-00,1\nother,0\n"
     assert "filled 2 of 3 rows of t.csv" in result.stderr
     assert "1 of 3 ids in t.csv have no prediction, for example other." in result.stderr
+
+
+def test_scores_of_partial_labels(image_folder: Path) -> None:
+    """The number of scored images is printed. Labels in another spelling are errors."""
+    embed()
+    succeed("fit", "--cv", 0)
+    words = ("predict", "model.clipfeat", "images", "--device", "cpu", "--labels", "t.csv")
+    for folder in ("real", "fake"):
+        for path in sorted((image_folder / folder).iterdir()):
+            path.rename(image_folder / path.name)
+    Path("t.csv").write_text("path,label\nreal-00.png,real\nfake-00.png,fake\nreal-01.png,\n")
+    result = succeed(*words)
+    assert "scored on 2 of 24 images, positive class fake: accuracy " in result.stderr
+    Path("t.csv").write_text("path,label\nreal-00.png,real\nfake-00.png,Fake\nfake-01.png,cat\n")
+    message = (
+        "2 images of t.csv have labels that match no class of the model (real, fake): 'Fake' "
+        "(nearest class 'fake'), 'cat'"
+    )
+    assert_fails(clipfeat(*words), 1, message)
+
+
+def test_labels_of_a_feature_file_in_another_spelling(image_folder: Path) -> None:
+    """Labels of feature files are listed and not scored. Unrelated names of folders are ignored."""
+    embed()
+    succeed("fit", "--cv", 0)
+    (image_folder / "fake").rename(image_folder / "Fakes")
+    embed("images", "other.h5")
+    result = succeed("predict", "model.clipfeat", "other.h5")
+    assert "scored on 12 of 24 images, positive class fake: " in result.stderr
+    assert "not scored: 12 images with labels that match no class" in result.stderr
+    assert "'Fakes' (nearest class 'fake')" in result.stderr
+    (image_folder / "Fakes").rename(image_folder / "2024")
+    (image_folder / "real").rename(image_folder / "2025")
+    embed("images", "third.h5")
+    assert "scored" not in succeed("predict", "model.clipfeat", "third.h5").stderr
+
+
+def test_the_positive_class_of_a_template(image_folder: Path) -> None:
+    """--positive sets the probability that is filled in; predicted classes do not change."""
+    embed()
+    succeed("fit", "--cv", 3, "--threshold", "accuracy")
+    Path("t.csv").write_text("id,score\nreal-00,0.5\nfake-00,0.5\n")
+    words = ("predict", "model.clipfeat", "out.h5")
+    default = succeed(*words, "--template", "t.csv")
+    assert "column score: probability of 'fake', the positive class" in default.stderr
+    chosen = succeed(*words, "--template", "t.csv", "--positive", "real")
+    assert "column score: probability of 'real', the positive class" in chosen.stderr
+    assert (
+        "predicted classes do not change with --positive real: the model predicts fake above"
+        in (chosen.stderr)
+    )
+    columns = [pd.read_csv(StringIO(of.stdout)).score for of in (default, chosen)]
+    assert columns[0][1] > 0.5 > columns[0][0]
+    assert np.allclose(columns[0] + columns[1], 1)
+    assert succeed(*words).stdout == succeed(*words, "--positive", "real").stdout
+    assert_fails(clipfeat(*words, "--positive", "Real"), 2, "did you mean real? Known: fake, real")
 
 
 def test_failures_are_counted(image_folder: Path) -> None:

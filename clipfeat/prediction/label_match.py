@@ -1,0 +1,99 @@
+"""True labels that match no class of a model."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+from clipfeat.errors import LabelError
+from clipfeat.images.record import ImageRecord
+
+MAX_LISTED = 10
+"""Maximum number of labels that a message lists."""
+
+
+def unmatched_labels(labels: Iterable[str], classes: Sequence[str]) -> Counter[str]:
+    """Count the labels that match no class, most frequent first. Empty labels are unknown."""
+    counts = Counter(label for label in labels if label and label not in classes)
+    return Counter(dict(counts.most_common()))
+
+
+def nearest_class(label: str, classes: Sequence[str]) -> str | None:
+    """Return the class with the most similar spelling, or None.
+
+    Differences in capitals, spaces and punctuation count least.
+
+    Examples
+    --------
+    >>> nearest_class(" Real", ["real", "fake"]), nearest_class("reel", ["real", "fake"])
+    ('real', 'real')
+    >>> nearest_class("3", ["real", "fake"]) is None
+    True
+    """
+    plain = {_plain(name): name for name in reversed(classes)}
+    near = get_close_matches(_plain(label), plain, n=1)
+    return plain[near[0]] if near else None
+
+
+def is_respelled(label: str, classes: Sequence[str]) -> bool:
+    """Whether a label differs from a class only in capitals, spaces or punctuation."""
+    return label not in classes and _plain(label) in {_plain(name) for name in classes}
+
+
+def list_unmatched(unmatched: Counter[str], classes: Sequence[str]) -> str:
+    """List labels with their nearest classes, for a message.
+
+    Examples
+    --------
+    >>> list_unmatched(Counter({"Fake": 3, "cat": 1}), ["real", "fake"])
+    "'Fake' (nearest class 'fake'), 'cat'"
+    """
+    parts = []
+    for label in list(unmatched)[:MAX_LISTED]:
+        near = nearest_class(label, classes)
+        parts.append(f"{label!r}" if near is None else f"{label!r} (nearest class {near!r})")
+    if len(unmatched) > MAX_LISTED:
+        parts.append(f"and {len(unmatched) - MAX_LISTED} more")
+    return ", ".join(parts)
+
+
+def given_labels(records: Iterable[ImageRecord], classes: Sequence[str]) -> list[str]:
+    """Return the labels of images that are not only the name of one of their folders.
+
+    An image that a table of labels lacks keeps the name of its folder. The name of a folder counts
+    if it is a class in another spelling.
+    """
+    return [
+        record.label
+        for record in records
+        if record.label not in record.path.split("/")[:-1] or is_respelled(record.label, classes)
+    ]
+
+
+def check_labels(labels: Iterable[str], classes: Sequence[str], source: str) -> None:
+    """Check that every label is a class of the model. Empty labels are unknown.
+
+    Parameters
+    ----------
+    labels : iterable of str
+        True labels.
+    classes : sequence of str
+        Classes of the model.
+    source : str
+        Name of the source of the labels.
+
+    Raises
+    ------
+    LabelError
+        If labels match no class. The message lists them with their nearest classes.
+    """
+    if unmatched := unmatched_labels(labels, classes):
+        raise LabelError(
+            f"{unmatched.total()} images of {source} have labels that match no class of the model "
+            f"({', '.join(classes)}): {list_unmatched(unmatched, classes)}. Write the labels like "
+            "the classes, or leave them empty"
+        )
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name.casefold())

@@ -1,0 +1,32 @@
+"""Predictions with a chosen positive class."""
+
+import numpy as np
+import pytest
+
+from clipfeat.evaluate.metrics import DECIDED, score
+from clipfeat.prediction.predictions import Predictions
+
+
+@pytest.mark.parametrize("threshold", [None, 0.3])
+def test_scores_with_the_other_positive_class(threshold: float | None) -> None:
+    """The decisions stay, ties included, and the other metrics are those of the chosen class."""
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 2
+    positive = np.clip(rng.normal(0.3 + 0.2 * y, 0.2), 0, 1).round(1)
+    p = np.column_stack([1 - positive, positive])
+    labels = np.array(["real", "fake"])[y].tolist()
+    paths = [str(i) for i in range(60)]
+    default = Predictions(paths, p, ("real", "fake"), labels, threshold=threshold)
+    chosen = default.with_positive("real")
+    assert (default.positive, chosen.positive) == ("fake", "real")
+    assert chosen.predicted == default.predicted
+    values, flipped = chosen.scores(), score(1 - y, p[:, ::-1])
+    for name in flipped:
+        expected = default.scores()[name] if name in DECIDED else flipped[name]
+        assert values[name] == pytest.approx(expected, nan_ok=True), name
+    assert values["average_precision"] != default.scores()["average_precision"]
+    if threshold is not None:
+        predicted = np.array(chosen.predicted)
+        assert values["false_positive_rate"] == pytest.approx((predicted[y == 1] == "real").mean())
+        assert values["true_positive_rate"] == pytest.approx((predicted[y == 0] == "real").mean())
+    assert chosen.with_positive("fake").scores() == pytest.approx(default.scores(), nan_ok=True)

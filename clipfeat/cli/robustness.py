@@ -73,15 +73,19 @@ def robustness(
 
 def _print(result: "Robustness") -> None:
     """Print a table with one row per degradation and strength, and one column per metric."""
+    from rich.markup import escape
     from rich.table import Table
 
-    from clipfeat.cli.console import console, visible_columns
+    from clipfeat.cli.console import console, of_all, visible_columns
     from clipfeat.evaluate import METRICS
+    from clipfeat.features.classes import positive_title
     from clipfeat.prediction.degrading import ORIGINAL
 
     out = console()
     metrics = visible_columns(METRICS, out.width)
-    table = Table(title=f"{result.rows[0].n} images", title_justify="left")
+    n_scored = of_all(result.rows[0].n, result.n_images)
+    title = escape(f"scored on {n_scored} images{positive_title(result.classes)}")
+    table = Table(title=title, title_justify="left")
     table.add_column("degradation", no_wrap=True)
     for heading in ("strength", *(METRICS[name].title for name in metrics)):
         table.add_column(heading, justify="right", no_wrap=True)

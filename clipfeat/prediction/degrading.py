@@ -20,9 +20,11 @@ from clipfeat.embedding.in_memory import encode_in_memory
 from clipfeat.embedding.run import Progress
 from clipfeat.errors import LabelError, UsageError, unknown_name
 from clipfeat.features import FeatureSet
+from clipfeat.features.classes import positive_class
 from clipfeat.images.record import record_path
 from clipfeat.images.source_options import SourceOptions
 from clipfeat.model import Model
+from clipfeat.prediction.label_match import check_labels
 from clipfeat.prediction.predicting import as_model, open_images
 from clipfeat.prediction.predictions import predictions_of
 
@@ -116,10 +118,16 @@ class Robustness:
         Scores, starting with the scores of the original images. All scores cover the same images.
     errors : mapping of str to str
         For each image that is left out, its path and the reason.
+    n_images : int
+        Number of images and videos of the source. Unreadable and unlabelled ones are not scored.
+    classes : tuple of str
+        Classes of the model. The last of two classes is the positive class.
     """
 
     rows: Sequence[Score]
     errors: Mapping[str, str] = field(default_factory=dict)
+    n_images: int = 0
+    classes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         names = dict.fromkeys(row.degradation for row in self.rows)
@@ -131,11 +139,14 @@ class Robustness:
         Returns
         -------
         DataFrame
-            Columns ``degradation``, ``strength``, ``metric``, ``value`` and ``n``.
+            Columns ``degradation``, ``strength``, ``metric``, ``value``, ``n`` (the number of
+            scored images), ``n_images`` (of all images) and ``positive_class``.
         """
         import pandas as pd
 
-        return pd.DataFrame([vars(row) for row in self.rows])
+        table = pd.DataFrame([vars(row) for row in self.rows])
+        positive = positive_class(self.classes) or ""
+        return table.assign(n_images=self.n_images, positive_class=positive)
 
 
 def robustness(
@@ -177,7 +188,8 @@ def robustness(
     UnknownNameError
         If a degradation is unknown.
     LabelError
-        If no image has one of the model's labels. If none of the labelled images is readable.
+        If no image has a label. If a label matches no class of the model. If none of the labelled
+        images is readable.
     UsageError
         If `inputs` has views or faces. If the model was fitted on arrays.
     """
@@ -192,10 +204,11 @@ def robustness(
         )
     fitted = as_model(model)
     images = open_images(fitted, source, inputs)
+    check_labels((record.label for record in images), fitted.classes, images.name)
     if not {record.label for record in images} & set(fitted.classes):
         raise LabelError(
-            f"no image of {images.name} has one of the model's labels "
-            f"({', '.join(fitted.classes)}). Pass the true labels with --labels"
+            f"no image of {images.name} has a label. Pass the true labels, which are "
+            f"{', '.join(fitted.classes)}, with --labels"
         )
     states = {(ORIGINAL, float("nan")): View(ORIGINAL, "[]")} | {
         (name, float(strength)): View(f"{name}-{strength:g}", json.dumps(steps, sort_keys=True))
@@ -228,7 +241,8 @@ def robustness(
             f"none of the labelled images of {images.name} could be read. The first error is "
             f"{path}: {reason}. Check the files"
         )
-    return Robustness(scored, errors)
+    files = {dict(record.columns).get("file", record.path) for record in images}
+    return Robustness(scored, errors, len(files), fitted.classes)
 
 
 def _by_view(features: FeatureSet, names: Sequence[str]) -> dict[str, FeatureSet]:

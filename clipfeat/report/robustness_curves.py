@@ -120,9 +120,14 @@ def draw_robustness(
         is_last = index % columns == columns - 1
         if is_last or index == len(degradations) - 1:
             _label_lines(ax, ends, metrics, low, in_layout=is_last)
-    n = int(table["n"].max())
-    figure.suptitle(f"{n} images, original and degraded", fontsize=10, x=0.01, ha="left")
+    figure.suptitle(f"{_images(table)}, original and degraded", fontsize=10, x=0.01, ha="left")
     return figure
+
+
+def _images(table: "pd.DataFrame") -> str:
+    """Return the number of scored images, and of all images if the table states it."""
+    n, total = (int(table[name].max()) if name in table else 0 for name in ("n", "n_images"))
+    return f"{n} of {total} images" if n < total else f"{n} images"
 
 
 def _line(

@@ -3,10 +3,14 @@
 from io import StringIO
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
+from clipfeat.evaluate import METRICS
+from clipfeat.model import load_model
 from tests.cli.command_line import assert_fails, clipfeat, embed, remove_images, succeed
+from tests.conftest import make_features, write_parts
 
 
 def test_the_only_feature_file_is_the_default(image_folder: Path) -> None:
@@ -98,3 +102,38 @@ def test_the_feature_file_must_be_clear(image_folder: Path) -> None:
     embed(out="a.h5")
     embed(out="b.h5")
     assert_fails(clipfeat("fit"), 2, "a.h5, b.h5")
+
+
+def test_photographs_are_the_negative_class(tmp_path: Path) -> None:
+    """--max-fpr bounds the rate on photographs, and a template gets the score of generated images.
+
+    The names sort in the other order.
+    """
+    classes, fill = ("Photographs", "AI-generated"), tmp_path / "t.csv"
+    write_parts(tmp_path / "train.h5", make_features(150, classes, apart=2.5))
+    test = make_features(150, classes, apart=2.5, seed=1)
+    write_parts(tmp_path / "test.h5", test)
+    fill.write_text("id,score\n" + "".join(f"{path},0.5\n" for path in test.paths))
+    words = ("--cv", 3, "--max-fpr", 0.1, "-o", "m.clipfeat")
+    result = succeed("fit", tmp_path / "train.h5", *words)
+    assert "classes Photographs, AI-generated, positive class AI-generated" in result.stdout
+    result = succeed("predict", "m.clipfeat", tmp_path / "test.h5", "--template", fill)
+    score = pd.read_csv(StringIO(result.stdout)).score
+    assert METRICS["roc_auc"].function(test.y, np.column_stack([1 - score, score])) > 0.9
+    table = succeed("predict", "m.clipfeat", tmp_path / "test.h5").stdout
+    predicted = pd.read_csv(StringIO(table)).predicted.to_numpy()
+    assert (predicted[test.y == 0] == "AI-generated").mean() <= 0.1
+    assert (predicted[test.y == 1] == "AI-generated").mean() > 0.7
+
+
+def test_the_positive_class_can_be_chosen(tmp_path: Path) -> None:
+    """Names without an order give a remark, which --positive removes."""
+    write_parts(tmp_path / "f.h5", make_features(10, ("cat", "dog")))
+    words = ("fit", tmp_path / "f.h5", "--cv", 0, "--overwrite")
+    remark = "The names cat and dog do not determine the positive class, which is dog here."
+    assert remark in succeed(*words).stdout
+    result = succeed(*words, "--positive", "cat")
+    assert "classes dog, cat, positive class cat" in result.stdout
+    assert "do not determine" not in result.stdout
+    assert load_model("model.clipfeat").about["positive_by"] == "option"
+    assert_fails(clipfeat(*words, "--positive", "Dog"), 2, "did you mean dog? Known: cat, dog")

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pandas as pd
+
 from tests.cli.command_line import assert_fails, clipfeat, embed, succeed
 
 
@@ -12,9 +14,14 @@ def test_a_table_and_plots(image_folder: Path) -> None:
     (image_folder / "real" / "bad.png").write_text("text")
     words = ("robustness", "model.clipfeat", "images", "--degrade", "jpeg,noise", "-o", "r")
     result = succeed(*words, "--device", "cpu")
-    assert result.stdout.splitlines()[0].strip() == "24 images"
+    title = result.stdout.splitlines()[0].strip()
+    assert title == "scored on 24 of 25 images, positive class fake"
     assert all(f"│ {name}" in result.stdout for name in ("original", "jpeg", "noise"))
     assert "1 file could not be read or degraded, for example real/bad.png" in result.stderr
+    table = pd.read_csv("r/robustness.csv")
+    assert table[["n", "n_images", "positive_class"]].drop_duplicates().values.tolist() == [
+        [24, 25, "fake"]
+    ]
     written = sorted(path.name for path in Path("r").iterdir())
     assert written == ["robustness.csv", "robustness.png", "robustness.svg"]
     assert_fails(clipfeat(*words), 2, "r is not empty")
@@ -26,3 +33,9 @@ def test_mistakes(image_folder: Path) -> None:
     assert_fails(clipfeat("robustness", "none.clipfeat", "images"), 6, "none.clipfeat")
     words = ("robustness", "none.clipfeat", "images", "--degrade", "jpg")
     assert_fails(clipfeat(*words), 2, "did you mean jpeg")
+    embed()
+    succeed("fit", "out.h5", "--cv", 0)
+    (image_folder / "real").rename(image_folder / "Reals")
+    words = ("robustness", "model.clipfeat", "images", "--degrade", "jpeg")
+    message = "12 images of the folder images have labels that match no class of the model (real, "
+    assert_fails(clipfeat(*words), 1, f"{message}fake): 'Reals' (nearest class 'real'). Write")

@@ -86,7 +86,9 @@ def robustness_section(table: "pd.DataFrame", titles: Mapping[str, str]) -> Sect
                 f"{title}: {'; '.join(changes)}.",
             )
         )
-    return Section("robustness", "Robustness", plots=plots, small=True)
+    known = table["positive_class"].dropna().unique() if "positive_class" in table else ()
+    paragraphs = [f"The positive class is {name}." for name in known]
+    return Section("robustness", "Robustness", paragraphs, plots=plots, small=True)
 
 
 def map_section(features: FeatureSet, column: str) -> Section:

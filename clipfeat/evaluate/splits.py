@@ -84,11 +84,14 @@ def shared_rows(features: FeatureSet, column: str) -> RowMask:
 
     - Rows without a value.
     - Rows of a class with at most one value in the column.
-    - Rows of the negative class whose value never occurs in the positive class, if there are two
-      classes and both have several values. An example is the photographs of two cameras. They are
-      also shared if the user chose the photographs as the positive class.
+    - Rows of the negative class whose value never occurs in another class, if all classes have
+      several values. An example is the photographs of two cameras. They are also shared if the user
+      chose the photographs as the positive class. More than two classes have a negative class only
+      if the names show which one is photographs, and then its rows are always shared.
 
-    If a value occurs in both classes, its rows of both classes are held out.
+    If a value occurs in several classes, its rows of these classes are held out. With more than two
+    classes, a test can have rows of some classes only, such as photographs and one kind of
+    generator. Its balanced accuracy is the mean recall of these classes.
     """
     values = features.column(column)
     shared: RowMask = values == ""
@@ -98,8 +101,10 @@ def shared_rows(features: FeatureSet, column: str) -> RowMask:
         if len(set(values[rows].tolist()) - {""}) <= 1:
             shared |= rows
             alone = True
-    if len(features.classes) == 2 and not alone:
-        name = negative_by_name(features.classes) or features.classes[0]
+    name = negative_by_name(features.classes)
+    if len(features.classes) == 2:
+        name = None if alone else name or features.classes[0]
+    if name is not None:
         negative = features.y == features.classes.index(name)
         shared |= negative & ~np.isin(values, values[~negative])
     return shared

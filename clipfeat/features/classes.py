@@ -101,10 +101,19 @@ def names_decide(classes: Sequence[str]) -> bool:
 
 
 def negative_by_name(classes: Sequence[str]) -> str | None:
-    """Return the class that the words of two names make the negative class, or None.
+    """Return the class that the words of the names make the negative class, or None.
 
-    Unlike `names_decide`, one known name is sufficient.
+    Unlike `names_decide`, one known name is sufficient. Of more than two classes, it is the only
+    class whose words are those of photographs.
+
+    Examples
+    --------
+    >>> negative_by_name(["gan", "real", "diffusion"]), negative_by_name(["a", "b", "c"])
+    ('real', None)
     """
+    if len(classes) > 2:
+        photographs = [name for name in classes if _sign(_words(name)) < 0]
+        return photographs[0] if len(photographs) == 1 else None
     if len(classes) != 2:
         return None
     order, _ = _compare(classes[0], classes[1])

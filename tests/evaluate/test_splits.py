@@ -115,6 +115,26 @@ def test_values_of_both_classes_are_held_out_with_both() -> None:
         assert set(np.flatnonzero(column == held)) <= set(test.tolist())
 
 
+def three_classes(names: tuple[str, str, str]) -> FeatureSet:
+    """Return three classes with two values each, none of which occurs in two classes."""
+    features = make_features(20, names)
+    column = np.array([f"{name}{i % 2}" for i, name in enumerate(features.labels.tolist())])
+    return replace(features, columns={"generator": column})
+
+
+def test_of_three_classes_only_photographs_are_shared() -> None:
+    """The tests hold photographs and one generator. Unknown names give tests of one class."""
+    features = three_classes(("gan", "real", "diffusion"))
+    splits = leave_one_out(features, "generator", 0)
+    assert sorted(splits) == ["diffusion0", "diffusion1", "gan0", "gan1"]
+    for held, (_, test) in splits.items():
+        assert set(features.labels[test].tolist()) == {"real", held[:-1]}
+    unknown = three_classes(("a", "b", "c"))
+    assert not shared_rows(unknown, "generator").any()
+    with pytest.warns(ClipfeatWarning, match=r"for 6 values of column 'generator'"):
+        LeaveOneOut("generator").plan(unknown)
+
+
 @pytest.mark.parametrize("protocol", [LeaveOneOut("generator"), Matrix("generator")], ids=str)
 def test_noise_has_balanced_accuracy_of_one_half(protocol: Protocol) -> None:
     """The baseline scores exactly 0.5, and a classifier within three standard errors of it."""

@@ -9,7 +9,9 @@ from clipfeat.cli.exits import reports_errors
 
 @reports_errors
 def info(file: options.AnyFile, failures: options.AllFailures = False) -> None:
-    """Show the contents of a feature file, a model file or the folder of a benchmark run.
+    """Show the contents of a feature file, model or run folder.
+
+    A run folder is the folder that `clipfeat benchmark -o` wrote.
 
     Example: clipfeat info out.h5
     """

@@ -148,7 +148,7 @@ def test_a_full_disk_is_detected_first(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_unsupported_fits_are_refused() -> None:
     """Other classifiers, a parameter search and Ray raise an error."""
     features: StreamedFeatures = in_blocks(make_features(), [7])
-    with pytest.raises(UsageError, match=r"knn, rf cannot .* Use one or more of logreg, lgbm, xgb, linsvm"):
+    with pytest.raises(UsageError, match=r"knn, rf cannot .* of logreg, lgbm, xgb, linsvm"):
         fit(features, "knn,logreg,rf")
     with pytest.raises(UsageError, match="--tune"):
         fit(features, "logreg", options=FitOptions(tune=True))

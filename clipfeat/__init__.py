@@ -10,7 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clipfeat.auditing.checking import Audit, audit
+    from clipfeat.auditing.checking import audit
+    from clipfeat.auditing.result import Audit
     from clipfeat.embedding.embed_resources import EmbedResources
     from clipfeat.embedding.image_encoder import ImageEncoder
     from clipfeat.embedding.pipeline import EmbedReport, embed
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from clipfeat.zoo.fit_options import FitOptions
 
 _HOME = {
-    "Audit": "auditing.checking",
+    "Audit": "auditing.result",
     "Benchmark": "evaluate",
     "ClipfeatError": "errors",
     "Comparison": "evaluate",

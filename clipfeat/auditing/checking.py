@@ -1,11 +1,9 @@
-"""The audit: all checks on one subject, and their result."""
+"""The audit: all checks on one subject."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,87 +11,10 @@ from numpy.typing import NDArray
 from clipfeat.auditing.checks import CHECKS
 from clipfeat.auditing.finding import SEVERITIES, Finding
 from clipfeat.auditing.gathering import load_subject
+from clipfeat.auditing.result import Audit
 from clipfeat.errors import DataError
 from clipfeat.features import FeatureSet
 from clipfeat.images.manifest import TableColumns
-from clipfeat.system.files import publish
-from clipfeat.system.locations import local_path
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-
-@dataclass(frozen=True, eq=False)
-class Audit:
-    """Result of an audit.
-
-    Parameters
-    ----------
-    findings : sequence of Finding
-        Findings, most severe first.
-    passed : sequence of str
-        Names of the checks without a finding.
-    skipped : mapping of str to str
-        For each check that was not possible, its name and the reason.
-    n_files : int
-        Number of files, including unreadable ones.
-    """
-
-    findings: Sequence[Finding]
-    passed: Sequence[str]
-    skipped: Mapping[str, str]
-    n_files: int
-
-    @property
-    def has_leak(self) -> bool:
-        """Whether a finding makes scores on these files invalid."""
-        return any(finding.severity == "leak" for finding in self.findings)
-
-    def to_pandas(self) -> "pd.DataFrame":
-        """Return one row per finding: check, severity, sentence and numbers."""
-        import pandas as pd
-
-        rows = [
-            {"check": f.check, "severity": f.severity, "sentence": f.sentence, **f.numbers}
-            for f in self.findings
-        ]
-        return pd.DataFrame(rows, columns=None if rows else ["check", "severity", "sentence"])
-
-    def files_to_pandas(self) -> "pd.DataFrame":
-        """Return one row per file of each finding: check, severity, path and details."""
-        import pandas as pd
-
-        rows = [
-            {"check": f.check, "severity": f.severity, **row}
-            for f in self.findings
-            for row in f.rows
-        ]
-        return pd.DataFrame(rows, columns=None if rows else ["check", "severity", "path"])
-
-    def save(self, folder: str | Path) -> list[Path]:
-        """Write ``findings.csv``, ``files.csv``, and ``audit.json`` with the content of both.
-
-        Raises
-        ------
-        StorageError
-            If a file cannot be written.
-        """
-        target = local_path(folder)
-        target.mkdir(parents=True, exist_ok=True)
-        content = {
-            "n_files": self.n_files,
-            "findings": [asdict(finding) for finding in self.findings],
-            "passed": list(self.passed),
-            "skipped": dict(self.skipped),
-        }
-        texts = {
-            "findings.csv": self.to_pandas().to_csv(index=False),
-            "files.csv": self.files_to_pandas().to_csv(index=False),
-            "audit.json": json.dumps(content, indent=1, ensure_ascii=False) + "\n",
-        }
-        for name, text in texts.items():
-            publish(text.encode(), target / name)
-        return [target / name for name in texts]
 
 
 def audit(
@@ -105,6 +26,7 @@ def audit(
     n_jobs: int | None = None,
     judge: str = "",
     probabilities: Mapping[str, NDArray[np.float64]] = MappingProxyType({}),
+    fold_groups: Mapping[str, str] = MappingProxyType({}),
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Audit:
     """Check files for shortcuts, duplicates, label errors, leaking groups and imbalance.
@@ -129,6 +51,9 @@ def audit(
         Name of a classifier, and its out-of-fold probabilities for each path. There is one
         probability for each class that has labelled files. Without probabilities, the label check
         fits a classifier.
+    fold_groups : mapping of str to str
+        Groups by path that the folds of a run keep together. Near duplicates in one of them are
+        not reported.
     progress : callable
         Called with the number of headers read and the total.
 
@@ -149,7 +74,7 @@ def audit(
         If none of `images` belongs to the features.
     """
     subject = load_subject(source, images, labels, columns, n_jobs, progress)
-    subject = replace(subject, judge=judge, probabilities=probabilities)
+    subject = replace(subject, judge=judge, probabilities=probabilities, fold_groups=fold_groups)
     findings: list[Finding] = []
     passed: list[str] = []
     skipped: dict[str, str] = {}

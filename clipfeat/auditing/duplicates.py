@@ -12,22 +12,12 @@ from numpy.typing import NDArray
 
 from clipfeat.auditing.finding import Finding
 from clipfeat.auditing.subject import Subject
-from clipfeat.errors import DataError
-from clipfeat.features import FeatureSet
+from clipfeat.features.near_duplicates import Pairs, near_duplicates
 
-MAX_RELATIVE_DISTANCE = 0.55
-"""Largest distance of near duplicates, relative to the median distance to the fifth neighbour.
-
-Measured with MobileNetV2 on 480 generated images and photographs, each beside a modified copy. This
-value detects 97 % of the copies saved as JPEG with quality 75, 74 % with quality 30, 93 % of
-the downscaled copies, and all copies cropped by one twentieth. The only other pairs that it detects
-are failed generations that look alike."""
-N_NEIGHBOURS = 5
-MIN_IMAGES = 20
+MAX_QUERIES = 20_000
+"""In a larger set, the near duplicates of a random sample of this many files are searched."""
 EXACT = "exact duplicates"
 NEAR = "near duplicates"
-
-Pairs = NDArray[np.int64]
 
 
 def check_exact(subject: Subject) -> list[Finding]:
@@ -41,54 +31,15 @@ def check_exact(subject: Subject) -> list[Finding]:
 def check_near(subject: Subject) -> list[Finding]:
     """Find files with nearly the same features, except byte-identical files.
 
-    Two files are near duplicates if both conditions hold:
-
-    - One file is among the five nearest neighbours of the other.
-    - Their distance is below `MAX_RELATIVE_DISTANCE` times the median distance of all files to
-      their fifth neighbours.
-
-    Features are scaled to unit length, so distances correspond to cosine similarity. The search is
-    exact and works in blocks. Its memory use is small, and its time grows with the square of the
-    number of files: 24,000 files with 1,280 features took 26 seconds of CPU time. Only features of
-    encoders with weights are used, because those of ``spectrum`` do not represent the content of an
-    image.
+    See `clipfeat.features.near_duplicates`.
 
     Raises
     ------
     DataError
-        If no encoder has weights. If there are fewer than `MIN_IMAGES` distinct files.
+        If there are no features of an encoder with weights, or too few distinct files.
     """
-    features = subject.features
-    X = _content_features(features)
-    _, first = np.unique(features.keys, return_index=True)
-    first.sort()
-    if len(first) < MIN_IMAGES:
-        raise DataError(f"this check needs {MIN_IMAGES} or more distinct files")
-    from sklearn.neighbors import NearestNeighbors
-    from sklearn.preprocessing import normalize
-
-    X = normalize(X[first])
-    index = NearestNeighbors(n_neighbors=N_NEIGHBOURS, algorithm="brute").fit(X)
-    distances, neighbours = index.kneighbors()
-    is_near = distances < MAX_RELATIVE_DISTANCE * np.median(distances[:, -1])
-    one, rank = np.nonzero(is_near)
-    pairs = np.stack([first[one], first[neighbours[one, rank]]], axis=1)
+    pairs = near_duplicates(subject.features, max_queries=MAX_QUERIES)
     return list(_findings(subject, pairs, NEAR, "near duplicates by their features"))
-
-
-def _content_features(features: FeatureSet) -> NDArray[np.float32]:
-    """Return the columns of trained encoders, which represent the content of an image."""
-    if not features.X.shape[1]:
-        raise DataError("this check needs features. Pass a feature file")
-    if not features.specs:
-        return features.X
-    slices = zip(features.specs, features.slices.values(), strict=True)
-    trained = [
-        features.X[:, columns] for spec, columns in slices if spec.weights and not spec.untrained
-    ]
-    if not trained:
-        raise DataError("this check needs features of an encoder with weights")
-    return np.hstack(trained)
 
 
 def _findings(subject: Subject, pairs: Pairs, check: str, description: str) -> Iterator[Finding]:
@@ -96,6 +47,9 @@ def _findings(subject: Subject, pairs: Pairs, check: str, description: str) -> I
     clusters = _clusters(len(subject.features), pairs)
     exact = check == EXACT
     labels, split, groups = subject.features.labels, subject.split, subject.features.groups
+    if subject.fold_groups:
+        names = [subject.fold_groups.get(path, "") for path in subject.features.paths.tolist()]
+        groups = np.array(names, dtype=np.str_)
 
     def several(values: NDArray[np.str_], rows: Pairs) -> bool:
         return len(set(values[rows].tolist()) - {""}) > 1
@@ -122,9 +76,7 @@ def _findings(subject: Subject, pairs: Pairs, check: str, description: str) -> I
     if within:
         severity = "note" if exact else "warning"
         advice = (
-            "Folds keep them together"
-            if exact
-            else "Put them in one group to keep them in one fold"
+            "Folds keep them together" if exact else "--group-duplicates keeps them in one fold"
         )
         in_one = f"{description} in one class and split"
         yield _finding(subject, within, check, severity, in_one, advice)

@@ -2,39 +2,70 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from warnings import warn
 
 from clipfeat.auditing.checking import audit
-from clipfeat.auditing.finding import Finding
-from clipfeat.features import TEST
+from clipfeat.auditing.result import Audit
+from clipfeat.errors import ClipfeatError, ClipfeatWarning
+from clipfeat.evaluate.leaderboard import Leaderboard
+from clipfeat.evaluate.metrics import Probabilities
+from clipfeat.evaluate.result import Benchmark
+from clipfeat.features import TEST, order_classes
+from clipfeat.images.manifest import TableColumns
 from clipfeat.images.thumbnails import thumbnails
 from clipfeat.store import open_stored
 
 
-def run_auditor(
-    files: Sequence[str | Path],
-) -> Callable[[str, Mapping[str, NDArray[np.float64]]], Sequence[Finding]]:
-    """Return a function that audits feature files with the probabilities of a classifier.
+def audit_run(
+    run: Benchmark, board: Leaderboard, files: Sequence[str | Path], group_col: str = ""
+) -> Audit | None:
+    """Audit the feature files of a run.
+
+    The label check uses the out-of-fold probabilities of the best entry. For a run of several
+    trials, it fits a classifier.
 
     Parameters
     ----------
+    run : Benchmark
+        The run.
+    board : Leaderboard
+        Leaderboard of the run.
     files : sequence of path
         Feature files that the run trained and tested on.
+    group_col : str
+        Column with the groups of the run, if it is not the one of the feature file.
 
     Returns
     -------
-    callable
-        Value of the field ``audit`` of `clipfeat.report.page.PageOptions`.
+    Audit or None
+        None if the files cannot be audited.
+
+    Warns
+    -----
+    ClipfeatWarning
+        If the files cannot be audited.
     """
-
-    def audit_files(
-        entry: str, probabilities: Mapping[str, NDArray[np.float64]]
-    ) -> Sequence[Finding]:
-        return audit(list(files), judge=entry, probabilities=probabilities).findings
-
-    return audit_files
+    entry = board.entries[0] if board.entries else ""
+    probabilities: dict[str, Probabilities] = {}
+    if len(run.outcomes) == 1 and entry in run.probabilities:
+        # The audit reads the feature files, so its classes have the default order.
+        order = [run.classes.index(name) for name in order_classes(run.classes)]
+        p = run.probabilities[entry][:, order]
+        probabilities = dict(zip(run.paths.tolist(), p, strict=True))
+    groups: dict[str, str] = {}
+    if run.groups is not None:
+        groups = dict(zip(run.paths.tolist(), run.groups.tolist(), strict=True))
+    try:
+        return audit(
+            list(files),
+            columns=TableColumns(group=group_col),
+            judge=entry,
+            probabilities=probabilities,
+            fold_groups=groups,
+        )
+    except ClipfeatError as error:
+        warn(f"the run has no audit: {error}", ClipfeatWarning, stacklevel=2)
+        return None
 
 
 def thumbnail_reader(

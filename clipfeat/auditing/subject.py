@@ -40,6 +40,8 @@ class Subject:
     probabilities : mapping of str to ndarray of shape (n_classes,)
         Out-of-fold probabilities by path. Columns are the classes with labelled files, in order.
         If empty, the label check fits a classifier.
+    fold_groups : mapping of str to str
+        Groups by path that the folds of a run keep together, if they are not those of `features`.
     """
 
     features: FeatureSet
@@ -47,6 +49,7 @@ class Subject:
     why_not_known: str = NO_FACTS
     judge: str = ""
     probabilities: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    fold_groups: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def split(self) -> Strings:

@@ -10,7 +10,7 @@ from clipfeat.cli.option_groups import expands, source_options
 from clipfeat.cli.outputs import check_folder
 
 if TYPE_CHECKING:
-    from clipfeat.auditing.checking import Audit
+    from clipfeat.auditing.result import Audit
     from clipfeat.images.source_options import SourceOptions
 
 
@@ -73,8 +73,5 @@ def _print(result: "Audit") -> None:
         out.print(line, style=STYLES[finding.severity], markup=False, soft_wrap=True)
     if result.passed:
         print("passed: " + ", ".join(result.passed))
-    checks_by_reason: dict[str, list[str]] = {}
-    for name, reason in result.skipped.items():
-        checks_by_reason.setdefault(reason, []).append(name)
-    for reason, names in checks_by_reason.items():
-        print(f"not checked: {', '.join(names)} ({reason})")
+    for line in result.not_checked:
+        print(line)

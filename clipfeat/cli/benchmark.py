@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipfeat.cli import option_types as options
-from clipfeat.cli.exits import explains_resuming, print_error_line, reports_errors
+from clipfeat.cli.exits import explains_resuming, reports_errors
 from clipfeat.cli.option_groups import expands
 from clipfeat.cli.protocol_options import ProtocolOptions
 from clipfeat.fits.fit_resources import FitResources
@@ -17,6 +17,7 @@ from clipfeat.zoo.fit_options import FitOptions
 if TYPE_CHECKING:
     import pandas as pd
 
+    from clipfeat.auditing.result import Audit
     from clipfeat.features import FeatureSet
     from clipfeat.report.page import PageOptions
 
@@ -31,6 +32,7 @@ def benchmark(
     layers: options.LayersOfFeatures = None,
     clf: options.ComparedClassifiers = "all",
     group_col: options.GroupColumn = "",
+    group_duplicates: options.GroupDuplicates = False,
     protocol_options: ProtocolOptions,
     sort: options.SortMetric = "balanced_accuracy",
     seed: options.Seed = 0,
@@ -52,8 +54,9 @@ def benchmark(
 
     Example: clipfeat benchmark out.h5 --clf all --cv 5 -o run/
     """
+    from clipfeat.auditing.run_images import audit_run
     from clipfeat.cli.console import print_leaderboard, print_pivot, step_bar
-    from clipfeat.cli.feature_files import feature_files, load_features
+    from clipfeat.cli.feature_files import NO_GROUPS, feature_files, load_features
     from clipfeat.cli.parsing import parse_numbers
     from clipfeat.errors import unknown_name
     from clipfeat.evaluate import METRICS
@@ -76,10 +79,12 @@ def benchmark(
             **protocol_options.record(),
             **fit_options.resolved(protocol_options.balance).settings(),
         }  # fmt: skip
+        if group_duplicates:
+            command["group_duplicates"] = True
         cells = claim_folder(output, command, overwrite=overwrite)
-    data = load_features(paths, layers, group_col)
+    data = load_features(paths, layers, group_col, group_duplicates)
     test = protocol_options.test
-    test_data = load_features(test, layers, group_col) if test else None
+    test_data = load_features(test, layers, group_col, group_duplicates) if test else None
     protocol = protocol_options.protocol(data, test_data)
     hint = "Repeat the same command to resume." if output else "Use -o to be able to resume."
     with explains_resuming(hint), step_bar("benchmark") as progress:
@@ -94,11 +99,13 @@ def benchmark(
     }
     result = replace(result, about={**result.about, **recorded})
     board = result.leaderboard(sort)
+    files = [paths[0], *(test or [])[:1]]
+    groups_of_files = "" if group_col == NO_GROUPS else group_col
+    checked = audit_run(result, board, files, groups_of_files) if audit else None
     # Files are written before the table is printed, because the reader may close the pipe.
     written: list[Path] = []
     if output is not None:
-        files = [paths[0], *(test or [])[:1]]
-        page = _page(data, files, audit, thumbnails, curves)
+        page = _page(data, files, checked, thumbnails, curves)
         written = result.save(output, board=board, page=page, overwrite=True)
     about = result.about
     grouped = (
@@ -108,10 +115,8 @@ def benchmark(
     print_leaderboard(board, f"{title}{positive_title(result.classes)}, by {sort}")
     for table in board.pivots:
         print_pivot(table)
-    for line in remarks(result, board):
+    for line in remarks(result, board, checked):
         print(line)
-    for entry, reason in result.errors.items():
-        print_error_line(f"{entry} failed: {reason}")
     for path in written:
         print(path)
 
@@ -119,7 +124,7 @@ def benchmark(
 def _page(
     features: "FeatureSet",
     files: Sequence[Path],
-    audit: bool,
+    audit: "Audit | None",
     thumbnails: bool,
     robustness: "pd.DataFrame | None",
 ) -> "PageOptions":
@@ -128,13 +133,13 @@ def _page(
     The functions that read images are passed to `clipfeat.report`, which must not import the
     packages that read images.
     """
-    from clipfeat.auditing.run_images import run_auditor, thumbnail_reader
+    from clipfeat.auditing.run_images import thumbnail_reader
     from clipfeat.prediction.degrading import DEGRADATIONS
     from clipfeat.report.page import PageOptions
 
     return PageOptions(
         features=features,
-        audit=run_auditor(files) if audit else None,
+        audit=audit,
         robustness=robustness,
         degradations={name: row.title for name, row in DEGRADATIONS.items()},
         thumbnails=thumbnail_reader(files) if thumbnails else None,

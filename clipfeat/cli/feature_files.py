@@ -46,29 +46,42 @@ def feature_files(paths: Sequence[Path]) -> list[Path]:
     return here
 
 
-def load_features(paths: Sequence[Path], layers: str | None, group_col: str) -> "FeatureSet":
-    """Load feature files, then apply ``--layers`` and ``--group-col``."""
+def load_features(
+    paths: Sequence[Path], layers: str | None, group_col: str, group_duplicates: bool = False
+) -> "FeatureSet":
+    """Load feature files, and apply ``--layers``, ``--group-col`` and ``--group-duplicates``."""
     from clipfeat.store import load
 
-    return select_features(load(*feature_files(paths)), layers, group_col)
+    features = select_features(load(*feature_files(paths)), layers, group_col)
+    return features.near_duplicates_grouped() if group_duplicates else features
 
 
 @contextmanager
 def open_features(
-    paths: Sequence[Path], layers: str | None, group_col: str, *, clf: str, tune: bool,
-    out_of_core: bool | None, engine: str,
+    paths: Sequence[Path], layers: str | None, group_col: str, *, group_duplicates: bool, clf: str,
+    tune: bool, out_of_core: bool | None, engine: str,
 ) -> "Iterator[FeatureSet | StreamedFeatures]":  # fmt: skip
     """Load feature files for a fit, or open one file whose features are read in blocks."""
     from clipfeat.cli.console import pass_lines
     from clipfeat.cli.exits import print_error_line
+    from clipfeat.features import FeatureSet
     from clipfeat.fits.out_of_core import open_for_fit
 
     opened = open_for_fit(
         feature_files(paths), clf, tune=tune, requested=out_of_core, engine=engine,
         notify=print_error_line, progress=pass_lines(),
     )  # fmt: skip
-    with opened as features:
-        yield select_features(features, layers, group_col)
+    with opened as opened_features:
+        features = select_features(opened_features, layers, group_col)
+        if not group_duplicates:
+            yield features
+        elif isinstance(features, FeatureSet):
+            yield features.near_duplicates_grouped()
+        else:
+            raise UsageError(
+                "--group-duplicates needs the features in memory, but they are read in blocks. "
+                "Pass --in-memory, or leave out --group-duplicates"
+            )
 
 
 def select_features(features: Features, layers: str | None, group_col: str) -> Features:

@@ -166,6 +166,14 @@ GroupColumn = Annotated[
         "word 'none' ignores the groups of the file.",
     ),
 ]
+GroupDuplicates = Annotated[
+    bool,
+    input_option(
+        "--group-duplicates",
+        help="Put near duplicates into one group, so that they share a fold. A split that is given "
+        "(--test, --split) is kept.",
+    ),
+]
 LayersOfFeatures = Annotated[
     str | None,
     input_option(
@@ -790,7 +798,8 @@ AuditPage = Annotated[
     bool,
     output_option(
         "--audit/--no-audit",
-        help="Add an audit of the images to the HTML report in the --output folder.",
+        help="Audit the images for leaks, duplicates and wrong labels. The findings are printed "
+        "and written to the --output folder.",
     ),
 ]
 Thumbnails = Annotated[

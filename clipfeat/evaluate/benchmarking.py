@@ -13,11 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from clipfeat.evaluate.entries import entry_names
-from clipfeat.evaluate.official_split import default_protocol
-from clipfeat.evaluate.protocols import Protocol, as_protocol
+from clipfeat.evaluate.official_split import OfficialSplit, default_protocol
+from clipfeat.evaluate.protocols import Protocol, TrainTest, as_protocol
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.evaluate.run_plan import Step, run_plan
 from clipfeat.evaluate.run_record import run_record
+from clipfeat.evaluate.separated_duplicates import separated_duplicates
 from clipfeat.evaluate.votes import UNIFORM, parse_voting
 from clipfeat.features import FeatureSet
 from clipfeat.fits.fit_resources import FitResources
@@ -51,7 +52,8 @@ def benchmark(
         Labelled images. Rows without a label are left out. With several encoders, every classifier
         is fitted on the features of each encoder, and all these entries vote. The frames, faces and
         views of a file are separate training rows. Their probabilities are averaged to score the
-        file.
+        file. Identical images share a fold. `FeatureSet.near_duplicates_grouped` does the same for
+        near duplicates; without it, the result says how many are in training and test.
     clf : str or sequence of str
         ``"all"``, or names of classifiers, such as ``"logreg,svm"``.
     protocol : int or Protocol, optional
@@ -139,5 +141,7 @@ def benchmark(
         **run_record(arguments, plan.features, accelerate=options.accelerate),
         "seed": random_state,
         "unlabelled": len(features) - len(labelled),
+        "near_duplicates": separated_duplicates(plan.features, plan.trials),
+        "given_split": isinstance(chosen, TrainTest | OfficialSplit),
     }
     return replace(result, about=about)

@@ -25,6 +25,7 @@ from clipfeat.evaluate.official_split import without_test
 from clipfeat.evaluate.protocols import FOLDS, KFold
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.evaluate.run_plan import Step, run_plan
+from clipfeat.evaluate.separated_duplicates import separated_duplicates
 from clipfeat.evaluate.thresholds import threshold_chooser
 from clipfeat.evaluate.votes import GIVEN, VOTE_TITLES, Voting, parse_votes
 from clipfeat.features import FeatureSet
@@ -212,7 +213,7 @@ def fit(
         specs=data.specs,
         members=tuple(members),
         scores=tuple(scored.rows) if scored else (),
-        about=about | (_about_scores(scored, entry) if scored else {}),
+        about=about | (_about_scores(scored, entry, data) if scored else {}),
         threshold=choose(*_by_file(scored, entry)) if choose and scored else None,
     )
     return access.finish(model)
@@ -295,12 +296,14 @@ def _one_vote(vote: str, weights: Sequence[float] | None, voters: Sequence[str])
     return votes[-1]
 
 
-def _about_scores(scored: Benchmark, entry: str) -> dict[str, Any]:
+def _about_scores(scored: Benchmark, entry: str, data: FeatureSet) -> dict[str, Any]:
     """Return facts about the cross-validation that the model file stores in ``about``."""
     gained = [asdict(gain) for gain in gains(scored, METRIC) if gain.vote == entry]
     about = scored.about
+    trials = [outcome.trial for outcome in scored.outcomes]
     return {
         "threshold_by": about["threshold_by"],
+        "near_duplicates": separated_duplicates(data, trials),
         **({"gain": gained[0], "uncalibrated": about["uncalibrated"]} if gained else {}),
     }
 

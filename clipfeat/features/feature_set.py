@@ -418,6 +418,30 @@ class FeatureSet:
         """Return the set without groups. The parts of a file still form a group."""
         return replace(self, groups=self.files if "file" in self.columns else None)
 
+    def near_duplicates_grouped(self) -> "FeatureSet":
+        """Return the set with near duplicates in one group, so that they share a fold.
+
+        A group is a connected component of the groups and the pairs of near duplicates. It needs
+        features of an encoder with trained weights, or arrays. See
+        `clipfeat.features.near_duplicates` for the definition and the cost.
+
+        Raises
+        ------
+        DataError
+            If there are no such features, or fewer than 20 distinct files.
+
+        Examples
+        --------
+        >>> X = np.random.default_rng(0).normal(size=(40, 32))
+        >>> X[7] = X[3] + 0.01
+        >>> features = FeatureSet.from_arrays(X, ["cat", "dog"] * 20).near_duplicates_grouped()
+        >>> bool(features.groups[3] == features.groups[7])
+        True
+        """
+        from clipfeat.features.near_duplicates import groups_with, near_duplicates
+
+        return replace(self, groups=groups_with(self, near_duplicates(self)))
+
     @property
     def labels(self) -> Strings:
         """Class name of each row; empty if the label is unknown."""

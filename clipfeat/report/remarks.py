@@ -1,7 +1,7 @@
 """Remarks: sentences on the choices and results of a run or a model."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,9 +14,14 @@ from clipfeat.evaluate.tidy_rows import headline_rows
 from clipfeat.evaluate.votes import SOFT_VOTE
 from clipfeat.model import Model
 
+if TYPE_CHECKING:
+    from clipfeat.auditing.result import Audit
 
-def remarks(run: Benchmark, board: Leaderboard) -> list[str]:
-    """Write the remarks below a leaderboard.
+
+def remarks(run: Benchmark, board: Leaderboard, audit: "Audit | None" = None) -> list[str]:
+    """Write the remarks on a run.
+
+    The terminal, ``leaderboard.md`` and the HTML page all show this list.
 
     Parameters
     ----------
@@ -24,16 +29,21 @@ def remarks(run: Benchmark, board: Leaderboard) -> list[str]:
         The run.
     board : Leaderboard
         Leaderboard of the run, with the gains of its votes.
+    audit : Audit, optional
+        Audit of the images of the run.
 
     Returns
     -------
     list of str
-        Remarks on the positive class, shared images, votes, failures, calibration, thresholds and
-        tuned parameters.
+        Remarks on leaks and other findings of the audit, near duplicates, failures, the positive
+        class, shared images, votes, calibration, thresholds and tuned parameters.
     """
     votes = run.about.get("votes", {})
     tuned = run.about.get("tuned", {})
     return [
+        *(audit.sentences if audit is not None else []),
+        *_near_duplicates(run.about),
+        *(f"{entry} failed: {reason}" for entry, reason in run.errors.items()),
         *run.about.get("caveats", []),
         *_positive(run.about, run.classes),
         *_shared(run.about),
@@ -76,6 +86,7 @@ def _of_model(model: Model) -> list[str]:
     lines += _uncalibrated(about)
     lines += [_tuned(entry, [tuned]) for entry, tuned in about.get("tuned", {}).items()]
     lines += _late(about)
+    lines += _near_duplicates(about)
     if model.threshold is not None:
         by = about.get("threshold_by")
         lines.append(
@@ -100,6 +111,22 @@ def _shared(about: Mapping[str, Any]) -> list[str]:
     return [
         f"{about['shared']} images belong to no held-out value of {about['column']}. They are "
         "divided among the tests. Each test uses a part on which its models were not trained."
+    ]
+
+
+def _near_duplicates(about: Mapping[str, Any]) -> list[str]:
+    counts = about.get("near_duplicates") or {}
+    if not counts.get("separated"):
+        return []
+    n, m = counts["searched"], counts["separated"]
+    advice = (
+        "Leave these images out of the training set"
+        if about.get("given_split")
+        else "Add --group-duplicates to keep near duplicates together"
+    )
+    return [
+        f"WARNING: {m} of {n} test images ({m / n:.1%}) have a near duplicate in the training set "
+        f"of their fold. The scores may be too high for new images. {advice}."
     ]
 
 

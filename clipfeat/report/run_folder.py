@@ -122,7 +122,7 @@ def save_run(
             f"{folder} is not empty. Choose another folder, or pass overwrite=True."
         )
     board = run.leaderboard() if board is None else board
-    lines = remarks(run, board)
+    lines = remarks(run, board, page.audit if page is not None else None)
     about = {
         **run.about,
         "classes": run.classes,

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from clipfeat.auditing.checking import Audit, audit
+from clipfeat.auditing.checking import audit
 from clipfeat.auditing.checks import CHECKS
+from clipfeat.auditing.result import Audit
 from clipfeat.embedding.pipeline import embed
 from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.errors import DataError, EmptySourceError, UsageError

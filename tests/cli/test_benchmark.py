@@ -1,11 +1,14 @@
 """``clipfeat benchmark``."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.cli.command_line import assert_fails, clipfeat, embed, remove_images, succeed
+from tests.conftest import make_features, write_parts
 
 
 def test_a_run_resumes(image_folder: Path) -> None:
@@ -108,6 +111,30 @@ def test_tuned_parameters_are_printed_and_saved(image_folder: Path) -> None:
     assert "candidates in 2 searches)" in result.stdout
     tuned = json.loads(Path("run/leaderboard.json").read_text())["about"]["tuned"]
     assert set(tuned["logreg"]["0"]) == {"params", "tried", "out_of_time"}
+
+
+def test_near_duplicates_are_printed_and_grouped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jittered copies of noise are a warning in every output, unless they share a fold."""
+    monkeypatch.chdir(tmp_path)
+    features = make_features(100, n_features=32, apart=0.0)
+    X = features.X.copy()
+    X[1::2] = X[::2] + np.float32(0.05)
+    spec = replace(features.specs[0], weights="0" * 32)
+    write_parts(tmp_path / "out.h5", replace(features, X=X, specs=(spec,)))
+    words = ("benchmark", "out.h5", "--clf", "knn", "--no-thumbnails")
+    lines = succeed(*words, "-o", "run").stdout.splitlines()
+    warnings = [line for line in lines if line.startswith("WARNING")]
+    assert "200 files are near duplicates" in warnings[0]
+    assert "have a near duplicate in the training set of their fold" in warnings[1]
+    assert all(f"- {line}\n" in Path("run/leaderboard.md").read_text() for line in warnings)
+    grouped = succeed(*words, "--group-duplicates").stdout
+    assert "WARNING" not in grouped
+    assert "100 groups, each in one fold" in grouped
+    fit = ("fit", "out.h5", "--clf", "knn", "--overwrite")
+    assert "near duplicate" in succeed(*fit).stdout
+    assert "near duplicate" not in succeed(*fit, "--group-duplicates").stdout
 
 
 @pytest.mark.parametrize(

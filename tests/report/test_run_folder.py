@@ -2,14 +2,16 @@
 
 import json
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from clipfeat.errors import ClipfeatWarning, DataError, OutputExistsError, RefusedFileError
+from clipfeat.auditing.finding import Finding
+from clipfeat.auditing.result import Audit
+from clipfeat.errors import OutputExistsError, RefusedFileError
 from clipfeat.evaluate import FewShot, KFold, Matrix, Protocol, benchmark
 from clipfeat.evaluate.standings import standings
 from clipfeat.evaluate.tidy_rows import COLUMNS
@@ -112,25 +114,21 @@ def test_the_page_is_written_from_the_run_alone(tmp_path: Path) -> None:
     assert (tmp_path / "plots" / "roc.svg").is_file()
 
 
-def test_the_audit_gets_the_predictions_of_the_best_entry(tmp_path: Path) -> None:
-    """Out-of-fold probabilities are passed by path; a failed audit is a warning."""
-    run = make_run(with_generators(20), None, {"svm": 2.0, "knn": 0.1})
-    calls: list[tuple[str, Any]] = []
-
-    def audit(entry: str, probabilities: Any) -> Any:
-        calls.append((entry, probabilities))
-        raise DataError("no images")
-
-    with pytest.warns(ClipfeatWarning, match="the page has no audit: no images"):
-        save_run(run, tmp_path, page=PageOptions(audit=audit))
-    entry, probabilities = calls[0]
-    assert entry == "svm"
-    path = str(run.paths[3])
-    assert np.array_equal(probabilities[path], run.probabilities["svm"][3])
-    flipped = replace(run, classes=run.classes[::-1])
-    with pytest.warns(ClipfeatWarning, match="the page has no audit"):
-        save_run(flipped, tmp_path, page=PageOptions(audit=audit), overwrite=True)
-    assert np.array_equal(calls[1][1][path], run.probabilities["svm"][3][::-1])
+def test_every_caveat_is_in_the_leaderboard_and_on_the_page(tmp_path: Path) -> None:
+    """Leaks, unchecked properties, near duplicates and failures are in both files."""
+    features = with_generators(20)
+    run = make_run(features, None, {"svm": 2.0}, near_duplicates={"searched": 40, "separated": 7})
+    run = replace(run, errors={"knn": "no neighbours"})
+    leak = Finding("width", "leak", "width alone separates real from fake")
+    checked = Audit([leak], [], {"exif": "no images"}, 40)
+    lines = remarks(run, run.leaderboard(), checked)
+    paths = save_run(run, tmp_path, page=PageOptions(audit=checked))
+    table, page = (tmp_path / "leaderboard.md").read_text(), unescape(paths[-1].read_text("utf-8"))
+    assert all(f"- {line}" in table for line in lines)
+    assert all(line.removeprefix("LEAK: ") in page for line in lines)
+    text = "".join(lines)
+    for part in (leak.sentence, "not checked: exif", "7 of 40 test images", "knn failed: no nei"):
+        assert part in text
 
 
 def test_other_files_are_not_overwritten(tmp_path: Path) -> None:

@@ -1,25 +1,33 @@
 """The section of audit findings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from clipfeat.auditing.finding import SEVERITIES, Finding
 from clipfeat.report.page.section import Notice, Section
+
+if TYPE_CHECKING:
+    from clipfeat.auditing.result import Audit
 
 MAX_ROWS = 20
 """Maximum number of images listed per finding."""
 
 
-def findings_section(findings: Sequence[Finding]) -> Section:
-    """List findings by severity; without findings, explain how to run an audit."""
-    if not findings:
+def findings_section(audit: "Audit | None") -> Section:
+    """List findings by severity, then the other checks. Without an audit, explain how to run it."""
+    if audit is None:
         paragraph = (
             "This report contains no audit. Run `clipfeat audit` to check for leaks, duplicates, "
             "label errors and shortcuts such as file size or format. Without an audit, the scores "
             "may not be valid."
         )
         return Section("audit", "Audit", [paragraph])
-    ranked = sorted(findings, key=lambda one: _rank(one.severity))
-    return Section("audit", "Audit", notices=[_notice(one) for one in ranked])
+    ranked = sorted(audit.findings, key=lambda one: _rank(one.severity))
+    n = len(audit.findings)
+    summary = f"{audit.n_files:,} files, {n or 'no'} finding{'s' * (n != 1)}."
+    passed = [f"Passed: {', '.join(audit.passed)}."] if audit.passed else []
+    notices = [_notice(one) for one in ranked]
+    return Section("audit", "Audit", [summary], [*passed, *audit.not_checked], notices)
 
 
 def _rank(severity: str) -> int:

@@ -1,18 +1,14 @@
 """The page: one self-contained HTML file, with each plot as a file in a folder beside it."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
-from warnings import warn
 
-from clipfeat.auditing.finding import Finding
-from clipfeat.errors import ClipfeatError, ClipfeatWarning
 from clipfeat.evaluate.leaderboard import COLUMN_TITLES, Leaderboard
-from clipfeat.evaluate.metrics import Probabilities
 from clipfeat.evaluate.result import Benchmark
-from clipfeat.features import FeatureSet, order_classes
+from clipfeat.features import FeatureSet
 from clipfeat.features.classes import positive_class
 from clipfeat.report.page.error_gallery import Thumbnails, errors_section
 from clipfeat.report.page.findings import findings_section
@@ -37,9 +33,9 @@ from clipfeat.system.locations import local_path
 if TYPE_CHECKING:
     import pandas as pd
 
-PAGE, PLOTS_FOLDER = "report.html", "plots"
+    from clipfeat.auditing.result import Audit
 
-Auditor = Callable[[str, Mapping[str, Probabilities]], Sequence[Finding]]
+PAGE, PLOTS_FOLDER = "report.html", "plots"
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +46,8 @@ class PageOptions:
     ----------
     features : FeatureSet, optional
         Features for the feature maps.
-    audit : callable, optional
-        Function that audits the images. It takes the name of the best entry and its out-of-fold
-        probabilities by path, and returns findings. The probabilities are empty for a run of
-        several trials. If the function raises an error, the page has no audit, and a warning is
-        issued.
+    audit : Audit, optional
+        Audit of the images, such as that of `clipfeat.auditing.run_images.audit_run`.
     robustness : DataFrame, optional
         Table of `clipfeat.prediction.degrading.Robustness.to_pandas`.
     degradations : mapping of str to str
@@ -65,7 +58,7 @@ class PageOptions:
     """
 
     features: FeatureSet | None = None
-    audit: Auditor | None = None
+    audit: "Audit | None" = None
     robustness: "pd.DataFrame | None" = None
     degradations: Mapping[str, str] = field(default_factory=dict)
     thumbnails: Thumbnails | None = None
@@ -94,7 +87,8 @@ def write_page(
     options : PageOptions
         Further content.
     remarks : sequence of str
-        Sentences below the leaderboard; see `clipfeat.report.remarks`.
+        Remarks on the run; see `clipfeat.report.remarks`. Those of the audit are in its section,
+        and the others below the leaderboard.
 
     Returns
     -------
@@ -113,10 +107,12 @@ def write_page(
     predictions = best_predictions(run, board.entries)
     paths = [target / PAGE]
     features, robustness = options.features, options.robustness
+    in_section = set(options.audit.sentences) if options.audit is not None else set()
+    below = [line for line in remarks if line not in in_section]
     with plot_style():
         sections = [
-            findings_section(_findings(run, board, options.audit) if options.audit else ()),
-            Section("leaderboard", "Leaderboard", [_caption(run, board, len(predictions))], remarks,
+            findings_section(options.audit),
+            Section("leaderboard", "Leaderboard", [_caption(run, board, len(predictions))], below,
                     html=leaderboard_table(board, run.errors)),
             thresholds_section(
                 run.rows, board.entries, on_validation=bool(run.about.get("validation"))
@@ -142,22 +138,6 @@ def write_page(
     html = render("page.html.j2", about=run.about, sections=shown, drawn=drawn)
     publish(html.encode(), paths[0])
     return paths
-
-
-def _findings(run: Benchmark, board: Leaderboard, audit: Auditor) -> Sequence[Finding]:
-    """Audit the images, with the out-of-fold probabilities of the best entry."""
-    entry = board.entries[0] if board.entries else ""
-    probabilities: dict[str, Probabilities] = {}
-    if len(run.outcomes) == 1 and entry in run.probabilities:
-        # The audit reads the feature files, so its classes have the default order.
-        columns = [run.classes.index(name) for name in order_classes(run.classes)]
-        p = run.probabilities[entry][:, columns]
-        probabilities = dict(zip(run.paths.tolist(), p, strict=True))
-    try:
-        return audit(entry, probabilities)
-    except ClipfeatError as error:
-        warn(f"the page has no audit: {error}", ClipfeatWarning, stacklevel=3)
-        return ()
 
 
 def _caption(run: Benchmark, board: Leaderboard, n_drawn: int) -> str:

@@ -1,6 +1,7 @@
 """Tests of the audit section."""
 
 from clipfeat.auditing.finding import Finding
+from clipfeat.auditing.result import Audit
 from clipfeat.report.page.findings import MAX_ROWS, findings_section
 
 
@@ -8,7 +9,10 @@ def test_findings_are_ordered_by_severity() -> None:
     """Leaks come before notes; images beyond the limit are counted."""
     images = [{"path": f"{i}.png", "auc": 0.5, "label": ""} for i in range(MAX_ROWS + 3)]
     leak = Finding("shortcuts", "leak", "l", {"auc": 0.987654}, images)
-    section = findings_section([Finding("balance", "note", "n"), leak])
+    findings = [Finding("balance", "note", "n"), leak]
+    section = findings_section(Audit(findings, ["width"], {"exif": "no images"}, 30))
+    assert section.paragraphs == ["30 files, 2 findings."]
+    assert section.bullets == ["Passed: width.", "not checked: exif (no images)"]
     assert [one.severity for one in section.notices] == ["leak", "note"]
     notice = section.notices[0]
     assert (notice.numbers, notice.rows[0], len(notice.rows), notice.more) == (
@@ -21,4 +25,4 @@ def test_findings_are_ordered_by_severity() -> None:
 
 def test_without_findings_the_audit_is_explained() -> None:
     """A page without an audit names the command."""
-    assert "`clipfeat audit`" in findings_section([]).paragraphs[0]
+    assert "`clipfeat audit`" in findings_section(None).paragraphs[0]

@@ -1,0 +1,104 @@
+"""The result of an audit."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clipfeat.auditing.finding import Finding
+from clipfeat.system.files import publish
+from clipfeat.system.locations import local_path
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """Result of an audit.
+
+    Parameters
+    ----------
+    findings : sequence of Finding
+        Findings, most severe first.
+    passed : sequence of str
+        Names of the checks without a finding.
+    skipped : mapping of str to str
+        For each check that was not possible, its name and the reason.
+    n_files : int
+        Number of files, including unreadable ones.
+    """
+
+    findings: Sequence[Finding]
+    passed: Sequence[str]
+    skipped: Mapping[str, str]
+    n_files: int
+
+    @property
+    def has_leak(self) -> bool:
+        """Whether a finding makes scores on these files invalid."""
+        return any(finding.severity == "leak" for finding in self.findings)
+
+    @property
+    def not_checked(self) -> list[str]:
+        """The checks that were not possible, one sentence for each reason."""
+        checks_by_reason: dict[str, list[str]] = {}
+        for name, reason in self.skipped.items():
+            checks_by_reason.setdefault(reason, []).append(name)
+        return [
+            f"not checked: {', '.join(names)} ({reason})"
+            for reason, names in checks_by_reason.items()
+        ]
+
+    @property
+    def sentences(self) -> list[str]:
+        """The findings with their severities, and the checks that were not possible."""
+        found = [f"{finding.severity.upper()}: {finding.sentence}" for finding in self.findings]
+        return found + self.not_checked
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return one row per finding: check, severity, sentence and numbers."""
+        import pandas as pd
+
+        rows = [
+            {"check": f.check, "severity": f.severity, "sentence": f.sentence, **f.numbers}
+            for f in self.findings
+        ]
+        return pd.DataFrame(rows, columns=None if rows else ["check", "severity", "sentence"])
+
+    def files_to_pandas(self) -> "pd.DataFrame":
+        """Return one row per file of each finding: check, severity, path and details."""
+        import pandas as pd
+
+        rows = [
+            {"check": f.check, "severity": f.severity, **row}
+            for f in self.findings
+            for row in f.rows
+        ]
+        return pd.DataFrame(rows, columns=None if rows else ["check", "severity", "path"])
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write ``findings.csv``, ``files.csv``, and ``audit.json`` with the content of both.
+
+        Raises
+        ------
+        StorageError
+            If a file cannot be written.
+        """
+        target = local_path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        content = {
+            "n_files": self.n_files,
+            "findings": [asdict(finding) for finding in self.findings],
+            "passed": list(self.passed),
+            "skipped": dict(self.skipped),
+        }
+        texts = {
+            "findings.csv": self.to_pandas().to_csv(index=False),
+            "files.csv": self.files_to_pandas().to_csv(index=False),
+            "audit.json": json.dumps(content, indent=1, ensure_ascii=False) + "\n",
+        }
+        for name, text in texts.items():
+            publish(text.encode(), target / name)
+        return [target / name for name in texts]

@@ -35,6 +35,7 @@ def benchmark(
     group_duplicates: options.GroupDuplicates = False,
     protocol_options: ProtocolOptions,
     sort: options.SortMetric = "balanced_accuracy",
+    by: options.RateColumn = None,
     seed: options.Seed = 0,
     fit_options: FitOptions,
     vote: options.Votes = "uniform",
@@ -55,12 +56,13 @@ def benchmark(
     Example: clipfeat benchmark out.h5 --clf all --cv 5 -o run/
     """
     from clipfeat.auditing.run_images import audit_run
-    from clipfeat.cli.console import print_leaderboard, print_pivot, step_bar
+    from clipfeat.cli.console import print_leaderboard, print_pivot, print_rates, step_bar
     from clipfeat.cli.feature_files import NO_GROUPS, feature_files, load_features
     from clipfeat.cli.parsing import parse_numbers
     from clipfeat.errors import unknown_name
     from clipfeat.evaluate import METRICS
     from clipfeat.evaluate import benchmark as run
+    from clipfeat.evaluate.rates import named_columns
     from clipfeat.features.classes import positive_title
     from clipfeat.report import balance_text, claim_folder, remarks
     from clipfeat.report.robustness_curves import load_robustness
@@ -86,6 +88,8 @@ def benchmark(
     test = protocol_options.test
     test_data = load_features(test, layers, group_col, group_duplicates) if test else None
     protocol = protocol_options.protocol(data, test_data)
+    if by is not None:
+        named_columns(by, {**data.columns, **(test_data.columns if test_data else {})}, data.groups)
     hint = "Repeat the same command to resume." if output else "Use -o to be able to resume."
     with explains_resuming(hint), step_bar("benchmark") as progress:
         result = run(
@@ -98,7 +102,7 @@ def benchmark(
         "options": {**inputs, **result.about["options"]},
     }
     result = replace(result, about={**result.about, **recorded})
-    board = result.leaderboard(sort)
+    board = result.leaderboard(sort, by)
     files = [paths[0], *(test or [])[:1]]
     groups_of_files = "" if group_col == NO_GROUPS else group_col
     checked = audit_run(result, board, files, groups_of_files) if audit else None
@@ -115,6 +119,8 @@ def benchmark(
     print_leaderboard(board, f"{title}{positive_title(result.classes)}, by {sort}")
     for table in board.pivots:
         print_pivot(table)
+    if board.rates is not None and board.entries:
+        print_rates(board.rates, board.entries[0])
     for line in remarks(result, board, checked):
         print(line)
     for path in written:

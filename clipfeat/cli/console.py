@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from clipfeat.embedding.run import Progress
     from clipfeat.evaluate.leaderboard import Leaderboard
     from clipfeat.evaluate.pivots import Pivot
+    from clipfeat.evaluate.rates import RateTable
     from clipfeat.evaluate.run_plan import Step
     from clipfeat.store.streaming import ReadProgress
 
@@ -186,14 +187,26 @@ def visible_columns(columns: Collection[str], width: int) -> list[str]:
 
 def print_pivot(pivot: "Pivot") -> None:
     """Print a pivot table of mean scores, such as training by test generators."""
+    rows = [[down, *(pivot.text(down, across) for across in pivot.across)] for down in pivot.down]
+    print_table(pivot.title, [pivot.corner, *pivot.across], rows)
+
+
+def print_rates(table: "RateTable", entry: str) -> None:
+    """Print the false positive rate of each source and the recall of each generator."""
+    print_table(table.title(entry), table.heads, table.rows(entry))
+    print(table.note)
+
+
+def print_table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table of text. Its first column is aligned to the left."""
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=pivot.title, title_justify="left")
-    table.add_column(pivot.corner, no_wrap=True)
-    for across in pivot.across:
-        table.add_column(across, justify="right")
-    for down in pivot.down:
-        table.add_row(down, *(pivot.text(down, across) for across in pivot.across))
+    table = Table(title=escape(title), title_justify="left")
+    for number, head in enumerate(heads):
+        table.add_column(escape(head), justify="right" if number else "left")
+    for row in rows:
+        table.add_row(*map(escape, row))
     console().print(table)
 
 

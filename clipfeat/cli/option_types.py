@@ -650,6 +650,16 @@ Seed = Annotated[
 SortMetric = Annotated[
     str, evaluation_option("--sort", metavar="METRIC", help="Metric that orders the leaderboard.")
 ]
+RateColumn = Annotated[
+    str | None,
+    evaluation_option(
+        "--by",
+        metavar="COLUMN",
+        help="Column of the table of false positive rates and recalls, for example generator. If a "
+        "row has no value in the first of several comma-separated columns, the next one is used. "
+        "The default is generator,source.",
+    ),
+]
 ComparedMetric = Annotated[
     str,
     evaluation_option("--metric", metavar="METRIC", help="Metric to compare the runs by."),

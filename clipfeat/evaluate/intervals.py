@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincinv, stdtrit
 
-from clipfeat.evaluate.metrics import Metric
+from clipfeat.evaluate.metrics import METRICS, Metric
 
 LEVEL = 0.95
 FEW_UNITS = 10
@@ -84,6 +84,45 @@ def interval(
     low = float(betaincinv(hits, n - hits + 1, alpha / 2)) if hits > 0 else 0.0
     high = float(betaincinv(hits + 1, n - hits, 1 - alpha / 2)) if hits < n else 1.0
     return low, high
+
+
+def share_interval(
+    shares: NDArray[np.float64], units: NDArray[np.generic], alpha: float = 1 - LEVEL
+) -> tuple[float, float, float]:
+    """Return the mean of shares in [0, 1], and its confidence interval.
+
+    The standard error is that of a mean over clusters, which are the units. If every file is its
+    own unit and every share is 0 or 1, the interval is that of Clopper and Pearson.
+
+    Parameters
+    ----------
+    shares : ndarray of shape (n_files,)
+        Share of each file, for example 1 for a correct prediction.
+    units : ndarray of shape (n_files,)
+        Group of each file.
+    alpha : float
+        One minus the confidence level.
+
+    Returns
+    -------
+    (float, float, float)
+        Mean, and the ends of its interval. The ends are NaN if there are fewer than two units.
+
+    Examples
+    --------
+    >>> ends = share_interval(np.repeat([0.0, 1.0], [45, 5]), np.arange(50))
+    >>> [round(value, 3) for value in ends]
+    [0.1, 0.033, 0.218]
+    """
+    value = float(shares.mean())
+    _, unit = np.unique(units, return_inverse=True)
+    totals = np.bincount(unit, shares - value)
+    n_units = len(totals)
+    error = float(np.sqrt(np.square(totals).sum())) / len(shares)
+    if 1 < n_units < len(shares):
+        error *= np.sqrt(n_units / (n_units - 1))
+    size = SampleSize(n_units, len(shares), np.array([n_units]))
+    return value, *interval(METRICS["accuracy"], value, error, size, alpha)
 
 
 def mean_interval(

@@ -15,6 +15,7 @@ from clipfeat.evaluate.gains import Gain, gains
 from clipfeat.evaluate.intervals import FEW_UNITS
 from clipfeat.evaluate.metrics import METRICS
 from clipfeat.evaluate.pivots import Pivot, pivots
+from clipfeat.evaluate.rates import RateTable, rate_table
 from clipfeat.evaluate.resampling import Resamples, resampled
 from clipfeat.evaluate.standings import Standing, standings
 from clipfeat.evaluate.tidy_rows import COSTS, POOLED, headline_rows
@@ -70,6 +71,9 @@ class Leaderboard:
     validation : mapping of str to mapping of str to float
         For each entry, its metrics on the validation set, which then order the entries. Empty
         without a validation set.
+    rates : RateTable, optional
+        False positive rate of each source and recall of each generator. None without a column of
+        sources or generators.
 
     See Also
     --------
@@ -85,6 +89,7 @@ class Leaderboard:
     pivots: Sequence[Pivot] = ()
     notes: Sequence[str] = ()
     validation: OnValidation = field(default_factory=dict)
+    rates: RateTable | None = None
 
     @classmethod
     def from_rows(
@@ -254,8 +259,10 @@ class Leaderboard:
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def run_leaderboard(run: "Benchmark", metric: str = DEFAULT_METRIC) -> Leaderboard:
-    """Make the leaderboard of a run, with intervals, ties, gains and pivots.
+def run_leaderboard(
+    run: "Benchmark", metric: str = DEFAULT_METRIC, by: str | None = None
+) -> Leaderboard:
+    """Make the leaderboard of a run, with intervals, ties, gains, pivots and rates.
 
     See Also
     --------
@@ -278,6 +285,7 @@ def run_leaderboard(run: "Benchmark", metric: str = DEFAULT_METRIC) -> Leaderboa
             for pivot in pivots(run.rows, metric, board.entries, column)
         ],
         notes=[*_notes(draws, board), *_pooled_note(run)],
+        rates=rate_table(run, by),
     )
 
 

@@ -161,13 +161,16 @@ class Benchmark:
         most = max(one.trial.n_train or 0 for one in self.outcomes)
         return [one for one in self.outcomes if (one.trial.n_train or 0) == most]
 
-    def leaderboard(self, metric: str = DEFAULT_METRIC) -> Leaderboard:
+    def leaderboard(self, metric: str = DEFAULT_METRIC, by: str | None = None) -> Leaderboard:
         """Order the entries by a metric.
 
         Parameters
         ----------
         metric : str
             Name of a metric, such as ``"roc_auc"``.
+        by : str, optional
+            Column of `Leaderboard.rates`, or several names separated by commas. By default, the
+            column of the protocol or ``generator``, and ``source``.
 
         Returns
         -------
@@ -178,9 +181,9 @@ class Benchmark:
         Raises
         ------
         UnknownNameError
-            If the metric is unknown.
+            If the metric or a column is unknown.
         """
-        return run_leaderboard(self, metric)
+        return run_leaderboard(self, metric, by)
 
     def to_pandas(self) -> "pd.DataFrame":
         """Return the tidy rows as a table, one row per entry, fold and metric."""

@@ -65,6 +65,11 @@ def on_validation(run: "Benchmark") -> OnValidation:
     return scores
 
 
+def where_chosen(run: "Benchmark") -> str:
+    """Return where the thresholds of a run are chosen, for the end of a sentence."""
+    return "on the val images" if run.about.get("validation") else "inside each training set"
+
+
 def merit(metric: str, scores: Mapping[str, float]) -> tuple[float, float]:
     """Return a sort key that is larger for a better entry. Equal values are ordered by log loss.
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from clipfeat.evaluate.leaderboard import Leaderboard
 from clipfeat.evaluate.pivots import Pivot
+from clipfeat.evaluate.rates import RateTable
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -32,3 +33,10 @@ def pivot_markdown(pivot: Pivot) -> str:
     """Format a pivot as a title and a Markdown table."""
     rows = [[down, *(pivot.text(down, across) for across in pivot.across)] for down in pivot.down]
     return f"{pivot.title}\n\n{markdown_table([pivot.corner, *pivot.across], rows)}"
+
+
+def rates_markdown(table: RateTable, entry: str) -> str:
+    """Format the rates of an entry as a title, a Markdown table and a note."""
+    return (
+        f"{table.title(entry)}\n\n{markdown_table(table.heads, table.rows(entry))}\n{table.note}\n"
+    )

@@ -11,6 +11,7 @@ from clipfeat.evaluate.leaderboard import Leaderboard
 from clipfeat.evaluate.metrics import DECIDED
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.evaluate.tidy_rows import headline_rows
+from clipfeat.evaluate.validation import where_chosen
 from clipfeat.evaluate.votes import SOFT_VOTE
 from clipfeat.model import Model
 
@@ -197,7 +198,7 @@ def _thresholds(run: Benchmark) -> list[str]:
     for outcome in run.headline:
         for entry, of_folds in outcome.thresholds.items():
             thresholds.setdefault(entry, []).extend(of_folds)
-    where = "on the val images" if run.about.get("validation") else "inside each training set"
+    where = where_chosen(run)
     lines = []
     for entry, chosen in thresholds.items():
         names = (metric, f"{metric}_at_0.5", f"{metric}_at_oracle", "true_positive_rate",

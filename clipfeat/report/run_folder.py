@@ -1,6 +1,7 @@
 """The folder of a benchmark run, written by `save_run` and read by `load_run`.
 
 - ``leaderboard.md``, ``.csv`` and ``.json``: the leaderboard.
+- ``rates.csv``: false positive rate of each source and recall of each generator, if there are any.
 - ``scores.parquet`` and ``.csv``: all scores, with one row for each entry, fold and metric.
 - ``probabilities.npz``: out-of-fold probabilities of every entry, with true classes, paths and
   groups.
@@ -24,7 +25,7 @@ from clipfeat.evaluate.leaderboard import COLUMN_TITLES, Leaderboard
 from clipfeat.evaluate.plan import Trial
 from clipfeat.evaluate.result import Benchmark, Outcome
 from clipfeat.features.classes import positive_class, positive_title
-from clipfeat.report.markdown import leaderboard_markdown, pivot_markdown
+from clipfeat.report.markdown import leaderboard_markdown, pivot_markdown, rates_markdown
 from clipfeat.report.page.write import PageOptions, write_page
 from clipfeat.report.remarks import balance_text, remarks
 from clipfeat.spec import EncoderSpec
@@ -35,6 +36,7 @@ CELLS = "cells"
 COMMAND = "asked.json"
 RUN = "run.json"
 PROBABILITIES = "probabilities.npz"
+RATES = "rates.csv"
 VERSION = 1
 
 
@@ -171,6 +173,8 @@ def _save_leaderboard(board: Leaderboard, target: Path, about: Mapping[str, Any]
     text += "".join(f"\n{note}\n" for note in board.notes)
     text += "".join(f"\n- {line}\n" for line in about["remarks"])
     text += "".join(f"\n{pivot_markdown(pivot)}" for pivot in board.pivots)
+    if board.rates is not None and board.entries:
+        text += f"\n{rates_markdown(board.rates, board.entries[0])}"
     content = {
         "about": about,
         "notes": list(board.notes),
@@ -189,6 +193,8 @@ def _save_leaderboard(board: Leaderboard, target: Path, about: Mapping[str, Any]
         "leaderboard.csv": board.to_pandas().assign(positive_class=positive).to_csv(index=False),
         "leaderboard.json": json.dumps(content, indent=1),
     }
+    if board.rates is not None:
+        files[RATES] = board.rates.to_pandas().to_csv(index=False)
     for name, written in files.items():
         publish(written.encode(), target / name)
     return [target / name for name in files]

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.cli.command_line import assert_fails, clipfeat, embed, remove_images, succeed
@@ -80,6 +81,22 @@ def test_the_default_balance_is_in_the_headings(image_folder: Path) -> None:
         assert json.loads(Path("run/asked.json").read_text())["balance"] == balance
         assert f", balance {balance}\n" in Path("run/leaderboard.md").read_text()
         assert f", balance {balance}</h1>" in Path("run/report.html").read_text()
+
+
+def test_rates_by_a_column(image_folder: Path) -> None:
+    """--by selects the column of the table. An unknown column ends the run before it starts."""
+    table = pd.DataFrame(
+        {"path": [f"{c}/{c}-{i:02d}.png" for c in ("real", "fake") for i in range(12)]}
+    )
+    table["label"] = table.path.str[:4]
+    table["camera"] = [f"[b]{'xy'[i % 2]}" for i in range(24)]
+    table.to_csv("images/list.csv", index=False)
+    embed("images/list.csv")
+    words = ("benchmark", "out.h5", "--clf", "logreg", "--cv", 2, "--by")
+    shown = succeed(*words, "camera").stdout
+    assert "false positive rate of real and recall of fake by camera: logreg" in shown
+    assert "[b]x" in shown
+    assert_fails(clipfeat(*words, "camra"), 2, "did you mean camera")
 
 
 def test_thresholds_are_printed_and_saved(image_folder: Path) -> None:

@@ -62,6 +62,21 @@ def test_loading_restores_the_choice_on_val(tmp_path: Path) -> None:
     assert board.to_pandas().balanced_accuracy_on_validation.notna().all()
 
 
+def test_rates_are_written(tmp_path: Path) -> None:
+    """The Markdown file and the page show the best entry, and the CSV file has all entries."""
+    run = make_run(with_generators(20), None, {"svm": 2.0, "knn": 0.1})
+    save_run(run, tmp_path)
+    table = pd.read_csv(tmp_path / "rates.csv", keep_default_na=False)
+    assert table.groupby("classifier").size().to_dict() == {"svm": 4, "knn": 4}
+    assert set(table.columns) >= {"threshold", "value", "label", "kind", "rate", "low", "high"}
+    title = "recall of fake by generator: svm at threshold 0.5, positive class fake"
+    for name in ("leaderboard.md", "report.html"):
+        assert title in (tmp_path / name).read_text(encoding="utf-8")
+    assert (
+        "| (none) | real | 20 | false positive rate |" in (tmp_path / "leaderboard.md").read_text()
+    )
+
+
 def test_parquet_and_csv_hold_the_same_rows(tmp_path: Path) -> None:
     """Both files have the columns and values of the tidy rows."""
     run = benchmark(generators(), "logreg", protocol=3)

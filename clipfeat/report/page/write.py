@@ -19,6 +19,7 @@ from clipfeat.report.page.plot_sections import (
     protocol_sections,
     robustness_section,
 )
+from clipfeat.report.page.rates_table import rates_section
 from clipfeat.report.page.run_details import details_section
 from clipfeat.report.page.section import Section
 from clipfeat.report.page.templates import render
@@ -117,6 +118,7 @@ def write_page(
             thresholds_section(
                 run.rows, board.entries, on_validation=bool(run.about.get("validation"))
             ),
+            rates_section(board),
             details_section(run),
             *(prediction_sections(predictions, run.classes) if predictions else []),
             *protocol_sections(run, board, predictions),

@@ -1,0 +1,264 @@
+"""False positive rate of each source and recall of each generator, at one threshold.
+
+A mean over sources hides a source that is always misclassified. The table of these rates has one
+row for each class and each value of a column, for example for each generator.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipfeat.errors import unknown_name
+from clipfeat.evaluate.intervals import share_interval
+from clipfeat.evaluate.metrics import Values, decide
+from clipfeat.evaluate.validation import where_chosen
+from clipfeat.features.classes import positive_title
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from clipfeat.evaluate.result import Benchmark
+
+FALSE_POSITIVES, RECALL = "false positive rate", "recall"
+GENERATOR_COLUMNS = ("generator", "source")
+"""Columns of the table, unless the user or the protocol names one. A row without a value in the
+first column has its value in the second."""
+NO_VALUE = "(none)"
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Rate of one class and one value of a column.
+
+    Parameters
+    ----------
+    value, label : str
+        Value of the column, and name of the class.
+    kind : str
+        `FALSE_POSITIVES` for the negative one of two classes. Otherwise `RECALL`.
+    rate, low, high : float
+        Rate, and the ends of its 95 % interval.
+    n_images, n_units : int
+        Numbers of images, and of groups if there are groups.
+    """
+
+    value: str
+    label: str
+    kind: str
+    rate: float
+    low: float
+    high: float
+    n_images: int
+    n_units: int
+
+    @property
+    def interval(self) -> str:
+        """The interval as text, such as ``0.120 to 0.194``."""
+        return "–" if np.isnan(self.low) else f"{self.low:.3f} to {self.high:.3f}"
+
+
+def rates(
+    shares: Values,
+    labels: NDArray[np.int64],
+    classes: Sequence[str],
+    values: NDArray[np.str_],
+    units: NDArray[np.str_],
+) -> list[Rate]:
+    """Compute the rate of each class and value.
+
+    Parameters
+    ----------
+    shares : ndarray of shape (n_files,)
+        For each file, whether its predicted class is correct. For several trials, the share of
+        trials in which it is.
+    labels : ndarray of shape (n_files,), int
+        True class indices.
+    classes : sequence of str
+        Names of the classes. The last of two classes is the positive class.
+    values, units : ndarray of shape (n_files,), str
+        Value and group of each file. A file without a group is its own group.
+
+    Returns
+    -------
+    list of Rate
+        Ordered by class, then by value.
+    """
+    table = []
+    for code, label in enumerate(classes):
+        negative = code == 0 and len(classes) == 2
+        for value in np.unique(values[labels == code]).tolist():
+            here = (labels == code) & (values == value)
+            hits = 1 - shares[here] if negative else shares[here]
+            rate, low, high = share_interval(hits, units[here])
+            kind = FALSE_POSITIVES if negative else RECALL
+            n_units = len(np.unique(units[here]))
+            table.append(Rate(value, label, kind, rate, low, high, int(here.sum()), n_units))
+    return table
+
+
+@dataclass(frozen=True, eq=False)
+class RateTable:
+    """Rates of every entry of a run. An entry is a classifier or a vote.
+
+    Parameters
+    ----------
+    column : str
+        Name of the column.
+    classes : sequence of str
+        Names of the classes. The last of two classes is the positive class.
+    entries : mapping of str to sequence of Rate
+        Rates by entry.
+    thresholds : mapping of str to str
+        For each entry, a description of its threshold.
+    grouped : bool
+        Whether the intervals account for groups.
+    """
+
+    column: str
+    classes: Sequence[str]
+    entries: Mapping[str, Sequence[Rate]]
+    thresholds: Mapping[str, str]
+    grouped: bool = False
+
+    def title(self, entry: str) -> str:
+        """Return the heading of the table of one entry."""
+        kinds = RECALL
+        if len(self.classes) == 2:
+            kinds = f"{FALSE_POSITIVES} of {self.classes[0]} and {RECALL} of {self.classes[1]}"
+        return (
+            f"{kinds} by {self.column}: {entry} at {self.thresholds[entry]}"
+            f"{positive_title(self.classes)}"
+        )
+
+    @property
+    def heads(self) -> list[str]:
+        """Headings of the columns of `rows`."""
+        groups = ["groups"] if self.grouped else []
+        return [self.column, "class", "images", *groups, "rate", "value", "95 % interval"]
+
+    def rows(self, entry: str) -> list[list[str]]:
+        """Return the text cells of one entry."""
+        return [
+            [
+                one.value or NO_VALUE, one.label, str(one.n_images),
+                *([str(one.n_units)] if self.grouped else []),
+                one.kind, f"{one.rate:.3f}", one.interval,
+            ]
+            for one in self.entries[entry]
+        ]  # fmt: skip
+
+    @property
+    def note(self) -> str:
+        """Sentence on the intervals."""
+        unit = "groups" if self.grouped else "images"
+        return (
+            f"Each interval is exact binomial and holds for its row alone. It accounts for the "
+            f"choice of test {unit}, but not for the choice of training images."
+        )
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return a table with one row for each entry, class and value."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            [
+                {"classifier": entry, "threshold": self.thresholds[entry], "column": self.column,
+                 **asdict(one)}
+                for entry, of_entry in self.entries.items()
+                for one in of_entry
+            ]
+        )  # fmt: skip
+
+
+def rate_table(run: "Benchmark", by: str | None = None) -> RateTable | None:
+    """Compute the rates of every entry of a run.
+
+    Parameters
+    ----------
+    run : Benchmark
+        Result of a benchmark.
+    by : str, optional
+        Name of a column, or several names separated by commas. A row without a value in the first
+        column has its value in the next. By default, the columns are the protocol's column, or else
+        ``generator``, and ``source``.
+
+    Returns
+    -------
+    RateTable or None
+        None for a `Matrix`, whose table of scores already has one row for each value. None if `by`
+        is not given and there is no usual column with two or more values in one class.
+
+    Raises
+    ------
+    UnknownNameError
+        If a column is unknown.
+    """
+    if any(outcome.trial.trained_on for outcome in run.outcomes):
+        return None
+    if by is None:
+        first = str(run.about.get("column") or GENERATOR_COLUMNS[0])
+        names = [n for n in dict.fromkeys((first, *GENERATOR_COLUMNS[1:])) if n in run.columns]
+        columns = {name: run.columns[name] for name in names}
+    else:
+        columns = named_columns(by, run.columns, run.groups)
+    values = first_values(list(columns.values()), len(run.y))
+    if by is None and len(set(zip(run.y.tolist(), values.tolist(), strict=True))) <= len(
+        run.classes
+    ):
+        return None
+    units = run.files if run.groups is None else np.where(run.groups == "", run.files, run.groups)
+    entries = {}
+    for entry in run.complete:
+        correct, n_tests = np.zeros(len(run.y)), np.zeros(len(run.y))
+        for outcome in run.headline:
+            for fold in range(len(outcome.trial.splits)):
+                tested = run.tested(outcome, entry, fold)
+                correct[tested.row] += decide(tested.p, tested.threshold) == tested.y
+                n_tests[tested.row] += 1
+        rows = np.flatnonzero(n_tests)
+        entries[entry] = rates(
+            correct[rows] / n_tests[rows], run.y[rows], run.classes, values[rows], units[rows]
+        )
+    thresholds = {entry: _threshold(run, entry) for entry in entries}
+    return RateTable(
+        ", ".join(columns), run.classes, entries, thresholds, grouped=run.groups is not None
+    )
+
+
+def named_columns(
+    by: str, columns: Mapping[str, NDArray[np.str_]], groups: NDArray[np.str_] | None
+) -> dict[str, NDArray[np.str_]]:
+    """Return the columns that a comma-separated text names. ``group`` stands for the groups.
+
+    Raises
+    ------
+    UnknownNameError
+        If a column is unknown. The message lists the known columns.
+    """
+    known = {**({} if groups is None else {"group": groups}), **columns}
+    names = [name.strip() for name in by.split(",") if name.strip()]
+    for name in names or [by]:
+        if name not in known:
+            raise unknown_name("column", name, known)
+    return {name: known[name] for name in names}
+
+
+def first_values(columns: Sequence[NDArray[np.str_]], n: int) -> NDArray[np.str_]:
+    """Return the first value of each row that is not empty, over columns of `n` rows."""
+    values: NDArray[np.str_] = np.zeros(n, dtype=np.str_)
+    for column in columns:
+        values = np.where(values == "", column, values)
+    return values
+
+
+def _threshold(run: "Benchmark", entry: str) -> str:
+    """Describe the threshold of an entry."""
+    chosen = [t for outcome in run.headline for t in outcome.thresholds.get(entry, ())]
+    if not chosen:
+        return "threshold 0.5" if len(run.classes) == 2 else "the most probable class"
+    low, high = f"{min(chosen):.3f}", f"{max(chosen):.3f}"
+    numbers = f"threshold {low}" if low == high else f"thresholds {low} to {high}"
+    return f"{numbers}, chosen by {run.about.get('threshold_by')} {where_chosen(run)}"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from clipfeat.auditing.result import Audit
+    from clipfeat.evaluate import Leaderboard
     from clipfeat.features import FeatureSet
     from clipfeat.report.page import PageOptions
 
@@ -56,7 +57,7 @@ def benchmark(
     Example: clipfeat benchmark out.h5 --clf all --cv 5 -o run/
     """
     from clipfeat.auditing.run_images import audit_run
-    from clipfeat.cli.console import print_leaderboard, print_pivot, print_rates, step_bar
+    from clipfeat.cli.console import step_bar
     from clipfeat.cli.feature_files import NO_GROUPS, feature_files, load_features
     from clipfeat.cli.parsing import parse_numbers
     from clipfeat.errors import unknown_name
@@ -116,15 +117,20 @@ def benchmark(
         f", {about['groups']} groups, each in one fold" if about["grouped"] and not test else ""
     )
     title = f"{about['protocol']} on {about['images']} images{grouped}, {balance_text(about)}"
-    print_leaderboard(board, f"{title}{positive_title(result.classes)}, by {sort}")
+    _print(board, f"{title}{positive_title(result.classes)}, by {sort}")
+    for line in [*remarks(result, board, checked), *map(str, written)]:
+        print(line)
+
+
+def _print(board: "Leaderboard", title: str) -> None:
+    """Print the tables of a leaderboard."""
+    from clipfeat.cli.console import print_leaderboard, print_pivot, print_rates
+
+    print_leaderboard(board, title)
     for table in board.pivots:
         print_pivot(table)
     if board.rates is not None and board.entries:
         print_rates(board.rates, board.entries[0])
-    for line in remarks(result, board, checked):
-        print(line)
-    for path in written:
-        print(path)
 
 
 def _page(

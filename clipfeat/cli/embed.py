@@ -75,6 +75,7 @@ def embed(
 
 def _print_report(report: "EmbedReport", *, show_profile: bool) -> None:
     from clipfeat.cli.console import counted, label_counts, print_list, print_profile
+    from clipfeat.images.skipping import skipped_text
 
     counts = report.progress
     rate = counts.encoded / max(counts.seconds, 1e-9)
@@ -87,6 +88,8 @@ def _print_report(report: "EmbedReport", *, show_profile: bool) -> None:
         f"({rate:,.1f} images/s), "
         f"{counts.known} already encoded or identical to another image, {counts.failed} failed"
     )
+    if report.skipped:
+        print(skipped_text(report.skipped))
     if report.faceless:
         images = counted(report.faceless, "encoded image")
         print(f"{images} had no face and the whole image was encoded (column face: none)")

@@ -4,7 +4,7 @@ import json
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from clipfeat.features import Failure
 from clipfeat.images import open_source
 from clipfeat.images.faces.finder import FaceFinder
 from clipfeat.images.isolated import default_workers
+from clipfeat.images.skipping import MOST_KINDS
 from clipfeat.images.source import ImageSource
 from clipfeat.images.source_options import SourceOptions
 from clipfeat.images.video.frames import with_frames
@@ -65,6 +66,8 @@ class EmbedReport:
         The precision that ``"auto"`` chose, with the reason. Empty if the precision was given.
     faceless : int
         Number of images that were encoded whole because no face was detected.
+    skipped : mapping of str to int
+        Number of files of the source that are not images, by kind, such as ``".heic"``.
     """
 
     path: Path
@@ -77,6 +80,7 @@ class EmbedReport:
     profile: Profile
     chosen: str
     faceless: int = 0
+    skipped: Mapping[str, int] = field(default_factory=dict)
 
 
 def embed(
@@ -188,6 +192,7 @@ def embed(
                 **run.provenance(frozen, n_threads),
                 "engine": resources.engine,
                 "source": images.name,
+                "skipped": dict(Counter(images.skipped).most_common(MOST_KINDS)),
                 "weights": local_file(encoder, options.weights)
                 or ("hub" if spec.weights else "none"),
             }
@@ -207,6 +212,7 @@ def embed(
         profile=profile,
         chosen=frozen.chosen if frozen else "",
         faceless=run.faceless,
+        skipped=images.skipped,
     )
 
 

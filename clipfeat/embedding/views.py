@@ -218,7 +218,7 @@ def with_views(source: ImageSource, views: Mapping[str, View]) -> ImageSource:
     source gives, or else the path of the image.
     """
     records = [_record(record, view) for record in source for view in views.values()]
-    return ImageSource(source.name, source.root, records)
+    return replace(source, records=records)
 
 
 def _record(record: ImageRecord, view: View) -> ImageRecord:

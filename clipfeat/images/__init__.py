@@ -5,6 +5,7 @@ Installed packages add rows through the entry point group ``clipfeat.sources``.
 """
 
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -134,4 +135,13 @@ def _joined(sources: Sequence[ImageSource]) -> ImageSource:
         folder = below(root, source.root)
         prefix = folder and folder + "/"
         records += [replace(record, path=prefix + record.path) for record in source]
-    return make_source(" + ".join(source.name for source in sources), root, records)
+    skipped: Counter[str] = Counter()
+    for source in sources:
+        skipped.update(source.skipped)
+    return make_source(
+        " + ".join(source.name for source in sources),
+        root,
+        records,
+        skipped=skipped,
+        places=tuple(place for source in sources for place in source.places),
+    )

@@ -8,8 +8,6 @@ The fingerprint of every encoder contains `DECODE`, the name of these choices:
 - Transparent images are composited on white.
 - A truncated file is an error (`LOAD_TRUNCATED_IMAGES` is never set).
 
-The list of allowed formats omits formats that run code or call other programs, such as EPS.
-
 Pillow reads every header. Then libjpeg-turbo decodes plain JPEG files through its own interface,
 which gives the same pixels, bit for bit, and is several times faster. Pillow decodes the other
 files, and the files that libjpeg-turbo rejects.
@@ -24,29 +22,9 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
 from clipfeat.errors import DecodeError
+from clipfeat.images.formats import pillow_formats
 
 DECODE = "rgb8-first-frame-upright-on-white-1"
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
-SUFFIXES = frozenset(
-    [
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".png",
-        ".webp",
-        ".gif",
-        ".bmp",
-        ".tif",
-        ".tiff",
-        ".ppm",
-        ".pgm",
-        ".pbm",
-        ".pnm",
-        ".mpo",
-        ".avif",
-    ]
-)
 MAX_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485  # Pillow's limit for decompression bombs
 
 ORIENTATION = ExifTags.Base.Orientation
@@ -77,7 +55,8 @@ def decode(data: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
     Parameters
     ----------
     data : bytes
-        A whole file in one of `FORMATS`. The format is recognised from the bytes, not from a name.
+        A whole file in a format of `clipfeat.images.formats`. The format is recognised from the
+        bytes, not from a name.
     buffer : ndarray of shape (n,), uint8
         Memory for the pixels. It is used only for a plain JPEG whose pixels fit. Decoding into the
         same memory again is a third faster.
@@ -94,7 +73,7 @@ def decode(data: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
         the header declares more than `MAX_PIXELS`.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=pillow_formats(data)) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise DecodeError(

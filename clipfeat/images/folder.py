@@ -10,17 +10,21 @@ A folder named after a part of an official split, such as ``train``, ``val`` or 
 column ``split``, and never the label. See `clipfeat.features.official_parts.PART_NAMES`.
 """
 
+import errno
 import os
+from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from clipfeat.errors import StorageError
 from clipfeat.features.official_parts import SPLIT, official_part
-from clipfeat.images.decode import SUFFIXES
-from clipfeat.images.readers import FileBytes, RemoteObject
+from clipfeat.images.formats import HEAD_BYTES
+from clipfeat.images.readers import FileBytes, RemoteObject, read_head
 from clipfeat.images.record import ImageRecord
+from clipfeat.images.skipping import BROKEN_LINK, HIDDEN, LOOP, is_hidden, skipped_kind
 from clipfeat.images.source import ImageSource, make_source
-from clipfeat.images.video import VIDEO_SUFFIXES
 from clipfeat.system.locations import absolute, as_url, is_remote, location
 
 REAL_FAKE_FOLDERS = (("real", "fake"), ("0_real", "1_fake"), ("nature", "ai"))
@@ -29,38 +33,85 @@ UNAMBIGUOUS = {"0_real": "real", "1_fake": "fake"}
 
 
 def open_folder(spec: str) -> ImageSource:
-    """List the images and videos below a folder, without hidden files, sorted by path."""
+    """List the images and videos below a folder, sorted by path.
+
+    Links to folders are followed, except links to a folder above them.
+
+    Raises
+    ------
+    StorageError
+        If a folder cannot be listed.
+    EmptySourceError
+        If there is no image.
+    """
     root = location(spec)
-    paths = sorted(_walk(root))
+    skipped: Counter[str] = Counter()
+    walk = _list_objects(root, skipped) if is_remote(root) else _walk(str(root), skipped)
+    paths = sorted(walk)
     pair = _real_fake_pair(paths)
     records = [_record(root, path, pair) for path in paths]
-    return make_source(f"the folder {spec}", absolute(spec), records)
+    places = () if is_remote(root) else (absolute(spec),)
+    return make_source(
+        f"the folder {spec}", absolute(spec), records, skipped=skipped, places=places
+    )
 
 
-def _walk(root: Path) -> Iterator[tuple[str, ...]]:
-    """Yield the parts of each image's path below `root`, without following links to folders."""
-    if is_remote(root):
-        yield from _list_objects(root)
-        return
-    for folder, names, files in os.walk(root):
-        names[:] = [name for name in names if not name.startswith(".")]
-        above = Path(folder).relative_to(root).parts
-        for name in files:
-            if _is_listed(name):
+def _walk(root: str, skipped: Counter[str]) -> Iterator[tuple[str, ...]]:
+    """Yield the parts of each image's path below `root`, and count all other files."""
+    pending: list[tuple[tuple[str, ...], frozenset[tuple[int, int]]]] = [((), frozenset())]
+    while pending:
+        above, outer = pending.pop()
+        folder = os.path.join(root, *above)  # noqa: PTH118 -- ten times as fast as `Path`
+        try:
+            status = os.stat(folder)  # noqa: PTH116
+            identity = status.st_dev, status.st_ino
+            if identity in outer:
+                skipped[LOOP] += 1
+                continue
+            with os.scandir(folder) as entries:
+                listed = [(entry.name, entry.path, _is_folder(entry)) for entry in entries]
+        except OSError as error:
+            raise StorageError(
+                f"the folder {folder} cannot be listed: {error.strerror}. Make it readable, or "
+                "move it out of the source"
+            ) from error
+        for name, path, is_folder in listed:
+            if is_folder:
+                if not is_hidden([name]):
+                    pending.append(((*above, name), outer | {identity}))
+            elif kind := _kind(name, path):
+                skipped[kind] += 1
+            else:
                 yield (*above, name)
 
 
-def _list_objects(root: Any) -> Iterator[tuple[str, ...]]:
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # a link to itself
+            return False
+        raise
+
+
+def _list_objects(root: Any, skipped: Counter[str]) -> Iterator[tuple[str, ...]]:
     """Yield the parts of each path on an object store. One request lists all levels."""
     n_above = len(root.path.rstrip("/")) + 1
     for path in root.fs.find(root.path):
         parts = tuple(path[n_above:].split("/"))
-        if _is_listed(parts[-1]) and not any(part.startswith(".") for part in parts):
+        if is_hidden(parts[:-1]):
+            continue
+        if kind := _kind(parts[-1], f"{as_url(root)}/{'/'.join(parts)}"):
+            skipped[kind] += 1
+        else:
             yield parts
 
 
-def _is_listed(name: str) -> bool:
-    return not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES | VIDEO_SUFFIXES
+def _kind(name: str, path: str) -> str:
+    if is_hidden([name]):
+        return HIDDEN
+    kind = skipped_kind(name, partial(read_head, path, HEAD_BYTES))
+    return BROKEN_LINK if kind and not is_remote(path) and not Path(path).exists() else kind
 
 
 def _real_fake_pair(paths: list[tuple[str, ...]]) -> tuple[str, str] | None:

@@ -7,7 +7,8 @@ from functools import lru_cache
 from PIL import Image
 
 from clipfeat.errors import DecodeError
-from clipfeat.images.decode import FORMATS, ORIENTATION
+from clipfeat.images.decode import ORIENTATION
+from clipfeat.images.formats import pillow_formats
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ def read_header(data: bytes) -> Header:
         If the bytes do not start with the header of an image in an allowed format.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=pillow_formats(data)) as image:
             width, height = image.size
             # Do not call `getexif` for a PNG, because it would decode the pixels.
             exif = "exif" in image.info or "Raw profile type exif" in image.info

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TypeVar
 
@@ -57,4 +58,4 @@ def with_labels(source: ImageSource, table_path: str, names: TableColumns) -> Im
         record if row is None else relabel(record, row.label, row.group, dict(row.columns))
         for record, row in zip(source, matches, strict=True)
     ]
-    return ImageSource(source.name, source.root, records)
+    return replace(source, records=records)

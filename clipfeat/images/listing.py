@@ -5,18 +5,19 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from clipfeat.images.decode import SUFFIXES
-from clipfeat.images.readers import whole_file
+from clipfeat.images.formats import HEAD_BYTES, SUFFIXES, plugin_format, recognise
+from clipfeat.images.readers import read_head, whole_file
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource, make_source
 from clipfeat.system.locations import is_remote, location
 
 
 def is_image(spec: str) -> bool:
-    """Return whether a source is an existing path with the suffix of an image."""
-    if Path(spec).suffix.lower() not in SUFFIXES:
-        return False
-    return location(spec).exists() if is_remote(spec) else os.path.lexists(spec)
+    """Return whether a source is an existing file with the suffix or first bytes of an image."""
+    suffix = Path(spec).suffix.lower()
+    if suffix in SUFFIXES or plugin_format(suffix):
+        return location(spec).exists() if is_remote(spec) else os.path.lexists(spec)
+    return not is_remote(spec) and bool(recognise(read_head(spec, HEAD_BYTES)))
 
 
 def open_listing(paths: Iterable[str], name: str = "the list") -> ImageSource:

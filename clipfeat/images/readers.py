@@ -219,6 +219,16 @@ def whole_file(path: str) -> FileBytes | RemoteObject:
     return RemoteObject(as_url(path)) if is_remote(path) else FileBytes(path)
 
 
+def read_head(path: str, size: int) -> bytes:
+    """Read the first bytes of a file or an object. A file that cannot be read gives no bytes."""
+    try:
+        read = _read_object if is_remote(path) else _read_file
+        data, _ = read(path, 0, size)
+    except ReadError:
+        return b""
+    return data
+
+
 def stat_readers(readers: Sequence[Reader]) -> list[Stat | None]:
     """Return the file status for several readers, in their order. Their classes may differ."""
     places: dict[type[Reader], list[int]] = {}

@@ -1,11 +1,12 @@
 """Image sources: lists of records with unique paths, in a stable order."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from clipfeat.errors import EmptySourceError, LabelError
 from clipfeat.images.record import ImageRecord
+from clipfeat.images.skipping import skipped_text
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,18 @@ class ImageSource:
         Absolute path of the folder to which the paths of the records are relative.
     records : sequence of ImageRecord
         Records with unique paths, in a stable order.
+    skipped : mapping of str to int
+        Number of files that are not images, by kind. See `clipfeat.images.skipping`.
+    places : tuple of str
+        Absolute paths of the local folders and archives that were listed. If one disappears while
+        the images are read, the run ends with an error.
     """
 
     name: str
     root: str
     records: Sequence[ImageRecord]
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    places: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.records)
@@ -33,7 +41,14 @@ class ImageSource:
         return iter(self.records)
 
 
-def make_source(name: str, root: str, records: Sequence[ImageRecord]) -> ImageSource:
+def make_source(
+    name: str,
+    root: str,
+    records: Sequence[ImageRecord],
+    *,
+    skipped: Mapping[str, int] | None = None,
+    places: tuple[str, ...] = (),
+) -> ImageSource:
     """Make a source of records. If several records have the same path, keep the first.
 
     Bytes of a file name that are not UTF-8 become escapes in the path. A run keeps all records in
@@ -64,8 +79,9 @@ def make_source(name: str, root: str, records: Sequence[ImageRecord]) -> ImageSo
                 f"{record.label!r}. Remove one of the two entries"
             )
     if not unique:
-        raise EmptySourceError(f"there are no images in {name}. Check the path")
-    return ImageSource(name, root, list(unique.values()))
+        passed = f" ({skipped_text(skipped)})" if skipped else ""
+        raise EmptySourceError(f"there are no images in {name}{passed}. Check the path")
+    return ImageSource(name, root, list(unique.values()), skipped or {}, places)
 
 
 def relabel(record: ImageRecord, label: str, group: str, columns: dict[str, str]) -> ImageRecord:

@@ -4,24 +4,29 @@ A sample is an image with an optional ``.cls`` file and an optional ``.json`` fi
 file contains the class. The ``.json`` file contains an object with ``label``, ``group`` and other
 plain values, which become columns. If both files give a class, the class of the ``.json`` file is
 used, because the ``.cls`` file usually holds a number instead of a name. A ``.cls`` or ``.json``
-file that cannot be read is ignored. Listing reads only the headers of the tar file. The images are
+file that cannot be read is ignored. Hidden members, such as the AppleDouble files ``._x.jpg`` of
+macOS, are skipped. Listing reads only the headers of the tar file. The images are
 read later, from their offsets.
 """
 
 import json
 import tarfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 from braceexpand import braceexpand
 
 from clipfeat.errors import EmptySourceError, RefusedFileError, StorageError
-from clipfeat.images.decode import SUFFIXES
+from clipfeat.images.formats import HEAD_BYTES
 from clipfeat.images.readers import RemoteObject, TarMember
 from clipfeat.images.record import ImageRecord
+from clipfeat.images.skipping import HIDDEN, is_hidden, skipped_kind
 from clipfeat.images.source import ImageSource, make_source
+from clipfeat.images.video import VIDEO_SUFFIXES
 from clipfeat.system.files import storage_errors
 from clipfeat.system.locations import absolute, below, common_folder, folder_of, is_remote, location
 
@@ -51,8 +56,10 @@ def open_webdataset(spec: str) -> ImageSource:
             "Correct the path or the pattern"
         )
     root = common_folder([folder_of(shard) for shard in shards])
-    records = [record for shard in shards for record in _samples(shard, root)]
-    return make_source(spec, root, records)
+    skipped: Counter[str] = Counter()
+    records = [record for shard in shards for record in _samples(shard, root, skipped)]
+    places = tuple(absolute(shard) for shard in shards if not is_remote(shard))
+    return make_source(spec, root, records, skipped=skipped, places=places)
 
 
 def _expand(spec: str) -> list[str]:
@@ -71,7 +78,7 @@ def _expand(spec: str) -> list[str]:
         return [spec]
 
 
-def _samples(shard: str, root: str) -> Iterator[ImageRecord]:
+def _samples(shard: str, root: str, skipped: Counter[str]) -> Iterator[ImageRecord]:
     name = below(root, absolute(shard))
     images: list[tuple[str, tarfile.TarInfo]] = []
     labels: dict[str, str] = {}
@@ -79,15 +86,23 @@ def _samples(shard: str, root: str) -> Iterator[ImageRecord]:
     try:
         with _open_shard(shard) as file, tarfile.open(fileobj=file, mode="r:") as tar:
             for member in tar:
-                if not member.isreg():
+                if member.isdir():
                     continue
                 stem, suffix = _split_name(member.name)
-                if suffix in SUFFIXES:
-                    images.append((stem, member))
+                if is_hidden(member.name.split("/")):
+                    skipped[HIDDEN] += 1
+                elif not member.isreg():
+                    skipped["link" if member.issym() or member.islnk() else "special file"] += 1
                 elif suffix == ".cls":
                     labels[stem] = _text(tar, member).strip()
                 elif suffix == ".json":
                     values[stem] = _plain_values(_text(tar, member))
+                elif kind := skipped_kind(member.name, partial(_head, tar, member)):
+                    skipped[kind] += 1
+                elif suffix not in VIDEO_SUFFIXES:
+                    images.append((stem, member))
+                else:
+                    skipped[suffix] += 1
     except StorageError:
         raise
     except (tarfile.TarError, OSError, ValueError) as error:
@@ -128,6 +143,11 @@ def _split_name(name: str) -> tuple[str, str]:
     stem, dot, suffix = base.partition(".")
     last = "." + suffix.rpartition(".")[2].lower() if dot else ""
     return f"{folder}/{stem}", last
+
+
+def _head(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(member)
+    return b"" if file is None else file.read(HEAD_BYTES)
 
 
 def _text(tar: tarfile.TarFile, member: tarfile.TarInfo) -> str:

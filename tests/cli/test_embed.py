@@ -6,7 +6,7 @@ import pytest
 
 from clipfeat.cli.parsing import parse_arguments
 from clipfeat.errors import UsageError
-from clipfeat.store import load
+from clipfeat.store import load, open_stored, provenance
 from tests.cli.command_line import SPECTRUM, assert_fails, clipfeat, embed, succeed
 
 
@@ -46,6 +46,16 @@ def test_failures_are_listed(image_folder: Path) -> None:
     assert "real/bad.png: DecodeError: " in result.stdout
     assert clipfeat("embed", "images", "out.h5", *SPECTRUM, "--max-bad", 1).exit_code == 0
     assert clipfeat("embed", "images", "out.h5", *SPECTRUM, "--max-bad", 0).exit_code == 3
+
+
+def test_skipped_files_are_counted(image_folder: Path) -> None:
+    """The report and the feature file count the files that are not images by kind."""
+    for name in ("1.mat7", "2.mat7", "notes.txt", ".DS_Store"):
+        (image_folder / "real" / name).write_text("text")
+    result = succeed("embed", "images", "out.h5", *SPECTRUM)
+    assert "4 files skipped: 2 .mat7, 1 .txt, 1 hidden" in result.stdout
+    with open_stored("out.h5") as stored:
+        assert provenance(stored)["skipped"] == {".mat7": 2, ".txt": 1, "hidden": 1}
 
 
 @pytest.mark.parametrize(

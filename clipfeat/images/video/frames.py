@@ -122,7 +122,9 @@ def with_frames(
         raise missing_extra(f"reading the videos of {source.name}", "PyAV", "video")
     with IsolatedDecoder(probing) as probe:
         records = [frame for record in source for frame in _frames(record, sampling, probe)]
-    return make_source(source.name, source.root, records)
+    return make_source(
+        source.name, source.root, records, skipped=source.skipped, places=source.places
+    )
 
 
 def video_file(record: ImageRecord) -> str:

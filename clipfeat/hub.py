@@ -13,6 +13,7 @@ from textwrap import shorten
 from clipfeat.errors import HubError, UsageError
 from clipfeat.evaluate.leaderboard import Leaderboard
 from clipfeat.evaluate.metrics import METRICS
+from clipfeat.features.classes import positive_title
 from clipfeat.model import MODEL_NAME, Model, load_model
 from clipfeat.report.markdown import leaderboard_markdown
 from clipfeat.report.remarks import model_remarks
@@ -144,11 +145,12 @@ def model_card(model: Model, repository: str) -> str:
         pipeline_tag="image-classification",
         tags=["clipfeat", "image-classification", *model.members],
     )
+    positive = positive_title(model.classes)
     lines = [
         "---", data.to_yaml(), "---", "",
         f"# {repository.rpartition('/')[2]}", "",
         f"Classifies images as {', '.join(model.classes)} with {' + '.join(model.members)} on "
-        f"features of {' + '.join(titles(model.specs)) or 'no encoder'}. Fitted on "
+        f"features of {' + '.join(titles(model.specs)) or 'no encoder'}{positive}. Fitted on "
         f"{about.get('images', '?')} images with "
         "[clipfeat](https://pypi.org/project/clipfeat/).", "",
         "```sh", "pip install clipfeat",

@@ -107,6 +107,7 @@ def _print_model(file: Path) -> None:
 
 def _print_run(folder: Path) -> None:
     from clipfeat.cli.console import print_facts, print_leaderboard
+    from clipfeat.features.classes import positive_class, positive_title
     from clipfeat.report import load_run, remarks
 
     run = load_run(folder)
@@ -116,6 +117,7 @@ def _print_run(folder: Path) -> None:
         {
             "run folder": folder,
             "classes": ", ".join(run.classes),
+            "positive class": positive_class(run.classes),
             "encoders": ", ".join(spec.title for spec in run.specs),
             "fingerprints": ", ".join(spec.fingerprint for spec in run.specs),
             "data fingerprint": about.get("data_fingerprint"),
@@ -125,7 +127,8 @@ def _print_run(folder: Path) -> None:
             "libraries": _pairs({k: v for k, v in about.get("versions", {}).items() if v}),
         }
     )
-    print_leaderboard(board, f"{about.get('protocol')} on {about.get('images')} images")
+    title = f"{about.get('protocol')} on {about.get('images')} images"
+    print_leaderboard(board, f"{title}{positive_title(run.classes)}")
     for line in remarks(run, board):
         print(line)
 

@@ -20,7 +20,7 @@ from clipfeat.evaluate.resampling import Resamples, resampled
 from clipfeat.evaluate.standings import Standing, standings
 from clipfeat.evaluate.tidy_rows import COSTS, POOLED, headline_rows
 from clipfeat.evaluate.validation import OnValidation, merit, on_validation
-from clipfeat.features.classes import positive_title
+from clipfeat.features.classes import positive_class, positive_title
 from clipfeat.zoo import CHANCE
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ class Leaderboard:
         determines which tables there are.
     notes : sequence of str
         Sentences on the meaning of intervals and ranks. Empty for the scores of a model.
+    positive : str
+        The positive class of two classes. Empty for the scores of a model.
     validation : mapping of str to mapping of str to float
         For each entry, its metrics on the validation set, which then order the entries. Empty
         without a validation set.
@@ -88,6 +90,7 @@ class Leaderboard:
     gains: Sequence[Gain] = ()
     pivots: Sequence[Pivot] = ()
     notes: Sequence[str] = ()
+    positive: str = ""
     validation: OnValidation = field(default_factory=dict)
     rates: RateTable | None = None
 
@@ -256,7 +259,8 @@ class Leaderboard:
                 is_best = self.mean[entry].get(name, float("nan")) == best.get(name)
                 body += f"<td>{f'<b>{text}</b>' if is_best else text}</td>"
             body += "</tr>"
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        caption = f"<caption>positive class {escape(self.positive)}</caption>" * bool(self.positive)
+        return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def run_leaderboard(
@@ -286,6 +290,7 @@ def run_leaderboard(
         ],
         notes=[*_notes(draws, board), *_pooled_note(run)],
         rates=rate_table(run, by),
+        positive=positive_class(run.classes) or "",
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from clipfeat.errors import LabelError, StorageError
-from clipfeat.evaluate import METRICS, KFold, benchmark
+from clipfeat.evaluate import METRICS, KFold, TrainTest, benchmark
 from clipfeat.evaluate.metrics import DECIDED
 from clipfeat.evaluate.tidy_rows import COSTS, POOLED
 from clipfeat.evaluate.votes import SOFT_VOTE
@@ -131,3 +131,23 @@ def test_max_fpr_counts_files(monkeypatch: pytest.MonkeyPatch) -> None:
     table = benchmark(data, "logreg", protocol=3, options=FitOptions(max_fpr=0.2)).to_pandas()
     rate = table[table.metric == "false_positive_rate"].value.mean()
     assert 0.01 < rate < 0.2
+
+
+def test_a_chosen_positive_class_has_its_own_cells(tmp_path: Path) -> None:
+    """Two runs may share a cache. The average precision depends on the positive class."""
+    features = make_features(apart=0.7)
+    runs = [
+        benchmark(features, "logreg", protocol=3, options=FitOptions(positive=name), cache=tmp_path)
+        for name in ("fake", "real")
+    ]
+    assert [run.classes for run in runs] == [("real", "fake"), ("fake", "real")]
+    p = [run.probabilities["logreg"] for run in runs]
+    assert np.allclose(p[0], p[1][:, ::-1], atol=1e-3)
+    means = [run.leaderboard().mean["logreg"] for run in runs]
+    assert means[0]["roc_auc"] == pytest.approx(means[1]["roc_auc"], abs=1e-6)
+    assert means[0]["average_precision"] != pytest.approx(means[1]["average_precision"], abs=1e-3)
+    assert runs[1].about["positive"] == runs[1].leaderboard().positive == "real"
+    test = replace(features, keys=np.char.replace(features.keys, b"0", b"f"))
+    options = FitOptions(positive="real")
+    stacked = benchmark(features, "dummy", protocol=TrainTest(test), options=options)
+    assert stacked.classes == ("fake", "real")

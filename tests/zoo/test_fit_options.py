@@ -32,7 +32,7 @@ def test_records_are_those_of_version_0_1() -> None:
     """Cached cells and run records of version 0.1 stay valid."""
     first = {"balance": False, "calibrate": "none", "bag": 0, "tune": False, "accelerate": True}
     assert FitOptions().record() == first
-    options = FitOptions(balance="prior", bag=3, max_fpr=0.1)
+    options = FitOptions(balance="prior", bag=3, max_fpr=0.1, positive="fake")
     assert options.record() == first | {"balance": "prior", "bag": 3}
     assert options.threshold_rule == "max_fpr 0.1"
 

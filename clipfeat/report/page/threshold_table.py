@@ -18,11 +18,16 @@ HEADINGS = {
 
 
 def thresholds_section(
-    rows: Sequence[Mapping[str, Any]], entries: Sequence[str], *, on_validation: bool = False
+    rows: Sequence[Mapping[str, Any]],
+    entries: Sequence[str],
+    positive: str | None,
+    *,
+    on_validation: bool = False,
 ) -> Section | None:
     """Tabulate balanced accuracy at each kind of threshold; None if no threshold was chosen.
 
-    The heading states whether the thresholds were chosen on a validation set.
+    The heading states whether the thresholds were chosen on a validation set. The caption names the
+    positive class.
     """
     values: dict[tuple[str, str], list[float]] = {}
     for row in rows:
@@ -40,7 +45,7 @@ def thresholds_section(
         [[entry, *(_cell(values.get((entry, metric), [])) for metric in shown)]
          for entry in entries if any((entry, metric) in values for metric in chosen)],
         "Balanced accuracy, mean ± standard deviation over folds. The oracle uses the test labels: "
-        "it is an upper bound, not a result.",
+        f"it is an upper bound, not a result. The positive class is {positive}.",
     )  # fmt: skip
     return Section("thresholds", "Thresholds", table=table)
 

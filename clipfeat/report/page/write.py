@@ -116,7 +116,8 @@ def write_page(
             Section("leaderboard", "Leaderboard", [_caption(run, board, len(predictions))], below,
                     html=leaderboard_table(board, run.errors)),
             thresholds_section(
-                run.rows, board.entries, on_validation=bool(run.about.get("validation"))
+                run.rows, board.entries, positive_class(run.classes),
+                on_validation=bool(run.about.get("validation")),
             ),
             rates_section(board),
             details_section(run),

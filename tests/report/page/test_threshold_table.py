@@ -7,16 +7,17 @@ from tests.report.runs import make_run, with_generators
 def test_each_kind_of_threshold_has_a_column() -> None:
     """The columns are 0.5, the chosen threshold and the oracle."""
     run = make_run(with_generators(30), thresholds=True)
-    section = thresholds_section(run.rows, ["svm"])
+    section = thresholds_section(run.rows, ["svm"], "fake")
     assert section is not None and section.table is not None
     assert section.table.heads[1:4] == [
         "at 0.5",
         "at the threshold chosen on training folds",
         "oracle: threshold chosen on the test fold",
     ]
+    assert section.table.caption.endswith("The positive class is fake.")
     assert section.table.rows[0][4] == "0.440 ± 0.032"
 
 
 def test_there_is_no_table_without_a_chosen_threshold() -> None:
     """Scores at 0.5 alone need no table."""
-    assert thresholds_section(make_run(with_generators(30)).rows, ["svm"]) is None
+    assert thresholds_section(make_run(with_generators(30)).rows, ["svm"], "fake") is None

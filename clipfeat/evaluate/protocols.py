@@ -35,7 +35,9 @@ class Protocol(ABC):
     balance : str
         Value of `FitOptions.balance` for which ``"auto"`` stands with this protocol. The class
         attribute is ``"prior"`` if the protocol determines the class frequencies of its training
-        sets.
+        sets. This raised the mean balanced accuracy of four classifiers in all 8 measured cases of
+        leave-one-out and matrix, by 0.04 to 0.19. It was the best method in 7 of them. See
+        ``benchmarks/README.md``.
     """
 
     balance: ClassVar[str] = "none"

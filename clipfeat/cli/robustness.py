@@ -9,6 +9,7 @@ from clipfeat.cli.outputs import check_folder
 from clipfeat.embedding.embed_resources import EmbedResources
 
 if TYPE_CHECKING:
+    from clipfeat.evaluate.rates import RateTable
     from clipfeat.images.source_options import SourceOptions
     from clipfeat.prediction.degrading import Robustness
 
@@ -21,6 +22,7 @@ def robustness(
     source: options.LabelledSources,
     *,
     degrade: options.Degradations = "all",
+    by: options.RateColumn = None,
     output: options.RobustnessFolder = None,
     weights: options.WeightsFiles = None,
     face_weights: options.FaceWeightsOfModel = None,
@@ -41,7 +43,8 @@ def robustness(
     from clipfeat.cli.console import counted, image_bar
     from clipfeat.prediction.degrading import DEGRADATIONS
     from clipfeat.prediction.degrading import robustness as run
-    from clipfeat.report.robustness_curves import save_robustness
+    from clipfeat.report.robustness_curves import RATES, save_robustness
+    from clipfeat.system.files import publish
 
     check_folder(output, overwrite=overwrite)
     names = [name.strip() for name in degrade.split(",") if name.strip()]
@@ -62,6 +65,11 @@ def robustness(
         titles = {name: row.title for name, row in DEGRADATIONS.items()}
         for path in save_robustness(result.to_pandas(), output, titles):
             print(path)
+    if (rates := result.rates(by)) is not None:
+        _print_rates(rates)
+        if output is not None:
+            publish(rates.to_pandas().to_csv(index=False).encode(), output / RATES)
+            print(output / RATES)
     if result.errors:
         name, reason = next(iter(result.errors.items()))
         print_error_line(
@@ -69,6 +77,26 @@ def robustness(
             f"{name}: {reason}"
         )
     exit_on_failures(len(result.errors), max_bad)
+
+
+def _print_rates(rates: "RateTable") -> None:
+    """Print the rates on the original images, and on the most degraded images of each kind."""
+    from clipfeat.cli.console import print_rates, print_table
+    from clipfeat.prediction.degrading import ORIGINAL
+
+    print_rates(rates, ORIGINAL)
+    strongest = {name.partition(" ")[0]: name for name in rates.entries}
+    n = rates.heads.index("value")
+    by_state = [rates.rows(name) for name in strongest.values()]
+    rows = [
+        [row[0], row[1], row[n - 1], *(of_state[number][n] for of_state in by_state)]
+        for number, row in enumerate(rates.rows(ORIGINAL))
+    ]
+    print_table(
+        "rates at the strongest degradation of each kind",
+        [rates.column, "class", "rate", *strongest.values()],
+        rows,
+    )
 
 
 def _print(result: "Robustness") -> None:

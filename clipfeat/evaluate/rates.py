@@ -101,7 +101,7 @@ def rates(
 
 @dataclass(frozen=True, eq=False)
 class RateTable:
-    """Rates of every entry of a run. An entry is a classifier or a vote.
+    """Rates of every entry: a classifier or a vote of a run, or a kind of degraded images.
 
     Parameters
     ----------
@@ -115,6 +115,8 @@ class RateTable:
         For each entry, a description of its threshold.
     grouped : bool
         Whether the intervals account for groups.
+    kind : str
+        What an entry is, for the heading of its column in `to_pandas`.
     """
 
     column: str
@@ -122,6 +124,7 @@ class RateTable:
     entries: Mapping[str, Sequence[Rate]]
     thresholds: Mapping[str, str]
     grouped: bool = False
+    kind: str = "classifier"
 
     def title(self, entry: str) -> str:
         """Return the heading of the table of one entry."""
@@ -165,7 +168,7 @@ class RateTable:
 
         return pd.DataFrame(
             [
-                {"classifier": entry, "threshold": self.thresholds[entry], "column": self.column,
+                {self.kind: entry, "threshold": self.thresholds[entry], "column": self.column,
                  **asdict(one)}
                 for entry, of_entry in self.entries.items()
                 for one in of_entry
@@ -198,17 +201,12 @@ def rate_table(run: "Benchmark", by: str | None = None) -> RateTable | None:
     """
     if any(outcome.trial.trained_on for outcome in run.outcomes):
         return None
-    if by is None:
-        first = str(run.about.get("column") or GENERATOR_COLUMNS[0])
-        names = [n for n in dict.fromkeys((first, *GENERATOR_COLUMNS[1:])) if n in run.columns]
-        columns = {name: run.columns[name] for name in names}
-    else:
-        columns = named_columns(by, run.columns, run.groups)
-    values = first_values(list(columns.values()), len(run.y))
-    if by is None and len(set(zip(run.y.tolist(), values.tolist(), strict=True))) <= len(
-        run.classes
-    ):
+    every_row = np.ones(len(run.y), dtype=bool)
+    first = str(run.about.get("column") or GENERATOR_COLUMNS[0])
+    found = column_values(by, run.columns, run.groups, run.y, every_row, first)
+    if found is None:
         return None
+    column, values = found
     units = run.files if run.groups is None else np.where(run.groups == "", run.files, run.groups)
     entries = {}
     for entry in run.complete:
@@ -223,9 +221,49 @@ def rate_table(run: "Benchmark", by: str | None = None) -> RateTable | None:
             correct[rows] / n_tests[rows], run.y[rows], run.classes, values[rows], units[rows]
         )
     thresholds = {entry: _threshold(run, entry) for entry in entries}
-    return RateTable(
-        ", ".join(columns), run.classes, entries, thresholds, grouped=run.groups is not None
-    )
+    return RateTable(column, run.classes, entries, thresholds, grouped=run.groups is not None)
+
+
+def column_values(
+    by: str | None,
+    columns: Mapping[str, NDArray[np.str_]],
+    groups: NDArray[np.str_] | None,
+    y: NDArray[np.int64],
+    rows: NDArray[np.bool_],
+    first: str = GENERATOR_COLUMNS[0],
+) -> tuple[str, NDArray[np.str_]] | None:
+    """Return the name and the values of the column of a table of rates.
+
+    Parameters
+    ----------
+    by : str, optional
+        As in `rate_table`.
+    columns, groups
+        Columns and groups of all rows.
+    y : ndarray of shape (n_used,), int
+        True class indices of the rows in use.
+    rows : ndarray of shape (n_samples,), bool
+        Mask of the rows in use.
+    first : str
+        First column, if `by` is None.
+
+    Returns
+    -------
+    (str, ndarray of shape (n_used,)) or None
+        None if `by` is None and no class has two values.
+    """
+    if by is None:
+        names = [name for name in dict.fromkeys((first, *GENERATOR_COLUMNS[1:])) if name in columns]
+        used = {name: columns[name] for name in names}
+    else:
+        used = named_columns(by, columns, groups)
+    values: NDArray[np.str_] = np.zeros(len(y), dtype=np.str_)
+    for column in used.values():
+        values = np.where(values == "", column[rows], values)
+    n_pairs = len(set(zip(y.tolist(), values.tolist(), strict=True)))
+    if by is None and n_pairs <= len(np.unique(y)):
+        return None
+    return ", ".join(used), values
 
 
 def named_columns(
@@ -244,14 +282,6 @@ def named_columns(
         if name not in known:
             raise unknown_name("column", name, known)
     return {name: known[name] for name in names}
-
-
-def first_values(columns: Sequence[NDArray[np.str_]], n: int) -> NDArray[np.str_]:
-    """Return the first value of each row that is not empty, over columns of `n` rows."""
-    values: NDArray[np.str_] = np.zeros(n, dtype=np.str_)
-    for column in columns:
-        values = np.where(values == "", column, values)
-    return values
 
 
 def _threshold(run: "Benchmark", entry: str) -> str:

@@ -14,19 +14,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clipfeat.embedding.embed_resources import EmbedResources
 from clipfeat.embedding.in_memory import encode_in_memory
 from clipfeat.embedding.run import Progress
 from clipfeat.errors import LabelError, UsageError, unknown_name
+from clipfeat.evaluate.rates import RateTable
 from clipfeat.features import FeatureSet
 from clipfeat.features.classes import positive_class
 from clipfeat.images.record import record_path
 from clipfeat.images.source_options import SourceOptions
 from clipfeat.model import Model
+from clipfeat.prediction.degraded_rates import columns_of_files, degraded_rates
 from clipfeat.prediction.label_match import check_labels
 from clipfeat.prediction.predicting import as_model, open_images
-from clipfeat.prediction.predictions import predictions_of
+from clipfeat.prediction.predictions import Predictions, predictions_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,12 +125,41 @@ class Robustness:
         Number of images and videos of the source. Unreadable and unlabelled ones are not scored.
     classes : tuple of str
         Classes of the model. The last of two classes is the positive class.
+    predictions : mapping of str to Predictions
+        Predictions of the same files, by degradation and strength, such as ``"jpeg 30"``. The first
+        are those of the original images.
+    columns : mapping of str to ndarray of shape (n_files,)
+        Columns of the source, and the groups as ``group``, for the files of `predictions`.
     """
 
     rows: Sequence[Score]
     errors: Mapping[str, str] = field(default_factory=dict)
     n_images: int = 0
     classes: tuple[str, ...] = ()
+    predictions: Mapping[str, Predictions] = field(default_factory=dict)
+    columns: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
+
+    def rates(self, by: str | None = None) -> RateTable | None:
+        """Compute the false positive rate of each source and the recall of each generator.
+
+        Parameters
+        ----------
+        by : str, optional
+            Name of a column, or several names separated by commas. By default, ``generator``, and
+            ``source`` for images without a generator.
+
+        Returns
+        -------
+        RateTable or None
+            Rates for the original and the degraded images. None if `by` is not given, and no usual
+            column has two or more values in one class.
+
+        Raises
+        ------
+        UnknownNameError
+            If a column is unknown.
+        """
+        return degraded_rates(self.predictions, self.columns, by)
 
     def __repr__(self) -> str:
         names = dict.fromkeys(row.degradation for row in self.rows)
@@ -228,8 +260,10 @@ def robustness(
     )
     of_view = _by_view(features, [view.name for view in states.values()])
     scored = []
+    of_state = {}
     for (name, strength), view in states.items():
         predictions = predictions_of(fitted, of_view[view.name], average)
+        of_state[name if name == ORIGINAL else f"{name} {strength:g}"] = predictions
         n = predictions.n_scored
         scored += [
             Score(name, strength, metric, v, n) for metric, v in predictions.scores().items()
@@ -242,7 +276,9 @@ def robustness(
             f"{path}: {reason}. Check the files"
         )
     files = {dict(record.columns).get("file", record.path) for record in images}
-    return Robustness(scored, errors, len(files), fitted.classes)
+    paths = np.array(of_state[ORIGINAL].paths, dtype=np.str_)
+    columns = columns_of_files(of_view[ORIGINAL], paths)
+    return Robustness(scored, errors, len(files), fitted.classes, of_state, columns)
 
 
 def _by_view(features: FeatureSet, names: Sequence[str]) -> dict[str, FeatureSet]:

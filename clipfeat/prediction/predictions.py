@@ -122,10 +122,10 @@ class Predictions:
             Value of each metric, by name. Empty if no image can be scored. `n_scored` is the number
             of images.
         """
-        rows = self._scored
+        rows = self.scored
         if not rows.any():
             return {}
-        y, p = self._true[rows], self.probabilities[rows]
+        y, p = self.true[rows], self.probabilities[rows]
         values = score(y, p, self.threshold)
         if self.positive == positive_class(self.classes):
             return values
@@ -146,17 +146,19 @@ class Predictions:
     @property
     def n_scored(self) -> int:
         """Number of images that `scores` uses."""
-        return int(self._scored.sum())
+        return int(self.scored.sum())
 
     @property
-    def _true(self) -> NDArray[np.int64]:
+    def true(self) -> NDArray[np.int64]:
+        """Index of the true class of each image; -1 if it is none of `classes`."""
         index = {name: i for i, name in enumerate(self.classes)}
         return np.array([index.get(label, -1) for label in self.labels], dtype=np.int64)
 
     @property
-    def _scored(self) -> NDArray[np.bool_]:
+    def scored(self) -> NDArray[np.bool_]:
+        """Mask of the images that `scores` uses: readable, with a true class of `classes`."""
         unreadable = np.isnan(self.probabilities).any(axis=1)
-        scored: NDArray[np.bool_] = ~unreadable & (self._true >= 0)
+        scored: NDArray[np.bool_] = ~unreadable & (self.true >= 0)
         return scored
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TABLE = "robustness.csv"
+RATES = "rates.csv"
 DEFAULT_METRICS = ("balanced_accuracy", "roc_auc")
 LINE_STYLES = tuple(zip(COLOURS[:4], MARKERS[:4], DASHES[:4], strict=True))
 MAX_COLUMNS = 4

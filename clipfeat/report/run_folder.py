@@ -28,6 +28,7 @@ from clipfeat.features.classes import positive_class, positive_title
 from clipfeat.report.markdown import leaderboard_markdown, pivot_markdown, rates_markdown
 from clipfeat.report.page.write import PageOptions, write_page
 from clipfeat.report.remarks import balance_text, remarks
+from clipfeat.report.robustness_curves import RATES
 from clipfeat.spec import EncoderSpec
 from clipfeat.system.files import publish, read_arrays
 from clipfeat.system.locations import local_path
@@ -36,7 +37,6 @@ CELLS = "cells"
 COMMAND = "asked.json"
 RUN = "run.json"
 PROBABILITIES = "probabilities.npz"
-RATES = "rates.csv"
 VERSION = 1
 
 

@@ -28,6 +28,29 @@ def test_a_table_and_plots(image_folder: Path) -> None:
     assert clipfeat(*words, "--overwrite", "--max-bad", 0, "--device", "cpu").exit_code == 3
 
 
+def test_rates_of_each_value(image_folder: Path) -> None:
+    """The rates of the original and the most degraded images are printed, and all are written."""
+    embed()
+    succeed("fit", "out.h5", "--cv", 0)
+    paths = [f"{name}/{name}-{i:02d}.png" for name in ("real", "fake") for i in range(12)]
+    table = pd.DataFrame({"path": paths, "label": [path[:4] for path in paths]})
+    table["generator"] = ["", *"ab"] * 8
+    table["source"] = [*"xyz", ""] * 6
+    table.to_csv("images/list.csv", index=False)
+    words = ("robustness", "model.clipfeat", "images/list.csv", "--degrade", "jpeg")
+    shown = succeed(*words, "-o", "r", "--device", "cpu").stdout
+    assert "false positive rate of real and recall of fake by generator, source: origi" in shown
+    assert "jpeg 30" in shown
+    rates = pd.read_csv("r/rates.csv")
+    assert rates.images.unique().tolist() == [
+        "original",
+        *(f"jpeg {q}" for q in (100, 90, 70, 50, 30)),
+    ]
+    assert rates[rates.images == "original"].n_images.sum() == 24
+    assert "by source: original" in succeed(*words, "--by", "source", "--device", "cpu").stdout
+    assert_fails(clipfeat(*words, "--by", "sauce", "--device", "cpu"), 2, "did you mean source")
+
+
 def test_mistakes(image_folder: Path) -> None:
     """A missing model and an unknown degradation are errors."""
     assert_fails(clipfeat("robustness", "none.clipfeat", "images"), 6, "none.clipfeat")

@@ -146,9 +146,10 @@ class _RayEngine:
         with closing(encode_remotely(todo, job, known)) as stream:
             for published in stream:
                 run.take_published(published)
-        if missing := run.total - sum(run.counts.values()):
+        n_images = len(run.images)
+        if missing := n_images - sum(run.counts.values()):
             raise ClipfeatError(
-                f"Ray returned no result for {missing} of {run.total} images. Run the same command "
+                f"Ray returned no result for {missing} of {n_images} images. Run the same command "
                 "again to encode them"
             )
 

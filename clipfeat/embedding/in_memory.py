@@ -74,6 +74,8 @@ def encode_in_memory(
     ------
     FingerprintError
         If an opened encoder differs from its spec. The message lists the differences.
+    StorageError
+        If a folder or archive of the source disappears.
     UsageError
         If the number of `weights` is not the number of encoders with weights, or if the engine is
         not ``"local"``.
@@ -142,6 +144,8 @@ def _encode(
             copies.append(item.row)
             done.add(record_path(item.row.path))
         else:
+            if not item.key:
+                images.check_places()
             failures.append(item)
         report(len(done), len(failures))
     row_of_key = {row.key: number for number, row in enumerate(rows)}

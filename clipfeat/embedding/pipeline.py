@@ -143,7 +143,8 @@ def embed(
     LockedError
         If another process is writing `out`.
     StorageError
-        If the disk fails. Committed rows are kept.
+        If the disk fails, or if a folder of the source cannot be listed or disappears. Committed
+        rows are kept.
     MissingExtraError
         If the engine is ``"ray"`` and Ray is not installed.
 
@@ -174,10 +175,8 @@ def embed(
         with FeatureWriter(
             target, spec, root=images.root, request=request, overwrite=overwrite
         ) as writer:
-            run = EmbedRun(writer, len(images), retry_failed, progress)
-            todo = run.settle_unchanged(
-                images, StatCache({}, 0) if overwrite else load_stats(target)
-            )
+            run = EmbedRun(writer, images, retry_failed, progress)
+            todo = run.settle_unchanged(StatCache({}, 0) if overwrite else load_stats(target))
             if todo:
                 frozen = frozen or _open(engine, options, len(todo), faces)
                 writer.check_spec(frozen.spec)
@@ -196,7 +195,7 @@ def embed(
                 "weights": local_file(encoder, options.weights)
                 or ("hub" if spec.weights else "none"),
             }
-            current = run.current_paths(images)
+            current = run.current_paths()
             n_rows = writer.finish(only=current if prune else None)
             absent = 0 if prune else len(writer.paths - current)
             if todo:

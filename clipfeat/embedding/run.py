@@ -1,7 +1,7 @@
 """State and progress of an embedding run."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from clipfeat.embedding.profile import STAGES, Profile
 from clipfeat.features import Failure
 from clipfeat.images.readers import stat_readers
 from clipfeat.images.record import FACE, FACELESS, ImageRecord, record_path
-from clipfeat.images.source import ImageSource
+from clipfeat.images.source import ImageSource, check_place
 from clipfeat.store import FeatureWriter, Row
 from clipfeat.store.stat_cache import StatCache
 from clipfeat.system.file_stats import Stat
@@ -63,8 +63,8 @@ class EmbedRun:
     ----------
     writer : FeatureWriter
         Writer of the feature file.
-    total : int
-        Number of images in the source.
+    images : ImageSource
+        The images to encode.
     retry_failed : bool
         Whether to retry images that failed in an earlier run.
     progress : callable
@@ -74,12 +74,12 @@ class EmbedRun:
     def __init__(
         self,
         writer: FeatureWriter,
-        total: int,
+        images: ImageSource,
         retry_failed: bool,
         progress: Callable[[Progress], None],
     ) -> None:
         self.writer = writer
-        self.total = total
+        self.images = images
         self.retry_failed = retry_failed
         self.progress = progress
         self.counts = {"encoded": 0, "known": 0, "failed": 0}
@@ -124,15 +124,15 @@ class EmbedRun:
             "num_workers": n_threads,
         }
 
-    def settle_unchanged(self, images: ImageSource, cache: StatCache) -> list[ImageRecord]:
+    def settle_unchanged(self, cache: StatCache) -> list[ImageRecord]:
         """Count the images with unchanged files as known, and return all other images.
 
         A file is unchanged if its size, time and inode are those in the cache. Unchanged files are
         not read.
         """
         todo = []
-        stats = stat_readers([record.reader for record in images])
-        for record, stat in zip(images, stats, strict=True):
+        stats = stat_readers([record.reader for record in self.images])
+        for record, stat in zip(self.images, stats, strict=True):
             if stat is not None:
                 self._stats[record.path] = stat
             key = cache.key(record.path, stat)
@@ -198,6 +198,18 @@ class EmbedRun:
         self.counts["known"] += _n_images(row.path)
 
     def _record_failure(self, failure: Failure) -> None:
+        """Record a failed image.
+
+        Raises
+        ------
+        StorageError
+            If the folder or archive of the image has disappeared. Its rows are then kept.
+        """
+        if not failure.key:
+            self.images.check_places()
+            place = self.images.place_of(failure.path)
+            if place and failure.path in self.writer.paths:
+                check_place(place)
         self.writer.fail(failure)
         self.failures.append(failure)
         self.counts["failed"] += _n_images(failure.path)
@@ -217,17 +229,17 @@ class EmbedRun:
             self._record_failure(failure)
         self._report_progress()
 
-    def current_paths(self, images: Iterable[ImageRecord]) -> Set[str]:
+    def current_paths(self) -> Set[str]:
         """Return the paths of all images in the source.
 
         If the faces of an image have rows, the paths of these rows are included.
         """
         self.writer.commit()
-        paths = {record.path for record in images}
+        paths = {record.path for record in self.images}
         return paths | {path for path in self.writer.paths if record_path(path) in paths}
 
     def _report_progress(self) -> None:
-        self.progress(Progress(self.total, **self.counts, seconds=self.seconds))
+        self.progress(Progress(len(self.images), **self.counts, seconds=self.seconds))
 
 
 def _n_images(path: str) -> int:

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-from clipfeat.errors import EmptySourceError, LabelError
+from clipfeat.errors import EmptySourceError, LabelError, StorageError
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.skipping import skipped_text
+from clipfeat.system.files import storage_errors
+from clipfeat.system.locations import is_remote
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,41 @@ class ImageSource:
 
     def __iter__(self) -> Iterator[ImageRecord]:
         return iter(self.records)
+
+    def check_places(self) -> None:
+        """Check that the listed folders and archives are still there.
+
+        Raises
+        ------
+        StorageError
+            If one of `places` has disappeared.
+        """
+        for place in self.places:
+            check_place(place)
+
+    def place_of(self, path: str) -> str:
+        """Return the local folder or archive of the image with a path, or an empty string."""
+        return "" if is_remote(self.root) or is_remote(path) else str(Path(self.root, path).parent)
+
+
+def check_place(place: str) -> None:
+    """Check that a local folder or archive, in which images were listed before, is still there.
+
+    A file system that is not mounted leaves an empty folder.
+
+    Raises
+    ------
+    StorageError
+        If it does not exist, cannot be listed, or is an empty folder.
+    """
+    path = Path(place)
+    with storage_errors(f"listing {place}"):
+        is_there = next(path.iterdir(), None) is not None if path.is_dir() else path.is_file()
+    if not is_there:
+        raise StorageError(
+            f"{place}, which contained images, does not exist or is empty now. Committed rows are "
+            "kept. Restore or mount it, then repeat the command"
+        )
 
 
 def make_source(

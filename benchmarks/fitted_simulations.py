@@ -53,12 +53,14 @@ def gaussians(n: int, seed: int, gap: float = GAP) -> FeatureSet:
     return FeatureSet.from_arrays(X.astype(np.float32), [CLASSES[code] for code in y])
 
 
-def false_positive_rates(clf: str, options: FitOptions, R: int) -> NDArray[np.float64]:
+def false_positive_rates(
+    clf: str, options: FitOptions, R: int, n_fresh: int = N_FRESH
+) -> NDArray[np.float64]:
     """Return the true false positive rates of R deployed models at the threshold of each.
 
     The model and its threshold are those of `clipfeat.fit`, with three folds.
     """
-    fresh = gaussians(2 * N_FRESH, 10**6)
+    fresh = gaussians(2 * n_fresh, 10**6)
     negatives = fresh.take(np.flatnonzero(fresh.labels == CLASSES[0]))
     rates = []
     for seed in range(R):

@@ -6,28 +6,29 @@ The fingerprint of every encoder contains `DECODE`, the name of these choices:
 - The EXIF orientation is applied.
 - 16-bit samples are scaled. Pillow's own conversion would clip them to white.
 - Transparent images are composited on white.
-- A truncated file is an error (`LOAD_TRUNCATED_IMAGES` is never set).
+- EXIF data that is broken is ignored.
+- A truncated file is an error (`LOAD_TRUNCATED_IMAGES` is never set). JPEG data that libjpeg-turbo
+  warns about is an error, too.
 
-Pillow reads every header. Then libjpeg-turbo decodes plain JPEG files through its own interface,
-which gives the same pixels, bit for bit, and is several times faster. Pillow decodes the other
-files, and the files that libjpeg-turbo rejects.
+Pillow reads every header. Then `clipfeat.images.jpeg` decodes JPEG files with libjpeg-turbo's own
+interface, which gives the same pixels, bit for bit, and is several times faster. Pillow decodes all
+other files.
 """
 
 import io
 from dataclasses import dataclass
 
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image
 
 from clipfeat.errors import DecodeError
 from clipfeat.images.formats import pillow_formats
+from clipfeat.images.jpeg import decode_jpeg
+from clipfeat.images.orientation import orientation_of, upright
 
 DECODE = "rgb8-first-frame-upright-on-white-1"
 MAX_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485  # Pillow's limit for decompression bombs
-
-ORIENTATION = ExifTags.Base.Orientation
 
 RGB = NDArray[np.uint8]
 NO_BUFFER: RGB = np.empty(0, dtype=np.uint8)
@@ -58,7 +59,7 @@ def decode(data: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
         A whole file in a format of `clipfeat.images.formats`. The format is recognised from the
         bytes, not from a name.
     buffer : ndarray of shape (n,), uint8
-        Memory for the pixels. It is used only for a plain JPEG whose pixels fit. Decoding into the
+        Memory for the pixels. It is used only for a JPEG whose pixels fit. Decoding into the
         same memory again is a third faster.
 
     Returns
@@ -81,9 +82,10 @@ def decode(data: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
                     f"limit of {MAX_PIXELS}"
                 )
             format_name = image.format or ""
-            if (pixels := _plain_jpeg(image, data, buffer)) is not None:
-                return Decoded(pixels, format_name)
-            image.load()
+            if format_name in {"JPEG", "MPO"}:
+                pixels = decode_jpeg(image, data, buffer)
+                if pixels is not None:
+                    return Decoded(upright(pixels, orientation_of(image)), format_name)
             return Decoded(pixels_of(image), format_name)
     except DecodeError:
         raise
@@ -93,30 +95,21 @@ def decode(data: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
         raise DecodeError(f"the image cannot be decoded: {text}") from error
 
 
-def _plain_jpeg(image: Image.Image, data: bytes, buffer: RGB) -> RGB | None:
-    """Decode a JPEG file that is upright and grey or RGB. Return None for other images."""
-    if image.format != "JPEG" or image.mode not in {"RGB", "L"}:
-        return None
-    if image.getexif().get(ORIENTATION, 1) != 1:
-        return None
-    try:
-        fits = 3 * image.width * image.height <= buffer.size
-        pixels: RGB = simplejpeg.decode_jpeg(data, "RGB", buffer=buffer if fits else None)
-    except ValueError:
-        return None
-    return pixels
-
-
 def pixels_of(image: Image.Image) -> RGB:
     """Convert a Pillow image of any mode to upright RGB of shape (height, width, 3), uint8."""
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith(("I", "F")):
-        return _scaled(np.asarray(upright))
-    if upright.has_transparency_data:
-        upright = upright.convert("RGBA")
-        white = Image.new("RGBA", upright.size, (255, 255, 255, 255))
-        upright = Image.alpha_composite(white, upright)
-    return np.array(upright.convert("RGB"))
+    image.load()
+    return upright(_rgb(image), orientation_of(image))
+
+
+def _rgb(image: Image.Image) -> RGB:
+    """Convert a Pillow image of any mode to RGB, without applying its orientation."""
+    if image.mode.startswith(("I", "F")):
+        return _scaled(np.asarray(image))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, image)
+    return np.array(image.convert("RGB"))
 
 
 def _scaled(samples: NDArray[np.generic]) -> RGB:

@@ -35,6 +35,15 @@ def test_exif_orientation_is_applied(orientation: int) -> None:
     assert np.array_equal(decode(encoded(stored, exif=exif)).pixels, SCENE)
 
 
+@pytest.mark.parametrize("format_name", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("exif", [b"Exif\0\0garbage!", b"\0\x08\0\x02zzzz"])
+def test_broken_exif_is_ignored(format_name: str, exif: bytes) -> None:
+    """An image with EXIF data that cannot be parsed has the pixels of one without EXIF data."""
+    plain, broken = (encoded(Image.fromarray(SCENE), format_name, exif=e) for e in (b"", exif))
+    assert exif in broken or exif[6:] in broken
+    assert np.array_equal(decode(broken).pixels, decode(plain).pixels)
+
+
 def test_sixteen_bits_are_scaled() -> None:
     """A 16-bit grey image keeps its grey levels."""
     grey = np.linspace(0, 65535, 256).reshape(16, 16).astype(np.uint16)

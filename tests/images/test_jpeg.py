@@ -1,0 +1,103 @@
+"""Tests of JPEG decoding: damage, broken metadata and rare layouts."""
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clipfeat.errors import DecodeError
+from clipfeat.images.decode import decode
+
+NOISE = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
+
+
+def jpeg(mode: str = "RGB", format_name: str = "JPEG", **options: object) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(NOISE).convert(mode).save(out, format_name, **options)
+    return out.getvalue()
+
+
+def rotated() -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return jpeg(exif=exif)
+
+
+LAYOUTS: dict[str, Callable[[], bytes]] = {
+    "colour": jpeg,
+    "grey": lambda: jpeg("L"),
+    "progressive": lambda: jpeg(progressive=True),
+    "rotated": rotated,
+    "CMYK": lambda: jpeg("CMYK"),
+    "two frames": lambda: jpeg(
+        format_name="MPO", save_all=True, append_images=[Image.fromarray(255 - NOISE)]
+    ),
+}
+
+
+def with_damaged_pixels(data: bytes) -> bytes:
+    at = data.find(b"\xff\xda") + 1000
+    return data[:at] + bytes(range(128)) + data[at + 128 :]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_damaged_pixels_are_an_error(layout: str) -> None:
+    """Damage that keeps the length of a file is an error, although Pillow decodes the file."""
+    data = LAYOUTS[layout]()
+    assert decode(data).pixels.size == NOISE.size
+    damaged = with_damaged_pixels(data)
+    Image.open(io.BytesIO(damaged)).load()
+    with pytest.raises(DecodeError, match="decoded: Corrupt JPEG data"):
+        decode(damaged)
+
+
+def test_a_missing_end_is_an_error() -> None:
+    """A file without its last two bytes, the end marker, is truncated."""
+    with pytest.raises(DecodeError, match="Premature end of JPEG file"):
+        decode(jpeg()[:-2])
+
+
+def junk_between_segments(data: bytes) -> bytes:
+    return data[:20] + b"junk!" + data[20:]
+
+
+def unknown_jfif(data: bytes) -> bytes:
+    return data[:11] + b"\x09" + data[12:]
+
+
+def wrong_spectral_selection(data: bytes) -> bytes:
+    """Write the end of the spectral selection as 0, as some cameras do."""
+    end = data.find(b"\xff\xda") + 13
+    return data[:end] + b"\x00" + data[end + 1 :]
+
+
+def broken_profile(data: bytes) -> bytes:
+    return data[:20] + b"\xff\xe2\x00\x12ICC_PROFILE\x00\x05\x01ab" + data[20:]
+
+
+METADATA = [junk_between_segments, unknown_jfif, wrong_spectral_selection, broken_profile]
+
+
+@pytest.mark.parametrize("spoil", METADATA, ids=lambda spoil: spoil.__name__)
+def test_broken_metadata_keeps_the_pixels(spoil: Callable[[bytes], bytes]) -> None:
+    """A file with a damaged header has its pixels, unless these are damaged, too."""
+    data = spoil(jpeg())
+    assert np.array_equal(decode(data).pixels, decode(jpeg()).pixels)
+    with pytest.raises(DecodeError, match="Corrupt JPEG data"):
+        decode(with_damaged_pixels(data))
+
+
+def test_rare_sampling_factors_decode() -> None:
+    """Pillow decodes sampling factors that simplejpeg does not support."""
+    out = io.BytesIO()
+    Image.new("RGB", (64, 48), (128, 128, 128)).save(out, "JPEG", subsampling=0)
+    header = bytearray(out.getvalue()[: out.getvalue().find(b"\xff\xda") + 14])
+    frame = header.find(b"\xff\xc0")
+    header[frame + 11 : frame + 18 : 3] = (0x31, 0x11, 0x11)  # three blocks of grey, one of colour
+    block, colour_block = "001010", "0000"
+    bits = (3 * block + 2 * colour_block) * 3 * 6
+    bits += "1" * (-len(bits) % 8)
+    scan = int(bits, 2).to_bytes(len(bits) // 8)
+    assert (decode(bytes(header) + scan + b"\xff\xd9").pixels == 128).all()

@@ -694,7 +694,17 @@ ComparisonFile = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="CSV file to write. The table is printed in any case.",
+        help="File to write, in the format of --format. By default, .md is Markdown, .tex is LaTeX "
+        "and any other suffix is CSV. The table is printed in any case.",
+    ),
+]
+TableFormat = Annotated[
+    str | None,
+    output_option(
+        "--format",
+        metavar="NAME",
+        help="Format of the table: md (Markdown), csv or latex. Without --output, the table is "
+        "printed in this format.",
     ),
 ]
 RunFolder = Annotated[

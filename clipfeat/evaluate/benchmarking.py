@@ -135,7 +135,8 @@ def benchmark(
             executor=executor,
             progress=progress,
         )
-    arguments |= {"clf": names, "protocol": chosen}
+    resolved = options.resolved(plan.balance)
+    arguments |= {"clf": names, "protocol": chosen, "options": resolved}
     about = {
         **result.about,
         **run_record(arguments, plan.features, accelerate=options.accelerate),

@@ -1,7 +1,7 @@
 """Comparison of runs on the images that all of them tested."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.errors import DataError, UsageError
-from clipfeat.evaluate.intervals import SampleSize, interval, mean_interval
+from clipfeat.evaluate.intervals import SampleSize, interval
 from clipfeat.evaluate.leaderboard import DEFAULT_METRIC, check_metric
 from clipfeat.evaluate.metrics import DECIDED, METRICS, Values, decide
 from clipfeat.evaluate.resampling import Resamples, draw, mean_defined, metric_of_draws
 from clipfeat.evaluate.result import Benchmark
-from clipfeat.evaluate.simultaneous import MaxT
-from clipfeat.features.classes import positive_class
+from clipfeat.evaluate.run_differences import data_notes, option_differences
+from clipfeat.evaluate.simultaneous import all_of, score_alpha
+from clipfeat.features.classes import positive_class, positive_title
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,9 +37,10 @@ class ComparedEntry:
         metrics such as log loss, for which lower is better, the sign is reversed. NaN if the first
         run does not have the entry.
     better_low, better_high : float
-        Ends of the paired 95 % interval of `better`.
+        Ends of the paired 95 % interval of `better`. All intervals of a comparison hold together.
     p_value : float
-        Two-sided p-value of the paired test that there is no difference.
+        Two-sided p-value of the paired test that there is no difference, corrected for all compared
+        entries and runs by the max-T method.
     """
 
     run: str
@@ -69,6 +71,10 @@ class Comparison:
         for this entry and this run is missing.
     classes : tuple of str
         Classes of the first run. The last of two classes is the positive class.
+    differences : mapping of str to sequence of str
+        For each option that differs between the runs, its value in each run.
+    notes : sequence of str
+        Sentences on the data, the intervals and the tests.
     """
 
     metric: str
@@ -76,6 +82,38 @@ class Comparison:
     n_files: int
     entries: Sequence[ComparedEntry]
     classes: tuple[str, ...] = ()
+    differences: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+    @property
+    def title(self) -> str:
+        """Heading of the table."""
+        return (
+            f"{METRICS[self.metric].title} on the {self.n_files} images that all runs tested"
+            f"{positive_title(self.classes)}"
+        )
+
+    @property
+    def heads(self) -> list[str]:
+        """Headings of the columns of `rows`."""
+        better = f"better than {self.runs[0]} by"
+        return ["classifier", "run", "value", "95 % interval", better, "95 %, paired", "p"]
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """Text cells, with one row per entry and run."""
+        return [
+            [
+                one.entry, one.run, f"{one.value:.4f}", f"{one.low:.4f} to {one.high:.4f}",
+                *(
+                    (f"{one.better:+.4f}", f"{one.better_low:+.4f} to {one.better_high:+.4f}",
+                     f"{one.p_value:.3f}")
+                    if one.run != self.runs[0] and not np.isnan(one.better)
+                    else ("", "", "")
+                ),
+            ]
+            for one in self.entries
+        ]  # fmt: skip
 
     def to_pandas(self) -> "pd.DataFrame":
         """Return a table with one row per entry and run."""
@@ -145,36 +183,85 @@ def compare(runs: Runs, metric: str = DEFAULT_METRIC) -> Comparison:
                 f"the positive class is {pair[0]} in {names[0]}, but {pair[1]} in {name}. Run the "
                 f"benchmark of {name} again with --positive {pair[0]}"
             )
-    first_rows = np.array([rows[names[0]][key] for key in common])
-    unit = (first.files if first.groups is None else first.groups)[first_rows]
+    unit, unit_name = _units(loaded, np.array([rows[names[0]][key] for key in common]))
     weights = draw(unit)
-    y = first.y[first_rows]
+    y = first.y[[rows[names[0]][key] for key in common]]
     per_class = [len(np.unique(unit[y == code])) for code in range(len(first.classes))]
     size = SampleSize(len(np.unique(unit)), len(common), np.array(per_class))
-    resamples = Resamples({}, "image" if first.groups is None else "group", size)
-    alone = MaxT(np.empty(0), size.n_units)
     position = {key: i for i, key in enumerate(common)}
-    sign = 1.0 if METRICS[metric].higher_is_better else -1.0
-    entries: list[ComparedEntry] = []
-    for entry in dict.fromkeys(entry for run in loaded.values() for entry in run.complete):
-        reference: Values | None = None
-        for name, run in loaded.items():
-            if entry not in run.complete:
-                continue
-            values = _values(run, entry, metric, position, weights)
-            if run is first:
-                reference = values
-            better = sign * (values - reference) if reference is not None else np.full(2, np.nan)
-            value, error = float(values[0]), resamples.error(values)
-            difference, of_difference = float(better[0]), resamples.error(better)
-            entries.append(
-                ComparedEntry(
-                    name, entry, value, *interval(METRICS[metric], value, error, size),
-                    difference, *mean_interval(difference, of_difference, size.n_units),
-                    alone.p_value(difference, of_difference),
-                )
-            )  # fmt: skip
-    return Comparison(metric, names, len(common), entries, first.classes)
+    values = {
+        (entry, name): _values(run, entry, metric, position, weights)
+        for entry in dict.fromkeys(entry for run in loaded.values() for entry in run.complete)
+        for name, run in loaded.items()
+        if entry in run.complete
+    }
+    return Comparison(
+        metric, names, len(common), _compared(values, names[0], metric, size, unit_name),
+        first.classes, option_differences(loaded),
+        [*data_notes(loaded), *_notes(values, size, unit_name)],
+    )  # fmt: skip
+
+
+def _units(runs: Mapping[str, Benchmark], rows: NDArray[np.int64]) -> tuple[NDArray[np.str_], str]:
+    """Return the resampled unit of each row of the first run, and the name of the unit.
+
+    If all runs hold out the values of one column, the units are these values. Otherwise, they are
+    groups or images.
+    """
+    first = next(iter(runs.values()))
+    column = str(first.about.get("column", ""))
+    trials = [outcome.trial for run in runs.values() for outcome in run.headline]
+    same = all(run.about.get("column") == column for run in runs.values())
+    if column and same and not any(trial.trained_on for trial in trials):
+        outcome = first.headline[0]
+        return np.array(list(outcome.trial.splits))[outcome.fold[rows]], f"value of {column}"
+    if first.groups is None:
+        return first.files[rows], "image"
+    return first.groups[rows], "group"
+
+
+def _compared(
+    values: Mapping[tuple[str, str], Values],
+    reference: str,
+    metric: str,
+    size: SampleSize,
+    unit: str,
+) -> list[ComparedEntry]:
+    """Compare each entry of each run with the same entry of the first run, jointly."""
+    row = METRICS[metric]
+    sign = 1.0 if row.higher_is_better else -1.0
+    resamples = Resamples({"\0".join(key): of for key, of in values.items()}, unit, size)
+    better = {
+        (entry, name): sign * (of - values[entry, reference])
+        for (entry, name), of in values.items()
+        if (entry, reference) in values
+    }
+    others = [of for (_, name), of in better.items() if name != reference]
+    joint = all_of(resamples, others if len(others) > 1 else [])
+    alpha = score_alpha(resamples.defined())
+    entries = []
+    for (entry, name), of in values.items():
+        value, error = float(of[0]), resamples.error(of)
+        of_better = better.get((entry, name), np.full(2, np.nan))
+        difference, half = float(of_better[0]), joint.critical * resamples.error(of_better)
+        entries.append(
+            ComparedEntry(
+                name, entry, value, *interval(row, value, error, size, alpha), difference,
+                difference - half, difference + half,
+                joint.p_value(difference, resamples.error(of_better)),
+            )
+        )  # fmt: skip
+    return entries
+
+
+def _notes(values: Mapping[tuple[str, str], Values], size: SampleSize, unit: str) -> list[str]:
+    """State what the intervals and tests cover."""
+    kind, _, column = unit.partition(" of ")
+    units = f"{size.n_units} {kind}{'s' if size.n_units > 1 else ''}{column and f' of {column}'}"
+    return [
+        f"Intervals and p-values hold for all {len(values)} rows together (max-T). They account "
+        f"for the choice of {units}, but not for the choice of training images."
+    ]
 
 
 def _named_runs(runs: Runs) -> dict[str, Benchmark]:

@@ -64,13 +64,18 @@ def all_pairs(resamples: Resamples) -> MaxT:
     difference between some pair in at most 5 % of runs, as Tukey's test does.
     """
     values = list(resamples.values.values())
-    differences = (one - other for i, one in enumerate(values) for other in values[:i])
-    return MaxT(_largest(resamples, differences), resamples.size.n_units)
+    differences = [one - other for i, one in enumerate(values) for other in values[:i]]
+    return all_of(resamples, differences)
 
 
 def all_entries(resamples: Resamples) -> MaxT:
     """Return the distribution for the scores of all entries."""
-    return MaxT(_largest(resamples, resamples.values.values()), resamples.size.n_units)
+    return all_of(resamples, resamples.values.values())
+
+
+def all_of(resamples: Resamples, estimates: Iterable[Values]) -> MaxT:
+    """Return the distribution for any estimates that were computed on the same draws."""
+    return MaxT(_largest(resamples, estimates), resamples.size.n_units)
 
 
 def score_alpha(resamples: Resamples) -> float:

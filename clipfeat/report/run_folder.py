@@ -1,6 +1,6 @@
 """The folder of a benchmark run, written by `save_run` and read by `load_run`.
 
-- ``leaderboard.md``, ``.csv`` and ``.json``: the leaderboard.
+- ``leaderboard.md``, ``.csv``, ``.tex`` and ``.json``: the leaderboard.
 - ``rates.csv``: false positive rate of each source and recall of each generator, if there are any.
 - ``scores.parquet`` and ``.csv``: all scores, with one row for each entry, fold and metric.
 - ``probabilities.npz``: out-of-fold probabilities of every entry, with true classes, paths and
@@ -25,6 +25,7 @@ from clipfeat.evaluate.leaderboard import COLUMN_TITLES, Leaderboard
 from clipfeat.evaluate.plan import Trial
 from clipfeat.evaluate.result import Benchmark, Outcome
 from clipfeat.features.classes import positive_class, positive_title
+from clipfeat.report.latex import leaderboard_latex, rates_latex
 from clipfeat.report.markdown import leaderboard_markdown, pivot_markdown, rates_markdown
 from clipfeat.report.page.write import PageOptions, write_page
 from clipfeat.report.remarks import balance_text, remarks
@@ -165,7 +166,7 @@ def _check_is_no_file(target: Path) -> None:
 
 
 def _save_leaderboard(board: Leaderboard, target: Path, about: Mapping[str, Any]) -> list[Path]:
-    """Write ``leaderboard.md``, ``.csv`` and ``.json`` and return their paths."""
+    """Write ``leaderboard.md``, ``.csv``, ``.tex`` and ``.json`` and return their paths."""
     positive = positive_class(about["classes"])
     title = f"{about.get('protocol', 'Benchmark')} on {about.get('images', '?')} images, "
     title += f"{balance_text(about)}{positive_title(about['classes'])}"
@@ -175,6 +176,9 @@ def _save_leaderboard(board: Leaderboard, target: Path, about: Mapping[str, Any]
     text += "".join(f"\n{pivot_markdown(pivot)}" for pivot in board.pivots)
     if board.rates is not None and board.entries:
         text += f"\n{rates_markdown(board.rates, board.entries[0])}"
+    tex = leaderboard_latex(board, f"{title}, by {COLUMN_TITLES[board.metric]}")
+    if board.rates is not None and board.entries:
+        tex += f"\n{rates_latex(board.rates, board.entries[0])}"
     content = {
         "about": about,
         "notes": list(board.notes),
@@ -191,6 +195,7 @@ def _save_leaderboard(board: Leaderboard, target: Path, about: Mapping[str, Any]
     files = {
         "leaderboard.md": text,
         "leaderboard.csv": board.to_pandas().assign(positive_class=positive).to_csv(index=False),
+        "leaderboard.tex": tex,
         "leaderboard.json": json.dumps(content, indent=1),
     }
     if board.rates is not None:

@@ -32,6 +32,23 @@ def test_runs_with_other_positive_classes(image_folder: Path) -> None:
     assert "that all runs tested, positive class fake" in again
 
 
+def test_formats(image_folder: Path) -> None:
+    """Each format has the table and the options that differ. A suffix selects the format."""
+    embed()
+    for seed, folder in enumerate(("run_a", "run_b")):
+        words = ("--clf", "logreg", "--cv", 3, "--seed", seed, "-o", folder, "--no-audit")
+        succeed("benchmark", "out.h5", *words)
+    both = ("compare", "run_a", "run_b")
+    shown = succeed(*both, "-o", "c.tex").stdout
+    assert "random_state" in shown
+    assert r"random\_state & 0 & 1 \\" in Path("c.tex").read_text()
+    assert succeed(*both, "--format", "latex").stdout == Path("c.tex").read_text()
+    assert "| random_state | 0 | 1 |" in succeed(*both, "--format", "md").stdout
+    assert succeed(*both, "--format", "csv").stdout.startswith("run,entry,value,")
+    assert r"\begin{tabular}" in Path("run_a/leaderboard.tex").read_text()
+    assert_fails(clipfeat(*both, "--format", "tex"), 2, "format 'tex'")
+
+
 def test_mistakes(image_folder: Path) -> None:
     """Two different runs are needed."""
     assert_fails(clipfeat("compare", "images", "elsewhere"), 6, "no benchmark run")

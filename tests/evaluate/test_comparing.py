@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from clipfeat.errors import DataError
-from clipfeat.evaluate import FewShot, KFold, benchmark, compare
+from clipfeat.evaluate import FewShot, KFold, LeaveOneOut, benchmark, compare
 from clipfeat.features import FeatureSet
+from clipfeat.zoo.fit_options import FitOptions
 from tests.conftest import make_features
+from tests.evaluate.test_protocols import generators
+from tests.report.runs import make_run
 
 
 def test_a_run_equals_itself() -> None:
@@ -59,3 +62,54 @@ def test_seeds_and_sizes_are_averaged_as_in_the_leaderboard() -> None:
     )
     first, second = compare({"few": few, "large": large}, "accuracy").entries
     assert first.value == second.value
+
+
+def test_differing_options_and_data_are_stated() -> None:
+    """Options are compared by value, and the data by fingerprint. Equal ones are left out."""
+    data = make_features(30)
+    first = benchmark(data, "logreg", protocol=3, options=FitOptions(balance="prior"))
+    second = benchmark(data.take(np.arange(60) % 5 > 0), "logreg,knn", protocol=3, random_state=1)
+    comparison = compare({"a": first, "b": second})
+    assert comparison.differences == {
+        "clf": ["logreg", "logreg, knn"],
+        "balance": ["prior", "none"],
+        "random_state": ["0", "1"],
+    }
+    assert "The runs used DIFFERENT DATA" in comparison.notes[0]
+    same = compare({"a": first, "b": first})
+    assert (dict(same.differences), len(same.notes)) == ({}, 1)
+    unknown = replace(first, about={**first.about, "data_fingerprint": None})
+    assert "The data of b are not recorded" in compare({"a": first, "b": unknown}).notes[0]
+
+
+def test_p_values_are_corrected_for_the_number_of_comparisons() -> None:
+    """With ten equal entries, some p-value is below 0.05 in about 5 % of comparisons."""
+    rng = np.random.default_rng(0)
+    features = make_features(75)
+    smallest = []
+    for _ in range(60):
+        runs = []
+        for _ in range(2):
+            correct = rng.random((10, 150)) < 0.8
+            p = {f"e{i}": one_hot(np.where(c, features.y, 1 - features.y))
+                 for i, c in enumerate(correct)}  # fmt: skip
+            run = make_run(features, KFold(3).plan(features), {"x": 1.0})
+            runs.append(replace(run, outcomes=[replace(run.outcomes[0], probabilities=p)]))
+        compared = compare({"a": runs[0], "b": runs[1]}, "accuracy").entries
+        smallest.append(min(one.p_value for one in compared if one.run == "b"))
+    # 40 % would be below 0.05 without a correction.
+    assert np.mean(np.array(smallest) < 0.05) <= 0.15
+
+
+def one_hot(codes: np.ndarray) -> np.ndarray:
+    p: np.ndarray = np.eye(2)[codes]
+    return p
+
+
+def test_held_out_values_are_the_units_of_leave_one_out() -> None:
+    """The interval of a new generator is wider than that of new images."""
+    data = generators()
+    run = benchmark(data, "logreg", protocol=LeaveOneOut("generator"))
+    comparison = compare({"a": run, "b": run})
+    n = len(set(data.columns["generator"][data.y == 1]))
+    assert f"the choice of {n} values of generator" in comparison.notes[-1]

@@ -1,7 +1,7 @@
 """Upload model files to the Hugging Face Hub, and download them.
 
 A repository contains the model file ``model.clipfeat`` and a model card, ``README.md``. A
-downloaded file is checked like any other model file, so only trusted types are loaded.
+downloaded file is checked like any other model file. A model file is data and runs no code.
 """
 
 import tempfile

@@ -676,7 +676,10 @@ NewModelFile = Annotated[
 ExportFile = Annotated[
     Path,
     output_option(
-        "--output", "-o", metavar="FILE", help="Table to write, ending in .parquet, .npz or .csv."
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="File to write, ending in .parquet, .npz or .csv, or in .skops for a model.",
     ),
 ]
 PredictionsFile = Annotated[

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.ensemble import align
-from clipfeat.model import dump_estimator
+from clipfeat.errors import UsageError
+from clipfeat.model import estimator_bytes
 from clipfeat.zoo.building import build, count_fits
 from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.folds import Split, TrainingData, fit_with_groups, inner_folds
@@ -191,7 +193,8 @@ def fit_and_predict(
     p = align(fitted.predict_proba(X[test]), fitted.classes_, classes)
     costs = {"fit_seconds": between - begun, "predict_seconds": time.perf_counter() - between}
     if measure_size:
-        costs["model_bytes"] = float(len(dump_estimator(fitted)))
+        with suppress(UsageError):  # the classifier of a plug-in may have no codec
+            costs["model_bytes"] = float(estimator_bytes(fitted))
     held_out: NDArray[np.float64] | None = None
     if out_of_fold:
         held_out = np.empty((len(train), n_classes))

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
 from clipfeat.zoo.building import build, count_fits
+from clipfeat.zoo.columns import ColumnRange
 from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.folds import fit_with_groups
 from clipfeat.zoo.spaces import Tuned
@@ -91,5 +91,5 @@ def _on_columns(estimator: Any, columns: slice) -> Any:
     """Precede an estimator with a step that selects the columns it uses."""
     if columns == slice(None):
         return estimator
-    chosen = ColumnTransformer([("encoder", "passthrough", columns)])
+    chosen = ColumnRange(columns.start, columns.stop)
     return Pipeline([("columns", chosen), ("classifier", estimator)])

@@ -12,7 +12,7 @@ from clipfeat.features import FeatureSet
 from clipfeat.fits.cells import Cell, CellSpec, fit_and_predict
 from clipfeat.fits.fit_resources import FitResources
 from clipfeat.fits.running import RunCell
-from clipfeat.model import Model, dump_estimator
+from clipfeat.model import Model, estimator_bytes
 from clipfeat.store import load
 from clipfeat.store.streaming import (
     SHARE,
@@ -266,5 +266,5 @@ def run_streamed_cell(
     )  # fmt: skip
     if not spec.measure_size:
         return cell
-    size = len(dump_estimator(unwrap(built[0], features.n_features)))
+    size = estimator_bytes(unwrap(built[0], features.n_features))
     return replace(cell, costs={**cell.costs, "model_bytes": float(size)})

@@ -1,19 +1,9 @@
-"""Read and write model files.
+"""Models, and the reading and writing of model files in the format of `clipfeat.model.format`."""
 
-A model file is a zip archive with two files. ``meta.json`` holds the version of the format, the
-classes, the encoders with their fingerprints, the scores, the versions of libraries, and the digest
-of ``estimator.skops``. ``estimator.skops`` holds the estimator in the format of skops. It is loaded
-only if its bytes match the digest, and if all its types are in `TRUSTED` or trusted by skops. Files
-of pickle and joblib are never loaded, because loading them can run code from the file.
-"""
-
-import hashlib
-import io
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -23,52 +13,25 @@ from numpy.typing import NDArray
 from clipfeat.ensemble import align
 from clipfeat.errors import OutputExistsError, RefusedFileError, UsageError
 from clipfeat.features import FeatureSet
+from clipfeat.model.codecs import decode, encode
+from clipfeat.model.codecs.scaling import count_features
+from clipfeat.model.container import Array, DamagedModelError, read_container, write_container
+from clipfeat.model.description import (
+    check_fields,
+    check_version,
+    describe,
+    read_about,
+    read_scores,
+    read_specs,
+)
+from clipfeat.model.format import KEY_BYTES, MODEL_NAME, TRAINING_KEYS
 from clipfeat.spec import EncoderSpec
-from clipfeat.system.files import publish, storage_errors
+from clipfeat.system.files import replacing, storage_errors
 from clipfeat.system.locations import local_path
 
-KIND = "clipfeat-model"
-MODEL_NAME = "model.clipfeat"
-"""Name of the model file in a folder and on the hub."""
-VERSION = 1
-MODEL_LIBRARIES = ("clipfeat", "scikit-learn", "lightgbm", "xgboost", "skops", "numpy")
-
-TRUSTED = (
-    "builtins.bytearray",
-    "clipfeat.ensemble.stacking.StackedClassifier",
-    "clipfeat.ensemble.vote.SoftVotingClassifier",
-    "clipfeat.zoo.bagging.BaggedClassifier",
-    "clipfeat.zoo.balance.OversampledClassifier",
-    "clipfeat.zoo.balance.PriorCorrectedClassifier",
-    "clipfeat.zoo.calibration.GroupCalibratedClassifier",
-    "clipfeat.zoo.extra_trees.OrderedExtraTreesClassifier",
-    "clipfeat.zoo.forest.AcceleratedForestClassifier",
-    "clipfeat.zoo.forest.OrderedForestClassifier",
-    "clipfeat.zoo.histogram_boosting.HistogramBoostingClassifier",
-    "clipfeat.zoo.knn.CappedNeighborsClassifier",
-    "clipfeat.zoo.label_encoding.LabelEncodedClassifier",
-    "clipfeat.zoo.mlp.MLPHeadClassifier",
-    "clipfeat.zoo.primal.PrimalSVC",
-    "clipfeat.zoo.prototype.PrototypeClassifier",
-    "clipfeat.zoo.scaling.UnitScaler",
-    "clipfeat.zoo.svm.AcceleratedSVC",
-    "clipfeat.zoo.triplet.TripletProjection",
-    "clipfeat.zoo.xgboost.PortableXGBClassifier",
-    "collections.OrderedDict",
-    "collections.defaultdict",
-    "lightgbm.basic.Booster",
-    "lightgbm.sklearn.LGBMClassifier",
-    "numpy.dtype",
-    "sklearn.calibration._CalibratedClassifier",
-    "sklearn.calibration._SigmoidCalibration",
-    "sklearn.calibration._TemperatureScaling",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    "sklearn.tree._tree.Tree",
-    "xgboost.core.Booster",
-    "xgboost.sklearn.XGBClassifier",
-)
-"""Types that an estimator may contain, in addition to the types of scikit-learn and NumPy that
-skops trusts."""
+MODEL_LIBRARIES = ("clipfeat", "scikit-learn", "lightgbm", "xgboost", "numpy")
+REMEDY = "Get the original file again, or fit the model again"
+NO_KEYS = np.empty(0, dtype=f"S{2 * KEY_BYTES}")
 
 
 @dataclass(frozen=True)
@@ -95,6 +58,11 @@ class Model:
     threshold : float, optional
         Decision threshold on the probability of the last class, for two classes. None predicts the
         class with the highest probability.
+    training_keys : ndarray of shape (n_keys,), ``S32``
+        Content hashes of the training images, in hexadecimal. Empty if the model was fitted on
+        arrays.
+    file : Path, optional
+        The file that the model was read from. Its predictions are then checked.
     """
 
     estimator: Any
@@ -104,6 +72,8 @@ class Model:
     scores: Sequence[Mapping[str, Any]] = ()
     about: Mapping[str, Any] = field(default_factory=dict)
     threshold: float | None = None
+    training_keys: NDArray[np.bytes_] = field(default_factory=NO_KEYS.copy, compare=False)
+    file: Path | None = field(default=None, compare=False)
 
     def predict_proba(self, features: FeatureSet) -> NDArray[np.float64]:
         """Predict the probabilities of the classes.
@@ -125,6 +95,8 @@ class Model:
         FingerprintError
             If the features do not come from the model's encoders. The message lists the
             differences.
+        RefusedFileError
+            If the model file is damaged in a way that only prediction reveals.
         UsageError
             If `features` is not a feature set.
         """
@@ -149,6 +121,8 @@ class Model:
         FingerprintError
             If the features do not come from the model's encoders. The message lists the
             differences.
+        RefusedFileError
+            If the model file is damaged in a way that only prediction reveals.
         UsageError
             If `features` is not a feature set.
         """
@@ -174,7 +148,7 @@ class Model:
         distinct = X if len(rows) == len(X) else X[rows]
         classes = np.arange(len(self.classes))
         return {
-            name: align(one.predict_proba(distinct), one.classes_, classes)[inverse]
+            name: align(self._checked(one, distinct), one.classes_, classes)[inverse]
             for name, one in estimators.items()
         }
 
@@ -203,28 +177,47 @@ class Model:
         target = local_path(path)
         if target.exists() and not overwrite:
             raise OutputExistsError(f"{target} exists. Choose another path, or pass --overwrite")
-        estimator = dump_estimator(self.estimator)
-        meta = {
-            "kind": KIND,
-            "version": VERSION,
-            "classes": self.classes,
-            "encoders": [json.loads(spec.to_json()) for spec in self.specs],
-            "fingerprints": [spec.fingerprint for spec in self.specs],
-            "members": self.members,
-            "scores": list(self.scores),
-            "about": dict(self.about),
-            "threshold": self.threshold,
-            "libraries": {name: version(name) for name in MODEL_LIBRARIES},
-            "digest": hashlib.blake2b(estimator, digest_size=32).hexdigest(),
-        }
-        image = io.BytesIO()
-        with zipfile.ZipFile(image, "w", zipfile.ZIP_STORED) as archive:
-            archive.writestr("meta.json", json.dumps(meta, indent=1))
-            archive.writestr("estimator.skops", estimator)
+        node, arrays = encode(self.estimator)
+        n_features = sum(spec.n_features for spec in self.specs) or count_features(self.estimator)
+        arrays[TRAINING_KEYS] = _key_bytes(self.training_keys)
+        description = describe(self, node, n_features, library_versions())
         with storage_errors(f"creating {target.parent}"):
             target.parent.mkdir(parents=True, exist_ok=True)
-        publish(image.getvalue(), target)
+        with replacing(target) as temporary:
+            write_container(temporary, description, arrays)
         return target
+
+    def _checked(self, estimator: Any, X: NDArray[np.float32]) -> NDArray[np.floating]:
+        """Predict, and report an error as damage if the model comes from a file."""
+        if self.file is None:
+            probabilities: NDArray[np.floating] = estimator.predict_proba(X)
+            return probabilities
+        try:
+            with np.errstate(all="ignore"):
+                probabilities = estimator.predict_proba(X)
+            sums = probabilities.sum(axis=1)
+            if not (probabilities.min() >= -1e-6 and np.abs(sums - 1).max() <= 1e-3):
+                raise ValueError("its predictions are not probabilities")
+        except MemoryError:
+            raise
+        except Exception as error:
+            # All fields were checked, but checked values may not work together.
+            raise RefusedFileError(
+                f"{self.file} is damaged: prediction failed ({error or type(error).__name__}). "
+                f"{REMEDY}"
+            ) from error
+        return probabilities
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of the installed libraries that affect a model."""
+    versions = {}
+    for name in MODEL_LIBRARIES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions
 
 
 def _distinct(
@@ -251,38 +244,29 @@ def _distinct(
     return np.unique(rows, return_inverse=True)
 
 
-def _refuse_bombs(archive: zipfile.ZipFile, path: Path) -> None:
-    """Refuse a zip archive that would unpack to more bytes than it has."""
-    if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
-        raise RefusedFileError(
-            f"{path} has compressed members, but the members of a model file are not compressed. "
-            "Get the original file again, or fit the model again"
-        )
-    declared = sum(member.file_size for member in archive.infolist())
-    if declared > (size := path.stat().st_size):
-        raise RefusedFileError(
-            f"{path} is damaged: it has {size} bytes, but its members have {declared} bytes. Get "
-            "the original file again, or fit the model again"
-        )
+def _key_bytes(keys: NDArray[np.bytes_]) -> NDArray[np.uint8]:
+    """Convert hexadecimal keys to bytes, without repetitions."""
+    data = b"".join(bytes.fromhex(key.decode()) for key in np.unique(keys).tolist())
+    return np.frombuffer(data, dtype=np.uint8).reshape(-1, KEY_BYTES)
 
 
-def _threshold(value: Any, classes: Sequence[str]) -> float | None:
-    """Check the decision threshold of a model file, and return it."""
-    if value is not None and len(classes) != 2:
-        raise ValueError(
-            f"a decision threshold ({value!r}) needs two classes, but the model has {len(classes)}"
-        )
-    if value is not None and not 0 <= float(value) <= 1:
-        raise ValueError(f"the decision threshold ({value!r}) is outside [0, 1]")
-    return None if value is None else float(value)
+def _read_keys(arrays: dict[str, Array]) -> NDArray[np.bytes_]:
+    keys = arrays.pop(TRAINING_KEYS, None)
+    if keys is None or keys.dtype != np.uint8 or keys.ndim != 2 or keys.shape[1] != KEY_BYTES:
+        raise DamagedModelError(f"array {TRAINING_KEYS!r} is missing or has another shape")
+    return np.array([key.tobytes().hex().encode() for key in keys], dtype=NO_KEYS.dtype)
 
 
-def dump_estimator(estimator: Any) -> bytes:
-    """Serialise a fitted estimator in the format of skops."""
-    import skops.io
+def estimator_bytes(estimator: Any) -> int:
+    """Return the number of bytes of a fitted estimator in a model file.
 
-    dumped: bytes = skops.io.dumps(estimator)
-    return dumped
+    Raises
+    ------
+    UsageError
+        If there is no codec for the estimator.
+    """
+    node, arrays = encode(estimator)
+    return len(json.dumps(node)) + sum(array.nbytes for array in arrays.values())
 
 
 def load_model(path: str | Path) -> Model:
@@ -302,12 +286,8 @@ def load_model(path: str | Path) -> Model:
     ------
     RefusedFileError
         If the file is missing, damaged, or not a model file, such as a pickle. If its format has
-        another version. If it contains a type that is not trusted. All checks precede the loading
-        of the estimator.
+        another version. All checks precede the building of the estimator.
     """
-    import skops.io
-    from skops.io.exceptions import UntrustedTypesFoundException
-
     target = local_path(path)
     if target.is_dir():
         target /= MODEL_NAME
@@ -316,51 +296,62 @@ def load_model(path: str | Path) -> Model:
             f"model file {target} not found. Check the path, or fit a model with clipfeat fit"
         )
     try:
-        with zipfile.ZipFile(target) as archive:
-            _refuse_bombs(archive, target)
-            meta = json.loads(archive.read("meta.json"))
-            estimator = archive.read("estimator.skops")
-        if meta["kind"] != KIND or meta["version"] != VERSION:
-            raise RefusedFileError(
-                f"{target} is a {meta['kind']} file of version {meta['version']}, but this version "
-                f"of clipfeat reads {KIND} files of version {VERSION}. Install the version of "
-                "clipfeat that wrote the file"
-            )
-        specs = tuple(EncoderSpec.from_json(json.dumps(spec)) for spec in meta["encoders"])
-        if hashlib.blake2b(estimator, digest_size=32).hexdigest() != meta["digest"]:
-            raise RefusedFileError(
-                f"{target} is damaged: the estimator does not match its digest. Get the original "
-                "file again, or fit the model again"
-            )
-        untrusted = set(skops.io.get_untrusted_types(data=estimator)) - set(TRUSTED)
-        if untrusted:
-            raise RefusedFileError(
-                f"{target} contains untrusted types: {', '.join(sorted(untrusted))}. Fit the model "
-                "again with this version of clipfeat"
-            )
-        for spec in specs:
-            spec.warn_if_untrained(target)
-        loaded = skops.io.loads(estimator, trusted=list(TRUSTED))
-        return Model(
-            estimator=loaded,
-            classes=tuple(meta["classes"]),
-            specs=specs,
-            members=tuple(meta["members"]),
-            scores=meta["scores"],
-            about={**meta["about"], "libraries": meta["libraries"]},
-            threshold=_threshold(meta.get("threshold"), meta["classes"]),
+        model = _read(target)
+    except DamagedModelError as error:
+        raise RefusedFileError(f"{target} is damaged: {error}. {REMEDY}") from error
+    except RefusedFileError as error:
+        raise RefusedFileError(f"{target} is refused: {error}") from error
+    except MemoryError as error:
+        raise RefusedFileError(
+            f"{target} does not fit in memory. Load it on a machine with more memory"
+        ) from error
+    for spec in model.specs:
+        spec.warn_if_untrained(target)
+    return model
+
+
+def _read(target: Path) -> Model:
+    with target.open("rb") as file:
+        start = file.read(64)
+    if not start.startswith(b"PK\3\4"):
+        raise RefusedFileError(
+            "it is not a clipfeat model file. Pass a file from `clipfeat fit`. Pickle and joblib "
+            "files are never loaded"
         )
-    except RefusedFileError:
+    if start[30:].startswith(b"meta.json"):
+        raise RefusedFileError(
+            "it is a model file of version 1, which can run code when it is loaded. Fit the model "
+            "again with clipfeat fit, with the options that `about` of the model lists"
+        )
+    try:
+        description, arrays = read_container(target)
+        check_version(description)
+        check_fields(description)
+        specs, keys = read_specs(description), _read_keys(arrays)
+        estimator = decode(description["estimator"], arrays, description["n_features"])
+    except (DamagedModelError, RefusedFileError, MemoryError):
         raise
-    except UntrustedTypesFoundException as error:
-        raise RefusedFileError(
-            f"{target} contains untrusted types: {error}. Fit the model again with this version of "
-            "clipfeat"
-        ) from error
     except Exception as error:
-        # The parsers of zip, JSON and skops raise many types of errors for a damaged file.
-        reason = str(error) or type(error).__name__
-        raise RefusedFileError(
-            f"{target} is not a complete clipfeat model file ({reason}). Pass a file from "
-            "`clipfeat fit`. Pickle and joblib files are never loaded"
-        ) from error
+        # The parsers of zip and JSON, and scikit-learn's constructors, raise many types of errors.
+        raise DamagedModelError(f"{type(error).__name__}: {error}") from error
+    if arrays:
+        raise DamagedModelError(f"it has unknown arrays: {', '.join(arrays)[:80]}")
+    classes = tuple(description["classes"])
+    labels = getattr(estimator, "classes_", np.empty(0))
+    if labels.dtype.kind != "i" or not len(labels) or labels[-1] >= len(classes):
+        raise DamagedModelError(
+            f"the labels of its estimator are no indices of {len(classes)} classes"
+        )
+    if not hasattr(estimator, "predict_proba"):
+        raise DamagedModelError("its estimator predicts no probabilities")
+    return Model(
+        estimator=estimator,
+        classes=classes,
+        specs=specs,
+        members=tuple(description["members"]),
+        scores=read_scores(description),
+        about=read_about(description),
+        threshold=description["threshold"],
+        training_keys=keys,
+        file=target,
+    )

@@ -10,8 +10,8 @@ Another package adds a classifier with an entry point of the group ``clipfeat.cl
 refers to a `ClassifierRow`.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pkgutil import resolve_name
 from typing import Any
@@ -45,6 +45,10 @@ class ClassifierRow:
         Function that fits the classifier out of core, as ``"package.module:function"``. Empty if
         the classifier is fitted in memory only. The function takes ``(estimator, rows, y)``. See
         `clipfeat.zoo.streamed`.
+    codecs : mapping of str to str
+        Codecs that store the fitted estimators in a model file, as ``"package.module:NAME"``, by
+        the name of the estimator's class. Those that several classifiers use are in
+        `clipfeat.model.codecs`. Without a codec, models of the classifier cannot be saved.
 
     Examples
     --------
@@ -57,6 +61,7 @@ class ClassifierRow:
     usual: bool = True
     space: Space | None = None
     streamed: str = ""
+    codecs: Mapping[str, str] = field(default_factory=dict)
 
 
 _TREES = {"max_features": Range(0.01, 0.3), "min_samples_leaf": Range(1, 10, whole=True)}
@@ -74,12 +79,17 @@ _ROWS = (
         "clipfeat.zoo.knn:make",
         "k nearest neighbours by cosine distance; no training",
         space={"n_neighbors": Range(3, 100, whole=True)},
+        codecs={"CappedNeighborsClassifier": "clipfeat.model.codecs.neighbors:NEIGHBORS"},
     ),
     ClassifierRow(
         "rf",
         "clipfeat.zoo.forest:make",
         "random forest; robust, slow on wide features",
         space=_TREES,
+        codecs={
+            "OrderedForestClassifier": "clipfeat.model.codecs.trees:FOREST",
+            "AcceleratedForestClassifier": "clipfeat.model.codecs.trees:ACCELERATED_FOREST",
+        },
     ),
     ClassifierRow(
         "lgbm",
@@ -92,6 +102,7 @@ _ROWS = (
             "colsample_bytree": Range(0.05, 1),
         },
         streamed="clipfeat.zoo.streamed.streamed_lightgbm:fit",
+        codecs={"PortableLGBMClassifier": "clipfeat.model.codecs.lightgbm:CONVERSION"},
     ),
     ClassifierRow(
         "xgb",
@@ -104,12 +115,20 @@ _ROWS = (
             "colsample_bytree": Range(0.05, 1),
         },
         streamed="clipfeat.zoo.streamed.streamed_xgboost:fit",
+        codecs={
+            "PortableXGBClassifier": "clipfeat.model.codecs.xgboost:CONVERSION",
+            "LabelEncodedClassifier": "clipfeat.model.codecs.wrappers:LABEL_ENCODED",
+        },
     ),
     ClassifierRow(
         "svm",
         "clipfeat.zoo.svm:make",
         "support vector machine with RBF kernel, calibrated; often the best single classifier",
         space={"C": Range(0.1, 100)},
+        codecs={
+            "AcceleratedSVC": "clipfeat.model.codecs.kernel_svm:SVC",
+            "Nystroem": "clipfeat.model.codecs.kernel_svm:NYSTROEM",
+        },
     ),
     ClassifierRow(
         "linsvm",
@@ -125,6 +144,7 @@ _ROWS = (
         "ridge regression on the labels, in closed form",
         usual=False,
         space={"alpha": Range(1e-2, 1e6)},
+        codecs={"RidgeClassifier": "clipfeat.model.codecs.linear:RIDGE"},
     ),
     ClassifierRow(
         "lda",
@@ -132,6 +152,7 @@ _ROWS = (
         "linear discriminant analysis with shrinkage; for few images",
         usual=False,
         space={"shrinkage": Range(1e-3, 1)},
+        codecs={"LinearDiscriminantAnalysis": "clipfeat.model.codecs.linear:LDA"},
     ),
     ClassifierRow(
         "et",
@@ -139,6 +160,7 @@ _ROWS = (
         "extremely randomised trees",
         usual=False,
         space=_TREES,
+        codecs={"OrderedExtraTreesClassifier": "clipfeat.model.codecs.trees:EXTRA_TREES"},
     ),
     ClassifierRow(
         "histgb",
@@ -149,6 +171,9 @@ _ROWS = (
             "learning_rate": Range(0.02, 0.3),
             "max_leaf_nodes": Range(7, 127, whole=True),
             "min_samples_leaf": Range(5, 100, whole=True),
+        },
+        codecs={
+            "HistogramBoostingClassifier": "clipfeat.model.codecs.histogram_boosting:CONVERSION"
         },
     ),
     ClassifierRow(
@@ -162,15 +187,20 @@ _ROWS = (
             "learning_rate": Range(1e-4, 1e-2),
             "weight_decay": Range(1e-4, 1),
         },
+        codecs={"MLPHeadClassifier": "clipfeat.model.codecs.networks:MLP"},
     ),
     ClassifierRow(
         "prototype",
         "clipfeat.zoo.prototype:make",
         "nearest class mean; for few images",
         usual=False,
+        codecs={"PrototypeClassifier": "clipfeat.model.codecs.neighbors:PROTOTYPE"},
     ),
     ClassifierRow(
-        "dummy", "clipfeat.zoo.dummy:make", "class frequencies; the baseline without features"
+        "dummy",
+        "clipfeat.zoo.dummy:make",
+        "class frequencies; the baseline without features",
+        codecs={"DummyClassifier": "clipfeat.model.codecs.dummy:DUMMY"},
     ),
 )
 
@@ -181,6 +211,7 @@ PROJECTIONS = {
             "triplet",
             "clipfeat.zoo.triplet:make",
             "projection to 512 features, learned with a triplet loss",
+            codecs={"TripletProjection": "clipfeat.model.codecs.networks:TRIPLET"},
         ),
     )
 }

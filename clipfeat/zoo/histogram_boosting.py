@@ -6,8 +6,10 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
+from clipfeat.zoo.boosted_trees import margins_to_probabilities
 from clipfeat.zoo.fit_options import FitOptions
 
 
@@ -62,6 +64,7 @@ class HistogramBoostingClassifier(HistGradientBoostingClassifier):
 
     def predict_proba(self, X: Any) -> NDArray[np.floating]:
         """Predict probabilities. Columns follow ``classes_``."""
+        check_is_fitted(self)
         with threadpool_limits(joblib.effective_n_jobs(self.n_jobs), user_api="openmp"):
-            probabilities: NDArray[np.floating] = super().predict_proba(X)
-        return probabilities
+            margins = self._raw_predict(np.asarray(X, dtype=np.float32))
+        return margins_to_probabilities(margins)

@@ -4,6 +4,7 @@ from typing import Any
 
 from lightgbm import LGBMClassifier
 
+from clipfeat.zoo.boosted_trees import margins_to_probabilities
 from clipfeat.zoo.fit_options import FitOptions
 
 
@@ -12,7 +13,7 @@ def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
 
     The histograms are coarse, with at most 63 bins per feature.
     """
-    return LGBMClassifier(
+    return PortableLGBMClassifier(
         n_estimators=200,
         learning_rate=0.1,
         colsample_bytree=0.1,
@@ -26,3 +27,17 @@ def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
         force_col_wise=True,
         verbosity=-1,
     )
+
+
+class PortableLGBMClassifier(LGBMClassifier):
+    """LGBMClassifier that computes sigmoids and softmax as a model file does."""
+
+    def predict_proba(self, X: Any, **options: Any) -> Any:  # type: ignore[override]
+        """Predict probabilities. Columns follow ``classes_``.
+
+        The options are those of LightGBM, whose other methods call this one for margins.
+        """
+        if any(options.get(name) for name in ("raw_score", "pred_leaf", "pred_contrib")):
+            return super().predict_proba(X, **options)
+        margins: Any = super().predict_proba(X, **options | {"raw_score": True})
+        return margins_to_probabilities(margins)

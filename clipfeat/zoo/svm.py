@@ -125,7 +125,7 @@ class AcceleratedSVC(SVC):
         A positive score means the first class of the pair. If there are only two classes, it means
         the second class, as in scikit-learn.
         """
-        kernel = _gaussian(rows, self.support_vectors_.astype(rows.dtype), self._gamma)
+        kernel = _gaussian(rows, self.support_vectors_.astype(rows.dtype), float(self._gamma))
         dual, ends = self.dual_coef_.astype(rows.dtype), np.cumsum(self.n_support_)
         of = [slice(end - n, end) for end, n in zip(ends, self.n_support_, strict=True)]
         scores = [

@@ -2,9 +2,12 @@
 
 from typing import Any, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from xgboost import XGBClassifier
 
 from clipfeat.zoo.acceleration import pick_device
+from clipfeat.zoo.boosted_trees import margins_to_probabilities
 from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.label_encoding import LabelEncodedClassifier
 
@@ -40,3 +43,11 @@ class PortableXGBClassifier(XGBClassifier):
             self.get_booster().set_param({"device": "cpu"})
             self.set_params(device="cpu")
         return self
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:  # type: ignore[override]
+        """Predict probabilities. Columns follow ``classes_``.
+
+        XGBoost computes sigmoids in float32, with functions that differ between platforms. Here it
+        computes the margins only.
+        """
+        return margins_to_probabilities(self.predict(X, output_margin=True))

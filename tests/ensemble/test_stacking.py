@@ -4,13 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import skops.io
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from clipfeat.ensemble import StackedClassifier
-from clipfeat.model.model_file import TRUSTED, dump_estimator
 from clipfeat.zoo import make_classifier
 from clipfeat.zoo.folds import inner_folds
 from tests.conftest import make_features
@@ -53,5 +51,4 @@ def test_known_out_of_fold_probabilities_give_the_same(classes: tuple[str, ...])
     assert np.allclose(given.predict_proba(data.X), made.predict_proba(data.X))
     known[0][::3] = np.nan
     given = StackedClassifier(MEMBERS).fit(data.X, data.labels, out_of_fold=known)
-    again = skops.io.loads(dump_estimator(given), trusted=list(TRUSTED))
-    assert np.array_equal(again.predict_proba(data.X), given.predict_proba(data.X))
+    assert np.isfinite(given.predict_proba(data.X)).all()

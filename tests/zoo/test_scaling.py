@@ -4,15 +4,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-import skops.io
 
 from clipfeat.evaluate.fitting import fit
-from clipfeat.model.model_file import TRUSTED, dump_estimator
 from clipfeat.zoo import classifiers
 from clipfeat.zoo.building import build
 from clipfeat.zoo.fit_options import SCALES, FitOptions
 from clipfeat.zoo.scaling import make_scaler
 from tests.conftest import make_features
+from tests.model.round_trip import loaded
 from tests.store.test_streaming import in_blocks
 
 SCALED = ["logreg", "linsvm", "ridge", "svm", "mlp", "knn", "prototype", "triplet+logreg"]
@@ -42,9 +41,7 @@ def test_scale_changes_these_classifiers(name: str) -> None:
         model = fitted(name, X, data.y, scale)
         p[scale] = model.predict_proba(X_fresh)
         assert (p[scale].argmax(axis=1) == fresh.y).mean() > 0.8
-        dumped = dump_estimator(model)
-        assert set(skops.io.get_untrusted_types(data=dumped)) <= set(TRUSTED)
-        again = skops.io.loads(dumped, trusted=list(TRUSTED))
+        again = loaded(model)
         assert np.array_equal(again.predict_proba(X_fresh), p[scale])
     assert not np.allclose(p["standard"], p["l2"], atol=1e-4)
     assert np.allclose(p["l2"], p["none"], atol=1e-4) == (name in ("knn", "prototype"))

@@ -2,13 +2,12 @@
 
 import numpy as np
 import pytest
-import skops.io
 
 from clipfeat.errors import ClipfeatWarning
-from clipfeat.model.model_file import TRUSTED, dump_estimator
 from clipfeat.zoo import knn, make_classifier, svm
 from clipfeat.zoo.scaling import ROWS, UnitScaler
 from tests.conftest import make_features
+from tests.model.round_trip import loaded
 
 
 @pytest.mark.parametrize("classes", [("a", "b"), ("a", "b", "c")])
@@ -33,9 +32,7 @@ def test_large_data_are_approximated_with_a_warning(
     p = model.predict_proba(features.X[1::2])
     assert (p.argmax(axis=1) == exact.argmax(axis=1)).mean() > 0.9
     assert (model.predict(features.X[1::2]) == model.classes_[p.argmax(axis=1)]).all()
-    dumped = dump_estimator(model)
-    assert set(skops.io.get_untrusted_types(data=dumped)) <= set(TRUSTED)
-    again = skops.io.loads(dumped, trusted=list(TRUSTED))
+    again = loaded(model)
     assert np.array_equal(again.predict_proba(features.X[1::2]), p)
 
 

@@ -1,0 +1,7 @@
+"""Conversion of scikit-learn's gradient boosting to boosted trees. Only saving imports it."""
+
+from clipfeat.model.codecs.boosting import histogram_trees
+from clipfeat.model.codecs.codec import Conversion
+from clipfeat.zoo.histogram_boosting import HistogramBoostingClassifier
+
+CONVERSION = Conversion(HistogramBoostingClassifier, histogram_trees)

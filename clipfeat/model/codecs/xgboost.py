@@ -1,0 +1,7 @@
+"""Conversion of XGBoost to boosted trees. Only saving imports it."""
+
+from clipfeat.model.codecs.boosting import xgboost_trees
+from clipfeat.model.codecs.codec import Conversion
+from clipfeat.zoo.xgboost import PortableXGBClassifier
+
+CONVERSION = Conversion(PortableXGBClassifier, xgboost_trees)

@@ -1,0 +1,141 @@
+"""The description of a model file, ``model.json``, without the nodes of its estimator."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from clipfeat.errors import RefusedFileError
+from clipfeat.model.container import DamagedModelError
+from clipfeat.model.format import KIND, MAX_CLASSES, VERSION
+from clipfeat.spec import EncoderSpec
+
+if TYPE_CHECKING:
+    from clipfeat.model.model_file import Model
+
+FIELDS = (
+    "kind", "version", "classes", "encoders", "fingerprints", "n_features", "members", "threshold",
+    "estimator", "scores", "about", "libraries",
+)  # fmt: skip
+
+
+def describe(
+    model: "Model", node: Mapping[str, Any], n_features: int, libraries: Mapping[str, str]
+) -> dict[str, Any]:
+    """Write the description of a model.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    node : mapping
+        Node of its estimator.
+    n_features : int
+        Number of features that it takes.
+    libraries : mapping of str to str
+        Versions of libraries by name.
+    """
+    about = {name: value for name, value in model.about.items() if name != "libraries"}
+    return {
+        "kind": KIND,
+        "version": VERSION,
+        "classes": list(model.classes),
+        "encoders": [json.loads(spec.to_json()) for spec in model.specs],
+        "fingerprints": [spec.fingerprint for spec in model.specs],
+        "n_features": n_features,
+        "members": list(model.members),
+        "threshold": None if model.threshold is None else float(model.threshold),
+        "estimator": node,
+        "scores": _without_nan([dict(row) for row in model.scores]),
+        "about": _without_nan(about),
+        "libraries": dict(libraries),
+    }
+
+
+def _without_nan(value: Any) -> Any:
+    """Replace each NaN by null, since JSON has no NaN."""
+    if isinstance(value, Mapping):
+        return {name: _without_nan(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _with_nan(row: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: math.nan if name in names and v is None else v for name, v in row.items()}
+
+
+def check_version(description: Mapping[str, Any]) -> None:
+    """Refuse other kinds and versions of files."""
+    kind, version = description.get("kind"), description.get("version")
+    if kind != KIND:
+        raise DamagedModelError(f"it is a {str(kind)[:40]!r} file instead of a {KIND!r} file")
+    if type(version) is not int or version > VERSION:
+        raise RefusedFileError(
+            f"it is a model file of version {str(version)[:40]}, but this version of clipfeat "
+            f"reads version {VERSION}. Install the version of clipfeat that wrote the file"
+        )
+    if version < VERSION:
+        raise DamagedModelError(f"its version is {version}, which never had this layout")
+
+
+def check_fields(description: Mapping[str, Any]) -> None:
+    """Check the types and the values of the description, except those of the estimator.
+
+    Raises
+    ------
+    DamagedModelError
+        If a field is missing or unknown, or has an invalid value.
+    """
+    if set(description) != set(FIELDS):
+        wrong = sorted(set(description) ^ set(FIELDS))
+        raise DamagedModelError(f"fields are missing or unknown: {', '.join(wrong)[:80]}")
+    for name, most in (("classes", MAX_CLASSES), ("members", 1000), ("fingerprints", 1000)):
+        values = description[name]
+        if not isinstance(values, list) or not all(type(value) is str for value in values):
+            raise DamagedModelError(f"{name!r} is not a list of strings")
+        if len(set(values)) < len(values) or len(values) > most:
+            raise DamagedModelError(f"{name!r} repeats a value or has more than {most}")
+    if len(description["classes"]) < 2:
+        raise DamagedModelError("it has fewer than two classes")
+    for name, kind in (("scores", list), ("encoders", list), ("about", dict), ("libraries", dict)):
+        if not isinstance(description[name], kind):
+            raise DamagedModelError(f"{name!r} is not a JSON {kind.__name__}")
+    if not all(isinstance(row, dict) for row in description["scores"]):
+        raise DamagedModelError("'scores' is not a list of objects")
+    threshold, n_features = description["threshold"], description["n_features"]
+    if threshold is not None and len(description["classes"]) != 2:
+        raise DamagedModelError(
+            f"a decision threshold ({threshold!r}) needs two classes, but the model has "
+            f"{len(description['classes'])}"
+        )
+    if threshold is not None and not (type(threshold) is float and 0 <= threshold <= 1):
+        raise DamagedModelError(f"the decision threshold ({threshold!r}) is outside [0, 1]")
+    if type(n_features) is not int or not 0 < n_features < 2**31:
+        raise DamagedModelError(f"the number of features ({n_features!r}) is invalid")
+
+
+def read_specs(description: Mapping[str, Any]) -> tuple[EncoderSpec, ...]:
+    """Read the encoders, and check their digests and number of features."""
+    specs = tuple(EncoderSpec.from_json(json.dumps(one)) for one in description["encoders"])
+    if [spec.fingerprint for spec in specs] != description["fingerprints"]:
+        raise DamagedModelError("the encoders do not match their fingerprints")
+    total = sum(spec.n_features for spec in specs)
+    if specs and total != description["n_features"]:
+        raise DamagedModelError(
+            f"the encoders have {total} features, but the model has {description['n_features']}"
+        )
+    return specs
+
+
+def read_scores(description: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+    """Read the scores."""
+    return tuple(_with_nan(row, ("value", "seconds")) for row in description["scores"])
+
+
+def read_about(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the facts about the fit, with the versions of libraries."""
+    about = dict(description["about"])
+    if isinstance(gain := about.get("gain"), dict):
+        about["gain"] = _with_nan(gain, tuple(gain))
+    return {**about, "libraries": description["libraries"]}

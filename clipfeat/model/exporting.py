@@ -1,0 +1,59 @@
+"""Export of a model's estimator for scikit-learn, in the format of skops.
+
+skops stores objects and builds them by the names in the file. Its reader lists types that are not
+trusted, but types that it trusts can also be combined into code. Such a file is for readers who
+trust its author.
+"""
+
+from pathlib import Path
+
+from clipfeat.errors import OutputExistsError, UsageError, missing_extra
+from clipfeat.model.model_file import load_model
+from clipfeat.system.files import publish
+from clipfeat.system.locations import local_path
+
+SUFFIX = ".skops"
+
+
+def export_estimator(model: str | Path, out: str | Path, *, overwrite: bool = False) -> Path:
+    """Write the fitted estimator of a model file in the format of skops.
+
+    Parameters
+    ----------
+    model : path
+        The model file.
+    out : path
+        The new file, ending in ``.skops``.
+    overwrite : bool
+        Replace an existing file.
+
+    Returns
+    -------
+    Path
+        Path of the written file. ``skops.io.load`` reads it. Its argument ``trusted`` must contain
+        the types of clipfeat that ``skops.io.get_untrusted_types`` lists.
+
+    Raises
+    ------
+    MissingExtraError
+        If skops is not installed.
+    UsageError
+        If `out` has another suffix.
+    OutputExistsError
+        If the file exists and `overwrite` is false.
+    RefusedFileError
+        If the model file is damaged, or is not a model file.
+    """
+    target = local_path(out)
+    if target.suffix.lower() != SUFFIX:
+        raise UsageError(
+            f"a model is exported to a {SUFFIX} file, got {target}. Use -o model{SUFFIX}"
+        )
+    if target.exists() and not overwrite:
+        raise OutputExistsError(f"{target} exists. Choose another path, or pass --overwrite")
+    try:
+        import skops.io
+    except ImportError as error:
+        raise missing_extra("exporting a model", "skops", "skops") from error
+    publish(skops.io.dumps(load_model(model).estimator), target)
+    return target

@@ -1,0 +1,76 @@
+"""The model file, version 2.
+
+A model file is data. Nothing that is named in it is imported, called or opened. The words MUST, MAY
+and MUST NOT are used as in RFC 2119.
+
+Container
+---------
+The file MUST be a zip archive with exactly two members, in this order: ``model.json`` and
+``arrays.safetensors``. Members MUST be stored without compression and encryption. Each member MUST
+follow the one before without a gap, and the zip directory MUST follow the last one and end the
+file, without a comment. The archive MAY use the zip64 extension. The CRC-32 of each member MUST
+match. ``model.json`` MUST NOT have more than `MAX_DESCRIPTION` bytes.
+
+``arrays.safetensors`` is a file of the format safetensors. Its header MUST NOT have more than
+`MAX_ARRAYS_HEADER` bytes. Arrays MUST have the type F64, F32, I64, I32 or U8 and at most three
+dimensions. They MUST cover the data without gaps and overlaps. Floating-point values MUST be
+finite. `safetensors.numpy.load` reads the member without clipfeat.
+
+Description
+-----------
+``model.json`` MUST be a JSON object in UTF-8 without repeated names, NaN and infinity. It has
+exactly these fields:
+
+================  ================================================================================
+``kind``          ``"clipfeat-model"``
+``version``       2
+``classes``       names of the classes, different strings
+``encoders``      the encoders' identities, as in the feature file
+``fingerprints``  the digests of ``encoders``; they MUST agree
+``n_features``    number of features; the sum of those of the encoders, if there are any
+``members``       names of the classifiers
+``threshold``     decision threshold in [0, 1] for two classes, or null
+``estimator``     the fitted estimator, a node
+``scores``        cross-validated scores, a list of objects
+``about``         facts about the fit, an object
+``libraries``     versions of libraries by name
+================  ================================================================================
+
+``scores``, ``about`` and ``libraries`` are for people, and a reader MUST NOT depend on them. The
+array ``training_keys`` (N, 16) holds the content hashes of the training images. N MAY be 0.
+
+Nodes
+-----
+A node is a JSON object that describes one estimator. Its field ``kind`` is the name of one of the
+codecs in `clipfeat.model.codecs`, or of the codec of an installed plug-in. The codec defines all
+other fields of the node: numbers, strings, nested nodes, and arrays. An array of the node at
+``estimator/steps/0`` is stored under the name ``estimator/steps/0/<field>``. A reader MUST refuse
+unknown kinds, unknown and missing fields, and unknown and missing arrays. It MUST check the type,
+the shape and the range of each field, and that the fields of a node and of its nested nodes agree.
+Nodes MUST NOT be nested more than `MAX_DEPTH` deep. An estimator MUST NOT have more than
+`MAX_CLASSES` classes, and the estimator's labels are indices into ``classes``.
+
+Trees are arrays of nodes. The children of a node MUST have larger indices than the node and MUST be
+in the same tree. Features MUST be in the range of the estimator's features. A leaf has -1 for both
+children and for its feature. Prediction follows the left child if the feature's float32 value is at
+most the threshold.
+
+To raise the version: add a branch to `clipfeat.model.model_file`, keep a small file of the old
+version under ``tests/model/files``, and describe the change here. Version 1 held objects of skops,
+which could write files when a model predicted. It is not read.
+"""
+
+KIND = "clipfeat-model"
+VERSION = 2
+MODEL_NAME = "model.clipfeat"
+"""Name of the model file in a folder and on the hub."""
+DESCRIPTION = "model.json"
+ARRAYS = "arrays.safetensors"
+MEMBERS = (DESCRIPTION, ARRAYS)
+MAX_DESCRIPTION = 2**24
+MAX_ARRAYS_HEADER = 2**22
+MAX_DEPTH = 20
+MAX_CLASSES = 100_000
+TRAINING_KEYS = "training_keys"
+KEY_BYTES = 16
+"""Bytes of a content hash."""

@@ -11,6 +11,7 @@ from clipfeat.errors import UsageError, unknown_name
 from clipfeat.features import FeatureSet
 from clipfeat.features.by_file import AVERAGES
 from clipfeat.images import open_source
+from clipfeat.images.manifest import is_table
 from clipfeat.images.source import ImageSource
 from clipfeat.images.source_options import SourceOptions
 from clipfeat.images.video.frames import with_frames
@@ -86,8 +87,8 @@ def predict(
     UsageError
         If an option cannot be used with this source or this model.
     LabelError
-        If labels of the table `inputs.labels` match no class of the model. Labels from folders and
-        feature files may have other names. They are not scored.
+        If labels of a table match no class of the model. Labels from folders and feature files may
+        have other names, and are then not scored.
     """
     if average not in AVERAGES:
         raise unknown_name("average", average, AVERAGES)
@@ -104,8 +105,9 @@ def predict(
             )
         return predictions_of(fitted, load(*specs), how)
     listed = open_images(fitted, source, inputs)
-    if inputs.labels is not None:
-        check_labels(given_labels(listed, fitted.classes), fitted.classes, str(inputs.labels))
+    if inputs.labels is not None or any(is_table(str(spec)) for spec in specs):
+        table = listed.name if inputs.labels is None else str(inputs.labels)
+        check_labels(given_labels(listed, fitted.classes), fitted.classes, table)
     images, views = add_views(listed, inputs.views)
     features = encode_in_memory(
         images,

@@ -35,7 +35,7 @@ def test_another_encoder_is_refused(image_folder: Path) -> None:
     embed()
     succeed("fit", "--cv", 0)
     embed("images", "other.h5", "--image-size", 32)
-    assert_fails(clipfeat("predict", "model.clipfeat", "other.h5"), 6, "another encoder")
+    assert_fails(clipfeat("predict", "model.clipfeat", "other.h5"), 6, "a different encoder")
 
 
 def test_a_pickle_is_refused(image_folder: Path) -> None:
@@ -82,6 +82,9 @@ def test_scores_of_partial_labels(image_folder: Path) -> None:
         "(nearest class 'fake'), 'cat'"
     )
     assert_fails(clipfeat(*words), 1, message)
+    Path("images/t.csv").write_text("path,label\nfake-00.png,FAKE\n")
+    result = clipfeat("predict", "model.clipfeat", "images/t.csv", "--device", "cpu")
+    assert_fails(result, 1, "'FAKE' (nearest class 'fake')")
 
 
 def test_labels_of_a_feature_file_in_another_spelling(image_folder: Path) -> None:

@@ -1,6 +1,6 @@
 """Building the `Subject` of an audit from image files.
 
-Bytes and headers are read, but pixels are not decoded.
+Bytes and headers of all images are read. Pixels are decoded for a sample of the images.
 """
 
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from clipfeat.auditing.pixels import pixel_facts
 from clipfeat.auditing.subject import Subject, known_facts, subject_of
 from clipfeat.errors import ImageError
 from clipfeat.features import Failure, FeatureSet, order_classes
@@ -81,7 +82,8 @@ def subject_of_images(
     )
     facts["jpeg_tables"] = np.array([header.jpeg_tables for header in headers], dtype=np.str_)
     facts["exif"] = np.array([_exif(header) for header in headers], dtype=np.str_)
-    return subject_of(features, facts)
+    readers = {row: record.reader for row, record in enumerate(records) if not video_file(record)}
+    return subject_of(features, facts | pixel_facts(readers, features.y))
 
 
 def _exif(header: Header) -> str:

@@ -13,6 +13,14 @@ from clipfeat.system.locations import local_path
 if TYPE_CHECKING:
     import pandas as pd
 
+NO_CHECK = (
+    "metadata other than the presence of EXIF",
+    "colour profiles",
+    "traces of resizing",
+    "watermarks away from the corners",
+)
+"""Known shortcuts that no check of the audit finds."""
+
 
 @dataclass(frozen=True, eq=False)
 class Audit:
@@ -42,14 +50,14 @@ class Audit:
 
     @property
     def not_checked(self) -> list[str]:
-        """The checks that were not possible, one sentence for each reason."""
+        """The checks that were not possible, one sentence for each reason, and the limits."""
         checks_by_reason: dict[str, list[str]] = {}
         for name, reason in self.skipped.items():
             checks_by_reason.setdefault(reason, []).append(name)
         return [
             f"not checked: {', '.join(names)} ({reason})"
             for reason, names in checks_by_reason.items()
-        ]
+        ] + [f"not checked: {', '.join(NO_CHECK)} (the audit has no such checks)"]
 
     @property
     def sentences(self) -> list[str]:

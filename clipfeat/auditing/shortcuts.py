@@ -1,4 +1,4 @@
-"""The checks of shortcuts: properties of the files, other than pixels, that predict the class.
+"""The checks of shortcuts: properties of files and pixels that predict the class.
 
 If one class is stored as PNG and the other as JPEG, a classifier learns the compression artefacts.
 Its test scores are high, but it fails on the first photograph that was saved again.
@@ -17,6 +17,9 @@ from clipfeat.errors import DataError
 
 LEAK_AUC = 0.8
 WARNING_AUC = 0.6
+LEAK_AUC_OF_PIXELS = 0.9
+"""Content may also make borders and corners uniform, such as the sky or a white background."""
+NEVER = 1.0
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,15 @@ class Fact:
         Name in findings.
     unit : str
         Unit, with a leading space.
+    leak_auc : float
+        The fact is a leak if the lower bound of its AUC is above this value. Facts that also depend
+        on the content are never a leak.
     """
 
     name: str
     title: str
     unit: str = ""
+    leak_auc: float = LEAK_AUC
 
 
 FACTS = (
@@ -47,6 +54,13 @@ FACTS = (
     Fact("format", "file format"),
     Fact("jpeg_tables", "JPEG quantisation"),
     Fact("exif", "EXIF presence"),
+    Fact("brightness", "brightness", leak_auc=NEVER),
+    Fact("red_cast", "colour cast (red)", leak_auc=NEVER),
+    Fact("blue_cast", "colour cast (blue)", leak_auc=NEVER),
+    Fact("saturation", "saturation", leak_auc=NEVER),
+    Fact("sharpness", "sharpness", leak_auc=NEVER),
+    Fact("border", "constant border", leak_auc=LEAK_AUC_OF_PIXELS),
+    Fact("corner", "repeated corner patch", leak_auc=LEAK_AUC_OF_PIXELS),
 )
 
 
@@ -74,12 +88,15 @@ def check_fact(fact: Fact, subject: Subject) -> list[Finding]:
     others = [classes[code] for code in np.unique(y) if code != best.code]
     other = others[0] if len(others) == 1 else "the others"
     mask = y == best.code
+    n_labelled = int((subject.features.y >= 0).sum())
+    sample = f", in {len(y):,} of {n_labelled:,} images" if len(y) < n_labelled else ""
     sentence = (
         f"{fact.title} alone separates {classes[best.code]} from {other}: AUC {best.auc:.2f} "
-        f"(at least {best.lower:.2f}); {classes[best.code]} {_summary(values[mask], fact)}, "
+        f"(at least {best.lower:.2f}{sample}); "
+        f"{classes[best.code]} {_summary(values[mask], fact)}, "
         f"{other} {_summary(values[~mask], fact)}"
     )
-    severity = "leak" if best.lower > LEAK_AUC else "warning"
+    severity = "leak" if best.lower > fact.leak_auc else "warning"
     numbers = {"auc": best.auc, "lower": best.lower, "images": float(len(y))}
     return [Finding(fact.title, severity, sentence, numbers)]
 

@@ -31,6 +31,23 @@ def thumbnails(paths: Sequence[str], roots: Sequence[str | Path]) -> dict[str, b
 
     Parameters
     ----------
+    paths, roots
+        As in `find_readers`.
+
+    Returns
+    -------
+    dict of str to bytes
+        PNG files by path.
+    """
+    pictures = {path: thumbnail(reader) for path, reader in find_readers(paths, roots).items()}
+    return {path: png for path, png in pictures.items() if png is not None}
+
+
+def find_readers(paths: Sequence[str], roots: Sequence[str | Path]) -> dict[str, Reader]:
+    """Find the images of paths in feature files.
+
+    Parameters
+    ----------
     paths : sequence of str
         Paths relative to one of the roots. A path may continue inside a tar file, such as
         ``"train.tar/1.jpg"``.
@@ -39,17 +56,15 @@ def thumbnails(paths: Sequence[str], roots: Sequence[str | Path]) -> dict[str, b
 
     Returns
     -------
-    dict of str to bytes
-        PNG files by path.
+    dict of str to Reader
+        Readers by path, without those of missing images.
     """
-    pictures: dict[str, bytes] = {}
+    readers: dict[str, Reader] = {}
     inner_paths: dict[Path, dict[str, str]] = {}
     for path in paths:
         for root in roots:
             if (Path(root) / path).is_file():
-                png = thumbnail(FileBytes(str(Path(root) / path)))
-                if png is not None:
-                    pictures[path] = png
+                readers[path] = FileBytes(str(Path(root) / path))
                 break
             archive = _archive(Path(root), path)
             if archive is not None:
@@ -61,10 +76,8 @@ def thumbnails(paths: Sequence[str], roots: Sequence[str | Path]) -> dict[str, b
             records = [record for record in open_source(archive) if record.path in members]
         except ClipfeatError:
             continue
-        for record in records:
-            if (png := thumbnail(record.reader)) is not None:
-                pictures[members[record.path]] = png
-    return pictures
+        readers |= {members[record.path]: record.reader for record in records}
+    return readers
 
 
 def _archive(root: Path, path: str) -> Path | None:

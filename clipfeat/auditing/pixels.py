@@ -1,0 +1,154 @@
+"""Facts about pixels: brightness, colour cast, saturation, sharpness, borders and corners.
+
+A classifier can learn such a fact instead of the content, for example a watermark or the border of
+one source. The facts of a sample of the images are measured, because decoding takes time.
+"""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from clipfeat.auditing.subject import Facts
+from clipfeat.errors import ImageError
+from clipfeat.images.isolated import IsolatedDecoder, Isolation, default_workers
+from clipfeat.images.readers import Reader
+
+MAX_IMAGES = 600
+"""Maximum number of images that are decoded, about equally many of each class."""
+IMAGES_PER_WORKER = 100
+"""Fewer images are decoded faster by one process than several processes are started."""
+SIDE = 256
+"""Longest side at which all facts except borders are measured."""
+MAX_RANGE = 10
+"""Maximum range of a channel in a constant row or column. JPEG compression adds some noise."""
+PATCH = 8
+"""Side of a corner patch, as a divisor of the shorter side of the image, and in pixels after it was
+resized."""
+RED, GREEN, BLUE = 0, 1, 2
+
+Pixels = NDArray[np.uint8]
+Patches = NDArray[np.float32]
+
+
+def pixel_facts(readers: Mapping[int, Reader], y: NDArray[np.int64]) -> Facts:
+    """Measure facts about the pixels of a sample of the images.
+
+    Parameters
+    ----------
+    readers : mapping of int to Reader
+        Readers of the images that can be decoded, by row number.
+    y : ndarray of shape (n_files,)
+        Class of each row; -1 for an unknown label.
+
+    Returns
+    -------
+    mapping of str to ndarray of shape (n_files,), float64
+        Facts by name, NaN in the rows that are not in the sample or cannot be decoded. Empty if
+        no image can be decoded.
+    """
+    rows = _sample(np.array(sorted(readers), dtype=np.int64), y)
+    isolation = Isolation("clipfeat.images.reduced:decode_reduced")
+    n_workers = min(default_workers(), 1 + len(rows) // IMAGES_PER_WORKER)
+    with IsolatedDecoder(isolation) as decoder, ThreadPoolExecutor(n_workers) as pool:
+
+        def measure(row: int) -> tuple[dict[str, float], Patches] | None:
+            try:
+                with decoder.decoded(readers[row].read()) as decoded:
+                    return _facts_of(decoded.pixels), _corners(decoded.pixels)
+            except ImageError:
+                return None
+
+        measured = dict(zip(rows, pool.map(measure, rows), strict=True))
+
+    known = {row: of for row, of in measured.items() if of is not None}
+    if not known:
+        return {}
+    at = np.array(list(known))
+    names = next(iter(known.values()))[0]
+    columns = {name: np.array([of[name] for of, _ in known.values()]) for name in names}
+    columns["corner"] = _distance_to_others(np.stack([patches for _, patches in known.values()]))
+    facts: Facts = {}
+    for name, values in columns.items():
+        facts[name] = np.full(len(y), np.nan)
+        facts[name][at] = values
+    return facts
+
+
+def _sample(rows: NDArray[np.int64], y: NDArray[np.int64]) -> list[int]:
+    """Draw up to `MAX_IMAGES` labelled rows, about equally many of each class."""
+    shuffled = np.random.default_rng(0).permutation(rows[y[rows] >= 0])
+    codes = np.unique(y[shuffled])
+    n_each = MAX_IMAGES // max(1, len(codes))
+    drawn = [shuffled[y[shuffled] == code][:n_each] for code in codes]
+    return np.sort(np.concatenate(drawn)).tolist() if drawn else []
+
+
+def _facts_of(pixels: Pixels) -> dict[str, float]:
+    """Measure the facts of one image that do not depend on the other images."""
+    image = Image.fromarray(pixels)
+    image.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
+    small = np.asarray(image, dtype=np.float32)
+    grey = small.mean(axis=2)
+    means = small.mean(axis=(0, 1))
+    high = small.max(axis=2)
+    padded = np.pad(grey, 1, mode="edge")
+    laplacian = (
+        padded[:-2, 1:-1] + padded[2:, 1:-1] + padded[1:-1, :-2] + padded[1:-1, 2:] - 4 * grey
+    )
+    return {
+        "brightness": float(grey.mean()),
+        "red_cast": float(means[RED] - means[GREEN]),
+        "blue_cast": float(means[BLUE] - means[GREEN]),
+        "saturation": float(((high - small.min(axis=2)) / np.maximum(high, 1)).mean()),
+        "sharpness": float(np.log10(laplacian.var() + 1e-3)),
+        "border": max(_border(pixels), _border(pixels.swapaxes(0, 1))),
+    }
+
+
+def _border(pixels: Pixels) -> float:
+    """Return the share of the rows that belong to constant borders at the top and the bottom."""
+
+    def constant_rows(rows: Sequence[Pixels] | Pixels) -> int:
+        for number, row in enumerate(rows):
+            if int(np.ptp(row, axis=0).max()) > MAX_RANGE:
+                return number
+        return len(rows)
+
+    top = constant_rows(pixels)
+    return 1.0 if top == len(pixels) else (top + constant_rows(pixels[::-1])) / len(pixels)
+
+
+def _corners(pixels: Pixels) -> Patches:
+    """Return the patches of the four corners, resized to `PATCH` x `PATCH` pixels."""
+    side = max(1, min(pixels.shape[:2]) // PATCH)
+    near, far = slice(None, side), slice(-side, None)
+    patches = [
+        Image.fromarray(np.ascontiguousarray(pixels[rows, columns]))
+        for rows in (near, far)
+        for columns in (near, far)
+    ]
+    resized = [one.resize((PATCH, PATCH), Image.Resampling.BOX) for one in patches]
+    return np.stack([np.asarray(one, dtype=np.float32).ravel() for one in resized])
+
+
+def _distance_to_others(patches: Patches) -> NDArray[np.float64]:
+    """Return how much the corners of each image differ from those of the most similar images.
+
+    For each corner, this is the mean difference of the pixels to the second most similar image. The
+    most similar image may be a duplicate. The smallest value of the four corners is returned, which
+    is about 0 for a watermark or a constant patch that occurs in at least three images.
+    """
+    from scipy.spatial.distance import cdist
+
+    n, n_corners, n_values = patches.shape
+    if n < 3:
+        return np.full(n, np.nan)
+    smallest = np.full(n, np.inf)
+    for corner in range(n_corners):
+        distances = cdist(patches[:, corner], patches[:, corner], "cityblock") / n_values
+        np.fill_diagonal(distances, np.inf)
+        smallest = np.minimum(smallest, np.partition(distances, 1, axis=1)[:, 1])
+    return smallest

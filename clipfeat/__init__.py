@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from clipfeat.auditing.checking import audit
     from clipfeat.auditing.result import Audit
+    from clipfeat.embedding.embed_report import EmbedReport
     from clipfeat.embedding.embed_resources import EmbedResources
     from clipfeat.embedding.image_encoder import ImageEncoder
-    from clipfeat.embedding.pipeline import EmbedReport, embed
+    from clipfeat.embedding.pipeline import embed
     from clipfeat.encoders.encoder_options import EncoderOptions
     from clipfeat.ensemble import SoftVotingClassifier, soft_vote
     from clipfeat.errors import ClipfeatError
@@ -52,7 +53,7 @@ _HOME = {
     "Benchmark": "evaluate",
     "ClipfeatError": "errors",
     "Comparison": "evaluate",
-    "EmbedReport": "embedding.pipeline",
+    "EmbedReport": "embedding.embed_report",
     "EmbedResources": "embedding.embed_resources",
     "EncoderOptions": "encoders.encoder_options",
     "EncoderSpec": "spec",

@@ -9,10 +9,10 @@ from clipfeat.cli.option_groups import expands, source_options
 from clipfeat.embedding.embed_resources import EmbedResources
 from clipfeat.encoders import DEFAULT_ENCODER
 from clipfeat.encoders.encoder_options import EncoderOptions
-from clipfeat.errors import UsageError
+from clipfeat.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from clipfeat.embedding.pipeline import EmbedReport
+    from clipfeat.embedding.embed_report import EmbedReport
     from clipfeat.images.source_options import SourceOptions
 
 
@@ -69,6 +69,8 @@ def embed(
                 progress=progress,
             )
         _print_report(report, show_profile=profile)
+        if report.cause:
+            raise DataError(f"no image could be encoded. {report.cause}")
         failed += report.progress.failed
     exit_on_failures(failed, max_bad)
 
@@ -97,6 +99,7 @@ def _print_report(report: "EmbedReport", *, show_profile: bool) -> None:
         print(f"precision: {report.chosen}")
     if show_profile:
         print_profile(report.profile)
+    print(f"paths are relative to {report.root}")
     print(f"labels: {label_counts(report.labels)}")
     if report.absent:
         rows = counted(report.absent, "row")
@@ -104,5 +107,5 @@ def _print_report(report: "EmbedReport", *, show_profile: bool) -> None:
     if report.failures:
         print("failed images, recorded in the file:")
         print_list([f"{f.path}: {f.reason}: {f.message}" for f in report.failures])
-    if any(report.labels):
+    if any(report.labels) and report.n_rows:
         print(f"next: clipfeat benchmark {report.path}, or clipfeat fit {report.path} --clf logreg")

@@ -75,6 +75,7 @@ def source_options(
     path_col: str = "",
     label_col: str = "",
     group_col: str = "",
+    image_root: Path | None = None,
 ) -> "SourceOptions":
     """Build the options for reading a source. Only the call imports the image package."""
     from clipfeat.images.faces import open_finder
@@ -92,4 +93,5 @@ def source_options(
         frames=FrameSampling(fps, frames),
         views=views,
         faces=finder,
+        image_root=image_root,
     )

@@ -148,6 +148,15 @@ GroupColumnOfTable = Annotated[
         "benchmark` keep all images of a group in one fold.",
     ),
 ]
+ImageRootFolder = Annotated[
+    Path | None,
+    input_option(
+        "--image-root",
+        metavar="DIR",
+        help="Folder to which the paths in a table are relative. The paths may lack the suffix, "
+        "such as ids. The default is the folder of the table, then the working folder.",
+    ),
+]
 AuditedGroupColumn = Annotated[
     str,
     input_option(
@@ -1030,6 +1039,7 @@ SOURCE_OPTIONS = {
     "fps": FramesPerSecond,
     "frames": FrameCount,
     **TABLE_OPTIONS,
+    "image_root": ImageRootFolder,
 }
 """Command-line option of each parameter of `clipfeat.cli.option_groups.source_options`."""
 

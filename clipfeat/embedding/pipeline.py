@@ -4,18 +4,17 @@ import json
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clipfeat.embedding.embed_report import EmbedReport, common_cause
 from clipfeat.embedding.embed_resources import EmbedResources
 from clipfeat.embedding.engines import Engine, open_engine
-from clipfeat.embedding.profile import Profile
 from clipfeat.embedding.run import EmbedRun, Progress
 from clipfeat.encoders import DEFAULT_ENCODER, local_file
 from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.errors import ClipfeatWarning, UsageError
-from clipfeat.features import Failure
 from clipfeat.images import open_source
 from clipfeat.images.faces.finder import FaceFinder
 from clipfeat.images.isolated import default_workers
@@ -23,7 +22,6 @@ from clipfeat.images.skipping import MOST_KINDS
 from clipfeat.images.source import ImageSource
 from clipfeat.images.source_options import SourceOptions
 from clipfeat.images.video.frames import with_frames
-from clipfeat.spec import EncoderSpec
 from clipfeat.store import FeatureWriter, stored_spec
 from clipfeat.store.lock import check_unlocked
 from clipfeat.store.stat_cache import StatCache, load_stats, save_stats
@@ -37,50 +35,6 @@ if TYPE_CHECKING:
 
 
 IDLE_SECONDS = 20.0
-
-
-@dataclass(frozen=True)
-class EmbedReport:
-    """Result of an embedding run.
-
-    Parameters
-    ----------
-    path : Path
-        The feature file.
-    spec : EncoderSpec
-        Identity of the encoder.
-    progress : Progress
-        Final counts.
-    n_rows : int
-        Number of rows in the file.
-    absent : int
-        Number of rows in the file whose image is no longer in the source.
-    labels : mapping of str to int
-        Number of images with each label in the source. Images without a label are counted under
-        ``""``.
-    failures : sequence of Failure
-        Images of the source that failed and have no row.
-    profile : Profile
-        Time profile of the run.
-    chosen : str
-        The precision that ``"auto"`` chose, with the reason. Empty if the precision was given.
-    faceless : int
-        Number of images that were encoded whole because no face was detected.
-    skipped : mapping of str to int
-        Number of files of the source that are not images, by kind, such as ``".heic"``.
-    """
-
-    path: Path
-    spec: EncoderSpec
-    progress: Progress
-    n_rows: int
-    absent: int
-    labels: Mapping[str, int]
-    failures: Sequence[Failure]
-    profile: Profile
-    chosen: str
-    faceless: int = 0
-    skipped: Mapping[str, int] = field(default_factory=dict)
 
 
 def embed(
@@ -157,7 +111,10 @@ def embed(
     target = check_target(out)
     check_unlocked(target)
     images = with_frames(
-        open_source(source, labels=inputs.labels, columns=inputs.columns), inputs.frames
+        open_source(
+            source, labels=inputs.labels, columns=inputs.columns, image_root=inputs.image_root
+        ),
+        inputs.frames,
     )
     images, views = add_views(images, inputs.views)
     faces = "" if inputs.faces is None else inputs.faces.identity
@@ -212,6 +169,8 @@ def embed(
         chosen=frozen.chosen if frozen else "",
         faceless=run.faceless,
         skipped=images.skipped,
+        root=images.root,
+        cause=common_cause(source, images, run.failures),
     )
 
 

@@ -61,6 +61,7 @@ def open_source(
     *,
     labels: str | Path | None = None,
     columns: TableColumns = TableColumns(),
+    image_root: str | Path | None = None,
 ) -> ImageSource:
     """List the images of a source.
 
@@ -76,6 +77,9 @@ def open_source(
     columns : TableColumns
         Names of the columns of paths, labels and groups. They refer to the table `labels` if it is
         given, and otherwise to the table that is the source.
+    image_root : path, optional
+        The folder to which the paths of a table are relative. By default, it is the table's folder
+        if it contains one of the images, and otherwise the working folder.
 
     Returns
     -------
@@ -87,20 +91,21 @@ def open_source(
     EmptySourceError
         If the source does not exist or has no images.
     UsageError
-        If the path exists, but no kind of source can open it.
+        If the path exists, but no kind of source can open it, or if `image_root` is given for a
+        source other than a table.
     StorageError
         If an object store does not answer.
     """
     own_columns = TableColumns() if labels is not None else columns
     specs = [as_url(spec) for spec in ([source] if isinstance(source, str | Path) else source)]
     if len(specs) == 1:
-        images = _open(specs[0], own_columns)
+        images = _open(specs[0], own_columns, image_root)
     else:
         names = {_kind(spec)[0] for spec in specs}
         images = (
             open_listing(specs)
-            if names <= {"image", "video"}
-            else _joined([_open(spec, own_columns) for spec in specs])
+            if names <= {"image", "video"} and image_root is None
+            else _joined([_open(spec, own_columns, image_root) for spec in specs])
         )
     return images if labels is None else with_labels(images, str(labels), columns)
 
@@ -121,9 +126,16 @@ def _kind(spec: str) -> tuple[str, SourceKind]:
     )
 
 
-def _open(spec: str, columns: TableColumns) -> ImageSource:
-    _, kind = _kind(spec)
+def _open(spec: str, columns: TableColumns, image_root: str | Path | None) -> ImageSource:
+    name, kind = _kind(spec)
+    if image_root is not None and name != "table":
+        raise UsageError(
+            f"--image-root applies to the paths in a table, but {spec} is a {name}. Omit it, or "
+            "pass a table"
+        )
     with storage_errors(f"listing {spec}") if is_remote(spec) else nullcontext():
+        if image_root is not None:
+            return open_manifest(spec, columns, image_root)
         return kind.open(spec, columns)
 
 

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipfeat.errors import RefusedFileError, StorageError, UnknownNameError, unknown_name
+from clipfeat.images.image_root import root_of_table
 from clipfeat.images.readers import FileBytes, RemoteObject
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource, make_source
 from clipfeat.system.files import storage_errors
-from clipfeat.system.locations import as_url, folder_of, is_remote, location
+from clipfeat.system.locations import as_url, is_remote, location
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,13 +66,20 @@ def is_table(spec: str) -> bool:
     return Path(spec).suffix.lower() in TABLE_SUFFIXES and location(spec).is_file()
 
 
-def open_manifest(spec: str, names: TableColumns) -> ImageSource:
+def open_manifest(
+    spec: str, names: TableColumns, image_root: str | Path | None = None
+) -> ImageSource:
     """List the images of a table, in the order of its rows.
 
-    Relative paths are relative to the table's own folder. Paths may be addresses that fsspec reads.
+    Relative paths are relative to `image_root`. If it is None, `clipfeat.images.image_root` chooses
+    the folder. Paths may be addresses that fsspec reads.
 
     Raises
     ------
+    UsageError
+        If `image_root` is not a folder.
+    DataError
+        If a path without a suffix stands for several files.
     UnknownNameError
         If a given column is not in the table, or if the path column is neither given nor recognised
         by a usual name.
@@ -79,14 +87,14 @@ def open_manifest(spec: str, names: TableColumns) -> ImageSource:
         If the file cannot be read as a table.
     """
     table, columns = read_table(spec, names)
-    root = folder_of(spec)
-    records = [
-        ImageRecord(path=row.path, reader=_reader(root, row.path), label=row.label, group=row.group,
-                    columns=row.columns)
-        for row in table_rows(table, columns)
-        if row.path
-    ]  # fmt: skip
-    return make_source(f"the table {spec}", root, records)
+    rows = [row for row in table_rows(table, columns) if row.path]
+    folder = root_of_table(spec, [row.path for row in rows], image_root)
+    records = []
+    for row in rows:
+        path = folder.find(row.path) or row.path
+        reader = _reader(folder.root, path)
+        records.append(ImageRecord(path, reader, row.label, row.group, row.columns))
+    return make_source(f"the table {spec}", folder.root, records)
 
 
 def _reader(root: str, path: str) -> FileBytes | RemoteObject:

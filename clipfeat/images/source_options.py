@@ -19,6 +19,9 @@ class SourceOptions:
     columns : TableColumns
         Names of the columns of paths, labels and groups. They refer to the table `labels` if it is
         given, and otherwise to the table that is the source.
+    image_root : path, optional
+        The folder to which the paths of a table are relative. See
+        `clipfeat.images.image_root.root_of_table`.
     frames : FrameSampling
         The frames to take from a video.
     views : str or path, optional
@@ -35,3 +38,4 @@ class SourceOptions:
     frames: FrameSampling = FrameSampling()
     views: str | Path | None = None
     faces: FaceFinder | None = None
+    image_root: str | Path | None = None

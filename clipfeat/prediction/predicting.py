@@ -150,5 +150,7 @@ def open_images(
             f"faces={inputs.faces.identity!r}), because they are stored with the model. Leave out "
             "the argument `faces`"
         )
-    images = open_source(source, labels=inputs.labels, columns=inputs.columns)
+    images = open_source(
+        source, labels=inputs.labels, columns=inputs.columns, image_root=inputs.image_root
+    )
     return with_frames(images, inputs.frames)

@@ -48,6 +48,35 @@ def test_failures_are_listed(image_folder: Path) -> None:
     assert clipfeat("embed", "images", "out.h5", *SPECTRUM, "--max-bad", 0).exit_code == 3
 
 
+@pytest.mark.parametrize(
+    ("path", "remedy"),
+    [
+        ("real-00", "images/real/real-00.png exists. Pass --image-root "),
+        ("images\\real\\real-00.png", "Replace the backslashes"),
+        ("data/real-00.png", "images/real/real-00.png exists. Correct the folders"),
+        ("none.png", "No such file or directory"),
+    ],
+)
+def test_if_all_images_fail_the_likeliest_cause_is_named(
+    image_folder: Path, path: str, remedy: str
+) -> None:
+    """The exit code is 1, an existing file is named, and the next attempt is not blocked."""
+    Path("table.csv").write_text(f"id,label\n{path},real\n")
+    result = clipfeat("embed", "table.csv", "out.h5", *SPECTRUM)
+    assert result.exit_code == 1
+    assert "error: no image could be encoded. " in result.stderr
+    assert remedy in result.stderr
+    assert "next:" not in result.stdout
+
+
+def test_image_root(image_folder: Path) -> None:
+    """``--image-root`` is the folder of a table's ids, and the report names it."""
+    Path("table.csv").write_text("id,label\nreal-00,1\n")
+    result = succeed("embed", "table.csv", "out.h5", *SPECTRUM, "--image-root", "images/real")
+    assert f"paths are relative to {image_folder / 'real'}" in result.stdout
+    assert load("out.h5").paths.tolist() == ["real-00.png"]
+
+
 def test_skipped_files_are_counted(image_folder: Path) -> None:
     """The report and the feature file count the files that are not images by kind."""
     for name in ("1.mat7", "2.mat7", "notes.txt", ".DS_Store"):

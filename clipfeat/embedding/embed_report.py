@@ -1,0 +1,81 @@
+"""Result of an embedding run, and the likeliest cause if all images failed."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from clipfeat.embedding.profile import Profile
+from clipfeat.embedding.run import Progress
+from clipfeat.features import Failure
+from clipfeat.images.manifest import is_table
+from clipfeat.images.missing import likeliest_cause
+from clipfeat.images.record import record_path
+from clipfeat.images.source import ImageSource
+from clipfeat.spec import EncoderSpec
+from clipfeat.system.locations import is_remote
+
+
+@dataclass(frozen=True)
+class EmbedReport:
+    """Result of an embedding run.
+
+    Parameters
+    ----------
+    path : Path
+        The feature file.
+    spec : EncoderSpec
+        Identity of the encoder.
+    progress : Progress
+        Final counts.
+    n_rows : int
+        Number of rows in the file.
+    absent : int
+        Number of rows in the file whose image is no longer in the source.
+    labels : mapping of str to int
+        Number of images with each label in the source. Images without a label are counted under
+        ``""``.
+    failures : sequence of Failure
+        Images of the source that failed and have no row.
+    profile : Profile
+        Time profile of the run.
+    chosen : str
+        The precision that ``"auto"`` chose, with the reason. Empty if the precision was given.
+    faceless : int
+        Number of images that were encoded whole because no face was detected.
+    skipped : mapping of str to int
+        Number of files of the source that are not images, by kind, such as ``".heic"``.
+    root : str
+        Folder to which the paths of the source are relative.
+    cause : str
+        If all images failed, the likeliest cause and its remedy.
+    """
+
+    path: Path
+    spec: EncoderSpec
+    progress: Progress
+    n_rows: int
+    absent: int
+    labels: Mapping[str, int]
+    failures: Sequence[Failure]
+    profile: Profile
+    chosen: str
+    faceless: int = 0
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    root: str = ""
+    cause: str = ""
+
+
+def common_cause(
+    source: str | Path | Sequence[str | Path], images: ImageSource, failures: Sequence[Failure]
+) -> str:
+    """Say why all images failed. Return an empty string if some image has a row."""
+    if len({record_path(failure.path) for failure in failures}) < len(images):
+        return ""
+    unreadable = [failure.path for failure in failures if not failure.key]
+    cause = ""
+    if len(unreadable) == len(failures) and not is_remote(images.root):
+        first = source if isinstance(source, str | Path) else source[0]
+        cause = likeliest_cause(unreadable, images.root, is_table=is_table(str(first)))
+    ((message, count),) = Counter(failure.message for failure in failures).most_common(1)
+    return cause or f"{count} of {len(failures)} errors are: {message}. Check the paths and files"

@@ -1,0 +1,108 @@
+"""Folders of the relative paths of a table, and names without a suffix in these folders.
+
+Relative paths are relative to the given folder. If none is given, they are relative to the table's
+folder if it contains one of the images, and otherwise to the working folder. A path without a
+suffix, such as an id, stands for the image or video with this name and any suffix.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from clipfeat.errors import DataError, UsageError
+from clipfeat.images.formats import image_suffixes
+from clipfeat.images.video import VIDEO_SUFFIXES
+from clipfeat.system.locations import absolute, folder_of, is_remote, location
+
+
+class ImageRoot:
+    """Local folder or URL in which images are looked up by relative path.
+
+    Parameters
+    ----------
+    root : str
+        Absolute path or URL of the folder.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self._names: dict[str, dict[str, list[str]]] = {}
+
+    def find(self, path: str) -> str:
+        """Return the relative path of an existing file, with the suffix that `path` may lack.
+
+        Returns
+        -------
+        str
+            An empty string if there is no such local file, or if `path` is absolute or a URL.
+
+        Raises
+        ------
+        DataError
+            If files with several suffixes have the name.
+        """
+        if is_remote(self.root) or is_remote(path) or Path(path).is_absolute():
+            return ""
+        if _is_file(Path(self.root, path)):
+            return path
+        above, _, name = path.rpartition("/")
+        folder = str(Path(self.root, above))
+        if folder not in self._names:
+            self._names[folder] = _names_by_stem(folder)
+        names = self._names[folder].get(name, [])
+        if len(names) > 1:
+            raise DataError(
+                f"{path!r} stands for several files in {folder}: {', '.join(names)}. Add the "
+                "suffix to the path"
+            )
+        return path.removesuffix(name) + names[0] if names else ""
+
+
+def root_of_table(
+    spec: str, paths: Sequence[str], image_root: str | Path | None = None
+) -> ImageRoot:
+    """Return the folder or URL to which the paths of a table are relative.
+
+    Parameters
+    ----------
+    spec : str
+        Path or URL of the table.
+    paths : sequence of str
+        Paths in the table.
+    image_root : path, optional
+        The folder given by the caller.
+
+    Raises
+    ------
+    UsageError
+        If `image_root` is not a folder.
+    """
+    if image_root is not None:
+        if not location(image_root).is_dir():
+            raise UsageError(f"--image-root {image_root} is not a folder. Pass a folder")
+        return ImageRoot(absolute(image_root))
+    beside, working = ImageRoot(folder_of(spec)), ImageRoot(str(Path.cwd()))
+    if is_remote(beside.root):
+        return beside
+    folders = (beside, working)
+    return next((root for root in folders if any(map(root.find, paths))), beside)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # for example a name that is too long
+        return False
+
+
+def _names_by_stem(folder: str) -> dict[str, list[str]]:
+    """Return the names of the images and videos in a folder by their names without suffix."""
+    suffixes = image_suffixes() | VIDEO_SUFFIXES
+    try:
+        entries = sorted(Path(folder).iterdir())
+    except (OSError, ValueError):
+        return {}
+    names: dict[str, list[str]] = {}
+    for path in entries:
+        if path.suffix.lower() in suffixes and not path.name.startswith("."):
+            names.setdefault(path.stem, []).append(path.name)
+    return names

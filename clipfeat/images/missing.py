@@ -1,0 +1,79 @@
+"""The likeliest reason why no image of a source exists, with a file that does exist."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+
+from clipfeat.errors import DataError
+from clipfeat.images.image_root import ImageRoot
+
+N_PATHS = 5
+MOST_FOLDERS = 300
+
+
+def likeliest_cause(paths: Sequence[str], root: str, *, is_table: bool) -> str:
+    """Say why none of the paths of a source names a file, and how to correct it.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        Paths of missing images, relative to `root`.
+    root : str
+        Folder of the source.
+    is_table : bool
+        Whether the source is a table, for which ``--image-root`` can be given.
+
+    Returns
+    -------
+    str
+        Empty if no similar file was found.
+    """
+    folders = [ImageRoot(folder) for folder in _near_folders(root)]
+    for path in paths[:N_PATHS]:
+        for variant in _variants(path):
+            for folder in folders:
+                with suppress(DataError):
+                    if found := folder.find(variant):
+                        return _remedy(path, root, folder.root, variant, found, is_table)
+    return ""
+
+
+def _remedy(path: str, root: str, folder: str, variant: str, found: str, is_table: bool) -> str:
+    exists = f"{path!r} is not in {root}, but {Path(folder, found)} exists"
+    if "\\" in path:
+        return f"{exists}. Replace the backslashes in the paths by slashes"
+    if variant != path:
+        return f"{exists}. Correct the folders in the paths"
+    if is_table:
+        return f"{exists}. Pass --image-root {folder}"
+    if found != path:
+        return f"{exists}. Add the suffix {PurePosixPath(found).suffix} to the paths"
+    return f"{exists}. Run the command in {folder}"
+
+
+def _variants(path: str) -> Iterator[str]:
+    """Yield the path with slashes, then without its first folders."""
+    parts = PurePosixPath(path.replace("\\", "/")).parts
+    if parts[:1] == ("/",):
+        parts = parts[1:]
+    for start in range(len(parts)):
+        yield "/".join(parts[start:])
+
+
+def _near_folders(root: str) -> Iterator[str]:
+    """Yield the root, the working folder, the folders above the root, and their subfolders."""
+    start = Path(root)
+    nearest = list(dict.fromkeys([start, Path.cwd(), *list(start.parents)[:2]]))
+    yield from map(str, nearest)
+    n_left = MOST_FOLDERS
+    for folder in nearest[:2]:
+        for inner, names, _ in os.walk(folder):
+            names[:] = sorted(name for name in names if not name.startswith("."))
+            if len(Path(inner).relative_to(folder).parts) >= 3:
+                names.clear()
+            if inner != str(folder):
+                yield inner
+            n_left -= 1
+            if n_left <= 0:
+                return

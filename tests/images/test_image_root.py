@@ -1,0 +1,53 @@
+"""Folders of a table's paths, and names without a suffix."""
+
+from pathlib import Path
+
+import pytest
+
+from clipfeat.errors import DataError, UsageError
+from clipfeat.images import open_source
+
+
+@pytest.fixture
+def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A table of ids, whose images are in another folder."""
+    (tmp_path / "train").mkdir()
+    for name in ("0001.jpg", "a.b.PNG", "0002.png"):
+        (tmp_path / "train" / name).write_bytes(name.encode())
+    (tmp_path / "lists").mkdir()
+    path = tmp_path / "lists" / "train.csv"
+    path.write_text("id,label\n0001,0\na.b,1\n0002.png,1\n0003,0\n")
+    monkeypatch.chdir(tmp_path)
+    return path
+
+
+def test_ids_are_found_below_the_image_root(table: Path) -> None:
+    """An id stands for the file with any suffix. A missing file stays a record."""
+    source = open_source(str(table), image_root="train")
+    assert source.root == str(table.parents[1] / "train")
+    assert [r.path for r in source] == ["0001.jpg", "a.b.PNG", "0002.png", "0003"]
+    assert source.records[1].reader.read() == b"a.b.PNG"
+
+
+def test_an_id_of_two_files_is_an_error(table: Path) -> None:
+    """No file is chosen silently."""
+    Path("train/0001.png").touch()
+    with pytest.raises(DataError, match=r"stands for several files .*: 0001\.jpg, 0001\.png"):
+        open_source(str(table), image_root="train")
+
+
+def test_paths_are_relative_to_the_table_or_to_the_working_folder(table: Path) -> None:
+    """The table's folder is tried first."""
+    table.write_text("path\ntrain/0001.jpg\n")
+    assert open_source(str(table)).root == str(Path.cwd())
+    (table.parent / "train").mkdir()
+    (table.parent / "train" / "0001.jpg").touch()
+    assert open_source(str(table)).root == str(table.parent)
+
+
+def test_the_image_root_is_a_folder_and_the_source_a_table(table: Path) -> None:
+    """Other values are usage errors."""
+    with pytest.raises(UsageError, match="none is not a folder"):
+        open_source(str(table), image_root="none")
+    with pytest.raises(UsageError, match="but train is a folder"):
+        open_source("train", image_root="train")

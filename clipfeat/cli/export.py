@@ -10,7 +10,7 @@ def export(
     output: options.ExportFile,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Export a feature file as Parquet, NPZ or CSV, or a model file for scikit-learn.
+    """Export a feature file as a table, or a model as skops.
 
     The exported table contains the path, content hash (key), label and group of each image, all
     other columns of the feature file, and the features.

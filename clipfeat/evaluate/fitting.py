@@ -304,6 +304,7 @@ def _about_scores(scored: Benchmark, entry: str, data: FeatureSet) -> dict[str, 
     return {
         "threshold_by": about["threshold_by"],
         "near_duplicates": separated_duplicates(data, trials),
+        **{key: about[key] for key in ("few_groups",) if key in about},
         **({"gain": gained[0], "uncalibrated": about["uncalibrated"]} if gained else {}),
     }
 

@@ -34,6 +34,7 @@ COLUMN_TITLES = {
     "predict_seconds": "predict s",
     "model_bytes": "size MB",
 }
+SPREAD_NOTE = "± is the standard deviation over folds, not a standard error."
 DEFAULT_METRIC = "balanced_accuracy"
 RECALL = "recall/"
 MAX_RECALL_COLUMNS = 4
@@ -67,7 +68,7 @@ class Leaderboard:
         Tables of scores by fold, by number of training images or by training value. The protocol
         determines which tables there are.
     notes : sequence of str
-        Sentences on the meaning of intervals and ranks. Empty for the scores of a model.
+        Sentences on the meaning of spreads, intervals and ranks.
     positive : str
         The positive class of two classes. Empty for the scores of a model.
     validation : mapping of str to mapping of str to float
@@ -150,7 +151,11 @@ class Leaderboard:
             return unranked, key, mean[entry].get("log_loss", 0.0)
 
         entries = sorted(values, key=order)
-        return cls(entries, mean, spread, metric, ranked, gains, validation=validation or {})
+        spreads = (value for of_entry in spread.values() for value in of_entry.values())
+        notes = [] if all(map(np.isnan, spreads)) else [SPREAD_NOTE]
+        return cls(
+            entries, mean, spread, metric, ranked, gains, notes=notes, validation=validation or {}
+        )
 
     @property
     def columns(self) -> dict[str, str]:
@@ -288,7 +293,7 @@ def run_leaderboard(
             replace(pivot, title=f"{pivot.title}{positive_title(run.classes)}")
             for pivot in pivots(run.rows, metric, board.entries, column)
         ],
-        notes=[*_notes(draws, board), *_pooled_note(run)],
+        notes=[*_notes(draws, board), *_pooled_note(run), *board.notes],
         rates=rate_table(run, by),
         positive=positive_class(run.classes) or "",
     )

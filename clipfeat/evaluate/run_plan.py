@@ -34,6 +34,7 @@ from clipfeat.fits.fit_resources import FitResources
 from clipfeat.fits.on_ray import Executor
 from clipfeat.fits.running import Result, RunCell, run_cells
 from clipfeat.zoo import CHANCE
+from clipfeat.zoo.calibration import ALWAYS_CALIBRATED, MIN_GROUPS
 from clipfeat.zoo.fit_options import FitOptions
 
 Cells = Mapping[str, Sequence[Cell]]
@@ -179,6 +180,7 @@ def run_plan(
         "per_class": dict(zip(features.classes, np.bincount(features.y).tolist(), strict=True)),
         "voters": voters,
         "votes": votes,
+        **_few_groups(plan, names, options),
         "time_limit": resources.time_limit,
         "seconds": time.monotonic() - begun,
         "tuned": tuned,
@@ -212,6 +214,19 @@ def _check_negatives(plan: Plan, max_fpr: float) -> None:
                 n_independent.append(effective_number(groups[negatives[first]]))
     if n_independent:
         warn_of_few_groups(max_fpr, min(n_independent), features.classes[0])
+
+
+def _few_groups(plan: Plan, names: Sequence[str], options: FitOptions) -> dict[str, int]:
+    """Return the smallest number of training groups, if it is too small for the calibration."""
+    groups = plan.features.split_groups
+    calibrates = options.calibrate != "none" or any(
+        name.rpartition("+")[2] in ALWAYS_CALIBRATED for name in names
+    )
+    if groups is None or not calibrates:
+        return {}
+    training_sets = [train for trial in plan.trials for train, _ in trial.splits.values()]
+    n = min(len(np.unique(groups[train])) for train in training_sets)
+    return {"few_groups": n} if n < MIN_GROUPS else {}
 
 
 def _prefix(plan: Plan, trial: Trial) -> str:

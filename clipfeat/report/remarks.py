@@ -14,6 +14,7 @@ from clipfeat.evaluate.tidy_rows import headline_rows
 from clipfeat.evaluate.validation import where_chosen
 from clipfeat.evaluate.votes import SOFT_VOTE
 from clipfeat.model import Model
+from clipfeat.zoo.calibration import MIN_GROUPS
 
 if TYPE_CHECKING:
     from clipfeat.auditing.result import Audit
@@ -53,6 +54,7 @@ def remarks(run: Benchmark, board: Leaderboard, audit: "Audit | None" = None) ->
         *(_gain(gain) for gain in board.gains),
         *_partial(run),
         *(_uncalibrated(run.about) if votes else []),
+        *_few_groups(run.about),
         *_thresholds(run),
         *(_tuned(entry, list(searches.values())) for entry, searches in tuned.items()),
     ]
@@ -85,6 +87,7 @@ def _of_model(model: Model) -> list[str]:
     if "gain" in about:
         lines.append(_gain(Gain(**about["gain"])))
     lines += _uncalibrated(about)
+    lines += _few_groups(about)
     lines += [_tuned(entry, [tuned]) for entry, tuned in about.get("tuned", {}).items()]
     lines += _late(about)
     lines += _near_duplicates(about)
@@ -188,6 +191,16 @@ def _uncalibrated(about: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _few_groups(about: Mapping[str, Any]) -> list[str]:
+    if "few_groups" not in about:
+        return []
+    return [
+        f"A training set has {about['few_groups']} groups, fewer than {MIN_GROUPS}. Classifiers "
+        "that are calibrated on groups use temperature scaling, which has one parameter, and their "
+        "probabilities are uncertain."
+    ]
+
+
 def _thresholds(run: Benchmark) -> list[str]:
     by = run.about.get("threshold_by")
     metric = by if by in DECIDED else "balanced_accuracy"
@@ -205,8 +218,8 @@ def _thresholds(run: Benchmark) -> list[str]:
                  "false_positive_rate")  # fmt: skip
         score, at_half, at_oracle, tpr, fpr = (_mean(values.get((entry, n), [])) for n in names)
         lines.append(
-            f"{entry} predicts {run.classes[1]} above {np.mean(chosen):.3f} ± "
-            f"{np.std(chosen):.3f}, chosen by {by} {where}. {metric} is "
+            f"{entry} predicts {run.classes[1]} above {_with_spread(chosen)}, chosen by {by} "
+            f"{where}. {metric} is "
             f"{score:.3f} at this threshold, {at_half:.3f} at 0.5 and {at_oracle:.3f} at the "
             f"oracle threshold, which is chosen on each test set. True positive rate {tpr:.3f}, "
             f"false positive rate {fpr:.3f}."
@@ -243,6 +256,12 @@ def _late(about: Mapping[str, Any]) -> list[str]:
         f"The fit took {seconds:.0f} s, over the limit of {limit:g} s, because the fits themselves "
         "take longer."
     ]
+
+
+def _with_spread(values: Sequence[float]) -> str:
+    """Format a mean and a standard deviation, of the same kind as those of the leaderboard."""
+    spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.3f}{spread}"
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -70,7 +70,7 @@ _ROWS = (
     ClassifierRow(
         "logreg",
         "clipfeat.zoo.logreg:make",
-        "logistic regression; a strong, calibrated baseline",
+        "logistic regression; a strong baseline",
         space=WarmPath("C", 1e-6, 1e6),  # the range of CLIP's linear probe, arXiv 2103.00020 A.3
         streamed="clipfeat.zoo.streamed.streamed_logreg:fit",
     ),
@@ -123,7 +123,7 @@ _ROWS = (
     ClassifierRow(
         "svm",
         "clipfeat.zoo.svm:make",
-        "support vector machine with RBF kernel, calibrated; often the best single classifier",
+        "support vector machine with RBF kernel; often the best single classifier",
         space={"C": Range(0.1, 100)},
         codecs={
             "AcceleratedSVC": "clipfeat.model.codecs.kernel_svm:SVC",

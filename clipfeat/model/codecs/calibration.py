@@ -22,17 +22,18 @@ METHODS = CALIBRATIONS[1:]
 
 def _write(wrapper: GroupCalibratedClassifier, node: NodeWriter) -> None:
     pairs = wrapper.calibrated_.calibrated_classifiers_
+    method = wrapper.calibrated_.method  # with few groups, not wrapper.method
     node.classes(wrapper.classes_)
-    node.put("method", wrapper.method)
+    node.put("method", method)
     node.children("estimators", [pair.estimator for pair in pairs])
     for number, pair in enumerate(pairs):
-        if wrapper.method == "isotonic":
+        if method == "isotonic":
             curves = pair.calibrators
             node.array(f"lengths/{number}", [len(one.X_thresholds_) for one in curves], "int32")
             for axis in ("X", "y"):
                 parts = [getattr(one, f"{axis}_thresholds_") for one in curves]
                 node.array(f"{axis}/{number}", np.concatenate(parts))
-        elif wrapper.method == "sigmoid":
+        elif method == "sigmoid":
             rows = [(one.a_, one.b_) for one in pair.calibrators]
             node.array(f"sigmoids/{number}", rows)
         else:

@@ -4,7 +4,7 @@ The fingerprint of every encoder contains `DECODE`, the name of these choices:
 
 - The first frame of an animation is used.
 - The EXIF orientation is applied.
-- 16-bit samples are scaled. Pillow's own conversion would clip them to white.
+- Samples of more than 8 bits are scaled (`clipfeat.images.deep`).
 - Transparent images are composited on white.
 - EXIF data that is broken is ignored.
 - A truncated file is an error (`LOAD_TRUNCATED_IMAGES` is never set). JPEG data that libjpeg-turbo
@@ -23,6 +23,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from clipfeat.errors import DecodeError
+from clipfeat.images.deep import (
+    has_deep_colour_key,
+    is_deep_grey,
+    scaled_grey,
+    without_colour_key,
+)
 from clipfeat.images.formats import pillow_formats
 from clipfeat.images.jpeg import decode_jpeg
 from clipfeat.images.orientation import orientation_of, upright
@@ -82,11 +88,8 @@ def decode(data: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
                     f"limit of {MAX_PIXELS}"
                 )
             format_name = image.format or ""
-            if format_name in {"JPEG", "MPO"}:
-                pixels = decode_jpeg(image, data, buffer)
-                if pixels is not None:
-                    return Decoded(upright(pixels, orientation_of(image)), format_name)
-            return Decoded(pixels_of(image), format_name)
+            pixels = _stored_pixels(image, data, buffer)
+            return Decoded(upright(pixels, orientation_of(image)), format_name)
     except DecodeError:
         raise
     except Exception as error:
@@ -95,35 +98,29 @@ def decode(data: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
         raise DecodeError(f"the image cannot be decoded: {text}") from error
 
 
+def _stored_pixels(image: Image.Image, data: bytes, buffer: RGB) -> RGB:
+    """Decode an image to RGB, without applying its orientation."""
+    if image.format in {"JPEG", "MPO"}:
+        pixels = decode_jpeg(image, data, buffer)
+        if pixels is not None:
+            return pixels
+    if has_deep_colour_key(image):
+        return without_colour_key(image, data)
+    return _rgb(image)
+
+
 def pixels_of(image: Image.Image) -> RGB:
     """Convert a Pillow image of any mode to upright RGB of shape (height, width, 3), uint8."""
-    image.load()
     return upright(_rgb(image), orientation_of(image))
 
 
 def _rgb(image: Image.Image) -> RGB:
     """Convert a Pillow image of any mode to RGB, without applying its orientation."""
-    if image.mode.startswith(("I", "F")):
-        return _scaled(np.asarray(image))
+    image.load()
+    if is_deep_grey(image):
+        return np.repeat(scaled_grey(image)[:, :, None], 3, axis=2)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
         image = Image.alpha_composite(white, image)
     return np.array(image.convert("RGB"))
-
-
-def _scaled(samples: NDArray[np.generic]) -> RGB:
-    """Scale grey samples to 8 bits: integers of 16 or 32 bits, or floats in [0, 1]."""
-    low, high = samples.min(), samples.max()
-    if samples.dtype.kind == "f":
-        if not np.isfinite(samples).all() or low < 0 or high > 1:
-            raise DecodeError(
-                f"the image has floating-point samples from {low:g} to {high:g}, expected 0 to 1"
-            )
-        grey = np.rint(samples.astype(np.float64) * 255)
-    else:
-        # Pillow opens 16-bit greyscale as mode I or I;16. Both have a full scale of 65535.
-        if low < 0 or high > 65535:
-            raise DecodeError(f"the image has samples from {low} to {high}, expected 0 to 65535")
-        grey = np.rint(samples.astype(np.float64) / 257)
-    return np.repeat(grey.astype(np.uint8)[:, :, None], 3, axis=2)

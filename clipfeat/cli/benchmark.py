@@ -32,6 +32,7 @@ def benchmark(
     *,
     layers: options.LayersOfFeatures = None,
     clf: options.ComparedClassifiers = "all",
+    scores: options.ScoresFiles = None,
     group_col: options.GroupColumn = "",
     group_duplicates: options.GroupDuplicates = False,
     protocol_options: ProtocolOptions,
@@ -59,7 +60,7 @@ def benchmark(
     from clipfeat.auditing.run_images import audit_run
     from clipfeat.cli.console import step_bar
     from clipfeat.cli.feature_files import NO_GROUPS, feature_files, load_features
-    from clipfeat.cli.parsing import parse_numbers
+    from clipfeat.cli.parsing import parse_entries, parse_numbers
     from clipfeat.errors import unknown_name
     from clipfeat.evaluate import METRICS
     from clipfeat.evaluate import benchmark as run
@@ -71,6 +72,7 @@ def benchmark(
     if sort not in METRICS:
         raise unknown_name("metric", sort, METRICS)
     weights = parse_numbers(vote_weights)
+    entries = parse_entries(clf, scores or [])
     paths = feature_files(protocol_options.training_files(features))
     curves = None if robustness is None else load_robustness(robustness)
     cells = None
@@ -82,8 +84,8 @@ def benchmark(
             **protocol_options.record(),
             **fit_options.resolved(protocol_options.balance).settings(),
         }  # fmt: skip
-        if group_duplicates:
-            command["group_duplicates"] = True
+        newer = {"scores": scores, "group_duplicates": group_duplicates}
+        command |= {name: value for name, value in newer.items() if value}
         cells = claim_folder(output, command, overwrite=overwrite)
     data = load_features(paths, layers, group_col, group_duplicates)
     test = protocol_options.test
@@ -94,7 +96,7 @@ def benchmark(
     hint = "Repeat the same command to resume." if output else "Use -o to be able to resume."
     with explains_resuming(hint), step_bar("benchmark") as progress:
         result = run(
-            data, clf, protocol=protocol, options=fit_options, vote=vote, vote_weights=weights,
+            data, entries, protocol=protocol, options=fit_options, vote=vote, vote_weights=weights,
             random_state=seed, resources=resources, cache=cells, progress=progress,
         )  # fmt: skip
     inputs = {"features": [str(path) for path in paths], "layers": layers, "group_col": group_col}

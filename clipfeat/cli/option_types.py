@@ -469,6 +469,16 @@ ComparedClassifiers = Annotated[
         "classifier in that list.",
     ),
 ]
+ScoresFiles = Annotated[
+    list[str] | None,
+    classifier_option(
+        "--scores",
+        metavar="NAME=FILE",
+        help="CSV file with the columns path and score: the scores of another detector, which is "
+        "compared but not fitted. Higher scores mean the positive class. NAME= is optional. "
+        "Repeatable.",
+    ),
+]
 Scale = Annotated[
     str,
     classifier_option(

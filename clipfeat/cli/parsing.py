@@ -3,8 +3,13 @@
 import ast
 import math
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clipfeat.errors import UsageError
+
+if TYPE_CHECKING:
+    from clipfeat.evaluate.external_scores import Scores
 
 
 def parse_numbers(text: str, option: str = "--vote-weights") -> list[float] | None:
@@ -50,6 +55,20 @@ def parse_counts(text: str) -> list[int]:
     if any(number != int(number) for number in numbers):
         raise UsageError(f"--few-shot must be whole numbers, got {text!r}. Write them like 10,100.")
     return [int(number) for number in numbers]
+
+
+def parse_entries(clf: str, scores: Sequence[str]) -> "str | list[str | Scores]":
+    """Combine names of classifiers with files of scores, each as ``FILE`` or ``NAME=FILE``."""
+    if not scores:
+        return clf
+    from clipfeat.evaluate.external_scores import Scores
+
+    entries: list[str | Scores] = [name.strip() for name in clf.split(",") if name.strip()]
+    for text in scores:
+        name, equals, file = text.partition("=")
+        whole = not equals or Path(text).exists()
+        entries.append(Scores.read(text) if whole else Scores.read(file, name))
+    return entries
 
 
 def parse_arguments(texts: Sequence[str]) -> dict[str, object] | None:

@@ -2,6 +2,7 @@
 
 from clipfeat.evaluate.benchmarking import benchmark
 from clipfeat.evaluate.comparing import Comparison, compare
+from clipfeat.evaluate.external_scores import Scores
 from clipfeat.evaluate.leaderboard import Leaderboard
 from clipfeat.evaluate.metrics import METRICS, score
 from clipfeat.evaluate.official_split import OfficialSplit
@@ -26,6 +27,7 @@ __all__ = [
     "Matrix",
     "OfficialSplit",
     "Protocol",
+    "Scores",
     "TrainTest",
     "benchmark",
     "compare",

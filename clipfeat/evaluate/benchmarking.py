@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from clipfeat.evaluate.entries import entry_names
+from clipfeat.evaluate.external_scores import Scores, split_entries
 from clipfeat.evaluate.official_split import OfficialSplit, default_protocol
 from clipfeat.evaluate.protocols import Protocol, TrainTest, as_protocol
 from clipfeat.evaluate.result import Benchmark
@@ -31,7 +32,7 @@ RECOVERY = "run the same command again. With -o, it resumes from the finished ce
 
 def benchmark(
     features: FeatureSet,
-    clf: str | Sequence[str] = "all",
+    clf: str | Sequence[str | Scores] = "all",
     *,
     protocol: int | Protocol | None = None,
     options: FitOptions = FitOptions(),
@@ -54,8 +55,9 @@ def benchmark(
         views of a file are separate training rows. Their probabilities are averaged to score the
         file. Identical images share a fold. `FeatureSet.near_duplicates_grouped` does the same for
         near duplicates; without it, the result says how many are in training and test.
-    clf : str or sequence of str
-        ``"all"``, or names of classifiers, such as ``"logreg,svm"``.
+    clf : str or sequence of str or Scores
+        ``"all"``, or names of classifiers, such as ``"logreg,svm"``. A `Scores` object adds the
+        scores of another detector as an entry, which is not fitted and does not vote.
     protocol : int or Protocol, optional
         Number of folds of a stratified cross-validation, or a protocol: `KFold`, `LeaveOneOut`,
         `Matrix`, `FewShot`, `TrainTest` or `OfficialSplit`. By default, `OfficialSplit` if the
@@ -119,7 +121,8 @@ def benchmark(
     'balanced_accuracy'
     """
     arguments = dict(locals())
-    names = parse_names(clf)
+    requested, scores = split_entries(clf)
+    names = parse_names(requested) if requested or not scores else []
     labelled = features.labelled(options.positive)
     chosen = default_protocol(labelled) if protocol is None else as_protocol(protocol)
     plan = chosen.plan(labelled, random_state)
@@ -127,7 +130,7 @@ def benchmark(
     with ray_executor(resources, RECOVERY) as executor:
         result = run_plan(
             plan,
-            names,
+            [*names, *scores],
             options,
             resources,
             voting=voting,
@@ -136,7 +139,7 @@ def benchmark(
             progress=progress,
         )
     resolved = options.resolved(plan.balance)
-    arguments |= {"clf": names, "protocol": chosen, "options": resolved}
+    arguments |= {"clf": [*names, *scores], "protocol": chosen, "options": resolved}
     about = {
         **result.about,
         **run_record(arguments, plan.features, accelerate=options.accelerate),

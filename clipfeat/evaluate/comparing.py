@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.errors import DataError, UsageError
+from clipfeat.evaluate.external_scores import no_probabilities
 from clipfeat.evaluate.intervals import SampleSize, interval
 from clipfeat.evaluate.leaderboard import DEFAULT_METRIC, check_metric
 from clipfeat.evaluate.metrics import DECIDED, METRICS, Values, decide
@@ -194,6 +195,7 @@ def compare(runs: Runs, metric: str = DEFAULT_METRIC) -> Comparison:
         for entry in dict.fromkeys(entry for run in loaded.values() for entry in run.complete)
         for name, run in loaded.items()
         if entry in run.complete
+        and not (METRICS[metric].needs_probabilities and entry in no_probabilities(run))
     }
     return Comparison(
         metric, names, len(common), _compared(values, names[0], metric, size, unit_name),

@@ -84,7 +84,8 @@ def gains(run: "Benchmark", metric: str, draws: Resamples | None = None) -> list
     sign = 1.0 if METRICS[metric].higher_is_better else -1.0
     known = (resampled(run, run.complete, metric) if draws is None else draws).defined()
     scores = {entry: sign * values[0] for entry, values in known.values.items()}
-    singles = [entry for entry in scores if entry not in votes]
+    others = {*votes, *run.about.get("scores", {})}
+    singles = [entry for entry in scores if entry not in others]
     if not singles:
         return []
     chosen = on_validation(run)

@@ -148,7 +148,8 @@ class Leaderboard:
                 return unranked, -first, -second
             value = mean[entry].get(metric, float("nan"))
             key = float("inf") if np.isnan(value) else sign * value
-            return unranked, key, mean[entry].get("log_loss", 0.0)
+            log_loss = mean[entry].get("log_loss", 0.0)
+            return unranked, key, float("inf") if np.isnan(log_loss) else log_loss
 
         entries = sorted(values, key=order)
         spreads = (value for of_entry in spread.values() for value in of_entry.values())

@@ -54,6 +54,8 @@ class Metric:
     pooled : bool
         Whether a benchmark computes the metric on the out-of-fold predictions of all folds
         together. The mean over small folds is biased for such a metric.
+    needs_probabilities : bool
+        Whether the metric is undefined for scores that are not probabilities.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Metric:
     n_trials: Callable[[NDArray[np.int64]], float] | None = None
     bounds: tuple[float, float] = (-np.inf, np.inf)
     pooled: bool = False
+    needs_probabilities: bool = False
 
     def function(self, y: Labels, p: Probabilities) -> float:
         """Compute the metric with equal weights."""
@@ -281,9 +284,17 @@ _ROWS = (
     Metric("average_precision", "AP", average_precision, True, _smallest_class),
     Metric("tpr_at_fpr_5", "TPR at 5% FPR", tpr_at_fpr(0.05), True, _smallest_class, pooled=True),
     Metric("tpr_at_fpr_1", "TPR at 1% FPR", tpr_at_fpr(0.01), True, _smallest_class, pooled=True),
-    Metric("log_loss", "log loss", log_loss, False, bounds=LOSS),
-    Metric("brier", "Brier", brier, False, bounds=LOSS),
-    Metric("calibration_error", "calib. error", calibration_error, False, bounds=LOSS, pooled=True),
+    Metric("log_loss", "log loss", log_loss, False, bounds=LOSS, needs_probabilities=True),
+    Metric("brier", "Brier", brier, False, bounds=LOSS, needs_probabilities=True),
+    Metric(
+        "calibration_error",
+        "calib. error",
+        calibration_error,
+        False,
+        bounds=LOSS,
+        pooled=True,
+        needs_probabilities=True,
+    ),
 )
 METRICS = with_plugins({metric.name: metric for metric in _ROWS}, "clipfeat.metrics", Metric)
 

@@ -290,5 +290,6 @@ def _threshold(run: "Benchmark", entry: str) -> str:
     if not chosen:
         return "threshold 0.5" if len(run.classes) == 2 else "the most probable class"
     low, high = f"{min(chosen):.3f}", f"{max(chosen):.3f}"
+    by = run.about.get("threshold_by") or "balanced_accuracy"
     numbers = f"threshold {low}" if low == high else f"thresholds {low} to {high}"
-    return f"{numbers}, chosen by {run.about.get('threshold_by')} {where_chosen(run)}"
+    return f"{numbers}, chosen by {by} {where_chosen(run)}"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from clipfeat.evaluate.external_scores import no_probabilities
 from clipfeat.evaluate.intervals import SampleSize
 from clipfeat.evaluate.metrics import DECIDED, METRICS, Labels, Probabilities, Values, decide
 
@@ -117,6 +118,9 @@ def resampled(run: "Benchmark", entries: Sequence[str], metric: str) -> Resample
     metric : str
         One of `METRICS`. If the run chose decision thresholds, accuracies use them.
     """
+    if METRICS[metric].needs_probabilities:
+        undefined = no_probabilities(run)
+        entries = [entry for entry in entries if entry not in undefined]
     column = str(run.about.get("column", ""))
     if column:
         return _resampled_values(run, entries, metric, column)

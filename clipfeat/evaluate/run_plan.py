@@ -15,6 +15,7 @@ import numpy as np
 
 from clipfeat.errors import ClipfeatError, DataError
 from clipfeat.evaluate.entries import Entries, entry_names
+from clipfeat.evaluate.external_scores import ScoredEntries, Scores, split_entries
 from clipfeat.evaluate.plan import Plan, Trial
 from clipfeat.evaluate.result import Benchmark, Outcome
 from clipfeat.evaluate.scoring import make_outcome, score_outcome, uncalibrated
@@ -61,7 +62,7 @@ class Step:
 
 def run_plan(
     plan: Plan,
-    names: Sequence[str],
+    names: Sequence[str | Scores],
     options: FitOptions,
     resources: FitResources,
     *,
@@ -78,8 +79,8 @@ def run_plan(
     ----------
     plan : Plan
         Plan of the run, from the ``plan`` method of a protocol.
-    names : sequence of str
-        Names of classifiers.
+    names : sequence of str or Scores
+        Names of classifiers, and scores of detectors that are not fitted.
     options : FitOptions
         Options of all classifiers.
     resources : FitResources
@@ -114,7 +115,11 @@ def run_plan(
     choose = threshold_chooser(options, features.classes)
     if options.max_fpr is not None:
         _check_negatives(plan, options.max_fpr)
-    entries = entry_names(names, features.specs)
+    classifiers, scores = split_entries(names)
+    entries = entry_names(classifiers, features.specs)
+    external = ScoredEntries.of(
+        scores, plan, [*entries, *VOTE_TITLES.values()], choosing=options.decides
+    )
     groups = features.split_groups
     specs = _cell_specs(plan, entries, spare)
     validates = any(trial.validation is not None for trial in plan.trials)
@@ -143,7 +148,7 @@ def run_plan(
             for entry, of_entry in cells.items()
             if entries[entry][0] != CHANCE and all(entry in of for of in averaged)
         }
-        with_votes = dict(cells)
+        with_votes = {**cells, **external.cells(trial)}
         for title, result in _cast_votes(trial, members, features, voting):
             if isinstance(result, ClipfeatError):
                 errors.setdefault(title, str(result))
@@ -153,10 +158,10 @@ def run_plan(
             for entry, of_folds in weights.items():
                 of_vote.setdefault(entry, []).extend(of_folds)
         if with_votes:
-            outcomes.append(make_outcome(features, trial, with_votes, choose))
+            outcomes.append(make_outcome(features, trial, with_votes, choose, external))
             scored.append((outcomes[-1], with_votes))
             by_value = bool(plan.column) and not trial.trained_on
-            rows += score_outcome(features, outcomes[-1], with_votes, by_value=by_value)
+            rows += score_outcome(features, outcomes[-1], with_votes, external, by_value=by_value)
     if not outcomes:
         raise DataError(
             f"no classifier could be fitted: {'; '.join(map(': '.join, errors.items()))}"
@@ -180,14 +185,15 @@ def run_plan(
         "per_class": dict(zip(features.classes, np.bincount(features.y).tolist(), strict=True)),
         "voters": voters,
         "votes": votes,
-        **_few_groups(plan, names, options),
+        **_few_groups(plan, classifiers, options),
         "time_limit": resources.time_limit,
         "seconds": time.monotonic() - begun,
         "tuned": tuned,
         "uncalibrated": uncalibrated(benchmark, voters),
         "threshold_by": options.threshold_rule,
         "caveats": list(plan.caveats),
-        "validation": validation_record(features, scored),
+        "validation": validation_record(features, scored, external.scaled),
+        "scores": external.record(),
     }
     return replace(benchmark, about=about)
 

@@ -5,19 +5,31 @@ from typing import Any
 
 import numpy as np
 
-from clipfeat.evaluate.metrics import METRICS, score
+from clipfeat.evaluate.external_scores import ScoredEntries
+from clipfeat.evaluate.metrics import DECIDED, METRICS, Labels, Probabilities, score
 from clipfeat.evaluate.miscalibration import miscalibration
 from clipfeat.evaluate.plan import Trial
 from clipfeat.evaluate.result import Benchmark, Outcome, pooled_files, tested_files
-from clipfeat.evaluate.thresholds import Chooser, oracle
+from clipfeat.evaluate.thresholds import Chooser, choose_threshold, oracle
 from clipfeat.evaluate.tidy_rows import POOLED
 from clipfeat.features import FeatureSet
 from clipfeat.features.by_file import one_per_file
 from clipfeat.fits.cells import Cell
 
+NO_SCORES = ScoredEntries({})
+UNDEFINED = frozenset(
+    [name for name, metric in METRICS.items() if metric.needs_probabilities]
+    + [f"{name}_at_0.5" for name in DECIDED]
+)
+"""Metrics of scores that are no probabilities, which are undefined."""
+
 
 def make_outcome(
-    features: FeatureSet, trial: Trial, cells: Mapping[str, Sequence[Cell]], choose: Chooser | None
+    features: FeatureSet,
+    trial: Trial,
+    cells: Mapping[str, Sequence[Cell]],
+    choose: Chooser | None,
+    external: ScoredEntries = NO_SCORES,
 ) -> Outcome:
     """Gather the out-of-fold probabilities of a trial, and choose the threshold of each fold.
 
@@ -31,7 +43,10 @@ def make_outcome(
         For each entry, its cells, one per fold.
     choose : callable, optional
         Function that chooses a threshold, from
-        `clipfeat.evaluate.thresholds.threshold_chooser`. None chooses no thresholds.
+        `clipfeat.evaluate.thresholds.threshold_chooser`. None chooses no thresholds, except those
+        of scores that are no probabilities.
+    external : ScoredEntries
+        Scores among the entries.
 
     Returns
     -------
@@ -48,11 +63,12 @@ def make_outcome(
         for entry, of_entry in cells.items():
             cell = of_entry[number]
             probabilities[entry][test] = cell.test
-            if choose is not None and cell.train is not None:
+            chooser = choose or (_best_balanced if entry in external.scaled else None)
+            if chooser is not None and cell.train is not None:
                 rows = trial.choice_rows(train)
                 y, p, first = one_per_file(features.y[rows], cell.train, features.files[rows])
                 of_files = None if groups is None else groups[rows[first]]
-                thresholds.setdefault(entry, []).append(choose(y, p, of_files))
+                thresholds.setdefault(entry, []).append(chooser(y, p, of_files))
     return Outcome(trial, fold_of, probabilities, thresholds)
 
 
@@ -60,6 +76,7 @@ def score_outcome(
     features: FeatureSet,
     outcome: Outcome,
     cells: Mapping[str, Sequence[Cell]],
+    external: ScoredEntries = NO_SCORES,
     *,
     by_value: bool = False,
 ) -> list[dict[str, Any]]:
@@ -74,6 +91,9 @@ def score_outcome(
     rows: list[dict[str, Any]] = []
     for entry, of_entry in cells.items():
         encoder = entry.partition(" @ ")[2] or " + ".join(spec.title for spec in features.specs)
+        if entry in external.p:
+            encoder = ""
+        undefined = UNDEFINED if entry in external.scaled else frozenset()
         for number, fold in enumerate(trial.splits):
             costs = of_entry[number].costs
             seconds = costs.get("fit_seconds", 0.0) + costs.get("predict_seconds", 0.0)
@@ -89,6 +109,7 @@ def score_outcome(
                 values |= oracle(tested.y, tested.p)
                 if len(np.unique(tested.y)) == 1:
                     values = {m: v if is_rate(m) else np.nan for m, v in values.items()}
+                values |= dict.fromkeys(undefined & values.keys(), np.nan)
                 rows += [
                     {**common, "tested_on": name, "metric": m, "value": v, "seconds": seconds}
                     for m, v in values.items()
@@ -98,7 +119,8 @@ def score_outcome(
                 {**common, "tested_on": "", "metric": m, "value": v, "seconds": seconds}
                 for m, v in costs.items()
             ]
-        rows += _pooled_rows(features, outcome, entry, encoder, rows[-1]["seconds"])
+        pooled = _pooled_rows(features, outcome, entry, encoder, rows[-1]["seconds"])
+        rows += [row | {"value": np.nan} if row["metric"] in undefined else row for row in pooled]
     return rows
 
 
@@ -121,6 +143,11 @@ def _pooled_rows(
             for metric, row in METRICS.items() if row.pooled
         ]  # fmt: skip
     return rows
+
+
+def _best_balanced(y: Labels, p: Probabilities, groups: object = None) -> float:
+    """Choose the threshold with the best balanced accuracy."""
+    return choose_threshold(y, p[:, 1], metric="balanced_accuracy")
 
 
 def is_rate(metric: str) -> bool:

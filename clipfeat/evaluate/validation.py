@@ -4,7 +4,7 @@ Entries are classifiers and votes. A learned vote is learned on the validation s
 on this set is slightly optimistic. The reported scores are those of the test rows.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +22,9 @@ OnValidation = Mapping[str, Mapping[str, float]]
 
 
 def validation_record(
-    features: FeatureSet, outcomes: "Sequence[tuple[Outcome, Mapping[str, Sequence[Cell]]]]"
+    features: FeatureSet,
+    outcomes: "Sequence[tuple[Outcome, Mapping[str, Sequence[Cell]]]]",
+    scaled: Collection[str] = (),
 ) -> dict[str, Any] | None:
     """Score every entry on the validation rows of a run.
 
@@ -52,7 +54,9 @@ def validation_record(
             n_images = len(y)
             threshold = outcome.thresholds[entry][0] if entry in outcome.thresholds else None
             for metric, value in score(y, p, threshold).items():
-                if metric in METRICS and not np.isnan(value):
+                if metric not in METRICS or np.isnan(value):
+                    continue
+                if not (METRICS[metric].needs_probabilities and entry in scaled):
                     values.setdefault(entry, {}).setdefault(metric, []).append(value)
     scores = {e: {m: float(np.mean(v)) for m, v in of.items()} for e, of in values.items()}
     return {"images": n_images, "scores": scores}

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from clipfeat.errors import DataError, unknown_name
+from clipfeat.evaluate.external_scores import no_probabilities
 from clipfeat.evaluate.leaderboard import DEFAULT_METRIC, Leaderboard
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.report.plots.by_value import by_value_plot, column_of, values_of
@@ -30,10 +31,16 @@ def _by_value(run: Benchmark, predictions: Predictions, metric: str) -> Plot | N
     return by_value_plot(predictions, values_of(run, column), column, run.classes)
 
 
+def _calibration(run: Benchmark, of: Predictions, metric: str) -> Plot | None:
+    undefined = no_probabilities(run)
+    known = {entry: one for entry, one in of.items() if entry not in undefined}
+    return calibration_plot(known, run.classes) if known else None
+
+
 PLOTS: Mapping[str, Callable[[Benchmark, Predictions, str], Plot | None]] = {
     "roc": lambda run, of, metric: roc_plot(of, run.classes),
     "precision_recall": lambda run, of, metric: precision_recall_plot(of, run.classes),
-    "calibration": lambda run, of, metric: calibration_plot(of, run.classes),
+    "calibration": _calibration,
     "scores": lambda run, of, metric: scores_plot(*next(iter(of.items())), run.classes),
     "confusion": lambda run, of, metric: confusion_plot(*next(iter(of.items())), run.classes),
     "by_value": _by_value,

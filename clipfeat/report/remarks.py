@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from clipfeat.errors import RefusedFileError
+from clipfeat.evaluate.external_scores import score_remarks
 from clipfeat.evaluate.gains import Gain
 from clipfeat.evaluate.leaderboard import Leaderboard
 from clipfeat.evaluate.metrics import DECIDED
@@ -49,6 +50,7 @@ def remarks(run: Benchmark, board: Leaderboard, audit: "Audit | None" = None) ->
         *run.about.get("caveats", []),
         *_positive(run.about, run.classes),
         *_shared(run.about),
+        *score_remarks(run.about),
         *_balanced(run.about),
         *(_weights(v, weights) for v, weights in votes.items() if weights and v != SOFT_VOTE),
         *(_gain(gain) for gain in board.gains),
@@ -217,10 +219,11 @@ def _thresholds(run: Benchmark) -> list[str]:
         names = (metric, f"{metric}_at_0.5", f"{metric}_at_oracle", "true_positive_rate",
                  "false_positive_rate")  # fmt: skip
         score, at_half, at_oracle, tpr, fpr = (_mean(values.get((entry, n), [])) for n in names)
+        half = "" if np.isnan(at_half) else f", {at_half:.3f} at 0.5"
         lines.append(
-            f"{entry} predicts {run.classes[1]} above {_with_spread(chosen)}, chosen by {by} "
-            f"{where}. {metric} is "
-            f"{score:.3f} at this threshold, {at_half:.3f} at 0.5 and {at_oracle:.3f} at the "
+            f"{entry} predicts {run.classes[1]} above {_with_spread(chosen)}, chosen by "
+            f"{by or metric} {where}. {metric} is "
+            f"{score:.3f} at this threshold{half} and {at_oracle:.3f} at the "
             f"oracle threshold, which is chosen on each test set. True positive rate {tpr:.3f}, "
             f"false positive rate {fpr:.3f}."
         )

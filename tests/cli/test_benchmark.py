@@ -83,6 +83,27 @@ def test_the_default_balance_is_in_the_headings(image_folder: Path) -> None:
         assert f", balance {balance}</h1>" in Path("run/report.html").read_text()
 
 
+def test_scores_of_another_detector(image_folder: Path) -> None:
+    """--scores adds an entry. Missing scores are counted, and the file is part of the command."""
+    embed()
+    paths = sorted(
+        path.relative_to(image_folder).as_posix() for path in image_folder.rglob("*.png")
+    )
+    rows = [f"{path},{number}" for number, path in enumerate(paths)]
+    Path("other.csv").write_text("path,score\n" + "\n".join(rows))
+    Path("few.csv").write_text("path,score\n" + "\n".join(rows[:20]))
+    words = ("benchmark", "out.h5", "--clf", "logreg", "--cv", 2, "--no-audit", "-o", "run")
+    shown = succeed(*words, "--scores", "other.csv", "--scores", "again=other.csv").stdout
+    assert "│ other " in shown and "│ again " in shown
+    assert json.loads(Path("run/asked.json").read_text())["scores"] == [
+        "other.csv",
+        "again=other.csv",
+    ]
+    assert_fails(
+        clipfeat(*words, "--scores", "few.csv", "--overwrite"), 1, "4 of 24 images have no"
+    )
+
+
 def test_rates_by_a_column(image_folder: Path) -> None:
     """--by selects the column of the table. An unknown column ends the run before it starts."""
     table = pd.DataFrame(

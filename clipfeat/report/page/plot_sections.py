@@ -1,6 +1,6 @@
 """Sections of the page that consist of plots."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from clipfeat.evaluate.leaderboard import Leaderboard
@@ -28,14 +28,22 @@ MAX_MATRICES = 2
 
 
 def prediction_sections(
-    predictions: Mapping[str, OutOfFoldPredictions], classes: Sequence[str]
+    predictions: Mapping[str, OutOfFoldPredictions],
+    classes: Sequence[str],
+    uncalibrated: Collection[str] = (),
 ) -> list[Section]:
-    """Plot curves, calibration, score histograms and confusion matrices."""
+    """Plot curves, calibration, score histograms and confusion matrices.
+
+    The entries in `uncalibrated` are left out of the calibration plot, because their scores are no
+    probabilities.
+    """
+    calibrated = {entry: one for entry, one in predictions.items() if entry not in uncalibrated}
     return [
         Section("curves", "ROC and precision-recall curves", plots=[
             roc_plot(predictions, classes), precision_recall_plot(predictions, classes),
         ]),
-        Section("calibration", "Calibration", plots=[calibration_plot(predictions, classes)]),
+        *([Section("calibration", "Calibration", plots=[calibration_plot(calibrated, classes)])]
+          if calibrated else []),
         Section("scores", "Score distributions", small=True,
                 plots=[scores_plot(entry, one, classes) for entry, one in predictions.items()]),
         Section("confusion", "Confusion matrices", small=len(classes) <= 4,

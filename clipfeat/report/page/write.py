@@ -6,6 +6,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clipfeat.evaluate.external_scores import no_probabilities
 from clipfeat.evaluate.leaderboard import COLUMN_TITLES, Leaderboard
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.features import FeatureSet
@@ -121,7 +122,11 @@ def write_page(
             ),
             rates_section(board),
             details_section(run),
-            *(prediction_sections(predictions, run.classes) if predictions else []),
+            *(
+                prediction_sections(predictions, run.classes, no_probabilities(run))
+                if predictions
+                else []
+            ),
             *protocol_sections(run, board, predictions),
             robustness_section(robustness, options.degradations)
             if robustness is not None

@@ -1,0 +1,323 @@
+"""Scores of a detector that was not fitted here, as one more entry of a benchmark.
+
+The scores are matched to images by path or by file name. Scores outside [0, 1] are scaled to it,
+which keeps their order. They are not probabilities, so the metrics of probabilities are undefined.
+"""
+
+import csv
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipfeat.errors import DataError, UsageError
+from clipfeat.evaluate.metrics import Probabilities
+from clipfeat.evaluate.plan import Plan, Trial
+from clipfeat.features import TEST, FeatureSet
+from clipfeat.fits.cells import Cell
+
+if TYPE_CHECKING:
+    from clipfeat.evaluate.result import Benchmark
+
+PATH_COLUMNS = ("path", "file", "filename", "file_name", "image", "image_name", "id")
+SCORE_COLUMNS = ("score", "scores", "probability", "prob", "p")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Scores:
+    """Scores of a detector, for ``clf`` of `clipfeat.benchmark`.
+
+    Parameters
+    ----------
+    name : str
+        Name of the entry in tables.
+    values : mapping of str to float
+        Score of each image, by its path or its file name. A higher score means that the image is
+        more likely of the positive class.
+
+    Raises
+    ------
+    DataError
+        If there are no scores, or some are not finite.
+
+    Examples
+    --------
+    >>> Scores("detector", {"a.png": 0.2, "b.png": 1.7})
+    Scores('detector', 2 images)
+    """
+
+    name: str
+    values: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        bad = [path for path, value in self.values.items() if not math.isfinite(value)]
+        if bad:
+            raise DataError(
+                f"{len(bad)} of {len(self.values)} scores of {self.name} are not finite numbers, "
+                f"such as that of {bad[0]}. Correct these scores"
+            )
+        if not self.values:
+            raise DataError(f"{self.name} has no scores. Give one row for each image")
+
+    def __repr__(self) -> str:
+        return f"Scores({self.name!r}, {len(self.values)} images)"
+
+    @classmethod
+    def read(cls, file: str | Path, name: str | None = None) -> "Scores":
+        """Read a CSV file with a path and a score in each row.
+
+        Parameters
+        ----------
+        file : path
+            The file. Its header names the columns, for example ``path,score``. Other columns are
+            ignored. Two columns without a header are read as paths and scores.
+        name : str, optional
+            Name of the entry. By default, the name of the file without its suffix.
+
+        Raises
+        ------
+        DataError
+            If the file has no columns of paths and scores. If a score is not a finite number. If an
+            image has two different scores.
+        """
+        path = Path(file)
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise DataError(f"{file} cannot be read as a CSV file: {error}") from error
+        rows = [row for row in csv.reader(text.splitlines()) if row]
+        start, at_path, at_score = _columns(rows, str(file))
+        values: dict[str, float] = {}
+        for number, row in enumerate(rows[start:], start + 1):
+            try:
+                image, value = row[at_path].strip(), float(row[at_score])
+            except (IndexError, ValueError):
+                raise DataError(
+                    f"row {number} of {file} has no path and score: {','.join(row)[:80]!r}. "
+                    "Write one path and one number in each row"
+                ) from None
+            if values.setdefault(image, value) != value:
+                raise DataError(
+                    f"{file} has two scores for {image}: {values[image]:g} and {value:g}. Keep one"
+                )
+        return cls(path.stem if name is None else name, values)
+
+    def probabilities(self, plan: Plan, *, choosing: bool) -> tuple[Probabilities, bool]:
+        """Return the scores of the rows of a plan.
+
+        Parameters
+        ----------
+        plan : Plan
+            Plan of a run with two classes.
+        choosing : bool
+            Whether a threshold is chosen even for scores in [0, 1]. It needs the scores of the
+            training rows.
+
+        Returns
+        -------
+        p : ndarray of shape (n_samples, 2)
+            Scores of both classes. NaN in rows that need no score.
+        scaled : bool
+            Whether the scores were scaled to [0, 1], so that they are no probabilities.
+
+        Raises
+        ------
+        DataError
+            If a row that is tested has no score, or a threshold needs a training row without one.
+        UsageError
+            If there are not exactly two classes.
+        """
+        features = plan.features
+        if len(features.classes) != 2:
+            raise UsageError(
+                f"scores of {self.name} need two classes, got {len(features.classes)}. Leave out "
+                "--scores"
+            )
+        scaled = not (min(self.values.values()) >= 0 and max(self.values.values()) <= 1)
+        needed = np.zeros(len(features), dtype=bool)
+        for trial in plan.trials:
+            for train, test in trial.splits.values():
+                needed[test] = True
+                if scaled or choosing:
+                    needed[trial.choice_rows(train)] = True
+                elif trial.validation is not None:
+                    needed[trial.validation] = True
+        score, how = self._matched(features, needed)
+        missing = np.unique(features.files[needed & np.isnan(score)])
+        if len(missing):
+            n = len(np.unique(features.files[needed]))
+            raise DataError(
+                f"{len(missing)} of {n} images have no score of {self.name}, such as {missing[0]} "
+                f"({how}). Add their scores"
+            )
+        positive = _scaled(score) if scaled else score
+        return np.column_stack([1 - positive, positive]), scaled
+
+    def _matched(
+        self, features: FeatureSet, needed: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float64], str]:
+        """Return the score of each needed row, else NaN, and how the rows were matched."""
+        rows = np.flatnonzero(needed).tolist()
+        files, paths = (
+            dict(zip(rows, (text.removeprefix(TEST) for text in of[needed].tolist()), strict=True))
+            for of in (features.files, features.paths)
+        )
+        by_name: dict[str, set[float]] = {}
+        for path, value in self.values.items():
+            by_name.setdefault(PurePosixPath(path.replace("\\", "/")).name, set()).add(value)
+        uses = Counter(PurePosixPath(file).name for file in set(files.values()))
+        score = np.full(len(features), np.nan)
+        n_by_path, n_by_name, n_ambiguous = set(), set(), set()
+        for row, file in files.items():
+            name = PurePosixPath(file).name
+            exact = next((key for key in (paths[row], file) if key in self.values), None)
+            if exact is not None:
+                score[row] = self.values[exact]
+                n_by_path.add(file)
+            elif uses[name] > 1 and name in by_name:
+                n_ambiguous.add(file)
+            elif len(by_name.get(name, ())) == 1:
+                score[row] = next(iter(by_name[name]))
+                n_by_name.add(file)
+            elif name in by_name:
+                n_ambiguous.add(file)
+        return score, (
+            f"{len(n_by_path)} images match by path, {len(n_by_name)} by file name, and the file "
+            f"names of {len(n_ambiguous)} are not unique"
+        )
+
+
+def split_entries(clf: "str | Sequence[str | Scores]") -> tuple[str | list[str], list[Scores]]:
+    """Separate names of classifiers from scores.
+
+    Raises
+    ------
+    UsageError
+        If two scores have the same name.
+    """
+    if isinstance(clf, str):
+        return clf, []
+    scores = [one for one in clf if isinstance(one, Scores)]
+    names = [one.name for one in scores]
+    if len(set(names)) < len(names):
+        raise UsageError(
+            f"two files of scores have the same name, got {', '.join(names)}. Name them with "
+            "NAME=FILE"
+        )
+    return [one for one in clf if isinstance(one, str)], scores
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredEntries:
+    """Scores of the rows of a plan, by entry.
+
+    Parameters
+    ----------
+    p : mapping of str to ndarray of shape (n_samples, 2)
+        Scores of each entry.
+    scaled : frozenset of str
+        Entries whose scores were scaled to [0, 1].
+    """
+
+    p: Mapping[str, Probabilities]
+    scaled: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(
+        cls, scores: Sequence[Scores], plan: Plan, taken: Sequence[str], *, choosing: bool
+    ) -> "ScoredEntries":
+        """Match scores to the rows of a plan.
+
+        Raises
+        ------
+        UsageError
+            If an entry is named like a classifier or a vote.
+        """
+        clash = [one.name for one in scores if one.name in taken]
+        if clash:
+            raise UsageError(
+                f"the name {clash[0]!r} of scores is the name of a classifier or a vote. Choose "
+                "another name with NAME=FILE"
+            )
+        matched = {one.name: one.probabilities(plan, choosing=choosing) for one in scores}
+        scaled = frozenset(name for name, (_, is_scaled) in matched.items() if is_scaled)
+        return cls({name: p for name, (p, _) in matched.items()}, scaled)
+
+    def cells(self, trial: Trial) -> dict[str, list[Cell]]:
+        """Return the cells of a trial, which have no costs. Nothing is fitted."""
+        return {
+            name: [
+                Cell(p[test], p[trial.choice_rows(train)], {})
+                for train, test in trial.splits.values()
+            ]
+            for name, p in self.p.items()
+        }
+
+    def record(self) -> dict[str, Any]:
+        """Return what a run records of its scores, by entry."""
+        return {name: {"scaled": name in self.scaled} for name in self.p}
+
+
+def no_probabilities(run: "Benchmark") -> set[str]:
+    """Return the entries of a run whose scores are no probabilities."""
+    return {entry for entry, of in run.about.get("scores", {}).items() if of["scaled"]}
+
+
+def score_remarks(about: Mapping[str, Any]) -> list[str]:
+    """Write the remarks on the scores of a run."""
+    scores = about.get("scores", {})
+    if not scores:
+        return []
+    lines = [
+        f"{', '.join(scores)}: scores from a file. They were not fitted here, and it is not known "
+        "whether the detector was trained on these images."
+    ]
+    scaled = [name for name, of in scores.items() if of["scaled"]]
+    if scaled:
+        lines.append(
+            f"{', '.join(scaled)}: the scores are not in [0, 1], so they are scaled to it and log "
+            "loss, Brier score and calibration error are undefined. The threshold is chosen by "
+            f"{about.get('threshold_by') or 'balanced_accuracy'} on the training images of each "
+            "fold, or on val."
+        )
+    return lines
+
+
+def _columns(rows: Sequence[Sequence[str]], file: str) -> tuple[int, int, int]:
+    """Return the number of header rows, and the columns of paths and scores."""
+    if not rows:
+        raise DataError(f"{file} is empty. Write one path and one score in each row")
+    head = [cell.strip().lower() for cell in rows[0]]
+    paths = [head.index(name) for name in PATH_COLUMNS if name in head]
+    scores = [head.index(name) for name in SCORE_COLUMNS if name in head]
+    if paths and scores:
+        return 1, paths[0], scores[0]
+    if len(head) == 2:
+        try:
+            float(head[1])
+        except ValueError:
+            return 1, 0, 1
+        return 0, 0, 1
+    raise DataError(
+        f"{file} has no columns of paths and scores (columns: {', '.join(rows[0][:8])}). Name them "
+        "path and score"
+    )
+
+
+def _scaled(score: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scale scores to [0, 1] in their order: linearly, or by ranks if rounding would make ties."""
+    values, place = np.unique(score, return_inverse=True)
+    known = values[~np.isnan(values)]
+    span = known[-1] - known[0]
+    with np.errstate(over="ignore", invalid="ignore"):
+        linear = (known - known[0]) / span if span else np.full(len(known), 0.5)
+    if not (np.isfinite(linear).all() and (np.diff(linear) > 0).all()):
+        linear = np.arange(len(known)) / max(len(known) - 1, 1)
+    full = np.append(linear, np.full(len(values) - len(known), np.nan))
+    scaled: NDArray[np.float64] = full[place]
+    return scaled

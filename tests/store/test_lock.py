@@ -1,0 +1,39 @@
+"""The lock file beside a feature file."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from clipfeat.errors import StorageError
+from clipfeat.store.lock import check_unlocked, lock_path
+
+PLANTED: dict[str, Callable[[Path, Path], None]] = {
+    "symbolic link": lambda victim, lock: lock.symlink_to(victim),
+    "dangling link": lambda victim, lock: lock.symlink_to(victim.with_name("new.txt")),
+    "hard link": lambda victim, lock: lock.hardlink_to(victim),
+    "pipe": lambda victim, lock: os.mkfifo(lock),
+}
+
+
+@pytest.mark.parametrize("plant", PLANTED.values(), ids=PLANTED)
+def test_a_lock_file_that_leads_elsewhere_is_refused(
+    plant: Callable[[Path, Path], None], tmp_path: Path
+) -> None:
+    """The target keeps its content, no file appears, and opening a pipe does not block."""
+    victim, target = tmp_path / "victim.txt", tmp_path / "out.h5"
+    victim.write_text("precious")
+    plant(victim, lock_path(target))
+    with pytest.raises(StorageError, match=r"is a link, pipe or device.*Remove it"):
+        check_unlocked(target)
+    assert victim.read_text() == "precious"
+    assert {path.name for path in tmp_path.iterdir()} == {"victim.txt", lock_path(target).name}
+
+
+def test_a_lock_file_of_a_killed_process_is_taken_over(tmp_path: Path) -> None:
+    """The content of an old lock file does not matter, and the file is removed at the end."""
+    lock = lock_path(tmp_path / "out.h5")
+    lock.write_bytes(b"process \xff\xfe of another time\n")
+    check_unlocked(tmp_path / "out.h5")
+    assert not lock.exists()

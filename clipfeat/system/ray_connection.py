@@ -2,13 +2,15 @@
 
 import logging
 import os
+import secrets
 import signal
 import socket
 import sys
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from typing import Any
 
 from clipfeat.errors import ClipfeatError, UsageError, missing_extra
 
@@ -34,7 +36,7 @@ def connected(address: str | None, least_cpus: int = 1) -> Iterator[None]:
     address : str, optional
         Address of a running cluster, as for `ray.init`. If it is None, the environment variable
         ``RAY_ADDRESS`` is used. If the variable is not set, a local cluster is started, which stops
-        at the end of the block.
+        at the end of the block and accepts only connections with its random token.
     least_cpus : int
         Minimum number of CPU cores that a local cluster reports, even on a smaller machine.
 
@@ -59,16 +61,50 @@ def connected(address: str | None, least_cpus: int = 1) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    with _own_signals(), _without_stderr():
-        _connect(address or os.environ.get("RAY_ADDRESS"), least_cpus)
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    with _random_token() if address == "local" else nullcontext():
+        with _own_signals(), _without_stderr():
+            _connect(address, least_cpus)
+        try:
+            with _without_reports():
+                yield
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _random_token() -> Iterator[None]:
+    """Require a random token for every connection to a cluster that starts in the block.
+
+    Ray's processes listen on all interfaces of the machine, even if ``_node_ip_address`` is
+    127.0.0.1, and whoever connects can run code. Ray's own token is a file in the home folder that
+    all users can read. The environment of a process is visible to its user only. A mode or a token
+    that the user has set is kept.
+    """
+    names = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+    if any(name in os.environ for name in names):
+        yield
+        return
+
+    from ray import _raylet
+
+    internals: Any = _raylet  # compiled, without types
+
+    def reload() -> None:
+        internals.Config.initialize("")
+        internals.AuthenticationTokenLoader.instance().reset_cache()
+
     try:
-        with _without_reports():
-            yield
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+        reload()
+        yield
     finally:
-        ray.shutdown()
+        for name in names:
+            os.environ.pop(name, None)
+        reload()
 
 
-def _connect(address: str | None, least_cpus: int) -> None:
+def _connect(address: str, least_cpus: int) -> None:
     import joblib
     import ray
 
@@ -76,7 +112,7 @@ def _connect(address: str | None, least_cpus: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            if address is None or address == "local":
+            if address == "local":
                 n_cpus = max(least_cpus, joblib.cpu_count())
                 ray.init("local", num_cpus=n_cpus, include_dashboard=False, **quiet)
             else:
@@ -85,7 +121,7 @@ def _connect(address: str | None, least_cpus: int) -> None:
         except Exception as error:
             # Ray raises a plain Exception if a node is too slow to start.
             ray.shutdown()
-            if address is None or address == "local":
+            if address == "local":
                 raise ClipfeatError(
                     f"Ray does not start on this machine: {first_line(error)}. Use --engine local."
                 ) from error

@@ -4,6 +4,7 @@ import math
 import os
 import pickle
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -66,7 +67,8 @@ def both(data: FeatureSet, clf: str, **settings: Any) -> list[Benchmark]:
         if row["metric"] not in COSTS:
             assert row["value"] == its["value"] or math.isnan(row["value"]), row
     assert list(plain.errors.items()) == list(on_ray.errors.items())
-    assert {**plain.about, "seconds": 0} == {**on_ray.about, "seconds": 0}
+    differing = dict.fromkeys(("seconds", "options", "command"))
+    assert {**plain.about, **differing} == {**on_ray.about, **differing}
     return [plain, on_ray]
 
 
@@ -78,6 +80,26 @@ def test_the_same_run(cluster: None) -> None:
     options = FitOptions(threshold="accuracy")
     both(two, "logreg,knn,prototype", protocol=3, vote="all", options=options)
     both(data, "logreg,knn,prototype", protocol=LeaveOneOut("generator"))
+
+
+def test_a_cluster_that_clipfeat_starts_refuses_strangers(cluster: None) -> None:
+    """Ray listens on every interface, so a connection needs the token of this process."""
+    code = (
+        "from ray._raylet import GcsClient; "
+        f"GcsClient(address={ray.get_runtime_context().gcs_address!r}).internal_kv_keys(b'', None)"
+    )
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    guess = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}
+    for mode in ({"RAY_AUTH_MODE": "disabled"}, guess):
+        stranger = subprocess.run(
+            [sys.executable, "-c", code],
+            env=clean | mode,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert stranger.returncode != 0
+        assert "InvalidAuthToken" in stranger.stderr
 
 
 def test_a_failure_affects_one_entry(cluster: None) -> None:

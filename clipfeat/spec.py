@@ -8,12 +8,19 @@ features, so it is stored apart from the spec and never compared.
 import hashlib
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import accumulate, pairwise, starmap
 from typing import Any
 
-from clipfeat.errors import ClipfeatWarning, FingerprintError, RefusedFileError, unknown_name
+from clipfeat.encoder_arguments import check_arguments
+from clipfeat.errors import (
+    ClipfeatWarning,
+    FingerprintError,
+    RefusedFileError,
+    UsageError,
+    unknown_name,
+)
 
 
 @dataclass(frozen=True)
@@ -117,11 +124,13 @@ class EncoderSpec:
         Raises
         ------
         RefusedFileError
-            If the text is not a JSON object of the fields of this class.
+            If the text is not a JSON object of the fields of this class, or if the options are not
+            allowed by `clipfeat.encoder_arguments`.
         """
         try:
             values: dict[str, Any] = json.loads(text)
             plain: Any = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+            _check_values(plain)
             spec = cls(**plain)
             agree = len(spec.parts) == len(spec.widths) and sum(spec.widths) == spec.n_features
             if spec.widths and not agree:
@@ -130,7 +139,7 @@ class EncoderSpec:
                     f"total, got the widths {spec.widths}"
                 )
             return spec
-        except (TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError, AttributeError, RecursionError, UsageError) as error:
             raise RefusedFileError(f"the text is not an encoder's description: {error}") from error
 
     def differences(self, other: "EncoderSpec") -> list[str]:
@@ -236,6 +245,39 @@ class EncoderSpec:
                 ClipfeatWarning,
                 stacklevel=3,
             )
+
+
+def _check_values(values: Mapping[str, Any]) -> None:
+    """Check the fields of a spec from a file, and the arguments in its options."""
+    for name, value in values.items():
+        items = value if name in _SEQUENCES and isinstance(value, tuple) else (value,)
+        kinds, most = _NUMBERS.get(name, ((str,), MAX_TEXT))
+        for item in items:
+            if type(item) not in kinds:
+                raise TypeError(f"{name} is {str(value)[:40]!r}")
+            size = len(item) if isinstance(item, str) else abs(item)
+            if not size <= most:  # NaN too
+                raise ValueError(f"{name} is above the limit of {most:g}")
+    if len(values.get("input_size", ())) != 2:
+        raise ValueError("input_size is not a height and a width")
+    arguments = json.loads(values.get("options", "{}"))
+    if not isinstance(arguments, dict):
+        raise TypeError("options is not a JSON object")
+    check_arguments(values.get("name", "").partition(":")[0], arguments)
+
+
+MAX_TEXT = 2**16
+_NUMBERS: Mapping[str, tuple[tuple[type, ...], float]] = {
+    "untrained": ((bool,), 1),
+    "input_size": ((int,), 2**14),
+    "crop_pct": ((int, float), 1e6),
+    "mean": ((int, float), 1e6),
+    "std": ((int, float), 1e6),
+    "n_features": ((int,), 2**31),
+    "widths": ((int,), 2**31),
+}
+"""Types and limits of the fields that are not text."""
+_SEQUENCES = ("input_size", "mean", "std", "widths")
 
 
 def titles(specs: Sequence[EncoderSpec]) -> list[str]:

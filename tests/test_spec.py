@@ -33,3 +33,34 @@ def test_widths_that_do_not_fit_are_refused(widths: tuple[object, ...]) -> None:
     text = make_spec(n_features=3, layer="0/mean,last", widths=widths).to_json()
     with pytest.raises(RefusedFileError, match="not an encoder's description"):
         EncoderSpec.from_json(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("timm:test_vit", '{"cache_dir": "/tmp/x"}', "does not allow the argument 'cache_dir'"),
+        ("timm:test_vit", '{"pretrained_cfg_overlay": {"url": "http://127.0.0.1/x"}}', "overlay"),
+        ("timm:test_vit", '{"depth": 1000000}', "a whole number from 0 to 128"),
+        ("timm:test_vit", '{"depth": [1, [2]]}', "a whole number from 0 to 128"),
+        ("open_clip:RN50", '{"quick_gelu": "yes"}', "Set it to True or False"),
+        ("onnx:face.onnx", '{"providers": "x"}', "Use one of these: channels, layout"),
+        ("plugin:x", "[]", "options is not a JSON object"),
+        ("plugin:x", "[" * 60_000, "recursion"),
+    ],
+)
+def test_options_of_a_file_are_an_allow_list(name: str, options: str, message: str) -> None:
+    """No file can make timm open an address, write a file or build a network of any size."""
+    with pytest.raises(RefusedFileError, match=message):
+        EncoderSpec.from_json(make_spec(name, options=options).to_json())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"input_size": (10**30, 10**30)}, {"input_size": (32,)}, {"crop_pct": float("nan")},
+     {"mean": ({"a": 1},)}, {"layer": 3}, {"untrained": "yes"}, {"precision": ("fp32",)}],
+    ids=str,
+)  # fmt: skip
+def test_fields_of_other_types_are_refused(changes: dict[str, object]) -> None:
+    """Each field has its type and a limit."""
+    with pytest.raises(RefusedFileError, match=next(iter(changes))):
+        EncoderSpec.from_json(make_spec(**changes).to_json())

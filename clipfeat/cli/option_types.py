@@ -394,7 +394,7 @@ EncoderArguments = Annotated[
         metavar="NAME=VALUE",
         help="Argument of the preprocessing of a timm or onnx encoder: mean, std, interpolation, "
         "crop_pct or crop_mode. For timm, also an argument of the architecture, for example "
-        "pad_type=same. The timm documentation lists these arguments. Repeatable.",
+        "pad_type=same. Arguments that open files or addresses are refused. Repeatable.",
     ),
 ]
 Precision = Annotated[

@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clipfeat.encoder_arguments import ARGUMENTS, check_arguments
 from clipfeat.encoders.encoder_options import CROPS, EncoderOptions
 from clipfeat.errors import UsageError, unknown_name
 from clipfeat.spec import EncoderSpec
@@ -48,9 +49,6 @@ class EncoderLibrary:
         Whether the part after the colon is the path of a local file that contains the weights.
     arguments : tuple of str
         Names of the `EncoderOptions.arguments` that `build` accepts.
-    architecture_arguments : bool
-        Whether `build` also accepts arguments that are not in `arguments`, and passes them to the
-        architecture.
     """
 
     build: str
@@ -58,11 +56,6 @@ class EncoderLibrary:
     takes_name: bool = True
     name_is_file: bool = False
     arguments: tuple[str, ...] = ()
-    architecture_arguments: bool = False
-
-    def accepts(self, argument: str) -> bool:
-        """Return whether `build` accepts an argument of this name."""
-        return self.architecture_arguments or argument in self.arguments
 
 
 ENCODER_LIBRARIES: Mapping[str, EncoderLibrary] = {
@@ -77,13 +70,12 @@ ENCODER_LIBRARIES: Mapping[str, EncoderLibrary] = {
     "timm": EncoderLibrary(
         build="clipfeat.encoders.timm:build",
         list_names="clipfeat.encoders.timm:list_names",
-        arguments=PREPROCESSING,
-        architecture_arguments=True,
+        arguments=(*PREPROCESSING, *ARGUMENTS["timm"]),
     ),
     "onnx": EncoderLibrary(
         build="clipfeat.encoders.onnx:build",
         name_is_file=True,
-        arguments=(*PREPROCESSING, "channels", "layout"),
+        arguments=(*PREPROCESSING, *ARGUMENTS["onnx"]),
     ),
 }
 
@@ -190,10 +182,14 @@ def open_encoder(
         If the weights are missing or do not fit the architecture.
     """
     library, rest = find_library(name)
-    unknown = [one for one in options.arguments or {} if not library.accepts(one)]
-    if unknown:
+    arguments = options.arguments or {}
+    if unknown := [one for one in arguments if one not in library.arguments]:
         known = f" (it takes: {', '.join(library.arguments)})" if library.arguments else ""
         raise UsageError(f"{name} takes no --encoder-arg {unknown[0]}{known}. Leave it out.")
+    check_arguments(
+        ALIASES.get(name, name).partition(":")[0],
+        {one: value for one, value in arguments.items() if one not in PREPROCESSING},
+    )
     build: Callable[..., Encoder] = _load(library.build)
     return build(rest, options, n_images=n_images, samples=samples)
 
@@ -221,13 +217,19 @@ def options_of(
     ------
     UnknownNameError
         If no library has this encoder.
+    UsageError
+        If the spec, which may come from a file, names a file in another folder.
     """
-    library, _ = find_library(spec.name)
+    library, rest = find_library(spec.name)
+    if library.name_is_file and weights is None and Path(rest).name != rest:
+        raise UsageError(
+            f"the encoder {spec.name} is a file in another folder. Pass its path with --weights."
+        )
     arguments = json.loads(spec.options)
     # With a crop that does not resize, only mean and std can be arguments.
     names = PREPROCESSING if spec.interpolation != "none" else ("mean", "std")
     arguments |= {name: getattr(spec, name) for name in names}
-    accepted = {name: value for name, value in arguments.items() if library.accepts(name)}
+    accepted = {name: value for name, value in arguments.items() if name in library.arguments}
     return EncoderOptions(
         weights=weights,
         untrained=spec.untrained,

@@ -226,7 +226,13 @@ def test_arguments_reach_timm() -> None:
         ("timm:test_vit", EncoderOptions(untrained=True, arguments={"crop_pct": "abc"}),
          UsageError, "invalid preprocessing"),
         ("timm:test_vit", EncoderOptions(untrained=True, arguments={"no_such": 1}),
-         UsageError, "does not take --encoder-arg no_such=1"),
+         UsageError, r"takes no --encoder-arg no_such \(it takes: mean, .*pad_type"),
+        ("timm:test_vit", EncoderOptions(untrained=True, arguments={"cache_dir": "x"}),
+         UsageError, r"takes no --encoder-arg cache_dir"),
+        ("timm:test_vit", EncoderOptions(untrained=True, arguments={"depth": 10**6}),
+         UsageError, r"Set it to a whole number from 0 to 128"),
+        ("timm:test_vit", EncoderOptions(untrained=True, arguments={"pad_type": "same"}),
+         UsageError, "does not take --encoder-arg pad_type=same"),
     ],
 )  # fmt: skip
 def test_errors_of_open_encoder(

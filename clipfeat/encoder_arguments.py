@@ -79,7 +79,7 @@ def _word(*words: str) -> Argument:
 
 
 ARGUMENTS: Mapping[str, Mapping[str, Argument]] = {
-    "spectrum": {},
+    "spectrum": {"bins": _count(4096), "version": _count(1000)},
     "open_clip": {"quick_gelu": _flag()},
     "timm": {
         "act_layer": _word("gelu", "gelu_tanh", "quick_gelu", "relu", "relu6", "silu", "swish",

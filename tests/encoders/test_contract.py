@@ -34,6 +34,7 @@ from clipfeat.errors import (
     WeightsError,
 )
 from clipfeat.images.decode import RGB
+from clipfeat.spec import EncoderSpec
 from tests.encoders.tiny_onnx import write_face_net
 
 CPU = EncoderOptions(device="cpu")
@@ -98,6 +99,7 @@ def test_every_library_has_a_case() -> None:
 def test_rows(case: str, opened: Callable[[str], Encoder]) -> None:
     """Rows are float32, finite, not normalised, one per image, and independent of the batch."""
     encoder = opened(case)
+    assert EncoderSpec.from_json(encoder.spec.to_json()) == encoder.spec
     rows = encoder.encode_images(photographs())
     assert rows.shape == (5, encoder.spec.n_features)
     assert rows.dtype == np.float32

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from clipfeat.errors import EmptySourceError, LabelError, StorageError
+from clipfeat.errors import EmptySourceError, LabelError, RefusedFileError, StorageError
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.skipping import skipped_text
+from clipfeat.system.escaping import MAX_COLUMNS, storable
 from clipfeat.system.files import storage_errors
 from clipfeat.system.locations import is_remote
 
@@ -98,19 +99,23 @@ def make_source(
         If there is no record.
     LabelError
         If two records with the same path have different labels.
+    RefusedFileError
+        If a feature file cannot store a text, because it is too long, or all of the columns.
     """
     shared: dict[Any, Any] = {}
     unique: dict[str, ImageRecord] = {}
     for listed in records:
         path = listed.path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        label, group = storable(listed.label), storable(listed.group)
+        columns = tuple((storable(name), storable(value)) for name, value in listed.columns)
         record = replace(
             listed,
-            path=path,
-            label=shared.setdefault(listed.label, listed.label),
-            group=shared.setdefault(listed.group, listed.group),
-            columns=shared.setdefault(listed.columns, listed.columns),
+            path=storable(path),
+            label=shared.setdefault(label, label),
+            group=shared.setdefault(group, group),
+            columns=shared.setdefault(columns, columns),
         )
-        earlier = unique.setdefault(path, record)
+        earlier = unique.setdefault(record.path, record)
         if earlier.label != record.label:
             raise LabelError(
                 f"{name} lists {path} twice, with the labels {earlier.label!r} and "
@@ -119,6 +124,12 @@ def make_source(
     if not unique:
         passed = f" ({skipped_text(skipped)})" if skipped else ""
         raise EmptySourceError(f"there are no images in {name}{passed}. Check the path")
+    names = {name for columns in shared if isinstance(columns, tuple) for name, _ in columns}
+    if len(names) > MAX_COLUMNS:
+        raise RefusedFileError(
+            f"{name} has {len(names)} columns, but a feature file stores at most {MAX_COLUMNS}. "
+            "Remove columns from the source"
+        )
     return ImageSource(name, root, list(unique.values()), skipped or {}, places)
 
 

@@ -26,6 +26,7 @@ from clipfeat.images.readers import RemoteObject, TarMember
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.skipping import HIDDEN, is_hidden, skipped_kind
 from clipfeat.images.source import ImageSource, make_source
+from clipfeat.images.tar_headers import members
 from clipfeat.images.video import VIDEO_SUFFIXES
 from clipfeat.system.files import storage_errors
 from clipfeat.system.locations import absolute, below, common_folder, folder_of, is_remote, location
@@ -84,8 +85,8 @@ def _samples(shard: str, root: str, skipped: Counter[str]) -> Iterator[ImageReco
     labels: dict[str, str] = {}
     values: dict[str, dict[str, str]] = {}
     try:
-        with _open_shard(shard) as file, tarfile.open(fileobj=file, mode="r:") as tar:
-            for member in tar:
+        with _open_shard(shard) as file:
+            for tar, member in members(file, shard):
                 if member.isdir():
                     continue
                 stem, suffix = _split_name(member.name)
@@ -105,7 +106,10 @@ def _samples(shard: str, root: str, skipped: Counter[str]) -> Iterator[ImageReco
                     skipped[suffix] += 1
     except StorageError:
         raise
-    except (tarfile.TarError, OSError, ValueError) as error:
+    except (
+        tarfile.TarError, OSError, ValueError, IndexError, OverflowError, RecursionError,
+        MemoryError,
+    ) as error:  # fmt: skip
         raise RefusedFileError(
             f"{shard} cannot be read as a tar file: {error}. Pass an intact, uncompressed tar file"
         ) from error
@@ -160,7 +164,7 @@ def _text(tar: tarfile.TarFile, member: tarfile.TarInfo) -> str:
 def _plain_values(text: str) -> dict[str, str]:
     try:
         values = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     pairs = values.items() if isinstance(values, dict) else ()
     return {k: str(v) for k, v in pairs if isinstance(v, str | int | float | bool)}

@@ -16,12 +16,11 @@ import numpy as np
 
 from clipfeat.errors import RefusedFileError
 from clipfeat.store.format import FAILURE_DATASETS, KEY_BYTES, REMEDY, ROW_DATASETS
+from clipfeat.system.escaping import MAX_COLUMNS, MAX_TEXT
 
 ATTRIBUTES = ("clipfeat", "version", "encoder", "fingerprint", "root", "complete", "libraries",
               "provenance", "request")  # fmt: skip
 MAX_ATTRIBUTE = 2**20
-MAX_TEXT = 2**16
-MAX_COLUMNS = 1000
 N_DIMENSIONS = {"features": 2, "image_size": 2}
 STRING = h5py.h5t.STRING
 KINDS = {

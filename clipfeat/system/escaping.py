@@ -1,0 +1,101 @@
+"""Escaping of names, labels and messages that come from files, with one function for each target.
+
+HTML is escaped by Jinja or `html.escape`, and LaTeX by `clipfeat.report.latex.latex_text`.
+"""
+
+import re
+
+from clipfeat.errors import RefusedFileError
+
+MAX_TEXT = 2**16
+"""Maximum size of a path, label, group or other value in a feature file, in bytes of UTF-8."""
+MAX_COLUMNS = 1000
+"""Maximum number of columns in a feature file, besides labels and groups."""
+
+# C0 and C1 control characters, line separators, marks that change the direction of text, and lone
+# surrogates, which UTF-8 cannot encode.
+_UNPRINTABLE = re.compile(
+    "[\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]"
+)
+_MARKDOWN = re.compile(r"([\\`*_\[\]<>|~#&$])")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def storable(text: str) -> str:
+    r"""Replace characters that a feature file cannot store by escapes.
+
+    These are lone surrogates, which JSON may contain, and the character 0, which ends a text in
+    HDF5.
+
+    Raises
+    ------
+    RefusedFileError
+        If the text has more than `MAX_TEXT` bytes.
+
+    Examples
+    --------
+    >>> print(storable("a\ud800\0"))
+    a\ud800\x00
+    """
+    if len(text) > MAX_TEXT // 4 and len(text.encode("utf-8", "backslashreplace")) > MAX_TEXT:
+        raise RefusedFileError(
+            f"the text {text[:40]!r}… has more than {MAX_TEXT} bytes, so a feature file cannot "
+            "store it. Shorten it in the source"
+        )
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
+
+
+def terminal_text(text: str) -> str:
+    r"""Replace control characters by escapes, so that a text cannot control the terminal.
+
+    Examples
+    --------
+    >>> print(terminal_text("a\x1b[2Jb\n"))
+    a\x1b[2Jb\n
+    """
+    return _UNPRINTABLE.sub(lambda match: repr(match[0])[1:-1], text)
+
+
+def terminal_lines(text: str) -> str:
+    """Apply `terminal_text` to each line of a text."""
+    return "\n".join(map(terminal_text, text.split("\n")))
+
+
+def rich_text(text: str) -> str:
+    r"""Escape the markup of Rich, and control characters.
+
+    Examples
+    --------
+    >>> print(rich_text("[/x] is a label"))
+    \[/x] is a label
+    """
+    from rich.markup import escape
+
+    return escape(terminal_text(text))
+
+
+def markdown_text(text: str) -> str:
+    r"""Escape characters that have a meaning in Markdown or HTML, and control characters.
+
+    Examples
+    --------
+    >>> print(markdown_text("a|b <img> [x](y)"))
+    a\|b \<img\> \[x\](y)
+    """
+    return _MARKDOWN.sub(r"\\\1", terminal_text(text))
+
+
+def spreadsheet_text(text: str) -> str:
+    r"""Put an apostrophe before text that a spreadsheet would run as a formula.
+
+    A text that starts with apostrophes before such a character gets one more, so removing one
+    apostrophe gives the original text.
+
+    Examples
+    --------
+    >>> spreadsheet_text("=1+2"), spreadsheet_text("a=b"), spreadsheet_text("-0.5")
+    ("'=1+2", 'a=b', "'-0.5")
+    """
+    return "'" + text if text.lstrip("' ").startswith(_FORMULA) else text

@@ -18,6 +18,7 @@ from clipfeat.model import MODEL_NAME, Model, load_model
 from clipfeat.report.markdown import leaderboard_markdown
 from clipfeat.report.remarks import model_remarks
 from clipfeat.spec import titles
+from clipfeat.system.escaping import markdown_text
 
 
 def push(
@@ -145,13 +146,15 @@ def model_card(model: Model, repository: str) -> str:
         pipeline_tag="image-classification",
         tags=["clipfeat", "image-classification", *model.members],
     )
-    positive = positive_title(model.classes)
+    positive = markdown_text(positive_title(model.classes))
+    classes = markdown_text(", ".join(model.classes))
+    members = markdown_text(" + ".join(model.members))
+    encoders = markdown_text(" + ".join(titles(model.specs)) or "no encoder")
     lines = [
         "---", data.to_yaml(), "---", "",
         f"# {repository.rpartition('/')[2]}", "",
-        f"Classifies images as {', '.join(model.classes)} with {' + '.join(model.members)} on "
-        f"features of {' + '.join(titles(model.specs)) or 'no encoder'}{positive}. Fitted on "
-        f"{about.get('images', '?')} images with "
+        f"Classifies images as {classes} with {members} on features of {encoders}{positive}. "
+        f"Fitted on {about.get('images', '?')} images with "
         "[clipfeat](https://pypi.org/project/clipfeat/).", "",
         "```sh", "pip install clipfeat",
         f"clipfeat predict $(clipfeat pull {repository}) images/ -o predictions.csv", "```", "",
@@ -164,8 +167,9 @@ def model_card(model: Model, repository: str) -> str:
         lines += [leaderboard_markdown(Leaderboard.from_rows(model.scores)), ""]
         shown = ", ".join(METRICS[name].title for name in ("roc_auc", "calibration_error"))
         lines += [f"Mean ± standard deviation over folds ({shown} and others).", ""]
-    lines += [f"- {remark}" for remark in model_remarks(model)]
-    lines += [f"- Encoder {spec.name}, fingerprint `{spec.fingerprint}`" for spec in model.specs]
+    lines += [f"- {markdown_text(remark)}" for remark in model_remarks(model)]
+    for spec in model.specs:
+        lines.append(f"- Encoder {markdown_text(spec.name)}, fingerprint `{spec.fingerprint}`")
     return "\n".join(lines) + "\n"
 
 

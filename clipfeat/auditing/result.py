@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipfeat.auditing.finding import Finding
+from clipfeat.system.escaping import spreadsheet_csv
 from clipfeat.system.files import publish
 from clipfeat.system.locations import local_path
 
@@ -103,8 +104,8 @@ class Audit:
             "skipped": dict(self.skipped),
         }
         texts = {
-            "findings.csv": self.to_pandas().to_csv(index=False),
-            "files.csv": self.files_to_pandas().to_csv(index=False),
+            "findings.csv": spreadsheet_csv(self.to_pandas()),
+            "files.csv": spreadsheet_csv(self.files_to_pandas()),
             "audit.json": json.dumps(content, indent=1, ensure_ascii=False) + "\n",
         }
         for name, text in texts.items():

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from clipfeat.cli import option_types as options
-from clipfeat.cli.exits import LEAK, reports_errors
+from clipfeat.cli.exits import LEAK, print_line, reports_errors
 from clipfeat.cli.option_groups import expands, source_options
 from clipfeat.cli.outputs import check_folder
 
@@ -53,7 +53,7 @@ def audit(
     _print(result)
     if output is not None:
         for path in result.save(output):
-            print(path)
+            print_line(path)
     if result.has_leak:
         raise typer.Exit(LEAK)
 
@@ -61,17 +61,18 @@ def audit(
 def _print(result: "Audit") -> None:
     from clipfeat.auditing.finding import SEVERITIES
     from clipfeat.cli.console import console
+    from clipfeat.system.escaping import terminal_text
 
     counts = dict.fromkeys(SEVERITIES, 0)
     for finding in result.findings:
         counts[finding.severity] += 1
     summary = ", ".join(f"{n} {severity}{'s' * (n > 1)}" for severity, n in counts.items() if n)
-    print(f"{result.n_files} files: {summary or 'no findings'}")
+    print_line(f"{result.n_files} files: {summary or 'no findings'}")
     out = console()
     for finding in result.findings:
         line = f"{finding.severity.upper()}: {finding.sentence}"
-        out.print(line, style=STYLES[finding.severity], markup=False, soft_wrap=True)
+        out.print(terminal_text(line), style=STYLES[finding.severity], markup=False, soft_wrap=True)
     if result.passed:
-        print("passed: " + ", ".join(result.passed))
+        print_line("passed: " + ", ".join(result.passed))
     for line in result.not_checked:
-        print(line)
+        print_line(line)

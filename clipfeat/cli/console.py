@@ -5,7 +5,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from clipfeat.cli.exits import print_error_line
+from clipfeat.cli.exits import print_error_line, print_line
+from clipfeat.system.escaping import rich_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -82,12 +83,12 @@ def _bar(out: "Console", task: str, unit: str) -> Iterator[Show]:
     )
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", style="dim"),
+        TextColumn("{task.fields[note]}", style="dim", markup=False),
     )
     begun = time.monotonic()
     with Progress(*columns, console=out, transient=True) as bars:
@@ -146,12 +147,11 @@ def print_profile(profile: "Profile") -> None:
         style = "bold" if stage == profile.bottleneck else None
         table.add_row(stage, threads, busy, rate, style=style)
     console().print(table)
-    print(profile.advice)
+    print_line(profile.advice)
 
 
 def print_leaderboard(board: "Leaderboard", title: str) -> None:
     """Print a leaderboard with as many columns as the terminal has room for."""
-    from rich.markup import escape
     from rich.table import Table
 
     out = console()
@@ -164,17 +164,17 @@ def print_leaderboard(board: "Leaderboard", title: str) -> None:
         else ""
     )
     table = Table(
-        title=escape(title), title_justify="left", caption=caption, caption_justify="left"
+        title=rich_text(title), title_justify="left", caption=caption, caption_justify="left"
     )
     table.add_column("classifier", no_wrap=True)
     for name in names:
-        table.add_column(columns[name], justify="right", no_wrap=True)
+        table.add_column(rich_text(columns[name]), justify="right", no_wrap=True)
     for row, entry in enumerate(board.entries):
         cells = (board.cell(entry, name) for name in names)
-        table.add_row(entry, *cells, style="bold" if row == 0 else None)
+        table.add_row(*map(rich_text, (entry, *cells)), style="bold" if row == 0 else None)
     out.print(table)
     for note in board.notes:
-        print(note)
+        print_line(note)
 
 
 def visible_columns(columns: Collection[str], width: int) -> list[str]:
@@ -194,19 +194,18 @@ def print_pivot(pivot: "Pivot") -> None:
 def print_rates(table: "RateTable", entry: str) -> None:
     """Print the false positive rate of each source and the recall of each generator."""
     print_table(table.title(entry), table.heads, table.rows(entry))
-    print(table.note)
+    print_line(table.note)
 
 
 def print_table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table of text. Its first column is aligned to the left."""
-    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=escape(title), title_justify="left")
+    table = Table(title=rich_text(title), title_justify="left")
     for number, head in enumerate(heads):
-        table.add_column(escape(head), justify="right" if number else "left")
+        table.add_column(rich_text(head), justify="right" if number else "left")
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*map(rich_text, row))
     console().print(table)
 
 
@@ -215,15 +214,15 @@ def print_facts(facts: Mapping[str, object]) -> None:
     width = max(len(name) for name in facts)
     for name, value in facts.items():
         if value not in (None, "", [], {}):
-            print(f"{name:<{width}}  {value}")
+            print_line(f"{name:<{width}}  {value}")
 
 
 def print_list(items: Sequence[str], *, limit: int = 10) -> None:
     """Print up to `limit` items, one per line, then how many more there are."""
     for item in items[:limit]:
-        print(f"  {item}")
+        print_line(f"  {item}")
     if len(items) > limit:
-        print(f"  … and {len(items) - limit} more")
+        print_line(f"  … and {len(items) - limit} more")
 
 
 def counted(n: int, noun: str) -> str:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clipfeat.cli import option_types as options
-from clipfeat.cli.exits import exit_on_failures, explains_resuming, reports_errors
+from clipfeat.cli.exits import exit_on_failures, explains_resuming, print_line, reports_errors
 from clipfeat.cli.option_groups import expands, source_options
 from clipfeat.embedding.embed_resources import EmbedResources
 from clipfeat.encoders import DEFAULT_ENCODER
@@ -81,31 +81,35 @@ def _print_report(report: "EmbedReport", *, show_profile: bool) -> None:
 
     counts = report.progress
     rate = counts.encoded / max(counts.seconds, 1e-9)
-    print(
+    print_line(
         f"{report.path}: {counted(report.n_rows, 'row')} of {report.spec.n_features} features by "
         f"{report.spec.title}"
     )
-    print(
+    print_line(
         f"{counted(counts.encoded, 'image')} encoded in {counts.seconds:.1f} s "
         f"({rate:,.1f} images/s), "
         f"{counts.known} already encoded or identical to another image, {counts.failed} failed"
     )
     if report.skipped:
-        print(skipped_text(report.skipped))
+        print_line(skipped_text(report.skipped))
     if report.faceless:
         images = counted(report.faceless, "encoded image")
-        print(f"{images} had no face and the whole image was encoded (column face: none)")
+        print_line(f"{images} had no face and the whole image was encoded (column face: none)")
     if report.chosen:
-        print(f"precision: {report.chosen}")
+        print_line(f"precision: {report.chosen}")
     if show_profile:
         print_profile(report.profile)
-    print(f"paths are relative to {report.root}")
-    print(f"labels: {label_counts(report.labels)}")
+    print_line(f"paths are relative to {report.root}")
+    print_line(f"labels: {label_counts(report.labels)}")
     if report.absent:
         rows = counted(report.absent, "row")
-        print(f"{rows} of images that are no longer in the source. Use --prune to delete them.")
+        print_line(
+            f"{rows} of images that are no longer in the source. Use --prune to delete them."
+        )
     if report.failures:
-        print("failed images, recorded in the file:")
+        print_line("failed images, recorded in the file:")
         print_list([f"{f.path}: {f.reason}: {f.message}" for f in report.failures])
     if any(report.labels) and report.n_rows:
-        print(f"next: clipfeat benchmark {report.path}, or clipfeat fit {report.path} --clf logreg")
+        print_line(
+            f"next: clipfeat benchmark {report.path}, or clipfeat fit {report.path} --clf logreg"
+        )

@@ -30,6 +30,7 @@ from clipfeat.errors import (
     StorageError,
     UsageError,
 )
+from clipfeat.system.escaping import terminal_text
 
 TOO_MANY_BAD = 3
 LEAK = 7
@@ -100,7 +101,12 @@ def explains_resuming(hint: str) -> Iterator[None]:
 
 def print_error_line(line: str) -> None:
     """Print one line on standard error."""
-    print(" ".join(line.split("\n")), file=sys.stderr)
+    print(terminal_text(" ".join(line.split("\n"))), file=sys.stderr)
+
+
+def print_line(line: object) -> None:
+    """Print one line on standard output. Control characters become escapes."""
+    print(terminal_text(str(line)))
 
 
 def interrupt(number: int, frame: FrameType | None) -> None:

@@ -1,7 +1,7 @@
 """``clipfeat explain``."""
 
 from clipfeat.cli import option_types as options
-from clipfeat.cli.exits import reports_errors
+from clipfeat.cli.exits import print_line, reports_errors
 from clipfeat.cli.outputs import check_file
 
 
@@ -41,10 +41,12 @@ def explain(
         device=device,
     )
     for one in explanations:
-        print(one.path)
+        print_line(one.path)
         for name, p in {**one.members, "vote": one.probabilities}.items():
-            print(f"  {name}: " + ", ".join(f"{label} {value:.3f}" for label, value in p.items()))
+            print_line(
+                f"  {name}: " + ", ".join(f"{label} {value:.3f}" for label, value in p.items())
+            )
         for neighbour in one.neighbours:
-            print(f"  {neighbour.distance:.3f} {neighbour.label or '?'} {neighbour.path}")
+            print_line(f"  {neighbour.distance:.3f} {neighbour.label or '?'} {neighbour.path}")
     if html is not None:
-        print(save_explanations(explanations, html, files[0]))
+        print_line(save_explanations(explanations, html, files[0]))

@@ -1,7 +1,7 @@
 """``clipfeat export``."""
 
 from clipfeat.cli import option_types as options
-from clipfeat.cli.exits import reports_errors
+from clipfeat.cli.exits import print_line, reports_errors
 
 
 @reports_errors
@@ -26,7 +26,7 @@ def export(
         from clipfeat.model.exporting import export_estimator
 
         exported = export_estimator(file, output, overwrite=overwrite)
-        print(f"{exported}: {exported.stat().st_size:,} bytes")
+        print_line(f"{exported}: {exported.stat().st_size:,} bytes")
         return
     from clipfeat.cli.console import counted
     from clipfeat.store import export as run
@@ -34,4 +34,4 @@ def export(
 
     n_rows = run(file, output, overwrite=overwrite)
     written = location(output)
-    print(f"{written}: {counted(n_rows, 'row')}, {written.stat().st_size:,} bytes")
+    print_line(f"{written}: {counted(n_rows, 'row')}, {written.stat().st_size:,} bytes")

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from clipfeat.cli.exits import print_line
 from clipfeat.errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def feature_files(paths: Sequence[Path]) -> list[Path]:
             f"no feature file is given, and the current directory has several: {names}. Give the "
             "name of one."
         )
-    print(f"using {here[0]}, the only feature file in the current directory")
+    print_line(f"using {here[0]}, the only feature file in the current directory")
     return here
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from clipfeat.cli import option_types as options
-from clipfeat.cli.exits import reports_errors
+from clipfeat.cli.exits import print_line, reports_errors
 from clipfeat.cli.option_groups import expands
 from clipfeat.cli.outputs import check_file
 from clipfeat.fits.fit_resources import FitResources
@@ -67,11 +67,13 @@ def fit(
             title += f", {left_out} test images left out"
         print_leaderboard(Leaderboard.from_rows(model.scores), f"{title}{positive}")
     model.save(output, overwrite=overwrite)
-    print(f"{output}: {' + '.join(model.members)}, classes {', '.join(model.classes)}{positive}")
+    print_line(
+        f"{output}: {' + '.join(model.members)}, classes {', '.join(model.classes)}{positive}"
+    )
     if left_out:
-        print(
+        print_line(
             f"{left_out} test images of column {split} are left out. Use --split none to use them"
         )
     for line in model_remarks(model):
-        print(line)
-    print(f"next: clipfeat predict {output} NEW_IMAGES/ -o predictions.csv")
+        print_line(line)
+    print_line(f"next: clipfeat predict {output} NEW_IMAGES/ -o predictions.csv")

@@ -1,7 +1,7 @@
 """``clipfeat import``. The module is not named ``import`` because that is a Python keyword."""
 
 from clipfeat.cli import option_types as options
-from clipfeat.cli.exits import reports_errors
+from clipfeat.cli.exits import print_line, reports_errors
 
 
 @reports_errors
@@ -40,10 +40,12 @@ def import_features(
         overwrite=overwrite,
     )
     spec = imported.spec
-    print(f"{output}: {imported.n_rows} rows of {spec.n_features} features by {spec.name}")
+    print_line(f"{output}: {imported.n_rows} rows of {spec.n_features} features by {spec.name}")
     n_by_path = imported.n_rows + len(imported.failures) - imported.n_by_bytes
-    print(f"images are identified by content hash ({imported.n_by_bytes}) or by path ({n_by_path})")
-    print(f"labels: {label_counts(imported.labels)}")
+    print_line(
+        f"images are identified by content hash ({imported.n_by_bytes}) or by path ({n_by_path})"
+    )
+    print_line(f"labels: {label_counts(imported.labels)}")
     if imported.failures:
-        print("failed images, recorded in the file:")
+        print_line("failed images, recorded in the file:")
         print_list([f"{f.path}: {f.reason}: {f.message}" for f in imported.failures])

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from clipfeat.cli import option_types as options
-from clipfeat.cli.exits import reports_errors
+from clipfeat.cli.exits import print_line, reports_errors
 
 
 @reports_errors
@@ -99,7 +99,7 @@ def _print_model(file: Path) -> None:
         }
     )
     for line in model_remarks(model):
-        print(line)
+        print_line(line)
     if model.scores:
         title = f"{about['cv']}-fold cross-validation{positive_title(model.classes)}"
         print_leaderboard(Leaderboard.from_rows(model.scores), title)
@@ -130,7 +130,7 @@ def _print_run(folder: Path) -> None:
     title = f"{about.get('protocol')} on {about.get('images')} images"
     print_leaderboard(board, f"{title}{positive_title(run.classes)}")
     for line in remarks(run, board):
-        print(line)
+        print_line(line)
 
 
 def _pairs(values: dict[str, object]) -> str:

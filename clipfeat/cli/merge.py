@@ -1,7 +1,7 @@
 """``clipfeat merge``."""
 
 from clipfeat.cli import option_types as options
-from clipfeat.cli.exits import reports_errors
+from clipfeat.cli.exits import print_line, reports_errors
 
 
 @reports_errors
@@ -21,10 +21,10 @@ def merge(
     from clipfeat.store import merge_files
 
     merged = merge_files(files, output, prefer=prefer, overwrite=overwrite)
-    print(
+    print_line(
         f"{merged.path}: {counted(merged.n_rows, 'row')} from {counted(len(files), 'file')}, "
         f"{counted(merged.n_doubled, 'duplicate row')} left out, "
         f"{counted(merged.n_failures, 'failure')}"
     )
     if merged.root:
-        print(f"paths are relative to {merged.root}")
+        print_line(f"paths are relative to {merged.root}")

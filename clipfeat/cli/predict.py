@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clipfeat.cli import option_types as options
-from clipfeat.cli.exits import exit_on_failures, print_error_line, reports_errors
+from clipfeat.cli.exits import exit_on_failures, print_error_line, print_line, reports_errors
 from clipfeat.cli.option_groups import expands, source_options
 from clipfeat.cli.outputs import check_file
 from clipfeat.embedding.embed_resources import EmbedResources
@@ -53,6 +53,7 @@ def predict(
     from clipfeat.model import load_model
     from clipfeat.prediction.predicting import predict as run
     from clipfeat.prediction.submission import Template
+    from clipfeat.system.escaping import spreadsheet_csv
 
     # Invalid options must be errors before the images are encoded, which may take hours.
     check_file(output, overwrite=overwrite)
@@ -84,9 +85,11 @@ def predict(
     if output is None:
         table.to_csv(sys.stdout, index=False)
     else:
-        table.to_csv(output, index=False)
+        # Ids of a submission must not change, but people open predictions in spreadsheets.
+        text = spreadsheet_csv(table) if submission is None else table.to_csv(index=False)
+        output.write_text(text, encoding="utf-8", newline="")
         counts = (f"{predictions.predicted.count(name)} {name}" for name in predictions.classes)
-        print(f"{output}: {counted(len(table), 'row')}, predicted {', '.join(counts)}")
+        print_line(f"{output}: {counted(len(table), 'row')}, predicted {', '.join(counts)}")
     if predictions.errors:
         path, reason = next(iter(predictions.errors.items()))
         print_error_line(

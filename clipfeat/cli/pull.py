@@ -1,7 +1,7 @@
 """``clipfeat pull``."""
 
 from clipfeat.cli import option_types as options
-from clipfeat.cli.exits import reports_errors
+from clipfeat.cli.exits import print_line, reports_errors
 
 
 @reports_errors
@@ -14,4 +14,4 @@ def pull(repository: options.Repository, revision: options.Revision = None) -> N
     """
     from clipfeat.hub import pull as run
 
-    print(run(repository, revision=revision))
+    print_line(run(repository, revision=revision))

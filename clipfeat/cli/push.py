@@ -1,7 +1,7 @@
 """``clipfeat push``."""
 
 from clipfeat.cli import option_types as options
-from clipfeat.cli.exits import reports_errors
+from clipfeat.cli.exits import print_line, reports_errors
 
 
 @reports_errors
@@ -18,4 +18,4 @@ def push(
     """
     from clipfeat.hub import push as run
 
-    print(run(model, repository, private=private))
+    print_line(run(model, repository, private=private))

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from clipfeat.cli import option_types as options
-from clipfeat.cli.exits import exit_on_failures, print_error_line, reports_errors
+from clipfeat.cli.exits import exit_on_failures, print_error_line, print_line, reports_errors
 from clipfeat.cli.option_groups import expands, source_options
 from clipfeat.cli.outputs import check_folder
 from clipfeat.embedding.embed_resources import EmbedResources
@@ -64,12 +64,12 @@ def robustness(
     if output is not None:
         titles = {name: row.title for name, row in DEGRADATIONS.items()}
         for path in save_robustness(result.to_pandas(), output, titles):
-            print(path)
+            print_line(path)
     if (rates := result.rates(by)) is not None:
         _print_rates(rates)
         if output is not None:
             publish(rates.to_pandas().to_csv(index=False).encode(), output / RATES)
-            print(output / RATES)
+            print_line(output / RATES)
     if result.errors:
         name, reason = next(iter(result.errors.items()))
         print_error_line(
@@ -101,18 +101,18 @@ def _print_rates(rates: "RateTable") -> None:
 
 def _print(result: "Robustness") -> None:
     """Print a table with one row per degradation and strength, and one column per metric."""
-    from rich.markup import escape
     from rich.table import Table
 
     from clipfeat.cli.console import console, of_all, visible_columns
     from clipfeat.evaluate import METRICS
     from clipfeat.features.classes import positive_title
     from clipfeat.prediction.degrading import ORIGINAL
+    from clipfeat.system.escaping import rich_text
 
     out = console()
     metrics = visible_columns(METRICS, out.width)
     n_scored = of_all(result.rows[0].n, result.n_images)
-    title = escape(f"scored on {n_scored} images{positive_title(result.classes)}")
+    title = rich_text(f"scored on {n_scored} images{positive_title(result.classes)}")
     table = Table(title=title, title_justify="left")
     table.add_column("degradation", no_wrap=True)
     for heading in ("strength", *(METRICS[name].title for name in metrics)):

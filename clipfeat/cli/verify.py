@@ -1,7 +1,7 @@
 """``clipfeat verify``."""
 
 from clipfeat.cli import option_types as options
-from clipfeat.cli.exits import reports_errors
+from clipfeat.cli.exits import print_line, reports_errors
 
 
 @reports_errors
@@ -27,14 +27,16 @@ def verify(file: options.AnyFile) -> None:
         model = load_model(file)
         seconds = time.monotonic() - begun
         size = file.stat().st_size
-        print(f"{file}: intact, {' + '.join(model.members)}, {size:,} bytes in {seconds:.1f} s")
+        print_line(
+            f"{file}: intact, {' + '.join(model.members)}, {size:,} bytes in {seconds:.1f} s"
+        )
         return
     from clipfeat.store import verify as run
 
     result = run(file)
     parts = f" in a snapshot and {counted(result.n_parts, 'part')}" if result.n_parts else ""
     rows, failures = counted(result.n_rows, "row"), counted(result.n_failures, "failure")
-    print(
+    print_line(
         f"{result.path}: intact, {rows}{parts}, {failures}, "
         f"{result.n_bytes:,} bytes in {result.seconds:.1f} s"
     )

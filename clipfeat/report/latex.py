@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from clipfeat.evaluate.leaderboard import Leaderboard
 from clipfeat.evaluate.rates import RateTable
+from clipfeat.system.escaping import terminal_text
 
 ESCAPES = str.maketrans(
     {
@@ -23,7 +24,7 @@ def latex_text(text: str) -> str:
     >>> print(latex_text("50 % of a_b & {c}"))
     50 \% of a\_b \& \{c\}
     """
-    return text.translate(ESCAPES)
+    return terminal_text(" ".join(text.splitlines())).translate(ESCAPES)
 
 
 def latex_table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from clipfeat.evaluate.leaderboard import Leaderboard
 from clipfeat.evaluate.pivots import Pivot
 from clipfeat.evaluate.rates import RateTable
+from clipfeat.system.escaping import markdown_text
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -18,7 +19,7 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     | a\|b | 3 |
     """
     rule = ["---", *("---:" for _ in head[1:])]
-    lines = [[cell.replace("|", "\\|") for cell in row] for row in [head, rule, *rows]]
+    lines = [list(map(markdown_text, head)), rule, *(list(map(markdown_text, row)) for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
@@ -32,11 +33,10 @@ def leaderboard_markdown(board: Leaderboard) -> str:
 def pivot_markdown(pivot: Pivot) -> str:
     """Format a pivot as a title and a Markdown table."""
     rows = [[down, *(pivot.text(down, across) for across in pivot.across)] for down in pivot.down]
-    return f"{pivot.title}\n\n{markdown_table([pivot.corner, *pivot.across], rows)}"
+    return f"{markdown_text(pivot.title)}\n\n{markdown_table([pivot.corner, *pivot.across], rows)}"
 
 
 def rates_markdown(table: RateTable, entry: str) -> str:
     """Format the rates of an entry as a title, a Markdown table and a note."""
-    return (
-        f"{table.title(entry)}\n\n{markdown_table(table.heads, table.rows(entry))}\n{table.note}\n"
-    )
+    title, note = markdown_text(table.title(entry)), markdown_text(table.note)
+    return f"{title}\n\n{markdown_table(table.heads, table.rows(entry))}\n{note}\n"

@@ -31,6 +31,7 @@ from clipfeat.report.page.write import PageOptions, write_page
 from clipfeat.report.remarks import balance_text, remarks
 from clipfeat.report.robustness_curves import RATES
 from clipfeat.spec import EncoderSpec
+from clipfeat.system.escaping import markdown_text, spreadsheet_csv
 from clipfeat.system.files import publish, read_arrays
 from clipfeat.system.locations import local_path
 
@@ -147,7 +148,7 @@ def save_run(
         "trials": [_trial_to_json(one) for one in run.outcomes],
     }
     files = {
-        "scores.csv": table.to_csv(index=False).encode(),
+        "scores.csv": spreadsheet_csv(table).encode(),
         "scores.parquet": parquet.getvalue(),
         PROBABILITIES: _arrays_file(run),
         RUN: json.dumps(described, indent=1).encode(),
@@ -171,8 +172,8 @@ def _save_leaderboard(board: Leaderboard, target: Path, about: Mapping[str, Any]
     title = f"{about.get('protocol', 'Benchmark')} on {about.get('images', '?')} images, "
     title += f"{balance_text(about)}{positive_title(about['classes'])}"
     text = f"{title}, by {COLUMN_TITLES[board.metric]}\n\n{leaderboard_markdown(board)}"
-    text += "".join(f"\n{note}\n" for note in board.notes)
-    text += "".join(f"\n- {line}\n" for line in about["remarks"])
+    text += "".join(f"\n{markdown_text(note)}\n" for note in board.notes)
+    text += "".join(f"\n- {markdown_text(line)}\n" for line in about["remarks"])
     text += "".join(f"\n{pivot_markdown(pivot)}" for pivot in board.pivots)
     if board.rates is not None and board.entries:
         text += f"\n{rates_markdown(board.rates, board.entries[0])}"
@@ -194,12 +195,12 @@ def _save_leaderboard(board: Leaderboard, target: Path, about: Mapping[str, Any]
     }
     files = {
         "leaderboard.md": text,
-        "leaderboard.csv": board.to_pandas().assign(positive_class=positive).to_csv(index=False),
+        "leaderboard.csv": spreadsheet_csv(board.to_pandas().assign(positive_class=positive)),
         "leaderboard.tex": tex,
         "leaderboard.json": json.dumps(content, indent=1),
     }
     if board.rates is not None:
-        files[RATES] = board.rates.to_pandas().to_csv(index=False)
+        files[RATES] = spreadsheet_csv(board.rates.to_pandas())
     for name, written in files.items():
         publish(written.encode(), target / name)
     return [target / name for name in files]

@@ -3,9 +3,15 @@
 HTML is escaped by Jinja or `html.escape`, and LaTeX by `clipfeat.report.latex.latex_text`.
 """
 
+import csv
 import re
+from typing import TYPE_CHECKING
 
 from clipfeat.errors import RefusedFileError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.text import Text
 
 MAX_TEXT = 2**16
 """Maximum size of a path, label, group or other value in a feature file, in bytes of UTF-8."""
@@ -17,7 +23,7 @@ MAX_COLUMNS = 1000
 _UNPRINTABLE = re.compile(
     "[\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]"
 )
-_MARKDOWN = re.compile(r"([\\`*_\[\]<>|~#&$])")
+_MARKDOWN = re.compile(r"([\\`*\[\]<>|&$])")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -58,22 +64,19 @@ def terminal_text(text: str) -> str:
     return _UNPRINTABLE.sub(lambda match: repr(match[0])[1:-1], text)
 
 
-def terminal_lines(text: str) -> str:
-    """Apply `terminal_text` to each line of a text."""
-    return "\n".join(map(terminal_text, text.split("\n")))
+def rich_text(text: str) -> "Text":
+    """Return a text for Rich, without markup and control characters.
 
-
-def rich_text(text: str) -> str:
-    r"""Escape the markup of Rich, and control characters.
+    `rich.markup.escape` is not used, because it doubles a backslash at the end.
 
     Examples
     --------
-    >>> print(rich_text("[/x] is a label"))
-    \[/x] is a label
+    >>> rich_text("[/x] is a label").plain
+    '[/x] is a label'
     """
-    from rich.markup import escape
+    from rich.text import Text
 
-    return escape(terminal_text(text))
+    return Text(terminal_text(text))
 
 
 def markdown_text(text: str) -> str:
@@ -99,3 +102,20 @@ def spreadsheet_text(text: str) -> str:
     ("'=1+2", 'a=b', "'-0.5")
     """
     return "'" + text if text.lstrip("' ").startswith(_FORMULA) else text
+
+
+def spreadsheet_csv(table: "pd.DataFrame") -> str:
+    """Write a table as CSV for people, with `spreadsheet_text` in its text columns and its head."""
+    safe = table.copy()
+    for position, kind in enumerate(table.dtypes):
+        if kind.kind not in "biufc":
+            values = [
+                spreadsheet_text(value) if isinstance(value, str) else value
+                for value in table.iloc[:, position]
+            ]
+            safe.isetitem(position, values)
+    safe.columns = [spreadsheet_text(str(name)) for name in table.columns]
+    text: str = safe.to_csv(index=False)
+    if "\r" in text:  # pandas does not quote it, but readers take it for the end of a row
+        text = safe.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC)
+    return text

@@ -1,0 +1,91 @@
+"""Hostile names and labels in every kind of table."""
+
+import csv
+import io
+import re
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clipfeat.cli.console import print_facts, print_table
+from clipfeat.cli.exits import print_error_line
+from clipfeat.report.latex import latex_text
+from clipfeat.report.markdown import markdown_table
+from clipfeat.report.page.templates import environment
+from clipfeat.system.escaping import (
+    rich_text,
+    spreadsheet_csv,
+    spreadsheet_text,
+    terminal_text,
+)
+
+PIECES = [
+    "[/x]", "[bold]", "[link=http://a]", "\\", "\x1b[2J", "\x1b]0;t\x07", "\x9b", "\n", "\r", "\t",
+    "|", "`", "<script>", "&lt;", "![x](http://a)", "$x$", "=1+1", "@SUM(A1)", "-", "+", "'", '"',
+    ",", ";", "\u202e", "\u2028", "\ud800", "\0", "a", "é", " ",
+]  # fmt: skip
+HOSTILE = st.lists(st.sampled_from(PIECES), max_size=5).map("".join)
+CONTROL = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u202e\ud800-\udfff]")
+
+
+@given(HOSTILE)
+def test_rich_prints_a_label_literally(label: str) -> None:
+    """Markup is text, so a label such as ``[/x]`` neither crashes a table nor changes its style."""
+    text = rich_text(label)
+    assert text.plain == terminal_text(label)
+    assert not CONTROL.search(text.plain)
+
+
+@given(HOSTILE, HOSTILE)
+def test_a_markdown_table_keeps_its_cells(first: str, second: str) -> None:
+    """Each cell stays in its row and column, and contains no link, HTML or code."""
+    *_, row, end = markdown_table(["a", "b"], [[first, second]]).split("\n")
+    assert end == ""
+    cells = re.split(r" (?<!\\)\| ", row.removeprefix("| ").removesuffix(" |"))
+    unescaped = [re.sub(r"\\([\\`*\[\]<>|&$])", r"\1", cell) for cell in cells]
+    assert unescaped == [terminal_text(first), terminal_text(second)]
+
+
+@given(HOSTILE)
+def test_csv_for_people_has_no_formula_and_round_trips(label: str) -> None:
+    """A spreadsheet sees text, and removing the apostrophe gives the label."""
+    label = label.encode("utf-8", "replace").decode().replace("\0", "")
+    ((head, _), (cell, number)) = csv.reader(
+        io.StringIO(spreadsheet_csv(pd.DataFrame({label or "a": [label], "n": [-1.5]})), newline="")
+    )
+    assert not cell.lstrip(" ").startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
+    assert cell == spreadsheet_text(label) and head == spreadsheet_text(label or "a")
+    assert (cell[1:] if cell != label else cell) == label
+    assert number == "-1.5"
+
+
+@given(HOSTILE)
+def test_html_of_the_pages_has_no_tags(label: str) -> None:
+    """Jinja escapes every value."""
+    tags: list[str] = []
+    parser = HTMLParser()
+    parser.handle_starttag = lambda tag, _: tags.append(tag)  # type: ignore[method-assign]
+    parser.feed(environment().from_string("<p title='{{ x }}'>{{ x }}</p>").render(x=label))
+    assert tags == ["p"]
+
+
+@given(HOSTILE)
+def test_latex_is_one_line_without_control_characters(label: str) -> None:
+    """No label ends a row or starts a command."""
+    text = latex_text(label)
+    assert not CONTROL.search(text)
+    assert "\n" not in text
+    assert not re.search(r"(?<!\\)[&%#]", text)
+
+
+def test_commands_print_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    """Tables, facts and errors with every hostile piece."""
+    print_table("".join(PIECES), PIECES, [PIECES])
+    print_facts({"labels": "".join(PIECES)})
+    print_error_line("".join(PIECES))
+    printed = capsys.readouterr()
+    assert not CONTROL.search(printed.out + printed.err)
+    assert "[/x]" in printed.out

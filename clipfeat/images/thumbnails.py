@@ -2,25 +2,26 @@
 
 import io
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 from PIL import Image
 
 from clipfeat.errors import ClipfeatError, ImageError
 from clipfeat.images import open_source
-from clipfeat.images.decode import decode
+from clipfeat.images.isolated import IsolatedDecoder
 from clipfeat.images.readers import FileBytes, Reader
 
 SIDE = 96
 
 
-def thumbnail(reader: Reader, side: int = SIDE) -> bytes | None:
+def thumbnail(reader: Reader, decoder: IsolatedDecoder, side: int = SIDE) -> bytes | None:
     """Make a PNG file of at most `side` pixels per side, or None if the image cannot be read."""
     try:
-        image = Image.fromarray(decode(reader.read()).pixels)
+        with decoder.decoded(reader.read()) as decoded:
+            image = Image.fromarray(decoded.pixels)
+            image.thumbnail((side, side))
     except ImageError:
         return None
-    image.thumbnail((side, side))
     data = io.BytesIO()
     image.save(data, "PNG")
     return data.getvalue()
@@ -39,12 +40,21 @@ def thumbnails(paths: Sequence[str], roots: Sequence[str | Path]) -> dict[str, b
     dict of str to bytes
         PNG files by path.
     """
-    pictures = {path: thumbnail(reader) for path, reader in find_readers(paths, roots).items()}
+    readers = find_readers(paths, roots)
+    if not readers:
+        return {}
+    with IsolatedDecoder() as decoder:
+        pictures = {path: thumbnail(reader, decoder) for path, reader in readers.items()}
     return {path: png for path, png in pictures.items() if png is not None}
 
 
+def is_inside(path: str) -> bool:
+    """Return whether a path from a feature file stays below the root that it is relative to."""
+    return not PurePath(path).is_absolute() and ".." not in PurePath(path).parts
+
+
 def find_readers(paths: Sequence[str], roots: Sequence[str | Path]) -> dict[str, Reader]:
-    """Find the images of paths in feature files.
+    """Find the images of paths in feature files. Paths that lead out of a root are left out.
 
     Parameters
     ----------
@@ -61,7 +71,7 @@ def find_readers(paths: Sequence[str], roots: Sequence[str | Path]) -> dict[str,
     """
     readers: dict[str, Reader] = {}
     inner_paths: dict[Path, dict[str, str]] = {}
-    for path in paths:
+    for path in filter(is_inside, paths):
         for root in roots:
             if (Path(root) / path).is_file():
                 readers[path] = FileBytes(str(Path(root) / path))

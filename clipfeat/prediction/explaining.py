@@ -18,9 +18,10 @@ from clipfeat.embedding.pipeline import add_views
 from clipfeat.embedding.run import Progress
 from clipfeat.errors import DataError
 from clipfeat.features import FeatureSet
+from clipfeat.images.isolated import IsolatedDecoder
 from clipfeat.images.readers import FileBytes
 from clipfeat.images.source_options import SourceOptions
-from clipfeat.images.thumbnails import thumbnail
+from clipfeat.images.thumbnails import is_inside, thumbnail
 from clipfeat.model import Model
 from clipfeat.prediction.predicting import as_model, open_images
 from clipfeat.store import open_stored
@@ -246,11 +247,12 @@ def explanation_page(explained: Sequence[Explanation], known: str | Path) -> str
     str
         Text of the page.
     """
-    parts = [_section(one, Path(known)) for one in explained]
+    with IsolatedDecoder() as decoder:
+        parts = [_section(one, Path(known), decoder) for one in explained]
     return _PAGE.replace("{sections}", "\n".join(parts))
 
 
-def _section(one: Explanation, known: Path) -> str:
+def _section(one: Explanation, known: Path, decoder: IsolatedDecoder) -> str:
     classes = list(one.probabilities)
     head = "".join(f"<th>{escape(name)}</th>" for name in classes)
     rows = "".join(
@@ -258,21 +260,22 @@ def _section(one: Explanation, known: Path) -> str:
         for name, p in {**one.members, "vote": one.probabilities}.items()
     )
     near = "".join(
-        f"<figure>{_thumbnail(known / n.path)}<figcaption><b>{escape(n.label or '?')}</b> "
+        f"<figure>{_thumbnail(known, n.path, decoder)}<figcaption><b>{escape(n.label or '?')}</b> "
         f"{n.distance:.3f}<br>{escape(n.path)}</figcaption></figure>"
         for n in one.neighbours
     )
     likeliest = max(one.probabilities, key=lambda name: one.probabilities[name])
     return (
         f"<section><h2>{escape(one.path)}: {escape(likeliest)}</h2>"
-        f"<div class=top><figure>{_thumbnail(Path(one.root) / one.path)}</figure>"
+        f"<div class=top><figure>{_thumbnail(Path(one.root), one.path, decoder)}</figure>"
         f"<table><tr><th>member</th>{head}</tr>{rows}</table></div>"
         f"<h3>nearest training images</h3><div class=near>{near}</div></section>"
     )
 
 
-def _thumbnail(file: Path) -> str:
-    png = thumbnail(FileBytes(str(file)), THUMBNAIL)
+def _thumbnail(root: Path, path: str, decoder: IsolatedDecoder) -> str:
+    inside = is_inside(path)
+    png = thumbnail(FileBytes(str(root / path)), decoder, THUMBNAIL) if inside else None
     if png is None:
         return "<div class=none>no image</div>"
     return f'<img alt="" src="data:image/png;base64,{base64.b64encode(png).decode()}">'

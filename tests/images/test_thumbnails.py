@@ -4,9 +4,11 @@ import io
 import tarfile
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
-from clipfeat.images.thumbnails import SIDE, thumbnails
+from clipfeat.images.isolated import IsolatedDecoder, Isolation
+from clipfeat.images.thumbnails import SIDE, find_readers, thumbnails
 
 
 def test_thumbnails_of_folders_and_tars(tmp_path: Path) -> None:
@@ -25,3 +27,19 @@ def test_thumbnails_of_folders_and_tars(tmp_path: Path) -> None:
     pictures = thumbnails(paths, [tmp_path / "a", tmp_path / "b"])
     assert set(pictures) == {"one.png", "x.tar/two.png"}
     assert Image.open(io.BytesIO(pictures["x.tar/two.png"])).size == (SIDE, SIDE // 2)
+
+
+def test_no_thumbnail_from_outside_the_root(tmp_path: Path) -> None:
+    """A feature file may name any path, but only images below its root are shown."""
+    (tmp_path / "root").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "private.png")
+    outside = ["../private.png", str(tmp_path / "private.png"), "x/../../private.png"]
+    assert find_readers(outside, [tmp_path / "root"]) == {}
+
+
+def test_thumbnails_are_decoded_in_a_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image that crashes its decoder costs one thumbnail."""
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    dying = IsolatedDecoder(Isolation("tests.images.odd_decoders:dying"))
+    monkeypatch.setattr("clipfeat.images.thumbnails.IsolatedDecoder", lambda: dying)
+    assert thumbnails(["a.png"], [tmp_path]) == {}

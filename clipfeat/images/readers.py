@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal, Self
 from clipfeat.errors import ReadError, StorageError
 from clipfeat.system.file_stats import Stat, file_stat, object_stats
 from clipfeat.system.files import storage_errors
-from clipfeat.system.locations import absolute, as_url, is_remote, location
+from clipfeat.system.locations import WEB, absolute, as_url, is_remote, location
 
 MAX_BYTES = 256 * 2**20
 """Maximum size of a file. Larger files are refused before they are read."""
@@ -280,7 +280,7 @@ def _read_object(url: str, offset: int, size: int) -> tuple[bytes, int]:
     most = MAX_BYTES + 1 if size < 0 else size
     try:
         with storage_errors(f"reading {url}"):
-            data: bytes = remote.fs.cat_file(remote.path, start=offset, end=offset + most)
+            data = _read_range(remote, offset, most)
     except StorageError as error:
         if _concerns_object(error.__cause__):
             reason = str(error.__cause__) or "it does not exist"
@@ -291,6 +291,27 @@ def _read_object(url: str, offset: int, size: int) -> tuple[bytes, int]:
     if len(data) > MAX_BYTES:
         raise ReadError(f"the object has more bytes than the limit of {MAX_BYTES}")
     return data, max(size, 0)
+
+
+def _read_range(remote: Any, offset: int, size: int) -> bytes:
+    """Read at most `size` bytes of an object.
+
+    A web server may ignore the requested range and send any number of bytes, so the bytes are
+    counted while they arrive.
+    """
+    if remote.protocol not in WEB:
+        data: bytes = remote.fs.cat_file(remote.path, start=offset, end=offset + size)
+        return data
+    headers = {"Range": f"bytes={offset}-{offset + size - 1}"}
+    chunks: list[bytes] = []
+    with remote.fs.open(remote.path, block_size=0, headers=headers) as stream:
+        skipped = offset if stream.r.status == 200 else 0
+        left = skipped + min(size, MAX_BYTES + 1)
+        while left > 0 and (chunk := stream.read(min(left, 2**20))):
+            left -= len(chunk)
+            chunks.append(chunk[skipped:])
+            skipped = max(0, skipped - len(chunk))
+    return b"".join(chunks)
 
 
 def _concerns_object(cause: BaseException | None) -> bool:

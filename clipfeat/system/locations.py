@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from clipfeat.errors import UsageError, missing_extra
 
@@ -21,6 +21,10 @@ because `Path` turns the two slashes of a URL into one.
 """
 
 _LOCAL = frozenset({"file", "local"})
+
+WEB = frozenset({"http", "https"})
+WEB_SECONDS = 30.0
+"""Seconds that a web server may take to accept a connection, or to send the next bytes."""
 
 _EXTRAS = {
     "s3": ("s3fs", "s3"),
@@ -107,7 +111,7 @@ def _remote(url: str) -> Path:
     protocol = url.partition("://")[0]
     try:
         # Other processes write to the same place, so listings are never cached.
-        path = UPath(url, use_listings_cache=False)
+        path = UPath(url, use_listings_cache=False, **_web_options(protocol))
         path.fs  # noqa: B018 -- imports the protocol's library
     except ValueError as error:
         raise UsageError(
@@ -123,6 +127,16 @@ def _remote(url: str) -> Path:
             f"fsspec uses for {protocol}://."
         ) from error
     return cast(Path, path)
+
+
+def _web_options(protocol: str) -> dict[str, Any]:
+    """Return time limits for a web server. The library's own limit is 5 minutes for each file."""
+    if protocol not in WEB:
+        return {}
+    from aiohttp import ClientTimeout
+
+    timeout = ClientTimeout(total=None, connect=WEB_SECONDS, sock_read=WEB_SECONDS)
+    return {"client_kwargs": {"timeout": timeout}}
 
 
 def absolute(path: str | Path) -> str:

@@ -19,6 +19,8 @@ from clipfeat.errors import RefusedFileError, StorageError
 from clipfeat.system.locations import is_remote
 
 TEMPORARY_SUFFIX = ".tmp"
+MAX_UNPACKED, MAX_RATIO = 2**28, 20
+"""Bytes that any compressed archive may unpack to, and times its own size for a larger one."""
 REMOTE_LIBRARIES = frozenset({"aiobotocore", "aiohttp", "botocore", "gcsfs", "google", "httpx"})
 """Client libraries of object stores. They raise their own exceptions instead of OSError."""
 
@@ -201,9 +203,21 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """
     content = path.read_bytes()  # NumPy does not close a file that it rejects
     try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            n_bytes = sum(member.file_size for member in archive.infolist())
+        if n_bytes > max(MAX_UNPACKED, MAX_RATIO * len(content)):
+            raise ValueError(f"{len(content)} bytes would unpack to {n_bytes} bytes")
         with np.load(io.BytesIO(content), allow_pickle=False) as saved:
             return {name: saved[name] for name in saved.files}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        AttributeError,
+        MemoryError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise RefusedFileError(
             f"{path} is not a readable .npz file: {error!r}. Get the original file again, or run "
             "the command that wrote it."

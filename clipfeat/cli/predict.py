@@ -112,7 +112,7 @@ def _with_positive(predictions: "Predictions", positive: str) -> "Predictions":
 
 def _print_scores(predictions: "Predictions") -> None:
     """Print the scores on the labelled images, and the labels that match no class."""
-    from clipfeat.cli.console import of_all
+    from clipfeat.cli.console import counted, of_all
     from clipfeat.prediction.label_match import is_respelled, list_unmatched
 
     classes, unmatched = predictions.classes, predictions.unmatched
@@ -122,6 +122,15 @@ def _print_scores(predictions: "Predictions") -> None:
         about = "" if positive is None else f", positive class {positive}"
         values = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
         print_error_line(f"scored on {number} images{about}: {values}")
+    if predictions.n_training and scores:
+        print_error_line(
+            f"not scored: {counted(predictions.n_training, 'training image')} of the model"
+        )
+    elif predictions.n_training:
+        print_error_line(
+            f"not scored: all labelled images ({predictions.n_training}) are training images of "
+            "the model. Predict other images to score it"
+        )
     # Labels that have nothing in common with the classes are names of folders, such as "new".
     if unmatched and (scores or any(is_respelled(label, classes) for label in unmatched)):
         print_error_line(

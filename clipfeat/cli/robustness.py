@@ -76,6 +76,8 @@ def robustness(
             f"{counted(len(result.errors), 'file')} could not be read or degraded, for example "
             f"{name}: {reason}"
         )
+    if n_training := next(iter(result.predictions.values())).n_training:
+        print_error_line(f"not scored: {counted(n_training, 'training image')} of the model")
     exit_on_failures(len(result.errors), max_bad)
 
 

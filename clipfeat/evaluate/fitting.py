@@ -216,7 +216,9 @@ def fit(
         about=about | (_about_scores(scored, entry, data) if scored else {}),
         threshold=choose(*_by_file(scored, entry)) if choose and scored else None,
     )
-    return access.finish(model)
+    model = access.finish(model)
+    # Arrays have row numbers as keys, which other arrays have too.
+    return replace(model, training_keys=np.unique(data.keys)) if model.specs else model
 
 
 def _fitted(

@@ -122,7 +122,8 @@ class Robustness:
     errors : mapping of str to str
         For each image that is left out, its path and the reason.
     n_images : int
-        Number of images and videos of the source. Unreadable and unlabelled ones are not scored.
+        Number of images and videos of the source. Unreadable and unlabelled ones are not scored,
+        and neither are training images of the model.
     classes : tuple of str
         Classes of the model. The last of two classes is the positive class.
     predictions : mapping of str to Predictions
@@ -201,7 +202,7 @@ def robustness(
     model : Model or path
         A fitted model, or a model file.
     source : path, or sequence of paths
-        Labelled images. The model must not have been fitted on them.
+        Labelled images. Images that the model was fitted on are left out.
     degradations : sequence of str
         Names of degradations in `DEGRADATIONS`.
     weights, face_weights, inputs, average, device, resources
@@ -221,7 +222,7 @@ def robustness(
         If a degradation is unknown.
     LabelError
         If no image has a label. If a label matches no class of the model. If none of the labelled
-        images is readable.
+        images is readable. If the model was fitted on all of them.
     UsageError
         If `inputs` has views or faces. If the model was fitted on arrays.
     """
@@ -260,15 +261,22 @@ def robustness(
     )
     of_view = _by_view(features, [view.name for view in states.values()])
     scored = []
-    of_state = {}
+    of_state: dict[str, Predictions] = {}
     for (name, strength), view in states.items():
         predictions = predictions_of(fitted, of_view[view.name], average)
+        if of_state:  # a degraded training image has another content hash
+            predictions = replace(predictions, training=of_state[ORIGINAL].training)
         of_state[name if name == ORIGINAL else f"{name} {strength:g}"] = predictions
         n = predictions.n_scored
         scored += [
             Score(name, strength, metric, v, n) for metric, v in predictions.scores().items()
         ]
     errors = {f.path: f"{f.reason}: {f.message}" for f in features.failures}
+    if not scored and (n := of_state[ORIGINAL].n_training):
+        raise LabelError(
+            f"all labelled images of {images.name} ({n}) are training images of the model. Pass "
+            "other images"
+        )
     if not scored:
         path, reason = next(iter(errors.items()), ("no file", "no error"))
         raise LabelError(

@@ -46,6 +46,8 @@ class Predictions:
         class with the highest probability.
     chosen : str, optional
         Positive class that was chosen with `with_positive`.
+    training : set of str
+        Paths of the images that the model was fitted on.
     """
 
     paths: Sequence[str]
@@ -55,6 +57,7 @@ class Predictions:
     errors: Mapping[str, str] = field(default_factory=dict)
     threshold: float | None = None
     chosen: str | None = None
+    training: Set[str] = frozenset()
 
     @property
     def positive(self) -> str | None:
@@ -116,6 +119,8 @@ class Predictions:
     def scores(self) -> dict[str, float]:
         """Compute every metric over the readable images whose true class is one of `classes`.
 
+        Images that the model was fitted on are left out. They are identified by content hash.
+
         Returns
         -------
         dict of str to float
@@ -139,6 +144,11 @@ class Predictions:
         return values
 
     @property
+    def n_training(self) -> int:
+        """Number of labelled, readable images that `scores` leaves out as training images."""
+        return int((self._scorable & ~self.scored).sum())
+
+    @property
     def unmatched(self) -> Counter[str]:
         """Numbers of images by label, for the labels that match none of `classes`."""
         return unmatched_labels(self.labels, self.classes)
@@ -156,10 +166,18 @@ class Predictions:
 
     @property
     def scored(self) -> NDArray[np.bool_]:
-        """Mask of the images that `scores` uses: readable, with a true class of `classes`."""
+        """Mask of the images that `scores` uses.
+
+        They are readable, have a true class of `classes`, and are no training images.
+        """
+        fresh = np.array([path not in self.training for path in self.paths], dtype=np.bool_)
+        return self._scorable & fresh
+
+    @property
+    def _scorable(self) -> NDArray[np.bool_]:
         unreadable = np.isnan(self.probabilities).any(axis=1)
-        scored: NDArray[np.bool_] = ~unreadable & (self.true >= 0)
-        return scored
+        scorable: NDArray[np.bool_] = ~unreadable & (self.true >= 0)
+        return scorable
 
 
 @dataclass(frozen=True)
@@ -203,6 +221,7 @@ def predictions_of(
     else:
         place = {record.path: number for number, record in enumerate(images)}
         parts += _parts_without_rows(images, parts)
+    known = np.isin(features.keys, model.training_keys)
     n_unread = len(parts) - len(features)
     unread = np.full((n_unread, len(model.classes)), np.nan)
     p = np.vstack([model.predict_proba(features), unread])
@@ -210,7 +229,11 @@ def predictions_of(
     parts, p = [parts[i] for i in order], p[order]
     if average is None:
         paths, labels = [part.path for part in parts], [part.label for part in parts]
-        return Predictions(paths, p, model.classes, labels, errors, model.threshold)
+        names = features.paths[known]
+        return Predictions(
+            paths, p, model.classes, labels, errors, model.threshold,
+            training=frozenset(names.tolist()),
+        )  # fmt: skip
     paths, p = by_file(p, [part.file for part in parts], average)
     label_of = {part.file: part.label for part in reversed(parts)}
     of_file: dict[str, list[str]] = {}
@@ -218,7 +241,10 @@ def predictions_of(
         of_file.setdefault(part.file, []).append(errors.get(part.path, ""))
     messages = {file: text for file, texts in of_file.items() if (text := _message(texts))}
     labels = [label_of[path] for path in paths]
-    return Predictions(paths, p, model.classes, labels, messages, model.threshold)
+    return Predictions(
+        paths, p, model.classes, labels, messages, model.threshold,
+        training=frozenset(features.files[known].tolist()),
+    )  # fmt: skip
 
 
 def _place(path: str, place: Mapping[str, int]) -> int:

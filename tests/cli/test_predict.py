@@ -7,18 +7,35 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from tests.cli.command_line import SPECTRUM, assert_fails, clipfeat, embed, succeed
+from tests.cli.command_line import SPECTRUM, assert_fails, clipfeat, embed, rehash, succeed
 
 
 def test_predictions_of_images(image_folder: Path) -> None:
     """Every image has a row. Scores are printed if the labels are known."""
     embed()
     succeed("fit", "--cv", 0)
+    rehash(image_folder)
     result = succeed("predict", "model.clipfeat", "images", "-o", "p.csv", "--device", "cpu")
     assert "accuracy 1.0000" in result.stderr
     assert pd.read_csv("p.csv").predicted.tolist() == ["fake"] * 12 + ["real"] * 12
     again = clipfeat("predict", "model.clipfeat", "images", "-o", "p.csv")
     assert_fails(again, 2, "p.csv exists")
+
+
+def test_training_images_are_not_scored(image_folder: Path) -> None:
+    """Images with the content hash of a training image are predicted, but not scored."""
+    embed()
+    succeed("fit", "--cv", 0)
+    words = ("predict", "model.clipfeat", "images", "--device", "cpu")
+    result = succeed(*words)
+    assert "not scored: all labelled images (24) are training images of the model" in result.stderr
+    assert "accuracy" not in result.stderr
+    rehash(image_folder / "real")
+    path = image_folder / "fake" / "fake-00.png"
+    path.write_bytes(path.read_bytes() + b" ")
+    result = succeed(*words)
+    assert "scored on 13 of 24 images, positive class fake: " in result.stderr
+    assert "not scored: 11 training images of the model" in result.stderr
 
 
 def test_standard_output_holds_only_the_table(image_folder: Path) -> None:
@@ -69,6 +86,7 @@ def test_scores_of_partial_labels(image_folder: Path) -> None:
     """The number of scored images is printed. Labels in another spelling are errors."""
     embed()
     succeed("fit", "--cv", 0)
+    rehash(image_folder)
     words = ("predict", "model.clipfeat", "images", "--device", "cpu", "--labels", "t.csv")
     for folder in ("real", "fake"):
         for path in sorted((image_folder / folder).iterdir()):
@@ -91,6 +109,7 @@ def test_labels_of_a_feature_file_in_another_spelling(image_folder: Path) -> Non
     """Labels of feature files are listed and not scored. Unrelated names of folders are ignored."""
     embed()
     succeed("fit", "--cv", 0)
+    rehash(image_folder)
     (image_folder / "fake").rename(image_folder / "Fakes")
     embed("images", "other.h5")
     result = succeed("predict", "model.clipfeat", "other.h5")

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from tests.cli.command_line import assert_fails, clipfeat, embed, succeed
+from tests.cli.command_line import assert_fails, clipfeat, embed, rehash, succeed
 
 
 def test_a_table_and_plots(image_folder: Path) -> None:
     """Each strength has a line, -o writes a table and plots, and failures are printed."""
     embed()
     succeed("fit", "out.h5", "--cv", 0)
+    rehash(image_folder)
     (image_folder / "real" / "bad.png").write_text("text")
     words = ("robustness", "model.clipfeat", "images", "--degrade", "jpeg,noise", "-o", "r")
     result = succeed(*words, "--device", "cpu")
@@ -32,6 +33,7 @@ def test_rates_of_each_value(image_folder: Path) -> None:
     """The rates of the original and the most degraded images are printed, and all are written."""
     embed()
     succeed("fit", "out.h5", "--cv", 0)
+    rehash(image_folder)
     paths = [f"{name}/{name}-{i:02d}.png" for name in ("real", "fake") for i in range(12)]
     table = pd.DataFrame({"path": paths, "label": [path[:4] for path in paths]})
     table["generator"] = ["", *"ab"] * 8
@@ -62,3 +64,19 @@ def test_mistakes(image_folder: Path) -> None:
     words = ("robustness", "model.clipfeat", "images", "--degrade", "jpeg")
     message = "12 images of the folder images have labels that match no class of the model (real, "
     assert_fails(clipfeat(*words), 1, f"{message}fake): 'Reals' (nearest class 'real'). Write")
+
+
+def test_training_images_are_left_out(image_folder: Path) -> None:
+    """Scores are those of the other images, and there are none without other images."""
+    embed()
+    succeed("fit", "out.h5", "--cv", 0)
+    words = ("robustness", "model.clipfeat", "images", "--degrade", "jpeg", "--device", "cpu")
+    message = "all labelled images of the folder images (24) are training images of the model"
+    assert_fails(clipfeat(*words), 1, message)
+    rehash(image_folder / "real")
+    for number in range(4):
+        path = image_folder / "fake" / f"fake-{number:02d}.png"
+        path.write_bytes(path.read_bytes() + b" ")
+    result = succeed(*words)
+    assert "scored on 16 of 24 images" in result.stdout
+    assert "not scored: 8 training images of the model" in result.stderr

@@ -1,5 +1,6 @@
 """Fitting and scoring a model."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from clipfeat.errors import LabelError, UsageError
 from clipfeat.evaluate.fitting import fit
 from clipfeat.features import FeatureSet, join
 from clipfeat.model import load_model
+from clipfeat.model.model_file import NO_KEYS
 from clipfeat.prediction.predicting import predict
 from clipfeat.zoo.fit_options import FitOptions
 from tests.conftest import make_features
@@ -63,7 +65,9 @@ def test_the_threshold_is_saved_and_used(tmp_path: Path) -> None:
     assert model.threshold is not None
     again = load_model(model.save(tmp_path / "model.clipfeat"))
     assert again.threshold == model.threshold
-    predictions = predict(again, data)
+    assert sorted(again.training_keys.tolist()) == sorted(data.keys.tolist())
+    assert predict(again, data).scores() == {}
+    predictions = predict(replace(again, training_keys=NO_KEYS), data)
     above = predictions.probabilities[:, 1] > model.threshold
     assert predictions.predicted == np.where(above, "fake", "real").tolist()
     assert predictions.scores()["threshold"] == model.threshold

@@ -206,8 +206,8 @@ class TrainTest(Protocol):
     Parameters
     ----------
     test : FeatureSet
-        Labelled images with features of the same encoders. Images that are also in the training set
-        are left out of the training set, with a warning. A group may be in both sets.
+        Labelled images with features of the same encoders. Images and groups that are also in the
+        training set are left out of the training set, with a warning.
     repeats : int
         Number of repetitions, each with a different seed.
     """

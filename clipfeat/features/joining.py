@@ -94,12 +94,39 @@ def join(sets: Sequence[FeatureSet]) -> FeatureSet:
     )
 
 
+def _without_groups_of(test: FeatureSet, train: FeatureSet) -> FeatureSet:
+    """Leave out the training rows whose group is also in the test set."""
+    if train.groups is None or test.groups is None:
+        return train
+    shared = np.isin(train.groups, test.groups) & (train.groups != "")
+    if not shared.any():
+        return train
+    names = np.unique(train.groups[shared])
+    about = (
+        f"{len(names)} groups are in both the training set and the test set, for example "
+        f"{str(names[0])!r}"
+    )
+    if set(train.y[~shared].tolist()) < set(train.y.tolist()):
+        raise LabelError(
+            f"{about}. Without their {int(shared.sum())} training images, a class has no training "
+            "images. Use groups that are in one set only, or pass --group-col none"
+        )
+    warnings.warn(
+        f"{about}. Their {int(shared.sum())} training images are left out. Pass --group-col none "
+        "to ignore groups.",
+        ClipfeatWarning,
+        stacklevel=4,
+    )
+    return train.take(~shared)
+
+
 def stack(train: FeatureSet, test: FeatureSet) -> tuple[FeatureSet, int]:
     """Stack training rows above test rows of the same encoders.
 
     Unlabelled rows are left out. If any row of a training image or video is identical to a test
     row, all rows of that image or video (its frames, faces and views) are left out. Sets made from
-    arrays have no content hashes and keep all labelled rows. If a path is in both sets, the path of
+    arrays have no content hashes, and their identical rows are kept. Training rows whose group is
+    also in the test set are left out. If a path is in both sets, the path of
     the test row gets the prefix `TEST`. If only one set has a column or groups, their values are
     empty in the rows of the other set.
 
@@ -118,7 +145,7 @@ def stack(train: FeatureSet, test: FeatureSet) -> tuple[FeatureSet, int]:
     Warns
     -----
     ClipfeatWarning
-        If some training images are identical to test images.
+        If some training images are identical to test images, or some groups are in both sets.
 
     Raises
     ------
@@ -127,7 +154,8 @@ def stack(train: FeatureSet, test: FeatureSet) -> tuple[FeatureSet, int]:
     DataError
         If the sets come from arrays with different numbers of columns.
     LabelError
-        If the test set has no labels. If a class of the test set has no training images.
+        If the test set has no labels. If a class of the test set has no training images. If all
+        groups of a class are in both sets.
     """
     test = replace(test, X=test.columns_of(train.specs), specs=train.specs)
     if test.X.shape[1] != train.X.shape[1]:
@@ -148,6 +176,7 @@ def stack(train: FeatureSet, test: FeatureSet) -> tuple[FeatureSet, int]:
                 stacklevel=3,
             )
         train = train.take(kept)
+    train = _without_groups_of(test, train)
     if not len(test):
         raise LabelError(
             "no image of the test set has a label. Put the images of each class into a folder "

@@ -180,6 +180,25 @@ def test_a_separate_test_set_is_tested_whole() -> None:
     assert not np.isnan(run.probabilities["logreg"][n:]).any()
 
 
+def test_groups_of_the_test_set_are_left_out_of_training() -> None:
+    """The warning counts groups and images, and nothing is trained without one of the classes."""
+    train, other = make_features(10, groups=True), make_features(10, groups=True, seed=1)
+    assert train.groups is not None
+    test = replace(
+        other,
+        keys=np.array([f"{i + 99:032x}".encode() for i in range(20)]),
+        groups=np.where(np.arange(20) < 2, train.groups, "other"),
+    )
+    with pytest.warns(ClipfeatWarning, match=r"2 groups are in both .* Their 4 training images"):
+        plan = TrainTest(test).plan(train)
+    rows, _ = plan.trials[0].splits["test"]
+    assert plan.features.groups is not None
+    assert sorted(set(plan.features.groups[rows])) == [f"g{i}" for i in range(2, 10)]
+    with pytest.raises(LabelError, match=r"10 groups are in both .* or pass --group-col none"):
+        TrainTest(replace(test, groups=train.groups)).plan(train)
+    assert len(TrainTest(replace(test, groups=train.groups)).plan(train.ungrouped()).features) == 40
+
+
 def test_views_of_test_images_are_not_trained_on() -> None:
     """Views of a test image are dropped from training, and columns of both sets are kept."""
     train, test = make_features(20), make_features(5)

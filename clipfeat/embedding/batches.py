@@ -3,6 +3,9 @@
 A batch that does not fit in memory is halved until it fits, and later batches have the size that
 fitted. A single image that does not fit is encoded again while no other thread encodes. A row that
 is not finite, or whose values are all zero, is computed once more in float32.
+
+If the encoder raises another error, the batch is halved until the images that cause the error are
+alone. They are failures. If the encoder refuses a test image, too, the error ends the run.
 """
 
 import warnings
@@ -72,7 +75,9 @@ class RetryingEncoder:
         Raises
         ------
         EncodingError
-            If no image of the first batch fits in memory, not even alone.
+            If neither an image of the first batch nor a test image fits in memory alone.
+        Exception
+            The error of the encoder, if it also refuses a test image.
         """
         with self._running():
             rows: RowResults = []
@@ -116,18 +121,18 @@ class RetryingEncoder:
     def _within_memory(self, inputs: Sequence[torch.Tensor]) -> RowResults:
         """Encode in batches that fit in memory, and store the size for later batches."""
         rows, fitted = self._halving(self._encoder, inputs)
-        if not fitted and self._limit is None and len(inputs) > 1:
-            # If no image of the first batch fits, the memory is too small for any image.
+        no_limit = self._limit is None
+        if not fitted and no_limit and len(inputs) > 1 and not _accepts_images(self._encoder):
             raise EncodingError(
                 f"the encoder is loaded, but none of the {len(inputs)} images of the first batch "
                 f"fits in the remaining memory ({rows[0]}). Free some memory, or use a "
                 "smaller encoder"
             )
-        if fitted < len(inputs) > 1:
+        if 0 < fitted < len(inputs):
             with self._lock:
                 first = self._limit is None
-                self._limit = max(1, min(fitted, self._limit or fitted))
-            if fitted and first:
+                self._limit = min(fitted, self._limit or fitted)
+            if first:
                 warnings.warn(
                     f"a batch of {len(inputs)} images does not fit in memory, so the run continues "
                     f"with batches of {fitted}. Pass --batch-size {fitted} to avoid this retry",
@@ -164,16 +169,19 @@ class RetryingEncoder:
     def _halving(
         self, encoder: Encoder, inputs: Sequence[torch.Tensor], *, alone: bool = False
     ) -> tuple[RowResults, int]:
-        """Encode, and halve batches that do not fit in memory.
+        """Encode, and halve batches that do not fit in memory or that the encoder refuses.
 
         Return the results, and the size of the largest batch that fitted.
         """
         try:
             return list(encoder.encode(inputs, self._watch)), len(inputs)
         except Exception as error:
-            if not _is_out_of_memory(error):
-                raise
             reason = str(error).partition("\n")[0] or type(error).__name__
+            is_full = _is_out_of_memory(error)
+            if not is_full and len(inputs) == 1:
+                if not _accepts_images(encoder):
+                    raise
+                return [EncodingError(f"the encoder refuses the image: {reason}")], 1
         # Do not retry inside the handler, where the error's frames hold the tensors that fill the
         # memory.
         if len(inputs) == 1 and not alone:
@@ -184,7 +192,19 @@ class RetryingEncoder:
         middle = len(inputs) // 2
         first, first_fitted = self._halving(encoder, inputs[:middle])
         second, second_fitted = self._halving(encoder, inputs[middle:])
-        return first + second, max(first_fitted, second_fitted)
+        fitted = max(first_fitted, second_fitted) if is_full else len(inputs)
+        return first + second, fitted
+
+
+def _accepts_images(encoder: Encoder) -> bool:
+    """Return whether an encoder encodes a test image, so that its errors concern other images."""
+    size = (*encoder.spec.input_size, 3)
+    noise = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)
+    try:
+        encoder.encode([encoder.preprocess(noise)])
+    except Exception:
+        return False
+    return True
 
 
 def _is_out_of_memory(error: Exception) -> bool:

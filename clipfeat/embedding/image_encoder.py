@@ -88,7 +88,7 @@ class ImageEncoder(TransformerMixin, BaseEstimator):
         rows: list[NDArray[np.float32]] = []
         batch: list[Any] = []
         for index, image in enumerate(X):
-            batch.append(frozen.preprocess(_pixels(image, index)))
+            batch.append(_preprocessed(frozen, _pixels(image, index), index))
             if len(batch) == self.batch_size:
                 rows.append(_encode(frozen, batch, index))
                 batch = []
@@ -119,18 +119,27 @@ def _cached_encoder(name: str, options: EncoderOptions, arguments: str) -> Any:
     return open_encoder(name, replace(options, arguments=json.loads(arguments) or None))
 
 
+def _preprocessed(frozen: Any, pixels: NDArray[np.uint8], index: int) -> Any:
+    from clipfeat.embedding.preparing import preprocessed
+
+    try:
+        return preprocessed(frozen.preprocess, pixels)
+    except EncodingError as error:
+        raise EncodingError(f"image {index}: {error}") from error
+
+
 def _encode(frozen: Any, batch: list[Any], last: int) -> NDArray[np.float32]:
     """Encode a batch whose last image has the number `last`, and check each row."""
-    from clipfeat.encoders.encoder import check_row
+    from clipfeat.embedding.batches import RetryingEncoder
 
-    rows: NDArray[np.float32] = frozen.encode(batch)
-    for row, index in zip(rows, range(last - len(batch) + 1, last + 1), strict=True):
-        try:
-            check_row(row)
-        except EncodingError as error:
-            hint = "" if frozen.spec.precision == "fp32" else '. Set the precision to "fp32"'
-            raise EncodingError(f"image {index}: {error}{hint}") from error
-    return rows
+    rows: list[NDArray[np.float32]] = []
+    for index, row in enumerate(RetryingEncoder(frozen).encode(batch), last - len(batch) + 1):
+        if isinstance(row, EncodingError):
+            is_flaw = frozen.spec.precision != "fp32" and "features are" in str(row)
+            hint = '. Set the precision to "fp32"' if is_flaw else ""
+            raise EncodingError(f"image {index}: {row}{hint}") from row
+        rows.append(row)
+    return np.stack(rows)
 
 
 def _pixels(image: Any, index: int) -> NDArray[np.uint8]:

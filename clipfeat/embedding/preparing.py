@@ -14,7 +14,7 @@ import torch
 
 from clipfeat.embedding.views import View
 from clipfeat.encoders.preprocessing import Preprocess
-from clipfeat.errors import EncodingError, ImageError
+from clipfeat.errors import ClipfeatError, EncodingError, ImageError
 from clipfeat.features import Failure
 from clipfeat.images.decode import RGB, Decoded
 from clipfeat.images.faces.finder import FaceFinder
@@ -132,7 +132,7 @@ def prepare(
             with watch.timing("resize"):
                 return [
                     Ready(
-                        _face_row(row, face), _preprocess(preprocess, _apply(view, crop, row.key))
+                        _face_row(row, face), preprocessed(preprocess, _apply(view, crop, row.key))
                     )
                     for face, crop in _crops(decoded.pixels, pictures.faces)
                     for view, row in rows
@@ -146,7 +146,15 @@ def _crops(pixels: RGB, faces: FaceFinder | None) -> Iterator[tuple[str, RGB]]:
     if faces is None:
         yield "", pixels
         return
-    for number, crop in enumerate(faces(pixels)):
+    try:
+        crops = faces(pixels)
+    except ClipfeatError:
+        raise
+    except Exception as error:  # detectors may raise errors of any type
+        raise EncodingError(
+            f"no faces can be detected in the image of {_size(pixels)} pixels: {_reason(error)}"
+        ) from error
+    for number, crop in enumerate(crops):
         if crop is pixels:
             yield FACELESS, crop
         else:
@@ -193,12 +201,26 @@ def _known(
     return [Known(face_row) for face_row in takewhile(is_known, face_rows)]
 
 
-def _preprocess(preprocess: Preprocess, pixels: RGB) -> torch.Tensor:
+def preprocessed(preprocess: Preprocess, pixels: RGB) -> torch.Tensor:
+    """Preprocess an image.
+
+    Raises
+    ------
+    EncodingError
+        If the preprocessing fails on this image. For example, resizing a very thin image can
+        exhaust the memory.
+    """
     try:
         return preprocess(pixels)
-    except (ValueError, RuntimeError, MemoryError) as error:
-        # For example, resizing a very thin image can exhaust the memory.
-        size = f"{pixels.shape[1]}x{pixels.shape[0]}"
+    except Exception as error:  # transforms and plug-ins may raise errors of any type
         raise EncodingError(
-            f"the image of {size} pixels cannot be preprocessed: {error or type(error).__name__}"
+            f"the image of {_size(pixels)} pixels cannot be preprocessed: {_reason(error)}"
         ) from error
+
+
+def _size(pixels: RGB) -> str:
+    return f"{pixels.shape[1]}x{pixels.shape[0]}"
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__

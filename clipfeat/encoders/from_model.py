@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any
@@ -143,14 +144,27 @@ def _choose_precision(
     candidates = _faster_precisions(device)
     if not candidates:
         return "fp32", f"fp32: no other precision is faster on {device}"
-    inputs = [preprocess(pixels) for pixels in samples()]
+    in_fp32 = in_float32()
+    inputs, exact = [], []
+    for pixels in samples():
+        # An image that is refused here is a failure later, and does not affect the choice.
+        with suppress(Exception):
+            one = preprocess(pixels)
+            row = _row(in_fp32, one, device)
+            if row.isfinite().all() and row.any():
+                inputs.append(one)
+                exact.append(row)
     if not inputs:
         return "fp32", "fp32: there is no image on which to check a lower precision"
-    exact = _rows(in_float32(), inputs, device)
     results = []
     for precision in candidates:
-        rows = _rows(run(precision, device), inputs, device)
-        least = float(cosine_similarity(rows, exact).nan_to_num(-1.0).min())
+        forward = run(precision, device)
+        try:
+            rows = torch.stack([_row(forward, one, device) for one in inputs])
+        except RuntimeError as error:
+            results.append(f"{precision} fails ({str(error).partition(chr(10))[0]})")
+            continue
+        least = float(cosine_similarity(rows, torch.stack(exact)).nan_to_num(-1.0).min())
         results.append(f"the smallest cosine of {precision} with fp32 is {least:.5f}")
         if least >= SAFE_COSINE:
             return precision, f"{precision}: {results[-1]}, on {len(inputs)} images"
@@ -160,11 +174,11 @@ def _choose_precision(
     )
 
 
-def _rows(forward: Forward, inputs: Sequence[torch.Tensor], device: torch.device) -> torch.Tensor:
-    """Encode the images one by one. If an image consists of tiles, encode the middle tile only."""
-    single = [one[len(one) // 2] if one.ndim == 4 else one for one in inputs]
+def _row(forward: Forward, one: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Encode an image. If it consists of tiles, encode the middle tile only."""
+    single = one[len(one) // 2] if one.ndim == 4 else one
     with torch.inference_mode():
-        return torch.cat([forward(one[None].to(device)).double().cpu() for one in single])
+        return forward(single[None].to(device)).double().cpu()[0]
 
 
 def _faster_precisions(device: torch.device) -> tuple[str, ...]:

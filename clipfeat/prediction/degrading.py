@@ -8,7 +8,7 @@ blur, resizing, cropping, noise and combinations (Wang et al. 2020, arXiv 1912.1
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -271,7 +271,9 @@ def robustness(
         scored += [
             Score(name, strength, metric, v, n) for metric, v in predictions.scores().items()
         ]
-    errors = {f.path: f"{f.reason}: {f.message}" for f in features.failures}
+    errors: dict[str, str] = {}
+    for f in features.failures:
+        errors.setdefault(_image_and_view(f.path, of_view)[0], f"{f.reason}: {f.message}")
     if not scored and (n := of_state[ORIGINAL].n_training):
         raise LabelError(
             f"all labelled images of {images.name} ({n}) are training images of the model. Pass "
@@ -297,11 +299,8 @@ def _by_view(features: FeatureSet, names: Sequence[str]) -> dict[str, FeatureSet
     """
     rows: dict[str, dict[str, int]] = {name: {} for name in names}
     for number, path in enumerate(features.paths.tolist()):
-        of_record = record_path(path)
-        before, _, name = of_record.rpartition("#")
-        if name not in rows:
-            before, name = of_record, ORIGINAL
-        rows[name][before + path[len(of_record) :]] = number
+        image, name = _image_and_view(path, rows)
+        rows[name][image + path[len(record_path(path)) :]] = number
     in_all = [path for path in rows[ORIGINAL] if all(path in own for own in rows.values())]
     whole = replace(features, failures=())
     return {
@@ -311,3 +310,10 @@ def _by_view(features: FeatureSet, names: Sequence[str]) -> dict[str, FeatureSet
         )
         for name, own in rows.items()
     }
+
+
+def _image_and_view(path: str, names: Container[str]) -> tuple[str, str]:
+    """Split the path of a row or failure into the path of the image and the name of the view."""
+    of_record = record_path(path)
+    image, _, name = of_record.rpartition("#")
+    return (image, name) if name in names else (of_record, ORIGINAL)

@@ -71,6 +71,29 @@ def test_auto_keeps_the_features_of_the_images(offset: float, precision: str) ->
     assert ((rows * exact).sum(axis=1) / lengths).min() > 0.999
 
 
+class Picky(Fragile):
+    """Refuses black images, and gives white ones no valid features."""
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        if (batch < -0.99).all():
+            raise IndexError("black image")
+        return super().forward(batch) / (1 - (batch > 0.99).all().float())
+
+
+@pytest.mark.usefixtures("with_bfloat16")
+@pytest.mark.parametrize("place", [0, 1, 3])
+@pytest.mark.parametrize("shape_and_value", [((0, 4, 3), 0), ((8, 8, 3), 0), ((8, 8, 3), 255)])
+def test_a_refused_sample_does_not_affect_auto(
+    shape_and_value: tuple[tuple[int, ...], int], place: int
+) -> None:
+    """A sample that preprocessing or the model refuses is left out, wherever it stands."""
+    refused = np.full(*shape_and_value, dtype=np.uint8)
+    good = pictures(3)
+    some = placed(Picky(0.0), "auto", lambda: [*good[:place], refused, *good[place:]])
+    assert some.chosen == placed(Picky(0.0), "auto", lambda: good).chosen
+    assert "no image" in placed(Picky(0.0), "auto", lambda: [refused] * 3).chosen
+
+
 @pytest.mark.usefixtures("with_bfloat16")
 def test_auto_without_an_image_is_float32() -> None:
     """Without samples the precision is float32."""

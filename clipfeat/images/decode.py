@@ -13,6 +13,26 @@ The fingerprint of every encoder contains `DECODE`, the name of these choices:
 Pillow reads every header. Then `clipfeat.images.jpeg` decodes JPEG files with libjpeg-turbo's own
 interface, which gives the same pixels, bit for bit, and is several times faster. Pillow decodes all
 other files.
+
+The pixels of 686 files of Pillow's test suite were compared with those of other decoders: zlib and
+NumPy for PNG, tifffile for TIFF, and OpenCV and FFmpeg for the rest. 652 differ by at most 2. The
+others differ for these reasons:
+
+=====  ======================================  =====================================================
+files  kind                                    reason
+=====  ======================================  =====================================================
+7      WebP with an EXIF orientation           the other decoders do not apply it
+8      AVIF that is rotated or mirrored        the other decoders do not apply it
+2      AVIF and PNG with an orientation in     the other decoders do not apply it
+       XMP
+4      TIFF of CIELAB                          OpenCV assumes another white point
+3      TIFF of 16 bits with associated alpha   OpenCV returns the colours multiplied by alpha
+4      TIFF of 2 and 4 bits, FillOrder 2       FFmpeg ignores the order of the bits
+1      TIFF of 32 signed bits                  white is 65535 here (`clipfeat.images.deep`)
+1      TIFF of 16-bit CMYK                     FFmpeg ignores the colour space
+2      BMP with unusual headers                OpenCV and FFmpeg misread the palette or the masks
+2      BMP with damaged run lengths            each decoder continues differently
+=====  ======================================  =====================================================
 """
 
 import io

@@ -773,7 +773,11 @@ RetryFailed = Annotated[
 ]
 Prune = Annotated[
     bool,
-    output_option("--prune", help="Delete the rows of images that are no longer in the source."),
+    output_option(
+        "--prune",
+        help="Delete the rows of images that are no longer in the source. Rows of images in other "
+        "folders are kept.",
+    ),
 ]
 MaxBad = Annotated[
     int | None,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from clipfeat.embedding.embed_report import EmbedReport, common_cause
 from clipfeat.embedding.embed_resources import EmbedResources
 from clipfeat.embedding.engines import Engine, open_engine
+from clipfeat.embedding.roots import SharedRoot, shared_root
 from clipfeat.embedding.run import EmbedRun, Progress
 from clipfeat.encoders import DEFAULT_ENCODER, local_file
 from clipfeat.encoders.encoder_options import EncoderOptions
@@ -23,6 +24,7 @@ from clipfeat.images.source import ImageSource
 from clipfeat.images.source_options import SourceOptions
 from clipfeat.images.video.frames import with_frames
 from clipfeat.store import FeatureWriter, stored_spec
+from clipfeat.store.loading import has_no_rows
 from clipfeat.store.lock import check_unlocked
 from clipfeat.store.stat_cache import StatCache, load_stats, save_stats
 from clipfeat.store.target import check_target
@@ -53,7 +55,8 @@ def embed(
     """Encode the images of a source into a feature file.
 
     Images are identified by content hash. Images whose features are in the file are not encoded
-    again, so an interrupted run resumes.
+    again, so an interrupted run resumes. The file may hold images of several folders. See
+    `clipfeat.embedding.roots`. A file without rows is replaced.
 
     Parameters
     ----------
@@ -75,7 +78,8 @@ def embed(
     retry_failed : bool
         Whether to retry images that failed in an earlier run.
     prune : bool
-        Whether to remove the rows of images that are no longer in the source.
+        Whether to remove the rows of images that are no longer in the source. Rows of images in
+        other folders are kept.
     resources : EmbedResources
         Batch size, number of workers, and engine.
     progress : callable
@@ -110,13 +114,12 @@ def embed(
     n_threads = resources.num_workers or default_workers()
     target = check_target(out)
     check_unlocked(target)
-    images = with_frames(
-        open_source(
-            source, labels=inputs.labels, columns=inputs.columns, image_root=inputs.image_root
-        ),
-        inputs.frames,
+    images = open_source(
+        source, labels=inputs.labels, columns=inputs.columns, image_root=inputs.image_root
     )
-    images, views = add_views(images, inputs.views)
+    overwrite = overwrite or has_no_rows(target)
+    shared = SharedRoot(images) if overwrite else shared_root(images, target)
+    images, views = add_views(with_frames(shared.images, inputs.frames), inputs.views)
     faces = "" if inputs.faces is None else inputs.faces.identity
     request = _request_text(encoder, options, faces)
     with open_engine(encoder, images.records, resources) as engine:
@@ -129,6 +132,8 @@ def embed(
         if spec is None:
             frozen = _open(engine, options, len(images), faces)
             spec = frozen.spec
+        if stored == spec:
+            shared.apply(target)
         with FeatureWriter(
             target, spec, root=images.root, request=request, overwrite=overwrite
         ) as writer:
@@ -153,8 +158,9 @@ def embed(
                 or ("hub" if spec.weights else "none"),
             }
             current = run.current_paths()
-            n_rows = writer.finish(only=current if prune else None)
-            absent = 0 if prune else len(writer.paths - current)
+            kept = current | shared.of_other_folders(writer.paths | writer.failed.keys())
+            n_rows = writer.finish(only=kept if prune else None)
+            absent = 0 if prune else len(writer.paths - kept)
             if todo:
                 save_stats(target, run.digests)
     return EmbedReport(

@@ -1,6 +1,6 @@
 """Merging several feature files of one encoder into one."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from clipfeat.errors import DataError, FingerprintError, unknown_name
 from clipfeat.store.format import KEY_BYTES, Row
+from clipfeat.store.loading import provenance
 from clipfeat.store.reading import Stored, open_stored
 from clipfeat.store.target import free_target
 from clipfeat.store.writing import FeatureWriter
-from clipfeat.system.locations import below, common_folder, is_remote
+from clipfeat.system.locations import below, common_folder, is_remote, prefixed
 
 PREFERENCES = ("first", "last")
 
@@ -103,37 +104,72 @@ def merge_files(
         root, prefixes = rebased([file.newest.text("root") for file in files])
         owners = _owners(files, prefixes, prefer)
         with FeatureWriter(target, files[0].spec, root=root, overwrite=True) as writer:
-            failures = {
-                prefix + failure.path: failure
-                for file, prefix in zip(files, prefixes, strict=True)
-                for failure in file.failures
-                if prefix + failure.path not in owners
-            }
-            for path, failure in failures.items():
-                writer.fail(replace(failure, path=path))
-            again: list[Row] = []
-            keys: set[bytes] = set()
-            for number, (file, prefix) in enumerate(zip(files, prefixes, strict=True)):
-                for rows, features in _row_chunks(file, prefix):
-                    new = np.zeros(len(rows), dtype=bool)
-                    for i, row in enumerate(rows):
-                        if owners[row.path] != number:
-                            continue
-                        # All rows with the same key get the features of the first such row. Two
-                        # machines may have encoded identical images with different rounding.
-                        new[i] = row.key not in keys
-                        again += [] if new[i] else [row]
-                        keys.add(row.key)
-                    writer.append([rows[i] for i in np.flatnonzero(new)], features[new])
-            writer.append_known(again)
             writer.provenance = {"merged": [str(path) for path in paths]}
-            # An interrupted merge into the same file may have left rows that are not in `files`.
-            n_rows = writer.finish(
-                complete=all(bool(file.newest.h5.attrs.get("complete")) for file in files),
-                only=owners.keys() | failures.keys(),
-            )
+            n_rows, n_failures = _write(writer, files, prefixes, owners)
         n_all = sum(file.n_rows for file in files)
-    return MergeReport(target, n_rows, n_all - n_rows, len(failures), root)
+    return MergeReport(target, n_rows, n_all - n_rows, n_failures, root)
+
+
+def reroot(path: str | Path, root: str, prefix: str) -> None:
+    """Make the paths of a feature file relative to a folder above its root.
+
+    Parameters
+    ----------
+    path : path
+        The feature file, which is replaced as a whole.
+    root : str
+        The new root.
+    prefix : str
+        Path from the new root to the present root, with a slash at its end.
+
+    Raises
+    ------
+    StorageError
+        If the disk failed. The file is then unchanged.
+    """
+    with open_stored(path) as stored:
+        request = stored.newest.text("request")
+        with FeatureWriter(path, stored.spec, root=root, request=request, overwrite=True) as writer:
+            writer.provenance = provenance(stored)
+            _write(writer, [stored], [prefix], _owners([stored], [prefix], "last"))
+
+
+def _write(
+    writer: FeatureWriter,
+    files: Sequence[Stored],
+    prefixes: Sequence[str],
+    owners: Mapping[str, int],
+) -> tuple[int, int]:
+    """Write the rows that `owners` chooses, and all failures. Return the numbers of both."""
+    failures = {
+        path: replace(failure, path=path)
+        for file, prefix in zip(files, prefixes, strict=True)
+        for failure in file.failures
+        if (path := prefixed(prefix, failure.path)) not in owners
+    }
+    for failure in failures.values():
+        writer.fail(failure)
+    again: list[Row] = []
+    keys: set[bytes] = set()
+    for number, (file, prefix) in enumerate(zip(files, prefixes, strict=True)):
+        for rows, features in _row_chunks(file, prefix):
+            new = np.zeros(len(rows), dtype=bool)
+            for i, row in enumerate(rows):
+                if owners[row.path] != number:
+                    continue
+                # All rows with the same key get the features of the first such row. Two machines
+                # may have encoded identical images with different rounding.
+                new[i] = row.key not in keys
+                again += [] if new[i] else [row]
+                keys.add(row.key)
+            writer.append([rows[i] for i in np.flatnonzero(new)], features[new])
+    writer.append_known(again)
+    # An interrupted merge into the same file may have left rows that are not in `files`.
+    n_rows = writer.finish(
+        complete=all(bool(file.newest.h5.attrs.get("complete")) for file in files),
+        only=owners.keys() | failures.keys(),
+    )
+    return n_rows, len(failures)
 
 
 def rebased(roots: Sequence[str]) -> tuple[str, list[str]]:
@@ -165,14 +201,17 @@ def _owners(files: Sequence[Stored], prefixes: Sequence[str], prefer: str | None
     owners: dict[str, int] = {}
     known: dict[str, dict[str, object]] = {}
     for number, (file, prefix) in enumerate(zip(files, prefixes, strict=True)):
-        for path, key, label, group in zip(
+        for path, key, label, group, source_file in zip(
             file.strings("paths").tolist(),
             _keys(file),
             file.strings("labels").tolist(),
             file.strings("groups").tolist(),
+            file.source_column("file").tolist(),
             strict=True,
         ):
-            name, about = prefix + path, {"bytes": key, "label": label, "group": group}
+            name = prefixed(prefix, path)
+            moved = _prefixed_text(prefix, group, path, source_file)
+            about = {"bytes": key, "label": label, "group": moved}
             differing = [word for word in about if known.get(name, about)[word] != about[word]]
             if differing and prefer is None:
                 raise DataError(
@@ -190,16 +229,24 @@ def _row_chunks(file: Stored, prefix: str) -> Iterator[tuple[list[Row], NDArray[
     columns = {name: file.source_column(name) for name in file.column_names}
     columns["split"] = file.strings("split")
     paths, keys = file.strings("paths"), _keys(file)
+    files = file.source_column("file")
+    if "file" in columns:
+        columns["file"] = np.array(
+            [
+                _prefixed_text(prefix, str(name), str(path), str(name))
+                for name, path in zip(files, paths, strict=True)
+            ]
+        )
     labels, groups, formats = (file.strings(name) for name in ("labels", "groups", "format"))
     sizes, file_sizes = file.column("image_size"), file.column("file_size")
     start = 0
     for features in file.features():
         rows = [
             Row(
-                path=prefix + str(paths[i]),
+                path=prefixed(prefix, str(paths[i])),
                 key=keys[i],
                 label=str(labels[i]),
-                group=str(groups[i]),
+                group=_prefixed_text(prefix, str(groups[i]), str(paths[i]), str(files[i])),
                 height=int(sizes[i, 0]),
                 width=int(sizes[i, 1]),
                 file_size=int(file_sizes[i]),
@@ -210,6 +257,16 @@ def _row_chunks(file: Stored, prefix: str) -> Iterator[tuple[list[Row], NDArray[
         ]
         start += len(features)
         yield rows, features
+
+
+def _prefixed_text(prefix: str, text: str, path: str, file: str) -> str:
+    """Return the group or the column ``file`` of a row, which may be the path of its image.
+
+    A view, face or frame has the path of its image in the column ``file``, and at the start of its
+    own path.
+    """
+    image = file if file and path.startswith(file) else path
+    return prefixed(prefix, text) if text == image else text
 
 
 def _keys(file: Stored) -> list[bytes]:

@@ -132,6 +132,28 @@ def stored_spec(path: str | Path) -> tuple[EncoderSpec | None, str]:
         return stored.spec, stored.newest.text("request")
 
 
+def stored_root(path: str | Path) -> str | None:
+    """Return the folder to which the paths of a feature file are relative.
+
+    Returns
+    -------
+    str or None
+        None if the file does not exist. Empty if the file has no root.
+    """
+    if not is_there(location(path)):
+        return None
+    with open_stored(path) as stored:
+        return stored.newest.text("root")
+
+
+def has_no_rows(path: str | Path) -> bool:
+    """Return whether a feature file exists, but holds only failures."""
+    if not is_there(location(path)):
+        return False
+    with open_stored(path) as stored:
+        return not any(file.n_rows for file in stored.files)
+
+
 def provenance(stored: Stored) -> dict[str, Any]:
     """Read the record of how a feature file was made. No code may depend on it."""
     text = stored.newest.text("provenance") or "{}"

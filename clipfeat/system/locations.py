@@ -5,6 +5,7 @@ remote file cannot be renamed or locked, but a single request writes it atomical
 """
 
 import os
+import posixpath
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -193,3 +194,24 @@ def below(folder: str, path: str) -> str:
     """
     relative = Path(as_url(path)).relative_to(Path(as_url(folder))).as_posix()
     return "" if relative == "." else relative
+
+
+def prefixed(prefix: str, path: str) -> str:
+    """Return a path relative to a folder above the folder that it is relative to.
+
+    Parameters
+    ----------
+    prefix : str
+        Path from the upper folder to the lower folder, with a slash at its end, or empty.
+    path : str
+        Path relative to the lower folder. A URL or an absolute path is returned unchanged.
+
+    Examples
+    --------
+    >>> prefixed("a/", "x/1.jpg"), prefixed("a/", "../b/1.jpg"), prefixed("a/", "/1.jpg")
+    ('a/x/1.jpg', 'b/1.jpg', '/1.jpg')
+    """
+    if not prefix or is_remote(path) or Path(path).is_absolute():
+        return path
+    joined = prefix + path
+    return posixpath.normpath(joined) if ".." in path.split("/") else joined

@@ -1,0 +1,141 @@
+"""Feature files with images of several folders.
+
+The paths of a feature file are relative to one folder, its root. If a source is in another folder,
+the root becomes the deepest folder that contains both, and the paths of the existing rows are
+changed accordingly. Equal relative paths in two folders therefore stay different rows. If the root
+no longer exists and the source has the same images at the same paths, the folder was moved. The
+source's folder then becomes the root, and the paths stay the same.
+"""
+
+import re
+from collections.abc import Set
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from clipfeat.errors import ReadError
+from clipfeat.images.record import ImageRecord, image_key
+from clipfeat.images.samples import sample_records
+from clipfeat.images.source import ImageSource, make_source
+from clipfeat.store import open_stored
+from clipfeat.store.combining import reroot
+from clipfeat.store.known import current_rows
+from clipfeat.store.loading import stored_root
+from clipfeat.system.locations import below, common_folder, is_remote, location, prefixed
+
+
+@dataclass(frozen=True)
+class SharedRoot:
+    """Source and feature file, with the folder that contains the images of both.
+
+    Parameters
+    ----------
+    images : ImageSource
+        The source. Its paths are relative to the shared root.
+    prefix : str
+        Path from the shared root to the root of the feature file, with a slash at its end. Empty if
+        they are equal.
+    is_moved : bool
+        Whether the folder of the feature file's images was moved, so that its root changes.
+    folders : tuple of str
+        Paths, below the shared root, of the folders that the source covers. Each is empty or ends
+        with a slash.
+    """
+
+    images: ImageSource
+    prefix: str = ""
+    is_moved: bool = False
+    folders: tuple[str, ...] = ("",)
+
+    def apply(self, target: Path) -> None:
+        """Make the paths of the feature file relative to the shared root."""
+        if self.prefix or self.is_moved:
+            reroot(target, self.images.root, self.prefix)
+
+    def of_other_folders(self, paths: Set[str]) -> Set[str]:
+        """Return the paths that are in none of the folders that the source covers."""
+        return {path for path in paths if not path.startswith(self.folders)}
+
+
+def shared_root(images: ImageSource, target: Path) -> SharedRoot:
+    """Find the folder that contains the images of a source and of a feature file.
+
+    Parameters
+    ----------
+    images : ImageSource
+        The source.
+    target : path
+        The feature file. It need not exist.
+
+    Raises
+    ------
+    UsageError
+        If there is no such folder, for example because only one of the two is remote.
+    """
+    stored, own = stored_root(target), _resolved(images.root)
+    if not stored or not images.root or _same_folder(stored, own):
+        return SharedRoot(_relative_to(images, stored or images.root, ""), folders=_covered(images))
+    old = _resolved(stored)
+    if not location(old).exists() and _was_moved(images, target):
+        return SharedRoot(images, is_moved=True, folders=_covered(images))
+    root = common_folder([old, own])
+    to_source, to_stored = (_prefix(root, folder) for folder in (own, old))
+    folders = tuple(prefixed(to_source, folder) or to_source for folder in _covered(images))
+    return SharedRoot(_relative_to(images, root, to_source), to_stored, folders=folders)
+
+
+def _relative_to(images: ImageSource, root: str, prefix: str) -> ImageSource:
+    """Return a source whose paths are relative to a folder above its root."""
+    if not prefix:
+        return replace(images, root=root)
+    records = [replace(record, path=prefixed(prefix, record.path)) for record in images]
+    return make_source(images.name, root, records, skipped=images.skipped, places=images.places)
+
+
+def _covered(images: ImageSource) -> tuple[str, ...]:
+    """Return the folders below the root of a source that it covers: those that it listed, or all.
+
+    A table or an archive covers its whole folder.
+    """
+    root = _resolved(images.root)
+    places = [_resolved(place) for place in images.places]
+    if not places or not all(Path(place).is_dir() for place in places):
+        return ("",)
+    return tuple(_prefix(root, place) for place in places)
+
+
+def _prefix(root: str, folder: str) -> str:
+    """Return the path from a folder to one below it, with a slash at its end, or an empty text."""
+    path = below(root, folder)
+    return path and path + "/"
+
+
+def _resolved(root: str) -> str:
+    """Return a folder without ``..``."""
+    return root if is_remote(root) or ".." not in Path(root).parts else str(Path(root).resolve())
+
+
+def _same_folder(one: str, other: str) -> bool:
+    if one == other or is_remote(one) or is_remote(other):
+        return one == other
+    with suppress(OSError):
+        return Path(one).samefile(other)
+    return False
+
+
+def _was_moved(images: ImageSource, target: Path) -> bool:
+    """Return whether a source has images of a feature file at the same paths."""
+    with open_stored(target) as stored:
+        keys = {row.path: row.key for row in current_rows(stored, [])}
+    common = [record for record in images if record.path in keys]
+    if not common:  # rows of views, faces or frames, whose paths are longer
+        paths = {record.path for record in images}
+        return any(re.split("[#@]", path)[0] in paths for path in keys)
+    return any(_key(record) == keys[record.path] for record in sample_records(common))
+
+
+def _key(record: ImageRecord) -> bytes:
+    try:
+        return image_key(record.reader.read())
+    except ReadError:
+        return b""

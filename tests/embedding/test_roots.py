@@ -1,0 +1,102 @@
+"""Feature files with images of several folders."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import clipfeat
+from clipfeat.embedding.embed_report import EmbedReport
+from clipfeat.images.source_options import SourceOptions
+
+COLOURS = {"a": ["red", "green"], "b": ["blue", "white"]}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two folders with equal relative paths, but different images."""
+    for name, colours in COLOURS.items():
+        for label, colour in zip(("x", "y"), colours, strict=True):
+            path = tmp_path / "data" / name / label / "1.png"
+            path.parent.mkdir(parents=True)
+            Image.new("RGB", (16, 16), colour).save(path)
+    return tmp_path / "data"
+
+
+def embed(source: Path | list[Path], out: Path, **options: object) -> EmbedReport:
+    return clipfeat.embed(source, out, encoder="spectrum", **options)
+
+
+def rows(out: Path) -> dict[str, str]:
+    features = clipfeat.load(out)
+    return dict(zip(features.paths.tolist(), features.labels.tolist(), strict=True))
+
+
+def test_a_second_folder_is_added(folder: Path) -> None:
+    """The paths are those of one command with both folders, in any order of the commands."""
+    out, both = folder / "out.h5", folder / "both.h5"
+    embed(folder / "a", out)
+    assert embed(folder / "b", out).progress.encoded == 2
+    embed([folder / "a", folder / "b"], both)
+    assert rows(out) == rows(both)
+    assert list(rows(out)) == ["a/x/1.png", "a/y/1.png", "b/x/1.png", "b/y/1.png"]
+    again = embed(folder / "a", out)
+    assert (again.progress.encoded, again.progress.known, again.n_rows) == (0, 2, 4)
+    assert again.absent == 0
+    assert embed(folder, out).n_rows == 4
+
+
+def test_prune_keeps_the_rows_of_other_folders(folder: Path) -> None:
+    """Only rows below the source's folder are pruned, and failures alike."""
+    out = folder / "out.h5"
+    (folder / "a" / "x" / "bad.png").write_text("text")
+    embed(folder / "a", out)
+    embed(folder / "b", out)
+    (folder / "b" / "x" / "1.png").unlink()
+    assert embed(folder / "b", out).absent == 1
+    assert embed(folder / "b", out, prune=True).n_rows == 3
+    assert "b/x/1.png" not in rows(out)
+    assert [failure.path for failure in clipfeat.load(out).failures] == ["a/x/bad.png"]
+
+
+def test_a_moved_folder_keeps_its_paths(folder: Path) -> None:
+    """The same images at the same paths are a moved folder. Other images are a second folder."""
+    out = folder / "out.h5"
+    embed(folder / "a", out)
+    (folder / "a").rename(folder / "c")
+    moved = embed(folder / "c", out)
+    assert (moved.progress.known, list(rows(out))) == (2, ["x/1.png", "y/1.png"])
+    shutil.rmtree(folder / "c")
+    assert embed(folder / "b", out).n_rows == 4
+    assert set(rows(out)) == {f"{name}/{label}/1.png" for name in "cb" for label in "xy"}
+
+
+def test_paths_of_views_and_tables_move_too(folder: Path) -> None:
+    """Files and groups of views get the new paths, and a table names the same images."""
+    out = folder / "out.h5"
+    views = SourceOptions(views="hflip")
+    embed(folder / "a", out, inputs=views)
+    (folder / "lists").mkdir()
+    (folder / "lists" / "t.csv").write_text("path,label\n../a/x/1.png,x\n../b/x/1.png,x\n")
+    report = embed(folder / "lists" / "t.csv", out, inputs=views)
+    assert (report.progress.known, report.progress.encoded, report.n_rows) == (2, 2, 6)
+    features = clipfeat.load(out)
+    assert all(
+        path.startswith(file) and group == file
+        for path, file, group in zip(
+            features.paths, features.columns["file"], features.groups, strict=True
+        )
+    )
+
+
+def test_a_file_without_rows_does_not_block(folder: Path) -> None:
+    """After a run in which all images failed, another folder and another encoder are accepted."""
+    out = folder / "out.h5"
+    (folder / "bad").mkdir()
+    (folder / "bad" / "1.png").write_text("text")
+    embed(folder / "bad", out)
+    options = clipfeat.EncoderOptions(image_size=32)
+    report = clipfeat.embed(folder / "b", out, encoder="spectrum", options=options)
+    assert (report.n_rows, list(rows(out))) == (2, ["x/1.png", "y/1.png"])
+    assert not clipfeat.load(out).failures

@@ -135,8 +135,8 @@ class EncoderSpec:
             agree = len(spec.parts) == len(spec.widths) and sum(spec.widths) == spec.n_features
             if spec.widths and not agree:
                 raise ValueError(
-                    f"expected one width for each slice of {spec.layer!r}, {spec.n_features} in "
-                    f"total, got the widths {spec.widths}"
+                    f"expected one width for each slice of {spec.layer!r}, with the sum "
+                    f"{spec.n_features}, got the widths {spec.widths}"
                 )
             return spec
         except (TypeError, ValueError, AttributeError, RecursionError, UsageError) as error:

@@ -53,8 +53,8 @@ def load_subject(
         if not any(of_features):
             if images is not None:
                 raise UsageError(
-                    f"--images needs feature files, but {', '.join(specs)} has images. Leave out "
-                    "--images."
+                    f"--images can only be combined with feature files, but "
+                    f"{', '.join(specs)} contains images. Leave out --images."
                 )
             return _of_sources(specs, labels, columns, n_jobs, progress)
         if labels is not None:

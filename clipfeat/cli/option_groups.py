@@ -19,8 +19,8 @@ def expands(
     original command. A new field of the options class then needs an entry in `types`, but no change
     to the commands.
 
-    An entry of `types` may also name another parameter of the command. Its value is passed to the
-    command directly. The entry only sets the place of this option on the help page.
+    An entry of `types` may also name another parameter of the command. The command then gets the
+    value of this parameter directly, and the entry only sets the option's place on the help page.
 
     Parameters
     ----------

@@ -47,8 +47,8 @@ AuditedSources = Annotated[
     typer.Argument(
         metavar="SOURCE",
         help="Images, as for `clipfeat embed`, or feature files. Several sources are treated as "
-        "splits of one data set, such as training and test. The features of "
-        "different encoders are joined image by image.",
+        "splits of one data set, such as training and test. Feature files of different encoders "
+        "are joined image by image instead.",
     ),
 ]
 LabelledSources = Annotated[
@@ -153,8 +153,9 @@ ImageRootFolder = Annotated[
     input_option(
         "--image-root",
         metavar="DIR",
-        help="Folder to which the paths in a table are relative. The paths may lack the suffix, "
-        "such as ids. The default is the folder of the table, then the working folder.",
+        help="Folder to which the paths in a table are relative. The paths may be without "
+        "suffix, as ids usually are. The default is the folder of the table, then the "
+        "working folder.",
     ),
 ]
 AuditedGroupColumn = Annotated[
@@ -179,8 +180,8 @@ GroupDuplicates = Annotated[
     bool,
     input_option(
         "--group-duplicates",
-        help="Put near duplicates into one group, so that they share a fold. A split that is given "
-        "(--test, --split) is kept.",
+        help="Put near duplicates into one group, so that they share a fold. Near duplicates on "
+        "both sides of a given split, such as --test, stay where they are.",
     ),
 ]
 LayersOfFeatures = Annotated[
@@ -495,8 +496,8 @@ Balance = Annotated[
         metavar="NAME",
         help="How to give all classes the same weight. prior: divide the probabilities by the "
         "class frequencies. weights: weight the training loss by inverse class frequency. "
-        "sampling: oversample the smaller classes. none: no balancing. auto: prior with "
-        "--leave-one-out and --matrix, else none.",
+        "sampling: oversample the smaller classes. none: no balancing. auto: prior if "
+        "clipfeat benchmark holds out the values of a column, else none.",
     ),
 ]
 Calibrate = Annotated[
@@ -674,8 +675,9 @@ RateColumn = Annotated[
     evaluation_option(
         "--by",
         metavar="COLUMN",
-        help="Column of the table of false positive rates and recalls, for example generator. If a "
-        "row has no value in the first of several comma-separated columns, the next one is used. "
+        help="Column by whose values the table of false positive rates and recalls is broken down. "
+        "Several columns are separated by commas. Each image has the value of the first of them "
+        "that is not empty. "
         "The default is generator,source.",
     ),
 ]
@@ -822,10 +824,10 @@ Average = Annotated[
         "--average",
         metavar="NAME",
         help="How to combine the predictions for the frames, faces and views of one file. mean: "
-        "average all of them. confident (two classes only): if the probability of the positive "
-        "class is above 0.8 for more than 40 % of them and more than 11, average only these. "
-        "Otherwise, if it is below 0.2 for more than 90 % of them, average only these. Otherwise, "
-        "average all.",
+        "average all of them. confident (two classes only): if 12 or more of the predictions, and "
+        "more than 40 %, give the positive class a probability above 0.8, average only those "
+        "predictions. Otherwise, if more than 90 % give it less than 0.2, average only those. "
+        "Otherwise, average all.",
     ),
 ]
 PerPart = Annotated[

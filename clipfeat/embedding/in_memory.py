@@ -227,10 +227,15 @@ def _weights_of(
     """Map each encoder that has weights to its local file of weights."""
     files = [str(weights)] if isinstance(weights, str | Path) else [str(one) for one in weights]
     weighted = [spec for spec in specs if spec.weights]
+    if files and not weighted:
+        raise UsageError(
+            f"--weights was passed, but no encoder has weights ({', '.join(titles(specs))}). Leave "
+            "out --weights"
+        )
     if files and len(files) != len(weighted):
         raise UsageError(
             f"got {len(files)} files of weights, but {len(weighted)} encoders have weights "
-            f"({', '.join(titles(weighted)) or 'none'}). Pass --weights once for each of these "
+            f"({', '.join(titles(weighted))}). Pass --weights once for each of these "
             "encoders, in this order"
         )
     return dict(zip(weighted, files, strict=False))

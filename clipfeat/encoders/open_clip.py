@@ -200,7 +200,7 @@ def _unprojected(visual: Any, name: str) -> torch.nn.Module:
         tower = visual.trunk
     else:
         raise UsageError(
-            f"open_clip:{name} has no separate projection, so --layers pre-projection is not "
-            "possible. Pass --layers projection."
+            f"the projection of open_clip:{name} cannot be removed, so --layers pre-projection is "
+            "not possible. Pass --layers projection, which is the output of the encoder."
         )
     return tower

@@ -106,8 +106,8 @@ def explain_missing(name: str, wanted: str) -> Iterator[None]:
         raise WeightsError(
             f"the weights of {name} are not in the local cache and cannot be downloaded "
             f"({reason}). The missing file is {wanted}. Copy it to this machine and pass it with "
-            "--weights FILE, or set HF_HOME to a cache that contains it. The encoder spectrum "
-            "needs no weights."
+            "--weights FILE, or set HF_HOME to a cache that contains it. To work without weights, "
+            "use --encoder spectrum."
         ) from error
 
 

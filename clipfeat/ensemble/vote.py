@@ -36,7 +36,8 @@ def soft_vote(
     Raises
     ------
     UsageError
-        If there are no members. If the weights are negative, all 0, or not one for each member.
+        If there are no members. If a weight is negative, if all weights are 0, or if the number of
+        weights differs from the number of members.
     DataError
         If the members have different shapes. If a value is outside [0, 1]. If a row does not sum to
         1.

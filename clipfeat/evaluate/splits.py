@@ -55,8 +55,9 @@ def leave_one_out(features: FeatureSet, column: str, random_state: int | None) -
     if len(held) < 2:
         raise UsageError(
             f"--leave-one-out needs 2 or more values that can be left out, but column {column!r} "
-            f"has {len(held)}. Classes with only one value do not count. The column's values are "
-            f"{', '.join(map(repr, np.unique(values).tolist()[:10]))}. Pass another column"
+            f"has {len(held)}. A value counts only if its class has other values too. The "
+            f"column's values are {', '.join(map(repr, np.unique(values).tolist()[:10]))}. Pass "
+            "another column"
         )
     groups = features.split_groups
     units = np.arange(len(values)) if groups is None else np.unique(groups, return_inverse=True)[1]
@@ -69,9 +70,9 @@ def leave_one_out(features: FeatureSet, column: str, random_state: int | None) -
     for value, (train, test) in splits.items():
         if not len(test) or len(np.unique(features.y[train])) < 2:
             raise LabelError(
-                f"{column} {value!r} cannot be left out, because groups are kept together. This "
-                f"leaves {len(test)} test images (1 or more needed) and "
-                f"{len(np.unique(features.y[train]))} training classes (2 or more needed). Use "
+                f"{column} {value!r} cannot be left out. Its groups contain images of other values "
+                f"too, and keeping them together leaves {len(test)} test images (1 or more needed) "
+                f"and {len(np.unique(features.y[train]))} training classes (2 or more needed). Use "
                 "smaller groups or another column"
             )
     return splits

@@ -1,6 +1,6 @@
 """Read and write the container of a model file; see `clipfeat.model.format`.
 
-All checks use sizes that the file states, and precede the reading of the data that they describe.
+Each check uses only the sizes that the file states, and takes place before the data are read.
 The zip and safetensors structures are checked by this module instead of a general reader, because
 the format allows one layout only.
 """
@@ -217,7 +217,9 @@ def parse_arrays(data: NDArray[np.uint8]) -> dict[str, Array]:
                 f"array {name!r} has type {about['dtype']!r} and {len(shape)} dimensions"
             )
         if end - begin != math.prod(shape) * dtype.itemsize or begin % dtype.itemsize:
-            raise DamagedModelError(f"array {name!r} has {end - begin} bytes, which is no {shape}")
+            raise DamagedModelError(
+                f"array {name!r} has {end - begin} bytes, which do not fit the shape {shape}"
+            )
         ranges.append((begin, end))
         if end > len(values):
             raise DamagedModelError(f"array {name!r} ends after the data")

@@ -321,7 +321,7 @@ def _read(target: Path) -> Model:
     if start[30:].startswith(b"meta.json"):
         raise RefusedFileError(
             "it is a model file of version 1, which can run code when it is loaded. Fit the model "
-            "again with clipfeat fit, with the options that `about` of the model lists"
+            "again with clipfeat fit"
         )
     try:
         description, arrays = read_container(target)

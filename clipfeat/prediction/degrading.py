@@ -240,8 +240,8 @@ def robustness(
     check_labels((record.label for record in images), fitted.classes, images.name)
     if not {record.label for record in images} & set(fitted.classes):
         raise LabelError(
-            f"no image of {images.name} has a label. Pass the true labels, which are "
-            f"{', '.join(fitted.classes)}, with --labels"
+            f"no image of {images.name} has a label of the model's classes "
+            f"({', '.join(fitted.classes)}). Pass the true labels with --labels"
         )
     states = {(ORIGINAL, float("nan")): View(ORIGINAL, "[]")} | {
         (name, float(strength)): View(f"{name}-{strength:g}", json.dumps(steps, sort_keys=True))

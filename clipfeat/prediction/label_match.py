@@ -58,10 +58,11 @@ def list_unmatched(unmatched: Counter[str], classes: Sequence[str]) -> str:
 
 
 def given_labels(records: Iterable[ImageRecord], classes: Sequence[str]) -> list[str]:
-    """Return the labels of images that are not only the name of one of their folders.
+    """Return the labels of the images, without labels that only repeat a folder's name.
 
-    An image that a table of labels lacks keeps the name of its folder. The name of a folder counts
-    if it is a class in another spelling.
+    A label that equals the name of one of the image's folders may be no label at all, because
+    images that are not in a table of labels are labelled by their folder. Such a label is returned
+    only if it is a class of the model in another spelling.
     """
     return [
         record.label

@@ -65,8 +65,8 @@ class BoostedTreesClassifier(ClassifierMixin, BaseEstimator):
     baseline_ : ndarray of shape (n_margins,), float32 or float64
         Margins without trees.
     has_scores_ : bool
-        Whether there is a ``decision_function``. The classifier of the other library decides this,
-        because a calibration uses this function if there is one.
+        Whether there is a ``decision_function``. It is true if the original classifier has one,
+        because calibration uses the function if it exists.
     """
 
     classes_: NDArray[Any]

@@ -220,7 +220,7 @@ def test_arguments_reach_timm() -> None:
         ("timm:test_vit", EncoderOptions(weights="none.pt"), WeightsError, "no such file"),
         ("timm:test_vit", EncoderOptions(layers="9", untrained=True), UnknownNameError, "blocks.1"),
         ("open_clip:RN50", EncoderOptions(layers="pre-projection", untrained=True), UsageError,
-         "has no separate projection"),
+         "cannot be removed"),
         ("timm:test_vit", EncoderOptions(device="cuda:99", untrained=True), UsageError, "cuda:99"),
         ("spectrum", EncoderOptions(untrained=True), UsageError, "has no --untrained"),
         ("spectrum:x", CPU, UnknownNameError, "unknown encoder"),

@@ -105,7 +105,7 @@ def arrays_with(header: object, n_bytes: int = 8) -> np.ndarray:
 @pytest.mark.parametrize(
     ("message", "header"),
     [
-        ("has 8 bytes, which is no", {"a": ("F64", [10**9, 10**9], [0, 8])}),
+        ("has 8 bytes, which do not fit", {"a": ("F64", [10**9, 10**9], [0, 8])}),
         ("no valid shape", {"a": ("F64", [-1], [0, 8])}),
         ("no valid shape", {"a": ("F64", [2**60, 2**60], [0, 8])}),
         ("no valid shape", {"a": ("F64", [1.0], [0, 8])}),
@@ -113,8 +113,8 @@ def arrays_with(header: object, n_bytes: int = 8) -> np.ndarray:
         ("ends after the data", {"a": ("F64", [2], [0, 16])}),
         ("overlap or have gaps", {"a": ("F64", [1], [0, 8]), "b": ("F32", [1], [4, 8])}),
         ("overlap or have gaps", {"a": ("F32", [1], [4, 8])}),
-        ("has -8 bytes, which is no", {"a": ("F64", [2], [8, 0])}),
-        ("which is no", {"a": ("U8", [1], [0, 1]), "b": ("F32", [1], [1, 5])}),
+        ("has -8 bytes, which do not fit", {"a": ("F64", [2], [8, 0])}),
+        ("which do not fit", {"a": ("U8", [1], [0, 1]), "b": ("F32", [1], [1, 5])}),
     ],
 )
 def test_hostile_arrays(message: str, header: dict[str, tuple[str, list[int], list[int]]]) -> None:

@@ -21,6 +21,7 @@ from clipfeat.errors import ClipfeatError, MissingExtraError, StorageError, Usag
 from clipfeat.features import Failure
 from clipfeat.images.faces import open_finder
 from clipfeat.images.folder import open_folder
+from clipfeat.images.readers import FileBytes
 from clipfeat.images.source_options import SourceOptions
 from clipfeat.store import FeatureWriter, Row, load
 from clipfeat.store.reading import part_paths
@@ -127,13 +128,13 @@ def test_the_engines_resume_each_others_files(
     embed(image_folder, tmp_path / "whole.h5", encoder="spectrum", options=CPU)
     held = sorted(image_folder.rglob("*.png"))[::2]  # the copy and its original among them
     for path in held:
-        path.rename(path.with_suffix(".later"))
+        path.rename(path.with_name(f".{path.name}"))
     out = tmp_path / "out.h5"
     embed(
         image_folder, out, encoder="spectrum", options=CPU, resources=EmbedResources(num_workers=3)
     )
     for path in held:
-        path.with_suffix(".later").rename(path)
+        path.with_name(f".{path.name}").rename(path)
     report = embed(
         image_folder,
         out,
@@ -168,13 +169,21 @@ def test_errors_of_a_worker_end_the_run(cluster: None, image_folder: Path, tmp_p
     out = tmp_path / "a.h5"
     spec = open_encoder("spectrum", EncoderOptions(device="cpu")).spec
     with FeatureWriter(out, spec) as writer:
-        job = make_job(writer, preprocess=_broken)
+        records = [
+            replace(record, reader=BrokenReader(str(image_folder / record.path)))
+            for record in open_folder(str(image_folder)).records[12:]
+        ]
         with pytest.raises(ClipfeatError, match=r"real-00\.png: ZeroDivisionError"):
-            list(encode_remotely(open_folder(str(image_folder)).records[12:], job, NOTHING))
+            list(encode_remotely(records, make_job(writer), NOTHING))
 
 
-def _broken(pixels: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(pixels) if not pixels.any() else 1 / 0  # type: ignore[return-value]
+class BrokenReader(FileBytes):
+    """Reader with a fault of its own, which is not a failure of the image."""
+
+    __slots__ = ()
+
+    def read(self) -> bytes:
+        raise ZeroDivisionError
 
 
 def _failing(pixels: np.ndarray) -> torch.Tensor:

@@ -1,17 +1,39 @@
-"""Runs of the command line in forked processes, which skip the imports.
+"""Runs of the command line and of functions in forked processes, which skip the imports.
 
-``python -m tests.faults.forking`` is the server that forks. Requests and answers are lines of JSON.
+``python -m tests.faults.forking`` is the server that forks the command line. Requests and answers
+are lines of JSON. Functions are forked by the server of `multiprocessing`. The test process itself
+is never forked: it has threads, and a child that waits for the thread pool of OpenMP would hang.
 """
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+PRELOADED = [
+    "__main__",
+    "clipfeat.encoders.timm",
+    "tests.faults.test_model_fuzz",
+    "tests.faults.test_mutants",
+]
+
+
+def exit_code(function: Callable[..., None], *arguments: object) -> int:
+    """Call a function in a forked process, and return its exit code, or minus its signal."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    process = context.Process(target=function, args=arguments)
+    process.start()
+    process.join()
+    assert process.exitcode is not None
+    return process.exitcode
 
 
 class ForkedRun:

@@ -28,6 +28,7 @@ from clipfeat.zoo.building import build
 from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.folds import fit_with_groups
 from tests.conftest import make_features
+from tests.faults.forking import exit_code
 
 SECONDS, MEMORY = 10, 2**30
 CLASSIFIERS = {
@@ -154,39 +155,39 @@ CHANGES: dict[str, Callable[[Path, random.Random], None]] = {
 }
 
 
+def load_and_predict(path: Path, features: FeatureSet) -> None:
+    """Load and apply a model within limits, and exit with a code."""
+    log, code = path.with_suffix(".log"), 3
+    try:
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        signal.alarm(SECONDS)
+        model = load_model(path)
+        p = model.predict_proba(features)
+        fine = np.isfinite(p).all() and p.shape == (len(features), len(model.classes))
+        code = 0 if fine else 4
+    except RefusedFileError as error:
+        code = 1 if path.name in str(error) and len(str(error)) < 1000 else 5
+        log.write_text(str(error), errors="backslashreplace")
+    except BaseException:
+        log.write_text(traceback.format_exc())
+    finally:
+        os._exit(code)
+
+
 def outcome(path: Path, features: FeatureSet) -> str:
     """Load and apply a model in a child process, and return how this ended."""
-    log = path.with_suffix(".log")
-    child = os.fork()
-    if child == 0:
-        code = 3
-        try:
-            used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-            resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
-            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.alarm(SECONDS)
-            model = load_model(path)
-            p = model.predict_proba(features)
-            fine = np.isfinite(p).all() and p.shape == (len(features), len(model.classes))
-            code = 0 if fine else 4
-        except RefusedFileError as error:
-            code = 1 if path.name in str(error) and len(str(error)) < 1000 else 5
-            log.write_text(str(error), errors="backslashreplace")
-        except BaseException:
-            log.write_text(traceback.format_exc())
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        return signal.Signals(os.WTERMSIG(status)).name
+    code = exit_code(load_and_predict, path, features)
+    if code < 0:
+        return signal.Signals(-code).name
     names = {0: "probabilities", 1: "error", 3: "traceback", 4: "no probabilities", 5: "unclear"}
-    code = os.WEXITSTATUS(status)
-    return names[code] if code in (0, 1, 4) else f"{names[code]}: {log.read_text()[-900:]}"
+    if code in (0, 1, 4):
+        return names[code]
+    return f"{names[code]}: {path.with_suffix('.log').read_text()[-900:]}"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the memory of a fork")
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 @pytest.mark.parametrize("change", CHANGES)
 def test_hostile_model_files(
     change: str, files: list[Path], features: FeatureSet, tmp_path: Path, full: bool

@@ -129,7 +129,7 @@ def test_wrong_inputs_are_refused(image_folder: Path, embedded: Path, tmp_path: 
     """Features with images, images of images, labels of features, and an empty folder."""
     with pytest.raises(UsageError, match="feature files and images cannot be mixed"):
         audit([embedded, image_folder])
-    with pytest.raises(UsageError, match="--images needs feature files"):
+    with pytest.raises(UsageError, match="--images can only be combined"):
         audit(image_folder, images=image_folder)
     with pytest.raises(UsageError, match="Leave out --labels"):
         audit(embedded, labels="x.csv")

@@ -38,7 +38,7 @@ def test_a_feature_file_with_its_images(image_folder: Path) -> None:
     [
         (("none",), 1, "no such folder"),
         (("none.h5",), 6, "no such feature file"),
-        (("images", "--images", "images"), 2, "--images needs feature files"),
+        (("images", "--images", "images"), 2, "--images can only be combined"),
         (("images", "-o", "images"), 2, "images is not empty"),
     ],
 )

@@ -253,10 +253,12 @@ def label_counts(labels: Mapping[str, int], *, limit: int = 12) -> str:
     Examples
     --------
     >>> label_counts({"real": 12, "fake": 12, "": 3})
-    'fake 12, real 12'
+    'fake 12, real 12, unlabelled 3'
     >>> label_counts({"": 3})
     'none'
     """
     counts = [f"{label} {n}" for label, n in sorted(labels.items()) if label]
     more = [f"… {len(counts)} classes"] if len(counts) > limit else []
+    if counts and labels.get(""):
+        more.append(f"unlabelled {labels['']}")
     return ", ".join([*counts[:limit], *more]) or "none"

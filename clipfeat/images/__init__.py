@@ -16,6 +16,7 @@ from clipfeat.images.folder import open_folder
 from clipfeat.images.labels import with_labels
 from clipfeat.images.listing import is_image, open_listing, open_standard_input
 from clipfeat.images.manifest import TableColumns, is_table, open_manifest
+from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource, make_source
 from clipfeat.images.video import is_video
 from clipfeat.images.webdataset import is_tar_pattern, open_webdataset
@@ -142,18 +143,21 @@ def _open(spec: str, columns: TableColumns, image_root: str | Path | None) -> Im
 def _joined(sources: Sequence[ImageSource]) -> ImageSource:
     """Join sources. Paths become relative to the deepest folder that contains all sources."""
     root = common_folder([source.root for source in sources])
-    records = []
+    records: list[ImageRecord] = []
+    listed: list[str] = []
     for source in sources:
         folder = below(root, source.root)
         prefix = folder and folder + "/"
         records += [replace(record, path=prefix + record.path) for record in source]
+        listed += [path and prefix + path for path in source.rows]
     skipped: Counter[str] = Counter()
     for source in sources:
         skipped.update(source.skipped)
-    return make_source(
+    joined = make_source(
         " + ".join(source.name for source in sources),
         root,
         records,
         skipped=skipped,
         places=tuple(place for source in sources for place in source.places),
     )
+    return replace(joined, listed=tuple(listed) if len(listed) > len(joined) else ())

@@ -1,61 +1,64 @@
-"""Labels from a separate table, matched to the images of a source."""
+"""Labels from a separate table, paired with the images of a source.
 
-from collections import Counter
+`clipfeat.images.pairing` states the rule. Images that are not in the table are unlabelled.
+"""
+
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import PurePosixPath
-from typing import TypeVar
 
 from clipfeat.errors import LabelError
-from clipfeat.images.manifest import TableColumns, read_table, table_rows
-from clipfeat.images.source import ImageSource, relabel
-
-T = TypeVar("T")
-
-
-def match_names(paths: Sequence[str], rows: dict[str, T]) -> list[T | None]:
-    """Match each image to a row by its path, or else by its file name, or else by its stem.
-
-    The stem is the file name without its suffix. A file name or stem that several images share
-    matches none of them.
-
-    Examples
-    --------
-    >>> match_names(["a/1.png", "b/2.png", "a/2.png"], {"1": "one", "2": "two", "b/2.png": "x"})
-    ['one', 'x', None]
-    """
-    levels = [
-        list(paths),
-        [PurePosixPath(p).name for p in paths],
-        [PurePosixPath(p).stem for p in paths],
-    ]
-    counts = [Counter(names) for names in levels]
-    matches: list[T | None] = []
-    for names in zip(*levels, strict=True):
-        unique = (n for n, count in zip(names, counts, strict=True) if count[n] == 1)
-        matches.append(next((rows[name] for name in unique if name in rows), None))
-    return matches
+from clipfeat.features.label_text import class_names
+from clipfeat.images.manifest import (
+    TableColumns,
+    TableRow,
+    no_usual_column,
+    read_table,
+    table_rows,
+)
+from clipfeat.images.pairing import pair_names
+from clipfeat.images.record import ImageRecord
+from clipfeat.images.source import ImageSource, check_agreement, relabel
 
 
 def with_labels(source: ImageSource, table_path: str, names: TableColumns) -> ImageSource:
     """Give the images of a source the labels, groups and columns of a table.
 
+    Labels of the source, such as the names of folders, are dropped.
+
     Raises
     ------
+    UnknownNameError
+        If the label column is neither given nor recognised by a usual name.
     LabelError
-        If no image is in the table.
+        If no image is in the table. If two rows for one image differ in the label or group.
+    DataError
+        If several images have a name that is in the table.
     """
     table, columns = read_table(table_path, names)
-    rows = {row.path: row for row in table_rows(table, columns)}
-    matches = match_names([record.path for record in source], rows)
-    if not any(matches):
+    if not columns.label:
+        raise no_usual_column(table_path, "label", table.columns.tolist())
+    rows = table_rows(table, columns)
+    indices = pair_names([row.path for row in rows], [record.path for record in source], table_path)
+    classes = class_names({row.label for row in rows})
+    records = [relabel(record, "") for record in source]
+    first: dict[int, ImageRecord] = {}
+    repeated = []
+    for row, index in zip(rows, indices, strict=True):
+        if index is None:
+            continue
+        record = relabel(records[index], classes[row.label], row.group, row.columns)
+        if index in first:
+            repeated.append((first[index], record))
+        first.setdefault(index, record)
+    check_agreement(table_path, repeated)
+    if not first:
         raise LabelError(
             f"no image of {source.name} is in {table_path}. The paths of the images look like "
             f"{source.records[0].path!r}, but those in the column {columns.path!r} look "
-            f"like {next(iter(rows), '')!r}. Pass the name of another column with --path-col"
+            f"like {_first_path(rows)!r}. Pass the name of another column with --path-col"
         )
-    records = [
-        record if row is None else relabel(record, row.label, row.group, dict(row.columns))
-        for record, row in zip(source, matches, strict=True)
-    ]
-    return replace(source, records=records)
+    return replace(source, records=[first.get(i, record) for i, record in enumerate(records)])
+
+
+def _first_path(rows: Sequence[TableRow]) -> str:
+    return next((row.path for row in rows), "")

@@ -1,17 +1,31 @@
 """Tables of images: CSV, TSV or Parquet files with a column of paths.
 
-The columns of labels and groups are recognised by their names, such as ``label`` and ``group``. All
-other columns are kept as text.
+The columns of paths, labels and groups are recognised by usual names, such as ``label``. Capitals,
+spaces, hyphens and underscores are ignored. All other columns are kept as text under their own
+names. The separator of a text table is a comma, a semicolon or a tab. Its encoding is UTF-8, or
+UTF-16 with a byte order mark.
 """
 
+import codecs
+import csv
 import io
+import re
 import warnings
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clipfeat.errors import RefusedFileError, StorageError, UnknownNameError, unknown_name
+from clipfeat.errors import (
+    ClipfeatWarning,
+    RefusedFileError,
+    StorageError,
+    UnknownNameError,
+    unknown_name,
+)
+from clipfeat.features.label_text import present
+from clipfeat.features.official_parts import SPLIT
 from clipfeat.images.image_root import root_of_table
 from clipfeat.images.readers import FileBytes, RemoteObject
 from clipfeat.images.record import ImageRecord
@@ -23,9 +37,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".parquet"})
-PATH_NAMES = ("path", "filepath", "file_path", "filename", "file_name", "file", "image", "id")
-LABEL_NAMES = ("label", "class", "target", "y")
-GROUP_NAMES = ("group",)
+PATH_NAMES = (
+    "path", "filepath", "imagepath", "imgpath", "filename", "imagename", "imgname", "imagefile",
+    "imagefilename", "file", "image", "img", "imageid", "imgid", "id",
+)  # fmt: skip
+"""Usual names of the column of paths, without capitals, spaces, hyphens and underscores."""
+LABEL_NAMES = (
+    "label", "labels", "class", "classname", "target", "category", "isfake", "isgenerated",
+    "isaigenerated", "isai", "aigenerated", "generated", "fake", "y",
+)  # fmt: skip
+GROUP_NAMES = ("group", "groups", "groupid")
+SEPARATORS = ",;\t"
+_ENCODINGS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +60,10 @@ class TableRow:
     path : str
         The image's path, as written in the table.
     label, group : str
-        The values of the label column and of the group column. Empty if the table has no such
-        column.
+        The values of the label column and of the group column. Empty if the value is missing, or
+        if the table has no such column.
     columns : tuple of (name, value)
-        The values of all other columns.
+        The values of all other columns, and of a group column with another name than ``group``.
     """
 
     path: str
@@ -87,11 +110,20 @@ def open_manifest(
         If the file cannot be read as a table.
     """
     table, columns = read_table(spec, names)
-    rows = [row for row in table_rows(table, columns) if row.path]
-    folder = root_of_table(spec, [row.path for row in rows], image_root)
+    known = {columns.path, columns.group, SPLIT}
+    if not columns.label and any(name not in known for name in table.columns):
+        names_listed = ", ".join(map(str, table.columns))
+        warnings.warn(
+            f"{spec} has no column of labels with a usual name (columns: {names_listed}), so its "
+            "images are unlabelled. Pass the column of labels with --label-col",
+            ClipfeatWarning,
+            stacklevel=2,
+        )
+    rows = table_rows(table, columns)
+    folder = root_of_table(spec, [row.path for row in rows if row.path], image_root)
     records = []
     for row in rows:
-        path = folder.find(row.path) or row.path
+        path = row.path and (folder.find(row.path) or row.path)
         reader = _reader(folder.root, path)
         records.append(ImageRecord(path, reader, row.label, row.group, row.columns))
     return make_source(f"the table {spec}", folder.root, records)
@@ -107,39 +139,61 @@ def read_text_table(spec: str) -> "pd.DataFrame":
     """Read a CSV, TSV or Parquet file as text.
 
     Numbers stay as they are written, such as the labels ``0`` and ``1``. Missing values become
-    empty text.
+    empty text. Spaces around column names are removed. A column without a name is named
+    ``Unnamed: 0`` after its place.
 
     Raises
     ------
     RefusedFileError
-        If the file cannot be read as a table.
+        If the file cannot be read as a table. If two columns have the same name.
     """
     import pandas as pd
 
-    suffix = Path(spec).suffix.lower()
     try:
         with storage_errors(f"reading {spec}") if is_remote(spec) else nullcontext():
-            content = io.BytesIO(location(spec).read_bytes())
-        if suffix == ".parquet":
-            table = pd.read_parquet(content).convert_dtypes()  # whole numbers stay whole
+            content = location(spec).read_bytes()
+        if Path(spec).suffix.lower() == ".parquet":
+            table = pd.read_parquet(io.BytesIO(content)).convert_dtypes()  # keeps whole numbers
         else:
-            separator = "\t" if suffix == ".tsv" else ","
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", pd.errors.ParserWarning)
-                table = pd.read_csv(
-                    content, sep=separator, dtype=str, keep_default_na=False, index_col=False
-                )
+            table = _read_csv(content, spec)
     except pd.errors.ParserWarning as error:
         raise RefusedFileError(
             f"{spec} has a row with more fields than its header. Correct that row"
         ) from error
-    except StorageError:
+    except (RefusedFileError, StorageError):
         raise
     except (OSError, ValueError) as error:
         raise RefusedFileError(
-            f"{spec} cannot be read as a table: {error}. Pass a CSV, TSV or Parquet file"
+            f"{spec} cannot be read as a table: {error}. Pass a CSV, TSV or Parquet file in UTF-8 "
+            "or UTF-16"
         ) from error
+    names = [str(name).strip().strip("\ufeff") for name in table.columns]
+    table.columns = pd.Index([name or f"Unnamed: {i}" for i, name in enumerate(names)])
+    if doubled := table.columns[table.columns.duplicated()].tolist():
+        raise RefusedFileError(f"{spec} has two columns named {doubled[0]!r}. Rename one of them")
     return table.astype(object).where(table.notna(), "").astype(str)
+
+
+def _read_csv(content: bytes, spec: str) -> "pd.DataFrame":
+    """Read a text table, of which the separator is the most frequent one in the header."""
+    import pandas as pd
+
+    encoding = _ENCODINGS.get(content[:2], "utf-8-sig")
+    text = content.decode(encoding)
+    header = next(iter(text.lstrip("\r\n").splitlines()), "")
+    unquoted = re.sub(r'"[^"]*"', "", header)
+    usual = "\t" if Path(spec).suffix.lower() == ".tsv" else ","
+    separator = max(usual + SEPARATORS, key=unquoted.count)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        table = pd.read_csv(
+            io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, index_col=False
+        )
+    # pandas renames the second of two equal names, so the names are read again.
+    names = next((row for row in csv.reader(io.StringIO(text), delimiter=separator) if row), [])
+    if len(names) == len(table.columns):
+        table.columns = pd.Index(names)
+    return table
 
 
 def read_table(spec: str, names: TableColumns) -> tuple["pd.DataFrame", TableColumns]:
@@ -152,27 +206,56 @@ def read_table(spec: str, names: TableColumns) -> tuple["pd.DataFrame", TableCol
     )
 
 
+def plain_name(column: str) -> str:
+    """Return a column's name without capitals, spaces, hyphens and underscores.
+
+    Examples
+    --------
+    >>> plain_name("File Name"), plain_name("image_id")
+    ('filename', 'imageid')
+    """
+    return re.sub(r"[\s_-]+", "", column.casefold())
+
+
 def _pick(table: "pd.DataFrame", spec: str, role: str, given: str, usual: tuple[str, ...]) -> str:
     """Return the given column, or else the first usual name that the table has, or else ""."""
     present = [str(name) for name in table.columns]
-    if given and given not in present:
-        raise unknown_name(f"{role} column of {spec}", given, present)
-    column = given or next((name for name in usual if name in present), "")
-    if role == "path" and not column:
+    if given in present:
+        return given
+    wanted = (plain_name(given),) if given else usual
+    alike = [[name for name in present if plain_name(name) == plain] for plain in wanted]
+    columns = next((some for some in alike if some), [])
+    if len(columns) > 1:
         raise UnknownNameError(
-            f"{spec} has no column of paths with a usual name (columns: {', '.join(present)}). "
-            "Pass the column of paths with --path-col"
+            f"{spec} has several {role} columns: {', '.join(columns)}. Pass one of them with "
+            f"--{role}-col"
         )
-    return column
+    if columns:
+        return columns[0]
+    if given:
+        raise unknown_name(f"{role} column of {spec}", given, present)
+    if role == "path":
+        raise no_usual_column(spec, role, present)
+    return ""
+
+
+def no_usual_column(spec: str, role: str, columns: Sequence[str]) -> UnknownNameError:
+    """Return the error for a table without a column of paths or labels with a usual name."""
+    return UnknownNameError(
+        f"{spec} has no column of {role}s with a usual name (columns: {', '.join(columns)}). Pass "
+        f"the column of {role}s with --{role}-col"
+    )
 
 
 def table_rows(table: "pd.DataFrame", names: TableColumns) -> list[TableRow]:
     """Split the rows of a table into paths, labels, groups and all other columns."""
-    special = {names.path, names.label, names.group} - {""}
+    special = {names.path, names.label} - {""}
+    if plain_name(names.group) in GROUP_NAMES:
+        special.add(names.group)
     others = [str(name) for name in table.columns if name not in special]
     blank = [""] * len(table)
     return [
-        TableRow(path, label, group, tuple(zip(others, values, strict=True)))
+        TableRow(path, present(label), present(group), tuple(zip(others, values, strict=True)))
         for path, label, group, *values in zip(
             table[names.path],
             table[names.label] if names.label else blank,

@@ -20,6 +20,9 @@ from clipfeat.images.video import VIDEO_SUFFIXES
 HIDDEN = "hidden"
 NO_SUFFIX = "no suffix"
 BROKEN_LINK = "broken link"
+WITHOUT_PATH = "row without a path"
+REPEATED = "repeated member"
+SIDECAR = "side-car without an image"
 MOST_KINDS = 20
 LOOP = "link to a folder above"
 

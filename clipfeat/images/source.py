@@ -1,13 +1,23 @@
 """Image sources: lists of records with unique paths, in a stable order."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from clipfeat.errors import EmptySourceError, LabelError, RefusedFileError, StorageError
+from clipfeat.errors import (
+    ClipfeatWarning,
+    EmptySourceError,
+    LabelError,
+    RefusedFileError,
+    StorageError,
+)
+from clipfeat.features.label_text import class_names
+from clipfeat.features.official_parts import SPLIT
 from clipfeat.images.record import ImageRecord
-from clipfeat.images.skipping import skipped_text
+from clipfeat.images.skipping import WITHOUT_PATH, skipped_text
 from clipfeat.system.escaping import MAX_COLUMNS, storable
 from clipfeat.system.files import storage_errors
 from clipfeat.system.locations import is_remote
@@ -30,6 +40,9 @@ class ImageSource:
     places : tuple of str
         Absolute paths of the local folders and archives that were listed. If one disappears while
         the images are read, the run ends with an error.
+    listed : tuple of str
+        The path in each row of the list or table, in order, with repetitions. Empty text for a row
+        without a path. It is empty if each record is listed once.
     """
 
     name: str
@@ -37,12 +50,18 @@ class ImageSource:
     records: Sequence[ImageRecord]
     skipped: Mapping[str, int] = field(default_factory=dict)
     places: tuple[str, ...] = ()
+    listed: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.records)
 
     def __iter__(self) -> Iterator[ImageRecord]:
         return iter(self.records)
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """The path in each row of the list or table, in order."""
+        return self.listed or tuple(record.path for record in self.records)
 
     def check_places(self) -> None:
         """Check that the listed folders and archives are still there.
@@ -88,7 +107,7 @@ def make_source(
     skipped: Mapping[str, int] | None = None,
     places: tuple[str, ...] = (),
 ) -> ImageSource:
-    """Make a source of records. If several records have the same path, keep the first.
+    """Make a source of records. Equal paths become one record, and empty paths are skipped.
 
     Bytes of a file name that are not UTF-8 become escapes in the path. A run keeps all records in
     memory, so equal labels, groups and columns are stored only once.
@@ -98,47 +117,114 @@ def make_source(
     EmptySourceError
         If there is no record.
     LabelError
-        If two records with the same path have different labels.
+        If two records with the same path have different labels, groups or splits.
     RefusedFileError
         If a feature file cannot store a text, because it is too long, or all of the columns.
+
+    Warns
+    -----
+    ClipfeatWarning
+        If other columns of records with the same path differ. Those of the first are kept.
     """
     shared: dict[Any, Any] = {}
+    classes = class_names({record.label for record in records})
+    repeated: list[tuple[ImageRecord, ImageRecord]] = []
     unique: dict[str, ImageRecord] = {}
-    for listed in records:
-        path = listed.path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        label, group = storable(listed.label), storable(listed.group)
-        columns = tuple((storable(name), storable(value)) for name, value in listed.columns)
+    listed: list[str] = []
+    for raw in records:
+        path = raw.path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        path = storable(path)
+        listed.append(path)
+        if not path:
+            continue
+        label, group = storable(classes[raw.label]), storable(raw.group)
+        columns = tuple((storable(name), storable(value)) for name, value in raw.columns)
         record = replace(
-            listed,
-            path=storable(path),
+            raw,
+            path=path,
             label=shared.setdefault(label, label),
             group=shared.setdefault(group, group),
             columns=shared.setdefault(columns, columns),
         )
-        earlier = unique.setdefault(record.path, record)
-        if earlier.label != record.label:
-            raise LabelError(
-                f"{name} lists {path} twice, with the labels {earlier.label!r} and "
-                f"{record.label!r}. Remove one of the two entries"
-            )
+        earlier = unique.setdefault(path, record)
+        if earlier is not record:
+            repeated.append((earlier, record))
+    check_agreement(name, repeated)
+    passed = Counter(skipped or {})
+    if n_blank := listed.count(""):
+        passed[WITHOUT_PATH] += n_blank
     if not unique:
-        passed = f" ({skipped_text(skipped)})" if skipped else ""
-        raise EmptySourceError(f"there are no images in {name}{passed}. Check the path")
+        text = f" ({skipped_text(passed)})" if passed else ""
+        raise EmptySourceError(f"there are no images in {name}{text}. Check the path")
     names = {name for columns in shared if isinstance(columns, tuple) for name, _ in columns}
     if len(names) > MAX_COLUMNS:
         raise RefusedFileError(
             f"{name} has {len(names)} columns, but a feature file stores at most {MAX_COLUMNS}. "
             "Remove columns from the source"
         )
-    return ImageSource(name, root, list(unique.values()), skipped or {}, places)
+    rows = tuple(listed) if len(listed) > len(unique) else ()
+    return ImageSource(name, root, list(unique.values()), passed, places, rows)
 
 
-def relabel(record: ImageRecord, label: str, group: str, columns: dict[str, str]) -> ImageRecord:
-    """Return a record with the values of a table's row. An empty label or group changes nothing."""
-    joined = {**dict(record.columns), **columns}
+def check_agreement(name: str, pairs: Iterable[tuple[ImageRecord, ImageRecord]]) -> None:
+    """Check that two entries for the same image agree.
+
+    Parameters
+    ----------
+    name : str
+        Name of the source or table, for messages.
+    pairs : iterable of (ImageRecord, ImageRecord)
+        The first entry of an image, and a later one.
+
+    Raises
+    ------
+    LabelError
+        If the labels, groups or splits of a pair differ.
+
+    Warns
+    -----
+    ClipfeatWarning
+        If other columns differ.
+    """
+    differing: Counter[str] = Counter()
+    for first, later in pairs:
+        columns = dict(first.columns), dict(later.columns)
+        values = {
+            "labels": (first.label, later.label),
+            "groups": (first.group, later.group),
+            "splits": (columns[0].get(SPLIT, ""), columns[1].get(SPLIT, "")),
+        }
+        for what, (one, other) in values.items():
+            if one != other:
+                raise LabelError(
+                    f"{name} lists {first.path} twice, with the {what} {one!r} and {other!r}. "
+                    "Remove one of the two entries"
+                )
+        differing.update(
+            column
+            for column in columns[0].keys() | columns[1].keys()
+            if columns[0].get(column, "") != columns[1].get(column, "")
+        )
+    if differing:
+        warnings.warn(
+            f"{name} lists some images several times with different values (columns: "
+            f"{', '.join(sorted(differing))}). The values of the first entry are kept",
+            ClipfeatWarning,
+            stacklevel=3,
+        )
+
+
+def relabel(
+    record: ImageRecord, label: str, group: str = "", columns: Iterable[tuple[str, str]] = ()
+) -> ImageRecord:
+    """Return a record with the label and other values of a table's row.
+
+    The label replaces that of the record even if it is empty. An empty group changes nothing.
+    """
+    joined = {**dict(record.columns), **dict(columns)}
     return replace(
         record,
-        label=label or record.label,
+        label=label,
         group=group or record.group,
         columns=tuple(sorted(joined.items())),
     )

@@ -1,30 +1,29 @@
 """Webdataset shards: tar files in which members with the same stem form one sample.
 
-A sample is an image with an optional ``.cls`` file and an optional ``.json`` file. The ``.cls``
-file contains the class. The ``.json`` file contains an object with ``label``, ``group`` and other
-plain values, which become columns. If both files give a class, the class of the ``.json`` file is
-used, because the ``.cls`` file usually holds a number instead of a name. A ``.cls`` or ``.json``
-file that cannot be read is ignored. Hidden members, such as the AppleDouble files ``._x.jpg`` of
-macOS, are skipped. Listing reads only the headers of the tar file. The images are
-read later, from their offsets.
+A sample is an image with an optional ``.cls`` file and an optional ``.json`` file, its side-cars.
+See `clipfeat.images.sidecars` for their contents, and `clipfeat.images.pairing` for the rule by
+which they are paired. If a member occurs twice, its contents must be equal. Hidden members, such as
+the AppleDouble files ``._x.jpg`` of macOS, are skipped. Listing reads only the headers of the tar
+file and the side-cars. The images are read later, from their offsets.
 """
 
-import json
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO
 
 from braceexpand import braceexpand
 
-from clipfeat.errors import EmptySourceError, RefusedFileError, StorageError
+from clipfeat.errors import DataError, EmptySourceError, RefusedFileError, StorageError
+from clipfeat.features.label_text import present
 from clipfeat.images.formats import HEAD_BYTES
 from clipfeat.images.readers import RemoteObject, TarMember
 from clipfeat.images.record import ImageRecord
-from clipfeat.images.skipping import HIDDEN, is_hidden, skipped_kind
+from clipfeat.images.sidecars import PARSERS, describe
+from clipfeat.images.skipping import HIDDEN, REPEATED, is_hidden, skipped_kind
 from clipfeat.images.source import ImageSource, make_source
 from clipfeat.images.tar_headers import members
 from clipfeat.images.video import VIDEO_SUFFIXES
@@ -81,30 +80,32 @@ def _expand(spec: str) -> list[str]:
 
 def _samples(shard: str, root: str, skipped: Counter[str]) -> Iterator[ImageRecord]:
     name = below(root, absolute(shard))
-    images: list[tuple[str, tarfile.TarInfo]] = []
-    labels: dict[str, str] = {}
-    values: dict[str, dict[str, str]] = {}
+    images: list[tarfile.TarInfo] = []
+    sidecars: dict[str, dict[str, bytes | None]] = {suffix: {} for suffix in PARSERS}
+    seen: dict[str, tarfile.TarInfo] = {}
     try:
         with _open_shard(shard) as file:
             for tar, member in members(file, shard):
                 if member.isdir():
                     continue
-                stem, suffix = _split_name(member.name)
+                suffix = PurePosixPath(member.name).suffix.lower()
+                plain = str(PurePosixPath(member.name))
                 if is_hidden(member.name.split("/")):
                     skipped[HIDDEN] += 1
                 elif not member.isreg():
                     skipped["link" if member.issym() or member.islnk() else "special file"] += 1
-                elif suffix == ".cls":
-                    labels[stem] = _text(tar, member).strip()
-                elif suffix == ".json":
-                    values[stem] = _plain_values(_text(tar, member))
+                elif (earlier := seen.setdefault(plain, member)) is not member:
+                    _check_equal(tar, earlier, member, shard)
+                    skipped[REPEATED] += 1
+                elif suffix in sidecars:
+                    sidecars[suffix][member.name] = _text(tar, member)
                 elif kind := skipped_kind(member.name, partial(_head, tar, member)):
                     skipped[kind] += 1
                 elif suffix not in VIDEO_SUFFIXES:
-                    images.append((stem, member))
+                    images.append(member)
                 else:
                     skipped[suffix] += 1
-    except StorageError:
+    except (StorageError, DataError):
         raise
     except (
         tarfile.TarError, OSError, ValueError, IndexError, OverflowError, RecursionError,
@@ -113,16 +114,26 @@ def _samples(shard: str, root: str, skipped: Counter[str]) -> Iterator[ImageReco
         raise RefusedFileError(
             f"{shard} cannot be read as a tar file: {error}. Pass an intact, uncompressed tar file"
         ) from error
+    described = describe([member.name for member in images], sidecars, shard, skipped)
     member_reader = RemoteObject if is_remote(shard) else TarMember
-    for stem, member in images:
-        columns = dict(values.get(stem, {}))
-        label = columns.pop("label", "") or labels.get(stem, "")
+    for member, (label, values) in zip(images, described, strict=True):
+        columns = dict(values)
         yield ImageRecord(
             path=f"{name}/{member.name}",
             reader=member_reader(shard, member.offset_data, member.size),
             label=label,
-            group=columns.pop("group", ""),
+            group=present(columns.pop("group", "")),
             columns=tuple(sorted(columns.items())),
+        )
+
+
+def _check_equal(
+    tar: tarfile.TarFile, first: tarfile.TarInfo, again: tarfile.TarInfo, shard: str
+) -> None:
+    if _bytes(tar, first) != _bytes(tar, again):
+        raise DataError(
+            f"{shard} has two members named {first.name!r} with different contents. Remove one of "
+            "them"
         )
 
 
@@ -137,34 +148,15 @@ def _open_shard(shard: str) -> Iterator[IO[bytes]]:
         yield file
 
 
-def _split_name(name: str) -> tuple[str, str]:
-    """Split the name of a member into the stem, which names its sample, and the suffix.
-
-    As in webdataset, the stem ends at the first dot of the file name. The suffix starts at the last
-    dot.
-    """
-    folder, _, base = name.rpartition("/")
-    stem, dot, suffix = base.partition(".")
-    last = "." + suffix.rpartition(".")[2].lower() if dot else ""
-    return f"{folder}/{stem}", last
-
-
 def _head(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     file = tar.extractfile(member)
     return b"" if file is None else file.read(HEAD_BYTES)
 
 
-def _text(tar: tarfile.TarFile, member: tarfile.TarInfo) -> str:
+def _bytes(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     file = tar.extractfile(member)
-    if file is None or member.size > _MAX_TEXT:
-        return ""
-    return file.read().decode(errors="replace")
+    return b"" if file is None else file.read()
 
 
-def _plain_values(text: str) -> dict[str, str]:
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    pairs = values.items() if isinstance(values, dict) else ()
-    return {k: str(v) for k, v in pairs if isinstance(v, str | int | float | bool)}
+def _text(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes | None:
+    return None if member.size > _MAX_TEXT else _bytes(tar, member)

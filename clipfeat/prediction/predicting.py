@@ -17,7 +17,7 @@ from clipfeat.images.source_options import SourceOptions
 from clipfeat.images.video.frames import with_frames
 from clipfeat.model import Model, load_model
 from clipfeat.prediction.label_match import check_labels, given_labels
-from clipfeat.prediction.predictions import Predictions, predictions_of
+from clipfeat.prediction.predictions import Predictions, in_listed_rows, predictions_of
 from clipfeat.store import load
 
 
@@ -119,7 +119,8 @@ def predict(
         resources=resources,
         progress=progress,
     )
-    return predictions_of(fitted, features, how, images)
+    predictions = predictions_of(fitted, features, how, images)
+    return predictions if per_part else in_listed_rows(predictions, listed)
 
 
 def as_model(model: Model | str | Path) -> Model:

@@ -146,7 +146,8 @@ class Predictions:
     @property
     def n_training(self) -> int:
         """Number of labelled, readable images that `scores` leaves out as training images."""
-        return int((self._scorable & ~self.scored).sum())
+        trained = np.array([path in self.training for path in self.paths], dtype=np.bool_)
+        return int((self._scorable & trained).sum())
 
     @property
     def unmatched(self) -> Counter[str]:
@@ -168,9 +169,14 @@ class Predictions:
     def scored(self) -> NDArray[np.bool_]:
         """Mask of the images that `scores` uses.
 
-        They are readable, have a true class of `classes`, and are no training images.
+        They are readable, have a true class of `classes`, and are no training images. An image in
+        several rows is scored once.
         """
-        fresh = np.array([path not in self.training for path in self.paths], dtype=np.bool_)
+        first = {path: i for i, path in reversed(list(enumerate(self.paths)))}
+        fresh = np.array(
+            [first[path] == i and path not in self.training for i, path in enumerate(self.paths)],
+            dtype=np.bool_,
+        )
         return self._scorable & fresh
 
     @property
@@ -178,6 +184,27 @@ class Predictions:
         unreadable = np.isnan(self.probabilities).any(axis=1)
         scorable: NDArray[np.bool_] = ~unreadable & (self.true >= 0)
         return scorable
+
+
+def in_listed_rows(predictions: Predictions, images: ImageSource) -> Predictions:
+    """Repeat and order predictions of whole files like the rows of the list or table of a source.
+
+    A row without a path has a prediction with an error.
+    """
+    if not images.listed:
+        return predictions
+    place = {path: i for i, path in enumerate(predictions.paths)}
+    rows = np.array([place.get(path, -1) for path in images.listed])
+    p = np.where((rows >= 0)[:, None], predictions.probabilities[rows], np.nan)
+    labels = [predictions.labels[row] if row >= 0 else "" for row in rows.tolist()]
+    without = {"": "the row has no path"} if "" in images.listed else {}
+    return replace(
+        predictions,
+        paths=images.listed,
+        probabilities=p,
+        labels=labels,
+        errors={**predictions.errors, **without},
+    )
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,18 @@
 """Fill a competition's sample submission with predictions."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from clipfeat.errors import UsageError, unknown_name
 from clipfeat.features.classes import positive_last
-from clipfeat.images.labels import match_names
-from clipfeat.images.manifest import read_text_table
+from clipfeat.features.label_text import present
+from clipfeat.images.manifest import PATH_NAMES, plain_name, read_text_table
+from clipfeat.images.pairing import pair_names
 from clipfeat.prediction.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -16,6 +20,11 @@ if TYPE_CHECKING:
 
 FILLS = ("auto", "probability", "class")
 """Values of `Template.fill`."""
+
+_ABOUT = frozenset(
+    ["is", "label", "p", "pred", "predicted", "prediction", "prob", "proba", "probability", "score"]
+)
+"""Words that a column may have beside the name of a class, as in ``is_fake``."""
 
 
 @dataclass(frozen=True)
@@ -41,19 +50,21 @@ class Filled:
 class Template:
     """A sample submission of a competition.
 
-    The first column holds the ids of the images: paths, file names, or file names without
-    extension. If the other columns are named after classes, they get the probabilities of these
-    classes. If there is one other column with another name, it gets either the probability of the
-    positive class or the predicted class. The class is written as a name, or as a number if the
-    template contains numbers.
+    The ids of the images are in the first column with a usual name, such as ``id``, or else in the
+    first column. `clipfeat.images.pairing` states how they are paired with images. A column named
+    after a class gets the probability of this class. If there is one other column with another
+    name, it gets either the probability of the positive class or the predicted class. The class is
+    written as a name, as a number or as True or False, like the values in the template. If one of
+    two columns holds names of classes, the other gets the probability of the class in its row.
 
     Parameters
     ----------
     path : path
         The sample submission, a CSV, TSV or Parquet file.
     fill : {"auto", "probability", "class"}
-        Content of the single column. ``"auto"`` fills in the probability if the template contains a
-        number with a decimal point, else the class.
+        Content of the columns. ``"auto"`` fills in the class if the values of a column are whole
+        numbers, truth values or names. It fills in the probability if they are other numbers,
+        percentages or empty, and in columns that have the name of a class.
 
     Raises
     ------
@@ -90,67 +101,178 @@ def fill_template(predictions: Predictions, template: Template) -> Filled:
 
     Raises
     ------
+    DataError
+        If an id is the name of several images.
     UsageError
         If no id matches an image. If there are several columns that are not named after classes. If
         `fill` asks for the probability in a single column, but the model does not have two classes.
     """
     table = template.table.copy()
-    ids = table.iloc[:, 0].tolist()
-    names = [str(name) for name in table.columns[1:]]
-    rows = match_names(list(predictions.paths), {name: i for i, name in enumerate(ids)})
-    image_of_row = {
-        row: i
-        for i, row in enumerate(rows)
-        if row is not None and predictions.paths[i] not in predictions.errors
+    named = [str(name) for name in table.columns if not re.fullmatch(r"Unnamed: \d+", str(name))]
+    id_column = next((name for name in named if plain_name(name) in PATH_NAMES), named[0])
+    names = [name for name in named if name != id_column]
+    ids = table[id_column].tolist()
+    of_path = {path: i for i, path in reversed(list(enumerate(predictions.paths)))}
+    places = list(of_path.values())
+    pairs = pair_names(ids, list(of_path), str(template.path))
+    readable = ~np.isnan(predictions.probabilities[:, 0])
+    images = {
+        row: places[pair]
+        for row, pair in enumerate(pairs)
+        if pair is not None and readable[places[pair]]
     }
-    if not image_of_row:
+    if not images:
         raise UsageError(
             f"no id of {template.path} matches an image. Its first id is "
             f"{next(iter(ids), 'missing')!r}, and the first image is "
             f"{next(iter(predictions.paths), 'missing')!r}. Predict the images of the "
             "competition's test set"
         )
-    p, classes = predictions.probabilities, predictions.classes
-    if names and all(name in classes for name in names):
-        values = {name: p[:, classes.index(name)].tolist() for name in names}
-        summary = f"columns {', '.join(names)}: probability of each class"
+    values, summary = _columns(predictions, template, names, images)
+    for name, column in values.items():
+        cells: list[Any] = [column.get(row, old) for row, old in enumerate(table[name])]
+        table[name] = cells
+    table = table.rename(columns={name: "" for name in table.columns if name not in named})
+    return Filled(table, summary, [name for row, name in enumerate(ids) if row not in images])
+
+
+Cells = dict[int, object]
+"""Values of a column, by row of the template."""
+
+
+def _columns(
+    predictions: Predictions, template: Template, names: Sequence[str], images: Mapping[int, int]
+) -> tuple[dict[str, Cells], str]:
+    """Compute the values of the template's columns, and their summary."""
+    table, classes = template.table, predictions.classes
+    of_name = {name: _class_of(name, classes) for name in names}
+    if names and all(of_name.values()):
+        filled = {
+            name: _of_class(predictions, name, str(of_name[name]), table[name].tolist(),
+                            template.fill)
+            for name in names
+        }  # fmt: skip
     elif len(names) == 1:
-        values, summary = _single(predictions, names[0], table[names[0]].tolist(), template.fill)
+        filled = {names[0]: _single(predictions, table[names[0]].tolist(), template.fill)}
+    elif len(names) == 2 and (of_row := _class_column(template, names, classes)) is not None:
+        (name,) = set(names) - {of_row}
+        p = predictions.probabilities
+        columns = [classes.index(value) for value in table[of_row]]
+        cells: Cells = {row: float(p[image, columns[row]]) for row, image in images.items()}
+        return {name: cells}, f"column {name}: probability of the class in column {of_row}"
     else:
         raise UsageError(
             f"{template.path} must have one column after the ids, or columns named after classes "
             f"({', '.join(classes)}), but its columns are {', '.join(names) or 'only the ids'}. "
             "Pass another template"
         )
-    for name, column in values.items():
-        filled = [
-            column[image_of_row[row]] if row in image_of_row else old
-            for row, old in enumerate(table[name])
-        ]
-        table[name] = filled
-    return Filled(table, summary, [name for row, name in enumerate(ids) if row not in image_of_row])
+    values: dict[str, Cells] = {
+        name: {row: column[image] for row, image in images.items()}
+        for name, (column, _) in filled.items()
+    }
+    return values, "; ".join(f"column {name}: {text}" for name, (_, text) in filled.items())
 
 
-def _single(
-    predictions: Predictions, name: str, old: Sequence[str], fill: str
-) -> tuple[dict[str, list[object]], str]:
-    """Compute the values of a template's single column, and their summary."""
+def _class_of(column: str, classes: Sequence[str]) -> str | None:
+    """Return the class that a column is named after.
+
+    Examples
+    --------
+    >>> _class_of("Fake", ["real", "fake"]), _class_of("is_real", ["real", "fake"])
+    ('fake', 'real')
+    >>> _class_of("target", ["real", "fake"]) is None
+    True
+    """
+    if column in classes:
+        return column
+    plain = {plain_name(name): name for name in classes}
+    words = [word for word in re.split(r"[\s_-]+", column.casefold()) if word]
+    named = "".join(word for word in words if word not in _ABOUT)
+    return plain.get(plain_name(column)) or plain.get(named)
+
+
+def _class_column(template: Template, names: Sequence[str], classes: Sequence[str]) -> str | None:
+    """Return the column whose values are all names of classes."""
+    values = {name: set(template.table[name]) for name in names}
+    return next((name for name in names if len(values[name]) > 1 and values[name] <= set(classes)),
+                None)  # fmt: skip
+
+
+def _filler(values: Iterable[str]) -> str:
+    """Return the kind of a column's values.
+
+    Returns
+    -------
+    {"blank", "truth", "whole", "percent", "number", "text"}
+        ``"number"`` if any value has a decimal point or an exponent.
+
+    Examples
+    --------
+    >>> _filler(["5e-1", "0"]), _filler(["50%"]), _filler(["nan", ""]), _filler(["False"])
+    ('number', 'percent', 'blank', 'truth')
+    """
+    known = {value for value in map(present, values) if value}
+    if not known:
+        return "blank"
+    if {value.lower() for value in known} <= {"true", "false"}:
+        return "truth"
+    if all(re.fullmatch(r"[+-]?\d+", value) for value in known):
+        return "whole"
+    try:
+        _ = [float(value.removesuffix("%")) for value in known]
+    except ValueError:
+        return "text"
+    return "percent" if any("%" in value for value in known) else "number"
+
+
+def _of_class(
+    predictions: Predictions, column: str, name: str, old: Sequence[str], fill: str
+) -> tuple[list[object], str]:
+    """Compute the values of a column that is named after a class."""
+    kind = _filler(old)
+    is_flag = kind in {"truth", "whole"} and plain_name(column) != plain_name(name)
+    if fill == "class" or (fill == "auto" and (is_flag or kind == "truth")):
+        return _flags(predictions, name, old)
+    return _probability(predictions, name, kind)
+
+
+def _single(predictions: Predictions, old: Sequence[str], fill: str) -> tuple[list[object], str]:
+    """Compute the values of a template's single column."""
     classes, positive = predictions.classes, predictions.positive
-    numbers = all(value.replace(".", "", 1).replace("-", "", 1).isdigit() for value in old)
+    kind = _filler(old)
     if fill == "auto":
-        fill = "probability" if numbers and any("." in value for value in old) else "class"
+        is_class = kind in {"truth", "whole", "text"} or (kind == "blank" and positive is None)
+        fill = "class" if is_class else "probability"
     if fill == "probability":
         if positive is None:
             raise UsageError(
-                f"column {name!r} can hold only one probability, but the model has {len(classes)} "
+                f"one column can hold only one probability, but the model has {len(classes)} "
                 "classes. Use --fill class"
             )
-        values: list[object] = predictions.probabilities[:, classes.index(positive)].tolist()
-        return {name: values}, f"column {name}: probability of {positive!r}, the positive class"
-    if numbers and not all(name.isdecimal() for name in classes):
+        values, text = _probability(predictions, positive, kind)
+        return values, f"{text}, the positive class"
+    if kind == "truth" and positive is not None:
+        return _flags(predictions, positive, old)
+    if kind in {"whole", "number", "percent"} and not all(name.isdecimal() for name in classes):
         numbered = classes if positive is None else positive_last(classes, positive)
         code: dict[str, object] = {label: i for i, label in enumerate(numbered)}
         order = ", ".join(f"{i} = {label}" for i, label in enumerate(numbered))
-        values = [code.get(label, "") for label in predictions.predicted]
-        return {name: values}, f"column {name}: predicted class as a number ({order})"
-    return {name: list(predictions.predicted)}, f"column {name}: predicted class"
+        codes = [code.get(label, "") for label in predictions.predicted]
+        return codes, f"predicted class as a number ({order})"
+    return list(predictions.predicted), "predicted class"
+
+
+def _probability(predictions: Predictions, name: str, kind: str) -> tuple[list[object], str]:
+    p = predictions.probabilities[:, predictions.classes.index(name)].tolist()
+    if kind == "percent":
+        return [f"{100 * value}%" for value in p], f"probability of {name!r} in percent"
+    return p, f"probability of {name!r}"
+
+
+def _flags(predictions: Predictions, name: str, old: Sequence[str]) -> tuple[list[object], str]:
+    """Write whether a class was predicted, like the values in the template."""
+    known = {value for value in map(present, old) if value}
+    pairs = (("True", "False"), ("true", "false"), ("TRUE", "FALSE"))
+    yes, no = next((pair for pair in pairs if known and known <= set(pair)), ("1", "0"))
+    flags: list[object] = [yes if label == name else no for label in predictions.predicted]
+    return flags, f"{yes} if the predicted class is {name!r}, else {no}"

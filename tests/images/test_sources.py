@@ -14,6 +14,8 @@ import pytest
 
 from clipfeat.errors import (
     ClipfeatError,
+    ClipfeatWarning,
+    DataError,
     EmptySourceError,
     LabelError,
     ReadError,
@@ -26,9 +28,9 @@ from clipfeat.images.readers import FileBytes
 from clipfeat.system import plugins
 
 
-def write_tar(path: Path, members: dict[str, bytes]) -> Path:
+def write_tar(path: Path, members: dict[str, bytes] | list[tuple[str, bytes]]) -> Path:
     with tarfile.open(path, "w") as tar:
-        for name, data in members.items():
+        for name, data in members.items() if isinstance(members, dict) else members:
             info = tarfile.TarInfo(name)
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
@@ -143,7 +145,7 @@ def test_labels_from_a_table(tmp_path: Path) -> None:
     table = tmp_path / "labels.csv"
     table.write_text("id,target,site\na/1.png,01,x\n2.png,02,y\n3,01,z\n")
     source = open_source(spec, labels=table, columns=TableColumns(label="target"))
-    assert [record.label for record in source] == ["01", "02", "01", "b"]
+    assert [record.label for record in source] == ["01", "02", "01", ""]
     assert dict(source.records[0].columns) == {"site": "x"}
     table.write_text("id,label\nelsewhere,1\n")
     with pytest.raises(LabelError, match=r"images look like 'a/1\.png'"):
@@ -223,12 +225,16 @@ def test_patterns_of_shards_expand_as_in_a_shell(tmp_path: Path) -> None:
         assert paths == [f"{name}.tar/a.jpg" for name in names]
 
 
-def test_unreadable_sidecar_files_are_ignored(tmp_path: Path) -> None:
+def test_unreadable_sidecar_files_are_reported(tmp_path: Path) -> None:
     """Captions are not classes, and an unreadable sidecar file leaves its sample unlabelled."""
     members = {"a.jpg": b"x", "a.txt": b"a photo of a cat", "b.jpg": b"y", "b.json": b"[1]",
-               "README.txt": "Grüße".encode("latin-1"), "c.jpg": b"z", "c.json": b"{"}  # fmt: skip
-    source = open_source(str(write_tar(tmp_path / "x.tar", members)))
-    assert [record.label for record in source] == ["", "", ""]
+               "README.txt": "Grüße".encode("latin-1"), "c.jpg": b"z", "c.json": b"{",
+               "d.jpg": b"u", "d.cls": "Grün".encode("latin-1"), "e.cls": b"1"}  # fmt: skip
+    tar = write_tar(tmp_path / "x.tar", members)
+    with pytest.warns(ClipfeatWarning, match="3 side-cars of .* cannot be read"):
+        source = open_source(str(tar))
+    assert source.skipped["side-car without an image"] == 1
+    assert [record.label for record in source] == ["", "", "", ""]
 
 
 def test_one_path_with_two_labels_is_an_error(tmp_path: Path) -> None:
@@ -236,6 +242,96 @@ def test_one_path_with_two_labels_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("path,label\na.png,cat\na.png,dog\n")
     with pytest.raises(LabelError, match="twice, with the labels 'cat' and 'dog'"):
         open_source(str(tmp_path / "t.csv"))
+
+
+def test_one_image_with_two_rows(tmp_path: Path) -> None:
+    """Rows for one image must agree in the group, and other columns of the first row are kept."""
+    table = tmp_path / "t.csv"
+    table.write_text("path,label,group,site\na.png,cat,x,1\nb.png,cat,x,1\na.png,cat,x,2\n,cat,,\n")
+    with pytest.warns(ClipfeatWarning, match=r"different values \(columns: site\)"):
+        source = open_source(str(table))
+    assert source.rows == ("a.png", "b.png", "a.png", "")
+    assert source.skipped == {"row without a path": 1}
+    assert dict(source.records[0].columns) == {"site": "1"}
+    table.write_text("path,label,group\na.png,cat,x\na.png,cat,y\n")
+    with pytest.raises(LabelError, match="twice, with the groups 'x' and 'y'"):
+        open_source(str(table))
+    folder = make(tmp_path / "images", "cat/a.png", "cat/b.png")
+    table.write_text("id,label\na,cat\na.png,dog\n")
+    with pytest.raises(LabelError, match="twice, with the labels 'cat' and 'dog'"):
+        open_source(folder, labels=table)
+
+
+@pytest.mark.parametrize(
+    ("first", "again", "error"),
+    [
+        (("a.png", b"x"), ("a.png", b"y"), "two members named 'a.png' with different contents"),
+        (("a.cls", b"cat"), ("./a.cls", b"dog"), "two members named 'a.cls'"),
+        (("a.cls", b"cat"), ("a.json", b'{"label": "dog"}'), "the label 'cat' in its .cls file"),
+        (("a.png", b"x"), ("a.png", b"x"), ""),
+        (("a.cls", b"cat"), ("a.cls", b"cat"), ""),
+        (("a.cls", b"1"), ("a.json", b'{"label": true}'), ""),
+    ],
+)
+def test_repeated_members_of_a_tar(
+    tmp_path: Path, first: tuple[str, bytes], again: tuple[str, bytes], error: str
+) -> None:
+    """Members that occur twice must be equal, and so must the labels of one image."""
+    members = [first, ("a.png", b"x"), again] if "png" not in first[0] else [first, again]
+    tar = str(write_tar(tmp_path / "x.tar", members))
+    if error:
+        with pytest.raises(DataError, match=error):
+            open_source(tar)
+    else:
+        assert len(open_source(tar)) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "File Name,Is_Fake\nimages/a.png, 1 \nimages/b.png,0.0\n",
+        "\ufeffimage_path;Category\nimages/a.png;True\nimages/b.png;FALSE\n",
+        "img\tgenerated\nimages/a.png\t1.0\nimages/b.png\t0\n",
+        ",id,TARGET\n7,images/a.png,true\n8,images/b.png,false\n",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_usual_tables_are_recognised(tmp_path: Path, text: str, encoding: str) -> None:
+    """Names of columns, separators, encodings and spellings of 0 and 1 do not matter."""
+    (tmp_path / "t.csv").write_text(text, encoding=encoding)
+    source = open_source(str(tmp_path / "t.csv"))
+    assert [(r.path, r.label) for r in source] == [("images/a.png", "1"), ("images/b.png", "0")]
+
+
+def test_missing_values_of_a_table(tmp_path: Path) -> None:
+    """NaN, None and blank text are no label and no group, in CSV and in Parquet."""
+    rows = pd.DataFrame(
+        {"path": list("abcd"), "label": [1.0, None, 0.0, None], "group": [None] * 4}
+    )
+    rows.to_parquet(tmp_path / "t.parquet")
+    rows.assign(label=["1", "NaN", " 0", "None"], group="nan").to_csv(
+        tmp_path / "t.csv", index=False
+    )
+    for name in ("t.csv", "t.parquet"):
+        source = open_source(str(tmp_path / name))
+        assert [(r.label, r.group) for r in source] == [("1", ""), ("", ""), ("0", ""), ("", "")]
+
+
+def test_an_unknown_label_column_is_named(tmp_path: Path) -> None:
+    """A table of labels needs a label column, and a source warns that it has none."""
+    folder = make(tmp_path / "images", "cat/a.png")
+    (tmp_path / "t.csv").write_text("id,species\na,cat\n")
+    with pytest.raises(UnknownNameError, match=r"\(columns: id, species\). Pass .* --label-col"):
+        open_source(folder, labels=tmp_path / "t.csv")
+    with pytest.warns(ClipfeatWarning, match="its images are unlabelled"):
+        open_source(str(tmp_path / "t.csv"))
+
+
+def test_a_group_column_keeps_its_name(tmp_path: Path) -> None:
+    """The column that gives the groups is also a column under its own name."""
+    (tmp_path / "t.csv").write_text("path,label,generator\na.png,cat,sdxl\n")
+    (record,) = open_source(str(tmp_path / "t.csv"), columns=TableColumns(group="generator"))
+    assert (record.group, record.columns) == ("sdxl", (("generator", "sdxl"),))
 
 
 def test_tables_are_read_as_they_are_written(tmp_path: Path) -> None:

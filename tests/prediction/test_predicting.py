@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from clipfeat.embedding.embed_resources import EmbedResources
 from clipfeat.embedding.pipeline import embed
 from clipfeat.encoders.encoder_options import EncoderOptions
-from clipfeat.errors import FingerprintError, UsageError
+from clipfeat.errors import ClipfeatWarning, FingerprintError, UsageError
 from clipfeat.evaluate.fitting import fit
 from clipfeat.images.faces import open_finder
 from clipfeat.images.source_options import SourceOptions
@@ -136,3 +136,18 @@ def test_weights_go_to_encoders_with_weights(image_folder: Path, tmp_path: Path)
     assert np.allclose(of_images.probabilities, of_features.probabilities, atol=1e-4)
     with pytest.raises(UsageError, match="got 2 files of weights, but 1 encoders have weights"):
         predict(model, image_folder, weights=[file, file])
+
+
+def test_a_table_has_one_prediction_for_each_of_its_rows(
+    model: Model, image_folder: Path, tmp_path: Path
+) -> None:
+    """Repeated, missing and empty paths keep their rows, in the order of the table."""
+    first, second = sorted(f"real/{path.name}" for path in (image_folder / "real").iterdir())[:2]
+    table = image_folder / "rows.csv"
+    table.write_text(f"path,note\n{second},a\n,b\nnone.png,c\n{first},d\n{second},e\n")
+    with pytest.warns(ClipfeatWarning):
+        made = predict(model, table, device="cpu")
+    assert list(made.paths) == [second, "", "none.png", first, second]
+    assert np.isnan(made.probabilities[:, 0]).tolist() == [False, True, True, False, False]
+    assert np.array_equal(made.probabilities[0], made.probabilities[4])
+    assert made.to_pandas()["error"].tolist()[1] == "the row has no path"

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clipfeat.errors import UsageError
+from clipfeat.errors import DataError, UsageError
 from clipfeat.prediction.predictions import Predictions
 from clipfeat.prediction.submission import Template, fill_template
 
@@ -26,6 +26,18 @@ def predictions(classes: tuple[str, ...] = ("real", "fake")) -> Predictions:
         ("id,label\n2.jpg,real\n1.jpg,real\n", "auto", {"label": ["fake", "real"]}),
         ("f,fake,real\nx/2.jpg,0,0\nx/1.jpg,0,0\n", "auto",
          {"fake": [0.8, 0.1], "real": [0.2, 0.9]}),
+        ("id,Fake,Real\n2,0,0\n1,0,0\n", "auto", {"Fake": [0.8, 0.1], "Real": [0.2, 0.9]}),
+        ("id,is_real\n2,0.5\n1,0.5\n", "auto", {"is_real": [0.2, 0.9]}),
+        ("id,real\n2,0\n1,0\n", "auto", {"real": [0.2, 0.9]}),
+        ("id,target\n2,5e-1\n1,0\n", "auto", {"target": [0.8, 0.1]}),
+        ("id,target\n2,50%\n1,50%\n", "auto", {"target": ["80.0%", "10.0%"]}),
+        ("id,target\n2,\n1,\n", "auto", {"target": [0.8, 0.1]}),
+        ("id,target\n2,nan\n1,nan\n", "auto", {"target": [0.8, 0.1]}),
+        ("id,is_fake\n2,False\n1,False\n", "auto", {"is_fake": ["True", "False"]}),
+        ("id,target\n2,false\n1,true\n", "auto", {"target": ["true", "false"]}),
+        ("id,is_real\n2,0\n1,0\n", "auto", {"is_real": ["0", "1"]}),
+        ("id,t\n2,0.5\n1,0.5\n2.jpg,0.5\n1,0.5\n", "auto", {"t": [0.8, 0.1, 0.8, 0.1]}),
+        ("id,class,p\n2,real,0\n2,fake,0\n1,fake,0\n", "auto", {"p": [0.2, 0.8, 0.1]}),
     ],
 )  # fmt: skip
 def test_templates_are_filled(
@@ -38,6 +50,27 @@ def test_templates_are_filled(
     assert filled.table.iloc[:, 0].tolist() == pd.read_csv(path, dtype=str).iloc[:, 0].tolist()
     assert {name: filled.table[name].tolist() for name in expected} == expected
     assert list(filled.missing) == []
+
+
+def test_the_column_of_ids_is_recognised(tmp_path: Path) -> None:
+    """Ids are in the column with a usual name, and a column without a name keeps none."""
+    path = tmp_path / "sample_submission.csv"
+    path.write_text(",target,Image ID\n1,0.5,2\n2,0.5,1\n")
+    filled = fill_template(predictions(), Template(path))
+    assert filled.table.to_csv(index=False) == ",target,Image ID\n1,0.8,2\n2,0.1,1\n"
+    assert filled.summary == "column target: probability of 'fake', the positive class"
+
+
+def test_repeated_paths_are_one_image(tmp_path: Path) -> None:
+    """An image that the input lists twice has one prediction, and two images of one id do not."""
+    path = tmp_path / "sample_submission.csv"
+    path.write_text("id,target\n1,0.5\n")
+    p = np.array([[0.9, 0.1], [0.9, 0.1]])
+    twice = Predictions(["x/1.jpg", "x/1.jpg"], p, ("real", "fake"), ["", ""])
+    assert fill_template(twice, Template(path)).table.target.tolist() == [0.1]
+    two = Predictions(["x/1.jpg", "y/1.jpg"], p, ("real", "fake"), ["", ""])
+    with pytest.raises(DataError, match="is the name of 2 images"):
+        fill_template(two, Template(path))
 
 
 def test_numeric_classes_keep_their_names(tmp_path: Path) -> None:

@@ -122,9 +122,10 @@ def with_frames(
         raise missing_extra(f"reading the videos of {source.name}", "PyAV", "video")
     with IsolatedDecoder(probing) as probe:
         records = [frame for record in source for frame in _frames(record, sampling, probe)]
-    return make_source(
+    made = make_source(
         source.name, source.root, records, skipped=source.skipped, places=source.places
     )
+    return replace(made, listed=source.listed)
 
 
 def video_file(record: ImageRecord) -> str:

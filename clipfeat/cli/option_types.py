@@ -496,8 +496,8 @@ Balance = Annotated[
         metavar="NAME",
         help="How to give all classes the same weight. prior: divide the probabilities by the "
         "class frequencies. weights: weight the training loss by inverse class frequency. "
-        "sampling: oversample the smaller classes. none: no balancing. auto: prior if "
-        "clipfeat benchmark holds out the values of a column, else none.",
+        "sampling: oversample the smaller classes. none: no balancing. auto: prior in a "
+        "benchmark with --leave-one-out or --matrix, else none.",
     ),
 ]
 Calibrate = Annotated[
@@ -676,8 +676,8 @@ RateColumn = Annotated[
         "--by",
         metavar="COLUMN",
         help="Column by whose values the table of false positive rates and recalls is broken down. "
-        "Several columns are separated by commas. Each image has the value of the first of them "
-        "that is not empty. "
+        "Several columns are separated by commas. An image counts under its value in the first "
+        "column that has one. "
         "The default is generator,source.",
     ),
 ]
@@ -824,10 +824,10 @@ Average = Annotated[
         "--average",
         metavar="NAME",
         help="How to combine the predictions for the frames, faces and views of one file. mean: "
-        "average all of them. confident (two classes only): if 12 or more of the predictions, and "
-        "more than 40 %, give the positive class a probability above 0.8, average only those "
-        "predictions. Otherwise, if more than 90 % give it less than 0.2, average only those. "
-        "Otherwise, average all.",
+        "average all of them. confident (two classes only): average only the predictions "
+        "above 0.8 for the positive class if they are 12 or more, and more than 40 % of all. "
+        "Otherwise, average only those below 0.2 if they are more than 90 %. Otherwise, "
+        "average all.",
     ),
 ]
 PerPart = Annotated[

@@ -201,8 +201,9 @@ def read_input(session: Any, layout: str | None, image_size: int | None) -> Onnx
     channels, height, width = inner if layout == "NCHW" else (inner[2], *inner[:2])
     if channels not in (3, None):
         raise UsageError(
-            f"the ONNX file takes images of {channels} channels in the layout {layout}, expected 3 "
-            f"(its input is {described}). Pass --encoder-arg layout=NCHW or layout=NHWC."
+            f"expected an ONNX file that takes 3 channels, got {channels} in the layout {layout} "
+            f"(its input is {described}). If the layout is wrong, pass --encoder-arg layout=NCHW "
+            "or layout=NHWC."
         )
     if image_size is not None and height not in (image_size, None):
         raise UsageError(

@@ -55,7 +55,7 @@ def leave_one_out(features: FeatureSet, column: str, random_state: int | None) -
     if len(held) < 2:
         raise UsageError(
             f"--leave-one-out needs 2 or more values that can be left out, but column {column!r} "
-            f"has {len(held)}. A value counts only if its class has other values too. The "
+            f"has {len(held)}. A value does not count if it is the only one of its class. The "
             f"column's values are {', '.join(map(repr, np.unique(values).tolist()[:10]))}. Pass "
             "another column"
         )
@@ -70,10 +70,10 @@ def leave_one_out(features: FeatureSet, column: str, random_state: int | None) -
     for value, (train, test) in splits.items():
         if not len(test) or len(np.unique(features.y[train])) < 2:
             raise LabelError(
-                f"{column} {value!r} cannot be left out. Its groups contain images of other values "
-                f"too, and keeping them together leaves {len(test)} test images (1 or more needed) "
-                f"and {len(np.unique(features.y[train]))} training classes (2 or more needed). Use "
-                "smaller groups or another column"
+                f"{column} {value!r} cannot be left out, because some groups also contain images "
+                f"of other values. Without these groups, {len(test)} test images (1 or more "
+                f"needed) and {len(np.unique(features.y[train]))} training classes (2 or more "
+                "needed) remain. Use smaller groups or another column"
             )
     return splits
 

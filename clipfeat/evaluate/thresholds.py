@@ -155,7 +155,7 @@ def warn_of_few_groups(max_fpr: float, n_groups: int, negative: str) -> None:
         warnings.warn(
             f"the false positive rate of at most {max_fpr:g} is not guaranteed for images of new "
             f"groups. A guarantee needs {needed} independent groups of class {negative!r} in each "
-            f"training set, but one has {n_groups}. Add groups",
+            f"training set, but one training set has {n_groups}. Add groups",
             ClipfeatWarning,
             stacklevel=4,
         )

@@ -38,7 +38,7 @@ class ImageRoot:
         Raises
         ------
         DataError
-            If files with several suffixes have the name.
+            If several files have the name and differ in their suffix.
         """
         if is_remote(self.root) or is_remote(path) or Path(path).is_absolute():
             return ""

@@ -62,7 +62,8 @@ class Model:
         Content hashes of the training images, in hexadecimal. Empty if the model was fitted on
         arrays.
     file : Path, optional
-        The file that the model was read from. Its predictions are then checked.
+        The file that the model was read from. If it is set, the predictions of the model are
+        checked.
     """
 
     estimator: Any

@@ -61,8 +61,8 @@ def given_labels(records: Iterable[ImageRecord], classes: Sequence[str]) -> list
     """Return the labels of the images, without labels that only repeat a folder's name.
 
     A label that equals the name of one of the image's folders may be no label at all, because
-    images of a folder are labelled by its name. Such a label is returned only if it is a class of
-    the model in another spelling.
+    images of a folder are labelled by its name. Such a label is returned only if it is a misspelt
+    class of the model. A correct class needs no check.
     """
     return [
         record.label

@@ -33,7 +33,7 @@ def _read_svc(node: NodeReader) -> AcceleratedSVC:
         svc.large_ = node.child("large")
         same_classes(node, [svc.large_], classes)
         if not hasattr(svc.large_, "decision_function"):
-            raise DamagedModelError(f"{node.path} contains a classifier without scores")
+            raise DamagedModelError(f"{node.path} contains a classifier without decision function")
         return svc
     k = len(classes)
     svc._n_support = node.array("n_support", (k,), ["int32"], least=0, most=2**31 - 1)

@@ -34,7 +34,7 @@ class TreeNodes:
     left, right, feature : ndarray of shape (n_nodes,), int
         Children and features. All are `LEAF` for a leaf.
     value : ndarray of shape (n_nodes,), float64
-        Thresholds of inner nodes. A value of a leaf has no effect on the path to it.
+        Thresholds of inner nodes. The entries of leaves are not used.
     """
 
     left: NDArray[np.integer]
@@ -137,7 +137,7 @@ def _read_forest(node: NodeReader) -> OrderedForestClassifier:
 
 
 def _as_ordered(forest: Any) -> OrderedForestClassifier:
-    """Convert a forest of another kind. All kinds average the probabilities of their trees."""
+    """Convert a forest of another class, which averages the probabilities of its trees too."""
     ordered = OrderedForestClassifier(len(forest.estimators_))
     ordered.estimators_, ordered.classes_ = forest.estimators_, forest.classes_
     return ordered

@@ -1,4 +1,4 @@
-"""The matrix of training values against test values."""
+"""The matrix of scores, by the column values of training and of test images."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -157,9 +157,11 @@ class RateTable:
     def note(self) -> str:
         """Sentence on the intervals."""
         unit = "groups" if self.grouped else "images"
+        size = "effective number" if self.grouped else "number"
         return (
-            f"Each interval is exact binomial and holds for its row alone. It accounts for the "
-            f"choice of test {unit}, but not for the choice of training images."
+            f"Each interval is the Clopper-Pearson interval for the {size} of test images, and "
+            f"holds for its row alone. It accounts for the choice of test {unit}, but not for the "
+            "choice of training images."
         )
 
     def to_pandas(self) -> "pd.DataFrame":

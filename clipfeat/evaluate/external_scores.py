@@ -96,10 +96,12 @@ class Scores:
         for number, row in enumerate(rows[start:], start + 1):
             try:
                 image, value = row[at_path].strip(), float(row[at_score])
+                if not math.isfinite(value):
+                    raise ValueError
             except (IndexError, ValueError):
                 raise DataError(
                     f"row {number} of {file} has no path and score: {','.join(row)[:80]!r}. "
-                    "Write one path and one number in each row"
+                    "Write one path and one finite number in each row"
                 ) from None
             if values.setdefault(image, value) != value:
                 raise DataError(

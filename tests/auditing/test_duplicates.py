@@ -86,7 +86,7 @@ def test_near_duplicates_within_a_group_are_ignored() -> None:
 def test_the_spectrum_is_not_used() -> None:
     """Features without content are skipped, alone or joined with others."""
     spectrum = make_features(100, n_features=32)
-    assert "encoder with weights" in audit(spectrum).skipped[NEAR]
+    assert "encoder with trained weights" in audit(spectrum).skipped[NEAR]
     X = np.hstack([make_features(100, n_features=32, seed=1).X, np.ones((200, 32), np.float32)])
     specs = (replace(spectrum.specs[0], weights="0" * 32), spectrum.specs[0])
     both = replace(spectrum, X=X, specs=specs)

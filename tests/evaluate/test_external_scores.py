@@ -130,6 +130,7 @@ def test_scores_that_cannot_be_used() -> None:
     ("text", "match"),
     [
         ("path,score\na.png,1\na.png,2\n", "two scores for a.png: 1 and 2"),
+        ("path,score\na.png,nan\n", "row 2 of .* has no path and score: 'a.png,nan'"),
         ("path,score\na.png,x\n", "row 2 of .* has no path and score: 'a.png,x'"),
         ("name,one,two\na,1,2\n", r"\(columns: name, one, two\)"),
         ("", "is empty"),

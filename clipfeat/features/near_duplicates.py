@@ -138,7 +138,7 @@ def _radius(X: NDArray[np.float32], sample: NDArray[np.int64]) -> float:
 def _content_columns(features: "FeatureSet") -> NDArray[np.float32]:
     """Return the columns of trained encoders, which represent the content of an image."""
     if not features.X.shape[1]:
-        raise DataError("near duplicates can be found only in features. Pass a feature file")
+        raise DataError("this check needs features. Pass a feature file")
     if not features.specs:
         return features.X
     slices = zip(features.specs, features.slices.values(), strict=True)

@@ -1,11 +1,12 @@
 """False positive rate of each source and recall of each generator, at one threshold.
 
 A mean over sources hides a source that is always misclassified. The table of these rates has one
-row for each class and each value of a column, for example for each generator.
+row for each class and each value of a column, for example for each generator. The table of a
+`Matrix` has such rows for each value that was trained on.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +21,7 @@ from clipfeat.features.classes import positive_title
 if TYPE_CHECKING:
     import pandas as pd
 
-    from clipfeat.evaluate.result import Benchmark
+    from clipfeat.evaluate.result import Benchmark, Outcome
 
 FALSE_POSITIVES, RECALL = "false positive rate", "recall"
 GENERATOR_COLUMNS = ("generator", "source")
@@ -43,6 +44,8 @@ class Rate:
         Rate, and the ends of its 95 % interval.
     n_images, n_units : int
         Numbers of images, and of groups if there are groups.
+    trained_on : str
+        For a `Matrix`, the value of its column in the training images. Else empty.
     """
 
     value: str
@@ -53,6 +56,7 @@ class Rate:
     high: float
     n_images: int
     n_units: int
+    trained_on: str = ""
 
     @property
     def interval(self) -> str:
@@ -131,21 +135,28 @@ class RateTable:
         kinds = RECALL
         if len(self.classes) == 2:
             kinds = f"{FALSE_POSITIVES} of {self.classes[0]} and {RECALL} of {self.classes[1]}"
-        return (
-            f"{kinds} by {self.column}: {entry} at {self.thresholds[entry]}"
-            f"{positive_title(self.classes)}"
-        )
+        by = f"value trained on and {self.column}" if self.is_matrix else self.column
+        return f"{kinds} by {by}: {entry} at {self.thresholds[entry]}{positive_title(self.classes)}"
+
+    @property
+    def is_matrix(self) -> bool:
+        """Whether each value has rates for each value that was trained on."""
+        return any(one.trained_on for of_entry in self.entries.values() for one in of_entry)
 
     @property
     def heads(self) -> list[str]:
         """Headings of the columns of `rows`."""
         groups = ["groups"] if self.grouped else []
-        return [self.column, "class", "images", *groups, "rate", "value", "95 % interval"]
+        trained_on = ["trained on"] if self.is_matrix else []
+        ends = ["rate", "value", "95 % interval"]
+        return [*trained_on, self.column, "class", "images", *groups, *ends]
 
     def rows(self, entry: str) -> list[list[str]]:
         """Return the text cells of one entry."""
+        is_matrix = self.is_matrix
         return [
             [
+                *([one.trained_on] if is_matrix else []),
                 one.value or NO_VALUE, one.label, str(one.n_images),
                 *([str(one.n_units)] if self.grouped else []),
                 one.kind, f"{one.rate:.3f}", one.interval,
@@ -165,10 +176,13 @@ class RateTable:
         )
 
     def to_pandas(self) -> "pd.DataFrame":
-        """Return a table with one row for each entry, class and value."""
+        """Return a table with one row for each entry, class and value.
+
+        Only the table of a `Matrix` has the column ``trained_on``.
+        """
         import pandas as pd
 
-        return pd.DataFrame(
+        table = pd.DataFrame(
             [
                 {self.kind: entry, "threshold": self.thresholds[entry], "column": self.column,
                  **asdict(one)}
@@ -176,6 +190,7 @@ class RateTable:
                 for one in of_entry
             ]
         )  # fmt: skip
+        return table if self.is_matrix else table.drop(columns="trained_on", errors="ignore")
 
 
 def rate_table(run: "Benchmark", by: str | None = None) -> RateTable | None:
@@ -193,16 +208,14 @@ def rate_table(run: "Benchmark", by: str | None = None) -> RateTable | None:
     Returns
     -------
     RateTable or None
-        None for a `Matrix`, whose table of scores already has one row for each value. None if `by`
-        is not given and there is no usual column with two or more values in one class.
+        For a `Matrix`, one rate for each value that was trained on. None if `by` is not given and
+        there is no usual column with two or more values in one class.
 
     Raises
     ------
     UnknownNameError
         If a column is unknown.
     """
-    if any(outcome.trial.trained_on for outcome in run.outcomes):
-        return None
     every_row = np.ones(len(run.y), dtype=bool)
     first = str(run.about.get("column") or GENERATOR_COLUMNS[0])
     found = column_values(by, run.columns, run.groups, run.y, every_row, first)
@@ -210,20 +223,37 @@ def rate_table(run: "Benchmark", by: str | None = None) -> RateTable | None:
         return None
     column, values = found
     units = run.files if run.groups is None else np.where(run.groups == "", run.files, run.groups)
-    entries = {}
-    for entry in run.complete:
-        correct, n_tests = np.zeros(len(run.y)), np.zeros(len(run.y))
-        for outcome in run.headline:
-            for fold in range(len(outcome.trial.splits)):
-                tested = run.tested(outcome, entry, fold)
-                correct[tested.row] += decide(tested.p, tested.threshold) == tested.y
-                n_tests[tested.row] += 1
-        rows = np.flatnonzero(n_tests)
-        entries[entry] = rates(
-            correct[rows] / n_tests[rows], run.y[rows], run.classes, values[rows], units[rows]
-        )
+    outcomes: dict[str, list[Outcome]] = {}
+    for outcome in run.headline:
+        outcomes.setdefault(outcome.trial.trained_on, []).append(outcome)
+    entries = {
+        entry: [
+            replace(one, trained_on=trained_on)
+            for trained_on, of_value in outcomes.items()
+            for one in _rates_of(run, of_value, entry, values, units)
+        ]
+        for entry in run.complete
+    }
     thresholds = {entry: _threshold(run, entry) for entry in entries}
     return RateTable(column, run.classes, entries, thresholds, grouped=run.groups is not None)
+
+
+def _rates_of(
+    run: "Benchmark",
+    outcomes: Sequence["Outcome"],
+    entry: str,
+    values: NDArray[np.str_],
+    units: NDArray[np.str_],
+) -> list[Rate]:
+    """Compute the rates of an entry in trials, over which the share of correct classes is taken."""
+    correct, n_tests = np.zeros(len(run.y)), np.zeros(len(run.y))
+    for outcome in outcomes:
+        for fold in range(len(outcome.trial.splits)):
+            tested = run.tested(outcome, entry, fold)
+            correct[tested.row] += decide(tested.p, tested.threshold) == tested.y
+            n_tests[tested.row] += 1
+    rows = np.flatnonzero(n_tests)
+    return rates(correct[rows] / n_tests[rows], run.y[rows], run.classes, values[rows], units[rows])
 
 
 def column_values(

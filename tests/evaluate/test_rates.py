@@ -10,7 +10,6 @@ from clipfeat.errors import UnknownNameError
 from clipfeat.evaluate import KFold, LeaveOneOut, Matrix, benchmark
 from clipfeat.evaluate.intervals import share_interval
 from clipfeat.evaluate.rates import FALSE_POSITIVES, RECALL, rate_table
-from clipfeat.zoo.fit_options import FitOptions
 from tests.conftest import make_features
 from tests.evaluate.test_protocols import generators
 from tests.report.runs import make_run, with_generators
@@ -57,7 +56,7 @@ def test_a_column_of_the_user_and_the_defaults() -> None:
 
 
 def test_the_column_of_the_protocol_is_the_default() -> None:
-    """A held-out value has its own recall. A matrix already has a row for each value."""
+    """A held-out value has its own recall."""
     data = generators()
     renamed = {"model": data.columns["generator"]}
     data = replace(data, columns=renamed)
@@ -65,8 +64,32 @@ def test_the_column_of_the_protocol_is_the_default() -> None:
     assert table is not None
     held_out = {one.value for one in table.entries["logreg"] if one.kind == RECALL}
     assert held_out == set(renamed["model"][data.y == 1])
-    run = benchmark(data, "logreg", protocol=Matrix("model", 2), options=FitOptions())
-    assert run.leaderboard().rates is None
+
+
+def test_a_matrix_has_the_rates_of_each_value_trained_on() -> None:
+    """Each rate is that of the models trained on one value, over all repeats."""
+    data = generators()
+    run = benchmark(data, "logreg", protocol=Matrix("generator", 2, repeats=2))
+    table = run.leaderboard().rates
+    assert table is not None
+    names = np.unique(data.columns["generator"][data.y == 1]).tolist()
+    rows = table.entries["logreg"]
+    assert [one.trained_on for one in rows if one.kind == FALSE_POSITIVES] == names
+    assert [(o.trained_on, o.value) for o in rows if o.kind == RECALL] == [
+        (trained, tested) for trained in names for tested in names
+    ]
+    for one in rows:
+        here = (run.columns["generator"] == one.value) & (run.y == run.classes.index(one.label))
+        of_value = [o for o in run.outcomes if o.trial.trained_on == one.trained_on]
+        positive = [(o.probabilities["logreg"][here, 1] > 0.5).mean() for o in of_value]
+        assert len(of_value) == 2
+        assert one.rate == pytest.approx(np.mean(positive))
+        assert one.n_images == here.sum()
+        assert one.low <= one.rate <= one.high
+    assert table.heads[:2] == ["trained on", "generator"]
+    assert table.rows("logreg")[0][:2] == [names[0], "photo"]
+    assert "by value trained on and generator: logreg at threshold 0.5" in table.title("logreg")
+    assert table.to_pandas()["trained_on"].nunique() == len(names)
 
 
 def test_intervals_are_exact_and_account_for_groups() -> None:

@@ -153,7 +153,9 @@ def test_grouped_negatives_count_as_fewer() -> None:
 def test_too_few_groups_warn_before_the_fits() -> None:
     """The warning has the number of groups, the number needed and the class."""
     data = make_features(100, groups=True)
-    with pytest.warns(ClipfeatWarning, match=r"59 independent groups of class 'real'.* one training set has 8"):
+    with pytest.warns(
+        ClipfeatWarning, match=r"59 independent groups of class 'real'.* one training set has 8"
+    ):
         benchmark(data, "dummy", protocol=5, options=FitOptions(max_fpr=0.05))
 
 

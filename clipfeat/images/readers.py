@@ -147,6 +147,23 @@ class TarMember(LocalReader):
 
 
 @dataclass(frozen=True, slots=True)
+class Unreadable(Reader):
+    """Reader of an image whose place in an archive is unknown.
+
+    Parameters
+    ----------
+    reason : str
+        Why the image cannot be read.
+    """
+
+    reason: str
+
+    def read(self) -> bytes:
+        """Raise ReadError with the reason."""
+        raise ReadError(self.reason)
+
+
+@dataclass(frozen=True, slots=True)
 class VideoFrame(LocalReader):
     """Reader of one frame of a local video.
 

@@ -32,7 +32,7 @@ def describe(
         Names of the images.
     sidecars : mapping
         For each suffix in `PARSERS`, the contents of the side-cars by name. None if the contents
-        are too large.
+        are too large or cannot be read.
     shard : str
         Name of the archive, for messages.
     skipped : Counter
@@ -63,7 +63,7 @@ def describe(
             values: dict[str, str] = {}
             try:
                 if data is None:
-                    raise ValueError("the file is too large")
+                    raise ValueError("the file is too large or damaged")
                 values = PARSERS[suffix](data)
             except (ValueError, RecursionError) as error:
                 unreadable[name] = str(error)

@@ -23,6 +23,7 @@ BROKEN_LINK = "broken link"
 WITHOUT_PATH = "row without a path"
 REPEATED = "repeated member"
 SIDECAR = "side-car without an image"
+DAMAGED_HEADER = "damaged tar header"
 MOST_KINDS = 20
 LOOP = "link to a folder above"
 

@@ -3,61 +3,218 @@
 Patch levels of Python before mid 2025 read a tar file forever if a member has a negative size
 (CVE-2025-8194), and take quadratic time for pax headers with long numbers (CVE-2024-6232). In all
 versions, `tarfile` ends the list of members at a damaged header without an error.
+
+Here, a damaged header concerns one member. The list continues at the next 512-byte block that is a
+ustar header with a valid checksum. The search only goes forward, so its time is proportional to the
+size of the file.
 """
 
+import io
+import os
 import re
 import tarfile
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import IO, Any
 
 from clipfeat.errors import ClipfeatWarning
 
 MAX_EXTENDED_HEADER = 2**20
 """Maximum size of a header with a long name or with pax values, in bytes."""
+MAX_EXTENDED_HEADERS = 16
+"""Maximum number of such headers of one member. `tarfile` reads them recursively."""
 MAX_DIGITS = 255
 """Length of the longest number in a pax header. Names of files are not longer."""
 EXTENDED = (
     tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE,
     tarfile.SOLARIS_XHDTYPE,
 )  # fmt: skip
+BLOCK = tarfile.BLOCKSIZE
+_MAGIC, _MAGIC_START = b"ustar", 257
+_SEARCH_BYTES = 2**20
+_ERRORS = (tarfile.TarError, ValueError, IndexError, OverflowError, RecursionError)
 
 
-def members(file: IO[bytes], name: str) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+@dataclass(frozen=True, slots=True)
+class DamagedMember:
+    """Member whose header cannot be used.
+
+    Parameters
+    ----------
+    name : str
+        Name in the header. Empty if the name is damaged too.
+    reason : str
+        What is wrong with the header.
+    """
+
+    name: str
+    reason: str
+
+
+def members(
+    file: IO[bytes], name: str
+) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo | DamagedMember]]:
     """Yield the members of an uncompressed tar file, each with the open archive.
+
+    The data of every yielded `tarfile.TarInfo` are within the file.
 
     Parameters
     ----------
     file : binary file
-        The tar file.
+        The tar file. It must be seekable.
     name : str
         Its name, for messages.
 
     Raises
     ------
     tarfile.TarError
-        If the first header cannot be read, or if a later one is malicious.
+        If the file has no header with a name.
 
     Warns
     -----
     ClipfeatWarning
-        If a damaged header ends the list. The members after it are unknown.
+        If headers are damaged. Members without a valid header are unknown.
     """
-    with tarfile.open(fileobj=file, mode="r:", tarinfo=_CheckedHeader) as tar:
-        end = 0
-        for member in tar:
-            if member.size < 0 or tar.offset <= end:
-                raise tarfile.ReadError(f"the member {member.name[:80]!r} has a negative size")
-            end = tar.offset
-            yield tar, member
-        file.seek(end)
-        if any(file.read(tarfile.BLOCKSIZE)):
-            warnings.warn(
-                f"{name} has a damaged header at byte {end}, so the members after it are missing. "
-                "Get the original file again.",
-                ClipfeatWarning,
-                stacklevel=2,
-            )
+    archive = _open_archive(file)
+    size = file.seek(0, os.SEEK_END)
+    offset: int | None = 0
+    damaged: list[tuple[int, str]] = []
+    n_named = 0
+    while offset is not None and (block := _read_block(file, offset)):
+        if not any(block):
+            following = _next_header(file, offset + BLOCK)
+            if following is not None:
+                damaged.append((offset, "there are zeros instead of a header"))
+                yield archive, DamagedMember("", damaged[-1][1])
+            offset = following
+            continue
+        found, following = _member_at(archive, file, offset, size)
+        n_named += bool(found.name)
+        if isinstance(found, DamagedMember):
+            damaged.append((offset, found.reason))
+        yield archive, found
+        offset = following
+    if damaged and not n_named:
+        raise tarfile.ReadError(damaged[0][1])
+    if damaged:
+        first, reason = damaged[0]
+        warnings.warn(
+            f"{name} has {len(damaged)} damaged {'header' if len(damaged) == 1 else 'headers'}. "
+            f"The first is at byte {first}: {reason}. Its member cannot be read. Get the original "
+            "file again.",
+            ClipfeatWarning,
+            stacklevel=2,
+        )
+
+
+def _open_archive(file: IO[bytes]) -> tarfile.TarFile:
+    """Return an archive that reads from a file, but has not read the first header yet.
+
+    The constructor of `tarfile.TarFile` reads it, and refuses the file if it is damaged. So the
+    constructor gets an archive without members.
+    """
+    archive = tarfile.TarFile(fileobj=io.BytesIO(bytes(BLOCK)), tarinfo=_CheckedHeader)
+    archive.fileobj = file
+    return archive
+
+
+def _member_at(
+    archive: tarfile.TarFile, file: IO[bytes], offset: int, size: int
+) -> tuple[tarfile.TarInfo | DamagedMember, int | None]:
+    """Read the member whose first header is at an offset.
+
+    Returns
+    -------
+    TarInfo or DamagedMember
+        The member.
+    int or None
+        Offset of the next header. None if there is none.
+    """
+    header, data, reason = _main_header(file, offset)
+    if not reason:
+        try:
+            file.seek(offset)
+            member = _CheckedHeader.fromtarfile(archive)
+            reason = _wrong_size(member, size)
+            if not reason and archive.offset > offset:
+                return member, archive.offset
+        except _ERRORS as error:
+            reason = str(error) or type(error).__name__
+    if header is None:
+        return DamagedMember("", reason), _next_header(file, data)
+    end = data + -(-header.size // BLOCK) * BLOCK
+    following = end if data <= end <= size else _next_header(file, data)
+    return DamagedMember(header.name, reason or "its header is inconsistent"), following
+
+
+def _main_header(file: IO[bytes], offset: int) -> tuple[tarfile.TarInfo | None, int, str]:
+    """Find the main header of a member, which follows its extended headers.
+
+    Returns
+    -------
+    TarInfo or None
+        The main header, without the values of the extended headers. None if it was not found.
+    int
+        Offset of the first byte after the last header that was read.
+    str
+        What is wrong with the headers, or an empty text.
+    """
+    for _ in range(MAX_EXTENDED_HEADERS + 1):
+        block = _read_block(file, offset)
+        offset += BLOCK
+        try:
+            header = _frombuf(block)
+        except _ERRORS as error:
+            return None, offset, str(error) or type(error).__name__
+        if header.type not in EXTENDED:
+            return header, offset, ""
+        if not 0 <= header.size <= MAX_EXTENDED_HEADER:
+            return None, offset, f"an extended header gives a size of {header.size} bytes"
+        offset += -(-header.size // BLOCK) * BLOCK
+    return None, offset, f"it has more than {MAX_EXTENDED_HEADERS} extended headers"
+
+
+def _wrong_size(member: tarfile.TarInfo, size: int) -> str:
+    """Return why a member cannot have the size in its header, or an empty text."""
+    if member.size < 0:
+        return "its header gives a negative size"
+    if member.isreg() and not member.issparse() and member.offset_data + member.size > size:
+        left = max(size - member.offset_data, 0)
+        return f"its header gives a size of {member.size} bytes, but only {left} bytes follow"
+    return ""
+
+
+def _next_header(file: IO[bytes], offset: int) -> int | None:
+    """Return the offset of the first valid ustar header at or after an offset, or None."""
+    file.seek(offset)
+    while chunk := file.read(_SEARCH_BYTES):
+        place = chunk.find(_MAGIC)
+        while place >= 0:
+            start = place - _MAGIC_START
+            if start >= 0 and start % BLOCK == 0 and _is_header(chunk[start : start + BLOCK]):
+                return offset + start
+            place = chunk.find(_MAGIC, place + 1)
+        offset += len(chunk)
+    return None
+
+
+def _is_header(block: bytes) -> bool:
+    try:
+        _frombuf(block)
+    except _ERRORS:
+        return False
+    return True
+
+
+def _frombuf(block: bytes) -> tarfile.TarInfo:
+    """Read one header. The checksum is checked, and the values are not."""
+    return tarfile.TarInfo.frombuf(block, tarfile.ENCODING, "surrogateescape")
+
+
+def _read_block(file: IO[bytes], offset: int) -> bytes:
+    file.seek(offset)
+    return file.read(BLOCK)
 
 
 class _CheckedHeader(tarfile.TarInfo):
@@ -68,9 +225,7 @@ class _CheckedHeader(tarfile.TarInfo):
         """Read a header, and check its size."""
         header = super().frombuf(buf, encoding, errors)
         if header.size < 0 or (header.type in EXTENDED and header.size > MAX_EXTENDED_HEADER):
-            raise tarfile.ReadError(
-                f"the header of {header.name[:80]!r} gives a size of {header.size} bytes"
-            )
+            raise tarfile.ReadError(f"its header gives a size of {header.size} bytes")
         return header
 
     def _proc_pax(self, archive: Any) -> Any:

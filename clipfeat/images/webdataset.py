@@ -11,6 +11,7 @@ import tarfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -19,13 +20,19 @@ from braceexpand import braceexpand
 
 from clipfeat.errors import DataError, EmptySourceError, RefusedFileError, StorageError
 from clipfeat.features.label_text import present
-from clipfeat.images.formats import HEAD_BYTES
-from clipfeat.images.readers import RemoteObject, TarMember
+from clipfeat.images.formats import HEAD_BYTES, image_suffixes
+from clipfeat.images.readers import Reader, RemoteObject, TarMember, Unreadable
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.sidecars import PARSERS, describe
-from clipfeat.images.skipping import HIDDEN, REPEATED, is_hidden, skipped_kind
+from clipfeat.images.skipping import (
+    DAMAGED_HEADER,
+    HIDDEN,
+    REPEATED,
+    is_hidden,
+    skipped_kind,
+)
 from clipfeat.images.source import ImageSource, make_source
-from clipfeat.images.tar_headers import members
+from clipfeat.images.tar_headers import DamagedMember, members
 from clipfeat.images.video import VIDEO_SUFFIXES
 from clipfeat.system.files import storage_errors
 from clipfeat.system.locations import absolute, below, common_folder, folder_of, is_remote, location
@@ -78,33 +85,81 @@ def _expand(spec: str) -> list[str]:
         return [spec]
 
 
+@dataclass(frozen=True)
+class _Listing:
+    """Members of a shard by kind.
+
+    Parameters
+    ----------
+    shard : str
+        Path or URL of the tar file.
+    skipped : Counter
+        Number of skipped members, by kind.
+    """
+
+    shard: str
+    skipped: Counter[str]
+    images: dict[str, Reader] = field(default_factory=dict)
+    sidecars: dict[str, dict[str, bytes | None]] = field(
+        default_factory=lambda: {suffix: {} for suffix in PARSERS}
+    )
+    seen: dict[str, tarfile.TarInfo] = field(default_factory=dict)
+    damaged: list[DamagedMember] = field(default_factory=list)
+
+    def add(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+        """Add a member that is not a folder."""
+        suffix = PurePosixPath(member.name).suffix.lower()
+        plain = str(PurePosixPath(member.name))
+        if is_hidden(member.name.split("/")):
+            self.skipped[HIDDEN] += 1
+        elif not member.isreg() or member.issparse():
+            self.skipped["link" if member.issym() or member.islnk() else "special file"] += 1
+        elif (earlier := self.seen.setdefault(plain, member)) is not member:
+            _check_equal(tar, earlier, member, self.shard)
+            self.skipped[REPEATED] += 1
+        elif suffix in self.sidecars:
+            self.sidecars[suffix][member.name] = _text(tar, member)
+        elif kind := skipped_kind(member.name, partial(_head, tar, member)):
+            self.skipped[kind] += 1
+        elif suffix not in VIDEO_SUFFIXES:
+            reader = RemoteObject if is_remote(self.shard) else TarMember
+            self.images[member.name] = reader(self.shard, member.offset_data, member.size)
+        else:
+            self.skipped[suffix] += 1
+
+    def add_damaged(self) -> None:
+        """Add images and side-cars with a damaged header, which cannot be read.
+
+        An image becomes one recorded failure. Members of other kinds, and members whose name is
+        damaged or belongs to another member, are counted.
+        """
+        seen = set(self.seen)
+        for member in self.damaged:
+            path = PurePosixPath(member.name)
+            suffix, plain = path.suffix.lower(), str(path)
+            is_repeated = plain in seen
+            seen.add(plain)
+            if not member.name or is_repeated or is_hidden(member.name.split("/")):
+                self.skipped[DAMAGED_HEADER] += 1
+            elif suffix in self.sidecars:
+                self.sidecars[suffix][member.name] = None
+            elif suffix in image_suffixes():
+                reason = f"the member cannot be read: {member.reason}"
+                self.images[member.name] = Unreadable(reason)
+            else:
+                self.skipped[DAMAGED_HEADER] += 1
+
+
 def _samples(shard: str, root: str, skipped: Counter[str]) -> Iterator[ImageRecord]:
     name = below(root, absolute(shard))
-    images: list[tarfile.TarInfo] = []
-    sidecars: dict[str, dict[str, bytes | None]] = {suffix: {} for suffix in PARSERS}
-    seen: dict[str, tarfile.TarInfo] = {}
+    listing = _Listing(shard, skipped)
     try:
         with _open_shard(shard) as file:
             for tar, member in members(file, shard):
-                if member.isdir():
-                    continue
-                suffix = PurePosixPath(member.name).suffix.lower()
-                plain = str(PurePosixPath(member.name))
-                if is_hidden(member.name.split("/")):
-                    skipped[HIDDEN] += 1
-                elif not member.isreg():
-                    skipped["link" if member.issym() or member.islnk() else "special file"] += 1
-                elif (earlier := seen.setdefault(plain, member)) is not member:
-                    _check_equal(tar, earlier, member, shard)
-                    skipped[REPEATED] += 1
-                elif suffix in sidecars:
-                    sidecars[suffix][member.name] = _text(tar, member)
-                elif kind := skipped_kind(member.name, partial(_head, tar, member)):
-                    skipped[kind] += 1
-                elif suffix not in VIDEO_SUFFIXES:
-                    images.append(member)
-                else:
-                    skipped[suffix] += 1
+                if isinstance(member, DamagedMember):
+                    listing.damaged.append(member)
+                elif not member.isdir():
+                    listing.add(tar, member)
     except (StorageError, DataError):
         raise
     except (
@@ -114,13 +169,13 @@ def _samples(shard: str, root: str, skipped: Counter[str]) -> Iterator[ImageReco
         raise RefusedFileError(
             f"{shard} cannot be read as a tar file: {error}. Pass an intact, uncompressed tar file"
         ) from error
-    described = describe([member.name for member in images], sidecars, shard, skipped)
-    member_reader = RemoteObject if is_remote(shard) else TarMember
-    for member, (label, values) in zip(images, described, strict=True):
+    listing.add_damaged()
+    described = describe(list(listing.images), listing.sidecars, shard, skipped)
+    for (path, reader), (label, values) in zip(listing.images.items(), described, strict=True):
         columns = dict(values)
         yield ImageRecord(
-            path=f"{name}/{member.name}",
-            reader=member_reader(shard, member.offset_data, member.size),
+            path=f"{name}/{path}",
+            reader=reader,
             label=label,
             group=present(columns.pop("group", "")),
             columns=tuple(sorted(columns.items())),
@@ -130,7 +185,9 @@ def _samples(shard: str, root: str, skipped: Counter[str]) -> Iterator[ImageReco
 def _check_equal(
     tar: tarfile.TarFile, first: tarfile.TarInfo, again: tarfile.TarInfo, shard: str
 ) -> None:
-    if _bytes(tar, first) != _bytes(tar, again):
+    if first.size != again.size or any(
+        one != other for one, other in zip(_chunks(tar, first), _chunks(tar, again), strict=True)
+    ):
         raise DataError(
             f"{shard} has two members named {first.name!r} with different contents. Remove one of "
             "them"
@@ -156,6 +213,12 @@ def _head(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 def _bytes(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
     file = tar.extractfile(member)
     return b"" if file is None else file.read()
+
+
+def _chunks(tar: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[bytes]:
+    file = tar.extractfile(member)
+    while file is not None and (chunk := file.read(2**20)):
+        yield chunk
 
 
 def _text(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes | None:

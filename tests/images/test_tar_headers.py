@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from clipfeat.errors import ClipfeatError, ClipfeatWarning, RefusedFileError
+from clipfeat.errors import ClipfeatWarning, ReadError, RefusedFileError
 from clipfeat.images import open_source
 from tests.images.test_sources import write_tar
 
@@ -30,46 +30,114 @@ def padded(data: bytes) -> bytes:
     return data + bytes(-len(data) % BLOCK)
 
 
-def with_pax(values: bytes, kind: bytes = tarfile.XHDTYPE) -> bytes:
-    return header("pax", len(values), kind) + padded(values) + header("b.png", 0)
-
-
-HOSTILE = {
-    "negative size": header("a.png", 4) + padded(b"data") + header("b.png", -1024),
-    "negative sizes": header("a.txt", -1024) + header("b.png", -1024),
-    "negative long name": header("x", -512, tarfile.GNUTYPE_LONGNAME) + header("b.png", 0),
-    "negative pax size": with_pax(b"18 size=-00001024\n"),
-    "negative global size": with_pax(b"18 size=-00001024\n", tarfile.XGLTYPE),
-    "digits": with_pax(b"1" * 200_000),
-    "many headers": header("x", 0, tarfile.XHDTYPE) * 5000,
+DAMAGED = {
+    "negative size": header("bad.png", -1024),
+    "negative pax size": header("pax", 18, tarfile.XHDTYPE)
+    + padded(b"18 size=-00001024\n") + header("bad.png", 0),
+    "digits": header("pax", 200_000, tarfile.XHDTYPE)
+    + padded(b"1" * 200_000) + header("bad.png", 4) + padded(b"data"),
+    "size beyond the file": header("bad.png", 2**33 - 1) + padded(b"data"),
+    "data that look like a header": header("bad.png", 2**33 - 1) + padded(b"ustar" * 300),
+}  # fmt: skip
+"""Members with a name and a damaged header."""
+UNNAMED = {
+    "no checksum": header("bad.png", 4)[:-100] + b"x" * 100 + padded(b"data"),
+    "noise": b"x" * BLOCK,
+    "zeros": bytes(BLOCK),
+    "a page of zeros": bytes(8 * BLOCK),
+    "negative long name": header("x", -512, tarfile.GNUTYPE_LONGNAME),
     "huge header": header("x", 2**33 - 1, tarfile.GNUTYPE_LONGNAME),
-    "huge member": header("a.png", 2**33 - 1),
+    "many headers": header("x", 0, tarfile.XHDTYPE) * 17,
 }
+"""Members whose name is unknown."""
+MEMBERS = [("a.png", b"data"), ("a.cls", b"cat"), ("b.png", b"more"), ("b.cls", b"dog")]
 
 
-@pytest.mark.parametrize("case", HOSTILE)
-def test_a_hostile_header_is_an_error(case: str, tmp_path: Path) -> None:
-    """Each of these hung, needed gigabytes, or was a traceback, depending on Python's version."""
+def tar_with(path: Path, bad: bytes, place: int) -> Path:
+    """Write a tar file of four good members, with a bad one before the member at `place`."""
+    good = [header(name, len(data)) + padded(data) for name, data in MEMBERS]
+    path.write_bytes(b"".join(good[:place]) + bad + b"".join(good[place:]) + bytes(2 * BLOCK))
+    return path
+
+
+@pytest.mark.parametrize("place", [0, 2, 4])
+@pytest.mark.parametrize("case", DAMAGED)
+def test_a_bad_member_is_one_failure(case: str, place: int, tmp_path: Path) -> None:
+    """The members before and after it are read, with their labels."""
+    file = tar_with(tmp_path / "x.tar", DAMAGED[case], place)
+    with pytest.warns(ClipfeatWarning, match="x.tar has 1 damaged header"):
+        records = {record.path: record for record in open_source(str(file))}
+    assert records.keys() == {"x.tar/a.png", "x.tar/b.png", "x.tar/bad.png"}
+    assert [records[f"x.tar/{name}.png"].label for name in "ab"] == ["cat", "dog"]
+    assert records["x.tar/b.png"].reader.read() == b"more"
+    with pytest.raises(ReadError, match="the member cannot be read"):
+        records["x.tar/bad.png"].reader.read()
+
+
+@pytest.mark.parametrize("place", [0, 2])
+@pytest.mark.parametrize("case", UNNAMED)
+def test_a_member_without_a_name_is_counted(case: str, place: int, tmp_path: Path) -> None:
+    """`tarfile` loses the members after it, without an error."""
+    file = tar_with(tmp_path / "x.tar", UNNAMED[case], place)
+    with pytest.warns(ClipfeatWarning, match=r"x.tar has 1 damaged header. The first is at byte"):
+        source = open_source(str(file))
+    assert [record.path for record in source] == ["x.tar/a.png", "x.tar/b.png"]
+    assert source.skipped == {"damaged tar header": 1}
+
+
+@pytest.mark.parametrize("name", ["a.png", "bad.txt", ".hidden.png"])
+def test_other_members_with_a_damaged_header_are_counted(name: str, tmp_path: Path) -> None:
+    file = tar_with(tmp_path / "x.tar", header(name, -512), 4)
+    with pytest.warns(ClipfeatWarning, match="1 damaged header"):
+        source = open_source(str(file))
+    assert len(source) == 2
+    assert source.skipped == {"damaged tar header": 1}
+
+
+def test_a_damaged_sidecar_is_reported(tmp_path: Path) -> None:
+    """Its image has no label."""
+    file = tar_with(tmp_path / "x.tar", header("c.png", 1) + padded(b"x") + header("c.cls", -9), 4)
+    with pytest.warns(ClipfeatWarning, match=r"1 damaged header|1 side-cars .* c.cls: .* damaged"):
+        source = open_source(str(file))
+    assert [record.label for record in source] == ["cat", "dog", ""]
+
+
+def test_a_truncated_tar_file_keeps_its_rows(tmp_path: Path) -> None:
+    """The member at the end fails, and a partial header is counted."""
+    image = b"x" * 5000
+    whole = write_tar(tmp_path / "x.tar", {"a.png": b"data", "b.png": image}).read_bytes()
     file = tmp_path / "x.tar"
-    file.write_bytes(HOSTILE[case] + bytes(2 * BLOCK))
+    for size, n_rows in ((3 * BLOCK + 700, 2), (2 * BLOCK + 300, 1)):
+        file.write_bytes(whole[:size])
+        with pytest.warns(ClipfeatWarning, match="1 damaged header"):
+            source = open_source(str(file))
+        assert len(source) == n_rows
+        assert sum(source.skipped.values()) == 2 - n_rows
+
+
+@pytest.mark.parametrize("n", [1000, 20_000])
+def test_many_bad_headers_take_little_time(n: int, tmp_path: Path) -> None:
+    """Chains of extended headers are not read once for each of their starts."""
+    file = tar_with(tmp_path / "x.tar", header("x", 0, tarfile.XHDTYPE) * n, 2)
     start = time.monotonic()
-    try:
-        records = list(open_source(str(file)))
-    except ClipfeatError:
-        records = []
+    with pytest.warns(ClipfeatWarning, match="damaged headers"):
+        assert len(open_source(str(file))) == 2
     assert time.monotonic() - start < 2
-    for record in records:
-        with pytest.raises(ClipfeatError):
-            record.reader.read()
 
 
-def test_members_behind_a_damaged_header_are_reported(tmp_path: Path) -> None:
-    """`tarfile` ends its list without an error."""
-    file = tmp_path / "x.tar"
-    whole = header("a.png", 4) + padded(b"data")
-    file.write_bytes(whole + b"x" * BLOCK + whole.replace(b"a.png", b"b.png"))
-    with pytest.warns(ClipfeatWarning, match="damaged header at byte 1024, so the members after"):
-        assert [record.path for record in open_source(str(file))] == ["x.tar/a.png"]
+def test_a_file_without_headers_is_refused(tmp_path: Path) -> None:
+    for content in (b"x" * 3000, b"\x1f\x8b" + bytes(2000)):
+        (tmp_path / "x.tar").write_bytes(content)
+        with pytest.raises(RefusedFileError, match="cannot be read as a tar file"):
+            open_source(str(tmp_path / "x.tar"))
+
+
+def test_a_sparse_member_is_not_an_image(tmp_path: Path) -> None:
+    """Its size is not the number of bytes that the tar file stores for it."""
+    sparse = header("s.png", 0, tarfile.GNUTYPE_SPARSE)
+    source = open_source(str(tar_with(tmp_path / "x.tar", sparse, 2)))
+    assert len(source) == 2
+    assert source.skipped == {"special file": 1}
 
 
 @pytest.mark.parametrize(

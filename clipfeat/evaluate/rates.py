@@ -17,6 +17,7 @@ from clipfeat.evaluate.intervals import share_interval
 from clipfeat.evaluate.metrics import Values, decide
 from clipfeat.evaluate.validation import where_chosen
 from clipfeat.features.classes import positive_title
+from clipfeat.features.column_names import find_column
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -310,10 +311,11 @@ def named_columns(
     """
     known = {**({} if groups is None else {"group": groups}), **columns}
     names = [name.strip() for name in by.split(",") if name.strip()]
-    for name in names or [by]:
-        if name not in known:
+    found = {name: find_column(name, known) for name in names or [by]}
+    for name, column in found.items():
+        if column is None:
             raise unknown_name("column", name, known)
-    return {name: known[name] for name in names}
+    return {name: known[column] for name, column in found.items() if column is not None}
 
 
 def _threshold(run: "Benchmark", entry: str) -> str:

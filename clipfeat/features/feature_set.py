@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from clipfeat.errors import ClipfeatWarning, DataError, LabelError, unknown_name
 from clipfeat.features.classes import order_classes, positive_class, positive_last
+from clipfeat.features.column_names import find_column
 from clipfeat.spec import EncoderSpec, check_same, titles
 
 if TYPE_CHECKING:
@@ -382,7 +383,8 @@ class FeatureSet:
         Parameters
         ----------
         name : str
-            ``"label"``, ``"path"``, ``"group"`` if the set has groups, or a name in `columns`.
+            ``"label"``, ``"path"``, ``"group"`` if the set has groups, or a name in `columns`. See
+            `clipfeat.features.column_names` for reserved names.
 
         Returns
         -------
@@ -396,9 +398,10 @@ class FeatureSet:
         known: dict[str, Strings] = {**self.columns, "label": self.labels, "path": self.paths}
         if self.groups is not None:
             known["group"] = self.groups
-        if name not in known:
+        found = find_column(name, known)
+        if found is None:
             raise unknown_name("column", name, known)
-        return known[name]
+        return known[found]
 
     @property
     def files(self) -> Strings:

@@ -18,6 +18,7 @@ from clipfeat.images.listing import is_image, open_listing, open_standard_input
 from clipfeat.images.manifest import TableColumns, is_table, open_manifest
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource, make_source
+from clipfeat.images.source_columns import with_roles, with_stored_names
 from clipfeat.images.video import is_video
 from clipfeat.images.webdataset import is_tar_pattern, open_webdataset
 from clipfeat.system.files import storage_errors
@@ -77,7 +78,7 @@ def open_source(
         A table of the images' classes.
     columns : TableColumns
         Names of the columns of paths, labels and groups. They refer to the table `labels` if it is
-        given, and otherwise to the table that is the source.
+        given, and otherwise to the source. Sources other than tables have no column of paths.
     image_root : path, optional
         The folder to which the paths of a table are relative. By default, it is the table's folder
         if it contains one of the images, and otherwise the working folder.
@@ -92,8 +93,10 @@ def open_source(
     EmptySourceError
         If the source does not exist or has no images.
     UsageError
-        If the path exists, but no kind of source can open it, or if `image_root` is given for a
-        source other than a table.
+        If the path exists, but no kind of source can open it, or if `image_root` or a column of
+        paths is given for a source other than a table.
+    UnknownNameError
+        If a given column is not in the source.
     StorageError
         If an object store does not answer.
     """
@@ -108,7 +111,9 @@ def open_source(
             if names <= {"image", "video"} and image_root is None
             else _joined([_open(spec, own_columns, image_root) for spec in specs])
         )
-    return images if labels is None else with_labels(images, str(labels), columns)
+    return with_stored_names(
+        images if labels is None else with_labels(images, str(labels), columns)
+    )
 
 
 def _kind(spec: str) -> tuple[str, SourceKind]:
@@ -137,7 +142,8 @@ def _open(spec: str, columns: TableColumns, image_root: str | Path | None) -> Im
     with storage_errors(f"listing {spec}") if is_remote(spec) else nullcontext():
         if image_root is not None:
             return open_manifest(spec, columns, image_root)
-        return kind.open(spec, columns)
+        images = kind.open(spec, columns)
+    return images if name == "table" else with_roles(images, columns)
 
 
 def _joined(sources: Sequence[ImageSource]) -> ImageSource:

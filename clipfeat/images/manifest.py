@@ -63,7 +63,8 @@ class TableRow:
         The values of the label column and of the group column. Empty if the value is missing, or
         if the table has no such column.
     columns : tuple of (name, value)
-        The values of all other columns, and of a group column with another name than ``group``.
+        The values of all other columns. The columns of labels and groups are among them, unless
+        they are named ``label`` and ``group``, so that their own names can be used later.
     """
 
     path: str
@@ -249,9 +250,9 @@ def no_usual_column(spec: str, role: str, columns: Sequence[str]) -> UnknownName
 
 def table_rows(table: "pd.DataFrame", names: TableColumns) -> list[TableRow]:
     """Split the rows of a table into paths, labels, groups and all other columns."""
-    special = {names.path, names.label} - {""}
-    if plain_name(names.group) in GROUP_NAMES:
-        special.add(names.group)
+    special = {names.path}
+    special |= {name for name, role in ((names.label, "label"), (names.group, "group"))
+                if name == role}  # fmt: skip
     others = [str(name) for name in table.columns if name not in special]
     blank = [""] * len(table)
     return [

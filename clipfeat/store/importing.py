@@ -23,6 +23,7 @@ from clipfeat.images.manifest import TableColumns
 from clipfeat.images.readers import FileBytes
 from clipfeat.images.record import ImageRecord, image_key
 from clipfeat.images.source import ImageSource
+from clipfeat.images.source_columns import with_roles, with_stored_names
 from clipfeat.spec import EncoderSpec
 from clipfeat.store.foreign import ForeignFeatures, find_foreign
 from clipfeat.store.format import KEY_BYTES, Row
@@ -125,6 +126,7 @@ def import_features(
         listed = _images_of(foreign, images, class_folders=class_folders)
         if labels is not None:
             listed = with_labels(listed, str(labels), columns)
+        listed = with_stored_names(listed if labels is not None else with_roles(listed, columns))
         seed = "" if foreign.names is not None else digest
         again: list[Row] = []
         failures: list[Failure] = []

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from clipfeat.errors import RefusedFileError
 from clipfeat.features import FeatureSet, join, order_classes
+from clipfeat.features.column_names import with_own_files
 from clipfeat.spec import EncoderSpec
 from clipfeat.store.format import PARTS_SUFFIX, SHARDS_SUFFIX, Column
 from clipfeat.store.reading import Stored, is_there, open_stored
@@ -57,15 +58,16 @@ def _load(path: str | Path) -> FeatureSet:
         columns = {name: stored.source_column(name) for name in stored.column_names}
         if (split := stored.strings("split")).any():
             columns["split"] = split
+        paths = stored.strings("paths")
         return FeatureSet(
             X=X,
             y=np.array([code.get(label, -1) for label in labels.tolist()], dtype=np.int64),
             classes=classes,
-            paths=stored.strings("paths"),
+            paths=paths,
             keys=np.frombuffer(keys, dtype="S32"),
             groups=groups if groups.any() else None,
             specs=(stored.spec,),
-            columns=columns,
+            columns=with_own_files(columns, paths),
             failures=tuple(stored.failures),
         )
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from clipfeat.errors import DataError
 from clipfeat.features import FeatureSet
+from clipfeat.features.column_names import with_own_files
 from clipfeat.spec import EncoderSpec
 from clipfeat.store.reading import open_stored
 
@@ -188,13 +189,15 @@ def stream(
         columns = {name: stored.source_column(name) for name in stored.column_names}
         if (split := stored.strings("split")).any():
             columns["split"] = split
+        paths = stored.strings("paths")
+        columns = with_own_files(columns, paths)
         number: Any = np.arange(n, dtype=np.float64)[:, None]  # float32 is exact below 2**24
         # Row numbers serve as paths, unless the rows are parts of files and need their own paths.
         plain = FeatureSet.from_arrays(np.zeros((n, 1)), stored.strings("labels").tolist())
         numbers = replace(
             plain,
             X=number,
-            paths=stored.strings("paths") if "file" in columns else plain.paths,
+            paths=paths if "file" in columns else plain.paths,
             keys=np.frombuffer(stored.column("keys").tobytes().hex().encode(), dtype="S32"),
             groups=groups if groups.any() else None,
             columns=columns,

@@ -161,3 +161,27 @@ def test_the_commands_of_the_readme(image_folder: Path) -> None:
     succeed("benchmark", "out.h5", "--clf", "logreg,dummy", "--cv", 3, "-o", "run")
     succeed("fit", "out.h5", "--clf", "logreg")
     succeed("predict", "model.clipfeat", "images", "-o", "predictions.csv", "--device", "cpu")
+
+
+def test_columns_named_like_internal_ones(image_folder: Path) -> None:
+    """Columns of the user lose no prediction, and work under their own names."""
+    paths = sorted(str(path.relative_to(image_folder)) for path in image_folder.rglob("*.png"))
+    lines = [f"{p},{p[:4]},{i % 2},v{i % 2},none,noon" for i, p in enumerate(paths)]
+    table = image_folder / "t.csv"
+    table.write_text("path,is_fake,file,view,face,time\n" + "\n".join(lines) + "\n")
+    embed(table, "out.h5")
+    embed(table, "views.h5", "--views", "original,hflip")
+    succeed("fit", "out.h5", "--clf", "logreg", "--cv", "0", "-o", "m.clipfeat")
+    submission = "id,fake\n" + "".join(f"{path},0.5\n" for path in paths)
+    Path("template.csv").write_text(submission)
+    for source in ("out.h5", "views.h5", table, "merged.h5"):
+        if source == "merged.h5":
+            succeed("merge", "out.h5", "views.h5", "-o", "merged.h5", "--prefer", "first")
+        output = succeed("predict", "m.clipfeat", source, "--device", "cpu").stdout
+        assert [line.split(",")[0] for line in output.splitlines()] == ["path", *paths]
+        filled = succeed("predict", "m.clipfeat", source, "--template", "template.csv")
+        assert "0.5" not in {line.split(",")[1] for line in filled.stdout.splitlines()}
+    for column in ("view", "is_fake"):
+        output = succeed("benchmark", "out.h5", "--clf", "logreg", "--cv", "2", "--by", column)
+        assert "v1" in output.stdout or column != "view"
+    succeed("benchmark", "out.h5", "--clf", "logreg", "--leave-one-out", "view")

@@ -146,7 +146,7 @@ def test_labels_from_a_table(tmp_path: Path) -> None:
     table.write_text("id,target,site\na/1.png,01,x\n2.png,02,y\n3,01,z\n")
     source = open_source(spec, labels=table, columns=TableColumns(label="target"))
     assert [record.label for record in source] == ["01", "02", "01", ""]
-    assert dict(source.records[0].columns) == {"site": "x"}
+    assert dict(source.records[0].columns) == {"site": "x", "target": "01"}
     table.write_text("id,label\nelsewhere,1\n")
     with pytest.raises(LabelError, match=r"images look like 'a/1\.png'"):
         open_source(spec, labels=table)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.evaluate.result import Benchmark
+from clipfeat.features.column_names import find_column
 from clipfeat.report.plots.out_of_fold import OutOfFoldPredictions, recall
 from clipfeat.report.plots.plot import Plot, file_name
 from clipfeat.report.plots.style import (
@@ -37,8 +38,9 @@ def column_of(run: Benchmark) -> str:
 
 def values_of(run: Benchmark, column: str) -> NDArray[np.str_]:
     """Return the values of a column. Without a column ``"group"``, use the groups of the run."""
-    if column in run.columns:
-        return run.columns[column]
+    found = find_column(column, run.columns)
+    if found is not None:
+        return run.columns[found]
     if column == "group" and run.groups is not None:
         return run.groups
     return np.zeros(len(run.y), dtype=np.str_)

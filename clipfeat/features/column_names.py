@@ -1,0 +1,94 @@
+"""Names of columns: those that clipfeat writes, and those of the user.
+
+The rows of a part of a file (a frame, a face or a view) have the columns ``file``, ``view``,
+``face`` and ``time``. A source may have columns of these names too. They are stored with an
+underscore at the end, so that they are never taken for clipfeat's own columns. Where a column is
+selected by name, the user's name still works if clipfeat has not written a column of this name.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+OWN_COLUMNS = ("file", "view", "face", "time")
+"""Columns that clipfeat writes for the parts of a file."""
+
+RESERVED = frozenset({*OWN_COLUMNS, "path", "label", "group"})
+"""Names that a column of a source cannot have. The last three name fields of a feature set."""
+
+Strings = NDArray[np.str_]
+
+
+def stored_names(names: Collection[str]) -> dict[str, str]:
+    """Map the reserved ones of a source's column names to the names under which they are stored.
+
+    Examples
+    --------
+    >>> stored_names(["view", "camera"]), stored_names(["file", "file_"])
+    ({'view': 'view_'}, {'file': 'file__'})
+    """
+    renamed = {}
+    for name in names:
+        if name in RESERVED:
+            stored = name + "_"
+            while stored in names:
+                stored += "_"
+            renamed[name] = stored
+    return renamed
+
+
+def find_column(name: str, known: Iterable[str]) -> str | None:
+    """Return the name of a column that a user selects, or None if there is no such column.
+
+    Examples
+    --------
+    >>> find_column("view", ["view_"]), find_column("view", ["view", "view_"])
+    ('view_', 'view')
+    >>> find_column("camera", ["camera_"]) is None
+    True
+    """
+    names = set(known)
+    if name in names:
+        return name
+    return name + "_" if name in RESERVED and name + "_" in names else None
+
+
+def is_part(path: str, file: str) -> bool:
+    """Return whether the path of a row shows that it is a part of a file, or the file.
+
+    Examples
+    --------
+    >>> is_part("a.mp4@0001.000s", "a.mp4"), is_part("a.jpg#hflip", "a.jpg"), is_part("a/b", "a")
+    (True, True, False)
+    """
+    return path.startswith(file) and path[len(file) : len(file) + 1] in {"", "#", "@"}
+
+
+def with_own_files(columns: Mapping[str, Strings], paths: Strings) -> dict[str, Strings]:
+    """Keep those values of the column ``file`` that clipfeat wrote, and move all others.
+
+    Version 0.1 stored a column ``file`` of the user under its own name. Its values are moved to the
+    column ``file_``.
+
+    Parameters
+    ----------
+    columns : mapping of str to ndarray of shape (n_rows,)
+        Columns of a feature file.
+    paths : ndarray of shape (n_rows,)
+        Paths of its rows.
+    """
+    files = columns.get("file")
+    if files is None:
+        return dict(columns)
+    parts = [is_part(*pair) for pair in zip(paths.tolist(), files.tolist(), strict=True)]
+    own = np.array(parts, dtype=np.bool_) | (files == "")
+    if own.all():
+        return dict(columns)
+    kept = dict(columns)
+    kept[stored_names(columns)["file"]] = np.where(own, "", files)
+    if (own & (files != "")).any():
+        kept["file"] = np.where(own, files, "")
+    else:
+        del kept["file"]
+    return kept

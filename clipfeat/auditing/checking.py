@@ -14,15 +14,14 @@ from clipfeat.auditing.gathering import load_subject
 from clipfeat.auditing.result import Audit
 from clipfeat.errors import DataError
 from clipfeat.features import FeatureSet
-from clipfeat.images.manifest import TableColumns
+from clipfeat.images.source_options import SourceOptions
 
 
 def audit(
     source: FeatureSet | str | Path | Sequence[str | Path],
     *,
     images: str | Path | Sequence[str | Path] | None = None,
-    labels: str | Path | None = None,
-    columns: TableColumns = TableColumns(),
+    inputs: SourceOptions = SourceOptions(),
     n_jobs: int | None = None,
     judge: str = "",
     probabilities: Mapping[str, NDArray[np.float64]] = MappingProxyType({}),
@@ -40,11 +39,9 @@ def audit(
         headers are read.
     images : path or sequence of paths, optional
         The images of the features. Their headers give facts that feature files do not record.
-    labels : path, optional
-        Table with the labels of the images.
-    columns : TableColumns
-        Names of the columns with paths, labels and groups in a table. For features, only the group
-        column is used.
+    inputs : SourceOptions
+        Labels, columns, and the files that a table may name. For features, only the group column is
+        used. Views, faces and frames are not used.
     n_jobs : int, optional
         Number of threads that read images; by default the number of cores plus one.
     judge, probabilities
@@ -69,11 +66,11 @@ def audit(
     RefusedFileError
         If a feature file is missing, damaged or of another format.
     UsageError
-        If `source` mixes feature files and images. If `images` or `labels` does not fit `source`.
+        If `source` mixes feature files and images. If `images` or the labels do not fit `source`.
     DataError
         If none of `images` belongs to the features.
     """
-    subject = load_subject(source, images, labels, columns, n_jobs, progress)
+    subject = load_subject(source, images, inputs, n_jobs, progress)
     subject = replace(subject, judge=judge, probabilities=probabilities, fold_groups=fold_groups)
     findings: list[Finding] = []
     passed: list[str] = []

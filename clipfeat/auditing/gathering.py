@@ -15,6 +15,7 @@ from clipfeat.features import FeatureSet, join, order_classes
 from clipfeat.images import open_source
 from clipfeat.images.listing import is_image
 from clipfeat.images.manifest import TableColumns
+from clipfeat.images.source_options import SourceOptions
 from clipfeat.images.thumbnails import find_readers
 from clipfeat.images.video import is_video
 from clipfeat.store import file_facts, load, open_stored
@@ -26,8 +27,7 @@ ProgressCallback = Callable[[int, int], None]
 def load_subject(
     source: FeatureSet | str | Path | Sequence[str | Path],
     images: str | Path | Sequence[str | Path] | None,
-    labels: str | Path | None,
-    columns: TableColumns,
+    inputs: SourceOptions,
     n_jobs: int | None,
     progress: ProgressCallback,
 ) -> Subject:
@@ -36,7 +36,7 @@ def load_subject(
     Raises
     ------
     UsageError
-        If feature files and images are mixed. If `images` or `labels` does not fit the source.
+        If feature files and images are mixed. If `images` or the labels do not fit the source.
     UnknownNameError
         If the group column does not exist.
     """
@@ -56,19 +56,20 @@ def load_subject(
                     f"--images can only be combined with feature files, but "
                     f"{', '.join(specs)} contains images. Leave out --images."
                 )
-            return _of_sources(specs, labels, columns, n_jobs, progress)
-        if labels is not None:
+            return _of_sources(specs, inputs, n_jobs, progress)
+        if inputs.labels is not None:
             raise UsageError(
                 f"--labels cannot be used with {specs[0]}, which is a feature file with its own "
                 "labels. Leave out --labels."
             )
         subject = _of_feature_files(specs)
-    if columns.group:
-        subject = replace(subject, features=subject.features.grouped_by(columns.group))
+    if inputs.columns.group:
+        subject = replace(subject, features=subject.features.grouped_by(inputs.columns.group))
     if images is None:
         return subject
     specs = [str(images)] if isinstance(images, str | Path) else [str(one) for one in images]
-    return subject.with_headers(_of_sources(specs, None, TableColumns(), n_jobs, progress))
+    of_images = replace(inputs, labels=None, columns=TableColumns())
+    return subject.with_headers(_of_sources(specs, of_images, n_jobs, progress))
 
 
 def _of_feature_files(specs: Sequence[str]) -> Subject:
@@ -98,15 +99,21 @@ def _stored_facts(spec: str, features: FeatureSet) -> Facts:
 
 def _of_sources(
     specs: Sequence[str],
-    labels: str | Path | None,
-    columns: TableColumns,
+    inputs: SourceOptions,
     n_jobs: int | None,
     progress: ProgressCallback,
 ) -> Subject:
-    if any(is_image(spec) or is_video(spec) for spec in specs):
-        sources = [open_source(specs, labels=labels, columns=columns)]
-    else:
-        sources = [open_source(spec, labels=labels, columns=columns) for spec in specs]
+    is_one_list = any(is_image(spec) or is_video(spec) for spec in specs)
+    sources = [
+        open_source(
+            spec,
+            labels=inputs.labels,
+            columns=inputs.columns,
+            image_root=inputs.image_root,
+            allow_remote=inputs.allow_remote,
+        )
+        for spec in ([specs] if is_one_list else specs)
+    ]
     total = sum(map(len, sources))
     parts: list[Subject] = []
     for number, source in enumerate(sources):

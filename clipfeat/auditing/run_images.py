@@ -12,6 +12,7 @@ from clipfeat.evaluate.metrics import Probabilities
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.features import TEST, order_classes
 from clipfeat.images.manifest import TableColumns
+from clipfeat.images.source_options import SourceOptions
 from clipfeat.images.thumbnails import thumbnails
 from clipfeat.store import open_stored
 
@@ -58,7 +59,7 @@ def audit_run(
     try:
         return audit(
             list(files),
-            columns=TableColumns(group=group_col),
+            inputs=SourceOptions(columns=TableColumns(group=group_col)),
             judge=entry,
             probabilities=probabilities,
             fold_groups=groups,

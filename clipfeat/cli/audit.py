@@ -45,8 +45,7 @@ def audit(
         result = run(
             source,
             images=images,
-            labels=inputs.labels,
-            columns=inputs.columns,
+            inputs=inputs,
             n_jobs=num_workers,
             progress=show,
         )

@@ -1,14 +1,23 @@
 """``clipfeat explain``."""
 
+from typing import TYPE_CHECKING
+
 from clipfeat.cli import option_types as options
 from clipfeat.cli.exits import print_line, reports_errors
+from clipfeat.cli.option_groups import expands, source_options
 from clipfeat.cli.outputs import check_file
+
+if TYPE_CHECKING:
+    from clipfeat.images.source_options import SourceOptions
 
 
 @reports_errors
+@expands("inputs", source_options, options.EXPLAINED_SOURCE_OPTIONS)
 def explain(
     model: options.ModelFile,
     source: options.Sources,
+    *,
+    inputs: "SourceOptions",
     features: options.TrainingFeatures = None,
     n_neighbours: options.NeighbourCount = 8,
     weights: options.WeightsFiles = None,
@@ -35,6 +44,7 @@ def explain(
         model,
         source,
         load(*files),
+        inputs=inputs,
         n_neighbours=n_neighbours,
         weights=weights or [],
         face_weights=face_weights,

@@ -76,6 +76,7 @@ def source_options(
     label_col: str = "",
     group_col: str = "",
     image_root: Path | None = None,
+    allow_remote: bool = False,
 ) -> "SourceOptions":
     """Build the options for reading a source. Only the call imports the image package."""
     from clipfeat.images.faces import open_finder
@@ -94,4 +95,5 @@ def source_options(
         views=views,
         faces=finder,
         image_root=image_root,
+        allow_remote=allow_remote,
     )

@@ -155,7 +155,14 @@ ImageRootFolder = Annotated[
         metavar="DIR",
         help="Folder to which the paths in a table are relative. The paths may be without "
         "suffix, as ids usually are. The default is the folder of the table, then the "
-        "working folder.",
+        "working folder. A table may only name files in these folders.",
+    ),
+]
+AllowRemote = Annotated[
+    bool,
+    input_option(
+        "--allow-remote",
+        help="Download images from the addresses in a table, such as https:// or s3:// addresses.",
     ),
 ]
 AuditedGroupColumn = Annotated[
@@ -1043,7 +1050,14 @@ TABLE_OPTIONS = {
 }
 """Options of `SOURCE_OPTIONS` for a table of images."""
 
-AUDITED_TABLE_OPTIONS = {**TABLE_OPTIONS, "group_col": AuditedGroupColumn}
+TABLE_PATH_OPTIONS = {"image_root": ImageRootFolder, "allow_remote": AllowRemote}
+"""Options of `SOURCE_OPTIONS` for the files that a table names."""
+
+AUDITED_TABLE_OPTIONS = {
+    **TABLE_OPTIONS,
+    "group_col": AuditedGroupColumn,
+    **TABLE_PATH_OPTIONS,
+}
 """Options of `SOURCE_OPTIONS` for the table of images of an audit."""
 
 SOURCE_OPTIONS = {
@@ -1055,7 +1069,7 @@ SOURCE_OPTIONS = {
     "fps": FramesPerSecond,
     "frames": FrameCount,
     **TABLE_OPTIONS,
-    "image_root": ImageRootFolder,
+    **TABLE_PATH_OPTIONS,
 }
 """Command-line option of each parameter of `clipfeat.cli.option_groups.source_options`."""
 
@@ -1065,8 +1079,17 @@ SOURCE_OPTIONS_OF_MODEL = {
     "labels": LabelTable,
     "path_col": PathColumn,
     "label_col": LabelColumn,
+    **TABLE_PATH_OPTIONS,
 }
 """Options of `SOURCE_OPTIONS` for images of a model, which stores the settings of faces."""
+
+EXPLAINED_SOURCE_OPTIONS = {
+    "fps": FramesPerSecond,
+    "frames": FrameCount,
+    "path_col": PathColumn,
+    **TABLE_PATH_OPTIONS,
+}
+"""Options of `SOURCE_OPTIONS_OF_MODEL` for images whose labels are not used."""
 
 EMBED_RESOURCES = {
     "batch_size": BatchSize,

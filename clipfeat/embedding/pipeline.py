@@ -115,7 +115,11 @@ def embed(
     target = check_target(out)
     check_unlocked(target)
     images = open_source(
-        source, labels=inputs.labels, columns=inputs.columns, image_root=inputs.image_root
+        source,
+        labels=inputs.labels,
+        columns=inputs.columns,
+        image_root=inputs.image_root,
+        allow_remote=inputs.allow_remote,
     )
     overwrite = overwrite or has_no_rows(target)
     shared = SharedRoot(images) if overwrite else shared_root(images, target)

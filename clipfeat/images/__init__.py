@@ -64,6 +64,7 @@ def open_source(
     labels: str | Path | None = None,
     columns: TableColumns = TableColumns(),
     image_root: str | Path | None = None,
+    allow_remote: bool = False,
 ) -> ImageSource:
     """List the images of a source.
 
@@ -81,7 +82,11 @@ def open_source(
         given, and otherwise to the source. Sources other than tables have no column of paths.
     image_root : path, optional
         The folder to which the paths of a table are relative. By default, it is the table's folder
-        if it contains one of the images, and otherwise the working folder.
+        if it contains one of the images, and otherwise the working folder. A table may name only
+        files in these folders.
+    allow_remote : bool
+        Whether a table, or a list on standard input, may name addresses outside its own folder. See
+        `clipfeat.images.table_paths`.
 
     Returns
     -------
@@ -94,7 +99,8 @@ def open_source(
         If the source does not exist or has no images.
     UsageError
         If the path exists, but no kind of source can open it, or if `image_root` or a column of
-        paths is given for a source other than a table.
+        paths is given for a source other than a table. If a table names files or addresses that it
+        may not name.
     UnknownNameError
         If a given column is not in the source.
     StorageError
@@ -103,13 +109,13 @@ def open_source(
     own_columns = TableColumns() if labels is not None else columns
     specs = [as_url(spec) for spec in ([source] if isinstance(source, str | Path) else source)]
     if len(specs) == 1:
-        images = _open(specs[0], own_columns, image_root)
+        images = _open(specs[0], own_columns, image_root, allow_remote)
     else:
         names = {_kind(spec)[0] for spec in specs}
         images = (
             open_listing(specs)
             if names <= {"image", "video"} and image_root is None
-            else _joined([_open(spec, own_columns, image_root) for spec in specs])
+            else _joined([_open(spec, own_columns, image_root, allow_remote) for spec in specs])
         )
     return with_stored_names(
         images if labels is None else with_labels(images, str(labels), columns)
@@ -132,7 +138,9 @@ def _kind(spec: str) -> tuple[str, SourceKind]:
     )
 
 
-def _open(spec: str, columns: TableColumns, image_root: str | Path | None) -> ImageSource:
+def _open(
+    spec: str, columns: TableColumns, image_root: str | Path | None, allow_remote: bool
+) -> ImageSource:
     name, kind = _kind(spec)
     if image_root is not None and name != "table":
         raise UsageError(
@@ -140,10 +148,13 @@ def _open(spec: str, columns: TableColumns, image_root: str | Path | None) -> Im
             "pass a table"
         )
     with storage_errors(f"listing {spec}") if is_remote(spec) else nullcontext():
-        if image_root is not None:
-            return open_manifest(spec, columns, image_root)
-        images = kind.open(spec, columns)
-    return images if name == "table" else with_roles(images, columns)
+        if name == "table":
+            return open_manifest(spec, columns, image_root, allow_remote=allow_remote)
+        if name == "standard input":
+            images = open_standard_input(allow_remote=allow_remote)
+        else:
+            images = kind.open(spec, columns)
+    return with_roles(images, columns)
 
 
 def _joined(sources: Sequence[ImageSource]) -> ImageSource:

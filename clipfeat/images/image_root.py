@@ -1,14 +1,15 @@
 """Folders of the relative paths of a table, and names without a suffix in these folders.
 
-Relative paths are relative to the given folder. If none is given, they are relative to the table's
-folder if it contains one of the images, and otherwise to the working folder. A path without a
-suffix, such as an id, stands for the image or video with this name and any suffix.
+Relative paths are relative to the given folder, to the table's folder, or to the working folder: to
+the first of these that contains one of the images. A path without a suffix, such as an id, stands
+for the image or video with this name and any suffix.
 """
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from clipfeat.errors import DataError, UsageError
+from clipfeat.errors import ClipfeatWarning, DataError, UsageError
 from clipfeat.images.formats import image_suffixes
 from clipfeat.images.video import VIDEO_SUFFIXES
 from clipfeat.system.locations import absolute, folder_of, is_remote, location
@@ -75,16 +76,29 @@ def root_of_table(
     ------
     UsageError
         If `image_root` is not a folder.
+
+    Warns
+    -----
+    ClipfeatWarning
+        If `image_root` contains none of the images, but another folder does.
     """
+    folders = [ImageRoot(folder_of(spec)), ImageRoot(str(Path.cwd()))]
     if image_root is not None:
         if not location(image_root).is_dir():
             raise UsageError(f"--image-root {image_root} is not a folder. Pass a folder")
-        return ImageRoot(absolute(image_root))
-    beside, working = ImageRoot(folder_of(spec)), ImageRoot(str(Path.cwd()))
-    if is_remote(beside.root):
-        return beside
-    folders = (beside, working)
-    return next((root for root in folders if any(map(root.find, paths))), beside)
+        folders.insert(0, ImageRoot(absolute(image_root)))
+    first = folders[0]
+    if is_remote(first.root):
+        return first
+    chosen = next((root for root in folders if any(map(root.find, paths))), first)
+    if image_root is not None and chosen is not first:
+        warnings.warn(
+            f"--image-root {image_root} contains none of the relative paths of {spec}, so they are "
+            f"relative to {chosen.root}",
+            ClipfeatWarning,
+            stacklevel=2,
+        )
+    return chosen
 
 
 def _is_file(path: Path) -> bool:

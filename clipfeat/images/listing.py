@@ -9,6 +9,7 @@ from clipfeat.images.formats import HEAD_BYTES, SUFFIXES, plugin_format, recogni
 from clipfeat.images.readers import read_head, whole_file
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource, make_source
+from clipfeat.images.table_paths import check_addresses
 from clipfeat.system.locations import is_remote, location
 
 
@@ -30,6 +31,17 @@ def open_listing(paths: Iterable[str], name: str = "the list") -> ImageSource:
     return make_source(name, str(Path.cwd()), records)
 
 
-def open_standard_input() -> ImageSource:
-    """List the images whose paths are on standard input."""
-    return open_listing(sys.stdin, "the list on standard input")
+def open_standard_input(*, allow_remote: bool = False) -> ImageSource:
+    """List the images whose paths are on standard input.
+
+    Local paths may be anywhere, because the user's own command writes them.
+
+    Raises
+    ------
+    UsageError
+        If the list has addresses that `clipfeat.images.table_paths` does not allow.
+    """
+    name = "the list on standard input"
+    paths = [text.rstrip("\r\n") for text in sys.stdin]
+    check_addresses(name, list(filter(is_remote, paths)), allow_remote=allow_remote)
+    return open_listing(paths, name)

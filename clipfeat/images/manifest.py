@@ -30,6 +30,7 @@ from clipfeat.images.image_root import root_of_table
 from clipfeat.images.readers import FileBytes, RemoteObject
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource, make_source
+from clipfeat.images.table_paths import check_table_paths
 from clipfeat.system.files import storage_errors
 from clipfeat.system.locations import as_url, is_remote, location
 
@@ -91,17 +92,22 @@ def is_table(spec: str) -> bool:
 
 
 def open_manifest(
-    spec: str, names: TableColumns, image_root: str | Path | None = None
+    spec: str,
+    names: TableColumns,
+    image_root: str | Path | None = None,
+    *,
+    allow_remote: bool = False,
 ) -> ImageSource:
     """List the images of a table, in the order of its rows.
 
-    Relative paths are relative to `image_root`. If it is None, `clipfeat.images.image_root` chooses
-    the folder. Paths may be addresses that fsspec reads.
+    `clipfeat.images.image_root` chooses the folder of relative paths.
+    `clipfeat.images.table_paths` states which files and addresses a table may name.
 
     Raises
     ------
     UsageError
-        If `image_root` is not a folder.
+        If `image_root` is not a folder. If the table names a file or an address that it may not
+        name.
     DataError
         If a path without a suffix stands for several files.
     UnknownNameError
@@ -122,17 +128,18 @@ def open_manifest(
         )
     rows = table_rows(table, columns)
     folder = root_of_table(spec, [row.path for row in rows if row.path], image_root)
-    records = []
-    for row in rows:
-        path = row.path and (folder.find(row.path) or row.path)
-        reader = _reader(folder.root, path)
-        records.append(ImageRecord(path, reader, row.label, row.group, row.columns))
+    paths = [row.path and (folder.find(row.path) or as_url(row.path)) for row in rows]
+    check_table_paths(spec, paths, folder.root, image_root=image_root, allow_remote=allow_remote)
+    records = [
+        ImageRecord(path, _reader(folder.root, path), row.label, row.group, row.columns)
+        for path, row in zip(paths, rows, strict=True)
+    ]
     return make_source(f"the table {spec}", folder.root, records)
 
 
 def _reader(root: str, path: str) -> FileBytes | RemoteObject:
     if is_remote(path):
-        return RemoteObject(as_url(path))
+        return RemoteObject(path)
     return RemoteObject(f"{root}/{path}") if is_remote(root) else FileBytes(str(Path(root) / path))
 
 

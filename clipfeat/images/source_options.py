@@ -22,6 +22,9 @@ class SourceOptions:
     image_root : path, optional
         The folder to which the paths of a table are relative. See
         `clipfeat.images.image_root.root_of_table`.
+    allow_remote : bool
+        Whether a table, or a list on standard input, may name addresses outside its own folder. See
+        `clipfeat.images.table_paths`.
     frames : FrameSampling
         The frames to take from a video.
     views : str or path, optional
@@ -39,3 +42,4 @@ class SourceOptions:
     views: str | Path | None = None
     faces: FaceFinder | None = None
     image_root: str | Path | None = None
+    allow_remote: bool = False

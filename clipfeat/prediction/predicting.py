@@ -152,6 +152,10 @@ def open_images(
             "the argument `faces`"
         )
     images = open_source(
-        source, labels=inputs.labels, columns=inputs.columns, image_root=inputs.image_root
+        source,
+        labels=inputs.labels,
+        columns=inputs.columns,
+        image_root=inputs.image_root,
+        allow_remote=inputs.allow_remote,
     )
     return with_frames(images, inputs.frames)

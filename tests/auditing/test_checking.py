@@ -15,6 +15,7 @@ from clipfeat.auditing.result import Audit
 from clipfeat.embedding.pipeline import embed
 from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.errors import DataError, EmptySourceError, UsageError
+from clipfeat.images.source_options import SourceOptions
 from clipfeat.store import load
 from tests.conftest import make_features, texture
 
@@ -132,7 +133,7 @@ def test_wrong_inputs_are_refused(image_folder: Path, embedded: Path, tmp_path: 
     with pytest.raises(UsageError, match="--images can only be combined"):
         audit(image_folder, images=image_folder)
     with pytest.raises(UsageError, match="Leave out --labels"):
-        audit(embedded, labels="x.csv")
+        audit(embedded, inputs=SourceOptions(labels="x.csv"))
     (tmp_path / "none").mkdir()
     with pytest.raises(EmptySourceError):
         audit(tmp_path / "none")

@@ -121,7 +121,7 @@ def test_a_table_names_objects(remote_folder: str, local_folder: Path, tmp_path:
     )
     from clipfeat.images.manifest import TableColumns
 
-    source = open_source(table, columns=TableColumns(path="url"))
+    source = open_source(table, columns=TableColumns(path="url"), allow_remote=True)
     assert (
         source.records[0].reader.read() == (local_folder / "images" / "cat" / "1.png").read_bytes()
     )

@@ -1,0 +1,176 @@
+"""Files and addresses that the paths of a table may name.
+
+A table may come from a stranger. Without further options, it may therefore only name files that lie
+in its own folder or in the working folder, after links and ``..`` are resolved. If the table itself
+is remote, it may only name objects below its own folder.
+
+``--image-root DIR`` also allows the files below that folder, and links in it. ``--allow-remote``
+allows addresses of the protocols in `PROTOCOLS`.
+"""
+
+import os
+import posixpath
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from urllib.parse import unquote
+
+from clipfeat.errors import UsageError
+from clipfeat.system.locations import WEB, absolute, as_url, folder_of, is_remote
+
+PROTOCOLS = WEB | {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "hf", "memory"}
+"""Protocols that an address in a table may have. ``memory`` is a store within this process."""
+
+
+def check_table_paths(
+    table: str,
+    paths: Sequence[str],
+    root: str,
+    *,
+    image_root: str | Path | None = None,
+    allow_remote: bool = False,
+) -> None:
+    """Check that a table names only files and addresses that it may name.
+
+    Parameters
+    ----------
+    table : str
+        Path or URL of the table.
+    paths : sequence of str
+        Paths and addresses in the table.
+    root : str
+        Folder to which the relative paths are relative.
+    image_root : path, optional
+        The folder given by the caller.
+    allow_remote : bool
+        Whether the table may name addresses outside its folder.
+
+    Raises
+    ------
+    UsageError
+        If the table names another file or address. No file is opened and no request is made.
+    """
+    given = "" if image_root is None else absolute(image_root)
+    above = folder_of(table)
+    allowed = [folder for folder in (above, given) if is_remote(folder)]
+    addresses, files = [], []
+    for path in dict.fromkeys(paths):
+        if not path:
+            continue
+        if not is_remote(path) and not is_remote(root):
+            files.append(path)
+        else:
+            addresses.append(path if is_remote(path) else f"{root}/{path}")
+    check_addresses(table, addresses, allowed, allow_remote=allow_remote)
+    folders = [folder for folder in (above, str(Path.cwd()), given) if folder]
+    _check_files(table, files, root, [f for f in folders if not is_remote(f)], given)
+
+
+def check_addresses(
+    source: str, addresses: Sequence[str], allowed: Sequence[str] = (), *, allow_remote: bool
+) -> None:
+    """Check the addresses in a table or list.
+
+    Parameters
+    ----------
+    source : str
+        Name of the table or list, for messages.
+    addresses : sequence of str
+        Addresses.
+    allowed : sequence of str
+        URLs of folders whose objects are always allowed.
+    allow_remote : bool
+        Whether all addresses with a protocol in `PROTOCOLS` are allowed.
+
+    Raises
+    ------
+    UsageError
+        If an address is not allowed.
+    """
+    refused = []
+    for address in addresses:
+        url = as_url(address)
+        protocol = url.partition("://")[0]
+        if "::" in url:
+            raise UsageError(
+                f"{source} has the chained address {address}. Replace it by a plain address, such "
+                "as https://host/1.jpg"
+            )
+        if protocol not in PROTOCOLS:
+            raise UsageError(
+                f"{source} has an address with the protocol {protocol}, expected one of "
+                f"{', '.join(sorted(PROTOCOLS))}: {address}. Replace it"
+            )
+        if protocol in WEB and "#" in url:
+            raise UsageError(
+                f"{source} has an address with a fragment: {address}. Remove the part after #"
+            )
+        if not any(_is_below(url, folder) for folder in allowed):
+            refused.append(address)
+    if refused and not allow_remote:
+        raise UsageError(
+            f"{source} has addresses ({len(refused)}), for example {refused[0]}. To download from "
+            "them, pass --allow-remote"
+        )
+
+
+def _is_below(url: str, folder: str) -> bool:
+    return url.startswith(folder + "/") and ".." not in unquote(url).split("/")
+
+
+def _check_files(
+    table: str, paths: Sequence[str], root: str, folders: Sequence[str], image_root: str
+) -> None:
+    """Check local paths. `image_root` is the folder given by the caller, or an empty text."""
+    resolved = cache(os.path.realpath)
+    inside = [resolved(folder) for folder in folders]
+    given = "" if is_remote(image_root) or not image_root else posixpath.normpath(image_root)
+
+    def target(file: str) -> str:
+        """Resolve a file. Folders are resolved once each."""
+        if os.path.islink(file):  # noqa: PTH114 -- creating a Path takes ten times as long
+            return os.path.realpath(file)
+        above, name = os.path.split(file)
+        return os.path.realpath(file) if name in {"", ".."} else _join(resolved(above), name)
+
+    outside: list[tuple[str, str, str]] = []
+    for path in paths:
+        file = _join(root, path)
+        if "\0" in file:
+            continue
+        led = target(file)
+        plain = os.path.normpath(file) if _is_plain(file, resolved) else led
+        if given and _contains(given, plain):
+            continue
+        if not any(_contains(folder, led) for folder in inside):
+            outside.append((path, plain, led))
+    if not outside:
+        return
+    path, plain, led = outside[0]
+    leads = "" if led == plain else f", which leads to {led}"
+    folder = root
+    if not all(_contains(root, plain) for _, plain, _ in outside):
+        folders = [os.path.dirname(plain) for _, plain, _ in outside]  # noqa: PTH120
+        if any(not os.path.isabs(path) for path, _, _ in outside):  # noqa: PTH117
+            folders.append(root)  # relative paths must stay relative to it
+        folder = os.path.commonpath(folders)
+    raise UsageError(
+        f"{table} names files outside its folder and the working folder ({len(outside)}), for "
+        f"example {path}{leads}. If you trust the table, pass --image-root {folder}"
+    )
+
+
+def _join(folder: str, name: str) -> str:
+    return os.path.join(folder, name)  # noqa: PTH118 -- creating a Path takes ten times as long
+
+
+def _is_plain(file: str, resolved: Callable[[str], str]) -> bool:
+    """Return whether ``..`` in a path can be removed without resolving a link before it."""
+    if ".." not in Path(file).parts:
+        return True
+    plain = os.path.normpath(file)
+    return resolved(os.path.dirname(file)) == resolved(os.path.dirname(plain))  # noqa: PTH120
+
+
+def _contains(folder: str, file: str) -> bool:
+    return file.startswith(folder if folder.endswith(os.sep) else folder + os.sep)

@@ -10,19 +10,16 @@ file and the side-cars. The images are read later, from their offsets.
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path, PurePosixPath
-from typing import IO
+from pathlib import PurePosixPath
 
-from braceexpand import braceexpand
-
-from clipfeat.errors import DataError, EmptySourceError, RefusedFileError, StorageError
+from clipfeat.errors import DataError, RefusedFileError, StorageError
 from clipfeat.features.label_text import present
 from clipfeat.images.formats import HEAD_BYTES, image_suffixes
 from clipfeat.images.readers import Reader, RemoteObject, TarMember, Unreadable
 from clipfeat.images.record import ImageRecord
+from clipfeat.images.shards import existing_shards, open_shard
 from clipfeat.images.sidecars import PARSERS, describe
 from clipfeat.images.skipping import (
     DAMAGED_HEADER,
@@ -34,8 +31,7 @@ from clipfeat.images.skipping import (
 from clipfeat.images.source import ImageSource, make_source
 from clipfeat.images.tar_headers import DamagedMember, members
 from clipfeat.images.video import VIDEO_SUFFIXES
-from clipfeat.system.files import storage_errors
-from clipfeat.system.locations import absolute, below, common_folder, folder_of, is_remote, location
+from clipfeat.system.locations import absolute, below, common_folder, folder_of, is_remote
 
 _MAX_TEXT = 2**20
 
@@ -55,34 +51,12 @@ def open_webdataset(spec: str) -> ImageSource:
     RefusedFileError
         If a shard cannot be read as a tar file.
     """
-    shards = _expand(spec)
-    missing = [shard for shard in shards if not location(shard).is_file()]
-    if missing:
-        raise EmptySourceError(
-            f"{len(missing)} of {len(shards)} shards are missing, for example {missing[0]}. "
-            "Correct the path or the pattern"
-        )
+    shards = existing_shards(spec)
     root = common_folder([folder_of(shard) for shard in shards])
     skipped: Counter[str] = Counter()
     records = [record for shard in shards for record in _samples(shard, root, skipped)]
     places = tuple(absolute(shard) for shard in shards if not is_remote(shard))
     return make_source(spec, root, records, skipped=skipped, places=places)
-
-
-def _expand(spec: str) -> list[str]:
-    """Expand the braces of a pattern.
-
-    Examples
-    --------
-    >>> _expand("a-{08..10}.tar")
-    ['a-08.tar', 'a-09.tar', 'a-10.tar']
-    """
-    if "{" not in spec or location(spec).is_file():
-        return [spec]
-    try:
-        return list(braceexpand(spec, escape=False))  # Windows paths contain backslashes
-    except ValueError:  # with unbalanced braces, the text is the name of one file
-        return [spec]
 
 
 @dataclass(frozen=True)
@@ -154,7 +128,7 @@ def _samples(shard: str, root: str, skipped: Counter[str]) -> Iterator[ImageReco
     name = below(root, absolute(shard))
     listing = _Listing(shard, skipped)
     try:
-        with _open_shard(shard) as file:
+        with open_shard(shard) as file:
             for tar, member in members(file, shard):
                 if isinstance(member, DamagedMember):
                     listing.damaged.append(member)
@@ -192,17 +166,6 @@ def _check_equal(
             f"{shard} has two members named {first.name!r} with different contents. Remove one of "
             "them"
         )
-
-
-@contextmanager
-def _open_shard(shard: str) -> Iterator[IO[bytes]]:
-    if not is_remote(shard):
-        with Path(shard).open("rb") as file:
-            yield file
-        return
-    # A read that fails is an error of the object store. The tar file is not damaged.
-    with storage_errors(f"reading {shard}"), location(shard).open("rb") as file:
-        yield file
 
 
 def _head(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:

@@ -76,7 +76,10 @@ class ImageSource:
 
     def place_of(self, path: str) -> str:
         """Return the local folder or archive of the image with a path, or an empty string."""
-        return "" if is_remote(self.root) or is_remote(path) else str(Path(self.root, path).parent)
+        if is_remote(self.root) or is_remote(path):
+            return ""
+        above = Path(self.root, path).parents
+        return str(next((folder for folder in above if folder.is_file()), above[0]))
 
 
 def check_place(place: str) -> None:

@@ -21,6 +21,7 @@ from clipfeat.images.source import ImageSource, make_source
 from clipfeat.images.source_columns import with_roles, with_stored_names
 from clipfeat.images.video import is_video
 from clipfeat.images.webdataset import is_tar_pattern, open_webdataset
+from clipfeat.images.zip_archive import is_zip_pattern, open_zip
 from clipfeat.system.files import storage_errors
 from clipfeat.system.locations import as_url, below, common_folder, is_remote, location
 from clipfeat.system.plugins import with_plugins
@@ -46,6 +47,7 @@ SOURCES: Mapping[str, SourceKind] = {
     "standard input": SourceKind(lambda s: s == "-", lambda s, _: open_standard_input()),
     "folder": SourceKind(lambda s: location(s).is_dir(), lambda s, _: open_folder(s)),
     "webdataset": SourceKind(is_tar_pattern, lambda s, _: open_webdataset(s)),
+    "zip archive": SourceKind(is_zip_pattern, open_zip),
     "table": SourceKind(is_table, open_manifest),
     "image": SourceKind(is_image, lambda s, _: open_listing([s], s)),
     "video": SourceKind(is_video, lambda s, _: open_listing([s], s)),
@@ -71,9 +73,9 @@ def open_source(
     Parameters
     ----------
     source : path, or sequence of paths
-        A folder, a CSV, TSV or Parquet table, a webdataset tar or a pattern of tars
-        (``x-{000..099}.tar``), an image, a video, or ``"-"`` for a list on standard input. Several
-        paths become one source. Addresses that fsspec can read also work, such as
+        A folder, a CSV, TSV or Parquet table, a webdataset tar or a zip archive, a pattern of tars
+        or zip archives (``x-{000..099}.tar``), an image, a video, or ``"-"`` for a list on standard
+        input. Several paths become one source. Addresses that fsspec can read also work, such as
         ``s3://bucket/images``.
     labels : path, optional
         A table of the images' classes.
@@ -130,11 +132,11 @@ def _kind(spec: str) -> tuple[str, SourceKind]:
                 return name, kind
     if os.path.lexists(spec):
         raise UsageError(
-            f"{spec} is not a folder, table (.csv, .tsv, .parquet), tar file, image or video. "
-            "Pass the path of one of these"
+            f"{spec} is not a folder, table (.csv, .tsv, .parquet), tar file, zip archive, image "
+            "or video. Pass the path of one of these"
         )
     raise EmptySourceError(
-        f"no such folder, table, tar file, image or video: {spec}. Check the path"
+        f"no such folder, table, tar file, zip archive, image or video: {spec}. Check the path"
     )
 
 

@@ -37,28 +37,62 @@ def with_labels(source: ImageSource, table_path: str, names: TableColumns) -> Im
     table, columns = read_table(table_path, names)
     if not columns.label:
         raise no_usual_column(table_path, "label", table.columns.tolist())
+    paths = [record.path for record in source]
     rows = table_rows(table, columns)
-    indices = pair_names([row.path for row in rows], [record.path for record in source], table_path)
+    records = label_records(source.name, source.records, paths, rows, table_path, columns.path)
+    return replace(source, records=records)
+
+
+def label_records(
+    name: str,
+    records: Sequence[ImageRecord],
+    paths: Sequence[str],
+    rows: Sequence[TableRow],
+    table_path: str,
+    column: str,
+) -> list[ImageRecord]:
+    """Give records the labels, groups and columns of a table's rows.
+
+    Parameters
+    ----------
+    name : str
+        Name of the source, for messages.
+    records : sequence of ImageRecord
+        The images. Their own labels are dropped.
+    paths : sequence of str
+        For each record, the path with which the names in the table are paired.
+    rows : sequence of TableRow
+        Rows of the table.
+    table_path : str
+        Name of the table, for messages.
+    column : str
+        Name of its column of paths, for messages.
+
+    Raises
+    ------
+    LabelError
+        If no image is in the table. If two rows for one image differ in the label or group.
+    DataError
+        If several images have a name that is in the table.
+    """
+    indices = pair_names([row.path for row in rows], paths, table_path)
     classes = class_names({row.label for row in rows})
-    records = [relabel(record, "") for record in source]
+    unlabelled = [relabel(record, "") for record in records]
     first: dict[int, ImageRecord] = {}
     repeated = []
     for row, index in zip(rows, indices, strict=True):
         if index is None:
             continue
-        record = relabel(records[index], classes[row.label], row.group, row.columns)
+        record = relabel(unlabelled[index], classes[row.label], row.group, row.columns)
         if index in first:
             repeated.append((first[index], record))
         first.setdefault(index, record)
     check_agreement(table_path, repeated)
     if not first:
+        example = rows[0].path if rows else ""
         raise LabelError(
-            f"no image of {source.name} is in {table_path}. The paths of the images look like "
-            f"{source.records[0].path!r}, but those in the column {columns.path!r} look "
-            f"like {_first_path(rows)!r}. Pass the name of another column with --path-col"
+            f"no image of {name} is in {table_path}. The paths of the images look like "
+            f"{paths[0]!r}, but those in the column {column!r} look like {example!r}. Pass the "
+            "name of another column with --path-col"
         )
-    return replace(source, records=[first.get(i, record) for i, record in enumerate(records)])
-
-
-def _first_path(rows: Sequence[TableRow]) -> str:
-    return next((row.path for row in rows), "")
+    return [first.get(i, record) for i, record in enumerate(unlabelled)]

@@ -155,11 +155,29 @@ def read_text_table(spec: str) -> "pd.DataFrame":
     RefusedFileError
         If the file cannot be read as a table. If two columns have the same name.
     """
-    import pandas as pd
-
     try:
         with storage_errors(f"reading {spec}") if is_remote(spec) else nullcontext():
             content = location(spec).read_bytes()
+    except StorageError:
+        raise
+    except OSError as error:
+        raise _not_a_table(spec, error) from error
+    return text_table(content, spec)
+
+
+def text_table(content: bytes, spec: str) -> "pd.DataFrame":
+    """Read the bytes of a CSV, TSV or Parquet file as text. See `read_text_table`.
+
+    Parameters
+    ----------
+    content : bytes
+        The bytes of the file.
+    spec : str
+        Its name, which gives the format by its suffix.
+    """
+    import pandas as pd
+
+    try:
         if Path(spec).suffix.lower() == ".parquet":
             table = pd.read_parquet(io.BytesIO(content)).convert_dtypes()  # keeps whole numbers
         else:
@@ -168,18 +186,22 @@ def read_text_table(spec: str) -> "pd.DataFrame":
         raise RefusedFileError(
             f"{spec} has a row with more fields than its header. Correct that row"
         ) from error
-    except (RefusedFileError, StorageError):
+    except RefusedFileError:
         raise
     except (OSError, ValueError) as error:
-        raise RefusedFileError(
-            f"{spec} cannot be read as a table: {error}. Pass a CSV, TSV or Parquet file in UTF-8 "
-            "or UTF-16"
-        ) from error
+        raise _not_a_table(spec, error) from error
     names = [str(name).strip().strip("\ufeff") for name in table.columns]
     table.columns = pd.Index([name or f"Unnamed: {i}" for i, name in enumerate(names)])
     if doubled := table.columns[table.columns.duplicated()].tolist():
         raise RefusedFileError(f"{spec} has two columns named {doubled[0]!r}. Rename one of them")
     return table.astype(object).where(table.notna(), "").astype(str)
+
+
+def _not_a_table(spec: str, error: Exception) -> RefusedFileError:
+    return RefusedFileError(
+        f"{spec} cannot be read as a table: {error}. Pass a CSV, TSV or Parquet file in UTF-8 or "
+        "UTF-16"
+    )
 
 
 def _read_csv(content: bytes, spec: str) -> "pd.DataFrame":
@@ -207,7 +229,19 @@ def _read_csv(content: bytes, spec: str) -> "pd.DataFrame":
 def read_table(spec: str, names: TableColumns) -> tuple["pd.DataFrame", TableColumns]:
     """Read a table of images, and find its columns of paths, labels and groups."""
     table = read_text_table(spec)
-    return table, TableColumns(
+    return table, find_columns(table, spec, names)
+
+
+def find_columns(table: "pd.DataFrame", spec: str, names: TableColumns) -> TableColumns:
+    """Find the columns of paths, labels and groups of a table.
+
+    Raises
+    ------
+    UnknownNameError
+        If a given column is not in the table, or if the path column is neither given nor recognised
+        by a usual name.
+    """
+    return TableColumns(
         path=_pick(table, spec, "path", names.path, PATH_NAMES),
         label=_pick(table, spec, "label", names.label, LABEL_NAMES),
         group=_pick(table, spec, "group", names.group, GROUP_NAMES),

@@ -239,10 +239,24 @@ def whole_file(path: str) -> FileBytes | RemoteObject:
 def read_head(path: str, size: int) -> bytes:
     """Read the first bytes of a file or an object. A file that cannot be read gives no bytes."""
     try:
-        read = _read_object if is_remote(path) else _read_file
-        data, _ = read(path, 0, size)
+        return read_range(path, 0, size)
     except ReadError:
         return b""
+
+
+def read_range(path: str, offset: int, size: int) -> bytes:
+    """Read at most `size` bytes of a file or an object, and fewer at its end.
+
+    Raises
+    ------
+    ReadError
+        If the file cannot be read, or if `size` is larger than `MAX_BYTES`.
+    StorageError
+        If an object store does not answer.
+    """
+    data, _ = (
+        _read_object(path, offset, size) if is_remote(path) else _read_file(path, offset, size)
+    )
     return data
 
 

@@ -1,4 +1,4 @@
-"""Mutated feature files, tar files, tables, views and weights end in an error or a result.
+"""Mutated feature files, archives, tables, views and weights end in an error or a result.
 
 Each mutant is read in a fork with limits of 10 s and of memory. `pytest tests/faults --full` reads
 400 mutants of each kind.
@@ -12,6 +12,7 @@ import struct
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,13 @@ from safetensors.numpy import save
 
 from clipfeat import load
 from clipfeat.embedding.views import read_views
-from clipfeat.errors import ClipfeatError
+from clipfeat.errors import ClipfeatError, ReadError
 from clipfeat.images import open_source
 from clipfeat.store import verify
 from tests.faults.conftest import make_images, start_clipfeat
 from tests.faults.forking import exit_code
 from tests.images.test_sources import write_tar
+from tests.images.test_zip_archive import write_zip
 
 SECONDS = 10
 MEMORY = 4 * 2**30
@@ -43,9 +45,10 @@ TOKENS = [b"!!python/object/apply:os.system ['touch owned']", b"&a [*a]", b"Lamb
           b"A.x", b"Pad: {padding: 1000000000}", b"[" * 5000, b"null"]  # fmt: skip
 
 
-def read_tar(path: Path) -> None:
+def read_images(path: Path) -> None:
     for record in open_source(str(path)):
-        record.reader.read()
+        with suppress(ReadError):
+            record.reader.read()
 
 
 def read_feature_file(path: Path) -> None:
@@ -62,7 +65,8 @@ def read_weights(path: Path) -> None:
 
 READERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "feature file": (".h5", read_feature_file),
-    "tar": (".tar", read_tar),
+    "tar": (".tar", read_images),
+    "zip": (".zip", read_images),
     "table": (".csv", lambda path: list(open_source(str(path)))),
     "views": (".yaml", lambda path: read_views(str(path))),
     "weights": (".safetensors", read_weights),
@@ -79,10 +83,12 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     run.communicate(timeout=120)
     contents = {f"{i}.{suffix}": b"1" for i in range(4) for suffix in ("png", "json")}
     tar = write_tar(folder / "x.tar", contents)
+    archive = Path(write_zip(folder / "x.zip", contents | {"labels.csv": b"id,label\n1,a\n"}, 8))
     rows = b"".join(b"images/%d.png,real,g%d\n" % (i, i % 3) for i in range(20))
     return {
         "feature file": (folder / "out.h5").read_bytes(),
         "tar": tar.read_bytes(),
+        "zip": archive.read_bytes(),
         "table": b"path,label,group\n" + rows,
         "views": VIEWS,
         "weights": save({"w": np.zeros((2, 3), dtype=np.float32)}),

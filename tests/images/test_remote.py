@@ -3,6 +3,7 @@
 import shutil
 import tarfile
 import uuid
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ def local_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with tarfile.open(folder / "a-0.tar", "w") as tar:
         for path in sorted((folder / "images" / "cat").iterdir()):
             tar.add(path, f"{path.stem}.png")
+    with zipfile.ZipFile(folder / "a-0.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.glob("images/*/*.png")):
+            archive.write(path, path.relative_to(folder))
     lines = [f"images/cat/{i}.png,a" for i in range(3)]
     (folder / "table.csv").write_text("\n".join(["path,label", *lines]))
     return folder
@@ -57,7 +61,9 @@ def remote_folder(request: pytest.FixtureRequest, local_folder: Path) -> str:
     return url
 
 
-@pytest.mark.parametrize("name", ["images", "a-0.tar", "a-{0..0}.tar", "table.csv"])
+@pytest.mark.parametrize(
+    "name", ["images", "a-0.tar", "a-{0..0}.tar", "a-*.tar", "a-{0..0}.zip", "a-?.zip", "table.csv"]
+)
 def test_a_source_lists_the_same(remote_folder: str, local_folder: Path, name: str) -> None:
     """Every kind of source has the paths, labels and bytes of its local copy."""
     remote, local = open_source(f"{remote_folder}/{name}"), open_source(local_folder / name)

@@ -6,6 +6,7 @@ import os
 import pickle
 import sys
 import tarfile
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -59,6 +60,15 @@ def as_tars(folder: Path) -> str:
     return str(folder.parent / "shard-{000..001}.tar")
 
 
+def as_zips(folder: Path) -> str:
+    paths = sorted(folder.rglob("*.png"))
+    for shard in range(2):
+        with zipfile.ZipFile(folder.parent / f"shard-{shard}.zip", "w") as archive:
+            for path in paths[shard::2]:
+                archive.write(path, path.relative_to(folder), 8 * shard)
+    return str(folder.parent / "shard-{0..1}.zip")
+
+
 def as_listing(folder: Path) -> list[str]:
     return [str(path) for path in sorted(folder.rglob("*.png"))]
 
@@ -74,7 +84,7 @@ def as_video(folder: Path) -> str:
 
 MAKERS: dict[str, Callable[[Path], str | list[str]]] = {
     "folder": as_folder, "table": as_table, "webdataset": as_tars,
-    "standard input": as_listing, "image": as_image,
+    "zip archive": as_zips, "standard input": as_listing, "image": as_image,
     "video": as_video,
 }  # fmt: skip
 
@@ -90,7 +100,7 @@ def test_contract(kind: str, image_folder: Path) -> None:
     assert [record.path for record in open_source(spec)] == paths
     assert pickle.loads(pickle.dumps(list(source))) == list(source)
     assert {record.reader.read() for record in source} <= known
-    if kind in {"folder", "table", "webdataset"}:
+    if kind in {"folder", "table", "webdataset", "zip archive"}:
         assert sorted({record.label for record in source}) == ["fake", "real"]
 
 

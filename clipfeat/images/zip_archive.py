@@ -1,0 +1,219 @@
+"""Zip archives of images, which are read without unpacking.
+
+Folders in an archive give the labels, as in `clipfeat.images.folder`. A table in the archive gives
+them instead. A table is a ``.csv`` or ``.tsv`` file named ``labels``, or the only table of the
+archive if it has columns of paths and labels with usual names. It labels the images in its own
+folder and in folders below it. The paths in it are relative to its folder, and are paired with
+images by the rule of `clipfeat.images.pairing`. Other tables are skipped and counted.
+
+If a member occurs twice, its contents must be equal. Links, videos, nested archives and hidden
+members, such as the AppleDouble files ``__MACOSX/._x.jpg`` of macOS, are skipped and counted.
+Listing reads only the directory of the archive, its tables, and the first bytes of members with an
+unknown suffix.
+"""
+
+import struct
+import zipfile
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from clipfeat.errors import DataError, ReadError, RefusedFileError, UnknownNameError
+from clipfeat.images.folder import _real_fake_pair, _record
+from clipfeat.images.formats import HEAD_BYTES
+from clipfeat.images.labels import label_records
+from clipfeat.images.manifest import (
+    TableColumns,
+    TableRow,
+    find_columns,
+    no_usual_column,
+    table_rows,
+    text_table,
+)
+from clipfeat.images.record import ImageRecord
+from clipfeat.images.shards import existing_shards, open_shard
+from clipfeat.images.skipping import HIDDEN, REPEATED, is_hidden, skipped_kind
+from clipfeat.images.source import ImageSource, make_source
+from clipfeat.images.video import VIDEO_SUFFIXES
+from clipfeat.images.zip_members import ZipMember, zip_members
+from clipfeat.system.locations import absolute, below, common_folder, folder_of, is_remote
+
+TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
+LABELS = "labels"
+"""Name, without the suffix, of a table that must have columns of paths and labels."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """Table of labels in an archive.
+
+    Parameters
+    ----------
+    path : str
+        Path in the archive.
+    name : str
+        Name for messages, with the name of the archive.
+    column : str
+        Name of the column of paths.
+    rows : list of TableRow
+    """
+
+    path: str
+    name: str
+    column: str
+    rows: list[TableRow]
+
+    @property
+    def folder(self) -> str:
+        """Path of its folder in the archive, with a slash at its end, or an empty text."""
+        return self.path[: self.path.rfind("/") + 1]
+
+
+def is_zip_pattern(spec: str) -> bool:
+    """Return whether a source is a zip archive or a pattern of zip archives."""
+    return spec.lower().endswith(".zip")
+
+
+def open_zip(spec: str, names: TableColumns = TableColumns()) -> ImageSource:
+    """List the images of a zip archive, or of a pattern such as ``shard_{0..9}.zip``.
+
+    Parameters
+    ----------
+    spec : str
+        Path or pattern.
+    names : TableColumns
+        Names of the columns of the tables in the archives.
+
+    Raises
+    ------
+    EmptySourceError
+        If an archive is missing, or if there is no image.
+    RefusedFileError
+        If an archive or a table named ``labels`` cannot be read.
+    UnknownNameError
+        If a table named ``labels`` has no columns of paths and labels with usual names.
+    LabelError
+        If no image is in a table, or if rows for one image differ.
+    DataError
+        If a member occurs twice with different contents.
+    """
+    shards = existing_shards(spec)
+    root = common_folder([folder_of(shard) for shard in shards])
+    skipped: Counter[str] = Counter()
+    members = {shard: _members(shard, skipped) for shard in shards}
+    prefixes = [below(root, absolute(shard)) for shard in shards]
+    images = [_images(of_shard, skipped) for of_shard in members.values()]
+    paths = [tuple(path.split("/")) for of_shard in images for path in of_shard]
+    pair = _real_fake_pair(paths)
+    records: list[ImageRecord] = []
+    for shard, prefix, of_shard in zip(shards, prefixes, images, strict=True):
+        own = [
+            replace(_record(Path(), tuple(path.split("/")), pair), path=path, reader=reader)
+            for path, reader in of_shard.items()
+        ]
+        tables = _tables(shard, members[shard], names, skipped)
+        for record in _labelled(own, tables, shard):
+            records.append(replace(record, path=f"{prefix}/{record.path}"))
+    places = tuple(absolute(shard) for shard in shards if not is_remote(shard))
+    return make_source(spec, root, records, skipped=skipped, places=places)
+
+
+def _members(shard: str, skipped: Counter[str]) -> dict[str, ZipMember]:
+    """Return the readers of the files in an archive by path. Hidden files and links are counted."""
+    members: dict[str, ZipMember] = {}
+    try:
+        with open_shard(shard) as file:
+            for path, kind, reader in zip_members(file, shard):
+                if is_hidden(path.split("/")):
+                    skipped[HIDDEN] += 1
+                elif kind:
+                    skipped[kind] += 1
+                elif (first := members.setdefault(path, reader)) is not reader:
+                    if (first.size, first.crc) != (reader.size, reader.crc):
+                        raise DataError(
+                            f"{shard} has two members named {path!r} with different contents. "
+                            "Remove one of them"
+                        )
+                    skipped[REPEATED] += 1
+    except DataError:
+        raise
+    except (zipfile.BadZipFile, struct.error, ValueError, OverflowError, MemoryError) as error:
+        raise RefusedFileError(
+            f"{shard} cannot be read as a zip archive: {error}. Pass an intact zip archive"
+        ) from error
+    return members
+
+
+def _images(members: dict[str, ZipMember], skipped: Counter[str]) -> dict[str, ZipMember]:
+    """Return the images of an archive. All other members, except tables, are counted."""
+    images: dict[str, ZipMember] = {}
+    for path, reader in members.items():
+        suffix = PurePosixPath(path).suffix.lower()
+        if suffix in TABLE_SUFFIXES:
+            continue
+        if kind := skipped_kind(path, partial(_head, reader)):
+            skipped[kind] += 1
+        elif suffix in VIDEO_SUFFIXES:
+            skipped[suffix] += 1
+        else:
+            images[path] = reader
+    return images
+
+
+def _head(reader: ZipMember) -> bytes:
+    with suppress(ReadError):
+        return reader.read()[:HEAD_BYTES]
+    return b""
+
+
+def _tables(
+    shard: str, members: dict[str, ZipMember], names: TableColumns, skipped: Counter[str]
+) -> list[_Table]:
+    """Read the tables of labels in an archive, and count all other tables."""
+    paths = [path for path in members if PurePosixPath(path).suffix.lower() in TABLE_SUFFIXES]
+    named = [path for path in paths if PurePosixPath(path).stem.lower() == LABELS]
+    tables = [_table(shard, path, members[path], names) for path in named]
+    if not named and len(paths) == 1:
+        ignored = (RefusedFileError, UnknownNameError) if names == TableColumns() else ()
+        with suppress(*ignored):
+            tables = [_table(shard, paths[0], members[paths[0]], names)]
+    used = {table.path for table in tables}
+    skipped.update(PurePosixPath(path).suffix.lower() for path in paths if path not in used)
+    return tables
+
+
+def _table(shard: str, path: str, reader: ZipMember, names: TableColumns) -> _Table:
+    name = f"{shard}/{path}"
+    try:
+        content = reader.read()
+    except ReadError as error:
+        raise RefusedFileError(
+            f"{name} cannot be read: {error}. Pass an intact zip archive"
+        ) from error
+    table = text_table(content, name)
+    columns = find_columns(table, name, names)
+    if not columns.label:
+        raise no_usual_column(name, "label", table.columns.tolist())
+    return _Table(path, name, columns.path, table_rows(table, columns))
+
+
+def _labelled(
+    records: Sequence[ImageRecord], tables: Sequence[_Table], shard: str
+) -> list[ImageRecord]:
+    """Give images the labels of the table in the nearest folder above them, if there is one."""
+    labelled = list(records)
+    left = set(range(len(records)))
+    for table in sorted(tables, key=lambda table: -len(table.folder)):
+        inside = [i for i in sorted(left) if records[i].path.startswith(table.folder)]
+        left.difference_update(inside)
+        if not inside:
+            continue
+        own = [records[i] for i in inside]
+        paths = [record.path.removeprefix(table.folder) for record in own]
+        named = label_records(shard, own, paths, table.rows, table.name, table.column)
+        for i, record in zip(inside, named, strict=True):
+            labelled[i] = record
+    return labelled

@@ -130,7 +130,7 @@ def check_arguments(library: str, arguments: Mapping[str, object]) -> None:
     Parameters
     ----------
     library : str
-        The library's name. The arguments of a library of an installed package are not checked.
+        Name of the library. Libraries that plug-ins add are not checked.
     arguments : mapping of str to object
         The arguments, without those of the preprocessing.
 

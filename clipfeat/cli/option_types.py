@@ -187,8 +187,8 @@ GroupDuplicates = Annotated[
     bool,
     input_option(
         "--group-duplicates",
-        help="Put near duplicates into one group, so that they share a fold. Near duplicates on "
-        "both sides of a given split, such as --test, stay where they are.",
+        help="Put near duplicates into one group, so that they share a fold. If an official split "
+        "or --test already assigns them to different sets, they are not moved.",
     ),
 ]
 LayersOfFeatures = Annotated[
@@ -551,9 +551,9 @@ Positive = Annotated[
     classifier_option(
         "--positive",
         metavar="CLASS",
-        help="Positive class of two classes, which the false positive rate, the average precision "
-        "and the threshold refer to. By default, the class names determine it: fake is positive, "
-        "and real is negative.",
+        help="Name of the positive class, if there are two classes. The false positive rate, the "
+        "average precision and the threshold refer to it. By default, the class names determine "
+        "it: fake is positive, and real is negative.",
     ),
 ]
 Vote = Annotated[
@@ -682,9 +682,9 @@ RateColumn = Annotated[
     evaluation_option(
         "--by",
         metavar="COLUMN",
-        help="Column by whose values the table of false positive rates and recalls is broken down. "
-        "Several columns are separated by commas. An image counts under its value in the first "
-        "column that has one. "
+        help="Column for the table of false positive rates and recalls, which has one row per value. "
+        "Several columns are separated by commas. For each image, the first of these columns "
+        "with a value counts. "
         "The default is generator,source.",
     ),
 ]
@@ -831,10 +831,9 @@ Average = Annotated[
         "--average",
         metavar="NAME",
         help="How to combine the predictions for the frames, faces and views of one file. mean: "
-        "average all of them. confident (two classes only): average only the predictions "
-        "above 0.8 for the positive class if they are 12 or more, and more than 40 % of all. "
-        "Otherwise, average only those below 0.2 if they are more than 90 %. Otherwise, "
-        "average all.",
+        "average all of them. confident (two classes only): if at least 12 predictions and more "
+        "than 40 % of them are above 0.8, average only these. If more than 90 % are below 0.2, "
+        "average only those. In all other cases, average all of them.",
     ),
 ]
 PerPart = Annotated[

@@ -223,8 +223,8 @@ def options_of(
     library, rest = find_library(spec.name)
     if library.name_is_file and weights is None and Path(rest).name != rest:
         raise UsageError(
-            f"the encoder {spec.name} was read from a file, and a path that a file names is not "
-            "opened. Pass the path with --weights."
+            f"the encoder {spec.name} is a path that was read from a file. Such a path is not "
+            "opened, because the file may come from somebody else. Pass the path with --weights."
         )
     arguments = json.loads(spec.options)
     # With a crop that does not resize, only mean and std can be arguments.

@@ -58,8 +58,8 @@ class Scores:
         bad = [path for path, value in self.values.items() if not math.isfinite(value)]
         if bad:
             raise DataError(
-                f"{len(bad)} of {len(self.values)} scores of {self.name} are not finite numbers, "
-                f"such as that of {bad[0]}. Correct these scores"
+                f"{len(bad)} of {len(self.values)} scores of {self.name} are not finite numbers. "
+                f"The first of them is the score of {bad[0]}. Correct these scores"
             )
         if not self.values:
             raise DataError(f"{self.name} has no scores. Give one row for each image")

@@ -282,7 +282,7 @@ def _one_split(name: str, train: FeatureSet, test: FeatureSet, seeds: range) -> 
 
 
 def _warn_of_one_class(features: FeatureSet, column: str, trial: Trial) -> None:
-    """Warn about held-out values whose test has images of one class only."""
+    """Warn about held-out values whose images are all of one class."""
     values = [v for v, (_, test) in trial.splits.items() if len(np.unique(features.y[test])) == 1]
     if values:
         warnings.warn(
@@ -306,7 +306,7 @@ def _matrix(features: FeatureSet, column: str, n_splits: int, seed: int) -> list
     if len(held) < 2:
         raise UsageError(
             f"--matrix needs a column with 2 or more values to train on, but {column!r} has "
-            f"{len(held)}. A value does not count if it is the only one of its class. Pass another "
+            f"{len(held)}. A value does not count if all images of a class have it. Pass another "
             "column"
         )
     strata = np.array([f"{label}, {column} {value}" if value and not alone else label

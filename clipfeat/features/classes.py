@@ -192,8 +192,8 @@ def _compare(first: str, second: str) -> tuple[int, bool]:
     Returns
     -------
     order : int
-        -1 if the second name is positive, 1 if the first is, and 0 if the words do not determine
-        it.
+        1 if `first` is the positive class, -1 if `second` is, and 0 if the words in the names do
+        not determine the positive class.
     clear : bool
         Whether both names support this order.
     """

@@ -54,8 +54,8 @@ def scaled_grey(image: Image.Image) -> Pixels:
     grey = np.rint(samples.astype(np.float64) * (255 / white)).astype(np.uint8)
     if white == UINT32_WHITE and high > 0 and not grey.any():
         raise DecodeError(
-            f"no 32-bit sample of the image is above {high}, so it is black on the scale from 0 to "
-            f"{white}. Save it with 8 or 16 bits"
+            f"the image would be black: its largest 32-bit sample is {high}, and white is {white}. "
+            "Save it with 8 or 16 bits"
         )
     if tags.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION) == WHITE_IS_ZERO:
         grey = 255 - grey

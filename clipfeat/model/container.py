@@ -144,7 +144,7 @@ def _check_directory_size(file: BinaryIO, size: int) -> None:
     if data[_END64.size :].startswith(b"PK\6\7"):
         fields = _END64.unpack(data[: _END64.size])
         if fields[0] != b"PK\6\6":
-            raise DamagedModelError("its zip directory is not at its end")
+            raise DamagedModelError("the zip directory is not at the end of the file")
         counts.add((fields[6], fields[7]))
         n_bytes = max(fields[8], n_bytes if n_bytes != 0xFFFFFFFF else 0)
     expected = len(MEMBERS)

@@ -341,7 +341,7 @@ def _read(target: Path) -> Model:
     labels = getattr(estimator, "classes_", np.empty(0))
     if labels.dtype.kind != "i" or not len(labels) or labels[-1] >= len(classes):
         raise DamagedModelError(
-            f"the labels of its estimator are no indices of {len(classes)} classes"
+            f"the labels of its estimator are not indices of {len(classes)} classes"
         )
     if not hasattr(estimator, "predict_proba"):
         raise DamagedModelError("its estimator predicts no probabilities")

@@ -105,7 +105,7 @@ def fill_template(predictions: Predictions, template: Template) -> Filled:
         If an id is the name of several images.
     UsageError
         If no id matches an image. If there are several columns that are not named after classes. If
-        `fill` asks for the probability in a single column, but the model does not have two classes.
+        the template has a single column for a probability, but the model does not have two classes.
     """
     table = template.table.copy()
     named = [str(name) for name in table.columns if not re.fullmatch(r"Unnamed: \d+", str(name))]

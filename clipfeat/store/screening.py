@@ -199,6 +199,6 @@ def _check_type(kind: Any, path: Path, name: str, most: int = MAX_TEXT) -> None:
         actual = "text of variable length" if variable else _type_name(code, size)
         raise _refusal(
             path,
-            f"the type of {name} must be integer, float, text of fixed length or opaque "
-            f"({KEY_BYTES} bytes), and its values at most {most} bytes long, got {actual}",
+            f"the type of {name} is {actual}. It must be integer, float, text of fixed length or "
+            f"opaque ({KEY_BYTES} bytes). Its values must have at most {most} bytes",
         )

@@ -125,5 +125,7 @@ def _find(name: str) -> Codec | Conversion | None:
         return None
     codec = resolve_name(place)
     if not isinstance(codec, Codec | Conversion):
-        raise UsageError(f"the codec {place} of a classifier is a {type(codec).__name__}, no Codec")
+        raise UsageError(
+            f"the codec {place} of a classifier is a {type(codec).__name__}, not a Codec"
+        )
     return codec

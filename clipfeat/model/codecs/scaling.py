@@ -34,7 +34,7 @@ def _read_pipeline(node: NodeReader) -> Pipeline:
         raise DamagedModelError(f"{node.path} has {len(steps)} steps with the names {names}")
     *transformers, last = steps
     if not all(hasattr(step, "transform") for step in transformers):
-        raise DamagedModelError(f"{node.path} has a step before the last that is no transformer")
+        raise DamagedModelError(f"one of the first steps of {node.path} is not a transformer")
     pipeline = Pipeline(list(zip(names, steps, strict=True)))
     if hasattr(last, "_n_features_out"):
         pipeline._n_features_out = last._n_features_out

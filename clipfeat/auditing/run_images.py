@@ -78,7 +78,8 @@ def thumbnail_reader(
     ----------
     files : sequence of path
         Feature files that the run trained and tested on. If the run has a separate test file, it is
-        the last one. The images that the run marks as test images are read only from its folder.
+        the last one. The test images of such a run are read only from the image folder that this
+        file records.
 
     Returns
     -------

@@ -391,7 +391,7 @@ Crop = Annotated[
         "--crop",
         metavar="MODE",
         help="Crop to encode: center (center crop after resizing), resize (whole image resized "
-        "to a square), none (center crop without resizing) or tiles (split into tiles "
+        "to a square), none (center crop of the image in its own size) or tiles (split into tiles "
         "without resizing, and average their features). The default is the encoder's own.",
     ),
 ]
@@ -682,10 +682,9 @@ RateColumn = Annotated[
     evaluation_option(
         "--by",
         metavar="COLUMN",
-        help="Column for the table of false positive rates and recalls, which has one row per value. "
-        "Several columns are separated by commas. For each image, the first of these columns "
-        "with a value counts. "
-        "The default is generator,source.",
+        help="Column for the table of false positive rates and recalls. The table has one row per "
+        "value. Several columns are separated by commas. If the first column is empty for an "
+        "image, the next one is used. The default is generator,source.",
     ),
 ]
 ComparedMetric = Annotated[
@@ -820,9 +819,9 @@ PositiveOfPredictions = Annotated[
     output_option(
         "--positive",
         metavar="CLASS",
-        help="Class whose probability fills a template, and which the average precision and the "
-        "false positive rate refer to. Two classes only. The predicted classes do not change. The "
-        "default is the positive class of the model.",
+        help="Name of the positive class, if there are two classes. Its probability fills the "
+        "template. The average precision and the false positive rate refer to it. The predicted "
+        "classes do not change. The default is the positive class of the model.",
     ),
 ]
 Average = Annotated[
@@ -831,9 +830,9 @@ Average = Annotated[
         "--average",
         metavar="NAME",
         help="How to combine the predictions for the frames, faces and views of one file. mean: "
-        "average all of them. confident (two classes only): if at least 12 predictions and more "
-        "than 40 % of them are above 0.8, average only these. If more than 90 % are below 0.2, "
-        "average only those. In all other cases, average all of them.",
+        "average all predictions. confident (two classes only): average the predictions above "
+        "0.8, if they are at least 12 and more than 40 % of the file's predictions. Otherwise, "
+        "average the predictions below 0.2, if they are more than 90 %. Otherwise, average all.",
     ),
 ]
 PerPart = Annotated[

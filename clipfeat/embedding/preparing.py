@@ -142,7 +142,10 @@ def prepare(
 
 
 def _crops(pixels: RGB, faces: FaceFinder | None) -> Iterator[tuple[str, RGB]]:
-    """Yield each crop of an image after its value of the column ``face``, or an empty text."""
+    """Yield pairs of a value for the column ``face`` and a crop.
+
+    Without face detection, the only pair is an empty text and the whole image.
+    """
     if faces is None:
         yield "", pixels
         return

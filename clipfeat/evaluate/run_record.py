@@ -49,9 +49,10 @@ def run_record(
 
 
 def flat_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options as JSON values. The fields of an options object are separate options.
+    """Return options as JSON values.
 
-    The class of a protocol is an option too.
+    An options object is replaced by its fields. A protocol is replaced by the name of its class and
+    its fields.
 
     Examples
     --------

@@ -55,7 +55,7 @@ def leave_one_out(features: FeatureSet, column: str, random_state: int | None) -
     if len(held) < 2:
         raise UsageError(
             f"--leave-one-out needs 2 or more values that can be left out, but column {column!r} "
-            f"has {len(held)}. A value does not count if all images of a class have it. The "
+            f"has {len(held)}. A value that all images of a class share does not count. The "
             f"column's values are {', '.join(map(repr, np.unique(values).tolist()[:10]))}. Pass "
             "another column"
         )

@@ -1,6 +1,7 @@
 """Ranking of a run's entries, with intervals and ties with the leader.
 
-The leader is the best entry on the validation set, or on the test rows if there is none.
+The leader is the best entry on the validation set. Without a validation set, it is the best entry
+on the test rows.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,7 @@
-"""The likeliest reason why no image of a source exists, with a file that does exist."""
+"""The likeliest reason why none of the listed images exists.
+
+The reason names a similar file that exists, as an example.
+"""
 
 import os
 from collections.abc import Iterator, Sequence

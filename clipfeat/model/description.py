@@ -95,7 +95,7 @@ def check_fields(description: Mapping[str, Any]) -> None:
         if not isinstance(values, list) or not all(type(value) is str for value in values):
             raise DamagedModelError(f"{name!r} is not a list of strings")
         if len(set(values)) < len(values) or len(values) > most:
-            raise DamagedModelError(f"{name!r} repeats a value or has more than {most}")
+            raise DamagedModelError(f"{name!r} repeats a value or has more than {most} values")
     if len(description["classes"]) < 2:
         raise DamagedModelError("it has fewer than two classes")
     for name, kind in (("scores", list), ("encoders", list), ("about", dict), ("libraries", dict)):

@@ -219,7 +219,10 @@ class NodeReader:
         return self.array(name, shape, FLOATS, least, most).astype(np.float64, copy=False)
 
     def child(self, name: str, n_features: int | None = None) -> Any:
-        """Read a nested estimator. It takes `n_features`, or the features of this node."""
+        """Read a nested estimator.
+
+        Its number of features is `n_features`, by default the number of this node.
+        """
         return self._child(name, self._take(name), n_features)
 
     def children(self, name: str) -> list[Any]:

@@ -50,21 +50,27 @@ class Filled:
 class Template:
     """A sample submission of a competition.
 
-    The ids of the images are in the first column with a usual name, such as ``id``, or else in the
-    first column. `clipfeat.images.pairing` states how they are paired with images. A column named
-    after a class gets the probability of this class. If there is one other column with another
-    name, it gets either the probability of the positive class or the predicted class. The class is
-    written as a name, as a number or as True or False, like the values in the template. If one of
-    two columns holds names of classes, the other gets the probability of the class in its row.
+    The first column with a usual name, such as ``id``, holds the ids of the images. If no column
+    has such a name, the first column holds the ids. `clipfeat.images.pairing` states how ids are
+    paired with images. The other columns are filled as follows:
+
+    - A column named after a class, such as ``fake``, gets the probability of this class. A column
+      such as ``is_fake`` whose template values are whole numbers or True and False instead gets
+      whether this class was predicted.
+    - A single column with any other name gets the probability of the positive class or the
+      predicted class. The class is written in the form of the template's values: as a name, as a
+      number, or as True or False.
+    - If there are two columns, and the template's values in one of them are names of classes, the
+      other column gets the probability of the class that stands in the same row.
 
     Parameters
     ----------
     path : path
         The sample submission, a CSV, TSV or Parquet file.
     fill : {"auto", "probability", "class"}
-        Content of the columns. ``"auto"`` fills in the class if the values of a column are whole
-        numbers, truth values or names. It fills in the probability if they are other numbers,
-        percentages or empty, and in columns that have the name of a class.
+        Content of the columns. With ``"auto"``, the content of a single column depends on the
+        template's values: the class if they are whole numbers, truth values or names, and the
+        probability if they are other numbers, percentages or empty.
 
     Raises
     ------

@@ -42,7 +42,7 @@ def current_rows(stored: Stored, names: Sequence[str]) -> Iterable[Row]:
 def as_stored(
     stored: Stored, rows: Sequence[Row]
 ) -> Iterator[tuple[list[Row], NDArray[np.floating]]]:
-    """Complete rows whose keys are stored with the stored sizes, formats and features.
+    """Add the stored sizes, formats and features to rows whose keys are stored.
 
     Each file is read once, newest file first. Rows are yielded in the order in which their keys are
     read.

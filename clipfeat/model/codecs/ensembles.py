@@ -20,7 +20,9 @@ def _read_members(node: NodeReader) -> tuple[Any, dict[str, Any]]:
     """Read the labels of an ensemble and its members by name."""
     classes, names, estimators = node.classes(), node.names("names"), node.children("estimators")
     if len(names) != len(estimators):
-        raise DamagedModelError(f"{node.path} has {len(estimators)} members with the names {names}")
+        raise DamagedModelError(
+            f"{node.path} has {len(estimators)} members, but {len(names)} names"
+        )
     members = dict(zip(names, estimators, strict=True))
     some_classes(node, members, classes)
     return classes, members

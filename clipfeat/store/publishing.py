@@ -99,7 +99,10 @@ def file_attributes(
 
 def part_image(segment: Segment, attributes: Mapping[str, Any]) -> bytes:
     """Build the bytes of a segment's file in memory."""
-    with h5py.File("part", "w", driver="core", backing_store=False, libver="v110") as h5:
+    # HDF5 refuses to open one name twice in a process, also a name in memory. Several threads may
+    # build parts at the same time.
+    name = f"part-{secrets.token_hex(8)}"
+    with h5py.File(name, "w", driver="core", backing_store=False, libver="v110") as h5:
         create_dataset(h5, "features", np.ascontiguousarray(segment.features))
         for name, values in segment_columns(segment).items():
             create_dataset(h5, name, values)

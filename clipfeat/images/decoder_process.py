@@ -1,12 +1,12 @@
 """The child process that decodes images for `clipfeat.images.isolated`.
 
 The parent starts it as
-``python -m clipfeat.images.decoder_process MODULE:FUNCTION SECONDS BYTES SHARED``. The child writes
-`READY` as soon as it can decode, and exits at the end of its input. A request consists of a `SIZE`
-(the number of bytes) and the bytes of an image file. The reply is a `HEADER`, a text (the name of
-the format, or an error message), and the pixels. SHARED is the descriptor of `SHARED_BYTES` of
-shared memory, or -1 if there is none. Pixels that fit into this memory are passed through it, and
-not through the pipe.
+``python -m clipfeat.images.decoder_process MODULE:FUNCTION SECONDS WALL_SECONDS BYTES SHARED``. The
+child writes `READY` as soon as it can decode, and exits at the end of its input. A request consists
+of a `SIZE` (the number of bytes) and the bytes of an image file. The reply is a `HEADER`, a text
+(the name of the format, or an error message), and the pixels. SHARED is the descriptor of
+`SHARED_BYTES` of shared memory, or -1 if there is none. Pixels that fit into this memory are passed
+through it, and not through the pipe.
 """
 
 import mmap
@@ -33,19 +33,22 @@ HEADER = struct.Struct("<??III")
 """Five fields: whether the image was decoded, whether its pixels are in shared memory, its height
 and width, and the number of bytes of the text."""
 SHARED_BYTES = 2**24
+ERROR_BYTES = 2**20
+"""Maximum size of the messages of a decoder on standard error, in bytes. Further ones are lost."""
 
 NO_PIXELS: RGB = np.empty((0, 0, 3), dtype=np.uint8)
 
 
-def main(decoder: str, seconds: float, memory: int, shared: int) -> None:
+def main(decoder: str, limits: tuple[float, float], memory: int, shared: int) -> None:
     """Reply to requests until the input ends.
 
     Parameters
     ----------
     decoder : str
         ``"module:function"`` of a function that takes bytes and a buffer and returns `Decoded`.
-    seconds : float
-        Time limit for one image. If it is exceeded, the system ends this process.
+    limits : (float, float)
+        Limits for one image, in seconds of processor time and of wall-clock time. If one of them is
+        exceeded, the system ends this process.
     memory : int
         Limit of the address space of this process, in bytes.
     shared : int
@@ -69,9 +72,9 @@ def main(decoder: str, seconds: float, memory: int, shared: int) -> None:
         data = requests.read(size)
         if len(data) < size:
             return
-        _alarm(seconds)
+        _alarm(*limits)
         text, pixels = _reply(decode, data, buffer, memory)
-        _alarm(0)
+        _alarm(0, 0)
         message = text.encode("utf-8", "backslashreplace")
         height, width = pixels.shape[:2]
         flat = pixels.reshape(-1)
@@ -95,30 +98,36 @@ def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
 
 
 def _default_signals() -> None:
-    """Ignore Ctrl-C, which the parent handles, and let the alarm end this process."""
+    """Ignore Ctrl-C, which the parent handles, and let the alarms end this process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "setitimer"):
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
+        for alarm in (signal.SIGALRM, signal.SIGPROF):
+            signal.signal(alarm, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM, signal.SIGPROF])
 
 
-def _alarm(seconds: float) -> None:
-    """Let the system end this process after `seconds`. If `seconds` is 0, cancel the alarm.
+def _alarm(seconds: float, wall_seconds: float) -> None:
+    """Let the system end this process at the first of two limits. Zeros cancel the alarms.
 
-    The alarm also ends a decoder that hangs in C code, and a child whose parent was killed.
+    The alarms also end a decoder that hangs in C code, and a child whose parent was killed.
     """
     if hasattr(signal, "setitimer"):
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+        signal.setitimer(signal.ITIMER_REAL, wall_seconds)
 
 
 def _limit_memory(memory: int) -> None:
-    """Limit the address space, and let the OOM killer end this process before all others."""
+    """Limit memory and messages, and let the OOM killer end this process before all others."""
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
     with suppress(ImportError, OSError, ValueError):  # Windows has no limits, macOS may refuse
         import resource
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+        # Standard error is a file in memory.
+        most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+        size = ERROR_BYTES if most == resource.RLIM_INFINITY else min(ERROR_BYTES, most)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]
         soft = memory if hard == resource.RLIM_INFINITY else min(memory, hard)
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
@@ -143,5 +152,10 @@ def _reply(
 
 if __name__ == "__main__":
     with suppress(BrokenPipeError):
-        main(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+        main(
+            sys.argv[1],
+            (float(sys.argv[2]), float(sys.argv[3])),
+            int(sys.argv[4]),
+            int(sys.argv[5]),
+        )
     os._exit(0)  # exit without flushing, because the parent may have ended

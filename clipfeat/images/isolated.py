@@ -6,9 +6,13 @@ imports only Pillow and NumPy, and communicates through pipes.
 `multiprocessing` is not used, for two reasons. It imports the caller's ``__main__`` again, so every
 script would need a guard. Its pools fail as a whole if one worker dies.
 
-The child sets an alarm for the time limit, and the system enforces it. A decoder that hangs
-therefore ends even if the parent was killed. On Windows, neither limit works, but a crash still
-affects only one image.
+The child sets an alarm for each time limit, and the system enforces it. A decoder that hangs
+therefore ends even if the parent was killed. The limit on processor time is the strict one, because
+a machine that is suspended or busy also delays good images. On Windows, no limit works, but a crash
+still affects only one image.
+
+Libraries such as libtiff print messages. The child's standard error is a file in memory, and the
+last line that the decoder printed is part of the error of its image.
 """
 
 import mmap
@@ -19,7 +23,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from io import BufferedReader, BufferedWriter
+from io import BufferedReader, BufferedWriter, FileIO
 from threading import Lock
 from types import TracebackType
 from typing import Self, cast
@@ -34,6 +38,8 @@ PIPE_BYTES = 2**20
 ENDED = "the image was not decoded, because the run has ended"
 KILLED = (-9, -15)
 """Exit codes of a child that was killed from outside, for example by the OOM killer."""
+LATE = {-14: "s", -27: "s of processor time"}
+"""Exit codes of a child that exceeded a time limit (SIGALRM and SIGPROF), and their units."""
 ENVIRONMENT = {
     # A decoder needs one thread. Further threads of NumPy's pools would take address space.
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
@@ -53,13 +59,16 @@ class Isolation:
     decoder : str
         ``"module:function"`` of a function that takes bytes and a buffer and returns `Decoded`.
     seconds : float
-        Time limit for one image.
+        Limit of the processor time for one image, in seconds.
+    wall_seconds : float
+        Limit of the elapsed time for one image, in seconds.
     memory : int
         Limit of the address space of each child, in bytes.
     """
 
     decoder: str = "clipfeat.images.decode:decode"
     seconds: float = 60.0
+    wall_seconds: float = 600.0
     memory: int = 4 * 2**30
 
 
@@ -68,12 +77,13 @@ ISOLATED = Isolation()
 
 @dataclass(frozen=True, eq=False)
 class _Child:
-    """A child process that decodes, and the pipes to it."""
+    """A child process that decodes, the pipes to it, and its standard error."""
 
     process: subprocess.Popen[bytes]
     requests: BufferedWriter
     replies: BufferedReader
     shared: RGB
+    errors: FileIO
 
 
 class IsolatedDecoder:
@@ -150,21 +160,23 @@ class IsolatedDecoder:
             self._idle.append(child)
 
     def _decode(self, data: bytes, *, retry: bool) -> tuple[_Child, Decoded]:
-        """Decode an image. If the child was killed from outside, try again in another child."""
+        """Decode an image. After a kill from outside or a time limit, try a second child."""
         child = self._take()
+        _read_errors(child)  # those of the image before, which was decoded
         try:
             return child, _request(child, data)
-        except DecodeError:
+        except DecodeError as error:
+            message = _last_error(child)
             self._idle.append(child)
-            raise
+            raise DecodeError(f"{error}{message}") from error.__cause__
         except MemoryError as error:
             child.process.kill()  # the child waits until its pixels are read
             self._drop(child)
             raise DecodeError("there is not enough memory for the pixels of the image") from error
         except (OSError, EOFError, ValueError) as error:
-            code = self._drop(child)
-            if not retry or code not in KILLED:
-                raise DecodeError(self._reason(code)) from error
+            code, message = self._drop(child)
+            if not retry or code not in (*KILLED, *LATE):
+                raise DecodeError(f"{self._reason(code)}{message}") from error
         return self._decode(data, retry=False)
 
     def _take(self, *, retry: bool = True) -> _Child:
@@ -182,29 +194,30 @@ class IsolatedDecoder:
             self._all.add(child)
         # If the decoder itself fails to start, no image may be recorded as a failure.
         if child.replies.read(len(READY)) != READY:
-            code = self._drop(child)
+            code, message = self._drop(child)
             if self._closed:
                 raise DecodeError(ENDED)
             if retry and code in KILLED:
                 return self._take(retry=False)
             raise ClipfeatError(
                 f"the process of the decoder {self.isolation.decoder} does not start "
-                f"({_ending(code)}). Read its messages on standard error"
+                f"({_ending(code)}){message}"
             )
         return child
 
-    def _drop(self, child: _Child) -> int:
-        """Remove a child, and return its exit code."""
+    def _drop(self, child: _Child) -> tuple[int, str]:
+        """Remove a child. Return its exit code and its last message."""
         with self._lock:
             self._all.discard(child)
         return _end(child)
 
     def _reason(self, code: int) -> str:
         """Describe why a child ended, for an error message."""
-        ending = _ending(code)
-        if ending == "signal SIGALRM":
-            return f"decoding took longer than the limit of {self.isolation.seconds:g} s"
-        return f"the decoding process ended unexpectedly ({ending})"
+        if code in LATE:
+            limits = self.isolation
+            limit = limits.wall_seconds if LATE[code] == "s" else limits.seconds
+            return f"decoding took longer than the limit of {limit:g} {LATE[code]}"
+        return f"the decoding process ended unexpectedly ({_ending(code)})"
 
 
 def default_workers() -> int:
@@ -219,7 +232,9 @@ def default_workers() -> int:
 
 def _start(isolation: Isolation) -> _Child:
     descriptor, shared = _shared_memory()
-    arguments = [isolation.decoder, isolation.seconds, isolation.memory, descriptor]
+    errors = _error_file()
+    limits = isolation.seconds, isolation.wall_seconds, isolation.memory
+    arguments = [isolation.decoder, *limits, descriptor]
     # The child imports from the same folders as this process. -P leaves out the working folder.
     path = os.pathsep.join(entry or os.curdir for entry in sys.path)
     try:
@@ -228,10 +243,12 @@ def _start(isolation: Isolation) -> _Child:
             pass_fds=[descriptor] if descriptor >= 0 else [],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=errors,
             env=os.environ | ENVIRONMENT | {"PYTHONPATH": path},
             process_group=0,  # Ctrl-C must not reach the child
         )
     except OSError as error:
+        errors.close()
         raise ClipfeatError(
             f"no process can be started to decode images ({error.strerror}). Use fewer workers "
             "with --num-workers"
@@ -247,7 +264,7 @@ def _start(isolation: Isolation) -> _Child:
 
         for pipe in (requests, replies):
             fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-    return _Child(process, requests, replies, shared)
+    return _Child(process, requests, replies, shared, errors)
 
 
 def _shared_memory() -> tuple[int, RGB]:
@@ -265,6 +282,33 @@ def _shared_memory() -> tuple[int, RGB]:
         return descriptor, np.frombuffer(mmap.mmap(descriptor, SHARED_BYTES), dtype=np.uint8)
     except OSError:
         return -1, no_memory
+
+
+def _error_file() -> FileIO:
+    """Open a file in memory for a child's standard error, or the null device if there is none."""
+    with suppress(AttributeError, OSError):
+        return FileIO(os.memfd_create("clipfeat-errors"), "r+")
+    return FileIO(os.devnull, "r+")
+
+
+def _read_errors(child: _Child) -> bytes:
+    """Read and remove the messages that a child has printed."""
+    with suppress(OSError, ValueError):  # another thread may have closed the file
+        if not os.fstat(child.errors.fileno()).st_size:
+            return b""
+        child.errors.seek(0)  # the child shares this position
+        data = child.errors.readall()
+        child.errors.truncate(0)
+        child.errors.seek(0)
+        return data
+    return b""
+
+
+def _last_error(child: _Child) -> str:
+    """Return the last line that a child printed, in parentheses, or an empty text."""
+    lines = _read_errors(child).decode("utf-8", "backslashreplace").split("\n")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return f" (the decoder printed: {last[:200]})" if last else ""
 
 
 def _request(child: _Child, data: bytes) -> Decoded:
@@ -291,8 +335,8 @@ def _exactly(pipe: BufferedReader, size: int) -> bytes:
     return data
 
 
-def _end(child: _Child) -> int:
-    """Wait for a child to end, and return its exit code. Kill the child after 5 s."""
+def _end(child: _Child) -> tuple[int, str]:
+    """Wait for a child to end, and kill it after 5 s. Return its exit code and its last message."""
     try:
         code = child.process.wait(timeout=5)
     except subprocess.TimeoutExpired:
@@ -301,7 +345,9 @@ def _end(child: _Child) -> int:
     for pipe in (child.requests, child.replies):
         with suppress(OSError):
             pipe.close()
-    return code
+    last = _last_error(child)
+    child.errors.close()
+    return code, last
 
 
 def _ending(code: int) -> str:

@@ -20,7 +20,7 @@ from clipfeat.images.decode import RGB
 from clipfeat.images.isolated import Isolation
 from tests.conftest import make_spec
 
-ODD = Isolation("tests.images.odd_decoders:odd", seconds=2, memory=2**29)
+ODD = Isolation("tests.images.odd_decoders:odd", wall_seconds=2, memory=2**29)
 
 
 def first_pixels(pixels: RGB) -> torch.Tensor:

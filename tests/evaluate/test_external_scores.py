@@ -115,7 +115,9 @@ def test_scores_that_cannot_be_used() -> None:
     some = dict(list(scores.items())[5:])
     with pytest.raises(DataError, match=r"5 of 80 images have no score of x, such as real/0000"):
         benchmark(DATA, ["logreg", Scores("x", some)], protocol=4)
-    with pytest.raises(DataError, match=r"1 of 2 scores of x are not finite numbers. The first .* b"):
+    with pytest.raises(
+        DataError, match=r"1 of 2 scores of x are not finite numbers. The first .* b"
+    ):
         Scores("x", {"a": 1.0, "b": float("nan")})
     for name in ("logreg", "soft vote"):
         with pytest.raises(UsageError, match="is the name of a classifier or a vote"):

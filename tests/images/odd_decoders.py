@@ -4,12 +4,13 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 from clipfeat.errors import DecodeError
 from clipfeat.images.decode import RGB, Decoded, decode
 
 
-def odd(data: bytes, buffer: RGB) -> Decoded:
+def odd(data: bytes, buffer: RGB) -> Decoded:  # noqa: PLR0912
     word, _, rest = data.partition(b" ")
     match word:
         case b"segfault":
@@ -18,6 +19,17 @@ def odd(data: bytes, buffer: RGB) -> Decoded:
             os.kill(os.getpid(), signal.SIGKILL)
         case b"hang":
             time.sleep(600)
+        case b"spin":
+            while True:
+                pass
+        case b"late":  # only the first of two children
+            if not (once := Path(rest.decode())).exists():
+                once.touch()
+                time.sleep(600)
+            return decode(once.with_suffix(".png").read_bytes(), buffer)
+        case b"complain":
+            os.write(2, b"a line\na line from C\n")
+            raise DecodeError("odd image")
         case b"exit":
             os._exit(3)
         case b"eat":

@@ -3,7 +3,6 @@
 A command parses its options, calls the library and prints the result.
 """
 
-import signal
 import sys
 from typing import Annotated
 
@@ -17,7 +16,7 @@ from clipfeat.cli.compare import compare
 from clipfeat.cli.demo import demo
 from clipfeat.cli.embed import embed
 from clipfeat.cli.encoders import encoders
-from clipfeat.cli.exits import INTERRUPTED, interrupt
+from clipfeat.cli.exits import INTERRUPTED, report_stopping
 from clipfeat.cli.explain import explain
 from clipfeat.cli.export import export
 from clipfeat.cli.fit import fit
@@ -30,6 +29,7 @@ from clipfeat.cli.pull import pull
 from clipfeat.cli.push import push
 from clipfeat.cli.robustness import robustness
 from clipfeat.cli.verify import verify
+from clipfeat.system.interrupts import handle_stop_signals, ignore_stop_signals
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -75,13 +75,12 @@ def clipfeat(
 
 
 def main() -> None:
-    """Run the command line. A SIGTERM signal is handled like Ctrl-C."""
-    signal.signal(signal.SIGTERM, interrupt)
+    """Run the command line. SIGTERM and SIGHUP are handled like Ctrl-C."""
+    handle_stop_signals(report_stopping)
     try:
         app()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     finally:
         # The exit code is already set. A signal while Python exits would replace it.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        ignore_stop_signals()

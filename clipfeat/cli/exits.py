@@ -15,9 +15,8 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
-from types import FrameType
 from typing import ParamSpec, TypeVar
 
 import typer
@@ -109,9 +108,13 @@ def print_line(line: object) -> None:
     print(terminal_text(str(line)))
 
 
-def interrupt(number: int, frame: FrameType | None) -> None:
-    """Raise KeyboardInterrupt for a signal, as Python does for Ctrl-C."""
-    raise KeyboardInterrupt
+def report_stopping() -> None:
+    """Tell a user who presses Ctrl-C again that the command is stopping.
+
+    A signal may arrive while Python writes to standard error, so Python's buffer is not used.
+    """
+    with suppress(OSError):
+        os.write(2, b"stopping: finished work is being saved\n")
 
 
 def _print_warning(message: Warning | str, *_: object, **__: object) -> None:

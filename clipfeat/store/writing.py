@@ -34,6 +34,7 @@ from clipfeat.system.files import (
     remove,
     storage_errors,
 )
+from clipfeat.system.interrupts import uninterrupted
 from clipfeat.system.locations import is_remote, location
 
 COMMIT_ROWS = 4096
@@ -117,7 +118,8 @@ class FeatureWriter:
         try:
             # Commit after Ctrl-C, but not after a failure of the disk.
             if kind is None or not issubclass(kind, StorageError):
-                self.commit()
+                with uninterrupted():
+                    self.commit()
         finally:
             self._lock.close()
 

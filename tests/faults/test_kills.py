@@ -65,7 +65,9 @@ def disturb(
     random.seed(seed)
     time.sleep(random.random() * 0.9)
     before = rows(folder / "out.h5")
-    run.send_signal(stop)
+    for _ in range(1 if stop == signal.SIGKILL else 3):
+        run.send_signal(stop)
+        time.sleep(0.02)
     run.communicate(timeout=60)
     after = rows(folder / "out.h5")
     assert before.items() <= after.items(), "a committed row was lost or changed"
@@ -97,10 +99,10 @@ def test_killed_at_a_random_moment(
 def test_interrupted_at_a_random_moment(
     tmp_path: Path, whole: tuple[Path, dict[str, bytes]], full: bool
 ) -> None:
-    """After Ctrl-C or SIGTERM, finished rows are committed and the exit code is 130."""
+    """After repeated Ctrl-C, SIGTERM or SIGHUP, rows are committed and the exit code is 130."""
     images, expected = whole
     for seed in range(20 if full else 3):
-        stop = (signal.SIGINT, signal.SIGTERM)[seed % 2]
+        stop = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)[seed % 3]
         assert disturb(tmp_path / "x", images, expected, seed, stop) in (130, 0)
 
 

@@ -12,7 +12,6 @@ import io
 import re
 import warnings
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,12 +26,11 @@ from clipfeat.errors import (
 from clipfeat.features.label_text import present
 from clipfeat.features.official_parts import SPLIT
 from clipfeat.images.image_root import root_of_table
-from clipfeat.images.readers import FileBytes, RemoteObject
+from clipfeat.images.readers import FileBytes, RemoteObject, whole_file
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource, make_source
 from clipfeat.images.table_paths import check_table_paths
-from clipfeat.system.files import storage_errors
-from clipfeat.system.locations import as_url, is_remote, location
+from clipfeat.system.locations import WEB, as_url, is_remote, location
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -130,17 +128,24 @@ def open_manifest(
     folder = root_of_table(spec, [row.path for row in rows if row.path], image_root)
     paths = [row.path and (folder.find(row.path) or as_url(row.path)) for row in rows]
     check_table_paths(spec, paths, folder.root, image_root=image_root, allow_remote=allow_remote)
+    readers = _readers(folder.root, paths)
     records = [
-        ImageRecord(path, _reader(folder.root, path), row.label, row.group, row.columns)
-        for path, row in zip(paths, rows, strict=True)
+        ImageRecord(path, reader, row.label, row.group, row.columns)
+        for path, reader, row in zip(paths, readers, rows, strict=True)
     ]
     return make_source(f"the table {spec}", folder.root, records)
 
 
-def _reader(root: str, path: str) -> FileBytes | RemoteObject:
-    if is_remote(path):
-        return RemoteObject(path)
-    return RemoteObject(f"{root}/{path}") if is_remote(root) else FileBytes(str(Path(root) / path))
+def _readers(root: str, paths: Sequence[str]) -> list[FileBytes | RemoteObject]:
+    files = [
+        path if is_remote(path) else f"{root}/{path}" if is_remote(root) else str(Path(root, path))
+        for path in paths
+    ]
+    hosts = {file.split("/")[2] for file in files if file.partition("://")[0] in WEB}
+    return [
+        RemoteObject(file, of_several_hosts=len(hosts) > 1) if is_remote(file) else FileBytes(file)
+        for file in files
+    ]
 
 
 def read_text_table(spec: str) -> "pd.DataFrame":
@@ -156,8 +161,7 @@ def read_text_table(spec: str) -> "pd.DataFrame":
         If the file cannot be read as a table. If two columns have the same name.
     """
     try:
-        with storage_errors(f"reading {spec}") if is_remote(spec) else nullcontext():
-            content = location(spec).read_bytes()
+        content = whole_file(spec).read() if is_remote(spec) else Path(spec).read_bytes()
     except StorageError:
         raise
     except OSError as error:

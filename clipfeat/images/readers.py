@@ -13,13 +13,16 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
-from clipfeat.errors import ReadError, StorageError
+from clipfeat.errors import ReadError, StorageError, UsageError
 from clipfeat.system.file_stats import Stat, file_stat, object_stats
 from clipfeat.system.files import storage_errors
 from clipfeat.system.locations import WEB, absolute, as_url, is_remote, location
 
 MAX_BYTES = 256 * 2**20
 """Maximum size of a file. Larger files are refused before they are read."""
+
+_STATUS_OF_SERVER = frozenset({401, 407, 408, 425, 429})
+"""Status codes 4xx of web servers that concern every object, such as too many requests."""
 
 Content = Literal["image", "frame request"]
 """Kinds of bytes: an image file, or a request to `clipfeat.images.video.decode_frame`."""
@@ -201,11 +204,15 @@ class RemoteObject(Reader):
         The address, as returned by `clipfeat.system.locations.as_url`.
     offset, size : int
         Position of the first byte, and number of bytes. A size of -1 reads the whole object.
+    of_several_hosts : bool
+        Whether the source has addresses of several web servers. A server that does not answer then
+        concerns only its own images.
     """
 
     url: str
     offset: int = 0
     size: int = -1
+    of_several_hosts: bool = False
 
     def read(self) -> bytes:
         """Read the object.
@@ -218,7 +225,12 @@ class RemoteObject(Reader):
         StorageError
             If the object store does not answer.
         """
-        return _checked(*_read_object(self.url, self.offset, self.size))
+        try:
+            return _checked(*_read_object(self.url, self.offset, self.size))
+        except StorageError as error:
+            if self.of_several_hosts:
+                raise ReadError(str(error)) from error
+            raise
 
     def stat(self) -> Stat | None:
         """Return the status of the object, or None if its folder cannot be listed."""
@@ -307,7 +319,10 @@ def _read_file(file: str, offset: int = 0, size: int = -1) -> tuple[bytes, int]:
 
 def _read_object(url: str, offset: int, size: int) -> tuple[bytes, int]:
     """Read a range of an object. Return the bytes and the minimum number of bytes to expect."""
-    remote: Any = location(url)
+    try:
+        remote: Any = location(url)
+    except UsageError as error:
+        raise ReadError(f"the address is invalid: {error.__cause__ or error}") from error
     most = MAX_BYTES + 1 if size < 0 else size
     try:
         with storage_errors(f"reading {url}"):
@@ -316,7 +331,7 @@ def _read_object(url: str, offset: int, size: int) -> tuple[bytes, int]:
         if _concerns_object(error.__cause__):
             reason = str(error.__cause__) or "it does not exist"
             raise ReadError(f"the object cannot be read: {reason}") from error
-        if _is_empty(remote):
+        if remote.protocol not in WEB and _is_empty(remote):
             return b"", 0
         raise
     if len(data) > MAX_BYTES:
@@ -325,35 +340,29 @@ def _read_object(url: str, offset: int, size: int) -> tuple[bytes, int]:
 
 
 def _read_range(remote: Any, offset: int, size: int) -> bytes:
-    """Read at most `size` bytes of an object.
+    """Read at most `size` bytes of an object."""
+    if remote.protocol in WEB:
+        from clipfeat.system.web import fetch
 
-    A web server may ignore the requested range and send any number of bytes, so the bytes are
-    counted while they arrive.
-    """
-    if remote.protocol not in WEB:
-        data: bytes = remote.fs.cat_file(remote.path, start=offset, end=offset + size)
-        return data
-    headers = {"Range": f"bytes={offset}-{offset + size - 1}"}
-    chunks: list[bytes] = []
-    with remote.fs.open(remote.path, block_size=0, headers=headers) as stream:
-        skipped = offset if stream.r.status == 200 else 0
-        left = skipped + min(size, MAX_BYTES + 1)
-        while left > 0 and (chunk := stream.read(min(left, 2**20))):
-            left -= len(chunk)
-            chunks.append(chunk[skipped:])
-            skipped = max(0, skipped - len(chunk))
-    return b"".join(chunks)
+        return fetch(remote, offset, min(size, MAX_BYTES + 1))
+    data: bytes = remote.fs.cat_file(remote.path, start=offset, end=offset + size)
+    return data
 
 
 def _concerns_object(cause: BaseException | None) -> bool:
     """Return whether an error concerns one object: it is missing, or this user may not read it.
 
+    A ValueError means that its address is invalid.
+
     s3fs raises PermissionError also for an expired token. That error concerns every object.
     """
+    status = getattr(cause, "status", 0)  # of a web server
+    if status in range(400, 500):
+        return status not in _STATUS_OF_SERVER
     if isinstance(cause, PermissionError):
         response = getattr(cause.__cause__, "response", None) or {}
         return response.get("Error", {}).get("Code") in (None, "403", "AccessDenied", "Forbidden")
-    return isinstance(cause, FileNotFoundError)
+    return isinstance(cause, FileNotFoundError | ValueError)
 
 
 def _is_empty(remote: Any) -> bool:

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from clipfeat.errors import UsageError
-from clipfeat.system.locations import is_remote, location
+from clipfeat.system.locations import WEB, is_remote, location
 
 Stat = tuple[int, int, int]
 """Size in bytes, modification time in nanoseconds, and inode or digest of an object's ETag."""
@@ -30,10 +30,11 @@ def file_stat(file: str) -> Stat | None:
 def object_stats(urls: Iterable[str]) -> dict[str, Stat]:
     """Return the status of each object by its URL, with one request per folder.
 
-    Objects in folders that cannot be listed are left out.
+    Objects in folders that cannot be listed, and files of web servers, are left out.
     """
     stats: dict[str, Stat] = {}
-    for folder in {url.rpartition("/")[0] for url in urls}:
+    folders = {url.rpartition("/")[0] for url in urls if url.partition("://")[0] not in WEB}
+    for folder in folders:
         # The status is needed only to skip unchanged objects. Objects without a status are read.
         with suppress(OSError, NotImplementedError, UsageError):
             remote: Any = location(folder) if is_remote(folder) else location(f"{folder}/")

@@ -25,7 +25,7 @@ _LOCAL = frozenset({"file", "local"})
 
 WEB = frozenset({"http", "https"})
 WEB_SECONDS = 30.0
-"""Seconds that a web server may take to accept a connection, or to send the next bytes."""
+"""Seconds that a web server may take to accept a connection, or to send the headers."""
 
 _EXTRAS = {
     "s3": ("s3fs", "s3"),
@@ -131,13 +131,15 @@ def _remote(url: str) -> Path:
 
 
 def _web_options(protocol: str) -> dict[str, Any]:
-    """Return time limits for a web server. The library's own limit is 5 minutes for each file."""
+    """Return limits for a web server. The library's own limit is 5 minutes for each file."""
     if protocol not in WEB:
         return {}
     from aiohttp import ClientTimeout
 
+    from clipfeat.system.web import LimitedResponse
+
     timeout = ClientTimeout(total=None, connect=WEB_SECONDS, sock_read=WEB_SECONDS)
-    return {"client_kwargs": {"timeout": timeout}}
+    return {"client_kwargs": {"timeout": timeout, "response_class": LimitedResponse}}
 
 
 def absolute(path: str | Path) -> str:

@@ -7,10 +7,10 @@ from threading import Thread
 
 import pytest
 
-from clipfeat.errors import ClipfeatError, ReadError
-from clipfeat.images import readers
+from clipfeat.errors import ClipfeatError, ReadError, StorageError
+from clipfeat.images import open_source, readers
 from clipfeat.images.readers import RemoteObject
-from clipfeat.system import locations
+from clipfeat.system import locations, web
 
 pytest.importorskip("aiohttp")
 CONTENT = bytes(range(100))
@@ -24,7 +24,13 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def do_GET(self) -> None:
-        kind = self.path.strip("/")
+        kind = self.path.strip("/").removesuffix(".csv")
+        if kind == "closed":
+            self.close_connection = True
+            return
+        if kind == "slow-headers":
+            self._trickle(b"HTTP/1.0 200 OK\r\nX-Long: " + bytes(100))
+            return
         self.send_response(int(kind) if kind.isdecimal() else 206 if kind == "range" else 200)
         self.end_headers()
         if kind == "range":
@@ -34,12 +40,29 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(CONTENT)
         elif kind == "silent":
             time.sleep(1.5)
+        elif kind == "slow":
+            self._trickle(CONTENT)
+        elif kind == "table":
+            self.wfile.write(b"path,label\nwhole,a\n")
+        elif kind == "hosts":
+            other = f"http://localhost:{self.server.server_port}"
+            paths = ["whole", "closed", f"{other}/500", f"{other}/whole", "http://[/x"]
+            self.wfile.write("\n".join(["path", *paths]).encode())
         elif kind == "endless":
             try:
                 while True:
                     self.wfile.write(bytes(2**16))
             except OSError:
                 pass
+
+    def _trickle(self, content: bytes) -> None:
+        """Send a byte every 0.2 s, until the client leaves."""
+        try:
+            for byte in content:
+                self.wfile.write(bytes([byte]))
+                time.sleep(0.2)
+        except OSError:
+            pass
 
     def log_message(self, *_: object) -> None:
         """Print nothing."""
@@ -49,6 +72,7 @@ class Handler(BaseHTTPRequestHandler):
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr(locations, "WEB_SECONDS", 0.5)
     monkeypatch.setattr(readers, "MAX_BYTES", 2**20)
+    monkeypatch.setattr(web, "MAX_BODY", 2**20)
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
         http.daemon_threads = True
         Thread(target=http.serve_forever, daemon=True).start()
@@ -70,10 +94,43 @@ def test_reading_stops_at_the_limit(server: str) -> None:
     assert RemoteObject(f"{server}/endless", 10, 5).read() == bytes(5)
 
 
-@pytest.mark.parametrize("kind", ["500", "403", "404", "silent"])
+FAULTS = ["500", "403", "404", "429", "silent", "closed", "slow", "slow-headers"]
+
+
+@pytest.mark.parametrize("kind", FAULTS)
 def test_errors_of_the_server_are_one_line(server: str, kind: str) -> None:
     """A server that fails or does not answer is a clear error, after a limited time."""
     start = time.monotonic()
     with pytest.raises(ClipfeatError, match=kind if kind == "500" else "."):
         RemoteObject(f"{server}/{kind}").read()
     assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize("kind", [*FAULTS, "endless"])
+def test_a_table_on_a_server_that_fails(server: str, kind: str) -> None:
+    """Opening the table is one clear error, after a limited time."""
+    start = time.monotonic()
+    with pytest.raises(ClipfeatError) as caught:
+        open_source(f"{server}/{kind}.csv")
+    assert "\n" not in str(caught.value)
+    assert time.monotonic() - start < 8
+
+
+def test_a_table_on_a_server(server: str) -> None:
+    """Its relative paths are addresses on the server."""
+    (record,) = open_source(f"{server}/table.csv")
+    assert (record.label, record.reader.read(), record.reader.stat()) == ("a", CONTENT, None)
+
+
+def test_one_host_of_several_may_fail(server: str) -> None:
+    """A server that fails ends a run only if all images are on it."""
+    source = open_source(f"{server}/hosts.csv", allow_remote=True)
+    results = []
+    for record in source:
+        try:
+            results.append(record.reader.read())
+        except ReadError:
+            results.append(b"failed")
+    assert results == [CONTENT, b"failed", b"failed", CONTENT, b"failed"]
+    with pytest.raises(StorageError):
+        RemoteObject(f"{server}/closed").read()

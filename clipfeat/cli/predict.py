@@ -50,6 +50,7 @@ def predict(
     """
     from clipfeat.cli.console import counted, image_bar
     from clipfeat.features.classes import positive_last
+    from clipfeat.images.skipping import skipped_text
     from clipfeat.model import load_model
     from clipfeat.prediction.predicting import predict as run
     from clipfeat.prediction.submission import Template
@@ -90,6 +91,8 @@ def predict(
         output.write_text(text, encoding="utf-8", newline="")
         counts = (f"{predictions.predicted.count(name)} {name}" for name in predictions.classes)
         print_line(f"{output}: {counted(len(table), 'row')}, predicted {', '.join(counts)}")
+    if predictions.skipped:
+        print_error_line(skipped_text(predictions.skipped))
     if predictions.errors:
         path, reason = next(iter(predictions.errors.items()))
         print_error_line(

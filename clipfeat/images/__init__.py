@@ -156,7 +156,8 @@ def _open(
             images = open_standard_input(allow_remote=allow_remote)
         else:
             images = kind.open(spec, columns)
-    return with_roles(images, columns)
+    # The paths of a zip archive's own table are paired when it is opened.
+    return with_roles(images, replace(columns, path="") if name == "zip archive" else columns)
 
 
 def _joined(sources: Sequence[ImageSource]) -> ImageSource:

@@ -3,6 +3,7 @@
 `clipfeat.images.pairing` states the rule. Images that are not in the table are unlabelled.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -17,13 +18,15 @@ from clipfeat.images.manifest import (
 )
 from clipfeat.images.pairing import pair_names
 from clipfeat.images.record import ImageRecord
+from clipfeat.images.skipping import UNPAIRED
 from clipfeat.images.source import ImageSource, check_agreement, relabel
 
 
 def with_labels(source: ImageSource, table_path: str, names: TableColumns) -> ImageSource:
     """Give the images of a source the labels, groups and columns of a table.
 
-    Labels of the source, such as the names of folders, are dropped.
+    Labels of the source, such as the names of folders, are dropped. Rows without an image are
+    counted in `ImageSource.skipped`.
 
     Raises
     ------
@@ -39,8 +42,11 @@ def with_labels(source: ImageSource, table_path: str, names: TableColumns) -> Im
         raise no_usual_column(table_path, "label", table.columns.tolist())
     paths = [record.path for record in source]
     rows = table_rows(table, columns)
-    records = label_records(source.name, source.records, paths, rows, table_path, columns.path)
-    return replace(source, records=records)
+    skipped = Counter(source.skipped)
+    records = label_records(
+        source.name, source.records, paths, rows, table_path, columns.path, skipped
+    )
+    return replace(source, records=records, skipped=skipped)
 
 
 def label_records(
@@ -50,6 +56,7 @@ def label_records(
     rows: Sequence[TableRow],
     table_path: str,
     column: str,
+    skipped: Counter[str],
 ) -> list[ImageRecord]:
     """Give records the labels, groups and columns of a table's rows.
 
@@ -67,6 +74,8 @@ def label_records(
         Name of the table, for messages.
     column : str
         Name of its column of paths, for messages.
+    skipped : Counter
+        Counts the rows without an image.
 
     Raises
     ------
@@ -95,4 +104,6 @@ def label_records(
             f"{paths[0]!r}, but those in the column {column!r} look like {example!r}. Pass the "
             "name of another column with --path-col"
         )
+    if n_unpaired := indices.count(None):
+        skipped[UNPAIRED] += n_unpaired
     return [first.get(i, record) for i, record in enumerate(unlabelled)]

@@ -115,7 +115,7 @@ def open_zip(spec: str, names: TableColumns = TableColumns()) -> ImageSource:
             for path, reader in of_shard.items()
         ]
         tables = _tables(shard, members[shard], names, skipped)
-        for record in _labelled(own, tables, shard):
+        for record in _labelled(own, tables, shard, skipped):
             records.append(replace(record, path=f"{prefix}/{record.path}"))
     places = tuple(absolute(shard) for shard in shards if not is_remote(shard))
     return make_source(spec, root, records, skipped=skipped, places=places)
@@ -201,7 +201,7 @@ def _table(shard: str, path: str, reader: ZipMember, names: TableColumns) -> _Ta
 
 
 def _labelled(
-    records: Sequence[ImageRecord], tables: Sequence[_Table], shard: str
+    records: Sequence[ImageRecord], tables: Sequence[_Table], shard: str, skipped: Counter[str]
 ) -> list[ImageRecord]:
     """Give images the labels of the table in the nearest folder above them, if there is one."""
     labelled = list(records)
@@ -213,7 +213,7 @@ def _labelled(
             continue
         own = [records[i] for i in inside]
         paths = [record.path.removeprefix(table.folder) for record in own]
-        named = label_records(shard, own, paths, table.rows, table.name, table.column)
+        named = label_records(shard, own, paths, table.rows, table.name, table.column, skipped)
         for i, record in zip(inside, named, strict=True):
             labelled[i] = record
     return labelled

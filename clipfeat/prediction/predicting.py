@@ -1,6 +1,7 @@
 """Predict classes from images, feature files or features in memory."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from clipfeat.embedding.embed_resources import EmbedResources
@@ -11,13 +12,21 @@ from clipfeat.errors import UsageError, unknown_name
 from clipfeat.features import FeatureSet
 from clipfeat.features.by_file import AVERAGES
 from clipfeat.images import open_source
+from clipfeat.images.labels import with_labels
 from clipfeat.images.manifest import is_table
+from clipfeat.images.readers import FileBytes
+from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource
 from clipfeat.images.source_options import SourceOptions
 from clipfeat.images.video.frames import with_frames
 from clipfeat.model import Model, load_model
 from clipfeat.prediction.label_match import check_labels, given_labels
-from clipfeat.prediction.predictions import Predictions, in_listed_rows, predictions_of
+from clipfeat.prediction.predictions import (
+    Predictions,
+    files_of,
+    in_listed_rows,
+    predictions_of,
+)
 from clipfeat.store import load
 
 
@@ -55,6 +64,7 @@ def predict(
         YuNet detected.
     inputs : SourceOptions
         Options for reading images. `labels` are the true classes, which score the predictions.
+        For features, they replace the labels of the features, and other options have no effect.
         `views` are test-time augmentations. `faces` must be None, because the face settings are
         stored with the model.
     average : str
@@ -95,15 +105,10 @@ def predict(
     fitted = as_model(model)
     how = None if per_part else average
     if isinstance(source, FeatureSet):
-        return predictions_of(fitted, source, how)
+        return _of_features(fitted, source, "the feature set", inputs, how)
     specs = [source] if isinstance(source, str | Path) else list(source)
     if specs and all(Path(spec).suffix.lower() in {".h5", ".hdf5"} for spec in specs):
-        if inputs.labels is not None:
-            raise UsageError(
-                f"the labels {inputs.labels} cannot be used with a feature file, which has its own "
-                "labels. Leave out --labels"
-            )
-        return predictions_of(fitted, load(*specs), how)
+        return _of_features(fitted, load(*specs), " + ".join(map(str, specs)), inputs, how)
     listed = open_images(fitted, source, inputs)
     if inputs.labels is not None or any(is_table(str(spec)) for spec in specs):
         table = listed.name if inputs.labels is None else str(inputs.labels)
@@ -120,7 +125,22 @@ def predict(
         progress=progress,
     )
     predictions = predictions_of(fitted, features, how, images)
+    predictions = replace(predictions, skipped=listed.skipped)
     return predictions if per_part else in_listed_rows(predictions, listed)
+
+
+def _of_features(
+    model: Model, features: FeatureSet, name: str, inputs: SourceOptions, average: str | None
+) -> Predictions:
+    """Predict from features. Labels of a table are paired with the files of the features."""
+    if inputs.labels is None:
+        return predictions_of(model, features, average)
+    records = [ImageRecord(file, FileBytes(file)) for file in files_of(features)]
+    labelled = with_labels(ImageSource(name, "", records), str(inputs.labels), inputs.columns)
+    labels = {record.path: record.label for record in labelled}
+    check_labels(labels.values(), model.classes, str(inputs.labels))
+    predictions = predictions_of(model, features, average, truth=labels)
+    return replace(predictions, skipped=labelled.skipped)
 
 
 def as_model(model: Model | str | Path) -> Model:

@@ -4,6 +4,7 @@ A file may have several parts: the frames of a video, the faces of an image, or 
 (augmentations) of an image.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
@@ -48,6 +49,9 @@ class Predictions:
         Positive class that was chosen with `with_positive`.
     training : set of str
         Paths of the images that the model was fitted on.
+    skipped : mapping of str to int
+        Number of files and rows of the source that are not images, by kind. See
+        `clipfeat.images.skipping`.
     """
 
     paths: Sequence[str]
@@ -58,6 +62,7 @@ class Predictions:
     threshold: float | None = None
     chosen: str | None = None
     training: Set[str] = frozenset()
+    skipped: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def positive(self) -> str | None:
@@ -207,6 +212,10 @@ def in_listed_rows(predictions: Predictions, images: ImageSource) -> Predictions
     )
 
 
+_FRAME_OR_FACE = re.compile(r"@\d{4,}\.\d{3}s|#face\d+")
+"""End of the path of a frame or a face."""
+
+
 @dataclass(frozen=True)
 class _Part:
     """A file, or a part of a file: a row of a feature set, or an image without a row."""
@@ -217,7 +226,11 @@ class _Part:
 
 
 def predictions_of(
-    model: Model, features: FeatureSet, average: str | None, images: ImageSource | None = None
+    model: Model,
+    features: FeatureSet,
+    average: str | None,
+    images: ImageSource | None = None,
+    truth: Mapping[str, str] | None = None,
 ) -> Predictions:
     """Predict the class of every image of a feature set, including unreadable images.
 
@@ -233,21 +246,24 @@ def predictions_of(
     images : ImageSource, optional
         The source of the features. It defines the order of the predictions, and the files and
         labels of unreadable images. If it is None, unreadable images come last and have no label.
+    truth : mapping of str to str, optional
+        True class of each file. It replaces all other labels. Other files are unlabelled.
 
     Returns
     -------
     Predictions
         One row per file, or per part if `average` is None.
     """
-    rows = map(_Part, features.paths.tolist(), features.files.tolist(), features.labels.tolist())
-    parts = list(rows)
+    parts = _parts_with_rows(features)
     errors = {f.path: f"{f.reason}: {f.message}" for f in features.failures}
     place: dict[str, int] = {}
     if images is None:
-        parts += _failed_parts(errors, {part.file for part in parts})
+        parts += _failed_parts(errors, features)
     else:
         place = {record.path: number for number, record in enumerate(images)}
         parts += _parts_without_rows(images, parts)
+    if truth is not None:
+        parts = [replace(part, label=truth.get(part.file, "")) for part in parts]
     known = np.isin(features.keys, model.training_keys)
     n_unread = len(parts) - len(features)
     unread = np.full((n_unread, len(model.classes)), np.nan)
@@ -274,6 +290,20 @@ def predictions_of(
     )  # fmt: skip
 
 
+def files_of(features: FeatureSet) -> list[str]:
+    """List the distinct files of a feature set, those that failed last."""
+    parts = _parts_with_rows(features)
+    parts += _failed_parts([failure.path for failure in features.failures], features)
+    return list(dict.fromkeys(part.file for part in parts))
+
+
+def _parts_with_rows(features: FeatureSet) -> list[_Part]:
+    rows = zip(
+        features.paths.tolist(), features.files.tolist(), features.labels.tolist(), strict=True
+    )
+    return [_Part(*row) for row in rows]
+
+
 def _place(path: str, place: Mapping[str, int]) -> int:
     """Return the index in the source of a row's image. Other rows come after all images."""
     return place.get(path, place.get(record_path(path), len(place)))
@@ -289,17 +319,25 @@ def _parts_without_rows(images: ImageSource, rows: Sequence[_Part]) -> list[_Par
     ]
 
 
-def _failed_parts(paths: Iterable[str], files: Set[str]) -> list[_Part]:
+def _failed_parts(paths: Iterable[str], features: FeatureSet) -> list[_Part]:
     """Convert the paths of failures to parts of files.
 
     A feature file stores only the path of a failure. The path of a frame, face or view ends in
-    ``@`` or ``#`` and a name. If the path before this mark is a file with rows, the failure is a
-    part of that file. Otherwise, the failure is a whole file.
+    ``@`` or ``#`` and a name. It is a part if the name is that of a frame, of a face or of a view
+    of the feature set, or if the path before it is a file with rows. Otherwise, the failure is a
+    whole file.
     """
+    files = set(features.files.tolist())
+    views = set(features.columns.get("view", np.array([], dtype=np.str_)).tolist()) - {""}
     parts = []
     for path in paths:
-        file = max(path.rpartition(mark)[0] for mark in "#@")
-        parts.append(_Part(path, file if file in files else path, ""))
+        file = path
+        while split := re.fullmatch(r"(.+)([#@][^#@]*)", file, re.DOTALL):
+            before, end = split.groups()
+            if before not in files and end[1:] not in views and not _FRAME_OR_FACE.fullmatch(end):
+                break
+            file = before
+        parts.append(_Part(path, file, ""))
     return parts
 
 

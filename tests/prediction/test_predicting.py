@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from clipfeat.embedding.embed_resources import EmbedResources
 from clipfeat.embedding.pipeline import embed
 from clipfeat.encoders.encoder_options import EncoderOptions
-from clipfeat.errors import ClipfeatWarning, FingerprintError, UsageError
+from clipfeat.errors import ClipfeatWarning, FingerprintError, LabelError, UsageError
 from clipfeat.evaluate.fitting import fit
 from clipfeat.images.faces import open_finder
 from clipfeat.images.source_options import SourceOptions
@@ -91,11 +91,9 @@ def test_a_source_of_unreadable_images(model: Model, tmp_path: Path) -> None:
 
 
 def test_options_that_do_not_fit_are_refused(model: Model, image_folder: Path) -> None:
-    """Faces come from the model, labels from a feature file, and Ray only writes files."""
+    """Faces come from the model, and Ray only writes files."""
     with pytest.raises(UsageError, match="Leave out the argument `faces`"):
         predict(model, image_folder, inputs=SourceOptions(faces=open_finder("all")))
-    with pytest.raises(UsageError, match="Leave out --labels"):
-        predict(model, "out.h5", inputs=SourceOptions(labels="labels.csv"))
     with pytest.raises(UsageError, match="'ray' can only write feature files"):
         predict(model, image_folder, resources=EmbedResources(engine="ray"))
 
@@ -151,3 +149,30 @@ def test_a_table_has_one_prediction_for_each_of_its_rows(
     assert np.isnan(made.probabilities[:, 0]).tolist() == [False, True, True, False, False]
     assert np.array_equal(made.probabilities[0], made.probabilities[4])
     assert made.to_pandas()["error"].tolist()[1] == "the row has no path"
+
+
+def test_labels_of_a_table_score_features(model: Model, image_folder: Path, tmp_path: Path) -> None:
+    """Features and images are scored alike with the labels of a table, which may be partial."""
+    (image_folder / "real" / "bad.png").write_text("text")
+    table = tmp_path / "truth.csv"
+    lines = [f"{path.stem},{path.stem[:4]}" for path in sorted(image_folder.rglob("*-0*.png"))]
+    table.write_text("\n".join(["id,is_fake", *lines, "bad,real", "elsewhere,fake"]))
+    options = EncoderOptions(device="cpu")
+    inputs = SourceOptions(labels=table)
+    views = replace(inputs, views="hflip,jpeg50")
+    of_images = predict(model, image_folder, inputs=inputs, device="cpu")
+    embed(image_folder, tmp_path / "out.h5", encoder="spectrum", options=options)
+    embed(image_folder, tmp_path / "v.h5", encoder="spectrum", options=options, inputs=views)
+    for source in (tmp_path / "out.h5", load(tmp_path / "out.h5"), tmp_path / "v.h5"):
+        predictions = predict(model, source, inputs=inputs)
+        labels = dict(zip(predictions.paths, predictions.labels, strict=True))
+        assert labels == dict(zip(of_images.paths, of_images.labels, strict=True))
+        assert len(labels) == 25 and list(predictions.errors) == ["real/bad.png"]
+        assert predictions.n_scored == of_images.n_scored == 20
+        assert predictions.skipped == of_images.skipped == {"row of labels without an image": 1}
+        assert predictions.scores()["accuracy"] == 1.0
+    per_part = predict(model, tmp_path / "v.h5", inputs=inputs, per_part=True)
+    assert per_part.labels.count("fake") == 30  # three views
+    table.write_text("id,label\nreal-00,Real\n")
+    with pytest.raises(LabelError, match="'Real' \\(nearest class 'real'\\)"):
+        predict(model, tmp_path / "out.h5", inputs=inputs)

@@ -16,6 +16,7 @@ from clipfeat.images.folder import open_folder
 from clipfeat.images.labels import with_labels
 from clipfeat.images.listing import is_image, open_listing, open_standard_input
 from clipfeat.images.manifest import TableColumns, is_table, open_manifest
+from clipfeat.images.numpy_files import is_numpy_file, open_numpy_file
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource, make_source
 from clipfeat.images.source_columns import with_roles, with_stored_names
@@ -48,6 +49,7 @@ SOURCES: Mapping[str, SourceKind] = {
     "folder": SourceKind(lambda s: location(s).is_dir(), lambda s, _: open_folder(s)),
     "webdataset": SourceKind(is_tar_pattern, lambda s, _: open_webdataset(s)),
     "zip archive": SourceKind(is_zip_pattern, open_zip),
+    "array file": SourceKind(is_numpy_file, lambda s, _: open_numpy_file(s)),
     "table": SourceKind(is_table, open_manifest),
     "image": SourceKind(is_image, lambda s, _: open_listing([s], s)),
     "video": SourceKind(is_video, lambda s, _: open_listing([s], s)),
@@ -74,9 +76,9 @@ def open_source(
     ----------
     source : path, or sequence of paths
         A folder, a CSV, TSV or Parquet table, a webdataset tar or a zip archive, a pattern of tars
-        or zip archives (``x-{000..099}.tar``), an image, a video, or ``"-"`` for a list on standard
-        input. Several paths become one source. Addresses that fsspec can read also work, such as
-        ``s3://bucket/images``.
+        or zip archives (``x-{000..099}.tar``), a ``.npy`` or ``.npz`` file of images, an image, a
+        video, or ``"-"`` for a list on standard input. Several paths become one source. Addresses
+        that fsspec can read also work, such as ``s3://bucket/images``.
     labels : path, optional
         A table of the images' classes.
     columns : TableColumns
@@ -132,11 +134,12 @@ def _kind(spec: str) -> tuple[str, SourceKind]:
                 return name, kind
     if os.path.lexists(spec):
         raise UsageError(
-            f"{spec} is not a folder, table (.csv, .tsv, .parquet), tar file, zip archive, image "
-            "or video. Pass the path of one of these"
+            f"{spec} is not a folder, table (.csv, .tsv, .parquet), tar file, zip archive, array "
+            "file (.npy, .npz), image or video. Pass the path of one of these"
         )
     raise EmptySourceError(
-        f"no such folder, table, tar file, zip archive, image or video: {spec}. Check the path"
+        f"no such folder, table, tar file, zip archive, array file, image or video: {spec}. Check "
+        "the path"
     )
 
 

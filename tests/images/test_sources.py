@@ -10,8 +10,10 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from clipfeat.errors import (
     ClipfeatError,
@@ -24,6 +26,7 @@ from clipfeat.errors import (
     UnknownNameError,
 )
 from clipfeat.images import SOURCES, open_source, source_kinds
+from clipfeat.images.decode import decode
 from clipfeat.images.manifest import TableColumns
 from clipfeat.images.readers import FileBytes
 from clipfeat.system import plugins
@@ -82,25 +85,32 @@ def as_video(folder: Path) -> str:
     return str(Path(as_image(folder)).rename(folder.parent / "a.mp4"))
 
 
+def as_array_file(folder: Path) -> str:
+    paths = sorted(folder.rglob("*.png"))
+    images = np.stack([np.asarray(Image.open(path)) for path in paths])
+    np.savez_compressed(folder.parent / "a.npz", images=images, y=[p.parent.name for p in paths])
+    return str(folder.parent / "a.npz")
+
+
 MAKERS: dict[str, Callable[[Path], str | list[str]]] = {
     "folder": as_folder, "table": as_table, "webdataset": as_tars,
-    "zip archive": as_zips, "standard input": as_listing, "image": as_image,
-    "video": as_video,
+    "zip archive": as_zips, "array file": as_array_file, "standard input": as_listing,
+    "image": as_image, "video": as_video,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", SOURCES)
 def test_contract(kind: str, image_folder: Path) -> None:
-    """Paths are unique and in a stable order, and records pickle and read the images' bytes."""
-    known = {path.read_bytes() for path in image_folder.rglob("*.png")}
+    """Paths are unique and in a stable order, and records pickle and read the images."""
+    known = {decode(path.read_bytes()).pixels.tobytes() for path in image_folder.rglob("*.png")}
     spec = MAKERS[kind](image_folder)
     source = open_source(spec)
     paths = [record.path for record in source]
     assert len(set(paths)) == len(paths) == (1 if kind in {"image", "video"} else 24)
     assert [record.path for record in open_source(spec)] == paths
     assert pickle.loads(pickle.dumps(list(source))) == list(source)
-    assert {record.reader.read() for record in source} <= known
-    if kind in {"folder", "table", "webdataset", "zip archive"}:
+    assert {decode(record.reader.read()).pixels.tobytes() for record in source} <= known
+    if kind in {"folder", "table", "webdataset", "zip archive", "array file"}:
         assert sorted({record.label for record in source}) == ["fake", "real"]
 
 

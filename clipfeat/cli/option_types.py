@@ -543,7 +543,8 @@ MaxFpr = Annotated[
         metavar="RATE",
         help="Choose the decision threshold so that the false positive rate is at most this "
         "value with 95 % confidence. A rate of 0.05 needs 59 negative images in each training "
-        "set. Two classes only. See --positive.",
+        "set, and twice as many with mlp, triplet or --tune, which hold out images to choose the "
+        "threshold. Two classes only. See --positive.",
     ),
 ]
 Positive = Annotated[

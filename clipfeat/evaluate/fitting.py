@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from clipfeat.ensemble import SoftVotingClassifier, StackedClassifier, learn_weights
+from clipfeat.ensemble import SoftVotingClassifier, StackedClassifier, learn_weights, soft_vote
+from clipfeat.ensemble.stacking import log_odds
 from clipfeat.errors import (
     ClipfeatError,
     DataError,
@@ -21,12 +22,14 @@ from clipfeat.errors import (
 )
 from clipfeat.evaluate.entries import entry_names
 from clipfeat.evaluate.gains import gains
+from clipfeat.evaluate.metrics import Probabilities
 from clipfeat.evaluate.official_split import without_test
 from clipfeat.evaluate.protocols import FOLDS, KFold
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.evaluate.run_plan import Step, run_plan
 from clipfeat.evaluate.separated_duplicates import separated_duplicates
-from clipfeat.evaluate.thresholds import threshold_chooser
+from clipfeat.evaluate.threshold_rows import holds_out, threshold_rows
+from clipfeat.evaluate.thresholds import Chooser, threshold_chooser
 from clipfeat.evaluate.votes import GIVEN, VOTE_TITLES, Voting, parse_votes
 from clipfeat.features import FeatureSet
 from clipfeat.features.by_file import one_per_file
@@ -86,7 +89,9 @@ def fit(
         Balancing, calibration, bagging, parameter search, decision threshold and positive class.
         ``Model.about["positive_by"]`` states how the positive class was chosen. The threshold of
         the model is chosen on the out-of-fold probabilities of all rows. The scores of a fold use
-        another threshold, which is chosen on the training rows of the fold.
+        another threshold, which is chosen on the training rows of the fold. With `max_fpr`, some
+        models leave out a part of their training rows and choose the threshold on this part. See
+        `clipfeat.evaluate.threshold_rows`.
     vote : {"uniform", "greedy", "log_loss", "stacking"}
         Method that combines several classifiers. The weights of ``"greedy"`` and ``"log_loss"``,
         and the regression of ``"stacking"``, are learned on the out-of-fold probabilities of all
@@ -107,7 +112,8 @@ def fit(
     Returns
     -------
     Model
-        Model fitted on all labelled rows. Its ``scores`` are the scores of the cross-validation.
+        Model fitted on all labelled rows, except rows that `max_fpr` leaves out. Its ``scores``
+        are the scores of the cross-validation.
 
     Raises
     ------
@@ -135,18 +141,9 @@ def fit(
     entries = entry_names(names, data.specs)
     choose = threshold_chooser(options, data.classes)
     how = _one_vote(vote, vote_weights, list(entries))
-    if not cv and (choose is not None or (len(entries) > 1 and how not in ("uniform", GIVEN))):
-        learned = f"the vote {how!r}" if choose is None else "a decision threshold"
-        raise UsageError(
-            f"{learned} needs cross-validation for out-of-fold probabilities, but --cv is {cv}. "
-            "Use --cv 2 or more"
-        )
+    learned = len(entries) > 1 and how not in ("uniform", GIVEN)
+    _check_options(cv, options, resources, f"the vote {how!r}" if learned else "")
     time_limit = resources.time_limit
-    if time_limit is not None and not options.tune:
-        raise UsageError(
-            "--time-limit needs --tune, because it limits the parameter search and the fits after "
-            "it. Add --tune, or leave out --time-limit"
-        )
     begun = time.monotonic()
     scored: Benchmark | None = None
     with ray_executor(resources, RECOVERY) as executor:
@@ -167,8 +164,10 @@ def fit(
                 raise DataError(
                     "; ".join(f"{entry}: {why}" for entry, why in scored.errors.items())
                 )
-        weights = _weights(how, vote_weights, list(entries), data.y, scored)
+        fitted_rows, left_out = _divided(data, names, options, random_state)
+        weights = _weights(how, vote_weights, list(entries), fitted_rows, scored)
         data, entries = _with_weight(data, entries, weights)
+        training = data.take(fitted_rows) if len(left_out) else data
         # All searches precede all fits. Each search reserves the time that its classifier's fit
         # will take.
         share = time_share(begun, time_limit, len(entries))
@@ -178,7 +177,7 @@ def fit(
             )
             for entry, (name, columns) in entries.items()
         }
-        rows = (data.X, data.y, data.split_groups)
+        rows = (training.X, training.y, training.split_groups)
         if executor is None:
             made = {entry: make_member(*rows, spec) for entry, spec in specs.items()}
         else:
@@ -190,13 +189,17 @@ def fit(
         if result and (result.tried or result.out_of_time)
     }
     fitted = members if executor is not None else None
-    estimator, fit_params = _combined(members, how, weights, scored, random_state, fitted)
+    out_of_fold = [scored.probabilities[entry] for entry in members] if scored else []
+    estimator, fit_params = _combined(
+        members, how, weights, [p[fitted_rows] for p in out_of_fold], random_state, fitted
+    )
     if fitted is None or len(members) > 1:
         until = None if time_limit is None else begun + GRACE * time_limit
-        estimator = _fitted(estimator, data, fit_params, until, ", ".join(members))
-    recorded = {k: v for k, v in options.record().items() if k not in ("accelerate", "tune")}
-    about = {"images": len(data), "cv": cv, "seed": random_state, **recorded, "tuned": tuned}
+        estimator = _fitted(estimator, training, fit_params, until, ", ".join(members))
+    about = {"images": len(data), "cv": cv, "seed": random_state, "tuned": tuned}
     about |= {
+        **{k: v for k, v in options.record().items() if k not in ("accelerate", "tune")},
+        **({"threshold_images": len(np.unique(data.files[left_out]))} if len(left_out) else {}),
         "positive": data.positive,
         "positive_by": positive_by(data.classes, options.positive),
         "time_limit": time_limit,
@@ -214,11 +217,57 @@ def fit(
         members=tuple(members),
         scores=tuple(scored.rows) if scored else (),
         about=about | (_about_scores(scored, entry, data) if scored else {}),
-        threshold=choose(*_by_file(scored, entry)) if choose and scored else None,
+        threshold=choose and _threshold(choose, estimator, data, left_out, out_of_fold),
     )
     model = access.finish(model)
     # Arrays have row numbers as keys, which other arrays have too.
     return replace(model, training_keys=np.unique(data.keys)) if model.specs else model
+
+
+def _check_options(cv: int, options: FitOptions, resources: FitResources, learned: str) -> None:
+    """Check that there is a cross-validation to learn on, and a search for a time limit."""
+    learned = "a decision threshold" if options.decides else learned
+    if not cv and learned:
+        raise UsageError(
+            f"{learned} needs cross-validation for out-of-fold probabilities, but --cv is {cv}. "
+            "Use --cv 2 or more"
+        )
+    if resources.time_limit is not None and not options.tune:
+        raise UsageError(
+            "--time-limit needs --tune, because it limits the parameter search and the fits after "
+            "it. Add --tune, or leave out --time-limit"
+        )
+
+
+def _divided(
+    data: FeatureSet, names: Sequence[str], options: FitOptions, random_state: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Divide the rows into those to fit and those on which `max_fpr` chooses the threshold.
+
+    The second part is empty if the threshold is chosen on out-of-fold probabilities.
+    """
+    rows = np.arange(len(data))
+    if options.max_fpr is None or not holds_out(names, options):
+        return rows, np.empty(0, dtype=np.int64)
+    left_out = threshold_rows(data, rows, options.max_fpr, random_state)
+    return np.delete(rows, left_out), left_out
+
+
+def _threshold(
+    choose: Chooser,
+    estimator: Any,
+    data: FeatureSet,
+    left_out: NDArray[np.int64],
+    out_of_fold: Sequence[Probabilities],
+) -> float:
+    """Choose the threshold of a model on the rows that it left out, or out of fold on all rows."""
+    rows, groups = np.arange(len(data)), data.split_groups
+    if len(left_out):
+        rows, p = left_out, estimator.predict_proba(data.X[left_out])
+    else:
+        p = _combined_probabilities(estimator, out_of_fold)
+    y, p, first = one_per_file(data.y[rows], p, data.files[rows])
+    return choose(y, p, None if groups is None else groups[rows[first]])
 
 
 def _fitted(
@@ -273,20 +322,37 @@ def _combined(
     members: Mapping[str, Any],
     how: str,
     weights: Mapping[str, float],
-    scored: Benchmark | None,
+    out_of_fold: Sequence[Probabilities],
     random_state: int,
     fitted: Mapping[str, Any] | None,
 ) -> tuple[Any, dict[str, Any]]:
-    """Combine the members into one estimator. Return it and the arguments of its ``fit``."""
+    """Combine the members into one estimator. Return it and the arguments of its ``fit``.
+
+    The out-of-fold probabilities are those of the rows that the estimator is fitted on.
+    """
     if len(members) == 1:
         return next(iter(members.values())), {}
     fit_params: dict[str, Any] = {} if fitted is None else {"fitted": fitted}
     named = [(entry, clone(member)) for entry, member in members.items()]
-    if how == "stacking" and scored:
-        fit_params["out_of_fold"] = [scored.probabilities[entry] for entry in members]
+    if how == "stacking" and out_of_fold:
+        fit_params["out_of_fold"] = out_of_fold
         return StackedClassifier(named, random_state=random_state), fit_params
     shares = None if how == "uniform" else [weights[entry] for entry in members]
     return SoftVotingClassifier(named, weights=shares), fit_params
+
+
+def _combined_probabilities(estimator: Any, out_of_fold: Sequence[Probabilities]) -> Probabilities:
+    """Combine out-of-fold probabilities of the members in the same way as a fitted estimator.
+
+    In the cross-validation, a learned vote has other weights in each fold. Its threshold must be
+    chosen with the weights of the model.
+    """
+    if len(out_of_fold) == 1:
+        return out_of_fold[0]
+    if isinstance(estimator, StackedClassifier):
+        p: Probabilities = estimator.blend_.predict_proba(log_odds(out_of_fold))
+        return p
+    return soft_vote(out_of_fold, estimator.weights)
 
 
 def _one_vote(vote: str, weights: Sequence[float] | None, voters: Sequence[str]) -> str:
@@ -315,25 +381,21 @@ def _weights(
     how: str,
     given: Sequence[float] | None,
     entries: Sequence[str],
-    y: NDArray[np.int64],
+    rows: NDArray[np.int64],
     scored: Benchmark | None,
 ) -> dict[str, float]:
-    """Return the weight of each entry: given, equal, or learned on out-of-fold probabilities."""
+    """Return the weight of each entry: given, equal, or learned on out-of-fold probabilities.
+
+    The weights are learned on the rows that the model is fitted on.
+    """
     if how == GIVEN and given is not None:
         return dict(zip(entries, (float(w) / float(np.sum(given)) for w in given), strict=True))
     if scored is None or how == "stacking" or len(entries) == 1:
         return dict.fromkeys(entries, 1 / len(entries))
-    by_file = [_by_file(scored, entry) for entry in entries]
+    y, files = scored.y[rows], scored.files[rows]
+    by_file = [one_per_file(y, scored.probabilities[entry][rows], files) for entry in entries]
     learned = learn_weights(how, [p for _, p, _ in by_file], by_file[0][0])
     return dict(zip(entries, learned.tolist(), strict=True))
-
-
-def _by_file(
-    scored: Benchmark, entry: str
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.str_] | None]:
-    """Return the true class, the average out-of-fold probabilities and the group of each file."""
-    y, p, rows = one_per_file(scored.y, scored.probabilities[entry], scored.files)
-    return y, p, None if scored.groups is None else scored.groups[rows]
 
 
 def _with_weight(

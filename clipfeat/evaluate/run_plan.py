@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clipfeat.errors import ClipfeatError, DataError
 from clipfeat.evaluate.entries import Entries, entry_names
@@ -20,6 +21,7 @@ from clipfeat.evaluate.plan import Plan, Trial
 from clipfeat.evaluate.result import Benchmark, Outcome
 from clipfeat.evaluate.scoring import make_outcome, score_outcome, uncalibrated
 from clipfeat.evaluate.splits import shared_rows
+from clipfeat.evaluate.threshold_rows import holds_out, threshold_rows
 from clipfeat.evaluate.thresholds import (
     check_negatives,
     effective_number,
@@ -113,15 +115,15 @@ def run_plan(
     features = plan.features
     options, requested = options.resolved(plan.balance), options
     choose = threshold_chooser(options, features.classes)
-    if options.max_fpr is not None:
-        _check_negatives(plan, options.max_fpr)
     classifiers, scores = split_entries(names)
     entries = entry_names(classifiers, features.specs)
     external = ScoredEntries.of(
         scores, plan, [*entries, *VOTE_TITLES.values()], choosing=options.decides
     )
     groups = features.split_groups
-    specs = _cell_specs(plan, entries, spare)
+    specs = _cell_specs(plan, entries, spare, options)
+    if options.max_fpr is not None:
+        _check_negatives(plan, options.max_fpr, specs)
     validates = any(trial.validation is not None for trial in plan.trials)
     learns = choose is not None or voting.learns
     results = run_cells(
@@ -198,7 +200,7 @@ def run_plan(
     return replace(benchmark, about=about)
 
 
-def _check_negatives(plan: Plan, max_fpr: float) -> None:
+def _check_negatives(plan: Plan, max_fpr: float, specs: Sequence[CellSpec]) -> None:
     """Check that every training set has enough negatives, before any fit.
 
     Warns
@@ -209,15 +211,23 @@ def _check_negatives(plan: Plan, max_fpr: float) -> None:
     features = plan.features
     groups = features.split_groups
     n_independent: list[int] = []
+
+    def check(rows: NDArray[np.int64], chosen_on: NDArray[np.int64], where: str, of: str) -> None:
+        negatives = rows[features.y[rows] == 0]
+        n_files = len(np.unique(features.files[negatives]))
+        check_negatives(max_fpr, n_files, features.classes[0], where, held_out_for=of)
+        if groups is not None:
+            negatives = chosen_on[features.y[chosen_on] == 0]
+            first = np.unique(features.files[negatives], return_index=True)[1]
+            n_independent.append(effective_number(groups[negatives[first]]))
+
+    for spec in specs:
+        if spec.threshold_rows is not None:
+            check(spec.split[0], spec.threshold_rows, spec.where, spec.entry)
     for trial in plan.trials:
         for fold, (train, _) in trial.splits.items():
             rows = trial.choice_rows(train)
-            negatives = rows[features.y[rows] == 0]
-            files, first = np.unique(features.files[negatives], return_index=True)
-            where = f"{_prefix(plan, trial)}fold {fold}"
-            check_negatives(max_fpr, len(files), features.classes[0], where)
-            if groups is not None:
-                n_independent.append(effective_number(groups[negatives[first]]))
+            check(rows, rows, f"{_prefix(plan, trial)}fold {fold}", "")
     if n_independent:
         warn_of_few_groups(max_fpr, min(n_independent), features.classes[0])
 
@@ -240,8 +250,12 @@ def _prefix(plan: Plan, trial: Trial) -> str:
     return f"{trial.name}, " if len(plan.trials) > 1 else ""
 
 
-def _cell_specs(plan: Plan, entries: Entries, spare: int | None) -> list[CellSpec]:
+def _cell_specs(
+    plan: Plan, entries: Entries, spare: int | None, options: FitOptions
+) -> list[CellSpec]:
     """List the specifications of all cells."""
+    # A fit combines its entries in one model, which holds out the same rows for all of them.
+    in_model = [name for name, _ in entries.values()] if spare is not None else []
     total = len(entries) * sum(len(trial.splits) for trial in plan.trials)
     specs: list[CellSpec] = []
     for number, trial in enumerate(plan.trials):
@@ -250,13 +264,17 @@ def _cell_specs(plan: Plan, entries: Entries, spare: int | None) -> list[CellSpe
             predicted = test if trial.validation is None else np.append(test, trial.validation)
             split = train, predicted
             where = f"{_prefix(plan, trial)}fold {fold}"
+            held_out: NDArray[np.int64] | None = None
             for entry, (name, columns) in entries.items():
+                holds = trial.validation is None and holds_out(in_model or [name], options)
+                if holds and held_out is None and options.max_fpr is not None:
+                    held_out = threshold_rows(plan.features, train, options.max_fpr, trial.seed)
                 left = total - len(specs)
                 n_left = (left - 1) // len(entries) + 1 if spare is None else left + spare
                 specs.append(
                     CellSpec(
                         number, where, entry, name, columns, split, trial.seed, n_left,
-                        fold_index == 0,
+                        fold_index == 0, held_out if holds else None,
                     )
                 )  # fmt: skip
     return specs

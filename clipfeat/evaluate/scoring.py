@@ -67,8 +67,9 @@ def make_outcome(
             if chooser is not None and cell.train is not None:
                 rows = trial.choice_rows(train)
                 y, p, first = one_per_file(features.y[rows], cell.train, features.files[rows])
-                of_files = None if groups is None else groups[rows[first]]
-                thresholds.setdefault(entry, []).append(chooser(y, p, of_files))
+                known = ~np.isnan(p).any(axis=1)  # see Cell.train
+                of_files = None if groups is None else groups[rows[first]][known]
+                thresholds.setdefault(entry, []).append(chooser(y[known], p[known], of_files))
     return Outcome(trial, fold_of, probabilities, thresholds)
 
 

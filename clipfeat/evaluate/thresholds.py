@@ -83,7 +83,9 @@ def negatives_needed(max_fpr: float) -> int:
     return ceil(log(VIOLATION) / log1p(-max_fpr) - 1e-9)
 
 
-def check_negatives(max_fpr: float, n_negatives: int, negative: str, where: str) -> None:
+def check_negatives(
+    max_fpr: float, n_negatives: int, negative: str, where: str, held_out_for: str = ""
+) -> None:
     """Check that a training set has enough negatives to choose a threshold.
 
     Parameters
@@ -96,19 +98,24 @@ def check_negatives(max_fpr: float, n_negatives: int, negative: str, where: str)
         Name of the negative class.
     where : str
         Name of the training set for the message.
+    held_out_for : str
+        Name of a classifier that is not fitted on the half of the training set on which its
+        threshold is chosen. The training set then needs twice as many negatives.
 
     Raises
     ------
     DataError
         If the training set has too few negatives.
     """
-    needed = negatives_needed(max_fpr)
+    share = 2 if held_out_for else 1
+    needed = share * negatives_needed(max_fpr)
     if n_negatives < needed:
-        feasible = 1 - VIOLATION ** (1 / max(n_negatives, 1))
+        feasible = 1 - VIOLATION ** (1 / max(n_negatives // share, 1))
+        half = f", half of them to choose the threshold of {held_out_for}" if held_out_for else ""
         raise DataError(
             f"a false positive rate of at most {max_fpr:g} needs {needed} images of class "
-            f"{negative!r} in each training set, but {where} has {n_negatives}. Add images of this "
-            f"class, or use --max-fpr {ceil(feasible * 1000 + 1e-6) / 1000:g} or more"
+            f"{negative!r} in each training set{half}, but {where} has {n_negatives}. Add images "
+            f"of this class, or use --max-fpr {ceil(feasible * 1000 + 1e-6) / 1000:g} or more"
         )
 
 

@@ -161,8 +161,13 @@ def cast_vote(
     for number, (rows, _) in enumerate(splits):
         member_cells = [of_entry[number] for of_entry in members.values()]
         held_out = [cell.train for cell in member_cells if cell.train is not None]
+        known = np.full(len(rows), bool(held_out))  # rows that all members predicted
+        for p in held_out:
+            known &= ~np.isnan(p).any(axis=1)
+        held_out = [p[known] for p in held_out]
         if fixed is None:
-            by_file = [one_per_file(y[rows], p, files[rows])[:2] for p in held_out]
+            chosen_on = rows[known]
+            by_file = [one_per_file(y[chosen_on], p, files[chosen_on])[:2] for p in held_out]
             combine, shares = learn_vote(vote, [p for _, p in by_file], by_file[0][0])
         else:
             combine, shares = weighted_vote(fixed)
@@ -172,7 +177,11 @@ def cast_vote(
             for name, value in cell.costs.items():
                 costs[name] = costs.get(name, 0.0) + value
         test = combine([cell.test for cell in member_cells])
-        cells.append(Cell(test, combine(held_out) if held_out else None, costs))
+        train: Probabilities | None = None
+        if held_out:
+            train = np.full((len(rows), test.shape[1]), np.nan)
+            train[known] = combine(held_out)
+        cells.append(Cell(test, train, costs))
         for entry, share in zip(members, shares if shares is not None else (), strict=False):
             learned.setdefault(entry, []).append(float(share))
     return cells, learned

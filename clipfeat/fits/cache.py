@@ -117,6 +117,8 @@ class CellCache:
             "inner": "bags" if self.out_of_fold and self.options.bag else self.out_of_fold,
             **self.options.record(),
         }
+        if spec.threshold_rows is not None:
+            settings["threshold_rows"] = spec.threshold_rows.tolist()
         return cell_key(self.digest, spec.split, settings)
 
 

@@ -15,7 +15,7 @@ from clipfeat.errors import UsageError
 from clipfeat.model import estimator_bytes
 from clipfeat.zoo.building import build, count_fits
 from clipfeat.zoo.fit_options import FitOptions
-from clipfeat.zoo.folds import Split, TrainingData, fit_with_groups, inner_folds
+from clipfeat.zoo.folds import RowNumbers, Split, TrainingData, fit_with_groups, inner_folds
 from clipfeat.zoo.spaces import Tuned
 from clipfeat.zoo.tuning import tune
 
@@ -34,7 +34,8 @@ class Cell:
     train : ndarray of shape (n_rows, n_classes), or None
         Probabilities of the rows on which thresholds and votes are chosen: out-of-fold
         probabilities of the training rows, or the probabilities of a validation set. None if they
-        were not requested.
+        were not requested. If the fit left out training rows for the threshold, only these rows
+        have probabilities, and the other rows are NaN.
     costs : mapping of str to float
         ``fit_seconds`` and ``predict_seconds``, and ``model_bytes`` if the size of the model was
         requested. ``fit_seconds`` includes the time of a parameter search.
@@ -77,6 +78,8 @@ class CellSpec:
         Number of cells that share the remaining time of a time limit, including this cell.
     measure_size : bool
         Measure the size of the fitted model.
+    threshold_rows : ndarray of int, optional
+        Row numbers of the training rows that the fit leaves out. The threshold is chosen on them.
     """
 
     trial: int
@@ -88,6 +91,7 @@ class CellSpec:
     seed: int
     n_left: int
     measure_size: bool
+    threshold_rows: RowNumbers | None = None
 
 
 def run_cell(
@@ -136,6 +140,7 @@ def run_cell(
     return fit_and_predict(
         make, (X[:, spec.columns], y, groups), spec.split, n_classes, seed=spec.seed,
         out_of_fold=out_of_fold, measure_size=spec.measure_size, search=search,
+        threshold_rows=spec.threshold_rows,
     )  # fmt: skip
 
 
@@ -149,6 +154,7 @@ def fit_and_predict(
     out_of_fold: bool,
     measure_size: bool,
     search: Callable[..., Tuned] | None = None,
+    threshold_rows: RowNumbers | None = None,
 ) -> Cell:
     """Fit an estimator on the training rows of a split and predict the test rows.
 
@@ -174,13 +180,19 @@ def fit_and_predict(
     search : callable, optional
         Parameter search. It takes X, y and groups of the training rows and returns a `Tuned`. The
         fits on the inner folds use the same parameters.
+    threshold_rows : ndarray of int, optional
+        Row numbers of training rows that all fits leave out. The fitted classifier predicts them,
+        which replaces `out_of_fold`.
 
     Returns
     -------
     Cell
         The results. `Cell.seconds` is 0, because the caller measures it.
     """
-    train, test = split
+    all_train, test = split
+    train = all_train
+    if threshold_rows is not None:
+        train = all_train[~np.isin(all_train, threshold_rows)]
     X, y, groups = data
     train_groups = None if groups is None else groups[train]
     classes = np.arange(n_classes)
@@ -196,7 +208,12 @@ def fit_and_predict(
         with suppress(UsageError):  # the classifier of a plug-in may have no codec
             costs["model_bytes"] = float(estimator_bytes(fitted))
     held_out: NDArray[np.float64] | None = None
-    if out_of_fold:
+    if threshold_rows is not None:
+        held_out = np.full((len(all_train), n_classes), np.nan)
+        part = np.flatnonzero(np.isin(all_train, threshold_rows))
+        part_p = fitted.predict_proba(X[all_train[part]])
+        held_out[part] = align(part_p, fitted.classes_, classes)
+    elif out_of_fold:
         held_out = np.empty((len(train), n_classes))
         for rest, part in inner_folds(y[train], train_groups, INNER_FOLDS, seed):
             rows = train[rest]

@@ -262,7 +262,7 @@ def run_streamed_cell(
 
     cell = fit_and_predict(
         make, data, spec.split, n_classes, seed=spec.seed, out_of_fold=out_of_fold,
-        measure_size=False,
+        measure_size=False, threshold_rows=spec.threshold_rows,
     )  # fmt: skip
     if not spec.measure_size:
         return cell

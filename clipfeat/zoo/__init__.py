@@ -41,6 +41,11 @@ class ClassifierRow:
     space : WarmPath or mapping of str to Range, optional
         Parameters that ``tune`` searches, with their ranges. None means that the classifier is
         never tuned.
+    refit_keeps_scores : bool
+        Whether a fit on more rows of the same kind gives scores with the same distribution. If
+        True, `max_fpr` chooses the threshold on out-of-fold scores of all training rows. If False,
+        it chooses the threshold on rows that the model is not fitted on. True must be measured: see
+        the table ``fpr`` of ``benchmarks/statistics.py``.
     streamed : str
         Function that fits the classifier out of core, as ``"package.module:function"``. Empty if
         the classifier is fitted in memory only. The function takes ``(estimator, rows, y)``. See
@@ -60,6 +65,7 @@ class ClassifierRow:
     summary: str
     usual: bool = True
     space: Space | None = None
+    refit_keeps_scores: bool = False
     streamed: str = ""
     codecs: Mapping[str, str] = field(default_factory=dict)
 
@@ -72,6 +78,7 @@ _ROWS = (
         "clipfeat.zoo.logreg:make",
         "logistic regression; a strong baseline",
         space=WarmPath("C", 1e-6, 1e6),  # the range of CLIP's linear probe, arXiv 2103.00020 A.3
+        refit_keeps_scores=True,
         streamed="clipfeat.zoo.streamed.streamed_logreg:fit",
     ),
     ClassifierRow(
@@ -79,6 +86,7 @@ _ROWS = (
         "clipfeat.zoo.knn:make",
         "k nearest neighbours by cosine distance; no training",
         space={"n_neighbors": Range(3, 100, whole=True)},
+        refit_keeps_scores=True,
         codecs={"CappedNeighborsClassifier": "clipfeat.model.codecs.neighbors:NEIGHBORS"},
     ),
     ClassifierRow(
@@ -86,6 +94,7 @@ _ROWS = (
         "clipfeat.zoo.forest:make",
         "random forest; robust, slow on wide features",
         space=_TREES,
+        refit_keeps_scores=True,
         codecs={
             "OrderedForestClassifier": "clipfeat.model.codecs.trees:FOREST",
             "AcceleratedForestClassifier": "clipfeat.model.codecs.trees:ACCELERATED_FOREST",
@@ -101,6 +110,7 @@ _ROWS = (
             "min_child_samples": Range(5, 100, whole=True),
             "colsample_bytree": Range(0.05, 1),
         },
+        refit_keeps_scores=True,
         streamed="clipfeat.zoo.streamed.streamed_lightgbm:fit",
         codecs={"PortableLGBMClassifier": "clipfeat.model.codecs.lightgbm:CONVERSION"},
     ),
@@ -114,6 +124,7 @@ _ROWS = (
             "min_child_weight": Range(0.5, 20),
             "colsample_bytree": Range(0.05, 1),
         },
+        refit_keeps_scores=True,
         streamed="clipfeat.zoo.streamed.streamed_xgboost:fit",
         codecs={
             "PortableXGBClassifier": "clipfeat.model.codecs.xgboost:CONVERSION",
@@ -125,6 +136,7 @@ _ROWS = (
         "clipfeat.zoo.svm:make",
         "support vector machine with RBF kernel; often the best single classifier",
         space={"C": Range(0.1, 100)},
+        refit_keeps_scores=True,
         codecs={
             "AcceleratedSVC": "clipfeat.model.codecs.kernel_svm:SVC",
             "Nystroem": "clipfeat.model.codecs.kernel_svm:NYSTROEM",
@@ -136,6 +148,7 @@ _ROWS = (
         "linear support vector machine; for large data",
         usual=False,
         space={"C": Range(1e-4, 100)},
+        refit_keeps_scores=True,
         streamed="clipfeat.zoo.streamed.streamed_linear_svm:fit",
     ),
     ClassifierRow(
@@ -144,6 +157,7 @@ _ROWS = (
         "ridge regression on the labels, in closed form",
         usual=False,
         space={"alpha": Range(1e-2, 1e6)},
+        refit_keeps_scores=True,
         codecs={"RidgeClassifier": "clipfeat.model.codecs.linear:RIDGE"},
     ),
     ClassifierRow(
@@ -152,6 +166,7 @@ _ROWS = (
         "linear discriminant analysis with shrinkage; for few images",
         usual=False,
         space={"shrinkage": Range(1e-3, 1)},
+        refit_keeps_scores=True,
         codecs={"LinearDiscriminantAnalysis": "clipfeat.model.codecs.linear:LDA"},
     ),
     ClassifierRow(
@@ -160,6 +175,7 @@ _ROWS = (
         "extremely randomised trees",
         usual=False,
         space=_TREES,
+        refit_keeps_scores=True,
         codecs={"OrderedExtraTreesClassifier": "clipfeat.model.codecs.trees:EXTRA_TREES"},
     ),
     ClassifierRow(
@@ -172,6 +188,7 @@ _ROWS = (
             "max_leaf_nodes": Range(7, 127, whole=True),
             "min_samples_leaf": Range(5, 100, whole=True),
         },
+        refit_keeps_scores=True,
         codecs={
             "HistogramBoostingClassifier": "clipfeat.model.codecs.histogram_boosting:CONVERSION"
         },
@@ -194,12 +211,14 @@ _ROWS = (
         "clipfeat.zoo.prototype:make",
         "nearest class mean; for few images",
         usual=False,
+        refit_keeps_scores=True,
         codecs={"PrototypeClassifier": "clipfeat.model.codecs.neighbors:PROTOTYPE"},
     ),
     ClassifierRow(
         "dummy",
         "clipfeat.zoo.dummy:make",
         "class frequencies; the baseline without features",
+        refit_keeps_scores=True,
         codecs={"DummyClassifier": "clipfeat.model.codecs.dummy:DUMMY"},
     ),
 )
@@ -235,6 +254,17 @@ def classifiers() -> dict[str, ClassifierRow]:
 
     builtin = {row.name: row for row in _ROWS}
     return with_plugins(builtin, "clipfeat.classifiers", ClassifierRow)
+
+
+def keeps_scores(name: str) -> bool:
+    """Whether a refit of a classifier, and of its projection, keeps the distribution of scores.
+
+    See `ClassifierRow.refit_keeps_scores`.
+    """
+    _check_name(name)
+    *projections, last = name.split("+")
+    rows = [*(PROJECTIONS[projection] for projection in projections), classifiers()[last]]
+    return all(row.refit_keeps_scores for row in rows)
 
 
 def make_classifier(

@@ -61,6 +61,8 @@ class FitOptions:
         Choose the decision threshold so that the false positive rate is at most this value, in
         (0, 1), with 95 % confidence. A rate of 0.05 needs 59 negative images, and 0.01 needs 299.
         With groups, it needs as many groups for a bound on images of new groups.
+        With ``"mlp"``, a projection or `tune`, it needs twice as many images. At most half of the
+        training images are then used only to choose the threshold.
         This option needs exactly two classes, and cannot be combined with `threshold`.
     accelerate : bool
         Fit with scikit-learn-intelex or on a GPU, if either is available.

@@ -17,6 +17,7 @@ from clipfeat.images.labels import with_labels
 from clipfeat.images.listing import is_image, open_listing, open_standard_input
 from clipfeat.images.manifest import TableColumns, is_table, open_manifest
 from clipfeat.images.numpy_files import is_numpy_file, open_numpy_file
+from clipfeat.images.parquet_images import holds_images, is_parquet, open_parquet
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource, make_source
 from clipfeat.images.source_columns import with_roles, with_stored_names
@@ -46,6 +47,7 @@ class SourceKind:
 
 SOURCES: Mapping[str, SourceKind] = {
     "standard input": SourceKind(lambda s: s == "-", lambda s, _: open_standard_input()),
+    "parquet": SourceKind(is_parquet, open_parquet),
     "folder": SourceKind(lambda s: location(s).is_dir(), lambda s, _: open_folder(s)),
     "webdataset": SourceKind(is_tar_pattern, lambda s, _: open_webdataset(s)),
     "zip archive": SourceKind(is_zip_pattern, open_zip),
@@ -147,6 +149,8 @@ def _open(
     spec: str, columns: TableColumns, image_root: str | Path | None, allow_remote: bool
 ) -> ImageSource:
     name, kind = _kind(spec)
+    if name == "table" and columns.path and holds_images(spec, columns.path):
+        name, kind = "parquet", SOURCES["parquet"]
     if image_root is not None and name != "table":
         raise UsageError(
             f"--image-root applies to the paths in a table, but {spec} is a {name}. Omit it, or "
@@ -159,8 +163,9 @@ def _open(
             images = open_standard_input(allow_remote=allow_remote)
         else:
             images = kind.open(spec, columns)
-    # The paths of a zip archive's own table are paired when it is opened.
-    return with_roles(images, replace(columns, path="") if name == "zip archive" else columns)
+    # The column of paths in a zip archive's table, or of images in Parquet files, was used above.
+    has_table = name in {"zip archive", "parquet"}
+    return with_roles(images, replace(columns, path="") if has_table else columns)
 
 
 def _joined(sources: Sequence[ImageSource]) -> ImageSource:

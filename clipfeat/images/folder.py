@@ -13,7 +13,7 @@ column ``split``, and never the label. See `clipfeat.features.official_parts.PAR
 import errno
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,8 @@ from clipfeat.system.locations import absolute, as_url, is_remote, location
 REAL_FAKE_FOLDERS = (("real", "fake"), ("0_real", "1_fake"), ("nature", "ai"))
 UNAMBIGUOUS = {"0_real": "real", "1_fake": "fake"}
 """Labels of folder names that are clear even if the layout is not recognised."""
+
+KindOf = Callable[[str, str], str]
 
 
 def open_folder(spec: str) -> ImageSource:
@@ -56,8 +58,39 @@ def open_folder(spec: str) -> ImageSource:
     )
 
 
-def _walk(root: str, skipped: Counter[str]) -> Iterator[tuple[str, ...]]:
+def find_files(spec: str, skipped: Counter[str], kind_of: KindOf) -> Iterator[str]:
+    """Yield the paths of the files below a local or remote folder, and count skipped files.
+
+    Parameters
+    ----------
+    spec : str
+        Path or URL of the folder.
+    skipped : Counter
+        Number of skipped files, by kind.
+    kind_of : callable
+        Takes the name and the path of a file. Returns the kind under which the file is skipped, or
+        an empty string.
+
+    Raises
+    ------
+    StorageError
+        If a folder cannot be listed.
+    """
+    root = location(spec)
+    found = (
+        _list_objects(root, skipped, kind_of)
+        if is_remote(root)
+        else _walk(str(root), skipped, kind_of)
+    )
+    for parts in found:
+        yield f"{as_url(root).rstrip('/')}/{'/'.join(parts)}"
+
+
+def _walk(
+    root: str, skipped: Counter[str], kind_of: KindOf | None = None
+) -> Iterator[tuple[str, ...]]:
     """Yield the parts of each image's path below `root`, and count all other files."""
+    kind_of = kind_of or _kind
     pending: list[tuple[tuple[str, ...], frozenset[tuple[int, int]]]] = [((), frozenset())]
     while pending:
         above, outer = pending.pop()
@@ -79,7 +112,7 @@ def _walk(root: str, skipped: Counter[str]) -> Iterator[tuple[str, ...]]:
             if is_folder:
                 if not is_hidden([name]):
                     pending.append(((*above, name), outer | {identity}))
-            elif kind := _kind(name, path):
+            elif kind := kind_of(name, path):
                 skipped[kind] += 1
             else:
                 yield (*above, name)
@@ -94,14 +127,17 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
         raise
 
 
-def _list_objects(root: Any, skipped: Counter[str]) -> Iterator[tuple[str, ...]]:
+def _list_objects(
+    root: Any, skipped: Counter[str], kind_of: KindOf | None = None
+) -> Iterator[tuple[str, ...]]:
     """Yield the parts of each path on an object store. One request lists all levels."""
+    kind_of = kind_of or _kind
     n_above = len(root.path.rstrip("/")) + 1
     for path in root.fs.find(root.path):
         parts = tuple(path[n_above:].split("/"))
         if is_hidden(parts[:-1]):
             continue
-        if kind := _kind(parts[-1], f"{as_url(root)}/{'/'.join(parts)}"):
+        if kind := kind_of(parts[-1], f"{as_url(root)}/{'/'.join(parts)}"):
             skipped[kind] += 1
         else:
             yield parts

@@ -26,6 +26,8 @@ from clipfeat.errors import (
 from clipfeat.features.label_text import present
 from clipfeat.features.official_parts import SPLIT
 from clipfeat.images.image_root import root_of_table
+from clipfeat.images.parquet_cells import ParquetShard
+from clipfeat.images.parquet_types import holds_bytes
 from clipfeat.images.readers import FileBytes, RemoteObject, whole_file
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource, make_source
@@ -115,15 +117,7 @@ def open_manifest(
         If the file cannot be read as a table.
     """
     table, columns = read_table(spec, names)
-    known = {columns.path, columns.group, SPLIT}
-    if not columns.label and any(name not in known for name in table.columns):
-        names_listed = ", ".join(map(str, table.columns))
-        warnings.warn(
-            f"{spec} has no column of labels with a usual name (columns: {names_listed}), so its "
-            "images are unlabelled. Pass the column of labels with --label-col",
-            ClipfeatWarning,
-            stacklevel=2,
-        )
+    warn_of_unlabelled(spec, columns, table.columns.tolist())
     rows = table_rows(table, columns)
     folder = root_of_table(spec, [row.path for row in rows if row.path], image_root)
     paths = [row.path and (folder.find(row.path) or as_url(row.path)) for row in rows]
@@ -134,6 +128,18 @@ def open_manifest(
         for path, reader, row in zip(paths, readers, rows, strict=True)
     ]
     return make_source(f"the table {spec}", folder.root, records)
+
+
+def warn_of_unlabelled(spec: str, found: TableColumns, names: Sequence[str]) -> None:
+    """Warn if a table has columns of unknown meaning, but none of labels."""
+    known = {found.path, found.group, SPLIT}
+    if not found.label and any(name not in known for name in names):
+        warnings.warn(
+            f"{spec} has no column of labels with a usual name (columns: {', '.join(names)}), so "
+            "its images are unlabelled. Pass the column of labels with --label-col",
+            ClipfeatWarning,
+            stacklevel=3,
+        )
 
 
 def _readers(root: str, paths: Sequence[str]) -> list[FileBytes | RemoteObject]:
@@ -161,31 +167,41 @@ def read_text_table(spec: str) -> "pd.DataFrame":
         If the file cannot be read as a table. If two columns have the same name.
     """
     try:
+        if Path(spec).suffix.lower() == ".parquet":
+            return as_text(_read_parquet(spec), spec)
         content = whole_file(spec).read() if is_remote(spec) else Path(spec).read_bytes()
-    except StorageError:
+    except (RefusedFileError, StorageError):
         raise
     except OSError as error:
         raise _not_a_table(spec, error) from error
     return text_table(content, spec)
 
 
+def _read_parquet(spec: str) -> "pd.DataFrame":
+    """Read the columns of a Parquet file that hold no bytes."""
+    shard = ParquetShard(spec)
+    with shard.errors():
+        schema = shard.parquet.schema_arrow
+        names = [field.name for field in schema if not holds_bytes(field.type)]
+        table = shard.parquet.read(columns=names)
+        frame: pd.DataFrame = table.to_pandas().convert_dtypes()  # keeps whole numbers
+    return frame
+
+
 def text_table(content: bytes, spec: str) -> "pd.DataFrame":
-    """Read the bytes of a CSV, TSV or Parquet file as text. See `read_text_table`.
+    """Read the bytes of a CSV or TSV file as text. See `read_text_table`.
 
     Parameters
     ----------
     content : bytes
         The bytes of the file.
     spec : str
-        Its name, which gives the format by its suffix.
+        Its name, for messages and for the separator.
     """
     import pandas as pd
 
     try:
-        if Path(spec).suffix.lower() == ".parquet":
-            table = pd.read_parquet(io.BytesIO(content)).convert_dtypes()  # keeps whole numbers
-        else:
-            table = _read_csv(content, spec)
+        table = _read_csv(content, spec)
     except pd.errors.ParserWarning as error:
         raise RefusedFileError(
             f"{spec} has a row with more fields than its header. Correct that row"
@@ -194,6 +210,13 @@ def text_table(content: bytes, spec: str) -> "pd.DataFrame":
         raise
     except (OSError, ValueError) as error:
         raise _not_a_table(spec, error) from error
+    return as_text(table, spec)
+
+
+def as_text(table: "pd.DataFrame", spec: str) -> "pd.DataFrame":
+    """Convert the values of a table to text. See `read_text_table`."""
+    import pandas as pd
+
     names = [str(name).strip().strip("\ufeff") for name in table.columns]
     table.columns = pd.Index([name or f"Unnamed: {i}" for i, name in enumerate(names)])
     if doubled := table.columns[table.columns.duplicated()].tolist():
@@ -236,17 +259,22 @@ def read_table(spec: str, names: TableColumns) -> tuple["pd.DataFrame", TableCol
     return table, find_columns(table, spec, names)
 
 
-def find_columns(table: "pd.DataFrame", spec: str, names: TableColumns) -> TableColumns:
+def find_columns(
+    table: "pd.DataFrame", spec: str, names: TableColumns, *, needs_path: bool = True
+) -> TableColumns:
     """Find the columns of paths, labels and groups of a table.
 
     Raises
     ------
     UnknownNameError
-        If a given column is not in the table, or if the path column is neither given nor recognised
-        by a usual name.
+        If a given column is not in the table, or if a needed path column is neither given nor
+        recognised by a usual name.
     """
+    path = _pick(table, spec, "path", names.path, PATH_NAMES)
+    if needs_path and not path:
+        raise no_usual_column(spec, "path", [str(name) for name in table.columns])
     return TableColumns(
-        path=_pick(table, spec, "path", names.path, PATH_NAMES),
+        path=path,
         label=_pick(table, spec, "label", names.label, LABEL_NAMES),
         group=_pick(table, spec, "group", names.group, GROUP_NAMES),
     )
@@ -280,8 +308,6 @@ def _pick(table: "pd.DataFrame", spec: str, role: str, given: str, usual: tuple[
         return columns[0]
     if given:
         raise unknown_name(f"{role} column of {spec}", given, present)
-    if role == "path":
-        raise no_usual_column(spec, role, present)
     return ""
 
 
@@ -303,7 +329,7 @@ def table_rows(table: "pd.DataFrame", names: TableColumns) -> list[TableRow]:
     return [
         TableRow(path, present(label), present(group), tuple(zip(others, values, strict=True)))
         for path, label, group, *values in zip(
-            table[names.path],
+            table[names.path] if names.path else blank,
             table[names.label] if names.label else blank,
             table[names.group] if names.group else blank,
             *(table[name] for name in others),

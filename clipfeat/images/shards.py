@@ -1,6 +1,7 @@
 """Patterns of shards: the files of one source, such as ``train-{000..099}.tar`` or ``x-*.zip``."""
 
 import glob
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,6 +51,25 @@ def open_shard(shard: str) -> Iterator[IO[bytes]]:
         yield file
 
 
+def member_path(name: str) -> str:
+    r"""Return the name of a member of a shard as a path that stays inside the shard.
+
+    Backslashes become slashes. A drive, a slash at the start, ``.`` and ``..`` are left out.
+
+    Examples
+    --------
+    >>> member_path("../a//./b.png"), member_path("/etc/x.png"), member_path("C:\\x.png")
+    ('a/b.png', 'etc/x.png', 'x.png')
+    """
+    parts = re.sub(r"\A[A-Za-z]:/", "", name.replace("\\", "/")).split("/")
+    return "/".join(part for part in parts if part not in {"", ".", ".."})
+
+
+def is_pattern(spec: str) -> bool:
+    """Return whether a path has braces or wildcards, and is not the name of an existing file."""
+    return bool(set(spec) & set("{*?[")) and not location(spec).is_file()
+
+
 def expand(spec: str) -> list[str]:
     """Expand the braces and wildcards of a pattern. The name of an existing file is not a pattern.
 
@@ -58,7 +78,7 @@ def expand(spec: str) -> list[str]:
     >>> expand("a-{08..10}.tar")
     ['a-08.tar', 'a-09.tar', 'a-10.tar']
     """
-    if not set(spec) & set("{*?[") or location(spec).is_file():
+    if not is_pattern(spec):
         return [spec]
     try:
         braced = list(braceexpand(spec, escape=False))  # Windows paths contain backslashes

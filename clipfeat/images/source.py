@@ -79,7 +79,8 @@ class ImageSource:
         if is_remote(self.root) or is_remote(path):
             return ""
         above = Path(self.root, path).parents
-        return str(next((folder for folder in above if folder.is_file()), above[0]))
+        archives = (Path(self.root, path.rpartition("#")[0]), *above)
+        return str(next((archive for archive in archives if archive.is_file()), above[0]))
 
 
 def check_place(place: str) -> None:

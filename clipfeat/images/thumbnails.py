@@ -59,8 +59,8 @@ def find_readers(paths: Sequence[str], roots: Sequence[str | Path]) -> dict[str,
     Parameters
     ----------
     paths : sequence of str
-        Paths relative to one of the roots. A path may continue inside a tar file, such as
-        ``"train.tar/1.jpg"``.
+        Paths relative to one of the roots. A path may continue inside an archive, such as
+        ``"train.tar/1.jpg"``, or name a row of a Parquet file, such as ``"train.parquet#1"``.
     roots : sequence of path
         Folders to search, in this order.
 
@@ -78,8 +78,9 @@ def find_readers(paths: Sequence[str], roots: Sequence[str | Path]) -> dict[str,
                 break
             archive = _archive(Path(root), path)
             if archive is not None:
-                inner = PurePosixPath(path).relative_to(archive.relative_to(root).as_posix())
-                inner_paths.setdefault(archive, {})[f"{archive.name}/{inner}"] = path
+                above = archive.parent.relative_to(root).as_posix()
+                inner = path if above == "." else path.removeprefix(f"{above}/")
+                inner_paths.setdefault(archive, {})[inner] = path
                 break
     for archive, members in inner_paths.items():
         try:
@@ -93,5 +94,6 @@ def find_readers(paths: Sequence[str], roots: Sequence[str | Path]) -> dict[str,
 def _archive(root: Path, path: str) -> Path | None:
     """Return the archive in a path such as ``train.tar/1.jpg``, or None if there is none."""
     parts = PurePosixPath(path).parts
-    parents = (root.joinpath(*parts[:n]) for n in range(1, len(parts)))
+    parents = [root.joinpath(*parts[:n]) for n in range(1, len(parts))]
+    parents.append(root / path.rpartition("#")[0])
     return next((parent for parent in parents if parent.is_file()), None)

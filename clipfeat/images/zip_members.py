@@ -8,7 +8,6 @@ gigabytes. No size is therefore trusted: a member is refused if it claims more t
 import bz2
 import io
 import lzma
-import re
 import stat
 import struct
 import zipfile
@@ -20,6 +19,7 @@ from typing import IO, Protocol, Self
 from clipfeat.errors import ReadError
 from clipfeat.images import readers
 from clipfeat.images.readers import LocalReader, read_range
+from clipfeat.images.shards import member_path
 from clipfeat.system.file_stats import Stat, file_stat, object_stats
 from clipfeat.system.locations import is_remote
 
@@ -185,8 +185,8 @@ def zip_members(file: IO[bytes], name: str) -> Iterator[tuple[str, str, ZipMembe
     for info in infos:
         if info.header_offset < 0:
             raise zipfile.BadZipFile("the position of its directory is wrong")
-        raw = _name(info).replace("\\", "/")
-        if raw.endswith("/") or not (path := _inside(raw)):
+        raw = _name(info)
+        if raw.endswith(("/", "\\")) or not (path := member_path(raw)):
             continue
         kind = "link" if stat.S_ISLNK(info.external_attr >> 16) else ""
         reader = ZipMember(
@@ -218,18 +218,6 @@ def _name(info: zipfile.ZipInfo) -> str:
         return info.filename.encode("cp437").decode()
     except UnicodeError:
         return info.filename
-
-
-def _inside(name: str) -> str:
-    """Return a name as a path that stays inside the archive.
-
-    Examples
-    --------
-    >>> _inside("../a//./b.png"), _inside("/etc/x.png"), _inside("C:/x.png")
-    ('a/b.png', 'etc/x.png', 'x.png')
-    """
-    parts = re.sub(r"\A[A-Za-z]:/", "", name).split("/")
-    return "/".join(part for part in parts if part not in {"", ".", ".."})
 
 
 def _unpacked(packed: bytes, method: int, size: int) -> bytes:

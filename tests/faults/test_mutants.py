@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from safetensors.numpy import save
 
@@ -27,6 +28,7 @@ from clipfeat.images import open_source
 from clipfeat.store import verify
 from tests.faults.conftest import make_images, start_clipfeat
 from tests.faults.forking import exit_code
+from tests.images.test_parquet_images import write
 from tests.images.test_sources import write_tar
 from tests.images.test_zip_archive import write_zip
 
@@ -67,6 +69,7 @@ READERS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "feature file": (".h5", read_feature_file),
     "tar": (".tar", read_images),
     "zip": (".zip", read_images),
+    "parquet": (".parquet", read_images),
     "table": (".csv", lambda path: list(open_source(str(path)))),
     "views": (".yaml", lambda path: read_views(str(path))),
     "weights": (".safetensors", read_weights),
@@ -84,11 +87,14 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     contents = {f"{i}.{suffix}": b"1" for i in range(4) for suffix in ("png", "json")}
     tar = write_tar(folder / "x.tar", contents)
     archive = Path(write_zip(folder / "x.zip", contents | {"labels.csv": b"id,label\n1,a\n"}, 8))
+    images = pa.array([{"bytes": b"%d" % i, "path": f"{i}.png"} for i in range(9)])
+    shard = write(folder / "x.parquet", {"image": images, "label": ["a", "b", None] * 3})
     rows = b"".join(b"images/%d.png,real,g%d\n" % (i, i % 3) for i in range(20))
     return {
         "feature file": (folder / "out.h5").read_bytes(),
         "tar": tar.read_bytes(),
         "zip": archive.read_bytes(),
+        "parquet": Path(shard).read_bytes(),
         "table": b"path,label,group\n" + rows,
         "views": VIEWS,
         "weights": save({"w": np.zeros((2, 3), dtype=np.float32)}),

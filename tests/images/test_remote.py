@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from clipfeat import embed, load
@@ -32,6 +34,12 @@ def local_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with zipfile.ZipFile(folder / "a-0.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(folder.glob("images/*/*.png")):
             archive.write(path, path.relative_to(folder))
+    (folder / "rows").mkdir()
+    for part in ("train", "test"):
+        paths = sorted(folder.glob("images/*/*.png"))
+        images = [{"bytes": path.read_bytes(), "path": path.name} for path in paths]
+        table = pa.table({"image": images, "label": [f"{part}{i}" for i in range(len(images))]})
+        pq.write_table(table, folder / "rows" / f"{part}.parquet", row_group_size=2)
     lines = [f"images/cat/{i}.png,a" for i in range(3)]
     (folder / "table.csv").write_text("\n".join(["path,label", *lines]))
     return folder
@@ -62,8 +70,10 @@ def remote_folder(request: pytest.FixtureRequest, local_folder: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    "name", ["images", "a-0.tar", "a-{0..0}.tar", "a-*.tar", "a-{0..0}.zip", "a-?.zip", "table.csv"]
-)
+    "name",
+    ["images", "a-0.tar", "a-{0..0}.tar", "a-*.tar", "a-{0..0}.zip", "a-?.zip", "table.csv", "rows",
+     "rows/t*.parquet", "rows/test.parquet"],
+)  # fmt: skip
 def test_a_source_lists_the_same(remote_folder: str, local_folder: Path, name: str) -> None:
     """Every kind of source has the paths, labels and bytes of its local copy."""
     remote, local = open_source(f"{remote_folder}/{name}"), open_source(local_folder / name)

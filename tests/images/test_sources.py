@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -72,6 +74,19 @@ def as_zips(folder: Path) -> str:
     return str(folder.parent / "shard-{0..1}.zip")
 
 
+def as_parquet(folder: Path) -> str:
+    paths = sorted(folder.rglob("*.png"))
+    for shard in range(2):
+        images = [{"bytes": p.read_bytes(), "path": p.name} for p in paths[shard::2]]
+        labels = [path.parent.name for path in paths[shard::2]]
+        pq.write_table(
+            pa.table({"image": images, "label": labels}),
+            folder.parent / f"train-{shard:05d}-of-00002.parquet",
+            row_group_size=5,
+        )
+    return str(folder.parent / "train-*.parquet")
+
+
 def as_listing(folder: Path) -> list[str]:
     return [str(path) for path in sorted(folder.rglob("*.png"))]
 
@@ -93,6 +108,7 @@ def as_array_file(folder: Path) -> str:
 
 
 MAKERS: dict[str, Callable[[Path], str | list[str]]] = {
+    "parquet": as_parquet,
     "folder": as_folder, "table": as_table, "webdataset": as_tars,
     "zip archive": as_zips, "array file": as_array_file, "standard input": as_listing,
     "image": as_image, "video": as_video,

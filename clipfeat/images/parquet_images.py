@@ -1,0 +1,273 @@
+"""Parquet files with the bytes of images: single files, patterns of shards, and folders of shards.
+
+`clipfeat.images.parquet_columns` states which column holds the images. A folder is a folder of
+shards if it has a Parquet file with images. Its image files, such as the pictures of a repository's
+description, are then skipped and counted.
+
+Listing reads the columns of text and numbers, but no image. As in a table, the columns of labels
+and groups are recognised by usual names, and all others are kept. If Hugging Face's metadata name
+the classes of a column, the names replace the numbers. The column ``split`` comes from the names of
+shards, such as ``train-00000-of-00003.parquet``, and of folders.
+
+An image is named after its shard and its file name, which is in the column of images or in a column
+with a usual name, such as ``image_name``. If the file names of a shard are missing or repeated, its
+images are named by the number of their row: ``train.parquet#17``.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from itertools import islice
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from clipfeat.errors import ReadError, RefusedFileError
+from clipfeat.features.official_parts import SPLIT, official_part
+from clipfeat.images.folder import find_files
+from clipfeat.images.formats import image_suffixes
+from clipfeat.images.manifest import (
+    TableColumns,
+    as_text,
+    find_columns,
+    is_table,
+    table_rows,
+    warn_of_unlabelled,
+)
+from clipfeat.images.parquet_cells import ParquetCell, ParquetShard, close_columns
+from clipfeat.images.parquet_columns import (
+    ImageColumn,
+    class_names_of,
+    image_column,
+)
+from clipfeat.images.parquet_types import plain_columns
+from clipfeat.images.record import ImageRecord
+from clipfeat.images.shards import existing_shards, is_pattern, member_path
+from clipfeat.images.skipping import HIDDEN, NO_SUFFIX, is_hidden
+from clipfeat.images.source import ImageSource, make_source
+from clipfeat.images.video import VIDEO_SUFFIXES
+from clipfeat.system.files import MAX_RATIO, MAX_UNPACKED
+from clipfeat.system.locations import absolute, below, common_folder, folder_of, is_remote, location
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SUFFIX = ".parquet"
+_BATCH = 4096
+_MOST_IMAGES = 1000
+"""Image files in a folder after which it is not searched for Parquet files."""
+_INDEX = re.compile(r"__index_level_\d+__")
+"""Name of the column in which pandas stores the index of a table."""
+
+
+def is_parquet(spec: str) -> bool:
+    """Return whether a source is a Parquet file, a pattern or a folder with the bytes of images."""
+    if is_pattern(spec) and not location(spec).is_dir():
+        return spec.lower().endswith(SUFFIX)
+    if location(spec).is_dir():
+        near = islice(find_files(spec, Counter(), _kind_but_images), _MOST_IMAGES)
+        return any(map(holds_images, near))
+    return is_table(spec) and holds_images(spec)
+
+
+def holds_images(file: str, name: str = "") -> bool:
+    """Return whether a file is a Parquet file with a column of images.
+
+    Parameters
+    ----------
+    file : str
+        Path or URL of an existing file.
+    name : str
+        Name of the column. If it is empty, the column is recognised.
+    """
+    if not file.lower().endswith(SUFFIX):
+        return False
+    with suppress(ReadError):
+        return image_column(ParquetShard(file).parquet.schema_arrow, name) is not None
+    return False
+
+
+def open_parquet(spec: str, names: TableColumns = TableColumns()) -> ImageSource:
+    """List the images in the rows of Parquet files.
+
+    Parameters
+    ----------
+    spec : str
+        A file, a pattern such as ``train-*.parquet``, or a folder.
+    names : TableColumns
+        Names of the columns of images, labels and groups.
+
+    Raises
+    ------
+    EmptySourceError
+        If a file is missing, or if there is no row.
+    RefusedFileError
+        If a file cannot be read, or if a file of a pattern has no column of images.
+    UnknownNameError
+        If a given column is not in a file.
+    """
+    skipped: Counter[str] = Counter()
+    is_folder = location(spec).is_dir()
+    if is_folder:
+        root = absolute(spec)
+        shards = sorted(find_files(spec, skipped, _kind_but_parquet))
+    else:
+        shards = existing_shards(spec)
+        root = common_folder([folder_of(shard) for shard in shards])
+    records: list[ImageRecord] = []
+    for shard in shards:
+        close_columns(shard)
+        try:
+            opened = ParquetShard(shard)
+            schema = opened.parquet.schema_arrow
+            if (column := image_column(schema, names.path)) is not None:
+                records += _rows(
+                    opened, column, below(root, absolute(shard)), names, is_first=not records
+                )
+            elif is_folder:
+                skipped[SUFFIX] += 1
+            else:
+                raise RefusedFileError(
+                    f"{shard} has no column with the bytes of images (columns: "
+                    f"{', '.join(schema.names)}). Pass its column with --path-col, or Parquet "
+                    "files with the same columns"
+                )
+        except ReadError as error:
+            raise RefusedFileError(
+                f"{shard} cannot be read: {error}. Get the original file again"
+            ) from error
+    places = (root,) if is_folder else tuple(map(absolute, shards))
+    return make_source(
+        f"the folder {spec}" if is_folder else spec,
+        root,
+        records,
+        skipped=skipped,
+        places=() if is_remote(root) else places,
+    )
+
+
+def _kind_but_parquet(name: str, _: str) -> str:
+    if is_hidden([name]):
+        return HIDDEN
+    suffix = PurePosixPath(name).suffix.lower()
+    return "" if suffix == SUFFIX else suffix or NO_SUFFIX
+
+
+def _kind_but_images(name: str, path: str) -> str:
+    kind = _kind_but_parquet(name, path)
+    return "" if kind in image_suffixes() | VIDEO_SUFFIXES else kind
+
+
+def _rows(
+    shard: ParquetShard, column: ImageColumn, prefix: str, names: TableColumns, *, is_first: bool
+) -> Iterator[ImageRecord]:
+    """Yield a record for each row of a shard.
+
+    Parameters
+    ----------
+    shard : ParquetShard
+        The open file.
+    column : ImageColumn
+        Its column of images.
+    prefix : str
+        Path of the shard below the root of the source.
+    names : TableColumns
+        Names of the columns of labels and groups.
+    is_first : bool
+        Whether to warn if there is no column of labels.
+    """
+    table, file_names = _listed(shard, column)
+    found = find_columns(table, shard.file, replace(names, path=""), needs_path=False)
+    paths = _unique_paths(file_names)
+    if paths or not found.path or not (paths := _unique_paths(table[found.path].tolist())):
+        found = replace(found, path="")
+    if is_first:
+        warn_of_unlabelled(shard.file, found, table.columns.tolist())
+    part = _split_of(prefix)
+    if part and SPLIT not in table.columns:
+        table[SPLIT] = part
+    for number, row in enumerate(table_rows(table, found)):
+        yield ImageRecord(
+            f"{prefix}/{paths[number]}" if paths else f"{prefix}#{number}",
+            ParquetCell(shard.file, column.bytes_at, number),
+            row.label,
+            row.group,
+            row.columns,
+        )
+
+
+def _listed(shard: ParquetShard, column: ImageColumn) -> tuple["pd.DataFrame", list[str]]:
+    """Read the columns of text and numbers as text, and the names of the image files.
+
+    Raises
+    ------
+    ReadError
+        If the file is damaged.
+    RefusedFileError
+        If the file gives a wrong number of rows, or unpacks to far more than its size.
+    """
+    import pandas as pd
+    import pyarrow as pa
+
+    parquet, n_bytes = shard.parquet, location(shard.file).stat().st_size
+    schema, n_rows = parquet.schema_arrow, parquet.metadata.num_rows
+    if not 0 <= n_rows <= n_bytes:
+        raise RefusedFileError(
+            f"{shard.file} claims {n_rows} rows in {n_bytes} bytes. Get the original file again"
+        )
+    plain = plain_columns(schema)
+    if len(set(schema.names)) < len(schema.names):
+        doubled = Counter(schema.names).most_common(1)[0][0]
+        raise RefusedFileError(
+            f"{shard.file} has two columns named {doubled!r}. Rename one of them"
+        )
+    read = [*plain, *filter(None, [column.path_at])]
+    batches: list[pa.RecordBatch] = []
+    n_unpacked = 0
+    with shard.errors():
+        for batch in parquet.iter_batches(_BATCH, columns=read, use_threads=False) if read else ():
+            batches.append(batch)
+            n_unpacked += batch.nbytes
+            if n_unpacked > max(MAX_UNPACKED, MAX_RATIO * n_bytes):
+                raise RefusedFileError(
+                    f"the columns of text in {shard.file} have more than {MAX_RATIO} times its "
+                    "size. Get the original file again"
+                )
+        listed = pa.Table.from_batches(batches) if batches else None
+        if read and (listed.num_rows if listed is not None else 0) != n_rows:
+            raise EOFError(f"it has another number of rows than the {n_rows} in its footer")
+        if listed is None:
+            return pd.DataFrame(index=range(n_rows)), []
+        own = [name for name in plain if not _INDEX.fullmatch(name)]
+        frame = listed.select(own).to_pandas(ignore_metadata=True)
+        file_names: list[str] = []
+        if column.path_at:
+            values = listed.column(column.name).flatten()[0].to_pylist()
+            file_names = ["" if value is None else str(value) for value in values]
+    classes = class_names_of(schema)
+    table = as_text(frame.convert_dtypes(), shard.file)  # whole numbers stay whole
+    for name, of_column in classes.items():
+        if name in table.columns:
+            names = {str(code): text for code, text in enumerate(of_column)} | {"-1": ""}
+            table[name] = [names.get(value, value) for value in table[name]]
+    return table, file_names
+
+
+def _unique_paths(names: Sequence[str]) -> list[str]:
+    """Return the names as paths, or an empty list if one of them is empty or occurs twice."""
+    paths = [member_path(name) for name in names]
+    return paths if all(paths) and len(set(paths)) == len(paths) else []
+
+
+def _split_of(path: str) -> str:
+    """Return the part of the official split in the name of a shard, or of a folder above it.
+
+    Examples
+    --------
+    >>> _split_of("data/train-00000-of-00003.parquet"), _split_of("default/test/0000.parquet")
+    ('train', 'test')
+    """
+    *folders, name = path.split("/")
+    stem = re.split(r"[-_.]", name)[0]
+    return next(filter(None, map(official_part, [stem, *reversed(folders)])), "")

@@ -41,18 +41,25 @@ def robustness(
     Example: clipfeat robustness model.clipfeat test/ -o robustness/
     """
     from clipfeat.cli.console import counted, image_bar
-    from clipfeat.prediction.degrading import DEGRADATIONS
+    from clipfeat.prediction.degraded_rates import check_rate_column
+    from clipfeat.prediction.degrading import DEGRADATIONS, check_degradations
     from clipfeat.prediction.degrading import robustness as run
-    from clipfeat.report.robustness_curves import RATES, save_robustness
-    from clipfeat.system.files import publish
+    from clipfeat.prediction.predicting import as_model, open_images
+    from clipfeat.report.robustness_curves import save_robustness
+    from clipfeat.report.robustness_rates import save_rates
 
     check_folder(output, overwrite=overwrite)
     names = [name.strip() for name in degrade.split(",") if name.strip()]
+    degradations = list(DEGRADATIONS) if names == ["all"] else names
+    check_degradations(degradations)
+    fitted = as_model(model)
+    images = open_images(fitted, source, inputs)
+    check_rate_column(images, by)
     with image_bar("degrading") as progress:
         result = run(
-            model,
-            source,
-            degradations=list(DEGRADATIONS) if names == ["all"] else names,
+            fitted,
+            images,
+            degradations=degradations,
             weights=weights or [],
             face_weights=face_weights,
             inputs=inputs,
@@ -65,11 +72,12 @@ def robustness(
         titles = {name: row.title for name, row in DEGRADATIONS.items()}
         for path in save_robustness(result.to_pandas(), output, titles):
             print_line(path)
-    if (rates := result.rates(by)) is not None:
+    rates = result.rates(by)
+    if rates is not None:
         _print_rates(rates)
-        if output is not None:
-            publish(rates.to_pandas().to_csv(index=False).encode(), output / RATES)
-            print_line(output / RATES)
+    if output is not None:
+        for path in save_rates(rates, output):
+            print_line(path)
     if result.errors:
         name, reason = next(iter(result.errors.items()))
         print_error_line(
@@ -85,20 +93,11 @@ def _print_rates(rates: "RateTable") -> None:
     """Print the rates on the original images, and on the most degraded images of each kind."""
     from clipfeat.cli.console import print_rates, print_table
     from clipfeat.prediction.degrading import ORIGINAL
+    from clipfeat.report.robustness_rates import strongest_rates
 
     print_rates(rates, ORIGINAL)
-    strongest = {name.partition(" ")[0]: name for name in rates.entries}
-    n = rates.heads.index("value")
-    by_state = [rates.rows(name) for name in strongest.values()]
-    rows = [
-        [row[0], row[1], row[n - 1], *(of_state[number][n] for of_state in by_state)]
-        for number, row in enumerate(rates.rows(ORIGINAL))
-    ]
-    print_table(
-        "rates at the strongest degradation of each kind",
-        [rates.column, "class", "rate", *strongest.values()],
-        rows,
-    )
+    heads, rows = strongest_rates(rates)
+    print_table("rates at the strongest degradation of each kind", heads, rows)
 
 
 def _print(result: "Robustness") -> None:

@@ -16,7 +16,7 @@ from clipfeat.errors import unknown_name
 from clipfeat.evaluate.intervals import share_interval
 from clipfeat.evaluate.metrics import Values, decide
 from clipfeat.evaluate.validation import where_chosen
-from clipfeat.features.classes import positive_title
+from clipfeat.features.classes import positive_class, positive_title
 from clipfeat.features.column_names import find_column
 
 if TYPE_CHECKING:
@@ -135,7 +135,8 @@ class RateTable:
         """Return the heading of the table of one entry."""
         kinds = RECALL
         if len(self.classes) == 2:
-            kinds = f"{FALSE_POSITIVES} of {self.classes[0]} and {RECALL} of {self.classes[1]}"
+            labels = dict.fromkeys((one.kind, one.label) for one in self.entries[entry])
+            kinds = " and ".join(f"{kind} of {label}" for kind, label in labels)
         by = f"value trained on and {self.column}" if self.is_matrix else self.column
         return f"{kinds} by {by}: {entry} at {self.thresholds[entry]}{positive_title(self.classes)}"
 
@@ -179,7 +180,8 @@ class RateTable:
     def to_pandas(self) -> "pd.DataFrame":
         """Return a table with one row for each entry, class and value.
 
-        Only the table of a `Matrix` has the column ``trained_on``.
+        Only the table of a `Matrix` has the column ``trained_on``. The column ``positive_class`` is
+        empty if there are not two classes.
         """
         import pandas as pd
 
@@ -191,7 +193,8 @@ class RateTable:
                 for one in of_entry
             ]
         )  # fmt: skip
-        return table if self.is_matrix else table.drop(columns="trained_on", errors="ignore")
+        table = table if self.is_matrix else table.drop(columns="trained_on", errors="ignore")
+        return table.assign(positive_class=positive_class(self.classes) or "")
 
 
 def rate_table(run: "Benchmark", by: str | None = None) -> RateTable | None:

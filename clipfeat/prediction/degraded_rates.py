@@ -5,19 +5,60 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from clipfeat.evaluate.rates import RateTable, column_values, rates
-from clipfeat.features import FeatureSet
+from clipfeat.evaluate.rates import RateTable, column_values, named_columns, rates
+from clipfeat.features.column_names import OWN_COLUMNS
+from clipfeat.images.record import ImageRecord
+from clipfeat.images.source import ImageSource
 from clipfeat.prediction.predictions import Predictions
 
 
-def columns_of_files(features: FeatureSet, paths: NDArray[np.str_]) -> dict[str, NDArray[np.str_]]:
-    """Return the columns and the groups of each file, which are those of its first row."""
-    first = {path: row for row, path in reversed(list(enumerate(features.files.tolist())))}
-    rows = np.array([first[path] for path in paths.tolist()], dtype=np.int64)
-    columns = dict(features.columns)
-    if features.groups is not None:
-        columns["group"] = features.groups
-    return {name: values[rows] for name, values in columns.items()}
+def columns_of_files(images: ImageSource, paths: NDArray[np.str_]) -> dict[str, NDArray[np.str_]]:
+    """Return the columns, and the groups as ``group``, of files.
+
+    Parameters
+    ----------
+    images : ImageSource
+        The images and video frames.
+    paths : ndarray of shape (n_files,), str
+        Paths of files of the source.
+
+    Returns
+    -------
+    dict of str to ndarray of shape (n_files,)
+        Values of each column. The values of a video are those of its first frame. ``group`` is
+        missing if no image has a group.
+    """
+    first: dict[str, ImageRecord] = {}
+    for record in images:
+        first.setdefault(dict(record.columns).get("file", record.path), record)
+    records = [first[path] for path in paths.tolist()]
+    own = [dict(record.columns) for record in records]
+    columns = {
+        name: np.array([values.get(name, "") for values in own], dtype=np.str_)
+        for name in _column_names(images)
+    }
+    if any(record.group for record in images):
+        columns["group"] = np.array([record.group for record in records], dtype=np.str_)
+    return columns
+
+
+def check_rate_column(images: ImageSource, by: str | None) -> None:
+    """Check that a source has the columns of a table of rates, before its images are encoded.
+
+    Raises
+    ------
+    UnknownNameError
+        If a column is unknown. The message lists the columns of the source.
+    """
+    if by is None:
+        return
+    none = np.empty(0, dtype=np.str_)
+    groups = none if any(record.group for record in images) else None
+    named_columns(by, dict.fromkeys(_column_names(images), none), groups)
+
+
+def _column_names(images: ImageSource) -> list[str]:
+    return sorted({name for record in images for name, _ in record.columns} - {*OWN_COLUMNS})
 
 
 def degraded_rates(

@@ -24,6 +24,7 @@ from clipfeat.evaluate.rates import RateTable
 from clipfeat.features import FeatureSet
 from clipfeat.features.classes import positive_class
 from clipfeat.images.record import record_path
+from clipfeat.images.source import ImageSource
 from clipfeat.images.source_options import SourceOptions
 from clipfeat.model import Model
 from clipfeat.prediction.degraded_rates import columns_of_files, degraded_rates
@@ -182,9 +183,22 @@ class Robustness:
         return table.assign(n_images=self.n_images, positive_class=positive)
 
 
+def check_degradations(names: Sequence[str]) -> None:
+    """Check that degradations exist.
+
+    Raises
+    ------
+    UnknownNameError
+        If a name is not in `DEGRADATIONS`. The message lists the nearest names.
+    """
+    for name in names:
+        if name not in DEGRADATIONS:
+            raise unknown_name("degradation", name, DEGRADATIONS)
+
+
 def robustness(
     model: Model | str | Path,
-    source: str | Path | Sequence[str | Path],
+    source: ImageSource | str | Path | Sequence[str | Path],
     *,
     degradations: Sequence[str] = tuple(DEGRADATIONS),
     weights: str | Path | Sequence[str | Path] = (),
@@ -201,8 +215,9 @@ def robustness(
     ----------
     model : Model or path
         A fitted model, or a model file.
-    source : path, or sequence of paths
-        Labelled images. Images that the model was fitted on are left out.
+    source : ImageSource, path, or sequence of paths
+        Labelled images. Images that the model was fitted on are left out. An `ImageSource` comes
+        from `clipfeat.prediction.predicting.open_images`.
     degradations : sequence of str
         Names of degradations in `DEGRADATIONS`.
     weights, face_weights, inputs, average, device, resources
@@ -228,15 +243,13 @@ def robustness(
     """
     from clipfeat.embedding.views import View
 
-    for name in degradations:
-        if name not in DEGRADATIONS:
-            raise unknown_name("degradation", name, DEGRADATIONS)
+    check_degradations(degradations)
     if inputs.views is not None:
         raise UsageError(
             f"the views {inputs.views} cannot be combined with degradations. Leave out views"
         )
     fitted = as_model(model)
-    images = open_images(fitted, source, inputs)
+    images = source if isinstance(source, ImageSource) else open_images(fitted, source, inputs)
     check_labels((record.label for record in images), fitted.classes, images.name)
     if not {record.label for record in images} & set(fitted.classes):
         raise LabelError(
@@ -287,7 +300,7 @@ def robustness(
         )
     files = {dict(record.columns).get("file", record.path) for record in images}
     paths = np.array(of_state[ORIGINAL].paths, dtype=np.str_)
-    columns = columns_of_files(of_view[ORIGINAL], paths)
+    columns = columns_of_files(images, paths)
     return Robustness(scored, errors, len(files), fitted.classes, of_state, columns)
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from clipfeat.errors import UsageError
 from clipfeat.evaluate.metrics import METRICS
 from clipfeat.report.plots.style import COLOURS, DASHES, MARKERS
-from clipfeat.system.files import replacing
+from clipfeat.system.escaping import read_spreadsheet_csv, spreadsheet_csv
+from clipfeat.system.files import publish, replacing
 from clipfeat.system.locations import local_path
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TABLE = "robustness.csv"
-RATES = "rates.csv"
+NUMBERS = ("strength", "value", "n", "n_images")
 DEFAULT_METRICS = ("balanced_accuracy", "roc_auc")
 LINE_STYLES = tuple(zip(COLOURS[:4], MARKERS[:4], DASHES[:4], strict=True))
 MAX_COLUMNS = 4
@@ -56,8 +57,7 @@ def save_robustness(
     target.mkdir(parents=True, exist_ok=True)
     paths = [target / TABLE, target / "robustness.png", target / "robustness.svg"]
     figure = draw_robustness(table, titles, metrics)
-    with replacing(paths[0]) as temporary:
-        table.to_csv(temporary, index=False)
+    publish(spreadsheet_csv(table).encode(), paths[0])
     for path in paths[1:]:
         with replacing(path) as temporary:
             figure.savefig(temporary, format=path.suffix[1:], dpi=150)
@@ -71,13 +71,13 @@ def load_robustness(folder: str | Path) -> "pd.DataFrame":
     ------
     UsageError
         If the folder has no such table.
+    RefusedFileError
+        If the table is damaged.
     """
-    import pandas as pd
-
     table = local_path(folder) / TABLE
     if not table.is_file():
         raise UsageError(f"{table} not found. Run `clipfeat robustness … -o {folder}` to write it.")
-    return pd.read_csv(table)
+    return read_spreadsheet_csv(table, NUMBERS, ("degradation", "strength", "metric", "value"))
 
 
 def draw_robustness(

@@ -29,7 +29,7 @@ from clipfeat.report.latex import leaderboard_latex, rates_latex
 from clipfeat.report.markdown import leaderboard_markdown, pivot_markdown, rates_markdown
 from clipfeat.report.page.write import PageOptions, write_page
 from clipfeat.report.remarks import balance_text, remarks
-from clipfeat.report.robustness_curves import RATES
+from clipfeat.report.robustness_rates import RATES
 from clipfeat.spec import EncoderSpec
 from clipfeat.system.escaping import markdown_text, spreadsheet_csv
 from clipfeat.system.files import publish, read_arrays
@@ -199,6 +199,7 @@ def _save_leaderboard(board: Leaderboard, target: Path, about: Mapping[str, Any]
         "leaderboard.tex": tex,
         "leaderboard.json": json.dumps(content, indent=1),
     }
+    (target / RATES).unlink(missing_ok=True)  # that of an overwritten run
     if board.rates is not None:
         files[RATES] = spreadsheet_csv(board.rates.to_pandas())
     for name, written in files.items():

@@ -5,11 +5,14 @@ HTML is escaped by Jinja or `html.escape`, and LaTeX by `clipfeat.report.latex.l
 
 import csv
 import re
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from clipfeat.errors import RefusedFileError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
     from rich.text import Text
 
@@ -104,6 +107,18 @@ def spreadsheet_text(text: str) -> str:
     return "'" + text if text.lstrip("' ").startswith(_FORMULA) else text
 
 
+def original_text(text: str) -> str:
+    r"""Return the text for which `spreadsheet_text` returned a text.
+
+    Examples
+    --------
+    >>> original_text("'=1+2"), original_text("'quoted'")
+    ('=1+2', "'quoted'")
+    """
+    is_escaped = text.startswith("'") and text.lstrip("' ").startswith(_FORMULA)
+    return text[1:] if is_escaped else text
+
+
 def spreadsheet_csv(table: "pd.DataFrame") -> str:
     """Write a table as CSV for people, with `spreadsheet_text` in its text columns and its head."""
     safe = table.copy()
@@ -119,3 +134,41 @@ def spreadsheet_csv(table: "pd.DataFrame") -> str:
     if "\r" in text:  # pandas does not quote it, but readers take it for the end of a row
         text = safe.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC)
     return text
+
+
+def read_spreadsheet_csv(
+    file: "Path", numbers: Collection[str], needed: Collection[str]
+) -> "pd.DataFrame":
+    """Read a table that `spreadsheet_csv` wrote.
+
+    Parameters
+    ----------
+    file : path
+        The file.
+    numbers : collection of str
+        Names of the columns of numbers, in which an empty cell is NaN. All other columns are text.
+    needed : collection of str
+        Names of columns that the file must have.
+
+    Raises
+    ------
+    RefusedFileError
+        If the file is not such a table.
+    """
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8")
+        table.columns = [original_text(str(name)) for name in table.columns]
+        if missing := [name for name in needed if name not in table.columns]:
+            raise ValueError(f"the column {missing[0]!r} is missing")
+        for name in table.columns:
+            if name in numbers:
+                table[name] = pd.to_numeric(table[name])
+            else:
+                table[name] = [original_text(text) for text in table[name]]
+    except (OSError, ValueError) as error:  # pandas raises subclasses of ValueError
+        raise RefusedFileError(
+            f"{file} is damaged ({error}). Write it again with the same command"
+        ) from error
+    return table

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from clipfeat.errors import UsageError
+from clipfeat.errors import RefusedFileError, UsageError
 from clipfeat.report.robustness_curves import (
     draw_robustness,
     load_robustness,
@@ -49,6 +49,26 @@ def test_saved_files_are_readable(tmp_path: Path) -> None:
     with Image.open(png) as image:
         assert image.width > 1000
     assert ElementTree.parse(svg).getroot().tag.endswith("svg")
+
+
+def test_names_that_are_formulas_survive(tmp_path: Path) -> None:
+    """A class that a spreadsheet would run is escaped in the file, and read back unchanged."""
+    names = ["=1+1", "NA", "'quoted", "'=x"]
+    for name in names:
+        written = table(1).assign(positive_class=name, n_images=9)
+        save_robustness(written, tmp_path, {})
+        assert "\n=" not in (text := (tmp_path / "robustness.csv").read_text()) and ",=" not in text
+        pd.testing.assert_frame_equal(load_robustness(tmp_path), written)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a,b\n1,2\n", "degradation,strength,metric,value\nx,1,y,two\n", "\0\n\xff"]
+)
+def test_a_damaged_table_is_refused(text: str, tmp_path: Path) -> None:
+    """A file without the columns or the numbers is one clear error."""
+    (tmp_path / "robustness.csv").write_bytes(text.encode("latin-1"))
+    with pytest.raises(RefusedFileError, match=r"robustness.csv is damaged"):
+        load_robustness(tmp_path)
 
 
 def test_a_folder_without_a_table_is_refused(tmp_path: Path) -> None:

@@ -15,8 +15,6 @@ from clipfeat.fits.fit_resources import FitResources
 from clipfeat.zoo.fit_options import FitOptions
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from clipfeat.auditing.result import Audit
     from clipfeat.evaluate import Leaderboard
     from clipfeat.features import FeatureSet
@@ -67,14 +65,13 @@ def benchmark(
     from clipfeat.evaluate.rates import named_columns
     from clipfeat.features.classes import positive_title
     from clipfeat.report import balance_text, claim_folder, remarks
-    from clipfeat.report.robustness_curves import load_robustness
 
     if sort not in METRICS:
         raise unknown_name("metric", sort, METRICS)
     weights = parse_numbers(vote_weights)
     entries = parse_entries(clf, scores or [])
     paths = feature_files(protocol_options.training_files(features))
-    curves = None if robustness is None else load_robustness(robustness)
+    curves = _curves(robustness)
     cells = None
     if output is not None:
         command = {
@@ -112,7 +109,7 @@ def benchmark(
     # Files are written before the table is printed, because the reader may close the pipe.
     written: list[Path] = []
     if output is not None:
-        page = _page(data, files, checked, thumbnails, curves)
+        page = _page(curves, data, files, checked, thumbnails)
         written = result.save(output, board=board, page=page, overwrite=True)
     about = result.about
     grouped = (
@@ -135,26 +132,39 @@ def _print(board: "Leaderboard", title: str) -> None:
         print_rates(board.rates, board.entries[0])
 
 
+def _curves(folder: Path | None) -> "PageOptions":
+    """Read the parts of the HTML report that ``clipfeat robustness`` wrote into a folder."""
+    from clipfeat.prediction.degrading import DEGRADATIONS
+    from clipfeat.report.page import PageOptions
+    from clipfeat.report.robustness_curves import load_robustness
+    from clipfeat.report.robustness_rates import load_rates
+
+    if folder is None:
+        return PageOptions()
+    return PageOptions(
+        robustness=load_robustness(folder),
+        degraded_rates=load_rates(folder),
+        degradations={name: row.title for name, row in DEGRADATIONS.items()},
+    )
+
+
 def _page(
+    curves: "PageOptions",
     features: "FeatureSet",
     files: Sequence[Path],
     audit: "Audit | None",
     thumbnails: bool,
-    robustness: "pd.DataFrame | None",
 ) -> "PageOptions":
-    """Return the parts of the HTML report that are not stored in the run.
+    """Add the other parts of the HTML report that are not stored in the run.
 
     The functions that read images are passed to `clipfeat.report`, which must not import the
     packages that read images.
     """
     from clipfeat.auditing.run_images import thumbnail_reader
-    from clipfeat.prediction.degrading import DEGRADATIONS
-    from clipfeat.report.page import PageOptions
 
-    return PageOptions(
+    return replace(
+        curves,
         features=features,
         audit=audit,
-        robustness=robustness,
-        degradations={name: row.title for name, row in DEGRADATIONS.items()},
         thumbnails=thumbnail_reader(files) if thumbnails else None,
     )

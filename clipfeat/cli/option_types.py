@@ -868,8 +868,8 @@ RobustnessRun = Annotated[
     output_option(
         "--robustness",
         metavar="FOLDER",
-        help="Folder written by `clipfeat robustness -o`. Its curves are added to the HTML "
-        "report in the --output folder.",
+        help="Folder written by `clipfeat robustness -o`. Its curves and rates are added to the "
+        "HTML report in the --output folder.",
     ),
 ]
 Prefer = Annotated[

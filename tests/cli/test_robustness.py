@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
+from clipfeat.prediction import degrading
 from tests.cli.command_line import assert_fails, clipfeat, embed, rehash, succeed
 
 
@@ -43,14 +45,40 @@ def test_rates_of_each_value(image_folder: Path) -> None:
     shown = succeed(*words, "-o", "r", "--device", "cpu").stdout
     assert "false positive rate of real and recall of fake by generator, source: origi" in shown
     assert "jpeg 30" in shown
-    rates = pd.read_csv("r/rates.csv")
+    rates = pd.read_csv("r/rates.csv", keep_default_na=False)
     assert rates.images.unique().tolist() == [
         "original",
         *(f"jpeg {q}" for q in (100, 90, 70, 50, 30)),
     ]
     assert rates[rates.images == "original"].n_images.sum() == 24
     assert "by source: original" in succeed(*words, "--by", "source", "--device", "cpu").stdout
-    assert_fails(clipfeat(*words, "--by", "sauce", "--device", "cpu"), 2, "did you mean source")
+    words_of_run = ("--clf", "logreg", "--cv", 2, "--no-audit", "-o", "run", "--robustness", "r")
+    succeed("benchmark", "out.h5", *words_of_run)
+    page = Path("run/report.html").read_text()
+    assert "Robustness: rates by generator, source" in page
+    assert "jpeg 30</th>" in page
+    one = rates[(rates.images == "jpeg 30") & (rates.value == "a") & (rates.label == "fake")]
+    assert f"{float(one.rate.item()):.3f} ({float(one.low.item()):.3f} to" in page
+
+
+def test_an_unknown_column_ends_the_run_before_images_are_encoded(
+    image_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message lists the columns of the source, and an old table of rates is deleted."""
+    embed()
+    succeed("fit", "out.h5", "--cv", 0)
+    rehash(image_folder)
+    table = pd.DataFrame({"path": [f"{c}/{c}-00.png" for c in ("real", "fake")]})
+    table.assign(label=["real", "fake"], camera=["x", "y"]).to_csv("images/list.csv", index=False)
+    words = ("robustness", "model.clipfeat", "images/list.csv", "--degrade", "jpeg")
+    Path("r").mkdir()
+    Path("r/rates.csv").write_text("old")
+    succeed(*words, "-o", "r", "--overwrite", "--device", "cpu")
+    assert not Path("r/rates.csv").exists()
+    monkeypatch.setattr(degrading, "encode_in_memory", None)
+    failed = clipfeat(*words, "--by", "camra")
+    assert_fails(failed, 2, "unknown column 'camra'; did you mean camera? Known: camera")
+    assert_fails(clipfeat(*words, "--by", "camera,x"), 2, "unknown column 'x'. Known: camera")
 
 
 def test_mistakes(image_folder: Path) -> None:

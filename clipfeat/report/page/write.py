@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from clipfeat.evaluate.external_scores import no_probabilities
 from clipfeat.evaluate.leaderboard import COLUMN_TITLES, Leaderboard
+from clipfeat.evaluate.rates import RateTable
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.features import FeatureSet
 from clipfeat.features.classes import positive_class
@@ -20,7 +21,7 @@ from clipfeat.report.page.plot_sections import (
     protocol_sections,
     robustness_section,
 )
-from clipfeat.report.page.rates_table import rates_section
+from clipfeat.report.page.rates_table import degraded_rates_section, rates_section
 from clipfeat.report.page.run_details import details_section
 from clipfeat.report.page.section import Section
 from clipfeat.report.page.templates import render
@@ -52,6 +53,8 @@ class PageOptions:
         Audit of the images, such as that of `clipfeat.auditing.run_images.audit_run`.
     robustness : DataFrame, optional
         Table of `clipfeat.prediction.degrading.Robustness.to_pandas`.
+    degraded_rates : RateTable, optional
+        Rates of `clipfeat.prediction.degrading.Robustness.rates`.
     degradations : mapping of str to str
         Titles of the degradations in `robustness`.
     thumbnails : callable, optional
@@ -62,6 +65,7 @@ class PageOptions:
     features: FeatureSet | None = None
     audit: "Audit | None" = None
     robustness: "pd.DataFrame | None" = None
+    degraded_rates: RateTable | None = None
     degradations: Mapping[str, str] = field(default_factory=dict)
     thumbnails: Thumbnails | None = None
 
@@ -130,6 +134,9 @@ def write_page(
             *protocol_sections(run, board, predictions),
             robustness_section(robustness, options.degradations)
             if robustness is not None
+            else None,
+            degraded_rates_section(options.degraded_rates)
+            if options.degraded_rates is not None
             else None,
             map_section(features, column_of(run)) if features is not None else None,
             *(errors_section(run, entry, one, options.thumbnails)

@@ -1,15 +1,15 @@
 """Scores of a detector that was not fitted here, as one more entry of a benchmark.
 
-The scores are matched to images by path or by file name. Scores outside [0, 1] are scaled to it,
-which keeps their order. They are not probabilities, so the metrics of probabilities are undefined.
+The scores are paired with images by the rule of `clipfeat.features.pairing`. Scores outside [0, 1]
+are scaled to it, which keeps their order. They are not probabilities, so the metrics of
+probabilities are undefined.
 """
 
 import csv
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from clipfeat.errors import DataError, UsageError
 from clipfeat.evaluate.metrics import Probabilities
 from clipfeat.evaluate.plan import Plan, Trial
 from clipfeat.features import TEST, FeatureSet
+from clipfeat.features.pairing import pair_names
 from clipfeat.fits.cells import Cell
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ class Scores:
     name : str
         Name of the entry in tables.
     values : mapping of str to float
-        Score of each image, by its path or its file name. A higher score means that the image is
-        more likely of the positive class.
+        Score of each image, by its path, its file name or its file name without the suffix. A
+        higher score means that the image is more likely of the positive class.
 
     Raises
     ------
@@ -131,6 +132,7 @@ class Scores:
         ------
         DataError
             If a row that is tested has no score, or a threshold needs a training row without one.
+            If several images have a name. If an image has two different scores.
         UsageError
             If there are not exactly two classes.
         """
@@ -149,49 +151,70 @@ class Scores:
                     needed[trial.choice_rows(train)] = True
                 elif trial.validation is not None:
                     needed[trial.validation] = True
-        score, how = self._matched(features, needed)
+        score = self._of_rows(features, needed)
         missing = np.unique(features.files[needed & np.isnan(score)])
         if len(missing):
             n = len(np.unique(features.files[needed]))
             raise DataError(
-                f"{len(missing)} of {n} images have no score of {self.name}, such as {missing[0]} "
-                f"({how}). Add their scores"
+                f"{len(missing)} of {n} images have no score of {self.name}, such as "
+                f"{str(missing[0])!r}. Its names look like {next(iter(self.values))!r}. Add the "
+                "missing scores, or write the names like the paths of the images"
             )
         positive = _scaled(score) if scaled else score
         return np.column_stack([1 - positive, positive]), scaled
 
-    def _matched(
-        self, features: FeatureSet, needed: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.float64], str]:
-        """Return the score of each needed row, else NaN, and how the rows were matched."""
-        rows = np.flatnonzero(needed).tolist()
-        files, paths = (
-            dict(zip(rows, (text.removeprefix(TEST) for text in of[needed].tolist()), strict=True))
-            for of in (features.files, features.paths)
+    def _of_rows(self, features: FeatureSet, needed: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Return the score of each needed row, else NaN."""
+        files, parts = _names(features.files, needed), _names(features.paths, needed)
+        found = self._paired([str(name) for name in self.values], files)
+        unpaired = [str(name) for name in self.values if name not in found]
+        found |= self._paired(unpaired, parts[parts != files])
+        scores = {path: self.values[name] for name, path in found.items()}
+        rows = zip(files.tolist(), parts.tolist(), needed.tolist(), strict=True)
+        return np.array(
+            [
+                scores.get(part, scores.get(file, math.nan)) if is_needed else math.nan
+                for file, part, is_needed in rows
+            ]
         )
-        by_name: dict[str, set[float]] = {}
-        for path, value in self.values.items():
-            by_name.setdefault(PurePosixPath(path.replace("\\", "/")).name, set()).add(value)
-        uses = Counter(PurePosixPath(file).name for file in set(files.values()))
-        score = np.full(len(features), np.nan)
-        n_by_path, n_by_name, n_ambiguous = set(), set(), set()
-        for row, file in files.items():
-            name = PurePosixPath(file).name
-            exact = next((key for key in (paths[row], file) if key in self.values), None)
-            if exact is not None:
-                score[row] = self.values[exact]
-                n_by_path.add(file)
-            elif uses[name] > 1 and name in by_name:
-                n_ambiguous.add(file)
-            elif len(by_name.get(name, ())) == 1:
-                score[row] = next(iter(by_name[name]))
-                n_by_name.add(file)
-            elif name in by_name:
-                n_ambiguous.add(file)
-        return score, (
-            f"{len(n_by_path)} images match by path, {len(n_by_name)} by file name, and the file "
-            f"names of {len(n_ambiguous)} are not unique"
-        )
+
+    def _paired(self, names: Sequence[str], paths: NDArray[np.str_]) -> dict[str, str]:
+        """Return the path that each name is paired with. Other names are missing.
+
+        Raises
+        ------
+        DataError
+            If several paths have a name. If two names of a path have different scores.
+        """
+        images = [path for path in dict.fromkeys(paths.tolist()) if path]
+        pairs = pair_names(names, images, f"the scores of {self.name}")
+        found: dict[str, str] = {}
+        first: dict[str, str] = {}
+        for name, index in zip(names, pairs, strict=True):
+            if index is None:
+                continue
+            found[name] = path = images[index]
+            one, other = self.values[first.setdefault(path, name)], self.values[name]
+            if one != other:
+                raise DataError(
+                    f"{self.name} has two scores for {path!r}: {one:g} of {first[path]!r} and "
+                    f"{other:g} of {name!r}. Keep one"
+                )
+        return found
+
+
+def _names(paths: NDArray[np.str_], needed: NDArray[np.bool_]) -> NDArray[np.str_]:
+    """Return the paths under which rows have scores.
+
+    A test path with a prefix has the same path as a training row. It loses the prefix if the
+    training row needs no score, which then has no path.
+    """
+    plain = np.array([path.removeprefix(TEST) for path in paths.tolist()], dtype=np.str_)
+    renamed = needed & (plain != paths) & ~np.isin(plain, paths[needed])
+    renamed &= np.isin(plain, paths[~needed])
+    unused = ~needed & np.isin(paths, plain[renamed])
+    named: NDArray[np.str_] = np.where(renamed, plain, np.where(unused, "", paths))
+    return named
 
 
 def split_entries(clf: "str | Sequence[str | Scores]") -> tuple[str | list[str], list[Scores]]:

@@ -1,6 +1,6 @@
 """Labels from a separate table, paired with the images of a source.
 
-`clipfeat.images.pairing` states the rule. Images that are not in the table are unlabelled.
+`clipfeat.features.pairing` states the rule. Images that are not in the table are unlabelled.
 """
 
 from collections import Counter
@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from clipfeat.errors import LabelError
 from clipfeat.features.label_text import class_names
+from clipfeat.features.pairing import pair_names
 from clipfeat.images.manifest import (
     TableColumns,
     TableRow,
@@ -16,7 +17,6 @@ from clipfeat.images.manifest import (
     read_table,
     table_rows,
 )
-from clipfeat.images.pairing import pair_names
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.skipping import UNPAIRED
 from clipfeat.images.source import ImageSource, check_agreement, relabel

@@ -4,7 +4,7 @@ Folders in an archive give the labels, as in `clipfeat.images.folder`. A table i
 them instead. A table is a ``.csv`` or ``.tsv`` file named ``labels``, or the only table of the
 archive if it has columns of paths and labels with usual names. It labels the images in its own
 folder and in folders below it. The paths in it are relative to its folder, and are paired with
-images by the rule of `clipfeat.images.pairing`. Other tables are skipped and counted.
+images by the rule of `clipfeat.features.pairing`. Other tables are skipped and counted.
 
 If a member occurs twice, its contents must be equal. Links, videos, nested archives and hidden
 members, such as the AppleDouble files ``__MACOSX/._x.jpg`` of macOS, are skipped and counted.

@@ -11,8 +11,8 @@ import numpy as np
 from clipfeat.errors import UsageError, unknown_name
 from clipfeat.features.classes import positive_last
 from clipfeat.features.label_text import present
+from clipfeat.features.pairing import pair_names
 from clipfeat.images.manifest import PATH_NAMES, plain_name, read_text_table
-from clipfeat.images.pairing import pair_names
 from clipfeat.prediction.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Template:
     """A sample submission of a competition.
 
     The first column with a usual name, such as ``id``, holds the ids of the images. If no column
-    has such a name, the first column holds the ids. `clipfeat.images.pairing` states how ids are
+    has such a name, the first column holds the ids. `clipfeat.features.pairing` states how ids are
     paired with images. The other columns are filled as follows:
 
     - A column named after a class, such as ``fake``, gets the probability of this class. A column

@@ -1,7 +1,8 @@
 """Tests of the scores of another detector as an entry of a benchmark."""
 
+import unicodedata
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
@@ -100,20 +101,70 @@ def test_every_protocol_takes_scores() -> None:
     unique = np.array([f"{i}.png" for i in range(80)])
     run = benchmark(
         replace(DATA, paths=np.char.add("t", unique)),
-        ["logreg", Scores("x", {f"/a/{path}": 0.7 for path in unique})],
+        ["logreg", Scores("x", dict.fromkeys(unique, 0.7))],
         protocol=TrainTest(replace(test, paths=unique)),
     )  # fmt: skip
     assert value(run, "x", "roc_auc") == 0.5
     twice = np.array([f"{'ab'[i % 2]}/{i // 2}.png" for i in range(80)])
-    with pytest.raises(DataError, match=r"80 of 80 images .* file names of 80 are not unique"):
+    with pytest.raises(
+        DataError, match=r"'0.png' in the scores of x is the name of 2 images, such"
+    ):
         benchmark(replace(DATA, paths=twice), [Scores("x", dict.fromkeys(unique, 0.1))], protocol=4)
+
+
+def test_scores_are_paired_like_labels() -> None:
+    """Paths, file names, stems and Unicode normal forms are paired by the rule of all tables."""
+    names = [f"d/é{i}.png" for i in range(80)]
+    data = replace(DATA, paths=np.array(names))
+    scores = dict(zip(names, logits(DATA).values(), strict=True))
+    expected = value(benchmark(data, [Scores("x", scores)], protocol=4), "x", "roc_auc")
+    for change in (
+        lambda path: unicodedata.normalize("NFD", path),
+        lambda path: f"./{path}",
+        lambda path: PurePosixPath(path).name,
+        lambda path: PurePosixPath(path).stem,
+    ):
+        renamed = Scores("x", {change(path): score for path, score in scores.items()})
+        assert value(benchmark(data, [renamed], protocol=4), "x", "roc_auc") == expected
+    for other in (unicodedata.normalize("NFD", names[0]), "é0.png", "é0"):
+        same = Scores("x", {**scores, other: scores[names[0]]})
+        assert value(benchmark(data, [same], protocol=4), "x", "roc_auc") == expected
+        with pytest.raises(DataError, match=r"x has two scores for 'd/é0.png': .* and 9 of"):
+            benchmark(data, [Scores("x", {**scores, other: 9.0})], protocol=4)
+    with pytest.raises(
+        DataError, match=r"80 of 80 .*such as 'd/é0.png'. Its names .* '/r/d/é0.png"
+    ):
+        benchmark(data, [Scores("x", {f"/r/{p}": s for p, s in scores.items()})], protocol=4)
+
+
+def test_a_path_of_two_images_has_no_silent_score() -> None:
+    """A path in both sets is that of the test image, unless the training image needs a score."""
+    test = replace(DATA, keys=np.char.replace(DATA.keys, b"0", b"e"))
+    scores = {path: 0.1 + 0.8 * y for path, y in zip(DATA.paths, DATA.y.tolist(), strict=True)}
+    run = benchmark(DATA, ["logreg", Scores("x", scores)], protocol=TrainTest(test))
+    assert value(run, "x", "roc_auc") == 1
+    outside = {path: 5 * score for path, score in scores.items()}
+    with pytest.raises(DataError, match=r"80 of 160 images have no score of x, such as 'test:real"):
+        benchmark(DATA, ["logreg", Scores("x", outside)], protocol=TrainTest(test))
+
+
+def test_frames_have_their_own_scores() -> None:
+    """The name of a frame is used before that of its video."""
+    paths = np.array([f"{i // 2}.mp4#t={i % 2}" for i in range(80)])
+    files = np.array([f"{i // 2}.mp4" for i in range(80)])
+    data = replace(DATA, paths=paths, columns={"file": files})
+    of_frames = dict(zip(paths.tolist(), (0.1 + 0.8 * DATA.y).tolist(), strict=True))
+    for scores in (of_frames, {**dict.fromkeys(files.tolist(), 0.5), **of_frames}):
+        assert value(benchmark(data, [Scores("x", scores)], protocol=4), "x", "roc_auc") == 1
+    flat = Scores("x", dict.fromkeys(files.tolist(), 0.5))
+    assert value(benchmark(data, [flat], protocol=4), "x", "roc_auc") == 0.5
 
 
 def test_scores_that_cannot_be_used() -> None:
     """Missing scores are counted. Names must differ, and there must be two classes."""
     scores = logits(DATA)
     some = dict(list(scores.items())[5:])
-    with pytest.raises(DataError, match=r"5 of 80 images have no score of x, such as real/0000"):
+    with pytest.raises(DataError, match=r"5 of 80 images have no score of x, such as 'real/0000"):
         benchmark(DATA, ["logreg", Scores("x", some)], protocol=4)
     with pytest.raises(
         DataError, match=r"1 of 2 scores of x are not finite numbers. The first .* b"

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipfeat.errors import DataError
-from clipfeat.images.pairing import pair_names, pair_sidecars
+from clipfeat.features.pairing import pair_names
+from clipfeat.images.pairing import pair_sidecars
 
 NAME = st.text(
     st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=6

@@ -1,0 +1,97 @@
+"""The rule by which names in a table are paired with images.
+
+Tables of labels (``--labels``), submission templates and scores of other detectors (``--scores``)
+use this rule. `clipfeat.images.pairing` has the rule for side-car files of tar archives. A name is
+paired with exactly one image, with none, or the pairing is an error.
+
+1. A name in a table is the path of an image, or else its file name, or else its file name without
+   the suffix. The first of these three that any image has is used.
+2. Two names are equal if their characters are equal. If no name has the same characters, the
+   Unicode normal form C of the names is compared, because macOS writes accents as separate
+   characters. A leading ``./`` is ignored.
+3. A name that several images have is an error.
+4. Rows for one image must agree in the label, the group, the split and the score.
+"""
+
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import PurePosixPath
+
+from clipfeat.errors import DataError
+
+LEVELS: tuple[Callable[[PurePosixPath], str], ...] = (
+    str,
+    lambda path: path.name,
+    lambda path: path.stem,
+)
+"""Parts of an image's path that a name in a table may give, in the order of the rule."""
+
+
+class Names:
+    """Index of names by their characters, and by their normal form.
+
+    Parameters
+    ----------
+    names : iterable of str
+        The names. The position of a name is its index.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._exact: dict[str, list[int]] = {}
+        self._normal: dict[str, list[int]] = {}
+        for index, name in enumerate(names):
+            self._exact.setdefault(name, []).append(index)
+            self._normal.setdefault(unicodedata.normalize("NFC", name), []).append(index)
+
+    def __getitem__(self, name: str) -> list[int]:
+        """Return the indices of a name's equals: of the same characters, or else normal form."""
+        if name in self._exact:
+            return self._exact[name]
+        return self._normal.get(unicodedata.normalize("NFC", name), [])
+
+
+def pair_names(names: Sequence[str], paths: Sequence[str], table: str) -> list[int | None]:
+    """Pair the names in a table with images.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names in the table.
+    paths : sequence of str
+        Paths of the images, all different.
+    table : str
+        Name of the table, for messages.
+
+    Returns
+    -------
+    list of int or None
+        Index into `paths` for each name. None if no image has the name.
+
+    Raises
+    ------
+    DataError
+        If several images have a name. The message lists them.
+
+    Examples
+    --------
+    >>> pair_names(["1", "2.png", "b/3.png", "4"], ["a/1.png", "b/2.png", "b/3.png"], "t.csv")
+    [0, 1, 2, None]
+    """
+    images = [PurePosixPath(path) for path in paths]
+    wanted = [str(PurePosixPath(name)) if name else "" for name in names]
+    indices: list[int | None] = [None] * len(names)
+    for level in LEVELS:
+        open_names = [i for i, index in enumerate(indices) if index is None and wanted[i]]
+        if not open_names:
+            break
+        known = Names(level(image) for image in images)
+        for i in open_names:
+            equal = known[wanted[i]]
+            if len(equal) > 1:
+                raise DataError(
+                    f"the name {names[i]!r} in {table} is the name of {len(equal)} images, such as "
+                    f"{paths[equal[0]]!r} and {paths[equal[1]]!r}. Write the paths of the images "
+                    "into the table"
+                )
+            indices[i] = equal[0] if equal else None
+    return indices

@@ -12,7 +12,6 @@ from textwrap import shorten
 
 from clipfeat.errors import HubError, UsageError
 from clipfeat.evaluate.leaderboard import Leaderboard
-from clipfeat.evaluate.metrics import METRICS
 from clipfeat.features.classes import positive_title
 from clipfeat.model import MODEL_NAME, Model, load_model
 from clipfeat.report.markdown import leaderboard_markdown
@@ -164,9 +163,8 @@ def model_card(model: Model, repository: str) -> str:
             f"Scores of {about.get('cv', '?')}-fold cross-validation on the training images:",
             "",
         ]
-        lines += [leaderboard_markdown(Leaderboard.from_rows(model.scores)), ""]
-        shown = ", ".join(METRICS[name].title for name in ("roc_auc", "calibration_error"))
-        lines += [f"Mean ± standard deviation over folds ({shown} and others).", ""]
+        board = Leaderboard.from_rows(model.scores)
+        lines += [leaderboard_markdown(board), *map(markdown_text, board.notes), ""]
     lines += [f"- {markdown_text(remark)}" for remark in model_remarks(model)]
     for spec in model.specs:
         lines.append(f"- Encoder {markdown_text(spec.name)}, fingerprint `{spec.fingerprint}`")

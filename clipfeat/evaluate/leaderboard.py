@@ -17,8 +17,9 @@ from clipfeat.evaluate.metrics import METRICS
 from clipfeat.evaluate.pivots import Pivot, pivots
 from clipfeat.evaluate.rates import RateTable, rate_table
 from clipfeat.evaluate.resampling import Resamples, resampled
+from clipfeat.evaluate.spread import mean_of, spread_note, spread_of, spread_over, spread_text
 from clipfeat.evaluate.standings import Standing, standings
-from clipfeat.evaluate.tidy_rows import COSTS, POOLED, headline_rows
+from clipfeat.evaluate.tidy_rows import COSTS, headline_rows, pooled_metrics
 from clipfeat.evaluate.validation import OnValidation, merit, on_validation
 from clipfeat.features.classes import positive_class, positive_title
 from clipfeat.zoo import CHANCE
@@ -34,7 +35,6 @@ COLUMN_TITLES = {
     "predict_seconds": "predict s",
     "model_bytes": "size MB",
 }
-SPREAD_NOTE = "± is the standard deviation over folds, not a standard error."
 DEFAULT_METRIC = "balanced_accuracy"
 RECALL = "recall/"
 MAX_RECALL_COLUMNS = 4
@@ -56,7 +56,8 @@ class Leaderboard:
     mean : mapping of str to mapping of str to float
         For each entry and each metric, the mean over folds.
     spread : mapping of str to mapping of str to float
-        For each entry and each metric, the standard deviation over folds (``ddof=1``).
+        For each entry and each metric, the standard deviation over folds (``ddof=1``). NaN for
+        metrics that are computed on all folds together.
     metric : str
         Name of the metric that orders the entries.
     standings : mapping of str to Standing
@@ -77,6 +78,8 @@ class Leaderboard:
     rates : RateTable, optional
         False positive rate of each source and recall of each generator. None without a column of
         sources or generators.
+    averaged_over : str
+        What the means and the standard deviations are over, such as ``"folds"``.
 
     See Also
     --------
@@ -94,6 +97,7 @@ class Leaderboard:
     positive: str = ""
     validation: OnValidation = field(default_factory=dict)
     rates: RateTable | None = None
+    averaged_over: str = "folds"
 
     @classmethod
     def from_rows(
@@ -136,8 +140,12 @@ class Leaderboard:
         for row in headline_rows(rows):
             of_entry = values.setdefault(row["classifier"], {})
             of_entry.setdefault(row["metric"], []).append(row["value"])
-        mean = {e: {m: _mean(v) for m, v in of.items()} for e, of in values.items()}
-        spread = {e: {m: _spread(v) for m, v in of.items()} for e, of in values.items()}
+        mean = {e: {m: mean_of(v) for m, v in of.items()} for e, of in values.items()}
+        pooled = pooled_metrics(rows)
+        spread = {
+            e: {m: float("nan") if m in pooled else spread_of(v) for m, v in of.items()}
+            for e, of in values.items()
+        }
         sign = -1.0 if METRICS[metric].higher_is_better else 1.0
         ranked = {one.entry: one for one in standings}
 
@@ -152,11 +160,23 @@ class Leaderboard:
             return unranked, key, float("inf") if np.isnan(log_loss) else log_loss
 
         entries = sorted(values, key=order)
-        spreads = (value for of_entry in spread.values() for value in of_entry.values())
-        notes = [] if all(map(np.isnan, spreads)) else [SPREAD_NOTE]
-        return cls(
-            entries, mean, spread, metric, ranked, gains, notes=notes, validation=validation or {}
+        over = spread_over(rows)
+        board = cls(
+            entries, mean, spread, metric, ranked, gains, validation=validation or {},
+            averaged_over=over,
+        )  # fmt: skip
+        return replace(board, notes=[board.spread_note]) if board.spread_note else board
+
+    @property
+    def spread_note(self) -> str:
+        """Sentence on the meaning of ±. Empty if no cell has a standard deviation."""
+        spreads = (
+            value
+            for of_entry in self.spread.values()
+            for metric, value in of_entry.items()
+            if metric not in COSTS
         )
+        return "" if all(map(np.isnan, spreads)) else spread_note(self.averaged_over)
 
     @property
     def columns(self) -> dict[str, str]:
@@ -200,8 +220,7 @@ class Leaderboard:
         mean = self.mean[entry].get(metric, float("nan"))
         if metric in COSTS and not np.isnan(mean):
             return f"{mean / 1e6 if metric == 'model_bytes' else mean:.2f}"
-        spread = self.spread[entry].get(metric, float("nan"))
-        return _number(mean) if np.isnan(spread) else f"{mean:.3f} ± {spread:.3f}"
+        return spread_text(mean, self.spread[entry].get(metric, float("nan")))
 
     def standing_values(self, entry: str) -> dict[str, Any]:
         """Return the score on validation and the fields of the standing of an entry.
@@ -265,7 +284,8 @@ class Leaderboard:
                 is_best = self.mean[entry].get(name, float("nan")) == best.get(name)
                 body += f"<td>{f'<b>{text}</b>' if is_best else text}</td>"
             body += "</tr>"
-        caption = f"<caption>positive class {escape(self.positive)}</caption>" * bool(self.positive)
+        texts = [f"positive class {self.positive}."] if self.positive else []
+        caption = f"<caption>{escape(' '.join([*texts, *self.notes]))}</caption>"
         return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
@@ -302,7 +322,7 @@ def run_leaderboard(
 
 def _pooled_note(run: "Benchmark") -> list[str]:
     """Name the metrics that are not means over folds."""
-    of_all = {row["metric"] for row in run.rows if row.get("fold") == POOLED}
+    of_all = pooled_metrics(run.rows)
     titles = [title for name, title in COLUMN_TITLES.items() if name in of_all]
     if not titles:
         return []
@@ -369,13 +389,3 @@ def _interval_text(standing: Standing | None) -> str:
     if standing is None or np.isnan(standing.low):
         return "–"
     return f"{standing.low:.3f} to {standing.high:.3f}"
-
-
-def _mean(values: Sequence[float]) -> float:
-    defined = [value for value in values if not np.isnan(value)]
-    return float(np.mean(defined)) if defined else float("nan")
-
-
-def _spread(values: Sequence[float]) -> float:
-    defined = [value for value in values if not np.isnan(value)]
-    return float(np.std(defined, ddof=1)) if len(defined) > 1 else float("nan")

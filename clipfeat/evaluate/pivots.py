@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from clipfeat.evaluate.metrics import METRICS
-from clipfeat.evaluate.tidy_rows import POOLED
+from clipfeat.evaluate.spread import mean_of, spread_of, spread_text
+from clipfeat.evaluate.tidy_rows import POOLED, pooled_metrics
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,7 @@ class Pivot:
     def text(self, down: str, across: str) -> str:
         """Return the text of one cell, such as ``0.912 ± 0.008``."""
         mean, spread = self.cells.get((down, across), (np.nan, np.nan))
-        if np.isnan(mean):
-            return "–"
-        return f"{mean:.3f}" if np.isnan(spread) else f"{mean:.3f} ± {spread:.3f}"
+        return spread_text(mean, spread)
 
 
 def pivots(
@@ -68,39 +67,45 @@ def pivots(
         protocols.
     """
     of_metric = [row for row in rows if row["metric"] == metric]
+    pooled = metric in pooled_metrics(rows)
     title = METRICS[metric].title
     if any(row.get("n_train") is not None for row in of_metric):
         return [
             _pivot(of_metric, f"{title} by training images of each class", "classifier",
-                   "classifier", "n_train", entries)
+                   "classifier", "n_train", entries, over="draws")
         ]  # fmt: skip
     if any(row.get("trained_on") for row in of_metric):
-        best = [row for row in of_metric if row["classifier"] == entries[0]]
+        best = [
+            row
+            for row in of_metric
+            if row["classifier"] == entries[0] and (row["fold"] == POOLED) == pooled
+        ]
         return [
             _pivot(best, f"{title} of {entries[0]} by {column}: trained on (down), tested on "
-                   "(across)", "trained on", "trained_on", "tested_on")
+                   "(across)", "trained on", "trained_on", "tested_on", pooled=pooled)
         ]  # fmt: skip
     if column:
         return [
             _pivot([row for row in of_metric if row["fold"] != POOLED],
                    f"{title} by {column} left out", "classifier", "classifier", "fold",
-                   entries)
+                   entries, over="repeats")
         ]  # fmt: skip
     return []
 
 
 def _pivot(
     rows: Sequence[Mapping[str, Any]], title: str, corner: str, down: str, across: str,
-    order: Sequence[str] = (),
+    order: Sequence[str] = (), *, over: str = "folds", pooled: bool = False,
 ) -> Pivot:  # fmt: skip
     values: dict[tuple[str, str], list[float]] = {}
     for row in rows:
         if not np.isnan(row["value"]):
             values.setdefault((str(row[down]), str(row[across])), []).append(row["value"])
     cells = {
-        key: (float(np.mean(v)), float(np.std(v, ddof=1)) if len(v) > 1 else float("nan"))
-        for key, v in values.items()
+        key: (mean_of(v), float("nan") if pooled else spread_of(v)) for key, v in values.items()
     }
+    if not all(np.isnan(spread) for _, spread in cells.values()):
+        title = f"{title}, mean ± standard deviation over {over}"
     names = [list(dict.fromkeys(key[axis] for key in cells)) for axis in (0, 1)]
     downs = [name for name in order if name in names[0]] or names[0]
     return Pivot(title, corner, downs, names[1], cells)

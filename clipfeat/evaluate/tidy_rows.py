@@ -24,10 +24,15 @@ def headline_rows(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     left out.
     """
     most = max((row.get("n_train") or 0 for row in rows), default=0)
-    pooled = {row["metric"] for row in rows if row.get("fold") == POOLED}
+    pooled = pooled_metrics(rows)
     return [
         row
         for row in rows
         if (row.get("n_train") or 0) == most
         and (row["metric"] not in pooled or row.get("fold") == POOLED)
     ]
+
+
+def pooled_metrics(rows: Sequence[Mapping[str, Any]]) -> set[str]:
+    """Return the metrics that are computed on all folds of a trial together."""
+    return {row["metric"] for row in rows if row.get("fold") == POOLED}

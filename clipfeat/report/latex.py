@@ -69,8 +69,10 @@ def leaderboard_latex(board: Leaderboard, title: str) -> str:
     """Format a leaderboard as a LaTeX table."""
     columns = board.columns
     rows = [[entry, *(board.cell(entry, name) for name in columns)] for entry in board.entries]
-    table = latex_table(title, ["classifier", *columns.values()], rows)
-    return table + latex_comments(board.notes)
+    # The meaning of ± is part of the caption, because comments do not appear in the document.
+    caption = f"{title}. {board.spread_note}" if board.spread_note else title
+    table = latex_table(caption, ["classifier", *columns.values()], rows)
+    return table + latex_comments([note for note in board.notes if note != board.spread_note])
 
 
 def rates_latex(table: RateTable, entry: str) -> str:

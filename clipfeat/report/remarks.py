@@ -11,6 +11,7 @@ from clipfeat.evaluate.gains import Gain
 from clipfeat.evaluate.leaderboard import Leaderboard
 from clipfeat.evaluate.metrics import DECIDED
 from clipfeat.evaluate.result import Benchmark
+from clipfeat.evaluate.spread import mean_of, spread_of, spread_over, spread_text
 from clipfeat.evaluate.tidy_rows import headline_rows
 from clipfeat.evaluate.validation import where_chosen
 from clipfeat.evaluate.votes import SOFT_VOTE
@@ -213,15 +214,15 @@ def _thresholds(run: Benchmark) -> list[str]:
     for outcome in run.headline:
         for entry, of_folds in outcome.thresholds.items():
             thresholds.setdefault(entry, []).extend(of_folds)
-    where = where_chosen(run)
+    where, over = where_chosen(run), spread_over(run.rows)
     lines = []
     for entry, chosen in thresholds.items():
         names = (metric, f"{metric}_at_0.5", f"{metric}_at_oracle", "true_positive_rate",
                  "false_positive_rate")  # fmt: skip
-        score, at_half, at_oracle, tpr, fpr = (_mean(values.get((entry, n), [])) for n in names)
+        score, at_half, at_oracle, tpr, fpr = (mean_of(values.get((entry, n), [])) for n in names)
         half = "" if np.isnan(at_half) else f", {at_half:.3f} at 0.5"
         lines.append(
-            f"{entry} predicts {run.classes[1]} above {_with_spread(chosen)}, chosen by "
+            f"{entry} predicts {run.classes[1]} above {_with_spread(chosen, over)}, chosen by "
             f"{by or metric} {where}. {metric} is "
             f"{score:.3f} at this threshold{half} and {at_oracle:.3f} at the "
             f"oracle threshold, which is chosen on each test set. True positive rate {tpr:.3f}, "
@@ -261,12 +262,7 @@ def _late(about: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _with_spread(values: Sequence[float]) -> str:
-    """Format a mean and a standard deviation, of the same kind as those of the leaderboard."""
-    spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.3f}{spread}"
-
-
-def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if not np.isnan(value)]
-    return float(np.mean(known)) if known else float("nan")
+def _with_spread(values: Sequence[float], over: str) -> str:
+    """Format the mean and the standard deviation of thresholds, and name what they are over."""
+    text = spread_text(mean_of(values), spread_of(values))
+    return f"{text} (mean ± standard deviation over {over})" if "±" in text else text

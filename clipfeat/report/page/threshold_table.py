@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from clipfeat.evaluate.spread import mean_of, spread_of, spread_over, spread_text
+from clipfeat.evaluate.tidy_rows import headline_rows
 from clipfeat.report.page.section import Section, Table
 
 HEADINGS = {
@@ -30,7 +32,7 @@ def thresholds_section(
     positive class.
     """
     values: dict[tuple[str, str], list[float]] = {}
-    for row in rows:
+    for row in headline_rows(rows):
         if row["metric"] in HEADINGS and not np.isnan(row["value"]):
             values.setdefault((row["classifier"], row["metric"]), []).append(row["value"])
     chosen = {metric for _, metric in values} - {"balanced_accuracy"}
@@ -44,14 +46,12 @@ def thresholds_section(
         ["classifier", *(headings[metric] for metric in shown)],
         [[entry, *(_cell(values.get((entry, metric), [])) for metric in shown)]
          for entry in entries if any((entry, metric) in values for metric in chosen)],
-        "Balanced accuracy, mean ± standard deviation over folds. The oracle uses the test labels: "
-        f"it is an upper bound, not a result. The positive class is {positive}.",
+        "The first columns are balanced accuracies. Cells are means, and ± is the standard "
+        f"deviation over {spread_over(rows)}. The oracle uses the test labels: it is an upper "
+        f"bound, not a result. The positive class is {positive}.",
     )  # fmt: skip
     return Section("thresholds", "Thresholds", table=table)
 
 
 def _cell(values: Sequence[float]) -> str:
-    if not values:
-        return "–"
-    spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.3f}{spread}"
+    return spread_text(mean_of(values), spread_of(values))

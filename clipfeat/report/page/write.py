@@ -159,7 +159,7 @@ def _caption(run: Benchmark, board: Leaderboard, n_drawn: int) -> str:
     positive = positive_class(run.classes)
     caption = "" if positive is None else f"The positive class is {positive}. "
     caption += (
-        "Mean over folds. The best value of each metric is bold. Entries are "
+        f"Mean over {board.averaged_over}. The best value of each metric is bold. Entries are "
         f"ordered by {COLUMN_TITLES[board.metric]}, best first."
     )
     caption = " ".join([caption, *board.notes])

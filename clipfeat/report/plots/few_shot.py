@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from clipfeat.evaluate.metrics import METRICS
+from clipfeat.evaluate.spread import mean_of, spread_of
 from clipfeat.report.plots.plot import Plot
 from clipfeat.report.plots.style import RULE, add_legend, label_text, line_style, new_figure
 
@@ -38,8 +37,8 @@ def few_shot_plot(
     handles = []
     for index, by_size in enumerate(drawn.values()):
         sizes = sorted(by_size)
-        means = [float(np.nanmean(by_size[n])) for n in sizes]
-        spreads = [float(np.nanstd(by_size[n])) for n in sizes]
+        means = [mean_of(by_size[n]) for n in sizes]
+        spreads = [spread_of(by_size[n]) for n in sizes]
         handles.append(
             ax.errorbar(sizes, means, spreads, **line_style(index), capsize=3, elinewidth=0.9)
         )
@@ -48,12 +47,12 @@ def few_shot_plot(
     ax.minorticks_off()
     ax.set(xlabel="training images per class", ylabel=METRICS[metric].title)
     add_legend(figure, [label_text(entry) for entry in drawn], handles)
-    largest = [f"{label_text(e)} {np.nanmean(of[max(of)]):.3f}" for e, of in drawn.items()]
+    largest = [f"{label_text(e)} {mean_of(of[max(of)]):.3f}" for e, of in drawn.items()]
     return Plot(
         "few-shot",
         figure,
-        "Means over random draws; error bars are standard deviations. If a curve still rises at "
-        "its right end, more training images will help.",
+        "Means over draws. Error bars are standard deviations over draws. If a curve still rises "
+        "at its right end, more training images will help.",
         f"{METRICS[metric].title} against training images per class. With the most images: "
         f"{'; '.join(largest)}.",
     )

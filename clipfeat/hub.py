@@ -153,14 +153,15 @@ def model_card(model: Model, repository: str) -> str:
         "---", data.to_yaml(), "---", "",
         f"# {repository.rpartition('/')[2]}", "",
         f"Classifies images as {classes} with {members} on features of {encoders}{positive}. "
-        f"Fitted on {about.get('images', '?')} images with "
+        f"Fitted on {markdown_text(str(about.get('images', '?')))} images with "
         "[clipfeat](https://pypi.org/project/clipfeat/).", "",
         "```sh", "pip install clipfeat",
         f"clipfeat predict $(clipfeat pull {repository}) images/ -o predictions.csv", "```", "",
     ]  # fmt: skip
     if model.scores:
         lines += [
-            f"Scores of {about.get('cv', '?')}-fold cross-validation on the training images:",
+            f"Scores of {markdown_text(str(about.get('cv', '?')))}-fold cross-validation on the "
+            "training images:",
             "",
         ]
         board = Leaderboard.from_rows(model.scores)

@@ -106,7 +106,7 @@ class Audit:
         texts = {
             "findings.csv": spreadsheet_csv(self.to_pandas()),
             "files.csv": spreadsheet_csv(self.files_to_pandas()),
-            "audit.json": json.dumps(content, indent=1, ensure_ascii=False) + "\n",
+            "audit.json": json.dumps(content, indent=1) + "\n",
         }
         for name, text in texts.items():
             publish(text.encode(), target / name)

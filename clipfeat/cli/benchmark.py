@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clipfeat.cli import option_types as options
-from clipfeat.cli.exits import explains_resuming, reports_errors
+from clipfeat.cli.exits import explains_resuming, print_line, reports_errors
 from clipfeat.cli.option_groups import expands
 from clipfeat.cli.protocol_options import ProtocolOptions
 from clipfeat.fits.fit_resources import FitResources
@@ -118,7 +118,7 @@ def benchmark(
     title = f"{about['protocol']} on {about['images']} images{grouped}, {balance_text(about)}"
     _print(board, f"{title}{positive_title(result.classes)}, by {sort}")
     for line in [*remarks(result, board, checked), *map(str, written)]:
-        print(line)
+        print_line(line)
 
 
 def _print(board: "Leaderboard", title: str) -> None:

@@ -1,7 +1,7 @@
 """``clipfeat compare``."""
 
 from clipfeat.cli import option_types as options
-from clipfeat.cli.exits import reports_errors
+from clipfeat.cli.exits import print_line, reports_errors
 from clipfeat.cli.outputs import check_file
 from clipfeat.errors import unknown_name
 
@@ -47,9 +47,9 @@ def compare(
         previous = entry
     print_table(comparison.title, comparison.heads, rows)
     for note in comparison.notes:
-        print(note)
+        print_line(note)
     head, *options = difference_rows(comparison)
     if options:
         print_table("options that differ", head, options)
     if output is not None:
-        print(output)
+        print_line(output)

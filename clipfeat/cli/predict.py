@@ -83,11 +83,12 @@ def predict(
         table = predictions.to_pandas()
     else:
         table = _filled_template(predictions, submission)
+    # Ids of a submission and the paths in a pipe must not change, but people read the others.
+    is_read = submission is None and (output is not None or sys.stdout.isatty())
+    text = spreadsheet_csv(table) if is_read else table.to_csv(index=False)
     if output is None:
-        table.to_csv(sys.stdout, index=False)
+        sys.stdout.write(text)
     else:
-        # Ids of a submission must not change, but people open predictions in spreadsheets.
-        text = spreadsheet_csv(table) if submission is None else table.to_csv(index=False)
         output.write_text(text, encoding="utf-8", newline="")
         counts = (f"{predictions.predicted.count(name)} {name}" for name in predictions.classes)
         print_line(f"{output}: {counted(len(table), 'row')}, predicted {', '.join(counts)}")

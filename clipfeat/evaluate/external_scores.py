@@ -88,10 +88,10 @@ class Scores:
         """
         path = Path(file)
         try:
-            text = path.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
+            with path.open(encoding="utf-8-sig", newline="") as lines:
+                rows = [row for row in csv.reader(lines) if row]
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise DataError(f"{file} cannot be read as a CSV file: {error}") from error
-        rows = [row for row in csv.reader(text.splitlines()) if row]
         start, at_path, at_score = _columns(rows, str(file))
         values: dict[str, float] = {}
         for number, row in enumerate(rows[start:], start + 1):

@@ -5,7 +5,6 @@ An entry is a classifier or a vote.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from clipfeat.evaluate.standings import Standing, standings
 from clipfeat.evaluate.tidy_rows import COSTS, headline_rows, pooled_metrics
 from clipfeat.evaluate.validation import OnValidation, merit, on_validation
 from clipfeat.features.classes import positive_class, positive_title
+from clipfeat.system.escaping import html_text
 from clipfeat.zoo import CHANCE
 
 if TYPE_CHECKING:
@@ -275,17 +275,19 @@ class Leaderboard:
         """Return an HTML table for notebooks, with the best value of each metric in bold."""
         columns = self.columns
         best = {name: self.best(name) for name in columns if name in METRICS}
-        head = "".join(f"<th>{escape(title)}</th>" for title in ("classifier", *columns.values()))
+        head = "".join(
+            f"<th>{html_text(title)}</th>" for title in ("classifier", *columns.values())
+        )
         body = ""
         for entry in self.entries:
-            body += f"<tr><th>{escape(entry)}</th>"
+            body += f"<tr><th>{html_text(entry)}</th>"
             for name in columns:
-                text = escape(self.cell(entry, name))
+                text = html_text(self.cell(entry, name))
                 is_best = self.mean[entry].get(name, float("nan")) == best.get(name)
                 body += f"<td>{f'<b>{text}</b>' if is_best else text}</td>"
             body += "</tr>"
         texts = [f"positive class {self.positive}."] if self.positive else []
-        caption = f"<caption>{escape(' '.join([*texts, *self.notes]))}</caption>"
+        caption = f"<caption>{html_text(' '.join([*texts, *self.notes]))}</caption>"
         return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 

@@ -6,7 +6,6 @@ The members of a model are the classifiers of its vote.
 import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,7 @@ from clipfeat.images.thumbnails import is_inside, thumbnail
 from clipfeat.model import Model
 from clipfeat.prediction.predicting import as_model, open_images
 from clipfeat.store import open_stored
+from clipfeat.system.escaping import html_text
 from clipfeat.system.files import publish
 from clipfeat.system.locations import local_path
 
@@ -254,19 +254,20 @@ def explanation_page(explained: Sequence[Explanation], known: str | Path) -> str
 
 def _section(one: Explanation, known: Path, decoder: IsolatedDecoder) -> str:
     classes = list(one.probabilities)
-    head = "".join(f"<th>{escape(name)}</th>" for name in classes)
+    head = "".join(f"<th>{html_text(name)}</th>" for name in classes)
     rows = "".join(
-        f"<tr><td>{escape(name)}</td>{''.join(f'<td>{p[c]:.3f}</td>' for c in classes)}</tr>"
+        f"<tr><td>{html_text(name)}</td>{''.join(f'<td>{p[c]:.3f}</td>' for c in classes)}</tr>"
         for name, p in {**one.members, "vote": one.probabilities}.items()
     )
     near = "".join(
-        f"<figure>{_thumbnail(known, n.path, decoder)}<figcaption><b>{escape(n.label or '?')}</b> "
-        f"{n.distance:.3f}<br>{escape(n.path)}</figcaption></figure>"
+        f"<figure>{_thumbnail(known, n.path, decoder)}<figcaption>"
+        f"<b>{html_text(n.label or '?')}</b> {n.distance:.3f}<br>{html_text(n.path)}"
+        "</figcaption></figure>"
         for n in one.neighbours
     )
     likeliest = max(one.probabilities, key=lambda name: one.probabilities[name])
     return (
-        f"<section><h2>{escape(one.path)}: {escape(likeliest)}</h2>"
+        f"<section><h2>{html_text(one.path)}: {html_text(likeliest)}</h2>"
         f"<div class=top><figure>{_thumbnail(Path(one.root), one.path, decoder)}</figure>"
         f"<table><tr><th>member</th>{head}</tr>{rows}</table></div>"
         f"<h3>nearest training images</h3><div class=near>{near}</div></section>"

@@ -6,6 +6,7 @@ from clipfeat.errors import unknown_name
 from clipfeat.evaluate import Comparison
 from clipfeat.report.latex import latex_comments, latex_table
 from clipfeat.report.markdown import markdown_table
+from clipfeat.system.escaping import markdown_text, spreadsheet_csv
 
 
 def format_comparison(comparison: Comparison, name: str) -> str:
@@ -35,8 +36,9 @@ def difference_rows(comparison: Comparison) -> list[list[str]]:
 
 
 def _markdown(comparison: Comparison) -> str:
-    text = f"{comparison.title}\n\n{markdown_table(comparison.heads, comparison.rows)}"
-    text += "".join(f"\n{note}\n" for note in comparison.notes)
+    table = markdown_table(comparison.heads, comparison.rows)
+    text = f"{markdown_text(comparison.title)}\n\n{table}"
+    text += "".join(f"\n{markdown_text(note)}\n" for note in comparison.notes)
     head, *rows = difference_rows(comparison)
     return f"{text}\nOptions that differ\n\n{markdown_table(head, rows)}" if rows else text
 
@@ -49,8 +51,7 @@ def _latex(comparison: Comparison) -> str:
 
 
 def _csv(comparison: Comparison) -> str:
-    text: str = comparison.to_pandas().to_csv(index=False)
-    return text
+    return spreadsheet_csv(comparison.to_pandas())
 
 
 FORMATS: dict[str, Callable[[Comparison], str]] = {"md": _markdown, "csv": _csv, "latex": _latex}

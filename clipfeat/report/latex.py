@@ -62,7 +62,7 @@ def latex_table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]])
 
 def latex_comments(notes: Sequence[str]) -> str:
     """Format sentences as comments, which do not appear in the document."""
-    return "".join(f"% {' '.join(note.split())}\n" for note in notes)
+    return "".join(f"% {terminal_text(' '.join(note.split()))}\n" for note in notes)
 
 
 def leaderboard_latex(board: Leaderboard, title: str) -> str:

@@ -171,13 +171,14 @@ def _save_leaderboard(board: Leaderboard, target: Path, about: Mapping[str, Any]
     positive = positive_class(about["classes"])
     title = f"{about.get('protocol', 'Benchmark')} on {about.get('images', '?')} images, "
     title += f"{balance_text(about)}{positive_title(about['classes'])}"
-    text = f"{title}, by {COLUMN_TITLES[board.metric]}\n\n{leaderboard_markdown(board)}"
+    title += f", by {COLUMN_TITLES[board.metric]}"
+    text = f"{markdown_text(title)}\n\n{leaderboard_markdown(board)}"
     text += "".join(f"\n{markdown_text(note)}\n" for note in board.notes)
     text += "".join(f"\n- {markdown_text(line)}\n" for line in about["remarks"])
     text += "".join(f"\n{pivot_markdown(pivot)}" for pivot in board.pivots)
     if board.rates is not None and board.entries:
         text += f"\n{rates_markdown(board.rates, board.entries[0])}"
-    tex = leaderboard_latex(board, f"{title}, by {COLUMN_TITLES[board.metric]}")
+    tex = leaderboard_latex(board, title)
     if board.rates is not None and board.entries:
         tex += f"\n{rates_latex(board.rates, board.entries[0])}"
     content = {

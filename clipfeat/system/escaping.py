@@ -1,11 +1,11 @@
 """Escaping of names, labels and messages that come from files, with one function for each target.
 
-HTML is escaped by Jinja or `html.escape`, and LaTeX by `clipfeat.report.latex.latex_text`.
+HTML is escaped by Jinja or `html_text`, and LaTeX by `clipfeat.report.latex.latex_text`.
 """
 
-import csv
 import re
 from collections.abc import Collection
+from html import escape
 from typing import TYPE_CHECKING
 
 from clipfeat.errors import RefusedFileError
@@ -93,6 +93,17 @@ def markdown_text(text: str) -> str:
     return _MARKDOWN.sub(r"\\\1", terminal_text(text))
 
 
+def html_text(text: str) -> str:
+    r"""Escape characters that have a meaning in HTML, and control characters.
+
+    Examples
+    --------
+    >>> print(html_text("<b>\x1b"))
+    &lt;b&gt;\x1b
+    """
+    return escape(terminal_text(text))
+
+
 def spreadsheet_text(text: str) -> str:
     r"""Put an apostrophe before text that a spreadsheet would run as a formula.
 
@@ -120,26 +131,28 @@ def original_text(text: str) -> str:
 
 
 def spreadsheet_csv(table: "pd.DataFrame") -> str:
-    """Write a table as CSV for people, with `spreadsheet_text` in its text columns and its head."""
+    """Write a table as CSV for people.
+
+    The cells of text and the head are escaped with `terminal_text` and `spreadsheet_text`. So a row
+    is one line, and the file can be printed and opened in a spreadsheet.
+    """
     safe = table.copy()
     for position, kind in enumerate(table.dtypes):
         if kind.kind not in "biufc":
             values = [
-                spreadsheet_text(value) if isinstance(value, str) else value
+                spreadsheet_text(terminal_text(value)) if isinstance(value, str) else value
                 for value in table.iloc[:, position]
             ]
             safe.isetitem(position, values)
-    safe.columns = [spreadsheet_text(str(name)) for name in table.columns]
+    safe.columns = [spreadsheet_text(terminal_text(str(name))) for name in table.columns]
     text: str = safe.to_csv(index=False)
-    if "\r" in text:  # pandas does not quote it, but readers take it for the end of a row
-        text = safe.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC)
     return text
 
 
 def read_spreadsheet_csv(
     file: "Path", numbers: Collection[str], needed: Collection[str]
 ) -> "pd.DataFrame":
-    """Read a table that `spreadsheet_csv` wrote.
+    """Read a table that `spreadsheet_csv` wrote. Control characters stay escaped.
 
     Parameters
     ----------

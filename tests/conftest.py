@@ -7,6 +7,7 @@ from pathlib import Path
 # Read when the hub's library is first imported: no test may wait for a network.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+import hypothesis
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,6 +15,10 @@ from PIL import Image
 from clipfeat.features import FeatureSet
 from clipfeat.spec import EncoderSpec
 from clipfeat.store import FeatureWriter, Row
+
+# The time of an example says nothing on a busy machine.
+hypothesis.settings.register_profile("clipfeat", deadline=None)
+hypothesis.settings.load_profile("clipfeat")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

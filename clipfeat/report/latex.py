@@ -10,7 +10,8 @@ ESCAPES = str.maketrans(
     {
         "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
         "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-        "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}",
+        "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
+        '"': r"\char34{}",  # \textquotedbl needs another font encoding than the default one
         "±": r"$\pm$", "–": "--", "×": r"$\times$", "σ": r"$\sigma$", "\n": " ", "\r": " ",
     }
 )  # fmt: skip

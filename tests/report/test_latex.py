@@ -14,6 +14,7 @@ from clipfeat.report.latex import latex_comments, latex_table, latex_text
         ("$x^2~#1", r"\$x\textasciicircum{}2\textasciitilde{}\#1"),
         ("0.9 ± 0.1, –", r"0.9 $\pm$ 0.1, --"),
         ("a\nb", "a b"),
+        ('"q"', r"\char34{}q\char34{}"),
     ],
 )
 def test_special_characters_are_escaped(text: str, expected: str) -> None:

@@ -200,7 +200,7 @@ def compare(runs: Runs, metric: str = DEFAULT_METRIC) -> Comparison:
     return Comparison(
         metric, names, len(common), _compared(values, names[0], metric, size, unit_name),
         first.classes, option_differences(loaded),
-        [*data_notes(loaded), *_notes(values, size, unit_name)],
+        [*data_notes(loaded), *_notes(values, names[0], size, unit_name)],
     )  # fmt: skip
 
 
@@ -256,13 +256,21 @@ def _compared(
     return entries
 
 
-def _notes(values: Mapping[tuple[str, str], Values], size: SampleSize, unit: str) -> list[str]:
-    """State what the intervals and tests cover."""
+def _notes(
+    values: Mapping[tuple[str, str], Values], reference: str, size: SampleSize, unit: str
+) -> list[str]:
+    """State what the intervals and tests cover, and whether anything was compared."""
+    is_compared = any(name != reference and (entry, reference) in values for entry, name in values)
+    nothing = [
+        f"No entry of {reference} is in another run, so there are no differences. Run the same "
+        "classifiers in all runs."
+    ]
     kind, _, column = unit.partition(" of ")
     units = f"{size.n_units} {kind}{'s' if size.n_units > 1 else ''}{column and f' of {column}'}"
     return [
         f"Intervals and p-values hold for all {len(values)} rows together (max-T). They account "
-        f"for the choice of {units}, but not for the choice of training images."
+        f"for the choice of {units}, but not for the choice of training images.",
+        *([] if is_compared else nothing),
     ]
 
 

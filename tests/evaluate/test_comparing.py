@@ -113,3 +113,14 @@ def test_held_out_values_are_the_units_of_leave_one_out() -> None:
     comparison = compare({"a": run, "b": run})
     n = len(set(data.columns["generator"][data.y == 1]))
     assert f"the choice of {n} values of generator" in comparison.notes[-1]
+
+
+def test_runs_without_a_common_entry_say_so() -> None:
+    """There are values, but no differences, and a note gives the reason."""
+    data = make_features(30)
+    runs = {"a": make_run(data, None, {"svm": 1.0}), "b": make_run(data, None, {"knn": 1.0})}
+    comparison = compare(runs)
+    assert all(np.isnan(one.better) for one in comparison.entries if one.run == "b")
+    assert comparison.notes[-1].startswith("No entry of a is in another run")
+    same = compare({"a": runs["a"], "b": make_run(data, None, {"svm": 0.5})})
+    assert "No entry" not in " ".join(same.notes)

@@ -3,7 +3,7 @@
 An entry is a classifier or a vote.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -165,7 +165,8 @@ class Leaderboard:
             entries, mean, spread, metric, ranked, gains, validation=validation or {},
             averaged_over=over,
         )  # fmt: skip
-        return replace(board, notes=[board.spread_note]) if board.spread_note else board
+        spread_notes = [board.spread_note] if board.spread_note else []
+        return replace(board, notes=[*_pooled_note(pooled), *spread_notes])
 
     @property
     def spread_note(self) -> str:
@@ -316,16 +317,15 @@ def run_leaderboard(
             replace(pivot, title=f"{pivot.title}{positive_title(run.classes)}")
             for pivot in pivots(run.rows, metric, board.entries, column)
         ],
-        notes=[*_notes(draws, board), *_pooled_note(run), *board.notes],
+        notes=[*_notes(draws, board), *board.notes],
         rates=rate_table(run, by),
         positive=positive_class(run.classes) or "",
     )
 
 
-def _pooled_note(run: "Benchmark") -> list[str]:
+def _pooled_note(pooled: Collection[str]) -> list[str]:
     """Name the metrics that are not means over folds."""
-    of_all = pooled_metrics(run.rows)
-    titles = [title for name, title in COLUMN_TITLES.items() if name in of_all]
+    titles = [title for name, title in COLUMN_TITLES.items() if name in pooled]
     if not titles:
         return []
     return [

@@ -77,3 +77,5 @@ def test_a_score_is_the_same_in_rows_standings_and_table(protocol: Protocol, met
             values.append(METRICS[metric].function(run.y[known], p))
         assert board.mean["logreg"][metric] == pytest.approx(np.mean(values))
     assert any("all folds together: TPR at 5% FPR" in note for note in board.notes)
+    assert np.isnan(board.spread["logreg"][metric]) == METRICS[metric].pooled
+    assert Leaderboard.from_rows(run.rows).notes == board.notes[-2:]

@@ -154,19 +154,13 @@ def _images(members: dict[str, ZipMember], skipped: Counter[str]) -> dict[str, Z
         suffix = PurePosixPath(path).suffix.lower()
         if suffix in TABLE_SUFFIXES:
             continue
-        if kind := skipped_kind(path, partial(_head, reader)):
+        if kind := skipped_kind(path, partial(reader.read_head, HEAD_BYTES)):
             skipped[kind] += 1
         elif suffix in VIDEO_SUFFIXES:
             skipped[suffix] += 1
         else:
             images[path] = reader
     return images
-
-
-def _head(reader: ZipMember) -> bytes:
-    with suppress(ReadError):
-        return reader.read()[:HEAD_BYTES]
-    return b""
 
 
 def _tables(

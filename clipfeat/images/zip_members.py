@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Protocol, Self
 
-from clipfeat.errors import ReadError
+from clipfeat.errors import ReadError, StorageError
 from clipfeat.images import readers
 from clipfeat.images.readers import LocalReader, read_range
 from clipfeat.images.shards import member_path
@@ -26,6 +26,8 @@ from clipfeat.system.locations import is_remote
 _HEADER = struct.Struct("<4s22xHH")
 _HEADER_ROOM = 512
 """Bytes to read before the content. Most local headers, with the name, are smaller."""
+_HEAD_ROOM = 2**17
+"""Compressed bytes from which the first bytes of a member are unpacked."""
 _END_ROOM = 22 + 2**16
 """Size of the last record of an archive, with the longest comment."""
 _ENCRYPTED, _UTF8 = 0x1, 0x800
@@ -103,7 +105,7 @@ class ZipMember(LocalReader):
                 f"the member has {max(self.size, self.compressed)} bytes, more than the limit of "
                 f"{limit}"
             )
-        packed = self._packed()
+        packed = self._packed(self.compressed)
         try:
             data = _unpacked(packed, self.method, self.size)
         except (zlib.error, lzma.LZMAError, OSError, ValueError) as error:
@@ -118,23 +120,33 @@ class ZipMember(LocalReader):
             raise ReadError("the member is damaged: its CRC-32 checksum is wrong")
         return data
 
-    def _packed(self) -> bytes:
-        """Read the compressed bytes, which follow the local header."""
-        start = read_range(self.file, self.offset, min(self.compressed, 2**20) + _HEADER_ROOM)
+    def read_head(self, size: int) -> bytes:
+        """Read the first bytes of the member. A member that cannot be read gives no bytes."""
+        if self.is_encrypted or self.method not in _METHODS:
+            return b""
+        n_packed = min(self.compressed, _HEAD_ROOM)
+        try:
+            return _unpacked(self._packed(n_packed), self.method, size)[:size]
+        except StorageError:
+            raise
+        except (zlib.error, lzma.LZMAError, OSError, ValueError):
+            return b""
+
+    def _packed(self, size: int) -> bytes:
+        """Read the first compressed bytes, which follow the local header."""
+        start = read_range(self.file, self.offset, min(size, 2**20) + _HEADER_ROOM)
         if len(start) < _HEADER.size or start[:4] != b"PK\3\4":
             raise ReadError(
                 f"the member is damaged: there is no local header at byte {self.offset}"
             )
         _, n_name, n_extra = _HEADER.unpack_from(start)
         before = _HEADER.size + n_name + n_extra
-        packed = start[before : before + self.compressed]
-        if len(packed) < self.compressed:
+        packed = start[before : before + size]
+        if len(packed) < size:
             at = self.offset + before + len(packed)
-            packed += read_range(self.file, at, self.compressed - len(packed))
-        if len(packed) < self.compressed:
-            raise ReadError(
-                f"the member is truncated: it has {len(packed)} bytes, expected {self.compressed}"
-            )
+            packed += read_range(self.file, at, size - len(packed))
+        if len(packed) < size:
+            raise ReadError(f"the member is truncated: it has {len(packed)} bytes, expected {size}")
         return packed
 
     def stat(self) -> Stat | None:

@@ -81,6 +81,25 @@ def test_unpacking_stops_at_the_claimed_size(tmp_path: Path, method: int) -> Non
             record.reader.read()
 
 
+def test_only_the_start_of_a_member_is_read_to_recognise_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Listing a large member of an unknown kind reads a few bytes of it."""
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_STORED) as opened:
+        opened.writestr("a.bin", bytes(2**20))
+        opened.writestr("b.bin", b"GIF89a" + bytes(2**20))
+    sizes: list[int] = []
+
+    def recording(file: str, offset: int, size: int) -> bytes:
+        sizes.append(size)
+        return readers.read_range(file, offset, size)
+
+    monkeypatch.setattr("clipfeat.images.zip_members.read_range", recording)
+    source = open_source(str(tmp_path / "x.zip"))
+    assert [record.path for record in source] == ["x.zip/b.bin"]
+    assert sum(sizes) < 2**19
+
+
 UNREADABLE: dict[str, Callable[[], bytes]] = {
     "truncated": lambda: archive()[:-40],
     "text": lambda: b"text",

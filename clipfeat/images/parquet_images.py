@@ -96,7 +96,7 @@ def open_parquet(spec: str, names: TableColumns = TableColumns()) -> ImageSource
     spec : str
         A file, a pattern such as ``train-*.parquet``, or a folder.
     names : TableColumns
-        Names of the columns of images, labels and groups.
+        Names of the columns of images, or of their names, and of labels and groups.
 
     Raises
     ------
@@ -121,10 +121,12 @@ def open_parquet(spec: str, names: TableColumns = TableColumns()) -> ImageSource
         try:
             opened = ParquetShard(shard)
             schema = opened.parquet.schema_arrow
-            if (column := image_column(schema, names.path)) is not None:
-                records += _rows(
-                    opened, column, below(root, absolute(shard)), names, is_first=not records
-                )
+            # The given column holds the images or their names.
+            given = names.path and image_column(schema, names.path)
+            if (column := given or image_column(schema)) is not None:
+                prefix = below(root, absolute(shard))
+                other = replace(names, path="") if given else names
+                records += _rows(opened, column, prefix, other, is_first=not records)
             elif is_folder:
                 skipped[SUFFIX] += 1
             else:
@@ -173,13 +175,13 @@ def _rows(
     prefix : str
         Path of the shard below the root of the source.
     names : TableColumns
-        Names of the columns of labels and groups.
+        Names of the columns of the names of images, labels and groups.
     is_first : bool
         Whether to warn if there is no column of labels.
     """
     table, file_names = _listed(shard, column)
-    found = find_columns(table, shard.file, replace(names, path=""), needs_path=False)
-    paths = _unique_paths(file_names)
+    found = find_columns(table, shard.file, names, needs_path=False)
+    paths = [] if names.path else _unique_paths(file_names)
     if paths or not found.path or not (paths := _unique_paths(table[found.path].tolist())):
         found = replace(found, path="")
     if is_first:

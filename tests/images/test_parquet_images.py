@@ -119,6 +119,15 @@ def test_the_column_of_images_is_chosen(tmp_path: Path) -> None:
     assert [r.reader.read() for r in open_source(spec)] == [b"t"]
 
 
+def test_the_column_of_names_is_chosen(tmp_path: Path) -> None:
+    """A given column of text gives the names of the images, and a missing one is an error."""
+    spec = write(tmp_path / "a.parquet", {"image": images(1), "key": ["k.png"], "label": [0]})
+    (record,) = open_source(spec, columns=TableColumns(path="key"))
+    assert (record.path, record.reader.read()) == ("a.parquet/k.png", b"0")
+    with pytest.raises(UnknownNameError, match=r"unknown path column of .*did you mean key"):
+        open_source(spec, columns=TableColumns(path="keys"))
+
+
 def test_a_table_of_paths_never_prints_bytes(tmp_path: Path) -> None:
     """Columns of bytes are no text, also in a table of labels."""
     spec = write(tmp_path / "a.parquet", {"hash": [b"\xff" * 99], "thumb": [b"t"], "label": [0]})

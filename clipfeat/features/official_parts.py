@@ -1,5 +1,7 @@
 """Names of the parts of a data set's official split."""
 
+import re
+
 SPLIT = "split"
 """Column with the official split of a data set."""
 
@@ -14,9 +16,13 @@ PART_NAMES = {
 def official_part(name: str) -> str:
     """Return ``"train"``, ``"val"`` or ``"test"`` for a spelling in any case, else ``""``.
 
+    A year may follow, as in the folders of COCO.
+
     Examples
     --------
     >>> official_part("Training"), official_part(" dev"), official_part("cat")
     ('train', 'val', '')
+    >>> official_part("val2017"), official_part("train1")
+    ('val', '')
     """
-    return PART_NAMES.get(name.strip().lower(), "")
+    return PART_NAMES.get(re.sub(r"(?<=[a-z])(19|20)\d\d$", "", name.strip().lower()), "")

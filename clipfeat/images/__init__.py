@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from clipfeat.errors import EmptySourceError, UsageError
 from clipfeat.images.folder import open_folder
 from clipfeat.images.labels import with_labels
+from clipfeat.images.layouts import Understood, has_both_classes, understand
 from clipfeat.images.listing import is_image, open_listing, open_standard_input
 from clipfeat.images.manifest import TableColumns, is_table, open_manifest
 from clipfeat.images.numpy_files import is_numpy_file, open_numpy_file
@@ -158,14 +159,15 @@ def _open(
         )
     with storage_errors(f"listing {spec}") if is_remote(spec) else nullcontext():
         if name == "table":
-            return open_manifest(spec, columns, image_root, allow_remote=allow_remote)
+            images = open_manifest(spec, columns, image_root, allow_remote=allow_remote)
+            return replace(images, kind=name)
         if name == "standard input":
             images = open_standard_input(allow_remote=allow_remote)
         else:
             images = kind.open(spec, columns)
     # The column of paths in a zip archive's table, or of images in Parquet files, was used above.
-    has_table = name in {"zip archive", "parquet"}
-    return with_roles(images, replace(columns, path="") if has_table else columns)
+    own = replace(columns, path="") if name in {"zip archive", "parquet"} else columns
+    return replace(with_roles(images, own), kind=name)
 
 
 def _joined(sources: Sequence[ImageSource]) -> ImageSource:
@@ -181,6 +183,16 @@ def _joined(sources: Sequence[ImageSource]) -> ImageSource:
     skipped: Counter[str] = Counter()
     for source in sources:
         skipped.update(source.skipped)
+    layout = " and ".join(dict.fromkeys(source.layout for source in sources if source.layout))
+    notes = tuple(note for source in sources for note in source.notes)
+    if (together := _understood_together(sources, records, root)) is not None:
+        layout, notes = together.layout, together.notes
+        records = [
+            replace(record, label=values.label, group=values.group, columns=values.columns)
+            for record, values in zip(records, together.values, strict=True)
+        ]
+    else:
+        notes += tuple(map(_note_on_unlabelled, filter(_is_unlabelled_folder, sources)))
     joined = make_source(
         " + ".join(source.name for source in sources),
         root,
@@ -188,4 +200,32 @@ def _joined(sources: Sequence[ImageSource]) -> ImageSource:
         skipped=skipped,
         places=tuple(place for source in sources for place in source.places),
     )
-    return replace(joined, listed=tuple(listed) if len(listed) > len(joined) else ())
+    listed_rows = tuple(listed) if len(listed) > len(joined) else ()
+    return replace(joined, listed=listed_rows, layout=layout, notes=notes)
+
+
+def _understood_together(
+    sources: Sequence[ImageSource], records: Sequence[ImageRecord], root: str
+) -> Understood | None:
+    """Return the layout that several folders have together, if one of them has none of its own.
+
+    An example is a folder of generated images and a folder of photographs.
+    """
+    complete = (has_both_classes(one.layout, {r.label for r in one}) for one in sources)
+    if any(source.kind != "folder" for source in sources) or all(complete):
+        return None
+    paths = [tuple(record.path.split("/")) for record in records]
+    understood = understand(paths, root=PurePosixPath(root).name)
+    return understood if understood.is_complete else None
+
+
+def _is_unlabelled_folder(source: ImageSource) -> bool:
+    return source.kind == "folder" and not any(record.label for record in source)
+
+
+def _note_on_unlabelled(source: ImageSource) -> str:
+    name = PurePosixPath(source.root).name
+    return (
+        f"no folder names the class of the images of {source.name}. To state the classes, pass for "
+        f"example --real '{name}' --fake 'OTHER' --generator-level N"
+    )

@@ -2,9 +2,9 @@
 
 The label is the name of the first subfolder: ``images/cat/1.jpg`` has the label *cat*.
 
-Data sets for the detection of generated images have a different layout. Each path contains one
-folder of a pair: ``real`` and ``fake``, ``0_real`` and ``1_fake``, or ``nature`` and ``ai``. This
-folder gives the label, *real* or *fake*. The folders above it give the column ``generator``.
+Data sets for the detection of generated images have other layouts, in which the folders give the
+label *real* or *fake*, and the columns ``generator`` and ``category``. `clipfeat.images.layouts`
+recognises them.
 
 A folder named after a part of an official split, such as ``train``, ``val`` or ``test``, gives the
 column ``split``, and never the label. See `clipfeat.features.official_parts.PART_NAMES`.
@@ -14,22 +14,19 @@ import errno
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from clipfeat.errors import StorageError
-from clipfeat.features.official_parts import SPLIT, official_part
 from clipfeat.images.formats import HEAD_BYTES
+from clipfeat.images.layouts import PathValues, understand
 from clipfeat.images.readers import FileBytes, RemoteObject, read_head
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.skipping import BROKEN_LINK, HIDDEN, LOOP, is_hidden, skipped_kind
 from clipfeat.images.source import ImageSource, make_source
 from clipfeat.system.locations import absolute, as_url, is_remote, location
-
-REAL_FAKE_FOLDERS = (("real", "fake"), ("0_real", "1_fake"), ("nature", "ai"))
-UNAMBIGUOUS = {"0_real": "real", "1_fake": "fake"}
-"""Labels of folder names that are clear even if the layout is not recognised."""
 
 KindOf = Callable[[str, str], str]
 
@@ -50,12 +47,15 @@ def open_folder(spec: str) -> ImageSource:
     skipped: Counter[str] = Counter()
     walk = _list_objects(root, skipped) if is_remote(root) else _walk(str(root), skipped)
     paths = sorted(walk)
-    pair = _real_fake_pair(paths)
-    records = [_record(root, path, pair) for path in paths]
+    understood = understand(paths, root=Path(absolute(spec)).name)
+    records = [
+        _record(root, path, values) for path, values in zip(paths, understood.values, strict=True)
+    ]
     places = () if is_remote(root) else (absolute(spec),)
-    return make_source(
+    source = make_source(
         f"the folder {spec}", absolute(spec), records, skipped=skipped, places=places
     )
+    return replace(source, layout=understood.layout, notes=understood.notes)
 
 
 def find_files(spec: str, skipped: Counter[str], kind_of: KindOf) -> Iterator[str]:
@@ -150,37 +150,13 @@ def _kind(name: str, path: str) -> str:
     return BROKEN_LINK if kind and not is_remote(path) and not Path(path).exists() else kind
 
 
-def _real_fake_pair(paths: list[tuple[str, ...]]) -> tuple[str, str] | None:
-    """Return the pair of folder names that gives the labels, or None.
-
-    Every path must contain exactly one name of the pair, and both names must occur.
-    """
-    for pair in REAL_FAKE_FOLDERS:
-        counts = [sum(part.lower() in pair for part in path[:-1]) for path in paths]
-        names = {part.lower() for path in paths for part in path[:-1]} & set(pair)
-        if counts and set(counts) == {1} and len(names) == 2:
-            return pair
-    return None
-
-
-def _record(root: Path, path: tuple[str, ...], pair: tuple[str, str] | None) -> ImageRecord:
-    folders = list(path[:-1])
-    columns = {}
-    for folder in folders[:]:
-        if (part := official_part(folder)) and SPLIT not in columns:
-            columns[SPLIT] = part
-            folders.remove(folder)
-    label = UNAMBIGUOUS.get(folders[0].lower(), folders[0]) if folders else ""
-    if pair is not None:
-        class_folder = next(folder for folder in folders if folder.lower() in pair)
-        label = "real" if class_folder.lower() == pair[0] else "fake"
-        if above := folders[: folders.index(class_folder)]:
-            columns["generator"] = "/".join(above)
+def _record(root: Path, path: tuple[str, ...], values: PathValues) -> ImageRecord:
     return ImageRecord(
         path="/".join(path),
         reader=RemoteObject(f"{as_url(root)}/{'/'.join(path)}")
         if is_remote(root)
         else FileBytes(str(root.joinpath(*path))),
-        label=label,
-        columns=tuple(sorted(columns.items())),
+        label=values.label,
+        group=values.group,
+        columns=values.columns,
     )

@@ -43,6 +43,14 @@ class ImageSource:
     listed : tuple of str
         The path in each row of the list or table, in order, with repetitions. Empty text for a row
         without a path. It is empty if each record is listed once.
+    kind : str
+        Kind of the source: a key of `clipfeat.images.SOURCES`, such as ``"folder"``. Empty for
+        several sources.
+    layout : str
+        Name of the recognised layout of folders, which gives the labels and columns. See
+        `clipfeat.images.layouts`. Empty if they do not come from folders.
+    notes : tuple of str
+        What is uncertain about the layout, and the options that state it.
     """
 
     name: str
@@ -51,6 +59,9 @@ class ImageSource:
     skipped: Mapping[str, int] = field(default_factory=dict)
     places: tuple[str, ...] = ()
     listed: tuple[str, ...] = ()
+    kind: str = ""
+    layout: str = ""
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.records)

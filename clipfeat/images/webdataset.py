@@ -3,20 +3,23 @@
 A sample is an image with an optional ``.cls`` file and an optional ``.json`` file, its side-cars.
 See `clipfeat.images.sidecars` for their contents, and `clipfeat.images.pairing` for the rule by
 which they are paired. If a member occurs twice, its contents must be equal. Hidden members, such as
-the AppleDouble files ``._x.jpg`` of macOS, are skipped. Listing reads only the headers of the tar
-file and the side-cars. The images are read later, from their offsets.
+the AppleDouble files ``._x.jpg`` of macOS, are skipped. If no sample has a label, the folders in
+the archive give the labels, as in `clipfeat.images.layouts`, unless there is only one folder.
+Listing reads only the headers of the tar file and the side-cars. The images are read later, from
+their offsets.
 """
 
 import tarfile
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import PurePosixPath
 
 from clipfeat.errors import DataError, RefusedFileError, StorageError
 from clipfeat.features.label_text import present
 from clipfeat.images.formats import HEAD_BYTES, image_suffixes
+from clipfeat.images.layouts import PathValues, understand
 from clipfeat.images.readers import Reader, RemoteObject, TarMember, Unreadable
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.shards import existing_shards, open_shard
@@ -28,7 +31,7 @@ from clipfeat.images.skipping import (
     is_hidden,
     skipped_kind,
 )
-from clipfeat.images.source import ImageSource, make_source
+from clipfeat.images.source import ImageSource, make_source, relabel
 from clipfeat.images.tar_headers import DamagedMember, members
 from clipfeat.images.video import VIDEO_SUFFIXES
 from clipfeat.system.locations import absolute, below, common_folder, folder_of, is_remote
@@ -54,9 +57,28 @@ def open_webdataset(spec: str) -> ImageSource:
     shards = existing_shards(spec)
     root = common_folder([folder_of(shard) for shard in shards])
     skipped: Counter[str] = Counter()
-    records = [record for shard in shards for record in _samples(shard, root, skipped)]
+    of_shard = {shard: list(_samples(shard, root, skipped)) for shard in shards}
+    records = [record for samples in of_shard.values() for record in samples]
     places = tuple(absolute(shard) for shard in shards if not is_remote(shard))
-    return make_source(spec, root, records, skipped=skipped, places=places)
+    layout, notes = "", tuple[str, ...]()
+    if not any(record.label for record in records):
+        inside = [
+            PurePosixPath(record.path.removeprefix(below(root, absolute(shard)) + "/")).parts
+            for shard, samples in of_shard.items()
+            for record in samples
+        ]
+        stem = PurePosixPath(shards[0]).stem if len(shards) == 1 else ""
+        understood = understand(inside, root=stem)
+        if len({values.label for values in understood.values} - {""}) > 1:
+            records = list(map(_with_values, records, understood.values))
+            layout, notes = understood.layout, understood.notes
+    source = make_source(spec, root, records, skipped=skipped, places=places)
+    return replace(source, layout=layout, notes=notes)
+
+
+def _with_values(record: ImageRecord, values: PathValues) -> ImageRecord:
+    columns = dict(values.columns) | dict(record.columns)
+    return relabel(record, values.label, record.group or values.group, columns.items())
 
 
 @dataclass(frozen=True)

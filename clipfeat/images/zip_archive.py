@@ -22,9 +22,9 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from clipfeat.errors import DataError, ReadError, RefusedFileError, UnknownNameError
-from clipfeat.images.folder import _real_fake_pair, _record
 from clipfeat.images.formats import HEAD_BYTES
 from clipfeat.images.labels import label_records
+from clipfeat.images.layouts import understand
 from clipfeat.images.manifest import (
     TableColumns,
     TableRow,
@@ -107,18 +107,24 @@ def open_zip(spec: str, names: TableColumns = TableColumns()) -> ImageSource:
     prefixes = [below(root, absolute(shard)) for shard in shards]
     images = [_images(of_shard, skipped) for of_shard in members.values()]
     paths = [tuple(path.split("/")) for of_shard in images for path in of_shard]
-    pair = _real_fake_pair(paths)
+    understood = understand(paths, root=Path(shards[0]).stem if len(shards) == 1 else "")
+    values = iter(understood.values)
     records: list[ImageRecord] = []
+    has_tables = False
     for shard, prefix, of_shard in zip(shards, prefixes, images, strict=True):
         own = [
-            replace(_record(Path(), tuple(path.split("/")), pair), path=path, reader=reader)
-            for path, reader in of_shard.items()
+            ImageRecord(path, reader, value.label, value.group, value.columns)
+            for (path, reader), value in zip(of_shard.items(), values, strict=False)
         ]
         tables = _tables(shard, members[shard], names, skipped)
+        has_tables |= bool(tables)
         for record in _labelled(own, tables, shard, skipped):
             records.append(replace(record, path=f"{prefix}/{record.path}"))
     places = tuple(absolute(shard) for shard in shards if not is_remote(shard))
-    return make_source(spec, root, records, skipped=skipped, places=places)
+    source = make_source(spec, root, records, skipped=skipped, places=places)
+    if has_tables:
+        return source
+    return replace(source, layout=understood.layout, notes=understood.notes)
 
 
 def _members(shard: str, skipped: Counter[str]) -> dict[str, ZipMember]:

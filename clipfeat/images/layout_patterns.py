@@ -1,0 +1,149 @@
+"""Patterns for the folders of a path, such as ``{generator}/{category*}/0_real/**``.
+
+A pattern has one part for each folder:
+
+=================  ============================================================================
+``0_real``         a folder with this name, in any case; ``a|b`` stands for either name
+``real_{source}``  a folder whose name has this form; ``*`` stands for any text
+``{generator}``    one folder, which gives a column
+``{source?}``      one folder, or none if there is none left
+``{category*}``    any number of folders, as few as possible
+``{x:kind}``       a folder whose name is of a kind in `KINDS`
+``**``             any number of folders that give no column
+``{set}``          a number of folders that is the same for all paths, and gives no column
+=================  ============================================================================
+
+Only the parts that are plain names match a folder with such a name. A path with two folders of
+classes, such as ``real/fake``, therefore has no match.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from clipfeat.images.layout_names import is_generator, is_photographs, is_progan_category
+
+KINDS: Mapping[str, Callable[[str], bool]] = {
+    "generator": is_generator,
+    "photographs": is_photographs,
+    "progan": is_progan_category,
+}
+"""Kinds of names that a part may ask for."""
+
+_PLACE = re.compile(r"\{(\w+)(?::(\w+))?([?*]?)\}")
+_UNLIMITED = 99
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a pattern.
+
+    Parameters
+    ----------
+    least, most : int
+        Number of folders that the part matches.
+    column : str
+        Column of the folders' names. Empty if they give none.
+    kind : str
+        Key in `KINDS`. Empty if any name matches.
+    name : pattern, optional
+        Form of the folder's name. Its groups give columns.
+    """
+
+    least: int = 1
+    most: int = 1
+    column: str = ""
+    kind: str = ""
+    name: re.Pattern[str] | None = None
+
+
+def words_of(pattern: str) -> frozenset[str]:
+    """Return the plain names in a pattern, in lower case.
+
+    Examples
+    --------
+    >>> sorted(words_of("**/real_{source}/Celeb-real|YouTube-real/**"))
+    ['celeb-real', 'youtube-real']
+    """
+    plain = [part for part in pattern.split("/") if not set(part) & set("{*")]
+    return frozenset(word for part in plain for word in part.lower().split("|"))
+
+
+def match(
+    pattern: str, folders: tuple[str, ...], depth: int, reserved: frozenset[str]
+) -> dict[str, str] | None:
+    """Match the folders of a path.
+
+    Parameters
+    ----------
+    pattern : str
+        The pattern.
+    folders : tuple of str
+        Names of the folders above a file.
+    depth : int
+        Number of folders that ``{set}`` stands for.
+    reserved : frozenset of str
+        Lower-case names that only plain parts match.
+
+    Returns
+    -------
+    dict or None
+        Columns with their values, which may be empty. The column ``set`` holds the folders of
+        ``{set}``.
+    """
+    return _match(_parts(pattern, depth), folders, reserved)
+
+
+def _match(
+    parts: tuple[Part, ...], folders: tuple[str, ...], reserved: frozenset[str]
+) -> dict[str, str] | None:
+    if not parts:
+        return None if folders else {}
+    part = parts[0]
+    longest = 0
+    while longest < min(part.most, len(folders)) and _accepts(part, folders[longest], reserved):
+        longest += 1
+    lengths = range(part.least, longest + 1)
+    for n in reversed(lengths) if part.most == 1 else lengths:
+        rest = _match(parts[1:], folders[n:], reserved)
+        if rest is not None:
+            if part.column:
+                rest = {part.column: "/".join(folders[:n]), **rest}
+            if part.name is not None and (found := part.name.fullmatch(folders[0])):
+                rest = {**found.groupdict(), **rest}
+            return rest
+    return None
+
+
+def _accepts(part: Part, folder: str, reserved: frozenset[str]) -> bool:
+    if part.name is not None:
+        return part.name.fullmatch(folder) is not None
+    if folder.lower() in reserved:
+        return False
+    return not part.kind or KINDS[part.kind](folder)
+
+
+@lru_cache(maxsize=1024)
+def _parts(pattern: str, depth: int) -> tuple[Part, ...]:
+    return tuple(_part(text, depth) for text in pattern.split("/"))
+
+
+def _part(text: str, depth: int) -> Part:
+    if text == "**":
+        return Part(0, _UNLIMITED)
+    if text == "{set}":
+        return Part(depth, depth, "set")
+    if place := _PLACE.fullmatch(text):
+        column, kind, number = place[1], place[2] or "", place[3]
+        least, most = {"": (1, 1), "?": (0, 1), "*": (0, _UNLIMITED)}[number]
+        return Part(least, most, column, kind)
+    form = "".join(
+        f"(?P<{piece[1:-1]}>.+)" if piece.startswith("{") else _name_form(piece)
+        for piece in re.split(r"(\{\w+\})", text)
+    )
+    return Part(name=re.compile(form, re.IGNORECASE))
+
+
+def _name_form(text: str) -> str:
+    return re.escape(text).replace(r"\*", ".*?").replace(r"\|", "|")

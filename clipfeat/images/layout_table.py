@@ -1,0 +1,268 @@
+"""The table of layouts of published data sets.
+
+A layout is a row of `LAYOUTS`: the patterns of the folders of photographs and of generated images,
+and conditions on the names in all paths. `clipfeat.images.layout_patterns` explains the patterns.
+The first row that matches all paths of a source applies, so a special row stands before a general
+one. To add a layout, add a row.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from clipfeat.images.layout_names import PROGAN_CATEGORIES, is_generator
+
+GENERATOR = "generator"
+SOURCE = "source"
+CATEGORY = "category"
+REAL, FAKE = "real", "fake"
+
+CLASS_PAIRS = (("real", "fake"), ("0_real", "1_fake"), ("nature", "ai"))
+"""Names of folders that stand for ``<real>`` and ``<fake>`` in a pattern."""
+MOST_UNKNOWN_GENERATORS = 50
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One way to read the folders of all paths.
+
+    Parameters
+    ----------
+    layout : Layout
+        The row of the table.
+    folders : list of tuple of str
+        The different folders of the paths, without those that name a split.
+    labels : list of str
+        The class for each tuple of folders.
+    columns : list of dict
+        The columns for each tuple of folders, and the folders of ``{set}``.
+    """
+
+    layout: "Layout"
+    folders: Sequence[tuple[str, ...]]
+    labels: list[str]
+    columns: list[dict[str, str]]
+
+    @property
+    def values(self) -> list[tuple[str, dict[str, str]]]:
+        """The class and the columns of each tuple of folders, with the generator of the layout."""
+        default = {GENERATOR: self.layout.generator}
+        both = zip(self.labels, self.columns, strict=True)
+        return [(label, default | columns) for label, columns in both]
+
+    def names(self, column: str, label: str = "") -> set[str]:
+        """Return the different values of a column, without the empty one."""
+        return {
+            columns[column]
+            for columns, of in zip(self.columns, self.labels, strict=True)
+            if label in {"", of} and columns.get(column)
+        }
+
+    @property
+    def n_known(self) -> int:
+        """Number of known generators, less the number of categories taken for generators."""
+        names = self.names(GENERATOR)
+        categories = sum(name.lower() in PROGAN_CATEGORIES for name in names)
+        return sum(map(is_generator, names)) - categories
+
+
+Condition = Callable[[Reading], bool]
+
+
+def has_categories(reading: Reading) -> bool:
+    """Whether there are categories below the generators."""
+    return bool(reading.names(CATEGORY))
+
+
+def has_generators(reading: Reading) -> bool:
+    """Whether some folder names a generator."""
+    return bool(reading.names(GENERATOR))
+
+
+def in_one_set(reading: Reading) -> bool:
+    """Whether all paths have the same folders before the pattern."""
+    return len({columns.get("set", "") for columns in reading.columns}) == 1
+
+
+def known_generators(reading: Reading) -> bool:
+    """Whether most of the generators are known."""
+    names = reading.names(GENERATOR)
+    return bool(names) and 2 * sum(map(is_generator, names)) >= len(names)
+
+
+def few_or_known_generators(reading: Reading) -> bool:
+    """Whether the generators are known, or not so many that each may be one video or sample."""
+    names = reading.names(GENERATOR)
+    return 0 < len(names) <= MOST_UNKNOWN_GENERATORS or known_generators(reading)
+
+
+def separate_names(reading: Reading) -> bool:
+    """Whether no folder name is below both classes."""
+    return reading.names(SOURCE).isdisjoint(reading.names(GENERATOR))
+
+
+def no_known_categories(reading: Reading) -> bool:
+    """Whether no more of the generators are known categories than known generators."""
+    return reading.n_known >= 0
+
+
+def common_categories(reading: Reading) -> bool:
+    """Whether the same names are below both classes."""
+    return not reading.names(CATEGORY, REAL).isdisjoint(reading.names(CATEGORY, FAKE))
+
+
+def pairs_of_videos(names: Sequence[Sequence[str]]) -> list[str]:
+    """Group the videos of FaceForensics++ by the pair of originals that they belong to.
+
+    The manipulated video ``000_003`` shows the original ``000`` with the face of ``003``, so images
+    of all three belong into one fold.
+
+    Examples
+    --------
+    >>> pairs_of_videos([("youtube", "000.mp4"), ("Deepfakes", "003_000.mp4"), ("x", "1234.mp4")])
+    ['000_003', '000_003', '']
+    """
+    form = re.compile(r"(\d{3})(?:_(\d{3}))?(?:\.\w+)?")
+    numbers = [next(filter(None, map(form.fullmatch, parts)), None) for parts in names]
+    pairs: dict[str, str] = {}
+    for number in numbers:
+        if number and number[2]:
+            first, second = sorted((number[1], number[2]))
+            pairs[first] = pairs[second] = f"{first}_{second}"
+    return [pairs.get(number[1], number[1]) if number else "" for number in numbers]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One row of the table of layouts.
+
+    Parameters
+    ----------
+    name : str
+        Name of the data set, or of the form of its folders.
+    published : str
+        Where it was published, or an example.
+    real, fake : tuple of str
+        Patterns of the folders of photographs and of generated images. The first that matches a
+        path applies, those of photographs before those of generated images.
+    needs : tuple of callable
+        Conditions on the names in all paths.
+    generator : str
+        Generator of the images whose pattern gives none.
+    one_class : bool
+        Whether the row also matches paths of one class only.
+    group : callable, optional
+        Returns the group of each path.
+    """
+
+    name: str
+    published: str
+    real: tuple[str, ...]
+    fake: tuple[str, ...]
+    needs: tuple[Condition, ...] = ()
+    generator: str = ""
+    one_class: bool = False
+    group: Callable[[Sequence[Sequence[str]]], list[str]] | None = None
+
+
+LAYOUTS = (
+    Layout(
+        "FaceForensics++",
+        "Rössler et al., 2019",
+        real=("**/original_sequences/{source}/{compression}/**",),
+        fake=("**/manipulated_sequences/{generator}/{compression}/**",),
+        one_class=True,
+        group=pairs_of_videos,
+    ),
+    Layout(
+        "Celeb-DF",
+        "Li et al., 2020",
+        real=("**/{source}-real/**",),
+        fake=("**/Celeb-synthesis/**",),
+    ),
+    Layout(
+        "GenImage",
+        "Zhu et al., 2023",
+        real=("**/imagenet_ai_*_{generator}/nature/**", "**/imagenet_{generator}/nature/**"),
+        fake=("**/imagenet_ai_*_{generator}/ai/**", "**/imagenet_{generator}/ai/**"),
+    ),
+    Layout(
+        "UniversalFakeDetect",
+        "Ojha et al., 2023: photographs in other folders than the generated images",
+        real=("{set}/{source}/0_real/**",),
+        fake=("{set}/{generator}/1_fake/**",),
+        needs=(separate_names, no_known_categories),
+    ),
+    Layout(
+        "ForenSynths",
+        "Wang et al., 2020: generator/category/0_real, and the training set of ProGAN images",
+        real=("{set}/{category:progan}/0_real/**", "{set}/{generator}/{category*}/0_real/**"),
+        fake=("{set}/{category:progan}/1_fake/**", "{set}/{generator}/{category*}/1_fake/**"),
+        needs=(has_categories,),
+        generator="progan",
+        one_class=True,
+    ),
+    Layout(
+        "AIGIBench",
+        "Li et al., 2025: generator/0_real",
+        real=("{set}/{generator}/0_real/**",),
+        fake=("{set}/{generator}/1_fake/**",),
+        one_class=True,
+    ),
+    Layout(
+        "generators below the fake images",
+        "fake/generator, and real/source",
+        real=("{set}/<real>/{source?}/**",),
+        fake=("{set}/<fake>/{generator?}/**",),
+        needs=(in_one_set, separate_names, few_or_known_generators),
+    ),
+    Layout(
+        "classes above categories",
+        "real/category and fake/category",
+        real=("{set}/<real>/{category}/**",),
+        fake=("{set}/<fake>/{category}/**",),
+        needs=(in_one_set, common_categories),
+    ),
+    Layout(
+        "classes below generators",
+        "generator/real and generator/fake",
+        real=("{set}/{generator}/{category*}/<real>/**", "<real>/**"),
+        fake=("{set}/{generator}/{category*}/<fake>/**", "<fake>/**"),
+        needs=(has_generators,),
+    ),
+    Layout(
+        "two classes",
+        "real and fake",
+        real=("<real>/**",),
+        fake=("<fake>/**",),
+    ),
+    Layout(
+        "DIRE",
+        "Wang et al., 2023: category/real beside category/generator",
+        real=("{set}/{category}/real/**",),
+        fake=("{set}/{category}/{generator}/**",),
+        needs=(known_generators,),
+    ),
+    Layout(
+        "generators beside the photographs",
+        "real beside generators, as in one category of DIRE",
+        real=("{set}/real/**",),
+        fake=("{set}/{generator}/**",),
+        needs=(in_one_set, known_generators),
+    ),
+    Layout(
+        "DMimageDetection",
+        "Corvi et al., 2023: real_source beside generators",
+        real=("{set}/real_{source}/**",),
+        fake=("{set}/{generator}/**",),
+        needs=(known_generators,),
+    ),
+    Layout(
+        "generators and collections of photographs",
+        "Synthbuster (Bammey, 2023) with RAISE, DRCT-2M (Chen et al., 2024) with COCO",
+        real=("**/{source:photographs}/**",),
+        fake=("{set}/{generator}/**",),
+        needs=(known_generators,),
+    ),
+)  # fmt: skip
+"""The layouts, in the order in which they are tried."""

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from clipfeat.evaluate.fitting import fit
     from clipfeat.features import FeatureSet
     from clipfeat.fits.fit_resources import FitResources
+    from clipfeat.images.class_globs import ClassGlobs
     from clipfeat.images.manifest import TableColumns
     from clipfeat.images.source_options import SourceOptions
     from clipfeat.images.video.frames import FrameSampling
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Audit": "auditing.result",
     "Benchmark": "evaluate",
+    "ClassGlobs": "images.class_globs",
     "ClipfeatError": "errors",
     "Comparison": "evaluate",
     "EmbedReport": "embedding.embed_report",
@@ -95,6 +97,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Audit",
     "Benchmark",
+    "ClassGlobs",
     "ClipfeatError",
     "Comparison",
     "EmbedReport",

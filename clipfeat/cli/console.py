@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from clipfeat.evaluate.pivots import Pivot
     from clipfeat.evaluate.rates import RateTable
     from clipfeat.evaluate.run_plan import Step
+    from clipfeat.images.overview import SourceOverview
     from clipfeat.store.streaming import ReadProgress
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -197,13 +198,25 @@ def print_rates(table: "RateTable", entry: str) -> None:
     print_line(table.note)
 
 
-def print_table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table of text. Its first column is aligned to the left."""
+def print_overview(overview: "SourceOverview") -> None:
+    """Print the classes, generators and splits of a source, a few images, and notes."""
+    print_line(overview.title)
+    print_table("", overview.heads, overview.rows(), n_left=overview.n_names)
+    print_line("for example:")
+    print_list(overview.examples)
+    for note in overview.notes:
+        print_line(f"note: {note}")
+
+
+def print_table(
+    title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], *, n_left: int = 1
+) -> None:
+    """Print a table of text. Its first `n_left` columns are aligned to the left."""
     from rich.table import Table
 
-    table = Table(title=rich_text(title), title_justify="left")
+    table = Table(title=rich_text(title) if title else None, title_justify="left")
     for number, head in enumerate(heads):
-        table.add_column(rich_text(head), justify="right" if number else "left")
+        table.add_column(rich_text(head), justify="left" if number < n_left else "right")
     for row in rows:
         table.add_row(*map(rich_text, row))
     console().print(table)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 @expands("inputs", source_options, options.SOURCE_OPTIONS)
 @expands("encoder_options", EncoderOptions, options.ENCODER_OPTIONS)
 def embed(
-    source: options.Sources,
-    out: options.OutputFeatures,
+    source: options.EmbeddedSources = None,
+    out: options.OutputFeatures = None,
     *,
     encoder: options.EncoderName = DEFAULT_ENCODER,
     encoder_options: EncoderOptions,
@@ -33,31 +33,45 @@ def embed(
     overwrite: options.Overwrite = False,
     retry_failed: options.RetryFailed = False,
     prune: options.Prune = False,
+    dry_run: options.DryRun = False,
     profile: options.ShowProfile = False,
     max_bad: options.MaxBad = None,
 ) -> None:
     """Encode images into a feature file.
 
     If the command is repeated, only new and changed images are encoded. Labels are taken from
-    folder names: images/cat/1.jpg has the label cat. Folders named real and fake, 0_real and
-    1_fake, or nature and ai are recognised at any depth.
+    folder names: images/cat/1.jpg has the label cat. The layouts of data sets of generated images,
+    such as ForenSynths and GenImage, are recognised. The command first prints what it understood.
 
     Example: clipfeat embed images/ out.h5 --encoder clip-vit-l-14
     """
-    from clipfeat.cli.console import image_bar
-    from clipfeat.cli.parsing import parse_arguments
+    from clipfeat.cli.console import image_bar, print_overview
+    from clipfeat.cli.parsing import parse_arguments, split_paths
+    from clipfeat.images.overview import overview_of
+    from clipfeat.images.source_options import open_inputs
+
+    sources, target = split_paths(source or [], out, dry_run=dry_run)
+    if target is None:
+        print_overview(overview_of(open_inputs(sources, inputs)))
+        return
     from clipfeat.embedding.pipeline import embed as run
     from clipfeat.embedding.pipeline import sized_paths
+    from clipfeat.store.target import check_target
 
     if profile and resources.engine == "ray":
         raise UsageError("--profile cannot measure a Ray cluster (--engine ray). Omit --profile.")
     encoder_options = replace(encoder_options, arguments=parse_arguments(encoder_arg or []))
     failed = 0
-    for size, path in sized_paths(out, image_size).items():
+    targets = sized_paths(target, image_size)
+    for path in targets.values():
+        check_target(path)
+    images = open_inputs(sources, inputs)
+    print_overview(overview_of(images))
+    for size, path in targets.items():
         hint = f"Committed rows are kept beside {path}. Repeat the same command to resume."
         with explains_resuming(hint), image_bar("embedding") as progress:
             report = run(
-                source,
+                images,
                 path,
                 encoder=encoder,
                 options=replace(encoder_options, image_size=size),

@@ -77,8 +77,12 @@ def source_options(
     group_col: str = "",
     image_root: Path | None = None,
     allow_remote: bool = False,
+    real: list[str] | None = None,
+    fake: list[str] | None = None,
+    generator_level: int | None = None,
 ) -> "SourceOptions":
     """Build the options for reading a source. Only the call imports the image package."""
+    from clipfeat.images.class_globs import ClassGlobs
     from clipfeat.images.faces import open_finder
     from clipfeat.images.manifest import TableColumns
     from clipfeat.images.source_options import SourceOptions
@@ -96,4 +100,5 @@ def source_options(
         faces=finder,
         image_root=image_root,
         allow_remote=allow_remote,
+        globs=ClassGlobs(tuple(real or ()), tuple(fake or ()), generator_level),
     )

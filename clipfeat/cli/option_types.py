@@ -59,8 +59,12 @@ LabelledSources = Annotated[
         "on.",
     ),
 ]
+EmbeddedSources = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="SOURCE", help=Sources.__metadata__[0].help, show_default=False),
+]
 OutputFeatures = Annotated[
-    Path,
+    Path | None,
     typer.Argument(
         metavar="OUT.h5", help="Feature file to write. New images are added to an existing file."
     ),
@@ -163,6 +167,33 @@ AllowRemote = Annotated[
     input_option(
         "--allow-remote",
         help="Download images from the addresses in a table, such as https:// or s3:// addresses.",
+    ),
+]
+RealGlobs = Annotated[
+    list[str] | None,
+    input_option(
+        "--real",
+        metavar="GLOB",
+        help="Label images as real by their path below the source, for example '**/0_real' or "
+        "'RAISE'. A pattern that matches a folder covers all images below it. Repeatable.",
+    ),
+]
+FakeGlobs = Annotated[
+    list[str] | None,
+    input_option(
+        "--fake",
+        metavar="GLOB",
+        help="Label images as fake, as --real does. Images that match neither are unlabelled. "
+        "Repeatable.",
+    ),
+]
+GeneratorLevel = Annotated[
+    int | None,
+    input_option(
+        "--generator-level",
+        metavar="N",
+        help="Number of the folder that names the generator, counted from the source. In "
+        "sdxl/train/1.png, folder 1 is sdxl.",
     ),
 ]
 AuditedGroupColumn = Annotated[
@@ -780,6 +811,14 @@ RetryFailed = Annotated[
     bool,
     output_option("--retry-failed", help="Retry images that are recorded as failed."),
 ]
+DryRun = Annotated[
+    bool,
+    output_option(
+        "--dry-run",
+        help="Print the classes, generators and splits that the source has, and stop. OUT.h5 may "
+        "be omitted.",
+    ),
+]
 Prune = Annotated[
     bool,
     output_option(
@@ -1069,6 +1108,9 @@ SOURCE_OPTIONS = {
     "frames": FrameCount,
     **TABLE_OPTIONS,
     **TABLE_PATH_OPTIONS,
+    "real": RealGlobs,
+    "fake": FakeGlobs,
+    "generator_level": GeneratorLevel,
 }
 """Command-line option of each parameter of `clipfeat.cli.option_groups.source_options`."""
 

@@ -96,3 +96,33 @@ def parse_arguments(texts: Sequence[str]) -> dict[str, object] | None:
         except (ValueError, SyntaxError):
             arguments[name] = value
     return arguments or None
+
+
+def split_paths(
+    source: Sequence[str], out: Path | None, *, dry_run: bool
+) -> tuple[list[str], Path | None]:
+    """Split the paths of ``clipfeat embed`` into the sources and the feature file.
+
+    The last path is the feature file. In a dry run, it is a source unless it has the suffix of a
+    feature file, and there is no feature file.
+
+    Raises
+    ------
+    UsageError
+        If a path is missing.
+
+    Examples
+    --------
+    >>> split_paths(["a"], Path("b"), dry_run=True), split_paths(["a"], Path("b.h5"), dry_run=True)
+    ((['a', 'b'], None), (['a'], None))
+    """
+    sources = list(source)
+    if dry_run and out is not None and out.suffix.lower() not in {".h5", ".hdf5"}:
+        sources.append(str(out))
+    if not sources or (out is None and not dry_run):
+        missing = "SOURCE" if dry_run or out is None else "OUT.h5"
+        raise UsageError(
+            f"Missing argument {missing!r}. Pass the images, then the feature file, as in: "
+            "clipfeat embed images/ out.h5"
+        )
+    return sources, None if dry_run else out

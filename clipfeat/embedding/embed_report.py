@@ -8,8 +8,8 @@ from pathlib import Path
 from clipfeat.embedding.profile import Profile
 from clipfeat.embedding.run import Progress
 from clipfeat.features import Failure
-from clipfeat.images.manifest import is_table
 from clipfeat.images.missing import likeliest_cause
+from clipfeat.images.overview import SourceOverview
 from clipfeat.images.record import record_path
 from clipfeat.images.source import ImageSource
 from clipfeat.spec import EncoderSpec
@@ -49,6 +49,8 @@ class EmbedReport:
         Folder to which the paths of the source are relative.
     cause : str
         If all images failed, the likeliest cause and its remedy.
+    overview : SourceOverview, optional
+        Layout, classes, generators and splits of the source.
     """
 
     path: Path
@@ -64,18 +66,16 @@ class EmbedReport:
     skipped: Mapping[str, int] = field(default_factory=dict)
     root: str = ""
     cause: str = ""
+    overview: SourceOverview | None = None
 
 
-def common_cause(
-    source: str | Path | Sequence[str | Path], images: ImageSource, failures: Sequence[Failure]
-) -> str:
+def common_cause(images: ImageSource, failures: Sequence[Failure], *, is_table: bool) -> str:
     """Say why all images failed. Return an empty string if some image has a row."""
     if len({record_path(failure.path) for failure in failures}) < len(images):
         return ""
     unreadable = [failure.path for failure in failures if not failure.key]
     cause = ""
     if len(unreadable) == len(failures) and not is_remote(images.root):
-        first = source if isinstance(source, str | Path) else source[0]
-        cause = likeliest_cause(unreadable, images.root, is_table=is_table(str(first)))
+        cause = likeliest_cause(unreadable, images.root, is_table=is_table)
     ((message, count),) = Counter(failure.message for failure in failures).most_common(1)
     return cause or f"{count} of {len(failures)} errors are: {message}. Check the paths and files"

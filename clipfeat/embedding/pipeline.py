@@ -16,12 +16,12 @@ from clipfeat.embedding.run import EmbedRun, Progress
 from clipfeat.encoders import DEFAULT_ENCODER, local_file
 from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.errors import ClipfeatWarning, UsageError
-from clipfeat.images import open_source
 from clipfeat.images.faces.finder import FaceFinder
 from clipfeat.images.isolated import default_workers
+from clipfeat.images.overview import overview_of
 from clipfeat.images.skipping import MOST_KINDS
 from clipfeat.images.source import ImageSource
-from clipfeat.images.source_options import SourceOptions
+from clipfeat.images.source_options import SourceOptions, open_inputs
 from clipfeat.images.video.frames import with_frames
 from clipfeat.store import FeatureWriter, stored_spec
 from clipfeat.store.loading import has_no_rows
@@ -40,7 +40,7 @@ IDLE_SECONDS = 20.0
 
 
 def embed(
-    source: str | Path | Sequence[str | Path],
+    source: str | Path | Sequence[str | Path] | ImageSource,
     out: str | Path,
     *,
     encoder: str = DEFAULT_ENCODER,
@@ -60,8 +60,9 @@ def embed(
 
     Parameters
     ----------
-    source : path, or sequence of paths
-        A folder, a table, tar files or images. See `clipfeat.images.open_source`.
+    source : path, sequence of paths or ImageSource
+        A folder, a table, tar files or images. See `clipfeat.images.open_source`. If the source is
+        already listed, the labels and columns of `inputs` are not applied again.
     out : path
         The feature file, new or existing.
     encoder : str
@@ -114,15 +115,9 @@ def embed(
     n_threads = resources.num_workers or default_workers()
     target = check_target(out)
     check_unlocked(target)
-    images = open_source(
-        source,
-        labels=inputs.labels,
-        columns=inputs.columns,
-        image_root=inputs.image_root,
-        allow_remote=inputs.allow_remote,
-    )
+    listed = open_inputs(source, inputs)
     overwrite = overwrite or has_no_rows(target)
-    shared = SharedRoot(images) if overwrite else shared_root(images, target)
+    shared = SharedRoot(listed) if overwrite else shared_root(listed, target)
     images, views = add_views(with_frames(shared.images, inputs.frames), inputs.views)
     faces = "" if inputs.faces is None else inputs.faces.identity
     request = _request_text(encoder, options, faces)
@@ -180,7 +175,8 @@ def embed(
         faceless=run.faceless,
         skipped=images.skipped,
         root=images.root,
-        cause=common_cause(source, images, run.failures),
+        cause=common_cause(images, run.failures, is_table=listed.kind == "table"),
+        overview=overview_of(listed),
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from clipfeat.errors import EmptySourceError, UsageError
+from clipfeat.images.class_globs import ClassGlobs, with_globs
 from clipfeat.images.folder import open_folder
 from clipfeat.images.labels import with_labels
 from clipfeat.images.layouts import Understood, has_both_classes, understand
@@ -72,6 +73,7 @@ def open_source(
     columns: TableColumns = TableColumns(),
     image_root: str | Path | None = None,
     allow_remote: bool = False,
+    globs: ClassGlobs = ClassGlobs(),
 ) -> ImageSource:
     """List the images of a source.
 
@@ -94,6 +96,9 @@ def open_source(
     allow_remote : bool
         Whether a table, or a list on standard input, may name addresses outside its own folder. See
         `clipfeat.images.table_paths`.
+    globs : ClassGlobs
+        Patterns of the paths of photographs and of generated images, and the folder that names the
+        generator. They replace what the folders give.
 
     Returns
     -------
@@ -107,12 +112,14 @@ def open_source(
     UsageError
         If the path exists, but no kind of source can open it, or if `image_root` or a column of
         paths is given for a source other than a table. If a table names files or addresses that it
-        may not name.
+        may not name. If `labels` and `globs` both give labels.
     UnknownNameError
         If a given column is not in the source.
     StorageError
         If an object store does not answer.
     """
+    if labels is not None and (globs.real or globs.fake):
+        raise UsageError("--labels and --real or --fake both give labels. Pass only one of them")
     own_columns = TableColumns() if labels is not None else columns
     specs = [as_url(spec) for spec in ([source] if isinstance(source, str | Path) else source)]
     if len(specs) == 1:
@@ -124,9 +131,10 @@ def open_source(
             if names <= {"image", "video"} and image_root is None
             else _joined([_open(spec, own_columns, image_root, allow_remote) for spec in specs])
         )
-    return with_stored_names(
-        images if labels is None else with_labels(images, str(labels), columns)
-    )
+    images = with_globs(images, globs)
+    if labels is not None:
+        images = replace(with_labels(images, str(labels), columns), layout="", notes=())
+    return with_stored_names(images)
 
 
 def _kind(spec: str) -> tuple[str, SourceKind]:
@@ -201,7 +209,9 @@ def _joined(sources: Sequence[ImageSource]) -> ImageSource:
         places=tuple(place for source in sources for place in source.places),
     )
     listed_rows = tuple(listed) if len(listed) > len(joined) else ()
-    return replace(joined, listed=listed_rows, layout=layout, notes=notes)
+    kinds = {source.kind for source in sources}
+    kind = kinds.pop() if len(kinds) == 1 else ""
+    return replace(joined, listed=listed_rows, kind=kind, layout=layout, notes=notes)
 
 
 def _understood_together(

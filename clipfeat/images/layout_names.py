@@ -54,6 +54,18 @@ def is_generator(name: str) -> bool:
     )
 
 
+def generator_name(folder: str) -> str:
+    """Return the generator in the name of a folder of GenImage, or the whole name.
+
+    Examples
+    --------
+    >>> generator_name("imagenet_ai_0419_sdv4"), generator_name("imagenet_midjourney")
+    ('sdv4', 'midjourney')
+    """
+    found = re.fullmatch(r"imagenet_(?:ai_\d+_)?(.+)", folder, re.IGNORECASE)
+    return found[1] if found and is_generator(found[1]) else folder
+
+
 def is_photographs(name: str) -> bool:
     """Return whether the name of a folder contains a word for photographs, but no generator.
 

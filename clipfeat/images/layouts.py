@@ -18,13 +18,16 @@ Lists in pickle files, such as those of UniversalFakeDetect, are never read, bec
 pickle file can run any code.
 """
 
-import re
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
-from clipfeat.errors import UsageError
 from clipfeat.features.official_parts import SPLIT, official_part
-from clipfeat.images.layout_names import PROGAN_CATEGORIES, is_generator, is_photographs
+from clipfeat.images.layout_names import (
+    PROGAN_CATEGORIES,
+    generator_name,
+    is_generator,
+    is_photographs,
+)
 from clipfeat.images.layout_patterns import match, words_of
 from clipfeat.images.layout_table import (
     CATEGORY,
@@ -97,9 +100,7 @@ def has_both_classes(layout: str, labels: Set[str]) -> bool:
     return layout not in {"", CLASS_FOLDERS} and {REAL, FAKE} <= labels
 
 
-def understand(
-    paths: Sequence[Sequence[str]], *, root: str = "", generator_level: int | None = None
-) -> Understood:
+def understand(paths: Sequence[Sequence[str]], *, root: str = "") -> Understood:
     """Find the layout of a data set, and the class and other values of each image.
 
     Parameters
@@ -110,18 +111,11 @@ def understand(
     root : str
         Name of the folder that is the source. It is used if it names a generator and no folder
         below it does.
-    generator_level : int, optional
-        Number of the folder that names the generator, from 1. It replaces the one of the layout.
 
     Returns
     -------
     Understood
         The values of each path, in the order of `paths`.
-
-    Raises
-    ------
-    UsageError
-        If no path has as many folders as `generator_level`.
 
     Examples
     --------
@@ -139,7 +133,7 @@ def understand(
         if inside is not None and inside.n_known > (reading.n_known if reading else 0):
             kept = {folders: (root, *rest) for folders, rest in kept.items()}
             reading = inside
-    if reading is None and generator_level is None and (whole := _by_data_set(paths)):
+    if reading is None and (whole := _by_data_set(paths)):
         return whole
     if reading is None:
         values = {folders: _by_first_folder(kept[folders]) for folders in distinct}
@@ -152,7 +146,7 @@ def understand(
         row = reading.layout
         layout, published = row.name, row.published
         groups = row.group(paths) if row.group else [""] * len(paths)
-    named = _finished(values, split, generator_level)
+    named = _finished(values, split)
     return Understood(
         [
             replace(named[folders], group=group)
@@ -261,7 +255,7 @@ def _read(layout: Layout, distinct: Sequence[Folders], depth: int) -> Reading | 
         if columns is None or _names_generator(columns.get("set", "")):
             return None
         if GENERATOR in columns:
-            columns[GENERATOR] = _generator_name(columns[GENERATOR])
+            columns[GENERATOR] = generator_name(columns[GENERATOR])
             is_lower = _names_generator(columns.get(CATEGORY, ""))
             if is_lower and not is_generator(columns[GENERATOR]):
                 return None
@@ -277,18 +271,6 @@ def _names_generator(folders: str) -> bool:
     return any(map(is_generator, folders.split("/")))
 
 
-def _generator_name(folder: str) -> str:
-    """Return the generator in the name of a folder of GenImage, or the whole name.
-
-    Examples
-    --------
-    >>> _generator_name("imagenet_ai_0419_sdv4"), _generator_name("imagenet_midjourney")
-    ('sdv4', 'midjourney')
-    """
-    found = re.fullmatch(r"imagenet_(?:ai_\d+_)?(.+)", folder, re.IGNORECASE)
-    return found[1] if found and is_generator(found[1]) else folder
-
-
 def _by_first_folder(folders: Folders) -> tuple[str, dict[str, str]]:
     first = folders[0] if folders else ""
     return UNAMBIGUOUS.get(first.lower(), first), {}
@@ -297,26 +279,16 @@ def _by_first_folder(folders: Folders) -> tuple[str, dict[str, str]]:
 def _finished(
     values: dict[Folders, tuple[str, dict[str, str]]],
     split: dict[Folders, int | None],
-    level: int | None,
 ) -> dict[Folders, PathValues]:
     """Return the label and columns of each path, with its split, generator and source."""
     for folders, (_, columns) in values.items():
         columns.pop("set", None)
-        if level is not None:
-            columns[GENERATOR] = (
-                _generator_name(folders[level - 1]) if level <= len(folders) else ""
-            )
         place = split[folders]
         if place is not None:
             columns[SPLIT] = official_part(folders[place])
     generators = {
         columns.get(GENERATOR, "") for label, columns in values.values() if label != REAL
     } - {""}
-    if level is not None and not generators:
-        raise UsageError(
-            f"--generator-level {level}: no generated image is below {level} folders. Pass the "
-            "number of the folder that names the generator, counted from the source"
-        )
     finished = {}
     for folders, (label, columns) in values.items():
         name = columns.get(GENERATOR, "")

@@ -45,7 +45,7 @@ class ImageSource:
         without a path. It is empty if each record is listed once.
     kind : str
         Kind of the source: a key of `clipfeat.images.SOURCES`, such as ``"folder"``. Empty for
-        several sources.
+        sources of several kinds.
     layout : str
         Name of the recognised layout of folders, which gives the labels and columns. See
         `clipfeat.images.layouts`. Empty if they do not come from folders.

@@ -1,10 +1,14 @@
-"""Options for reading a source, shared by all entry points."""
+"""Options for reading a source, shared by all entry points, and a function that applies them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from clipfeat.images import open_source
+from clipfeat.images.class_globs import ClassGlobs
 from clipfeat.images.faces.finder import FaceFinder
 from clipfeat.images.manifest import TableColumns
+from clipfeat.images.source import ImageSource
 from clipfeat.images.video.frames import FrameSampling
 
 
@@ -25,6 +29,9 @@ class SourceOptions:
     allow_remote : bool
         Whether a table, or a list on standard input, may name addresses outside its own folder. See
         `clipfeat.images.table_paths`.
+    globs : ClassGlobs
+        Patterns of the paths of photographs and of generated images, and the folder that names the
+        generator. They replace what the folders give.
     frames : FrameSampling
         The frames to take from a video.
     views : str or path, optional
@@ -43,3 +50,23 @@ class SourceOptions:
     faces: FaceFinder | None = None
     image_root: str | Path | None = None
     allow_remote: bool = False
+    globs: ClassGlobs = ClassGlobs()
+
+
+def open_inputs(
+    source: str | Path | Sequence[str | Path] | ImageSource, inputs: SourceOptions
+) -> ImageSource:
+    """List the images of a source. See `clipfeat.images.open_source`.
+
+    A source that is already listed is returned unchanged, so its labels may have been changed.
+    """
+    if isinstance(source, ImageSource):
+        return source
+    return open_source(
+        source,
+        labels=inputs.labels,
+        columns=inputs.columns,
+        image_root=inputs.image_root,
+        allow_remote=inputs.allow_remote,
+        globs=inputs.globs,
+    )

@@ -11,13 +11,12 @@ from clipfeat.embedding.run import Progress
 from clipfeat.errors import UsageError, unknown_name
 from clipfeat.features import FeatureSet
 from clipfeat.features.by_file import AVERAGES
-from clipfeat.images import open_source
 from clipfeat.images.labels import with_labels
 from clipfeat.images.manifest import is_table
 from clipfeat.images.readers import FileBytes
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource
-from clipfeat.images.source_options import SourceOptions
+from clipfeat.images.source_options import SourceOptions, open_inputs
 from clipfeat.images.video.frames import with_frames
 from clipfeat.model import Model, load_model
 from clipfeat.prediction.label_match import check_labels, given_labels
@@ -171,11 +170,5 @@ def open_images(
             f"faces={inputs.faces.identity!r}), because they are stored with the model. Leave out "
             "the argument `faces`"
         )
-    images = open_source(
-        source,
-        labels=inputs.labels,
-        columns=inputs.columns,
-        image_root=inputs.image_root,
-        allow_remote=inputs.allow_remote,
-    )
+    images = open_inputs(source, inputs)
     return with_frames(images, inputs.frames)

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from clipfeat.cli.parsing import parse_arguments
 from clipfeat.errors import UsageError
+from clipfeat.evaluate.splits import leave_one_out
 from clipfeat.store import load, open_stored, provenance
 from tests.cli.command_line import SPECTRUM, assert_fails, clipfeat, embed, succeed
 
@@ -113,11 +116,70 @@ def test_another_encoder_is_refused(image_folder: Path) -> None:
     assert_fails(clipfeat("embed", "images", "out.h5", *SPECTRUM, "--image-size", 32), 6, "out.h5")
 
 
-def test_one_path_is_not_enough(image_folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "missing"),
+    [(("images",), "OUT.h5"), ((), "SOURCE"), (("--dry-run",), "SOURCE")],
+)
+def test_one_path_is_not_enough(image_folder: Path, words: tuple[str, ...], missing: str) -> None:
     """A source without a feature file is a usage error."""
-    result = clipfeat("embed", "images")
-    assert result.exit_code == 2
-    assert "Missing argument" in result.stderr
+    assert_fails(clipfeat("embed", *words), 2, f"Missing argument '{missing}'")
+
+
+def detection_tree(root: Path) -> None:
+    """Save images of a tree like ForenSynths, of three generators, with a split."""
+    rng = np.random.default_rng(0)
+    for above in ("train/progan/car", "train/progan/cat", "test/biggan", "test/cyclegan/apple"):
+        for folder in ("0_real", "1_fake"):
+            for i in range(6):
+                path = root / above / folder / f"{i}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(path)
+
+
+def test_a_dry_run_prints_what_was_understood(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It counts class, generator and split, with or without an output, and writes nothing."""
+    monkeypatch.chdir(tmp_path)
+    detection_tree(tmp_path / "images")
+    result = succeed("embed", "images", "--dry-run", "--encoder", "none-such")
+    assert result.stdout == succeed("embed", "images", "out.h5", "--dry-run").stdout
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert result.stdout.startswith("48 images of the folder images, layout: ForenSynths\n")
+    assert ["┃", "class", "┃", "generator", "┃", "train", "┃", "test", "┃", "images", "┃"] in lines
+    assert ["│", "fake", "│", "progan", "│", "12", "│", "0", "│", "12", "│"] in lines
+    assert ["│", "real", "│", "biggan", "│", "0", "│", "6", "│", "6", "│"] in lines
+    assert "  test/biggan/0_real/0.png: class real, generator biggan, split test" in result.stdout
+    assert list(Path().glob("*.h5*")) == []
+    several = succeed("embed", "images/train", "images/test", "--dry-run", "--generator-level", 2)
+    assert several.stdout.startswith("48 images of the folder images/train + ")
+
+
+def test_a_generator_is_left_out_with_its_photographs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table comes before the run, and the categories of one generator are left out together."""
+    monkeypatch.chdir(tmp_path)
+    detection_tree(tmp_path / "images")
+    result = succeed("embed", "images", "out.h5", *SPECTRUM)
+    assert result.stdout.index("layout: ForenSynths") < result.stdout.index("48 images encoded")
+    features = load("out.h5")
+    splits = leave_one_out(features, "generator", 0)
+    assert list(splits) == ["biggan", "cyclegan", "progan"]
+    for generator, (train, test) in splits.items():
+        above = {path.split("/")[1] for path in features.paths[test]}
+        assert above == {generator}
+        assert generator not in {path.split("/")[1] for path in features.paths[train]}
+        assert set(features.labels[test]) == set(features.labels[train]) == {"real", "fake"}
+
+
+def test_classes_by_patterns(image_folder: Path) -> None:
+    """``--real`` and ``--fake`` label the images, and the others are counted in a note."""
+    words = ("--real", "real/*-0[1-5]*", "--fake", "fake", "--generator-level", 1)
+    result = succeed("embed", "images", "out.h5", *SPECTRUM, *words)
+    assert "labels: fake 12, real 5, unlabelled 7" in result.stdout
+    assert "note: 7 images are unlabelled, because neither --real nor --fake" in result.stdout
+    assert_fails(clipfeat("embed", "images", "new.h5", "--real", "none"), 2, "matches no image")
 
 
 def test_arguments_have_names_and_values() -> None:

@@ -4,7 +4,8 @@ The label is the name of the first subfolder: ``images/cat/1.jpg`` has the label
 
 Data sets for the detection of generated images have other layouts, in which the folders give the
 label *real* or *fake*, and the columns ``generator`` and ``category``. `clipfeat.images.layouts`
-recognises them.
+recognises them. Files such as ``labels.csv`` and the ``metadata.json`` of DFDC replace the labels
+of folders. See `clipfeat.images.label_files`.
 
 A folder named after a part of an official split, such as ``train``, ``val`` or ``test``, gives the
 column ``split``, and never the label. See `clipfeat.features.official_parts.PART_NAMES`.
@@ -13,20 +14,22 @@ column ``split``, and never the label. See `clipfeat.features.official_parts.PAR
 import errno
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from clipfeat.errors import StorageError
+from clipfeat.errors import RefusedFileError, StorageError
 from clipfeat.images.formats import HEAD_BYTES
-from clipfeat.images.layouts import PathValues, understand
+from clipfeat.images.label_files import LABEL_FILES, MAX_BYTES, LabelFile, with_label_files
+from clipfeat.images.layouts import CLASS_FOLDERS, PathValues, understand
 from clipfeat.images.readers import FileBytes, RemoteObject, read_head
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.skipping import BROKEN_LINK, HIDDEN, LOOP, is_hidden, skipped_kind
 from clipfeat.images.source import ImageSource, make_source
-from clipfeat.system.locations import absolute, as_url, is_remote, location
+from clipfeat.system.files import storage_errors
+from clipfeat.system.locations import absolute, as_url, below, is_remote, location
 
 KindOf = Callable[[str, str], str]
 
@@ -42,20 +45,56 @@ def open_folder(spec: str) -> ImageSource:
         If a folder cannot be listed.
     EmptySourceError
         If there is no image.
+    LabelError
+        If a file of labels contradicts itself or the names of the folders.
     """
     root = location(spec)
     skipped: Counter[str] = Counter()
-    walk = _list_objects(root, skipped) if is_remote(root) else _walk(str(root), skipped)
+    files: list[LabelFile] = []
+
+    def kind_of(name: str, path: str) -> str:
+        if name.lower() in LABEL_FILES and location(path).is_file():  # no link to nothing, no pipe
+            inside = below(as_url(root), path)
+            files.append(LabelFile(inside, f"{spec}/{inside}", partial(_content, path)))
+        return _kind(name, path)
+
+    walk = (
+        _list_objects(root, skipped, kind_of)
+        if is_remote(root)
+        else _walk(str(root), skipped, kind_of)
+    )
     paths = sorted(walk)
     understood = understand(paths, root=Path(absolute(spec)).name)
     records = [
         _record(root, path, values) for path, values in zip(paths, understood.values, strict=True)
     ]
+    is_known = understood.layout != CLASS_FOLDERS
+    labelled = with_label_files(records, files, skipped, keeps_others=is_known)
+    skipped -= Counter(PurePosixPath(file.path).suffix.lower() for file in labelled.used)
     places = () if is_remote(root) else (absolute(spec),)
     source = make_source(
-        f"the folder {spec}", absolute(spec), records, skipped=skipped, places=places
+        f"the folder {spec}", absolute(spec), labelled.records, skipped=skipped, places=places
     )
-    return replace(source, layout=understood.layout, notes=understood.notes)
+    notes = (*(understood.notes if is_known or not labelled.used else ()), *labelled.notes)
+    layout = " and ".join(_layout_names(understood.layout, labelled.used))
+    return replace(source, layout=layout, notes=notes)
+
+
+def _layout_names(layout: str, used: Sequence[LabelFile]) -> list[str]:
+    """Return the layout of the folders and the file names of the labels, if they give any."""
+    names = sorted({PurePosixPath(file.path).name for file in used})
+    return names if names and layout in {"", CLASS_FOLDERS} else [layout, *names]
+
+
+def _content(file: str) -> bytes:
+    """Read a file of labels."""
+    path = location(file)
+    with storage_errors(f"reading {file}"):
+        if path.stat().st_size > MAX_BYTES:
+            raise RefusedFileError(
+                f"{file} has more than {MAX_BYTES} bytes. Rename it if it holds no labels"
+            )
+        return path.read_bytes()
 
 
 def find_files(spec: str, skipped: Counter[str], kind_of: KindOf) -> Iterator[str]:

@@ -31,8 +31,8 @@ LOOP = "link to a folder above"
 _SYSTEM_NAMES = frozenset({"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin"})
 _NEVER_IMAGES = frozenset({
     ".cls", ".csv", ".gz", ".h5", ".hdf5", ".html", ".ini", ".json", ".jsonl", ".log", ".md",
-    ".npy", ".npz", ".parquet", ".pdf", ".pkl", ".pt", ".pth", ".py", ".safetensors", ".tar",
-    ".toml", ".tsv", ".txt", ".xml", ".yaml", ".yml", ".zip",
+    ".npy", ".npz", ".parquet", ".pdf", ".pickle", ".pkl", ".pt", ".pth", ".py", ".safetensors",
+    ".tar", ".toml", ".tsv", ".txt", ".xml", ".yaml", ".yml", ".zip",
 })  # fmt: skip
 """Suffixes whose files are not opened to look for an image."""
 

@@ -1,0 +1,245 @@
+"""Files inside a folder of images or videos that give their labels.
+
+``labels.csv``, ``labels.tsv``
+    A table with columns of paths and labels, as in the shards of NTIRE. It labels the images of its
+    own folder and below. It is ignored if it has no such columns, or names no image.
+``metadata.json``
+    The list of a part of DFDC, with the label, the split and the original of each video. Copies of
+    a video have the original's name as their group.
+``List_of_testing_videos.txt``
+    The list of test videos of Celeb-DF, in which **1 means real**. Videos that are not in the list
+    are in the split ``train``. The list must agree with the names of the folders.
+
+The file in the nearest folder above an image applies, and tables before lists. Images that it does
+not name are unlabelled, and counted in a note.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from clipfeat.errors import LabelError, RefusedFileError, UnknownNameError
+from clipfeat.features.official_parts import SPLIT, official_part
+from clipfeat.features.pairing import pair_names
+from clipfeat.images.labels import label_records
+from clipfeat.images.layout_table import FAKE, REAL
+from clipfeat.images.manifest import TableColumns, find_columns, table_rows, text_table
+from clipfeat.images.record import ImageRecord
+from clipfeat.images.skipping import UNPAIRED
+from clipfeat.images.source import relabel
+
+MAX_BYTES = 2**28
+"""Largest file of labels that is read."""
+
+
+@dataclass(frozen=True)
+class LabelFile:
+    """A file of labels.
+
+    Parameters
+    ----------
+    path : str
+        Path below the source.
+    name : str
+        Name for messages.
+    read : callable
+        Returns its bytes.
+    """
+
+    path: str
+    name: str
+    read: Callable[[], bytes]
+
+    @property
+    def kind(self) -> str:
+        """File name in lower case, a key of `LABEL_FILES`."""
+        return self.path.rpartition("/")[2].lower()
+
+    @property
+    def folder(self) -> str:
+        """Path of its folder with a slash at its end, or an empty text."""
+        return self.path[: self.path.rfind("/") + 1]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Records with the labels of the files of labels.
+
+    Parameters
+    ----------
+    records : list of ImageRecord
+        The records, in the same order.
+    used : list of LabelFile
+        The files that name at least one image.
+    notes : tuple of str
+        Numbers of images that a file does not name.
+    """
+
+    records: list[ImageRecord]
+    used: list[LabelFile]
+    notes: tuple[str, ...]
+
+
+def with_label_files(
+    records: Sequence[ImageRecord],
+    files: Sequence[LabelFile],
+    skipped: Counter[str],
+    *,
+    keeps_others: bool,
+) -> Labelled:
+    """Give records the labels of the files of labels above them.
+
+    Parameters
+    ----------
+    records : sequence of ImageRecord
+        Records with the paths below the source.
+    files : sequence of LabelFile
+        The files below the source.
+    skipped : Counter
+        Counts entries of the files without an image.
+    keeps_others : bool
+        Whether images without a file of labels keep their label, if other images have one. If
+        false, they are unlabelled.
+
+    Raises
+    ------
+    LabelError
+        If entries for one image differ, or if a list contradicts the names of the folders.
+    DataError
+        If several images have a name that is in a table.
+    """
+    labelled = list(records)
+    left = set(range(len(records)))
+    used: list[LabelFile] = []
+    notes: list[str] = []
+    order = list(LABEL_FILES)
+    for file in sorted(files, key=lambda file: (-len(file.folder), order.index(file.kind))):
+        inside = [i for i in sorted(left) if records[i].path.startswith(file.folder)]
+        own = [records[i] for i in inside]
+        content = file.read() if inside else b""
+        named = LABEL_FILES[file.kind](own, file, content, skipped) if inside else None
+        if named is None:
+            continue
+        used.append(file)
+        left.difference_update(inside)
+        for i, record in zip(inside, named, strict=True):
+            labelled[i] = record
+        if n := sum(not record.label for record in named):
+            notes.append(
+                f"{n} of {len(named)} images are not in {file.path}, so they are unlabelled"
+            )
+    if used and left and not keeps_others:
+        for i in left:
+            labelled[i] = relabel(labelled[i], "")
+        notes.append(f"{len(left)} images are below no file of labels, so they are unlabelled")
+    return Labelled(labelled, used, tuple(notes))
+
+
+def _of_table(
+    records: Sequence[ImageRecord], file: LabelFile, content: bytes, skipped: Counter[str]
+) -> list[ImageRecord] | None:
+    with suppress(RefusedFileError, UnknownNameError):
+        table = text_table(content, file.name)
+        columns = find_columns(table, file.name, TableColumns())
+        if not columns.label:
+            return None
+        rows = table_rows(table, columns)
+        paths = [record.path.removeprefix(file.folder) for record in records]
+        if not any(i is not None for i in pair_names([row.path for row in rows], paths, file.name)):
+            return None
+        return label_records(file.folder, records, paths, rows, file.name, columns.path, skipped)
+    return None
+
+
+def _of_metadata(
+    records: Sequence[ImageRecord], file: LabelFile, content: bytes, skipped: Counter[str]
+) -> list[ImageRecord] | None:
+    """Read ``metadata.json``: for each video, ``{"label": "FAKE", "original": …, "split": …}``."""
+    entries = _json_object(content)
+    labels = {"REAL": REAL, "FAKE": FAKE}
+    if not entries or not all(
+        isinstance(entry, dict) and entry.get("label") in tuple(labels)
+        for entry in entries.values()
+    ):
+        return None
+    names = [record.path.removeprefix(file.folder) for record in records]
+    if entries.keys().isdisjoint(names):
+        return None
+    if n_left := len(entries.keys() - set(names)):
+        skipped[UNPAIRED] += n_left
+    named = []
+    for record, name in zip(records, names, strict=True):
+        entry = entries.get(name)
+        if entry is None:
+            named.append(relabel(record, ""))
+            continue
+        original, split = (entry.get(key) for key in ("original", "split"))
+        group = original if isinstance(original, str) and original else name
+        part = official_part(split) if isinstance(split, str) else ""
+        named.append(
+            relabel(record, labels[str(entry["label"])], group, [(SPLIT, part)] * bool(part))
+        )
+    return named
+
+
+def _json_object(content: bytes) -> dict[str, dict[str, object]]:
+    with suppress(ValueError, RecursionError):
+        entries = json.loads(content)
+        if isinstance(entries, dict):
+            return entries
+    return {}
+
+
+def _of_test_list(
+    records: Sequence[ImageRecord], file: LabelFile, content: bytes, skipped: Counter[str]
+) -> list[ImageRecord] | None:
+    """Read ``List_of_testing_videos.txt``, of lines such as ``1 YouTube-real/00170.mp4``."""
+    lines = [line.strip() for line in content.decode("utf-8", "replace").splitlines()]
+    found = [re.fullmatch(r"([01])\s+(\S.*)", line) for line in lines if line]
+    label_of: dict[tuple[str, str], str] = {}
+    for line in found:
+        if line is None:
+            return None
+        label, key = REAL if line[1] == "1" else FAKE, _video(line[2])
+        if label_of.setdefault(key, label) != label:
+            raise LabelError(
+                f"{file.name} lists {line[2]} as real and as fake. Remove one of the two lines"
+            )
+    keys = [_video(record.path.removeprefix(file.folder)) for record in records]
+    if label_of.keys().isdisjoint(keys):
+        return None
+    if n_left := len(label_of.keys() - set(keys)):
+        skipped[UNPAIRED] += n_left
+    named = []
+    for record, key in zip(records, keys, strict=True):
+        label = label_of.get(key, record.label)
+        if record.label in {REAL, FAKE} and label != record.label:
+            raise LabelError(
+                f"{file.name} gives {record.path} the label {label!r}, but its folder gives "
+                f"{record.label!r}. In this list, 1 means real. Correct the list"
+            )
+        split = "test" if key in label_of else "train"
+        named.append(relabel(record, label, columns=[(SPLIT, split)]))
+    return named
+
+
+def _video(path: str) -> tuple[str, str]:
+    """Return the first folder and the file name of a video, which may be in a subfolder."""
+    parts = path.replace("\\", "/").split("/")
+    return parts[0].lower(), parts[-1]
+
+
+Reader = Callable[
+    [Sequence[ImageRecord], LabelFile, bytes, Counter[str]], "list[ImageRecord] | None"
+]
+
+LABEL_FILES: Mapping[str, Reader] = {
+    "labels.csv": _of_table,
+    "labels.tsv": _of_table,
+    "metadata.json": _of_metadata,
+    "list_of_testing_videos.txt": _of_test_list,
+}
+"""Functions that label records by a file of this name. They return None if it does not apply."""

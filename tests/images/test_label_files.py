@@ -1,0 +1,106 @@
+"""Files of labels inside a folder."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from clipfeat.errors import LabelError
+from clipfeat.images import open_source
+from clipfeat.images.source import ImageSource
+
+Values = dict[str, tuple[str, str, dict[str, str]]]
+
+
+def make(root: Path, *names: str) -> Path:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    return root
+
+
+def values(source: ImageSource) -> Values:
+    return {r.path: (r.label, r.group, dict(r.columns)) for r in source}
+
+
+def test_tables_beside_the_images(tmp_path: Path) -> None:
+    """As in NTIRE, each shard has a table. The names of folders are not used instead."""
+    make(tmp_path, *(f"shard_{k}/images/{i}.png" for k in (0, 1) for i in range(2)), "other/5.png")
+    for k in (0, 1):
+        table = tmp_path / f"shard_{k}" / "labels.csv"
+        table.write_text("image_name,label\n0.png,0\n" + ("1,1\n9.png,1\n" if k else ""))
+    source = open_source(str(tmp_path))
+    assert {path: label for path, (label, _, _) in values(source).items()} == {
+        "shard_0/images/0.png": "0", "shard_0/images/1.png": "", "shard_1/images/0.png": "0",
+        "shard_1/images/1.png": "1", "other/5.png": "",
+    }  # fmt: skip
+    assert source.layout == "labels.csv"
+    assert source.skipped == {"row of labels without an image": 1}
+    assert source.notes == (
+        "1 of 2 images are not in shard_0/labels.csv, so they are unlabelled",
+        "1 images are below no file of labels, so they are unlabelled",
+    )
+
+
+def test_videos_of_dfdc(tmp_path: Path) -> None:
+    """The original of a copy is the group of both, and REAL and FAKE are the usual classes."""
+    make(tmp_path, "part_0/a.mp4", "part_0/b.mp4", "part_0/c.mp4")
+    entries = {
+        "a.mp4": {"label": "FAKE", "split": "train", "original": "b.mp4"},
+        "b.mp4": {"label": "REAL", "split": "train", "original": None},
+        "d.mp4": {"label": "REAL", "split": "train"},
+    }
+    (tmp_path / "part_0" / "metadata.json").write_text(json.dumps(entries))
+    source = open_source(str(tmp_path))
+    assert values(source) == {
+        "part_0/a.mp4": ("fake", "b.mp4", {"split": "train"}),
+        "part_0/b.mp4": ("real", "b.mp4", {"split": "train"}),
+        "part_0/c.mp4": ("", "", {}),
+    }
+    assert source.layout == "metadata.json"
+    assert source.skipped == {"row of labels without an image": 1}
+
+
+def celeb(root: Path, *lines: str) -> ImageSource:
+    make(root, "Celeb-real/id0_0000.mp4", "YouTube-real/00170.mp4",
+         "Celeb-synthesis/id0_id1_0000.mp4")  # fmt: skip
+    (root / "List_of_testing_videos.txt").write_text("\n".join(lines))
+    return open_source(str(root))
+
+
+def test_the_test_list_of_celeb_df(tmp_path: Path) -> None:
+    """1 means real. Videos that are not listed are for training."""
+    source = celeb(tmp_path, "1 YouTube-real/00170.mp4", "0 Celeb-synthesis/id0_id1_0000.mp4", "")
+    assert values(source) == {
+        "Celeb-real/id0_0000.mp4": ("real", "", {"source": "Celeb", "split": "train"}),
+        "YouTube-real/00170.mp4": ("real", "", {"source": "YouTube", "split": "test"}),
+        "Celeb-synthesis/id0_id1_0000.mp4": ("fake", "", {"split": "test"}),
+    }
+    assert source.layout == "Celeb-DF and List_of_testing_videos.txt"
+    assert not source.skipped
+    with pytest.raises(LabelError, match="In this list, 1 means real"):
+        celeb(tmp_path, "0 YouTube-real/00170.mp4")
+    with pytest.raises(LabelError, match="as real and as fake"):
+        celeb(tmp_path, "0 YouTube-real/00170.mp4", "1 YouTube-real/00170.mp4")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("labels.csv", b"text"), ("labels.csv", b"id,label\nz,1\n"), ("labels.csv", b"id,x\n1,2\n"),
+        ("labels.csv", b"\xff\xfe\x00"), ("metadata.json", b"[" * 100_000),
+        ("metadata.json", b"[]"), ("metadata.json", b'{"1.png": {"label": "CAT"}}'),
+        ("metadata.json", b'{"1.png": 3}'), ("metadata.json", b'{"1.png": {"label": []}}'),
+        ("List_of_testing_videos.txt", b"1 b.mp4"), ("List_of_testing_videos.txt", b"\xff a\n"),
+        ("lists.pickle", b"cos\nsystem\n(S'false'\ntR."),
+    ],
+)  # fmt: skip
+def test_other_files_are_counted(tmp_path: Path, name: str, content: bytes) -> None:
+    """A file of another form is skipped, and the folders stay the classes."""
+    make(tmp_path, "cat/1.png", "dog/2.png")
+    (tmp_path / name).write_bytes(content)
+    source = open_source(str(tmp_path))
+    assert [record.label for record in source] == ["cat", "dog"]
+    assert source.skipped == {Path(name).suffix: 1}
+    assert not source.notes

@@ -5,6 +5,7 @@ names the generator, and whether a folder without a class folder holds photograp
 """
 
 import re
+from functools import lru_cache
 
 
 def _set_of(words: str) -> frozenset[str]:
@@ -38,6 +39,7 @@ PROGAN_CATEGORIES = _set_of(
 """The 20 categories of the ProGAN images of ForenSynths. One has the name of a split: ``train``."""
 
 
+@lru_cache(maxsize=2**17)
 def is_generator(name: str) -> bool:
     """Return whether the name of a folder contains a word for a generator.
 

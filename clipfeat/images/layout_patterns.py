@@ -18,7 +18,7 @@ classes, such as ``real/fake``, therefore has no match.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -68,6 +68,29 @@ def words_of(pattern: str) -> frozenset[str]:
     """
     plain = [part for part in pattern.split("/") if not set(part) & set("{*")]
     return frozenset(word for part in plain for word in part.lower().split("|"))
+
+
+def is_possible(pattern: str, names: Set[str]) -> bool:
+    """Return whether each part that asks for a name or a kind of names finds one.
+
+    Parameters
+    ----------
+    pattern : str
+        The pattern.
+    names : set of str
+        All names of folders.
+    """
+    lower = {name.lower() for name in names}
+    for text in pattern.split("/"):
+        part = _part(text, 0)
+        if words := words_of(text):
+            if words.isdisjoint(lower):
+                return False
+        elif (part.name is not None and not any(map(part.name.fullmatch, names))) or (
+            part.kind and not any(map(KINDS[part.kind], names))
+        ):
+            return False
+    return True
 
 
 def match(

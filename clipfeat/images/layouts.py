@@ -28,7 +28,7 @@ from clipfeat.images.layout_names import (
     is_generator,
     is_photographs,
 )
-from clipfeat.images.layout_patterns import match, words_of
+from clipfeat.images.layout_patterns import is_possible, match, words_of
 from clipfeat.images.layout_table import (
     CATEGORY,
     CLASS_PAIRS,
@@ -45,6 +45,8 @@ from clipfeat.images.layout_table import (
 
 UNAMBIGUOUS = {"0_real": REAL, "1_fake": FAKE}
 """Labels of folder names that are clear even if no layout is recognised."""
+MOST_LEVELS = 8
+"""Largest number of folders that may stand above those of a layout, and one."""
 CLASS_FOLDERS = "class folders"
 """Name of the layout whose first folder is the class."""
 
@@ -206,17 +208,19 @@ def _without(folders: Folders, index: int | None) -> Folders:
 
 def _best(distinct: Sequence[Folders]) -> Reading | None:
     """Return the best reading by the first row that matches all paths."""
-    names = {name.lower() for folders in distinct for name in folders}
-    longest = max(map(len, distinct), default=0)
+    names = {name for folders in distinct for name in folders}
+    longest = min(max(map(len, distinct), default=0), MOST_LEVELS)
     for row in LAYOUTS:
         for layout in _with_class_names(row):
-            patterns = (*layout.real, *layout.fake)
-            if not any(words_of(one) <= set() or words_of(one) & names for one in patterns):
+            sides = [
+                any(is_possible(one, names) for one in side) for side in (layout.real, layout.fake)
+            ]
+            if not (any(sides) if layout.one_class else all(sides)):
                 continue
-            depths = range(longest) if any("{set}" in one for one in patterns) else range(1)
+            has_set = any("{set}" in one for one in (*layout.real, *layout.fake))
             readings = [
                 (depth, reading)
-                for depth in depths
+                for depth in (range(longest) if has_set else range(1))
                 if (reading := _read(layout, distinct, depth)) is not None
             ]
             if readings:

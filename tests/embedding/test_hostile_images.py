@@ -118,7 +118,7 @@ def test_every_bad_image_is_one_failure(tmp_path: Path, monkeypatch: pytest.Monk
     folder, out = tmp_path / "images", tmp_path / "out.h5"
     folder.mkdir()
     reasons, good = write_hostile(folder), write_good(folder)
-    open_source = pipeline.open_source
+    open_source = pipeline.open_inputs
 
     def listed_then_gone(*arguments: object, **options: object) -> ImageSource:
         source = open_source(*arguments, **options)  # type: ignore[arg-type]
@@ -126,7 +126,7 @@ def test_every_bad_image_is_one_failure(tmp_path: Path, monkeypatch: pytest.Monk
         return source
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "open_source", listed_then_gone)
+        patch.setattr(pipeline, "open_inputs", listed_then_gone)
         report = embed(
             folder, out, encoder="spectrum", options=CPU, resources=EmbedResources(batch_size=4)
         )

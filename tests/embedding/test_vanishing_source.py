@@ -29,14 +29,14 @@ def test_a_folder_that_disappears_during_a_run(
     out = image_folder.with_name("out.h5")
     clipfeat.embed(image_folder, out, encoder="spectrum")
     (image_folder / "real" / "real-00.png").write_bytes(b"changed")
-    opened = pipeline.open_source
+    opened = pipeline.open_inputs
 
     def vanishing(*args: object, **kwargs: object) -> ImageSource:
         source = opened(*args, **kwargs)
         vanish(image_folder)
         return source
 
-    monkeypatch.setattr(pipeline, "open_source", vanishing)
+    monkeypatch.setattr(pipeline, "open_inputs", vanishing)
     with pytest.raises(StorageError, match="does not exist or is empty now"):
         clipfeat.embed(image_folder, out, encoder="spectrum", prune=True)
     assert len(clipfeat.load(out)) == 24

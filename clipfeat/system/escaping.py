@@ -26,7 +26,8 @@ MAX_COLUMNS = 1000
 _UNPRINTABLE = re.compile(
     "[\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]"
 )
-_MARKDOWN = re.compile(r"([\\`*\[\]<>|&$])")
+_MARKDOWN = re.compile(r"([\\`*~\[\]<>|&$]|(?<![^\W_])_|_(?![^\W_]))")
+"""An underscore between letters or digits has no meaning in Markdown, such as in ``roc_auc``."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -89,6 +90,8 @@ def markdown_text(text: str) -> str:
     --------
     >>> print(markdown_text("a|b <img> [x](y)"))
     a\|b \<img\> \[x\](y)
+    >>> print(markdown_text("_a_b_ ~~c~~"))
+    \_a_b\_ \~\~c\~\~
     """
     return _MARKDOWN.sub(r"\\\1", terminal_text(text))
 

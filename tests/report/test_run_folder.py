@@ -19,6 +19,7 @@ from clipfeat.features import FeatureSet
 from clipfeat.report import claim_folder, load_run, remarks, save_run
 from clipfeat.report.page import PageOptions
 from clipfeat.zoo.fit_options import FitOptions
+from tests.conftest import make_features
 from tests.evaluate.test_protocols import generators
 from tests.report.runs import make_run, with_generators
 
@@ -169,3 +170,15 @@ def test_only_the_same_command_claims_a_folder_again(tmp_path: Path) -> None:
     with pytest.raises(OutputExistsError, match="was not written by the same command"):
         claim_folder(folder, {"seed": 2})
     claim_folder(folder, {"seed": 2}, overwrite=True)
+
+
+def test_a_path_in_a_finding_is_literal_in_markdown(tmp_path: Path) -> None:
+    """Paths in sentences of the audit are escaped in ``leaderboard.md``, and so is its heading."""
+    path = "_a_/<img src=x>|*b*.png"
+    finding = Finding("exact duplicates", "leak", f"2 files are copies, such as {path} and c.png")
+    run = make_run(make_features(), protocol="leave one _x_ out")
+    save_run(run, tmp_path, page=PageOptions(audit=Audit([finding], [], {}, 2)))
+    text = (tmp_path / "leaderboard.md").read_text()
+    assert r"such as \_a\_/\<img src=x\>\|\*b\*.png and c.png" in text
+    assert text.startswith(r"leave one \_x\_ out on ")
+    assert path not in text

@@ -7,8 +7,9 @@ from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from clipfeat.cli.console import print_facts, print_table
 from clipfeat.cli.exits import print_error_line
@@ -16,6 +17,7 @@ from clipfeat.report.latex import latex_text
 from clipfeat.report.markdown import markdown_table
 from clipfeat.report.page.templates import environment
 from clipfeat.system.escaping import (
+    markdown_text,
     original_text,
     rich_text,
     spreadsheet_csv,
@@ -25,6 +27,7 @@ from clipfeat.system.escaping import (
 
 PIECES = [
     "[/x]", "[bold]", "[link=http://a]", "\\", "\x1b[2J", "\x1b]0;t\x07", "\x9b", "\n", "\r", "\t",
+    "_", "__", "*", "~~",
     "|", "`", "<script>", "&lt;", "![x](http://a)", "$x$", "=1+1", "@SUM(A1)", "-", "+", "'", '"',
     ",", ";", "\u202e", "\u2028", "\ud800", "\0", "a", "é", " ",
 ]  # fmt: skip
@@ -46,8 +49,18 @@ def test_a_markdown_table_keeps_its_cells(first: str, second: str) -> None:
     *_, row, end = markdown_table(["a", "b"], [[first, second]]).split("\n")
     assert end == ""
     cells = re.split(r" (?<!\\)\| ", row.removeprefix("| ").removesuffix(" |"))
-    unescaped = [re.sub(r"\\([\\`*\[\]<>|&$])", r"\1", cell) for cell in cells]
+    unescaped = [re.sub(r"\\([\\`*~_\[\]<>|&$])", r"\1", cell) for cell in cells]
     assert unescaped == [terminal_text(first), terminal_text(second)]
+
+
+@given(HOSTILE)
+def test_markdown_shows_a_path_literally(path: str) -> None:
+    """A reader of Markdown sees the path, without emphasis, code, links or HTML."""
+    parser = MarkdownIt("commonmark").enable("strikethrough")
+    inline = parser.parse(f"- LEAK: such as {markdown_text(path)}, and more")[3]
+    assert {child.type for child in inline.children or ()} <= {"text", "text_special"}
+    shown = "".join(child.content for child in inline.children or ())
+    assert shown == f"LEAK: such as {terminal_text(path)}, and more"
 
 
 @given(HOSTILE)
@@ -64,6 +77,7 @@ def test_csv_for_people_has_no_formula_and_round_trips(label: str) -> None:
     assert number == "-1.5"
 
 
+@settings(deadline=None)  # the first call compiles the templates
 @given(HOSTILE)
 def test_html_of_the_pages_has_no_tags(label: str) -> None:
     """Jinja escapes every value."""

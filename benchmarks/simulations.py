@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from clipfeat.evaluate.comparing import compare
 from clipfeat.evaluate.gains import gains
 from clipfeat.evaluate.metrics import METRICS
 from clipfeat.evaluate.plan import Trial
@@ -218,6 +219,53 @@ def ties(R: int) -> Table:
     return ("metric", "truth", "images", "entries", "called worse"), rows()
 
 
+def compared_runs(
+    metric: str, truth: float, n: int, n_runs: int, n_entries: int, seed: int, loss: float = 0.0
+) -> dict[str, Benchmark]:
+    """Draw runs of the same entries on the same images. The last run is worse by `loss`."""
+    make = scores if metric == "roc_auc" else right_or_wrong
+    y = np.arange(n) % 2
+    values = latent(np.random.default_rng(seed), n, n_runs * n_entries)
+    return {
+        f"run {number}": run_of(
+            y,
+            {
+                f"entry {i}": make(
+                    y, truth - loss * (number == n_runs - 1), values[number * n_entries + i]
+                )
+                for i in range(n_entries)
+            },
+        )
+        for number in range(n_runs)
+    }
+
+
+def called_different(runs: Mapping[str, Benchmark], metric: str) -> list[str]:
+    """Return the runs with an entry that `compare` calls different from that of the first run."""
+    return [one.run for one in compare(runs, metric).entries if one.p_value < 0.05]
+
+
+def comparisons(R: int) -> Table:
+    """Share of comparisons of equal runs in which some entry is called different."""
+
+    def rows() -> Iterator[Sequence[str]]:
+        for metric, truth in (("accuracy", 0.8), ("accuracy", 0.95), ("roc_auc", 0.9)):
+            for n in (60, 300):
+                for n_runs, n_entries in ((2, 1), (2, 6), (4, 6)):
+                    different = [
+                        bool(called_different(
+                            compared_runs(metric, truth, n, n_runs, n_entries, seed), metric
+                        ))
+                        for seed in range(R)
+                    ]  # fmt: skip
+                    yield (
+                        metric, f"{truth}", f"{n}", f"{n_runs}", f"{n_entries}",
+                        f"{sum(different)}", f"{np.mean(different):.3f}",
+                    )  # fmt: skip
+
+    return ("metric", "truth", "images", "runs", "entries", "called different", "share"), rows()
+
+
 def votes(R: int) -> Table:
     """Share of runs in which a vote is called worse than the best single classifier."""
 
@@ -296,6 +344,7 @@ def text(values: Sequence[float]) -> str:
 TABLES: Tables = {
     "coverage": ("Coverage of the 95 % interval of the leader", coverage),
     "ties": ("Equal entries that are called worse than the leader", ties),
+    "compare": ("Equal runs with an entry that `compare` calls different", comparisons),
     "pooled": ("True positive rate at a limited false positive rate, 5 folds", pooled),
     "calibration": ("Calibration error, debiased root mean square", calibration),
     "votes": ("Votes against the best single classifier (accuracy 0.8, 300 images)", votes),

@@ -94,7 +94,7 @@ def _stored_facts(spec: str, features: FeatureSet) -> Facts:
     readers = find_readers(files.tolist(), [root]) if root else {}
     row_of = dict(zip(files.tolist(), first.tolist(), strict=True))
     images = {row_of[path]: reader for path, reader in readers.items() if not is_video(path)}
-    return facts | pixel_facts(images, features.y)
+    return facts | pixel_facts(images, features.y, features.keys)
 
 
 def _of_sources(

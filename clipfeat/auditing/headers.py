@@ -83,7 +83,7 @@ def subject_of_images(
     facts["jpeg_tables"] = np.array([header.jpeg_tables for header in headers], dtype=np.str_)
     facts["exif"] = np.array([_exif(header) for header in headers], dtype=np.str_)
     readers = {row: record.reader for row, record in enumerate(records) if not video_file(record)}
-    return subject_of(features, facts | pixel_facts(readers, features.y))
+    return subject_of(features, facts | pixel_facts(readers, features.y, features.keys))
 
 
 def _exif(header: Header) -> str:

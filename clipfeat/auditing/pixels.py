@@ -33,7 +33,9 @@ Pixels = NDArray[np.uint8]
 Patches = NDArray[np.float32]
 
 
-def pixel_facts(readers: Mapping[int, Reader], y: NDArray[np.int64]) -> Facts:
+def pixel_facts(
+    readers: Mapping[int, Reader], y: NDArray[np.int64], keys: NDArray[np.bytes_]
+) -> Facts:
     """Measure facts about the pixels of a sample of the images.
 
     Parameters
@@ -42,6 +44,8 @@ def pixel_facts(readers: Mapping[int, Reader], y: NDArray[np.int64]) -> Facts:
         Readers of the images that can be decoded, by row number.
     y : ndarray of shape (n_files,)
         Class of each row; -1 for an unknown label.
+    keys : ndarray of shape (n_files,)
+        Content hash of each row. The sample is chosen by hash, whatever the order of the rows.
 
     Returns
     -------
@@ -49,7 +53,7 @@ def pixel_facts(readers: Mapping[int, Reader], y: NDArray[np.int64]) -> Facts:
         Facts by name, NaN in the rows that are not in the sample or cannot be decoded. Empty if
         no image can be decoded.
     """
-    rows = _sample(np.array(sorted(readers), dtype=np.int64), y)
+    rows = _sample(np.array(sorted(readers), dtype=np.int64), y, keys)
     isolation = Isolation("clipfeat.images.reduced:decode_reduced")
     n_workers = min(default_workers(), 1 + len(rows) // IMAGES_PER_WORKER)
     with IsolatedDecoder(isolation) as decoder, ThreadPoolExecutor(n_workers) as pool:
@@ -77,9 +81,13 @@ def pixel_facts(readers: Mapping[int, Reader], y: NDArray[np.int64]) -> Facts:
     return facts
 
 
-def _sample(rows: NDArray[np.int64], y: NDArray[np.int64]) -> list[int]:
-    """Draw up to `MAX_IMAGES` labelled rows, about equally many of each class."""
-    shuffled = np.random.default_rng(0).permutation(rows[y[rows] >= 0])
+def _sample(rows: NDArray[np.int64], y: NDArray[np.int64], keys: NDArray[np.bytes_]) -> list[int]:
+    """Choose up to `MAX_IMAGES` labelled rows, about equally many of each class.
+
+    A content hash is as good as random, so the rows with the smallest hashes are a random sample.
+    """
+    labelled = rows[y[rows] >= 0]
+    shuffled = labelled[np.argsort(keys[labelled], kind="stable")]
     codes = np.unique(y[shuffled])
     n_each = MAX_IMAGES // max(1, len(codes))
     drawn = [shuffled[y[shuffled] == code][:n_each] for code in codes]

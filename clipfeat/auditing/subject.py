@@ -59,9 +59,13 @@ class Subject:
 
     @cached_property
     def units(self) -> Strings:
-        """Groups of files that must stay in one fold; see `FeatureSet.split_groups`."""
+        """Groups of files that must stay in one fold; see `FeatureSet.split_groups`.
+
+        Without groups, these are the content hashes. Folds then depend neither on the order of the
+        files nor on their paths.
+        """
         groups = self.features.split_groups
-        return self.features.paths if groups is None else groups
+        return self.features.keys.astype(np.str_) if groups is None else groups
 
     def row(self, i: int) -> dict[str, str | float]:
         """Return path, label and split of a file, for a finding."""

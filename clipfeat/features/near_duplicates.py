@@ -84,6 +84,7 @@ def near_duplicates(
     """
     X = _content_columns(features)
     files = distinct_files(features)
+    files = files[np.argsort(features.keys[files])]  # samples do not depend on the order of rows
     if len(files) < MIN_IMAGES:
         raise DataError(f"this check needs {MIN_IMAGES} or more distinct files")
     X = X[files]
@@ -105,7 +106,8 @@ def near_duplicates(
         near[crowded, first] = True
         one, other = np.nonzero(near)
         pairs.append(np.stack([files[block[one]], files[other]], axis=1))
-    return np.concatenate(pairs)
+    found = np.concatenate(pairs)
+    return found[np.lexsort(found.T[::-1])]
 
 
 def distinct_files(features: "FeatureSet") -> NDArray[np.int64]:

@@ -101,8 +101,13 @@ class StreamedFeatures:
         return replace(self, numbers=self.numbers.ungrouped())
 
     def rows(self, numbers: NDArray[np.int64]) -> "StreamedRows":
-        """Select rows by row numbers in ascending order. A repeated number repeats its row."""
-        return StreamedRows(self, numbers)
+        """Select rows by row numbers in any order. A repeated number repeats its row.
+
+        The rows are read in ascending order of their numbers.
+        """
+        ascending = np.argsort(numbers, kind="stable")
+        is_sorted = (numbers[1:] >= numbers[:-1]).all()
+        return StreamedRows(self, numbers[ascending], None if is_sorted else ascending)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,10 +120,13 @@ class StreamedRows:
         All rows.
     numbers : ndarray of shape (n_samples,), int64
         Row numbers in ascending order.
+    order : ndarray of shape (n_samples,), int64, optional
+        Position of each row in the selection, if the selection has another order.
     """
 
     features: StreamedFeatures
     numbers: NDArray[np.int64]
+    order: NDArray[np.int64] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -96,6 +96,24 @@ def test_calibration_balance_and_bags_are_the_same(
     assert np.abs(model.predict_proba(loaded) - known.predict_proba(loaded)).max() < NEAR
 
 
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("name", streamed_names())
+def test_the_order_of_the_file_does_not_matter(name: str, grouped: bool, tmp_path: Path) -> None:
+    """A file with shuffled rows gives the folds, scores and model of the sorted rows in memory."""
+    features = make_features(30, apart=1.0, groups=grouped)
+    shuffled = features.take(np.random.default_rng(3).permutation(len(features)))
+    known = fit(features, name, cv=2)
+    with stream(write_parts(tmp_path / "out.h5", shuffled)) as streamed:
+        model = fit(streamed, name, cv=2)
+    apart = np.abs(model.predict_proba(features) - known.predict_proba(features)).max()
+    assert apart == 0 if name in EXACT else apart < NEAR
+    near = {"abs": 0 if name in EXACT else NEAR, "nan_ok": True}
+    for one, other in zip(model.scores, known.scores, strict=True):
+        assert (one["fold"], one["metric"]) == (other["fold"], other["metric"])
+        if not one["metric"].endswith(("_seconds", "_bytes")):
+            assert one["value"] == pytest.approx(other["value"], **near)
+
+
 @settings(max_examples=12, deadline=None)
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=8), st.sampled_from(streamed_names()))
 def test_blocks_of_any_size_give_the_same(sizes: list[int], name: str) -> None:

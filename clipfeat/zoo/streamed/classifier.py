@@ -46,7 +46,7 @@ class StreamedClassifier(ClassifierMixin, BaseEstimator):
     def fit(self, X: Any, y: Any, **fit_params: Any) -> Self:
         """Fit on the features of the rows whose numbers are in `X`."""
         numbers, order = _ascending(X)
-        rows = self.features.rows(numbers[order])
+        rows = self.features.rows(numbers)
         ordered = {name: np.asarray(values)[order] for name, values in fit_params.items()}
         fit = resolve_name(self.fit_function)
         self.estimator_ = fit(clone(self.estimator), rows, np.asarray(y)[order], **ordered)

@@ -10,6 +10,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from clipfeat.store.streaming import Block, StreamedRows
 from clipfeat.zoo.streamed.booster_wrapper import fit_wrapper
+from clipfeat.zoo.streamed.fit_order import OrderedRows, in_fit_order, sample_rows
 
 SAMPLE = 20_000
 """Number of rows that define the bins. With at most this many rows, the bins are the same as in a
@@ -24,11 +25,11 @@ class RowSequence(lightgbm.Sequence):
 
     Parameters
     ----------
-    rows : StreamedRows
+    rows : StreamedRows or CopiedRows
         Rows to read. A request for an earlier row restarts reading at the first row.
     """
 
-    def __init__(self, rows: StreamedRows) -> None:
+    def __init__(self, rows: OrderedRows) -> None:
         self.rows = rows
         self._restart()
 
@@ -55,7 +56,7 @@ class RowSequence(lightgbm.Sequence):
 
 
 def fit(classifier: Any, rows: StreamedRows, y: NDArray[Any]) -> Any:
-    """Fit the classifier in two passes over the rows.
+    """Fit the classifier in two passes over the rows, in the order of the fit.
 
     The first pass reads a sample of rows and defines the bins. The second pass assigns every value
     to its bin.
@@ -68,12 +69,9 @@ def fit(classifier: Any, rows: StreamedRows, y: NDArray[Any]) -> Any:
         weight = compute_sample_weight(classifier.class_weight, y)
     rng = np.random.default_rng(classifier.random_state)
     drawn = np.sort(rng.choice(n, SAMPLE, replace=False)) if n > SAMPLE else np.arange(n)
-    sample = np.empty((len(drawn), rows.shape[1]), dtype=np.float32)
-    for places, X in rows.features.rows(rows.numbers[drawn]):
-        sample[places] = X
-    bins = lightgbm.Dataset(sample, params=params).construct()
-    del sample
-    data = lightgbm.Dataset(RowSequence(rows), label=codes, weight=weight, reference=bins)
-    booster = lightgbm.train(params, data, num_boost_round=classifier.n_estimators)
+    with in_fit_order(rows, codes, weight) as (ordered, codes, weight):
+        bins = lightgbm.Dataset(sample_rows(ordered, drawn), params=params).construct()
+        data = lightgbm.Dataset(RowSequence(ordered), label=codes, weight=weight, reference=bins)
+        booster = lightgbm.train(params, data, num_boost_round=classifier.n_estimators)
     classifier._Booster = booster.free_dataset()
     return classifier

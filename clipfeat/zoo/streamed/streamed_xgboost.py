@@ -1,6 +1,5 @@
 """Out-of-core XGBoost with external memory: a cache on disk with one byte per value."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,9 +9,9 @@ import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
-from clipfeat.errors import StorageError
 from clipfeat.store.streaming import Block, StreamedRows
 from clipfeat.zoo.streamed.booster_wrapper import fit_wrapper
+from clipfeat.zoo.streamed.fit_order import OrderedRows, check_space, in_fit_order
 
 PAGE_VALUES = 32 * 2**20
 """Number of values in a page of XGBoost's cache. They take 128 MiB as float32."""
@@ -23,7 +22,7 @@ class PageIterator(xgboost.DataIter):
 
     Parameters
     ----------
-    rows : StreamedRows
+    rows : StreamedRows or CopiedRows
         Rows to fit on.
     codes : ndarray of shape (n_samples,)
         Class indices.
@@ -35,7 +34,7 @@ class PageIterator(xgboost.DataIter):
 
     def __init__(
         self,
-        rows: StreamedRows,
+        rows: OrderedRows,
         codes: NDArray[np.int64],
         weight: NDArray[np.floating] | None,
         folder: str | Path,
@@ -63,7 +62,7 @@ class PageIterator(xgboost.DataIter):
         return True
 
 
-def _pages(rows: StreamedRows) -> Iterator[Block]:
+def _pages(rows: OrderedRows) -> Iterator[Block]:
     """Combine blocks into pages of `PAGE_VALUES` values, with one page in memory at a time."""
     height = max(PAGE_VALUES // rows.shape[1], 1)
     page = np.empty((min(height, rows.shape[0]), rows.shape[1]), dtype=np.float32)
@@ -79,15 +78,6 @@ def _pages(rows: StreamedRows) -> Iterator[Block]:
                 begin = end
     if end > begin:
         yield slice(begin, end), page[: end - begin]
-
-
-def _check_space(folder: str, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise StorageError(
-            f"XGBoost's cache needs {needed / 2**30:.3g} GiB in {folder}, but only "
-            f"{free / 2**30:.3g} GiB are free. Free some space, or set TMPDIR to another folder"
-        )
 
 
 def fit(
@@ -110,9 +100,12 @@ def fit(
     n_classes = int(codes.max()) + 1
     fit_wrapper(classifier, rows.shape[1], np.arange(n_classes))
     params = classifier.get_xgb_params() | ({"num_class": n_classes} if n_classes > 2 else {})
-    with TemporaryDirectory(prefix="clipfeat-") as folder:
-        _check_space(folder, rows.shape[0] * rows.shape[1])
-        pages = PageIterator(rows, codes, sample_weight, folder)
+    with (
+        in_fit_order(rows, codes, sample_weight) as (ordered, labels, weight),
+        TemporaryDirectory(prefix="clipfeat-") as folder,
+    ):
+        check_space(folder, rows.shape[0] * rows.shape[1], "XGBoost's cache")
+        pages = PageIterator(ordered, labels, weight, folder)
         try:
             data = xgboost.ExtMemQuantileDMatrix(pages, max_bin=classifier.max_bin)
         finally:

@@ -1,12 +1,13 @@
 """Simulations with fitted classifiers: the bound of ``--max-fpr``, and pure noise.
 
-``python benchmarks/statistics.py [fpr noise] [--draws 200]`` prints the tables of this module. Each
-draw is a new data set from a known distribution. R is the number of draws.
+``python benchmarks/statistics.py [TABLE …] [--draws 200]`` prints the tables of `FITTED`. Each draw
+is a new data set from a known distribution. R is the number of draws.
 """
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,8 @@ N_FEATURES = 20
 GAP = 0.4
 """Difference of the class means in each feature, in standard deviations."""
 MAX_FPR = 0.05
+PLAIN = "plain"
+RATE_HEADS = ("classifier", "kind", "R", "exceeded", "share", "mean FPR", "mean TPR")
 ONE_THREAD = FitResources(n_jobs=1)
 
 
@@ -100,24 +103,29 @@ def grouped_rates(n_groups: int, size: int, correlation: float, R: int) -> NDArr
     return np.array(rates)
 
 
-def false_positives(R: int) -> Table:
+def false_positives(kind: str, options: FitOptions, R: int) -> Table:
     """Share of models whose true false positive rate exceeds the bound."""
-    names = [name for name in classifiers() if name != CHANCE]
-    kinds = {"plain": FitOptions(), "calibrated": FitOptions(calibrate="sigmoid"),
-             "bag of 5": FitOptions(bag=5)}  # fmt: skip
-    cases = [(name, kind, UNIFORM) for name in names for kind in kinds]
-    cases += [("logreg,knn,lda", "plain", vote) for vote in VOTES]
+    cases = [(name, kind, UNIFORM) for name in classifiers() if name != CHANCE]
+    if kind == PLAIN:
+        cases += [("logreg,knn,lda", VOTE_TITLES[vote], vote) for vote in VOTES]
 
     def rows() -> Iterator[Sequence[str]]:
-        for clf, kind, vote in cases:
-            rates = fresh_rates(clf, kinds[kind], range(R), vote=vote)
-            yield _row(clf, kind if "," not in clf else VOTE_TITLES[vote], *rates.T)
+        for clf, title, vote in cases:
+            yield _row(clf, title, *fresh_rates(clf, options, range(R), vote=vote).T)
+
+    return RATE_HEADS, rows()
+
+
+def grouped_false_positives(R: int) -> Table:
+    """Share of thresholds on grouped scores whose true false positive rate exceeds the bound."""
+
+    def rows() -> Iterator[Sequence[str]]:
         for size in (4, 16):
             for correlation in (0.2, 0.8):
                 kind = f"100 groups of {size}, correlation {correlation}"
                 yield _row("normal scores", kind, grouped_rates(100, size, correlation, R))
 
-    return ("classifier", "kind", "R", "exceeded", "share", "mean FPR", "mean TPR"), rows()
+    return RATE_HEADS, rows()
 
 
 def _row(
@@ -203,8 +211,12 @@ def _mean(values: Sequence[float]) -> str:
     return f"{known.mean():.3f} ± {error:.3f}"
 
 
+TITLE = f"Models whose false positive rate exceeds --max-fpr {MAX_FPR}, N = {N_TRAIN}"
 FITTED = {
-    "fpr": (f"Models whose false positive rate exceeds --max-fpr {MAX_FPR}, N = {N_TRAIN}",
-            false_positives),
+    "fpr": (TITLE, partial(false_positives, PLAIN, FitOptions())),
+    "fpr_calibrated": (TITLE, partial(false_positives, "calibrated",
+                                      FitOptions(calibrate="sigmoid"))),
+    "fpr_bagged": (TITLE, partial(false_positives, "bag of 5", FitOptions(bag=5))),
+    "fpr_grouped": (TITLE, grouped_false_positives),
     "noise": ("Pure noise in every protocol, mean ± standard error", noise),
 }  # fmt: skip

@@ -13,6 +13,7 @@ from clipfeat.auditing.subject import Facts, Subject, known_facts, subject_of
 from clipfeat.errors import UsageError
 from clipfeat.features import FeatureSet, join, order_classes
 from clipfeat.images import open_source
+from clipfeat.images.hdf5_images import is_image_set
 from clipfeat.images.listing import is_image
 from clipfeat.images.manifest import TableColumns
 from clipfeat.images.source_options import SourceOptions
@@ -44,7 +45,10 @@ def load_subject(
         subject = subject_of(source, {})
     else:
         specs = [str(source)] if isinstance(source, str | Path) else [str(one) for one in source]
-        of_features = [Path(spec).suffix.lower() in FEATURE_SUFFIXES for spec in specs]
+        of_features = [
+            Path(spec).suffix.lower() in FEATURE_SUFFIXES and not is_image_set(spec)
+            for spec in specs
+        ]
         if any(of_features) and not all(of_features):
             raise UsageError(
                 f"feature files and images cannot be mixed, got {', '.join(specs)}. Pass the "

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from clipfeat.errors import EmptySourceError, UsageError
 from clipfeat.images.class_globs import ClassGlobs, with_globs
 from clipfeat.images.folder import open_folder
+from clipfeat.images.hdf5_images import is_hdf5, open_hdf5
 from clipfeat.images.labels import with_labels
 from clipfeat.images.layouts import Understood, has_both_classes, understand
 from clipfeat.images.listing import is_image, open_listing, open_standard_input
@@ -54,6 +55,7 @@ SOURCES: Mapping[str, SourceKind] = {
     "webdataset": SourceKind(is_tar_pattern, lambda s, _: open_webdataset(s)),
     "zip archive": SourceKind(is_zip_pattern, open_zip),
     "array file": SourceKind(is_numpy_file, lambda s, _: open_numpy_file(s)),
+    "HDF5 file": SourceKind(is_hdf5, lambda s, _: open_hdf5(s)),
     "table": SourceKind(is_table, open_manifest),
     "image": SourceKind(is_image, lambda s, _: open_listing([s], s)),
     "video": SourceKind(is_video, lambda s, _: open_listing([s], s)),
@@ -81,9 +83,9 @@ def open_source(
     ----------
     source : path, or sequence of paths
         A folder, a CSV, TSV or Parquet table, a webdataset tar or a zip archive, a pattern of tars
-        or zip archives (``x-{000..099}.tar``), a ``.npy`` or ``.npz`` file of images, an image, a
-        video, or ``"-"`` for a list on standard input. Several paths become one source. Addresses
-        that fsspec can read also work, such as ``s3://bucket/images``.
+        or zip archives (``x-{000..099}.tar``), a ``.npy``, ``.npz`` or HDF5 file of images, an
+        image, a video, or ``"-"`` for a list on standard input. Several paths become one source.
+        Addresses that fsspec can read also work, such as ``s3://bucket/images``.
     labels : path, optional
         A table of the images' classes.
     columns : TableColumns
@@ -146,7 +148,7 @@ def _kind(spec: str) -> tuple[str, SourceKind]:
     if os.path.lexists(spec):
         raise UsageError(
             f"{spec} is not a folder, table (.csv, .tsv, .parquet), tar file, zip archive, array "
-            "file (.npy, .npz), image or video. Pass the path of one of these"
+            "file (.npy, .npz, .h5), image or video. Pass the path of one of these"
         )
     raise EmptySourceError(
         f"no such folder, table, tar file, zip archive, array file, image or video: {spec}. Check "

@@ -11,6 +11,7 @@ from clipfeat.embedding.run import Progress
 from clipfeat.errors import UsageError, unknown_name
 from clipfeat.features import FeatureSet
 from clipfeat.features.by_file import AVERAGES
+from clipfeat.images.hdf5_images import is_image_set
 from clipfeat.images.labels import with_labels
 from clipfeat.images.manifest import is_table
 from clipfeat.images.readers import FileBytes
@@ -106,7 +107,7 @@ def predict(
     if isinstance(source, FeatureSet):
         return _of_features(fitted, source, "the feature set", inputs, how)
     specs = [source] if isinstance(source, str | Path) else list(source)
-    if specs and all(Path(spec).suffix.lower() in {".h5", ".hdf5"} for spec in specs):
+    if specs and all(map(_may_be_features, specs)):
         return _of_features(fitted, load(*specs), " + ".join(map(str, specs)), inputs, how)
     listed = open_images(fitted, source, inputs)
     if inputs.labels is not None or any(is_table(str(spec)) for spec in specs):
@@ -140,6 +141,10 @@ def _of_features(
     check_labels(labels.values(), model.classes, str(inputs.labels))
     predictions = predictions_of(model, features, average, truth=labels)
     return replace(predictions, skipped=labelled.skipped)
+
+
+def _may_be_features(spec: str | Path) -> bool:
+    return Path(spec).suffix.lower() in {".h5", ".hdf5"} and not is_image_set(str(spec))
 
 
 def as_model(model: Model | str | Path) -> Model:

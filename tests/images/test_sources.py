@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -107,11 +108,19 @@ def as_array_file(folder: Path) -> str:
     return str(folder.parent / "a.npz")
 
 
+def as_hdf5(folder: Path) -> str:
+    paths = sorted(folder.rglob("*.png"))
+    with h5py.File(folder.parent / "a.h5", "w") as h5:
+        h5["images"] = np.stack([np.asarray(Image.open(path)) for path in paths])
+        h5["labels"] = [path.parent.name for path in paths]
+    return str(folder.parent / "a.h5")
+
+
 MAKERS: dict[str, Callable[[Path], str | list[str]]] = {
     "parquet": as_parquet,
     "folder": as_folder, "table": as_table, "webdataset": as_tars,
-    "zip archive": as_zips, "array file": as_array_file, "standard input": as_listing,
-    "image": as_image, "video": as_video,
+    "zip archive": as_zips, "array file": as_array_file, "HDF5 file": as_hdf5,
+    "standard input": as_listing, "image": as_image, "video": as_video,
 }  # fmt: skip
 
 
@@ -126,7 +135,7 @@ def test_contract(kind: str, image_folder: Path) -> None:
     assert [record.path for record in open_source(spec)] == paths
     assert pickle.loads(pickle.dumps(list(source))) == list(source)
     assert {decode(record.reader.read()).pixels.tobytes() for record in source} <= known
-    if kind in {"folder", "table", "webdataset", "zip archive", "array file"}:
+    if kind not in {"standard input", "image", "video"}:
         assert sorted({record.label for record in source}) == ["fake", "real"]
 
 

@@ -1,0 +1,158 @@
+"""Images in HDF5 files: layouts, labels, and files of unknown origin."""
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from clipfeat.errors import ClipfeatError, ReadError, RefusedFileError, UsageError
+from clipfeat.images import hdf5_images, open_source
+from clipfeat.images.decode import decode
+from clipfeat.images.hdf5_images import is_image_set
+from clipfeat.store import FeatureWriter
+from tests.conftest import make_features, write_parts
+
+RGB = np.random.default_rng(0).integers(0, 256, (5, 9, 7, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "a.h5"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"chunks": (2, 4, 7, 3)}, {"compression": "gzip"}, {"compression": "lzf", "shuffle": True},
+     {"chunks": (1, 9, 7, 3), "fletcher32": True}],
+    ids=str,
+)  # fmt: skip
+def test_pixels_of_every_storage(file: Path, options: dict[str, Any]) -> None:
+    """Pixels and labels are those of the datasets, however they are stored."""
+    with h5py.File(file, "w") as h5:
+        h5.create_dataset("images", data=RGB, **options)
+        h5["labels"] = ["cat", "dog", "cat", "dog", "cat"]
+        h5["camera"] = np.arange(5)
+        h5["note"] = "text"
+    source = open_source(file)
+    images = [decode(record.reader.read()).pixels for record in source]
+    assert np.array_equal(images, RGB)
+    assert [r.label for r in source] == ["cat", "dog", "cat", "dog", "cat"]
+    assert (source.records[1].path, source.records[1].columns) == (
+        "a.h5/images/0000001", (("camera", "1"),)
+    )  # fmt: skip
+    assert source.skipped == {"array": 1}
+    assert pickle.loads(pickle.dumps(list(source))) == list(source)
+    file.unlink()
+    with pytest.raises(ReadError):
+        source.records[0].reader.read()
+
+
+def test_groups_are_parts(file: Path) -> None:
+    """Names of groups and of datasets give the split, as in PCam and other sets."""
+    with h5py.File(file, "w") as h5:
+        h5["train/images"], h5["train/y"] = RGB, np.array([0, 1, 0, 1, 0])
+        h5["test_set_x"], h5["test_set_y"] = RGB[:1].transpose(0, 3, 1, 2), np.array([[1]])
+    rows = {r.path: (r.label, dict(r.columns)["split"]) for r in open_source(file)}
+    assert rows["a.h5/train/images/0000003"] == ("1", "train")
+    assert rows["a.h5/test_set_x/0000000"] == ("1", "test")
+
+
+def test_a_feature_file_is_not_a_set_of_images(tmp_path: Path) -> None:
+    """It is refused as a source of images, and the sets are told apart."""
+    features = write_parts(tmp_path / "f.h5", make_features(4))
+    with FeatureWriter(features, make_features(4).specs[0]) as writer:
+        writer.finish()
+    with pytest.raises(UsageError, match="is a feature file, which holds no images"):
+        open_source(features)
+    assert not is_image_set(str(features))
+    with h5py.File(tmp_path / "a.h5", "w") as h5:
+        h5["images"] = RGB
+    assert is_image_set(str(tmp_path / "a.h5"))
+
+
+def in_other_files(h5: Any) -> None:
+    h5.create_dataset("images", RGB.shape, "u1", external=[("/etc/passwd", 0, 2000)])
+
+
+def virtual(h5: Any) -> None:
+    layout = h5py.VirtualLayout(RGB.shape, "u1")
+    layout[:] = h5py.VirtualSource("other.h5", "images", RGB.shape)
+    h5.create_virtual_dataset("images", layout)
+
+
+def linked(h5: Any) -> None:
+    h5["images"] = h5py.ExternalLink("other.h5", "images")
+
+
+def without_chunks(h5: Any) -> None:
+    h5.create_dataset("images", (1000, 64, 64, 3), "u1", chunks=(1, 64, 64, 3))
+
+
+def without_data(h5: Any) -> None:
+    h5.create_dataset("images", (1000, 64, 64, 3), "u1")
+
+
+def too_many(h5: Any) -> None:
+    h5.create_dataset("images", (10**12, 8, 8), "u1", chunks=(1, 8, 8))
+
+
+def bomb(h5: Any) -> None:
+    h5.create_dataset("images", (3000, 20, 20), "u1", chunks=(3000, 20, 20),
+                      compression="gzip", data=np.zeros((3000, 20, 20), "u1"))  # fmt: skip
+
+
+def looped(h5: Any) -> None:
+    h5["a"] = h5.create_group("b")
+    h5["b/a"] = h5["b"]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (in_other_files, "stores its data in other files"),
+        (virtual, "stores its data in other files"),
+        (linked, "no array of images"),
+        (without_chunks, "missing chunks"),
+        (without_data, "missing data"),
+        (too_many, "claims 1000000000000 images in 0 bytes"),
+        (bomb, "would unpack from"),
+        (looped, "no array of images"),
+    ],
+)
+def test_hostile_files_are_one_error(
+    file: Path, make: Callable[[Any], None], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing outside the file is read, and nothing is made up for missing data."""
+    monkeypatch.setattr(hdf5_images, "MAX_UNPACKED", 2**20)
+    with h5py.File(file.parent / "other.h5", "w") as h5:
+        h5["images"] = RGB
+    with h5py.File(file, "w") as h5:
+        make(h5)
+    with pytest.raises(ClipfeatError, match=message):
+        open_source(file)
+
+
+def test_damage_is_one_error(file: Path) -> None:
+    """Truncated files and files with changed bytes open, or are one error."""
+    with h5py.File(file, "w") as h5:
+        h5.create_dataset("images", data=RGB, chunks=(1, 9, 7, 3), compression="gzip")
+        h5["labels"] = np.arange(5)
+    good = file.read_bytes()
+    file.write_bytes(good[: len(good) // 2])
+    with pytest.raises(RefusedFileError, match="cannot be read as an HDF5 file"):
+        open_source(file)
+    data = bytearray(good)
+    at = good.rindex(b"\x78\x5e") if b"\x78\x5e" in good else len(good) - 200
+    data[at : at + 40] = bytes(40)
+    file.write_bytes(data)
+    for record in open_source(file):
+        try:
+            record.reader.read()
+        except ReadError:
+            break
+    else:
+        raise AssertionError("the damage was not found")

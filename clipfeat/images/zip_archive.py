@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from clipfeat.errors import DataError, ReadError, RefusedFileError, UnknownNameError
+from clipfeat.errors import DataError, ReadError, RefusedFileError, UnknownNameError, UsageError
 from clipfeat.images.formats import HEAD_BYTES
 from clipfeat.images.labels import label_records
 from clipfeat.images.layouts import understand
@@ -30,6 +30,7 @@ from clipfeat.images.manifest import (
     TableRow,
     find_columns,
     no_usual_column,
+    plain_name,
     table_rows,
     text_table,
 )
@@ -93,6 +94,8 @@ def open_zip(spec: str, names: TableColumns = TableColumns()) -> ImageSource:
         If an archive is missing, or if there is no image.
     RefusedFileError
         If an archive or a table named ``labels`` cannot be read.
+    UsageError
+        If a column of paths is given, but no archive has a table of labels.
     UnknownNameError
         If a table named ``labels`` has no columns of paths and labels with usual names.
     LabelError
@@ -124,6 +127,11 @@ def open_zip(spec: str, names: TableColumns = TableColumns()) -> ImageSource:
     source = make_source(spec, root, records, skipped=skipped, places=places)
     if has_tables:
         return source
+    if names.path:
+        raise UsageError(
+            f"--path-col applies to tables, but {spec} has no table of labels inside. Omit "
+            "--path-col"
+        )
     return replace(source, layout=understood.layout, notes=understood.notes)
 
 
@@ -177,8 +185,7 @@ def _tables(
     named = [path for path in paths if PurePosixPath(path).stem.lower() == LABELS]
     tables = [_table(shard, path, members[path], names) for path in named]
     if not named and len(paths) == 1:
-        ignored = (RefusedFileError, UnknownNameError) if names == TableColumns() else ()
-        with suppress(*ignored):
+        with suppress(*(() if names.path else (RefusedFileError, UnknownNameError))):
             tables = [_table(shard, paths[0], members[paths[0]], names)]
     used = {table.path for table in tables}
     skipped.update(PurePosixPath(path).suffix.lower() for path in paths if path not in used)
@@ -194,7 +201,12 @@ def _table(shard: str, path: str, reader: ZipMember, names: TableColumns) -> _Ta
             f"{name} cannot be read: {error}. Pass an intact zip archive"
         ) from error
     table = text_table(content, name)
-    columns = find_columns(table, name, names)
+    # Other columns of labels and groups may come from the folders of the archive.
+    known = {plain_name(column) for column in table.columns}
+    label, group = (
+        given if plain_name(given) in known else "" for given in (names.label, names.group)
+    )
+    columns = find_columns(table, name, TableColumns(names.path, label, group))
     if not columns.label:
         raise no_usual_column(name, "label", table.columns.tolist())
     return _Table(path, name, columns.path, table_rows(table, columns))
@@ -206,13 +218,17 @@ def _labelled(
     """Give images the labels of the table in the nearest folder above them, if there is one."""
     labelled = list(records)
     left = set(range(len(records)))
-    for table in sorted(tables, key=lambda table: -len(table.folder)):
-        inside = [i for i in sorted(left) if records[i].path.startswith(table.folder)]
+    folders = [
+        table.folder if any(record.path.startswith(table.folder) for record in records) else ""
+        for table in tables
+    ]
+    for folder, table in sorted(zip(folders, tables, strict=True), key=lambda pair: -len(pair[0])):
+        inside = [i for i in sorted(left) if records[i].path.startswith(folder)]
         left.difference_update(inside)
         if not inside:
             continue
         own = [records[i] for i in inside]
-        paths = [record.path.removeprefix(table.folder) for record in own]
+        paths = [record.path.removeprefix(folder) for record in own]
         named = label_records(shard, own, paths, table.rows, table.name, table.column, skipped)
         for i, record in zip(inside, named, strict=True):
             labelled[i] = record

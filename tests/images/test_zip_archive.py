@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from clipfeat.errors import ClipfeatError, DataError, LabelError, RefusedFileError, UnknownNameError
+from clipfeat.errors import (
+    ClipfeatError,
+    DataError,
+    LabelError,
+    RefusedFileError,
+    UnknownNameError,
+    UsageError,
+)
 from clipfeat.images import open_source
 from clipfeat.images.manifest import TableColumns
 from clipfeat.images.thumbnails import find_readers
@@ -92,8 +99,21 @@ def test_the_only_table_is_used_if_it_has_labels(tmp_path: Path) -> None:
         assert [record.label for record in source] == ["cat"]
     spec = write_zip(tmp_path / "c.zip", image | {"t.csv": b"id,kind\n1,lion\n"})
     assert [r.label for r in open_source(spec, columns=TableColumns(label="kind"))] == ["lion"]
-    with pytest.raises(UnknownNameError, match=r"unknown label column of .*c\.zip/t\.csv"):
+    with pytest.raises(UnknownNameError, match="unknown label column of"):
         open_source(spec, columns=TableColumns(label="kin"))
+    with pytest.raises(UnknownNameError, match=r"unknown path column of .*c\.zip/t\.csv"):
+        open_source(spec, columns=TableColumns(path="ids", label="kind"))
+    with pytest.raises(UsageError, match="has no table of labels inside"):
+        open_source(write_zip(tmp_path / "d.zip", image), columns=TableColumns(path="id"))
+
+
+def test_a_table_in_a_folder_without_images_labels_the_archive(tmp_path: Path) -> None:
+    """The table is never ignored, and columns of the folders can be groups."""
+    members = {"sdxl/0_real/1.png": b"x", "sdxl/1_fake/2.png": b"y",
+               "meta/labels.csv": b"id,label\nsdxl/0_real/1.png,cat\n2,dog\n"}  # fmt: skip
+    spec = write_zip(tmp_path / "x.zip", members)
+    source = open_source(spec, columns=TableColumns(group="generator"))
+    assert [(record.label, record.group) for record in source] == [("cat", "sdxl"), ("dog", "sdxl")]
 
 
 @pytest.mark.parametrize(

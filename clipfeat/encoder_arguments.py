@@ -1,9 +1,10 @@
 """Arguments of encoders that a file or ``--encoder-arg`` may set.
 
-Other arguments of timm and open_clip load checkpoints, download addresses or write files. A feature
-file or a model file must not be able to set them, so every argument that is not in `ARGUMENTS` is
-refused. The values are numbers, words of a list, or short lists of whole numbers. The limits keep a
-file from asking for a network that does not fit into memory.
+Other arguments of timm and open_clip can load checkpoints, download from a URL or write files. A
+feature file or a model file must not be able to set such arguments, so every argument that is not
+in `ARGUMENTS` is refused. A value is a flag, a number, one of several words, or a short list of
+whole numbers. Numbers are limited, so that no file can request a network that does not fit into
+memory.
 """
 
 from collections.abc import Mapping
@@ -24,9 +25,9 @@ class Argument:
     kind : type
         The type of the value: bool, int, float or str.
     least, most : float
-        Bounds of a number.
+        Smallest and largest allowed number.
     words : tuple of str
-        Allowed values of text.
+        Allowed values if `kind` is str.
     many : bool
         Whether a list of values is also allowed.
     """
@@ -121,7 +122,10 @@ ARGUMENTS: Mapping[str, Mapping[str, Argument]] = {
     },
     "onnx": {"channels": _word("rgb", "bgr"), "layout": _word("NCHW", "NHWC")},
 }  # fmt: skip
-"""Arguments of each library, without those of the preprocessing, which are fields of a spec."""
+"""Allowed arguments of each library.
+
+Arguments of the preprocessing are not listed, because they are fields of `EncoderSpec`.
+"""
 
 
 def check_arguments(library: str, arguments: Mapping[str, object]) -> None:
@@ -137,7 +141,7 @@ def check_arguments(library: str, arguments: Mapping[str, object]) -> None:
     Raises
     ------
     UsageError
-        If the library does not allow an argument or its value. The message lists those it allows.
+        If an argument or its value is not allowed. The message lists the allowed ones.
     """
     allowed = ARGUMENTS.get(library)
     if allowed is None:

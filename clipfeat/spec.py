@@ -149,7 +149,7 @@ class EncoderSpec:
 
     @property
     def parts(self) -> list[str]:
-        """Names of the slices. A single name may contain a comma, so it is not split."""
+        """Names of the slices. If there is only one slice, its name may contain commas."""
         return self.layer.split(",") if self.widths else [self.layer]
 
     @property
@@ -166,9 +166,10 @@ class EncoderSpec:
         Parameters
         ----------
         layers : str
-            Layers separated by commas. Each is the name of an output, the number of a layer (with
-            all of its poolings), or a number with one pooling, such as ``3/mean``. ``last`` selects
-            the output, whatever its name, and ``all`` selects every layer.
+            Layers separated by commas, in one of these forms. ``3`` selects every pooling of layer
+            3, and ``3/mean`` selects one pooling. The name of an output, such as ``projection``,
+            selects the output. ``last`` also selects the output, whatever its name. ``all`` selects
+            everything.
 
         Returns
         -------
@@ -256,7 +257,7 @@ def _check_values(values: Mapping[str, Any]) -> None:
             if type(item) not in kinds:
                 raise TypeError(f"{name} is {str(value)[:40]!r}")
             size = len(item) if isinstance(item, str) else abs(item)
-            if not size <= most:  # NaN too
+            if not size <= most:  # also true for NaN
                 raise ValueError(f"{name} is above the limit of {most:g}")
     if len(values.get("input_size", ())) != 2:
         raise ValueError("input_size is not a height and a width")

@@ -25,8 +25,9 @@ class Encoder:
     spec : EncoderSpec
         The identity of the encoder.
     preprocess : callable
-        Maps uint8 pixels (height, width, 3) to a tensor of one image, without the batch axis. The
-        tensor shares no memory with the pixels.
+        Maps uint8 pixels (height, width, 3) to a tensor of one image, without the batch axis. If
+        the image is cut into tiles, the shape is (n_tiles, 3, height, width). The tensor shares no
+        memory with the pixels.
     forward : callable
         Maps a batch of these tensors on `device` to a tensor (batch, n_features). Several threads
         may call it concurrently.
@@ -53,17 +54,18 @@ class Encoder:
         Parameters
         ----------
         inputs : sequence of Tensor
-            Outputs of `preprocess`. Images of different shapes are encoded in separate batches.
+            Outputs of `preprocess`. Tensors of different shapes are encoded in separate batches.
         watch : Stopwatch, optional
-            Records the time of ``"transfer"`` to the device and of ``"encode"``.
+            Records the time to copy batches to the device as ``"transfer"``, and the time of the
+            forward pass as ``"encode"``.
 
         Returns
         -------
         ndarray of shape (len(inputs), n_features), float32
             Features, not normalised. If the precision is lower than float32, they are rounded to
-            float16, the dtype in which they are stored. A row does not depend on the other images
-            of the batch, except for the last bits of floating-point sums. Rows may contain NaN, so
-            call `check_row` before storing them.
+            float16, the dtype in which they are stored. The features of tiles are averaged. A row
+            does not depend on the other images of the batch, except for the last bits of
+            floating-point sums. Rows may contain NaN, so call `check_row` before storing them.
         """
         watch = watch or Stopwatch()
         rows = np.empty((len(inputs), self.spec.n_features), dtype=np.float32)
@@ -127,8 +129,8 @@ def pick_devices(name: str) -> list[torch.device]:
     Parameters
     ----------
     name : str
-        One device, or several separated by commas. ``"auto"`` is CUDA if it is available, or else
-        MPS if it is available, or else the CPU. ``"cuda"`` without a number is every GPU.
+        One device, or several separated by commas. ``"cuda"`` without a number selects every GPU.
+        ``"auto"`` selects the first of these that is available: ``"cuda"``, ``"mps"``, ``"cpu"``.
 
     Returns
     -------

@@ -15,8 +15,8 @@ CROPS = {
 """Crops, with their names in timm and open_clip.
 
 ``"center"`` resizes the image and crops its centre. ``"resize"`` resizes the whole image to the
-square. ``"none"`` crops the centre without resizing. ``"tiles"`` covers the image with tiles
-without resizing, and averages the features of the tiles.
+encoder's square input. ``"none"`` crops the centre without resizing. ``"tiles"`` covers the image
+with tiles without resizing, and averages the features of the tiles.
 """
 
 PRECISION_NAMES = ("fp32", "bf16", "fp16")
@@ -40,8 +40,8 @@ class EncoderOptions:
         of the columns. None selects the encoder's own output.
     pool : str, optional
         Pooling of each layer to one row: ``"cls"``, ``"mean"``, ``"std"``, ``"max"``, or several of
-        them joined with ``+``. None selects the class token if the network has one, and otherwise
-        ``"mean+std"``.
+        them joined with ``+``. None selects ``"cls"`` (the class token) in networks with a class
+        token, and ``"mean+std"`` in all others.
     image_size : int, optional
         Side of the square input in pixels. None selects the encoder's own size.
     crop : str, optional
@@ -54,8 +54,8 @@ class EncoderOptions:
         ``"auto"``, ``"cpu"``, ``"cuda"`` (every GPU), ``"cuda:1"`` or ``"mps"``, or several of them
         separated by commas.
     arguments : mapping, optional
-        Keyword arguments of the architecture. The arguments ``mean``, ``std``, ``interpolation``
-        and ``crop_pct`` replace the library's preprocessing.
+        Keyword arguments of the architecture. The arguments ``mean``, ``std``, ``interpolation``,
+        ``crop_pct`` and ``crop_mode`` replace values of the library's preprocessing.
 
     Raises
     ------

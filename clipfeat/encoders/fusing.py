@@ -5,9 +5,10 @@ rest. It packs the weights in oneDNN's layout, scales the pixels inside the firs
 computes each activation inside the product before it. On one core with AMX, a fused model is 1.2 to
 1.4 times as fast in bfloat16 and 1.0 to 1.08 times as fast in float32 (``benchmarks/fusing.py``).
 
-This module uses undocumented operators of torch. It stays because no maintained library comes
-within 10 % of it everywhere. Speeds relative to the fused model, for batches of 32 on one core of
-an AMD EPYC (AVX-512 BF16), as medians of 5 interleaved repeats:
+This module uses undocumented operators of torch. It is kept because no maintained library comes
+within 10 % of its speed for every network and precision. The table gives speeds relative to the
+fused model, for batches of 32 on one core of an AMD EPYC (AVX-512 BF16). They are medians of 5
+interleaved repeats.
 
 ===================== ========= ======== ======== =======================
 Network               Precision Plain    OpenVINO torch.compile, freezing
@@ -18,9 +19,9 @@ timm ViT-S/16         bfloat16  0.93     1.14     1.04
 timm ViT-S/16         float32   0.79     0.90     0.78
 ===================== ========= ======== ======== =======================
 
-On that CPU OpenVINO is as fast or faster in bfloat16, but it takes 4 to 16 s longer to start. On
-2 cores with AMX it encodes 138 images/s with ViT-B/32 in bfloat16, against 177 in torch (see
-`clipfeat.encoders.runtime`).
+On this CPU, OpenVINO is as fast or faster in bfloat16, but it takes 4 to 16 s longer to start. On
+2 cores with AMX, OpenVINO is slower: with ViT-B/32 in bfloat16, it encodes 138 images/s and torch
+encodes 177 (see `clipfeat.encoders.runtime`).
 """
 
 import copy
@@ -39,7 +40,7 @@ MLPS = (("c_fc", "gelu", "c_proj"), ("fc1", "act", "fc2"))
 
 QUICK = 1.702  # QuickGELU is x * sigmoid(1.702 x)
 SAME_COSINE = {torch.bfloat16: 0.999, torch.float32: 0.99999}
-"""Smallest accepted cosine of the fused and the original model's rows, by dtype."""
+"""Smallest accepted cosine between a row of the fused model and the original row, by dtype."""
 
 
 def fused(
@@ -66,9 +67,10 @@ def fused(
     Returns
     -------
     Module or None
-        A model that takes pixels as returned by `centred`, not normalised. None if the model has no
-        layers to fuse, or if the rows of the fused model differ on test images. The check is needed
-        because torch does not document the fused operators, which belong to its compiler.
+        A model that takes the output of `centred` and not normalised pixels. None if the model has
+        no layers to fuse, if fusing raises an error, or if the fused model returns different rows
+        for test images. The rows are compared because torch does not document the fused operators,
+        which belong to its compiler.
     """
     if not any(_find_mlps(model)):
         return None
@@ -96,8 +98,9 @@ def fused(
 def centred(pixels: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Subtract 128 from uint8 pixels.
 
-    bfloat16 represents the centred pixels exactly. Compared with pixels from 0 to 255, they halve
-    the error that rounding the weights causes in the output, because their mean is near zero.
+    bfloat16 represents the centred pixels exactly. Rounding the weights causes an error in the
+    output. Centred pixels halve this error compared with pixels from 0 to 255, because their mean
+    is near zero.
     """
     return pixels.bitwise_xor(128).view(torch.int8).to(dtype)
 

@@ -42,14 +42,15 @@ def parse_layers(
     Parameters
     ----------
     text : str, optional
-        Numbers or names of layers, ``all``, or the name of an output, separated by commas. A layer
-        may have its own pools, such as ``3/mean+std``. None and ``last`` are the first output.
+        Numbers or names of layers, or the name of an output, separated by commas. A layer may be
+        followed by its own pools, such as ``3/mean+std``. ``all`` selects every layer and the first
+        output. None and ``last`` select the first output.
     pool : str, optional
-        Pools of the layers that do not have their own: one or more of ``cls``, ``mean``, ``std``
-        and ``max``, joined with ``+``. None is ``cls`` if the layers have a class token, and
-        ``mean+std`` otherwise.
+        Pools of every layer for which `text` gives no pools: one or more of ``cls``, ``mean``,
+        ``std`` and ``max``, joined with ``+``. None selects ``cls`` for layers with a class token,
+        and ``mean+std`` for all others.
     names : sequence of str
-        Names of the network's layers.
+        Names of the network's layers. Empty if the network has no intermediate layers.
     outputs : sequence of str
         Names of the network's outputs. The first one is the default.
     has_class_token : bool
@@ -65,8 +66,7 @@ def parse_layers(
     UnknownNameError
         If a layer or a pool does not exist.
     UsageError
-        If several outputs are given, or if a layer is given, but the network has no intermediate
-        layers.
+        If `text` names several outputs, or if it names a layer although `names` is empty.
 
     Examples
     --------

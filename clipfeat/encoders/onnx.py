@@ -1,9 +1,9 @@
 """Encoders from local ONNX files, such as ``onnx:arcface.onnx``, run by onnxruntime in float32.
 
-Use them for networks that neither timm nor open_clip has, for example face recognition networks. An
-ONNX file does not record the scaling of pixels, and wrong scaling gives worse features without an
-error. The arguments ``mean`` and ``std`` are therefore required. The image size and the layout are
-read from the file.
+Use an ONNX file for a network that timm and open_clip do not include, for example for face
+recognition. An ONNX file does not record the scaling of pixels, and wrong scaling gives worse
+features without an error. The arguments ``mean`` and ``std`` are therefore required. The image size
+and the layout are read from the file.
 """
 
 import json
@@ -67,8 +67,8 @@ def build(
         default) or ``"bgr"``. ``layout`` is ``"NCHW"`` or ``"NHWC"``, and is needed only if the
         number of channels in the file does not determine it.
     n_images : int
-        Number of images that will be encoded. 0 if it is not known. If it is known, each batch runs
-        on one core, because several batches run concurrently.
+        Number of images that will be encoded, or 0 if unknown. If the number is known, each batch
+        runs on one core, because several batches run concurrently.
     samples : callable
         Ignored: the precision is always float32.
 
@@ -84,8 +84,8 @@ def build(
     UsageError
         If ``mean`` or ``std`` is missing, or if an option does not fit the file.
     WeightsError
-        If the file does not exist, if onnxruntime cannot run it, or if the row of an image depends
-        on the other images of the batch.
+        If the file does not exist, if onnxruntime cannot run it, or if the features of an image
+        are not reproducible (see `clipfeat.encoders.onnx_file.check_rows`).
     """
     if options.untrained:
         raise UsageError("an ONNX file contains its own weights. Leave --untrained out.")

@@ -28,7 +28,7 @@ class OnnxInput:
     layout : str
         ``"NCHW"`` or ``"NHWC"``.
     batch_size : int or None
-        The number of images in a batch, if the file fixes it. None if any number is possible.
+        Number of images in every batch. None if the file accepts batches of any size.
     """
 
     size: tuple[int, int]
@@ -174,7 +174,7 @@ def read_input(session: Any, layout: str | None, image_size: int | None) -> Onnx
     session : onnxruntime.InferenceSession
         The loaded file.
     layout : str, optional
-        ``"NCHW"`` or ``"NHWC"``. None infers it from the number of channels.
+        ``"NCHW"`` or ``"NHWC"``. None infers the layout from the axis that has 3 channels.
     image_size : int, optional
         Side of the images in pixels. It is required if the file does not fix the size.
 
@@ -229,7 +229,7 @@ def pick_output(session: Any, images: OnnxInput, layer: str | None) -> tuple[str
     images : OnnxInput
         The input of the file.
     layer : str, optional
-        The name of the output. None is the first output of shape (batch, n_features).
+        The name of the output. None selects the first output of shape (batch, n_features).
 
     Returns
     -------

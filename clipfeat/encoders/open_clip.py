@@ -48,8 +48,9 @@ def build(
     name : str
         ``architecture/tag``. The tag may be left out if ``weights`` or ``untrained`` is given.
     options : EncoderOptions
-        ``layers`` may also be ``"projection"`` (the default), the space that images share with
-        texts, or ``"pre-projection"``, the wider output of the tower before the projection.
+        ``layers`` may also be ``"projection"`` or ``"pre-projection"``. ``"projection"``, the
+        default, is the output in the space that images share with texts. ``"pre-projection"`` is
+        the wider output of the tower before this projection.
     n_images, samples
         The arguments of `clipfeat.encoders.open_encoder`.
 
@@ -134,9 +135,9 @@ def _class_token_of_trunk(visual: Any) -> bool:
 def intermediates(
     visual: Any, batch: torch.Tensor, numbers: list[int], with_output: bool
 ) -> Intermediates:
-    """Run an image tower up to the last requested layer, or up to its output."""
-    # open_clip 3.3 stops a ResNet after the last requested layer, even if its output is needed. So
-    # the network's last layer is requested too.
+    """Run an image tower up to the last layer in `numbers`, or to the output if requested."""
+    # open_clip 3.3 stops a ResNet after the last requested layer, even if the output of the network
+    # is needed. Therefore the network's last layer is requested too.
     last = {len(layer_names(visual)) - 1} if with_output else set()
     result = visual.forward_intermediates(
         batch,

@@ -34,9 +34,9 @@ def preprocessing_of(transform: Any) -> Preprocess:
     Returns
     -------
     callable
-        A function of uint8 pixels (height, width, 3). If the transform only resizes, crops the
-        centre and normalises, it returns a uint8 tensor (3, height, width), not normalised.
-        Otherwise it returns the output of the transform.
+        A function of uint8 pixels (height, width, 3). For a transform that only resizes, crops the
+        centre and normalises, the function returns a uint8 tensor (3, height, width) that is not
+        normalised. For any other transform, the function returns the output of the transform.
     """
     steps = list(getattr(transform, "transforms", []))
     crop = next((step for step in steps if isinstance(step, CenterCrop)), None)
@@ -79,10 +79,10 @@ def native_preprocessing(crop: str, size: tuple[int, int]) -> Preprocess:
     Parameters
     ----------
     crop : {"none", "tiles"}
-        ``"none"`` crops the centre of the image. ``"tiles"`` makes tiles that are evenly spaced
-        from edge to edge and may overlap, at most 5 along each side.
+        ``"none"`` crops the centre of the image. ``"tiles"`` makes at most 5 tiles along each
+        side. The tiles are evenly spaced from edge to edge and may overlap.
     size : tuple of int
-        (height, width) of a crop. Smaller images are padded by reflection.
+        (height, width) of the crop or of each tile. Smaller images are padded by reflection.
 
     Returns
     -------

@@ -126,7 +126,7 @@ def find_library(name: str) -> tuple[EncoderLibrary, str]:
     library : EncoderLibrary
         The library's row of the registry.
     rest : str
-        The part of the full name after the colon. Empty if there is none.
+        The part of the full name after the colon, or an empty string.
 
     Raises
     ------
@@ -160,11 +160,11 @@ def open_encoder(
     options : EncoderOptions
         Weights, layers, size, precision and device.
     n_images : int
-        Number of images that will be encoded. 0 if it is not known. A faster runtime takes seconds
-        to start, so it is used only for many images.
+        Number of images that will be encoded, or 0 if unknown. The faster runtimes take seconds to
+        start, so they are used only for many images.
     samples : callable
         Returns some of the images, each uint8 (height, width, 3). It is called only if the
-        precision is ``"auto"`` and the device is faster in a lower precision than float32. If it
+        precision is ``"auto"`` and the device has a precision that is faster than float32. If it
         returns no images, ``"auto"`` chooses float32.
 
     Returns
@@ -204,7 +204,7 @@ def options_of(
     spec : EncoderSpec
         The identity of the encoder.
     weights : path, optional
-        A local file of its weights, used instead of the weights on the hub.
+        A local file of the encoder's weights, used instead of the weights on the hub.
     device : str
         As in `EncoderOptions`.
 
@@ -218,16 +218,18 @@ def options_of(
     UnknownNameError
         If no library has this encoder.
     UsageError
-        If the spec, which may come from a file, names a file in another folder.
+        If the name in the spec contains the path of a folder. Such a path is not opened, because
+        the spec may come from a file that somebody else wrote.
     """
     library, rest = find_library(spec.name)
     if library.name_is_file and weights is None and Path(rest).name != rest:
         raise UsageError(
-            f"the encoder {spec.name} is a path that was read from a file. Such a path is not "
-            "opened, because the file may come from somebody else. Pass the path with --weights."
+            f"the encoder name {spec.name} was read from a file and contains a path. Such paths "
+            "are not opened, because the file may come from somebody else. Pass the path with "
+            "--weights."
         )
     arguments = json.loads(spec.options)
-    # With a crop that does not resize, only mean and std can be arguments.
+    # If the crop does not resize, the spec's other preprocessing fields are not arguments.
     names = PREPROCESSING if spec.interpolation != "none" else ("mean", "std")
     arguments |= {name: getattr(spec, name) for name in names}
     accepted = {name: value for name, value in arguments.items() if name in library.arguments}
@@ -244,7 +246,7 @@ def options_of(
 
 
 def local_file(name: str, weights: str | Path | None) -> str | None:
-    """Return the local file that contains an encoder's weights, or None if there is none.
+    """Return the local file of an encoder's weights, or None if the options name no file.
 
     Parameters
     ----------

@@ -4,8 +4,8 @@ OpenVINO is used only for convolutional networks, because it is slower for trans
 only for many images, because a conversion takes seconds. Both runtimes return the same rows, except
 for rounding in the chosen precision.
 
-The table gives the images per second of torch, in its best memory layout, and of OpenVINO. They
-were measured on 2 cores with AMX at 224 px (EfficientNet at 380 px).
+Each cell of the table gives the images per second of torch, in its best memory layout, and then of
+OpenVINO. The speeds were measured on 2 cores with AMX at 224 px (EfficientNet at 380 px).
 
 =============== ============ ============
 Network         float32      bfloat16
@@ -178,5 +178,5 @@ def _convert(model: torch.nn.Module, size: tuple[int, int]) -> Any:
     batch = torch.export.Dim("batch", min=1, max=2**16)
     exported = torch.export.export(model, (torch.zeros(2, 3, *size),), dynamic_shapes=({0: batch},))
     frontend = FrontEndManager().load_by_framework("pytorch")
-    decoder = TorchFXPythonDecoder.from_exported_program(exported)  # must outlive convert
+    decoder = TorchFXPythonDecoder.from_exported_program(exported)  # convert needs the object
     return frontend.convert(frontend.load(decoder))

@@ -115,14 +115,16 @@ def power_spectrum(images: torch.Tensor) -> torch.Tensor:
     Tensor of shape (batch, 80)
         One row per image, computed in four steps. ``log10`` of the power is averaged over each ring
         of whole-pixel radius. The averages are interpolated linearly to 80 radii from 1 to the
-        corner. The mean of the row is subtracted, which removes the gain of the image. 1 is added,
-        so that an image of one colour gives a row of ones, because a row of zeros marks a failure.
+        corner. The mean of the row is subtracted, which removes the gain of the image. Finally,
+        1 is added: an image of one colour would give a row of zeros, and such a row marks a
+        failure.
     """
     side = images.shape[1]
     grey = images @ torch.tensor(GREY, device=images.device)
     grey = grey - grey.mean(dim=(1, 2), keepdim=True)
     power = torch.fft.fft2(grey, norm="ortho").abs().square()
-    # At every frequency, 1e-8 is below the noise of rounding to 8 bits (1/12 of a squared level).
+    # Rounding to 8 bits adds noise to the power at every frequency: (1/255)² / 12 per channel,
+    # which is about 1e-6. Adding 1e-8 is negligible in comparison and avoids log10(0).
     log_power = torch.log10(power + 1e-8).flatten(1)
 
     frequency = torch.fft.fftfreq(side, d=1 / side, device=images.device)

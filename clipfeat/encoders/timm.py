@@ -111,7 +111,7 @@ def build(
 
 
 def layer_names(model: Any) -> list[str]:
-    """List the names of a timm model's layers. The list is empty if layers are not supported."""
+    """List the names of a model's layers. The list is empty if timm cannot return its layers."""
     if not hasattr(model, "forward_intermediates"):
         return []
     return [info["module"] for info in model.feature_info]
@@ -120,7 +120,7 @@ def layer_names(model: Any) -> list[str]:
 def intermediates(
     model: Any, batch: torch.Tensor, numbers: list[int], with_output: bool
 ) -> Intermediates:
-    """Run a timm model up to the last requested layer, or up to its output."""
+    """Run a timm model up to the last layer in `numbers`, or to the output if requested."""
     keywords: dict[str, Any] = {"indices": numbers, "output_fmt": "NCHW"}
     tokens = "return_prefix_tokens" in inspect.signature(model.forward_intermediates).parameters
     if tokens:

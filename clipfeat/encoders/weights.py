@@ -70,7 +70,7 @@ class _SkipInitialisation(TorchFunctionMode):
 
 @contextmanager
 def quick_loading(weights: str | Path | None = None) -> Iterator[None]:
-    """Speed up creating a model and loading all of its weights, by some seconds.
+    """Save some seconds while a model is created and all of its weights are loaded.
 
     Layers are created without random initial values. A zipped ``.pt`` file is mapped into memory
     and not copied.

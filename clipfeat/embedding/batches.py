@@ -1,11 +1,12 @@
 """Encoding of batches under limited memory and limited precision.
 
-A batch that does not fit in memory is halved until it fits, and later batches have the size that
-fitted. A single image that does not fit is encoded again while no other thread encodes. A row that
-is not finite, or whose values are all zero, is computed once more in float32.
+A batch that does not fit in memory is halved until it fits, and later batches keep this smaller
+size. A single image that does not fit is encoded again while no other thread encodes. A row that is
+not finite, or whose values are all zero, is computed once more in float32.
 
-If the encoder raises another error, the batch is halved until the images that cause the error are
-alone. They are failures. If the encoder refuses a test image, too, the error ends the run.
+If the encoder raises any other error, the batch is halved to find the images that cause the error.
+These images are recorded as failures. If the encoder also refuses a test image, the error ends the
+run.
 """
 
 import warnings
@@ -75,9 +76,10 @@ class RetryingEncoder:
         Raises
         ------
         EncodingError
-            If neither an image of the first batch nor a test image fits in memory alone.
+            If no image of the first batch fits in memory alone, and the encoder also fails on a
+            test image.
         Exception
-            The error of the encoder, if it also refuses a test image.
+            Any other error of the encoder, if the encoder also fails on a test image.
         """
         with self._running():
             rows: RowResults = []
@@ -197,7 +199,10 @@ class RetryingEncoder:
 
 
 def _accepts_images(encoder: Encoder) -> bool:
-    """Return whether an encoder encodes a test image, so that its errors concern other images."""
+    """Return whether an encoder encodes a test image.
+
+    If so, its errors on other images are caused by these images.
+    """
     size = (*encoder.spec.input_size, 3)
     noise = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)
     try:
@@ -217,8 +222,7 @@ def _is_out_of_memory(error: Exception) -> bool:
 def _flaw(row: NDArray[np.float32] | EncodingError) -> EncodingError | None:
     """Return the reason to compute a row again in float32, or None.
 
-    The result is None for an image that did not fit in memory, because float32 needs even more
-    memory.
+    The result is None for an image that failed, because float32 needs even more memory.
     """
     try:
         if not isinstance(row, EncodingError):

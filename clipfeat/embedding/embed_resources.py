@@ -17,9 +17,8 @@ class EmbedResources:
         Number of images in one forward pass, for each core or device. None chooses the fastest size
         by timing.
     num_workers : int, optional
-        Number of threads that read and decode. On Ray, the number of tasks that read and decode.
-        None uses one thread more than there are cores, or on Ray as many tasks as the cluster can
-        run.
+        Number of threads that read and decode, or on Ray the number of tasks. None uses one thread
+        more than the machine has cores. On Ray, None uses as many tasks as the cluster can run.
     engine : str
         ``"local"`` or ``"ray"``. On Ray, the images and the output folder must have the same paths
         on every machine. If the cluster has GPUs, ``device="auto"`` uses one GPU per encoder.

@@ -50,8 +50,8 @@ def encode_in_memory(
     views : mapping of str to View, optional
         Views by name. A view is an augmented copy of an image.
     every_view : bool
-        Whether to decode each image once and encode all of its `views`. The records must then have
-        no view. If false, each record is encoded in the view that it names.
+        If true, each image is decoded once and all `views` of it are encoded. In this case, the
+        records must not name a view. If false, each record is encoded in the view that it names.
     weights : path, or sequence of path
         Local files of weights: one for each encoder that has weights, in the order of `specs`.
     face_weights : path, optional
@@ -77,8 +77,8 @@ def encode_in_memory(
     StorageError
         If a folder or archive of the source disappears.
     UsageError
-        If the number of `weights` is not the number of encoders with weights, or if the engine is
-        not ``"local"``.
+        If `weights` has files, but not one for each encoder with weights, or if the engine is not
+        ``"local"``.
     """
     from clipfeat.embedding.preparing import Pictures
 

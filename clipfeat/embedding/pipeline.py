@@ -183,10 +183,10 @@ def embed(
 def _request_text(encoder: str, options: EncoderOptions, faces: str) -> str:
     """Write the request of a run (its encoder and the options) as JSON.
 
-    The feature file stores this text. If a later run has the same text, it need not open the
-    encoder. Therefore the keys and their order must not change. A new option may be added to the
-    text only if its value is not the default. The number of workers and the device are left out,
-    because they do not change the features.
+    The feature file stores this text. A later run with the same text opens the encoder only if it
+    has images to encode. Therefore the keys and their order must not change. A new option may be
+    added to the text only if its value is not the default. The number of workers and the device are
+    left out, because they do not change the features.
     """
     weights = local_file(encoder, options.weights)
     return json.dumps(

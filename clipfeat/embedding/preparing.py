@@ -43,7 +43,7 @@ class Ready:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Which pictures of each image to encode: its views, its faces, or both.
+    """Choice of the pictures to encode for each image: views, faces, or both.
 
     Parameters
     ----------
@@ -52,8 +52,8 @@ class Pictures:
     faces : FaceFinder, optional
         Crops the faces. Views are applied to the crops.
     every : bool
-        If true, each image is decoded once and all its views are encoded. If false, the view that
-        the record names is encoded.
+        If true, each image is decoded once and all `views` of it are encoded. If false, only the
+        view that the record names is encoded.
     """
 
     views: Mapping[str, View] = field(default_factory=dict)
@@ -88,8 +88,10 @@ def prepare(
     is_known : callable
         Takes a row with its content hash, and returns whether the row needs no encoding. It is
         called after the bytes are read. For a video frame, it is called after decoding.
-    decode_image, decode_frame : callable
-        Decoders of the bytes of an image, and of a request for a video frame.
+    decode_image : callable
+        Decodes the bytes of an image.
+    decode_frame : callable
+        Decodes the video frame of a frame request.
     watch : Stopwatch
         Collects the seconds of ``"read"``, ``"decode"`` and ``"resize"``.
 

@@ -73,7 +73,7 @@ class Profile:
 
     @property
     def idle(self) -> str:
-        """Warning if a GPU was idle for more than a fifth of the run, and else an empty text."""
+        """Warning if a GPU was idle for more than a fifth of the run, or an empty text."""
         if self.device == "cpu" or self.busy("encode") >= BUSY:
             return ""
         share = 1 - self.busy("encode")

@@ -1,10 +1,11 @@
 """Feature files with images of several folders.
 
 The paths of a feature file are relative to one folder, its root. If a source is in another folder,
-the root becomes the deepest folder that contains both, and the paths of the existing rows are
-changed accordingly. Equal relative paths in two folders therefore stay different rows. If the root
-no longer exists and the source has the same images at the same paths, the folder was moved. The
-source's folder then becomes the root, and the paths stay the same.
+the root becomes the deepest folder that contains both folders, and the paths of the existing rows
+are changed accordingly. Two images with the same path in two folders therefore keep different rows.
+
+If the root no longer exists and the source has the same images at the same paths, the folder was
+moved. The source's folder then becomes the root, and the paths stay the same.
 """
 
 import re
@@ -34,12 +35,12 @@ class SharedRoot:
         The source. Its paths are relative to the shared root.
     prefix : str
         Path from the shared root to the root of the feature file, with a slash at its end. Empty if
-        they are equal.
+        the two roots are equal.
     is_moved : bool
-        Whether the folder of the feature file's images was moved, so that its root changes.
+        Whether the folder with the images of the feature file was moved.
     folders : tuple of str
-        Paths, below the shared root, of the folders that the source covers. Each is empty or ends
-        with a slash.
+        The folders that the source covers, as paths relative to the shared root. Each path is empty
+        or ends with a slash.
     """
 
     images: ImageSource
@@ -70,7 +71,7 @@ def shared_root(images: ImageSource, target: Path) -> SharedRoot:
     Raises
     ------
     UsageError
-        If there is no such folder, for example because only one of the two is remote.
+        If no folder contains both, for example because only the source is remote.
     """
     stored, own = stored_root(target), _resolved(images.root)
     if not stored or not images.root or _same_folder(stored, own):
@@ -93,9 +94,10 @@ def _relative_to(images: ImageSource, root: str, prefix: str) -> ImageSource:
 
 
 def _covered(images: ImageSource) -> tuple[str, ...]:
-    """Return the folders below the root of a source that it covers: those that it listed, or all.
+    """Return the folders that a source covers, as paths relative to its root.
 
-    A table or an archive covers its whole folder.
+    These are the folders that were listed. A table or an archive covers the whole root, whose path
+    is empty.
     """
     root = _resolved(images.root)
     places = [_resolved(place) for place in images.places]
@@ -105,7 +107,10 @@ def _covered(images: ImageSource) -> tuple[str, ...]:
 
 
 def _prefix(root: str, folder: str) -> str:
-    """Return the path from a folder to one below it, with a slash at its end, or an empty text."""
+    """Return the path from `root` to a folder below it, with a slash at its end.
+
+    The path is empty if the folder is the root.
+    """
     path = below(root, folder)
     return path and path + "/"
 

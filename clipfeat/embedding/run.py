@@ -203,7 +203,7 @@ class EmbedRun:
         Raises
         ------
         StorageError
-            If the folder or archive of the image has disappeared. Its rows are then kept.
+            If the folder or archive of the image has disappeared. The image's rows are then kept.
         """
         if not failure.key:
             self.images.check_places()

@@ -52,8 +52,8 @@ def encode_stream(
         Number of images in one forward pass. On a CPU each core has its own batch. None chooses the
         fastest size by timing.
     num_workers : int, optional
-        Number of threads that read and preprocess. Each has a child process that decodes. None is
-        one more than the number of cores.
+        Number of threads that read and preprocess. Each thread has a child process that decodes.
+        None uses one thread more than the machine has cores.
     is_known : callable
         Takes a row with its content hash, and returns whether the row needs no encoding. The
         threads call it.
@@ -63,8 +63,8 @@ def encode_stream(
     pictures : Pictures
         Which views and faces of each image to encode.
     isolation : Isolation, IsolatedDecoder or None
-        The limits of the decoding processes, or a decoder, which is closed at the end. If it is
-        None, the threads themselves decode, and a crash of the decoder ends this process.
+        The limits of the decoding processes, or an open decoder, which is closed at the end. None
+        decodes in the threads of this process, so a crash of the decoder ends this process.
     watch : Stopwatch, optional
         Collects the seconds of ``"read"``, ``"decode"``, ``"resize"``, ``"transfer"`` and
         ``"encode"``.
@@ -124,7 +124,7 @@ def _decoding(isolation: Isolation | IsolatedDecoder | None) -> Iterator[Decoder
 
 @contextmanager
 def decoding_by_thread(isolation: Isolation) -> Iterator[Decoder]:
-    """Give each thread its own decoder, which can then continue in the video that it has open."""
+    """Give each thread its own decoder, which keeps its video open for the next frame."""
     of_thread = local()
     with ExitStack() as decoders:
 

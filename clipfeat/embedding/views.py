@@ -3,8 +3,10 @@
 A view has a name and a list of steps. A step is a transform of `torchvision.transforms.v2`, of
 albumentations (if it is installed) or of this module. Random parameters are seeded with the image's
 bytes and the view's definition. A view therefore does not depend on the order of the images or on
-the number of threads. In all rows of an image, the column ``file`` is the path of the image. All
-these rows have the same group: the group that the source gives, or else the path of the image.
+the number of threads.
+
+In all rows of an image, the column ``file`` is the path of the image. All these rows have the same
+group. If the source gives no group, the group is the path of the image.
 """
 
 import hashlib
@@ -171,7 +173,8 @@ def read_views(text: str) -> dict[str, View]:
         - a class of `torchvision.transforms.v2`
         - ``A.`` and a class of albumentations, such as ``A.Downscale``
         - ``JPEG`` or ``WEBP``, with ``quality``, a number or a range
-        - ``CropShare``, with ``share``, the range of the share of each side that is kept
+        - ``CropShare``, with ``share``, a range in (0, 1]. The cropped side divided by the image's
+          side is drawn from this range, for each side
         - ``Blur``, with ``sigma``, the standard deviation in pixels
         - ``Scale``, with ``factor``, by which both sides are multiplied
 
@@ -214,8 +217,8 @@ def read_views(text: str) -> dict[str, View]:
 def with_views(source: ImageSource, views: Mapping[str, View]) -> ImageSource:
     """Return a source with one record for each view of each image.
 
-    In each record, the column ``file`` is the path of the image. The group is the group that the
-    source gives, or else the path of the image.
+    In each record, the column ``file`` is the path of the image. If the source gives no group, the
+    group is also the path of the image.
     """
     records = [_record(record, view) for record in source for view in views.values()]
     return replace(source, records=records)

@@ -1,13 +1,13 @@
 """Encoding of preprocessed images in batches, by one thread per worker.
 
-A GPU has two workers, so that one can transfer its batch while the batch of the other is encoded. A
-CPU has one worker per core, and each worker encodes its own batch.
+A GPU has two workers: one transfers its batch while the other's batch is encoded. A CPU has one
+worker per core, and each worker encodes its own batch.
 
-In a design that was rejected for CPUs, all cores work on one batch. The cores then wait for each
-other after every operator, and wait longer if one core also decodes. Both designs were measured on
-2 cores with 2,048 images (ViT-B/32 in bfloat16, layers fused by `clipfeat.encoders.fusing`, two
-interleaved runs each). One shared batch, with decoding in turns, took 16.8 and 17.1 s. One batch
-per core took 15.1 and 15.5 s.
+Another design was rejected for CPUs: all cores work on one batch. The cores then wait for each
+other after every operator, and wait longer if one core also decodes. Both designs were measured
+twice, in interleaved runs, on 2 cores with 2,048 images (ViT-B/32 in bfloat16, layers fused by
+`clipfeat.encoders.fusing`). One shared batch, with decoding in turns, took 16.8 and 17.1 s. One
+batch per core took 15.1 and 15.5 s.
 """
 
 import time
@@ -61,7 +61,8 @@ def _workers_by_device(encoder: Encoder) -> list[int]:
 
 def use_cores(n: int) -> None:
     """Let torch use `n` cores in this thread."""
-    # Without this call, the thread would later use the number that another thread set last.
+    # Without the call of get_num_threads, the thread would later use the number that another thread
+    # set last.
     torch.get_num_threads()
     torch.set_num_threads(n)
 

@@ -42,18 +42,19 @@ class ClassifierRow:
         Parameters that ``tune`` searches, with their ranges. None means that the classifier is
         never tuned.
     refit_keeps_scores : bool
-        Whether a fit on more rows of the same kind gives scores with the same distribution. If
-        True, `max_fpr` chooses the threshold on out-of-fold scores of all training rows. If False,
-        it chooses the threshold on rows that the model is not fitted on. True must be measured: see
-        the table ``fpr`` of ``benchmarks/statistics.py``.
+        Whether a fit on more rows of the same kind gives scores with the same distribution. This
+        decides which scores `max_fpr` uses to choose the threshold. If True, it uses the
+        out-of-fold scores of all training rows. If False, it uses the scores of rows that the model
+        is not fitted on. Set True only after a measurement, such as the table ``fpr`` of
+        ``benchmarks/statistics.py``.
     streamed : str
         Function that fits the classifier out of core, as ``"package.module:function"``. Empty if
         the classifier is fitted in memory only. The function takes ``(estimator, rows, y)``. See
         `clipfeat.zoo.streamed`.
     codecs : mapping of str to str
         Codecs that store the fitted estimators in a model file, as ``"package.module:NAME"``, by
-        the name of the estimator's class. Those that several classifiers use are in
-        `clipfeat.model.codecs`. Without a codec, models of the classifier cannot be saved.
+        the name of the estimator's class. Codecs that several classifiers share are listed in
+        `clipfeat.model.codecs` instead. Without a codec, models of the classifier cannot be saved.
 
     Examples
     --------
@@ -257,7 +258,7 @@ def classifiers() -> dict[str, ClassifierRow]:
 
 
 def keeps_scores(name: str) -> bool:
-    """Whether a refit of a classifier, and of its projection, keeps the distribution of scores.
+    """Return whether a refit of a classifier and its projection keeps the scores' distribution.
 
     See `ClassifierRow.refit_keeps_scores`.
     """

@@ -18,7 +18,7 @@ def pick_device(accelerate: bool) -> str:
 
 
 def acceleration(accelerate: bool) -> dict[str, str]:
-    """Return what fits use, for run records: the device, and the library of SVM and forests."""
+    """Return the device of fits and the library of SVMs and forests, for run records."""
     intelex = accelerate and find_spec("sklearnex") is not None
     return {
         "device": pick_device(accelerate),

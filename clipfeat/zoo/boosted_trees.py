@@ -65,8 +65,8 @@ class BoostedTreesClassifier(ClassifierMixin, BaseEstimator):
     baseline_ : ndarray of shape (n_margins,), float32 or float64
         Margins without trees.
     has_scores_ : bool
-        Whether there is a ``decision_function``. It is true if the original classifier has one,
-        because calibration uses the function if it exists.
+        Whether the method ``decision_function`` exists. It exists if the original classifier has
+        this method, because calibration uses the method if it exists.
     """
 
     classes_: NDArray[Any]

@@ -70,7 +70,7 @@ def build(
 
 
 def count_fits(classifier: Any) -> int:
-    """Count the fits of the inner classifier that one fit of an estimator from `build` needs."""
+    """Count how often one fit of an estimator from `build` fits the inner classifier."""
     if isinstance(classifier, PriorCorrectedClassifier | OversampledClassifier):
         return count_fits(classifier.estimator)
     if isinstance(classifier, BaggedClassifier):

@@ -13,8 +13,8 @@ from clipfeat.zoo.folds import check_classes, inner_folds
 
 MIN_GROUPS = 10
 """With fewer groups, temperature scaling replaces the other methods. It has one parameter, and it
-cannot reverse the order of the scores. On simulated noise in six groups, it lowers the log loss of
-``"svm"`` for new groups from 1.25 to 0.75, and in four groups from 1.21 to 0.69."""
+cannot reverse the order of the scores. On simulated noise, it lowers the log loss of ``"svm"`` for
+new groups: from 1.25 to 0.75 with six groups, and from 1.21 to 0.69 with four groups."""
 ALWAYS_CALIBRATED = frozenset({"svm", "linsvm", "ridge"})
 """Classifiers of the zoo that have no probabilities without calibration."""
 
@@ -29,8 +29,8 @@ class GroupCalibratedClassifier(ClassifierMixin, BaseEstimator):
     method : {"sigmoid", "isotonic", "temperature"}
         ``"sigmoid"`` is Platt scaling (Platt 1999). ``"isotonic"`` (Zadrozny and Elkan 2002) needs
         a thousand rows or more. ``"temperature"`` (Guo et al. 2017, arXiv 1706.04599) fits one
-        number for all classes. It replaces the other methods if there are groups, but fewer than
-        `MIN_GROUPS`.
+        number for all classes. If groups are passed to `fit` and their number is below
+        `MIN_GROUPS`, ``"temperature"`` replaces the other methods.
     n_splits : int
         Number of folds. It is reduced if the smallest class has fewer rows or groups.
     ensemble : bool

@@ -79,7 +79,7 @@ def score_candidate(
         Probabilities of the held-out rows.
     equal_priors : bool
         Divide the probabilities by the class frequencies before the balanced accuracy is computed.
-        True if the classifier that is fitted after the search balances the classes.
+        Set this if the classifier that is fitted after the search balances the classes.
     converged : bool
         Whether every fit of the candidate converged.
 

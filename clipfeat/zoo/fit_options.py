@@ -38,11 +38,12 @@ class FitOptions:
         the same for ``"l2"`` and ``"none"``. Trees, boosting, ``"lda"`` and ``"dummy"`` do not
         scale the features and ignore this option.
     balance : {"auto", "none", "prior", "weights", "sampling"}
-        Method that gives all classes the same weight, or ``"none"``. ``"auto"`` is ``"prior"`` with
-        the protocols `LeaveOneOut` and `Matrix`, which determine the class frequencies of their
-        training sets, and else ``"none"``. ``"prior"`` divides the probabilities by the class
-        frequencies. ``"weights"`` weights the loss by inverse class frequency. ``"sampling"``
-        oversamples the smaller classes. See `clipfeat.zoo.balance.balanced`.
+        Method that gives all classes the same weight, or ``"none"``. ``"prior"`` divides the
+        probabilities by the class frequencies. ``"weights"`` weights the loss by inverse class
+        frequency. ``"sampling"`` oversamples the smaller classes. See
+        `clipfeat.zoo.balance.balanced`. ``"auto"`` is ``"none"``, except with the protocols
+        `LeaveOneOut` and `Matrix`. These protocols determine the class frequencies of their
+        training sets, so ``"auto"`` is ``"prior"`` with them.
     calibrate : {"none", "sigmoid", "isotonic", "temperature"}
         Calibration method. Some classifiers, such as ``"svm"``, are always calibrated. For them,
         this method replaces their own. See
@@ -60,16 +61,17 @@ class FitOptions:
     max_fpr : float, optional
         Choose the decision threshold so that the false positive rate is at most this value, in
         (0, 1), with 95 % confidence. A rate of 0.05 needs 59 negative images, and 0.01 needs 299.
-        With groups, it needs as many groups for a bound on images of new groups.
-        With ``"mlp"``, a projection or `tune`, it needs twice as many images. At most half of the
-        training images are then used only to choose the threshold.
+        If the images have groups, the bound holds for images of new groups only if there are also
+        this many groups of negative images. ``"mlp"``, projections and `tune` need twice as many
+        images, because up to half of the training images are used only to choose the threshold.
         This option needs exactly two classes, and cannot be combined with `threshold`.
     accelerate : bool
         Fit with scikit-learn-intelex or on a GPU, if either is available.
     positive : str, optional
-        Name of the positive class, which the false positive rate, the average precision and the
-        threshold refer to. It needs exactly two classes. By default, the names of the classes
-        determine it. See `clipfeat.features.classes.order_classes`.
+        Name of the positive class. The false positive rate, the average precision and the
+        threshold refer to this class. This option needs exactly two classes. By default, the
+        positive class is inferred from the names of the classes. See
+        `clipfeat.features.classes.order_classes`.
 
     Raises
     ------
@@ -141,7 +143,7 @@ class FitOptions:
         """Return the options by name.
 
         An option that was added after version 0.1 is left out if it has its default value. The
-        settings of older runs, which lack the option, then compare equal.
+        settings then equal those of older runs, which lack the option.
         """
         return {
             field.name: getattr(self, field.name)

@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from optuna import Trial
 
 RUNGS = (1, 3, 9)
-"""Rungs, the stages of the search. Each number is the share of the rows that candidates are scored
-on, in ninths."""
+"""Rungs, the stages of the search. On each rung, candidates are scored on this many ninths of the
+rows."""
 FIT_PER_TRIAL = 0.6
 """Estimated time of a fit on all rows, divided by the time of a candidate's three fits, each on two
 thirds of the rows. The ratio is 0.5 if the time is linear in the number of rows, and 0.75 if it is
 quadratic."""
 GROWTH = 1.5
-"""The time of a fit is assumed to grow with the number of rows to this power, until it is
-measured."""
+"""Until the time of a fit is measured, it is assumed to be proportional to a power of the number of
+rows. This is the exponent."""
 FEWEST = 30
 """Smallest number of rows of the smallest class on a rung. With fewer, the losses are noise."""
 

@@ -35,7 +35,7 @@ class PortableLGBMClassifier(LGBMClassifier):
     def predict_proba(self, X: Any, **options: Any) -> Any:  # type: ignore[override]
         """Predict probabilities. Columns follow ``classes_``.
 
-        The options are those of LightGBM, whose other methods call this one for margins.
+        The options are those of LightGBM. LightGBM's ``predict`` passes them on to this method.
         """
         if any(options.get(name) for name in ("raw_score", "pred_leaf", "pred_contrib")):
             return super().predict_proba(X, **options)

@@ -39,8 +39,8 @@ class AcceleratedSVC(SVC):
     """scikit-learn's SVC with RBF kernel, fitted by scikit-learn-intelex if it is installed.
 
     Above `LARGE` training rows, the kernel is approximated with `BASIS` rows by Nyström's method
-    (Williams and Seeger 2001). A linear SVM on this approximation then replaces the kernel SVM. It
-    is stored in the attribute ``large_``.
+    (Williams and Seeger 2001). A linear SVM on this approximation then replaces the kernel SVM. The
+    attribute ``large_`` holds the pipeline of both.
 
     Parameters
     ----------

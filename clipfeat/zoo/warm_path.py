@@ -34,7 +34,7 @@ def search_warm_path(
     """Search for the value of a parameter with the smallest cross-validated log loss.
 
     The default value is the first candidate. The search then tries powers of ten: first those with
-    stronger regularisation than the default, then those with weaker regularisation. At last, it
+    stronger regularisation than the default, then those with weaker regularisation. Finally, it
     tries values around the best candidate. The default is kept unless a candidate beats it on the
     held-out rows, see `clipfeat.zoo.candidates.CandidateScore.beats`. The best candidate must also
     converge without a warm start, because the fit on all rows has no warm start.

@@ -174,15 +174,16 @@ def fit_and_predict(
     out_of_fold : bool
         Also predict the training rows out of fold. The classifier is fitted `INNER_FOLDS` more
         times, each time without one inner fold, which it then predicts. A bag is fitted as a whole
-        each time, so that its thresholds are chosen on averages, as the bag predicts.
+        each time. Its thresholds are thus chosen on averages of several models, like the
+        predictions of the fitted bag.
     measure_size : bool
         Measure the size of the fitted model.
     search : callable, optional
         Parameter search. It takes X, y and groups of the training rows and returns a `Tuned`. The
         fits on the inner folds use the same parameters.
     threshold_rows : ndarray of int, optional
-        Row numbers of training rows that all fits leave out. The fitted classifier predicts them,
-        which replaces `out_of_fold`.
+        Row numbers of training rows that all fits leave out. The fitted classifier predicts these
+        rows, and `out_of_fold` is ignored.
 
     Returns
     -------

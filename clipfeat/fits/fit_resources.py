@@ -15,9 +15,9 @@ class FitResources:
     Parameters
     ----------
     n_jobs : int, optional
-        Number of threads of each fit. On this machine, None uses one thread for small data, else
-        all processors. On Ray, None uses one thread. Ray reserves one processor per thread, on one
-        machine of the cluster.
+        Number of threads of each fit. On this machine, None uses one thread for small data and all
+        processors for other data. On Ray, None uses one thread. Ray reserves one processor per
+        thread, on one machine of the cluster.
     time_limit : float, optional
         Time limit in seconds. In `clipfeat.benchmark`, it applies to each classifier, with all its
         folds and searches. In `clipfeat.fit`, it applies to the whole run. It cannot be used with
@@ -37,8 +37,8 @@ class FitResources:
     UnknownNameError
         If the engine is unknown.
     UsageError
-        If the time limit is not positive. If the engine is ``"local"`` and there is an address. If
-        the engine is ``"ray"`` and there is a time limit, or `n_jobs` is less than 1.
+        If the time limit is not positive. If an address is given for the engine ``"local"``. If a
+        time limit or an `n_jobs` below 1 is given for the engine ``"ray"``.
     """
 
     n_jobs: int | None = None

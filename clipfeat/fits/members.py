@@ -1,4 +1,7 @@
-"""Members of a model: the classifiers of its vote. Each uses the columns of one or all encoders."""
+"""Members of a model, which are the classifiers of its vote.
+
+Each member uses the columns of one encoder, or of all encoders.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -48,7 +51,7 @@ class MemberSpec:
 def make_member(X: Any, y: Any, groups: Any, spec: MemberSpec) -> tuple[Any, Tuned | None]:
     """Make an unfitted member.
 
-    If the options request a parameter search, it runs first, on all rows.
+    If the options request a parameter search, the search runs first, on all rows.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ joblib's Ray backend is not used (Ray 2.60, joblib 1.6), because it has four dis
 - It assigns tasks to its actors in turn, even to busy actors. Ten sleeps, alternately long and
   short, took 10.7 s on two processors. With plain Ray tasks they took 6.1 s.
 - It returns results only after all tasks are done, so finished cells cannot be cached before that.
-- If one worker ends unexpectedly, the whole run fails. Its actors reserve no processors.
+- Its actors reserve no processors, and if one worker ends unexpectedly, the whole run fails.
 - It does not resolve object references in arguments, so the features would be sent with every cell.
 """
 
@@ -33,8 +33,8 @@ Executor = Callable[
     [Callable[..., Any], tuple[Any, ...], Sequence[tuple[Any, ...]]], Iterator[tuple[int, Any]]
 ]
 """``executor(function, shared, pieces)`` calls ``function(*shared, *piece)`` for every piece. When
-a piece is finished, it yields the index of the piece and its result. If the call raised an
-exception, the exception is the result."""
+a piece is finished, the executor yields the index and the result of the piece. If the call raised
+an exception, the exception is the result."""
 
 
 @contextmanager

@@ -98,7 +98,7 @@ def data_access(
     check_streamed(names, tune=tune, engine=engine)
 
     def finish(model: Model) -> Model:
-        encoder = features.specs[0].title  # missing in the scores, which belong to row numbers
+        encoder = features.specs[0].title  # the scores of a fit on row numbers lack it
         return replace(
             model,
             estimator=unwrap(model.estimator, features.n_features),
@@ -146,7 +146,7 @@ def pick_out_of_core(
     out_of_core : bool
         Whether to fit out of core.
     reason : str
-        Message for the user if the available memory decided, else empty.
+        Message for the user if the available memory decided. Empty otherwise.
 
     Raises
     ------

@@ -70,8 +70,8 @@ def run_cells(
     out_of_fold : bool
         Also predict the training rows of each cell out of fold.
     n_jobs : int, optional
-        Number of threads of each cell. None uses one thread for small data and on Ray, else all
-        processors.
+        Number of threads of each cell. None uses one thread for small data and on Ray, and all
+        processors in other cases.
     time_limit : float, optional
         Time limit in seconds for all cells of one entry, which is a classifier on the features of
         one encoder. The cells then run in a child process, which is stopped after the limit. A time

@@ -1,8 +1,7 @@
 """Read and write the container of a model file; see `clipfeat.model.format`.
 
-Each check uses only the sizes that the file states, and takes place before the data are read.
-The zip and safetensors structures are checked by this module instead of a general reader, because
-the format allows one layout only.
+All sizes that the file states are checked before the data are read. This module checks the zip and
+safetensors structures instead of a general reader, because the format allows one layout only.
 """
 
 import json
@@ -194,8 +193,8 @@ def parse_arrays(data: NDArray[np.uint8]) -> dict[str, Array]:
     Raises
     ------
     DamagedModelError
-        If an array has another type, if its size does not match its shape, or if the arrays do not
-        cover the data without gaps and overlaps.
+        If the type of an array is not in `DTYPES`, if the size of an array does not match its
+        shape, or if the arrays overlap or leave gaps in the data.
     """
     n_header = int.from_bytes(data[:8].tobytes(), "little") if len(data) >= 8 else -1
     if not 0 < n_header <= min(MAX_ARRAYS_HEADER, len(data) - 8) or n_header % 8:

@@ -29,9 +29,9 @@ def describe(
     model : Model
         The model.
     node : mapping
-        Node of its estimator.
+        Node of the model's estimator.
     n_features : int
-        Number of features that it takes.
+        Number of features that the model takes.
     libraries : mapping of str to str
         Versions of libraries by name.
     """
@@ -53,7 +53,7 @@ def describe(
 
 
 def _without_nan(value: Any) -> Any:
-    """Replace each NaN by null, since JSON has no NaN."""
+    """Replace NaN and infinity by None, because JSON has neither."""
     if isinstance(value, Mapping):
         return {name: _without_nan(one) for name, one in value.items()}
     if isinstance(value, list | tuple):

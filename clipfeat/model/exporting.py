@@ -1,8 +1,8 @@
 """Export of a model's estimator for scikit-learn, in the format of skops.
 
-skops stores objects and builds them by the names in the file. Its reader lists types that are not
-trusted, but types that it trusts can also be combined into code. Such a file is for readers who
-trust its author.
+A skops file contains objects and the names of their types. Before skops builds the objects, it
+lists the types that it does not trust. However, the types that skops trusts by default can also be
+combined into code. Load a skops file only if you trust its author.
 """
 
 from pathlib import Path

@@ -1,15 +1,15 @@
 """The model file, version 2.
 
-A model file is data. Nothing that is named in it is imported, called or opened. The words MUST, MAY
-and MUST NOT are used as in RFC 2119.
+A model file is data. A reader does not import, call or open anything that the file names. The words
+MUST, MAY and MUST NOT are used as in RFC 2119.
 
 Container
 ---------
 The file MUST be a zip archive with exactly two members, in this order: ``model.json`` and
-``arrays.safetensors``. Members MUST be stored without compression and encryption. Each member MUST
-follow the one before without a gap, and the zip directory MUST follow the last one and end the
-file, without a comment. The archive MAY use the zip64 extension. The CRC-32 of each member MUST
-match. ``model.json`` MUST NOT have more than `MAX_DESCRIPTION` bytes.
+``arrays.safetensors``. Members MUST be stored without compression and encryption. The second member
+MUST follow the first without a gap. The zip directory MUST follow the second member without a gap
+and MUST be at the end of the file, without a comment. The archive MAY use the zip64 extension. The
+CRC-32 of each member MUST match. ``model.json`` MUST NOT have more than `MAX_DESCRIPTION` bytes.
 
 ``arrays.safetensors`` is a file of the format safetensors. Its header MUST NOT have more than
 `MAX_ARRAYS_HEADER` bytes. Arrays MUST have the type F64, F32, I64, I32 or U8 and at most three
@@ -26,8 +26,8 @@ exactly these fields:
 ``version``       2
 ``classes``       names of the classes, different strings
 ``encoders``      the encoders' identities, as in the feature file
-``fingerprints``  the digests of ``encoders``; they MUST agree
-``n_features``    number of features; the sum of those of the encoders, if there are any
+``fingerprints``  the digests of ``encoders``, which MUST match them
+``n_features``    number of features; if there are encoders, the sum of their features
 ``members``       names of the classifiers
 ``threshold``     decision threshold in [0, 1] for two classes, or null
 ``estimator``     the fitted estimator, a node
@@ -57,7 +57,7 @@ most the threshold.
 
 To raise the version: add a branch to `clipfeat.model.model_file`, keep a small file of the old
 version under ``tests/model/files``, and describe the change here. Version 1 held objects of skops,
-which could write files when a model predicted. It is not read.
+which could write files when a model predicted. Version 1 is therefore not read.
 """
 
 KIND = "clipfeat-model"

@@ -49,8 +49,7 @@ class Model:
         The encoders of the features, in the order of the columns. Empty if the model was fitted on
         arrays.
     members : tuple of str
-        Names of the members of the vote, which are its classifiers. A model without a vote has one
-        member.
+        Names of the classifiers of the vote, its members. A model without a vote has one member.
     scores : sequence of mapping
         Cross-validated scores, one mapping per score, as in `Benchmark.rows`.
     about : mapping
@@ -287,7 +286,7 @@ def load_model(path: str | Path) -> Model:
     ------
     RefusedFileError
         If the file is missing, damaged, or not a model file, such as a pickle. If its format has
-        another version. All checks precede the building of the estimator.
+        another version. Each field is checked before the estimator is built from it.
     """
     target = local_path(path)
     if target.is_dir():

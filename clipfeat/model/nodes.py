@@ -201,7 +201,7 @@ class NodeReader:
             wanted = " × ".join("any" if n is None else str(n) for n in shape)
             raise self._refuse(name, array.shape, f"the shape {wanted}")
         if array.size:
-            # The extremes are NaN if a value is, and comparisons with NaN are false.
+            # If a value is NaN, both extremes are NaN, and comparisons with NaN are false.
             low, high = array.min(), array.max()
             if not (least <= low and high <= most and abs(low) < np.inf and abs(high) < np.inf):
                 raise self._refuse(name, f"{low} to {high}", f"finite values in [{least}, {most}]")
@@ -221,7 +221,7 @@ class NodeReader:
     def child(self, name: str, n_features: int | None = None) -> Any:
         """Read a nested estimator.
 
-        Its number of features is `n_features`, by default the number of this node.
+        The nested estimator takes `n_features` features. None means as many as this estimator.
         """
         return self._child(name, self._take(name), n_features)
 
@@ -230,7 +230,7 @@ class NodeReader:
         return [self._child(f"{name}/{i}", one, None) for i, one in enumerate(self._list(name))]
 
     def chain(self, name: str) -> list[Any]:
-        """Read a list of nested estimators, each of which takes the output of the one before."""
+        """Read a list of nested estimators. Each takes the output of the estimator before it."""
         estimators, width = [], self.n_features
         for number, one in enumerate(self._list(name)):
             estimators.append(self._child(f"{name}/{number}", one, width))

@@ -1,9 +1,9 @@
 """Codecs: conversions between fitted estimators and the nodes of a model file.
 
 A codec writes the attributes that prediction needs, and builds a new estimator from them. It lists
-and checks each field. `SHARED` names the codecs of estimators that several classifiers contain, and
-the registry rows of `clipfeat.zoo` name those of their own estimators. The name of a codec is the
-name of the estimator's class, and it is the ``kind`` in the file.
+and checks each field. `SHARED` lists the codecs of estimators that several classifiers contain. The
+registry rows of `clipfeat.zoo` list the codecs of estimators that belong to one classifier. The
+name of a codec is the name of the estimator's class. It is also the ``kind`` of a node in the file.
 """
 
 from contextlib import suppress
@@ -33,7 +33,7 @@ SHARED = {
     "StandardScaler": f"{_HERE}.scaling:STANDARD_SCALER",
     "UnitScaler": f"{_HERE}.scaling:UNIT_SCALER",
 }
-"""Places of shared codecs, by name."""
+"""Shared codecs, as ``"package.module:NAME"``, by the name of the estimator's class."""
 
 
 def encode(estimator: Any, path: str = "estimator") -> tuple[dict[str, Any], dict[str, Array]]:
@@ -72,7 +72,7 @@ def decode(node: Any, arrays: dict[str, Array], n_features: int, path: str = "es
     node : object
         The node as parsed from JSON.
     arrays : dict of str to ndarray
-        The arrays of the file. Those of the node are removed.
+        The arrays of the file. The arrays of the node are removed from it.
     n_features : int
         Number of features that the estimator takes.
     path : str
@@ -117,7 +117,7 @@ def _read(node: NodeReader) -> Any:
 
 
 def _find(name: str) -> Codec | Conversion | None:
-    """Find a codec by its name. Those of this package precede those of plug-ins."""
+    """Find a codec by its name. Codecs of this package take precedence over those of plug-ins."""
     place = SHARED.get(name)
     for row in () if place else (*PROJECTIONS.values(), *classifiers().values()):
         place = place or row.codecs.get(name)

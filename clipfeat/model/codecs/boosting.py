@@ -1,10 +1,11 @@
 """Codec of boosted trees.
 
-LightGBM and XGBoost read a model without checks of its trees: a wrong child crashes the process or
-never ends. Their models are therefore stored as checked arrays of trees, as
-`clipfeat.zoo.boosted_trees.BoostedTreesClassifier`. A child process with limits would also contain
-a crash, but it takes about a second to start, and each prediction would copy the features. The
-arrays take a third of the bytes of a booster's text, and loading imports neither library.
+LightGBM and XGBoost do not check the trees of a model that they read: a wrong child index crashes
+the process or causes an endless loop. Their models are therefore converted to a
+`clipfeat.zoo.boosted_trees.BoostedTreesClassifier`, whose arrays are checked when they are read. A
+child process with limits would also contain a crash, but it takes about a second to start, and each
+prediction would copy the features. The arrays take a third of the bytes of a booster's text, and
+loading imports neither library.
 """
 
 import json
@@ -94,7 +95,8 @@ def _lightgbm_tree(block: str) -> TreeNodes:
     def column(name: str, dtype: type) -> NDArray[Any]:
         return np.array(fields.get(name, "").split() if n_inner else [], dtype=dtype)
 
-    # Bits 2 and 3 are 1 if zero is a missing value. Without it, finite values ignore this field.
+    # Bits 2 and 3 hold the kind of missing values. 1 means that zeros are missing. For the other
+    # kinds, the prediction of finite values does not depend on this field.
     if (column("decision_type", int) & 0b1101 == 0b0100).any():
         raise UsageError("a model file cannot hold LightGBM with zero_as_missing")
     leaves = np.full(n_leaves, LEAF)
@@ -130,8 +132,8 @@ def _xgboost_tree(tree: dict[str, Any]) -> TreeNodes:
         raise UsageError("a model file cannot hold XGBoost with categories")
     left = np.array(tree["left_children"])
     leaf, value = left == LEAF, np.array(tree["split_conditions"], dtype=np.float32)
-    # XGBoost goes left if the feature is less than the condition, scikit-learn if it is at most the
-    # threshold.
+    # XGBoost goes left if the feature is less than the condition. scikit-learn goes left if the
+    # feature is at most the threshold.
     below = np.nextafter(value, np.float32(-np.inf))
     return TreeNodes(
         left,

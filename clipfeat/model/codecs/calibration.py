@@ -22,7 +22,7 @@ METHODS = CALIBRATIONS[1:]
 
 def _write(wrapper: GroupCalibratedClassifier, node: NodeWriter) -> None:
     pairs = wrapper.calibrated_.calibrated_classifiers_
-    method = wrapper.calibrated_.method  # with few groups, not wrapper.method
+    method = wrapper.calibrated_.method  # differs from wrapper.method if there are few groups
     node.classes(wrapper.classes_)
     node.put("method", method)
     node.children("estimators", [pair.estimator for pair in pairs])

@@ -46,7 +46,7 @@ class TreeNodes:
     def of_nodes(
         cls, leaf: Array, left: Array, right: Array, feature: Array, value: Array
     ) -> "TreeNodes":
-        """Make a tree of nodes whose children and features are arbitrary if `leaf` is true."""
+        """Make a tree. The children and features of leaves are replaced by `LEAF`."""
         return cls(
             np.where(leaf, LEAF, left),
             np.where(leaf, LEAF, right),
@@ -137,7 +137,7 @@ def _read_forest(node: NodeReader) -> OrderedForestClassifier:
 
 
 def _as_ordered(forest: Any) -> OrderedForestClassifier:
-    """Convert a forest of another class, which averages the probabilities of its trees too."""
+    """Convert a forest of another class that also averages the probabilities of its trees."""
     ordered = OrderedForestClassifier(len(forest.estimators_))
     ordered.estimators_, ordered.classes_ = forest.estimators_, forest.classes_
     return ordered

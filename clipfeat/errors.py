@@ -14,7 +14,7 @@
     │   ├── ReadError (OSError)              its bytes cannot be read
     │   ├── DecodeError (OSError)            its bytes are not a complete image
     │   └── NoFaceError (LookupError)        no face detected
-    ├── EncodingError (ArithmeticError)      invalid output of an encoder
+    ├── EncodingError (ArithmeticError)      an image cannot be encoded
     ├── WeightsError (OSError)               pretrained weights missing or of another architecture
     ├── HubError (ConnectionError)           the hub is unreachable or refuses
     ├── MissingExtraError (ImportError)      an optional dependency is not installed
@@ -23,7 +23,7 @@
     └── RefusedFileError (ValueError)        a file that is damaged, of another format or untrusted
         └── FingerprintError                 features of another encoder
 
-Each class also derives from a builtin exception, so that callers can catch it without importing
+Most classes also derive from a built-in exception, so that callers can catch them without importing
 clipfeat. A message gives the expected and the actual value, the place, and the remedy. The library
 raises exceptions. Only the command line exits.
 """
@@ -89,7 +89,7 @@ class HubError(ClipfeatError, ConnectionError):
 
 
 class EncodingError(ClipfeatError, ArithmeticError):
-    """Encoder output with values that are not finite. It is never stored."""
+    """Image that cannot be encoded, for example because its features are not finite."""
 
 
 class WeightsError(ClipfeatError, OSError):

@@ -47,7 +47,7 @@ PLOTS: Mapping[str, Callable[[Benchmark, Predictions, str], Plot | None]] = {
     "matrix": lambda run, of, metric: train_test_plot(next(iter(of)), run.rows, metric),
     "few_shot": lambda run, of, metric: few_shot_plot(list(of), run.rows, metric),
 }
-"""Functions that draw plots, by name. A function returns None if the run has no data for it."""
+"""Functions that draw plots, by name. A function returns None if the run lacks the plot's data."""
 
 
 def plot(

@@ -155,9 +155,9 @@ def _balanced(about: Mapping[str, Any]) -> list[str]:
     if not about.get("balanced_by_default"):
         return []
     return [
-        f"Classes are balanced with --balance {about['balance']}, the default of this protocol, "
-        "which determines how many training images each class has. Pass the same option to "
-        "`clipfeat fit`, or turn it off here with --balance none."
+        "This protocol determines how many training images each class has. By default, it "
+        f"therefore balances the classes with --balance {about['balance']}. Pass the same option "
+        "to `clipfeat fit`, or turn balancing off here with --balance none."
     ]
 
 
@@ -263,6 +263,6 @@ def _late(about: Mapping[str, Any]) -> list[str]:
 
 
 def _with_spread(values: Sequence[float], over: str) -> str:
-    """Format the mean and the standard deviation of thresholds, and name what they are over."""
+    """Format the mean and the standard deviation of thresholds over folds or repetitions."""
     text = spread_text(mean_of(values), spread_of(values))
     return f"{text} (mean ± standard deviation over {over})" if "±" in text else text

@@ -7,7 +7,7 @@
   groups.
 - ``run.json``: protocol, encoders, call, options, library versions and data fingerprint.
 - ``report.html`` and ``plots/``: the page.
-- ``asked.json``: the command to which the folder belongs.
+- ``asked.json``: the command that began the run. The same command resumes it.
 - ``cells/``: the results of finished fits (cells), from which an interrupted run resumes. The
   folder may be deleted.
 """
@@ -64,7 +64,7 @@ def claim_folder(
     Raises
     ------
     OutputExistsError
-        If `folder` is a file. If it holds anything else, and `overwrite` is False.
+        If `folder` is a file. If it holds other files, and `overwrite` is False.
     """
     target = local_path(folder)
     _check_is_no_file(target)

@@ -77,7 +77,7 @@ def test_the_default_balance_is_in_the_headings(image_folder: Path) -> None:
         more = (*words, protocol, value, "--overwrite")
         printed = succeed(*more).stdout
         assert f"24 images, balance {balance}, positive class fake, by" in printed
-        assert ("the default of this protocol" in printed) == (balance == "prior")
+        assert ("therefore balances the classes" in printed) == (balance == "prior")
         assert json.loads(Path("run/asked.json").read_text())["balance"] == balance
         assert f", balance {balance}, positive" in Path("run/leaderboard.md").read_text()
         assert f", balance {balance}</h1>" in Path("run/report.html").read_text()

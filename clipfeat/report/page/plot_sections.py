@@ -54,7 +54,10 @@ def prediction_sections(
 def protocol_sections(
     run: Benchmark, board: Leaderboard, predictions: Mapping[str, OutOfFoldPredictions]
 ) -> list[Section]:
-    """Plot scores by value, the train × test matrix and the few-shot curve, if the run has them."""
+    """Plot scores by value, the train × test matrix and the few-shot curve.
+
+    Plots for which the run has no data are left out.
+    """
     column = column_of(run)
     bars: list[Plot] = []
     if predictions and column and not any(outcome.trial.tested_on for outcome in run.outcomes):

@@ -93,8 +93,8 @@ def write_page(
     options : PageOptions
         Further content.
     remarks : sequence of str
-        Remarks on the run; see `clipfeat.report.remarks`. Those of the audit are in its section,
-        and the others below the leaderboard.
+        Remarks on the run; see `clipfeat.report.remarks`. The sentences of the audit are shown in
+        the section of the audit, and all other remarks below the leaderboard.
 
     Returns
     -------

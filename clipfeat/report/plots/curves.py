@@ -45,7 +45,7 @@ class BinaryScores:
     leaderboard: Mapping[str, float] = field(default_factory=dict)
 
     def metric(self, name: str) -> float:
-        """Return a metric from the leaderboard, or else compute it from all predictions."""
+        """Return the leaderboard's value of a metric, or compute the metric if there is none."""
         if name in self.leaderboard:
             return self.leaderboard[name]
         p = np.column_stack([1 - self.scores, self.scores])

@@ -12,7 +12,7 @@ from clipfeat.report.plots.style import RULE, add_legend, label_text, line_style
 def few_shot_plot(
     entries: Sequence[str], rows: Sequence[Mapping[str, Any]], metric: str
 ) -> Plot | None:
-    """Plot a metric against training images per class; None if the run is no few-shot run.
+    """Plot a metric against training images per class. Return None for other protocols.
 
     Parameters
     ----------

@@ -20,7 +20,8 @@ class OutOfFoldPredictions:
     Parameters
     ----------
     y, y_pred : ndarray of shape (n_files,)
-        True and predicted class indices. If a fold has a threshold, predictions use it.
+        True and predicted class indices. In a fold with a decision threshold, this threshold
+        determines the predictions.
     p : ndarray of shape (n_files, n_classes)
         Probabilities.
     row : ndarray of shape (n_files,)
@@ -28,7 +29,7 @@ class OutOfFoldPredictions:
     fold : ndarray of shape (n_files,), str
         Name of the fold.
     thresholds : ndarray of shape (n_folds,)
-        Thresholds of the folds; empty if none was chosen.
+        Decision thresholds of the folds. Empty if no thresholds were chosen.
     scores : mapping of str to float
         Scores of the entry in the leaderboard, by metric.
     """
@@ -43,9 +44,10 @@ class OutOfFoldPredictions:
 
 
 def out_of_fold_predictions(run: Benchmark, entry: str) -> OutOfFoldPredictions | None:
-    """Pool the out-of-fold predictions of an entry; None if it has none.
+    """Pool the out-of-fold predictions of an entry.
 
-    For a few-shot run, only the trials with the most training images are pooled.
+    For a few-shot run, only the trials with the most training images are pooled. The result is None
+    if the entry has no predictions.
     """
     largest = max((one.trial.n_train or 0 for one in run.outcomes), default=0)
     pieces, folds, predicted, thresholds = [], [], [], []

@@ -14,7 +14,7 @@ OTHER_VALUES = "others"
 
 
 def train_test_plot(entry: str, rows: Sequence[Mapping[str, Any]], metric: str) -> Plot | None:
-    """Plot a metric by training value and test value; None if the run has no such matrix.
+    """Plot a metric by training value and test value. Return None if the run lacks the data.
 
     Parameters
     ----------

@@ -43,13 +43,16 @@ class ActorResources:
 
     @classmethod
     def of_device(cls, device: str) -> "ActorResources":
-        """Reserve one GPU if `device` allows it and the cluster has one, and else one CPU core.
+        """Choose the resources of an actor for a device option.
+
+        An actor gets a GPU if the option is ``"auto"`` or ``"cuda"`` and the cluster has a GPU.
+        Any other actor gets a CPU core.
 
         Raises
         ------
         UsageError
-            If `device` has a number, because Ray assigns the devices. Also if the cluster lacks a
-            GPU or CPU cores that are needed, because Ray would wait forever.
+            If `device` has a number or lists several devices, because Ray assigns the devices. Also
+            if the cluster lacks a GPU or CPU cores that are needed, because Ray would wait forever.
         """
         import ray
 

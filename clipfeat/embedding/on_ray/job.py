@@ -59,7 +59,7 @@ class Job:
 class KnownKeys:
     """Content hashes (keys) in the feature file at the start of a run.
 
-    The workers of one machine share one copy of them in memory.
+    The workers of one machine share one copy of this object in memory.
 
     Parameters
     ----------

@@ -76,6 +76,11 @@ def open_folder(spec: str) -> ImageSource:
         f"the folder {spec}", absolute(spec), labelled.records, skipped=skipped, places=places
     )
     notes = (*(understood.notes if is_known or not labelled.used else ()), *labelled.notes)
+    if n_pickled := skipped[".pickle"] + skipped[".pkl"]:
+        notes += (
+            f"{n_pickled} pickle files are not read, because loading one can run any code. If they "
+            "list the images of a class, pass the folders of the class with --real or --fake",
+        )
     layout = " and ".join(_layout_names(understood.layout, labelled.used))
     return replace(source, layout=layout, notes=notes)
 

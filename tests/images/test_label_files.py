@@ -93,7 +93,6 @@ def test_the_test_list_of_celeb_df(tmp_path: Path) -> None:
         ("metadata.json", b"[]"), ("metadata.json", b'{"1.png": {"label": "CAT"}}'),
         ("metadata.json", b'{"1.png": 3}'), ("metadata.json", b'{"1.png": {"label": []}}'),
         ("List_of_testing_videos.txt", b"1 b.mp4"), ("List_of_testing_videos.txt", b"\xff a\n"),
-        ("lists.pickle", b"cos\nsystem\n(S'false'\ntR."),
     ],
 )  # fmt: skip
 def test_other_files_are_counted(tmp_path: Path, name: str, content: bytes) -> None:
@@ -104,3 +103,14 @@ def test_other_files_are_counted(tmp_path: Path, name: str, content: bytes) -> N
     assert [record.label for record in source] == ["cat", "dog"]
     assert source.skipped == {Path(name).suffix: 1}
     assert not source.notes
+
+
+def test_pickle_files_are_never_read(tmp_path: Path) -> None:
+    """They are counted, and a note gives the reason."""
+    make(tmp_path, "cat/1.png", "dog/2.png")
+    marker = tmp_path / "marker"
+    (tmp_path / "0_real.pickle").write_bytes(f"cos\nmkdir\n(S'{marker}'\ntR.".encode())
+    source = open_source(str(tmp_path))
+    assert not marker.exists()
+    assert source.skipped == {".pickle": 1}
+    assert "1 pickle files are not read" in source.notes[0]

@@ -16,7 +16,8 @@ from clipfeat.images.class_globs import ClassGlobs, with_globs
 from clipfeat.images.folder import open_folder
 from clipfeat.images.hdf5_images import is_hdf5, open_hdf5
 from clipfeat.images.labels import with_labels
-from clipfeat.images.layouts import Understood, has_both_classes, understand
+from clipfeat.images.layout_table import LAYOUTS
+from clipfeat.images.layouts import CLASS_FOLDERS, Understood, has_both_classes, understand
 from clipfeat.images.listing import is_image, open_listing, open_standard_input
 from clipfeat.images.manifest import TableColumns, is_table, open_manifest
 from clipfeat.images.numpy_files import is_numpy_file, open_numpy_file
@@ -128,12 +129,14 @@ def open_source(
         images = _open(specs[0], own_columns, image_root, allow_remote)
     else:
         names = {_kind(spec)[0] for spec in specs}
-        images = (
-            open_listing(specs)
-            if names <= {"image", "video"} and image_root is None
-            else _joined([_open(spec, own_columns, image_root, allow_remote) for spec in specs])
-        )
-    images = with_globs(images, globs)
+        if names <= {"image", "video"} and image_root is None:
+            images = open_listing(specs)
+        else:
+            sources = [_open(spec, own_columns, image_root, allow_remote) for spec in specs]
+            if names != {"folder"}:
+                sources = [_with_roles_of_folder(one, own_columns) for one in sources]
+            images = _joined(sources)
+    images = _with_roles_of_folder(with_globs(images, globs), own_columns)
     if labels is not None:
         images = replace(with_labels(images, str(labels), columns), layout="", notes=())
     return with_stored_names(images)
@@ -175,9 +178,16 @@ def _open(
             images = open_standard_input(allow_remote=allow_remote)
         else:
             images = kind.open(spec, columns)
+    if name == "folder":
+        return replace(images, kind=name)
     # The column of paths in a zip archive's table, or of images in Parquet files, was used above.
     own = replace(columns, path="") if name in {"zip archive", "parquet"} else columns
     return replace(with_roles(images, own), kind=name)
+
+
+def _with_roles_of_folder(source: ImageSource, columns: TableColumns) -> ImageSource:
+    """Take roles from the columns of folders, which are complete only if all folders are known."""
+    return with_roles(source, columns) if source.kind == "folder" else source
 
 
 def _joined(sources: Sequence[ImageSource]) -> ImageSource:
@@ -223,8 +233,9 @@ def _understood_together(
 
     An example is a folder of generated images and a folder of photographs.
     """
+    known = {"", CLASS_FOLDERS, *(row.name for row in LAYOUTS)}  # not files of labels
     complete = (has_both_classes(one.layout, {r.label for r in one}) for one in sources)
-    if any(source.kind != "folder" for source in sources) or all(complete):
+    if any(one.kind != "folder" or one.layout not in known for one in sources) or all(complete):
         return None
     paths = [tuple(record.path.split("/")) for record in records]
     understood = understand(paths, root=PurePosixPath(root).name)

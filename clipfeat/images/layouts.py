@@ -350,6 +350,11 @@ def _notes_on_classes(paths: Sequence[Folders]) -> list[str]:
             f"{_listed(others)} are generators, state the classes: {' '.join(options)} "
             "--generator-level 1"
         ]
+    if len(classes) > 1 and all(map(is_generator, classes)):
+        return [
+            f"each generator is a class, such as {_listed(classes)}. To label all images as fake, "
+            "pass --fake '**' --generator-level 1"
+        ]
     if len(classes) == 1 and len({folders[1] for folders in paths if len(folders) > 1}) > 1:
         return [
             f"all images are below the folder {classes[0]}, so it is their only class. If its "

@@ -10,6 +10,7 @@ import pytest
 from clipfeat.images import open_source
 from clipfeat.images.layout_table import LAYOUTS
 from clipfeat.images.layouts import Understood, understand
+from clipfeat.images.manifest import TableColumns
 
 Values = tuple[str, dict[str, str]]
 
@@ -187,6 +188,7 @@ def test_other_folders_are_classes(folders: list[str]) -> None:
         (["car/0_real", "car/1_fake"], "categories of the training set of ForenSynths"),
         (["x/a/0_real", "x/a/1_fake", "y/a/1_fake"], "x and y are taken for generators"),
         (["real", "sdxl", "unheard"], "unheard is taken for a generator"),
+        (["sdxl", "dalle3"], "--fake '**' --generator-level 1"),
         (["images/cat", "images/dog"], "pass the folder images as the source"),
     ],
 )
@@ -226,6 +228,8 @@ def test_photographs_of_another_source(tmp_path: Path) -> None:
         "synthbuster/sdxl/1.png": ("fake", {"generator": "sdxl"}),
         "RAISE/1.png": ("real", {"source": "RAISE"}),
     }
+    grouped = open_source([fakes, reals], columns=TableColumns(group="generator"))
+    assert {record.group for record in grouped} == {"dalle3", "sdxl", ""}
     pets = [make(tmp_path / pet, f"{colour}/1.png") for pet in ("cats", "dogs") for colour in "bw"]
     source = open_source(pets[::2])
     assert {record.label for record in source} == {"b", "w"}

@@ -188,6 +188,14 @@ def _read_parquet(spec: str) -> "pd.DataFrame":
     return frame
 
 
+def _byte_columns(spec: str) -> list[str]:
+    """Return the columns of a Parquet file that hold bytes, which may be images."""
+    if Path(spec).suffix.lower() != ".parquet":
+        return []
+    schema = ParquetShard(spec).parquet.schema_arrow
+    return [field.name for field in schema if holds_bytes(field.type)]
+
+
 def text_table(content: bytes, spec: str) -> "pd.DataFrame":
     """Read the bytes of a CSV or TSV file as text. See `read_text_table`.
 
@@ -272,7 +280,7 @@ def find_columns(
     """
     path = _pick(table, spec, "path", names.path, PATH_NAMES)
     if needs_path and not path:
-        raise no_usual_column(spec, "path", [str(name) for name in table.columns])
+        raise no_usual_column(spec, "path", [*map(str, table.columns), *_byte_columns(spec)])
     return TableColumns(
         path=path,
         label=_pick(table, spec, "label", names.label, LABEL_NAMES),

@@ -131,7 +131,9 @@ def test_the_column_of_names_is_chosen(tmp_path: Path) -> None:
 def test_a_table_of_paths_never_prints_bytes(tmp_path: Path) -> None:
     """Columns of bytes are no text, also in a table of labels."""
     spec = write(tmp_path / "a.parquet", {"hash": [b"\xff" * 99], "thumb": [b"t"], "label": [0]})
-    with pytest.raises(UnknownNameError, match=r"no column of paths .*\(columns: label\)"):
+    with pytest.raises(
+        UnknownNameError, match=r"no column of paths .*\(columns: label, hash, thumb\)"
+    ):
         open_source(spec)
     spec = write(tmp_path / "b.parquet", {"id": ["1"], "hash": [b"\xff"], "label": ["cat"]})
     (tmp_path / "1.png").write_bytes(b"x")

@@ -34,6 +34,10 @@ from clipfeat.images.source import ImageSource
 
 Step = tuple[str, Mapping[str, Any]]
 ORIGINAL = "original"
+MAX_VIEWS_FILE = 2**16
+"""Maximum size of a file of views in bytes. PyYAML parses about 50 kB in a second."""
+MAX_DEPTH = 32
+"""Maximum depth of lists and mappings in a YAML file of views."""
 
 NAMED_VIEWS: dict[str, list[Step]] = {
     "hflip": [("RandomHorizontalFlip", {"p": 1.0})],
@@ -248,6 +252,16 @@ def _named(name: str) -> list[Step]:
 def _read_yaml(text: str) -> Any:
     import yaml
 
+    depth = 0
+    for token in yaml.scan(text):
+        kind = type(token).__name__
+        depth += kind.endswith(("SequenceStartToken", "MappingStartToken"))
+        depth -= kind.endswith(("BlockEndToken", "SequenceEndToken", "MappingEndToken"))
+        # With aliases and merge keys, a few lines can describe more steps than fit into memory.
+        if isinstance(token, yaml.AliasToken):
+            raise ValueError("YAML aliases such as *name are not supported, so repeat the steps")
+        if depth > MAX_DEPTH:  # PyYAML needs quadratic time for nested brackets
+            raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep")
     return yaml.safe_load(text)
 
 
@@ -261,6 +275,8 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
 
 def _from_file(path: Path) -> dict[str, list[Step]]:
     try:
+        if (size := path.stat().st_size) > MAX_VIEWS_FILE:
+            raise ValueError(f"the file has {size} bytes, more than the limit of {MAX_VIEWS_FILE}")
         definitions = _PARSERS[path.suffix.lower()](path.read_text(encoding="utf-8"))
         return {str(name): [_step(step) for step in steps] for name, steps in definitions.items()}
     except UsageError:

@@ -24,11 +24,13 @@ from clipfeat.encoders.onnx_file import (
     check_rows,
     devices_of,
     digest_of,
+    external_files,
     open_session,
     pick_output,
     read_input,
     runner,
 )
+from clipfeat.encoders.onnx_trial import try_file
 from clipfeat.encoders.preprocessing import (
     NATIVE,
     Preprocess,
@@ -84,8 +86,9 @@ def build(
     UsageError
         If ``mean`` or ``std`` is missing, or if an option does not fit the file.
     WeightsError
-        If the file does not exist, if onnxruntime cannot run it, or if the features of an image
-        are not reproducible (see `clipfeat.encoders.onnx_file.check_rows`).
+        If the file does not exist, if onnxruntime cannot run it within limits of time and memory,
+        or if the features of an image are not reproducible (see
+        `clipfeat.encoders.onnx_file.check_rows`).
     """
     if options.untrained:
         raise UsageError("an ONNX file contains its own weights. Leave --untrained out.")
@@ -102,7 +105,9 @@ def build(
     if not path.is_file():
         raise WeightsError(f"no such ONNX file: {path}. Pass its path with --weights FILE.")
     devices = devices_of(options.device)
-    digest = digest_of(path)
+    external = external_files(path)
+    digest = digest_of(path, external)
+    try_file(path, external, options.image_size)
     n_threads = 1 if n_images else torch.get_num_threads()
     sessions = [open_session(path, device, n_threads) for device in devices]
     arguments = _read_arguments(path, options.arguments or {})

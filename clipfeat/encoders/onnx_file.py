@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from clipfeat.encoders.encoder import pick_devices
+from clipfeat.encoders.onnx_trial import is_memory_error
 from clipfeat.errors import UsageError, WeightsError, missing_extra
 
 RunSession = Callable[[NDArray[np.float32]], list[Any]]
@@ -155,7 +157,7 @@ def runner(session: Any, output: str | None) -> RunSession:
             outputs: list[Any] = session.run([output] if output else None, {name: images})
         except Exception as error:
             reason = " ".join(str(error).split())[:300]
-            if "allocate memory" in reason or "bad_alloc" in reason or "out of memory" in reason:
+            if is_memory_error(error):
                 raise MemoryError(reason) from error
             raise UsageError(
                 f"the ONNX file cannot run a batch of shape {images.shape}: {reason}. "
@@ -315,35 +317,71 @@ def check_rows(run: RunSession, expected: OnnxInput) -> OnnxInput:
     return expected
 
 
-def digest_of(path: Path) -> str:
-    """Return a digest of the bytes of a file and of the external files that hold its tensors.
-
-    Raises
-    ------
-    WeightsError
-        If the file is not an ONNX file, or if an external file is missing or in another folder.
-    """
+def digest_of(path: Path, external: Iterable[Path]) -> str:
+    """Return a digest of the bytes of a file and of the external files that hold its tensors."""
     digest = hashlib.blake2b(digest_size=16)
-    external = [_external_file(path, location) for location in sorted(_locations(path))]
     for file in [path, *external]:
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, hashlib.blake2b).digest())
     return digest.hexdigest()
 
 
+def external_files(path: Path) -> list[Path]:
+    """List the files, except the model itself, that hold tensors of a model.
+
+    Raises
+    ------
+    WeightsError
+        If the file is not an ONNX file, or if an external file is missing, in another folder, or
+        shorter than the tensors in it.
+    """
+    ends: dict[str, int] = {}
+    for tensor in _external_tensors(path):
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        location = entries.get("location", "")
+        try:
+            offset, length = (int(entries.get(key) or 0) for key in ("offset", "length"))
+        except ValueError:
+            offset = length = -1
+        if len(entries) < len(tensor.external_data) or min(offset, length) < 0:
+            raise WeightsError(
+                f"{path} stores tensor {tensor.name[:80]!r} in the file {location[:80]!r} at an "
+                "invalid place. Export the model again."
+            )
+        ends[location] = max(ends.get(location, 0), offset + length)
+    files = {location: _external_file(path, location) for location in sorted(ends)}
+    for location, file in files.items():
+        if ends[location] > (size := file.stat().st_size):
+            raise WeightsError(
+                f"{path} stores tensors in the first {ends[location]} bytes of {location!r}, which "
+                f"has only {size} bytes. Copy the whole file."
+            )
+    return list(files.values())
+
+
 def _external_file(path: Path, location: str) -> Path:
-    folder = path.resolve().parent
-    file = (folder / location).resolve()
-    if not file.is_relative_to(folder) or not file.is_file():
+    """Return an external file, which must be in the folder of the model, also if it is a link.
+
+    Caches of downloads contain links to files in a second folder. So a model and its external file
+    may both be links to one other folder.
+    """
+    file = path.parent / location
+    is_plain = location and not Path(location).is_absolute() and ".." not in Path(location).parts
+    try:
+        folders = {path.parent.resolve(), path.resolve().parent}
+        is_usable = is_plain and file.is_file() and any(map(file.resolve().is_relative_to, folders))
+    except (OSError, ValueError):
+        is_usable = False
+    if not is_usable:
         raise WeightsError(
-            f"{path} stores tensors in the file {location!r}, which is not in the folder of "
-            f"{path.name}. Copy {location!r} to this folder."
+            f"{path} stores tensors in the file {location[:200]!r}, which is not in the folder of "
+            f"{path.name}. Copy the file to this folder."
         )
     return file
 
 
-def _locations(path: Path) -> set[str]:
-    """List the external files in which a model stores tensors."""
+def _external_tensors(path: Path) -> list[Any]:
+    """List the tensors of a model that are stored in other files."""
     import onnx
 
     try:
@@ -352,22 +390,27 @@ def _locations(path: Path) -> set[str]:
         # onnx does not export the error classes of protobuf.
         raise WeightsError(f"{path} is not an ONNX file: {error}. Pass another file.") from error
     nodes = (node for function in model.functions for node in function.node)
-    return {
-        entry.value
-        for tensor in [*_tensors(model.graph), *_tensors_of_nodes(nodes)]
-        if tensor.data_location == onnx.TensorProto.EXTERNAL
-        for entry in tensor.external_data
-        if entry.key == "location"
-    }
+    graphs = chain.from_iterable(
+        (info.initialization, info.algorithm) for info in model.training_info
+    )
+    tensors = chain(*map(_tensors, [model.graph, *graphs]), _tensors_of_nodes(nodes))
+    return [one for one in tensors if one.data_location == onnx.TensorProto.EXTERNAL]
 
 
 def _tensors(graph: Any) -> Iterator[Any]:
     yield from graph.initializer
+    yield from _parts(graph.sparse_initializer)
     yield from _tensors_of_nodes(graph.node)
 
 
 def _tensors_of_nodes(nodes: Iterable[Any]) -> Iterator[Any]:
     for attribute in (attribute for node in nodes for attribute in node.attribute):
         yield from [attribute.t, *attribute.tensors]
+        yield from _parts([attribute.sparse_tensor, *attribute.sparse_tensors])
         for graph in [attribute.g, *attribute.graphs]:
             yield from _tensors(graph)
+
+
+def _parts(sparse_tensors: Iterable[Any]) -> Iterator[Any]:
+    for sparse in sparse_tensors:
+        yield from [sparse.values, sparse.indices]

@@ -20,6 +20,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils.serialization import config as serialization
 
+from clipfeat.encoders.weight_files import check_weight_file
 from clipfeat.errors import ClipfeatError, UsageError, WeightsError
 
 UNTRAINED_SEED = 0
@@ -113,7 +114,7 @@ def explain_missing(name: str, wanted: str) -> Iterator[None]:
 
 @contextmanager
 def explain_misfit(name: str, weights: str | Path) -> Iterator[None]:
-    """Load a file of weights quickly, and convert every error to a WeightsError.
+    """Check and load a file of weights, and convert every error to a WeightsError.
 
     Raises
     ------
@@ -121,6 +122,7 @@ def explain_misfit(name: str, weights: str | Path) -> Iterator[None]:
         If the block raises an exception that is not a `ClipfeatError`.
     """
     try:
+        check_weight_file(weights)
         with quick_loading(weights):
             yield
     except ClipfeatError:

@@ -18,7 +18,6 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -26,6 +25,7 @@ from PIL import Image
 
 from clipfeat.errors import DecodeError
 from clipfeat.images.decode import RGB, Decoded
+from clipfeat.system.process_limits import limit_memory
 
 READY = b"+"
 SIZE = struct.Struct("<Q")
@@ -61,7 +61,8 @@ def main(decoder: str, limits: tuple[float, float], memory: int, shared: int) ->
     module, _, function = decoder.partition(":")
     decode = getattr(import_module(module), function)
     _default_signals()
-    _limit_memory(memory)
+    limit_memory(memory)
+    _limit_messages()
     # Warnings about single images are ignored, except for decompression bombs.
     warnings.simplefilter("ignore")
     warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -116,21 +117,14 @@ def _alarm(seconds: float, wall_seconds: float) -> None:
         signal.setitimer(signal.ITIMER_REAL, wall_seconds)
 
 
-def _limit_memory(memory: int) -> None:
-    """Limit memory and messages, and let the OOM killer end this process before all others."""
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
-    with suppress(ImportError, OSError, ValueError):  # Windows has no limits, macOS may refuse
+def _limit_messages() -> None:
+    """Limit the size of files, because standard error is a file in memory."""
+    with suppress(ImportError, OSError, ValueError):  # Windows has no limits
         import resource
 
-        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-        # Standard error is a file in memory.
         most = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
         size = ERROR_BYTES if most == resource.RLIM_INFINITY else min(ERROR_BYTES, most)
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
-        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-        soft = memory if hard == resource.RLIM_INFINITY else min(memory, hard)
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def _reply(

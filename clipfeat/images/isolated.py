@@ -17,7 +17,6 @@ last line that the decoder printed is part of the error of its image.
 
 import mmap
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -33,6 +32,7 @@ import numpy as np
 from clipfeat.errors import ClipfeatError, DecodeError
 from clipfeat.images.decode import RGB, Decoded
 from clipfeat.images.decoder_process import HEADER, READY, SHARED_BYTES, SIZE
+from clipfeat.system.process_limits import child_environment, ending
 
 PIPE_BYTES = 2**20
 ENDED = "the image was not decoded, because the run has ended"
@@ -41,8 +41,6 @@ KILLED = (-9, -15)
 LATE = {-14: "s", -27: "s of processor time"}
 """Exit codes of a child that exceeded a time limit (SIGALRM and SIGPROF), and their units."""
 ENVIRONMENT = {
-    # A decoder needs one thread. Further threads of NumPy's pools would take address space.
-    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
     # With smaller values, glibc returns the memory of each image to the system, which must zero it
     # before the next image can use it.
     "MALLOC_MMAP_THRESHOLD_": str(2**26),
@@ -201,7 +199,7 @@ class IsolatedDecoder:
                 return self._take(retry=False)
             raise ClipfeatError(
                 f"the process of the decoder {self.isolation.decoder} does not start "
-                f"({_ending(code)}){message}"
+                f"({ending(code)}){message}"
             )
         return child
 
@@ -217,7 +215,7 @@ class IsolatedDecoder:
             limits = self.isolation
             limit = limits.wall_seconds if LATE[code] == "s" else limits.seconds
             return f"decoding took longer than the limit of {limit:g} {LATE[code]}"
-        return f"the decoding process ended unexpectedly ({_ending(code)})"
+        return f"the decoding process ended unexpectedly ({ending(code)})"
 
 
 def default_workers() -> int:
@@ -235,16 +233,15 @@ def _start(isolation: Isolation) -> _Child:
     errors = _error_file()
     limits = isolation.seconds, isolation.wall_seconds, isolation.memory
     arguments = [isolation.decoder, *limits, descriptor]
-    # The child imports from the same folders as this process. -P leaves out the working folder.
-    path = os.pathsep.join(entry or os.curdir for entry in sys.path)
     try:
         process = subprocess.Popen(
+            # -P leaves out the working folder.
             [sys.executable, "-P", "-m", "clipfeat.images.decoder_process", *map(str, arguments)],
             pass_fds=[descriptor] if descriptor >= 0 else [],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
-            env=os.environ | ENVIRONMENT | {"PYTHONPATH": path},
+            env=child_environment() | ENVIRONMENT,
             process_group=0,  # Ctrl-C must not reach the child
         )
     except OSError as error:
@@ -348,11 +345,3 @@ def _end(child: _Child) -> tuple[int, str]:
     last = _last_error(child)
     child.errors.close()
     return code, last
-
-
-def _ending(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    with suppress(ValueError):
-        return f"signal {signal.Signals(-code).name}"
-    return f"signal {-code}"

@@ -27,6 +27,7 @@ from clipfeat.features.label_text import present
 from clipfeat.features.official_parts import SPLIT
 from clipfeat.images.image_root import root_of_table
 from clipfeat.images.parquet_cells import ParquetShard
+from clipfeat.images.parquet_sizes import check_parquet_size
 from clipfeat.images.parquet_types import holds_bytes
 from clipfeat.images.readers import FileBytes, RemoteObject, whole_file
 from clipfeat.images.record import ImageRecord
@@ -183,6 +184,7 @@ def _read_parquet(spec: str) -> "pd.DataFrame":
     with shard.errors():
         schema = shard.parquet.schema_arrow
         names = [field.name for field in schema if not holds_bytes(field.type)]
+        check_parquet_size(shard.parquet, shard.source, names)
         table = shard.parquet.read(columns=names)
         frame: pd.DataFrame = table.to_pandas().convert_dtypes()  # keeps whole numbers
     return frame

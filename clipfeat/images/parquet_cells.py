@@ -91,6 +91,13 @@ class ParquetShard:
     file : str
         Path or URL.
 
+    Attributes
+    ----------
+    parquet : pyarrow.parquet.ParquetFile
+        The open file.
+    source : str or file-like
+        The argument from which pyarrow can open the file again.
+
     Raises
     ------
     ReadError
@@ -107,10 +114,11 @@ class ParquetShard:
         if is_remote(file):
             with storage_errors(f"reading {file}"):
                 self._remote = _RemoteFile(location(file).open("rb"))
+        self.source: Any = self._remote or file
         try:
             with self.errors():
                 self.parquet = pq.ParquetFile(
-                    self._remote or file, buffer_size=_BUFFER, page_checksum_verification=True
+                    self.source, buffer_size=_BUFFER, page_checksum_verification=True
                 )
         except ReadError as error:
             if read_head(file, len(_POINTER)) != _POINTER:

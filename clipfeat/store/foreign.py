@@ -9,6 +9,7 @@ clip-retrieval        a folder with ``img_emb/img_emb_0.npy``, … and
 ====================  =============================================================================
 """
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from clipfeat.errors import DataError, RefusedFileError, UsageError
 from clipfeat.store.one_file import CHUNK_ROWS
+from clipfeat.system.archive_sizes import MAX_RATIO, MAX_UNPACKED
 
 MAX_CAPTION = 1000
 """Maximum length of captions, since a text dataset is as wide as its longest value."""
@@ -164,8 +166,11 @@ def _read_hdf5(path: Path, stack: ExitStack) -> tuple[list[Any], list[str]]:
 
 def _read_mat(path: Path, stack: ExitStack) -> tuple[list[Any], list[str]]:
     """Read the matrix ``features``, or one variable for each image, named after the image."""
-    from scipy.io import loadmat
+    from scipy.io import loadmat, whosmat
 
+    n_bytes, size = sum(8 * math.prod(shape) for _, shape, _ in whosmat(path)), path.stat().st_size
+    if n_bytes > max(MAX_UNPACKED, MAX_RATIO * size):
+        raise ValueError(f"{size} bytes would unpack to {n_bytes} bytes")
     data = {name: values for name, values in loadmat(path).items() if not name.startswith("__")}
     if set(data) == {"features"}:
         return [data["features"]], []

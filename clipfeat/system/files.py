@@ -16,11 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.errors import RefusedFileError, StorageError
+from clipfeat.system.archive_sizes import check_unpacked_size
 from clipfeat.system.locations import is_remote
 
 TEMPORARY_SUFFIX = ".tmp"
-MAX_UNPACKED, MAX_RATIO = 2**28, 20
-"""Bytes that any compressed archive may unpack to, and times its own size for a larger one."""
 REMOTE_LIBRARIES = frozenset({"aiobotocore", "aiohttp", "botocore", "gcsfs", "google", "httpx"})
 """Client libraries of object stores. They raise their own exceptions instead of OSError."""
 
@@ -204,9 +203,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     content = path.read_bytes()  # NumPy does not close a file that it rejects
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            n_bytes = sum(member.file_size for member in archive.infolist())
-        if n_bytes > max(MAX_UNPACKED, MAX_RATIO * len(content)):
-            raise ValueError(f"{len(content)} bytes would unpack to {n_bytes} bytes")
+            check_unpacked_size(archive.infolist(), len(content))
         with np.load(io.BytesIO(content), allow_pickle=False) as saved:
             return {name: saved[name] for name in saved.files}
     except (

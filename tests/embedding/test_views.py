@@ -175,3 +175,20 @@ def test_albumentations_is_optional(tmp_path: Path) -> None:
         return
     view = read_views(str(path))["a"]
     assert np.array_equal(view.apply(PIXELS, bytes(16)), view.apply(PIXELS, bytes(16)))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("a: &a [Grayscale]\nb: [*a, *a]\n", "aliases such as"),
+     ("a: &a [*a]\n", "aliases such as"),
+     ("a: " + "[" * 60_000, "nested more than 32 levels"),
+     ("a: " + "{" * 60_000, "nested more than 32 levels"),
+     ("- " * 1000, "nested more than 32 levels"),
+     ("a: [Grayscale]\n" * 5000, "more than the limit of 65536")],
+    ids=["alias", "cycle", "lists", "mappings", "blocks", "large"],
+)  # fmt: skip
+def test_yaml_that_takes_memory_or_time(text: str, message: str, tmp_path: Path) -> None:
+    """PyYAML expands aliases, and needs minutes for nested brackets."""
+    (tmp_path / "views.yaml").write_text(text)
+    with pytest.raises(UsageError, match=message):
+        read_views(str(tmp_path / "views.yaml"))

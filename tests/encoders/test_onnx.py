@@ -1,6 +1,7 @@
 """Tests of encoders from ONNX files: identity, input, output and errors."""
 
 import json
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -249,3 +250,132 @@ def test_number_of_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     open_encoder(f"onnx:{tmp_path / 'face.onnx'}", OPTIONS, n_images=3)
     assert threads == [torch.get_num_threads(), 1]
     assert json.loads(encoder.spec.options) == {"channels": "rgb", "layout": "NCHW"}
+
+
+def _edit(path: Path, change: Any) -> Path:
+    model = onnx.load_model(path, load_external_data=False)
+    change(model)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def _set_external(model: Any, key: str, value: str) -> None:
+    tensor = next(one for one in model.graph.initializer if one.external_data)
+    for entry in [entry for entry in tensor.external_data if entry.key == key]:
+        tensor.external_data.remove(entry)
+    tensor.external_data.add(key=key, value=value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [("location", "../outside.data", "not in the folder"),
+     ("location", "/etc/hostname", "not in the folder"),
+     ("location", "link.data", "not in the folder"),
+     ("location", "sub/../face.data", "not in the folder"),
+     ("location", "", "not in the folder"),
+     ("location", "a\0b", "not in the folder"),
+     ("location", "x" * 5000, "not in the folder"),
+     ("location", "fifo", "not in the folder"),
+     ("length", str(2**62), "which has only"),
+     ("offset", str(2**40), "which has only"),
+     ("offset", "-4096", "invalid place"),
+     ("length", "1e9", "invalid place")],
+)  # fmt: skip
+def test_external_tensors_stay_in_the_folder(
+    key: str, value: str, message: str, tmp_path: Path
+) -> None:
+    """Their place is checked before onnxruntime opens it."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    path = write_face_net(folder / "face.onnx", outside="face.data")
+    (tmp_path / "outside.data").write_bytes((folder / "face.data").read_bytes())
+    (folder / "link.data").symlink_to("../outside.data")
+    os.mkfifo(folder / "fifo")
+    with pytest.raises(WeightsError, match=message):
+        opened(_edit(path, lambda model: _set_external(model, key, value)))
+
+
+def test_external_tensors_of_sparse_values_are_checked(tmp_path: Path) -> None:
+    def change(model: Any) -> None:
+        tensor = onnx.TensorProto(name="s", data_type=1, dims=[1], data_location=1)
+        tensor.external_data.add(key="location", value="/etc/hostname")
+        model.graph.sparse_initializer.add(values=tensor, dims=[1])
+
+    with pytest.raises(WeightsError, match="'/etc/hostname', which is not in the folder"):
+        opened(_edit(write_face_net(tmp_path / "face.onnx"), change))
+
+
+def test_a_model_and_its_external_file_may_be_links(tmp_path: Path) -> None:
+    """The cache of the hub contains links to files in another folder."""
+    for name in ("blobs", "snapshot"):
+        (tmp_path / name).mkdir()
+    write_face_net(tmp_path / "blobs" / "face.onnx", outside="face.data")
+    for name in ("face.onnx", "face.data"):
+        (tmp_path / "snapshot" / name).symlink_to(f"../blobs/{name}")
+    weights = [opened(tmp_path / name / "face.onnx").spec.weights for name in ("blobs", "snapshot")]
+    assert weights[0] == weights[1]
+
+
+def _loop_forever(model: Any) -> None:
+    """Insert a loop of 2**62 steps, of which each reads the value of the step before."""
+    helper, numbers = onnx.helper, onnx.TensorProto
+    kinds = [("step", numbers.INT64), ("go", numbers.BOOL), ("before", numbers.INT64)]
+    inputs = [helper.make_tensor_value_info(name, kind, []) for name, kind in kinds]
+    outputs = [
+        helper.make_tensor_value_info("more", numbers.BOOL, []),
+        helper.make_tensor_value_info("after", numbers.INT64, []),
+    ]
+    nodes = [
+        helper.make_node("Identity", ["go"], ["more"]),
+        helper.make_node("Add", ["before", "step"], ["after"]),
+    ]
+    body = helper.make_graph(nodes, "body", inputs, outputs)
+    values = {"n_steps": np.array(2**62), "start": np.array(0), "yes": np.array(True)}
+    for name, value in values.items():
+        model.graph.initializer.append(onnx.numpy_helper.from_array(value, name))
+    loop = helper.make_node("Loop", ["n_steps", "yes", "start"], ["sum"], body=body)
+    cast = helper.make_node("Cast", ["sum"], ["added"], to=numbers.FLOAT)
+    add = helper.make_node("Add", ["row", "added"], ["feature"])
+    del model.graph.node[-1]
+    model.graph.node.extend([loop, cast, add])
+
+
+def _fill_memory(model: Any) -> None:
+    """Insert a tensor of 64 GiB."""
+    helper = onnx.helper
+    shape = onnx.numpy_helper.from_array(np.array([2**34]), "large")
+    model.graph.initializer.append(shape)
+    del model.graph.node[-1]
+    model.graph.node.extend(
+        [
+            helper.make_node("ConstantOfShape", ["large"], ["zeros"]),
+            helper.make_node("ReduceSum", ["zeros"], ["sum"], keepdims=0),
+            helper.make_node("Add", ["row", "sum"], ["feature"]),
+        ]
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the memory of a child process")
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [(_loop_forever, "takes longer than 2 s for one batch"),
+     (_fill_memory, "needs more than 4 GiB of memory for one batch")],
+)  # fmt: skip
+def test_a_file_that_hangs_or_fills_the_memory(
+    change: Any, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is run in a child process with limits first."""
+    monkeypatch.setattr("clipfeat.encoders.onnx_trial.SECONDS", 2)
+    path = _edit(write_face_net(tmp_path / "face.onnx"), change)
+    with pytest.raises(WeightsError, match=f"face.onnx {message}"):
+        opened(path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sends a signal")
+def test_a_file_that_crashes_onnxruntime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crash of the child is an error that names the file."""
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    (tmp_path / "python").write_text("#!/bin/sh\nkill -SEGV $$\n")
+    (tmp_path / "python").chmod(0o755)
+    with pytest.raises(WeightsError, match=r"face.onnx ends onnxruntime with signal SIGSEGV"):
+        opened(write_face_net(tmp_path / "face.onnx"))

@@ -175,3 +175,13 @@ def test_what_cannot_be_told_is_refused(
     with pytest.raises(error, match=message):
         import_features(source, tmp_path / "out.h5", name="x")
     assert [path.name for path in tmp_path.iterdir()] == ["tv"]
+
+
+def test_a_mat_file_that_unpacks_to_gigabytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sizes of its variables are read before the variables."""
+    monkeypatch.setattr("clipfeat.store.foreign.MAX_UNPACKED", 2**20)
+    savemat(tmp_path / "features.mat", {"features": np.zeros((500, 500))}, do_compression=True)
+    with pytest.raises(RefusedFileError, match="bytes would unpack to 2000000 bytes"):
+        import_features(tmp_path / "features.mat", tmp_path / "out.h5", name="x")

@@ -1,0 +1,140 @@
+"""Checks of files of weights, before a library reads them.
+
+The checks use the sizes and the instructions that a file states, and read no tensor. The libraries
+do not check that compressed members of a ``.pt`` or ``.npz`` file fit into memory, that the pickle
+of a ``.pt`` file does not ask for gigabytes, and that a safetensors file does not list millions of
+empty tensors.
+"""
+
+import json
+import math
+import pickletools
+import zipfile
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+
+from clipfeat.system.archive_sizes import check_unpacked_size
+
+MAX_SAFETENSORS_HEADER = 2**23
+MAX_PICKLE = 2**26
+MAX_RECORDS = 100_000
+N_LEGACY_PICKLES = 5
+"""Number of pickles at the start of a ``.pt`` file that is not a zip archive."""
+_GLOBALS = frozenset({
+    ("argparse", "Namespace"),
+    ("collections", "OrderedDict"),
+    ("torch", "Size"),
+    ("torch", "device"),
+    ("torch._utils", "_rebuild_parameter"),
+    ("torch._utils", "_rebuild_parameter_with_state"),
+    ("torch._utils", "_rebuild_tensor"),
+    ("torch._utils", "_rebuild_tensor_v2"),
+})  # fmt: skip
+"""Functions and classes of a pickle of weights, except storages and dtypes. `bytearray`, which
+`torch.load` also allows, would allocate any number of bytes."""
+
+
+def check_weight_file(path: str | Path) -> None:
+    """Check a file of weights.
+
+    Parameters
+    ----------
+    path : path
+        A safetensors file, a ``.pt`` file, or an ``.npz`` file. Other files are not checked.
+
+    Raises
+    ------
+    ValueError
+        If the sizes in the file contradict each other or the file's size, or if a pickle contains
+        anything except tensors and plain values.
+    zipfile.BadZipFile
+        If an archive is damaged.
+    OSError
+        If the file cannot be read.
+    """
+    path = Path(path)
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if path.suffix == ".safetensors":
+            _check_safetensors(file, size)
+        elif file.read(4) == b"PK\3\4":
+            _check_archive(file, size)
+        elif path.suffix not in (".npy", ".npz"):
+            file.seek(0)
+            _check_pickles(file, N_LEGACY_PICKLES)
+
+
+def _check_safetensors(file: IO[bytes], size: int) -> None:
+    n_header = int.from_bytes(file.read(8), "little")
+    if not 0 < n_header <= min(MAX_SAFETENSORS_HEADER, size - 8):
+        raise ValueError(f"its header has {n_header} bytes, but the file has {size}")
+    try:
+        header = json.loads(file.read(n_header))
+    except RecursionError as error:
+        raise ValueError("its header is nested too deeply") from error
+    if not isinstance(header, dict):
+        raise ValueError("its header is not a JSON object")
+    ranges = [_range_of(name, about) for name, about in header.items() if name != "__metadata__"]
+    end = 0
+    for begin, after in sorted(ranges):
+        if begin != end:
+            raise ValueError("its tensors overlap or have gaps")
+        end = after
+    if end != size - 8 - n_header:
+        raise ValueError(f"its tensors have {end} bytes, but {size - 8 - n_header} bytes follow")
+
+
+def _range_of(name: str, about: Any) -> tuple[int, int]:
+    """Return the first byte of a tensor and the byte after it, and check them against its shape."""
+    fields = about if isinstance(about, dict) else {}
+    shape: Any = fields.get("shape")
+    offsets: Any = fields.get("data_offsets")
+    are_lists = isinstance(shape, list) and isinstance(offsets, list) and len(offsets) == 2
+    if not are_lists or not all(type(n) is int and 0 <= n < 2**48 for n in [*shape, *offsets]):
+        raise ValueError(f"tensor {name[:80]!r} has no valid shape or offsets")
+    begin, end = offsets
+    # A value has at least one bit and at most 16 bytes.
+    if not math.prod(shape) <= 8 * (end - begin) <= 128 * math.prod(shape):
+        raise ValueError(f"tensor {name[:80]!r} has {end - begin} bytes for the shape {shape}")
+    return begin, end
+
+
+def _check_archive(file: IO[bytes], size: int) -> None:
+    with zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        if len(members) > MAX_RECORDS:
+            raise ValueError(f"it has {len(members)} members, more than {MAX_RECORDS}")
+        check_unpacked_size(members, size)
+        pickles = [info for info in members if Path(info.filename).name == "data.pkl"]
+        if not pickles:  # an .npz file
+            return
+        if any(info.compress_type != zipfile.ZIP_STORED for info in members):
+            raise ValueError("it has compressed members, which torch.save does not write")
+        for info in pickles:
+            with archive.open(info) as pickle:
+                _check_pickles(pickle, 1)
+
+
+def _check_pickles(file: IO[bytes], n: int) -> None:
+    """Check that pickles create nothing except tensors and plain values, without running them."""
+    for _ in range(n):
+        start = file.tell()
+        for opcode, argument, _ in pickletools.genops(file):
+            if opcode.name == "GLOBAL":
+                module, _, name = str(argument).partition(" ")
+                if not _is_allowed(module, name):
+                    raise ValueError(f"its pickle contains {module}.{name}"[:120])
+            elif opcode.name in ("STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"):
+                raise ValueError(f"its pickle contains the instruction {opcode.name}")
+            if file.tell() - start > MAX_PICKLE:
+                raise ValueError(f"its pickle has more than {MAX_PICKLE} bytes")
+
+
+def _is_allowed(module: str, name: str) -> bool:
+    if (module, name) in _GLOBALS:
+        return True
+    if module in ("torch", "torch.storage") and name.endswith("Storage"):
+        return True
+    return module == "torch" and isinstance(getattr(torch, name, None), torch.dtype)

@@ -1,0 +1,63 @@
+"""Check of the size to which a Parquet table unpacks, before it is unpacked.
+
+A table of a few hundred bytes may hold millions of equal rows, or one long text that each row
+repeats.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from clipfeat.system.archive_sizes import MAX_RATIO, MAX_UNPACKED
+
+MIN_CELLS, CELLS_PER_BYTE = 2**22, 8
+"""Number of values that any table may have, and number for each byte of a larger table."""
+
+
+def check_parquet_size(parquet: Any, source: Any, names: Sequence[str]) -> None:
+    """Check the number of values in columns of a table, and the total length of their texts.
+
+    Parameters
+    ----------
+    parquet : pyarrow.parquet.ParquetFile
+        The open file.
+    source : str or file-like
+        The argument from which the file is opened again.
+    names : sequence of str
+        Names of the columns that will be read.
+
+    Raises
+    ------
+    ValueError
+        If the columns are too large for their size in the file.
+    pyarrow.ArrowException, OSError
+        If the file is damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    about = parquet.metadata
+    groups = [about.row_group(i) for i in range(about.num_row_groups)]
+    chunks = [group.column(i) for group in groups for i in range(group.num_columns)]
+    chosen = [chunk for chunk in chunks if chunk.path_in_schema.split(".")[0] in names]
+    size = sum(chunk.total_compressed_size for chunk in chosen)
+    n_cells = sum(chunk.num_values for chunk in chosen)
+    if n_cells > max(MIN_CELLS, CELLS_PER_BYTE * size):
+        raise ValueError(f"{size} bytes would unpack to {n_cells} values")
+    limit = max(MAX_UNPACKED, MAX_RATIO * size)
+    n_bytes = sum(chunk.total_uncompressed_size for chunk in chosen)
+    if n_bytes <= limit:
+        columns = map(parquet.schema.column, range(about.num_columns))
+        texts = [
+            column.name
+            for column in columns
+            if column.physical_type == "BYTE_ARRAY" and column.path == column.name in names
+        ]
+        # As a dictionary, a text that is repeated is stored once.
+        table = pq.ParquetFile(source, read_dictionary=texts).read(columns=texts)
+        for chunk in (chunk for column in table.columns for chunk in column.chunks):
+            if pa.types.is_dictionary(chunk.type):
+                lengths = pc.take(pc.binary_length(chunk.dictionary), chunk.indices)
+                n_bytes += pc.sum(lengths).as_py() or 0
+    if n_bytes > limit:
+        raise ValueError(f"{size} bytes would unpack to {n_bytes} bytes")

@@ -40,6 +40,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="no CUDA device"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def list_of_own_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep the list of feature files that the tests write out of the user's cache."""
+    noted = tmp_path_factory.mktemp("cache") / "clipfeat" / "own_files"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("clipfeat.system.own_files._list_file", lambda: noted)
+        yield noted
+
+
 @pytest.fixture
 def shared() -> Path:
     return SHARED

@@ -14,7 +14,7 @@ from clipfeat.features import TEST, order_classes
 from clipfeat.images.manifest import TableColumns
 from clipfeat.images.source_options import SourceOptions
 from clipfeat.images.thumbnails import thumbnails
-from clipfeat.store import open_stored
+from clipfeat.store.image_folder import image_folder
 
 
 def audit_run(
@@ -70,7 +70,7 @@ def audit_run(
 
 
 def thumbnail_reader(
-    files: Sequence[str | Path],
+    files: Sequence[str | Path], images: Sequence[str | Path] = ()
 ) -> Callable[[Sequence[str]], Mapping[str, bytes]]:
     """Return a function that reads thumbnails of images by their paths in feature files.
 
@@ -80,20 +80,30 @@ def thumbnail_reader(
         Feature files that the run trained and tested on. If the run has a separate test file, it is
         the last one. The test images of such a run are read only from the image folder that this
         file records.
+    images : sequence of path
+        Folders of the images. By default, the folder that a feature file records is used, but only
+        if this user has embedded its images on this computer.
 
     Returns
     -------
     callable
         Value of the field ``thumbnails`` of `clipfeat.report.page.PageOptions`.
+
+    Raises
+    ------
+    UsageError
+        If one of `images` is not a folder.
     """
-    roots = []
-    for file in files:
-        with open_stored(file) as stored:
-            roots.append(stored.newest.text("root"))
+    roots = [image_folder(files[0], folder) for folder in images] or list(map(image_folder, files))
+    test_roots = roots if images else roots[-1:]
 
     def read(paths: Sequence[str]) -> dict[str, bytes]:
         test_paths = [path.removeprefix(TEST) for path in paths if path.startswith(TEST)]
-        of_test = {TEST + path: png for path, png in thumbnails(test_paths, roots[-1:]).items()}
-        return thumbnails([path for path in paths if not path.startswith(TEST)], roots) | of_test
+        of_test = {TEST + path: png for path, png in _shown(test_paths, test_roots).items()}
+        return _shown([path for path in paths if not path.startswith(TEST)], roots) | of_test
 
     return read
+
+
+def _shown(paths: Sequence[str], roots: Sequence[str]) -> dict[str, bytes]:
+    return thumbnails(paths, [root for root in roots if root])

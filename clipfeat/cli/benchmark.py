@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,9 +14,7 @@ from clipfeat.fits.fit_resources import FitResources
 from clipfeat.zoo.fit_options import FitOptions
 
 if TYPE_CHECKING:
-    from clipfeat.auditing.result import Audit
     from clipfeat.evaluate import Leaderboard
-    from clipfeat.features import FeatureSet
     from clipfeat.report.page import PageOptions
 
 
@@ -44,6 +41,7 @@ def benchmark(
     output: options.RunFolder = None,
     audit: options.AuditPage = True,
     thumbnails: options.Thumbnails = True,
+    images: options.ShownImages = None,
     robustness: options.RobustnessRun = None,
     overwrite: options.Overwrite = False,
 ) -> None:
@@ -55,7 +53,7 @@ def benchmark(
 
     Example: clipfeat benchmark out.h5 --clf all --cv 5 -o run/
     """
-    from clipfeat.auditing.run_images import audit_run
+    from clipfeat.auditing.run_images import audit_run, thumbnail_reader
     from clipfeat.cli.console import step_bar
     from clipfeat.cli.feature_files import NO_GROUPS, feature_files, load_features
     from clipfeat.cli.parsing import parse_entries, parse_numbers
@@ -71,6 +69,8 @@ def benchmark(
     weights = parse_numbers(vote_weights)
     entries = parse_entries(clf, scores or [])
     paths = feature_files(protocol_options.training_files(features))
+    files = [paths[0], *(protocol_options.test or [])[:1]]
+    shown = thumbnail_reader(files, images or ()) if thumbnails and output is not None else None
     curves = _curves(robustness)
     cells = None
     if output is not None:
@@ -103,13 +103,12 @@ def benchmark(
     }
     result = replace(result, about={**result.about, **recorded})
     board = result.leaderboard(sort, by)
-    files = [paths[0], *(test or [])[:1]]
     groups_of_files = "" if group_col == NO_GROUPS else group_col
     checked = audit_run(result, board, files, groups_of_files) if audit else None
     # Files are written before the table is printed, because the reader may close the pipe.
     written: list[Path] = []
     if output is not None:
-        page = _page(curves, data, files, checked, thumbnails)
+        page = replace(curves, features=data, audit=checked, thumbnails=shown)
         written = result.save(output, board=board, page=page, overwrite=True)
     about = result.about
     grouped = (
@@ -145,26 +144,4 @@ def _curves(folder: Path | None) -> "PageOptions":
         robustness=load_robustness(folder),
         degraded_rates=load_rates(folder),
         degradations={name: row.title for name, row in DEGRADATIONS.items()},
-    )
-
-
-def _page(
-    curves: "PageOptions",
-    features: "FeatureSet",
-    files: Sequence[Path],
-    audit: "Audit | None",
-    thumbnails: bool,
-) -> "PageOptions":
-    """Add the other parts of the HTML report that are not stored in the run.
-
-    The functions that read images are passed to `clipfeat.report`, which must not import the
-    packages that read images.
-    """
-    from clipfeat.auditing.run_images import thumbnail_reader
-
-    return replace(
-        curves,
-        features=features,
-        audit=audit,
-        thumbnails=thumbnail_reader(files) if thumbnails else None,
     )

@@ -24,6 +24,7 @@ def explain(
     face_weights: options.FaceWeightsOfModel = None,
     device: options.Device = "auto",
     html: options.HtmlPage = None,
+    images: options.ShownTrainingImages = None,
     overwrite: options.Overwrite = False,
 ) -> None:
     """Explain predictions by the nearest training images.
@@ -59,4 +60,4 @@ def explain(
         for neighbour in one.neighbours:
             print_line(f"  {neighbour.distance:.3f} {neighbour.label or '?'} {neighbour.path}")
     if html is not None:
-        print_line(save_explanations(explanations, html, files[0]))
+        print_line(save_explanations(explanations, html, files[0], images))

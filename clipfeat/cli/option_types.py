@@ -902,6 +902,24 @@ Thumbnails = Annotated[
         help="Show misclassified images in the HTML report in the --output folder.",
     ),
 ]
+ShownImages = Annotated[
+    list[Path] | None,
+    output_option(
+        "--images",
+        metavar="FOLDER",
+        help="Folder of the images in the HTML report. The default is the folder that the feature "
+        "file records, if `clipfeat embed` wrote the file on this computer. Repeatable.",
+    ),
+]
+ShownTrainingImages = Annotated[
+    Path | None,
+    output_option(
+        "--images",
+        metavar="FOLDER",
+        help="Folder of the training images on the page of --html. The default is the folder that "
+        "the feature file records, if `clipfeat embed` wrote the file on this computer.",
+    ),
+]
 RobustnessRun = Annotated[
     Path | None,
     output_option(

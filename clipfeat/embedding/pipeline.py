@@ -24,11 +24,12 @@ from clipfeat.images.source import ImageSource
 from clipfeat.images.source_options import SourceOptions, open_inputs
 from clipfeat.images.video.frames import with_frames
 from clipfeat.store import FeatureWriter, stored_spec
-from clipfeat.store.loading import has_no_rows
+from clipfeat.store.loading import has_no_rows, stored_root
 from clipfeat.store.lock import check_unlocked
 from clipfeat.store.stat_cache import StatCache, load_stats, save_stats
 from clipfeat.store.target import check_target
 from clipfeat.system.file_stats import file_stat
+from clipfeat.system.own_files import is_own, note_own
 
 if TYPE_CHECKING:
     from clipfeat.embedding.preparing import Pictures
@@ -118,6 +119,9 @@ def embed(
     listed = open_inputs(source, inputs)
     overwrite = overwrite or has_no_rows(target)
     shared = SharedRoot(listed) if overwrite else shared_root(listed, target)
+    root = None if overwrite else stored_root(target)
+    # Rows of a file from elsewhere may be images that this user has never embedded.
+    is_own_file = root is None or is_own(target, root)
     images, views = add_views(with_frames(shared.images, inputs.frames), inputs.views)
     faces = "" if inputs.faces is None else inputs.faces.identity
     request = _request_text(encoder, options, faces)
@@ -162,6 +166,8 @@ def embed(
             absent = 0 if prune else len(writer.paths - kept)
             if todo:
                 save_stats(target, run.digests)
+    if is_own_file:
+        note_own(target, images.root)
     return EmbedReport(
         path=target,
         spec=spec,

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import torch
 
-from clipfeat.system.archive_sizes import check_unpacked_size
+from clipfeat.system.files import check_unpacked_size
 
 MAX_SAFETENSORS_HEADER = 2**23
 MAX_PICKLE = 2**26

@@ -39,8 +39,8 @@ from clipfeat.images.readers import LocalReader, read_range
 from clipfeat.images.skipping import NO_SUFFIX
 from clipfeat.images.source import ImageSource, make_source
 from clipfeat.images.zip_members import ZipMember, zip_members
-from clipfeat.system.archive_sizes import MAX_RATIO, MAX_UNPACKED
 from clipfeat.system.file_stats import Stat, file_stat
+from clipfeat.system.files import MAX_RATIO, MAX_UNPACKED
 from clipfeat.system.locations import absolute, folder_of, is_remote, location
 
 SUFFIXES = frozenset({".npy", ".npz"})

@@ -7,7 +7,7 @@ repeats.
 from collections.abc import Sequence
 from typing import Any
 
-from clipfeat.system.archive_sizes import MAX_RATIO, MAX_UNPACKED
+from clipfeat.system.files import MAX_RATIO, MAX_UNPACKED
 
 MIN_CELLS, CELLS_PER_BYTE = 2**22, 8
 """Number of values that any table may have, and number for each byte of a larger table."""

@@ -53,8 +53,24 @@ def is_inside(path: str) -> bool:
     return not PurePath(path).is_absolute() and ".." not in PurePath(path).parts
 
 
+def file_inside(root: str | Path, path: str) -> Path | None:
+    """Return the file of a path below a root, or None if there is none.
+
+    A link that leads out of the root counts as no file.
+    """
+    file = Path(root, path)
+    try:
+        usable = is_inside(path) and file.is_file()
+        usable = usable and file.resolve().is_relative_to(Path(root).resolve())
+    except (OSError, ValueError):  # for example a loop of links, or a zero byte
+        usable = False
+    return file if usable else None
+
+
 def find_readers(paths: Sequence[str], roots: Sequence[str | Path]) -> dict[str, Reader]:
-    """Find the images of paths in feature files. Paths that lead out of a root are left out.
+    """Find the images of paths in feature files.
+
+    Paths and links that lead out of a root are left out.
 
     Parameters
     ----------
@@ -73,8 +89,8 @@ def find_readers(paths: Sequence[str], roots: Sequence[str | Path]) -> dict[str,
     inner_paths: dict[Path, dict[str, str]] = {}
     for path in filter(is_inside, paths):
         for root in roots:
-            if (Path(root) / path).is_file():
-                readers[path] = FileBytes(str(Path(root) / path))
+            if file := file_inside(root, path):
+                readers[path] = FileBytes(str(file))
                 break
             archive = _archive(Path(root), path)
             if archive is not None:
@@ -94,6 +110,7 @@ def find_readers(paths: Sequence[str], roots: Sequence[str | Path]) -> dict[str,
 def _archive(root: Path, path: str) -> Path | None:
     """Return the archive in a path such as ``train.tar/1.jpg``, or None if there is none."""
     parts = PurePosixPath(path).parts
-    parents = [root.joinpath(*parts[:n]) for n in range(1, len(parts))]
-    parents.append(root / path.rpartition("#")[0])
-    return next((parent for parent in parents if parent.is_file()), None)
+    parents = ["/".join(parts[:n]) for n in range(1, len(parts))]
+    parents.append(path.rpartition("#")[0])
+    files = (file_inside(root, parent) for parent in parents)
+    return next((file for file in files if file is not None), None)

@@ -20,10 +20,10 @@ from clipfeat.features import FeatureSet
 from clipfeat.images.isolated import IsolatedDecoder
 from clipfeat.images.readers import FileBytes
 from clipfeat.images.source_options import SourceOptions
-from clipfeat.images.thumbnails import is_inside, thumbnail
+from clipfeat.images.thumbnails import file_inside, thumbnail
 from clipfeat.model import Model
 from clipfeat.prediction.predicting import as_model, open_images
-from clipfeat.store import open_stored
+from clipfeat.store.image_folder import image_folder
 from clipfeat.system.escaping import html_text
 from clipfeat.system.files import publish
 from clipfeat.system.locations import local_path
@@ -200,7 +200,10 @@ def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def save_explanations(
-    explained: Sequence[Explanation], path: str | Path, features: str | Path
+    explained: Sequence[Explanation],
+    path: str | Path,
+    features: str | Path,
+    images: str | Path | None = None,
 ) -> Path:
     """Write explanations as a self-contained HTML page with thumbnails.
 
@@ -211,7 +214,11 @@ def save_explanations(
     path : path
         Page to write. An existing file is replaced.
     features : path
-        Feature file of the training images. It records their root folder.
+        Feature file of the training images.
+    images : path, optional
+        Folder of the training images. By default, it is the folder that the feature file records,
+        but only if this user has embedded its images on this computer. Otherwise the page has no
+        thumbnails of training images.
 
     Returns
     -------
@@ -224,9 +231,10 @@ def save_explanations(
         If the feature file is missing or damaged.
     StorageError
         If the page cannot be written.
+    UsageError
+        If `images` is not a folder.
     """
-    with open_stored(features) as stored:
-        root = stored.newest.text("root")
+    root = image_folder(features, images)
     target = local_path(path)
     publish(explanation_page(explained, root).encode(), target)
     return target
@@ -240,7 +248,8 @@ def explanation_page(explained: Sequence[Explanation], known: str | Path) -> str
     explained : sequence of Explanation
         The result of `explain`.
     known : path
-        Root folder of the training images. Images that are not files have no thumbnail.
+        Root folder of the training images. Empty shows no training image. Images that are not files
+        in this folder have no thumbnail.
 
     Returns
     -------
@@ -248,11 +257,11 @@ def explanation_page(explained: Sequence[Explanation], known: str | Path) -> str
         Text of the page.
     """
     with IsolatedDecoder() as decoder:
-        parts = [_section(one, Path(known), decoder) for one in explained]
+        parts = [_section(one, known, decoder) for one in explained]
     return _PAGE.replace("{sections}", "\n".join(parts))
 
 
-def _section(one: Explanation, known: Path, decoder: IsolatedDecoder) -> str:
+def _section(one: Explanation, known: str | Path, decoder: IsolatedDecoder) -> str:
     classes = list(one.probabilities)
     head = "".join(f"<th>{html_text(name)}</th>" for name in classes)
     rows = "".join(
@@ -268,15 +277,15 @@ def _section(one: Explanation, known: Path, decoder: IsolatedDecoder) -> str:
     likeliest = max(one.probabilities, key=lambda name: one.probabilities[name])
     return (
         f"<section><h2>{html_text(one.path)}: {html_text(likeliest)}</h2>"
-        f"<div class=top><figure>{_thumbnail(Path(one.root), one.path, decoder)}</figure>"
+        f"<div class=top><figure>{_thumbnail(one.root, one.path, decoder)}</figure>"
         f"<table><tr><th>member</th>{head}</tr>{rows}</table></div>"
         f"<h3>nearest training images</h3><div class=near>{near}</div></section>"
     )
 
 
-def _thumbnail(root: Path, path: str, decoder: IsolatedDecoder) -> str:
-    inside = is_inside(path)
-    png = thumbnail(FileBytes(str(root / path)), decoder, THUMBNAIL) if inside else None
+def _thumbnail(root: str | Path, path: str, decoder: IsolatedDecoder) -> str:
+    file = file_inside(root, path) if root else None
+    png = None if file is None else thumbnail(FileBytes(str(file)), decoder, THUMBNAIL)
     if png is None:
         return "<div class=none>no image</div>"
     return f'<img alt="" src="data:image/png;base64,{base64.b64encode(png).decode()}">'

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from clipfeat.errors import DataError, RefusedFileError, UsageError
 from clipfeat.store.one_file import CHUNK_ROWS
-from clipfeat.system.archive_sizes import MAX_RATIO, MAX_UNPACKED
+from clipfeat.system.files import MAX_RATIO, MAX_UNPACKED
 
 MAX_CAPTION = 1000
 """Maximum length of captions, since a text dataset is as wide as its longest value."""

@@ -6,7 +6,7 @@ import os
 import secrets
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.errors import RefusedFileError, StorageError
-from clipfeat.system.archive_sizes import check_unpacked_size
 from clipfeat.system.locations import is_remote
 
 TEMPORARY_SUFFIX = ".tmp"
+MAX_UNPACKED, MAX_RATIO = 2**28, 20
+"""Bytes that any compressed archive may unpack to, and times its own size for a larger one."""
 REMOTE_LIBRARIES = frozenset({"aiobotocore", "aiohttp", "botocore", "gcsfs", "google", "httpx"})
 """Client libraries of object stores. They raise their own exceptions instead of OSError."""
 
@@ -219,6 +220,32 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
             f"{path} is not a readable .npz file: {error!r}. Get the original file again, or run "
             "the command that wrote it."
         ) from error
+
+
+def check_unpacked_size(members: Iterable[zipfile.ZipInfo], size: int) -> None:
+    """Check the sizes that the directory of a zip archive states. Nothing is unpacked.
+
+    Parameters
+    ----------
+    members : iterable of ZipInfo
+        All members.
+    size : int
+        Size of the archive in bytes.
+
+    Raises
+    ------
+    ValueError
+        If the members are larger than `MAX_UNPACKED` and `MAX_RATIO` allow. If a stored member is
+        larger than the archive.
+    """
+    total = 0
+    for member in members:
+        total += member.file_size
+        is_stored = member.compress_type == zipfile.ZIP_STORED
+        if is_stored and member.file_size > size:
+            raise ValueError(f"a member of {member.file_size} bytes is in {size} bytes")
+    if total > max(MAX_UNPACKED, MAX_RATIO * size):
+        raise ValueError(f"{size} bytes would unpack to {total} bytes")
 
 
 def temporary_name(path: Path) -> Path:

@@ -37,6 +37,24 @@ def test_no_thumbnail_from_outside_the_root(tmp_path: Path) -> None:
     assert find_readers(outside, [tmp_path / "root"]) == {}
 
 
+def test_no_thumbnail_through_a_link_that_leads_outside(tmp_path: Path) -> None:
+    """The link may be to an image, a folder or an archive. Links within the root are followed."""
+    root, private = tmp_path / "root", tmp_path / "private"
+    for folder in (root / "a", private):
+        folder.mkdir(parents=True)
+    for file in (private / "x.png", root / "a" / "y.png"):
+        Image.new("RGB", (8, 8)).save(file)
+    with tarfile.open(private / "x.tar", "w") as tar:
+        tar.add(private / "x.png", "x.png")
+    for link, target in (
+        ("x.png", "../private/x.png"), ("sub", "../private"), ("x.tar", private / "x.tar"),
+        ("loop.png", "loop.png"), ("y.png", "a/y.png"),
+    ):  # fmt: skip
+        (root / link).symlink_to(target)
+    paths = ["x.png", "sub/x.png", "x.tar/x.png", "loop.png", "y.png", "a/y.png", "a\0b.png"]
+    assert set(find_readers(paths, [root])) == {"y.png", "a/y.png"}
+
+
 def test_thumbnails_are_decoded_in_a_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An image that crashes its decoder costs one thumbnail."""
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")

@@ -62,7 +62,8 @@ def errors_section(
     ]
     if n_missing:
         paragraphs.append(
-            f"{n_missing} images have no thumbnail because their files are not available."
+            f"{n_missing} images have no thumbnail because their files are not available, or "
+            "because the feature file comes from another computer. Pass their folder with --images."
         )
     return Section("errors", "Most confident errors", paragraphs, gallery=gallery)
 

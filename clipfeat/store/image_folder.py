@@ -1,0 +1,33 @@
+"""The folder from which pages may show the images of a feature file."""
+
+from pathlib import Path
+
+from clipfeat.errors import UsageError
+from clipfeat.store.loading import stored_root
+from clipfeat.system.own_files import is_own
+
+
+def image_folder(features: str | Path, images: str | Path | None = None) -> str:
+    """Return the folder of the images of a feature file, or an empty string if it is not trusted.
+
+    Parameters
+    ----------
+    features : path
+        The feature file.
+    images : path, optional
+        The folder given by the user. If it is None, the folder that the file names is used, but
+        only if this user has embedded its images on this computer.
+
+    Raises
+    ------
+    UsageError
+        If `images` is not a folder.
+    RefusedFileError
+        If the feature file is damaged.
+    """
+    if images is not None:
+        if not Path(images).is_dir():
+            raise UsageError(f"--images {images} is not a folder. Pass the folder of the images")
+        return str(images)
+    root = stored_root(features) or ""
+    return root if root and is_own(features, root) else ""

@@ -1,0 +1,61 @@
+"""Feature files that this user has written on this computer.
+
+A feature file names the folder of its images. If the file comes from elsewhere, this may be any
+folder of this computer, and a page with thumbnails would show its images to everybody who gets the
+page. So the folder is used only if this user has embedded its images into this file. A list in the
+user's cache holds a hash for each such file and folder.
+"""
+
+import hashlib
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from clipfeat.system.locations import is_remote
+
+MAX_BYTES = 2**20
+"""Maximum size of the list. The older half of a larger list is removed."""
+_LINE = 33
+
+
+def note_own(file: str | Path, root: str) -> None:
+    """Note that this user has embedded images of a folder into a feature file.
+
+    If the list cannot be written, the file is treated as one from elsewhere.
+    """
+    if is_own(file, root):
+        return
+    noted = _list_file()
+    with suppress(OSError):
+        noted.parent.mkdir(parents=True, exist_ok=True)
+        if noted.is_file() and noted.stat().st_size > MAX_BYTES:
+            kept = noted.read_bytes()[-(MAX_BYTES // 2 // _LINE) * _LINE :]
+            noted.write_bytes(kept)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        descriptor = os.open(noted, flags, 0o600)
+        try:
+            os.write(descriptor, _entry(file, root) + b"\n")
+        finally:
+            os.close(descriptor)
+
+
+def is_own(file: str | Path, root: str) -> bool:
+    """Return whether this user has embedded images of a folder into a feature file."""
+    with suppress(OSError):
+        return _entry(file, root) in _list_file().read_bytes().split(b"\n")
+    return False
+
+
+def _entry(file: str | Path, root: str) -> bytes:
+    place = str(file) if is_remote(file) else os.path.realpath(file)
+    text = f"{place}\0{root}".encode("utf-8", "surrogateescape")
+    return hashlib.blake2b(text, digest_size=(_LINE - 1) // 2).hexdigest().encode()
+
+
+def _list_file() -> Path:
+    if sys.platform == "win32":
+        cache = os.environ.get("LOCALAPPDATA", "")
+    else:
+        cache = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(cache) if cache else Path("~/.cache").expanduser()) / "clipfeat" / "own_files"

@@ -19,7 +19,10 @@ from typing import Any
 
 PRELOADED = [
     "__main__",
+    "clipfeat.encoders.onnx",
     "clipfeat.encoders.timm",
+    "onnx",
+    "pandas",
     "tests.faults.test_model_fuzz",
     "tests.faults.test_mutants",
 ]

@@ -194,7 +194,7 @@ def test_hostile_model_files(
 ) -> None:
     """A changed file is one error that names it, or predicts probabilities."""
     counts: Counter[str] = Counter()
-    for number in range(500 if full else 15):
+    for number in range(250 if full else 15):
         rng = random.Random(f"{change} {number}")
         path = tmp_path / f"{number}.clipfeat"
         path.write_bytes(rng.choice(files).read_bytes())
@@ -203,3 +203,4 @@ def test_hostile_model_files(
         counts[result] += 1
         assert result in ("probabilities", "error"), f"{change} {number}: {result}"
     assert counts["error"] > counts.total() // 4
+    print(f"{change}: {counts['error']} errors, {counts['probabilities']} results")  # noqa: T201

@@ -171,8 +171,8 @@ def _encode(
 def _listed(path: str, place: Mapping[str, int]) -> str:
     """Return the path under which the source lists the image of a row.
 
-    A path that the source lists is returned unchanged. From other paths, the number of the face is
-    removed.
+    A path that the source lists is returned unchanged. Other paths are those of faces, so the
+    number of the face is removed from them.
     """
     return path if path in place else record_path(path)
 

@@ -62,8 +62,8 @@ def embed(
     Parameters
     ----------
     source : path, sequence of paths or ImageSource
-        A folder, a table, tar files or images. See `clipfeat.images.open_source`. If the source is
-        already listed, the labels and columns of `inputs` are not applied again.
+        A folder, a table, tar files or images. See `clipfeat.images.open_source`. The images of an
+        `ImageSource` are used as they are, so the labels and columns in `inputs` are ignored.
     out : path
         The feature file, new or existing.
     encoder : str

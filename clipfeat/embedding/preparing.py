@@ -28,7 +28,7 @@ Decoder = Callable[[bytes], AbstractContextManager[Decoded]]
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """An image that needs no encoding, because identical bytes were encoded or failed before."""
+    """An image that needs no encoding, because an identical image was encoded or failed before."""
 
     row: Row
 

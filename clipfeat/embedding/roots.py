@@ -133,7 +133,7 @@ def _was_moved(images: ImageSource, target: Path) -> bool:
     with open_stored(target) as stored:
         keys = {row.path: row.key for row in current_rows(stored, [])}
     common = [record for record in images if record.path in keys]
-    if not common:  # rows of views, faces or frames, whose paths are longer
+    if not common:  # paths of views, faces and frames are longer than those of images
         paths = {record.path for record in images}
         return any(re.split("[#@]", path)[0] in paths for path in keys)
     return any(_key(record) == keys[record.path] for record in sample_records(common))

@@ -177,8 +177,8 @@ def read_views(text: str) -> dict[str, View]:
         - a class of `torchvision.transforms.v2`
         - ``A.`` and a class of albumentations, such as ``A.Downscale``
         - ``JPEG`` or ``WEBP``, with ``quality``, a number or a range
-        - ``CropShare``, with ``share``, a range in (0, 1]. The cropped side divided by the image's
-          side is drawn from this range, for each side
+        - ``CropShare``, with ``share``, a range in (0, 1] from which the kept fraction of each side
+          is drawn
         - ``Blur``, with ``sigma``, the standard deviation in pixels
         - ``Scale``, with ``factor``, by which both sides are multiplied
 

@@ -157,7 +157,7 @@ def _choose_precision(
                 inputs.append(one)
                 exact.append(row)
     if not inputs:
-        return "fp32", "fp32: there is no image on which to check a lower precision"
+        return "fp32", "fp32: no image is available to check a lower precision"
     results = []
     for precision in candidates:
         forward = run(precision, device)

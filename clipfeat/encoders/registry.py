@@ -218,8 +218,8 @@ def options_of(
     UnknownNameError
         If no library has this encoder.
     UsageError
-        If the name in the spec contains the path of a folder. Such a path is not opened, because
-        the spec may come from a file that somebody else wrote.
+        If the encoder is a local file, its name in the spec contains a folder, and `weights` is
+        None. Such a path is not opened, because the spec may come from somebody else's file.
     """
     library, rest = find_library(spec.name)
     if library.name_is_file and weights is None and Path(rest).name != rest:
@@ -246,7 +246,7 @@ def options_of(
 
 
 def local_file(name: str, weights: str | Path | None) -> str | None:
-    """Return the local file of an encoder's weights, or None if the options name no file.
+    """Return the local file of an encoder's weights, or None if neither argument names a file.
 
     Parameters
     ----------

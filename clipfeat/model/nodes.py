@@ -1,9 +1,9 @@
 """Nodes of a model file: the fields of one estimator, and the checks on reading them.
 
-The JSON object of an estimator has the field ``kind`` and the fields of its codec. Its arrays are
-stored apart, under the path of the object and the name of the field, such as
-``estimator/steps/0/mean``. Each field and each array is read exactly once, and all others are
-refused.
+The JSON object of an estimator has the field ``kind`` and the fields that its codec defines. The
+arrays of the estimator are stored separately. The name of an array consists of the path of the
+object and the name of the field, such as ``estimator/steps/0/mean``. Each field and each array is
+read exactly once. A file with other fields or arrays is refused.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -6,8 +6,8 @@ Features are scaled in a step of the estimator's pipeline, so that the scaler is
 model. A projection, such as ``triplet``, is a transformer that precedes a classifier. It has
 ``transform`` instead of ``predict_proba``.
 
-Another package adds a classifier with an entry point of the group ``clipfeat.classifiers`` that
-refers to a `ClassifierRow`.
+To add a classifier from another package, define an entry point in the group
+``clipfeat.classifiers``. It must refer to a `ClassifierRow`.
 """
 
 from collections.abc import Mapping, Sequence

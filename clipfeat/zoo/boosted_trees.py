@@ -3,7 +3,7 @@
 Each library computes a margin per class: the sum of a baseline and of one leaf value per tree. The
 classifiers of the zoo let their library compute the margins, and `margins_to_probabilities`
 converts them. `BoostedTreesClassifier` sums the same leaf values in the same order and precision.
-Its probabilities are therefore equal to the last bit.
+Its probabilities therefore equal those of the original classifier to the last bit.
 """
 
 from collections.abc import Sequence

@@ -59,7 +59,7 @@ def check_space(folder: str, needed: int, purpose: str) -> None:
     Raises
     ------
     StorageError
-        If it has less than `needed` bytes.
+        If the folder has less than `needed` free bytes.
     """
     free = shutil.disk_usage(folder).free
     if free < needed:
@@ -71,12 +71,13 @@ def check_space(folder: str, needed: int, purpose: str) -> None:
 
 @contextmanager
 def in_fit_order(rows: StreamedRows, *values: NDArray[Any] | None) -> Iterator[tuple[Any, ...]]:
-    """Provide rows, and one value per row of further arrays, in the order of the fit.
+    """Provide rows, and further arrays with one value per row, in the order of the fit.
 
     Parameters
     ----------
     rows : StreamedRows
-        Rows in the order of the feature file. If that is the order of the fit, they are not copied.
+        Rows in the order of the feature file. They are not copied if this is also the order of the
+        fit.
     *values : ndarray of shape (n_samples,), optional
         Values of the rows, such as labels or weights.
 
@@ -90,7 +91,7 @@ def in_fit_order(rows: StreamedRows, *values: NDArray[Any] | None) -> Iterator[t
     Raises
     ------
     StorageError
-        If the temporary folder has not enough space for the rows.
+        If the temporary folder does not have enough space for the rows.
     """
     order = rows.order
     if order is None:

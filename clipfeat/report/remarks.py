@@ -198,8 +198,8 @@ def _few_groups(about: Mapping[str, Any]) -> list[str]:
     if "few_groups" not in about:
         return []
     return [
-        f"A training set has {about['few_groups']} groups, fewer than {MIN_GROUPS}. Classifiers "
-        "that are calibrated on groups use temperature scaling, which has one parameter, and their "
+        f"A training set has {about['few_groups']} groups, fewer than {MIN_GROUPS}. Calibrated "
+        "classifiers therefore use temperature scaling, which has only one parameter. Their "
         "probabilities are uncertain."
     ]
 

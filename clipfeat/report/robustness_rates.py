@@ -16,7 +16,7 @@ TEXTS = (KIND, "threshold", "column", "value", "label", "kind", "positive_class"
 
 
 def save_rates(rates: RateTable | None, folder: str | Path) -> list[Path]:
-    """Write ``rates.csv``, or delete that of an earlier run if there are no rates.
+    """Write ``rates.csv``. If `rates` is None, delete the file that an earlier run wrote.
 
     Returns
     -------
@@ -37,7 +37,7 @@ def save_rates(rates: RateTable | None, folder: str | Path) -> list[Path]:
 
 
 def load_rates(folder: str | Path) -> RateTable | None:
-    """Read the table that `save_rates` wrote. None if the folder has none.
+    """Read the table that `save_rates` wrote. Return None if the folder does not contain it.
 
     Raises
     ------
@@ -57,8 +57,8 @@ def load_rates(folder: str | Path) -> RateTable | None:
             )  # fmt: skip
         except (ValueError, OverflowError) as error:
             raise RefusedFileError(
-                f"{path} has a number of images that is no whole number ({error}). Write it again "
-                "with `clipfeat robustness`"
+                f"{path} contains a number of images that is not a whole number ({error}). Write "
+                "the file again with `clipfeat robustness`"
             ) from error
         entries.setdefault(row[KIND], []).append(rate)
     if not entries:
@@ -68,7 +68,7 @@ def load_rates(folder: str | Path) -> RateTable | None:
     labels = table["label"].unique().tolist()
     if positive:
         classes = (next(iter(negative), ""), positive)
-    else:  # two labels are those of more classes, of which the others have no images
+    else:  # a model without a positive class has more than two classes, even if two have images
         classes = (*labels, "") if len(labels) == 2 else tuple(labels)
     grouped = bool((table["n_units"] != table["n_images"]).any())
     thresholds = dict(zip(table[KIND], table["threshold"], strict=True))

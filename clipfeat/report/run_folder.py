@@ -200,7 +200,7 @@ def _save_leaderboard(board: Leaderboard, target: Path, about: Mapping[str, Any]
         "leaderboard.tex": tex,
         "leaderboard.json": json.dumps(content, indent=1),
     }
-    (target / RATES).unlink(missing_ok=True)  # that of an overwritten run
+    (target / RATES).unlink(missing_ok=True)  # left by an overwritten run
     if board.rates is not None:
         files[RATES] = spreadsheet_csv(board.rates.to_pandas())
     for name, written in files.items():

@@ -55,11 +55,11 @@ def test_the_strongest_degradation_of_each_kind_has_a_column() -> None:
 
 @pytest.mark.parametrize("number", ["", "inf"])
 def test_a_damaged_table_is_refused(number: str, tmp_path: Path) -> None:
-    """A number of images that is no whole number is one clear error."""
+    """A number of images that is not a whole number is one clear error."""
     save_rates(TABLE, tmp_path)
     path = tmp_path / "rates.csv"
     path.write_text(path.read_text().replace(",8,8,", f",{number},8,"))
-    with pytest.raises(RefusedFileError, match="no whole number"):
+    with pytest.raises(RefusedFileError, match="not a whole number"):
         load_rates(tmp_path)
 
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from clipfeat.fits.fit_resources import FitResources
     from clipfeat.images.class_globs import ClassGlobs
     from clipfeat.images.manifest import TableColumns
+    from clipfeat.images.memory import image_source
     from clipfeat.images.source_options import SourceOptions
     from clipfeat.images.video.frames import FrameSampling
     from clipfeat.model import Model, load_model
@@ -85,6 +86,7 @@ _HOME = {
     "embed": "embedding.pipeline",
     "explain": "prediction.explaining",
     "fit": "evaluate.fitting",
+    "image_source": "images.memory",
     "load": "store",
     "load_model": "model",
     "predict": "prediction.predicting",
@@ -129,6 +131,7 @@ __all__ = [
     "embed",
     "explain",
     "fit",
+    "image_source",
     "load",
     "load_model",
     "predict",

@@ -75,7 +75,7 @@ def common_cause(images: ImageSource, failures: Sequence[Failure], *, is_table: 
         return ""
     unreadable = [failure.path for failure in failures if not failure.key]
     cause = ""
-    if len(unreadable) == len(failures) and not is_remote(images.root):
+    if len(unreadable) == len(failures) and images.root and not is_remote(images.root):
         cause = likeliest_cause(unreadable, images.root, is_table=is_table)
     ((message, count),) = Counter(failure.message for failure in failures).most_common(1)
     return cause or f"{count} of {len(failures)} errors are: {message}. Check the paths and files"

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
 from os import PathLike
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,10 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from clipfeat.encoders import DEFAULT_ENCODER, open_encoder
 from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.errors import DecodeError, EncodingError, ImageError, UsageError
+from clipfeat.images import open_source
+from clipfeat.images.memory import is_dataset
 from clipfeat.images.readers import whole_file
+from clipfeat.images.record import ImageRecord
 
 
 class ImageEncoder(TransformerMixin, BaseEstimator):
@@ -65,7 +68,7 @@ class ImageEncoder(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : iterable of path, PIL image or ndarray
+        X : iterable of path, PIL image or ndarray, ImageSource, or data set of ``datasets``
             Images. Arrays have the dtype uint8 and the shape (height, width), (height, width, 3) or
             (height, width, 4).
 
@@ -84,6 +87,8 @@ class ImageEncoder(TransformerMixin, BaseEstimator):
             raise UsageError(
                 f"expected several images, got the path {str(X)!r}. Pass a list: [{str(X)!r}]"
             )
+        if is_dataset(X):
+            X = open_source(cast(Any, X))
         frozen = self._open()
         rows: list[NDArray[np.float32]] = []
         batch: list[Any] = []
@@ -143,12 +148,14 @@ def _encode(frozen: Any, batch: list[Any], last: int) -> NDArray[np.float32]:
 
 
 def _pixels(image: Any, index: int) -> NDArray[np.uint8]:
-    """Convert a path, a PIL image or an array to upright RGB pixels."""
+    """Convert a record, a path, a PIL image or an array to upright RGB pixels."""
     from PIL import Image
 
     from clipfeat.images.decode import decode, pixels_of
 
     try:
+        if isinstance(image, ImageRecord):
+            return decode(image.reader.read()).pixels
         if isinstance(image, str | PathLike):
             return decode(whole_file(str(image)).read()).pixels
         if isinstance(image, Image.Image):

@@ -3,7 +3,7 @@
 import json
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.errors import ClipfeatWarning, UsageError
 from clipfeat.images.faces.finder import FaceFinder
 from clipfeat.images.isolated import default_workers
+from clipfeat.images.memory import ImageInput
 from clipfeat.images.overview import overview_of
 from clipfeat.images.skipping import MOST_KINDS
 from clipfeat.images.source import ImageSource
@@ -41,7 +42,7 @@ IDLE_SECONDS = 20.0
 
 
 def embed(
-    source: str | Path | Sequence[str | Path] | ImageSource,
+    source: ImageInput,
     out: str | Path,
     *,
     encoder: str = DEFAULT_ENCODER,
@@ -61,9 +62,10 @@ def embed(
 
     Parameters
     ----------
-    source : path, sequence of paths or ImageSource
-        A folder, a table, tar files or images. See `clipfeat.images.open_source`. The images of an
-        `ImageSource` are used as they are, so the labels and columns in `inputs` are ignored.
+    source : path, sequence of paths, images in memory, or ImageSource
+        A folder, a table, archives, arrays or images. See `clipfeat.images.open_source`, and
+        `clipfeat.image_source` for images in memory with labels. If the source is an ImageSource,
+        the labels and columns of `inputs` are not applied.
     out : path
         The feature file, new or existing.
     encoder : str

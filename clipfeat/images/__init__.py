@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from clipfeat.errors import EmptySourceError, UsageError
 from clipfeat.images.class_globs import ClassGlobs, with_globs
@@ -20,6 +21,7 @@ from clipfeat.images.layout_table import LAYOUTS
 from clipfeat.images.layouts import CLASS_FOLDERS, Understood, has_both_classes, understand
 from clipfeat.images.listing import is_image, open_listing, open_standard_input
 from clipfeat.images.manifest import TableColumns, is_table, open_manifest
+from clipfeat.images.memory import ImageInput, image_source, in_memory
 from clipfeat.images.numpy_files import is_numpy_file, open_numpy_file
 from clipfeat.images.parquet_images import holds_images, is_parquet, open_parquet
 from clipfeat.images.record import ImageRecord
@@ -70,7 +72,7 @@ def source_kinds() -> dict[str, SourceKind]:
 
 
 def open_source(
-    source: str | Path | Sequence[str | Path],
+    source: ImageInput,
     *,
     labels: str | Path | None = None,
     columns: TableColumns = TableColumns(),
@@ -82,11 +84,13 @@ def open_source(
 
     Parameters
     ----------
-    source : path, or sequence of paths
+    source : path, sequence of paths, images in memory, or ImageSource
         A folder, a CSV, TSV or Parquet table, a webdataset tar or a zip archive, a pattern of tars
         or zip archives (``x-{000..099}.tar``), a ``.npy``, ``.npz`` or HDF5 file of images, an
         image, a video, or ``"-"`` for a list on standard input. Several paths become one source.
         Addresses that fsspec can read also work, such as ``s3://bucket/images``.
+        Images in memory also work, as described by `clipfeat.image_source`, whose result is a
+        source, too.
     labels : path, optional
         A table of the images' classes.
     columns : TableColumns
@@ -124,22 +128,37 @@ def open_source(
     if labels is not None and (globs.real or globs.fake):
         raise UsageError("--labels and --real or --fake both give labels. Pass only one of them")
     own_columns = TableColumns() if labels is not None else columns
-    specs = [as_url(spec) for spec in ([source] if isinstance(source, str | Path) else source)]
-    if len(specs) == 1:
-        images = _open(specs[0], own_columns, image_root, allow_remote)
+    if isinstance(source, ImageSource) or in_memory(source):
+        images = with_roles(_of_objects(source, image_root), own_columns)
     else:
-        names = {_kind(spec)[0] for spec in specs}
-        if names <= {"image", "video"} and image_root is None:
-            images = open_listing(specs)
-        else:
-            sources = [_open(spec, own_columns, image_root, allow_remote) for spec in specs]
-            if names != {"folder"}:
-                sources = [_with_roles_of_folder(one, own_columns) for one in sources]
-            images = _joined(sources)
+        images = _of_paths(source, own_columns, image_root, allow_remote)
     images = _with_roles_of_folder(with_globs(images, globs), own_columns)
     if labels is not None:
         images = replace(with_labels(images, str(labels), columns), layout="", notes=())
     return with_stored_names(images)
+
+
+def _of_objects(source: Any, image_root: str | Path | None) -> ImageSource:
+    if image_root is not None:
+        raise UsageError(
+            "image_root applies to the paths in a table, but the images are in memory. Omit it"
+        )
+    return source if isinstance(source, ImageSource) else image_source(source)
+
+
+def _of_paths(
+    source: Any, columns: TableColumns, image_root: str | Path | None, allow_remote: bool
+) -> ImageSource:
+    specs = [as_url(spec) for spec in ([source] if isinstance(source, str | Path) else source)]
+    if len(specs) == 1:
+        return _open(specs[0], columns, image_root, allow_remote)
+    names = {_kind(spec)[0] for spec in specs}
+    if names <= {"image", "video"} and image_root is None:
+        return open_listing(specs)
+    sources = [_open(spec, columns, image_root, allow_remote) for spec in specs]
+    if names != {"folder"}:
+        sources = [_with_roles_of_folder(one, columns) for one in sources]
+    return _joined(sources)
 
 
 def _kind(spec: str) -> tuple[str, SourceKind]:

@@ -87,7 +87,7 @@ class ImageSource:
 
     def place_of(self, path: str) -> str:
         """Return the local folder or archive of the image with a path, or an empty string."""
-        if is_remote(self.root) or is_remote(path):
+        if not self.root or is_remote(self.root) or is_remote(path):
             return ""
         above = Path(self.root, path).parents
         archives = (Path(self.root, path.rpartition("#")[0]), *above)

@@ -1,6 +1,5 @@
 """Options for reading a source, shared by all entry points, and a function that applies them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from clipfeat.images import open_source
 from clipfeat.images.class_globs import ClassGlobs
 from clipfeat.images.faces.finder import FaceFinder
 from clipfeat.images.manifest import TableColumns
+from clipfeat.images.memory import ImageInput
 from clipfeat.images.source import ImageSource
 from clipfeat.images.video.frames import FrameSampling
 
@@ -53,9 +53,7 @@ class SourceOptions:
     globs: ClassGlobs = ClassGlobs()
 
 
-def open_inputs(
-    source: str | Path | Sequence[str | Path] | ImageSource, inputs: SourceOptions
-) -> ImageSource:
+def open_inputs(source: ImageInput, inputs: SourceOptions) -> ImageSource:
     """List the images of a source. See `clipfeat.images.open_source`.
 
     A source that is already listed is returned unchanged, so its labels may have been changed.

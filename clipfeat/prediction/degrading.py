@@ -23,6 +23,7 @@ from clipfeat.errors import LabelError, UsageError, unknown_name
 from clipfeat.evaluate.rates import RateTable
 from clipfeat.features import FeatureSet
 from clipfeat.features.classes import positive_class
+from clipfeat.images.memory import ImageInput
 from clipfeat.images.record import record_path
 from clipfeat.images.source import ImageSource
 from clipfeat.images.source_options import SourceOptions
@@ -198,7 +199,7 @@ def check_degradations(names: Sequence[str]) -> None:
 
 def robustness(
     model: Model | str | Path,
-    source: ImageSource | str | Path | Sequence[str | Path],
+    source: ImageInput,
     *,
     degradations: Sequence[str] = tuple(DEGRADATIONS),
     weights: str | Path | Sequence[str | Path] = (),

@@ -18,6 +18,7 @@ from clipfeat.embedding.run import Progress
 from clipfeat.errors import DataError
 from clipfeat.features import FeatureSet
 from clipfeat.images.isolated import IsolatedDecoder
+from clipfeat.images.memory import ImageInput
 from clipfeat.images.readers import FileBytes
 from clipfeat.images.source_options import SourceOptions
 from clipfeat.images.thumbnails import file_inside, thumbnail
@@ -79,7 +80,7 @@ class Explanation:
 
 def explain(
     model: Model | str | Path,
-    source: str | Path | Sequence[str | Path],
+    source: ImageInput,
     features: FeatureSet,
     *,
     n_neighbours: int = 8,
@@ -99,7 +100,7 @@ def explain(
     ----------
     model : Model or path
         A fitted model, or a model file.
-    source : path or sequence of paths
+    source : path, sequence of paths, images in memory, or ImageSource
         Images, as in `clipfeat.predict`.
     features : FeatureSet
         The features that the model was fitted on.

@@ -14,6 +14,7 @@ from clipfeat.features.by_file import AVERAGES
 from clipfeat.images.hdf5_images import is_image_set
 from clipfeat.images.labels import with_labels
 from clipfeat.images.manifest import is_table
+from clipfeat.images.memory import ImageInput, paths_of
 from clipfeat.images.readers import FileBytes
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource
@@ -32,7 +33,7 @@ from clipfeat.store import load
 
 def predict(
     model: Model | str | Path,
-    source: FeatureSet | str | Path | Sequence[str | Path],
+    source: FeatureSet | ImageInput,
     *,
     weights: str | Path | Sequence[str | Path] = (),
     face_weights: str | Path | None = None,
@@ -53,9 +54,9 @@ def predict(
     ----------
     model : Model or path
         A fitted model, or a model file.
-    source : FeatureSet, path or sequence of paths
-        Features, one or more feature files, or any image source. Images are encoded with the
-        model's encoders first.
+    source : FeatureSet, path, sequence of paths, images in memory, or ImageSource
+        Features, one or more feature files, or any image source, as for `clipfeat.embed`. Images
+        are encoded with the model's encoders first.
     weights : path, or sequence of path
         Local weight files, which replace the weights of the hub. Pass one file for each of the
         model's encoders that has weights, in the order of the encoders.
@@ -106,7 +107,7 @@ def predict(
     how = None if per_part else average
     if isinstance(source, FeatureSet):
         return _of_features(fitted, source, "the feature set", inputs, how)
-    specs = [source] if isinstance(source, str | Path) else list(source)
+    specs = paths_of(source)
     if specs and all(map(_may_be_features, specs)):
         return _of_features(fitted, load(*specs), " + ".join(map(str, specs)), inputs, how)
     listed = open_images(fitted, source, inputs)
@@ -152,9 +153,7 @@ def as_model(model: Model | str | Path) -> Model:
     return model if isinstance(model, Model) else load_model(model)
 
 
-def open_images(
-    model: Model, source: str | Path | Sequence[str | Path], inputs: SourceOptions
-) -> ImageSource:
+def open_images(model: Model, source: ImageInput, inputs: SourceOptions) -> ImageSource:
     """List the images and video frames of a source, for prediction with a model.
 
     Raises

@@ -49,7 +49,9 @@ def storage_errors(doing: str) -> Iterator[None]:
         library = type(error).__module__.partition(".")[0]
         if not isinstance(error, OSError | RuntimeError) and library not in REMOTE_LIBRARIES:
             raise
-        raise StorageError(f"{doing} failed: {error or type(error).__name__}") from error
+        # fsspec raises the time limit of a request again, without its message.
+        reason = str(error) or str(error.__cause__ or "") or type(error).__name__
+        raise StorageError(f"{doing} failed: {reason}") from error
 
 
 def publish(data: bytes | memoryview, path: Path) -> None:

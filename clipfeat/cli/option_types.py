@@ -38,8 +38,8 @@ Sources = Annotated[
     typer.Argument(
         metavar="SOURCE",
         help="Images: a folder, a CSV or Parquet table, WebDataset tar files "
-        "('x-{000..099}.tar'), zip archives, Parquet files with images, image files or video "
-        "files. '-' reads paths from standard input.",
+        "('x-{000..099}.tar'), zip archives, Parquet files with images, .npy, .npz or HDF5 files "
+        "of images, image files or video files. '-' reads paths from standard input.",
     ),
 ]
 AuditedSources = Annotated[

@@ -216,7 +216,7 @@ def robustness(
     ----------
     model : Model or path
         A fitted model, or a model file.
-    source : ImageSource, path, or sequence of paths
+    source : path, sequence of paths, images in memory, or ImageSource
         Labelled images. Images that the model was fitted on are left out. An `ImageSource` comes
         from `clipfeat.prediction.predicting.open_images`.
     degradations : sequence of str

@@ -6,9 +6,10 @@ from inspect import signature
 from typing import Any
 
 import pytest
-import typer
+import typer.main
 from typer.testing import CliRunner
 
+from clipfeat.cli import app
 from clipfeat.cli import option_types as options
 from clipfeat.cli.option_groups import expands, source_options
 from clipfeat.cli.protocol_options import ProtocolOptions
@@ -45,6 +46,13 @@ def test_every_source_option_has_a_command_line_option() -> None:
     """The options for reading a source are the parameters of the function that builds them."""
     assert set(options.SOURCE_OPTIONS) == set(signature(source_options).parameters)
     assert options.SOURCE_OPTIONS_OF_MODEL.items() <= options.SOURCE_OPTIONS.items()
+
+
+@pytest.mark.parametrize("name", ["embed", "predict", "robustness", "explain", "audit"])
+def test_every_command_that_reads_tables_has_the_remedy_of_their_errors(name: str) -> None:
+    """A table that names other files or addresses is an error that proposes one of two flags."""
+    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]
+    assert options.TABLE_PATH_OPTIONS.keys() <= {one.name for one in command.params}
 
 
 def received_by(command: Callable[..., None], *arguments: str) -> None:

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 from clipfeat.errors import RefusedFileError
-from clipfeat.store import load
-from tests.store.test_store import filled
+from clipfeat.store import FeatureWriter, load, verify
+from clipfeat.store.exporting import export
+from tests.conftest import make_spec
+from tests.store.test_store import filled, row, values
 
 
 def external_link(h5: h5py.File, trap: Path) -> None:
@@ -112,6 +114,31 @@ def test_refused_before_anything_foreign_is_read(
     with pytest.raises(RefusedFileError, match=r"hostile\.h5"):
         load(path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+
+
+def append(path: Path) -> None:
+    with FeatureWriter(path, make_spec(n_features=3)) as writer:
+        writer.append([row("more", 7, "cat")], values(7))
+        writer.finish()
+
+
+@pytest.mark.parametrize("read", [append, verify, lambda path: export(path, path.parent / "x.npz")])
+@pytest.mark.parametrize(
+    "make", [external_link, linked_group, external_storage, virtual, growing_virtual]
+)
+def test_links_to_other_files_are_not_followed(
+    tmp_path: Path, make: Callable[[h5py.File, Path], None], read: Callable[[Path], object]
+) -> None:
+    """A file that exists is neither read nor written through a link, also when rows are added."""
+    path = filled(tmp_path / "hostile.h5")
+    trap = filled(tmp_path / "trap.h5")
+    content = trap.read_bytes()
+    with h5py.File(path, "a") as h5:
+        make(h5, trap)
+    with pytest.raises(RefusedFileError, match=r"hostile\.h5"):
+        read(path)
+    assert trap.read_bytes() == content
+    assert not (tmp_path / "x.npz").exists()
 
 
 def test_a_fifo_is_no_feature_file(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ def benchmark(
     scores: options.ScoresFiles = None,
     group_col: options.GroupColumn = "",
     group_duplicates: options.GroupDuplicates = False,
+    merge_labels: options.MergeLabels = False,
     protocol_options: ProtocolOptions,
     sort: options.SortMetric = "balanced_accuracy",
     by: options.RateColumn = None,
@@ -81,12 +82,15 @@ def benchmark(
             **protocol_options.record(),
             **fit_options.resolved(protocol_options.balance).settings(),
         }  # fmt: skip
-        newer = {"scores": scores, "group_duplicates": group_duplicates}
+        newer = {
+            "scores": scores, "group_duplicates": group_duplicates, "merge_labels": merge_labels
+        }  # fmt: skip
         command |= {name: value for name, value in newer.items() if value}
         cells = claim_folder(output, command, overwrite=overwrite)
-    data = load_features(paths, layers, group_col, group_duplicates)
     test = protocol_options.test
-    test_data = load_features(test, layers, group_col, group_duplicates) if test else None
+    data, test_data = load_features(
+        paths, test, layers, group_col, group_duplicates=group_duplicates, merge_labels=merge_labels
+    )
     protocol = protocol_options.protocol(data, test_data)
     if by is not None:
         named_columns(by, {**data.columns, **(test_data.columns if test_data else {})}, data.groups)

@@ -113,7 +113,8 @@ def _print_report(report: "EmbedReport", *, show_profile: bool) -> None:
         print_line(f"precision: {report.chosen}")
     if show_profile:
         print_profile(report.profile)
-    print_line(f"paths are relative to {report.root}")
+    if report.is_root_chosen:
+        print_line(f"paths are relative to {report.root}")
     print_line(f"labels: {label_counts(report.labels)}")
     if report.absent:
         rows = counted(report.absent, "row")

@@ -48,19 +48,27 @@ def feature_files(paths: Sequence[Path]) -> list[Path]:
 
 
 def load_features(
-    paths: Sequence[Path], layers: str | None, group_col: str, group_duplicates: bool = False
-) -> "FeatureSet":
-    """Load feature files, and apply ``--layers``, ``--group-col`` and ``--group-duplicates``."""
+    paths: Sequence[Path], test: Sequence[Path] | None, layers: str | None, group_col: str, *,
+    group_duplicates: bool, merge_labels: bool,
+) -> "tuple[FeatureSet, FeatureSet | None]":  # fmt: skip
+    """Load the files of a benchmark and those of ``--test``, and select and group their rows."""
     from clipfeat.store import load
 
-    features = select_features(load(*feature_files(paths)), layers, group_col)
-    return features.near_duplicates_grouped() if group_duplicates else features
+    def loaded(files: Sequence[Path]) -> "FeatureSet":
+        features = load(*feature_files(files), merge_labels=merge_labels)
+        features = select_features(features, layers, group_col)
+        return features.near_duplicates_grouped() if group_duplicates else features
+
+    data, test_data = loaded(paths), loaded(test) if test else None
+    if merge_labels and test_data is not None:
+        test_data = test_data.merged_labels(data.classes)
+    return data, test_data
 
 
 @contextmanager
 def open_features(
-    paths: Sequence[Path], layers: str | None, group_col: str, *, group_duplicates: bool, clf: str,
-    tune: bool, out_of_core: bool | None, engine: str,
+    paths: Sequence[Path], layers: str | None, group_col: str, *, group_duplicates: bool,
+    merge_labels: bool, clf: str, tune: bool, out_of_core: bool | None, engine: str,
 ) -> "Iterator[FeatureSet | StreamedFeatures]":  # fmt: skip
     """Load feature files for a fit, or open one file whose features are read in blocks."""
     from clipfeat.cli.console import pass_lines
@@ -70,7 +78,7 @@ def open_features(
 
     opened = open_for_fit(
         feature_files(paths), clf, tune=tune, requested=out_of_core, engine=engine,
-        notify=print_error_line, progress=pass_lines(),
+        merge_labels=merge_labels, notify=print_error_line, progress=pass_lines(),
     )  # fmt: skip
     with opened as opened_features:
         features = select_features(opened_features, layers, group_col)

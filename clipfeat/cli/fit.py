@@ -23,6 +23,7 @@ def fit(
     split: options.SplitColumn = "split",
     group_col: options.GroupColumn = "",
     group_duplicates: options.GroupDuplicates = False,
+    merge_labels: options.MergeLabels = False,
     seed: options.Seed = 0,
     fit_options: FitOptions,
     vote: options.Vote = "uniform",
@@ -50,8 +51,9 @@ def fit(
     check_file(output, overwrite=overwrite)
     weights = parse_numbers(vote_weights)
     opened = open_features(
-        features or [], layers, group_col, group_duplicates=group_duplicates, clf=clf,
-        tune=fit_options.tune, out_of_core=out_of_core, engine=resources.engine,
+        features or [], layers, group_col, group_duplicates=group_duplicates,
+        merge_labels=merge_labels, clf=clf, tune=fit_options.tune, out_of_core=out_of_core,
+        engine=resources.engine,
     )  # fmt: skip
     with opened as data, step_bar("fitting") as progress:
         model = run(

@@ -14,6 +14,7 @@ def import_features(
     path_col: options.PathColumn = "",
     label_col: options.LabelColumn = "",
     group_col: options.GroupColumnOfTable = "",
+    merge_labels: options.MergeLabels = False,
     class_folders: options.ClassFolders = True,
     overwrite: options.Overwrite = False,
 ) -> None:
@@ -36,6 +37,7 @@ def import_features(
         images=images,
         labels=labels,
         columns=TableColumns(path_col, label_col, group_col),
+        merge_labels=merge_labels,
         class_folders=class_folders,
         overwrite=overwrite,
     )

@@ -9,6 +9,7 @@ def merge(
     files: options.MergedFiles,
     output: options.NewFeatureFile,
     prefer: options.Prefer = None,
+    merge_labels: options.MergeLabels = False,
     overwrite: options.Overwrite = False,
 ) -> None:
     """Merge feature files of one encoder into a new file.
@@ -20,7 +21,9 @@ def merge(
     from clipfeat.cli.console import counted
     from clipfeat.store import merge_files
 
-    merged = merge_files(files, output, prefer=prefer, overwrite=overwrite)
+    merged = merge_files(
+        files, output, prefer=prefer, merge_labels=merge_labels, overwrite=overwrite
+    )
     print_line(
         f"{merged.path}: {counted(merged.n_rows, 'row')} from {counted(len(files), 'file')}, "
         f"{counted(merged.n_doubled, 'duplicate row')} left out, "

@@ -75,6 +75,7 @@ def source_options(
     path_col: str = "",
     label_col: str = "",
     group_col: str = "",
+    merge_labels: bool = False,
     image_root: Path | None = None,
     allow_remote: bool = False,
     real: list[str] | None = None,
@@ -99,6 +100,7 @@ def source_options(
         views=views,
         faces=finder,
         image_root=image_root,
+        merge_labels=merge_labels,
         allow_remote=allow_remote,
         globs=ClassGlobs(tuple(real or ()), tuple(fake or ()), generator_level),
     )

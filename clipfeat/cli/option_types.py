@@ -214,6 +214,15 @@ GroupColumn = Annotated[
         "word 'none' ignores the groups of the file.",
     ),
 ]
+MergeLabels = Annotated[
+    bool,
+    input_option(
+        "--merge-labels",
+        help="Merge classes whose names differ only in capitals or spaces, such as Real and real. "
+        "A class gets its spelling in the model or feature file, or the most frequent one. By "
+        "default, such classes are an error.",
+    ),
+]
 GroupDuplicates = Annotated[
     bool,
     input_option(
@@ -1125,6 +1134,7 @@ SOURCE_OPTIONS = {
     "fps": FramesPerSecond,
     "frames": FrameCount,
     **TABLE_OPTIONS,
+    "merge_labels": MergeLabels,
     **TABLE_PATH_OPTIONS,
     "real": RealGlobs,
     "fake": FakeGlobs,
@@ -1138,6 +1148,7 @@ SOURCE_OPTIONS_OF_MODEL = {
     "labels": LabelTable,
     "path_col": PathColumn,
     "label_col": LabelColumn,
+    "merge_labels": MergeLabels,
     **TABLE_PATH_OPTIONS,
 }
 """Options of `SOURCE_OPTIONS` for images of a model, which stores the settings of faces."""

@@ -47,6 +47,9 @@ class EmbedReport:
         Number of files of the source that are not images, by kind, such as ``".heic"``.
     root : str
         Folder to which the paths of the source are relative.
+    is_root_chosen : bool
+        Whether `root` was chosen among several folders: for a table, for several sources, or
+        because the feature file holds images of another folder.
     cause : str
         If all images failed, the likeliest cause and its remedy.
     overview : SourceOverview, optional
@@ -65,8 +68,14 @@ class EmbedReport:
     faceless: int = 0
     skipped: Mapping[str, int] = field(default_factory=dict)
     root: str = ""
+    is_root_chosen: bool = False
     cause: str = ""
     overview: SourceOverview | None = None
+
+
+def chooses_root(images: ImageSource) -> bool:
+    """Return whether the root of a source is chosen: for a table, and for several sources."""
+    return images.kind in {"", "table"} or len(images.places) > 1
 
 
 def common_cause(images: ImageSource, failures: Sequence[Failure], *, is_table: bool) -> str:

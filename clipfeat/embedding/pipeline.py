@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clipfeat.embedding.embed_report import EmbedReport, common_cause
+from clipfeat.embedding.embed_report import EmbedReport, chooses_root, common_cause
 from clipfeat.embedding.embed_resources import EmbedResources
 from clipfeat.embedding.engines import Engine, open_engine
 from clipfeat.embedding.roots import SharedRoot, shared_root
@@ -23,9 +23,10 @@ from clipfeat.images.overview import overview_of
 from clipfeat.images.skipping import MOST_KINDS
 from clipfeat.images.source import ImageSource
 from clipfeat.images.source_options import SourceOptions, open_inputs
+from clipfeat.images.spellings import with_one_spelling
 from clipfeat.images.video.frames import with_frames
 from clipfeat.store import FeatureWriter, stored_spec
-from clipfeat.store.loading import has_no_rows, stored_root
+from clipfeat.store.loading import has_no_rows, label_counts, stored_root
 from clipfeat.store.lock import check_unlocked
 from clipfeat.store.stat_cache import StatCache, load_stats, save_stats
 from clipfeat.store.target import check_target
@@ -82,8 +83,8 @@ def embed(
     retry_failed : bool
         Whether to retry images that failed in an earlier run.
     prune : bool
-        Whether to remove the rows of images that are no longer in the source. Rows of images in
-        other folders are kept.
+        Whether to remove the rows of images that are no longer in the source, which must be folders
+        or archives. Rows of images in other folders and archives are kept.
     resources : EmbedResources
         Batch size, number of workers, and engine.
     progress : callable
@@ -98,10 +99,15 @@ def embed(
     ------
     EmptySourceError
         If the source contains no image.
+    LabelError
+        If classes of the source and the file differ only in capitals or spaces, and `inputs` does
+        not merge them.
     WeightsError
         If the encoder's weights are missing.
     FingerprintError
         If `out` contains features of another encoder.
+    UsageError
+        If `prune` is used with a table or a list of images and an existing file.
     LockedError
         If another process is writing `out`.
     StorageError
@@ -124,7 +130,12 @@ def embed(
     root = None if overwrite else stored_root(target)
     # Rows of a file from elsewhere may be images that this user has never embedded.
     is_own_file = root is None or is_own(target, root)
-    images, views = add_views(with_frames(shared.images, inputs.frames), inputs.views)
+    _check_prune(shared, target, prune=prune and not overwrite)
+    paths = {record.path for record in shared.images}
+    others = {} if overwrite or prune else label_counts(target, shared.prefix, paths)
+    labelled = with_one_spelling(shared.images, others, merge=inputs.merge_labels)
+    is_choice = shared.images.root != listed.root or chooses_root(listed)
+    images, views = add_views(with_frames(labelled, inputs.frames), inputs.views)
     faces = "" if inputs.faces is None else inputs.faces.identity
     request = _request_text(encoder, options, faces)
     with open_engine(encoder, images.records, resources) as engine:
@@ -185,7 +196,18 @@ def embed(
         root=images.root,
         cause=common_cause(images, run.failures, is_table=listed.kind == "table"),
         overview=overview_of(listed),
+        is_root_chosen=is_choice,
     )
+
+
+def _check_prune(shared: SharedRoot, target: Path, *, prune: bool) -> None:
+    """Refuse ``--prune`` if it is unknown which rows of a feature file come from the source."""
+    if prune and not shared.folders:
+        raise UsageError(
+            f"--prune applies to folders and archives, but {shared.images.name} is a table or a "
+            f"list, so it is unknown which rows of {target} come from it. Omit --prune, or write "
+            "the features to a new file"
+        )
 
 
 def _request_text(encoder: str, options: EncoderOptions, faces: str) -> str:

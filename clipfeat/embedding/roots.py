@@ -39,8 +39,8 @@ class SharedRoot:
     is_moved : bool
         Whether the folder with the images of the feature file was moved.
     folders : tuple of str
-        The folders that the source covers, as paths relative to the shared root. Each path is empty
-        or ends with a slash.
+        Paths, below the shared root, of the folders and archives that the source covers. Each is
+        empty or ends with a slash. If there is none, no row can be said to have left the source.
     """
 
     images: ImageSource
@@ -94,16 +94,15 @@ def _relative_to(images: ImageSource, root: str, prefix: str) -> ImageSource:
 
 
 def _covered(images: ImageSource) -> tuple[str, ...]:
-    """Return the folders that a source covers, as paths relative to its root.
+    """Return the folders below the root of a source that it covers: those that it listed.
 
-    These are the folders that were listed. A table or an archive covers the whole root, whose path
-    is empty.
+    An archive is a folder of its members. Tables and lists cover no folder, because they may name
+    some of its images only.
     """
     root = _resolved(images.root)
-    places = [_resolved(place) for place in images.places]
-    if not places or not all(Path(place).is_dir() for place in places):
+    if is_remote(root) and not images.places:
         return ("",)
-    return tuple(_prefix(root, place) for place in places)
+    return tuple(_prefix(root, _resolved(place)) for place in images.places)
 
 
 def _prefix(root: str, folder: str) -> str:

@@ -6,6 +6,7 @@ underscore at the end, so that they are never taken for clipfeat's own columns. 
 selected by name, the user's name still works if clipfeat has not written a column of this name.
 """
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
@@ -14,8 +15,8 @@ from numpy.typing import NDArray
 OWN_COLUMNS = ("file", "view", "face", "time")
 """Columns that clipfeat writes for the parts of a file."""
 
-RESERVED = frozenset({*OWN_COLUMNS, "path", "label", "group"})
-"""Names that a column of a source cannot have. The last three name fields of a feature set."""
+RESERVED = frozenset({*OWN_COLUMNS, "path", "label", "group", ""})
+"""Names that a column of a source cannot have. Three of them name fields of a feature set."""
 
 Strings = NDArray[np.str_]
 
@@ -41,17 +42,27 @@ def stored_names(names: Collection[str]) -> dict[str, str]:
 def find_column(name: str, known: Iterable[str]) -> str | None:
     """Return the name of a column that a user selects, or None if there is no such column.
 
+    Capitals, spaces, hyphens and underscores are ignored if they are not needed to tell columns
+    apart.
+
     Examples
     --------
     >>> find_column("view", ["view_"]), find_column("view", ["view", "view_"])
     ('view_', 'view')
-    >>> find_column("camera", ["camera_"]) is None
-    True
+    >>> find_column("Camera ID", ["camera_id"]), find_column("camera", ["Camera", "CAMERA"])
+    ('camera_id', None)
     """
     names = set(known)
     if name in names:
         return name
-    return name + "_" if name in RESERVED and name + "_" in names else None
+    if name in RESERVED and name + "_" in names:
+        return name + "_"
+    alike = [one for one in names if _plain(one) == _plain(name)]
+    return alike[0] if len(alike) == 1 else None
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_-]+", "", name.casefold())
 
 
 def is_part(path: str, file: str) -> bool:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from clipfeat.errors import ClipfeatWarning, DataError, LabelError, unknown_name
 from clipfeat.features.classes import order_classes, positive_class, positive_last
 from clipfeat.features.column_names import find_column
+from clipfeat.features.label_text import check_spellings, one_spelling
 from clipfeat.spec import EncoderSpec, check_same, titles
 
 if TYPE_CHECKING:
@@ -302,10 +303,12 @@ class FeatureSet:
         Raises
         ------
         LabelError
-            If no row has a label. If all labelled rows are of one class.
+            If no row has a label. If all labelled rows are of one class. If the names of two
+            classes differ only in capitals or spaces; see `merged_labels`.
         UnknownNameError, UsageError
             As in `with_positive`.
         """
+        check_spellings(self.label_counts, "the features")
         present = np.unique(self.y[self.y >= 0])
         if not len(present):
             raise LabelError(
@@ -376,6 +379,44 @@ class FeatureSet:
                 ClipfeatWarning,
                 stacklevel=3,
             )
+
+    @property
+    def label_counts(self) -> dict[str, int]:
+        """Number of rows of each class that has rows. Unlabelled rows are not counted."""
+        numbers = np.bincount(self.y[self.y >= 0], minlength=len(self.classes)).tolist()
+        return {name: n for name, n in zip(self.classes, numbers, strict=True) if n}
+
+    def renamed_classes(self, names: Mapping[str, str]) -> "FeatureSet":
+        """Rename classes. Classes that get one name become one class.
+
+        Parameters
+        ----------
+        names : mapping of str to str
+            New names by present name. Other classes keep their names.
+        """
+        renamed = [names.get(name, name) for name in self.classes]
+        if tuple(renamed) == self.classes:
+            return self
+        classes = order_classes(set(renamed))
+        code = np.array([*map(classes.index, renamed), -1], dtype=np.int64)
+        return replace(self, y=code[self.y], classes=classes)
+
+    def merged_labels(self, like: Sequence[str] = ()) -> "FeatureSet":
+        """Merge classes whose names differ only in capitals or spaces.
+
+        Parameters
+        ----------
+        like : sequence of str
+            Spellings to prefer, such as the classes of a training set. Otherwise, a class gets its
+            most frequent spelling.
+
+        Examples
+        --------
+        >>> features = FeatureSet.from_arrays([[0.0], [1.0], [2.0]], ["cat", "Cat", "cat"])
+        >>> features.merged_labels().classes
+        ('cat',)
+        """
+        return self.renamed_classes(one_spelling(self.label_counts, like))
 
     def column(self, name: str) -> Strings:
         """Return the values of a column.

@@ -1,6 +1,7 @@
 """Join feature sets: several encoders side by side, or training rows above test rows."""
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from clipfeat.errors import ClipfeatWarning, DataError, JoinError, LabelError
 from clipfeat.features.feature_set import TEST, FeatureSet, Strings, encode_labels
+from clipfeat.features.label_text import check_spellings, class_names
 
 
 def join(sets: Sequence[FeatureSet]) -> FeatureSet:
@@ -37,7 +39,7 @@ def join(sets: Sequence[FeatureSet]) -> FeatureSet:
     JoinError
         If an encoder occurs twice. If no image is in every set. If an image has two labels.
     """
-    first, *others = sets
+    first, *others = sets = _with_one_name(sets)
     if not others:
         return first
     specs = tuple(spec for one in sets for spec in one.specs)
@@ -92,6 +94,12 @@ def join(sets: Sequence[FeatureSet]) -> FeatureSet:
         specs=specs,
         failures=tuple(failure for one in sets for failure in one.failures),
     )
+
+
+def _with_one_name(sets: Sequence[FeatureSet]) -> list[FeatureSet]:
+    """Give the classes ``1``, ``1.0`` and ``True`` of several sets one name."""
+    names = class_names({name for one in sets for name in one.classes})
+    return [one.renamed_classes(names) for one in sets]
 
 
 def _without_groups_of(test: FeatureSet, train: FeatureSet) -> FeatureSet:
@@ -154,9 +162,11 @@ def stack(train: FeatureSet, test: FeatureSet) -> tuple[FeatureSet, int]:
     DataError
         If the sets come from arrays with different numbers of columns.
     LabelError
-        If the test set has no labels. If a class of the test set has no training images. If all
-        groups of a class are in both sets.
+        If the test set has no labels. If a class of the test set has no training images. If the
+        names of two classes differ only in capitals or spaces. If all groups of a class are in both
+        sets.
     """
+    train, test = _with_one_name((train, test))
     test = replace(test, X=test.columns_of(train.specs), specs=train.specs)
     if test.X.shape[1] != train.X.shape[1]:
         raise DataError(
@@ -182,6 +192,8 @@ def stack(train: FeatureSet, test: FeatureSet) -> tuple[FeatureSet, int]:
             "no image of the test set has a label. Put the images of each class into a folder "
             "named after the class, or pass --labels to `clipfeat embed`."
         )
+    counts = Counter(train.label_counts) + Counter(test.label_counts)
+    check_spellings(counts, "the training set and the test set")
     new_classes = sorted(set(test.labels.tolist()) - set(train.labels.tolist()))
     if new_classes:
         raise LabelError(

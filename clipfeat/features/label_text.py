@@ -1,13 +1,19 @@
-"""Labels and groups as text: missing values, and the numbers of one class."""
+"""Labels and groups as text: missing values, and the spellings of one class."""
 
 import re
-from collections.abc import Collection
+import unicodedata
+from collections.abc import Collection, Mapping
+
+from clipfeat.errors import LabelError
 
 MISSING = frozenset({"", "nan", "none", "null", "<na>", "nat"})
 """Texts in lower case that stand for a missing value in a table."""
 
 _MISSING_CLASS = frozenset({"none", "null"})
 """Texts of `MISSING` that are class names if they are in lower case."""
+
+MAX_LISTED = 5
+"""Maximum number of classes that a message lists with their spellings."""
 
 _TRUTH = {"true": "1", "false": "0"}
 
@@ -46,6 +52,64 @@ def class_names(labels: Collection[str]) -> dict[str, str]:
     if all(name.lower() in _TRUTH or name.lstrip("+-").isdecimal() for name in names):
         return {label: _TRUTH.get(name.lower(), name) for label, name in whole.items()}
     return whole
+
+
+def one_spelling(counts: Mapping[str, int], like: Collection[str] = ()) -> dict[str, str]:
+    """Map labels that differ only in capitals, spaces or Unicode form to one spelling.
+
+    Parameters
+    ----------
+    counts : mapping of str to int
+        Number of images of each label.
+    like : collection of str
+        Spellings to prefer. Otherwise, the most frequent spelling is chosen, and the first in
+        alphabetical order of several.
+
+    Examples
+    --------
+    >>> one_spelling({"Real": 2, "real": 7, "fake": 9})
+    {'Real': 'real', 'real': 'real', 'fake': 'fake'}
+    >>> one_spelling({"Real": 2}, like=["real"])
+    {'Real': 'real'}
+    """
+    by_count = sorted(counts, key=lambda label: (-counts[label], label))
+    chosen = {_plain(label): label for label in reversed(by_count)}
+    chosen |= {_plain(label): label for label in like}
+    return {label: chosen[_plain(label)] for label in counts}
+
+
+def check_spellings(counts: Mapping[str, int], place: str) -> None:
+    """Check that no two classes differ only in capitals, spaces or Unicode form.
+
+    Parameters
+    ----------
+    counts : mapping of str to int
+        Number of images of each label. The empty label is ignored.
+    place : str
+        Name of the source or file, for the message.
+
+    Raises
+    ------
+    LabelError
+        If there are such classes.
+    """
+    of_plain: dict[str, list[str]] = {}
+    for label in sorted(set(counts) - {""}):
+        of_plain.setdefault(_plain(label), []).append(label)
+    alike = [labels for labels in of_plain.values() if len(labels) > 1]
+    if alike:
+        listed = "; ".join(
+            ", ".join(f"{label!r} ({counts[label]} images)" for label in labels)
+            for labels in alike[:MAX_LISTED]
+        )
+        raise LabelError(
+            f"classes of {place} differ only in capitals or spaces: {listed}. Correct the labels, "
+            "or pass --merge-labels to merge these classes"
+        )
+
+
+def _plain(label: str) -> str:
+    return "".join(unicodedata.normalize("NFC", label).casefold().split())
 
 
 def _whole_number(label: str) -> str:

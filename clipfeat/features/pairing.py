@@ -4,13 +4,14 @@ Tables of labels (``--labels``), submission templates and scores of other detect
 use this rule. `clipfeat.images.pairing` has the rule for side-car files of tar archives. A name is
 paired with exactly one image, with none, or the pairing is an error.
 
-1. A name in a table is the path of an image, or else its file name, or else its file name without
-   the suffix. The first of these three that any image has is used.
+1. A name in a table is the path of an image, or else the path without the suffix, or else the file
+   name, or else the file name without the suffix. The first of these that any image has is used.
 2. Two names are equal if their characters are equal. If no name has the same characters, the
    Unicode normal form C of the names is compared, because macOS writes accents as separate
    characters. A leading ``./`` is ignored.
-3. A name that several images have is an error.
-4. Rows for one image must agree in the label, the group, the split and the score.
+3. Spaces around a name are ignored if no image has the name with them.
+4. A name that several images have is an error.
+5. Rows for one image must agree in the label, the group, the split and the score.
 """
 
 import unicodedata
@@ -21,6 +22,7 @@ from clipfeat.errors import DataError
 
 LEVELS: tuple[Callable[[PurePosixPath], str], ...] = (
     str,
+    lambda path: str(path.with_suffix("")),
     lambda path: path.name,
     lambda path: path.stem,
 )
@@ -78,15 +80,19 @@ def pair_names(names: Sequence[str], paths: Sequence[str], table: str) -> list[i
     [0, 1, 2, None]
     """
     images = [PurePosixPath(path) for path in paths]
-    wanted = [str(PurePosixPath(name)) if name else "" for name in names]
     indices: list[int | None] = [None] * len(names)
-    for level in LEVELS:
-        open_names = [i for i, index in enumerate(indices) if index is None and wanted[i]]
-        if not open_names:
-            break
+    for level, spell in [(level, spell) for spell in (str, str.strip) for level in LEVELS]:
+        wanted = {i: spell(names[i]) for i, index in enumerate(indices) if index is None}
+        wanted = {
+            i: str(PurePosixPath(name))
+            for i, name in wanted.items()
+            if name and (spell is str or name != names[i])
+        }
+        if not wanted:
+            continue
         known = Names(level(image) for image in images)
-        for i in open_names:
-            equal = known[wanted[i]]
+        for i, name in wanted.items():
+            equal = known[name]
             if len(equal) > 1:
                 raise DataError(
                     f"the name {names[i]!r} in {table} is the name of {len(equal)} images, such as "
@@ -95,3 +101,28 @@ def pair_names(names: Sequence[str], paths: Sequence[str], table: str) -> list[i
                 )
             indices[i] = equal[0] if equal else None
     return indices
+
+
+def how_to_pair(name: str, paths: Sequence[str]) -> str:
+    """Say how a name that no image has must be changed, or return an empty text.
+
+    Examples
+    --------
+    >>> how_to_pair("train/1.png", ["1.png"]), how_to_pair("1.jpg", ["1.png"])
+    ('Leave out the folders of the names', 'Correct the suffixes of the names')
+    >>> how_to_pair("7.0", ["007.png"]), how_to_pair("A", ["a.png"]), how_to_pair("b", ["a.png"])
+    ('Write the names with leading zeros', 'Write the names with the capitals of the files', '')
+    """
+    images = [PurePosixPath(path) for path in paths]
+    last = PurePosixPath(name.strip().replace("\\", "/"))
+    if last.name in {image.name for image in images}:
+        return "Leave out the folders of the names"
+    stems = {image.stem for image in images}
+    if last.stem in stems and last.suffix:
+        return "Correct the suffixes of the names"
+    number = last.stem if last.suffix in {"", ".0"} else ""
+    if number.isdecimal() and any(s.isdecimal() and int(s) == int(number) for s in stems):
+        return "Write the names with leading zeros" if number not in stems else ""
+    if last.stem.casefold() in {stem.casefold() for stem in stems}:
+        return "Write the names with the capitals of the files"
+    return ""

@@ -194,6 +194,7 @@ def open_for_fit(
     tune: bool,
     requested: bool | None = None,
     engine: str = "local",
+    merge_labels: bool = False,
     notify: Callable[[str], None] = lambda reason: None,
     progress: Callable[[ReadProgress], None] = lambda progress: None,
 ) -> Iterator[FeatureSet | StreamedFeatures]:
@@ -203,6 +204,8 @@ def open_for_fit(
     ----------
     paths, clf, tune, requested, engine
         As in `pick_out_of_core`, which decides.
+    merge_labels : bool
+        As in `clipfeat.store.load`.
     notify : callable
         Function that is called with the reason if the available memory decided.
     progress : callable
@@ -222,10 +225,10 @@ def open_for_fit(
     if reason:
         notify(reason)
     if not streamed:
-        yield load(*paths)
+        yield load(*paths, merge_labels=merge_labels)
         return
     with stream(paths[0], progress=progress) as features:
-        yield features
+        yield features.merged_labels() if merge_labels else features
 
 
 def run_streamed_cell(

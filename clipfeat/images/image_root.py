@@ -8,6 +8,7 @@ for the image or video with this name and any suffix.
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from unicodedata import normalize
 
 from clipfeat.errors import ClipfeatWarning, DataError, UsageError
 from clipfeat.images.formats import image_suffixes
@@ -49,7 +50,7 @@ class ImageRoot:
         folder = str(Path(self.root, above))
         if folder not in self._names:
             self._names[folder] = _names_by_stem(folder)
-        names = self._names[folder].get(name, [])
+        names = self._names[folder].get(normalize("NFC", name), [])
         if len(names) > 1:
             raise DataError(
                 f"{path!r} stands for several files in {folder}: {', '.join(names)}. Add the "
@@ -109,7 +110,10 @@ def _is_file(path: Path) -> bool:
 
 
 def _names_by_stem(folder: str) -> dict[str, list[str]]:
-    """Return the names of the images and videos in a folder by their names without suffix."""
+    """Return the names of the images and videos in a folder, with and without their suffix.
+
+    The keys are in Unicode normal form C, because macOS writes accents as separate characters.
+    """
     suffixes = image_suffixes() | VIDEO_SUFFIXES
     try:
         entries = sorted(Path(folder).iterdir())
@@ -118,5 +122,6 @@ def _names_by_stem(folder: str) -> dict[str, list[str]]:
     names: dict[str, list[str]] = {}
     for path in entries:
         if path.suffix.lower() in suffixes and not path.name.startswith("."):
-            names.setdefault(path.stem, []).append(path.name)
+            for name in (path.name, path.stem):
+                names.setdefault(normalize("NFC", name), []).append(path.name)
     return names

@@ -3,13 +3,15 @@
 `clipfeat.features.pairing` states the rule. Images that are not in the table are unlabelled.
 """
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from clipfeat.errors import LabelError
 from clipfeat.features.label_text import class_names
-from clipfeat.features.pairing import pair_names
+from clipfeat.features.pairing import how_to_pair, pair_names
 from clipfeat.images.manifest import (
     TableColumns,
     TableRow,
@@ -19,7 +21,14 @@ from clipfeat.images.manifest import (
 )
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.skipping import UNPAIRED
-from clipfeat.images.source import ImageSource, check_agreement, relabel
+from clipfeat.images.source import (
+    ImageSource,
+    check_agreement,
+    relabel,
+    warn_of_shortened,
+)
+from clipfeat.system.escaping import storable_columns
+from clipfeat.system.locations import folder_of, is_remote
 
 
 def with_labels(source: ImageSource, table_path: str, names: TableColumns) -> ImageSource:
@@ -41,12 +50,37 @@ def with_labels(source: ImageSource, table_path: str, names: TableColumns) -> Im
     if not columns.label:
         raise no_usual_column(table_path, "label", table.columns.tolist())
     paths = [record.path for record in source]
-    rows = table_rows(table, columns)
+    rows = _below_root(table_rows(table, columns), paths, table_path, source.root)
     skipped = Counter(source.skipped)
     records = label_records(
         source.name, source.records, paths, rows, table_path, columns.path, skipped
     )
     return replace(source, records=records, skipped=skipped)
+
+
+def _below_root(
+    rows: Sequence[TableRow], paths: Sequence[str], table_path: str, root: str
+) -> Sequence[TableRow]:
+    """Write the names in a table relative to the root of a source, if no image has them otherwise.
+
+    The table may have the full paths of the images, or paths from its own folder or the working
+    folder.
+    """
+    names = [row.path for row in rows]
+    if not set(paths).isdisjoint(names):
+        return rows
+    if any(index is not None for index in pair_names(names, paths, table_path)):
+        return rows
+    for folder in (folder_of(table_path), str(Path.cwd())):
+        if is_remote(folder) or is_remote(root) or not root:
+            continue
+        moved = [
+            name and os.path.relpath(os.path.join(folder, name.strip()), root)  # noqa: PTH118
+            for name in names
+        ]
+        if set(moved) & set(paths):
+            return [replace(row, path=name) for row, name in zip(rows, moved, strict=True)]
+    return rows
 
 
 def label_records(
@@ -89,20 +123,25 @@ def label_records(
     unlabelled = [relabel(record, "") for record in records]
     first: dict[int, ImageRecord] = {}
     repeated = []
+    shortened: Counter[str] = Counter()
     for row, index in zip(rows, indices, strict=True):
         if index is None:
             continue
-        record = relabel(unlabelled[index], classes[row.label], row.group, row.columns)
+        columns = storable_columns(row.columns, shortened)
+        record = relabel(unlabelled[index], classes[row.label], row.group, columns)
         if index in first:
             repeated.append((first[index], record))
         first.setdefault(index, record)
     check_agreement(table_path, repeated)
+    warn_of_shortened(table_path, shortened)
     if not first:
         example = rows[0].path if rows else ""
+        usual = "Write the paths like those of the images, or pass another column with --path-col"
+        remedy = how_to_pair(example, paths) or usual
         raise LabelError(
             f"no image of {name} is in {table_path}. The paths of the images look like "
-            f"{paths[0]!r}, but those in the column {column!r} look like {example!r}. Pass the "
-            "name of another column with --path-col"
+            f"{paths[0]!r}, but those in the column {column!r} look like {example!r}. "
+            f"{remedy}"
         )
     if n_unpaired := indices.count(None):
         skipped[UNPAIRED] += n_unpaired

@@ -2,8 +2,8 @@
 
 The columns of paths, labels and groups are recognised by usual names, such as ``label``. Capitals,
 spaces, hyphens and underscores are ignored. All other columns are kept as text under their own
-names. The separator of a text table is a comma, a semicolon or a tab. Its encoding is UTF-8, or
-UTF-16 with a byte order mark.
+names. The separator of a text table is a comma, a semicolon, a tab or a bar. Its encoding is UTF-8,
+or UTF-16 with a byte order mark.
 """
 
 import codecs
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from clipfeat.errors import (
     ClipfeatWarning,
+    EmptySourceError,
     RefusedFileError,
     StorageError,
     UnknownNameError,
@@ -25,7 +26,7 @@ from clipfeat.errors import (
 )
 from clipfeat.features.label_text import present
 from clipfeat.features.official_parts import SPLIT
-from clipfeat.images.image_root import root_of_table
+from clipfeat.images.image_root import ImageRoot, root_of_table
 from clipfeat.images.parquet_cells import ParquetShard
 from clipfeat.images.parquet_sizes import check_parquet_size
 from clipfeat.images.parquet_types import holds_bytes
@@ -49,7 +50,7 @@ LABEL_NAMES = (
     "isaigenerated", "isai", "aigenerated", "generated", "fake", "y",
 )  # fmt: skip
 GROUP_NAMES = ("group", "groups", "groupid")
-SEPARATORS = ",;\t"
+SEPARATORS = ",;\t|"
 _ENCODINGS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
@@ -120,8 +121,9 @@ def open_manifest(
     table, columns = read_table(spec, names)
     warn_of_unlabelled(spec, columns, table.columns.tolist())
     rows = table_rows(table, columns)
-    folder = root_of_table(spec, [row.path for row in rows if row.path], image_root)
-    paths = [row.path and (folder.find(row.path) or as_url(row.path)) for row in rows]
+    written = dict.fromkeys(text for row in rows for text in (row.path, row.path.strip()) if text)
+    folder = root_of_table(spec, list(written), image_root)
+    paths = [_listed_path(folder, row.path) for row in rows]
     check_table_paths(spec, paths, folder.root, image_root=image_root, allow_remote=allow_remote)
     readers = _readers(folder.root, paths)
     records = [
@@ -141,6 +143,14 @@ def warn_of_unlabelled(spec: str, found: TableColumns, names: Sequence[str]) -> 
             ClipfeatWarning,
             stacklevel=3,
         )
+
+
+def _listed_path(folder: ImageRoot, text: str) -> str:
+    """Return the path or address that a row gives. Spaces around it count only in a file's name."""
+    name = text.strip()
+    if name != text and not is_remote(folder.root):
+        name = text if Path(folder.root, text).is_file() else name
+    return name and (folder.find(name) or as_url(name))
 
 
 def _readers(root: str, paths: Sequence[str]) -> list[FileBytes | RemoteObject]:
@@ -186,8 +196,10 @@ def _read_parquet(spec: str) -> "pd.DataFrame":
         names = [field.name for field in schema if not holds_bytes(field.type)]
         check_parquet_size(shard.parquet, shard.source, names)
         table = shard.parquet.read(columns=names)
-        frame: pd.DataFrame = table.to_pandas().convert_dtypes()  # keeps whole numbers
-    return frame
+        frame: pd.DataFrame = table.to_pandas()
+    if any(name is not None for name in frame.index.names):
+        frame = frame.reset_index()  # pandas stores its index as a column
+    return frame.convert_dtypes()  # keeps whole numbers
 
 
 def _byte_columns(spec: str) -> list[str]:
@@ -218,7 +230,7 @@ def text_table(content: bytes, spec: str) -> "pd.DataFrame":
         ) from error
     except RefusedFileError:
         raise
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise _not_a_table(spec, error) from error
     return as_text(table, spec)
 
@@ -247,6 +259,7 @@ def _read_csv(content: bytes, spec: str) -> "pd.DataFrame":
 
     encoding = _ENCODINGS.get(content[:2], "utf-8-sig")
     text = content.decode(encoding)
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     header = next(iter(text.lstrip("\r\n").splitlines()), "")
     unquoted = re.sub(r'"[^"]*"', "", header)
     usual = "\t" if Path(spec).suffix.lower() == ".tsv" else ","
@@ -266,7 +279,12 @@ def _read_csv(content: bytes, spec: str) -> "pd.DataFrame":
 def read_table(spec: str, names: TableColumns) -> tuple["pd.DataFrame", TableColumns]:
     """Read a table of images, and find its columns of paths, labels and groups."""
     table = read_text_table(spec)
-    return table, find_columns(table, spec, names)
+    columns = find_columns(table, spec, names)
+    if not len(table):
+        raise EmptySourceError(
+            f"the table {spec} has a header, but no rows. Add one row for each image"
+        )
+    return table, columns
 
 
 def find_columns(

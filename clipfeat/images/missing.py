@@ -32,6 +32,12 @@ def likeliest_cause(paths: Sequence[str], root: str, *, is_table: bool) -> str:
     str
         Empty if no similar file was found.
     """
+    for path in paths[:N_PATHS]:
+        if found := _other_capitals(Path(root, path)):
+            return (
+                f"{path!r} is not in {root}, but {found} exists. Write the paths with the capitals "
+                "of the files"
+            )
     folders = [ImageRoot(folder) for folder in _near_folders(root)]
     for path in paths[:N_PATHS]:
         for variant in _variants(path):
@@ -39,6 +45,15 @@ def likeliest_cause(paths: Sequence[str], root: str, *, is_table: bool) -> str:
                 with suppress(DataError):
                     if found := folder.find(variant):
                         return _remedy(path, root, folder.root, variant, found, is_table)
+    return ""
+
+
+def _other_capitals(path: Path) -> str:
+    """Return the file beside a missing one that differs from it only in capitals."""
+    with suppress(OSError, ValueError):
+        for name in sorted(os.listdir(path.parent)):  # noqa: PTH208 -- names only
+            if name.casefold() == path.name.casefold() and name != path.name:
+                return str(path.with_name(name))
     return ""
 
 

@@ -11,14 +11,13 @@ from clipfeat.errors import (
     ClipfeatWarning,
     EmptySourceError,
     LabelError,
-    RefusedFileError,
     StorageError,
 )
 from clipfeat.features.label_text import class_names
 from clipfeat.features.official_parts import SPLIT
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.skipping import WITHOUT_PATH, skipped_text
-from clipfeat.system.escaping import MAX_COLUMNS, storable
+from clipfeat.system.escaping import MAX_COLUMN_TEXT, storable, storable_columns
 from clipfeat.system.files import storage_errors
 from clipfeat.system.locations import is_remote
 
@@ -134,18 +133,20 @@ def make_source(
     LabelError
         If two records with the same path have different labels, groups or splits.
     RefusedFileError
-        If a feature file cannot store a text, because it is too long, or all of the columns.
+        If a path, label or group is too long for a feature file.
 
     Warns
     -----
     ClipfeatWarning
-        If other columns of records with the same path differ. Those of the first are kept.
+        If other columns of records with the same path differ. Those of the first are kept. If
+        values of other columns are too long, and are shortened.
     """
     shared: dict[Any, Any] = {}
     classes = class_names({record.label for record in records})
     repeated: list[tuple[ImageRecord, ImageRecord]] = []
     unique: dict[str, ImageRecord] = {}
     listed: list[str] = []
+    shortened: Counter[str] = Counter()
     for raw in records:
         path = raw.path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
         path = storable(path)
@@ -153,7 +154,7 @@ def make_source(
         if not path:
             continue
         label, group = storable(classes[raw.label]), storable(raw.group)
-        columns = tuple((storable(name), storable(value)) for name, value in raw.columns)
+        columns = storable_columns(raw.columns, shortened)
         record = replace(
             raw,
             path=path,
@@ -171,12 +172,7 @@ def make_source(
     if not unique:
         text = f" ({skipped_text(passed)})" if passed else ""
         raise EmptySourceError(f"there are no images in {name}{text}. Check the path")
-    names = {name for columns in shared if isinstance(columns, tuple) for name, _ in columns}
-    if len(names) > MAX_COLUMNS:
-        raise RefusedFileError(
-            f"{name} has {len(names)} columns, but a feature file stores at most {MAX_COLUMNS}. "
-            "Remove columns from the source"
-        )
+    warn_of_shortened(name, shortened)
     rows = tuple(listed) if len(listed) > len(unique) else ()
     return ImageSource(name, root, list(unique.values()), passed, places, rows)
 
@@ -229,17 +225,41 @@ def check_agreement(name: str, pairs: Iterable[tuple[ImageRecord, ImageRecord]])
         )
 
 
+def warn_of_shortened(name: str, shortened: Mapping[str, int]) -> None:
+    """Warn that values of columns are too long for a feature file, and were shortened.
+
+    Parameters
+    ----------
+    name : str
+        Name of the source or table.
+    shortened : mapping of str to int
+        Number of shortened values of each column.
+    """
+    if any(shortened.values()):
+        counts = ", ".join(f"{n} in column {column!r}" for column, n in shortened.items())
+        warnings.warn(
+            f"{name} has texts of more than {MAX_COLUMN_TEXT} bytes, which are shortened: {counts}",
+            ClipfeatWarning,
+            stacklevel=3,
+        )
+
+
 def relabel(
     record: ImageRecord, label: str, group: str = "", columns: Iterable[tuple[str, str]] = ()
 ) -> ImageRecord:
     """Return a record with the label and other values of a table's row.
 
     The label replaces that of the record even if it is empty. An empty group changes nothing.
+
+    Raises
+    ------
+    RefusedFileError
+        If the label or the group is too long for a feature file.
     """
     joined = {**dict(record.columns), **dict(columns)}
     return replace(
         record,
-        label=label,
-        group=group or record.group,
+        label=storable(label),
+        group=storable(group) or record.group,
         columns=tuple(sorted(joined.items())),
     )

@@ -1,29 +1,50 @@
 """Columns of a source: those that hold labels and groups, and those with reserved names."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 
-from clipfeat.errors import ClipfeatWarning, UsageError, unknown_name
-from clipfeat.features.column_names import stored_names
+from clipfeat.errors import (
+    ClipfeatWarning,
+    RefusedFileError,
+    UnknownNameError,
+    UsageError,
+    unknown_name,
+)
+from clipfeat.features.column_names import OWN_COLUMNS, stored_names
 from clipfeat.features.label_text import class_names, present
-from clipfeat.images.manifest import TableColumns, plain_name
+from clipfeat.images.manifest import GROUP_NAMES, LABEL_NAMES, TableColumns, plain_name
 from clipfeat.images.source import ImageSource
+from clipfeat.system.escaping import MAX_COLUMNS
 
 
 def with_stored_names(source: ImageSource) -> ImageSource:
     """Rename the columns that have a reserved name. See `clipfeat.features.column_names`.
+
+    Raises
+    ------
+    RefusedFileError
+        If there are more columns than a feature file can store.
 
     Warns
     -----
     ClipfeatWarning
         If columns are renamed.
     """
-    renamed = stored_names(_names(source))
+    names = _names(source)
+    most = MAX_COLUMNS - len(OWN_COLUMNS)
+    if len(names) > most:
+        raise RefusedFileError(
+            f"{source.name} has {len(names)} columns, but a feature file stores at most {most}. "
+            "Remove columns from the source"
+        )
+    renamed = stored_names(names)
     if not renamed:
         return source
+    listed = ", ".join(f"{old or '(no name)'} as {new}" for old, new in sorted(renamed.items()))
     warnings.warn(
         f"{source.name} has columns with names that clipfeat uses itself. They are stored under "
-        f"other names: {', '.join(f'{old} as {new}' for old, new in sorted(renamed.items()))}",
+        f"other names: {listed}",
         ClipfeatWarning,
         stacklevel=3,
     )
@@ -40,6 +61,9 @@ def with_stored_names(source: ImageSource) -> ImageSource:
 def with_roles(source: ImageSource, names: TableColumns) -> ImageSource:
     """Take the labels and the groups from columns of a source that is not a table.
 
+    If a name is not given and the source has no labels or groups, a column with a usual name is
+    used, as in a table.
+
     Raises
     ------
     UnknownNameError
@@ -51,9 +75,10 @@ def with_roles(source: ImageSource, names: TableColumns) -> ImageSource:
         raise UsageError(
             f"--path-col applies to tables, but {source.name} is not a table. Omit --path-col"
         )
-    label, group = (
-        _find(source, role, name) for role, name in (("label", names.label), ("group", names.group))
-    )
+    has_labels = any(record.label for record in source)
+    has_groups = any(record.group for record in source)
+    label = _find(source, "label", names.label, () if has_labels else LABEL_NAMES)
+    group = _find(source, "group", names.group, () if has_groups else GROUP_NAMES)
     if not label and not group:
         return source
     of_label = [present(dict(record.columns).get(label, "")) for record in source]
@@ -71,18 +96,37 @@ def with_roles(source: ImageSource, names: TableColumns) -> ImageSource:
     return replace(source, records=records)
 
 
-def _find(source: ImageSource, role: str, given: str) -> str:
-    """Return the name of the source's column. It is empty for the label or group of the source."""
-    is_set = any(record.label if role == "label" else record.group for record in source)
-    if not given or (plain_name(given) == role and is_set):
-        return ""
+def _find(source: ImageSource, role: str, given: str, usual: Sequence[str]) -> str:
+    """Return the name of a column of the source. It is empty for its own labels or groups.
+
+    Parameters
+    ----------
+    source : ImageSource
+        The source.
+    role : {"label", "group"}
+        Role of the column.
+    given : str
+        Name of the column. It may be empty.
+    usual : sequence of str
+        Usual names of the column. Empty if the source has labels or groups.
+    """
     known = _names(source)
     if given in known:
         return given
-    alike = [name for name in sorted(known) if plain_name(name) == plain_name(given)]
-    if len(alike) != 1:
+    if plain_name(given) == role and not usual:
+        return ""
+    for wanted in (plain_name(given),) if given else usual:
+        alike = [name for name in sorted(known) if plain_name(name) == wanted]
+        if len(alike) == 1:
+            return alike[0]
+        if alike:
+            raise UnknownNameError(
+                f"{source.name} has several {role} columns: {', '.join(alike)}. Pass one of them "
+                f"with --{role}-col"
+            )
+    if given:
         raise unknown_name(f"{role} column of {source.name}", given, sorted(known))
-    return alike[0]
+    return ""
 
 
 def _names(source: ImageSource) -> set[str]:

@@ -32,6 +32,9 @@ class SourceOptions:
     globs : ClassGlobs
         Patterns of the paths of photographs and of generated images, and the folder that names the
         generator. They replace what the folders give.
+    merge_labels : bool
+        Whether to merge classes whose names differ only in capitals or spaces. Otherwise, such
+        classes are an error.
     frames : FrameSampling
         The frames to take from a video.
     views : str or path, optional
@@ -49,6 +52,7 @@ class SourceOptions:
     views: str | Path | None = None
     faces: FaceFinder | None = None
     image_root: str | Path | None = None
+    merge_labels: bool = False
     allow_remote: bool = False
     globs: ClassGlobs = ClassGlobs()
 

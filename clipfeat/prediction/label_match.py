@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from clipfeat.errors import LabelError
+from clipfeat.features.label_text import class_names, one_spelling
 from clipfeat.images.record import ImageRecord
 
 MAX_LISTED = 10
@@ -89,11 +90,49 @@ def check_labels(labels: Iterable[str], classes: Sequence[str], source: str) -> 
         If labels match no class. The message lists them with their nearest classes.
     """
     if unmatched := unmatched_labels(labels, classes):
+        merged = as_classes(unmatched, classes, merge=True)
+        can_merge = any(merged[label] in classes for label in unmatched)
+        remedy = (
+            "Pass --merge-labels to ignore capitals and spaces, or correct the labels"
+            if can_merge
+            else "Write the labels like the classes, or leave them empty"
+        )
         raise LabelError(
             f"{unmatched.total()} images of {source} have labels that match no class of the model "
-            f"({', '.join(classes)}): {list_unmatched(unmatched, classes)}. Write the labels like "
-            "the classes, or leave them empty"
+            f"({', '.join(classes)}): {list_unmatched(unmatched, classes)}. {remedy}"
         )
+
+
+def as_classes(labels: Iterable[str], classes: Sequence[str], *, merge: bool) -> dict[str, str]:
+    """Map labels to the classes of a model that are the same number or truth value.
+
+    Parameters
+    ----------
+    labels : iterable of str
+        True labels.
+    classes : sequence of str
+        Classes of the model.
+    merge : bool
+        Whether to map labels that differ from a class only in capitals or spaces, too.
+
+    Examples
+    --------
+    >>> as_classes(["1.0", "False"], ["0", "1"], merge=False)
+    {'1.0': '1', 'False': '0'}
+    >>> as_classes(["Real", ""], ["real", "fake"], merge=True)
+    {'Real': 'real', '': ''}
+    """
+    distinct = dict.fromkeys(labels)
+    number = class_names([*distinct, *classes])
+    of_number = {number[name]: name for name in reversed(classes)}
+    named = {
+        label: label if label in classes else of_number.get(number[label], label)
+        for label in distinct
+    }
+    if not merge:
+        return named
+    spelling = one_spelling(dict.fromkeys(named.values(), 0), like=classes)
+    return {label: name if name in classes else spelling[name] for label, name in named.items()}
 
 
 def _plain(name: str) -> str:

@@ -19,9 +19,10 @@ from clipfeat.images.readers import FileBytes
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource
 from clipfeat.images.source_options import SourceOptions, open_inputs
+from clipfeat.images.spellings import renamed
 from clipfeat.images.video.frames import with_frames
 from clipfeat.model import Model, load_model
-from clipfeat.prediction.label_match import check_labels, given_labels
+from clipfeat.prediction.label_match import as_classes, check_labels, given_labels
 from clipfeat.prediction.predictions import (
     Predictions,
     files_of,
@@ -135,10 +136,14 @@ def _of_features(
 ) -> Predictions:
     """Predict from features. Labels of a table are paired with the files of the features."""
     if inputs.labels is None:
-        return predictions_of(model, features, average)
+        names = as_classes(features.classes, model.classes, merge=inputs.merge_labels)
+        return predictions_of(model, features.renamed_classes(names), average)
     records = [ImageRecord(file, FileBytes(file)) for file in files_of(features)]
     labelled = with_labels(ImageSource(name, "", records), str(inputs.labels), inputs.columns)
-    labels = {record.path: record.label for record in labelled}
+    names = as_classes(
+        (record.label for record in labelled), model.classes, merge=inputs.merge_labels
+    )
+    labels = {record.path: names[record.label] for record in labelled}
     check_labels(labels.values(), model.classes, str(inputs.labels))
     predictions = predictions_of(model, features, average, truth=labels)
     return replace(predictions, skipped=labelled.skipped)
@@ -175,4 +180,6 @@ def open_images(model: Model, source: ImageInput, inputs: SourceOptions) -> Imag
             "the argument `faces`"
         )
     images = open_inputs(source, inputs)
+    labels = (record.label for record in images)
+    images = renamed(images, as_classes(labels, model.classes, merge=inputs.merge_labels))
     return with_frames(images, inputs.frames)

@@ -11,7 +11,7 @@ import numpy as np
 from clipfeat.errors import UsageError, unknown_name
 from clipfeat.features.classes import positive_last
 from clipfeat.features.label_text import present
-from clipfeat.features.pairing import pair_names
+from clipfeat.features.pairing import how_to_pair, pair_names
 from clipfeat.images.manifest import PATH_NAMES, plain_name, read_text_table
 from clipfeat.prediction.predictions import Predictions
 
@@ -128,11 +128,12 @@ def fill_template(predictions: Predictions, template: Template) -> Filled:
         if pair is not None and readable[places[pair]]
     }
     if not images:
+        remedy = how_to_pair(next(iter(ids), ""), predictions.paths)
         raise UsageError(
             f"no id of {template.path} matches an image. Its first id is "
             f"{next(iter(ids), 'missing')!r}, and the first image is "
-            f"{next(iter(predictions.paths), 'missing')!r}. Predict the images of the "
-            "competition's test set"
+            f"{next(iter(predictions.paths), 'missing')!r}. "
+            f"{remedy or 'Predict the images of the competition test set'}"
         )
     values, summary = _columns(predictions, template, names, images)
     for name, column in values.items():

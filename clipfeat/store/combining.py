@@ -1,5 +1,6 @@
 """Merging several feature files of one encoder into one."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.errors import DataError, FingerprintError, unknown_name
+from clipfeat.features.label_text import check_spellings, class_names, one_spelling
 from clipfeat.store.format import KEY_BYTES, Row
 from clipfeat.store.loading import provenance
 from clipfeat.store.reading import Stored, open_stored
@@ -49,6 +51,7 @@ def merge_files(
     out: str | Path,
     *,
     prefer: str | None = None,
+    merge_labels: bool = False,
     overwrite: bool = False,
 ) -> MergeReport:
     """Merge feature files of the same encoder into one.
@@ -67,6 +70,9 @@ def merge_files(
     prefer : str, optional
         The file whose row is kept if files have different keys, labels or groups for one path:
         ``"first"`` or ``"last"``. None raises an error in this case.
+    merge_labels : bool
+        Merge classes whose names differ only in capitals or spaces. A class gets its most frequent
+        spelling.
     overwrite : bool
         Replace an existing file.
 
@@ -83,6 +89,8 @@ def merge_files(
         If the files have features of different encoders. The message lists the differences.
     DataError
         If files have different keys, labels or groups for one path, and `prefer` is None.
+    LabelError
+        If classes differ only in capitals or spaces, and `merge_labels` is false.
     OutputExistsError
         If `out` exists and `overwrite` is false.
     StorageError
@@ -102,10 +110,11 @@ def merge_files(
                     "encoders, pass all files to `clipfeat fit`."
                 )
         root, prefixes = rebased([file.newest.text("root") for file in files])
-        owners = _owners(files, prefixes, prefer)
+        names = _names(files, merge=merge_labels)
+        owners = _owners(files, prefixes, names, prefer)
         with FeatureWriter(target, files[0].spec, root=root, overwrite=True) as writer:
             writer.provenance = {"merged": [str(path) for path in paths]}
-            n_rows, n_failures = _write(writer, files, prefixes, owners)
+            n_rows, n_failures = _write(writer, files, prefixes, names, owners)
         n_all = sum(file.n_rows for file in files)
     return MergeReport(target, n_rows, n_all - n_rows, n_failures, root)
 
@@ -131,13 +140,15 @@ def reroot(path: str | Path, root: str, prefix: str) -> None:
         request = stored.newest.text("request")
         with FeatureWriter(path, stored.spec, root=root, request=request, overwrite=True) as writer:
             writer.provenance = provenance(stored)
-            _write(writer, [stored], [prefix], _owners([stored], [prefix], "last"))
+            owners = _owners([stored], [prefix], {}, "last")
+            _write(writer, [stored], [prefix], {}, owners)
 
 
 def _write(
     writer: FeatureWriter,
     files: Sequence[Stored],
     prefixes: Sequence[str],
+    names: Mapping[str, str],
     owners: Mapping[str, int],
 ) -> tuple[int, int]:
     """Write the rows that `owners` chooses, and all failures. Return the numbers of both."""
@@ -152,7 +163,7 @@ def _write(
     again: list[Row] = []
     keys: set[bytes] = set()
     for number, (file, prefix) in enumerate(zip(files, prefixes, strict=True)):
-        for rows, features in _row_chunks(file, prefix):
+        for rows, features in _row_chunks(file, prefix, names):
             new = np.zeros(len(rows), dtype=bool)
             for i, row in enumerate(rows):
                 if owners[row.path] != number:
@@ -196,7 +207,23 @@ def rebased(roots: Sequence[str]) -> tuple[str, list[str]]:
     return root, [folder and folder + "/" for folder in folders]
 
 
-def _owners(files: Sequence[Stored], prefixes: Sequence[str], prefer: str | None) -> dict[str, int]:
+def _names(files: Sequence[Stored], *, merge: bool) -> dict[str, str]:
+    """Map the labels of all files to classes: one name for a number, and one spelling."""
+    labels = Counter(label for file in files for label in file.strings("labels").tolist())
+    names = class_names(labels)
+    counts: Counter[str] = Counter()
+    for label, n in labels.items():
+        counts[names[label]] += n
+    if not merge:
+        check_spellings(counts, "the feature files")
+        return names
+    spelling = one_spelling(counts)
+    return {label: spelling[name] for label, name in names.items()}
+
+
+def _owners(
+    files: Sequence[Stored], prefixes: Sequence[str], names: Mapping[str, str], prefer: str | None
+) -> dict[str, int]:
     """Map each path to the index of the file whose row is kept."""
     owners: dict[str, int] = {}
     known: dict[str, dict[str, object]] = {}
@@ -211,7 +238,7 @@ def _owners(files: Sequence[Stored], prefixes: Sequence[str], prefer: str | None
         ):
             name = prefixed(prefix, path)
             moved = _prefixed_text(prefix, group, path, source_file)
-            about = {"bytes": key, "label": label, "group": moved}
+            about = {"bytes": key, "label": names.get(label, label), "group": moved}
             differing = [word for word in about if known.get(name, about)[word] != about[word]]
             if differing and prefer is None:
                 raise DataError(
@@ -224,7 +251,9 @@ def _owners(files: Sequence[Stored], prefixes: Sequence[str], prefer: str | None
     return owners
 
 
-def _row_chunks(file: Stored, prefix: str) -> Iterator[tuple[list[Row], NDArray[np.floating]]]:
+def _row_chunks(
+    file: Stored, prefix: str, names: Mapping[str, str]
+) -> Iterator[tuple[list[Row], NDArray[np.floating]]]:
     """Yield the current rows with their features in blocks of a few thousand rows."""
     columns = {name: file.source_column(name) for name in file.column_names}
     columns["split"] = file.strings("split")
@@ -245,7 +274,7 @@ def _row_chunks(file: Stored, prefix: str) -> Iterator[tuple[list[Row], NDArray[
             Row(
                 path=prefixed(prefix, str(paths[i])),
                 key=keys[i],
-                label=str(labels[i]),
+                label=names.get(str(labels[i]), str(labels[i])),
                 group=_prefixed_text(prefix, str(groups[i]), str(paths[i]), str(files[i])),
                 height=int(sizes[i, 0]),
                 width=int(sizes[i, 1]),

@@ -24,6 +24,7 @@ from clipfeat.images.readers import FileBytes
 from clipfeat.images.record import ImageRecord, image_key
 from clipfeat.images.source import ImageSource
 from clipfeat.images.source_columns import with_roles, with_stored_names
+from clipfeat.images.spellings import with_one_spelling
 from clipfeat.spec import EncoderSpec
 from clipfeat.store.foreign import ForeignFeatures, find_foreign
 from clipfeat.store.format import KEY_BYTES, Row
@@ -68,6 +69,7 @@ def import_features(
     images: str | Path | None = None,
     labels: str | Path | None = None,
     columns: TableColumns = TableColumns(),
+    merge_labels: bool = False,
     class_folders: bool = True,
     overwrite: bool = False,
 ) -> ImportReport:
@@ -92,6 +94,9 @@ def import_features(
         A table of labels. `columns` gives the names of its columns.
     columns : TableColumns
         Names of the columns of `labels` with paths, labels and groups.
+    merge_labels : bool
+        Whether to merge classes whose names differ only in capitals or spaces. Otherwise, such
+        classes are an error.
     class_folders : bool
         Use the first folder of a path as the label.
     overwrite : bool
@@ -110,7 +115,8 @@ def import_features(
         If the numbers of rows and image names differ. If two rows have the same image name. If the
         features are not a matrix of floats. If none of the images is in `images`.
     LabelError
-        If `labels` contains none of the images.
+        If `labels` contains none of the images. If classes differ only in capitals or spaces, and
+        `merge_labels` is false.
     RefusedFileError
         If a file cannot be read.
     OutputExistsError
@@ -127,6 +133,7 @@ def import_features(
         if labels is not None:
             listed = with_labels(listed, str(labels), columns)
         listed = with_stored_names(listed if labels is not None else with_roles(listed, columns))
+        listed = with_one_spelling(listed, {}, merge=merge_labels)
         seed = "" if foreign.names is not None else digest
         again: list[Row] = []
         failures: list[Failure] = []

@@ -1,6 +1,8 @@
 """Loading feature files into memory, and reading their metadata."""
 
 import json
+from collections import Counter
+from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +13,14 @@ from numpy.typing import NDArray
 from clipfeat.errors import RefusedFileError
 from clipfeat.features import FeatureSet, join, order_classes
 from clipfeat.features.column_names import with_own_files
+from clipfeat.features.label_text import class_names
 from clipfeat.spec import EncoderSpec
 from clipfeat.store.format import PARTS_SUFFIX, SHARDS_SUFFIX, Column
 from clipfeat.store.reading import Stored, is_there, open_stored
 from clipfeat.system.locations import location
 
 
-def load(*paths: str | Path) -> FeatureSet:
+def load(*paths: str | Path, merge_labels: bool = False) -> FeatureSet:
     """Read feature files into memory.
 
     If there are several files, their features are joined by image.
@@ -26,6 +29,8 @@ def load(*paths: str | Path) -> FeatureSet:
     ----------
     *paths : path
         Feature files of different encoders, with the same images.
+    merge_labels : bool
+        Whether to merge classes whose names differ only in capitals or spaces.
 
     Returns
     -------
@@ -39,7 +44,11 @@ def load(*paths: str | Path) -> FeatureSet:
     JoinError
         If the files hold different images.
     """
-    return join([_load(path) for path in paths])
+    sets = [_load(path) for path in paths]
+    if merge_labels:
+        first = sets[0].merged_labels()
+        sets = [first, *(one.merged_labels(first.classes) for one in sets[1:])]
+    return join(sets)
 
 
 def _load(path: str | Path) -> FeatureSet:
@@ -50,8 +59,10 @@ def _load(path: str | Path) -> FeatureSet:
         for rows in stored.features():
             X[at : at + len(rows)] = rows
             at += len(rows)
-        labels = stored.strings("labels")
-        classes = order_classes(set(labels.tolist()) - {""})
+        written = stored.strings("labels").tolist()
+        names = class_names(set(written))
+        labels = [names[label] for label in written]
+        classes = order_classes(set(labels) - {""})
         code = {name: i for i, name in enumerate(classes)}
         groups = stored.strings("groups")
         keys = stored.column("keys").tobytes().hex().encode()
@@ -61,7 +72,7 @@ def _load(path: str | Path) -> FeatureSet:
         paths = stored.strings("paths")
         return FeatureSet(
             X=X,
-            y=np.array([code.get(label, -1) for label in labels.tolist()], dtype=np.int64),
+            y=np.array([code.get(label, -1) for label in labels], dtype=np.int64),
             classes=classes,
             paths=paths,
             keys=np.frombuffer(keys, dtype="S32"),
@@ -154,6 +165,32 @@ def has_no_rows(path: str | Path) -> bool:
         return False
     with open_stored(path) as stored:
         return not any(file.n_rows for file in stored.files)
+
+
+def label_counts(
+    path: str | Path, prefix: str = "", without: Set[str] = frozenset()
+) -> dict[str, int]:
+    """Return the number of labelled rows of each class in a feature file, if the file exists.
+
+    Parameters
+    ----------
+    path : path
+        The feature file.
+    prefix : str
+        Text before each path of the file.
+    without : set of str
+        Paths of images, with the prefix, whose rows are not counted.
+    """
+    if not is_there(location(path)):
+        return {}
+    with open_stored(path) as stored:
+        paths, files = stored.strings("paths").tolist(), stored.source_column("file").tolist()
+        labels = stored.strings("labels").tolist()
+        return Counter(
+            label
+            for name, file, label in zip(paths, files, labels, strict=True)
+            if label and without.isdisjoint((prefix + name, prefix + file))
+        )
 
 
 def provenance(stored: Stored) -> dict[str, Any]:

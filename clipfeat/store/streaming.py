@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from clipfeat.errors import DataError
 from clipfeat.features import FeatureSet
 from clipfeat.features.column_names import with_own_files
+from clipfeat.features.label_text import class_names
 from clipfeat.spec import EncoderSpec
 from clipfeat.store.reading import open_stored
 
@@ -99,6 +100,10 @@ class StreamedFeatures:
     def ungrouped(self) -> "StreamedFeatures":
         """Remove the groups. The parts of a file (frames, faces, views) still form a group."""
         return replace(self, numbers=self.numbers.ungrouped())
+
+    def merged_labels(self) -> "StreamedFeatures":
+        """Merge classes whose names differ only in capitals or spaces."""
+        return replace(self, numbers=self.numbers.merged_labels())
 
     def rows(self, numbers: NDArray[np.int64]) -> "StreamedRows":
         """Select rows by row numbers in any order. A repeated number repeats its row.
@@ -201,7 +206,9 @@ def stream(
         columns = with_own_files(columns, paths)
         number: Any = np.arange(n, dtype=np.float64)[:, None]  # float32 is exact below 2**24
         # Row numbers serve as paths, unless the rows are parts of files and need their own paths.
-        plain = FeatureSet.from_arrays(np.zeros((n, 1)), stored.strings("labels").tolist())
+        labels = stored.strings("labels").tolist()
+        plain = FeatureSet.from_arrays(np.zeros((n, 1)), labels)
+        plain = plain.renamed_classes(class_names(plain.classes))
         numbers = replace(
             plain,
             X=number,

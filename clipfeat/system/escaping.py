@@ -4,7 +4,8 @@ HTML is escaped by Jinja or `html_text`, and LaTeX by `clipfeat.report.latex.lat
 """
 
 import re
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 
 MAX_TEXT = 2**16
 """Maximum size of a path, label, group or other value in a feature file, in bytes of UTF-8."""
+MAX_COLUMN_TEXT = 2**12
+"""Maximum size of the value of a further column, in bytes of UTF-8. Longer values are shortened,
+because all values of a column take as much memory as its longest one."""
+MAX_COLUMN_NAME = 1000
+"""Maximum size of the name of a column, in bytes of UTF-8."""
 MAX_COLUMNS = 1000
 """Maximum number of columns in a feature file, besides labels and groups."""
 
@@ -55,6 +61,42 @@ def storable(text: str) -> str:
     if text.isascii() and "\0" not in text:
         return text
     return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
+
+
+def storable_columns(
+    columns: Iterable[tuple[str, str]], shortened: Counter[str]
+) -> tuple[tuple[str, str], ...]:
+    """Make the further columns of an image storable, and shorten long values.
+
+    Parameters
+    ----------
+    columns : iterable of (name, value)
+        The columns.
+    shortened : Counter
+        Counts the shortened values by the column's name.
+
+    Raises
+    ------
+    RefusedFileError
+        If a name has more than `MAX_COLUMN_NAME` bytes.
+    """
+    result = []
+    for name, value in columns:
+        if len(name.encode("utf-8", "backslashreplace")) > MAX_COLUMN_NAME:
+            raise RefusedFileError(
+                f"the column {name[:40]!r}… has a name of more than {MAX_COLUMN_NAME} bytes. Give "
+                "the column a shorter name in the source"
+            )
+        if len(value) > MAX_COLUMN_TEXT // 4:
+            data = value.encode("utf-8", "backslashreplace")
+            if len(data) > MAX_COLUMN_TEXT:
+                shortened[name] += 1
+                end = "…"
+                kept = data[: MAX_COLUMN_TEXT - len(end.encode())]
+                result.append((storable(name), storable(kept.decode("utf-8", "ignore") + end)))
+                continue
+        result.append((storable(name), storable(value)))
+    return tuple(result)
 
 
 def terminal_text(text: str) -> str:

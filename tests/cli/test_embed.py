@@ -78,6 +78,10 @@ def test_image_root(image_folder: Path) -> None:
     result = succeed("embed", "table.csv", "out.h5", *SPECTRUM, "--image-root", "images/real")
     assert f"paths are relative to {image_folder / 'real'}" in result.stdout
     assert load("out.h5").paths.tolist() == ["real-00.png"]
+    assert "paths are relative" not in succeed("embed", "images", "o.h5", *SPECTRUM).stdout
+    Path("table.csv").write_text("id,label\n")
+    empty = clipfeat("embed", "table.csv", "new.h5", *SPECTRUM)
+    assert_fails(empty, 1, "the table table.csv has a header, but no rows")
 
 
 def test_skipped_files_are_counted(image_folder: Path) -> None:

@@ -8,6 +8,7 @@ from PIL import Image
 
 import clipfeat
 from clipfeat.embedding.embed_report import EmbedReport
+from clipfeat.errors import UsageError
 from clipfeat.images.source_options import SourceOptions
 
 COLOURS = {"a": ["red", "green"], "b": ["blue", "white"]}
@@ -60,6 +61,24 @@ def test_prune_keeps_the_rows_of_other_folders(folder: Path) -> None:
     assert [failure.path for failure in clipfeat.load(out).failures] == ["a/x/bad.png"]
 
 
+def test_prune_keeps_the_rows_of_other_archives_and_tables(folder: Path) -> None:
+    """An archive covers its members only. A table does not tell which rows come from it."""
+    out = folder / "out.h5"
+    for name in ("a", "b"):
+        shutil.make_archive(str(folder / name), "tar", folder / name)
+        embed(folder / f"{name}.tar", out)
+    (folder / "b" / "y" / "1.png").unlink()
+    shutil.make_archive(str(folder / "b"), "tar", folder / "b")
+    assert embed(folder / "b.tar", out).absent == 1
+    assert embed(folder / "b.tar", out, prune=True).n_rows == 3
+    (folder / "t.csv").write_text("path\na/x/1.png\n")
+    assert embed(folder / "t.csv", out).absent == 0
+    with pytest.raises(UsageError, match=r"--prune applies to folders .*t.csv is a table"):
+        embed(folder / "t.csv", out, prune=True)
+    assert clipfeat.load(out).paths.tolist()[-1] == "a/x/1.png"
+    assert len(clipfeat.load(out)) == 4
+
+
 def test_a_moved_folder_keeps_its_paths(folder: Path) -> None:
     """The same images at the same paths are a moved folder. Other images are a second folder."""
     out = folder / "out.h5"
@@ -72,8 +91,9 @@ def test_a_moved_folder_keeps_its_paths(folder: Path) -> None:
     assert set(rows(out)) == {f"{name}/{label}/1.png" for name in "cb" for label in "xy"}
 
 
-def test_paths_of_views_and_tables_move_too(folder: Path) -> None:
+def test_paths_of_views_and_tables_move_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files and groups of views get the new paths, and a table names the same images."""
+    monkeypatch.chdir(folder)  # a table may name files in the working folder
     out = folder / "out.h5"
     views = SourceOptions(views="hflip")
     embed(folder / "a", out, inputs=views)

@@ -1,11 +1,13 @@
 """Folders of a table's paths, and names without a suffix."""
 
+import unicodedata
 from pathlib import Path
 
 import pytest
 
 from clipfeat.errors import DataError, UsageError
 from clipfeat.images import open_source
+from clipfeat.images.image_root import root_of_table
 
 
 @pytest.fixture
@@ -51,3 +53,12 @@ def test_the_image_root_is_a_folder_and_the_source_a_table(table: Path) -> None:
         open_source(str(table), image_root="none")
     with pytest.raises(UsageError, match="but train is a folder"):
         open_source("train", image_root="train")
+
+
+def test_another_normal_form(tmp_path: Path) -> None:
+    """A table may write accents as one character if the file system stores two."""
+    file = tmp_path / unicodedata.normalize("NFD", "caf\u00e9.png")
+    file.write_bytes(b"x")
+    for name in ("caf\u00e9.png", "caf\u00e9"):
+        root = root_of_table(str(tmp_path / "t.csv"), [name])
+        assert root.find(name) == file.name

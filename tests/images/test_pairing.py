@@ -40,7 +40,8 @@ def test_normal_forms_are_equal(paths: list[str], of_names: str, of_paths: str) 
 @given(st.lists(PATH, unique=True, min_size=1, max_size=8), NAME)
 def test_a_pair_is_exact_or_an_error(paths: list[str], name: str) -> None:
     """A paired image has the name, and no other image has it in the same part of its path."""
-    parts = [[str(p), p.name, p.stem] for p in map(PurePosixPath, paths)]
+    parts = [[str(p), str(p.with_suffix("")), p.name, p.stem] for p in map(PurePosixPath, paths)]
+    name = name.strip() or "x"  # see the next test
     wanted = unicodedata.normalize("NFC", name)
     try:
         (index,) = pair_names([name], paths, "t.csv")
@@ -52,6 +53,13 @@ def test_a_pair_is_exact_or_an_error(paths: list[str], name: str) -> None:
         assert all(name not in p for p in parts)
     else:
         assert wanted in [unicodedata.normalize("NFC", x) for x in parts[index]]
+
+
+def test_spaces_and_suffixes() -> None:
+    """Spaces count only if an image has them, and a path may lack its suffix."""
+    paths = ["a/1.png", "b/1.png", "c/ 2.png", "c/2.png", "1/x.png"]
+    names = ["a/1", " b/1.png ", " 2", " 2.png", "2 ", "\t", "1/x"]
+    assert pair_names(names, paths, "t.csv") == [0, 1, 2, 2, 3, None, 4]
 
 
 @given(st.lists(NAME, unique=True, min_size=1, max_size=8).filter(distinct), FORMS)

@@ -4,17 +4,20 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from clipfeat.errors import ClipfeatWarning, UnknownNameError, UsageError
+from clipfeat.errors import ClipfeatWarning, RefusedFileError, UnknownNameError, UsageError
 from clipfeat.features.column_names import OWN_COLUMNS, RESERVED
 from clipfeat.images import open_source
 from clipfeat.images.manifest import TableColumns
 from clipfeat.images.source import ImageSource
+from clipfeat.store import FeatureWriter, Row, load
+from tests.conftest import make_spec
 from tests.images.test_sources import make, write_tar
 
-NAMES = sorted(RESERVED - {"path", "label", "group"})
+NAMES = sorted(RESERVED - {"path", "label", "group", ""})
 VALUES = {name: f"{name} of the user" for name in NAMES}
 
 
@@ -77,3 +80,56 @@ def test_roles_of_columns_that_folders_give(tmp_path: Path) -> None:
         open_source(spec, columns=TableColumns(group="group"))
     with pytest.raises(UsageError, match="--path-col applies to tables"):
         open_source(spec, columns=TableColumns(path="x"))
+
+
+LONG = {"caption": "\u00e9" * 35_000, "": "unnamed"}
+
+
+@pytest.mark.filterwarnings("ignore:.* has columns with names that clipfeat uses")
+@pytest.mark.parametrize("open_it", SOURCES)
+def test_long_texts(
+    open_it: Callable[[Path], ImageSource], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Values of further columns are shortened and counted, so that the feature file is readable."""
+    monkeypatch.setattr("tests.images.test_source_columns.VALUES", LONG)
+    with pytest.warns(ClipfeatWarning, match="are shortened: 2 in column 'caption'"):
+        source = open_it(tmp_path)
+    columns = dict(source.records[1].columns)
+    assert columns.keys() - {"Unnamed: 2"} <= {"target", "caption", "_"}
+    assert columns["caption"].endswith("\u00e9\u2026")
+    assert len(columns["caption"].encode()) <= 4096
+    rows = [Row(r.path, bytes([i]) * 16, r.label, columns=r.columns) for i, r in enumerate(source)]
+    with FeatureWriter(tmp_path / "out.h5", make_spec(n_features=2)) as writer:
+        writer.append(rows, np.zeros((2, 2), dtype=np.float32))
+        writer.finish()
+    assert load(tmp_path / "out.h5").columns["caption"].tolist() == [columns["caption"]] * 2
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "message"),
+    [
+        ("x" * 1001, "1", "a name of more than 1000 bytes"),
+        (",".join(f"k{i}" for i in range(1500)), ",".join("v" * 1500), "1500 columns, but"),
+        ("group", "g" * 70_000, "more than 65536 bytes"),
+    ],
+    ids=["name", "columns", "group"],
+)
+def test_tables_beyond_the_limits(tmp_path: Path, header: str, cells: str, message: str) -> None:
+    """A feature file could not store them, so they are refused before images are encoded."""
+    images = make(tmp_path / "d", "a.png")
+    (tmp_path / "t.csv").write_text(f"id,label,{header}\na,1,{cells}\n")
+    for arguments in ((tmp_path / "t.csv", None), (images, tmp_path / "t.csv")):
+        with pytest.raises(RefusedFileError, match=message):
+            open_source(arguments[0], labels=arguments[1])
+
+
+def test_usual_names_in_side_cars(tmp_path: Path) -> None:
+    """A side-car may write the label in capitals or under another usual name, as a table may."""
+    for name, labels in (("Label", "01"), ("is_fake", "01"), ("other", ["", ""])):
+        members = {}
+        for i, stem in enumerate("ab"):
+            about = {name: i, "Group": stem}
+            members |= {f"{stem}.png": b"x", f"{stem}.json": json.dumps(about).encode()}
+        source = open_source(write_tar(tmp_path / f"{name}.tar", members))
+        assert [record.label for record in source] == list(labels)
+        assert [record.group for record in source] == ["a", "b"]

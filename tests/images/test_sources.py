@@ -452,3 +452,37 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         (tmp_path / name).touch()
         with pytest.raises(ClipfeatError, match="is not a folder, table"):
             open_source(str(tmp_path / name))
+
+
+def test_tables_of_other_programs(tmp_path: Path) -> None:
+    """Old line ends, bars, spaces around paths and an index of pandas are read."""
+    make(tmp_path, "i/a.png", "i/ b.png")
+    for text in (
+        "path,label\ri/a.png,0\ri/ b.png,1\r",
+        "path|label\n i/a.png |0\ni/ b.png|1\n  |1\n",
+        "path;label;score\r\ni/a.png;0;0,5\r\ni/ b.png;1;0,5\r\n",
+    ):
+        (tmp_path / "t.csv").write_bytes(text.encode())
+        source = open_source(tmp_path / "t.csv")
+        assert [(r.path, r.label) for r in source] == [("i/a.png", "0"), ("i/ b.png", "1")]
+    table = pd.DataFrame({"path": ["i/a.png"], "label": pd.Categorical([True])}).set_index("path")
+    table.to_parquet(tmp_path / "t.parquet")
+    assert [record.label for record in open_source(tmp_path / "t.parquet")] == ["1"]
+    (tmp_path / "t.csv").write_text(f"path,{'x' * 200_000}\ni/a.png,1\n")
+    with pytest.raises(RefusedFileError, match="cannot be read as a table: field larger"):
+        open_source(tmp_path / "t.csv")
+
+
+def test_labels_with_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Full paths, and paths from the table's folder or the working folder, name the images."""
+    images = make(tmp_path / "data" / "train", "a.png", "b.png")
+    table = tmp_path / "data" / "l.csv"
+    monkeypatch.chdir(tmp_path)
+    for above in ("train", "data/train", images):
+        table.write_text(f"path,label\n{above}/a.png,0\n{above}/c.png,1\n")
+        source = open_source(images, labels=table)
+        assert [record.label for record in source] == ["0", ""]
+        assert source.skipped == {"row of labels without an image": 1}
+    table.write_text("path,label\nC:\\x\\a.png,0\n")
+    with pytest.raises(LabelError, match="Leave out the folders of the names"):
+        open_source(images, labels=table)

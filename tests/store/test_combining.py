@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clipfeat.errors import DataError, FingerprintError, OutputExistsError
+from clipfeat.errors import DataError, FingerprintError, LabelError, OutputExistsError
 from clipfeat.features import Failure
 from clipfeat.store import FeatureWriter, Row, load, merge_files, open_stored, verify
 from tests.conftest import make_spec
@@ -105,3 +105,18 @@ def test_what_an_interrupted_merge_left_is_not_taken_up(tmp_path: Path) -> None:
     a = write(tmp_path / "a.h5", "/data", {"1": (1, ""), "2": (1, "")})
     merge_files([a], tmp_path / "c.h5")
     assert held(tmp_path / "c.h5") == {"1": (1, ""), "2": (1, "")}
+
+
+def test_classes_of_several_files(tmp_path: Path) -> None:
+    """Numbers and truth values are one class. Spellings are refused or merged."""
+    a = write(tmp_path / "a.h5", "/d", {"1.png": (1, "1"), "2.png": (2, "0")})
+    b = write(tmp_path / "b.h5", "/d", {"1.png": (1, "True"), "3.png": (3, "0.0")})
+    assert merge_files([a, b], tmp_path / "ab.h5").n_doubled == 1
+    assert held(tmp_path / "ab.h5") == {"1.png": (1, "1"), "2.png": (2, "0"), "3.png": (3, "0")}
+    c = write(tmp_path / "c.h5", "/d", {"1.png": (1, "Cat"), "2.png": (2, "dog")})
+    d = write(tmp_path / "d.h5", "/d", {"1.png": (1, "cat"), "3.png": (3, "cat")})
+    with pytest.raises(LabelError, match=r"'Cat' \(1 images\), 'cat' \(2 images\)"):
+        merge_files([c, d], tmp_path / "cd.h5")
+    merge_files([c, d], tmp_path / "cd.h5", merge_labels=True)
+    assert {label for _, label in held(tmp_path / "cd.h5").values()} == {"cat", "dog"}
+    assert load(c, merge_labels=True).classes == ("Cat", "dog")

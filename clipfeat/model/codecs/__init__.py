@@ -126,6 +126,7 @@ def _find(name: str) -> Codec | Conversion | None:
     codec = resolve_name(place)
     if not isinstance(codec, Codec | Conversion):
         raise UsageError(
-            f"the codec {place} of a classifier is a {type(codec).__name__}, not a Codec"
+            f"the codec {place} of a classifier is a {type(codec).__name__}, not a Codec. Correct "
+            "the registry row of the classifier"
         )
     return codec

@@ -77,7 +77,10 @@ def lightgbm_trees(classifier: Any) -> BoostedTreesClassifier:
     settings = dict(line.split("=", 1) for line in head.splitlines() if "=" in line)
     objective = settings["objective"].split()[0]
     if objective not in ("binary", "multiclass") or "average_output" in head.splitlines():
-        raise UsageError(f"a model file cannot hold LightGBM with the objective {objective!r}")
+        raise UsageError(
+            f"a model file cannot hold LightGBM with the objective {objective!r}. Use the "
+            "objective binary or multiclass, without boosting_type='rf'"
+        )
     trees = [_lightgbm_tree(block) for block in blocks]
     n_margins = int(settings["num_tree_per_iteration"])
     return _like(classifier, trees, np.zeros(n_margins))
@@ -88,7 +91,10 @@ def _lightgbm_tree(block: str) -> TreeNodes:
     lines = block.partition("\n\n")[0].splitlines()[1:]
     fields = dict(line.split("=", 1) for line in lines if "=" in line)
     if fields["num_cat"] != "0" or fields.get("is_linear", "0") != "0":
-        raise UsageError("a model file cannot hold LightGBM with categories or linear trees")
+        raise UsageError(
+            "a model file cannot hold LightGBM with categories or linear trees. Use numeric "
+            "features, and leave out linear_tree"
+        )
     n_leaves = int(fields["num_leaves"])
     n_inner = n_leaves - 1
 
@@ -98,7 +104,9 @@ def _lightgbm_tree(block: str) -> TreeNodes:
     # Bits 2 and 3 hold the kind of missing values. 1 means that zeros are missing. For the other
     # kinds, the prediction of finite values does not depend on this field.
     if (column("decision_type", int) & 0b1101 == 0b0100).any():
-        raise UsageError("a model file cannot hold LightGBM with zero_as_missing")
+        raise UsageError(
+            "a model file cannot hold LightGBM with zero_as_missing. Leave out zero_as_missing"
+        )
     leaves = np.full(n_leaves, LEAF)
     left, right = column("left_child", int), column("right_child", int)
     return TreeNodes(
@@ -116,12 +124,18 @@ def xgboost_trees(classifier: Any) -> BoostedTreesClassifier:
     learner = described["learner"]
     objective, boosting = learner["objective"]["name"], learner["gradient_booster"]
     if objective not in ("binary:logistic", "multi:softprob") or boosting["name"] != "gbtree":
-        raise UsageError(f"a model file cannot hold XGBoost with the objective {objective!r}")
+        raise UsageError(
+            f"a model file cannot hold XGBoost with the objective {objective!r} and the booster "
+            f"{boosting['name']!r}. Use binary:logistic or multi:softprob with gbtree"
+        )
     model, n_classes = boosting["model"], len(classifier.classes_)
     n_margins = 1 if n_classes == 2 else n_classes
     expected = [number % n_margins for number in range(len(model["trees"]))]
     if model["tree_info"] != expected:
-        raise UsageError("a model file cannot hold XGBoost with several trees per class and round")
+        raise UsageError(
+            "a model file cannot hold XGBoost with several trees per class and round. Leave out "
+            "num_parallel_tree"
+        )
     trees = [_xgboost_tree(tree) for tree in model["trees"]]
     baseline = _xgboost_baseline(described, classifier.n_features_in_).reshape(n_margins)
     return _like(classifier, trees, baseline)
@@ -129,7 +143,7 @@ def xgboost_trees(classifier: Any) -> BoostedTreesClassifier:
 
 def _xgboost_tree(tree: dict[str, Any]) -> TreeNodes:
     if any(tree["split_type"]):
-        raise UsageError("a model file cannot hold XGBoost with categories")
+        raise UsageError("a model file cannot hold XGBoost with categories. Use numeric features")
     left = np.array(tree["left_children"])
     leaf, value = left == LEAF, np.array(tree["split_conditions"], dtype=np.float32)
     # XGBoost goes left if the feature is less than the condition. scikit-learn goes left if the
@@ -166,7 +180,10 @@ def histogram_trees(classifier: Any) -> BoostedTreesClassifier:
             nodes = predictor.nodes
             leaf = nodes["is_leaf"].astype(bool)
             if nodes["is_categorical"].any():
-                raise UsageError("a model file cannot hold histogram boosting with categories")
+                raise UsageError(
+                    "a model file cannot hold histogram boosting with categories. Use numeric "
+                    "features"
+                )
             left, right, feature = (
                 nodes[name].astype(np.int64) for name in ("left", "right", "feature_idx")
             )

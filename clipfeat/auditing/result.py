@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from clipfeat.auditing.finding import Finding
 from clipfeat.system.escaping import spreadsheet_csv
-from clipfeat.system.files import publish
+from clipfeat.system.files import publish, replacing_contents
 from clipfeat.system.locations import local_path
 
 if TYPE_CHECKING:
@@ -90,13 +90,14 @@ class Audit:
     def save(self, folder: str | Path) -> list[Path]:
         """Write ``findings.csv``, ``files.csv``, and ``audit.json`` with the content of both.
 
+        Files of the same names are replaced after all new files are complete.
+
         Raises
         ------
         StorageError
             If a file cannot be written.
         """
         target = local_path(folder)
-        target.mkdir(parents=True, exist_ok=True)
         content = {
             "n_files": self.n_files,
             "findings": [asdict(finding) for finding in self.findings],
@@ -108,6 +109,7 @@ class Audit:
             "files.csv": spreadsheet_csv(self.files_to_pandas()),
             "audit.json": json.dumps(content, indent=1) + "\n",
         }
-        for name, text in texts.items():
-            publish(text.encode(), target / name)
+        with replacing_contents(target, "audit.json") as new:
+            for name, text in texts.items():
+                publish(text.encode(), new / name)
         return [target / name for name in texts]

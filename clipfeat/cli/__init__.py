@@ -28,6 +28,7 @@ from clipfeat.cli.predict import predict
 from clipfeat.cli.pull import pull
 from clipfeat.cli.push import push
 from clipfeat.cli.robustness import robustness
+from clipfeat.cli.streams import open_closed_streams, reports_failed_output
 from clipfeat.cli.verify import verify
 from clipfeat.system.interrupts import handle_stop_signals, ignore_stop_signals
 
@@ -76,9 +77,11 @@ def clipfeat(
 
 def main() -> None:
     """Run the command line. SIGTERM and SIGHUP are handled like Ctrl-C."""
+    open_closed_streams()
     handle_stop_signals(report_stopping)
     try:
-        app()
+        with reports_failed_output():
+            app()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     finally:

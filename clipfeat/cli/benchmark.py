@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,7 +64,7 @@ def benchmark(
     from clipfeat.evaluate import benchmark as run
     from clipfeat.evaluate.rates import named_columns
     from clipfeat.features.classes import positive_title
-    from clipfeat.report import balance_text, claim_folder, remarks
+    from clipfeat.report import balance_text, claimed_folder, remarks
 
     if sort not in METRICS:
         raise unknown_name("metric", sort, METRICS)
@@ -73,55 +74,66 @@ def benchmark(
     files = [paths[0], *(protocol_options.test or [])[:1]]
     shown = thumbnail_reader(files, images or ()) if thumbnails and output is not None else None
     curves = _curves(robustness)
-    cells = None
-    if output is not None:
-        command = {
-            "features": [str(path.resolve()) for path in paths],
-            "layers": layers, "clf": clf, "group_col": group_col, "seed": seed, "vote": vote,
-            "vote_weights": weights, "time_limit": resources.time_limit,
-            **protocol_options.record(),
-            **fit_options.resolved(protocol_options.balance).settings(),
-        }  # fmt: skip
-        newer = {
-            "scores": scores, "group_duplicates": group_duplicates, "merge_labels": merge_labels
-        }  # fmt: skip
-        command |= {name: value for name, value in newer.items() if value}
-        cells = claim_folder(output, command, overwrite=overwrite)
-    test = protocol_options.test
-    data, test_data = load_features(
-        paths, test, layers, group_col, group_duplicates=group_duplicates, merge_labels=merge_labels
+    command = {
+        "features": [str(path.resolve()) for path in paths],
+        "layers": layers, "clf": clf, "group_col": group_col, "seed": seed, "vote": vote,
+        "vote_weights": weights, "time_limit": resources.time_limit,
+        **protocol_options.record(),
+        **fit_options.resolved(protocol_options.balance).settings(),
+    }  # fmt: skip
+    newer = {
+        "scores": scores, "group_duplicates": group_duplicates, "merge_labels": merge_labels
+    }  # fmt: skip
+    command |= {name: value for name, value in newer.items() if value}
+    claim = (
+        nullcontext(None)
+        if output is None
+        else claimed_folder(output, command, overwrite=overwrite)
     )
-    protocol = protocol_options.protocol(data, test_data)
-    if by is not None:
-        named_columns(by, {**data.columns, **(test_data.columns if test_data else {})}, data.groups)
-    hint = "Repeat the same command to resume." if output else "Use -o to be able to resume."
-    with explains_resuming(hint), step_bar("benchmark") as progress:
-        result = run(
-            data, entries, protocol=protocol, options=fit_options, vote=vote, vote_weights=weights,
-            random_state=seed, resources=resources, cache=cells, progress=progress,
+    with claim as cells:
+        test = protocol_options.test
+        data, test_data = load_features(
+            paths, test, layers, group_col,
+            group_duplicates=group_duplicates, merge_labels=merge_labels,
         )  # fmt: skip
-    inputs = {"features": [str(path) for path in paths], "layers": layers, "group_col": group_col}
-    recorded = {
-        "command": shlex.join(["clipfeat", *sys.argv[1:]]),
-        "options": {**inputs, **result.about["options"]},
-    }
-    result = replace(result, about={**result.about, **recorded})
-    board = result.leaderboard(sort, by)
-    groups_of_files = "" if group_col == NO_GROUPS else group_col
-    checked = audit_run(result, board, files, groups_of_files) if audit else None
-    # Files are written before the table is printed, because the reader may close the pipe.
-    written: list[Path] = []
-    if output is not None:
-        page = replace(curves, features=data, audit=checked, thumbnails=shown)
-        written = result.save(output, board=board, page=page, overwrite=True)
-    about = result.about
-    grouped = (
-        f", {about['groups']} groups, each in one fold" if about["grouped"] and not test else ""
-    )
-    title = f"{about['protocol']} on {about['images']} images{grouped}, {balance_text(about)}"
-    _print(board, f"{title}{positive_title(result.classes)}, by {sort}")
-    for line in [*remarks(result, board, checked), *map(str, written)]:
-        print_line(line)
+        protocol = protocol_options.protocol(data, test_data)
+        if by is not None:
+            named_columns(
+                by, {**data.columns, **(test_data.columns if test_data else {})}, data.groups
+            )
+        hint = "Repeat the same command to resume." if output else "Use -o to be able to resume."
+        with explains_resuming(hint), step_bar("benchmark") as progress:
+            result = run(
+                data, entries, protocol=protocol, options=fit_options, vote=vote,
+                vote_weights=weights, random_state=seed, resources=resources, cache=cells,
+                progress=progress,
+            )  # fmt: skip
+        inputs = {
+            "features": [str(path) for path in paths],
+            "layers": layers,
+            "group_col": group_col,
+        }
+        recorded = {
+            "command": shlex.join(["clipfeat", *sys.argv[1:]]),
+            "options": {**inputs, **result.about["options"]},
+        }
+        result = replace(result, about={**result.about, **recorded})
+        board = result.leaderboard(sort, by)
+        groups_of_files = "" if group_col == NO_GROUPS else group_col
+        checked = audit_run(result, board, files, groups_of_files) if audit else None
+        # Files are written before the table is printed, because the reader may close the pipe.
+        written: list[Path] = []
+        if output is not None:
+            page = replace(curves, features=data, audit=checked, thumbnails=shown)
+            written = result.save(output, board=board, page=page, overwrite=True)
+        about = result.about
+        grouped = (
+            f", {about['groups']} groups, each in one fold" if about["grouped"] and not test else ""
+        )
+        title = f"{about['protocol']} on {about['images']} images{grouped}, {balance_text(about)}"
+        _print(board, f"{title}{positive_title(result.classes)}, by {sort}")
+        for line in [*remarks(result, board, checked), *map(str, written)]:
+            print_line(line)
 
 
 def _print(board: "Leaderboard", title: str) -> None:

@@ -21,6 +21,7 @@ from typing import ParamSpec, TypeVar
 
 import typer
 
+from clipfeat.cli.streams import discard_output
 from clipfeat.errors import (
     ClipfeatError,
     ClipfeatWarning,
@@ -30,6 +31,7 @@ from clipfeat.errors import (
     UsageError,
 )
 from clipfeat.system.escaping import terminal_text
+from clipfeat.system.memory import address_space_limit
 
 TOO_MANY_BAD = 3
 LEAK = 7
@@ -78,15 +80,29 @@ def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
             except KeyboardInterrupt as error:
                 print_error_line(". ".join(["interrupted", *map(str, error.args)]))
                 raise typer.Exit(INTERRUPTED) from error
-            except BrokenPipeError as error:
-                # The reader closed the pipe. Otherwise, the flush at exit would fail again.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            except BrokenPipeError as error:  # the reader has read enough, as in `| head -1`
+                discard_output()
                 raise typer.Exit(0) from error
             except OSError as error:
                 print_error_line(f"error: {error}")
                 raise typer.Exit(exit_code(StorageError())) from error
+            except (MemoryError, ImportError) as error:
+                limit = address_space_limit()
+                if limit is None and isinstance(error, ImportError):
+                    raise
+                print_error_line(f"error: {_memory_text(error, limit)}")
+                raise typer.Exit(exit_code(ClipfeatError())) from error
 
     return run
+
+
+def _memory_text(error: BaseException, limit: int | None) -> str:
+    if limit is None:
+        return f"there is not enough memory ({error}). Close other programs, or use smaller batches"
+    return (
+        f"the address space of this process is limited to {limit / 2**30:.1f} GiB, and clipfeat "
+        f"needs about 4 GiB ({error}). Raise the limit with ulimit -v"
+    )
 
 
 @contextmanager
@@ -100,7 +116,8 @@ def explains_resuming(hint: str) -> Iterator[None]:
 
 def print_error_line(line: str) -> None:
     """Print one line on standard error."""
-    print(terminal_text(" ".join(line.split("\n"))), file=sys.stderr)
+    with suppress(OSError):  # the terminal may be closed
+        print(terminal_text(" ".join(line.split("\n"))), file=sys.stderr)
 
 
 def print_line(line: object) -> None:

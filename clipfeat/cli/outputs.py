@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from clipfeat.errors import OutputExistsError
+from clipfeat.system.files import check_writable
 from clipfeat.system.locations import local_path
 
 
 def check_file(path: Path | None, *, overwrite: bool, flag: str = "-o") -> None:
-    """Raise an error if an output file exists, or if its path is on an object store.
+    """Raise an error if an output file exists, is read-only, or is on an object store.
 
     Only feature files can be written to an object store.
     """
@@ -16,6 +17,7 @@ def check_file(path: Path | None, *, overwrite: bool, flag: str = "-o") -> None:
     local_path(path)
     if path.exists() and not overwrite:
         raise OutputExistsError(f"{path} exists. Choose another {flag} or add --overwrite.")
+    check_writable(path)
 
 
 def check_folder(path: Path | None, *, overwrite: bool) -> None:

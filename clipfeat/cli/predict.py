@@ -55,6 +55,7 @@ def predict(
     from clipfeat.prediction.predicting import predict as run
     from clipfeat.prediction.submission import Template
     from clipfeat.system.escaping import spreadsheet_csv
+    from clipfeat.system.files import publish
 
     # Invalid options must be errors before the images are encoded, which may take hours.
     check_file(output, overwrite=overwrite)
@@ -89,7 +90,7 @@ def predict(
     if output is None:
         sys.stdout.write(text)
     else:
-        output.write_text(text, encoding="utf-8", newline="")
+        publish(text.encode(), output)
         counts = (f"{predictions.predicted.count(name)} {name}" for name in predictions.classes)
         print_line(f"{output}: {counted(len(table), 'row')}, predicted {', '.join(counts)}")
     if predictions.skipped:

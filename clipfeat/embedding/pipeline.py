@@ -15,7 +15,7 @@ from clipfeat.embedding.roots import SharedRoot, shared_root
 from clipfeat.embedding.run import EmbedRun, Progress
 from clipfeat.encoders import DEFAULT_ENCODER, local_file
 from clipfeat.encoders.encoder_options import EncoderOptions
-from clipfeat.errors import ClipfeatWarning, UsageError
+from clipfeat.errors import ClipfeatWarning, StorageError, UsageError
 from clipfeat.images.faces.finder import FaceFinder
 from clipfeat.images.isolated import default_workers
 from clipfeat.images.memory import ImageInput
@@ -178,7 +178,7 @@ def embed(
             n_rows = writer.finish(only=kept if prune else None)
             absent = 0 if prune else len(writer.paths - kept)
             if todo:
-                save_stats(target, run.digests)
+                _save_stats(target, run)
     if is_own_file:
         note_own(target, images.root)
     return EmbedReport(
@@ -210,6 +210,19 @@ def _check_prune(shared: SharedRoot, target: Path, *, prune: bool) -> None:
         )
 
 
+def _save_stats(target: Path, run: EmbedRun) -> None:
+    """Write the cache of content hashes. Without it, the next run reads all files again."""
+    try:
+        save_stats(target, run.digests)
+    except StorageError as error:
+        warnings.warn(
+            f"the cache of content hashes was not written ({error}). The features are safe, but "
+            "the next run reads all images again. Free some space",
+            ClipfeatWarning,
+            stacklevel=3,
+        )
+
+
 def _request_text(encoder: str, options: EncoderOptions, faces: str) -> str:
     """Write the request of a run (its encoder and the options) as JSON.
 
@@ -219,6 +232,7 @@ def _request_text(encoder: str, options: EncoderOptions, faces: str) -> str:
     left out, because they do not change the features.
     """
     weights = local_file(encoder, options.weights)
+    stat = file_stat(weights) if weights else None
     return json.dumps(
         {
             "encoder": encoder,
@@ -231,7 +245,7 @@ def _request_text(encoder: str, options: EncoderOptions, faces: str) -> str:
             "precision": options.precision,
             "arguments": None if options.arguments is None else dict(options.arguments),
             "faces": faces,
-            "weights_stat": weights and file_stat(weights),
+            "weights_stat": stat and stat[:3],
         }
     )
 

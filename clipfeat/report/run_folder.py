@@ -5,8 +5,9 @@
 - ``scores.parquet`` and ``.csv``: all scores, with one row for each entry, fold and metric.
 - ``probabilities.npz``: out-of-fold probabilities of every entry, with true classes, paths and
   groups.
-- ``run.json``: protocol, encoders, call, options, library versions and data fingerprint.
 - ``report.html`` and ``plots/``: the page.
+- ``run.json``: protocol, encoders, call, options, library versions and data fingerprint. It is
+  written last and marks the run as complete.
 - ``asked.json``: the command that began the run. The same command resumes it.
 - ``cells/``: the results of finished fits (cells), from which an interrupted run resumes. The
   folder may be deleted.
@@ -14,7 +15,8 @@
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,25 +29,28 @@ from clipfeat.evaluate.result import Benchmark, Outcome
 from clipfeat.features.classes import positive_class, positive_title
 from clipfeat.report.latex import leaderboard_latex, rates_latex
 from clipfeat.report.markdown import leaderboard_markdown, pivot_markdown, rates_markdown
-from clipfeat.report.page.write import PageOptions, write_page
+from clipfeat.report.page.write import PAGE, PLOTS_FOLDER, PageOptions, write_page
 from clipfeat.report.remarks import balance_text, remarks
 from clipfeat.report.robustness_rates import RATES
 from clipfeat.spec import EncoderSpec
 from clipfeat.system.escaping import markdown_text, spreadsheet_csv
-from clipfeat.system.files import publish, read_arrays
+from clipfeat.system.files import NEW_CONTENTS, publish, read_arrays, replacing_contents
 from clipfeat.system.locations import local_path
+from clipfeat.system.lock import locked
 
 CELLS = "cells"
 COMMAND = "asked.json"
+LOCK = ".lock"
 RUN = "run.json"
 PROBABILITIES = "probabilities.npz"
 VERSION = 1
 
 
-def claim_folder(
+@contextmanager
+def claimed_folder(
     folder: str | Path, command: Mapping[str, object], *, overwrite: bool = False
-) -> Path:
-    """Reserve a folder for a run, and record its command, so that the same command can resume it.
+) -> Iterator[Path]:
+    """Lock a folder for a run, and record its command, so that the same command can resume it.
 
     Parameters
     ----------
@@ -56,8 +61,8 @@ def claim_folder(
     overwrite : bool
         Also use a folder that holds other files.
 
-    Returns
-    -------
+    Yields
+    ------
     Path
         The folder of finished fits, to pass to `clipfeat.benchmark` as ``cache``.
 
@@ -65,21 +70,23 @@ def claim_folder(
     ------
     OutputExistsError
         If `folder` is a file. If it holds other files, and `overwrite` is False.
+    LockedError
+        If another process has claimed the folder.
     """
     target = local_path(folder)
     _check_is_no_file(target)
     record = target / COMMAND
     text = json.dumps(command, indent=1, sort_keys=True)
-    # A command that failed before its first fit left only this record.
-    in_use = target.exists() and any(path != record for path in target.iterdir())
-    if in_use and not overwrite and not (record.is_file() and record.read_text() == text):
-        raise OutputExistsError(
-            f"{folder} is not empty, and was not written by the same command with the same "
-            "options. Choose another folder (-o) or add --overwrite."
-        )
-    target.mkdir(parents=True, exist_ok=True)
-    publish(text.encode(), record)
-    return target / CELLS
+    with locked(target / LOCK, target):
+        # A command that failed before its first fit left only this record.
+        in_use = _holds_other_files(target, {COMMAND})
+        if in_use and not overwrite and not (record.is_file() and record.read_text() == text):
+            raise OutputExistsError(
+                f"{folder} is not empty, and was not written by the same command with the same "
+                "options. Choose another folder (-o) or add --overwrite."
+            )
+        publish(text.encode(), record)
+        yield target / CELLS
 
 
 def save_run(
@@ -97,14 +104,15 @@ def save_run(
     run : Benchmark
         The run.
     folder : path
-        A new or empty folder, or a folder that holds only the files of `claim_folder` and the cache
-        of finished fits.
+        A new or empty folder, or a folder that holds only the files of `claimed_folder` and the
+        cache of finished fits.
     board : Leaderboard, optional
         Leaderboard of the run; by default ``run.leaderboard()``.
     page : PageOptions, optional
         Further content of ``report.html``. None writes no page.
     overwrite : bool
-        Write also into a folder that holds other files. Files of the same names are replaced.
+        Write also into a folder that holds other files. Files of the same names are replaced after
+        all new files are complete.
 
     Returns
     -------
@@ -120,8 +128,7 @@ def save_run(
     """
     target = local_path(folder)
     _check_is_no_file(target)
-    in_use = target.exists() and any(path.name not in (COMMAND, CELLS) for path in target.iterdir())
-    if in_use and not overwrite:
+    if _holds_other_files(target, {COMMAND, CELLS}) and not overwrite:
         raise OutputExistsError(
             f"{folder} is not empty. Choose another folder, or pass overwrite=True."
         )
@@ -135,9 +142,6 @@ def save_run(
         "errors": dict(run.errors),
         "remarks": lines,
     }
-    target.mkdir(parents=True, exist_ok=True)
-    (target / RUN).unlink(missing_ok=True)  # run.json is written last and marks the run as complete
-    paths = _save_leaderboard(board, target, about)
     table = run.to_pandas()
     parquet = io.BytesIO()
     table.to_parquet(parquet, index=False)
@@ -153,12 +157,23 @@ def save_run(
         PROBABILITIES: _arrays_file(run),
         RUN: json.dumps(described, indent=1).encode(),
     }
-    for name, content in files.items():
-        publish(content, target / name)
-        paths.append(target / name)
-    if page is not None:
-        paths.append(write_page(run, board, target, page, lines)[0])
-    return paths
+    with replacing_contents(target, RUN, optional=(RATES, PAGE, PLOTS_FOLDER)) as new:
+        paths = _save_leaderboard(board, new, about)
+        for name, content in files.items():
+            publish(content, new / name)
+            paths.append(new / name)
+        if page is not None:
+            paths.append(write_page(run, board, new, page, lines)[0])
+    return [target / path.name for path in paths]
+
+
+def _holds_other_files(target: Path, names: set[str]) -> bool:
+    """Return whether a folder holds more than files of these names, and a lock."""
+    others = names | {LOCK}
+    return target.exists() and any(
+        path.name not in others and not path.name.startswith(NEW_CONTENTS)
+        for path in target.iterdir()
+    )
 
 
 def _check_is_no_file(target: Path) -> None:
@@ -200,7 +215,6 @@ def _save_leaderboard(board: Leaderboard, target: Path, about: Mapping[str, Any]
         "leaderboard.tex": tex,
         "leaderboard.json": json.dumps(content, indent=1),
     }
-    (target / RATES).unlink(missing_ok=True)  # left by an overwritten run
     if board.rates is not None:
         files[RATES] = spreadsheet_csv(board.rates.to_pandas())
     for name, written in files.items():

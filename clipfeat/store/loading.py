@@ -17,7 +17,7 @@ from clipfeat.features.label_text import class_names
 from clipfeat.spec import EncoderSpec
 from clipfeat.store.format import PARTS_SUFFIX, SHARDS_SUFFIX, Column
 from clipfeat.store.reading import Stored, is_there, open_stored
-from clipfeat.system.locations import location
+from clipfeat.system.locations import followed, location
 
 
 def load(*paths: str | Path, merge_labels: bool = False) -> FeatureSet:
@@ -139,7 +139,7 @@ def stored_spec(path: str | Path) -> tuple[EncoderSpec | None, str]:
 
     If the file does not exist, return ``(None, "")``.
     """
-    if not is_there(location(path)):
+    if not is_there(followed(location(path))):
         return None, ""
     with open_stored(path) as stored:
         return stored.spec, stored.newest.text("request")
@@ -153,7 +153,7 @@ def stored_root(path: str | Path) -> str | None:
     str or None
         None if the file does not exist. Empty if the file has no root.
     """
-    if not is_there(location(path)):
+    if not is_there(followed(location(path))):
         return None
     with open_stored(path) as stored:
         return stored.newest.text("root")
@@ -161,7 +161,7 @@ def stored_root(path: str | Path) -> str | None:
 
 def has_no_rows(path: str | Path) -> bool:
     """Return whether a feature file exists, but holds only failures."""
-    if not is_there(location(path)):
+    if not is_there(followed(location(path))):
         return False
     with open_stored(path) as stored:
         return not any(file.n_rows for file in stored.files)

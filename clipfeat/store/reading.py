@@ -26,7 +26,7 @@ from clipfeat.store.format import (
 from clipfeat.store.generations import Generation, newest_generation, shards_folder
 from clipfeat.store.one_file import OpenFile, open_file
 from clipfeat.system.files import names_in, storage_errors
-from clipfeat.system.locations import location
+from clipfeat.system.locations import followed, location
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def open_stored(path: str | Path) -> Iterator[Stored]:
     StorageError
         If an object store does not answer.
     """
-    target = location(path)
+    target = followed(location(path))
     with ExitStack() as stack:
         files, generation = _open_all(target, stack)
         if not files:

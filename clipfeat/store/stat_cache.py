@@ -1,9 +1,9 @@
 """Cache of the content hashes of image files, so that a run need not read unchanged files.
 
-As in the index of git, a file is unchanged if its path and its status (size, modification time and
-inode) have not changed since the last run. A file modified less than two seconds before the cache
-was written is read again. If the clock is coarse, such a file may have changed later and still have
-the same modification time. If the cache is missing or damaged, all files are read.
+As in the index of git, a file is unchanged if its path and its status have not changed since the
+last run. See `clipfeat.system.file_stats`. A file that changed less than two seconds before the
+cache was written is read again. If the clock is coarse, such a file may have changed later and
+still have the same times. If the cache is missing or damaged, all files are read.
 """
 
 import io
@@ -44,7 +44,7 @@ class StatCache:
         entry = self.entries.get(path)
         if stat is None or entry is None or entry[0] != stat:
             return None
-        return entry[1] if stat[1] + TRUSTED_AFTER_NS < self.written_ns else None
+        return entry[1] if max(stat[1], stat[3]) + TRUSTED_AFTER_NS < self.written_ns else None
 
 
 def cache_path(feature_file: Path) -> Path:
@@ -78,7 +78,7 @@ def save_stats(feature_file: Path, entries: Mapping[str, tuple[Stat, bytes]]) ->
     np.savez(
         image,
         paths=text_column(list(entries)),
-        stats=np.array([stat for stat, _ in entries.values()], dtype=np.int64).reshape(-1, 3),
+        stats=np.array([stat for stat, _ in entries.values()], dtype=np.int64).reshape(-1, 4),
         keys=np.frombuffer(b"".join(key for _, key in entries.values()), dtype=np.uint8),
         written_ns=np.int64(time.time_ns()),
     )

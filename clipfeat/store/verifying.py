@@ -16,7 +16,7 @@ from clipfeat.errors import RefusedFileError
 from clipfeat.store.format import KEY_BYTES, REMEDY, ROW_DATASETS, Column, column_dataset
 from clipfeat.store.one_file import OpenFile
 from clipfeat.store.reading import open_stored
-from clipfeat.system.locations import location
+from clipfeat.system.locations import followed, location
 
 TEXT = ("paths", "groups", "split", "format")
 COMPARABLE = np.dtype(f"S{KEY_BYTES}")
@@ -75,7 +75,7 @@ def verify(path: str | Path) -> VerifyReport:
         If a check fails. The message names the file and the fault.
     """
     begun = time.monotonic()
-    target = location(path)
+    target = followed(location(path))
     with open_stored(target) as stored:
         stored.spec.warn_if_untrained(target)
         columns = [_checked_columns(file) for file in stored.files]

@@ -24,7 +24,7 @@ from clipfeat.store.format import PARTS_SUFFIX, Row, Segment
 from clipfeat.store.generations import newest_generation
 from clipfeat.store.known import as_stored, current_rows, mark
 from clipfeat.store.leftovers import leftovers, remove_parts, remove_whole, staging_path
-from clipfeat.store.lock import lock_path, locked
+from clipfeat.store.lock import lock_path
 from clipfeat.store.merging import is_sharded, merge, merge_into_shards, tidy_up
 from clipfeat.store.publishing import PartPublisher, file_attributes, part_image
 from clipfeat.store.reading import Stored, is_there, open_stored, part_paths
@@ -35,7 +35,8 @@ from clipfeat.system.files import (
     storage_errors,
 )
 from clipfeat.system.interrupts import uninterrupted
-from clipfeat.system.locations import is_remote, location
+from clipfeat.system.locations import followed, is_remote, location
+from clipfeat.system.lock import locked
 
 COMMIT_ROWS = 4096
 COMMIT_SECONDS = 10.0
@@ -86,7 +87,7 @@ class FeatureWriter:
         request: str = "",
         overwrite: bool = False,
     ) -> None:
-        self.target = location(path)
+        self.target = followed(location(path))
         self.path = staging_path(self.target) if overwrite else self.target
         self._keeps_parts = False
         self.spec = spec

@@ -1,7 +1,8 @@
 """File status, which shows whether a file has changed.
 
-The status is the size, the modification time, and the inode. For an object (a file on an object
-store), the inode is replaced by a digest of the object's ETag.
+The status is the size, the modification time, the inode, and the time of the last change of the
+status. Programs may set the modification time back, but not the last of these. For an object (a
+file on an object store), the inode is replaced by a digest of the object's ETag.
 """
 
 import hashlib
@@ -14,8 +15,9 @@ from typing import Any
 from clipfeat.errors import UsageError
 from clipfeat.system.locations import WEB, is_remote, location
 
-Stat = tuple[int, int, int]
-"""Size in bytes, modification time in nanoseconds, and inode or digest of an object's ETag."""
+Stat = tuple[int, int, int, int]
+"""Size in bytes, modification time in nanoseconds, inode, and time of the last change of the status
+in nanoseconds. For an object, the last two are a digest of its ETag and 0."""
 
 
 def file_stat(file: str) -> Stat | None:
@@ -24,7 +26,7 @@ def file_stat(file: str) -> Stat | None:
         status = os.stat(file)  # noqa: PTH116 -- creating 100,000 Paths takes a second
     except (OSError, ValueError):
         return None
-    return status.st_size, status.st_mtime_ns, status.st_ino
+    return status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns
 
 
 def object_stats(urls: Iterable[str]) -> dict[str, Stat]:
@@ -46,6 +48,6 @@ def object_stats(urls: Iterable[str]) -> dict[str, Stat]:
                     name = entry["name"].rpartition("/")[2]
                     digest = hashlib.blake2b(str(tag).encode(), digest_size=7).digest()
                     modified_ns = int(float(seconds) * 1e6) * 1000
-                    stat = (int(entry["size"]), modified_ns, int.from_bytes(digest))
+                    stat = (int(entry["size"]), modified_ns, int.from_bytes(digest), 0)
                     stats[f"{folder}/{name}"] = stat
     return stats

@@ -4,9 +4,11 @@ import errno
 import io
 import os
 import secrets
+import shutil
+import stat
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,9 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.errors import RefusedFileError, StorageError
-from clipfeat.system.locations import is_remote
+from clipfeat.system.locations import followed, is_remote
 
 TEMPORARY_SUFFIX = ".tmp"
+NEW_CONTENTS = ".new-"
+"""Start of the name of the folder in which `replacing_contents` writes."""
 MAX_UNPACKED, MAX_RATIO = 2**28, 20
 """Bytes that any compressed archive may unpack to, and times its own size for a larger one."""
 REMOTE_LIBRARIES = frozenset({"aiobotocore", "aiohttp", "botocore", "gcsfs", "google", "httpx"})
@@ -62,12 +66,14 @@ def publish(data: bytes | memoryview, path: Path) -> None:
     data : bytes
         The whole content.
     path : Path
-        The final name. An existing file is replaced.
+        The final name. An existing file is replaced, and its mode is kept. A symbolic link is
+        followed.
 
     Raises
     ------
     StorageError
-        If any step failed. An existing file is then unchanged and no temporary file is left.
+        If any step failed, or if the file is read-only. An existing file is then unchanged and no
+        temporary file is left.
     """
     if is_remote(path):
         with storage_errors(f"writing {path}"):
@@ -88,12 +94,14 @@ def publish(data: bytes | memoryview, path: Path) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`, then flush that file and rename it to `path`.
 
-    For a remote `path`, the temporary file is local and is uploaded at the end.
+    If `path` is a symbolic link, the file that it leads to is replaced. For a remote `path`, the
+    temporary file is local and is uploaded at the end.
 
     Raises
     ------
     StorageError
-        If writing, flushing or renaming failed. The temporary file is removed.
+        If writing, flushing or renaming failed. The temporary file is removed. If the file is
+        read-only.
     """
     if is_remote(path):
         with storage_errors(f"writing {path}"), TemporaryDirectory(prefix="clipfeat-") as folder:
@@ -102,10 +110,14 @@ def replacing(path: Path) -> Iterator[Path]:
             of: Any = path
             of.fs.put_file(str(sent), of.path)
         return
+    path = followed(path)
+    check_writable(path)
     temporary = temporary_name(path)
     with storage_errors(f"writing {path}"):
         try:
             yield temporary
+            with suppress(FileNotFoundError):
+                temporary.chmod(stat.S_IMODE(path.stat().st_mode))
             flush(temporary)
             temporary.replace(path)
             flush(path.parent)
@@ -113,6 +125,71 @@ def replacing(path: Path) -> Iterator[Path]:
             with suppress(OSError):
                 temporary.unlink()
             raise
+
+
+def check_writable(path: Path) -> None:
+    """Check that a local file may be replaced.
+
+    The system allows to replace a read-only file in a writable folder, but its owner has protected
+    it.
+
+    Raises
+    ------
+    StorageError
+        If it exists and is not a regular file, or is read-only. If its name is too long.
+    """
+    with storage_errors(f"looking for {path}"):
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            return
+    if not stat.S_ISREG(status.st_mode):
+        raise StorageError(f"{path} is not a regular file. Choose another output")
+    if not status.st_mode & 0o222 or not os.access(path, os.W_OK):
+        raise StorageError(f"{path} is read-only. Make it writable, or choose another output")
+
+
+@contextmanager
+def replacing_contents(folder: Path, last: str, optional: Sequence[str] = ()) -> Iterator[Path]:
+    """Yield a new folder, whose contents then replace those of the same names in `folder`.
+
+    Until the block ends, `folder` is unchanged. The contents are moved one by one. The file `last`
+    marks the folder as complete: it is removed first and moved last.
+
+    Parameters
+    ----------
+    folder : Path
+        A local folder. It is created if it does not exist.
+    last : str
+        Name of a file that the block writes.
+    optional : sequence of str
+        Names of files and folders that are removed from `folder` if the block does not write them.
+
+    Raises
+    ------
+    StorageError
+        If a file cannot be written or moved.
+    """
+    with storage_errors(f"writing into {folder}"):
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(f"{NEW_CONTENTS}*"):
+            shutil.rmtree(left)
+        new = folder / f"{NEW_CONTENTS}{secrets.token_hex(4)}"
+        new.mkdir()
+        try:
+            yield new
+            (folder / last).unlink(missing_ok=True)
+            names = {path.name for path in new.iterdir()}
+            for name in {*names, *optional} - {last}:
+                if (old := folder / name).is_dir() and not old.is_symlink():
+                    shutil.rmtree(old)
+                elif name not in names:
+                    old.unlink(missing_ok=True)
+            for name in sorted(names, key=lambda name: name == last):
+                (new / name).replace(folder / name)
+            flush(folder)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
 
 
 def names_in(folder: Path) -> list[str]:

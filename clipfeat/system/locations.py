@@ -62,6 +62,16 @@ def location(path: str | Path) -> Path:
     return _remote(text)
 
 
+def followed(path: Path) -> Path:
+    """Return the path that a symbolic link leads to, or `path` itself if it is not a link.
+
+    Only the last part of the path is followed, so that messages show the path that the user gave.
+    """
+    if is_remote(path) or not path.is_symlink():
+        return path
+    return Path(os.path.realpath(path))
+
+
 def local_path(path: str | Path) -> Path:
     """Return a path as a `Path`, and refuse URLs.
 

@@ -23,6 +23,16 @@ def available_memory() -> int:
     return max(min(_bounds()), 1)
 
 
+def address_space_limit() -> int | None:
+    """Return the limit of this process's address space in bytes, or None if there is no limit."""
+    try:
+        import resource
+    except ImportError:  # Windows has no limits
+        return None
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if limit == resource.RLIM_INFINITY else limit
+
+
 def _bounds() -> Iterator[int]:
     with suppress(OSError, ValueError):
         for line in Path("/proc/meminfo").read_text().splitlines():
@@ -31,13 +41,10 @@ def _bounds() -> Iterator[int]:
     with suppress(OSError, ValueError):  # cgroup version 2; "max" (no limit) is no number
         limit = int((GROUP / "memory.max").read_text())
         yield limit - int((GROUP / "memory.current").read_text()) + _cached()
-    with suppress(ImportError, OSError, ValueError):
-        import resource
-
-        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-        if limit != resource.RLIM_INFINITY:
+    with suppress(OSError, ValueError):
+        if (most := address_space_limit()) is not None:
             pages = int(Path("/proc/self/statm").read_text().split()[0])
-            yield limit - pages * resource.getpagesize()
+            yield most - pages * os.sysconf("SC_PAGE_SIZE")
     share = 1 if Path("/proc/meminfo").exists() else 2
     yield os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // share
 

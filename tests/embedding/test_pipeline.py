@@ -20,7 +20,7 @@ from clipfeat.images.manifest import TableColumns
 from clipfeat.images.readers import FileBytes
 from clipfeat.images.source_options import SourceOptions
 from clipfeat.store import load, stored_spec
-from clipfeat.store.stat_cache import StatCache
+from clipfeat.store.stat_cache import StatCache, cache_path
 
 
 def run(
@@ -232,10 +232,10 @@ def test_unchanged_files_are_not_read(
 
 def test_a_recent_file_time_is_not_trusted() -> None:
     """A file may change again within the resolution of its time, so recent times are ignored."""
-    stat = (10, 5_000_000_000, 7)
-    for written, trusted in ((6_000_000_000, False), (8_000_000_000, True)):
-        cache = StatCache({"a": (stat, b"k")}, written)
-        assert (cache.key("a", stat) == b"k") is trusted
+    for stat in ((10, 5_000_000_000, 7, 1), (10, 1, 7, 5_000_000_000)):
+        for written, trusted in ((6_000_000_000, False), (8_000_000_000, True)):
+            cache = StatCache({"a": (stat, b"k")}, written)
+            assert (cache.key("a", stat) == b"k") is trusted
     assert cache.key("a", (11, *stat[1:])) is None
     assert cache.key("b", stat) is None
 
@@ -274,3 +274,11 @@ def test_the_stored_request_is_stable(image_folder: Path, tmp_path: Path) -> Non
         '"pool": null, "image_size": 64, "crop": null, "precision": "auto", "arguments": {}, '
         '"faces": "", "weights_stat": null}'
     )
+
+
+def test_a_cache_that_cannot_be_written_is_a_warning(image_folder: Path, tmp_path: Path) -> None:
+    """The features are complete, and the run succeeds."""
+    out = tmp_path / "out.h5"
+    cache_path(out).mkdir()
+    with pytest.warns(ClipfeatWarning, match="the cache of content hashes was not written"):
+        assert run(image_folder, out).n_rows == 24

@@ -11,13 +11,14 @@ import pytest
 
 from clipfeat.auditing.finding import Finding
 from clipfeat.auditing.result import Audit
-from clipfeat.errors import OutputExistsError, RefusedFileError
+from clipfeat.errors import LockedError, OutputExistsError, RefusedFileError, StorageError
 from clipfeat.evaluate import FewShot, KFold, Matrix, Protocol, benchmark
 from clipfeat.evaluate.standings import standings
 from clipfeat.evaluate.tidy_rows import COLUMNS
 from clipfeat.features import FeatureSet
-from clipfeat.report import claim_folder, load_run, remarks, save_run
+from clipfeat.report import claimed_folder, load_run, remarks, save_run
 from clipfeat.report.page import PageOptions
+from clipfeat.system import files
 from clipfeat.zoo.fit_options import FitOptions
 from tests.conftest import make_features
 from tests.evaluate.test_protocols import generators
@@ -151,7 +152,8 @@ def test_other_files_are_not_overwritten(tmp_path: Path) -> None:
     """A folder in use needs ``overwrite``; the command record and the cell cache do not count."""
     run = make_run(with_generators(20), None, {"svm": 1.0})
     folder = tmp_path / "run"
-    claim_folder(folder, {"clf": "svm"}).mkdir()
+    with claimed_folder(folder, {"clf": "svm"}) as cells:
+        cells.mkdir()
     save_run(run, folder, page=None)
     with pytest.raises(OutputExistsError, match="is not empty"):
         save_run(run, folder, page=None)
@@ -163,13 +165,60 @@ def test_other_files_are_not_overwritten(tmp_path: Path) -> None:
 def test_only_the_same_command_claims_a_folder_again(tmp_path: Path) -> None:
     """A new command may claim an empty folder, or any folder with ``overwrite``."""
     folder = tmp_path / "run"
-    assert claim_folder(folder, {"seed": 0}) == folder / "cells"
-    claim_folder(folder, {"seed": 1})
-    (folder / "cells").mkdir()
-    claim_folder(folder, {"seed": 1})
+
+    def claim(seed: int, *, overwrite: bool = False) -> Path:
+        with claimed_folder(folder, {"seed": seed}, overwrite=overwrite) as cells:
+            return cells
+
+    assert claim(0) == folder / "cells"
+    claim(1).mkdir()
+    claim(1)
     with pytest.raises(OutputExistsError, match="was not written by the same command"):
-        claim_folder(folder, {"seed": 2})
-    claim_folder(folder, {"seed": 2}, overwrite=True)
+        claim(2)
+    claim(2, overwrite=True)
+
+
+def test_a_folder_belongs_to_one_run_at_a_time(tmp_path: Path) -> None:
+    """A second benchmark is refused while the first one runs, even before its first result."""
+    with claimed_folder(tmp_path, {"seed": 0}):
+        for overwrite in (False, True):
+            with (
+                pytest.raises(LockedError, match="is being written by process"),
+                claimed_folder(tmp_path, {"seed": 1}, overwrite=overwrite),
+            ):
+                pass
+    assert {path.name for path in tmp_path.iterdir()} == {"asked.json"}
+
+
+def test_a_failed_write_keeps_the_old_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At each file that cannot be written, the old run stays complete and is not changed."""
+    old, new = (make_run(with_generators(20), None, {name: 1.0}) for name in ("svm", "knn"))
+    save_run(old, tmp_path)
+    before = contents(tmp_path)
+    n_files, published = 0, files.publish
+
+    def failing(data: bytes, path: Path) -> None:
+        nonlocal n_files
+        n_files += 1
+        if n_files == failing_file:
+            raise StorageError("no space left")
+        published(data, path)
+
+    for module in ("run_folder", "page.write"):
+        monkeypatch.setattr(f"clipfeat.report.{module}.publish", failing)
+    for failing_file in (1, 5, 9):  # noqa: B007 -- `failing` reads it
+        n_files = 0
+        with pytest.raises(StorageError, match="no space left"):
+            save_run(new, tmp_path, overwrite=True)
+        assert contents(tmp_path) == before
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def test_a_path_in_a_finding_is_literal_in_markdown(tmp_path: Path) -> None:

@@ -1,12 +1,56 @@
-"""Archives of arrays from a stranger."""
+"""Atomic writes, and archives of arrays from a stranger."""
 
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from clipfeat.errors import RefusedFileError
-from clipfeat.system.files import read_arrays
+from clipfeat.errors import RefusedFileError, StorageError
+from clipfeat.system.files import publish, read_arrays, replacing_contents
+
+
+def test_a_link_is_followed_and_the_mode_is_kept(tmp_path: Path) -> None:
+    """The link stays a link, also if the file that it leads to does not exist yet."""
+    (tmp_path / "real").mkdir()
+    link, target = tmp_path / "out.csv", tmp_path / "real" / "target.csv"
+    link.symlink_to(target)
+    publish(b"one", link)
+    target.chmod(0o640)
+    publish(b"two", link)
+    assert link.readlink() == target
+    assert (target.read_bytes(), target.stat().st_mode & 0o777) == (b"two", 0o640)
+    assert [path.name for path in target.parent.iterdir()] == ["target.csv"]
+
+
+def test_a_read_only_file_is_not_replaced(tmp_path: Path) -> None:
+    """The system would allow it, because the folder is writable."""
+    path = tmp_path / "out.csv"
+    path.write_bytes(b"precious")
+    path.chmod(0o444)
+    with pytest.raises(StorageError, match="is read-only"):
+        publish(b"new", path)
+    assert path.read_bytes() == b"precious"
+    with pytest.raises(StorageError, match="is not a regular file"):
+        publish(b"new", Path("/dev/null"))
+
+
+def test_contents_of_a_folder_are_replaced_together(tmp_path: Path) -> None:
+    """Other files stay, and remains of a killed writer are removed."""
+    (tmp_path / ".new-killed").mkdir()
+    for name in ("last", "plots/old.png", "other"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("old")
+    with pytest.raises(LookupError), replacing_contents(tmp_path, "last") as new:
+        (new / "last").write_text("new")
+        raise LookupError
+    assert (tmp_path / "last").read_text() == "old"
+    with replacing_contents(tmp_path, "last") as new:
+        (new / "plots").mkdir()
+        for name in ("last", "plots/new.png"):
+            (new / name).write_text("new")
+    found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert found == {"last", "plots/new.png", "other"}
+    assert (tmp_path / "last").read_text() == "new"
 
 
 def test_a_decompression_bomb_is_not_unpacked(tmp_path: Path) -> None:

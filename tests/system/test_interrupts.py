@@ -11,7 +11,9 @@ from clipfeat.system.interrupts import STOPPING, uninterrupted
 
 RUN = """
 import os, signal, sys, time
-from clipfeat.system.interrupts import handle_stop_signals
+from clipfeat.system.interrupts import STOPPING, handle_stop_signals
+for number in STOPPING:  # a shell starts background jobs with some signals ignored
+    signal.signal(number, signal.default_int_handler)
 handle_stop_signals(lambda: os.write(1, b"stopping "))
 try:
     print("ready", flush=True)

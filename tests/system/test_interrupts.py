@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -25,6 +26,14 @@ except KeyboardInterrupt:
     print("saved", flush=True)
     sys.exit(130)
 """
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Handle Ctrl-C as Python does, also if a shell started these tests in the background."""
+    kept = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, kept)
 
 
 @pytest.mark.parametrize("number", STOPPING, ids=lambda number: number.name)
@@ -58,7 +67,7 @@ def test_nohup_is_respected() -> None:
     assert (done.returncode, done.stdout) == (0, "continues\n"), done.stderr
 
 
-def test_signals_are_postponed() -> None:
+def test_signals_are_postponed(interruptible: None) -> None:
     """KeyboardInterrupt is raised after the block, and an error of the block takes precedence."""
     done = []
     with pytest.raises(KeyboardInterrupt), uninterrupted():

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,8 +14,9 @@ from clipfeat.embedding.copies import resolve_copies
 from clipfeat.embedding.embed_resources import EmbedResources
 from clipfeat.embedding.run import Progress
 from clipfeat.encoders import open_encoder
+from clipfeat.encoders.known_weights import remember_weights, remembered_weights
 from clipfeat.encoders.registry import options_of
-from clipfeat.errors import UsageError
+from clipfeat.errors import UsageError, WeightsError
 from clipfeat.features import Failure, FeatureSet, encode_labels
 from clipfeat.images.faces import finder_of
 from clipfeat.images.record import record_path
@@ -34,6 +36,7 @@ def encode_in_memory(
     views: "Mapping[str, View] | None" = None,
     every_view: bool = False,
     weights: str | Path | Sequence[str | Path] = (),
+    weight_files: Mapping[str, str] = MappingProxyType({}),
     face_weights: str | Path | None = None,
     device: str = "auto",
     resources: EmbedResources = EmbedResources(),
@@ -54,6 +57,10 @@ def encode_in_memory(
         records must not name a view. If false, each record is encoded in the view that it names.
     weights : path, or sequence of path
         Local files of weights: one for each encoder that has weights, in the order of `specs`.
+        Encoders with the same weights may share one file. Files that this user passed before are
+        found again. See `clipfeat.encoders.known_weights`.
+    weight_files : mapping of str to str
+        Names of local files of weights by digest, for the error that asks for a file.
     face_weights : path, optional
         File of the face detector's weights.
     device : str
@@ -79,6 +86,8 @@ def encode_in_memory(
     UsageError
         If `weights` has files, but not one for each encoder with weights, or if the engine is not
         ``"local"``.
+    WeightsError
+        If a local file of weights is needed and not known.
     """
     from clipfeat.embedding.preparing import Pictures
 
@@ -87,7 +96,7 @@ def encode_in_memory(
             f"the engine {resources.engine!r} can only write feature files. Run `clipfeat embed` "
             f"with --engine {resources.engine}, and pass the feature file instead of the images"
         )
-    file_of = _weights_of(specs, weights)
+    file_of = _weights_of(specs, weights, weight_files)
     views = views or {}
     n_images = len(images) * (len(views) if every_view else 1)
     started = time.monotonic()
@@ -101,7 +110,9 @@ def encode_in_memory(
         detector = str(face_weights) if face_weights else None
         faces = finder_of(spec.faces, detector) if spec.faces else None
         pictures = Pictures(views, faces, every_view)
-        sets.append(_encode(images, spec, pictures, file_of.get(spec), device, resources, report))
+        sets.append(
+            _encode(images, spec, pictures, file_of.get(spec.weights), device, resources, report)
+        )
     return _side_by_side(sets)
 
 
@@ -122,6 +133,8 @@ def _encode(
     options = options_of(spec, weights=weights, device=device)
     encoder = open_encoder(spec.name, options, n_images=len(images))
     check_same([spec], [replace(encoder.spec, faces=spec.faces)])
+    if weights and spec.weights:
+        remember_weights(spec.weights, weights)
     rows: list[Row] = []
     batches: list[NDArray[np.float32]] = []
     copies: list[Row] = []
@@ -222,20 +235,41 @@ def _side_by_side(sets: Sequence[FeatureSet]) -> FeatureSet:
 
 
 def _weights_of(
-    specs: Sequence[EncoderSpec], weights: str | Path | Sequence[str | Path]
-) -> dict[EncoderSpec, str]:
-    """Map each encoder that has weights to its local file of weights."""
+    specs: Sequence[EncoderSpec],
+    weights: str | Path | Sequence[str | Path],
+    names: Mapping[str, str],
+) -> dict[str, str]:
+    """Map the digest of each encoder's weights to a local file.
+
+    Several encoders may share weights, for example in several image sizes. Weights without a given
+    file are looked up in the user's notes. Weights that come from the hub need no file.
+    """
     files = [str(weights)] if isinstance(weights, str | Path) else [str(one) for one in weights]
-    weighted = [spec for spec in specs if spec.weights]
+    weighted = [spec for spec in specs if spec.weights and not spec.untrained]
     if files and not weighted:
         raise UsageError(
             f"--weights was passed, but no encoder has weights ({', '.join(titles(specs))}). Leave "
             "out --weights"
         )
-    if files and len(files) != len(weighted):
+    # The weights of a transformer depend on the image size, but those of all sizes have one file.
+    sources = {spec.weights: names.get(spec.weights, spec.weights) for spec in weighted}
+    shared = list(dict.fromkeys(sources.values()))
+    if len(files) == len(weighted):
+        return {spec.weights: file for spec, file in zip(weighted, files, strict=True)}
+    if len(files) == len(shared):
+        file_of = dict(zip(shared, files, strict=True))
+        return {digest: file_of[source] for digest, source in sources.items()}
+    if files:
+        encoders = ", ".join(titles(weighted))
         raise UsageError(
-            f"got {len(files)} files of weights, but {len(weighted)} encoders have weights "
-            f"({', '.join(titles(weighted))}). Pass --weights once for each of these "
-            "encoders, in this order"
+            f"got {len(files)} files of weights, but the encoders have {len(shared)} ({encoders}). "
+            "Pass --weights once for each of them, in this order"
         )
-    return dict(zip(weighted, files, strict=False))
+    found = {digest: str(file) for digest in sources if (file := remembered_weights(digest))}
+    for spec in weighted:
+        if spec.weights not in found and (name := names.get(spec.weights)):
+            raise WeightsError(
+                f"the weights of {spec.name} were read from the file {name}, which is not known on "
+                f"this machine. Pass its path with --weights, such as --weights folder/{name}"
+            )
+    return found

@@ -15,6 +15,7 @@ from clipfeat.embedding.roots import SharedRoot, shared_root
 from clipfeat.embedding.run import EmbedRun, Progress
 from clipfeat.encoders import DEFAULT_ENCODER, local_file
 from clipfeat.encoders.encoder_options import EncoderOptions
+from clipfeat.encoders.known_weights import remember_weights
 from clipfeat.errors import ClipfeatWarning, StorageError, UsageError
 from clipfeat.images.faces.finder import FaceFinder
 from clipfeat.images.isolated import default_workers
@@ -148,6 +149,9 @@ def embed(
         if spec is None:
             frozen = _open(engine, options, len(images), faces)
             spec = frozen.spec
+        weights = local_file(encoder, options.weights)
+        if frozen is not None and weights and spec.weights:
+            remember_weights(spec.weights, weights)
         if stored == spec:
             shared.apply(target)
         with FeatureWriter(
@@ -170,8 +174,7 @@ def embed(
                 "engine": resources.engine,
                 "source": images.name,
                 "skipped": dict(Counter(images.skipped).most_common(MOST_KINDS)),
-                "weights": local_file(encoder, options.weights)
-                or ("hub" if spec.weights else "none"),
+                "weights": Path(weights).name if weights else "hub" if spec.weights else "none",
             }
             current = run.current_paths()
             kept = current | shared.of_other_folders(writer.paths | writer.failed.keys())
@@ -229,14 +232,17 @@ def _request_text(encoder: str, options: EncoderOptions, faces: str) -> str:
     The feature file stores this text. A later run with the same text opens the encoder only if it
     has images to encode. Therefore the keys and their order must not change. A new option may be
     added to the text only if its value is not the default. The number of workers and the device are
-    left out, because they do not change the features.
+    left out, because they do not change the features. For a local file of weights, the text has its
+    name and status, but no folder, because the feature file may be given to others.
     """
     weights = local_file(encoder, options.weights)
+    if weights and options.weights is None:  # the name of the encoder is a file
+        encoder = encoder.replace(weights, Path(weights).name)
     stat = file_stat(weights) if weights else None
     return json.dumps(
         {
             "encoder": encoder,
-            "weights": None if options.weights is None else str(options.weights),
+            "weights": None if options.weights is None else Path(options.weights).name,
             "untrained": options.untrained,
             "layers": options.layers,
             "pool": options.pool,

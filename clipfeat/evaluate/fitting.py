@@ -202,6 +202,7 @@ def fit(
         **({"threshold_images": len(np.unique(data.files[left_out]))} if len(left_out) else {}),
         "positive": data.positive,
         "positive_by": positive_by(data.classes, options.positive),
+        **({"weight_files": dict(data.weight_files)} if data.weight_files else {}),
         "time_limit": time_limit,
         "seconds": time.monotonic() - begun,
     }

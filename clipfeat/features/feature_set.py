@@ -73,6 +73,9 @@ class FeatureSet:
         Further columns of the source, such as ``split``.
     failures : tuple of Failure
         Images of the same source that have no row.
+    weight_files : mapping of str to str
+        Names of the local files of weights, by the digest of the weights. They are only shown to
+        people.
 
     Raises
     ------
@@ -95,6 +98,7 @@ class FeatureSet:
     specs: tuple[EncoderSpec, ...] = ()
     columns: Mapping[str, Strings] = field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
+    weight_files: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n = len(self.X)

@@ -93,6 +93,7 @@ def join(sets: Sequence[FeatureSet]) -> FeatureSet:
         classes=classes,
         specs=specs,
         failures=tuple(failure for one in sets for failure in one.failures),
+        weight_files={digest: name for one in sets for digest, name in one.weight_files.items()},
     )
 
 

@@ -75,6 +75,13 @@ class Model:
     training_keys: NDArray[np.bytes_] = field(default_factory=NO_KEYS.copy, compare=False)
     file: Path | None = field(default=None, compare=False)
 
+    @property
+    def weight_files(self) -> dict[str, str]:
+        """Names of the local files of weights by digest. Only people may rely on these names."""
+        names = self.about.get("weight_files")
+        named = names.items() if isinstance(names, Mapping) else ()
+        return {str(digest): str(name) for digest, name in named}
+
     def predict_proba(self, features: FeatureSet) -> NDArray[np.float64]:
         """Predict the probabilities of the classes.
 

@@ -268,6 +268,7 @@ def robustness(
         views={view.name: view for view in states.values()},
         every_view=True,
         weights=weights,
+        weight_files=fitted.weight_files,
         face_weights=face_weights,
         device=device,
         resources=resources,

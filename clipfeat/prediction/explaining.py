@@ -129,6 +129,7 @@ def explain(
         fitted.specs,
         views=views,
         weights=weights,
+        weight_files=fitted.weight_files,
         face_weights=face_weights,
         device=device,
         resources=resources,

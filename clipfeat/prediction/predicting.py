@@ -121,6 +121,7 @@ def predict(
         fitted.specs,
         views=views,
         weights=weights,
+        weight_files=fitted.weight_files,
         face_weights=face_weights,
         device=device,
         resources=resources,

@@ -1,6 +1,7 @@
 """Loading feature files into memory, and reading their metadata."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Set
 from dataclasses import dataclass
@@ -80,7 +81,16 @@ def _load(path: str | Path) -> FeatureSet:
             specs=(stored.spec,),
             columns=with_own_files(columns, paths),
             failures=tuple(stored.failures),
+            weight_files=_weight_files(stored),
         )
+
+
+def _weight_files(stored: Stored) -> dict[str, str]:
+    """Return the name of the local file of weights by its digest. Only people read the name."""
+    name = provenance(stored).get("weights")
+    if not stored.spec.weights or not isinstance(name, str) or name in ("hub", "none"):
+        return {}
+    return {stored.spec.weights: re.split(r"[\\/]", name)[-1]}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,66 @@
+"""Notes of which local file holds the weights of which digest, so that they are given only once.
+
+`clipfeat.embed` and `clipfeat.predict` write a note in the user's cache folder when they have
+loaded a local file of weights. Later, an encoder with the same digest is opened from that file.
+Feature and model files carry only the digest and the name of the file, because they may come from
+somebody else. A path that stands in such a file is never opened.
+"""
+
+import json
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from clipfeat.errors import StorageError
+from clipfeat.system.file_stats import file_stat
+from clipfeat.system.files import publish
+
+HEXADECIMAL = frozenset("0123456789abcdef")
+
+
+def cache_folder() -> Path:
+    """Return the folder of this user's caches for clipfeat, which may not exist.
+
+    The variable ``XDG_CACHE_HOME`` replaces the usual folder of the system.
+    """
+    usual = {"win32": "AppData/Local", "darwin": "Library/Caches"}.get(sys.platform, ".cache")
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / usual) / "clipfeat"
+
+
+def remember_weights(digest: str, file: str | Path) -> None:
+    """Note that a local file holds the weights of a digest. A note that fails is left out.
+
+    Parameters
+    ----------
+    digest : str
+        Digest of the state dict, as in `clipfeat.spec.EncoderSpec`.
+    file : path
+        The file of weights.
+    """
+    path = Path(file).absolute()
+    note = {"path": str(path), "stat": file_stat(str(path))}
+    with suppress(StorageError, OSError, ValueError, RuntimeError):  # there may be no home folder
+        target = _note(digest)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        publish(json.dumps(note).encode(), target)
+
+
+def remembered_weights(digest: str) -> Path | None:
+    """Return the local file that holds the weights of a digest, or None if there is no such note.
+
+    A file that has changed since the note was written is not returned. The caller must still
+    compare the digest of the loaded weights.
+    """
+    with suppress(OSError, ValueError, KeyError, TypeError, RuntimeError):
+        note = json.loads(_note(digest).read_text(encoding="utf-8"))
+        stat = file_stat(note["path"])
+        if stat is not None and list(stat) == note["stat"]:
+            return Path(note["path"])
+    return None
+
+
+def _note(digest: str) -> Path:
+    if not digest or not set(digest) <= HEXADECIMAL:  # a digest from a file is part of a path here
+        raise ValueError(digest)
+    return cache_folder() / "weights" / f"{digest}.json"

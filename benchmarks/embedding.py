@@ -2,6 +2,8 @@
 
 ``python benchmarks/embedding.py [vit-b-32 resnet50 efficientnet-b4] [--images 1024] [--repeats 3]``
 
+All encoders use the first GPU if there is one.
+
 The script makes images (500×375, from photographs in scikit-image) and random weights once, and a
 virtual environment for each tool. It runs all tools on the same files, interleaved. The time is
 from the first image to the finished file. Loading a model is not counted, nor the time in which
@@ -17,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +63,14 @@ RUNNERS: dict[str, tuple[str, dict[str, Runner]]] = {
             "transformers": Runner("transformers_clip.py", "", TRANSFORMERS),
         },
     ),
+    "vit-l-14": (
+        "open_clip:ViT-L-14",
+        OWN | {"open_clip + DataLoader": Runner("open_clip_loop.py")},
+    ),
+    "efficientnet-b0": (
+        "timm:efficientnet_b0",
+        OWN | {"timm + DataLoader": Runner("timm_loop.py")},
+    ),
     "resnet50": (
         "timm:resnet50",
         OWN
@@ -77,19 +88,25 @@ RUNNERS: dict[str, tuple[str, dict[str, Runner]]] = {
 
 def make_images(folder: Path, n: int) -> None:
     """Write noisy crops of bundled photographs, so that no two files are equal."""
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [path for i in range(n) if not (path := folder / f"{i:06d}.jpg").exists()]
+    with ProcessPoolExecutor() as processes:
+        for _ in processes.map(make_image, missing, chunksize=64):
+            pass
+
+
+def make_image(path: Path) -> None:
+    """Write the image of a path. Its name is a number, which seeds the crop and the noise."""
     import skimage.data
 
-    folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(0)
-    photographs = [skimage.data.astronaut(), skimage.data.coffee(), skimage.data.chelsea()]
-    for i in range(n):
-        path = folder / f"{i:06d}.jpg"
-        photograph = photographs[i % len(photographs)]
-        height, width = (int(side * rng.uniform(0.5, 1)) for side in photograph.shape[:2])
-        crop = Image.fromarray(photograph[:height, :width]).resize(SIZE, Image.Resampling.BICUBIC)
-        noisy = np.asarray(crop) + rng.normal(0, 4, (*SIZE[::-1], 3))
-        if not path.exists():
-            Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(path, quality=90)
+    rng = np.random.default_rng(int(path.stem))
+    photograph = (skimage.data.astronaut, skimage.data.coffee, skimage.data.chelsea)[
+        int(path.stem) % 3
+    ]()
+    height, width = (int(side * rng.uniform(0.5, 1)) for side in photograph.shape[:2])
+    crop = Image.fromarray(photograph[:height, :width]).resize(SIZE, Image.Resampling.BICUBIC)
+    noisy = np.asarray(crop) + rng.normal(0, 4, (*SIZE[::-1], 3))
+    Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(path, quality=90)
 
 
 def make_weights(encoder: str, path: Path) -> None:

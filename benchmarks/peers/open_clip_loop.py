@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader, Dataset
 encoder, images, weights, out, _ = sys.argv[1:]
 model, _, transform = open_clip.create_model_and_transforms(encoder.partition(":")[2])
 model.load_state_dict(torch.load(weights, weights_only=True))
-model.eval()
+device = "cuda" if torch.cuda.is_available() else "cpu"
+model.eval().to(device)
 files = sorted(Path(images).iterdir())
 
 
@@ -34,6 +35,6 @@ begun = time.perf_counter()
 rows = []
 with torch.no_grad():
     for batch in DataLoader(Folder(), batch_size=64, num_workers=os.cpu_count() or 1):
-        rows.append(model.encode_image(batch).numpy())
+        rows.append(model.encode_image(batch.to(device)).cpu().numpy())
 np.save(Path(out) / "features.npy", np.concatenate(rows))
 print(json.dumps({"images": len(files), "seconds": time.perf_counter() - begun}))

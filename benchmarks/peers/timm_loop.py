@@ -17,7 +17,8 @@ encoder, images, weights, out, _ = sys.argv[1:]
 model = timm.create_model(encoder.partition(":")[2])
 model.load_state_dict(torch.load(weights, weights_only=True))
 model.reset_classifier(0)
-model.eval()
+device = "cuda" if torch.cuda.is_available() else "cpu"
+model.eval().to(device)
 transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model))
 files = sorted(Path(images).iterdir())
 
@@ -37,6 +38,6 @@ begun = time.perf_counter()
 rows = []
 with torch.no_grad():
     for batch in DataLoader(Folder(), batch_size=64, num_workers=os.cpu_count() or 1):
-        rows.append(model(batch).numpy())
+        rows.append(model(batch.to(device)).cpu().numpy())
 np.save(Path(out) / "features.npy", np.concatenate(rows))
 print(json.dumps({"images": len(files), "seconds": time.perf_counter() - begun}))

@@ -7,25 +7,15 @@ somebody else. A path that stands in such a file is never opened.
 """
 
 import json
-import os
-import sys
 from contextlib import suppress
 from pathlib import Path
 
 from clipfeat.errors import StorageError
 from clipfeat.system.file_stats import file_stat
 from clipfeat.system.files import publish
+from clipfeat.system.user_cache import user_cache
 
 HEXADECIMAL = frozenset("0123456789abcdef")
-
-
-def cache_folder() -> Path:
-    """Return the folder of this user's caches for clipfeat, which may not exist.
-
-    The variable ``XDG_CACHE_HOME`` replaces the usual folder of the system.
-    """
-    usual = {"win32": "AppData/Local", "darwin": "Library/Caches"}.get(sys.platform, ".cache")
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / usual) / "clipfeat"
 
 
 def remember_weights(digest: str, file: str | Path) -> None:
@@ -63,4 +53,4 @@ def remembered_weights(digest: str) -> Path | None:
 def _note(digest: str) -> Path:
     if not digest or not set(digest) <= HEXADECIMAL:  # a digest from a file is part of a path here
         raise ValueError(digest)
-    return cache_folder() / "weights" / f"{digest}.json"
+    return user_cache() / "weights" / f"{digest}.json"

@@ -8,11 +8,11 @@ user's cache holds a hash for each such file and folder.
 
 import hashlib
 import os
-import sys
 from contextlib import suppress
 from pathlib import Path
 
 from clipfeat.system.locations import is_remote
+from clipfeat.system.user_cache import user_cache
 
 MAX_BYTES = 2**20
 """Maximum size of the list. The older half of a larger list is removed."""
@@ -54,8 +54,4 @@ def _entry(file: str | Path, root: str) -> bytes:
 
 
 def _list_file() -> Path:
-    if sys.platform == "win32":
-        cache = os.environ.get("LOCALAPPDATA", "")
-    else:
-        cache = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(cache) if cache else Path("~/.cache").expanduser()) / "clipfeat" / "own_files"
+    return user_cache() / "own_files"

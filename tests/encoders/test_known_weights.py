@@ -7,8 +7,9 @@ import pytest
 
 import clipfeat
 from clipfeat.encoders.encoder_options import EncoderOptions
-from clipfeat.encoders.known_weights import cache_folder, remember_weights, remembered_weights
+from clipfeat.encoders.known_weights import remember_weights, remembered_weights
 from clipfeat.errors import UsageError, WeightsError
+from clipfeat.system.user_cache import user_cache
 
 DIGEST = "0123456789abcdef" * 2
 NETWORK = "timm:test_vit.r160_in1k"
@@ -47,8 +48,8 @@ def test_a_note_leads_to_the_file_until_it_changes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("note", [b"", b"[]", b'{"path": 3, "stat": []}', b"\xff", b"{}"])
 def test_a_damaged_note_is_ignored(note: bytes) -> None:
     """The cache of this user may be damaged too."""
-    (cache_folder() / "weights").mkdir(parents=True)
-    (cache_folder() / "weights" / f"{DIGEST}.json").write_bytes(note)
+    (user_cache() / "weights").mkdir(parents=True)
+    (user_cache() / "weights" / f"{DIGEST}.json").write_bytes(note)
     assert remembered_weights(DIGEST) is None
 
 

@@ -26,6 +26,7 @@ from clipfeat.images.source import ImageSource
 from clipfeat.images.source_options import SourceOptions, open_inputs
 from clipfeat.images.spellings import with_one_spelling
 from clipfeat.images.video.frames import with_frames
+from clipfeat.spec import EncoderSpec
 from clipfeat.store import FeatureWriter, stored_spec
 from clipfeat.store.loading import has_no_rows, label_counts, stored_root
 from clipfeat.store.lock import check_unlocked
@@ -147,11 +148,8 @@ def embed(
         spec = stored if stored_request == request else None
         frozen: Encoder | None = None
         if spec is None:
-            frozen = _open(engine, options, len(images), faces)
+            frozen = _open(engine, encoder, options, len(images), faces)
             spec = frozen.spec
-        weights = local_file(encoder, options.weights)
-        if frozen is not None and weights and spec.weights:
-            remember_weights(spec.weights, weights)
         if stored == spec:
             shared.apply(target)
         with FeatureWriter(
@@ -160,7 +158,7 @@ def embed(
             run = EmbedRun(writer, images, retry_failed, progress)
             todo = run.settle_unchanged(StatCache({}, 0) if overwrite else load_stats(target))
             if todo:
-                frozen = frozen or _open(engine, options, len(todo), faces)
+                frozen = frozen or _open(engine, encoder, options, len(todo), faces)
                 writer.check_spec(frozen.spec)
                 fixed = replace(options, precision=frozen.spec.precision)
                 engine.encode(run, todo, frozen, fixed, _pictures(views, inputs.faces))
@@ -174,7 +172,7 @@ def embed(
                 "engine": resources.engine,
                 "source": images.name,
                 "skipped": dict(Counter(images.skipped).most_common(MOST_KINDS)),
-                "weights": Path(weights).name if weights else "hub" if spec.weights else "none",
+                "weights": _weights_name(encoder, options, spec),
             }
             current = run.current_paths()
             kept = current | shared.of_other_folders(writer.paths | writer.failed.keys())
@@ -256,10 +254,24 @@ def _request_text(encoder: str, options: EncoderOptions, faces: str) -> str:
     )
 
 
-def _open(engine: Engine, options: EncoderOptions, n_images: int, faces: str) -> "Encoder":
-    """Open the encoder, and record in its spec how faces are cropped."""
+def _open(
+    engine: Engine, name: str, options: EncoderOptions, n_images: int, faces: str
+) -> "Encoder":
+    """Open the encoder, and record in its spec how faces are cropped.
+
+    A local file of weights is noted, so that predictions find it.
+    """
     encoder = engine.open(options, n_images)
+    file = local_file(name, options.weights)
+    if file and encoder.spec.weights:
+        remember_weights(encoder.spec.weights, file)
     return replace(encoder, spec=replace(encoder.spec, faces=faces))
+
+
+def _weights_name(encoder: str, options: EncoderOptions, spec: EncoderSpec) -> str:
+    """Return the name of the local file of weights, ``"hub"`` or ``"none"``, for people."""
+    file = local_file(encoder, options.weights)
+    return Path(file).name if file else "hub" if spec.weights else "none"
 
 
 def _pictures(views: "Mapping[str, View]", faces: FaceFinder | None) -> "Pictures":

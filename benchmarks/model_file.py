@@ -1,7 +1,8 @@
-"""Measure model files: the size, and the seconds to load one and to predict with it.
+"""Compare model files with skops files, which format 1 contained, in size and time.
 
 The features are noise, so nearly all training rows become support vectors. Each time is the median
-of five. A model is loaded in a new process, which has imported NumPy only.
+of five, and the two formats take turns. A model is loaded in a new process, which has imported
+NumPy only.
 
 Usage: OMP_NUM_THREADS=2 python benchmarks/model_file.py FOLDER [NAME ...]
 """
@@ -10,11 +11,14 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from clipfeat import FeatureSet, FitOptions, fit, load_model
+from clipfeat.model.exporting import export_estimator
 
 MODELS = {
     "kernel SVM": ("svm", 12_700),
@@ -37,6 +41,14 @@ from clipfeat import load_model
 load_model(sys.argv[1])
 print(time.perf_counter() - begun)
 """
+LOAD_SKOPS = """
+import sys, time
+import numpy
+begun = time.perf_counter()
+from skops.io import get_untrusted_types, load
+load(sys.argv[1], trusted=get_untrusted_types(file=sys.argv[1]))
+print(time.perf_counter() - begun)
+"""
 
 
 def noise(n_rows: int, seed: int) -> FeatureSet:
@@ -47,41 +59,55 @@ def noise(n_rows: int, seed: int) -> FeatureSet:
     return FeatureSet.from_arrays(X, np.array(["real", "fake"])[y])
 
 
-def load_seconds(path: Path) -> float:
+def load_seconds(path: Path, code: str) -> float:
     """Load a model file in a new process, and return the seconds with all imports."""
     done = subprocess.run(
-        [sys.executable, "-c", LOAD, str(path)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
     )
     return float(done.stdout)
 
 
+def predict_seconds(predict: Callable[[], object]) -> float:
+    """Return the seconds of one prediction."""
+    begun = time.perf_counter()
+    predict()
+    return time.perf_counter() - begun
+
+
+def row(name: str, unit: str, new: list[float], old: list[float]) -> str:
+    """Return a line of the table: two medians and their ratio."""
+    one, other = statistics.median(new), statistics.median(old)
+    return f"| {name} | {one:.3f} {unit} | {other:.3f} {unit} | {one / other:.2f} |"
+
+
 def main(folder: Path, names: list[str]) -> None:
-    """Print one line per model."""
+    """Print a table with three lines per model. The two formats take turns."""
+    from skops.io import get_untrusted_types, load
+
     test = noise(N_TEST, 1)
+    print("| model | format 2 | format 1 (skops) | ratio |\n|---|--:|--:|--:|", flush=True)
     for name, (clf, n_rows) in MODELS.items():
         if names and name not in names:
             continue
-        path = folder / f"{clf.replace(',', '-')}.clipfeat"
+        new = folder / f"{clf.replace(',', '-')}.clipfeat"
         fitted = fit(noise(n_rows, 0), clf, cv=0, options=FitOptions())
-        begun = time.perf_counter()
-        fitted.save(path, overwrite=True)
-        saving = time.perf_counter() - begun
-        loading = statistics.median(load_seconds(path) for _ in range(N_TIMES))
-        begun = time.perf_counter()
-        model = load_model(path)
-        warm = time.perf_counter() - begun
-        equal = np.array_equal(model.predict_proba(test), fitted.predict_proba(test))
-        times = []
+        fitted.save(new, overwrite=True)
+        old = export_estimator(new, new.with_suffix(".skops"), overwrite=True)
+        sizes = [[path.stat().st_size / 1e6] for path in (new, old)]
+        loads: tuple[list[float], list[float]] = ([], [])
         for _ in range(N_TIMES):
-            begun = time.perf_counter()
-            model.predict_proba(test)
-            times.append(time.perf_counter() - begun)
-        print(
-            f"{name}: {path.stat().st_size / 1e6:.2f} MB, save {saving:.2f} s, load {loading:.2f} s"
-            f" (second load {warm:.3f} s), predict {statistics.median(times):.3f} s for "
-            f"{N_TEST:,} rows, equal {equal}",
-            flush=True,
-        )
+            loads[0].append(load_seconds(new, LOAD))
+            loads[1].append(load_seconds(old, LOAD_SKOPS))
+        model = load_model(new)
+        estimator = load(old, trusted=get_untrusted_types(file=old))
+        assert np.array_equal(model.predict_proba(test), fitted.predict_proba(test))
+        predictions: tuple[list[float], list[float]] = ([], [])
+        for _ in range(N_TIMES):
+            predictions[0].append(predict_seconds(partial(model.predict_proba, test)))
+            predictions[1].append(predict_seconds(partial(estimator.predict_proba, test.X)))
+        print(row(f"{name}, size", "MB", *sizes))
+        print(row(f"{name}, load", "s", *loads))
+        print(row(f"{name}, predict {N_TEST:,} rows", "s", *predictions), flush=True)
 
 
 if __name__ == "__main__":

@@ -157,8 +157,8 @@ class Scores:
             n = len(np.unique(features.files[needed]))
             raise DataError(
                 f"{len(missing)} of {n} images have no score of {self.name}, such as "
-                f"{str(missing[0])!r}. Its names look like {next(iter(self.values))!r}. Add the "
-                "missing scores, or write the names like the paths of the images"
+                f"{str(missing[0])!r}. Its names look like {str(next(iter(self.values)))!r}. "
+                "Add the missing scores, or write the names like the paths of the images"
             )
         positive = _scaled(score) if scaled else score
         return np.column_stack([1 - positive, positive]), scaled

@@ -1,6 +1,5 @@
 """Embedding a source into a feature file."""
 
-import os
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from clipfeat.images.isolated import IsolatedDecoder
 from clipfeat.images.manifest import TableColumns
 from clipfeat.images.readers import FileBytes
 from clipfeat.images.source_options import SourceOptions
-from clipfeat.store import load, stored_spec
+from clipfeat.store import load, stat_cache, stored_spec
 from clipfeat.store.stat_cache import StatCache, cache_path
 
 
@@ -219,8 +218,7 @@ def test_unchanged_files_are_not_read(
     """Without changes, no image is read and no encoder opened. A changed image is encoded."""
     out = tmp_path / "out.h5"
     paths = sorted(image_folder.rglob("*.png"))
-    for path in paths:
-        os.utime(path, (1e9, 1e9))
+    monkeypatch.setattr(stat_cache, "TRUSTED_AFTER_NS", 0)  # the images have just been made
     run(image_folder, out)
     with monkeypatch.context() as patch:
         patch.setattr(engines, "open_encoder", lambda *_, **__: pytest.fail("opened"))

@@ -144,7 +144,7 @@ def test_a_path_of_two_images_has_no_silent_score() -> None:
     run = benchmark(DATA, ["logreg", Scores("x", scores)], protocol=TrainTest(test))
     assert value(run, "x", "roc_auc") == 1
     outside = {path: 5 * score for path, score in scores.items()}
-    with pytest.raises(DataError, match=r"80 of 160 images have no score of x, such as 'test:real"):
+    with pytest.raises(DataError, match=r"80 of 160 images have no score of x, such as 'test:fake"):
         benchmark(DATA, ["logreg", Scores("x", outside)], protocol=TrainTest(test))
 
 

@@ -10,11 +10,13 @@ from clipfeat.errors import UsageError, unknown_name
 Probabilities = NDArray[np.float64]
 
 CONFIDENT = 0.8
-"""A part is confidently positive above this probability, and confidently negative below 0.2."""
+"""A part is confidently positive if its probability of the positive class is above this value.
+
+It is confidently negative if this probability is below 0.2."""
 POSITIVE_SHARE = 0.4
 """If more than this share of the parts is confidently positive, only those are averaged."""
 MIN_POSITIVE = 11
-"""There must also be more confidently positive parts than this number."""
+"""The number of confidently positive parts must also be above this value."""
 NEGATIVE_SHARE = 0.9
 """If more than this share of the parts is confidently negative, only those are averaged."""
 
@@ -28,9 +30,10 @@ def mean(p: Probabilities) -> Probabilities:
 def confident(p: Probabilities) -> Probabilities:
     """Average the confident parts of a file if there are enough, else all parts.
 
-    If the probability of the positive class is above 0.8 for more than 11 parts and more than two
-    fifths of the parts, only these parts are averaged. Otherwise, if it is below 0.2 for more than
-    nine tenths of the parts, only those parts are averaged. There must be two classes. This is the
+    A part is positive here if its probability of the positive class is above 0.8, and negative if
+    this probability is below 0.2. If more than 11 parts and more than 40 % of the parts are
+    positive, only the positive parts are averaged. Otherwise, if more than 90 % of the parts are
+    negative, only the negative parts are averaged. There must be two classes. This is the
     ``confident_strategy`` of Seferbekov (2020), who won the Deepfake Detection Challenge.
 
     Parameters

@@ -1,8 +1,8 @@
 """The order of class names. The last of two classes is the positive class.
 
 The false positive rate, the average precision and the decision threshold refer to the positive
-class. It is the class of the generated images, if the names show which one that is. Names are split
-into words, and the words that both names share are ignored. ``0_training_fake`` and
+class. If the names show which class contains the generated images, that class is positive. Names
+are split into words, and the words that both names share are ignored. ``0_training_fake`` and
 ``1_training_real`` are therefore compared as ``fake`` and ``real``.
 """
 
@@ -43,7 +43,7 @@ NEUTRAL = _set_of(
     "gau image images img imgs is label pic picture pictures pro sample set split stable star "
     "style swap test testing train training val valid validation video videos"
 )
-"""Other words that occur without a separator, as in ``trainfake`` and ``stylegan``."""
+"""Other words that a name may join to a known word, as in ``trainfake`` and ``stylegan``."""
 
 PAIRS = frozenset(
     {
@@ -101,10 +101,11 @@ def names_decide(classes: Sequence[str]) -> bool:
 
 
 def negative_by_name(classes: Sequence[str]) -> str | None:
-    """Return the class that the words of the names make the negative class, or None.
+    """Return the negative class if the names of the classes determine it, else None.
 
-    Unlike `names_decide`, one known name is sufficient. Of more than two classes, it is the only
-    class whose words are those of photographs.
+    Unlike in `names_decide`, it is sufficient that one of two names is known. Among more than two
+    classes, the negative class is the only one whose name describes photographs. If there are
+    several such names or none, the result is None.
 
     Examples
     --------
@@ -132,7 +133,9 @@ def positive_class(classes: Sequence[str]) -> str | None:
 
 
 def positive_title(classes: Sequence[str]) -> str:
-    """Return the part of a heading that names the positive class. It is empty if there is none.
+    """Return the part of a heading that names the positive class.
+
+    The text is empty if there are not exactly two classes.
 
     Examples
     --------
@@ -167,7 +170,7 @@ def positive_by(classes: Sequence[str], chosen: str | None = None) -> str | None
 
 
 def positive_last(classes: Sequence[str], name: str) -> tuple[str, ...]:
-    """Return the classes with a class in the last place.
+    """Move a class to the end, which makes it the positive class.
 
     Raises
     ------
@@ -260,7 +263,7 @@ def _split(run: str) -> list[str]:
 
 
 def _sign(words: Words) -> int:
-    """Return the sign of a name's words: 0 if there is no known word, or words contradict."""
+    """Return the sign of a name's words. It is 0 if no word is known or the words contradict."""
     signs = {sign for _, sign in words} - {0}
     if len(signs) != 1 or any(word in AMBIGUOUS for word, _ in words):
         return 0

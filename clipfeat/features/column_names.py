@@ -22,7 +22,7 @@ Strings = NDArray[np.str_]
 
 
 def stored_names(names: Collection[str]) -> dict[str, str]:
-    """Map the reserved ones of a source's column names to the names under which they are stored.
+    """Map each reserved name among a source's columns to the name under which it is stored.
 
     Examples
     --------
@@ -42,8 +42,8 @@ def stored_names(names: Collection[str]) -> dict[str, str]:
 def find_column(name: str, known: Iterable[str]) -> str | None:
     """Return the name of a column that a user selects, or None if there is no such column.
 
-    Capitals, spaces, hyphens and underscores are ignored if they are not needed to tell columns
-    apart.
+    If no column has exactly this name, capitals, spaces, hyphens and underscores are ignored. The
+    result is None if several columns then match.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def _plain(name: str) -> str:
 
 
 def is_part(path: str, file: str) -> bool:
-    """Return whether the path of a row shows that it is a part of a file, or the file.
+    """Return whether the path of a row is the path of a file or of a part of this file.
 
     Examples
     --------

@@ -10,8 +10,8 @@ from clipfeat.features.feature_set import FeatureSet
 def data_fingerprint(features: FeatureSet) -> str:
     """Compute a digest of the content hash, label and group of every row.
 
-    The order and the paths of the rows, and the encoders, do not change it. Arrays have no content
-    hashes, so their feature values take this place.
+    The digest does not depend on the order of the rows, their paths or the encoders. Arrays have no
+    content hashes, so hashes of their feature values are used instead.
 
     Returns
     -------

@@ -74,8 +74,7 @@ class FeatureSet:
     failures : tuple of Failure
         Images of the same source that have no row.
     weight_files : mapping of str to str
-        Names of the local files of weights, by the digest of the weights. They are only shown to
-        people.
+        Name of the local weight file, by the digest of the weights. The names are only displayed.
 
     Raises
     ------
@@ -529,7 +528,7 @@ def encode_labels(
     labels : sequence of str
         Class names. An empty label is unknown.
     like : sequence of str
-        Class names in an order that is kept if the labels have the same classes.
+        Class names in the preferred order, used if they are exactly the classes of the labels.
 
     Returns
     -------

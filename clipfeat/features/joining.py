@@ -15,8 +15,9 @@ from clipfeat.features.label_text import check_spellings, class_names
 def join(sets: Sequence[FeatureSet]) -> FeatureSet:
     """Join the features of several encoders by image key.
 
-    Identical images share a key. A row is joined with the row of the same key and path. If no row
-    has both, it is joined with any row of the same key.
+    The key of an image is its content hash, so identical images share a key. Each row of the first
+    set is joined with the row of another set that has the same key and path. If no row has both, a
+    row with the same key is used.
 
     Parameters
     ----------
@@ -135,9 +136,9 @@ def stack(train: FeatureSet, test: FeatureSet) -> tuple[FeatureSet, int]:
     Unlabelled rows are left out. If any row of a training image or video is identical to a test
     row, all rows of that image or video (its frames, faces and views) are left out. Sets made from
     arrays have no content hashes, and their identical rows are kept. Training rows whose group is
-    also in the test set are left out. If a path is in both sets, the path of
-    the test row gets the prefix `TEST`. If only one set has a column or groups, their values are
-    empty in the rows of the other set.
+    also in the test set are left out. If a path is in both sets, the path of the test row gets the
+    prefix `TEST`. If only one set has groups or a certain column, the rows of the other set get
+    empty values.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ def present(text: str) -> str:
 
 
 def class_names(labels: Collection[str]) -> dict[str, str]:
-    """Map labels to classes: ``1``, ``1.0`` and ``True`` are one class, and so are their opposites.
+    """Map labels to class names, so that ``1``, ``1.0`` and ``True`` become one class.
 
     Programs write the same class as a whole number, a decimal number or a truth value. Truth values
     are replaced only if all labels are numbers or truth values, since ``true`` may also be the
@@ -62,8 +62,8 @@ def one_spelling(counts: Mapping[str, int], like: Collection[str] = ()) -> dict[
     counts : mapping of str to int
         Number of images of each label.
     like : collection of str
-        Spellings to prefer. Otherwise, the most frequent spelling is chosen, and the first in
-        alphabetical order of several.
+        Spellings to prefer. Otherwise, the most frequent spelling is chosen. If several spellings
+        are equally frequent, the first of them in alphabetical order is chosen.
 
     Examples
     --------

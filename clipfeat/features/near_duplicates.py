@@ -19,14 +19,16 @@ MAX_RELATIVE_DISTANCE = 0.55
 """Largest distance of near duplicates, relative to the median distance to the fifth neighbour.
 
 Measured with MobileNetV2 on 480 generated images and photographs, each beside a modified copy. This
-value detects 97 % of the copies saved as JPEG with quality 75, 74 % with quality 30, 93 % of the
-downscaled copies, and all copies cropped by one twentieth. The only other pairs that it detects
-are failed generations that look alike."""
+value detects 97 % of the copies saved as JPEG with quality 75, and 74 % with quality 30. It detects
+93 % of the downscaled copies, and all copies cropped by one twentieth. The only other detected
+pairs are failed generations that look alike."""
 N_NEIGHBOURS = 5
 MIN_IMAGES = 20
 MAX_CHANCE = 1e-4
-"""Maximum share of unrelated rows with a neighbour within the radius. It lowers the radius for
-features with fewer than 20 columns, whose neighbours are close by chance."""
+"""Maximum share of unrelated rows that have a neighbour within the radius.
+
+This limit lowers the radius for features with fewer than 20 columns, because unrelated rows with so
+few columns can be close by chance."""
 FIFTH = 4.67
 """Median of the gamma distribution of order 5: the expected number of rows within the median
 distance to the fifth neighbour."""
@@ -50,10 +52,12 @@ def near_duplicates(
     """Find pairs of files with nearly the same features.
 
     Byte-identical files count once, and a file with several rows (views, faces, frames) is
-    represented by its first row. Only encoders with trained weights are used, because the spectrum
-    does not represent the content of an image. The search is exact and works in blocks, so its
-    memory use is small. Its time grows with the number of queries times the number of files: 20,000
-    files with 1,280 features took 15 seconds of CPU time, and 2,000 queries among them took 3.
+    represented by its first row. Only the features of encoders with trained weights are used. The
+    features of other encoders, such as the spectrum, do not represent the content of an image.
+
+    The search is exact and works in blocks, so its memory use is small. Its time grows with the
+    number of queries times the number of files. With 1,280 features, a search among 20,000 files
+    took 15 seconds of CPU time. A search for 2,000 of these files took 3 seconds.
 
     Parameters
     ----------
@@ -67,7 +71,7 @@ def near_duplicates(
     Returns
     -------
     ndarray of shape (n_pairs, 2), int64
-        Row numbers of each pair. The first one is a query.
+        Row numbers of each pair. The first row is the one whose near duplicates were searched.
 
     Raises
     ------
@@ -122,9 +126,9 @@ def distinct_files(features: "FeatureSet") -> NDArray[np.int64]:
 def _radius(X: NDArray[np.float32], sample: NDArray[np.int64]) -> float:
     """Return the distance below which two rows are near duplicates.
 
-    For rows that are unrelated, the number of neighbours within a distance grows with its power of
-    the number of dimensions. The radius is low enough that at most `MAX_CHANCE` of such rows have a
-    neighbour within it.
+    In d dimensions, the number of unrelated rows within a distance r grows in proportion to r to
+    the power of d. The radius is low enough that at most a share of `MAX_CHANCE` of the unrelated
+    rows has a neighbour within it.
     """
     fifth = [
         np.partition(X[block] @ X.T, -1 - N_NEIGHBOURS, axis=1)[:, -1 - N_NEIGHBOURS]
@@ -159,8 +163,9 @@ def groups_with(features: "FeatureSet", pairs: Pairs) -> NDArray[np.str_]:
     """Join the groups of a feature set that near duplicates connect.
 
     The joined groups are the connected components of the groups, the files, the content hashes and
-    the pairs. A joined group has the smallest name of its groups, or the smallest content hash if
-    none of its images has a group. The other rows keep their groups.
+    the pairs. A joined group is named after the alphabetically first of its groups. If none of its
+    images has a group, it is named after the smallest content hash. The other rows keep their
+    groups.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components

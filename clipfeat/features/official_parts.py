@@ -10,7 +10,7 @@ PART_NAMES = {
     **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
     **dict.fromkeys(("test", "testing", "eval"), "test"),
 }
-"""Parts by the lower-case spellings that data sets use for them."""
+"""The part for each spelling that data sets use, in lower case."""
 
 
 def official_part(name: str) -> str:

@@ -1,11 +1,12 @@
 """The rule by which names in a table are paired with images.
 
 Tables of labels (``--labels``), submission templates and scores of other detectors (``--scores``)
-use this rule. `clipfeat.images.pairing` has the rule for side-car files of tar archives. A name is
-paired with exactly one image, with none, or the pairing is an error.
+use this rule. `clipfeat.images.pairing` has the rule for side-car files of tar archives. The result
+for a name is exactly one image, no image, or an error.
 
-1. A name in a table is the path of an image, or else the path without the suffix, or else the file
-   name, or else the file name without the suffix. The first of these that any image has is used.
+1. A name in a table is compared with four parts of each image's path, in this order: the path, the
+   path without its suffix, the file name, and the file name without its suffix. The first
+   comparison that finds an image decides.
 2. Two names are equal if their characters are equal. If no name has the same characters, the
    Unicode normal form C of the names is compared, because macOS writes accents as separate
    characters. A leading ``./`` is ignored.
@@ -46,7 +47,7 @@ class Names:
             self._normal.setdefault(unicodedata.normalize("NFC", name), []).append(index)
 
     def __getitem__(self, name: str) -> list[int]:
-        """Return the indices of a name's equals: of the same characters, or else normal form."""
+        """Return the indices of the equal names. Compare normal forms only if none is identical."""
         if name in self._exact:
             return self._exact[name]
         return self._normal.get(unicodedata.normalize("NFC", name), [])
@@ -104,7 +105,7 @@ def pair_names(names: Sequence[str], paths: Sequence[str], table: str) -> list[i
 
 
 def how_to_pair(name: str, paths: Sequence[str]) -> str:
-    """Say how a name that no image has must be changed, or return an empty text.
+    """Return advice on how to correct a name that no image has, or an empty text.
 
     Examples
     --------

@@ -285,6 +285,8 @@ def _finished(
     split: dict[Folders, int | None],
 ) -> dict[Folders, PathValues]:
     """Return the label and columns of each path, with its split, generator and source."""
+    # Paths that differ only in their split share their columns.
+    values = {folders: (label, dict(columns)) for folders, (label, columns) in values.items()}
     for folders, (_, columns) in values.items():
         columns.pop("set", None)
         place = split[folders]

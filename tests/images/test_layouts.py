@@ -268,3 +268,19 @@ def test_a_tar_with_one_folder_or_labels_keeps_them(tmp_path: Path) -> None:
     make_archive(str(tmp_path / "one"), "tar", tmp_path / "one")
     labels = {record.path: record.label for record in open_source(str(tmp_path / "one.tar"))}
     assert set(labels.values()) == {"real", ""}
+
+
+@pytest.mark.parametrize("above", [(), ("progan",), ("imagenet_ai_0419_sdv4",)])
+@pytest.mark.parametrize("classes", [("real", "fake"), ("0_real", "1_fake"), ("ai", "nature")])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_equal_folders_of_two_splits_keep_their_splits(
+    above: tuple[str, ...], classes: tuple[str, str], is_first: bool
+) -> None:
+    """The folders of a split have the same names as those of another split."""
+    paths = [
+        (*((part, *above) if is_first else (*above, part)), name, "1.png")
+        for part in ("train", "val", "test")
+        for name in classes
+    ]
+    found = [dict(value.columns).get("split") for value in understand(paths).values]
+    assert found == [part for part in ("train", "val", "test") for _ in classes]

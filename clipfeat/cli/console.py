@@ -112,8 +112,9 @@ def _lines(task: str, unit: str) -> Iterator[Show]:
         if now - last >= SECONDS_BETWEEN_LINES:
             last = now
             rate = done / (now - begun)
-            left = (total - done) / rate if rate else 0.0
-            line = f"{task}: {done}/{total} {unit}, {rate:,.1f} {unit}/s, {left:,.0f} s left"
+            line = f"{task}: {done}/{total} {unit}"
+            if done:
+                line += f", {rate:,.1f} {unit}/s, {(total - done) / rate:,.0f} s left"
             print_error_line(f"{line}, {note}" if note else line)
 
     yield show

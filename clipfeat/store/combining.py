@@ -151,7 +151,10 @@ def _write(
     names: Mapping[str, str],
     owners: Mapping[str, int],
 ) -> tuple[int, int]:
-    """Write the rows that `owners` chooses, and all failures. Return the numbers of both."""
+    """Write the rows that `owners` chooses, and the failures of paths without such a row.
+
+    Return the number of rows and the number of failures.
+    """
     failures = {
         path: replace(failure, path=path)
         for file, prefix in zip(files, prefixes, strict=True)
@@ -208,7 +211,11 @@ def rebased(roots: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def _names(files: Sequence[Stored], *, merge: bool) -> dict[str, str]:
-    """Map the labels of all files to classes: one name for a number, and one spelling."""
+    """Map the labels of all files to class names.
+
+    Texts of the same number, such as ``1`` and ``1.0``, get one name. With `merge`, so do spellings
+    that differ only in capitals or spaces.
+    """
     labels = Counter(label for file in files for label in file.strings("labels").tolist())
     names = class_names(labels)
     counts: Counter[str] = Counter()
@@ -289,7 +296,7 @@ def _row_chunks(
 
 
 def _prefixed_text(prefix: str, text: str, path: str, file: str) -> str:
-    """Return the group or the column ``file`` of a row, which may be the path of its image.
+    """Add the prefix to a row's group or column ``file`` if this text is the path of its image.
 
     A view, face or frame has the path of its image in the column ``file``, and at the start of its
     own path.

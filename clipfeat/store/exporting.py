@@ -156,8 +156,8 @@ def _columns(stored: Stored) -> Columns:
     }
     names = [name for name in stored.column_names if name != "features"]
     source = {name: stored.source_column(name) for name in names}
-    # The first `own` sets the order of the columns. The last one restores any of its columns that a
-    # column of the source with the same name has replaced.
+    # The first `own` sets the order of the columns. If the source has a column with the name of one
+    # of these columns, the last `own` restores the value.
     return {**own, **source, **more, **own}
 
 

@@ -18,8 +18,8 @@ earlier ones are *superseded*. A reader MUST ignore files whose name ends in ``.
 
 A feature file that is large or on an object store has *shards* instead of the snapshot: immutable
 files of the same format in ``out.h5.shards/``. Files named ``generation-<number>.json`` in the same
-folder are *generations*. A generation lists its shards in order, and as *merged* the parts or the
-snapshot whose rows are in these shards. The generation with the highest number is valid.
+folder are *generations*. A generation lists its shards in order. Under *merged*, it lists the parts
+or the snapshot whose rows are in these shards. The generation with the highest number is valid.
 
 If a generation exists, a reader MUST read its shards, and then the parts that it does not list as
 merged. The reader MUST ignore all other shards, and an ``out.h5`` that the generation lists as
@@ -32,8 +32,8 @@ that number exists. A generation MUST NOT be changed or deleted.
 Datasets
 --------
 All datasets MUST be contiguous and of fixed shape, without filters, variable-length or external
-data. Each MUST have the attribute ``crc32`` of its bytes. N is the number of rows, D of features, K
-of classes, and M of failures.
+data. Each MUST have the attribute ``crc32``, which is the CRC-32 of its bytes. N is the number of
+rows, D of features, K of classes, and M of failures.
 
 ======================  ===========  ====================================================
 ``features``            (N, D)       float16 or float32; finite; not normalised
@@ -186,5 +186,5 @@ def segment_columns(segment: Segment) -> dict[str, Column]:
 
 
 def checksum(values: Column, start: int = 0) -> int:
-    """Compute the CRC-32 of an array's bytes in C order, continued from `start`."""
+    """Compute the CRC-32 of an array's bytes in C order. `start` is that of the bytes before."""
     return zlib.crc32(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data, start)

@@ -8,15 +8,15 @@ from clipfeat.system.own_files import is_own
 
 
 def image_folder(features: str | Path, images: str | Path | None = None) -> str:
-    """Return the folder of the images of a feature file, or an empty string if it is not trusted.
+    """Return the folder of a feature file's images, or an empty string if it is not trusted.
 
     Parameters
     ----------
     features : path
         The feature file.
     images : path, optional
-        The folder given by the user. If it is None, the folder that the file names is used, but
-        only if this user has embedded its images on this computer.
+        The folder given by the user. None stands for the folder that the feature file records. This
+        folder is trusted only if this user has embedded its images into the file on this computer.
 
     Raises
     ------

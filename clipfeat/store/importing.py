@@ -88,8 +88,8 @@ def import_features(
     images : path, optional
         The folder of the images. The key of an image in this folder is the hash of its bytes, so
         its features can be joined with features that clipfeat computes. The key of any other image
-        is a hash of its path. If the tool stored no paths, it is a hash of the row number and a
-        digest of all features.
+        is a hash of its path. If the tool stored no paths, the row number and a digest of all
+        features are hashed instead.
     labels : path, optional
         A table of labels. `columns` gives the names of its columns.
     columns : TableColumns

@@ -19,8 +19,8 @@ from clipfeat.system.locations import is_remote
 def staging_path(target: Path) -> Path:
     """Return the path at which the file that will replace `target` is written.
 
-    An object store has no locks, so each of its writers uses a different path. An interrupted
-    replacement is therefore not resumed there.
+    An object store has no locks, so each writer uses a different path there. An interrupted
+    replacement on an object store is therefore not resumed.
     """
     whose = f"-{secrets.token_hex(4)}" if is_remote(target) else ""
     return target.with_name(f".{target.name}.new{whose}")

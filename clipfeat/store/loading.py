@@ -86,7 +86,7 @@ def _load(path: str | Path) -> FeatureSet:
 
 
 def _weight_files(stored: Stored) -> dict[str, str]:
-    """Return the name of the local file of weights by its digest. Only people read the name."""
+    """Map the digest of the weights to the name of their local file, which is only displayed."""
     name = provenance(stored).get("weights")
     if not stored.spec.weights or not isinstance(name, str) or name in ("hub", "none"):
         return {}
@@ -145,9 +145,10 @@ def feature_files_in(folder: str | Path) -> list[Path]:
 
 
 def stored_spec(path: str | Path) -> tuple[EncoderSpec | None, str]:
-    """Return the encoder of a feature file, and its name and options as text (the request).
+    """Return the spec of a feature file's encoder, and the request.
 
-    If the file does not exist, return ``(None, "")``.
+    The request is the encoder's name and options as text. If the file does not exist, return
+    ``(None, "")``.
     """
     if not is_there(followed(location(path))):
         return None, ""
@@ -180,16 +181,18 @@ def has_no_rows(path: str | Path) -> bool:
 def label_counts(
     path: str | Path, prefix: str = "", without: Set[str] = frozenset()
 ) -> dict[str, int]:
-    """Return the number of labelled rows of each class in a feature file, if the file exists.
+    """Count the labelled rows of each class in a feature file.
+
+    If the file does not exist, the result is empty.
 
     Parameters
     ----------
     path : path
         The feature file.
     prefix : str
-        Text before each path of the file.
+        Text that is put before each path of the file, to compare the path with `without`.
     without : set of str
-        Paths of images, with the prefix, whose rows are not counted.
+        Paths, including the prefix, of the images whose rows are not counted.
     """
     if not is_there(location(path)):
         return {}

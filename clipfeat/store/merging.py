@@ -49,7 +49,7 @@ SHARD_BYTES = 2**30
 """Target size of a shard in bytes."""
 
 MOST_SUPERSEDED = 0.2
-"""Largest share of superseded rows in full shards. Above it, all shards are rewritten."""
+"""If more than this share of the rows in full shards is superseded, all shards are rewritten."""
 
 
 def is_sharded(target: Path, stored: Stored) -> bool:
@@ -165,8 +165,8 @@ def tidy_up(target: Path) -> None:
     """Remove the files that the newest generation supersedes.
 
     On an object store, other writers may be creating a generation, and readers may still use the
-    previous generation. A shard is therefore removed there only if neither the valid generation nor
-    the one before lists it.
+    previous generation. A shard on an object store is therefore removed only if neither the valid
+    generation nor the previous generation lists it.
     """
     generation = newest_generation(target)
     if generation is None:
@@ -218,8 +218,8 @@ def _check_space(path: Path, stored: Stored) -> None:
 def _settled(stored: Stored, before: Generation | None) -> Sequence[OpenFile]:
     """Return the shards to keep unchanged: all except the small shards at the end.
 
-    If rows must be dropped from these shards, or too many of their rows are superseded, none is
-    kept.
+    If rows or failures must be dropped from these shards, no shard is kept. The same holds if too
+    many of their rows are superseded.
     """
     n_shards = len(before.shards) if before else 0
     files = list(stored.files[:n_shards])
@@ -235,7 +235,7 @@ def _settled(stored: Stored, before: Generation | None) -> Sequence[OpenFile]:
 
 
 def _grouped(files: Sequence[OpenFile]) -> list[list[OpenFile]]:
-    """Group consecutive files, so that each group has at most the size of a shard."""
+    """Group consecutive files up to the size of a shard. A larger file is a group of its own."""
     groups: list[list[OpenFile]] = [[]]
     room = SHARD_BYTES
     for file in files:

@@ -27,7 +27,9 @@ RECORDED_LIBRARIES = ("clipfeat", "torch", "timm", "open_clip_torch", "pillow", 
 
 @dataclass(frozen=True)
 class PartPublisher:
-    """Publisher that commits a worker's rows as parts. The writer that holds the lock makes it.
+    """Publisher that commits a worker's rows as parts.
+
+    The writer that holds the lock creates the publisher.
 
     Parameters
     ----------
@@ -99,8 +101,8 @@ def file_attributes(
 
 def part_image(segment: Segment, attributes: Mapping[str, Any]) -> bytes:
     """Build the bytes of a segment's file in memory."""
-    # HDF5 refuses to open one name twice in a process, also a name in memory. Several threads may
-    # build parts at the same time.
+    # HDF5 refuses to open the same name twice in a process, even for files in memory. Several
+    # threads may build parts at the same time, so each name is random.
     name = f"part-{secrets.token_hex(8)}"
     with h5py.File(name, "w", driver="core", backing_store=False, libver="v110") as h5:
         create_dataset(h5, "features", np.ascontiguousarray(segment.features))

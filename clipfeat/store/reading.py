@@ -182,7 +182,7 @@ def _open_all(target: Path, stack: ExitStack) -> tuple[list[OpenFile], Generatio
                 parts = [attempt.enter_context(open_file(part)) for part in part_paths(target)]
                 generation = newest_generation(target)
                 if generation != before:
-                    continue  # the new generation does not list the parts that the old one merged
+                    continue  # the new generation need not list parts that the old one merged
                 with storage_errors(f"looking for {target}"):
                     has_snapshot = target.exists()
                 if generation is not None:

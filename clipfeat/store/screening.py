@@ -109,7 +109,7 @@ def screen(h5: Any, path: Path, length: int) -> None:
 def _check_lengths(
     shapes: Mapping[str, tuple[int, ...] | None], names: Sequence[str], path: Path
 ) -> None:
-    """Check that datasets have equal lengths. A missing dataset is reported when it is read."""
+    """Check that datasets have equal lengths. Skip missing datasets, which fail when read."""
     lengths = {shapes[name][:1] for name in names if shapes[name] is not None}  # type: ignore[index]
     if len(lengths) > 1:
         found = " or ".join(str(n) for (n,) in sorted(lengths))

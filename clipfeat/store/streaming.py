@@ -1,8 +1,8 @@
 """Features read from disk in blocks, in several passes, for data that does not fit in memory.
 
 Labels, groups and keys are in memory, in a `FeatureSet` whose only feature is the row number. The
-code for folds, groups, calibration, bagging and voting therefore splits row numbers as it splits
-features. Only the classifiers read the features, through `StreamedFeatures.rows`.
+code for folds, groups, calibration, bagging and voting handles this set like any other, and so it
+splits row numbers. Only the classifiers read the features, through `StreamedFeatures.rows`.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -126,7 +126,8 @@ class StreamedRows:
     numbers : ndarray of shape (n_samples,), int64
         Row numbers in ascending order.
     order : ndarray of shape (n_samples,), int64, optional
-        Position of each row in the selection, if the selection has another order.
+        Position in the selection of each element of `numbers`. None if the selection is in
+        ascending order.
     """
 
     features: StreamedFeatures
@@ -204,7 +205,7 @@ def stream(
             columns["split"] = split
         paths = stored.strings("paths")
         columns = with_own_files(columns, paths)
-        number: Any = np.arange(n, dtype=np.float64)[:, None]  # float32 is exact below 2**24
+        number: Any = np.arange(n, dtype=np.float64)[:, None]  # float32 is exact only below 2**24
         # Row numbers serve as paths, unless the rows are parts of files and need their own paths.
         labels = stored.strings("labels").tolist()
         plain = FeatureSet.from_arrays(np.zeros((n, 1)), labels)

@@ -11,7 +11,8 @@ from clipfeat.system.locations import followed, is_remote, location
 MAX_NAME = 220
 """Maximum length of a feature file's name, in bytes.
 
-File systems allow 255. Locks, parts and temporary files have longer names than the feature file.
+File systems allow 255 bytes. The lock, the parts and temporary files have longer names than the
+feature file.
 """
 
 

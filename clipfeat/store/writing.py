@@ -205,8 +205,8 @@ class FeatureWriter:
         """Return a publisher for workers. This writer must `adopt` the parts that they commit.
 
         Failures that this writer records are committed in a part that sorts before the workers'
-        parts. A worker may have committed a row of a failed image without reporting it. That row
-        then stays current.
+        parts. If a worker committed a row of a failed image without reporting the row, the row is
+        therefore later in the order and stays current.
         """
         folder = self._parts.absolute()
         self._before_workers = self._next_part()
@@ -237,7 +237,7 @@ class FeatureWriter:
         self._compact_in_time(parts)
 
     def equalise(self, keys: Set[bytes]) -> None:
-        """Give all rows of each of these keys the same features.
+        """Give all rows that share one of these keys the same features.
 
         Two workers may encode identical images independently. Their rows can then differ in the
         last bits of floating-point sums.
@@ -301,7 +301,7 @@ class FeatureWriter:
         if not rows:
             return
         self.commit()
-        self._keeps_parts = True  # the parts are read meanwhile
+        self._keeps_parts = True  # the parts are being read, so they must not be merged
         try:
             with open_stored(self.path) as stored:
                 for some, features in as_stored(stored, rows):

@@ -21,7 +21,7 @@ MAX_TEXT = 2**16
 """Maximum size of a path, label, group or other value in a feature file, in bytes of UTF-8."""
 MAX_COLUMN_TEXT = 2**12
 """Maximum size of the value of a further column, in bytes of UTF-8. Longer values are shortened,
-because all values of a column take as much memory as its longest one."""
+because each value of a column takes as much memory as the longest value."""
 MAX_COLUMN_NAME = 1000
 """Maximum size of the name of a column, in bytes of UTF-8."""
 MAX_COLUMNS = 1000
@@ -33,12 +33,12 @@ _UNPRINTABLE = re.compile(
     "[\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ud800-\\udfff]"
 )
 _MARKDOWN = re.compile(r"([\\`*~\[\]<>|&$]|(?<![^\W_])_|_(?![^\W_]))")
-"""An underscore between letters or digits has no meaning in Markdown, such as in ``roc_auc``."""
+"""An underscore between letters or digits, as in ``roc_auc``, has no meaning in Markdown."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def storable(text: str) -> str:
-    r"""Replace characters that a feature file cannot store by escapes.
+    r"""Escape the characters that a feature file cannot store.
 
     These are lone surrogates, which JSON may contain, and the character 0, which ends a text in
     HDF5.
@@ -100,7 +100,7 @@ def storable_columns(
 
 
 def terminal_text(text: str) -> str:
-    r"""Replace control characters by escapes, so that a text cannot control the terminal.
+    r"""Escape control characters, so that a text cannot control the terminal.
 
     Examples
     --------
@@ -152,8 +152,8 @@ def html_text(text: str) -> str:
 def spreadsheet_text(text: str) -> str:
     r"""Put an apostrophe before text that a spreadsheet would run as a formula.
 
-    A text that starts with apostrophes before such a character gets one more, so removing one
-    apostrophe gives the original text.
+    If there are already apostrophes before the formula, one more is added. Removing one apostrophe
+    therefore restores the original text in every case.
 
     Examples
     --------
@@ -164,7 +164,7 @@ def spreadsheet_text(text: str) -> str:
 
 
 def original_text(text: str) -> str:
-    r"""Return the text for which `spreadsheet_text` returned a text.
+    r"""Undo `spreadsheet_text`: remove the apostrophe that it added.
 
     Examples
     --------
@@ -178,8 +178,9 @@ def original_text(text: str) -> str:
 def spreadsheet_csv(table: "pd.DataFrame") -> str:
     """Write a table as CSV for people.
 
-    The cells of text and the head are escaped with `terminal_text` and `spreadsheet_text`. So a row
-    is one line, and the file can be printed and opened in a spreadsheet.
+    Cells with text and the names of columns are escaped with `terminal_text` and
+    `spreadsheet_text`. Each row is therefore one line, and the file can be printed and opened in a
+    spreadsheet.
     """
     safe = table.copy()
     for position, kind in enumerate(table.dtypes):
@@ -204,7 +205,8 @@ def read_spreadsheet_csv(
     file : path
         The file.
     numbers : collection of str
-        Names of the columns of numbers, in which an empty cell is NaN. All other columns are text.
+        Names of the numeric columns. An empty cell of these columns is NaN. All other columns are
+        text.
     needed : collection of str
         Names of columns that the file must have.
 

@@ -1,8 +1,9 @@
 """File status, which shows whether a file has changed.
 
 The status is the size, the modification time, the inode, and the time of the last change of the
-status. Programs may set the modification time back, but not the last of these. For an object (a
-file on an object store), the inode is replaced by a digest of the object's ETag.
+status. Programs may set the modification time back, but they cannot set the time of the last change
+of the status. For an object (a file on an object store), the inode is replaced by a digest of the
+object's ETag.
 """
 
 import hashlib

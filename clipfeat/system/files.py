@@ -24,7 +24,9 @@ TEMPORARY_SUFFIX = ".tmp"
 NEW_CONTENTS = ".new-"
 """Start of the name of the folder in which `replacing_contents` writes."""
 MAX_UNPACKED, MAX_RATIO = 2**28, 20
-"""Bytes that any compressed archive may unpack to, and times its own size for a larger one."""
+"""An archive may unpack to the first number of bytes, or to its own size times the second number.
+
+The larger of these two limits applies."""
 REMOTE_LIBRARIES = frozenset({"aiobotocore", "aiohttp", "botocore", "gcsfs", "google", "httpx"})
 """Client libraries of object stores. They raise their own exceptions instead of OSError."""
 
@@ -53,7 +55,7 @@ def storage_errors(doing: str) -> Iterator[None]:
         library = type(error).__module__.partition(".")[0]
         if not isinstance(error, OSError | RuntimeError) and library not in REMOTE_LIBRARIES:
             raise
-        # fsspec raises the time limit of a request again, without its message.
+        # If a request takes too long, fsspec raises the error again, without the message.
         reason = str(error) or str(error.__cause__ or "") or type(error).__name__
         raise StorageError(f"{doing} failed: {reason}") from error
 
@@ -100,8 +102,8 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises
     ------
     StorageError
-        If writing, flushing or renaming failed. The temporary file is removed. If the file is
-        read-only.
+        If the existing file is read-only. If writing, flushing or renaming failed. The temporary
+        file is then removed.
     """
     if is_remote(path):
         with storage_errors(f"writing {path}"), TemporaryDirectory(prefix="clipfeat-") as folder:
@@ -130,13 +132,13 @@ def replacing(path: Path) -> Iterator[Path]:
 def check_writable(path: Path) -> None:
     """Check that a local file may be replaced.
 
-    The system allows to replace a read-only file in a writable folder, but its owner has protected
-    it.
+    The system allows a process to replace a read-only file in a writable folder. This function
+    refuses such a file, because its owner has protected it.
 
     Raises
     ------
     StorageError
-        If it exists and is not a regular file, or is read-only. If its name is too long.
+        If the file exists and is read-only, or is not a regular file. If its name is too long.
     """
     with storage_errors(f"looking for {path}"):
         try:
@@ -151,10 +153,11 @@ def check_writable(path: Path) -> None:
 
 @contextmanager
 def replacing_contents(folder: Path, last: str, optional: Sequence[str] = ()) -> Iterator[Path]:
-    """Yield a new folder, whose contents then replace those of the same names in `folder`.
+    """Yield a new folder, then move its contents to `folder` and replace what has the same name.
 
-    Until the block ends, `folder` is unchanged. The contents are moved one by one. The file `last`
-    marks the folder as complete: it is removed first and moved last.
+    Until the block ends, `folder` is unchanged. The contents are then moved one by one. The file
+    `last` marks the folder as complete. Its old version is removed first, and its new version is
+    moved last.
 
     Parameters
     ----------
@@ -322,7 +325,9 @@ def check_unpacked_size(members: Iterable[zipfile.ZipInfo], size: int) -> None:
         total += member.file_size
         is_stored = member.compress_type == zipfile.ZIP_STORED
         if is_stored and member.file_size > size:
-            raise ValueError(f"a member of {member.file_size} bytes is in {size} bytes")
+            raise ValueError(
+                f"a stored member claims {member.file_size} bytes, but the archive has {size} bytes"
+            )
     if total > max(MAX_UNPACKED, MAX_RATIO * size):
         raise ValueError(f"{size} bytes would unpack to {total} bytes")
 

@@ -51,8 +51,9 @@ def ignore_stop_signals() -> None:
 def uninterrupted() -> Iterator[None]:
     """Postpone signals to stop until the block has ended.
 
-    Then KeyboardInterrupt is raised, unless the block raises an exception. Only the main thread
-    handles signals, so the block is not changed in other threads.
+    If a signal has arrived, KeyboardInterrupt is then raised, unless the block itself raises an
+    exception. Only the main thread handles signals, so this function has no effect in other
+    threads.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

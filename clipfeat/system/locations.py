@@ -209,7 +209,7 @@ def below(folder: str, path: str) -> str:
 
 
 def prefixed(prefix: str, path: str) -> str:
-    """Return a path relative to a folder above the folder that it is relative to.
+    """Convert a path relative to one folder to a path relative to a folder above it.
 
     Parameters
     ----------

@@ -39,9 +39,9 @@ def locked(path: Path, target: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        # The file is removed while the lock is held. Another process may have opened it before
-        # and lock it afterwards. `_acquire` then finds that the path does not lead to that file,
-        # and opens a new file.
+        # The file is removed while the lock is held. Another process may have opened this file
+        # before, and may lock it afterwards. In that process, `_acquire` then finds that the path
+        # no longer leads to the locked file, and opens a new file.
         path.unlink(missing_ok=True)
         file.close()
 
@@ -69,7 +69,7 @@ def _acquire(path: Path, target: Path) -> IO[str]:
 
 
 def _open_regular(path: Path) -> IO[str]:
-    """Open a lock file. A link or a pipe of this name may come from somebody else's folder."""
+    """Open a lock file, and refuse a link or a pipe, which another user may have put there."""
     # Without O_NONBLOCK, opening a FIFO that has no writer would block forever.
     flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NONBLOCK", 0)
     try:
@@ -79,7 +79,7 @@ def _open_regular(path: Path) -> IO[str]:
             raise _not_regular(path) from None
         raise
     status = os.fstat(descriptor)
-    # A hard link would also lead to another file, which the owner's name would overwrite.
+    # A hard link also leads to another file, which would be overwritten with the owner's name.
     if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
         os.close(descriptor)
         raise _not_regular(path)

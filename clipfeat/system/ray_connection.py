@@ -35,8 +35,8 @@ def connected(address: str | None, least_cpus: int = 1) -> Iterator[None]:
     ----------
     address : str, optional
         Address of a running cluster, as for `ray.init`. If it is None, the environment variable
-        ``RAY_ADDRESS`` is used. If the variable is not set, a local cluster is started, which stops
-        at the end of the block and accepts only connections with its random token.
+        ``RAY_ADDRESS`` is used. If the variable is not set either, a local cluster is started. It
+        accepts only connections with its random token, and stops at the end of the block.
     least_cpus : int
         Minimum number of CPU cores that a local cluster reports, even on a smaller machine.
 
@@ -77,9 +77,9 @@ def _random_token() -> Iterator[None]:
     """Require a random token for every connection to a cluster that starts in the block.
 
     Ray's processes listen on all interfaces of the machine, even if ``_node_ip_address`` is
-    127.0.0.1, and whoever connects can run code. Ray's own token is a file in the home folder that
-    all users can read. The environment of a process is visible to its user only. A mode or a token
-    that the user has set is kept.
+    127.0.0.1. Anyone who can connect to them can run code. Ray stores its own token in a file in
+    the home folder that all users can read. The token is therefore passed in the environment, which
+    only the user of a process can read. If the user has set a mode or a token, it is kept.
     """
     names = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
     if any(name in os.environ for name in names):

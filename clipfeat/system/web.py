@@ -1,7 +1,7 @@
 """Limits for the answers of web servers.
 
-A server may send nothing, a byte every few seconds, or more than was asked for. `LimitedResponse`
-ends such answers. fsspec's HTTP file systems use it for all of their requests.
+A server may send nothing, a byte every few seconds, or more bytes than requested. `LimitedResponse`
+ends such answers. fsspec's HTTP file systems use this class for all of their requests.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from fsspec.asyn import sync
 from clipfeat.system import locations
 
 LEAST_RATE = 2**10
-"""Bytes per second that a server must send on average after the first seconds."""
+"""Bytes per second that a server must send on average after the first `WEB_SECONDS` seconds."""
 MAX_BODY = 2**28
 """Maximum number of bytes of an answer that is read whole, such as the page of a folder."""
 
@@ -43,7 +43,7 @@ class LimitedResponse(aiohttp.ClientResponse):
 
 
 class _PacedContent:
-    """Content of an answer. Only the time spent waiting for the server counts."""
+    """Content of an answer, with a limit on the time spent waiting for the server."""
 
     def __init__(self, content: Any) -> None:
         self._content = content

@@ -13,7 +13,7 @@ from clipfeat.prediction.predictions import Predictions
 
 
 def columns_of_files(images: ImageSource, paths: NDArray[np.str_]) -> dict[str, NDArray[np.str_]]:
-    """Return the columns, and the groups as ``group``, of files.
+    """Return the columns of files, and their groups as the column ``group``.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def degraded_rates(
     columns: Mapping[str, NDArray[np.str_]],
     by: str | None = None,
 ) -> RateTable | None:
-    """Compute the rates of a model for each kind of degraded images.
+    """Compute the rates of a model for the original images and for each degradation and strength.
 
     Parameters
     ----------

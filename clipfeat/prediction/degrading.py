@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 Step = tuple[str, Mapping[str, Any]]
 """Name of an image transform, and its arguments."""
 ORIGINAL = "original"
-"""Name that the images without degradation have instead of the name of a degradation."""
+"""Name for the images without degradation, in place of the name of a degradation."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +124,8 @@ class Robustness:
     errors : mapping of str to str
         For each image that is left out, its path and the reason.
     n_images : int
-        Number of images and videos of the source. Unreadable and unlabelled ones are not scored,
-        and neither are training images of the model.
+        Number of images and videos of the source. Unreadable files, unlabelled files and training
+        images of the model are counted here, but not scored.
     classes : tuple of str
         Classes of the model. The last of two classes is the positive class.
     predictions : mapping of str to Predictions
@@ -279,7 +279,7 @@ def robustness(
     of_state: dict[str, Predictions] = {}
     for (name, strength), view in states.items():
         predictions = predictions_of(fitted, of_view[view.name], average)
-        if of_state:  # a degraded training image has another content hash
+        if of_state:  # only the original of a training image has the stored content hash
             predictions = replace(predictions, training=of_state[ORIGINAL].training)
         of_state[name if name == ORIGINAL else f"{name} {strength:g}"] = predictions
         n = predictions.n_scored

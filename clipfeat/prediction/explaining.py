@@ -93,8 +93,8 @@ def explain(
 ) -> list[Explanation]:
     """Explain the prediction of each image.
 
-    An explanation holds the nearest training images and the probabilities of each member, which is
-    a classifier of the model's vote.
+    An explanation contains the nearest training images, and the probabilities of each member of the
+    model's vote. A member is a classifier.
 
     Parameters
     ----------
@@ -218,9 +218,9 @@ def save_explanations(
     features : path
         Feature file of the training images.
     images : path, optional
-        Folder of the training images. By default, it is the folder that the feature file records,
-        but only if this user has embedded its images on this computer. Otherwise the page has no
-        thumbnails of training images.
+        Folder of the training images. By default, the folder that the feature file records is used
+        if this user has embedded its images on this computer. Otherwise, the page has no thumbnails
+        of training images.
 
     Returns
     -------
@@ -250,8 +250,8 @@ def explanation_page(explained: Sequence[Explanation], known: str | Path) -> str
     explained : sequence of Explanation
         The result of `explain`.
     known : path
-        Root folder of the training images. Empty shows no training image. Images that are not files
-        in this folder have no thumbnail.
+        Root folder of the training images. If it is empty, training images have no thumbnails.
+        Images that are not files in this folder have no thumbnail either.
 
     Returns
     -------

@@ -22,7 +22,7 @@ def unmatched_labels(labels: Iterable[str], classes: Sequence[str]) -> Counter[s
 def nearest_class(label: str, classes: Sequence[str]) -> str | None:
     """Return the class with the most similar spelling, or None.
 
-    Differences in capitals, spaces and punctuation count least.
+    Differences in capitals, spaces and punctuation are ignored.
 
     Examples
     --------
@@ -59,11 +59,11 @@ def list_unmatched(unmatched: Counter[str], classes: Sequence[str]) -> str:
 
 
 def given_labels(records: Iterable[ImageRecord], classes: Sequence[str]) -> list[str]:
-    """Return the labels of the images, without labels that only repeat a folder's name.
+    """Return the labels to check, without labels that only repeat the name of a folder.
 
-    A label that equals the name of one of the image's folders may be no label at all, because
-    images of a folder are labelled by its name. Such a label is returned only if it is a misspelt
-    class of the model. A correct class needs no check.
+    An image without another label is labelled with the name of its folder, which need not be a
+    class. A label that equals the name of one of the image's folders is therefore returned only if
+    it differs from a class of the model just in capitals, spaces or punctuation.
     """
     return [
         record.label
@@ -104,7 +104,9 @@ def check_labels(labels: Iterable[str], classes: Sequence[str], source: str) -> 
 
 
 def as_classes(labels: Iterable[str], classes: Sequence[str], *, merge: bool) -> dict[str, str]:
-    """Map labels to the classes of a model that are the same number or truth value.
+    """Map each label to the class of a model that is the same number or truth value.
+
+    All other labels are mapped to themselves.
 
     Parameters
     ----------
@@ -113,7 +115,7 @@ def as_classes(labels: Iterable[str], classes: Sequence[str], *, merge: bool) ->
     classes : sequence of str
         Classes of the model.
     merge : bool
-        Whether to map labels that differ from a class only in capitals or spaces, too.
+        Whether to map labels that differ from a class only in capitals or spaces to this class.
 
     Examples
     --------

@@ -65,10 +65,10 @@ def predict(
         Weight file of the face detector YuNet. It is needed if the model was fitted on faces that
         YuNet detected.
     inputs : SourceOptions
-        Options for reading images. `labels` are the true classes, which score the predictions.
-        For features, they replace the labels of the features, and other options have no effect.
-        `views` are test-time augmentations. `faces` must be None, because the face settings are
-        stored with the model.
+        Options for reading images. `labels` is a table of the true classes, with which predictions
+        are scored. If the source has features instead of images, this table replaces their labels,
+        and only `labels`, `columns` and `merge_labels` have an effect. `views` are test-time
+        augmentations. `faces` must be None, because the face settings are stored with the model.
     average : str
         Name of the average over the parts of a file, in `clipfeat.features.by_file.AVERAGES`.
     per_part : bool
@@ -100,7 +100,7 @@ def predict(
         If an option cannot be used with this source or this model.
     LabelError
         If labels of a table match no class of the model. Labels from folders and feature files may
-        have other names, and are then not scored.
+        match no class. Their images are then not scored.
     """
     if average not in AVERAGES:
         raise unknown_name("average", average, AVERAGES)

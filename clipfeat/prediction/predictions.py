@@ -174,8 +174,8 @@ class Predictions:
     def scored(self) -> NDArray[np.bool_]:
         """Mask of the images that `scores` uses.
 
-        They are readable, have a true class of `classes`, and are no training images. An image in
-        several rows is scored once.
+        These images are readable, their true class is one of `classes`, and they are not training
+        images. An image in several rows is scored once.
         """
         first = {path: i for i, path in reversed(list(enumerate(self.paths)))}
         fresh = np.array(
@@ -192,9 +192,10 @@ class Predictions:
 
 
 def in_listed_rows(predictions: Predictions, images: ImageSource) -> Predictions:
-    """Repeat and order predictions of whole files like the rows of the list or table of a source.
+    """Return one prediction for each row of the source's list or table, in the order of the rows.
 
-    A row without a path has a prediction with an error.
+    The prediction of a file is repeated in each row that names this file. A row without a path gets
+    an error and no probabilities.
     """
     if not images.listed:
         return predictions
@@ -291,7 +292,7 @@ def predictions_of(
 
 
 def files_of(features: FeatureSet) -> list[str]:
-    """List the distinct files of a feature set, those that failed last."""
+    """List the distinct files of a feature set. Files without any row come last."""
     parts = _parts_with_rows(features)
     parts += _failed_parts([failure.path for failure in features.failures], features)
     return list(dict.fromkeys(part.file for part in parts))
@@ -323,9 +324,9 @@ def _failed_parts(paths: Iterable[str], features: FeatureSet) -> list[_Part]:
     """Convert the paths of failures to parts of files.
 
     A feature file stores only the path of a failure. The path of a frame, face or view ends in
-    ``@`` or ``#`` and a name. It is a part if the name is that of a frame, of a face or of a view
-    of the feature set, or if the path before it is a file with rows. Otherwise, the failure is a
-    whole file.
+    ``@`` or ``#`` and a name, but so may the path of a whole file. The failure is a part if this
+    name is that of a frame, a face or a view of the feature set. It is also a part if the path
+    before ``@`` or ``#`` is a file with rows. Otherwise, the failure is a whole file.
     """
     files = set(features.files.tolist())
     views = set(features.columns.get("view", np.array([], dtype=np.str_)).tolist()) - {""}

@@ -55,13 +55,13 @@ class Template:
     paired with images. The other columns are filled as follows:
 
     - A column named after a class, such as ``fake``, gets the probability of this class. A column
-      such as ``is_fake`` whose template values are whole numbers or True and False instead gets
-      whether this class was predicted.
+      such as ``is_fake`` instead shows whether this class was predicted, if the template's values
+      in this column are whole numbers or True and False.
     - A single column with any other name gets the probability of the positive class or the
       predicted class. The class is written in the form of the template's values: as a name, as a
       number, or as True or False.
     - If there are two columns, and the template's values in one of them are names of classes, the
-      other column gets the probability of the class that stands in the same row.
+      other column gets the probability of the class that is named in the same row.
 
     Parameters
     ----------
@@ -69,8 +69,8 @@ class Template:
         The sample submission, a CSV, TSV or Parquet file.
     fill : {"auto", "probability", "class"}
         Content of the columns. With ``"auto"``, the content of a single column depends on the
-        template's values: the class if they are whole numbers, truth values or names, and the
-        probability if they are other numbers, percentages or empty.
+        template's values. The column gets the class if these values are whole numbers, truth values
+        or names. It gets the probability if they are other numbers, percentages or empty.
 
     Raises
     ------

@@ -35,13 +35,14 @@ def audit(
     source : FeatureSet, path or sequence of paths
         Features, feature files or image sources. Feature files of different encoders are joined by
         image. Several feature files of one encoder, or several image sources, are splits of one
-        data set. A column ``split`` takes precedence. Images are not decoded: only their bytes and
-        headers are read.
+        data set, unless a column ``split`` names the splits. For image sources, the bytes and
+        headers of all images are read, and a sample of the images is decoded. For feature files, a
+        sample of their images is decoded if these images can still be found.
     images : path or sequence of paths, optional
         The images of the features. Their headers give facts that feature files do not record.
     inputs : SourceOptions
-        Labels, columns, and the files that a table may name. For features, only the group column is
-        used. Views, faces and frames are not used.
+        The table of labels, its columns, and the files to which a table may refer. For features,
+        only the group column is used. Views, faces and frames are not used.
     n_jobs : int, optional
         Number of threads that read images; by default the number of cores plus one.
     judge, probabilities
@@ -49,8 +50,8 @@ def audit(
         probability for each class that has labelled files. Without probabilities, the label check
         fits a classifier.
     fold_groups : mapping of str to str
-        Groups by path that the folds of a run keep together. Near duplicates in one of them are
-        not reported.
+        Groups that the folds of a run keep together, by path. Near duplicates within one of these
+        groups are not reported.
     progress : callable
         Called with the number of headers read and the total.
 

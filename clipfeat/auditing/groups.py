@@ -29,8 +29,8 @@ def check_groups(subject: Subject) -> list[Finding]:
     indices = np.flatnonzero(known & np.isin(groups, spanning))
     sentence = (
         f"{len(spanning)} of {len(names)} groups have files in several splits, such as "
-        f"{str(spanning[0])!r}. A classifier can learn to recognise a group in one split and gain "
-        "from it in another"
+        f"{str(spanning[0])!r}. A classifier can learn to recognise a group in one split, which "
+        "raises its score in another"
     )
     rows = [{**subject.row(i), "group": str(groups[i])} for i in indices.tolist()]
     numbers = {"groups": float(len(spanning)), "files": float(len(rows))}

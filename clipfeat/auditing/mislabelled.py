@@ -66,7 +66,11 @@ def check_labels(subject: Subject, seed: int = 0) -> list[Finding]:
 def _given_probabilities(
     subject: Subject, rows: NDArray[np.int64], y: NDArray[np.int64]
 ) -> NDArray[np.float64] | None:
-    """Return the subject's probabilities, NaN in rows without any; None if a class has none."""
+    """Return the subject's probabilities of some rows. Unknown probabilities are NaN.
+
+    The result is None if all probabilities of a class are unknown, or if the subject's
+    probabilities are for another number of classes.
+    """
     n_classes = int(y.max()) + 1
     unknown = np.full(n_classes, np.nan)
     paths = subject.features.paths[rows].tolist()

@@ -1,7 +1,8 @@
 """Facts about pixels: brightness, colour cast, saturation, sharpness, borders and corners.
 
-A classifier can learn such a fact instead of the content, for example a watermark or the border of
-one source. The facts of a sample of the images are measured, because decoding takes time.
+A classifier can learn such a fact instead of the content, for example the watermark or the border
+that all images of one source have. Because decoding takes time, only a sample of the images is
+measured.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,14 +20,15 @@ from clipfeat.images.readers import Reader
 MAX_IMAGES = 600
 """Maximum number of images that are decoded, about equally many of each class."""
 IMAGES_PER_WORKER = 100
-"""Fewer images are decoded faster by one process than several processes are started."""
+"""Number of images for which starting another decoding process saves time."""
 SIDE = 256
 """Longest side at which all facts except borders are measured."""
 MAX_RANGE = 10
 """Maximum range of a channel in a constant row or column. JPEG compression adds some noise."""
 PATCH = 8
-"""Side of a corner patch, as a divisor of the shorter side of the image, and in pixels after it was
-resized."""
+"""The side of a corner patch is the shorter side of the image divided by this number.
+
+The patch is then resized to this number of pixels per side."""
 RED, GREEN, BLUE = 0, 1, 2
 
 Pixels = NDArray[np.uint8]
@@ -45,7 +47,8 @@ def pixel_facts(
     y : ndarray of shape (n_files,)
         Class of each row; -1 for an unknown label.
     keys : ndarray of shape (n_files,)
-        Content hash of each row. The sample is chosen by hash, whatever the order of the rows.
+        Content hash of each row. The sample is chosen by hash, so it does not depend on the order
+        of the rows.
 
     Returns
     -------
@@ -145,9 +148,10 @@ def _corners(pixels: Pixels) -> Patches:
 def _distance_to_others(patches: Patches) -> NDArray[np.float64]:
     """Return how much the corners of each image differ from those of the most similar images.
 
-    For each corner, this is the mean difference of the pixels to the second most similar image. The
-    most similar image may be a duplicate. The smallest value of the four corners is returned, which
-    is about 0 for a watermark or a constant patch that occurs in at least three images.
+    For each corner, this is the mean difference of the pixels to the second most similar image,
+    because the most similar image may be a duplicate. The smallest value of the four corners is
+    returned. It is about 0 for a watermark or a constant patch that occurs in at least three
+    images.
     """
     from scipy.spatial.distance import cdist
 

@@ -23,7 +23,7 @@ def audit_run(
     """Audit the feature files of a run.
 
     The label check uses the out-of-fold probabilities of the best entry. For a run of several
-    trials, it fits a classifier.
+    trials, the check fits a classifier instead.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def audit_run(
     files : sequence of path
         Feature files that the run trained and tested on.
     group_col : str
-        Column with the groups of the run, if it is not the one of the feature file.
+        Column with the groups of the run. If it is empty, the groups of the feature file are used.
 
     Returns
     -------
@@ -78,8 +78,8 @@ def thumbnail_reader(
     ----------
     files : sequence of path
         Feature files that the run trained and tested on. If the run has a separate test file, it is
-        the last one. The test images of such a run are read only from the image folder that this
-        file records.
+        the last one. Without `images`, the test images of such a run are read only from the image
+        folder that this last file records.
     images : sequence of path
         Folders of the images. By default, the folder that a feature file records is used, but only
         if this user has embedded its images on this computer.

@@ -39,10 +39,10 @@ def separation(
 ) -> Separation:
     """Cross-validate a small classifier that predicts the class from one fact.
 
-    Numbers go to a small decision tree, which can separate one value (such as 512 pixels) as well
-    as large from small values. Texts go to a logistic regression on their frequent values. The
-    direction of a difference is learned on training folds, so an irrelevant fact scores about 0.5
-    on the test folds.
+    For numbers, the classifier is a small decision tree. It can separate one value, such as 512
+    pixels, from all others, and also large values from small values. For texts, the classifier is a
+    logistic regression on the frequent values. The direction of a difference is learned on training
+    folds, so an irrelevant fact scores about 0.5 on the test folds.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ from clipfeat.errors import DataError
 LEAK_AUC = 0.8
 WARNING_AUC = 0.6
 LEAK_AUC_OF_PIXELS = 0.9
-"""Content may also make borders and corners uniform, such as the sky or a white background."""
+"""`LEAK_AUC` for borders and corners, which content such as the sky can also make uniform."""
 NEVER = 1.0
 
 
@@ -35,8 +35,8 @@ class Fact:
     unit : str
         Unit, with a leading space.
     leak_auc : float
-        The fact is a leak if the lower bound of its AUC is above this value. Facts that also depend
-        on the content are never a leak.
+        The fact is a leak if the lower bound of its AUC is above this value. `NEVER` is for facts
+        that depend on the content so much that they are at most a warning.
     """
 
     name: str
@@ -67,8 +67,8 @@ FACTS = (
 def check_fact(fact: Fact, subject: Subject) -> list[Finding]:
     """Check whether one property of the files predicts the class.
 
-    The check compares the lower confidence bound of the area under the ROC curve with
-    `WARNING_AUC` and `LEAK_AUC`.
+    The check compares the lower confidence bound of the area under the ROC curve with `WARNING_AUC`
+    and `Fact.leak_auc`.
 
     Raises
     ------

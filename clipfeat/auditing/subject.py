@@ -1,7 +1,8 @@
 """The subject of an audit: one row per file, with features and facts about the file.
 
-Facts come from a feature file, which records sizes and formats, or from image headers, which also
-give JPEG quantisation tables and the presence of EXIF data.
+Facts come from three sources. A feature file records sizes and formats. Image headers also give
+JPEG quantisation tables and the presence of EXIF data. Facts about pixels come from a decoded
+sample of the images.
 """
 
 from collections.abc import Mapping
@@ -38,10 +39,11 @@ class Subject:
     judge : str
         Name of the classifier that gave `probabilities`.
     probabilities : mapping of str to ndarray of shape (n_classes,)
-        Out-of-fold probabilities by path. Columns are the classes with labelled files, in order.
-        If empty, the label check fits a classifier.
+        Out-of-fold probabilities by path. The columns are the classes with labelled files, in the
+        order of `features.classes`. If the mapping is empty, the label check fits a classifier.
     fold_groups : mapping of str to str
-        Groups by path that the folds of a run keep together, if they are not those of `features`.
+        Groups that the folds of a run keep together, by path. If the mapping is empty, the groups
+        of `features` are used.
     """
 
     features: FeatureSet

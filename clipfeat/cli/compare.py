@@ -17,8 +17,8 @@ def compare(
     """Compare each benchmark run with the first, image by image.
 
     Only images that all runs tested are compared. All runs are scored on the same images, so the
-    intervals and p-values are for paired differences. They are corrected for the number of
-    classifiers and runs. The options that differ between the runs are listed.
+    intervals and p-values are for paired differences. Both are corrected for the number of
+    classifiers and runs. The command also lists the options that differ between the runs.
 
     Example: clipfeat compare run-clip/ run-effnet/
     """

@@ -251,7 +251,7 @@ def counted(n: int, noun: str) -> str:
 
 
 def of_all(n: int, total: int) -> str:
-    """Format a number of scored images, with the number of all images if it is larger.
+    """Format the number of scored images. If some were not scored, add the number of all images.
 
     Examples
     --------

@@ -41,7 +41,8 @@ def embed(
 
     If the command is repeated, only new and changed images are encoded. Labels are taken from
     folder names: images/cat/1.jpg has the label cat. The layouts of data sets of generated images,
-    such as ForenSynths and GenImage, are recognised. The command first prints what it understood.
+    such as ForenSynths and GenImage, are recognised. The command prints the recognised
+    classes, generators and splits before it encodes the images.
 
     Example: clipfeat embed images/ out.h5 --encoder clip-vit-l-14
     """

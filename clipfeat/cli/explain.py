@@ -29,8 +29,8 @@ def explain(
 ) -> None:
     """Explain predictions by the nearest training images.
 
-    Print, for each image, the class probabilities of each classifier in the model, and the nearest
-    training images with their cosine distances in feature space.
+    For each image, the command prints the class probabilities of each classifier in the model. It
+    then lists the nearest training images and their cosine distances in feature space.
 
     Example: clipfeat explain model.clipfeat new/1.jpg --html why.html
     """

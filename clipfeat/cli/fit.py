@@ -35,8 +35,8 @@ def fit(
     """Fit a classifier or a soft vote and save a model file.
 
     A soft vote is the average of the probabilities of several classifiers. The printed scores are
-    from cross-validation. The saved model is fitted on all images, except those of the test part of
-    an official split (see --split).
+    from cross-validation. The saved model is fitted on all images, except the test images of an
+    official split (see --split).
 
     Example: clipfeat fit out.h5 --clf logreg,svm -o model.clipfeat
     """

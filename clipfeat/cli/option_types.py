@@ -157,9 +157,10 @@ ImageRootFolder = Annotated[
     input_option(
         "--image-root",
         metavar="DIR",
-        help="Folder to which the paths in a table are relative. The paths may be without "
-        "suffix, as ids usually are. The default is the folder of the table, then the "
-        "working folder. A table may only name files in these folders.",
+        help="Folder to which the paths in a table are relative. A path may be an id, which is "
+        "the file name without its suffix. By default, the paths are relative to the folder of the "
+        "table, or to the working folder if the table's folder contains none of the images. A "
+        "table may only name files in these three folders.",
     ),
 ]
 AllowRemote = Annotated[
@@ -183,8 +184,8 @@ FakeGlobs = Annotated[
     input_option(
         "--fake",
         metavar="GLOB",
-        help="Label images as fake, as --real does. Images that match neither are unlabelled. "
-        "Repeatable.",
+        help="Label images as fake by their path, with patterns like those of --real. Images that "
+        "match no pattern of either option are unlabelled. Repeatable.",
     ),
 ]
 GeneratorLevel = Annotated[
@@ -219,8 +220,8 @@ MergeLabels = Annotated[
     input_option(
         "--merge-labels",
         help="Merge classes whose names differ only in capitals or spaces, such as Real and real. "
-        "A class gets its spelling in the model or feature file, or the most frequent one. By "
-        "default, such classes are an error.",
+        "If a model or an existing feature file has the class, its spelling there is used. "
+        "Otherwise, the most frequent spelling is used. By default, such classes are an error.",
     ),
 ]
 GroupDuplicates = Annotated[
@@ -400,8 +401,8 @@ Layers = Annotated[
     encoder_option(
         "--layers",
         metavar="NAMES",
-        help="Comma-separated layers to extract, for example 3,6,last, or all. Numbers count "
-        "blocks or stages from 0, and last is the encoder's output. For CLIP models, "
+        help="Comma-separated layers to extract, for example 3,6,last. all selects every layer. "
+        "Numbers count blocks or stages from 0, and last is the encoder's output. For CLIP models, "
         "pre-projection is the output before the projection into the space shared with "
         "text. The default is last.",
     ),
@@ -432,7 +433,7 @@ Crop = Annotated[
         metavar="MODE",
         help="Crop to encode: center (center crop after resizing), resize (whole image resized "
         "to a square), none (center crop of the image in its own size) or tiles (split into tiles "
-        "without resizing, and average their features). The default is the encoder's own.",
+        "without resizing, and average their features). The default is the encoder's own crop.",
     ),
 ]
 EncoderArguments = Annotated[
@@ -471,7 +472,7 @@ Views = Annotated[
         "--views",
         metavar="NAMES",
         help="Comma-separated views, which are augmented copies of each image. For example, "
-        "hflip is mirrored, and jpeg75 is compressed as JPEG of quality 75. Also accepts a "
+        "hflip mirrors the image, and jpeg75 compresses it as JPEG of quality 75. Also accepts a "
         "YAML, JSON or TOML file that defines views. Each view of an image adds one row.",
     ),
 ]
@@ -481,7 +482,7 @@ TestTimeViews = Annotated[
         "--tta",
         metavar="NAMES",
         help="Test-time augmentation with comma-separated views, which are augmented copies of "
-        "each image. For example, hflip is mirrored, and jpeg75 is compressed as JPEG of "
+        "each image. For example, hflip mirrors the image, and jpeg75 compresses it as JPEG of "
         "quality 75. Also accepts a YAML, JSON or TOML file that defines views. The "
         "predictions for an image and its views are averaged.",
     ),
@@ -563,8 +564,8 @@ Bag = Annotated[
         "--bag",
         min=0,
         metavar="N",
-        help="Number of folds, 2 or more. Fit one model per fold, on the images of the other "
-        "folds, and average these models. 0 fits a single model.",
+        help="Number of models to average, 2 or more. The training images are divided into as "
+        "many folds, and each model leaves out one fold. 0 fits a single model.",
     ),
 ]
 Threshold = Annotated[
@@ -583,8 +584,8 @@ MaxFpr = Annotated[
         metavar="RATE",
         help="Choose the decision threshold so that the false positive rate is at most this "
         "value with 95 % confidence. A rate of 0.05 needs 59 negative images in each training "
-        "set, and twice as many with mlp, triplet or --tune, which hold out images to choose the "
-        "threshold. Two classes only. See --positive.",
+        "set. mlp, triplet and --tune hold out images to choose the threshold, so they need twice "
+        "as many. Two classes only. See --positive.",
     ),
 ]
 Positive = Annotated[
@@ -594,7 +595,7 @@ Positive = Annotated[
         metavar="CLASS",
         help="Name of the positive class, if there are two classes. The false positive rate, the "
         "average precision and the threshold refer to it. By default, the class names determine "
-        "it: fake is positive, and real is negative.",
+        "the positive class: fake is positive, and real is negative.",
     ),
 ]
 Vote = Annotated[
@@ -670,9 +671,9 @@ SplitColumn = Annotated[
     evaluation_option(
         "--split",
         metavar="COLUMN",
-        help="Column with the official split of the images: train, val or test. By default, "
-        "'benchmark' fits on train, chooses on val and reports test, and 'fit' leaves out the test "
-        "images. 'none' ignores the split.",
+        help="Column with the official split of the images: train, val or test. `clipfeat "
+        "benchmark` fits on train, chooses thresholds and the best entry on val, and scores test. "
+        "`clipfeat fit` leaves out the test images. The word 'none' ignores the split.",
     ),
 ]
 LeaveOneOutColumn = Annotated[
@@ -765,8 +766,8 @@ ComparisonFile = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="File to write, in the format of --format. By default, .md is Markdown, .tex is LaTeX "
-        "and any other suffix is CSV. The table is printed in any case.",
+        help="File to write. The table is also printed. Without --format, the suffix of the file "
+        "selects the format: .md is Markdown, .tex is LaTeX, and any other suffix is CSV.",
     ),
 ]
 TableFormat = Annotated[
@@ -824,8 +825,8 @@ DryRun = Annotated[
     bool,
     output_option(
         "--dry-run",
-        help="Print the classes, generators and splits that the source has, and stop. OUT.h5 may "
-        "be omitted.",
+        help="Print the classes, generators and splits of the source, and stop. OUT.h5 may be "
+        "omitted.",
     ),
 ]
 Prune = Annotated[
@@ -879,9 +880,9 @@ Average = Annotated[
         "--average",
         metavar="NAME",
         help="How to combine the predictions for the frames, faces and views of one file. mean: "
-        "average all predictions. confident (two classes only): average the predictions above "
-        "0.8, if they are at least 12 and more than 40 % of the file's predictions. Otherwise, "
-        "average the predictions below 0.2, if they are more than 90 %. Otherwise, average all.",
+        "average all predictions. confident (two classes only): if at least 12 predictions and "
+        "more than 40 % of the file's predictions are above 0.8, average only these. Otherwise, if "
+        "more than 90 % are below 0.2, average only these. Otherwise, average all predictions.",
     ),
 ]
 PerPart = Annotated[
@@ -1058,8 +1059,8 @@ Address = Annotated[
         "--address",
         metavar="ADDRESS",
         help="Address of the Ray cluster, for example auto or HOST:6379. The default is the "
-        "environment variable RAY_ADDRESS. If it is not set, a cluster is started on this "
-        "machine.",
+        "environment variable RAY_ADDRESS. If this variable is not set, a cluster is started on "
+        "this machine.",
     ),
 ]
 
@@ -1103,8 +1104,8 @@ ENCODER_OPTIONS = {
 }
 """Command-line options of `clipfeat.encoders.encoder_options.EncoderOptions`.
 
-The command parses ``image_size`` and ``encoder_arg``, which form the fields ``image_size`` and
-``arguments``.
+The command parses the values of ``image_size`` and ``encoder_arg`` and stores them in the fields
+``image_size`` and ``arguments``.
 """
 
 TABLE_OPTIONS = {
@@ -1151,7 +1152,10 @@ SOURCE_OPTIONS_OF_MODEL = {
     "merge_labels": MergeLabels,
     **TABLE_PATH_OPTIONS,
 }
-"""Options of `SOURCE_OPTIONS` for images of a model, which stores the settings of faces."""
+"""Options of `SOURCE_OPTIONS` for commands that use a model.
+
+The options of faces are missing, because the model stores these settings.
+"""
 
 EXPLAINED_SOURCE_OPTIONS = {
     "fps": FramesPerSecond,
@@ -1170,7 +1174,7 @@ EMBED_RESOURCES = {
 }
 """Command-line option of each field of `clipfeat.embedding.embed_resources.EmbedResources`.
 
-``device`` is a field of `EncoderOptions` that the help page shows among the resources.
+``device`` is a field of `EncoderOptions`, but the help page lists it with the resources.
 """
 
 LOCAL_EMBED_RESOURCES = {"batch_size": BatchSize, "num_workers": DecodeWorkers}
@@ -1194,4 +1198,4 @@ BENCHMARK_RESOURCES = {
     "engine": Engine,
     "address": Address,
 }
-"""Options of `FIT_RESOURCES` for a benchmark. Its time limit is for each classifier."""
+"""Options of `FIT_RESOURCES` for a benchmark, where the time limit applies to each classifier."""

@@ -84,7 +84,7 @@ def predict(
         table = predictions.to_pandas()
     else:
         table = _filled_template(predictions, submission)
-    # Ids of a submission and the paths in a pipe must not change, but people read the others.
+    # Submissions and piped tables must not change. People may open the others in a spreadsheet.
     is_read = submission is None and (output is not None or sys.stdout.isatty())
     text = spreadsheet_csv(table) if is_read else table.to_csv(index=False)
     if output is None:
@@ -136,7 +136,7 @@ def _print_scores(predictions: "Predictions") -> None:
             f"not scored: all labelled images ({predictions.n_training}) are training images of "
             "the model. Predict other images to score it"
         )
-    # Labels that have nothing in common with the classes are names of folders, such as "new".
+    # If no label resembles a class, the labels are names of folders, such as "new", not classes.
     if unmatched and (scores or any(is_respelled(label, classes) for label in unmatched)):
         print_error_line(
             f"not scored: {unmatched.total()} images with labels that match no class of the model "

@@ -59,7 +59,7 @@ class ProtocolOptions:
 
     @property
     def balance(self) -> str:
-        """Value of ``--balance`` for which ``auto`` stands. See `Protocol.balance`."""
+        """Value of ``--balance`` that ``auto`` selects. See `Protocol.balance`."""
         from clipfeat.evaluate import LeaveOneOut, Matrix, Protocol
 
         if self.leave_one_out:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 OUTPUT_FAILED = 4
-"""Exit code of a command whose output cannot be written, as of a file that cannot be written."""
+"""Exit code if standard output cannot be written. The code for files is the same."""
 
 
 def open_closed_streams() -> None:
-    """Open the null device in place of standard streams that are closed, as by ``>&-``.
+    """Replace closed standard streams by the null device. For example, ``>&-`` closes a stream.
 
     Otherwise the next file that is opened would get the descriptor of the closed stream, and
     messages of libraries would be written into this file.
@@ -33,7 +33,7 @@ def discard_output() -> None:
 
 @contextmanager
 def reports_failed_output() -> Iterator[None]:
-    """Flush standard output after the block. If it cannot be written, print one line and exit.
+    """Flush standard output after the block. If this fails, print one line and exit.
 
     A reader that has read enough, as in ``| head -1``, is no error.
     """

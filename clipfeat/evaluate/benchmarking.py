@@ -4,8 +4,8 @@ The result keeps the out-of-fold probabilities of the test rows, so votes, leade
 need no further fits. The decision threshold and the learned votes of a fold are chosen on the
 training rows of the fold, from out-of-fold probabilities of these rows. To compute these
 probabilities, each classifier is fitted three more times, each time on two thirds of the training
-rows. A run with thresholds or learned votes therefore takes about three times as long. This also
-holds for bags, since each of the three fits then fits a whole bag.
+rows. A run with thresholds or learned votes therefore takes about three times as long. The same is
+true for a bag, because each of the three fits is a whole bag.
 """
 
 from collections.abc import Callable, Sequence
@@ -53,15 +53,17 @@ def benchmark(
         Labelled images. Rows without a label are left out. With several encoders, every classifier
         is fitted on the features of each encoder, and all these entries vote. The frames, faces and
         views of a file are separate training rows. Their probabilities are averaged to score the
-        file. Identical images share a fold. `FeatureSet.near_duplicates_grouped` does the same for
-        near duplicates; without it, the result says how many are in training and test.
+        file. Identical images share a fold. Near duplicates can be separated, and the result states
+        how many test images have one in training. `FeatureSet.near_duplicates_grouped` keeps them
+        in one fold.
     clf : str or sequence of str or Scores
         ``"all"``, or names of classifiers, such as ``"logreg,svm"``. A `Scores` object adds the
         scores of another detector as an entry, which is not fitted and does not vote.
     protocol : int or Protocol, optional
         Number of folds of a stratified cross-validation, or a protocol: `KFold`, `LeaveOneOut`,
-        `Matrix`, `FewShot`, `TrainTest` or `OfficialSplit`. By default, `OfficialSplit` if the
-        column ``"split"`` has training images, and test or validation images. Otherwise, 5 folds.
+        `Matrix`, `FewShot`, `TrainTest` or `OfficialSplit`. The default is `OfficialSplit` if the
+        column ``"split"`` has training images, and also test or validation images. Otherwise, the
+        default is 5 folds.
     options : FitOptions
         Balancing, calibration, bagging, parameter search, decision threshold and positive class.
         ``Benchmark.about["positive_by"]`` states how the positive class was chosen. Parameters and

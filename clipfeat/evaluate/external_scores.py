@@ -1,8 +1,8 @@
 """Scores of a detector that was not fitted here, as one more entry of a benchmark.
 
-The scores are paired with images by the rule of `clipfeat.features.pairing`. Scores outside [0, 1]
-are scaled to it, which keeps their order. They are not probabilities, so the metrics of
-probabilities are undefined.
+The scores are paired with images by the rule of `clipfeat.features.pairing`. If a score is outside
+[0, 1], all scores are scaled to this range in their order. Scaled scores are not probabilities, so
+metrics of probabilities are undefined for them.
 """
 
 import csv
@@ -118,21 +118,22 @@ class Scores:
         plan : Plan
             Plan of a run with two classes.
         choosing : bool
-            Whether a threshold is chosen even for scores in [0, 1]. It needs the scores of the
-            training rows.
+            Whether a threshold is chosen for scores in [0, 1] too. The choice needs scores of the
+            training rows, or of the validation rows if there are any.
 
         Returns
         -------
         p : ndarray of shape (n_samples, 2)
             Scores of both classes. NaN in rows that need no score.
         scaled : bool
-            Whether the scores were scaled to [0, 1], so that they are no probabilities.
+            Whether the scores were scaled to [0, 1]. Scaled scores are not probabilities.
 
         Raises
         ------
         DataError
-            If a row that is tested has no score, or a threshold needs a training row without one.
-            If several images have a name. If an image has two different scores.
+            If a test row or a validation row has no score. If a threshold is chosen on training
+            rows, and one of these rows has no score. If a name matches several images. If an image
+            has two different scores.
         UsageError
             If there are not exactly two classes.
         """
@@ -157,14 +158,15 @@ class Scores:
             n = len(np.unique(features.files[needed]))
             raise DataError(
                 f"{len(missing)} of {n} images have no score of {self.name}, such as "
-                f"{str(missing[0])!r}. Its names look like {str(next(iter(self.values)))!r}. "
-                "Add the missing scores, or write the names like the paths of the images"
+                f"{str(missing[0])!r}. The scores have names like "
+                f"{str(next(iter(self.values)))!r}. Add the missing scores, or write the names "
+                "like the paths of the images"
             )
         positive = _scaled(score) if scaled else score
         return np.column_stack([1 - positive, positive]), scaled
 
     def _of_rows(self, features: FeatureSet, needed: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Return the score of each needed row, else NaN."""
+        """Return the score of each row. NaN if the row needs no score or has none."""
         files, parts = _names(features.files, needed), _names(features.paths, needed)
         found = self._paired([str(name) for name in self.values], files)
         unpaired = [str(name) for name in self.values if name not in found]
@@ -179,12 +181,12 @@ class Scores:
         )
 
     def _paired(self, names: Sequence[str], paths: NDArray[np.str_]) -> dict[str, str]:
-        """Return the path that each name is paired with. Other names are missing.
+        """Map names to the paths that they match. A name without a path is left out.
 
         Raises
         ------
         DataError
-            If several paths have a name. If two names of a path have different scores.
+            If a name matches several paths. If two names of one path have different scores.
         """
         images = [path for path in dict.fromkeys(paths.tolist()) if path]
         pairs = pair_names(names, images, f"the scores of {self.name}")
@@ -204,10 +206,11 @@ class Scores:
 
 
 def _names(paths: NDArray[np.str_], needed: NDArray[np.bool_]) -> NDArray[np.str_]:
-    """Return the paths under which rows have scores.
+    """Return the path that is used to look up the score of each row.
 
-    A test path with a prefix has the same path as a training row. It loses the prefix if the
-    training row needs no score, which then has no path.
+    If a training row has the same path as a test row, the path of the test row has a prefix. If no
+    training row of this path needs a score, the test row is looked up without the prefix, and the
+    training row gets an empty path.
     """
     plain = np.array([path.removeprefix(TEST) for path in paths.tolist()], dtype=np.str_)
     renamed = needed & (plain != paths) & ~np.isin(plain, paths[needed])
@@ -274,7 +277,7 @@ class ScoredEntries:
         return cls({name: p for name, (p, _) in matched.items()}, scaled)
 
     def cells(self, trial: Trial) -> dict[str, list[Cell]]:
-        """Return the cells of a trial, which have no costs. Nothing is fitted."""
+        """Return the cells of a trial. They have no costs, because nothing is fitted."""
         return {
             name: [
                 Cell(p[test], p[trial.choice_rows(train)], {})
@@ -284,12 +287,12 @@ class ScoredEntries:
         }
 
     def record(self) -> dict[str, Any]:
-        """Return what a run records of its scores, by entry."""
+        """Return the facts about the scores that a run records, by entry."""
         return {name: {"scaled": name in self.scaled} for name in self.p}
 
 
 def no_probabilities(run: "Benchmark") -> set[str]:
-    """Return the entries of a run whose scores are no probabilities."""
+    """Return the entries of a run whose scores are not probabilities."""
     return {entry for entry, of in run.about.get("scores", {}).items() if of["scaled"]}
 
 
@@ -305,8 +308,8 @@ def score_remarks(about: Mapping[str, Any]) -> list[str]:
     scaled = [name for name, of in scores.items() if of["scaled"]]
     if scaled:
         lines.append(
-            f"{', '.join(scaled)}: the scores are not in [0, 1], so they are scaled to it and log "
-            "loss, Brier score and calibration error are undefined. The threshold is chosen by "
+            f"{', '.join(scaled)}: the scores are not in [0, 1], so they are scaled to this range. "
+            "Log loss, Brier score and calibration error are undefined. The threshold is chosen by "
             f"{about.get('threshold_by') or 'balanced_accuracy'} on the training images of each "
             "fold, or on val."
         )
@@ -335,7 +338,10 @@ def _columns(rows: Sequence[Sequence[str]], file: str) -> tuple[int, int, int]:
 
 
 def _scaled(score: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scale scores to [0, 1] in their order: linearly, or by ranks if rounding would make ties."""
+    """Scale scores to [0, 1] in their order.
+
+    The scale is linear. If rounding would create ties, ranks are used instead.
+    """
     values, place = np.unique(score, return_inverse=True)
     known = values[~np.isnan(values)]
     span = known[-1] - known[0]

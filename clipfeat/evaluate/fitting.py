@@ -221,12 +221,15 @@ def fit(
         threshold=choose and _threshold(choose, estimator, data, left_out, out_of_fold),
     )
     model = access.finish(model)
-    # Arrays have row numbers as keys, which other arrays have too.
+    # The keys of features from arrays are row numbers, which do not identify images.
     return replace(model, training_keys=np.unique(data.keys)) if model.specs else model
 
 
 def _check_options(cv: int, options: FitOptions, resources: FitResources, learned: str) -> None:
-    """Check that there is a cross-validation to learn on, and a search for a time limit."""
+    """Check the options that depend on each other.
+
+    A learned vote or threshold needs cross-validation. A time limit needs a parameter search.
+    """
     learned = "a decision threshold" if options.decides else learned
     if not cv and learned:
         raise UsageError(
@@ -243,9 +246,9 @@ def _check_options(cv: int, options: FitOptions, resources: FitResources, learne
 def _divided(
     data: FeatureSet, names: Sequence[str], options: FitOptions, random_state: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Divide the rows into those to fit and those on which `max_fpr` chooses the threshold.
+    """Return the rows to fit on, and the rows on which `max_fpr` chooses the threshold.
 
-    The second part is empty if the threshold is chosen on out-of-fold probabilities.
+    The second array is empty if the threshold is chosen on out-of-fold probabilities.
     """
     rows = np.arange(len(data))
     if options.max_fpr is None or not holds_out(names, options):

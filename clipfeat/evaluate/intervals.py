@@ -41,8 +41,9 @@ def interval(
 
     A proportion gets the exact binomial interval (Clopper and Pearson 1934) for its effective
     sample size (Korn and Graubard 1998, Survey Methodology 24). The effective sample size is the
-    size at which a simple random sample has the same standard error. To account for few units, it
-    is multiplied by a ratio of squared t quantiles. Any other metric gets a t interval.
+    size at which a simple random sample has the same standard error. To account for few units, the
+    effective sample size is multiplied by a ratio of squared t quantiles. Any other metric gets a t
+    interval.
 
     Parameters
     ----------
@@ -91,7 +92,7 @@ def share_interval(
 ) -> tuple[float, float, float]:
     """Return the mean of shares in [0, 1], and its confidence interval.
 
-    The standard error is that of a mean over clusters, which are the units. If every file is its
+    The standard error is that of a mean over clusters. Each unit is a cluster. If every file is its
     own unit and every share is 0 or 1, the interval is that of Clopper and Pearson.
 
     Parameters

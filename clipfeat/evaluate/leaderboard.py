@@ -79,7 +79,7 @@ class Leaderboard:
         False positive rate of each source and recall of each generator. None without a column of
         sources or generators.
     averaged_over : str
-        What the means and the standard deviations are over, such as ``"folds"``.
+        Items over which means and standard deviations are computed, such as ``"folds"``.
 
     See Also
     --------
@@ -259,7 +259,7 @@ class Leaderboard:
         return pd.DataFrame(table).T.rename_axis("classifier").reset_index()
 
     def best(self, metric: str) -> float:
-        """Return the best mean of a metric, or NaN if no entry has one.
+        """Return the best mean of a metric, or NaN if it is undefined for all entries.
 
         The chance baseline is excluded. It predicts the class frequencies, so its calibration error
         is always low.
@@ -366,7 +366,7 @@ def _notes(draws: Resamples, board: Leaderboard) -> list[str]:
         if ahead:
             notes.append(
                 f"On the test images, {', '.join(ahead)} scored better than the entry chosen on "
-                "val. It was not chosen, because the choice would use the test images."
+                "val. The scores on the test images do not change this choice."
             )
     tied = sum(standing.tied for standing in board.standings.values())
     if tied > 1:

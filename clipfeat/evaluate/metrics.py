@@ -26,8 +26,8 @@ Values = NDArray[np.float64]
 
 CALIBRATION_BINS = 15
 MIN_BIN_ROWS = 10
-"""Smallest number of rows in a calibration bin. If there are too few rows for this, there are fewer
-than `CALIBRATION_BINS` bins."""
+"""Smallest number of rows in a calibration bin. With few rows, there are fewer bins than
+`CALIBRATION_BINS`."""
 
 
 @dataclass(frozen=True)
@@ -265,7 +265,7 @@ def _all_units(per_class: NDArray[np.int64]) -> float:
 def _smallest_class_times_classes(per_class: NDArray[np.int64]) -> float:
     """Return the number of trials for a mean of recalls.
 
-    All errors may be in the smallest class, so every class counts with the size of the smallest.
+    All errors may be in the smallest class. Every class therefore counts as if it were as small.
     """
     return _smallest_class(per_class) * int((per_class > 0).sum())
 

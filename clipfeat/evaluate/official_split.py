@@ -27,7 +27,7 @@ class OfficialSplit(Protocol):
     Thresholds, learned votes and the best entry are chosen on the validation images. Parameter
     searches and calibration use inner folds of the training images. Without validation images,
     thresholds and learned votes use inner folds of the training images too. Without test images,
-    the validation images are the test, and nothing is chosen on them. The plan states this.
+    the validation images are tested, and nothing is chosen on them. The caveats of the plan say so.
 
     Parameters
     ----------
@@ -47,8 +47,8 @@ class OfficialSplit(Protocol):
     def plan(self, features: FeatureSet, random_state: int = 0) -> Plan:
         """Make one fold of the rows that the column assigns to training and test.
 
-        See `Protocol.plan`. Images of the test that are also in another part are left out of that
-        part, with a warning.
+        See `Protocol.plan`. Test images are left out of the training and validation sets.
+        Validation images are left out of the training set. Both give a warning.
         """
         data = labelled_rows(features)
         parts = _complete_parts(data, self.column)
@@ -124,15 +124,16 @@ def default_protocol(features: FeatureSet, repeats: int = 1) -> Protocol:
 
 
 def has_official_split(features: FeatureSet) -> bool:
-    """Whether the column ``"split"`` assigns every labelled image to a part that can be used.
+    """Whether the column ``"split"`` holds an official split that can be used.
 
-    There must be training images, and test or validation images.
+    Every labelled image must be in the training, validation or test set. There must be training
+    images, and test or validation images.
 
     Warns
     -----
     ClipfeatWarning
-        If the column marks these parts but the split cannot be used. Either some labelled images
-        have no value in the column, or all images of a part have the same class.
+        If the column marks these sets but the split cannot be used. Either some labelled images
+        are in none of the sets, or all images of the training or tested set have the same class.
     """
     if SPLIT not in features.columns:
         return False
@@ -167,8 +168,8 @@ def without_test(features: FeatureSet, column: str | None) -> FeatureSet:
     features : FeatureSet
         Labelled images.
     column : str, optional
-        Name of a column, as in `OfficialSplit`. No images are left out if the name is None. The
-        same is true if the name is ``"split"`` and this column holds no split that can be used.
+        Name of a column, as in `OfficialSplit`. If it is None, no images are left out. If the
+        column ``"split"`` is named but holds no usable split, no images are left out either.
 
     Raises
     ------

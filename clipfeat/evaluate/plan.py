@@ -33,8 +33,8 @@ class Trial:
         separately. If empty, all test rows of a fold are scored together.
     validation : ndarray of int, optional
         Row numbers of a validation set, on which thresholds, learned votes and the best entry are
-        chosen. They are in no split. None chooses thresholds and votes on out-of-fold predictions
-        of the training rows.
+        chosen. These rows are in no split. If None, thresholds and votes are chosen on out-of-fold
+        predictions of the training rows.
     """
 
     splits: Mapping[str, Split]
@@ -50,7 +50,7 @@ class Trial:
 
     @property
     def subsets(self) -> Mapping[str, RowMask | None]:
-        """Subsets in `tested_on`. An empty `tested_on` gives one subset, None, with all rows."""
+        """Subsets in `tested_on`. If it is empty, the only subset is None, which means all rows."""
         return self.tested_on or {"": None}
 
     @property
@@ -82,7 +82,7 @@ class Plan:
     caveats : sequence of str
         Sentences that every report of the run states.
     balance : str
-        Value of `FitOptions.balance` for which ``"auto"`` stands in this plan.
+        Value of `FitOptions.balance` that ``"auto"`` selects in this plan.
     """
 
     name: str

@@ -3,7 +3,7 @@
 Each protocol is an object with a method ``plan``. `clipfeat.benchmark` takes any protocol, as
 scikit-learn's ``cv`` takes any splitter. A plan sorts the rows by content hash, so that the splits
 do not depend on the order in which images were embedded. The rows of a group are never in both
-training and test, except with `TrainTest` and `OfficialSplit`, whose split is given.
+training and test, except with `OfficialSplit`, whose split is given.
 `OfficialSplit` is in `clipfeat.evaluate.official_split`.
 """
 
@@ -33,11 +33,11 @@ class Protocol(ABC):
     Attributes
     ----------
     balance : str
-        Value of `FitOptions.balance` for which ``"auto"`` stands with this protocol. The class
+        Value of `FitOptions.balance` that ``"auto"`` selects with this protocol. The class
         attribute is ``"prior"`` if the protocol determines the class frequencies of its training
-        sets. This raised the mean balanced accuracy of four classifiers in all 8 measured cases of
-        leave-one-out and matrix, by 0.04 to 0.19. It was the best method in 7 of them. See
-        ``benchmarks/README.md``.
+        sets. In all 8 measured cases of leave-one-out and matrix, ``"prior"`` raised the mean
+        balanced accuracy of four classifiers by 0.04 to 0.19. In 7 of the cases, it was the best
+        method. See ``benchmarks/README.md``.
     """
 
     balance: ClassVar[str] = "none"
@@ -105,8 +105,8 @@ class LeaveOneOut(Protocol):
 
     Some classes have no values that can be held out, such as photographs if the column is the
     generator. Their rows are divided among the tests. See
-    `clipfeat.evaluate.splits.leave_one_out`. If a test has rows of one class only, its recall is
-    the only score, and a warning is issued.
+    `clipfeat.evaluate.splits.leave_one_out`. If a test has rows of one class only, the recall of
+    this class is the only score, and a warning is issued.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ class Matrix(Protocol):
     """Protocol that trains on each value of a column in turn, and tests on every value.
 
     All values use the same folds. In each fold, the rows of a group are either all training rows or
-    all test rows, whichever values they have.
+    all test rows, even if the rows have different values.
 
     Parameters
     ----------
@@ -173,8 +173,8 @@ class FewShot(Protocol):
     Parameters
     ----------
     sizes : sequence of int
-        Numbers of training images per class, such as ``(10, 100, 1000)``. A size that a class
-        cannot supply is left out with a warning.
+        Numbers of training images per class, such as ``(10, 100, 1000)``. If a class has fewer
+        training images than a size, this size is left out with a warning.
     repeats : int
         Number of draws, each with a different seed.
     n_splits : int

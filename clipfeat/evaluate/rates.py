@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 FALSE_POSITIVES, RECALL = "false positive rate", "recall"
 GENERATOR_COLUMNS = ("generator", "source")
-"""Columns of the table, unless the user or the protocol names one. A row without a value in the
-first column has its value in the second."""
+"""Default columns of the table. If the first column is empty in a row, the second one is used. The
+user or the protocol may name other columns."""
 NO_VALUE = "(none)"
 
 
@@ -40,7 +40,7 @@ class Rate:
     value, label : str
         Value of the column, and name of the class.
     kind : str
-        `FALSE_POSITIVES` for the negative one of two classes. Otherwise `RECALL`.
+        `FALSE_POSITIVES` for the negative class, if there are two classes. Otherwise `RECALL`.
     rate, low, high : float
         Rate, and the ends of its 95 % interval.
     n_images, n_units : int
@@ -77,8 +77,8 @@ def rates(
     Parameters
     ----------
     shares : ndarray of shape (n_files,)
-        For each file, whether its predicted class is correct. For several trials, the share of
-        trials in which it is.
+        For each file, 1 if its predicted class is correct, else 0. For several trials, the share
+        of the trials in which the predicted class is correct.
     labels : ndarray of shape (n_files,), int
         True class indices.
     classes : sequence of str
@@ -121,7 +121,7 @@ class RateTable:
     grouped : bool
         Whether the intervals account for groups.
     kind : str
-        What an entry is, for the heading of its column in `to_pandas`.
+        Kind of the entries. It is the heading of their column in `to_pandas`.
     """
 
     column: str
@@ -142,7 +142,7 @@ class RateTable:
 
     @property
     def is_matrix(self) -> bool:
-        """Whether each value has rates for each value that was trained on."""
+        """Whether the rates are those of a `Matrix`, which has rates for each training value."""
         return any(one.trained_on for of_entry in self.entries.values() for one in of_entry)
 
     @property
@@ -205,15 +205,15 @@ def rate_table(run: "Benchmark", by: str | None = None) -> RateTable | None:
     run : Benchmark
         Result of a benchmark.
     by : str, optional
-        Name of a column, or several names separated by commas. A row without a value in the first
-        column has its value in the next. By default, the columns are the protocol's column, or else
-        ``generator``, and ``source``.
+        Name of a column, or several names separated by commas. If the first column is empty in a
+        row, the next one is used. The default is two columns: the protocol's column (``generator``
+        if the protocol has no column), then ``source``.
 
     Returns
     -------
     RateTable or None
-        For a `Matrix`, one rate for each value that was trained on. None if `by` is not given and
-        there is no usual column with two or more values in one class.
+        Rates of every entry. For a `Matrix`, each value that was trained on has its own rates. None
+        if `by` is not given, and no class has two or more values in the default columns.
 
     Raises
     ------
@@ -249,7 +249,7 @@ def _rates_of(
     values: NDArray[np.str_],
     units: NDArray[np.str_],
 ) -> list[Rate]:
-    """Compute the rates of an entry in trials, over which the share of correct classes is taken."""
+    """Compute the rates of an entry. Correct predictions are averaged over the trials."""
     correct, n_tests = np.zeros(len(run.y)), np.zeros(len(run.y))
     for outcome in outcomes:
         for fold in range(len(outcome.trial.splits)):

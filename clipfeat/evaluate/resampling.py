@@ -106,8 +106,9 @@ def resampled(run: "Benchmark", entries: Sequence[str], metric: str) -> Resample
     """Compute a metric for the tested rows themselves and for every bootstrap draw.
 
     The resampled units are groups if there are groups, else files. If a run holds out the values of
-    a column, or trains on each of them, the units are these values. The score of such a run is a
-    mean over values, and new values differ more than new images of the same values.
+    a column, or trains on each value, the units are these values. The score of such a run is a
+    mean over values. Scores differ more between values than between samples of images of the same
+    values.
 
     Parameters
     ----------
@@ -151,8 +152,8 @@ def _resampled_values(
 ) -> Resamples:
     """Resample the values of a column.
 
-    In a `Matrix`, a test has a training value and a test value. If these differ, the weight of the
-    test is the product of their weights.
+    In a `Matrix`, a test has a training value and a test value. If the two values differ, the
+    weight of the test is the product of their weights. If they are equal, it is their one weight.
     """
     tests = [
         (outcome, fold, subset, (outcome.trial.trained_on or name, tested_on or name))
@@ -220,7 +221,7 @@ def _pooled_values(
     """Resample the column's values, and compute a metric of all folds together for each draw.
 
     In leave-one-out, a row has the weight of its fold. In a `Matrix`, each pair of a training value
-    and a test value has one score. Its weight is the product of the weights of the two values.
+    and a test value has one score. Its weight is that of `_resampled_values`.
     """
     by_trial: list[Values] = []
     scores: list[float] = []

@@ -74,7 +74,7 @@ def flat_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def library_versions() -> dict[str, str]:
-    """Return the version of Python and of each library; empty if it is not installed."""
+    """Return the versions of Python and of each library. A missing library has an empty version."""
     found = {"python": platform.python_version(), **versions()}
     for name in LIBRARIES:
         try:

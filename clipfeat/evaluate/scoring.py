@@ -21,7 +21,7 @@ UNDEFINED = frozenset(
     [name for name, metric in METRICS.items() if metric.needs_probabilities]
     + [f"{name}_at_0.5" for name in DECIDED]
 )
-"""Metrics of scores that are no probabilities, which are undefined."""
+"""Metrics that are undefined for scores that are not probabilities."""
 
 
 def make_outcome(
@@ -43,8 +43,8 @@ def make_outcome(
         For each entry, its cells, one per fold.
     choose : callable, optional
         Function that chooses a threshold, from
-        `clipfeat.evaluate.thresholds.threshold_chooser`. None chooses no thresholds, except those
-        of scores that are no probabilities.
+        `clipfeat.evaluate.thresholds.threshold_chooser`. If None, thresholds are chosen only for
+        scores that are not probabilities.
     external : ScoredEntries
         Scores among the entries.
 
@@ -83,8 +83,8 @@ def score_outcome(
 ) -> list[dict[str, Any]]:
     """Compute the tidy rows of a trial. See `clipfeat.evaluate.tidy_rows.COLUMNS`.
 
-    A metric with `Metric.pooled` has one row for all folds. It also has a row for each fold if
-    `by_value` is True: each fold then holds out one value of a column, which gets a separate score.
+    With several folds, a metric with `Metric.pooled` has one row for all folds. If `by_value` is
+    True, each fold holds out one value of a column, and the metric also has a row for each fold.
     """
     trial = outcome.trial
     n_folds = len(trial.splits)

@@ -31,8 +31,8 @@ def separated_duplicates(features: FeatureSet, trials: Sequence[Trial]) -> dict[
     -------
     dict of str to int
         ``"searched"``, the number of test images whose near duplicates were searched, and
-        ``"separated"``, the number of those with a near duplicate in a training set that tested
-        them. Empty if near duplicates cannot be searched.
+        ``"separated"``, the number of these images with a near duplicate in the training rows of a
+        fold that tested them. Empty if near duplicates cannot be searched.
     """
     tested = np.zeros(len(features), dtype=np.bool_)
     for trial in trials:

@@ -85,10 +85,13 @@ def shared_rows(features: FeatureSet, column: str) -> RowMask:
 
     - Rows without a value.
     - Rows of a class with at most one value in the column.
-    - Rows of the negative class whose value never occurs in another class, if all classes have
-      several values. An example is the photographs of two cameras. They are also shared if the user
-      chose the photographs as the positive class. More than two classes have a negative class only
-      if the names show which one is photographs, and then its rows are always shared.
+    - Rows of the negative class whose value never occurs in another class. An example is the
+      photographs of two cameras.
+
+    The negative class is the class of photographs, if the class names show which one that is. The
+    user's choice of a positive class does not change this. If the names do not show it, the first
+    of two classes is negative, and more than two classes have no negative class. With two classes,
+    the third rule applies only if both classes have several values.
 
     If a value occurs in several classes, its rows of these classes are held out. With more than two
     classes, a test can have rows of some classes only, such as photographs and one kind of

@@ -2,11 +2,11 @@
 
 The Neyman-Pearson umbrella algorithm assumes that the scores of the held-out negatives have the
 same distribution as the scores of new negatives. Out-of-fold scores come from other fits than the
-scores of the model. If every fit has scores of another scale, the bound does not hold: with
-out-of-fold scores, the network ``"mlp"`` exceeded a bound of 5 % in 18 % of draws. Such a
-classifier is fitted on one part of the training rows, its threshold is chosen on the other part,
-and it is not fitted again (Tong, Feng and Li 2018). The same holds after a parameter search, which
-finds other parameters in each training set.
+scores of the model. If the scale of the scores differs between fits, the bound does not hold. For
+example, the network ``"mlp"`` exceeded a bound of 5 % in 18 % of draws with out-of-fold scores.
+Such a classifier is fitted on one part of the training rows, and its threshold is chosen on the
+other part. It is not fitted again on all rows (Tong, Feng and Li 2018). The same method is used
+after a parameter search, because the search finds other parameters in each training set.
 """
 
 from collections.abc import Collection
@@ -23,10 +23,10 @@ from clipfeat.zoo.folds import inner_folds
 Rows = NDArray[np.int64]
 
 MAX_PARTS = 5
-"""The threshold is chosen on at least this fraction of the training rows."""
+"""Largest number of parts of the training rows. The threshold is chosen on one part."""
 ENOUGH = 4
-"""Multiple of `negatives_needed` that a smaller part than half must have. With this number, the
-expected false positive rate is about two thirds of the bound."""
+"""A part smaller than half of the rows must have this many times `negatives_needed` negatives. The
+expected false positive rate is then about two thirds of the bound."""
 
 
 def holds_out(names: Collection[str], options: FitOptions) -> bool:
@@ -47,7 +47,7 @@ def holds_out(names: Collection[str], options: FitOptions) -> bool:
 def threshold_rows(features: FeatureSet, train: Rows, max_fpr: float, seed: int) -> Rows:
     """Choose the training rows that a fit leaves out, without splitting groups.
 
-    They are half of the rows, or a smaller part with enough negatives.
+    Half of the rows are left out, or a smaller part if it has enough negatives (see `ENOUGH`).
 
     Parameters
     ----------

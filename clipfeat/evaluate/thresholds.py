@@ -1,10 +1,10 @@
 """Choice of a decision threshold between two classes.
 
 A bound on the false positive rate uses the Neyman-Pearson umbrella algorithm (Tong, Feng and Li,
-Science Advances 4, 2018). If a threshold has exactly the bound as its rate on the held-out
-negatives, its rate on new images exceeds the bound in about half of all cases. The algorithm
-instead chooses an order statistic of the negatives' probabilities. The rate on new images then
-exceeds the bound with a probability of at most `VIOLATION`.
+Science Advances 4, 2018). A simple threshold has a false positive rate on the held-out negatives
+that equals the bound. Its rate on new images exceeds the bound in about half of all cases. The
+algorithm instead chooses an order statistic of the negatives' probabilities. The rate on new images
+then exceeds the bound with a probability of at most `VIOLATION`.
 """
 
 import warnings
@@ -67,8 +67,9 @@ def threshold_chooser(options: FitOptions, classes: Sequence[str]) -> Chooser | 
 def negatives_needed(max_fpr: float) -> int:
     """Return the smallest number of held-out negatives that guarantees a false positive rate.
 
-    With fewer negatives, no threshold has this guarantee. Even if the largest score of a negative
-    is the threshold, its rate exceeds `max_fpr` with a probability of more than `VIOLATION`.
+    With fewer negatives, no threshold has this guarantee. Even if the threshold is the largest
+    score of these negatives, the rate exceeds `max_fpr` with a probability of more than
+    `VIOLATION`.
 
     Parameters
     ----------
@@ -99,8 +100,9 @@ def check_negatives(
     where : str
         Name of the training set for the message.
     held_out_for : str
-        Name of a classifier that is not fitted on the half of the training set on which its
-        threshold is chosen. The training set then needs twice as many negatives.
+        Name of a classifier that is fitted on one half of the training set, and whose threshold is
+        chosen on the other half. The training set then needs twice as many negatives. Empty for
+        classifiers that are fitted on the whole training set.
 
     Raises
     ------
@@ -208,8 +210,8 @@ def allowed_above(n_negatives: int, groups: Groups | None, max_fpr: float) -> in
     """Return the number of held-out negatives that may be above the threshold.
 
     Without groups, these are the negatives whose rank is above `umbrella_rank`. With groups, the
-    share of the negatives that may be above the threshold is the one for `effective_number`
-    negatives without groups. If that number is too small for a guarantee, groups are ignored.
+    same share of the negatives is allowed as for `effective_number` negatives without groups. If
+    `effective_number` is too small for a guarantee, groups are ignored.
 
     Parameters
     ----------
@@ -288,7 +290,7 @@ def choose_threshold(
     max_fpr : float, optional
         If given, choose the smallest threshold whose false positive rate on new images is at most
         this value with 95 % confidence. Rows of different groups must be independent. If there are
-        too few groups of class 0, all rows are taken for independent.
+        too few groups of class 0, all rows are treated as independent.
 
     Returns
     -------

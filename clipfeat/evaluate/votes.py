@@ -1,9 +1,10 @@
 """Votes of the classifiers of a benchmark, computed from their probabilities without further fits.
 
 A learned vote has weights or a regression. They are learned for each fold on the training rows of
-the fold, from out-of-fold probabilities of these rows. A validation set replaces these rows. The
-probabilities of the other folds' test rows would be cheaper, but they would leak: the models of the
-other folds were trained on the test rows of this fold, including a held-out generator.
+the fold, from out-of-fold probabilities of these rows. If there is a validation set, they are
+learned on the validation set instead. The models of the other folds also predict the training rows
+of a fold, and these predictions would need no further fits. However, they would leak, because these
+models were trained on the test rows of the fold, including a held-out generator.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -209,8 +210,8 @@ def learn_vote(
         n_classes = held_out[0].shape[1]
         if len(blend.classes_) < n_classes:
             raise UsageError(
-                f"stacking needs out-of-fold rows of all {n_classes} classes, but they have only "
-                f"{len(blend.classes_)}. Use another vote or more images"
+                f"stacking needs out-of-fold rows of all {n_classes} classes, but the rows have "
+                f"only {len(blend.classes_)}. Use another vote or more images"
             )
 
         def stacked(members: Sequence[Probabilities]) -> Probabilities:

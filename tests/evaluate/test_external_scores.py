@@ -132,7 +132,7 @@ def test_scores_are_paired_like_labels() -> None:
         with pytest.raises(DataError, match=r"x has two scores for 'd/é0.png': .* and 9 of"):
             benchmark(data, [Scores("x", {**scores, other: 9.0})], protocol=4)
     with pytest.raises(
-        DataError, match=r"80 of 80 .*such as 'd/é0.png'. Its names .* '/r/d/é0.png"
+        DataError, match=r"80 of 80 .*such as 'd/é0.png'. The scores have names like '/r/d/é0.png"
     ):
         benchmark(data, [Scores("x", {f"/r/{p}": s for p, s in scores.items()})], protocol=4)
 

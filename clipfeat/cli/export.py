@@ -6,7 +6,7 @@ from clipfeat.cli.exits import print_line, reports_errors
 
 @reports_errors
 def export(
-    file: options.AnyFile,
+    file: options.FeaturesOrModel,
     output: options.ExportFile,
     overwrite: options.Overwrite = False,
 ) -> None:

@@ -113,6 +113,9 @@ NamePattern = Annotated[
 AnyFile = Annotated[
     Path, typer.Argument(metavar="FILE", help="Feature file, model file or run folder.")
 ]
+FeaturesOrModel = Annotated[
+    Path, typer.Argument(metavar="FILE", help="Feature file or model file.")
+]
 Repository = Annotated[
     str, typer.Argument(metavar="USER/NAME", help="Repository id on the Hugging Face hub.")
 ]
@@ -523,9 +526,9 @@ ScoresFiles = Annotated[
     classifier_option(
         "--scores",
         metavar="NAME=FILE",
-        help="CSV file with the columns path and score: the scores of another detector, which is "
-        "compared but not fitted. Higher scores mean the positive class. NAME= is optional. "
-        "Repeatable.",
+        help="CSV file with the scores of another detector, in the columns path and score. The "
+        "detector is compared but not fitted. Higher scores mean the positive class. NAME= is "
+        "optional. Repeatable.",
     ),
 ]
 Scale = Annotated[

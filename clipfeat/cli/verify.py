@@ -5,7 +5,7 @@ from clipfeat.cli.exits import print_line, reports_errors
 
 
 @reports_errors
-def verify(file: options.AnyFile) -> None:
+def verify(file: options.FeaturesOrModel) -> None:
     """Check every byte of a feature file or a model file.
 
     Data that an interrupted or running `clipfeat embed` has written beside the feature file is also

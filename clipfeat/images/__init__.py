@@ -89,23 +89,24 @@ def open_source(
         or zip archives (``x-{000..099}.tar``), a ``.npy``, ``.npz`` or HDF5 file of images, an
         image, a video, or ``"-"`` for a list on standard input. Several paths become one source.
         Addresses that fsspec can read also work, such as ``s3://bucket/images``.
-        Images in memory also work, as described by `clipfeat.image_source`, whose result is a
-        source, too.
+        Images in memory also work. `clipfeat.image_source` describes them, and its result can be
+        passed here, too.
     labels : path, optional
         A table of the images' classes.
     columns : TableColumns
-        Names of the columns of paths, labels and groups. They refer to the table `labels` if it is
-        given, and otherwise to the source. Sources other than tables have no column of paths.
+        Names of the columns of paths, labels and groups. If `labels` is given, they are columns of
+        that table. Otherwise, they are columns of the source. A column of paths can be given for
+        tables, for Parquet files of images, and for zip archives that contain a table.
     image_root : path, optional
-        The folder to which the paths of a table are relative. By default, it is the table's folder
-        if it contains one of the images, and otherwise the working folder. A table may name only
-        files in these folders.
+        The folder to which the paths of a table are relative. By default, this is the table's
+        folder. If only the working folder contains one of the images, the working folder is used
+        instead. A table may name only files in these three folders.
     allow_remote : bool
         Whether a table, or a list on standard input, may name addresses outside its own folder. See
         `clipfeat.images.table_paths`.
     globs : ClassGlobs
         Patterns of the paths of photographs and of generated images, and the folder that names the
-        generator. They replace what the folders give.
+        generator. They replace the labels and the generators that the source gives.
 
     Returns
     -------
@@ -117,9 +118,9 @@ def open_source(
     EmptySourceError
         If the source does not exist or has no images.
     UsageError
-        If the path exists, but no kind of source can open it, or if `image_root` or a column of
-        paths is given for a source other than a table. If a table names files or addresses that it
-        may not name. If `labels` and `globs` both give labels.
+        If the path exists, but no kind of source can open it. If `image_root` or a column of paths
+        is given for a source to which it does not apply. If a table names files or addresses that
+        it may not name. If `labels` and `globs` both give labels.
     UnknownNameError
         If a given column is not in the source.
     StorageError
@@ -199,13 +200,16 @@ def _open(
             images = kind.open(spec, columns)
     if name == "folder":
         return replace(images, kind=name)
-    # The column of paths in a zip archive's table, or of images in Parquet files, was used above.
+    # For zip archives and Parquet files, `kind.open` has already used this column.
     own = replace(columns, path="") if name in {"zip archive", "parquet"} else columns
     return replace(with_roles(images, own), kind=name)
 
 
 def _with_roles_of_folder(source: ImageSource, columns: TableColumns) -> ImageSource:
-    """Take roles from the columns of folders, which are complete only if all folders are known."""
+    """Take the labels and groups of a folder from its columns. Return other sources unchanged.
+
+    Several folders may have one layout together, so their columns are known only after joining.
+    """
     return with_roles(source, columns) if source.kind == "folder" else source
 
 
@@ -248,9 +252,9 @@ def _joined(sources: Sequence[ImageSource]) -> ImageSource:
 def _understood_together(
     sources: Sequence[ImageSource], records: Sequence[ImageRecord], root: str
 ) -> Understood | None:
-    """Return the layout that several folders have together, if one of them has none of its own.
+    """Find the layout of several folders together. Return None if each has its own layout.
 
-    An example is a folder of generated images and a folder of photographs.
+    An example of a common layout is a folder of generated images and a folder of photographs.
     """
     known = {"", CLASS_FOLDERS, *(row.name for row in LAYOUTS)}  # not files of labels
     complete = (has_both_classes(one.layout, {r.label for r in one}) for one in sources)

@@ -1,11 +1,11 @@
 """Data sets in several arrays, such as ``x_train``, ``y_train``, ``x_test`` and ``y_test``.
 
-The name of an array gives its part of the official split and its role. Words are separated by an
-underscore, a hyphen, a point, a space or a slash. A word such as ``train`` or ``test`` is the part,
-and gives the column ``split``. The other words give the role:
+The name of an array is split into words at underscores, hyphens, points, spaces and slashes. A word
+such as ``train`` or ``test`` names the part of the data set, and gives the column ``split``. The
+other words name the role of the array:
 
-- images: ``x``, ``images``, ``data`` and others of `IMAGE_NAMES`. If there is none, every array of
-  uint8 with three or four axes;
+- images: ``x``, ``images``, ``data`` and others of `IMAGE_NAMES`. If no array has such a name,
+  every array of uint8 with three or four axes holds images;
 - labels: ``y``, ``labels`` and the other usual names of a column of labels;
 - groups: ``groups`` and the other usual names of a column of groups.
 
@@ -39,7 +39,8 @@ LABELS = frozenset({*LABEL_NAMES, "targets", "classes", "categories"})
 _IGNORED_WORDS = frozenset({"set"})
 SKIPPED = "array"
 MOST_IMAGES = 100_000
-"""Number of images that any array may have. A larger array needs a byte in the file for each."""
+"""Number of images that any array may have. An array of more images must have at least one byte
+per image in the file."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ class StoredArray:
     name : str
         Name in the file.
     path : str
-        Path of its images, such as ``mnist.npz/x_train``, relative to the source's root.
+        Path of the array, such as ``mnist.npz/x_train``, relative to the source's root. The paths
+        of its images start with it.
     shape, dtype
         Shape and dtype.
     n_bytes : int
@@ -89,7 +91,7 @@ class Role:
 
     @property
     def plain(self) -> str:
-        """The other words without separators and capitals."""
+        """All other words, joined without separators, in lower case."""
         return "".join(self.words).lower()
 
 
@@ -132,7 +134,8 @@ def records_of_arrays(
     Warns
     -----
     ClipfeatWarning
-        If several arrays may be the labels. They become columns, and the images are unlabelled.
+        If several arrays of one part have names of labels. They become columns, and the images are
+        unlabelled.
     """
     roles = {array.name: role_of(array.name) for array in arrays}
     images = _image_arrays(file, arrays, roles)
@@ -158,8 +161,8 @@ def _image_arrays(
     if not chosen:
         listed = ", ".join(f"{one.name} {one.dtype} {one.shape}" for one in arrays[:10])
         raise DataError(
-            f"{file} has no array of images, which is named x, images or data (arrays: "
-            f"{listed or 'none'}). Name the array of images images"
+            f"{file} has no array of images (arrays: {listed or 'none'}). Name the array of images "
+            "x or images"
         )
     of_part: dict[str, StoredArray] = {}
     for array in chosen:

@@ -1,9 +1,9 @@
 """Classes that the user states by patterns of paths (``--real``, ``--fake``), and the generator.
 
-A pattern is compared with the path of an image below the source, as the report prints it. It may
-also start at the working folder. ``*`` stands for any text within one name, ``?`` for one
-character, and ``**`` for any number of folders. A pattern that matches a folder covers all images
-below it. Capitals matter.
+A pattern is compared with the path of an image below the source, as the report prints it. A pattern
+may also be an absolute path, or a path relative to the working folder. ``*`` stands for any text
+within one name, ``?`` for one character, and ``**`` for any number of folders. A pattern that
+matches a folder covers all images below it. Patterns are case-sensitive.
 """
 
 import re
@@ -29,8 +29,9 @@ class ClassGlobs:
         Patterns. Images that no pattern matches are unlabelled. If both are empty, the labels of
         the source stay.
     generator_level : int, optional
-        Number of the folder, from 1, that names the generator of an image. Photographs in a folder
-        without generated images get the column ``source`` instead.
+        Level of the folder that names the generator of an image, counted from 1 below the source.
+        If a folder of this level contains no generated images, its photographs get its name in the
+        column ``source`` instead.
 
     Raises
     ------
@@ -53,15 +54,16 @@ class ClassGlobs:
 def with_globs(source: ImageSource, globs: ClassGlobs) -> ImageSource:
     """Label the images of a source by patterns, and take the generators from a folder.
 
-    Labels, groups and columns that come from the layout of the folders are dropped, except the
-    split. Images that no pattern matches are counted in the notes.
+    Patterns replace all labels. They also drop the groups and columns that come from the layout of
+    the folders, except the split. Images that no pattern matches are counted in the notes.
 
     Raises
     ------
     LabelError
-        If an image matches a pattern of both classes.
+        If an image matches patterns of both classes.
     UsageError
-        If a pattern matches no image. If no generated image is below `generator_level` folders.
+        If a pattern matches no image. If no generated image is `generator_level` or more folders
+        below the source.
     """
     if globs.real or globs.fake:
         source = _labelled(source, globs)
@@ -99,7 +101,8 @@ def _labelled(source: ImageSource, globs: ClassGlobs) -> ImageSource:
     notes: tuple[str, ...] = ()
     if n := len(unmatched):
         images = "1 image is unlabelled" if n == 1 else f"{n} images are unlabelled"
-        notes = (f"{images}, because neither --real nor --fake matches, such as {unmatched[0]!r}",)
+        example = unmatched[0]
+        notes = (f"{images}, because neither --real nor --fake matches (for example {example!r})",)
     return replace(source, records=records, layout="--real and --fake", notes=notes)
 
 
@@ -138,7 +141,8 @@ def _of_level(source: ImageSource, level: int) -> ImageSource:
     notes = tuple(note for note in source.notes if "--generator-level" not in note)
     if n_shallow:
         notes += (
-            f"{n_shallow} generated images are not below {level} folders and have no generator",
+            f"{n_shallow} generated images are below fewer than {level} folders, so they have no "
+            "generator",
         )
     return replace(source, records=records, notes=notes)
 
@@ -183,7 +187,7 @@ def _name_regex(name: str) -> str:
 
 
 def _one_of(characters: str) -> str:
-    """Translate the characters in brackets, which ``!`` negates."""
+    """Translate the characters between brackets. A leading ``!`` negates them."""
     negation = "^" if characters.startswith("!") else ""
     characters = re.sub(r"([\\\[^&~|])", r"\\\1", characters.removeprefix("!"))
     return f"[{negation}{characters}]"

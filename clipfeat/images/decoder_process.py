@@ -34,7 +34,7 @@ HEADER = struct.Struct("<??III")
 and width, and the number of bytes of the text."""
 SHARED_BYTES = 2**24
 ERROR_BYTES = 2**20
-"""Maximum size of the messages of a decoder on standard error, in bytes. Further ones are lost."""
+"""Maximum size of a decoder's messages on standard error, in bytes. Further output is lost."""
 
 NO_PIXELS: RGB = np.empty((0, 0, 3), dtype=np.uint8)
 
@@ -63,7 +63,7 @@ def main(decoder: str, limits: tuple[float, float], memory: int, shared: int) ->
     _default_signals()
     limit_memory(memory)
     _limit_messages()
-    # Warnings about single images are ignored, except for decompression bombs.
+    # Ignore warnings about single images. A decompression bomb is an error.
     warnings.simplefilter("ignore")
     warnings.simplefilter("error", Image.DecompressionBombWarning)
     replies.write(READY)
@@ -108,9 +108,10 @@ def _default_signals() -> None:
 
 
 def _alarm(seconds: float, wall_seconds: float) -> None:
-    """Let the system end this process at the first of two limits. Zeros cancel the alarms.
+    """Set alarms for two limits. Zeros cancel the alarms.
 
-    The alarms also end a decoder that hangs in C code, and a child whose parent was killed.
+    The system ends this process when the first limit is reached. The alarms also end a decoder that
+    hangs in C code, and a child whose parent was killed.
     """
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_PROF, seconds)
@@ -118,7 +119,7 @@ def _alarm(seconds: float, wall_seconds: float) -> None:
 
 
 def _limit_messages() -> None:
-    """Limit the size of files, because standard error is a file in memory."""
+    """Limit the size of the files that this process writes. Standard error is a file in memory."""
     with suppress(ImportError, OSError, ValueError):  # Windows has no limits
         import resource
 

@@ -1,6 +1,7 @@
 """Conversion of images with more than 8 bits per sample to 8 bits.
 
-Pillow's own conversion clips grey samples to white. The scale depends on the kind of the samples:
+Pillow's own conversion clips grey samples to white. This module scales them instead. The sample
+that becomes white depends on the type of the samples:
 
 ================================  ========================================
 samples                           white
@@ -12,8 +13,8 @@ signed integers of 16 or 32 bits  65535, as in the files that Pillow writes
 floating-point numbers            1
 ================================  ========================================
 
-Samples outside the scale are an error. Of 16-bit colours, Pillow keeps the high byte, which differs
-from the scaled value by at most 1.
+Samples below 0 or above white are an error. For 16-bit colours, Pillow's conversion is used. It
+keeps the high byte, which differs from the scaled value by at most 1.
 """
 
 import io
@@ -65,7 +66,7 @@ def scaled_grey(image: Image.Image) -> Pixels:
 
 
 def _white(mode: str, tags: Mapping[int, Any]) -> int:
-    """Return the sample that is white. `tags` is empty if the file is not a TIFF."""
+    """Return the value of a white sample. `tags` is empty if the file is not a TIFF."""
     if mode == "F":
         return 1
     bits = tags.get(TiffImagePlugin.BITSPERSAMPLE, (16,))[0]
@@ -85,12 +86,12 @@ def has_deep_colour_key(image: Image.Image) -> bool:
 
 
 def without_colour_key(image: Image.Image, data: bytes) -> Pixels:
-    """Return the RGB pixels of an image, in which the pixels of the transparent colour are white.
+    """Return the RGB pixels of an image, with white in place of its transparent colour.
 
     Parameters
     ----------
     image : Image
-        A PNG with `has_deep_colour_key`, not loaded.
+        A PNG for which `has_deep_colour_key` is true. Its pixels have not been loaded yet.
     data : bytes
         The whole file.
     """

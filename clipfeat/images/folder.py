@@ -53,7 +53,7 @@ def open_folder(spec: str) -> ImageSource:
     files: list[LabelFile] = []
 
     def kind_of(name: str, path: str) -> str:
-        if name.lower() in LABEL_FILES and location(path).is_file():  # no link to nothing, no pipe
+        if name.lower() in LABEL_FILES and location(path).is_file():  # not a pipe or broken link
             inside = below(as_url(root), path)
             files.append(LabelFile(inside, f"{spec}/{inside}", partial(_content, path)))
         return _kind(name, path)
@@ -86,7 +86,10 @@ def open_folder(spec: str) -> ImageSource:
 
 
 def _layout_names(layout: str, used: Sequence[LabelFile]) -> list[str]:
-    """Return the layout of the folders and the file names of the labels, if they give any."""
+    """Return the layout of the folders, if it gives labels, and the names of the used label files.
+
+    Label files replace class folders, so the layout is then left out.
+    """
     names = sorted({PurePosixPath(file.path).name for file in used})
     return names if names and layout in {"", CLASS_FOLDERS} else [layout, *names]
 

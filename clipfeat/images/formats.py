@@ -21,7 +21,7 @@ SUFFIXES = frozenset({
 """Suffixes of `FORMATS`."""
 
 HEAD_BYTES = 32
-"""Number of bytes from which `recognise` tells the format."""
+"""Number of bytes that `recognise` needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ _SUFFIX_OF_HEAD: Mapping[bytes, str] = {
 
 
 def recognise(head: bytes) -> str:
-    """Return the suffix of the image format of a file's first bytes, or an empty string.
+    """Return the suffix of the image format that starts with these bytes, or an empty string.
 
     Parameters
     ----------
@@ -108,12 +108,14 @@ def image_suffixes() -> frozenset[str]:
 
 
 def plugin_format(suffix: str) -> PluginFormat | None:
-    """Return the format of a suffix, if a plug-in of Pillow reads this format."""
+    """Return the format with a suffix, or None if no plug-in reads such a format."""
     return next((f for f in PLUGIN_FORMATS if suffix in f.suffixes), None)
 
 
 def pillow_formats(data: bytes) -> tuple[str, ...]:
-    """Return the formats that Pillow may try for an image, and register its plug-in if needed.
+    """Return the formats that Pillow may try for an image.
+
+    If the image's format needs a plug-in, the plug-in is registered.
 
     Raises
     ------

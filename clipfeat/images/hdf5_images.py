@@ -1,11 +1,12 @@
 """Images in the datasets of an HDF5 file, such as ``images`` and ``labels``.
 
-`clipfeat.images.array_sets` states how the datasets are used. A dataset in a group has the name of
-the group before its own: ``train/images``.
+`clipfeat.images.array_sets` states how the datasets are used. The name of a dataset in a group
+starts with the name of the group: ``train/images``.
 
-The file may come from a stranger. Links, datasets in other files, virtual datasets and filters
-other than `FILTERS` are not followed or loaded. A dataset must have all of its chunks, because HDF5
-returns zeros for missing chunks. The images of a contiguous dataset are read without HDF5.
+The file may come from a stranger. Links are skipped. A dataset is refused if its data is in other
+files, if it is virtual, or if it has a filter other than `FILTERS`. It is also refused if a chunk
+is missing, because HDF5 returns zeros for missing chunks. The images of a contiguous dataset are
+read without HDF5.
 """
 
 import os
@@ -40,9 +41,9 @@ FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
 MAX_CHUNK = 2**28
 MOST_OBJECTS = 1000
 DEEPEST = 4
-"""Limits of the number of datasets and of the depth of groups."""
+"""Maximum number of datasets and groups, and maximum depth of groups."""
 CACHE_BYTES = 2**26
-"""Memory for unpacked chunks, so that the images of a chunk are unpacked together."""
+"""Size of the cache for unpacked chunks. Without it, each image would unpack its chunk again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ _READING = Lock()
 
 @lru_cache(maxsize=4)
 def _opened(file: str, stat: Stat | None) -> Any:
-    import h5py  # here and below, because the children that decode import this package
+    import h5py  # not at the top, because the decoding processes import this package, too
 
     return h5py.File(file, "r", locking=False, rdcc_nbytes=CACHE_BYTES)
 
@@ -126,9 +127,10 @@ def open_hdf5(spec: str) -> ImageSource:
     UsageError
         If the file is a feature file, or if it is on an object store.
     RefusedFileError
-        If the file is damaged, or if a dataset is stored in a way that is not read.
+        If the file is damaged, or if a dataset is stored in a way that is not supported.
     DataError
-        If the datasets are not images with one label for each.
+        If there is no array of images, or if its dtype or shape is wrong. If there is not one label
+        or group for each image.
     EmptySourceError
         If there is no image.
     """
@@ -216,7 +218,8 @@ def _values(file: str, name: str, dataset: Any, is_text: bool) -> NDArray[Any]:
     if not is_text:
         values: NDArray[Any] = np.asarray(dataset[()])
         return values
-    # Many values may refer to one long text, so few are read together if the file is large.
+    # Many values may refer to one text as long as the file, so the number of values that are read
+    # together is limited.
     step = max(1, MAX_VALUES // os.path.getsize(file))  # noqa: PTH202
     texts: list[str] = []
     left = MAX_VALUES

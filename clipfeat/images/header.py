@@ -22,9 +22,9 @@ class Header:
     width, height : int
         Size of the upright image in pixels.
     jpeg_tables : str
-        Quantisation of a JPEG. The value is ``"quality 75"`` if the tables are those of a quality
-        setting of libjpeg. Otherwise it is ``"tables "`` and a hash of the tables. Empty for other
-        formats.
+        Quantisation of a JPEG. If the tables are those of a quality setting of libjpeg, the value
+        names it, for example ``"quality 75"``. Otherwise it is ``"tables "`` and a hash of the
+        tables. Empty for other formats.
     exif : bool
         Whether the file has EXIF data.
     """

@@ -1,8 +1,9 @@
-"""Folders of the relative paths of a table, and names without a suffix in these folders.
+"""Looking up the images of a table by relative path.
 
-Relative paths are relative to the given folder, to the table's folder, or to the working folder: to
-the first of these that contains one of the images. A path without a suffix, such as an id, stands
-for the image or video with this name and any suffix.
+Three folders are tried in this order: the folder given by the caller, the table's folder, and the
+working folder. All relative paths are relative to the first of them that contains one of the
+images. If none does, the first is used. A path without a suffix, such as an id, stands for the
+image or video with this name and any suffix.
 """
 
 import warnings
@@ -35,12 +36,13 @@ class ImageRoot:
         Returns
         -------
         str
-            An empty string if there is no such local file, or if `path` is absolute or a URL.
+            The path, relative to the root. It is empty if there is no such local file, if `path`
+            is absolute, or if `path` or the root is a URL.
 
         Raises
         ------
         DataError
-            If several files have the name and differ in their suffix.
+            If several files have this name with different suffixes.
         """
         if is_remote(self.root) or is_remote(path) or Path(path).is_absolute():
             return ""
@@ -110,7 +112,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _names_by_stem(folder: str) -> dict[str, list[str]]:
-    """Return the names of the images and videos in a folder, with and without their suffix.
+    """Index the images and videos in a folder by their names with and without the suffix.
 
     The keys are in Unicode normal form C, because macOS writes accents as separate characters.
     """

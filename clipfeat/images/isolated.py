@@ -1,18 +1,18 @@
 """Decoding in child processes.
 
-If an image crashes the decoder, hangs or needs too much memory, only this image fails. The child
+If the decoder crashes, hangs or needs too much memory, only the current image fails. The child
 imports only Pillow and NumPy, and communicates through pipes.
 
 `multiprocessing` is not used, for two reasons. It imports the caller's ``__main__`` again, so every
 script would need a guard. Its pools fail as a whole if one worker dies.
 
 The child sets an alarm for each time limit, and the system enforces it. A decoder that hangs
-therefore ends even if the parent was killed. The limit on processor time is the strict one, because
-a machine that is suspended or busy also delays good images. On Windows, no limit works, but a crash
-still affects only one image.
+therefore ends even if the parent was killed. The limit of elapsed time is much longer than that of
+processor time, because a suspended or busy machine also delays good images. On Windows, no limit
+works, but a crash still affects only one image.
 
-Libraries such as libtiff print messages. The child's standard error is a file in memory, and the
-last line that the decoder printed is part of the error of its image.
+Libraries such as libtiff print messages. The child's standard error is a file in memory. If an
+image fails, the last line in this file becomes part of its error message.
 """
 
 import mmap
@@ -41,8 +41,8 @@ KILLED = (-9, -15)
 LATE = {-14: "s", -27: "s of processor time"}
 """Exit codes of a child that exceeded a time limit (SIGALRM and SIGPROF), and their units."""
 ENVIRONMENT = {
-    # With smaller values, glibc returns the memory of each image to the system, which must zero it
-    # before the next image can use it.
+    # With smaller values, glibc returns the memory of each image to the system. The system then has
+    # to zero the memory for the next image.
     "MALLOC_MMAP_THRESHOLD_": str(2**26),
     "MALLOC_TRIM_THRESHOLD_": str(2**27),
 }
@@ -88,8 +88,7 @@ class IsolatedDecoder:
     """A decoder that runs in child processes. Several threads may use it concurrently.
 
     Each concurrent call has its own child. If no child is idle, a new child is started. The decoder
-    is a context manager. At its end, the children are killed, and pending calls raise
-    `DecodeError`.
+    is a context manager. On exit, the children are killed, and pending calls raise `DecodeError`.
 
     Parameters
     ----------
@@ -158,9 +157,9 @@ class IsolatedDecoder:
             self._idle.append(child)
 
     def _decode(self, data: bytes, *, retry: bool) -> tuple[_Child, Decoded]:
-        """Decode an image. After a kill from outside or a time limit, try a second child."""
+        """Decode an image. If the child was killed or exceeded a time limit, try another child."""
         child = self._take()
-        _read_errors(child)  # those of the image before, which was decoded
+        _read_errors(child)  # discard the messages about the previous image
         try:
             return child, _request(child, data)
         except DecodeError as error:
@@ -168,7 +167,7 @@ class IsolatedDecoder:
             self._idle.append(child)
             raise DecodeError(f"{error}{message}") from error.__cause__
         except MemoryError as error:
-            child.process.kill()  # the child waits until its pixels are read
+            child.process.kill()  # the child would wait for its pixels to be read
             self._drop(child)
             raise DecodeError("there is not enough memory for the pixels of the image") from error
         except (OSError, EOFError, ValueError) as error:
@@ -190,7 +189,7 @@ class IsolatedDecoder:
                 _end(child)
             child = self._starting.pop() if self._starting else _start(self.isolation)
             self._all.add(child)
-        # If the decoder itself fails to start, no image may be recorded as a failure.
+        # If the decoder does not start, the run ends, and no image is recorded as a failure.
         if child.replies.read(len(READY)) != READY:
             code, message = self._drop(child)
             if self._closed:
@@ -235,7 +234,7 @@ def _start(isolation: Isolation) -> _Child:
     arguments = [isolation.decoder, *limits, descriptor]
     try:
         process = subprocess.Popen(
-            # -P leaves out the working folder.
+            # -P keeps the working folder out of `sys.path`.
             [sys.executable, "-P", "-m", "clipfeat.images.decoder_process", *map(str, arguments)],
             pass_fds=[descriptor] if descriptor >= 0 else [],
             stdin=subprocess.PIPE,
@@ -282,7 +281,10 @@ def _shared_memory() -> tuple[int, RGB]:
 
 
 def _error_file() -> FileIO:
-    """Open a file in memory for a child's standard error, or the null device if there is none."""
+    """Open a file in memory for a child's standard error.
+
+    If the system offers no such files, the null device is opened instead.
+    """
     with suppress(AttributeError, OSError):
         return FileIO(os.memfd_create("clipfeat-errors"), "r+")
     return FileIO(os.devnull, "r+")

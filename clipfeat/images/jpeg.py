@@ -1,8 +1,9 @@
 """JPEG decoding by libjpeg-turbo, in which every warning about the pixels is an error.
 
-libjpeg-turbo decodes damaged data to wrong pixels and only warns. Pillow drops these warnings. Of
-400 JPEG files with damage that keeps their length, 110 had wrong rows although libjpeg-turbo had
-warned. Therefore simplejpeg decodes in its strict mode, which raises the first warning.
+libjpeg-turbo decodes damaged data to wrong pixels and only warns. Pillow drops these warnings. In a
+test, 400 JPEG files were damaged without changing their length. 110 of them were decoded with wrong
+rows although libjpeg-turbo had warned. Therefore simplejpeg decodes in its strict mode, which
+raises the first warning as an error.
 
 Damage before the pixels, such as broken metadata or bytes between the segments, does not change the
 pixels. Such a file is decoded again without its metadata.
@@ -69,8 +70,8 @@ def decode_jpeg(image: Image.Image, data: bytes, buffer: RGB) -> RGB | None:
 def _without_metadata(data: bytes) -> bytes:
     """Remove the metadata of a JPEG file, and all other bytes that do not change its pixels.
 
-    The segments JFIF and Adobe are kept, because they determine the colour space. The version of
-    JFIF and the spectral selection of a sequential file, which some cameras write wrongly, are
+    The segments JFIF and Adobe are kept, because they determine the colour space. Some cameras
+    write a wrong version of JFIF, or a wrong spectral selection in a sequential file. Both are
     replaced by the only valid values.
     """
     kept = [data[:2]]

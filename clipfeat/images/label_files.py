@@ -4,14 +4,15 @@
     A table with columns of paths and labels, as in the shards of NTIRE. It labels the images of its
     own folder and below. It is ignored if it has no such columns, or names no image.
 ``metadata.json``
-    The list of a part of DFDC, with the label, the split and the original of each video. Copies of
-    a video have the original's name as their group.
+    The list of videos in one part of DFDC. It gives the label, the split and the original of each
+    video. The group of a video is the name of its original, or its own name if it has no original.
 ``List_of_testing_videos.txt``
     The list of test videos of Celeb-DF, in which **1 means real**. Videos that are not in the list
     are in the split ``train``. The list must agree with the names of the folders.
 
-The file in the nearest folder above an image applies, and tables before lists. Images that it does
-not name are unlabelled, and counted in a note.
+For each image, the file in the nearest folder above it applies. If this folder has several such
+files, the first in the order above applies. Images that ``labels.csv``, ``labels.tsv`` or
+``metadata.json`` does not name are unlabelled, and a note gives their number.
 """
 
 import json
@@ -66,7 +67,7 @@ class LabelFile:
 
 @dataclass(frozen=True)
 class Labelled:
-    """Records with the labels of the files of labels.
+    """Records that were labelled by files of labels.
 
     Parameters
     ----------
@@ -75,7 +76,7 @@ class Labelled:
     used : list of LabelFile
         The files that name at least one image.
     notes : tuple of str
-        Numbers of images that a file does not name.
+        Numbers of images that are unlabelled, because no file names them.
     """
 
     records: list[ImageRecord]
@@ -90,7 +91,7 @@ def with_label_files(
     *,
     keeps_others: bool,
 ) -> Labelled:
-    """Give records the labels of the files of labels above them.
+    """Label records by the files of labels in the folders above them.
 
     Parameters
     ----------
@@ -99,10 +100,10 @@ def with_label_files(
     files : sequence of LabelFile
         The files below the source.
     skipped : Counter
-        Counts entries of the files without an image.
+        Counts the entries for which there is no image.
     keeps_others : bool
-        Whether images without a file of labels keep their label, if other images have one. If
-        false, they are unlabelled.
+        Matters only if a file labels some of the images. Images below no file of labels then keep
+        their own label if this is true, and are unlabelled if it is false.
 
     Raises
     ------
@@ -242,4 +243,5 @@ LABEL_FILES: Mapping[str, Reader] = {
     "metadata.json": _of_metadata,
     "list_of_testing_videos.txt": _of_test_list,
 }
-"""Functions that label records by a file of this name. They return None if it does not apply."""
+"""The function that labels records by a file of each name. It returns None if the file does not
+apply."""

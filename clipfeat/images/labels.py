@@ -1,6 +1,7 @@
 """Labels from a separate table, paired with the images of a source.
 
-`clipfeat.features.pairing` states the rule. Images that are not in the table are unlabelled.
+`clipfeat.features.pairing` states how the names in a table are paired with images. Images that are
+not in the table are unlabelled.
 """
 
 import os
@@ -61,10 +62,9 @@ def with_labels(source: ImageSource, table_path: str, names: TableColumns) -> Im
 def _below_root(
     rows: Sequence[TableRow], paths: Sequence[str], table_path: str, root: str
 ) -> Sequence[TableRow]:
-    """Write the names in a table relative to the root of a source, if no image has them otherwise.
+    """Rewrite the paths in a table relative to the root of a source, if no image fits them as is.
 
-    The table may have the full paths of the images, or paths from its own folder or the working
-    folder.
+    The table may have absolute paths, or paths relative to its own folder or to the working folder.
     """
     names = [row.path for row in rows]
     if not set(paths).isdisjoint(names):

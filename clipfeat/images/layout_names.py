@@ -1,7 +1,8 @@
 """Names of generators, and of collections of photographs, in published data sets.
 
-A layout is recognised by the names of its folders. These lists decide only which of several folders
-names the generator, and whether a folder without a class folder holds photographs.
+A layout is recognised by the names of its folders. These lists decide only two things: which of
+several folders names the generator, and which folders hold photographs if no folder names the
+class.
 """
 
 import re
@@ -22,7 +23,7 @@ GENERATORS = _set_of(
     "stargan styleclip stylegan styleswim taming vqdiffusion vqdm vqgan wfir whichfaceisreal "
     "wuerstchen wukong"
 )
-"""Words for generators. A word that ends in ``gan`` is one, too."""
+"""Words for generators. Other words that end in ``gan`` also count, except `NOT_GENERATORS`."""
 
 NOT_GENERATORS = _set_of("began cardigan hooligan michigan morgan organ slogan vegan")
 

@@ -1,20 +1,21 @@
 """Patterns for the folders of a path, such as ``{generator}/{category*}/0_real/**``.
 
-A pattern has one part for each folder:
+A pattern consists of parts, separated by slashes. Each part stands for one or several folders:
 
 =================  ============================================================================
 ``0_real``         a folder with this name, in any case; ``a|b`` stands for either name
 ``real_{source}``  a folder whose name has this form; ``*`` stands for any text
-``{generator}``    one folder, which gives a column
-``{source?}``      one folder, or none if there is none left
-``{category*}``    any number of folders, as few as possible
+``{generator}``    one folder, whose name is the value of the column ``generator``
+``{source?}``      the same, or no folder if one folder is not possible
+``{category*}``    the same for any number of folders, as few as possible
 ``{x:kind}``       a folder whose name is of a kind in `KINDS`
 ``**``             any number of folders that give no column
 ``{set}``          a number of folders that is the same for all paths, and gives no column
 =================  ============================================================================
 
-Only the parts that are plain names match a folder with such a name. A path with two folders of
-classes, such as ``real/fake``, therefore has no match.
+The plain names in the patterns of a layout, such as ``0_real``, are reserved. Parts such as ``**``
+and ``{generator}`` do not match a folder with a reserved name. A path with folders of two classes,
+such as ``real/fake``, therefore has no match.
 """
 
 import re
@@ -29,7 +30,7 @@ KINDS: Mapping[str, Callable[[str], bool]] = {
     "photographs": is_photographs,
     "progan": is_progan_category,
 }
-"""Kinds of names that a part may ask for."""
+"""Kinds of names that a part may require, and the functions that recognise them."""
 
 _PLACE = re.compile(r"\{(\w+)(?::(\w+))?([?*]?)\}")
 _UNLIMITED = 99
@@ -42,7 +43,7 @@ class Part:
     Parameters
     ----------
     least, most : int
-        Number of folders that the part matches.
+        Smallest and largest number of folders that the part matches.
     column : str
         Column of the folders' names. Empty if they give none.
     kind : str
@@ -71,14 +72,14 @@ def words_of(pattern: str) -> frozenset[str]:
 
 
 def is_possible(pattern: str, names: Set[str]) -> bool:
-    """Return whether each part that asks for a name or a kind of names finds one.
+    """Return whether every part that requires a certain name, form or kind fits some folder.
 
     Parameters
     ----------
     pattern : str
         The pattern.
     names : set of str
-        All names of folders.
+        Names of all folders of all paths.
     """
     lower = {name.lower() for name in names}
     for text in pattern.split("/"):
@@ -107,13 +108,13 @@ def match(
     depth : int
         Number of folders that ``{set}`` stands for.
     reserved : frozenset of str
-        Lower-case names that only plain parts match.
+        Reserved names, in lower case.
 
     Returns
     -------
     dict or None
         Columns with their values, which may be empty. The column ``set`` holds the folders of
-        ``{set}``.
+        ``{set}``. None if the pattern does not match.
     """
     return _match(_parts(pattern, depth), folders, reserved)
 

@@ -1,9 +1,9 @@
 """The table of layouts of published data sets.
 
-A layout is a row of `LAYOUTS`: the patterns of the folders of photographs and of generated images,
-and conditions on the names in all paths. `clipfeat.images.layout_patterns` explains the patterns.
-The first row that matches all paths of a source applies, so a special row stands before a general
-one. To add a layout, add a row.
+Each row of `LAYOUTS` is a layout. It has patterns for the folders of photographs, patterns for the
+folders of generated images, and conditions on the names in all paths.
+`clipfeat.images.layout_patterns` explains the patterns. The first row that matches all paths of a
+source applies, so a special row stands before a general one. To add a layout, add a row.
 """
 
 import re
@@ -24,18 +24,18 @@ MOST_UNKNOWN_GENERATORS = 50
 
 @dataclass(frozen=True)
 class Reading:
-    """One way to read the folders of all paths.
+    """Result of matching the folders of all paths with a layout.
 
     Parameters
     ----------
     layout : Layout
         The row of the table.
     folders : list of tuple of str
-        The different folders of the paths, without those that name a split.
+        The folders of each path, without the folder that names a split. Each tuple occurs once.
     labels : list of str
         The class for each tuple of folders.
     columns : list of dict
-        The columns for each tuple of folders, and the folders of ``{set}``.
+        The columns for each tuple of folders. The column ``set`` holds the folders of ``{set}``.
     """
 
     layout: "Layout"
@@ -51,7 +51,7 @@ class Reading:
         return [(label, default | columns) for label, columns in both]
 
     def names(self, column: str, label: str = "") -> set[str]:
-        """Return the different values of a column, without the empty one."""
+        """Return the values of a column that are not empty, of one class or of all classes."""
         return {
             columns[column]
             for columns, of in zip(self.columns, self.labels, strict=True)
@@ -60,7 +60,7 @@ class Reading:
 
     @property
     def n_known(self) -> int:
-        """Number of known generators, less the number of categories taken for generators."""
+        """Number of known generators, minus the number of categories taken for generators."""
         names = self.names(GENERATOR)
         categories = sum(name.lower() in PROGAN_CATEGORIES for name in names)
         return sum(map(is_generator, names)) - categories
@@ -70,7 +70,7 @@ Condition = Callable[[Reading], bool]
 
 
 def has_categories(reading: Reading) -> bool:
-    """Whether there are categories below the generators."""
+    """Whether some folder names a category."""
     return bool(reading.names(CATEGORY))
 
 
@@ -80,34 +80,37 @@ def has_generators(reading: Reading) -> bool:
 
 
 def in_one_set(reading: Reading) -> bool:
-    """Whether all paths have the same folders before the pattern."""
+    """Whether ``{set}`` stands for the same folders in all paths."""
     return len({columns.get("set", "") for columns in reading.columns}) == 1
 
 
 def known_generators(reading: Reading) -> bool:
-    """Whether most of the generators are known."""
+    """Whether at least half of the generators are known."""
     names = reading.names(GENERATOR)
     return bool(names) and 2 * sum(map(is_generator, names)) >= len(names)
 
 
 def few_or_known_generators(reading: Reading) -> bool:
-    """Whether the generators are known, or not so many that each may be one video or sample."""
+    """Whether there are few generators, or at least half of them are known.
+
+    More than `MOST_UNKNOWN_GENERATORS` unknown names are probably names of videos or samples.
+    """
     names = reading.names(GENERATOR)
     return 0 < len(names) <= MOST_UNKNOWN_GENERATORS or known_generators(reading)
 
 
 def separate_names(reading: Reading) -> bool:
-    """Whether no folder name is below both classes."""
+    """Whether no source of photographs has the name of a generator."""
     return reading.names(SOURCE).isdisjoint(reading.names(GENERATOR))
 
 
 def no_known_categories(reading: Reading) -> bool:
-    """Whether no more of the generators are known categories than known generators."""
+    """Whether the names taken for generators include no more categories than known generators."""
     return reading.n_known >= 0
 
 
 def common_categories(reading: Reading) -> bool:
-    """Whether the same names are below both classes."""
+    """Whether at least one category is below both classes."""
     return not reading.names(CATEGORY, REAL).isdisjoint(reading.names(CATEGORY, FAKE))
 
 
@@ -115,7 +118,7 @@ def pairs_of_videos(names: Sequence[Sequence[str]]) -> list[str]:
     """Group the videos of FaceForensics++ by the pair of originals that they belong to.
 
     The manipulated video ``000_003`` shows the original ``000`` with the face of ``003``, so images
-    of all three belong into one fold.
+    of all three belong in one fold.
 
     Examples
     --------
@@ -143,12 +146,12 @@ class Layout:
     published : str
         Where it was published, or an example.
     real, fake : tuple of str
-        Patterns of the folders of photographs and of generated images. The first that matches a
-        path applies, those of photographs before those of generated images.
+        Patterns of the folders of photographs and of generated images. The first pattern that
+        matches a path gives its class. The patterns of photographs are tried first.
     needs : tuple of callable
         Conditions on the names in all paths.
     generator : str
-        Generator of the images whose pattern gives none.
+        Generator of the images whose pattern gives no generator.
     one_class : bool
         Whether the row also matches paths of one class only.
     group : callable, optional

@@ -1,18 +1,18 @@
 """Class, generator and split of images, from the folders of their paths.
 
-`understand` finds the first row of `clipfeat.images.layout_table` that matches every path. The
-result depends only on the set of paths:
+`understand` finds the first row of `clipfeat.images.layout_table` that matches every path. Only the
+paths are used, and no file is read. These rules apply:
 
 - A folder named after a part of an official split, such as ``train``, gives the column ``split``
-  and is left out before the patterns are tried. A category of this name beside other categories is
-  no split.
-- ``{set}`` stands for the number of folders for which most names of the next folder are known
-  generators.
-- Photographs that are paired with a generator have its name in the column ``generator``. If a name
-  occurs for photographs only, it is in the column ``source``.
+  and is left out before the patterns are tried. ``train`` beside two or more other categories of
+  ProGAN images is a category, not a split.
+- The number of folders that ``{set}`` stands for is the one that yields the most known generators.
+- Photographs that are paired with a generator have its name in the column ``generator``. A name
+  that occurs for photographs only is in the column ``source``, unless it is a known generator.
 
-If no row matches, the first folder is the class. Anything that may have been misunderstood is
-reported in the notes, together with the options that state it.
+If no row matches, each first folder is tried as a data set with its own layout. If one of them has
+no layout, the first folder is the class. The notes report anything that may have been
+misunderstood, and the options that correct it.
 
 Lists in pickle files, such as those of UniversalFakeDetect, are never read, because loading a
 pickle file can run any code.
@@ -46,16 +46,16 @@ from clipfeat.images.layout_table import (
 UNAMBIGUOUS = {"0_real": REAL, "1_fake": FAKE}
 """Labels of folder names that are clear even if no layout is recognised."""
 MOST_LEVELS = 8
-"""Largest number of folders that may stand above those of a layout, and one."""
+"""``{set}`` stands for fewer folders than this number."""
 CLASS_FOLDERS = "class folders"
-"""Name of the layout whose first folder is the class."""
+"""Name of the layout in which the first folder is the class."""
 
 Folders = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class PathValues:
-    """What the path of an image gives.
+    """Values that the path of an image gives.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class PathValues:
 
 @dataclass(frozen=True)
 class Understood:
-    """What the paths of a source mean.
+    """Layout of a source, and the values that its paths give.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class Understood:
     published : str
         Publication of the layout, or an example.
     notes : tuple of str
-        What is uncertain, and the options that state it.
+        Values that may be wrong, and the options that correct them.
     """
 
     values: list[PathValues]
@@ -161,7 +161,7 @@ def understand(paths: Sequence[Sequence[str]], *, root: str = "") -> Understood:
 
 
 def _by_data_set(paths: Sequence[Sequence[str]]) -> Understood | None:
-    """Read each first folder as a data set. Return None if one of them has no layout."""
+    """Read each first folder as a data set. Return None if one of them has no complete layout."""
     of_set: dict[str, list[int]] = {}
     for i, path in enumerate(paths):
         of_set.setdefault(path[0] if len(path) > 2 else "", []).append(i)
@@ -185,7 +185,10 @@ def _by_data_set(paths: Sequence[Sequence[str]]) -> Understood | None:
 
 
 def _splits(distinct: Sequence[Folders]) -> dict[Folders, int | None]:
-    """Return the index of the folder of each path that names a part of an official split."""
+    """Return, for each path, the index of the first folder that names a part of an official split.
+
+    It is None if no folder does.
+    """
     beside: dict[Folders, set[str]] = {}
     for folders in distinct:
         for i, name in enumerate(folders):
@@ -306,7 +309,7 @@ def _finished(
 
 
 def _notes(reading: Reading) -> list[str]:
-    """Return what is uncertain about a reading."""
+    """Return notes on the values of a reading that may be wrong."""
     generators = sorted(reading.names(GENERATOR))
     unknown = [name for name in generators if not is_generator(name)]
     notes = []
@@ -332,7 +335,7 @@ def _has_generator(columns: Mapping[str, str]) -> bool:
 
 
 def _notes_on_classes(paths: Sequence[Folders]) -> list[str]:
-    """Return what is uncertain if the first folder is the class."""
+    """Return notes on values that may be wrong if the first folder is the class."""
     names = {name.lower() for folders in paths for name in folders}
     classes = sorted({folders[0] for folders in paths if folders})
     for real, fake in CLASS_PAIRS:

@@ -66,8 +66,8 @@ class TableRow:
         The values of the label column and of the group column. Empty if the value is missing, or
         if the table has no such column.
     columns : tuple of (name, value)
-        The values of all other columns. The columns of labels and groups are among them, unless
-        they are named ``label`` and ``group``, so that their own names can be used later.
+        The values of all other columns. A column of labels or groups is also kept here, unless it
+        is named ``label`` or ``group``. It can therefore be selected by its own name later.
     """
 
     path: str
@@ -134,7 +134,7 @@ def open_manifest(
 
 
 def warn_of_unlabelled(spec: str, found: TableColumns, names: Sequence[str]) -> None:
-    """Warn if a table has columns of unknown meaning, but none of labels."""
+    """Warn if a table has no column of labels, but has columns of unknown meaning."""
     known = {found.path, found.group, SPLIT}
     if not found.label and any(name not in known for name in names):
         warnings.warn(
@@ -146,7 +146,7 @@ def warn_of_unlabelled(spec: str, found: TableColumns, names: Sequence[str]) -> 
 
 
 def _listed_path(folder: ImageRoot, text: str) -> str:
-    """Return the path or address that a row gives. Spaces around it count only in a file's name."""
+    """Return the path or address in a row. Outer spaces are kept only if a file's name has them."""
     name = text.strip()
     if name != text and not is_remote(folder.root):
         name = text if Path(folder.root, text).is_file() else name
@@ -169,8 +169,8 @@ def read_text_table(spec: str) -> "pd.DataFrame":
     """Read a CSV, TSV or Parquet file as text.
 
     Numbers stay as they are written, such as the labels ``0`` and ``1``. Missing values become
-    empty text. Spaces around column names are removed. A column without a name is named
-    ``Unnamed: 0`` after its place.
+    empty text. Spaces around column names are removed. A column without a name is named after its
+    position, such as ``Unnamed: 0``.
 
     Raises
     ------
@@ -199,7 +199,7 @@ def _read_parquet(spec: str) -> "pd.DataFrame":
         frame: pd.DataFrame = table.to_pandas()
     if any(name is not None for name in frame.index.names):
         frame = frame.reset_index()  # pandas stores its index as a column
-    return frame.convert_dtypes()  # keeps whole numbers
+    return frame.convert_dtypes()  # keeps whole numbers whole
 
 
 def _byte_columns(spec: str) -> list[str]:
@@ -254,7 +254,7 @@ def _not_a_table(spec: str, error: Exception) -> RefusedFileError:
 
 
 def _read_csv(content: bytes, spec: str) -> "pd.DataFrame":
-    """Read a text table, of which the separator is the most frequent one in the header."""
+    """Read a text table. Its separator is the one that occurs most often in the header."""
     import pandas as pd
 
     encoding = _ENCODINGS.get(content[:2], "utf-8-sig")
@@ -320,7 +320,10 @@ def plain_name(column: str) -> str:
 
 
 def _pick(table: "pd.DataFrame", spec: str, role: str, given: str, usual: tuple[str, ...]) -> str:
-    """Return the given column, or else the first usual name that the table has, or else ""."""
+    """Return the given column. If none is given, return the column with the first usual name.
+
+    Return an empty text if no column has a usual name.
+    """
     present = [str(name) for name in table.columns]
     if given in present:
         return given
@@ -340,7 +343,7 @@ def _pick(table: "pd.DataFrame", spec: str, role: str, given: str, usual: tuple[
 
 
 def no_usual_column(spec: str, role: str, columns: Sequence[str]) -> UnknownNameError:
-    """Return the error for a table without a column of paths or labels with a usual name."""
+    """Return the error for a table in which the column of paths or labels is not recognised."""
     return UnknownNameError(
         f"{spec} has no column of {role}s with a usual name (columns: {', '.join(columns)}). Pass "
         f"the column of {role}s with --{role}-col"

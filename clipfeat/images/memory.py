@@ -1,8 +1,8 @@
 """Images in memory: arrays, PIL images and data sets of Hugging Face's ``datasets``.
 
-The readers return image files: a PPM file of the pixels of an array or a PIL image, and the stored
-file of an image of a data set. Equal pixels have equal content hashes. Nothing is decoded when the
-images are listed.
+The reader of an array or a PIL image returns a PPM file of the pixels, so images with equal pixels
+have equal content hashes. The reader of an image in a data set returns the stored file. Nothing is
+decoded when the images are listed.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -31,7 +31,7 @@ ImageInput: TypeAlias = (
     str | Path | ImageSource | Sequence[str | Path | Image.Image | NDArray[np.uint8]]
     | NDArray[np.uint8] | Image.Image | Mapping[str, Any]
 )  # fmt: skip
-"""Anything that `clipfeat.images.open_source` opens. A data set of ``datasets`` is one, too."""
+"""Anything that `clipfeat.images.open_source` opens. A data set of ``datasets`` also works."""
 
 Values: TypeAlias = Sequence[Any] | NDArray[Any] | None
 """One value for each image, or None."""
@@ -46,7 +46,7 @@ class MemoryImage(Reader):
     Parameters
     ----------
     image : ndarray or PIL image
-        A PIL image, or an array of uint8 that is one item of a `PixelLayout`.
+        A PIL image, or an array of uint8 with the shape `item` of a `PixelLayout`.
     channels_first : bool
         Whether the channels are the first axis of the array.
     """
@@ -67,7 +67,7 @@ class MemoryImage(Reader):
         ReadError
             If the file of a PIL image cannot be read.
         DecodeError
-            If the samples of a PIL image have no scale. See `clipfeat.images.deep`.
+            If a PIL image has samples that cannot be scaled to 8 bits. See `clipfeat.images.deep`.
         """
         if not isinstance(self.image, Image.Image):
             return ppm(item_pixels(self.image, channels_first=self.channels_first))
@@ -139,12 +139,14 @@ def image_source(
     Parameters
     ----------
     images : ndarray, sequence of images, or data set
-        An array of images, with a shape of `clipfeat.images.pixel_arrays`. A sequence of PIL
-        images and of arrays of one image each. A data set of ``datasets`` with a column of images,
-        or a dict of such data sets, whose keys become the column ``split``.
+        An array of images, with one of the shapes in `clipfeat.images.pixel_arrays`. A PIL image. A
+        sequence, in which each item is a PIL image or an array of one image. A data set of
+        ``datasets`` with a column of images. A dict of such data sets, whose keys become the values
+        of the column ``split``.
     labels, groups : sequence or ndarray of length n_images, optional
-        The label and the group of each image. Missing values are None, NaN or empty text. If they
-        are None, those of a data set are the columns with a usual name, such as ``label``.
+        The label and the group of each image. Missing values are None, NaN or empty text. If
+        `labels` or `groups` is not given, a data set's column with a usual name, such as
+        ``label``, is used.
     columns : mapping of str to sequence, optional
         Further columns, with one value for each image.
 
@@ -156,12 +158,12 @@ def image_source(
     Raises
     ------
     DataError
-        If an array is not one of images. If `labels`, `groups` or a column is not of the length of
-        `images`.
+        If an array has another dtype or shape than images. If `labels`, `groups` or a column does
+        not have one value for each image.
     EmptySourceError
         If there is no image.
     UsageError
-        If `images` is none of the above, or if a data set has no column of images, or several.
+        If `images` is none of the above. If a data set does not have exactly one column of images.
 
     Examples
     --------

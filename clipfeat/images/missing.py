@@ -16,7 +16,7 @@ MOST_FOLDERS = 300
 
 
 def likeliest_cause(paths: Sequence[str], root: str, *, is_table: bool) -> str:
-    """Say why none of the paths of a source names a file, and how to correct it.
+    """Explain why none of the paths of a source names a file, and how to correct them.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def _remedy(path: str, root: str, folder: str, variant: str, found: str, is_tabl
 
 
 def _variants(path: str) -> Iterator[str]:
-    """Yield the path with slashes, then without its first folders."""
+    """Yield a path with slashes for backslashes, then without its first folder, first two, etc."""
     parts = PurePosixPath(path.replace("\\", "/")).parts
     if parts[:1] == ("/",):
         parts = parts[1:]
@@ -80,7 +80,7 @@ def _variants(path: str) -> Iterator[str]:
 
 
 def _near_folders(root: str) -> Iterator[str]:
-    """Yield the root, the working folder, the folders above the root, and their subfolders."""
+    """Yield the root, the working folder, the two folders above the root, then subfolders."""
     start = Path(root)
     nearest = list(dict.fromkeys([start, Path.cwd(), *list(start.parents)[:2]]))
     yield from map(str, nearest)

@@ -1,10 +1,10 @@
 """Images in the array files of NumPy, ``.npy`` and ``.npz``.
 
-`clipfeat.images.array_sets` states how the arrays of a file are used. The labels of ``x_train.npy``
-are in the file ``y_train.npy`` beside it, if it exists.
+`clipfeat.images.array_sets` states how the arrays of a file are used. If ``y_train.npy`` is in the
+same folder as ``x_train.npy``, it gives the labels.
 
 Images are read one by one from their position in the file. Only an array of a compressed ``.npz``
-file must be unpacked as a whole. Objects of Python are never loaded.
+file must be unpacked as a whole. Python objects, which NumPy pickles, are never loaded.
 """
 
 import io
@@ -45,7 +45,7 @@ from clipfeat.system.locations import absolute, folder_of, is_remote, location
 
 SUFFIXES = frozenset({".npy", ".npz"})
 HEAD = 2**14
-"""Number of bytes that contain the header of an array."""
+"""Number of bytes to read for the header of an array."""
 MAX_IN_MEMORY = 2**31
 """Maximum size of an array that must be unpacked as a whole."""
 MAX_VALUES = 2**27
@@ -56,7 +56,7 @@ _MEMBER_HEADER = struct.Struct("<26xHH")
 
 @dataclass(frozen=True, slots=True)
 class ArrayPlace:
-    """Place of the bytes of an array.
+    """Position and layout of the bytes of an array.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ _UNPACKING = Lock()
 
 
 def _whole_array(file: str, place: ArrayPlace, stat: Stat | None) -> NDArray[np.uint8]:
-    with _UNPACKING:  # other threads would unpack the same array again
+    with _UNPACKING:  # without the lock, other threads would unpack the same array, too
         return _cached_array(file, place, stat)
 
 
@@ -158,7 +158,8 @@ def open_numpy_file(spec: str) -> ImageSource:
     RefusedFileError
         If the file is damaged, or if an array is compressed and too large.
     DataError
-        If the arrays are not images with one label for each.
+        If there is no array of images, or if its dtype or shape is wrong. If there is not one label
+        or group for each image.
     EmptySourceError
         If there is no image.
     """
@@ -195,7 +196,7 @@ class _Header:
 
     @property
     def n_bytes(self) -> int:
-        """Number of bytes of the values. Unknown for objects of Python, which are pickled."""
+        """Number of bytes of the values. Not valid for Python objects, which are pickled."""
         return int(np.prod(self.shape, dtype=object)) * self.dtype.itemsize
 
 
@@ -300,7 +301,8 @@ def _check_unpacked(name: str, member: ZipMember) -> None:
     most = min(MAX_IN_MEMORY, max(MAX_UNPACKED, MAX_RATIO * member.compressed))
     if member.size > most or member.compressed > readers.MAX_BYTES:
         raise RefusedFileError(
-            f"the compressed array {name} of {member.file} has {member.size} bytes (compressed "
-            f"{member.compressed}), more than can be unpacked in memory (limits {most} and "
-            f"{readers.MAX_BYTES}). Save it with numpy.savez, which does not compress"
+            f"the compressed array {name} of {member.file} has {member.size} bytes "
+            f"({member.compressed} in the file), more than can be unpacked in memory (limit "
+            f"{most}, or {readers.MAX_BYTES} in the file). Save it with numpy.savez, which does not "
+            "compress"
         )

@@ -18,7 +18,7 @@ NO_SPLIT = "no split"
 
 @dataclass(frozen=True)
 class SourceOverview:
-    """What was understood of a source.
+    """Numbers and examples of the images of a source, by class, generator, source and split.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class SourceOverview:
     examples : tuple of str
         Paths of up to three different images, with their values.
     notes : tuple of str
-        What is uncertain, and the options that state it.
+        Values that may be wrong, and the options that correct them.
     """
 
     title: str
@@ -39,7 +39,10 @@ class SourceOverview:
 
     @property
     def splits(self) -> list[str]:
-        """Names of the splits that have columns. Empty if no image has a split, or too many."""
+        """Names of the splits that have a column in the table. An empty name means no split.
+
+        The list is empty if no image has a split, or if there are more than `MOST_SPLITS`.
+        """
         names = {split for *_, split in self.counts}
         if names == {""} or len(names) > MOST_SPLITS:
             return []
@@ -75,7 +78,7 @@ class SourceOverview:
 
     @property
     def _shown(self) -> list[str]:
-        """Names of the columns that name the origin of images, if any image has them."""
+        """The columns ``generator`` and ``source``, if any image has a value in them."""
         values = {GENERATOR: 1, SOURCE: 2}
         return [name for name, i in values.items() if any(key[i] for key in self.counts)]
 
@@ -108,7 +111,7 @@ def overview_of(source: ImageSource) -> SourceOverview:
 
 
 def _different(records: Sequence[ImageRecord]) -> list[ImageRecord]:
-    """Return a few records: of different classes, then of different origins, then the first."""
+    """Return up to `N_EXAMPLES` records that differ in class, or else in origin, if possible."""
     chosen: dict[int, ImageRecord] = {}
     values: tuple[Callable[[ImageRecord], object], ...] = (_label, _origin, id)
     for value in values:

@@ -303,6 +303,6 @@ def _check_unpacked(name: str, member: ZipMember) -> None:
         raise RefusedFileError(
             f"the compressed array {name} of {member.file} has {member.size} bytes "
             f"({member.compressed} in the file), more than can be unpacked in memory (limit "
-            f"{most}, or {readers.MAX_BYTES} in the file). Save it with numpy.savez, which does not "
-            "compress"
+            f"{most}, or {readers.MAX_BYTES} in the file). Save it with numpy.savez, which does "
+            "not compress"
         )

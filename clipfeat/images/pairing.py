@@ -1,8 +1,9 @@
 """The rule by which side-car files of an archive are paired with images.
 
-A side-car belongs to the images whose names are equal up to the last dot. An image without such a
-side-car has the one whose name, up to the last dot, is the image's name up to the first dot, as in
-webdataset. Names are compared like those in a table; see `clipfeat.features.pairing`.
+A side-car belongs to the images with the same name up to the last dot: ``a.cls`` belongs to
+``a.png``. If an image has no such side-car, its name up to the first dot is used instead, as in
+webdataset: ``a.cls`` then also belongs to ``a.left.png``. Names are compared like those in a table.
+See `clipfeat.features.pairing`.
 """
 
 from collections.abc import Sequence

@@ -1,9 +1,10 @@
 """Cells of Parquet files that hold the bytes of images.
 
-Parquet stores the cells of a column in compressed pages, so a cell cannot be read from its place.
-The threads of a process therefore share one reader per file, which decodes the cells in order and
-decodes each page once. Cells that other threads have not yet asked for are kept, up to `KEPT_ROWS`
-and `KEPT_BYTES`. A cell before these is found by reading its row group again.
+Parquet stores the cells of a column in compressed pages, so a single cell cannot be read from its
+position in the file. The threads of a process therefore share one reader per file, which decodes
+the cells in order and decodes each page once. A decoded cell is kept until a thread requests it. If
+the kept cells exceed `KEPT_ROWS` or `KEPT_BYTES`, the oldest are dropped. To read a dropped cell,
+its row group is decoded again.
 """
 
 from bisect import bisect_right
@@ -25,7 +26,7 @@ from clipfeat.system.locations import is_remote, location
 KEPT_ROWS, KEPT_BYTES = 256, 2**27
 """Maximum number and size of the decoded cells that are kept for other threads."""
 MAX_OPEN = 3
-"""Number of files that stay open."""
+"""Maximum number of columns that stay open, each with its file."""
 _BUFFER = 2**20
 _POINTER = b"version https://git-lfs"
 
@@ -53,8 +54,8 @@ class ParquetCell(LocalReader):
         Raises
         ------
         ReadError
-            If the file cannot be read, if its page is damaged, or if the cell has no value, is
-            empty, or is larger than `clipfeat.images.readers.MAX_BYTES`.
+            If the file cannot be read, or if the page of the cell is damaged. If the cell has no
+            value, is empty, or is larger than `clipfeat.images.readers.MAX_BYTES`.
         StorageError
             If an object store does not answer.
         """
@@ -131,8 +132,8 @@ class ParquetShard:
     def errors(self) -> Iterator[None]:
         """Convert the errors of Arrow to ReadError, and those of an object store to StorageError.
 
-        Arrow raises OSError for damaged pages also, so the errors of an object store are remembered
-        where they occur.
+        Arrow raises OSError for damaged pages and for errors of an object store. `_RemoteFile`
+        keeps the errors of the object store, so that they can be told apart.
         """
         import pyarrow as pa
 
@@ -191,7 +192,10 @@ class _SharedColumn:
         self._damage: dict[int, tuple[int, str]] = {}
 
     def cell(self, row: int) -> bytes | int | None:
-        """Return the bytes in a row, their number if it is beyond the limit, or None."""
+        """Return the bytes in a row, or None if the cell has no value.
+
+        If the bytes exceed the limit, return their number instead.
+        """
         with self._lock:
             if row in self._kept:
                 return self._pop(row)
@@ -215,7 +219,7 @@ class _SharedColumn:
         return self._starts[min(self._group(self._next_row) + 2, len(self._starts) - 1)]
 
     def _start(self, group: int) -> None:
-        """Continue with the first row of a row group."""
+        """Start reading at the first row of a row group."""
         self._kept.clear()
         self._n_kept_bytes = 0
         self._next_row = self._starts[group]
@@ -290,7 +294,7 @@ _opening = Lock()
 
 
 def _shared_column(file: str, column: str) -> _SharedColumn:
-    """Return the open column of a file, and close the one that was not used for longest."""
+    """Return the open column of a file. Close the least recently used column if necessary."""
     key = file, column, None if is_remote(file) else file_stat(file)
     with _opening:
         if key not in _open_columns:

@@ -1,7 +1,8 @@
-"""Columns of Parquet files with the bytes of images, and the names of their classes.
+"""Columns of images in Parquet files, and class names in Hugging Face's metadata.
 
-A column of images is a structure with the bytes, and often the name of the file, as Hugging Face's
-``datasets`` writes it (``struct<bytes: binary, path: string>``), or a column of plain bytes.
+A column of images has one of two types. Hugging Face's ``datasets`` writes a structure with the
+bytes of an image file, and often its name (``struct<bytes: binary, path: string>``). Other programs
+write plain bytes.
 """
 
 import json
@@ -43,16 +44,17 @@ class ImageColumn:
 def image_column(schema: "pa.Schema", given: str = "") -> ImageColumn | None:
     """Find the column of images in the schema of a Parquet file.
 
-    Structures and columns that Hugging Face's metadata describe as images are preferred. The
-    first with a usual name is used, or else the first of all. A column of plain bytes is used if it
-    has a usual name, or if it is the only such column and no column names files.
+    Structures, and columns that Hugging Face's metadata describe as images, are preferred. If
+    several exist, the order of `IMAGE_NAMES` decides, and then the order in the schema. If none
+    exists, a column of plain bytes is used if it has a usual name. Without a usual name, it is used
+    if it is the only column of plain bytes and no column names files.
 
     Parameters
     ----------
     schema : pyarrow.Schema
         The schema, with the metadata.
     given : str
-        Name of a column. It must hold bytes.
+        Name of the column. It must hold bytes. If it is empty, the rules above choose the column.
     """
     columns = [column for field in schema if (column := _as_images(field)) is not None]
     if given:
@@ -74,7 +76,7 @@ def image_column(schema: "pa.Schema", given: str = "") -> ImageColumn | None:
 
 
 def class_names_of(schema: "pa.Schema") -> dict[str, list[str]]:
-    """Return the names of the classes of each column that Hugging Face's metadata describes.
+    """Return the class names of each column that Hugging Face's metadata describe as classes.
 
     A value of the column is an index into the names.
     """

@@ -9,9 +9,9 @@ and groups are recognised by usual names, and all others are kept. If Hugging Fa
 the classes of a column, the names replace the numbers. The column ``split`` comes from the names of
 shards, such as ``train-00000-of-00003.parquet``, and of folders.
 
-An image is named after its shard and its file name, which is in the column of images or in a column
-with a usual name, such as ``image_name``. If the file names of a shard are missing or repeated, its
-images are named by the number of their row: ``train.parquet#17``.
+The path of an image consists of the path of its shard and the image's file name. The file names are
+in the column of images, or in a column with a usual name, such as ``image_name``. If file names of
+a shard are missing or repeated, the numbers of the rows are used instead: ``train.parquet#17``.
 """
 
 import re
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 SUFFIX = ".parquet"
 _BATCH = 4096
 _MOST_IMAGES = 1000
-"""Image files in a folder after which it is not searched for Parquet files."""
+"""Number of image and Parquet files that are found before the search for Parquet files ends."""
 _INDEX = re.compile(r"__index_level_\d+__")
 """Name of the column in which pandas stores the index of a table."""
 
@@ -96,14 +96,14 @@ def open_parquet(spec: str, names: TableColumns = TableColumns()) -> ImageSource
     spec : str
         A file, a pattern such as ``train-*.parquet``, or a folder.
     names : TableColumns
-        Names of the columns of images, or of their names, and of labels and groups.
+        Names of columns. The column of paths is the column of images, or that of their file names.
 
     Raises
     ------
     EmptySourceError
         If a file is missing, or if there is no row.
     RefusedFileError
-        If a file cannot be read, or if a file of a pattern has no column of images.
+        If a file cannot be read. If a file has no column of images, except in a folder.
     UnknownNameError
         If a given column is not in a file.
     """
@@ -132,8 +132,8 @@ def open_parquet(spec: str, names: TableColumns = TableColumns()) -> ImageSource
             else:
                 raise RefusedFileError(
                     f"{shard} has no column with the bytes of images (columns: "
-                    f"{', '.join(schema.names)}). Pass its column with --path-col, or Parquet "
-                    "files with the same columns"
+                    f"{', '.join(schema.names)}). Pass the column of images with --path-col, or "
+                    "leave this file out"
                 )
         except ReadError as error:
             raise RefusedFileError(
@@ -175,7 +175,7 @@ def _rows(
     prefix : str
         Path of the shard below the root of the source.
     names : TableColumns
-        Names of the columns of the names of images, labels and groups.
+        Names of the columns of file names, labels and groups.
     is_first : bool
         Whether to warn if there is no column of labels.
     """
@@ -233,8 +233,8 @@ def _listed(shard: ParquetShard, column: ImageColumn) -> tuple["pd.DataFrame", l
             n_unpacked += batch.nbytes
             if n_unpacked > max(MAX_UNPACKED, MAX_RATIO * n_bytes):
                 raise RefusedFileError(
-                    f"the columns of text in {shard.file} have more than {MAX_RATIO} times its "
-                    "size. Get the original file again"
+                    f"the columns of text in {shard.file} unpack to more than {MAX_RATIO} times "
+                    "the size of the file. Get the original file again"
                 )
         listed = pa.Table.from_batches(batches) if batches else None
         if read and (listed.num_rows if listed is not None else 0) != n_rows:

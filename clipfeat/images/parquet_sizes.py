@@ -10,7 +10,7 @@ from typing import Any
 from clipfeat.system.files import MAX_RATIO, MAX_UNPACKED
 
 MIN_CELLS, CELLS_PER_BYTE = 2**22, 8
-"""Number of values that any table may have, and number for each byte of a larger table."""
+"""A table may have `MIN_CELLS` values, or `CELLS_PER_BYTE` values per byte if this is more."""
 
 
 def check_parquet_size(parquet: Any, source: Any, names: Sequence[str]) -> None:

@@ -60,7 +60,7 @@ def pixel_layout(shape: tuple[int, ...], dtype: "np.dtype[Any]", name: str) -> P
     Raises
     ------
     DataError
-        If the array has another dtype or shape. If the channels may be the first or the last axis.
+        If the array has another dtype or shape. If two axes may be the channels.
 
     Examples
     --------

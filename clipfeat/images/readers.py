@@ -1,8 +1,8 @@
 """Readers: small picklable objects that read one image's bytes.
 
 A record holds a reader, so a new kind of source needs a new reader, but no change of the record.
-Readers have slots, because a run keeps one reader for each image. Two readers of the same bytes are
-equal.
+Readers have slots to save memory, because a run keeps one reader for each image. Two readers of the
+same bytes are equal.
 """
 
 import json
@@ -44,7 +44,7 @@ class Reader(ABC):
 
     @property
     def sequence(self) -> Hashable:
-        """A key for adjacent records. One thread reads records with equal keys, in order."""
+        """Key of the reader. One thread reads adjacent records with equal keys, in order."""
         return self
 
     @abstractmethod
@@ -205,8 +205,8 @@ class RemoteObject(Reader):
     offset, size : int
         Position of the first byte, and number of bytes. A size of -1 reads the whole object.
     of_several_hosts : bool
-        Whether the source has addresses of several web servers. A server that does not answer then
-        concerns only its own images.
+        Whether the source has addresses of several web servers. If a server does not answer, only
+        its own images then fail, and the run continues.
     """
 
     url: str
@@ -350,11 +350,10 @@ def _read_range(remote: Any, offset: int, size: int) -> bytes:
 
 
 def _concerns_object(cause: BaseException | None) -> bool:
-    """Return whether an error concerns one object: it is missing, or this user may not read it.
+    """Return whether an error concerns only one object, and not the whole object store.
 
-    A ValueError means that its address is invalid.
-
-    s3fs raises PermissionError also for an expired token. That error concerns every object.
+    The object is missing, its address is invalid (ValueError), or this user may not read it. s3fs
+    raises PermissionError for an expired token, too. That error concerns every object.
     """
     status = getattr(cause, "status", 0)  # of a web server
     if status in range(400, 500):

@@ -10,7 +10,7 @@ REDUCED_SIDE = 1024
 
 
 def decode_reduced(data: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
-    """Decode an image for measurements, a large JPEG file at a half, a quarter or an eighth.
+    """Decode an image for measurements. Large JPEG files are reduced by a factor of 2, 4 or 8.
 
     The parameters and errors are those of `clipfeat.images.decode.decode`. Both sides of a reduced
     image have at least `REDUCED_SIDE` pixels.

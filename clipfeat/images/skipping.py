@@ -59,8 +59,8 @@ def is_hidden(parts: Sequence[str]) -> bool:
 def skipped_kind(name: str, read_head: Callable[[], bytes]) -> str:
     """Return the kind under which a file is skipped, or an empty string for an image or video.
 
-    A file with another suffix, such as ``1.jpg?size=large``, or without a suffix, is an image if
-    its first bytes are those of an image.
+    If the suffix is missing or unknown, as in ``1.jpg?size=large``, the first bytes show whether
+    the file is an image.
 
     Parameters
     ----------

@@ -41,15 +41,15 @@ class ImageSource:
         the images are read, the run ends with an error.
     listed : tuple of str
         The path in each row of the list or table, in order, with repetitions. Empty text for a row
-        without a path. It is empty if each record is listed once.
+        without a path. If each record is listed once, `listed` is an empty tuple.
     kind : str
         Kind of the source: a key of `clipfeat.images.SOURCES`, such as ``"folder"``. Empty for
         sources of several kinds.
     layout : str
         Name of the recognised layout of folders, which gives the labels and columns. See
-        `clipfeat.images.layouts`. Empty if they do not come from folders.
+        `clipfeat.images.layouts`. Empty if labels and columns do not come from folders.
     notes : tuple of str
-        What is uncertain about the layout, and the options that state it.
+        Values from the layout that may be wrong, and the options that correct them.
     """
 
     name: str
@@ -85,7 +85,7 @@ class ImageSource:
             check_place(place)
 
     def place_of(self, path: str) -> str:
-        """Return the local folder or archive of the image with a path, or an empty string."""
+        """Return the local folder or archive that contains an image, or an empty string."""
         if not self.root or is_remote(self.root) or is_remote(path):
             return ""
         above = Path(self.root, path).parents
@@ -96,7 +96,7 @@ class ImageSource:
 def check_place(place: str) -> None:
     """Check that a local folder or archive, in which images were listed before, is still there.
 
-    A file system that is not mounted leaves an empty folder.
+    An empty folder counts as missing, because a file system that is not mounted leaves one.
 
     Raises
     ------
@@ -138,8 +138,8 @@ def make_source(
     Warns
     -----
     ClipfeatWarning
-        If other columns of records with the same path differ. Those of the first are kept. If
-        values of other columns are too long, and are shortened.
+        If records with the same path differ in other columns. The values of the first record are
+        kept. If values of other columns are too long. They are shortened.
     """
     shared: dict[Any, Any] = {}
     classes = class_names({record.label for record in records})

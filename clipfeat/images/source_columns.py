@@ -61,13 +61,13 @@ def with_stored_names(source: ImageSource) -> ImageSource:
 def with_roles(source: ImageSource, names: TableColumns) -> ImageSource:
     """Take the labels and the groups from columns of a source that is not a table.
 
-    If a name is not given and the source has no labels or groups, a column with a usual name is
-    used, as in a table.
+    If the source has no labels and no label column is given, a column with a usual name is used, as
+    in a table. The same holds for groups.
 
     Raises
     ------
     UnknownNameError
-        If no record has the column.
+        If no record has a given column, or if the names of several columns fit.
     UsageError
         If a column of paths is given.
     """
@@ -97,7 +97,7 @@ def with_roles(source: ImageSource, names: TableColumns) -> ImageSource:
 
 
 def _find(source: ImageSource, role: str, given: str, usual: Sequence[str]) -> str:
-    """Return the name of a column of the source. It is empty for its own labels or groups.
+    """Return the column for a role. Return an empty text to keep the source's labels or groups.
 
     Parameters
     ----------

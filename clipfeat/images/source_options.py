@@ -21,8 +21,8 @@ class SourceOptions:
     labels : path, optional
         Path of a table with the labels of the images.
     columns : TableColumns
-        Names of the columns of paths, labels and groups. They refer to the table `labels` if it is
-        given, and otherwise to the table that is the source.
+        Names of the columns of paths, labels and groups. If `labels` is given, they are columns of
+        that table. Otherwise, they are columns of the source.
     image_root : path, optional
         The folder to which the paths of a table are relative. See
         `clipfeat.images.image_root.root_of_table`.
@@ -31,7 +31,7 @@ class SourceOptions:
         `clipfeat.images.table_paths`.
     globs : ClassGlobs
         Patterns of the paths of photographs and of generated images, and the folder that names the
-        generator. They replace what the folders give.
+        generator. They replace the labels and the generators that the source gives.
     merge_labels : bool
         Whether to merge classes whose names differ only in capitals or spaces. Otherwise, such
         classes are an error.
@@ -60,7 +60,7 @@ class SourceOptions:
 def open_inputs(source: ImageInput, inputs: SourceOptions) -> ImageSource:
     """List the images of a source. See `clipfeat.images.open_source`.
 
-    A source that is already listed is returned unchanged, so its labels may have been changed.
+    A source that is already listed is returned unchanged. The caller may have changed its labels.
     """
     if isinstance(source, ImageSource):
         return source

@@ -18,8 +18,8 @@ def with_one_spelling(
     source : ImageSource
         The images.
     stored : mapping of str to int
-        Number of rows of each class in the feature file to which the images are added. Its
-        spellings are kept.
+        Number of rows of each class in the feature file to which the images are added. The
+        spellings in this file are kept.
     merge : bool
         Whether to merge such classes.
 

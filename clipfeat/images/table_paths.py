@@ -4,8 +4,8 @@ A table may come from a stranger. Without further options, it may therefore only
 in its own folder or in the working folder, after links and ``..`` are resolved. If the table itself
 is remote, it may only name objects below its own folder.
 
-``--image-root DIR`` also allows the files below that folder, and links in it. ``--allow-remote``
-allows addresses of the protocols in `PROTOCOLS`.
+``--image-root DIR`` also allows the files below that folder, and links in it that lead elsewhere.
+``--allow-remote`` allows addresses of the protocols in `PROTOCOLS`.
 """
 
 import os
@@ -127,7 +127,7 @@ def _check_files(
     given = "" if is_remote(image_root) or not image_root else posixpath.normpath(image_root)
 
     def target(file: str) -> str:
-        """Resolve a file. Folders are resolved once each."""
+        """Resolve a file. Each folder is resolved only once."""
         if os.path.islink(file):  # noqa: PTH114 -- creating a Path takes ten times as long
             return os.path.realpath(file)
         above, name = os.path.split(file)

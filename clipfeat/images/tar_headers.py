@@ -4,9 +4,9 @@ Patch levels of Python before mid 2025 read a tar file forever if a member has a
 (CVE-2025-8194), and take quadratic time for pax headers with long numbers (CVE-2024-6232). In all
 versions, `tarfile` ends the list of members at a damaged header without an error.
 
-Here, a damaged header concerns one member. The list continues at the next 512-byte block that is a
-ustar header with a valid checksum. The search only goes forward, so its time is proportional to the
-size of the file.
+Here, a damaged header affects only one member. The list continues at the next 512-byte block that
+is a ustar header with a valid checksum. The search only goes forward, so its time is proportional
+to the size of the file.
 """
 
 import io
@@ -25,7 +25,7 @@ MAX_EXTENDED_HEADER = 2**20
 MAX_EXTENDED_HEADERS = 16
 """Maximum number of such headers of one member. `tarfile` reads them recursively."""
 MAX_DIGITS = 255
-"""Length of the longest number in a pax header. Names of files are not longer."""
+"""Maximum number of digits in a row in a pax header. No file name has more characters."""
 EXTENDED = (
     tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE,
     tarfile.SOLARIS_XHDTYPE,
@@ -111,8 +111,8 @@ def members(
 def _open_archive(file: IO[bytes]) -> tarfile.TarFile:
     """Return an archive that reads from a file, but has not read the first header yet.
 
-    The constructor of `tarfile.TarFile` reads it, and refuses the file if it is damaged. So the
-    constructor gets an archive without members.
+    The constructor of `tarfile.TarFile` reads the first header, and refuses the file if this header
+    is damaged. So the constructor gets an archive without members.
     """
     archive = tarfile.TarFile(fileobj=io.BytesIO(bytes(BLOCK)), tarinfo=_CheckedHeader)
     archive.fileobj = file
@@ -208,7 +208,7 @@ def _is_header(block: bytes) -> bool:
 
 
 def _frombuf(block: bytes) -> tarfile.TarInfo:
-    """Read one header. The checksum is checked, and the values are not."""
+    """Read one header. The checksum is checked, but not the values."""
     return tarfile.TarInfo.frombuf(block, tarfile.ENCODING, "surrogateescape")
 
 

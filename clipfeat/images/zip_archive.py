@@ -1,10 +1,10 @@
 """Zip archives of images, which are read without unpacking.
 
-Folders in an archive give the labels, as in `clipfeat.images.folder`. A table in the archive gives
-them instead. A table is a ``.csv`` or ``.tsv`` file named ``labels``, or the only table of the
-archive if it has columns of paths and labels with usual names. It labels the images in its own
-folder and in folders below it. The paths in it are relative to its folder, and are paired with
-images by the rule of `clipfeat.features.pairing`. Other tables are skipped and counted.
+Folders in an archive give the labels, as in `clipfeat.images.folder`, unless the archive has a
+table of labels. This is a ``.csv`` or ``.tsv`` file named ``labels``. The only table of an archive
+may have any name, if its columns of paths and labels have usual names. A table labels the images in
+its own folder and in folders below it. The paths in it are relative to its folder, and are paired
+with images by the rule of `clipfeat.features.pairing`. Other tables are skipped and counted.
 
 If a member occurs twice, its contents must be equal. Links, videos, nested archives and hidden
 members, such as the AppleDouble files ``__MACOSX/._x.jpg`` of macOS, are skipped and counted.
@@ -60,6 +60,7 @@ class _Table:
     column : str
         Name of the column of paths.
     rows : list of TableRow
+        The rows of the table.
     """
 
     path: str
@@ -201,7 +202,7 @@ def _table(shard: str, path: str, reader: ZipMember, names: TableColumns) -> _Ta
             f"{name} cannot be read: {error}. Pass an intact zip archive"
         ) from error
     table = text_table(content, name)
-    # Other columns of labels and groups may come from the folders of the archive.
+    # If a given column is not in the table, the folders of the archive may give it.
     known = {plain_name(column) for column in table.columns}
     label, group = (
         given if plain_name(given) in known else "" for given in (names.label, names.group)

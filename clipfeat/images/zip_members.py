@@ -25,7 +25,7 @@ from clipfeat.system.locations import is_remote
 
 _HEADER = struct.Struct("<4s22xHH")
 _HEADER_ROOM = 512
-"""Bytes to read before the content. Most local headers, with the name, are smaller."""
+"""Number of bytes to read for the local header. Most local headers, with the name, are smaller."""
 _HEAD_ROOM = 2**17
 """Compressed bytes from which the first bytes of a member are unpacked."""
 _END_ROOM = 22 + 2**16
@@ -214,7 +214,10 @@ def zip_members(file: IO[bytes], name: str) -> Iterator[tuple[str, str, ZipMembe
 
 
 def _claimed_number(file: IO[bytes]) -> int:
-    """Return the number of members in the last record, modulo 2**16, which `zipfile` ignores."""
+    """Return the number of members that the last record gives, modulo 2**16.
+
+    `zipfile` ignores this number.
+    """
     n_bytes = file.seek(0, io.SEEK_END)
     file.seek(max(0, n_bytes - _END_ROOM))
     tail = file.read(_END_ROOM)
@@ -259,7 +262,7 @@ def _lzma(packed: bytes, size: int) -> tuple[bytes, _Decompressor]:
         raise ValueError("its LZMA properties are wrong")
     rest, lc = divmod(packed[4], 9)
     pb, lp = divmod(rest, 5)
-    # A larger dictionary than the content is never used, but its memory would be allocated.
+    # A dictionary larger than the content is never needed, but its memory would be allocated.
     dictionary = max(4096, min(int.from_bytes(packed[5:9], "little"), size))
     filters = [{"id": lzma.FILTER_LZMA1, "dict_size": dictionary, "lc": lc, "lp": lp, "pb": pb}]
     return packed[9:], lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=filters)

@@ -2,11 +2,20 @@
 
 The cascade is a sequence of classifiers that is applied to windows of the image. It misses most
 faces that are in profile or painted, and sometimes reports a face in an image without one. The
-constants below were chosen on the following images. The cascade finds a face in 73 of 100 tight
-crops of faces, and in one of 100 crops of other content. It reports a face in 3 of 75 generated
-images of streets, ships and fish, in 12 of 240 photographs of ImageNet's classes, and in 15 of 44
-images of people, most of them in profile or painted. YuNet finds more faces, but needs a file of
-weights. An image of any size takes about 50 ms on one core.
+constants below were chosen on these images:
+
+=================  ========================================================
+reports a face in  images
+=================  ========================================================
+73 of 100          tight crops of faces
+1 of 100           crops of other content
+3 of 75            generated images of streets, ships and fish
+12 of 240          photographs of ImageNet's classes
+15 of 44           images of people, most of them in profile or painted
+=================  ========================================================
+
+YuNet finds more faces, but needs a file of weights. An image of any size takes about 50 ms on one
+core.
 
 scikit-image can group the windows of one face, but its result depends on the order in which its
 threads finish. This module therefore sorts and groups the windows itself.

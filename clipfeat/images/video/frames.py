@@ -87,9 +87,9 @@ def with_frames(
     """Replace every video of a source by records of its frames, and keep its images.
 
     A frame's path is the video's path and the time, such as ``clips/a.mp4@0001.250s``. Its group is
-    the video's group if the source gives one, and otherwise the video's path. The columns ``file``
-    and ``time`` hold the video's path and the time in seconds. A video that cannot be opened stays
-    one record with an infinite time. Reading this record raises the error.
+    the video's group, or the video's path if the source gives no group. The columns ``file`` and
+    ``time`` hold the video's path and the time in seconds. A video that cannot be opened stays one
+    record with an infinite time. Decoding this record raises the error.
 
     Parameters
     ----------

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 DECLARING = ("mov", "matroska", "avi")
-"""Containers whose header holds the duration of each stream. For other containers, FFmpeg estimates
-the duration."""
+"""Containers whose header holds the duration of each stream. For others, FFmpeg only estimates the
+duration, so it is measured."""
 MAX_SECONDS = 86_400.0
 """A longer duration is an error, because the header is then probably damaged."""
 

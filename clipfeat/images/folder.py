@@ -86,9 +86,9 @@ def open_folder(spec: str) -> ImageSource:
 
 
 def _layout_names(layout: str, used: Sequence[LabelFile]) -> list[str]:
-    """Return the layout of the folders, if it gives labels, and the names of the used label files.
+    """Return the layout of the folders and the names of the used files of labels.
 
-    Label files replace class folders, so the layout is then left out.
+    If such files replace the labels of plain class folders, the layout is left out.
     """
     names = sorted({PurePosixPath(file.path).name for file in used})
     return names if names and layout in {"", CLASS_FOLDERS} else [layout, *names]

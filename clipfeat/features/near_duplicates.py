@@ -90,7 +90,10 @@ def near_duplicates(
     files = distinct_files(features)
     files = files[np.argsort(features.keys[files])]  # samples do not depend on the order of rows
     if len(files) < MIN_IMAGES:
-        raise DataError(f"this check needs {MIN_IMAGES} or more distinct files")
+        raise DataError(
+            f"near duplicates are searched among {MIN_IMAGES} or more distinct files, got "
+            f"{len(files)}. Add images"
+        )
     X = X[files]
     X = X / np.maximum(np.linalg.norm(X, axis=1, keepdims=True), np.finfo(np.float32).tiny)
     order = np.random.default_rng(0).permutation(len(X))

@@ -200,7 +200,10 @@ def _open_all(target: Path, stack: ExitStack) -> tuple[list[OpenFile], Generatio
                 continue
             stack.push(attempt.pop_all())
             return whole + parts, generation
-    raise StorageError(f"the parts of {target} keep changing. Try again after its writer ends.")
+    raise StorageError(
+        f"the parts of {target} keep changing, because another process writes this file. Try again "
+        "after that process ends."
+    )
 
 
 def _open_shards(target: Path, generation: Generation, stack: ExitStack) -> list[OpenFile]:

@@ -56,7 +56,7 @@ def storable(text: str) -> str:
     if len(text) > MAX_TEXT // 4 and len(text.encode("utf-8", "backslashreplace")) > MAX_TEXT:
         raise RefusedFileError(
             f"the text {text[:40]!r}… has more than {MAX_TEXT} bytes, so a feature file cannot "
-            "store it. Shorten it in the source"
+            "store this text. Shorten the text in the source"
         )
     if text.isascii() and "\0" not in text:
         return text

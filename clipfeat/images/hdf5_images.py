@@ -129,8 +129,8 @@ def open_hdf5(spec: str) -> ImageSource:
     RefusedFileError
         If the file is damaged, or if a dataset is stored in a way that is not supported.
     DataError
-        If there is no array of images, or if its dtype or shape is wrong. If there is not one label
-        or group for each image.
+        If there is no array of images, or if its dtype or shape is wrong. If an array of labels or
+        groups does not have one value for each image.
     EmptySourceError
         If there is no image.
     """

@@ -158,8 +158,8 @@ def open_numpy_file(spec: str) -> ImageSource:
     RefusedFileError
         If the file is damaged, or if an array is compressed and too large.
     DataError
-        If there is no array of images, or if its dtype or shape is wrong. If there is not one label
-        or group for each image.
+        If there is no array of images, or if its dtype or shape is wrong. If an array of labels or
+        groups does not have one value for each image.
     EmptySourceError
         If there is no image.
     """

@@ -202,7 +202,8 @@ def _open(
         return replace(images, kind=name)
     # For zip archives and Parquet files, `kind.open` has already used this column.
     own = replace(columns, path="") if name in {"zip archive", "parquet"} else columns
-    return replace(with_roles(images, own), kind=name)
+    is_array = name in {"array file", "HDF5 file"}
+    return replace(with_roles(images, own, by_usual_names=not is_array), kind=name)
 
 
 def _with_roles_of_folder(source: ImageSource, columns: TableColumns) -> ImageSource:

@@ -58,11 +58,14 @@ def with_stored_names(source: ImageSource) -> ImageSource:
     return replace(source, records=records)
 
 
-def with_roles(source: ImageSource, names: TableColumns) -> ImageSource:
+def with_roles(
+    source: ImageSource, names: TableColumns, *, by_usual_names: bool = True
+) -> ImageSource:
     """Take the labels and the groups from columns of a source that is not a table.
 
     If the source has no labels and no label column is given, a column with a usual name is used, as
-    in a table. The same holds for groups.
+    in a table. The same holds for groups. Without `by_usual_names`, only given columns are used,
+    because the source has looked for usual names itself.
 
     Raises
     ------
@@ -75,8 +78,8 @@ def with_roles(source: ImageSource, names: TableColumns) -> ImageSource:
         raise UsageError(
             f"--path-col applies to tables, but {source.name} is not a table. Omit --path-col"
         )
-    has_labels = any(record.label for record in source)
-    has_groups = any(record.group for record in source)
+    has_labels = any(record.label for record in source) or not by_usual_names
+    has_groups = any(record.group for record in source) or not by_usual_names
     label = _find(source, "label", names.label, () if has_labels else LABEL_NAMES)
     group = _find(source, "group", names.group, () if has_groups else GROUP_NAMES)
     if not label and not group:

@@ -684,8 +684,8 @@ LeaveOneOutColumn = Annotated[
     evaluation_option(
         "--leave-one-out",
         metavar="COLUMN",
-        help="For each value of this column, for example each generator, train on all other "
-        "values and test on this value.",
+        help="For each value of this column, for example each generator, train on the images with "
+        "other values and test on the images with this value.",
     ),
 ]
 MatrixColumn = Annotated[
@@ -729,7 +729,8 @@ RateColumn = Annotated[
         metavar="COLUMN",
         help="Column for the table of false positive rates and recalls. The table has one row per "
         "value. Several columns are separated by commas. If the first column is empty for an "
-        "image, the next one is used. The default is generator,source.",
+        "image, the next one is used. The default is generator,source. A benchmark with "
+        "--leave-one-out or --matrix uses the column of that option instead of generator.",
     ),
 ]
 ComparedMetric = Annotated[

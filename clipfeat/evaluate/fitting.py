@@ -168,8 +168,8 @@ def fit(
         weights = _weights(how, vote_weights, list(entries), fitted_rows, scored)
         data, entries = _with_weight(data, entries, weights)
         training = data.take(fitted_rows) if len(left_out) else data
-        # All searches precede all fits. Each search reserves the time that its classifier's fit
-        # will take.
+        # All searches run before the fits. Each search therefore leaves time for the fit of its
+        # classifier.
         share = time_share(begun, time_limit, len(entries))
         specs = {
             entry: MemberSpec(
@@ -238,8 +238,8 @@ def _check_options(cv: int, options: FitOptions, resources: FitResources, learne
         )
     if resources.time_limit is not None and not options.tune:
         raise UsageError(
-            "--time-limit needs --tune, because it limits the parameter search and the fits after "
-            "it. Add --tune, or leave out --time-limit"
+            "--time-limit needs --tune, because the limit is for the parameter search and the fits "
+            "that follow. Add --tune, or leave out --time-limit"
         )
 
 

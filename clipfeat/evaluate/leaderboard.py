@@ -345,10 +345,11 @@ def _notes(draws: Resamples, board: Leaderboard) -> list[str]:
     scope = {
         "image": "the choice of test images",
         "group": "the choice of test groups",
-    }.get(draws.unit, f"the choice of {column}, and so apply to a new {column}")
+    }.get(draws.unit, f"the choice of {column}")
+    new = f" They also apply to a new {column}." if column else ""
     notes = [
         f"The 95 % intervals of {COLUMN_TITLES[board.metric]} hold {together}. They account for "
-        f"{scope} ({units} resampled), but not for the choice of training images."
+        f"{scope} ({units} resampled), but not for the choice of training images.{new}"
     ]
     if size.n_units < 2:
         return [f"There is no interval, because {units} cannot be resampled."]

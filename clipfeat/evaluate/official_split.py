@@ -56,7 +56,7 @@ class OfficialSplit(Protocol):
         if self.train_on_validation:
             if reported == "val":
                 raise UsageError(
-                    f"column {self.column!r} has no test images, so the val images are the test "
+                    f"column {self.column!r} has no test images, so the val images are tested "
                     "and cannot be trained on. Leave out train_on_validation"
                 )
             parts = np.where(parts == "val", "train", parts)

@@ -259,7 +259,7 @@ def mean_defined(by_fold: Sequence[Values]) -> Values:
 
 def _resampled_fold(tested: "FilePredictions", metric: str, weights: NDArray[np.uint8]) -> Values:
     y, p = tested.y, tested.p
-    if len(np.unique(y)) < 2:  # a test of one class has only a recall
+    if len(np.unique(y)) < 2:  # with one class, only recall is defined
         return np.full(1 + len(weights), np.nan)
     if metric in DECIDED and tested.threshold is not None:
         p = np.eye(2)[decide(p, tested.threshold)]

@@ -254,7 +254,7 @@ def _cell_specs(
     plan: Plan, entries: Entries, spare: int | None, options: FitOptions
 ) -> list[CellSpec]:
     """List the specifications of all cells."""
-    # A fit combines its entries in one model, which holds out the same rows for all of them.
+    # A fit combines its entries in one model, so all entries hold out the same rows.
     in_model = [name for name, _ in entries.values()] if spare is not None else []
     total = len(entries) * sum(len(trial.splits) for trial in plan.trials)
     specs: list[CellSpec] = []

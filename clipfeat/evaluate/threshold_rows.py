@@ -75,6 +75,6 @@ def threshold_rows(features: FeatureSet, train: Rows, max_fpr: float, seed: int)
     n_parts = int(np.clip(n_files // (ENOUGH * negatives_needed(max_fpr)), 2, MAX_PARTS))
     groups = features.split_groups
     parts = inner_folds(y, None if groups is None else groups[train], n_parts, seed)
-    # The part with the most negatives has enough of them if there are enough in all parts.
+    # If the parts have enough negatives on average, the part with the most negatives has enough.
     n_negatives = [len(np.unique(files[part][y[part] == 0])) for _, part in parts]
     return train[parts[int(np.argmax(n_negatives))][1]]

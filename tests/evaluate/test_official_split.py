@@ -168,7 +168,7 @@ def test_val_is_the_test_of_a_data_set_without_one() -> None:
     assert run.about["validation"] is None
     assert "has no test images" in run.about["caveats"][0]
     assert fit(data, "dummy", cv=2).about["images"] == 40
-    with pytest.raises(UsageError, match="val images are the test and cannot be trained on"):
+    with pytest.raises(UsageError, match="val images are tested and cannot be trained on"):
         OfficialSplit(train_on_validation=True).plan(data)
 
 

@@ -259,7 +259,8 @@ def _read_csv(content: bytes, spec: str) -> "pd.DataFrame":
 
     encoding = _ENCODINGS.get(content[:2], "utf-8-sig")
     text = content.decode(encoding)
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    # Old programs end lines with a carriage return. Within quotes, it is part of a name.
+    text = re.sub(r'("(?:[^"]|"")*")|\r\n?', lambda found: found[1] or "\n", text)
     header = next(iter(text.lstrip("\r\n").splitlines()), "")
     unquoted = re.sub(r'"[^"]*"', "", header)
     usual = "\t" if Path(spec).suffix.lower() == ".tsv" else ","

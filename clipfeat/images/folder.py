@@ -45,6 +45,10 @@ def open_folder(spec: str) -> ImageSource:
         If a folder cannot be listed.
     EmptySourceError
         If there is no image.
+    RefusedFileError
+        If a table of labels in the folder cannot be read.
+    UnknownNameError
+        If several columns of such a table may hold the labels.
     LabelError
         If a file of labels contradicts itself or the names of the folders.
     """

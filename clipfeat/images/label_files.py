@@ -2,7 +2,8 @@
 
 ``labels.csv``, ``labels.tsv``
     A table with columns of paths and labels, as in the shards of NTIRE. It labels the images of its
-    own folder and below. It is ignored if it has no such columns, or names no image.
+    own folder and below. It is ignored if it has no such columns, or names no image. It is an error
+    if it cannot be read as a table, or if several of its columns have the usual name of labels.
 ``metadata.json``
     The list of videos in one part of DFDC. It gives the label, the split and the original of each
     video. The group of a video is the name of its original, or its own name if it has no original.
@@ -22,7 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from clipfeat.errors import LabelError, RefusedFileError, UnknownNameError
+from clipfeat.errors import LabelError
 from clipfeat.features.official_parts import SPLIT, official_part
 from clipfeat.features.pairing import pair_names
 from clipfeat.images.labels import label_records
@@ -107,6 +108,10 @@ def with_label_files(
 
     Raises
     ------
+    RefusedFileError
+        If a table cannot be read.
+    UnknownNameError
+        If several columns of a table have the same usual name.
     LabelError
         If entries for one image differ, or if a list contradicts the names of the folders.
     DataError
@@ -142,17 +147,15 @@ def with_label_files(
 def _of_table(
     records: Sequence[ImageRecord], file: LabelFile, content: bytes, skipped: Counter[str]
 ) -> list[ImageRecord] | None:
-    with suppress(RefusedFileError, UnknownNameError):
-        table = text_table(content, file.name)
-        columns = find_columns(table, file.name, TableColumns())
-        if not columns.label:
-            return None
-        rows = table_rows(table, columns)
-        paths = [record.path.removeprefix(file.folder) for record in records]
-        if not any(i is not None for i in pair_names([row.path for row in rows], paths, file.name)):
-            return None
-        return label_records(file.folder, records, paths, rows, file.name, columns.path, skipped)
-    return None
+    table = text_table(content, file.name)
+    columns = find_columns(table, file.name, TableColumns(), needs_path=False, has_options=False)
+    if not columns.path or not columns.label:
+        return None
+    rows = table_rows(table, columns)
+    paths = [record.path.removeprefix(file.folder) for record in records]
+    if not any(i is not None for i in pair_names([row.path for row in rows], paths, file.name)):
+        return None
+    return label_records(file.folder, records, paths, rows, file.name, columns.path, skipped)
 
 
 def _of_metadata(

@@ -289,23 +289,47 @@ def read_table(spec: str, names: TableColumns) -> tuple["pd.DataFrame", TableCol
 
 
 def find_columns(
-    table: "pd.DataFrame", spec: str, names: TableColumns, *, needs_path: bool = True
+    table: "pd.DataFrame",
+    spec: str,
+    names: TableColumns,
+    *,
+    needs_path: bool = True,
+    has_options: bool = True,
 ) -> TableColumns:
     """Find the columns of paths, labels and groups of a table.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        The table.
+    spec : str
+        Its name, for messages.
+    names : TableColumns
+        The given names.
+    needs_path : bool
+        Whether a table without a column of paths is an error.
+    has_options : bool
+        Whether options such as ``--label-col`` apply to this table. Only messages depend on it.
 
     Raises
     ------
     UnknownNameError
         If a given column is not in the table, or if a needed path column is neither given nor
-        recognised by a usual name.
+        recognised by a usual name. If several columns have one usual name, such as ``label`` and
+        ``Label``.
     """
-    path = _pick(table, spec, "path", names.path, PATH_NAMES)
+
+    def pick(role: str, given: str, usual: tuple[str, ...]) -> str:
+        option = f"Pass one of them with --{role}-col" if has_options else "Rename all but one"
+        return _pick(table, spec, role, given, usual, option)
+
+    path = pick("path", names.path, PATH_NAMES)
     if needs_path and not path:
         raise no_usual_column(spec, "path", [*map(str, table.columns), *_byte_columns(spec)])
     return TableColumns(
         path=path,
-        label=_pick(table, spec, "label", names.label, LABEL_NAMES),
-        group=_pick(table, spec, "group", names.group, GROUP_NAMES),
+        label=pick("label", names.label, LABEL_NAMES),
+        group=pick("group", names.group, GROUP_NAMES),
     )
 
 
@@ -320,7 +344,9 @@ def plain_name(column: str) -> str:
     return re.sub(r"[\s_-]+", "", column.casefold())
 
 
-def _pick(table: "pd.DataFrame", spec: str, role: str, given: str, usual: tuple[str, ...]) -> str:
+def _pick(
+    table: "pd.DataFrame", spec: str, role: str, given: str, usual: tuple[str, ...], remedy: str
+) -> str:
     """Return the given column. If none is given, return the column with the first usual name.
 
     Return an empty text if no column has a usual name.
@@ -332,10 +358,7 @@ def _pick(table: "pd.DataFrame", spec: str, role: str, given: str, usual: tuple[
     alike = [[name for name in present if plain_name(name) == plain] for plain in wanted]
     columns = next((some for some in alike if some), [])
     if len(columns) > 1:
-        raise UnknownNameError(
-            f"{spec} has several {role} columns: {', '.join(columns)}. Pass one of them with "
-            f"--{role}-col"
-        )
+        raise UnknownNameError(f"{spec} has several {role} columns: {', '.join(columns)}. {remedy}")
     if columns:
         return columns[0]
     if given:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from clipfeat.errors import LabelError
+from clipfeat.errors import ClipfeatError, LabelError
 from clipfeat.images import open_source
 from clipfeat.images.source import ImageSource
 
@@ -89,7 +89,7 @@ def test_the_test_list_of_celeb_df(tmp_path: Path) -> None:
     ("name", "content"),
     [
         ("labels.csv", b"text"), ("labels.csv", b"id,label\nz,1\n"), ("labels.csv", b"id,x\n1,2\n"),
-        ("labels.csv", b"\xff\xfe\x00"), ("metadata.json", b"[" * 100_000),
+        ("metadata.json", b"[" * 100_000),
         ("metadata.json", b"[]"), ("metadata.json", b'{"1.png": {"label": "CAT"}}'),
         ("metadata.json", b'{"1.png": 3}'), ("metadata.json", b'{"1.png": {"label": []}}'),
         ("List_of_testing_videos.txt", b"1 b.mp4"), ("List_of_testing_videos.txt", b"\xff a\n"),
@@ -103,6 +103,28 @@ def test_other_files_are_counted(tmp_path: Path, name: str, content: bytes) -> N
     assert [record.label for record in source] == ["cat", "dog"]
     assert source.skipped == {Path(name).suffix: 1}
     assert not source.notes
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"path,label,note\ncat/1.png,b,\xe9\n", "cannot be read as a table.*UTF-8"),
+        (b"\xff\xfe\x00", "cannot be read as a table"),
+        (b"", "cannot be read as a table"),
+        (b"path,label\ncat/1.png,b,,\n", "more fields than its header"),
+        (b"path,label,label\ncat/1.png,b,c\n", "two columns named 'label'"),
+        (b"path,label,Label\ncat/1.png,b,c\n", "several label columns: label, Label. Rename"),
+        (b"path,label,group,Group\ncat/1.png,b,c,d\n", "several group columns"),
+    ],
+)
+def test_tables_that_cannot_be_read_are_errors(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    """The names of the folders do not silently replace the labels of a damaged table."""
+    make(tmp_path, "cat/1.png", "dog/2.png")
+    (tmp_path / "labels.csv").write_bytes(content)
+    with pytest.raises(ClipfeatError, match=rf"labels\.csv.*{message}"):
+        open_source(str(tmp_path))
 
 
 def test_pickle_files_are_never_read(tmp_path: Path) -> None:

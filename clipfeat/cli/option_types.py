@@ -852,8 +852,9 @@ Template = Annotated[
     output_option(
         "--template",
         metavar="TABLE",
-        help="Sample submission of a competition, for example sample_submission.csv. Its first "
-        "column must hold image ids: paths or file names, with or without extension. The "
+        help="Sample submission of a competition, for example sample_submission.csv. The first "
+        "column with a usual name, such as id, holds the image ids: paths or file names, with or "
+        "without extension. If no column has such a name, the first column holds the ids. The "
         "output has the same rows and columns.",
     ),
 ]
@@ -862,10 +863,14 @@ Fill = Annotated[
     output_option(
         "--fill",
         metavar="KIND",
-        help="How to fill a template that has one column besides the ids. probability: "
-        "probability of the positive class. class: predicted class. auto: probability if "
-        "the column holds decimal numbers, such as 0.5, otherwise class. A template with "
-        "one column per class always gets probabilities.",
+        help="How to fill the columns of a template. probability: probability of the positive "
+        "class. class: predicted class. auto: class if the column holds whole numbers, True and "
+        "False, or names. It is the probability if the column holds other numbers, percentages or "
+        "nothing. A column named after a class, such as fake or is_fake, gets the probability of "
+        "this class. With class, it instead shows whether this class was predicted. With auto, it "
+        "also does so if it holds True and False, or if a column such as is_fake holds whole "
+        "numbers. If one of two columns holds names of classes, the other column always gets the "
+        "probability of the class in the same row.",
     ),
 ]
 PositiveOfPredictions = Annotated[

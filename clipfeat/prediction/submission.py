@@ -54,9 +54,10 @@ class Template:
     has such a name, the first column holds the ids. `clipfeat.features.pairing` states how ids are
     paired with images. The other columns are filled as follows:
 
-    - A column named after a class, such as ``fake``, gets the probability of this class. A column
-      such as ``is_fake`` instead shows whether this class was predicted, if the template's values
-      in this column are whole numbers or True and False.
+    - A column named after a class, such as ``fake`` or ``is_fake``, gets the probability of this
+      class. With `fill` ``"class"``, it instead shows whether this class was predicted. With
+      ``"auto"``, it also does so if the template's values in this column are True and False, or if
+      a column such as ``is_fake`` holds whole numbers.
     - A single column with any other name gets the probability of the positive class or the
       predicted class. The class is written in the form of the template's values: as a name, as a
       number, or as True or False.

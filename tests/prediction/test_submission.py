@@ -34,6 +34,8 @@ def predictions(classes: tuple[str, ...] = ("real", "fake")) -> Predictions:
         ("id,target\n2,\n1,\n", "auto", {"target": [0.8, 0.1]}),
         ("id,target\n2,nan\n1,nan\n", "auto", {"target": [0.8, 0.1]}),
         ("id,is_fake\n2,False\n1,False\n", "auto", {"is_fake": ["True", "False"]}),
+        ("id,fake\n2,False\n1,False\n", "auto", {"fake": ["True", "False"]}),
+        ("id,real,fake\n2,0,0\n1,0,0\n", "class", {"real": ["0", "1"], "fake": ["1", "0"]}),
         ("id,target\n2,false\n1,true\n", "auto", {"target": ["true", "false"]}),
         ("id,is_real\n2,0\n1,0\n", "auto", {"is_real": ["0", "1"]}),
         ("id,t\n2,0.5\n1,0.5\n2.jpg,0.5\n1,0.5\n", "auto", {"t": [0.8, 0.1, 0.8, 0.1]}),

@@ -89,7 +89,6 @@ FeatureFiles = Annotated[
 ModelFile = Annotated[
     Path, typer.Argument(metavar="MODEL", help="Model file written by `clipfeat fit`.")
 ]
-FeatureFile = Annotated[Path, typer.Argument(metavar="FEATURES.h5", help="Feature file.")]
 MergedFiles = Annotated[
     list[Path], typer.Argument(metavar="FEATURES.h5", help="Feature files of the same encoder.")
 ]

@@ -124,16 +124,3 @@ def share_interval(
         error *= np.sqrt(n_units / (n_units - 1))
     size = SampleSize(n_units, len(shares), np.array([n_units]))
     return value, *interval(METRICS["accuracy"], value, error, size, alpha)
-
-
-def mean_interval(
-    value: float, error: float, n_units: int, alpha: float = 1 - LEVEL
-) -> tuple[float, float]:
-    """Return the t interval of a mean or a difference.
-
-    Both ends are NaN if there are fewer than two units.
-    """
-    if n_units < 2:
-        return float("nan"), float("nan")
-    half = float(stdtrit(n_units - 1, 1 - alpha / 2)) * error
-    return value - half, value + half

@@ -12,6 +12,7 @@ column ``split``, and never the label. See `clipfeat.features.official_parts.PAR
 """
 
 import errno
+import heapq
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +27,14 @@ from clipfeat.images.label_files import LABEL_FILES, MAX_BYTES, LabelFile, with_
 from clipfeat.images.layouts import CLASS_FOLDERS, PathValues, understand
 from clipfeat.images.readers import FileBytes, RemoteObject, read_head
 from clipfeat.images.record import ImageRecord
-from clipfeat.images.skipping import BROKEN_LINK, HIDDEN, LOOP, is_hidden, skipped_kind
+from clipfeat.images.skipping import (
+    BROKEN_LINK,
+    HIDDEN,
+    LOOP,
+    REPEATED_FOLDER,
+    is_hidden,
+    skipped_kind,
+)
 from clipfeat.images.source import ImageSource, make_source
 from clipfeat.system.files import storage_errors
 from clipfeat.system.locations import absolute, as_url, below, is_remote, location
@@ -37,7 +45,9 @@ KindOf = Callable[[str, str], str]
 def open_folder(spec: str) -> ImageSource:
     """List the images and videos below a folder, sorted by path.
 
-    Links to folders are followed, except links to a folder above them.
+    Links to folders are followed, except links to a folder above them and links to a folder that is
+    already listed. Both are counted. A folder that several links name is listed at the path with
+    the fewest links, and at the first of equal paths.
 
     Raises
     ------
@@ -140,11 +150,16 @@ def find_files(spec: str, skipped: Counter[str], kind_of: KindOf) -> Iterator[st
 def _walk(
     root: str, skipped: Counter[str], kind_of: KindOf | None = None
 ) -> Iterator[tuple[str, ...]]:
-    """Yield the parts of each image's path below `root`, and count all other files."""
+    """Yield the parts of each image's path below `root`, and count all other files.
+
+    Folders with few links in their path come first. The number of folders that are listed is thus
+    at most the number of folders that exist, also if they contain links to one another.
+    """
     kind_of = kind_of or _kind
-    pending: list[tuple[tuple[str, ...], frozenset[tuple[int, int]]]] = [((), frozenset())]
+    listed_folders: set[tuple[int, int]] = set()
+    pending: list[tuple[int, tuple[str, ...], frozenset[tuple[int, int]]]] = [(0, (), frozenset())]
     while pending:
-        above, outer = pending.pop()
+        n_links, above, outer = heapq.heappop(pending)
         folder = os.path.join(root, *above)  # noqa: PTH118 -- ten times as fast as `Path`
         try:
             status = os.stat(folder)  # noqa: PTH116
@@ -152,17 +167,25 @@ def _walk(
             if identity in outer:
                 skipped[LOOP] += 1
                 continue
+            # Only a link can repeat a folder. Some network drives give many folders one number.
+            if n_links and identity in listed_folders:
+                skipped[REPEATED_FOLDER] += 1
+                continue
+            listed_folders.add(identity)
             with os.scandir(folder) as entries:
-                listed = [(entry.name, entry.path, _is_folder(entry)) for entry in entries]
+                listed = [
+                    (entry.name, entry.path, _is_folder(entry), entry.is_symlink())
+                    for entry in entries
+                ]
         except OSError as error:
             raise StorageError(
                 f"the folder {folder} cannot be listed: {error.strerror}. Make it readable, or "
                 "move it out of the source"
             ) from error
-        for name, path, is_folder in listed:
+        for name, path, is_folder, is_link in listed:
             if is_folder:
                 if not is_hidden([name]):
-                    pending.append(((*above, name), outer | {identity}))
+                    heapq.heappush(pending, (n_links + is_link, (*above, name), outer | {identity}))
             elif kind := kind_of(name, path):
                 skipped[kind] += 1
             else:

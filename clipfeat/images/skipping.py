@@ -27,6 +27,7 @@ SIDECAR = "side-car without an image"
 DAMAGED_HEADER = "damaged tar header"
 MOST_KINDS = 20
 LOOP = "link to a folder above"
+REPEATED_FOLDER = "repeated folder"
 
 _SYSTEM_NAMES = frozenset({"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin"})
 _NEVER_IMAGES = frozenset({

@@ -70,6 +70,34 @@ def test_linked_folders_are_followed_once(tmp_path: Path) -> None:
     assert source.skipped == {"link to a folder above": 1, "broken link": 1}
 
 
+def test_a_folder_is_listed_once(tmp_path: Path) -> None:
+    """Folders that link to one another have few paths. The path without a link is kept."""
+    root = tmp_path / "images"
+    names = [f"d{i}" for i in range(12)]
+    for name in names:
+        (root / name / "sub").mkdir(parents=True)
+        (root / name / "sub" / "1.png").write_bytes(png())
+        for other in names:
+            if other != name:
+                (root / name / other).symlink_to(f"../{other}")
+    source = open_source(str(root))
+    assert [r.path for r in source] == [f"{name}/sub/1.png" for name in sorted(names)]
+    assert source.skipped == {"repeated folder": 12 * 11}
+
+
+def test_a_folder_under_two_classes_is_counted(tmp_path: Path) -> None:
+    """The first class by name gets the images. The other link is counted."""
+    (tmp_path / "store" / "sub").mkdir(parents=True)
+    (tmp_path / "store" / "sub" / "1.png").write_bytes(png())
+    root = tmp_path / "images"
+    root.mkdir()
+    for name in ("real", "fake"):
+        (root / name).symlink_to(tmp_path / "store")
+    source = open_source(str(root))
+    assert {r.path: r.label for r in source} == {"fake/sub/1.png": "fake"}
+    assert source.skipped == {"repeated folder": 1}
+
+
 def test_an_unlistable_folder_is_a_storage_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

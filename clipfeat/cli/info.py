@@ -1,6 +1,5 @@
 """``clipfeat info``."""
 
-import json
 from pathlib import Path
 
 from clipfeat.cli import option_types as options
@@ -37,7 +36,7 @@ def _print_features(file: Path, all_failures: bool) -> None:
     from clipfeat.cli.console import print_facts, print_list
     from clipfeat.features import order_classes
     from clipfeat.features.classes import positive_class
-    from clipfeat.store import open_stored, provenance
+    from clipfeat.store import library_versions, open_stored, provenance
 
     with open_stored(file) as stored:
         stored.spec.warn_if_untrained(file)
@@ -62,7 +61,7 @@ def _print_features(file: Path, all_failures: bool) -> None:
                 "complete": bool(stored.newest.h5.attrs.get("complete")),
                 "shards": len(shards) or None,
                 "unmerged parts": len(stored.parts) or None,
-                "libraries": _pairs(json.loads(stored.newest.text("libraries") or "{}")),
+                "libraries": _pairs(library_versions(stored)),
                 "made by": _pairs(provenance(stored)),
                 "failed images": len(stored.failures),
             }

@@ -207,7 +207,24 @@ def label_counts(
 
 
 def provenance(stored: Stored) -> dict[str, Any]:
-    """Read the record of how a feature file was made. No code may depend on it."""
-    text = stored.newest.text("provenance") or "{}"
-    record: dict[str, Any] = json.loads(text)
-    return record
+    """Read the record of how a feature file was made. No code may depend on it.
+
+    A damaged record is returned as an empty one, because it is only displayed.
+    """
+    return _record(stored, "provenance")
+
+
+def library_versions(stored: Stored) -> dict[str, Any]:
+    """Read the versions of the libraries that wrote a feature file, which are only displayed.
+
+    A damaged record is returned as an empty one.
+    """
+    return _record(stored, "libraries")
+
+
+def _record(stored: Stored, attribute: str) -> dict[str, Any]:
+    try:
+        record = json.loads(stored.newest.text(attribute))
+    except (ValueError, RecursionError):
+        return {}
+    return record if isinstance(record, dict) else {}

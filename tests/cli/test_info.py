@@ -3,6 +3,11 @@
 import json
 from pathlib import Path
 
+import h5py
+import numpy as np
+import pytest
+
+from clipfeat.store import load
 from tests.cli.command_line import assert_fails, clipfeat, embed, succeed
 
 
@@ -23,6 +28,17 @@ def test_failed_images(image_folder: Path) -> None:
     embed()
     assert "… and 2 more" in succeed("info", "out.h5").stdout
     assert "real/bad-11.png" in succeed("info", "out.h5", "--failures").stdout
+
+
+@pytest.mark.parametrize("damaged", [b"[]", b'{"a": ', b"[" * 50_000], ids=["list", "cut", "deep"])
+def test_damaged_records_are_not_shown(image_folder: Path, damaged: bytes) -> None:
+    """The records of how a file was made are for people, so the features are still read."""
+    embed()
+    with h5py.File("out.h5", "r+") as h5:
+        for name in ("provenance", "libraries"):
+            h5.attrs.modify(name, np.bytes_(damaged))
+    assert "made by" not in succeed("info", "out.h5").stdout
+    assert len(load("out.h5").y) == 24
 
 
 def test_a_run_folder(image_folder: Path) -> None:

@@ -29,7 +29,7 @@ from clipfeat.features.official_parts import SPLIT
 from clipfeat.images.image_root import ImageRoot, root_of_table
 from clipfeat.images.parquet_cells import ParquetShard
 from clipfeat.images.parquet_sizes import check_parquet_size
-from clipfeat.images.parquet_types import holds_bytes
+from clipfeat.images.parquet_types import plain_columns
 from clipfeat.images.readers import FileBytes, RemoteObject, whole_file
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource, make_source
@@ -189,11 +189,10 @@ def read_text_table(spec: str) -> "pd.DataFrame":
 
 
 def _read_parquet(spec: str) -> "pd.DataFrame":
-    """Read the columns of a Parquet file that hold no bytes."""
+    """Read the columns of a Parquet file that hold text, numbers, truth values or times."""
     shard = ParquetShard(spec)
     with shard.errors():
-        schema = shard.parquet.schema_arrow
-        names = [field.name for field in schema if not holds_bytes(field.type)]
+        names = plain_columns(shard.parquet.schema_arrow)
         check_parquet_size(shard.parquet, shard.source, names)
         table = shard.parquet.read(columns=names)
         frame: pd.DataFrame = table.to_pandas()
@@ -202,12 +201,13 @@ def _read_parquet(spec: str) -> "pd.DataFrame":
     return frame.convert_dtypes()  # keeps whole numbers whole
 
 
-def _byte_columns(spec: str) -> list[str]:
-    """Return the columns of a Parquet file that hold bytes, which may be images."""
+def _unread_columns(spec: str) -> list[str]:
+    """Return the columns of a Parquet file that `_read_parquet` does not read."""
     if Path(spec).suffix.lower() != ".parquet":
         return []
     schema = ParquetShard(spec).parquet.schema_arrow
-    return [field.name for field in schema if holds_bytes(field.type)]
+    plain = plain_columns(schema)
+    return [name for name in schema.names if name not in plain]
 
 
 def text_table(content: bytes, spec: str) -> "pd.DataFrame":
@@ -325,7 +325,7 @@ def find_columns(
 
     path = pick("path", names.path, PATH_NAMES)
     if needs_path and not path:
-        raise no_usual_column(spec, "path", [*map(str, table.columns), *_byte_columns(spec)])
+        raise no_usual_column(spec, "path", [*map(str, table.columns), *_unread_columns(spec)])
     return TableColumns(
         path=path,
         label=pick("label", names.label, LABEL_NAMES),

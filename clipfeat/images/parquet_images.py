@@ -41,6 +41,7 @@ from clipfeat.images.parquet_columns import (
     class_names_of,
     image_column,
 )
+from clipfeat.images.parquet_sizes import check_parquet_size
 from clipfeat.images.parquet_types import plain_columns
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.shards import existing_shards, is_pattern, member_path
@@ -205,9 +206,9 @@ def _listed(shard: ParquetShard, column: ImageColumn) -> tuple["pd.DataFrame", l
     Raises
     ------
     ReadError
-        If the file is damaged.
+        If the file is damaged, or unpacks to far more than its size.
     RefusedFileError
-        If the file gives a wrong number of rows, or unpacks to far more than its size.
+        If the file gives a wrong number of rows. If two columns have the same name.
     """
     import pandas as pd
     import pyarrow as pa
@@ -228,14 +229,12 @@ def _listed(shard: ParquetShard, column: ImageColumn) -> tuple["pd.DataFrame", l
     batches: list[pa.RecordBatch] = []
     n_unpacked = 0
     with shard.errors():
+        check_parquet_size(parquet, shard.source, read)  # a batch may have gigabytes of text
         for batch in parquet.iter_batches(_BATCH, columns=read, use_threads=False) if read else ():
             batches.append(batch)
             n_unpacked += batch.nbytes
             if n_unpacked > max(MAX_UNPACKED, MAX_RATIO * n_bytes):
-                raise RefusedFileError(
-                    f"the columns of text in {shard.file} unpack to more than {MAX_RATIO} times "
-                    "the size of the file. Get the original file again"
-                )
+                raise ValueError(f"its text unpacks to more than {MAX_RATIO} times its size")
         listed = pa.Table.from_batches(batches) if batches else None
         if read and (listed.num_rows if listed is not None else 0) != n_rows:
             raise EOFError(f"it has another number of rows than the {n_rows} in its footer")

@@ -23,7 +23,8 @@ def check_parquet_size(parquet: Any, source: Any, names: Sequence[str]) -> None:
     source : str or file-like
         The argument from which the file is opened again.
     names : sequence of str
-        Names of the columns that will be read.
+        Paths of the columns in the schema that will be read, such as ``label`` or ``image.path``.
+        A column may be in a structure, but not in a list.
 
     Raises
     ------
@@ -39,7 +40,7 @@ def check_parquet_size(parquet: Any, source: Any, names: Sequence[str]) -> None:
     about = parquet.metadata
     groups = [about.row_group(i) for i in range(about.num_row_groups)]
     chunks = [group.column(i) for group in groups for i in range(group.num_columns)]
-    chosen = [chunk for chunk in chunks if chunk.path_in_schema.split(".")[0] in names]
+    chosen = [chunk for chunk in chunks if chunk.path_in_schema in names]
     size = sum(chunk.total_compressed_size for chunk in chosen)
     n_cells = sum(chunk.num_values for chunk in chosen)
     if n_cells > max(MIN_CELLS, CELLS_PER_BYTE * size):
@@ -49,15 +50,18 @@ def check_parquet_size(parquet: Any, source: Any, names: Sequence[str]) -> None:
     if n_bytes <= limit:
         columns = map(parquet.schema.column, range(about.num_columns))
         texts = [
-            column.name
+            column.path
             for column in columns
-            if column.physical_type == "BYTE_ARRAY" and column.path == column.name in names
+            if column.physical_type == "BYTE_ARRAY" and column.path in names
         ]
-        # As a dictionary, a text that is repeated is stored once.
-        table = pq.ParquetFile(source, read_dictionary=texts).read(columns=texts)
-        for chunk in (chunk for column in table.columns for chunk in column.chunks):
-            if pa.types.is_dictionary(chunk.type):
-                lengths = pc.take(pc.binary_length(chunk.dictionary), chunk.indices)
-                n_bytes += pc.sum(lengths).as_py() or 0
+        # As a dictionary, a text that is repeated is stored once. Arrow cannot read dictionaries of
+        # several row groups together if they are in a structure.
+        as_dictionaries = pq.ParquetFile(source, read_dictionary=texts)
+        for i in range(about.num_row_groups if texts else 0):
+            table = as_dictionaries.read_row_group(i, columns=texts, use_threads=False).flatten()
+            for chunk in (chunk for column in table.columns for chunk in column.chunks):
+                if pa.types.is_dictionary(chunk.type):
+                    lengths = pc.take(pc.binary_length(chunk.dictionary), chunk.indices)
+                    n_bytes += pc.sum(lengths).as_py() or 0
     if n_bytes > limit:
         raise ValueError(f"{size} bytes would unpack to {n_bytes} bytes")

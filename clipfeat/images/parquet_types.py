@@ -20,12 +20,6 @@ def is_binary(kind: "pa.DataType") -> bool:
     )
 
 
-def holds_bytes(kind: "pa.DataType") -> bool:
-    """Return whether a type is bytes, or a structure or list with bytes."""
-    inner = (kind.field(i).type for i in range(kind.num_fields))
-    return is_binary(kind) or any(map(holds_bytes, inner))
-
-
 def plain_columns(schema: "pa.Schema") -> list[str]:
     """Return the names of the columns of text, numbers, truth values and times."""
     import pyarrow as pa
@@ -33,5 +27,6 @@ def plain_columns(schema: "pa.Schema") -> list[str]:
     return [
         field.name
         for field in schema
-        if not pa.types.is_nested(field.type) and not is_binary(field.type)
+        if not pa.types.is_nested(getattr(field.type, "storage_type", field.type))
+        and not is_binary(field.type)
     ]

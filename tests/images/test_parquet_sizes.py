@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from clipfeat.errors import RefusedFileError
+from clipfeat.errors import RefusedFileError, UnknownNameError
 from clipfeat.images import open_source
 
 
@@ -28,6 +28,37 @@ def test_a_small_file_of_a_large_table(column: pa.Array, message: str, tmp_path:
     assert file.stat().st_size < 100_000
     with pytest.raises(RefusedFileError, match=message):
         open_source(str(file))
+
+
+@pytest.mark.parametrize("name", ["text", "a.b", "image"])
+def test_a_small_file_of_images_with_one_long_text(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Texts and names of images are checked before a batch of rows is read."""
+    monkeypatch.setattr("clipfeat.images.parquet_sizes.MAX_UNPACKED", 2**20)
+    texts, images = repeated("x" * 2**14, 300), pa.array([b"bytes"] * 300)
+    paths = texts if name == "image" else pa.nulls(300, pa.string())
+    image = pa.StructArray.from_arrays([images, paths], ["bytes", "path"])
+    file = tmp_path / "x.parquet"
+    pq.write_table(pa.table({name: texts, "image": image}), file, store_schema=False)
+    with pytest.raises(RefusedFileError, match="bytes would unpack to 49"):
+        open_source(str(file))
+
+
+def test_nested_columns_of_a_table_are_not_read(tmp_path: Path) -> None:
+    """Their texts cannot be counted without unpacking them."""
+    inner = repeated("x" * 2**20, 300)
+    offsets = pa.array(range(301), pa.int32())
+    meta = pa.StructArray.from_arrays([inner], ["text"])
+    lists = pa.ListArray.from_arrays(offsets, inner)
+    paths, labels = [f"{i}.png" for i in range(300)], ["b"] * 300
+    table = {"path": paths, "label": labels, "meta": meta, "lists": lists}
+    pq.write_table(pa.table(table), tmp_path / "x.parquet", compression="zstd", store_schema=False)
+    source = open_source(str(tmp_path / "x.parquet"))
+    assert {(record.label, record.columns) for record in source} == {("b", ())}
+    pq.write_table(pa.table({"meta": meta}), tmp_path / "y.parquet", store_schema=False)
+    with pytest.raises(UnknownNameError, match="columns: meta"):
+        open_source(str(tmp_path / "y.parquet"))
 
 
 def test_usual_tables_pass(tmp_path: Path) -> None:

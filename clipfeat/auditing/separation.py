@@ -64,8 +64,8 @@ def separation(
     codes = [code for code in np.unique(y) if len(np.unique(groups[y == code])) >= MIN_GROUPS]
     if len(codes) < 2:
         raise LabelError(
-            f"this property is known for too few images. At least two classes need {MIN_GROUPS} "
-            "or more groups with known values"
+            "this property is known for too few groups of images. It must be known for "
+            f"{MIN_GROUPS} groups of two classes each"
         )
     kept = np.isin(y, codes)
     values, y, groups = values[kept], y[kept], groups[kept]

@@ -161,8 +161,8 @@ ImageRootFolder = Annotated[
         metavar="DIR",
         help="Folder to which the paths in a table are relative. A path may be an id, which is "
         "the file name without its suffix. By default, the paths are relative to the folder of the "
-        "table, or to the working folder if the table's folder contains none of the images. A "
-        "table may only name files in these three folders.",
+        "table, or to the working folder if the table's folder contains none of the images. Files "
+        "outside this folder, the table's folder and the working folder are refused.",
     ),
 ]
 AllowRemote = Annotated[
@@ -888,9 +888,9 @@ Average = Annotated[
         "--average",
         metavar="NAME",
         help="How to combine the predictions for the frames, faces and views of one file. mean: "
-        "average all predictions. confident (two classes only): if at least 12 predictions and "
-        "more than 40 % of the file's predictions are above 0.8, average only these. Otherwise, if "
-        "more than 90 % are below 0.2, average only these. Otherwise, average all predictions.",
+        "average all predictions. confident (two classes only): average only the confident "
+        "predictions, if there are enough. These are the probabilities of the positive class above "
+        "0.8 (12 or more, and over 40 %), or else those below 0.2 (over 90 %).",
     ),
 ]
 PerPart = Annotated[

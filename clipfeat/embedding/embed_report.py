@@ -74,7 +74,7 @@ class EmbedReport:
 
 
 def chooses_root(images: ImageSource) -> bool:
-    """Return whether the root of a source is chosen: for a table, and for several sources."""
+    """Return whether clipfeat had to choose the root, as for a table or several sources."""
     return images.kind in {"", "table"} or len(images.places) > 1
 
 

@@ -243,5 +243,5 @@ class EmbedRun:
 
 
 def _n_images(path: str) -> int:
-    """Return 1 for the first row of an image, and 0 for the rows of its other faces."""
+    """Count an image once: return 1 for its first row, and 0 for the rows of further faces."""
     return int(path in (record_path(path), f"{record_path(path)}{FACE}0"))

@@ -83,7 +83,9 @@ def _check_safetensors(file: IO[bytes], size: int) -> None:
             raise ValueError("its tensors overlap or have gaps")
         end = after
     if end != size - 8 - n_header:
-        raise ValueError(f"its tensors have {end} bytes, but {size - 8 - n_header} bytes follow")
+        raise ValueError(
+            f"its header describes {end} bytes of tensors, but the file has {size - 8 - n_header}"
+        )
 
 
 def _range_of(name: str, about: Any) -> tuple[int, int]:

@@ -199,8 +199,8 @@ class Scores:
             one, other = self.values[first.setdefault(path, name)], self.values[name]
             if one != other:
                 raise DataError(
-                    f"{self.name} has two scores for {path!r}: {one:g} of {first[path]!r} and "
-                    f"{other:g} of {name!r}. Keep one"
+                    f"{self.name} has two scores for {path!r}: {one:g} in the row {first[path]!r} "
+                    f"and {other:g} in the row {name!r}. Keep one"
                 )
         return found
 

@@ -127,7 +127,9 @@ def open_source(
         If an object store does not answer.
     """
     if labels is not None and (globs.real or globs.fake):
-        raise UsageError("--labels and --real or --fake both give labels. Pass only one of them")
+        raise UsageError(
+            "labels can come from --labels, or from --real and --fake, but not from both. Omit one"
+        )
     own_columns = TableColumns() if labels is not None else columns
     if isinstance(source, ImageSource) or in_memory(source):
         images = with_roles(_of_objects(source, image_root), own_columns)

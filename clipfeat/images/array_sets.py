@@ -161,8 +161,8 @@ def _image_arrays(
     if not chosen:
         listed = ", ".join(f"{one.name} {one.dtype} {one.shape}" for one in arrays[:10])
         raise DataError(
-            f"{file} has no array of images (arrays: {listed or 'none'}). Name the array of images "
-            "x or images"
+            f"{file} has no array of images (arrays: {listed or 'none'}). Give the array of "
+            "images the name 'x' or 'images'"
         )
     of_part: dict[str, StoredArray] = {}
     for array in chosen:

@@ -114,7 +114,8 @@ def _content(file: str) -> bytes:
     with storage_errors(f"reading {file}"):
         if path.stat().st_size > MAX_BYTES:
             raise RefusedFileError(
-                f"{file} has more than {MAX_BYTES} bytes. Rename it if it holds no labels"
+                f"{file} is read as a file of labels, but has more than {MAX_BYTES} bytes. If it "
+                "holds no labels, rename it"
             )
         return path.read_bytes()
 

@@ -301,8 +301,7 @@ def _check_unpacked(name: str, member: ZipMember) -> None:
     most = min(MAX_IN_MEMORY, max(MAX_UNPACKED, MAX_RATIO * member.compressed))
     if member.size > most or member.compressed > readers.MAX_BYTES:
         raise RefusedFileError(
-            f"the compressed array {name} of {member.file} has {member.size} bytes "
-            f"({member.compressed} in the file), more than can be unpacked in memory (limit "
-            f"{most}, or {readers.MAX_BYTES} in the file). Save it with numpy.savez, which does "
-            "not compress"
+            f"the compressed array {name} of {member.file} is too large to be unpacked in memory: "
+            f"it has {member.size} bytes, and {member.compressed} in compressed form. Save it with "
+            "numpy.savez, which does not compress"
         )

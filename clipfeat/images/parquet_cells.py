@@ -306,7 +306,7 @@ def _shared_column(file: str, column: str) -> _SharedColumn:
 
 
 def close_columns(file: str) -> None:
-    """Close the columns of a file, which may have been replaced."""
+    """Close the open columns of a file, so that a file that replaced it is opened again."""
     with _opening:
         for key in [key for key in _open_columns if key[0] == file]:
             del _open_columns[key]

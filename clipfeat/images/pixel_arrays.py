@@ -70,8 +70,8 @@ def pixel_layout(shape: tuple[int, ...], dtype: "np.dtype[Any]", name: str) -> P
     if dtype != np.uint8:
         scale = "(255 * x).round()" if dtype.kind == "f" else "x"
         raise DataError(
-            f"{name} has the dtype {dtype}, but images need uint8 with values from 0 to 255. Save "
-            f"it again, for example with x = {scale}.astype('uint8') if this fits its values"
+            f"{name} has the dtype {dtype}, but images need uint8 with values from 0 to 255. If "
+            f"its values fit, save {scale}.astype('uint8') instead"
         )
     if 0 in shape[1:]:
         raise DataError(f"{name} has the shape {shape}, so its images are empty. Save it again")

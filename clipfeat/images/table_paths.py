@@ -155,8 +155,8 @@ def _check_files(
             folders.append(root)  # relative paths must stay relative to it
         folder = os.path.commonpath(folders)
     raise UsageError(
-        f"{table} names files outside its folder and the working folder ({len(outside)}), for "
-        f"example {path}{leads}. If you trust the table, pass --image-root {folder}"
+        f"{table} names {len(outside)} files that are neither in its folder nor in the working "
+        f"folder, for example {path}{leads}. If you trust the table, pass --image-root {folder}"
     )
 
 

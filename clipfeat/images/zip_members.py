@@ -257,7 +257,7 @@ def _unpacked(packed: bytes, method: int, size: int) -> bytes:
 
 
 def _lzma(packed: bytes, size: int) -> tuple[bytes, _Decompressor]:
-    """Return the compressed bytes without the properties before them, and their decompressor."""
+    """Split packed LZMA data. Return the compressed bytes, and a decompressor for them."""
     if len(packed) < 9 or packed[2:4] != b"\5\0" or packed[4] >= 225:
         raise ValueError("its LZMA properties are wrong")
     rest, lc = divmod(packed[4], 9)

@@ -14,7 +14,7 @@ MAX_LISTED = 10
 
 
 def unmatched_labels(labels: Iterable[str], classes: Sequence[str]) -> Counter[str]:
-    """Count the labels that match no class, most frequent first. Empty labels are unknown."""
+    """Count the labels that match no class, most frequent first. Empty labels are not counted."""
     counts = Counter(label for label in labels if label and label not in classes)
     return Counter(dict(counts.most_common()))
 
@@ -73,7 +73,7 @@ def given_labels(records: Iterable[ImageRecord], classes: Sequence[str]) -> list
 
 
 def check_labels(labels: Iterable[str], classes: Sequence[str], source: str) -> None:
-    """Check that every label is a class of the model. Empty labels are unknown.
+    """Check that every label is a class of the model. Empty labels are ignored.
 
     Parameters
     ----------

@@ -278,7 +278,7 @@ def _probability(predictions: Predictions, name: str, kind: str) -> tuple[list[o
 
 
 def _flags(predictions: Predictions, name: str, old: Sequence[str]) -> tuple[list[object], str]:
-    """Write whether a class was predicted, like the values in the template."""
+    """Return for each image whether a class was predicted, in the form of the template's values."""
     known = {value for value in map(present, old) if value}
     pairs = (("True", "False"), ("true", "false"), ("TRUE", "FALSE"))
     yes, no = next((pair for pair in pairs if known and known <= set(pair)), ("1", "0"))

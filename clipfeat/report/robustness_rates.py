@@ -57,8 +57,8 @@ def load_rates(folder: str | Path) -> RateTable | None:
             )  # fmt: skip
         except (ValueError, OverflowError) as error:
             raise RefusedFileError(
-                f"{path} contains a number of images that is not a whole number ({error}). Write "
-                "the file again with `clipfeat robustness`"
+                f"a number of images in {path} is not a whole number ({error}). Write the "
+                "file again with `clipfeat robustness`"
             ) from error
         entries.setdefault(row[KIND], []).append(rate)
     if not entries:

@@ -42,7 +42,7 @@ def handle_stop_signals(on_repeat: Callable[[], None] = lambda: None) -> None:
 
 
 def ignore_stop_signals() -> None:
-    """Ignore all signals to stop, for example while Python exits with a known exit code."""
+    """Ignore further signals, so that they do not change the exit code while Python exits."""
     for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
 

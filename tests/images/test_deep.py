@@ -77,7 +77,10 @@ def test_grey_levels_are_scaled(kind: str) -> None:
 @pytest.mark.parametrize(
     ("file", "message"),
     [
-        (tiff(grey("<u4", 255).tobytes(), 32), "is above 255, so it is black"),
+        (
+            tiff(grey("<u4", 255).tobytes(), 32),
+            "the image would be black: its largest 32-bit sample is 255",
+        ),
         (tiff((grey("<i4", 255) - 9).tobytes(), 32, SIGNED), "from -9 to 246, expected 0 to 65535"),
         (tiff(grey("<f4", 255).tobytes(), 32, FLOAT), "floating-point samples from 0 to 255, exp"),
         (tiff(np.full(192, np.nan, "<f4").tobytes(), 32, FLOAT), "samples from nan to nan"),

@@ -62,7 +62,7 @@ def test_other_files_are_refused_until_their_folder_is_given(
     folder: Path, path: str, root: str
 ) -> None:
     """The error is one line, and its remedy works."""
-    with pytest.raises(UsageError, match="names files outside its folder") as caught:
+    with pytest.raises(UsageError, match="that are neither in its folder") as caught:
         read(folder, "b.png", path)
     assert "\n" not in str(caught.value)
     proposed = str(caught.value).rpartition("--image-root ")[2]

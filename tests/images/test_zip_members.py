@@ -146,5 +146,6 @@ def test_a_reader_has_the_status_of_its_archive(tmp_path: Path) -> None:
     one, two = (open_source(write_zip(path, {"a.png": b"x"})).records[0].reader for path in paths)
     first, second = (path.stat() for path in paths)
     assert readers.stat_readers([one, two, one]) == [
-        (status.st_size, status.st_mtime_ns, status.st_ino) for status in (first, second, first)
+        (status.st_size, status.st_mtime_ns, status.st_ino, status.st_ctime_ns)
+        for status in (first, second, first)
     ]

@@ -55,8 +55,8 @@ def leave_one_out(features: FeatureSet, column: str, random_state: int | None) -
     if len(held) < 2:
         raise UsageError(
             f"--leave-one-out needs 2 or more values that can be left out, but column {column!r} "
-            f"has {len(held)}. If all images of a class have the same value, this value does not "
-            f"count. The column's values are {', '.join(map(repr, np.unique(values).tolist()[:10]))}. Pass "
+            f"has {len(held)}. Values shared by all images of a class are not left out. The "
+            f"column's values are {', '.join(map(repr, np.unique(values).tolist()[:10]))}. Pass "
             "another column"
         )
     groups = features.split_groups

@@ -129,7 +129,7 @@ def test_scores_are_paired_like_labels() -> None:
     for other in (unicodedata.normalize("NFD", names[0]), "é0.png", "é0"):
         same = Scores("x", {**scores, other: scores[names[0]]})
         assert value(benchmark(data, [same], protocol=4), "x", "roc_auc") == expected
-        with pytest.raises(DataError, match=r"x has two scores for 'd/é0.png': .* and 9 of"):
+        with pytest.raises(DataError, match=r"x has two scores for 'd/é0.png': .* and 9 in"):
             benchmark(data, [Scores("x", {**scores, other: 9.0})], protocol=4)
     with pytest.raises(
         DataError, match=r"80 of 80 .*such as 'd/é0.png'. The scores have names like '/r/d/é0.png"

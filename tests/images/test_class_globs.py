@@ -98,7 +98,7 @@ def test_contradictions_are_errors(
 
 def test_two_sources_of_labels_are_refused(tree: Path) -> None:
     """A table of labels and patterns cannot both give the labels."""
-    with pytest.raises(UsageError, match="--labels and --real"):
+    with pytest.raises(UsageError, match="labels can come from --labels, or from --real"):
         open_source(tree, labels="labels.csv", globs=ClassGlobs(["a"]))
     with pytest.raises(UsageError, match="must be 1 or more, got 0"):
         ClassGlobs(generator_level=0)

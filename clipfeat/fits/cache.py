@@ -150,5 +150,5 @@ def read_cell(folder: Path, key: str) -> Cell | None:
         about = json.loads(str(saved["about"]))
         tuned = None if about["tuned"] is None else Tuned(**about["tuned"])
         return Cell(saved["test"], saved.get("train"), about["costs"], tuned, about["seconds"])
-    except (RefusedFileError, ValueError, KeyError, TypeError):
+    except (RefusedFileError, ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -8,7 +8,6 @@ the same times. If the cache is missing or damaged, all files are read.
 
 import io
 import time
-import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,9 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
+from clipfeat.errors import RefusedFileError
 from clipfeat.store.format import KEY_BYTES, text_column
 from clipfeat.system.file_stats import Stat
-from clipfeat.system.files import publish
+from clipfeat.system.files import publish, read_arrays
 
 SUFFIX = ".stat"
 TRUSTED_AFTER_NS = 2_000_000_000
@@ -54,13 +54,16 @@ def cache_path(feature_file: Path) -> Path:
 
 def load_stats(feature_file: Path) -> StatCache:
     """Read the cache of a feature file. If it is missing or damaged, return an empty cache."""
-    with suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        content = io.BytesIO(cache_path(feature_file).read_bytes())
-        with np.load(content, allow_pickle=False) as saved:
-            paths = [path.decode() for path in saved["paths"].tolist()]
-            stats = [tuple(stat) for stat in saved["stats"].tolist()]
-            raw = saved["keys"].tobytes()
-            written_ns = int(saved["written_ns"])
+    path = cache_path(feature_file)
+    with suppress(RefusedFileError, OSError, ValueError, KeyError, TypeError, AttributeError):
+        saved = read_arrays(path)
+        # The cache is not compressed. Lists take more memory than arrays, so sizes come first.
+        if sum(values.nbytes for values in saved.values()) > path.stat().st_size:
+            return StatCache({}, 0)
+        raw = saved["keys"].reshape(len(saved["paths"]), KEY_BYTES).tobytes()
+        paths = [name.decode() for name in saved["paths"].tolist()]
+        stats = [tuple(stat) for stat in saved["stats"].tolist()]
+        written_ns = int(saved["written_ns"])
         keys = (raw[i : i + KEY_BYTES] for i in range(0, len(raw), KEY_BYTES))
         return StatCache(dict(zip(paths, zip(stats, keys, strict=True), strict=True)), written_ns)
     return StatCache({}, 0)

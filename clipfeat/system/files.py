@@ -7,7 +7,6 @@ import secrets
 import shutil
 import stat
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -281,23 +280,19 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     FileNotFoundError
         If the file does not exist.
     RefusedFileError
-        If the file is damaged or contains pickled objects.
+        If the file is damaged, or holds pickled objects or members that are not arrays.
     """
     content = path.read_bytes()  # NumPy does not close a file that it rejects
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             check_unpacked_size(archive.infolist(), len(content))
         with np.load(io.BytesIO(content), allow_pickle=False) as saved:
-            return {name: saved[name] for name in saved.files}
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        AttributeError,
-        MemoryError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
+            arrays = {name: saved[name] for name in saved.files}
+        for name, values in arrays.items():
+            if not isinstance(values, np.ndarray):  # NumPy returns the bytes of other members
+                raise ValueError(f"the member {name!r} is not an array")
+        return arrays
+    except Exception as error:  # NumPy and zipfile raise errors of many types for damaged files
         raise RefusedFileError(
             f"{path} is not a readable .npz file: {error!r}. Get the original file again, or run "
             "the command that wrote it."

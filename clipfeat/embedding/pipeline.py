@@ -29,7 +29,7 @@ from clipfeat.images.video.frames import with_frames
 from clipfeat.spec import EncoderSpec
 from clipfeat.store import FeatureWriter, stored_spec
 from clipfeat.store.loading import has_no_rows, label_counts, stored_root
-from clipfeat.store.lock import check_unlocked
+from clipfeat.store.lock import check_unlocked, write_lock
 from clipfeat.store.stat_cache import StatCache, load_stats, save_stats
 from clipfeat.store.target import check_target
 from clipfeat.system.file_stats import file_stat
@@ -127,61 +127,66 @@ def embed(
     target = check_target(out)
     check_unlocked(target)
     listed = open_inputs(source, inputs)
-    overwrite = overwrite or has_no_rows(target)
-    shared = SharedRoot(listed) if overwrite else shared_root(listed, target)
-    root = None if overwrite else stored_root(target)
-    # Rows of a file from elsewhere may be images that this user has never embedded.
-    is_own_file = root is None or is_own(target, root)
-    _check_prune(shared, target, prune=prune and not overwrite)
-    paths = {record.path for record in shared.images}
-    others = {} if overwrite or prune else label_counts(target, shared.prefix, paths)
-    labelled = with_one_spelling(shared.images, others, merge=inputs.merge_labels)
-    is_choice = shared.images.root != listed.root or chooses_root(listed)
-    images, views = add_views(with_frames(labelled, inputs.frames), inputs.views)
-    faces = "" if inputs.faces is None else inputs.faces.identity
-    request = _request_text(encoder, options, faces)
-    with open_engine(encoder, images.records, resources) as engine:
-        stored, stored_request = (None, "") if overwrite else stored_spec(target)
-        if options.precision == "auto" and stored is not None:
-            options = replace(options, precision=stored.precision)
-        # If the request has not changed, the encoder is opened only if there are images to encode.
-        spec = stored if stored_request == request else None
-        frozen: Encoder | None = None
-        if spec is None:
-            frozen = _open(engine, encoder, options, len(images), faces)
-            spec = frozen.spec
-        if stored == spec:
-            shared.apply(target)
-        with FeatureWriter(
-            target, spec, root=images.root, request=request, overwrite=overwrite
-        ) as writer:
-            run = EmbedRun(writer, images, retry_failed, progress)
-            todo = run.settle_unchanged(StatCache({}, 0) if overwrite else load_stats(target))
-            if todo:
-                frozen = frozen or _open(engine, encoder, options, len(todo), faces)
-                writer.check_spec(frozen.spec)
-                fixed = replace(options, precision=frozen.spec.precision)
-                engine.encode(run, todo, frozen, fixed, _pictures(views, inputs.faces))
-            run.settle_copies()
-            seconds = run.seconds
-            profile = run.profile(frozen, n_threads)
-            if profile.idle and seconds > IDLE_SECONDS and resources.engine == "local":
-                warnings.warn(profile.idle, ClipfeatWarning, stacklevel=2)
-            writer.provenance = {
-                **run.provenance(frozen, n_threads),
-                "engine": resources.engine,
-                "source": images.name,
-                "skipped": dict(Counter(images.skipped).most_common(MOST_KINDS)),
-                "weights": _weights_name(encoder, options, spec),
-            }
-            current = run.current_paths()
-            kept = current | shared.of_other_folders(writer.paths | writer.failed.keys())
-            n_rows = writer.finish(only=kept if prune else None)
-            absent = 0 if prune else len(writer.paths - kept)
-            if todo:
-                _save_stats(target, run)
-    if is_own_file:
-        note_own(target, images.root)
+    # All later steps depend on the root and the rows of the file, so no other process may change
+    # the file from here to the end.
+    with write_lock(target):
+        overwrite = overwrite or has_no_rows(target)
+        shared = SharedRoot(listed) if overwrite else shared_root(listed, target)
+        root = None if overwrite else stored_root(target)
+        # Rows of a file from elsewhere may be images that this user has never embedded.
+        is_own_file = root is None or is_own(target, root)
+        _check_prune(shared, target, prune=prune and not overwrite)
+        paths = {record.path for record in shared.images}
+        others = {} if overwrite or prune else label_counts(target, shared.prefix, paths)
+        labelled = with_one_spelling(shared.images, others, merge=inputs.merge_labels)
+        is_choice = shared.images.root != listed.root or chooses_root(listed)
+        images, views = add_views(with_frames(labelled, inputs.frames), inputs.views)
+        faces = "" if inputs.faces is None else inputs.faces.identity
+        request = _request_text(encoder, options, faces)
+        with open_engine(encoder, images.records, resources) as engine:
+            stored, stored_request = (None, "") if overwrite else stored_spec(target)
+            if options.precision == "auto" and stored is not None:
+                options = replace(options, precision=stored.precision)
+            # If the request has not changed, the encoder is opened only if there are images to
+            # encode.
+            spec = stored if stored_request == request else None
+            frozen: Encoder | None = None
+            if spec is None:
+                frozen = _open(engine, encoder, options, len(images), faces)
+                spec = frozen.spec
+            if stored == spec:
+                shared.apply(target)
+            with FeatureWriter(
+                target, spec, root=images.root, request=request, overwrite=overwrite, is_locked=True
+            ) as writer:
+                run = EmbedRun(writer, images, retry_failed, progress)
+                todo = run.settle_unchanged(StatCache({}, 0) if overwrite else load_stats(target))
+                if todo:
+                    frozen = frozen or _open(engine, encoder, options, len(todo), faces)
+                    writer.check_spec(frozen.spec)
+                    fixed = replace(options, precision=frozen.spec.precision)
+                    engine.encode(run, todo, frozen, fixed, _pictures(views, inputs.faces))
+                run.settle_copies()
+                seconds = run.seconds
+                profile = run.profile(frozen, n_threads)
+                if profile.idle and seconds > IDLE_SECONDS and resources.engine == "local":
+                    warnings.warn(profile.idle, ClipfeatWarning, stacklevel=2)
+                writer.provenance = {
+                    **run.provenance(frozen, n_threads),
+                    "engine": resources.engine,
+                    "source": images.name,
+                    "skipped": dict(Counter(images.skipped).most_common(MOST_KINDS)),
+                    "weights": _weights_name(encoder, options, spec),
+                }
+                kept = run.current_paths() | shared.of_other_folders(
+                    writer.paths | writer.failed.keys()
+                )
+                n_rows = writer.finish(only=kept if prune else None)
+                absent = 0 if prune else len(writer.paths - kept)
+                if todo:
+                    _save_stats(target, run)
+        if is_own_file:
+            note_own(target, images.root)
     return EmbedReport(
         path=target,
         spec=spec,

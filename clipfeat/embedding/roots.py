@@ -49,7 +49,10 @@ class SharedRoot:
     folders: tuple[str, ...] = ("",)
 
     def apply(self, target: Path) -> None:
-        """Make the paths of the feature file relative to the shared root."""
+        """Make the paths of the feature file relative to the shared root.
+
+        The caller holds the file's lock since before it called `shared_root`.
+        """
         if self.prefix or self.is_moved:
             reroot(target, self.images.root, self.prefix)
 

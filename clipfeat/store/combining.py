@@ -122,6 +122,8 @@ def merge_files(
 def reroot(path: str | Path, root: str, prefix: str) -> None:
     """Make the paths of a feature file relative to a folder above its root.
 
+    The caller holds the file's lock since before it computed `prefix`.
+
     Parameters
     ----------
     path : path
@@ -138,7 +140,9 @@ def reroot(path: str | Path, root: str, prefix: str) -> None:
     """
     with open_stored(path) as stored:
         request = stored.newest.text("request")
-        with FeatureWriter(path, stored.spec, root=root, request=request, overwrite=True) as writer:
+        with FeatureWriter(
+            path, stored.spec, root=root, request=request, overwrite=True, is_locked=True
+        ) as writer:
             writer.provenance = provenance(stored)
             owners = _owners([stored], [prefix], {}, "last")
             _write(writer, [stored], [prefix], {}, owners)

@@ -24,7 +24,7 @@ from clipfeat.store.format import PARTS_SUFFIX, Row, Segment
 from clipfeat.store.generations import newest_generation
 from clipfeat.store.known import as_stored, current_rows, mark
 from clipfeat.store.leftovers import leftovers, remove_parts, remove_whole, staging_path
-from clipfeat.store.lock import lock_path
+from clipfeat.store.lock import write_lock
 from clipfeat.store.merging import is_sharded, merge, merge_into_shards, tidy_up
 from clipfeat.store.publishing import PartPublisher, file_attributes, part_image
 from clipfeat.store.reading import Stored, is_there, open_stored, part_paths
@@ -36,7 +36,6 @@ from clipfeat.system.files import (
 )
 from clipfeat.system.interrupts import uninterrupted
 from clipfeat.system.locations import followed, is_remote, location
-from clipfeat.system.lock import locked
 
 COMMIT_ROWS = 4096
 COMMIT_SECONDS = 10.0
@@ -63,6 +62,9 @@ class FeatureWriter:
     overwrite : bool
         Replace an existing file. The new file is written beside the old file, and `finish` renames
         it. After an interruption, the next writer with `overwrite` resumes the replacement.
+    is_locked : bool
+        Whether the caller holds the file's lock, by `clipfeat.store.lock.write_lock`. The writer
+        then neither takes nor releases the lock.
 
     Raises
     ------
@@ -86,6 +88,7 @@ class FeatureWriter:
         root: str = "",
         request: str = "",
         overwrite: bool = False,
+        is_locked: bool = False,
     ) -> None:
         self.target = followed(location(path))
         self.path = staging_path(self.target) if overwrite else self.target
@@ -97,7 +100,8 @@ class FeatureWriter:
         self.provenance: dict[str, Any] = {}
         self._parts = self.path.with_name(self.path.name + PARTS_SUFFIX)
         self._lock = ExitStack()
-        self._lock.enter_context(locked(lock_path(self.target), self.target))
+        if not is_locked:
+            self._lock.enter_context(write_lock(self.target))
         self._known: dict[str, bytes] = {}
         self._failed: dict[str, Failure] = {}
         self._keys: set[bytes] = set()

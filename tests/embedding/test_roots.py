@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 import clipfeat
+from clipfeat.embedding import pipeline
 from clipfeat.embedding.embed_report import EmbedReport
-from clipfeat.errors import UsageError
+from clipfeat.errors import LockedError, UsageError
 from clipfeat.images.source_options import SourceOptions
 
 COLOURS = {"a": ["red", "green"], "b": ["blue", "white"]}
@@ -120,3 +121,33 @@ def test_a_file_without_rows_does_not_block(folder: Path) -> None:
     report = clipfeat.embed(folder / "b", out, encoder="spectrum", options=options)
     assert (report.n_rows, list(rows(out))) == (2, ["x/1.png", "y/1.png"])
     assert not clipfeat.load(out).failures
+
+
+@pytest.mark.parametrize("has_rows", [True, False])
+def test_no_other_command_writes_while_the_encoder_opens(
+    has_rows: bool, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new root, and the choice to replace a file without rows, are valid until the end.
+
+    Rows that another command commits in between would get wrong paths, or would be deleted.
+    """
+    out = folder / "out.h5"
+    (folder / "c" / "x").mkdir(parents=True)
+    shutil.copy(folder / "a" / "x" / "1.png", folder / "c" / "x")
+    (folder / "bad" / "x").mkdir(parents=True)
+    (folder / "bad" / "x" / "1.png").write_text("text")
+    embed(folder / ("a" if has_rows else "bad"), out)
+    opened = pipeline.open_engine
+
+    def open_slowly(*arguments: object) -> object:
+        monkeypatch.setattr(pipeline, "open_engine", opened)
+        with pytest.raises(LockedError, match="is being written by process"):
+            embed(folder / "b", out)
+        return opened(*arguments)
+
+    monkeypatch.setattr(pipeline, "open_engine", open_slowly)
+    embed(folder / "c", out)
+    assert pipeline.open_engine is opened
+    embed(folder / "b", out)
+    expected = {"b/x/1.png", "b/y/1.png", "c/x/1.png"}
+    assert rows(out).keys() == expected | ({"a/x/1.png", "a/y/1.png"} if has_rows else set())

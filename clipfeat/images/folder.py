@@ -58,7 +58,7 @@ def open_folder(spec: str) -> ImageSource:
     RefusedFileError
         If a table of labels in the folder cannot be read.
     UnknownNameError
-        If several columns of such a table may hold the labels.
+        If several columns of such a table have the same usual name.
     LabelError
         If a file of labels contradicts itself or the names of the folders.
     """

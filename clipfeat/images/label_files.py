@@ -3,7 +3,7 @@
 ``labels.csv``, ``labels.tsv``
     A table with columns of paths and labels, as in the shards of NTIRE. It labels the images of its
     own folder and below. It is ignored if it has no such columns, or names no image. It is an error
-    if it cannot be read as a table, or if several of its columns have the usual name of labels.
+    if it cannot be read as a table, or if several of its columns have one usual name.
 ``metadata.json``
     The list of videos in one part of DFDC. It gives the label, the split and the original of each
     video. The group of a video is the name of its original, or its own name if it has no original.
@@ -29,6 +29,7 @@ from clipfeat.features.pairing import pair_names
 from clipfeat.images.labels import label_records
 from clipfeat.images.layout_table import FAKE, REAL
 from clipfeat.images.manifest import TableColumns, find_columns, table_rows, text_table
+from clipfeat.images.path_prefixes import indices_below
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.skipping import UNPAIRED
 from clipfeat.images.source import relabel
@@ -122,8 +123,9 @@ def with_label_files(
     used: list[LabelFile] = []
     notes: list[str] = []
     order = list(LABEL_FILES)
+    inside_of = indices_below([record.path for record in records])
     for file in sorted(files, key=lambda file: (-len(file.folder), order.index(file.kind))):
-        inside = [i for i in sorted(left) if records[i].path.startswith(file.folder)]
+        inside = [i for i in inside_of(file.folder) if i in left]
         own = [records[i] for i in inside]
         content = file.read() if inside else b""
         named = LABEL_FILES[file.kind](own, file, content, skipped) if inside else None

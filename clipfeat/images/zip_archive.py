@@ -34,6 +34,7 @@ from clipfeat.images.manifest import (
     table_rows,
     text_table,
 )
+from clipfeat.images.path_prefixes import indices_below
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.shards import existing_shards, open_shard
 from clipfeat.images.skipping import HIDDEN, REPEATED, is_hidden, skipped_kind
@@ -219,12 +220,10 @@ def _labelled(
     """Give images the labels of the table in the nearest folder above them, if there is one."""
     labelled = list(records)
     left = set(range(len(records)))
-    folders = [
-        table.folder if any(record.path.startswith(table.folder) for record in records) else ""
-        for table in tables
-    ]
+    inside_of = indices_below([record.path for record in records])
+    folders = [table.folder if inside_of(table.folder) else "" for table in tables]
     for folder, table in sorted(zip(folders, tables, strict=True), key=lambda pair: -len(pair[0])):
-        inside = [i for i in sorted(left) if records[i].path.startswith(folder)]
+        inside = [i for i in inside_of(folder) if i in left]
         left.difference_update(inside)
         if not inside:
             continue

@@ -1,12 +1,17 @@
 """Files of labels inside a folder."""
 
 import json
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from clipfeat.errors import ClipfeatError, LabelError
 from clipfeat.images import open_source
+from clipfeat.images.label_files import LabelFile, with_label_files
+from clipfeat.images.readers import FileBytes
+from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource
 
 Values = dict[str, tuple[str, str, dict[str, str]]]
@@ -103,6 +108,30 @@ def test_other_files_are_counted(tmp_path: Path, name: str, content: bytes) -> N
     assert [record.label for record in source] == ["cat", "dog"]
     assert source.skipped == {Path(name).suffix: 1}
     assert not source.notes
+
+
+class CountedPath(str):
+    """A path that counts how often it is compared with the start of another text."""
+
+    __slots__ = ()
+    n_compared = 0
+
+    def startswith(self, *args: Any) -> bool:
+        CountedPath.n_compared += 1
+        return super().startswith(*args)
+
+
+def test_many_files_of_labels_take_linear_time() -> None:
+    """Each file is applied to the images of its own folder, without a search of all images."""
+    names = [f"{i}/{j}.png" for i in range(200) for j in range(2)]
+    records = [ImageRecord(CountedPath(name), FileBytes(name)) for name in names]
+    entry = b'{"0.png": {"label": "FAKE"}}'
+    files = [
+        LabelFile(f"{i}/metadata.json", f"{i}/metadata.json", lambda: entry) for i in range(200)
+    ]
+    labelled = with_label_files(records, files, Counter(), keeps_others=False)
+    assert [record.label for record in labelled.records] == ["fake", ""] * 200
+    assert CountedPath.n_compared < 10 * len(names)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ from clipfeat.errors import DataError, FingerprintError, unknown_name
 from clipfeat.features.label_text import check_spellings, class_names, one_spelling
 from clipfeat.store.format import KEY_BYTES, Row
 from clipfeat.store.loading import provenance
+from clipfeat.store.lock import write_lock
 from clipfeat.store.reading import Stored, open_stored
-from clipfeat.store.target import free_target
+from clipfeat.store.target import check_target, free_target
 from clipfeat.store.writing import FeatureWriter
 from clipfeat.system.locations import below, common_folder, is_remote, prefixed
 
@@ -93,13 +94,16 @@ def merge_files(
         If classes differ only in capitals or spaces, and `merge_labels` is false.
     OutputExistsError
         If `out` exists and `overwrite` is false.
+    LockedError
+        If another process is writing `out`.
     StorageError
         If the disk failed.
     """
     if prefer is not None and prefer not in PREFERENCES:
         raise unknown_name("value of --prefer", prefer, PREFERENCES)
-    target = free_target(out, overwrite=overwrite)
     with ExitStack() as stack:
+        stack.enter_context(write_lock(check_target(out)))
+        target = free_target(out, overwrite=overwrite)
         files = [stack.enter_context(open_stored(path)) for path in paths]
         for file in files:
             file.spec.warn_if_untrained(file.path)
@@ -112,7 +116,9 @@ def merge_files(
         root, prefixes = rebased([file.newest.text("root") for file in files])
         names = _names(files, merge=merge_labels)
         owners = _owners(files, prefixes, names, prefer)
-        with FeatureWriter(target, files[0].spec, root=root, overwrite=True) as writer:
+        with FeatureWriter(
+            target, files[0].spec, root=root, overwrite=True, is_locked=True
+        ) as writer:
             writer.provenance = {"merged": [str(path) for path in paths]}
             n_rows, n_failures = _write(writer, files, prefixes, names, owners)
         n_all = sum(file.n_rows for file in files)

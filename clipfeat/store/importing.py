@@ -28,7 +28,8 @@ from clipfeat.images.spellings import with_one_spelling
 from clipfeat.spec import EncoderSpec
 from clipfeat.store.foreign import ForeignFeatures, find_foreign
 from clipfeat.store.format import KEY_BYTES, Row
-from clipfeat.store.target import free_target
+from clipfeat.store.lock import write_lock
+from clipfeat.store.target import check_target, free_target
 from clipfeat.store.writing import FeatureWriter
 from clipfeat.system.locations import local_path
 
@@ -121,11 +122,14 @@ def import_features(
         If a file cannot be read.
     OutputExistsError
         If `out` exists and `overwrite` is false.
+    LockedError
+        If another process is writing `out`.
     StorageError
         If the disk failed.
     """
-    target = free_target(out, overwrite=overwrite)
     with ExitStack() as stack:
+        stack.enter_context(write_lock(check_target(out)))
+        target = free_target(out, overwrite=overwrite)
         foreign = find_foreign(Path(source), stack)
         digest = _digest(foreign)
         spec = _foreign_spec(f"imported:{foreign.tool}/{name}", foreign, digest)
@@ -139,7 +143,9 @@ def import_features(
         failures: list[Failure] = []
         keys: set[bytes] = set()
         n_by_bytes = start = 0
-        with FeatureWriter(target, spec, root=listed.root, overwrite=True) as writer:
+        with FeatureWriter(
+            target, spec, root=listed.root, overwrite=True, is_locked=True
+        ) as writer:
             for features in foreign.features():
                 records = listed.records[start : start + len(features)]
                 start += len(features)

@@ -5,9 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clipfeat.errors import DataError, FingerprintError, LabelError, OutputExistsError
+from clipfeat.errors import (
+    DataError,
+    FingerprintError,
+    LabelError,
+    LockedError,
+    OutputExistsError,
+)
 from clipfeat.features import Failure
-from clipfeat.store import FeatureWriter, Row, load, merge_files, open_stored, verify
+from clipfeat.store import FeatureWriter, Row, combining, load, merge_files, open_stored, verify
 from tests.conftest import make_spec
 
 SPEC = make_spec(n_features=2)
@@ -120,3 +126,23 @@ def test_classes_of_several_files(tmp_path: Path) -> None:
     merge_files([c, d], tmp_path / "cd.h5", merge_labels=True)
     assert {label for _, label in held(tmp_path / "cd.h5").values()} == {"cat", "dog"}
     assert load(c, merge_labels=True).classes == ("Cat", "dog")
+
+
+def test_no_other_command_writes_while_files_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that another command commits to the output after it was read would be deleted."""
+    a = write(tmp_path / "a.h5", "/data", {"1": (1, "cat")})
+    b = write(tmp_path / "b.h5", "/data", {"2": (2, "dog")})
+    rebased = combining.rebased
+
+    def rebase_slowly(roots: list[str]) -> tuple[str, list[str]]:
+        with pytest.raises(LockedError, match="is being written by process"):
+            write(a, "/data", {"3": (3, "cat")})
+        return rebased(roots)
+
+    monkeypatch.setattr(combining, "rebased", rebase_slowly)
+    merge_files([a, b], a, overwrite=True)
+    assert held(a) == {"1": (1, "cat"), "2": (2, "dog")}
+    write(a, "/data", {"3": (3, "cat")})
+    assert held(a).keys() == {"1", "2", "3"}

@@ -525,9 +525,9 @@ ScoresFiles = Annotated[
     classifier_option(
         "--scores",
         metavar="NAME=FILE",
-        help="CSV file with the scores of another detector, in the columns path and score. The "
-        "detector is compared but not fitted. Higher scores mean the positive class. NAME= is "
-        "optional. Repeatable.",
+        help="CSV or TSV file with the scores of another detector, in columns such as path and "
+        "score. The detector is compared but not fitted. Higher scores mean the positive class. "
+        "NAME= is optional. Repeatable.",
     ),
 ]
 Scale = Annotated[

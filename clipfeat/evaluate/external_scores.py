@@ -5,7 +5,6 @@ The scores are paired with images by the rule of `clipfeat.features.pairing`. If
 metrics of probabilities are undefined for them.
 """
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,13 +19,14 @@ from clipfeat.evaluate.metrics import Probabilities
 from clipfeat.evaluate.plan import Plan, Trial
 from clipfeat.features import TEST, FeatureSet
 from clipfeat.features.pairing import pair_names
+from clipfeat.features.text_tables import not_a_table, text_rows
+from clipfeat.features.usual_names import PATH_NAMES, usual_columns
 from clipfeat.fits.cells import Cell
 
 if TYPE_CHECKING:
     from clipfeat.evaluate.result import Benchmark
 
-PATH_COLUMNS = ("path", "file", "filename", "file_name", "image", "image_name", "id")
-SCORE_COLUMNS = ("score", "scores", "probability", "prob", "p")
+SCORE_NAMES = ("score", "scores", "probability", "prob", "p")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -70,28 +70,31 @@ class Scores:
 
     @classmethod
     def read(cls, file: str | Path, name: str | None = None) -> "Scores":
-        """Read a CSV file with a path and a score in each row.
+        """Read a CSV or TSV file with a path and a score in each row.
 
         Parameters
         ----------
         file : path
-            The file. Its header names the columns, for example ``path,score``. Other columns are
-            ignored. Two columns without a header are read as paths and scores.
+            The file. Its header names the columns, for example ``path,score``. The usual names of
+            paths are those of a table of images. Other columns are ignored. Two columns without a
+            header are read as paths and scores.
         name : str, optional
             Name of the entry. By default, the name of the file without its suffix.
 
         Raises
         ------
         DataError
-            If the file has no columns of paths and scores. If a score is not a finite number. If an
-            image has two different scores.
+            If the file has no columns of paths and scores, or several. If a score is not a finite
+            number. If an image has two different scores.
+        RefusedFileError
+            If the file cannot be read as a table.
         """
         path = Path(file)
         try:
-            with path.open(encoding="utf-8-sig", newline="") as lines:
-                rows = [row for row in csv.reader(lines) if row]
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise DataError(f"{file} cannot be read as a CSV file: {error}") from error
+            content = path.read_bytes()
+        except OSError as error:
+            raise not_a_table(str(file), error) from error
+        rows = text_rows(content, str(file))
         start, at_path, at_score = _columns(rows, str(file))
         values: dict[str, float] = {}
         for number, row in enumerate(rows[start:], start + 1):
@@ -320,11 +323,15 @@ def _columns(rows: Sequence[Sequence[str]], file: str) -> tuple[int, int, int]:
     """Return the number of header rows, and the columns of paths and scores."""
     if not rows:
         raise DataError(f"{file} is empty. Write one path and one score in each row")
-    head = [cell.strip().lower() for cell in rows[0]]
-    paths = [head.index(name) for name in PATH_COLUMNS if name in head]
-    scores = [head.index(name) for name in SCORE_COLUMNS if name in head]
-    if paths and scores:
-        return 1, paths[0], scores[0]
+    head = [cell.strip() for cell in rows[0]]
+    found = [usual_columns(head, names) for names in (PATH_NAMES, SCORE_NAMES)]
+    if all(found):
+        if doubled := next((names for names in found if len(names) > 1), None):
+            raise DataError(
+                f"{file} has several columns with one usual name: {', '.join(doubled)}. Rename all "
+                "but one of them"
+            )
+        return 1, head.index(found[0][0]), head.index(found[1][0])
     if len(head) == 2:
         try:
             float(head[1])

@@ -6,11 +6,12 @@ underscore at the end, so that they are never taken for clipfeat's own columns. 
 selected by name, the user's name still works if clipfeat has not written a column of this name.
 """
 
-import re
 from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
+
+from clipfeat.features.usual_names import plain_name
 
 OWN_COLUMNS = ("file", "view", "face", "time")
 """Columns that clipfeat writes for the parts of a file."""
@@ -57,12 +58,8 @@ def find_column(name: str, known: Iterable[str]) -> str | None:
         return name
     if name in RESERVED and name + "_" in names:
         return name + "_"
-    alike = [one for one in names if _plain(one) == _plain(name)]
+    alike = [one for one in names if plain_name(one) == plain_name(name)]
     return alike[0] if len(alike) == 1 else None
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\s_-]+", "", name.casefold())
 
 
 def is_part(path: str, file: str) -> bool:

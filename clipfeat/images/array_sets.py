@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from clipfeat.errors import ClipfeatWarning, DataError
 from clipfeat.features.label_text import present
 from clipfeat.features.official_parts import SPLIT, official_part
-from clipfeat.images.manifest import GROUP_NAMES, LABEL_NAMES
+from clipfeat.features.usual_names import GROUP_NAMES, LABEL_NAMES
 from clipfeat.images.pixel_arrays import PixelLayout, pixel_layout
 from clipfeat.images.readers import Reader
 from clipfeat.images.record import ImageRecord

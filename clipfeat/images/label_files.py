@@ -26,9 +26,10 @@ from dataclasses import dataclass
 from clipfeat.errors import LabelError
 from clipfeat.features.official_parts import SPLIT, official_part
 from clipfeat.features.pairing import pair_names
+from clipfeat.features.text_tables import text_table
 from clipfeat.images.labels import label_records
 from clipfeat.images.layout_table import FAKE, REAL
-from clipfeat.images.manifest import TableColumns, find_columns, table_rows, text_table
+from clipfeat.images.manifest import TableColumns, find_columns, table_rows
 from clipfeat.images.path_prefixes import indices_below
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.skipping import UNPAIRED

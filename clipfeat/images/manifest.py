@@ -2,14 +2,9 @@
 
 The columns of paths, labels and groups are recognised by usual names, such as ``label``. Capitals,
 spaces, hyphens and underscores are ignored. All other columns are kept as text under their own
-names. The separator of a text table is a comma, a semicolon, a tab or a bar. Its encoding is UTF-8,
-or UTF-16 with a byte order mark.
+names. `clipfeat.features.text_tables` reads CSV and TSV files.
 """
 
-import codecs
-import csv
-import io
-import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +21,14 @@ from clipfeat.errors import (
 )
 from clipfeat.features.label_text import present
 from clipfeat.features.official_parts import SPLIT
+from clipfeat.features.text_tables import as_text, not_a_table, text_table
+from clipfeat.features.usual_names import (
+    GROUP_NAMES,
+    LABEL_NAMES,
+    PATH_NAMES,
+    plain_name,
+    usual_columns,
+)
 from clipfeat.images.image_root import ImageRoot, root_of_table
 from clipfeat.images.parquet_cells import ParquetShard
 from clipfeat.images.parquet_sizes import check_parquet_size
@@ -40,18 +43,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".parquet"})
-PATH_NAMES = (
-    "path", "filepath", "imagepath", "imgpath", "filename", "imagename", "imgname", "imagefile",
-    "imagefilename", "file", "image", "img", "imageid", "imgid", "id",
-)  # fmt: skip
-"""Usual names of the column of paths, without capitals, spaces, hyphens and underscores."""
-LABEL_NAMES = (
-    "label", "labels", "class", "classname", "target", "category", "isfake", "isgenerated",
-    "isaigenerated", "isai", "aigenerated", "generated", "fake", "y",
-)  # fmt: skip
-GROUP_NAMES = ("group", "groups", "groupid")
-SEPARATORS = ",;\t|"
-_ENCODINGS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +175,7 @@ def read_text_table(spec: str) -> "pd.DataFrame":
     except (RefusedFileError, StorageError):
         raise
     except OSError as error:
-        raise _not_a_table(spec, error) from error
+        raise not_a_table(spec, error) from error
     return text_table(content, spec)
 
 
@@ -208,73 +199,6 @@ def _unread_columns(spec: str) -> list[str]:
     schema = ParquetShard(spec).parquet.schema_arrow
     plain = plain_columns(schema)
     return [name for name in schema.names if name not in plain]
-
-
-def text_table(content: bytes, spec: str) -> "pd.DataFrame":
-    """Read the bytes of a CSV or TSV file as text. See `read_text_table`.
-
-    Parameters
-    ----------
-    content : bytes
-        The bytes of the file.
-    spec : str
-        Its name, for messages and for the separator.
-    """
-    import pandas as pd
-
-    try:
-        table = _read_csv(content, spec)
-    except pd.errors.ParserWarning as error:
-        raise RefusedFileError(
-            f"{spec} has a row with more fields than its header. Correct that row"
-        ) from error
-    except RefusedFileError:
-        raise
-    except (OSError, ValueError, csv.Error) as error:
-        raise _not_a_table(spec, error) from error
-    return as_text(table, spec)
-
-
-def as_text(table: "pd.DataFrame", spec: str) -> "pd.DataFrame":
-    """Convert the values of a table to text. See `read_text_table`."""
-    import pandas as pd
-
-    names = [str(name).strip().strip("\ufeff") for name in table.columns]
-    table.columns = pd.Index([name or f"Unnamed: {i}" for i, name in enumerate(names)])
-    if doubled := table.columns[table.columns.duplicated()].tolist():
-        raise RefusedFileError(f"{spec} has two columns named {doubled[0]!r}. Rename one of them")
-    return table.astype(object).where(table.notna(), "").astype(str)
-
-
-def _not_a_table(spec: str, error: Exception) -> RefusedFileError:
-    return RefusedFileError(
-        f"{spec} cannot be read as a table: {error}. Pass a CSV, TSV or Parquet file in UTF-8 or "
-        "UTF-16"
-    )
-
-
-def _read_csv(content: bytes, spec: str) -> "pd.DataFrame":
-    """Read a text table. Its separator is the one that occurs most often in the header."""
-    import pandas as pd
-
-    encoding = _ENCODINGS.get(content[:2], "utf-8-sig")
-    text = content.decode(encoding)
-    # Old programs end lines with a carriage return. Within quotes, it is part of a name.
-    text = re.sub(r'("(?:[^"]|"")*")|\r\n?', lambda found: found[1] or "\n", text)
-    header = next(iter(text.lstrip("\r\n").splitlines()), "")
-    unquoted = re.sub(r'"[^"]*"', "", header)
-    usual = "\t" if Path(spec).suffix.lower() == ".tsv" else ","
-    separator = max(usual + SEPARATORS, key=unquoted.count)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        table = pd.read_csv(
-            io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, index_col=False
-        )
-    # pandas renames the second of two equal names, so the names are read again.
-    names = next((row for row in csv.reader(io.StringIO(text), delimiter=separator) if row), [])
-    if len(names) == len(table.columns):
-        table.columns = pd.Index(names)
-    return table
 
 
 def read_table(spec: str, names: TableColumns) -> tuple["pd.DataFrame", TableColumns]:
@@ -333,17 +257,6 @@ def find_columns(
     )
 
 
-def plain_name(column: str) -> str:
-    """Return a column's name without capitals, spaces, hyphens and underscores.
-
-    Examples
-    --------
-    >>> plain_name("File Name"), plain_name("image_id")
-    ('filename', 'imageid')
-    """
-    return re.sub(r"[\s_-]+", "", column.casefold())
-
-
 def _pick(
     table: "pd.DataFrame", spec: str, role: str, given: str, usual: tuple[str, ...], remedy: str
 ) -> str:
@@ -355,8 +268,7 @@ def _pick(
     if given in present:
         return given
     wanted = (plain_name(given),) if given else usual
-    alike = [[name for name in present if plain_name(name) == plain] for plain in wanted]
-    columns = next((some for some in alike if some), [])
+    columns = usual_columns(present, wanted)
     if len(columns) > 1:
         raise UnknownNameError(f"{spec} has several {role} columns: {', '.join(columns)}. {remedy}")
     if columns:

@@ -18,9 +18,9 @@ from PIL import Image
 from clipfeat.errors import DataError, ReadError, UsageError
 from clipfeat.features.label_text import present
 from clipfeat.features.official_parts import SPLIT, official_part
+from clipfeat.features.usual_names import GROUP_NAMES, LABEL_NAMES, plain_name
 from clipfeat.images.array_sets import IMAGE_NAMES
 from clipfeat.images.decode import pixels_of
-from clipfeat.images.manifest import GROUP_NAMES, LABEL_NAMES, plain_name
 from clipfeat.images.pixel_arrays import item_pixels, pixel_layout, ppm
 from clipfeat.images.readers import FileBytes, Reader
 from clipfeat.images.record import ImageRecord

@@ -25,6 +25,7 @@ from numpy.lib import format
 from numpy.typing import NDArray
 
 from clipfeat.errors import DataError, ReadError, RefusedFileError, UsageError
+from clipfeat.features.usual_names import GROUP_NAMES
 from clipfeat.images import readers
 from clipfeat.images.array_sets import (
     IMAGE_NAMES,
@@ -33,7 +34,6 @@ from clipfeat.images.array_sets import (
     records_of_arrays,
     role_of,
 )
-from clipfeat.images.manifest import GROUP_NAMES
 from clipfeat.images.pixel_arrays import PixelLayout, item_pixels, ppm
 from clipfeat.images.readers import LocalReader, read_range
 from clipfeat.images.skipping import NO_SUFFIX

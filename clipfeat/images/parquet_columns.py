@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from clipfeat.images.manifest import PATH_NAMES, plain_name
+from clipfeat.features.usual_names import PATH_NAMES, plain_name
 from clipfeat.images.parquet_types import is_binary
 
 if TYPE_CHECKING:

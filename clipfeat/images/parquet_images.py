@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING
 
 from clipfeat.errors import ReadError, RefusedFileError
 from clipfeat.features.official_parts import SPLIT, official_part
+from clipfeat.features.text_tables import as_text
 from clipfeat.images.folder import find_files
 from clipfeat.images.formats import image_suffixes
 from clipfeat.images.manifest import (
     TableColumns,
-    as_text,
     find_columns,
     is_table,
     table_rows,

@@ -13,7 +13,8 @@ from clipfeat.errors import (
 )
 from clipfeat.features.column_names import OWN_COLUMNS, stored_names
 from clipfeat.features.label_text import class_names, present
-from clipfeat.images.manifest import GROUP_NAMES, LABEL_NAMES, TableColumns, plain_name
+from clipfeat.features.usual_names import GROUP_NAMES, LABEL_NAMES, plain_name
+from clipfeat.images.manifest import TableColumns
 from clipfeat.images.source import ImageSource
 from clipfeat.system.escaping import MAX_COLUMNS
 

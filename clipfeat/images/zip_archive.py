@@ -22,6 +22,8 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from clipfeat.errors import DataError, ReadError, RefusedFileError, UnknownNameError, UsageError
+from clipfeat.features.text_tables import text_table
+from clipfeat.features.usual_names import plain_name
 from clipfeat.images.formats import HEAD_BYTES
 from clipfeat.images.labels import label_records
 from clipfeat.images.layouts import understand
@@ -30,9 +32,7 @@ from clipfeat.images.manifest import (
     TableRow,
     find_columns,
     no_usual_column,
-    plain_name,
     table_rows,
-    text_table,
 )
 from clipfeat.images.path_prefixes import indices_below
 from clipfeat.images.record import ImageRecord

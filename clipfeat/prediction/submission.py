@@ -12,7 +12,8 @@ from clipfeat.errors import UsageError, unknown_name
 from clipfeat.features.classes import positive_last
 from clipfeat.features.label_text import present
 from clipfeat.features.pairing import how_to_pair, pair_names
-from clipfeat.images.manifest import PATH_NAMES, plain_name, read_text_table
+from clipfeat.features.usual_names import PATH_NAMES, plain_name
+from clipfeat.images.manifest import read_text_table
 from clipfeat.prediction.predictions import Predictions
 
 if TYPE_CHECKING:

@@ -187,6 +187,7 @@ def test_scores_that_cannot_be_used() -> None:
         ("path,score\na.png,x\n", "row 2 of .* has no path and score: 'a.png,x'"),
         ("name,one,two\na,1,2\n", r"\(columns: name, one, two\)"),
         ("", "is empty"),
+        ("path,Score,score\na,1,2\n", "several columns with one usual name: Score, score"),
         ("path,score\n", "has no scores"),
     ],
 )
@@ -200,7 +201,15 @@ def test_files_that_cannot_be_read(text: str, match: str, tmp_path: Path) -> Non
 def test_headers_are_optional(tmp_path: Path) -> None:
     """Two columns are paths and scores. More columns are ignored if the usual names are there."""
     for number, text in enumerate(
-        ("a,1\nb,2\n", "x,y\na,1\nb,2\n", "label,prob,File\n0,1,a\n1,2,b\n")
+        (
+            "a,1\nb,2\n",
+            "x,y\na,1\nb,2\n",
+            "label,prob,File\n0,1,a\n1,2,b\n",
+            "image_path,label,score\na,x,1\nb,y,2\n",
+            "Image Name,m,Score\na,x,1\nb,y,2\n",
+            "img;score;id\na;1;8\nb;2;9\n",
+            "a\t1\r\nb\t2\r\n",
+        )
     ):
         (tmp_path / f"{number}.csv").write_text(text)
         assert Scores.read(tmp_path / f"{number}.csv", "n").values == {"a": 1.0, "b": 2.0}

@@ -1,0 +1,140 @@
+"""Reading of CSV and TSV files as text.
+
+The separator is a comma, a semicolon, a tab or a bar. The encoding is UTF-8, or UTF-16 with a byte
+order mark.
+"""
+
+import codecs
+import csv
+import io
+import re
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clipfeat.errors import RefusedFileError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SEPARATORS = ",;\t|"
+_ENCODINGS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+
+
+def text_rows(content: bytes, spec: str) -> list[list[str]]:
+    """Read the rows of a CSV or TSV file that may have no header.
+
+    Parameters
+    ----------
+    content : bytes
+        The bytes of the file.
+    spec : str
+        Its name, for messages and for the separator.
+
+    Returns
+    -------
+    list of list of str
+        The fields of each row, as they are written. Blank rows are left out.
+
+    Raises
+    ------
+    RefusedFileError
+        If the file cannot be read as a table.
+
+    Examples
+    --------
+    >>> text_rows(b"a.png;0.1", "scores.csv"), text_rows(b"", "empty.csv")
+    ([['a.png', '0.1']], [])
+    """
+    try:
+        text, separator = _decoded(content, spec)
+        return [row for row in csv.reader(io.StringIO(text), delimiter=separator) if row]
+    except (ValueError, csv.Error) as error:
+        raise not_a_table(spec, error) from error
+
+
+def text_table(content: bytes, spec: str) -> "pd.DataFrame":
+    """Read the bytes of a CSV or TSV file with a header as text.
+
+    Numbers stay as they are written, such as the labels ``0`` and ``1``. Missing values become
+    empty text. The columns are named as in `as_text`.
+
+    Parameters
+    ----------
+    content : bytes
+        The bytes of the file.
+    spec : str
+        Its name, for messages and for the separator.
+
+    Raises
+    ------
+    RefusedFileError
+        If the file cannot be read as a table. If two columns have the same name.
+    """
+    import pandas as pd
+
+    try:
+        table = _read_csv(content, spec)
+    except pd.errors.ParserWarning as error:
+        raise RefusedFileError(
+            f"{spec} has a row with more fields than its header. Correct that row"
+        ) from error
+    except RefusedFileError:
+        raise
+    except (OSError, ValueError, csv.Error) as error:
+        raise not_a_table(spec, error) from error
+    return as_text(table, spec)
+
+
+def as_text(table: "pd.DataFrame", spec: str) -> "pd.DataFrame":
+    """Convert the values of a table to text.
+
+    Spaces around column names are removed. A column without a name is named after its position,
+    such as ``Unnamed: 0``.
+
+    Raises
+    ------
+    RefusedFileError
+        If two columns have the same name.
+    """
+    import pandas as pd
+
+    names = [str(name).strip().strip("\ufeff") for name in table.columns]
+    table.columns = pd.Index([name or f"Unnamed: {i}" for i, name in enumerate(names)])
+    if doubled := table.columns[table.columns.duplicated()].tolist():
+        raise RefusedFileError(f"{spec} has two columns named {doubled[0]!r}. Rename one of them")
+    return table.astype(object).where(table.notna(), "").astype(str)
+
+
+def not_a_table(spec: str, error: Exception) -> RefusedFileError:
+    """Return the error for a file that cannot be read as a text table."""
+    return RefusedFileError(
+        f"{spec} cannot be read as a table: {error}. Pass a CSV or TSV file in UTF-8 or UTF-16"
+    )
+
+
+def _decoded(content: bytes, spec: str) -> tuple[str, str]:
+    """Return the text and its separator, which occurs most often in the header."""
+    text = content.decode(_ENCODINGS.get(content[:2], "utf-8-sig"))
+    # Old programs end lines with a carriage return. Within quotes, it is part of a name.
+    text = re.sub(r'("(?:[^"]|"")*")|\r\n?', lambda found: found[1] or "\n", text)
+    header = next(iter(text.lstrip("\r\n").splitlines()), "")
+    unquoted = re.sub(r'"[^"]*"', "", header)
+    usual = "\t" if Path(spec).suffix.lower() == ".tsv" else ","
+    return text, max(usual + SEPARATORS, key=unquoted.count)
+
+
+def _read_csv(content: bytes, spec: str) -> "pd.DataFrame":
+    import pandas as pd
+
+    text, separator = _decoded(content, spec)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        table = pd.read_csv(
+            io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, index_col=False
+        )
+    # pandas renames the second of two equal names, so the names are read again.
+    names = next((row for row in csv.reader(io.StringIO(text), delimiter=separator) if row), [])
+    if len(names) == len(table.columns):
+        table.columns = pd.Index(names)
+    return table

@@ -22,6 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.errors import DataError, RefusedFileError, UsageError
+from clipfeat.images.parquet_sizes import check_parquet_size
+from clipfeat.images.parquet_types import plain_columns
 from clipfeat.store.one_file import CHUNK_ROWS
 from clipfeat.system.files import MAX_RATIO, MAX_UNPACKED
 
@@ -207,8 +209,11 @@ def _clip_retrieval(folder: Path) -> ForeignFeatures:
         beside = folder / "metadata" / (path.stem.replace("img_emb", "metadata") + ".parquet")
         try:
             blocks += _read_npy(path, ExitStack())[0]
-            table = pq.read_table(beside)
-            names = [name for name in columns if name in table.column_names]
+            parquet = pq.ParquetFile(beside)
+            plain = plain_columns(parquet.schema_arrow)
+            names = [name for name in columns if name in plain]
+            check_parquet_size(parquet, beside, names)
+            table = parquet.read(columns=names)
             text = {name: table[name].cast(pa.string()).to_pylist() for name in names}
         except (OSError, ValueError, pa.ArrowException) as error:
             raise RefusedFileError(
@@ -218,7 +223,7 @@ def _clip_retrieval(folder: Path) -> ForeignFeatures:
             raise DataError(
                 f"{beside} must have an image_path for each of the {len(blocks[-1])} rows of "
                 f"{path}, but has {table.num_rows} rows with the columns "
-                f"{', '.join(table.column_names)}. Export the features again."
+                f"{', '.join(parquet.schema_arrow.names)}. Export the features again."
             )
         for name, values in columns.items():
             captions = text.get(name, [""] * table.num_rows)

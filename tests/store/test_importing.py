@@ -7,6 +7,8 @@ from typing import Any
 import h5py
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from scipy.io import savemat
 
@@ -88,6 +90,20 @@ def test_clip_retrieval(tmp_path: Path) -> None:
     (tmp_path / "cr/metadata/metadata_9.parquet").unlink()
     with pytest.raises(RefusedFileError, match=r"img_emb_9\.npy with .*metadata_9\.parquet"):
         import_features(tmp_path / "cr", tmp_path / "new.h5", name="b32")
+
+
+def test_metadata_of_clip_retrieval_that_unpack_to_gigabytes(tmp_path: Path) -> None:
+    """They are refused before they are unpacked."""
+    for folder in ("img_emb", "metadata"):
+        (tmp_path / folder).mkdir()
+    n = 300
+    np.save(tmp_path / "img_emb/img_emb_0.npy", np.zeros((n, 2), np.float16))
+    captions = pa.DictionaryArray.from_arrays(pa.array([0] * n), pa.array(["x" * 2**20]))
+    table = pa.table({"image_path": [f"{i}.png" for i in range(n)], "caption": captions})
+    file = tmp_path / "metadata/metadata_0.parquet"
+    pq.write_table(table, file, compression="zstd", store_schema=False)
+    with pytest.raises(RefusedFileError, match="bytes would unpack to 31"):
+        import_features(tmp_path, tmp_path / "out.h5", name="b32")
 
 
 @pytest.mark.parametrize("prefix", ["", "photos/", "/far/away/"])

@@ -33,6 +33,7 @@ EXTENDED = (
 BLOCK = tarfile.BLOCKSIZE
 _MAGIC, _MAGIC_START = b"ustar", 257
 _SEARCH_BYTES = 2**20
+"""Maximum size of a read. The next header is often near, so a search starts with one block."""
 _ERRORS = (tarfile.TarError, ValueError, IndexError, OverflowError, RecursionError)
 
 
@@ -188,7 +189,8 @@ def _wrong_size(member: tarfile.TarInfo, size: int) -> str:
 def _next_header(file: IO[bytes], offset: int) -> int | None:
     """Return the offset of the first valid ustar header at or after an offset, or None."""
     file.seek(offset)
-    while chunk := file.read(_SEARCH_BYTES):
+    n_bytes = BLOCK
+    while chunk := file.read(n_bytes):
         place = chunk.find(_MAGIC)
         while place >= 0:
             start = place - _MAGIC_START
@@ -196,6 +198,7 @@ def _next_header(file: IO[bytes], offset: int) -> int | None:
                 return offset + start
             place = chunk.find(_MAGIC, place + 1)
         offset += len(chunk)
+        n_bytes = min(2 * n_bytes, _SEARCH_BYTES)
     return None
 
 

@@ -173,17 +173,20 @@ def image_source(
     [('0000000', 'cat'), ('0000001', 'dog')]
     """
     records = _records(images)
-    given = {"labels": labels, "groups": groups, **dict(columns or {})}
-    texts = {name: _texts(name, of, len(records)) for name, of in given.items() if of is not None}
-    for name, of_images in texts.items():
-        for i, text in enumerate(of_images):
-            one = records[i]
-            if name == "labels" and labels is not None:
-                records[i] = replace(one, label=text)
-            elif name == "groups" and groups is not None:
-                records[i] = replace(one, group=text)
-            else:
-                records[i] = replace(one, columns=(*one.columns, (name, text)))
+    n = len(records)
+    if labels is not None:
+        of_label = _texts("labels", labels, n)
+        records = [replace(one, label=t) for one, t in zip(records, of_label, strict=True)]
+    if groups is not None:
+        of_group = _texts("groups", groups, n)
+        records = [replace(one, group=t) for one, t in zip(records, of_group, strict=True)]
+    for name, values in (columns or {}).items():
+        if values is not None:
+            texts = _texts(name, values, n)
+            records = [
+                replace(one, columns=(*one.columns, (name, t)))
+                for one, t in zip(records, texts, strict=True)
+            ]
     return make_source(f"{len(records)} images in memory", "", records)
 
 

@@ -198,3 +198,13 @@ def test_data_sets(tmp_path: Path) -> None:
     two = Table({"a": ImageFeature(), "b": ImageFeature()}, {"a": [], "b": []})
     with pytest.raises(UsageError, match="2 columns of images"):
         open_source(two)
+
+
+def test_columns_named_like_arguments() -> None:
+    """Columns named labels and groups replace neither the labels nor the groups."""
+    own = {"labels": ["x", "y"], "groups": ["v", "w"]}
+    source = image_source(RGB[:2], labels=["cat", "dog"], groups=["1", "2"], columns=own)
+    assert [(one.label, one.group) for one in source] == [("cat", "1"), ("dog", "2")]
+    assert [dict(one.columns) for one in source] == [
+        {"labels": "x", "groups": "v"}, {"labels": "y", "groups": "w"},
+    ]  # fmt: skip

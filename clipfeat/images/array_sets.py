@@ -129,7 +129,7 @@ def records_of_arrays(
     DataError
         If there is no array of images, or several for one part. If the images have a dtype or a
         shape that `clipfeat.images.pixel_arrays` does not list. If the labels or groups are not
-        one value for each image.
+        one value for each image. If two arrays give the same column.
 
     Warns
     -----
@@ -200,7 +200,15 @@ def _records_of(
         described, labels = [*described, *labels], []
     described, groups = ([*described, *groups], []) if len(groups) > 1 else (described, groups)
     of_label, of_group = (_texts(one[0], n, file) if one else [""] * n for one in (labels, groups))
-    columns = {"_".join(roles[one.name].words): _texts(one, n, file) for one in described}
+    column_of: dict[str, StoredArray] = {}
+    for one in described:
+        other = column_of.setdefault(name := "_".join(roles[one.name].words), one)
+        if other is not one:
+            raise DataError(
+                f"{file} has two arrays for the column {name}: {other.name} and {one.name}. Rename "
+                "one of them"
+            )
+    columns = {name: _texts(one, n, file) for name, one in column_of.items()}
     if part := roles[array.name].part:
         columns[SPLIT] = [part] * n
     names = sorted(columns)

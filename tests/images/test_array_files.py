@@ -122,6 +122,10 @@ def test_several_arrays_of_labels(tmp_path: Path) -> None:
         ({"a": np.zeros(3)}, "the array a .* dtype float64"),
         ({"a": np.zeros(3), "b": np.zeros(3)}, r"no array of images.*a float64 \(3,\)"),
         ({"x": np.zeros((2, 0, 5), np.uint8)}, "images are empty"),
+        (
+            {"x": RGB, "a_b": np.arange(3), "a.b": np.arange(3)},
+            "two arrays for the column a_b: a_b and a.b",
+        ),
     ],
 )
 def test_arrays_that_are_not_images(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:

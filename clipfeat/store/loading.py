@@ -81,11 +81,11 @@ def _load(path: str | Path) -> FeatureSet:
             specs=(stored.spec,),
             columns=with_own_files(columns, paths),
             failures=tuple(stored.failures),
-            weight_files=_weight_files(stored),
+            weight_files=weight_files(stored),
         )
 
 
-def _weight_files(stored: Stored) -> dict[str, str]:
+def weight_files(stored: Stored) -> dict[str, str]:
     """Map the digest of the weights to the name of their local file, which is only displayed."""
     name = provenance(stored).get("weights")
     if not stored.spec.weights or not isinstance(name, str) or name in ("hub", "none"):

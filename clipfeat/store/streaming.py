@@ -20,6 +20,7 @@ from clipfeat.features import FeatureSet
 from clipfeat.features.column_names import with_own_files
 from clipfeat.features.label_text import class_names
 from clipfeat.spec import EncoderSpec
+from clipfeat.store.loading import weight_files
 from clipfeat.store.reading import open_stored
 
 SHARE = 0.5
@@ -217,6 +218,7 @@ def stream(
             keys=np.frombuffer(stored.column("keys").tobytes().hex().encode(), dtype="S32"),
             groups=groups if groups.any() else None,
             columns=columns,
+            weight_files=weight_files(stored),
         )
         yield StreamedFeatures(stored.features, numbers, (stored.spec,), progress=progress)
 

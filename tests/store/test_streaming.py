@@ -66,6 +66,20 @@ def test_a_streamed_file_is_the_loaded_one(
     assert bytes_in_memory(path) == loaded.X.nbytes
 
 
+def test_the_name_of_the_weights_is_kept(tmp_path: Path) -> None:
+    """A model fitted on streamed features names the file of its weights, as for loaded ones."""
+    features = make_features()
+    spec = make_spec(weights="12ab")
+    with FeatureWriter(tmp_path / "out.h5", spec) as writer:
+        writer.provenance = {"weights": "/models/vit.pt"}
+        pairs = zip(features.paths, features.keys, strict=True)
+        rows = [Row(path, key[:16], "", "") for path, key in pairs]
+        writer.append(rows, features.X)
+        writer.finish()
+    with stream(tmp_path / "out.h5") as streamed:
+        assert streamed.numbers.weight_files == {"12ab": "vit.pt"}
+
+
 def test_layers_are_chosen_block_by_block(tmp_path: Path) -> None:
     """Selecting layers equals selecting them in memory."""
     spec = make_spec(layer="0,1,last", widths=(1, 2, 3))

@@ -39,8 +39,9 @@ class SharedRoot:
     is_moved : bool
         Whether the folder with the images of the feature file was moved.
     folders : tuple of str
-        Paths, below the shared root, of the folders and archives that the source covers. Each is
-        empty or ends with a slash. If there is none, no row can be said to have left the source.
+        Starts of the paths, below the shared root, in the folders and files that the source covers.
+        Each is empty or ends with a slash or ``#``. If there is none, no row can be said to have
+        left the source.
     """
 
     images: ImageSource
@@ -49,10 +50,7 @@ class SharedRoot:
     folders: tuple[str, ...] = ("",)
 
     def apply(self, target: Path) -> None:
-        """Make the paths of the feature file relative to the shared root.
-
-        The caller holds the file's lock since before it called `shared_root`.
-        """
+        """Make the paths of the feature file relative to the shared root."""
         if self.prefix or self.is_moved:
             reroot(target, self.images.root, self.prefix)
 
@@ -97,15 +95,22 @@ def _relative_to(images: ImageSource, root: str, prefix: str) -> ImageSource:
 
 
 def _covered(images: ImageSource) -> tuple[str, ...]:
-    """Return the folders below the root of a source that it covers: those that it listed.
+    """Return the starts of the paths that a source covers: the folders and files that it listed.
 
-    An archive is a folder of its members. Tables and lists cover no folder, because they may name
-    some of its images only.
+    An archive is a folder of its members. The rows of a Parquet file may have numbers instead of
+    names, as in ``train.parquet#3``. Tables and lists cover no folder, because they may name some
+    of its images only.
     """
     root = _resolved(images.root)
     if is_remote(root) and not images.places:
         return ("",)
-    return tuple(_prefix(root, _resolved(place)) for place in images.places)
+    covered: list[str] = []
+    for place in images.places:
+        prefix = _prefix(root, _resolved(place))
+        covered.append(prefix)
+        if Path(place).is_file():
+            covered.append(prefix.removesuffix("/") + "#")
+    return tuple(covered)
 
 
 def _prefix(root: str, folder: str) -> str:

@@ -1,8 +1,11 @@
 """Feature files with images of several folders."""
 
+import io
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -78,6 +81,23 @@ def test_prune_keeps_the_rows_of_other_archives_and_tables(folder: Path) -> None
         embed(folder / "t.csv", out, prune=True)
     assert clipfeat.load(out).paths.tolist()[-1] == "a/x/1.png"
     assert len(clipfeat.load(out)) == 4
+
+
+def test_prune_drops_numbered_rows_of_a_parquet_file(tmp_path: Path) -> None:
+    """The rows ``train.parquet#3`` are in this file, and those of another file are kept."""
+    encoded = []
+    for colour in COLOURS["a"] + COLOURS["b"]:
+        file = io.BytesIO()
+        Image.new("RGB", (16, 16), colour).save(file, "PNG")
+        encoded.append(file.getvalue())
+    train, test, out = (tmp_path / name for name in ("train.parquet", "test.parquet", "out.h5"))
+    pq.write_table(pa.table({"image": encoded[:2], "label": ["x", "y"]}), test)
+    pq.write_table(pa.table({"image": encoded, "label": ["x", "y", "x", "y"]}), train)
+    embed(test, out)
+    embed(train, out)
+    pq.write_table(pa.table({"image": encoded[:2], "label": ["x", "y"]}), train)
+    assert embed(train, out, prune=True).n_rows == 4
+    assert list(rows(out)) == [f"{name}.parquet#{i}" for name in ("test", "train") for i in (0, 1)]
 
 
 def test_a_moved_folder_keeps_its_paths(folder: Path) -> None:

@@ -32,6 +32,7 @@ from clipfeat.report.markdown import leaderboard_markdown, pivot_markdown, rates
 from clipfeat.report.page.write import PAGE, PLOTS_FOLDER, PageOptions, write_page
 from clipfeat.report.remarks import balance_text, remarks
 from clipfeat.report.robustness_rates import RATES
+from clipfeat.report.run_shape import check_run_record
 from clipfeat.spec import EncoderSpec
 from clipfeat.system.escaping import markdown_text, spreadsheet_csv
 from clipfeat.system.files import NEW_CONTENTS, publish, read_arrays, replacing_contents
@@ -80,7 +81,11 @@ def claimed_folder(
     with locked(target / LOCK, target):
         # A command that failed before its first fit left only this record.
         in_use = _holds_other_files(target, {COMMAND})
-        if in_use and not overwrite and not (record.is_file() and record.read_text() == text):
+        if (
+            in_use
+            and not overwrite
+            and not (record.is_file() and record.read_bytes() == text.encode())
+        ):
             raise OutputExistsError(
                 f"{folder} is not empty, and was not written by the same command with the same "
                 "options. Choose another folder (-o) or add --overwrite."
@@ -278,7 +283,9 @@ def load_run(folder: str | Path) -> Benchmark:
         ) from error
     except RefusedFileError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError,
+    ) as error:  # fmt: skip
         raise RefusedFileError(
             f"{target} holds a damaged benchmark run ({error!r}). Run the benchmark again."
         ) from error
@@ -294,6 +301,7 @@ def _run_from_files(
             f"{target} holds a run of format {described['version']}, but format {VERSION} is "
             "expected. Run the benchmark again."
         )
+    check_run_record(described)
     outcomes = []
     for number, one in enumerate(described["trials"]):
         fold = arrays[f"fold/{number}"]

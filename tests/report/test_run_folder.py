@@ -1,5 +1,6 @@
 """Tests of run folders."""
 
+import itertools
 import json
 from dataclasses import replace
 from html import unescape
@@ -106,6 +107,24 @@ def test_a_damaged_run_is_refused(damage: str, tmp_path: Path) -> None:
         load_run(tmp_path)
 
 
+def test_wrong_types_in_a_run_are_refused(tmp_path: Path) -> None:
+    """The run is refused when it is loaded, and not when its remarks are written."""
+    save_run(make_run(make_features(10), None, {"svm": 2.0}), tmp_path, page=None)
+    file = tmp_path / "run.json"
+    described = json.loads(file.read_text())
+    names = ("classes", "errors", "votes", "tuned", "caveats", "validation", "scores",
+             "near_duplicates", "data_fingerprint", "versions")  # fmt: skip
+    for name, value in itertools.product(names, ([["a"]], 3, {"a": 1})):
+        if (name, value) != ("versions", {"a": 1}):
+            changed = {**described, "about": {**described["about"], name: value}}
+            file.write_text(json.dumps(changed))
+            with pytest.raises(RefusedFileError, match="damaged benchmark run"):
+                load_run(tmp_path)
+    file.write_text("[" * 100_000)
+    with pytest.raises(RefusedFileError, match="damaged benchmark run"):
+        load_run(tmp_path)
+
+
 def test_saving_writes_every_file_of_the_folder(features: FeatureSet, tmp_path: Path) -> None:
     """The leaderboard lists the entries, and every file in the folder is returned."""
     run = benchmark(features, "logreg,dummy", protocol=3)
@@ -176,6 +195,9 @@ def test_only_the_same_command_claims_a_folder_again(tmp_path: Path) -> None:
     with pytest.raises(OutputExistsError, match="was not written by the same command"):
         claim(2)
     claim(2, overwrite=True)
+    (folder / "asked.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(OutputExistsError, match="was not written by the same command"):
+        claim(2)
 
 
 def test_a_folder_belongs_to_one_run_at_a_time(tmp_path: Path) -> None:

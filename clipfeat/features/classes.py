@@ -13,11 +13,12 @@ from collections.abc import Collection, Sequence
 from clipfeat.errors import UsageError, unknown_name
 
 
-def _set_of(words: str) -> frozenset[str]:
+def set_of(words: str) -> frozenset[str]:
+    """Return the words in a text that are separated by spaces."""
     return frozenset(words.split())
 
 
-GENERATED = _set_of(
+GENERATED = set_of(
     "ai aigc altered artificial attack cg cgi computer counterfeit dalle deepfake diffusion "
     "doctored edited fabricated faceswap fake faked forged forgery gan gen generated "
     "generative inauthentic inpainted machine manipulated manipulation midjourney morph "
@@ -26,7 +27,7 @@ GENERATED = _set_of(
 )
 """Words for generated or manipulated images."""
 
-PHOTOGRAPHS = _set_of(
+PHOTOGRAPHS = set_of(
     "authentic bona bonafide camera genuine human live natural nature orig original photo "
     "photograph photographic pristine real untouched"
 )
@@ -38,7 +39,7 @@ NEGATIONS = frozenset({"no", "non", "not", "un", "without"})
 AMBIGUOUS = frozenset({"and", "both", "like", "mixed", "or", "realistic", "versus", "vs"})
 """Words that make a name ambiguous, as in ``real_vs_fake``."""
 
-NEUTRAL = _set_of(
+NEUTRAL = set_of(
     "art att big class content cycle data dataset deep face faces fide folder frame frames "
     "gau image images img imgs is label pic picture pictures pro sample set split stable star "
     "style swap test testing train training val valid validation video videos"

@@ -26,7 +26,7 @@ from clipfeat.errors import ClipfeatError, ReadError, RefusedFileError, UsageErr
 from clipfeat.images.array_sets import StoredArray, records_of_arrays
 from clipfeat.images.numpy_files import MAX_VALUES, ArrayImage, ArrayPlace
 from clipfeat.images.pixel_arrays import PixelLayout, item_pixels, ppm
-from clipfeat.images.readers import LocalReader, Reader, read_head
+from clipfeat.images.readers import FileReader, Reader, read_head
 from clipfeat.images.source import ImageSource, make_source
 from clipfeat.system.file_stats import Stat, file_stat
 from clipfeat.system.files import MAX_RATIO, MAX_UNPACKED
@@ -47,7 +47,7 @@ CACHE_BYTES = 2**26
 
 
 @dataclass(frozen=True, slots=True)
-class Hdf5Image(LocalReader):
+class Hdf5Image(FileReader):
     """Reader of one image of a chunked dataset.
 
     Parameters

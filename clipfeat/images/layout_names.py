@@ -8,12 +8,9 @@ class.
 import re
 from functools import lru_cache
 
+from clipfeat.features.classes import set_of
 
-def _set_of(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
-
-GENERATORS = _set_of(
+GENERATORS = set_of(
     "adm attgan aurora biggan blendface blip cogview communityai communityforensics controlnet "
     "craiyon crn cyclegan dall dalle ddim ddpm deepfake deepfakedetection deepfakes deepfloyd "
     "disco dit e4s eg3d face2face faceshifter faceswap firefly flux gaugan gigagan glid glide gpt "
@@ -25,15 +22,15 @@ GENERATORS = _set_of(
 )
 """Words for generators. Other words that end in ``gan`` also count, except `NOT_GENERATORS`."""
 
-NOT_GENERATORS = _set_of("began cardigan hooligan michigan morgan organ slogan vegan")
+NOT_GENERATORS = set_of("began cardigan hooligan michigan morgan organ slogan vegan")
 
-PHOTOGRAPHS = _set_of(
+PHOTOGRAPHS = set_of(
     "afhq celeba celebahq coco dresden ffhq flickr forchheim ilsvrc imagenet laion lsun mscoco "
     "openimages photo photographs photos raise redcaps textcaps ucid unsplash"
 )
 """Words for collections of photographs, such as RAISE and COCO."""
 
-PROGAN_CATEGORIES = _set_of(
+PROGAN_CATEGORIES = set_of(
     "airplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike "
     "person pottedplant sheep sofa train tvmonitor"
 )

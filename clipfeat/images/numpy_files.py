@@ -35,7 +35,7 @@ from clipfeat.images.array_sets import (
     role_of,
 )
 from clipfeat.images.pixel_arrays import PixelLayout, item_pixels, ppm
-from clipfeat.images.readers import LocalReader, read_range
+from clipfeat.images.readers import FileReader, read_range
 from clipfeat.images.skipping import NO_SUFFIX
 from clipfeat.images.source import ImageSource, make_source
 from clipfeat.images.zip_members import ZipMember, zip_members
@@ -80,7 +80,7 @@ class ArrayPlace:
 
 
 @dataclass(frozen=True, slots=True)
-class ArrayImage(LocalReader):
+class ArrayImage(FileReader):
     """Reader of one image of an array in a local file.
 
     Parameters

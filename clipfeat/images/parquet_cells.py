@@ -9,17 +9,17 @@ its row group is decoded again.
 
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from threading import Lock
-from typing import Any, Self
+from typing import Any
 
 from clipfeat.errors import ReadError, StorageError
 from clipfeat.images import readers
-from clipfeat.images.readers import LocalReader, read_head
-from clipfeat.system.file_stats import Stat, file_stat, object_stats
+from clipfeat.images.readers import FileReader, read_head
+from clipfeat.system.file_stats import Stat, file_stat
 from clipfeat.system.files import storage_errors
 from clipfeat.system.locations import is_remote, location
 
@@ -32,7 +32,7 @@ _POINTER = b"version https://git-lfs"
 
 
 @dataclass(frozen=True, slots=True)
-class ParquetCell(LocalReader):
+class ParquetCell(FileReader):
     """Reader of a cell of a Parquet file, which may be on an object store.
 
     Parameters
@@ -69,19 +69,6 @@ class ParquetCell(LocalReader):
         if not cell:
             raise ReadError("the cell is empty")
         return cell
-
-    def stat(self) -> Stat | None:
-        """Return the status of the file, or None if it is not known."""
-        if is_remote(self.file):
-            return object_stats([self.file]).get(self.file)
-        return file_stat(self.file)
-
-    @classmethod
-    def stat_all(cls, readers: Sequence[Self]) -> list[Stat | None]:
-        """Return the status of several readers, with one request per file."""
-        first = {reader.file: reader for reader in reversed(readers)}
-        stats = {file: reader.stat() for file, reader in first.items()}
-        return [stats[reader.file] for reader in readers]
 
 
 class ParquetShard:

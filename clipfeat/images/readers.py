@@ -80,25 +80,28 @@ class Reader(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class LocalReader(Reader):
-    """Base class of readers that use one local file.
+class FileReader(Reader):
+    """Base class of readers that use one file, which may be on an object store.
 
     Parameters
     ----------
     file : str
-        Path of the file.
+        Path or URL of the file.
     """
 
     file: str
 
     def stat(self) -> Stat | None:
-        """Return the status of the file, or None if the file system does not give it."""
+        """Return the status of the file, or None if it is not known."""
+        if is_remote(self.file):
+            return object_stats([self.file]).get(self.file)
         return file_stat(self.file)
 
     @classmethod
     def stat_all(cls, readers: Sequence[Self]) -> list[Stat | None]:
-        """Return the status of several readers, with one system call per file."""
-        stats = {file: file_stat(file) for file in dict.fromkeys(r.file for r in readers)}
+        """Return the status of several readers, with one system call or request per file."""
+        first = {reader.file: reader for reader in reversed(readers)}
+        stats = {file: reader.stat() for file, reader in first.items()}
         return [stats[reader.file] for reader in readers]
 
     def absolute(self) -> Self:
@@ -107,7 +110,7 @@ class LocalReader(Reader):
 
 
 @dataclass(frozen=True, slots=True)
-class FileBytes(LocalReader):
+class FileBytes(FileReader):
     """Reader of a whole local file."""
 
     def read(self) -> bytes:
@@ -123,7 +126,7 @@ class FileBytes(LocalReader):
 
 
 @dataclass(frozen=True, slots=True)
-class TarMember(LocalReader):
+class TarMember(FileReader):
     """Reader of a member of an uncompressed tar file.
 
     Parameters
@@ -167,7 +170,7 @@ class Unreadable(Reader):
 
 
 @dataclass(frozen=True, slots=True)
-class VideoFrame(LocalReader):
+class VideoFrame(FileReader):
     """Reader of one frame of a local video.
 
     The bytes are a request to `clipfeat.images.video.decode_frame`, which opens the file.

@@ -12,16 +12,14 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO, Protocol, Self
+from typing import IO, Protocol
 
 from clipfeat.errors import ReadError, StorageError
 from clipfeat.images import readers
-from clipfeat.images.readers import LocalReader, read_range
+from clipfeat.images.readers import FileReader, read_range
 from clipfeat.images.shards import member_path
-from clipfeat.system.file_stats import Stat, file_stat, object_stats
-from clipfeat.system.locations import is_remote
 
 _HEADER = struct.Struct("<4s22xHH")
 _HEADER_ROOM = 512
@@ -49,7 +47,7 @@ class _Decompressor(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ZipMember(LocalReader):
+class ZipMember(FileReader):
     """Reader of a member of a zip file, which may be on an object store.
 
     Parameters
@@ -148,19 +146,6 @@ class ZipMember(LocalReader):
         if len(packed) < size:
             raise ReadError(f"the member is truncated: it has {len(packed)} bytes, expected {size}")
         return packed
-
-    def stat(self) -> Stat | None:
-        """Return the status of the zip file, or None if it is not known."""
-        if is_remote(self.file):
-            return object_stats([self.file]).get(self.file)
-        return file_stat(self.file)
-
-    @classmethod
-    def stat_all(cls, readers: Sequence[Self]) -> list[Stat | None]:
-        """Return the status of several readers, with one request per zip file."""
-        first = {reader.file: reader for reader in reversed(readers)}
-        stats = {file: reader.stat() for file, reader in first.items()}
-        return [stats[reader.file] for reader in readers]
 
 
 def zip_members(file: IO[bytes], name: str) -> Iterator[tuple[str, str, ZipMember]]:

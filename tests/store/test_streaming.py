@@ -46,10 +46,16 @@ def test_a_streamed_file_is_the_loaded_one(
     monkeypatch.setattr(merging, "SHARD_BYTES", 1000)
     some = make_features(30, ("10", "9"), groups=True)
     frames = np.array([f"clip{i // 3}" if i % 2 else "" for i in range(60)])
-    some = replace(some, y=np.where(np.arange(60) % 7, some.y, -1), columns={"file": frames})
+    paths = [f"{file}#{i}" if (file := frames[i]) else some.paths[i] for i in range(60)]
+    some = replace(
+        some,
+        y=np.where(np.arange(60) % 7, some.y, -1),
+        paths=np.array(paths),
+        columns={"file": frames},
+    )
     path = write_parts(tmp_path / "out.h5", some)
     with FeatureWriter(path, some.specs[0]) as writer:
-        again = Row("10/0003.png", some.keys[3][:16], "9", "g3")
+        again = Row("10/0004.png", some.keys[4][:16], "9", "g4")
         writer.append([again], np.ones((1, 6), dtype=np.float32))
         if sharded:
             writer.finish()

@@ -235,5 +235,5 @@ def _refusing(path: Path) -> Iterator[None]:
         yield
     except (RefusedFileError, StorageError):
         raise
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError) as error:
         raise RefusedFileError(f"{path} is damaged: {error}. {REMEDY}") from error

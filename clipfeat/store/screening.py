@@ -8,6 +8,7 @@ structure of the file, so the file is refused before any of its data are read.
 import os
 import stat
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,9 @@ _CLASSES = {
     h5py.h5t.OPAQUE: "opaque",
 }
 """The allowed HDF5 classes of types, with their names in messages."""
+
+_Extent = tuple[int, int, str]
+"""First byte of a dataset's data, the byte after its data, and the dataset's name."""
 
 
 def check_regular(path: Path) -> os.stat_result:
@@ -79,19 +83,21 @@ def screen(h5: Any, path: Path, length: int) -> None:
     RefusedFileError
         If a link is not a hard link. If a dataset is not contiguous, has a filter, or is virtual or
         stored in another file. If a dataset has a type or a shape that the format does not allow.
-        If a dataset claims more bytes than the file has.
+        If a dataset claims more bytes than the file has, or shares bytes with another dataset.
+        If an attribute is not a single value.
     """
     root = h5.id
+    extents: list[_Extent] = []
     for name in ATTRIBUTES:
         _check_attribute(root, name, path)
     shapes = {
-        name: _check_dataset(root, name, path, length)
+        name: _check_dataset(root, name, path, length, extents)
         for name in ("features", "labels", "class_names", *ROW_DATASETS)
     }
     _check_lengths(shapes, ("features", "labels", *ROW_DATASETS), path)
     failures = _group(root, "failures", path)
     if failures is not None:
-        lengths = {n: _check_dataset(failures, n, path, length) for n in FAILURE_DATASETS}
+        lengths = {n: _check_dataset(failures, n, path, length, extents) for n in FAILURE_DATASETS}
         _check_lengths(lengths, FAILURE_DATASETS, path)
     columns = _group(root, "columns", path)
     if columns is not None:
@@ -102,8 +108,17 @@ def screen(h5: Any, path: Path, length: int) -> None:
         for encoded in columns:
             name = encoded.decode(errors="replace")
             column = f"columns/{name}"
-            shapes[column] = _check_dataset(columns, name, path, length, role="columns")
+            shapes[column] = _check_dataset(columns, name, path, length, extents, "columns")
             _check_lengths(shapes, ("features", column), path)
+    _check_separate(extents, path)
+
+
+def _check_separate(extents: list[_Extent], path: Path) -> None:
+    """Check that no two datasets share bytes, so that together they are no larger than the file."""
+    extents.sort()
+    for (_, end, name), (start, _, other) in pairwise(extents):
+        if start < end:
+            raise _refusal(path, f"the datasets {name!r} and {other!r} use the same bytes")
 
 
 def _check_lengths(
@@ -134,9 +149,12 @@ def _is_hard(parent: Any, name: str, path: Path) -> bool:
 
 
 def _check_dataset(
-    parent: Any, name: str, path: Path, length: int, role: str = ""
+    parent: Any, name: str, path: Path, length: int, extents: list[_Extent], role: str = ""
 ) -> tuple[int, ...] | None:
-    """Check a dataset against the format. Return its shape, or None if it does not exist."""
+    """Check a dataset against the format. Return its shape, or None if it does not exist.
+
+    The position of its data is added to `extents`.
+    """
     role = role or name
     if not _is_hard(parent, name, path):
         return None
@@ -156,6 +174,8 @@ def _check_dataset(
         raise _refusal(
             path, f"{name!r} claims {n_bytes} bytes, but the file has only {length} bytes"
         )
+    if n_bytes:
+        extents.append((offset, offset + n_bytes, name))
     _check_attribute(dataset, "crc32", path)
     if len(shape) != N_DIMENSIONS.get(role, 1):
         n = N_DIMENSIONS.get(role, 1)
@@ -181,6 +201,8 @@ def _check_attribute(parent: Any, name: str, path: Path) -> None:
     if h5py.h5a.exists(parent, name.encode()):
         attribute = h5py.h5a.open(parent, name.encode())
         _check_type(attribute.get_type(), path, f"the attribute {name!r}", MAX_ATTRIBUTE)
+        if attribute.get_space().get_simple_extent_type() != h5py.h5s.SCALAR:
+            raise _refusal(path, f"the attribute {name!r} must be a single value, not an array")
         if (size := attribute.get_storage_size()) > MAX_ATTRIBUTE:
             fault = f"{size} bytes, but at most {MAX_ATTRIBUTE} bytes are allowed"
             raise _refusal(path, f"the attribute {name!r} has {fault}")

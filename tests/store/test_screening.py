@@ -94,9 +94,27 @@ def long_attribute(h5: h5py.File, trap: Path) -> None:
     h5.attrs["encoder"] = "x" * 100
 
 
+def array_attribute(h5: h5py.File, trap: Path) -> None:
+    h5.attrs["complete"] = np.array([1, 2])
+
+
+def array_checksum(h5: h5py.File, trap: Path) -> None:
+    h5["paths"].attrs["crc32"] = np.array([1, 2], "u4")
+
+
+def infinite_version(h5: h5py.File, trap: Path) -> None:
+    h5.attrs["version"] = np.inf
+
+
+def shared_bytes(h5: h5py.File, trap: Path) -> None:
+    for number in range(2):
+        h5[f"columns/{number}"] = h5["paths"]
+
+
 KINDS = (
     external_link, soft_link, linked_group, external_storage, virtual, growing_virtual, bomb,
     absurd_shape, long_text, wide_text, objects, compound, a_group, long_attribute,
+    array_attribute, array_checksum, infinite_version, shared_bytes,
 )  # fmt: skip
 
 

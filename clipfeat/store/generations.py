@@ -9,6 +9,7 @@ tries again.
 
 import json
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -95,6 +96,11 @@ def read_generation(target: Path, number: int) -> Generation:
     """
     path = shards_folder(target) / _file_name(number)
     with storage_errors(f"reading {path}"):
+        if not is_remote(path):
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode):  # reading a FIFO or a device would never end
+                raise RefusedFileError(f"{path} is not a regular file. {REMEDY}")
+            _check_size(status.st_size, path)
         data = path.read_bytes()
     return _parsed(data, number, path)
 
@@ -130,19 +136,29 @@ def _file_name(number: int) -> str:
     return f"generation-{number:08d}.json"
 
 
-def _parsed(data: bytes, number: int, path: Path) -> Generation:
-    if len(data) > MOST_BYTES:
+def _check_size(n_bytes: int, path: Path) -> None:
+    if n_bytes > MOST_BYTES:
         raise RefusedFileError(
-            f"{path} has {len(data)} bytes, but at most {MOST_BYTES} bytes are allowed. {REMEDY}"
+            f"{path} has {n_bytes} bytes, but at most {MOST_BYTES} bytes are allowed. {REMEDY}"
         )
+
+
+def _integer(value: Any) -> int:
+    if type(value) is not int:  # bool is a subclass of int
+        raise ValueError(f"an integer is expected, got {value!r}")
+    return value
+
+
+def _parsed(data: bytes, number: int, path: Path) -> Generation:
+    _check_size(len(data), path)
     try:
         about: Mapping[str, Any] = json.loads(data)
         kind, version = about["clipfeat"], about["version"]
         shards = tuple(
-            Shard(str(one["name"]), int(one["n_rows"]), int(one["n_bytes"]))
+            Shard(str(one["name"]), _integer(one["n_rows"]), _integer(one["n_bytes"]))
             for one in about["shards"]
         )
-        generation = Generation(int(about["number"]), shards, tuple(map(str, about["merged"])))
+        generation = Generation(_integer(about["number"]), shards, tuple(map(str, about["merged"])))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise RefusedFileError(f"{path} is damaged: {error!r}. {REMEDY}") from error
     if (kind, version) != (KIND, VERSION):

@@ -25,7 +25,7 @@ from clipfeat.store import (
     verify,
     writing,
 )
-from clipfeat.store.generations import newest_generation, shards_folder
+from clipfeat.store.generations import MOST_BYTES, newest_generation, shards_folder
 from clipfeat.store.reading import part_paths
 from clipfeat.system.locations import location
 from tests.conftest import make_spec
@@ -258,6 +258,8 @@ def test_a_missing_or_damaged_shard_is_refused(tmp_path: Path) -> None:
         {"shards": []},
         {"shards": [{"name": "../../etc/passwd.h5", "n_rows": 1, "n_bytes": 1}]},
         {"number": 7},
+        {"number": float("inf")},
+        {"shards": [{"name": "a.h5", "n_rows": float("inf"), "n_bytes": 1}]},
         {"merged": 3},
     ],
 )
@@ -272,6 +274,21 @@ def test_a_hostile_generation_is_refused(tmp_path: Path, about: Any) -> None:
     path.write_text(text)
     with pytest.raises(RefusedFileError, match="generation-00000001"):
         load(out)
+
+
+def test_a_generation_that_never_ends_is_refused(tmp_path: Path) -> None:
+    """A link to a device or to a large file is refused before it is read."""
+    out = tmp_path / "out.h5"
+    write(out, {"a.png": 1})
+    path = next(shards_folder(out).glob("generation-*.json"))
+    large = tmp_path / "large"
+    with large.open("wb") as opened:
+        opened.truncate(MOST_BYTES + 1)
+    for target, message in ((Path("/dev/null"), "not a regular file"), (large, "at most")):
+        path.unlink()
+        path.symlink_to(target)
+        with pytest.raises(RefusedFileError, match=message):
+            load(out)
 
 
 def test_what_cannot_be_reached_is_one_error(s3: str) -> None:

@@ -22,7 +22,7 @@ def export(
     """
     import zipfile
 
-    if file.suffix == ".clipfeat" or zipfile.is_zipfile(file):
+    if file.suffix == ".clipfeat" or (file.is_file() and zipfile.is_zipfile(file)):
         from clipfeat.model.exporting import export_estimator
 
         exported = export_estimator(file, output, overwrite=overwrite)

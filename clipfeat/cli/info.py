@@ -26,7 +26,7 @@ def info(file: options.AnyFile, failures: options.AllFailures = False) -> None:
             f"{file} is a folder without a benchmark run. Give a feature file, a model file or a "
             "run folder."
         )
-    if zipfile.is_zipfile(file):
+    if file.is_file() and zipfile.is_zipfile(file):
         _print_model(file)
     else:
         _print_features(file, failures)

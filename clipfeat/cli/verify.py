@@ -20,7 +20,7 @@ def verify(file: options.FeaturesOrModel) -> None:
     from clipfeat.cli.console import counted
 
     # A damaged model file may no longer be a valid zip file.
-    if zipfile.is_zipfile(file) or file.suffix == ".clipfeat":
+    if file.suffix == ".clipfeat" or (file.is_file() and zipfile.is_zipfile(file)):
         from clipfeat.model import load_model
 
         begun = time.monotonic()

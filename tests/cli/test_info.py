@@ -1,6 +1,8 @@
 """``clipfeat info``."""
 
 import json
+import os
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -60,3 +62,13 @@ def test_mistakes(image_folder: Path) -> None:
     Path("x.h5").write_text("text")
     assert_fails(clipfeat("info", "x.h5"), 6, "HDF5")
     assert_fails(clipfeat("info", "images"), 6, "images is a folder without a benchmark run")
+
+
+@pytest.mark.parametrize("command", [("info",), ("verify",), ("export", "-o", "x.npz")])
+def test_a_fifo_is_not_opened(
+    command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Opening a FIFO would block, so its type is checked first."""
+    os.mkfifo(tmp_path / "x.fifo")
+    monkeypatch.setattr(zipfile, "is_zipfile", lambda file: pytest.fail("opened"))
+    assert_fails(clipfeat(*command, tmp_path / "x.fifo"), 6, "not a regular file")

@@ -12,6 +12,7 @@ group. If the source gives no group, the group is the path of the image.
 import hashlib
 import io
 import json
+import math
 import os
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,6 +39,21 @@ MAX_VIEWS_FILE = 2**16
 """Maximum size of a file of views in bytes. PyYAML parses about 50 kB in a second."""
 MAX_DEPTH = 32
 """Maximum depth of lists and mappings in a YAML file of views."""
+MAX_NUMBER = 16_384
+"""Maximum of the numbers in the arguments of a step, such as a size in pixels."""
+MAX_AREA = 2**26
+"""Maximum number of pixels of a size in the arguments. One number stands for a square."""
+MAXIMA = {
+    "padding": 4096,
+    "kernel_size": 255, "sigma": 100,  # the time for each pixel grows with their squares
+    "num_ops": 100, "mixture_width": 100, "chain_depth": 100, "trials": 100,
+    "num_magnitude_bins": 1000,
+    "side_range": 16, "scale_range": 16, "scale_limit": 16,
+}  # fmt: skip
+"""Lower maxima of some arguments, so that a step cannot take all memory or hours."""
+SIZES = (("size",), ("min_size",), ("max_size",), ("target_size",), ("height", "width"),
+         ("min_height", "min_width"))  # fmt: skip
+"""Arguments that are together the size of an image."""
 
 NAMED_VIEWS: dict[str, list[Step]] = {
     "hflip": [("RandomHorizontalFlip", {"p": 1.0})],
@@ -323,6 +339,7 @@ def _build_step(
     if factory is None:
         raise unknown_name("step of a view", name, known)
     try:
+        _check_arguments(arguments)
         transform = factory(**arguments)
     except (TypeError, ValueError) as error:
         raise UsageError(
@@ -332,6 +349,31 @@ def _build_step(
     if name.startswith("A."):
         return lambda image, seed: _apply_albumentations(transform, image, seed)
     return lambda image, seed: transform(image)
+
+
+def _check_arguments(arguments: Mapping[str, Any]) -> None:
+    """Check that the numbers in a step's arguments do not need unlimited memory or time."""
+    for name, value in arguments.items():
+        most = MAXIMA.get(name, MAX_NUMBER)
+        if not all(abs(number) <= most for number in _numbers(value)):
+            raise ValueError(f"the numbers of {name} must be at most {most}, got {value}")
+    for names in SIZES:
+        sides = [number for name in names for number in _numbers(arguments.get(name))]
+        pixels = math.prod(sides * 2 if len(sides) == 1 else sides)
+        if pixels > MAX_AREA and len(sides) <= 2:
+            raise ValueError(
+                f"{' and '.join(names)} must describe at most {MAX_AREA} pixels, got {pixels}"
+            )
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, int | float):
+        yield value
+    elif isinstance(value, list):
+        for one in value:
+            yield from _numbers(one)
 
 
 def _albumentations(name: str) -> Any:

@@ -138,6 +138,29 @@ def test_invalid_views_are_refused(tmp_path: Path, text: str, error: type, messa
         read_views(str(path) if text[0] in "{[" else text)
 
 
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"RandAugment": {"num_ops": 10**9}},
+        {"AugMix": {"mixture_width": 10**9}},
+        {"Pad": {"padding": 12_000}},
+        {"Pad": {"padding": [0, [5000]]}},
+        {"Resize": {"size": [24_000, 24_000]}},
+        {"Resize": {"size": [16_000, 16_000]}},
+        {"Resize": {"size": 16_000}},
+        {"ElasticTransform": {"sigma": 5000}},
+        {"GaussianBlur": {"kernel_size": 20_001}},
+        {"RandomZoomOut": {"side_range": [1, float("inf")]}},
+    ],
+)
+def test_steps_that_take_memory_or_time(tmp_path: Path, step: Any) -> None:
+    """They are refused when the file is read."""
+    path = tmp_path / "views.json"
+    path.write_text(json.dumps({"a": [step]}))
+    with pytest.raises(UsageError, match=r"of a view does not accept .* at most"):
+        read_views(str(path))
+
+
 def test_a_crop_larger_than_the_image_fails(tmp_path: Path) -> None:
     """The error names the view and the size of the image."""
     path = tmp_path / "views.json"

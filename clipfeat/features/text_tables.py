@@ -17,6 +17,8 @@ from clipfeat.errors import RefusedFileError
 if TYPE_CHECKING:
     import pandas as pd
 
+MAX_TABLE_COLUMNS = 10_000
+"""Maximum number of columns of a CSV or TSV file."""
 SEPARATORS = ",;\t|"
 _ENCODINGS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
@@ -128,13 +130,18 @@ def _read_csv(content: bytes, spec: str) -> "pd.DataFrame":
     import pandas as pd
 
     text, separator = _decoded(content, spec)
+    names = next((row for row in csv.reader(io.StringIO(text), delimiter=separator) if row), [])
+    if len(names) > MAX_TABLE_COLUMNS:  # pandas would need minutes
+        raise RefusedFileError(
+            f"{spec} has {len(names)} columns, but at most {MAX_TABLE_COLUMNS} are allowed. Remove "
+            "columns from the table"
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
         table = pd.read_csv(
             io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, index_col=False
         )
-    # pandas renames the second of two equal names, so the names are read again.
-    names = next((row for row in csv.reader(io.StringIO(text), delimiter=separator) if row), [])
+    # pandas renames the second of two equal names.
     if len(names) == len(table.columns):
         table.columns = pd.Index(names)
     return table

@@ -141,6 +141,7 @@ def test_many_files_of_labels_take_linear_time() -> None:
         (b"\xff\xfe\x00", "cannot be read as a table"),
         (b"", "cannot be read as a table"),
         (b"path,label\ncat/1.png,b,,\n", "more fields than its header"),
+        (b"path" + b"," * 150_000 + b"\n", "150001 columns, but at most 10000"),
         (b"path,label,label\ncat/1.png,b,c\n", "two columns named 'label'"),
         (b"path,label,Label\ncat/1.png,b,c\n", "several label columns: label, Label. Rename"),
         (b"path,label,group,Group\ncat/1.png,b,c,d\n", "several group columns"),

@@ -100,7 +100,7 @@ def _print_model(file: Path) -> None:
     for line in model_remarks(model):
         print_line(line)
     if model.scores:
-        title = f"{about['cv']}-fold cross-validation{positive_title(model.classes)}"
+        title = f"{about.get('cv', '?')}-fold cross-validation{positive_title(model.classes)}"
         print_leaderboard(Leaderboard.from_rows(model.scores), title)
 
 

@@ -1,6 +1,6 @@
 """Soft vote: the average of the probabilities of several classifiers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -49,7 +49,13 @@ def soft_vote(
     >>> soft_vote([[[0.9, 0.1]], [[0.5, 0.5]]], weights=[0, 2]).tolist()
     [[0.5, 0.5]]
     """
-    shares = _shares(weights, len(probabilities))
+    return _average(probabilities, _shares(weights, len(probabilities)))
+
+
+def _average(
+    probabilities: Iterable[ArrayLike], shares: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Add up the probabilities of the members one after the other, so that one is in memory."""
     total: NDArray[np.float64] | None = None
     for number, (share, member) in enumerate(zip(shares, probabilities, strict=True)):
         p = np.asarray(member, dtype=np.float64)
@@ -238,11 +244,12 @@ class SoftVotingClassifier(ClassifierMixin, _BaseComposition):
         """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=(np.float32, np.float64), reset=False)
-        members = [
+        members = (
             align(member.predict_proba(X), member.classes_, self.classes_)
             for member in self.estimators_.values()
-        ]
-        return soft_vote(members, [weight for weight in self._weights() if weight > 0])
+        )
+        weights = [weight for weight in self._weights() if weight > 0]
+        return _average(members, _shares(weights, len(self.estimators_)))
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Predict the class with the largest average probability."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from clipfeat.errors import RefusedFileError
 from clipfeat.model.container import DamagedModelError
-from clipfeat.model.format import KIND, MAX_CLASSES, VERSION
+from clipfeat.model.format import KIND, MAX_CLASSES, MAX_SCORED, VERSION
 from clipfeat.spec import EncoderSpec
 
 if TYPE_CHECKING:
@@ -17,6 +17,14 @@ FIELDS = (
     "kind", "version", "classes", "encoders", "fingerprints", "n_features", "members", "threshold",
     "estimator", "scores", "about", "libraries",
 )  # fmt: skip
+
+SCORE_FIELDS: dict[str, tuple[tuple[type, ...], bool]] = {
+    **dict.fromkeys(("classifier", "metric"), ((str,), True)),
+    **dict.fromkeys(("encoder", "fold", "trained_on", "tested_on"), ((str,), False)),
+    **dict.fromkeys(("seed", "n_train"), ((int,), False)),
+    **dict.fromkeys(("value", "seconds"), ((float, int), False)),
+}
+"""Types of the fields of a score, and whether null is invalid."""
 
 
 def describe(
@@ -103,6 +111,7 @@ def check_fields(description: Mapping[str, Any]) -> None:
             raise DamagedModelError(f"{name!r} is not a JSON {kind.__name__}")
     if not all(isinstance(row, dict) for row in description["scores"]):
         raise DamagedModelError("'scores' is not a list of objects")
+    _check_scores(description["scores"])
     threshold, n_features = description["threshold"], description["n_features"]
     if threshold is not None and len(description["classes"]) != 2:
         raise DamagedModelError(
@@ -113,6 +122,24 @@ def check_fields(description: Mapping[str, Any]) -> None:
         raise DamagedModelError(f"the decision threshold ({threshold!r}) is outside [0, 1]")
     if type(n_features) is not int or not 0 < n_features < 2**31:
         raise DamagedModelError(f"the number of features ({n_features!r}) is invalid")
+
+
+def _check_scores(rows: list[dict[str, Any]]) -> None:
+    for number, row in enumerate(rows):
+        for name in ("classifier", "metric", "value"):
+            if name not in row:
+                raise DamagedModelError(f"row {number} of 'scores' has no {name!r}")
+        for name, value in row.items():
+            kinds, required = SCORE_FIELDS.get(name, ((), False))
+            if value is None and not required:
+                continue
+            large = type(value) is int and abs(value) >= 2**63
+            if type(value) not in kinds or large:
+                raise DamagedModelError(
+                    f"{name[:40]!r} in row {number} of 'scores' is unknown or has an invalid value"
+                )
+    if len({row["classifier"] for row in rows}) > MAX_SCORED:
+        raise DamagedModelError(f"'scores' names more than {MAX_SCORED} classifiers")
 
 
 def read_specs(description: Mapping[str, Any]) -> tuple[EncoderSpec, ...]:

@@ -36,8 +36,12 @@ exactly these fields:
 ``libraries``     versions of libraries by name
 ================  ================================================================================
 
-``scores``, ``about`` and ``libraries`` are for people, and a reader MUST NOT depend on them. The
-array ``training_keys`` (N, 16) holds the content hashes of the training images. N MAY be 0.
+``scores``, ``about`` and ``libraries`` are for people, and a reader MUST NOT depend on them. A row
+of ``scores`` has the strings ``classifier`` and ``metric``, and the number or null ``value``. It
+MAY have the strings ``encoder``, ``fold``, ``trained_on`` and ``tested_on``, the integers ``seed``
+and ``n_train``, and the number ``seconds``, each of which may be null. Integers are less than 2^63.
+The rows MUST NOT name more than `MAX_SCORED` different classifiers. The array ``training_keys`` (N,
+16) holds the content hashes of the training images. N MAY be 0.
 
 Nodes
 -----
@@ -47,13 +51,16 @@ other fields of the node: numbers, strings, nested nodes, and arrays. An array o
 ``estimator/steps/0`` is stored under the name ``estimator/steps/0/<field>``. A reader MUST refuse
 unknown kinds, unknown and missing fields, and unknown and missing arrays. It MUST check the type,
 the shape and the range of each field, and that the fields of a node and of its nested nodes agree.
-Nodes MUST NOT be nested more than `MAX_DEPTH` deep. An estimator MUST NOT have more than
-`MAX_CLASSES` classes, and the estimator's labels are indices into ``classes``.
+Nodes MUST NOT be nested more than `MAX_DEPTH` deep. A file MUST NOT have more than `MAX_NODES`
+nodes, and a pipeline MUST NOT have more than `MAX_STEPS` steps. An estimator MUST NOT have more
+than `MAX_CLASSES` classes, and the estimator's labels are indices into ``classes``. The number of
+members of a vote or a stack times its number of classes MUST NOT be more than `MAX_MEMBER_CLASSES`.
 
 Trees are arrays of nodes. The children of a node MUST have larger indices than the node and MUST be
-in the same tree. Features MUST be in the range of the estimator's features. A leaf has -1 for both
-children and for its feature. Prediction follows the left child if the feature's float32 value is at
-most the threshold.
+in the same tree, and a node MUST NOT be the child of two nodes. All trees of a file together MUST
+NOT be more than `MAX_TREES`. Features MUST be in the range of the estimator's features. A leaf has
+-1 for both children and for its feature. Prediction follows the left child if the feature's float32
+value is at most the threshold.
 
 To raise the version: add a branch to `clipfeat.model.model_file`, keep a small file of the old
 version under ``tests/model/files``, and describe the change here. Version 1 held objects of skops,
@@ -71,6 +78,11 @@ MAX_DESCRIPTION = 2**24
 MAX_ARRAYS_HEADER = 2**22
 MAX_DEPTH = 20
 MAX_CLASSES = 100_000
+MAX_NODES = 10_000
+MAX_STEPS = 20
+MAX_TREES = 100_000
+MAX_MEMBER_CLASSES = 2_000_000
+MAX_SCORED = 1000
 TRAINING_KEYS = "training_keys"
 KEY_BYTES = 16
 """Bytes of a content hash."""

@@ -6,13 +6,14 @@ object and the name of the field, such as ``estimator/steps/0/mean``. Each field
 read exactly once. A file with other fields or arrays is refused.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from clipfeat.model.container import Array, DamagedModelError
-from clipfeat.model.format import MAX_CLASSES, MAX_DEPTH
+from clipfeat.model.format import MAX_CLASSES, MAX_DEPTH, MAX_NODES, MAX_STEPS, MAX_TREES
 
 FLOATS = ("float32", "float64")
 
@@ -95,6 +96,9 @@ class NodeReader:
         Function that reads a nested estimator from its reader.
     depth : int
         Number of nodes that contain this node.
+    counts : Counter, optional
+        Numbers of the nodes and the trees of the whole file that were read before this node. The
+        reader adds to them.
     """
 
     def __init__(
@@ -105,6 +109,7 @@ class NodeReader:
         n_features: int,
         decode: Callable[["NodeReader"], Any],
         depth: int = 0,
+        counts: Counter[str] | None = None,
     ) -> None:
         if not isinstance(fields, dict) or depth > MAX_DEPTH:
             raise DamagedModelError(f"{path} is not an estimator")
@@ -114,6 +119,8 @@ class NodeReader:
         self._arrays = arrays
         self._decode = decode
         self._depth = depth
+        self._counts = Counter() if counts is None else counts
+        self._count("nodes", 1, MAX_NODES)
 
     def _take(self, name: str) -> Any:
         if name not in self._fields:
@@ -122,6 +129,15 @@ class NodeReader:
 
     def _refuse(self, name: str, value: Any, expected: str) -> DamagedModelError:
         return DamagedModelError(f"{self.path}/{name} is {str(value)[:40]!r}, expected {expected}")
+
+    def _count(self, things: str, n: int, most: int) -> None:
+        self._counts[things] += n
+        if self._counts[things] > most:
+            raise DamagedModelError(f"its estimator has more than {most:,} {things}")
+
+    def count_trees(self, n: int) -> None:
+        """Add `n` trees to those of the file, and refuse files with too many."""
+        self._count("trees", n, MAX_TREES)
 
     def has(self, name: str) -> bool:
         """Return whether the node has a field that was not read yet."""
@@ -231,8 +247,10 @@ class NodeReader:
 
     def chain(self, name: str) -> list[Any]:
         """Read a list of nested estimators. Each takes the output of the estimator before it."""
-        estimators, width = [], self.n_features
-        for number, one in enumerate(self._list(name)):
+        estimators, width, steps = [], self.n_features, self._list(name)
+        if len(steps) > MAX_STEPS:
+            raise self._refuse(name, len(steps), f"at most {MAX_STEPS} steps")
+        for number, one in enumerate(steps):
             estimators.append(self._child(f"{name}/{number}", one, width))
             width = getattr(estimators[-1], "_n_features_out", width)
         return estimators
@@ -245,11 +263,9 @@ class NodeReader:
 
     def _child(self, name: str, fields: Any, n_features: int | None) -> Any:
         width = self.n_features if n_features is None else n_features
-        return self._decode(
-            NodeReader(
-                f"{self.path}/{name}", fields, self._arrays, width, self._decode, self._depth + 1
-            )
-        )
+        path, depth = f"{self.path}/{name}", self._depth + 1
+        reader = NodeReader(path, fields, self._arrays, width, self._decode, depth, self._counts)
+        return self._decode(reader)
 
     def done(self) -> None:
         """Refuse fields that the codec did not read."""

@@ -7,6 +7,7 @@ import numpy as np
 from clipfeat.ensemble import SoftVotingClassifier, StackedClassifier
 from clipfeat.model.codecs.codec import Codec
 from clipfeat.model.container import DamagedModelError
+from clipfeat.model.format import MAX_MEMBER_CLASSES
 from clipfeat.model.nodes import NodeReader, NodeWriter, same_classes, some_classes
 
 
@@ -22,6 +23,11 @@ def _read_members(node: NodeReader) -> tuple[Any, dict[str, Any]]:
     if len(names) != len(estimators):
         raise DamagedModelError(
             f"{node.path} has {len(estimators)} members, but {len(names)} names"
+        )
+    if len(names) * len(classes) > MAX_MEMBER_CLASSES:
+        raise DamagedModelError(
+            f"{node.path} has {len(names)} members for {len(classes)} classes, more than "
+            f"{MAX_MEMBER_CLASSES:,} probabilities for one image"
         )
     members = dict(zip(names, estimators, strict=True))
     some_classes(node, members, classes)

@@ -90,6 +90,7 @@ def write_trees(trees: Sequence[TreeNodes], node: NodeWriter) -> None:
 def read_trees(node: NodeReader) -> list[TreeNodes]:
     """Read and check the nodes of all trees."""
     sizes = node.array("sizes", (None,), ["int32"], least=1, most=2**31 - 1).astype(np.int64)
+    node.count_trees(len(sizes))
     ends = np.cumsum(sizes)
     n, most = int(ends[-1]), 2**31 - 1
     left, right, feature = (
@@ -102,6 +103,11 @@ def read_trees(node: NodeReader) -> list[TreeNodes]:
     inner = forward & (left != right) & (feature >= 0) & (feature < node.n_features)
     if not np.where(leaf, (right == LEAF) & (feature == LEAF), inner).all():
         raise DamagedModelError(f"{node.path} has trees with invalid children or features")
+    # Leaves are then more than half of the nodes. The file holds the predictions of leaves, and
+    # therefore limits the memory of the predictions of all nodes.
+    children = np.concatenate([(side + np.arange(n) - own)[~leaf] for side in (left, right)])
+    if len(children) and np.bincount(children).max() > 1:
+        raise DamagedModelError(f"{node.path} has trees in which two nodes have the same child")
     arrays = [left, right, feature, value]
     return [
         TreeNodes(*of_tree)

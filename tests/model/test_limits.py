@@ -1,0 +1,157 @@
+"""Limits of model files: small files that would take much memory or time are refused."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from clipfeat.cli.info import info
+from clipfeat.ensemble import SoftVotingClassifier
+from clipfeat.errors import RefusedFileError
+from clipfeat.evaluate.fitting import fit
+from clipfeat.model import load_model
+from clipfeat.model.codecs import decode
+from clipfeat.model.container import Array, DamagedModelError, read_container, write_container
+
+LABELS = [0, 1]
+DUMMY = {"kind": "DummyClassifier", "classes": [0]}
+
+
+def trees(n: int, children: Array) -> dict[str, Array]:
+    """Return the arrays of `n` trees with these children."""
+    left, right = np.tile(children.astype(np.int32), n)
+    return {
+        "estimator/sizes": np.full(n, len(children[0]), np.int32),
+        "estimator/left": left,
+        "estimator/right": right,
+        "estimator/feature": np.where(left < 0, -1, 0).astype(np.int32),
+        "estimator/value": np.zeros(len(left), np.float32),
+    }
+
+
+def test_a_node_of_a_tree_is_the_child_of_one_node() -> None:
+    """Nodes that share a leaf would have predictions that the file does not hold."""
+    node = {"kind": "OrderedForestClassifier", "classes": LABELS}
+    leaves = {"estimator/leaves": np.array([[1, 0], [0, 1]], np.float32)}
+    shared = np.array([[1, 2, -1, -1], [3, 3, -1, -1]])
+    with pytest.raises(DamagedModelError, match="two nodes have the same child"):
+        decode(node, trees(1, shared) | leaves, 4)
+    leaves["estimator/leaves"] = np.tile(np.eye(3, 2, dtype=np.float32), (2, 1))
+    own = np.array([[1, 2, -1, -1, -1], [4, 3, -1, -1, -1]])
+    assert len(decode(node, trees(2, own) | leaves, 4).estimators_) == 2
+
+
+@pytest.mark.parametrize("kind", ["Pipeline", "BaggedClassifier"])
+def test_numbers_of_nodes_and_steps_are_limited(kind: str) -> None:
+    """Thousands of steps of a pipeline, or of nodes of a file, are refused."""
+    n = 21 if kind == "Pipeline" else 10_000
+    steps = [{"kind": "Normalizer"}] * n
+    names = [str(number) for number in range(n)]
+    fields = {"names": names, "steps": steps} if kind == "Pipeline" else {"estimators": steps}
+    if kind != "Pipeline":
+        fields["classes"] = LABELS
+    with pytest.raises(DamagedModelError, match=r"at most 20 steps|more than 10,000 nodes"):
+        decode({"kind": kind, **fields}, {}, 4)
+
+
+def test_number_of_trees_is_limited() -> None:
+    """A file of trees with one node is refused before the trees are built."""
+    node = {"kind": "BoostedTreesClassifier", "classes": LABELS, "scores": "margins"}
+    arrays = trees(100_001, np.array([[-1], [-1]]))
+    arrays["estimator/baseline"] = np.zeros(1, np.float32)
+    with pytest.raises(DamagedModelError, match="more than 100,000 trees"):
+        decode(node, arrays, 4)
+
+
+def test_members_times_classes_are_limited() -> None:
+    """Many members with few of many classes are refused."""
+    n = 21
+    node = {
+        "kind": "SoftVotingClassifier",
+        "classes": list(range(100_000)),
+        "names": [str(number) for number in range(n)],
+        "estimators": [DUMMY] * n,
+    }
+    arrays = {f"estimator/estimators/{number}/prior": np.ones(1) for number in range(n)}
+    with pytest.raises(DamagedModelError, match="21 members for 100000 classes"):
+        decode(node, arrays, 4)
+
+
+def test_a_vote_holds_one_member_in_memory() -> None:
+    """A vote predicts with the next member after the last one was added."""
+    alive: list[int] = []
+
+    class Tracked(np.ndarray):
+        def __del__(self) -> None:
+            alive.append(-1)
+
+    class Member:
+        classes_ = np.arange(2)
+
+        def predict_proba(self, X: Array) -> Array:
+            alive.append(1)
+            assert sum(alive) <= 2
+            return np.full((len(X), 2), 0.5).view(Tracked)
+
+    vote = SoftVotingClassifier([(str(i), Member()) for i in range(5)])
+    vote.classes_, vote.estimators_ = np.arange(2), dict(vote.estimators)
+    assert vote.predict_proba(np.zeros((3, 4))).tolist() == [[0.5, 0.5]] * 3
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.conftest import make_features
+
+    model = fit(make_features(), "logreg", cv=2)
+    return model.save(tmp_path_factory.mktemp("model") / "model.clipfeat")
+
+
+def rewritten(saved: Path, folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    description, arrays = read_container(saved)
+    change(description)
+    write_container(folder / "changed.clipfeat", description, arrays)
+    return folder / "changed.clipfeat"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"value": "x"}, {"value": 10**400}, {"value": True}, {"metric": None}, {"classifier": [1]},
+        {"encoder": {}}, {"seed": [1]}, {"fold": -1}, {"seconds": "x"}, {"n_train": "q"},
+        {"tested_on": 5}, {"other": 1},
+    ],
+)  # fmt: skip
+def test_fields_of_scores_are_checked(changes: dict[str, Any], saved: Path, tmp_path: Path) -> None:
+    """A score with an unknown field or a value of another type is refused."""
+    path = rewritten(saved, tmp_path, lambda d: d["scores"][3].update(changes))
+    with pytest.raises(RefusedFileError, match=f"{next(iter(changes))!r} in row 3 of 'scores'"):
+        load_model(path)
+
+
+def test_scores_need_their_fields(saved: Path, tmp_path: Path) -> None:
+    """An empty score is refused."""
+    path = rewritten(saved, tmp_path, lambda d: d.update(scores=[{}]))
+    with pytest.raises(RefusedFileError, match="row 0 of 'scores' has no 'classifier'"):
+        load_model(path)
+
+
+def test_number_of_scored_classifiers_is_limited(saved: Path, tmp_path: Path) -> None:
+    """A table of thousands of classifiers is refused."""
+
+    def repeat(description: dict[str, Any]) -> None:
+        row = description["scores"][0]
+        description["scores"] = [{**row, "classifier": f"c{number}"} for number in range(1001)]
+
+    with pytest.raises(RefusedFileError, match="more than 1000 classifiers"):
+        load_model(rewritten(saved, tmp_path, repeat))
+
+
+def test_info_without_the_number_of_folds(
+    saved: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The facts about the fit are optional."""
+    info(rewritten(saved, tmp_path, lambda d: d["about"].pop("cv")))
+    assert re.search(r"\?-fold cross-validation", capsys.readouterr().out)

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from clipfeat.errors import OutputExistsError
-from clipfeat.system.files import check_writable
 from clipfeat.system.locations import local_path
 
 
@@ -14,6 +13,8 @@ def check_file(path: Path | None, *, overwrite: bool, flag: str = "-o") -> None:
     """
     if path is None:
         return
+    from clipfeat.system.files import check_writable
+
     local_path(path)
     if path.exists() and not overwrite:
         raise OutputExistsError(f"{path} exists. Choose another {flag} or add --overwrite.")

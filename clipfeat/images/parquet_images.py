@@ -1,8 +1,8 @@
 """Parquet files with the bytes of images: single files, patterns of shards, and folders of shards.
 
 `clipfeat.images.parquet_columns` states which column holds the images. A folder is a folder of
-shards if it has a Parquet file with images. Its image files, such as the pictures of a repository's
-description, are then skipped and counted.
+shards if it has a Parquet file with images. If it also has image files, it is unknown which of the
+two are the data, so the folder is refused.
 
 Listing reads the columns of text and numbers, but no image. As in a table, the columns of labels
 and groups are recognised by usual names, and all others are kept. If Hugging Face's metadata name
@@ -104,7 +104,8 @@ def open_parquet(spec: str, names: TableColumns = TableColumns()) -> ImageSource
     EmptySourceError
         If a file is missing, or if there is no row.
     RefusedFileError
-        If a file cannot be read. If a file has no column of images, except in a folder.
+        If a file cannot be read. If a file has no column of images, except in a folder. If a folder
+        also has image files.
     UnknownNameError
         If a given column is not in a file.
     """
@@ -113,6 +114,7 @@ def open_parquet(spec: str, names: TableColumns = TableColumns()) -> ImageSource
     if is_folder:
         root = absolute(spec)
         shards = sorted(find_files(spec, skipped, _kind_but_parquet))
+        _refuse_mixture(spec, skipped)
     else:
         shards = existing_shards(spec)
         root = common_folder([folder_of(shard) for shard in shards])
@@ -148,6 +150,16 @@ def open_parquet(spec: str, names: TableColumns = TableColumns()) -> ImageSource
         skipped=skipped,
         places=() if is_remote(root) else places,
     )
+
+
+def _refuse_mixture(spec: str, skipped: Counter[str]) -> None:
+    """Refuse a folder of Parquet files with images that also has images or videos."""
+    kinds = image_suffixes() | VIDEO_SUFFIXES
+    if n_images := sum(n for kind, n in skipped.items() if kind in kinds):
+        raise RefusedFileError(
+            f"{spec} has Parquet files with images and {n_images} other image files. Pass the "
+            f"Parquet files as a pattern, such as '{spec}/*.parquet', or pass the folders of images"
+        )
 
 
 def _kind_but_parquet(name: str, _: str) -> str:

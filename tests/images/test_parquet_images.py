@@ -150,7 +150,7 @@ def test_a_folder_of_shards(tmp_path: Path) -> None:
                  "data/test-00000-of-00001", "plain/validation/0000"):  # fmt: skip
         write(folder / f"{name}.parquet", {"image": images(2), "label": [0, 1]})
     write(folder / "sizes.parquet", {"width": [1]})
-    for name in ("README.md", ".gitattributes", "LICENSE", "data/1.png"):
+    for name in ("README.md", ".gitattributes", "LICENSE"):
         (folder / name).write_text("x")
     source = open_source(str(folder))
     assert [(r.path, dict(r.columns)["split"]) for r in source][::2] == [
@@ -159,12 +159,22 @@ def test_a_folder_of_shards(tmp_path: Path) -> None:
         ("data/train-00001-of-00002.parquet/0.jpg", "train"),
         ("plain/validation/0000.parquet/0.jpg", "val"),
     ]
-    assert source.skipped == {".md": 1, "hidden": 1, "no suffix": 1, ".png": 1, ".parquet": 1}
+    assert source.skipped == {".md": 1, "hidden": 1, "no suffix": 1, ".parquet": 1}
     assert source.places == (str(folder),)
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "1.png").write_bytes(b"x")
     write(tmp_path / "images" / "labels.parquet", {"id": ["1"], "label": ["cat"]})
     assert [r.path for r in open_source(str(tmp_path / "images"))] == ["1.png"]
+
+
+def test_image_files_beside_images_in_parquet_files_are_an_error(tmp_path: Path) -> None:
+    """The images of a class folder are not skipped because of a file of thumbnails."""
+    write(tmp_path / "thumbs.parquet", {"image": images(2), "label": [0, 1]})
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "1.png").write_bytes(b"x")
+    with pytest.raises(RefusedFileError, match="and 1 other image files"):
+        open_source(str(tmp_path))
+    assert len(open_source(f"{tmp_path}/*.parquet")) == 2
 
 
 def test_labels_from_a_table_replace_those_of_the_file(tmp_path: Path) -> None:

@@ -180,6 +180,8 @@ class Model:
             If the file exists and `overwrite` is false.
         StorageError
             If writing fails.
+        UsageError
+            If the model exceeds a limit of the format. The file is read before it gets its name.
         """
         target = local_path(path)
         if target.exists() and not overwrite:
@@ -192,6 +194,13 @@ class Model:
             target.parent.mkdir(parents=True, exist_ok=True)
         with replacing(target) as temporary:
             write_container(temporary, description, arrays)
+            try:
+                _read(temporary)
+            except (DamagedModelError, RefusedFileError) as error:
+                raise UsageError(
+                    f"the model cannot be saved, because its file would be refused: {error}. Use "
+                    "fewer trees, classes or members"
+                ) from error
         return target
 
     def _checked(self, estimator: Any, X: NDArray[np.float32]) -> NDArray[np.floating]:

@@ -10,11 +10,12 @@ import pytest
 
 from clipfeat.cli.info import info
 from clipfeat.ensemble import SoftVotingClassifier
-from clipfeat.errors import RefusedFileError
+from clipfeat.errors import RefusedFileError, UsageError
 from clipfeat.evaluate.fitting import fit
 from clipfeat.model import load_model
 from clipfeat.model.codecs import decode
 from clipfeat.model.container import Array, DamagedModelError, read_container, write_container
+from tests.conftest import make_features
 
 LABELS = [0, 1]
 DUMMY = {"kind": "DummyClassifier", "classes": [0]}
@@ -103,8 +104,6 @@ def test_a_vote_holds_one_member_in_memory() -> None:
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from tests.conftest import make_features
-
     model = fit(make_features(), "logreg", cv=2)
     return model.save(tmp_path_factory.mktemp("model") / "model.clipfeat")
 
@@ -155,3 +154,17 @@ def test_info_without_the_number_of_folds(
     """The facts about the fit are optional."""
     info(rewritten(saved, tmp_path, lambda d: d["about"].pop("cv")))
     assert re.search(r"\?-fold cross-validation", capsys.readouterr().out)
+
+
+def test_a_model_beyond_a_limit_is_not_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever can be saved can be read. An existing file is kept."""
+    model = fit(make_features(), "rf", cv=0)
+    model.save(tmp_path / "model.clipfeat")
+    monkeypatch.setattr("clipfeat.model.nodes.MAX_TREES", 50)
+    with pytest.raises(UsageError, match=r"more than 50 trees\. Use fewer"):
+        model.save(tmp_path / "model.clipfeat", overwrite=True)
+    monkeypatch.undo()
+    assert load_model(tmp_path / "model.clipfeat").classes == model.classes
+    assert [path.name for path in tmp_path.iterdir()] == ["model.clipfeat"]

@@ -47,7 +47,7 @@ SAFETENSORS = {
     "no shape": (safetensors_file({"a": tensor([0], 0, 48)}), "'a' has 48 bytes for the shape"),
     "negative": (safetensors_file({"a": tensor([-1, -12], 0, 48)}), "no valid shape"),
     "backwards": (safetensors_file({"a": tensor([12], 48, 0)}), "'a' has -48 bytes"),
-    "behind the end": (safetensors_file({"a": tensor([24], 0, 96)}), "have 96 bytes, but 48"),
+    "behind the end": (safetensors_file({"a": tensor([24], 0, 96)}), "96 bytes of .* 48"),
     "deep": (struct.pack("<Q", 2**16) + b"[" * 2**16, "nested too deeply"),
     "list": (safetensors_file([1]), "not a JSON object"),
     "other fields": (safetensors_file({"a": 1}), "no valid shape or offsets"),

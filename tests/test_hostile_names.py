@@ -32,7 +32,7 @@ TEXT = {".csv", ".md", ".tex", ".html", ".svg", ".json"}
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
-    """Run every command in a folder, and return the folder and what they printed."""
+    """Run every command in a folder, and return the folder and the printed text."""
     folder = tmp_path_factory.mktemp("hostile")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)

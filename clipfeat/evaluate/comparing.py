@@ -259,7 +259,7 @@ def _compared(
 def _notes(
     values: Mapping[tuple[str, str], Values], reference: str, size: SampleSize, unit: str
 ) -> list[str]:
-    """State what the intervals and tests cover, and whether anything was compared."""
+    """Return the notes on the coverage of the intervals and on the tests that were made."""
     is_compared = any(name != reference and (entry, reference) in values for entry, name in values)
     nothing = [
         f"No entry of {reference} is in another run, so there are no differences. Run the same "

@@ -152,7 +152,7 @@ def check_writable(path: Path) -> None:
 
 @contextmanager
 def replacing_contents(folder: Path, last: str, optional: Sequence[str] = ()) -> Iterator[Path]:
-    """Yield a new folder, then move its contents to `folder` and replace what has the same name.
+    """Yield a new folder, then move its contents to `folder`, replacing files of the same names.
 
     Until the block ends, `folder` is unchanged. The contents are then moved one by one. The file
     `last` marks the folder as complete. Its old version is removed first, and its new version is

@@ -79,7 +79,7 @@ def test_labels_groups_and_columns() -> None:
 def test_other_objects_are_refused(
     images: Any, options: dict[str, Any], error: type[ClipfeatError], message: str
 ) -> None:
-    """The error names the image and what is expected."""
+    """The error names the image and the expected form."""
     with pytest.raises(error, match=message):
         image_source(images, **options)
 

@@ -65,7 +65,7 @@ def separation(
     if len(codes) < 2:
         raise LabelError(
             "this property is known for too few groups of images. It must be known for "
-            f"{MIN_GROUPS} groups of two classes each"
+            f"{MIN_GROUPS} groups in each of two classes"
         )
     kept = np.isin(y, codes)
     values, y, groups = values[kept], y[kept], groups[kept]

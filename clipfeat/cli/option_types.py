@@ -161,8 +161,8 @@ ImageRootFolder = Annotated[
         metavar="DIR",
         help="Folder to which the paths in a table are relative. A path may be an id, which is "
         "the file name without its suffix. By default, the paths are relative to the folder of the "
-        "table, or to the working folder if the table's folder contains none of the images. Files "
-        "outside this folder, the table's folder and the working folder are refused.",
+        "table, or to the working folder if the table's folder contains none of the images. An "
+        "image must be in this folder, the table's folder or the working folder.",
     ),
 ]
 AllowRemote = Annotated[
@@ -434,7 +434,7 @@ Crop = Annotated[
         "--crop",
         metavar="MODE",
         help="Crop to encode: center (center crop after resizing), resize (whole image resized "
-        "to a square), none (center crop of the image in its own size) or tiles (split into tiles "
+        "to a square), none (center crop of the image without resizing) or tiles (split into tiles "
         "without resizing, and average their features). The default is the encoder's own crop.",
     ),
 ]
@@ -863,13 +863,13 @@ Fill = Annotated[
         "--fill",
         metavar="KIND",
         help="How to fill the columns of a template. probability: probability of the positive "
-        "class. class: predicted class. auto: class if the column holds whole numbers, True and "
-        "False, or names. It is the probability if the column holds other numbers, percentages or "
+        "class. class: predicted class. auto: like class if the column holds whole numbers, True "
+        "and False, or names, and like probability if it holds other numbers, percentages or "
         "nothing. A column named after a class, such as fake or is_fake, gets the probability of "
-        "this class. With class, it instead shows whether this class was predicted. With auto, it "
-        "also does so if it holds True and False, or if a column such as is_fake holds whole "
-        "numbers. If one of two columns holds names of classes, the other column always gets the "
-        "probability of the class in the same row.",
+        "this class. With --fill class, such a column shows whether its class was predicted. With "
+        "--fill auto, this also applies to a column that holds True and False, and to a column "
+        "such as is_fake that holds whole numbers. If one of two columns holds names of classes, "
+        "the other column always gets the probability of the class in the same row.",
     ),
 ]
 PositiveOfPredictions = Annotated[
@@ -888,9 +888,10 @@ Average = Annotated[
         "--average",
         metavar="NAME",
         help="How to combine the predictions for the frames, faces and views of one file. mean: "
-        "average all predictions. confident (two classes only): average only the confident "
-        "predictions, if there are enough. These are the probabilities of the positive class above "
-        "0.8 (12 or more, and over 40 %), or else those below 0.2 (over 90 %).",
+        "average all predictions. confident (two classes only): average the predictions with a "
+        "probability of the positive class above 0.8, if there are 12 or more and they are over "
+        "40 % of all. Otherwise, average those below 0.2, if they are over 90 % of all. Otherwise, "
+        "average all.",
     ),
 ]
 PerPart = Annotated[

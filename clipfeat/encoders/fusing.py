@@ -67,8 +67,8 @@ def fused(
     Returns
     -------
     Module or None
-        A model that takes the output of `centred` and not normalised pixels. None if the model has
-        no layers to fuse, if fusing raises an error, or if the fused model returns different rows
+        A model that takes the output of `centred` instead of normalised pixels. None if the model
+        has no layers to fuse, if fusing raises an error, or if the fused model returns other rows
         for test images. The rows are compared because torch does not document the fused operators,
         which belong to its compiler.
     """

@@ -328,7 +328,7 @@ def _columns(rows: Sequence[Sequence[str]], file: str) -> tuple[int, int, int]:
     if all(found):
         if doubled := next((names for names in found if len(names) > 1), None):
             raise DataError(
-                f"{file} has several columns with one usual name: {', '.join(doubled)}. Rename all "
+                f"{file} has several columns for the same value: {', '.join(doubled)}. Rename all "
                 "but one of them"
             )
         return 1, head.index(found[0][0]), head.index(found[1][0])

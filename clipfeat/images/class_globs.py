@@ -122,8 +122,8 @@ def _of_level(source: ImageSource, level: int) -> ImageSource:
     }
     if not generators:
         raise UsageError(
-            f"--generator-level {level}: the path of no generated image has {level} folders. Pass "
-            "the number of the folder that names the generator. The paths look like "
+            f"--generator-level {level} is too high: no generated image has {level} folders in its "
+            "path. Pass the number of the folder that names the generator. The paths look like "
             f"{source.records[0].path!r}"
         )
     records, n_shallow = [], 0

@@ -100,7 +100,7 @@ def open_folder(spec: str) -> ImageSource:
 
 
 def _layout_names(layout: str, used: Sequence[LabelFile]) -> list[str]:
-    """Return the layout of the folders and the names of the used files of labels.
+    """Return the layout of the folders, and the names of the label files that were used.
 
     If such files replace the labels of plain class folders, the layout is left out.
     """

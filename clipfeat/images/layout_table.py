@@ -91,7 +91,7 @@ def known_generators(reading: Reading) -> bool:
 
 
 def few_or_known_generators(reading: Reading) -> bool:
-    """Whether there are few generators, or at least half of them are known.
+    """Whether the folders name few image generators, or at least half of the names are known.
 
     More than `MOST_UNKNOWN_GENERATORS` unknown names are probably names of videos or samples.
     """

@@ -46,7 +46,7 @@ class MemoryImage(Reader):
     Parameters
     ----------
     image : ndarray or PIL image
-        A PIL image, or an array of uint8 with the shape `item` of a `PixelLayout`.
+        A PIL image, or an array of uint8 whose shape is `PixelLayout.item`.
     channels_first : bool
         Whether the channels are the first axis of the array.
     """

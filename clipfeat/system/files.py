@@ -223,8 +223,8 @@ def remove(path: Path) -> None:
 def create(data: bytes, path: Path) -> bool:
     """Create a file atomically. If several processes try, exactly one succeeds.
 
-    On a local disk, the caller must hold a lock, because creation is not atomic on a file system
-    without hard links.
+    On a local disk, the caller must hold a lock. The disk's file system may lack hard links, and
+    creation is then not atomic.
 
     Returns
     -------

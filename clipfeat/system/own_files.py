@@ -2,8 +2,8 @@
 
 A feature file names the folder of its images. If the file comes from elsewhere, this may be any
 folder of this computer, and a page with thumbnails would show its images to everybody who gets the
-page. So the folder is used only if this user has embedded its images into this file. A list in the
-user's cache holds a hash for each such file and folder.
+page. So the folder is used only if this user has written the features of its images to this file.
+A list in the user's cache holds a hash for each such file and folder.
 """
 
 import hashlib

@@ -187,7 +187,7 @@ def test_scores_that_cannot_be_used() -> None:
         ("path,score\na.png,x\n", "row 2 of .* has no path and score: 'a.png,x'"),
         ("name,one,two\na,1,2\n", r"\(columns: name, one, two\)"),
         ("", "is empty"),
-        ("path,Score,score\na,1,2\n", "several columns with one usual name: Score, score"),
+        ("path,Score,score\na,1,2\n", "several columns for the same value: Score, score"),
         ("path,score\n", "has no scores"),
     ],
 )

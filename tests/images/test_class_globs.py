@@ -84,7 +84,7 @@ def test_the_level_corrects_a_layout(tmp_path: Path) -> None:
     [
         (ClassGlobs(["a"], ["*/unheard"]), LabelError, "matches both --real 'a' and --fake"),
         (ClassGlobs(["c"]), UsageError, r"--real 'c' matches no image. The paths look like 'a/"),
-        (ClassGlobs(["b"], ["a"], 4), UsageError, "the path of no generated image has 4 folders"),
+        (ClassGlobs(["b"], ["a"], 4), UsageError, "no generated image has 4 folders in its path"),
         (ClassGlobs(["[z-a]"]), UsageError, r"pattern '\[z-a\]' is not valid"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The page: one self-contained HTML file, with each plot as a file in a folder beside it."""
+"""The page: one self-contained HTML file. A folder beside it has each plot as a file, too."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,8 @@ from clipfeat.spec import EncoderSpec
 # A lower precision is accepted if, for every sample, the cosine of its features with the float32
 # features is at least this value. The documentation promises 0.999 for all images.
 SAFE_COSINE = 0.9995
+# For this number of images or fewer, no conversion is worth its time, so the model is not timed.
+FEW_IMAGES = 8
 # A network is converted to OpenVINO if torch would take more seconds than this for all images.
 # A conversion takes 2 to 6 s, and the converted network is about twice as fast.
 WORTH_CONVERTING = 12.0
@@ -78,17 +80,23 @@ def encoder_from_model(
     else:
         preprocess = preprocessing_of(transform)
     model.eval().requires_grad_(False)
-    n_features, seconds = _probe(model, spec.input_size)
+
+    @cache
+    def in_torch(precision: str, device: torch.device, fuse: bool) -> TorchForward:
+        return TorchForward(
+            model, device, precision, spec.input_size, spec.mean, spec.std, fuse=fuse
+        )
+
+    timed = devices[0].type == "cpu" and n_images > FEW_IMAGES
+    compared = options.precision == "auto"
+    # Probe the forward pass that is used anyway, because the first call in a precision is slow.
+    probed = in_torch("fp32" if timed or compared else options.precision, devices[0], False)
+    n_features, seconds = _probe(probed, spec.input_size, devices[0], timed=timed)
     in_bytes = preprocess(np.zeros((8, 8, 3), np.uint8)).dtype == torch.uint8
     convert = in_bytes and is_convolutional(model) and seconds * n_images > WORTH_CONVERTING
 
     saved = seconds * (FUSED_GAIN * n_images - FUSED_IMAGES)
     fuse = saved > FUSED_SECONDS
-
-    def in_torch(precision: str, device: torch.device, *, fuse: bool) -> TorchForward:
-        return TorchForward(
-            model, device, precision, spec.input_size, spec.mean, spec.std, fuse=fuse
-        )
 
     @cache
     def run(precision: str, device: torch.device) -> Forward:
@@ -98,25 +106,29 @@ def encoder_from_model(
             forward = openvino_forward(
                 model, spec.input_size, precision, spec.mean, spec.std, threads
             )
-        return forward or in_torch(precision, device, fuse=fuse)
+        return forward or in_torch(precision, device, fuse)
 
     precision, chosen = options.precision, ""
-    if precision == "auto":
-        exact = partial(in_torch, "fp32", devices[0], fuse=False)
-        precision, chosen = _choose_precision(run, exact, preprocess, samples, devices[0])
+    if compared:
+        precision, chosen = _choose_precision(run, probed, preprocess, samples, devices[0])
     spec = replace(spec, n_features=n_features, precision=precision)
     first, *others = (Encoder(spec, preprocess, run(precision, d), d, chosen) for d in devices)
     return replace(first, replicas=others)
 
 
-def _probe(model: torch.nn.Module, size: tuple[int, int]) -> tuple[int, float]:
-    """Return a model's number of features and its seconds per image."""
-    sample = torch.zeros(1, 3, *size)
+def _probe(
+    forward: Forward, size: tuple[int, int], device: torch.device, *, timed: bool
+) -> tuple[int, float]:
+    """Return a model's number of features, and its seconds per image if `timed`, or else 0."""
+    sample = torch.zeros(1, 3, *size, device=device)
+    seconds = 0.0
     try:
         with torch.inference_mode():
-            out = model(sample)
-            start = time.perf_counter()
-            model(sample)
+            out = forward(sample)
+            if timed:  # the first call is slower, because it prepares the layers
+                start = time.perf_counter()
+                forward(sample)
+                seconds = time.perf_counter() - start
     except (RuntimeError, AssertionError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise UsageError(
@@ -128,12 +140,12 @@ def _probe(model: torch.nn.Module, size: tuple[int, int]) -> tuple[int, float]:
             f"the encoder returns features of shape {tuple(out.shape)}, expected one row per "
             "image. Choose another encoder or --layers."
         )
-    return int(out.shape[1]), time.perf_counter() - start
+    return int(out.shape[1]), seconds
 
 
 def _choose_precision(
     run: Callable[[str, torch.device], Forward],
-    in_float32: Callable[[], Forward],
+    in_fp32: Forward,
     preprocess: Preprocess,
     samples: Callable[[], Sequence[RGB]],
     device: torch.device,
@@ -145,7 +157,6 @@ def _choose_precision(
     candidates = _faster_precisions(device)
     if not candidates:
         return "fp32", f"fp32: no other precision is faster on {device}"
-    in_fp32 = in_float32()
     inputs, exact = [], []
     for pixels in samples():
         # An image that raises an error here does not affect the choice. It is recorded as a failure

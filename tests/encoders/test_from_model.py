@@ -45,10 +45,11 @@ def placed(
     model: torch.nn.Module,
     precision: str = "fp32",
     samples: Callable[[], Sequence[RGB]] = list,
+    n_images: int = 0,
 ) -> Any:
     spec = make_spec(input_size=(16, 16), mean=(0.5,) * 3, std=(0.5,) * 3)
     options = EncoderOptions(device="cpu", precision=precision)
-    return encoder_from_model(model, TRANSFORM, spec, options, n_images=0, samples=samples)
+    return encoder_from_model(model, TRANSFORM, spec, options, n_images=n_images, samples=samples)
 
 
 @pytest.fixture
@@ -109,6 +110,20 @@ def test_auto_without_faster_instructions_decodes_no_image(
     monkeypatch.setattr(from_model, "_faster_precisions", lambda device: ())
     encoder = placed(Fragile(0.0), precision="auto", samples=lambda: pytest.fail("decoded"))
     assert encoder.spec.precision == "fp32"
+
+
+@pytest.mark.parametrize(("n_images", "calls"), [(1, 1), (1000, 2)])
+def test_few_images_are_not_timed(n_images: int, calls: int) -> None:
+    """For few images the model is probed once, in the precision that encodes them."""
+    probed = []
+
+    class Probed(Fragile):
+        def forward(self, batch: torch.Tensor) -> torch.Tensor:
+            probed.append(batch.dtype)
+            return super().forward(batch)
+
+    placed(Probed(0.0), "bf16", n_images=n_images)
+    assert probed == calls * [torch.bfloat16 if n_images == 1 else torch.float32]
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

@@ -79,12 +79,22 @@ def _word(*words: str) -> Argument:
     return Argument(str, words=words)
 
 
+_CONVOLUTIONAL: Mapping[str, Argument] = {
+    "act_layer": _word("gelu", "gelu_tanh", "quick_gelu", "relu", "relu6", "silu", "swish",
+                       "mish", "hard_swish", "leaky_relu", "elu", "selu"),
+    "global_pool": _word("", "avg", "max", "avgmax", "catavgmax", "token", "map", "fast",
+                         "fastavg", "fastmax", "fastavgmax", "fastcatavgmax"),
+    "output_stride": _count(32),
+    "pad_type": _word("", "same", "valid"),
+}  # fmt: skip
+"""Arguments of timm that do not change the shapes of weights."""
+
 ARGUMENTS: Mapping[str, Mapping[str, Argument]] = {
     "spectrum": {"bins": _count(4096), "version": _count(1000)},
     "open_clip": {"quick_gelu": _flag()},
+    "package": _CONVOLUTIONAL,
     "timm": {
-        "act_layer": _word("gelu", "gelu_tanh", "quick_gelu", "relu", "relu6", "silu", "swish",
-                           "mish", "hard_swish", "leaky_relu", "elu", "selu"),
+        **_CONVOLUTIONAL,
         "base_width": _count(1024),
         "block_size": _count(64),
         "cardinality": _count(1024),
@@ -99,8 +109,6 @@ ARGUMENTS: Mapping[str, Mapping[str, Argument]] = {
         "embed_dim": _count(8192),
         "fc_norm": _flag(),
         "final_norm": _flag(),
-        "global_pool": _word("", "avg", "max", "avgmax", "catavgmax", "token", "map", "fast",
-                             "fastavg", "fastmax", "fastavgmax", "fastcatavgmax"),
         "head_hidden_size": _count(16384),
         "img_size": _count(4096, many=True),
         "init_values": _number(1),
@@ -109,8 +117,6 @@ ARGUMENTS: Mapping[str, Mapping[str, Argument]] = {
         "no_embed_class": _flag(),
         "norm_eps": _number(1),
         "num_heads": _count(256),
-        "output_stride": _count(32),
-        "pad_type": _word("", "same", "valid"),
         "patch_size": _count(256, many=True),
         "pre_norm": _flag(),
         "qk_norm": _flag(),

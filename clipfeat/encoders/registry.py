@@ -59,6 +59,11 @@ class EncoderLibrary:
 
 
 ENCODER_LIBRARIES: Mapping[str, EncoderLibrary] = {
+    "package": EncoderLibrary(
+        build="clipfeat.encoders.package:build",
+        list_names="clipfeat.encoders.package:list_names",
+        arguments=(*PREPROCESSING, *ARGUMENTS["package"]),
+    ),
     "spectrum": EncoderLibrary(
         build="clipfeat.encoders.spectrum:build",
         takes_name=False,
@@ -80,6 +85,9 @@ ENCODER_LIBRARIES: Mapping[str, EncoderLibrary] = {
 }
 
 ALIASES = {
+    "efficientnet-lite0": "package:efficientnet-lite0",
+    "efficientnet-lite1": "package:efficientnet-lite1",
+    "efficientnet-lite2": "package:efficientnet-lite2",
     "clip-vit-b-32": "open_clip:ViT-B-32/openai",
     "clip-vit-b-16": "open_clip:ViT-B-16/openai",
     "clip-vit-l-14": "open_clip:ViT-L-14/openai",
@@ -155,8 +163,8 @@ def open_encoder(
     ----------
     name : str
         ``"open_clip:architecture/tag"``, ``"timm:architecture.tag"``, ``"onnx:FILE"``,
-        ``"spectrum"``, one of `ALIASES`, or ``"library:name"`` for a library of an installed
-        package.
+        ``"package:efficientnet-lite0"``, ``"spectrum"``, one of `ALIASES`, or ``"library:name"``
+        for a library of an installed package.
     options : EncoderOptions
         Weights, layers, size, precision and device.
     n_images : int

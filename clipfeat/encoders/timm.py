@@ -70,11 +70,41 @@ def build(
     if tag and tag not in tags:
         raise unknown_name(f"weights of timm:{architecture}", tag, tags)
     check_choice(options.weights, options.untrained)
-    arguments = dict(options.arguments or {})
-    overlay = {key: arguments.pop(key) for key in PREPROCESSING if key in arguments}
-    if options.crop is not None:
-        overlay |= {"crop_mode": "squash" if options.crop == "resize" else "center"}
-    model = _create(name, options, arguments)
+    model = create_model(name, options)
+    full = name if options.weights or options.untrained else _full(model)
+    return encoder_from_timm(model, f"timm:{full}", options, n_images=n_images, samples=samples)
+
+
+def encoder_from_timm(
+    model: Any,
+    name: str,
+    options: EncoderOptions,
+    *,
+    n_images: int,
+    samples: Callable[[], Sequence[RGB]],
+) -> Encoder:
+    """Make an encoder from a timm model with its weights.
+
+    Parameters
+    ----------
+    model : Module
+        The model without its classifier.
+    name : str
+        The canonical name of the encoder.
+    options, n_images, samples
+        The arguments of `build`.
+
+    Returns
+    -------
+    Encoder
+        The model with timm's preprocessing.
+
+    Raises
+    ------
+    UsageError
+        If the model does not have a layer, or if an argument of the preprocessing is invalid.
+    """
+    arguments, overlay = split_arguments(options)
     try:
         config = _configuration(model, overlay, options.image_size)
         transform = timm.data.create_transform(**config)
@@ -91,7 +121,7 @@ def build(
     )
     layered, widths = with_layers(model, intermediates, slices, tuple(config["input_size"][1:]))
     spec = EncoderSpec(
-        name=f"timm:{name}" if options.weights or options.untrained else f"timm:{_full(model)}",
+        name=name,
         weights=digest,
         untrained=options.untrained,
         layer=",".join(slices),
@@ -138,21 +168,31 @@ def intermediates(
     return output, layers, None
 
 
-def _create(name: str, options: EncoderOptions, arguments: Mapping[str, object]) -> Any:
-    """Create the model with its weights and without its classifier."""
+def split_arguments(options: EncoderOptions) -> tuple[dict[str, object], dict[str, object]]:
+    """Split the arguments into those of the architecture and those of the preprocessing."""
+    arguments = dict(options.arguments or {})
+    overlay = {key: arguments.pop(key) for key in PREPROCESSING if key in arguments}
+    if options.crop is not None:
+        overlay |= {"crop_mode": "squash" if options.crop == "resize" else "center"}
+    return arguments, overlay
+
+
+def create_model(name: str, options: EncoderOptions) -> Any:
+    """Create a model with its weights and without its classifier."""
     architecture = name.partition(".")[0]
+    arguments, _ = split_arguments(options)
     if options.image_size is not None and "img_size" not in arguments:
         # A vision transformer needs the image size when it is created. A convolutional network does
         # not accept the argument.
         arguments = {**arguments, **_grid(name, options.image_size)}
     if options.untrained:
-        with random_weights(), _explain_arguments(architecture, arguments):
+        with random_weights(), explain_arguments(architecture, arguments):
             model = timm.create_model(name, pretrained=False, **arguments)
         model.reset_classifier(0)
         return model
     if options.weights is not None:
         _warn_of_other_tag(name, options)
-        with explain_misfit(f"timm:{name}", options.weights), _explain_arguments(name, arguments):
+        with explain_misfit(f"timm:{name}", options.weights), explain_arguments(name, arguments):
             # The classifier is loaded too, because only a strict load detects missing weights.
             overlay = {"file": str(options.weights)}
             model = timm.create_model(
@@ -163,7 +203,7 @@ def _create(name: str, options: EncoderOptions, arguments: Mapping[str, object])
     config = timm.get_pretrained_cfg(name)
     hub = getattr(config, "hf_hub_id", None) or f"timm/{name}"
     wanted = f"model.safetensors of the hub's repository {hub}"
-    with explain_missing(f"timm:{name}", wanted), _explain_arguments(name, arguments):
+    with explain_missing(f"timm:{name}", wanted), explain_arguments(name, arguments):
         return timm.create_model(name, pretrained=True, num_classes=0, **arguments)
 
 
@@ -183,7 +223,8 @@ def _warn_of_other_tag(name: str, options: EncoderOptions) -> None:
 
 
 @contextmanager
-def _explain_arguments(name: str, arguments: Mapping[str, object]) -> Iterator[None]:
+def explain_arguments(name: str, arguments: Mapping[str, object]) -> Iterator[None]:
+    """Convert the TypeError of an argument that an architecture does not take to a UsageError."""
     try:
         yield
     except TypeError as error:

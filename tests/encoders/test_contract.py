@@ -41,6 +41,9 @@ CPU = EncoderOptions(device="cpu")
 UNTRAINED = EncoderOptions(device="cpu", untrained=True)
 CASES: dict[str, tuple[str, EncoderOptions]] = {
     "spectrum": ("spectrum", CPU),
+    "package lite0": ("package:efficientnet-lite0", CPU),
+    "package lite1": ("package:efficientnet-lite1", replace(CPU, crop="resize")),
+    "package lite2": ("package:efficientnet-lite2", replace(CPU, layers="all")),
     "timm": ("timm:test_efficientnet", UNTRAINED),
     "timm vit": ("timm:test_vit", UNTRAINED),
     "open_clip": ("open_clip:ViT-S-32", UNTRAINED),
@@ -122,7 +125,7 @@ def test_a_spec_opens_the_same_encoder(case: str, opened: Callable[[str], Encode
     assert np.array_equal(again.encode_images(image), encoder.encode_images(image))
 
 
-@pytest.mark.parametrize("case", ["timm", "timm vit", "open_clip"])
+@pytest.mark.parametrize("case", ["package lite0", "timm", "timm vit", "open_clip"])
 def test_models_are_in_evaluation_mode(case: str, opened: Callable[[str], Encoder]) -> None:
     """Models are in evaluation mode, without gradients. open_clip returns them in train mode."""
     model: Any = opened(case).forward
@@ -130,15 +133,15 @@ def test_models_are_in_evaluation_mode(case: str, opened: Callable[[str], Encode
     assert not any(parameter.requires_grad for parameter in model.parameters())
 
 
-@pytest.mark.parametrize("case", ["timm", "open_clip"])
+@pytest.mark.parametrize("case", ["package lite0", "timm", "open_clip"])
 def test_size_and_precision_change_the_fingerprint(
     case: str, opened: Callable[[str], Encoder]
 ) -> None:
     """Another input size or precision changes the fingerprint, and bfloat16 rows stay close."""
-    name, _ = CASES[case]
+    name, options = CASES[case]
     encoder = opened(case)
-    small = open_encoder(name, EncoderOptions(untrained=True, image_size=96, device="cpu"))
-    half = open_encoder(name, EncoderOptions(untrained=True, precision="bf16", device="cpu"))
+    small = open_encoder(name, replace(options, image_size=96))
+    half = open_encoder(name, replace(options, precision="bf16"))
     assert len({e.spec.fingerprint for e in (encoder, small, half)}) == 3
     assert small.preprocess(photographs(1)[0]).shape == (3, 96, 96)
     a, b = (e.encode_images(photographs(1))[0] for e in (encoder, half))
@@ -216,12 +219,15 @@ def test_arguments_reach_timm() -> None:
         ("open_clip:ViT-B-32/opnai", CPU, UnknownNameError, "did you mean openai"),
         ("open_clip:ViT-B-32", CPU, UsageError, "needs a tag"),
         ("timm:test_vit", CPU, WeightsError, r"file is model.safetensors .* --weights FILE"),
-        ("clip-vit-b-32", CPU, WeightsError, r"file is open_clip_model.safetensors of timm/"),
+        ("clip-vit-b-32", CPU, WeightsError,
+         "file is open_clip_model.safetensors of timm/.*pass --encoder efficientnet-lite0 "),
         ("timm:test_vit", EncoderOptions(weights="none.pt"), WeightsError, "no such file"),
         ("timm:test_vit", EncoderOptions(layers="9", untrained=True), UnknownNameError, "blocks.1"),
         ("open_clip:RN50", EncoderOptions(layers="pre-projection", untrained=True), UsageError,
          "cannot be removed"),
         ("timm:test_vit", EncoderOptions(device="cuda:99", untrained=True), UsageError, "cuda:99"),
+        ("efficientnet-lite0", EncoderOptions(arguments={"img_size": 96}), UsageError,
+         r"takes no --encoder-arg img_size"),
         ("spectrum", EncoderOptions(untrained=True), UsageError, "has no --untrained"),
         ("spectrum:x", CPU, UnknownNameError, "unknown encoder"),
         ("spectrum", EncoderOptions(device="meta"), UsageError, "'meta' is not available"),

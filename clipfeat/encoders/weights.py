@@ -107,8 +107,9 @@ def explain_missing(name: str, wanted: str) -> Iterator[None]:
         raise WeightsError(
             f"the weights of {name} are not in the local cache and cannot be downloaded "
             f"({reason}). The missing file is {wanted}. Copy it to this machine and pass it with "
-            "--weights FILE, or set HF_HOME to a cache that contains it. To work without weights, "
-            "use --encoder spectrum."
+            "--weights FILE, or set HF_HOME to a cache that contains it. For an encoder "
+            "without a download, pass --encoder efficientnet-lite0 "
+            '(in Python: encoder="efficientnet-lite0").'
         ) from error
 
 

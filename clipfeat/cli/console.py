@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from clipfeat.embedding.profile import Profile
-    from clipfeat.embedding.run import Progress
     from clipfeat.evaluate.leaderboard import Leaderboard
     from clipfeat.evaluate.pivots import Pivot
     from clipfeat.evaluate.rates import RateTable
@@ -52,18 +51,6 @@ def count_bar(task: str, unit: str) -> Iterator[Show]:
     out = console(stderr=True)
     with _bar(out, task, unit) if out.is_terminal else _lines(task, unit) as show:
         yield show
-
-
-@contextmanager
-def image_bar(task: str) -> Iterator[Callable[["Progress"], None]]:
-    """Show the progress of an embedding run and the number of failed images."""
-    with count_bar(task, "images") as show:
-
-        def update(progress: "Progress") -> None:
-            failed = f"{progress.failed} failed" if progress.failed else ""
-            show(progress.done, progress.total, failed)
-
-        yield update
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """``clipfeat embed``."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,7 @@ def embed(
     prune: options.Prune = False,
     dry_run: options.DryRun = False,
     profile: options.ShowProfile = False,
+    progress: options.ShowProgress = True,
     max_bad: options.MaxBad = None,
 ) -> None:
     """Encode images into a feature file.
@@ -46,7 +48,7 @@ def embed(
 
     Example: clipfeat embed images/ out.h5 --encoder clip-vit-l-14
     """
-    from clipfeat.cli.console import image_bar, print_overview
+    from clipfeat.cli.console import print_overview
     from clipfeat.cli.parsing import parse_arguments, split_paths
     from clipfeat.images.overview import overview_of
     from clipfeat.images.source_options import open_inputs
@@ -58,6 +60,7 @@ def embed(
     from clipfeat.embedding.pipeline import embed as run
     from clipfeat.embedding.pipeline import sized_paths
     from clipfeat.store.target import check_target
+    from clipfeat.system.progress import Phase, PhaseClock, reporting
 
     if profile and resources.engine == "ray":
         raise UsageError("--profile cannot measure a Ray cluster (--engine ray). Omit --profile.")
@@ -66,11 +69,15 @@ def embed(
     targets = sized_paths(target, image_size)
     for path in targets.values():
         check_target(path)
-    images = open_inputs(sources, inputs)
+    with reporting(progress) as report_phase:
+        clock = PhaseClock(report_phase)
+        clock(Phase("listing"))
+        images = open_inputs(sources, inputs)
+    listing = clock.stop()
     print_overview(overview_of(images))
     for size, path in targets.items():
         hint = f"Committed rows are kept beside {path}. Repeat the same command to resume."
-        with explains_resuming(hint), image_bar("embedding") as progress:
+        with explains_resuming(hint):
             report = run(
                 images,
                 path,
@@ -83,27 +90,35 @@ def embed(
                 resources=resources,
                 progress=progress,
             )
-        _print_report(report, show_profile=profile)
+        _print_report(report, listing, show_profile=profile)
         if report.cause:
             raise DataError(f"no image could be encoded. {report.cause}")
         failed += report.progress.failed
     exit_on_failures(failed, max_bad)
 
 
-def _print_report(report: "EmbedReport", *, show_profile: bool) -> None:
+def _print_report(
+    report: "EmbedReport", listing: Mapping[str, float], *, show_profile: bool
+) -> None:
+    """Print the counts, the failures and the times of a run."""
     from clipfeat.cli.console import counted, label_counts, print_list, print_profile
     from clipfeat.images.skipping import skipped_text
+    from clipfeat.system.progress import seconds_text
 
     counts = report.progress
-    rate = counts.encoded / max(counts.seconds, 1e-9)
+    seconds = {**report.seconds, **listing}
+    rate = ""
+    if counts.encoded:
+        per_second = counts.encoded / max(seconds["encoding"], 1e-9)
+        rate = f"{per_second:,.1f} images/s while encoding, "
     print_line(
         f"{report.path}: {counted(report.n_rows, 'row')} of {report.spec.n_features} features by "
         f"{report.spec.title}"
     )
     print_line(
-        f"{counted(counts.encoded, 'image')} encoded in {counts.seconds:.1f} s "
-        f"({rate:,.1f} images/s), "
-        f"{counts.known} already encoded or identical to another image, {counts.failed} failed"
+        f"{counted(counts.encoded, 'image')} encoded in {seconds_text(seconds)}, "
+        f"{rate}{counts.known} already encoded or identical to another image, "
+        f"{counts.failed} failed"
     )
     if report.skipped:
         print_line(skipped_text(report.skipped))

@@ -26,6 +26,7 @@ def explain(
     html: options.HtmlPage = None,
     images: options.ShownTrainingImages = None,
     overwrite: options.Overwrite = False,
+    progress: options.ShowProgress = True,
 ) -> None:
     """Explain predictions by the nearest training images.
 
@@ -50,6 +51,7 @@ def explain(
         weights=weights or [],
         face_weights=face_weights,
         device=device,
+        progress=progress,
     )
     for one in explanations:
         print_line(one.path)

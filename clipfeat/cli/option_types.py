@@ -968,6 +968,13 @@ ShowProfile = Annotated[
         "advice on the slowest stage.",
     ),
 ]
+ShowProgress = Annotated[
+    bool,
+    output_option(
+        "--progress/--no-progress",
+        help="Show the current phase, its duration and the remaining time on standard error.",
+    ),
+]
 Private = Annotated[bool, output_option("--private", help="Create a private repository.")]
 Revision = Annotated[
     str | None,

@@ -39,6 +39,7 @@ def predict(
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
     max_bad: options.MaxBad = None,
+    progress: options.ShowProgress = True,
 ) -> None:
     """Predict the classes of images.
 
@@ -48,7 +49,7 @@ def predict(
 
     Example: clipfeat predict model.clipfeat new/ -o predictions.csv
     """
-    from clipfeat.cli.console import counted, image_bar
+    from clipfeat.cli.console import counted
     from clipfeat.features.classes import positive_last
     from clipfeat.images.skipping import skipped_text
     from clipfeat.model import load_model
@@ -65,19 +66,18 @@ def predict(
     fitted = load_model(model)
     if positive is not None:
         positive_last(fitted.classes, positive)
-    with image_bar("predicting") as progress:
-        predictions = run(
-            fitted,
-            source,
-            weights=weights or [],
-            face_weights=face_weights,
-            inputs=replace(inputs, views=tta),
-            average=average,
-            per_part=per_part,
-            device=device,
-            resources=resources,
-            progress=progress,
-        )
+    predictions = run(
+        fitted,
+        source,
+        weights=weights or [],
+        face_weights=face_weights,
+        inputs=replace(inputs, views=tta),
+        average=average,
+        per_part=per_part,
+        device=device,
+        resources=resources,
+        progress=progress,
+    )
     if positive is not None:
         predictions = _with_positive(predictions, positive)
     if submission is None:

@@ -31,6 +31,7 @@ def robustness(
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
     max_bad: options.MaxBad = None,
+    progress: options.ShowProgress = True,
 ) -> None:
     """Score a model on degraded images.
 
@@ -40,7 +41,7 @@ def robustness(
 
     Example: clipfeat robustness model.clipfeat test/ -o robustness/
     """
-    from clipfeat.cli.console import counted, image_bar
+    from clipfeat.cli.console import counted
     from clipfeat.prediction.degraded_rates import check_rate_column
     from clipfeat.prediction.degrading import DEGRADATIONS, check_degradations
     from clipfeat.prediction.degrading import robustness as run
@@ -55,18 +56,17 @@ def robustness(
     fitted = as_model(model)
     images = open_images(fitted, source, inputs)
     check_rate_column(images, by)
-    with image_bar("degrading") as progress:
-        result = run(
-            fitted,
-            images,
-            degradations=degradations,
-            weights=weights or [],
-            face_weights=face_weights,
-            inputs=inputs,
-            device=device,
-            resources=resources,
-            progress=progress,
-        )
+    result = run(
+        fitted,
+        images,
+        degradations=degradations,
+        weights=weights or [],
+        face_weights=face_weights,
+        inputs=inputs,
+        device=device,
+        resources=resources,
+        progress=progress,
+    )
     _print(result)
     if output is not None:
         titles = {name: row.title for name, row in DEGRADATIONS.items()}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from clipfeat.embedding.profile import Profile
-from clipfeat.embedding.run import Progress
+from clipfeat.embedding.run import EmbedCounts
 from clipfeat.features import Failure
 from clipfeat.images.missing import likeliest_cause
 from clipfeat.images.overview import SourceOverview
@@ -26,8 +26,8 @@ class EmbedReport:
         The feature file.
     spec : EncoderSpec
         Identity of the encoder.
-    progress : Progress
-        Final counts.
+    progress : EmbedCounts
+        Number of images by outcome, and seconds.
     n_rows : int
         Number of rows in the file.
     absent : int
@@ -54,11 +54,13 @@ class EmbedReport:
         If all images failed, the likeliest cause and its remedy.
     overview : SourceOverview, optional
         Layout, classes, generators and splits of the source.
+    seconds : mapping of str to float
+        Seconds of each phase of the run, such as ``"opening"`` and ``"encoding"``.
     """
 
     path: Path
     spec: EncoderSpec
-    progress: Progress
+    progress: EmbedCounts
     n_rows: int
     absent: int
     labels: Mapping[str, int]
@@ -71,6 +73,7 @@ class EmbedReport:
     is_root_chosen: bool = False
     cause: str = ""
     overview: SourceOverview | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 def chooses_root(images: ImageSource) -> bool:

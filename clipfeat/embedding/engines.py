@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,9 +11,11 @@ from clipfeat.embedding.run import EmbedRun
 from clipfeat.encoders import local_file, open_encoder
 from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.errors import ClipfeatError
+from clipfeat.images.decode import RGB
 from clipfeat.images.isolated import IsolatedDecoder, default_workers
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.samples import sample_pixels
+from clipfeat.system.progress import Phase, Report
 
 if TYPE_CHECKING:
     from clipfeat.embedding.preparing import Pictures
@@ -68,6 +69,7 @@ class _LocalEngine:
     records: Sequence[ImageRecord]
     resources: EmbedResources
     decoder: IsolatedDecoder
+    report: Report
 
     @property
     def _n_threads(self) -> int:
@@ -76,7 +78,11 @@ class _LocalEngine:
     def open(self, options: EncoderOptions, n_images: int) -> "Encoder":
         if n_images:  # the child processes start while the weights are loaded
             self.decoder.warm_up(min(self._n_threads, n_images))
-        samples = partial(sample_pixels, self.records, self.decoder)
+
+        def samples() -> list[RGB]:
+            self.report(Phase("comparing precisions"))
+            return sample_pixels(self.records, self.decoder)
+
         return open_encoder(self.encoder, options, n_images=n_images, samples=samples)
 
     def encode(
@@ -100,6 +106,7 @@ class _LocalEngine:
             isolation=self.decoder,
             watch=run.watch,
         )
+        run.report_counts()
         with closing(stream):
             for item in stream:
                 run.take(item)
@@ -143,6 +150,7 @@ class _RayEngine:
             len(todo),
         )
         known = KnownKeys.of(run.writer.keys, {} if run.retry_failed else run.writer.failed)
+        run.report_counts()
         with closing(encode_remotely(todo, job, known)) as stream:
             for published in stream:
                 run.take_published(published)
@@ -161,27 +169,28 @@ class _RayEngine:
 
 @contextmanager
 def _local(
-    encoder: str, records: Sequence[ImageRecord], resources: EmbedResources
+    encoder: str, records: Sequence[ImageRecord], resources: EmbedResources, report: Report
 ) -> Iterator[Engine]:
     with IsolatedDecoder() as decoder:
-        yield _LocalEngine(encoder, records, resources, decoder)
+        yield _LocalEngine(encoder, records, resources, decoder, report)
 
 
 @contextmanager
 def _ray(
-    encoder: str, records: Sequence[ImageRecord], resources: EmbedResources
+    encoder: str, records: Sequence[ImageRecord], resources: EmbedResources, report: Report
 ) -> Iterator[Engine]:
     with ExitStack() as connection:
         yield _RayEngine(encoder, records, resources, connection)
 
 
 _ENGINES: Mapping[
-    str, Callable[[str, Sequence[ImageRecord], EmbedResources], AbstractContextManager[Engine]]
+    str,
+    Callable[[str, Sequence[ImageRecord], EmbedResources, Report], AbstractContextManager[Engine]],
 ] = {"local": _local, "ray": _ray}
 
 
 def open_engine(
-    encoder: str, records: Sequence[ImageRecord], resources: EmbedResources
+    encoder: str, records: Sequence[ImageRecord], resources: EmbedResources, report: Report
 ) -> AbstractContextManager[Engine]:
     """Open the engine of a run.
 
@@ -193,5 +202,7 @@ def open_engine(
         All images of the source. A sample of them is used to choose the precision ``"auto"``.
     resources : EmbedResources
         The name of the engine and its resources.
+    report : callable
+        Called with a `Phase` if the engine compares precisions to open the encoder.
     """
-    return _ENGINES[resources.engine](encoder, records, resources)
+    return _ENGINES[resources.engine](encoder, records, resources, report)

@@ -1,7 +1,6 @@
 """Encoding of images into a feature set in memory, with the encoders of a model."""
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -12,7 +11,6 @@ from numpy.typing import NDArray
 
 from clipfeat.embedding.copies import resolve_copies
 from clipfeat.embedding.embed_resources import EmbedResources
-from clipfeat.embedding.run import Progress
 from clipfeat.encoders import open_encoder
 from clipfeat.encoders.known_weights import remember_weights, remembered_weights
 from clipfeat.encoders.registry import options_of
@@ -23,6 +21,7 @@ from clipfeat.images.record import record_path
 from clipfeat.images.source import ImageSource
 from clipfeat.spec import EncoderSpec, check_same, titles
 from clipfeat.store.format import Row
+from clipfeat.system.progress import Phase, Report, silent
 
 if TYPE_CHECKING:
     from clipfeat.embedding.preparing import Pictures
@@ -40,7 +39,7 @@ def encode_in_memory(
     face_weights: str | Path | None = None,
     device: str = "auto",
     resources: EmbedResources = EmbedResources(),
-    progress: Callable[[Progress], None] = lambda progress: None,
+    report: Report = silent,
 ) -> FeatureSet:
     """Encode every image with every encoder.
 
@@ -67,8 +66,8 @@ def encode_in_memory(
         Device option, as in `EncoderOptions`.
     resources : EmbedResources
         Batch size and number of workers. The engine must be ``"local"``.
-    progress : callable
-        Called with a `Progress` after each batch and each failure.
+    report : callable
+        Called with a `Phase` before an encoder is opened, and after each batch and each failure.
 
     Returns
     -------
@@ -99,19 +98,16 @@ def encode_in_memory(
     file_of = _weights_of(specs, weights, weight_files)
     views = views or {}
     n_images = len(images) * (len(views) if every_view else 1)
-    started = time.monotonic()
     sets = []
     for turn, spec in enumerate(specs):
-
-        def report(done: int, failed: int, before: int = turn * n_images) -> None:
-            seconds = time.monotonic() - started
-            progress(Progress(n_images * len(specs), before + done, 0, failed, seconds))
-
+        start = Phase("encoding", turn * n_images, n_images * len(specs), "images")
         detector = str(face_weights) if face_weights else None
         faces = finder_of(spec.faces, detector) if spec.faces else None
         pictures = Pictures(views, faces, every_view)
         sets.append(
-            _encode(images, spec, pictures, file_of.get(spec.weights), device, resources, report)
+            _encode(
+                images, spec, pictures, file_of.get(spec.weights), device, resources, start, report
+            )
         )
     return _side_by_side(sets)
 
@@ -123,14 +119,19 @@ def _encode(
     weights: str | None,
     device: str,
     resources: EmbedResources,
-    report: Callable[[int, int], None],
+    start: Phase,
+    report: Report,
 ) -> FeatureSet:
-    """Encode every image with one encoder. See `encode_in_memory`."""
+    """Encode every image with one encoder. See `encode_in_memory`.
+
+    `start` is the phase at the start of this encoder, which counts the images of earlier encoders.
+    """
     from clipfeat.embedding.preparing import Known
     from clipfeat.embedding.stream import encode_stream
     from clipfeat.embedding.workers import Encoded
 
     options = options_of(spec, weights=weights, device=device)
+    report(Phase("opening", detail=spec.name))
     encoder = open_encoder(spec.name, options, n_images=len(images))
     check_same([spec], [replace(encoder.spec, faces=spec.faces)])
     if weights and spec.weights:
@@ -148,6 +149,7 @@ def _encode(
         num_workers=resources.num_workers,
         exact=lambda: open_encoder(spec.name, replace(options, precision="fp32")),
     )
+    report(start)
     for item in stream:
         if isinstance(item, Encoded):
             rows += item.rows
@@ -160,7 +162,8 @@ def _encode(
             if not item.key:
                 images.check_places()
             failures.append(item)
-        report(len(done), len(failures))
+        n_done = start.done + len(done) + len(failures)
+        report(replace(start, done=n_done, failed=len(failures)))
     row_of_key = {row.key: number for number, row in enumerate(rows)}
     copied, failed_copies = resolve_copies(copies, row_of_key.__contains__)
     X = np.vstack([np.empty((0, spec.n_features), dtype=np.float32), *batches])

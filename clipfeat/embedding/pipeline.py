@@ -3,7 +3,7 @@
 import json
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from clipfeat.embedding.embed_report import EmbedReport, chooses_root, common_ca
 from clipfeat.embedding.embed_resources import EmbedResources
 from clipfeat.embedding.engines import Engine, open_engine
 from clipfeat.embedding.roots import SharedRoot, shared_root
-from clipfeat.embedding.run import EmbedRun, Progress
+from clipfeat.embedding.run import EmbedCounts, EmbedRun
 from clipfeat.encoders import DEFAULT_ENCODER, local_file
 from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.encoders.known_weights import remember_weights
@@ -34,6 +34,7 @@ from clipfeat.store.stat_cache import StatCache, load_stats, save_stats
 from clipfeat.store.target import check_target
 from clipfeat.system.file_stats import file_stat
 from clipfeat.system.own_files import is_own, note_own
+from clipfeat.system.progress import Phase, PhaseClock, Report, reporting
 
 if TYPE_CHECKING:
     from clipfeat.embedding.preparing import Pictures
@@ -55,7 +56,7 @@ def embed(
     retry_failed: bool = False,
     prune: bool = False,
     resources: EmbedResources = EmbedResources(),
-    progress: Callable[[Progress], None] = lambda progress: None,
+    progress: bool | Report = True,
 ) -> EmbedReport:
     """Encode the images of a source into a feature file.
 
@@ -89,8 +90,9 @@ def embed(
         or archives. Rows of images in other folders and archives are kept.
     resources : EmbedResources
         Batch size, number of workers, and engine.
-    progress : callable
-        Called with a `Progress` after each batch and each failure.
+    progress : bool or callable
+        Whether to show the phases of the run on standard error or in the notebook. A callable is
+        called with each `clipfeat.system.progress.Phase` instead.
 
     Returns
     -------
@@ -123,6 +125,21 @@ def embed(
     >>> import clipfeat
     >>> report = clipfeat.embed("images/", "out.h5", encoder="spectrum")  # doctest: +SKIP
     """
+    with reporting(progress) as report:
+        clock = PhaseClock(report)
+        clock(Phase("listing"))
+        return _embed(
+            source, out, encoder, options, inputs, overwrite=overwrite, retry_failed=retry_failed,
+            prune=prune, resources=resources, clock=clock,
+        )  # fmt: skip
+
+
+def _embed(
+    source: ImageInput, out: str | Path, encoder: str, options: EncoderOptions,
+    inputs: SourceOptions, *, overwrite: bool, retry_failed: bool, prune: bool,
+    resources: EmbedResources, clock: PhaseClock,
+) -> EmbedReport:  # fmt: skip
+    """Encode the images of a source. See `embed`."""
     n_threads = resources.num_workers or default_workers()
     target = check_target(out)
     check_unlocked(target)
@@ -143,7 +160,7 @@ def embed(
         images, views = add_views(with_frames(labelled, inputs.frames), inputs.views)
         faces = "" if inputs.faces is None else inputs.faces.identity
         request = _request_text(encoder, options, faces)
-        with open_engine(encoder, images.records, resources) as engine:
+        with open_engine(encoder, images.records, resources, clock) as engine:
             stored, stored_request = (None, "") if overwrite else stored_spec(target)
             if options.precision == "auto" and stored is not None:
                 options = replace(options, precision=stored.precision)
@@ -152,17 +169,17 @@ def embed(
             spec = stored if stored_request == request else None
             frozen: Encoder | None = None
             if spec is None:
-                frozen = _open(engine, encoder, options, len(images), faces)
+                frozen = _open(engine, encoder, options, len(images), faces, clock)
                 spec = frozen.spec
             if stored == spec:
                 shared.apply(target)
             with FeatureWriter(
                 target, spec, root=images.root, request=request, overwrite=overwrite, is_locked=True
             ) as writer:
-                run = EmbedRun(writer, images, retry_failed, progress)
+                run = EmbedRun(writer, images, retry_failed, clock)
                 todo = run.settle_unchanged(StatCache({}, 0) if overwrite else load_stats(target))
                 if todo:
-                    frozen = frozen or _open(engine, encoder, options, len(todo), faces)
+                    frozen = frozen or _open(engine, encoder, options, len(todo), faces, clock)
                     writer.check_spec(frozen.spec)
                     fixed = replace(options, precision=frozen.spec.precision)
                     engine.encode(run, todo, frozen, fixed, _pictures(views, inputs.faces))
@@ -190,7 +207,7 @@ def embed(
     return EmbedReport(
         path=target,
         spec=spec,
-        progress=Progress(len(images), **run.counts, seconds=seconds),
+        progress=EmbedCounts(len(images), **run.counts, seconds=sum(clock.stop().values())),
         n_rows=n_rows,
         absent=absent,
         labels=Counter(record.label for record in images),
@@ -203,6 +220,7 @@ def embed(
         cause=common_cause(images, run.failures, is_table=listed.kind == "table"),
         overview=overview_of(listed),
         is_root_chosen=is_choice,
+        seconds=clock.stop(),
     )
 
 
@@ -260,12 +278,18 @@ def _request_text(encoder: str, options: EncoderOptions, faces: str) -> str:
 
 
 def _open(
-    engine: Engine, name: str, options: EncoderOptions, n_images: int, faces: str
+    engine: Engine,
+    name: str,
+    options: EncoderOptions,
+    n_images: int,
+    faces: str,
+    report: Report,
 ) -> "Encoder":
     """Open the encoder, and record in its spec how faces are cropped.
 
     A local file of weights is noted, so that predictions find it.
     """
+    report(Phase("opening", detail=name))
     encoder = engine.open(options, n_images)
     file = local_file(name, options.weights)
     if file and encoder.spec.weights:

@@ -1,7 +1,7 @@
-"""State and progress of an embedding run."""
+"""State and counts of an embedding run."""
 
 import time
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from clipfeat.images.source import ImageSource, check_place
 from clipfeat.store import FeatureWriter, Row
 from clipfeat.store.stat_cache import StatCache
 from clipfeat.system.file_stats import Stat
+from clipfeat.system.progress import Phase, Report
 from clipfeat.system.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Progress:
-    """Progress of an embedding run.
+class EmbedCounts:
+    """Number of images in an embedding run, by outcome.
 
     Parameters
     ----------
@@ -39,7 +40,7 @@ class Progress:
     failed : int
         Number of images that failed and have no row.
     seconds : float
-        Seconds since the start of the run.
+        Seconds that the run took, from listing the images to merging the rows.
     """
 
     total: int
@@ -67,21 +68,17 @@ class EmbedRun:
         The images to encode.
     retry_failed : bool
         Whether to retry images that failed in an earlier run.
-    progress : callable
-        Called with a `Progress` after each batch and each failure.
+    report : callable
+        Called with a `Phase` after each batch and each failure.
     """
 
     def __init__(
-        self,
-        writer: FeatureWriter,
-        images: ImageSource,
-        retry_failed: bool,
-        progress: Callable[[Progress], None],
+        self, writer: FeatureWriter, images: ImageSource, retry_failed: bool, report: Report
     ) -> None:
         self.writer = writer
         self.images = images
         self.retry_failed = retry_failed
-        self.progress = progress
+        self._report = report
         self.counts = {"encoded": 0, "known": 0, "failed": 0}
         self.failures: list[Failure] = []
         self.faceless = 0
@@ -130,6 +127,7 @@ class EmbedRun:
         A file is unchanged if its size, time and inode are those in the cache. Unchanged files are
         not read.
         """
+        self._report(Phase("checking files"))
         todo = []
         stats = stat_readers([record.reader for record in self.images])
         for record, stat in zip(self.images, stats, strict=True):
@@ -141,7 +139,6 @@ class EmbedRun:
                 self._take_known(row)
             else:
                 todo.append(record)
-        self._report_progress()
         return todo
 
     def is_known(self, row: Row) -> bool:
@@ -164,7 +161,7 @@ class EmbedRun:
             self._record_failure(item)
         else:
             self._take_known(item.row)
-        self._report_progress()
+        self.report_counts()
 
     def take_published(self, item: "Published") -> None:
         """Count the rows that a Ray worker has committed."""
@@ -180,7 +177,7 @@ class EmbedRun:
             self._record_failure(failure)
         for known in item.known:
             self._take_known(known.row)
-        self._report_progress()
+        self.report_counts()
 
     def _record_encoded(self, rows: Sequence[Row]) -> None:
         for row in rows:
@@ -221,13 +218,13 @@ class EmbedRun:
 
     def settle_copies(self) -> None:
         """Store rows for images that are identical to an image with another path or label."""
+        self._report(Phase("merging"))
         self.writer.equalise(self._keys_encoded_twice)
         rows, failures = resolve_copies(self._known_rows, self.writer.holds)
         self.writer.append_known(rows)
         for failure in failures:
             self.counts["known"] -= _n_images(failure.path)
             self._record_failure(failure)
-        self._report_progress()
 
     def current_paths(self) -> Set[str]:
         """Return the paths of all images in the source.
@@ -238,8 +235,10 @@ class EmbedRun:
         paths = {record.path for record in self.images}
         return paths | {path for path in self.writer.paths if record_path(path) in paths}
 
-    def _report_progress(self) -> None:
-        self.progress(Progress(len(self.images), **self.counts, seconds=self.seconds))
+    def report_counts(self) -> None:
+        """Report how many images are encoded, known or failed."""
+        done, n_failed = sum(self.counts.values()), self.counts["failed"]
+        self._report(Phase("encoding", done, len(self.images), "images", n_failed))
 
 
 def _n_images(path: str) -> int:

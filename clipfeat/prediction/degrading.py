@@ -8,7 +8,7 @@ blur, resizing, cropping, noise and combinations (Wang et al. 2020, arXiv 1912.1
 """
 
 import json
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from clipfeat.embedding.embed_resources import EmbedResources
 from clipfeat.embedding.in_memory import encode_in_memory
-from clipfeat.embedding.run import Progress
 from clipfeat.errors import LabelError, UsageError, unknown_name
 from clipfeat.evaluate.rates import RateTable
 from clipfeat.features import FeatureSet
@@ -32,6 +31,7 @@ from clipfeat.prediction.degraded_rates import columns_of_files, degraded_rates
 from clipfeat.prediction.label_match import check_labels
 from clipfeat.prediction.predicting import as_model, open_images
 from clipfeat.prediction.predictions import Predictions, predictions_of
+from clipfeat.system.progress import Phase, Report, reporting
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -208,7 +208,7 @@ def robustness(
     average: str = "mean",
     device: str = "auto",
     resources: EmbedResources = EmbedResources(),
-    progress: Callable[[Progress], None] = lambda progress: None,
+    progress: bool | Report = True,
 ) -> Robustness:
     """Score a model on the original and the degraded images of a source.
 
@@ -224,8 +224,9 @@ def robustness(
     weights, face_weights, inputs, average, device, resources
         As in `clipfeat.predict`, but `inputs.views` must be None. If the model uses faces, they are
         detected in the original image, and the cropped faces are degraded.
-    progress : callable
-        Called with a `Progress`, which counts the degraded images encoded so far.
+    progress : bool or callable
+        Whether to show the phases of the run on standard error or in the notebook. A callable is
+        called with each `clipfeat.system.progress.Phase` instead.
 
     Returns
     -------
@@ -242,13 +243,27 @@ def robustness(
     UsageError
         If `inputs` has views or faces. If the model was fitted on arrays.
     """
-    from clipfeat.embedding.views import View
-
     check_degradations(degradations)
     if inputs.views is not None:
         raise UsageError(
             f"the views {inputs.views} cannot be combined with degradations. Leave out views"
         )
+    with reporting(progress) as report:
+        return _robustness(
+            model, source, degradations, weights, face_weights, inputs, average, device, resources,
+            report,
+        )  # fmt: skip
+
+
+def _robustness(
+    model: Model | str | Path, source: ImageInput, degradations: Sequence[str],
+    weights: str | Path | Sequence[str | Path], face_weights: str | Path | None,
+    inputs: SourceOptions, average: str, device: str, resources: EmbedResources, report: Report,
+) -> Robustness:  # fmt: skip
+    """Score a model on degraded images. See `robustness`."""
+    from clipfeat.embedding.views import View
+
+    report(Phase("listing"))
     fitted = as_model(model)
     images = source if isinstance(source, ImageSource) else open_images(fitted, source, inputs)
     check_labels((record.label for record in images), fitted.classes, images.name)
@@ -272,8 +287,9 @@ def robustness(
         face_weights=face_weights,
         device=device,
         resources=resources,
-        progress=progress,
+        report=report,
     )
+    report(Phase("scoring"))
     of_view = _by_view(features, [view.name for view in states.values()])
     scored = []
     of_state: dict[str, Predictions] = {}

@@ -4,7 +4,7 @@ The members of a model are the classifiers of its vote.
 """
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from clipfeat.embedding.embed_resources import EmbedResources
 from clipfeat.embedding.in_memory import encode_in_memory
 from clipfeat.embedding.pipeline import add_views
-from clipfeat.embedding.run import Progress
 from clipfeat.errors import DataError
 from clipfeat.features import FeatureSet
 from clipfeat.images.isolated import IsolatedDecoder
@@ -28,6 +27,7 @@ from clipfeat.store.image_folder import image_folder
 from clipfeat.system.escaping import html_text
 from clipfeat.system.files import publish
 from clipfeat.system.locations import local_path
+from clipfeat.system.progress import Phase, Report, reporting
 
 THUMBNAIL = 128
 """Longest side of a thumbnail in pixels."""
@@ -89,7 +89,7 @@ def explain(
     inputs: SourceOptions = SourceOptions(),
     device: str = "auto",
     resources: EmbedResources = EmbedResources(),
-    progress: Callable[[Progress], None] = lambda progress: None,
+    progress: bool | Report = True,
 ) -> list[Explanation]:
     """Explain the prediction of each image.
 
@@ -121,6 +121,20 @@ def explain(
     DataError
         If no image is readable. The message names the first image and its error.
     """
+    with reporting(progress) as report:
+        return _explain(
+            model, source, features, n_neighbours, weights, face_weights, inputs, device,
+            resources, report,
+        )  # fmt: skip
+
+
+def _explain(
+    model: Model | str | Path, source: ImageInput, features: FeatureSet, n_neighbours: int,
+    weights: str | Path | Sequence[str | Path], face_weights: str | Path | None,
+    inputs: SourceOptions, device: str, resources: EmbedResources, report: Report,
+) -> list[Explanation]:  # fmt: skip
+    """Explain the prediction of each image. See `explain`."""
+    report(Phase("listing"))
     fitted = as_model(model)
     known = features.columns_of(fitted.specs)
     images, views = add_views(open_images(fitted, source, inputs), inputs.views)
@@ -133,8 +147,9 @@ def explain(
         face_weights=face_weights,
         device=device,
         resources=resources,
-        progress=progress,
+        report=report,
     )
+    report(Phase("explaining"))
     if not len(encoded):
         first = encoded.failures[0]
         raise DataError(

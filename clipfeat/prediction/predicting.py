@@ -1,13 +1,12 @@
 """Predict classes from images, feature files or features in memory."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from clipfeat.embedding.embed_resources import EmbedResources
 from clipfeat.embedding.in_memory import encode_in_memory
 from clipfeat.embedding.pipeline import add_views
-from clipfeat.embedding.run import Progress
 from clipfeat.errors import UsageError, unknown_name
 from clipfeat.features import FeatureSet
 from clipfeat.features.by_file import AVERAGES
@@ -30,6 +29,7 @@ from clipfeat.prediction.predictions import (
     predictions_of,
 )
 from clipfeat.store import load
+from clipfeat.system.progress import Phase, Report, reporting
 
 
 def predict(
@@ -43,7 +43,7 @@ def predict(
     per_part: bool = False,
     device: str = "auto",
     resources: EmbedResources = EmbedResources(),
-    progress: Callable[[Progress], None] = lambda progress: None,
+    progress: bool | Report = True,
 ) -> Predictions:
     """Predict the class of each image, and of each video from its frames.
 
@@ -77,8 +77,9 @@ def predict(
         As in `EncoderOptions`.
     resources : EmbedResources
         Batch size and number of workers. The engine must be ``"local"``.
-    progress : callable
-        Called with a `Progress` after each batch and each failure.
+    progress : bool or callable
+        Whether to show the phases of the run on standard error or in the notebook. A callable is
+        called with each `clipfeat.system.progress.Phase` instead.
 
     Returns
     -------
@@ -104,8 +105,21 @@ def predict(
     """
     if average not in AVERAGES:
         raise unknown_name("average", average, AVERAGES)
+    with reporting(progress) as report:
+        return _predict(
+            model, source, weights, face_weights, inputs, None if per_part else average, device,
+            resources, report,
+        )  # fmt: skip
+
+
+def _predict(
+    model: Model | str | Path, source: FeatureSet | ImageInput,
+    weights: str | Path | Sequence[str | Path], face_weights: str | Path | None,
+    inputs: SourceOptions, how: str | None, device: str, resources: EmbedResources, report: Report,
+) -> Predictions:  # fmt: skip
+    """Predict the class of each image. See `predict`. Without `how`, each part has a row."""
+    report(Phase("listing"))
     fitted = as_model(model)
-    how = None if per_part else average
     if isinstance(source, FeatureSet):
         return _of_features(fitted, source, "the feature set", inputs, how)
     specs = paths_of(source)
@@ -125,11 +139,12 @@ def predict(
         face_weights=face_weights,
         device=device,
         resources=resources,
-        progress=progress,
+        report=report,
     )
+    report(Phase("predicting"))
     predictions = predictions_of(fitted, features, how, images)
     predictions = replace(predictions, skipped=listed.skipped)
-    return predictions if per_part else in_listed_rows(predictions, listed)
+    return predictions if how is None else in_listed_rows(predictions, listed)
 
 
 def _of_features(

@@ -1,5 +1,6 @@
 """``clipfeat embed``."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from clipfeat.cli.parsing import parse_arguments
 from clipfeat.errors import UsageError
 from clipfeat.evaluate.splits import leave_one_out
 from clipfeat.store import load, open_stored, provenance
+from clipfeat.system import progress
 from tests.cli.command_line import SPECTRUM, assert_fails, clipfeat, embed, succeed
 
 
@@ -18,6 +20,24 @@ def test_labels_come_from_class_folders(image_folder: Path) -> None:
     result = succeed("embed", "images", "out.h5", *SPECTRUM)
     assert "labels: fake 12, real 12" in result.stdout
     assert "next: clipfeat benchmark out.h5" in result.stdout
+
+
+def test_progress_is_shown_on_standard_error(
+    image_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log has each phase, unless ``--no-progress`` turns it off. The summary has their times."""
+    monkeypatch.setattr(progress, "FIRST_LINE", 0.0)
+    monkeypatch.setattr(progress, "SHOWN_PHASE", 0.0)
+    result = succeed("embed", "images", "out.h5", *SPECTRUM)
+    phases = [line.partition(":")[0] for line in result.stderr.splitlines()]
+    assert list(dict.fromkeys(phases)) == [
+        "listing", "opening", "checking files", "encoding", "merging"
+    ]  # fmt: skip
+    assert "encoding: 24/24 images in " in result.stderr
+    assert re.search(
+        r"24 images encoded in \d+\.\d s.*, \S+ images/s while encoding", result.stdout
+    )
+    assert succeed("embed", "images", "again.h5", *SPECTRUM, "--no-progress").stderr == ""
 
 
 def test_paths_on_standard_input(image_folder: Path) -> None:

@@ -8,7 +8,7 @@ import skimage.data
 from PIL import Image
 
 from clipfeat.embedding.pipeline import EmbedReport, embed
-from clipfeat.embedding.run import Progress
+from clipfeat.embedding.run import EmbedCounts
 from clipfeat.errors import FingerprintError
 from clipfeat.evaluate.fitting import fit
 from clipfeat.features import FeatureSet
@@ -54,14 +54,14 @@ def test_all_faces_are_rows_of_their_image(people: Path, tmp_path: Path) -> None
     assert features.groups is not None
     assert features.groups.tolist() == features.files.tolist()
     assert [failure.reason for failure in report.failures] == ["NoFaceError"]
-    assert report.progress == Progress(4, 2, 1, 1, report.progress.seconds)
+    assert report.progress == EmbedCounts(4, 2, 1, 1, report.progress.seconds)
 
 
 def test_faces_are_not_encoded_twice(people: Path, tmp_path: Path) -> None:
     """A second run encodes nothing, and pruning an image drops the rows of its faces."""
     run(people, tmp_path / "f.h5", "all")
     again = run(people, tmp_path / "f.h5", "all")
-    assert again.progress == Progress(4, 0, 3, 1, again.progress.seconds)
+    assert again.progress == EmbedCounts(4, 0, 3, 1, again.progress.seconds)
     assert (again.n_rows, again.absent) == (5, 0)
     (people / "two.png").unlink()
     assert run(people, tmp_path / "f.h5", "all").absent == 2
@@ -83,7 +83,7 @@ def test_images_without_a_face_are_kept_on_request(people: Path, tmp_path: Path,
     features = load(tmp_path / "f.h5")
     assert features.paths[features.column("face") == "none"].tolist() == ["coffee.png"]
     again = run(people, tmp_path / "f.h5", mode, without="keep")
-    assert again.progress == Progress(4, 0, 4, 0, again.progress.seconds)
+    assert again.progress == EmbedCounts(4, 0, 4, 0, again.progress.seconds)
     assert again.n_rows == report.n_rows
 
 

@@ -10,7 +10,8 @@ from PIL import Image
 
 from clipfeat.embedding import engines
 from clipfeat.embedding.embed_resources import EmbedResources
-from clipfeat.embedding.pipeline import EmbedReport, Progress, embed
+from clipfeat.embedding.pipeline import EmbedReport, embed
+from clipfeat.encoders import from_model
 from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.errors import ClipfeatWarning, EmptySourceError, FingerprintError, UsageError
 from clipfeat.images.decode import Decoded
@@ -20,6 +21,7 @@ from clipfeat.images.readers import FileBytes
 from clipfeat.images.source_options import SourceOptions
 from clipfeat.store import load, stat_cache, stored_spec
 from clipfeat.store.stat_cache import StatCache, cache_path
+from clipfeat.system.progress import Phase
 
 
 def run(
@@ -39,14 +41,41 @@ def run(
 
 
 def test_a_folder_becomes_a_file(image_folder: Path, tmp_path: Path) -> None:
-    """Each image is a labelled row, in the source's order, and progress reaches the total."""
-    seen: list[Progress] = []
-    report = run(image_folder, tmp_path / "out.h5", progress=seen.append, batch_size=5)
+    """Each image is a labelled row, in the source's order."""
+    report = run(image_folder, tmp_path / "out.h5", batch_size=5)
     features = load(tmp_path / "out.h5")
     assert features.paths.tolist() == sorted(features.paths.tolist())
-    assert len(features) == report.n_rows == seen[-1].done == seen[-1].total == 24
+    assert len(features) == report.n_rows == 24
     assert report.labels == {"fake": 12, "real": 12}
     assert features.classes == ("real", "fake")
+
+
+def test_phases_are_reported_in_order(
+    image_folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A callable gets each phase, the counts reach the total, and the report has all seconds."""
+    (image_folder / "real" / "bad.png").write_text("text")
+    seen: list[Phase] = []
+    report = run(image_folder, tmp_path / "out.h5", progress=seen.append, batch_size=5)
+    names = ["listing", "opening", "checking files", "encoding", "merging"]
+    assert list(dict.fromkeys(phase.name for phase in seen)) == list(report.seconds) == names
+    encoding = [phase for phase in seen if phase.name == "encoding"]
+    assert (encoding[0].done, encoding[-1].done, encoding[-1].failed) == (0, 25, 1)
+    assert encoding[-1].total == 25
+    assert report.progress.seconds == sum(report.seconds.values())
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.filterwarnings("ignore:.*RANDOM weights")
+def test_the_comparison_of_precisions_is_a_phase(
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The seconds of the comparison are not those of opening the encoder."""
+    monkeypatch.setattr(from_model, "_faster_precisions", lambda device: ("bf16",))
+    options = EncoderOptions(untrained=True, image_size=32, device="cpu")
+    report = run(image_folder, tmp_path / "out.h5", encoder="timm:test_vit", options=options)
+    assert list(report.seconds)[1:3] == ["opening", "comparing precisions"]
+    assert "cosine" in report.chosen
 
 
 def test_rows_do_not_depend_on_batches_or_threads(image_folder: Path, tmp_path: Path) -> None:
@@ -174,8 +203,8 @@ def test_an_interrupted_run_resumes(
     """Rows encoded before Ctrl-C are kept, and the next run encodes the remaining images."""
     out = tmp_path / "out.h5"
 
-    def interrupt(progress: Progress) -> None:
-        if progress.encoded >= 8:
+    def interrupt(phase: Phase) -> None:
+        if phase.done >= 8:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

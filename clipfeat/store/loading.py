@@ -60,11 +60,12 @@ def _load(path: str | Path) -> FeatureSet:
         for rows in stored.features():
             X[at : at + len(rows)] = rows
             at += len(rows)
-        written = stored.strings("labels").tolist()
-        names = class_names(set(written))
-        labels = [names[label] for label in written]
-        classes = order_classes(set(labels) - {""})
+        label_codes, written = stored.label_codes()
+        present = {written[code] for code in np.unique(label_codes).tolist()}
+        names = class_names(present)
+        classes = order_classes({names[label] for label in present} - {""})
         code = {name: i for i, name in enumerate(classes)}
+        y = np.array([code.get(names.get(label, ""), -1) for label in written], dtype=np.int64)
         groups = stored.strings("groups")
         keys = stored.column("keys").tobytes().hex().encode()
         columns = {name: stored.source_column(name) for name in stored.column_names}
@@ -73,7 +74,7 @@ def _load(path: str | Path) -> FeatureSet:
         paths = stored.strings("paths")
         return FeatureSet(
             X=X,
-            y=np.array([code.get(label, -1) for label in labels], dtype=np.int64),
+            y=y[label_codes],
             classes=classes,
             paths=paths,
             keys=np.frombuffer(keys, dtype="S32"),

@@ -2,8 +2,8 @@
 
 import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,7 @@ from clipfeat.store.format import (
     Column,
     checksum,
 )
+from clipfeat.store.repeated_paths import path_hashes
 from clipfeat.store.screening import check_regular, screen
 from clipfeat.system.locations import is_remote
 
@@ -40,12 +41,17 @@ class OpenFile:
     ----------
     path : Path
         The file's name, for messages.
-    h5 : h5py.File
-        The open file.
+    opened : callable
+        Returns the open file. A `FilePool` may have to open it again.
     """
 
     path: Path
-    h5: Any
+    opened: Callable[[], Any]
+
+    @property
+    def h5(self) -> Any:
+        """The open `h5py.File`, valid until another file of its pool is used."""
+        return self.opened()
 
     @cached_property
     def spec(self) -> EncoderSpec:
@@ -80,38 +86,50 @@ class OpenFile:
         self._check(name, checksum(values))
         return values
 
-    def strings(self, name: str) -> NDArray[np.str_]:
-        """Read a text dataset."""
+    def strings(self, name: str, rows: NDArray[np.int64] | None = None) -> NDArray[np.str_]:
+        """Read a text dataset, or only some of its rows."""
         raw = self.column(name)
+        raw = raw if rows is None else raw[rows]
         with _refusing(self.path):
             return (
                 np.char.decode(raw.astype(np.bytes_), "utf-8") if len(raw) else np.array([], "U1")
             )
+
+    def path_hashes(self, name: str) -> NDArray[np.uint64]:
+        """Hash the paths in a text dataset. See `clipfeat.store.repeated_paths`."""
+        raw = self.column(name)
+        with _refusing(self.path):
+            return path_hashes(raw.astype(np.bytes_))
 
     def features(self) -> Iterator[tuple[int, NDArray[np.floating]]]:
         """Yield blocks of the features, each with the index of its first row.
 
         After the last block, the checksum is verified.
         """
-        dataset = self._dataset("features")
         crc = 0
-        for start in range(0, len(dataset), CHUNK_ROWS):
+        for start in range(0, self.n_rows, CHUNK_ROWS):
+            dataset = self._dataset("features")  # the caller may have closed the last one
             with _refusing(self.path):
                 rows = dataset[start : start + CHUNK_ROWS]
             crc = checksum(rows, crc)
             yield start, rows
         self._check("features", crc)
 
-    @property
+    @cached_property
     def n_bytes(self) -> int:
         """Size of the file in bytes."""
         with _refusing(self.path):
             return int(self.h5.id.get_filesize())
 
-    @property
+    @cached_property
     def n_rows(self) -> int:
         """Number of rows, including superseded rows."""
         return int(self._dataset("features").shape[0])
+
+    @cached_property
+    def width(self) -> int | None:
+        """Number of features of each row. None if the file has no features."""
+        return self.h5["features"].shape[1] if "features" in self.h5 else None
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -127,14 +145,20 @@ class OpenFile:
 
     def labels(self) -> NDArray[np.str_]:
         """Read the class name of each row; empty if the label is unknown."""
-        names = np.append(self.strings("class_names"), "")
-        codes = self.column("labels").astype(np.int64)
+        codes, names = self.label_codes()
+        labels: NDArray[np.str_] = np.array(names, dtype=np.str_)[codes]
+        return labels
+
+    def label_codes(self) -> tuple[Column, list[str]]:
+        """Read the labels as indices into class names. The last name is empty, for no label."""
+        names = [*self.strings("class_names").tolist(), ""]
+        codes = self.column("labels")
         if len(codes) and not (codes.min() >= -1 and codes.max() < len(names) - 1):
             raise RefusedFileError(
                 f"{self.path} is damaged: labels must be indices of its {len(names) - 1} classes, "
                 f"or -1 for no label, got values from {codes.min()} to {codes.max()}. {REMEDY}"
             )
-        return names[codes]
+        return codes, names
 
     def failures(self) -> list[Failure]:
         """Read the images that have no row."""
@@ -184,7 +208,7 @@ def open_file(path: Path) -> Iterator[OpenFile]:
         If the file does not exist.
     """
     with _open_h5(path) as (h5, length):
-        file = OpenFile(path, h5)
+        file = OpenFile(path, lambda: h5)
         with _refusing(path):
             screen(h5, path, length)
         if file.text("clipfeat") != KIND:
@@ -200,6 +224,66 @@ def open_file(path: Path) -> Iterator[OpenFile]:
                 "clipfeat, or embed the images again with --overwrite."
             )
         yield file
+
+
+class FilePool:
+    """Files of a feature file, of which at most `most` are open. The last used ones stay open.
+
+    Parameters
+    ----------
+    most : int
+        Maximum number of open files.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._open: dict[Path, tuple[ExitStack, Any]] = {}
+
+    def open(self, path: Path) -> OpenFile:
+        """Open a file like `open_file`. It is opened again when it is used after it was closed."""
+        with ExitStack() as stack:
+            h5 = stack.enter_context(open_file(path)).h5
+            status = os.fstat(h5.id.get_vfd_handle())
+            self._keep(path, stack.pop_all(), h5)
+        return OpenFile(path, lambda: self._opened(path, status))
+
+    def close(self) -> None:
+        """Close all files."""
+        while self._open:
+            self._close_oldest()
+
+    def _opened(self, path: Path, status: os.stat_result) -> Any:
+        if path in self._open:
+            stack, h5 = self._open.pop(path)
+            self._open[path] = stack, h5
+            return h5
+        with ExitStack() as stack:
+            try:
+                h5, _ = stack.enter_context(_open_h5(path))
+                now = os.fstat(h5.id.get_vfd_handle())
+                is_same = _identity(now) == _identity(status)
+            except FileNotFoundError:
+                is_same = False
+            if not is_same:
+                raise StorageError(
+                    f"{path} was removed or replaced while its feature file was read, because "
+                    "another process merged it. Run the same command again."
+                )
+            self._keep(path, stack.pop_all(), h5)
+            return h5
+
+    def _keep(self, path: Path, stack: ExitStack, h5: Any) -> None:
+        if len(self._open) >= self.most:
+            self._close_oldest()
+        self._open[path] = stack, h5
+
+    def _close_oldest(self) -> None:
+        stack, _ = self._open.pop(next(iter(self._open)))
+        stack.close()
+
+
+def _identity(status: os.stat_result) -> tuple[int, int, int, int]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 @contextmanager

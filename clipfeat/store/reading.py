@@ -6,7 +6,7 @@ row. A row that is both in the snapshot and in a part is read once.
 """
 
 from collections.abc import Iterator, Sequence, Set
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,9 +24,17 @@ from clipfeat.store.format import (
     column_dataset,
 )
 from clipfeat.store.generations import Generation, newest_generation, shards_folder
-from clipfeat.store.one_file import OpenFile, open_file
+from clipfeat.store.one_file import FilePool, OpenFile, open_file
+from clipfeat.store.repeated_paths import repeated_hashes
 from clipfeat.system.files import names_in, storage_errors
 from clipfeat.system.locations import followed, location
+
+MOST_OPEN = 64
+"""Maximum number of shards of a feature file that are open. Systems allow a process 256 to 1,024
+open files."""
+
+_PATHS = ("paths", "failures/path")
+"""Datasets of the paths of a file's rows and failures."""
 
 
 @dataclass(frozen=True)
@@ -79,15 +87,26 @@ class Stored:
 
     @cached_property
     def _current(self) -> tuple[list[NDArray[np.bool_]], list[Failure]]:
+        # Paths are unique within a file, so only paths with equal hashes can be superseded.
+        repeated = np.empty(0, dtype=np.uint64)
+        if len(self.files) > 1:
+            repeated = repeated_hashes(
+                file.path_hashes(name) for file in self.files for name in _PATHS
+            )
         seen: set[str] = set()
         masks: list[NDArray[np.bool_]] = []
         failures: list[Failure] = []
         for file in reversed(self.files):
-            paths = file.strings("paths").tolist()
-            mask = np.array([self._wants(path, seen) for path in paths], dtype=bool)
+            mask = np.ones(file.n_rows, dtype=bool)
+            if self.only is not None:
+                mask[:] = [path in self.only for path in file.strings("paths").tolist()]
             current = [failure for failure in file.failures() if self._wants(failure.path, seen)]
-            seen.update(paths)
-            seen.update(failure.path for failure in current)
+            if len(repeated):
+                rows = np.flatnonzero(np.isin(file.path_hashes("paths"), repeated))
+                paths = file.strings("paths", rows).tolist()
+                mask[rows] &= np.array([path not in seen for path in paths], dtype=bool)
+                seen.update(paths)
+                seen.update(failure.path for failure in current)
             masks.insert(0, mask)
             failures[:0] = current
         return masks, failures
@@ -123,11 +142,38 @@ class Stored:
         ]
         return np.concatenate(parts)
 
+    def label_codes(self) -> tuple[NDArray[np.int32], list[str]]:
+        """Read the labels of the current rows as indices into a list of class names.
+
+        Returns
+        -------
+        codes : ndarray of shape (n_rows,), int32
+            Index of the class of each row.
+        names : list of str
+            Different names in the order of their files. The first is empty, for unknown labels.
+        """
+        numbers = {"": 0}
+        codes = np.empty(self.n_rows, dtype=np.int32)
+        at = 0
+        for file, mask in zip(self.files, self.kept, strict=True):
+            of_file, names = file.label_codes()
+            merged = [numbers.setdefault(name, len(numbers)) for name in names]
+            codes[at : at + mask.sum()] = np.array(merged, dtype=np.int32)[of_file[mask]]
+            at += int(mask.sum())
+        return codes, list(numbers)
+
     def column(self, name: str) -> Column:
         """Read the current rows of a dataset of numbers or keys."""
-        return np.concatenate(
-            [file.column(name)[mask] for file, mask in zip(self.files, self.kept, strict=True)]
-        )
+        values: Column | None = None
+        at = 0
+        for file, mask in zip(self.files, self.kept, strict=True):
+            some = file.column(name)[mask]
+            if values is None:
+                values = np.empty((self.n_rows, *some.shape[1:]), dtype=some.dtype)
+            values[at : at + len(some)] = some
+            at += len(some)
+        assert values is not None  # there is at least one file
+        return values
 
     def features(self) -> Iterator[NDArray[np.floating]]:
         """Yield the features of the current rows in blocks of a few thousand rows."""
@@ -164,11 +210,10 @@ def open_stored(path: str | Path) -> Iterator[Stored]:
                     "features of different encoders. Move one of them away."
                 )
         for file in files:
-            width = file.h5["features"].shape[1] if "features" in file.h5 else None
-            if width not in (None, stored.spec.n_features):
+            if file.width not in (None, stored.spec.n_features):
                 raise RefusedFileError(
-                    f"{file.path} is damaged: it has {width} features per row, but its encoder has "
-                    f"{stored.spec.n_features}. {REMEDY}"
+                    f"{file.path} is damaged: it has {file.width} features per row, but its "
+                    f"encoder has {stored.spec.n_features}. {REMEDY}"
                 )
         yield stored
 
@@ -208,10 +253,11 @@ def _open_all(target: Path, stack: ExitStack) -> tuple[list[OpenFile], Generatio
 
 def _open_shards(target: Path, generation: Generation, stack: ExitStack) -> list[OpenFile]:
     files = []
+    pool = stack.enter_context(closing(FilePool(MOST_OPEN)))
     for shard in generation.shards:
         path = shards_folder(target) / shard.name
         try:
-            file = stack.enter_context(open_file(path))
+            file = pool.open(path)
         except FileNotFoundError as error:
             if newest_generation(target) != generation:
                 raise

@@ -6,6 +6,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -22,6 +23,7 @@ from clipfeat.store import (
     merge_files,
     merging,
     open_stored,
+    reading,
     verify,
     writing,
 )
@@ -467,3 +469,41 @@ def test_errors_of_who_reads_are_their_own(place: str) -> None:
     write(out, {"a.png": 1})
     with pytest.raises(KeyError, match="mine"), open_stored(out):
         raise KeyError("mine")
+
+
+def test_shards_are_open_as_long_as_they_are_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A feature file of more shards than may be open is read in full, and merged."""
+    out = tmp_path / "out.h5"
+    monkeypatch.setattr(reading, "MOST_OPEN", 2)
+    write(out, {f"{i}.png": i for i in range(12)})
+    n_shards = len(list(shards_folder(out).glob("*.h5")))
+    assert n_shards > 3
+    n_before = count_open_files()
+    with open_stored(out) as stored:
+        assert [int(x) for block in stored.features() for x in block[:, 0]] == list(range(12))
+        assert stored.strings("paths").tolist() == [f"{i}.png" for i in range(12)]
+        assert count_open_files() - n_before == 2
+    assert count_open_files() == n_before
+    write(out, {"3.png": 30, "12.png": 12})
+    assert rows(out) == {f"{i}.png": 30 if i == 3 else i for i in range(13)}
+
+
+def test_a_shard_that_a_merge_removes_while_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader whose closed shard is gone fails, and reads no other rows in its place."""
+    out = tmp_path / "out.h5"
+    write(out, {f"{i}.png": i for i in range(12)})
+    monkeypatch.setattr(reading, "MOST_OPEN", 1)
+    with open_stored(out) as stored:
+        assert stored.n_rows == 12
+        with FeatureWriter(out, SPEC) as writer:
+            writer.finish(only={"1.png"})
+        with pytest.raises(StorageError, match="removed or replaced"):
+            list(stored.features())
+
+
+def count_open_files() -> int:
+    return int(h5py.h5f.get_obj_count(h5py.h5f.OBJ_ALL, h5py.h5f.OBJ_FILE))

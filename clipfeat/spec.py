@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import accumulate, pairwise, starmap
+from math import ceil
 from typing import Any
 
 from clipfeat.encoder_arguments import check_arguments
@@ -21,6 +22,9 @@ from clipfeat.errors import (
     UsageError,
     unknown_name,
 )
+
+SCALED = " scaled-jpeg-1"
+"""End of the field ``decode`` of encoders that reduce large JPEG images."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,8 @@ class EncoderSpec:
     precision : str
         Precision of the forward pass: ``"fp32"``, ``"bf16"`` or ``"fp16"``.
     decode : str
-        Version of the code that decodes bytes to pixels.
+        Version of the code that decodes bytes to pixels. It ends in `SCALED` if large JPEG images
+        are reduced while they are decoded.
     faces : str
         Identity of the face detector and its crop. Empty if whole images are encoded.
     widths : tuple of int
@@ -210,6 +215,23 @@ class EncoderSpec:
         return set(self.parts) <= set(other.parts) and other.narrowed(self.layer) == self
 
     @property
+    def is_scaled(self) -> bool:
+        """Whether large JPEG images are reduced while they are decoded."""
+        return self.decode.endswith(SCALED)
+
+    @property
+    def least_side(self) -> int:
+        """Minimum length of the sides of a reduced JPEG image, or 0 if images are not reduced.
+
+        It is twice the size to which the encoder resizes, because the features change too much if
+        an image is reduced further.
+        """
+        if not self.is_scaled:
+            return 0
+        # A damaged or mistaken `crop_pct` must not give a number that no image has.
+        return 2 * ceil(min(max(0, max(self.input_size) / self.crop_pct), 2**31))
+
+    @property
     def title(self) -> str:
         """Title for tables: the name, the input size, and the options that differ from defaults."""
         parts = [self.name, *([f"{self.input_size[0]}px"] if any(self.input_size) else [])]
@@ -220,6 +242,8 @@ class EncoderSpec:
             parts.append("native" if self.crop_mode == "none" else self.crop_mode)
         if self.faces:
             parts.append(f"faces({self.faces.partition(' ')[0]})")
+        if self.is_scaled:
+            parts.append("decode=scaled")
         if self.precision != "fp32":
             parts.append(self.precision)
         if self.untrained:

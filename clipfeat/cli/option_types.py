@@ -438,6 +438,16 @@ Crop = Annotated[
         "without resizing, and average their features). The default is the encoder's own crop.",
     ),
 ]
+Decoding = Annotated[
+    str,
+    encoder_option(
+        "--decode",
+        metavar="MODE",
+        help="exact, or scaled to decode JPEG photographs of several megapixels faster. scaled "
+        "reduces them by 2, 4 or 8 while decoding, to at least twice the size to which the encoder "
+        "resizes. The features change slightly, so files of both modes cannot be mixed.",
+    ),
+]
 EncoderArguments = Annotated[
     list[str] | None,
     encoder_option(
@@ -1114,6 +1124,7 @@ ENCODER_OPTIONS = {
     "pool": Pool,
     "image_size": ImageSizes,
     "crop": Crop,
+    "decode": Decoding,
     "encoder_arg": EncoderArguments,
     "precision": Precision,
     "device": Device,

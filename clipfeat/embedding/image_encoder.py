@@ -93,7 +93,9 @@ class ImageEncoder(TransformerMixin, BaseEstimator):
         rows: list[NDArray[np.float32]] = []
         batch: list[Any] = []
         for index, image in enumerate(X):
-            batch.append(_preprocessed(frozen, _pixels(image, index), index))
+            batch.append(
+                _preprocessed(frozen, _pixels(image, index, frozen.spec.least_side), index)
+            )
             if len(batch) == self.batch_size:
                 rows.append(_encode(frozen, batch, index))
                 batch = []
@@ -147,17 +149,20 @@ def _encode(frozen: Any, batch: list[Any], last: int) -> NDArray[np.float32]:
     return np.stack(rows)
 
 
-def _pixels(image: Any, index: int) -> NDArray[np.uint8]:
-    """Convert a record, a path, a PIL image or an array to upright RGB pixels."""
+def _pixels(image: Any, index: int, least_side: int) -> NDArray[np.uint8]:
+    """Convert a record, a path, a PIL image or an array to upright RGB pixels.
+
+    Files are decoded as in `clipfeat.images.decode.decode`, with the argument `least_side`.
+    """
     from PIL import Image
 
     from clipfeat.images.decode import decode, pixels_of
 
     try:
         if isinstance(image, ImageRecord):
-            return decode(image.reader.read()).pixels
+            return decode(image.reader.read(), least_side=least_side).pixels
         if isinstance(image, str | PathLike):
-            return decode(whole_file(str(image)).read()).pixels
+            return decode(whole_file(str(image)).read(), least_side=least_side).pixels
         if isinstance(image, Image.Image):
             return pixels_of(image)
         array = np.asarray(image)

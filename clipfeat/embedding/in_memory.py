@@ -84,7 +84,7 @@ def encode_in_memory(
         If a folder or archive of the source disappears.
     UsageError
         If `weights` has files, but not one for each encoder with weights, or if the engine is not
-        ``"local"``.
+        ``"local"``. If there are views, and an encoder decodes images at a reduced size.
     WeightsError
         If a local file of weights is needed and not known.
     """
@@ -94,6 +94,12 @@ def encode_in_memory(
         raise UsageError(
             f"the engine {resources.engine!r} can only write feature files. Run `clipfeat embed` "
             f"with --engine {resources.engine}, and pass the feature file instead of the images"
+        )
+    if views and (scaled := [spec for spec in specs if spec.is_scaled]):
+        raise UsageError(
+            "views and degradations need images in full size, but large JPEG images are reduced "
+            f"for {titles(scaled)[0]}. Fit a model on features that were embedded without --decode "
+            "scaled"
         )
     file_of = _weights_of(specs, weights, weight_files)
     views = views or {}

@@ -76,9 +76,9 @@ def embed(
         Name of the encoder, such as ``"open_clip:ViT-L-14/openai"``, ``"timm:resnet50.a1_in1k"`` or
         ``"spectrum"``.
     options : EncoderOptions
-        Weights, layers, image size, crop, precision and device. If the file exists, the precision
-        ``"auto"`` keeps the precision of the file. Features are stored as float32 if the precision
-        is ``"fp32"``, and as float16 otherwise.
+        Weights, layers, image size, crop, decoding, precision and device. If the file exists, the
+        precision ``"auto"`` keeps the precision of the file. Features are stored as float32 if the
+        precision is ``"fp32"``, and as float16 otherwise.
     inputs : SourceOptions
         Labels, columns, views, faces and frames.
     overwrite : bool
@@ -111,7 +111,8 @@ def embed(
     FingerprintError
         If `out` contains features of another encoder.
     UsageError
-        If `prune` is used with a table or a list of images and an existing file.
+        If `prune` is used with a table or a list of images and an existing file. If images are
+        decoded at a reduced size, but `inputs` has views or faces.
     LockedError
         If another process is writing `out`.
     StorageError
@@ -141,6 +142,7 @@ def _embed(
 ) -> EmbedReport:  # fmt: skip
     """Encode the images of a source. See `embed`."""
     n_threads = resources.num_workers or default_workers()
+    _check_decoding(options, inputs)
     target = check_target(out)
     check_unlocked(target)
     listed = open_inputs(source, inputs)
@@ -184,9 +186,8 @@ def _embed(
                     fixed = replace(options, precision=frozen.spec.precision)
                     engine.encode(run, todo, frozen, fixed, _pictures(views, inputs.faces))
                 run.settle_copies()
-                seconds = run.seconds
                 profile = run.profile(frozen, n_threads)
-                if profile.idle and seconds > IDLE_SECONDS and resources.engine == "local":
+                if profile.idle and profile.wall > IDLE_SECONDS and resources.engine == "local":
                     warnings.warn(profile.idle, ClipfeatWarning, stacklevel=2)
                 writer.provenance = {
                     **run.provenance(frozen, n_threads),
@@ -222,6 +223,16 @@ def _embed(
         is_root_chosen=is_choice,
         seconds=clock.stop(),
     )
+
+
+def _check_decoding(options: EncoderOptions, inputs: SourceOptions) -> None:
+    """Refuse views and faces of images that are decoded at a reduced size."""
+    if options.decode == "scaled" and (inputs.views or inputs.faces):
+        name = "--views" if inputs.views else "--faces"
+        raise UsageError(
+            f"{name} needs images in full size, but --decode scaled reduces them. Leave out one of "
+            "the two options"
+        )
 
 
 def _check_prune(shared: SharedRoot, target: Path, *, prune: bool) -> None:
@@ -274,6 +285,7 @@ def _request_text(encoder: str, options: EncoderOptions, faces: str) -> str:
             "faces": faces,
             "weights_stat": stat and stat[:3],
         }
+        | ({} if options.decode == "exact" else {"decode": options.decode})
     )
 
 

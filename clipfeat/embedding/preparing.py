@@ -126,7 +126,7 @@ def prepare(
                 row = replace(row, key=key)
                 if known := _known(row, pictures.faces, is_known):
                     return known
-            height, width = decoded.pixels.shape[:2]
+            height, width = decoded.size
             row = replace(row, height=height, width=width, format=decoded.format)
             rows = [(view, row)]
             if pictures.every:

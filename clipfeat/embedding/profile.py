@@ -8,7 +8,8 @@ BUSY = 0.8
 ADVICE = {
     "read": "reading images (use a faster disk, tar files instead of many small files, or more "
     "--num-workers)",
-    "decode": "decoding (use more cores, or store the images smaller, as JPEG)",
+    "decode": "decoding (use more cores, --decode scaled for large JPEG photographs, or store the "
+    "images smaller, as JPEG)",
     "resize": "resizing (use more cores, or store the images smaller)",
     "transfer": "transferring batches to the device (use a larger --batch-size)",
     "encode": "the encoder, which is the ideal bottleneck (use a GPU, more GPUs, a smaller encoder "

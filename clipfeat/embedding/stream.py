@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from functools import partial
 from itertools import chain, groupby, islice
 from threading import local
 from typing import TypeVar
@@ -98,7 +99,7 @@ def encode_stream(
         one_core_threads(n_threads) as pool,
         # The decoders must close before the pool. The pool waits for its threads at the end, and
         # the threads may wait for a decoder.
-        _decoding(isolation) as decode_image,
+        _decoding(isolation, encoder.spec.least_side) as decode_image,
         decoding_by_thread(FRAMES) as decode_frame,
         closing(
             map_in_order(pool, n_threads, chunk_records(records), prepare_chunk, n_ahead)
@@ -114,12 +115,12 @@ def one_core_threads(n: int) -> ThreadPoolExecutor:
 
 
 @contextmanager
-def _decoding(isolation: Isolation | IsolatedDecoder | None) -> Iterator[Decoder]:
+def _decoding(isolation: Isolation | IsolatedDecoder | None, least_side: int) -> Iterator[Decoder]:
     if isolation is None:
-        yield lambda data: nullcontext(decode(data))
+        yield lambda data: nullcontext(decode(data, least_side=least_side))
         return
     with IsolatedDecoder(isolation) if isinstance(isolation, Isolation) else isolation as decoder:
-        yield decoder.decoded
+        yield partial(decoder.decoded, least_side=least_side)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ encoder's square input. ``"none"`` crops the centre without resizing. ``"tiles"`
 with tiles without resizing, and averages the features of the tiles.
 """
 
+DECODING = ("exact", "scaled")
 PRECISION_NAMES = ("fp32", "bf16", "fp16")
 
 
@@ -46,6 +47,12 @@ class EncoderOptions:
         Side of the square input in pixels. None selects the encoder's own size.
     crop : str, optional
         One of `CROPS`. None selects the encoder's own crop.
+    decode : str
+        ``"exact"``, or ``"scaled"`` to decode large JPEG images faster. ``"scaled"`` reduces them
+        by a factor of 2, 4 or 8 while they are decoded. The shorter side of the reduced image is at
+        least twice the size to which the encoder resizes. The features change slightly, so the
+        fingerprint changes, too. Images that are smaller, and other formats, are not affected.
+        Views, faces, and encoders that do not resize need exact decoding.
     precision : str
         ``"fp32"``, ``"bf16"``, ``"fp16"`` or ``"auto"``. ``"auto"`` encodes a sample of the images
         and chooses the fastest precision whose features have a cosine of at least 0.9995 with the
@@ -62,7 +69,7 @@ class EncoderOptions:
     UsageError
         If the precision or the image size is invalid.
     UnknownNameError
-        If the crop is not one of `CROPS`.
+        If the crop is not one of `CROPS`, or `decode` is not one of `DECODING`.
     """
 
     weights: str | Path | None = None
@@ -71,6 +78,7 @@ class EncoderOptions:
     pool: str | None = None
     image_size: int | None = None
     crop: str | None = None
+    decode: str = "exact"
     precision: str = "auto"
     device: str = "auto"
     arguments: Mapping[str, object] | None = None
@@ -81,5 +89,7 @@ class EncoderOptions:
             raise UsageError(f"unknown precision {self.precision!r}. Choose one of {known}")
         if self.crop not in (None, *CROPS):
             raise unknown_name("crop", str(self.crop), CROPS)
+        if self.decode not in DECODING:
+            raise unknown_name("decoding", self.decode, DECODING)
         if self.image_size is not None and self.image_size < 1:
             raise UsageError(f"the image size is {self.image_size}. Pass 1 pixel or more")

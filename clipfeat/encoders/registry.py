@@ -7,7 +7,7 @@ torch nor an encoder library.
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from importlib import import_module
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from clipfeat.encoder_arguments import ARGUMENTS, check_arguments
 from clipfeat.encoders.encoder_options import CROPS, EncoderOptions
 from clipfeat.errors import UsageError, unknown_name
-from clipfeat.spec import EncoderSpec
+from clipfeat.spec import SCALED, EncoderSpec
 from clipfeat.system.plugins import with_plugins
 
 if TYPE_CHECKING:
@@ -199,7 +199,19 @@ def open_encoder(
         {one: value for one, value in arguments.items() if one not in PREPROCESSING},
     )
     build: Callable[..., Encoder] = _load(library.build)
-    return build(rest, options, n_images=n_images, samples=samples)
+    encoder = build(rest, options, n_images=n_images, samples=samples)
+    return _with_scaled_decoding(encoder) if options.decode == "scaled" else encoder
+
+
+def _with_scaled_decoding(encoder: "Encoder") -> "Encoder":
+    """Record in the spec that large JPEG images are reduced while they are decoded."""
+    spec = encoder.spec
+    if spec.interpolation == "none":
+        raise UsageError(
+            f"{spec.title} does not resize images, so it cannot take reduced images (--decode "
+            "scaled). Leave out --decode."
+        )
+    return replace(encoder, spec=replace(spec, decode=spec.decode + SCALED))
 
 
 def options_of(
@@ -247,6 +259,7 @@ def options_of(
         layers=spec.layer,
         image_size=spec.input_size[0],
         crop=next((crop for crop, modes in CROPS.items() if spec.crop_mode in modes), None),
+        decode="scaled" if spec.is_scaled else "exact",
         precision=spec.precision,
         device=device,
         arguments=accepted or None,

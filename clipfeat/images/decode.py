@@ -14,6 +14,9 @@ Pillow reads every header. Then `clipfeat.images.jpeg` decodes JPEG files with l
 interface. The pixels are the same as Pillow's, bit for bit, and decoding is several times faster.
 Pillow decodes all other files.
 
+With ``--decode scaled``, libjpeg-turbo also reduces large JPEG images while it decodes them. The
+decoder of the fingerprint is then `DECODE` and `clipfeat.spec.SCALED`.
+
 The pixels of 686 files of Pillow's test suite were compared with those of other decoders: zlib and
 NumPy for PNG, tifffile for TIFF, and OpenCV and FFmpeg for the rest. 652 differ by at most 2. The
 others differ for these reasons:
@@ -51,10 +54,12 @@ from clipfeat.images.deep import (
 )
 from clipfeat.images.formats import pillow_formats
 from clipfeat.images.jpeg import decode_jpeg
-from clipfeat.images.orientation import orientation_of, upright
+from clipfeat.images.orientation import TRANSPOSED, orientation_of, upright
 
 DECODE = "rgb8-first-frame-upright-on-white-1"
 MAX_PIXELS = Image.MAX_IMAGE_PIXELS or 89_478_485  # Pillow's limit for decompression bombs
+
+JPEG_FORMATS = ("JPEG", "MPO")
 
 RGB = NDArray[np.uint8]
 NO_BUFFER: RGB = np.empty(0, dtype=np.uint8)
@@ -70,13 +75,22 @@ class Decoded:
         Upright RGB.
     format : str
         The name of the format in Pillow.
+    full_size : tuple of int, optional
+        (height, width) of the upright image in the file. None if this is the size of the pixels.
     """
 
     pixels: RGB
     format: str
+    full_size: tuple[int, int] | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) of the upright image in the file."""
+        height, width = self.full_size or self.pixels.shape[:2]
+        return height, width
 
 
-def decode(data: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
+def decode(data: bytes, buffer: RGB = NO_BUFFER, least_side: int = 0) -> Decoded:
     """Decode an image.
 
     Parameters
@@ -87,6 +101,9 @@ def decode(data: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
     buffer : ndarray of shape (n,), uint8
         Memory for the pixels. It is used only for a JPEG whose pixels fit. Decoding into the
         same memory again is a third faster.
+    least_side : int
+        If positive, a JPEG image is reduced by the largest factor of 2, 4 and 8 that leaves this
+        many pixels in both sides. CMYK images and other formats are not reduced.
 
     Returns
     -------
@@ -108,8 +125,13 @@ def decode(data: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
                     f"limit of {MAX_PIXELS}"
                 )
             format_name = image.format or ""
-            pixels = _stored_pixels(image, data, buffer)
-            return Decoded(upright(pixels, orientation_of(image)), format_name)
+            pixels = _stored_pixels(image, data, buffer, least_side)
+            orientation = orientation_of(image)
+            turned = upright(pixels, orientation)
+            if not least_side or format_name not in JPEG_FORMATS:
+                return Decoded(turned, format_name)
+            full_size = (width, height) if orientation in TRANSPOSED else (height, width)
+            return Decoded(turned, format_name, full_size)
     except DecodeError:
         raise
     except Exception as error:
@@ -118,10 +140,10 @@ def decode(data: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
         raise DecodeError(f"the image cannot be decoded: {text}") from error
 
 
-def _stored_pixels(image: Image.Image, data: bytes, buffer: RGB) -> RGB:
+def _stored_pixels(image: Image.Image, data: bytes, buffer: RGB, least_side: int) -> RGB:
     """Decode an image to RGB, without applying its orientation."""
-    if image.format in {"JPEG", "MPO"}:
-        pixels = decode_jpeg(image, data, buffer)
+    if image.format in JPEG_FORMATS:
+        pixels = decode_jpeg(image, data, buffer, least_side)
         if pixels is not None:
             return pixels
     if has_deep_colour_key(image):

@@ -3,10 +3,10 @@
 The parent starts it as
 ``python -m clipfeat.images.decoder_process MODULE:FUNCTION SECONDS WALL_SECONDS BYTES SHARED``. The
 child writes `READY` as soon as it can decode, and exits at the end of its input. A request consists
-of a `SIZE` (the number of bytes) and the bytes of an image file. The reply is a `HEADER`, a text
-(the name of the format, or an error message), and the pixels. SHARED is the descriptor of
-`SHARED_BYTES` of shared memory, or -1 if there is none. Pixels that fit into this memory are passed
-through it, and not through the pipe.
+of a `REQUEST` and the bytes of an image file. The reply is a `HEADER`, a text (the name of the
+format, or an error message), and the pixels. SHARED is the descriptor of `SHARED_BYTES` of shared
+memory, or -1 if there is none. Pixels that fit into this memory are passed through it, and not
+through the pipe.
 """
 
 import mmap
@@ -17,6 +17,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from importlib import import_module
 from typing import BinaryIO
 
@@ -28,10 +29,11 @@ from clipfeat.images.decode import RGB, Decoded
 from clipfeat.system.process_limits import limit_memory
 
 READY = b"+"
-SIZE = struct.Struct("<Q")
-HEADER = struct.Struct("<??III")
-"""Five fields: whether the image was decoded, whether its pixels are in shared memory, its height
-and width, and the number of bytes of the text."""
+REQUEST = struct.Struct("<QQ")
+"""Two fields: the number of bytes of the file, and the argument `least_side` of the decoder."""
+HEADER = struct.Struct("<??IIIII")
+"""Seven fields: whether the image was decoded, whether its pixels are in shared memory, the height
+and width of the pixels, those of the image in the file, and the number of bytes of the text."""
 SHARED_BYTES = 2**24
 ERROR_BYTES = 2**20
 """Maximum size of a decoder's messages on standard error, in bytes. Further output is lost."""
@@ -45,7 +47,8 @@ def main(decoder: str, limits: tuple[float, float], memory: int, shared: int) ->
     Parameters
     ----------
     decoder : str
-        ``"module:function"`` of a function that takes bytes and a buffer and returns `Decoded`.
+        ``"module:function"`` of a function that takes bytes and a buffer and returns `Decoded`. For
+        requests with a `least_side`, it also takes this argument.
     limits : (float, float)
         Limits for one image, in seconds of processor time and of wall-clock time. If one of them is
         exceeded, the system ends this process.
@@ -68,21 +71,22 @@ def main(decoder: str, limits: tuple[float, float], memory: int, shared: int) ->
     warnings.simplefilter("error", Image.DecompressionBombWarning)
     replies.write(READY)
     replies.flush()
-    while len(head := requests.read(SIZE.size)) == SIZE.size:
-        (size,) = SIZE.unpack(head)
+    while len(head := requests.read(REQUEST.size)) == REQUEST.size:
+        size, least_side = REQUEST.unpack(head)
         data = requests.read(size)
         if len(data) < size:
             return
         _alarm(*limits)
-        text, pixels = _reply(decode, data, buffer, memory)
+        reply = _reply(decode, data, buffer, least_side, memory)
         _alarm(0, 0)
-        message = text.encode("utf-8", "backslashreplace")
-        height, width = pixels.shape[:2]
+        pixels = reply.pixels
+        message = reply.format.encode("utf-8", "backslashreplace")
         flat = pixels.reshape(-1)
         fits = flat.size <= buffer.size
         if fits and not np.may_share_memory(flat, buffer):
             buffer[: flat.size] = flat
-        header = HEADER.pack(pixels is not NO_PIXELS, fits, height, width, len(message))
+        sizes = (*pixels.shape[:2], *reply.size)
+        header = HEADER.pack(pixels is not NO_PIXELS, fits, *sizes, len(message))
         replies.write(header + message)
         if not fits:
             replies.write(flat.data)
@@ -129,20 +133,23 @@ def _limit_messages() -> None:
 
 
 def _reply(
-    decode: Callable[[bytes, RGB], Decoded], data: bytes, buffer: RGB, memory: int
-) -> tuple[str, RGB]:
-    """Decode one image. Return its format and pixels, or an error message and `NO_PIXELS`."""
+    decode: Callable[..., Decoded], data: bytes, buffer: RGB, least_side: int, memory: int
+) -> Decoded:
+    """Decode one image. If this fails, return `NO_PIXELS` and an error message as the format."""
     try:
-        decoded = decode(data, buffer)
-        return decoded.format, np.ascontiguousarray(decoded.pixels, dtype=np.uint8)
+        arguments = {"least_side": least_side} if least_side else {}
+        decoded = decode(data, buffer, **arguments)
+        return replace(decoded, pixels=np.ascontiguousarray(decoded.pixels, dtype=np.uint8))
     except MemoryError:
         pass  # the message is made below, when the traceback no longer holds memory
     except DecodeError as error:
         if not isinstance(error.__cause__, MemoryError):
-            return str(error), NO_PIXELS
+            return Decoded(NO_PIXELS, str(error))
     except Exception as error:
-        return f"the image cannot be decoded: {type(error).__name__}: {error}", NO_PIXELS
-    return f"decoding needs more memory than the limit of {memory / 2**30:.3g} GiB", NO_PIXELS
+        text = f"the image cannot be decoded: {type(error).__name__}: {error}"
+        return Decoded(NO_PIXELS, text)
+    text = f"decoding needs more memory than the limit of {memory / 2**30:.3g} GiB"
+    return Decoded(NO_PIXELS, text)
 
 
 if __name__ == "__main__":

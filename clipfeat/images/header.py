@@ -8,7 +8,7 @@ from PIL import Image
 
 from clipfeat.errors import DecodeError
 from clipfeat.images.formats import pillow_formats
-from clipfeat.images.orientation import orientation_of
+from clipfeat.images.orientation import TRANSPOSED, orientation_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def read_header(data: bytes) -> Header:
             # Do not call `getexif` for a PNG, because it would decode the pixels.
             exif = "exif" in image.info or "Raw profile type exif" in image.info
             tables: dict[int, list[int]] = getattr(image, "quantization", None) or {}
-            if tables and exif and orientation_of(image) in {5, 6, 7, 8}:
+            if tables and exif and orientation_of(image) in TRANSPOSED:
                 width, height = height, width
             return Header(image.format or "", width, height, _quantisation(tables), exif)
     except Exception as error:

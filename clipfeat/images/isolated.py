@@ -31,7 +31,7 @@ import numpy as np
 
 from clipfeat.errors import ClipfeatError, DecodeError
 from clipfeat.images.decode import RGB, Decoded
-from clipfeat.images.decoder_process import HEADER, READY, SHARED_BYTES, SIZE
+from clipfeat.images.decoder_process import HEADER, READY, REQUEST, SHARED_BYTES
 from clipfeat.system.process_limits import child_environment, ending
 
 PIPE_BYTES = 2**20
@@ -55,7 +55,8 @@ class Isolation:
     Parameters
     ----------
     decoder : str
-        ``"module:function"`` of a function that takes bytes and a buffer and returns `Decoded`.
+        ``"module:function"`` of a function that takes bytes and a buffer and returns `Decoded`. For
+        requests with a `least_side`, it also takes this argument.
     seconds : float
         Limit of the processor time for one image, in seconds.
     wall_seconds : float
@@ -130,13 +131,15 @@ class IsolatedDecoder:
                 self._starting.append(child)
 
     @contextmanager
-    def decoded(self, data: bytes) -> Iterator[Decoded]:
+    def decoded(self, data: bytes, least_side: int = 0) -> Iterator[Decoded]:
         """Decode an image. Its pixels are valid only within the ``with`` block.
 
         Parameters
         ----------
         data : bytes
             A whole image file, or another request that the decoder accepts.
+        least_side : int
+            If positive, passed to the decoder, which may reduce the image.
 
         Yields
         ------
@@ -150,18 +153,18 @@ class IsolatedDecoder:
         ClipfeatError
             If no child can be started.
         """
-        child, decoded = self._decode(data, retry=True)
+        child, decoded = self._decode(data, least_side, retry=True)
         try:
             yield decoded
         finally:
             self._idle.append(child)
 
-    def _decode(self, data: bytes, *, retry: bool) -> tuple[_Child, Decoded]:
+    def _decode(self, data: bytes, least_side: int, *, retry: bool) -> tuple[_Child, Decoded]:
         """Decode an image. If the child was killed or exceeded a time limit, try another child."""
         child = self._take()
         _read_errors(child)  # discard the messages about the previous image
         try:
-            return child, _request(child, data)
+            return child, _request(child, data, least_side)
         except DecodeError as error:
             message = _last_error(child)
             self._idle.append(child)
@@ -174,7 +177,7 @@ class IsolatedDecoder:
             code, message = self._drop(child)
             if not retry or code not in (*KILLED, *LATE):
                 raise DecodeError(f"{self._reason(code)}{message}") from error
-        return self._decode(data, retry=False)
+        return self._decode(data, least_side, retry=False)
 
     def _take(self, *, retry: bool = True) -> _Child:
         """Take an idle child that is alive, or start one."""
@@ -310,21 +313,23 @@ def _last_error(child: _Child) -> str:
     return f" (the decoder printed: {last[:200]})" if last else ""
 
 
-def _request(child: _Child, data: bytes) -> Decoded:
-    child.requests.write(SIZE.pack(len(data)))
+def _request(child: _Child, data: bytes, least_side: int) -> Decoded:
+    child.requests.write(REQUEST.pack(len(data), least_side))
     child.requests.write(data)
     child.requests.flush()
-    decoded, is_shared, height, width, length = HEADER.unpack(_exactly(child.replies, HEADER.size))
+    head = _exactly(child.replies, HEADER.size)
+    decoded, is_shared, height, width, full_height, full_width, length = HEADER.unpack(head)
+    full_size = full_height, full_width
     text = _exactly(child.replies, length).decode()
     if not decoded:
         raise DecodeError(text)
     if is_shared:
         size = height * width * 3
-        return Decoded(child.shared[:size].reshape(height, width, 3), text)
+        return Decoded(child.shared[:size].reshape(height, width, 3), text, full_size)
     pixels = np.empty((height, width, 3), dtype=np.uint8)
     if child.replies.readinto(pixels.reshape(-1).data) < pixels.nbytes:
         raise EOFError
-    return Decoded(pixels, text)
+    return Decoded(pixels, text, full_size)
 
 
 def _exactly(pipe: BufferedReader, size: int) -> bytes:

@@ -29,7 +29,7 @@ NO_LENGTH = (0x01, *range(0xD0, 0xD9))
 JFIF_SEGMENT = b"\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
 
 
-def decode_jpeg(image: Image.Image, data: bytes, buffer: RGB) -> RGB | None:
+def decode_jpeg(image: Image.Image, data: bytes, buffer: RGB, least_side: int = 0) -> RGB | None:
     """Decode the first image of a JPEG or MPO file, without applying its orientation.
 
     Parameters
@@ -40,6 +40,9 @@ def decode_jpeg(image: Image.Image, data: bytes, buffer: RGB) -> RGB | None:
         The whole file.
     buffer : ndarray of shape (n,), uint8
         Memory for the pixels. It is used if the pixels fit.
+    least_side : int
+        If positive, an image of RGB or grey pixels is decoded at the smallest size of 1/2, 1/4 or
+        1/8 in which both sides have at least this many pixels. 0 decodes the full size.
 
     Returns
     -------
@@ -53,18 +56,30 @@ def decode_jpeg(image: Image.Image, data: bytes, buffer: RGB) -> RGB | None:
         If libjpeg-turbo warns about the data of the pixels.
     """
     colours = "CMYK" if image.mode == "CMYK" else "RGB"
-    fits = len(colours) * image.width * image.height <= buffer.size
-    memory = buffer if fits else None
+    factor = 1 if colours == "CMYK" else _reduction(image.size, least_side)
+    width, height = (-(-side // factor) for side in image.size)
+    memory = buffer if len(colours) * width * height <= buffer.size else None
+    # libjpeg-turbo also scales by other factors, but only these are fast. It rounds sizes up, so
+    # these minima select the factor.
+    least = {} if factor == 1 else {"min_width": width, "min_height": height}
     try:
-        pixels: RGB = simplejpeg.decode_jpeg(data, colours, buffer=memory)
+        pixels: RGB = simplejpeg.decode_jpeg(data, colours, buffer=memory, **least)
     except ValueError:
         try:
-            pixels = simplejpeg.decode_jpeg(_without_metadata(data), colours, buffer=memory)
+            data = _without_metadata(data)
+            pixels = simplejpeg.decode_jpeg(data, colours, buffer=memory, **least)
         except ValueError as error:
             if UNSUPPORTED in str(error):
                 return None
             raise DecodeError(f"the image cannot be decoded: {error}") from error
     return pixels if colours == "RGB" else None
+
+
+def _reduction(size: tuple[int, int], least_side: int) -> int:
+    """Return the largest of 8, 4, 2 and 1 by which an image can be reduced."""
+    if least_side <= 0:
+        return 1
+    return next((n for n in (8, 4, 2) if -(-min(size) // n) >= least_side), 1)
 
 
 def _without_metadata(data: bytes) -> bytes:

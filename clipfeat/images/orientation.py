@@ -17,6 +17,8 @@ UPRIGHT: Mapping[object, Callable[[NDArray[Any]], NDArray[Any]]] = {
     8: np.rot90,
 }
 """For each orientation other than 1, the function that turns rows of pixels upright."""
+TRANSPOSED = frozenset({5, 6, 7, 8})
+"""Orientations that exchange the height and the width."""
 
 
 def orientation_of(image: Image.Image) -> object:

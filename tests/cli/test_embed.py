@@ -62,6 +62,15 @@ def test_profile_shows_each_stage(image_folder: Path) -> None:
     assert "0 images encoded" in again.stdout
 
 
+@pytest.mark.filterwarnings("ignore:.*RANDOM weights")
+def test_scaled_decoding_is_shown(image_folder: Path) -> None:
+    """``--decode scaled`` is part of the encoder's title, also in `clipfeat info`."""
+    options = ("--encoder", "timm:test_vit", "--untrained", "--device", "cpu")
+    succeed("embed", "images/real", "out.h5", *options, "--decode", "scaled")
+    assert "decode=scaled" in succeed("info", "out.h5").stdout
+    assert_fails(clipfeat("embed", "images/real", "out.h5", *options), 6, "scaled-jpeg-1")
+
+
 def test_failures_are_listed(image_folder: Path) -> None:
     """The report names failed images. The exit code is 3 only beyond ``--max-bad``."""
     (image_folder / "real" / "bad.png").write_text("text")

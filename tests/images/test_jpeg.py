@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from clipfeat.errors import DecodeError
-from clipfeat.images.decode import decode
+from clipfeat.images.decode import MAX_PIXELS, decode
+from clipfeat.images.isolated import IsolatedDecoder
 
 NOISE = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
 
@@ -101,3 +102,66 @@ def test_rare_sampling_factors_decode() -> None:
     bits += "1" * (-len(bits) % 8)
     scan = int(bits, 2).to_bytes(len(bits) // 8)
     assert (decode(bytes(header) + scan + b"\xff\xd9").pixels == 128).all()
+
+
+def photograph(
+    orientation: int = 1, size: tuple[int, int] = (403, 301), **options: object
+) -> bytes:
+    """Write a smooth image of `size` as a JPEG file with an orientation."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    out = io.BytesIO()
+    Image.fromarray(NOISE[:6, :8]).resize(size, Image.Resampling.BICUBIC).save(
+        out, "JPEG", exif=exif, **options
+    )
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("least_side", "factor"), [(1, 8), (38, 8), (39, 4), (76, 4), (77, 2), (151, 2), (152, 1)]
+)
+def test_reduced_pixels_are_those_of_libjpeg(least_side: int, factor: int) -> None:
+    """The factor is the largest that leaves the least side. Pillow's draft has the same pixels."""
+    data = photograph()
+    decoded = decode(data, least_side=least_side)
+    with Image.open(io.BytesIO(data)) as image:
+        image.draft("RGB", (image.width // factor, image.height // factor))
+        assert np.array_equal(decoded.pixels, np.asarray(image))
+    assert decoded.pixels.shape[:2] == (-(-301 // factor), -(-403 // factor))
+    assert decoded.size == (301, 403)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("size", [(403, 301), (304, 303)])
+def test_reduced_pixels_are_upright(orientation: int, size: tuple[int, int]) -> None:
+    """A reduced image is upright, and the size of the full image is known, also from a child."""
+    data = photograph(orientation, size)
+    full = decode(data)
+    with IsolatedDecoder() as decoder, decoder.decoded(data, least_side=70) as decoded:
+        assert decoded.size == full.size == full.pixels.shape[:2]
+        small = Image.fromarray(full.pixels).resize(
+            decoded.pixels.shape[1::-1], Image.Resampling.BOX
+        )
+        assert min(decoded.pixels.shape[:2]) == 76
+        assert np.abs(decoded.pixels - np.asarray(small, dtype=np.int16)).mean() < 3
+        assert np.array_equal(decoded.pixels, decode(data, least_side=70).pixels)
+
+
+@pytest.mark.parametrize("data", [jpeg(), jpeg(format_name="PNG"), jpeg("CMYK")])
+def test_images_that_are_not_reduced_are_exact(data: bytes) -> None:
+    """Small JPEG files, other formats and CMYK have the pixels of exact decoding."""
+    least_side = 1 if data != jpeg() else 40
+    assert np.array_equal(decode(data, least_side=least_side).pixels, decode(data).pixels)
+
+
+def test_reduced_images_have_the_same_limits() -> None:
+    """Damage and the limit of pixels are errors at every size."""
+    with pytest.raises(DecodeError, match="Corrupt JPEG data"):
+        decode(with_damaged_pixels(jpeg()), least_side=8)
+    with pytest.raises(DecodeError, match="Premature end"):
+        decode(photograph()[:-2], least_side=8)
+    huge = bytearray(photograph())
+    frame = huge.find(b"\xff\xc0")
+    huge[frame + 5 : frame + 9] = (MAX_PIXELS // 9000 + 1).to_bytes(2) + (9000).to_bytes(2)
+    with pytest.raises(DecodeError, match=f"limit of {MAX_PIXELS}"):
+        decode(bytes(huge), least_side=8)

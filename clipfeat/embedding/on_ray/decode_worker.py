@@ -4,7 +4,7 @@ import pickle
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from functools import cache
+from functools import cache, partial
 from itertools import chain
 from typing import Any
 
@@ -47,7 +47,8 @@ def decode_block(block: pa.Table, job: Job, known: Any) -> pa.Table:
     import ray
 
     is_known = ray.get(known)
-    pool, decode_image, decode_frame, _ = _threads_and_decoders()
+    pool, decoder, decode_frame, _ = _threads_and_decoders()
+    decode_image = partial(decoder.decoded, least_side=job.publisher.spec.least_side)
     watch = Stopwatch()
 
     def prepare_packed(record: ImageRecord) -> bytes:
@@ -73,11 +74,11 @@ def decode_block(block: pa.Table, job: Job, known: Any) -> pa.Table:
 
 
 @cache
-def _threads_and_decoders() -> tuple[ThreadPoolExecutor, Decoder, Decoder, ExitStack]:
+def _threads_and_decoders() -> tuple[ThreadPoolExecutor, IsolatedDecoder, Decoder, ExitStack]:
     """Start threads and decoders. This process reuses them for all of its blocks.
 
     The decoding processes exit when their pipes close, even if this process is killed.
     """
     stack = ExitStack()
     decode_frame = stack.enter_context(decoding_by_thread(FRAMES))
-    return one_core_threads(N_THREADS), IsolatedDecoder().decoded, decode_frame, stack
+    return one_core_threads(N_THREADS), IsolatedDecoder(), decode_frame, stack

@@ -32,6 +32,7 @@ from clipfeat.errors import EncodingError, MissingExtraError, UsageError, unknow
 from clipfeat.images.decode import RGB
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource
+from clipfeat.system.files import read_regular
 
 Step = tuple[str, Mapping[str, Any]]
 ORIGINAL = "original"
@@ -39,6 +40,9 @@ MAX_VIEWS_FILE = 2**16
 """Maximum size of a file of views in bytes. PyYAML parses about 50 kB in a second."""
 MAX_DEPTH = 32
 """Maximum depth of lists and mappings in a YAML file of views."""
+MAX_POINTS = 1000
+"""Maximum number of points in a line of a TOML file of views. `tomllib` needs quadratic time and
+memory for the parts of a dotted key."""
 MAX_NUMBER = 16_384
 """Maximum of the numbers in the arguments of a step, such as a size in pixels."""
 MAX_AREA = 2**26
@@ -228,7 +232,13 @@ def read_views(text: str) -> dict[str, View]:
                 f"the view name {name!r} is empty or contains #, a slash, a backslash or a line "
                 "break. Rename the view"
             )
-        view = View(name, json.dumps(definition, sort_keys=True))
+        try:
+            view = View(name, json.dumps(definition, sort_keys=True))
+        except (TypeError, ValueError) as error:  # dates, mixed keys, numbers of many digits
+            raise UsageError(
+                f"the view {name!r} has an argument that is no text, number, list or object "
+                f"({error}). Correct the argument"
+            ) from error
         _steps(view.definition)
         views[name] = view
     return views
@@ -281,9 +291,15 @@ def _read_yaml(text: str) -> Any:
     return yaml.safe_load(text)
 
 
+def _read_toml(text: str) -> dict[str, Any]:
+    if any(line.count(".") > MAX_POINTS for line in text.splitlines()):
+        raise ValueError(f"a line has more than {MAX_POINTS} points")
+    return tomllib.loads(text)
+
+
 _PARSERS: dict[str, Callable[[str], Any]] = {
     ".json": json.loads,
-    ".toml": tomllib.loads,
+    ".toml": _read_toml,
     ".yaml": _read_yaml,
     ".yml": _read_yaml,
 }
@@ -291,9 +307,8 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
 
 def _from_file(path: Path) -> dict[str, list[Step]]:
     try:
-        if (size := path.stat().st_size) > MAX_VIEWS_FILE:
-            raise ValueError(f"the file has {size} bytes, more than the limit of {MAX_VIEWS_FILE}")
-        definitions = _PARSERS[path.suffix.lower()](path.read_text(encoding="utf-8"))
+        text = read_regular(path, MAX_VIEWS_FILE).decode()
+        definitions = _PARSERS[path.suffix.lower()](text)
         return {str(name): [_step(step) for step in steps] for name, steps in definitions.items()}
     except UsageError:
         raise

@@ -22,6 +22,7 @@ from clipfeat.features.pairing import pair_names
 from clipfeat.features.text_tables import not_a_table, text_rows
 from clipfeat.features.usual_names import PATH_NAMES, usual_columns
 from clipfeat.fits.cells import Cell
+from clipfeat.system.files import read_regular
 
 if TYPE_CHECKING:
     from clipfeat.evaluate.result import Benchmark
@@ -91,7 +92,7 @@ class Scores:
         """
         path = Path(file)
         try:
-            content = path.read_bytes()
+            content = read_regular(path)
         except OSError as error:
             raise not_a_table(str(file), error) from error
         rows = text_rows(content, str(file))

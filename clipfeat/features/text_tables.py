@@ -119,7 +119,8 @@ def _decoded(content: bytes, spec: str) -> tuple[str, str]:
     """Return the text and its separator, which occurs most often in the header."""
     text = content.decode(_ENCODINGS.get(content[:2], "utf-8-sig"))
     # Old programs end lines with a carriage return. Within quotes, it is part of a name.
-    text = re.sub(r'("(?:[^"]|"")*")|\r\n?', lambda found: found[1] or "\n", text)
+    # The quantifiers are possessive, because the states to which others return fill the memory.
+    text = re.sub(r'("(?:[^"]++|"")*+")|\r\n?', lambda found: found[1] or "\n", text)
     header = next(iter(text.lstrip("\r\n").splitlines()), "")
     unquoted = re.sub(r'"[^"]*"', "", header)
     usual = "\t" if Path(spec).suffix.lower() == ".tsv" else ","

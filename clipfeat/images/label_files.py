@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from clipfeat.errors import LabelError
+from clipfeat.errors import LabelError, RefusedFileError
 from clipfeat.features.official_parts import SPLIT, official_part
 from clipfeat.features.pairing import pair_names
 from clipfeat.features.text_tables import text_table
@@ -37,6 +37,9 @@ from clipfeat.images.source import relabel
 
 MAX_BYTES = 2**28
 """Largest file of labels that is read."""
+MAX_JSON, MAX_LIST = 2**25, 2**22
+"""Largest ``metadata.json`` and list of test videos. Parsing takes 20 times their memory, or a
+second for each megabyte."""
 
 
 @dataclass(frozen=True)
@@ -165,6 +168,7 @@ def _of_metadata(
     records: Sequence[ImageRecord], file: LabelFile, content: bytes, skipped: Counter[str]
 ) -> list[ImageRecord] | None:
     """Read ``metadata.json``: for each video, ``{"label": "FAKE", "original": …, "split": …}``."""
+    _check_size(file, content, MAX_JSON)
     entries = _json_object(content)
     labels = {"REAL": REAL, "FAKE": FAKE}
     if not entries or not all(
@@ -192,6 +196,14 @@ def _of_metadata(
     return named
 
 
+def _check_size(file: LabelFile, content: bytes, most: int) -> None:
+    if len(content) > most:
+        raise RefusedFileError(
+            f"{file.name} is read as a file of labels, but has more than {most} bytes. If it holds "
+            "no labels, rename it"
+        )
+
+
 def _json_object(content: bytes) -> dict[str, dict[str, object]]:
     with suppress(ValueError, RecursionError):
         entries = json.loads(content)
@@ -204,6 +216,7 @@ def _of_test_list(
     records: Sequence[ImageRecord], file: LabelFile, content: bytes, skipped: Counter[str]
 ) -> list[ImageRecord] | None:
     """Read ``List_of_testing_videos.txt``, of lines such as ``1 YouTube-real/00170.mp4``."""
+    _check_size(file, content, MAX_LIST)
     lines = [line.strip() for line in content.decode("utf-8", "replace").splitlines()]
     found = [re.fullmatch(r"([01])\s+(\S.*)", line) for line in lines if line]
     label_of: dict[tuple[str, str], str] = {}

@@ -37,6 +37,7 @@ from clipfeat.images.readers import FileBytes, RemoteObject, whole_file
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource, make_source
 from clipfeat.images.table_paths import check_table_paths
+from clipfeat.system.files import read_regular
 from clipfeat.system.locations import WEB, as_url, is_remote, location
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def read_text_table(spec: str) -> "pd.DataFrame":
     try:
         if Path(spec).suffix.lower() == ".parquet":
             return as_text(_read_parquet(spec), spec)
-        content = whole_file(spec).read() if is_remote(spec) else Path(spec).read_bytes()
+        content = whole_file(spec).read() if is_remote(spec) else read_regular(Path(spec))
     except (RefusedFileError, StorageError):
         raise
     except OSError as error:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -102,6 +103,8 @@ class ParquetShard:
         if is_remote(file):
             with storage_errors(f"reading {file}"):
                 self._remote = _RemoteFile(location(file).open("rb"))
+        elif not Path(file).is_file():  # opening a FIFO would block
+            raise ReadError("the file is missing, or is not a regular file")
         self.source: Any = self._remote or file
         try:
             with self.errors():

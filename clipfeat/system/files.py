@@ -22,6 +22,8 @@ from clipfeat.system.locations import followed, is_remote
 TEMPORARY_SUFFIX = ".tmp"
 NEW_CONTENTS = ".new-"
 """Start of the name of the folder in which `replacing_contents` writes."""
+MAX_READ = 2**30
+"""Maximum size of a file that `read_regular` reads into memory."""
 MAX_UNPACKED, MAX_RATIO = 2**28, 20
 """An archive may unpack to the first number of bytes, or to its own size times the second number.
 
@@ -272,6 +274,40 @@ def _link(temporary: Path, path: Path) -> None:
         temporary.replace(path)
 
 
+def read_regular(path: Path, most: int = MAX_READ) -> bytes:
+    """Read a local file that may come from a stranger.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    most : int
+        Maximum number of bytes.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file does not exist.
+    OSError
+        If the file cannot be read.
+    RefusedFileError
+        If the path is not a regular file, or if the file is larger than `most`. Reading a device
+        never ends.
+    """
+    # Without O_NONBLOCK, opening a FIFO that has no writer would block forever.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise RefusedFileError(f"{path} is not a regular file. Pass another file")
+        if status.st_size > most:
+            raise RefusedFileError(
+                f"{path} has {status.st_size} bytes, more than the limit of {most}. Pass another "
+                "file"
+            )
+        return file.read(most)
+
+
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """Read every array of an ``.npz`` file.
 
@@ -280,9 +316,10 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     FileNotFoundError
         If the file does not exist.
     RefusedFileError
-        If the file is damaged, or holds pickled objects or members that are not arrays.
+        If the file is damaged, or holds pickled objects or members that are not arrays. If it is
+        not a regular file, or too large.
     """
-    content = path.read_bytes()  # NumPy does not close a file that it rejects
+    content = read_regular(path)  # NumPy does not close a file that it rejects
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             check_unpacked_size(archive.infolist(), len(content))

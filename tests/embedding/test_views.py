@@ -215,3 +215,17 @@ def test_yaml_that_takes_memory_or_time(text: str, message: str, tmp_path: Path)
     (tmp_path / "views.yaml").write_text(text)
     with pytest.raises(UsageError, match=message):
         read_views(str(tmp_path / "views.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [("x.yaml", "a: [JPEG: {quality: 0x" + "f" * 5000 + "}]", "has an argument that is no text"),
+     ("x.yaml", "a: [JPEG: {quality: 2001-01-01}]", "has an argument that is no text"),
+     ("x.toml", ".".join("a" * 20_000) + " = 1", "more than 1000 points")],
+    ids=["digits", "date", "points"],
+)  # fmt: skip
+def test_values_that_json_cannot_hold(name: str, text: str, message: str, tmp_path: Path) -> None:
+    """A definition is JSON. Numbers of many digits and dates are errors."""
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UsageError, match=message):
+        read_views(str(tmp_path / name))

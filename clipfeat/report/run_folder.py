@@ -32,10 +32,16 @@ from clipfeat.report.markdown import leaderboard_markdown, pivot_markdown, rates
 from clipfeat.report.page.write import PAGE, PLOTS_FOLDER, PageOptions, write_page
 from clipfeat.report.remarks import balance_text, remarks
 from clipfeat.report.robustness_rates import RATES
-from clipfeat.report.run_shape import check_run_record
+from clipfeat.report.run_shape import check_run_arrays, check_run_record, read_rows
 from clipfeat.spec import EncoderSpec
 from clipfeat.system.escaping import markdown_text, spreadsheet_csv
-from clipfeat.system.files import NEW_CONTENTS, publish, read_arrays, replacing_contents
+from clipfeat.system.files import (
+    NEW_CONTENTS,
+    publish,
+    read_arrays,
+    read_regular,
+    replacing_contents,
+)
 from clipfeat.system.locations import local_path
 from clipfeat.system.lock import locked
 
@@ -45,6 +51,8 @@ LOCK = ".lock"
 RUN = "run.json"
 PROBABILITIES = "probabilities.npz"
 VERSION = 1
+MAX_RECORD = 2**26
+"""Maximum size of ``run.json`` in bytes."""
 
 
 @contextmanager
@@ -274,7 +282,7 @@ def load_run(folder: str | Path) -> Benchmark:
     """
     target = local_path(folder)
     try:
-        described = json.loads((target / RUN).read_text(encoding="utf-8"))
+        described = json.loads(read_regular(target / RUN, MAX_RECORD))
         return _run_from_files(described, read_arrays(target / PROBABILITIES), target)
     except FileNotFoundError as error:
         raise RefusedFileError(
@@ -284,7 +292,8 @@ def load_run(folder: str | Path) -> Benchmark:
     except RefusedFileError:
         raise
     except (
-        OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError,
+        OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeError,
+        ArithmeticError,
     ) as error:  # fmt: skip
         raise RefusedFileError(
             f"{target} holds a damaged benchmark run ({error!r}). Run the benchmark again."
@@ -294,14 +303,13 @@ def load_run(folder: str | Path) -> Benchmark:
 def _run_from_files(
     described: Mapping[str, Any], arrays: Mapping[str, Any], target: Path
 ) -> Benchmark:
-    import pandas as pd
-
     if described["version"] != VERSION:
         raise RefusedFileError(
             f"{target} holds a run of format {described['version']}, but format {VERSION} is "
             "expected. Run the benchmark again."
         )
     check_run_record(described)
+    check_run_arrays(described, arrays)
     outcomes = []
     for number, one in enumerate(described["trials"]):
         fold = arrays[f"fold/{number}"]
@@ -317,16 +325,9 @@ def _run_from_files(
         )
         probabilities = {entry: arrays[f"p/{number}/{entry}"] for entry in one["entries"]}
         outcomes.append(Outcome(trial, fold, probabilities, one["thresholds"]))
-    table = pd.read_parquet(target / "scores.parquet")
-    tidy: list[dict[str, Any]] = [
-        dict(zip(table.columns, row, strict=True)) for row in table.itertuples(index=False)
-    ]
     about = dict(described["about"])
     return Benchmark(
-        rows=[
-            {**row, "n_train": None if pd.isna(row["n_train"]) else int(row["n_train"])}
-            for row in tidy
-        ],
+        rows=read_rows(target / "scores.parquet"),
         outcomes=outcomes,
         y=arrays["y"],
         classes=tuple(about["classes"]),

@@ -1,12 +1,23 @@
-"""Checking the types in ``run.json`` before a run is used. The file may be damaged or a stranger's.
+"""Checking the files of a run before it is used. They may be damaged or a stranger's.
 
-A field that the file lacks is not checked, because the readers of a run have defaults for it.
+A field that ``run.json`` lacks is not checked, because the readers of a run have defaults for it.
 """
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from clipfeat.spec import MAX_TEXT
+from clipfeat.system.files import MAX_RATIO, MAX_UNPACKED, check_regular
+
 Check = Callable[[Any], bool]
+MAX_ROWS = 500_000
+"""Maximum number of tidy rows. A thousand fits of thirty entries with fifteen metrics are fewer."""
+_ROW_TEXTS = ("encoder", "classifier", "trained_on", "fold", "tested_on", "metric")
+_ROW_NUMBERS = ("seed", "n_train", "value", "seconds")
 
 
 def check_run_record(described: Mapping[str, Any]) -> None:
@@ -35,6 +46,93 @@ def check_run_record(described: Mapping[str, Any]) -> None:
     for flag, name in (("shared", "column"), ("balanced_by_default", "balance")):
         if about.get(flag):
             about[name]  # a remark needs it
+
+
+def check_run_arrays(described: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Check the types and the shapes of the arrays in ``probabilities.npz``.
+
+    Parameters
+    ----------
+    described : mapping
+        The content of ``run.json``, checked by `check_run_record`.
+    arrays : mapping of str to ndarray
+        The arrays.
+
+    Raises
+    ------
+    KeyError
+        If an array is missing.
+    ValueError
+        If an array has another type or shape, or if a class does not exist.
+    """
+    n, n_classes = arrays["y"].size, len(described["about"]["classes"])
+    row_arrays = {"y": "i", "paths": "U", "files": "U", "keys": "S"}
+    row_arrays |= {name: "U" for name in arrays if name == "groups" or name.startswith("column/")}
+    expected: dict[str, tuple[str, tuple[int, ...]]]
+    expected = {name: (kind, (n,)) for name, kind in row_arrays.items()}
+    for number, trial in enumerate(described["trials"]):
+        expected[f"fold/{number}"] = "i", (n,)
+        expected |= {f"p/{number}/{entry}": ("f", (n, n_classes)) for entry in trial["entries"]}
+        expected |= {f"tested_on/{number}/{part}": ("b", (n,)) for part in trial["tested_on"]}
+    for name, (kind, shape) in expected.items():
+        array = arrays[name]
+        if array.dtype.kind != kind or array.shape != shape:
+            raise ValueError(f"{name} has the type {array.dtype} and the shape {array.shape}")
+    y = arrays["y"]
+    if n and not -1 <= y.min() <= y.max() < n_classes:
+        raise ValueError(f"y has classes from {y.min()} to {y.max()}")
+
+
+def read_rows(file: Path) -> list[dict[str, Any]]:
+    """Read the tidy rows of a run in ``scores.parquet``, and check their number and types.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file does not exist.
+    RefusedFileError
+        If the path is not a regular file.
+    KeyError
+        If a column is missing.
+    ValueError
+        If the file is damaged or too large, or if a column has another type.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    size = check_regular(file).st_size
+    # As a dictionary, a text that is repeated is stored once.
+    parquet = pq.ParquetFile(file, read_dictionary=[*_ROW_TEXTS])
+    about = parquet.metadata
+    n_bytes = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
+    if about.num_rows > MAX_ROWS or n_bytes > max(MAX_UNPACKED, MAX_RATIO * size):
+        raise ValueError(f"{size} bytes would unpack to {about.num_rows} rows, {n_bytes} bytes")
+    schema = parquet.schema_arrow
+    for name in (*_ROW_TEXTS, *_ROW_NUMBERS):
+        kind = schema.field(name).type
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+        is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+        is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+        is_right = is_text if name in _ROW_TEXTS else is_number
+        if not is_right and not pa.types.is_null(kind):
+            raise ValueError(f"the column {name} has the type {kind}")
+    table = parquet.read(columns=[*_ROW_TEXTS, *_ROW_NUMBERS])
+    for name in ("classifier", "metric"):
+        if table.column(name).null_count:
+            raise ValueError(f"the column {name} has missing values")
+    for chunk in (chunk for name in _ROW_TEXTS for chunk in table.column(name).chunks):
+        if pa.types.is_dictionary(chunk.type):
+            longest = pc.max(pc.binary_length(chunk.dictionary)).as_py() or 0
+            if longest > MAX_TEXT:
+                raise ValueError(f"a text has {longest} bytes")
+    values = table.to_pandas(ignore_metadata=True)
+    rows = [dict(zip(values.columns, row, strict=True)) for row in values.itertuples(index=False)]
+    for row in rows:
+        row["value"] = np.nan if row["value"] is None else row["value"]
+        count = row["n_train"]
+        row["n_train"] = None if count is None or np.isnan(count) else int(count)
+    return rows
 
 
 def _check_fields(values: Mapping[str, Any], checks: Mapping[str, Check]) -> None:

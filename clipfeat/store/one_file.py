@@ -27,7 +27,8 @@ from clipfeat.store.format import (
     checksum,
 )
 from clipfeat.store.repeated_paths import path_hashes
-from clipfeat.store.screening import check_regular, screen
+from clipfeat.store.screening import screen
+from clipfeat.system.files import check_regular
 from clipfeat.system.locations import is_remote
 
 CHUNK_ROWS = 8192

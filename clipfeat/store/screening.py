@@ -5,8 +5,6 @@ datasets), decompress to any size (filters), or claim any shape. Each of these i
 structure of the file, so the file is refused before any of its data are read.
 """
 
-import os
-import stat
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -43,27 +41,6 @@ _CLASSES = {
 
 _Extent = tuple[int, int, str]
 """First byte of a dataset's data, the byte after its data, and the dataset's name."""
-
-
-def check_regular(path: Path) -> os.stat_result:
-    """Check that a path is a regular file. Opening a FIFO (a named pipe) would block.
-
-    Returns
-    -------
-    os.stat_result
-        The file's status.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the path does not exist.
-    RefusedFileError
-        If the path is not a regular file.
-    """
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise RefusedFileError(f"{path} is not a regular file. Give the path of a feature file.")
-    return status
 
 
 def screen(h5: Any, path: Path, length: int) -> None:

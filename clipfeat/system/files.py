@@ -274,6 +274,27 @@ def _link(temporary: Path, path: Path) -> None:
         temporary.replace(path)
 
 
+def check_regular(path: Path) -> os.stat_result:
+    """Check that a path is a regular file. Opening a FIFO (a named pipe) would block.
+
+    Returns
+    -------
+    os.stat_result
+        The file's status.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the path does not exist.
+    RefusedFileError
+        If the path is not a regular file.
+    """
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise RefusedFileError(f"{path} is not a regular file. Pass another file")
+    return status
+
+
 def read_regular(path: Path, most: int = MAX_READ) -> bytes:
     """Read a local file that may come from a stranger.
 

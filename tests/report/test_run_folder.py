@@ -20,6 +20,7 @@ from clipfeat.features import FeatureSet
 from clipfeat.report import claimed_folder, load_run, remarks, save_run
 from clipfeat.report.page import PageOptions
 from clipfeat.system import files
+from clipfeat.system.files import read_arrays
 from clipfeat.zoo.fit_options import FitOptions
 from tests.conftest import make_features
 from tests.evaluate.test_protocols import generators
@@ -122,6 +123,49 @@ def test_wrong_types_in_a_run_are_refused(tmp_path: Path) -> None:
                 load_run(tmp_path)
     file.write_text("[" * 100_000)
     with pytest.raises(RefusedFileError, match="damaged benchmark run"):
+        load_run(tmp_path)
+
+
+def test_wrong_arrays_and_rows_are_refused(tmp_path: Path) -> None:
+    """The run is refused when it is loaded, and not when its leaderboard is computed."""
+    run = make_run(make_features(10), None, {"svm": 2.0})
+    save_run(run, tmp_path, page=None)
+    arrays = read_arrays(tmp_path / "probabilities.npz")
+    rows = pd.read_parquet(tmp_path / "scores.parquet")
+    n = len(run.y)
+    for name, values in {
+        "y": np.zeros((n, 2), int), "files": np.zeros((n, 2), "U1"), "fold/0": np.zeros(3, int),
+        "p/0/svm": np.full((n, 2), "a"), "groups": np.zeros(n, [("a", "i4")]),
+        "paths": np.full(n, 7), "keys": np.zeros(1, "S32"),
+    }.items():  # fmt: skip
+        np.savez(tmp_path / "probabilities.npz", **(arrays | {name: values}))
+        with pytest.raises(RefusedFileError, match="damaged benchmark run"):
+            load_run(tmp_path)
+    np.savez(tmp_path / "probabilities.npz", **(arrays | {"y": np.full(n, 9)}))
+    with pytest.raises(RefusedFileError, match="y has classes from 9 to 9"):
+        load_run(tmp_path)
+    np.savez(tmp_path / "probabilities.npz", **arrays)
+    for name, value in {
+        "value": "a", "n_train": np.inf, "classifier": None, "metric": 5, "fold": [["a"]],
+    }.items():  # fmt: skip
+        column = value * len(rows) if isinstance(value, list) else value
+        rows.assign(**{name: column}).to_parquet(tmp_path / "scores.parquet")
+        with pytest.raises(RefusedFileError, match="damaged benchmark run"):
+            load_run(tmp_path)
+    rows.drop(columns="value").to_parquet(tmp_path / "scores.parquet")
+    with pytest.raises(RefusedFileError, match="damaged benchmark run"):
+        load_run(tmp_path)
+
+
+def test_a_table_of_scores_that_unpacks_to_gigabytes_is_refused(tmp_path: Path) -> None:
+    """A few kilobytes may hold millions of equal rows, or a long text that each row repeats."""
+    save_run(make_run(make_features(10), None, {"svm": 2.0}), tmp_path, page=None)
+    rows = pd.read_parquet(tmp_path / "scores.parquet")
+    rows.iloc[np.zeros(600_000, int)].to_parquet(tmp_path / "scores.parquet")
+    with pytest.raises(RefusedFileError, match="would unpack to 600000 rows"):
+        load_run(tmp_path)
+    rows.assign(classifier="x" * 10**6).to_parquet(tmp_path / "scores.parquet")
+    with pytest.raises(RefusedFileError, match="a text has 1000000 bytes"):
         load_run(tmp_path)
 
 

@@ -161,8 +161,8 @@ ImageRootFolder = Annotated[
         metavar="DIR",
         help="Folder to which the paths in a table are relative. A path may be an id, which is "
         "the file name without its suffix. By default, the paths are relative to the folder of the "
-        "table, or to the working folder if the table's folder contains none of the images. An "
-        "image must be in this folder, the table's folder or the working folder.",
+        "table, or to the working folder if the table's folder contains none of the images. Every "
+        "image must be in DIR, in the table's folder or in the working folder.",
     ),
 ]
 AllowRemote = Annotated[
@@ -873,13 +873,12 @@ Fill = Annotated[
         "--fill",
         metavar="KIND",
         help="How to fill the columns of a template. probability: probability of the positive "
-        "class. class: predicted class. auto: like class if the column holds whole numbers, True "
-        "and False, or names, and like probability if it holds other numbers, percentages or "
-        "nothing. A column named after a class, such as fake or is_fake, gets the probability of "
-        "this class. With --fill class, such a column shows whether its class was predicted. With "
-        "--fill auto, this also applies to a column that holds True and False, and to a column "
-        "such as is_fake that holds whole numbers. If one of two columns holds names of classes, "
-        "the other column always gets the probability of the class in the same row.",
+        "class. class: predicted class. auto: like class if the column holds whole numbers, "
+        "True/False or names, and otherwise like probability. A column named after a class, such "
+        "as fake or is_fake, gets the probability of this class. With class, it gets 1 or True if "
+        "its class was predicted. With auto, it is filled like class if it holds True/False, or "
+        "if its name is like is_fake and it holds whole numbers. If a template has two columns and "
+        "one holds class names, the other gets the probability of the class named in its row.",
     ),
 ]
 PositiveOfPredictions = Annotated[

@@ -271,8 +271,8 @@ def _weights_of(
     if files:
         encoders = ", ".join(titles(weighted))
         raise UsageError(
-            f"got {len(files)} files of weights, but the encoders have {len(shared)} ({encoders}). "
-            "Pass --weights once for each of them, in this order"
+            f"got {len(files)} files of weights, but {len(shared)} are needed for the encoders "
+            f"{encoders}. Pass --weights once for each file, in this order"
         )
     found = {digest: str(file) for digest in sources if (file := remembered_weights(digest))}
     for spec in weighted:

@@ -115,12 +115,12 @@ def explain_missing(name: str, wanted: str) -> Iterator[None]:
 
 @contextmanager
 def explain_misfit(name: str, weights: str | Path) -> Iterator[None]:
-    """Check and load a file of weights, and convert every error to a WeightsError.
+    """Context manager for code that loads a file of weights. The file is checked first.
 
     Raises
     ------
     WeightsError
-        If the block raises an exception that is not a `ClipfeatError`.
+        If the check fails, or if the code raises an exception that is not a `ClipfeatError`.
     """
     try:
         check_weight_file(weights)

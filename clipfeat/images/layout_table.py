@@ -60,7 +60,7 @@ class Reading:
 
     @property
     def n_known(self) -> int:
-        """Number of known generators, minus the number of categories taken for generators."""
+        """Number of known generators, minus the number of names that are known categories."""
         names = self.names(GENERATOR)
         categories = sum(name.lower() in PROGAN_CATEGORIES for name in names)
         return sum(map(is_generator, names)) - categories

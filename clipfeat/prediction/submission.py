@@ -56,9 +56,9 @@ class Template:
     paired with images. The other columns are filled as follows:
 
     - A column named after a class, such as ``fake`` or ``is_fake``, gets the probability of this
-      class. With `fill` ``"class"``, it instead shows whether this class was predicted. With
-      ``"auto"``, it also does so if the template's values in this column are True and False, or if
-      a column such as ``is_fake`` holds whole numbers.
+      class. With `fill` ``"class"``, it gets 1 or True if this class was predicted. With
+      ``"auto"``, it is filled like ``"class"`` if the template's values in this column are True
+      and False, or if its name is like ``is_fake`` and it holds whole numbers.
     - A single column with any other name gets the probability of the positive class or the
       predicted class. The class is written in the form of the template's values: as a name, as a
       number, or as True or False.

@@ -181,7 +181,7 @@ def save_run(
 
 
 def _holds_other_files(target: Path, names: set[str]) -> bool:
-    """Return whether a folder holds more than files of these names, and a lock."""
+    """Return whether a folder holds a file other than a lock and files with these names."""
     others = names | {LOCK}
     return target.exists() and any(
         path.name not in others and not path.name.startswith(NEW_CONTENTS)

@@ -90,5 +90,5 @@ def test_prediction_finds_the_weights_of_two_sizes(
         clipfeat.predict(tmp_path / "model.clipfeat", image_folder)
     clipfeat.predict(tmp_path / "model.clipfeat", image_folder, weights=moved)
     clipfeat.predict(tmp_path / "model.clipfeat", image_folder)
-    with pytest.raises(UsageError, match="got 3 files of weights, but the encoders have 1 "):
+    with pytest.raises(UsageError, match="got 3 files of weights, but 1 are needed"):
         clipfeat.predict(tmp_path / "model.clipfeat", image_folder, weights=[moved] * 3)

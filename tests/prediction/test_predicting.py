@@ -132,7 +132,7 @@ def test_weights_go_to_encoders_with_weights(image_folder: Path, tmp_path: Path)
     of_images = predict(model, image_folder, weights=file, device="cpu")
     of_features = predict(model, [tmp_path / "b.h5", tmp_path / "a.h5"])
     assert np.allclose(of_images.probabilities, of_features.probabilities, atol=1e-4)
-    with pytest.raises(UsageError, match="got 2 files of weights, but the encoders have 1 "):
+    with pytest.raises(UsageError, match="got 2 files of weights, but 1 are needed"):
         predict(model, image_folder, weights=[file, file])
 
 

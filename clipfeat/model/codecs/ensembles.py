@@ -26,8 +26,8 @@ def _read_members(node: NodeReader) -> tuple[Any, dict[str, Any]]:
         )
     if len(names) * len(classes) > MAX_MEMBER_CLASSES:
         raise DamagedModelError(
-            f"{node.path} has {len(names)} members for {len(classes)} classes, more than "
-            f"{MAX_MEMBER_CLASSES:,} probabilities for one image"
+            f"{node.path} has {len(names)} members for {len(classes)} classes. The product must "
+            f"not be above {MAX_MEMBER_CLASSES:,}"
         )
     members = dict(zip(names, estimators, strict=True))
     some_classes(node, members, classes)

@@ -25,10 +25,13 @@ SIDE = 256
 """Longest side at which all facts except borders are measured."""
 MAX_RANGE = 10
 """Maximum range of a channel in a constant row or column. JPEG compression adds some noise."""
-PATCH = 8
-"""The side of a corner patch is the shorter side of the image divided by this number.
+CORNERS = {"corner": 8, "small_corner": 24, "tiny_corner": 64}
+"""Facts about corners. The side of a patch is the shorter side of the image divided by the number.
 
-The patch is then resized to this number of pixels per side."""
+A patch shows a watermark only if the watermark fills most of the patch. DALL-E 2, for example,
+draws squares whose side is 1/64 of the image."""
+PATCH = 8
+"""Side in pixels to which a patch is resized."""
 RED, GREEN, BLUE = 0, 1, 2
 
 Pixels = NDArray[np.uint8]
@@ -61,10 +64,12 @@ def pixel_facts(
     n_workers = min(default_workers(), 1 + len(rows) // IMAGES_PER_WORKER)
     with IsolatedDecoder(isolation) as decoder, ThreadPoolExecutor(n_workers) as pool:
 
-        def measure(row: int) -> tuple[dict[str, float], Patches] | None:
+        def measure(row: int) -> tuple[dict[str, float], dict[str, Patches]] | None:
             try:
                 with decoder.decoded(readers[row].read()) as decoded:
-                    return _facts_of(decoded.pixels), _corners(decoded.pixels)
+                    pixels = decoded.pixels
+                    corners = {name: _corners(pixels, share) for name, share in CORNERS.items()}
+                    return _facts_of(pixels), corners
             except ImageError:
                 return None
 
@@ -76,7 +81,9 @@ def pixel_facts(
     at = np.array(list(known))
     names = next(iter(known.values()))[0]
     columns = {name: np.array([of[name] for of, _ in known.values()]) for name in names}
-    columns["corner"] = _distance_to_others(np.stack([patches for _, patches in known.values()]))
+    for name in CORNERS:
+        patches = np.stack([corners[name] for _, corners in known.values()])
+        columns[name] = _distance_to_others(patches)
     facts: Facts = {}
     for name, values in columns.items():
         facts[name] = np.full(len(y), np.nan)
@@ -132,9 +139,9 @@ def _border(pixels: Pixels) -> float:
     return 1.0 if top == len(pixels) else (top + constant_rows(pixels[::-1])) / len(pixels)
 
 
-def _corners(pixels: Pixels) -> Patches:
+def _corners(pixels: Pixels, share: int) -> Patches:
     """Return the patches of the four corners, resized to `PATCH` x `PATCH` pixels."""
-    side = max(1, min(pixels.shape[:2]) // PATCH)
+    side = max(1, min(pixels.shape[:2]) // share)
     near, far = slice(None, side), slice(-side, None)
     patches = [
         Image.fromarray(np.ascontiguousarray(pixels[rows, columns]))

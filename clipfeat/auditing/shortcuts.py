@@ -61,6 +61,8 @@ FACTS = (
     Fact("sharpness", "sharpness", leak_auc=NEVER),
     Fact("border", "constant border", leak_auc=LEAK_AUC_OF_PIXELS),
     Fact("corner", "repeated corner patch", leak_auc=LEAK_AUC_OF_PIXELS),
+    Fact("small_corner", "repeated small corner patch", leak_auc=LEAK_AUC_OF_PIXELS),
+    Fact("tiny_corner", "repeated tiny corner patch", leak_auc=LEAK_AUC_OF_PIXELS),
 )
 
 

@@ -48,6 +48,17 @@ def watermark(image: np.ndarray) -> np.ndarray:
     return image
 
 
+def small_watermark(image: np.ndarray) -> np.ndarray:
+    image[-1:, -5:] = [
+        (255, 255, 102),
+        (66, 255, 255),
+        (81, 218, 76),
+        (255, 110, 60),
+        (60, 70, 255),
+    ]
+    return image
+
+
 def blur(image: np.ndarray) -> np.ndarray:
     as_image = Image.fromarray(np.clip(image, 0, 255).astype(np.uint8))
     return np.asarray(as_image.filter(ImageFilter.GaussianBlur(1)), dtype=float)
@@ -63,6 +74,7 @@ def blur(image: np.ndarray) -> np.ndarray:
         (blur, "sharpness", "warning"),
         (letterbox, "constant border", "leak"),
         (watermark, "repeated corner patch", "leak"),
+        (small_watermark, "repeated tiny corner patch", "leak"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )  # fmt: skip

@@ -149,7 +149,8 @@ class _RayEngine:
             self.resources,
             len(todo),
         )
-        known = KnownKeys.of(run.writer.keys, {} if run.retry_failed else run.writer.failed)
+        failed = {} if run.retry_failed else run.writer.failed
+        known = KnownKeys(run.writer.keys.sorted_keys(), failed)
         run.report_counts()
         with closing(encode_remotely(todo, job, known)) as stream:
             for published in stream:

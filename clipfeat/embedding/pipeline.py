@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clipfeat.embedding.absent import count_absent
 from clipfeat.embedding.embed_report import EmbedReport, chooses_root, common_cause
 from clipfeat.embedding.embed_resources import EmbedResources
 from clipfeat.embedding.engines import Engine, open_engine
@@ -155,8 +156,7 @@ def _embed(
         # Rows of a file from elsewhere may be images that this user has never embedded.
         is_own_file = root is None or is_own(target, root)
         _check_prune(shared, target, prune=prune and not overwrite)
-        paths = {record.path for record in shared.images}
-        others = {} if overwrite or prune else label_counts(target, shared.prefix, paths)
+        others = {} if root is None or prune else _labels_of_others(target, shared)
         labelled = with_one_spelling(shared.images, others, merge=inputs.merge_labels)
         is_choice = shared.images.root != listed.root or chooses_root(listed)
         images, views = add_views(with_frames(labelled, inputs.frames), inputs.views)
@@ -196,11 +196,8 @@ def _embed(
                     "skipped": dict(Counter(images.skipped).most_common(MOST_KINDS)),
                     "weights": _weights_name(encoder, options, spec),
                 }
-                kept = run.current_paths() | shared.of_other_folders(
-                    writer.paths | writer.failed.keys()
-                )
-                n_rows = writer.finish(only=kept if prune else None)
-                absent = 0 if prune else len(writer.paths - kept)
+                n_rows = writer.finish(only=run.kept_paths(shared) if prune else None)
+                absent = 0 if prune else count_absent(target, images, shared.folders)
                 if todo:
                     _save_stats(target, run)
         if is_own_file:
@@ -233,6 +230,11 @@ def _check_decoding(options: EncoderOptions, inputs: SourceOptions) -> None:
             f"{name} needs images in full size, but --decode scaled reduces them. Leave out one of "
             "the two options"
         )
+
+
+def _labels_of_others(target: Path, shared: SharedRoot) -> Mapping[str, int]:
+    """Count the labels of the rows whose images are not in the source."""
+    return label_counts(target, shared.prefix, {record.path for record in shared.images})
 
 
 def _check_prune(shared: SharedRoot, target: Path, *, prune: bool) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from clipfeat.embedding.copies import resolve_copies
 from clipfeat.embedding.profile import STAGES, Profile
+from clipfeat.embedding.roots import SharedRoot
 from clipfeat.features import Failure
 from clipfeat.images.readers import stat_readers
 from clipfeat.images.record import FACE, FACELESS, ImageRecord, record_path
@@ -205,7 +206,7 @@ class EmbedRun:
         if not failure.key:
             self.images.check_places()
             place = self.images.place_of(failure.path)
-            if place and failure.path in self.writer.paths:
+            if place and self.writer.has_row(failure.path):
                 check_place(place)
         self.writer.fail(failure)
         self.failures.append(failure)
@@ -226,14 +227,15 @@ class EmbedRun:
             self.counts["known"] -= _n_images(failure.path)
             self._record_failure(failure)
 
-    def current_paths(self) -> Set[str]:
-        """Return the paths of all images in the source.
+    def kept_paths(self, shared: SharedRoot) -> Set[str]:
+        """Return the paths of all rows and failures that ``--prune`` keeps.
 
-        If the faces of an image have rows, the paths of these rows are included.
+        These are the images of the source with their faces, and the images of other folders.
         """
-        self.writer.commit()
+        stored = self.writer.read_paths()
         paths = {record.path for record in self.images}
-        return paths | {path for path in self.writer.paths if record_path(path) in paths}
+        faces = {path for path in stored if record_path(path) in paths}
+        return paths | faces | shared.of_other_folders(stored | self.writer.failed.keys())
 
     def report_counts(self) -> None:
         """Report how many images are encoded, known or failed."""

@@ -31,7 +31,8 @@ from clipfeat.embedding.preparing import Known, Ready
 from clipfeat.encoders.encoder import Encoder
 from clipfeat.errors import EncodingError
 from clipfeat.features import Failure
-from clipfeat.store.format import Row
+from clipfeat.store.digest_table import DigestTable
+from clipfeat.store.format import KEY_BYTES, Row
 from clipfeat.system.stopwatch import Stopwatch
 
 T = TypeVar("T")
@@ -177,7 +178,7 @@ def encode_prepared(
     """
     waiting: list[list[Ready]] = []
     running: deque[Future[list[Encoded | Failure]]] = deque()
-    seen: set[bytes] = set()
+    seen = DigestTable(KEY_BYTES)
     n_concurrent = 0
     cancelled = Event()
 
@@ -205,7 +206,7 @@ def encode_prepared(
                     if isinstance(item, Known) or item.row.key in seen:
                         yield Known(item.row)
                     else:
-                        seen.add(item.row.key)
+                        seen.set(item.row.key)
                         pictures.append(item)
                 if pictures:
                     waiting.append(pictures)

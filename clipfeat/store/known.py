@@ -1,14 +1,30 @@
 """Reading current rows for the writer, which compares them with new rows and copies them."""
 
+import hashlib
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clipfeat.store.format import NO_KEY, Row
+from clipfeat.store.format import KEY_BYTES, Row, column_dataset
+from clipfeat.store.one_file import CHUNK_ROWS
 from clipfeat.store.reading import Stored
+
+PATH_BYTES = 12
+MARK_BYTES = KEY_BYTES + 4
+NO_MARK = bytes(MARK_BYTES)
+
+
+def path_digest(path: str) -> bytes:
+    """Return a 96-bit digest of a path.
+
+    Among a billion paths, two have equal digests with a probability of 6e-12. The content hashes of
+    the images are compared in any case.
+    """
+    data = path.encode("utf-8", "backslashreplace")
+    return hashlib.blake2b(data, digest_size=PATH_BYTES).digest()
 
 
 def mark(row: Row) -> bytes:
@@ -21,22 +37,29 @@ def mark(row: Row) -> bytes:
     return row.key + zlib.crc32(repr(about).encode("utf-8", "backslashreplace")).to_bytes(4)
 
 
-def current_rows(stored: Stored, names: Sequence[str]) -> Iterable[Row]:
-    """Yield the current rows without image sizes, file sizes and formats."""
-    columns = [stored.source_column(name).tolist() for name in names]
-    splits = stored.strings("split").tolist()
-    keys = stored.column("keys").tobytes()
-    for i, (path, label, group) in enumerate(
-        zip(
-            stored.strings("paths").tolist(),
-            stored.strings("labels").tolist(),
-            stored.strings("groups").tolist(),
-            strict=True,
-        )
-    ):
-        more = [(name, values[i]) for name, values in zip(names, columns, strict=True)]
-        key = keys[i * len(NO_KEY) : (i + 1) * len(NO_KEY)]
-        yield Row(path, key, label, group, columns=(*more, ("split", splits[i])))
+def current_rows(stored: Stored, names: Sequence[str]) -> Iterator[Row]:
+    """Yield the current rows without image sizes, file sizes and formats.
+
+    The rows of one file are in memory as arrays of bytes, and `CHUNK_ROWS` of them as objects.
+    """
+    for file, mask in zip(stored.files, stored.kept, strict=True):
+        of_file = [name for name in names if name in file.column_names]
+        datasets = ("paths", "groups", "split", *map(column_dataset, of_file))
+        raw = [file.column(dataset)[mask] for dataset in datasets]
+        keys = file.column("keys")[mask]
+        codes, classes = file.label_codes()
+        codes = codes[mask]
+        for start in range(0, len(keys), CHUNK_ROWS):
+            chunk = slice(start, start + CHUNK_ROWS)
+            texts = [file.decode(values[chunk]).tolist() for values in raw]
+            for key, code, path, group, split, *more in zip(
+                keys[chunk], codes[chunk].tolist(), *texts, strict=True
+            ):
+                columns = dict.fromkeys(names, "") | dict(zip(of_file, more, strict=True))
+                label = classes[code]
+                yield Row(
+                    path, key.tobytes(), label, group, columns=(*columns.items(), ("split", split))
+                )
 
 
 def as_stored(

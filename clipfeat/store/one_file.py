@@ -90,7 +90,10 @@ class OpenFile:
     def strings(self, name: str, rows: NDArray[np.int64] | None = None) -> NDArray[np.str_]:
         """Read a text dataset, or only some of its rows."""
         raw = self.column(name)
-        raw = raw if rows is None else raw[rows]
+        return self.decode(raw if rows is None else raw[rows])
+
+    def decode(self, raw: Column) -> NDArray[np.str_]:
+        """Decode values of a text dataset."""
         with _refusing(self.path):
             return (
                 np.char.decode(raw.astype(np.bytes_), "utf-8") if len(raw) else np.array([], "U1")

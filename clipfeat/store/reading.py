@@ -25,7 +25,7 @@ from clipfeat.store.format import (
 )
 from clipfeat.store.generations import Generation, newest_generation, shards_folder
 from clipfeat.store.one_file import FilePool, OpenFile, open_file
-from clipfeat.store.repeated_paths import repeated_hashes
+from clipfeat.store.repeated_paths import is_in, repeated_hashes
 from clipfeat.system.files import names_in, storage_errors
 from clipfeat.system.locations import followed, location
 
@@ -102,7 +102,7 @@ class Stored:
                 mask[:] = [path in self.only for path in file.strings("paths").tolist()]
             current = [failure for failure in file.failures() if self._wants(failure.path, seen)]
             if len(repeated):
-                rows = np.flatnonzero(np.isin(file.path_hashes("paths"), repeated))
+                rows = np.flatnonzero(is_in(file.path_hashes("paths"), repeated))
                 paths = file.strings("paths", rows).tolist()
                 mask[rows] &= np.array([path not in seen for path in paths], dtype=bool)
                 seen.update(paths)

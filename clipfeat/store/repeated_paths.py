@@ -53,3 +53,12 @@ def repeated_hashes(hashes: Iterable[NDArray[np.uint64]]) -> NDArray[np.uint64]:
     together = np.concatenate([np.empty(0, dtype=np.uint64), *hashes])
     together.sort()
     return np.unique(together[1:][together[1:] == together[:-1]])
+
+
+def is_in(hashes: NDArray[np.uint64], ascending: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Return which hashes are in an array of ascending hashes."""
+    if not len(ascending):
+        return np.zeros(len(hashes), dtype=bool)
+    places = np.searchsorted(ascending, hashes)
+    found: NDArray[np.bool_] = ascending[np.minimum(places, len(ascending) - 1)] == hashes
+    return found

@@ -20,9 +20,18 @@ from numpy.typing import NDArray
 from clipfeat.errors import FingerprintError, RefusedFileError, StorageError, UsageError
 from clipfeat.features import Failure
 from clipfeat.spec import EncoderSpec
-from clipfeat.store.format import PARTS_SUFFIX, Row, Segment
+from clipfeat.store.digest_table import DigestTable
+from clipfeat.store.format import KEY_BYTES, PARTS_SUFFIX, Row, Segment
 from clipfeat.store.generations import newest_generation
-from clipfeat.store.known import as_stored, current_rows, mark
+from clipfeat.store.known import (
+    MARK_BYTES,
+    NO_MARK,
+    PATH_BYTES,
+    as_stored,
+    current_rows,
+    mark,
+    path_digest,
+)
 from clipfeat.store.leftovers import leftovers, remove_parts, remove_whole, staging_path
 from clipfeat.store.lock import write_lock
 from clipfeat.store.merging import is_sharded, merge, merge_into_shards, tidy_up
@@ -102,9 +111,10 @@ class FeatureWriter:
         self._lock = ExitStack()
         if not is_locked:
             self._lock.enter_context(write_lock(self.target))
-        self._known: dict[str, bytes] = {}
+        self._marks = DigestTable(PATH_BYTES, MARK_BYTES)
+        self._n_safe = 0
         self._failed: dict[str, Failure] = {}
-        self._keys: set[bytes] = set()
+        self._keys = DigestTable(KEY_BYTES)
         self._appended: list[tuple[Sequence[Row], NDArray[np.floating]]] = []
         self._failures: list[Failure] = []
         self._small: list[str] = []
@@ -134,10 +144,10 @@ class FeatureWriter:
 
     def is_current(self, row: Row) -> bool:
         """Return whether a row with the same path, key, label, group and columns is committed."""
-        return self._known.get(row.path) == mark(row)
+        return self._marks.get(path_digest(row.path)) == mark(row)
 
     @property
-    def keys(self) -> Set[bytes]:
+    def keys(self) -> DigestTable:
         """The keys whose features are committed or appended."""
         return self._keys
 
@@ -146,10 +156,17 @@ class FeatureWriter:
         """The keys of recorded failures, by path."""
         return {path: failure.key for path, failure in self._failed.items()}
 
-    @property
-    def paths(self) -> Set[str]:
-        """The paths of all committed rows."""
-        return self._known.keys()
+    def has_row(self, path: str) -> bool:
+        """Return whether a row of this path is committed."""
+        return self._marks.get(path_digest(path)) not in (None, NO_MARK)
+
+    def read_paths(self) -> set[str]:
+        """Commit, and read the paths of all committed rows."""
+        self.commit()
+        if not is_there(self.path):
+            return set()
+        with open_stored(self.path) as stored:
+            return set(stored.strings("paths").tolist())
 
     def has_failed(self, path: str, key: bytes) -> bool:
         """Return whether this path with this key is a recorded failure."""
@@ -164,7 +181,8 @@ class FeatureWriter:
         # Rows and features are added in one step. Ctrl-C may interrupt between any two steps, and
         # everything appended is then committed.
         self._appended.append((rows, features.astype(self.dtype)))
-        self._keys.update(row.key for row in rows)
+        for row in rows:
+            self._keys.set(row.key)
         if sum(len(some) for some, _ in self._appended) >= COMMIT_ROWS or self._is_time:
             self.commit()
 
@@ -287,9 +305,13 @@ class FeatureWriter:
     def _update_index(self, rows: Sequence[Row], failures: Sequence[Failure]) -> None:
         """Update the in-memory index after a commit."""
         for failure in failures:
-            self._known.pop(failure.path, None)
-        self._known.update((row.path, mark(row)) for row in rows)
-        self._keys.update(row.key for row in rows)
+            if self.has_row(failure.path):
+                self._marks.set(path_digest(failure.path), NO_MARK)
+                self._n_safe -= 1
+        for row in rows:
+            self._n_safe += not self.has_row(row.path)
+            self._marks.set(path_digest(row.path), mark(row))
+            self._keys.set(row.key)
 
     def _next_part(self) -> int:
         return 1 + max((int(p.name.split("-")[0]) for p in part_paths(self.path)), default=0)
@@ -381,7 +403,7 @@ class FeatureWriter:
     @property
     def n_safe(self) -> int:
         """Number of committed rows."""
-        return len(self._known)
+        return self._n_safe
 
     @contextmanager
     def _reporting_safe_rows(self) -> Iterator[None]:
@@ -424,10 +446,8 @@ class FeatureWriter:
         with open_stored(self.path) as stored:
             _check_spec(self.target, stored.spec, self.spec)
             self._check_root(stored.newest.text("root"))
-            names = stored.column_names
-            for row in current_rows(stored, names):
-                self._known[row.path] = mark(row)
-                self._keys.add(row.key)
+            for row in current_rows(stored, stored.column_names):
+                self._update_index([row], [])
             self._failed = {failure.path: failure for failure in stored.failures}
 
     def _can_resume(self) -> bool:

@@ -1,9 +1,9 @@
 """Messages between the driver and the workers."""
 
 import pickle
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,7 @@ from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.encoders.preprocessing import Preprocess
 from clipfeat.errors import ClipfeatError
 from clipfeat.features import Failure
-from clipfeat.store.format import KEY_BYTES, Row
+from clipfeat.store.format import Row
 from clipfeat.store.publishing import PartPublisher
 
 
@@ -71,11 +71,6 @@ class KnownKeys:
 
     keys: NDArray[np.bytes_]
     failed: Mapping[str, bytes]
-
-    @classmethod
-    def of(cls, keys: Set[bytes], failed: Mapping[str, bytes]) -> Self:
-        """Make an object from unsorted keys of 16 bytes."""
-        return cls(np.frombuffer(b"".join(sorted(keys)), dtype=f"S{KEY_BYTES}"), failed)
 
     def __call__(self, row: Row) -> bool:
         """Return whether an image needs no encoding."""

@@ -41,12 +41,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def list_of_own_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Keep the list of feature files that the tests write out of the user's cache."""
-    noted = tmp_path_factory.mktemp("cache") / "clipfeat" / "own_files"
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep the notes that the tests and their child processes write out of the user's cache."""
+    folder = tmp_path_factory.mktemp("cache")
+    fonts = str(Path.home() / ".cache" / "matplotlib")  # a new list of fonts takes seconds
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("clipfeat.system.own_files._list_file", lambda: noted)
-        yield noted
+        patch.setenv("MPLCONFIGDIR", os.environ.get("MPLCONFIGDIR", fonts))
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        patch.setenv("LOCALAPPDATA", str(folder))  # on Windows
+        yield folder / "clipfeat"
 
 
 @pytest.fixture

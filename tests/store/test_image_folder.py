@@ -73,9 +73,7 @@ def test_the_page_of_explain(image_folder: Path, tmp_path: Path) -> None:
     assert page.read_text().count("data:image/png") == 0
 
 
-def test_the_list_of_own_files_is_short(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, list_of_own_files: Path
-) -> None:
+def test_the_list_of_own_files_is_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest entries are removed. A list that cannot be written or read is no error."""
     monkeypatch.setattr(own_files, "_list_file", lambda: tmp_path / "a" / "list")
     monkeypatch.setattr(own_files, "MAX_BYTES", 10 * 33)

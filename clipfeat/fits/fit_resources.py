@@ -16,14 +16,15 @@ class FitResources:
     ----------
     n_jobs : int, optional
         Number of threads of each fit. On this machine, None uses one thread for small data and all
-        processors for other data. On Ray, None uses one thread. Ray reserves one processor per
-        thread, on one machine of the cluster.
+        processors for other data. With several threads, boosted trees of different folds are fitted
+        side by side, and the threads are divided among these fits. On Ray, None uses one thread.
+        Ray reserves one processor per thread, on one machine of the cluster.
     time_limit : float, optional
         Time limit in seconds. In `clipfeat.benchmark`, it applies to each classifier, with all its
         folds and searches. In `clipfeat.fit`, it applies to the whole run. It cannot be used with
         Ray.
     engine : {"local", "ray"}
-        ``"local"`` runs the fits one after the other on this machine. ``"ray"`` distributes them
+        ``"local"`` runs the fits on this machine. ``"ray"`` distributes them
         over the processors of a Ray cluster, whose machines must have the same version of clipfeat.
         Both engines give the same probabilities, up to rounding errors. The probabilities are
         equal to the last bit under two conditions: both engines use the same versions of all

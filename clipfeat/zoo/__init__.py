@@ -47,6 +47,10 @@ class ClassifierRow:
         out-of-fold scores of all training rows. If False, it uses the scores of rows that the model
         is not fitted on. Set True only after a measurement, such as the table ``fpr`` of
         ``benchmarks/statistics.py``.
+    side_by_side : bool
+        Whether several fits can run in threads of one process. True requires that a fit releases
+        Python's global lock, sets its number of threads for itself only, and gives the same
+        probabilities with every number of threads.
     streamed : str
         Function that fits the classifier out of core, as ``"package.module:function"``. Empty if
         the classifier is fitted in memory only. The function takes ``(estimator, rows, y)``. See
@@ -67,6 +71,7 @@ class ClassifierRow:
     usual: bool = True
     space: Space | None = None
     refit_keeps_scores: bool = False
+    side_by_side: bool = False
     streamed: str = ""
     codecs: Mapping[str, str] = field(default_factory=dict)
 
@@ -112,6 +117,7 @@ _ROWS = (
             "colsample_bytree": Range(0.05, 1),
         },
         refit_keeps_scores=True,
+        side_by_side=True,
         streamed="clipfeat.zoo.streamed.streamed_lightgbm:fit",
         codecs={"PortableLGBMClassifier": "clipfeat.model.codecs.lightgbm:CONVERSION"},
     ),
@@ -126,6 +132,7 @@ _ROWS = (
             "colsample_bytree": Range(0.05, 1),
         },
         refit_keeps_scores=True,
+        side_by_side=True,
         streamed="clipfeat.zoo.streamed.streamed_xgboost:fit",
         codecs={
             "PortableXGBClassifier": "clipfeat.model.codecs.xgboost:CONVERSION",

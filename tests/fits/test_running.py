@@ -1,4 +1,4 @@
-"""Time limits of classifiers."""
+"""Time limits of classifiers, and fits that run side by side."""
 
 import time
 
@@ -30,3 +30,19 @@ def test_a_child_process_changes_no_result() -> None:
     apart = benchmark(data, "logreg,svm", protocol=3, resources=FitResources(time_limit=600))
     for entry, p in plain.probabilities.items():
         assert (p == apart.probabilities[entry]).all()
+
+
+def test_fits_side_by_side_change_no_result() -> None:
+    """Probabilities equal those of fits in turn."""
+    data = make_features(60, n_features=40, apart=1.0)
+    names = ["lgbm", "logreg", "xgb"]
+    steps: list[str] = []
+    in_turn = benchmark(data, names, protocol=3, resources=FitResources(n_jobs=1))
+    at_once = benchmark(
+        data, names, protocol=3, resources=FitResources(n_jobs=2),
+        progress=lambda step: steps.append(step.entry),
+    )  # fmt: skip
+    assert steps[-3:] == ["logreg"] * 3
+    assert sorted(steps[:-3]) == ["lgbm"] * 3 + ["xgb"] * 3
+    for entry, p in in_turn.probabilities.items():
+        assert (p == at_once.probabilities[entry]).all()

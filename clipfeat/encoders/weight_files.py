@@ -6,10 +6,12 @@ of a ``.pt`` file does not ask for gigabytes, and that a safetensors file does n
 empty tensors.
 """
 
+import io
 import json
 import math
 import pickletools
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,7 +20,11 @@ import torch
 from clipfeat.system.files import check_unpacked_size
 
 MAX_SAFETENSORS_HEADER = 2**23
-MAX_PICKLE = 2**26
+MAX_TENSORS = 2**15
+MAX_PICKLE, MAX_INSTRUCTIONS = 2**24, 400_000
+"""Maximum size of a pickle in bytes, and maximum number of its instructions. A tensor takes about
+40 instructions."""
+MAX_TUPLE_DEPTH, MAX_TUPLE_SIZE = 10, 100_000
 MAX_RECORDS = 100_000
 N_LEGACY_PICKLES = 5
 """Number of pickles at the start of a ``.pt`` file that is not a zip archive."""
@@ -34,6 +40,10 @@ _GLOBALS = frozenset({
 })  # fmt: skip
 """Functions and classes of a pickle of weights, except storages and dtypes. `bytearray`, which
 `torch.load` also allows, would allocate any number of bytes."""
+_REFUSED = frozenset({
+    "STACK_GLOBAL", "INST", "OBJ", "NEWOBJ_EX", "PERSID", "EXT1", "EXT2", "EXT4", "FROZENSET",
+})  # fmt: skip
+"""Instructions that weights do not need."""
 
 
 def check_weight_file(path: str | Path) -> None:
@@ -76,6 +86,8 @@ def _check_safetensors(file: IO[bytes], size: int) -> None:
         raise ValueError("its header is nested too deeply") from error
     if not isinstance(header, dict):
         raise ValueError("its header is not a JSON object")
+    if len(header) > MAX_TENSORS:
+        raise ValueError(f"it has {len(header)} tensors, more than {MAX_TENSORS}")
     ranges = [_range_of(name, about) for name, about in header.items() if name != "__metadata__"]
     end = 0
     for begin, after in sorted(ranges):
@@ -121,17 +133,103 @@ def _check_archive(file: IO[bytes], size: int) -> None:
 
 def _check_pickles(file: IO[bytes], n: int) -> None:
     """Check that pickles create nothing except tensors and plain values, without running them."""
+    data = io.BytesIO(file.read(MAX_PICKLE))  # reading single bytes of an archive is slow
     for _ in range(n):
-        start = file.tell()
-        for opcode, argument, _ in pickletools.genops(file):
-            if opcode.name == "GLOBAL":
-                module, _, name = str(argument).partition(" ")
-                if not _is_allowed(module, name):
-                    raise ValueError(f"its pickle contains {module}.{name}"[:120])
-            elif opcode.name in ("STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"):
-                raise ValueError(f"its pickle contains the instruction {opcode.name}")
-            if file.tell() - start > MAX_PICKLE:
-                raise ValueError(f"its pickle has more than {MAX_PICKLE} bytes")
+        _check_pickle(data)
+
+
+@dataclass(slots=True)
+class _Value:
+    """A value on the stack of a pickle.
+
+    Parameters
+    ----------
+    kind : str
+        ``"function"`` for an entry of `_GLOBALS`, ``"type"`` for a storage or a dtype, ``"tuple"``,
+        or ``"plain"``.
+    depth, size : int
+        Depth of nested tuples, and number of values if each tuple is written out. Both are 0 for
+        other values.
+    """
+
+    kind: str = "plain"
+    depth: int = 0
+    size: int = 0
+
+
+def _check_pickle(file: IO[bytes]) -> None:
+    """Check the instructions of a pickle on a stack of kinds of values.
+
+    A tuple may contain another one twice. Tuples of tuples can therefore describe more values than
+    anything can hash or print. Python also crashes when it hashes tuples that are nested too
+    deeply.
+    """
+    stack: list[_Value | None] = []  # None is a mark
+    memo: dict[int, _Value] = {}
+    for number, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+        if number >= MAX_INSTRUCTIONS:
+            raise ValueError(f"its pickle has more than {MAX_INSTRUCTIONS} instructions")
+        name = opcode.name
+        if name in _REFUSED:
+            raise ValueError(f"its pickle contains the instruction {name}")
+        if "GET" in name or "PUT" in name or name == "MEMOIZE":
+            _use_memo(name, argument, stack, memo)
+            continue
+        values = _popped(stack, opcode)
+        if name == "GLOBAL":
+            module, _, function = str(argument).partition(" ")
+            if not _is_allowed(module, function):
+                raise ValueError(f"its pickle contains {module}.{function}"[:120])
+            is_function = (module, function) in _GLOBALS
+            stack.append(_Value("function" if is_function else "type"))
+        elif name in ("REDUCE", "NEWOBJ") and values[0].kind != "function":
+            raise ValueError("its pickle calls a value that is not a function")
+        elif name == "BINPERSID" and values[0].depth != 1:
+            raise ValueError("its pickle has a nested reference to a storage")
+        elif "TUPLE" in name:
+            depth = 1 + max((value.depth for value in values), default=0)
+            size = 1 + sum(value.size or 1 for value in values)
+            if depth > MAX_TUPLE_DEPTH or size > MAX_TUPLE_SIZE:
+                raise ValueError("its pickle has tuples that are nested too deeply")
+            stack.append(_Value("tuple", depth, size))
+        else:
+            is_mark = opcode.stack_after == [pickletools.markobject]
+            stack += [None if is_mark else _Value() for _ in opcode.stack_after]
+
+
+def _use_memo(
+    name: str, argument: Any, stack: list[_Value | None], memo: dict[int, _Value]
+) -> None:
+    if "GET" not in name:
+        memo[len(memo) if name == "MEMOIZE" else int(argument)] = _top(stack)
+    elif int(argument) in memo:
+        stack.append(memo[int(argument)])
+    else:
+        raise ValueError("its pickle reads a value that does not exist")
+
+
+def _top(stack: list[_Value | None]) -> _Value:
+    if not stack or stack[-1] is None:
+        raise ValueError("its pickle reads a value that does not exist")
+    return stack[-1]
+
+
+def _popped(stack: list[_Value | None], opcode: pickletools.OpcodeInfo) -> list[_Value]:
+    """Remove the values that an instruction takes from the stack, and return them in order."""
+    taken: list[_Value] = []
+    n = len(opcode.stack_before)
+    if pickletools.markobject in opcode.stack_before:
+        n = opcode.stack_before.index(pickletools.markobject)
+        while stack and stack[-1] is not None:
+            taken.append(_top(stack))
+            stack.pop()
+        if not stack:
+            raise ValueError("its pickle has no mark")
+        stack.pop()
+    for _ in range(n):
+        taken.append(_top(stack))
+        stack.pop()
+    return taken[::-1]
 
 
 def _is_allowed(module: str, name: str) -> bool:

@@ -51,6 +51,8 @@ SAFETENSORS = {
     "deep": (struct.pack("<Q", 2**16) + b"[" * 2**16, "nested too deeply"),
     "list": (safetensors_file([1]), "not a JSON object"),
     "other fields": (safetensors_file({"a": 1}), "no valid shape or offsets"),
+    "tensors": (
+        safetensors_file({str(i): tensor([0], 0, 0) for i in range(40_000)}, b""), "40000 tensors"),
     "type": (safetensors_file({"a": tensor([12], 0, 48, "os.system")}), "os.system"),
     "empty": (b"", "header has 0 bytes"),
 }  # fmt: skip
@@ -95,6 +97,31 @@ def test_pickles_that_call_functions(
     path = saved(tmp_path / "w.pt", {"a": call}, is_zip=is_zip)
     with pytest.raises(WeightsError, match=rf"w.pt does not contain .*{message}"):
         open_encoder("open_clip:RN50", EncoderOptions(weights=str(path), device="cpu"))
+
+
+NESTED = {
+    "deep": b"}" + b")" + b"\x85" * 1000 + b"K\1s.",
+    "doubling": b"})" + b"".join(b"q%ch%c\x86" % (i, i) for i in range(60)) + b"K\1s.",
+    "call": b"})" + b"".join(b"q%ch%c\x86" % (i, i) for i in range(8)) + b")R.",
+    "storage": b"ctorch\nFloatStorage\n(\x8a\x05\0\0\0\0\1tR.",
+    "reference": b"(X\7\0\0\0storage)\x85tQ.",
+    "long": b"(" + b"]" * 2**19 + b"l.",
+    "unknown": b"h\0.",
+}
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+@pytest.mark.parametrize("case", NESTED)
+def test_pickles_that_take_hours_or_crash(case: str, is_zip: bool, tmp_path: Path) -> None:
+    """`torch.load` hashes and prints tuples in which each contains the one before twice."""
+    path, content = tmp_path / "w.pt", b"\x80\2" + NESTED[case]
+    if is_zip:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("w/data.pkl", content)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(ValueError, match="its pickle"):
+        check_weight_file(path)
 
 
 def test_an_archive_that_unpacks_to_gigabytes(tmp_path: Path) -> None:

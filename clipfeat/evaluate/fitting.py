@@ -1,7 +1,7 @@
 """Fit a model on features, and score it by cross-validation."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -19,6 +19,7 @@ from clipfeat.errors import (
     RefusedFileError,
     StorageError,
     UsageError,
+    unknown_name,
 )
 from clipfeat.evaluate.entries import entry_names
 from clipfeat.evaluate.gains import gains
@@ -30,7 +31,7 @@ from clipfeat.evaluate.run_plan import Step, run_plan
 from clipfeat.evaluate.separated_duplicates import separated_duplicates
 from clipfeat.evaluate.threshold_rows import holds_out, threshold_rows
 from clipfeat.evaluate.thresholds import Chooser, threshold_chooser
-from clipfeat.evaluate.votes import GIVEN, VOTE_TITLES, Voting, parse_votes
+from clipfeat.evaluate.votes import GIVEN, UNIFORM, VOTE_TITLES, Voting, parse_votes
 from clipfeat.features import FeatureSet
 from clipfeat.features.by_file import one_per_file
 from clipfeat.features.classes import positive_by
@@ -135,19 +136,98 @@ def fit(
     names = parse_names(clf)
     if len(names) > 1:
         names = [name for name in names if name != CHANCE]  # the baseline does not vote
+    return _fit(
+        features, names, cv, split, options, vote, vote_weights, random_state, resources, progress
+    )
+
+
+def fit_entry(
+    run: Benchmark,
+    features: FeatureSet,
+    entry: str,
+    *,
+    options: FitOptions = FitOptions(),
+    random_state: int = 0,
+    resources: FitResources = FitResources(),
+) -> Model:
+    """Fit the model of one entry of a benchmark on all rows, without a second cross-validation.
+
+    Parameters
+    ----------
+    run : Benchmark
+        Result of a cross-validation of `features`, from `clipfeat.benchmark`.
+    features : FeatureSet
+        The labelled images of the run.
+    entry : str
+        Name of a classifier or a vote in `run`.
+    options : FitOptions
+        Options of the run.
+    random_state : int
+        Random seed of the run.
+    resources : FitResources
+        Threads. The time limit is not used.
+
+    Returns
+    -------
+    Model
+        The model. Its ``scores`` are those of the run. Weights and thresholds are learned on the
+        out-of-fold probabilities of the run.
+
+    Raises
+    ------
+    UnknownNameError
+        If the run has no such entry.
+    UsageError
+        If the run is no cross-validation of these rows.
+    DataError
+        If a classifier cannot be fitted on these rows.
+    """
+    if entry not in run.complete:
+        raise unknown_name("entry", entry, run.complete)
+    vote = next((name for name, title in VOTE_TITLES.items() if title == entry), UNIFORM)
+    chosen = [entry]
+    if entry in run.about["votes"]:
+        chosen = list(run.about["voters"])
+    names = list(dict.fromkeys(one.partition(" @ ")[0] for one in chosen))
+    untimed = replace(resources, time_limit=None)
+    return _fit(
+        features, names, len(run.outcomes[0].trial.splits), None, options, vote, None,
+        random_state, untimed, lambda step: None, run=run, chosen=chosen,
+    )  # fmt: skip
+
+
+def _fit(
+    features: FeatureSet | StreamedFeatures,
+    names: Sequence[str],
+    cv: int,
+    split: str | None,
+    options: FitOptions,
+    vote: str,
+    vote_weights: Sequence[float] | None,
+    random_state: int,
+    resources: FitResources,
+    progress: Callable[[Step], None],
+    *,
+    run: Benchmark | None = None,
+    chosen: Sequence[str] = (),
+) -> Model:
+    """Fit and score a model. With `run`, fit its `chosen` entries without another scoring."""
     access = data_access(features, names, tune=options.tune, engine=resources.engine)
     labelled, n_jobs = access.rows.labelled(options.positive), access.n_threads(resources)
     data = without_test(labelled, split).in_content_order()
     entries = entry_names(names, data.specs)
+    if run is not None:
+        _check_same_rows(run, data)
+        entries = {entry: entries[entry] for entry in chosen}
     choose = threshold_chooser(options, data.classes)
     how = _one_vote(vote, vote_weights, list(entries))
     learned = len(entries) > 1 and how not in ("uniform", GIVEN)
     _check_options(cv, options, resources, f"the vote {how!r}" if learned else "")
     time_limit = resources.time_limit
     begun = time.monotonic()
-    scored: Benchmark | None = None
+    scored = run
     with ray_executor(resources, RECOVERY) as executor:
-        if cv:
+        if cv and scored is None:
             given = dict(zip(entries, vote_weights, strict=True)) if vote_weights else None
             scored = run_plan(
                 KFold(cv).plan(data, random_state),
@@ -216,13 +296,26 @@ def fit(
         classes=data.classes,
         specs=data.specs,
         members=tuple(members),
-        scores=tuple(scored.rows) if scored else (),
+        scores=_scores_of(scored, {entry, *chosen} if run else set(scored.entries))
+        if scored
+        else (),
         about=about | (_about_scores(scored, entry, data) if scored else {}),
         threshold=choose and _threshold(choose, estimator, data, left_out, out_of_fold),
     )
     model = access.finish(model)
     # The keys of features from arrays are row numbers, which do not identify images.
     return replace(model, training_keys=np.unique(data.keys)) if model.specs else model
+
+
+def _check_same_rows(run: Benchmark, data: FeatureSet) -> None:
+    """Check that a run is a cross-validation of these rows."""
+    is_one = len(run.outcomes) == 1 and (run.fold >= 0).all()
+    if not is_one or run.paths.tolist() != data.paths.tolist() or run.classes != data.classes:
+        raise UsageError(
+            f"the run {run.about.get('protocol')!r} on {len(run.y)} images is no cross-validation "
+            f"of the {len(data)} labelled images. Pass the features of the run, and KFold as its "
+            "protocol"
+        )
 
 
 def _check_options(cv: int, options: FitOptions, resources: FitResources, learned: str) -> None:
@@ -366,6 +459,10 @@ def _one_vote(vote: str, weights: Sequence[float] | None, voters: Sequence[str])
             f"a model can use only one kind of vote, got {' and '.join(votes)}. Pass one of them"
         )
     return votes[-1]
+
+
+def _scores_of(scored: Benchmark, entries: Set[str]) -> tuple[Mapping[str, Any], ...]:
+    return tuple(row for row in scored.rows if row["classifier"] in entries)
 
 
 def _about_scores(scored: Benchmark, entry: str, data: FeatureSet) -> dict[str, Any]:

@@ -8,7 +8,9 @@ import pytest
 
 from clipfeat.ensemble import soft_vote
 from clipfeat.errors import LabelError, UsageError
-from clipfeat.evaluate.fitting import fit
+from clipfeat.evaluate import KFold, benchmark
+from clipfeat.evaluate.fitting import fit, fit_entry
+from clipfeat.evaluate.votes import VOTE_TITLES
 from clipfeat.features import FeatureSet, join
 from clipfeat.model import load_model
 from clipfeat.model.model_file import NO_KEYS
@@ -125,3 +127,31 @@ def test_the_baseline_does_not_vote() -> None:
     model = fit(make_features(), "logreg,knn,dummy", cv=3)
     assert model.members == ("logreg", "knn")
     assert "soft vote" in {row["classifier"] for row in model.scores}
+
+
+@pytest.mark.parametrize("vote", ["uniform", "greedy"])
+def test_the_model_of_an_entry_equals_a_fit(features: FeatureSet, vote: str) -> None:
+    """The model of a vote or a member equals that of `fit`, which cross-validates again."""
+    options = FitOptions(threshold="accuracy")
+    data = join([features, make_features(name="other", seed=9, apart=0.5)])
+    run = benchmark(data, "logreg,knn", protocol=KFold(3), options=options, vote=vote)
+    refitted = fit(data, "logreg,knn", cv=3, options=options, vote=vote)
+    of_vote = fit_entry(run, data, VOTE_TITLES[vote], options=options)
+    assert of_vote.members == refitted.members
+    assert of_vote.threshold == refitted.threshold
+    assert np.array_equal(of_vote.predict_proba(data), refitted.predict_proba(data))
+    alone = fit_entry(run, data, "knn @ spectrum 32px", options=options)
+    of_fit = fit(features, "knn", cv=3, options=options)
+    assert alone.specs == features.specs
+    assert alone.threshold == of_fit.threshold
+    assert np.array_equal(alone.predict_proba(features), of_fit.predict_proba(features))
+    assert {row["classifier"] for row in alone.scores} == {"knn @ spectrum 32px"}
+
+
+def test_an_entry_needs_the_rows_of_its_run(features: FeatureSet) -> None:
+    """Other features, another protocol and an unknown entry are refused."""
+    run = benchmark(features, "logreg", protocol=KFold(3))
+    with pytest.raises(UsageError, match="no cross-validation of the 10 labelled images"):
+        fit_entry(run, features.take(np.arange(15, 25)), "logreg")
+    with pytest.raises(UsageError, match="unknown entry 'svm'"):
+        fit_entry(run, features, "svm")

@@ -10,7 +10,6 @@ group. If the source gives no group, the group is the path of the image.
 """
 
 import hashlib
-import io
 import json
 import math
 import os
@@ -18,16 +17,16 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torchvision.transforms import v2
 
+from clipfeat.embedding.steps import FIXED_STEPS, OWN_STEPS, SEEDED_STEPS
 from clipfeat.errors import EncodingError, MissingExtraError, UsageError, unknown_name
 from clipfeat.images.decode import RGB
 from clipfeat.images.record import ImageRecord
@@ -70,12 +69,16 @@ NAMED_VIEWS: dict[str, list[Step]] = {
     "blur": [("GaussianBlur", {"kernel_size": 5, "sigma": [0.5, 2.0]})],
     "noise": [("GaussianNoise", {"sigma": 0.03})],
     "jpeg": [("JPEG", {"quality": [50, 95]})],
+    "robust": [("Degrade", {})],
     "shift-scale-rotate": [
         ("RandomAffine",
          {"degrees": 15, "translate": [0.1, 0.1], "scale": [0.9, 1.1], "interpolation": 2}),
     ],
 }  # fmt: skip
-"""Built-in views. ``jpeg50`` is ``jpeg`` with the quality 50. Any quality from 1 to 100 works."""
+"""Built-in views. ``jpeg50`` is ``jpeg`` with the quality 50. Any quality from 1 to 100 works.
+``robust3`` stands for three views, each with its own random degradations. Any number from 2 to
+`MAX_DRAWS` works."""
+MAX_DRAWS = 20
 
 # All threads share torch's global random generator, so only one thread may seed it at a time.
 _RANDOM_LOCK = Lock()
@@ -201,6 +204,8 @@ def read_views(text: str) -> dict[str, View]:
           is drawn
         - ``Blur``, with ``sigma``, the standard deviation in pixels
         - ``Scale``, with ``factor``, by which both sides are multiplied
+        - ``Degrade``, one to three random degradations; see `clipfeat.embedding.steps.degrade`. Its
+          argument ``draw`` is a number. Steps with different numbers draw different degradations.
 
     Returns
     -------
@@ -222,7 +227,10 @@ def read_views(text: str) -> dict[str, View]:
     if Path(text).suffix.lower() in _PARSERS:
         steps = _from_file(Path(text))
     else:
-        steps = {name: _named(name) for name in map(str.strip, text.split(",")) if name}
+        steps = {}
+        for name in map(str.strip, text.split(",")):
+            if name:
+                steps |= _named(name)
     views = {ORIGINAL: View(ORIGINAL, "[]")}
     for name, definition in steps.items():
         if name == ORIGINAL:
@@ -265,14 +273,18 @@ def _record(record: ImageRecord, view: View) -> ImageRecord:
     )
 
 
-def _named(name: str) -> list[Step]:
+def _named(name: str) -> dict[str, list[Step]]:
+    """Return the built-in views that a name stands for."""
     if name in NAMED_VIEWS:
-        return NAMED_VIEWS[name]
+        return {name: NAMED_VIEWS[name]}
     if name.startswith("jpeg") and name[4:].isdecimal() and 1 <= int(name[4:]) <= 100:
-        return [("JPEG", {"quality": int(name[4:])})]
+        return {name: [("JPEG", {"quality": int(name[4:])})]}
+    draws = name.removeprefix("robust")
+    if draws != name and draws.isdecimal() and 2 <= int(draws) <= MAX_DRAWS:
+        return {f"robust-{n}": [("Degrade", {"draw": n})] for n in range(1, int(draws) + 1)}
     if name == ORIGINAL:
-        return []
-    raise unknown_name("view", name, [*NAMED_VIEWS, "jpeg50"])
+        return {}
+    raise unknown_name("view", name, [*NAMED_VIEWS, "jpeg50", "robust3"])
 
 
 def _read_yaml(text: str) -> Any:
@@ -349,7 +361,7 @@ def _build_step(
         n: transform for n, transform in vars(v2).items()
         if isinstance(transform, type) and issubclass(transform, v2.Transform)
     }  # fmt: skip
-    known = torchvision_steps | OWN_STEPS
+    known: Mapping[str, Any] = {**torchvision_steps, **OWN_STEPS, **SEEDED_STEPS}
     factory = _albumentations(name[2:]) if name.startswith("A.") else known.get(name)
     if factory is None:
         raise unknown_name("step of a view", name, known)
@@ -363,6 +375,9 @@ def _build_step(
         ) from error
     if name.startswith("A."):
         return lambda image, seed: _apply_albumentations(transform, image, seed)
+    if name in SEEDED_STEPS:
+        seeded: Callable[[torch.Tensor, int], torch.Tensor] = transform
+        return seeded
     return lambda image, seed: transform(image)
 
 
@@ -410,83 +425,3 @@ def _apply_albumentations(transform: Any, image: torch.Tensor, seed: int) -> tor
     seeded = albumentations.Compose([transform], seed=seed % 2**32)
     pixels = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
     return torch.from_numpy(seeded(image=pixels)["image"]).permute(2, 0, 1)
-
-
-def _compress(
-    file_format: str, quality: int | Sequence[int]
-) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Make a step that compresses and decodes. The quality is a number or a range in [1, 100]."""
-    low, high = (quality, quality) if isinstance(quality, int) else quality
-    if not 1 <= low <= high <= 100:
-        raise ValueError(f"quality must be 1 to 100, or a range within it, got {quality}")
-
-    def step(image: torch.Tensor) -> torch.Tensor:
-        drawn = low if low == high else int(torch.randint(low, high + 1, ()))
-        data = io.BytesIO()
-        pixels = image.permute(1, 2, 0).contiguous().numpy()
-        Image.fromarray(pixels).save(data, file_format, quality=drawn)
-        with Image.open(data) as compressed:
-            return torch.from_numpy(np.array(compressed.convert("RGB"))).permute(2, 0, 1)
-
-    return step
-
-
-def _blur(sigma: float) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Make a Gaussian blur with a standard deviation in pixels. Edge pixels are repeated."""
-    if not sigma > 0:
-        raise ValueError(f"sigma must be above 0, got {sigma}")
-    from scipy.ndimage import gaussian_filter
-
-    def step(image: torch.Tensor) -> torch.Tensor:
-        sharp = image.numpy().astype(np.float32)
-        blurred = gaussian_filter(sharp, (0, sigma, sigma), mode="nearest", truncate=3.0)
-        return torch.from_numpy(np.rint(blurred).astype(np.uint8))
-
-    return step
-
-
-def _scale(factor: float) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Make a step that resizes both sides by a factor (bicubic, with antialiasing)."""
-    if not 0 < factor <= 16:
-        raise ValueError(f"factor must be above 0 and at most 16, got {factor}")
-
-    def step(image: torch.Tensor) -> torch.Tensor:
-        size = [max(1, round(side * factor)) for side in image.shape[1:]]
-        bicubic = v2.InterpolationMode.BICUBIC
-        scaled: torch.Tensor = v2.functional.resize(image, size, bicubic, antialias=True)
-        return scaled
-
-    return step
-
-
-def _crop_share(share: Sequence[float]) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Make a random crop without resizing. The share of each side is drawn from a range."""
-    low, high = share
-    if not 0 < low <= high <= 1:
-        raise ValueError(f"share must be a range above 0 and at most 1, got {share}")
-
-    def step(image: torch.Tensor) -> torch.Tensor:
-        sides = [
-            max(1, round(side * float(torch.empty(()).uniform_(low, high))))
-            for side in image.shape[1:]
-        ]
-        top, left = (
-            int(torch.randint(0, whole - side + 1, ()))
-            for whole, side in zip(image.shape[1:], sides, strict=True)
-        )
-        return image[:, top : top + sides[0], left : left + sides[1]]
-
-    return step
-
-
-OWN_STEPS: dict[str, Callable[..., Callable[[torch.Tensor], torch.Tensor]]] = {
-    "JPEG": partial(_compress, "JPEG"),
-    "WEBP": partial(_compress, "WEBP"),
-    "Blur": _blur,
-    "Scale": _scale,
-    "CropShare": _crop_share,
-}
-"""Steps that torchvision lacks or plans to remove."""
-
-FIXED_STEPS = frozenset({"JPEG", "WEBP", "Blur", "Scale"})
-"""Steps that draw no random parameters and need no lock, except if ``quality`` is a range."""

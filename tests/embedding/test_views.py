@@ -229,3 +229,22 @@ def test_values_that_json_cannot_hold(name: str, text: str, message: str, tmp_pa
     (tmp_path / name).write_text(text)
     with pytest.raises(UsageError, match=message):
         read_views(str(tmp_path / name))
+
+
+def test_degradations_differ_between_images_and_draws(image_folder: Path, tmp_path: Path) -> None:
+    """``robust3`` adds three rows to each image, and no two of all rows are equal."""
+    embed(
+        image_folder, tmp_path / "a.h5", encoder="spectrum", inputs=SourceOptions(views="robust3")
+    )
+    features = load(tmp_path / "a.h5")
+    assert {"robust-1", "robust-2", "robust-3"} < set(features.columns["view"].tolist())
+    assert len(np.unique(features.X, axis=0)) == len(features) == 4 * 24
+
+
+def test_every_degradation_is_drawn() -> None:
+    """Over many keys, images are resized, cropped and changed in place."""
+    view = read_views("robust")["robust"]
+    sizes = [view.apply(PIXELS, view.key(bytes([i] * 16))).shape for i in range(60)]
+    heights = [height for height, _, _ in sizes]
+    assert min(heights) < 41 < max(heights)
+    assert heights.count(41) > 10

@@ -49,6 +49,9 @@ if TYPE_CHECKING:
     from clipfeat.spec import EncoderSpec
     from clipfeat.store import load
     from clipfeat.store.streaming import stream
+    from clipfeat.training.recipe import Recipe
+    from clipfeat.training.result import Training
+    from clipfeat.training.train import train
     from clipfeat.zoo.fit_options import FitOptions
 
 _HOME = {
@@ -74,12 +77,14 @@ _HOME = {
     "Model": "model",
     "OfficialSplit": "evaluate",
     "Predictions": "prediction.predictions",
+    "Recipe": "training.recipe",
     "Robustness": "prediction.degrading",
     "Scores": "evaluate",
     "SoftVotingClassifier": "ensemble",
     "SourceOptions": "images.source_options",
     "TableColumns": "images.manifest",
     "TrainTest": "evaluate",
+    "Training": "training.result",
     "audit": "auditing.checking",
     "benchmark": "evaluate",
     "compare": "evaluate",
@@ -93,6 +98,7 @@ _HOME = {
     "robustness": "prediction.degrading",
     "soft_vote": "ensemble",
     "stream": "store.streaming",
+    "train": "training.train",
 }
 
 __version__ = "0.1.0"
@@ -119,12 +125,14 @@ __all__ = [
     "Model",
     "OfficialSplit",
     "Predictions",
+    "Recipe",
     "Robustness",
     "Scores",
     "SoftVotingClassifier",
     "SourceOptions",
     "TableColumns",
     "TrainTest",
+    "Training",
     "audit",
     "benchmark",
     "compare",
@@ -138,6 +146,7 @@ __all__ = [
     "robustness",
     "soft_vote",
     "stream",
+    "train",
 ]
 
 

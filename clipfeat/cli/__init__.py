@@ -27,8 +27,10 @@ from clipfeat.cli.panels import FULL_WIDTH, PanelCommand
 from clipfeat.cli.predict import predict
 from clipfeat.cli.pull import pull
 from clipfeat.cli.push import push
+from clipfeat.cli.recipes import recipes
 from clipfeat.cli.robustness import robustness
 from clipfeat.cli.streams import open_closed_streams, reports_failed_output
+from clipfeat.cli.train import train
 from clipfeat.cli.verify import verify
 from clipfeat.system.interrupts import handle_stop_signals, ignore_stop_signals
 
@@ -39,12 +41,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], **FULL_WIDTH},
 )
 for command in (
-    demo, embed, audit, benchmark, compare, fit, predict, robustness, explain, info, verify, merge,
-    export, push, pull,
+    demo, train, embed, audit, benchmark, compare, fit, predict, robustness, explain, info, verify,
+    merge, export, push, pull,
 ):  # fmt: skip
     app.command(cls=PanelCommand)(command)
 app.command("import", cls=PanelCommand)(import_features)
-for command_of_lists in (encoders, classifiers):
+for command_of_lists in (encoders, classifiers, recipes):
     app.command(cls=PanelCommand)(command_of_lists)
 
 

@@ -373,6 +373,45 @@ EncoderName = Annotated[
         "all names.",
     ),
 ]
+RecipeName = Annotated[
+    str,
+    encoder_option(
+        "--recipe",
+        metavar="NAME",
+        help="Recipe: encoders, image sizes, views, classifiers and votes. `clipfeat recipes` "
+        "lists all recipes.",
+    ),
+]
+EncodersOfRecipe = Annotated[
+    str,
+    encoder_option(
+        "--encoder",
+        "-e",
+        metavar="NAMES",
+        help="Comma-separated names of encoders that replace those of the recipe, for example "
+        "efficientnet-lite0,efficientnet-lite2.",
+        show_default=False,
+    ),
+]
+SizesOfRecipe = Annotated[
+    str,
+    encoder_option(
+        "--image-size",
+        metavar="PIXELS",
+        help="Comma-separated sides of the square input that replace those of the recipe, for "
+        "example 64,128. Every encoder is used at every size.",
+        show_default=False,
+    ),
+]
+WeightsOfRecipe = Annotated[
+    list[Path] | None,
+    encoder_option(
+        "--weights",
+        metavar="FILE",
+        help="Local file of weights (.safetensors or .pt) instead of a download from the Hugging "
+        "Face hub. Repeat for each encoder, in their order.",
+    ),
+]
 WeightsFile = Annotated[
     Path | None,
     encoder_option(
@@ -728,6 +767,15 @@ Seed = Annotated[
     int,
     evaluation_option("--seed", min=0, metavar="N", help="Random seed for folds and classifiers."),
 ]
+TestImages = Annotated[
+    list[str] | None,
+    evaluation_option(
+        "--test",
+        metavar="SOURCE",
+        help="Images to predict after the model is chosen, as for `clipfeat embed`. They have no "
+        "influence on the model. If they have labels, they are scored. Repeat for several sources.",
+    ),
+]
 SortMetric = Annotated[
     str, evaluation_option("--sort", metavar="METRIC", help="Metric that orders the leaderboard.")
 ]
@@ -800,6 +848,16 @@ RunFolder = Annotated[
         metavar="FOLDER",
         help="Folder to write the results to. Repeat the same command to resume an interrupted "
         "run.",
+    ),
+]
+TrainingFolder = Annotated[
+    Path,
+    output_option(
+        "--output",
+        "-o",
+        metavar="FOLDER",
+        help="Folder of the run, with the features, the benchmark, the audit, the model and a "
+        "summary. Repeat the same command to resume an interrupted run.",
     ),
 ]
 AuditFolder = Annotated[
@@ -1044,6 +1102,16 @@ TimeLimit = Annotated[
         "--time-limit",
         metavar="SECONDS",
         help="With --tune, stop searching and fitting after this many seconds.",
+    ),
+]
+TimeLimitOfTraining = Annotated[
+    str,
+    performance_option(
+        "--time-limit",
+        metavar="DURATION",
+        help="Time limit of all fits together, for example 90s, 10m or 2h. Each classifier gets an "
+        "equal share, and is left out if it needs more. Encoding the images is not limited.",
+        show_default=False,
     ),
 ]
 TimeLimitPerClassifier = Annotated[

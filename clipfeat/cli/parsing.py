@@ -11,6 +11,9 @@ from clipfeat.errors import UsageError
 if TYPE_CHECKING:
     from clipfeat.evaluate.external_scores import Scores
 
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+"""Seconds of each unit of a duration."""
+
 
 def parse_numbers(text: str, option: str = "--vote-weights") -> list[float] | None:
     """Parse the comma-separated numbers of an option. An empty text gives None.
@@ -38,8 +41,8 @@ def parse_numbers(text: str, option: str = "--vote-weights") -> list[float] | No
     return values
 
 
-def parse_counts(text: str) -> list[int]:
-    """Parse the comma-separated whole numbers of ``--few-shot``. An empty text gives an empty list.
+def parse_counts(text: str, option: str = "--few-shot") -> list[int]:
+    """Parse the comma-separated whole numbers of an option. An empty text gives an empty list.
 
     Raises
     ------
@@ -51,10 +54,37 @@ def parse_counts(text: str) -> list[int]:
     >>> parse_counts("10,100"), parse_counts("")
     ([10, 100], [])
     """
-    numbers = parse_numbers(text, "--few-shot") or []
+    numbers = parse_numbers(text, option) or []
     if any(number != int(number) for number in numbers):
-        raise UsageError(f"--few-shot must be whole numbers, got {text!r}. Write them like 10,100.")
+        raise UsageError(f"{option} must be whole numbers, got {text!r}. Write them like 10,100.")
     return [int(number) for number in numbers]
+
+
+def parse_seconds(text: str, option: str = "--time-limit") -> float:
+    """Parse a duration: a number of seconds, or a number with the unit s, m or h.
+
+    Raises
+    ------
+    UsageError
+        If the text is no positive, finite duration.
+
+    Examples
+    --------
+    >>> parse_seconds("90"), parse_seconds("10m"), parse_seconds("1.5 h")
+    (90.0, 600.0, 5400.0)
+    """
+    number, unit = text.strip(), "s"
+    if number[-1:] in _UNITS:
+        number, unit = number[:-1], number[-1]
+    try:
+        seconds = float(number) * _UNITS[unit]
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise UsageError(
+            f"{option} must be a duration above 0, got {text!r}. Write it like 90s, 10m or 2h."
+        )
+    return seconds
 
 
 def parse_entries(clf: str, scores: Sequence[str]) -> "str | list[str | Scores]":

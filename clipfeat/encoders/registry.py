@@ -49,6 +49,8 @@ class EncoderLibrary:
         Whether the part after the colon is the path of a local file that contains the weights.
     arguments : tuple of str
         Names of the `EncoderOptions.arguments` that `build` accepts.
+    has_layers : bool
+        Whether the encoders have intermediate layers, which `EncoderOptions.layers` selects.
     """
 
     build: str
@@ -56,6 +58,7 @@ class EncoderLibrary:
     takes_name: bool = True
     name_is_file: bool = False
     arguments: tuple[str, ...] = ()
+    has_layers: bool = True
 
 
 ENCODER_LIBRARIES: Mapping[str, EncoderLibrary] = {
@@ -67,6 +70,7 @@ ENCODER_LIBRARIES: Mapping[str, EncoderLibrary] = {
     "spectrum": EncoderLibrary(
         build="clipfeat.encoders.spectrum:build",
         takes_name=False,
+        has_layers=False,
     ),
     "open_clip": EncoderLibrary(
         build="clipfeat.encoders.open_clip:build",

@@ -1,0 +1,113 @@
+"""``clipfeat train``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clipfeat.cli import option_types as options
+from clipfeat.cli.exits import explains_resuming, print_error_line, print_line, reports_errors
+from clipfeat.cli.option_groups import expands, source_options
+from clipfeat.errors import UsageError
+from clipfeat.training.recipe import DEFAULT_RECIPE
+
+if TYPE_CHECKING:
+    from clipfeat.images.source_options import SourceOptions
+    from clipfeat.training.result import Training
+
+SUBMISSION = "submission.csv"
+
+
+@reports_errors
+@expands("inputs", source_options, options.SOURCE_OPTIONS)
+def train(
+    source: options.Sources,
+    *,
+    recipe: options.RecipeName = DEFAULT_RECIPE,
+    encoder: options.EncodersOfRecipe = "",
+    image_size: options.SizesOfRecipe = "",
+    weights: options.WeightsOfRecipe = None,
+    inputs: "SourceOptions",
+    test: options.TestImages = None,
+    seed: options.Seed = 0,
+    output: options.TrainingFolder,
+    template: options.Template = None,
+    fill: options.Fill = "auto",
+    overwrite: options.Overwrite = False,
+    time_limit: options.TimeLimitOfTraining = "",
+    device: options.Device = "auto",
+    progress: options.ShowProgress = True,
+) -> None:
+    """Train a model on images with a recipe.
+
+    A recipe names the encoders and the classifiers. Their features are written, the classifiers and
+    their vote are compared by cross-validation of the training images, and the images are audited.
+    The entry with the best balanced accuracy is fitted on all training images. Images of --test are
+    scored at the end and have no influence. The default recipe needs no download.
+
+    Example: clipfeat train images/ -o run/ --test new/
+    """
+    from clipfeat.cli.console import print_overview
+    from clipfeat.cli.parsing import parse_counts, parse_seconds
+    from clipfeat.images.overview import overview_of
+    from clipfeat.images.source_options import open_inputs
+    from clipfeat.prediction.submission import Template
+    from clipfeat.training.recipe import find_recipe
+    from clipfeat.training.train import train as run
+
+    limit = parse_seconds(time_limit) if time_limit else None
+    if template is not None and test is None:
+        raise UsageError("--template needs the images to predict. Add --test IMAGES/")
+    submission = None if template is None else Template(template, fill)
+    names = [name.strip() for name in encoder.split(",") if name.strip()]
+    row = find_recipe(recipe).using(names, parse_counts(image_size, "--image-size"), weights or [])
+    images = open_inputs(source, inputs)
+    print_overview(overview_of(images))
+    hint = f"Finished work is kept in {output}. Repeat the same command to resume."
+    with explains_resuming(hint):
+        training = run(
+            images, output, row, inputs=inputs, test=test, time_limit=limit, device=device,
+            random_state=seed, overwrite=overwrite, progress=progress,
+        )  # fmt: skip
+    _print(training)
+    if submission is not None:
+        _fill(training, submission, output / SUBMISSION)
+
+
+def _print(training: "Training") -> None:
+    from clipfeat.cli.console import print_facts, print_leaderboard, print_list, print_rates
+    from clipfeat.evaluate.leaderboard import COLUMN_TITLES
+    from clipfeat.features.classes import positive_title
+    from clipfeat.training.summary import files, findings, next_steps, results
+
+    about, board = training.benchmark.about, training.board
+    title = f"{about['protocol']} on {about['images']} training images"
+    title += positive_title(training.benchmark.classes)
+    print_leaderboard(board, f"{title}, by {COLUMN_TITLES[board.metric]}")
+    if board.rates is not None:
+        print_rates(board.rates, training.entry)
+    for heading, lines in (
+        ("findings:", findings(training)),
+        ("results:", results(training)),
+        ("next:", next_steps(training)),
+    ):
+        print_line(heading)
+        print_list(lines, limit=len(lines))
+    print_line("files:")
+    print_facts({f"  {name}": path for name, path in files(training).items()})
+
+
+def _fill(training: "Training", template: object, path: Path) -> None:
+    """Write the submission."""
+    from clipfeat.prediction.submission import Template, fill_template
+    from clipfeat.system.files import publish
+
+    if training.test is None or not isinstance(template, Template):
+        return
+    filled = fill_template(training.test, template)
+    publish(filled.table.to_csv(index=False).encode(), path)
+    n_filled = len(filled.table) - len(filled.missing)
+    print_line(f"{path}: filled {n_filled} of {len(filled.table)} rows, {filled.summary}")
+    if filled.missing:
+        print_error_line(
+            f"{len(filled.missing)} ids have no prediction, for example {filled.missing[0]}. These "
+            "rows keep the template's values."
+        )

@@ -1,0 +1,76 @@
+"""Features of a training run: one feature file for each encoder and image size of the recipe."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from clipfeat.embedding.embed_report import EmbedReport
+from clipfeat.embedding.pipeline import embed
+from clipfeat.errors import DataError, OutputExistsError
+from clipfeat.images.source import ImageSource
+from clipfeat.images.source_options import SourceOptions
+from clipfeat.system.progress import Phase, Report
+from clipfeat.training.recipe import Member
+
+
+def embed_members(
+    members: Sequence[Member],
+    images: ImageSource,
+    folder: Path,
+    name: str,
+    inputs: SourceOptions,
+    report: Report,
+    *,
+    overwrite: bool,
+) -> list[EmbedReport]:
+    """Encode a source with several encoders, each into its own file in the folder of the run.
+
+    Parameters
+    ----------
+    members : sequence of Member
+        The encoders.
+    images : ImageSource
+        The images.
+    folder : Path
+        Folder of the run.
+    name : str
+        Start of the file names, such as ``"features"``.
+    inputs : SourceOptions
+        Views, faces and frames.
+    report : callable
+        Called with each `Phase` of each encoder.
+    overwrite : bool
+        Whether to replace existing files.
+
+    Returns
+    -------
+    list of EmbedReport
+        One report for each member.
+
+    Raises
+    ------
+    DataError
+        If no image can be encoded.
+    OutputExistsError
+        If a file has rows of images that are no longer in the source.
+    """
+    embedded = []
+    for member in members:
+        path = folder / f"{name}-{member.title}.h5"
+
+        def of_member(phase: Phase, title: str = f"{name} {member.title}") -> None:
+            report(replace(phase, name=f"{title}, {phase.name}"))
+
+        of_path = embed(
+            images, path, encoder=member.encoder, options=member.options, inputs=inputs,
+            overwrite=overwrite, progress=of_member,
+        )  # fmt: skip
+        if of_path.cause:
+            raise DataError(f"no image could be encoded. {of_path.cause}")
+        if of_path.absent:
+            raise OutputExistsError(
+                f"{path} has features of {of_path.absent} images that are no longer in "
+                f"{images.name}. Add --overwrite to begin again, or choose another folder (-o)"
+            )
+        embedded.append(of_path)
+    return embedded

@@ -1,0 +1,398 @@
+"""Training run: features, benchmark, chosen model, test, audit and report of one recipe.
+
+The run chooses everything inside the training images. The classifier or vote with the best balanced
+accuracy in the cross-validation becomes the model, which is then fitted on all training images.
+Test images are encoded and scored after the model file is written.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clipfeat import __version__
+from clipfeat.auditing.run_images import audit_run, thumbnail_reader
+from clipfeat.embedding.embed_report import EmbedReport
+from clipfeat.errors import ClipfeatError, OutputExistsError
+from clipfeat.evaluate import Benchmark, KFold, Leaderboard, benchmark
+from clipfeat.evaluate.entries import entry_names
+from clipfeat.evaluate.fitting import fit_entry
+from clipfeat.evaluate.official_split import official_parts, without_test
+from clipfeat.evaluate.protocols import FOLDS
+from clipfeat.features import FeatureSet
+from clipfeat.features.official_parts import SPLIT
+from clipfeat.fits.fit_resources import FitResources
+from clipfeat.images.faces import open_finder
+from clipfeat.images.manifest import is_table
+from clipfeat.images.memory import ImageInput, paths_of
+from clipfeat.images.source import ImageSource
+from clipfeat.images.source_options import SourceOptions, open_inputs
+from clipfeat.model import Model, load_model
+from clipfeat.prediction.predicting import predict
+from clipfeat.prediction.predictions import Predictions
+from clipfeat.report.page.write import PageOptions
+from clipfeat.report.run_folder import COMMAND, claimed_folder
+from clipfeat.store import load
+from clipfeat.system.escaping import spreadsheet_csv
+from clipfeat.system.files import publish
+from clipfeat.system.locations import local_path
+from clipfeat.system.progress import Phase, PhaseClock, Report, reporting
+from clipfeat.training.member_features import embed_members
+from clipfeat.training.recipe import DEFAULT_RECIPE, Recipe, find_recipe
+from clipfeat.training.result import (
+    AUDIT,
+    BENCHMARK,
+    MODEL,
+    PREDICTIONS,
+    RECORD,
+    SUMMARY,
+    Training,
+)
+from clipfeat.training.summary import summary_markdown
+
+VERSION = 1
+SHARE_OF_FOLDS = 0.75
+"""Share of the time limit for the cross-validation. The rest is for the fit of the model.
+
+A fit on all images takes about a third of the time of the five fits on four fifths of them."""
+GROUP = "group"
+MAX_GROUPS = 30
+"""With more groups than this, there is no table of rates for each group."""
+
+
+def train(
+    source: ImageInput,
+    folder: str | Path,
+    recipe: str | Recipe = DEFAULT_RECIPE,
+    *,
+    inputs: SourceOptions = SourceOptions(),
+    test: ImageInput | None = None,
+    time_limit: float | None = None,
+    device: str = "auto",
+    random_state: int = 0,
+    overwrite: bool = False,
+    progress: bool | Report = True,
+) -> Training:
+    """Train a model on labelled images, with a recipe that needs no further choices.
+
+    The images are encoded, and every classifier of the recipe is fitted on the features of every
+    encoder. The classifier or vote with the best balanced accuracy in a 5-fold cross-validation is
+    fitted on all training images. The folder gets the feature files, the benchmark with its report,
+    the audit, the model file and a summary. The same call resumes an interrupted run.
+
+    Parameters
+    ----------
+    source : path, sequence of paths, images in memory, or ImageSource
+        Labelled images, as for `clipfeat.embed`. If a column ``split`` holds an official split, its
+        test images are left out of the training.
+    folder : path
+        A new or empty folder, or the folder of the same call.
+    recipe : str or Recipe
+        Name of a recipe in `clipfeat.training.recipe.RECIPES`, or a recipe.
+    inputs : SourceOptions
+        Labels, columns and frames. Views and faces replace those of the recipe.
+    test : path, sequence of paths, images in memory, or ImageSource, optional
+        Test images. They are encoded and predicted after the model is chosen and fitted, so they
+        have no influence on it. By default, these are the test images of an official split.
+    time_limit : float, optional
+        Time limit of all fits together, in seconds. A classifier that needs more than its share is
+        left out. The time for encoding the images is not limited. The time of the last fit is
+        estimated, so a run may take longer.
+    device : str
+        As in `EncoderOptions`.
+    random_state : int
+        Random seed of the folds and the classifiers.
+    overwrite : bool
+        Whether to begin again in a folder that holds another run or other files.
+    progress : bool or callable
+        Whether to show the progress on standard error or in the notebook. A callable is called with
+        each `clipfeat.system.progress.Phase` instead.
+
+    Returns
+    -------
+    Training
+        The model, its scores, and the parts of the run.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such recipe.
+    OutputExistsError
+        If the folder holds the run of another call, or other files, and `overwrite` is False. If
+        images have disappeared from the source.
+    LockedError
+        If another process uses the folder.
+    LabelError
+        If there are no labels, or if a class has too few images or groups.
+    WeightsError
+        If the weights of an encoder are missing.
+    DataError
+        If no image can be encoded. If no classifier finishes within the time limit.
+
+    Examples
+    --------
+    >>> import clipfeat
+    >>> run = clipfeat.train("images/", "run/", test="new/")  # doctest: +SKIP
+    """
+    row = find_recipe(recipe) if isinstance(recipe, str) else recipe
+    FitResources(time_limit=time_limit)  # checks the limit
+    inputs = _with_recipe(inputs, row)
+    images = open_inputs(source, inputs)
+    test_inputs = _test_inputs(test, inputs)
+    test_images = None if test is None else open_inputs(test, test_inputs)
+    target = local_path(folder)
+    command = _command(row, images, inputs, random_state)
+    if not overwrite:
+        _check_same_command(target, command)
+    members = row.members(device)
+    with (
+        reporting(progress) as report,
+        claimed_folder(target, command, overwrite=overwrite),
+    ):
+        clock = PhaseClock(report)
+        embedded = embed_members(
+            members, images, target, "features", inputs, clock, overwrite=overwrite
+        )
+        everything = load(*(one.path for one in embedded), merge_labels=inputs.merge_labels)
+        data = _with_group_column(without_test(everything.labelled(), SPLIT).labelled())
+        data = data.in_content_order()
+        with claimed_folder(target / BENCHMARK, command, overwrite=True) as cells:
+            run, n_reused = _benchmark(data, row, time_limit, random_state, cells, clock)
+            board = _board(run)
+            entry = board.entries[0]
+            clock(Phase("fitting the model", detail=entry))
+            state = _state(run, entry, row)
+            model = None if overwrite else _finished_model(target, state)
+            reused = _reused(embedded, n_reused, is_model=model is not None)
+            if model is None:
+                model = fit_entry(
+                    run, data, entry, options=row.fit_options, random_state=random_state
+                )
+                model.save(target / MODEL, overwrite=True)
+                publish(json.dumps({"version": VERSION, "state": state}).encode(), target / RECORD)
+            used = [i for i, one in enumerate(embedded) if one.spec in model.specs]
+            tested: list[EmbedReport] = []
+            predictions: Predictions | None
+            if test_images is not None:
+                tested = embed_members(
+                    [members[i] for i in used], test_images, target, "test", test_inputs,
+                    clock, overwrite=overwrite,
+                )  # fmt: skip
+                predictions = predict(
+                    model,
+                    [one.path for one in tested],
+                    inputs=SourceOptions(merge_labels=inputs.merge_labels),
+                )
+            else:
+                predictions = _official_test(model, [embedded[i] for i in used], inputs)
+            clock(Phase("audit"))
+            files = [embedded[used[0]].path, *(one.path for one in tested[:1])]
+            checked = audit_run(run, board, files)
+            clock(Phase("report"))
+            page = PageOptions(features=data, audit=checked, thumbnails=thumbnail_reader(files))
+            run.save(target / BENCHMARK, board=board, page=page, overwrite=True)
+        if checked is not None:
+            checked.save(target / AUDIT)
+        training = Training(
+            folder=target,
+            recipe=row,
+            benchmark=run,
+            board=board,
+            entry=entry,
+            model=model,
+            features=embedded,
+            audit=checked,
+            test=predictions,
+            test_name="" if test_images is None else test_images.name,
+            reused=reused,
+            seconds=dict(clock.stop()),
+        )
+        _save(training, state)
+    return training
+
+
+def _with_recipe(inputs: SourceOptions, recipe: Recipe) -> SourceOptions:
+    faces = inputs.faces
+    if faces is None and recipe.faces is not None:
+        faces = open_finder(recipe.faces)
+    return replace(inputs, views=inputs.views or recipe.views, faces=faces)
+
+
+def _test_inputs(test: ImageInput | None, inputs: SourceOptions) -> SourceOptions:
+    """Return the options for the test images. A table of labels belongs to the training images."""
+    of_table = any(is_table(path) for path in paths_of(test))
+    root = inputs.image_root if of_table else None
+    return replace(inputs, labels=None, views=None, image_root=root)
+
+
+def _command(
+    recipe: Recipe, images: ImageSource, inputs: SourceOptions, random_state: int
+) -> dict[str, object]:
+    """Return everything that identifies the run, as JSON values."""
+    return {
+        "recipe": recipe.record(),
+        "source": images.name,
+        "root": images.root,
+        "labels": None if inputs.labels is None else str(Path(inputs.labels).resolve()),
+        "columns": repr(inputs.columns),
+        "frames": repr(inputs.frames),
+        "views": None if inputs.views is None else str(inputs.views),
+        "faces": None if inputs.faces is None else inputs.faces.identity,
+        "globs": repr(inputs.globs),
+        "merge_labels": inputs.merge_labels,
+        "seed": random_state,
+    }
+
+
+def _check_same_command(folder: Path, command: Mapping[str, object]) -> None:
+    """Refuse the folder of another training run, and name the difference."""
+    try:
+        earlier = json.loads((folder / COMMAND).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return  # `claimed_folder` checks the folder
+    if not isinstance(earlier, dict) or set(earlier) != set(command):
+        return
+    before, now = (_flat(one) for one in (earlier, command))
+    different = [
+        f"{name} {before.get(name)!r}, got {value!r}"
+        for name, value in now.items()
+        if before.get(name) != value
+    ]
+    if different:
+        raise OutputExistsError(
+            f"{folder} holds a run with {'; '.join(different[:3])}. Choose another folder (-o), or "
+            "add --overwrite to begin again"
+        )
+
+
+def _flat(command: Mapping[str, object]) -> dict[str, object]:
+    recipe = command["recipe"]
+    settings = recipe if isinstance(recipe, Mapping) else {}
+    return {**settings, **{name: one for name, one in command.items() if name != "recipe"}}
+
+
+def _benchmark(
+    data: FeatureSet, recipe: Recipe, time_limit: float | None, random_state: int, cells: Path,
+    report: Report,
+) -> tuple[Benchmark, int]:  # fmt: skip
+    """Cross-validate every classifier. Return the run, and the number of reused fits."""
+    entries = entry_names(recipe.classifiers, data.specs)
+    n_entries = len(entries)
+    limit = None if time_limit is None else SHARE_OF_FOLDS * time_limit / n_entries
+    before = len(list(cells.glob("*.npz")))
+    run = benchmark(
+        data,
+        recipe.classifiers,
+        protocol=KFold(FOLDS),
+        options=recipe.fit_options,
+        vote=recipe.votes,
+        random_state=random_state,
+        resources=FitResources(time_limit=limit),
+        cache=cells,
+        progress=lambda step: report(
+            Phase("benchmark", step.done, step.total, "fits", detail=step.entry)
+        ),
+    )
+    n_new = len(list(cells.glob("*.npz"))) - before
+    n_finished = FOLDS * len(set(run.complete) & set(entries))
+    return run, max(0, n_finished - n_new)
+
+
+def _with_group_column(data: FeatureSet) -> FeatureSet:
+    """Add the names of the groups as a column, if there are few, for the table of rates."""
+    if data.groups is None or GROUP in data.columns:
+        return data
+    if not 1 < len(np.unique(data.groups)) <= MAX_GROUPS:
+        return data
+    return replace(data, columns={**data.columns, GROUP: data.groups})
+
+
+def _board(run: Benchmark) -> Leaderboard:
+    """Return the leaderboard, with rates for each generator and source, or for each group."""
+    board = run.leaderboard()
+    if board.rates is None and GROUP in run.columns:
+        return run.leaderboard(by=GROUP)
+    return board
+
+
+def _state(run: Benchmark, entry: str, recipe: Recipe) -> dict[str, Any]:
+    """Return everything that the model depends on, as JSON values."""
+    is_vote = entry in run.about["votes"]
+    return {
+        "clipfeat": __version__,
+        "data": run.about["data_fingerprint"],
+        "fingerprints": [spec.fingerprint for spec in run.specs],
+        "entry": entry,
+        "members": list(run.about["voters"]) if is_vote else [entry],
+        "recipe": recipe.record(),
+        "seed": run.about["seed"],
+    }
+
+
+def _finished_model(folder: Path, state: Mapping[str, Any]) -> Model | None:
+    """Return the model of an earlier call, if nothing that it depends on has changed."""
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        return load_model(folder / MODEL) if record["state"] == state else None
+    except (OSError, ValueError, KeyError, TypeError, ClipfeatError):
+        return None
+
+
+def _reused(embedded: Sequence[EmbedReport], n_fits: int, *, is_model: bool) -> dict[str, str]:
+    """Describe the parts of an earlier call that are reused."""
+    known = [one.progress.known for one in embedded if not one.progress.encoded]
+    reused = {}
+    if known:
+        reused["features"] = f"{len(known)} of {len(embedded)} feature files"
+    if n_fits:
+        reused["benchmark"] = f"{n_fits} fits"
+    if is_model:
+        reused["model"] = MODEL
+    return reused
+
+
+def _official_test(
+    model: Model, embedded: Sequence[EmbedReport], inputs: SourceOptions
+) -> Predictions | None:
+    """Predict the test images of an official split from their features, without their views."""
+    features = load(*(one.path for one in embedded), merge_labels=inputs.merge_labels)
+    labelled = features.labelled()
+    kept = without_test(labelled, SPLIT)
+    if len(kept) == len(labelled):
+        return None
+    test = official_parts(features, SPLIT) == "test"
+    if "view" in features.columns:
+        from clipfeat.embedding.views import ORIGINAL
+
+        test &= features.columns["view"] == ORIGINAL
+    return predict(model, replace(features.take(test), failures=()))
+
+
+def _save(training: Training, state: Mapping[str, Any]) -> None:
+    """Write the predictions, the summary and the record of a run. The record is written last."""
+    folder, board, entry = training.folder, training.board, training.entry
+    if training.test is not None:
+        table = training.test.to_pandas()
+        publish(spreadsheet_csv(table).encode(), folder / PREDICTIONS)
+    publish(summary_markdown(training).encode(), folder / SUMMARY)
+    record = {
+        "version": VERSION,
+        "state": state,
+        "recipe": training.recipe.name,
+        "entry": entry,
+        "metric": board.metric,
+        "score": board.mean[entry][board.metric],
+        **_without_nan(board.standing_values(entry)),
+        "test": None if training.test is None else _without_nan(training.test.scores()),
+        "seconds": dict(training.seconds),
+        "reused": dict(training.reused),
+    }
+    publish(json.dumps(record, indent=1).encode(), folder / RECORD)
+
+
+def _without_nan(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace NaN by None, because JSON has no NaN."""
+    return {name: None if np.isnan(value) else value for name, value in values.items()}

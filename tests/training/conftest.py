@@ -1,0 +1,11 @@
+"""Runs without the HTML page, which takes most of their time."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def no_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write no page. The tests of the command line write it."""
+    monkeypatch.setattr("clipfeat.report.run_folder.write_page", lambda *_: [Path("report.html")])

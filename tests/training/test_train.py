@@ -1,0 +1,169 @@
+"""Training runs: what they choose, write, reuse and refuse."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clipfeat.errors import DataError, OutputExistsError
+from clipfeat.model import load_model
+from clipfeat.prediction.predicting import predict
+from clipfeat.report import load_run
+from clipfeat.system.progress import Phase
+from clipfeat.training.recipe import Recipe, find_recipe
+from clipfeat.training.result import Training
+from clipfeat.training.train import train
+from tests.conftest import texture
+
+SMALL = find_recipe("fast").using(["spectrum"], [32])
+
+
+@pytest.fixture
+def run(image_folder: Path, tmp_path: Path) -> Training:
+    return train(image_folder, tmp_path / "run", SMALL)
+
+
+def test_a_run_writes_a_model_of_the_best_entry(image_folder: Path, tmp_path: Path) -> None:
+    """The model is the leader of the benchmark, and scores as the benchmark says."""
+    recipe = Recipe("two", "", "", ("spectrum",), ("logreg", "knn"), (32, 48))
+    phases: list[Phase] = []
+    training = train(image_folder, tmp_path / "run", recipe, progress=phases.append)
+    board = load_run(tmp_path / "run" / "benchmark").leaderboard()
+    assert training.entry == board.entries[0]
+    model = load_model(tmp_path / "run" / "model.clipfeat")
+    of_entry = [
+        row["value"]
+        for row in model.scores
+        if (row["classifier"], row["metric"]) == (training.entry, board.metric)
+    ]
+    assert np.mean(of_entry) == board.mean[training.entry][board.metric]
+    names = list(dict.fromkeys(one.name for one in phases))
+    assert names[-4:] == ["benchmark", "fitting the model", "audit", "report"]
+    assert max(one.done for one in phases if one.name == "features spectrum-48, encoding") == 24
+    record = json.loads((tmp_path / "run" / "train.json").read_text())
+    assert record["entry"] == training.entry
+    text = (tmp_path / "run" / "summary.md").read_text()
+    assert training.entry in text
+    assert "clipfeat predict" in text
+
+
+def test_the_same_call_reuses_everything(
+    run: Training, image_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second call encodes nothing, fits nothing, and keeps the model file."""
+    before = (run.folder / "model.clipfeat").stat().st_mtime_ns
+
+    def fit(*_: object, **__: object) -> None:
+        raise AssertionError("a classifier is fitted again")
+
+    monkeypatch.setattr("clipfeat.fits.running.run_cell", fit)
+    monkeypatch.setattr("clipfeat.training.train.fit_entry", fit)
+    again = train(image_folder, run.folder, SMALL)
+    assert again.reused == {
+        "features": "1 of 1 feature files", "benchmark": "5 fits", "model": "model.clipfeat",
+    }  # fmt: skip
+    assert (run.folder / "model.clipfeat").stat().st_mtime_ns == before
+
+
+def test_new_images_give_a_new_model(run: Training, image_folder: Path) -> None:
+    """Only the new images are encoded. The model is fitted again."""
+    rng = np.random.default_rng(5)
+    for label, smooth in (("real", False), ("fake", True)):
+        texture(rng, smooth=smooth).save(image_folder / label / "new.png")
+    again = train(image_folder, run.folder, SMALL)
+    assert again.features[0].progress.encoded == 2
+    assert again.model.about["images"] == 26
+    assert "model" not in again.reused
+
+
+def test_an_interrupted_run_resumes(image_folder: Path, tmp_path: Path) -> None:
+    """After Ctrl-C in the benchmark, the finished fits and the features are kept."""
+
+    def stop(now: Phase) -> None:
+        if now.name == "benchmark" and now.done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(image_folder, tmp_path / "run", SMALL, progress=stop)
+    assert not (tmp_path / "run" / "model.clipfeat").exists()
+    again = train(image_folder, tmp_path / "run", SMALL)
+    assert again.reused == {"features": "1 of 1 feature files", "benchmark": "2 fits"}
+
+
+def test_another_run_in_the_folder_is_refused(run: Training, image_folder: Path) -> None:
+    """The error names the option that differs. Overwriting begins again."""
+    other = SMALL.using(sizes=[48])
+    with pytest.raises(OutputExistsError, match=r"run with sizes \[32\], got \[48\]"):
+        train(image_folder, run.folder, other)
+    with pytest.raises(OutputExistsError, match="seed 0, got 1"):
+        train(image_folder, run.folder, SMALL, random_state=1)
+    assert train(image_folder, run.folder, other, overwrite=True).features[0].path.exists()
+
+
+def test_images_that_disappeared_are_not_trained_on(run: Training, image_folder: Path) -> None:
+    """The features of a deleted image do not become training rows silently."""
+    next(iter((image_folder / "real").glob("*.png"))).unlink()
+    with pytest.raises(OutputExistsError, match="1 images that are no longer in"):
+        train(image_folder, run.folder, SMALL)
+
+
+def test_a_time_limit_leaves_out_slow_classifiers(image_folder: Path, tmp_path: Path) -> None:
+    """If no classifier finishes, the error says so. With enough time, all do."""
+    with pytest.raises(DataError, match="time limit"):
+        train(image_folder, tmp_path / "run", SMALL, time_limit=1e-6)
+    assert train(image_folder, tmp_path / "run", SMALL, time_limit=600).entry == "logreg"
+
+
+def test_test_images_are_scored_and_never_chosen_on(image_folder: Path, tmp_path: Path) -> None:
+    """A test with swapped labels changes the test scores and nothing else."""
+    for label, smooth in (("real", True), ("fake", False)):
+        (tmp_path / "new" / label).mkdir(parents=True)
+        for number in range(3):
+            image = texture(np.random.default_rng(number), smooth=smooth)
+            image.save(tmp_path / "new" / label / f"{number}.png")
+    plain = train(image_folder, tmp_path / "plain", SMALL)
+    tested = train(image_folder, tmp_path / "run", SMALL, test=tmp_path / "new")
+    assert tested.test is not None
+    assert tested.test.scores()["accuracy"] == 0
+    p = [predict(one.model, image_folder).probabilities for one in (plain, tested)]
+    assert np.array_equal(*p)
+    table = (tmp_path / "run" / "predictions.csv").read_text()
+    assert "real/0.png" in table
+
+
+def test_an_official_test_set_is_left_out_and_scored(tmp_path: Path) -> None:
+    """The test folder of a split is no training data, and is scored at the end."""
+    rng = np.random.default_rng(0)
+    for part, n in (("train", 6), ("test", 3)):
+        for label, smooth in (("real", False), ("fake", True)):
+            (tmp_path / "images" / part / label).mkdir(parents=True)
+            for number in range(n):
+                path = tmp_path / "images" / part / label / f"{part}-{number}.png"
+                texture(rng, smooth=smooth).save(path)
+    training = train(tmp_path / "images", tmp_path / "run", SMALL)
+    assert training.model.about["images"] == 12
+    assert training.test is not None
+    assert training.test.n_scored == 6
+
+
+def test_groups_have_rates(tmp_path: Path, image_folder: Path) -> None:
+    """With a few named groups, the rates are listed for each group."""
+    rows = [
+        f"{path.relative_to(tmp_path)},{path.parent.name},g{number % 6}"
+        for number, path in enumerate(sorted(image_folder.rglob("*.png")))
+    ]
+    table = tmp_path / "table.csv"
+    table.write_text("\n".join(["path,label,group", *rows]))
+    training = train(table, tmp_path / "run", SMALL)
+    assert training.board.rates is not None
+    values = {rate.value for rate in training.board.rates.entries[training.entry]}
+    assert values == {f"g{i}" for i in range(6)}
+
+
+def test_unreadable_images_are_counted(image_folder: Path, tmp_path: Path) -> None:
+    """A damaged file does not end the run. The summary says what to do."""
+    (image_folder / "real" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n damaged")
+    training = train(image_folder, tmp_path / "run", SMALL)
+    assert training.features[0].progress.failed == 1
+    assert "1 unreadable" in (tmp_path / "run" / "summary.md").read_text()

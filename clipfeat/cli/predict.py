@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from math import isnan
 from typing import TYPE_CHECKING
 
 from clipfeat.cli import option_types as options
@@ -125,7 +126,9 @@ def _print_scores(predictions: "Predictions") -> None:
         number = of_all(predictions.n_scored, len(predictions.paths))
         positive = predictions.positive
         about = "" if positive is None else f", positive class {positive}"
-        values = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
+        values = ", ".join(
+            f"{name} {'–' if isnan(value) else f'{value:.4f}'}" for name, value in scores.items()
+        )
         print_error_line(f"scored on {number} images{about}: {values}")
     if predictions.n_training and scores:
         print_error_line(

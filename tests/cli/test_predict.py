@@ -94,6 +94,7 @@ def test_scores_of_partial_labels(image_folder: Path) -> None:
     Path("t.csv").write_text("path,label\nreal-00.png,real\nfake-00.png,fake\nreal-01.png,\n")
     result = succeed(*words)
     assert "scored on 2 of 24 images, positive class fake: accuracy " in result.stderr
+    assert "tpr_at_fpr_1 –, " in result.stderr  # too few negatives
     Path("t.csv").write_text("path,label\nreal-00.png,real\nfake-00.png,Fake\nfake-01.png,cat\n")
     message = (
         "2 images of t.csv have labels that match no class of the model (real, fake): 'Fake' "

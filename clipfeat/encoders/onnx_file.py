@@ -15,6 +15,8 @@ from clipfeat.encoders.encoder import pick_devices
 from clipfeat.encoders.onnx_trial import is_memory_error
 from clipfeat.errors import UsageError, WeightsError, missing_extra
 
+LOOPS = frozenset({"Loop", "Scan", "SequenceMap"})
+"""Operators whose number of steps may depend on the image, so that a trial run cannot test it."""
 RunSession = Callable[[NDArray[np.float32]], list[Any]]
 """Maps a batch in the file's layout to a list of outputs."""
 
@@ -333,7 +335,7 @@ def external_files(path: Path) -> list[Path]:
     ------
     WeightsError
         If the file is not an ONNX file, or if an external file is missing, in another folder, or
-        shorter than the tensors in it.
+        shorter than the tensors in it. If the model has a loop.
     """
     ends: dict[str, int] = {}
     for tensor in _external_tensors(path):
@@ -404,11 +406,20 @@ def _tensors(graph: Any) -> Iterator[Any]:
 
 
 def _tensors_of_nodes(nodes: Iterable[Any]) -> Iterator[Any]:
-    for attribute in (attribute for node in nodes for attribute in node.attribute):
+    for attribute in (attribute for node in nodes for attribute in _attributes(node)):
         yield from [attribute.t, *attribute.tensors]
         yield from _parts([attribute.sparse_tensor, *attribute.sparse_tensors])
         for graph in [attribute.g, *attribute.graphs]:
             yield from _tensors(graph)
+
+
+def _attributes(node: Any) -> Any:
+    if node.op_type in LOOPS:
+        raise WeightsError(
+            f"the ONNX file has the operator {node.op_type}. Its loop may run forever on some "
+            "images. Export the model without loops."
+        )
+    return node.attribute
 
 
 def _parts(sparse_tensors: Iterable[Any]) -> Iterator[Any]:

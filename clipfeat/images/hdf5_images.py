@@ -10,10 +10,12 @@ read without HDF5.
 """
 
 import os
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from itertools import product
 from math import ceil, prod
 from pathlib import Path
 from threading import Lock
@@ -39,6 +41,9 @@ FEATURES = "clipfeat"
 FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
 """Filters that a dataset may have, by their numbers in HDF5."""
 MAX_CHUNK = 2**28
+MAX_LZF = 2**24
+"""Maximum size of a chunk that is compressed with lzf, which unpacks to at most 90 times its size.
+"""
 MOST_OBJECTS = 1000
 DEEPEST = 4
 """Maximum number of datasets and groups, and maximum depth of groups."""
@@ -81,8 +86,13 @@ class Hdf5Image(FileReader):
         """
         try:
             with _READING:  # h5py reads one dataset at a time anyway
-                dataset = _opened(self.file, file_stat(self.file))[self.dataset]
+                opened = _opened(self.file, file_stat(self.file))
+                dataset = opened.h5[self.dataset]
                 whole = dataset.shape == self.layout.item
+                for chunk in _chunks_of(dataset, None if whole else self.index):
+                    if (self.dataset, chunk) not in opened.checked:
+                        _check_unpacked(dataset, chunk)
+                        opened.checked.add((self.dataset, chunk))
                 pixels = dataset[()] if whole else dataset[self.index]
         except (OSError, RuntimeError, KeyError, ValueError) as error:
             raise ReadError(f"the dataset {self.dataset} cannot be read: {error}") from error
@@ -92,11 +102,57 @@ class Hdf5Image(FileReader):
 _READING = Lock()
 
 
+@dataclass(frozen=True)
+class _Opened:
+    """An open file, and the chunks that are safe to unpack, by dataset and position."""
+
+    h5: Any
+    checked: set[tuple[str, tuple[int, ...]]]
+
+
 @lru_cache(maxsize=4)
-def _opened(file: str, stat: Stat | None) -> Any:
+def _opened(file: str, stat: Stat | None) -> _Opened:
     import h5py  # not at the top, because the decoding processes import this package, too
 
-    return h5py.File(file, "r", locking=False, rdcc_nbytes=CACHE_BYTES)
+    return _Opened(h5py.File(file, "r", locking=False, rdcc_nbytes=CACHE_BYTES), set())
+
+
+def _chunks_of(dataset: Any, index: int | None) -> Iterator[tuple[int, ...]]:
+    """Yield the positions of the chunks of one image, or of all images if `index` is None."""
+    steps = [range(0, n, chunk) for n, chunk in zip(dataset.shape, dataset.chunks, strict=True)]
+    if index is not None:
+        first = index - index % dataset.chunks[0]
+        steps[0] = range(first, first + 1)
+    yield from product(*steps)
+
+
+def _check_unpacked(dataset: Any, chunk: tuple[int, ...]) -> None:
+    """Check that a chunk unpacks to its own size, because HDF5 unpacks it to any size.
+
+    Raises
+    ------
+    ValueError
+        If the chunk unpacks to more bytes, or is damaged.
+    """
+    names = _filters_of(dataset)
+    expected = prod(dataset.chunks) * dataset.dtype.itemsize + 4 * ("fletcher32" in names)
+    skipped, data = dataset.id.read_direct_chunk(chunk)
+    if "gzip" in names and not skipped & (1 << names.index("gzip")):
+        try:
+            unpacked = zlib.decompressobj().decompress(data, expected + 1)
+        except zlib.error as error:
+            raise ValueError(f"a chunk is damaged ({error})") from error
+        if len(unpacked) > expected:
+            raise ValueError(f"a chunk unpacks to more than {expected} bytes")
+    elif len(data) > min(expected, MAX_LZF if "lzf" in names else expected):
+        raise ValueError(f"a chunk has {len(data)} bytes")
+
+
+def _filters_of(dataset: Any) -> list[str]:
+    """Return the filters of a dataset, by the names in `FILTERS` or by their numbers."""
+    properties = dataset.id.get_create_plist()
+    codes = [properties.get_filter(number)[0] for number in range(properties.get_nfilters())]
+    return [FILTERS.get(code, str(code)) for code in codes]
 
 
 def is_hdf5(spec: str) -> bool:
@@ -215,6 +271,8 @@ def _values(file: str, name: str, dataset: Any, is_text: bool) -> NDArray[Any]:
     too_large = _refusal(file, name, f"has more than {MAX_VALUES} bytes of values. Shorten it")
     if dataset.nbytes > MAX_VALUES:
         raise too_large
+    for chunk in _chunks_of(dataset, None) if dataset.chunks else ():
+        _check_unpacked(dataset, chunk)
     if not is_text:
         values: NDArray[Any] = np.asarray(dataset[()])
         return values
@@ -246,14 +304,15 @@ def _readers(
 
 def _check_chunks(file: str, name: str, dataset: Any) -> None:
     """Check that a dataset has all of its bytes, and that unpacking it is safe."""
-    properties = dataset.id.get_create_plist()
-    for number in range(properties.get_nfilters()):
-        code, *_ = properties.get_filter(number)
-        if code not in FILTERS:
+    names = _filters_of(dataset)
+    for name_of_filter in names:
+        if name_of_filter not in FILTERS.values():
             raise _refusal(
-                file, name, f"has the filter {code}, expected {', '.join(FILTERS.values())}. Save "
-                "it with compression='gzip'"
+                file, name, f"has the filter {name_of_filter}, expected "
+                f"{', '.join(FILTERS.values())}. Save it with compression='gzip'"
             )  # fmt: skip
+    if len(set(names)) < len(names) or {"gzip", "lzf"} <= set(names):
+        raise _refusal(file, name, "is compressed twice. Save it with compression='gzip'")
     stored = int(dataset.id.get_storage_size())
     if dataset.chunks is None:
         if stored < dataset.nbytes:

@@ -16,6 +16,7 @@ decoded, hashed and counted like any other file, and equal pixels have equal con
 """
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from clipfeat.errors import DataError
-from clipfeat.images.decode import RGB, pixels_of
+from clipfeat.images.decode import MAX_PIXELS, RGB, pixels_of
 
 CHANNELS = frozenset({1, 3, 4})
 
@@ -60,7 +61,8 @@ def pixel_layout(shape: tuple[int, ...], dtype: "np.dtype[Any]", name: str) -> P
     Raises
     ------
     DataError
-        If the array has another dtype or shape. If two axes may be the channels.
+        If the array has another dtype or shape. If two axes may be the channels. If an image has
+        more than `MAX_PIXELS` pixels.
 
     Examples
     --------
@@ -76,9 +78,9 @@ def pixel_layout(shape: tuple[int, ...], dtype: "np.dtype[Any]", name: str) -> P
     if 0 in shape[1:]:
         raise DataError(f"{name} has the shape {shape}, so its images are empty. Save it again")
     if len(shape) == 3 and shape[2] in {3, 4}:
-        return PixelLayout(1, shape)
+        return _limited(PixelLayout(1, shape), name)
     if len(shape) == 3:
-        return PixelLayout(shape[0], shape[1:])
+        return _limited(PixelLayout(shape[0], shape[1:]), name)
     first, last = (len(shape) == 4 and shape[axis] in CHANNELS for axis in (1, -1))
     if first and last:
         raise DataError(
@@ -86,11 +88,22 @@ def pixel_layout(shape: tuple[int, ...], dtype: "np.dtype[Any]", name: str) -> P
             "images of more than 4 pixels in height and width"
         )
     if first or last:
-        return PixelLayout(shape[0], shape[1:], channels_first=first)
+        return _limited(PixelLayout(shape[0], shape[1:], channels_first=first), name)
     raise DataError(
         f"{name} has the shape {shape}, but images need (n, height, width), (n, height, width, "
         "channels) or (n, channels, height, width), with 1, 3 or 4 channels. Reshape it"
     )
+
+
+def _limited(layout: PixelLayout, name: str) -> PixelLayout:
+    """Return a layout, and refuse images that are too large for decoding, too."""
+    colour = layout.item[0 if layout.channels_first else 2] if len(layout.item) == 3 else 1
+    if (n_pixels := prod(layout.item) // colour) > MAX_PIXELS:
+        raise DataError(
+            f"{name} has images of {n_pixels} pixels, more than the limit of {MAX_PIXELS}. Save "
+            "smaller images"
+        )
+    return layout
 
 
 def item_pixels(item: NDArray[np.uint8], *, channels_first: bool = False) -> RGB:

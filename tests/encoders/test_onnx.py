@@ -19,6 +19,7 @@ from clipfeat.cli import app
 from clipfeat.encoders import open_encoder
 from clipfeat.encoders.encoder import Encoder
 from clipfeat.encoders.encoder_options import EncoderOptions
+from clipfeat.encoders.onnx_trial import try_file
 from clipfeat.errors import MissingExtraError, UsageError, WeightsError
 from tests.encoders.test_contract import least_cosine, photographs
 from tests.encoders.tiny_onnx import N_FEATURES, face_features, face_weights, write_face_net
@@ -369,6 +370,13 @@ def test_a_file_that_hangs_or_fills_the_memory(
     monkeypatch.setattr("clipfeat.encoders.onnx_trial.SECONDS", 2)
     path = _edit(write_face_net(tmp_path / "face.onnx"), change)
     with pytest.raises(WeightsError, match=f"face.onnx {message}"):
+        try_file(path, [], None)
+
+
+def test_loops_are_refused(tmp_path: Path) -> None:
+    """A loop may end on the images of the trial run, and run forever on others."""
+    path = _edit(write_face_net(tmp_path / "face.onnx"), _loop_forever)
+    with pytest.raises(WeightsError, match="has the operator Loop"):
         opened(path)
 
 

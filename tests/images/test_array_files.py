@@ -122,6 +122,7 @@ def test_several_arrays_of_labels(tmp_path: Path) -> None:
         ({"a": np.zeros(3)}, "the array a .* dtype float64"),
         ({"a": np.zeros(3), "b": np.zeros(3)}, r"no array of images.*a float64 \(3,\)"),
         ({"x": np.zeros((2, 0, 5), np.uint8)}, "images are empty"),
+        ({"x": np.zeros((1, 10**8, 1, 1), np.uint8)}, "100000000 pixels, more than the limit"),
         (
             {"x": RGB, "a_b": np.arange(3), "a.b": np.arange(3)},
             "two arrays for the column a_b: a_b and a.b",

@@ -291,7 +291,10 @@ def test_invalid_weights(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> N
     good = yunet_like(100, 60, 80, 0)
     other = good.replace(b"cls_8", b"cls_9")
     files = {"none.onnx": None, "empty.onnx": b"", "text.onnx": b"no weights\n" * 9,
-             "half.onnx": good[: len(good) // 2], "other.onnx": other}  # fmt: skip
+             "half.onnx": good[: len(good) // 2], "other.onnx": other,
+             "large.onnx": good + bytes(2**21),
+             "outside.onnx": good + field(7, field(5, field(13, field(1, "location")))),
+             }  # fmt: skip
     for name, data in files.items():
         if data is not None:
             (tmp_path / name).write_bytes(data)

@@ -1,7 +1,9 @@
 """Images in HDF5 files: layouts, labels, and files of unknown origin."""
 
 import pickle
+import zlib
 from collections.abc import Callable
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +135,37 @@ def test_hostile_files_are_one_error(
     with h5py.File(file, "w") as h5:
         make(h5)
     with pytest.raises(ClipfeatError, match=message):
+        open_source(file)
+
+
+def write_chunk(dataset: Any, data: bytes) -> None:
+    dataset.id.write_direct_chunk((0,) * dataset.ndim, data)
+
+
+@pytest.mark.parametrize("name", ["images", "labels"])
+@pytest.mark.parametrize("compression", ["gzip", "lzf"])
+def test_a_chunk_that_unpacks_to_more_is_refused(file: Path, name: str, compression: str) -> None:
+    """HDF5 unpacks a chunk to any size, whatever the size of the dataset is."""
+    with h5py.File(file, "w") as h5:
+        shapes = {"images": (1, 9, 7, 3), "labels": (1,)}
+        for one, shape in shapes.items():
+            h5.create_dataset(one, shape, "u1", chunks=shape, compression=compression)
+            write_chunk(h5[one], zlib.compress(bytes(prod(shape))))
+        write_chunk(h5[name], zlib.compress(bytes(2**20)))
+    with pytest.raises(ClipfeatError, match=r"a chunk (unpacks to more than|has \d+ bytes)"):
+        open_source(file).records[0].reader.read()
+
+
+def test_two_compressions_are_refused(file: Path) -> None:
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_chunk(RGB.shape)
+    properties.set_deflate(9)
+    properties.set_deflate(9)
+    with h5py.File(file, "w") as h5:
+        space = h5py.h5s.create_simple(RGB.shape)
+        h5py.h5d.create(h5.id, b"images", h5py.h5t.NATIVE_UINT8, space, properties)
+        write_chunk(h5["images"], zlib.compress(zlib.compress(RGB.tobytes())))
+    with pytest.raises(RefusedFileError, match="is compressed twice"):
         open_source(file)
 
 

@@ -15,6 +15,9 @@ from clipfeat.images.faces.face import Detector, Face
 
 SIDE = 320
 """Length in pixels to which the longer side is resized. YuNet detects faces of 10 to 300 pixels."""
+MAX_BYTES = 2**21
+"""Maximum size of the network. OpenCV opens the files that an ONNX file names in ``location``, and
+YuNet, which has 0.2 MB, names none."""
 SCORE_THRESHOLD, NMS_THRESHOLD, TOP_K = 0.7, 0.3, 5000
 
 
@@ -32,6 +35,11 @@ def make(weights: bytes) -> Detector:
         import cv2
     except ImportError as error:
         raise missing_extra("face detection with YuNet", "OpenCV", "faces") from error
+    if len(weights) > MAX_BYTES or b"location" in weights:
+        raise WeightsError(
+            f"the file does not contain YuNet, because it has more than {MAX_BYTES} bytes or names "
+            "other files. Pass face_detection_yunet_2023mar.onnx"
+        )
     level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
         network = cv2.FaceDetectorYN.create(

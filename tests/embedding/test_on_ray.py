@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from clipfeat.cli import app
 from clipfeat.embedding.pipeline import EmbedReport, embed
@@ -239,6 +240,31 @@ def test_a_repeated_task(cluster: None, image_folder: Path, tmp_path: Path) -> N
         assert writer.finish() == 24
     embed(image_folder, tmp_path / "local.h5", encoder="spectrum", options=CPU)
     assert rows(out) == rows(tmp_path / "local.h5")
+
+
+def test_workers_reduce_large_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task decodes a large JPEG image at the reduced size that the spec of the run requires."""
+    noise = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+    (tmp_path / "images").mkdir()
+    Image.fromarray(noise).resize((640, 480)).save(tmp_path / "images" / "large.jpg")
+    records = open_folder(str(tmp_path / "images")).records
+    options = EncoderOptions(untrained=True, image_size=32, device="cpu", precision="fp32")
+    encoder = open_encoder("timm:test_vit", replace(options, decode="scaled"))
+    sizes: list[tuple[int, ...]] = []
+
+    def preprocess(pixels: np.ndarray) -> torch.Tensor:
+        sizes.append(pixels.shape)
+        return encoder.preprocess(pixels)
+
+    monkeypatch.setattr("ray.get", lambda known: known)
+    with FeatureWriter(tmp_path / "out.h5", encoder.spec, root=str(tmp_path)) as writer:
+        job = make_job(writer, preprocess=preprocess)
+        block = make_block([0], [pickle.dumps(list(records))])
+        ((ready,),) = [
+            unpack(item.as_buffer()) for item in decode_block(block, job, NOTHING)["item"]
+        ]
+    assert sizes == [(120, 160, 3)]
+    assert (ready.row.height, ready.row.width) == (480, 640)
 
 
 @given(st.sets(st.binary(min_size=16, max_size=16)), st.binary(min_size=16, max_size=16))

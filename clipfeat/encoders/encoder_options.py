@@ -52,7 +52,8 @@ class EncoderOptions:
         by a factor of 2, 4 or 8 while they are decoded. The shorter side of the reduced image is at
         least twice the size to which the encoder resizes. The features change slightly, so the
         fingerprint changes, too. Images that are smaller, and other formats, are not affected.
-        Views, faces, and encoders that do not resize need exact decoding.
+        Views, faces, and encoders that do not resize need exact decoding. If only one class has
+        large JPEG images, use exact decoding, because a classifier could learn the difference.
     precision : str
         ``"fp32"``, ``"bf16"``, ``"fp16"`` or ``"auto"``. ``"auto"`` encodes a sample of the images
         and chooses the fastest precision whose features have a cosine of at least 0.9995 with the

@@ -11,7 +11,7 @@ from clipfeat.report.page.section import Section
 from clipfeat.report.plots.by_value import by_value_plot, column_of, values_of
 from clipfeat.report.plots.confusion_matrix import confusion_plot
 from clipfeat.report.plots.curves import precision_recall_plot, roc_plot
-from clipfeat.report.plots.feature_map import feature_maps
+from clipfeat.report.plots.feature_map import MapPoints, feature_maps
 from clipfeat.report.plots.few_shot import few_shot_plot
 from clipfeat.report.plots.out_of_fold import OutOfFoldPredictions
 from clipfeat.report.plots.plot import Plot, file_name
@@ -102,9 +102,9 @@ def robustness_section(table: "pd.DataFrame", titles: Mapping[str, str]) -> Sect
     return Section("robustness", "Robustness", paragraphs, plots=plots, small=True)
 
 
-def map_section(features: FeatureSet, column: str) -> Section:
+def map_section(features: FeatureSet, points: MapPoints | None, column: str) -> Section:
     """Plot maps of the features, coloured by label and by a column."""
     known = column if column in features.columns or column == "group" else ""
     if known == "group" and features.groups is None:
         known = ""
-    return Section("map", "Feature maps", plots=feature_maps(features, known))
+    return Section("map", "Feature maps", plots=feature_maps(features, points, known))

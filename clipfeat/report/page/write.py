@@ -1,6 +1,7 @@
 """The page: one self-contained HTML file. A folder beside it has each plot as a file, too."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -27,6 +28,7 @@ from clipfeat.report.page.section import Section
 from clipfeat.report.page.templates import render
 from clipfeat.report.page.threshold_table import thresholds_section
 from clipfeat.report.plots.by_value import column_of
+from clipfeat.report.plots.feature_map import MapPoints, map_points
 from clipfeat.report.plots.out_of_fold import best_predictions
 from clipfeat.report.plots.plot import Plot, inline
 from clipfeat.report.plots.style import plot_style
@@ -110,49 +112,63 @@ def write_page(
     (target / PLOTS_FOLDER).mkdir(parents=True, exist_ok=True)
     for stale in [*(target / PLOTS_FOLDER).glob("*.svg"), *(target / PLOTS_FOLDER).glob("*.png")]:
         stale.unlink()
-    predictions = best_predictions(run, board.entries)
-    paths = [target / PAGE]
-    features, robustness = options.features, options.robustness
-    in_section = set(options.audit.sentences) if options.audit is not None else set()
-    below = [line for line in remarks if line not in in_section]
-    with plot_style():
-        sections = [
-            findings_section(options.audit),
-            Section("leaderboard", "Leaderboard", [_caption(run, board, len(predictions))], below,
-                    html=leaderboard_table(board, run.errors)),
-            thresholds_section(
-                run.rows, board.entries, positive_class(run.classes),
-                on_validation=bool(run.about.get("validation")),
-            ),
-            rates_section(board),
-            details_section(run),
-            *(
-                prediction_sections(predictions, run.classes, no_probabilities(run))
-                if predictions
-                else []
-            ),
-            *protocol_sections(run, board, predictions),
-            robustness_section(robustness, options.degradations)
-            if robustness is not None
-            else None,
-            degraded_rates_section(options.degraded_rates)
-            if options.degraded_rates is not None
-            else None,
-            map_section(features, column_of(run)) if features is not None else None,
-            *(errors_section(run, entry, one, options.thumbnails)
-              for entry, one in [*predictions.items()][:1]),
-        ]  # fmt: skip
-        shown = [section for section in sections if section is not None]
-        drawn: dict[Plot, tuple[str, str]] = {}
-        for plot, name in _with_file_names(shown):
-            svg = plot.svg()
-            for suffix, data in ((".svg", svg.encode()), (".png", plot.png())):
-                paths.append(target / PLOTS_FOLDER / f"{name}{suffix}")
-                publish(data, paths[-1])
-            drawn[plot] = (f"{PLOTS_FOLDER}/{name}", inline(svg, name))
+    paths, shown = [target / PAGE], []
+    drawn: dict[Plot, tuple[str, str]] = {}
+    taken: set[str] = set()
+    # The points of the maps are computed while the plots of the sections before them are drawn.
+    with plot_style(), ThreadPoolExecutor(1) as pool:
+        features = options.features
+        points = pool.submit(map_points, features) if features is not None else None
+        for section in _sections(run, board, options, remarks, points):
+            shown.append(section)
+            for plot in section.plots:
+                name = _free_name(plot.name, taken)
+                taken.add(name)
+                svg = plot.svg()
+                for suffix, data in ((".svg", svg.encode()), (".png", plot.png())):
+                    paths.append(target / PLOTS_FOLDER / f"{name}{suffix}")
+                    publish(data, paths[-1])
+                drawn[plot] = (f"{PLOTS_FOLDER}/{name}", inline(svg, name))
     html = render("page.html.j2", about=run.about, sections=shown, drawn=drawn)
     publish(html.encode(), paths[0])
     return paths
+
+
+def _sections(
+    run: Benchmark,
+    board: Leaderboard,
+    options: PageOptions,
+    remarks: Sequence[str],
+    points: "Future[MapPoints | None] | None",
+) -> Iterator[Section]:
+    """Yield the sections in the order of the page. The feature maps wait for their points."""
+    predictions = best_predictions(run, board.entries)
+    in_section = set(options.audit.sentences) if options.audit is not None else set()
+    below = [line for line in remarks if line not in in_section]
+    caption = _caption(run, board, len(predictions))
+    tables = [
+        findings_section(options.audit),
+        Section("leaderboard", "Leaderboard", [caption], below,
+                html=leaderboard_table(board, run.errors)),
+        thresholds_section(
+            run.rows, board.entries, positive_class(run.classes),
+            on_validation=bool(run.about.get("validation")),
+        ),
+        rates_section(board),
+        details_section(run),
+    ]  # fmt: skip
+    yield from (section for section in tables if section is not None)
+    if predictions:
+        yield from prediction_sections(predictions, run.classes, no_probabilities(run))
+    yield from protocol_sections(run, board, predictions)
+    if options.robustness is not None:
+        yield robustness_section(options.robustness, options.degradations)
+    if options.degraded_rates is not None:
+        yield degraded_rates_section(options.degraded_rates)
+    if options.features is not None and points is not None:
+        yield map_section(options.features, points.result(), column_of(run))
+    for entry, one in [*predictions.items()][:1]:
+        yield errors_section(run, entry, one, options.thumbnails)
 
 
 def _caption(run: Benchmark, board: Leaderboard, n_drawn: int) -> str:
@@ -168,10 +184,6 @@ def _caption(run: Benchmark, board: Leaderboard, n_drawn: int) -> str:
     return caption
 
 
-def _with_file_names(sections: Sequence[Section]) -> Iterator[tuple[Plot, str]]:
-    """Yield each plot with a unique file name."""
-    taken: set[str] = set()
-    for plot in [plot for section in sections for plot in section.plots]:
-        name = next(n for i in count(1) if (n := plot.name + f"-{i}" * (i > 1)) not in taken)
-        taken.add(name)
-        yield plot, name
+def _free_name(name: str, taken: Collection[str]) -> str:
+    """Return a file name that is not taken: the name itself, or with a number."""
+    return next(n for i in count(1) if (n := name + f"-{i}" * (i > 1)) not in taken)

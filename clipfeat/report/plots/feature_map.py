@@ -1,6 +1,7 @@
 """Two-dimensional maps of the features by PCA and t-SNE, made without the labels."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,41 +28,81 @@ N_COMPONENTS = 50
 """Number of principal components given to t-SNE."""
 
 
-def feature_maps(features: FeatureSet, column: str = "") -> list[Plot]:
-    """Plot PCA and t-SNE maps, coloured by label and by a column.
+@dataclass(frozen=True, eq=False)
+class MapPoints:
+    """Coordinates of a sample of images in the feature maps.
 
     Parameters
     ----------
-    features : FeatureSet
-        Features. Rows without a label are omitted. Large sets are sampled at random. If all rows
-        are equal, the result is empty.
-    column : str
-        Column for a second colouring; used if it has 2 to 12 values.
+    rows : ndarray of shape (n_pca,)
+        Row numbers of the images of the PCA map.
+    components : ndarray of shape (n_pca, 2)
+        Their first two principal components.
+    explained : ndarray
+        Explained variance ratio of each component.
+    tsne_rows : ndarray of shape (n_tsne,)
+        Row numbers of the images of the t-SNE map.
+    embedded : ndarray of shape (n_tsne, 2)
+        Their coordinates.
+    """
+
+    rows: NDArray[np.int64]
+    components: Points
+    explained: Points
+    tsne_rows: NDArray[np.int64]
+    embedded: Points
+
+
+def map_points(features: FeatureSet) -> MapPoints | None:
+    """Compute the coordinates of the feature maps, without the labels.
+
+    Rows without a label are omitted. Large sets are sampled at random. If all rows are equal, the
+    result is None.
     """
     labelled = np.flatnonzero(features.y >= 0)
     rows = np.sort(np.random.default_rng(0).permutation(labelled)[:MAX_PCA_ROWS])
     X = features.X[rows].astype(np.float64)
     if len(rows) < 3 or not np.ptp(X, axis=0).any():
-        return []
+        return None
     X -= X.mean(axis=0)
     spread = X.std(axis=0)
     X /= np.where(spread > 0, spread, 1)
     components, explained = _principal_components(X)
-    colourings = {"label": (features.labels[rows], list(features.classes))}
-    if column:
-        values = features.column(column)[rows]
-        names = np.unique(values).tolist()
-        if 2 <= len(names) <= MAX_VALUES:
-            colourings[column] = values, names
-    plots = []
-    axes = (f"component 1 ({explained[0]:.1%})", f"component 2 ({explained[1]:.1%})")
-    for by, (values, order) in colourings.items():
-        plots.append(_map("PCA", components[:, :2], values, order, by, len(labelled), axes))
     kept = np.sort(np.random.default_rng(1).permutation(len(rows))[:MAX_TSNE_ROWS])
-    embedded = _tsne(components[kept])
-    for by, (values, order) in colourings.items():
-        plots.append(_map("t-SNE", embedded, values[kept], order, by, len(labelled), ("", "")))
-    return plots
+    return MapPoints(rows, components[:, :2], explained, rows[kept], _tsne(components[kept]))
+
+
+def feature_maps(features: FeatureSet, points: MapPoints | None, column: str = "") -> list[Plot]:
+    """Plot PCA and t-SNE maps, coloured by label and by a column.
+
+    Parameters
+    ----------
+    features : FeatureSet
+        Features.
+    points : MapPoints or None
+        Output of `map_points` for these features. If it is None, the result is empty.
+    column : str
+        Column for a second colouring; used if it has 2 to 12 values.
+    """
+    if points is None:
+        return []
+    colourings = {"label": (features.labels, list(features.classes))}
+    if column:
+        names = np.unique(features.column(column)[points.rows]).tolist()
+        if 2 <= len(names) <= MAX_VALUES:
+            colourings[column] = features.column(column), names
+    n = int((features.y >= 0).sum())
+    first, second = points.explained[:2]
+    axes = (f"component 1 ({first:.1%})", f"component 2 ({second:.1%})")
+    maps = (
+        ("PCA", points.rows, points.components, axes),
+        ("t-SNE", points.tsne_rows, points.embedded, ("", "")),
+    )
+    return [
+        _map(method, places, values[rows], order, by, n, axes_of)
+        for method, rows, places, axes_of in maps
+        for by, (values, order) in colourings.items()
+    ]
 
 
 def _principal_components(X: Points) -> tuple[Points, Points]:

@@ -38,9 +38,9 @@ near the time limit."""
 WARM_UP = 120.0
 """Time limit in seconds for the import of a classifier's libraries."""
 
-SIDE_BY_SIDE = 250_000_000
+SIDE_BY_SIDE = 100_000_000
 """Largest number of values (rows times columns) of all cells that run side by side. Each of them
-holds a copy of its training rows."""
+holds a copy of its training rows, and after Ctrl-C they run to their end."""
 
 NO_ROWS: Split = (np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
 

@@ -24,6 +24,7 @@ from clipfeat.model.format import (
     MAX_DESCRIPTION,
     MEMBERS,
 )
+from clipfeat.system.json_numbers import json_float, json_integer
 
 Array = NDArray[Any]
 
@@ -175,7 +176,13 @@ def parse_description(text: bytes) -> dict[str, Any]:
         raise DamagedModelError(f"its JSON contains {constant}")
 
     try:
-        parsed = json.loads(text.decode(), object_pairs_hook=unique, parse_constant=refuse)
+        parsed = json.loads(
+            text.decode(),
+            object_pairs_hook=unique,
+            parse_constant=refuse,
+            parse_int=json_integer,
+            parse_float=json_float,
+        )
         if "\\u" in text.decode():  # an escape may be half of a surrogate pair
             json.dumps(parsed, ensure_ascii=False).encode()
     except DamagedModelError:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from clipfeat.errors import RefusedFileError
 from clipfeat.model.container import DamagedModelError
-from clipfeat.model.format import KIND, MAX_CLASSES, MAX_SCORED, VERSION
+from clipfeat.model.format import KIND, MAX_CLASSES, MAX_SCORED, MAX_TEXT, VERSION
 from clipfeat.spec import EncoderSpec
 
 if TYPE_CHECKING:
@@ -104,6 +104,8 @@ def check_fields(description: Mapping[str, Any]) -> None:
             raise DamagedModelError(f"{name!r} is not a list of strings")
         if len(set(values)) < len(values) or len(values) > most:
             raise DamagedModelError(f"{name!r} repeats a value or has more than {most} values")
+    for name in ("classes", "members", "scores", "about", "libraries"):
+        _check_texts(name, description[name])
     if len(description["classes"]) < 2:
         raise DamagedModelError("it has fewer than two classes")
     for name, kind in (("scores", list), ("encoders", list), ("about", dict), ("libraries", dict)):
@@ -122,6 +124,17 @@ def check_fields(description: Mapping[str, Any]) -> None:
         raise DamagedModelError(f"the decision threshold ({threshold!r}) is outside [0, 1]")
     if type(n_features) is not int or not 0 < n_features < 2**31:
         raise DamagedModelError(f"the number of features ({n_features!r}) is invalid")
+
+
+def _check_texts(name: str, value: Any) -> None:
+    """Refuse long texts, which take minutes to print."""
+    if isinstance(value, str) and len(value) > MAX_TEXT:
+        raise DamagedModelError(f"a text of {name!r} has more than {MAX_TEXT} characters")
+    if isinstance(value, dict):
+        _check_texts(name, [*value, *value.values()])
+    elif isinstance(value, list):
+        for one in value:
+            _check_texts(name, one)
 
 
 def _check_scores(rows: list[dict[str, Any]]) -> None:

@@ -18,8 +18,9 @@ finite. `safetensors.numpy.load` reads the member without clipfeat.
 
 Description
 -----------
-``model.json`` MUST be a JSON object in UTF-8 without repeated names, NaN and infinity. It has
-exactly these fields:
+``model.json`` MUST be a JSON object in UTF-8 without repeated names, NaN and infinity. Integers
+MUST NOT have more than 19 digits. Texts outside ``encoders`` and ``estimator`` MUST NOT have more
+than `MAX_TEXT` characters. The object has exactly these fields:
 
 ================  ================================================================================
 ``kind``          ``"clipfeat-model"``
@@ -83,6 +84,7 @@ MAX_STEPS = 20
 MAX_TREES = 100_000
 MAX_MEMBER_CLASSES = 2_000_000
 MAX_SCORED = 1000
+MAX_TEXT = 4096
 TRAINING_KEYS = "training_keys"
 KEY_BYTES = 16
 """Bytes of a content hash."""

@@ -42,6 +42,7 @@ from clipfeat.system.files import (
     read_regular,
     replacing_contents,
 )
+from clipfeat.system.json_numbers import json_integer
 from clipfeat.system.locations import local_path
 from clipfeat.system.lock import locked
 
@@ -282,7 +283,7 @@ def load_run(folder: str | Path) -> Benchmark:
     """
     target = local_path(folder)
     try:
-        described = json.loads(read_regular(target / RUN, MAX_RECORD))
+        described = json.loads(read_regular(target / RUN, MAX_RECORD), parse_int=json_integer)
         return _run_from_files(described, read_arrays(target / PROBABILITIES), target)
     except FileNotFoundError as error:
         raise RefusedFileError(

@@ -86,8 +86,8 @@ def test_hostile_archives(message: str, path: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     ["[]", "", "{", "NaN", '{"a": NaN}', '{"a": 1, "a": 2}', '{"a": "\\ud800"}', "[" * 100_000,
-     '{"a": 1' + "0" * 5000 + "}"],
-    ids=range(9),
+     '{"a": 1' + "0" * 5000 + "}", '{"a": 1' + "0" * 20 + "}", '{"a": -1e999}'],
+    ids=range(11),
 )  # fmt: skip
 def test_hostile_json(text: str) -> None:
     """Each text is one error, including deep nesting, huge numbers and lone surrogates."""

@@ -118,7 +118,7 @@ def rewritten(saved: Path, folder: Path, change: Callable[[dict[str, Any]], None
 @pytest.mark.parametrize(
     "changes",
     [
-        {"value": "x"}, {"value": 10**400}, {"value": True}, {"metric": None}, {"classifier": [1]},
+        {"value": "x"}, {"value": 2**63}, {"value": True}, {"metric": None}, {"classifier": [1]},
         {"encoder": {}}, {"seed": [1]}, {"fold": -1}, {"seconds": "x"}, {"n_train": "q"},
         {"tested_on": 5}, {"other": 1},
     ],
@@ -146,6 +146,18 @@ def test_number_of_scored_classifiers_is_limited(saved: Path, tmp_path: Path) ->
 
     with pytest.raises(RefusedFileError, match="more than 1000 classifiers"):
         load_model(rewritten(saved, tmp_path, repeat))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"classes": ["a" * 5000, "b"]}, {"about": {"x": ["a" * 5000]}}],
+    ids=["class", "fact"],
+)
+def test_length_of_texts_is_limited(changes: dict[str, Any], saved: Path, tmp_path: Path) -> None:
+    """A name of megabytes would take minutes to print."""
+    path = rewritten(saved, tmp_path, lambda d: d.update(changes))
+    with pytest.raises(RefusedFileError, match="has more than 4096 characters"):
+        load_model(path)
 
 
 def test_info_without_the_number_of_folds(

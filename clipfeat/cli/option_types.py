@@ -442,10 +442,11 @@ Layers = Annotated[
     encoder_option(
         "--layers",
         metavar="NAMES",
-        help="Comma-separated layers to extract, for example 3,6,last. all selects every layer. "
-        "Numbers count blocks or stages from 0, and last is the encoder's output. For CLIP models, "
-        "pre-projection is the output before the projection into the space shared with "
-        "text. The default is last.",
+        help="Comma-separated layers to extract, for example 3,6,last. all selects every layer, "
+        "and all/cls the class token of every block. Numbers count blocks or stages from 0, last "
+        "is the encoder's output, and norm/mean is the mean of a transformer's final patch tokens "
+        "after the norm. For CLIP models, pre-projection is the output before the projection into "
+        "the space shared with text. The default is last.",
     ),
 ]
 Pool = Annotated[

@@ -36,7 +36,8 @@ class EncoderOptions:
         Use random weights, which are the same in every run. Use their features only for tests and
         measurements of speed.
     layers : str, optional
-        Numbers or names of layers, separated by commas, such as ``"3,6,last"`` or ``"all"``. CLIP
+        Numbers or names of layers, separated by commas, such as ``"3,6,last"`` or ``"all"``. A
+        transformer also has ``"norm"``, the tokens of its last block after the final norm. CLIP
         also has ``"projection"`` and ``"pre-projection"``. The features of each layer are a slice
         of the columns. None selects the encoder's own output.
     pool : str, optional

@@ -2,8 +2,9 @@
 
 A layer is a block of a transformer or a stage of a convolutional network. Its number counts from 0,
 as in ``forward_intermediates`` of timm and open_clip. A *slice* is one pooled layer, such as
-``"3/mean"``, or the output of the network, ``"last"``. A row of features is the concatenation of
-its slices.
+``"3/mean"``, or the output of the network, ``"last"``. The layer ``"norm"`` has the tokens of the
+last block after the final norm of a transformer. A row of features is the concatenation of its
+slices.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,6 +28,7 @@ POOLS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 }
 """Pools by name. Each maps (batch, channels, positions) to (batch, channels)."""
 CLASS_TOKEN = "cls"
+NORM = "norm"
 
 
 def parse_layers(
@@ -36,6 +38,7 @@ def parse_layers(
     names: Sequence[str],
     outputs: Sequence[str] = ("last",),
     has_class_token: bool = False,
+    has_norm: bool = False,
 ) -> list[str]:
     """Parse a layers option into slices.
 
@@ -43,8 +46,9 @@ def parse_layers(
     ----------
     text : str, optional
         Numbers or names of layers, or the name of an output, separated by commas. A layer may be
-        followed by its own pools, such as ``3/mean+std``. ``all`` selects every layer and the first
-        output. None and ``last`` select the first output.
+        followed by its own pools, such as ``3/mean+std``. ``norm`` is the layer after the final
+        norm. ``all`` selects every layer except ``norm``, and the first output. None and ``last``
+        select the first output.
     pool : str, optional
         Pools of every layer for which `text` gives no pools: one or more of ``cls``, ``mean``,
         ``std`` and ``max``, joined with ``+``. None selects ``cls`` for layers with a class token,
@@ -55,6 +59,8 @@ def parse_layers(
         Names of the network's outputs. The first one is the default.
     has_class_token : bool
         Whether the layers have a class token.
+    has_norm : bool
+        Whether the network has a layer ``norm``.
 
     Returns
     -------
@@ -74,6 +80,8 @@ def parse_layers(
     ['1/mean', '1/std', 'last']
     >>> parse_layers("all", None, names=["a", "b"], has_class_token=True)
     ['0/cls', '1/cls', 'last']
+    >>> parse_layers("norm/mean,0", None, names=["a", "b"], has_class_token=True, has_norm=True)
+    ['0/cls', 'norm/mean']
     """
     pools = [CLASS_TOKEN, *POOLS] if has_class_token else list(POOLS)
     default_pool = pool or (CLASS_TOKEN if has_class_token else "mean+std")
@@ -87,7 +95,7 @@ def parse_layers(
         for name in (own_pools or default_pool).split("+"):
             if name not in pools:
                 raise unknown_name("pool", name, pools)
-            for number in _numbers(layer, names, outputs):
+            for number in _numbers(layer, names, outputs, has_norm):
                 pooled.add((number, pools.index(name)))
         if layer == "all":
             chosen_outputs.add(outputs[0])
@@ -96,11 +104,14 @@ def parse_layers(
             f"--layers names several outputs: {', '.join(sorted(chosen_outputs))}. Name only one "
             "of them."
         )
-    slices = [f"{number}/{pools[index]}" for number, index in sorted(pooled)]
+    labels = [*map(str, range(len(names))), NORM]
+    slices = [f"{labels[number]}/{pools[index]}" for number, index in sorted(pooled)]
     return slices + sorted(chosen_outputs)
 
 
-def _numbers(layer: str, names: Sequence[str], outputs: Sequence[str]) -> Sequence[int]:
+def _numbers(
+    layer: str, names: Sequence[str], outputs: Sequence[str], has_norm: bool
+) -> Sequence[int]:
     if not names:
         raise UsageError(
             f"the encoder has no intermediate layer {layer!r}. "
@@ -108,12 +119,15 @@ def _numbers(layer: str, names: Sequence[str], outputs: Sequence[str]) -> Sequen
         )
     if layer == "all":
         return range(len(names))
+    if layer == NORM and has_norm:
+        return [len(names)]
     if layer in names:
         return [names.index(layer)]
     if layer.isdecimal() and int(layer) < len(names):
         return [int(layer)]
     numbered = [f"{i} ({name})" for i, name in enumerate(names)]
-    raise unknown_name("layer", layer, ["all", *outputs, *numbered])
+    norm = [NORM] if has_norm else []
+    raise unknown_name("layer", layer, ["all", *outputs, *norm, *numbered])
 
 
 class LayeredModel(torch.nn.Module):
@@ -127,31 +141,54 @@ class LayeredModel(torch.nn.Module):
         Function of the model's library that computes the intermediate layers (see `RunLayers`).
     slices : sequence of str
         The slices, as returned by `parse_layers`.
+    norm : tuple of int and str, optional
+        The number of the last block, and the name of the module with the final norm.
     """
 
-    def __init__(self, model: torch.nn.Module, run: RunLayers, slices: Sequence[str]) -> None:
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        run: RunLayers,
+        slices: Sequence[str],
+        norm: tuple[int, str] | None = None,
+    ) -> None:
         super().__init__()
         self.model = model
         self.run = run
-        self.numbers = sorted({int(name.split("/")[0]) for name in slices if "/" in name})
+        self.norm = norm
+        self.layers = [self._number(name.split("/")[0]) if "/" in name else -1 for name in slices]
+        self.numbers = sorted({*self.layers} - {-1})
         self.slices = list(slices)
+
+    def _number(self, layer: str) -> int:
+        return self.norm[0] if layer == NORM and self.norm else int(layer)
 
     def parts(self, batch: torch.Tensor) -> list[torch.Tensor]:
         """Encode a batch (batch, 3, height, width) to one float32 tensor (batch, n) per slice."""
         with_output = "/" not in self.slices[-1]
         output, maps, prefixes = self.run(self.model, batch, self.numbers, with_output)
         parts = []
-        for name in self.slices:
+        for name, number in zip(self.slices, self.layers, strict=True):
             layer, _, pool = name.partition("/")
-            index = self.numbers.index(int(layer)) if pool else 0
+            index = self.numbers.index(number) if pool else 0
             if not pool:
                 part: Any = output
             elif pool == CLASS_TOKEN:
-                part = prefixes[index][:, 0] if prefixes is not None else None
+                token = prefixes[index][:, 0] if prefixes is not None else None
+                part = self._normalised(token) if layer == NORM else token
             else:
-                part = POOLS[pool](maps[index].float().flatten(2))
+                tokens: Any = maps[index].flatten(2)
+                if layer == NORM:
+                    tokens = self._normalised(tokens.transpose(1, 2)).transpose(1, 2)
+                part = POOLS[pool](tokens.float())
             parts.append(part.float())
         return parts
+
+    def _normalised(self, tokens: Any) -> Any:
+        """Apply the final norm to tokens (…, width)."""
+        assert self.norm is not None
+        # The module is looked up here, because optimising the model may replace it.
+        return self.model.get_submodule(self.norm[1])(tokens)
 
     def forward(self, batch: torch.Tensor) -> torch.Tensor:
         """Encode a batch to a tensor (batch, n_features)."""
@@ -159,13 +196,17 @@ class LayeredModel(torch.nn.Module):
 
 
 def with_layers(
-    model: torch.nn.Module, run: RunLayers, slices: Sequence[str], size: tuple[int, int]
+    model: torch.nn.Module,
+    run: RunLayers,
+    slices: Sequence[str],
+    size: tuple[int, int],
+    norm: tuple[int, str] | None = None,
 ) -> tuple[torch.nn.Module, tuple[int, ...]]:
     """Wrap a model so that it returns the given slices.
 
     Parameters
     ----------
-    model, run, slices
+    model, run, slices, norm
         The arguments of `LayeredModel`.
     size : tuple of int
         (height, width) of the images.
@@ -184,7 +225,7 @@ def with_layers(
     """
     if len(slices) == 1 and "/" not in slices[0]:
         return model, ()
-    layered = LayeredModel(model, run, slices).eval()
+    layered = LayeredModel(model, run, slices, norm).eval()
     try:
         with torch.inference_mode():
             parts = layered.parts(torch.zeros(1, 3, *size))

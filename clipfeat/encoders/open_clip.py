@@ -19,6 +19,7 @@ from clipfeat.encoders.from_model import encoder_from_model
 from clipfeat.encoders.layers import Intermediates, parse_layers, with_layers
 from clipfeat.encoders.timm import intermediates as intermediates_of_timm
 from clipfeat.encoders.timm import layer_names as names_of_timm
+from clipfeat.encoders.timm import norm_name as norm_of_timm
 from clipfeat.encoders.weights import (
     check_choice,
     explain_misfit,
@@ -89,16 +90,22 @@ def build(
     size = config["size"]
     height, width = (size, size) if isinstance(size, int) else size
     names = layer_names(visual)
+    norm = norm_name(visual)
     slices = parse_layers(
         options.layers,
         options.pool,
         names=names,
         outputs=OUTPUTS,
         has_class_token=hasattr(visual, "class_embedding") or _class_token_of_trunk(visual),
+        has_norm=norm is not None,
     )
     tower = visual if OUTPUTS[1] not in slices else _unprojected(visual, name)
     run = intermediates if tower is visual else intermediates_of_timm
-    layered, widths = with_layers(tower, run, slices, (height, width))
+    if norm is not None and tower is not visual:
+        norm = norm.removeprefix("trunk.")
+    layered, widths = with_layers(
+        tower, run, slices, (height, width), (len(names) - 1, norm) if norm else None
+    )
     spec = EncoderSpec(
         name=f"open_clip:{name}",
         weights=digest,
@@ -126,6 +133,16 @@ def layer_names(visual: Any) -> list[str]:
     if hasattr(visual, "transformer"):
         return [f"resblocks.{i}" for i in range(len(visual.transformer.resblocks))]
     return ["stem", "layer1", "layer2", "layer3", "layer4"]
+
+
+def norm_name(visual: Any) -> str | None:
+    """Return the name of an image tower's final norm of all tokens, or None if there is none."""
+    if hasattr(visual, "trunk"):
+        norm = norm_of_timm(visual.trunk)
+        return f"trunk.{norm}" if norm else None
+    # An attention pool precedes the norm, so that it has another width.
+    is_plain = hasattr(visual, "ln_post") and getattr(visual, "attn_pool", None) is None
+    return "ln_post" if is_plain else None
 
 
 def _class_token_of_trunk(visual: Any) -> bool:

@@ -113,13 +113,22 @@ def encoder_from_timm(
             f"invalid preprocessing in --encoder-arg: {error}. Correct the value."
         ) from error
     digest = weights_digest(model)
+    names = layer_names(model)
+    norm = norm_name(model)
     slices = parse_layers(
         options.layers,
         options.pool,
-        names=layer_names(model),
+        names=names,
         has_class_token=getattr(model, "cls_token", None) is not None,
+        has_norm=norm is not None,
     )
-    layered, widths = with_layers(model, intermediates, slices, tuple(config["input_size"][1:]))
+    layered, widths = with_layers(
+        model,
+        intermediates,
+        slices,
+        tuple(config["input_size"][1:]),
+        (len(names) - 1, norm) if norm else None,
+    )
     spec = EncoderSpec(
         name=name,
         weights=digest,
@@ -145,6 +154,14 @@ def layer_names(model: Any) -> list[str]:
     if not hasattr(model, "forward_intermediates"):
         return []
     return [info["module"] for info in model.feature_info]
+
+
+def norm_name(model: Any) -> str | None:
+    """Return the name of a transformer's final norm of all tokens, or None if there is none."""
+    is_transformer = hasattr(model, "blocks") and hasattr(model, "num_prefix_tokens")
+    norm = getattr(model, "norm", None)
+    is_norm = isinstance(norm, torch.nn.Module) and not isinstance(norm, torch.nn.Identity)
+    return "norm" if is_transformer and is_norm and layer_names(model) else None
 
 
 def intermediates(

@@ -83,6 +83,59 @@ def test_pools_equal_those_of_the_modules_output(name: str, module: str) -> None
     assert np.allclose(row, torch.cat(expected), atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("name", "norm", "blocks"),
+    [
+        ("timm:test_vit", "norm", "blocks"),
+        ("open_clip:ViT-S-32", "ln_post", "transformer.resblocks"),
+    ],
+)
+def test_norm_and_class_tokens_equal_a_computation_by_hand(
+    name: str, norm: str, blocks: str
+) -> None:
+    """``norm`` pools the final tokens after the norm. ``all/cls`` has every block's class token."""
+    encoder = opened(name, layers="all/cls,norm/cls+mean+std")
+    model = unwrapped(encoder)
+    with torch.no_grad():  # with the initial weight and bias, a missing factor would not show
+        model.get_submodule(norm).weight.uniform_(0.5, 2)
+        model.get_submodule(norm).bias.uniform_(-1, 1)
+    outputs: list[torch.Tensor] = []
+    for block in model.get_submodule(blocks):
+        block.register_forward_hook(lambda m, i, out: outputs.append(out[0]))
+    with torch.inference_mode():
+        last = model(normalised(encoder))[0]
+    weight, bias = model.get_submodule(norm).weight, model.get_submodule(norm).bias
+    tokens = outputs[-1]
+    centred = tokens - tokens.mean(1, keepdim=True)
+    eps = model.get_submodule(norm).eps
+    tokens = centred / (centred.square().mean(1, keepdim=True) + eps).sqrt() * weight + bias
+    patches = tokens[1:]
+    expected = [*(out[0] for out in outputs), tokens[0], patches.mean(0)]
+    expected += [patches.std(0, correction=0), last]
+    slices = [f"{i}/cls" for i in range(len(outputs))] + ["norm/cls", "norm/mean", "norm/std"]
+    row = encoder.encode_images([picture()])[0]
+    assert np.allclose(row, torch.cat(expected).detach(), atol=1e-4)
+    assert list(encoder.spec.slices)[:-1] == slices
+    assert encoder.spec.narrowed("norm").parts == ["norm/cls", "norm/mean", "norm/std"]
+
+
+@pytest.mark.parametrize(
+    "name", ["timm:vit_small_patch16_dinov3", "open_clip:ViT-B-32-SigLIP2-256"]
+)
+def test_norm_of_other_transformers(name: str) -> None:
+    """Mean of the patches after the norm equals that of the output of the norm in a hook."""
+    encoder = opened(name, layers="norm/mean")
+    model = unwrapped(encoder)
+    trunk = getattr(model, "trunk", model)
+    outputs: list[torch.Tensor] = []
+    handle = trunk.norm.register_forward_hook(lambda m, i, out: outputs.append(out[0]))
+    with torch.inference_mode():
+        model(normalised(encoder))
+    handle.remove()
+    expected = outputs[0][trunk.num_prefix_tokens :].mean(0)
+    assert np.allclose(encoder.encode_images([picture()])[0], expected, atol=1e-4)
+
+
 def parse_number(name: str, module: str) -> str:
     model = timm.create_model(name.partition(":")[2])
     return str([info["module"] for info in model.feature_info].index(module))
@@ -101,6 +154,7 @@ def test_names_become_numbers() -> None:
         ("timm:test_vit", {"layers": "0", "pool": "median"}, UnknownNameError, "pool 'median'"),
         ("timm:test_efficientnet", {"layers": "0", "pool": "cls"}, UnknownNameError, "'cls'"),
         ("timm:test_vit", {"layers": "blocks.77"}, UnknownNameError, "blocks.7"),
+        ("timm:test_efficientnet", {"layers": "norm"}, UnknownNameError, "layer 'norm'"),
         ("spectrum", {"layers": "all"}, UsageError, "--layers"),
         (
             "open_clip:ViT-S-32",

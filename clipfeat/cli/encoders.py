@@ -8,13 +8,15 @@ from clipfeat.cli.exits import reports_errors
 def encoders(pattern: options.NamePattern = "") -> None:
     """List the encoders.
 
-    The list contains aliases (short names such as clip-vit-b-32), the models of open_clip and timm
-    with pretrained weights, the encoders of installed plug-ins, and spectrum, which computes the
-    power spectrum of an image and needs no weights.
+    The list contains aliases (short names such as clip-vit-b-32) with the millions of parameters
+    and the licence of the weights, the models of open_clip and timm with pretrained weights, the
+    encoders of installed plug-ins, and spectrum, which computes the power spectrum of an image and
+    needs no weights. Encoders marked "no download" need no hub. Before you use weights, read their
+    licence.
 
     Example: clipfeat encoders 'timm:*efficientnet_b4*'
     """
-    from clipfeat.encoders import list_encoders
+    from clipfeat.encoders import ENCODER_ALIASES, list_encoders
     from clipfeat.errors import UnknownNameError
 
     names = list_encoders(pattern)
@@ -22,5 +24,12 @@ def encoders(pattern: options.NamePattern = "") -> None:
         raise UnknownNameError(
             f"no encoder matches {pattern!r}. Run `clipfeat encoders` to list all names."
         )
+    width = max(len(f"{short} = {row.name}") for short, row in ENCODER_ALIASES.items())
     for name in names:
-        print(name)
+        row = ENCODER_ALIASES.get(name.partition(" = ")[0])
+        if row is None:
+            print(name)
+        else:
+            licence = row.licence or "see model card"
+            size = f"{row.parameters:,} M"
+            print(f"{name:<{width}}  {size:>8}  {licence:<14}  {row.note}".rstrip())

@@ -6,9 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import open_clip
 import pytest
+import timm
+import torch
+from open_clip.model import _build_vision_tower
 
 from clipfeat.encoders import (
+    ENCODER_ALIASES,
     EncoderOptions,
     encoder_libraries,
     list_encoders,
@@ -16,6 +21,7 @@ from clipfeat.encoders import (
     open_encoder,
     options_of,
 )
+from clipfeat.encoders.package import ARCHITECTURES
 from clipfeat.errors import UnknownNameError, UsageError
 from clipfeat.system import plugins
 
@@ -118,3 +124,24 @@ def test_plugin_encoder_is_listed_by_the_command(installed: Path) -> None:
 def test_local_file(name: str, weights: str | Path | None, file: str | None) -> None:
     """The file is the given weights, or the name if the library's names are files."""
     assert local_file(name, weights) == file
+
+
+@pytest.mark.parametrize("alias", ENCODER_ALIASES)
+def test_aliases_state_the_size_and_the_licence(alias: str) -> None:
+    """The number of parameters is that of the network, and the licence is that of timm."""
+    row = ENCODER_ALIASES[alias]
+    library, _, name = row.name.partition(":")
+    with torch.device("meta"):
+        if library == "open_clip":
+            architecture, _, tag = name.partition("/")
+            config = open_clip.get_model_config(architecture)
+            network = _build_vision_tower(config["embed_dim"], config["vision_cfg"], False)
+            hub = open_clip.get_pretrained_cfg(architecture, tag)["hf_hub"]
+            name = hub.removeprefix("timm/").rstrip("/")
+        else:
+            name = ARCHITECTURES.get(name, name)
+            network = timm.create_model(name, num_classes=0)
+    parameters = sum(tensor.numel() for tensor in network.parameters())
+    assert row.parameters == pytest.approx(parameters / 1e6, rel=0.01)
+    if timm.is_model(name.partition(".")[0]):
+        assert row.licence == timm.get_pretrained_cfg(name).license

@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -71,11 +72,12 @@ def one(name: str, path: Path, out_of_core: bool, limit: float, output: Path) ->
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         most = int(pages * resource.getpagesize() + limit * GIB)
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    passes: set[int] = set()
+    passes: set[str] = set()
     begun = time.perf_counter()
     if out_of_core:
-        with clipfeat.stream(path, progress=lambda reading: passes.add(reading.number)) as streamed:
-            model = fit(streamed, name, cv=0)
+        with clipfeat.stream(path) as streamed:
+            model = fit(streamed, name, cv=0, progress=lambda phase: passes.update(
+                re.findall(r"pass \d+", phase.detail)))  # fmt: skip
     else:
         model = fit(clipfeat.load(path), name, cv=0)
     seconds = time.perf_counter() - begun

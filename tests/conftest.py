@@ -1,8 +1,10 @@
 """Shared fixtures: small generated images and features."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 # Read when the hub's library is first imported: no test may wait for a network.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -15,6 +17,8 @@ from PIL import Image
 from clipfeat.features import FeatureSet
 from clipfeat.spec import EncoderSpec
 from clipfeat.store import FeatureWriter, Row
+from clipfeat.system import progress
+from clipfeat.system.progress import Phase
 
 # The time of an example says nothing on a busy machine.
 hypothesis.settings.register_profile("clipfeat", deadline=None)
@@ -172,3 +176,28 @@ def s3() -> Iterator[str]:
         yield "s3://bucket"
     s3fs.S3FileSystem.clear_instance_cache()
     running.stop()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Print every phase in a log, however short."""
+    monkeypatch.setattr(progress, "FIRST_LINE", 0.0)
+    monkeypatch.setattr(progress, "SHOWN_PHASE", 0.0)
+
+
+@pytest.fixture
+def phases_of(
+    impatient: None, capfd: pytest.CaptureFixture[str]
+) -> Callable[[Callable[..., Any]], list[str]]:
+    """Call a function with ``progress=False``, which prints nothing, and then list its phases."""
+
+    def list_phases(function: Callable[..., Any]) -> list[str]:
+        capfd.readouterr()
+        function(progress=False)
+        assert capfd.readouterr() == ("", "")
+        seen: list[Phase] = []
+        function(progress=seen.append)
+        assert capfd.readouterr() == ("", "")
+        return [name for name, _ in groupby(phase.name for phase in seen)]
+
+    return list_phases

@@ -1,6 +1,6 @@
 """The audit: all checks on one subject."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -12,9 +12,11 @@ from clipfeat.auditing.checks import CHECKS
 from clipfeat.auditing.finding import SEVERITIES, Finding
 from clipfeat.auditing.gathering import load_subject
 from clipfeat.auditing.result import Audit
+from clipfeat.auditing.subject import Subject
 from clipfeat.errors import DataError
 from clipfeat.features import FeatureSet
 from clipfeat.images.source_options import SourceOptions
+from clipfeat.system.progress import Phase, Report, reporting
 
 
 def audit(
@@ -26,7 +28,7 @@ def audit(
     judge: str = "",
     probabilities: Mapping[str, NDArray[np.float64]] = MappingProxyType({}),
     fold_groups: Mapping[str, str] = MappingProxyType({}),
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: bool | Report = True,
 ) -> Audit:
     """Check files for shortcuts, duplicates, label errors, leaking groups and imbalance.
 
@@ -52,8 +54,9 @@ def audit(
     fold_groups : mapping of str to str
         Groups that the folds of a run keep together, by path. Near duplicates within one of these
         groups are not reported.
-    progress : callable
-        Called with the number of headers read and the total.
+    progress : bool or callable
+        Whether to show the phases of the run on standard error or in the notebook. A callable is
+        called with each `clipfeat.system.progress.Phase` instead.
 
     Returns
     -------
@@ -71,12 +74,21 @@ def audit(
     DataError
         If none of `images` belongs to the features.
     """
-    subject = load_subject(source, images, inputs, n_jobs, progress)
-    subject = replace(subject, judge=judge, probabilities=probabilities, fold_groups=fold_groups)
+    with reporting(progress) as report:
+        subject = load_subject(source, images, inputs, n_jobs, report)
+        return _check_all(
+            replace(subject, judge=judge, probabilities=probabilities, fold_groups=fold_groups),
+            report,
+        )
+
+
+def _check_all(subject: Subject, report: Report) -> Audit:
+    """Run all checks on a subject."""
     findings: list[Finding] = []
     passed: list[str] = []
     skipped: dict[str, str] = {}
-    for name, check in CHECKS.items():
+    for done, (name, check) in enumerate(CHECKS.items()):
+        report(Phase("checking", done, len(CHECKS), "checks", detail=name))
         try:
             of_check = check(subject)
         except DataError as error:

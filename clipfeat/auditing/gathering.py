@@ -1,8 +1,7 @@
 """Loading the files to audit from feature files, feature sets or image sources."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +19,9 @@ from clipfeat.images.source_options import SourceOptions
 from clipfeat.images.thumbnails import find_readers
 from clipfeat.images.video import is_video
 from clipfeat.store import file_facts, load, open_stored
+from clipfeat.system.progress import Phase, Report
 
 FEATURE_SUFFIXES = frozenset({".h5", ".hdf5"})
-ProgressCallback = Callable[[int, int], None]
 
 
 def load_subject(
@@ -30,7 +29,7 @@ def load_subject(
     images: str | Path | Sequence[str | Path] | None,
     inputs: SourceOptions,
     n_jobs: int | None,
-    progress: ProgressCallback,
+    report: Report,
 ) -> Subject:
     """Load the files to audit. The parameters are those of `clipfeat.audit`.
 
@@ -41,6 +40,7 @@ def load_subject(
     UnknownNameError
         If the group column does not exist.
     """
+    report(Phase("loading"))
     if isinstance(source, FeatureSet):
         subject = subject_of(source, {})
     else:
@@ -60,7 +60,7 @@ def load_subject(
                     f"--images can only be combined with feature files, but "
                     f"{', '.join(specs)} contains images. Leave out --images."
                 )
-            return _of_sources(specs, inputs, n_jobs, progress)
+            return _of_sources(specs, inputs, n_jobs, report)
         if inputs.labels is not None:
             raise UsageError(
                 f"--labels cannot be used with {specs[0]}, which is a feature file with its own "
@@ -73,7 +73,7 @@ def load_subject(
         return subject
     specs = [str(images)] if isinstance(images, str | Path) else [str(one) for one in images]
     of_images = replace(inputs, labels=None, columns=TableColumns())
-    return subject.with_headers(_of_sources(specs, of_images, n_jobs, progress))
+    return subject.with_headers(_of_sources(specs, of_images, n_jobs, report))
 
 
 def _of_feature_files(specs: Sequence[str]) -> Subject:
@@ -105,7 +105,7 @@ def _of_sources(
     specs: Sequence[str],
     inputs: SourceOptions,
     n_jobs: int | None,
-    progress: ProgressCallback,
+    report: Report,
 ) -> Subject:
     is_one_list = any(is_image(spec) or is_video(spec) for spec in specs)
     sources = [
@@ -121,14 +121,9 @@ def _of_sources(
     total = sum(map(len, sources))
     parts: list[Subject] = []
     for number, source in enumerate(sources):
-        before = sum(map(len, sources[:number]))
-        of_source = partial(_report_total, progress, before, total)
-        parts.append(subject_of_images(source, n_jobs, of_source))
+        start = Phase("reading headers", sum(map(len, sources[:number])), total, "images")
+        parts.append(subject_of_images(source, n_jobs, start, report))
     return _stack_subjects(parts, specs)
-
-
-def _report_total(progress: ProgressCallback, before: int, total: int, done: int) -> None:
-    progress(before + done, total)
 
 
 def _stack_subjects(parts: Sequence[Subject], specs: Sequence[str]) -> Subject:

@@ -3,9 +3,8 @@
 Bytes and headers of all images are read. Pixels are decoded for a sample of the images.
 """
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from clipfeat.images.isolated import default_workers
 from clipfeat.images.record import ImageRecord, image_key
 from clipfeat.images.source import ImageSource
 from clipfeat.images.video.frames import video_file
+from clipfeat.system.progress import Phase, Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class _FileInfo:
 
 
 def subject_of_images(
-    source: ImageSource, n_jobs: int | None, progress: Callable[[int], None]
+    source: ImageSource, n_jobs: int | None, start: Phase, report: Report
 ) -> Subject:
     """Read the bytes and headers of the images of a source.
 
@@ -41,8 +41,10 @@ def subject_of_images(
         Images to read.
     n_jobs : int, optional
         Number of threads; by default the number of cores plus one.
-    progress : callable
-        Called with the number of files read.
+    start : Phase
+        Phase before the first file, which counts the files of earlier sources.
+    report : callable
+        Called with a `Phase` after each file.
     """
     records: list[ImageRecord] = []
     files: list[_FileInfo] = []
@@ -55,7 +57,7 @@ def subject_of_images(
             else:
                 records.append(record)
                 files.append(one)
-            progress(done)
+            report(replace(start, done=start.done + done, failed=len(failures)))
     classes = order_classes({record.label for record in records} - {""})
     code = {name: i for i, name in enumerate(classes)}
     columns = [dict(record.columns) for record in records]
@@ -82,6 +84,7 @@ def subject_of_images(
     )
     facts["jpeg_tables"] = np.array([header.jpeg_tables for header in headers], dtype=np.str_)
     facts["exif"] = np.array([_exif(header) for header in headers], dtype=np.str_)
+    report(Phase("decoding a sample"))
     readers = {row: record.reader for row, record in enumerate(records) if not video_file(record)}
     return subject_of(features, facts | pixel_facts(readers, features.y, features.keys))
 

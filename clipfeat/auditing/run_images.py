@@ -15,10 +15,15 @@ from clipfeat.images.manifest import TableColumns
 from clipfeat.images.source_options import SourceOptions
 from clipfeat.images.thumbnails import thumbnails
 from clipfeat.store.image_folder import image_folder
+from clipfeat.system.progress import Report, silent
 
 
 def audit_run(
-    run: Benchmark, board: Leaderboard, files: Sequence[str | Path], group_col: str = ""
+    run: Benchmark,
+    board: Leaderboard,
+    files: Sequence[str | Path],
+    group_col: str = "",
+    report: Report = silent,
 ) -> Audit | None:
     """Audit the feature files of a run.
 
@@ -35,6 +40,8 @@ def audit_run(
         Feature files that the run trained and tested on.
     group_col : str
         Column with the groups of the run. If it is empty, the groups of the feature file are used.
+    report : callable
+        Called with each `Phase` of the audit.
 
     Returns
     -------
@@ -63,6 +70,7 @@ def audit_run(
             judge=entry,
             probabilities=probabilities,
             fold_groups=groups,
+            progress=report,
         )
     except ClipfeatError as error:
         warn(f"the run has no audit: {error}", ClipfeatWarning, stacklevel=2)

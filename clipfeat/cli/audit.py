@@ -27,6 +27,7 @@ def audit(
     num_workers: options.DecodeWorkers = None,
     output: options.AuditFolder = None,
     overwrite: options.Overwrite = False,
+    progress: options.ShowProgress = True,
 ) -> None:
     """Find shortcuts, duplicates and wrong labels in a data set.
 
@@ -38,17 +39,9 @@ def audit(
     Example: clipfeat audit out.h5 --images images/
     """
     from clipfeat.auditing.checking import audit as run
-    from clipfeat.cli.console import count_bar
 
     check_folder(output, overwrite=overwrite)
-    with count_bar("reading image headers", "images") as show:
-        result = run(
-            source,
-            images=images,
-            inputs=inputs,
-            n_jobs=num_workers,
-            progress=show,
-        )
+    result = run(source, images=images, inputs=inputs, n_jobs=num_workers, progress=progress)
     _print(result)
     if output is not None:
         for path in result.save(output):

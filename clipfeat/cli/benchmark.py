@@ -46,6 +46,7 @@ def benchmark(
     images: options.ShownImages = None,
     robustness: options.RobustnessRun = None,
     overwrite: options.Overwrite = False,
+    progress: options.ShowProgress = True,
 ) -> None:
     """Compare classifiers and their soft vote on the same folds.
 
@@ -56,7 +57,6 @@ def benchmark(
     Example: clipfeat benchmark out.h5 --clf all --cv 5 -o run/
     """
     from clipfeat.auditing.run_images import audit_run, thumbnail_reader
-    from clipfeat.cli.console import step_bar
     from clipfeat.cli.feature_files import NO_GROUPS, feature_files, load_features
     from clipfeat.cli.parsing import parse_entries, parse_numbers
     from clipfeat.errors import unknown_name
@@ -65,6 +65,7 @@ def benchmark(
     from clipfeat.evaluate.rates import named_columns
     from clipfeat.features.classes import positive_title
     from clipfeat.report import balance_text, claimed_folder, remarks
+    from clipfeat.system.progress import Phase, reporting
 
     if sort not in METRICS:
         raise unknown_name("metric", sort, METRICS)
@@ -93,8 +94,8 @@ def benchmark(
     with claim as cells:
         test = protocol_options.test
         data, test_data = load_features(
-            paths, test, layers, group_col,
-            group_duplicates=group_duplicates, merge_labels=merge_labels,
+            paths, test, layers, group_col, group_duplicates=group_duplicates,
+            merge_labels=merge_labels, progress=progress,
         )  # fmt: skip
         protocol = protocol_options.protocol(data, test_data)
         if by is not None:
@@ -102,7 +103,7 @@ def benchmark(
                 by, {**data.columns, **(test_data.columns if test_data else {})}, data.groups
             )
         hint = "Repeat the same command to resume." if output else "Use -o to be able to resume."
-        with explains_resuming(hint), step_bar("benchmark") as progress:
+        with explains_resuming(hint):
             result = run(
                 data, entries, protocol=protocol, options=fit_options, vote=vote,
                 vote_weights=weights, random_state=seed, resources=resources, cache=cells,
@@ -118,14 +119,18 @@ def benchmark(
             "options": {**inputs, **result.about["options"]},
         }
         result = replace(result, about={**result.about, **recorded})
-        board = result.leaderboard(sort, by)
         groups_of_files = "" if group_col == NO_GROUPS else group_col
-        checked = audit_run(result, board, files, groups_of_files) if audit else None
-        # Files are written before the table is printed, because the reader may close the pipe.
         written: list[Path] = []
-        if output is not None:
-            page = replace(curves, features=data, audit=checked, thumbnails=shown)
-            written = result.save(output, board=board, page=page, overwrite=True)
+        with reporting(progress) as report:
+            report(Phase("ranking"))
+            board = result.leaderboard(sort, by)
+            checked = audit_run(result, board, files, groups_of_files, report) if audit else None
+            # Files are written before the table is printed, because the reader may close the pipe.
+            if output is not None:
+                page = replace(curves, features=data, audit=checked, thumbnails=shown)
+                written = result.save(
+                    output, board=board, page=page, overwrite=True, progress=report
+                )
         about = result.about
         grouped = (
             f", {about['groups']} groups, each in one fold" if about["grouped"] and not test else ""

@@ -1,11 +1,9 @@
-"""Progress bars and tables. Without a terminal, progress is printed as plain lines."""
+"""Tables and lists on standard output."""
 
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from clipfeat.cli.exits import print_error_line, print_line
+from clipfeat.cli.exits import print_line
 from clipfeat.system.escaping import rich_text
 
 if TYPE_CHECKING:
@@ -15,11 +13,8 @@ if TYPE_CHECKING:
     from clipfeat.evaluate.leaderboard import Leaderboard
     from clipfeat.evaluate.pivots import Pivot
     from clipfeat.evaluate.rates import RateTable
-    from clipfeat.evaluate.run_plan import Step
     from clipfeat.images.overview import SourceOverview
-    from clipfeat.store.streaming import ReadProgress
 
-SECONDS_BETWEEN_LINES = 10.0
 WIDTH_WITHOUT_TERMINAL = 200
 HIDDEN_BELOW = {
     230: ("tpr_at_fpr_5", "tpr_at_fpr_1", "brier", "predict_seconds"),
@@ -28,98 +23,14 @@ HIDDEN_BELOW = {
 """Score columns that are hidden if the terminal is narrower than the key."""
 
 
-def console(*, stderr: bool = False) -> "Console":
+def console() -> "Console":
     """Return a console as wide as the terminal, or 200 columns wide without a terminal."""
     from rich.console import Console
 
-    on_terminal = Console(stderr=stderr, highlight=False)
+    on_terminal = Console(highlight=False)
     if on_terminal.is_terminal:
         return on_terminal
-    return Console(stderr=stderr, highlight=False, width=WIDTH_WITHOUT_TERMINAL)
-
-
-class Show(Protocol):
-    """Function that shows how many items of a task are complete."""
-
-    def __call__(self, done: int, total: int, note: str = "") -> None:
-        """Show the number of complete items, the total and a note."""
-
-
-@contextmanager
-def count_bar(task: str, unit: str) -> Iterator[Show]:
-    """Show the number of complete items, the rate and the remaining time."""
-    out = console(stderr=True)
-    with _bar(out, task, unit) if out.is_terminal else _lines(task, unit) as show:
-        yield show
-
-
-@contextmanager
-def step_bar(task: str) -> Iterator[Callable[["Step"], None]]:
-    """Show the progress of a benchmark and the classifier that was fitted last."""
-    with count_bar(task, "fits") as show:
-        yield lambda step: show(step.done, step.total, step.entry)
-
-
-@contextmanager
-def _bar(out: "Console", task: str, unit: str) -> Iterator[Show]:
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", style="dim", markup=False),
-    )
-    begun = time.monotonic()
-    with Progress(*columns, console=out, transient=True) as bars:
-        bar = bars.add_task(task, total=None, rate="", note="")
-
-        def show(done: int, total: int, note: str = "") -> None:
-            rate = done / max(time.monotonic() - begun, 1e-9)
-            bars.update(bar, completed=done, total=total, rate=f"{rate:,.0f} {unit}/s", note=note)
-
-        yield show
-
-
-@contextmanager
-def _lines(task: str, unit: str) -> Iterator[Show]:
-    begun = last = time.monotonic()
-
-    def show(done: int, total: int, note: str = "") -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= SECONDS_BETWEEN_LINES:
-            last = now
-            rate = done / (now - begun)
-            line = f"{task}: {done}/{total} {unit}"
-            if done:
-                line += f", {rate:,.1f} {unit}/s, {(total - done) / rate:,.0f} s left"
-            print_error_line(f"{line}, {note}" if note else line)
-
-    yield show
-
-
-def pass_lines() -> "Callable[[ReadProgress], None]":
-    """Return a function that prints the progress of reading features in blocks every 10 seconds."""
-    last = time.monotonic()
-
-    def update(reading: "ReadProgress") -> None:
-        nonlocal last
-        if time.monotonic() - last >= SECONDS_BETWEEN_LINES:
-            last = time.monotonic()
-            share = reading.done / reading.total
-            task = f"reading features, pass {reading.number}"
-            print_error_line(f"{task}: {share:.0%} of {reading.total:,} images")
-
-    return update
+    return Console(highlight=False, width=WIDTH_WITHOUT_TERMINAL)
 
 
 def print_profile(profile: "Profile") -> None:

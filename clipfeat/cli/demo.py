@@ -16,7 +16,9 @@ CLASSIFIERS = "logreg,knn,rf,lgbm,xgb,svm"
 
 
 @reports_errors
-def demo(output: options.DemoFolder = Path("clipfeat-demo")) -> None:
+def demo(
+    output: options.DemoFolder = Path("clipfeat-demo"), progress: options.ShowProgress = True
+) -> None:
     """Try embed, benchmark, fit and predict on a small image set.
 
     The demo generates the images. It needs no download and no GPU, and takes less than two minutes.
@@ -43,15 +45,17 @@ def demo(output: options.DemoFolder = Path("clipfeat-demo")) -> None:
     predictions = output / "predictions.csv"
 
     _show(f"clipfeat embed {images.manifest} {features} --encoder spectrum")
-    embed([str(images.manifest)], features, encoder="spectrum", overwrite=True)
+    embed([str(images.manifest)], features, encoder="spectrum", overwrite=True, progress=progress)
     _show(f"clipfeat benchmark {features} -o {folds}")
-    benchmark([features], output=folds, overwrite=True)
+    benchmark([features], output=folds, overwrite=True, progress=progress)
     _show(f"clipfeat benchmark {features} --leave-one-out generator -o {unseen}")
-    benchmark([features], leave_one_out="generator", output=unseen, overwrite=True)
+    benchmark(
+        [features], leave_one_out="generator", output=unseen, overwrite=True, progress=progress
+    )
     _show(f"clipfeat fit {features} --clf {CLASSIFIERS} --cv 0 -o {model}")
-    fit([features], clf=CLASSIFIERS, cv=0, output=model, overwrite=True)
+    fit([features], clf=CLASSIFIERS, cv=0, output=model, overwrite=True, progress=progress)
     _show(f"clipfeat predict {model} {images.new} -o {predictions}")
-    predict(model, [str(images.new)], output=predictions, overwrite=True)
+    predict(model, [str(images.new)], output=predictions, overwrite=True, progress=progress)
 
     print(f"\nfinished in {time.monotonic() - begun:.0f} s. Results:")
     for name, path in {

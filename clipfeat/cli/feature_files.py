@@ -1,7 +1,7 @@
 """Feature files that a command reads."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -49,17 +49,20 @@ def feature_files(paths: Sequence[Path]) -> list[Path]:
 
 def load_features(
     paths: Sequence[Path], test: Sequence[Path] | None, layers: str | None, group_col: str, *,
-    group_duplicates: bool, merge_labels: bool,
+    group_duplicates: bool, merge_labels: bool, progress: bool,
 ) -> "tuple[FeatureSet, FeatureSet | None]":  # fmt: skip
     """Load the files of a benchmark and those of ``--test``, and select and group their rows."""
     from clipfeat.store import load
+    from clipfeat.system.progress import Phase, reporting
 
     def loaded(files: Sequence[Path]) -> "FeatureSet":
         features = load(*feature_files(files), merge_labels=merge_labels)
         features = select_features(features, layers, group_col)
         return features.near_duplicates_grouped() if group_duplicates else features
 
-    data, test_data = loaded(paths), loaded(test) if test else None
+    with reporting(progress) as report:
+        report(Phase("loading"))
+        data, test_data = loaded(paths), loaded(test) if test else None
     if merge_labels and test_data is not None:
         test_data = test_data.merged_labels(data.classes)
     return data, test_data
@@ -69,18 +72,22 @@ def load_features(
 def open_features(
     paths: Sequence[Path], layers: str | None, group_col: str, *, group_duplicates: bool,
     merge_labels: bool, clf: str, tune: bool, out_of_core: bool | None, engine: str,
+    progress: bool,
 ) -> "Iterator[FeatureSet | StreamedFeatures]":  # fmt: skip
     """Load feature files for a fit, or open one file whose features are read in blocks."""
-    from clipfeat.cli.console import pass_lines
     from clipfeat.cli.exits import print_error_line
     from clipfeat.features import FeatureSet
     from clipfeat.fits.out_of_core import open_for_fit
+    from clipfeat.system.progress import Phase, reporting
 
     opened = open_for_fit(
         feature_files(paths), clf, tune=tune, requested=out_of_core, engine=engine,
-        merge_labels=merge_labels, notify=print_error_line, progress=pass_lines(),
+        merge_labels=merge_labels, notify=print_error_line,
     )  # fmt: skip
-    with opened as opened_features:
+    with ExitStack() as stack:
+        with reporting(progress) as report:
+            report(Phase("loading"))
+            opened_features = stack.enter_context(opened)
         features = select_features(opened_features, layers, group_col)
         if not group_duplicates:
             yield features

@@ -31,6 +31,7 @@ def fit(
     resources: FitResources,
     out_of_core: bool | None = None,
     overwrite: options.Overwrite = False,
+    progress: options.ShowProgress = True,
 ) -> None:
     """Fit a classifier or a soft vote and save a model file.
 
@@ -40,7 +41,7 @@ def fit(
 
     Example: clipfeat fit out.h5 --clf logreg,svm -o model.clipfeat
     """
-    from clipfeat.cli.console import print_leaderboard, step_bar
+    from clipfeat.cli.console import print_leaderboard
     from clipfeat.cli.feature_files import open_features
     from clipfeat.cli.parsing import parse_numbers
     from clipfeat.evaluate.fitting import fit as run
@@ -53,9 +54,9 @@ def fit(
     opened = open_features(
         features or [], layers, group_col, group_duplicates=group_duplicates,
         merge_labels=merge_labels, clf=clf, tune=fit_options.tune, out_of_core=out_of_core,
-        engine=resources.engine,
+        engine=resources.engine, progress=progress,
     )  # fmt: skip
-    with opened as data, step_bar("fitting") as progress:
+    with opened as data:
         model = run(
             data, clf, cv=cv, split=None if split == "none" else split, options=fit_options,
             vote=vote, vote_weights=weights, random_state=seed, resources=resources,

@@ -8,7 +8,7 @@ rows. A run with thresholds or learned votes therefore takes about three times a
 true for a bag, because each of the three fits is a whole bag.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,13 +17,14 @@ from clipfeat.evaluate.external_scores import Scores, split_entries
 from clipfeat.evaluate.official_split import OfficialSplit, default_protocol
 from clipfeat.evaluate.protocols import Protocol, TrainTest, as_protocol
 from clipfeat.evaluate.result import Benchmark
-from clipfeat.evaluate.run_plan import Step, run_plan
+from clipfeat.evaluate.run_plan import run_plan
 from clipfeat.evaluate.run_record import run_record
 from clipfeat.evaluate.separated_duplicates import separated_duplicates
 from clipfeat.evaluate.votes import UNIFORM, parse_voting
 from clipfeat.features import FeatureSet
 from clipfeat.fits.fit_resources import FitResources
 from clipfeat.fits.on_ray import ray_executor
+from clipfeat.system.progress import Phase, Report, reporting
 from clipfeat.zoo import parse_names
 from clipfeat.zoo.fit_options import FitOptions
 
@@ -41,7 +42,7 @@ def benchmark(
     random_state: int = 0,
     resources: FitResources = FitResources(),
     cache: str | Path | None = None,
-    progress: Callable[[Step], None] = lambda step: None,
+    progress: bool | Report = True,
 ) -> Benchmark:
     """Compare classifiers and their votes on the same splits.
 
@@ -82,8 +83,9 @@ def benchmark(
     cache : path, optional
         Folder for finished cells. A later call reads these cells and does not fit them again. See
         `clipfeat.fits.cache`.
-    progress : callable
-        Called with a `Step` after each cell, which is one classifier on one fold.
+    progress : bool or callable
+        Whether to show the phases of the run on standard error or in the notebook. A callable is
+        called with each `clipfeat.system.progress.Phase` instead.
 
     Returns
     -------
@@ -129,7 +131,7 @@ def benchmark(
     chosen = default_protocol(labelled) if protocol is None else as_protocol(protocol)
     plan = chosen.plan(labelled, random_state)
     voting = parse_voting(vote, vote_weights, entry_names(names, plan.features.specs))
-    with ray_executor(resources, RECOVERY) as executor:
+    with reporting(progress) as report, ray_executor(resources, RECOVERY) as executor:
         result = run_plan(
             plan,
             [*names, *scores],
@@ -138,8 +140,10 @@ def benchmark(
             voting=voting,
             cache=None if cache is None else Path(cache),
             executor=executor,
-            progress=progress,
+            report=report,
         )
+        report(Phase("searching near duplicates"))
+        near_duplicates = separated_duplicates(plan.features, plan.trials)
     resolved = options.resolved(plan.balance)
     arguments |= {"clf": [*names, *scores], "protocol": chosen, "options": resolved}
     about = {
@@ -147,7 +151,7 @@ def benchmark(
         **run_record(arguments, plan.features, accelerate=options.accelerate),
         "seed": random_state,
         "unlabelled": len(features) - len(labelled),
-        "near_duplicates": separated_duplicates(plan.features, plan.trials),
+        "near_duplicates": near_duplicates,
         "given_split": isinstance(chosen, TrainTest | OfficialSplit),
     }
     return replace(result, about=about)

@@ -1,7 +1,7 @@
 """Fit a model on features, and score it by cross-validation."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -27,7 +27,7 @@ from clipfeat.evaluate.metrics import Probabilities
 from clipfeat.evaluate.official_split import without_test
 from clipfeat.evaluate.protocols import FOLDS, KFold
 from clipfeat.evaluate.result import Benchmark
-from clipfeat.evaluate.run_plan import Step, run_plan
+from clipfeat.evaluate.run_plan import run_plan
 from clipfeat.evaluate.separated_duplicates import separated_duplicates
 from clipfeat.evaluate.threshold_rows import holds_out, threshold_rows
 from clipfeat.evaluate.thresholds import Chooser, threshold_chooser
@@ -44,6 +44,7 @@ from clipfeat.fits.out_of_core import data_access
 from clipfeat.fits.running import GRACE
 from clipfeat.model import Model
 from clipfeat.store.streaming import StreamedFeatures
+from clipfeat.system.progress import Phase, Report, reporting
 from clipfeat.zoo import CHANCE, parse_names
 from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.folds import fit_with_groups
@@ -67,7 +68,7 @@ def fit(
     vote_weights: Sequence[float] | None = None,
     random_state: int = 0,
     resources: FitResources = FitResources(),
-    progress: Callable[[Step], None] = lambda step: None,
+    progress: bool | Report = True,
 ) -> Model:
     """Fit a classifier, or a soft vote of several, and score it by cross-validation.
 
@@ -106,9 +107,9 @@ def fit(
         Engine, threads and time limit. A time limit needs ``tune=True`` in `options`. The parameter
         searches then end early enough for the whole run to meet the limit. If the fits alone take
         longer than the limit, they are stopped at 1.1 times the limit.
-    progress : callable
-        Called with a `Step` after each cell of the cross-validation, which is one classifier on one
-        fold.
+    progress : bool or callable
+        Whether to show the phases of the run on standard error or in the notebook. A callable is
+        called with each `clipfeat.system.progress.Phase` instead.
 
     Returns
     -------
@@ -136,9 +137,11 @@ def fit(
     names = parse_names(clf)
     if len(names) > 1:
         names = [name for name in names if name != CHANCE]  # the baseline does not vote
-    return _fit(
-        features, names, cv, split, options, vote, vote_weights, random_state, resources, progress
-    )
+    with reporting(progress) as shown:
+        features, report = _reporting_passes(features, shown)
+        return _fit(
+            features, names, cv, split, options, vote, vote_weights, random_state, resources, report
+        )
 
 
 def fit_entry(
@@ -149,6 +152,7 @@ def fit_entry(
     options: FitOptions = FitOptions(),
     random_state: int = 0,
     resources: FitResources = FitResources(),
+    progress: bool | Report = True,
 ) -> Model:
     """Fit the model of one entry of a benchmark on all rows, without a second cross-validation.
 
@@ -166,6 +170,8 @@ def fit_entry(
         Random seed of the run.
     resources : FitResources
         Threads. The time limit is not used.
+    progress : bool or callable
+        As in `fit`.
 
     Returns
     -------
@@ -190,10 +196,11 @@ def fit_entry(
         chosen = list(run.about["voters"])
     names = list(dict.fromkeys(one.partition(" @ ")[0] for one in chosen))
     untimed = replace(resources, time_limit=None)
-    return _fit(
-        features, names, len(run.outcomes[0].trial.splits), None, options, vote, None,
-        random_state, untimed, lambda step: None, run=run, chosen=chosen,
-    )  # fmt: skip
+    with reporting(progress) as report:
+        return _fit(
+            features, names, len(run.outcomes[0].trial.splits), None, options, vote, None,
+            random_state, untimed, report, run=run, chosen=chosen,
+        )  # fmt: skip
 
 
 def _fit(
@@ -206,7 +213,7 @@ def _fit(
     vote_weights: Sequence[float] | None,
     random_state: int,
     resources: FitResources,
-    progress: Callable[[Step], None],
+    report: Report,
     *,
     run: Benchmark | None = None,
     chosen: Sequence[str] = (),
@@ -238,7 +245,7 @@ def _fit(
                 spare=len(entries),
                 executor=executor,
                 run=access.run,
-                progress=progress,
+                report=report,
             )
             if scored.errors:
                 raise DataError(
@@ -247,6 +254,7 @@ def _fit(
         fitted_rows, left_out = _divided(data, names, options, random_state)
         weights = _weights(how, vote_weights, list(entries), fitted_rows, scored)
         data, entries = _with_weight(data, entries, weights)
+        report(Phase("fitting the model", detail=", ".join(entries)))
         training = data.take(fitted_rows) if len(left_out) else data
         # All searches run before the fits. Each search therefore leaves time for the fit of its
         # classifier.
@@ -316,6 +324,26 @@ def _check_same_rows(run: Benchmark, data: FeatureSet) -> None:
             f"of the {len(data)} labelled images. Pass the features of the run, and KFold as its "
             "protocol"
         )
+
+
+def _reporting_passes(
+    features: FeatureSet | StreamedFeatures, report: Report
+) -> tuple[FeatureSet | StreamedFeatures, Report]:
+    """Add the current pass over streamed features to the detail of each reported phase."""
+    if isinstance(features, FeatureSet):
+        return features, report
+    current = Phase("fitting")
+
+    def note(phase: Phase) -> None:
+        nonlocal current
+        current = phase
+        report(phase)
+
+    def note_pass(reading: Phase) -> None:
+        passed = f"{reading.detail}: {reading.done / max(reading.total or 0, 1):.0%}"
+        report(replace(current, detail=", ".join(filter(None, (current.detail, passed)))))
+
+    return replace(features, report=note_pass), note
 
 
 def _check_options(cv: int, options: FitOptions, resources: FitResources, learned: str) -> None:

@@ -19,6 +19,7 @@ from clipfeat.evaluate.plan import Trial
 from clipfeat.evaluate.tidy_rows import COLUMNS
 from clipfeat.features.by_file import one_per_file
 from clipfeat.spec import EncoderSpec
+from clipfeat.system.progress import Report, reporting
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -198,6 +199,7 @@ class Benchmark:
         board: Leaderboard | None = None,
         page: "PageOptions | None" = None,
         overwrite: bool = False,
+        progress: bool | Report = True,
     ) -> list[Path]:
         """Write the run into a folder, with its leaderboard and an HTML report.
 
@@ -213,6 +215,9 @@ class Benchmark:
         overwrite : bool
             Whether to write into a folder that holds other files. Files with the same names are
             replaced.
+        progress : bool or callable
+            Whether to show the progress of the plots on standard error or in the notebook. A
+            callable is called with each `clipfeat.system.progress.Phase` instead.
 
         Returns
         -------
@@ -233,7 +238,11 @@ class Benchmark:
         from clipfeat.report.page.write import PageOptions
         from clipfeat.report.run_folder import save_run
 
-        return save_run(self, folder, board=board, page=page or PageOptions(), overwrite=overwrite)
+        with reporting(progress) as report:
+            return save_run(
+                self, folder, board=board, page=page or PageOptions(), overwrite=overwrite,
+                report=report,
+            )  # fmt: skip
 
     def plot(
         self,

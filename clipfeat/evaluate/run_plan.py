@@ -5,9 +5,9 @@ vote.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,30 +36,13 @@ from clipfeat.fits.cells import Cell, CellSpec
 from clipfeat.fits.fit_resources import FitResources
 from clipfeat.fits.on_ray import Executor
 from clipfeat.fits.running import Result, RunCell, run_cells
+from clipfeat.system.progress import Phase, Report, silent
 from clipfeat.zoo import CHANCE
 from clipfeat.zoo.calibration import ALWAYS_CALIBRATED, MIN_GROUPS
 from clipfeat.zoo.fit_options import FitOptions
 
 Cells = Mapping[str, Sequence[Cell]]
 """For each entry, its cells in one trial, one per fold."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """Progress of a benchmark, reported after each cell.
-
-    Parameters
-    ----------
-    done, total : int
-        Number of finished cells, and number of all cells.
-    entry, fold : str
-        Entry and fold of the last finished cell.
-    """
-
-    done: int
-    total: int
-    entry: str
-    fold: str
 
 
 def run_plan(
@@ -73,7 +56,7 @@ def run_plan(
     cache: Path | None = None,
     executor: Executor | None = None,
     run: RunCell | None = None,
-    progress: Callable[[Step], None] = lambda step: None,
+    report: Report = silent,
 ) -> Benchmark:
     """Run every entry on every fold of every trial.
 
@@ -98,8 +81,8 @@ def run_plan(
         Executor on a Ray cluster, from `clipfeat.fits.on_ray.ray_executor`.
     run : callable, optional
         Function that replaces `clipfeat.fits.cells.run_cell`.
-    progress : callable
-        Called with a `Step` after each cell.
+    report : callable
+        Called with a `Phase` before the first cell, after each cell, and before the scores.
 
     Returns
     -------
@@ -133,7 +116,8 @@ def run_plan(
         executor=executor, run=run,
     )  # fmt: skip
     with closing(results):
-        fitted, errors = _gather(plan.trials, specs, results, progress)
+        fitted, errors = _gather(plan.trials, specs, results, report)
+    report(Phase("scoring"))
     outcomes: list[Outcome] = []
     scored: list[tuple[Outcome, Cells]] = []
     rows: list[dict[str, Any]] = []
@@ -284,7 +268,7 @@ def _gather(
     trials: Sequence[Trial],
     specs: Sequence[CellSpec],
     results: Iterable[tuple[int, Result]],
-    progress: Callable[[Step], None],
+    report: Report,
 ) -> tuple[list[dict[str, list[Cell]]], dict[str, str]]:
     """Collect the cells of each trial and entry, and the first error of each entry that failed.
 
@@ -292,9 +276,21 @@ def _gather(
     cells finish. If an entry fails on one fold, all its cells of that trial are left out.
     """
     by_number: dict[int, Result] = {}
+    waiting = dict.fromkeys(range(len(specs)))
+    n_failed = 0
+
+    def report_cells() -> None:
+        # The cells run in order, except on Ray, where this is the first cell that is not finished.
+        first = next(iter(waiting), None)
+        detail = "" if first is None else f"{specs[first].entry}, {specs[first].where}"
+        report(Phase("fitting", len(by_number), len(specs), "fits", n_failed, detail))
+
+    report_cells()
     for number, result in results:
         by_number[number] = result
-        progress(Step(len(by_number), len(specs), specs[number].entry, specs[number].where))
+        del waiting[number]
+        n_failed += isinstance(result, Exception)
+        report_cells()
     fitted: list[dict[str, list[Cell]]] = [{} for _ in trials]
     failed: set[tuple[int, str]] = set()
     errors: dict[str, str] = {}

@@ -16,7 +16,6 @@ from clipfeat.model import Model, estimator_bytes
 from clipfeat.store import load
 from clipfeat.store.streaming import (
     SHARE,
-    ReadProgress,
     StreamedFeatures,
     bytes_in_memory,
     stream,
@@ -196,7 +195,6 @@ def open_for_fit(
     engine: str = "local",
     merge_labels: bool = False,
     notify: Callable[[str], None] = lambda reason: None,
-    progress: Callable[[ReadProgress], None] = lambda progress: None,
 ) -> Iterator[FeatureSet | StreamedFeatures]:
     """Load feature files for a fit, or open one file whose features are read in blocks.
 
@@ -208,8 +206,6 @@ def open_for_fit(
         As in `clipfeat.store.load`.
     notify : callable
         Function that is called with the reason if the available memory decided.
-    progress : callable
-        As in `clipfeat.store.streaming.stream`.
 
     Yields
     ------
@@ -227,7 +223,7 @@ def open_for_fit(
     if not streamed:
         yield load(*paths, merge_labels=merge_labels)
         return
-    with stream(paths[0], progress=progress) as features:
+    with stream(paths[0]) as features:
         yield features.merged_labels() if merge_labels else features
 
 

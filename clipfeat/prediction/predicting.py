@@ -118,13 +118,14 @@ def _predict(
     inputs: SourceOptions, how: str | None, device: str, resources: EmbedResources, report: Report,
 ) -> Predictions:  # fmt: skip
     """Predict the class of each image. See `predict`. Without `how`, each part has a row."""
-    report(Phase("listing"))
+    report(Phase("loading"))
     fitted = as_model(model)
     if isinstance(source, FeatureSet):
         return _of_features(fitted, source, "the feature set", inputs, how)
     specs = paths_of(source)
     if specs and all(map(_may_be_features, specs)):
         return _of_features(fitted, load(*specs), " + ".join(map(str, specs)), inputs, how)
+    report(Phase("listing"))
     listed = open_images(fitted, source, inputs)
     if inputs.labels is not None or any(is_table(str(spec)) for spec in specs):
         table = listed.name if inputs.labels is None else str(inputs.labels)

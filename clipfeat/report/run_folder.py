@@ -45,6 +45,7 @@ from clipfeat.system.files import (
 from clipfeat.system.json_numbers import json_integer
 from clipfeat.system.locations import local_path
 from clipfeat.system.lock import locked
+from clipfeat.system.progress import Phase, Report, silent
 
 CELLS = "cells"
 COMMAND = "asked.json"
@@ -110,6 +111,7 @@ def save_run(
     board: Leaderboard | None = None,
     page: PageOptions | None = PageOptions(),
     overwrite: bool = False,
+    report: Report = silent,
 ) -> list[Path]:
     """Write a run into a folder.
 
@@ -127,6 +129,8 @@ def save_run(
     overwrite : bool
         Write also into a folder that holds other files. Files of the same names are replaced after
         all new files are complete.
+    report : callable
+        Called with a `Phase` before the tables are written, and before each plot.
 
     Returns
     -------
@@ -146,6 +150,7 @@ def save_run(
         raise OutputExistsError(
             f"{folder} is not empty. Choose another folder, or pass overwrite=True."
         )
+    report(Phase("writing tables"))
     board = run.leaderboard() if board is None else board
     lines = remarks(run, board, page.audit if page is not None else None)
     about = {
@@ -177,7 +182,7 @@ def save_run(
             publish(content, new / name)
             paths.append(new / name)
         if page is not None:
-            paths.append(write_page(run, board, new, page, lines)[0])
+            paths.append(write_page(run, board, new, page, lines, report)[0])
     return [target / path.name for path in paths]
 
 

@@ -22,29 +22,13 @@ from clipfeat.features.label_text import class_names
 from clipfeat.spec import EncoderSpec
 from clipfeat.store.loading import weight_files
 from clipfeat.store.reading import open_stored
+from clipfeat.system.progress import Phase, Report, silent
 
 SHARE = 0.5
 """Largest share of the available memory that features may take if loaded as float32."""
 
 Block = tuple[slice, NDArray[np.float32]]
 """Slice of positions in a selection of rows, and the features of the rows at these positions."""
-
-
-@dataclass(frozen=True)
-class ReadProgress:
-    """Progress of a pass over the features.
-
-    Parameters
-    ----------
-    number : int
-        Number of the pass, from 1.
-    done, total : int
-        Number of rows read so far in this pass, and total number of rows to read.
-    """
-
-    number: int
-    done: int
-    total: int
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -62,15 +46,15 @@ class StreamedFeatures:
         The spec of the encoder, as a tuple of one.
     columns : ndarray of int, optional
         Indices of the features to use. None uses all features.
-    progress : callable
-        Called with a `ReadProgress` after each block.
+    report : callable
+        Called with a `Phase` after each block. Its detail is the number of the pass.
     """
 
     read: Callable[[], Iterable[NDArray[np.floating]]]
     numbers: FeatureSet
     specs: tuple[EncoderSpec, ...]
     columns: NDArray[np.int64] | None = None
-    progress: Callable[[ReadProgress], None] = lambda progress: None
+    report: Report = silent
     _passes: Iterator[int] = field(default_factory=lambda: count(1))
 
     def __len__(self) -> int:
@@ -167,15 +151,14 @@ class StreamedRows:
                     )
                 yield slice(at, upto), X
             at, seen = upto, seen + len(block)
-            self.features.progress(ReadProgress(number, min(seen, total), total))
+            done = min(seen, total)
+            self.features.report(Phase("reading", done, total, "images", detail=f"pass {number}"))
             if at == len(self.numbers):
                 return
 
 
 @contextmanager
-def stream(
-    path: str | Path, *, progress: Callable[[ReadProgress], None] = lambda progress: None
-) -> Iterator[StreamedFeatures]:
+def stream(path: str | Path) -> Iterator[StreamedFeatures]:
     """Open a feature file for fitting without loading its features into memory.
 
     Use `clipfeat.load` for features that fit in memory.
@@ -184,8 +167,6 @@ def stream(
     ----------
     path : path
         A feature file.
-    progress : callable
-        Called with a `ReadProgress` after each block.
 
     Yields
     ------
@@ -220,7 +201,7 @@ def stream(
             columns=columns,
             weight_files=weight_files(stored),
         )
-        yield StreamedFeatures(stored.features, numbers, (stored.spec,), progress=progress)
+        yield StreamedFeatures(stored.features, numbers, (stored.spec,))
 
 
 def bytes_in_memory(path: str | Path) -> int:

@@ -264,8 +264,9 @@ def _at_terminal(console: Any) -> Iterator[Report]:
     from rich.live import Live
 
     clock = PhaseClock()
-    # Standard output may be a file or a pipe, so it must not be redirected to the terminal.
-    with Live(clock, console=console, transient=True, redirect_stdout=False):
+    # Rich prints what the run writes above the bar, but not into a file or a pipe.
+    is_shared = sys.stdout is not None and sys.stdout.isatty()
+    with Live(clock, console=console, transient=True, redirect_stdout=is_shared):
         yield clock
 
 

@@ -169,8 +169,9 @@ def train(
             reused = _reused(embedded, n_reused, is_model=model is not None)
             if model is None:
                 model = fit_entry(
-                    run, data, entry, options=row.fit_options, random_state=random_state
-                )
+                    run, data, entry, options=row.fit_options, random_state=random_state,
+                    progress=clock,
+                )  # fmt: skip
                 model.save(target / MODEL, overwrite=True)
                 publish(json.dumps({"version": VERSION, "state": state}).encode(), target / RECORD)
             used = [i for i, one in enumerate(embedded) if one.spec in model.specs]
@@ -185,15 +186,19 @@ def train(
                     model,
                     [one.path for one in tested],
                     inputs=SourceOptions(merge_labels=inputs.merge_labels),
+                    progress=_named("test", clock),
                 )
             else:
                 predictions = _official_test(model, [embedded[i] for i in used], inputs)
             clock(Phase("audit"))
             files = [embedded[used[0]].path, *(one.path for one in tested[:1])]
-            checked = audit_run(run, board, files)
+            checked = audit_run(run, board, files, report=_named("audit", clock))
             clock(Phase("report"))
             page = PageOptions(features=data, audit=checked, thumbnails=thumbnail_reader(files))
-            run.save(target / BENCHMARK, board=board, page=page, overwrite=True)
+            run.save(
+                target / BENCHMARK, board=board, page=page, overwrite=True,
+                progress=_named("report", clock),
+            )  # fmt: skip
         if checked is not None:
             checked.save(target / AUDIT)
         training = Training(
@@ -212,6 +217,11 @@ def train(
         )
         _save(training, state)
     return training
+
+
+def _named(name: str, report: Report) -> Report:
+    """Report all phases of one part of the run under one name."""
+    return lambda phase: report(replace(phase, name=name))
 
 
 def _with_recipe(inputs: SourceOptions, recipe: Recipe) -> SourceOptions:
@@ -292,9 +302,7 @@ def _benchmark(
         random_state=random_state,
         resources=FitResources(time_limit=limit),
         cache=cells,
-        progress=lambda step: report(
-            Phase("benchmark", step.done, step.total, "fits", detail=step.entry)
-        ),
+        progress=_named("benchmark", report),
     )
     n_new = len(list(cells.glob("*.npz"))) - before
     n_finished = FOLDS * len(set(run.complete) & set(entries))
@@ -368,7 +376,7 @@ def _official_test(
         from clipfeat.embedding.views import ORIGINAL
 
         test &= features.columns["view"] == ORIGINAL
-    return predict(model, replace(features.take(test), failures=()))
+    return predict(model, replace(features.take(test), failures=()), progress=False)
 
 
 def _save(training: Training, state: Mapping[str, Any]) -> None:

@@ -1,8 +1,11 @@
 """Tests of the audit as a whole: its inputs and its result."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -151,3 +154,12 @@ def test_saved_files_agree_with_the_findings(image_folder: Path, tmp_path: Path)
     nothing = Audit([], ["width"], {}, 0)
     nothing.save(tmp_path / "nothing")
     assert nothing.to_pandas().columns.tolist() == ["check", "severity", "sentence"]
+
+
+def test_phases_are_reported(
+    image_folder: Path, phases_of: Callable[[Callable[..., Any]], list[str]]
+) -> None:
+    """The headers are read before the checks."""
+    assert phases_of(partial(audit, image_folder)) == [
+        "loading", "reading headers", "decoding a sample", "checking"
+    ]  # fmt: skip

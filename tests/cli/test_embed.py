@@ -11,7 +11,6 @@ from clipfeat.cli.parsing import parse_arguments
 from clipfeat.errors import UsageError
 from clipfeat.evaluate.splits import leave_one_out
 from clipfeat.store import load, open_stored, provenance
-from clipfeat.system import progress
 from tests.cli.command_line import SPECTRUM, assert_fails, clipfeat, embed, succeed
 
 
@@ -22,12 +21,9 @@ def test_labels_come_from_class_folders(image_folder: Path) -> None:
     assert "next: clipfeat benchmark out.h5" in result.stdout
 
 
-def test_progress_is_shown_on_standard_error(
-    image_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("impatient")
+def test_progress_is_shown_on_standard_error(image_folder: Path) -> None:
     """A log has each phase, unless ``--no-progress`` turns it off. The summary has their times."""
-    monkeypatch.setattr(progress, "FIRST_LINE", 0.0)
-    monkeypatch.setattr(progress, "SHOWN_PHASE", 0.0)
     result = succeed("embed", "images", "out.h5", *SPECTRUM)
     phases = [line.partition(":")[0] for line in result.stderr.splitlines()]
     assert list(dict.fromkeys(phases)) == [

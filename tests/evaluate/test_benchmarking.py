@@ -1,6 +1,8 @@
 """Tests of the benchmark."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from clipfeat.evaluate.tidy_rows import COSTS, POOLED
 from clipfeat.evaluate.votes import SOFT_VOTE
 from clipfeat.features import FeatureSet, join
 from clipfeat.fits import cells
+from clipfeat.system.progress import Phase
 from clipfeat.zoo import ClassifierRow, classifiers
 from clipfeat.zoo.fit_options import FitOptions
 from tests.conftest import make_features
@@ -151,3 +154,16 @@ def test_a_chosen_positive_class_has_its_own_cells(tmp_path: Path) -> None:
     options = FitOptions(positive="real")
     stacked = benchmark(features, "dummy", protocol=TrainTest(test), options=options)
     assert stacked.classes == ("fake", "real")
+
+
+def test_phases_are_reported(
+    features: FeatureSet, phases_of: Callable[[Callable[..., Any]], list[str]]
+) -> None:
+    """Each fit is counted, with the fit that runs. The scores and the duplicates follow."""
+    run = partial(benchmark, features, "logreg,dummy", protocol=2)
+    assert phases_of(run) == ["fitting", "scoring", "searching near duplicates"]
+    seen: list[Phase] = []
+    run(progress=seen.append)
+    fits = [(one.done, one.total, one.detail) for one in seen if one.name == "fitting"]
+    assert fits[0] == (0, 4, "logreg, fold 0")
+    assert fits[-1] == (4, 4, "")

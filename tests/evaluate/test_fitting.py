@@ -1,7 +1,10 @@
 """Fitting and scoring a model."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -155,3 +158,12 @@ def test_an_entry_needs_the_rows_of_its_run(features: FeatureSet) -> None:
         fit_entry(run, features.take(np.arange(15, 25)), "logreg")
     with pytest.raises(UsageError, match="unknown entry 'svm'"):
         fit_entry(run, features, "svm")
+
+
+def test_phases_are_reported(phases_of: Callable[[Callable[..., Any]], list[str]]) -> None:
+    """The folds come before the fit on all images."""
+    data = make_features(20)
+    assert phases_of(partial(fit, data, "logreg,knn", cv=2)) == [
+        "fitting", "scoring", "fitting the model"
+    ]  # fmt: skip
+    assert phases_of(partial(fit, data, "logreg", cv=0)) == ["fitting the model"]

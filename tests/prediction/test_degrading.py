@@ -3,8 +3,11 @@
 import json
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -173,3 +176,12 @@ def test_faces_are_averaged_for_each_degradation(tmp_path: Path) -> None:
     at_100 = {row.metric: row.value for row in result.rows if row.strength == 100}
     assert at_100["log_loss"] == pytest.approx(scores["log_loss"], rel=0.2)
     assert at_100["log_loss"] != scores["log_loss"]
+
+
+def test_phases_are_reported(
+    model: Model, image_folder: Path, phases_of: Callable[[Callable[..., Any]], list[str]]
+) -> None:
+    """The degraded images are scored after all of them are encoded."""
+    assert phases_of(partial(robustness, model, image_folder, degradations=["jpeg"])) == [
+        "listing", "opening", "encoding", "scoring"
+    ]  # fmt: skip

@@ -1,7 +1,10 @@
 """Explanations: nearest training images and probabilities of the members."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,3 +69,13 @@ def test_errors_of_explain(known: FeatureSet, image_folder: Path, tmp_path: Path
     )
     with pytest.raises(FingerprintError, match="input_size"):
         explain(model, image_folder, load(tmp_path / "64.h5"))
+
+
+def test_phases_are_reported(
+    known: FeatureSet, image_folder: Path, phases_of: Callable[[Callable[..., Any]], list[str]]
+) -> None:
+    """The neighbours are searched after all images are encoded."""
+    model = fit(known, "logreg", cv=0)
+    assert phases_of(partial(explain, model, image_folder, known)) == [
+        "listing", "opening", "encoding", "explaining"
+    ]  # fmt: skip

@@ -1,7 +1,10 @@
 """Predictions for images, feature files and feature sets."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -176,3 +179,12 @@ def test_labels_of_a_table_score_features(model: Model, image_folder: Path, tmp_
     table.write_text("id,label\nreal-00,Real\n")
     with pytest.raises(LabelError, match="'Real' \\(nearest class 'real'\\)"):
         predict(model, tmp_path / "out.h5", inputs=inputs)
+
+
+def test_phases_are_reported(
+    model: Model, image_folder: Path, phases_of: Callable[[Callable[..., Any]], list[str]]
+) -> None:
+    """The encoder is opened after the images are listed."""
+    assert phases_of(partial(predict, model, image_folder, device="cpu")) == [
+        "loading", "listing", "opening", "encoding", "predicting"
+    ]  # fmt: skip

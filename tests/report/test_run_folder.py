@@ -2,9 +2,12 @@
 
 import itertools
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -297,3 +300,13 @@ def test_a_path_in_a_finding_is_literal_in_markdown(tmp_path: Path) -> None:
     assert r"such as \_a\_/\<img src=x\>\|\*b\*.png and c.png" in text
     assert text.startswith(r"leave one \_x\_ out on ")
     assert path not in text
+
+
+def test_phases_are_reported(
+    tmp_path: Path, phases_of: Callable[[Callable[..., Any]], list[str]]
+) -> None:
+    """The plots are drawn after the tables."""
+    run = benchmark(make_features(), "logreg,dummy", protocol=2)
+    assert phases_of(partial(run.save, tmp_path / "run", overwrite=True)) == [
+        "writing tables", "drawing"
+    ]  # fmt: skip

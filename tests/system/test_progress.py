@@ -28,13 +28,6 @@ with reporting(True) as report:
 """
 
 
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Show every phase at once."""
-    monkeypatch.setattr(progress, "FIRST_LINE", 0.0)
-    monkeypatch.setattr(progress, "SHOWN_PHASE", 0.0)
-
-
 def run_phases(show: bool | Callable[[Phase], None], seconds: float = 0.0) -> None:
     with reporting(show) as report:
         report(Phase("opening", detail="resnet\x1b[2J"))

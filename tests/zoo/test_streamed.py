@@ -18,7 +18,8 @@ from clipfeat.fits.fit_resources import FitResources
 from clipfeat.model import load_model
 from clipfeat.prediction.predicting import predict
 from clipfeat.store import load
-from clipfeat.store.streaming import ReadProgress, StreamedFeatures, stream
+from clipfeat.store.streaming import StreamedFeatures, stream
+from clipfeat.system.progress import Phase
 from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.streamed import streamed_names
 from clipfeat.zoo.streamed.classifier import StreamedClassifier
@@ -147,12 +148,12 @@ def test_it_can_be_interrupted(name: str) -> None:
     features = in_blocks(make_features(), [7] * 5)
     counter: Iterator[int] = iter(range(100))
 
-    def stop(reading: ReadProgress) -> None:
-        if next(counter) > 7:
+    def stop(phase: Phase) -> None:
+        if "pass " in phase.detail and next(counter) > 7:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit(replace(features, progress=stop), name, cv=0)
+        fit(features, name, cv=0, progress=stop)
 
 
 def test_a_full_disk_is_detected_first(monkeypatch: pytest.MonkeyPatch) -> None:

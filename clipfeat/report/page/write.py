@@ -34,6 +34,7 @@ from clipfeat.report.plots.plot import Plot, inline
 from clipfeat.report.plots.style import plot_style
 from clipfeat.system.files import publish
 from clipfeat.system.locations import local_path
+from clipfeat.system.progress import Phase, Report, silent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,6 +79,7 @@ def write_page(
     folder: str | Path,
     options: PageOptions = PageOptions(),
     remarks: Sequence[str] = (),
+    report: Report = silent,
 ) -> list[Path]:
     """Write ``report.html``, and each plot as ``.svg`` and ``.png``.
 
@@ -97,6 +99,8 @@ def write_page(
     remarks : sequence of str
         Remarks on the run; see `clipfeat.report.remarks`. The sentences of the audit are shown in
         the section of the audit, and all other remarks below the leaderboard.
+    report : callable
+        Called with a `Phase` before each plot.
 
     Returns
     -------
@@ -112,6 +116,7 @@ def write_page(
     (target / PLOTS_FOLDER).mkdir(parents=True, exist_ok=True)
     for stale in [*(target / PLOTS_FOLDER).glob("*.svg"), *(target / PLOTS_FOLDER).glob("*.png")]:
         stale.unlink()
+    report(Phase("drawing"))
     paths, shown = [target / PAGE], []
     drawn: dict[Plot, tuple[str, str]] = {}
     taken: set[str] = set()
@@ -124,6 +129,7 @@ def write_page(
             for plot in section.plots:
                 name = _free_name(plot.name, taken)
                 taken.add(name)
+                report(Phase("drawing", detail=name))
                 svg = plot.svg()
                 for suffix, data in ((".svg", svg.encode()), (".png", plot.png())):
                     paths.append(target / PLOTS_FOLDER / f"{name}{suffix}")

@@ -35,17 +35,21 @@ from clipfeat.images.manifest import (
     table_rows,
 )
 from clipfeat.images.path_prefixes import indices_below
+from clipfeat.images.readers import MAX_BYTES
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.shards import existing_shards, open_shard
 from clipfeat.images.skipping import HIDDEN, REPEATED, is_hidden, skipped_kind
 from clipfeat.images.source import ImageSource, make_source
 from clipfeat.images.video import VIDEO_SUFFIXES
 from clipfeat.images.zip_members import ZipMember, zip_members
+from clipfeat.system.files import MAX_RATIO
 from clipfeat.system.locations import absolute, below, common_folder, folder_of, is_remote
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 LABELS = "labels"
 """Name, without the suffix, of a table that must have columns of paths and labels."""
+MAX_TABLE = 2**24
+"""A table of labels may unpack to this number of bytes, or to `MAX_RATIO` times its size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +201,7 @@ def _tables(
 def _table(shard: str, path: str, reader: ZipMember, names: TableColumns) -> _Table:
     name = f"{shard}/{path}"
     try:
-        content = reader.read()
+        content = reader.read_at_most(min(MAX_BYTES, max(MAX_TABLE, MAX_RATIO * reader.compressed)))
     except ReadError as error:
         raise RefusedFileError(
             f"{name} cannot be read: {error}. Pass an intact zip archive"

@@ -88,6 +88,13 @@ def test_a_table_labels_the_images_below_its_folder(tmp_path: Path) -> None:
     }
 
 
+def test_a_table_that_unpacks_to_many_rows_is_refused(tmp_path: Path) -> None:
+    """A zip file of 50 kB may hold millions of rows, which take minutes to list."""
+    members = {"labels.csv": b"file,label\n" + b"1.png,a\n" * 2**21, "1.png": b"x"}
+    with pytest.raises(RefusedFileError, match="more than the limit of 16777216"):
+        open_source(write_zip(tmp_path / "x.zip", members, zipfile.ZIP_DEFLATED))
+
+
 def test_the_only_table_is_used_if_it_has_labels(tmp_path: Path) -> None:
     """Other tables are counted, such as a table of sizes or a sample submission."""
     image = {"cat/1.png": b"x"}

@@ -31,7 +31,7 @@ from clipfeat.spec import EncoderSpec
 from clipfeat.store import FeatureWriter, stored_spec
 from clipfeat.store.loading import has_no_rows, label_counts, stored_root
 from clipfeat.store.lock import check_unlocked, write_lock
-from clipfeat.store.stat_cache import StatCache, load_stats, save_stats
+from clipfeat.store.stat_cache import NO_STATS, load_stats, save_stats
 from clipfeat.store.target import check_target
 from clipfeat.system.file_stats import file_stat
 from clipfeat.system.own_files import is_own, note_own
@@ -179,7 +179,7 @@ def _embed(
                 target, spec, root=images.root, request=request, overwrite=overwrite, is_locked=True
             ) as writer:
                 run = EmbedRun(writer, images, retry_failed, clock)
-                todo = run.settle_unchanged(StatCache({}, 0) if overwrite else load_stats(target))
+                todo = run.settle_unchanged(NO_STATS if overwrite else load_stats(target))
                 if todo:
                     frozen = frozen or _open(engine, encoder, options, len(todo), faces, clock)
                     writer.check_spec(frozen.spec)

@@ -1,19 +1,21 @@
 """State and counts of an embedding run."""
 
 import time
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from clipfeat.embedding.copies import resolve_copies
 from clipfeat.embedding.profile import STAGES, Profile
 from clipfeat.embedding.roots import SharedRoot
 from clipfeat.features import Failure
+from clipfeat.images.packed_records import pack_records
 from clipfeat.images.readers import stat_readers
 from clipfeat.images.record import FACE, FACELESS, ImageRecord, record_path
 from clipfeat.images.source import ImageSource, check_place
 from clipfeat.store import FeatureWriter, Row
-from clipfeat.store.stat_cache import StatCache
+from clipfeat.store.stat_cache import StatCache, StatRuns
 from clipfeat.system.file_stats import Stat
 from clipfeat.system.progress import Phase, Report
 from clipfeat.system.stopwatch import Stopwatch
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from clipfeat.embedding.preparing import Known
     from clipfeat.embedding.workers import Encoded
     from clipfeat.encoders.encoder import Encoder
+
+CHECKED_TOGETHER = 65_536
+"""Number of images whose files are compared with the cache in one step."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +88,7 @@ class EmbedRun:
         self.counts = {"encoded": 0, "known": 0, "failed": 0}
         self.failures: list[Failure] = []
         self.faceless = 0
-        self.digests: dict[str, tuple[Stat, bytes]] = {}
-        self._stats: dict[str, Stat] = {}
+        self._stats = StatRuns()
         self._known_rows: list[Row] = []
         self._keys_encoded_twice: set[bytes] = set()
         self.watch = Stopwatch()
@@ -122,25 +126,28 @@ class EmbedRun:
             "num_workers": n_threads,
         }
 
-    def settle_unchanged(self, cache: StatCache) -> list[ImageRecord]:
+    def settle_unchanged(self, cache: StatCache) -> Sequence[ImageRecord]:
         """Count the images with unchanged files as known, and return all other images.
 
         A file is unchanged if its size, time and inode are those in the cache. Unchanged files are
         not read.
         """
         self._report(Phase("checking files"))
-        todo = []
-        stats = stat_readers([record.reader for record in self.images])
-        for record, stat in zip(self.images, stats, strict=True):
-            if stat is not None:
-                self._stats[record.path] = stat
-            key = cache.key(record.path, stat)
-            row = Row(record.path, key or b"", record.label, record.group, columns=record.columns)
-            if key is not None and self.is_known(row):
-                self._take_known(row)
-            else:
-                todo.append(record)
-        return todo
+        return pack_records(self._settle_unchanged(cache))
+
+    def _settle_unchanged(self, cache: StatCache) -> Iterator[ImageRecord]:
+        records = iter(self.images)
+        while chunk := list(islice(records, CHECKED_TOGETHER)):
+            stats = stat_readers([record.reader for record in chunk])
+            keys = cache.keys_of([record.path for record in chunk], stats)
+            for record, stat, key in zip(chunk, stats, keys, strict=True):
+                self._stats.append(stat)
+                about = (record.label, record.group)
+                row = Row(record.path, key or b"", *about, columns=record.columns)
+                if key is not None and self.is_known(row):
+                    self._take_known(row)
+                else:
+                    yield record
 
     def is_known(self, row: Row) -> bool:
         """Return whether an image needs no encoding, because it has features or failed before."""
@@ -183,15 +190,13 @@ class EmbedRun:
     def _record_encoded(self, rows: Sequence[Row]) -> None:
         for row in rows:
             self.faceless += ("face", FACELESS) in row.columns
-            self._remember(row.path, row.key)
 
     def _take_known(self, row: Row) -> None:
-        self._remember(row.path, row.key)
         if self._failed_before(row):
             self.failures.append(self.writer.failure_of(row.path))
             self.counts["failed"] += _n_images(row.path)
             return
-        if not self.writer.is_current(row):
+        if not self.writer.confirm(row):
             self._known_rows.append(row)
         self.counts["known"] += _n_images(row.path)
 
@@ -211,11 +216,14 @@ class EmbedRun:
         self.writer.fail(failure)
         self.failures.append(failure)
         self.counts["failed"] += _n_images(failure.path)
-        self._remember(failure.path, failure.key)
 
-    def _remember(self, path: str, key: bytes) -> None:
-        if key and path in self._stats:
-            self.digests[path] = (self._stats[path], key)
+    def digests(self) -> Iterator[tuple[str, Stat, bytes]]:
+        """Yield the path, the status and the content hash of the images that were read."""
+        failed = {failure.path: failure.key for failure in self.failures}
+        for record, stat in zip(self.images, self._stats, strict=True):
+            key = self.writer.settled_key(record.path) or failed.get(record.path)
+            if stat is not None and key:
+                yield record.path, stat, key
 
     def settle_copies(self) -> None:
         """Store rows for images that are identical to an image with another path or label."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,8 @@ class MemoryImage(Reader):
     channels_first : bool
         Whether the channels are the first axis of the array.
     """
+
+    in_memory: ClassVar[bool] = True
 
     image: Any
     channels_first: bool = False
@@ -98,6 +100,8 @@ class DatasetImage(Reader):
     index : int
         Number of the row.
     """
+
+    in_memory: ClassVar[bool] = True
 
     dataset: Any
     column: str

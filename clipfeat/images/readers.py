@@ -37,10 +37,13 @@ class Reader(ABC):
     ----------
     content : {"image", "frame request"}
         The kind of bytes that `read` returns, which selects their decoder.
+    in_memory : bool
+        Whether the reader holds the image itself, so that a copy of the reader is a copy of it.
     """
 
     __slots__ = ()
     content: ClassVar[Content] = "image"
+    in_memory: ClassVar[bool] = False
 
     @property
     def sequence(self) -> Hashable:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from clipfeat.errors import (
     ClipfeatWarning,
     EmptySourceError,
@@ -15,6 +17,7 @@ from clipfeat.errors import (
 )
 from clipfeat.features.label_text import class_names
 from clipfeat.features.official_parts import SPLIT
+from clipfeat.images.packed_records import pack_records
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.skipping import WITHOUT_PATH, skipped_text
 from clipfeat.system.escaping import MAX_COLUMN_TEXT, storable, storable_columns
@@ -124,7 +127,8 @@ def make_source(
     """Make a source of records. Equal paths become one record, and empty paths are skipped.
 
     Bytes of a file name that are not UTF-8 become escapes in the path. A run keeps all records in
-    memory, so equal labels, groups and columns are stored only once.
+    memory, so equal labels, groups and columns are stored only once, and many records are packed.
+    See `clipfeat.images.packed_records`.
 
     Raises
     ------
@@ -143,38 +147,58 @@ def make_source(
     """
     shared: dict[Any, Any] = {}
     classes = class_names({record.label for record in records})
-    repeated: list[tuple[ImageRecord, ImageRecord]] = []
-    unique: dict[str, ImageRecord] = {}
-    listed: list[str] = []
     shortened: Counter[str] = Counter()
-    for raw in records:
-        path = raw.path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        path = storable(path)
-        listed.append(path)
-        if not path:
-            continue
-        label, group = storable(classes[raw.label]), storable(raw.group)
-        columns = storable_columns(raw.columns, shortened)
-        record = replace(
-            raw,
-            path=path,
-            label=shared.setdefault(label, label),
-            group=shared.setdefault(group, group),
-            columns=shared.setdefault(columns, columns),
-        )
-        earlier = unique.setdefault(path, record)
-        if earlier is not record:
-            repeated.append((earlier, record))
-    check_agreement(name, repeated)
     passed = Counter(skipped or {})
-    if n_blank := listed.count(""):
-        passed[WITHOUT_PATH] += n_blank
-    if not unique:
+    storable_records = (_storable(raw, classes, shared, shortened) for raw in records)
+    listed: list[str] = []
+    if not _have_different_paths(records):
+        repeated: list[tuple[ImageRecord, ImageRecord]] = []
+        unique: dict[str, ImageRecord] = {}
+        for record in storable_records:
+            listed.append(record.path)
+            if record.path and (earlier := unique.setdefault(record.path, record)) is not record:
+                repeated.append((earlier, record))
+        check_agreement(name, repeated)
+        if n_blank := listed.count(""):
+            passed[WITHOUT_PATH] += n_blank
+        storable_records = (record for record in unique.values())
+    stored = pack_records(storable_records)
+    if not stored:
         text = f" ({skipped_text(passed)})" if passed else ""
         raise EmptySourceError(f"there are no images in {name}{text}. Check the path")
     warn_of_shortened(name, shortened)
-    rows = tuple(listed) if len(listed) > len(unique) else ()
-    return ImageSource(name, root, list(unique.values()), passed, places, rows)
+    rows = tuple(listed) if len(listed) > len(stored) else ()
+    return ImageSource(name, root, stored, passed, places, rows)
+
+
+def _have_different_paths(records: Iterable[ImageRecord]) -> bool:
+    """Return whether all paths differ and none is empty.
+
+    A collision of hashes, which is unlikely, gives False for different paths.
+    """
+    hashes = np.fromiter((hash(_storable_path(record)) for record in records), dtype=np.int64)
+    hashes.sort()
+    is_blank = np.isin(hash(""), hashes)
+    return not is_blank and bool((hashes[1:] != hashes[:-1]).all())
+
+
+def _storable(
+    raw: ImageRecord, classes: Mapping[str, str], shared: dict[Any, Any], shortened: Counter[str]
+) -> ImageRecord:
+    """Return a record whose texts a feature file can store, with equal values stored once."""
+    label, group = storable(classes[raw.label]), storable(raw.group)
+    columns = storable_columns(raw.columns, shortened)
+    return replace(
+        raw,
+        path=_storable_path(raw),
+        label=shared.setdefault(label, label),
+        group=shared.setdefault(group, group),
+        columns=shared.setdefault(columns, columns),
+    )
+
+
+def _storable_path(raw: ImageRecord) -> str:
+    return storable(raw.path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
 
 
 def check_agreement(name: str, pairs: Iterable[tuple[ImageRecord, ImageRecord]]) -> None:

@@ -11,7 +11,7 @@ their offsets.
 
 import tarfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import PurePosixPath
@@ -20,6 +20,7 @@ from clipfeat.errors import DataError, RefusedFileError, StorageError
 from clipfeat.features.label_text import present
 from clipfeat.images.formats import HEAD_BYTES, image_suffixes
 from clipfeat.images.layouts import PathValues, understand
+from clipfeat.images.packed_records import pack_records
 from clipfeat.images.readers import Reader, RemoteObject, TarMember, Unreadable
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.shards import existing_shards, open_shard
@@ -57,23 +58,35 @@ def open_webdataset(spec: str) -> ImageSource:
     shards = existing_shards(spec)
     root = common_folder([folder_of(shard) for shard in shards])
     skipped: Counter[str] = Counter()
-    of_shard = {shard: list(_samples(shard, root, skipped)) for shard in shards}
-    records = [record for samples in of_shard.values() for record in samples]
+    n_images = Counter[str]()
+    records = pack_records(_counted_samples(shards, root, skipped, n_images))
     places = tuple(absolute(shard) for shard in shards if not is_remote(shard))
     layout, notes = "", tuple[str, ...]()
     if not any(record.label for record in records):
+        prefixes = (
+            below(root, absolute(shard)) + "/" for shard in n_images for _ in range(n_images[shard])
+        )
         inside = [
-            PurePosixPath(record.path.removeprefix(below(root, absolute(shard)) + "/")).parts
-            for shard, samples in of_shard.items()
-            for record in samples
+            PurePosixPath(record.path.removeprefix(prefix)).parts
+            for record, prefix in zip(records, prefixes, strict=True)
         ]
         stem = PurePosixPath(shards[0]).stem if len(shards) == 1 else ""
         understood = understand(inside, root=stem)
         if len({values.label for values in understood.values} - {""}) > 1:
-            records = list(map(_with_values, records, understood.values))
+            records = pack_records(map(_with_values, records, understood.values))
             layout, notes = understood.layout, understood.notes
     source = make_source(spec, root, records, skipped=skipped, places=places)
     return replace(source, layout=layout, notes=notes)
+
+
+def _counted_samples(
+    shards: Sequence[str], root: str, skipped: Counter[str], n_images: Counter[str]
+) -> Iterator[ImageRecord]:
+    """Yield the samples of all shards, and count those of each shard."""
+    for shard in dict.fromkeys(shards):
+        for record in _samples(shard, root, skipped):
+            n_images[shard] += 1
+            yield record
 
 
 def _with_values(record: ImageRecord, values: PathValues) -> ImageRecord:

@@ -14,7 +14,6 @@ from clipfeat.store.reading import Stored
 
 PATH_BYTES = 12
 MARK_BYTES = KEY_BYTES + 4
-NO_MARK = bytes(MARK_BYTES)
 
 
 def path_digest(path: str) -> bytes:

@@ -8,7 +8,7 @@ rows, and a power cut corrupted the file.
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +25,6 @@ from clipfeat.store.format import KEY_BYTES, PARTS_SUFFIX, Row, Segment
 from clipfeat.store.generations import newest_generation
 from clipfeat.store.known import (
     MARK_BYTES,
-    NO_MARK,
     PATH_BYTES,
     as_stored,
     current_rows,
@@ -50,6 +49,11 @@ COMMIT_ROWS = 4096
 COMMIT_SECONDS = 10.0
 MOST_PARTS = 256
 VISIBLE_AFTER = 10.0
+SETTLED, FROM_BEFORE = b"\1", b"\0"
+"""Last byte of the index entry of a path: whether this writer committed or confirmed the row."""
+
+NO_ROW = bytes(MARK_BYTES + 1)
+"""Index entry of a path that has a failure and no row any more."""
 
 
 class FeatureWriter:
@@ -111,7 +115,7 @@ class FeatureWriter:
         self._lock = ExitStack()
         if not is_locked:
             self._lock.enter_context(write_lock(self.target))
-        self._marks = DigestTable(PATH_BYTES, MARK_BYTES)
+        self._marks = DigestTable(PATH_BYTES, MARK_BYTES + 1)
         self._n_safe = 0
         self._failed: dict[str, Failure] = {}
         self._keys = DigestTable(KEY_BYTES)
@@ -142,9 +146,21 @@ class FeatureWriter:
         """Return whether features of this key are committed or appended."""
         return key in self._keys
 
-    def is_current(self, row: Row) -> bool:
-        """Return whether a row with the same path, key, label, group and columns is committed."""
-        return self._marks.get(path_digest(row.path)) == mark(row)
+    def confirm(self, row: Row) -> bool:
+        """Return whether a row with the same path, key, label, group and columns is committed.
+
+        Such a row counts as settled by this writer. See `settled_key`.
+        """
+        path, expected = path_digest(row.path), mark(row)
+        is_current = (self._marks.get(path) or b"")[:-1] == expected
+        if is_current:
+            self._marks.set(path, expected + SETTLED)
+        return is_current
+
+    def settled_key(self, path: str) -> bytes | None:
+        """Return the key of a row that this writer committed or confirmed, if there is one."""
+        value = self._marks.get(path_digest(path))
+        return value[:KEY_BYTES] if value and value.endswith(SETTLED) else None
 
     @property
     def keys(self) -> DigestTable:
@@ -158,7 +174,7 @@ class FeatureWriter:
 
     def has_row(self, path: str) -> bool:
         """Return whether a row of this path is committed."""
-        return self._marks.get(path_digest(path)) not in (None, NO_MARK)
+        return self._marks.get(path_digest(path)) not in (None, NO_ROW)
 
     def read_paths(self) -> set[str]:
         """Commit, and read the paths of all committed rows."""
@@ -302,15 +318,17 @@ class FeatureWriter:
         generation = newest_generation(self.path)
         return generation is not None and part in generation.merged
 
-    def _update_index(self, rows: Sequence[Row], failures: Sequence[Failure]) -> None:
+    def _update_index(
+        self, rows: Iterable[Row], failures: Sequence[Failure], state: bytes = SETTLED
+    ) -> None:
         """Update the in-memory index after a commit."""
         for failure in failures:
             if self.has_row(failure.path):
-                self._marks.set(path_digest(failure.path), NO_MARK)
+                self._marks.set(path_digest(failure.path), NO_ROW)
                 self._n_safe -= 1
         for row in rows:
             self._n_safe += not self.has_row(row.path)
-            self._marks.set(path_digest(row.path), mark(row))
+            self._marks.set(path_digest(row.path), mark(row) + state)
             self._keys.set(row.key)
 
     def _next_part(self) -> int:
@@ -446,8 +464,7 @@ class FeatureWriter:
         with open_stored(self.path) as stored:
             _check_spec(self.target, stored.spec, self.spec)
             self._check_root(stored.newest.text("root"))
-            for row in current_rows(stored, stored.column_names):
-                self._update_index([row], [])
+            self._update_index(current_rows(stored, stored.column_names), [], FROM_BEFORE)
             self._failed = {failure.path: failure for failure in stored.failures}
 
     def _can_resume(self) -> bool:

@@ -20,7 +20,7 @@ from clipfeat.images.manifest import TableColumns
 from clipfeat.images.readers import FileBytes
 from clipfeat.images.source_options import SourceOptions
 from clipfeat.store import load, stat_cache, stored_spec
-from clipfeat.store.stat_cache import StatCache, cache_path
+from clipfeat.store.stat_cache import cache_path, make_stats
 from clipfeat.system.progress import Phase
 
 
@@ -261,10 +261,9 @@ def test_a_recent_file_time_is_not_trusted() -> None:
     """A file may change again within the resolution of its time, so recent times are ignored."""
     for stat in ((10, 5_000_000_000, 7, 1), (10, 1, 7, 5_000_000_000)):
         for written, trusted in ((6_000_000_000, False), (8_000_000_000, True)):
-            cache = StatCache({"a": (stat, b"k")}, written)
-            assert (cache.key("a", stat) == b"k") is trusted
-    assert cache.key("a", (11, *stat[1:])) is None
-    assert cache.key("b", stat) is None
+            cache = make_stats([("a", stat, bytes(16))], written)
+            assert (cache.keys_of(["a"], [stat]) == [bytes(16)]) is trusted
+    assert cache.keys_of(["a", "b"], [(11, *stat[1:]), stat]) == [None, None]
 
 
 def test_rows_of_removed_images_are_kept_until_pruned(image_folder: Path, tmp_path: Path) -> None:

@@ -168,8 +168,10 @@ def test_committed_rows_are_read_before_any_merge(tmp_path: Path) -> None:
     assert feature_files_in(tmp_path) == [path]
     with FeatureWriter(path, SPEC) as writer:
         assert writer.holds(key(1))
-        assert writer.is_current(row("a", 1, "x"))
-        assert not writer.is_current(row("a", 1, "y"))
+        assert not writer.confirm(row("a", 1, "y"))
+        assert writer.settled_key("a") is None
+        assert writer.confirm(row("a", 1, "x"))
+        assert writer.settled_key("a") == key(1)
         writer.finish()
     assert part_paths(path) == []
     assert load(path).paths.tolist() == ["a", "b"]

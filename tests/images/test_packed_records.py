@@ -1,0 +1,80 @@
+"""Records in compressed blocks."""
+
+import io
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clipfeat.errors import LabelError
+from clipfeat.images import image_source, packed_records
+from clipfeat.images.packed_records import PackedRecords, pack_records
+from clipfeat.images.readers import TarMember, Unreadable
+from clipfeat.images.record import ImageRecord
+from clipfeat.images.source import make_source
+from clipfeat.images.webdataset import open_webdataset
+
+RECORDS = [
+    ImageRecord(f"{i}.png", TarMember("a.tar", 512 * i, i), "ab"[i % 2], "g", (("split", "x"),))
+    for i in range(1000)
+] + [ImageRecord("bad.png", Unreadable("no header"), view="hflip")]
+
+
+def test_packed_records_are_a_sequence() -> None:
+    """Items, slices and iteration are those of the list."""
+    packed = PackedRecords(iter(RECORDS))
+    assert len(packed) == 1001
+    assert list(packed) == RECORDS
+    for index in (0, 255, 256, -1, -1001):
+        assert packed[index] == RECORDS[index]
+    for part in (
+        slice(250, 520),
+        slice(256, 512),
+        slice(-3, None),
+        slice(9, 3),
+        slice(0, 900, 200),
+    ):
+        assert packed[part] == RECORDS[part]
+    with pytest.raises(IndexError):
+        packed[1001]
+    assert sum(map(len, packed._blocks)) < 30 * len(packed)
+
+
+def test_a_large_source_is_packed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Repeated paths are found as in a small source. Images in memory are not copied."""
+    monkeypatch.setattr(packed_records, "PACKED_ABOVE", 10)
+    source = make_source("x", "", RECORDS)
+    assert isinstance(source.records, PackedRecords)
+    assert list(source) == RECORDS
+    twice = make_source("x", "", [*RECORDS, RECORDS[3]])
+    assert list(twice) == RECORDS
+    assert twice.rows[-1] == "3.png"
+    with pytest.raises(LabelError, match=r"lists 3\.png twice"):
+        make_source("x", "", [*RECORDS, ImageRecord("3.png", RECORDS[3].reader, "a")])
+    in_memory = image_source(np.zeros((12, 8, 8, 3), dtype=np.uint8))
+    assert isinstance(in_memory.records, list)
+    assert isinstance(pack_records(RECORDS[:10]), list)
+
+
+def test_a_large_archive_gets_its_labels_from_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The names of several tar files are left out of the paths that give the labels."""
+    for n in range(2):
+        write_tar(tmp_path / f"{n}.tar", n)
+    plain = open_webdataset(str(tmp_path / "{0..1}.tar"))
+    monkeypatch.setattr(packed_records, "PACKED_ABOVE", 3)
+    packed = open_webdataset(str(tmp_path / "{0..1}.tar"))
+    assert isinstance(packed.records, PackedRecords)
+    assert list(packed) == list(plain.records)
+    assert {record.label for record in packed} == {"cat", "dog"}
+
+
+def write_tar(path: Path, number: int) -> None:
+    with tarfile.open(path, "w") as tar:
+        for name in ("cat", "dog"):
+            for i in range(3):
+                info = tarfile.TarInfo(f"{name}/{number}-{i}.png")
+                info.size = 3
+                tar.addfile(info, io.BytesIO(b"abc"))

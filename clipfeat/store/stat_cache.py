@@ -28,6 +28,9 @@ from clipfeat.system.files import read_arrays, replacing
 
 SUFFIX = ".stat"
 TRUSTED_AFTER_NS = 2_000_000_000
+MOST_BYTES = 2**40
+"""Largest size of a cache. An image takes about 80 bytes."""
+
 NO_STAT: Stat = (-1, -1, -1, -1)
 """Status of a file whose status is not known."""
 
@@ -136,7 +139,7 @@ def load_stats(feature_file: Path) -> StatCache:
     """Read the cache of a feature file. If it is missing or damaged, return an empty cache."""
     path = cache_path(feature_file)
     with suppress(RefusedFileError, OSError, ValueError, KeyError, TypeError, AttributeError):
-        saved = read_arrays(path)
+        saved = read_arrays(path, MOST_BYTES)
         # The cache is not compressed. Sorting takes more memory than arrays, so sizes come first.
         if sum(values.nbytes for values in saved.values()) > path.stat().st_size:
             return NO_STATS

@@ -326,11 +326,11 @@ def read_regular(path: Path, most: int = MAX_READ) -> bytes:
                 f"{path} has {status.st_size} bytes, more than the limit of {most}. Pass another "
                 "file"
             )
-        return file.read(most)
+        return file.read(status.st_size)
 
 
-def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Read every array of an ``.npz`` file.
+def read_arrays(path: Path, most: int = MAX_READ) -> dict[str, NDArray[Any]]:
+    """Read every array of an ``.npz`` file of at most `most` bytes.
 
     Raises
     ------
@@ -340,7 +340,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         If the file is damaged, or holds pickled objects or members that are not arrays. If it is
         not a regular file, or too large.
     """
-    content = read_regular(path)  # NumPy does not close a file that it rejects
+    content = read_regular(path, most)  # NumPy does not close a file that it rejects
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             check_unpacked_size(archive.infolist(), len(content))

@@ -31,6 +31,11 @@ def results(training: Training) -> list[str]:
         f"the training images: {board.mean[entry][board.metric]:.3f}{interval}. The interval "
         "accounts for the choice among all entries.",
     ]
+    if "view" in training.benchmark.columns:
+        lines.append(
+            "In the cross-validation, the probabilities of the views of an image are averaged. "
+            "Test images have no views."
+        )
     tied = [name for name, one in board.standings.items() if one.tied and name != entry]
     if tied:
         lines.append(f"No difference from it was found for {', '.join(tied)}.")
@@ -43,7 +48,11 @@ def results(training: Training) -> list[str]:
     if training.reused:
         parts = "; ".join(f"{part}: {text}" for part, text in training.reused.items())
         lines.append(f"Reused from an earlier call: {parts}.")
-    return [*lines, f"Time: {seconds_text(training.seconds)}."]
+    seconds: dict[str, float] = {}
+    for phase, value in training.seconds.items():
+        part = phase.partition(",")[0]  # the features of one encoder have several phases
+        seconds[part] = seconds.get(part, 0.0) + value
+    return [*lines, f"Time: {seconds_text(seconds)}."]
 
 
 def findings(training: Training) -> list[str]:

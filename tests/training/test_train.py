@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clipfeat.errors import DataError, OutputExistsError
+from clipfeat.errors import DataError, LockedError, OutputExistsError
 from clipfeat.model import load_model
 from clipfeat.prediction.predicting import predict
 from clipfeat.report import load_run
+from clipfeat.report.run_folder import LOCK
+from clipfeat.system.lock import locked
 from clipfeat.system.progress import Phase
 from clipfeat.training.recipe import Recipe, find_recipe
 from clipfeat.training.result import Training
@@ -99,6 +101,15 @@ def test_another_run_in_the_folder_is_refused(run: Training, image_folder: Path)
     with pytest.raises(OutputExistsError, match="seed 0, got 1"):
         train(image_folder, run.folder, SMALL, random_state=1)
     assert train(image_folder, run.folder, other, overwrite=True).features[0].path.exists()
+
+
+def test_a_folder_in_use_is_locked(image_folder: Path, tmp_path: Path) -> None:
+    """Two runs cannot write the same folder."""
+    with (
+        locked(tmp_path / "run" / LOCK, tmp_path / "run"),
+        pytest.raises(LockedError, match="is being written"),
+    ):
+        train(image_folder, tmp_path / "run", SMALL)
 
 
 def test_images_that_disappeared_are_not_trained_on(run: Training, image_folder: Path) -> None:

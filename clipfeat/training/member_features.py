@@ -70,7 +70,7 @@ def embed_members(
         if of_path.absent:
             raise OutputExistsError(
                 f"{path} has features of {of_path.absent} images that are no longer in "
-                f"{images.name}. Add --overwrite to begin again, or choose another folder (-o)"
+                f"{images.name}. Delete this file to encode the images again"
             )
         embedded.append(of_path)
     return embedded

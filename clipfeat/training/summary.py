@@ -80,6 +80,13 @@ def next_steps(training: Training) -> list[str]:
         f"Classify new images: clipfeat predict {model} NEW_IMAGES/ -o predictions.csv",
         f"Score degraded images: clipfeat robustness {model} LABELLED_IMAGES/",
     ]
+    if "generator" in training.benchmark.columns:
+        paths = " ".join(shlex.quote(str(one.path)) for one in training.features)
+        steps.append(
+            "Score generators that the model has not seen: clipfeat benchmark "
+            f"{paths} --clf {','.join(training.recipe.classifiers)} --leave-one-out generator "
+            f"-o {shlex.quote(str(folder / 'unseen'))}"
+        )
     if training.test is None:
         steps.append("Score images from another origin: repeat the command with --test IMAGES/")
     return steps

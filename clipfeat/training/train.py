@@ -5,6 +5,7 @@ accuracy in the cross-validation becomes the model, which is then fitted on all 
 Test images are encoded and scored after the model file is written.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,7 +17,7 @@ import numpy as np
 from clipfeat import __version__
 from clipfeat.auditing.run_images import audit_run, thumbnail_reader
 from clipfeat.embedding.embed_report import EmbedReport
-from clipfeat.errors import ClipfeatError, OutputExistsError
+from clipfeat.errors import ClipfeatError, LabelError, OutputExistsError
 from clipfeat.evaluate import Benchmark, KFold, Leaderboard, benchmark
 from clipfeat.evaluate.entries import entry_names
 from clipfeat.evaluate.fitting import fit_entry
@@ -34,10 +35,10 @@ from clipfeat.model import Model, load_model
 from clipfeat.prediction.predicting import predict
 from clipfeat.prediction.predictions import Predictions
 from clipfeat.report.page.write import PageOptions
-from clipfeat.report.run_folder import COMMAND, claimed_folder
+from clipfeat.report.run_folder import COMMAND, LOCK, claimed_folder
 from clipfeat.store import load
 from clipfeat.system.escaping import spreadsheet_csv
-from clipfeat.system.files import publish
+from clipfeat.system.files import names_in, publish
 from clipfeat.system.locations import local_path
 from clipfeat.system.progress import Phase, PhaseClock, Report, reporting
 from clipfeat.training.member_features import embed_members
@@ -141,6 +142,7 @@ def train(
     FitResources(time_limit=time_limit)  # checks the limit
     inputs = _with_recipe(inputs, row)
     images = open_inputs(source, inputs)
+    _check_labels(images)
     test_inputs = _test_inputs(test, inputs)
     test_images = None if test is None else open_inputs(test, test_inputs)
     target = local_path(folder)
@@ -179,8 +181,8 @@ def train(
             predictions: Predictions | None
             if test_images is not None:
                 tested = embed_members(
-                    [members[i] for i in used], test_images, target, "test", test_inputs,
-                    clock, overwrite=overwrite,
+                    [members[i] for i in used], test_images, target, _test_file(test_images),
+                    test_inputs, clock, overwrite=overwrite,
                 )  # fmt: skip
                 predictions = predict(
                     model,
@@ -238,6 +240,23 @@ def _test_inputs(test: ImageInput | None, inputs: SourceOptions) -> SourceOption
     return replace(inputs, labels=None, views=None, image_root=root)
 
 
+def _test_file(images: ImageSource) -> str:
+    """Return the start of the names of the test features, which differs between sources."""
+    digest = hashlib.sha256(f"{images.name}\0{images.root}".encode(errors="surrogatepass"))
+    return f"test-{digest.hexdigest()[:8]}"
+
+
+def _check_labels(images: ImageSource) -> None:
+    """Check before the images are encoded that there are at least two classes."""
+    labels = sorted({record.label for record in images} - {""})
+    if len(labels) < 2:
+        raise LabelError(
+            f"{images.name} has {len(labels)} classes ({', '.join(labels) or 'no labels'}), but "
+            "training needs 2 or more. Put the images of each class into a folder with its name, "
+            "or pass a table with --labels"
+        )
+
+
 def _command(
     recipe: Recipe, images: ImageSource, inputs: SourceOptions, random_state: int
 ) -> dict[str, object]:
@@ -263,7 +282,8 @@ def _check_same_command(folder: Path, command: Mapping[str, object]) -> None:
         earlier = json.loads((folder / COMMAND).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return  # `claimed_folder` checks the folder
-    if not isinstance(earlier, dict) or set(earlier) != set(command):
+    is_begun = any(name not in (COMMAND, LOCK) for name in names_in(folder))
+    if not is_begun or not isinstance(earlier, dict) or set(earlier) != set(command):
         return
     before, now = (_flat(one) for one in (earlier, command))
     different = [

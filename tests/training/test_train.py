@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clipfeat.errors import DataError, LockedError, OutputExistsError
+from clipfeat.errors import DataError, LabelError, LockedError, OutputExistsError, WeightsError
 from clipfeat.model import load_model
 from clipfeat.prediction.predicting import predict
 from clipfeat.report import load_run
@@ -103,6 +103,23 @@ def test_another_run_in_the_folder_is_refused(run: Training, image_folder: Path)
     assert train(image_folder, run.folder, other, overwrite=True).features[0].path.exists()
 
 
+def test_a_call_that_failed_early_does_not_block_the_folder(
+    image_folder: Path, tmp_path: Path
+) -> None:
+    """Another recipe can use the folder of a call whose encoder could not be opened."""
+    missing = SMALL.using(["timm:resnet18.a1_in1k"])
+    with pytest.raises(WeightsError):
+        train(image_folder, tmp_path / "run", missing)
+    assert train(image_folder, tmp_path / "run", SMALL).entry == "logreg"
+
+
+def test_one_class_is_an_error_before_the_encoding(image_folder: Path, tmp_path: Path) -> None:
+    """The error says how images get labels, and nothing is written."""
+    with pytest.raises(LabelError, match="has 0 classes"):
+        train(image_folder / "real", tmp_path / "run", SMALL)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_folder_in_use_is_locked(image_folder: Path, tmp_path: Path) -> None:
     """Two runs cannot write the same folder."""
     with (
@@ -141,6 +158,10 @@ def test_test_images_are_scored_and_never_chosen_on(image_folder: Path, tmp_path
     assert np.array_equal(*p)
     table = (tmp_path / "run" / "predictions.csv").read_text()
     assert "real/0.png" in table
+    other = train(image_folder, tmp_path / "run", SMALL, test=tmp_path / "new" / "real" / "0.png")
+    assert other.test is not None
+    assert len(other.test.paths) == 1
+    assert other.reused["model"] == "model.clipfeat"
 
 
 def test_an_official_test_set_is_left_out_and_scored(tmp_path: Path) -> None:

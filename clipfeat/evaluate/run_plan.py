@@ -280,7 +280,7 @@ def _gather(
     n_failed = 0
 
     def report_cells() -> None:
-        # The cells run in order, except on Ray, where this is the first cell that is not finished.
+        # Boosted trees and cells on Ray run out of order. The detail is the first unfinished cell.
         first = next(iter(waiting), None)
         detail = "" if first is None else f"{specs[first].entry}, {specs[first].where}"
         report(Phase("fitting", len(by_number), len(specs), "fits", n_failed, detail))

@@ -33,16 +33,15 @@ def test_a_child_process_changes_no_result() -> None:
 
 
 def test_fits_side_by_side_change_no_result() -> None:
-    """Probabilities equal those of fits in turn."""
+    """Boosted trees come first, and probabilities equal those of fits in turn."""
     data = make_features(60, n_features=40, apart=1.0)
     names = ["lgbm", "logreg", "xgb"]
-    steps: list[str] = []
+    details: list[str] = []
     in_turn = benchmark(data, names, protocol=3, resources=FitResources(n_jobs=1))
     at_once = benchmark(
         data, names, protocol=3, resources=FitResources(n_jobs=2),
-        progress=lambda step: steps.append(step.entry),
+        progress=lambda phase: details.append(phase.detail) if phase.name == "fitting" else None,
     )  # fmt: skip
-    assert steps[-3:] == ["logreg"] * 3
-    assert sorted(steps[:-3]) == ["lgbm"] * 3 + ["xgb"] * 3
+    assert details[-4:] == ["logreg, fold 0", "logreg, fold 1", "logreg, fold 2", ""]
     for entry, p in in_turn.probabilities.items():
         assert (p == at_once.probabilities[entry]).all()

@@ -37,15 +37,19 @@ if TYPE_CHECKING:
     from clipfeat.features import FeatureSet
     from clipfeat.fits.fit_resources import FitResources
     from clipfeat.images.class_globs import ClassGlobs
+    from clipfeat.images.faces import open_finder
+    from clipfeat.images.faces.cropping import FaceCrops, crop_faces
     from clipfeat.images.manifest import TableColumns
     from clipfeat.images.memory import image_source
     from clipfeat.images.source_options import SourceOptions
     from clipfeat.images.video.frames import FrameSampling
     from clipfeat.model import Model, load_model
+    from clipfeat.prediction.contact_sheet import contact_sheet
     from clipfeat.prediction.degrading import Robustness, robustness
     from clipfeat.prediction.explaining import explain
     from clipfeat.prediction.predicting import predict
     from clipfeat.prediction.predictions import Predictions
+    from clipfeat.prediction.submission import Template, fill_template
     from clipfeat.spec import EncoderSpec
     from clipfeat.store import load
     from clipfeat.store.streaming import stream
@@ -64,6 +68,7 @@ _HOME = {
     "EmbedResources": "embedding.embed_resources",
     "EncoderOptions": "encoders.encoder_options",
     "EncoderSpec": "spec",
+    "FaceCrops": "images.faces.cropping",
     "FeatureSet": "features",
     "FewShot": "evaluate",
     "FitOptions": "zoo.fit_options",
@@ -83,17 +88,22 @@ _HOME = {
     "SoftVotingClassifier": "ensemble",
     "SourceOptions": "images.source_options",
     "TableColumns": "images.manifest",
+    "Template": "prediction.submission",
     "TrainTest": "evaluate",
     "Training": "training.result",
     "audit": "auditing.checking",
     "benchmark": "evaluate",
     "compare": "evaluate",
+    "contact_sheet": "prediction.contact_sheet",
+    "crop_faces": "images.faces.cropping",
     "embed": "embedding.pipeline",
     "explain": "prediction.explaining",
+    "fill_template": "prediction.submission",
     "fit": "evaluate.fitting",
     "image_source": "images.memory",
     "load": "store",
     "load_model": "model",
+    "open_finder": "images.faces",
     "predict": "prediction.predicting",
     "robustness": "prediction.degrading",
     "soft_vote": "ensemble",
@@ -112,6 +122,7 @@ __all__ = [
     "EmbedResources",
     "EncoderOptions",
     "EncoderSpec",
+    "FaceCrops",
     "FeatureSet",
     "FewShot",
     "FitOptions",
@@ -131,17 +142,22 @@ __all__ = [
     "SoftVotingClassifier",
     "SourceOptions",
     "TableColumns",
+    "Template",
     "TrainTest",
     "Training",
     "audit",
     "benchmark",
     "compare",
+    "contact_sheet",
+    "crop_faces",
     "embed",
     "explain",
+    "fill_template",
     "fit",
     "image_source",
     "load",
     "load_model",
+    "open_finder",
     "predict",
     "robustness",
     "soft_vote",

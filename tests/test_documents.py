@@ -1,7 +1,6 @@
-"""The README and the examples agree with the code."""
+"""The README agrees with the code."""
 
 import re
-import runpy
 import shlex
 from pathlib import Path
 
@@ -55,10 +54,3 @@ def test_python_blocks_compile() -> None:
     """The README's Python blocks compile."""
     for block in re.findall(r"```python\n(.*?)```", README, re.S):
         compile(block, "README.md", "exec")
-
-
-@pytest.mark.parametrize("script", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.stem)
-def test_examples_run(script: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every example script runs and prints something."""
-    runpy.run_path(str(script), run_name="__main__")
-    assert capsys.readouterr().out

@@ -1,0 +1,104 @@
+"""The example scripts run on made images and videos, and their tables state the right scores."""
+
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from tests.examples.conftest import ROOT, Run
+
+LITE = ("--encoder", "efficientnet-lite0")
+
+
+@pytest.mark.parametrize("name", ["in_scikit_learn", "real_or_generated"])
+def test_scripts_without_data(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The scripts without arguments run and print scores."""
+    runpy.run_path(str(ROOT / "examples" / f"{name}.py"), run_name="__main__")
+    assert capsys.readouterr().out
+
+
+def test_every_script_is_short_and_documented() -> None:
+    """A script has at most 60 lines, and the page of the examples shows it with its output."""
+    page = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
+    for script in (ROOT / "examples").glob("*.py"):
+        assert len(script.read_text(encoding="utf-8").splitlines()) <= 60, script.name
+        assert f"python examples/{script.name}" in page
+
+
+def test_vote_across_sizes(run: Run, generators: Path) -> None:
+    """Nine models are ordered by validation, and the vote of five separates other generators."""
+    out = run("vote_across_sizes.py", generators, "--own", "own", "--external", "external", *LITE,
+              "--sizes", 48, 64, 80).splitlines()  # fmt: skip
+    assert out[0] == "8 own and 8 external training images; ROC AUC"
+    rows = [line.split() for line in out[2:11]]
+    assert len({tuple(row[:3]) for row in rows}) == 9
+    validation = [float(row[-2]) for row in rows]
+    assert validation == sorted(validation, reverse=True)
+    assert validation[0] > 0.9
+    assert float(out[11].rpartition(" ")[2]) > 0.9
+
+
+def test_degraded_training(run: Run, image_sets: tuple[Path, Path]) -> None:
+    """The table has a row for each degradation, and both models separate clean images."""
+    out = run(
+        "degraded_training.py", *image_sets, *LITE, "--resize", 96, "--crop", 58, "--folds", 3,
+        "--clf", "logreg", "--metric", "roc_auc",
+    )  # fmt: skip
+    rows = {line.split()[0]: line.split()[1:] for line in out.splitlines()[4:]}
+    assert list(rows) == [
+        "original", "jpeg", "noise", "blur", "colour", "grey", "shift-scale-rotate", "mean",
+    ]  # fmt: skip
+    assert min(map(float, rows["original"])) > 0.8
+
+
+def test_unbalanced_submission(run: Run, image_sets: tuple[Path, Path], tmp_path: Path) -> None:
+    """The template is filled in its order with probabilities that separate the classes."""
+    names = sorted(path.stem for path in image_sets[1].rglob("*.png"))[::-1]
+    template = tmp_path / "sample_submission.csv"
+    pd.DataFrame({"id": names, "target": 0.5}).to_csv(template, index=False)
+    out = run("unbalanced_submission.py", *image_sets, template, *LITE, "--image-size", 64,
+              "--folds", 3)  # fmt: skip
+    board = [line.split() for line in out.splitlines()[2:12]]
+    assert {row[0] for row in board} == {"logreg", "knn", "rf", "lgbm", "soft"}
+    filled = pd.read_csv(tmp_path / "submission.csv")
+    assert filled.id.tolist() == names
+    is_fake = filled.id.str.startswith("fake")
+    assert filled.target[is_fake].min() > filled.target[~is_fake].max()
+
+
+def test_small_set_of_images(run: Run, image_sets: tuple[Path, Path], tmp_path: Path) -> None:
+    """The report, the plots and the contact sheet of the test images are in the run's folder."""
+    out = run("small_set.py", image_sets[0], *LITE, "--image-size", 64, "--clf", "logreg,knn")
+    assert "on test" in out
+    assert "macro avg" in out
+    for name in ("report.html", "leaderboard.md", "confusion.png", "roc.png", "few_shot.png"):
+        assert (tmp_path / "run" / name).stat().st_size > 1000
+    with Image.open(tmp_path / "run" / "sheet.png") as sheet:
+        assert sheet.width > 600
+
+
+def test_small_set_of_videos(run: Run, videos: tuple[Path, Path], tmp_path: Path) -> None:
+    """The same script classifies videos by their frames."""
+    out = run(
+        "small_set.py", videos[0], *LITE, "--image-size", 64, "--clf", "logreg", "--frames", 2
+    )
+    assert "macro avg" in out
+    assert (tmp_path / "run" / "sheet.png").is_file()
+
+
+def test_faces_in_videos(run: Run, videos: tuple[Path, Path], tmp_path: Path) -> None:
+    """Faces are cropped, a model is trained on them, and each new video has a line in the table."""
+    out = run("faces_in_videos.py", "crop", videos[1], "crops", "--frames", 2)
+    faces = list((tmp_path / "crops").rglob("*.png"))
+    assert out.startswith(f"{len(faces)} faces, ")
+    assert len(faces) >= 6
+    out = run("faces_in_videos.py", "train", videos[0], "model.clipfeat", *LITE, "--image-size", 64,
+              "--frames", 2, "--folds", 3)  # fmt: skip
+    assert float(out.splitlines()[-1].split()[1]) > 0.8
+    run("faces_in_videos.py", "infer", videos[1], "predictions.csv", "--frames", 2)
+    table = pd.read_csv(tmp_path / "predictions.csv")
+    assert table.path.tolist() == ["fake/0.mp4", "fake/1.mp4", "real/0.mp4", "real/1.mp4"]
+    assert np.isfinite(table.p_fake).all()

@@ -127,9 +127,10 @@ class PhaseClock:
         phase = self.phase
         if phase is None:
             return
-        state = terminal_text(state_text(phase, self.elapsed, self._n_before))
+        state = Text(terminal_text(state_text(phase, self.elapsed, self._n_before)))
+        state.truncate(options.max_width - len(phase.name) - 1, overflow="ellipsis")
         width = min(BAR_WIDTH, options.max_width - len(phase.name) - len(state) - 2)
-        cells: list[RenderableType] = [Text(phase.name), Text(state)]
+        cells: list[RenderableType] = [Text(phase.name), state]
         if width >= 5:
             cells.insert(1, ProgressBar(phase.total, phase.done, width, pulse=phase.total is None))
         line = Table.grid(*(Column(no_wrap=True) for _ in cells), padding=(0, 1))

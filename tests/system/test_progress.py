@@ -8,10 +8,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from io import StringIO
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from clipfeat.system import progress
 from clipfeat.system.progress import Phase, reporting
@@ -130,3 +132,15 @@ def test_a_notebook_has_one_output_that_changes(
     assert re.fullmatch(r"\d\.\d s", last)
     assert shown[0]["text/html"].startswith("<progress></progress>")
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("width", [40, 70, 100])
+def test_a_narrow_terminal_has_one_line_with_the_name(width: int) -> None:
+    """The end of the state is cut, not the name of the phase."""
+    clock = progress.PhaseClock()
+    clock(Phase("checking", 17, 23, "checks", detail="repeated small corner patches"))
+    screen = Console(width=width, file=StringIO())
+    screen.print(clock)
+    (line,) = screen.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert line.startswith("checking ")
+    assert "17/23 checks in 0 s" in line

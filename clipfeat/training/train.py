@@ -42,7 +42,7 @@ from clipfeat.system.files import names_in, publish
 from clipfeat.system.locations import local_path
 from clipfeat.system.progress import Phase, PhaseClock, Report, reporting
 from clipfeat.training.member_features import embed_members
-from clipfeat.training.recipe import DEFAULT_RECIPE, Recipe, find_recipe
+from clipfeat.training.recipe import DEFAULT_RECIPE, Member, Recipe, find_recipe
 from clipfeat.training.result import (
     AUDIT,
     BENCHMARK,
@@ -178,20 +178,12 @@ def train(
                 publish(json.dumps({"version": VERSION, "state": state}).encode(), target / RECORD)
             used = [i for i, one in enumerate(embedded) if one.spec in model.specs]
             tested: list[EmbedReport] = []
-            predictions: Predictions | None
             if test_images is not None:
                 tested = embed_members(
-                    [members[i] for i in used], test_images, target, _test_file(test_images),
-                    test_inputs, clock, overwrite=overwrite,
+                    [_as_embedded(members[i], embedded[i]) for i in used], test_images, target,
+                    _test_file(test_images), test_inputs, clock, overwrite=overwrite,
                 )  # fmt: skip
-                predictions = predict(
-                    model,
-                    [one.path for one in tested],
-                    inputs=SourceOptions(merge_labels=inputs.merge_labels),
-                    progress=_named("test", clock),
-                )
-            else:
-                predictions = _official_test(model, [embedded[i] for i in used], inputs)
+            predictions = _predict(model, tested, [embedded[i] for i in used], inputs, clock)
             clock(Phase("audit"))
             files = [embedded[used[0]].path, *(one.path for one in tested[:1])]
             checked = audit_run(run, board, files, report=_named("audit", clock))
@@ -238,6 +230,12 @@ def _test_inputs(test: ImageInput | None, inputs: SourceOptions) -> SourceOption
     of_table = any(is_table(path) for path in paths_of(test))
     root = inputs.image_root if of_table else None
     return replace(inputs, labels=None, views=None, image_root=root)
+
+
+def _as_embedded(member: Member, of_training: EmbedReport) -> Member:
+    """Return a member with the precision that was chosen on the training images."""
+    precision = of_training.spec.precision
+    return replace(member, options=replace(member.options, precision=precision))
 
 
 def _test_file(images: ImageSource) -> str:
@@ -380,6 +378,21 @@ def _reused(embedded: Sequence[EmbedReport], n_fits: int, *, is_model: bool) -> 
     if is_model:
         reused["model"] = MODEL
     return reused
+
+
+def _predict(
+    model: Model,
+    tested: Sequence[EmbedReport],
+    embedded: Sequence[EmbedReport],
+    inputs: SourceOptions,
+    report: Report,
+) -> Predictions | None:
+    """Predict the test images, or those of an official split. Return None if there are none."""
+    if not tested:
+        return _official_test(model, embedded, inputs)
+    of_labels = SourceOptions(merge_labels=inputs.merge_labels)
+    paths = [one.path for one in tested]
+    return predict(model, paths, inputs=of_labels, progress=_named("test", report))
 
 
 def _official_test(

@@ -50,9 +50,8 @@ best = board.entries[0] if board.entries[0] in args.clf.split(",") else args.clf
 model = clipfeat.fit(features, best, cv=0)  # leaves out the test images
 predictions = clipfeat.predict(model, features.take(parts == "test"))
 print(f"{best} on test\n{classification_report(predictions.labels, predictions.predicted)}")
-few = clipfeat.benchmark(
-    features.take(parts != "test"), best, protocol=clipfeat.FewShot((5, 10, 20, 50))
-)
+shots = clipfeat.FewShot((2, 5, 10, 20, 50), n_splits=3)
+few = clipfeat.benchmark(features.take(parts != "test"), best, protocol=shots)
 for name, one in (("confusion", run), ("roc", run), ("few_shot", few)):
     one.plot(name).savefig(args.output / f"{name}.png")
 clipfeat.contact_sheet(predictions, args.images, inputs=inputs).save(args.output / "sheet.png")

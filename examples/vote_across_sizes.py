@@ -55,6 +55,6 @@ board = pd.DataFrame(members, columns=["member", "validation", "test", "predicti
 board = board.sort_values("validation", ascending=False)
 best = [*board.predictions[:5]]
 vote = replace(best[0], probabilities=clipfeat.soft_vote([one.probabilities for one in best]))
-print(f"{len(train)} own and {len(external)} external training images; ROC AUC")
+print(f"{sum(train.label == 'fake')} own and {len(external)} external generated images; ROC AUC")
 print(board.drop(columns="predictions").to_string(index=False, float_format="{:.3f}".format))
 print(f"vote of the best five on the test: {vote.scores()['roc_auc']:.3f}")

@@ -32,7 +32,7 @@ def test_vote_across_sizes(run: Run, generators: Path) -> None:
     """Nine models are ordered by validation, and the vote of five separates other generators."""
     out = run("vote_across_sizes.py", generators, "--own", "own", "--external", "external", *LITE,
               "--sizes", 48, 64, 80).splitlines()  # fmt: skip
-    assert out[0] == "8 own and 8 external training images; ROC AUC"
+    assert out[0] == "8 own and 8 external generated images; ROC AUC"
     rows = [line.split() for line in out[2:11]]
     assert len({tuple(row[:3]) for row in rows}) == 9
     validation = [float(row[-2]) for row in rows]

@@ -275,7 +275,7 @@ def test_a_test_of_other_features_or_classes_is_refused() -> None:
         (KFold(1), "folds"),
         (FewShot([0]), r"1 or more, got \[0\]"),
         (FewShot([]), r"1 or more, got \[\]"),
-        (Matrix("lone"), "has 0. Values shared by all"),
+        (Matrix("lone"), "'lone' has 0. A value that all images of a class share"),
     ],
     ids=str,
 )

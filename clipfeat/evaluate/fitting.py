@@ -194,6 +194,8 @@ def fit_entry(
     chosen = [entry]
     if entry in run.about["votes"]:
         chosen = list(run.about["voters"])
+    if vote == "stacking" and (run.fold < 0).any():
+        raise UsageError("stacking needs a run that tests all views. Use another vote")
     names = list(dict.fromkeys(one.partition(" @ ")[0] for one in chosen))
     untimed = replace(resources, time_limit=None)
     with reporting(progress) as report:
@@ -317,7 +319,8 @@ def _fit(
 
 def _check_same_rows(run: Benchmark, data: FeatureSet) -> None:
     """Check that a run is a cross-validation of these rows."""
-    is_one = len(run.outcomes) == 1 and (run.fold >= 0).all()
+    files = run.files[run.fold >= 0]
+    is_one = len(run.outcomes) == 1 and set(files.tolist()) == set(run.files.tolist())
     if not is_one or run.paths.tolist() != data.paths.tolist() or run.classes != data.classes:
         raise UsageError(
             f"the run {run.about.get('protocol')!r} on {len(run.y)} images is no cross-validation "
@@ -390,7 +393,8 @@ def _threshold(
     if len(left_out):
         rows, p = left_out, estimator.predict_proba(data.X[left_out])
     else:
-        p = _combined_probabilities(estimator, out_of_fold)
+        rows = np.flatnonzero(~np.isnan(out_of_fold[0]).any(axis=1))  # the tested views
+        p = _combined_probabilities(estimator, [of[rows] for of in out_of_fold])
     y, p, first = one_per_file(data.y[rows], p, data.files[rows])
     return choose(y, p, None if groups is None else groups[rows[first]])
 
@@ -521,6 +525,7 @@ def _weights(
         return dict(zip(entries, (float(w) / float(np.sum(given)) for w in given), strict=True))
     if scored is None or how == "stacking" or len(entries) == 1:
         return dict.fromkeys(entries, 1 / len(entries))
+    rows = rows[scored.fold[rows] >= 0]
     y, files = scored.y[rows], scored.files[rows]
     by_file = [one_per_file(y, scored.probabilities[entry][rows], files) for entry in entries]
     learned = learn_weights(how, [p for _, p, _ in by_file], by_file[0][0])

@@ -79,6 +79,9 @@ class KFold(Protocol):
         Number of folds, at least 2.
     repeats : int
         Number of repetitions, each with a different seed.
+    tested_view : str
+        Name of the view that is tested, such as ``"original"``. The other views of the images are
+        only trained on. If it is empty, all views are tested.
 
     Examples
     --------
@@ -90,13 +93,20 @@ class KFold(Protocol):
 
     n_splits: int = FOLDS
     repeats: int = 1
+    tested_view: str = ""
 
     def plan(self, features: FeatureSet, random_state: int = 0) -> Plan:
         """Split into stratified folds. See `Protocol.plan`."""
         data = labelled_rows(features)
         seeds = trial_seeds(self.repeats, random_state)
-        trials = [Trial(_numbered(cross_validation(data, self.n_splits, s)), s) for s in seeds]
-        return Plan(f"{self.n_splits}-fold{repeated(seeds)}", data, trials)
+        splits = [cross_validation(data, self.n_splits, seed) for seed in seeds]
+        name = f"{self.n_splits}-fold{repeated(seeds)}"
+        if self.tested_view:
+            tested = data.column("view") == self.tested_view
+            splits = [[(train, test[tested[test]]) for train, test in folds] for folds in splits]
+            name += f", tested on the view {self.tested_view}"
+        trials = [Trial(_numbered(of), seed) for of, seed in zip(splits, seeds, strict=True)]
+        return Plan(name, data, trials)
 
 
 @dataclass(frozen=True)

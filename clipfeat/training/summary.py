@@ -33,8 +33,8 @@ def results(training: Training) -> list[str]:
     ]
     if "view" in training.benchmark.columns:
         lines.append(
-            "In the cross-validation, the probabilities of the views of an image are averaged. "
-            "Test images have no views."
+            "The views of an image are only trained on. All scores are those of the images "
+            "themselves."
         )
     tied = [name for name, one in board.standings.items() if one.tied and name != entry]
     if tied:

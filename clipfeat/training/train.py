@@ -17,6 +17,7 @@ import numpy as np
 from clipfeat import __version__
 from clipfeat.auditing.run_images import audit_run, thumbnail_reader
 from clipfeat.embedding.embed_report import EmbedReport
+from clipfeat.embedding.views import ORIGINAL
 from clipfeat.errors import ClipfeatError, LabelError, OutputExistsError
 from clipfeat.evaluate import Benchmark, KFold, Leaderboard, benchmark
 from clipfeat.evaluate.entries import entry_names
@@ -314,7 +315,7 @@ def _benchmark(
     run = benchmark(
         data,
         recipe.classifiers,
-        protocol=KFold(FOLDS),
+        protocol=KFold(FOLDS, tested_view=ORIGINAL if "view" in data.columns else ""),
         options=recipe.fit_options,
         vote=recipe.votes,
         random_state=random_state,
@@ -406,8 +407,6 @@ def _official_test(
         return None
     test = official_parts(features, SPLIT) == "test"
     if "view" in features.columns:
-        from clipfeat.embedding.views import ORIGINAL
-
         test &= features.columns["view"] == ORIGINAL
     return predict(model, replace(features.take(test), failures=()), progress=False)
 

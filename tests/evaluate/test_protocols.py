@@ -1,5 +1,6 @@
 """Tests of the protocols."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -32,6 +33,18 @@ def generators(n: int = 60) -> FeatureSet:
     column = np.where(data.y == 0, "photo", made)
     return replace(
         data, columns={"generator": column}, groups=(number // 6 * 3 + number % 3).astype(str)
+    )
+
+
+def stack_views(features: FeatureSet, views: Sequence[str]) -> FeatureSet:
+    """Repeat the rows of a feature set, as if they were views."""
+    n, n_views = len(features), len(views)
+    rows = features.take(np.tile(np.arange(n), n_views))
+    names = np.repeat(np.array(views), n)
+    return replace(
+        rows,
+        keys=np.array([f"{i:032x}".encode() for i in range(n * n_views)]),
+        columns={"file": features.paths[np.tile(np.arange(n), n_views)], "view": names},
     )
 
 
@@ -358,3 +371,18 @@ def test_the_default_balance_restores_unequal_classes() -> None:
         for options in (FitOptions(balance="none"), FitOptions())
     ]
     assert scores[1] > scores[0] + 0.1
+
+
+def test_only_one_view_is_tested() -> None:
+    """Every view is trained on. The tested rows are those of one view, of every image once."""
+    plain = make_features(10)
+    views = stack_views(plain, ("original", "robust"))
+    plan = KFold(5, tested_view="original").plan(views)
+    splits = plan.trials[0].splits.values()
+    tested = np.concatenate([test for _, test in splits])
+    assert set(plan.features.columns["view"][tested].tolist()) == {"original"}
+    assert len(np.unique(tested)) == len(plain)
+    for train, test in splits:
+        assert len(train) == 32
+        assert not set(plan.features.files[train]) & set(plan.features.files[test])
+    assert plan.name.endswith("tested on the view original")

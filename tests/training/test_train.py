@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 from clipfeat.errors import DataError, LabelError, LockedError, OutputExistsError, WeightsError
+from clipfeat.evaluate.fitting import fit_entry
+from clipfeat.evaluate.votes import VOTE_TITLES
 from clipfeat.model import load_model
 from clipfeat.prediction.predicting import predict
 from clipfeat.report import load_run
 from clipfeat.report.run_folder import LOCK
+from clipfeat.store import load
 from clipfeat.system.lock import locked
 from clipfeat.system.progress import Phase
 from clipfeat.training.recipe import Recipe, find_recipe
@@ -177,6 +180,25 @@ def test_an_official_test_set_is_left_out_and_scored(tmp_path: Path) -> None:
     assert training.model.about["images"] == 12
     assert training.test is not None
     assert training.test.n_scored == 6
+
+
+@pytest.mark.parametrize("vote", ["uniform", "greedy"])
+def test_views_are_trained_on_and_not_scored(image_folder: Path, tmp_path: Path, vote: str) -> None:
+    """The scores, the weights and the threshold come from the original images."""
+    recipe = Recipe(
+        "views", "", "", ("spectrum",), ("logreg", "knn"), (32,), views="robust",
+        threshold="accuracy", votes=(vote,),
+    )  # fmt: skip
+    training = train(image_folder, tmp_path / "run", recipe)
+    run = training.benchmark
+    assert training.model.about["images"] == 48
+    assert set(run.columns["view"][run.fold >= 0].tolist()) == {"original"}
+    assert (run.fold >= 0).sum() == 24
+    of_vote = fit_entry(
+        run, load(training.features[0].path), VOTE_TITLES[vote], options=recipe.fit_options
+    )
+    assert of_vote.threshold is not None
+    assert 0 < of_vote.threshold < 1
 
 
 def test_groups_have_rates(tmp_path: Path, image_folder: Path) -> None:

@@ -161,9 +161,11 @@ def test_failures_are_retried_on_request(
     run(image_folder, out)
     original, tried = IsolatedDecoder.decoded, []
 
-    def counted(decoder: IsolatedDecoder, data: bytes) -> AbstractContextManager[Decoded]:
+    def counted(
+        decoder: IsolatedDecoder, data: bytes, least_side: int
+    ) -> AbstractContextManager[Decoded]:
         tried.append(data)
-        return original(decoder, data)
+        return original(decoder, data, least_side)
 
     monkeypatch.setattr(IsolatedDecoder, "decoded", counted)
     assert run(image_folder, out).progress.failed == 1

@@ -39,7 +39,7 @@ from clipfeat.report.page.write import PageOptions
 from clipfeat.report.run_folder import COMMAND, LOCK, claimed_folder
 from clipfeat.store import load
 from clipfeat.system.escaping import spreadsheet_csv
-from clipfeat.system.files import names_in, publish
+from clipfeat.system.files import names_in, publish, remove
 from clipfeat.system.locations import local_path
 from clipfeat.system.progress import Phase, PhaseClock, Report, reporting
 from clipfeat.training.member_features import embed_members
@@ -299,8 +299,9 @@ def _check_same_command(folder: Path, command: Mapping[str, object]) -> None:
 
 def _flat(command: Mapping[str, object]) -> dict[str, object]:
     recipe = command["recipe"]
-    settings = recipe if isinstance(recipe, Mapping) else {}
-    return {**settings, **{name: one for name, one in command.items() if name != "recipe"}}
+    settings = dict(recipe) if isinstance(recipe, Mapping) else {}
+    others = {name: one for name, one in command.items() if name != "recipe"}
+    return {"recipe": settings.pop("name", None), **settings, **others}
 
 
 def _benchmark(
@@ -417,6 +418,8 @@ def _save(training: Training, state: Mapping[str, Any]) -> None:
     if training.test is not None:
         table = training.test.to_pandas()
         publish(spreadsheet_csv(table).encode(), folder / PREDICTIONS)
+    else:
+        remove(folder / PREDICTIONS)  # those of an earlier model
     publish(summary_markdown(training).encode(), folder / SUMMARY)
     record = {
         "version": VERSION,

@@ -101,6 +101,8 @@ def test_another_run_in_the_folder_is_refused(run: Training, image_folder: Path)
     other = SMALL.using(sizes=[48])
     with pytest.raises(OutputExistsError, match=r"run with sizes \[32\], got \[48\]"):
         train(image_folder, run.folder, other)
+    with pytest.raises(OutputExistsError, match="recipe 'fast', got 'detect'"):
+        train(image_folder, run.folder, find_recipe("detect").using(["spectrum"], [32]))
     with pytest.raises(OutputExistsError, match="seed 0, got 1"):
         train(image_folder, run.folder, SMALL, random_state=1)
     assert train(image_folder, run.folder, other, overwrite=True).features[0].path.exists()
@@ -165,6 +167,8 @@ def test_test_images_are_scored_and_never_chosen_on(image_folder: Path, tmp_path
     assert other.test is not None
     assert len(other.test.paths) == 1
     assert other.reused["model"] == "model.clipfeat"
+    train(image_folder, tmp_path / "run", SMALL)
+    assert not (tmp_path / "run" / "predictions.csv").exists()
 
 
 def test_an_official_test_set_is_left_out_and_scored(tmp_path: Path) -> None:

@@ -21,10 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.errors import RefusedFileError
+from clipfeat.store.fetching import fetch
 from clipfeat.store.format import KEY_BYTES, Column, text_column
 from clipfeat.store.repeated_paths import CHUNK_ROWS, path_hashes
 from clipfeat.system.file_stats import Stat
 from clipfeat.system.files import read_arrays, replacing
+from clipfeat.system.locations import is_remote
 
 SUFFIX = ".stat"
 TRUSTED_AFTER_NS = 2_000_000_000
@@ -139,6 +141,7 @@ def load_stats(feature_file: Path) -> StatCache:
     """Read the cache of a feature file. If it is missing or damaged, return an empty cache."""
     path = cache_path(feature_file)
     with suppress(RefusedFileError, OSError, ValueError, KeyError, TypeError, AttributeError):
+        path = fetch(path) if is_remote(path) else path
         saved = read_arrays(path, MOST_BYTES)
         # The cache is not compressed. Sorting takes more memory than arrays, so sizes come first.
         if sum(values.nbytes for values in saved.values()) > path.stat().st_size:

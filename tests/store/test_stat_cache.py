@@ -2,6 +2,7 @@
 
 import os
 import time
+import uuid
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from clipfeat.store.stat_cache import (
     save_stats,
 )
 from clipfeat.system.file_stats import file_stat
+from clipfeat.system.locations import location
 
 
 def test_a_file_with_its_old_modification_time_is_read_again(tmp_path: Path) -> None:
@@ -36,6 +38,14 @@ def test_a_file_with_its_old_modification_time_is_read_again(tmp_path: Path) -> 
         opened.write(b"new")
     os.utime(file, (1_600_000_000, 1_600_000_000))
     assert trusted.keys_of(["a.png"], [file_stat(str(file))]) == [None]
+
+
+def test_the_cache_of_a_remote_feature_file() -> None:
+    """The cache is beside the feature file on the object store, and is read from there."""
+    out = location(f"memory://{uuid.uuid4().hex}/out.h5")
+    assert not len(load_stats(out))
+    save_stats(out, lambda: [("a.png", (1, 2, 3, 4), bytes(16))])
+    assert load_stats(out).keys_of(["a.png"], [(1, 2, 3, 4)]) == [bytes(16)]
 
 
 def test_a_damaged_cache_is_empty(tmp_path: Path) -> None:

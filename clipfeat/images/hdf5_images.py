@@ -118,7 +118,12 @@ def _opened(file: str, stat: Stat | None) -> _Opened:
 
 
 def _chunks_of(dataset: Any, index: int | None) -> Iterator[tuple[int, ...]]:
-    """Yield the positions of the chunks of one image, or of all images if `index` is None."""
+    """Yield the positions of the chunks of one image, or of all images if `index` is None.
+
+    A compact dataset, whose data are in the header of the file, has no chunks.
+    """
+    if dataset.chunks is None:
+        return
     steps = [range(0, n, chunk) for n, chunk in zip(dataset.shape, dataset.chunks, strict=True)]
     if index is not None:
         first = index - index % dataset.chunks[0]
@@ -271,7 +276,7 @@ def _values(file: str, name: str, dataset: Any, is_text: bool) -> NDArray[Any]:
     too_large = _refusal(file, name, f"has more than {MAX_VALUES} bytes of values. Shorten it")
     if dataset.nbytes > MAX_VALUES:
         raise too_large
-    for chunk in _chunks_of(dataset, None) if dataset.chunks else ():
+    for chunk in _chunks_of(dataset, None):
         _check_unpacked(dataset, chunk)
     if not is_text:
         values: NDArray[Any] = np.asarray(dataset[()])

@@ -53,6 +53,18 @@ def test_pixels_of_every_storage(file: Path, options: dict[str, Any]) -> None:
         source.records[0].reader.read()
 
 
+def test_pixels_of_a_compact_dataset(file: Path) -> None:
+    """Small datasets may be in the header of the file. They have neither chunks nor a position."""
+    with h5py.File(file, "w") as h5:
+        storage = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        storage.set_layout(h5py.h5d.COMPACT)
+        space = h5py.h5s.create_simple(RGB.shape)
+        data = h5py.h5d.create(h5.id, b"images", h5py.h5t.STD_U8LE, space, storage)
+        h5py.Dataset(data)[...] = RGB
+    images = [decode(record.reader.read()).pixels for record in open_source(file)]
+    assert np.array_equal(images, RGB)
+
+
 def test_groups_are_parts(file: Path) -> None:
     """Names of groups and of datasets give the split, as in PCam and other sets."""
     with h5py.File(file, "w") as h5:

@@ -27,9 +27,9 @@ def results(training: Training) -> list[str]:
     grouped = f", {about['groups']} groups, each in one fold" if about["grouped"] else ""
     lines = [
         f"Data: {about['images']} training rows ({classes}){grouped}.",
-        f"Model: {entry}, which has the best {title} in {about['protocol']} cross-validation of "
-        f"the training images: {board.mean[entry][board.metric]:.3f}{interval}. The interval "
-        "accounts for the choice among all entries.",
+        f"Model: {entry}, which has the best {title} in the cross-validation of the training "
+        f"images ({about['protocol']}): {board.mean[entry][board.metric]:.3f}{interval}. The "
+        "interval accounts for the choice among all entries.",
     ]
     if "view" in training.benchmark.columns:
         lines.append(
@@ -40,11 +40,10 @@ def results(training: Training) -> list[str]:
     if tied:
         lines.append(f"No difference from it was found for {', '.join(tied)}.")
     lines += _test_lines(training)
-    rows = sum(one.n_rows for one in training.features)
-    lines.append(
-        f"Features: {rows} rows of {len(training.features)} encoders and sizes, "
-        f"{sum(one.progress.failed for one in training.features)} failures."
-    )
+    lines += [
+        f"Features: {one.n_rows} rows of {one.spec.title}, {one.progress.failed} failed."
+        for one in training.features
+    ]
     if training.reused:
         parts = "; ".join(f"{part}: {text}" for part, text in training.reused.items())
         lines.append(f"Reused from an earlier call: {parts}.")

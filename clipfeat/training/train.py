@@ -331,8 +331,8 @@ def _benchmark(
 
 def _with_group_column(data: FeatureSet) -> FeatureSet:
     """Add the names of the groups as a column, if there are few, for the table of rates."""
-    if data.groups is None or GROUP in data.columns:
-        return data
+    if data.groups is None or GROUP in data.columns or (data.groups == data.files).all():
+        return data  # the rows of a file, such as its views, are a group by themselves
     if not 1 < len(np.unique(data.groups)) <= MAX_GROUPS:
         return data
     return replace(data, columns={**data.columns, GROUP: data.groups})

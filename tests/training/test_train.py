@@ -198,6 +198,7 @@ def test_views_are_trained_on_and_not_scored(image_folder: Path, tmp_path: Path,
     assert training.model.about["images"] == 48
     assert set(run.columns["view"][run.fold >= 0].tolist()) == {"original"}
     assert (run.fold >= 0).sum() == 24
+    assert training.board.rates is None
     of_vote = fit_entry(
         run, load(training.features[0].path), VOTE_TITLES[vote], options=recipe.fit_options
     )

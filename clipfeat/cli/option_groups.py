@@ -68,6 +68,7 @@ def source_options(
     faces: str | None = None,
     face_margin: float = 0.3,
     face_weights: Path | None = None,
+    face_detector: str | None = None,
     no_face: str = "skip",
     fps: float | None = None,
     frames: int | None = None,
@@ -92,7 +93,7 @@ def source_options(
     finder = None
     if faces is not None:
         weights = str(face_weights) if face_weights else None
-        finder = open_finder(faces, face_margin, weights, no_face)
+        finder = open_finder(faces, face_margin, weights, no_face, face_detector)
     return SourceOptions(
         labels=labels,
         columns=TableColumns(path_col, label_col, group_col),

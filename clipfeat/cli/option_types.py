@@ -295,8 +295,17 @@ FaceWeights = Annotated[
     input_option(
         "--face-weights",
         metavar="FILE",
-        help="YuNet weights (.onnx) for face detection. By default, a cascade detector is used. "
-        "It needs no weights, but finds only upright frontal faces.",
+        help="YuNet weights (.onnx) for face detection. By default, see --face-detector.",
+    ),
+]
+FaceDetector = Annotated[
+    str | None,
+    input_option(
+        "--face-detector",
+        metavar="NAME",
+        help="Face detector. mtcnn: faces of any pose, the default with clipfeat\\[faces]. lbp: a "
+        "cascade for upright frontal faces, the default without. yunet: the default with "
+        "--face-weights. An existing feature file keeps its detector by default.",
     ),
 ]
 FaceWeightsOfModel = Annotated[
@@ -1226,6 +1235,7 @@ SOURCE_OPTIONS = {
     "faces": Faces,
     "face_margin": FaceMargin,
     "face_weights": FaceWeights,
+    "face_detector": FaceDetector,
     "no_face": NoFace,
     "fps": FramesPerSecond,
     "frames": FrameCount,

@@ -160,10 +160,11 @@ def _embed(
         labelled = with_one_spelling(shared.images, others, merge=inputs.merge_labels)
         is_choice = shared.images.root != listed.root or chooses_root(listed)
         images, views = add_views(with_frames(labelled, inputs.frames), inputs.views)
-        faces = "" if inputs.faces is None else inputs.faces.identity
+        stored, stored_request = (None, "") if overwrite else stored_spec(target)
+        finder = _resumed(inputs.faces, stored, target)
+        faces = "" if finder is None else finder.identity
         request = _request_text(encoder, options, faces)
         with open_engine(encoder, images.records, resources, clock) as engine:
-            stored, stored_request = (None, "") if overwrite else stored_spec(target)
             if options.precision == "auto" and stored is not None:
                 options = replace(options, precision=stored.precision)
             # If the request has not changed, the encoder is opened only if there are images to
@@ -184,7 +185,7 @@ def _embed(
                     frozen = frozen or _open(engine, encoder, options, len(todo), faces, clock)
                     writer.check_spec(frozen.spec)
                     fixed = replace(options, precision=frozen.spec.precision)
-                    engine.encode(run, todo, frozen, fixed, _pictures(views, inputs.faces))
+                    engine.encode(run, todo, frozen, fixed, _pictures(views, finder))
                 run.settle_copies()
                 profile = run.profile(frozen, n_threads)
                 if profile.idle and profile.wall > IDLE_SECONDS and resources.engine == "local":
@@ -220,6 +221,25 @@ def _embed(
         is_root_chosen=is_choice,
         seconds=clock.stop(),
     )
+
+
+def _resumed(
+    finder: FaceFinder | None, stored: EncoderSpec | None, target: Path
+) -> FaceFinder | None:
+    """Return the requested face finder, or one with the detector of an existing feature file."""
+    if finder is None or stored is None:
+        return finder
+    from clipfeat.images.faces import resume_finder
+
+    resumed = resume_finder(finder, stored.faces)
+    if resumed.identity != finder.identity:
+        warnings.warn(
+            f"{target} keeps the face detector that it was made with: {resumed.identity!r} instead "
+            f"of {finder.identity!r}. To use the new default, write the features to a new file",
+            ClipfeatWarning,
+            stacklevel=4,
+        )
+    return resumed
 
 
 def _check_decoding(options: EncoderOptions, inputs: SourceOptions) -> None:

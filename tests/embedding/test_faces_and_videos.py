@@ -9,7 +9,7 @@ from PIL import Image
 
 from clipfeat.embedding.pipeline import EmbedReport, embed
 from clipfeat.embedding.run import EmbedCounts
-from clipfeat.errors import FingerprintError
+from clipfeat.errors import ClipfeatWarning, FingerprintError
 from clipfeat.evaluate.fitting import fit
 from clipfeat.features import FeatureSet
 from clipfeat.images.faces import open_finder
@@ -94,6 +94,20 @@ def test_faces_are_identity(people: Path, tmp_path: Path) -> None:
         embed(people, tmp_path / "f.h5", encoder="spectrum")
     with pytest.raises(FingerprintError, match=r"margin=0\.5"):
         run(people, tmp_path / "f.h5", "largest", margin=0.5)  # type: ignore[arg-type]
+
+
+def test_a_resumed_file_keeps_its_detector(people: Path, tmp_path: Path) -> None:
+    """A file of the cascade is resumed with the cascade, although MTCNN is the default."""
+    out = tmp_path / "f.h5"
+    made = run(people, out, "largest", detector="lbp")
+    assert made.spec.faces == "largest margin=0.3 lbp:1"
+    save(people / "new.png", skimage.data.astronaut()[:300, :400])
+    with pytest.warns(ClipfeatWarning, match="keeps the face detector"):
+        resumed = run(people, out, "largest")
+    assert resumed.spec == made.spec
+    assert resumed.n_rows == made.n_rows + 1
+    with pytest.raises(FingerprintError, match="mtcnn"):
+        run(people, out, "largest", detector="mtcnn")
 
 
 def test_a_model_of_faces_crops_new_images(people: Path, tmp_path: Path) -> None:

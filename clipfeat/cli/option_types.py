@@ -412,6 +412,14 @@ SizesOfRecipe = Annotated[
         show_default=False,
     ),
 ]
+LayersOfRecipe = Annotated[
+    str | None,
+    encoder_option(
+        "--layers",
+        metavar="NAMES",
+        help="Comma-separated layers that replace those of the recipe, as for `clipfeat embed`.",
+    ),
+]
 WeightsOfRecipe = Annotated[
     list[Path] | None,
     encoder_option(

@@ -11,6 +11,8 @@ from clipfeat.training.recipe import DEFAULT_RECIPE
 
 if TYPE_CHECKING:
     from clipfeat.images.source_options import SourceOptions
+    from clipfeat.prediction.predictions import Predictions
+    from clipfeat.prediction.submission import Template
     from clipfeat.training.result import Training
 
 SUBMISSION = "submission.csv"
@@ -25,6 +27,7 @@ def train(
     encoder: options.EncodersOfRecipe = "",
     image_size: options.SizesOfRecipe = "",
     weights: options.WeightsOfRecipe = None,
+    layers: options.LayersOfRecipe = None,
     inputs: "SourceOptions",
     test: options.TestImages = None,
     seed: options.Seed = 0,
@@ -58,7 +61,8 @@ def train(
         raise UsageError("--template needs the images to predict. Add --test IMAGES/")
     submission = None if template is None else Template(template, fill)
     names = [name.strip() for name in encoder.split(",") if name.strip()]
-    row = find_recipe(recipe).using(names, parse_counts(image_size, "--image-size"), weights or [])
+    sizes = parse_counts(image_size, "--image-size")
+    row = find_recipe(recipe).using(names, sizes, weights or [], layers)
     images = open_inputs(source, inputs)
     print_overview(overview_of(images))
     hint = f"Finished work is kept in {output}. Repeat the same command to resume."
@@ -68,8 +72,8 @@ def train(
             random_state=seed, overwrite=overwrite, progress=progress,
         )  # fmt: skip
     _print(training)
-    if submission is not None:
-        _fill(training, submission, output / SUBMISSION)
+    if submission is not None and training.test is not None:
+        _fill(training.test, submission, output / SUBMISSION)
 
 
 def _print(training: "Training") -> None:
@@ -95,14 +99,12 @@ def _print(training: "Training") -> None:
     print_facts({f"  {name}": path for name, path in files(training).items()})
 
 
-def _fill(training: "Training", template: object, path: Path) -> None:
+def _fill(predictions: "Predictions", template: "Template", path: Path) -> None:
     """Write the submission."""
-    from clipfeat.prediction.submission import Template, fill_template
+    from clipfeat.prediction.submission import fill_template
     from clipfeat.system.files import publish
 
-    if training.test is None or not isinstance(template, Template):
-        return
-    filled = fill_template(training.test, template)
+    filled = fill_template(predictions, template)
     publish(filled.table.to_csv(index=False).encode(), path)
     n_filled = len(filled.table) - len(filled.missing)
     print_line(f"{path}: filled {n_filled} of {len(filled.table)} rows, {filled.summary}")

@@ -126,8 +126,9 @@ class Recipe:
         encoders: Sequence[str] = (),
         sizes: Sequence[int] = (),
         weights: Sequence[str | Path] = (),
+        layers: str | None = None,
     ) -> "Recipe":
-        """Replace the encoders, their image sizes or their weights.
+        """Replace the encoders, their image sizes, their weights or their layers.
 
         Parameters
         ----------
@@ -137,6 +138,8 @@ class Recipe:
             Image sizes in pixels. If it is empty, those of the recipe are kept.
         weights : sequence of path
             Local files of weights, one for each encoder.
+        layers : str, optional
+            Layers, as in `EncoderOptions`. If it is None, those of the recipe are kept.
 
         Raises
         ------
@@ -154,6 +157,7 @@ class Recipe:
             encoders=tuple(encoders) or self.encoders,
             sizes=tuple(sizes) or self.sizes,
             weights=tuple(map(str, weights)),
+            layers=layers or self.layers,
         )
         for kind, values in (("encoder", changed.encoders), ("image size", changed.sizes)):
             for value in values:

@@ -36,6 +36,8 @@ def test_encoders_and_sizes_are_combined() -> None:
     ]  # fmt: skip
     assert [one.options.image_size for one in members] == [32, 64, 32, 64]
     assert [one.options.layers for one in members] == [None, None, "all", "all"]
+    (member,) = find_recipe("balanced").using(["resnet50"], layers="last").members()
+    assert member.options.layers == "last"
 
 
 def test_invalid_choices_are_refused() -> None:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from clipfeat.images.source_options import SourceOptions
     from clipfeat.images.video.frames import FrameSampling
     from clipfeat.model import Model, load_model
+    from clipfeat.prediction.adapting import adapt
     from clipfeat.prediction.contact_sheet import contact_sheet
     from clipfeat.prediction.degrading import Robustness, robustness
     from clipfeat.prediction.explaining import explain
@@ -91,6 +92,7 @@ _HOME = {
     "Template": "prediction.submission",
     "TrainTest": "evaluate",
     "Training": "training.result",
+    "adapt": "prediction.adapting",
     "audit": "auditing.checking",
     "benchmark": "evaluate",
     "compare": "evaluate",
@@ -145,6 +147,7 @@ __all__ = [
     "Template",
     "TrainTest",
     "Training",
+    "adapt",
     "audit",
     "benchmark",
     "compare",

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from clipfeat import __version__
+from clipfeat.cli.adapt import adapt
 from clipfeat.cli.audit import audit
 from clipfeat.cli.benchmark import benchmark
 from clipfeat.cli.classifiers import classifiers
@@ -41,8 +42,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], **FULL_WIDTH},
 )
 for command in (
-    demo, train, embed, audit, benchmark, compare, fit, predict, robustness, explain, info, verify,
-    merge, export, push, pull,
+    demo, train, embed, audit, benchmark, compare, fit, predict, adapt, robustness, explain, info,
+    verify, merge, export, push, pull,
 ):  # fmt: skip
     app.command(cls=PanelCommand)(command)
 app.command("import", cls=PanelCommand)(import_features)

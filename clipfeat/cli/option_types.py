@@ -77,6 +77,14 @@ SourcesOrFeatures = Annotated[
         "encoder of the model.",
     ),
 ]
+AdaptationSources = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="SOURCE",
+        help="Images of the new domain, as for `clipfeat predict`, or their feature files. "
+        "Training images of the model are left out.",
+    ),
+]
 FeatureFiles = Annotated[
     list[Path] | None,
     typer.Argument(
@@ -224,6 +232,14 @@ MergeLabels = Annotated[
         help="Merge classes whose names differ only in capitals or spaces, such as Real and real. "
         "If a model or an existing feature file has the class, its spelling there is used. "
         "Otherwise, the most frequent spelling is used. By default, such classes are an error.",
+    ),
+]
+Unlabelled = Annotated[
+    bool,
+    input_option(
+        "--unlabelled",
+        help="Ignore the labels, and use all images without labels. By default, the labelled "
+        "images are used if there are any.",
     ),
 ]
 GroupDuplicates = Annotated[
@@ -820,6 +836,18 @@ NewFeatureFile = Annotated[
 ]
 NewModelFile = Annotated[
     Path, output_option("--output", "-o", metavar="FILE", help="Model file to write.")
+]
+AdaptedModelFile = Annotated[
+    Path | None,
+    output_option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Model file to write. The default is to change MODEL itself.",
+    ),
+]
+Undo = Annotated[
+    bool, output_option("--undo", help="Remove the adaptation and restore the original model.")
 ]
 ExportFile = Annotated[
     Path,

@@ -311,6 +311,7 @@ def _fit(
         else (),
         about=about | (_about_scores(scored, entry, data) if scored else {}),
         threshold=choose and _threshold(choose, estimator, data, left_out, out_of_fold),
+        prior=_prior(training, options),
     )
     model = access.finish(model)
     # The keys of features from arrays are row numbers, which do not identify images.
@@ -379,6 +380,14 @@ def _divided(
         return rows, np.empty(0, dtype=np.int64)
     left_out = threshold_rows(data, rows, options.max_fpr, random_state)
     return np.delete(rows, left_out), left_out
+
+
+def _prior(data: FeatureSet, options: FitOptions) -> tuple[float, ...]:
+    """Return the class shares that the probabilities of a fit refer to."""
+    counts = np.bincount(data.y, minlength=len(data.classes))
+    if options.balances:
+        counts = np.ones_like(counts)
+    return tuple((counts / counts.sum()).tolist())
 
 
 def _threshold(

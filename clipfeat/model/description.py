@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from clipfeat.errors import RefusedFileError
+from clipfeat.model.adaptation import MAX_SHIFT, METHODS, Adaptation
 from clipfeat.model.container import DamagedModelError
 from clipfeat.model.format import KIND, MAX_CLASSES, MAX_SCORED, MAX_TEXT, VERSION
 from clipfeat.spec import EncoderSpec
@@ -17,6 +18,8 @@ FIELDS = (
     "kind", "version", "classes", "encoders", "fingerprints", "n_features", "members", "threshold",
     "estimator", "scores", "about", "libraries",
 )  # fmt: skip
+OPTIONAL_FIELDS = ("prior", "adaptation")
+ADAPTATION_FIELDS = ("shifts", "method", "n_images", "before", "after")
 
 SCORE_FIELDS: dict[str, tuple[tuple[type, ...], bool]] = {
     **dict.fromkeys(("classifier", "metric"), ((str,), True)),
@@ -44,6 +47,11 @@ def describe(
         Versions of libraries by name.
     """
     about = {name: value for name, value in model.about.items() if name != "libraries"}
+    optional: dict[str, Any] = {}
+    if model.prior is not None:
+        optional["prior"] = list(model.prior)
+    if model.adaptation is not None:
+        optional["adaptation"] = _without_nan(vars(model.adaptation))
     return {
         "kind": KIND,
         "version": VERSION,
@@ -57,6 +65,7 @@ def describe(
         "scores": _without_nan([dict(row) for row in model.scores]),
         "about": _without_nan(about),
         "libraries": dict(libraries),
+        **optional,
     }
 
 
@@ -95,8 +104,8 @@ def check_fields(description: Mapping[str, Any]) -> None:
     DamagedModelError
         If a field is missing or unknown, or has an invalid value.
     """
-    if set(description) != set(FIELDS):
-        wrong = sorted(set(description) ^ set(FIELDS))
+    if set(description) - set(OPTIONAL_FIELDS) != set(FIELDS):
+        wrong = sorted((set(description) - set(OPTIONAL_FIELDS)) ^ set(FIELDS))
         raise DamagedModelError(f"fields are missing or unknown: {', '.join(wrong)[:80]}")
     for name, most in (("classes", MAX_CLASSES), ("members", 1000), ("fingerprints", 1000)):
         values = description[name]
@@ -124,6 +133,47 @@ def check_fields(description: Mapping[str, Any]) -> None:
         raise DamagedModelError(f"the decision threshold ({threshold!r}) is outside [0, 1]")
     if type(n_features) is not int or not 0 < n_features < 2**31:
         raise DamagedModelError(f"the number of features ({n_features!r}) is invalid")
+    _check_optional(description, len(description["classes"]))
+
+
+def _check_optional(description: Mapping[str, Any], n_classes: int) -> None:
+    if "prior" in description:
+        prior = description["prior"]
+        if not _is_numbers(prior, n_classes) or min(prior) <= 0 or abs(sum(prior) - 1) > 1e-6:
+            raise DamagedModelError(f"'prior' is not {n_classes} positive shares with the sum 1")
+    if "adaptation" in description:
+        _check_adaptation(description["adaptation"], n_classes)
+
+
+def _check_adaptation(value: Any, n_classes: int) -> None:
+    if not isinstance(value, dict) or set(value) != set(ADAPTATION_FIELDS):
+        names = ", ".join(ADAPTATION_FIELDS)
+        raise DamagedModelError(f"'adaptation' has other fields than {names}")
+    _check_texts("adaptation", value)
+    shifts, n_images = value["shifts"], value["n_images"]
+    if not _is_numbers(shifts, n_classes) or max(map(abs, shifts)) > MAX_SHIFT:
+        raise DamagedModelError(
+            f"the shifts of 'adaptation' are not {n_classes} numbers in [-{MAX_SHIFT:g}, "
+            f"{MAX_SHIFT:g}]"
+        )
+    if value["method"] not in METHODS or type(n_images) is not int or not 0 < n_images < 2**31:
+        raise DamagedModelError(
+            f"'adaptation' has the method {str(value['method'])[:40]!r} and {str(n_images)[:40]} "
+            "images"
+        )
+    before, after = value["before"], value["after"]
+    scores = [*before.values(), *after.values()] if _same_names(before, after) else ["invalid"]
+    if not all(type(one) is float or one is None for one in scores):
+        raise DamagedModelError("the scores of 'adaptation' are not numbers with the same names")
+
+
+def _is_numbers(values: Any, n: int) -> bool:
+    is_list = isinstance(values, list) and len(values) == n
+    return is_list and all(type(value) is float for value in values)
+
+
+def _same_names(before: Any, after: Any) -> bool:
+    return isinstance(before, dict) and isinstance(after, dict) and before.keys() == after.keys()
 
 
 def _check_texts(name: str, value: Any) -> None:
@@ -171,6 +221,21 @@ def read_specs(description: Mapping[str, Any]) -> tuple[EncoderSpec, ...]:
 def read_scores(description: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
     """Read the scores."""
     return tuple(_with_nan(row, ("value", "seconds")) for row in description["scores"])
+
+
+def read_prior(description: Mapping[str, Any]) -> tuple[float, ...] | None:
+    """Read the shares of the classes, if there are any."""
+    prior = description.get("prior")
+    return None if prior is None else tuple(prior)
+
+
+def read_adaptation(description: Mapping[str, Any]) -> Adaptation | None:
+    """Read the adaptation, if there is one."""
+    fields = description.get("adaptation")
+    if fields is None:
+        return None
+    before, after = (_with_nan(fields[name], tuple(fields[name])) for name in ("before", "after"))
+    return Adaptation(tuple(fields["shifts"]), fields["method"], fields["n_images"], before, after)
 
 
 def read_about(description: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,9 +5,10 @@ lists the types that it does not trust. However, the types that skops trusts by 
 combined into code. Load a skops file only if you trust its author.
 """
 
+import warnings
 from pathlib import Path
 
-from clipfeat.errors import OutputExistsError, UsageError, missing_extra
+from clipfeat.errors import ClipfeatWarning, OutputExistsError, UsageError, missing_extra
 from clipfeat.model.model_file import load_model
 from clipfeat.system.files import publish
 from clipfeat.system.locations import local_path
@@ -43,6 +44,11 @@ def export_estimator(model: str | Path, out: str | Path, *, overwrite: bool = Fa
         If the file exists and `overwrite` is false.
     RefusedFileError
         If the model file is damaged, or is not a model file.
+
+    Warns
+    -----
+    ClipfeatWarning
+        If the model is adapted. The estimator does not contain the adaptation.
     """
     target = local_path(out)
     if target.suffix.lower() != SUFFIX:
@@ -55,5 +61,13 @@ def export_estimator(model: str | Path, out: str | Path, *, overwrite: bool = Fa
         import skops.io
     except ImportError as error:
         raise missing_extra("exporting a model", "skops", "skops") from error
-    publish(skops.io.dumps(load_model(model).estimator), target)
+    fitted = load_model(model)
+    if fitted.adaptation is not None:
+        warnings.warn(
+            f"{target} holds the original estimator, because the adaptation of {model} is not part "
+            "of it",
+            ClipfeatWarning,
+            stacklevel=2,
+        )
+    publish(skops.io.dumps(fitted.estimator), target)
     return target

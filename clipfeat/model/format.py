@@ -20,7 +20,8 @@ Description
 -----------
 ``model.json`` MUST be a JSON object in UTF-8 without repeated names, NaN and infinity. Integers
 MUST NOT have more than 19 digits. Texts outside ``encoders`` and ``estimator`` MUST NOT have more
-than `MAX_TEXT` characters. The object has exactly these fields:
+than `MAX_TEXT` characters. The object MUST have exactly these fields, except that ``prior`` and
+``adaptation`` MAY be missing:
 
 ================  ================================================================================
 ``kind``          ``"clipfeat-model"``
@@ -35,6 +36,9 @@ than `MAX_TEXT` characters. The object has exactly these fields:
 ``scores``        cross-validated scores, a list of objects
 ``about``         facts about the fit, an object
 ``libraries``     versions of libraries by name
+``prior``         shares of the classes that the estimator's probabilities refer to, a positive
+                  number for each class, with the sum 1
+``adaptation``    shifts of the logits for a new domain, an object
 ================  ================================================================================
 
 ``scores``, ``about`` and ``libraries`` are for people, and a reader MUST NOT depend on them. A row
@@ -43,6 +47,13 @@ MAY have the strings ``encoder``, ``fold``, ``trained_on`` and ``tested_on``, th
 and ``n_train``, and the number ``seconds``, each of which may be null. Integers are less than 2^63.
 The rows MUST NOT name more than `MAX_SCORED` different classifiers. The array ``training_keys`` (N,
 16) holds the content hashes of the training images. N MAY be 0.
+
+An ``adaptation`` MUST have exactly the fields ``shifts`` (a finite number in [-100, 100] for each
+class), ``method`` (``"labels"`` or ``"prior"``), ``n_images`` (a positive integer below 2^31),
+``before`` and ``after`` (objects of numbers or null, with the same names). A reader MUST add the
+shifts to the logarithms of the estimator's probabilities and normalise the result, before it
+applies ``threshold``. The other fields are for people. A program MAY undo an adaptation by removing
+``adaptation``.
 
 Nodes
 -----

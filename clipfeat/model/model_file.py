@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from clipfeat.ensemble import align
 from clipfeat.errors import OutputExistsError, RefusedFileError, UsageError
 from clipfeat.features import FeatureSet
+from clipfeat.model.adaptation import Adaptation
 from clipfeat.model.codecs import decode, encode
 from clipfeat.model.codecs.scaling import count_features
 from clipfeat.model.container import Array, DamagedModelError, read_container, write_container
@@ -21,6 +22,8 @@ from clipfeat.model.description import (
     check_version,
     describe,
     read_about,
+    read_adaptation,
+    read_prior,
     read_scores,
     read_specs,
 )
@@ -60,6 +63,12 @@ class Model:
     training_keys : ndarray of shape (n_keys,), ``S32``
         Content hashes of the training images, in hexadecimal. Empty if the model was fitted on
         arrays.
+    prior : tuple of float, optional
+        Shares of the classes that the probabilities of the estimator refer to: those of the
+        training images, or equal shares if the classes were balanced. None if they are unknown.
+    adaptation : Adaptation, optional
+        Shifts of the logits for a new domain, from `clipfeat.adapt`. They are applied to all
+        predictions. `threshold` then applies to the shifted probabilities.
     file : Path, optional
         The file that the model was read from. If it is set, the predictions of the model are
         checked.
@@ -73,6 +82,8 @@ class Model:
     about: Mapping[str, Any] = field(default_factory=dict)
     threshold: float | None = None
     training_keys: NDArray[np.bytes_] = field(default_factory=NO_KEYS.copy, compare=False)
+    prior: tuple[float, ...] | None = None
+    adaptation: Adaptation | None = None
     file: Path | None = field(default=None, compare=False)
 
     @property
@@ -81,6 +92,14 @@ class Model:
         names = self.about.get("weight_files")
         named = names.items() if isinstance(names, Mapping) else ()
         return {str(digest): str(name) for digest, name in named}
+
+    def original(self) -> "Model":
+        """Return the model without its adaptation."""
+        return replace(self, adaptation=None)
+
+    def adapted(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Apply the adaptation, if there is one, to probabilities of the original model."""
+        return probabilities if self.adaptation is None else self.adaptation.apply(probabilities)
 
     def predict_proba(self, features: FeatureSet) -> NDArray[np.float64]:
         """Predict the probabilities of the classes.
@@ -121,7 +140,7 @@ class Model:
         -------
         dict of str to ndarray of shape (n_samples, n_classes)
             Probabilities by name of the member. If the model has no vote, its estimator is the only
-            member.
+            member. An adaptation shifts the logits of each member.
 
         Raises
         ------
@@ -155,7 +174,7 @@ class Model:
         distinct = X if len(rows) == len(X) else X[rows]
         classes = np.arange(len(self.classes))
         return {
-            name: align(self._checked(one, distinct), one.classes_, classes)[inverse]
+            name: self.adapted(align(self._checked(one, distinct), one.classes_, classes)[inverse])
             for name, one in estimators.items()
         }
 
@@ -369,5 +388,7 @@ def _read(target: Path) -> Model:
         about=read_about(description),
         threshold=description["threshold"],
         training_keys=keys,
+        prior=read_prior(description),
+        adaptation=read_adaptation(description),
         file=target,
     )

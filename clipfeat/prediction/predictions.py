@@ -177,18 +177,26 @@ class Predictions:
         These images are readable, their true class is one of `classes`, and they are not training
         images. An image in several rows is scored once.
         """
+        return self._scorable & self.fresh
+
+    @property
+    def fresh(self) -> NDArray[np.bool_]:
+        """Mask of the readable images that are not training images, one row for each image."""
         first = {path: i for i, path in reversed(list(enumerate(self.paths)))}
         fresh = np.array(
             [first[path] == i and path not in self.training for i, path in enumerate(self.paths)],
             dtype=np.bool_,
         )
-        return self._scorable & fresh
+        return self._readable & fresh
 
     @property
     def _scorable(self) -> NDArray[np.bool_]:
-        unreadable = np.isnan(self.probabilities).any(axis=1)
-        scorable: NDArray[np.bool_] = ~unreadable & (self.true >= 0)
+        scorable: NDArray[np.bool_] = self._readable & (self.true >= 0)
         return scorable
+
+    @property
+    def _readable(self) -> NDArray[np.bool_]:
+        return np.asarray(~np.isnan(self.probabilities).any(axis=1), dtype=np.bool_)
 
 
 def in_listed_rows(predictions: Predictions, images: ImageSource) -> Predictions:
@@ -268,14 +276,15 @@ def predictions_of(
     known = np.isin(features.keys, model.training_keys)
     n_unread = len(parts) - len(features)
     unread = np.full((n_unread, len(model.classes)), np.nan)
-    p = np.vstack([model.predict_proba(features), unread])
+    # An adaptation shifts the probabilities of a file, not those of its parts.
+    p = np.vstack([model.original().predict_proba(features), unread])
     order = sorted(range(len(parts)), key=lambda i: _place(parts[i].path, place))
     parts, p = [parts[i] for i in order], p[order]
     if average is None:
         paths, labels = [part.path for part in parts], [part.label for part in parts]
         names = features.paths[known]
         return Predictions(
-            paths, p, model.classes, labels, errors, model.threshold,
+            paths, model.adapted(p), model.classes, labels, errors, model.threshold,
             training=frozenset(names.tolist()),
         )  # fmt: skip
     paths, p = by_file(p, [part.file for part in parts], average)
@@ -286,7 +295,7 @@ def predictions_of(
     messages = {file: text for file, texts in of_file.items() if (text := _message(texts))}
     labels = [label_of[path] for path in paths]
     return Predictions(
-        paths, p, model.classes, labels, messages, model.threshold,
+        paths, model.adapted(p), model.classes, labels, messages, model.threshold,
         training=frozenset(features.files[known].tolist()),
     )  # fmt: skip
 

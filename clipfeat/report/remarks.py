@@ -16,6 +16,7 @@ from clipfeat.evaluate.tidy_rows import headline_rows
 from clipfeat.evaluate.validation import where_chosen
 from clipfeat.evaluate.votes import SOFT_VOTE
 from clipfeat.model import Model
+from clipfeat.report.adaptation import adaptation_remarks
 from clipfeat.zoo.calibration import MIN_GROUPS
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _of_model(model: Model) -> list[str]:
         lines.append(
             f"predicts {model.classes[1]} above {model.threshold:.4f}, a threshold chosen by {by}"
         )
-    return lines
+    return lines + adaptation_remarks(model)
 
 
 def _positive(about: Mapping[str, Any], classes: Sequence[str]) -> list[str]:

@@ -180,3 +180,49 @@ def test_a_model_beyond_a_limit_is_not_saved(
     monkeypatch.undo()
     assert load_model(tmp_path / "model.clipfeat").classes == model.classes
     assert [path.name for path in tmp_path.iterdir()] == ["model.clipfeat"]
+
+
+ADAPTATION = {
+    "shifts": [-1.0, 1.0], "method": "labels", "n_images": 10,
+    "before": {"accuracy": 0.5}, "after": {"accuracy": None},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"shifts": [0.0]}, {"shifts": [0.0, 101.0]}, {"shifts": [0, 1]}, {"shifts": "ab"},
+        {"method": "other"}, {"method": []}, {"n_images": 0}, {"n_images": 10.0},
+        {"before": {}}, {"before": []}, {"after": {"accuracy": "x"}}, {"other": 1},
+        {"method": "a" * 5000},
+    ],
+)  # fmt: skip
+def test_fields_of_an_adaptation_are_checked(
+    changes: dict[str, Any], saved: Path, tmp_path: Path
+) -> None:
+    """An adaptation with an unknown field or an invalid value is refused."""
+    fields = {**ADAPTATION, **changes}
+    with pytest.raises(RefusedFileError, match="adaptation"):
+        load_model(rewritten(saved, tmp_path, lambda d: d.update(adaptation=fields)))
+
+
+@pytest.mark.parametrize("prior", [[0.5], [0.5, 0.6], [0.0, 1.0], [1, 0], None, {}])
+def test_the_class_shares_are_checked(prior: Any, saved: Path, tmp_path: Path) -> None:
+    """Shares are positive numbers with the sum 1, one for each class."""
+    with pytest.raises(RefusedFileError, match="'prior' is not 2 positive shares"):
+        load_model(rewritten(saved, tmp_path, lambda d: d.update(prior=prior)))
+
+
+def test_a_model_without_class_shares_and_one_with_an_adaptation(
+    saved: Path, tmp_path: Path
+) -> None:
+    """Both fields are optional."""
+
+    def change(description: dict[str, Any]) -> None:
+        del description["prior"]
+        description["adaptation"] = ADAPTATION
+
+    read = load_model(rewritten(saved, tmp_path, change))
+    assert read.prior is None
+    assert read.adaptation is not None
+    assert np.isnan(read.adaptation.after["accuracy"])

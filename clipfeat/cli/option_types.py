@@ -283,7 +283,8 @@ Faces = Annotated[
         "--faces",
         metavar="MODE",
         help="Encode faces instead of whole images. crop: one crop that contains all faces. "
-        "largest: one crop of the largest face. all: one crop, and one row, per face.",
+        "largest: one crop of the largest face. all: one crop, and one row, per face. aligned: one "
+        "crop of the largest face, with eyes, nose and mouth at fixed places (not with lbp).",
     ),
 ]
 FaceMargin = Annotated[

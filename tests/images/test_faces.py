@@ -24,7 +24,7 @@ from clipfeat.errors import (
 )
 from clipfeat.images.decode import RGB
 from clipfeat.images.faces import DETECTORS, DetectorKind, finder_of, open_finder, resume_finder
-from clipfeat.images.faces.crops import MODES, crop
+from clipfeat.images.faces.crops import MODES, TEMPLATE, crop, crop_aligned
 from clipfeat.images.faces.face import Face
 from clipfeat.images.faces.finder import detector_of_thread
 from clipfeat.images.faces.lbp import group_windows
@@ -113,7 +113,7 @@ def test_identity_depends_on_every_setting() -> None:
         for margin in (0, 0.3, 0.30000001)
         for without in ("skip", "keep")
     }
-    assert len(identities) == 3 * 3 * 2
+    assert len(identities) == 4 * 3 * 2
     assert open_finder("all", 0).identity == open_finder("all", -0.0).identity
 
 
@@ -128,6 +128,8 @@ def test_invalid_arguments(tmp_path: Path) -> None:
     for margin in (-0.1, float("nan"), float("inf")):
         with pytest.raises(UsageError, match="share of its size"):
             open_finder("all", margin)
+    with pytest.raises(UsageError, match="needs the landmarks"):
+        open_finder("aligned", detector="lbp")
     with pytest.raises(UsageError, match="yunet needs a file of weights"):
         open_finder("all", detector="yunet")
     with pytest.raises(UsageError, match="lbp takes no weights"):
@@ -195,6 +197,37 @@ def test_eyes_are_level_afterwards(angle: float) -> None:
         assert rows.mean() + 0.5 == pytest.approx(48 + b, abs=1)
 
 
+@settings(deadline=None)
+@given(st.floats(-179, 179), st.floats(0.4, 1.2), st.integers(60, 180), st.integers(60, 180))
+def test_landmarks_are_at_fixed_places(angle: float, size: float, x: int, y: int) -> None:
+    """A face of any size, angle and position is aligned, also across the border of the image."""
+    c, s = size * cos(radians(angle)), size * sin(radians(angle))
+    landmarks = tuple(
+        (x + c * (a - 56) - s * (b - 56), y + s * (a - 56) + c * (b - 56)) for a, b in TEMPLATE
+    )
+    pixels = np.full((240, 240, 3), 30, dtype=np.uint8)
+    ys, xs = np.mgrid[:240, :240] + 0.5
+    eyes = landmarks[0], landmarks[1]
+    for channel, (left, top) in enumerate(eyes):
+        pixels[(xs - left) ** 2 + (ys - top) ** 2 < 16, channel] = 250
+    (cropped,) = crop_aligned(pixels, [Face(0, 0, 9, 9, eyes, landmarks)], 0.25)
+    side = cropped.shape[0]
+    assert cropped.shape == (side, side, 3)
+    assert side == round(1.5 * 112 * size)
+    for channel, (a, b) in enumerate(TEMPLATE[:2]):
+        rows, columns = np.nonzero(cropped[:, :, channel] > 140)
+        assert columns.mean() + 0.5 == pytest.approx((a + 28) * size, abs=1)
+        assert rows.mean() + 0.5 == pytest.approx((b + 28) * size, abs=1)
+
+
+def test_unusable_landmarks_give_a_crop() -> None:
+    """Equal or distant landmarks give a crop of a limited size."""
+    for points in [((9.0, 9.0),) * 5, tuple((9e4 * k, 9e4 * k * k) for k in range(5))]:
+        face = Face(0, 0, 9, 9, None, points)
+        (cropped,) = crop_aligned(ASTRONAUT, [face], 0.3)
+        assert 1 <= cropped.shape[0] <= 1024
+
+
 def test_level_eyes_change_no_pixel() -> None:
     """An upright face is cropped without interpolation."""
     face = Face(190, 80, 80, 80, ((210.0, 110.0), (250.0, 110.0)))
@@ -206,7 +239,8 @@ def test_yunet_results_are_converted() -> None:
     """Each row gives a face whose box and eyes are scaled to the image. None gives no face."""
     row = [10, 20, 30, 40, 15, 30, 35, 32, 25, 40, 18, 50, 32, 50, 0.9]
     (face,) = to_faces(np.array([row], dtype=np.float32), 2.0, 3.0)
-    assert face == Face(20, 60, 60, 120, ((30, 90), (70, 96)))
+    eyes = ((30, 90), (70, 96))
+    assert face == Face(20, 60, 60, 120, eyes, (*eyes, (50, 120), (36, 150), (64, 150)))
     assert to_faces(None, 1, 1) == []
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 from clipfeat.errors import WeightsError
 from clipfeat.images.decode import RGB
 from clipfeat.images.faces import open_finder
+from clipfeat.images.faces.crops import TEMPLATE
 from clipfeat.images.faces.mtcnn import (
     find_weights,
     join_networks,
@@ -76,6 +77,17 @@ def test_the_eyes_of_the_astronaut() -> None:
         (face,) = detect(pixels)
         assert face.eyes is not None
         assert_allclose(np.array(face.eyes) / scale, [(205, 102), (248, 104)], atol=5)
+
+
+def test_the_astronaut_is_aligned() -> None:
+    """The eyes of an aligned crop are level, at the height and distance of the template."""
+    turned = np.asarray(Image.fromarray(skimage.data.astronaut()).rotate(15, center=(225, 110)))
+    (cropped,) = open_finder("aligned")(turned)
+    (face,) = make(weights())(cropped)
+    assert face.eyes is not None
+    unit = cropped.shape[0] / (1.6 * 112)
+    expected = (np.array(TEMPLATE[:2]) + 0.3 * 112) * unit
+    assert_allclose(face.eyes, expected, atol=6 * unit)
 
 
 def test_lfw_faces() -> None:

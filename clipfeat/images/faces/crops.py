@@ -10,10 +10,18 @@ from collections.abc import Callable, Sequence
 from math import atan2, ceil, cos, sin
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from clipfeat.images.decode import RGB
 from clipfeat.images.faces.face import Face, Point
+
+TEMPLATE = (
+    (38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655),
+    (70.7299, 92.2041),
+)  # fmt: skip
+"""Landmarks of an aligned face in a square of `TEMPLATE_SIDE` pixels, as in InsightFace."""
+TEMPLATE_SIDE = 112
 
 
 def crop_together(pixels: RGB, faces: Sequence[Face], margin: float) -> list[RGB]:
@@ -34,10 +42,46 @@ def crop_each(pixels: RGB, faces: Sequence[Face], margin: float) -> list[RGB]:
     return [crop(pixels, face, margin) for face in faces]
 
 
+def crop_aligned(pixels: RGB, faces: Sequence[Face], margin: float) -> list[RGB]:
+    """Crop the first face so that its landmarks are at fixed places of the crop.
+
+    The similarity transform that moves `TEMPLATE` to the landmarks is found by least squares. The
+    crop keeps the resolution of the image. Outside the image, it repeats the nearest pixels.
+    """
+    height, width = pixels.shape[:2]
+    # A point is a complex number here, so that a similarity transform is z * factor + shift.
+    template = _complex(TEMPLATE)
+    points = _complex(faces[0].landmarks or ())
+    offsets = template - template.mean()
+    factor = np.vdot(offsets, points - points.mean()) / np.vdot(offsets, offsets)
+    shift = points.mean() - factor * template.mean()
+    full_side = (1 + 2 * margin) * TEMPLATE_SIDE * abs(factor)
+    side = max(1, round(min(full_side, 2 * max(height, width))))
+    centre = factor * complex(TEMPLATE_SIDE, TEMPLATE_SIDE) / 2 + shift
+    step = factor / abs(factor) if factor else complex(1)
+    # The rotated square is within this distance of the centre. The interpolation needs 2 pixels.
+    reach = ceil(side / 2**0.5) + 2
+    left, top = round(centre.real) - reach, round(centre.imag) - reach
+    rows = np.clip(np.arange(top, top + 2 * reach), 0, height - 1)
+    columns = np.clip(np.arange(left, left + 2 * reach), 0, width - 1)
+    around = Image.fromarray(pixels[rows[:, None], columns])
+    start = centre - step * complex(side, side) / 2 - complex(left, top)
+    from_aligned = (step.real, -step.imag, start.real, step.imag, step.real, start.imag)
+    square = around.transform(
+        (side, side), Image.Transform.AFFINE, from_aligned, Image.Resampling.BICUBIC
+    )
+    return [np.array(square)]
+
+
+def _complex(points: Sequence[Point]) -> NDArray[np.complex128]:
+    return np.array([complex(x, y) for x, y in points])
+
+
 MODES: dict[str, Callable[[RGB, Sequence[Face], float], list[RGB]]] = {
     "crop": crop_together,
     "largest": crop_first,
     "all": crop_each,
+    "aligned": crop_aligned,
 }
 """Functions that return crops. They take an image, its faces (the largest first), and a margin."""
 

@@ -18,6 +18,8 @@ class Face:
         The box of the face. It may extend beyond the image's border.
     eyes : pair of points, optional
         The eyes as (x, y), ordered from left to right in an upright face.
+    landmarks : tuple of five points, optional
+        The eyes, the tip of the nose and the corners of the mouth.
     """
 
     left: float
@@ -25,6 +27,7 @@ class Face:
     width: float
     height: float
     eyes: tuple[Point, Point] | None = None
+    landmarks: tuple[Point, ...] | None = None
 
 
 Detector = Callable[[RGB], list[Face]]

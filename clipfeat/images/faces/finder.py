@@ -91,8 +91,9 @@ def detector_of_thread(make: str, weights: bytes) -> Detector:
 def _is_inside(face: Face, width: int, height: int) -> bool:
     """Return whether a face is finite and not empty, and its centre is inside the image."""
     x, y = face.left + face.width / 2, face.top + face.height / 2
+    points = ((x, y), *(face.eyes or ()), *(face.landmarks or ()))
     return (
-        all(map(isfinite, (x, y, *(c for eye in face.eyes or () for c in eye))))
+        all(isfinite(coordinate) for point in points for coordinate in point)
         and 0 <= x <= width
         and 0 <= y <= height
         and face.width > 0

@@ -323,5 +323,6 @@ def _patches(image: Image.Image, squares: Floats, side: int) -> NDArray[np.float
 
 def _to_face(box: Floats, points: Floats) -> Face:
     left, top, right, bottom = box.tolist()
-    first, second, *_ = ((x, y) for x, y in points.tolist())
-    return Face(left, top, right - left, bottom - top, (first, second))
+    first, second, *others = ((x, y) for x, y in points.tolist())
+    landmarks = (first, second, *others)
+    return Face(left, top, right - left, bottom - top, (first, second), landmarks)

@@ -88,10 +88,10 @@ def to_faces(rows: Any, x_scale: float, y_scale: float) -> list[Face]:
     """
     if rows is None:
         return []
-    return [
-        Face(
-            x * x_scale, y * y_scale, w * x_scale, h * y_scale,
-            ((ax * x_scale, ay * y_scale), (bx * x_scale, by * y_scale)),
-        )
-        for x, y, w, h, ax, ay, bx, by in np.asarray(rows, dtype=float)[:, :8].tolist()
-    ]  # fmt: skip
+    faces = []
+    for x, y, width, height, *points in np.asarray(rows, dtype=float)[:, :14].tolist():
+        pairs = zip(points[::2], points[1::2], strict=True)
+        first, second, *others = [(a * x_scale, b * y_scale) for a, b in pairs]
+        box = (x * x_scale, y * y_scale, width * x_scale, height * y_scale)
+        faces.append(Face(*box, (first, second), (first, second, *others)))
+    return faces

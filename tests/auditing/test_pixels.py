@@ -12,6 +12,7 @@ from clipfeat.auditing.checking import audit
 from clipfeat.auditing.gathering import load_subject
 from clipfeat.auditing.shortcuts import FACTS
 from clipfeat.images.source_options import SourceOptions
+from clipfeat.system.progress import silent
 
 Plant = Callable[[np.ndarray], np.ndarray]
 N, SIDE = 40, 64
@@ -110,7 +111,7 @@ def test_damaged_and_large_images_are_measured(tmp_path: Path) -> None:
     damaged = folder / "real" / "0.png"
     damaged.write_bytes(damaged.read_bytes()[:200])
     Image.new("RGB", (4100, 4096), (200, 10, 10)).save(folder / "real" / "1.jpg")
-    subject = load_subject(folder, None, SourceOptions(), 1, lambda done, total: None)
+    subject = load_subject(folder, None, SourceOptions(), 1, silent)
     brightness = dict(
         zip(subject.features.paths.tolist(), subject.facts["brightness"].tolist(), strict=True)
     )

@@ -312,7 +312,7 @@ FaceWeights = Annotated[
     input_option(
         "--face-weights",
         metavar="FILE",
-        help="YuNet weights (.onnx) for face detection. By default, see --face-detector.",
+        help="YuNet weights (.onnx). Selects the face detector yunet.",
     ),
 ]
 FaceDetector = Annotated[

@@ -14,8 +14,8 @@ reports a face in  images
 15 of 44           images of people, most of them in profile or painted
 =================  ========================================================
 
-YuNet finds more faces, but needs a file of weights. An image of any size takes about 50 ms on one
-core.
+MTCNN finds more faces, but needs the extra ``[faces]``. An image of any size takes about 50 ms on
+one core.
 
 scikit-image can group the windows of one face, but its result depends on the order in which its
 threads finish. This module therefore sorts and groups the windows itself.

@@ -142,15 +142,18 @@ def _check_unpacked(dataset: Any, chunk: tuple[int, ...]) -> None:
     names = _filters_of(dataset)
     expected = prod(dataset.chunks) * dataset.dtype.itemsize + 4 * ("fletcher32" in names)
     skipped, data = dataset.id.read_direct_chunk(chunk)
-    if "gzip" in names and not skipped & (1 << names.index("gzip")):
+    applied = {name for number, name in enumerate(names) if not skipped & (1 << number)}
+    if "gzip" in applied:
         try:
             unpacked = zlib.decompressobj().decompress(data, expected + 1)
         except zlib.error as error:
             raise ValueError(f"a chunk is damaged ({error})") from error
         if len(unpacked) > expected:
             raise ValueError(f"a chunk unpacks to more than {expected} bytes")
-    elif len(data) > min(expected, MAX_LZF if "lzf" in names else expected):
-        raise ValueError(f"a chunk has {len(data)} bytes")
+        return
+    most = min(expected, MAX_LZF) if "lzf" in applied else expected
+    if len(data) > most:
+        raise ValueError(f"a chunk has {len(data)} bytes, more than the limit of {most}")
 
 
 def _filters_of(dataset: Any) -> list[str]:

@@ -65,6 +65,20 @@ def test_pixels_of_a_compact_dataset(file: Path) -> None:
     assert np.array_equal(images, RGB)
 
 
+def test_large_chunks_that_lzf_left_unpacked(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HDF5 stores a chunk as it is if lzf does not make it smaller. Only others are limited."""
+    monkeypatch.setattr(hdf5_images, "MAX_LZF", 100)
+    plain = np.zeros((1, 90, 70, 3), np.uint8)
+    with h5py.File(file, "w") as h5:
+        h5.create_dataset("x_train", data=RGB, compression="lzf")
+        h5.create_dataset("x_test", data=plain, compression="lzf")
+    pixels = [decode(r.reader.read()).pixels for r in open_source(file) if "train" in r.path]
+    assert np.array_equal(pixels, RGB)
+    (reader,) = (r.reader for r in open_source(file) if "test" in r.path)
+    with pytest.raises(ReadError, match="bytes, more than the limit of 100"):
+        reader.read()
+
+
 def test_groups_are_parts(file: Path) -> None:
     """Names of groups and of datasets give the split, as in PCam and other sets."""
     with h5py.File(file, "w") as h5:

@@ -82,13 +82,13 @@ class Hdf5Image(FileReader):
         Raises
         ------
         ReadError
-            If the file is missing, or if the chunk is damaged.
+            If the file is missing or was replaced, or if the chunk is damaged.
         """
         try:
             with _READING:  # h5py reads one dataset at a time anyway
                 opened = _opened(self.file, file_stat(self.file))
                 dataset = opened.h5[self.dataset]
-                whole = dataset.shape == self.layout.item
+                whole = self._is_whole(dataset)
                 for chunk in _chunks_of(dataset, None if whole else self.index):
                     if (self.dataset, chunk) not in opened.checked:
                         _check_unpacked(dataset, chunk)
@@ -97,6 +97,15 @@ class Hdf5Image(FileReader):
         except (OSError, RuntimeError, KeyError, ValueError) as error:
             raise ReadError(f"the dataset {self.dataset} cannot be read: {error}") from error
         return ppm(item_pixels(pixels, channels_first=self.layout.channels_first))
+
+    def _is_whole(self, dataset: Any) -> bool:
+        """Return whether a dataset is one image, and check that it has the listed images."""
+        if getattr(dataset, "dtype", None) == np.uint8:
+            if dataset.shape == self.layout.item:
+                return True
+            if dataset.shape[1:] == self.layout.item and self.index < dataset.shape[0]:
+                return False
+        raise ValueError("its file has changed since it was listed")
 
 
 _READING = Lock()

@@ -79,6 +79,24 @@ def test_large_chunks_that_lzf_left_unpacked(file: Path, monkeypatch: pytest.Mon
         reader.read()
 
 
+@pytest.mark.parametrize(
+    "data", [RGB[:1], RGB.astype("f4"), RGB[0, 0, 0], RGB[:, :4], None],
+    ids=["fewer", "float", "numbers", "smaller", "group"],
+)  # fmt: skip
+def test_a_file_that_is_replaced_after_listing(file: Path, data: Any) -> None:
+    """Images of other shapes, numbers and groups are not read in place of the listed images."""
+    with h5py.File(file, "w") as h5:
+        h5.create_dataset("images", data=RGB, compression="gzip")
+    last = open_source(file).records[4]
+    with h5py.File(file, "w") as h5:
+        if data is None:
+            h5.create_group("images")
+        else:
+            h5["images"] = data
+    with pytest.raises(ReadError, match="its file has changed since it was listed"):
+        last.reader.read()
+
+
 def test_groups_are_parts(file: Path) -> None:
     """Names of groups and of datasets give the split, as in PCam and other sets."""
     with h5py.File(file, "w") as h5:

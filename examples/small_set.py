@@ -32,7 +32,7 @@ inputs = clipfeat.SourceOptions(frames=clipfeat.FrameSampling(frames=args.frames
 with TemporaryDirectory() as folder:
     out = f"{folder}/out.h5"
     clipfeat.embed(args.images, out, encoder=args.encoder, options=options, inputs=inputs)
-    features = clipfeat.load(out)
+    features = clipfeat.load(out).in_content_order()  # for the same split in every run
 
 folds = StratifiedGroupKFold(5, shuffle=True, random_state=0)
 parts = np.empty(len(features), dtype="U5")
@@ -44,7 +44,7 @@ features = replace(features, columns={**features.columns, "split": parts})
 run = clipfeat.benchmark(features, args.clf)  # fits on train, chooses on val, reports test
 run.save(args.output, overwrite=True)
 board = run.leaderboard()
-columns = ["classifier", "balanced_accuracy", "accuracy", "log_loss"]
+columns = ["classifier", "balanced_accuracy_on_validation", "balanced_accuracy", "roc_auc"]
 print(board.to_pandas()[columns].to_string(index=False, float_format="{:.3f}".format))
 best = board.entries[0] if board.entries[0] in args.clf.split(",") else args.clf
 model = clipfeat.fit(features, best, cv=0)  # leaves out the test images

@@ -17,8 +17,8 @@ import clipfeat
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("images", type=Path, help="table with path, label, generator, group")
-parser.add_argument("--own", nargs="+", help="generators to learn and to choose on")
-parser.add_argument("--external", nargs="+", help="generators to mix in 1:1")
+parser.add_argument("--own", nargs="+", required=True, help="generators to learn and to choose on")
+parser.add_argument("--external", nargs="+", required=True, help="generators to mix in 1:1")
 parser.add_argument("--encoder", nargs="+", default=[f"efficientnet-lite{i}" for i in range(3)])
 parser.add_argument("--sizes", type=int, nargs="+", default=[224, 240, 260])
 parser.add_argument("--views", default=Path(__file__).with_name("augmentations.yaml"))

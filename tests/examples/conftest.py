@@ -89,7 +89,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Write videos of the astronaut, as they are (``real``) or blurred (``fake``)."""
     folder, rng = tmp_path_factory.mktemp("videos"), np.random.default_rng(0)
     astronaut = Image.fromarray(skimage.data.astronaut())
-    for part, n in (("train", 6), ("new", 2)):
+    for part, n in (("train", 5), ("new", 2)):
         for label in ("real", "fake"):
             for number in range(n):
                 frames = []

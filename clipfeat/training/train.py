@@ -18,7 +18,7 @@ from clipfeat import __version__
 from clipfeat.auditing.run_images import audit_run, thumbnail_reader
 from clipfeat.embedding.embed_report import EmbedReport
 from clipfeat.embedding.views import ORIGINAL
-from clipfeat.errors import ClipfeatError, LabelError, OutputExistsError
+from clipfeat.errors import ClipfeatError, LabelError, OutputExistsError, UsageError
 from clipfeat.evaluate import Benchmark, KFold, Leaderboard, benchmark
 from clipfeat.evaluate.entries import entry_names
 from clipfeat.evaluate.fitting import fit_entry
@@ -125,6 +125,8 @@ def train(
     OutputExistsError
         If the folder holds the run of another call, or other files, and `overwrite` is False. If
         images have disappeared from the source.
+    UsageError
+        If the folder is inside a folder of images.
     LockedError
         If another process uses the folder.
     LabelError
@@ -147,6 +149,7 @@ def train(
     test_inputs = _test_inputs(test, inputs)
     test_images = None if test is None else open_inputs(test, test_inputs)
     target = local_path(folder)
+    _check_is_outside(target, [*paths_of(source), *paths_of(test)])
     command = _command(row, images, inputs, random_state)
     if not overwrite:
         _check_same_command(target, command)
@@ -243,6 +246,16 @@ def _test_file(images: ImageSource) -> str:
     """Return the start of the names of the test features, which differs between sources."""
     digest = hashlib.sha256(f"{images.name}\0{images.root}".encode(errors="surrogatepass"))
     return f"test-{digest.hexdigest()[:8]}"
+
+
+def _check_is_outside(target: Path, sources: Sequence[str]) -> None:
+    """Refuse a folder inside a folder of images, whose plots the next call would read as images."""
+    for source in sources:
+        if Path(source).is_dir() and target.resolve().is_relative_to(Path(source).resolve()):
+            raise UsageError(
+                f"{target} is inside the folder of images {source}, so the plots of the run would "
+                "be read as images. Choose a folder outside (-o)"
+            )
 
 
 def _check_labels(images: ImageSource) -> None:

@@ -6,7 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clipfeat.errors import DataError, LabelError, LockedError, OutputExistsError, WeightsError
+from clipfeat.errors import (
+    DataError,
+    LabelError,
+    LockedError,
+    OutputExistsError,
+    UsageError,
+    WeightsError,
+)
 from clipfeat.evaluate.fitting import fit_entry
 from clipfeat.evaluate.votes import VOTE_TITLES
 from clipfeat.model import load_model
@@ -123,6 +130,16 @@ def test_one_class_is_an_error_before_the_encoding(image_folder: Path, tmp_path:
     with pytest.raises(LabelError, match="has 0 classes"):
         train(image_folder / "real", tmp_path / "run", SMALL)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_inside_the_images_is_refused(image_folder: Path, tmp_path: Path) -> None:
+    """The plots of the run would be training or test images of the next call."""
+    inside = image_folder / "run"
+    with pytest.raises(UsageError, match="is inside the folder of images"):
+        train(image_folder, inside, SMALL)
+    with pytest.raises(UsageError, match="is inside the folder of images"):
+        train([image_folder / "real", image_folder / "fake"], inside, SMALL, test=[image_folder])
+    assert not inside.exists()
 
 
 def test_a_folder_in_use_is_locked(image_folder: Path, tmp_path: Path) -> None:

@@ -415,11 +415,14 @@ def _official_test(
 ) -> Predictions | None:
     """Predict the test images of an official split from their features, without their views."""
     features = load(*(one.path for one in embedded), merge_labels=inputs.merge_labels)
-    labelled = features.labelled()
-    kept = without_test(labelled, SPLIT)
-    if len(kept) == len(labelled):
+    if SPLIT not in features.columns:
         return None
     test = official_parts(features, SPLIT) == "test"
+    labelled = features.labelled()
+    is_scored = bool((features.y[test] >= 0).any())
+    is_trained_on = is_scored and len(without_test(labelled, SPLIT)) == len(labelled)
+    if is_trained_on or not test.any():
+        return None
     if "view" in features.columns:
         test &= features.columns["view"] == ORIGINAL
     return predict(model, replace(features.take(test), failures=()), progress=False)

@@ -203,6 +203,23 @@ def test_an_official_test_set_is_left_out_and_scored(tmp_path: Path) -> None:
     assert training.test.n_scored == 6
 
 
+def test_test_images_of_a_split_without_labels_are_predicted(
+    image_folder: Path, tmp_path: Path
+) -> None:
+    """The test rows of a competition's table have no labels."""
+    rows = [
+        f"{path.relative_to(tmp_path)},,test" if number % 4 == 0
+        else f"{path.relative_to(tmp_path)},{path.parent.name},train"
+        for number, path in enumerate(sorted(image_folder.rglob("*.png")))
+    ]  # fmt: skip
+    table = tmp_path / "table.csv"
+    table.write_text("\n".join(["path,label,split", *rows]))
+    training = train(table, tmp_path / "run", SMALL)
+    assert training.model.about["images"] == 18
+    assert training.test is not None
+    assert len(training.test.paths) == 6
+
+
 @pytest.mark.parametrize("vote", ["uniform", "greedy"])
 def test_views_are_trained_on_and_not_scored(image_folder: Path, tmp_path: Path, vote: str) -> None:
     """The scores, the weights and the threshold come from the original images."""

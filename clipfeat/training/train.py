@@ -7,8 +7,10 @@ Test images are encoded and scored after the model file is written.
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from clipfeat.evaluate.fitting import fit_entry
 from clipfeat.evaluate.official_split import official_parts, without_test
 from clipfeat.evaluate.protocols import FOLDS
 from clipfeat.features import FeatureSet
+from clipfeat.features.label_text import check_spellings
 from clipfeat.features.official_parts import SPLIT
 from clipfeat.fits.fit_resources import FitResources
 from clipfeat.images.faces import open_finder
@@ -145,7 +148,7 @@ def train(
     FitResources(time_limit=time_limit)  # checks the limit
     inputs = _with_recipe(inputs, row)
     images = open_inputs(source, inputs)
-    _check_labels(images)
+    _check_labels(images, inputs)
     test_inputs = _test_inputs(test, inputs)
     test_images = None if test is None else open_inputs(test, test_inputs)
     target = local_path(folder)
@@ -258,14 +261,27 @@ def _check_is_outside(target: Path, sources: Sequence[str]) -> None:
             )
 
 
-def _check_labels(images: ImageSource) -> None:
-    """Check before the images are encoded that there are at least two classes."""
-    labels = sorted({record.label for record in images} - {""})
-    if len(labels) < 2:
+def _check_labels(images: ImageSource, inputs: SourceOptions) -> None:
+    """Check before the images are encoded that there are two classes with enough images.
+
+    The sizes of classes are not checked if classes are merged or test images are left out later.
+    """
+    counts = Counter(record.label for record in images if record.label)
+    if len(counts) < 2:
         raise LabelError(
-            f"{images.name} has {len(labels)} classes ({', '.join(labels) or 'no labels'}), but "
+            f"{images.name} has {len(counts)} classes ({', '.join(counts) or 'no labels'}), but "
             "training needs 2 or more. Put the images of each class into a folder with its name, "
             "or pass a table with --labels"
+        )
+    if not inputs.merge_labels:
+        check_spellings(counts, images.name)
+    if inputs.merge_labels or any(SPLIT in dict(record.columns) for record in images):
+        return
+    label, n_images = min(counts.items(), key=itemgetter(1))
+    if n_images < FOLDS:
+        raise LabelError(
+            f"class {label!r} of {images.name} has {n_images} images, fewer than the {FOLDS} "
+            "folds. Add images of this class, or remove it"
         )
 
 

@@ -132,6 +132,15 @@ def test_one_class_is_an_error_before_the_encoding(image_folder: Path, tmp_path:
     assert not (tmp_path / "run").exists()
 
 
+def test_a_small_class_is_an_error_before_the_encoding(image_folder: Path, tmp_path: Path) -> None:
+    """The error does not recommend fewer folds, because their number is fixed."""
+    for path in sorted((image_folder / "fake").iterdir())[3:]:
+        path.unlink()
+    with pytest.raises(LabelError, match="class 'fake' of .* has 3 images, fewer than the 5 folds"):
+        train(image_folder, tmp_path / "run", SMALL)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_folder_inside_the_images_is_refused(image_folder: Path, tmp_path: Path) -> None:
     """The plots of the run would be training or test images of the next call."""
     inside = image_folder / "run"

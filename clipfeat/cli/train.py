@@ -65,7 +65,8 @@ def train(
     row = find_recipe(recipe).using(names, sizes, weights or [], layers)
     images = open_inputs(source, inputs)
     print_overview(overview_of(images))
-    hint = f"Finished work is kept in {output}. Repeat the same command to resume."
+    command = "command without --overwrite" if overwrite else "same command"
+    hint = f"Finished work is kept in {output}. Repeat the {command} to resume."
     with explains_resuming(hint):
         training = run(
             images, output, row, inputs=inputs, test=test, time_limit=limit, device=device,

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from clipfeat.model import load_model
 from clipfeat.training.recipe import RECIPES
@@ -45,6 +46,24 @@ def test_the_default_encoder_needs_no_download(image_folder: Path) -> None:
     assert [spec.name for spec in model.specs] == ["package:efficientnet-lite0"]
     assert model.specs[0].input_size == (128, 128)
     assert "slices of layers" in model.specs[0].title
+
+
+def test_an_interrupted_command_that_overwrites_is_resumed_without_it(
+    image_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With --overwrite, the repeated command would encode all images again."""
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("clipfeat.training.train.train", stop)
+    for words, hint in (
+        ((), "Repeat the same command to resume."),
+        (("--overwrite",), "Repeat the command without --overwrite to resume."),
+    ):
+        stopped = clipfeat("train", image_folder, *SMALL, "-o", "run", *words)
+        assert stopped.exit_code == 130
+        assert hint in stopped.stderr
 
 
 def test_errors_come_before_the_images_are_encoded(image_folder: Path) -> None:

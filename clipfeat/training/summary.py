@@ -68,7 +68,7 @@ def next_steps(training: Training) -> list[str]:
     steps = []
     if audit is not None and audit.has_leak:
         steps.append(
-            "Correct the leaks that the audit found, because the scores are too high: "
+            "Correct the leaks that the audit found, because they can raise the scores: "
             f"{folder / AUDIT / 'files.csv'}"
         )
     failed = sum(one.progress.failed for one in training.features[:1])

@@ -136,7 +136,7 @@ def test_a_small_class_is_an_error_before_the_encoding(image_folder: Path, tmp_p
     """The error does not recommend fewer folds, because their number is fixed."""
     for path in sorted((image_folder / "fake").iterdir())[3:]:
         path.unlink()
-    with pytest.raises(LabelError, match="class 'fake' of .* has 3 images, fewer than the 5 folds"):
+    with pytest.raises(LabelError, match="has 3 images, fewer than the 5 folds"):
         train(image_folder, tmp_path / "run", SMALL)
     assert not (tmp_path / "run").exists()
 
@@ -195,6 +195,22 @@ def test_test_images_are_scored_and_never_chosen_on(image_folder: Path, tmp_path
     assert other.reused["model"] == "model.clipfeat"
     train(image_folder, tmp_path / "run", SMALL)
     assert not (tmp_path / "run" / "predictions.csv").exists()
+
+
+def test_training_images_in_the_test_are_not_scored(image_folder: Path, tmp_path: Path) -> None:
+    """They are a leak, but the summary does not say that the scores are too high."""
+    copies = tmp_path / "new" / "real"
+    copies.mkdir(parents=True)
+    rng = np.random.default_rng(7)
+    for number, path in enumerate(sorted((image_folder / "real").iterdir())[:3]):
+        (copies / path.name).write_bytes(path.read_bytes())
+        texture(rng, smooth=False).save(copies / f"new-{number}.png")
+    training = train(image_folder, tmp_path / "run", SMALL, test=tmp_path / "new")
+    assert training.test is not None
+    assert (training.test.n_scored, training.test.n_training) == (3, 3)
+    assert training.audit is not None
+    assert training.audit.has_leak
+    assert "they can raise the scores" in (tmp_path / "run" / "summary.md").read_text()
 
 
 def test_an_official_test_set_is_left_out_and_scored(tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from clipfeat.prediction.predicting import predict
     from clipfeat.prediction.predictions import Predictions
     from clipfeat.prediction.submission import Template, fill_template
+    from clipfeat.prediction.zero_shot import Prompts, zero_shot
     from clipfeat.spec import EncoderSpec
     from clipfeat.store import load
     from clipfeat.store.streaming import stream
@@ -83,6 +84,7 @@ _HOME = {
     "Model": "model",
     "OfficialSplit": "evaluate",
     "Predictions": "prediction.predictions",
+    "Prompts": "prediction.zero_shot",
     "Recipe": "training.recipe",
     "Robustness": "prediction.degrading",
     "Scores": "evaluate",
@@ -111,6 +113,7 @@ _HOME = {
     "soft_vote": "ensemble",
     "stream": "store.streaming",
     "train": "training.train",
+    "zero_shot": "prediction.zero_shot",
 }
 
 __version__ = "0.1.0"
@@ -138,6 +141,7 @@ __all__ = [
     "Model",
     "OfficialSplit",
     "Predictions",
+    "Prompts",
     "Recipe",
     "Robustness",
     "Scores",
@@ -166,6 +170,7 @@ __all__ = [
     "soft_vote",
     "stream",
     "train",
+    "zero_shot",
 ]
 
 

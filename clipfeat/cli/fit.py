@@ -1,6 +1,7 @@
 """``clipfeat fit``."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clipfeat.cli import option_types as options
 from clipfeat.cli.exits import print_line, reports_errors
@@ -8,6 +9,10 @@ from clipfeat.cli.option_groups import expands
 from clipfeat.cli.outputs import check_file
 from clipfeat.fits.fit_resources import FitResources
 from clipfeat.zoo.fit_options import FitOptions
+
+if TYPE_CHECKING:
+    from clipfeat.features import FeatureSet
+    from clipfeat.store.streaming import StreamedFeatures
 
 
 @reports_errors
@@ -18,6 +23,8 @@ def fit(
     *,
     layers: options.LayersOfFeatures = None,
     clf: options.ModelClassifiers = "logreg",
+    prompts: options.PromptsFile = None,
+    weights: options.WeightsFile = None,
     output: options.NewModelFile = Path("model.clipfeat"),
     cv: options.FoldsOrNone = 5,
     split: options.SplitColumn = "split",
@@ -37,7 +44,8 @@ def fit(
 
     A soft vote is the average of the probabilities of several classifiers. The printed scores are
     from cross-validation. The saved model is fitted on all images, except the test images of an
-    official split (see --split).
+    official split (see --split). The classifier zeroshot needs descriptions of the classes instead
+    of a fit, and an open_clip encoder (see --prompts). It is scored on all labelled images.
 
     Example: clipfeat fit out.h5 --clf logreg,svm -o model.clipfeat
     """
@@ -50,16 +58,23 @@ def fit(
     from clipfeat.report import model_remarks
 
     check_file(output, overwrite=overwrite)
-    weights = parse_numbers(vote_weights)
+    shares = parse_numbers(vote_weights)
+    _check_prompts(clf, prompts, weights, fit_options)
+    if prompts is not None:
+        clf, out_of_core = "dummy", out_of_core or False  # nothing is fitted
     opened = open_features(
         features or [], layers, group_col, group_duplicates=group_duplicates,
         merge_labels=merge_labels, clf=clf, tune=fit_options.tune, out_of_core=out_of_core,
         engine=resources.engine, progress=progress,
     )  # fmt: skip
+    if prompts is not None:
+        with opened as data:
+            _zero_shot(data, prompts, weights, output, fit_options.positive)
+        return
     with opened as data:
         model = run(
             data, clf, cv=cv, split=None if split == "none" else split, options=fit_options,
-            vote=vote, vote_weights=weights, random_state=seed, resources=resources,
+            vote=vote, vote_weights=shares, random_state=seed, resources=resources,
             progress=progress,
         )  # fmt: skip
     left_out = model.about.get("test_images_left_out", 0)
@@ -79,4 +94,44 @@ def fit(
         )
     for line in model_remarks(model):
         print_line(line)
+    print_line(f"next: clipfeat predict {output} NEW_IMAGES/ -o predictions.csv")
+
+
+def _check_prompts(
+    clf: str, prompts: Path | None, weights: Path | None, fit_options: FitOptions
+) -> None:
+    """Check the options of zero-shot classification, which is not fitted."""
+    from clipfeat.errors import UsageError
+
+    if (clf.strip() == "zeroshot") != (prompts is not None):
+        raise UsageError("--clf zeroshot and --prompts need each other. Pass both or neither")
+    if weights is not None and prompts is None:
+        raise UsageError("--weights is for --clf zeroshot only. Leave it out")
+    if prompts is not None and fit_options != FitOptions(positive=fit_options.positive):
+        raise UsageError(
+            "zeroshot is not fitted, so options of classifiers and thresholds have no effect. "
+            "Leave out all of them except --positive"
+        )
+
+
+def _zero_shot(
+    data: "FeatureSet | StreamedFeatures",
+    prompts: Path,
+    weights: Path | None,
+    output: Path,
+    positive: str | None,
+) -> None:
+    """Save a zero-shot model, and score it on the labelled images."""
+    from clipfeat.cli.predict import print_scores
+    from clipfeat.errors import UsageError
+    from clipfeat.features import FeatureSet
+    from clipfeat.prediction.predictions import predictions_of
+    from clipfeat.prediction.zero_shot import zero_shot
+
+    if not isinstance(data, FeatureSet):
+        raise UsageError("zeroshot needs features in memory. Leave out --out-of-core")
+    model = zero_shot(data, prompts, weights=weights, positive=positive)
+    model.save(output, overwrite=True)
+    print_line(f"{output}: zeroshot, classes {', '.join(model.classes)}")
+    print_scores(predictions_of(model, data, "mean"))
     print_line(f"next: clipfeat predict {output} NEW_IMAGES/ -o predictions.csv")

@@ -594,6 +594,16 @@ ModelClassifiers = Annotated[
         "soft vote. `clipfeat classifiers` lists all names.",
     ),
 ]
+PromptsFile = Annotated[
+    Path | None,
+    classifier_option(
+        "--prompts",
+        metavar="FILE",
+        help="Descriptions of the classes for --clf zeroshot: a YAML or JSON file with classes, "
+        "which maps each class to one or more names, and optionally templates, a list of sentences "
+        "with {} for the name.",
+    ),
+]
 ComparedClassifiers = Annotated[
     str,
     classifier_option(

@@ -102,7 +102,7 @@ def predict(
             f"{counted(len(predictions.errors), 'file')} could not be read in full, for example "
             f"{path}: {reason}"
         )
-    _print_scores(predictions)
+    print_scores(predictions)
     exit_on_failures(len(predictions.errors), max_bad)
 
 
@@ -116,7 +116,7 @@ def _with_positive(predictions: "Predictions", positive: str) -> "Predictions":
     return predictions.with_positive(positive)
 
 
-def _print_scores(predictions: "Predictions") -> None:
+def print_scores(predictions: "Predictions") -> None:
     """Print the scores on the labelled images, and the labels that match no class."""
     from clipfeat.cli.console import counted, of_all
     from clipfeat.prediction.label_match import is_respelled, list_unmatched

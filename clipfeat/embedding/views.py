@@ -32,13 +32,12 @@ from clipfeat.images.decode import RGB
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import ImageSource
 from clipfeat.system.files import read_regular
+from clipfeat.system.safe_yaml import parse_yaml
 
 Step = tuple[str, Mapping[str, Any]]
 ORIGINAL = "original"
 MAX_VIEWS_FILE = 2**16
 """Maximum size of a file of views in bytes. PyYAML parses about 50 kB in a second."""
-MAX_DEPTH = 32
-"""Maximum depth of lists and mappings in a YAML file of views."""
 MAX_POINTS = 1000
 """Maximum number of points in a line of a TOML file of views. `tomllib` needs quadratic time and
 memory for the parts of a dotted key."""
@@ -287,22 +286,6 @@ def _named(name: str) -> dict[str, list[Step]]:
     raise unknown_name("view", name, [*NAMED_VIEWS, "jpeg50", "robust3"])
 
 
-def _read_yaml(text: str) -> Any:
-    import yaml
-
-    depth = 0
-    for token in yaml.scan(text):
-        kind = type(token).__name__
-        depth += kind.endswith(("SequenceStartToken", "MappingStartToken"))
-        depth -= kind.endswith(("BlockEndToken", "SequenceEndToken", "MappingEndToken"))
-        # With aliases and merge keys, a few lines can describe more steps than fit into memory.
-        if isinstance(token, yaml.AliasToken):
-            raise ValueError("YAML aliases such as *name are not supported, so repeat the steps")
-        if depth > MAX_DEPTH:  # PyYAML needs quadratic time for nested brackets
-            raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep")
-    return yaml.safe_load(text)
-
-
 def _read_toml(text: str) -> dict[str, Any]:
     if any(line.count(".") > MAX_POINTS for line in text.splitlines()):
         raise ValueError(f"a line has more than {MAX_POINTS} points")
@@ -312,8 +295,8 @@ def _read_toml(text: str) -> dict[str, Any]:
 _PARSERS: dict[str, Callable[[str], Any]] = {
     ".json": json.loads,
     ".toml": _read_toml,
-    ".yaml": _read_yaml,
-    ".yml": _read_yaml,
+    ".yaml": parse_yaml,
+    ".yml": parse_yaml,
 }
 
 

@@ -83,7 +83,7 @@ def build(
             if tags
             else f"open_clip:{architecture} has no weights on the hub. Pass --weights FILE."
         )
-    model, transform = _create(architecture, tag, options)
+    model, transform = create(architecture, tag, options)
     visual = model.visual
     config = visual.preprocess_cfg
     digest = weights_digest(visual)
@@ -174,7 +174,7 @@ def _quick_gelu(architecture: str, tag: str) -> bool:
     return bool(config.get("quick_gelu") or tag_config.get("quick_gelu"))
 
 
-def _create(architecture: str, tag: str, options: EncoderOptions) -> tuple[Any, Callable[..., Any]]:
+def create(architecture: str, tag: str, options: EncoderOptions) -> tuple[Any, Callable[..., Any]]:
     """Create the model with its weights, and its evaluation transform."""
     keywords: dict[str, Any] = {
         "force_image_size": options.image_size,

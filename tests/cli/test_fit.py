@@ -137,3 +137,25 @@ def test_the_positive_class_can_be_chosen(tmp_path: Path) -> None:
     assert "do not determine" not in result.stdout
     assert load_model("model.clipfeat").about["positive_by"] == "option"
     assert_fails(clipfeat(*words, "--positive", "Dog"), 2, "did you mean dog? Known: cat, dog")
+
+
+def test_zero_shot(image_folder: Path) -> None:
+    """Descriptions of the classes give a model that is scored on all labelled images."""
+    for label in ("real", "fake"):
+        remove_images(image_folder, label, 2)
+    device = ("--device", "cpu")
+    succeed("embed", "images", "x.h5", "--encoder", "open_clip:ViT-S-32", "--untrained", *device)
+    Path("p.yaml").write_text("classes: {real: photograph, fake: [rendering, drawing]}")
+    words = ("fit", "x.h5", "--clf", "zeroshot")
+    result = succeed(*words, "--prompts", "p.yaml")
+    assert "model.clipfeat: zeroshot, classes real, fake" in result.stdout
+    assert "scored on 4 images, positive class fake" in result.stderr
+    assert "zeroshot" in succeed("info", "model.clipfeat").stdout
+    assert succeed("predict", "model.clipfeat", "x.h5").stdout.count("\n") == 5
+    again = ("-o", "new.clipfeat", "--no-progress")
+    assert_fails(clipfeat(*words, *again), 2, "need each other")
+    assert_fails(clipfeat(*words, "--prompts", "p.yaml", "--bag", 3, *again), 2, "not fitted")
+    Path("p.yaml").write_text("classes: {real: photograph, cat: cat}")
+    failed = clipfeat(*words, "--prompts", "p.yaml", *again)
+    assert failed.exit_code == 1
+    assert "error: the prompts describe other classes" in failed.stderr

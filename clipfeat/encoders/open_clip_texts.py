@@ -1,0 +1,74 @@
+"""Text features of open_clip models, for classification without training."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import open_clip
+import torch
+from numpy.typing import NDArray
+
+from clipfeat.encoders.encoder import weights_digest
+from clipfeat.encoders.open_clip import OUTPUTS, create
+from clipfeat.encoders.registry import options_of
+from clipfeat.encoders.weights import explain_missing
+from clipfeat.errors import FingerprintError, UsageError
+from clipfeat.spec import EncoderSpec
+
+PREFIX = "open_clip:"
+BATCH = 64
+
+
+def encode_texts(
+    spec: EncoderSpec, texts: Sequence[str], weights: str | None = None
+) -> tuple[NDArray[np.float32], float]:
+    """Encode texts with the text tower of an encoder's model.
+
+    Parameters
+    ----------
+    spec : EncoderSpec
+        The encoder of the images, with the layer ``projection``.
+    texts : sequence of str
+        The texts.
+    weights : path, optional
+        Local weight file of the whole model, with both towers.
+
+    Returns
+    -------
+    vectors : ndarray of shape (n_texts, n_features), float32
+        L2-normalised features in the space that texts share with images.
+    scale : float
+        Factor from cosine similarities to logits (the logit scale of the model).
+
+    Raises
+    ------
+    UsageError
+        If the encoder has no text tower, or its features are not in the shared space.
+    WeightsError
+        If the weights or the vocabulary are missing.
+    FingerprintError
+        If the weights of the image tower differ from those of the encoder.
+    """
+    if not spec.name.startswith(PREFIX) or spec.layer != OUTPUTS[0]:
+        raise UsageError(
+            f"zero-shot classification needs features of an open_clip encoder and its layer "
+            f"{OUTPUTS[0]}, got {spec.name}, layer {spec.layer}. Use for example --encoder "
+            "clip-vit-l-14"
+        )
+    architecture, _, tag = spec.name.removeprefix(PREFIX).partition("/")
+    options = options_of(spec, weights=weights, device="cpu")
+    model, _ = create(architecture, tag, options)
+    model.eval()
+    if weights_digest(model.visual) != spec.weights:
+        raise FingerprintError(
+            f"the weights of the image tower of {spec.name} differ from those of the features. "
+            "Pass the weight file that encoded the images to --weights"
+        )
+    with explain_missing(spec.name, f"the vocabulary of {architecture}"):
+        tokenize = open_clip.get_tokenizer(architecture)
+    vectors = []
+    with torch.inference_mode():
+        for start in range(0, len(texts), BATCH):
+            tokens = tokenize(list(texts[start : start + BATCH]))
+            vectors.append(model.encode_text(tokens, normalize=True).float().numpy())
+        scale = float(model.logit_scale.exp())
+    return np.concatenate(vectors), scale

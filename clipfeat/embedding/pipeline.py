@@ -17,7 +17,7 @@ from clipfeat.embedding.run import EmbedCounts, EmbedRun
 from clipfeat.encoders import DEFAULT_ENCODER, local_file
 from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.encoders.known_weights import remember_weights
-from clipfeat.errors import ClipfeatWarning, StorageError, UsageError
+from clipfeat.errors import ClipfeatWarning, MissingExtraError, StorageError, UsageError
 from clipfeat.images.faces.finder import FaceFinder
 from clipfeat.images.isolated import default_workers
 from clipfeat.images.memory import ImageInput
@@ -231,7 +231,10 @@ def _resumed(
         return finder
     from clipfeat.images.faces import resume_finder
 
-    resumed = resume_finder(finder, stored.faces)
+    try:
+        resumed = resume_finder(finder, stored.faces)
+    except (MissingExtraError, UsageError) as error:
+        raise type(error)(f"{target} cannot be resumed: {error}") from error
     if resumed.identity != finder.identity:
         warnings.warn(
             f"{target} keeps the face detector that it was made with: {resumed.identity!r} instead "

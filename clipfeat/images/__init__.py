@@ -31,7 +31,7 @@ from clipfeat.images.video import is_video
 from clipfeat.images.webdataset import is_tar_pattern, open_webdataset
 from clipfeat.images.zip_archive import is_zip_pattern, open_zip
 from clipfeat.system.files import storage_errors
-from clipfeat.system.locations import as_url, below, common_folder, is_remote, location
+from clipfeat.system.locations import as_url, below, common_folder, is_remote, location, prefixed
 from clipfeat.system.plugins import with_plugins
 
 
@@ -224,8 +224,8 @@ def _joined(sources: Sequence[ImageSource]) -> ImageSource:
     for source in sources:
         folder = below(root, source.root)
         prefix = folder and folder + "/"
-        records += [replace(record, path=prefix + record.path) for record in source]
-        listed += [path and prefix + path for path in source.rows]
+        records += [replace(record, path=prefixed(prefix, record.path)) for record in source]
+        listed += [path and prefixed(prefix, path) for path in source.rows]
     skipped: Counter[str] = Counter()
     for source in sources:
         skipped.update(source.skipped)

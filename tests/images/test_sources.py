@@ -212,6 +212,15 @@ def test_several_sources_are_one(image_folder: Path) -> None:
     assert {record.path.split("/")[0] for record in both} == {"real", "fake"}
 
 
+def test_an_absolute_file_beside_a_folder_is_read(image_folder: Path) -> None:
+    """An absolute path of a file outside the working folder stays absolute."""
+    file = min((image_folder / "fake").iterdir())
+    first, *others = open_source([str(file), str(image_folder / "real")])
+    assert first.path == str(file)
+    assert first.reader.read() == file.read_bytes()
+    assert {Path(record.path).parent.name for record in others} == {"real"}
+
+
 @pytest.mark.parametrize(
     ("prepare", "error", "message"),
     [

@@ -242,13 +242,20 @@ def _display() -> Callable[[], Any]:
     """Choose how to show a run."""
     if _is_notebook():
         return _in_notebook
-    if sys.stderr.isatty():
+    if _is_terminal(sys.stderr):
         from rich.console import Console
 
         console = Console(stderr=True, highlight=False)
         if console.is_terminal and not console.is_dumb_terminal:
             return lambda: _at_terminal(console)
     return _in_log
+
+
+def _is_terminal(stream: Any) -> bool:
+    """Return whether a stream is a terminal. It may be None, closed, or an object of a program."""
+    with suppress(AttributeError, OSError, ValueError):
+        return bool(stream.isatty())
+    return False
 
 
 def _is_notebook() -> bool:
@@ -266,7 +273,7 @@ def _at_terminal(console: Any) -> Iterator[Report]:
 
     clock = PhaseClock()
     # Rich prints what the run writes above the bar, but not into a file or a pipe.
-    is_shared = sys.stdout is not None and sys.stdout.isatty()
+    is_shared = _is_terminal(sys.stdout)
     with Live(clock, console=console, transient=True, redirect_stdout=is_shared):
         yield clock
 

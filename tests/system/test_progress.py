@@ -69,6 +69,19 @@ def test_progress_can_be_turned_off_or_collected(capfd: pytest.CaptureFixture[st
 
 
 @pytest.mark.usefixtures("impatient")
+def test_standard_error_that_is_not_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs that log everything replace it by an object with few methods, or close it."""
+    lines: list[str] = []
+    monkeypatch.setattr(sys, "stderr", SimpleNamespace(write=lines.append))
+    run_phases(True)
+    assert lines[-1].startswith("encoding: 40/40 images")
+    closed = StringIO()
+    closed.close()
+    monkeypatch.setattr(sys, "stderr", closed)
+    run_phases(True)
+
+
+@pytest.mark.usefixtures("impatient")
 def test_only_one_of_several_runs_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
     """A run in another thread does not print into the lines of the first run."""
     with reporting(True) as report:

@@ -241,13 +241,14 @@ def _warn_of_other_tag(name: str, options: EncoderOptions) -> None:
 
 @contextmanager
 def explain_arguments(name: str, arguments: Mapping[str, object]) -> Iterator[None]:
-    """Convert the TypeError of an argument that an architecture does not take to a UsageError."""
+    """Convert the error of an argument that an architecture does not take to a UsageError."""
     try:
         yield
-    except TypeError as error:
+    except (TypeError, AssertionError) as error:
         given = ", ".join(f"{key}={value}" for key, value in arguments.items())
+        reason = f": {error}" if str(error) else ""
         raise UsageError(
-            f"timm:{name} does not take --encoder-arg {given}: {error}. Leave it out."
+            f"timm:{name} does not take --encoder-arg {given}{reason}. Leave it out."
         ) from error
 
 

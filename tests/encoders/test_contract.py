@@ -241,6 +241,10 @@ def test_arguments_reach_timm() -> None:
          UsageError, r"Set it to a whole number from 0 to 128"),
         ("timm:test_vit", EncoderOptions(untrained=True, arguments={"pad_type": "same"}),
          UsageError, "does not take --encoder-arg pad_type=same"),
+        ("timm:test_vit", EncoderOptions(untrained=True, arguments={"global_pool": "fast"}),
+         UsageError, "does not take --encoder-arg global_pool=fast: Only avg, avgmax"),
+        ("efficientnet-lite0", EncoderOptions(arguments={"global_pool": "map"}),
+         UsageError, "does not take --encoder-arg global_pool=map: Invalid pool type: map. Leave"),
     ],
 )  # fmt: skip
 def test_errors_of_open_encoder(

@@ -36,19 +36,22 @@ def object_stats(urls: Iterable[str]) -> dict[str, Stat]:
     Objects in folders that cannot be listed, and files of web servers, are left out.
     """
     stats: dict[str, Stat] = {}
-    folders = {url.rpartition("/")[0] for url in urls if url.partition("://")[0] not in WEB}
+    wanted = {url for url in urls if url.partition("://")[0] not in WEB}
+    folders = {url.rpartition("/")[0] for url in wanted}
     for folder in folders:
         # The status is needed only to skip unchanged objects. Objects without a status are read.
         with suppress(OSError, NotImplementedError, UsageError):
             remote: Any = location(folder) if is_remote(folder) else location(f"{folder}/")
             for entry in remote.fs.ls(remote.path, detail=True):
+                url = f"{folder}/{entry['name'].rpartition('/')[2]}"
+                if url not in wanted:
+                    continue
                 modified = entry.get("LastModified") or entry.get("mtime") or entry.get("created")
                 tag = entry.get("ETag") or entry.get("etag") or ""
                 seconds = modified.timestamp() if isinstance(modified, datetime) else modified
                 if entry["type"] == "file" and seconds is not None:
-                    name = entry["name"].rpartition("/")[2]
                     digest = hashlib.blake2b(str(tag).encode(), digest_size=7).digest()
                     modified_ns = int(float(seconds) * 1e6) * 1000
                     stat = (int(entry["size"]), modified_ns, int.from_bytes(digest), 0)
-                    stats[f"{folder}/{name}"] = stat
+                    stats[url] = stat
     return stats

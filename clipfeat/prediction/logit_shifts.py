@@ -17,13 +17,15 @@ MAX_FOLDS = 100
 MAX_STEPS = 10_000
 TOLERANCE = 1e-9
 SMALLEST = 1e-12
-"""Smaller probabilities have the logit of this probability."""
+"""Smaller probabilities count as 0, which no shift changes."""
 
 
 def fit_shifts(y: Labels, p: Probabilities) -> Shifts:
     """Fit the shifts by maximum likelihood with a Gaussian prior. Their sum is 0.
 
     This is a logistic regression that has only intercepts, with the logits of the model as offsets.
+    Images whose true class has the probability 0, as with nearest neighbours, are left out: no
+    shift changes their probabilities.
 
     Parameters
     ----------
@@ -38,6 +40,8 @@ def fit_shifts(y: Labels, p: Probabilities) -> Shifts:
     >>> fit_shifts(y, p).round(2).tolist()
     [-0.49, 0.49]
     """
+    possible = p[np.arange(len(y)), y] > SMALLEST
+    y, p = y[possible], p[possible]
     logits = np.log(np.clip(p, SMALLEST, None))
     counts = np.bincount(y, minlength=p.shape[1])
 

@@ -121,3 +121,11 @@ def test_too_few_images(model: Model) -> None:
         clipfeat.adapt(model, new_domain(4), unlabelled=True, progress=False)
     with pytest.raises(DataError, match="does not store the class shares"):
         clipfeat.adapt(replace(model, prior=None), new_domain(9), unlabelled=True, progress=False)
+
+
+def test_a_probability_of_zero_has_no_influence() -> None:
+    """No shift changes it, so many such images must not move the others."""
+    y, p = np.array([0, 0, 1, 1]), np.array([[0.9, 0.1], [0.6, 0.4], [0.8, 0.2], [0.3, 0.7]])
+    certain = np.tile([1.0, 0.0], (5, 1))
+    with_certain = fit_shifts(np.r_[y, [1] * 5], np.vstack([p, certain]))
+    assert np.allclose(with_certain, fit_shifts(y, p), atol=1e-6)

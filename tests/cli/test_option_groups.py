@@ -48,7 +48,7 @@ def test_every_source_option_has_a_command_line_option() -> None:
     assert options.SOURCE_OPTIONS_OF_MODEL.items() <= options.SOURCE_OPTIONS.items()
 
 
-@pytest.mark.parametrize("name", ["embed", "predict", "robustness", "explain", "audit"])
+@pytest.mark.parametrize("name", ["embed", "predict", "adapt", "robustness", "explain", "audit"])
 def test_every_command_that_reads_tables_has_the_remedy_of_their_errors(name: str) -> None:
     """A table that names other files or addresses is an error that proposes one of two flags."""
     command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from clipfeat.embedding.embed_report import EmbedReport
 from clipfeat.embedding.pipeline import embed
-from clipfeat.errors import DataError, OutputExistsError
+from clipfeat.errors import DataError
 from clipfeat.images.source import ImageSource
 from clipfeat.images.source_options import SourceOptions
+from clipfeat.system.locations import is_remote
 from clipfeat.system.progress import Phase, Report
 from clipfeat.training.recipe import Member
 
@@ -24,6 +25,8 @@ def embed_members(
     overwrite: bool,
 ) -> list[EmbedReport]:
     """Encode a source with several encoders, each into its own file in the folder of the run.
+
+    A file belongs to the run. Rows of images that are no longer in the source are removed.
 
     Parameters
     ----------
@@ -51,9 +54,10 @@ def embed_members(
     ------
     DataError
         If no image can be encoded.
-    OutputExistsError
-        If a file has rows of images that are no longer in the source.
     """
+    # A table covers no folder, so without the root its absent images are neither found nor removed.
+    if images.root and not is_remote(images.root):
+        images = replace(images, places=(*images.places, images.root))
     embedded = []
     for member in members:
         path = folder / f"{name}-{member.title}.h5"
@@ -63,14 +67,9 @@ def embed_members(
 
         of_path = embed(
             images, path, encoder=member.encoder, options=member.options, inputs=inputs,
-            overwrite=overwrite, progress=of_member,
+            overwrite=overwrite, prune=bool(images.root), progress=of_member,
         )  # fmt: skip
         if of_path.cause:
             raise DataError(f"no image could be encoded. {of_path.cause}")
-        if of_path.absent:
-            raise OutputExistsError(
-                f"{path} has features of {of_path.absent} images that are no longer in "
-                f"{images.name}. Delete this file to encode the images again"
-            )
         embedded.append(of_path)
     return embedded

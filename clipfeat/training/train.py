@@ -86,7 +86,8 @@ def train(
     The images are encoded, and every classifier of the recipe is fitted on the features of every
     encoder. The classifier or vote with the best balanced accuracy in a 5-fold cross-validation is
     fitted on all training images. The folder gets the feature files, the benchmark with its report,
-    the audit, the model file and a summary. The same call resumes an interrupted run.
+    the audit, the model file and a summary. The same call resumes an interrupted run. If images
+    were added or removed since, it encodes the new ones and fits a new model.
 
     Parameters
     ----------
@@ -126,8 +127,7 @@ def train(
     UnknownNameError
         If there is no such recipe.
     OutputExistsError
-        If the folder holds the run of another call, or other files, and `overwrite` is False. If
-        images have disappeared from the source.
+        If the folder holds the run of another call, or other files, and `overwrite` is False.
     UsageError
         If the folder is inside a folder of images.
     LockedError

@@ -160,11 +160,30 @@ def test_a_folder_in_use_is_locked(image_folder: Path, tmp_path: Path) -> None:
         train(image_folder, tmp_path / "run", SMALL)
 
 
-def test_images_that_disappeared_are_not_trained_on(run: Training, image_folder: Path) -> None:
-    """The features of a deleted image do not become training rows silently."""
-    next(iter((image_folder / "real").glob("*.png"))).unlink()
-    with pytest.raises(OutputExistsError, match="1 images that are no longer in"):
-        train(image_folder, run.folder, SMALL)
+@pytest.mark.parametrize("is_table", [False, True])
+def test_removed_images_are_not_trained_on(
+    image_folder: Path, tmp_path: Path, is_table: bool
+) -> None:
+    """The other images are not encoded again, whether a file or a row of a table was removed."""
+    paths = sorted(image_folder.rglob("*.png"))
+    table = tmp_path / "table.csv"
+    source = table if is_table else image_folder
+
+    def write() -> None:
+        rows = [f"{path.relative_to(tmp_path)},{path.parent.name}" for path in paths]
+        table.write_text("\n".join(["path,label", *rows]))
+
+    write()
+    train(source, tmp_path / "run", SMALL)
+    removed = paths.pop()
+    write()
+    if not is_table:
+        removed.unlink()
+    again = train(source, tmp_path / "run", SMALL)
+    assert again.model.about["images"] == 23
+    assert again.features[0].progress.encoded == 0
+    assert again.audit is not None
+    assert again.audit.n_files == 23
 
 
 def test_a_time_limit_leaves_out_slow_classifiers(image_folder: Path, tmp_path: Path) -> None:

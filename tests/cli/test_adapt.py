@@ -20,7 +20,8 @@ def test_a_model_file_is_adapted_and_restored(image_folder: Path) -> None:
     assert "cross-validated on the 24 images: accuracy 1.0000 → 1.0000" in shown
     assert "Adapted with 24 labelled images: " in succeed("info", "model.clipfeat").stdout
     assert "fake" in succeed("predict", "model.clipfeat", "images", "--device", "cpu").stdout
-    succeed("export", "model.clipfeat", "-o", "x.skops")
+    exported = succeed("export", "model.clipfeat", "-o", "x.skops")
+    assert "x.skops holds the original estimator" in exported.stderr
     assert_fails(clipfeat(*words, "--undo", "-o", "x.skops"), 2, "x.skops exists")
     assert "the original model" in succeed(*words, "--undo").stdout
     assert Path("model.clipfeat").read_bytes() == before

@@ -129,3 +129,12 @@ def test_a_probability_of_zero_has_no_influence() -> None:
     certain = np.tile([1.0, 0.0], (5, 1))
     with_certain = fit_shifts(np.r_[y, [1] * 5], np.vstack([p, certain]))
     assert np.allclose(with_certain, fit_shifts(y, p), atol=1e-6)
+
+
+@pytest.mark.parametrize(("balance", "share"), [("none", 0.8), ("weights", 0.5)])
+def test_the_shares_of_the_training_set_are_stored(balance: str, share: float) -> None:
+    """Balanced classes count as equally frequent, because the probabilities refer to that."""
+    features = make_features(40).take(np.r_[0:40, 40:50])
+    assert fit(features, "logreg", cv=0, options=FitOptions(balance=balance)).prior == (
+        pytest.approx((share, 1 - share))
+    )

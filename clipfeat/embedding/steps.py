@@ -95,7 +95,7 @@ def degrade(draw: int = 0) -> Callable[[torch.Tensor, int], torch.Tensor]:
     Parameters
     ----------
     draw : int
-        Steps with different numbers draw different degradations of an image.
+        Steps with different numbers draw different degradations of an image, also in one view.
 
     Returns
     -------
@@ -103,11 +103,11 @@ def degrade(draw: int = 0) -> Callable[[torch.Tensor, int], torch.Tensor]:
         Function that takes an image and a seed. It uses no global random generator, so several
         threads can run it.
     """
-    if not isinstance(draw, int):
-        raise ValueError(f"draw must be a whole number, got {draw}")
+    if not isinstance(draw, int) or draw < 0:
+        raise ValueError(f"draw must be a whole number of 0 or more, got {draw}")
 
     def step(image: torch.Tensor, seed: int) -> torch.Tensor:
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(seed + draw)
         n = int(rng.choice([1, 2, 3], p=[0.5, 0.25, 0.25]))
         for number in rng.choice(len(DEGRADERS), n, replace=False).tolist():
             image = DEGRADERS[number](image, rng)

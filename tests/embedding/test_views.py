@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipfeat.embedding.embed_resources import EmbedResources
 from clipfeat.embedding.pipeline import embed
+from clipfeat.embedding.steps import degrade
 from clipfeat.embedding.views import NAMED_VIEWS, ORIGINAL, read_views
 from clipfeat.errors import EncodingError, MissingExtraError, UnknownNameError, UsageError
 from clipfeat.evaluate.fitting import fit
@@ -239,6 +241,15 @@ def test_degradations_differ_between_images_and_draws(image_folder: Path, tmp_pa
     features = load(tmp_path / "a.h5")
     assert {"robust-1", "robust-2", "robust-3"} < set(features.columns["view"].tolist())
     assert len(np.unique(features.X, axis=0)) == len(features) == 4 * 24
+
+
+def test_steps_of_one_view_draw_different_degradations() -> None:
+    """A view may degrade an image twice. Both steps get the seed of the view."""
+    image = torch.from_numpy(PIXELS.copy()).permute(2, 0, 1)
+    first, second = degrade(1), degrade(2)
+    assert not all(torch.equal(first(image, seed), second(image, seed)) for seed in range(5))
+    with pytest.raises(ValueError, match="0 or more, got -1"):
+        degrade(-1)
 
 
 def test_every_degradation_is_drawn() -> None:

@@ -20,9 +20,13 @@ MAX_WEBP = 16_383
 
 def _compress(file_format: str, quality: int | Sequence[int]) -> Transform:
     """Make a step that compresses and decodes. The quality is a number or a range in [1, 100]."""
-    low, high = (quality, quality) if isinstance(quality, int) else quality
-    if not 1 <= low <= high <= 100:
-        raise ValueError(f"quality must be 1 to 100, or a range within it, got {quality}")
+    limits = [quality, quality] if isinstance(quality, int) else quality
+    is_range = isinstance(limits, Sequence) and [type(limit) for limit in limits] == [int, int]
+    if not is_range or not 1 <= limits[0] <= limits[1] <= 100:
+        raise ValueError(
+            f"quality must be a whole number from 1 to 100, or a list of two, got {quality!r}"
+        )
+    low, high = limits
 
     def step(image: torch.Tensor) -> torch.Tensor:
         drawn = low if low == high else int(torch.randint(low, high + 1, ()))

@@ -80,6 +80,8 @@ class Template:
         If `fill` is unknown.
     RefusedFileError
         If the file is not a table.
+    UsageError
+        If the table has no rows.
     """
 
     path: str | Path
@@ -89,7 +91,12 @@ class Template:
     def __post_init__(self) -> None:
         if self.fill not in FILLS:
             raise unknown_name("way to fill", self.fill, FILLS)
-        object.__setattr__(self, "table", read_text_table(str(self.path)))
+        table = read_text_table(str(self.path))
+        if not len(table):
+            raise UsageError(
+                f"the template {self.path} has no rows. Pass the sample submission with all its ids"
+            )
+        object.__setattr__(self, "table", table)
 
 
 def fill_template(predictions: Predictions, template: Template) -> Filled:
@@ -130,10 +137,10 @@ def fill_template(predictions: Predictions, template: Template) -> Filled:
         if pair is not None and readable[places[pair]]
     }
     if not images:
-        remedy = how_to_pair(next(iter(ids), ""), predictions.paths)
+        remedy = how_to_pair(ids[0], predictions.paths)
         raise UsageError(
             f"no id of {template.path} matches an image. Its first id is "
-            f"{next(iter(ids), 'missing')!r}, and the first image is "
+            f"{ids[0]!r}, and the first image is "
             f"{next(iter(predictions.paths), 'missing')!r}. "
             f"{remedy or 'Predict the images of the competition test set'}"
         )

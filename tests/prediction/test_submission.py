@@ -102,3 +102,10 @@ def test_templates_that_do_not_match(tmp_path: Path, template: str, message: str
     path.write_text(template)
     with pytest.raises(UsageError, match=message):
         fill_template(predictions(), Template(path))
+
+
+def test_a_template_without_rows_is_refused_when_it_is_opened(tmp_path: Path) -> None:
+    """The error comes before a model is trained, and does not name an id."""
+    (tmp_path / "sample.csv").write_text("id,fake\n")
+    with pytest.raises(UsageError, match="has no rows"):
+        Template(tmp_path / "sample.csv")

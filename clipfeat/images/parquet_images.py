@@ -41,7 +41,7 @@ from clipfeat.images.parquet_columns import (
     class_names_of,
     image_column,
 )
-from clipfeat.images.parquet_sizes import check_parquet_size
+from clipfeat.images.parquet_sizes import check_parquet_images, check_parquet_size
 from clipfeat.images.parquet_types import plain_columns
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.shards import existing_shards, is_pattern, member_path
@@ -241,6 +241,7 @@ def _listed(shard: ParquetShard, column: ImageColumn) -> tuple["pd.DataFrame", l
     batches: list[pa.RecordBatch] = []
     n_unpacked = 0
     with shard.errors():
+        check_parquet_images(parquet, column.bytes_at)
         check_parquet_size(parquet, shard.source, read)  # a batch may have gigabytes of text
         for batch in parquet.iter_batches(_BATCH, columns=read, use_threads=False) if read else ():
             batches.append(batch)

@@ -11,6 +11,35 @@ from clipfeat.system.files import MAX_RATIO, MAX_UNPACKED
 
 MIN_CELLS, CELLS_PER_BYTE = 2**22, 8
 """A table may have `MIN_CELLS` values, or `CELLS_PER_BYTE` values per byte if this is more."""
+MAX_COLUMNS = 2_000
+"""Maximum number of columns of a file. Each column takes time in every row group."""
+
+
+def check_parquet_images(parquet: Any, name: str) -> None:
+    """Check the number of columns of a file, and the size to which a column of images unpacks.
+
+    Parameters
+    ----------
+    parquet : pyarrow.parquet.ParquetFile
+        The open file.
+    name : str
+        Path of the column of bytes in the schema, such as ``image.bytes``.
+
+    Raises
+    ------
+    ValueError
+        If there are too many columns, or if the images are too large for their size in the file.
+    """
+    about = parquet.metadata
+    if about.num_columns > MAX_COLUMNS:
+        raise ValueError(f"it has {about.num_columns} columns, more than {MAX_COLUMNS}")
+    for i in range(about.num_row_groups):
+        group = about.row_group(i)
+        chunks = [group.column(k) for k in range(group.num_columns)]
+        for chunk in (chunk for chunk in chunks if chunk.path_in_schema == name):
+            size, n_bytes = chunk.total_compressed_size, chunk.total_uncompressed_size
+            if n_bytes > max(MAX_UNPACKED, MAX_RATIO * size):
+                raise ValueError(f"{size} bytes of images would unpack to {n_bytes} bytes")
 
 
 def check_parquet_size(parquet: Any, source: Any, names: Sequence[str]) -> None:

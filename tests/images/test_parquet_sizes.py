@@ -45,6 +45,23 @@ def test_a_small_file_of_images_with_one_long_text(
         open_source(str(file))
 
 
+def test_a_small_file_of_large_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images that unpack to far more than their size are refused before one is read."""
+    monkeypatch.setattr("clipfeat.images.parquet_sizes.MAX_UNPACKED", 2**20)
+    table = pa.table({"image": pa.array([bytes(2**21)])})
+    pq.write_table(table, tmp_path / "x.parquet", compression="zstd", use_dictionary=False)
+    with pytest.raises(RefusedFileError, match="bytes of images would unpack to 209"):
+        open_source(str(tmp_path / "x.parquet"))
+
+
+def test_a_file_of_many_columns_is_refused(tmp_path: Path) -> None:
+    """Every column takes time in each row group."""
+    table = pa.table({"image": pa.array([b"x"])} | {f"c{i}": pa.array([1]) for i in range(2_000)})
+    pq.write_table(table, tmp_path / "x.parquet")
+    with pytest.raises(RefusedFileError, match="it has 2001 columns, more than 2000"):
+        open_source(str(tmp_path / "x.parquet"))
+
+
 def test_nested_columns_of_a_table_are_not_read(tmp_path: Path) -> None:
     """Their texts cannot be counted without unpacking them."""
     inner = repeated("x" * 2**20, 300)

@@ -44,8 +44,8 @@ def fit(
 
     A soft vote is the average of the probabilities of several classifiers. The printed scores are
     from cross-validation. The saved model is fitted on all images, except the test images of an
-    official split (see --split). The classifier zeroshot needs descriptions of the classes instead
-    of a fit, and an open_clip encoder (see --prompts). It is scored on all labelled images.
+    official split (see --split). The classifier zeroshot is not fitted. It needs descriptions of
+    the classes (see --prompts) and an open_clip encoder, and is scored on all labelled images.
 
     Example: clipfeat fit out.h5 --clf logreg,svm -o model.clipfeat
     """

@@ -320,9 +320,10 @@ FaceDetector = Annotated[
     input_option(
         "--face-detector",
         metavar="NAME",
-        help="Face detector. mtcnn: faces of any pose, the default with clipfeat\\[faces]. lbp: a "
-        "cascade for upright frontal faces, the default without. yunet: the default with "
-        "--face-weights. An existing feature file keeps its detector by default.",
+        help="Face detector. mtcnn: faces of any pose, the default if the extra faces is "
+        "installed. lbp: a cascade for upright frontal faces, the default if the extra is not "
+        "installed. yunet: the default with --face-weights. An existing feature file keeps its "
+        "detector by default.",
     ),
 ]
 FaceWeightsOfModel = Annotated[
@@ -517,7 +518,7 @@ Decoding = Annotated[
     encoder_option(
         "--decode",
         metavar="MODE",
-        help="exact, or scaled to decode JPEG photographs of several megapixels faster. scaled "
+        help="exact: decode in full size. scaled: decode large JPEG photographs faster. This "
         "reduces them by 2, 4 or 8 while decoding, to at least twice the size to which the encoder "
         "resizes. The features change slightly, so files of both modes cannot be mixed.",
     ),
@@ -599,9 +600,9 @@ PromptsFile = Annotated[
     classifier_option(
         "--prompts",
         metavar="FILE",
-        help="Descriptions of the classes for --clf zeroshot: a YAML or JSON file with classes, "
-        "which maps each class to one or more names, and optionally templates, a list of sentences "
-        "with {} for the name.",
+        help="Descriptions of the classes for --clf zeroshot, as a YAML or JSON file. Its key "
+        "'classes' maps each class to one or more names. Its optional key 'templates' is a list of "
+        "sentences with {} for the name.",
     ),
 ]
 ComparedClassifiers = Annotated[
@@ -831,8 +832,9 @@ RateColumn = Annotated[
         metavar="COLUMN",
         help="Column for the table of false positive rates and recalls. The table has one row per "
         "value. Several columns are separated by commas. If the first column is empty for an "
-        "image, the next one is used. The default is generator,source. A benchmark with "
-        "--leave-one-out or --matrix uses the column of that option instead of generator.",
+        "image, the next one is used. The default is generator,source. `clipfeat "
+        "benchmark` with --leave-one-out or --matrix uses the column of that option instead of "
+        "generator.",
     ),
 ]
 ComparedMetric = Annotated[
@@ -990,10 +992,11 @@ Fill = Annotated[
         help="How to fill the columns of a template. probability: probability of the positive "
         "class. class: predicted class. auto: like class if the column holds whole numbers, "
         "True/False or names, and otherwise like probability. A column named after a class, such "
-        "as fake or is_fake, gets the probability of this class. With class, it gets 1 or True if "
-        "its class was predicted. With auto, it is filled like class if it holds True/False, or "
-        "if its name is like is_fake and it holds whole numbers. If a template has two columns and "
-        "one holds class names, the other gets the probability of the class named in its row.",
+        "as fake or is_fake, gets the probability of this class. With --fill class, it instead "
+        "gets 1 or True if this class was predicted. With --fill auto, this also happens if it "
+        "holds True/False, or if its name is like is_fake and it holds whole numbers. If a "
+        "template has two columns and one holds class names, the other gets the probability of the "
+        "class named in its row.",
     ),
 ]
 PositiveOfPredictions = Annotated[

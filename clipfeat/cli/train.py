@@ -41,8 +41,8 @@ def train(
 ) -> None:
     """Train a model on images with a recipe.
 
-    A recipe names the encoders and the classifiers. Their features are written, the classifiers and
-    their vote are compared by cross-validation of the training images, and the images are audited.
+    A recipe names the encoders and the classifiers. The command writes the features, compares the
+    classifiers and their vote by cross-validation of the training images, and audits the images.
     The entry with the best balanced accuracy is fitted on all training images. Images of --test are
     scored at the end and have no influence. The default recipe needs no download.
 

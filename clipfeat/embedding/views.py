@@ -288,7 +288,7 @@ def _named(name: str) -> dict[str, list[Step]]:
 
 def _read_toml(text: str) -> dict[str, Any]:
     if any(line.count(".") > MAX_POINTS for line in text.splitlines()):
-        raise ValueError(f"a line has more than {MAX_POINTS} points")
+        raise ValueError(f"a line has more than {MAX_POINTS} dots")
     return tomllib.loads(text)
 
 

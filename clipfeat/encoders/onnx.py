@@ -192,7 +192,7 @@ def _read_arguments(path: Path, arguments: Mapping[str, object]) -> _OnnxArgumen
 
 
 def _three(value: Any) -> tuple[float, ...]:
-    """Return a number for each colour channel. The value is one number or three numbers."""
+    """Return a number for each colour channel, from one number or three numbers."""
     values = (value,) * 3 if isinstance(value, int | float) else tuple(value)
     if len(values) != 3:
         raise ValueError(f"mean and std must each be one number or three numbers, got {value!r}")

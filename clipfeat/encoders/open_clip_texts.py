@@ -61,7 +61,7 @@ def encode_texts(
     if weights_digest(model.visual) != spec.weights:
         raise FingerprintError(
             f"the weights of the image tower of {spec.name} differ from those of the features. "
-            "Pass the weight file that encoded the images to --weights"
+            "With --weights, pass the file of weights that encoded the images"
         )
     with explain_missing(spec.name, f"the vocabulary of {architecture}"):
         tokenize = open_clip.get_tokenizer(architecture)

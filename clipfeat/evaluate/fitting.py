@@ -325,8 +325,8 @@ def _check_same_rows(run: Benchmark, data: FeatureSet) -> None:
     if not is_one or run.paths.tolist() != data.paths.tolist() or run.classes != data.classes:
         raise UsageError(
             f"the run {run.about.get('protocol')!r} on {len(run.y)} images is no cross-validation "
-            f"of the {len(data)} labelled images. Pass the features of the run, and KFold as its "
-            "protocol"
+            f"of the {len(data)} labelled images. Pass the features of the run, or a run "
+            "with the protocol KFold"
         )
 
 

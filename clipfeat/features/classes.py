@@ -230,7 +230,10 @@ def _number(name: str) -> float | None:
 
 
 def _words(name: str) -> Words:
-    """Return the words of a name. A negation and the next word are one word of opposite sign."""
+    """Return the words of a name.
+
+    A negation and the word after it count as one word, with the sign of the second word reversed.
+    """
     words: Words = Counter()
     negation = ""
     for run in re.findall(r"[^\W\d_]+", name.casefold()):

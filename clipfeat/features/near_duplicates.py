@@ -76,7 +76,7 @@ def near_duplicates(
     Raises
     ------
     DataError
-        If there are no such features, or fewer than `MIN_IMAGES` distinct files.
+        If no encoder has trained weights, or if there are fewer than `MIN_IMAGES` distinct files.
 
     Examples
     --------

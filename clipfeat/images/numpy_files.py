@@ -278,7 +278,7 @@ def _stored(
 ) -> StoredArray:
     def values() -> NDArray[Any]:
         if header.n_bytes > MAX_VALUES:
-            raise ValueError(f"the array {name} has {header.n_bytes} bytes of values")
+            raise ValueError(f"the array {name} has {header.n_bytes} bytes, more than {MAX_VALUES}")
         data = (
             read_range(file, offset, header.n_bytes)
             if member is None

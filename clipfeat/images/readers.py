@@ -176,7 +176,8 @@ class Unreadable(Reader):
 class VideoFrame(FileReader):
     """Reader of one frame of a local video.
 
-    The bytes are a request to `clipfeat.images.video.decode_frame`, which opens the file.
+    It does not return bytes of the video, but a request to `clipfeat.images.video.decode_frame`,
+    which opens the file.
 
     Parameters
     ----------

@@ -112,8 +112,8 @@ def _member_places(file: BinaryIO, size: int) -> dict[str, tuple[int, int, int]]
                 )
             if info.file_size > limit or info.flag_bits & ~0x808:
                 raise DamagedModelError(
-                    f"{info.filename} has {info.file_size:,} bytes (limit {limit:,}) and the "
-                    f"flags {info.flag_bits:#x}"
+                    f"{info.filename} is larger than {limit:,} bytes or has unknown flags: "
+                    f"{info.file_size:,} bytes, flags {info.flag_bits:#x}"
                 )
             file.seek(begin)
             local = _LOCAL.unpack(file.read(_LOCAL.size).ljust(_LOCAL.size, b"\0"))

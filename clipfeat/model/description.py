@@ -158,13 +158,15 @@ def _check_adaptation(value: Any, n_classes: int) -> None:
         )
     if value["method"] not in METHODS or type(n_images) is not int or not 0 < n_images < 2**31:
         raise DamagedModelError(
-            f"'adaptation' has the method {str(value['method'])[:40]!r} and {str(n_images)[:40]} "
-            "images"
+            f"'adaptation' has an invalid method ({str(value['method'])[:40]!r}) or number of "
+            f"images ({str(n_images)[:40]})"
         )
     before, after = value["before"], value["after"]
     scores = [*before.values(), *after.values()] if _same_names(before, after) else ["invalid"]
     if not all(type(one) is float or one is None for one in scores):
-        raise DamagedModelError("the scores of 'adaptation' are not numbers with the same names")
+        raise DamagedModelError(
+            "the scores before and after 'adaptation' are not numbers of the same metrics"
+        )
 
 
 def _is_numbers(values: Any, n: int) -> bool:

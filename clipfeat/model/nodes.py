@@ -284,7 +284,9 @@ def same_classes(node: NodeReader, estimators: Sequence[Any], classes: Array) ->
     """Refuse nested classifiers whose labels differ from `classes`."""
     for one in estimators:
         if not np.array_equal(getattr(one, "classes_", np.empty(0)), classes):
-            raise DamagedModelError(f"{node.path} contains a classifier with other classes")
+            raise DamagedModelError(
+                f"the classes of a classifier in {node.path} differ from its own classes"
+            )
 
 
 def some_classes(node: NodeReader, estimators: Mapping[str, Any], classes: Array) -> None:
@@ -292,4 +294,6 @@ def some_classes(node: NodeReader, estimators: Mapping[str, Any], classes: Array
     for name, one in estimators.items():
         labels = getattr(one, "classes_", None)
         if labels is None or not set(labels.tolist()) <= set(classes.tolist()):
-            raise DamagedModelError(f"{node.path} contains {name!r} with other classes")
+            raise DamagedModelError(
+                f"the classes of {name!r} in {node.path} differ from its own classes"
+            )

@@ -63,7 +63,7 @@ def given_labels(records: Iterable[ImageRecord], classes: Sequence[str]) -> list
 
     An image without another label is labelled with the name of its folder, which need not be a
     class. A label that equals the name of one of the image's folders is therefore returned only if
-    it differs from a class of the model just in capitals, spaces or punctuation.
+    it is the name of a class of the model in another spelling.
     """
     return [
         record.label

@@ -227,7 +227,7 @@ _FRAME_OR_FACE = re.compile(r"@\d{4,}\.\d{3}s|#face\d+")
 
 @dataclass(frozen=True)
 class _Part:
-    """A file, or a part of a file: a row of a feature set, or an image without a row."""
+    """A file or a part of a file. It is a row of a feature set, or an image that has no row."""
 
     path: str
     file: str

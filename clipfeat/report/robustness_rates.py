@@ -57,7 +57,7 @@ def load_rates(folder: str | Path) -> RateTable | None:
             )  # fmt: skip
         except (ValueError, OverflowError) as error:
             raise RefusedFileError(
-                f"a number of images in {path} is not a whole number ({error}). Write the "
+                f"{path} has an image count that is not a whole number ({error}). Write the "
                 "file again with `clipfeat robustness`"
             ) from error
         entries.setdefault(row[KIND], []).append(rate)

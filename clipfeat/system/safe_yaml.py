@@ -7,7 +7,7 @@ MAX_DEPTH = 32
 
 
 def parse_yaml(text: str) -> Any:
-    """Parse YAML that needs little time and memory.
+    """Parse YAML. Refuse a text that could need much time or memory.
 
     Raises
     ------

@@ -246,7 +246,7 @@ def _as_embedded(member: Member, of_training: EmbedReport) -> Member:
 
 
 def _test_file(images: ImageSource) -> str:
-    """Return the start of the names of the test features, which differs between sources."""
+    """Return the start of the file names of the test features. Each source has its own start."""
     digest = hashlib.sha256(f"{images.name}\0{images.root}".encode(errors="surrogatepass"))
     return f"test-{digest.hexdigest()[:8]}"
 
@@ -257,7 +257,7 @@ def _check_is_outside(target: Path, sources: Sequence[str]) -> None:
         if Path(source).is_dir() and target.resolve().is_relative_to(Path(source).resolve()):
             raise UsageError(
                 f"{target} is inside the folder of images {source}, so the plots of the run would "
-                "be read as images. Choose a folder outside (-o)"
+                f"be read as images. With -o, choose a folder outside {source}"
             )
 
 

@@ -1,4 +1,4 @@
-"""Conversion of scikit-learn's gradient boosting to boosted trees. Only saving imports it."""
+"""Conversion of scikit-learn's histogram gradient boosting to trees. Only saving imports it."""
 
 from clipfeat.model.codecs.boosting import histogram_trees
 from clipfeat.model.codecs.codec import Conversion

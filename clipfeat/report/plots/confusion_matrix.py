@@ -54,7 +54,7 @@ def confusion_plot(entry: str, predictions: OutOfFoldPredictions, classes: Seque
 def _pool_others(
     counts: NDArray[np.int64], names: list[str]
 ) -> tuple[NDArray[np.int64], list[str]]:
-    """Keep the classes with the most errors, in rows and columns, and pool the others."""
+    """Keep the classes with the most errors, counted over rows and columns. Pool the others."""
     errors = counts.sum(axis=0) + counts.sum(axis=1) - 2 * np.diag(counts)
     kept = np.sort(np.argsort(-errors, kind="stable")[: MAX_CLASSES - 1])
     index = np.full(len(names), len(kept))

@@ -57,8 +57,9 @@ def flat_options(options: Mapping[str, Any]) -> dict[str, Any]:
     Examples
     --------
     >>> from clipfeat.evaluate.protocols import KFold
-    >>> flat_options({"clf": ["svm"], "protocol": KFold(3)})
-    {'clf': ['svm'], 'protocol': 'KFold', 'protocol.n_splits': 3, 'protocol.repeats': 1}
+    >>> flat = flat_options({"clf": ["svm"], "protocol": KFold(3)})
+    >>> flat["clf"], flat["protocol"], flat["protocol.n_splits"]
+    (['svm'], 'KFold', 3)
     """
     flat: dict[str, Any] = {}
     for name, value in options.items():

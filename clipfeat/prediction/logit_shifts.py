@@ -38,7 +38,7 @@ def fit_shifts(y: Labels, p: Probabilities) -> Shifts:
     --------
     >>> y, p = np.array([0, 0, 1, 1]), np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4]])
     >>> fit_shifts(y, p).round(2).tolist()
-    [-0.49, 0.49]
+    [-0.53, 0.53]
     """
     possible = p[np.arange(len(y)), y] > SMALLEST
     y, p = y[possible], p[possible]

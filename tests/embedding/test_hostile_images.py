@@ -150,7 +150,7 @@ def test_every_bad_image_is_one_failure(tmp_path: Path, monkeypatch: pytest.Monk
     for name, row in zip(good, load(tmp_path / "plain.h5").X, strict=True):
         assert np.allclose(rows[name], row, atol=1e-5)
 
-    monkeypatch.setattr(IsolatedDecoder, "decoded", None)
+    monkeypatch.setattr(IsolatedDecoder, "decoded", lambda *_, **__: pytest.fail("decoded"))
     (folder / "vanished.png").symlink_to("missing.jpg")
     again = embed(folder, out, encoder="spectrum", options=CPU)
     assert (again.progress.encoded, again.progress.known) == (0, len(good))

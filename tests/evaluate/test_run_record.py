@@ -20,7 +20,8 @@ def test_every_argument_is_recorded() -> None:
     recorded = about["options"]
     arguments = set(signature(benchmark).parameters) - {*NOT_OPTIONS, "options", "resources"}
     of_objects = {field.name for kind in (FitOptions, FitResources) for field in fields(kind)}
-    assert set(recorded) == arguments | of_objects | {"protocol.n_splits", "protocol.repeats"}
+    of_protocol = {f"protocol.{field.name}" for field in fields(KFold)}
+    assert set(recorded) == arguments | of_objects | of_protocol
     assert (recorded["clf"], recorded["threshold"]) == (["dummy"], "accuracy")
     assert about["acceleration"] == {"device": "cpu", "library": "scikit-learn"}
     assert about["command"].startswith("clipfeat.benchmark(features, clf=['dummy'], protocol=KFold")

@@ -63,7 +63,7 @@ HOSTILE: dict[str, Callable[[Path, bytes], object]] = {
     "is not where the zip directory says": lambda path, arrays: path.write_bytes(
         b"more" + path.read_bytes()
     ),
-    "has 20,000,000 bytes": lambda path, arrays: write_zip(
+    "is larger than 16,777,216 bytes": lambda path, arrays: write_zip(
         path, ("model.json", bytes(20_000_000)), ("arrays.safetensors", arrays)
     ),
     "does not match its checksum": lambda path, arrays: path.write_bytes(

@@ -19,7 +19,8 @@ from clipfeat.system import progress
 from clipfeat.system.progress import Phase, reporting
 
 LONG_RUN = """
-import time
+import signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background ignore it
 from clipfeat.system.progress import Phase, reporting
 with reporting(True) as report:
     report(Phase("opening", detail="timm:resnet50"))

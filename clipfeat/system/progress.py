@@ -272,7 +272,7 @@ def _at_terminal(console: Any) -> Iterator[Report]:
     from rich.live import Live
 
     clock = PhaseClock()
-    # Rich prints what the run writes above the bar, but not into a file or a pipe.
+    # Rich prints lines of standard output above the bar. A file or a pipe must not get them there.
     is_shared = _is_terminal(sys.stdout)
     with Live(clock, console=console, transient=True, redirect_stdout=is_shared):
         yield clock

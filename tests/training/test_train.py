@@ -1,4 +1,4 @@
-"""Training runs: what they choose, write, reuse and refuse."""
+"""Tests of training runs: choice, files, reuse and refusals."""
 
 import json
 from pathlib import Path

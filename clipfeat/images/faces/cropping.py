@@ -42,8 +42,8 @@ def crop_faces(
 ) -> FaceCrops:
     """Write the faces of images and video frames as PNG files.
 
-    `clipfeat.embed` crops faces by itself. This function shows what it encodes, or prepares images
-    for other programs.
+    `clipfeat.embed` crops faces without this function. Use it to look at the encoded crops, or to
+    prepare images for other programs.
 
     Parameters
     ----------

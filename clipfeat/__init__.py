@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from clipfeat.prediction.predictions import Predictions
     from clipfeat.prediction.submission import Template, fill_template
     from clipfeat.prediction.zero_shot import Prompts, zero_shot
+    from clipfeat.searching.search import SearchResults, search
     from clipfeat.spec import EncoderSpec
     from clipfeat.store import load
     from clipfeat.store.streaming import stream
@@ -88,6 +89,7 @@ _HOME = {
     "Recipe": "training.recipe",
     "Robustness": "prediction.degrading",
     "Scores": "evaluate",
+    "SearchResults": "searching.search",
     "SoftVotingClassifier": "ensemble",
     "SourceOptions": "images.source_options",
     "TableColumns": "images.manifest",
@@ -110,6 +112,7 @@ _HOME = {
     "open_finder": "images.faces",
     "predict": "prediction.predicting",
     "robustness": "prediction.degrading",
+    "search": "searching.search",
     "soft_vote": "ensemble",
     "stream": "store.streaming",
     "train": "training.train",
@@ -145,6 +148,7 @@ __all__ = [
     "Recipe",
     "Robustness",
     "Scores",
+    "SearchResults",
     "SoftVotingClassifier",
     "SourceOptions",
     "TableColumns",
@@ -167,6 +171,7 @@ __all__ = [
     "open_finder",
     "predict",
     "robustness",
+    "search",
     "soft_vote",
     "stream",
     "train",

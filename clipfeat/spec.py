@@ -339,7 +339,7 @@ def check_same(expected: Sequence[EncoderSpec], got: Sequence[EncoderSpec]) -> N
     for a, b in zip(expected, got, strict=True):
         if a != b:
             raise FingerprintError(
-                "the features come from a different encoder than the features that the model was "
-                f"fitted on (expected {'; '.join(a.differences(b))}). Use the encoder and the "
-                "weights of the model."
+                "the features come from a different encoder than those of the model or the "
+                f"feature file (expected {'; '.join(a.differences(b))}). Use the same encoder and "
+                "the same weights."
             )

@@ -30,6 +30,7 @@ from clipfeat.cli.pull import pull
 from clipfeat.cli.push import push
 from clipfeat.cli.recipes import recipes
 from clipfeat.cli.robustness import robustness
+from clipfeat.cli.search import search
 from clipfeat.cli.streams import open_closed_streams, reports_failed_output
 from clipfeat.cli.train import train
 from clipfeat.cli.verify import verify
@@ -42,8 +43,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], **FULL_WIDTH},
 )
 for command in (
-    demo, train, embed, audit, benchmark, compare, fit, predict, adapt, robustness, explain, info,
-    verify, merge, export, push, pull,
+    demo, train, embed, audit, benchmark, compare, fit, predict, adapt, robustness, explain, search,
+    info, verify, merge, export, push, pull,
 ):  # fmt: skip
     app.command(cls=PanelCommand)(command)
 app.command("import", cls=PanelCommand)(import_features)

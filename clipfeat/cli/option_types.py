@@ -94,6 +94,17 @@ FeatureFiles = Annotated[
         "there is exactly one.",
     ),
 ]
+SearchedFeatures = Annotated[
+    Path, typer.Argument(metavar="FEATURES.h5", help="Feature file to search.")
+]
+Query = Annotated[
+    str,
+    typer.Argument(
+        metavar="IMAGE|TEXT",
+        help="Image file, or a text to search for. A query is an image if a file of this name "
+        "exists. Texts need features of an open_clip encoder.",
+    ),
+]
 ModelFile = Annotated[
     Path, typer.Argument(metavar="MODEL", help="Model file written by `clipfeat fit`.")
 ]
@@ -334,6 +345,18 @@ FaceWeightsOfModel = Annotated[
         help="YuNet weights (.onnx). Required if the model was fitted on faces that YuNet "
         "detected.",
     ),
+]
+FaceWeightsOfFeatures = Annotated[
+    Path | None,
+    input_option(
+        "--face-weights",
+        metavar="FILE",
+        help="YuNet weights (.onnx). Required if the features are of faces that YuNet detected.",
+    ),
+]
+IsText = Annotated[
+    bool,
+    input_option("--text", help="Search for the words of the query, even if such a file exists."),
 ]
 TrainFiles = Annotated[
     list[Path] | None,
@@ -880,6 +903,12 @@ PredictionsFile = Annotated[
         help="CSV file to write. By default, the table is printed on standard output.",
     ),
 ]
+SearchResultsFile = Annotated[
+    Path | None,
+    output_option(
+        "--output", "-o", metavar="FILE", help="CSV file to write. The table is also printed."
+    ),
+]
 ComparisonFile = Annotated[
     Path | None,
     output_option(
@@ -1032,6 +1061,9 @@ NeighbourCount = Annotated[
     output_option(
         "--neighbours", min=1, metavar="N", help="Number of nearest training images to show."
     ),
+]
+ResultCount = Annotated[
+    int, output_option("-k", min=1, metavar="N", help="Maximum number of images to list.")
 ]
 AuditPage = Annotated[
     bool,

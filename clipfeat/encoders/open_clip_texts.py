@@ -1,4 +1,4 @@
-"""Text features of open_clip models, for classification without training."""
+"""Text features of open_clip models, for classification without training and for search."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,14 @@ from clipfeat.errors import FingerprintError, UsageError
 from clipfeat.spec import EncoderSpec
 
 PREFIX = "open_clip:"
+SHARED_LAYER = OUTPUTS[0]
+"""Layer with the features of images in the space that they share with texts."""
 BATCH = 64
+
+
+def has_text_tower(spec: EncoderSpec) -> bool:
+    """Return whether texts can be compared with one of the layers of an encoder."""
+    return spec.name.startswith(PREFIX) and SHARED_LAYER in spec.parts
 
 
 def encode_texts(
@@ -48,10 +55,10 @@ def encode_texts(
     FingerprintError
         If the weights of the image tower differ from those of the encoder.
     """
-    if not spec.name.startswith(PREFIX) or spec.layer != OUTPUTS[0]:
+    if not spec.name.startswith(PREFIX) or spec.layer != SHARED_LAYER:
         raise UsageError(
-            f"zero-shot classification needs features of an open_clip encoder and its layer "
-            f"{OUTPUTS[0]}, got {spec.name}, layer {spec.layer}. Use for example --encoder "
+            "a comparison with texts needs features of an open_clip encoder and its layer "
+            f"{SHARED_LAYER}, got {spec.name}, layer {spec.layer}. Use for example --encoder "
             "clip-vit-l-14"
         )
     architecture, _, tag = spec.name.removeprefix(PREFIX).partition("/")

@@ -1,0 +1,1 @@
+"""Search of a feature file: the nearest images to an image or a text."""

@@ -1,12 +1,9 @@
-"""Rendering of the package's templates. Values are escaped unless a template marks them as safe.
-
-Besides HTML, control characters are escaped, such as marks that change the direction of text.
-"""
+"""Rendering of the page's templates. See `clipfeat.system.templates`."""
 
 from functools import cache
 from typing import TYPE_CHECKING
 
-from clipfeat.system.escaping import terminal_text
+from clipfeat.system.templates import template_environment
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -14,22 +11,10 @@ if TYPE_CHECKING:
 
 @cache
 def environment() -> "Environment":
-    """Return a Jinja environment that escapes values and rejects undefined names."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    return Environment(
-        loader=PackageLoader("clipfeat.report.page", "parts"), autoescape=True,
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_printable,
-    )  # fmt: skip
+    """Return the environment of the page's templates."""
+    return template_environment(("clipfeat.report.page", "parts"))
 
 
 def render(template: str, **values: object) -> str:
     """Render a template."""
     return environment().get_template(template).render(**values)
-
-
-def _printable(value: object) -> object:
-    """Replace control characters by escapes in a value that is no trusted markup."""
-    if isinstance(value, str) and not hasattr(value, "__html__"):
-        return terminal_text(value)
-    return value

@@ -1,0 +1,105 @@
+"""The application that serves the routes of one or several packages."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.middleware import Middleware
+
+from clipfeat.errors import ClipfeatError, DataError, ImageError, StorageError, UsageError
+from clipfeat.system.escaping import terminal_text
+from clipfeat.web.access import Access, AccessMiddleware
+from clipfeat.web.body_limits import BodyLimitMiddleware, BodyLimits
+from clipfeat.web.security_headers import SecurityHeaders
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+_STATUS: tuple[tuple[type[ClipfeatError], int], ...] = (
+    (UsageError, 400),
+    (DataError, 400),
+    (ImageError, 400),
+    (StorageError, 503),
+    (ClipfeatError, 500),
+)
+
+
+def create_application(
+    title: str,
+    access: Access,
+    *,
+    summary: str = "",
+    limits: BodyLimits = BodyLimits(),
+    lifespan: Lifespan | None = None,
+) -> FastAPI:
+    """Make an application with safe defaults and the shared static files.
+
+    Each answer has the headers of `clipfeat.web.security_headers`. Requests are checked as
+    described in `clipfeat.web.access`, and their bodies are limited. An error of clipfeat is
+    answered with its message. The OpenAPI description is at ``/openapi.json``.
+
+    Parameters
+    ----------
+    title, summary : str
+        Title and short description of the application.
+    access : Access
+        Who may call the server.
+    limits : BodyLimits
+        Limits of the bodies of requests.
+    lifespan : callable, optional
+        Context manager around the life of the server, as in FastAPI.
+
+    Returns
+    -------
+    FastAPI
+        The application. Add routes with ``include_router``, and objects for them as attributes of
+        ``state``.
+    """
+    application = FastAPI(
+        title=title,
+        summary=summary or None,
+        version="1",  # of the routes, not of the package
+        docs_url=None,  # FastAPI's pages load scripts from another host
+        redoc_url=None,
+        lifespan=lifespan,
+        middleware=[
+            Middleware(SecurityHeaders),
+            Middleware(AccessMiddleware, access=access),
+            Middleware(BodyLimitMiddleware, limits=limits),
+        ],
+        exception_handlers={ClipfeatError: _answer_error},
+    )
+    add_static(application, "web", "clipfeat.web")
+    return application
+
+
+def add_static(application: FastAPI, name: str, package: str, folder: str = "static") -> None:
+    """Serve a package's static files at ``/static/NAME/``.
+
+    Parameters
+    ----------
+    application : FastAPI
+        The application.
+    name : str
+        Part of the path.
+    package, folder : str
+        The package, and its folder of static files.
+    """
+    files = _RevalidatedFiles(packages=[(package, folder)])
+    application.mount(f"/static/{name}", files, name=f"static-{name}")
+
+
+class _RevalidatedFiles(StaticFiles):
+    """Static files. A browser may keep them, but asks whether they have changed."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        answer = super().file_response(*args, **kwargs)
+        answer.headers["Cache-Control"] = "no-cache"
+        return answer
+
+
+async def _answer_error(request: Request, error: Exception) -> JSONResponse:
+    status = next(code for kind, code in _STATUS if isinstance(error, kind))
+    return JSONResponse({"detail": terminal_text(str(error))}, status)

@@ -1,0 +1,175 @@
+"""The server: binding an address, running an application, and a clean shutdown.
+
+The first signal to stop ends the server cleanly: no new connection is accepted, and all requests
+are answered. A second signal ends the server without answering them.
+"""
+
+import errno
+import logging
+import secrets
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from ipaddress import ip_address
+from types import FrameType
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from clipfeat.errors import UsageError
+from clipfeat.system.interrupts import STOPPING
+
+DRAIN_SECONDS = 60
+"""Maximum time to answer the remaining requests after the first signal to stop."""
+MAX_CONNECTIONS = 1000
+KEEP_ALIVE_SECONDS = 30
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Bind an address before anything slow happens, such as loading a model.
+
+    Parameters
+    ----------
+    host : str
+        Name or address of this machine.
+    port : int
+        The port. 0 chooses a free port.
+
+    Returns
+    -------
+    socket
+        The bound socket, for `run`.
+
+    Raises
+    ------
+    UsageError
+        If the host is unknown, or the port is in use or not allowed.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except (socket.gaierror, UnicodeError) as error:
+        raise UsageError(
+            f"the host {host!r} is unknown ({error}). Pass an address of this machine with --host"
+        ) from error
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        listener.close()
+        remedy = "Pass another port with --port, or 0 for a free port"
+        if error.errno == errno.EADDRNOTAVAIL:
+            remedy = "Pass an address of this machine with --host"
+        raise UsageError(
+            f"the server cannot use port {port} of {host} ({error.strerror}). {remedy}"
+        ) from error
+    return listener
+
+
+def is_loopback(listener: socket.socket) -> bool:
+    """Return whether only programs of this machine can reach a bound socket."""
+    return ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback
+
+
+def token_for(listener: socket.socket, token: str | None) -> str | None:
+    """Return the token of a server: the given one, or a random one unless the address is loopback.
+
+    Raises
+    ------
+    UsageError
+        If the given token is too short or cannot be sent in a header.
+    """
+    if token is None:
+        return None if is_loopback(listener) else secrets.token_urlsafe(24)
+    if len(token) < 8 or not token.isascii() or not token.isprintable() or " " in token:
+        raise UsageError(
+            "the token must have at least 8 characters, and only printable ASCII characters "
+            "without spaces. Pass a longer one with --token"
+        )
+    return token
+
+
+def address_of(listener: socket.socket, token: str | None) -> str:
+    """Return the URL at which this machine reaches a server, with the token."""
+    host, port = listener.getsockname()[:2]
+    if ip_address(host.partition("%")[0]).is_unspecified:
+        host = "127.0.0.1" if listener.family == socket.AF_INET else "::1"
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{port}/" + (f"?token={token}" if token else "")
+
+
+def run(
+    application: ASGIApp, listener: socket.socket, on_start: Callable[[], None] = lambda: None
+) -> None:
+    """Serve an application until a signal to stop arrives.
+
+    Parameters
+    ----------
+    application : ASGI application
+        The application.
+    listener : socket
+        The result of `bind`. It is closed at the end.
+    on_start : callable
+        Called as soon as the server accepts connections.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If a second signal ended the server before all requests were answered.
+    """
+    config = uvicorn.Config(
+        application,
+        lifespan="on",
+        ws="none",
+        log_config=None,
+        log_level="error",  # a malformed request is no news
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+    server = _Server(config, on_start)
+    with listener:
+        server.run(sockets=[listener])
+    if server.force_exit:
+        raise KeyboardInterrupt("some requests were not answered")
+
+
+class _Server(uvicorn.Server):
+    """Server that handles all signals to stop and does not raise them again."""
+
+    def __init__(self, config: uvicorn.Config, on_start: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_start = on_start
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        self._on_start()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        kept = {number: signal.getsignal(number) for number in STOPPING}
+        for number, handler in kept.items():
+            if handler not in (None, signal.SIG_IGN):
+                signal.signal(number, self.handle_exit)
+        try:
+            yield
+        finally:
+            for number, handler in kept.items():
+                if handler is not None:
+                    signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit:
+            self.force_exit = True
+            logging.getLogger("uvicorn.error").disabled = True  # requests that end are no errors
+        self.should_exit = True

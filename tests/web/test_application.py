@@ -1,0 +1,148 @@
+"""The shared application: who may call it, what it refuses, and the headers of its answers."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+pytest.importorskip("fastapi")
+
+from fastapi import Request
+from fastapi.testclient import TestClient
+
+from clipfeat.errors import UsageError
+from clipfeat.web.access import Access
+from clipfeat.web.application import create_application
+from clipfeat.web.body_limits import BodyLimits
+from clipfeat.web.security_headers import HEADERS
+
+TOKEN = "a-long-token"
+OWN = "http://localhost:8000"
+
+
+def client_of(token: str | None = None, **limits: Any) -> TestClient:
+    """Return a client of an application with a route that counts the bytes of a request."""
+    access = Access(token, frozenset({"clips.example"}), frozenset({"/public"}))
+    application = create_application("test", access, limits=BodyLimits(**limits))
+
+    @application.post("/count")
+    async def count(request: Request) -> int:
+        return len(await request.body())
+
+    @application.get("/public")
+    def public() -> str:
+        return "public"
+
+    @application.get("/usage")
+    def usage() -> None:
+        raise UsageError("a wrong \x1b value")
+
+    @application.get("/bug")
+    def bug() -> None:
+        raise RuntimeError("secret")
+
+    return TestClient(application, OWN)
+
+
+@pytest.fixture
+def client() -> Iterator[TestClient]:
+    with client_of() as client:
+        yield client
+
+
+def test_every_answer_has_the_security_headers(client: TestClient) -> None:
+    """Static files, refusals and internal errors have the headers as well."""
+    refused = {"host": "evil.example"}
+    answers = [
+        client.get("/static/web/web.css"), client.get("/missing"), client.get("/bug"),
+        client.get("/public", headers=refused), client.post("/count", content=b"x" * 2**21),
+    ]  # fmt: skip
+    assert [answer.status_code for answer in answers] == [200, 404, 500, 421, 413]
+    for answer in answers:
+        assert HEADERS.items() <= {name.title(): v for name, v in answer.headers.items()}.items()
+    assert "unsafe" not in HEADERS["Content-Security-Policy"]
+    assert "secret" not in answers[2].text
+    assert [answer.headers["cache-control"] for answer in answers[:2]] == ["no-cache", "no-store"]
+
+
+def test_strange_hosts_are_refused(client: TestClient) -> None:
+    """A domain that leads to this machine must not reach the server."""
+    own = ["localhost", "localhost:1", "127.0.0.1", "[::1]:8000", "192.0.2.7", "Clips.Example:80"]
+    strange = ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "", "[", "a@::1"]
+    for hosts, status in ((own, 200), (strange, 421)):
+        for host in hosts:
+            answer = client.get("/public", headers={"host": host})
+            assert (host, answer.status_code) == (host, status)
+
+
+def test_pages_of_other_origins_change_nothing(client: TestClient) -> None:
+    """A form or script of another site cannot send data. Programs send no origin."""
+    same = [{}, {"origin": OWN}, {"sec-fetch-site": "same-origin"}]
+    other = [
+        {"origin": "http://evil.example"}, {"origin": "null"}, {"origin": "http://localhost:1"},
+        {"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"},
+    ]  # fmt: skip
+    for cases, status in ((same, 200), (other, 403)):
+        for headers in cases:
+            assert client.post("/count", content=b"x", headers=headers).status_code == status
+
+
+def test_the_token_is_needed() -> None:
+    """The token is accepted as a header or a cookie. It disappears from the address."""
+    with client_of(TOKEN) as client:
+        assert client.get("/public").status_code == 200
+        refused = client.get("/static/web/web.css")
+        assert refused.status_code == 401 and refused.headers["www-authenticate"] == "Bearer"
+        for wrong in ("Bearer wrong", f"Basic {TOKEN}", f"Bearer {TOKEN}x", "Bearer ", TOKEN):
+            answer = client.post("/count", headers={"authorization": wrong})
+            assert answer.status_code == 401
+        assert client.get("/missing?token=wrong").status_code == 401
+        bearer = {"authorization": f"Bearer {TOKEN}"}
+        assert client.post("/count", content=b"12", headers=bearer).json() == 2
+        first = client.get(f"{OWN}//evil.example/%3F?token={TOKEN}&a=1", follow_redirects=False)
+        assert first.status_code == 303
+        assert first.headers["location"] == "/evil.example/%3F?a=1"
+        cookie = first.headers["set-cookie"]
+        assert "HttpOnly" in cookie and "SameSite=lax" in cookie
+        assert client.post("/count", content=b"123").json() == 3
+
+
+def test_large_bodies_are_refused() -> None:
+    """The limit also applies if the request does not declare its size, or declares a wrong one."""
+    with client_of(size=1000) as client:
+        assert client.post("/count", content=b"x" * 1000).json() == 1000
+        declared = client.post("/count", content=b"x" * 1001)
+        chunked = client.post("/count", content=(b"x" * 100 for _ in range(11)))
+        for answer in (declared, chunked):
+            assert answer.status_code == 413
+            assert "more than 1000 bytes" in answer.json()["detail"]
+            assert answer.headers["connection"] == "close"
+
+
+def test_slow_bodies_are_refused() -> None:
+    """A client that stops in the middle of a body is answered."""
+    pieces = iter([{"type": "http.request", "body": b"x", "more_body": True}])
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return next(pieces, None) or await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    application = client_of(seconds=0.01).app
+    scope = {
+        "type": "http", "method": "POST", "path": "/count", "query_string": b"", "headers": [
+            (b"host", b"localhost")],
+    }  # fmt: skip
+    asyncio.run(application(scope, receive, send))
+    assert sent[0]["status"] == 408
+    assert b"longer than 0.01 s" in sent[1]["body"]
+
+
+def test_errors_are_one_line(client: TestClient) -> None:
+    """The message of an error is the answer. Control characters are escaped."""
+    answer = client.get("/usage")
+    assert answer.status_code == 400
+    assert answer.json() == {"detail": "a wrong \\x1b value"}

@@ -1,0 +1,103 @@
+"""The server: its address, its token, and its end."""
+
+import http.client
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import pytest
+
+pytest.importorskip("fastapi")
+
+from clipfeat.errors import UsageError
+from clipfeat.web.running import address_of, bind, is_loopback, token_for
+
+SERVER = """
+import asyncio, sys
+from clipfeat.cli.exits import report_stopping
+from clipfeat.system.interrupts import handle_stop_signals
+from clipfeat.web.access import Access
+from clipfeat.web.application import create_application
+from clipfeat.web.running import bind, run
+
+application = create_application("test", Access())
+
+@application.get("/slow")
+async def slow(seconds: float) -> str:
+    print("asked", flush=True)
+    await asyncio.sleep(seconds)
+    return "answered"
+
+handle_stop_signals(report_stopping)
+listener = bind("localhost", 0)
+port = listener.getsockname()[1]
+try:
+    run(application, listener, lambda: print(port, flush=True))
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+@contextmanager
+def serving() -> Iterator[tuple[subprocess.Popen[str], http.client.HTTPConnection]]:
+    """Start a server, and open a connection to it."""
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            port = int(process.stdout.readline())
+            with closing(http.client.HTTPConnection("localhost", port, timeout=60)) as connection:
+                yield process, connection
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_lets_the_server_answer(number: int) -> None:
+    """The request is answered, and the exit code is 0."""
+    with serving() as (process, connection):
+        connection.request("GET", "/slow?seconds=0.3")
+        assert process.stdout is not None and process.stdout.readline() == "asked\n"
+        process.send_signal(number)
+        assert connection.getresponse().read() == b'"answered"'
+        assert process.wait(60) == 0
+
+
+def test_a_second_signal_ends_the_server() -> None:
+    """A request that never ends cannot keep the server alive."""
+    with serving() as (process, connection):
+        connection.request("GET", "/slow?seconds=1000")
+        assert process.stdout is not None and process.stdout.readline() == "asked\n"
+        process.send_signal(signal.SIGINT)
+        with pytest.raises(ConnectionRefusedError):  # the server has stopped to listen
+            while True:
+                socket.create_connection((connection.host, connection.port)).close()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+
+
+def test_addresses() -> None:
+    """Only loopback addresses need no token. The printed address has it."""
+    with bind("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        assert is_loopback(listener) and token_for(listener, None) is None
+        assert address_of(listener, None) == f"http://127.0.0.1:{port}/"
+        listener.listen()
+        with pytest.raises(UsageError, match=f"cannot use port {port} of localhost"):
+            bind("localhost", port)
+        with pytest.raises(UsageError, match="at least 8 characters"):
+            token_for(listener, "short")
+    with bind("0.0.0.0", 0) as listener:
+        port = listener.getsockname()[1]
+        token = token_for(listener, None)
+        assert token is not None and len(token) == 32
+        assert token_for(listener, "my-own-token") == "my-own-token"
+        assert address_of(listener, token) == f"http://127.0.0.1:{port}/?token={token}"
+    with pytest.raises(UsageError, match="unknown"):
+        bind("no such host", 0)
+    with pytest.raises(UsageError, match="--host"):
+        bind("192.0.2.1", 0)

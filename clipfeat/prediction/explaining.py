@@ -22,6 +22,7 @@ from clipfeat.images.readers import FileBytes
 from clipfeat.images.source_options import SourceOptions
 from clipfeat.images.thumbnails import file_inside, thumbnail
 from clipfeat.model import Model
+from clipfeat.prediction.nearest import NearestImages, Neighbour
 from clipfeat.prediction.predicting import as_model, open_images
 from clipfeat.store.image_folder import image_folder
 from clipfeat.system.escaping import html_text
@@ -31,26 +32,6 @@ from clipfeat.system.progress import Phase, Report, reporting
 
 THUMBNAIL = 128
 """Longest side of a thumbnail in pixels."""
-
-
-@dataclass(frozen=True)
-class Neighbour:
-    """A training image that is near an explained image.
-
-    Parameters
-    ----------
-    path : str
-        Path relative to the root of the feature file.
-    label : str
-        Class of the training image. Empty if unknown.
-    distance : float
-        Cosine distance between the standardised features of the two images, in [0, 2]. It is
-        averaged over the encoders.
-    """
-
-    path: str
-    label: str
-    distance: float
 
 
 @dataclass(frozen=True)
@@ -136,7 +117,7 @@ def _explain(
     """Explain the prediction of each image. See `explain`."""
     report(Phase("listing"))
     fitted = as_model(model)
-    known = features.columns_of(fitted.specs)
+    training = NearestImages(features, fitted.specs)
     images, views = add_views(open_images(fitted, source, inputs), inputs.views)
     encoded = encode_in_memory(
         images,
@@ -156,64 +137,19 @@ def _explain(
             f"none of the {len(images)} images could be read. The first error is {first.path}: "
             f"{first.reason}: {first.message}. Check the files"
         )
-    distances = _distances(encoded.X, known, [spec.n_features for spec in fitted.specs])
+    neighbours = training.nearest(encoded.X, n_neighbours)
     vote = fitted.predict_proba(encoded)
     members = fitted.predict_proba_of_members(encoded)
-    labels = features.labels
     explained = []
     for row, path in enumerate(encoded.paths.tolist()):
-        nearest = np.argsort(distances[row], kind="stable")[:n_neighbours]
-        near = [
-            Neighbour(str(features.paths[i]), str(labels[i]), float(distances[row, i]))
-            for i in nearest
-        ]
         own = {name: _by_class(fitted, p[row]) for name, p in members.items()}
+        near = neighbours[row]
         explained.append(Explanation(path, _by_class(fitted, vote[row]), own, near, images.root))
     return explained
 
 
 def _by_class(model: Model, p: NDArray[np.float64]) -> dict[str, float]:
     return dict(zip(model.classes, p.tolist(), strict=True))
-
-
-def _distances(
-    X: NDArray[np.float32], known: NDArray[np.float32], widths: Sequence[int]
-) -> NDArray[np.float64]:
-    """Compute the cosine distances between explained images and training images.
-
-    The columns are standardised first. The distances are averaged over the encoders.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_images, n_features), float32
-        Features of the explained images.
-    known : ndarray of shape (n_known, n_features), float32
-        Features of the training images. They define the mean and standard deviation of each column.
-    widths : sequence of int
-        Number of columns of each encoder.
-
-    Returns
-    -------
-    ndarray of shape (n_images, n_known)
-        Distances.
-    """
-    total = np.zeros((len(X), len(known)))
-    start = 0
-    for width in widths:
-        columns = slice(start, start + width)
-        start += width
-        mean = known[:, columns].mean(axis=0)
-        scale = known[:, columns].std(axis=0)
-        scale[scale == 0] = 1
-        images, training = (_unit((rows[:, columns] - mean) / scale) for rows in (X, known))
-        total += 1 - images @ training.T
-    return np.clip(total / len(widths), 0, 2)
-
-
-def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    unit: NDArray[np.float32] = rows / np.maximum(length, 1e-12)
-    return unit
 
 
 def save_explanations(

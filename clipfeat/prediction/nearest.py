@@ -1,0 +1,108 @@
+"""Nearest training images by the cosine distance between standardised features."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipfeat.features import FeatureSet
+from clipfeat.spec import EncoderSpec
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A training image that is near another image.
+
+    Parameters
+    ----------
+    path : str
+        Path relative to the root of the feature file.
+    label : str
+        Class of the training image. Empty if unknown.
+    distance : float
+        Cosine distance between the standardised features of the two images, in [0, 2]. It is
+        averaged over the encoders.
+    """
+
+    path: str
+    label: str
+    distance: float
+
+
+class NearestImages:
+    """Training images whose features are standardised once for many searches.
+
+    Every search compares all training images. A search among 100,000 rows of 1,280 features is one
+    product of matrices.
+
+    Parameters
+    ----------
+    features : FeatureSet
+        Features of the training images. They define the mean and the standard deviation of each
+        column.
+    specs : sequence of EncoderSpec
+        The encoders to use, whole or restricted to some layers.
+
+    Raises
+    ------
+    FingerprintError
+        If `features` do not come from these encoders.
+    """
+
+    def __init__(self, features: FeatureSet, specs: Sequence[EncoderSpec]) -> None:
+        known = features.columns_of(specs)
+        ends = np.cumsum([spec.n_features for spec in specs]).tolist()
+        self._blocks = [
+            slice(end - spec.n_features, end) for spec, end in zip(specs, ends, strict=True)
+        ]
+        self._paths, self._labels = features.paths, features.labels
+        self._mean, self._scale = known.mean(axis=0), known.std(axis=0)
+        self._scale[self._scale == 0] = 1
+        self._units = self._in_units(known)
+
+    def distances(self, X: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Compute the distances of images to all training images.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_images, n_features), float32
+            Features of the images, in the columns of `specs`.
+
+        Returns
+        -------
+        ndarray of shape (n_images, n_training_images)
+            Distances.
+        """
+        cosines = self._in_units(X) @ self._units.T
+        return np.clip(1 - cosines.astype(np.float64), 0, 2)
+
+    def nearest(self, X: NDArray[np.float32], n: int) -> list[list[Neighbour]]:
+        """List the nearest training images of each image in ascending order of distance.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_images, n_features), float32
+            As in `distances`.
+        n : int
+            Number of training images to list for each image.
+        """
+        return [
+            [
+                Neighbour(str(self._paths[i]), str(self._labels[i]), float(row[i]))
+                for i in np.argsort(row, kind="stable")[:n]
+            ]
+            for row in self.distances(X)
+        ]
+
+    def _in_units(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Standardise the columns, and scale each encoder's part of a row to the same length.
+
+        The product of two rows is then the mean of the encoders' cosines.
+        """
+        rows = (X - self._mean) / self._scale
+        for block in self._blocks:
+            length = np.linalg.norm(rows[:, block], axis=1, keepdims=True)
+            rows[:, block] /= np.maximum(length, 1e-12) * len(self._blocks) ** 0.5
+        units: NDArray[np.float32] = rows.astype(np.float32, copy=False)
+        return units

@@ -1,0 +1,43 @@
+"""Nearest training images."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from clipfeat.errors import FingerprintError
+from clipfeat.features import FeatureSet
+from clipfeat.prediction.nearest import NearestImages
+from tests.conftest import make_features, make_spec
+
+
+def test_the_distance_is_the_mean_over_the_encoders() -> None:
+    """Each encoder counts equally, whatever the number and the scale of its columns."""
+    one, other = make_features(n_features=4), make_features(n_features=30, seed=1, name="timm:a")
+    both = replace(one, X=np.hstack([one.X, 100 * other.X]), specs=(*one.specs, *other.specs))
+    mean = (
+        NearestImages(one, one.specs).distances(one.X)
+        + NearestImages(other, other.specs).distances(other.X)
+    ) / 2
+    assert np.allclose(NearestImages(both, both.specs).distances(both.X), mean, atol=1e-5)
+
+
+def test_nearest_images_are_sorted_and_labelled(features: FeatureSet) -> None:
+    """A training image is nearest to itself. A constant column has no influence."""
+    constant = np.full((len(features), 1), 7, dtype=np.float32)
+    padded = replace(
+        features, X=np.hstack([features.X, constant]), specs=(make_spec(n_features=7),)
+    )
+    (found,) = NearestImages(padded, padded.specs).nearest(padded.X[5:6], 3)
+    assert (found[0].path, found[0].label) == (features.paths[5], "real")
+    assert found[0].distance == pytest.approx(0, abs=1e-6)
+    assert [near.distance for near in found] == sorted(near.distance for near in found)
+    assert [near.path for near in found] == [
+        near.path for near in NearestImages(features, features.specs).nearest(features.X[5:6], 3)[0]
+    ]
+
+
+def test_features_of_another_encoder_are_refused(features: FeatureSet) -> None:
+    """The message names the difference."""
+    with pytest.raises(FingerprintError, match="n_features"):
+        NearestImages(features, (make_spec(n_features=7),))

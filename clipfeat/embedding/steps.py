@@ -87,6 +87,27 @@ def _crop_share(share: Sequence[float]) -> Transform:
     return step
 
 
+def _cover(box: Sequence[float]) -> Transform:
+    """Make a step that fills a rectangle with the mean colour of the image.
+
+    The box is the left, top, right and bottom of the rectangle, as shares of the image's sides.
+    """
+    left, top, right, bottom = box
+    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+        raise ValueError(f"box must be left, top, right and bottom in [0, 1], got {box}")
+
+    def step(image: torch.Tensor) -> torch.Tensor:
+        height, width = image.shape[1:]
+        covered = image.clone()
+        rows = slice(round(top * height), round(bottom * height))
+        columns = slice(round(left * width), round(right * width))
+        mean = image.float().mean(dim=(1, 2), keepdim=True)
+        covered[:, rows, columns] = mean.round().to(torch.uint8)
+        return covered
+
+    return step
+
+
 def degrade(draw: int = 0) -> Callable[[torch.Tensor, int], torch.Tensor]:
     """Make a step that draws one to three degradations, as images on the internet have them.
 
@@ -161,6 +182,7 @@ OWN_STEPS: dict[str, Callable[..., Transform]] = {
     "Blur": _blur,
     "Scale": _scale,
     "CropShare": _crop_share,
+    "Cover": _cover,
 }
 """Functions that make a step."""
 
@@ -169,6 +191,6 @@ SEEDED_STEPS: dict[str, Callable[..., Callable[[torch.Tensor, int], torch.Tensor
 }
 """Functions that make a step which also takes a seed."""
 
-FIXED_STEPS = frozenset({"JPEG", "WEBP", "Blur", "Scale", "Degrade"})
+FIXED_STEPS = frozenset({"JPEG", "WEBP", "Blur", "Scale", "Cover", "Degrade"})
 """Steps that do not use the global random generator and need no lock. JPEG and WEBP use it if
 ``quality`` is a range."""

@@ -203,6 +203,8 @@ def read_views(text: str) -> dict[str, View]:
           is drawn
         - ``Blur``, with ``sigma``, the standard deviation in pixels
         - ``Scale``, with ``factor``, by which both sides are multiplied
+        - ``Cover``, with ``box``, the left, top, right and bottom of a rectangle as shares of the
+          image's sides. The rectangle is filled with the image's mean colour
         - ``Degrade``, one to three random degradations; see `clipfeat.embedding.steps.degrade`. Its
           argument ``draw`` is a number. Steps with different numbers draw different degradations.
 

@@ -290,7 +290,7 @@ def _robustness(
         report=report,
     )
     report(Phase("scoring"))
-    of_view = _by_view(features, [view.name for view in states.values()])
+    of_view = by_view(features, [view.name for view in states.values()])
     scored = []
     of_state: dict[str, Predictions] = {}
     for (name, strength), view in states.items():
@@ -322,11 +322,21 @@ def _robustness(
     return Robustness(scored, errors, len(files), fitted.classes, of_state, columns)
 
 
-def _by_view(features: FeatureSet, names: Sequence[str]) -> dict[str, FeatureSet]:
+def by_view(features: FeatureSet, names: Sequence[str]) -> dict[str, FeatureSet]:
     """Split the rows of a feature set by view: the original images and each degradation.
 
-    The rows of every view get the paths of the original images or faces. Images that lack a row in
-    one of the views are left out.
+    Parameters
+    ----------
+    features : FeatureSet
+        Features of every view of each image.
+    names : sequence of str
+        Names of the views, including ``"original"``.
+
+    Returns
+    -------
+    dict of str to FeatureSet
+        Feature sets by name of the view. The rows of every view get the paths of the original
+        images or faces. Images that lack a row in one of the views are left out.
     """
     rows: dict[str, dict[str, int]] = {name: {} for name in names}
     for number, path in enumerate(features.paths.tolist()):

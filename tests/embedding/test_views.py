@@ -127,7 +127,7 @@ def test_views_are_read_from_a_file(tmp_path: Path, suffix: str) -> None:
         ),
         ('{"a": [{"JPEG": {"quality": 0}}]}', UsageError, "1 to 100"),
         ('{"a": [{"JPEG": {"quality": [10.5, 20]}}]}', UsageError, "1 to 100, or a list of two"),
-        ('{"a": [{"Cover": {"box": [0.5, 0, 0.5, 1]}}]}', UsageError, "left, top, right and bottom"),
+        ('{"a": [{"Cover": {"box": [0.5, 0, 0.5, 1]}}]}', UsageError, "left, top, right"),
         ('{"a": ["InterpolationMode"]}', UnknownNameError, "InterpolationMode"),
         ('{"a#b": []}', UsageError, "contains #"),
         ('{"a": 3}', UsageError, "does not map names"),

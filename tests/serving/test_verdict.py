@@ -1,0 +1,86 @@
+"""Verdicts, and how degradations change them."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clipfeat.embedding.in_memory import encode_in_memory
+from clipfeat.embedding.pipeline import embed
+from clipfeat.embedding.views import View
+from clipfeat.errors import DecodeError
+from clipfeat.evaluate.fitting import fit
+from clipfeat.features import FeatureSet
+from clipfeat.images import open_source
+from clipfeat.model import Model
+from clipfeat.prediction.predicting import predict
+from clipfeat.serving.verdict import CHANGED_VIEWS, CHANGES, changes_of, verdict_on
+from clipfeat.store import load
+
+
+@pytest.fixture
+def model(image_folder: Path, tmp_path: Path) -> Model:
+    embed(image_folder, tmp_path / "out.h5", encoder="spectrum")
+    return fit(load(tmp_path / "out.h5"), "logreg,knn", cv=0)
+
+
+def encode(model: Model, image: Path, views: Mapping[str, View] | None = None) -> FeatureSet:
+    """Encode an image, or all views of it."""
+    source = open_source([str(image)])
+    return encode_in_memory(source, model.specs, views=views, every_view=bool(views))
+
+
+def test_the_verdict_is_that_of_predict(model: Model, image_folder: Path, tmp_path: Path) -> None:
+    """The probabilities are equal, and the vote is the mean of its members."""
+    image = image_folder / "fake" / "fake-03.png"
+    verdict = verdict_on(model, encode(model, image))
+    expected = predict(model, image)
+    assert list(verdict.probabilities.values()) == expected.probabilities[0].tolist()
+    assert verdict.predicted == expected.predicted[0] == "fake"
+    assert verdict.probability == verdict.probabilities["fake"]
+    assert list(verdict.members) == ["logreg", "knn"]
+    mean = np.mean([p["fake"] for p in verdict.members.values()])
+    assert verdict.probabilities["fake"] == pytest.approx(mean)
+    assert verdict.n_agreeing == 2
+    assert verdict.is_training_image
+    Image.open(image).rotate(90).save(tmp_path / "new.png")
+    assert not verdict_on(model, encode(model, tmp_path / "new.png")).is_training_image
+    # The threshold decides, not the highest probability. No member agrees with the decision.
+    strict = verdict_on(replace(model, threshold=1.0), encode(model, image))
+    assert (strict.predicted, strict.n_agreeing) == ("real", 0)
+
+
+def test_the_changes_are_those_of_degraded_files(
+    model: Model, image_folder: Path, tmp_path: Path
+) -> None:
+    """A saved degraded copy has the same probability. A blurred noise image turns smooth."""
+    image = image_folder / "real" / "real-03.png"
+    features = encode(model, image, CHANGED_VIEWS)
+    changes = {change.title: change for change in changes_of(model, features)}
+    assert list(changes) == list(CHANGES.values())
+    before = predict(model, image)
+    assert before.predicted == ["real"]
+    view = CHANGED_VIEWS["blur"]
+    key = bytes.fromhex(encode(model, image).keys[0].decode())
+    Image.fromarray(view.apply(np.asarray(Image.open(image)), view.key(key))).save(
+        tmp_path / "blurred.png"
+    )
+    after = predict(model, tmp_path / "blurred.png")
+    blurred = changes[CHANGES["blur"]]
+    assert blurred.probability == pytest.approx(after.probabilities[0, 0], abs=1e-9)
+    assert blurred.difference == pytest.approx(
+        after.probabilities[0, 0] - before.probabilities[0, 0], abs=1e-9
+    )
+    assert (blurred.predicted, blurred.flips) == ("fake", True)
+
+
+def test_an_unreadable_image_has_no_verdict(model: Model, tmp_path: Path) -> None:
+    """The error gives the reason."""
+    (tmp_path / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\nno")
+    with pytest.raises(DecodeError, match="cannot be decoded"):
+        verdict_on(model, encode(model, tmp_path / "bad.png"))
+    with pytest.raises(DecodeError, match="cannot be decoded"):
+        changes_of(model, encode(model, tmp_path / "bad.png", CHANGED_VIEWS))

@@ -10,9 +10,15 @@ import io
 import re
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clipfeat.errors import RefusedFileError
+from clipfeat.features.decisions import (
+    decisions_of,
+    is_table_of_decisions,
+    majority_label,
+    standing_labels,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +65,9 @@ def text_table(content: bytes, spec: str) -> "pd.DataFrame":
     """Read the bytes of a CSV or TSV file with a header as text.
 
     Numbers stay as they are written, such as the labels ``0`` and ``1``. Missing values become
-    empty text. The columns are named as in `as_text`.
+    empty text. The columns are named as in `as_text`. A table of decisions, see
+    `clipfeat.features.decisions`, becomes a table with one row for each image and the columns
+    ``path`` and ``label``.
 
     Parameters
     ----------
@@ -85,7 +93,13 @@ def text_table(content: bytes, spec: str) -> "pd.DataFrame":
         raise
     except (OSError, ValueError, csv.Error) as error:
         raise not_a_table(spec, error) from error
-    return as_text(table, spec)
+    table = as_text(table, spec)
+    if is_table_of_decisions(table.columns):
+        records: Any = table.to_dict("records")
+        labels = standing_labels(decisions_of(records))
+        rows = [(path, majority_label([*given.values()])) for path, given in labels.items()]
+        table = pd.DataFrame(rows, columns=["path", "label"], dtype=object)
+    return table
 
 
 def as_text(table: "pd.DataFrame", spec: str) -> "pd.DataFrame":

@@ -1,0 +1,209 @@
+"""The file ``labels.csv`` beside a feature file, to which decisions are appended.
+
+Each line is one decision, see `clipfeat.features.decisions`. Lines are never changed or removed.
+The file may be opened in a spreadsheet, so fields that look like formulas start with an apostrophe.
+
+Several processes may append to one file. Each of them holds a lock of the file while it writes
+whole lines and flushes them to the disk. If a computer stops during the write, the last line may be
+cut off. It is left out when the file is read, and the next process that appends removes it.
+"""
+
+import csv
+import io
+import os
+import stat
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import portalocker
+
+from clipfeat.errors import LockedError, RefusedFileError, StorageError, UsageError
+from clipfeat.features.decisions import (
+    COLUMNS,
+    LABEL,
+    UNDO,
+    Decision,
+    decisions_of,
+    is_table_of_decisions,
+)
+from clipfeat.features.text_tables import text_rows
+from clipfeat.system.escaping import MAX_TEXT, spreadsheet_text, terminal_text
+from clipfeat.system.files import read_regular, storage_errors
+from clipfeat.system.locations import is_remote
+
+FILE_NAME = "labels.csv"
+SECONDS = 10.0
+"""Seconds to wait for the lock, which other processes hold for milliseconds."""
+HEADER = (",".join(COLUMNS) + "\n").encode()
+MAX_LINE = 2**19
+"""Largest size of a line in bytes. Each of three names has up to `MAX_TEXT` bytes, and quotes in
+names are doubled."""
+
+
+def labels_beside(features: str | Path) -> Path:
+    """Return the file of decisions beside a feature file.
+
+    Raises
+    ------
+    UsageError
+        If the feature file is on an object store, where nothing can be appended to a file.
+
+    Examples
+    --------
+    >>> labels_beside("run/out.h5").as_posix()
+    'run/labels.csv'
+    """
+    if is_remote(features):
+        raise UsageError(
+            f"{features} is on an object store, where no labels can be appended to a file. Pass a "
+            "local file with --labels"
+        )
+    return Path(features).with_name(FILE_NAME)
+
+
+def now() -> str:
+    """Return the present time for `Decision.decided_at`."""
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def checked_name(text: str, kind: str) -> str:
+    """Return the name of a class or person without outer spaces.
+
+    Raises
+    ------
+    UsageError
+        If it is empty, too long, or has control characters.
+
+    Examples
+    --------
+    >>> checked_name(" cat ", "label")
+    'cat'
+    """
+    name = text.strip()
+    size = len(name.encode("utf-8", "replace"))
+    if not name or size > MAX_TEXT or terminal_text(name) != name:
+        raise UsageError(
+            f"the {kind} {name[:40]!r} is empty, longer than {MAX_TEXT} bytes, or has "
+            "control characters. Choose another one"
+        )
+    return name
+
+
+def append_decisions(file: str | Path, decisions: Sequence[Decision]) -> None:
+    """Append decisions to a file, and return when they are on the disk.
+
+    The file is created with its header if it does not exist.
+
+    Raises
+    ------
+    UsageError
+        If a name of a class, a person or an image is empty or has control characters.
+    RefusedFileError
+        If the file is not a file of decisions.
+    LockedError
+        If another process holds the lock for more than `SECONDS`.
+    StorageError
+        If the file cannot be written. It is then unchanged.
+    """
+    lines = "".join(_line(one) for one in decisions).encode()
+    path = Path(file)
+    with storage_errors(f"writing {path}"), _opened(path) as descriptor:
+        size, before = _whole_size(descriptor, path)
+        try:
+            os.ftruncate(descriptor, size)
+            view = memoryview(before + lines)
+            while view:
+                view = view[os.write(descriptor, view) :]
+            os.fsync(descriptor)
+        except OSError:
+            os.ftruncate(descriptor, size)
+            raise
+
+
+def read_decisions(file: str | Path) -> list[Decision]:
+    """Read a file of decisions in the order of its lines. The list is empty if there is no file.
+
+    Raises
+    ------
+    RefusedFileError
+        If the file is not a file of decisions.
+    """
+    path = Path(file)
+    if not path.exists():
+        return []
+    with storage_errors(f"reading {path}"):
+        rows = text_rows(read_regular(path), str(path))
+    if not rows or not is_table_of_decisions(rows[0]):
+        raise _not_decisions(path)
+    header = rows[0]
+    complete = (dict(zip(header, row, strict=True)) for row in rows[1:] if len(row) == len(header))
+    return decisions_of(complete)
+
+
+def _line(one: Decision) -> str:
+    checked_name(one.path, "path of the image")
+    checked_name(one.annotator, "annotator")
+    label = "" if one.is_undo else checked_name(one.label, "label")
+    out = io.StringIO()
+    fields = (*map(spreadsheet_text, (one.path, label, one.annotator)), one.decided_at or now())
+    csv.writer(out, lineterminator="\n").writerow([*fields, UNDO if one.is_undo else LABEL])
+    return out.getvalue()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    """Open a file for appending, and hold its lock."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NONBLOCK", 0)
+    descriptor = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o644)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise StorageError(f"{path} is not a regular file. Pass another file with --labels")
+        _lock(descriptor, path)
+        yield descriptor
+    finally:
+        os.close(descriptor)  # releases the lock
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    end = time.monotonic() + SECONDS
+    while True:
+        try:
+            portalocker.lock(descriptor, portalocker.LOCK_EX | portalocker.LOCK_NB)
+            return
+        except portalocker.LockException as error:
+            if time.monotonic() > end:
+                raise LockedError(
+                    f"another process has locked {path} for {SECONDS:.0f} seconds. Stop that "
+                    "process, or pass another file with --labels"
+                ) from error
+            time.sleep(0.005)
+
+
+def _whole_size(descriptor: int, path: Path) -> tuple[int, bytes]:
+    """Return the size of the complete lines of a file, and the bytes that must follow them."""
+    size = os.fstat(descriptor).st_size
+    head = _read(descriptor, 0, len(HEADER))
+    if head != HEADER:
+        if HEADER.startswith(head):  # empty, or cut off in the header
+            return 0, HEADER
+        raise _not_decisions(path)
+    tail = _read(descriptor, max(0, size - MAX_LINE), MAX_LINE)
+    last = tail[tail.rfind(b"\n") + 1 :]
+    if last.endswith((f",{LABEL}".encode(), f",{UNDO}".encode())):  # by an editor of text files
+        return size, b"\n"
+    return size - len(last), b""
+
+
+def _read(descriptor: int, start: int, size: int) -> bytes:
+    os.lseek(descriptor, start, os.SEEK_SET)
+    return os.read(descriptor, size)
+
+
+def _not_decisions(path: Path) -> RefusedFileError:
+    return RefusedFileError(
+        f"{path} is not a file of decisions (expected the columns {', '.join(COLUMNS)}). Pass "
+        "another file with --labels"
+    )

@@ -1,0 +1,100 @@
+"""Features with the labels of tables, which people have written or appended to."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from clipfeat.errors import LabelError
+from clipfeat.features import FeatureSet, encode_labels
+from clipfeat.features.decisions import Decision
+from clipfeat.features.label_text import class_names
+from clipfeat.features.pairing import how_to_pair, pair_names
+from clipfeat.labelling.merging import MergedLabels, decisions_in, merged_labels
+
+
+def relabelled(features: FeatureSet, labels: Mapping[str, str]) -> FeatureSet:
+    """Replace the labels of some files. The other files keep their labels.
+
+    Parameters
+    ----------
+    features : FeatureSet
+        The features.
+    labels : mapping of str to str
+        Label of each file, see `FeatureSet.files`. An empty label makes the file unlabelled.
+
+    Examples
+    --------
+    >>> features = FeatureSet.from_arrays([[0.0], [1.0], [2.0]], ["cat", "dog", ""])
+    >>> relabelled(features, {"1": "cat", "2": "bird", "0": ""}).labels.tolist()
+    ['', 'cat', 'bird']
+    """
+    old = features.labels.tolist()
+    texts = [labels.get(file, own) for file, own in zip(features.files.tolist(), old, strict=True)]
+    classes, y = encode_labels(texts, like=features.classes)
+    return replace(features, y=y, classes=classes)
+
+
+def with_label_tables(
+    features: FeatureSet, tables: Sequence[str | Path]
+) -> tuple[FeatureSet, MergedLabels]:
+    """Give features the labels of tables, merged over the people who wrote them.
+
+    A file that no table names keeps its label. A contested file becomes unlabelled.
+
+    Parameters
+    ----------
+    features : FeatureSet
+        The features.
+    tables : sequence of path
+        Files of decisions, or other tables with columns of paths and labels. Names are paired with
+        files as in `clipfeat.features.pairing`.
+
+    Returns
+    -------
+    features : FeatureSet
+        The features with the new labels.
+    merged : MergedLabels
+        The labels of each person, by file.
+
+    Raises
+    ------
+    LabelError
+        If a table has rows, but none of them names a file of the features. If two rows of an
+        ordinary table give one file different labels.
+    DataError
+        If several files have a name that is in a table.
+    """
+    files = sorted(set(features.files.tolist()))
+    decisions = [one for table in tables for one in _paired(decisions_in(table), files, table)]
+    names = class_names({one.label for one in decisions})
+    merged = merged_labels(replace(one, label=names[one.label]) for one in decisions)
+    return relabelled(features, merged.labels), merged
+
+
+def _paired(
+    decisions: Sequence[Decision], files: Sequence[str], table: str | Path
+) -> list[Decision]:
+    """Replace the names in a table by the files of the features. Leave out other names."""
+    names = list(dict.fromkeys(one.path for one in decisions))
+    indices = dict(zip(names, pair_names(names, files, str(table)), strict=True))
+    paired = []
+    first: dict[str, Decision] = {}
+    for one in decisions:
+        index = indices[one.path]
+        if index is None:
+            continue
+        paired.append(replace(one, path=files[index]))
+        before = first.setdefault(files[index], one)
+        if not one.decided_at and one.label != before.label:
+            raise LabelError(
+                f"{table} gives {files[index]} the labels {before.label!r} and {one.label!r}. "
+                "Remove one of the two rows"
+            )
+    if decisions and not paired:
+        remedy = how_to_pair(names[0], files) or "Write the paths like those of the images"
+        example = f" like {files[0]!r}" if files else ""
+        raise LabelError(
+            f"no image of the features is in {table}. The paths of the images look{example}, but "
+            f"those in the table look like {names[0]!r}. {remedy}"
+        )
+    return paired

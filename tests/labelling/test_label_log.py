@@ -1,0 +1,154 @@
+"""The file of decisions."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import portalocker
+import pytest
+
+from clipfeat.errors import LockedError, RefusedFileError, StorageError, UsageError
+from clipfeat.features.decisions import Decision, standing_labels
+from clipfeat.labelling import label_log
+from clipfeat.labelling.label_log import (
+    HEADER,
+    append_decisions,
+    checked_name,
+    labels_beside,
+    read_decisions,
+)
+
+
+def test_decisions_come_back(tmp_path: Path) -> None:
+    """Names with separators, quotes, accents and formulas are the same after reading."""
+    file = tmp_path / "labels.csv"
+    assert read_decisions(file) == []
+    names = ["a,b.png", 'a"b".png', "=1+2.png", "'=x.png", "ü 猫.png", "-1.png"]
+    made = [Decision(name, f"={name}", "@ann", "2026-01-01T00:00:00.000000Z") for name in names]
+    append_decisions(file, made)
+    append_decisions(file, [Decision("a,b.png", "", "@ann", "2026-01-02", is_undo=True)])
+    assert read_decisions(file) == [*made, Decision("a,b.png", "", "@ann", "2026-01-02", True)]
+    text = file.read_text(encoding="utf-8")
+    assert text.startswith("path,label,annotator,decided_at,decision\n")
+    assert "\n=" not in text
+    assert ",=" not in text
+    assert len(text.splitlines()) == 8
+    append_decisions(file, [Decision("b.png", "cat", "ann")])
+    assert read_decisions(file)[-1].decided_at.endswith("Z")
+
+
+def test_an_undo_restores_the_decision_before_it() -> None:
+    """Undo counts for one person and one image. A further undo has no effect."""
+
+    def log(*steps: str) -> dict[str, dict[str, str]]:
+        return standing_labels(
+            Decision("1.png", "" if step == "undo" else step, "ann", is_undo=step == "undo")
+            for step in steps
+        )
+
+    assert log("cat", "dog")["1.png"] == {"ann": "dog"}
+    assert log("cat", "dog", "undo")["1.png"] == {"ann": "cat"}
+    assert log("cat", "dog", "undo", "undo", "undo") == {}
+    assert log("undo", "cat")["1.png"] == {"ann": "cat"}
+    others = [Decision("1.png", "cat", "ann"), Decision("1.png", "", "bob", is_undo=True)]
+    assert standing_labels(others) == {"1.png": {"ann": "cat"}}
+
+
+SCRIPT = """
+import sys
+from clipfeat.features.decisions import Decision
+from clipfeat.labelling.label_log import append_decisions
+for i in range(40):
+    append_decisions(sys.argv[1], [Decision(f"{i}.png", "c" * 3000, sys.argv[2])])
+"""
+
+
+def test_several_processes_append_whole_lines(tmp_path: Path) -> None:
+    """No line of three processes is lost or mixed with another, and there is one header."""
+    file = tmp_path / "labels.csv"
+    running = [
+        subprocess.Popen([sys.executable, "-c", SCRIPT, str(file), name])
+        for name in ("ann", "bob", "cyd")
+    ]
+    assert [one.wait() for one in running] == [0, 0, 0]
+    decisions = read_decisions(file)
+    assert len(file.read_bytes().splitlines()) == 121
+    for name in ("ann", "bob", "cyd"):
+        own = [one for one in decisions if one.annotator == name]
+        assert [one.path for one in own] == [f"{i}.png" for i in range(40)]
+        assert {len(one.label) for one in own} == {3000}
+
+
+@pytest.mark.parametrize("size", [0, 3, len(HEADER) - 1, len(HEADER), -1, -9, -30])
+def test_a_line_that_was_cut_off_is_removed(tmp_path: Path, size: int) -> None:
+    """A computer may stop at any byte of a write. Complete lines are kept."""
+    file = tmp_path / "labels.csv"
+    append_decisions(file, [Decision("1.png", "cat", "ann"), Decision('2,".png', "dog", "ann")])
+    data = file.read_bytes()
+    file.write_bytes(data[:size])
+    kept = {0: 0, 3: 0, len(HEADER) - 1: 0, len(HEADER): 0, -1: 2}.get(size, 1)
+    if size not in (0, 3, len(HEADER) - 1):
+        assert len(read_decisions(file)) == kept
+    append_decisions(file, [Decision("3.png", "cat", "ann")])
+    paths = [one.path for one in read_decisions(file)]
+    assert paths == [*["1.png", '2,".png'][:kept], "3.png"]
+
+
+def test_other_files_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table, a link, a pipe and a locked file are not changed."""
+    table = tmp_path / "labels.csv"
+    table.write_text("path,label\n1.png,cat\n")
+    with pytest.raises(RefusedFileError, match="not a file of decisions"):
+        append_decisions(table, [Decision("1.png", "dog", "ann")])
+    with pytest.raises(RefusedFileError, match="not a file of decisions"):
+        read_decisions(table)
+    assert table.read_text() == "path,label\n1.png,cat\n"
+    (tmp_path / "link.csv").symlink_to(table)
+    with pytest.raises(StorageError):
+        append_decisions(tmp_path / "link.csv", [Decision("1.png", "dog", "ann")])
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(StorageError, match="not a regular file"):
+        append_decisions(tmp_path / "pipe.csv", [Decision("1.png", "dog", "ann")])
+    monkeypatch.setattr(label_log, "SECONDS", 0.0)
+    new = tmp_path / "new.csv"
+    with new.open("w") as other:
+        portalocker.lock(other, portalocker.LOCK_EX)
+        with pytest.raises(LockedError, match="another process has locked"):
+            append_decisions(new, [Decision("1.png", "dog", "ann")])
+
+
+def test_a_full_disk_leaves_whole_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write that fails halfway is undone."""
+    file = tmp_path / "labels.csv"
+    append_decisions(file, [Decision("1.png", "cat", "ann")])
+    before = file.read_bytes()
+
+    def fail(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(StorageError, match="No space left"):
+        append_decisions(file, [Decision("2.png", "cat", "ann")])
+    assert file.read_bytes() == before
+
+
+def test_names() -> None:
+    """Names of classes and people are one line of text."""
+    assert checked_name(" a b ", "label") == "a b"
+    for name in ("", " ", "a\nb", "a\x1b[2J", "x" * 70_000):
+        with pytest.raises(UsageError, match="the label"):
+            checked_name(name, "label")
+    with pytest.raises(UsageError, match="object store"):
+        labels_beside("s3://bucket/out.h5")
+
+
+def test_pandas_reads_the_file(tmp_path: Path) -> None:
+    """The file is an ordinary CSV file for other programs."""
+    append_decisions(tmp_path / "labels.csv", [Decision("a,b.png", "cat", "ann", "2026")])
+    table = pd.read_csv(tmp_path / "labels.csv", dtype=str)
+    assert table.to_dict("records") == [
+        {"path": "a,b.png", "label": "cat", "annotator": "ann", "decided_at": "2026",
+         "decision": "label"},
+    ]  # fmt: skip

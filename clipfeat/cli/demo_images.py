@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from clipfeat.system.optional_libraries import require
+
 PATCH = 128
 NOISE = 3.0
 Pixels = NDArray[np.float64]
@@ -119,6 +121,7 @@ def make_simulated(folder: Path, *, patches: int = 14, new: int = 6, seed: int =
 
 def _photographs() -> dict[str, NDArray[np.uint8]]:
     """Load the colour photographs that are included in scikit-learn and scikit-image."""
+    require("skimage", "the demo")
     import skimage.data
     from sklearn.datasets import load_sample_image
 

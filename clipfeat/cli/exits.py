@@ -89,11 +89,23 @@ def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
             except (MemoryError, ImportError) as error:
                 limit = address_space_limit()
                 if limit is None and isinstance(error, ImportError):
-                    raise
+                    _print_missing_library(error)
+                    raise typer.Exit(exit_code(ClipfeatError())) from error
                 print_error_line(f"error: {_memory_text(error, limit)}")
                 raise typer.Exit(exit_code(ClipfeatError())) from error
 
     return run
+
+
+def _print_missing_library(error: ImportError) -> None:
+    """Print the name of a missing library. Other import errors are bugs and keep their traceback."""
+    if not isinstance(error, ModuleNotFoundError) or (error.name or "clipfeat").startswith(
+        "clipfeat"
+    ):
+        raise error
+    print_error_line(
+        f"error: the library {error.name} is not installed. Run: pip install 'clipfeat[all]'"
+    )
 
 
 def _memory_text(error: BaseException, limit: int | None) -> str:

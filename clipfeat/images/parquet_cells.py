@@ -23,6 +23,7 @@ from clipfeat.images.readers import FileReader, read_head
 from clipfeat.system.file_stats import Stat, file_stat
 from clipfeat.system.files import storage_errors
 from clipfeat.system.locations import is_remote, location
+from clipfeat.system.optional_libraries import require
 
 KEPT_ROWS, KEPT_BYTES = 256, 2**27
 """Maximum number and size of the decoded cells that are kept for other threads."""
@@ -96,6 +97,7 @@ class ParquetShard:
     """
 
     def __init__(self, file: str) -> None:
+        require("pyarrow", f"reading {file}")
         import pyarrow.parquet as pq
 
         self.file = file

@@ -45,6 +45,7 @@ from clipfeat.system.files import (
 from clipfeat.system.json_numbers import json_integer
 from clipfeat.system.locations import local_path
 from clipfeat.system.lock import locked
+from clipfeat.system.optional_libraries import require
 from clipfeat.system.progress import Phase, Report, silent
 
 CELLS = "cells"
@@ -84,6 +85,8 @@ def claimed_folder(
     LockedError
         If another process has claimed the folder.
     """
+    for library in ("matplotlib", "pyarrow"):
+        require(library, "writing a report")
     target = local_path(folder)
     _check_is_no_file(target)
     record = target / COMMAND

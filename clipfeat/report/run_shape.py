@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from clipfeat.spec import MAX_TEXT
 from clipfeat.system.files import MAX_RATIO, MAX_UNPACKED, check_regular
+from clipfeat.system.optional_libraries import require
 
 Check = Callable[[Any], bool]
 MAX_ROWS = 500_000
@@ -97,6 +98,7 @@ def read_rows(file: Path) -> list[dict[str, Any]]:
     ValueError
         If the file is damaged or too large, or if a column has another type.
     """
+    require("pyarrow", f"reading {file}")
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq

@@ -13,6 +13,7 @@ from clipfeat.store.format import KEY_BYTES
 from clipfeat.store.reading import Stored, open_stored
 from clipfeat.system.files import replacing, storage_errors
 from clipfeat.system.locations import is_remote, location
+from clipfeat.system.optional_libraries import require
 
 Columns = Mapping[str, NDArray[Any]]
 
@@ -54,6 +55,8 @@ def export(path: str | Path, out: str | Path, *, overwrite: bool = False) -> int
     target = location(out)
     if target.suffix.lower() not in EXPORTERS:
         raise unknown_name("export format", target.suffix, EXPORTERS)
+    if target.suffix.lower() == ".parquet":
+        require("pyarrow", f"writing {target}")
     with storage_errors(f"looking for {target}"):
         is_taken = target.exists()
     if is_taken and not overwrite:

@@ -26,6 +26,7 @@ from clipfeat.images.parquet_sizes import check_parquet_size
 from clipfeat.images.parquet_types import plain_columns
 from clipfeat.store.one_file import CHUNK_ROWS
 from clipfeat.system.files import MAX_RATIO, MAX_UNPACKED
+from clipfeat.system.optional_libraries import require
 
 MAX_CAPTION = 1000
 """Maximum length of captions, since a text dataset is as wide as its longest value."""
@@ -195,6 +196,7 @@ READERS: dict[str, Reader] = {
 
 
 def _clip_retrieval(folder: Path) -> ForeignFeatures:
+    require("pyarrow", f"reading {folder}")
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -11,6 +11,7 @@ from sklearn.preprocessing import Normalizer
 from sklearn.utils.validation import validate_data
 from threadpoolctl import threadpool_limits
 
+from clipfeat.system.optional_libraries import require
 from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.scaling import make_scaler
 from clipfeat.zoo.size import LARGE, warn_of_size
@@ -68,6 +69,7 @@ def _build_index(rows: NDArray[np.float32]) -> Any:
 
     The number of its cells is four times the square root of the number of rows.
     """
+    require("faiss", "a search of neighbours in more than 50,000 rows")
     import faiss
 
     cells = int(4 * np.sqrt(len(rows)))

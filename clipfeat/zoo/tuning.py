@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clipfeat.system.optional_libraries import require
 from clipfeat.zoo import classifiers, make_classifier
 from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.folds import inner_folds
@@ -70,6 +71,7 @@ def tune(
         return search_warm_path(
             classifier, row.space, X, y, folds, until, n_fits, equal_priors=equal_priors
         )
+    require("optuna", f"tuning {name}")
     return search_by_halving(
         classifier, row.space, (X, y, groups), folds, until, n_fits, N_CANDIDATES, random_state,
         equal_priors=equal_priors,

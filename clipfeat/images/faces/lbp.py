@@ -29,6 +29,7 @@ from PIL import Image
 
 from clipfeat.images.decode import RGB
 from clipfeat.images.faces.face import Detector, Face
+from clipfeat.system.optional_libraries import require
 
 SIDE = 384
 """Length in pixels to which the longer side is resized. More pixels take more time."""
@@ -49,6 +50,7 @@ match."""
 
 def make(weights: bytes) -> Detector:
     """Load the cascade. It has no weights, so `weights` is empty."""
+    require("skimage", "face detection with lbp", extra="faces")
     import skimage.data
     from skimage.feature import Cascade
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from clipfeat.system.optional_libraries import require
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -53,6 +55,7 @@ SETTINGS: dict[Any, Any] = {
 @contextmanager
 def plot_style() -> Iterator[None]:
     """Apply the style, and ignore warnings about characters that the font lacks."""
+    require("matplotlib", "drawing plots")
     from matplotlib import rc_context
 
     with rc_context(SETTINGS), warnings.catch_warnings():

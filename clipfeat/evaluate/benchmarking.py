@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from clipfeat.errors import UsageError
 from clipfeat.evaluate.entries import entry_names
 from clipfeat.evaluate.external_scores import Scores, split_entries
 from clipfeat.evaluate.official_split import OfficialSplit, default_protocol
@@ -125,6 +126,8 @@ def benchmark(
     'balanced_accuracy'
     """
     arguments = dict(locals())
+    if options.abstain is not None:
+        raise UsageError("abstain has no effect in a benchmark. Pass it to fit, or leave it out")
     requested, scores = split_entries(clf)
     names = parse_names(requested) if requested or not scores else []
     labelled = features.labelled(options.positive)

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from clipfeat.ensemble import SoftVotingClassifier, StackedClassifier, learn_weights, soft_vote
-from clipfeat.ensemble.stacking import log_odds
+from clipfeat.ensemble import SoftVotingClassifier, StackedClassifier, learn_weights
 from clipfeat.errors import (
     ClipfeatError,
     DataError,
@@ -21,8 +20,10 @@ from clipfeat.errors import (
     UsageError,
     unknown_name,
 )
+from clipfeat.evaluate.abstaining import calibrate, check_enough_images
 from clipfeat.evaluate.entries import entry_names
 from clipfeat.evaluate.gains import gains
+from clipfeat.evaluate.held_out import HeldOut
 from clipfeat.evaluate.metrics import Probabilities
 from clipfeat.evaluate.official_split import without_test
 from clipfeat.evaluate.protocols import FOLDS, KFold
@@ -30,7 +31,7 @@ from clipfeat.evaluate.result import Benchmark
 from clipfeat.evaluate.run_plan import run_plan
 from clipfeat.evaluate.separated_duplicates import separated_duplicates
 from clipfeat.evaluate.threshold_rows import holds_out, threshold_rows
-from clipfeat.evaluate.thresholds import Chooser, threshold_chooser
+from clipfeat.evaluate.thresholds import threshold_chooser
 from clipfeat.evaluate.votes import GIVEN, UNIFORM, VOTE_TITLES, Voting, parse_votes
 from clipfeat.features import FeatureSet
 from clipfeat.features.by_file import one_per_file
@@ -93,7 +94,8 @@ def fit(
         the model is chosen on the out-of-fold probabilities of all rows. The scores of a fold use
         another threshold, which is chosen on the training rows of the fold. With `max_fpr`, some
         models leave out a part of their training rows and choose the threshold on this part. See
-        `clipfeat.evaluate.threshold_rows`.
+        `clipfeat.evaluate.threshold_rows`. The prediction sets of `abstain` are calibrated on the
+        same rows as the threshold.
     vote : {"uniform", "greedy", "log_loss", "stacking"}
         Method that combines several classifiers. The weights of ``"greedy"`` and ``"log_loss"``,
         and the regression of ``"stacking"``, are learned on the out-of-fold probabilities of all
@@ -114,8 +116,8 @@ def fit(
     Returns
     -------
     Model
-        Model fitted on all labelled rows, except rows that `max_fpr` leaves out. Its ``scores``
-        are the scores of the cross-validation.
+        Model fitted on all labelled rows, except rows that `max_fpr` or `abstain` leaves out. Its
+        ``scores`` are the scores of the cross-validation.
 
     Raises
     ------
@@ -123,10 +125,10 @@ def fit(
         If there are no labels or there is only one class. If a class has fewer images or groups
         than there are folds.
     UsageError
-        If a threshold or a vote must be learned, but `cv` is 0. If a threshold or a positive class
-        is requested and there are not exactly two classes. If `vote_weights` does not have
-        one number for each member. If streamed features are combined with an option that needs
-        features in memory.
+        If a threshold, prediction sets or a vote must be learned, but `cv` is 0. If a threshold or
+        a positive class is requested and there are not exactly two classes. If `vote_weights` does
+        not have one number for each member. If streamed features are combined with an option that
+        needs features in memory.
     DataError
         If a classifier cannot be fitted on these rows.
     MissingExtraError
@@ -232,9 +234,9 @@ def _fit(
     how = _one_vote(vote, vote_weights, list(entries))
     learned = len(entries) > 1 and how not in ("uniform", GIVEN)
     _check_options(cv, options, resources, f"the vote {how!r}" if learned else "")
+    check_enough_images(options, data, ", ".join(entries) if holds_out(names, options) else "")
     time_limit = resources.time_limit
-    begun = time.monotonic()
-    scored = run
+    begun, scored = time.monotonic(), run
     with ray_executor(resources, RECOVERY) as executor:
         if cv and scored is None:
             given = dict(zip(entries, vote_weights, strict=True)) if vote_weights else None
@@ -286,10 +288,13 @@ def _fit(
     if fitted is None or len(members) > 1:
         until = None if time_limit is None else begun + GRACE * time_limit
         estimator = _fitted(estimator, training, fit_params, until, ", ".join(members))
-    about = {"images": len(data), "cv": cv, "seed": random_state, "tuned": tuned}
-    about |= {
+    about = {
+        "images": len(data),
+        "cv": cv,
+        "seed": random_state,
+        "tuned": tuned,
         **{k: v for k, v in options.record().items() if k not in ("accelerate", "tune")},
-        **({"threshold_images": len(np.unique(data.files[left_out]))} if len(left_out) else {}),
+        **_left_out_images(data, left_out, options),
         "positive": data.positive,
         "positive_by": positive_by(data.classes, options.positive),
         **({"weight_files": dict(data.weight_files)} if data.weight_files else {}),
@@ -301,6 +306,7 @@ def _fit(
     if len(weights) > 1:
         about |= {"vote": how, "weights": None if how == "stacking" else weights}
     entry = VOTE_TITLES[how] if len(weights) > 1 else next(iter(weights))
+    held_out = HeldOut(estimator, data, left_out, out_of_fold)
     model = Model(
         estimator=estimator,
         classes=data.classes,
@@ -310,8 +316,9 @@ def _fit(
         if scored
         else (),
         about=about | (_about_scores(scored, entry, data) if scored else {}),
-        threshold=choose and _threshold(choose, estimator, data, left_out, out_of_fold),
+        threshold=choose and choose(*held_out.files(held_out.rows)),
         prior=_prior(training, options),
+        abstention=calibrate(options.abstain, held_out),
     )
     model = access.finish(model)
     # The keys of features from arrays are row numbers, which do not identify images.
@@ -353,9 +360,11 @@ def _reporting_passes(
 def _check_options(cv: int, options: FitOptions, resources: FitResources, learned: str) -> None:
     """Check the options that depend on each other.
 
-    A learned vote or threshold needs cross-validation. A time limit needs a parameter search.
+    A learned vote, a threshold and abstention need cross-validation. A time limit needs a parameter
+    search.
     """
-    learned = "a decision threshold" if options.decides else learned
+    if options.decides or options.abstain is not None:
+        learned = "a decision threshold" if options.decides else "abstention"
     if not cv and learned:
         raise UsageError(
             f"{learned} needs cross-validation for out-of-fold probabilities, but --cv is {cv}. "
@@ -371,15 +380,25 @@ def _check_options(cv: int, options: FitOptions, resources: FitResources, learne
 def _divided(
     data: FeatureSet, names: Sequence[str], options: FitOptions, random_state: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rows to fit on, and the rows on which `max_fpr` chooses the threshold.
+    """Return the rows to fit on, and the rows for the threshold and for the prediction sets.
 
-    The second array is empty if the threshold is chosen on out-of-fold probabilities.
+    The second array is empty if the options use out-of-fold probabilities.
     """
     rows = np.arange(len(data))
-    if options.max_fpr is None or not holds_out(names, options):
+    if not holds_out(names, options):
         return rows, np.empty(0, dtype=np.int64)
-    left_out = threshold_rows(data, rows, options.max_fpr, random_state)
+    left_out = threshold_rows(data, rows, options, random_state)
     return np.delete(rows, left_out), left_out
+
+
+def _left_out_images(
+    data: FeatureSet, left_out: NDArray[np.int64], options: FitOptions
+) -> dict[str, int]:
+    """Return the number of images that the fit left out, by their purpose."""
+    if not len(left_out):
+        return {}
+    purpose = "threshold_images" if options.max_fpr is not None else "calibration_images"
+    return {purpose: len(np.unique(data.files[left_out]))}
 
 
 def _prior(data: FeatureSet, options: FitOptions) -> tuple[float, ...]:
@@ -388,24 +407,6 @@ def _prior(data: FeatureSet, options: FitOptions) -> tuple[float, ...]:
     if options.balances:
         counts = np.ones_like(counts)
     return tuple((counts / counts.sum()).tolist())
-
-
-def _threshold(
-    choose: Chooser,
-    estimator: Any,
-    data: FeatureSet,
-    left_out: NDArray[np.int64],
-    out_of_fold: Sequence[Probabilities],
-) -> float:
-    """Choose the threshold of a model on the rows that it left out, or out of fold on all rows."""
-    rows, groups = np.arange(len(data)), data.split_groups
-    if len(left_out):
-        rows, p = left_out, estimator.predict_proba(data.X[left_out])
-    else:
-        rows = np.flatnonzero(~np.isnan(out_of_fold[0]).any(axis=1))  # the tested views
-        p = _combined_probabilities(estimator, [of[rows] for of in out_of_fold])
-    y, p, first = one_per_file(data.y[rows], p, data.files[rows])
-    return choose(y, p, None if groups is None else groups[rows[first]])
 
 
 def _fitted(
@@ -477,20 +478,6 @@ def _combined(
         return StackedClassifier(named, random_state=random_state), fit_params
     shares = None if how == "uniform" else [weights[entry] for entry in members]
     return SoftVotingClassifier(named, weights=shares), fit_params
-
-
-def _combined_probabilities(estimator: Any, out_of_fold: Sequence[Probabilities]) -> Probabilities:
-    """Combine out-of-fold probabilities of the members in the same way as a fitted estimator.
-
-    In the cross-validation, a learned vote has other weights in each fold. Its threshold must be
-    chosen with the weights of the model.
-    """
-    if len(out_of_fold) == 1:
-        return out_of_fold[0]
-    if isinstance(estimator, StackedClassifier):
-        p: Probabilities = estimator.blend_.predict_proba(log_odds(out_of_fold))
-        return p
-    return soft_vote(out_of_fold, estimator.weights)
 
 
 def _one_vote(vote: str, weights: Sequence[float] | None, voters: Sequence[str]) -> str:

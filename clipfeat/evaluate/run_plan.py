@@ -251,8 +251,8 @@ def _cell_specs(
             held_out: NDArray[np.int64] | None = None
             for entry, (name, columns) in entries.items():
                 holds = trial.validation is None and holds_out(in_model or [name], options)
-                if holds and held_out is None and options.max_fpr is not None:
-                    held_out = threshold_rows(plan.features, train, options.max_fpr, trial.seed)
+                if holds and held_out is None:
+                    held_out = threshold_rows(plan.features, train, options, trial.seed)
                 left = total - len(specs)
                 n_left = (left - 1) // len(entries) + 1 if spare is None else left + spare
                 specs.append(

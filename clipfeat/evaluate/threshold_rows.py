@@ -1,4 +1,4 @@
-"""Training rows that a fit leaves out, so that `max_fpr` chooses the threshold on them.
+"""Training rows that a fit leaves out, to choose a threshold or calibrate prediction sets on them.
 
 The Neyman-Pearson umbrella algorithm assumes that the scores of the held-out negatives have the
 same distribution as the scores of new negatives. Out-of-fold scores come from other fits than the
@@ -6,7 +6,9 @@ scores of the model. If the scale of the scores differs between fits, the bound 
 example, the network ``"mlp"`` exceeded a bound of 5 % in 18 % of draws with out-of-fold scores.
 Such a classifier is fitted on one part of the training rows, and its threshold is chosen on the
 other part. It is not fitted again on all rows (Tong, Feng and Li 2018). The same method is used
-after a parameter search, because the search finds other parameters in each training set.
+after a parameter search, because the search finds other parameters in each training set. The
+prediction sets of a model that abstains assume the same of all classes, and are calibrated in the
+same way.
 """
 
 from collections.abc import Collection
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 
 from clipfeat.evaluate.thresholds import negatives_needed
 from clipfeat.features import FeatureSet
+from clipfeat.model.abstention import images_needed
 from clipfeat.zoo import keeps_scores
 from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.folds import inner_folds
@@ -25,12 +28,12 @@ Rows = NDArray[np.int64]
 MAX_PARTS = 5
 """Largest number of parts of the training rows. The threshold is chosen on one part."""
 ENOUGH = 4
-"""A part smaller than half of the rows must have this many times `negatives_needed` negatives. The
-expected false positive rate is then about two thirds of the bound."""
+"""A part smaller than half of the rows must have this many times as many images of a class as the
+options need. The expected false positive rate is then about two thirds of the bound."""
 
 
 def holds_out(names: Collection[str], options: FitOptions) -> bool:
-    """Whether a fit of these classifiers holds out rows for the threshold.
+    """Whether a fit of these classifiers holds out rows for the threshold or for prediction sets.
 
     Parameters
     ----------
@@ -39,12 +42,12 @@ def holds_out(names: Collection[str], options: FitOptions) -> bool:
     options : FitOptions
         Options of the fit.
     """
-    if options.max_fpr is None:
+    if options.max_fpr is None and options.abstain is None:
         return False
     return options.tune or not all(keeps_scores(name) for name in names)
 
 
-def threshold_rows(features: FeatureSet, train: Rows, max_fpr: float, seed: int) -> Rows:
+def threshold_rows(features: FeatureSet, train: Rows, options: FitOptions, seed: int) -> Rows:
     """Choose the training rows that a fit leaves out, without splitting groups.
 
     Half of the rows are left out, or a smaller part if it has enough negatives (see `ENOUGH`).
@@ -55,8 +58,8 @@ def threshold_rows(features: FeatureSet, train: Rows, max_fpr: float, seed: int)
         Labelled rows.
     train : ndarray of int
         Row numbers of the training rows.
-    max_fpr : float
-        Largest false positive rate, in (0, 1).
+    options : FitOptions
+        The options `max_fpr` and `abstain`. At least one of them is set.
     seed : int
         Random seed of the choice.
 
@@ -71,10 +74,26 @@ def threshold_rows(features: FeatureSet, train: Rows, max_fpr: float, seed: int)
         If a class has only one row.
     """
     y, files = features.y[train], features.files[train]
-    n_files = len(np.unique(files[y == 0]))
-    n_parts = int(np.clip(n_files // (ENOUGH * negatives_needed(max_fpr)), 2, MAX_PARTS))
+    needed = _images_needed(options, len(features.classes))
+    n_parts = MAX_PARTS
+    for code, n in needed.items():
+        n_files = len(np.unique(files[y == code]))
+        n_parts = min(n_parts, max(n_files // (ENOUGH * n), 2))
     groups = features.split_groups
     parts = inner_folds(y, None if groups is None else groups[train], n_parts, seed)
     # If the parts have enough negatives on average, the part with the most negatives has enough.
-    n_negatives = [len(np.unique(files[part][y[part] == 0])) for _, part in parts]
-    return train[parts[int(np.argmax(n_negatives))][1]]
+    shares = [
+        min(len(np.unique(files[part][y[part] == code])) / n for code, n in needed.items())
+        for _, part in parts
+    ]
+    return train[parts[int(np.argmax(shares))][1]]
+
+
+def _images_needed(options: FitOptions, n_classes: int) -> dict[int, int]:
+    """Return the numbers of images that the options need, by class index."""
+    needed: dict[int, int] = {}
+    if options.abstain is not None:
+        needed = dict.fromkeys(range(n_classes), images_needed(options.abstain))
+    if options.max_fpr is not None:
+        needed[0] = max(needed.get(0, 0), negatives_needed(options.max_fpr))
+    return needed

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 from clipfeat.errors import RefusedFileError
 from clipfeat.model.adaptation import MAX_SHIFT, METHODS, Adaptation
 from clipfeat.model.container import DamagedModelError
-from clipfeat.model.format import KIND, MAX_CLASSES, MAX_SCORED, MAX_TEXT, VERSION
+from clipfeat.model.format import (
+    ABSTENTION,
+    KIND,
+    MAX_CLASSES,
+    MAX_SCORED,
+    MAX_TEXT,
+    VERSION,
+)
 from clipfeat.spec import EncoderSpec
 
 if TYPE_CHECKING:
@@ -18,7 +25,7 @@ FIELDS = (
     "kind", "version", "classes", "encoders", "fingerprints", "n_features", "members", "threshold",
     "estimator", "scores", "about", "libraries",
 )  # fmt: skip
-OPTIONAL_FIELDS = ("prior", "adaptation")
+OPTIONAL_FIELDS = ("prior", "adaptation", ABSTENTION)
 ADAPTATION_FIELDS = ("shifts", "method", "n_images", "before", "after")
 
 SCORE_FIELDS: dict[str, tuple[tuple[type, ...], bool]] = {

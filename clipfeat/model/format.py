@@ -20,8 +20,8 @@ Description
 -----------
 ``model.json`` MUST be a JSON object in UTF-8 without repeated names, NaN and infinity. Integers
 MUST NOT have more than 19 digits. Texts outside ``encoders`` and ``estimator`` MUST NOT have more
-than `MAX_TEXT` characters. The object MUST have exactly these fields, except that ``prior`` and
-``adaptation`` MAY be missing:
+than `MAX_TEXT` characters. The object MUST have exactly these fields, except that ``prior``,
+``adaptation`` and ``abstention`` MAY be missing:
 
 ================  ================================================================================
 ``kind``          ``"clipfeat-model"``
@@ -39,6 +39,7 @@ than `MAX_TEXT` characters. The object MUST have exactly these fields, except th
 ``prior``         shares of the classes that the estimator's probabilities refer to, a positive
                   number for each class, with the sum 1
 ``adaptation``    shifts of the logits for a new domain, an object
+``abstention``    calibration of the prediction sets of a model that abstains, an object
 ================  ================================================================================
 
 ``scores``, ``about`` and ``libraries`` are for people, and a reader MUST NOT depend on them. A row
@@ -54,6 +55,15 @@ class), ``method`` (``"labels"`` or ``"prior"``), ``n_images`` (a positive integ
 shifts to the logarithms of the estimator's probabilities and normalise the result, before it
 applies ``threshold``. The other fields are for people. A program MAY undo an adaptation by removing
 ``adaptation``.
+
+An ``abstention`` MUST have exactly the fields ``level`` (a number in (0, 1)), ``n_images`` and
+``n_independent`` (for each class, a positive integer below 2^31). Each number of ``n_images`` MUST
+be at least ``1 / level - 1``. A number of ``n_independent`` MUST NOT be larger than that of
+``n_images``. The array ``abstention`` of type F64 MUST be present and have one value for each of
+the images. It holds the probability that the estimator, without an adaptation, gives the class of a
+calibration image. The values MUST be in [0, 1], in the order of the classes, and ascending within
+each class. `clipfeat.model.abstention` defines the prediction sets. A reader MUST NOT use them for
+the predictions of an adapted model.
 
 Nodes
 -----
@@ -97,5 +107,6 @@ MAX_MEMBER_CLASSES = 2_000_000
 MAX_SCORED = 1000
 MAX_TEXT = 4096
 TRAINING_KEYS = "training_keys"
+ABSTENTION = "abstention"
 KEY_BYTES = 16
 """Bytes of a content hash."""

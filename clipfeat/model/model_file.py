@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from clipfeat.ensemble import align
 from clipfeat.errors import OutputExistsError, RefusedFileError, UsageError
 from clipfeat.features import FeatureSet
+from clipfeat.model.abstention import Abstention
+from clipfeat.model.abstention_fields import read_abstention, write_abstention
 from clipfeat.model.adaptation import Adaptation
 from clipfeat.model.codecs import decode, encode
 from clipfeat.model.codecs.scaling import count_features
@@ -69,6 +71,10 @@ class Model:
     adaptation : Adaptation, optional
         Shifts of the logits for a new domain, from `clipfeat.adapt`. They are applied to all
         predictions. `threshold` then applies to the shifted probabilities.
+    abstention : Abstention, optional
+        Calibration of the prediction sets, with which predictions are marked as unsure. None if
+        the model does not abstain. It refers to the probabilities of the original model, so an
+        adapted model does not abstain.
     file : Path, optional
         The file that the model was read from. If it is set, the predictions of the model are
         checked.
@@ -84,6 +90,7 @@ class Model:
     training_keys: NDArray[np.bytes_] = field(default_factory=NO_KEYS.copy, compare=False)
     prior: tuple[float, ...] | None = None
     adaptation: Adaptation | None = None
+    abstention: Abstention | None = field(default=None, compare=False)
     file: Path | None = field(default=None, compare=False)
 
     @property
@@ -96,6 +103,36 @@ class Model:
     def original(self) -> "Model":
         """Return the model without its adaptation."""
         return replace(self, adaptation=None)
+
+    def abstaining(self, level: float) -> "Model":
+        """Return the model with another level of its prediction sets.
+
+        Parameters
+        ----------
+        level : float
+            Largest share of the new images of each class whose prediction set lacks this class, in
+            (0, 1). See `clipfeat.model.abstention`.
+
+        Raises
+        ------
+        UsageError
+            If the model was fitted without abstention, or was adapted. If the level is not in
+            (0, 1).
+        DataError
+            If the model has too few calibration images for the level.
+        """
+        if self.abstention is None:
+            raise UsageError(
+                "the model stores no calibration for abstention. Fit it again with `clipfeat fit "
+                "--abstain 0.05`, or leave out --abstain"
+            )
+        if self.adaptation is not None:
+            raise UsageError(
+                "the model was adapted to a new domain, for which its calibration does not hold. "
+                "Restore the original model with `clipfeat adapt MODEL --undo`, or leave out "
+                "--abstain"
+            )
+        return replace(self, abstention=self.abstention.at(level, self.classes))
 
     def adapted(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
         """Apply the adaptation, if there is one, to probabilities of the original model."""
@@ -208,7 +245,9 @@ class Model:
         node, arrays = encode(self.estimator)
         n_features = sum(spec.n_features for spec in self.specs) or count_features(self.estimator)
         arrays[TRAINING_KEYS] = _key_bytes(self.training_keys)
-        description = describe(self, node, n_features, library_versions())
+        fields, calibration = write_abstention(self.abstention)
+        arrays |= calibration
+        description = describe(self, node, n_features, library_versions()) | fields
         with storage_errors(f"creating {target.parent}"):
             target.parent.mkdir(parents=True, exist_ok=True)
         with replacing(target) as temporary:
@@ -369,6 +408,7 @@ def _read(target: Path) -> Model:
     except Exception as error:
         # The parsers of zip and JSON, and scikit-learn's constructors, raise many types of errors.
         raise DamagedModelError(f"{type(error).__name__}: {error}") from error
+    abstention = read_abstention(description, arrays, len(description["classes"]))
     if arrays:
         raise DamagedModelError(f"it has unknown arrays: {', '.join(arrays)[:80]}")
     classes = tuple(description["classes"])
@@ -390,5 +430,6 @@ def _read(target: Path) -> Model:
         training_keys=keys,
         prior=read_prior(description),
         adaptation=read_adaptation(description),
+        abstention=abstention,
         file=target,
     )

@@ -16,7 +16,7 @@ CALIBRATIONS = ("none", "sigmoid", "isotonic", "temperature")
 THRESHOLDS = ("accuracy", "balanced_accuracy")
 """Metrics that a decision threshold can maximise."""
 
-_DECISIONS = ("threshold", "max_fpr", "positive")
+_DECISIONS = ("threshold", "max_fpr", "abstain", "positive")
 """Options that do not change the probabilities of a fit."""
 _FIRST = ("balance", "calibrate", "bag", "tune", "threshold", "max_fpr", "accelerate")
 """Options of version 0.1."""
@@ -65,6 +65,14 @@ class FitOptions:
         this many groups of negative images. ``"mlp"``, projections and `tune` need twice as many
         images, because up to half of the training images are used only to choose the threshold.
         This option needs exactly two classes, and cannot be combined with `threshold`.
+    abstain : float, optional
+        Level of the prediction sets, in (0, 1). An image is marked as unsure if its prediction set
+        does not consist of exactly the predicted class. For each class, at most this share of the
+        new images from the distribution of the training images have a prediction set without their
+        class, on average over training sets. See `clipfeat.model.abstention` for the guarantee. A
+        level of 0.05 needs 19 images of each class. ``"mlp"``, projections and `tune` need twice as
+        many, because up to half of the training images are used only for the calibration.
+        `clipfeat.benchmark` does not use this option.
     accelerate : bool
         Fit with scikit-learn-intelex or on a GPU, if either is available.
     positive : str, optional
@@ -78,8 +86,8 @@ class FitOptions:
     UnknownNameError
         If `scale`, `balance`, `calibrate` or `threshold` is unknown.
     UsageError
-        If `bag` is 1 or negative. If `max_fpr` is outside [0, 1). If both `threshold` and
-        `max_fpr` are set.
+        If `bag` is 1 or negative. If `max_fpr` is outside [0, 1), or `abstain` outside (0, 1). If
+        both `threshold` and `max_fpr` are set.
 
     Examples
     --------
@@ -94,6 +102,7 @@ class FitOptions:
     tune: bool = False
     threshold: str | None = None
     max_fpr: float | None = None
+    abstain: float | None = None
     accelerate: bool = True
     positive: str | None = None
 
@@ -113,6 +122,10 @@ class FitOptions:
         if self.max_fpr is not None and not 0 <= self.max_fpr < 1:
             raise UsageError(
                 f"max_fpr must be above 0 and less than 1, got {self.max_fpr}. Use --max-fpr 0.05"
+            )
+        if self.abstain is not None and not 0 < self.abstain < 1:
+            raise UsageError(
+                f"abstain must be above 0 and less than 1, got {self.abstain}. Use --abstain 0.05"
             )
         if self.threshold is not None and self.max_fpr is not None:
             raise UsageError(

@@ -76,7 +76,7 @@ def test_the_threshold_is_chosen_on_rows_that_no_fit_saw(drifting: str) -> None:
     """The threshold is that of the left-out rows, which are recorded and part of no fit."""
     data = make_features(250, apart=0.5)
     model = fit(data, f"logreg,{drifting}", cv=2, options=BOUNDED, random_state=3)
-    left_out = threshold_rows(data, np.arange(500), 0.05, 3)
+    left_out = threshold_rows(data, np.arange(500), BOUNDED, 3)
     p = model.predict_proba(data.take(left_out))[:, 1]
     assert model.threshold == choose_threshold(data.y[left_out], p, max_fpr=0.05)
     assert model.about["threshold_images"] == len(left_out) == 250
@@ -125,7 +125,7 @@ def test_the_left_out_part_has_enough_negatives(n: int) -> None:
     data = FeatureSet.from_arrays(np.zeros((2 * n, 1)), [("real", "fake")[code] for code in y])
     data = replace(data, groups=groups)
     train = np.arange(2 * n)
-    part = threshold_rows(data, train, 0.05, 0)
+    part = threshold_rows(data, train, BOUNDED, 0)
     assert (y[part] == 0).sum() >= negatives_needed(0.05)
     assert not set(groups[part]) & set(np.delete(groups, part))
     assert len(part) / len(train) == pytest.approx(max(1 / (n // 236 or 2), 0.2), abs=0.06)

@@ -1,4 +1,4 @@
-"""Simulations with fitted classifiers: the bound of ``--max-fpr``, and pure noise.
+"""Simulations with fitted classifiers: ``--max-fpr``, ``--abstain``, and pure noise.
 
 ``python benchmarks/statistics.py [TABLE …] [--draws 200]`` prints the tables of `FITTED`. Each draw
 is a new data set from a known distribution. R is the number of draws.
@@ -6,12 +6,12 @@ is a new data set from a known distribution. R is the number of draws.
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.stats import beta, norm
 
 from clipfeat.errors import ClipfeatWarning
 from clipfeat.evaluate import (
@@ -24,11 +24,15 @@ from clipfeat.evaluate import (
     TrainTest,
     benchmark,
 )
+from clipfeat.evaluate.fitting import fit, fit_entry
 from clipfeat.evaluate.run_plan import run_plan
 from clipfeat.evaluate.thresholds import choose_threshold
 from clipfeat.evaluate.votes import UNIFORM, VOTE_TITLES, VOTES, Voting
 from clipfeat.features import FeatureSet
 from clipfeat.fits.fit_resources import FitResources
+from clipfeat.model.abstention import Abstention
+from clipfeat.model.model_file import NO_KEYS
+from clipfeat.prediction.predictions import predictions_of
 from clipfeat.zoo import CHANCE, classifiers
 from clipfeat.zoo.fit_options import FitOptions
 
@@ -43,8 +47,16 @@ N_FEATURES = 20
 GAP = 0.4
 """Difference of the class means in each feature, in standard deviations."""
 MAX_FPR = 0.05
+N_FRESH_OF_MODEL = 1_000
+"""Number of fresh images of each class for one model that abstains."""
+LEVEL = 0.05
+BEST = "best"
 PLAIN = "plain"
 RATE_HEADS = ("classifier", "kind", "R", "exceeded", "share", "mean FPR", "mean TPR")
+ABSTAINED_HEADS = (
+    "classifier", "kind", "R", "expected", "99 % band", "missed real", "missed fake", "unsure",
+    "wrong, not unsure",
+)  # fmt: skip
 ONE_THREAD = FitResources(n_jobs=1)
 
 
@@ -126,6 +138,137 @@ def grouped_false_positives(R: int) -> Table:
                 yield _row("normal scores", kind, grouped_rates(100, size, correlation, R))
 
     return RATE_HEADS, rows()
+
+
+@dataclass(frozen=True)
+class Abstained:
+    """Outcomes of models that abstain, on fresh images. The arrays have one value for each model.
+
+    Parameters
+    ----------
+    missed : ndarray of shape (n_models, 2)
+        Shares of the images of each class whose prediction set lacks their class.
+    unsure, wrong : ndarray of shape (n_models,)
+        Shares of images that are unsure, and that are wrong without being unsure.
+    expected : float
+        Expectation of `missed` for independent calibration images that no fit saw.
+    error : float
+        Standard error of the mean of `missed` over the models. NaN for images with groups, where
+        `expected` is an upper bound.
+    """
+
+    missed: NDArray[np.float64]
+    unsure: NDArray[np.float64]
+    wrong: NDArray[np.float64]
+    expected: float
+    error: float
+
+
+def expected_missed(n: int, n_models: int, n_fresh: int | None) -> tuple[float, float]:
+    """Return the expected share of missed images, and the standard error of its mean over models.
+
+    With n calibration images and the level a, let k be the integer part of a (n + 1). The share of
+    one model has the beta distribution with the parameters k and n + 1 - k, and the mean
+    k / (n + 1).
+    """
+    k = int(LEVEL * (n + 1) + 1e-9)
+    distribution = beta(k, n + 1 - k)
+    mean, variance = distribution.mean(), distribution.var()
+    if n_fresh is not None:
+        variance += (mean * (1 - mean) - variance) / n_fresh
+    return float(mean), float(np.sqrt(variance / n_models))
+
+
+def abstained_scores(n: int, R: int, n_groups: int = 0, correlation: float = 0.0) -> Abstained:
+    """Calibrate on normal scores of n images of each class. The share of missed images is exact."""
+    missed = []
+    for seed in range(R):
+        rng = np.random.default_rng(seed)
+        values = []
+        for _ in CLASSES:
+            groups = np.arange(n) % n_groups if n_groups else np.arange(n)
+            effect = rng.normal(size=n)[groups]
+            own = rng.normal(size=n)
+            values.append(norm.cdf(np.sqrt(correlation) * effect + np.sqrt(1 - correlation) * own))
+        n_independent = n_groups or n
+        abstention = Abstention(
+            LEVEL, np.concatenate([np.sort(one) for one in values]), (n, n), (n_independent,) * 2
+        )
+        missed.append(abstention.smallest)
+    unknown = np.full(R, np.nan)
+    expected = (LEVEL, np.nan) if n_groups else expected_missed(n, R, None)
+    return Abstained(np.array(missed), unknown, unknown, *expected)
+
+
+def abstained_models(clf: str, R: int, *, n_train: int, vote: str = UNIFORM) -> Abstained:
+    """Fit models that abstain. With the vote `BEST`, fit the best classifier of a benchmark."""
+    options = FitOptions(abstain=LEVEL)
+    missed, unsure, wrong = [], [], []
+    for seed in range(R):
+        data, fresh = gaussians(n_train, seed), gaussians(2 * N_FRESH_OF_MODEL, 10**6 + seed)
+        if vote == BEST:
+            run = benchmark(data, clf, random_state=seed, resources=ONE_THREAD, progress=False)
+            model = fit_entry(
+                run, data, run.leaderboard().entries[0], options=options, random_state=seed,
+                resources=ONE_THREAD, progress=False,
+            )  # fmt: skip
+        else:
+            model = fit(
+                data, clf, options=options, vote=vote, random_state=seed, resources=ONE_THREAD,
+                progress=False,
+            )  # fmt: skip
+        predicted = predictions_of(replace(model, training_keys=NO_KEYS), fresh, "mean")
+        missed.append([predicted.missed[name] for name in model.classes])
+        is_unsure, right = predicted.unsure, np.array(predicted.predicted) == predicted.labels
+        unsure.append(is_unsure.mean())
+        wrong.append((~is_unsure & ~right).mean())
+        assert model.abstention is not None
+        n = model.abstention.n_images[0]
+    return Abstained(
+        np.array(missed),
+        np.array(unsure),
+        np.array(wrong),
+        *expected_missed(n, R, N_FRESH_OF_MODEL),
+    )
+
+
+def abstentions(R: int) -> Table:
+    """Share of the images of each class whose prediction set lacks their class."""
+
+    def rows() -> Iterator[Sequence[str]]:
+        for n in (19, 100, 400):
+            kind = f"{n} images of each class"
+            yield _abstained_row("normal scores", kind, abstained_scores(n, R))
+        for size, correlation in ((4, 0.2), (4, 0.8), (16, 0.2), (16, 0.8)):
+            kind = f"100 groups of {size}, correlation {correlation}"
+            result = abstained_scores(100 * size, R, 100, correlation)
+            yield _abstained_row("normal scores", kind, result)
+        for clf, vote, n_train in (
+            ("logreg", UNIFORM, 400), ("logreg", UNIFORM, 60), ("knn", UNIFORM, 400),
+            ("lda", UNIFORM, 400), ("rf", UNIFORM, 400), ("mlp", UNIFORM, 400),
+            *(("logreg,knn,lda", vote, 400) for vote in (*VOTES, BEST)),
+        ):  # fmt: skip
+            title = "best of the benchmark" if vote == BEST else VOTE_TITLES[vote]
+            kind = f"N = {n_train}" + (f", {title}" if "," in clf else "")
+            yield _abstained_row(clf, kind, abstained_models(clf, R, n_train=n_train, vote=vote))
+
+    return ABSTAINED_HEADS, rows()
+
+
+def _abstained_row(clf: str, kind: str, result: Abstained) -> Sequence[str]:
+    low, high = (result.expected + sign * 2.576 * result.error for sign in (-1, 1))
+    band = (f"{result.expected:.4f}", f"{low:.4f} to {high:.4f}")
+    if np.isnan(low):
+        band = (f"≤ {result.expected}", "")
+    missed = (f"{share:.4f}" for share in result.missed.mean(axis=0))
+    others = (
+        "" if np.isnan(values).all() else f"{values.mean():.4f}"
+        for values in (result.unsure, result.wrong)
+    )
+    return (
+        clf, kind, f"{len(result.missed)}", *band,
+        *missed, *others,
+    )  # fmt: skip
 
 
 def _row(
@@ -218,5 +361,6 @@ FITTED = {
                                       FitOptions(calibrate="sigmoid"))),
     "fpr_bagged": (TITLE, partial(false_positives, "bag of 5", FitOptions(bag=5))),
     "fpr_grouped": (TITLE, grouped_false_positives),
+    "abstain": (f"Prediction sets of --abstain {LEVEL} that lack the true class", abstentions),
     "noise": ("Pure noise in every protocol, mean ± standard error", noise),
 }  # fmt: skip

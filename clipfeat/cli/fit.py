@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @reports_errors
 @expands("resources", FitResources, options.FIT_RESOURCES)
-@expands("fit_options", FitOptions, options.FIT_OPTIONS)
+@expands("fit_options", FitOptions, options.FIT_OPTIONS_OF_MODEL)
 def fit(
     features: options.FeatureFiles = None,
     *,

@@ -708,6 +708,27 @@ MaxFpr = Annotated[
         "as many. Two classes only. See --positive.",
     ),
 ]
+Abstain = Annotated[
+    float | None,
+    classifier_option(
+        "--abstain",
+        metavar="LEVEL",
+        help="Store a calibration with which predict marks images as unsure. An image is unsure if "
+        "its prediction set is not exactly the predicted class. For each class, at most this share "
+        "of the new images like the training images, for example 0.05, have a set without their "
+        "class, on average over training sets. 0.05 needs 19 images of each class. mlp, triplet "
+        "and --tune hold out images for the calibration, so they need twice as many.",
+    ),
+]
+AbstainOfModel = Annotated[
+    float | None,
+    output_option(
+        "--abstain",
+        metavar="LEVEL",
+        help="Another level for the marks of unsure images, for example 0.1. It applies to models "
+        "that were fitted with --abstain.",
+    ),
+]
 Positive = Annotated[
     str | None,
     classifier_option(
@@ -1262,6 +1283,12 @@ FIT_OPTIONS = {
     "positive": Positive,
     "accelerate": Accelerate,
 }
+"""Command-line options of `clipfeat.zoo.fit_options.FitOptions`, by field name.
+
+The field ``abstain`` is missing, because it has no effect in a benchmark.
+"""
+
+FIT_OPTIONS_OF_MODEL = {**FIT_OPTIONS, "abstain": Abstain}
 """Command-line option of each field of `clipfeat.zoo.fit_options.FitOptions`, by field name."""
 
 PROTOCOL_OPTIONS = {

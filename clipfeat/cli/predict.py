@@ -36,6 +36,7 @@ def predict(
     tta: options.TestTimeViews = None,
     average: options.Average = "mean",
     per_part: options.PerPart = False,
+    abstain: options.AbstainOfModel = None,
     resources: EmbedResources,
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
@@ -46,7 +47,7 @@ def predict(
 
     The table has one row per image with the path, the predicted class and the class probabilities.
     For an unreadable image, the row contains the error instead. If the true labels are known, the
-    scores are printed.
+    scores are printed. A model that was fitted with --abstain also marks unsure images.
 
     Example: clipfeat predict model.clipfeat new/ -o predictions.csv
     """
@@ -65,6 +66,8 @@ def predict(
         output.parent.mkdir(parents=True, exist_ok=True)
     submission = None if template is None else Template(template, fill)
     fitted = load_model(model)
+    if abstain is not None:
+        fitted = fitted.abstaining(abstain)
     if positive is not None:
         positive_last(fitted.classes, positive)
     predictions = run(
@@ -94,6 +97,7 @@ def predict(
         publish(text.encode(), output)
         counts = (f"{predictions.predicted.count(name)} {name}" for name in predictions.classes)
         print_line(f"{output}: {counted(len(table), 'row')}, predicted {', '.join(counts)}")
+    print_unsure(predictions)
     if predictions.skipped:
         print_error_line(skipped_text(predictions.skipped))
     if predictions.errors:
@@ -114,6 +118,20 @@ def _with_positive(predictions: "Predictions", positive: str) -> "Predictions":
             f"{predictions.positive} above its threshold {predictions.threshold:.4f}"
         )
     return predictions.with_positive(positive)
+
+
+def print_unsure(predictions: "Predictions") -> None:
+    """Print the number of unsure images, and how often the prediction sets lack the class."""
+    from clipfeat.cli.console import counted
+
+    abstention = predictions.abstention
+    if abstention is None:
+        return
+    n_unsure, n = int(predictions.unsure.sum()), len(predictions.paths)
+    print_error_line(f"unsure: {n_unsure} of {counted(n, 'image')}, level {abstention.level:g}")
+    if missed := predictions.missed:
+        shares = ", ".join(f"{name} {share:.1%}" for name, share in missed.items())
+        print_error_line(f"scored images whose prediction set lacks their class: {shares}")
 
 
 def print_scores(predictions: "Predictions") -> None:

@@ -1,5 +1,6 @@
 """``clipfeat train``."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ def train(
     image_size: options.SizesOfRecipe = "",
     weights: options.WeightsOfRecipe = None,
     layers: options.LayersOfRecipe = None,
+    abstain: options.Abstain = None,
     inputs: "SourceOptions",
     test: options.TestImages = None,
     seed: options.Seed = 0,
@@ -62,7 +64,7 @@ def train(
     submission = None if template is None else Template(template, fill)
     names = [name.strip() for name in encoder.split(",") if name.strip()]
     sizes = parse_counts(image_size, "--image-size")
-    row = find_recipe(recipe).using(names, sizes, weights or [], layers)
+    row = replace(find_recipe(recipe).using(names, sizes, weights or [], layers), abstain=abstain)
     images = open_inputs(source, inputs)
     print_overview(overview_of(images))
     command = "command without --overwrite" if overwrite else "same command"

@@ -20,6 +20,7 @@ from clipfeat.features.classes import positive_class, positive_last
 from clipfeat.images.record import record_path
 from clipfeat.images.source import ImageSource
 from clipfeat.model import Model
+from clipfeat.model.abstention import Abstention
 from clipfeat.prediction.label_match import unmatched_labels
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class Predictions:
     skipped : mapping of str to int
         Number of files and rows of the source that are not images, by kind. See
         `clipfeat.images.skipping`.
+    abstention : Abstention, optional
+        Calibration of the prediction sets. None if the model does not abstain.
     """
 
     paths: Sequence[str]
@@ -63,6 +66,7 @@ class Predictions:
     chosen: str | None = None
     training: Set[str] = frozenset()
     skipped: Mapping[str, int] = field(default_factory=dict)
+    abstention: Abstention | None = None
 
     @property
     def positive(self) -> str | None:
@@ -102,18 +106,53 @@ class Predictions:
         names = [*self.classes, ""]
         return [names[code] for code in decided.tolist()]
 
+    @property
+    def unsure(self) -> NDArray[np.bool_]:
+        """Mask of the readable images whose prediction set is not exactly the predicted class.
+
+        The set of such an image has no class, several classes, or another class. All values are
+        False if the model does not abstain.
+        """
+        if self.abstention is None:
+            return np.zeros(len(self.paths), dtype=np.bool_)
+        sets = self.abstention.sets(self.probabilities)
+        predicted = decide(np.nan_to_num(self.probabilities), self.threshold)
+        is_sure = (sets.sum(axis=1) == 1) & sets[np.arange(len(sets)), predicted]
+        return np.asarray(self._readable & ~is_sure, dtype=np.bool_)
+
+    @property
+    def missed(self) -> dict[str, float]:
+        """For each class, the share of its scored images whose prediction set lacks the class.
+
+        Empty if the model does not abstain. Classes without scored images are left out.
+        """
+        if self.abstention is None:
+            return {}
+        rows = self.scored
+        y, sets = self.true[rows], self.abstention.sets(self.probabilities[rows])
+        lacks = ~sets[np.arange(len(y)), y]
+        return {
+            name: float(lacks[y == code].mean())
+            for code, name in enumerate(self.classes)
+            if (y == code).any()
+        }
+
     def to_pandas(self) -> "pd.DataFrame":
         """Make a table with one row per image.
 
         Returns
         -------
         DataFrame
-            The columns are ``path``, ``predicted``, ``p_<class>`` for each class, ``label`` if a
-            true class is known, and ``error``.
+            The columns are ``path``, ``predicted``, ``unsure`` if the model abstains,
+            ``p_<class>`` for each class, ``label`` if a true class is known, and ``error``.
         """
         import pandas as pd
 
         table = pd.DataFrame({"path": list(self.paths), "predicted": self.predicted})
+        if self.abstention is not None:
+            unsure = pd.array(self.unsure, dtype="boolean")
+            unsure[~self._readable] = pd.NA
+            table["unsure"] = unsure
         for i, name in enumerate(self.classes):
             table[f"p_{name}"] = self.probabilities[:, i]
         if any(self.labels):
@@ -280,12 +319,14 @@ def predictions_of(
     p = np.vstack([model.original().predict_proba(features), unread])
     order = sorted(range(len(parts)), key=lambda i: _place(parts[i].path, place))
     parts, p = [parts[i] for i in order], p[order]
+    # The calibration does not hold for another domain.
+    abstention = None if model.adaptation is not None else model.abstention
     if average is None:
         paths, labels = [part.path for part in parts], [part.label for part in parts]
         names = features.paths[known]
         return Predictions(
             paths, model.adapted(p), model.classes, labels, errors, model.threshold,
-            training=frozenset(names.tolist()),
+            training=frozenset(names.tolist()), abstention=abstention,
         )  # fmt: skip
     paths, p = by_file(p, [part.file for part in parts], average)
     label_of = {part.file: part.label for part in reversed(parts)}
@@ -296,7 +337,7 @@ def predictions_of(
     labels = [label_of[path] for path in paths]
     return Predictions(
         paths, model.adapted(p), model.classes, labels, messages, model.threshold,
-        training=frozenset(features.files[known].tolist()),
+        training=frozenset(features.files[known].tolist()), abstention=abstention,
     )  # fmt: skip
 
 

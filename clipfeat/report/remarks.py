@@ -16,6 +16,7 @@ from clipfeat.evaluate.tidy_rows import headline_rows
 from clipfeat.evaluate.validation import where_chosen
 from clipfeat.evaluate.votes import SOFT_VOTE
 from clipfeat.model import Model
+from clipfeat.report.abstention import abstention_remarks
 from clipfeat.report.adaptation import adaptation_remarks
 from clipfeat.zoo.calibration import MIN_GROUPS
 
@@ -67,7 +68,8 @@ def remarks(run: Benchmark, board: Leaderboard, audit: "Audit | None" = None) ->
 def model_remarks(model: Model) -> list[str]:
     """Write the remarks on a model.
 
-    They cover the positive class, vote weights, gain, calibration, parameters and threshold.
+    They cover the positive class, vote weights, gain, calibration, parameters, threshold,
+    adaptation and abstention.
 
     Raises
     ------
@@ -100,7 +102,7 @@ def _of_model(model: Model) -> list[str]:
         lines.append(
             f"predicts {model.classes[1]} above {model.threshold:.4f}, a threshold chosen by {by}"
         )
-    return lines + adaptation_remarks(model)
+    return lines + adaptation_remarks(model) + abstention_remarks(model)
 
 
 def _positive(about: Mapping[str, Any], classes: Sequence[str]) -> list[str]:

@@ -75,6 +75,8 @@ class Recipe:
         Votes that compete with the single classifiers, as in `clipfeat.benchmark`.
     weights : tuple of str
         Local files of weights, one for each encoder. Empty to use the encoders' own weights.
+    abstain : float, optional
+        Level of the prediction sets of the model, as in `FitOptions`.
     """
 
     name: str
@@ -93,11 +95,17 @@ class Recipe:
     threshold: str | None = None
     votes: tuple[str, ...] = ("uniform",)
     weights: tuple[str, ...] = ()
+    abstain: float | None = None
 
     @property
     def fit_options(self) -> FitOptions:
-        """Options of all classifiers."""
+        """Options of all classifiers in the cross-validation."""
         return FitOptions(scale=self.scale, calibrate=self.calibrate, threshold=self.threshold)
+
+    @property
+    def model_options(self) -> FitOptions:
+        """Options of the fit of the model."""
+        return replace(self.fit_options, abstain=self.abstain)
 
     def members(self, device: str = "auto") -> list[Member]:
         """List the encoders with their image sizes."""

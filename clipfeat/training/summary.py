@@ -8,6 +8,7 @@ import numpy as np
 from clipfeat.evaluate.intervals import share_interval
 from clipfeat.evaluate.leaderboard import COLUMN_TITLES
 from clipfeat.report import remarks
+from clipfeat.report.abstention import abstention_remarks
 from clipfeat.report.markdown import leaderboard_markdown, rates_markdown
 from clipfeat.report.page.write import PAGE
 from clipfeat.system.escaping import markdown_text
@@ -39,6 +40,7 @@ def results(training: Training) -> list[str]:
     tied = [name for name, one in board.standings.items() if one.tied and name != entry]
     if tied:
         lines.append(f"No difference from it was found for {', '.join(tied)}.")
+    lines += abstention_remarks(training.model)
     lines += _test_lines(training)
     lines += [
         f"Features: {one.n_rows} rows of {one.spec.title}, {one.progress.failed} failed."
@@ -145,6 +147,11 @@ def _test_lines(training: Training) -> list[str]:
         )
     else:
         lines.append(f"{len(test.paths)} images of {where} were predicted. None has a label.")
+    if test.abstention is not None:
+        lines.append(f"Unsure: {int(test.unsure.sum())} of {len(test.paths)} test images.")
+    if missed := test.missed:
+        shares = ", ".join(f"{name} {share:.1%}" for name, share in missed.items())
+        lines.append(f"Test images whose prediction set lacks their class: {shares}.")
     if test.n_training:
         lines.append(f"{test.n_training} test images are also training images and were not scored.")
     if test.errors:

@@ -36,6 +36,7 @@ from clipfeat.images.memory import ImageInput, paths_of
 from clipfeat.images.source import ImageSource
 from clipfeat.images.source_options import SourceOptions, open_inputs
 from clipfeat.model import Model, load_model
+from clipfeat.model.abstention import check_images
 from clipfeat.prediction.predicting import predict
 from clipfeat.prediction.predictions import Predictions
 from clipfeat.report.page.write import PageOptions
@@ -57,6 +58,7 @@ from clipfeat.training.result import (
     Training,
 )
 from clipfeat.training.summary import summary_markdown
+from clipfeat.zoo.fit_options import FitOptions
 
 VERSION = 1
 SHARE_OF_FOLDS = 0.75
@@ -146,9 +148,10 @@ def train(
     """
     row = find_recipe(recipe) if isinstance(recipe, str) else recipe
     FitResources(time_limit=time_limit)  # checks the limit
+    options = row.model_options  # checks the options
     inputs = _with_recipe(inputs, row)
     images = open_inputs(source, inputs)
-    _check_labels(images, inputs)
+    _check_labels(images, inputs, options)
     test_inputs = _test_inputs(test, inputs)
     test_images = None if test is None else open_inputs(test, test_inputs)
     target = local_path(folder)
@@ -178,7 +181,7 @@ def train(
             reused = _reused(embedded, n_reused, is_model=model is not None)
             if model is None:
                 model = fit_entry(
-                    run, data, entry, options=row.fit_options, random_state=random_state,
+                    run, data, entry, options=row.model_options, random_state=random_state,
                     progress=clock,
                 )  # fmt: skip
                 model.save(target / MODEL, overwrite=True)
@@ -261,7 +264,7 @@ def _check_is_outside(target: Path, sources: Sequence[str]) -> None:
             )
 
 
-def _check_labels(images: ImageSource, inputs: SourceOptions) -> None:
+def _check_labels(images: ImageSource, inputs: SourceOptions, options: FitOptions) -> None:
     """Check before the images are encoded that there are two classes with enough images.
 
     The sizes of classes are not checked if classes are merged or test images are left out later.
@@ -283,14 +286,19 @@ def _check_labels(images: ImageSource, inputs: SourceOptions) -> None:
             f"class {label!r} of {images.name} has {n_images} images, fewer than the {FOLDS} "
             "folds. Add images of this class, or remove it"
         )
+    if options.abstain is not None:
+        check_images(options.abstain, counts)
 
 
 def _command(
     recipe: Recipe, images: ImageSource, inputs: SourceOptions, random_state: int
 ) -> dict[str, object]:
-    """Return everything that identifies the run, as JSON values."""
+    """Return everything that identifies the run, as JSON values.
+
+    The level of the abstention changes only the model, so another level keeps the other parts.
+    """
     return {
-        "recipe": recipe.record(),
+        "recipe": replace(recipe, abstain=None).record(),
         "source": images.name,
         "root": images.root,
         "labels": None if inputs.labels is None else str(Path(inputs.labels).resolve()),

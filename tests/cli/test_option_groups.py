@@ -22,7 +22,7 @@ from clipfeat.zoo.fit_options import FitOptions
 @pytest.mark.parametrize(
     ("kind", "types", "of_the_command"),
     [
-        (FitOptions, options.FIT_OPTIONS, {}),
+        (FitOptions, options.FIT_OPTIONS_OF_MODEL, {}),
         (ProtocolOptions, options.PROTOCOL_OPTIONS, {}),
         (FitResources, options.FIT_RESOURCES, {"out_of_core"}),
         (FitResources, options.BENCHMARK_RESOURCES, {}),

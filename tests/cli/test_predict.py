@@ -186,3 +186,24 @@ def test_columns_named_like_internal_ones(image_folder: Path) -> None:
         output = succeed("benchmark", "out.h5", "--clf", "logreg", "--cv", "2", "--by", column)
         assert "v1" in output.stdout or column != "view"
     succeed("benchmark", "out.h5", "--clf", "logreg", "--leave-one-out", "view")
+
+
+def test_unsure_images(image_folder: Path) -> None:
+    """A model that was fitted with --abstain marks and counts unsure images, at any level."""
+    embed()
+    fitted = succeed("fit", "--cv", 2, "--abstain", 0.1)
+    assert "Abstains at level 0.1: for each class, at most this share" in fitted.stdout
+    assert "Calibrated with 24 images, 12 or more of each class." in fitted.stdout
+    rehash(image_folder)
+    words = ("predict", "model.clipfeat", "images", "--device", "cpu", "--overwrite")
+    result = succeed(*words, "-o", "p.csv")
+    unsure = pd.read_csv("p.csv").unsure
+    assert f"unsure: {unsure.sum()} of 24 images, level 0.1" in result.stderr
+    assert "scored images whose prediction set lacks their class: real " in result.stderr
+    assert "level 0.5" in (more := succeed(*words, "--abstain", 0.5)).stderr
+    assert pd.read_csv(StringIO(more.stdout)).unsure.sum() > unsure.sum()
+    few = clipfeat(*words, "--abstain", 0.01)
+    assert few.exit_code == 1
+    assert "need 99 images of each class, but class 'fake' has 12" in few.stderr
+    succeed("fit", "--cv", 0, "--overwrite")
+    assert_fails(clipfeat(*words, "--abstain", 0.1), 2, "stores no calibration for abstention")

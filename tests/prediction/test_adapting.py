@@ -8,13 +8,14 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 import clipfeat
-from clipfeat.errors import DataError, LabelError
+from clipfeat.errors import DataError, LabelError, UsageError
 from clipfeat.evaluate.fitting import fit
 from clipfeat.evaluate.metrics import score
 from clipfeat.features import FeatureSet
 from clipfeat.model import Model, load_model
 from clipfeat.model.adaptation import shifted
 from clipfeat.prediction.logit_shifts import PRIOR_SD, estimate_shares, fit_shifts
+from clipfeat.report import model_remarks
 from clipfeat.zoo.fit_options import FitOptions
 from tests.conftest import make_features
 
@@ -138,3 +139,16 @@ def test_the_shares_of_the_training_set_are_stored(balance: str, share: float) -
     assert fit(features, "logreg", cv=0, options=FitOptions(balance=balance)).prior == (
         pytest.approx((share, 1 - share))
     )
+
+
+def test_an_adapted_model_does_not_abstain() -> None:
+    """The calibration is that of another domain. The original model keeps it."""
+    data = make_features(40)
+    model = fit(data, "logreg", cv=2, options=FitOptions(abstain=0.05))
+    adapted = clipfeat.adapt(model, new_domain(20, 0.8), progress=False)
+    assert clipfeat.predict(adapted, new_domain(5), progress=False).abstention is None
+    assert any("no longer marks unsure images" in line for line in model_remarks(adapted))
+    with pytest.raises(UsageError, match="adapt MODEL --undo"):
+        adapted.abstaining(0.1)
+    original = clipfeat.predict(adapted.original(), new_domain(5), progress=False)
+    assert original.abstention is model.abstention

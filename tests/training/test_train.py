@@ -1,6 +1,7 @@
 """Tests of training runs: choice, files, reuse and refusals."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -304,3 +305,19 @@ def test_unreadable_images_are_counted(image_folder: Path, tmp_path: Path) -> No
     training = train(image_folder, tmp_path / "run", SMALL)
     assert training.features[0].progress.failed == 1
     assert "1 unreadable" in (tmp_path / "run" / "summary.md").read_text()
+
+
+def test_another_level_of_abstention_keeps_the_features_and_the_benchmark(
+    run: Training, image_folder: Path
+) -> None:
+    """Only the model is fitted again, and the summary states the guarantee."""
+    again = train(image_folder, run.folder, replace(SMALL, abstain=0.1))
+    assert set(again.reused) == {"features", "benchmark"}
+    model = load_model(run.folder / "model.clipfeat")
+    assert model.abstention is not None
+    assert model.abstention.n_images == (12, 12)
+    assert "Abstains at level 0.1" in (run.folder / "summary.md").read_text()
+    with pytest.raises(DataError, match="need 19 images of each class, but class 'fake' has 12"):
+        train(image_folder, run.folder, replace(SMALL, abstain=0.05))
+    with pytest.raises(UsageError, match="abstain must be above 0"):
+        train(image_folder, run.folder, replace(SMALL, abstain=0.0))

@@ -98,10 +98,8 @@ def reports_errors(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def _print_missing_library(error: ImportError) -> None:
-    """Print the name of a missing library. Other import errors are bugs and keep their traceback."""
-    if not isinstance(error, ModuleNotFoundError) or (error.name or "clipfeat").startswith(
-        "clipfeat"
-    ):
+    """Print the name of a missing library. Raise any other import error, which is a bug."""
+    if not isinstance(error, ModuleNotFoundError) or (error.name or "").startswith("clipfeat"):
         raise error
     print_error_line(
         f"error: the library {error.name} is not installed. Run: pip install 'clipfeat[all]'"

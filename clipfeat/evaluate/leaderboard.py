@@ -80,6 +80,8 @@ class Leaderboard:
         sources or generators.
     averaged_over : str
         Items over which means and standard deviations are computed, such as ``"folds"``.
+    caveats : sequence of str
+        The notes that limit what the intervals show, such as a small number of test groups.
 
     See Also
     --------
@@ -98,6 +100,7 @@ class Leaderboard:
     validation: OnValidation = field(default_factory=dict)
     rates: RateTable | None = None
     averaged_over: str = "folds"
+    caveats: Sequence[str] = ()
 
     @classmethod
     def from_rows(
@@ -318,6 +321,7 @@ def run_leaderboard(
             for pivot in pivots(run.rows, metric, board.entries, column)
         ],
         notes=[*_notes(draws, board), *board.notes],
+        caveats=_caveats(draws) if board.standings else [],
         rates=rate_table(run, by),
         positive=positive_class(run.classes) or "",
     )
@@ -340,8 +344,8 @@ def _notes(draws: Resamples, board: Leaderboard) -> list[str]:
         return []
     n, size = len(board.standings), draws.size
     together = f"for all {n} entries together, including the best one" if n > 1 else "for the entry"
-    kind, _, column = draws.unit.partition(" of ")
-    units = f"{size.n_units} {kind}{'s' if size.n_units > 1 else ''}{column and f' of {column}'}"
+    column = draws.unit.partition(" of ")[2]
+    units = _units_text(draws)
     scope = {
         "image": "the choice of test images",
         "group": "the choice of test groups",
@@ -352,12 +356,8 @@ def _notes(draws: Resamples, board: Leaderboard) -> list[str]:
         f"{scope} ({units} resampled), but not for the choice of training images.{new}"
     ]
     if size.n_units < 2:
-        return [f"There is no interval, because {units} cannot be resampled."]
-    if size.n_units < FEW_UNITS:
-        notes.append(
-            f"With only {units}, the intervals are approximate and wide, and the tests find only "
-            "large differences."
-        )
+        return _caveats(draws)
+    notes += _caveats(draws)
     if board.validation:
         notes.append(
             f"The entries are ordered by {COLUMN_TITLES[board.metric]} on the validation images. "
@@ -376,6 +376,25 @@ def _notes(draws: Resamples, board: Leaderboard) -> list[str]:
             "corrected for all pairs of entries)."
         )
     return notes
+
+
+def _units_text(draws: Resamples) -> str:
+    kind, _, column = draws.unit.partition(" of ")
+    n = draws.size.n_units
+    return f"{n} {kind}{'s' if n > 1 else ''}{column and f' of {column}'}"
+
+
+def _caveats(draws: Resamples) -> list[str]:
+    """State that there are too few units for an interval, or for a good one."""
+    units, n = _units_text(draws), draws.size.n_units
+    if n < 2:
+        return [f"There is no interval, because {units} cannot be resampled."]
+    if n < FEW_UNITS:
+        return [
+            f"With only {units}, the intervals are approximate and wide, and the tests find only "
+            "large differences."
+        ]
+    return []
 
 
 def check_metric(metric: str) -> None:

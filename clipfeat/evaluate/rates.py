@@ -225,7 +225,19 @@ def rate_table(run: "Benchmark", by: str | None = None) -> RateTable | None:
     found = column_values(by, run.columns, run.groups, run.y, every_row, first)
     if found is None:
         return None
-    column, values = found
+    return _table(run, *found)
+
+
+def class_rates(run: "Benchmark") -> RateTable:
+    """Compute the rates of every entry of a run for each class as a whole.
+
+    The column of the table is ``"class"``. Its value is the name of the class.
+    """
+    return _table(run, "class", np.array(run.classes, dtype=np.str_)[run.y])
+
+
+def _table(run: "Benchmark", column: str, values: NDArray[np.str_]) -> RateTable:
+    """Compute the rates of every entry for each class and value."""
     units = run.files if run.groups is None else np.where(run.groups == "", run.files, run.groups)
     outcomes: dict[str, list[Outcome]] = {}
     for outcome in run.headline:

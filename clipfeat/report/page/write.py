@@ -25,11 +25,12 @@ from clipfeat.report.page.plot_sections import (
 from clipfeat.report.page.rates_table import degraded_rates_section, rates_section
 from clipfeat.report.page.run_details import details_section
 from clipfeat.report.page.section import Section
+from clipfeat.report.page.summary import summarise
 from clipfeat.report.page.templates import render
 from clipfeat.report.page.threshold_table import thresholds_section
 from clipfeat.report.plots.by_value import column_of
 from clipfeat.report.plots.feature_map import MapPoints, map_points
-from clipfeat.report.plots.out_of_fold import best_predictions
+from clipfeat.report.plots.out_of_fold import OutOfFoldPredictions, best_predictions
 from clipfeat.report.plots.plot import Plot, inline
 from clipfeat.report.plots.style import plot_style
 from clipfeat.system.files import publish
@@ -124,7 +125,8 @@ def write_page(
     with plot_style(), ThreadPoolExecutor(1) as pool:
         features = options.features
         points = pool.submit(map_points, features) if features is not None else None
-        for section in _sections(run, board, options, remarks, points):
+        predictions = best_predictions(run, board.entries)
+        for section in _sections(run, board, options, remarks, points, predictions):
             shown.append(section)
             for plot in section.plots:
                 name = _free_name(plot.name, taken)
@@ -135,7 +137,8 @@ def write_page(
                     paths.append(target / PLOTS_FOLDER / f"{name}{suffix}")
                     publish(data, paths[-1])
                 drawn[plot] = (f"{PLOTS_FOLDER}/{name}", inline(svg, name))
-    html = render("page.html.j2", about=run.about, sections=shown, drawn=drawn)
+    summary = summarise(run, board, predictions, options.audit)
+    html = render("page.html.j2", about=run.about, summary=summary, sections=shown, drawn=drawn)
     publish(html.encode(), paths[0])
     return paths
 
@@ -146,9 +149,9 @@ def _sections(
     options: PageOptions,
     remarks: Sequence[str],
     points: "Future[MapPoints | None] | None",
+    predictions: Mapping[str, OutOfFoldPredictions],
 ) -> Iterator[Section]:
     """Yield the sections in the order of the page. The feature maps wait for their points."""
-    predictions = best_predictions(run, board.entries)
     in_section = set(options.audit.sentences) if options.audit is not None else set()
     below = [line for line in remarks if line not in in_section]
     caption = _caption(run, board, len(predictions))

@@ -17,11 +17,7 @@ OTHERS = "all others"
 
 def confusion_plot(entry: str, predictions: OutOfFoldPredictions, classes: Sequence[str]) -> Plot:
     """Plot the predicted classes of each true class, as percentages and counts."""
-    counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
-    np.add.at(counts, (predictions.y, predictions.y_pred), 1)
-    names = list(classes)
-    if len(names) > MAX_CLASSES:
-        counts, names = _pool_others(counts, names)
+    counts, names = confusion_counts(predictions, classes)
     total = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, total, out=np.full(counts.shape, np.nan), where=total > 0)
     small = len(names) > 6
@@ -49,6 +45,24 @@ def confusion_plot(entry: str, predictions: OutOfFoldPredictions, classes: Seque
         ),
         f"Confusion matrix of {label_text(entry)}. Recall: {recalls}.",
     )
+
+
+def confusion_counts(
+    predictions: OutOfFoldPredictions, classes: Sequence[str]
+) -> tuple[NDArray[np.int64], list[str]]:
+    """Count the predicted classes (columns) of each true class (rows).
+
+    Returns
+    -------
+    counts : ndarray of shape (n_names, n_names)
+        Numbers of images.
+    names : list of str
+        Names of the classes. With more than `MAX_CLASSES` classes, the last one is `OTHERS`.
+    """
+    counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    np.add.at(counts, (predictions.y, predictions.y_pred), 1)
+    names = list(classes)
+    return _pool_others(counts, names) if len(names) > MAX_CLASSES else (counts, names)
 
 
 def _pool_others(

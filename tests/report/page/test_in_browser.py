@@ -1,16 +1,18 @@
 """Tests of the page in Chromium; skipped if it is not installed."""
 
+import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from clipfeat.evaluate.leaderboard import Leaderboard
+from clipfeat.evaluate.leaderboard import COLUMN_TITLES
 from clipfeat.report.page import PageOptions, write_page
 from tests.report.page.test_write import EVIL
-from tests.report.runs import make_run, with_generators
+from tests.report.runs import GENERATORS, make_run, with_generators
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -28,10 +30,16 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write a page with every section, and markup in names."""
     features = with_generators(60)
     skills = {"svm": 2.0, "knn": 0.7, "a classifier of a long name @ timm:resnet50": 1.0, EVIL: 0.5}
-    run = make_run(features, None, skills, thresholds=True, command="clipfeat " + "x" * 300)
+    run = make_run(features, None, skills, thresholds=True, command="clipfeat " + "x" * 300,
+                   versions={f"package-{i}": "1" for i in range(14)})  # fmt: skip
     folder = tmp_path_factory.mktemp("page")
-    board = Leaderboard.from_rows(run.rows)
-    return write_page(run, board, folder, PageOptions(features), ["y" * 300])[0]
+    scored = {row["metric"] for row in run.rows}
+    missing = [
+        name for name in (*COLUMN_TITLES, "recall/real", "recall/fake") if name not in scored
+    ]
+    rows = [dict(row, metric=name, value=0.123) for name in missing for row in run.rows[::20]]
+    run = replace(run, rows=[*run.rows, *rows])
+    return write_page(run, run.leaderboard(), folder, PageOptions(features), ["y" * 300])[0]
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +115,46 @@ def test_it_fits_a_phone(page: "Page") -> None:
     assert name is not None and 90 < name["width"] < 180
     widest = "Math.max(...[...document.querySelectorAll('.plot svg')].map(e => e.clientWidth))"
     assert page.evaluate(widest) <= 360
+
+
+def test_wide_tables_fit_a_desktop(page: "Page") -> None:
+    """At a width of 1280 pixels, the leaderboard with all columns does not scroll sideways."""
+    page.set_viewport_size({"width": 1280, "height": 900})
+    assert page.locator("#leaderboard thead th").count() >= 15
+    scrolling = "(boxes) => boxes.filter((box) => box.scrollWidth > box.clientWidth).length"
+    assert page.eval_on_selector_all(".clipfeat-box", scrolling) == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+
+
+def test_the_chart_of_rates_sorts_within_its_groups(page: "Page") -> None:
+    """A click on the heading of the names orders the values and keeps each row in its group."""
+    head = page.locator(".rates th", has_text="generator").get_by_role("button")
+    names = page.locator(".rates tbody th")
+    head.click()
+    first = [name for name in names.all_inner_texts() if name in GENERATORS]
+    assert first == sorted(GENERATORS, key=str.lower)
+    head.press("Enter")
+    texts = names.all_inner_texts()
+    assert [name for name in texts if name in GENERATORS] == first[::-1]
+    assert texts[0].startswith("false positive rate of real") and texts[1] == "real"
+
+
+def test_pointing_at_a_bar_states_its_interval(page: "Page") -> None:
+    """The text beside the pointer has the name, the rate, its interval and the number of images."""
+    row = page.locator(".rates tbody tr:not(.group)").first
+    row.hover()
+    tip = page.locator(".tip").inner_text()
+    assert re.fullmatch(r"real: .* 0\.\d{3}, 95 % interval 0\.\d{3} to 0\.\d{3}, 60 images", tip)
+    page.locator(".summary h1").hover()
+    assert not page.locator(".tip").is_visible()
+
+
+def test_long_tables_have_a_filter(page: "Page") -> None:
+    """Typing hides the rows without the text; the versions of the packages are a long table."""
+    page.locator("#details input").fill("PACKAGE-7")
+    rows = page.locator("#details tbody tr")
+    assert [row.is_visible() for row in rows.all()] == [i == 7 for i in range(14)]
+    assert page.locator("#leaderboard input").count() == 0
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

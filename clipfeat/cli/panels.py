@@ -30,6 +30,12 @@ class PanelCommand(TyperCommand):
 
     def format_options(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
         """Write a section for the arguments and one for each panel."""
+        for title, rows in self.sections(ctx).items():
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+    def sections(self, ctx: Any) -> dict[str, list[tuple[str, str]]]:
+        """Return the names and help texts of the arguments and options, by panel."""
         sections: dict[str, list[tuple[str, str]]] = {
             title: [] for title in ("Arguments", *PANELS, "Options")
         }
@@ -45,7 +51,4 @@ class PanelCommand(TyperCommand):
             else:
                 panel = getattr(parameter, "rich_help_panel", None)
                 sections[panel or "Options"].append((names, text))
-        for title, rows in sections.items():
-            if rows:
-                with formatter.section(title):
-                    formatter.write_dl(rows)
+        return {title: rows for title, rows in sections.items() if rows}

@@ -1,0 +1,29 @@
+"""A copy of the same small folder for each page."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("sybil")
+
+from tests.docs.workspace import make_features, make_images
+
+
+@pytest.fixture(scope="session")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write the images, features and the model once."""
+    folder = tmp_path_factory.mktemp("workspace")
+    make_images(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        make_features()
+    return folder
+
+
+@pytest.fixture
+def here(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Run in a copy of the workspace."""
+    shutil.copytree(workspace, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -1,0 +1,68 @@
+"""Running the blocks of a page."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+from unittest import SkipTest
+
+from sybil import Example
+
+from tests.docs.blocks import Evaluators, parse
+from tests.docs.shell import run_block
+
+ELISION = "..."
+
+
+class PageRun:
+    """One run of a page's blocks in the working folder. It keeps what the last block printed."""
+
+    def __init__(self) -> None:
+        self.printed = ""
+
+    def run(self, page: Path) -> None:
+        """Evaluate all blocks in order. Skipped blocks are left out."""
+        evaluators = Evaluators(self.shell, self.python, self.output, self.file)
+        for example in parse(page, evaluators):
+            with contextlib.suppress(SkipTest):
+                example.evaluate()
+
+    def shell(self, example: Example) -> None:
+        """Run commands."""
+        try:
+            self.printed = run_block(example.parsed)
+        except AssertionError as error:
+            raise AssertionError(f"{example.path}:{example.line}: {error}") from error
+
+    def python(self, example: Example) -> None:
+        """Run Python in the namespace of the page."""
+        source = "\n" * (example.line + example.parsed.line_offset) + example.parsed
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            exec(compile(source, example.path, "exec"), example.namespace)
+        self.printed = out.getvalue()
+
+    def output(self, example: Example) -> None:
+        """Check that the block above printed every line. Numbers and spaces may differ."""
+        printed = {comparable(line) for line in self.printed.splitlines()}
+        for line in example.parsed.splitlines():
+            if line.strip() and line.strip() != ELISION:
+                assert comparable(line) in printed, (
+                    f"{example.path}:{example.line}: not printed: {line}\nprinted:\n{self.printed}"
+                )
+
+    def file(self, example: Example) -> None:
+        """Write a file."""
+        name, text = example.parsed
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(text, encoding="utf-8")
+
+
+def comparable(line: str) -> str:
+    """Return a line without its numbers, its spaces and the lines of tables.
+
+    Examples
+    --------
+    >>> comparable("│ svm   │ 0.93 ± 0.02 │") == comparable("│ svm │  0.931 ± 0.1 │")
+    True
+    """
+    return re.sub(r"[\d.,+−–-]+|[\s━─]+", "", line)

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from clipfeat.images.memory import image_source
     from clipfeat.images.source_options import SourceOptions
     from clipfeat.images.video.frames import FrameSampling
+    from clipfeat.labelling.queue import LabelQueue, label_queue
     from clipfeat.model import Model, load_model
     from clipfeat.prediction.adapting import adapt
     from clipfeat.prediction.contact_sheet import contact_sheet
@@ -79,6 +80,7 @@ _HOME = {
     "FrameSampling": "images.video.frames",
     "ImageEncoder": "embedding.image_encoder",
     "KFold": "evaluate",
+    "LabelQueue": "labelling.queue",
     "Leaderboard": "evaluate",
     "LeaveOneOut": "evaluate",
     "Matrix": "evaluate",
@@ -107,6 +109,7 @@ _HOME = {
     "fill_template": "prediction.submission",
     "fit": "evaluate.fitting",
     "image_source": "images.memory",
+    "label_queue": "labelling.queue",
     "load": "store",
     "load_model": "model",
     "open_finder": "images.faces",
@@ -138,6 +141,7 @@ __all__ = [
     "FrameSampling",
     "ImageEncoder",
     "KFold",
+    "LabelQueue",
     "Leaderboard",
     "LeaveOneOut",
     "Matrix",
@@ -166,6 +170,7 @@ __all__ = [
     "fill_template",
     "fit",
     "image_source",
+    "label_queue",
     "load",
     "load_model",
     "open_finder",

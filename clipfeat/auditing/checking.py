@@ -15,6 +15,7 @@ from clipfeat.auditing.result import Audit
 from clipfeat.auditing.subject import Subject
 from clipfeat.errors import DataError
 from clipfeat.features import FeatureSet
+from clipfeat.features.relabelling import relabelled
 from clipfeat.images.source_options import SourceOptions
 from clipfeat.system.progress import Phase, Report, reporting
 
@@ -28,6 +29,7 @@ def audit(
     judge: str = "",
     probabilities: Mapping[str, NDArray[np.float64]] = MappingProxyType({}),
     fold_groups: Mapping[str, str] = MappingProxyType({}),
+    labels: Mapping[str, str] = MappingProxyType({}),
     progress: bool | Report = True,
 ) -> Audit:
     """Check files for shortcuts, duplicates, label errors, leaking groups and imbalance.
@@ -54,6 +56,8 @@ def audit(
     fold_groups : mapping of str to str
         Groups that the folds of a run keep together, by path. Near duplicates within one of these
         groups are not reported.
+    labels : mapping of str to str
+        Labels that replace those of the features, by file.
     progress : bool or callable
         Whether to show the phases of the run on standard error or in the notebook. A callable is
         called with each `clipfeat.system.progress.Phase` instead.
@@ -76,6 +80,8 @@ def audit(
     """
     with reporting(progress) as report:
         subject = load_subject(source, images, inputs, n_jobs, report)
+        if labels:
+            subject = replace(subject, features=relabelled(subject.features, labels))
         return _check_all(
             replace(subject, judge=judge, probabilities=probabilities, fold_groups=fold_groups),
             report,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from warnings import warn
 
 from clipfeat.auditing.checking import audit
@@ -23,6 +24,7 @@ def audit_run(
     board: Leaderboard,
     files: Sequence[str | Path],
     group_col: str = "",
+    labels: Mapping[str, str] = MappingProxyType({}),
     report: Report = silent,
 ) -> Audit | None:
     """Audit the feature files of a run.
@@ -40,6 +42,8 @@ def audit_run(
         Feature files that the run trained and tested on.
     group_col : str
         Column with the groups of the run. If it is empty, the groups of the feature file are used.
+    labels : mapping of str to str
+        Labels of the run that differ from those of the feature files, by file.
     report : callable
         Called with each `Phase` of the audit.
 
@@ -70,6 +74,7 @@ def audit_run(
             judge=entry,
             probabilities=probabilities,
             fold_groups=groups,
+            labels=labels,
             progress=report,
         )
     except ClipfeatError as error:

@@ -24,6 +24,7 @@ from clipfeat.cli.fit import fit
 from clipfeat.cli.import_features import import_features
 from clipfeat.cli.info import info
 from clipfeat.cli.merge import merge
+from clipfeat.cli.next import next_images
 from clipfeat.cli.panels import FULL_WIDTH, PanelCommand
 from clipfeat.cli.predict import predict
 from clipfeat.cli.pull import pull
@@ -47,6 +48,7 @@ for command in (
     info, verify, merge, export, push, pull,
 ):  # fmt: skip
     app.command(cls=PanelCommand)(command)
+app.command("next", cls=PanelCommand)(next_images)
 app.command("import", cls=PanelCommand)(import_features)
 for command_of_lists in (encoders, classifiers, recipes):
     app.command(cls=PanelCommand)(command_of_lists)

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from clipfeat.fits.fit_resources import FitResources
 from clipfeat.zoo.fit_options import FitOptions
 
 if TYPE_CHECKING:
-    from clipfeat.evaluate import Leaderboard
+    from clipfeat.evaluate import Benchmark, Leaderboard
     from clipfeat.report.page import PageOptions
 
 
@@ -32,6 +33,7 @@ def benchmark(
     group_col: options.GroupColumn = "",
     group_duplicates: options.GroupDuplicates = False,
     merge_labels: options.MergeLabels = False,
+    labels: options.LabelTables = None,
     protocol_options: ProtocolOptions,
     sort: options.SortMetric = "balanced_accuracy",
     by: options.RateColumn = None,
@@ -58,6 +60,7 @@ def benchmark(
     """
     from clipfeat.auditing.run_images import audit_run, thumbnail_reader
     from clipfeat.cli.feature_files import NO_GROUPS, feature_files, load_features
+    from clipfeat.cli.label_tables import apply_label_tables
     from clipfeat.cli.parsing import parse_entries, parse_numbers
     from clipfeat.errors import unknown_name
     from clipfeat.evaluate import METRICS
@@ -83,7 +86,8 @@ def benchmark(
         **fit_options.resolved(protocol_options.balance).settings(),
     }  # fmt: skip
     newer = {
-        "scores": scores, "group_duplicates": group_duplicates, "merge_labels": merge_labels
+        "scores": scores, "group_duplicates": group_duplicates, "merge_labels": merge_labels,
+        "labels": [str(path.resolve()) for path in labels or ()],
     }  # fmt: skip
     command |= {name: value for name, value in newer.items() if value}
     claim = (
@@ -97,6 +101,7 @@ def benchmark(
             paths, test, layers, group_col, group_duplicates=group_duplicates,
             merge_labels=merge_labels, progress=progress,
         )  # fmt: skip
+        data, merged = apply_label_tables(data, labels, merge_labels=merge_labels)
         protocol = protocol_options.protocol(data, test_data)
         if by is not None:
             named_columns(
@@ -109,22 +114,18 @@ def benchmark(
                 vote_weights=weights, random_state=seed, resources=resources, cache=cells,
                 progress=progress,
             )  # fmt: skip
-        inputs = {
-            "features": [str(path) for path in paths],
-            "layers": layers,
-            "group_col": group_col,
-        }
-        recorded = {
-            "command": shlex.join(["clipfeat", *sys.argv[1:]]),
-            "options": {**inputs, **result.about["options"]},
-        }
-        result = replace(result, about={**result.about, **recorded})
+        result = _with_command(result, paths, layers, group_col)
         groups_of_files = "" if group_col == NO_GROUPS else group_col
         written: list[Path] = []
         with reporting(progress) as report:
             report(Phase("ranking"))
             board = result.leaderboard(sort, by)
-            checked = audit_run(result, board, files, groups_of_files, report) if audit else None
+            new_labels = merged.labels if merged is not None else {}
+            checked = (
+                audit_run(result, board, files, groups_of_files, new_labels, report)
+                if audit
+                else None
+            )
             # Files are written before the table is printed, because the reader may close the pipe.
             if output is not None:
                 page = replace(curves, features=data, audit=checked, thumbnails=shown)
@@ -139,6 +140,22 @@ def benchmark(
         _print(board, f"{title}{positive_title(result.classes)}, by {sort}")
         for line in [*remarks(result, board, checked), *map(str, written)]:
             print_line(line)
+
+
+def _with_command(
+    result: "Benchmark", paths: Sequence[Path], layers: str | None, group_col: str
+) -> "Benchmark":
+    """Add the command line and the options of the input to the record of a run."""
+    inputs = {
+        "features": [str(path) for path in paths],
+        "layers": layers,
+        "group_col": group_col,
+    }
+    recorded = {
+        "command": shlex.join(["clipfeat", *sys.argv[1:]]),
+        "options": {**inputs, **result.about["options"]},
+    }
+    return replace(result, about={**result.about, **recorded})
 
 
 def _print(board: "Leaderboard", title: str) -> None:

@@ -31,6 +31,7 @@ def fit(
     group_col: options.GroupColumn = "",
     group_duplicates: options.GroupDuplicates = False,
     merge_labels: options.MergeLabels = False,
+    labels: options.LabelTables = None,
     seed: options.Seed = 0,
     fit_options: FitOptions,
     vote: options.Vote = "uniform",
@@ -51,6 +52,7 @@ def fit(
     """
     from clipfeat.cli.console import print_leaderboard
     from clipfeat.cli.feature_files import open_features
+    from clipfeat.cli.label_tables import apply_label_tables
     from clipfeat.cli.parsing import parse_numbers
     from clipfeat.evaluate.fitting import fit as run
     from clipfeat.evaluate.leaderboard import Leaderboard
@@ -61,17 +63,21 @@ def fit(
     shares = parse_numbers(vote_weights)
     _check_prompts(clf, prompts, weights, fit_options)
     if prompts is not None:
-        clf, out_of_core = "dummy", out_of_core or False  # nothing is fitted
+        clf = "dummy"  # nothing is fitted
+    if prompts is not None or labels:
+        out_of_core = out_of_core or False
     opened = open_features(
         features or [], layers, group_col, group_duplicates=group_duplicates,
         merge_labels=merge_labels, clf=clf, tune=fit_options.tune, out_of_core=out_of_core,
         engine=resources.engine, progress=progress,
     )  # fmt: skip
     if prompts is not None:
-        with opened as data:
+        with opened as stored:
+            data, _ = apply_label_tables(stored, labels, merge_labels=merge_labels)
             _zero_shot(data, prompts, weights, output, fit_options.positive)
         return
-    with opened as data:
+    with opened as stored:
+        data, _ = apply_label_tables(stored, labels, merge_labels=merge_labels)
         model = run(
             data, clf, cv=cv, split=None if split == "none" else split, options=fit_options,
             vote=vote, vote_weights=shares, random_state=seed, resources=resources,

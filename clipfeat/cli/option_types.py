@@ -146,6 +146,16 @@ LabelTable = Annotated[
         "--labels", metavar="TABLE", help="CSV, TSV or Parquet table with image paths and labels."
     ),
 ]
+LabelTables = Annotated[
+    list[Path] | None,
+    input_option(
+        "--labels",
+        metavar="TABLE",
+        help="Labels that replace those of the feature file: a labels.csv of `clipfeat app`, or "
+        "another table with image paths and labels. Other images keep their labels. Repeat for "
+        "several people. The label that most of them gave holds.",
+    ),
+]
 PathColumn = Annotated[
     str,
     input_option(
@@ -930,6 +940,16 @@ SearchResultsFile = Annotated[
         "--output", "-o", metavar="FILE", help="CSV file to write. The table is also printed."
     ),
 ]
+QueueFile = Annotated[
+    Path | None,
+    output_option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="CSV file to write, with the paths, the predicted classes and the margins. By "
+        "default, the paths are printed on standard output.",
+    ),
+]
 ComparisonFile = Annotated[
     Path | None,
     output_option(
@@ -1085,6 +1105,9 @@ NeighbourCount = Annotated[
 ]
 ResultCount = Annotated[
     int, output_option("-k", min=1, metavar="N", help="Maximum number of images to list.")
+]
+QueueLength = Annotated[
+    int, output_option("-n", min=1, metavar="N", help="Maximum number of images to list.")
 ]
 AuditPage = Annotated[
     bool,

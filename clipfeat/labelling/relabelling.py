@@ -1,37 +1,16 @@
-"""Features with the labels of tables, which people have written or appended to."""
+"""Features with the labels of tables that people have written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from clipfeat.errors import LabelError
-from clipfeat.features import FeatureSet, encode_labels
+from clipfeat.features import FeatureSet
 from clipfeat.features.decisions import Decision
 from clipfeat.features.label_text import class_names
 from clipfeat.features.pairing import how_to_pair, pair_names
+from clipfeat.features.relabelling import relabelled
 from clipfeat.labelling.merging import MergedLabels, decisions_in, merged_labels
-
-
-def relabelled(features: FeatureSet, labels: Mapping[str, str]) -> FeatureSet:
-    """Replace the labels of some files. The other files keep their labels.
-
-    Parameters
-    ----------
-    features : FeatureSet
-        The features.
-    labels : mapping of str to str
-        Label of each file, see `FeatureSet.files`. An empty label makes the file unlabelled.
-
-    Examples
-    --------
-    >>> features = FeatureSet.from_arrays([[0.0], [1.0], [2.0]], ["cat", "dog", ""])
-    >>> relabelled(features, {"1": "cat", "2": "bird", "0": ""}).labels.tolist()
-    ['', 'cat', 'bird']
-    """
-    old = features.labels.tolist()
-    texts = [labels.get(file, own) for file, own in zip(features.files.tolist(), old, strict=True)]
-    classes, y = encode_labels(texts, like=features.classes)
-    return replace(features, y=y, classes=classes)
 
 
 def with_label_tables(
@@ -54,7 +33,7 @@ def with_label_tables(
     features : FeatureSet
         The features with the new labels.
     merged : MergedLabels
-        The labels of each person, by file.
+        The labels of each person, by file. Files that the features lack are left out.
 
     Raises
     ------

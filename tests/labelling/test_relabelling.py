@@ -10,10 +10,11 @@ from sklearn.metrics import cohen_kappa_score
 
 from clipfeat.errors import LabelError, RefusedFileError, UnknownNameError
 from clipfeat.features.decisions import Decision
+from clipfeat.features.relabelling import relabelled
 from clipfeat.images import open_source
 from clipfeat.labelling.label_log import append_decisions
 from clipfeat.labelling.merging import MergedLabels, decisions_in, merged_labels
-from clipfeat.labelling.relabelling import relabelled, with_label_tables
+from clipfeat.labelling.relabelling import with_label_tables
 from tests.conftest import make_features
 
 EARLY, LATE = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"

@@ -1,0 +1,59 @@
+"""Labels of tables for features, and how well the people who wrote them agree."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from clipfeat.cli.exits import print_error_line
+from clipfeat.errors import UsageError
+
+if TYPE_CHECKING:
+    from clipfeat.features import FeatureSet
+    from clipfeat.labelling.merging import MergedLabels
+    from clipfeat.store.streaming import StreamedFeatures
+
+Features = TypeVar("Features", "FeatureSet", "FeatureSet | StreamedFeatures")
+
+
+def apply_label_tables(
+    features: Features, tables: Sequence[Path] | None, *, merge_labels: bool = False
+) -> "tuple[Features, MergedLabels | None]":
+    """Give features the labels of ``--labels``, and print a summary on standard error.
+
+    Raises
+    ------
+    UsageError
+        If the features are read in blocks.
+    """
+    from clipfeat.features import FeatureSet
+    from clipfeat.labelling.relabelling import with_label_tables
+
+    if not tables:
+        return features, None
+    if not isinstance(features, FeatureSet):
+        raise UsageError("--labels needs the features in memory. Leave out --out-of-core")
+    labelled, merged = with_label_tables(features, tables)
+    print_summary(merged)
+    return labelled.merged_labels() if merge_labels else labelled, merged
+
+
+def print_summary(merged: "MergedLabels") -> None:
+    """Print the number of labels, the agreement of each pair of people, and contested images."""
+    from clipfeat.cli.console import counted
+
+    people = ", ".join(merged.annotators)
+    print_error_line(f"labels: {counted(len(merged.given), 'image')}, by {people or 'nobody'}")
+    for one in merged.agreements():
+        kappa = "undefined" if math.isnan(one.kappa) else f"{one.kappa:.2f}"
+        print_error_line(
+            f"{' and '.join(one.annotators)} agree on {one.agreement:.1%} of "
+            f"{counted(one.n_images, 'image')} (Cohen's kappa {kappa})"
+        )
+    if merged.disputed:
+        path, labels = next(iter(merged.disputed.items()))
+        given = ", ".join(f"{name} {label}" for name, label in labels.items())
+        print_error_line(
+            f"{counted(len(merged.disputed), 'image')} got different labels, for example {path}: "
+            f"{given}. Without a majority, an image is unlabelled ({len(merged.contested)} of them)"
+        )

@@ -1,0 +1,59 @@
+"""``clipfeat next``."""
+
+from clipfeat.cli import option_types as options
+from clipfeat.cli.exits import print_error_line, print_line, reports_errors
+from clipfeat.cli.outputs import check_file
+
+
+@reports_errors
+def next_images(
+    features: options.FeatureFiles = None,
+    *,
+    n: options.QueueLength = 50,
+    labels: options.LabelTables = None,
+    seed: options.Seed = 0,
+    output: options.QueueFile = None,
+    overwrite: options.Overwrite = False,
+    progress: options.ShowProgress = True,
+) -> None:
+    """List the images that are most useful to label next.
+
+    Without labels, the images are typical of different clusters of features. As soon as two classes
+    have labels, a logistic regression is fitted. The images are then those of which it is most
+    uncertain, each from another cluster. The paths are printed one per line.
+
+    Example: clipfeat next out.h5 -n 50
+    """
+    from clipfeat.cli.console import counted
+    from clipfeat.cli.feature_files import feature_files
+    from clipfeat.cli.label_tables import apply_label_tables
+    from clipfeat.labelling.label_log import labels_beside
+    from clipfeat.labelling.queue import label_queue
+    from clipfeat.store import load
+    from clipfeat.system.escaping import spreadsheet_csv
+    from clipfeat.system.files import publish
+    from clipfeat.system.locations import is_remote
+    from clipfeat.system.progress import Phase, reporting
+
+    check_file(output, overwrite=overwrite)
+    files = feature_files(features or [])
+    if labels is None and not is_remote(files[0]) and labels_beside(files[0]).is_file():
+        labels = [labels_beside(files[0])]
+    with reporting(progress) as report:
+        report(Phase("loading"))
+        data, _ = apply_label_tables(load(*files), labels)
+        report(Phase("choosing"))
+        queue = label_queue(data, n, seed=seed)
+    how = (
+        f"by their uncertainty and their clusters ({counted(queue.n_labelled, 'labelled image')})"
+        if queue.n_labelled
+        else "by their clusters (fewer than two classes have labels)"
+    )
+    print_error_line(f"{len(queue)} of {counted(queue.n_unlabelled, 'unlabelled image')}, {how}")
+    if output is None:
+        for path in queue.paths.tolist():
+            print_line(path)
+    else:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        publish(spreadsheet_csv(queue.to_pandas()).encode(), output)
+        print_line(output)

@@ -1,0 +1,204 @@
+"""The queue of images to label next: the images that teach a classifier most.
+
+With labels of two or more classes, a logistic regression is fitted on the labelled images. The
+images with the smallest margins between the two likeliest classes are the candidates: `FACTOR` for
+each place in the queue. They are clustered by k-means, weighted by their uncertainty, and the
+candidate nearest to each centre is chosen. This is the diverse mini-batch active learning of
+Zhdanov (2019, arXiv:1901.05954). Without such labels, all images are candidates with equal weights,
+so the queue has one typical image of each cluster.
+
+``benchmarks/labelling.py`` compares the queue with random images.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipfeat.errors import DataError, UsageError
+from clipfeat.features import FeatureSet
+from clipfeat.features.near_duplicates import distinct_files
+from clipfeat.zoo import make_classifier
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FACTOR = 5
+"""Number of candidates for each place in the queue."""
+MAX_COLD = 10_000
+"""Maximum number of images that are clustered without a classifier. They are drawn at random."""
+BLOCK = 65_536
+"""Number of rows that are classified together."""
+
+
+@dataclass(frozen=True, eq=False)
+class LabelQueue:
+    """Images to label next, most useful first.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n,), int64
+        Row of each image in the features. A file with several rows is represented by its first row.
+    paths : ndarray of shape (n,), str
+        Path of each image.
+    predicted : ndarray of shape (n,), str
+        Likeliest class of each image. Empty if no classifier was fitted.
+    margins : ndarray of shape (n,), float64
+        Probability of the likeliest class minus that of the second. NaN if no classifier was
+        fitted.
+    n_labelled : int
+        Number of labelled images on which the classifier was fitted. 0 if it was not.
+    n_unlabelled : int
+        Number of images without a label, including those that are not in the queue.
+    """
+
+    rows: NDArray[np.int64]
+    paths: NDArray[np.str_]
+    predicted: NDArray[np.str_]
+    margins: NDArray[np.float64]
+    n_labelled: int
+    n_unlabelled: int
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Make a table with the columns ``path``, ``predicted`` and ``margin``."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {"path": self.paths, "predicted": self.predicted, "margin": self.margins}
+        )
+
+
+def label_queue(
+    features: FeatureSet, n: int = 50, *, seed: int = 0, without: Collection[str] = ()
+) -> LabelQueue:
+    """Choose the images to label next. See `clipfeat.labelling.queue` for the method.
+
+    The result depends on the seed and on the images, but not on the order of the rows. Of several
+    files with the same bytes, one is asked for.
+
+    Parameters
+    ----------
+    features : FeatureSet
+        Features with the labels that are known so far.
+    n : int
+        Maximum number of images to choose.
+    seed : int
+        Random seed of the clusters.
+    without : collection of str
+        Paths of files that are not chosen, such as files that a person has skipped.
+
+    Returns
+    -------
+    LabelQueue
+        The images. Fewer than `n` if fewer are unlabelled.
+
+    Raises
+    ------
+    UsageError
+        If `n` is not positive.
+    DataError
+        If the features have no columns.
+
+    Examples
+    --------
+    >>> X = np.random.default_rng(0).normal(size=(40, 8))
+    >>> queue = label_queue(FeatureSet.from_arrays(X, ["cat", "dog", *[""] * 38]), 5)
+    >>> len(queue), queue.n_labelled, bool((np.diff(queue.margins) >= 0).all())
+    (5, 2, True)
+    """
+    if n < 1:
+        raise UsageError(f"the queue must have at least 1 image, got {n}")
+    if not features.X.shape[1]:
+        raise DataError("images can be chosen only by their features. Pass a feature file")
+    files = distinct_files(features)
+    files = files[np.argsort(features.keys[files])]
+    known_keys = features.keys[features.y >= 0]
+    is_known = np.isin(features.keys[files], known_keys)
+    free = files[~is_known]
+    asked = free[~np.isin(features.files[free], list(without))]
+    known = _labelled_rows(features, files[is_known])
+    classes = np.unique(features.y[known])
+    if len(classes) < 2 or not len(asked):
+        return _cold_queue(features, asked, n, seed, len(free))
+    classifier = make_classifier("logreg", random_state=seed, n_jobs=1)
+    classifier.fit(features.X[known], features.y[known])
+    p = np.concatenate(
+        [
+            classifier.predict_proba(features.X[asked[start : start + BLOCK]])
+            for start in range(0, len(asked), BLOCK)
+        ]
+    )
+    ranked = np.sort(p, axis=1)
+    margin = ranked[:, -1] - ranked[:, -2]
+    near = np.argsort(margin, kind="stable")[: FACTOR * n]
+    chosen = near[_diverse(_scaled(features, asked[near]), n, 1 - margin[near], seed)]
+    chosen = chosen[np.argsort(margin[chosen], kind="stable")]
+    predicted = np.array(features.classes)[classes[p[chosen].argmax(axis=1)]]
+    rows = asked[chosen]
+    return LabelQueue(rows, features.files[rows], predicted, margin[chosen], len(known), len(free))
+
+
+def _labelled_rows(features: FeatureSet, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return rows of the given files that have a label themselves, not only an identical copy."""
+    own = features.y[rows] >= 0
+    if own.all():
+        return rows
+    labelled = np.flatnonzero(features.y >= 0)
+    keys, first = np.unique(features.keys[labelled], return_index=True)
+    copies = labelled[first[np.searchsorted(keys, features.keys[rows[~own]])]]
+    return np.concatenate([rows[own], copies])
+
+
+def _cold_queue(
+    features: FeatureSet, asked: NDArray[np.int64], n: int, seed: int, n_unlabelled: int
+) -> LabelQueue:
+    """Choose typical images, because there is no classifier."""
+    drawn = asked
+    if len(asked) > MAX_COLD:
+        picked = np.random.default_rng(seed).choice(len(asked), MAX_COLD, replace=False)
+        drawn = asked[np.sort(picked)]
+    rows = drawn[_diverse(_scaled(features, drawn), n, np.ones(len(drawn)), seed)]
+    n_chosen = len(rows)
+    return LabelQueue(
+        rows, features.files[rows], np.full(n_chosen, "", dtype=np.str_),
+        np.full(n_chosen, np.nan), 0, n_unlabelled,
+    )  # fmt: skip
+
+
+def _scaled(features: FeatureSet, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Standardise the columns over all images, and scale the rows to unit length."""
+    scale = features.X.std(axis=0)
+    scale[scale == 0] = 1
+    Z = (features.X[rows] - features.X.mean(axis=0)) / scale
+    scaled: NDArray[np.float32] = Z / np.maximum(np.linalg.norm(Z, axis=1, keepdims=True), 1e-12)
+    return scaled
+
+
+def _diverse(
+    Z: NDArray[np.float32], n: int, weights: NDArray[np.float64], seed: int
+) -> NDArray[np.int64]:
+    """Return the row nearest to the centre of each of `n` clusters, largest clusters first.
+
+    If fewer than `n` rows are distinct, further rows follow in their order.
+    """
+    from sklearn.cluster import KMeans
+
+    n = min(n, len(Z))
+    n_clusters = min(n, len(np.unique(Z, axis=0)))
+    if n == len(Z) or n_clusters < 2:
+        return np.arange(n)
+    # A weight of zero for all rows has no centre.
+    weights = np.maximum(weights, 1e-6)
+    clusters = KMeans(n_clusters, n_init=1, random_state=seed).fit(Z, sample_weight=weights)
+    distance = np.square(Z - clusters.cluster_centers_[clusters.labels_]).sum(axis=1)
+    order = np.lexsort((np.arange(len(Z)), distance.round(9), clusters.labels_))
+    nearest = order[np.unique(clusters.labels_[order], return_index=True)[1]]
+    sizes = np.bincount(clusters.labels_, weights)[clusters.labels_[nearest]]
+    nearest = nearest[np.argsort(-sizes, kind="stable")]
+    others = np.setdiff1d(np.arange(len(Z)), nearest)
+    return np.concatenate([nearest, others])[:n]

@@ -32,6 +32,7 @@ from clipfeat.cli.push import push
 from clipfeat.cli.recipes import recipes
 from clipfeat.cli.robustness import robustness
 from clipfeat.cli.search import search
+from clipfeat.cli.serve import serve
 from clipfeat.cli.streams import open_closed_streams, reports_failed_output
 from clipfeat.cli.train import train
 from clipfeat.cli.verify import verify
@@ -45,7 +46,7 @@ app = typer.Typer(
 )
 for command in (
     demo, train, embed, audit, benchmark, compare, fit, predict, adapt, robustness, explain, search,
-    info, verify, merge, export, push, pull,
+    serve, info, verify, merge, export, push, pull,
 ):  # fmt: skip
     app.command(cls=PanelCommand)(command)
 app.command("next", cls=PanelCommand)(next_images)

@@ -17,8 +17,9 @@ AUGMENTATION = "Augmentation"
 CLASSIFIERS = "Classifiers"
 EVALUATION = "Evaluation"
 OUTPUT = "Output"
+SERVER = "Server"
 PERFORMANCE = "Performance"
-PANELS = (INPUT, ENCODER, AUGMENTATION, CLASSIFIERS, EVALUATION, OUTPUT, PERFORMANCE)
+PANELS = (INPUT, ENCODER, AUGMENTATION, CLASSIFIERS, EVALUATION, SERVER, OUTPUT, PERFORMANCE)
 """Panels in the order of the help page. Options without a panel follow, under "Options"."""
 
 FULL_WIDTH = {"max_content_width": 10_000}

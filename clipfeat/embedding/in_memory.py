@@ -101,7 +101,7 @@ def encode_in_memory(
             f"for {titles(scaled)[0]}. Fit a model on features that were embedded without --decode "
             "scaled"
         )
-    file_of = _weights_of(specs, weights, weight_files)
+    file_of = weights_of(specs, weights, weight_files)
     views = views or {}
     n_images = len(images) * (len(views) if every_view else 1)
     sets = []
@@ -115,7 +115,7 @@ def encode_in_memory(
                 images, spec, pictures, file_of.get(spec.weights), device, resources, start, report
             )
         )
-    return _side_by_side(sets)
+    return side_by_side(sets)
 
 
 def _encode(
@@ -182,7 +182,7 @@ def _encode(
         for view in (pictures.views.values() if pictures.every else (None,))
     }
     order = sorted(range(len(rows)), key=lambda number: place[_listed(rows[number].path, place)])
-    return _feature_set(
+    return feature_set(
         spec,
         [rows[number] for number in order],
         X[np.array([numbers[number] for number in order], dtype=np.int64)],
@@ -199,12 +199,25 @@ def _listed(path: str, place: Mapping[str, int]) -> str:
     return path if path in place else record_path(path)
 
 
-def _feature_set(
+def feature_set(
     spec: EncoderSpec,
     rows: Sequence[Row],
     X: NDArray[np.float32],
     failures: Sequence[Failure],
 ) -> FeatureSet:
+    """Make a feature set from the rows of one encoder and their features.
+
+    Parameters
+    ----------
+    spec : EncoderSpec
+        The identity of the encoder.
+    rows : sequence of Row, of length n_rows
+        The images' metadata.
+    X : ndarray of shape (n_rows, n_features)
+        Features of the rows.
+    failures : sequence of Failure
+        Images that have no row.
+    """
     classes, y = encode_labels([row.label for row in rows])
     groups = np.array([row.group for row in rows], dtype=np.str_)
     columns = [dict(row.columns) for row in rows]
@@ -224,7 +237,7 @@ def _feature_set(
     )
 
 
-def _side_by_side(sets: Sequence[FeatureSet]) -> FeatureSet:
+def side_by_side(sets: Sequence[FeatureSet]) -> FeatureSet:
     """Join the columns of several sets by path. Paths are unique even if images are identical."""
     first, *others = sets
     if not others:
@@ -243,7 +256,7 @@ def _side_by_side(sets: Sequence[FeatureSet]) -> FeatureSet:
     )
 
 
-def _weights_of(
+def weights_of(
     specs: Sequence[EncoderSpec],
     weights: str | Path | Sequence[str | Path],
     names: Mapping[str, str],

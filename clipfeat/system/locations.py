@@ -122,7 +122,7 @@ def _remote(url: str) -> Path:
     protocol = url.partition("://")[0]
     try:
         # Other processes write to the same place, so listings are never cached.
-        path = UPath(url, use_listings_cache=False, **_web_options(protocol))
+        path = UPath(url, use_listings_cache=False, **web_options(protocol))
         path.fs  # noqa: B018 -- imports the protocol's library
     except ValueError as error:
         raise UsageError(
@@ -140,7 +140,7 @@ def _remote(url: str) -> Path:
     return cast(Path, path)
 
 
-def _web_options(protocol: str) -> dict[str, Any]:
+def web_options(protocol: str) -> dict[str, Any]:
     """Return limits for a web server. The library's own limit is 5 minutes for each file."""
     if protocol not in WEB:
         return {}

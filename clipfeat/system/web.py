@@ -77,7 +77,7 @@ class _PacedContent:
         return data
 
 
-def fetch(remote: Any, offset: int, size: int) -> bytes:
+def fetch(remote: Any, offset: int, size: int, seconds: float | None = None) -> bytes:
     """Download a range of a file, with one request.
 
     The bytes are counted while they arrive, because a server may ignore the range and send any
@@ -89,6 +89,8 @@ def fetch(remote: Any, offset: int, size: int) -> bytes:
         The file's address.
     offset, size : int
         Position of the first byte, and maximum number of bytes.
+    seconds : float, optional
+        Maximum time.
 
     Raises
     ------
@@ -119,5 +121,5 @@ def fetch(remote: Any, offset: int, size: int) -> bytes:
                 skipped = max(0, skipped - len(chunk))
         return b"".join(chunks)
 
-    data: bytes = sync(fs.loop, download)
+    data: bytes = sync(fs.loop, download, timeout=seconds)
     return data

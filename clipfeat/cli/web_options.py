@@ -1,0 +1,115 @@
+"""Types of the options of commands that start a web server. See `clipfeat.cli.option_types`."""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clipfeat.cli.panels import INPUT, OUTPUT, SERVER
+
+server_option = partial(typer.Option, rich_help_panel=SERVER)
+
+Host = Annotated[
+    str,
+    server_option(
+        "--host",
+        metavar="ADDRESS",
+        help="Address on which the server listens. 0.0.0.0 makes it reachable from other machines, "
+        "and every request then needs the token.",
+    ),
+]
+Port = Annotated[
+    int,
+    server_option("--port", min=0, max=65535, metavar="N", help="Port. 0 chooses a free port."),
+]
+Token = Annotated[
+    str | None,
+    server_option(
+        "--token",
+        envvar="CLIPFEAT_TOKEN",
+        metavar="TEXT",
+        help="Token that every request must have, as ?token=TEXT or in the header Authorization: "
+        "Bearer TEXT. By default, a random token is printed if other machines can reach the "
+        "server, and none is needed otherwise.",
+    ),
+]
+AllowedHosts = Annotated[
+    list[str] | None,
+    server_option(
+        "--allow-host",
+        metavar="NAME",
+        help="Host name under which clients reach the server, for example behind a proxy. Repeat "
+        "for several names.",
+    ),
+]
+TrainingFeaturesOfServer = Annotated[
+    Path | None,
+    typer.Option(
+        "--features",
+        metavar="FEATURES.h5",
+        rich_help_panel=INPUT,
+        help="Feature file of the training images, to show the nearest ones.",
+    ),
+]
+AllowDownloads = Annotated[
+    bool,
+    server_option(
+        "--allow-remote", help="Let clients send http and https URLs of images on public addresses."
+    ),
+]
+KeepFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--keep",
+        metavar="FOLDER",
+        rich_help_panel=OUTPUT,
+        help="Folder in which uploaded images are kept. By default, none is kept.",
+    ),
+]
+MaxFiles = Annotated[
+    int,
+    server_option("--max-files", metavar="N", help="Maximum number of images in a request."),
+]
+MaxFileSize = Annotated[
+    int, server_option("--max-file-mb", metavar="N", help="Maximum size of an image file in MiB.")
+]
+MaxRequestSize = Annotated[
+    int, server_option("--max-request-mb", metavar="N", help="Maximum size of a request in MiB.")
+]
+MaxPixels = Annotated[
+    int | None,
+    server_option(
+        "--max-pixels",
+        metavar="N",
+        help="Maximum number of pixels of an image. The default is the limit of all commands, "
+        "89,478,485.",
+    ),
+]
+QueueSize = Annotated[
+    int,
+    server_option(
+        "--queue",
+        metavar="N",
+        help="Maximum number of images that wait or are processed. Further requests are answered "
+        "with status 429.",
+    ),
+]
+RequestTimeout = Annotated[
+    float,
+    server_option(
+        "--timeout",
+        metavar="SECONDS",
+        help="Maximum time to receive a request, to download an image, and to predict.",
+    ),
+]
+
+SERVING_LIMITS = {
+    "max_files": MaxFiles,
+    "max_file_mb": MaxFileSize,
+    "max_request_mb": MaxRequestSize,
+    "max_pixels": MaxPixels,
+    "queue": QueueSize,
+    "timeout": RequestTimeout,
+}
+"""Options for the fields of `ServingLimits`."""

@@ -1,0 +1,50 @@
+"""The application of ``clipfeat serve``: the routes for programs, and the page."""
+
+from importlib import import_module
+from importlib.util import find_spec
+
+from fastapi import FastAPI
+
+from clipfeat.serving import api
+from clipfeat.serving.server import Serving
+from clipfeat.web.access import Access
+from clipfeat.web.application import create_application
+from clipfeat.web.body_limits import BodyLimits
+from clipfeat.web.documentation import add_documentation
+
+PUBLIC = frozenset({"/health"})
+"""Paths that need no token."""
+
+
+def create_app(
+    serving: Serving, *, token: str | None = None, hosts: frozenset[str] = frozenset()
+) -> FastAPI:
+    """Make the application of a server.
+
+    Parameters
+    ----------
+    serving : Serving
+        The model and the queue. The caller opens and closes them.
+    token : str, optional
+        The token that requests must have.
+    hosts : frozenset of str
+        Names of the server, as in `clipfeat.web.access.Access`.
+
+    Returns
+    -------
+    FastAPI
+        The application. ``state.serving`` is `serving`.
+    """
+    limits = BodyLimits(serving.limits.request_bytes, serving.limits.timeout)
+    application = create_application(
+        "clipfeat",
+        Access(token, hosts, PUBLIC),
+        summary="Predict the classes of images.",
+        limits=limits,
+    )
+    application.state.serving = serving
+    application.include_router(api.router)
+    if find_spec("clipfeat.serving.page") is not None:
+        application.include_router(import_module("clipfeat.serving.page").router)
+    add_documentation(application)
+    return application

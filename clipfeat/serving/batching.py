@@ -1,0 +1,272 @@
+"""Dynamic batching: images of all requests are predicted together.
+
+Threads decode the images. One thread per encoder worker takes the decoded images, encodes them as a
+batch and predicts. If fewer images are decoded than a batch holds, the thread waits up to
+`WAIT_SECONDS` for images that are being decoded, and not at all if there are none.
+
+The queue is bounded: images that wait or are processed are counted, and further ones are refused.
+"""
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from itertools import count
+from threading import Condition, Thread
+from types import TracebackType
+from typing import Self
+
+from clipfeat.embedding.stream import one_core_threads
+from clipfeat.errors import ClipfeatError
+from clipfeat.features import Failure
+from clipfeat.images.isolated import default_workers
+from clipfeat.model import Model
+from clipfeat.prediction.predictions import predictions_of
+from clipfeat.serving.encoding import ModelEncoders, PreparedImage
+
+WAIT_SECONDS = 0.005
+AVERAGE = "mean"
+"""Average over the faces of an image, as in `clipfeat.predict`."""
+
+
+class QueueFullError(ClipfeatError):
+    """Refusal of images, because the queue is full.
+
+    Parameters
+    ----------
+    seconds : int
+        Estimated time until the queue has space.
+    """
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"the server is busy. Try again in {seconds} s")
+        self.seconds = seconds
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The prediction of one image, or the reason for which there is none.
+
+    Parameters
+    ----------
+    predicted : str
+        Name of the predicted class. Empty if the image cannot be read.
+    probabilities : tuple of float
+        Probabilities of the classes. Empty if the image cannot be read.
+    error : str
+        The reason. Empty if there is a prediction.
+    is_training : bool
+        Whether the model was fitted on this image.
+    is_unsure : bool, optional
+        Whether the model abstains. None if it never does, or if the image cannot be read.
+    """
+
+    predicted: str = ""
+    probabilities: tuple[float, ...] = ()
+    error: str = ""
+    is_training: bool = False
+    is_unsure: bool | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """An image in the queue."""
+
+    path: str
+    data: bytes
+    future: Future[Answer] = field(default_factory=Future)
+
+
+class Batcher:
+    """Queue of images with the threads that predict them.
+
+    The batcher is a context manager. On exit, the images in the queue are predicted first.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    encoders : ModelEncoders
+        The model's encoders.
+    capacity : int
+        Maximum number of images that wait or are processed.
+    n_threads : int, optional
+        Number of threads that decode. None uses one more than the machine has cores.
+    """
+
+    def __init__(
+        self, model: Model, encoders: ModelEncoders, capacity: int, n_threads: int | None = None
+    ) -> None:
+        self._model = model
+        self._encoders = encoders
+        self._capacity = capacity
+        self._decoders = one_core_threads(n_threads or default_workers())
+        self._changed = Condition()
+        self._decoded: deque[tuple[_Job, PreparedImage]] = deque()
+        self._n_queued = 0
+        self._n_decoding = 0
+        self._n_encoding = 0
+        self._is_closing = False
+        self._seconds_per_image = 0.05
+        self._numbers = count()
+        self._threads = [
+            Thread(target=self._encode_batches, name=f"encode-{number}", daemon=True)
+            for number in range(encoders.n_workers)
+        ]
+        self.n_batches = 0
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._decoders.shutdown(cancel_futures=kind is not None)
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    @property
+    def n_queued(self) -> int:
+        """Number of images that wait or are processed."""
+        return self._n_queued
+
+    def check_space(self, n_images: int = 1) -> None:
+        """Raise `QueueFullError` if the queue has no space for a number of images."""
+        if self._n_queued + n_images > self._capacity:
+            raise self.full()
+
+    def full(self) -> QueueFullError:
+        """Return the error that asks a client to wait."""
+        return QueueFullError(min(60, max(1, round(self._n_queued * self._seconds_per_image))))
+
+    def submit(self, images: Sequence[bytes]) -> list[Future[Answer]]:
+        """Add images to the queue.
+
+        Parameters
+        ----------
+        images : sequence of bytes
+            Image files.
+
+        Returns
+        -------
+        list of Future
+            The answer of each image, in the same order. A future that is cancelled before its image
+            is decoded saves the work.
+
+        Raises
+        ------
+        QueueFullError
+            If the queue has no space for all of them. None is added then.
+        """
+        jobs = [_Job(f"{next(self._numbers):012d}", data) for data in images]
+        with self._changed:
+            self.check_space(len(jobs))
+            self._n_queued += len(jobs)
+            self._n_decoding += len(jobs)
+        for job in jobs:
+            job.future.add_done_callback(self._leave)
+            self._decoders.submit(self._decode, job)
+        return [job.future for job in jobs]
+
+    def _leave(self, future: Future[Answer]) -> None:
+        with self._changed:
+            self._n_queued -= 1
+
+    def _decode(self, job: _Job) -> None:
+        """Decode an image, in a thread of the decoders."""
+        prepared = None
+        try:
+            if job.future.set_running_or_notify_cancel():
+                prepared = self._encoders.prepare(job.path, job.data)
+        except Exception as error:
+            job.future.set_result(Answer(error=_reason(error)))
+        finally:
+            with self._changed:
+                self._n_decoding -= 1
+                if prepared is not None:
+                    self._decoded.append((job, prepared))
+                self._changed.notify_all()
+
+    def _encode_batches(self) -> None:
+        """Encode and predict batches until the batcher closes."""
+        while batch := self._next_batch():
+            begun = time.monotonic()
+            jobs = [job for job, _ in batch]
+            try:
+                answers = self._predict([prepared for _, prepared in batch])
+            except Exception as error:
+                answers = [Answer(error=_reason(error))] * len(jobs)
+            with self._changed:
+                n_concurrent = self._n_encoding
+                self._n_encoding -= 1
+                self.n_batches += 1
+                taken = (time.monotonic() - begun) / len(jobs) / n_concurrent
+                self._seconds_per_image += 0.1 * (taken - self._seconds_per_image)
+            for job, answer in zip(jobs, answers, strict=True):
+                job.future.set_result(answer)
+
+    def _next_batch(self) -> list[tuple[_Job, PreparedImage]]:
+        """Wait for decoded images and take a batch. It is empty if the batcher closes."""
+        with self._changed:
+            while True:
+                self._changed.wait_for(lambda: self._decoded or self._is_closing)
+                size = self._encoders.batch_size
+                deadline = time.monotonic() + WAIT_SECONDS
+                while 0 < len(self._decoded) < size and self._n_decoding:
+                    if not self._changed.wait(deadline - time.monotonic()):
+                        break
+                if self._decoded or self._is_closing:
+                    break
+            # Several idle threads share the images.
+            n_idle = max(1, len(self._threads) - self._n_encoding)
+            n = min(size, -(-len(self._decoded) // n_idle))
+            self._n_encoding += n > 0
+            return [self._decoded.popleft() for _ in range(n)]
+
+    def _predict(self, images: Sequence[PreparedImage]) -> list[Answer]:
+        """Encode a batch and predict, as `clipfeat.predict` does."""
+        failed = {image.path: _failure(image) for image in images}
+        good = [image for image in images if not failed[image.path]]
+        if not good:
+            return [Answer(error=failed[image.path]) for image in images]
+        features = self._encoders.encode(good, max(1, self._n_encoding))
+        predictions = predictions_of(self._model, features, AVERAGE)
+        rows = {path: row for row, path in enumerate(predictions.paths)}
+        predicted = predictions.predicted
+        unsure = None if predictions.abstention is None else predictions.unsure
+        answers = []
+        for image in images:
+            error = failed[image.path] or predictions.errors.get(image.path, "")
+            row = rows.get(image.path, -1)
+            if row < 0 or not predicted[row]:
+                answers.append(Answer(error=error or "the image was not encoded"))
+                continue
+            answers.append(
+                Answer(
+                    predicted[row],
+                    tuple(map(float, predictions.probabilities[row])),
+                    error,
+                    image.path in predictions.training,
+                    None if unsure is None else bool(unsure[row]),
+                )
+            )
+        return answers
+
+
+def _failure(image: PreparedImage) -> str:
+    """Return the reason for which an image cannot be encoded, as in the table of predictions."""
+    failures = (result for result in image.results if isinstance(result, Failure))
+    return next((f"{failure.reason}: {failure.message}" for failure in failures), "")
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,121 @@
+"""Downloading images from addresses that a client names.
+
+Only public addresses of web servers are allowed. A client could otherwise use this server to reach
+machines of its network. The address is checked when the connection is made, so a name or a
+redirection that leads to a private address is refused, too.
+"""
+
+import socket
+from ipaddress import ip_address
+from typing import Any
+
+from clipfeat.errors import ReadError, StorageError
+from clipfeat.system.files import storage_errors
+from clipfeat.system.locations import WEB, as_url, web_options
+
+NOT_PUBLIC = "the address is not public"
+
+
+class PrivateAddressError(OSError):
+    """Address that is not public."""
+
+
+def download(url: str, max_bytes: int, seconds: float) -> bytes:
+    """Download an image.
+
+    Parameters
+    ----------
+    url : str
+        An address of ``http`` or ``https``.
+    max_bytes : int
+        Maximum size of the file.
+    seconds : float
+        Maximum time.
+
+    Raises
+    ------
+    ReadError
+        If the address is not allowed, if the server does not answer, or if the file is too large.
+    """
+    from upath import UPath
+
+    from clipfeat.system.web import fetch
+
+    address = as_url(url)
+    protocol = address.partition("://")[0]
+    # fsspec reads other files for chained addresses, such as zip://a::http://host/b.zip.
+    if protocol not in WEB or "::" in address or "#" in address:
+        raise ReadError("the address is not a plain URL of http or https")
+    try:
+        remote = UPath(
+            address, use_listings_cache=False, get_client=_client, **web_options(protocol)
+        )
+        with storage_errors("downloading"):
+            data = fetch(remote, 0, max_bytes + 1, seconds)
+    except (StorageError, ValueError) as error:
+        raise ReadError(_reason(error)) from error
+    if not data:
+        raise ReadError("the file is empty")
+    if len(data) > max_bytes:
+        raise ReadError(f"the file has more than {max_bytes} bytes")
+    return data
+
+
+async def _client(**kwargs: Any) -> Any:
+    """Make an HTTP client that connects to public addresses only."""
+    import aiohttp
+
+    connector = aiohttp.TCPConnector(socket_factory=public_socket)
+    return aiohttp.ClientSession(
+        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False, **kwargs
+    )
+
+
+def public_socket(address: Any) -> socket.socket:
+    """Make a socket for a connection, if its address is public.
+
+    Parameters
+    ----------
+    address : tuple
+        The family, type, protocol, name and address of `socket.getaddrinfo`.
+
+    Raises
+    ------
+    PrivateAddressError
+        If the address is not public.
+    """
+    family, kind, protocol, _, (host, *_) = address
+    if not is_public(host):
+        raise PrivateAddressError(f"{host}: {NOT_PUBLIC}")
+    made = socket.socket(family, kind, protocol)
+    made.setblocking(False)
+    return made
+
+
+def is_public(host: str) -> bool:
+    """Return whether an address is one of the public internet.
+
+    Examples
+    --------
+    >>> [is_public(host) for host in ("93.184.216.34", "127.0.0.1", "169.254.169.254", "::1")]
+    [True, False, False, False]
+    """
+    address = ip_address(host.partition("%")[0])
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_global and not address.is_multicast
+
+
+def _reason(error: BaseException) -> str:
+    """Return the reason of a failed download, without the parts that describe this network."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if NOT_PUBLIC in str(cause):
+            return NOT_PUBLIC
+        if isinstance(cause, TimeoutError):
+            return "the server takes too long"
+        if isinstance(cause, FileNotFoundError):
+            return "the file does not exist"
+        if status := getattr(cause, "status", 0):
+            return f"the server answers with status {status}"
+        cause = getattr(cause, "os_error", None) or cause.__cause__ or cause.__context__
+    return "the file cannot be downloaded"

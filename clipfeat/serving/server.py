@@ -1,0 +1,143 @@
+"""What the routes of a server share: the model, its encoders, the queue and the limits."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+from fastapi import Request
+
+from clipfeat.errors import ReadError
+from clipfeat.features import FeatureSet
+from clipfeat.model import Model
+from clipfeat.serving.batching import Answer, Batcher
+from clipfeat.serving.encoding import ModelEncoders
+from clipfeat.serving.keeping import keep
+from clipfeat.serving.limits import ServingLimits
+from clipfeat.serving.metrics import Metrics
+from clipfeat.serving.remote import download
+from clipfeat.serving.uploads import Upload
+
+N_DOWNLOADS = 8
+"""Maximum number of images that are downloaded at the same time."""
+
+
+class Serving:
+    """A server's model and everything that predicts with it. Routes get it with `serving_of`.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    encoders : ModelEncoders
+        The model's encoders, which also encode views of an image. Their ``decoder`` decodes in
+        child processes.
+    batcher : Batcher
+        The queue of images.
+    limits : ServingLimits
+        Limits of requests.
+    features : FeatureSet, optional
+        Features of the training images.
+    allow_remote : bool
+        Whether clients may name URLs.
+    keep : Path, optional
+        Folder in which uploaded images are kept.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        encoders: ModelEncoders,
+        batcher: Batcher,
+        limits: ServingLimits,
+        *,
+        features: FeatureSet | None = None,
+        allow_remote: bool = False,
+        keep: Path | None = None,
+    ) -> None:
+        self.model = model
+        self.encoders = encoders
+        self.batcher = batcher
+        self.limits = limits
+        self.features = features
+        self.allow_remote = allow_remote
+        self.metrics = Metrics(batcher)
+        self._keep = keep
+        self._n_held = 0
+        self._downloads = asyncio.Semaphore(N_DOWNLOADS)
+
+    @contextmanager
+    def holding(self, n_bytes: int) -> Iterator[None]:
+        """Reserve memory for the bytes of a request.
+
+        Raises
+        ------
+        QueueFullError
+            If the requests in progress take too much memory.
+        """
+        if self._n_held + n_bytes > self.limits.held_bytes:
+            raise self.batcher.full()
+        self._n_held += n_bytes
+        try:
+            yield
+        finally:
+            self._n_held -= n_bytes
+
+    async def answers(self, uploads: Sequence[Upload]) -> list[Answer]:
+        """Predict the images of a request. See `Batcher.submit`.
+
+        Raises
+        ------
+        QueueFullError
+            If the queue has no space.
+        """
+        self.batcher.check_space(len(uploads))
+        if self._keep is not None:
+            await asyncio.to_thread(self._keep_all, self._keep, uploads)
+        readable = [upload for upload in uploads if not upload.error]
+        futures = self.batcher.submit([upload.data for upload in readable])
+        done = iter([asyncio.wrap_future(future) for future in futures])
+        waiting = [Answer(error=one.error) if one.error else next(done) for one in uploads]
+        pending = [one for one in waiting if isinstance(one, asyncio.Future)]
+        try:
+            if pending:
+                await asyncio.wait(pending, timeout=self.limits.timeout)
+        finally:
+            for one in pending:
+                one.cancel()  # no effect on an answer
+        return [
+            one if isinstance(one, Answer) else _result(one, self.limits.timeout) for one in waiting
+        ]
+
+    async def downloaded(self, uploads: Sequence[Upload]) -> list[Upload]:
+        """Download the images whose URLs a client has sent."""
+        return list(await asyncio.gather(*map(self._downloaded, uploads)))
+
+    async def _downloaded(self, upload: Upload) -> Upload:
+        if not upload.is_url or upload.error:
+            return upload
+        limits = self.limits.file_bytes, self.limits.timeout
+        async with self._downloads:
+            try:
+                return replace(upload, data=await asyncio.to_thread(download, upload.name, *limits))
+            except ReadError as error:
+                return replace(upload, error=f"ReadError: {error}")
+
+    @staticmethod
+    def _keep_all(folder: Path, uploads: Sequence[Upload]) -> None:
+        for upload in uploads:
+            if upload.data:
+                keep(upload.data, upload.name, folder)
+
+
+def _result(future: "asyncio.Future[Answer]", seconds: float) -> Answer:
+    if future.cancelled():
+        return Answer(error=f"there was no prediction within {seconds:g} s")
+    return future.result()
+
+
+def serving_of(request: Request) -> Serving:
+    """Return the server's `Serving`. Routes can depend on this function."""
+    return cast(Serving, request.app.state.serving)

@@ -1,0 +1,52 @@
+"""A small model of spectra, and images to send."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clipfeat.embedding.embed_resources import EmbedResources
+from clipfeat.embedding.pipeline import embed
+from clipfeat.encoders.encoder_options import EncoderOptions
+from clipfeat.evaluate.fitting import fit
+from clipfeat.model import Model
+from clipfeat.store import load
+from tests.conftest import texture
+
+ONE_WORKER = EmbedResources(num_workers=1)
+SIZES = (32, 64)
+
+
+@pytest.fixture(scope="session")
+def image_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six images each of two classes, in folders ``real`` and ``fake``."""
+    folder = tmp_path_factory.mktemp("served")
+    rng = np.random.default_rng(0)
+    for label, smooth in (("real", False), ("fake", True)):
+        (folder / label).mkdir()
+        for number in range(6):
+            texture(rng, smooth=smooth).save(folder / label / f"{label}-{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def feature_files(image_files: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Feature files of two encoders."""
+    folder = tmp_path_factory.mktemp("features")
+    for size in SIZES:
+        options = EncoderOptions(device="cpu", image_size=size)
+        embed(image_files, folder / f"{size}.h5", encoder="spectrum", options=options,
+              resources=ONE_WORKER, progress=False)  # fmt: skip
+    return [folder / f"{size}.h5" for size in SIZES]
+
+
+@pytest.fixture(scope="session")
+def model(feature_files: list[Path]) -> Model:
+    """A model of one encoder."""
+    return fit(load(feature_files[0]), "logreg", cv=0, progress=False)
+
+
+@pytest.fixture(scope="session")
+def model_of_two(feature_files: list[Path]) -> Model:
+    """A vote of two classifiers on the features of two encoders."""
+    return fit(load(*feature_files), "logreg,lda", cv=0, progress=False)

@@ -1,0 +1,224 @@
+"""The API: its answers, its refusals and its limits."""
+
+import io
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+pytest.importorskip("fastapi")
+
+from fastapi.testclient import TestClient
+
+from clipfeat.model import Model
+from clipfeat.prediction.predicting import predict
+from clipfeat.serving.app import create_app
+from clipfeat.serving.encoding import ModelEncoders
+from clipfeat.serving.limits import ServingLimits
+from clipfeat.serving.opening import open_serving
+from clipfeat.serving.server import Serving
+from tests.serving.conftest import ONE_WORKER
+
+OWN = "http://localhost"
+Opener = Callable[..., TestClient]
+
+
+@contextmanager
+def opened(model: Model, **options: Any) -> Iterator[tuple[Serving, TestClient]]:
+    """Open a server of a model, and a client without a network."""
+    limits = ServingLimits(**options.pop("limits", {}))
+    with open_serving(model, limits, device="cpu", resources=ONE_WORKER, **options) as serving:
+        yield serving, TestClient(create_app(serving), OWN)
+
+
+@pytest.fixture(scope="module")
+def client(model: Model) -> Iterator[TestClient]:
+    with opened(model, limits={"max_files": 20, "max_file_mb": 1, "queue": 20}) as (_, client):
+        yield client
+
+
+@pytest.fixture
+def start(model: Model) -> Iterator[Opener]:
+    """Start servers with other limits."""
+    with ExitStack() as stack:
+        yield lambda **options: stack.enter_context(opened(model, **options))[1]
+
+
+def files_of(images: Path) -> list[tuple[str, bytes]]:
+    return [(path.name, path.read_bytes()) for path in sorted(images.rglob("*.png"))]
+
+
+def send(client: TestClient, files: Any, **options: Any) -> Any:
+    """Post files to the API."""
+    return client.post("/predict", files=[("files", file) for file in files], **options)
+
+
+@pytest.mark.parametrize("name", ["model", "model_of_two"])
+def test_probabilities_are_those_of_predict(
+    name: str, image_files: Path, request: pytest.FixtureRequest
+) -> None:
+    """Each image has the same probabilities as in `predict`, also with several encoders."""
+    model = request.getfixturevalue(name)
+    files = files_of(image_files)
+    with opened(model) as (_, client):
+        answer = send(client, files).json()
+        table = pd.read_csv(io.StringIO(send(client, files, params={"format": "csv"}).text))
+    expected = predict(model, image_files, device="cpu", progress=False)
+    p = [[one["probabilities"][name] for name in model.classes] for one in answer["results"]]
+    assert np.allclose(p, expected.probabilities, rtol=0, atol=1e-6)
+    assert [one["predicted"] for one in answer["results"]] == expected.predicted
+    assert answer["classes"] == list(model.classes)
+    columns = [column for column in expected.to_pandas() if column != "label"]
+    assert list(table) == columns
+    assert np.allclose(table[columns[2:4]], expected.probabilities, rtol=0, atol=1e-6)
+
+
+def test_every_file_has_an_answer(client: TestClient, image_files: Path) -> None:
+    """Failures have a reason, and the order is that of the upload, also for equal names."""
+    (_, good), *_ = files_of(image_files)
+    files = [
+        ("../../etc/passwd", good), ("a.png", b"text"), ("=1+2", b""), ("a.png", good),
+        ("cut.png", good[:200]), ("b\x1b[2J.png", b"x" * 2**21),
+    ]  # fmt: skip
+    results = send(client, files).json()["results"]
+    assert [one["name"] for one in results][:5] == [name for name, _ in files[:5]]
+    assert [bool(one["predicted"]) for one in results] == [True, False, False, True, False, False]
+    assert results[0]["probabilities"] == results[3]["probabilities"]
+    assert results[0]["is_training"] and not results[1]["is_training"]
+    reasons = [one["error"] for one in results]
+    assert reasons[0] is None and reasons[2] == "ReadError: the file is empty"
+    assert reasons[1].startswith("DecodeError: ") and "truncated" in reasons[4]
+    assert reasons[5] == "ReadError: the file has more than 1048576 bytes"
+    lines = send(client, files, headers={"accept": "text/csv"}).text.splitlines()
+    assert lines[0] == "path,predicted,p_real,p_fake,error"
+    assert lines[3].startswith("'=1+2,,,,ReadError")
+    assert len(lines) == 7 and not re.search(r"[\x00-\x1f]", "".join(lines))
+
+
+def test_malformed_requests_are_refused(client: TestClient, image_files: Path) -> None:
+    """A refusal is one sentence, and its status tells its kind."""
+    form = "multipart/form-data; boundary=x"
+    part = b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n1\r\n'
+    cases = [
+        (b"", None, 415, "got nothing"),
+        (b"1", "image/png", 415, "got image/png"),
+        (b"", "multipart/form-data", 415, "curl -F files=@image.jpg"),
+        (b"--x--\r\n", form, 422, "no images"),
+        (part % b"files", form, 422, "last boundary"),
+        (b"no boundary", form, 422, "malformed"),
+        (part % b"other" + b"--x--\r\n", form, 422, "unknown field 'other'"),
+        (b"--x\r\n" + b"A: b\r\n" * 100 + b"\r\n\r\n--x--\r\n", form, 422, "malformed"),
+        (b"--x\r\nA: " + b"b" * 10_000 + b"\r\n\r\n\r\n--x--\r\n", form, 422, "malformed"),
+        (part % b"files" * 1000 + b"--x--\r\n", form, 413, "more than 20 images"),
+        (b"[]", "application/json", 422, "list of texts"),
+        (b'{"urls": [1]}', "application/json", 422, "list of texts"),
+        (b'{"urls": []}', "application/json", 422, "no images"),
+        (b"[" * 100_000, "application/json", 422, "list of texts"),
+        (b'{"urls": ["http://example.org/1.png"]}', "application/json", 403, "--allow-remote"),
+    ]
+    for content, kind, status, text in cases:
+        headers = {} if kind is None else {"content-type": kind}
+        answer = client.post("/predict", content=content, headers=headers)
+        assert (answer.status_code, kind, content[:30]) == (status, kind, content[:30])
+        assert text in answer.json()["detail"]
+    assert send(client, files_of(image_files), params={"format": "xml"}).status_code == 422
+
+
+def test_a_full_queue_asks_to_wait(
+    start: Opener, image_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Images beyond the queue are refused with Retry-After. The accepted ones are answered."""
+    release = threading.Event()
+    prepare = ModelEncoders.prepare
+    client = start(limits={"max_files": 2, "queue": 2})
+    monkeypatch.setattr(ModelEncoders, "prepare", lambda *args: release.wait(60) and prepare(*args))
+    first, second, *_ = files_of(image_files)
+    answers: list[Any] = []
+    thread = threading.Thread(target=lambda: answers.append(send(client, [first, second])))
+    thread.start()
+    while client.get("/health").json()["queued"] < 2:
+        thread.join(0.01)
+    refused = send(client, [first])
+    release.set()
+    thread.join()
+    assert refused.status_code == 429 and 1 <= int(refused.headers["retry-after"]) <= 60
+    assert "the server is busy" in refused.json()["detail"]
+    assert [one["error"] for one in answers[0].json()["results"]] == [None, None]
+    assert client.get("/health").json() == {"status": "ok", "queued": 0}
+    metrics = client.get("/metrics").text
+    assert 'clipfeat_requests_total{status="429"} 1.0' in metrics
+    assert 'clipfeat_images_total{outcome="predicted"} 2.0' in metrics
+
+
+def test_a_late_prediction_is_an_error(
+    start: Opener, image_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client is answered in time, although the work continues."""
+    release = threading.Event()
+    prepare = ModelEncoders.prepare
+    client = start(limits={"timeout": 0.05})
+    monkeypatch.setattr(ModelEncoders, "prepare", lambda *args: release.wait(60) and prepare(*args))
+    (result, _) = send(client, files_of(image_files)[:2]).json()["results"]
+    release.set()
+    assert result["error"] == "there was no prediction within 0.05 s"
+
+
+def test_large_images_are_refused(start: Opener, image_files: Path) -> None:
+    """The pixels are counted before they are decoded."""
+    (answer,) = send(start(limits={"max_pixels": 2303}), files_of(image_files)[:1]).json()[
+        "results"
+    ]
+    assert "2304 pixels (48x48), more than the limit of 2303" in answer["error"]
+
+
+def test_memory_for_requests_is_limited(start: Opener, image_files: Path) -> None:
+    """A request whose bytes exceed the remaining memory is asked to wait, before it is read."""
+    client = start(limits={"max_request_mb": 1})
+    serving = client.app.state.serving  # type: ignore[attr-defined]
+    file = ("a.png", b"x" * 2**19)
+    with serving.holding(serving.limits.held_bytes - 2**18):
+        assert send(client, [file]).status_code == 429
+    assert send(client, [file]).status_code == 200
+    assert send(client, [("a.png", b"x" * 2**20)]).status_code == 413
+
+
+def test_uploads_are_kept_only_on_request(start: Opener, image_files: Path, tmp_path: Path) -> None:
+    """A kept file has its content hash as its name, in no other folder."""
+    folder = tmp_path / "kept"
+    files = [(f"../../{name}", data) for name, data in files_of(image_files)[:2]]
+    client = start(keep=folder)
+    for _ in range(2):
+        assert send(client, [*files, ("no suffix", b"text")]).status_code == 200
+    kept = sorted(folder.iterdir())
+    assert len(kept) == 3 and sorted(path.suffix for path in kept) == ["", ".png", ".png"]
+    assert {path.read_bytes() for path in kept} == {b"text", *(data for _, data in files)}
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_the_queue_is_answered_at_the_end(model: Model, image_files: Path) -> None:
+    """Images that were accepted are predicted before the server ends."""
+    with open_serving(model, device="cpu", resources=ONE_WORKER) as serving:
+        futures = serving.batcher.submit([data for _, data in files_of(image_files)] * 4)
+    assert all(future.done() and future.result().predicted for future in futures)
+
+
+def test_the_model_is_described(client: TestClient, model: Model) -> None:
+    """The facts are those of the model file."""
+    facts = client.get("/model").json()
+    assert facts["classes"] == ["real", "fake"] and facts["positive"] == "fake"
+    assert facts["encoders"][0]["fingerprint"] == model.specs[0].fingerprint
+    assert facts["n_training_images"] == 12 and facts["max_files"] == 20
+
+
+def test_the_documentation_lists_all_routes(client: TestClient) -> None:
+    """The page needs nothing of another host, and names each route."""
+    page = client.get("/docs").text
+    for path in client.get("/openapi.json").json()["paths"]:
+        assert f"{path}</code></h2>" in page
+    assert "<script>" not in page and "https://" not in page

@@ -921,8 +921,18 @@ ExportFile = Annotated[
     output_option(
         "--output",
         "-o",
-        metavar="FILE",
-        help="File to write, ending in .parquet, .npz or .csv, or in .skops for a model.",
+        metavar="PATH",
+        help="File to write, ending in .parquet, .npz or .csv. For a model, the file ends in .onnx "
+        "or .skops, and a path without an ending is the folder of a page.",
+    ),
+]
+CheckedImages = Annotated[
+    str | None,
+    input_option(
+        "--check",
+        metavar="SOURCE",
+        help="Images on which an ONNX file or a page is compared with the model, as for `clipfeat "
+        "embed`. At most 200 are used. The default is generated images.",
     ),
 ]
 PredictionsFile = Annotated[

@@ -265,6 +265,20 @@ def weights_of(
 
     Several encoders may share weights, for example in several image sizes. Weights without a given
     file are looked up in the user's notes. Weights that come from the hub need no file.
+
+    Parameters
+    ----------
+    specs : sequence of EncoderSpec
+        The specs of the encoders.
+    weights, names
+        The arguments `weights` and `weight_files` of `encode_in_memory`.
+
+    Raises
+    ------
+    UsageError
+        If there are files, but not one for each encoder with weights.
+    WeightsError
+        If a file is needed and not known.
     """
     files = [str(weights)] if isinstance(weights, str | Path) else [str(one) for one in weights]
     weighted = [spec for spec in specs if spec.weights and not spec.untrained]

@@ -1,0 +1,104 @@
+"""Export of an encoder to an ONNX graph, with the normalisation of the pixels in the graph."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from clipfeat.encoders.encoder import Encoder
+from clipfeat.encoders.runtime import TorchForward
+from clipfeat.encoders.weights import quiet
+from clipfeat.errors import UsageError, missing_extra
+from clipfeat.spec import EncoderSpec
+
+PIXELS = "pixels"
+FEATURES = "features"
+
+
+class _PixelEncoder(torch.nn.Module):
+    """Network that takes uint8 pixels. torch's exporter names the input after the parameter."""
+
+    def __init__(self, forward: TorchForward) -> None:
+        super().__init__()
+        self.network = forward
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        features: torch.Tensor = self.network(pixels)
+        return features.float()
+
+
+def encoder_to_onnx(encoder: Encoder, opset: int) -> Any:
+    """Export an encoder.
+
+    torch's exporter by `torch.export` is used, because the older one, by TorchScript, will be
+    removed from torch. It needs onnxscript.
+
+    Parameters
+    ----------
+    encoder : Encoder
+        An encoder on the CPU whose network is run by torch, as `open_encoder` returns it for an
+        unknown number of images.
+    opset : int
+        Version of the operators.
+
+    Returns
+    -------
+    onnx.ModelProto
+        A graph with the input `PIXELS`, uint8 (batch, 3, height, width), and the output `FEATURES`,
+        float32 (batch, n_features). The batch may have any size.
+
+    Raises
+    ------
+    MissingExtraError
+        If onnxscript is not installed.
+    UsageError
+        If the encoder is no network of torch, or if torch cannot export it.
+    """
+    spec = encoder.spec
+    if not isinstance(encoder.forward, TorchForward):
+        raise UsageError(
+            f"the encoder {spec.title} cannot be exported to ONNX, because it is not a network of "
+            "torch with images of one size. Use an encoder of timm, open_clip or efficientnet-lite"
+        )
+    try:
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise missing_extra("exporting an encoder to ONNX", "onnxscript", "onnx") from error
+    sample = torch.zeros(2, 3, *spec.input_size, dtype=torch.uint8)
+    try:
+        with quiet(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                _PixelEncoder(encoder.forward).eval(),
+                (sample,),
+                input_names=[PIXELS],
+                output_names=[FEATURES],
+                opset_version=opset,
+                dynamo=True,
+                dynamic_shapes={PIXELS: {0: torch.export.Dim("batch")}},
+                verbose=False,
+            )
+    except Exception as error:
+        # The exporter raises errors of many types, one for each of its steps.
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise UsageError(
+            f"torch cannot export the encoder {spec.title} to ONNX: {reason[:200]}. Use another "
+            "encoder"
+        ) from error
+    assert program is not None
+    return program.model_proto
+
+
+def as_bytes(image: torch.Tensor, spec: EncoderSpec) -> NDArray[np.uint8]:
+    """Return the resized pixels (3, height, width) of a preprocessed image.
+
+    `clipfeat.encoders.preprocessing.preprocessing_of` returns pixels, or normalised values for the
+    transforms that it does not know. The normalisation of these values is undone.
+    """
+    if image.dtype != torch.uint8:
+        mean, std = (torch.tensor(values).reshape(-1, 1, 1) for values in (spec.mean, spec.std))
+        image = ((image * std + mean) * 255).round().clamp(0, 255).byte()
+    pixels: NDArray[np.uint8] = image.contiguous().numpy()
+    return pixels

@@ -1,0 +1,130 @@
+"""Notes on an exported model: its classes, and the preprocessing that its input needs."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clipfeat.errors import UsageError
+from clipfeat.features.classes import positive_class
+from clipfeat.model import Model
+from clipfeat.model.model_file import library_versions
+from clipfeat.spec import EncoderSpec
+
+FORMAT = "clipfeat-onnx-1"
+SHORTER = ("center", "shortest")
+BOTH = ("squash",)
+REFUSED = {
+    "none": "--crop none takes images of any size without resizing them",
+    "tiles": "--crop tiles averages a varying number of tiles",
+}
+
+
+@dataclass(frozen=True)
+class InputNotes:
+    """The preprocessing of one input of an exported model.
+
+    Parameters
+    ----------
+    name : str
+        Name of the input. It takes uint8 pixels (batch, 3, height, width) in RGB.
+    spec : EncoderSpec
+        The encoder of the input.
+    """
+
+    name: str
+    spec: EncoderSpec
+
+    @property
+    def resized(self) -> tuple[int, ...]:
+        """Size to which images are resized before the crop.
+
+        One number is the length of the shorter side, and the aspect ratio is kept. Two numbers are
+        the height and the width. No number means that only the encoder's library describes the
+        resizing, by the name of its crop.
+        """
+        spec = self.spec
+        sides = tuple(math.floor(side / spec.crop_pct) for side in spec.input_size)
+        if spec.crop_mode in SHORTER and sides[0] == sides[1]:
+            return sides[:1]
+        return sides if spec.crop_mode in BOTH else ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the notes as a JSON object."""
+        spec = self.spec
+        return {
+            "name": self.name,
+            "dtype": "uint8",
+            "layout": "NCHW",
+            "channels": "RGB",
+            "size": list(spec.input_size),
+            "resize": list(self.resized),
+            "interpolation": spec.interpolation,
+            "antialias": True,
+            "crop": spec.crop_mode,
+            "crop_pct": spec.crop_pct,
+            "normalised_in_the_graph": True,
+            "mean": list(spec.mean),
+            "std": list(spec.std),
+            "encoder": spec.name,
+            "layers": spec.layer,
+            "fingerprint": spec.fingerprint,
+            "decode": spec.decode,
+        }
+
+
+def input_notes(specs: Sequence[EncoderSpec]) -> list[InputNotes]:
+    """Name the input of each encoder.
+
+    Raises
+    ------
+    UsageError
+        If an encoder needs preprocessing that is not part of a graph. The message names the option.
+    """
+    for spec in specs:
+        reason = REFUSED.get(spec.crop_mode, "")
+        if spec.interpolation == "none" and not reason:
+            reason = "it takes images of any size without resizing them"
+        if spec.faces:
+            reason = "--faces needs a face detector"
+        if spec.is_scaled:
+            reason = "--decode scaled reduces JPEG files while they are decoded"
+        if spec.precision != "fp32":
+            reason = f"--precision {spec.precision} rounds otherwise than a graph in fp32"
+        if reason:
+            raise UsageError(
+                f"the encoder {spec.title} cannot be exported to ONNX, because {reason}. Fit the "
+                "model on features that were embedded without this option"
+                + (", with --precision fp32" if spec.precision != "fp32" else "")
+            )
+    names = ["pixels"] if len(specs) == 1 else [f"pixels_{i}" for i in range(len(specs))]
+    return [InputNotes(name, spec) for name, spec in zip(names, specs, strict=True)]
+
+
+def describe(model: Model, inputs: Sequence[InputNotes]) -> dict[str, Any]:
+    """Describe an exported model as a JSON object.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    inputs : sequence of InputNotes
+        The inputs, in the order of the model's encoders.
+    """
+    return {
+        "format": FORMAT,
+        "output": "probabilities",
+        "classes": list(model.classes),
+        "positive": positive_class(model.classes),
+        "threshold": model.threshold,
+        "members": list(model.members),
+        "inputs": [one.to_json() for one in inputs],
+        "adapted": model.adaptation is not None,
+        "libraries": library_versions(),
+    }
+
+
+def metadata(description: Mapping[str, Any]) -> dict[str, str]:
+    """Convert a description to the metadata of an ONNX file, which are texts by name."""
+    return {f"clipfeat.{name}": json.dumps(value) for name, value in description.items()}

@@ -1,0 +1,46 @@
+"""Small models on real networks, which take a second to open."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clipfeat.encoders import EncoderOptions, open_encoder
+from clipfeat.features import FeatureSet
+from clipfeat.images.decode import RGB
+from clipfeat.model import Model
+from tests.conftest import texture
+from tests.model.test_codecs import fitted
+
+
+def pictures(n: int, seed: int = 0) -> list[RGB]:
+    """Return textures of two kinds in turn, of varying size."""
+    rng = np.random.default_rng(seed)
+    images: list[Image.Image] = [
+        texture(rng, smooth=bool(i % 2), size=int(rng.integers(24, 90))) for i in range(n)
+    ]
+    return [np.asarray(image) for image in images]
+
+
+def model_of(encoders: Sequence[tuple[str, EncoderOptions]], clf: str, **changes: Any) -> Model:
+    """Fit a model on the features of some encoders, side by side."""
+    opened = [open_encoder(name, options) for name, options in encoders]
+    images = pictures(24)
+    features = FeatureSet(
+        X=np.hstack([encoder.encode_images(images) for encoder in opened]),
+        y=np.arange(24) % 2,
+        classes=("real", "fake"),
+        paths=np.array([f"{i}.png" for i in range(24)]),
+        keys=np.array([f"{i:032x}".encode() for i in range(24)]),
+        specs=tuple(encoder.spec for encoder in opened),
+    )
+    return Model(fitted(clf, features), features.classes, features.specs, members=(clf,), **changes)
+
+
+@pytest.fixture(scope="session")
+def lite_model() -> Model:
+    """A model of EfficientNet-Lite0 at a small size."""
+    options = EncoderOptions(image_size=64, precision="fp32", device="cpu")
+    return model_of([("efficientnet-lite0", options)], "logreg", threshold=0.4)

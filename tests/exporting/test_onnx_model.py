@@ -1,0 +1,137 @@
+"""Export of whole models to ONNX."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clipfeat.encoders import EncoderOptions, open_encoder, options_of
+from clipfeat.encoders.onnx_export import as_bytes
+from clipfeat.errors import UsageError
+from clipfeat.exporting import checking
+from clipfeat.exporting.checking import GENERATED, generated_images
+from clipfeat.exporting.notes import input_notes
+from clipfeat.exporting.onnx_model import OnnxExport, export_onnx, to_onnx
+from clipfeat.features import FeatureSet
+from clipfeat.model import Model
+from tests.conftest import make_spec
+from tests.exporting.conftest import model_of, pictures
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+
+SIZES = (32, 48)
+
+
+@pytest.fixture(scope="module")
+def two_sizes() -> Model:
+    """A model of one network in two sizes, with pooled layers."""
+    options = [
+        EncoderOptions(
+            untrained=True, image_size=size, layers="1/mean+std,last", precision="fp32",
+            device="cpu",
+        )
+        for size in SIZES
+    ]  # fmt: skip
+    return model_of([("timm:test_efficientnet", one) for one in options], "mlp")
+
+
+@pytest.fixture(scope="module")
+def exported(two_sizes: Model) -> Iterator[OnnxExport]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checking, "N_IMAGES", 20)
+        yield to_onnx(two_sizes, progress=False)
+
+
+def test_one_graph_from_pixels_to_probabilities(two_sizes: Model, exported: OnnxExport) -> None:
+    """Each encoder has an input, and the batch may have any size."""
+    session = onnxruntime.InferenceSession(exported.data, providers=["CPUExecutionProvider"])
+    encoders = [open_encoder(spec.name, options_of(spec)) for spec in two_sizes.specs]
+    images = pictures(7, seed=1)
+    tensors = [[encoder.preprocess(image) for image in images] for encoder in encoders]
+    X = np.hstack([e.encode(t) for e, t in zip(encoders, tensors, strict=True)])
+    expected = two_sizes.predict_proba(
+        FeatureSet(
+            X, np.full(7, -1), two_sizes.classes, np.arange(7).astype(str),
+            np.array([b"%032x" % i for i in range(7)]), specs=two_sizes.specs,
+        )
+    )  # fmt: skip
+    assert np.ptp(expected[:, 1]) > 0.01
+    inputs = {
+        f"pixels_{i}": np.stack([as_bytes(one, spec) for one in of])
+        for i, (of, spec) in enumerate(zip(tensors, two_sizes.specs, strict=True))
+    }
+    (whole,) = session.run(["probabilities"], inputs)
+    assert np.abs(whole - expected).max() < 1e-5
+    (first,) = session.run(None, {name: pixels[:1] for name, pixels in inputs.items()})
+    assert np.abs(first - expected[:1]).max() < 1e-5
+
+
+def test_the_metadata_describes_the_model(two_sizes: Model, exported: OnnxExport) -> None:
+    """Everything that a program needs to prepare images and to read the output."""
+    proto = onnx.load_from_string(exported.data)
+    onnx.checker.check_model(proto)
+    notes = {one.key.removeprefix("clipfeat."): json.loads(one.value)
+             for one in proto.metadata_props}  # fmt: skip
+    assert notes == exported.description
+    assert (notes["classes"], notes["positive"], notes["threshold"]) == (
+        ["real", "fake"], "fake", None,
+    )  # fmt: skip
+    assert [one["size"] for one in notes["inputs"]] == [[side, side] for side in SIZES]
+    assert [one["fingerprint"] for one in notes["inputs"]] == [
+        spec.fingerprint for spec in two_sizes.specs
+    ]
+    assert {one["interpolation"] for one in notes["inputs"]} == {"bicubic"}
+    assert exported.agreement.n_images == 20
+    assert exported.agreement.images == GENERATED
+
+
+def test_no_path_of_this_machine_is_written(exported: OnnxExport) -> None:
+    """The exporter of torch notes the lines of code that made a node."""
+    assert b".py" not in exported.data
+
+
+def test_a_difference_is_refused(
+    two_sizes: Model, exported: OnnxExport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error names the largest difference."""
+    encoders = [open_encoder(spec.name, options_of(spec)) for spec in two_sizes.specs]
+    monkeypatch.setattr(checking, "N_IMAGES", 4)
+    monkeypatch.setattr(
+        Model, "predict_proba", lambda self, features: np.full((len(features), 2), 0.9)
+    )
+    with pytest.raises(UsageError, match=r"largest difference from the model is \d\.\de-01 on 4"):
+        checking.check_agreement(exported.data, two_sizes, encoders, None, lambda phase: None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "option"),
+    [
+        ({"crop_mode": "tiles"}, "--crop tiles"),
+        ({"crop_mode": "none"}, "--crop none"),
+        ({"faces": "yunet"}, "--faces"),
+        ({"precision": "bf16", "interpolation": "bicubic"}, "--precision fp32"),
+        ({"decode": "rgb8-1 scaled-jpeg-1", "interpolation": "bicubic"}, "--decode scaled"),
+        ({}, "images of any size"),
+    ],
+)
+def test_options_without_a_graph_are_refused(changes: dict[str, str], option: str) -> None:
+    with pytest.raises(UsageError, match=option):
+        input_notes([make_spec(**changes)])
+
+
+def test_a_model_of_arrays_is_refused(two_sizes: Model, tmp_path: Path) -> None:
+    model = Model(two_sizes.estimator, two_sizes.classes, ())
+    with pytest.raises(UsageError, match="no encoder to export"):
+        export_onnx(model, tmp_path / "model.onnx", progress=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_generated_images_vary() -> None:
+    images = list(generated_images(64, 12))
+    assert len({image.shape for image in images}) > 8
+    assert np.ptp([image.mean() for image in images]) > 50
+    assert all(32 <= side < 96 for image in images for side in image.shape[:2])

@@ -18,8 +18,8 @@ def next_images(
 ) -> None:
     """List the images that are most useful to label next.
 
-    Without labels, the images are typical of different clusters of features. As soon as two classes
-    have labels, a logistic regression is fitted. The images are then those of which it is most
+    Without labels, the images are far from each other in feature space. As soon as two classes have
+    labels, a logistic regression is fitted. The images are then those of which it is most
     uncertain, each from another cluster. The paths are printed one per line.
 
     Example: clipfeat next out.h5 -n 50
@@ -47,7 +47,7 @@ def next_images(
     how = (
         f"by their uncertainty and their clusters ({counted(queue.n_labelled, 'labelled image')})"
         if queue.n_labelled
-        else "by their clusters (fewer than two classes have labels)"
+        else "far from each other (fewer than two classes have labels)"
     )
     print_error_line(f"{len(queue)} of {counted(queue.n_unlabelled, 'unlabelled image')}, {how}")
     if output is None:

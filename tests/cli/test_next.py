@@ -31,7 +31,7 @@ def test_from_no_label_to_a_model(unlabelled: list[str]) -> None:
     """The queue starts cold, reads labels.csv by itself, and a fit needs no other labels."""
     result = succeed("next", "out.h5", "-n", 4, "--no-progress")
     assert result.stderr == (
-        "4 of 24 unlabelled images, by their clusters (fewer than two classes have labels)\n"
+        "4 of 24 unlabelled images, far from each other (fewer than two classes have labels)\n"
     )
     first = result.stdout.splitlines()
     assert set(first) <= set(unlabelled)

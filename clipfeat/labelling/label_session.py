@@ -1,0 +1,291 @@
+"""The labelling of one person in a running application."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Condition, Thread
+
+import numpy as np
+
+from clipfeat.errors import ClipfeatError, DataError, UsageError
+from clipfeat.features import FeatureSet
+from clipfeat.features.decisions import Decision
+from clipfeat.features.relabelling import relabelled
+from clipfeat.labelling.label_log import append_decisions, checked_name, now, read_decisions
+from clipfeat.labelling.merging import MergedLabels, merged_labels
+from clipfeat.labelling.queue import LabelQueue, label_queue
+
+QUEUE = 100
+"""Number of images in the queue of an application."""
+
+
+@dataclass(frozen=True)
+class QueuedImage:
+    """An image that waits for a label.
+
+    Parameters
+    ----------
+    row : int
+        Row of the features.
+    path : str
+        Path of the image.
+    predicted : str
+        Likeliest class. Empty if no classifier was fitted.
+    margin : float or None
+        As in `LabelQueue`. None if no classifier was fitted.
+    """
+
+    row: int
+    path: str
+    predicted: str = ""
+    margin: float | None = None
+
+
+@dataclass(frozen=True)
+class LabelState:
+    """What the page of an application shows.
+
+    Parameters
+    ----------
+    annotator : str
+        Name of the person.
+    classes : sequence of str
+        Names of the classes, in the order of their keys.
+    counts : mapping of str to int
+        Number of images that this person has given each class.
+    n_labelled : int
+        Number of images with a label, from the features or from anybody.
+    n_images : int
+        Number of images.
+    pending : sequence of QueuedImage
+        Images that wait for a label of this person, most useful first.
+    n_fitted : int
+        Number of labels on which the classifier of the queue was fitted. 0 without a classifier.
+    is_fitting : bool
+        Whether a new queue is being computed.
+    can_undo : bool
+        Whether this person has made a decision.
+    error : str
+        Why the last queue could not be computed, or an empty text.
+    """
+
+    annotator: str
+    classes: Sequence[str]
+    counts: dict[str, int]
+    n_labelled: int
+    n_images: int
+    pending: Sequence[QueuedImage]
+    n_fitted: int
+    is_fitting: bool
+    can_undo: bool
+    error: str = ""
+
+
+class LabelSession:
+    """Decisions of one person, and the queue of the images to label next.
+
+    Each decision is on the disk when the method returns. The queue is computed in a thread. The
+    methods may be called from several threads.
+
+    Parameters
+    ----------
+    features : FeatureSet
+        Features with one row for each file.
+    file : path
+        File of decisions. Other people may append to it at the same time.
+    annotator : str
+        Name of the person.
+    seed : int
+        Random seed of the queue.
+
+    Raises
+    ------
+    RefusedFileError
+        If the file exists, but is not a file of decisions.
+    UsageError
+        If the name of the person is empty or has control characters.
+    """
+
+    def __init__(
+        self, features: FeatureSet, file: str | Path, annotator: str, *, seed: int = 0
+    ) -> None:
+        self.features = features
+        self.file = Path(file)
+        self.annotator = checked_name(annotator, "name of the annotator")
+        self._seed = seed
+        self._row_of = {path: row for row, path in enumerate(features.files.tolist())}
+        self._changed = Condition()
+        self._decisions = read_decisions(self.file)
+        self._added: list[str] = []
+        self._skipped: set[str] = set()
+        self._waiting: list[QueuedImage] = []
+        self._n_fitted = 0
+        self._is_fitting = False
+        self._error = ""
+
+    @property
+    def classes(self) -> list[str]:
+        """Classes of the features, of the decisions, and those that were added."""
+        given = sorted({one.label for one in self._decisions} - {"", *self.features.classes})
+        names = [*self.features.classes, *given, *self._added]
+        return list(dict.fromkeys(names))
+
+    def add_class(self, name: str) -> None:
+        """Add a class without images.
+
+        Raises
+        ------
+        UsageError
+            If the name is empty, or has control characters.
+        """
+        with self._changed:
+            self._added.append(checked_name(name, "label"))
+
+    def decide(self, row: int, label: str) -> None:
+        """Label an image, and save the decision.
+
+        Raises
+        ------
+        UsageError
+            If there is no such row, or the name of the class is not allowed.
+        StorageError
+            If the decision cannot be saved. It then does not count.
+        """
+        self._save(Decision(self._path(row), checked_name(label, "label"), self.annotator, now()))
+
+    def undo(self) -> int:
+        """Take back the last decision of this person, and return its row.
+
+        Raises
+        ------
+        DataError
+            If there is no decision to take back.
+        StorageError
+            If the undo cannot be saved. It then does not count.
+        """
+        with self._changed:
+            path = last_decided(self._decisions, self.annotator)
+        if path is None:
+            raise DataError("there is no decision to undo")
+        self._save(Decision(path, "", self.annotator, now(), is_undo=True))
+        row = self._row_of[path]
+        with self._changed:
+            self._skipped.discard(path)
+            others = [one for one in self._waiting if one.row != row]
+            again = [one for one in self._waiting if one.row == row] or [QueuedImage(row, path)]
+            self._waiting = [*again, *others]
+        return row
+
+    def skip(self, row: int) -> None:
+        """Do not ask for an image again in this session."""
+        path = self._path(row)
+        with self._changed:
+            self._skipped.add(path)
+
+    def refit(self) -> None:
+        """Fit the classifier on all labels in a thread, and replace the queue when it is done.
+
+        Decisions of other people since the last fit are read first. If a fit is running, nothing
+        happens.
+        """
+        with self._changed:
+            if self._is_fitting:
+                return
+            self._is_fitting = True
+        Thread(target=self._refit, daemon=True, name="label queue").start()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until no queue is being computed. Return whether this is so."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._is_fitting, timeout)
+
+    def state(self) -> LabelState:
+        """Return what the page shows."""
+        with self._changed:
+            merged = self.merged()
+            own = {path: by[self.annotator] for path, by in merged.given.items()
+                   if self.annotator in by}  # fmt: skip
+            pending = [
+                one
+                for one in self._waiting
+                if one.path not in own and one.path not in self._skipped
+            ]
+            labels = merged.labels
+            known = self.features.y >= 0
+            rows = [self._row_of[path] for path in labels]
+            known[rows] = [bool(label) for label in labels.values()]
+            return LabelState(
+                self.annotator, self.classes, dict(Counter(own.values())), int(known.sum()),
+                len(self.features), pending, self._n_fitted, self._is_fitting,
+                last_decided(self._decisions, self.annotator) is not None, self._error,
+            )  # fmt: skip
+
+    def merged(self) -> MergedLabels:
+        """Return the labels of all people for images of the features."""
+        return merged_labels(one for one in self._decisions if one.path in self._row_of)
+
+    def label_of(self, row: int) -> str:
+        """Return the label of an image: of the decisions, or of the features."""
+        path = self._path(row)
+        with self._changed:
+            return self.merged().labels.get(path, str(self.features.labels[row]))
+
+    def _path(self, row: int) -> str:
+        if not 0 <= row < len(self.features):
+            raise UsageError(f"there is no image {row} (images: 0 to {len(self.features) - 1})")
+        return str(self.features.files[row])
+
+    def _save(self, decision: Decision) -> None:
+        with self._changed:
+            append_decisions(self.file, [decision])
+            self._decisions.append(decision)
+
+    def _refit(self) -> None:
+        queue: LabelQueue | None = None
+        error = ""
+        try:
+            with self._changed:
+                self._decisions = read_decisions(self.file)
+                data = relabelled(self.features, self.merged().labels)
+                skipped = frozenset(self._skipped)
+            queue = label_queue(data, QUEUE, seed=self._seed, without=skipped)
+        except (ClipfeatError, MemoryError, ValueError) as caught:
+            error = str(caught)
+        finally:
+            with self._changed:
+                if queue is not None:
+                    self._waiting = _queued(queue)
+                    self._n_fitted = queue.n_labelled
+                self._error = error
+                self._is_fitting = False
+                self._changed.notify_all()
+
+
+def _queued(queue: LabelQueue) -> list[QueuedImage]:
+    of_image = zip(
+        queue.rows.tolist(), queue.paths.tolist(), queue.predicted.tolist(),
+        [None if np.isnan(margin) else margin for margin in queue.margins.tolist()], strict=True,
+    )  # fmt: skip
+    return [QueuedImage(*values) for values in of_image]
+
+
+def last_decided(decisions: Sequence[Decision], annotator: str) -> str | None:
+    """Return the path of the last decision of a person that was not taken back.
+
+    Examples
+    --------
+    >>> log = [Decision("1", "cat", "ann"), Decision("2", "dog", "ann"),
+    ...        Decision("2", "", "ann", is_undo=True), Decision("1", "dog", "bob")]
+    >>> last_decided(log, "ann")
+    '1'
+    """
+    made: list[str] = []
+    for one in decisions:
+        if one.annotator != annotator:
+            continue
+        if not one.is_undo:
+            made.append(one.path)
+        elif one.path in made:
+            del made[len(made) - 1 - made[::-1].index(one.path)]
+    return made[-1] if made else None

@@ -1,0 +1,138 @@
+"""The labelling of one person in a running application."""
+
+import threading
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clipfeat.errors import DataError, StorageError, UsageError
+from clipfeat.features import FeatureSet
+from clipfeat.features.decisions import Decision
+from clipfeat.labelling import label_session
+from clipfeat.labelling.label_log import append_decisions, read_decisions
+from clipfeat.labelling.label_session import LabelSession
+from tests.conftest import make_features
+
+
+@pytest.fixture
+def unlabelled() -> FeatureSet:
+    features = make_features(30)
+    return replace(features, y=np.full(60, -1), classes=("real", "fake"))
+
+
+def test_decisions_are_saved_and_leave_the_queue(unlabelled: FeatureSet, tmp_path: Path) -> None:
+    """From an empty file to a queue of the classifier, with every decision in the file."""
+    file = tmp_path / "labels.csv"
+    session = LabelSession(unlabelled, file, " ann ")
+    assert session.state().pending == []
+    session.refit()
+    assert session.wait(30)
+    state = session.state()
+    assert (state.annotator, state.classes) == ("ann", ["real", "fake"])
+    assert (len(state.pending), state.n_fitted, state.can_undo) == (60, 0, False)
+    assert state.pending[0].margin is None
+    for image in state.pending[:20]:
+        session.decide(image.row, image.path.partition("/")[0])
+        assert read_decisions(file)[-1].path == image.path
+    state = session.state()
+    assert len(state.pending) == 40
+    assert state.counts == Counter(one.label for one in read_decisions(file))
+    assert state.n_labelled == 20
+    session.refit()
+    assert session.wait(30)
+    state = session.state()
+    assert state.n_fitted == 20
+    assert len(state.pending) == 40
+    margins = [one.margin or 0 for one in state.pending]
+    assert margins == sorted(margins)
+    assert {one.predicted for one in state.pending} <= {"real", "fake"}
+
+
+def test_undo_and_skip(unlabelled: FeatureSet, tmp_path: Path) -> None:
+    """An undone image comes back first, also after a restart. A skipped one does not come back."""
+    file = tmp_path / "labels.csv"
+    session = LabelSession(unlabelled, file, "ann")
+    with pytest.raises(DataError, match="no decision to undo"):
+        session.undo()
+    session.refit()
+    session.wait(30)
+    first, second, third = session.state().pending[:3]
+    session.decide(first.row, "real")
+    session.skip(second.row)
+    assert session.state().pending[0] == third
+    session.decide(third.row, "fake")
+    assert session.undo() == third.row
+    assert session.state().pending[0] == third
+    session = LabelSession(unlabelled, file, "ann")
+    assert session.undo() == first.row
+    assert [one.path for one in session.state().pending] == [first.path]
+    assert session.label_of(first.row) == ""
+    assert not session.state().can_undo
+
+
+def test_two_people_share_a_file(unlabelled: FeatureSet, tmp_path: Path) -> None:
+    """Decisions of others count after a refit, and an undo takes back only one's own."""
+    file = tmp_path / "labels.csv"
+    ann, bob = (LabelSession(unlabelled, file, name) for name in ("ann", "bob"))
+    ann.decide(0, "real")
+    bob.decide(40, "fake")
+    bob.refit()
+    bob.wait(30)
+    state = bob.state()
+    assert state.n_fitted == 2
+    assert state.n_labelled == 2
+    assert state.counts == {"fake": 1}
+    assert not {0, 40} & {one.row for one in state.pending}
+    assert bob.undo() == 40
+    assert bob.label_of(0) == "real"
+
+
+def test_new_classes_and_wrong_requests(unlabelled: FeatureSet, tmp_path: Path) -> None:
+    """Classes can be added. Wrong rows and names change nothing."""
+    features = replace(unlabelled, classes=())
+    file = tmp_path / "labels.csv"
+    append_decisions(file, [Decision("elsewhere.png", "odd", "bob")])
+    session = LabelSession(features, file, "ann")
+    session.add_class(" cat ")
+    session.add_class("cat")
+    assert session.classes == ["odd", "cat"]
+    before = file.read_bytes()
+    for row, label in ((60, "cat"), (-1, "cat"), (0, ""), (0, "a\nb")):
+        with pytest.raises(UsageError):
+            session.decide(row, label)
+    with pytest.raises(UsageError, match="annotator"):
+        LabelSession(features, file, " ")
+    assert file.read_bytes() == before
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(StorageError):
+        session.decide(0, "cat")
+    assert session.state().counts == {}
+
+
+def test_decisions_go_on_during_a_fit(
+    unlabelled: FeatureSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A decision does not wait for the classifier, and a second refit does not start another."""
+    go = threading.Event()
+    calls = []
+
+    def slow(*args: object, **kwargs: object) -> None:
+        calls.append(args)
+        go.wait(30)
+        raise DataError("no queue today")
+
+    session = LabelSession(unlabelled, tmp_path / "labels.csv", "ann")
+    monkeypatch.setattr(label_session, "label_queue", slow)
+    session.refit()
+    session.refit()
+    session.decide(3, "real")
+    assert session.state().is_fitting
+    assert session.label_of(3) == "real"
+    go.set()
+    assert session.wait(30)
+    assert len(calls) == 1
+    assert session.state().error == "no queue today"

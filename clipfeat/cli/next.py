@@ -1,5 +1,7 @@
 """``clipfeat next``."""
 
+from pathlib import Path
+
 from clipfeat.cli import option_types as options
 from clipfeat.cli.exits import print_error_line, print_line, reports_errors
 from clipfeat.cli.outputs import check_file
@@ -27,18 +29,16 @@ def next_images(
     from clipfeat.cli.console import counted
     from clipfeat.cli.feature_files import feature_files
     from clipfeat.cli.label_tables import apply_label_tables
-    from clipfeat.labelling.label_log import labels_beside
     from clipfeat.labelling.queue import label_queue
     from clipfeat.store import load
     from clipfeat.system.escaping import spreadsheet_csv
     from clipfeat.system.files import publish
-    from clipfeat.system.locations import is_remote
     from clipfeat.system.progress import Phase, reporting
 
     check_file(output, overwrite=overwrite)
     files = feature_files(features or [])
-    if labels is None and not is_remote(files[0]) and labels_beside(files[0]).is_file():
-        labels = [labels_beside(files[0])]
+    if labels is None:
+        labels = _labels_of(files[0])
     with reporting(progress) as report:
         report(Phase("loading"))
         data, _ = apply_label_tables(load(*files), labels)
@@ -57,3 +57,19 @@ def next_images(
         output.parent.mkdir(parents=True, exist_ok=True)
         publish(spreadsheet_csv(queue.to_pandas()).encode(), output)
         print_line(output)
+
+
+def _labels_of(features: Path) -> list[Path]:
+    """Return the file of decisions beside a feature file, if there is one."""
+    from clipfeat.errors import RefusedFileError
+    from clipfeat.labelling.label_log import labels_beside, read_decisions
+    from clipfeat.system.locations import is_remote
+
+    if is_remote(features):
+        return []
+    file = labels_beside(features)
+    try:
+        return [file] if read_decisions(file) else []
+    except RefusedFileError:
+        print_error_line(f"{file} is not a file of decisions. Pass it with --labels to use it")
+        return []

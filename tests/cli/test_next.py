@@ -34,6 +34,11 @@ def test_from_no_label_to_a_model(unlabelled: list[str]) -> None:
         "4 of 24 unlabelled images, far from each other (fewer than two classes have labels)\n"
     )
     first = result.stdout.splitlines()
+    Path("labels.csv").write_text("path,label\nother.png,cat\n")
+    result = succeed("next", "out.h5", "-n", 4, "--no-progress")
+    assert result.stderr.startswith("labels.csv is not a file of decisions. Pass it with --labels")
+    assert result.stdout.splitlines() == first
+    Path("labels.csv").unlink()
     assert set(first) <= set(unlabelled)
     assert clipfeat("fit", "out.h5").exit_code == 1
     label("labels.csv", "ann", unlabelled[2:8] + unlabelled[14:20])

@@ -41,7 +41,7 @@ def export(
     from clipfeat.store import export as run
     from clipfeat.system.locations import location
 
-    n_rows = run(file, output, overwrite=overwrite)
+    n_rows = run(file, output, overwrite=overwrite, progress=progress)
     written = location(output)
     print_line(f"{written}: {counted(n_rows, 'row')}, {written.stat().st_size:,} bytes")
 

@@ -11,6 +11,7 @@ def merge(
     prefer: options.Prefer = None,
     merge_labels: options.MergeLabels = False,
     overwrite: options.Overwrite = False,
+    progress: options.ShowProgress = True,
 ) -> None:
     """Merge feature files of one encoder into a new file.
 
@@ -22,7 +23,12 @@ def merge(
     from clipfeat.store import merge_files
 
     merged = merge_files(
-        files, output, prefer=prefer, merge_labels=merge_labels, overwrite=overwrite
+        files,
+        output,
+        prefer=prefer,
+        merge_labels=merge_labels,
+        overwrite=overwrite,
+        progress=progress,
     )
     print_line(
         f"{merged.path}: {counted(merged.n_rows, 'row')} from {counted(len(files), 'file')}, "

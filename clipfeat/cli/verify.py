@@ -5,7 +5,7 @@ from clipfeat.cli.exits import print_line, reports_errors
 
 
 @reports_errors
-def verify(file: options.FeaturesOrModel) -> None:
+def verify(file: options.FeaturesOrModel, progress: options.ShowProgress = True) -> None:
     """Check every byte of a feature file or a model file.
 
     Data that an interrupted or running `clipfeat embed` has written beside the feature file is also
@@ -33,7 +33,7 @@ def verify(file: options.FeaturesOrModel) -> None:
         return
     from clipfeat.store import verify as run
 
-    result = run(file)
+    result = run(file, progress=progress)
     parts = f" in a snapshot and {counted(result.n_parts, 'part')}" if result.n_parts else ""
     rows, failures = counted(result.n_rows, "row"), counted(result.n_failures, "failure")
     print_line(

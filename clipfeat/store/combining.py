@@ -18,6 +18,7 @@ from clipfeat.store.reading import Stored, open_stored
 from clipfeat.store.target import check_target, free_target
 from clipfeat.store.writing import FeatureWriter
 from clipfeat.system.locations import below, common_folder, is_remote, prefixed
+from clipfeat.system.progress import Phase, Report, reporting, silent
 
 PREFERENCES = ("first", "last")
 
@@ -54,6 +55,7 @@ def merge_files(
     prefer: str | None = None,
     merge_labels: bool = False,
     overwrite: bool = False,
+    progress: bool | Report = True,
 ) -> MergeReport:
     """Merge feature files of the same encoder into one.
 
@@ -76,6 +78,9 @@ def merge_files(
         spelling.
     overwrite : bool
         Replace an existing file.
+    progress : bool or callable
+        Show the current phase on standard error. A callable is called with each
+        `clipfeat.system.progress.Phase` instead.
 
     Returns
     -------
@@ -102,6 +107,7 @@ def merge_files(
     if prefer is not None and prefer not in PREFERENCES:
         raise unknown_name("value of --prefer", prefer, PREFERENCES)
     with ExitStack() as stack:
+        report = stack.enter_context(reporting(progress))
         stack.enter_context(write_lock(check_target(out)))
         target = free_target(out, overwrite=overwrite)
         files = [stack.enter_context(open_stored(path)) for path in paths]
@@ -120,7 +126,7 @@ def merge_files(
             target, files[0].spec, root=root, overwrite=True, is_locked=True
         ) as writer:
             writer.provenance = {"merged": [str(path) for path in paths]}
-            n_rows, n_failures = _write(writer, files, prefixes, names, owners)
+            n_rows, n_failures = _write(writer, files, prefixes, names, owners, report)
         n_all = sum(file.n_rows for file in files)
     return MergeReport(target, n_rows, n_all - n_rows, n_failures, root)
 
@@ -151,7 +157,7 @@ def reroot(path: str | Path, root: str, prefix: str) -> None:
         ) as writer:
             writer.provenance = provenance(stored)
             owners = _owners([stored], [prefix], {}, "last")
-            _write(writer, [stored], [prefix], {}, owners)
+            _write(writer, [stored], [prefix], {}, owners, silent)
 
 
 def _write(
@@ -160,6 +166,7 @@ def _write(
     prefixes: Sequence[str],
     names: Mapping[str, str],
     owners: Mapping[str, int],
+    report: Report,
 ) -> tuple[int, int]:
     """Write the rows that `owners` chooses, and the failures of paths without such a row.
 
@@ -175,6 +182,7 @@ def _write(
         writer.fail(failure)
     again: list[Row] = []
     keys: set[bytes] = set()
+    n_all, n_read = sum(file.n_rows for file in files), 0
     for number, (file, prefix) in enumerate(zip(files, prefixes, strict=True)):
         for rows, features in _row_chunks(file, prefix, names):
             new = np.zeros(len(rows), dtype=bool)
@@ -187,6 +195,8 @@ def _write(
                 again += [] if new[i] else [row]
                 keys.add(row.key)
             writer.append([rows[i] for i in np.flatnonzero(new)], features[new])
+            n_read += len(rows)
+            report(Phase("merging", n_read, n_all, "rows"))
     writer.append_known(again)
     # An interrupted merge into the same file may have left rows that are not in `files`.
     n_rows = writer.finish(

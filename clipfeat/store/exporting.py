@@ -14,11 +14,14 @@ from clipfeat.store.reading import Stored, open_stored
 from clipfeat.system.files import replacing, storage_errors
 from clipfeat.system.locations import is_remote, location
 from clipfeat.system.optional_libraries import require
+from clipfeat.system.progress import Phase, Report, reporting
 
 Columns = Mapping[str, NDArray[Any]]
 
 
-def export(path: str | Path, out: str | Path, *, overwrite: bool = False) -> int:
+def export(
+    path: str | Path, out: str | Path, *, overwrite: bool = False, progress: bool | Report = True
+) -> int:
     """Write the rows of a feature file in a format that other tools read.
 
     Features are copied in blocks, so they need not fit in memory.
@@ -35,6 +38,9 @@ def export(path: str | Path, out: str | Path, *, overwrite: bool = False) -> int
         ``.parquet`` file, but one column for each feature.
     overwrite : bool
         Replace an existing file.
+    progress : bool or callable
+        Show the current phase on standard error. A callable is called with each
+        `clipfeat.system.progress.Phase` instead.
 
     Returns
     -------
@@ -61,17 +67,17 @@ def export(path: str | Path, out: str | Path, *, overwrite: bool = False) -> int
         is_taken = target.exists()
     if is_taken and not overwrite:
         raise OutputExistsError(f"{target} already exists. Give another -o, or add --overwrite.")
-    with open_stored(path) as stored:
+    with reporting(progress) as report, open_stored(path) as stored:
         stored.spec.warn_if_untrained(path)
         if not is_remote(target):
             with storage_errors(f"creating {target.parent}"):
                 target.parent.mkdir(parents=True, exist_ok=True)
         with replacing(target) as temporary:
-            EXPORTERS[target.suffix.lower()](stored, temporary)
+            EXPORTERS[target.suffix.lower()](stored, temporary, report)
         return stored.n_rows
 
 
-def _write_parquet(stored: Stored, path: Path) -> None:
+def _write_parquet(stored: Stored, path: Path, report: Report) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -85,13 +91,13 @@ def _write_parquet(stored: Stored, path: Path) -> None:
     }
     schema = pa.schema([*fields, ("features", kind)], metadata=about)
     with pq.ParquetWriter(path, schema) as writer:
-        for some, features in _chunks(stored, columns):
+        for some, features in _chunks(stored, columns, report):
             lists = pa.FixedSizeListArray.from_arrays(pa.array(features.reshape(-1)), width)
             arrays = [pa.array(values) for values in some.values()]
             writer.write_table(pa.Table.from_arrays([*arrays, lists], schema=schema))
 
 
-def _write_npz(stored: Stored, path: Path) -> None:
+def _write_npz(stored: Stored, path: Path, report: Report) -> None:
     arrays = {
         "paths": stored.strings("paths"),
         "keys": _hexadecimal(stored),
@@ -117,23 +123,23 @@ def _write_npz(stored: Stored, path: Path) -> None:
                 "shape": (stored.n_rows, stored.spec.n_features),
             }
             np.lib.format.write_array_header_1_0(file, header)
-            for features in stored.features():
+            for features in _features(stored, report):
                 file.write(np.ascontiguousarray(features).tobytes())
 
 
-def _write_csv(stored: Stored, path: Path) -> None:
+def _write_csv(stored: Stored, path: Path, report: Report) -> None:
     import pandas as pd
 
     names = [f"{stored.spec.name}.{i}" for i in range(stored.spec.n_features)]
     columns = _columns(stored)
     with path.open("x", encoding="utf-8", newline="") as file:
         pd.DataFrame(columns=[*columns, *names]).to_csv(file, index=False)
-        for some, features in _chunks(stored, columns):
+        for some, features in _chunks(stored, columns, report):
             about, values = pd.DataFrame(some), pd.DataFrame(features, columns=names)
             pd.concat([about, values], axis=1).to_csv(file, index=False, header=False)
 
 
-EXPORTERS: dict[str, Callable[[Stored, Path], None]] = {
+EXPORTERS: dict[str, Callable[[Stored, Path, Report], None]] = {
     ".parquet": _write_parquet,
     ".npz": _write_npz,
     ".csv": _write_csv,
@@ -164,10 +170,21 @@ def _columns(stored: Stored) -> Columns:
     return {**own, **source, **more, **own}
 
 
-def _chunks(stored: Stored, columns: Columns) -> Iterator[tuple[Columns, NDArray[np.floating]]]:
+def _features(stored: Stored, report: Report) -> Iterator[NDArray[np.floating]]:
+    """Yield the features in blocks of a few thousand rows, and report each block."""
+    n_done = 0
+    for features in stored.features():
+        n_done += len(features)
+        report(Phase("exporting", n_done, stored.n_rows, "rows"))
+        yield features
+
+
+def _chunks(
+    stored: Stored, columns: Columns, report: Report
+) -> Iterator[tuple[Columns, NDArray[np.floating]]]:
     """Yield the columns and features in blocks of a few thousand rows."""
     start = 0
-    for features in stored.features():
+    for features in _features(stored, report):
         here = slice(start, start + len(features))
         start += len(features)
         yield {name: values[here] for name, values in columns.items()}, features

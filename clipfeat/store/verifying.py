@@ -6,6 +6,7 @@ rule of the format.
 
 import hashlib
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from clipfeat.store.format import KEY_BYTES, REMEDY, ROW_DATASETS, Column, colum
 from clipfeat.store.one_file import OpenFile
 from clipfeat.store.reading import open_stored
 from clipfeat.system.locations import followed, location
+from clipfeat.system.progress import Phase, Report, reporting
 
 TEXT = ("paths", "groups", "split", "format")
 COMPARABLE = np.dtype(f"S{KEY_BYTES}")
@@ -51,7 +53,7 @@ class VerifyReport:
     seconds: float
 
 
-def verify(path: str | Path) -> VerifyReport:
+def verify(path: str | Path, *, progress: bool | Report = True) -> VerifyReport:
     """Verify every byte of a feature file and its parts.
 
     The structure must follow the format, every dataset must match its checksum, and the fingerprint
@@ -63,6 +65,9 @@ def verify(path: str | Path) -> VerifyReport:
     ----------
     path : path
         The feature file.
+    progress : bool or callable
+        Show the current phase on standard error. A callable is called with each
+        `clipfeat.system.progress.Phase` instead.
 
     Returns
     -------
@@ -76,14 +81,17 @@ def verify(path: str | Path) -> VerifyReport:
     """
     begun = time.monotonic()
     target = followed(location(path))
-    with open_stored(target) as stored:
+    with reporting(progress) as report, open_stored(target) as stored:
         stored.spec.warn_if_untrained(target)
         columns = [_checked_columns(file) for file in stored.files]
         keys, counts = np.unique(np.concatenate(columns), return_counts=True)
         doubled = keys[counts > 1]
         features_of: dict[bytes, bytes] = {}
+        n_rows, n_checked = sum(file.n_rows for file in stored.files), 0
         for file, keys in zip(stored.files, columns, strict=True):
-            _check_features(file, keys, doubled, features_of)
+            for n_of_file in _check_features(file, keys, doubled, features_of):
+                report(Phase("verifying", n_checked + n_of_file, n_rows, "rows"))
+            n_checked += file.n_rows
         return VerifyReport(
             path=target,
             n_rows=stored.n_rows,
@@ -114,8 +122,11 @@ def _checked_columns(file: OpenFile) -> Column:
 
 def _check_features(
     file: OpenFile, keys: Column, doubled: Column, features_of: dict[bytes, bytes]
-) -> None:
-    """Verify that a file's features are finite, and equal in rows with equal keys."""
+) -> Iterator[int]:
+    """Verify that a file's features are finite, and equal in rows with equal keys.
+
+    Yield the number of verified rows after each block.
+    """
     for start, rows in file.features():
         if not np.isfinite(rows).all():
             bad = start + int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
@@ -130,6 +141,7 @@ def _check_features(
                     f"{file.path} is damaged: two rows with key {key.hex()} have different "
                     f"features. {REMEDY}"
                 )
+        yield start + len(rows)
 
 
 def _digest(values: NDArray[np.floating]) -> bytes:

@@ -10,9 +10,11 @@ import pytest
 
 from clipfeat.errors import RefusedFileError
 from clipfeat.features import Failure
-from clipfeat.store import FeatureWriter, Row, verify
+from clipfeat.store import FeatureWriter, Row, export, merge_files, verify
+from clipfeat.store.exporting import EXPORTERS
 from clipfeat.store.format import KEY, checksum
 from clipfeat.store.reading import part_paths
+from clipfeat.system.progress import Phase
 from tests.conftest import make_spec
 
 SPEC = make_spec(n_features=3)
@@ -120,3 +122,15 @@ def test_a_damaged_part_is_named(tmp_path: Path) -> None:
         h5["features"][0, 0] = 5
     with pytest.raises(RefusedFileError, match=part.name):
         verify(tmp_path / "out.h5")
+
+
+def test_rows_are_counted(tmp_path: Path) -> None:
+    """Verifying, exporting and merging report each block of rows."""
+    path = filled(tmp_path / "out.h5")
+    seen: list[Phase] = []
+    verify(path, progress=seen.append)
+    for suffix in EXPORTERS:
+        export(path, tmp_path / f"out{suffix}", progress=seen.append)
+    merge_files([path], tmp_path / "all.h5", progress=seen.append)
+    last = {one.name: (one.done, one.total) for one in seen}
+    assert last == dict.fromkeys(("verifying", "exporting", "merging"), (4, 4))

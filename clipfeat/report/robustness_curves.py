@@ -98,12 +98,12 @@ def draw_robustness(
     metrics : sequence of str
         One to four metrics.
     """
-    from matplotlib.figure import Figure
+    from clipfeat.report.plots.shown_figure import ShownFigure
 
     degradations = [name for name in table["degradation"].unique() if name != "original"]
     columns = min(MAX_COLUMNS, len(degradations))
     n_rows = -(-len(degradations) // columns)
-    figure = Figure(figsize=(2.9 * columns + 1.2, 2.6 * n_rows + 0.6), layout="constrained")
+    figure = ShownFigure(figsize=(2.9 * columns + 1.2, 2.6 * n_rows + 0.6), layout="constrained")
     axes = figure.subplots(n_rows, columns, sharey=True, squeeze=False)
     values = table.loc[table["metric"].isin(metrics), "value"]
     low = min(0.45, float(values.min()) - 0.03)

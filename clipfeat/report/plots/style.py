@@ -65,9 +65,9 @@ def plot_style() -> Iterator[None]:
 
 def new_figure(width: float, height: float, title: str) -> "tuple[Figure, Axes]":
     """Create a figure with one pair of axes; the size is in inches."""
-    from matplotlib.figure import Figure
+    from clipfeat.report.plots.shown_figure import ShownFigure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = ShownFigure(figsize=(width, height), layout="constrained")
     ax = figure.subplots()
     ax.set_title(title)
     return figure, ax

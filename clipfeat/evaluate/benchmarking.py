@@ -23,6 +23,7 @@ from clipfeat.evaluate.run_record import run_record
 from clipfeat.evaluate.separated_duplicates import separated_duplicates
 from clipfeat.evaluate.votes import UNIFORM, parse_voting
 from clipfeat.features import FeatureSet
+from clipfeat.features.expected import check_is_feature_set
 from clipfeat.fits.fit_resources import FitResources
 from clipfeat.fits.on_ray import ray_executor
 from clipfeat.system.progress import Phase, Report, reporting
@@ -100,9 +101,9 @@ def benchmark(
         If there are no labels or there is only one class. If a class has fewer images or groups
         than there are folds.
     UsageError
-        If the protocol cannot be used with these features. If a threshold or a positive class is
-        requested and there are not exactly two classes. If `vote_weights` does not have one number
-        for each entry that votes.
+        If `features` is no feature set. If the protocol cannot be used with these features. If a
+        threshold or a positive class is requested and there are not exactly two classes. If
+        `vote_weights` does not have one number for each entry that votes.
     UnknownNameError
         If a classifier, a vote or the positive class is unknown.
     FingerprintError
@@ -125,6 +126,7 @@ def benchmark(
     >>> benchmark(features, "logreg,dummy", protocol=4).leaderboard().metric
     'balanced_accuracy'
     """
+    check_is_feature_set(features, "clipfeat.benchmark")
     arguments = dict(locals())
     if options.abstain is not None:
         raise UsageError("abstain has no effect in a benchmark. Pass it to fit, or leave it out")

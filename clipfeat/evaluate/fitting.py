@@ -36,6 +36,7 @@ from clipfeat.evaluate.votes import GIVEN, UNIFORM, VOTE_TITLES, Voting, parse_v
 from clipfeat.features import FeatureSet
 from clipfeat.features.by_file import one_per_file
 from clipfeat.features.classes import positive_by
+from clipfeat.features.expected import check_is_feature_set
 from clipfeat.features.official_parts import SPLIT
 from clipfeat.fits.fit_resources import FitResources
 from clipfeat.fits.limited import one_process
@@ -125,8 +126,9 @@ def fit(
         If there are no labels or there is only one class. If a class has fewer images or groups
         than there are folds.
     UsageError
-        If a threshold, prediction sets or a vote must be learned, but `cv` is 0. If a threshold or
-        a positive class is requested and there are not exactly two classes. If `vote_weights` does
+        If `features` is no feature set. Arrays are converted with `FeatureSet.from_arrays`. If a
+        threshold, prediction sets or a vote must be learned, but `cv` is 0. If a threshold or a
+        positive class is requested and there are not exactly two classes. If `vote_weights` does
         not have one number for each member. If streamed features are combined with an option that
         needs features in memory.
     DataError
@@ -136,6 +138,8 @@ def fit(
     ClipfeatError
         If Ray fails.
     """
+    if not isinstance(features, StreamedFeatures):
+        check_is_feature_set(features, "clipfeat.fit")
     names = parse_names(clf)
     if len(names) > 1:
         names = [name for name in names if name != CHANCE]  # the baseline does not vote

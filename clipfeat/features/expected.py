@@ -1,0 +1,36 @@
+"""The error for a call that passes something else than a feature set."""
+
+from pathlib import Path
+
+from clipfeat.errors import UsageError
+from clipfeat.features.feature_set import FeatureSet
+
+
+def check_is_feature_set(value: object, function: str) -> None:
+    """Check that an argument is a feature set.
+
+    Parameters
+    ----------
+    value : object
+        The argument.
+    function : str
+        Name of the function that was called.
+
+    Raises
+    ------
+    UsageError
+        If it is something else. The message states how to make a feature set from it.
+
+    Examples
+    --------
+    >>> try:
+    ...     check_is_feature_set([[0.5, 1.0]], "clipfeat.fit")
+    ... except UsageError as error:
+    ...     print(error)
+    clipfeat.fit expects a FeatureSet, got list. Pass clipfeat.FeatureSet.from_arrays(X, y)
+    """
+    if isinstance(value, FeatureSet):
+        return
+    is_path = isinstance(value, str | Path)
+    remedy = "clipfeat.load(path)" if is_path else "clipfeat.FeatureSet.from_arrays(X, y)"
+    raise UsageError(f"{function} expects a FeatureSet, got {type(value).__name__}. Pass {remedy}")

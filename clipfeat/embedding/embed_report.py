@@ -13,10 +13,11 @@ from clipfeat.images.overview import SourceOverview
 from clipfeat.images.record import record_path
 from clipfeat.images.source import ImageSource
 from clipfeat.spec import EncoderSpec
+from clipfeat.system.escaping import terminal_text
 from clipfeat.system.locations import is_remote
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EmbedReport:
     """Result of an embedding run.
 
@@ -74,6 +75,19 @@ class EmbedReport:
     cause: str = ""
     overview: SourceOverview | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return terminal_text(
+            f"EmbedReport({self.n_rows} rows in {self.path} by {self.spec.title}; "
+            f"{self.progress.encoded} encoded, {self.progress.known} known, "
+            f"{self.progress.failed} failed)"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return a card for notebooks with the labels and the failures."""
+        from clipfeat.embedding.embed_report_html import embed_report_html
+
+        return embed_report_html(self)
 
 
 def chooses_root(images: ImageSource) -> bool:

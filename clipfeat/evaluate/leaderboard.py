@@ -21,7 +21,7 @@ from clipfeat.evaluate.standings import Standing, standings
 from clipfeat.evaluate.tidy_rows import COSTS, headline_rows, pooled_metrics
 from clipfeat.evaluate.validation import OnValidation, merit, on_validation
 from clipfeat.features.classes import positive_class, positive_title
-from clipfeat.system.escaping import html_text
+from clipfeat.system.escaping import terminal_text
 from clipfeat.zoo import CHANCE
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ TEXT_COLUMNS = (RANK, ON_VALIDATION, INTERVAL)
 """Columns that are not means over folds."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Leaderboard:
     """Entries of a benchmark, ordered by a metric.
 
@@ -275,24 +275,21 @@ class Leaderboard:
         ]
         return (max if METRICS[metric].higher_is_better else min)(values, default=float("nan"))
 
+    def __repr__(self) -> str:
+        lines = [f"Leaderboard by {COLUMN_TITLES[self.metric]}:"]
+        for entry in self.entries:
+            interval = _interval_text(self.standings.get(entry))
+            lines.append(
+                f"{self.rank(entry):>3} {self.cell(entry, self.metric)}"
+                f"{f' ({interval})' if interval != '–' else ''} {terminal_text(entry)}"
+            )
+        return "\n".join(lines)
+
     def _repr_html_(self) -> str:
         """Return an HTML table for notebooks, with the best value of each metric in bold."""
-        columns = self.columns
-        best = {name: self.best(name) for name in columns if name in METRICS}
-        head = "".join(
-            f"<th>{html_text(title)}</th>" for title in ("classifier", *columns.values())
-        )
-        body = ""
-        for entry in self.entries:
-            body += f"<tr><th>{html_text(entry)}</th>"
-            for name in columns:
-                text = html_text(self.cell(entry, name))
-                is_best = self.mean[entry].get(name, float("nan")) == best.get(name)
-                body += f"<td>{f'<b>{text}</b>' if is_best else text}</td>"
-            body += "</tr>"
-        texts = [f"positive class {self.positive}."] if self.positive else []
-        caption = f"<caption>{html_text(' '.join([*texts, *self.notes]))}</caption>"
-        return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        from clipfeat.evaluate.leaderboard_html import leaderboard_html
+
+        return leaderboard_html(self)
 
 
 def run_leaderboard(

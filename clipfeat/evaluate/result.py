@@ -19,6 +19,7 @@ from clipfeat.evaluate.plan import Trial
 from clipfeat.evaluate.tidy_rows import COLUMNS
 from clipfeat.features.by_file import one_per_file
 from clipfeat.spec import EncoderSpec
+from clipfeat.system.escaping import terminal_text
 from clipfeat.system.progress import Report, reporting
 
 if TYPE_CHECKING:
@@ -119,10 +120,16 @@ class Benchmark:
     about: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        return (
+        return terminal_text(
             f"Benchmark({self.about.get('protocol')} on {len(self.y)} images: "
-            f"{', '.join(self.probabilities)})"
+            f"{', '.join(self.entries)})"
         )
+
+    def _repr_html_(self) -> str:
+        """Return a card for notebooks with the best entries."""
+        from clipfeat.evaluate.benchmark_html import benchmark_html
+
+        return benchmark_html(self)
 
     @property
     def entries(self) -> list[str]:

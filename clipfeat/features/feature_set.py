@@ -17,6 +17,7 @@ from clipfeat.features.classes import order_classes, positive_class, positive_la
 from clipfeat.features.column_names import find_column
 from clipfeat.features.label_text import check_spellings, one_spelling
 from clipfeat.spec import EncoderSpec, check_same, titles
+from clipfeat.system.escaping import terminal_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -173,10 +174,16 @@ class FeatureSet:
 
     def __repr__(self) -> str:
         counts = [f"{name} {int((self.y == i).sum())}" for i, name in enumerate(self.classes)]
-        return (
+        return terminal_text(
             f"FeatureSet({len(self)} images × {self.X.shape[1]} features by "
             f"{' + '.join(titles(self.specs)) or 'no encoder'}; {', '.join(counts) or 'no labels'})"
         )
+
+    def _repr_html_(self) -> str:
+        """Return a card for notebooks with the classes."""
+        from clipfeat.features.feature_set_html import feature_set_html
+
+        return feature_set_html(self)
 
     @property
     def slices(self) -> dict[str, slice]:

@@ -31,6 +31,7 @@ from clipfeat.model.description import (
 )
 from clipfeat.model.format import KEY_BYTES, MODEL_NAME, TRAINING_KEYS
 from clipfeat.spec import EncoderSpec
+from clipfeat.system.escaping import terminal_text
 from clipfeat.system.files import replacing, storage_errors
 from clipfeat.system.locations import local_path
 
@@ -39,7 +40,7 @@ REMEDY = "Get the original file again, or fit the model again"
 NO_KEYS = np.empty(0, dtype=f"S{2 * KEY_BYTES}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model:
     """A fitted classifier with its classes, encoders and scores.
 
@@ -92,6 +93,17 @@ class Model:
     adaptation: Adaptation | None = None
     abstention: Abstention | None = field(default=None, compare=False)
     file: Path | None = field(default=None, compare=False)
+
+    def __repr__(self) -> str:
+        members = " + ".join(self.members) or type(self.estimator).__name__
+        encoders = " + ".join(spec.title for spec in self.specs) or "no encoder"
+        return terminal_text(f"Model({members} on {encoders}; classes {', '.join(self.classes)})")
+
+    def _repr_html_(self) -> str:
+        """Return a card for notebooks with the members and the scores."""
+        from clipfeat.model.model_html import model_html
+
+        return model_html(self)
 
     @property
     def weight_files(self) -> dict[str, str]:

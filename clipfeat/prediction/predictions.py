@@ -22,6 +22,7 @@ from clipfeat.images.source import ImageSource
 from clipfeat.model import Model
 from clipfeat.model.abstention import Abstention
 from clipfeat.prediction.label_match import unmatched_labels
+from clipfeat.system.escaping import terminal_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,10 +94,16 @@ class Predictions:
         return replace(self, chosen=positive_last(self.classes, name)[-1])
 
     def __repr__(self) -> str:
-        return (
+        return terminal_text(
             f"Predictions({len(self.paths)} images, {len(self.errors)} unreadable, "
             f"classes {', '.join(self.classes)})"
         )
+
+    def _repr_html_(self) -> str:
+        """Return a card for notebooks with the predicted classes and the first images."""
+        from clipfeat.prediction.predictions_html import predictions_html
+
+        return predictions_html(self)
 
     @property
     def predicted(self) -> list[str]:

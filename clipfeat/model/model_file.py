@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.ensemble import align
-from clipfeat.errors import OutputExistsError, RefusedFileError, UsageError
+from clipfeat.errors import DataError, OutputExistsError, RefusedFileError, UsageError
 from clipfeat.features import FeatureSet
 from clipfeat.model.abstention import Abstention
 from clipfeat.model.abstention_fields import read_abstention, write_abstention
@@ -34,6 +34,11 @@ from clipfeat.spec import EncoderSpec
 from clipfeat.system.escaping import terminal_text
 from clipfeat.system.files import replacing, storage_errors
 from clipfeat.system.locations import local_path
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from clipfeat.prediction.predictions import Predictions
 
 MODEL_LIBRARIES = ("clipfeat", "scikit-learn", "lightgbm", "xgboost", "numpy")
 REMEDY = "Get the original file again, or fit the model again"
@@ -150,14 +155,40 @@ class Model:
         """Apply the adaptation, if there is one, to probabilities of the original model."""
         return probabilities if self.adaptation is None else self.adaptation.apply(probabilities)
 
-    def predict_proba(self, features: FeatureSet) -> NDArray[np.float64]:
+    def predict(self, source: Any, **options: Any) -> "Predictions":
+        """Predict the class of each image of a source.
+
+        Parameters
+        ----------
+        source : FeatureSet, path, sequence of paths, images in memory, or ImageSource
+            Features, one or more feature files, or any image source, as for `clipfeat.predict`.
+        **options
+            Options of `clipfeat.predict`, such as ``weights`` or ``inputs``.
+
+        Returns
+        -------
+        Predictions
+            One row per file. An unreadable file also has a row, and `Predictions.errors` holds the
+            reason.
+
+        Raises
+        ------
+        UsageError
+            If the source has images, but the model was fitted on arrays. See `predict_proba`. For
+            other errors, see `clipfeat.predict`.
+        """
+        from clipfeat.prediction.predicting import predict
+
+        return predict(self, source, **options)
+
+    def predict_proba(self, features: "FeatureSet | ArrayLike") -> NDArray[np.float64]:
         """Predict the probabilities of the classes.
 
         Parameters
         ----------
-        features : FeatureSet
+        features : FeatureSet or array-like of shape (n_samples, n_features)
             Features of the model's encoders. The encoders may be in any order, and may have more
-            layers than the model uses.
+            layers than the model uses. An array is accepted if the model was fitted on arrays.
 
         Returns
         -------
@@ -173,16 +204,20 @@ class Model:
         RefusedFileError
             If the model file is damaged in a way that only prediction reveals.
         UsageError
-            If `features` is not a feature set.
+            If `features` is an array, but the model has encoders.
+        DataError
+            If an array has another number of columns than the training features.
         """
         return self._predict_proba({"vote": self.estimator}, features)["vote"]
 
-    def predict_proba_of_members(self, features: FeatureSet) -> dict[str, NDArray[np.float64]]:
+    def predict_proba_of_members(
+        self, features: "FeatureSet | ArrayLike"
+    ) -> dict[str, NDArray[np.float64]]:
         """Predict the probabilities of the classes with each member of the vote.
 
         Parameters
         ----------
-        features : FeatureSet
+        features : FeatureSet or array-like of shape (n_samples, n_features)
             As in `predict_proba`.
 
         Returns
@@ -199,7 +234,9 @@ class Model:
         RefusedFileError
             If the model file is damaged in a way that only prediction reveals.
         UsageError
-            If `features` is not a feature set.
+            If `features` is an array, but the model has encoders.
+        DataError
+            If an array has another number of columns than the training features.
         """
         members = getattr(self.estimator, "estimators_", None)
         if not isinstance(members, Mapping):
@@ -207,13 +244,10 @@ class Model:
         return self._predict_proba(members, features)
 
     def _predict_proba(
-        self, estimators: Mapping[str, Any], features: FeatureSet
+        self, estimators: Mapping[str, Any], features: "FeatureSet | ArrayLike"
     ) -> dict[str, NDArray[np.float64]]:
         if not isinstance(features, FeatureSet):
-            raise UsageError(
-                f"expected features with their encoder in a FeatureSet, got "
-                f"{type(features).__name__}. Use clipfeat.load or FeatureSet.from_arrays"
-            )
+            features = self._from_array(features)
         X = features.columns_of(self.specs)
         if not len(X):
             return {name: np.empty((0, len(self.classes))) for name in estimators}
@@ -226,6 +260,29 @@ class Model:
             name: self.adapted(align(self._checked(one, distinct), one.classes_, classes)[inverse])
             for name, one in estimators.items()
         }
+
+    def _from_array(self, X: "ArrayLike") -> FeatureSet:
+        """Check an array of features, and convert it to a feature set."""
+        if self.specs:
+            raise UsageError(
+                f"the model needs features of its encoder {self.specs[0].title}, got "
+                f"{type(X).__name__}, which does not record its encoder. Pass "
+                "clipfeat.load('out.h5'), or pass the images to model.predict"
+            )
+        n_features = count_features(self.estimator)
+        try:
+            matrix = np.asarray(X, dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise DataError(
+                f"expected an array of {n_features} features for each image, got "
+                f"{type(X).__name__}, which cannot be converted to numbers. Pass an array"
+            ) from error
+        if matrix.ndim != 2 or matrix.shape[1] != n_features:
+            raise DataError(
+                f"the model was fitted on {n_features} features, but X has the shape "
+                f"{matrix.shape}. Pass an array of shape (n_samples, {n_features})"
+            )
+        return FeatureSet.from_arrays(matrix, [""] * len(matrix))
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the model file.

@@ -12,10 +12,12 @@ import pytest
 import safetensors.numpy
 
 from clipfeat.errors import (
+    DataError,
     FingerprintError,
     OutputExistsError,
     RefusedFileError,
     UnknownNameError,
+    UsageError,
 )
 from clipfeat.evaluate.fitting import fit
 from clipfeat.features import FeatureSet, join
@@ -37,6 +39,27 @@ def test_round_trip_is_equal_to_the_bit(clf: str, encoders: int, tmp_path: Path)
     assert (loaded.classes, loaded.specs, loaded.members) == (
         model.classes, model.specs, model.members,
     )  # fmt: skip
+
+
+def test_arrays_are_predicted_by_models_of_arrays(features: FeatureSet, tmp_path: Path) -> None:
+    """A model of arrays takes arrays of its width; a model with an encoder needs a feature set."""
+    X = np.asarray(features.X)
+    data = FeatureSet.from_arrays(X, features.labels.tolist())
+    model = load_model(fit(data, "logreg", cv=0).save(tmp_path / "model.clipfeat"))
+    expected = model.predict_proba(data)
+    assert np.array_equal(model.predict_proba(X), expected)
+    assert np.array_equal(model.predict_proba(X.tolist()), expected)
+    assert np.array_equal(model.predict_proba_of_members(X)["logreg"], expected)
+    with pytest.raises(DataError, match=r"fitted on 6 features, but X has the shape \(40, 5\)"):
+        model.predict_proba(X[:, :5])
+    with pytest.raises(DataError, match="cannot be converted to numbers"):
+        model.predict_proba(["a.jpg"])
+    with pytest.raises(DataError, match="must be finite"):
+        model.predict_proba(X * np.nan)
+    with pytest.raises(
+        UsageError, match="needs features of its encoder spectrum 32px, got ndarray"
+    ):
+        fit(features, "logreg", cv=0).predict_proba(X)
 
 
 @pytest.fixture

@@ -43,6 +43,16 @@ def test_images_and_features_agree(model: Model, image_folder: Path, tmp_path: P
     assert of_images.predicted == [path.split("/")[0] for path in of_images.paths]
 
 
+def test_a_model_predicts_itself(model: Model, image_folder: Path) -> None:
+    """`Model.predict` takes the sources and the options of `predict`."""
+    options: dict[str, Any] = {"device": "cpu", "progress": False}
+    of_model = model.predict(image_folder, **options)
+    expected = predict(model, image_folder, **options)
+    assert of_model.to_pandas().equals(expected.to_pandas())
+    paths = [str(path) for path in sorted((image_folder / "fake").iterdir())[:2]]
+    assert model.predict(paths, **options).predicted == ["fake", "fake"]
+
+
 def test_every_image_has_a_row(model: Model, image_folder: Path) -> None:
     """Unreadable images have a row with the reason, and copies have equal rows."""
     first = min((image_folder / "real").glob("*.png"))

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from pathlib import Path, PurePath, PurePosixPath
+from typing import Literal
 
 from PIL import Image
 
@@ -12,18 +13,29 @@ from clipfeat.images.isolated import IsolatedDecoder
 from clipfeat.images.readers import FileBytes, Reader
 
 SIDE = 96
+JPEG_QUALITY = 85
 
 
-def thumbnail(reader: Reader, decoder: IsolatedDecoder, side: int = SIDE) -> bytes | None:
-    """Make a PNG file of at most `side` pixels per side, or None if the image cannot be read."""
+def thumbnail(
+    reader: Reader,
+    decoder: IsolatedDecoder,
+    side: int = SIDE,
+    file_format: Literal["PNG", "JPEG"] = "PNG",
+) -> bytes | None:
+    """Make an image file of at most `side` pixels per side, or None if the image cannot be read.
+
+    A JPEG thumbnail is smaller than a PNG thumbnail. It is also made faster, because the decoder
+    may reduce a large photograph.
+    """
+    least_side = 2 * side if file_format == "JPEG" else 0
     try:
-        with decoder.decoded(reader.read()) as decoded:
+        with decoder.decoded(reader.read(), least_side) as decoded:
             image = Image.fromarray(decoded.pixels)
             image.thumbnail((side, side))
     except ImageError:
         return None
     data = io.BytesIO()
-    image.save(data, "PNG")
+    image.save(data, file_format, **({"quality": JPEG_QUALITY} if file_format == "JPEG" else {}))
     return data.getvalue()
 
 
@@ -92,7 +104,7 @@ def find_readers(paths: Sequence[str], roots: Sequence[str | Path]) -> dict[str,
             if file := file_inside(root, path):
                 readers[path] = FileBytes(str(file))
                 break
-            archive = _archive(Path(root), path)
+            archive = archive_inside(root, path)
             if archive is not None:
                 above = archive.parent.relative_to(root).as_posix()
                 inner = path if above == "." else path.removeprefix(f"{above}/")
@@ -107,7 +119,7 @@ def find_readers(paths: Sequence[str], roots: Sequence[str | Path]) -> dict[str,
     return readers
 
 
-def _archive(root: Path, path: str) -> Path | None:
+def archive_inside(root: str | Path, path: str) -> Path | None:
     """Return the archive in a path such as ``train.tar/1.jpg``, or None if there is none."""
     parts = PurePosixPath(path).parts
     parents = ["/".join(parts[:n]) for n in range(1, len(parts))]

@@ -1,0 +1,7 @@
+"""``clipfeat app``: a browser application over the images of a feature file.
+
+The logic knows no web framework. `data` holds the images with their columns, `run_predictions` the
+out-of-fold predictions of a benchmark run, `lists` the findings of the audit, and `projection` the
+maps. A `query` describes what the page shows, and `selecting` turns it into rows. `session` keeps
+what a running application has computed. Only `pages` and `application` import FastAPI.
+"""

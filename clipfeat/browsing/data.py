@@ -1,0 +1,180 @@
+"""The images that the application shows: one row per file, with columns to filter by."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipfeat.auditing.subject import Subject, subject_of
+from clipfeat.errors import DataError
+from clipfeat.features import FeatureSet, Strings
+from clipfeat.features.column_names import OWN_COLUMNS
+from clipfeat.store import load
+from clipfeat.store.image_folder import image_folder
+
+CLASS = "class"
+GROUP = "group"
+COLUMN = "column:"
+"""Prefix of the key of a facet that is a column of the feature file."""
+MAX_VALUES = 200
+"""Maximum number of distinct values of a column that is offered as a filter."""
+UNKNOWN = "(unknown)"
+
+
+@dataclass(frozen=True, eq=False)
+class BrowseFacet:
+    """A property of the images with few values, to filter and to colour by.
+
+    Parameters
+    ----------
+    key : str
+        Name of the facet in a query, such as ``"class"`` or ``"column:generator"``.
+    title : str
+        Name of the facet on the page.
+    values : tuple of str
+        Distinct values. An empty value is `UNKNOWN`.
+    codes : ndarray of shape (n_files,), uint16
+        Index of each file's value in `values`.
+    """
+
+    key: str
+    title: str
+    values: tuple[str, ...]
+    codes: NDArray[np.uint16]
+
+    @property
+    def counts(self) -> list[int]:
+        """Number of files of each value."""
+        counts: list[int] = np.bincount(self.codes, minlength=len(self.values)).tolist()
+        return counts
+
+
+@dataclass(frozen=True, eq=False)
+class BrowseData:
+    """Images to browse.
+
+    Parameters
+    ----------
+    title : str
+        Names of the feature files.
+    subject : Subject
+        One row per file, as in an audit. A file with several rows (views, faces, frames) is
+        represented by its first row.
+    roots : tuple of str
+        Folders whose images may be shown.
+    """
+
+    title: str
+    subject: Subject
+    roots: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    @property
+    def features(self) -> FeatureSet:
+        """Features of the first row of each file."""
+        return self.subject.features
+
+    @cached_property
+    def paths(self) -> Strings:
+        """Path of each file, relative to one of the roots."""
+        return self.features.files
+
+    @cached_property
+    def row_of(self) -> Mapping[str, int]:
+        """Index of each file by the path of its first row."""
+        return {path: i for i, path in enumerate(self.features.paths.tolist())}
+
+    @cached_property
+    def version(self) -> str:
+        """Digest of the paths and content hashes. The browser's cache is valid for one version."""
+        digest = hashlib.blake2b(digest_size=8)
+        for values in (self.features.keys, np.char.encode(self.paths, "utf-8", "surrogatepass")):
+            digest.update(np.ascontiguousarray(values).tobytes())
+        return digest.hexdigest()
+
+    @cached_property
+    def facets(self) -> Mapping[str, BrowseFacet]:
+        """The class, the group and the further columns, if they have 2 to `MAX_VALUES` values."""
+        features = self.features
+        found = {CLASS: class_facet(features)}
+        columns = {COLUMN + name: values for name, values in features.columns.items()}
+        if features.groups is not None:
+            columns[GROUP] = features.groups
+        for key, values in columns.items():
+            title = key.removeprefix(COLUMN)
+            if title not in OWN_COLUMNS and (facet := facet_of(key, title, values)) is not None:
+                found[key] = facet
+        return found
+
+    def columns(self, row: int) -> dict[str, str]:
+        """Return the group and the further columns of a file, without empty values."""
+        features = self.features
+        of = {name: str(values[row]) for name, values in features.columns.items()}
+        if features.groups is not None:
+            of = {GROUP: str(features.groups[row]), **of}
+        return {name: value for name, value in of.items() if value}
+
+
+def class_facet(features: FeatureSet) -> BrowseFacet:
+    """Return the facet of the labels, with the classes in their own order."""
+    values = list(features.classes)
+    codes = features.y.copy()
+    if (codes < 0).any() or not values:
+        codes[codes < 0] = len(values)
+        values.append(UNKNOWN)
+    return BrowseFacet(CLASS, CLASS, tuple(values), codes.astype(np.uint16))
+
+
+def facet_of(key: str, title: str, column: Strings) -> BrowseFacet | None:
+    """Return the facet of a column, or None if it has one value or too many.
+
+    Examples
+    --------
+    >>> facet = facet_of("column:split", "split", np.array(["test", "", "test"]))
+    >>> facet.values, facet.codes.tolist(), facet.counts
+    (('(unknown)', 'test'), [1, 0, 1], [1, 2])
+    >>> facet_of("column:split", "split", np.array(["test", "test"])) is None
+    True
+    """
+    values, codes = np.unique(column, return_inverse=True)
+    if not 2 <= len(values) <= MAX_VALUES:
+        return None
+    names = tuple(value or UNKNOWN for value in values.tolist())
+    return BrowseFacet(key, title, names, codes.astype(np.uint16))
+
+
+def open_browse_data(files: Sequence[str | Path], images: Sequence[str | Path] = ()) -> BrowseData:
+    """Read feature files.
+
+    Parameters
+    ----------
+    files : sequence of path
+        Feature files. Several files must be of different encoders.
+    images : sequence of path
+        Folders of the images. By default, the folder that a feature file records is used, but only
+        if this user has embedded its images on this computer.
+
+    Raises
+    ------
+    DataError
+        If the files hold no images.
+    RefusedFileError
+        If a file is missing or damaged, or is not a feature file.
+    UsageError
+        If one of `images` is not a folder.
+    """
+    roots = [image_folder(files[0], folder) for folder in images] or list(map(image_folder, files))
+    features = load(*files)
+    if not len(features):
+        raise DataError(
+            f"{files[0]} holds no images. Add images with `clipfeat embed images/ {files[0]}`"
+        )
+    title = " + ".join(Path(file).name for file in files)
+    kept = tuple(dict.fromkeys(root for root in roots if root))
+    return BrowseData(title, subject_of(features, {}), kept)

@@ -1,0 +1,126 @@
+"""Lists of images that deserve a look: duplicates and possible label errors, from the audit."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipfeat.auditing.duplicates import check_exact, check_near
+from clipfeat.auditing.finding import Finding
+from clipfeat.auditing.mislabelled import check_labels
+from clipfeat.browsing.data import BrowseData
+from clipfeat.browsing.run_predictions import BrowsePredictions, label_probabilities
+
+
+@dataclass(frozen=True, eq=False)
+class BrowseList:
+    """An ordered list of files with a note on each.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_listed,), int64
+        Indices of the files, most important first.
+    notes : mapping of int to str
+        Note on a file, such as ``"cluster 3"``.
+    clusters : mapping of int to int
+        Number of the cluster of each file. Empty if the list has no clusters.
+    sentences : tuple of str
+        Description of the list.
+    """
+
+    rows: NDArray[np.int64]
+    notes: Mapping[int, str] = field(default_factory=dict)
+    clusters: Mapping[int, int] = field(default_factory=dict)
+    sentences: tuple[str, ...] = ()
+
+
+def exact_duplicates(data: BrowseData, predictions: BrowsePredictions | None = None) -> BrowseList:
+    """List the clusters of files with the same bytes."""
+    return _clusters(data, check_exact(data.subject), "the same bytes")
+
+
+def near_duplicates(data: BrowseData, predictions: BrowsePredictions | None = None) -> BrowseList:
+    """List the clusters of files with nearly the same features.
+
+    Raises
+    ------
+    DataError
+        If there are no features of an encoder with weights, or too few files.
+    """
+    return _clusters(data, check_near(data.subject), "nearly the same features")
+
+
+def label_errors(data: BrowseData, predictions: BrowsePredictions | None = None) -> BrowseList:
+    """List the files that are likely to have a wrong label, likeliest first.
+
+    Without predictions, a logistic regression is cross-validated.
+
+    Raises
+    ------
+    DataError
+        If there are too few files or classes.
+    """
+    subject = data.subject
+    if predictions is not None:
+        probabilities = label_probabilities(data, predictions)
+        subject = replace(subject, judge=predictions.name, probabilities=probabilities)
+    findings = check_labels(subject)
+    rows, notes = [], {}
+    for of in _rows(findings):
+        row = data.row_of[str(of["path"])]
+        rows.append(row)
+        notes[row] = f"{of['suggested']}? {float(of['p_suggested']):.2f}"
+    sentences = tuple(finding.sentence for finding in findings)
+    none = ("No label disagrees with a confident prediction.",)
+    return BrowseList(np.array(rows, dtype=np.int64), notes, {}, sentences or none)
+
+
+def _clusters(data: BrowseData, findings: Sequence[Finding], alike: str) -> BrowseList:
+    rows: list[int] = []
+    clusters: dict[int, int] = {}
+    number = 0
+    for finding in findings:
+        previous = None
+        for of in finding.rows:
+            row = data.row_of[str(of["path"])]
+            number += of["cluster"] != previous
+            previous = of["cluster"]
+            if row not in clusters:  # a cluster may cross both splits and labels
+                rows.append(row)
+                clusters[row] = number
+    notes = {row: f"cluster {cluster}" for row, cluster in clusters.items()}
+    sentences = tuple(finding.sentence for finding in findings)
+    none = (f"No two files have {alike}.",)
+    return BrowseList(np.array(rows, dtype=np.int64), notes, clusters, sentences or none)
+
+
+def _rows(findings: Sequence[Finding]) -> list[Mapping[str, str | float]]:
+    return [row for finding in findings for row in finding.rows]
+
+
+@dataclass(frozen=True)
+class BrowseListKind:
+    """A kind of list.
+
+    Parameters
+    ----------
+    title : str
+        Name on the page.
+    make : callable
+        Function from the images and the predictions of a classifier to the list.
+    uses_predictions : bool
+        Whether the list depends on the predictions.
+    """
+
+    title: str
+    make: Callable[[BrowseData, BrowsePredictions | None], BrowseList]
+    uses_predictions: bool = False
+
+
+LISTS = {
+    "label-errors": BrowseListKind("possible label errors", label_errors, uses_predictions=True),
+    "duplicates": BrowseListKind("identical files", exact_duplicates),
+    "near-duplicates": BrowseListKind("near duplicates", near_duplicates),
+}
+"""The kinds of lists, by their names in a query."""

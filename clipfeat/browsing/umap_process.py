@@ -1,0 +1,29 @@
+"""The child process that computes a map by UMAP for `clipfeat.browsing.projection`.
+
+The parent starts it as ``python -m clipfeat.browsing.umap_process IN.npy OUT.npy``.
+"""
+
+import sys
+import warnings
+
+import numpy as np
+
+SEED = 0
+
+
+def main(source: str, target: str) -> None:
+    """Read features, and write two coordinates for each row."""
+    import umap
+
+    X = np.load(source, allow_pickle=False)
+    n_neighbors = min(15, len(X) - 1)
+    # Small sets start at random: the spectral start needs more rows than components.
+    init = "spectral" if len(X) > 50 else "random"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a fixed seed means one thread
+        points = umap.UMAP(n_neighbors=n_neighbors, init=init, random_state=SEED).fit_transform(X)
+    np.save(target, np.asarray(points, dtype=np.float32))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,55 @@
+"""Tests of the images to browse and their filters."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clipfeat.browsing.data import MAX_VALUES, open_browse_data
+from clipfeat.errors import UsageError
+from tests.browsing.browsed import browse_data
+from tests.conftest import make_features, write_parts
+
+
+def test_columns_with_few_values_are_facets() -> None:
+    """A column with one value, with too many values or of clipfeat's own names is no facet."""
+    features = make_features(MAX_VALUES, groups=True)
+    n = len(features)
+    columns = {
+        "generator": np.array(["SDXL", ""] * (n // 2)),
+        "constant": np.full(n, "x"),
+        "id": features.paths,
+    }
+    data = browse_data(replace(features, columns=columns))
+    assert list(data.facets) == ["class", "column:generator", "group"]
+    assert data.facets["class"].values == ("real", "fake")
+    assert data.facets["class"].counts == [n // 2, n // 2]
+    assert data.facets["column:generator"].values == ("(unknown)", "SDXL")
+    assert data.columns(1) == {"group": "g1", "constant": "x", "id": features.paths[1]}
+
+
+def test_images_without_a_label_are_a_value_of_the_class() -> None:
+    """The code of an unknown label follows those of the classes."""
+    features = make_features(3)
+    facet = browse_data(replace(features, y=np.array([0, 1, -1, 1, 0, -1]))).facets["class"]
+    assert facet.values == ("real", "fake", "(unknown)")
+    assert facet.codes.tolist() == [0, 1, 2, 1, 0, 2]
+
+
+def test_a_file_with_several_rows_is_one_image() -> None:
+    """The views of a file are shown once, under the path of the file."""
+    features = make_features(4)
+    files = np.array([f"{i // 2}.png" for i in range(8)])
+    data = browse_data(replace(features, columns={"file": files}))
+    assert data.paths.tolist() == ["0.png", "1.png", "2.png", "3.png"]
+    assert list(data.facets) == ["class"]
+
+
+def test_images_are_shown_from_a_trusted_folder_only(tmp_path: Path) -> None:
+    """The file records no folder that this user has embedded, so one has to be given."""
+    file = write_parts(tmp_path / "out.h5", make_features(3))
+    assert open_browse_data([file]).roots == ()
+    assert open_browse_data([file], [tmp_path]).roots == (str(tmp_path),)
+    with pytest.raises(UsageError, match="is not a folder"):
+        open_browse_data([file], [tmp_path / "none"])

@@ -1,0 +1,61 @@
+"""Tests of the lists of duplicates and possible label errors."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from clipfeat.browsing.lists import exact_duplicates, label_errors, near_duplicates
+from clipfeat.browsing.run_predictions import predictions_of
+from tests.auditing.test_duplicates import with_copies
+from tests.browsing.browsed import browse_data
+from tests.conftest import make_features
+
+
+def test_clusters_of_identical_files() -> None:
+    """A cluster across labels comes before one within a class, and each file occurs once."""
+    data = browse_data(with_copies({8: 6, 12: 6, 104: 4}, exact=True))
+    listed = exact_duplicates(data)
+    assert listed.rows.tolist() == [4, 104, 6, 8, 12]
+    assert [listed.clusters[row] for row in listed.rows.tolist()] == [1, 1, 2, 2, 2]
+    assert listed.notes[104] == "cluster 1"
+    assert len(listed.sentences) == 2
+
+
+def test_a_cluster_across_splits_and_labels_is_listed_once() -> None:
+    """The audit reports such a cluster twice."""
+    split = np.where(np.arange(200) < 100, "train", "test")
+    data = browse_data(with_copies({104: 4}, exact=True, columns={"split": split}))
+    assert exact_duplicates(data).rows.tolist() == [4, 104]
+
+
+def test_near_duplicates() -> None:
+    """Similar images are a cluster. Without any, a sentence says so."""
+    assert near_duplicates(browse_data(with_copies({8: 6}, exact=False))).rows.tolist() == [6, 8]
+    none = near_duplicates(browse_data(with_copies({}, exact=False)))
+    assert not len(none.rows)
+    assert none.sentences == ("No two files have nearly the same features.",)
+
+
+def test_label_errors_use_the_predictions() -> None:
+    """The likeliest error comes first, with the suggested class."""
+    features = make_features(10)
+    y = features.y.copy()
+    y[3], y[15] = 1, 0
+    data = browse_data(replace(features, y=y))
+    p_fake = np.where(features.y == 1, 0.8, 0.2)
+    p_fake[3], p_fake[15] = 0.1, 0.95
+    p = np.stack([1 - p_fake, p_fake], axis=1)
+    listed = label_errors(data, predictions_of(data, "svm", features.classes, p))
+    assert listed.rows.tolist() == [15, 3]
+    assert listed.notes == {15: "fake? 0.95", 3: "real? 0.90"}
+    assert "according to svm" in listed.sentences[0]
+
+
+def test_label_errors_without_predictions() -> None:
+    """A logistic regression is cross-validated."""
+    features = make_features(30, apart=12.0)
+    y = features.y.copy()
+    y[3] = 1
+    listed = label_errors(browse_data(replace(features, y=y)))
+    assert listed.rows.tolist() == [3]
+    assert "according to logistic regression" in listed.sentences[0]

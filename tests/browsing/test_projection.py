@@ -1,0 +1,65 @@
+"""Tests of the maps."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clipfeat.browsing import projection
+from clipfeat.browsing.projection import pca_points, umap_points
+from clipfeat.errors import ClipfeatError, DataError
+
+
+def directions(n: int = 300, n_features: int = 20) -> np.ndarray:
+    """Make unit vectors near two directions, of very different lengths."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(scale=0.05, size=(n, n_features))
+    X[: n // 2, 0] += 1
+    X[n // 2 :, 1] += 1
+    return (X * rng.uniform(0.1, 10, size=(n, 1))).astype(np.float32)
+
+
+def test_the_first_axis_separates_two_directions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lengths do not matter, and neither does the sample from which the axes are computed."""
+    X = directions()
+    one, other = np.split(pca_points(X)[:, 0].astype(int), 2)
+    assert one.max() < other.min() or other.max() < one.min()
+    monkeypatch.setattr(projection, "N_SAMPLED", 60)
+    monkeypatch.setattr(projection, "BLOCK", 64)
+    one, other = np.split(pca_points(X)[:, 0].astype(int), 2)
+    assert one.max() < other.min() or other.max() < one.min()
+
+
+@pytest.mark.parametrize("shape", [(5, 1), (3, 2), (5, 3)])
+def test_small_sets_have_a_map(shape: tuple[int, int]) -> None:
+    """One column gives a line. Equal rows are one point."""
+    X = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    assert pca_points(X).shape == (shape[0], 2)
+    assert len(np.unique(pca_points(np.ones(shape, dtype=np.float32)), axis=0)) == 1
+
+
+def test_two_images_have_no_map() -> None:
+    """The message names the least number of images."""
+    with pytest.raises(DataError, match="needs 3 images"):
+        pca_points(np.ones((2, 4), dtype=np.float32))
+
+
+def test_umap_runs_in_a_process_and_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second call reads the file, and a damaged file is computed again."""
+    monkeypatch.setattr(projection, "UMAP_MODULE", "tests.browsing.fake_umap")
+    X = directions(40)
+    points = umap_points(X, tmp_path / "maps")
+    (kept,) = (tmp_path / "maps").iterdir()
+    kept.write_bytes(b"damaged")
+    assert (umap_points(X, tmp_path / "maps") == points).all()
+    monkeypatch.setattr(projection, "UMAP_MODULE", "tests.no_such_module")
+    assert (umap_points(X, tmp_path / "maps") == points).all()
+
+
+def test_a_failure_of_umap_names_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last line that the process printed is part of the message."""
+    monkeypatch.setattr(projection, "UMAP_MODULE", "tests.browsing.fake_umap")
+    with pytest.raises(ClipfeatError, match="UMAP failed: thirteen rows"):
+        umap_points(directions(13))

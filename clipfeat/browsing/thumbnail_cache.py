@@ -1,0 +1,85 @@
+"""Thumbnails on disk, in the user's cache, with a size limit."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+MAX_BYTES = 2**30
+"""Maximum size of the cache in bytes, checked after every `TRIM_AFTER` new thumbnails."""
+TRIM_AFTER = 500
+KEPT = 0.8
+"""Share of the maximum size that is kept when thumbnails are deleted."""
+TEMPORARY = ".tmp"
+
+
+class ThumbnailCache:
+    """Files by key. If they exceed the limit, the least recently used files are deleted.
+
+    Several processes may use one folder. A full or read-only disk is not an error: the thumbnails
+    are then made again when they are needed.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder. It is created with the first thumbnail, and only its owner can read it.
+    max_bytes : int
+        Maximum size.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int = MAX_BYTES) -> None:
+        self.folder = folder
+        self.max_bytes = max_bytes
+        self._n_new = 0
+
+    def get(self, key: str) -> bytes | None:
+        """Return the thumbnail of a key, or None if it is not in the cache."""
+        file = self._file(key)
+        with suppress(OSError):
+            data = file.read_bytes()
+            with suppress(OSError):
+                os.utime(file)
+            return data
+        return None
+
+    def put(self, key: str, data: bytes) -> None:
+        """Store a thumbnail."""
+        file = self._file(key)
+        temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}{TEMPORARY}")
+        with suppress(OSError):
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            file.parent.mkdir(exist_ok=True, mode=0o700)
+            try:
+                temporary.write_bytes(data)
+                temporary.replace(file)
+            finally:
+                temporary.unlink(missing_ok=True)
+        self._n_new += 1
+        if self._n_new % TRIM_AFTER == 0:
+            self.trim()
+
+    def trim(self) -> None:
+        """Delete the least recently used thumbnails if the cache is too large."""
+        files = sorted(self._stats())
+        total = sum(size for _, size, _ in files)
+        if total <= self.max_bytes:
+            return
+        for _, size, file in files:
+            if total <= KEPT * self.max_bytes:
+                break
+            with suppress(OSError):
+                Path(file).unlink()
+                total -= size
+
+    def _stats(self) -> Iterator[tuple[float, int, str]]:
+        """Yield the time of the last use, the size and the path of each file."""
+        for folder, _, names in os.walk(self.folder):
+            for name in names:
+                path = os.path.join(folder, name)  # noqa: PTH118 -- 100,000 Path objects are slow
+                with suppress(OSError):
+                    of = os.stat(path)  # noqa: PTH116
+                    yield of.st_mtime, of.st_size, path
+
+    def _file(self, key: str) -> Path:
+        return self.folder / key[:2] / key[2:]

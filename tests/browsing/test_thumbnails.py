@@ -1,0 +1,92 @@
+"""Tests of the thumbnails and their cache."""
+
+import io
+import os
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clipfeat.browsing.thumbnail_cache import KEPT, ThumbnailCache
+from clipfeat.browsing.thumbnails import BrowseThumbnails
+from clipfeat.errors import ReadError
+from tests.browsing.browsed import browse_data
+from tests.conftest import make_features
+
+
+def thumbnails(root: Path, cache: Path, *paths: str) -> BrowseThumbnails:
+    """Return the thumbnails of images at these paths."""
+    features = replace(make_features(len(paths), ("a",)), paths=np.array(paths))
+    return BrowseThumbnails(browse_data(features, [str(root)]), ThumbnailCache(cache))
+
+
+def test_a_thumbnail_is_made_once_and_again_after_a_change(tmp_path: Path) -> None:
+    """The cache is asked by the status of the file, so a changed image has a new thumbnail."""
+    Image.new("RGB", (900, 450), "red").save(tmp_path / "a.png")
+    with thumbnails(tmp_path, tmp_path / "cache", "a.png") as made:
+        first = made.make(0)
+        assert first is not None
+        image = Image.open(io.BytesIO(first))
+        assert (image.format, image.size) == ("JPEG", (224, 112))
+        (kept,) = (file for file in (tmp_path / "cache").rglob("*") if file.is_file())
+        kept.write_bytes(b"kept")
+        assert made.make(0) == b"kept"
+        Image.new("RGB", (90, 90), "blue").save(tmp_path / "a.png")
+        second = made.make(0)
+        assert second is not None
+        assert Image.open(io.BytesIO(second)).size == (90, 90)
+
+
+def test_images_outside_the_root_are_not_read(tmp_path: Path) -> None:
+    """A feature file may name any path."""
+    (tmp_path / "root").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "private.png")
+    (tmp_path / "root" / "link.png").symlink_to(tmp_path / "private.png")
+    paths = ("../private.png", str(tmp_path / "private.png"), "link.png", "none.png")
+    with thumbnails(tmp_path / "root", tmp_path / "cache", *paths) as made:
+        assert [made.make(row) for row in range(4)] == [None] * 4
+        with pytest.raises(ReadError, match="--images"):
+            made.read(0)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_members_of_an_archive(tmp_path: Path) -> None:
+    """The archive is listed once for all its images, and a broken image has no thumbnail."""
+    data = io.BytesIO()
+    Image.new("RGB", (20, 10)).save(data, "PNG")
+    (tmp_path / "sub").mkdir()
+    with tarfile.open(tmp_path / "sub" / "x.tar", "w") as tar:
+        for name, content in (("1.png", data.getvalue()), ("2.png", data.getvalue()[:40])):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    paths = ("sub/x.tar/1.png", "sub/x.tar/2.png", "sub/x.tar/none.png")
+    with thumbnails(tmp_path, tmp_path / "cache", *paths) as made:
+        assert [made.make(row) is None for row in range(3)] == [False, True, True]
+        assert made.read(0) == data.getvalue()
+
+
+def test_the_least_recently_used_thumbnails_are_deleted(tmp_path: Path) -> None:
+    """Files are deleted until a part of the limit is free. A read counts as a use."""
+    cache = ThumbnailCache(tmp_path / "cache", max_bytes=100)
+    for number in range(12):
+        cache.put(f"{number:032x}", bytes(10))
+        file = tmp_path / "cache" / "00" / f"{number:032x}"[2:]
+        os.utime(file, (number, number))
+    assert cache.get(f"{0:032x}") == bytes(10)
+    cache.trim()
+    left = [number for number in range(12) if cache.get(f"{number:032x}") is not None]
+    assert left == [0, *range(5, 12)]
+    assert len(left) * 10 <= KEPT * 100
+    assert (tmp_path / "cache").stat().st_mode & 0o077 == 0
+
+
+def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
+    """The thumbnail is shown, and made again the next time."""
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    (tmp_path / "cache").write_bytes(b"a file")
+    with thumbnails(tmp_path, tmp_path / "cache", "a.png") as made:
+        assert made.make(0) is not None

@@ -13,7 +13,6 @@ from clipfeat.auditing.subject import Subject, subject_of
 from clipfeat.errors import DataError
 from clipfeat.features import FeatureSet, Strings
 from clipfeat.features.column_names import OWN_COLUMNS
-from clipfeat.store import load
 from clipfeat.store.image_folder import image_folder
 
 CLASS = "class"
@@ -149,13 +148,17 @@ def facet_of(key: str, title: str, column: Strings) -> BrowseFacet | None:
     return BrowseFacet(key, title, names, codes.astype(np.uint16))
 
 
-def open_browse_data(files: Sequence[str | Path], images: Sequence[str | Path] = ()) -> BrowseData:
-    """Read feature files.
+def open_browse_data(
+    features: FeatureSet, files: Sequence[str | Path], images: Sequence[str | Path] = ()
+) -> BrowseData:
+    """Prepare the images of feature files for browsing.
 
     Parameters
     ----------
+    features : FeatureSet
+        Features of the files, possibly with other labels.
     files : sequence of path
-        Feature files. Several files must be of different encoders.
+        The feature files.
     images : sequence of path
         Folders of the images. By default, the folder that a feature file records is used, but only
         if this user has embedded its images on this computer.
@@ -163,14 +166,13 @@ def open_browse_data(files: Sequence[str | Path], images: Sequence[str | Path] =
     Raises
     ------
     DataError
-        If the files hold no images.
+        If there are no images.
     RefusedFileError
-        If a file is missing or damaged, or is not a feature file.
+        If a file is damaged.
     UsageError
         If one of `images` is not a folder.
     """
     roots = [image_folder(files[0], folder) for folder in images] or list(map(image_folder, files))
-    features = load(*files)
     if not len(features):
         raise DataError(
             f"{files[0]} holds no images. Add images with `clipfeat embed images/ {files[0]}`"

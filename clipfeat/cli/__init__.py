@@ -12,6 +12,7 @@ from clipfeat import __version__
 from clipfeat.cli.adapt import adapt
 from clipfeat.cli.audit import audit
 from clipfeat.cli.benchmark import benchmark
+from clipfeat.cli.browse_app import browse
 from clipfeat.cli.classifiers import classifiers
 from clipfeat.cli.compare import compare
 from clipfeat.cli.demo import demo
@@ -51,6 +52,7 @@ for command in (
     app.command(cls=PanelCommand)(command)
 app.command("next", cls=PanelCommand)(next_images)
 app.command("import", cls=PanelCommand)(import_features)
+app.command("app", cls=PanelCommand)(browse)
 for command_of_lists in (encoders, classifiers, recipes):
     app.command(cls=PanelCommand)(command_of_lists)
 

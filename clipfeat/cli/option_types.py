@@ -1152,6 +1152,24 @@ ShownTrainingImages = Annotated[
         "the feature file records, if `clipfeat embed` wrote the file on this computer.",
     ),
 ]
+BrowsedRun = Annotated[
+    Path | None,
+    input_option(
+        "--run",
+        metavar="FOLDER",
+        help="Folder written by `clipfeat benchmark -o`. Its out-of-fold predictions show the "
+        "errors.",
+    ),
+]
+BrowsedImages = Annotated[
+    list[Path] | None,
+    input_option(
+        "--images",
+        metavar="FOLDER",
+        help="Folder of the images. The default is the folder that the feature file records, if "
+        "`clipfeat embed` wrote the file on this computer. Repeatable.",
+    ),
+]
 RobustnessRun = Annotated[
     Path | None,
     output_option(

@@ -48,8 +48,9 @@ def test_a_file_with_several_rows_is_one_image() -> None:
 
 def test_images_are_shown_from_a_trusted_folder_only(tmp_path: Path) -> None:
     """The file records no folder that this user has embedded, so one has to be given."""
-    file = write_parts(tmp_path / "out.h5", make_features(3))
-    assert open_browse_data([file]).roots == ()
-    assert open_browse_data([file], [tmp_path]).roots == (str(tmp_path),)
+    features = make_features(3)
+    file = write_parts(tmp_path / "out.h5", features)
+    assert open_browse_data(features, [file]).roots == ()
+    assert open_browse_data(features, [file], [tmp_path]).roots == (str(tmp_path),)
     with pytest.raises(UsageError, match="is not a folder"):
-        open_browse_data([file], [tmp_path / "none"])
+        open_browse_data(features, [file], [tmp_path / "none"])

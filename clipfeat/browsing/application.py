@@ -1,0 +1,47 @@
+"""The application of ``clipfeat app``."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+
+from clipfeat.browsing.pages import PACKAGE, router
+from clipfeat.browsing.session import BrowseSession, NotReadyError
+from clipfeat.web.access import Access
+from clipfeat.web.application import add_static, create_application
+from clipfeat.web.body_limits import BodyLimits
+
+MAX_UPLOAD = 2**26
+"""Maximum size of an image that is searched for, in bytes."""
+
+
+def create_browse_application(session: BrowseSession, access: Access) -> FastAPI:
+    """Make the application for a session.
+
+    Parameters
+    ----------
+    session : BrowseSession
+        The images. Their thumbnails are closed with the application.
+    access : Access
+        Who may use the application.
+    """
+
+    @asynccontextmanager
+    async def lifespan(application: FastAPI) -> AsyncIterator[None]:
+        with session.thumbnails:
+            yield
+
+    application = create_application(
+        f"clipfeat app: {session.data.title}", access,
+        limits=BodyLimits(MAX_UPLOAD), lifespan=lifespan,
+    )  # fmt: skip
+    application.state.session = session
+    application.add_exception_handler(NotReadyError, _answer_not_ready)
+    application.include_router(router)
+    add_static(application, "browsing", PACKAGE)
+    return application
+
+
+async def _answer_not_ready(request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, 202)

@@ -1,0 +1,55 @@
+"""Results that take long, computed once in a thread when they are first requested."""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from threading import Lock, Thread
+from typing import Any
+
+
+class Background:
+    """Results by name, each computed in a thread of its own.
+
+    The threads end with the process, so an unfinished computation never delays the end of the
+    application.
+
+    Examples
+    --------
+    >>> background = Background()
+    >>> background.request("sum", lambda: 1 + 1).result()
+    2
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._futures: dict[str, Future[Any]] = {}
+
+    def request(self, name: str, compute: Callable[[], Any]) -> "Future[Any]":
+        """Return the future of a result. Start its computation if it was never requested.
+
+        Parameters
+        ----------
+        name : str
+            Name of the result.
+        compute : callable
+            Function that computes the result.
+        """
+        with self._lock:
+            future = self._futures.get(name)
+            if future is None:
+                future = self._futures[name] = Future()
+                Thread(target=_run, args=(future, compute), daemon=True, name=name).start()
+            return future
+
+    def forget(self, name: str) -> None:
+        """Forget a result, so that the next request computes it again."""
+        with self._lock:
+            self._futures.pop(name, None)
+
+
+def _run(future: "Future[Any]", compute: Callable[[], Any]) -> None:
+    try:
+        result = compute()
+    except BaseException as error:  # raised again where the result is used
+        future.set_exception(error)
+    else:
+        future.set_result(result)

@@ -1,0 +1,67 @@
+"""Search by an image or a text among the browsed images."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipfeat.browsing.data import BrowseData
+from clipfeat.images.isolated import IsolatedDecoder
+from clipfeat.searching.nearest import neighbours
+from clipfeat.searching.search import search
+
+MAX_RESULTS = 500
+
+
+@dataclass(frozen=True, eq=False)
+class BrowseMatches:
+    """Images near a query, nearest first.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n,), int64
+        Indices of the files.
+    similarities : ndarray of shape (n,), float64
+        Cosine similarities to the query.
+    """
+
+    rows: NDArray[np.int64]
+    similarities: NDArray[np.float64]
+
+
+def has_texts(data: BrowseData) -> bool:
+    """Return whether one of the encoders can encode texts, without loading it."""
+    from clipfeat.encoders.open_clip_texts import has_text_tower
+
+    return any(has_text_tower(spec) for spec in data.features.specs)
+
+
+def search_row(data: BrowseData, row: int, k: int) -> BrowseMatches:
+    """Search the images whose features are nearest to those of a file."""
+    return BrowseMatches(*neighbours(data.features, data.features.X[row], k))
+
+
+def search_image(data: BrowseData, image: bytes, k: int) -> BrowseMatches:
+    """Search the images that are nearest to an image file.
+
+    Raises
+    ------
+    ClipfeatError
+        If the image cannot be decoded, or the encoder cannot be loaded.
+    """
+    with IsolatedDecoder() as decoder, decoder.decoded(image) as decoded:
+        pixels = decoded.pixels.copy()
+    found = search(data.features, pixels, k, text=False, progress=False)
+    return BrowseMatches(found.rows, found.similarities)
+
+
+def search_text(data: BrowseData, text: str, k: int) -> BrowseMatches:
+    """Search the images that are nearest to a text.
+
+    Raises
+    ------
+    ClipfeatError
+        If no encoder can encode texts, or the encoder cannot be loaded.
+    """
+    found = search(data.features, text, k, text=True, progress=False)
+    return BrowseMatches(found.rows, found.similarities)

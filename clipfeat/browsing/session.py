@@ -1,0 +1,251 @@
+"""The state of a running application: predictions, lists and maps, each computed once."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clipfeat.browsing.background import Background
+from clipfeat.browsing.data import BrowseData, BrowseFacet
+from clipfeat.browsing.lists import LISTS, BrowseList
+from clipfeat.browsing.projection import has_umap, pca_points, umap_points
+from clipfeat.browsing.query import BrowseQuery
+from clipfeat.browsing.run_predictions import (
+    BrowsePredictions,
+    predictions_from_run,
+    run_entries,
+)
+from clipfeat.browsing.selecting import Rows, select
+from clipfeat.browsing.thumbnails import BrowseThumbnails
+from clipfeat.errors import ClipfeatError, UsageError, unknown_name
+from clipfeat.evaluate.result import Benchmark
+
+PCA = "pca"
+UMAP = "umap"
+
+
+class NotReadyError(ClipfeatError):
+    """Result that is still being computed. The page asks again."""
+
+
+@dataclass(frozen=True)
+class BrowseDetail:
+    """Facts about a file, for its place in the grid.
+
+    Parameters
+    ----------
+    path, label : str
+        Path, and class; empty if unknown.
+    predicted : str
+        Predicted class; empty without a prediction.
+    confidence : float or None
+        Probability of the predicted class.
+    wrong : bool
+        Whether the prediction differs from the label.
+    note : str
+        Note of the list that the page shows.
+    cluster : int or None
+        Number of the cluster in this list.
+    """
+
+    path: str
+    label: str
+    predicted: str = ""
+    confidence: float | None = None
+    wrong: bool = False
+    note: str = ""
+    cluster: int | None = None
+
+
+class BrowseSession:
+    """Images to browse, and the results that were computed for them.
+
+    Parameters
+    ----------
+    data : BrowseData
+        The images.
+    thumbnails : BrowseThumbnails
+        Their thumbnails.
+    run : Benchmark, optional
+        Run with out-of-fold predictions.
+    map_cache : Path, optional
+        Folder in which the maps by UMAP are kept.
+
+    Raises
+    ------
+    DataError
+        If the run has no predictions for the images.
+    """
+
+    def __init__(
+        self,
+        data: BrowseData,
+        thumbnails: BrowseThumbnails,
+        run: Benchmark | None = None,
+        map_cache: Path | None = None,
+    ) -> None:
+        self.data = data
+        self.thumbnails = thumbnails
+        self.run = run
+        self.background = Background()
+        self._map_cache = map_cache
+        self._lock = Lock()
+        self._predictions: dict[str, BrowsePredictions] = {}
+        self._entries = run_entries(run) if run is not None else []
+        if self._entries:
+            self.predictions(self._entries[0])
+
+    @property
+    def entries(self) -> list[str]:
+        """Names of the classifiers with predictions, best first."""
+        return list(self._entries)
+
+    @property
+    def maps(self) -> list[str]:
+        """Names of the available maps."""
+        return [PCA, UMAP] if has_umap() else [PCA]
+
+    def add_predictions(self, predictions: BrowsePredictions) -> None:
+        """Add or replace the predictions of a classifier that is not in the run."""
+        with self._lock:
+            self._predictions[predictions.name] = predictions
+            if predictions.name not in self._entries:
+                self._entries.append(predictions.name)
+        self.background.forget(_list_name("label-errors", predictions.name))
+
+    def predictions(self, entry: str) -> BrowsePredictions | None:
+        """Return the predictions of a classifier, or None for the empty name.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such classifier.
+        DataError
+            If the classifier has no predictions for the images.
+        """
+        if not entry:
+            return None
+        if entry not in self._entries:
+            raise unknown_name("classifier", entry, self._entries)
+        with self._lock:
+            if entry not in self._predictions and self.run is not None:
+                self._predictions[entry] = predictions_from_run(self.data, self.run, entry)
+            return self._predictions[entry]
+
+    def facets(self, entry: str) -> Mapping[str, BrowseFacet]:
+        """Return the facets of the images and of a classifier's predictions, by key."""
+        predictions = self.predictions(entry)
+        if predictions is None:
+            return self.data.facets
+        own = predictions.facets(self.data.features.y >= 0)
+        return {**self.data.facets, **{facet.key: facet for facet in own}}
+
+    def list_future(self, name: str, entry: str) -> "Future[BrowseList]":
+        """Return the future of a list of `clipfeat.browsing.lists.LISTS`.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such list.
+        """
+        if name not in LISTS:
+            raise unknown_name("list", name, LISTS)
+        kind = LISTS[name]
+        predictions = self.predictions(entry) if kind.uses_predictions else None
+        key = _list_name(name, entry if kind.uses_predictions else "")
+        return self.background.request(key, lambda: kind.make(self.data, predictions))
+
+    def map_future(self, name: str) -> "Future[NDArray[np.uint16]]":
+        """Return the future of a map.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such map.
+        """
+        if name not in self.maps:
+            raise unknown_name("map", name, self.maps)
+        X = self.data.features.X
+        if name == UMAP:
+            return self.background.request(name, lambda: umap_points(X, self._map_cache))
+        return self.background.request(name, lambda: pca_points(X))
+
+    def rows(self, query: BrowseQuery) -> Rows:
+        """Return the rows that a query selects, in its order.
+
+        Raises
+        ------
+        NotReadyError
+            If the query needs a list or a map that is still being computed.
+        ClipfeatError
+            If the query is invalid.
+        """
+        listed = finished(self.list_future(query.show, query.entry)).rows if query.is_list else None
+        points = finished(self.map_future(query.brush.map)) if query.brush else None
+        facets, predictions = self.facets(query.entry), self.predictions(query.entry)
+        return select(self.data, query, facets, predictions, listed, points)
+
+    def details(self, rows: Sequence[int], query: BrowseQuery) -> list[BrowseDetail]:
+        """Return facts about files for a grid that shows a query.
+
+        Raises
+        ------
+        NotReadyError
+            If the query's list is still being computed.
+        UsageError
+            If a row does not exist.
+        """
+        listed = BrowseList(np.empty(0, dtype=np.int64))
+        if query.is_list:
+            listed = finished(self.list_future(query.show, query.entry))
+        predictions = self.predictions(query.entry)
+        return [self._detail(self.checked(row), listed, predictions) for row in rows]
+
+    def checked(self, row: int) -> int:
+        """Return a row number, if it exists.
+
+        Raises
+        ------
+        UsageError
+            If it does not exist.
+        """
+        if not 0 <= row < len(self.data):
+            raise UsageError(f"there is no image {row}. The last one is {len(self.data) - 1}")
+        return row
+
+    def _detail(
+        self, row: int, listed: BrowseList, predictions: BrowsePredictions | None
+    ) -> BrowseDetail:
+        path = str(self.data.paths[row])
+        y = int(self.data.features.y[row])
+        label = self.data.features.classes[y] if y >= 0 else ""
+        note, cluster = listed.notes.get(row, ""), listed.clusters.get(row)
+        if predictions is None or predictions.predicted[row] < 0:
+            return BrowseDetail(path, label, note=note, cluster=cluster)
+        code = int(predictions.predicted[row])
+        return BrowseDetail(
+            path, label, predictions.classes[code], float(predictions.p[row, code]),
+            bool(predictions.wrong[row]), note, cluster,
+        )  # fmt: skip
+
+
+def finished(future: "Future[Any]") -> Any:
+    """Return the result of a future that has finished.
+
+    Raises
+    ------
+    NotReadyError
+        If it has not finished.
+    """
+    if not future.done():
+        raise NotReadyError("the result is still being computed")
+    return future.result()
+
+
+def _list_name(name: str, entry: str) -> str:
+    return f"list {name} {entry}"

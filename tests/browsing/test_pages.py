@@ -1,0 +1,165 @@
+"""Tests of the routes, without a browser."""
+
+import io
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clipfeat.browsing.session import BrowseSession
+from clipfeat.browsing.thumbnail_cache import ThumbnailCache
+from clipfeat.browsing.thumbnails import BrowseThumbnails
+from tests.browsing.browsed import browse_data, with_split
+from tests.report.runs import make_run
+
+EVIL = '<img src="https://example.com/x" onerror=alert(1)>'
+
+testclient = pytest.importorskip("starlette.testclient")
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> BrowseSession:
+    """Browse images with hostile names, of which one exists."""
+    folder = tmp_path_factory.mktemp("browsed")
+    features = with_split(20)
+    paths = features.paths.copy().astype("U90")
+    paths[0], paths[1] = "one.png", f"{EVIL.replace('/', '')}\u202e.png"
+    features = replace(
+        features, paths=paths, classes=("real", EVIL),
+        columns={**features.columns, "generator": np.where(features.y == 0, "", EVIL)},
+    )  # fmt: skip
+    Image.new("RGB", (20, 10)).save(folder / "one.png")
+    data = browse_data(features, [str(folder)])
+    thumbnails = BrowseThumbnails(data, ThumbnailCache(folder / "cache"))
+    return BrowseSession(data, thumbnails, make_run(features))
+
+
+@pytest.fixture(scope="module")
+def client(session: BrowseSession) -> Iterator[Any]:
+    """Call the application without a server."""
+    from clipfeat.browsing.application import create_browse_application
+    from clipfeat.web.access import Access
+
+    application = create_browse_application(session, Access())
+    with testclient.TestClient(application, base_url="http://127.0.0.1") as running:
+        yield running
+
+
+def until_ready(call: Any) -> Any:
+    """Ask until the result is computed."""
+    for _ in range(600):
+        answer = call()
+        if answer.status_code != 202:
+            return answer
+        time.sleep(0.05)
+    raise AssertionError("the result was never ready")
+
+
+def test_parts_of_the_page_escape_names(client: Any) -> None:
+    """Markup in classes, columns and paths is text, and control characters are visible."""
+    entry = {"entry": "svm"}
+    for path, parameters in (("/", {}), ("/filters", entry), ("/panel/1", entry)):
+        answer = client.get(path, params=parameters)
+        assert answer.status_code == 200
+        assert "<img src=&#34;https://" in answer.text.replace("&lt;", "<")
+        assert '<img src="https' not in answer.text
+        assert "\u202e" not in answer.text
+        assert "script-src 'self';" in answer.headers["content-security-policy"]
+    assert "\\u202e.png" in client.get("/panel/1").text
+
+
+def test_rows_and_details(client: Any, session: BrowseSession) -> None:
+    """Rows are compact arrays, and details are those of the query."""
+    predictions = session.predictions("svm")
+    assert predictions is not None
+    query = {"show": "errors", "order": "mistakes", "entry": "svm"}
+    rows = np.frombuffer(client.post("/rows", json=query).content, "<u4")
+    assert sorted(rows) == np.flatnonzero(predictions.wrong).tolist()
+    first = int(rows[0])
+    (detail,) = client.post("/details", json={"query": query, "rows": [first]}).json()
+    assert detail["wrong"]
+    assert detail["path"] == session.data.paths[first]
+    assert detail["confidence"] == pytest.approx(predictions.confidence[first])
+
+
+def test_a_list_is_computed_in_the_background(client: Any) -> None:
+    """The answer is 202 until the list is ready. An error of the list is a message."""
+    query = {"show": "duplicates"}
+    assert until_ready(lambda: client.post("/rows", json=query)).content == b""
+    summary = client.get("/list/duplicates").json()
+    assert summary == {"n": 0, "sentences": ["No two files have the same bytes."]}
+    query["show"] = "near-duplicates"
+    answer = until_ready(lambda: client.post("/rows", json=query))
+    assert answer.status_code == 400
+    assert "encoder with trained weights" in answer.json()["detail"]
+
+
+def test_arrays_of_the_map(client: Any, session: BrowseSession) -> None:
+    """The map has two coordinates for each image, and a facet one code."""
+    points = np.frombuffer(until_ready(lambda: client.get("/map/pca")).content, "<u2")
+    assert points.shape == (2 * len(session.data),)
+    codes = client.get("/codes", params={"facet": "predicted", "entry": "svm"}).content
+    predictions = session.predictions("svm")
+    assert predictions is not None
+    assert np.frombuffer(codes, "<u2").tolist() == predictions.predicted.tolist()
+    x, y = points[:2].tolist()
+    brush = {"map": "pca", "left": x, "top": y, "right": x, "bottom": y}
+    rows = np.frombuffer(client.post("/rows", json={"brush": brush}).content, "<u4")
+    assert 0 in rows
+
+
+def test_thumbnails(client: Any) -> None:
+    """A missing image has a placeholder, which the browser does not keep."""
+    answer = client.get("/thumbnail/0")
+    assert Image.open(io.BytesIO(answer.content)).size == (20, 10)
+    assert "private" in answer.headers["cache-control"]
+    missing = client.get("/thumbnail/2?size=large")
+    assert missing.headers["content-type"].startswith("image/svg")
+    assert missing.headers["cache-control"] == "no-store"
+
+
+def test_similar_images(client: Any) -> None:
+    """The image itself is its nearest."""
+    found = client.get("/similar/5?k=3").json()
+    assert found["rows"][0] == 5
+    assert found["similarities"][0] == pytest.approx(1)
+    assert len(found["rows"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/panel/999", None, 400),
+        ("GET", "/thumbnail/-1", None, 400),
+        ("GET", "/thumbnail/0?size=huge", None, 422),
+        ("GET", "/map/none", None, 400),
+        ("GET", "/list/none", None, 400),
+        ("GET", "/codes?facet=none", None, 400),
+        ("GET", "/similar/0?k=0", None, 422),
+        ("POST", "/rows", {"show": "none"}, 400),
+        ("POST", "/rows", {"entry": "none"}, 400),
+        ("POST", "/rows", {"where": "x"}, 422),
+        ("POST", "/rows", {"where": {"none": ["x"]}}, 400),
+        ("POST", "/rows", {"brush": {"map": "pca"}}, 422),
+        ("POST", "/details", {"query": {}, "rows": [999]}, 400),
+        ("POST", "/search/text", {"text": "a red car"}, 400),
+    ],
+)
+def test_invalid_requests_have_a_message(
+    client: Any, method: str, path: str, body: Any, status: int
+) -> None:
+    """No invalid request is an internal error."""
+    answer = client.request(method, path, json=body)
+    assert answer.status_code == status
+    assert answer.json()["detail"]
+
+
+def test_a_file_that_is_no_image_is_refused(client: Any) -> None:
+    """The message is that of the decoder."""
+    answer = client.post("/search/image", content=b"no image")
+    assert answer.status_code == 400
+    assert answer.json()["detail"]

@@ -1,0 +1,67 @@
+"""``clipfeat app``."""
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.command_line import assert_fails, clipfeat, embed, succeed
+
+pytest.importorskip("fastapi")
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Record the applications instead of running a server."""
+    applications: list[Any] = []
+
+    def run(application: Any, listener: socket.socket, on_start: Any) -> None:
+        applications.append(application)
+        on_start()
+
+    monkeypatch.setattr("clipfeat.web.running.run", run)
+    return applications
+
+
+def test_a_feature_file_and_a_run(image_folder: Path, started: list[Any]) -> None:
+    """The images come from the folder that was embedded, and the predictions from the run."""
+    embed()
+    succeed("benchmark", "--clf", "logreg", "-o", "run", "--no-audit", "--no-thumbnails")
+    result = succeed("app", "out.h5", "--run", "run", "--port", 0)
+    assert result.stdout.startswith("showing 24 images at http://127.0.0.1:")
+    assert "token" not in result.stdout
+    session = started[0].state.session
+    assert session.entries[0] == "logreg"
+    assert session.data.roots == (str(image_folder),)
+    with session.thumbnails as thumbnails:
+        assert thumbnails.make(0) is not None
+
+
+def test_labels_replace_those_of_the_file(image_folder: Path, started: list[Any]) -> None:
+    """A table of labels may name a new class."""
+    embed()
+    Path("labels.csv").write_text("path,label\nreal/real-00.png,unclear\n")
+    succeed("app", "--labels", "labels.csv", "--port", 0)
+    facet = started[0].state.session.data.facets["class"]
+    assert dict(zip(facet.values, facet.counts, strict=True)) == {
+        "fake": 12, "real": 11, "unclear": 1
+    }  # fmt: skip
+
+
+def test_a_server_for_the_network_has_a_token(image_folder: Path, started: list[Any]) -> None:
+    """The printed address holds the token."""
+    embed()
+    result = succeed("app", "--host", "0.0.0.0", "--port", 0)
+    assert "/?token=" in result.stdout
+
+
+def test_errors_are_one_line(image_folder: Path, started: list[Any]) -> None:
+    """Missing files, wrong folders and invalid tokens are reported before the server starts."""
+    embed()
+    words = ("app", "out.h5", "--port", 0)
+    assert_fails(clipfeat("app", "none.h5", "--port", 0), 6, "none.h5")
+    assert_fails(clipfeat(*words, "--run", "images"), 6, "holds no benchmark run")
+    assert_fails(clipfeat(*words, "--images", "none"), 2, "is not a folder")
+    assert_fails(clipfeat(*words, "--token", "short"), 2, "at least 8 characters")
+    assert not started

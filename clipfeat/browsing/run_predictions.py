@@ -81,7 +81,7 @@ def predictions_of(
     predicted : ndarray of shape (n_files,), int64, optional
         As in `BrowsePredictions`. By default, the most probable class is predicted.
     """
-    tested: NDArray[np.bool_] = ~np.isnan(p).any(axis=1)
+    tested: NDArray[np.bool_] = ~np.isnan(p[:, 0])
     if predicted is None:
         predicted = np.where(tested, np.where(tested[:, None], p, 0.0).argmax(axis=1), -1)
     code = {label: i for i, label in enumerate(classes)}

@@ -1,0 +1,205 @@
+/* The labelling page of `clipfeat app`: one image, its classes, and the queue. */
+
+const POLL = 700;
+const N_KEYS = 9;
+const N_PRELOADED = 3;
+
+const $ = (id) => document.getElementById(id);
+const version = $("labelling").dataset.version;
+let state = null;
+let place = 0;
+let busy = false;
+let polling = false;
+
+class Failed extends Error {}
+
+async function ask(path, value) {
+  const options = value === undefined ? {} : {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(value),
+  };
+  const answer = await fetch(`/label/${path}`, options);
+  const result = await answer.json().catch(() => ({}));
+  if (!answer.ok) {
+    const { detail } = result;
+    throw new Failed(typeof detail === "string" ? detail : `the server answered with the status ${answer.status}`);
+  }
+  return result;
+}
+
+/** Send a change, show the new state, and say what has happened. One change is sent at a time. */
+async function change(path, value, said = () => "") {
+  if (busy) return;
+  busy = true;
+  $("message").hidden = true;
+  try {
+    const answer = await ask(path, value);
+    if (answer.undone !== undefined) place = 0;
+    show(answer);
+    $("status").textContent = said(answer);
+  } catch (error) {
+    report(error);
+  } finally {
+    busy = false;
+  }
+}
+
+function report(error) {
+  $("message").textContent = error instanceof Failed
+    ? `${error.message}.` : "The server does not answer. The last decision may not be saved.";
+  $("message").hidden = false;
+}
+
+const current = () => state?.pending[place] ?? null;
+const address = (image) => `/thumbnail/${image.row}?size=large&v=${version}`;
+
+function show(next) {
+  const before = current()?.row;
+  const wasFitting = state?.is_fitting;
+  state = next;
+  const same = state.pending.findIndex((one) => one.row === before);
+  if (same >= 0 && next.undone === undefined && !(wasFitting && !next.is_fitting)) place = same;
+  else if (wasFitting && !next.is_fitting) place = 0;
+  place = Math.max(0, Math.min(place, state.pending.length - 1));
+  showImage();
+  showClasses();
+  const counts = Object.entries(state.counts).flatMap(([name, n]) => [element("dt", name), element("dd", n)]);
+  $("counts").replaceChildren(...counts);
+  $("total").textContent = `${number(state.n_labelled)} of ${number(state.n_images)} images have a label.`;
+  $("undo").disabled = !state.can_undo;
+  $("refit").disabled = state.is_fitting;
+  $("about").textContent = about();
+  if (state.error && wasFitting && !state.is_fitting) report(new Failed(state.error));
+  if (state.is_fitting) poll();
+}
+
+function about() {
+  if (state.is_fitting) return "The queue is being computed. You can go on labelling.";
+  if (!state.pending.length) return "";
+  const n = `${place + 1} of ${state.pending.length} images`;
+  if (state.n_fitted) return `${n}, by the uncertainty of logreg on ${number(state.n_fitted)} labels and by clusters.`;
+  return `${n}, far from each other. Label two classes, then refit.`;
+}
+
+function showImage() {
+  const image = current();
+  $("image").hidden = !image;
+  $("empty").hidden = Boolean(image);
+  for (const id of ["skip", "previous", "next"]) $(id).disabled = !image;
+  if (!image) {
+    $("empty").textContent = state.is_fitting ? "The queue is being computed…"
+      : state.n_labelled < state.n_images ? "The queue is empty. Refit to fill it again." : "All images have a label.";
+    $("path").textContent = "";
+    $("guess").textContent = "";
+    $("image").removeAttribute("src");
+    return;
+  }
+  $("previous").disabled = place === 0;
+  $("next").disabled = place === state.pending.length - 1;
+  if ($("image").getAttribute("src") !== address(image)) $("image").src = address(image);
+  $("image").alt = image.path;
+  $("path").textContent = image.path;
+  $("guess").textContent = image.predicted ? `logreg: ${image.predicted}, margin ${image.margin.toFixed(2)}` : "";
+  for (const later of state.pending.slice(place + 1, place + 1 + N_PRELOADED)) new Image().src = address(later);
+}
+
+function showClasses() {
+  const focused = document.activeElement?.dataset?.label;
+  const buttons = state.classes.map((name, i) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.dataset.label = name;
+    button.disabled = !current();
+    if (i < N_KEYS) {
+      button.setAttribute("aria-keyshortcuts", String(i + 1));
+      button.append(element("kbd", i + 1), " ");
+    }
+    button.append(name);
+    return button;
+  });
+  if (!buttons.length) buttons.push(element("p", "Add the names of the classes first.", "muted"));
+  $("classes").replaceChildren(...buttons);
+  if (focused !== undefined) buttons.find((one) => one.dataset.label === focused)?.focus();
+}
+
+function element(name, text, className = "") {
+  const made = document.createElement(name);
+  made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+
+const number = (n) => n.toLocaleString("en");
+
+/** Ask for the state until the queue is computed. */
+async function poll() {
+  if (polling) return;
+  polling = true;
+  try {
+    while (state.is_fitting) {
+      await new Promise((done) => { setTimeout(done, POLL); });
+      if (busy) continue;
+      const next = await ask("state");
+      if (busy) continue; // a decision was made in the meantime
+      if (!next.is_fitting && !next.error) $("status").textContent = "The queue is new.";
+      show(next);
+    }
+  } catch (error) {
+    report(error);
+  } finally {
+    polling = false;
+  }
+}
+
+function decide(label) {
+  const image = current();
+  if (image) change("decide", { row: image.row, label }, () => `${image.path}: ${label}.`);
+}
+
+const actions = {
+  undo: () => change("undo", {}, () => `Taken back: ${current()?.path ?? ""}.`),
+  skip() {
+    const image = current();
+    if (image) change("skip", { row: image.row }, () => `${image.path}: skipped.`);
+  },
+  previous: () => move(-1),
+  next: () => move(1),
+  refit: () => change("refit", {}, () => "The queue is being computed."),
+};
+
+function move(step) {
+  if (!state || !state.pending[place + step]) return;
+  place += step;
+  showImage();
+  $("about").textContent = about();
+}
+
+const KEYS = { u: "undo", s: "skip", ArrowLeft: "previous", ArrowRight: "next", n: "next", r: "refit" };
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+  if (event.target.closest("input")) return;
+  const digit = "123456789".indexOf(event.key);
+  if (event.key.length === 1 && digit >= 0 && state?.classes[digit] !== undefined) {
+    event.preventDefault();
+    decide(state.classes[digit]);
+  } else if (KEYS[event.key] && !$(KEYS[event.key]).disabled) {
+    event.preventDefault();
+    actions[KEYS[event.key]]();
+  }
+});
+for (const [id, act] of Object.entries(actions)) $(id).addEventListener("click", act);
+$("classes").addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (button) decide(button.dataset.label);
+});
+$("new-class").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const name = $("class-name").value;
+  change("class", { name }, () => `The class ${name.trim()} is new.`);
+  $("class-name").value = "";
+});
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden && state && !busy) ask("state").then(show).catch(report);
+});
+
+ask("state").then(show).catch(report);

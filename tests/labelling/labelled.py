@@ -1,0 +1,3 @@
+"""Names for the tests of the labelling page."""
+
+HOSTILE = "<img src=x onerror=alert(1)>"

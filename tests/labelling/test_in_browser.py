@@ -1,0 +1,96 @@
+"""The labelling page in Chromium; skipped if it is not installed."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from clipfeat.labelling.label_log import read_decisions
+from clipfeat.labelling.label_session import LabelSession
+from tests.labelling.labelled import HOSTILE
+from tests.report.page.test_in_browser import CHROMIUM, QUIET
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium installed")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """Start Chromium."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as running:
+        opened = running.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def address(application: Any) -> Iterator[str]:
+    """Run the application in a thread."""
+    import uvicorn
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(application, log_level="error", ws="none"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = True
+        thread.join()
+
+
+def test_labelling_by_keyboard(address: str, session: LabelSession, browser: "Browser") -> None:
+    """Classes, skip, undo, moves, refit and a new class, without a mouse."""
+    session.wait(30)
+    order = [image.path for image in session.state().pending]
+    page = browser.new_page()
+    problems: list[str] = []
+    page.on("console", lambda one: problems.append(one.text) if one.type == "error" else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("dialog", lambda dialog: problems.append(dialog.message))
+    page.goto(f"{address}/label")
+
+    def shows(path: str) -> None:
+        page.wait_for_function(
+            "path => document.getElementById('path').textContent === path", arg=path
+        )
+
+    shows(order[0])
+    page.keyboard.press("2")
+    shows(order[1])
+    assert page.inner_text("#status") == f"{order[0]}: real."
+    assert [(one.path, one.label) for one in read_decisions(session.file)] == [(order[0], "real")]
+    page.keyboard.press("s")
+    shows(order[2])
+    page.keyboard.press("ArrowRight")
+    shows(order[3])
+    page.keyboard.press("1")
+    shows(order[4])
+    page.keyboard.press("ArrowLeft")
+    shows(order[2])
+    page.keyboard.press("u")
+    shows(order[3])
+    page.keyboard.press("u")
+    shows(order[0])
+    assert page.is_disabled("#undo")
+    page.keyboard.press("2")
+    shows(order[3])
+    page.keyboard.press("1")
+    shows(order[2])
+    page.keyboard.press("r")
+    page.wait_for_function(
+        "() => document.getElementById('about').textContent.includes('on 2 labels')"
+    )
+    page.focus("#class-name")
+    page.keyboard.type("1st odd")  # keys are text here
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#classes button:nth-child(3)")
+    assert page.inner_text("#classes button:nth-child(3)").split("\n")[-1].endswith("1st odd")
+    assert session.state().counts == {"real": 1, HOSTILE: 1}
+    assert page.evaluate("document.querySelectorAll('img').length") == 1
+    assert problems == []
+    page.close()

@@ -17,7 +17,9 @@ CLASSIFIERS = "logreg,knn,rf,lgbm,xgb,svm"
 
 @reports_errors
 def demo(
-    output: options.DemoFolder = Path("clipfeat-demo"), progress: options.ShowProgress = True
+    output: options.DemoFolder = Path("clipfeat-demo"),
+    images_only: options.ImagesOnly = False,
+    progress: options.ShowProgress = True,
 ) -> None:
     """Try embed, benchmark, fit and predict on a small image set.
 
@@ -40,6 +42,8 @@ def demo(
         f"({', '.join(GENERATORS)}).\nNo image comes from a real generator. The demo shows the "
         "steps of clipfeat, not its accuracy."
     )
+    if images_only:
+        return
     features, model = output / "features.h5", output / "model.clipfeat"
     folds, unseen = output / "benchmark", output / "benchmark-unseen-generator"
     predictions = output / "predictions.csv"

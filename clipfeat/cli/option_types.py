@@ -1020,6 +1020,9 @@ DemoFolder = Annotated[
         "--output", "-o", metavar="FOLDER", help="Folder to write the images and the results to."
     ),
 ]
+ImagesOnly = Annotated[
+    bool, output_option("--images-only", help="Only generate the images, for your own experiments.")
+]
 HtmlPage = Annotated[
     Path | None,
     output_option(

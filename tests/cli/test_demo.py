@@ -20,3 +20,9 @@ def test_every_printed_path_exists(here: Path) -> None:
 def test_another_folder_is_refused(image_folder: Path) -> None:
     """A folder of other content is left alone."""
     assert_fails(clipfeat("demo", "-o", "images"), 2, "images exists")
+
+
+def test_images_only(here: Path) -> None:
+    """``--images-only`` writes the images and nothing else."""
+    succeed("demo", "-o", "demo", "--images-only")
+    assert sorted(path.name for path in (here / "demo").iterdir()) == ["images", "new"]

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("sybil")
 
-from tests.docs.workspace import make_features, make_images
+from tests.docs.workspace import make_features, make_images, make_people
 
 
 @pytest.fixture(scope="session")
@@ -15,6 +15,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write the images, features and the model once."""
     folder = tmp_path_factory.mktemp("workspace")
     make_images(folder)
+    make_people(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         make_features()

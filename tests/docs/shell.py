@@ -6,23 +6,28 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from unittest import mock
 
 from typer.testing import CliRunner
 
-from clipfeat.cli import app
+from clipfeat.cli import app, console
 from tests.docs.blocks import ROOT
 
 DEFAULTS = {
-    "embed": {"encoder": "efficientnet-lite0", "image_size": "64"},
+    "embed": {"encoder": "efficientnet-lite0", "image_size": "64", "precision": "fp32"},
     "train": {"image_size": "64"},
 }
-"""Defaults of options in the tests: an encoder that needs no download, and small images."""
+"""Defaults of options in the tests: an encoder that needs no download, small images, and no
+comparison of precisions, which takes seconds."""
 ENCODER_SUBSTITUTES = {
     "clip-vit-b-32": "spectrum",
     "clip-vit-l-14": "efficientnet-lite0",
     "efficientnet-b4": "spectrum",
 }
 """Encoders whose weights need a download, and those that take their place in the tests."""
+
+WIDTH = 110
+"""Width of tables on the site, in characters."""
 
 _NEEDS_BASH = re.compile(r"[$;*?~{}<]|&(?!&)|\|\||>>|2>")
 
@@ -69,7 +74,8 @@ def run_command(command: str) -> str:
 def run_clipfeat(words: list[str], given: str | None = None) -> str:
     """Run a command of clipfeat in this process. Return its standard output and error."""
     substituted = [ENCODER_SUBSTITUTES.get(word, word) for word in words]
-    result = CliRunner().invoke(app, substituted, input=given, default_map=DEFAULTS)
+    with mock.patch.object(console, "WIDTH_WITHOUT_TERMINAL", WIDTH):
+        result = CliRunner().invoke(app, substituted, input=given, default_map=DEFAULTS)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     assert result.exit_code in (0, 7), f"clipfeat {shlex.join(words)}\n{result.stderr}"

@@ -15,6 +15,9 @@ from tests.docs.running import PageRun
 SITE = [page for page in pages() if "tutorials" not in page.parts and page.parent != ROOT]
 LISTED = [*pages(), ROOT / "benchmarks" / "README.md", ROOT / "examples" / "README.md"]
 
+LIBRARIES = {"video": "av", "faces": "cv2"}
+"""Libraries of extras that pages need."""
+
 
 def name(page: Path) -> str:
     """Return the path of a page below the checkout."""
@@ -29,6 +32,7 @@ def has_blocks(page: Path) -> bool:
 @pytest.mark.parametrize("page", [page for page in SITE if has_blocks(page)], ids=name)
 def test_blocks_run(page: Path, here: Path) -> None:
     """The blocks of a page run in order, and print the output that the page shows."""
+    pytest.importorskip(LIBRARIES.get(page.stem, "sybil"))
     PageRun().run(page)
 
 

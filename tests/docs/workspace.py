@@ -5,7 +5,7 @@ The images are patches of photographs, and copies of them by the simulated gener
 
 ==========================  =====================================================================
 ``images/``                 16 photographs in ``real`` and 32 generated images in ``fake``
-``new/``, ``test/``         4 and 12 labelled images of other photographs, in ``real`` and ``fake``
+``new/``, ``test/``         3 and 15 labelled images of other photographs, in ``real`` and ``fake``
 ``images.csv``              ``images/`` with the columns path, label, generator, group and split
 ``train.csv``               the same with the columns file, target, photographer and generator
 ``labels.csv``              ``new/`` with the columns path and label
@@ -13,12 +13,19 @@ The images are patches of photographs, and copies of them by the simulated gener
 ``out.h5``, ``test.h5``     features of ``images.csv`` and ``test/``: efficientnet-lite0, 64 pixels
 ``clip.h5``                 features of ``images.csv`` by spectrum
 ``model.clipfeat``          logistic regression on ``out.h5``
+``people/``, ``videos/``    two faces and four videos, in ``real`` and ``fake``
 ==========================  =====================================================================
 """
 
 import csv
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
+
+import numpy as np
+
+import skimage.data
+from PIL import Image, ImageFilter
 
 from clipfeat.cli.demo_images import make_simulated
 from tests.docs.shell import run_clipfeat
@@ -28,7 +35,7 @@ GENERATORS = ("nearest", "transposed")
 
 def make_images(folder: Path) -> None:
     """Write the images and their tables."""
-    made = make_simulated(folder / "made", patches=2, new=2)
+    made = make_simulated(folder / "made", patches=2, new=3)
     with made.manifest.open(newline="") as table:
         rows = [row for row in csv.DictReader(table) if row["generator"] in ("", *GENERATORS)]
     for row in rows:
@@ -59,6 +66,24 @@ def make_images(folder: Path) -> None:
         [{"id": Path(row["path"]).stem, "target": ""} for row in new],
     )
     shutil.rmtree(folder / "made")
+
+
+def make_people(folder: Path) -> None:
+    """Write a face and a blurred copy of it, and videos of both if PyAV is installed."""
+    face = Image.fromarray(skimage.data.astronaut()[0:224, 100:324])
+    for label, image in (
+        ("real", face),
+        ("fake", face.filter(ImageFilter.GaussianBlur(2))),
+    ):
+        path = folder / "people" / label / "astronaut.png"
+        path.parent.mkdir(parents=True)
+        image.save(path)
+        if find_spec("av"):
+            from tests.examples.conftest import write_video
+
+            for number in range(2):
+                frames = [np.asarray(image.rotate(5 * number + angle)) for angle in range(4)]
+                write_video(folder / "videos" / label / f"{number}.mp4", frames)
 
 
 def write_table(path: Path, rows: list[dict[str, str]]) -> None:

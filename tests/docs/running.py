@@ -50,8 +50,7 @@ class PageRun:
         for line in example.parsed.splitlines():
             if line.strip() != ELISION:
                 assert comparable(line) in printed, (
-                    f"{example.path}:{example.line}: not printed: {line}\n"
-                    f"printed:\n{self.printed}"
+                    f"{example.path}:{example.line}: not printed: {line}\nprinted:\n{self.printed}"
                 )
 
     def file(self, example: Example) -> None:

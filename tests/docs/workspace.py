@@ -23,7 +23,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-
 import skimage.data
 from PIL import Image, ImageFilter
 

@@ -1,7 +1,7 @@
 """Print what the blocks of a page print, to be copied into its ``output`` blocks.
 
-Usage: ``python -m tests.docs.record docs/tutorials/NAME.md FOLDER``. The blocks run in FOLDER, which
-must not exist.
+Usage: ``python -m tests.docs.record docs/tutorials/NAME.md FOLDER``. The blocks run in FOLDER,
+which must not exist.
 """
 
 import os

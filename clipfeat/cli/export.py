@@ -26,6 +26,9 @@ def export(
     The probabilities are compared with those of the model, and nothing is written if one of them
     differs by more than 1e-4.
 
+    With a path without an ending, a model is exported to the folder of a page that classifies
+    images in the browser. It works from any static host, and makes no request to another host.
+
     A model is also exported to a .skops file with its fitted estimator. Such a file holds objects
     and can run code when it is loaded. Give it only to people who trust you.
 
@@ -68,9 +71,14 @@ def _export_model(
         _refuse(".skops file", {"--check": check, "--weights": weights})
         exported = export_estimator(file, output, overwrite=overwrite)
         return f"{exported}: {exported.stat().st_size:,} bytes"
+    if not suffix:
+        from clipfeat.exporting.site import export_site
+
+        agreement = export_site(file, output, overwrite=overwrite, **images)
+        return f"{output / 'index.html'}: a page. {str(agreement).capitalize()}"
     raise UsageError(
-        f"a model is exported to an .onnx or a .skops file, got {output}. Use -o model.onnx or -o "
-        "model.skops"
+        f"a model is exported to an .onnx or a .skops file, or to a folder, got {output}. Use -o "
+        "model.onnx, -o model.skops or -o site"
     )
 
 

@@ -111,13 +111,22 @@ def describe(model: Model, inputs: Sequence[InputNotes]) -> dict[str, Any]:
         The model.
     inputs : sequence of InputNotes
         The inputs, in the order of the model's encoders.
+
+    Returns
+    -------
+    dict
+        ``threshold`` is the decision threshold on the probability of the last of two classes, or
+        null. ``smallest`` has the smallest probability of each class with which it is in the
+        prediction set, or is null if the model does not abstain.
     """
+    abstention = model.abstention if model.adaptation is None else None
     return {
         "format": FORMAT,
         "output": "probabilities",
         "classes": list(model.classes),
         "positive": positive_class(model.classes),
         "threshold": model.threshold,
+        "smallest": None if abstention is None else abstention.smallest.tolist(),
         "members": list(model.members),
         "inputs": [one.to_json() for one in inputs],
         "adapted": model.adaptation is not None,

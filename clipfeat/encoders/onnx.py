@@ -24,7 +24,6 @@ from clipfeat.encoders.onnx_file import (
     check_rows,
     devices_of,
     digest_of,
-    external_files,
     open_session,
     pick_output,
     read_input,
@@ -105,9 +104,7 @@ def build(
     if not path.is_file():
         raise WeightsError(f"no such ONNX file: {path}. Pass its path with --weights FILE.")
     devices = devices_of(options.device)
-    external = external_files(path)
-    digest = digest_of(path, external)
-    try_file(path, external, options.image_size)
+    digest = digest_of(path, try_file(path, options.image_size))
     n_threads = 1 if n_images else torch.get_num_threads()
     sessions = [open_session(path, device, n_threads) for device in devices]
     arguments = _read_arguments(path, options.arguments or {})
@@ -117,8 +114,14 @@ def build(
         crop_mode = "squash" if options.crop == "resize" else "center"
         arguments = replace(arguments, crop_mode=crop_mode)
     images = read_input(sessions[0], arguments.layout, options.image_size)
-    output, n_features = pick_output(sessions[0], images, options.layers)
-    images = check_rows(runner(sessions[0], output), images)
+    try:
+        output, n_features = pick_output(sessions[0], images, options.layers)
+        images = check_rows(runner(sessions[0], output), images)
+    except MemoryError as error:
+        raise WeightsError(
+            f"{path} needs more memory for one batch than is available. Use a smaller network, or "
+            "a smaller --image-size"
+        ) from error
     spec = EncoderSpec(
         name=f"onnx:{Path(name).name}",
         weights=digest,

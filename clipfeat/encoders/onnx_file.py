@@ -1,9 +1,12 @@
-"""ONNX files: reading of their input and outputs, checks, and digests."""
+"""ONNX files: reading of their input and outputs, checks, and digests.
+
+`clipfeat.encoders.onnx_trial` tries a file before this process loads it.
+"""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from itertools import chain
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +15,12 @@ import torch
 from numpy.typing import NDArray
 
 from clipfeat.encoders.encoder import pick_devices
-from clipfeat.encoders.onnx_trial import is_memory_error
+from clipfeat.encoders.onnx_trial import is_memory_error, refusal
 from clipfeat.errors import UsageError, WeightsError, missing_extra
+from clipfeat.system.memory import available_memory
 
-LOOPS = frozenset({"Loop", "Scan", "SequenceMap"})
-"""Operators whose number of steps may depend on the image, so that a trial run cannot test it."""
+SHARE_OF_MEMORY = 0.75
+"""Largest share of the available memory that all sessions on CPUs use together."""
 RunSession = Callable[[NDArray[np.float32]], list[Any]]
 """Maps a batch in the file's layout to a list of outputs."""
 
@@ -113,7 +117,9 @@ def open_session(path: Path, device: torch.device, n_threads: int) -> Any:
     import onnxruntime
 
     onnxruntime.disable_telemetry_events()
+    _limit_memory()
     options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.use_env_allocators", "1")
     options.intra_op_num_threads = n_threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # log nothing, because errors are raised
@@ -124,16 +130,30 @@ def open_session(path: Path, device: torch.device, n_threads: int) -> Any:
         session = onnxruntime.InferenceSession(path, options, providers=providers)
     except Exception as error:
         # onnxruntime has a dozen error classes without a common parent.
-        reason = " ".join(str(error).split())[:300]
-        raise WeightsError(
-            f"onnxruntime cannot run {path}: {reason}. Export the model with standard operators."
-        ) from error
+        raise WeightsError(refusal(path, error)) from error
     if device.type == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
         raise UsageError(
             f"onnxruntime has CUDA support, but cannot start on device {str(device)!r}. Pass "
             "--device cpu, or install the CUDA libraries that onnxruntime-gpu needs."
         )
     return session
+
+
+@cache
+def _limit_memory() -> None:
+    """Limit the memory of all sessions on CPUs together, the first time that it is called.
+
+    The size of a tensor may depend on the image, so no trial run finds the most that a file needs.
+    A batch that needs more memory fails with an error of onnxruntime.
+    """
+    import onnxruntime
+
+    most = int(SHARE_OF_MEMORY * available_memory())
+    cpu = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0,
+        onnxruntime.OrtMemType.DEFAULT,
+    )  # fmt: skip
+    onnxruntime.create_and_register_allocator(cpu, onnxruntime.OrtArenaCfg({"max_mem": most}))
 
 
 def runner(session: Any, output: str | None) -> RunSession:
@@ -326,102 +346,3 @@ def digest_of(path: Path, external: Iterable[Path]) -> str:
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, hashlib.blake2b).digest())
     return digest.hexdigest()
-
-
-def external_files(path: Path) -> list[Path]:
-    """List the files, except the model itself, that hold tensors of a model.
-
-    Raises
-    ------
-    WeightsError
-        If the file is not an ONNX file, or if an external file is missing, in another folder, or
-        shorter than the tensors in it. If the model has a loop.
-    """
-    ends: dict[str, int] = {}
-    for tensor in _external_tensors(path):
-        entries = {entry.key: entry.value for entry in tensor.external_data}
-        location = entries.get("location", "")
-        try:
-            offset, length = (int(entries.get(key) or 0) for key in ("offset", "length"))
-        except ValueError:
-            offset = length = -1
-        if len(entries) < len(tensor.external_data) or min(offset, length) < 0:
-            raise WeightsError(
-                f"{path} stores tensor {tensor.name[:80]!r} in the file {location[:80]!r} at an "
-                "invalid place. Export the model again."
-            )
-        ends[location] = max(ends.get(location, 0), offset + length)
-    files = {location: _external_file(path, location) for location in sorted(ends)}
-    for location, file in files.items():
-        if ends[location] > (size := file.stat().st_size):
-            raise WeightsError(
-                f"{path} stores tensors in the first {ends[location]} bytes of {location!r}, which "
-                f"has only {size} bytes. Copy the whole file."
-            )
-    return list(files.values())
-
-
-def _external_file(path: Path, location: str) -> Path:
-    """Return an external file, which must be in the folder of the model, also if it is a link.
-
-    Caches of downloads contain links to files in a second folder. So a model and its external file
-    may both be links to one other folder.
-    """
-    file = path.parent / location
-    is_plain = location and not Path(location).is_absolute() and ".." not in Path(location).parts
-    try:
-        folders = {path.parent.resolve(), path.resolve().parent}
-        is_usable = is_plain and file.is_file() and any(map(file.resolve().is_relative_to, folders))
-    except (OSError, ValueError):
-        is_usable = False
-    if not is_usable:
-        raise WeightsError(
-            f"{path} stores tensors in the file {location[:200]!r}, which is not in the folder of "
-            f"{path.name}. Copy the file to this folder."
-        )
-    return file
-
-
-def _external_tensors(path: Path) -> list[Any]:
-    """List the tensors of a model that are stored in other files."""
-    import onnx
-
-    try:
-        model = onnx.load_model(path, load_external_data=False)
-    except Exception as error:
-        # onnx does not export the error classes of protobuf.
-        raise WeightsError(f"{path} is not an ONNX file: {error}. Pass another file.") from error
-    nodes = (node for function in model.functions for node in function.node)
-    graphs = chain.from_iterable(
-        (info.initialization, info.algorithm) for info in model.training_info
-    )
-    tensors = chain(*map(_tensors, [model.graph, *graphs]), _tensors_of_nodes(nodes))
-    return [one for one in tensors if one.data_location == onnx.TensorProto.EXTERNAL]
-
-
-def _tensors(graph: Any) -> Iterator[Any]:
-    yield from graph.initializer
-    yield from _parts(graph.sparse_initializer)
-    yield from _tensors_of_nodes(graph.node)
-
-
-def _tensors_of_nodes(nodes: Iterable[Any]) -> Iterator[Any]:
-    for attribute in (attribute for node in nodes for attribute in _attributes(node)):
-        yield from [attribute.t, *attribute.tensors]
-        yield from _parts([attribute.sparse_tensor, *attribute.sparse_tensors])
-        for graph in [attribute.g, *attribute.graphs]:
-            yield from _tensors(graph)
-
-
-def _attributes(node: Any) -> Any:
-    if node.op_type in LOOPS:
-        raise WeightsError(
-            f"the ONNX file has the operator {node.op_type}. Its loop may run forever on some "
-            "images. Export the model without loops."
-        )
-    return node.attribute
-
-
-def _parts(sparse_tensors: Iterable[Any]) -> Iterator[Any]:
-    for sparse in sparse_tensors:
-        yield from [sparse.values, sparse.indices]

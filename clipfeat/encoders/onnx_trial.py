@@ -1,10 +1,15 @@
 """A trial run of an ONNX file in a child process.
 
-An ONNX file is a program. It may loop forever, ask for memory of any size, or crash onnxruntime. So
-the file is loaded and run on one batch of zeros in a child process with limits, before this process
-loads it. The child imports onnxruntime and NumPy only, and takes half a second for a small file.
+An ONNX file is a program. It may loop forever, ask for memory of any size, or crash onnxruntime.
+Its parser may need hundreds of times the size of the file. So the file is parsed, loaded, and run
+on one batch of zeros in a child process with limits, before this process loads it. The child
+imports onnx, onnxruntime and NumPy only, and takes about a second for a small file.
+
+The child prints a JSON object: the external files of the model, or an error.
 """
 
+import json
+import os
 import signal
 import subprocess
 import sys
@@ -21,85 +26,139 @@ MEMORY = 4 * 2**30
 MEMORY_RATIO = 3
 """Limits of the child: its seconds, and its address space in addition to the model's size times
 `MEMORY_RATIO`. onnxruntime holds the weights twice while it packs them."""
+PARSER_MEMORY = 3 * 2**28
+"""Limit of the address space, in addition to the file's size times `MEMORY_RATIO`, while the file
+is parsed. Python and onnx take about half of it."""
 _TOO_MUCH_MEMORY = 3
 _UNKNOWN_SIDE = 32
 
 
-def try_file(path: Path, external: Iterable[Path], image_size: int | None) -> None:
-    """Load and run a file in a child process.
+def try_file(path: Path, image_size: int | None) -> list[Path]:
+    """Parse, load and run a file in a child process.
 
-    A file that onnxruntime refuses with an error passes, because loading it again gives the error.
+    A file that loads but does not run on the batch of zeros passes, because the error may depend on
+    the options.
 
     Parameters
     ----------
     path : Path
         The ONNX file.
-    external : iterable of Path
-        The files that hold its tensors.
     image_size : int, optional
         Side of the images in pixels, for a file that does not fix it.
+
+    Returns
+    -------
+    list of Path
+        The files, except the model itself, that hold its tensors.
 
     Raises
     ------
     WeightsError
-        If onnxruntime crashes, or needs more time or memory than the limits allow.
+        If the file is not an ONNX file, if one of its external files cannot be used, or if it has a
+        loop. If onnxruntime refuses the file or crashes. If the file needs more time or memory than
+        the limits allow.
     """
-    n_bytes = sum(file.stat().st_size for file in (path, *external))
-    memory = MEMORY + MEMORY_RATIO * n_bytes
-    arguments = [path.absolute(), image_size or 0, SECONDS, memory]
-    command = [sys.executable, "-P", "-m", "clipfeat.encoders.onnx_trial", *map(str, arguments)]
+    limits = (SECONDS, PARSER_MEMORY, MEMORY)
+    arguments = map(str, [path.absolute(), image_size or 0, *limits])
+    command = [sys.executable, "-P", "-m", "clipfeat.encoders.onnx_trial", *arguments]
+    output = b""
     try:
-        code = subprocess.run(
+        done = subprocess.run(
             command,
             env=child_environment(),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             timeout=SECONDS + 5,
             check=False,
-        ).returncode
+        )
+        code, output = done.returncode, done.stdout
     except subprocess.TimeoutExpired:
         code = -signal.SIGALRM
-    if code == 0:
-        return
+    result = _parsed(output)
+    if code == 0 and "error" in result:
+        raise WeightsError(str(result["error"]).replace(str(path.absolute()), str(path)))
+    if code == 0 and "external" in result:
+        return [Path(os.fsdecode(name)) for name in result["external"]]
     if code == -signal.SIGALRM:
         reason = f"takes longer than {SECONDS} s for one batch"
     elif code == _TOO_MUCH_MEMORY:
-        reason = f"needs more than {memory / 2**30:.3g} GiB of memory for one batch"
+        memory = f"{result.get('memory', MEMORY) / 2**30:.3g} GiB of memory"
+        reason = f"needs more than {memory} {result.get('purpose', 'for one batch')}"
     else:
         reason = f"ends onnxruntime with {ending(code)}"
     raise WeightsError(f"{path} {reason}. Export the model for inference.")
 
 
-def main(path: str, image_size: int, seconds: int, memory: int) -> int:
-    """Load and run a file within limits, and return the exit code."""
-    import numpy as np
+def _parsed(output: bytes) -> dict[str, Any]:
+    """Parse the last line of the child's output. Libraries may print other lines before it."""
+    with suppress(ValueError, IndexError):
+        result = json.loads(output.splitlines()[-1])
+        if isinstance(result, dict):
+            return result
+    return {}
+
+
+def main(path: str, image_size: int, limits: tuple[int, int, int]) -> tuple[int, dict[str, Any]]:
+    """Parse, load and run a file within limits, and return the exit code and the result."""
+    import onnx  # noqa: F401 -- imported before the memory is limited
     import onnxruntime
 
+    from clipfeat.encoders.onnx_external import external_files
+
+    seconds, parser_memory, memory = limits
     if hasattr(signal, "alarm"):
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(seconds)
-    limit_memory(memory)
+    model = Path(path)
+    most = parser_memory + MEMORY_RATIO * model.stat().st_size
+    limit_memory(most)
+    try:
+        external = external_files(model)
+    except (MemoryError, WeightsError) as error:
+        if isinstance(error, MemoryError) or is_memory_error(error):
+            return _TOO_MUCH_MEMORY, {"memory": most, "purpose": "to be parsed"}
+        return 0, {"error": str(error)}
+    most = memory + MEMORY_RATIO * sum(file.stat().st_size for file in (model, *external))
+    limit_memory(most)
     onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
+    is_loaded = False
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        first = session.get_inputs()[0]
-        session.run(None, {first.name: np.zeros(_shape(first.shape, image_size), np.float32)})
-    except MemoryError:
-        return _TOO_MUCH_MEMORY
+        is_loaded = True
+        _run_on_zeros(session, image_size)
     except Exception as error:
         # onnxruntime has a dozen error classes without a common parent.
-        return _TOO_MUCH_MEMORY if is_memory_error(error) else 0
-    return 0
+        if isinstance(error, MemoryError) or is_memory_error(error):
+            return _TOO_MUCH_MEMORY, {"memory": most}
+        if not is_loaded:
+            return 0, {"error": refusal(path, error)}
+    return 0, {"external": [os.fsdecode(file) for file in external]}
+
+
+def _run_on_zeros(session: Any, image_size: int) -> None:
+    import numpy as np
+
+    first = session.get_inputs()[0]
+    session.run(None, {first.name: np.zeros(_shape(first.shape, image_size), np.float32)})
+
+
+def refusal(path: str | Path, error: Exception) -> str:
+    """Return the message for a file that onnxruntime refuses."""
+    reason = " ".join(str(error).split())[:300]
+    return f"onnxruntime cannot run {path}: {reason}. Export the model with standard operators."
 
 
 def is_memory_error(error: Exception) -> bool:
-    """Return whether an error of onnxruntime means that there is not enough memory."""
-    text = str(error)
-    return any(part in text for part in ("allocate memory", "bad_alloc", "out of memory"))
+    """Return whether an error of onnxruntime or protobuf means that there is not enough memory."""
+    parts = (
+        "allocate memory", "bad_alloc", "out of memory", "Arena alloc failed",
+        "is smaller than requested bytes",
+    )  # fmt: skip
+    return any(part in str(error) for part in parts)
 
 
 def _shape(dimensions: Iterable[Any], image_size: int) -> list[int]:
@@ -111,8 +170,8 @@ def _shape(dimensions: Iterable[Any], image_size: int) -> list[int]:
 
 
 if __name__ == "__main__":
-    import os
-
-    with suppress(Exception):
-        os._exit(main(sys.argv[1], *map(int, sys.argv[2:5])))
-    os._exit(0)  # the error is raised when the file is loaded again
+    seconds, parser_memory, memory = map(int, sys.argv[3:6])
+    code, result = main(sys.argv[1], int(sys.argv[2]), (seconds, parser_memory, memory))
+    sys.stdout.write("\n" + json.dumps(result))
+    sys.stdout.flush()
+    os._exit(code)

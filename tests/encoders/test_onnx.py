@@ -342,6 +342,22 @@ def _loop_forever(model: Any) -> None:
     model.graph.node.extend([loop, cast, add])
 
 
+def _multiply_for_minutes(model: Any) -> None:
+    """Insert a product of two matrices of 1 GB each."""
+    helper = onnx.helper
+    shape = onnx.numpy_helper.from_array(np.array([2**14, 2**14]), "square")
+    model.graph.initializer.append(shape)
+    del model.graph.node[-1]
+    model.graph.node.extend(
+        [
+            helper.make_node("ConstantOfShape", ["square"], ["zeros"]),
+            helper.make_node("MatMul", ["zeros", "zeros"], ["product"]),
+            helper.make_node("ReduceSum", ["product"], ["sum"], keepdims=0),
+            helper.make_node("Add", ["row", "sum"], ["feature"]),
+        ]
+    )
+
+
 def _fill_memory(model: Any) -> None:
     """Insert a tensor of 64 GiB."""
     helper = onnx.helper
@@ -360,7 +376,7 @@ def _fill_memory(model: Any) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the memory of a child process")
 @pytest.mark.parametrize(
     ("change", "message"),
-    [(_loop_forever, "takes longer than 2 s for one batch"),
+    [(_multiply_for_minutes, "takes longer than 2 s for one batch"),
      (_fill_memory, "needs more than 4 GiB of memory for one batch")],
 )  # fmt: skip
 def test_a_file_that_hangs_or_fills_the_memory(
@@ -370,7 +386,46 @@ def test_a_file_that_hangs_or_fills_the_memory(
     monkeypatch.setattr("clipfeat.encoders.onnx_trial.SECONDS", 2)
     path = _edit(write_face_net(tmp_path / "face.onnx"), change)
     with pytest.raises(WeightsError, match=f"face.onnx {message}"):
-        try_file(path, [], None)
+        try_file(path, None)
+
+
+def _depend_on_the_image(model: Any) -> None:
+    """Insert a tensor of at most 16 TB whose size is proportional to the largest pixel."""
+    helper, numbers = onnx.helper, onnx.TensorProto
+    values = {"many": np.array(4e12, np.float32), "whole": np.array([1], np.int64)}
+    for name, value in values.items():
+        model.graph.initializer.append(onnx.numpy_helper.from_array(value, name))
+    del model.graph.node[-1]
+    model.graph.node.extend(
+        [
+            helper.make_node("ReduceMax", ["image"], ["largest"], keepdims=0),
+            helper.make_node("Mul", ["largest", "many"], ["product"]),
+            helper.make_node("Abs", ["product"], ["size"]),
+            helper.make_node("Cast", ["size"], ["number"], to=numbers.INT64),
+            helper.make_node("Reshape", ["number", "whole"], ["lengths"]),
+            helper.make_node("ConstantOfShape", ["lengths"], ["zeros"]),
+            helper.make_node("ReduceSum", ["zeros"], ["sum"], keepdims=0),
+            helper.make_node("Add", ["row", "sum"], ["feature"]),
+        ]
+    )
+
+
+def test_a_tensor_whose_size_depends_on_the_image(tmp_path: Path) -> None:
+    """The trial run on zeros passes, and the limit of all sessions stops the first other image."""
+    path = _edit(write_face_net(tmp_path / "face.onnx"), _depend_on_the_image)
+    assert try_file(path, None) == []
+    with pytest.raises(WeightsError, match="needs more memory for one batch than is available"):
+        opened(path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the memory of a child process")
+def test_a_file_that_only_the_parser_cannot_hold(tmp_path: Path) -> None:
+    """Ten million empty nodes need 20 MB in the file, and 1.5 GB when they are parsed."""
+    graph = b"\x0a\x00" * 10_000_000
+    path = tmp_path / "nodes.onnx"
+    path.write_bytes(b"\x08\x09\x3a\x80\xda\xc4\x09" + graph)
+    with pytest.raises(WeightsError, match=r"nodes\.onnx needs more than .* GiB .* to be parsed"):
+        opened(path)
 
 
 def test_loops_are_refused(tmp_path: Path) -> None:

@@ -12,12 +12,18 @@ from clipfeat.features.classes import positive_class
 from clipfeat.serving.answers import CSV, Answers, Refusal, as_csv, as_json
 from clipfeat.serving.batching import Answer, QueueFullError
 from clipfeat.serving.server import Serving, serving_of
-from clipfeat.serving.uploads import FORM, JSON, Upload, read_uploads
+from clipfeat.serving.uploads import FILES, FORM, JSON, MAX_TEXT, URLS, Upload, read_uploads
 
 router = APIRouter(tags=["predictions"])
 State = Annotated[Serving, Depends(serving_of)]
 
-URLS = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+FILE_LIST = {
+    "type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"},
+}  # fmt: skip
+URL_LIST = {
+    "type": "array", "minItems": 1,
+    "items": {"type": "string", "minLength": 1, "maxLength": MAX_TEXT},
+}  # fmt: skip
 BODY = {
     "required": True,
     "description": "Image files, or URLs if the server was started with --allow-remote.",
@@ -25,20 +31,12 @@ BODY = {
         FORM: {
             "schema": {
                 "type": "object",
-                "required": ["files"],
+                "minProperties": 1,
                 "additionalProperties": False,
-                "properties": {
-                    "files": {
-                        "type": "array",
-                        "minItems": 1,
-                        "items": {"type": "string", "format": "binary"},
-                    }
-                },
+                "properties": {FILES: FILE_LIST, URLS: URL_LIST},
             }
         },
-        JSON: {
-            "schema": {"type": "object", "required": ["urls"], "properties": {"urls": URLS}},
-        },
+        JSON: {"schema": {"type": "object", "required": [URLS], "properties": {URLS: URL_LIST}}},
     },
 }
 REFUSALS: Mapping[int | str, dict[str, Any]] = {
@@ -106,23 +104,17 @@ async def predict(
 
 async def _predict(request: Request, serving: Serving) -> tuple[Sequence[Upload], list[Answer]]:
     serving.batcher.check_space()  # before the body is read
-    declared = request.headers.get("content-length", "")
-    n_bytes = int(declared) if declared.isdecimal() else serving.limits.request_bytes
-    with serving.holding(n_bytes):
-        uploads = await read_uploads(request, serving.limits)
-        n_urls = sum(upload.is_url for upload in uploads)
-        if n_urls and not serving.allow_remote:
-            raise HTTPException(
-                403, "this server does not download images. Send the files, or start the server "
-                "with --allow-remote"
-            )  # fmt: skip
-        serving.batcher.check_space(len(uploads))
-        with serving.holding(
-            min(n_urls * serving.limits.file_bytes, serving.limits.held_bytes // 4)
-        ):
-            if n_urls:
-                uploads = await serving.downloaded(uploads)
-            return uploads, await serving.answers(uploads)
+    with serving.holding() as hold:
+        uploads = await read_uploads(request, serving.limits, hold)
+        if any(upload.is_url for upload in uploads):
+            if not serving.allow_remote:
+                raise HTTPException(
+                    403, "this server does not download images. Send the files, or start the "
+                    "server with --allow-remote"
+                )  # fmt: skip
+            serving.batcher.check_space(len(uploads))
+            uploads = await serving.downloaded(uploads, hold)
+        return uploads, await serving.answers(uploads)
 
 
 def _prefers_csv(request: Request) -> bool:

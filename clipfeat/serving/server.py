@@ -1,7 +1,7 @@
 """What the routes of a server share: the model, its encoders, the queue and the limits."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -69,21 +69,28 @@ class Serving:
         self._downloads = asyncio.Semaphore(N_DOWNLOADS)
 
     @contextmanager
-    def holding(self, n_bytes: int) -> Iterator[None]:
-        """Reserve memory for the bytes of a request.
+    def holding(self) -> Iterator[Callable[[int], None]]:
+        """Count the bytes that a request keeps in memory.
 
-        Raises
+        Yields
         ------
-        QueueFullError
-            If the requests in progress take too much memory.
+        callable
+            Adds a number of bytes. It raises `QueueFullError` if all requests together take too
+            much memory.
         """
-        if self._n_held + n_bytes > self.limits.held_bytes:
-            raise self.batcher.full()
-        self._n_held += n_bytes
+        n_held = 0
+
+        def hold(n_bytes: int) -> None:
+            nonlocal n_held
+            if self._n_held + n_bytes > self.limits.held_bytes:
+                raise self.batcher.full()
+            self._n_held += n_bytes
+            n_held += n_bytes
+
         try:
-            yield
+            yield hold
         finally:
-            self._n_held -= n_bytes
+            self._n_held -= n_held
 
     async def answers(self, uploads: Sequence[Upload]) -> list[Answer]:
         """Predict the images of a request. See `Batcher.submit`.
@@ -111,19 +118,23 @@ class Serving:
             one if isinstance(one, Answer) else _result(one, self.limits.timeout) for one in waiting
         ]
 
-    async def downloaded(self, uploads: Sequence[Upload]) -> list[Upload]:
-        """Download the images whose URLs a client has sent."""
-        return list(await asyncio.gather(*map(self._downloaded, uploads)))
+    async def downloaded(
+        self, uploads: Sequence[Upload], hold: Callable[[int], None]
+    ) -> list[Upload]:
+        """Download the images whose URLs a client has sent. `hold` is that of `holding`."""
+        return list(await asyncio.gather(*(self._downloaded(one, hold) for one in uploads)))
 
-    async def _downloaded(self, upload: Upload) -> Upload:
+    async def _downloaded(self, upload: Upload, hold: Callable[[int], None]) -> Upload:
         if not upload.is_url or upload.error:
             return upload
         limits = self.limits.file_bytes, self.limits.timeout
         async with self._downloads:
             try:
-                return replace(upload, data=await asyncio.to_thread(download, upload.name, *limits))
+                data = await asyncio.to_thread(download, upload.name, *limits)
             except ReadError as error:
                 return replace(upload, error=f"ReadError: {error}")
+        hold(len(data))
+        return replace(upload, data=data)
 
     @staticmethod
     def _keep_all(folder: Path, uploads: Sequence[Upload]) -> None:

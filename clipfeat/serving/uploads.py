@@ -4,7 +4,7 @@ A form is parsed while it arrives, in memory. Nothing is written to the disk.
 """
 
 import json
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
 from dataclasses import dataclass
 
 from fastapi import HTTPException, Request
@@ -13,8 +13,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from clipfeat.serving.limits import ServingLimits
 
-FILE_FIELDS = frozenset({"file", "files", "image", "images"})
-URL_FIELDS = frozenset({"url", "urls"})
+FILES, URLS = "files", "urls"
 FORM, JSON = "multipart/form-data", "application/json"
 MAX_TEXT = 8192
 """Maximum size of a URL or of a file's name, in bytes."""
@@ -42,7 +41,9 @@ class Upload:
     is_url: bool = False
 
 
-async def read_uploads(request: Request, limits: ServingLimits) -> list[Upload]:
+async def read_uploads(
+    request: Request, limits: ServingLimits, hold: Callable[[int], None]
+) -> list[Upload]:
     """Read the images of a request, in their order.
 
     Parameters
@@ -51,6 +52,8 @@ async def read_uploads(request: Request, limits: ServingLimits) -> list[Upload]:
         A form with files or URLs, or JSON with URLs.
     limits : ServingLimits
         A file that is too large gets an error. The other files are read.
+    hold : callable
+        Called with the size of each piece of the request. It may raise an exception.
 
     Raises
     ------
@@ -60,10 +63,11 @@ async def read_uploads(request: Request, limits: ServingLimits) -> list[Upload]:
     """
     header, options = parse_options_header(request.headers.get("content-type"))
     kind = header.decode("latin-1").lower()
+    pieces = _held(request.stream(), hold)
     if kind == JSON:
-        uploads = _read_json(await request.body(), limits)
+        uploads = await _read_json(pieces, limits)
     elif kind == FORM and options.get(b"boundary"):
-        uploads = await _read_form(request.stream(), options[b"boundary"], limits)
+        uploads = await _read_form(pieces, options[b"boundary"], limits)
     else:
         raise HTTPException(
             415, f"expected files as {FORM}, or URLs as {JSON}, got {kind[:80] or 'nothing'}. For "
@@ -74,7 +78,20 @@ async def read_uploads(request: Request, limits: ServingLimits) -> list[Upload]:
     return uploads
 
 
-def _read_json(body: bytes, limits: ServingLimits) -> list[Upload]:
+async def _held(
+    stream: AsyncIterable[bytes], hold: Callable[[int], None]
+) -> AsyncGenerator[bytes, None]:
+    async for piece in stream:
+        hold(len(piece))
+        yield piece
+
+
+async def _read_json(pieces: AsyncIterable[bytes], limits: ServingLimits) -> list[Upload]:
+    body = bytearray()
+    async for piece in pieces:
+        body += piece
+        if len(body) > limits.max_files * MAX_TEXT:
+            raise _too_many(limits)
     try:
         content = json.loads(body)
         urls = content["urls"] if isinstance(content, dict) else None
@@ -88,12 +105,12 @@ def _read_json(body: bytes, limits: ServingLimits) -> list[Upload]:
 
 
 async def _read_form(
-    stream: AsyncIterable[bytes], boundary: bytes, limits: ServingLimits
+    pieces: AsyncIterable[bytes], boundary: bytes, limits: ServingLimits
 ) -> list[Upload]:
     try:
         form = _Form(boundary, limits)
-        async for chunk in stream:
-            form.parser.write(chunk)
+        async for piece in pieces:
+            form.parser.write(piece)
         form.parser.finalize()
     except FormParserError as error:
         raise HTTPException(422, f"the form is malformed: {error}") from error
@@ -149,13 +166,17 @@ class _Form:
         _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
         self._field_name = _text(options, b"name")
         self._file_name = _text(options, b"filename")
-        is_file = bool(self._file_name) or self._field_name in FILE_FIELDS
-        if not is_file and self._field_name not in URL_FIELDS:
+        if self._field_name not in {FILES, URLS}:
             raise HTTPException(
-                422, f"unknown field {self._field_name[:80]!r} of the form. Use the field files or "
-                "urls"
+                422, f"unknown field {self._field_name[:80]!r} of the form. Use the field {FILES} "
+                f"or {URLS}"
             )  # fmt: skip
-        self._limit = self._limits.file_bytes if is_file else MAX_TEXT
+        if self._field_name == FILES and not self._file_name:
+            raise HTTPException(
+                422, f"the field {FILES} has a text, not a file. Send files with their names, as "
+                "curl -F files=@image.jpg does"
+            )  # fmt: skip
+        self._limit = self._limits.file_bytes if self._field_name == FILES else MAX_TEXT
 
     def _part_data(self, data: bytes, start: int, end: int) -> None:
         self._size += end - start
@@ -165,12 +186,11 @@ class _Form:
             self._data += data[start:end]
 
     def _part_end(self) -> None:
-        if self._file_name or self._field_name in FILE_FIELDS:
-            name = self._file_name or f"image {len(self.uploads) + 1}"
+        if self._field_name == FILES:
             error = ""
             if self._size > self._limit:
                 error = f"ReadError: the file has more than {self._limit} bytes"
-            self.uploads.append(Upload(name, bytes(self._data), error))
+            self.uploads.append(Upload(self._file_name, bytes(self._data), error))
         else:
             self.uploads.append(_address(bytes(self._data).decode("utf-8", "replace")))
         self._data = bytearray()

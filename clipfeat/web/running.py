@@ -4,6 +4,7 @@ The first signal to stop ends the server cleanly: no new connection is accepted,
 are answered. A second signal ends the server without answering them.
 """
 
+import asyncio
 import errno
 import logging
 import secrets
@@ -17,6 +18,7 @@ from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from clipfeat.errors import UsageError
 from clipfeat.system.interrupts import STOPPING
@@ -24,7 +26,8 @@ from clipfeat.system.interrupts import STOPPING
 DRAIN_SECONDS = 60
 """Maximum time to answer the remaining requests after the first signal to stop."""
 MAX_CONNECTIONS = 1000
-KEEP_ALIVE_SECONDS = 30
+IDLE_SECONDS = 30
+"""Maximum time without a complete request on a connection."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -123,6 +126,7 @@ def run(
     """
     config = uvicorn.Config(
         application,
+        http=_Protocol,
         lifespan="on",
         ws="none",
         log_config=None,
@@ -131,7 +135,7 @@ def run(
         server_header=False,
         proxy_headers=False,
         limit_concurrency=MAX_CONNECTIONS,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
     server = _Server(config, on_start)
@@ -139,6 +143,43 @@ def run(
         server.run(sockets=[listener])
     if server.force_exit:
         raise KeyboardInterrupt("some requests were not answered")
+
+
+class _Protocol(H11Protocol):
+    """Connection that is closed if no complete request arrives in time.
+
+    uvicorn waits without a limit for the first request, and for the rest of its headers.
+    """
+
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        super().connection_lost(exc)
+
+    def _watch(self) -> None:
+        if self._timer is None and self._is_idle():
+            self._timer = self.loop.call_later(IDLE_SECONDS, self._end_idle)
+        elif self._timer is not None and not self._is_idle():
+            self._timer.cancel()
+            self._timer = None
+
+    def _end_idle(self) -> None:
+        self._timer = None
+        if self._is_idle():
+            self.transport.close()
+
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
 
 
 class _Server(uvicorn.Server):

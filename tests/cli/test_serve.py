@@ -11,22 +11,19 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from clipfeat.evaluate.fitting import fit
 from clipfeat.web import installed
 from tests.cli.command_line import assert_fails, clipfeat, embed, succeed
+from tests.conftest import make_features, write_parts
 
 pytest.importorskip("fastapi")
 
 
-@pytest.fixture
-def model(image_folder: Path) -> str:
+def test_a_server_prints_its_address_and_ends_cleanly(image_folder: Path) -> None:
+    """The printed address has the token. SIGTERM ends the server with code 0."""
     embed()
     succeed("fit", "--cv", 0, "--clf", "logreg")
-    return "model.clipfeat"
-
-
-def test_a_server_prints_its_address_and_ends_cleanly(model: str) -> None:
-    """The printed address has the token. SIGTERM ends the server with code 0."""
-    words = ["serve", model, "--features", "out.h5", "--host", "0.0.0.0", "--port", "0",
+    words = ["serve", "model.clipfeat", "--features", "out.h5", "--host", "0.0.0.0", "--port", "0",
              "--device", "cpu", "-j", "1"]  # fmt: skip
     with subprocess.Popen(
         [sys.executable, "-m", "clipfeat", *words], stdout=subprocess.PIPE, text=True
@@ -34,7 +31,7 @@ def test_a_server_prints_its_address_and_ends_cleanly(model: str) -> None:
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
-            assert line.startswith(f"serving {model} at http://127.0.0.1:")
+            assert line.startswith("serving model.clipfeat at http://127.0.0.1:")
             url = urlsplit(line.split()[-1])
             with closing(http.client.HTTPConnection("127.0.0.1", url.port, timeout=60)) as client:
                 statuses = []
@@ -52,15 +49,16 @@ def test_a_server_prints_its_address_and_ends_cleanly(model: str) -> None:
             process.kill()
 
 
-def test_invalid_options(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_options(monkeypatch: pytest.MonkeyPatch) -> None:
     """Errors are one line, before the encoder is loaded."""
-    words = ("serve", model, "--device", "cpu")
+    fit(make_features(), cv=0, progress=False).save("model.clipfeat")
+    write_parts(Path("other.h5"), make_features(name="other"))
+    words = ("serve", "model.clipfeat", "--device", "cpu")
     assert_fails(clipfeat(*words, "--queue", 2), 2, "--queue 64 or more")
     assert_fails(clipfeat(*words, "--timeout", 0), 2, "timeout must be above 0, got 0.0")
     assert_fails(clipfeat(*words, "--token", "short"), 2, "at least 8 characters")
     assert_fails(clipfeat(*words, "--host", "192.0.2.1"), 2, "--host")
-    assert_fails(clipfeat("serve", "out.h5"), 6, "not a clipfeat model file")
-    embed("images", "other.h5", "--image-size", 32)
+    assert_fails(clipfeat("serve", "other.h5"), 6, "not a clipfeat model file")
     result = clipfeat(*words, "--port", 0, "--features", "other.h5")
     assert_fails(result, 6, "a different encoder")
     monkeypatch.setattr(installed, "find_spec", lambda name: None)

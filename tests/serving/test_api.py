@@ -104,7 +104,8 @@ def test_every_file_has_an_answer(client: TestClient, image_files: Path) -> None
 def test_malformed_requests_are_refused(client: TestClient, image_files: Path) -> None:
     """A refusal is one sentence, and its status tells its kind."""
     form = "multipart/form-data; boundary=x"
-    part = b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n1\r\n'
+    field = b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n1\r\n'
+    part = field.replace(b"\r\n\r\n", b'; filename="a"\r\n\r\n')
     cases = [
         (b"", None, 415, "got nothing"),
         (b"1", "image/png", 415, "got image/png"),
@@ -113,6 +114,8 @@ def test_malformed_requests_are_refused(client: TestClient, image_files: Path) -
         (part % b"files", form, 422, "last boundary"),
         (b"no boundary", form, 422, "malformed"),
         (part % b"other" + b"--x--\r\n", form, 422, "unknown field 'other'"),
+        (field % b"files" + b"--x--\r\n", form, 422, "a text, not a file"),
+        (field % b"urls" + b"--x--\r\n", form, 403, "--allow-remote"),
         (b"--x\r\n" + b"A: b\r\n" * 100 + b"\r\n\r\n--x--\r\n", form, 422, "malformed"),
         (b"--x\r\nA: " + b"b" * 10_000 + b"\r\n\r\n\r\n--x--\r\n", form, 422, "malformed"),
         (part % b"files" * 1000 + b"--x--\r\n", form, 413, "more than 20 images"),
@@ -120,6 +123,7 @@ def test_malformed_requests_are_refused(client: TestClient, image_files: Path) -
         (b'{"urls": [1]}', "application/json", 422, "list of texts"),
         (b'{"urls": []}', "application/json", 422, "no images"),
         (b"[" * 100_000, "application/json", 422, "list of texts"),
+        (b" " * 200_000, "application/json", 413, "more than 20 images"),
         (b'{"urls": ["http://example.org/1.png"]}', "application/json", 403, "--allow-remote"),
     ]
     for content, kind, status, text in cases:
@@ -178,11 +182,12 @@ def test_large_images_are_refused(start: Opener, image_files: Path) -> None:
 
 
 def test_memory_for_requests_is_limited(start: Opener, image_files: Path) -> None:
-    """A request whose bytes exceed the remaining memory is asked to wait, before it is read."""
+    """A request whose bytes exceed the remaining memory is asked to wait."""
     client = start(limits={"max_request_mb": 1})
     serving = client.app.state.serving  # type: ignore[attr-defined]
     file = ("a.png", b"x" * 2**19)
-    with serving.holding(serving.limits.held_bytes - 2**18):
+    with serving.holding() as hold:
+        hold(serving.limits.held_bytes - 2**18)
         assert send(client, [file]).status_code == 429
     assert send(client, [file]).status_code == 200
     assert send(client, [("a.png", b"x" * 2**20)]).status_code == 413

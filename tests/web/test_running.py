@@ -21,8 +21,10 @@ from clipfeat.cli.exits import report_stopping
 from clipfeat.system.interrupts import handle_stop_signals
 from clipfeat.web.access import Access
 from clipfeat.web.application import create_application
+from clipfeat.web import running
 from clipfeat.web.running import bind, run
 
+running.IDLE_SECONDS = 1
 application = create_application("test", Access())
 
 @application.get("/slow")
@@ -56,7 +58,18 @@ def serving() -> Iterator[tuple[subprocess.Popen[str], http.client.HTTPConnectio
             process.kill()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def is_listening(connection: http.client.HTTPConnection) -> bool:
+    """Return whether a new connection to the server is possible."""
+    try:
+        socket.create_connection((connection.host, connection.port)).close()
+    except ConnectionRefusedError:
+        return False
+    except ConnectionResetError:  # the server was just closing
+        return True
+    return True
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_lets_the_server_answer(number: int) -> None:
     """The request is answered, and the exit code is 0."""
     with serving() as (process, connection):
@@ -73,11 +86,22 @@ def test_a_second_signal_ends_the_server() -> None:
         connection.request("GET", "/slow?seconds=1000")
         assert process.stdout is not None and process.stdout.readline() == "asked\n"
         process.send_signal(signal.SIGINT)
-        with pytest.raises(ConnectionRefusedError):  # the server has stopped to listen
-            while True:
-                socket.create_connection((connection.host, connection.port)).close()
+        while is_listening(connection):
+            pass
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
+
+
+def test_a_connection_without_a_request_is_closed() -> None:
+    """A client cannot occupy connections with nothing, or with endless headers."""
+    with serving() as (_, connection):
+        for start in (b"", b"GET / HTTP/1.1\r\nHost: local"):
+            address = connection.host, connection.port
+            with socket.create_connection(address, timeout=60) as client:
+                client.sendall(start)
+                assert client.recv(1) == b""
+        connection.request("GET", "/slow?seconds=1.5")  # longer than the limit
+        assert connection.getresponse().read() == b'"answered"'
 
 
 def test_addresses() -> None:

@@ -36,4 +36,6 @@ def open_session(
     data = open_browse_data(features, files, images)
     cache = user_cache()
     thumbnails = BrowseThumbnails(data, ThumbnailCache(cache / "thumbnails"))
-    return BrowseSession(data, thumbnails, benchmark, cache / "maps")
+    session = BrowseSession(data, thumbnails, benchmark, cache / "maps")
+    session.prepare()
+    return session

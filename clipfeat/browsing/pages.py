@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from clipfeat.browsing.image_search import (
     MAX_RESULTS,
     BrowseMatches,
-    has_texts,
     search_image,
     search_row,
     search_text,
@@ -54,7 +53,7 @@ def page(request: Request) -> HTMLResponse:
         page_templates(PACKAGE), "browse.html.j2",
         data=session.data, entries=session.entries, entry=entry, lists=LISTS, orders=ORDERS,
         maps=session.maps, facets=session.facets(entry).values(),
-        has_encoder=bool(session.data.features.specs), has_texts=has_texts(session.data),
+        has_encoder=bool(session.data.features.specs), has_texts=session.has_texts,
     )  # fmt: skip
 
 

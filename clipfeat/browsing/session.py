@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from clipfeat.browsing.background import Background
 from clipfeat.browsing.data import BrowseData, BrowseFacet
+from clipfeat.browsing.image_search import has_texts
 from clipfeat.browsing.lists import LISTS, BrowseList
 from clipfeat.browsing.projection import has_umap, pca_points, umap_points
 from clipfeat.browsing.query import BrowseQuery
@@ -76,10 +77,10 @@ class BrowseSession:
     map_cache : Path, optional
         Folder in which the maps by UMAP are kept.
 
-    Raises
-    ------
-    DataError
-        If the run has no predictions for the images.
+    Attributes
+    ----------
+    has_texts : bool
+        Whether the images can be searched by text.
     """
 
     def __init__(
@@ -97,8 +98,19 @@ class BrowseSession:
         self._lock = Lock()
         self._predictions: dict[str, BrowsePredictions] = {}
         self._entries = run_entries(run) if run is not None else []
-        if self._entries:
-            self.predictions(self._entries[0])
+        self.has_texts = has_texts(data)
+
+    def prepare(self) -> None:
+        """Compute everything that the first page shows, so that it opens quickly.
+
+        Raises
+        ------
+        DataError
+            If the run has no predictions for the images.
+        """
+        self.facets(self._entries[0] if self._entries else "")
+        _ = self.data.version
+        self.map_future(PCA)
 
     @property
     def entries(self) -> list[str]:

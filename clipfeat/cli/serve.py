@@ -15,6 +15,7 @@ def serve(
     model: options.ModelFile,
     *,
     features: web.TrainingFeaturesOfServer = None,
+    images: web.TrainingImageFolder = None,
     weights: options.WeightsFiles = None,
     face_weights: options.FaceWeightsOfModel = None,
     host: web.Host = "127.0.0.1",
@@ -42,13 +43,13 @@ def serve(
 
     from clipfeat.serving.app import create_app
     from clipfeat.serving.opening import open_serving
-    from clipfeat.store import load
+    from clipfeat.serving.training_images import TrainingImages
     from clipfeat.web.running import address_of, bind, run, token_for
 
     fitted = load_model(model)
     with bind(host, port) as listener:
         token = token_for(listener, token)
-        training = None if features is None else load(features)
+        training = TrainingImages.open(fitted, features, images) if features else None
         with open_serving(
             fitted,
             limits,
@@ -56,7 +57,7 @@ def serve(
             face_weights=face_weights,
             device=device,
             resources=resources,
-            features=training,
+            training=training,
             allow_remote=allow_remote,
             keep=keep,
         ) as serving:

@@ -44,12 +44,23 @@ AllowedHosts = Annotated[
     ),
 ]
 TrainingFeaturesOfServer = Annotated[
-    Path | None,
+    list[Path] | None,
     typer.Option(
         "--features",
         metavar="FEATURES.h5",
         rich_help_panel=INPUT,
-        help="Feature file of the training images, to show the nearest ones.",
+        help="Feature file that the model was fitted on. The page then shows the nearest training "
+        "images. Repeat for several encoders.",
+    ),
+]
+TrainingImageFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--images",
+        metavar="FOLDER",
+        rich_help_panel=INPUT,
+        help="Folder of the training images, for their thumbnails. The default is the folder that "
+        "the feature file records, if `clipfeat embed` wrote the file on this computer.",
     ),
 ]
 AllowDownloads = Annotated[

@@ -1,14 +1,11 @@
 """The application of ``clipfeat serve``: the routes for programs, and the page."""
 
-from importlib import import_module
-from importlib.util import find_spec
-
 from fastapi import FastAPI
 
-from clipfeat.serving import api
+from clipfeat.serving import api, page
 from clipfeat.serving.server import Serving
 from clipfeat.web.access import Access
-from clipfeat.web.application import create_application
+from clipfeat.web.application import add_static, create_application
 from clipfeat.web.body_limits import BodyLimits
 from clipfeat.web.documentation import add_documentation
 
@@ -43,8 +40,9 @@ def create_app(
         limits=limits,
     )
     application.state.serving = serving
+    application.state.page_queue = page.PageQueue()
     application.include_router(api.router)
-    if find_spec("clipfeat.serving.page") is not None:
-        application.include_router(import_module("clipfeat.serving.page").router)
+    application.include_router(page.router)
+    add_static(application, "serving", "clipfeat.serving")
     add_documentation(application)
     return application

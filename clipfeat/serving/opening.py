@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from clipfeat.embedding.embed_resources import EmbedResources
-from clipfeat.features import FeatureSet
 from clipfeat.images.isolated import default_workers
 from clipfeat.images.pixel_arrays import ppm
 from clipfeat.model import Model
@@ -15,7 +14,9 @@ from clipfeat.serving.batching import Batcher
 from clipfeat.serving.decoding import LimitedDecoder
 from clipfeat.serving.encoding import ModelEncoders
 from clipfeat.serving.limits import ServingLimits
+from clipfeat.serving.page_parts import PageParts
 from clipfeat.serving.server import Serving
+from clipfeat.serving.training_images import TrainingImages
 from clipfeat.system.files import storage_errors
 
 
@@ -28,7 +29,7 @@ def open_serving(
     face_weights: str | Path | None = None,
     device: str = "auto",
     resources: EmbedResources = EmbedResources(),
-    features: FeatureSet | None = None,
+    training: TrainingImages | None = None,
     allow_remote: bool = False,
     keep: Path | None = None,
 ) -> Iterator[Serving]:
@@ -44,14 +45,15 @@ def open_serving(
         Limits of requests and of the queue.
     weights, face_weights, device, resources
         The arguments of `clipfeat.predict`.
-    features, allow_remote, keep
+    training : TrainingImages, optional
+        The images that the model was fitted on, for the page.
+    allow_remote, keep
         The arguments of `Serving`.
 
     Raises
     ------
     FingerprintError
-        If an opened encoder differs from that of the model, or if `features` do not come from the
-        model's encoders.
+        If an opened encoder differs from that of the model.
     StorageError
         If the folder `keep` cannot be created.
     UsageError
@@ -59,8 +61,6 @@ def open_serving(
     WeightsError
         If weights are missing.
     """
-    if features is not None:
-        features.columns_of(model.specs)
     if keep is not None:
         with storage_errors(f"creating {keep}"):
             keep.mkdir(parents=True, exist_ok=True)
@@ -79,12 +79,7 @@ def open_serving(
             noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
             for future in batcher.submit([ppm(noise)] * encoders.n_workers):
                 future.result()  # a model that needs faces finds none
-            yield Serving(
-                model,
-                encoders,
-                batcher,
-                limits,
-                features=features,
-                allow_remote=allow_remote,
-                keep=keep,
-            )
+            with PageParts(model, encoders, training) as parts:
+                yield Serving(
+                    model, encoders, batcher, limits, parts, allow_remote=allow_remote, keep=keep
+                )

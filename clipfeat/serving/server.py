@@ -10,13 +10,13 @@ from typing import cast
 from fastapi import Request
 
 from clipfeat.errors import ReadError
-from clipfeat.features import FeatureSet
 from clipfeat.model import Model
 from clipfeat.serving.batching import Answer, Batcher
 from clipfeat.serving.encoding import ModelEncoders
 from clipfeat.serving.keeping import keep
 from clipfeat.serving.limits import ServingLimits
 from clipfeat.serving.metrics import Metrics
+from clipfeat.serving.page_parts import PageParts
 from clipfeat.serving.remote import download
 from clipfeat.serving.uploads import Upload
 
@@ -38,8 +38,8 @@ class Serving:
         The queue of images.
     limits : ServingLimits
         Limits of requests.
-    features : FeatureSet, optional
-        Features of the training images.
+    parts : PageParts
+        The parts of the page.
     allow_remote : bool
         Whether clients may name URLs.
     keep : Path, optional
@@ -52,8 +52,8 @@ class Serving:
         encoders: ModelEncoders,
         batcher: Batcher,
         limits: ServingLimits,
+        parts: PageParts,
         *,
-        features: FeatureSet | None = None,
         allow_remote: bool = False,
         keep: Path | None = None,
     ) -> None:
@@ -61,7 +61,7 @@ class Serving:
         self.encoders = encoders
         self.batcher = batcher
         self.limits = limits
-        self.features = features
+        self.parts = parts
         self.allow_remote = allow_remote
         self.metrics = Metrics(batcher)
         self._keep = keep
@@ -101,8 +101,7 @@ class Serving:
             If the queue has no space.
         """
         self.batcher.check_space(len(uploads))
-        if self._keep is not None:
-            await asyncio.to_thread(self._keep_all, self._keep, uploads)
+        await self.keep(uploads)
         readable = [upload for upload in uploads if not upload.error]
         futures = self.batcher.submit([upload.data for upload in readable])
         done = iter([asyncio.wrap_future(future) for future in futures])
@@ -117,6 +116,16 @@ class Serving:
         return [
             one if isinstance(one, Answer) else _result(one, self.limits.timeout) for one in waiting
         ]
+
+    @property
+    def keeps_images(self) -> bool:
+        """Whether uploaded images are kept."""
+        return self._keep is not None
+
+    async def keep(self, uploads: Sequence[Upload]) -> None:
+        """Keep the images of a request if the server was started with a folder for them."""
+        if self._keep is not None:
+            await asyncio.to_thread(self._keep_all, self._keep, uploads)
 
     async def downloaded(
         self, uploads: Sequence[Upload], hold: Callable[[int], None]

@@ -22,11 +22,11 @@ from clipfeat.prediction.predictions import predictions_of
 AVERAGE = "mean"
 """Average over the faces of an image, as in `clipfeat.predict`."""
 
-_SHOWN = (("shrink", 0.5, "half size"), ("blur", 2, "Gaussian blur, σ 2 pixels"),
-          ("crop", 0.8, "crop to 80 % of each side"))  # fmt: skip
+_SHOWN = (("shrink", 0.5, "half size"), ("blur", 2, "blur, σ = 2 pixels"),
+          ("crop", 0.8, "crop to 80 %"))  # fmt: skip
 
 CHANGES: Mapping[str, str] = {
-    "jpeg75": "JPEG, quality 75",
+    "jpeg75": "JPEG quality 75",
     **{name: title for name, _, title in _SHOWN},
 }
 """Titles of the degradations, by name of the view."""
@@ -57,7 +57,7 @@ class Verdict:
         For each member of the vote, its probability of each class. A model without a vote has one
         member.
     is_unsure : bool
-        Whether the model abstains. A model without abstention never does.
+        Whether the model abstains, because its prediction set is not exactly the predicted class.
     plausible : tuple of str, optional
         Classes in the prediction set of a model with abstention. None for other models.
     is_training_image : bool
@@ -134,11 +134,17 @@ def verdict_on(model: Model, features: FeatureSet) -> Verdict:
         name: _by_class(model, model.adapted(by_file(p, files, AVERAGE)[1])[0])
         for name, p in original.predict_proba_of_members(features).items()
     }
+    plausible = None
+    if predictions.abstention is not None:
+        in_set = predictions.abstention.sets(predictions.probabilities[:1])[0]
+        plausible = tuple(name for name, is_in in zip(model.classes, in_set, strict=True) if is_in)
     return Verdict(
         predicted=predictions.predicted[0],
         probabilities=_by_class(model, predictions.probabilities[0]),
         threshold=model.threshold,
         members=members,
+        is_unsure=bool(predictions.unsure[0]),
+        plausible=plausible,
         is_training_image=bool(predictions.training),
     )
 

@@ -1,0 +1,247 @@
+"""The parts of the page, each made from the bytes of an image.
+
+The verdict comes first. The browser then asks for the other parts, one after the other.
+"""
+
+import json
+from collections.abc import Mapping
+from contextlib import ExitStack
+from time import perf_counter
+from types import TracebackType
+from typing import Any, Self
+
+from clipfeat.embedding.views import View
+from clipfeat.errors import ClipfeatError
+from clipfeat.features import FeatureSet
+from clipfeat.images.formats import image_suffixes
+from clipfeat.images.isolated import IsolatedDecoder
+from clipfeat.model import Model
+from clipfeat.serving.encoding import ModelEncoders
+from clipfeat.serving.file_facts import FACTS, file_facts
+from clipfeat.serving.occlusion import CELLS, OcclusionMap, occlusion_map, occlusion_views
+from clipfeat.serving.pictures import data_address, map_picture, preview
+from clipfeat.serving.provenance import MANIFESTS, file_manifest
+from clipfeat.serving.training_images import TrainingImages
+from clipfeat.serving.verdict import CHANGED_VIEWS, Verdict, changes_of, verdict_on
+from clipfeat.spec import titles
+from clipfeat.web.pages import page_templates
+
+MAX_CLASSES = 5
+"""Maximum number of classes whose probabilities are shown."""
+SLOW_SECONDS = 30.0
+"""If an occlusion map takes longer, it is computed only on request."""
+NO_INFLUENCE = 0.005
+"""Smallest change of a probability that an occlusion map describes."""
+
+Html = str
+
+
+class PageParts:
+    """The parts of the page for one model.
+
+    The object is a context manager. On exit, the processes that read file facts are ended. Several
+    threads may use it concurrently.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    encoders : ModelEncoders
+        The encoders of the model.
+    training : TrainingImages, optional
+        The images that the model was fitted on.
+    """
+
+    def __init__(
+        self, model: Model, encoders: ModelEncoders, training: TrainingImages | None = None
+    ) -> None:
+        self.model = model
+        self._encoders = encoders
+        self._training = training
+        self._decoder = encoders.decoder
+        self._facts, self._manifests = IsolatedDecoder(FACTS), IsolatedDecoder(MANIFESTS)
+        self._processes = ExitStack()
+        self._templates = page_templates("clipfeat.serving")
+        self._map_seconds = 0.0
+
+    def __enter__(self) -> Self:
+        self._processes.enter_context(self._facts)
+        self._processes.enter_context(self._manifests)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._processes.close()
+
+    def page(self, max_files: int, *, keeps_images: bool) -> Html:
+        """Render the page without an image.
+
+        Parameters
+        ----------
+        max_files : int
+            Maximum number of images that the page accepts together.
+        keeps_images : bool
+            Whether the server keeps the images, which the page then says.
+        """
+        return self._render(
+            "verdict_page.html.j2",
+            question=question(self.model.classes),
+            description=_description(self.model),
+            suffixes=",".join(sorted(image_suffixes())),
+            max_files=max_files,
+            keeps_images=keeps_images,
+        )
+
+    def verdict(self, name: str, data: bytes) -> Html:
+        """Render the verdict, the probabilities of the members and a picture of the image."""
+        try:
+            begun = perf_counter()
+            found = verdict_on(self.model, self._features(data))
+            self._map_seconds = (perf_counter() - begun) * CELLS
+            picture = preview(data, self._decoder)
+        except ClipfeatError as error:
+            return self.problem(name, str(error))
+        shown = sorted(found.probabilities.items(), key=lambda item: -item[1])[:MAX_CLASSES]
+        return self._render(
+            "verdict.html.j2",
+            name=name,
+            verdict=found,
+            row=_row(name, found),
+            classes=[(one, p, _mark(self.model, one)) for one, p in shown],
+            n_more=len(found.probabilities) - len(shown),
+            rule=_rule(self.model),
+            picture=data_address(picture),
+            size=picture.size,
+            has_map=not any(spec.faces or spec.is_scaled for spec in self.model.specs),
+            is_slow=self._map_seconds > SLOW_SECONDS,
+            has_neighbours=self._training is not None,
+        )
+
+    def changes(self, name: str, data: bytes) -> Html:
+        """Render how degradations of the image change the verdict."""
+        changes = changes_of(self.model, self._features(data, CHANGED_VIEWS))
+        return self._render("changes.html.j2", changes=changes)
+
+    def occlusion(self, name: str, data: bytes) -> Html:
+        """Render the occlusion map."""
+        with self._decoder.decoded(data) as decoded:
+            height, width = decoded.size
+        features = self._features(data, occlusion_views(width, height))
+        found = occlusion_map(self.model, features, width, height)
+        picture = map_picture(preview(data, self._decoder), found)
+        return self._render(
+            "occlusion.html.j2",
+            picture=data_address(picture),
+            size=picture.size,
+            text=_map_text(found),
+            has_influence=found.largest >= NO_INFLUENCE,
+        )
+
+    def neighbours(self, name: str, data: bytes) -> Html:
+        """Render the nearest training images."""
+        if self._training is None:
+            return ""
+        features = self._features(data)
+        found = verdict_on(self.model, features)
+        near = self._training.neighbours(features)
+        return self._render(
+            "neighbours.html.j2",
+            predicted=found.predicted,
+            neighbours=near,
+            pictures=self._training.pictures([one.path for one in near], self._decoder),
+            n_same=sum(one.label == found.predicted for one in near),
+        )
+
+    def facts(self, name: str, data: bytes) -> Html:
+        """Render the facts about the file, with its C2PA manifest."""
+        facts = file_facts(data, self._facts)
+        manifest, problem = None, ""
+        try:
+            manifest = file_manifest(data, self._manifests)
+        except ClipfeatError as error:
+            problem = str(error)
+        return self._render(
+            "facts.html.j2",
+            facts=facts,
+            manifest=manifest,
+            problem=problem,
+            source_types=[*facts.source_types, *(manifest.source_types if manifest else ())],
+        )
+
+    def problem(self, name: str, message: str) -> Html:
+        """Render the error of an image in place of its verdict."""
+        row = json.dumps({"path": name, "error": message})
+        return self._render("problem.html.j2", name=name, message=message, row=row)
+
+    def _features(self, data: bytes, views: Mapping[str, View] | None = None) -> FeatureSet:
+        return self._encoders.features("image", data, views)
+
+    def _render(self, template: str, **values: Any) -> Html:
+        return self._templates.get_template(template).render(**values)
+
+
+def question(classes: tuple[str, ...]) -> str:
+    """Return the question that a model answers.
+
+    Examples
+    --------
+    >>> question(("real", "fake")), question(("a", "b", "c", "d"))
+    ('real or fake?', 'Which of 4 classes?')
+    """
+    return f"{' or '.join(classes)}?" if len(classes) < 4 else f"Which of {len(classes)} classes?"
+
+
+def _description(model: Model) -> str:
+    n = len(model.training_keys)
+    fitted = f", fitted on {n:,} images" if n else ""
+    members = " + ".join(model.members)
+    return f"{' + '.join(titles(model.specs))}; {members or 'one classifier'}{fitted}."
+
+
+def _rule(model: Model) -> str:
+    """Describe how the probabilities lead to the verdict."""
+    if model.threshold is None:
+        rule = "The class with the highest probability is predicted."
+    else:
+        rule = f"{model.classes[-1]} is predicted from {100 * model.threshold:.4g} % upwards."
+    if model.abstention is None or model.adaptation is not None:
+        return rule
+    return (
+        f"{rule} The verdict is unsure unless its class alone is plausible at the level "
+        f"{100 * model.abstention.level:.4g} %."
+    )
+
+
+def _mark(model: Model, name: str) -> float | None:
+    """Return the threshold on the probability of a class, or None if there is none."""
+    return model.threshold if name == model.classes[-1] else None
+
+
+def _row(name: str, verdict: Verdict) -> str:
+    """Return the image's row in the table of the session as JSON.
+
+    The columns are those of the table that ``clipfeat predict`` writes.
+    """
+    unsure = {} if verdict.plausible is None else {"unsure": verdict.is_unsure}
+    of_class = {f"p_{one}": p for one, p in verdict.probabilities.items()}
+    row = {"path": name, "predicted": verdict.predicted, **unsure, **of_class, "error": ""}
+    return json.dumps(row)
+
+
+def _map_text(found: OcclusionMap) -> str:
+    if found.largest < NO_INFLUENCE:
+        return (
+            f"No single region matters: covering one changes the probability of {found.predicted} "
+            f"by less than {100 * NO_INFLUENCE:g} percentage points."
+        )
+    drop = 100 * float(found.drops.max())
+    if drop < 100 * NO_INFLUENCE:
+        return f"No region supports {found.predicted}. Covering a purple region makes it likelier."
+    return (
+        f"Covering the {found.strongest_place} lowers the probability of {found.predicted} most, "
+        f"by {drop:.1f} percentage points."
+    )

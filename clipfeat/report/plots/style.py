@@ -91,15 +91,21 @@ def label_text(text: str, longest: int = MAX_LABEL) -> str:
 
 
 def line_style(index: int) -> dict[str, Any]:
-    """Return the colour, dash pattern and marker of the line at an index."""
+    """Return the colour, dash pattern, marker and SVG identifier of the line at an index."""
     turn = index % MAX_SERIES
     return {
         "color": COLOURS[turn], "linestyle": DASHES[turn], "marker": MARKERS[index % len(MARKERS)],
-        "markersize": 4.5, "linewidth": 1.5,
+        "markersize": 4.5, "linewidth": 1.5, "gid": f"series-{index}",
     }  # fmt: skip
 
 
 def add_legend(figure: "Figure", labels: Sequence[str], handles: Sequence[Any]) -> None:
-    """Add a legend below the axes."""
+    """Add a legend below the axes. Its items have SVG identifiers, as the lines have."""
     columns = 2 if len(labels) > 1 and max(map(len, labels)) <= 24 else 1
-    figure.legend(handles, labels, loc="outside lower left", ncols=columns, fontsize=9)
+    legend = figure.legend(handles, labels, loc="outside lower left", ncols=columns, fontsize=9)
+    for index, (handle, text) in enumerate(
+        zip(legend.legend_handles, legend.get_texts(), strict=True)
+    ):
+        if handle is not None:
+            handle.set_gid(f"key-{index}")
+        text.set_gid(f"name-{index}")

@@ -149,6 +149,25 @@ def test_pointing_at_a_bar_states_its_interval(page: "Page") -> None:
     assert not page.locator(".tip").is_visible()
 
 
+def test_pointing_at_a_legend_emphasises_a_line(page: "Page") -> None:
+    """The other lines of the plot fade, and the text beside the pointer names the line."""
+    plot = page.locator("#curves .plot").first
+    plot.locator("[id$=name-1]").hover()
+    shown = {
+        name: plot.locator(f"[id$={name}]").evaluate("(line) => line.classList.contains('lit')")
+        for name in ("series-0", "series-1", "key-1", "name-2")
+    }
+    assert shown == {"series-0": False, "series-1": True, "key-1": True, "name-2": False}
+    faded = "getComputedStyle(document.querySelector('#curves [id$=series-0]')).opacity"
+    assert page.evaluate(faded) == "0.15"
+    assert (
+        page.locator(".tip").inner_text()
+        == (plot.locator("[id$=name-1]").text_content() or "").strip()
+    )
+    page.locator(".summary h1").hover()
+    assert page.evaluate(faded) == "1"
+
+
 def test_long_tables_have_a_filter(page: "Page") -> None:
     """Typing hides the rows without the text; the versions of the packages are a long table."""
     page.locator("#details input").fill("PACKAGE-7")

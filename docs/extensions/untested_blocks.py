@@ -3,10 +3,11 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import dedent
 
 SKIP = re.compile(
     r'^[ \t]*(?:%|<!--+)[ \t]*skip:[ \t]*(?:next|start)[ \t]+"(?P<reason>[^"]+)".*?'
-    r"^```\S*\n(?P<source>.*?)^```",
+    r"^[ \t]*```\S*\n(?P<source>.*?)^[ \t]*```",
     re.M | re.S,
 )
 ROOT_PAGES = ("README.md", "CONTRIBUTING.md")
@@ -20,5 +21,6 @@ def pages(docs: Path) -> Iterator[tuple[str, str]]:
             continue
         for match in SKIP.finditer(path.read_text(encoding="utf-8")):
             name = path.relative_to(docs.parent).as_posix()
-            lines += [f"**{name}**, {match['reason']}", "", f"```sh\n{match['source']}```", ""]
+            source = dedent(match["source"])
+            lines += [f"**{name}**, {match['reason']}", "", f"```sh\n{source}```", ""]
     yield "untested.inc.md", "\n".join(lines) or "None.\n"

@@ -11,6 +11,7 @@ from typing import Any
 
 import api_pages
 import command_pages
+import gallery_page
 import registry_tables
 import untested_blocks
 from sphinx.application import Sphinx
@@ -24,6 +25,7 @@ def pages() -> Iterator[tuple[str, str]]:
     yield from command_pages.pages()
     yield from api_pages.pages()
     yield from registry_tables.pages()
+    yield from gallery_page.pages(DOCS)
     yield from untested_blocks.pages(DOCS)
 
 

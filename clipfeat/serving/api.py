@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, Field
+from starlette.requests import ClientDisconnect
 
 from clipfeat.features.classes import positive_class
 from clipfeat.serving.answers import CSV, Answers, Refusal, as_csv, as_json
@@ -17,13 +18,11 @@ from clipfeat.serving.uploads import FILES, FORM, JSON, MAX_TEXT, URLS, Upload, 
 router = APIRouter(tags=["predictions"])
 State = Annotated[Serving, Depends(serving_of)]
 
-FILE_LIST = {
-    "type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"},
-}  # fmt: skip
+FILE_LIST = {"type": "array", "items": {"type": "string", "format": "binary"}}
 URL_LIST = {
-    "type": "array", "minItems": 1,
-    "items": {"type": "string", "minLength": 1, "maxLength": MAX_TEXT},
+    "type": "array", "items": {"type": "string", "minLength": 1, "maxLength": MAX_TEXT},
 }  # fmt: skip
+ONE = {"minItems": 1}
 BODY = {
     "required": True,
     "description": "Image files, or URLs if the server was started with --allow-remote.",
@@ -31,14 +30,21 @@ BODY = {
         FORM: {
             "schema": {
                 "type": "object",
-                "minProperties": 1,
                 "additionalProperties": False,
                 "properties": {FILES: FILE_LIST, URLS: URL_LIST},
+                # A form has no empty lists, so a list that is not sent and an empty one are equal.
+                "anyOf": [
+                    {"required": [name], "properties": {name: ONE}} for name in (FILES, URLS)
+                ],
             }
         },
-        JSON: {"schema": {"type": "object", "required": [URLS], "properties": {URLS: URL_LIST}}},
+        JSON: {
+            "schema": {
+                "type": "object", "required": [URLS], "properties": {URLS: URL_LIST | ONE},
+            }
+        },
     },
-}
+}  # fmt: skip
 REFUSALS: Mapping[int | str, dict[str, Any]] = {
     400: {"model": Refusal, "description": "The request is not valid HTTP or not valid UTF-8."},
     401: {"model": Refusal, "description": "The token is missing or wrong."},
@@ -89,6 +95,9 @@ async def predict(
         status = 200
     except HTTPException as error:
         status = error.status_code
+        raise
+    except ClientDisconnect:
+        status = 499  # as in nginx
         raise
     except QueueFullError as error:
         status = 429

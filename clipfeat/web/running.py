@@ -1,7 +1,8 @@
 """The server: binding an address, running an application, and a clean shutdown.
 
 The first signal to stop ends the server cleanly: no new connection is accepted, and all requests
-are answered. A second signal ends the server without answering them.
+are answered. A later signal ends the server without answering them. Signals of the next second do
+not, because tools such as ``timeout`` repeat a signal.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import secrets
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
@@ -26,6 +28,7 @@ from clipfeat.system.interrupts import STOPPING
 DRAIN_SECONDS = 60
 """Maximum time to answer the remaining requests after the first signal to stop."""
 MAX_CONNECTIONS = 1000
+REPEAT_SECONDS = 1.0
 IDLE_SECONDS = 30
 """Maximum time without a complete request on a connection."""
 
@@ -188,6 +191,7 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, on_start: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_start = on_start
+        self._stopping_since = 0.0
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
@@ -210,7 +214,9 @@ class _Server(uvicorn.Server):
                     signal.signal(number, handler)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if self.should_exit:
+        if not self.should_exit:
+            self.should_exit = True
+            self._stopping_since = time.monotonic()
+        elif time.monotonic() - self._stopping_since >= REPEAT_SECONDS:
             self.force_exit = True
             logging.getLogger("uvicorn.error").disabled = True  # requests that end are no errors
-        self.should_exit = True

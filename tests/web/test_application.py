@@ -120,25 +120,35 @@ def test_large_bodies_are_refused() -> None:
             assert answer.headers["connection"] == "close"
 
 
-def test_slow_bodies_are_refused() -> None:
-    """A client that stops in the middle of a body is answered."""
-    pieces = iter([{"type": "http.request", "body": b"x", "more_body": True}])
+def answer_of(pieces: list[dict[str, Any]], **limits: Any) -> list[dict[str, Any]]:
+    """Return the messages of the server for a request that does not end after its pieces."""
+    left = iter(pieces)
     sent: list[dict[str, Any]] = []
 
-    async def receive() -> dict[str, Any]:
-        return next(pieces, None) or await asyncio.Event().wait()
+    async def receive() -> Any:
+        return next(left, None) or await asyncio.Event().wait()
 
     async def send(message: Any) -> None:
         sent.append(message)
 
-    application = client_of(seconds=0.01).app
-    scope = {
-        "type": "http", "method": "POST", "path": "/count", "query_string": b"", "headers": [
-            (b"host", b"localhost")],
-    }  # fmt: skip
-    asyncio.run(application(scope, receive, send))
+    scope = {"type": "http", "method": "POST", "path": "/count", "query_string": b"",
+             "headers": [(b"host", b"localhost")]}  # fmt: skip
+    asyncio.run(client_of(**limits).app(scope, receive, send))
+    return sent
+
+
+def test_slow_bodies_are_refused() -> None:
+    """A client that stops in the middle of a body is answered."""
+    first = {"type": "http.request", "body": b"x", "more_body": True}
+    sent = answer_of([first], seconds=0.01)
     assert sent[0]["status"] == 408
     assert b"longer than 0.01 s" in sent[1]["body"]
+
+
+def test_clients_that_leave_are_no_errors(caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing is logged, and nothing is sent."""
+    assert answer_of([{"type": "http.disconnect"}]) == []
+    assert caplog.records == []
 
 
 def test_errors_are_one_line(client: TestClient) -> None:

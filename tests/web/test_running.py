@@ -24,7 +24,7 @@ from clipfeat.web.application import create_application
 from clipfeat.web import running
 from clipfeat.web.running import bind, run
 
-running.IDLE_SECONDS = 1
+running.IDLE_SECONDS, running.REPEAT_SECONDS = 1, float(sys.argv[1])
 application = create_application("test", Access())
 
 @application.get("/slow")
@@ -44,10 +44,12 @@ except KeyboardInterrupt:
 
 
 @contextmanager
-def serving() -> Iterator[tuple[subprocess.Popen[str], http.client.HTTPConnection]]:
+def serving(
+    repeat_seconds: float = 60,
+) -> Iterator[tuple[subprocess.Popen[str], http.client.HTTPConnection]]:
     """Start a server, and open a connection to it."""
     with subprocess.Popen(
-        [sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", SERVER, str(repeat_seconds)], stdout=subprocess.PIPE, text=True
     ) as process:
         try:
             assert process.stdout is not None
@@ -76,13 +78,14 @@ def test_a_signal_lets_the_server_answer(number: int) -> None:
         connection.request("GET", "/slow?seconds=0.3")
         assert process.stdout is not None and process.stdout.readline() == "asked\n"
         process.send_signal(number)
+        process.send_signal(signal.SIGINT)  # repetitions are ignored at first
         assert connection.getresponse().read() == b'"answered"'
         assert process.wait(60) == 0
 
 
 def test_a_second_signal_ends_the_server() -> None:
     """A request that never ends cannot keep the server alive."""
-    with serving() as (process, connection):
+    with serving(0) as (process, connection):
         connection.request("GET", "/slow?seconds=1000")
         assert process.stdout is not None and process.stdout.readline() == "asked\n"
         process.send_signal(signal.SIGINT)

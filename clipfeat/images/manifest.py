@@ -30,6 +30,7 @@ from clipfeat.features.usual_names import (
     usual_columns,
 )
 from clipfeat.images.image_root import ImageRoot, root_of_table
+from clipfeat.images.member_names import joined_path
 from clipfeat.images.parquet_cells import ParquetShard
 from clipfeat.images.parquet_sizes import check_parquet_size
 from clipfeat.images.parquet_types import plain_columns
@@ -146,8 +147,9 @@ def _listed_path(folder: ImageRoot, text: str) -> str:
 
 
 def _readers(root: str, paths: Sequence[str]) -> list[FileBytes | RemoteObject]:
+    is_below_url = is_remote(root)
     files = [
-        path if is_remote(path) else f"{root}/{path}" if is_remote(root) else str(Path(root, path))
+        path if is_remote(path) else f"{root}/{path}" if is_below_url else joined_path(root, path)
         for path in paths
     ]
     hosts = {file.split("/")[2] for file in files if file.partition("://")[0] in WEB}

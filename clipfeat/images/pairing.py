@@ -7,10 +7,10 @@ See `clipfeat.features.pairing`.
 """
 
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 
 from clipfeat.errors import DataError
 from clipfeat.features.pairing import Names
+from clipfeat.images.member_names import plain_path
 
 
 def pair_sidecars(images: Sequence[str], sidecars: Sequence[str], archive: str) -> list[int | None]:
@@ -55,10 +55,10 @@ def pair_sidecars(images: Sequence[str], sidecars: Sequence[str], archive: str) 
 
 def before_last_dot(name: str) -> str:
     """Return a name without its last suffix, and without a leading ``./``."""
-    folder, slash, base = str(PurePosixPath(name)).rpartition("/")
+    folder, slash, base = plain_path(name).rpartition("/")
     return folder + slash + (base.rpartition(".")[0] or base)
 
 
 def _before_first_dot(name: str) -> str:
-    folder, slash, base = str(PurePosixPath(name)).rpartition("/")
+    folder, slash, base = plain_path(name).rpartition("/")
     return folder + slash + (base.partition(".")[0] or base)

@@ -7,7 +7,6 @@ not counted.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import PurePosixPath
 
 from clipfeat.images.formats import (
     HEAD_BYTES,
@@ -15,6 +14,7 @@ from clipfeat.images.formats import (
     plugin_format,
     recognise,
 )
+from clipfeat.images.member_names import suffix_of
 from clipfeat.images.video import VIDEO_SUFFIXES
 
 HIDDEN = "hidden"
@@ -70,7 +70,7 @@ def skipped_kind(name: str, read_head: Callable[[], bytes]) -> str:
     read_head : callable
         Returns the first `HEAD_BYTES` of the file. It is called only if the suffix is unknown.
     """
-    suffix = PurePosixPath(name).suffix.lower()
+    suffix = suffix_of(name)
     if suffix in image_suffixes() or suffix in VIDEO_SUFFIXES:
         return ""
     if suffix in _NEVER_IMAGES or plugin_format(suffix):

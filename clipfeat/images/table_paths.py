@@ -166,7 +166,7 @@ def _join(folder: str, name: str) -> str:
 
 def _is_plain(file: str, resolved: Callable[[str], str]) -> bool:
     """Return whether ``..`` in a path can be removed without resolving a link before it."""
-    if ".." not in Path(file).parts:
+    if ".." not in file or ".." not in Path(file).parts:
         return True
     plain = os.path.normpath(file)
     return resolved(os.path.dirname(file)) == resolved(os.path.dirname(plain))  # noqa: PTH120

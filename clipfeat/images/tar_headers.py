@@ -135,8 +135,7 @@ def _member_at(
     header, data, reason = _main_header(file, offset)
     if not reason:
         try:
-            file.seek(offset)
-            member = _CheckedHeader.fromtarfile(archive)
+            member = _member_of(archive, file, offset, header, data)
             reason = _wrong_size(member, size)
             if not reason and archive.offset > offset:
                 return member, archive.offset
@@ -147,6 +146,26 @@ def _member_at(
     end = data + -(-header.size // BLOCK) * BLOCK
     following = end if data <= end <= size else _next_header(file, data)
     return DamagedMember(header.name, reason or "its header is inconsistent"), following
+
+
+def _member_of(
+    archive: tarfile.TarFile,
+    file: IO[bytes],
+    offset: int,
+    header: tarfile.TarInfo | None,
+    data: int,
+) -> tarfile.TarInfo:
+    """Return the member of a main header. The bytes after it begin at the offset `data`.
+
+    Most members have no extended headers, so their header need not be parsed again.
+    """
+    if header is None or data > offset + BLOCK or header.size < 0:
+        file.seek(offset)
+        return _CheckedHeader.fromtarfile(archive)
+    file.seek(data)
+    header.offset = offset
+    member: tarfile.TarInfo = header._proc_member(archive)  # type: ignore[attr-defined]
+    return member
 
 
 def _main_header(file: IO[bytes], offset: int) -> tuple[tarfile.TarInfo | None, int, str]:

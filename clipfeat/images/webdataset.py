@@ -14,12 +14,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import chain, repeat
 from pathlib import PurePosixPath
 
 from clipfeat.errors import DataError, RefusedFileError, StorageError
 from clipfeat.features.label_text import present
 from clipfeat.images.formats import HEAD_BYTES, image_suffixes
 from clipfeat.images.layouts import PathValues, understand
+from clipfeat.images.member_names import plain_path, suffix_of
 from clipfeat.images.packed_records import pack_records
 from clipfeat.images.readers import Reader, RemoteObject, TarMember, Unreadable
 from clipfeat.images.record import ImageRecord
@@ -63,8 +65,8 @@ def open_webdataset(spec: str) -> ImageSource:
     places = tuple(absolute(shard) for shard in shards if not is_remote(shard))
     layout, notes = "", tuple[str, ...]()
     if not any(record.label for record in records):
-        prefixes = (
-            below(root, absolute(shard)) + "/" for shard in n_images for _ in range(n_images[shard])
+        prefixes = chain.from_iterable(
+            repeat(below(root, absolute(shard)) + "/", n) for shard, n in n_images.items()
         )
         inside = [
             PurePosixPath(record.path.removeprefix(prefix)).parts
@@ -117,8 +119,7 @@ class _Listing:
 
     def add(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:
         """Add a member that is not a folder."""
-        suffix = PurePosixPath(member.name).suffix.lower()
-        plain = str(PurePosixPath(member.name))
+        suffix, plain = suffix_of(member.name), plain_path(member.name)
         if is_hidden(member.name.split("/")):
             self.skipped[HIDDEN] += 1
         elif not member.isreg() or member.issparse():
@@ -144,8 +145,7 @@ class _Listing:
         """
         seen = set(self.seen)
         for member in self.damaged:
-            path = PurePosixPath(member.name)
-            suffix, plain = path.suffix.lower(), str(path)
+            suffix, plain = suffix_of(member.name), plain_path(member.name)
             is_repeated = plain in seen
             seen.add(plain)
             if not member.name or is_repeated or is_hidden(member.name.split("/")):

@@ -34,6 +34,7 @@ from clipfeat.images.manifest import (
     no_usual_column,
     table_rows,
 )
+from clipfeat.images.member_names import suffix_of
 from clipfeat.images.path_prefixes import indices_below
 from clipfeat.images.readers import MAX_BYTES
 from clipfeat.images.record import ImageRecord
@@ -171,7 +172,7 @@ def _images(members: dict[str, ZipMember], skipped: Counter[str]) -> dict[str, Z
     """Return the images of an archive. All other members, except tables, are counted."""
     images: dict[str, ZipMember] = {}
     for path, reader in members.items():
-        suffix = PurePosixPath(path).suffix.lower()
+        suffix = suffix_of(path)
         if suffix in TABLE_SUFFIXES:
             continue
         if kind := skipped_kind(path, partial(reader.read_head, HEAD_BYTES)):
@@ -187,14 +188,14 @@ def _tables(
     shard: str, members: dict[str, ZipMember], names: TableColumns, skipped: Counter[str]
 ) -> list[_Table]:
     """Read the tables of labels in an archive, and count all other tables."""
-    paths = [path for path in members if PurePosixPath(path).suffix.lower() in TABLE_SUFFIXES]
+    paths = [path for path in members if suffix_of(path) in TABLE_SUFFIXES]
     named = [path for path in paths if PurePosixPath(path).stem.lower() == LABELS]
     tables = [_table(shard, path, members[path], names) for path in named]
     if not named and len(paths) == 1:
         with suppress(*(() if names.path else (RefusedFileError, UnknownNameError))):
             tables = [_table(shard, paths[0], members[paths[0]], names)]
     used = {table.path for table in tables}
-    skipped.update(PurePosixPath(path).suffix.lower() for path in paths if path not in used)
+    skipped.update(suffix_of(path) for path in paths if path not in used)
     return tables
 
 

@@ -97,6 +97,8 @@ def as_url(path: str | Path) -> str:
     ('s3://bucket/a', 'a/b', '/a/b')
     """
     text = str(path)
+    if ":" not in text:
+        return text
     match = _URL.fullmatch(text)
     if match is None:
         return text

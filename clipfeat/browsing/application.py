@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse
 
 from clipfeat.browsing.pages import PACKAGE, router
 from clipfeat.browsing.session import BrowseSession, NotReadyError
+from clipfeat.labelling.pages import LabelPage, add_labelling
 from clipfeat.web.access import Access
 from clipfeat.web.application import add_static, create_application
 from clipfeat.web.body_limits import BodyLimits
@@ -40,6 +41,9 @@ def create_browse_application(session: BrowseSession, access: Access) -> FastAPI
     application.add_exception_handler(NotReadyError, _answer_not_ready)
     application.include_router(router)
     add_static(application, "browsing", PACKAGE)
+    if session.labels is not None:
+        page = LabelPage(session.labels, session.data.title, session.data.version)
+        add_labelling(application, page)
     return application
 
 

@@ -9,6 +9,7 @@ from clipfeat.browsing.thumbnail_cache import ThumbnailCache
 from clipfeat.browsing.thumbnails import BrowseThumbnails
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.features import FeatureSet
+from clipfeat.labelling.label_session import LabelSession, user_name
 from clipfeat.system.user_cache import user_cache
 
 
@@ -17,6 +18,9 @@ def open_session(
     files: Sequence[str | Path],
     run: str | Path | None = None,
     images: Sequence[str | Path] = (),
+    *,
+    label_file: str | Path | None = None,
+    annotator: str = "",
 ) -> BrowseSession:
     """Open the images to browse.
 
@@ -26,6 +30,10 @@ def open_session(
         As in `clipfeat.browsing.data.open_browse_data`.
     run : path, optional
         Folder written by ``clipfeat benchmark -o``, for the out-of-fold predictions.
+    label_file : path, optional
+        File to which decisions about labels are appended. None switches labelling off.
+    annotator : str
+        Name of the person who labels. By default, the name of the user of this computer.
 
     Raises
     ------
@@ -36,6 +44,9 @@ def open_session(
     data = open_browse_data(features, files, images)
     cache = user_cache()
     thumbnails = BrowseThumbnails(data, ThumbnailCache(cache / "thumbnails"))
-    session = BrowseSession(data, thumbnails, benchmark, cache / "maps")
+    labels = None
+    if label_file is not None:
+        labels = LabelSession(data.features, label_file, annotator or user_name())
+    session = BrowseSession(data, thumbnails, benchmark, cache / "maps", labels)
     session.prepare()
     return session

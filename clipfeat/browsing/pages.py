@@ -48,19 +48,23 @@ def session_of(request: Request) -> BrowseSession:
 def page(request: Request) -> HTMLResponse:
     """Return the page."""
     session = session_of(request)
+    session.refresh_labels()
     entry = session.entries[0] if session.entries else ""
     return render_page(
         page_templates(PACKAGE), "browse.html.j2",
         data=session.data, entries=session.entries, entry=entry, lists=LISTS, orders=ORDERS,
         maps=session.maps, facets=session.facets(entry).values(),
         has_encoder=bool(session.data.features.specs), has_texts=session.has_texts,
+        has_labels=session.labels is not None,
     )  # fmt: skip
 
 
 @router.get("/filters", response_class=HTMLResponse)
 def filters(request: Request, entry: str = "") -> HTMLResponse:
     """Return the filters for the predictions of a classifier, as a part of the page."""
-    facets = session_of(request).facets(entry).values()
+    session = session_of(request)
+    session.refresh_labels()
+    facets = session.facets(entry).values()
     return render_page(page_templates(PACKAGE), "filters.html.j2", facets=facets)
 
 
@@ -80,13 +84,16 @@ def image_panel(request: Request, row: int, entry: str = "") -> HTMLResponse:
         row=row, detail=detail, entry=entry, probabilities=probabilities,
         columns=session.data.columns(row), version=session.data.version,
         key=session.data.features.keys[row].decode(),
+        label_classes=session.labels.classes if session.labels is not None else (),
     )  # fmt: skip
 
 
 @router.post("/rows")
 def rows(request: Request, query: BrowseQuery) -> Response:
     """Return the row numbers that a query selects, as 32-bit integers (little-endian)."""
-    return _array(session_of(request).rows(query).astype("<u4"))
+    session = session_of(request)
+    session.refresh_labels()
+    return _array(session.rows(query).astype("<u4"))
 
 
 @router.post("/details")

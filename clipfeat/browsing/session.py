@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -19,12 +19,15 @@ from clipfeat.browsing.query import BrowseQuery
 from clipfeat.browsing.run_predictions import (
     BrowsePredictions,
     predictions_from_run,
+    predictions_of,
     run_entries,
 )
 from clipfeat.browsing.selecting import Rows, select
 from clipfeat.browsing.thumbnails import BrowseThumbnails
 from clipfeat.errors import ClipfeatError, UsageError, unknown_name
 from clipfeat.evaluate.result import Benchmark
+from clipfeat.features.relabelling import relabelled
+from clipfeat.labelling.label_session import LabelSession
 
 PCA = "pca"
 UMAP = "umap"
@@ -76,6 +79,8 @@ class BrowseSession:
         Run with out-of-fold predictions.
     map_cache : Path, optional
         Folder in which the maps by UMAP are kept.
+    labels : LabelSession, optional
+        Decisions about labels, which replace the labels of the images.
 
     Attributes
     ----------
@@ -89,16 +94,21 @@ class BrowseSession:
         thumbnails: BrowseThumbnails,
         run: Benchmark | None = None,
         map_cache: Path | None = None,
+        labels: LabelSession | None = None,
     ) -> None:
         self.data = data
         self.thumbnails = thumbnails
         self.run = run
+        self.labels = labels
         self.background = Background()
         self._map_cache = map_cache
+        self._own_features = data.features
+        self._shown_labels: Mapping[str, str] = {}
         self._lock = Lock()
         self._predictions: dict[str, BrowsePredictions] = {}
         self._entries = run_entries(run) if run is not None else []
         self.has_texts = has_texts(data)
+        self.refresh_labels()
 
     def prepare(self) -> None:
         """Compute everything that the first page shows, so that it opens quickly.
@@ -121,6 +131,23 @@ class BrowseSession:
     def maps(self) -> list[str]:
         """Names of the available maps."""
         return [PCA, UMAP] if has_umap() else [PCA]
+
+    def refresh_labels(self) -> None:
+        """Use the decisions that were made since the last call."""
+        labels = {} if self.labels is None else self.labels.labels()
+        with self._lock:
+            if labels == self._shown_labels:
+                return
+            features = relabelled(self._own_features, labels)
+            data = replace(self.data, subject=replace(self.data.subject, features=features))
+            self._predictions = {
+                name: predictions_of(data, name, one.classes, one.p, one.predicted)
+                for name, one in self._predictions.items()
+            }
+            self.data, self._shown_labels = data, labels
+            for name in LISTS:
+                for entry in ("", *self._entries):
+                    self.background.forget(_list_name(name, entry))
 
     def add_predictions(self, predictions: BrowsePredictions) -> None:
         """Add or replace the predictions of a classifier that is not in the run."""
@@ -236,13 +263,15 @@ class BrowseSession:
         path = str(self.data.paths[row])
         y = int(self.data.features.y[row])
         label = self.data.features.classes[y] if y >= 0 else ""
+        if self.labels is not None:  # decisions since the last refresh
+            label = self.labels.label_of(row)
         note, cluster = listed.notes.get(row, ""), listed.clusters.get(row)
         if predictions is None or predictions.predicted[row] < 0:
             return BrowseDetail(path, label, note=note, cluster=cluster)
         code = int(predictions.predicted[row])
         return BrowseDetail(
             path, label, predictions.classes[code], float(predictions.p[row, code]),
-            bool(predictions.wrong[row]), note, cluster,
+            bool(label) and label != predictions.classes[code], note, cluster,
         )  # fmt: skip
 
 

@@ -1,10 +1,12 @@
 """``clipfeat app``. The name `clipfeat.cli.app` belongs to the command line itself."""
 
 import sys
+from pathlib import Path
 
 from clipfeat.cli import option_types as options
 from clipfeat.cli import web_options as web
-from clipfeat.cli.exits import print_line, reports_errors
+from clipfeat.cli.exits import print_error_line, print_line, reports_errors
+from clipfeat.errors import ClipfeatError
 
 
 @reports_errors
@@ -14,16 +16,19 @@ def browse(
     run: options.BrowsedRun = None,
     labels: options.LabelTables = None,
     images: options.BrowsedImages = None,
+    label_file: options.LabelFile = None,
+    annotator: options.Annotator = "",
     host: web.Host = "127.0.0.1",
     port: web.Port = 8000,
     token: web.Token = None,
     allow_host: web.AllowedHosts = None,
 ) -> None:
-    """Browse the images of a feature file in the web browser.
+    """Browse and label the images of a feature file in the web browser.
 
     The page shows the images in a grid and on a map of their features. It lists duplicates and
     possible label errors, and searches by image. With --run, it also shows the errors of the
-    classifiers of a benchmark. The map by UMAP needs clipfeat[umap]. Ctrl-C ends the server.
+    classifiers of a benchmark. A second page asks for labels, with keys for the classes, and shows
+    the most useful images first. The map by UMAP needs clipfeat[umap]. Ctrl-C ends the server.
 
     Example: clipfeat app out.h5 --run run/
     """
@@ -44,7 +49,8 @@ def browse(
     with bind(host, port) as listener:
         token = token_for(listener, token)
         data, _ = apply_label_tables(load(*files), labels)
-        session = open_session(data, files, run, images or [])
+        file = label_file if label_file is not None else _label_file(files[0])
+        session = open_session(data, files, run, images or [], label_file=file, annotator=annotator)
         application = create_browse_application(session, Access(token, frozenset(allow_host or ())))
         address = address_of(listener, token)
 
@@ -53,3 +59,19 @@ def browse(
             sys.stdout.flush()  # a program that starts the server may wait for this line
 
         serve(application, listener, announce)
+
+
+def _label_file(features: Path) -> Path | None:
+    """Return the file of decisions beside a feature file, or None if labels cannot be saved there.
+
+    The reason is printed.
+    """
+    from clipfeat.labelling.label_log import check_label_file, labels_beside
+
+    try:
+        file = labels_beside(features)
+        check_label_file(file)
+    except ClipfeatError as error:
+        print_error_line(f"labelling is switched off: {error}")
+        return None
+    return file

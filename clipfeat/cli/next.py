@@ -21,8 +21,8 @@ def next_images(
     """List the images that are most useful to label next.
 
     Without labels, the images are far from each other in feature space. As soon as two classes have
-    labels, a logistic regression is fitted. The images are then those of which it is most
-    uncertain, each from another cluster. The paths are printed one per line.
+    labels, a logistic regression is fitted. The images are then the ones with the most uncertain
+    predictions, each from another cluster of features. The paths are printed one per line.
 
     Example: clipfeat next out.h5 -n 50
     """

@@ -156,6 +156,23 @@ LabelTables = Annotated[
         "several people. The label that most of them gave holds.",
     ),
 ]
+LabelFile = Annotated[
+    Path | None,
+    output_option(
+        "--label-file",
+        metavar="FILE",
+        help="CSV file to which each decision about a label is appended. Several people may use "
+        "one file. The default is labels.csv beside the feature file.",
+    ),
+]
+Annotator = Annotated[
+    str,
+    output_option(
+        "--annotator",
+        metavar="NAME",
+        help="Name of the person who labels. The default is the name of the user of this computer.",
+    ),
+]
 PathColumn = Annotated[
     str,
     input_option(

@@ -59,7 +59,7 @@ def labels_beside(features: str | Path) -> Path:
     if is_remote(features):
         raise UsageError(
             f"{features} is on an object store, where no labels can be appended to a file. Pass a "
-            "local file with --labels"
+            "local file with --label-file"
         )
     return Path(features).with_name(FILE_NAME)
 
@@ -90,6 +90,22 @@ def checked_name(text: str, kind: str) -> str:
             "control characters. Choose another one"
         )
     return name
+
+
+def check_label_file(file: str | Path) -> None:
+    """Check that decisions can be appended to a file. The file is not created.
+
+    Raises
+    ------
+    RefusedFileError
+        If the file exists, but is not a file of decisions.
+    StorageError
+        If the file or its folder is read-only.
+    """
+    path = Path(file)
+    read_decisions(path)
+    if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+        raise StorageError(f"{path} cannot be written. Pass another file with --label-file")
 
 
 def append_decisions(file: str | Path, decisions: Sequence[Decision]) -> None:
@@ -160,7 +176,7 @@ def _opened(path: Path) -> Iterator[int]:
     descriptor = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o644)
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise StorageError(f"{path} is not a regular file. Pass another file with --labels")
+            raise StorageError(f"{path} is not a regular file. Pass another file with --label-file")
         _lock(descriptor, path)
         yield descriptor
     finally:
@@ -177,7 +193,7 @@ def _lock(descriptor: int, path: Path) -> None:
             if time.monotonic() > end:
                 raise LockedError(
                     f"another process has locked {path} for {SECONDS:.0f} seconds. Stop that "
-                    "process, or pass another file with --labels"
+                    "process, or pass another file with --label-file"
                 ) from error
             time.sleep(0.005)
 
@@ -205,5 +221,5 @@ def _read(descriptor: int, start: int, size: int) -> bytes:
 def _not_decisions(path: Path) -> RefusedFileError:
     return RefusedFileError(
         f"{path} is not a file of decisions (expected the columns {', '.join(COLUMNS)}). Pass "
-        "another file with --labels"
+        "another file with --label-file"
     )

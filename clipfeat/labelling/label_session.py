@@ -1,5 +1,6 @@
 """The labelling of one person in a running application."""
 
+import getpass
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -117,7 +118,9 @@ class LabelSession:
         self._row_of = {path: row for row, path in enumerate(features.files.tolist())}
         self._changed = Condition()
         self._decisions = read_decisions(self.file)
-        self._added: list[str] = []
+        self._merged: MergedLabels | None = None
+        self._labels: dict[str, str] = {}
+        self._classes = list(self.features.classes)
         self._skipped: set[str] = set()
         self._waiting: list[QueuedImage] = []
         self._n_fitted = 0
@@ -126,10 +129,14 @@ class LabelSession:
 
     @property
     def classes(self) -> list[str]:
-        """Classes of the features, of the decisions, and those that were added."""
-        given = sorted({one.label for one in self._decisions} - {"", *self.features.classes})
-        names = [*self.features.classes, *given, *self._added]
-        return list(dict.fromkeys(names))
+        """Classes of the features, then others in the order in which they came.
+
+        The order never changes, because each class has a key.
+        """
+        with self._changed:
+            given = (one.label for one in self._decisions if not one.is_undo)
+            self._classes = list(dict.fromkeys([*self._classes, *given]))
+            return list(self._classes)
 
     def add_class(self, name: str) -> None:
         """Add a class without images.
@@ -140,7 +147,7 @@ class LabelSession:
             If the name is empty, or has control characters.
         """
         with self._changed:
-            self._added.append(checked_name(name, "label"))
+            self._classes = [*self.classes, checked_name(name, "label")]
 
     def decide(self, row: int, label: str) -> None:
         """Label an image, and save the decision.
@@ -211,8 +218,8 @@ class LabelSession:
                 for one in self._waiting
                 if one.path not in own and one.path not in self._skipped
             ]
-            labels = merged.labels
-            known = self.features.y >= 0
+            labels = self.labels()
+            known = self.features.y >= 0  # a new array
             rows = [self._row_of[path] for path in labels]
             known[rows] = [bool(label) for label in labels.values()]
             return LabelState(
@@ -223,13 +230,27 @@ class LabelSession:
 
     def merged(self) -> MergedLabels:
         """Return the labels of all people for images of the features."""
-        return merged_labels(one for one in self._decisions if one.path in self._row_of)
+        with self._changed:
+            if self._merged is None:
+                self._merged = merged_labels(
+                    one for one in self._decisions if one.path in self._row_of
+                )
+                self._labels = self._merged.labels
+            return self._merged
+
+    def labels(self) -> dict[str, str]:
+        """Return the label of each image about which somebody has decided.
+
+        A new dictionary is returned after each change, so that two results can be compared with
+        ``is``.
+        """
+        with self._changed:
+            self.merged()
+            return self._labels
 
     def label_of(self, row: int) -> str:
         """Return the label of an image: of the decisions, or of the features."""
-        path = self._path(row)
-        with self._changed:
-            return self.merged().labels.get(path, str(self.features.labels[row]))
+        return self.labels().get(self._path(row), str(self.features.labels[row]))
 
     def _path(self, row: int) -> str:
         if not 0 <= row < len(self.features):
@@ -240,6 +261,7 @@ class LabelSession:
         with self._changed:
             append_decisions(self.file, [decision])
             self._decisions.append(decision)
+            self._merged = None
 
     def _refit(self) -> None:
         queue: LabelQueue | None = None
@@ -247,7 +269,8 @@ class LabelSession:
         try:
             with self._changed:
                 self._decisions = read_decisions(self.file)
-                data = relabelled(self.features, self.merged().labels)
+                self._merged = None
+                data = relabelled(self.features, self.labels())
                 skipped = frozenset(self._skipped)
             queue = label_queue(data, QUEUE, seed=self._seed, without=skipped)
         except (ClipfeatError, MemoryError, ValueError) as caught:
@@ -268,6 +291,14 @@ def _queued(queue: LabelQueue) -> list[QueuedImage]:
         [None if np.isnan(margin) else margin for margin in queue.margins.tolist()], strict=True,
     )  # fmt: skip
     return [QueuedImage(*values) for values in of_image]
+
+
+def user_name() -> str:
+    """Return the name of the user of this computer, or ``"unknown"``."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # there is no such user, as in some containers
+        return "unknown"
 
 
 def last_decided(decisions: Sequence[Decision], annotator: str) -> str | None:

@@ -49,6 +49,24 @@ def test_labels_replace_those_of_the_file(image_folder: Path, started: list[Any]
     }  # fmt: skip
 
 
+def test_the_file_of_decisions(image_folder: Path, started: list[Any]) -> None:
+    """Decisions go beside the feature file, unless that file holds something else."""
+    embed()
+    succeed("app", "--port", 0, "--annotator", "ann")
+    labels = started[0].state.session.labels
+    labels.decide(0, "unclear")
+    assert (
+        Path("labels.csv").read_text().splitlines()[1].startswith("fake/fake-00.png,unclear,ann,")
+    )
+    Path("labels.csv").write_text("path,label\nreal/real-00.png,unclear\n")
+    result = succeed("app", "--port", 0)
+    assert result.stderr.startswith("labelling is switched off: labels.csv is not a file of decis")
+    assert started[1].state.session.labels is None
+    succeed("app", "--port", 0, "--label-file", "mine.csv")
+    assert started[2].state.session.labels.file == Path("mine.csv")
+    assert_fails(clipfeat("app", "--port", 0, "--label-file", "labels.csv"), 6, "labels.csv is not")
+
+
 def test_a_server_for_the_network_has_a_token(image_folder: Path, started: list[Any]) -> None:
     """The printed address holds the token."""
     embed()

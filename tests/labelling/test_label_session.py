@@ -98,7 +98,10 @@ def test_new_classes_and_wrong_requests(unlabelled: FeatureSet, tmp_path: Path) 
     session = LabelSession(features, file, "ann")
     session.add_class(" cat ")
     session.add_class("cat")
-    assert session.classes == ["odd", "cat"]
+    session.add_class("ant")
+    session.decide(0, "ant")
+    session.decide(1, "cat")
+    assert session.classes == ["odd", "cat", "ant"]  # each has a key
     before = file.read_bytes()
     for row, label in ((60, "cat"), (-1, "cat"), (0, ""), (0, "a\nb")):
         with pytest.raises(UsageError):
@@ -110,7 +113,7 @@ def test_new_classes_and_wrong_requests(unlabelled: FeatureSet, tmp_path: Path) 
     file.mkdir()
     with pytest.raises(StorageError):
         session.decide(0, "cat")
-    assert session.state().counts == {}
+    assert session.state().counts == {"ant": 1, "cat": 1}
 
 
 def test_decisions_go_on_during_a_fit(

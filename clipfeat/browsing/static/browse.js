@@ -323,6 +323,11 @@ document.addEventListener("keydown", (event) => {
   }
 });
 document.addEventListener("browse:refresh", () => refresh());
+document.addEventListener("browse:labelled", ({ detail }) => {
+  grid.forget();
+  grid.render();
+  openPanel(detail.row, false);
+});
 
 if (form.image) {
   const drop = $("drop");

@@ -140,7 +140,7 @@ async function poll() {
       if (busy) continue;
       const next = await ask("state");
       if (busy) continue; // a decision was made in the meantime
-      if (!next.is_fitting && !next.error) $("status").textContent = "The queue is new.";
+      if (!next.is_fitting && !next.error) $("status").textContent = "The queue is up to date.";
       show(next);
     }
   } catch (error) {

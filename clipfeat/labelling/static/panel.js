@@ -1,0 +1,39 @@
+/* Labels in the panel of one image: buttons, the keys 1 to 9, and u to undo. */
+
+const panel = document.getElementById("panel");
+const message = document.getElementById("message");
+let busy = false;
+
+async function change(path, value) {
+  if (busy) return;
+  busy = true;
+  message.hidden = true;
+  let text = "The server does not answer. The last decision may not be saved.";
+  try {
+    const answer = await fetch(`/label/${path}`, {
+      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(value),
+    });
+    const result = await answer.json();
+    text = typeof result.detail === "string" ? `${result.detail}.` : "The server refused the request.";
+    if (!answer.ok) throw new Error(text);
+    const row = result.undone ?? value.row;
+    document.dispatchEvent(new CustomEvent("browse:labelled", { detail: { row } }));
+  } catch {
+    message.textContent = text;
+    message.hidden = false;
+  } finally {
+    busy = false;
+  }
+}
+
+panel.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-label]");
+  if (button) change("decide", { row: Number(panel.dataset.row), label: button.dataset.label });
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || panel.hidden) return;
+  if (event.target.closest("input, select, textarea, #brush")) return;
+  if (event.key === "u") change("undo", {});
+  else if (/^[1-9]$/.test(event.key)) panel.querySelectorAll("[data-label]")[event.key - 1]?.click();
+});

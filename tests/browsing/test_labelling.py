@@ -1,0 +1,93 @@
+"""Labels that are given while images are browsed."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from clipfeat.browsing.session import BrowseSession
+from clipfeat.browsing.thumbnail_cache import ThumbnailCache
+from clipfeat.browsing.thumbnails import BrowseThumbnails
+from clipfeat.labelling.label_session import LabelSession
+from tests.browsing.browsed import browse_data, with_split
+from tests.report.runs import make_run
+
+testclient = pytest.importorskip("starlette.testclient")
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> BrowseSession:
+    """Browse images whose labels are saved in a file."""
+    features = with_split(20)
+    data = browse_data(features)
+    thumbnails = BrowseThumbnails(data, ThumbnailCache(tmp_path / "cache"))
+    labels = LabelSession(data.features, tmp_path / "labels.csv", "ann")
+    labels.decide(3, "fake")
+    return BrowseSession(data, thumbnails, make_run(features), labels=labels)
+
+
+def test_decisions_replace_labels_everywhere(session: BrowseSession) -> None:
+    """Details, filters, errors and lists use the decisions of earlier and of this session."""
+    from clipfeat.browsing.application import create_browse_application
+    from clipfeat.web.access import Access
+
+    application = create_browse_application(session, Access())
+    with testclient.TestClient(application, base_url="http://127.0.0.1") as client:
+
+        def rows(**query: Any) -> list[int]:
+            found: list[int] = np.frombuffer(
+                client.post("/rows", json=query).content, "<u4"
+            ).tolist()
+            return found
+
+        def label(row: int) -> str:
+            answer = client.post("/details", json={"query": {}, "rows": [row]}).json()
+            return str(answer[0]["label"])
+
+        assert label(3) == "fake"
+        assert 3 in rows(where={"class": ["fake"]})
+        assert 'href="/label"' in client.get("/").text
+        client.post("/label/decide", json={"row": 5, "label": "odd"})
+        assert label(5) == "odd"
+        assert rows(where={"class": ["odd"]}) == [5]
+        assert 5 in rows(show="errors", entry="svm")
+        assert 'value="odd"' in client.get("/filters").text
+        panel = client.get("/panel/5").text
+        assert 'data-label="odd" aria-pressed="true"' in panel
+        client.post("/label/undo")
+        assert label(5) == "real"
+        assert rows(where={"class": ["real"]}).count(5) == 1
+        assert client.get("/label").status_code == 200
+
+
+def test_without_a_file_there_is_no_labelling(session: BrowseSession) -> None:
+    """The page has no link, and the panel no buttons."""
+    from clipfeat.browsing.application import create_browse_application
+    from clipfeat.web.access import Access
+
+    plain = BrowseSession(session.data, session.thumbnails)
+    with testclient.TestClient(
+        create_browse_application(plain, Access()), base_url="http://127.0.0.1"
+    ) as client:
+        assert 'href="/label"' not in client.get("/").text
+        assert "data-label" not in client.get("/panel/0").text
+        assert client.get("/label").status_code == 404
+
+
+def test_labels_of_the_features_come_back(session: BrowseSession) -> None:
+    """Predictions that were added keep their probabilities and are compared again."""
+    predictions = session.predictions("svm")
+    assert predictions is not None
+    assert session.labels is not None
+    before = session.data.features.y.tolist()
+    session.add_predictions(replace(predictions, name="mine"))
+    session.labels.decide(7, "fake")
+    session.refresh_labels()
+    mine = session.predictions("mine")
+    assert mine is not None
+    assert mine.wrong[7] == (mine.classes[mine.predicted[7]] != "fake")
+    session.labels.undo()
+    session.refresh_labels()
+    assert session.data.features.y.tolist() == before

@@ -62,16 +62,20 @@ def label_errors(data: BrowseData, predictions: BrowsePredictions | None = None)
         If there are too few files or classes.
     """
     subject = data.subject
+    predicted = np.full(len(data), "", dtype=object)
     if predictions is not None:
         probabilities = label_probabilities(data, predictions)
         subject = replace(subject, judge=predictions.name, probabilities=probabilities)
+        predicted = np.array([*predictions.classes, ""], dtype=object)[predictions.predicted]
     findings = check_labels(subject)
     rows, notes = [], {}
-    for of in _rows(findings):
-        row = data.row_of[str(of["path"])]
-        rows.append(row)
-        notes[row] = f"{of['suggested']}? {float(of['p_suggested']):.2f}"
-    sentences = tuple(finding.sentence for finding in findings)
+    for finding in findings:
+        for of in finding.rows:
+            row = data.row_of[str(of["path"])]
+            rows.append(row)
+            if predicted[row] != of["suggested"]:  # the grid shows the predicted class
+                notes[row] = f"maybe {of['suggested']} {float(of['p_suggested']):.2f}"
+    sentences = _sentences(findings)
     none = ("No label disagrees with a confident prediction.",)
     return BrowseList(np.array(rows, dtype=np.int64), notes, {}, sentences or none)
 
@@ -90,13 +94,13 @@ def _clusters(data: BrowseData, findings: Sequence[Finding], alike: str) -> Brow
                 rows.append(row)
                 clusters[row] = number
     notes = {row: f"cluster {cluster}" for row, cluster in clusters.items()}
-    sentences = tuple(finding.sentence for finding in findings)
+    sentences = _sentences(findings)
     none = (f"No two files have {alike}.",)
     return BrowseList(np.array(rows, dtype=np.int64), notes, clusters, sentences or none)
 
 
-def _rows(findings: Sequence[Finding]) -> list[Mapping[str, str | float]]:
-    return [row for finding in findings for row in finding.rows]
+def _sentences(findings: Sequence[Finding]) -> tuple[str, ...]:
+    return tuple(f"{finding.sentence}." for finding in findings)
 
 
 @dataclass(frozen=True)

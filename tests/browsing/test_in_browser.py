@@ -1,0 +1,199 @@
+"""Tests of the page in Chromium; skipped if it is not installed."""
+
+import re
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from clipfeat.browsing.session import BrowseSession
+from clipfeat.browsing.thumbnail_cache import ThumbnailCache
+from clipfeat.browsing.thumbnails import BrowseThumbnails
+from tests.browsing.browsed import browse_data, with_split
+from tests.report.runs import make_run
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+uvicorn = pytest.importorskip("uvicorn")
+pytest.importorskip("fastapi")
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
+)
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
+N_IMAGES = 2_000
+EVIL = "<img src=x onerror=alert(1)>"
+
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium installed")
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Serve 2,000 images, of which the first one exists."""
+    from clipfeat.browsing.application import create_browse_application
+    from clipfeat.web.access import Access
+    from clipfeat.web.running import address_of, bind
+
+    folder = tmp_path_factory.mktemp("browsed")
+    features = with_split(N_IMAGES // 2, classes=("real", EVIL), apart=3.0)
+    paths = features.paths.astype("U40")
+    paths[:] = [f"{i:04d}.png" for i in range(N_IMAGES)]
+    features = replace(features, paths=paths)
+    Image.new("RGB", (20, 10), "red").save(folder / "0000.png")
+    data = browse_data(features, [str(folder)])
+    thumbnails = BrowseThumbnails(data, ThumbnailCache(folder / "cache"))
+    session = BrowseSession(data, thumbnails, make_run(features, skills={"svm": 2.0}))
+    session.map_future("pca").result()
+    listener = bind("127.0.0.1", 0)
+    application = create_browse_application(session, Access())
+    server = uvicorn.Server(uvicorn.Config(application, log_config=None, ws="none"))
+    thread = threading.Thread(target=server.run, args=([listener],))
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    yield address_of(listener, None)
+    server.should_exit = True
+    thread.join()
+    listener.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """Start Chromium; close it at the end of the module, because it keeps an event loop."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as running:
+        opened = running.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser: "Browser", address: str) -> Iterator["Page"]:
+    """Open the page, check that it logs nothing, and that it asks no other host."""
+    opened = browser.new_page(viewport={"width": 1280, "height": 800})
+    opened.set_default_timeout(60_000)
+    problems: list[str] = []
+    opened.on("console", lambda message: problems.append(message.text))
+    opened.on("pageerror", lambda error: problems.append(str(error)))
+    opened.on("dialog", lambda dialog: problems.append(dialog.message))
+    opened.on(
+        "request",
+        lambda asked: problems.append(asked.url) if not asked.url.startswith(address) else None,
+    )
+    opened.goto(address)
+    opened.wait_for_selector(".cell[aria-label]")
+    yield opened
+    opened.close()
+    assert problems == []
+
+
+def wait_for_count(page: "Page", text: str) -> None:
+    """Wait until the page shows a number of images."""
+    from playwright.sync_api import expect
+
+    expect(page.locator("#count")).to_have_text(re.compile(text), timeout=60_000)
+
+
+def test_only_visible_images_are_on_the_page(page: "Page") -> None:
+    """The end of 2,000 images is reached by the keyboard, and few cells exist at any time."""
+    wait_for_count(page, "^2,000 images$")
+    assert page.locator(".cell").count() < 100
+    page.locator("#grid").press("End")
+    last = page.locator(".cell[aria-selected=true]")
+    assert last.get_attribute("aria-posinset") == "2000"
+    assert page.locator(".cell").count() < 100
+    page.wait_for_selector(".cell[aria-selected=true][aria-label^='1999.png']")
+
+
+def test_an_image_opens_by_keyboard(page: "Page") -> None:
+    """Enter opens the panel, an arrow key moves on with it, and Escape closes it."""
+    grid = page.locator("#grid")
+    grid.press("Enter")
+    page.wait_for_selector("#panel h2:text('0000.png')")
+    width = "document.querySelector('.panel-image').naturalWidth"
+    for _ in range(200):
+        if page.evaluate(width):
+            break
+        page.wait_for_timeout(50)
+    assert page.evaluate(width) == 20
+    grid.press("ArrowRight")
+    page.wait_for_selector("#panel h2:text('0001.png')")
+    grid.press("Escape")
+    assert page.locator("#panel").is_hidden()
+    assert page.evaluate("document.activeElement.id") == "grid"
+
+
+def test_filters_and_orders(page: "Page") -> None:
+    """A filter combines with the errors, and Reset removes both. Markup in names is text."""
+    page.get_by_label(EVIL).first.check()
+    wait_for_count(page, "^1,000 of 2,000")
+    page.get_by_label("Show").select_option("errors")
+    wait_for_count(page, r"^\d\d? of 2,000|^[1-9]\d\d of 2,000")
+    page.wait_for_selector(".cell.wrong")
+    shown = [float(text.split()[-1]) for text in page.locator(".cell .bad").all_inner_texts()]
+    assert shown == sorted(shown, reverse=True)
+    page.get_by_role("button", name="Reset").click()
+    wait_for_count(page, "^2,000 images$")
+    assert page.locator("#filters input:checked").count() == 0
+
+
+def test_a_rectangle_on_the_map_selects_images(page: "Page") -> None:
+    """The rectangle can be dragged, moved by keys and removed."""
+    canvas = page.locator("#brush")
+    box = canvas.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.3)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.7, box["y"] + box["height"] * 0.7, steps=3)
+    page.mouse.up()
+    wait_for_count(page, "^[0-9,]+ of 2,000")
+    n_dragged = page.locator("#count").inner_text()
+    for _ in range(4):
+        canvas.press("-")
+    wait_for_count(page, f"^(?!{n_dragged}).* of 2,000")
+    canvas.press("Escape")
+    wait_for_count(page, "^2,000 images$")
+
+
+def test_similar_images_are_listed(page: "Page") -> None:
+    """The nearest image is the image itself."""
+    page.locator(".cell").nth(2).click()
+    page.get_by_role("button", name="Similar images").click()
+    wait_for_count(page, "^60 of 2,000")
+    page.wait_for_selector(".cell[data-index='0'][aria-label^='0002.png']")
+    assert "1.000" in page.locator(".cell[data-index='0']").inner_text()
+
+
+def test_it_fits_a_phone(page: "Page") -> None:
+    """Nothing scrolls sideways except the bar of controls, and the panes open on demand."""
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.reload()
+    page.wait_for_selector(".cell[aria-label]")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    cells = [one.bounding_box() for one in page.locator(".cell").all()]
+    assert max(box["x"] + box["width"] for box in cells if box) <= 360
+    assert page.locator("#filters").is_hidden()
+    page.get_by_role("button", name="Map").click()
+    assert page.locator("#brush").is_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_colours_follow_the_colour_scheme(page: "Page", scheme: str) -> None:
+    """Text contrasts with the background."""
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    paper, ink = (
+        np.mean([int(part) for part in re.findall(r"\d+", page.evaluate(value))[:3]])
+        for value in (
+            "getComputedStyle(document.body).backgroundColor",
+            "getComputedStyle(document.querySelector('.cell-label')).color",
+        )
+    )
+    assert (paper < 60) == (scheme == "dark")
+    assert abs(paper - ink) > 150

@@ -23,7 +23,7 @@ def browse(
     token: web.Token = None,
     allow_host: web.AllowedHosts = None,
 ) -> None:
-    """Browse and label the images of a feature file in the web browser.
+    """Browse and label the images of a feature file.
 
     The page shows the images in a grid and on a map of their features. It lists duplicates and
     possible label errors, and searches by image. With --run, it also shows the errors of the

@@ -47,6 +47,8 @@ MAX_LZF = 2**24
 MOST_OBJECTS = 1000
 DEEPEST = 4
 """Maximum number of datasets and groups, and maximum depth of groups."""
+STEP = 2**16
+"""Number of packed bytes that are unpacked together to count the unpacked bytes."""
 CACHE_BYTES = 2**26
 """Size of the cache for unpacked chunks. Without it, each image would unpack its chunk again."""
 
@@ -154,15 +156,27 @@ def _check_unpacked(dataset: Any, chunk: tuple[int, ...]) -> None:
     applied = {name for number, name in enumerate(names) if not skipped & (1 << number)}
     if "gzip" in applied:
         try:
-            unpacked = zlib.decompressobj().decompress(data, expected + 1)
+            unpacks_to_more = _unpacks_to_more(data, expected)
         except zlib.error as error:
             raise ValueError(f"a chunk is damaged ({error})") from error
-        if len(unpacked) > expected:
+        if unpacks_to_more:
             raise ValueError(f"a chunk unpacks to more than {expected} bytes")
         return
     most = min(expected, MAX_LZF) if "lzf" in applied else expected
     if len(data) > most:
         raise ValueError(f"a chunk has {len(data)} bytes, more than the limit of {most}")
+
+
+def _unpacks_to_more(data: bytes, expected: int) -> bool:
+    """Return whether zlib data unpack to more bytes than expected, without keeping the bytes."""
+    stream = zlib.decompressobj()
+    n_bytes = 0
+    for start in range(0, len(data), STEP):
+        packed = data[start : start + STEP]
+        while packed and n_bytes <= expected:
+            n_bytes += len(stream.decompress(packed, 16 * STEP))
+            packed = stream.unconsumed_tail
+    return n_bytes > expected
 
 
 def _filters_of(dataset: Any) -> list[str]:

@@ -120,10 +120,13 @@ def item_pixels(item: NDArray[np.uint8], *, channels_first: bool = False) -> RGB
         item = item.transpose(1, 2, 0)
     if item.ndim == 3 and item.shape[2] == 1:
         item = item[:, :, 0]
+    if item.ndim == 3 and item.shape[2] == 3:
+        return np.ascontiguousarray(item)  # a picture would be another copy
     return pixels_of(Image.fromarray(np.ascontiguousarray(item)))
 
 
 def ppm(pixels: RGB) -> bytes:
     """Return a PPM file of RGB pixels."""
     height, width = pixels.shape[:2]
-    return b"P6\n%d %d\n255\n" % (width, height) + np.ascontiguousarray(pixels).tobytes()
+    head = b"P6\n%d %d\n255\n" % (width, height)
+    return b"".join((head, np.ascontiguousarray(pixels).data))

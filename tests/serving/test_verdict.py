@@ -14,6 +14,7 @@ from clipfeat.errors import DecodeError
 from clipfeat.features import FeatureSet
 from clipfeat.images import open_source
 from clipfeat.model import Model
+from clipfeat.model.abstention import Abstention
 from clipfeat.prediction.predicting import predict
 from clipfeat.serving.verdict import CHANGED_VIEWS, CHANGES, changes_of, verdict_on
 
@@ -70,6 +71,18 @@ def test_the_changes_are_those_of_degraded_files(
         after.probabilities[0, 0] - before.probabilities[0, 0], abs=1e-9
     )
     assert (blurred.predicted, blurred.flips) == ("fake", True)
+
+
+def test_a_model_that_abstains_is_unsure(model_of_two: Model, image_files: Path) -> None:
+    """The verdict is unsure unless the predicted class alone is plausible."""
+    features = encode(model_of_two, image_files / "fake" / "fake-3.png")
+    assert verdict_on(model_of_two, features).plausible is None
+    for smallest_of_real, plausible in ((0.5, ("fake",)), (0.0, ("real", "fake"))):
+        calibration = np.array([smallest_of_real, 0.9, 0.5, 0.9])
+        model = replace(model_of_two, abstention=Abstention(0.5, calibration, (2, 2), (2, 2)))
+        verdict = verdict_on(model, features)
+        assert (verdict.predicted, verdict.plausible) == ("fake", plausible)
+        assert verdict.is_unsure == (len(plausible) != 1)
 
 
 def test_an_unreadable_image_has_no_verdict(model_of_two: Model, tmp_path: Path) -> None:

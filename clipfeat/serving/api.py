@@ -87,6 +87,8 @@ async def predict(
 
     The probabilities are those of `clipfeat predict`. CSV has its columns, and texts that a
     spreadsheet would run as formulas start with an apostrophe.
+
+    Example: curl -F files=@image.jpg http://127.0.0.1:8000/predict
     """
     begun = time.monotonic()
     status, answers = 500, list[Answer]()

@@ -29,31 +29,73 @@ def add_documentation(application: FastAPI) -> None:
                 for path, methods in description["paths"].items()
                 for method, about in methods.items()
             ],
-            schemas=description.get("components", {}).get("schemas", {}),
+            schemas={
+                name: {"paragraphs": _paragraphs(schema), "fields": _fields(schema)}
+                for name, schema in description.get("components", {}).get("schemas", {}).items()
+            },
         )
 
 
 def _operation(method: str, path: str, about: dict[str, Any]) -> dict[str, Any]:
+    body = about.get("requestBody", {})
     return {
         "method": method.upper(),
         "path": path,
         "summary": about.get("summary", ""),
-        "description": about.get("description", ""),
-        "parameters": about.get("parameters", []),
-        "body": about.get("requestBody", {}),
+        "paragraphs": _paragraphs(about),
+        "parameters": [
+            {"name": one["name"], "type": _type(one["schema"]), "paragraphs": _paragraphs(one)}
+            for one in about.get("parameters", [])
+        ],
+        "body": {
+            "paragraphs": _paragraphs(body),
+            "kinds": {kind: _fields(of["schema"]) for kind, of in body.get("content", {}).items()},
+        },
         "answers": [
             {
                 "status": status,
-                "description": answer.get("description", ""),
-                "kinds": [
-                    (kind, _schema_name(content.get("schema", {})))
-                    for kind, content in answer.get("content", {}).items()
-                ],
+                "paragraphs": _paragraphs(answer),
+                "kinds": {kind: _type(of["schema"]) for kind, of in answer["content"].items()}
+                if "content" in answer
+                else {},
             }
             for status, answer in about.get("responses", {}).items()
         ],
     }
 
 
-def _schema_name(schema: dict[str, Any]) -> str:
-    return str(schema.get("$ref", "")).rpartition("/")[2]
+def _paragraphs(about: dict[str, Any]) -> list[str]:
+    """Return the paragraphs of a description, without line breaks and the marks of code."""
+    text = about.get("description", "").replace("`", "")
+    return [" ".join(part.split()) for part in text.split("\n\n") if part]
+
+
+def _fields(schema: dict[str, Any]) -> list[dict[str, Any]]:
+    """List the fields of an object with their types."""
+    return [
+        {"name": name, "type": _type(field), "paragraphs": _paragraphs(field)}
+        for name, field in schema.get("properties", {}).items()
+    ]
+
+
+def _type(schema: dict[str, Any]) -> str:
+    """Describe a type of JSON in words.
+
+    Examples
+    --------
+    >>> _type({"type": "array", "items": {"type": "string", "format": "binary"}})
+    'list of files'
+    >>> _type({"anyOf": [{"$ref": "#/schemas/Health"}, {"type": "null"}]})
+    'Health or null'
+    """
+    if "anyOf" in schema:
+        return " or ".join(map(_type, schema["anyOf"]))
+    if "$ref" in schema:
+        return str(schema["$ref"]).rpartition("/")[2]
+    if "enum" in schema or "const" in schema:
+        return " or ".join(f'"{value}"' for value in schema.get("enum", [schema.get("const")]))
+    if schema.get("type") == "array":
+        return f"list of {_type(schema.get('items', {}))}s"
+    if isinstance(values := schema.get("additionalProperties"), dict):
+        return f"object of {_type(values)}s"
+    return "file" if schema.get("format") == "binary" else str(schema.get("type", "any value"))

@@ -192,6 +192,18 @@ def test_colours_follow_the_colour_scheme(page: "Page", scheme: str) -> None:
     assert abs(paper - drawn) > 150
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_meets_wcag_aa(browser: "Browser", page_file: Path, scheme: str) -> None:
+    """axe-core finds no violation of WCAG 2.1 AA, such as too little contrast."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    page = browser.new_page(bypass_csp=True, color_scheme=scheme)  # type: ignore[arg-type]
+    page.goto(page_file.as_uri())
+    rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
+    result = axe.Axe().run(page, options=rules)
+    assert result.violations_count == 0, result.generate_report()
+    page.close()
+
+
 def test_print_hides_the_navigation(page: "Page") -> None:
     """Links are hidden, tables are not cut off, and no plot is split across pages."""
     page.emulate_media(media="print", color_scheme="dark")

@@ -165,7 +165,7 @@ class FeatureSet:
             y=y,
             classes=classes,
             paths=paths,
-            keys=np.char.encode(np.char.zfill(paths, 32), "ascii"),
+            keys=np.array([f"{i:032d}" for i in range(len(matrix))], dtype="S32"),
             groups=None if groups is None else np.array([str(g) for g in groups], dtype=np.str_),
         )
 

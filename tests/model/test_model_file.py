@@ -49,6 +49,7 @@ def test_arrays_are_predicted_by_models_of_arrays(features: FeatureSet, tmp_path
     expected = model.predict_proba(data)
     assert np.array_equal(model.predict_proba(X), expected)
     assert np.array_equal(model.predict_proba(X.tolist()), expected)
+    assert model.predict_proba(X[:0]).shape == (0, 2)
     assert np.array_equal(model.predict_proba_of_members(X)["logreg"], expected)
     with pytest.raises(DataError, match=r"fitted on 6 features, but X has the shape \(40, 5\)"):
         model.predict_proba(X[:, :5])

@@ -46,7 +46,7 @@ def _means(model: "Model") -> dict[str, dict[str, float]]:
     values: dict[str, dict[str, list[float]]] = {}
     for row in model.scores:
         if _is_shown(row):
-            of_entry = values.setdefault(str(row["classifier"]), {})
+            of_entry = values.setdefault(str(row.get("classifier", "")), {})
             of_entry.setdefault(row["metric"], []).append(row["value"])
     return {
         entry: {name: math.fsum(of) / len(of) for name, of in of_entry.items()}

@@ -133,7 +133,7 @@ def rate_chart(table: RateTable, entry: str) -> RateChart | RateGrid | None:
             for name, of in groups.items()
         ],
         len(rates) - len(shown),
-        table.note,
+        f"All test folds together. {table.note}",
     )
 
 
@@ -170,7 +170,15 @@ def _grid(table: RateTable, rates: Sequence[Rate], title: str) -> RateGrid:
     if all(kind != FALSE_POSITIVES for _, _, kind in heads):
         legend = "Cells are recalls."
     legend += " The table of rates has the intervals."
-    return RateGrid(table.column, title, titles, legend, rows, len(rates) - shown, table.note)
+    return RateGrid(
+        table.column,
+        title,
+        titles,
+        legend,
+        rows,
+        len(rates) - shown,
+        f"All test folds together. {table.note}",
+    )
 
 
 def _cell(rate: Rate | None) -> GridCell:

@@ -11,6 +11,7 @@ cut off. It is left out when the file is read, and the next process that appends
 import csv
 import io
 import os
+import re
 import stat
 import time
 from collections.abc import Iterator, Sequence
@@ -38,6 +39,7 @@ FILE_NAME = "labels.csv"
 SECONDS = 10.0
 """Seconds to wait for the lock, which other processes hold for milliseconds."""
 HEADER = (",".join(COLUMNS) + "\n").encode()
+_BREAK = re.compile("[\\r\\n\\0]")
 MAX_LINE = 2**19
 """Largest size of a line in bytes. Each of three names has up to `MAX_TEXT` bytes, and quotes in
 names are doubled."""
@@ -116,7 +118,7 @@ def append_decisions(file: str | Path, decisions: Sequence[Decision]) -> None:
     Raises
     ------
     UsageError
-        If a name of a class, a person or an image is empty or has control characters.
+        If the name of a class, a person or an image is empty or has a line break.
     RefusedFileError
         If the file is not a file of decisions.
     LockedError
@@ -160,11 +162,15 @@ def read_decisions(file: str | Path) -> list[Decision]:
 
 
 def _line(one: Decision) -> str:
-    checked_name(one.path, "path of the image")
-    checked_name(one.annotator, "annotator")
-    label = "" if one.is_undo else checked_name(one.label, "label")
+    label = "" if one.is_undo else one.label
+    names = (one.path, label, one.annotator)
+    if not (one.path and one.annotator and (label or one.is_undo)) or _BREAK.search("".join(names)):
+        raise UsageError(
+            f"the decision about {one.path!r} has an empty name, or a name with a line break. "
+            "Choose another label, or rename the image"
+        )
     out = io.StringIO()
-    fields = (*map(spreadsheet_text, (one.path, label, one.annotator)), one.decided_at or now())
+    fields = (*map(spreadsheet_text, names), one.decided_at or now())
     csv.writer(out, lineterminator="\n").writerow([*fields, UNDO if one.is_undo else LABEL])
     return out.getvalue()
 

@@ -159,7 +159,8 @@ class LabelSession:
         StorageError
             If the decision cannot be saved. It then does not count.
         """
-        self._save(Decision(self._path(row), checked_name(label, "label"), self.annotator, now()))
+        name = label if label in self.classes else checked_name(label, "label")
+        self._save(Decision(self._path(row), name, self.annotator, now()))
 
     def undo(self) -> int:
         """Take back the last decision of this person, and return its row.
@@ -232,9 +233,8 @@ class LabelSession:
         """Return the labels of all people for images of the features."""
         with self._changed:
             if self._merged is None:
-                self._merged = merged_labels(
-                    one for one in self._decisions if one.path in self._row_of
-                )
+                known = [one for one in self._decisions if one.path in self._row_of]
+                self._merged = merged_labels(known)
                 self._labels = self._merged.labels
             return self._merged
 

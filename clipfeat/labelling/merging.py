@@ -1,10 +1,10 @@
 """Merge the decisions of several people, and measure how well they agree."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import accumulate, combinations
 from pathlib import Path
 
 from clipfeat.errors import RefusedFileError
@@ -101,13 +101,21 @@ class MergedLabels:
         return Agreement(pair, len(common), equal, kappa)
 
 
-def merged_labels(decisions: Iterable[Decision]) -> MergedLabels:
-    """Merge decisions in the order of their times.
+def merged_labels(*logs: Sequence[Decision]) -> MergedLabels:
+    """Merge the decisions of several files in the order of their times.
 
-    Decisions without a time come first. Decisions of equal times keep their order.
+    Parameters
+    ----------
+    *logs : sequence of Decision
+        The decisions of each file, in the order of its lines. This order is kept, even if a clock
+        was set back. Decisions without a time come before those of other files.
     """
-    in_time = sorted(decisions, key=lambda one: one.decided_at)
-    return MergedLabels(standing_labels(in_time))
+    timed: list[tuple[str, Decision]] = []
+    for log in logs:
+        times = accumulate((one.decided_at for one in log), max)
+        timed += zip(times, log, strict=True)
+    timed.sort(key=lambda pair: pair[0])
+    return MergedLabels(standing_labels(one for _, one in timed))
 
 
 def decisions_in(table: str | Path, columns: TableColumns = TableColumns()) -> list[Decision]:

@@ -44,9 +44,9 @@ def with_label_tables(
         If several files have a name that is in a table.
     """
     files = sorted(set(features.files.tolist()))
-    decisions = [one for table in tables for one in _paired(decisions_in(table), files, table)]
-    names = class_names({one.label for one in decisions})
-    merged = merged_labels(replace(one, label=names[one.label]) for one in decisions)
+    logs = [_paired(decisions_in(table), files, table) for table in tables]
+    names = class_names({one.label for log in logs for one in log})
+    merged = merged_labels(*([replace(one, label=names[one.label]) for one in log] for log in logs))
     return relabelled(features, merged.labels), merged
 
 

@@ -134,12 +134,23 @@ def test_a_full_disk_leaves_whole_lines(tmp_path: Path, monkeypatch: pytest.Monk
     assert file.read_bytes() == before
 
 
-def test_names() -> None:
+def test_names(tmp_path: Path) -> None:
     """Names of classes and people are one line of text."""
     assert checked_name(" a b ", "label") == "a b"
     for name in ("", " ", "a\nb", "a\x1b[2J", "x" * 70_000):
         with pytest.raises(UsageError, match="the label"):
             checked_name(name, "label")
+    log = tmp_path / "labels.csv"
+    for one in (
+        Decision("a\nb.png", "cat", "ann"), Decision("", "cat", "ann"), Decision("1", "", "ann"),
+        Decision("1", "cat", ""), Decision("1", "a\rb", "ann"),
+    ):  # fmt: skip
+        with pytest.raises(UsageError, match="an empty name, or a name with a line break"):
+            append_decisions(log, [one])
+    assert not log.exists()
+    marks = Decision("\u200f\x1b.png", "\u200f", "ann", "2026")  # as in names from right to left
+    append_decisions(log, [marks])
+    assert read_decisions(log) == [marks]
     with pytest.raises(UsageError, match="object store"):
         labels_beside("s3://bucket/out.h5")
 

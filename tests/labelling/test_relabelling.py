@@ -120,5 +120,12 @@ def test_embed_reads_the_decisions(image_folder: Path) -> None:
 
 def test_decisions_without_times_come_first() -> None:
     """An ordinary table of a person is older than the person's decisions."""
-    decisions = [Decision("1", "cat", "t.csv", EARLY), Decision("1", "dog", "t.csv")]
-    assert merged_labels(decisions).labels == {"1": "cat"}
+    log, table = [Decision("1", "cat", "t.csv", EARLY)], [Decision("1", "dog", "t.csv")]
+    assert merged_labels(log, table).labels == {"1": "cat"}
+
+
+def test_a_clock_that_was_set_back() -> None:
+    """The order of the lines in a file counts more than their times."""
+    log = [Decision("1", "cat", "ann", LATE), Decision("1", "dog", "ann", EARLY)]
+    assert merged_labels(log).labels == {"1": "dog"}
+    assert merged_labels(log, [Decision("1", "odd", "ann", EARLY)]).labels == {"1": "dog"}

@@ -16,7 +16,7 @@ def export(
     overwrite: options.Overwrite = False,
     progress: options.ShowProgress = True,
 ) -> None:
-    """Export a feature file as a table, or a model for other programs.
+    """Export features as a table, or a model for other programs.
 
     The exported table contains the path, content hash (key), label and group of each image, all
     other columns of the feature file, and the features.

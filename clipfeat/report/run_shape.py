@@ -199,6 +199,7 @@ _ABOUT: Mapping[str, Check] = {
     "per_class": _optional(_mapping_of(_is_count)),
     "scores": _mapping_of(_with_fields(scaled=_is_number)),
     "seconds": _optional(_is_number),
+    "shared": _is_count,
     "threshold_by": _optional(_is_text),
     "tuned": _mapping_of(
         _mapping_of(

@@ -731,8 +731,9 @@ MaxFpr = Annotated[
         metavar="RATE",
         help="Choose the decision threshold so that the false positive rate is at most this "
         "value with 95 % confidence. A rate of 0.05 needs 59 negative images in each training "
-        "set. mlp, triplet and --tune hold out images to choose the threshold, so they need twice "
-        "as many. Two classes only. See --positive.",
+        "set. mlp, triplet, --tune, trees with --calibrate, and calibrations other than sigmoid "
+        "hold out images to choose the threshold, so they need twice as many. Two classes only. "
+        "See --positive.",
     ),
 ]
 Abstain = Annotated[

@@ -6,9 +6,9 @@ scores of the model. If the scale of the scores differs between fits, the bound 
 example, the network ``"mlp"`` exceeded a bound of 5 % in 18 % of draws with out-of-fold scores.
 Such a classifier is fitted on one part of the training rows, and its threshold is chosen on the
 other part. It is not fitted again on all rows (Tong, Feng and Li 2018). The same method is used
-after a parameter search, because the search finds other parameters in each training set. The
-prediction sets of a model that abstains assume the same of all classes, and are calibrated in the
-same way.
+after a parameter search, because the search finds other parameters in each training set. It is
+also used for calibrated trees and for calibrations that were not measured. The prediction sets of a
+model that abstains assume the same of all classes, and are calibrated in the same way.
 """
 
 from collections.abc import Collection
@@ -44,7 +44,7 @@ def holds_out(names: Collection[str], options: FitOptions) -> bool:
     """
     if options.max_fpr is None and options.abstain is None:
         return False
-    return options.tune or not all(keeps_scores(name) for name in names)
+    return options.tune or not all(keeps_scores(name, options.calibrate) for name in names)
 
 
 def threshold_rows(features: FeatureSet, train: Rows, options: FitOptions, seed: int) -> Rows:

@@ -62,16 +62,17 @@ class FitOptions:
         Choose the decision threshold so that the false positive rate is at most this value, in
         (0, 1), with 95 % confidence. A rate of 0.05 needs 59 negative images, and 0.01 needs 299.
         If the images have groups, the bound holds for images of new groups only if there are also
-        this many groups of negative images. ``"mlp"``, projections and `tune` need twice as many
-        images, because up to half of the training images are used only to choose the threshold.
+        this many groups of negative images. Twice as many images are needed for ``"mlp"``,
+        projections, `tune`, calibrated trees and calibrations other than ``"sigmoid"``, because up
+        to half of the training images are then used only to choose the threshold.
         This option needs exactly two classes, and cannot be combined with `threshold`.
     abstain : float, optional
         Level of the prediction sets, in (0, 1). An image is marked as unsure if its prediction set
         does not consist of exactly the predicted class. For each class, at most this share of the
         new images from the distribution of the training images have a prediction set without their
         class, on average over training sets. See `clipfeat.model.abstention` for the guarantee. A
-        level of 0.05 needs 19 images of each class. ``"mlp"``, projections and `tune` need twice as
-        many, because up to half of the training images are used only for the calibration.
+        level of 0.05 needs 19 images of each class. Where `max_fpr` needs twice as many, so does
+        this option.
         `clipfeat.benchmark` does not use this option.
     accelerate : bool
         Fit with scikit-learn-intelex or on a GPU, if either is available.

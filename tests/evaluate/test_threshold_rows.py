@@ -113,6 +113,11 @@ def test_parameter_searches_and_some_classifiers_hold_out_rows() -> None:
     for names in (["mlp"], ["logreg", "mlp"], ["triplet+logreg"]):
         assert holds_out(names, BOUNDED)
     assert holds_out(["logreg"], replace(BOUNDED, tune=True))
+    sigmoid = replace(BOUNDED, calibrate="sigmoid")
+    assert not holds_out(["logreg", "knn", "svm"], sigmoid)
+    for name in ("rf", "et", "lgbm", "xgb", "histgb", "mlp"):
+        assert holds_out([name], sigmoid)
+    assert holds_out(["logreg"], replace(BOUNDED, calibrate="isotonic"))
     assert not ClassifierRow("new", "a:b", "").refit_keeps_scores
     assert not PROJECTIONS["triplet"].refit_keeps_scores
 

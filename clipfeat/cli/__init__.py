@@ -4,6 +4,7 @@ A command parses its options, calls the library and prints the result.
 """
 
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -45,16 +46,17 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], **FULL_WIDTH},
 )
-for command in (
-    demo, train, embed, audit, benchmark, compare, fit, predict, adapt, robustness, explain, search,
-    serve, info, verify, merge, export, push, pull,
-):  # fmt: skip
-    app.command(cls=PanelCommand)(command)
-app.command("next", cls=PanelCommand)(next_images)
-app.command("import", cls=PanelCommand)(import_features)
-app.command("app", cls=PanelCommand)(browse)
-for command_of_lists in (encoders, classifiers, recipes):
-    app.command(cls=PanelCommand)(command_of_lists)
+COMMANDS: dict[str, Callable[..., None]] = {
+    "demo": demo, "train": train, "embed": embed, "audit": audit, "benchmark": benchmark,
+    "compare": compare, "fit": fit, "predict": predict, "adapt": adapt, "robustness": robustness,
+    "explain": explain, "search": search, "next": next_images, "app": browse, "serve": serve,
+    "info": info, "verify": verify, "merge": merge, "import": import_features, "export": export,
+    "push": push, "pull": pull, "encoders": encoders, "classifiers": classifiers,
+    "recipes": recipes,
+}  # fmt: skip
+"""Commands by name, in the order of `clipfeat --help`."""
+for name, command in COMMANDS.items():
+    app.command(name, cls=PanelCommand)(command)
 
 
 def _print_version(value: bool) -> None:

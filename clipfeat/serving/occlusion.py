@@ -50,11 +50,15 @@ class OcclusionMap:
 
     @property
     def strongest_place(self) -> str:
-        """Where the cell is that lowers the probability most, such as ``"upper left"``."""
+        """Where the cell is that lowers the probability most, such as ``"top left"``."""
         row, column = np.unravel_index(int(self.drops.argmax()), self.drops.shape)
-        vertical = _third(int(row), self.drops.shape[0], ("upper", "", "lower"))
-        horizontal = _third(int(column), self.drops.shape[1], ("left", "", "right"))
-        return " ".join(filter(None, (vertical, horizontal))) or "middle"
+        n_rows, n_columns = self.drops.shape
+        places = (
+            ("top left", "top", "top right"),
+            ("left", "centre", "right"),
+            ("bottom left", "bottom", "bottom right"),
+        )
+        return places[_third(int(row), n_rows)][_third(int(column), n_columns)]
 
 
 def occlusion_views(width: int, height: int) -> Mapping[str, View]:
@@ -141,6 +145,6 @@ def check_whole_images(model: Model) -> None:
         raise UsageError("a map of the image needs a model of whole images, not one of faces")
 
 
-def _third(index: int, n: int, names: tuple[str, str, str]) -> str:
-    """Return the name of the third of an axis that holds the middle of a cell."""
-    return names[int(3 * (index + 0.5) / n)]
+def _third(index: int, n: int) -> int:
+    """Return the third of an axis, from 0 to 2, that holds the middle of a cell."""
+    return int(3 * (index + 0.5) / n)

@@ -242,6 +242,6 @@ def _map_text(found: OcclusionMap) -> str:
     if drop < 100 * NO_INFLUENCE:
         return f"No region supports {found.predicted}. Covering a purple region makes it likelier."
     return (
-        f"Covering the {found.strongest_place} lowers the probability of {found.predicted} most, "
+        f"Covering the {found.strongest_place} reduces the probability of {found.predicted} most, "
         f"by {drop:.1f} percentage points."
     )

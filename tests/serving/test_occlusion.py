@@ -40,7 +40,7 @@ def test_large_images_are_reduced_once() -> None:
 
 
 def test_the_map_finds_the_cell_that_matters() -> None:
-    """Covering the cell at the upper right takes the evidence for the class away."""
+    """Covering the cell at the top right takes the evidence for the class away."""
     model = fit(make_features(apart=6), "logreg", cv=0)
     known = make_features(apart=6)
     n_columns, n_rows = grid(80, 60)
@@ -56,9 +56,12 @@ def test_the_map_finds_the_cell_that_matters() -> None:
     found = occlusion_map(model, features, 80, 60)
     assert found.predicted == "fake"
     assert found.drops.shape == (n_rows, n_columns)
-    assert found.strongest_place == "upper right"
+    assert found.strongest_place == "top right"
     assert found.largest == found.drops[0, -1] > 0.5
     assert np.abs(np.delete(found.drops.ravel(), n_columns - 1)).max() == 0
+    rest = (found.drops[::-1, ::-1], found.drops[:, ::-1], np.roll(found.drops, (3, -4), (0, 1)))
+    places = [OcclusionMap("fake", drops).strongest_place for drops in rest]
+    assert places == ["bottom left", "top left", "centre"]
     with pytest.raises(DecodeError, match="not every version"):
         occlusion_map(model, features.take(np.arange(3)), 80, 60)
 

@@ -168,3 +168,23 @@ def test_a_phone_in_dark_mode(browser: "Browser", address: str, image_files: Pat
     assert violations(page) == []
     assert problems == []
     page.close()
+
+
+def test_a_part_that_fails(browser: "Browser", address: str, image_files: Path) -> None:
+    """A busy server is asked again. Another refusal is shown in place of the part."""
+    page = open_page(browser, address, [])
+    refusals = iter([429])
+
+    def refuse_once(route: Any) -> None:
+        if status := next(refusals, 0):
+            route.fulfill(status=status, headers={"Retry-After": "1"}, body="{}")
+        else:
+            route.continue_()
+
+    page.route("**/page/changes", refuse_once)
+    page.route("**/page/facts", lambda route: route.fulfill(status=400, body='{"detail": "<i>"}'))
+    page.set_input_files("#files", image_files / "real" / "real-3.png")
+    page.locator(".changes dt").nth(3).wait_for(timeout=TIMEOUT)
+    page.locator(".facts .notice.error").wait_for(timeout=TIMEOUT)
+    assert page.inner_text(".facts .notice.error") == "<i>"
+    page.close()

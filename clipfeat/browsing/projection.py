@@ -115,16 +115,21 @@ def umap_points(X: NDArray[np.float32], cache: Path | None = None) -> NDArray[np
 
 def _run_umap(components: NDArray[np.float32]) -> NDArray[np.float32]:
     with TemporaryDirectory(prefix="clipfeat-umap-") as folder:
-        source, target = Path(folder, "in.npy"), Path(folder, "out.npy")
+        source, target, log = (Path(folder, name) for name in ("in.npy", "out.npy", "log"))
         np.save(source, components)
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", UMAP_MODULE, str(source), str(target)],
-            capture_output=True, text=True, errors="backslashreplace", check=False,
-            env=child_environment(), stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-        if done.returncode or not target.is_file():
-            last = (done.stderr.strip().splitlines() or [ending(done.returncode)])[-1]
-            raise ClipfeatError(f"UMAP failed: {last}. Use the map of principal components")
+        with (
+            log.open("wb") as errors,
+            subprocess.Popen(
+                [sys.executable, "-P", "-m", UMAP_MODULE, str(source), str(target)],
+                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors,
+                env=child_environment(),
+            ) as process,
+        ):  # fmt: skip
+            code = process.wait()  # the open pipe tells the child that this process is alive
+        if code or not target.is_file():
+            lines = log.read_text(errors="backslashreplace").strip().splitlines()
+            reason = lines[-1] if lines else ending(code)
+            raise ClipfeatError(f"UMAP failed: {reason}. Use the map of principal components")
         points: NDArray[np.float32] = np.load(target, allow_pickle=False)
         return points
 

@@ -1,10 +1,13 @@
 """The child process that computes a map by UMAP for `clipfeat.browsing.projection`.
 
-The parent starts it as ``python -m clipfeat.browsing.umap_process IN.npy OUT.npy``.
+The parent starts it as ``python -m clipfeat.browsing.umap_process IN.npy OUT.npy``. The child ends
+with the parent, because its standard input then ends.
 """
 
+import os
 import sys
 import warnings
+from threading import Thread
 
 import numpy as np
 
@@ -13,6 +16,7 @@ SEED = 0
 
 def main(source: str, target: str) -> None:
     """Read features, and write two coordinates for each row."""
+    Thread(target=_end_with_parent, daemon=True).start()
     import umap
 
     X = np.load(source, allow_pickle=False)
@@ -23,6 +27,11 @@ def main(source: str, target: str) -> None:
         warnings.simplefilter("ignore")  # a fixed seed means one thread
         points = umap.UMAP(n_neighbors=n_neighbors, init=init, random_state=SEED).fit_transform(X)
     np.save(target, np.asarray(points, dtype=np.float32))
+
+
+def _end_with_parent() -> None:
+    os.read(0, 1)  # not sys.stdin, whose lock would stop the end of this process
+    os._exit(1)
 
 
 if __name__ == "__main__":

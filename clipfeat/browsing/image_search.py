@@ -1,6 +1,7 @@
 """Search by an image or a text among the browsed images."""
 
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,8 @@ from clipfeat.searching.nearest import neighbours
 from clipfeat.searching.search import search
 
 MAX_RESULTS = 500
+_ENCODING = Lock()
+"""Held while an encoder is in memory, so that several searches do not load several encoders."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +57,8 @@ def search_image(data: BrowseData, image: bytes, k: int) -> BrowseMatches:
     """
     with IsolatedDecoder() as decoder, decoder.decoded(image) as decoded:
         pixels = decoded.pixels.copy()
-    found = search(data.features, pixels, k, text=False, progress=False)
+    with _ENCODING:
+        found = search(data.features, pixels, k, text=False, progress=False)
     return BrowseMatches(found.rows, found.similarities)
 
 
@@ -66,5 +70,6 @@ def search_text(data: BrowseData, text: str, k: int) -> BrowseMatches:
     ClipfeatError
         If no encoder can encode texts, or the encoder cannot be loaded.
     """
-    found = search(data.features, text, k, text=True, progress=False)
+    with _ENCODING:
+        found = search(data.features, text, k, text=True, progress=False)
     return BrowseMatches(found.rows, found.similarities)

@@ -109,7 +109,7 @@ def test_only_visible_images_are_on_the_page(page: "Page") -> None:
     last = page.locator(".cell[aria-selected=true]")
     assert last.get_attribute("aria-posinset") == "2000"
     assert page.locator(".cell").count() < 100
-    page.wait_for_selector(".cell[aria-selected=true][aria-label^='1999.png']")
+    page.wait_for_selector(".cell[aria-selected=true][aria-label$='1999.png']")
 
 
 def test_an_image_opens_by_keyboard(page: "Page") -> None:
@@ -167,7 +167,7 @@ def test_similar_images_are_listed(page: "Page") -> None:
     page.locator(".cell").nth(2).click()
     page.get_by_role("button", name="Similar images").click()
     wait_for_count(page, "^60 of 2,000")
-    page.wait_for_selector(".cell[data-index='0'][aria-label^='0002.png']")
+    page.wait_for_selector(".cell[data-index='0'][aria-label$='0002.png']")
     assert "1.000" in page.locator(".cell[data-index='0']").inner_text()
 
 

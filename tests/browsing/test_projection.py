@@ -1,5 +1,8 @@
 """Tests of the maps."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -63,3 +66,14 @@ def test_a_failure_of_umap_names_the_reason(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(projection, "UMAP_MODULE", "tests.browsing.fake_umap")
     with pytest.raises(ClipfeatError, match="UMAP failed: thirteen rows"):
         umap_points(directions(13))
+
+
+def test_the_process_ends_with_its_parent(tmp_path: Path) -> None:
+    """Its standard input ends with the parent, even while UMAP computes."""
+    (tmp_path / "umap.py").write_text("import time\ntime.sleep(600)\n")
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    ended = subprocess.run(
+        [sys.executable, "-m", projection.UMAP_MODULE, "in.npy", "out.npy"],
+        stdin=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": path}, timeout=300, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 1

@@ -145,7 +145,8 @@ export class Grid {
     if (!fact || cell.dataset.described) return;
     cell.dataset.described = "yes";
     const caption = cell.querySelector(".cell-caption");
-    const first = line(fact.label || "no label", fact.label ? "cell-label" : "cell-label muted");
+    const label = fact.label || "no label";
+    const first = line(label, fact.label ? "cell-label" : "cell-label muted");
     const texts = [];
     if (fact.predicted) {
       const sure = fact.confidence.toFixed(2);
@@ -157,7 +158,9 @@ export class Grid {
     cell.title = fact.path;
     cell.classList.toggle("wrong", fact.wrong);
     if (fact.cluster !== null) cell.dataset.cluster = fact.cluster % 2 ? "odd" : "even";
-    cell.setAttribute("aria-label", [fact.path, fact.label, ...texts].filter(Boolean).join(", "));
+    // A name must start with the visible text, so that users can say it to select the cell.
+    const visible = [label, texts.join(" · ")].filter(Boolean).join(" ");
+    cell.setAttribute("aria-label", `${visible}, ${fact.path}`);
   }
 
   mark() {

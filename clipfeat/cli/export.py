@@ -1,5 +1,6 @@
 """``clipfeat export``."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,19 @@ from clipfeat.cli.exits import print_line, reports_errors
 def export(
     file: options.FeaturesOrModel,
     output: options.ExportFile,
+    export_format: options.ExportFormat = None,
+    images: options.BrowsedImages = None,
+    run: options.BrowsedRun = None,
     check: options.CheckedImages = None,
     weights: options.WeightsFiles = None,
     overwrite: options.Overwrite = False,
     progress: options.ShowProgress = True,
 ) -> None:
-    """Export features as a table, or a model for other programs.
+    """Export features or a model for other programs.
 
-    The exported table contains the path, content hash (key), label and group of each image, all
-    other columns of the feature file, and the features.
+    A feature file is exported as a table with the path, content hash (key), label and group of each
+    image, all other columns of the feature file, and the features. With --format, it is exported
+    for a program that shows images, with the images and the out-of-fold predictions of --run.
 
     A model is exported to an .onnx file with its encoders and its classifier. The graph maps the
     pixels of resized images to probabilities. Its metadata has the classes and the preprocessing.
@@ -32,21 +37,42 @@ def export(
     A model is also exported to a .skops file with its fitted estimator. Such a file holds objects
     and can run code when it is loaded. Give it only to people who trust you.
 
-    Example: clipfeat export model.clipfeat -o model.onnx --check images/
+    Examples: clipfeat export out.h5 -o out.parquet
+              clipfeat export model.clipfeat -o model.onnx --check images/
     """
     import zipfile
 
+    of_features = {"--format": export_format, "--images": images, "--run": run}
+    of_models = {"--check": check, "--weights": weights}
     if file.suffix == ".clipfeat" or (file.is_file() and zipfile.is_zipfile(file)):
+        _refuse("the export of a model", of_features)
         print_line(_export_model(file, output, overwrite, check, weights or [], progress))
         return
-    _refuse("feature file", {"--check": check, "--weights": weights})
+    _refuse("the export of a feature file", of_models)
+    if export_format is None:
+        _refuse("a table", {"--images": images, "--run": run})
+        print_line(_export_table(file, output, overwrite, progress))
+        return
+    from clipfeat.cli.console import counted
+    from clipfeat.exporting.handoff import hand_off
+
+    done = hand_off(
+        file, output, export_format, images=images or [], run=run, overwrite=overwrite,
+        progress=progress,
+    )  # fmt: skip
+    print_line(f"{output}: {counted(done.n_rows, 'row')}, {counted(done.n_images, 'image')}")
+    print_line(f"next: {done.next_step}")
+
+
+def _export_table(file: Path, output: Path, overwrite: bool, progress: bool) -> str:
+    """Export a feature file as a table, and return a line about it."""
     from clipfeat.cli.console import counted
     from clipfeat.store import export as run
     from clipfeat.system.locations import location
 
     n_rows = run(file, output, overwrite=overwrite, progress=progress)
     written = location(output)
-    print_line(f"{written}: {counted(n_rows, 'row')}, {written.stat().st_size:,} bytes")
+    return f"{written}: {counted(n_rows, 'row')}, {written.stat().st_size:,} bytes"
 
 
 def _export_model(
@@ -58,34 +84,39 @@ def _export_model(
     from clipfeat.errors import UsageError
 
     suffix = output.suffix.lower()
-    images: Any = {"check": check, "weights": weights, "progress": progress}
+    options: Any = {"check": check, "weights": weights, "progress": progress}
     if suffix == ".onnx":
         from clipfeat.exporting.onnx_model import export_onnx
 
         check_file(output, overwrite=overwrite)
-        agreement = export_onnx(file, output, **images)
-        return f"{output}: {output.stat().st_size:,} bytes. {str(agreement).capitalize()}"
+        agreement = export_onnx(file, output, **options)
+        return f"{output}: {output.stat().st_size:,} bytes. {_sentence(agreement)}"
     if suffix == ".skops":
         from clipfeat.model.exporting import export_estimator
 
-        _refuse(".skops file", {"--check": check, "--weights": weights})
+        _refuse("a .skops file", {"--check": check, "--weights": weights})
         exported = export_estimator(file, output, overwrite=overwrite)
         return f"{exported}: {exported.stat().st_size:,} bytes"
     if not suffix:
         from clipfeat.exporting.site import export_site
 
-        agreement = export_site(file, output, overwrite=overwrite, **images)
-        return f"{output / 'index.html'}: a page. {str(agreement).capitalize()}"
+        agreement = export_site(file, output, overwrite=overwrite, **options)
+        return f"{output / 'index.html'}: a page. {_sentence(agreement)}"
     raise UsageError(
         f"a model is exported to an .onnx or a .skops file, or to a folder, got {output}. Use -o "
         "model.onnx, -o model.skops or -o site"
     )
 
 
-def _refuse(what: str, given: dict[str, object]) -> None:
-    """Refuse options that the export of a kind of file does not have."""
+def _sentence(text: object) -> str:
+    """Begin a text with a capital, and leave names in it unchanged."""
+    return str(text)[:1].upper() + str(text)[1:]
+
+
+def _refuse(what: str, given: Mapping[str, object]) -> None:
+    """Refuse options that an export does not have."""
     from clipfeat.errors import UsageError
 
     for flag, value in given.items():
         if value:
-            raise UsageError(f"the export of a {what} does not take {flag}. Leave it out")
+            raise UsageError(f"{what} does not take {flag}. Leave it out")

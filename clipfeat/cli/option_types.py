@@ -944,6 +944,16 @@ ExportFile = Annotated[
         "or .skops, and a path without an ending is the folder of a page.",
     ),
 ]
+ExportFormat = Annotated[
+    str | None,
+    output_option(
+        "--format",
+        metavar="NAME",
+        help="Format of another program for a feature file: atlas (a .parquet file for Embedding "
+        "Atlas), fiftyone (a folder with a script for FiftyOne) or datasets (a folder for "
+        "datasets.load_from_disk).",
+    ),
+]
 CheckedImages = Annotated[
     str | None,
     input_option(

@@ -25,7 +25,7 @@ extensions = [
 exclude_patterns = ["_build", "reference/generated/*.inc.md"]
 templates_path = ["_templates"]
 default_role = "py:obj"
-nitpicky = False
+smartquotes = False  # they would turn the two hyphens of an option into a dash
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
@@ -41,6 +41,7 @@ html_title = "clipfeat"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_math_renderer = "mathml"
+html_context = {"default_mode": "auto"}
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {

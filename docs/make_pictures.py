@@ -1,12 +1,17 @@
 """Draw the pictures of the README and of the tutorials.
 
-Usage: ``python docs/make_pictures.py FOLDER``. FOLDER is the working folder of the tutorial
-``first-detector.md`` after its last step. Needs Debian's Chromium and Playwright.
+Usage: ``python docs/make_pictures.py FIRST PAGE``. FIRST and PAGE are the working folders of the
+tutorials ``first-detector.md`` and ``model-to-page.md`` after their last steps, as
+``python -m tests.docs.record`` leaves them. Needs Debian's Chromium and Playwright.
 """
 
 import shutil
 import sys
+from collections.abc import Sequence
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 from PIL import Image
 from playwright.sync_api import sync_playwright
@@ -28,20 +33,49 @@ def draw_patches(images: Path) -> None:
     sheet.quantize(256).save(STATIC / "patches.png", optimize=True)
 
 
-def photograph(page: Path, name: str, *, width: int, height: int) -> None:
-    """Save the first screen of an HTML page as a picture of few colours."""
+def photograph(
+    address: str, name: str, *, width: int, height: int, images: Sequence[Path] = ()
+) -> None:
+    """Save the first screen of a page as a picture of few colours. The page may get images."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
         tab = browser.new_page(viewport={"width": width, "height": height}, device_scale_factor=1.5)
-        tab.goto(page.resolve().as_uri())
+        tab.goto(address)
+        if images:
+            tab.wait_for_selector("#files:enabled", state="attached", timeout=120_000)
+            tab.set_input_files("#files", images)
+            tab.get_by_text("nearest").first.wait_for(timeout=120_000)
+            tab.wait_for_timeout(3_000)
         tab.screenshot(path=STATIC / name)
         browser.close()
     picture = Image.open(STATIC / name).convert("RGB")
     picture.quantize(128, dither=Image.Dither.NONE).save(STATIC / name, optimize=True)
 
 
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Handler that prints no line for each request."""
+
+    def log_message(self, *args: object) -> None:
+        """Print nothing."""
+
+
+def photograph_site(site: Path, images: Sequence[Path]) -> None:
+    """Serve an exported page, give it images, and save its first screen."""
+    handler = partial(QuietHandler, directory=str(site))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/"
+        photograph(address, "site.png", width=900, height=760, images=images)
+        server.shutdown()
+
+
 if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    draw_patches(folder / "practice" / "images")
-    photograph(folder / "run" / "report.html", "report.png", width=1100, height=620)
-    photograph(folder / "why.html", "explanation.png", width=760, height=440)
+    first, second = map(Path, sys.argv[1:])
+    draw_patches(first / "practice" / "images")
+    report, reasons = (first / name for name in ("run/report.html", "why.html"))
+    photograph(report.resolve().as_uri(), "report.png", width=1100, height=620)
+    photograph(reasons.resolve().as_uri(), "explanation.png", width=760, height=440)
+    new = second / "practice" / "new"
+    photograph_site(
+        second / "site", [new / "real/coffee-02.png", new / "fake/coffee-02-nearest.png"]
+    )

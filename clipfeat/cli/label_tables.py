@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from clipfeat.labelling.merging import MergedLabels
     from clipfeat.store.streaming import StreamedFeatures
 
+MAX_DISPUTED = 10
+"""Number of images with different labels that are listed."""
+
 Features = TypeVar("Features", "FeatureSet", "FeatureSet | StreamedFeatures")
 
 
@@ -39,7 +42,7 @@ def apply_label_tables(
 
 
 def print_summary(merged: "MergedLabels") -> None:
-    """Print the number of labels, the agreement of each pair of people, and contested images."""
+    """Print the number of labels, the agreement of each pair of people, and the disputed images."""
     from clipfeat.cli.console import counted
 
     people = ", ".join(merged.annotators)
@@ -51,9 +54,12 @@ def print_summary(merged: "MergedLabels") -> None:
             f"{counted(one.n_images, 'image')} (Cohen's kappa {kappa})"
         )
     if merged.disputed:
-        path, labels = next(iter(merged.disputed.items()))
-        given = ", ".join(f"{name} {label}" for name, label in labels.items())
         print_error_line(
-            f"{counted(len(merged.disputed), 'image')} got different labels, for example {path}: "
-            f"{given}. Without a majority, an image is unlabelled ({len(merged.contested)} of them)"
+            f"{counted(len(merged.disputed), 'image')} got different labels. Without a majority, "
+            f"an image is unlabelled ({len(merged.contested)} of them)"
         )
+    for path, labels in list(merged.disputed.items())[:MAX_DISPUTED]:
+        given = ", ".join(f"{name} {label}" for name, label in labels.items())
+        print_error_line(f"  {path}: {given}")
+    if len(merged.disputed) > MAX_DISPUTED:
+        print_error_line(f"  … and {len(merged.disputed) - MAX_DISPUTED} more")

@@ -115,7 +115,8 @@ class LabelSession:
         self.file = Path(file)
         self.annotator = checked_name(annotator, "name of the annotator")
         self._seed = seed
-        self._row_of = {path: row for row, path in enumerate(features.files.tolist())}
+        self._paths: list[str] = features.files.tolist()
+        self._row_of = {path: row for row, path in enumerate(self._paths)}
         self._changed = Condition()
         self._decisions = read_decisions(self.file)
         self._merged: MergedLabels | None = None
@@ -250,12 +251,14 @@ class LabelSession:
 
     def label_of(self, row: int) -> str:
         """Return the label of an image: of the decisions, or of the features."""
-        return self.labels().get(self._path(row), str(self.features.labels[row]))
+        code = int(self.features.y[row])
+        own = self.features.classes[code] if code >= 0 else ""
+        return self.labels().get(self._path(row), own)
 
     def _path(self, row: int) -> str:
         if not 0 <= row < len(self.features):
             raise UsageError(f"there is no image {row} (images: 0 to {len(self.features) - 1})")
-        return str(self.features.files[row])
+        return self._paths[row]
 
     def _save(self, decision: Decision) -> None:
         with self._changed:

@@ -67,9 +67,10 @@ def test_people_who_disagree(unlabelled: list[str]) -> None:
     result = succeed("fit", "out.h5", *words, "--cv", 3)
     assert "labels: 20 images, by ann, bob" in result.stderr
     assert "ann and bob agree on 90.0% of 10 images (Cohen's kappa 0.00)" in result.stderr
-    assert "1 image got different labels, for example fake-00.png: ann fake, bob real" in (
+    assert "1 image got different labels. Without a majority, an image is unlabelled (1 of " in (
         result.stderr
     )
+    assert "\n  fake-00.png: ann fake, bob real\n" in result.stderr
     assert "on 19 images" in result.stdout
     result = succeed("benchmark", "out.h5", *words, "--clf", "logreg", "--cv", 3, "-o", "run")
     assert "on 19 images" in result.stdout

@@ -30,6 +30,8 @@ def predictions_html(predictions: "Predictions") -> str:
     if n_unread:
         path, reason = next(iter(predictions.errors.items()), ("", ""))
         notes.append(f"{counted(n_unread, 'unreadable image')}, such as {path}: {reason}")
+    if n_unsure := int(predictions.unsure.sum()):
+        notes.append(f"The model is unsure about {counted(n_unsure, 'image')}.")
     if predictions.threshold is not None:
         notes.append(f"{predictions.classes[-1]} is predicted above {predictions.threshold:.4f}.")
     calls = ["predictions.to_pandas()"]

@@ -52,3 +52,4 @@ def test_unsure_images() -> None:
     assert table.unsure.isna().tolist() == [False] * 5 + [True]
     assert "2,real,True," in table.to_csv(index=False)
     assert "unsure" not in replace(predictions, abstention=None).to_pandas()
+    assert "The model is unsure about 2 images." in predictions._repr_html_()

@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 
 from clipfeat.errors import DataError, UsageError
 from clipfeat.features import FeatureSet
-from clipfeat.features.near_duplicates import distinct_files
 from clipfeat.zoo import make_classifier
 
 if TYPE_CHECKING:
@@ -44,7 +43,8 @@ class LabelQueue:
     Parameters
     ----------
     rows : ndarray of shape (n,), int64
-        Row of each image in the features. A file with several rows is represented by its first row.
+        Row of each image in the features. A file with several rows (views, faces or frames) is
+        represented by the row with the smallest content hash.
     paths : ndarray of shape (n,), str
         Path of each image.
     predicted : ndarray of shape (n,), str
@@ -119,13 +119,13 @@ def label_queue(
         raise UsageError(f"the queue must have at least 1 image, got {n}")
     if not features.X.shape[1]:
         raise DataError("images can be chosen only by their features. Pass a feature file")
-    files = distinct_files(features)
-    files = files[np.argsort(features.keys[files])]
+    order = np.lexsort((features.paths, features.keys))
+    files = _distinct_files(features, order)
     known_keys = features.keys[features.y >= 0]
     is_known = np.isin(features.keys[files], known_keys)
     free = files[~is_known]
     asked = free[~np.isin(features.files[free], list(without))]
-    known = _labelled_rows(features, files[is_known])
+    known = _labelled_rows(features, files[is_known], order)
     classes = np.unique(features.y[known])
     if len(classes) < 2 or not len(asked):
         return _cold_queue(features, asked, n, seed, len(free))
@@ -147,12 +147,26 @@ def label_queue(
     return LabelQueue(rows, features.files[rows], predicted, margin[chosen], len(known), len(free))
 
 
-def _labelled_rows(features: FeatureSet, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return rows of the given files that have a label themselves, not only an identical copy."""
+def _distinct_files(features: FeatureSet, order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the first row of each file in an order by content hash. Copies of a file count once.
+
+    `clipfeat.features.near_duplicates.distinct_files` returns the first row in the order of the
+    features instead.
+    """
+    first = np.sort(np.unique(features.files[order], return_index=True)[1])
+    rows = order[first]
+    kept: NDArray[np.int64] = rows[np.unique(features.keys[rows], return_index=True)[1]]
+    return kept
+
+
+def _labelled_rows(
+    features: FeatureSet, rows: NDArray[np.int64], order: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return the rows that have a label themselves, and the labelled copies of the others."""
     own = features.y[rows] >= 0
     if own.all():
         return rows
-    labelled = np.flatnonzero(features.y >= 0)
+    labelled = order[features.y[order] >= 0]
     keys, first = np.unique(features.keys[labelled], return_index=True)
     copies = labelled[first[np.searchsorted(keys, features.keys[rows[~own]])]]
     return np.concatenate([rows[own], copies])

@@ -75,12 +75,18 @@ def test_a_warm_queue_is_diverse() -> None:
 
 @pytest.mark.parametrize("n_labels", [0, 20])
 def test_the_order_of_the_rows_does_not_matter(n_labels: int) -> None:
-    """The same seed gives the same queue for every order of the rows."""
+    """The same seed gives the same queue for every order of the rows, also of frames and copies."""
     features = some_labels(n_labels)
+    files = features.paths.copy()
+    files[200:260] = [f"{i // 3}.mp4" for i in range(60)]
+    keys = features.keys.copy()
+    keys[120:130] = keys[60:70]
+    keys[170:175] = keys[0:5]  # contradicting labels of copies
+    features = replace(features, columns={"file": files}, keys=keys)
     mixed = features.take(np.random.default_rng(0).permutation(len(features)))
     one, other = label_queue(features, 12), label_queue(mixed, 12)
     assert one.paths.tolist() == other.paths.tolist()
-    assert mixed.paths[other.rows].tolist() == other.paths.tolist()
+    assert mixed.files[other.rows].tolist() == other.paths.tolist()
     assert label_queue(features, 12).paths.tolist() == one.paths.tolist()
     assert label_queue(features, 12, seed=1).paths.tolist() != one.paths.tolist()
 

@@ -32,7 +32,8 @@ class Access:
     token : str, optional
         The token that each request must have. None needs no token.
     hosts : frozenset of str
-        Names of this server besides ``localhost``, the name of the machine and all addresses.
+        Names of this server besides ``localhost``, the name of the machine and all addresses. A
+        name may have a port.
     public : frozenset of str
         Paths that need no token.
     """
@@ -62,7 +63,7 @@ class Access:
             ip_address(name)
         except ValueError:
             own = {"localhost", socket.gethostname().lower(), *map(str.lower, self.hosts)}
-            return name in own or name.endswith(".localhost")
+            return bool({name, header.lower()} & own) or name.endswith(".localhost")
         return True
 
     def is_own_token(self, token: str) -> bool:

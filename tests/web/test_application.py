@@ -23,7 +23,7 @@ OWN = "http://localhost:8000"
 
 def client_of(token: str | None = None, **limits: Any) -> TestClient:
     """Return a client of an application with a route that counts the bytes of a request."""
-    access = Access(token, frozenset({"clips.example"}), frozenset({"/public"}))
+    access = Access(token, frozenset({"clips.example", "port.example:80"}), frozenset({"/public"}))
     application = create_application("test", access, limits=BodyLimits(**limits))
 
     @application.post("/count")
@@ -68,8 +68,24 @@ def test_every_answer_has_the_security_headers(client: TestClient) -> None:
 
 def test_strange_hosts_are_refused(client: TestClient) -> None:
     """A domain that leads to this machine must not reach the server."""
-    own = ["localhost", "localhost:1", "127.0.0.1", "[::1]:8000", "192.0.2.7", "Clips.Example:80"]
-    strange = ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "", "[", "a@::1"]
+    own = [
+        "localhost",
+        "localhost:1",
+        "127.0.0.1",
+        "[::1]:8000",
+        "192.0.2.7",
+        "Clips.Example:80",
+        "port.example:80",
+    ]
+    strange = [
+        "evil.example",
+        "port.example:81",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "",
+        "[",
+        "a@::1",
+    ]
     for hosts, status in ((own, 200), (strange, 421)):
         for host in hosts:
             answer = client.get("/public", headers={"host": host})

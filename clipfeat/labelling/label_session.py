@@ -3,7 +3,6 @@
 import getpass
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Condition, Thread
 
@@ -14,73 +13,12 @@ from clipfeat.features import FeatureSet
 from clipfeat.features.decisions import Decision
 from clipfeat.features.relabelling import relabelled
 from clipfeat.labelling.label_log import append_decisions, checked_name, now, read_decisions
+from clipfeat.labelling.label_state import LabelState, QueuedImage
 from clipfeat.labelling.merging import MergedLabels, merged_labels
 from clipfeat.labelling.queue import LabelQueue, label_queue
 
 QUEUE = 100
 """Number of images in the queue of an application."""
-
-
-@dataclass(frozen=True)
-class QueuedImage:
-    """An image that waits for a label.
-
-    Parameters
-    ----------
-    row : int
-        Row of the features.
-    path : str
-        Path of the image.
-    predicted : str
-        Likeliest class. Empty if no classifier was fitted.
-    margin : float or None
-        As in `LabelQueue`. None if no classifier was fitted.
-    """
-
-    row: int
-    path: str
-    predicted: str = ""
-    margin: float | None = None
-
-
-@dataclass(frozen=True)
-class LabelState:
-    """What the page of an application shows.
-
-    Parameters
-    ----------
-    annotator : str
-        Name of the person.
-    classes : sequence of str
-        Names of the classes, in the order of their keys.
-    counts : mapping of str to int
-        Number of images that this person has given each class.
-    n_labelled : int
-        Number of images with a label, from the features or from anybody.
-    n_images : int
-        Number of images.
-    pending : sequence of QueuedImage
-        Images that wait for a label of this person, most useful first.
-    n_fitted : int
-        Number of labels on which the classifier of the queue was fitted. 0 without a classifier.
-    is_fitting : bool
-        Whether a new queue is being computed.
-    can_undo : bool
-        Whether this person has made a decision.
-    error : str
-        Why the last queue could not be computed, or an empty text.
-    """
-
-    annotator: str
-    classes: Sequence[str]
-    counts: dict[str, int]
-    n_labelled: int
-    n_images: int
-    pending: Sequence[QueuedImage]
-    n_fitted: int
-    is_fitting: bool
-    can_undo: bool
-    error: str = ""
 
 
 class LabelSession:

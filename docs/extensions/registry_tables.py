@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from clipfeat.encoders.registry import ENCODER_ALIASES
+from clipfeat.encoders.spectrum import DEFAULT_SIZE, N_BINS
 from clipfeat.evaluate.metrics import METRICS
 from clipfeat.training.recipe import DEFAULT_RECIPE, RECIPES
 from clipfeat.zoo import PROJECTIONS, classifiers
@@ -37,15 +38,37 @@ def encoder_table() -> str:
         (
             f"`{short}`",
             f"`{row.name}`",
-            f"{row.parameters:g}",
+            *map(str, features_and_input(row.name)),
+            f"{row.parameters:,g}",
             row.licence or "see model card",
             row.note,
         )
         for short, row in ENCODER_ALIASES.items()
     )
-    return table(
-        ("short name", "encoder", "million parameters", "licence of the weights", "remark"), rows
-    )
+    titles = ("short name", "encoder", "features", "input, pixels", "million parameters",
+              "licence of the weights", "remark")  # fmt: skip
+    return table(titles, rows)
+
+
+def features_and_input(encoder: str) -> tuple[int | str, int | str]:
+    """Return the number of features and the input size. Networks are built without weights."""
+    import open_clip
+    import timm
+    import torch
+
+    library, _, name = encoder.partition(":")
+    if library == "open_clip":
+        config = open_clip.get_model_config(name.partition("/")[0])
+        return config["embed_dim"], config["vision_cfg"].get("image_size", 224)
+    if library == "package":
+        name = f"tf_{name.replace('-', '_')}"
+    elif library == "spectrum":
+        return N_BINS, DEFAULT_SIZE
+    elif library != "timm":
+        return "", ""
+    with torch.device("meta"):
+        network = timm.create_model(name, num_classes=0)
+    return network.num_features, network.pretrained_cfg["input_size"][-1]
 
 
 def classifier_table() -> str:

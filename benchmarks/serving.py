@@ -15,7 +15,7 @@ FOLDER has one folder of images per class. A model with EfficientNet-Lite0 is fi
   decoding processes.
 - Equality: the largest difference of a probability between the server and `clipfeat.predict`.
 - ``--soak MINUTES``: clients mix good requests with hostile ones. The benchmark counts answers that
-  are missing or wrong, restarts, and the memory of the server during the run.
+  are missing or wrong, and prints the memory of the server during the run.
 """
 
 import argparse

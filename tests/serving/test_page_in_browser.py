@@ -126,12 +126,13 @@ def test_a_session_by_keyboard(
     assert page.locator(".neighbours img").count() == 8
     assert page.locator(".map img").count() == 1
     assert page.locator(".changes dt").count() == 4
-    assert violations(page) == []
 
     page.locator("#rows button").nth(1).focus()
     page.keyboard.press("Enter")
     wait_for_parts(page)
     assert page.inner_text(".class-name") == "unsure"
+    assert page.locator("#rows td.unsure").inner_text() == "unsure (real)"
+    assert violations(page) == []
     page.locator("#rows button").nth(2).press("Enter")
     assert "cannot be decoded" in page.inner_text("#result .notice")
 

@@ -130,7 +130,8 @@ function fillRow(entry) {
     small.alt = "";
     preview.replaceChildren(small);
   }
-  verdict.textContent = values.error ? "not readable" : values.unsure ? "unsure" : values.predicted;
+  verdict.textContent = values.error ? "not readable" : values.predicted;
+  if (values.unsure) verdict.textContent = `unsure (${values.predicted})`;
   verdict.className = values.error ? "bad" : values.unsure ? "unsure" : "";
   probability.textContent = values.error
     ? ""

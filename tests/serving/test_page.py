@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 
 from clipfeat.model import Model
 from clipfeat.prediction.predicting import predict
-from clipfeat.serving import page
+from clipfeat.serving import page, page_parts
 from clipfeat.serving.app import create_app
 from clipfeat.serving.opening import open_serving
 from clipfeat.serving.training_images import N_NEIGHBOURS, TrainingImages
@@ -106,6 +106,18 @@ def test_an_unreadable_image_costs_one_message(client: TestClient) -> None:
         for name in PARTS[1:]:
             refused = client.post(f"/page/{name}", files={"files": ("a.png", data)})
             assert (refused.status_code, bool(refused.json()["detail"])) == (400, True), name
+
+
+def test_a_slow_map_is_computed_on_request(
+    client: TestClient, image_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page has a button in its place."""
+    upload = {"files": (image_files / "real" / "real-1.png").read_bytes()}
+    for most, is_lazy in ((1e9, True), (0, False)):
+        monkeypatch.setattr(page_parts, "SLOW_SECONDS", most)
+        html = client.post("/page/verdict", files=upload).text
+        assert ('<div class="map lazy" hx-post="/page/occlusion"' in html) == is_lazy
+        assert ('<button type="button" hx-post="/page/occlusion"' in html) != is_lazy
 
 
 def test_a_busy_server_asks_to_wait(

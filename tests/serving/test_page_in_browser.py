@@ -17,6 +17,7 @@ pytest.importorskip("fastapi")
 from clipfeat.model import Model
 from clipfeat.model.abstention import Abstention
 from clipfeat.prediction.predicting import predict
+from clipfeat.serving import page_parts
 from clipfeat.serving.app import create_app
 from clipfeat.serving.opening import open_serving
 from clipfeat.serving.training_images import TrainingImages
@@ -60,9 +61,11 @@ def address(model_of_two: Model, feature_files: list[Path], image_files: Path) -
     model = replace(model_of_two, abstention=abstention)
     training = TrainingImages.open(model, feature_files, image_files)
     with (
+        pytest.MonkeyPatch.context() as patch,
         open_serving(model, device="cpu", resources=ONE_WORKER, training=training) as serving,
         socket.socket() as listener,
     ):
+        patch.setattr(page_parts, "SLOW_SECONDS", 1e9)  # a busy machine is slow
         listener.bind(("127.0.0.1", 0))
         config = uvicorn.Config(create_app(serving), log_level="error", ws="none")
         server = uvicorn.Server(config)

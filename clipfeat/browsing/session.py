@@ -145,7 +145,8 @@ class BrowseSession:
                 for name, one in self._predictions.items()
             }
             self.data, self._shown_labels = data, labels
-            for name in LISTS:
+            # Duplicates do not depend on labels. Their search would take minutes again.
+            for name in (name for name, kind in LISTS.items() if kind.uses_predictions):
                 for entry in ("", *self._entries):
                     self.background.forget(_list_name(name, entry))
 

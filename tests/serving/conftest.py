@@ -1,5 +1,6 @@
 """A small model of spectra, and images to send."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from clipfeat.embedding.pipeline import embed
 from clipfeat.encoders.encoder_options import EncoderOptions
 from clipfeat.evaluate.fitting import fit
 from clipfeat.model import Model
+from clipfeat.model.abstention import Abstention
 from clipfeat.store import load
 from tests.conftest import texture
 
@@ -48,5 +50,12 @@ def model(feature_files: list[Path]) -> Model:
 
 @pytest.fixture(scope="session")
 def model_of_two(feature_files: list[Path]) -> Model:
-    """A vote of two classifiers on the features of two encoders."""
-    return fit(load(*feature_files), "logreg,lda", cv=0, progress=False)
+    """A vote of two classifiers on the features of two encoders, which abstains."""
+    features = load(*feature_files)
+    fitted = fit(features, "logreg,lda", cv=0, progress=False)
+    p = fitted.predict_proba(features)
+    of_class = [
+        np.sort(p[features.labels == name, code]) for code, name in enumerate(fitted.classes)
+    ]
+    abstention = Abstention(0.5, np.concatenate(of_class), (6, 6), (6, 6))
+    return replace(fitted, abstention=abstention)

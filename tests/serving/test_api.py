@@ -16,8 +16,10 @@ pytest.importorskip("fastapi")
 
 from fastapi.testclient import TestClient
 
+from clipfeat.errors import ReadError
 from clipfeat.model import Model
 from clipfeat.prediction.predicting import predict
+from clipfeat.serving import server
 from clipfeat.serving.app import create_app
 from clipfeat.serving.encoding import ModelEncoders
 from clipfeat.serving.limits import ServingLimits
@@ -63,7 +65,7 @@ def send(client: TestClient, files: Any, **options: Any) -> Any:
 def test_probabilities_are_those_of_predict(
     name: str, image_files: Path, request: pytest.FixtureRequest
 ) -> None:
-    """Each image has the same probabilities as in `predict`, also with several encoders."""
+    """Each image has the same prediction as in `predict`, also with several encoders."""
     model = request.getfixturevalue(name)
     files = files_of(image_files)
     with opened(model) as (_, client):
@@ -74,9 +76,12 @@ def test_probabilities_are_those_of_predict(
     assert np.allclose(p, expected.probabilities, rtol=0, atol=1e-6)
     assert [one["predicted"] for one in answer["results"]] == expected.predicted
     assert answer["classes"] == list(model.classes)
-    columns = [column for column in expected.to_pandas() if column != "label"]
-    assert list(table) == columns
-    assert np.allclose(table[columns[2:4]], expected.probabilities, rtol=0, atol=1e-6)
+    assert list(table) == [column for column in expected.to_pandas() if column != "label"]
+    columns = [f"p_{name}" for name in model.classes]
+    assert np.allclose(table[columns], expected.probabilities, rtol=0, atol=1e-6)
+    unsure = [None] * 12 if model.abstention is None else expected.unsure.tolist()
+    assert [one["is_unsure"] for one in answer["results"]] == unsure
+    assert model.abstention is None or (table.unsure.tolist() == unsure and len({*unsure}) == 2)
 
 
 def test_every_file_has_an_answer(client: TestClient, image_files: Path) -> None:
@@ -191,6 +196,30 @@ def test_memory_for_requests_is_limited(start: Opener, image_files: Path) -> Non
         assert send(client, [file]).status_code == 429
     assert send(client, [file]).status_code == 200
     assert send(client, [("a.png", b"x" * 2**20)]).status_code == 413
+
+
+def test_urls_are_downloaded(
+    start: Opener, image_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files and URLs of a request have answers in its order. A failed download has a reason."""
+    (_, good), *_ = files_of(image_files)
+
+    def download(url: str, max_bytes: int, seconds: float) -> bytes:
+        if url != "http://example.org/a.png":
+            raise ReadError("the file does not exist")
+        return good
+
+    monkeypatch.setattr(server, "download", download)
+    client = start(allow_remote=True, limits={"max_request_mb": 1})
+    urls = ["http://example.org/b.png", "http://example.org/a.png"]
+    as_json = client.post("/predict", json={"urls": urls}).json()["results"]
+    parts = [("files", ("c.png", good)), *(("urls", (None, url)) for url in urls)]
+    as_form = client.post("/predict", files=parts).json()["results"]
+    assert [one["name"] for one in as_form] == ["c.png", *urls]
+    assert as_form[1:] == as_json
+    assert as_json[0]["error"] == "ReadError: the file does not exist"
+    assert as_json[1]["probabilities"] == as_form[0]["probabilities"]
+    assert client.get("/model").json()["allows_urls"]
 
 
 def test_uploads_are_kept_only_on_request(start: Opener, image_files: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,8 @@ from clipfeat.report.page.write import PageOptions
 from clipfeat.report.run_folder import COMMAND, LOCK, claimed_folder
 from clipfeat.store import load
 from clipfeat.system.escaping import spreadsheet_csv
-from clipfeat.system.files import names_in, publish, remove
+from clipfeat.system.files import names_in, publish, read_regular, remove
+from clipfeat.system.json_numbers import json_integer
 from clipfeat.system.locations import local_path
 from clipfeat.system.progress import Phase, PhaseClock, Report, reporting
 from clipfeat.training.member_features import embed_members
@@ -61,6 +63,9 @@ from clipfeat.training.summary import summary_markdown
 from clipfeat.zoo.fit_options import FitOptions
 
 VERSION = 1
+MAX_RECORD = 2**24
+"""Largest number of bytes of a record of a run that is read."""
+MAX_SHOWN = 200
 SHARE_OF_FOLDS = 0.75
 """Share of the time limit for the cross-validation. The rest is for the fit of the model.
 
@@ -315,7 +320,7 @@ def _command(
 def _check_same_command(folder: Path, command: Mapping[str, object]) -> None:
     """Refuse the folder of another training run, and name the difference."""
     try:
-        earlier = json.loads((folder / COMMAND).read_text(encoding="utf-8"))
+        earlier = _read_record(folder / COMMAND)
     except (OSError, ValueError):
         return  # `claimed_folder` checks the folder
     is_begun = any(name not in (COMMAND, LOCK) for name in names_in(folder))
@@ -323,15 +328,32 @@ def _check_same_command(folder: Path, command: Mapping[str, object]) -> None:
         return
     before, now = (_flat(one) for one in (earlier, command))
     different = [
-        f"{name} {before.get(name)!r}, got {value!r}"
+        f"{name} {one}, got {other}"
         for name, value in now.items()
         if before.get(name) != value
+        for one, other in [[shorten(repr(v), MAX_SHOWN) for v in (before.get(name), value)]]
     ]
     if different:
         raise OutputExistsError(
             f"{folder} holds a run with {'; '.join(different[:3])}. Choose another folder (-o), or "
             "add --overwrite to begin again"
         )
+
+
+def _read_record(path: Path) -> Any:
+    """Read a JSON file of a folder, which may come from a stranger.
+
+    Raises
+    ------
+    OSError
+        If the file does not exist or cannot be read.
+    ValueError
+        If it is too large, no regular file, or no JSON text.
+    """
+    try:
+        return json.loads(read_regular(path, MAX_RECORD), parse_int=json_integer)
+    except RecursionError as error:
+        raise ValueError("the JSON text is nested too deep") from error
 
 
 def _flat(command: Mapping[str, object]) -> dict[str, object]:
@@ -400,7 +422,7 @@ def _state(run: Benchmark, entry: str, recipe: Recipe) -> dict[str, Any]:
 def _finished_model(folder: Path, state: Mapping[str, Any]) -> Model | None:
     """Return the model of an earlier call, if nothing that it depends on has changed."""
     try:
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        record = _read_record(folder / RECORD)
         return load_model(folder / MODEL) if record["state"] == state else None
     except (OSError, ValueError, KeyError, TypeError, ClipfeatError):
         return None

@@ -744,8 +744,8 @@ Abstain = Annotated[
         help="Store a calibration with which predict marks images as unsure. An image is unsure if "
         "its prediction set is not exactly the predicted class. For each class, at most this share "
         "of the new images like the training images, for example 0.05, have a set without their "
-        "class, on average over training sets. 0.05 needs 19 images of each class. mlp, triplet "
-        "and --tune hold out images for the calibration, so they need twice as many.",
+        "class, on average over training sets. 0.05 needs 19 images of each class, and twice as "
+        "many for classifiers and options that hold out images (see --max-fpr).",
     ),
 ]
 AbstainOfModel = Annotated[

@@ -1,6 +1,7 @@
 """Tests of training runs: choice, files, reuse and refusals."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from clipfeat.system.lock import locked
 from clipfeat.system.progress import Phase
 from clipfeat.training.recipe import Recipe, find_recipe
 from clipfeat.training.result import Training
-from clipfeat.training.train import train
+from clipfeat.training.train import _finished_model, train
 from tests.conftest import texture
 
 SMALL = find_recipe("fast").using(["spectrum"], [32])
@@ -321,3 +322,25 @@ def test_another_level_of_abstention_keeps_the_features_and_the_benchmark(
         train(image_folder, run.folder, replace(SMALL, abstain=0.05))
     with pytest.raises(UsageError, match="abstain must be above 0"):
         train(image_folder, run.folder, replace(SMALL, abstain=0.0))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("kind", ["pipe", "deep"])
+def test_records_of_a_folder_are_read_like_hostile_files(
+    kind: str, run: Training, image_folder: Path
+) -> None:
+    """A pipe and deeply nested JSON are no records. Reading the pipe would never end."""
+
+    def replace_record(path: Path) -> None:
+        path.unlink()
+        if kind == "pipe":
+            os.mkfifo(path)
+        else:
+            path.write_text("[" * 100_000)
+
+    assert _finished_model(run.folder, {"clipfeat": ""}) is None
+    replace_record(run.folder / "train.json")
+    assert _finished_model(run.folder, {"clipfeat": ""}) is None
+    replace_record(run.folder / "asked.json")
+    with pytest.raises(OutputExistsError, match="was not written by the same command"):
+        train(image_folder, run.folder, SMALL)

@@ -8,7 +8,7 @@ from clipfeat.errors import UsageError
 from clipfeat.evaluate.metrics import METRICS
 from clipfeat.report.plots.style import COLOURS, DASHES, MARKERS
 from clipfeat.system.escaping import read_spreadsheet_csv, spreadsheet_csv
-from clipfeat.system.files import publish, replacing
+from clipfeat.system.files import check_links, publish, replacing
 from clipfeat.system.locations import local_path
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def save_robustness(
     """
     target = local_path(folder)
     target.mkdir(parents=True, exist_ok=True)
+    check_links(target)
     paths = [target / TABLE, target / "robustness.png", target / "robustness.svg"]
     figure = draw_robustness(table, titles, metrics)
     publish(spreadsheet_csv(table).encode(), paths[0])

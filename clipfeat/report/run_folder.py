@@ -37,6 +37,7 @@ from clipfeat.spec import EncoderSpec
 from clipfeat.system.escaping import markdown_text, spreadsheet_csv
 from clipfeat.system.files import (
     NEW_CONTENTS,
+    check_links,
     publish,
     read_arrays,
     read_regular,
@@ -81,7 +82,8 @@ def claimed_folder(
     Raises
     ------
     OutputExistsError
-        If `folder` is a file. If it holds other files, and `overwrite` is False.
+        If `folder` is a file. If it holds other files, and `overwrite` is False. If a link in it
+        leads outside.
     LockedError
         If another process has claimed the folder.
     """
@@ -89,16 +91,13 @@ def claimed_folder(
         require(library, "writing a report")
     target = local_path(folder)
     _check_is_no_file(target)
+    check_links(target, (CELLS, "plots", "benchmark", "audit"))
     record = target / COMMAND
     text = json.dumps(command, indent=1, sort_keys=True)
     with locked(target / LOCK, target):
         # A command that failed before its first fit left only this record.
         in_use = _holds_other_files(target, {COMMAND})
-        if (
-            in_use
-            and not overwrite
-            and not _is_record_of(record, text.encode())
-        ):
+        if in_use and not overwrite and not _is_record_of(record, text.encode()):
             raise OutputExistsError(
                 f"{folder} is not empty, and was not written by the same command with the same "
                 "options. Choose another folder (-o) or add --overwrite."

@@ -7,7 +7,7 @@ import secrets
 import shutil
 import stat
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clipfeat.errors import RefusedFileError, StorageError
+from clipfeat.errors import OutputExistsError, RefusedFileError, StorageError
 from clipfeat.system.locations import followed, is_remote
 
 TEMPORARY_SUFFIX = ".tmp"
@@ -128,6 +128,37 @@ def replacing(path: Path) -> Iterator[Path]:
             with suppress(OSError):
                 temporary.unlink()
             raise
+
+
+def check_links(folder: Path, subfolders: Collection[str] = ()) -> None:
+    """Check that no file of a folder of outputs is a link that leads outside the folder.
+
+    A file that is written under the name of a link replaces the file that the link leads to. The
+    folder may come from a stranger, who chose this file.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder. It need not exist.
+    subfolders : collection of str
+        Names of folders in it to which outputs are written, too. Other folders are not searched.
+
+    Raises
+    ------
+    OutputExistsError
+        If a link leads outside.
+    """
+    inside = Path(os.path.realpath(folder))
+    for above, folders, names in os.walk(folder):
+        is_top = Path(above) == folder
+        if is_top:
+            folders[:] = [name for name in folders if name in subfolders]
+        for path in (Path(above, name) for name in (*folders, *names)):
+            if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(inside):
+                raise OutputExistsError(
+                    f"{path} is a link that leads outside the folder {folder}. Remove the link, or "
+                    "choose another folder (-o)"
+                )
 
 
 def check_writable(path: Path) -> None:

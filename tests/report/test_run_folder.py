@@ -310,3 +310,15 @@ def test_phases_are_reported(
     assert phases_of(partial(run.save, tmp_path / "run", overwrite=True)) == [
         "writing tables", "drawing"
     ]  # fmt: skip
+
+
+def test_a_link_in_a_claimed_folder_replaces_no_file_elsewhere(tmp_path: Path) -> None:
+    """The folder is refused before anything is written, also with `overwrite`."""
+    (tmp_path / "run" / "plots").mkdir(parents=True)
+    (tmp_path / "run" / "plots" / "roc.svg").symlink_to(tmp_path / "outside.txt")
+    with (
+        pytest.raises(OutputExistsError, match=r"roc\.svg is a link that leads outside"),
+        claimed_folder(tmp_path / "run", {}, overwrite=True),
+    ):
+        pass
+    assert not (tmp_path / "outside.txt").exists()

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from clipfeat.errors import RefusedFileError, StorageError
-from clipfeat.system.files import publish, read_arrays, replacing_contents
+from clipfeat.errors import OutputExistsError, RefusedFileError, StorageError
+from clipfeat.system.files import check_links, publish, read_arrays, replacing_contents
 
 
 def test_a_link_is_followed_and_the_mode_is_kept(tmp_path: Path) -> None:
@@ -60,3 +60,24 @@ def test_a_decompression_bomb_is_not_unpacked(tmp_path: Path) -> None:
         archive.writestr("a.npy", bytes(2**28 + 1))
     with pytest.raises(RefusedFileError, match="would unpack to 268435457 bytes"):
         read_arrays(file)
+
+
+def test_links_in_a_folder_of_outputs_must_stay_inside(tmp_path: Path) -> None:
+    """A file of the folder could replace a file elsewhere. Other folders are not searched."""
+    folder, outside = tmp_path / "run", tmp_path / "outside.txt"
+    check_links(folder)
+    for name in ("plots", "other"):
+        (folder / name).mkdir(parents=True)
+    (folder / "own.txt").write_text("x")
+    (folder / "inside.txt").symlink_to("own.txt")
+    (folder / "data").symlink_to(tmp_path)
+    (folder / "other" / "a.txt").symlink_to(outside)
+    check_links(folder, ["plots"])
+    for path in (folder / "summary.md", folder / "plots" / "a.svg", folder / "loop"):
+        path.symlink_to(outside if path.stem != "loop" else "../loop2")
+        with pytest.raises(OutputExistsError, match=f"{path.name} is a link that leads outside"):
+            check_links(folder, ["plots"])
+        path.unlink()
+    (folder / "audit").symlink_to(tmp_path)
+    with pytest.raises(OutputExistsError, match="audit is a link"):
+        check_links(folder, ["audit"])

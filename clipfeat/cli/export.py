@@ -37,8 +37,7 @@ def export(
     A model is also exported to a .skops file with its fitted estimator. Such a file holds objects
     and can run code when it is loaded. Give it only to people who trust you.
 
-    Examples: clipfeat export out.h5 -o out.parquet
-              clipfeat export model.clipfeat -o model.onnx --check images/
+    Example: clipfeat export model.clipfeat -o model.onnx --check images/
     """
     import zipfile
 

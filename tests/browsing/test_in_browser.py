@@ -88,7 +88,7 @@ def page(browser: "Browser", address: str) -> Iterator["Page"]:
         lambda asked: problems.append(asked.url) if not asked.url.startswith(address) else None,
     )
     opened.goto(address)
-    opened.wait_for_selector(".cell[aria-label]")
+    opened.wait_for_selector(".cell[data-described]")
     yield opened
     opened.close()
     assert problems == []
@@ -109,7 +109,7 @@ def test_only_visible_images_are_on_the_page(page: "Page") -> None:
     last = page.locator(".cell[aria-selected=true]")
     assert last.get_attribute("aria-posinset") == "2000"
     assert page.locator(".cell").count() < 100
-    page.wait_for_selector(".cell[aria-selected=true][aria-label$='1999.png']")
+    page.wait_for_selector(".cell[aria-selected=true][title='1999.png']")
 
 
 def test_an_image_opens_by_keyboard(page: "Page") -> None:
@@ -167,7 +167,7 @@ def test_similar_images_are_listed(page: "Page") -> None:
     page.locator(".cell").nth(2).click()
     page.get_by_role("button", name="Similar images").click()
     wait_for_count(page, "^60 of 2,000")
-    page.wait_for_selector(".cell[data-index='0'][aria-label$='0002.png']")
+    page.wait_for_selector(".cell[data-index='0'][title='0002.png']")
     assert "1.000" in page.locator(".cell[data-index='0']").inner_text()
 
 
@@ -175,7 +175,7 @@ def test_it_fits_a_phone(page: "Page") -> None:
     """Nothing scrolls sideways except the bar of controls, and the panes open on demand."""
     page.set_viewport_size({"width": 360, "height": 740})
     page.reload()
-    page.wait_for_selector(".cell[aria-label]")
+    page.wait_for_selector(".cell[data-described]")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     cells = [one.bounding_box() for one in page.locator(".cell").all()]
     assert max(box["x"] + box["width"] for box in cells if box) <= 360

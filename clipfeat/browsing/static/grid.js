@@ -155,12 +155,9 @@ export class Grid {
     const note = this.notes.get(row) || fact.note;
     if (note) texts.unshift(note);
     caption.replaceChildren(first, line(texts.join(" · "), fact.wrong ? "bad" : "muted"));
-    cell.title = fact.path;
+    cell.title = fact.path; // the accessible name is the caption, and the description is the path
     cell.classList.toggle("wrong", fact.wrong);
     if (fact.cluster !== null) cell.dataset.cluster = fact.cluster % 2 ? "odd" : "even";
-    // A name must start with the visible text, so that users can say it to select the cell.
-    const visible = [label, texts.join(" · ")].filter(Boolean).join(" ");
-    cell.setAttribute("aria-label", `${visible}, ${fact.path}`);
   }
 
   mark() {

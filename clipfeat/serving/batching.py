@@ -81,7 +81,8 @@ class _Job:
 class Batcher:
     """Queue of images with the threads that predict them.
 
-    The batcher is a context manager. On exit, the images in the queue are predicted first.
+    The batcher is a context manager. On exit, the images in the queue are predicted first, unless
+    an exception ends the block.
 
     Parameters
     ----------
@@ -127,7 +128,8 @@ class Batcher:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._decoders.shutdown(cancel_futures=kind is not None)
+        # After an exception, do not wait for a decoder that hangs. It is killed when it closes.
+        self._decoders.shutdown(wait=kind is None, cancel_futures=kind is not None)
         with self._changed:
             self._is_closing = True
             self._changed.notify_all()

@@ -242,6 +242,22 @@ def test_the_queue_is_answered_at_the_end(model: Model, image_files: Path) -> No
     assert all(future.done() and future.result().predicted for future in futures)
 
 
+def test_a_hanging_decoder_does_not_prevent_the_end(
+    model: Model, image_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the server is interrupted, it does not wait for images that are being decoded."""
+    release = threading.Event()
+    with (
+        pytest.raises(KeyboardInterrupt),
+        open_serving(model, device="cpu", resources=ONE_WORKER) as serving,
+    ):
+        monkeypatch.setattr(ModelEncoders, "prepare", lambda *args: release.wait(60))
+        futures = serving.batcher.submit([data for _, data in files_of(image_files)])
+        raise KeyboardInterrupt
+    assert not any(future.done() for future in futures)
+    release.set()
+
+
 def test_the_model_is_described(client: TestClient, model: Model) -> None:
     """The facts are those of the model file."""
     facts = client.get("/model").json()

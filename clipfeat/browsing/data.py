@@ -14,6 +14,7 @@ from clipfeat.errors import DataError
 from clipfeat.features import FeatureSet, Strings
 from clipfeat.features.column_names import OWN_COLUMNS
 from clipfeat.store.image_folder import image_folder
+from clipfeat.system.escaping import terminal_text
 
 CLASS = "class"
 GROUP = "group"
@@ -35,7 +36,7 @@ class BrowseFacet:
     title : str
         Name of the facet on the page.
     values : tuple of str
-        Distinct values. An empty value is `UNKNOWN`.
+        Distinct values, with escaped control characters. An empty value is `UNKNOWN`.
     codes : ndarray of shape (n_files,), uint16
         Index of each file's value in `values`.
     """
@@ -122,7 +123,7 @@ class BrowseData:
 
 def class_facet(features: FeatureSet) -> BrowseFacet:
     """Return the facet of the labels, with the classes in their own order."""
-    values = list(features.classes)
+    values = [terminal_text(name) for name in features.classes]
     codes = features.y.copy()
     if (codes < 0).any() or not values:
         codes[codes < 0] = len(values)
@@ -144,7 +145,7 @@ def facet_of(key: str, title: str, column: Strings) -> BrowseFacet | None:
     values, codes = np.unique(column, return_inverse=True)
     if not 2 <= len(values) <= MAX_VALUES:
         return None
-    names = tuple(value or UNKNOWN for value in values.tolist())
+    names = tuple(terminal_text(value) or UNKNOWN for value in values.tolist())
     return BrowseFacet(key, title, names, codes.astype(np.uint16))
 
 

@@ -25,6 +25,7 @@ from clipfeat.browsing.query import BrowseQuery
 from clipfeat.browsing.selecting import ORDERS
 from clipfeat.browsing.session import BrowseSession, finished
 from clipfeat.errors import unknown_name
+from clipfeat.system.escaping import terminal_text
 from clipfeat.web.pages import page_templates, render_page
 
 PACKAGE = "clipfeat.browsing"
@@ -103,7 +104,8 @@ def details(
     rows: Annotated[list[int], Body(max_length=MAX_DETAILS)],
 ) -> list[dict[str, Any]]:
     """Return facts about some images for the grid."""
-    return [asdict(one) for one in session_of(request).details(rows, query)]
+    found = [asdict(one) for one in session_of(request).details(rows, query)]
+    return [{name: _escaped(value) for name, value in one.items()} for one in found]
 
 
 @router.get("/codes")
@@ -126,7 +128,7 @@ def feature_map(request: Request, name: str) -> Response:
 def list_summary(request: Request, name: str, entry: str = "") -> dict[str, Any]:
     """Return the number of images in a list, and its description."""
     listed = finished(session_of(request).list_future(name, entry))
-    return {"n": len(listed.rows), "sentences": listed.sentences}
+    return {"n": len(listed.rows), "sentences": [terminal_text(one) for one in listed.sentences]}
 
 
 @router.get("/thumbnail/{row}")
@@ -170,6 +172,11 @@ def search_by_text(
 ) -> JSONResponse:
     """Search the images that are nearest to a text."""
     return _matches(search_text(session_of(request).data, text, k))
+
+
+def _escaped(value: Any) -> Any:
+    """Escape the control characters of a text. The page's script writes it as text, not as HTML."""
+    return terminal_text(value) if isinstance(value, str) else value
 
 
 def _array(values: NDArray[Any]) -> Response:

@@ -11,6 +11,7 @@ from clipfeat.errors import DataError
 from clipfeat.evaluate.result import Benchmark
 from clipfeat.features import order_classes
 from clipfeat.report.plots.out_of_fold import out_of_fold_predictions
+from clipfeat.system.escaping import terminal_text
 
 PREDICTED = "predicted"
 OUTCOME = "outcome"
@@ -57,7 +58,7 @@ class BrowsePredictions:
             Whether the label of each file is known.
         """
         without = self.predicted < 0
-        values = (*self.classes, OUTCOMES[-1]) if without.any() else self.classes
+        values = tuple(map(terminal_text, self.classes)) + OUTCOMES[-1:] * bool(without.any())
         codes = np.where(without, len(self.classes), self.predicted)
         outcome = np.where(without | ~labelled, 2, self.wrong)
         return [

@@ -30,7 +30,11 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> BrowseSession:
     paths[0], paths[1] = "one.png", f"{EVIL.replace('/', '')}\u202e.png"
     features = replace(
         features, paths=paths, classes=("real", EVIL),
-        columns={**features.columns, "generator": np.where(features.y == 0, "", EVIL)},
+        columns={
+            **features.columns,
+            "generator": np.where(features.y == 0, "", EVIL),
+            "mood": np.where(features.y == 0, "dark\x07", "light"),
+        },
     )  # fmt: skip
     Image.new("RGB", (20, 10)).save(folder / "one.png")
     data = browse_data(features, [str(folder)])
@@ -70,6 +74,17 @@ def test_parts_of_the_page_escape_names(client: Any) -> None:
         assert "\u202e" not in answer.text
         assert "script-src 'self';" in answer.headers["content-security-policy"]
     assert "\\u202e.png" in client.get("/panel/1").text
+    answer = client.post("/details", json={"query": {}, "rows": [1]})
+    assert answer.json()[0]["path"].endswith("\\u202e.png")
+
+
+def test_a_value_with_control_characters_is_a_filter(client: Any) -> None:
+    """The page sends the escaped value back."""
+    page = client.get("/").text
+    assert 'value="dark\\x07"' in page
+    where = {"column:mood": ["dark\\x07"]}
+    rows = np.frombuffer(client.post("/rows", json={"where": where}).content, "<u4")
+    assert rows.tolist() == list(range(20))
 
 
 def test_rows_and_details(client: Any, session: BrowseSession) -> None:

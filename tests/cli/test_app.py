@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from clipfeat.browsing.image_search import search_image
 from tests.cli.command_line import assert_fails, clipfeat, embed, succeed
 
 pytest.importorskip("fastapi")
@@ -25,7 +26,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 def test_a_feature_file_and_a_run(image_folder: Path, started: list[Any]) -> None:
-    """The images come from the folder that was embedded, and the predictions from the run."""
+    """Images come from the embedded folder, and predictions from the run. A copy is found."""
     embed()
     succeed("benchmark", "--clf", "logreg", "-o", "run", "--no-audit", "--no-thumbnails")
     result = succeed("app", "out.h5", "--run", "run", "--port", 0)
@@ -36,6 +37,8 @@ def test_a_feature_file_and_a_run(image_folder: Path, started: list[Any]) -> Non
     assert session.data.roots == (str(image_folder),)
     with session.thumbnails as thumbnails:
         assert thumbnails.make(0) is not None
+        image = thumbnails.read(5)
+    assert search_image(session.data, image, 3).rows[0] == 5
 
 
 def test_labels_replace_those_of_the_file(image_folder: Path, started: list[Any]) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clipfeat.browsing.data import BrowseData
+from clipfeat.errors import UsageError
 from clipfeat.images.isolated import IsolatedDecoder
 from clipfeat.searching.nearest import neighbours
 from clipfeat.searching.search import search
@@ -70,6 +71,11 @@ def search_text(data: BrowseData, text: str, k: int) -> BrowseMatches:
     ClipfeatError
         If no encoder can encode texts, or the encoder cannot be loaded.
     """
+    if not has_texts(data):
+        raise UsageError(
+            "texts can be compared only with features of an open_clip encoder. Search by an image, "
+            "or embed the images with --encoder clip-vit-l-14"
+        )
     with _ENCODING:
         found = search(data.features, text, k, text=True, progress=False)
     return BrowseMatches(found.rows, found.similarities)

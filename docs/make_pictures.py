@@ -6,6 +6,7 @@ tutorials ``first-detector.md`` and ``model-to-page.md`` after their last steps,
 """
 
 import shutil
+import subprocess
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -14,7 +15,7 @@ from pathlib import Path
 from threading import Thread
 
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 STATIC = Path(__file__).parent / "_static"
 SHOWN = ("china-00", "chelsea-00")
@@ -33,6 +34,32 @@ def draw_patches(images: Path) -> None:
     sheet.quantize(256).save(STATIC / "patches.png", optimize=True)
 
 
+def photograph_verdict(folder: Path, image: Path) -> None:
+    """Serve a model, give its page an image, and save the verdict."""
+    words = ["serve", "model.clipfeat", "--features", "grouped.h5", "--images", "practice/images",
+             "--port", "0"]  # fmt: skip
+    with subprocess.Popen(
+        [sys.executable, "-m", "clipfeat", *words], cwd=folder, stdout=subprocess.PIPE, text=True
+    ) as server, sync_playwright() as playwright:  # fmt: skip
+        address = next(line.split()[-1] for line in server.stdout or () if "http" in line)
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
+        tab = browser.new_page(viewport={"width": 1180, "height": 900})
+        tab.goto(address)
+        tab.set_input_files("#files", image)
+        expect(tab.locator(".findings")).to_have_count(1, timeout=120_000)
+        expect(tab.locator(".card .lazy")).to_have_count(0, timeout=120_000)
+        tab.locator(".card").screenshot(path=STATIC / "verdict.png")
+        browser.close()
+        server.terminate()
+    reduce_colours(STATIC / "verdict.png")
+
+
+def reduce_colours(path: Path) -> None:
+    """Replace a picture by one of few colours."""
+    picture = Image.open(path).convert("RGB")
+    picture.quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
 def photograph(
     address: str, name: str, *, width: int, height: int, images: Sequence[Path] = ()
 ) -> None:
@@ -48,8 +75,7 @@ def photograph(
             tab.wait_for_timeout(3_000)
         tab.screenshot(path=STATIC / name)
         browser.close()
-    picture = Image.open(STATIC / name).convert("RGB")
-    picture.quantize(128, dither=Image.Dither.NONE).save(STATIC / name, optimize=True)
+    reduce_colours(STATIC / name)
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
@@ -75,6 +101,7 @@ if __name__ == "__main__":
     report, reasons = (first / name for name in ("run/report.html", "why.html"))
     photograph(report.resolve().as_uri(), "report.png", width=1100, height=620)
     photograph(reasons.resolve().as_uri(), "explanation.png", width=760, height=440)
+    photograph_verdict(first.resolve(), first / "practice/new/fake/coffee-02-nearest.png")
     new = second / "practice" / "new"
     photograph_site(
         second / "site", [new / "real/coffee-02.png", new / "fake/coffee-02-nearest.png"]

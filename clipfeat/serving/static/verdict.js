@@ -184,8 +184,9 @@ document.addEventListener("htmx:sendError", (event) => {
 });
 
 function fail(part, message) {
-  const line = part.querySelector(".waiting");
-  if (!line) return;
+  const place = part.closest(".lazy, .map");
+  if (!place) return;
+  const line = place.querySelector(".waiting, .error") || place.appendChild(document.createElement("p"));
   line.className = "notice error";
   line.textContent = message;
 }

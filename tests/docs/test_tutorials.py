@@ -15,7 +15,7 @@ TUTORIALS = [path for path in sorted((DOCS / "tutorials").glob("*.md")) if path.
 @pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
 def test_tutorial(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The blocks of a tutorial run in order in an empty folder."""
-    few_images = partial(demo_images.make_simulated, patches=4, new=2)
+    few_images = partial(demo_images.make_simulated, patches=3, new=2)
     monkeypatch.setattr(demo_images, "make_simulated", few_images)
     monkeypatch.chdir(tmp_path)
     PageRun().run(page)

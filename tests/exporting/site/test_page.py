@@ -122,6 +122,7 @@ def test_an_unreadable_file_has_a_card(page: "Page", tmp_path: Path) -> None:
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     assert classified(page, [tmp_path / "broken.png"])["broken.png"] == 0
     assert "cannot be classified" in page.locator(".result").first.inner_text()
+    assert page.locator("#status").inner_text().startswith("1 of ")
 
 
 def test_nothing_leaves_the_page(page: "Page") -> None:

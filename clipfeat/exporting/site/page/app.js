@@ -87,8 +87,10 @@ function add(model, files) {
       await new Promise((done) => setTimeout(done)); // let the browser draw
       await classify(model, file, next);
     }
-    status.textContent = `${results.childElementCount} images are classified.`
-      .replace(/^1 images are/, "1 image is");
+    const total = results.childElementCount;
+    const failed = total - results.querySelectorAll("[data-probabilities]").length;
+    status.textContent = failed ? `${failed} of ${total} images cannot be classified.`
+      : total === 1 ? "1 image is classified." : `${total} images are classified.`;
   });
 }
 

@@ -71,7 +71,7 @@ def leaderboard_latex(board: Leaderboard, title: str) -> str:
     columns = board.columns
     rows = [[entry, *(board.cell(entry, name) for name in columns)] for entry in board.entries]
     # The meaning of ± is part of the caption, because comments do not appear in the document.
-    caption = f"{title}. {board.spread_note}" if board.spread_note else title
+    caption = f"{title.rstrip('.')}. {board.spread_note}" if board.spread_note else title
     table = latex_table(caption, ["classifier", *columns.values()], rows)
     return table + latex_comments([note for note in board.notes if note != board.spread_note])
 

@@ -339,7 +339,7 @@ def check_same(expected: Sequence[EncoderSpec], got: Sequence[EncoderSpec]) -> N
     for a, b in zip(expected, got, strict=True):
         if a != b:
             raise FingerprintError(
-                "the features come from a different encoder than those of the model or the "
-                f"feature file (expected {'; '.join(a.differences(b))}). Use the same encoder and "
+                "the encoder of these features differs from that of the model or the feature file "
+                f"(expected {'; '.join(a.differences(b))}). Use the same encoder and "
                 "the same weights."
             )

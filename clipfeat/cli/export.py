@@ -31,11 +31,11 @@ def export(
     The probabilities are compared with those of the model, and nothing is written if one of them
     differs by more than 1e-4.
 
-    With a path without an ending, a model is exported to the folder of a page that classifies
-    images in the browser. It works from any static host, and makes no request to another host.
+    If the path has no ending, a model is exported as a folder with a page that classifies images
+    in the browser. It works from any static host, and makes no request to another host.
 
-    A model is also exported to a .skops file with its fitted estimator. Such a file holds objects
-    and can run code when it is loaded. Give it only to people who trust you.
+    If the path ends in .skops, the fitted estimator of the model is exported. Such a file holds
+    objects and can run code when it is loaded. Give it only to people who trust you.
 
     Example: clipfeat export model.clipfeat -o model.onnx --check images/
     """

@@ -20,9 +20,10 @@ def next_images(
 ) -> None:
     """List the images that are most useful to label next.
 
-    Without labels, the images are far from each other in feature space. As soon as two classes have
-    labels, a logistic regression is fitted. The images are then the ones with the most uncertain
-    predictions, each from another cluster of features. The paths are printed one per line.
+    Without labels, the command selects images that are far from each other in feature space. As
+    soon as two classes have labels, a logistic regression is fitted. The command then selects the
+    images with the most uncertain predictions, each from a different cluster of features. The paths
+    are printed one per line.
 
     Example: clipfeat next out.h5 -n 50
     """

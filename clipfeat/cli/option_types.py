@@ -153,7 +153,7 @@ LabelTables = Annotated[
         metavar="TABLE",
         help="Labels that replace those of the feature file: a labels.csv of `clipfeat app`, or "
         "another table with image paths and labels. Other images keep their labels. Repeat for "
-        "several people. The label that most of them gave holds.",
+        "the tables of several people. The label that most of them gave is used.",
     ),
 ]
 LabelFile = Annotated[
@@ -276,7 +276,7 @@ Unlabelled = Annotated[
     bool,
     input_option(
         "--unlabelled",
-        help="Ignore the labels, and use all images without labels. By default, the labelled "
+        help="Ignore all labels, and use every image as if it had none. By default, the labelled "
         "images are used if there are any.",
     ),
 ]
@@ -527,11 +527,11 @@ Layers = Annotated[
     encoder_option(
         "--layers",
         metavar="NAMES",
-        help="Comma-separated layers to extract, for example 3,6,last. all selects every layer, "
-        "and all/cls the class token of every block. Numbers count blocks or stages from 0, last "
-        "is the encoder's output, and norm/mean is the mean of a transformer's final patch tokens "
-        "after the norm. For CLIP models, pre-projection is the output before the projection into "
-        "the space shared with text. The default is last.",
+        help="Comma-separated layers to extract, for example 3,6,last. 'all' selects every layer, "
+        "and 'all/cls' selects the class token of every block. Numbers count blocks or stages from "
+        "0, last is the encoder's output, and norm/mean is the mean of a transformer's final patch "
+        "tokens after the norm. For CLIP models, pre-projection is the output before the "
+        "projection into the space shared with text. The default is last.",
     ),
 ]
 Pool = Annotated[
@@ -731,9 +731,9 @@ MaxFpr = Annotated[
         metavar="RATE",
         help="Choose the decision threshold so that the false positive rate is at most this "
         "value with 95 % confidence. A rate of 0.05 needs 59 negative images in each training "
-        "set. mlp, triplet, --tune, trees with --calibrate, and calibrations other than sigmoid "
-        "hold out images to choose the threshold, so they need twice as many. Two classes only. "
-        "See --positive.",
+        "set. Twice as many are needed if images are held out to choose the threshold: with mlp, "
+        "triplet, --tune, trees with --calibrate, and --calibrate isotonic or temperature. Two "
+        "classes only. See --positive.",
     ),
 ]
 Abstain = Annotated[
@@ -741,11 +741,12 @@ Abstain = Annotated[
     classifier_option(
         "--abstain",
         metavar="LEVEL",
-        help="Store a calibration with which predict marks images as unsure. An image is unsure if "
-        "its prediction set is not exactly the predicted class. For each class, at most this share "
-        "of the new images like the training images, for example 0.05, have a set without their "
-        "class, on average over training sets. 0.05 needs 19 images of each class, and twice as "
-        "many for classifiers and options that hold out images (see --max-fpr).",
+        help="Store a calibration in the model. `clipfeat predict` uses it to mark images as "
+        "unsure. An image is unsure if its prediction set is not exactly the predicted class. "
+        "LEVEL is the maximum share of new images of each class whose prediction set lacks their "
+        "class. It holds on average over training sets, for images like the training images. 0.05 "
+        "needs 19 images of each class, and twice as many for classifiers and options that hold "
+        "out images (see --max-fpr).",
     ),
 ]
 AbstainOfModel = Annotated[
@@ -890,8 +891,9 @@ TestImages = Annotated[
     evaluation_option(
         "--test",
         metavar="SOURCE",
-        help="Images to predict after the model is chosen, as for `clipfeat embed`. They have no "
-        "influence on the model. If they have labels, they are scored. Repeat for several sources.",
+        help="Images to predict after the model is chosen, in any form that `clipfeat embed` "
+        "accepts. They have no influence on the model. If they have labels, they are scored. "
+        "Repeat for several sources.",
     ),
 ]
 SortMetric = Annotated[
@@ -959,8 +961,8 @@ CheckedImages = Annotated[
     input_option(
         "--check",
         metavar="SOURCE",
-        help="Images on which an ONNX file or a page is compared with the model, as for `clipfeat "
-        "embed`. At most 200 are used. The default is generated images.",
+        help="Images, in any form that `clipfeat embed` accepts, on which an ONNX file or a page "
+        "is compared with the model. At most 200 are used. The default is generated images.",
     ),
 ]
 PredictionsFile = Annotated[
@@ -1104,8 +1106,8 @@ Fill = Annotated[
         "class. class: predicted class. auto: like class if the column holds whole numbers, "
         "True/False or names, and otherwise like probability. A column named after a class, such "
         "as fake or is_fake, gets the probability of this class. With --fill class, it instead "
-        "gets 1 or True if this class was predicted. With --fill auto, this also happens if it "
-        "holds True/False, or if its name is like is_fake and it holds whole numbers. If a "
+        "gets 1 or True if this class was predicted. With --fill auto, it also gets 1 or True "
+        "if it holds True/False, or if it has a name like is_fake and holds whole numbers. If a "
         "template has two columns and one holds class names, the other gets the probability of the "
         "class named in its row.",
     ),
@@ -1179,8 +1181,9 @@ ShownTrainingImages = Annotated[
     output_option(
         "--images",
         metavar="FOLDER",
-        help="Folder of the training images on the page of --html. The default is the folder that "
-        "the feature file records, if `clipfeat embed` wrote the file on this computer.",
+        help="Folder of the training images, for their thumbnails on the page of --html. The "
+        "default is the folder that the feature file records, if `clipfeat embed` wrote the file "
+        "on this computer.",
     ),
 ]
 BrowsedRun = Annotated[

@@ -111,7 +111,7 @@ RequestTimeout = Annotated[
     server_option(
         "--timeout",
         metavar="SECONDS",
-        help="Maximum time to receive a request, to download an image, and to predict.",
+        help="Maximum time of each step: receiving a request, downloading an image, predicting.",
     ),
 ]
 

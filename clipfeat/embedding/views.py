@@ -290,7 +290,7 @@ def _named(name: str) -> dict[str, list[Step]]:
 
 def _read_toml(text: str) -> dict[str, Any]:
     if any(line.count(".") > MAX_POINTS for line in text.splitlines()):
-        raise ValueError(f"a line has more than {MAX_POINTS} dots")
+        raise ValueError(f"a line of the file has more than {MAX_POINTS} dots (.)")
     return tomllib.loads(text)
 
 

@@ -59,8 +59,8 @@ def encoder_to_onnx(encoder: Encoder, opset: int) -> Any:
     spec = encoder.spec
     if not isinstance(encoder.forward, TorchForward):
         raise UsageError(
-            f"the encoder {spec.title} cannot be exported to ONNX, because it is not a network of "
-            "torch with images of one size. Use an encoder of timm, open_clip or efficientnet-lite"
+            f"the encoder {spec.title} cannot be exported to ONNX, because only networks of torch "
+            "with a fixed image size can be. Use an encoder of timm, open_clip or efficientnet-lite"
         )
     try:
         import onnxscript  # noqa: F401

@@ -335,9 +335,9 @@ def _check_same_rows(run: Benchmark, data: FeatureSet) -> None:
     is_one = len(run.outcomes) == 1 and set(files.tolist()) == set(run.files.tolist())
     if not is_one or run.paths.tolist() != data.paths.tolist() or run.classes != data.classes:
         raise UsageError(
-            f"the run {run.about.get('protocol')!r} on {len(run.y)} images is no cross-validation "
-            f"of the {len(data)} labelled images. Pass the features of the run, or a run "
-            "with the protocol KFold"
+            f"the run with protocol {run.about.get('protocol')!r} on {len(run.y)} images is no "
+            f"cross-validation of the {len(data)} labelled images of these features. Pass the "
+            "features of the run, or a run with the protocol KFold"
         )
 
 

@@ -29,8 +29,8 @@ class Gain:
         Standard error of the difference. Each bootstrap draw uses the same images or groups for the
         vote and the classifier.
     low, high : float
-        Ends of the 95 % interval of the difference. The interval holds for all pairs of entries
-        together, so it remains valid for a classifier that is selected as the best. NaN in model
+        Ends of the 95 % interval of the difference. The interval is simultaneous over all pairs
+        of entries, so it remains valid for a classifier that is selected as the best. NaN in model
         files of version 0.1.
     on_validation : bool
         Whether the best classifier was selected on a validation set. If False, it was selected on

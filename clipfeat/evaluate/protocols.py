@@ -316,7 +316,7 @@ def _matrix(features: FeatureSet, column: str, n_splits: int, seed: int) -> list
     if len(held) < 2:
         raise UsageError(
             f"--matrix needs a column with 2 or more values to train on, but {column!r} has "
-            f"{len(held)}. A value does not count if all images of a class have it. Pass "
+            f"{len(held)}. A value is not counted if all images of some class share it. Pass "
             "another column"
         )
     strata = np.array([f"{label}, {column} {value}" if value and not alone else label

@@ -107,8 +107,8 @@ def resampled(run: "Benchmark", entries: Sequence[str], metric: str) -> Resample
 
     The resampled units are groups if there are groups, else files. If a run holds out the values of
     a column, or trains on each value, the units are these values. The score of such a run is a
-    mean over values. Resampling the images of each value would understate its error, because the
-    scores of two values differ more than the scores of two samples of one value.
+    mean over values. Resampling images within each value would understate the error of this mean,
+    because scores vary more between values than between samples of one value.
 
     Parameters
     ----------

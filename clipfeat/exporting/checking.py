@@ -113,8 +113,8 @@ def check_agreement(
     if not largest <= TOLERANCE:
         raise UsageError(
             f"the model is not exported, because {agreement}, and at most {TOLERANCE:g} is "
-            "accepted. Trees, neighbours and isotonic calibration turn rounding errors of features "
-            "into steps. Fit the model with logreg, svm or mlp"
+            "accepted. With trees, nearest neighbours or isotonic calibration, a rounding error in "
+            "the features can change a probability abruptly. Fit the model with logreg, svm or mlp"
         )
     return agreement
 
@@ -159,7 +159,7 @@ def generated_images(size: int, n: int) -> Iterator[RGB]:
     Parameters
     ----------
     size : int
-        The shorter side of the images is between a half and one and a half of it.
+        Reference size in pixels. The shorter side of each image is 0.5 to 1.5 times as long.
     n : int
         Number of images.
     """

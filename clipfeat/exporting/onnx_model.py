@@ -124,7 +124,7 @@ def to_onnx(
         if proto.ByteSize() > MAX_BYTES:
             raise UsageError(
                 f"the ONNX file would have {proto.ByteSize():,} bytes, more than the format "
-                "allows. Use a smaller encoder, or a classifier without training rows"
+                "allows. Use a smaller encoder, or a classifier that stores no training rows"
             )
         data = proto.SerializeToString()
         return OnnxExport(data, description, check_agreement(data, fitted, encoders, check, report))

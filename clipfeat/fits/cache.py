@@ -99,7 +99,7 @@ class CellCache:
     time_limit: float | None
 
     def read(self, spec: CellSpec) -> Cell | None:
-        """Return a finished cell from the cache, or None if the cache does not hold it."""
+        """Return a finished cell (one classifier on one fold), or None if it is not cached."""
         return read_cell(self.folder, self._key(spec))
 
     def write(self, cell: Cell, spec: CellSpec) -> None:

@@ -102,7 +102,7 @@ def open_folder(spec: str) -> ImageSource:
 def _layout_names(layout: str, used: Sequence[LabelFile]) -> list[str]:
     """Return the layout of the folders, and the names of the label files that were used.
 
-    If such files replace the labels of plain class folders, the layout is left out.
+    If label files replace the labels of plain class folders, only these files are returned.
     """
     names = sorted({PurePosixPath(file.path).name for file in used})
     return names if names and layout in {"", CLASS_FOLDERS} else [layout, *names]

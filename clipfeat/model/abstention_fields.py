@@ -48,8 +48,8 @@ def read_abstention(
     needed = images_needed(level)
     if not (_are_counts(n_images, n_classes, needed) and _are_counts(n_independent, n_classes, 1)):
         raise DamagedModelError(
-            f"'abstention' has no number of images for each of {n_classes} classes, or fewer than "
-            f"the {needed} that its level needs"
+            f"'abstention' must give the number of images of each of the {n_classes} classes, at "
+            f"least {needed} for its level"
         )
     if any(n > most for n, most in zip(n_independent, n_images, strict=True)):
         raise DamagedModelError("'abstention' has more independent images than images")

@@ -172,7 +172,7 @@ def _check_adaptation(value: Any, n_classes: int) -> None:
     scores = [*before.values(), *after.values()] if _same_names(before, after) else ["invalid"]
     if not all(type(one) is float or one is None for one in scores):
         raise DamagedModelError(
-            "the scores before and after 'adaptation' are not numbers of the same metrics"
+            "the scores before and after 'adaptation' must be numbers of the same metrics"
         )
 
 

@@ -136,7 +136,7 @@ class NodeReader:
             raise DamagedModelError(f"its estimator has more than {most:,} {things}")
 
     def count_trees(self, n: int) -> None:
-        """Add `n` trees to those of the file, and refuse files with too many."""
+        """Add `n` to the number of trees in the file. Raise an error above the limit."""
         self._count("trees", n, MAX_TREES)
 
     def has(self, name: str) -> bool:
@@ -285,7 +285,7 @@ def same_classes(node: NodeReader, estimators: Sequence[Any], classes: Array) ->
     for one in estimators:
         if not np.array_equal(getattr(one, "classes_", np.empty(0)), classes):
             raise DamagedModelError(
-                f"the classes of a classifier in {node.path} differ from its own classes"
+                f"a classifier in {node.path} has other classes than {node.path} itself"
             )
 
 
@@ -295,5 +295,5 @@ def some_classes(node: NodeReader, estimators: Mapping[str, Any], classes: Array
         labels = getattr(one, "classes_", None)
         if labels is None or not set(labels.tolist()) <= set(classes.tolist()):
             raise DamagedModelError(
-                f"the classes of {name!r} in {node.path} differ from its own classes"
+                f"{name!r} in {node.path} has other classes than {node.path} itself"
             )

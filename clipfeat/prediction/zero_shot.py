@@ -53,7 +53,9 @@ class Prompts:
                 )
         for template in self.templates:
             if SLOT not in template:
-                raise UsageError(f"the template {template!r} has no {SLOT}. Add it for the class")
+                raise UsageError(
+                    f"the template {template!r} has no {SLOT}. Write it in place of the class name"
+                )
         n_texts = (len(texts) - len(self.templates)) * len(self.templates)
         if n_texts > MAX_TEXTS:
             raise UsageError(

@@ -172,7 +172,7 @@ def _optional(check: Check) -> Check:
 
 
 def _with_fields(**checks: Check) -> Check:
-    """Return a check of objects that have all of these fields."""
+    """Return a function that checks whether an object has all of these fields."""
     return lambda value: (
         isinstance(value, dict)
         and checks.keys() <= value.keys()

@@ -142,7 +142,9 @@ def check_whole_images(model: Model) -> None:
         If the model encodes faces.
     """
     if any(spec.faces for spec in model.specs):
-        raise UsageError("a map of the image needs a model of whole images, not one of faces")
+        raise UsageError(
+            "an occlusion map needs a model of whole images, but this is a model of faces"
+        )
 
 
 def _third(index: int, n: int) -> int:

@@ -216,14 +216,14 @@ def pyramid(width: int, height: int) -> list[tuple[int, int]]:
 def windows(
     scores: Floats, moves: Floats, scale: tuple[float, float]
 ) -> tuple[Floats, Floats, Floats]:
-    """Return the windows of a level with a sufficient score, best first.
+    """Return the windows of one pyramid level whose scores are sufficient, best first.
 
     Parameters
     ----------
     scores : ndarray of shape (rows, columns)
         Score of each window.
     moves : ndarray of shape (rows, columns, 4)
-        Moves of the borders of each window.
+        Predicted offsets of the four borders of each window.
     scale : pair of float
         Width and height of a pixel of the level, in pixels of the image.
 

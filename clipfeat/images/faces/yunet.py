@@ -46,8 +46,8 @@ def make(weights: bytes) -> Detector:
         raise missing_extra("face detection with YuNet", "OpenCV", "faces")
     if len(weights) > MAX_BYTES or b"location" in weights:
         raise WeightsError(
-            f"the file does not contain YuNet, because it has more than {MAX_BYTES} bytes or names "
-            "other files. Pass face_detection_yunet_2023mar.onnx"
+            f"the file does not contain YuNet: it is larger than {MAX_BYTES} bytes, or it refers "
+            "to other files. Pass face_detection_yunet_2023mar.onnx"
         )
     try:
         _rows(weights, np.zeros((SIDE, SIDE, 3), np.uint8))  # a different network fails

@@ -31,7 +31,9 @@ def _write_pipeline(pipeline: Any, node: NodeWriter) -> None:
 def _read_pipeline(node: NodeReader) -> Pipeline:
     names, steps = node.names("names"), node.chain("steps")
     if len(names) != len(steps) or any("__" in name for name in names):
-        raise DamagedModelError(f"{node.path} has {len(steps)} steps with the names {names}")
+        raise DamagedModelError(
+            f"{node.path} has {len(steps)} steps, which the names {names} do not fit"
+        )
     *transformers, last = steps
     if not all(hasattr(step, "transform") for step in transformers):
         raise DamagedModelError(f"one of the first steps of {node.path} is not a transformer")

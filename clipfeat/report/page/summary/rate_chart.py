@@ -81,7 +81,9 @@ class GridCell:
 
 @dataclass(frozen=True)
 class RateGrid:
-    """Rates of one entry of a `Matrix`: one row per value trained on, one column per value.
+    """Rates of one entry of a `Matrix`.
+
+    Each row is a value used for training, and each column is a value used for testing.
 
     Parameters
     ----------

@@ -80,7 +80,7 @@ def test_the_default_balance_is_in_the_headings(image_folder: Path) -> None:
         assert ("therefore balances the classes" in printed) == (balance == "prior")
         assert json.loads(Path("run/asked.json").read_text())["balance"] == balance
         assert f", balance {balance}, positive" in Path("run/leaderboard.md").read_text()
-        assert f", balance {balance}</h1>" in Path("run/report.html").read_text()
+        assert f"(--balance {balance})" in Path("run/report.html").read_text()
 
 
 def test_scores_of_another_detector(image_folder: Path) -> None:

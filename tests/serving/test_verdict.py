@@ -76,7 +76,7 @@ def test_the_changes_are_those_of_degraded_files(
 def test_a_model_that_abstains_is_unsure(model_of_two: Model, image_files: Path) -> None:
     """The verdict is unsure unless the predicted class alone is plausible."""
     features = encode(model_of_two, image_files / "fake" / "fake-3.png")
-    assert verdict_on(model_of_two, features).plausible is None
+    assert verdict_on(replace(model_of_two, abstention=None), features).plausible is None
     for smallest_of_real, plausible in ((0.5, ("fake",)), (0.0, ("real", "fake"))):
         calibration = np.array([smallest_of_real, 0.9, 0.5, 0.9])
         model = replace(model_of_two, abstention=Abstention(0.5, calibration, (2, 2), (2, 2)))

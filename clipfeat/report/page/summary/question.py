@@ -82,4 +82,8 @@ def protocol_text(run: Benchmark) -> str:
     n_seeds = len({trial.seed for trial in trials})
     if n_seeds > 1 and first.n_train is None:
         text += f" This is repeated with {n_seeds} random seeds."
+    if "balance" in about:
+        balance = about["balance"] or "none"
+        is_balanced = "not balanced" if balance == "none" else "balanced"
+        text += f" The classes are {is_balanced} in training (--balance {balance})."
     return text

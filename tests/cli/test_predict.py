@@ -52,7 +52,11 @@ def test_another_encoder_is_refused(image_folder: Path) -> None:
     embed()
     succeed("fit", "--cv", 0)
     embed("images", "other.h5", "--image-size", 32)
-    assert_fails(clipfeat("predict", "model.clipfeat", "other.h5"), 6, "a different encoder")
+    assert_fails(
+        clipfeat("predict", "model.clipfeat", "other.h5"),
+        6,
+        "the encoder of these features differs",
+    )
 
 
 def test_a_pickle_is_refused(image_folder: Path) -> None:

@@ -2,6 +2,6 @@
 
 The logic knows no web framework. `data` holds the images with their columns, `run_predictions` the
 out-of-fold predictions of a benchmark run, `lists` the findings of the audit, and `projection` the
-maps. A `query` describes what the page shows, and `selecting` turns it into rows. `session` keeps
-what a running application has computed. Only `pages` and `application` import FastAPI.
+maps. A `query` holds the filters and the order, and `selecting` turns it into rows. `session`
+caches the results of a running application. Only `pages` and `application` import FastAPI.
 """

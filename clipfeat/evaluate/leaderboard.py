@@ -81,7 +81,7 @@ class Leaderboard:
     averaged_over : str
         Items over which means and standard deviations are computed, such as ``"folds"``.
     caveats : sequence of str
-        The notes that limit what the intervals show, such as a small number of test groups.
+        Notes on limits of the intervals, such as a small number of test groups.
 
     See Also
     --------

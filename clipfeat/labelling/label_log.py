@@ -60,8 +60,8 @@ def labels_beside(features: str | Path) -> Path:
     """
     if is_remote(features):
         raise UsageError(
-            f"{features} is on an object store, where no labels can be appended to a file. Pass a "
-            "local file with --label-file"
+            f"{features} is on an object store, and labels can be appended to local files only. "
+            "Pass a local file with --label-file"
         )
     return Path(features).with_name(FILE_NAME)
 

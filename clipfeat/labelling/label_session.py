@@ -148,7 +148,7 @@ class LabelSession:
             return self._changed.wait_for(lambda: not self._is_fitting, timeout)
 
     def state(self) -> LabelState:
-        """Return what the page shows."""
+        """Return the state of the page."""
         with self._changed:
             merged = self.merged()
             own = {path: by[self.annotator] for path, by in merged.given.items()

@@ -165,7 +165,7 @@ def _scale(metric: str, values: Sequence[float]) -> Scale:
 
 
 def _notes(board: Leaderboard) -> list[str]:
-    """State what the interval holds for, how the entry was chosen, and with what it is tied."""
+    """Describe the coverage of the interval, the choice of the entry, and its ties."""
     entry, n = board.entries[0], len(board.standings)
     if entry not in board.standings:
         return []

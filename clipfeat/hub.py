@@ -2,15 +2,24 @@
 
 A repository contains the model file ``model.clipfeat`` and a model card, ``README.md``. A
 downloaded file is checked like any other model file. A model file is data and runs no code.
+
+`pull` does not call `huggingface_hub.hf_hub_download`, which uses the ETag of a file as a file
+name. A hostile server could write outside the cache with an absolute path or ``..`` (seen with
+version 2.4.0). The server's only text in the path that `pull` chooses is the commit, which must
+have 40 hexadecimal digits.
 """
 
+import hashlib
+import re
 import tempfile
+import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import shorten
 
-from clipfeat.errors import HubError, UsageError
+from clipfeat.errors import HubError, RefusedFileError, StorageError, UsageError
 from clipfeat.evaluate.leaderboard import Leaderboard
 from clipfeat.features.classes import positive_title
 from clipfeat.model import MODEL_NAME, Model, load_model
@@ -18,6 +27,16 @@ from clipfeat.report.markdown import leaderboard_markdown
 from clipfeat.report.remarks import model_remarks
 from clipfeat.spec import titles
 from clipfeat.system.escaping import markdown_text
+from clipfeat.system.files import flush, publish, storage_errors, temporary_name
+from clipfeat.system.progress import Phase, Report, reporting
+from clipfeat.system.user_cache import user_cache
+
+MAX_MODEL = 2**32
+"""Maximum number of bytes of a downloaded model file."""
+SILENCE = 30.0
+"""Seconds that the hub may take to accept a connection, or to send the next bytes."""
+PATIENCE, LEAST_RATE = 60.0, 2**13
+"""A download may take the first number of seconds, and a second for each `LEAST_RATE` bytes."""
 
 
 def push(
@@ -86,8 +105,12 @@ def pull(
     revision: str | None = None,
     token: str | None = None,
     endpoint: str | None = None,
+    progress: bool | Report = True,
 ) -> Path:
-    """Download a model file into the hub's cache, unless the cache already holds it.
+    """Download a model file into the user's cache, unless the cache already holds its commit.
+
+    If the hub is unreachable, the cached file of the last call with this revision is used, with a
+    warning.
 
     Parameters
     ----------
@@ -97,6 +120,8 @@ def pull(
         Branch, tag or commit. None uses the default branch.
     token, endpoint : str, optional
         As in `push`.
+    progress : bool or callable
+        Show the progress on standard error, or pass a function that receives each `Phase`.
 
     Returns
     -------
@@ -106,20 +131,116 @@ def pull(
     Raises
     ------
     HubError
-        If the hub is unreachable. If the repository or its model file does not exist.
+        If the hub is unreachable and the file is not in the cache. If the repository or its model
+        file does not exist. If the server sends an invalid commit, more than `MAX_MODEL` bytes, or
+        fewer bytes per second than `LEAST_RATE`.
     RefusedFileError
-        If the downloaded file is not a model file.
+        If the downloaded file is not a model file. It is then deleted.
+    StorageError
+        If the file cannot be written into the cache.
     UsageError
         If the repository id is invalid.
     """
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import hf_hub_url
 
-    with _hub_errors(f"pulling from {repository}"):
-        file = hf_hub_download(
-            repository, MODEL_NAME, revision=revision, token=token, endpoint=endpoint
-        )
+    with _hub_errors(f"pulling from {repository}"), reporting(progress) as report:
+        url = hf_hub_url(repository, MODEL_NAME, revision=revision, endpoint=endpoint)
+        folder = user_cache() / "models" / repository.replace("/", "--")
+        report(Phase("connecting", detail=repository))
+        commit = _commit(url, token, folder)
+        file = folder / commit / MODEL_NAME
+        if not file.exists():
+            _download(url, token, file, report)
     load_model(file)
-    return Path(file)
+    return file
+
+
+def _commit(url: str, token: str | None, folder: Path) -> str:
+    """Return the commit of a file. If the hub is unreachable, return the commit of the last call.
+
+    Parameters
+    ----------
+    url : str
+        Address of the file.
+    token : str, optional
+        Access token.
+    folder : Path
+        The repository's folder in the cache, which stores the commit of each address.
+    """
+    from huggingface_hub import get_hf_file_metadata
+    from huggingface_hub.errors import HfHubHTTPError
+
+    stored = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}.commit"
+    try:
+        commit = str(get_hf_file_metadata(url, token=token).commit_hash)
+    except HfHubHTTPError:
+        raise
+    except Exception as error:  # the client library has its own exceptions for connections
+        if not stored.exists():
+            raise
+        commit = stored.read_text(encoding="ascii", errors="replace")
+        _check_commit(commit)
+        warnings.warn(
+            f"the hub is unreachable ({shorten(str(error), 100)}). Using commit {commit[:10]}, "
+            "which was downloaded earlier",
+            stacklevel=2,
+        )
+        return commit
+    _check_commit(commit)
+    with storage_errors(f"writing into {folder}"):
+        folder.mkdir(parents=True, exist_ok=True)
+    publish(commit.encode(), stored)
+    return commit
+
+
+def _check_commit(commit: str) -> None:
+    """Raise ValueError if a text is not a commit. It becomes the name of a folder."""
+    if not re.fullmatch("[0-9a-f]{40}", commit):
+        raise ValueError(
+            f"expected a commit of 40 hexadecimal digits, got {shorten(commit, 60)!r}. The server "
+            "is not a Hugging Face hub, or it is hostile"
+        )
+
+
+def _download(url: str, token: str | None, file: Path, report: Report) -> None:
+    """Download a model file, check it, and move it to `file`."""
+    from huggingface_hub import get_session
+    from huggingface_hub.utils import (  # type: ignore[attr-defined]  # documented, not in __all__
+        build_hf_headers,
+        hf_raise_for_status,
+    )
+
+    with storage_errors(f"writing into {file.parent}"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_name(file)
+    headers = {**build_hf_headers(token=token), "Accept-Encoding": "identity"}
+    begun = time.monotonic()
+    n_bytes = 0
+    try:
+        with (
+            get_session().stream(
+                "GET", url, headers=headers, timeout=SILENCE, follow_redirects=True
+            ) as response,
+            temporary.open("xb") as out,
+        ):
+            hf_raise_for_status(response)
+            for block in response.iter_raw(2**20):
+                n_bytes += len(block)
+                seconds = time.monotonic() - begun
+                if n_bytes > MAX_MODEL:
+                    raise ValueError(f"the file has more bytes than the limit of {MAX_MODEL:,}")
+                if seconds > PATIENCE + n_bytes / LEAST_RATE:
+                    raise TimeoutError(f"the server sent {n_bytes:,} bytes in {seconds:.0f} s")
+                with storage_errors(f"writing {temporary}"):
+                    out.write(block)
+                report(Phase("downloading", n_bytes // 2**20, unit="MiB", detail=file.name))
+        load_model(temporary)
+        with storage_errors(f"writing {file}"):
+            flush(temporary)
+            temporary.replace(file)
+            flush(file.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def model_card(model: Model, repository: str) -> str:
@@ -182,6 +303,8 @@ def _hub_errors(action: str) -> Iterator[None]:
 
     try:
         yield
+    except (RefusedFileError, StorageError):
+        raise
     except HFValidationError as error:
         raise UsageError(
             f"{action} failed: the repository id is invalid: {str(error).rstrip('.')}. Use the "

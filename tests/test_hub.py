@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from clipfeat.evaluate.fitting import fit
 from clipfeat.features import FeatureSet
 from clipfeat.hub import model_card, pull, push
 from clipfeat.model import MODEL_NAME, load_model
+from clipfeat.system.user_cache import user_cache
 from tests.conftest import make_spec
 
 FILES = dict[str, bytes]
@@ -26,6 +28,8 @@ class Hub(BaseHTTPRequestHandler):
     """Server with the requests of the hub that uploads and downloads use."""
 
     repositories: dict[str, FILES]
+    hostile_headers: dict[str, str]
+    requests: list[str]
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -65,8 +69,9 @@ class Hub(BaseHTTPRequestHandler):
             self.answer({}, 404, {"X-Error-Code": "EntryNotFound"})
             return
         digest = hashlib.sha1(data).hexdigest()
+        self.requests.append(self.command)
         headers = {"ETag": f'"{digest}"', "X-Repo-Commit": "0" * 40}
-        self.answer(data, 200, headers)
+        self.answer(data, 200, headers | self.hostile_headers)
 
     def answer(
         self, content: object, status: int = 200, headers: dict[str, str] | None = None
@@ -82,9 +87,9 @@ class Hub(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    Hub.repositories = {}
+    Hub.repositories, Hub.hostile_headers, Hub.requests = {}, {}, []
     with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -125,6 +130,57 @@ def test_the_card_describes_the_model(saved: Path) -> None:
     assert card.startswith("---\n")
     for word in ("real, fake", "logreg", "2-fold", model.specs[0].fingerprint, "clipfeat pull"):
         assert word in card
+
+
+def test_a_pulled_file_is_downloaded_once(hub: str, saved: Path) -> None:
+    """The same commit is not downloaded again, and is used when the hub is unreachable."""
+    Hub.repositories["me/model"] = {MODEL_NAME: saved.read_bytes()}
+    first = pull("me/model", endpoint=hub)
+    assert pull("me/model", endpoint=hub) == first
+    assert Hub.requests == ["HEAD", "GET", "HEAD"]
+    with (
+        patch("huggingface_hub.get_hf_file_metadata", side_effect=ConnectionError("no network")),
+        pytest.warns(UserWarning, match="unreachable"),
+    ):
+        assert pull("me/model", endpoint=hub) == first
+        with pytest.raises(HubError, match="no network"):
+            pull("me/model", revision="other", endpoint=hub)
+
+
+@pytest.mark.parametrize("name", ["X-Repo-Commit", "ETag", "X-Linked-ETag"])
+@pytest.mark.parametrize("value", ["{outside}", "../../../../outside", "a/../../../outside", ""])
+def test_a_hostile_hub_writes_nothing_outside(
+    hub: str, saved: Path, tmp_path: Path, name: str, value: str
+) -> None:
+    """Headers that become file names elsewhere do not choose where a file is written."""
+    Hub.repositories["me/model"] = {MODEL_NAME: saved.read_bytes()}
+    Hub.hostile_headers = {name: value.format(outside=tmp_path / "outside")}
+    before = set(tmp_path.rglob("*"))
+    if name == "X-Repo-Commit":
+        with pytest.raises(HubError, match="expected a commit"):
+            pull("me/model", endpoint=hub)
+    else:
+        pull("me/model", endpoint=hub)
+    cache = tmp_path / "cache"
+    assert all(path == cache or cache in path.parents for path in {*tmp_path.rglob("*")} - before)
+
+
+def test_an_endless_file_is_refused(hub: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bytes are counted while they arrive, and nothing is left."""
+    monkeypatch.setattr("clipfeat.hub.MAX_MODEL", 2**20)
+    Hub.repositories["me/model"] = {MODEL_NAME: bytes(2**20 + 1)}
+    with pytest.raises(HubError, match="more bytes than the limit"):
+        pull("me/model", endpoint=hub)
+    assert not [path for path in user_cache().rglob("*model*") if path.is_file()]
+
+
+def test_a_slow_server_is_given_up(hub: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server must send a minimum number of bytes per second."""
+    monkeypatch.setattr("clipfeat.hub.PATIENCE", -1.0)
+    monkeypatch.setattr("clipfeat.hub.LEAST_RATE", 2**60)
+    Hub.repositories["me/model"] = {MODEL_NAME: bytes(2**20)}
+    with pytest.raises(HubError, match="the server sent"):
+        pull("me/model", endpoint=hub)
 
 
 @pytest.mark.parametrize("repository", ["me/nothing", "me/model"])

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
@@ -88,10 +89,11 @@ def test_a_second_signal_ends_the_server() -> None:
     with serving(0) as (process, connection):
         connection.request("GET", "/slow?seconds=1000")
         assert process.stdout is not None and process.stdout.readline() == "asked\n"
-        process.send_signal(signal.SIGINT)
+        # A shell lets its background jobs ignore SIGINT, and their child processes too.
+        process.send_signal(signal.SIGTERM)
         while is_listening(connection):
-            pass
-        process.send_signal(signal.SIGINT)
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 130
 
 

@@ -34,6 +34,13 @@ BLOCK = tarfile.BLOCKSIZE
 _MAGIC, _MAGIC_START = b"ustar", 257
 _SEARCH_BYTES = 2**20
 """Maximum size of a read. The next header is often near, so a search starts with one block."""
+_NUMBER = rb"[0-7]{7}[\0 ]"
+_USUAL = re.compile(
+    rb"(?s:.{100})" + 3 * _NUMBER + rb"([0-7]{11})[\0 ][0-7]{11}[\0 ]([0-7]{6})[\0 ]{2}0"
+    rb"(?s:.{172})(?:" + _NUMBER + rb"|\0{8}){2}"
+)
+"""Pattern of the header of a regular file whose numbers are octal, as most programs write it. The
+groups are the size and the checksum, which counts its own field as spaces."""
 _ERRORS = (tarfile.TarError, ValueError, IndexError, OverflowError, RecursionError)
 
 
@@ -90,7 +97,7 @@ def members(
                 yield archive, DamagedMember("", damaged[-1][1])
             offset = following
             continue
-        found, following = _member_at(archive, file, offset, size)
+        found, following = _member_at(archive, file, offset, block, size)
         n_named += bool(found.name)
         if isinstance(found, DamagedMember):
             damaged.append((offset, found.reason))
@@ -121,9 +128,22 @@ def _open_archive(file: IO[bytes]) -> tarfile.TarFile:
 
 
 def _member_at(
-    archive: tarfile.TarFile, file: IO[bytes], offset: int, size: int
+    archive: tarfile.TarFile, file: IO[bytes], offset: int, block: bytes, size: int
 ) -> tuple[tarfile.TarInfo | DamagedMember, int | None]:
     """Read the member whose first header is at an offset.
+
+    Parameters
+    ----------
+    archive : TarFile
+        The archive.
+    file : binary file
+        The tar file.
+    offset : int
+        Offset of the header.
+    block : bytes
+        The header.
+    size : int
+        Size of the tar file.
 
     Returns
     -------
@@ -132,7 +152,7 @@ def _member_at(
     int or None
         Offset of the next header. None if there is none.
     """
-    header, data, reason = _main_header(file, offset)
+    header, data, reason = _main_header(file, offset, block)
     if not reason:
         try:
             member = _member_of(archive, file, offset, header, data)
@@ -168,8 +188,19 @@ def _member_of(
     return member
 
 
-def _main_header(file: IO[bytes], offset: int) -> tuple[tarfile.TarInfo | None, int, str]:
+def _main_header(
+    file: IO[bytes], offset: int, block: bytes
+) -> tuple[tarfile.TarInfo | None, int, str]:
     """Find the main header of a member, which follows its extended headers.
+
+    Parameters
+    ----------
+    file : binary file
+        The tar file.
+    offset : int
+        Offset of the first header.
+    block : bytes
+        The first header.
 
     Returns
     -------
@@ -181,7 +212,6 @@ def _main_header(file: IO[bytes], offset: int) -> tuple[tarfile.TarInfo | None, 
         What is wrong with the headers, or an empty text.
     """
     for _ in range(MAX_EXTENDED_HEADERS + 1):
-        block = _read_block(file, offset)
         offset += BLOCK
         try:
             header = _frombuf(block)
@@ -192,6 +222,7 @@ def _main_header(file: IO[bytes], offset: int) -> tuple[tarfile.TarInfo | None, 
         if not 0 <= header.size <= MAX_EXTENDED_HEADER:
             return None, offset, f"an extended header gives a size of {header.size} bytes"
         offset += -(-header.size // BLOCK) * BLOCK
+        block = _read_block(file, offset)
     return None, offset, f"it has more than {MAX_EXTENDED_HEADERS} extended headers"
 
 
@@ -230,8 +261,25 @@ def _is_header(block: bytes) -> bool:
 
 
 def _frombuf(block: bytes) -> tarfile.TarInfo:
-    """Read one header. The checksum is checked, but not the values."""
-    return tarfile.TarInfo.frombuf(block, tarfile.ENCODING, "surrogateescape")
+    """Read one header. The checksum is checked, but not the values.
+
+    Most headers are of regular files and have only octal numbers. Their name and size are read
+    here, which takes a third of the time of `tarfile` and gives the same values. The other fields
+    keep their defaults.
+    """
+    usual = _USUAL.match(block) if len(block) == BLOCK else None
+    if usual is None or sum(block) - sum(block[148:156]) + 8 * ord(" ") != int(usual[2], 8):
+        return tarfile.TarInfo.frombuf(block, tarfile.ENCODING, "surrogateescape")
+    header = tarfile.TarInfo(_text(block[:100]))
+    if prefix := _text(block[345:500]):
+        header.name = f"{prefix}/{header.name}"
+    header.size = int(usual[1], 8)
+    return header
+
+
+def _text(field: bytes) -> str:
+    """Return the text of a field, which ends at the first zero byte."""
+    return field.partition(b"\0")[0].decode(tarfile.ENCODING, "surrogateescape")
 
 
 def _read_block(file: IO[bytes], offset: int) -> bytes:

@@ -3,12 +3,13 @@
 import io
 import json
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from clipfeat.errors import ClipfeatWarning, ReadError, RefusedFileError
-from clipfeat.images import open_source
+from clipfeat.images import open_source, tar_headers
 from clipfeat.images.tar_headers import members
 from tests.images.test_sources import write_tar
 
@@ -180,3 +181,62 @@ def test_values_beyond_the_limits_of_a_feature_file(
     content = {"a.png": b"x", "a.json": json.dumps(values).encode()}
     with pytest.raises(RefusedFileError, match=message):
         open_source(str(write_tar(tmp_path / "x.tar", content)))
+
+
+def odd_header(path: str = "a.png", **fields: bytes) -> bytes:
+    """Return a header with unusual bytes in a field, and a valid checksum."""
+    block = bytearray(header(path, 5))
+    places = {"mode": 100, "uid": 108, "size": 124, "mtime": 136, "type": 156, "name": 0}
+    places |= {"linkname": 157, "magic": 257, "uname": 265, "devmajor": 329, "prefix": 345}
+    for field, value in fields.items():
+        block[places[field] : places[field] + len(value)] = value
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    return bytes(block)
+
+
+HEADERS = {
+    "usual": header("a.png", 5),
+    "long name": header("d/" + "n" * 98, 5),
+    "prefix": odd_header(prefix=b"above/folder"),
+    "bytes that are not UTF-8": odd_header(name=b"\xff\xe9.png"),
+    "slash at the end": odd_header("folder/"),
+    "old type": odd_header("folder/", type=b"\0"),
+    "spaces after numbers": odd_header(mode=b"0000644 ", mtime=b"00000000001 "),
+    "spaces before numbers": odd_header(mode=b"   644 \0", size=b"        \x20 7\0"),
+    "largest size": odd_header(size=b"77777777777\0"),
+    "binary size": odd_header(size=b"\x80" + (2**40).to_bytes(11, "big")),
+    "negative size": header("a.png", -5),
+    "invalid owner": odd_header(uid=b"x000000\0"),
+    "invalid time": odd_header(mtime=b"9" * 11 + b"\0"),
+    "invalid device": odd_header(devmajor=b"x"),
+    "without magic": odd_header(magic=bytes(8)),
+    "high bytes": odd_header(uname=b"\xff" * 32),
+    "folder": header("a", 0, tarfile.DIRTYPE),
+    "link": header("a", 0, tarfile.SYMTYPE),
+    "wrong checksum": header("a.png", 5)[:-1] + b"x",
+    "short": header("a.png", 5)[:-1],
+    "zeros": bytes(BLOCK),
+}
+
+
+@pytest.mark.parametrize("block", HEADERS.values(), ids=HEADERS.keys())
+def test_a_header_is_read_as_by_tarfile(block: bytes) -> None:
+    """The name, type, size and errors are those of `tarfile`, although most headers skip it."""
+
+    def read(function: Callable[..., tarfile.TarInfo], *arguments: str) -> object:
+        try:
+            found = function(block, *arguments)
+        except tarfile.TarError as error:
+            return type(error), str(error)
+        return found.name, found.type, found.size, found.isreg(), found.issparse()
+
+    expected = read(tarfile.TarInfo.frombuf, tarfile.ENCODING, "surrogateescape")
+    assert read(tar_headers._frombuf) == expected
+
+
+def test_signed_checksums_are_read() -> None:
+    """Old programs sum the bytes of a header as signed numbers."""
+    block = bytearray(odd_header(uname=b"\xff" * 32))
+    block[148:156] = b"%06o\0 " % (int(block[148:154], 8) - 256 * 32)
+    assert tar_headers._frombuf(bytes(block)).name == "a.png"

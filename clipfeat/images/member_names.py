@@ -22,6 +22,17 @@ def plain_path(name: str) -> str:
     return name if _IRREGULAR.search(name) is None else str(PurePosixPath(name))
 
 
+def path_parts(name: str) -> tuple[str, ...]:
+    """Return the parts ``PurePosixPath(name).parts``.
+
+    Examples
+    --------
+    >>> path_parts("a/b.png"), path_parts("./a//b.png"), path_parts("/a"), path_parts("")
+    (('a', 'b.png'), ('a', 'b.png'), ('/', 'a'), ())
+    """
+    return PurePosixPath(name).parts if _IRREGULAR.search(name) else tuple(name.split("/"))
+
+
 def suffix_of(name: str) -> str:
     """Return the suffix ``PurePosixPath(name).suffix`` in lower case.
 

@@ -78,6 +78,8 @@ def describe(
         )
     of_image: list[dict[str, dict[str, str]]] = [{} for _ in images]
     for suffix, contents in sidecars.items():
+        if not contents:
+            continue
         indices = pair_sidecars(images, list(contents), shard)
         if n_left := len(contents) - len(set(indices) - {None}):
             skipped[SIDECAR] += n_left
@@ -95,14 +97,16 @@ def describe(
 def _one_label(image: str, of_cls: Mapping[str, str], text: str, shard: str) -> str:
     """Return the class of the ``.json`` file, or else that of the ``.cls`` file."""
     cls, name = of_cls.get("label", ""), present(text)
+    if not cls or not name:
+        return name or cls
     classes = class_names([cls, name])
     one, other = classes[cls], classes[name]
-    if cls and name and one != other and not (one.isdecimal() and not other.isdecimal()):
+    if one != other and not (one.isdecimal() and not other.isdecimal()):
         raise LabelError(
             f"{image} in {shard} has the label {cls!r} in its .cls file, but {name!r} in its .json "
             "file. Correct one of them"
         )
-    return name or cls
+    return name
 
 
 def _class_of(data: bytes) -> dict[str, str]:

@@ -17,7 +17,7 @@ from clipfeat.errors import (
 )
 from clipfeat.features.label_text import class_names
 from clipfeat.features.official_parts import SPLIT
-from clipfeat.images.packed_records import pack_records
+from clipfeat.images.packed_records import field_values, pack_records
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.skipping import WITHOUT_PATH, skipped_text
 from clipfeat.system.escaping import MAX_COLUMN_TEXT, storable, storable_columns
@@ -146,7 +146,7 @@ def make_source(
         kept. If values of other columns are too long. They are shortened.
     """
     shared: dict[Any, Any] = {}
-    classes = class_names({record.label for record in records})
+    classes = class_names(set(field_values(records, "label")))
     shortened: Counter[str] = Counter()
     passed = Counter(skipped or {})
     storable_records = (_storable(raw, classes, shared, shortened) for raw in records)
@@ -171,12 +171,13 @@ def make_source(
     return ImageSource(name, root, stored, passed, places, rows)
 
 
-def _have_different_paths(records: Iterable[ImageRecord]) -> bool:
+def _have_different_paths(records: Sequence[ImageRecord]) -> bool:
     """Return whether all paths differ and none is empty.
 
     A collision of hashes, which is unlikely, gives False for different paths.
     """
-    hashes = np.fromiter((hash(_storable_path(record)) for record in records), dtype=np.int64)
+    paths = map(_storable_path, field_values(records, "path"))
+    hashes = np.fromiter(map(hash, paths), dtype=np.int64)
     hashes.sort()
     is_blank = np.isin(hash(""), hashes)
     return not is_blank and bool((hashes[1:] != hashes[:-1]).all())
@@ -188,17 +189,20 @@ def _storable(
     """Return a record whose texts a feature file can store, with equal values stored once."""
     label, group = storable(classes[raw.label]), storable(raw.group)
     columns = storable_columns(raw.columns, shortened)
-    return replace(
-        raw,
-        path=_storable_path(raw),
-        label=shared.setdefault(label, label),
-        group=shared.setdefault(group, group),
-        columns=shared.setdefault(columns, columns),
+    return ImageRecord(
+        _storable_path(raw.path),
+        raw.reader,
+        shared.setdefault(label, label),
+        shared.setdefault(group, group),
+        shared.setdefault(columns, columns),
+        raw.view,
     )
 
 
-def _storable_path(raw: ImageRecord) -> str:
-    return storable(raw.path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
+def _storable_path(path: str) -> str:
+    if not path.isascii():
+        path = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return storable(path)
 
 
 def check_agreement(name: str, pairs: Iterable[tuple[ImageRecord, ImageRecord]]) -> None:

@@ -15,6 +15,7 @@ from clipfeat.features.column_names import OWN_COLUMNS, stored_names
 from clipfeat.features.label_text import class_names, present
 from clipfeat.features.usual_names import GROUP_NAMES, LABEL_NAMES, plain_name
 from clipfeat.images.manifest import TableColumns
+from clipfeat.images.packed_records import field_values
 from clipfeat.images.source import ImageSource
 from clipfeat.system.escaping import MAX_COLUMNS
 
@@ -79,8 +80,8 @@ def with_roles(
         raise UsageError(
             f"--path-col applies to tables, but {source.name} is not a table. Omit --path-col"
         )
-    has_labels = any(record.label for record in source) or not by_usual_names
-    has_groups = any(record.group for record in source) or not by_usual_names
+    has_labels = any(field_values(source.records, "label")) or not by_usual_names
+    has_groups = any(field_values(source.records, "group")) or not by_usual_names
     label = _find(source, "label", names.label, () if has_labels else LABEL_NAMES)
     group = _find(source, "group", names.group, () if has_groups else GROUP_NAMES)
     if not label and not group:
@@ -134,4 +135,4 @@ def _find(source: ImageSource, role: str, given: str, usual: Sequence[str]) -> s
 
 
 def _names(source: ImageSource) -> set[str]:
-    return {name for columns in {record.columns for record in source} for name, _ in columns}
+    return {name for columns in set(field_values(source.records, "columns")) for name, _ in columns}

@@ -21,8 +21,8 @@ from clipfeat.errors import DataError, RefusedFileError, StorageError
 from clipfeat.features.label_text import present
 from clipfeat.images.formats import HEAD_BYTES, image_suffixes
 from clipfeat.images.layouts import PathValues, understand
-from clipfeat.images.member_names import plain_path, suffix_of
-from clipfeat.images.packed_records import pack_records
+from clipfeat.images.member_names import path_parts, plain_path, suffix_of
+from clipfeat.images.packed_records import field_values, pack_records
 from clipfeat.images.readers import Reader, RemoteObject, TarMember, Unreadable
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.shards import existing_shards, open_shard
@@ -64,13 +64,13 @@ def open_webdataset(spec: str) -> ImageSource:
     records = pack_records(_counted_samples(shards, root, skipped, n_images))
     places = tuple(absolute(shard) for shard in shards if not is_remote(shard))
     layout, notes = "", tuple[str, ...]()
-    if not any(record.label for record in records):
+    if not any(field_values(records, "label")):
         prefixes = chain.from_iterable(
             repeat(below(root, absolute(shard)) + "/", n) for shard, n in n_images.items()
         )
         inside = [
-            PurePosixPath(record.path.removeprefix(prefix)).parts
-            for record, prefix in zip(records, prefixes, strict=True)
+            path_parts(path.removeprefix(prefix))
+            for path, prefix in zip(field_values(records, "path"), prefixes, strict=True)
         ]
         stem = PurePosixPath(shards[0]).stem if len(shards) == 1 else ""
         understood = understand(inside, root=stem)

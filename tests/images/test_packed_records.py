@@ -9,8 +9,15 @@ import pytest
 
 from clipfeat.errors import LabelError
 from clipfeat.images import image_source, packed_records
-from clipfeat.images.packed_records import PackedRecords, pack_records
-from clipfeat.images.readers import TarMember, Unreadable
+from clipfeat.images.packed_records import PackedRecords, field_values, pack_records
+from clipfeat.images.readers import (
+    FileBytes,
+    Reader,
+    RemoteObject,
+    TarMember,
+    Unreadable,
+    VideoFrame,
+)
 from clipfeat.images.record import ImageRecord
 from clipfeat.images.source import make_source
 from clipfeat.images.webdataset import open_webdataset
@@ -39,6 +46,32 @@ def test_packed_records_are_a_sequence() -> None:
     with pytest.raises(IndexError):
         packed[1001]
     assert sum(map(len, packed._blocks)) < 30 * len(packed)
+
+
+READERS: dict[str, list[Reader]] = {
+    "files": [FileBytes(f"/{i}.png") for i in range(300)],
+    "objects": [RemoteObject(f"s3://a/{i}.png", i, of_several_hosts=True) for i in range(300)],
+    "members": [TarMember("a.tar", 512 * i, i) for i in range(300)],
+    "frames": [VideoFrame("a.mp4", i / 10) for i in range(300)],
+    "several classes": [FileBytes("a.png"), TarMember("a.tar", 512, 9), Unreadable("no header")],
+}
+
+
+@pytest.mark.parametrize("readers", READERS.values(), ids=READERS.keys())
+def test_readers_of_every_class_are_unpacked(readers: list[Reader]) -> None:
+    """A reader equals the one that was packed, whether its class is stored once or often."""
+    records = [ImageRecord(f"{i}.png", reader) for i, reader in enumerate(readers)]
+    packed = PackedRecords(iter(records))
+    assert list(packed) == records
+    assert [type(record.reader) for record in packed] == list(map(type, readers))
+
+
+@pytest.mark.parametrize("name", ["path", "reader", "label", "columns", "view"])
+def test_the_values_of_one_field_are_those_of_the_records(name: str) -> None:
+    """Values of packed records equal those of a list of records."""
+    expected = [getattr(record, name) for record in RECORDS]
+    assert list(field_values(PackedRecords(RECORDS), name)) == expected
+    assert list(field_values(RECORDS, name)) == expected
 
 
 def test_a_large_source_is_packed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,6 +92,9 @@ _ROWS = (
         refit_keeps_scores=True,
         calibrated_refit_keeps_scores=True,
         streamed="clipfeat.zoo.streamed.streamed_logreg:fit",
+        codecs={
+            "SerialLogisticRegression": "clipfeat.model.codecs.linear:SERIAL_LOGISTIC_REGRESSION"
+        },
     ),
     ClassifierRow(
         "knn",

@@ -4,9 +4,11 @@ If scikit-learn-intelex is installed, it fits the SVM many times faster. The res
 scikit-learn SVC. It can be saved, loaded and applied without scikit-learn-intelex.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
 from typing import Any, Self
 
+import joblib
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.kernel_approximation import Nystroem
@@ -17,12 +19,17 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from clipfeat.zoo.calibration import GroupCalibratedClassifier
 from clipfeat.zoo.fit_options import FitOptions
+from clipfeat.zoo.one_blas_thread import one_blas_thread
 from clipfeat.zoo.primal import PrimalSVC
 from clipfeat.zoo.scaling import make_scaler
 from clipfeat.zoo.size import LARGE, warn_of_size
 
 BASIS = 1_000
 """Number of rows in Nyström's approximation of the kernel."""
+ROWS = 512
+"""Largest number of rows that a thread predicts at a time."""
+FEW = 32
+"""Up to this number of rows, a limit of the threads takes more time than it saves."""
 
 
 def make(options: FitOptions, *, random_state: int, n_jobs: int) -> Any:
@@ -111,22 +118,37 @@ class AcceleratedSVC(SVC):
         if hasattr(self, "large_"):
             scores: NDArray[np.floating] = self.large_.decision_function(X)
             return scores
-        parts = np.array_split(np.asarray(X), max(1, len(X) // 1024))
-        pairs = np.concatenate([self._pairwise(part) for part in parts])
+        support = self.support_vectors_.astype(X.dtype)
+        middle = support.mean(axis=0)  # centred, distances in float32 are precise enough
+        support -= middle
+        squares = np.square(support).sum(axis=1)
+        dual, gamma = self.dual_coef_.astype(X.dtype), float(self._gamma)
+
+        def pairs_of(rows: NDArray[np.floating]) -> NDArray[np.floating]:
+            return self._pairwise(_gaussian(rows - middle, support, squares, gamma), dual)
+
+        if len(X) <= FEW:
+            pairs = pairs_of(np.asarray(X))
+        else:
+            parts = np.array_split(np.asarray(X), -(-len(X) // ROWS))
+            n_threads = min(len(parts), joblib.effective_n_jobs(self.n_jobs or -1))
+            with one_blas_thread(), ThreadPoolExecutor(n_threads) as pool:
+                pairs = np.concatenate(list(pool.map(pairs_of, parts)))
         if len(self.classes_) == 2:
             return pairs.ravel()
         if self.decision_function_shape == "ovo":
             return pairs
         return _ovr_decision_function(pairs < 0, -pairs, len(self.classes_))  # type: ignore[no-any-return]
 
-    def _pairwise(self, rows: NDArray[np.floating]) -> NDArray[np.floating]:
+    def _pairwise(
+        self, kernel: NDArray[np.floating], dual: NDArray[np.floating]
+    ) -> NDArray[np.floating]:
         """Compute one score per pair of classes, of shape (n_rows, n_pairs).
 
         A positive score means the first class of the pair. If there are only two classes, it means
         the second class, as in scikit-learn.
         """
-        kernel = _gaussian(rows, self.support_vectors_.astype(rows.dtype), float(self._gamma))
-        dual, ends = self.dual_coef_.astype(rows.dtype), np.cumsum(self.n_support_)
+        ends = np.cumsum(self.n_support_)
         of = [slice(end - n, end) for end, n in zip(ends, self.n_support_, strict=True)]
         scores = [
             kernel[:, of[i]] @ dual[j - 1, of[i]] + kernel[:, of[j]] @ dual[i, of[j]]
@@ -137,18 +159,16 @@ class AcceleratedSVC(SVC):
 
 
 def _gaussian(
-    rows: NDArray[np.floating], support: NDArray[np.floating], gamma: float
+    rows: NDArray[np.floating],
+    support: NDArray[np.floating],
+    squares: NDArray[np.floating],
+    gamma: float,
 ) -> NDArray[np.floating]:
-    """Compute the RBF kernel of rows and support vectors.
-
-    Both are centred first, so that float32 is precise enough for the distances.
-    """
-    middle = support.mean(axis=0)
-    rows, support = rows - middle, support - middle
+    """Compute the RBF kernel of rows and support vectors, whose squared norms are `squares`."""
     kernel: NDArray[np.floating] = rows @ support.T
     kernel *= 2
     kernel -= np.square(rows).sum(axis=1)[:, None]
-    kernel -= np.square(support).sum(axis=1)
+    kernel -= squares
     np.minimum(kernel, 0, out=kernel)  # negative distances are rounding errors
     kernel *= gamma
     return np.exp(kernel, out=kernel)  # type: ignore[no-any-return]

@@ -8,8 +8,9 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.preprocessing import LabelBinarizer
 
-from clipfeat.model.codecs.codec import Codec
+from clipfeat.model.codecs.codec import Codec, Conversion
 from clipfeat.model.nodes import NodeReader, NodeWriter
+from clipfeat.zoo.logreg import SerialLogisticRegression
 from clipfeat.zoo.primal import PrimalSVC
 
 SHAPES = ("vector", "matrix")
@@ -59,9 +60,16 @@ def _read_lda(node: NodeReader) -> LinearDiscriminantAnalysis:
     return lda
 
 
+def _as_plain(serial: SerialLogisticRegression) -> LogisticRegression:
+    plain = LogisticRegression(**serial.get_params())
+    vars(plain).update(vars(serial))
+    return plain
+
+
 LOGISTIC_REGRESSION = Codec(
     LogisticRegression, _write, lambda node: _read(node, LogisticRegression())
 )
+SERIAL_LOGISTIC_REGRESSION = Conversion(SerialLogisticRegression, _as_plain)
 RIDGE = Codec(RidgeClassifier, _write_ridge, _read_ridge)
 LDA = Codec(LinearDiscriminantAnalysis, _write, _read_lda)
 PRIMAL_SVC = Codec(PrimalSVC, _write, lambda node: _read(node, PrimalSVC()))

@@ -1,0 +1,38 @@
+"""Results that do not depend on the number of threads of BLAS."""
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from clipfeat.zoo import make_classifier
+from clipfeat.zoo.one_blas_thread import one_blas_thread
+
+
+def blas_threads() -> set[int]:
+    return {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
+
+
+def test_limit_ends_with_the_last_block() -> None:
+    with threadpool_limits(2, user_api="blas"):
+        first, second = one_blas_thread(), one_blas_thread()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert blas_threads() == {1}
+        second.__exit__(None, None, None)
+        assert blas_threads() == {2}
+
+
+@pytest.mark.parametrize("name", ["logreg", "svm"])
+def test_same_probabilities_with_every_number_of_threads(name: str) -> None:
+    """OpenBLAS divides products of this size among its threads, which changes the last bits."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(2000, 300)).astype(np.float32)
+    y = (X[:, 0] + rng.normal(size=2000) > 0).astype(int)
+    results = []
+    for n_threads in (1, 2):
+        with threadpool_limits(n_threads, user_api="blas"):
+            model = make_classifier(name, n_jobs=1).fit(X, y)
+        with threadpool_limits(1 if name == "logreg" else n_threads, user_api="blas"):
+            results.append(model.predict_proba(X))
+    assert np.array_equal(*results)

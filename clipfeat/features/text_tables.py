@@ -119,6 +119,9 @@ def as_text(table: "pd.DataFrame", spec: str) -> "pd.DataFrame":
     table.columns = pd.Index([name or f"Unnamed: {i}" for i, name in enumerate(names)])
     if doubled := table.columns[table.columns.duplicated()].tolist():
         raise RefusedFileError(f"{spec} has two columns named {doubled[0]!r}. Rename one of them")
+    text = pd.Series([], dtype=str).dtype
+    if isinstance(text, pd.StringDtype) and all(dtype == text for dtype in table.dtypes):
+        return table.fillna("")
     return table.astype(object).where(table.notna(), "").astype(str)
 
 
@@ -134,8 +137,10 @@ def _decoded(content: bytes, spec: str) -> tuple[str, str]:
     text = content.decode(_ENCODINGS.get(content[:2], "utf-8-sig"))
     # Old programs end lines with a carriage return. Within quotes, it is part of a name.
     # The quantifiers are possessive, because the states to which others return fill the memory.
-    text = re.sub(r'("(?:[^"]++|"")*+")|\r\n?', lambda found: found[1] or "\n", text)
-    header = next(iter(text.lstrip("\r\n").splitlines()), "")
+    if "\r" in text:
+        text = re.sub(r'("(?:[^"]++|"")*+")|\r\n?', lambda found: found[1] or "\n", text)
+    first = re.search(r"[^\r\n][^\n]*+", text)
+    header = first[0].splitlines()[0] if first else ""
     unquoted = re.sub(r'"[^"]*"', "", header)
     usual = "\t" if Path(spec).suffix.lower() == ".tsv" else ","
     return text, max(usual + SEPARATORS, key=unquoted.count)
@@ -145,16 +150,19 @@ def _read_csv(content: bytes, spec: str) -> "pd.DataFrame":
     import pandas as pd
 
     text, separator = _decoded(content, spec)
-    names = next((row for row in csv.reader(io.StringIO(text), delimiter=separator) if row), [])
+    lines = (found[0] for found in re.finditer(r"[^\n]*+\n|[^\n]++", text))
+    names = next((row for row in csv.reader(lines, delimiter=separator) if row), [])
     if len(names) > MAX_TABLE_COLUMNS:  # pandas would need minutes
         raise RefusedFileError(
             f"{spec} has {len(names)} columns, but at most {MAX_TABLE_COLUMNS} are allowed. Remove "
             "columns from the table"
         )
+    data = io.BytesIO(text.encode())  # a StringIO would take four bytes for each character
+    del text
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
         table = pd.read_csv(
-            io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, index_col=False
+            data, sep=separator, dtype=str, keep_default_na=False, index_col=False, encoding="utf-8"
         )
     # pandas renames the second of two equal names.
     if len(names) == len(table.columns):

@@ -8,7 +8,7 @@ image or video with this name and any suffix.
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from unicodedata import normalize
 
@@ -48,10 +48,10 @@ class ImageRoot:
         DataError
             If several files have this name with different suffixes.
         """
-        if self._is_remote or is_remote(path) or os.path.isabs(path):  # noqa: PTH117 -- fast
-            return ""
         above, _, name = path.rpartition("/")
         if above in self._absent:
+            return ""
+        if self._is_remote or is_remote(path) or os.path.isabs(path):  # noqa: PTH117 -- fast
             return ""
         if _is_file(joined_path(self.root, path)):
             return path
@@ -70,7 +70,7 @@ class ImageRoot:
 
 
 def root_of_table(
-    spec: str, paths: Sequence[str], image_root: str | Path | None = None
+    spec: str, paths: Iterable[str], image_root: str | Path | None = None
 ) -> ImageRoot:
     """Return the folder or URL to which the paths of a table are relative.
 
@@ -78,8 +78,8 @@ def root_of_table(
     ----------
     spec : str
         Path or URL of the table.
-    paths : sequence of str
-        Paths in the table.
+    paths : iterable of str
+        Paths in the table. They are iterated once for each folder.
     image_root : path, optional
         The folder given by the caller.
 

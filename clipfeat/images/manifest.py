@@ -6,8 +6,9 @@ names. `clipfeat.features.text_tables` reads CSV and TSV files.
 """
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ from clipfeat.features.usual_names import (
 )
 from clipfeat.images.image_root import ImageRoot, root_of_table
 from clipfeat.images.member_names import joined_path
+from clipfeat.images.packed_records import field_values, pack_records
 from clipfeat.images.parquet_cells import ParquetShard
 from clipfeat.images.parquet_sizes import check_parquet_size
 from clipfeat.images.parquet_types import plain_columns
@@ -45,6 +47,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".parquet"})
+ROWS = 2**16
+"""Number of rows that exist as Python objects at a time."""
+MAX_CACHED = 2**12
+"""Maximum number of different labels and groups that are not looked at again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,16 +119,12 @@ def open_manifest(
     """
     table, columns = read_table(spec, names)
     warn_of_unlabelled(spec, columns, table.columns.tolist())
-    rows = table_rows(table, columns)
-    written = dict.fromkeys(text for row in rows for text in (row.path, row.path.strip()) if text)
-    folder = root_of_table(spec, list(written), image_root)
-    paths = [_listed_path(folder, row.path) for row in rows]
-    check_table_paths(spec, paths, folder.root, image_root=image_root, allow_remote=allow_remote)
-    readers = _readers(folder.root, paths)
-    records = [
-        ImageRecord(path, reader, row.label, row.group, row.columns)
-        for path, reader, row in zip(paths, readers, rows, strict=True)
-    ]
+    folder = root_of_table(spec, _WrittenPaths(table[columns.path]), image_root)
+    records = pack_records(_records(table, columns, folder))
+    paths = partial(field_values, records, "path")
+    check_table_paths(spec, paths(), folder.root, image_root=image_root, allow_remote=allow_remote)
+    if len({host for path in paths() if (host := _host(folder.root, path))}) > 1:
+        records = pack_records(map(_of_several_hosts, records))
     return make_source(f"the table {spec}", folder.root, records)
 
 
@@ -146,17 +148,55 @@ def _listed_path(folder: ImageRoot, text: str) -> str:
     return name and (folder.find(name) or as_url(name))
 
 
-def _readers(root: str, paths: Sequence[str]) -> list[FileBytes | RemoteObject]:
-    is_below_url = is_remote(root)
-    files = [
-        path if is_remote(path) else f"{root}/{path}" if is_below_url else joined_path(root, path)
-        for path in paths
-    ]
-    hosts = {file.split("/")[2] for file in files if file.partition("://")[0] in WEB}
-    return [
-        RemoteObject(file, of_several_hosts=len(hosts) > 1) if is_remote(file) else FileBytes(file)
-        for file in files
-    ]
+class _WrittenPaths:
+    """The different paths of a table's rows, with and without outer spaces.
+
+    Parameters
+    ----------
+    column : pandas.Series
+        The column of paths.
+    """
+
+    def __init__(self, column: "pd.Series[str]") -> None:
+        self._column = column.drop_duplicates()
+
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, len(self._column), ROWS):
+            for text in self._column.iloc[start : start + ROWS].tolist():
+                name = text.strip()
+                if text:
+                    yield text
+                if name and name != text:
+                    yield name
+
+
+def _records(
+    table: "pd.DataFrame", columns: TableColumns, folder: ImageRoot
+) -> Iterator[ImageRecord]:
+    """Yield a record for each row."""
+    for start in range(0, len(table), ROWS):
+        for row in table_rows(table.iloc[start : start + ROWS], columns):
+            path = _listed_path(folder, row.path)
+            reader = _reader(folder.root, path)
+            yield ImageRecord(path, reader, row.label, row.group, row.columns)
+
+
+def _reader(root: str, path: str) -> FileBytes | RemoteObject:
+    if is_remote(path):
+        return RemoteObject(path)
+    return RemoteObject(f"{root}/{path}") if is_remote(root) else FileBytes(joined_path(root, path))
+
+
+def _host(root: str, path: str) -> str:
+    """Return the web server of a path, or an empty text."""
+    address = path if is_remote(path) else root
+    return address.split("/")[2] if address.partition("://")[0] in WEB else ""
+
+
+def _of_several_hosts(record: ImageRecord) -> ImageRecord:
+    if not isinstance(record.reader, RemoteObject):
+        return record
+    return replace(record, reader=replace(record.reader, of_several_hosts=True))
 
 
 def read_text_table(spec: str) -> "pd.DataFrame":
@@ -295,14 +335,16 @@ def table_rows(table: "pd.DataFrame", names: TableColumns) -> list[TableRow]:
     special |= {name for name, role in ((names.label, "label"), (names.group, "group"))
                 if name == role}  # fmt: skip
     others = [str(name) for name in table.columns if name not in special]
+    of_text = lru_cache(MAX_CACHED)(present)
     blank = [""] * len(table)
+
+    def texts(name: str) -> list[str]:
+        return table[name].tolist() if name else blank
+
     return [
-        TableRow(path, present(label), present(group), tuple(zip(others, values, strict=True)))
+        TableRow(path, of_text(label), of_text(group), tuple(zip(others, values, strict=True)))
         for path, label, group, *values in zip(
-            table[names.path] if names.path else blank,
-            table[names.label] if names.label else blank,
-            table[names.group] if names.group else blank,
-            *(table[name] for name in others),
+            texts(names.path), texts(names.label), texts(names.group), *map(texts, others),
             strict=True,
         )
-    ]
+    ]  # fmt: skip

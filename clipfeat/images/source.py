@@ -4,8 +4,8 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from clipfeat.images.skipping import WITHOUT_PATH, skipped_text
 from clipfeat.system.escaping import MAX_COLUMN_TEXT, storable, storable_columns
 from clipfeat.system.files import storage_errors
 from clipfeat.system.locations import is_remote
+
+MAX_SHARED = 2**16
+"""Maximum number of different texts that are stored once for several records."""
 
 
 @dataclass(frozen=True)
@@ -145,20 +148,14 @@ def make_source(
         If records with the same path differ in other columns. The values of the first record are
         kept. If values of other columns are too long. They are shortened.
     """
-    shared: dict[Any, Any] = {}
     classes = class_names(set(field_values(records, "label")))
     shortened: Counter[str] = Counter()
     passed = Counter(skipped or {})
-    storable_records = (_storable(raw, classes, shared, shortened) for raw in records)
+    storable_records = _storable(records, classes, shortened)
     listed: list[str] = []
     if not _have_different_paths(records):
-        repeated: list[tuple[ImageRecord, ImageRecord]] = []
         unique: dict[str, ImageRecord] = {}
-        for record in storable_records:
-            listed.append(record.path)
-            if record.path and (earlier := unique.setdefault(record.path, record)) is not record:
-                repeated.append((earlier, record))
-        check_agreement(name, repeated)
+        check_agreement(name, _repeated(storable_records, unique, listed))
         if n_blank := listed.count(""):
             passed[WITHOUT_PATH] += n_blank
         storable_records = (record for record in unique.values())
@@ -169,6 +166,20 @@ def make_source(
     warn_of_shortened(name, shortened)
     rows = tuple(listed) if len(listed) > len(stored) else ()
     return ImageSource(name, root, stored, passed, places, rows)
+
+
+def _repeated(
+    records: Iterable[ImageRecord], unique: dict[str, ImageRecord], listed: list[str]
+) -> Iterator[tuple[ImageRecord, ImageRecord]]:
+    """Yield the first record of a path and each later one. Collect first records and all paths."""
+    for record in records:
+        if not record.path:
+            listed.append("")
+            continue
+        earlier = unique.setdefault(record.path, record)
+        listed.append(earlier.path)
+        if earlier is not record:
+            yield earlier, record
 
 
 def _have_different_paths(records: Sequence[ImageRecord]) -> bool:
@@ -184,19 +195,24 @@ def _have_different_paths(records: Sequence[ImageRecord]) -> bool:
 
 
 def _storable(
-    raw: ImageRecord, classes: Mapping[str, str], shared: dict[Any, Any], shortened: Counter[str]
-) -> ImageRecord:
-    """Return a record whose texts a feature file can store, with equal values stored once."""
-    label, group = storable(classes[raw.label]), storable(raw.group)
-    columns = storable_columns(raw.columns, shortened)
-    return ImageRecord(
-        _storable_path(raw.path),
-        raw.reader,
-        shared.setdefault(label, label),
-        shared.setdefault(group, group),
-        shared.setdefault(columns, columns),
-        raw.view,
-    )
+    records: Iterable[ImageRecord], classes: Mapping[str, str], shortened: Counter[str]
+) -> Iterator[ImageRecord]:
+    """Yield records whose texts a feature file can store, with equal values stored once."""
+    of_label = lru_cache(MAX_SHARED)(lambda label: storable(classes[label]))
+    of_group = lru_cache(MAX_SHARED)(storable)
+    shared: dict[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]] = {}
+    for raw in records:
+        columns = raw.columns and storable_columns(raw.columns, shortened)
+        if len(shared) > MAX_SHARED:
+            shared.clear()
+        yield ImageRecord(
+            _storable_path(raw.path),
+            raw.reader,
+            of_label(raw.label),
+            of_group(raw.group),
+            shared.setdefault(columns, columns),
+            raw.view,
+        )
 
 
 def _storable_path(path: str) -> str:
@@ -227,6 +243,8 @@ def check_agreement(name: str, pairs: Iterable[tuple[ImageRecord, ImageRecord]])
     """
     differing: Counter[str] = Counter()
     for first, later in pairs:
+        if (first.label, first.group, first.columns) == (later.label, later.group, later.columns):
+            continue
         columns = dict(first.columns), dict(later.columns)
         values = {
             "labels": (first.label, later.label),

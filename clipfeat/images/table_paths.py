@@ -10,8 +10,8 @@ is remote, it may only name objects below its own folder.
 
 import os
 import posixpath
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, lru_cache
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -21,10 +21,13 @@ from clipfeat.system.locations import WEB, absolute, as_url, folder_of, is_remot
 PROTOCOLS = WEB | {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "hf", "memory"}
 """Protocols that an address in a table may have. ``memory`` is a store within this process."""
 
+MAX_CACHED = 2**16
+"""Maximum number of folders that are resolved only once."""
+
 
 def check_table_paths(
     table: str,
-    paths: Sequence[str],
+    paths: Iterable[str],
     root: str,
     *,
     image_root: str | Path | None = None,
@@ -36,8 +39,8 @@ def check_table_paths(
     ----------
     table : str
         Path or URL of the table.
-    paths : sequence of str
-        Paths and addresses in the table.
+    paths : iterable of str
+        Paths and addresses in the table. They are iterated once.
     root : str
         Folder to which the relative paths are relative.
     image_root : path, optional
@@ -53,17 +56,22 @@ def check_table_paths(
     given = "" if image_root is None else absolute(image_root)
     above = folder_of(table)
     allowed = [folder for folder in (above, given) if is_remote(folder)]
-    addresses, files = [], []
-    for path in dict.fromkeys(paths):
-        if not path:
-            continue
-        if not is_remote(path) and not is_remote(root):
-            files.append(path)
-        else:
-            addresses.append(path if is_remote(path) else f"{root}/{path}")
-    check_addresses(table, addresses, allowed, allow_remote=allow_remote)
     folders = [folder for folder in (above, str(Path.cwd()), given) if folder]
-    _check_files(table, files, root, [f for f in folders if not is_remote(f)], given)
+    local = [folder for folder in folders if not is_remote(folder)]
+    is_below_url = is_remote(root)
+    is_inside = _folder_check(root, local)
+    # The path of an ordinary file is checked at once, so that millions of them are not kept.
+    addresses: dict[str, None] = {}
+    files: dict[str, None] = {}
+    for path in filter(None, paths):
+        if is_remote(path):
+            addresses[path] = None
+        elif is_below_url:
+            addresses[f"{root}/{path}"] = None
+        elif not is_inside(path):
+            files[path] = None
+    check_addresses(table, list(addresses), allowed, allow_remote=allow_remote)
+    _check_files(table, list(files), root, local, given)
 
 
 def check_addresses(
@@ -116,6 +124,35 @@ def check_addresses(
 
 def _is_below(url: str, folder: str) -> bool:
     return url.startswith(folder + "/") and ".." not in unquote(url).split("/")
+
+
+def _folder_check(root: str, folders: Sequence[str]) -> Callable[[str], bool]:
+    """Return a function that finds most of the local paths inside the folders.
+
+    The paths that it does not find need all of the checks.
+    """
+    inside = list(map(os.path.realpath, folders))
+
+    @lru_cache(MAX_CACHED)
+    def checked(above: str) -> tuple[bool, bool]:
+        """Return whether a folder is inside the folders, and whether it exists."""
+        file = os.path.realpath(_join(root, above))
+        is_inside = any(_contains(folder, _join(file, "x")) for folder in inside)
+        return is_inside, os.path.isdir(file)  # noqa: PTH112 -- False for names that are too long
+
+    def is_inside(path: str) -> bool:
+        if "\0" in path:  # no file has such a path
+            return True
+        above, slash, name = path.rpartition("/")
+        folder_is_inside, exists = checked(above + slash)
+        return (
+            os.sep == "/"
+            and folder_is_inside
+            and name not in {"", ".", ".."}
+            and not (exists and os.path.islink(_join(root, path)))  # noqa: PTH114 -- fast
+        )
+
+    return is_inside
 
 
 def _check_files(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from clipfeat.errors import LabelError
-from clipfeat.images import image_source, packed_records
+from clipfeat.images import image_source, manifest, open_source, packed_records
 from clipfeat.images.packed_records import PackedRecords, field_values, pack_records
 from clipfeat.images.readers import (
     FileBytes,
@@ -102,6 +102,28 @@ def test_a_large_archive_gets_its_labels_from_folders(
     assert isinstance(packed.records, PackedRecords)
     assert list(packed) == list(plain.records)
     assert {record.label for record in packed} == {"cat", "dog"}
+
+
+def test_a_large_table_is_listed_like_a_small_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows are read in blocks. The servers of all blocks decide what one that fails means."""
+    rows = [f"a/{i}.png,{'ab'[i % 2]},{i},{i % 3}" for i in range(20)]
+    rows += [" a/3.png ,b,3,0", ",a,x,1", "https://one/1.png,a,,", "https://two/1.png,b,,"]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["path,label,group,extra", *rows]))
+    plain = open_source(str(path), allow_remote=True)
+    monkeypatch.setattr(manifest, "ROWS", 3)
+    monkeypatch.setattr(packed_records, "PACKED_ABOVE", 5)
+    large = open_source(str(path), allow_remote=True)
+    assert isinstance(large.records, PackedRecords)
+    assert list(large) == list(plain)
+    assert (large.rows, large.skipped) == (plain.rows, plain.skipped)
+    servers = [r.reader for r in large if isinstance(r.reader, RemoteObject)]
+    assert [reader.of_several_hosts for reader in servers] == [True, True]
+    path.write_text("\n".join(["path,label,group,extra", *rows[:-1]]))
+    alone = open_source(str(path), allow_remote=True).records[-1].reader
+    assert isinstance(alone, RemoteObject) and not alone.of_several_hosts
 
 
 def write_tar(path: Path, number: int) -> None:

@@ -130,8 +130,10 @@ def test_a_remote_table_reaches_only_below_its_folder() -> None:
 
 def test_paths_that_no_system_accepts_are_failures_of_single_images(folder: Path) -> None:
     """A null byte, or a name that is too long, does not end the listing."""
-    (folder / "data" / "t.csv").write_text(f"path\nb.png\na\0.png\n{'x' * 5000}.png\n")
-    assert len(open_source(str(folder / "data" / "t.csv"))) == 3
+    long = "x" * 5000
+    paths = ["b.png", "a\0.png", "a\0/b.png", f"{long}.png", f"{long}/a.png"]
+    (folder / "data" / "t.csv").write_text("\n".join(["path", *paths]))
+    assert len(open_source(str(folder / "data" / "t.csv"))) == 5
 
 
 def test_many_paths_are_checked_quickly(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,33 @@
+"""Text tables: their separators, lines and missing fields."""
+
+import pytest
+
+from clipfeat.features.text_tables import text_table
+
+TABLES = {
+    "plain": b"path,label\na.png,1\nb.png,\n",
+    "blank lines first": b"\r\n\n\npath,label\r\na.png,1\r\n\r\nb.png,\r\n",
+    "old lines": b"path,label\ra.png,1\rb.png,\r",
+    "no line at the end": b"path,label\na.png,1\nb.png,",
+    "missing field": b"path,label\na.png,1\nb.png\n",
+    "semicolons": b"path;label\na.png;1\nb.png;\n",
+    "two marks": "\ufeff\ufeffpath,label\na.png,1\nb.png,\n".encode(),
+    "UTF-16": "path,label\na.png,1\nb.png,\n".encode("utf-16"),
+    "quoted": b'"path","label"\n"a.png","1"\n"b.png",""\n',
+}
+
+
+@pytest.mark.parametrize("content", TABLES.values(), ids=TABLES.keys())
+def test_the_text_of_a_table_does_not_depend_on_how_it_is_written(content: bytes) -> None:
+    """Values are text. A missing field is empty."""
+    table = text_table(content, "x.csv")
+    assert table.columns.tolist() == ["path", "label"]
+    assert table.to_numpy().tolist() == [["a.png", "1"], ["b.png", ""]]
+
+
+def test_line_breaks_in_quotes_belong_to_the_value() -> None:
+    """A header or a value in quotes may have several lines, and any Unicode character."""
+    content = '"the\npath",label\x0b,c\n"a\r\nb.png",\U0001f600,"x""y"\n'.encode()
+    table = text_table(content, "x.csv")
+    assert table.columns.tolist() == ["the\npath", "label", "c"]
+    assert table.to_numpy().tolist() == [["a\r\nb.png", "\U0001f600", 'x"y']]

@@ -26,9 +26,10 @@ def browse(
     """Browse and label the images of a feature file.
 
     The page shows the images in a grid and on a map of their features. It lists duplicates and
-    possible label errors, and searches by image. With --run, it also shows the errors of the
-    classifiers of a benchmark. A second page asks for labels, with keys for the classes, and shows
-    the most useful images first. The map by UMAP needs clipfeat[umap]. Ctrl-C ends the server.
+    possible label errors, and searches by image. With --run, it also shows the images that the
+    classifiers of a benchmark predicted wrongly. A second page asks for labels, with keys for the
+    classes, and shows the most useful images first. The map by UMAP needs clipfeat[umap]. Ctrl-C
+    ends the server.
 
     Example: clipfeat app out.h5 --run run/
     """

@@ -14,7 +14,7 @@ def export(
     output: options.ExportFile,
     export_format: options.ExportFormat = None,
     images: options.BrowsedImages = None,
-    run: options.BrowsedRun = None,
+    run: options.ExportedRun = None,
     check: options.CheckedImages = None,
     weights: options.WeightsFiles = None,
     overwrite: options.Overwrite = False,
@@ -24,18 +24,19 @@ def export(
 
     A feature file is exported as a table with the path, content hash (key), label and group of each
     image, all other columns of the feature file, and the features. With --format, it is exported
-    for a program that shows images, with the images and the out-of-fold predictions of --run.
+    for another program, with its images and the out-of-fold predictions of --run.
 
     A model is exported to an .onnx file with its encoders and its classifier. The graph maps the
     pixels of resized images to probabilities. Its metadata has the classes and the preprocessing.
-    The probabilities are compared with those of the model, and nothing is written if one of them
-    differs by more than 1e-4.
+    The command compares the probabilities of the graph with those of the model, and writes nothing
+    if one of them differs by more than 1e-4.
 
-    If the path has no ending, a model is exported as a folder with a page that classifies images
-    in the browser. It works from any static host, and makes no request to another host.
+    If the output path has no suffix, a model is exported as a folder with a web page that
+    classifies images in the browser. The page works on any static web host, and makes no requests
+    to other hosts.
 
-    If the path ends in .skops, the fitted estimator of the model is exported. Such a file holds
-    objects and can run code when it is loaded. Give it only to people who trust you.
+    If the output path ends in .skops, the fitted estimator of the model is exported. A .skops file
+    holds objects and can run code when it is loaded. Give it only to people who trust you.
 
     Example: clipfeat export model.clipfeat -o model.onnx --check images/
     """

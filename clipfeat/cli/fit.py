@@ -24,7 +24,7 @@ def fit(
     layers: options.LayersOfFeatures = None,
     clf: options.ModelClassifiers = "logreg",
     prompts: options.PromptsFile = None,
-    weights: options.WeightsFile = None,
+    weights: options.WeightsOfZeroShot = None,
     output: options.NewModelFile = Path("model.clipfeat"),
     cv: options.FoldsOrNone = 5,
     split: options.SplitColumn = "split",

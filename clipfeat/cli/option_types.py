@@ -37,7 +37,7 @@ Sources = Annotated[
     list[str],
     typer.Argument(
         metavar="SOURCE",
-        help="Images: a folder, a CSV or Parquet table, WebDataset tar files "
+        help="Images: a folder, a CSV, TSV or Parquet table of paths, WebDataset tar files "
         "('x-{000..099}.tar'), zip archives, Parquet files with images, .npy, .npz or HDF5 files "
         "of images, image files or video files. '-' reads paths from standard input.",
     ),
@@ -196,8 +196,8 @@ GroupColumnOfTable = Annotated[
     input_option(
         "--group-col",
         metavar="COLUMN",
-        help="Column of groups in the table, for example patient. `clipfeat fit` and `clipfeat "
-        "benchmark` keep all images of a group in one fold.",
+        help="Column of groups in the table, for example patient. Cross-validation keeps all "
+        "images of a group in one fold.",
     ),
 ]
 ImageRootFolder = Annotated[
@@ -284,8 +284,16 @@ GroupDuplicates = Annotated[
     bool,
     input_option(
         "--group-duplicates",
-        help="Put near duplicates into one group, so that they share a fold. If an official split "
-        "or --test already assigns them to different sets, they are not moved.",
+        help="Put near duplicates into one group, so that they share a fold. Near duplicates in "
+        "different sets of an official split stay in these sets.",
+    ),
+]
+GroupDuplicatesOfBenchmark = Annotated[
+    bool,
+    input_option(
+        "--group-duplicates",
+        help="Put near duplicates into one group, so that they share a fold. Near duplicates in "
+        "different sets of an official split or of --test stay in these sets.",
     ),
 ]
 LayersOfFeatures = Annotated[
@@ -358,10 +366,9 @@ FaceDetector = Annotated[
     input_option(
         "--face-detector",
         metavar="NAME",
-        help="Face detector. mtcnn: faces of any pose, the default if the extra faces is "
-        "installed. lbp: a cascade for upright frontal faces, the default if the extra is not "
-        "installed. yunet: the default with --face-weights. An existing feature file keeps its "
-        "detector by default.",
+        help="Face detector. mtcnn: faces of any pose, the default if clipfeat[faces] is "
+        "installed. lbp: upright frontal faces, the default otherwise. yunet: the default with "
+        "--face-weights. An existing feature file keeps its detector by default.",
     ),
 ]
 FaceWeightsOfModel = Annotated[
@@ -383,7 +390,7 @@ FaceWeightsOfFeatures = Annotated[
 ]
 IsText = Annotated[
     bool,
-    input_option("--text", help="Search for the words of the query, even if such a file exists."),
+    input_option("--text", help="Search for the words of the query, even if a file has this name."),
 ]
 TrainFiles = Annotated[
     list[Path] | None,
@@ -494,7 +501,7 @@ WeightsOfRecipe = Annotated[
         "--weights",
         metavar="FILE",
         help="Local file of weights (.safetensors or .pt) instead of a download from the Hugging "
-        "Face hub. Repeat for each encoder, in their order.",
+        "Face hub. Repeat for each encoder, in the order of the encoders.",
     ),
 ]
 WeightsFile = Annotated[
@@ -504,6 +511,15 @@ WeightsFile = Annotated[
         metavar="FILE",
         help="Local file of weights (.safetensors or .pt) instead of a download from the Hugging "
         "Face hub.",
+    ),
+]
+WeightsOfZeroShot = Annotated[
+    Path | None,
+    encoder_option(
+        "--weights",
+        metavar="FILE",
+        help="Local file with the encoder's weights (.safetensors or .pt) instead of a download "
+        "from the Hugging Face hub. Only for --clf zeroshot, which encodes texts.",
     ),
 ]
 WeightsFiles = Annotated[
@@ -559,8 +575,8 @@ Crop = Annotated[
         "--crop",
         metavar="MODE",
         help="Crop to encode: center (center crop after resizing), resize (whole image resized "
-        "to a square), none (center crop of the image without resizing) or tiles (split into tiles "
-        "without resizing, and average their features). The default is the encoder's own crop.",
+        "to a square), none (center crop of the image without resizing) or tiles (mean features of "
+        "all tiles of the image, without resizing). The default is the encoder's own crop.",
     ),
 ]
 Decoding = Annotated[
@@ -568,9 +584,9 @@ Decoding = Annotated[
     encoder_option(
         "--decode",
         metavar="MODE",
-        help="exact: decode in full size. scaled: decode large JPEG photographs faster. This "
-        "reduces them by 2, 4 or 8 while decoding, to at least twice the size to which the encoder "
-        "resizes. The features change slightly, so files of both modes cannot be mixed.",
+        help="exact: decode in full size. scaled: reduce large JPEG photographs by a factor of 2, "
+        "4 or 8 while decoding, which is faster. They keep at least twice the size to which the "
+        "encoder resizes. The features change slightly, so files of both modes cannot be mixed.",
     ),
 ]
 EncoderArguments = Annotated[
@@ -579,8 +595,9 @@ EncoderArguments = Annotated[
         "--encoder-arg",
         metavar="NAME=VALUE",
         help="Argument of the preprocessing of a timm or onnx encoder: mean, std, interpolation, "
-        "crop_pct or crop_mode. For timm, also an argument of the architecture, for example "
-        "pad_type=same. Arguments that open files or addresses are refused. Repeatable.",
+        "crop_pct or crop_mode. For onnx, also channels (rgb or bgr) and layout (NCHW or NHWC). "
+        "For timm, also an argument of the architecture, for example pad_type=same. Arguments that "
+        "open files or addresses are refused. Repeatable.",
     ),
 ]
 Precision = Annotated[
@@ -691,8 +708,8 @@ Balance = Annotated[
         metavar="NAME",
         help="How to give all classes the same weight. prior: divide the probabilities by the "
         "class frequencies. weights: weight the training loss by inverse class frequency. "
-        "sampling: oversample the smaller classes. none: no balancing. auto: prior in a "
-        "benchmark with --leave-one-out or --matrix, else none.",
+        "sampling: oversample the smaller classes. none: no balancing. auto: prior for "
+        "`clipfeat benchmark` with --leave-one-out or --matrix, otherwise none.",
     ),
 ]
 Calibrate = Annotated[
@@ -711,8 +728,8 @@ Bag = Annotated[
         "--bag",
         min=0,
         metavar="N",
-        help="Number of models to average, 2 or more. The training images are divided into as "
-        "many folds, and each model leaves out one fold. 0 fits a single model.",
+        help="Number of models to average, 2 or more. The training images are divided into the "
+        "same number of folds, and each model leaves out one fold. 0 fits a single model.",
     ),
 ]
 Threshold = Annotated[
@@ -731,22 +748,34 @@ MaxFpr = Annotated[
         metavar="RATE",
         help="Choose the decision threshold so that the false positive rate is at most this "
         "value with 95 % confidence. A rate of 0.05 needs 59 negative images in each training "
-        "set. Twice as many are needed if images are held out to choose the threshold: with mlp, "
-        "triplet, --tune, trees with --calibrate, and --calibrate isotonic or temperature. Two "
-        "classes only. See --positive.",
+        "set. Twice as many are needed if images are held out to choose the threshold. This is the "
+        "case for mlp, triplet and --tune, for trees with any --calibrate, and for every "
+        "classifier with --calibrate isotonic or temperature. Two classes only. See --positive.",
     ),
 ]
+_ABSTAIN_HELP = (
+    "Store a calibration in the model. `clipfeat predict` uses it to mark images as unsure. An "
+    "image is unsure if its prediction set is not exactly the predicted class. LEVEL is the "
+    "maximum share of new images of each class whose prediction set lacks their class. This limit "
+    "holds on average over training sets, for new images that are like the training images. A "
+    "LEVEL of 0.05 needs 19 images of each class"
+)
 Abstain = Annotated[
     float | None,
     classifier_option(
         "--abstain",
         metavar="LEVEL",
-        help="Store a calibration in the model. `clipfeat predict` uses it to mark images as "
-        "unsure. An image is unsure if its prediction set is not exactly the predicted class. "
-        "LEVEL is the maximum share of new images of each class whose prediction set lacks their "
-        "class. It holds on average over training sets, for images like the training images. 0.05 "
-        "needs 19 images of each class, and twice as many for classifiers and options that hold "
-        "out images (see --max-fpr).",
+        help=f"{_ABSTAIN_HELP}, and twice as many for classifiers and options that hold out images "
+        "(see --max-fpr).",
+    ),
+]
+AbstainOfTraining = Annotated[
+    float | None,
+    classifier_option(
+        "--abstain",
+        metavar="LEVEL",
+        help=f"{_ABSTAIN_HELP}, and twice as many if the fitted classifier or vote uses triplet, "
+        "as is possible with the recipe faces.",
     ),
 ]
 AbstainOfModel = Annotated[
@@ -754,8 +783,8 @@ AbstainOfModel = Annotated[
     output_option(
         "--abstain",
         metavar="LEVEL",
-        help="Another level for the marks of unsure images, for example 0.1. It applies to models "
-        "that were fitted with --abstain.",
+        help="Level for the marks of unsure images, for example 0.1. The default is the level of "
+        "the model, which must have been fitted with --abstain.",
     ),
 ]
 Positive = Annotated[
@@ -899,16 +928,21 @@ TestImages = Annotated[
 SortMetric = Annotated[
     str, evaluation_option("--sort", metavar="METRIC", help="Metric that orders the leaderboard.")
 ]
+_RATES_HELP = (
+    "Column for the table of false positive rates and recalls. The table has one row per value. "
+    "Several columns are separated by commas. If the first column is empty for an image, the next "
+    "one is used. The default is generator,source"
+)
 RateColumn = Annotated[
+    str | None, evaluation_option("--by", metavar="COLUMN", help=f"{_RATES_HELP}.")
+]
+RateColumnOfBenchmark = Annotated[
     str | None,
     evaluation_option(
         "--by",
         metavar="COLUMN",
-        help="Column for the table of false positive rates and recalls. The table has one row per "
-        "value. Several columns are separated by commas. If the first column is empty for an "
-        "image, the next one is used. The default is generator,source. `clipfeat "
-        "benchmark` with --leave-one-out or --matrix uses the column of that option instead of "
-        "generator.",
+        help=f"{_RATES_HELP}. With --leave-one-out or --matrix, the default is the column of that "
+        "option, then source.",
     ),
 ]
 ComparedMetric = Annotated[
@@ -942,8 +976,9 @@ ExportFile = Annotated[
         "--output",
         "-o",
         metavar="PATH",
-        help="File to write, ending in .parquet, .npz or .csv. For a model, the file ends in .onnx "
-        "or .skops, and a path without an ending is the folder of a page.",
+        help="File or folder to write. For a feature file: a .parquet, .npz or .csv file, or the "
+        "file or folder of --format. For a model: an .onnx or .skops file, or a folder (a path "
+        "without a suffix) for a web page.",
     ),
 ]
 ExportFormat = Annotated[
@@ -951,9 +986,9 @@ ExportFormat = Annotated[
     output_option(
         "--format",
         metavar="NAME",
-        help="Format of another program for a feature file: atlas (a .parquet file for Embedding "
-        "Atlas), fiftyone (a folder with a script for FiftyOne) or datasets (a folder for "
-        "datasets.load_from_disk).",
+        help="Export a feature file in the format of another program: atlas (a .parquet file for "
+        "Embedding Atlas), fiftyone (a folder with a script for FiftyOne) or datasets (a folder "
+        "for datasets.load_from_disk).",
     ),
 ]
 CheckedImages = Annotated[
@@ -962,7 +997,8 @@ CheckedImages = Annotated[
         "--check",
         metavar="SOURCE",
         help="Images, in any form that `clipfeat embed` accepts, on which an ONNX file or a page "
-        "is compared with the model. At most 200 are used. The default is generated images.",
+        "is compared with the model. At most 200 are used. By default, 200 images of random noise "
+        "are used.",
     ),
 ]
 PredictionsFile = Annotated[
@@ -986,8 +1022,9 @@ QueueFile = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        help="CSV file to write, with the paths, the predicted classes and the margins. By "
-        "default, the paths are printed on standard output.",
+        help="CSV file to write, with the paths, the predicted classes and the margins (the "
+        "difference between the two largest probabilities). By default, the paths are printed on "
+        "standard output.",
     ),
 ]
 ComparisonFile = Annotated[
@@ -1102,14 +1139,14 @@ Fill = Annotated[
     output_option(
         "--fill",
         metavar="KIND",
-        help="How to fill the columns of a template. probability: probability of the positive "
+        help="How to fill the column beside the ids. probability: probability of the positive "
         "class. class: predicted class. auto: like class if the column holds whole numbers, "
         "True/False or names, and otherwise like probability. A column named after a class, such "
         "as fake or is_fake, gets the probability of this class. With --fill class, it instead "
-        "gets 1 or True if this class was predicted. With --fill auto, it also gets 1 or True "
-        "if it holds True/False, or if it has a name like is_fake and holds whole numbers. If a "
-        "template has two columns and one holds class names, the other gets the probability of the "
-        "class named in its row.",
+        "gets 1 or True if this class was predicted, and 0 or False if not. With --fill auto, this "
+        "also applies to a column that holds True/False, and to a column of whole numbers with a "
+        "name like is_fake. If there are two columns beside the ids and one holds class names, the "
+        "other gets the probability of the class named in the same row.",
     ),
 ]
 PositiveOfPredictions = Annotated[
@@ -1129,9 +1166,9 @@ Average = Annotated[
         metavar="NAME",
         help="How to combine the predictions for the frames, faces and views of one file. mean: "
         "average all predictions. confident (two classes only): average the predictions with a "
-        "probability of the positive class above 0.8, if there are 12 or more and they are over "
-        "40 % of all. Otherwise, average those below 0.2, if they are over 90 % of all. Otherwise, "
-        "average all.",
+        "probability of the positive class above 0.8, if there are 12 or more of them, and more "
+        "than 40 % of all. Otherwise, average those below 0.2, if they are more than 90 % of all. "
+        "Otherwise, average all.",
     ),
 ]
 PerPart = Annotated[
@@ -1191,8 +1228,17 @@ BrowsedRun = Annotated[
     input_option(
         "--run",
         metavar="FOLDER",
-        help="Folder written by `clipfeat benchmark -o`. Its out-of-fold predictions show the "
-        "errors.",
+        help="Folder written by `clipfeat benchmark -o`. The page then shows the out-of-fold "
+        "predictions, and which images are misclassified.",
+    ),
+]
+ExportedRun = Annotated[
+    Path | None,
+    input_option(
+        "--run",
+        metavar="FOLDER",
+        help="Folder written by `clipfeat benchmark -o`. The out-of-fold predictions of its best "
+        "entry are added to the output of --format.",
     ),
 ]
 BrowsedImages = Annotated[
@@ -1299,7 +1345,8 @@ TimeLimit = Annotated[
     performance_option(
         "--time-limit",
         metavar="SECONDS",
-        help="With --tune, stop searching and fitting after this many seconds.",
+        help="With --tune, stop searching and fitting after this many seconds. Not available with "
+        "--engine ray.",
     ),
 ]
 TimeLimitOfTraining = Annotated[
@@ -1317,7 +1364,8 @@ TimeLimitPerClassifier = Annotated[
     performance_option(
         "--time-limit",
         metavar="SECONDS",
-        help="Stop each classifier after this many seconds, summed over its folds and searches.",
+        help="Stop each classifier after this many seconds, summed over its folds and searches. "
+        "Not available with --engine ray.",
     ),
 ]
 Accelerate = Annotated[
@@ -1331,8 +1379,8 @@ OutOfCore = Annotated[
     bool | None,
     performance_option(
         "--out-of-core/--in-memory",
-        help="Read features in blocks instead of loading them. By default, features are read in "
-        "blocks if they need more than half of the free memory and the classifiers support "
+        help="Read the features in blocks, or load all of them into memory. By default, they are "
+        "read in blocks if they need more than half of the free memory and the classifiers support "
         "it.",
     ),
 ]

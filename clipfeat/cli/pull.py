@@ -12,7 +12,7 @@ def pull(
 ) -> None:
     """Download a model file from the Hugging Face hub.
 
-    Print the path of the downloaded file. It is in the user's cache.
+    The file is downloaded into the user's cache, and its path is printed.
 
     Example: clipfeat pull me/real-or-generated
     """

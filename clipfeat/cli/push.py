@@ -12,7 +12,8 @@ def push(
 ) -> None:
     """Upload a model file to the Hugging Face hub.
 
-    Generate a model card from the model file, upload both, and print the address.
+    The command generates a model card from the model file, uploads both files, and prints the
+    address of the repository.
 
     Example: clipfeat push model.clipfeat me/real-or-generated
     """

@@ -35,9 +35,9 @@ def robustness(
 ) -> None:
     """Score a model on degraded images.
 
-    The degradations are compression, blur, resizing, cropping, noise and a combination. Each has
-    several strengths. The table shows the scores for each degradation and strength. Each image is
-    encoded once per degradation and strength.
+    The degradations are compression, blur, resizing, cropping, noise and a combination of
+    these. Each has several strengths. Each image is encoded once per degradation and strength. The
+    table shows the scores for each degradation and strength.
 
     Example: clipfeat robustness model.clipfeat test/ -o robustness/
     """

@@ -29,7 +29,7 @@ def train(
     image_size: options.SizesOfRecipe = "",
     weights: options.WeightsOfRecipe = None,
     layers: options.LayersOfRecipe = None,
-    abstain: options.Abstain = None,
+    abstain: options.AbstainOfTraining = None,
     inputs: "SourceOptions",
     test: options.TestImages = None,
     seed: options.Seed = 0,
@@ -44,9 +44,10 @@ def train(
     """Train a model on images with a recipe.
 
     A recipe names the encoders and the classifiers. The command writes the features, compares the
-    classifiers and their vote by cross-validation of the training images, and audits the images.
-    The entry with the best balanced accuracy is fitted on all training images. Images of --test are
-    scored at the end and have no influence. The default recipe needs no download.
+    classifiers and their vote by cross-validation on the training images, and audits the images.
+    The classifier or vote with the best balanced accuracy is fitted on all training images. The
+    images of --test are scored at the end and do not influence the model. The default recipe needs
+    no download.
 
     Example: clipfeat train images/ -o run/ --test new/
     """

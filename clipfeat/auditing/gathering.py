@@ -57,8 +57,8 @@ def load_subject(
         if not any(of_features):
             if images is not None:
                 raise UsageError(
-                    f"--images can only be combined with feature files, but "
-                    f"{', '.join(specs)} contains images. Leave out --images."
+                    "--images can only be combined with feature files, but these sources contain "
+                    f"images: {', '.join(specs)}. Leave out --images."
                 )
             return _of_sources(specs, inputs, n_jobs, report)
         if inputs.labels is not None:

@@ -51,7 +51,7 @@ class Audit:
 
     @property
     def not_checked(self) -> list[str]:
-        """The checks that were not possible, one sentence for each reason, and the limits."""
+        """Sentences about checks that were not possible, and about checks that do not exist."""
         checks_by_reason: dict[str, list[str]] = {}
         for name, reason in self.skipped.items():
             checks_by_reason.setdefault(reason, []).append(name)

@@ -1,4 +1,4 @@
-"""Separation of classes by one fact about the files, with a confidence bound."""
+"""Separation of classes by one property of the images, with a confidence bound."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ Z = 2.33
 
 @dataclass(frozen=True)
 class Separation:
-    """Class that a fact separates best from the others.
+    """Class that a property separates best from the others.
 
     Parameters
     ----------
@@ -37,21 +37,26 @@ class Separation:
 def separation(
     values: NDArray[np.generic], y: NDArray[np.int64], groups: NDArray[np.generic], seed: int = 0
 ) -> Separation:
-    """Cross-validate a small classifier that predicts the class from one fact.
+    """Cross-validate a small classifier that predicts the class from one property of the images.
 
     For numbers, the classifier is a small decision tree. It can separate one value, such as 512
     pixels, from all others, and also large values from small values. For texts, the classifier is a
     logistic regression on the frequent values. The direction of a difference is learned on training
-    folds, so an irrelevant fact scores about 0.5 on the test folds.
+    folds, so an irrelevant property scores about 0.5 on the test folds.
 
     Parameters
     ----------
     values : ndarray of shape (n_samples,), float64 or str
-        Values of the fact, none missing.
+        Values of the property, none missing.
     y : ndarray of shape (n_samples,), int
         Class indices.
     groups : ndarray of shape (n_samples,)
-        Group of each row. Each group stays in one fold. The bound is lower if rows of a group have
+        Group of each row. Each group stays in one fold.
+
+    Returns
+    -------
+    Separation
+        The class with the largest lower bound. The bound is lower if the rows of a group have
         similar scores.
 
     Raises

@@ -58,7 +58,7 @@ def principal_components(X: NDArray[np.float32], n: int = 2) -> NDArray[np.float
 
     n = min(n, len(X), X.shape[1])
     if len(X) < 3 or not n:
-        raise DataError(f"a map needs 3 images with features, got {len(X)}. Add images")
+        raise DataError(f"a map needs 3 or more images with features, got {len(X)}. Add images")
     sample = np.arange(len(X))
     if len(X) > N_SAMPLED:
         sample = np.sort(np.random.default_rng(0).permutation(len(X))[:N_SAMPLED])

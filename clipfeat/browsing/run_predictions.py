@@ -50,7 +50,7 @@ class BrowsePredictions:
         return of_predicted
 
     def facets(self, labelled: NDArray[np.bool_]) -> list[BrowseFacet]:
-        """Return the facets of the predicted class and of its outcome.
+        """Return two facets: the predicted class, and whether it is correct, wrong or not tested.
 
         Parameters
         ----------
@@ -104,7 +104,9 @@ def predictions_from_run(data: BrowseData, run: Benchmark, name: str) -> BrowseP
     """
     pooled = out_of_fold_predictions(run, name)
     if pooled is None:
-        raise DataError(f"{name} has no out-of-fold predictions in the run. Choose another one")
+        raise DataError(
+            f"{name} has no out-of-fold predictions in the run. Choose another classifier or vote"
+        )
     keys = data.features.keys
     paths, run_keys = run.paths[pooled.row].tolist(), run.keys[pooled.row]
     at = np.array([data.row_of.get(path, -1) for path in paths], dtype=np.int64)

@@ -15,7 +15,7 @@ TEMPORARY = ".tmp"
 
 
 class ThumbnailCache:
-    """Files by key. If they exceed the limit, the least recently used files are deleted.
+    """Cache of thumbnail files. If they exceed `max_bytes`, the least recently used are deleted.
 
     Several processes may use one folder. A full or read-only disk is not an error: the thumbnails
     are then made again when they are needed.

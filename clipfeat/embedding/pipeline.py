@@ -237,8 +237,9 @@ def _resumed(
         raise type(error)(f"{target} cannot be resumed: {error}") from error
     if resumed.identity != finder.identity:
         warnings.warn(
-            f"{target} keeps the face detector that it was made with: {resumed.identity!r} instead "
-            f"of {finder.identity!r}. To use the new default, write the features to a new file",
+            f"the faces of new images are detected with {resumed.identity!r}, as in {target}, and "
+            f"not with the default {finder.identity!r}. To use the default, write the features to "
+            "a new file",
             ClipfeatWarning,
             stacklevel=4,
         )

@@ -39,9 +39,9 @@ class SharedRoot:
     is_moved : bool
         Whether the folder with the images of the feature file was moved.
     folders : tuple of str
-        Starts of the paths, below the shared root, in the folders and files that the source covers.
-        Each is empty or ends with a slash or ``#``. If there is none, no row can be said to have
-        left the source.
+        Prefixes of the paths below the shared root, one for each folder or file that the source
+        covers. Each is empty, or ends with a slash or ``#``. If there are no prefixes, it is
+        unknown which images are no longer in the source.
     """
 
     images: ImageSource
@@ -95,7 +95,7 @@ def _relative_to(images: ImageSource, root: str, prefix: str) -> ImageSource:
 
 
 def _covered(images: ImageSource) -> tuple[str, ...]:
-    """Return the starts of the paths that a source covers: the folders and files that it listed.
+    """Return the prefixes of the paths that a source covers: the folders and files that it listed.
 
     An archive is a folder of its members. The rows of a Parquet file may have numbers instead of
     names, as in ``train.parquet#3``. Tables and lists cover no folder, because they may name some

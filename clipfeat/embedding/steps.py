@@ -71,9 +71,7 @@ def _crop_share(share: Sequence[float]) -> Transform:
     """Make a random crop without resizing. The share of each side is drawn from a range."""
     low, high = share
     if not 0 < low <= high <= 1:
-        raise ValueError(
-            f"share must be the two ends of a range above 0 and at most 1, got {share}"
-        )
+        raise ValueError(f"share must be two ascending numbers above 0 and at most 1, got {share}")
 
     def step(image: torch.Tensor) -> torch.Tensor:
         sides = [

@@ -245,7 +245,7 @@ def read_views(text: str) -> dict[str, View]:
             view = View(name, json.dumps(definition, sort_keys=True))
         except (TypeError, ValueError) as error:  # dates, mixed keys, numbers of many digits
             raise UsageError(
-                f"the view {name!r} has an argument that is no text, number, list or object "
+                f"the view {name!r} has an argument that is not a text, number, list or object "
                 f"({error}). Correct the argument"
             ) from error
         _steps(view.definition)

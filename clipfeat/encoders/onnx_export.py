@@ -54,13 +54,14 @@ def encoder_to_onnx(encoder: Encoder, opset: int) -> Any:
     MissingExtraError
         If onnxscript is not installed.
     UsageError
-        If the encoder is no network of torch, or if torch cannot export it.
+        If the encoder is not a torch network, or if torch cannot export it.
     """
     spec = encoder.spec
     if not isinstance(encoder.forward, TorchForward):
         raise UsageError(
-            f"the encoder {spec.title} cannot be exported to ONNX, because only networks of torch "
-            "with a fixed image size can be. Use an encoder of timm, open_clip or efficientnet-lite"
+            f"the encoder {spec.title} cannot be exported to ONNX. The export needs a torch "
+            "network with a fixed image size. Use an encoder of timm, open_clip or "
+            "efficientnet-lite"
         )
     try:
         import onnxscript  # noqa: F401

@@ -57,8 +57,8 @@ def encode_texts(
     """
     if not spec.name.startswith(PREFIX) or spec.layer != SHARED_LAYER:
         raise UsageError(
-            "a comparison with texts needs features of an open_clip encoder and its layer "
-            f"{SHARED_LAYER}, got {spec.name}, layer {spec.layer}. Use for example --encoder "
+            f"a comparison with texts needs features of the layer {SHARED_LAYER} of an open_clip "
+            f"encoder, got the layer {spec.layer} of {spec.name}. Use for example --encoder "
             "clip-vit-l-14"
         )
     architecture, _, tag = spec.name.removeprefix(PREFIX).partition("/")
@@ -67,8 +67,8 @@ def encode_texts(
     model.eval()
     if weights_digest(model.visual) != spec.weights:
         raise FingerprintError(
-            f"the weights of the image tower of {spec.name} differ from those of the features. "
-            "With --weights, pass the file of weights that encoded the images"
+            f"the weights of the image tower of {spec.name} are not those that computed the "
+            "features. With --weights, pass the file of weights that encoded the images"
         )
     with explain_missing(spec.name, f"the vocabulary of {architecture}"):
         tokenize = open_clip.get_tokenizer(architecture)

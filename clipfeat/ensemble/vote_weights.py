@@ -53,8 +53,8 @@ def learn_weights(
         raise unknown_name("weighting", how, WEIGHTINGS)
     if not len(y):
         raise DataError(
-            f"the vote {how!r} learns its weights from out-of-fold rows, but there are none. Use "
-            "--cv 2 or more"
+            f"the vote {how!r} learns its weights from out-of-fold probabilities, but there are "
+            "none. Use --cv 2 or more"
         )
     # The log loss of an average depends only on the probability of the true class.
     of_truth = np.stack([p[np.arange(len(y)), y] for p in probabilities], axis=1)

@@ -1,8 +1,8 @@
 """Scores of a detector that was not fitted here, as one more entry of a benchmark.
 
 The scores are paired with images by the rule of `clipfeat.features.pairing`. If a score is outside
-[0, 1], all scores are scaled to this range in their order. Scaled scores are not probabilities, so
-metrics of probabilities are undefined for them.
+[0, 1], all scores are scaled to this range, which keeps their order. Scaled scores are not
+probabilities, so metrics of probabilities are undefined for them.
 """
 
 import math

@@ -201,7 +201,10 @@ def fit_entry(
     if entry in run.about["votes"]:
         chosen = list(run.about["voters"])
     if vote == "stacking" and (run.fold < 0).any():
-        raise UsageError("stacking needs a run that tests all views. Use another vote")
+        raise UsageError(
+            "stacking needs out-of-fold probabilities of every row, but the run did not test all "
+            "views of the images. Use another vote"
+        )
     names = list(dict.fromkeys(one.partition(" @ ")[0] for one in chosen))
     untimed = replace(resources, time_limit=None)
     with reporting(progress) as report:

@@ -62,16 +62,17 @@ class Leaderboard:
         Name of the metric that orders the entries.
     standings : mapping of str to Standing
         For each entry, the interval of its score and its comparison with the leader, which is the
-        best entry. Empty for the scores of a model.
+        best entry. Empty if the leaderboard shows the scores that a model file stores.
     gains : sequence of Gain
         Difference between each vote and the best single classifier.
     pivots : sequence of Pivot
-        Tables of scores by fold, by number of training images or by training value. The protocol
-        determines which tables there are.
+        Tables of scores by fold, by number of training images or by value of the column that the
+        protocol `Matrix` trains on. The protocol determines which tables there are.
     notes : sequence of str
         Sentences on the meaning of spreads, intervals and ranks.
     positive : str
-        The positive class of two classes. Empty for the scores of a model.
+        The positive class of two classes. Empty if the leaderboard shows the scores that a model
+        file stores.
     validation : mapping of str to mapping of str to float
         For each entry, its metrics on the validation set, which then order the entries. Empty
         without a validation set.

@@ -62,9 +62,9 @@ def pivots(
     -------
     list of Pivot
         One table for each of three protocols. `FewShot`: the scores of every entry by number of
-        training images. `Matrix`: the scores of the best entry, with training values down and
-        test values across. `LeaveOneOut`: the scores of every entry by held-out value. Empty for
-        other protocols.
+        training images. `Matrix`: the scores of the best entry, with one row for each value that is
+        trained on, and one column for each value that is tested. `LeaveOneOut`: the scores of every
+        entry by held-out value. Empty for other protocols.
     """
     of_metric = [row for row in rows if row["metric"] == metric]
     pooled = metric in pooled_metrics(rows)

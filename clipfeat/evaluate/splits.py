@@ -55,9 +55,9 @@ def leave_one_out(features: FeatureSet, column: str, random_state: int | None) -
     if len(held) < 2:
         raise UsageError(
             f"--leave-one-out needs 2 or more values that can be left out, but column {column!r} "
-            f"has {len(held)}. Values shared by all images of a class are not left out. The "
-            f"column's values are {', '.join(map(repr, np.unique(values).tolist()[:10]))}. Pass "
-            "another column"
+            f"has {len(held)}. A value is not left out if it is the only value of its class, or if "
+            "only the negative class has it. The column's values are "
+            f"{', '.join(map(repr, np.unique(values).tolist()[:10]))}. Pass another column"
         )
     groups = features.split_groups
     units = np.arange(len(values)) if groups is None else np.unique(groups, return_inverse=True)[1]

@@ -26,8 +26,8 @@ class Standing:
     entry : str
         Name of the entry.
     value, low, high : float
-        Mean over folds, and the ends of its 95 % interval. The intervals of all entries hold
-        together.
+        Mean over folds, and the ends of its 95 % interval. The 95 % hold for
+        the intervals of all entries together.
     behind : float
         Difference from the leader. It is positive for a worse entry, whatever the metric. It can
         be negative if the leader was chosen on a validation set.

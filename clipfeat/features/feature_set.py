@@ -475,8 +475,8 @@ class FeatureSet:
     def near_duplicates_grouped(self) -> "FeatureSet":
         """Return the set with near duplicates in one group, so that they share a fold.
 
-        A group is a connected component of the groups and the pairs of near duplicates. It needs
-        features of an encoder with trained weights, or arrays. See
+        A new group is a connected component of the old groups and the pairs of near duplicates. The
+        set needs features of an encoder with trained weights, or of arrays. See
         `clipfeat.features.near_duplicates` for the definition and the cost.
 
         Raises

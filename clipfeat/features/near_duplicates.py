@@ -91,7 +91,7 @@ def near_duplicates(
     files = files[np.argsort(features.keys[files])]  # samples do not depend on the order of rows
     if len(files) < MIN_IMAGES:
         raise DataError(
-            f"near duplicates are searched among {MIN_IMAGES} or more distinct files, got "
+            f"the search for near duplicates needs {MIN_IMAGES} or more distinct files, got "
             f"{len(files)}. Add images"
         )
     X = X[files]

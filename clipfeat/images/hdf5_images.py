@@ -143,7 +143,7 @@ def _chunks_of(dataset: Any, index: int | None) -> Iterator[tuple[int, ...]]:
 
 
 def _check_unpacked(dataset: Any, chunk: tuple[int, ...]) -> None:
-    """Check that a chunk unpacks to its own size, because HDF5 unpacks it to any size.
+    """Check that a chunk unpacks to at most its declared size, because HDF5 does not check this.
 
     Raises
     ------

@@ -98,7 +98,7 @@ class Understood:
 
 
 def has_both_classes(layout: str, labels: Set[str]) -> bool:
-    """Return whether a layout is a row of the table, and the labels include both classes."""
+    """Return whether the layout is one of a known data set, and the labels include both classes."""
     return layout not in {"", CLASS_FOLDERS} and {REAL, FAKE} <= labels
 
 

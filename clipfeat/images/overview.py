@@ -56,7 +56,7 @@ class SourceOverview:
         return ["class", *self._shown, *(split or NO_SPLIT for split in self.splits), "images"]
 
     def rows(self, limit: int = MOST_ROWS) -> list[list[str]]:
-        """Return the cells of the table. A last row counts the images of all rows after `limit`."""
+        """Return the cells of the table. After `limit` rows, one row counts all further images."""
         splits = self.splits
         by_row: dict[tuple[str, ...], Counter[str]] = {}
         for (label, generator, source, split), n in self.counts.items():
@@ -111,7 +111,7 @@ def overview_of(source: ImageSource) -> SourceOverview:
 
 
 def _different(records: Sequence[ImageRecord]) -> list[ImageRecord]:
-    """Return up to `N_EXAMPLES` records that differ in class, or else in origin, if possible."""
+    """Return up to `N_EXAMPLES` records: of different classes, then of different origins."""
     chosen: dict[int, ImageRecord] = {}
     values: tuple[Callable[[ImageRecord], object], ...] = (_label, _origin, id)
     for value in values:

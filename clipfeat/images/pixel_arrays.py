@@ -73,7 +73,7 @@ def pixel_layout(shape: tuple[int, ...], dtype: "np.dtype[Any]", name: str) -> P
         scale = "(255 * x).round()" if dtype.kind == "f" else "x"
         raise DataError(
             f"{name} has the dtype {dtype}, but images need uint8 with values from 0 to 255. If "
-            f"its values fit, save {scale}.astype('uint8') instead"
+            f"all values of {scale} are from 0 to 255, save {scale}.astype('uint8') instead"
         )
     if 0 in shape[1:]:
         raise DataError(f"{name} has the shape {shape}, so its images are empty. Save it again")

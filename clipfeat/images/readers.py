@@ -38,7 +38,7 @@ class Reader(ABC):
     content : {"image", "frame request"}
         The kind of bytes that `read` returns, which selects their decoder.
     in_memory : bool
-        Whether the reader holds the image itself, so that a copy of the reader is a copy of it.
+        Whether the reader holds the image itself, so that copying the reader copies the image.
     """
 
     __slots__ = ()

@@ -166,8 +166,8 @@ def _line(one: Decision) -> str:
     names = (one.path, label, one.annotator)
     if not (one.path and one.annotator and (label or one.is_undo)) or _BREAK.search("".join(names)):
         raise UsageError(
-            f"the decision about {one.path!r} has an empty name, or a name with a line break. "
-            "Choose another label, or rename the image"
+            f"the decision about {one.path!r} has an empty label, annotator or path, or one with a "
+            "line break. Choose another label or annotator, or rename the image"
         )
     out = io.StringIO()
     fields = (*map(spreadsheet_text, names), one.decided_at or now())

@@ -82,7 +82,7 @@ def decide(request: Request, row: Row, label: ClassName) -> dict[str, Any]:
 
 @router.post("/undo")
 def undo(request: Request) -> dict[str, Any]:
-    """Take back the last decision. The image is the first of the queue again."""
+    """Take back the last decision. Its image is again the first of the queue."""
     row = session_of(request).undo()
     return {**label_state(request), "undone": row}
 

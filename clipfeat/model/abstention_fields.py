@@ -52,7 +52,9 @@ def read_abstention(
             f"least {needed} for its level"
         )
     if any(n > most for n, most in zip(n_independent, n_images, strict=True)):
-        raise DamagedModelError("'abstention' has more independent images than images")
+        raise DamagedModelError(
+            "'abstention' has a larger number in n_independent than in n_images"
+        )
     if (
         probabilities is None
         or probabilities.dtype != np.float64

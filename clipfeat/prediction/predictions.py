@@ -273,7 +273,10 @@ _FRAME_OR_FACE = re.compile(r"@\d{4,}\.\d{3}s|#face\d+")
 
 @dataclass(frozen=True)
 class _Part:
-    """A file or a part of a file. It is a row of a feature set, or an image that has no row."""
+    """A file, or a part of a file.
+
+    It stands for a row of a feature set, or for an image without a row.
+    """
 
     path: str
     file: str

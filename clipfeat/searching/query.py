@@ -140,6 +140,6 @@ def encode_text(
             return replace(features, X=X, specs=(narrow,)), vectors[0]
     names = ", ".join(spec.name for spec in features.specs) or "arrays"
     raise UsageError(
-        "texts can be compared only with features of an open_clip encoder and its layer "
-        f"{SHARED_LAYER}, got {names}. Pass an image, or embed with --encoder clip-vit-l-14"
+        f"texts can be compared only with features of the layer {SHARED_LAYER} of an open_clip "
+        f"encoder, got {names}. Pass an image, or embed with --encoder clip-vit-l-14"
     )

@@ -126,7 +126,8 @@ def read_manifest(data: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
     Returns
     -------
     Decoded
-        A single pixel. The attribute ``format`` is the fields of `Manifest` as JSON, or ``"null"``.
+        A single pixel. The attribute ``format`` holds the fields of `Manifest` as JSON, or
+        ``"null"``.
 
     Raises
     ------

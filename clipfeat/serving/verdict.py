@@ -61,7 +61,8 @@ class Verdict:
     plausible : tuple of str, optional
         Classes in the prediction set of a model with abstention. None for other models.
     is_training_image : bool
-        Whether the model was fitted on this image. The verdict then says nothing about its skill.
+        Whether the model was fitted on this image. If so, the verdict says nothing about the skill
+        of the model.
     """
 
     predicted: str

@@ -1,4 +1,4 @@
-"""One HDF5 file of a feature file, opened and checked as untrusted input."""
+"""One of the HDF5 files of a feature file, opened and checked as untrusted input."""
 
 import errno
 import os

@@ -1,8 +1,8 @@
 """Writing feature files: rows are committed as parts, and merged into a snapshot or shards.
 
 `clipfeat.store.format` defines these terms. Rows are safe once `FeatureWriter.commit` returns. The
-writer does not append to a single HDF5 file. In measurements, killing such a writer lost committed
-rows, and a power cut corrupted the file.
+writer does not append to a single HDF5 file. In measurements of a writer that appends, killing it
+lost committed rows, and a power cut corrupted the file.
 """
 
 import secrets

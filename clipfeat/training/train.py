@@ -260,7 +260,10 @@ def _test_file(images: ImageSource) -> str:
 
 
 def _check_is_outside(target: Path, sources: Sequence[str]) -> None:
-    """Refuse a folder inside a folder of images, whose plots the next call would read as images."""
+    """Refuse an output folder inside a source.
+
+    The next call would read the plots of the run as images.
+    """
     for source in sources:
         if Path(source).is_dir() and target.resolve().is_relative_to(Path(source).resolve()):
             raise UsageError(

@@ -103,7 +103,7 @@ def test_a_resumed_file_keeps_its_detector(people: Path, tmp_path: Path) -> None
     made = run(people, out, "largest", detector="lbp")
     assert made.spec.faces == "largest margin=0.3 lbp:1"
     save(people / "new.png", skimage.data.astronaut()[:300, :400])
-    with pytest.warns(ClipfeatWarning, match="keeps the face detector"):
+    with pytest.warns(ClipfeatWarning, match="the faces of new images are detected with"):
         resumed = run(people, out, "largest")
     assert resumed.spec == made.spec
     assert resumed.n_rows == made.n_rows + 1

@@ -223,8 +223,8 @@ def test_yaml_that_takes_memory_or_time(text: str, message: str, tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("name", "text", "message"),
-    [("x.yaml", "a: [JPEG: {quality: 0x" + "f" * 5000 + "}]", "has an argument that is no text"),
-     ("x.yaml", "a: [JPEG: {quality: 2001-01-01}]", "has an argument that is no text"),
+    [("x.yaml", "a: [JPEG: {quality: 0x" + "f" * 5000 + "}]", "has an argument that is not a text"),
+     ("x.yaml", "a: [JPEG: {quality: 2001-01-01}]", "has an argument that is not a text"),
      ("x.toml", ".".join("a" * 20_000) + " = 1", "more than 1000 dots")],
     ids=["digits", "date", "points"],
 )  # fmt: skip

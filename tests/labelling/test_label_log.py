@@ -145,7 +145,9 @@ def test_names(tmp_path: Path) -> None:
         Decision("a\nb.png", "cat", "ann"), Decision("", "cat", "ann"), Decision("1", "", "ann"),
         Decision("1", "cat", ""), Decision("1", "a\rb", "ann"),
     ):  # fmt: skip
-        with pytest.raises(UsageError, match="an empty name, or a name with a line break"):
+        with pytest.raises(
+            UsageError, match="an empty label, annotator or path, or one with a line"
+        ):
             append_decisions(log, [one])
     assert not log.exists()
     marks = Decision("\u200f\x1b.png", "\u200f", "ann", "2026")  # as in names from right to left

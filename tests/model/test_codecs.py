@@ -121,6 +121,6 @@ def test_an_estimator_without_codec_is_not_saved(tmp_path: Path) -> None:
 
     for one in (GaussianNB(), Pipeline(), SoftVotingClassifier([("nb", GaussianNB())])):
         model = Model(one.fit(features.X, features.y), features.classes, features.specs)
-        with pytest.raises(UsageError, match=r"cannot hold a \w+, because it has no codec"):
+        with pytest.raises(UsageError, match=r"cannot hold a \w+, because this class has no codec"):
             model.save(tmp_path / "model.clipfeat")
     assert not list(tmp_path.iterdir())

@@ -50,7 +50,7 @@ def test_predictions_equal_open_clips(image_folder: Path, tmp_path: Path) -> Non
         assert np.allclose(read.predict_proba(labelled), expected, atol=1e-4)
         assert np.ptp(expected, axis=1).min() > 1e-3
     other = replace(features.specs[0], weights="0" * 32)
-    with pytest.raises(FingerprintError, match="image tower of open_clip:ViT-S-32 differ"):
+    with pytest.raises(FingerprintError, match="image tower of open_clip:ViT-S-32 are not"):
         zero_shot(replace(labelled, specs=(other,)), prompts, weights=file)
 
 
@@ -58,7 +58,7 @@ def test_classes_and_encoders_that_do_not_fit() -> None:
     """The classes must be those of the features, and the encoder must have a text tower."""
     with pytest.raises(LabelError, match="other classes than the features have: cat, fake"):
         zero_shot(make_features(), Prompts({"real": ["photograph"], "cat": ["cat"]}))
-    with pytest.raises(UsageError, match="needs features of an open_clip encoder"):
+    with pytest.raises(UsageError, match="needs features of the layer"):
         zero_shot(make_features(), Prompts({"real": ["photograph"], "fake": ["rendering"]}))
 
 

@@ -202,7 +202,8 @@ def finder_of(identity: str, weights: str | None = None) -> FaceFinder:
         share = float(margin.removeprefix("margin="))
     except (ValueError, StopIteration) as error:
         raise UsageError(
-            f"this version of clipfeat has no face finder {identity!r}. Update clipfeat"
+            f"this version of clipfeat does not know the face settings {identity!r}. Update "
+            "clipfeat"
         ) from error
     if kind.needs_file and weights is None:
         raise WeightsError(
@@ -218,7 +219,7 @@ def finder_of(identity: str, weights: str | None = None) -> FaceFinder:
             "none": "Install the version of clipfeat that was used then",
         }[kind.weights]
         raise WeightsError(
-            f"the faces were detected with {identity!r}, but the face finder is now "
+            f"the faces were detected with {identity!r}, but this installation detects them with "
             f"{finder.identity!r}. {remedy}"
         )
     return finder

@@ -91,8 +91,8 @@ def _write(estimator: Any, node: NodeWriter) -> None:
     codec = _find(name)
     if codec is None or codec.type is not type(estimator):
         raise UsageError(
-            f"a model file cannot hold a {name}, because it has no codec. Add one to the registry "
-            "row of the classifier; see CONTRIBUTING.md"
+            f"a model file cannot hold a {name}, because this class has no codec. Add a codec "
+            "to the registry row of the classifier, as CONTRIBUTING.md describes"
         )
     if isinstance(codec, Conversion):
         _write(codec.convert(estimator), node)

@@ -87,9 +87,7 @@ def _sigmoid(a: np.floating, b: np.floating) -> _SigmoidCalibration:
 
 def _isotonic(node: NodeReader, x: Any, y: Any) -> IsotonicRegression:
     if x.dtype != y.dtype or (np.diff(x) <= 0).any() or y.min() < 0 or y.max() > 1:
-        raise DamagedModelError(
-            f"{node.path} has an isotonic calibration that is not a function of x"
-        )
+        raise DamagedModelError(f"{node.path} has an isotonic calibration with invalid thresholds")
     isotonic = IsotonicRegression(out_of_bounds="clip")
     isotonic.X_thresholds_, isotonic.y_thresholds_ = x, y
     isotonic.X_min_, isotonic.X_max_ = x[0], x[-1]

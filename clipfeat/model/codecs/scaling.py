@@ -32,7 +32,7 @@ def _read_pipeline(node: NodeReader) -> Pipeline:
     names, steps = node.names("names"), node.chain("steps")
     if len(names) != len(steps) or any("__" in name for name in names):
         raise DamagedModelError(
-            f"{node.path} has {len(steps)} steps, which the names {names} do not fit"
+            f"{node.path} has {len(steps)} steps, but their names {names} do not match them"
         )
     *transformers, last = steps
     if not all(hasattr(step, "transform") for step in transformers):

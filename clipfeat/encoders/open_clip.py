@@ -85,6 +85,8 @@ def build(
         )
     model, transform = create(architecture, tag, options)
     visual = model.visual
+    if getattr(visual, "output_tokens", False):
+        visual.output_tokens = False  # CoCa's tower also returns the tokens, for its text decoder
     config = visual.preprocess_cfg
     digest = weights_digest(visual)
     size = config["size"]

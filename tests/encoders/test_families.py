@@ -135,3 +135,26 @@ def test_rows_equal_those_of_the_library(
     assert np.allclose(rows, alone, rtol=1e-3, atol=1e-4 * np.abs(rows).max())
     for row in rows:
         check_row(row)
+
+
+@pytest.mark.parametrize("layers", [None, "all"])
+def test_a_tower_that_also_returns_tokens_gives_its_first_output(
+    layers: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CoCa's tower returns a tuple of its features and its tokens. Only the features are used."""
+    name = "coca_ViT-B-32"
+    shrink(monkeypatch, name, {"layers": 2})
+    config = open_clip.factory._MODEL_CONFIGS[name]
+    config["multimodal_cfg"] |= {"layers": 1, "vocab_size": 100}
+    options = EncoderOptions(untrained=True, device="cpu", layers=layers)
+    encoder = open_encoder(f"open_clip:{name}", options)
+    rows = encoder.encode([encoder.preprocess(photo) for photo in photographs(2)])
+    assert rows.shape == (2, encoder.spec.n_features)
+    if layers is None:
+        model, _, transform = open_clip.create_model_and_transforms(name)
+        ours: Any = encoder.forward
+        model.visual.load_state_dict(ours.model.state_dict())
+        pixels = [transform(Image.fromarray(photo)) for photo in photographs(2)]
+        with torch.inference_mode():
+            expected, _ = model.visual.eval()(torch.stack(pixels))
+        assert np.allclose(encoder.encode(pixels), expected.numpy(), atol=1e-4)

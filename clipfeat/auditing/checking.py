@@ -43,7 +43,7 @@ def audit(
         headers of all images are read, and a sample of the images is decoded. For feature files, a
         sample of their images is decoded if these images can still be found.
     images : path or sequence of paths, optional
-        The images of the features. Their headers give facts that feature files do not record.
+        The images of the features. Their headers give properties that feature files do not record.
     inputs : SourceOptions
         The table of labels, its columns, and the files to which a table may refer. For features,
         only the group column is used. Views, faces and frames are not used.

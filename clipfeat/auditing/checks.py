@@ -12,14 +12,14 @@ from clipfeat.auditing.duplicates import EXACT, NEAR, check_exact, check_near
 from clipfeat.auditing.finding import Finding
 from clipfeat.auditing.groups import check_groups
 from clipfeat.auditing.mislabelled import check_labels
-from clipfeat.auditing.shortcuts import FACTS, check_fact
+from clipfeat.auditing.shortcuts import PROPERTIES, check_property
 from clipfeat.auditing.subject import Subject
 from clipfeat.auditing.unreadable import check_unreadable
 
 CHECKS: dict[str, Callable[[Subject], list[Finding]]] = {
     "unreadable files": check_unreadable,
     "class balance": check_balance,
-    **{fact.title: partial(check_fact, fact) for fact in FACTS},
+    **{one.title: partial(check_property, one) for one in PROPERTIES},
     "groups across splits": check_groups,
     EXACT: check_exact,
     NEAR: check_near,

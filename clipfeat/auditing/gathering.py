@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from clipfeat.auditing.headers import subject_of_images
-from clipfeat.auditing.pixels import pixel_facts
-from clipfeat.auditing.subject import Facts, Subject, known_facts, subject_of
+from clipfeat.auditing.pixels import pixel_properties
+from clipfeat.auditing.subject import Properties, Subject, known_properties, subject_of
 from clipfeat.errors import UsageError
 from clipfeat.features import FeatureSet, join, order_classes
 from clipfeat.images import open_source
@@ -18,7 +18,7 @@ from clipfeat.images.manifest import TableColumns
 from clipfeat.images.source_options import SourceOptions
 from clipfeat.images.thumbnails import find_readers
 from clipfeat.images.video import is_video
-from clipfeat.store import file_facts, load, open_stored
+from clipfeat.store import file_properties, load, open_stored
 from clipfeat.system.progress import Phase, Report
 
 FEATURE_SUFFIXES = frozenset({".h5", ".hdf5"})
@@ -78,27 +78,27 @@ def load_subject(
 
 def _of_feature_files(specs: Sequence[str]) -> Subject:
     sets = [load(spec) for spec in specs]
-    facts = [_stored_facts(spec, of) for spec, of in zip(specs, sets, strict=True)]
+    properties = [_stored_properties(spec, of) for spec, of in zip(specs, sets, strict=True)]
     if len({one.specs for one in sets}) == 1:
-        parts = [subject_of(*both) for both in zip(sets, facts, strict=True)]
+        parts = [subject_of(*both) for both in zip(sets, properties, strict=True)]
         return _stack_subjects(parts, specs)
     joined = join(sets)
     index_of = {path: i for i, path in enumerate(sets[0].paths.tolist())}
     rows = [index_of[path] for path in joined.paths.tolist()]
-    return subject_of(joined, {name: values[rows] for name, values in facts[0].items()})
+    return subject_of(joined, {name: values[rows] for name, values in properties[0].items()})
 
 
-def _stored_facts(spec: str, features: FeatureSet) -> Facts:
-    """Return the facts that a feature file records, and those of the images if they still exist."""
-    stored = file_facts(spec)
-    facts = known_facts(stored.file_size, stored.width, stored.height, stored.format)
+def _stored_properties(spec: str, features: FeatureSet) -> Properties:
+    """Return the stored properties, and those of the pixels if the images still exist."""
+    stored = file_properties(spec)
+    properties = known_properties(stored.file_size, stored.width, stored.height, stored.format)
     with open_stored(spec) as file:
         root = file.newest.text("root")
     files, first = np.unique(features.files, return_index=True)
     readers = find_readers(files.tolist(), [root]) if root else {}
     row_of = dict(zip(files.tolist(), first.tolist(), strict=True))
     images = {row_of[path]: reader for path, reader in readers.items() if not is_video(path)}
-    return facts | pixel_facts(images, features.y, features.keys)
+    return properties | pixel_properties(images, features.y, features.keys)
 
 
 def _of_sources(
@@ -157,6 +157,10 @@ def _stack_subjects(parts: Sequence[Subject], specs: Sequence[str]) -> Subject:
         columns={"split": np.concatenate(splits)},
         failures=tuple(failure for one in sets for failure in one.failures),
     )
-    shared = [name for name in parts[0].facts if all(name in part.facts for part in parts)]
-    facts = {name: np.concatenate([part.facts[name] for part in parts]) for name in shared}
-    return Subject(features, facts, parts[0].why_not_known)
+    shared = [
+        name for name in parts[0].properties if all(name in part.properties for part in parts)
+    ]
+    properties = {
+        name: np.concatenate([part.properties[name] for part in parts]) for name in shared
+    }
+    return Subject(features, properties, parts[0].why_not_known)

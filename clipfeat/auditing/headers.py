@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from clipfeat.auditing.pixels import pixel_facts
-from clipfeat.auditing.subject import Subject, known_facts, subject_of
+from clipfeat.auditing.pixels import pixel_properties
+from clipfeat.auditing.subject import Subject, known_properties, subject_of
 from clipfeat.errors import ImageError
 from clipfeat.features import Failure, FeatureSet, order_classes
 from clipfeat.images.header import Header, read_header
@@ -76,17 +76,17 @@ def subject_of_images(
         },
         failures=tuple(failures),
     )
-    facts = known_facts(
+    properties = known_properties(
         np.array([one.size for one in files]),
         np.array([header.width for header in headers]),
         np.array([header.height for header in headers]),
         np.array([header.format for header in headers], dtype=np.str_),
     )
-    facts["jpeg_tables"] = np.array([header.jpeg_tables for header in headers], dtype=np.str_)
-    facts["exif"] = np.array([_exif(header) for header in headers], dtype=np.str_)
+    properties["jpeg_tables"] = np.array([header.jpeg_tables for header in headers], dtype=np.str_)
+    properties["exif"] = np.array([_exif(header) for header in headers], dtype=np.str_)
     report(Phase("decoding a sample"))
     readers = {row: record.reader for row, record in enumerate(records) if not video_file(record)}
-    return subject_of(features, facts | pixel_facts(readers, features.y, features.keys))
+    return subject_of(features, properties | pixel_properties(readers, features.y, features.keys))
 
 
 def _exif(header: Header) -> str:

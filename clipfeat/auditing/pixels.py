@@ -1,8 +1,8 @@
-"""Facts about pixels: brightness, colour cast, saturation, sharpness, borders and corners.
+"""Properties of pixels: brightness, colour cast, saturation, sharpness, borders and corners.
 
-A classifier can learn such a fact instead of the content, for example the watermark or the border
-that all images of one source have. Because decoding takes time, only a sample of the images is
-measured.
+A classifier can learn such a property instead of the content, for example the watermark or the
+border that all images of one source have. Because decoding takes time, only a sample of the images
+is measured.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from clipfeat.auditing.subject import Facts
+from clipfeat.auditing.subject import Properties
 from clipfeat.errors import ImageError
 from clipfeat.images.isolated import IsolatedDecoder, Isolation, default_workers
 from clipfeat.images.readers import Reader
@@ -22,11 +22,12 @@ MAX_IMAGES = 600
 IMAGES_PER_WORKER = 100
 """Number of images for which starting another decoding process saves time."""
 SIDE = 256
-"""Longest side at which all facts except borders are measured."""
+"""Longest side at which all properties except borders are measured."""
 MAX_RANGE = 10
 """Maximum range of a channel in a constant row or column. JPEG compression adds some noise."""
 CORNERS = {"corner": 8, "small_corner": 24, "tiny_corner": 64}
-"""Facts about corners. The side of a patch is the shorter side of the image divided by the number.
+"""Properties of corners. The side of a patch is the shorter side of the image divided by this
+number.
 
 A patch shows a watermark only if the watermark fills most of the patch. DALL-E 2, for example,
 draws squares whose side is 1/64 of the image."""
@@ -38,10 +39,10 @@ Pixels = NDArray[np.uint8]
 Patches = NDArray[np.float32]
 
 
-def pixel_facts(
+def pixel_properties(
     readers: Mapping[int, Reader], y: NDArray[np.int64], keys: NDArray[np.bytes_]
-) -> Facts:
-    """Measure facts about the pixels of a sample of the images.
+) -> Properties:
+    """Measure properties of the pixels of a sample of the images.
 
     Parameters
     ----------
@@ -56,8 +57,8 @@ def pixel_facts(
     Returns
     -------
     mapping of str to ndarray of shape (n_files,), float64
-        Facts by name, NaN in the rows that are not in the sample or cannot be decoded. Empty if
-        no image can be decoded.
+        Properties by name, NaN in the rows that are not in the sample or cannot be decoded. Empty
+        if no image can be decoded.
     """
     rows = _sample(np.array(sorted(readers), dtype=np.int64), y, keys)
     isolation = Isolation("clipfeat.images.reduced:decode_reduced")
@@ -69,7 +70,7 @@ def pixel_facts(
                 with decoder.decoded(readers[row].read()) as decoded:
                     pixels = decoded.pixels
                     corners = {name: _corners(pixels, share) for name, share in CORNERS.items()}
-                    return _facts_of(pixels), corners
+                    return _properties_of(pixels), corners
             except ImageError:
                 return None
 
@@ -84,11 +85,11 @@ def pixel_facts(
     for name in CORNERS:
         patches = np.stack([corners[name] for _, corners in known.values()])
         columns[name] = _distance_to_others(patches)
-    facts: Facts = {}
+    properties: Properties = {}
     for name, values in columns.items():
-        facts[name] = np.full(len(y), np.nan)
-        facts[name][at] = values
-    return facts
+        properties[name] = np.full(len(y), np.nan)
+        properties[name][at] = values
+    return properties
 
 
 def _sample(rows: NDArray[np.int64], y: NDArray[np.int64], keys: NDArray[np.bytes_]) -> list[int]:
@@ -104,8 +105,8 @@ def _sample(rows: NDArray[np.int64], y: NDArray[np.int64], keys: NDArray[np.byte
     return np.sort(np.concatenate(drawn)).tolist() if drawn else []
 
 
-def _facts_of(pixels: Pixels) -> dict[str, float]:
-    """Measure the facts of one image that do not depend on the other images."""
+def _properties_of(pixels: Pixels) -> dict[str, float]:
+    """Measure the properties of one image that do not depend on the other images."""
     image = Image.fromarray(pixels)
     image.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
     small = np.asarray(image, dtype=np.float32)

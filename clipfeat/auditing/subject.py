@@ -1,8 +1,8 @@
-"""The subject of an audit: one row per file, with features and facts about the file.
+"""The subject of an audit: one row per file, with features and properties of the file.
 
-Facts come from three sources. A feature file records sizes and formats. Image headers also give
-JPEG quantisation tables and the presence of EXIF data. Facts about pixels come from a decoded
-sample of the images.
+Properties come from three sources. A feature file records sizes and formats. Image headers also
+give JPEG quantisation tables and the presence of EXIF data. Properties of pixels come from a
+decoded sample of the images.
 """
 
 from collections.abc import Mapping
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from clipfeat.errors import DataError
 from clipfeat.features import FeatureSet, Strings
 
-Facts = dict[str, NDArray[np.generic]]
+Properties = dict[str, NDArray[np.generic]]
 
-NO_FACTS = "features in memory do not record this property. Pass their feature file instead"
+NO_PROPERTIES = "features in memory do not record this property. Pass their feature file instead"
 NO_HEADERS = "a feature file does not record this property. Add the images with --images"
 
 
@@ -31,11 +31,12 @@ class Subject:
     features : FeatureSet
         One row per file. A file with several rows (views, faces, frames) is represented by its
         first row. If only images were given, there are no feature columns.
-    facts : mapping of str to ndarray of shape (n_files,)
-        Facts by name. An unknown fact is NaN in an array of numbers, and empty in an array of text.
+    properties : mapping of str to ndarray of shape (n_files,)
+        Properties by name. An unknown property is NaN in an array of numbers, and empty in an array
+        of text.
     why_not_known : str
-        Reason why facts that are not in `facts` are unknown. A check that needs such a fact is
-        skipped with this reason.
+        Reason why properties that are not in `properties` are unknown. A check that needs such a
+        property is skipped with this reason.
     judge : str
         Name of the classifier that gave `probabilities`.
     probabilities : mapping of str to ndarray of shape (n_classes,)
@@ -47,8 +48,8 @@ class Subject:
     """
 
     features: FeatureSet
-    facts: Facts
-    why_not_known: str = NO_FACTS
+    properties: Properties
+    why_not_known: str = NO_PROPERTIES
     judge: str = ""
     probabilities: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     fold_groups: Mapping[str, str] = field(default_factory=dict)
@@ -75,7 +76,7 @@ class Subject:
         return {"path": str(of.paths[i]), "label": str(of.labels[i]), "split": str(self.split[i])}
 
     def with_headers(self, images: "Subject") -> "Subject":
-        """Return the same files with the facts of their images, matched by content hash.
+        """Return the same files with the properties of their images, matched by content hash.
 
         Raises
         ------
@@ -90,28 +91,28 @@ class Subject:
                 "none of the images is in the feature file. Pass the images of this file with "
                 "--images."
             )
-        facts = {}
-        for name, values in images.facts.items():
+        properties = {}
+        for name, values in images.properties.items():
             unknown = np.nan if values.dtype.kind == "f" else ""
-            facts[name] = np.where(at >= 0, values[at], unknown)
-        return replace(self, facts=facts, why_not_known=images.why_not_known)
+            properties[name] = np.where(at >= 0, values[at], unknown)
+        return replace(self, properties=properties, why_not_known=images.why_not_known)
 
 
-def subject_of(features: FeatureSet, facts: Facts) -> Subject:
+def subject_of(features: FeatureSet, properties: Properties) -> Subject:
     """Make a subject of the first row of each file."""
     _, rows = np.unique(features.files, return_index=True)
     rows.sort()
-    kept = {name: values[rows] for name, values in facts.items()}
-    return Subject(features.take(rows), kept, NO_HEADERS if facts else NO_FACTS)
+    kept = {name: values[rows] for name, values in properties.items()}
+    return Subject(features.take(rows), kept, NO_HEADERS if properties else NO_PROPERTIES)
 
 
-def known_facts(
+def known_properties(
     size: Any,
     width: Any,
     height: Any,
     format_name: NDArray[np.str_],
-) -> Facts:
-    """Derive facts from the sizes and formats of files.
+) -> Properties:
+    """Derive properties from the sizes and formats of files.
 
     Parameters
     ----------

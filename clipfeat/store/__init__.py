@@ -21,9 +21,9 @@ from clipfeat.store.combining import MergeReport, merge_files
 from clipfeat.store.exporting import export
 from clipfeat.store.format import Row
 from clipfeat.store.loading import (
-    FileFacts,
+    FileProperties,
     feature_files_in,
-    file_facts,
+    file_properties,
     library_versions,
     load,
     provenance,
@@ -35,14 +35,14 @@ from clipfeat.store.writing import FeatureWriter
 
 __all__ = [
     "FeatureWriter",
-    "FileFacts",
+    "FileProperties",
     "MergeReport",
     "Row",
     "Stored",
     "VerifyReport",
     "export",
     "feature_files_in",
-    "file_facts",
+    "file_properties",
     "library_versions",
     "load",
     "merge_files",

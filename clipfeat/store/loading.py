@@ -95,8 +95,8 @@ def weight_files(stored: Stored) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class FileFacts:
-    """Facts about the image files of a feature file. Unknown values are zero or empty.
+class FileProperties:
+    """Properties of the image files of a feature file. Unknown values are zero or empty.
 
     Parameters
     ----------
@@ -114,8 +114,8 @@ class FileFacts:
     format: NDArray[np.str_]
 
 
-def file_facts(path: str | Path) -> FileFacts:
-    """Read facts about the images of a feature file, in the row order of `load`.
+def file_properties(path: str | Path) -> FileProperties:
+    """Read properties of the images of a feature file, in the row order of `load`.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def file_facts(path: str | Path) -> FileFacts:
     """
     with open_stored(path) as stored:
         height, width = stored.column("image_size").T
-        return FileFacts(stored.column("file_size"), height, width, stored.strings("format"))
+        return FileProperties(stored.column("file_size"), height, width, stored.strings("format"))
 
 
 def feature_files_in(folder: str | Path) -> list[Path]:

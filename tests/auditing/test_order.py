@@ -7,7 +7,7 @@ import pytest
 
 from clipfeat.auditing import pixels
 from clipfeat.auditing.mislabelled import check_labels
-from clipfeat.auditing.shortcuts import FACTS, check_fact
+from clipfeat.auditing.shortcuts import PROPERTIES, check_property
 from clipfeat.auditing.subject import Subject
 from clipfeat.features import near_duplicates as near
 from tests.conftest import make_features
@@ -16,7 +16,7 @@ N = 60
 
 
 def audited(order: np.ndarray, *, grouped: bool, renamed: bool = False) -> list[object]:
-    """Return the numbers of a fact and of the label check for files in an order."""
+    """Return the numbers of a property and of the label check for files in an order."""
     features = make_features(N, apart=0.7, seed=4, groups=grouped)
     keys = np.array([f"{i:032x}" for i in np.random.default_rng(1).permutation(2 * N)], dtype="S32")
     width = np.random.default_rng(2).normal(size=2 * N) + 3.0 * features.y
@@ -24,8 +24,8 @@ def audited(order: np.ndarray, *, grouped: bool, renamed: bool = False) -> list[
         features = replace(features, paths=features.paths[::-1].copy())
     features = replace(features, keys=keys).take(order)
     subject = Subject(features, {"width": width[order]})
-    fact = next(one for one in FACTS if one.name == "width")
-    (shortcut,), (labels,) = check_fact(fact, subject), check_labels(subject)
+    width = next(one for one in PROPERTIES if one.name == "width")
+    (shortcut,), (labels,) = check_property(width, subject), check_labels(subject)
     return [shortcut.numbers, sorted((row["suggested"], row["p_label"]) for row in labels.rows)]
 
 

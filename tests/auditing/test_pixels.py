@@ -1,4 +1,4 @@
-"""Tests of the facts about pixels, each planted in one of two classes."""
+"""Tests of the properties of pixels, each planted in one of two classes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,13 +10,13 @@ from PIL import Image, ImageFilter
 from clipfeat.auditing import pixels
 from clipfeat.auditing.checking import audit
 from clipfeat.auditing.gathering import load_subject
-from clipfeat.auditing.shortcuts import FACTS
+from clipfeat.auditing.shortcuts import PROPERTIES
 from clipfeat.images.source_options import SourceOptions
 from clipfeat.system.progress import silent
 
 Plant = Callable[[np.ndarray], np.ndarray]
 N, SIDE = 40, 64
-OF_PIXELS = {fact.title for fact in FACTS[8:]}
+OF_PIXELS = {one.title for one in PROPERTIES[8:]}
 
 
 def picture(rng: np.random.Generator) -> np.ndarray:
@@ -27,7 +27,7 @@ def picture(rng: np.random.Generator) -> np.ndarray:
 
 
 def write(folder: Path, plant: Plant, seed: int = 0) -> Path:
-    """Save two classes of images, one of them with a planted fact."""
+    """Save two classes of images, one of them with a planted property."""
     rng = np.random.default_rng(seed)
     for label in ("real", "fake"):
         (folder / label).mkdir(parents=True)
@@ -82,7 +82,7 @@ def blur(image: np.ndarray) -> np.ndarray:
 def test_each_planted_fact_is_found(
     tmp_path: Path, plant: Plant, title: str, severity: str
 ) -> None:
-    """The finding names the fact, its AUC and the values in both classes."""
+    """The finding names the property, its AUC and the values in both classes."""
     findings = {one.check: one for one in audit(write(tmp_path / "images", plant)).findings}
     assert title in findings
     assert findings[title].severity.startswith(severity)
@@ -106,16 +106,16 @@ def test_large_sets_are_sampled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_damaged_and_large_images_are_measured(tmp_path: Path) -> None:
-    """An image that cannot be decoded has no facts; a large JPEG file is reduced."""
+    """An image that cannot be decoded has no properties; a large JPEG file is reduced."""
     folder = write(tmp_path / "images", lambda image: image)
     damaged = folder / "real" / "0.png"
     damaged.write_bytes(damaged.read_bytes()[:200])
     Image.new("RGB", (4100, 4096), (200, 10, 10)).save(folder / "real" / "1.jpg")
     subject = load_subject(folder, None, SourceOptions(), 1, silent)
     brightness = dict(
-        zip(subject.features.paths.tolist(), subject.facts["brightness"].tolist(), strict=True)
+        zip(subject.features.paths.tolist(), subject.properties["brightness"].tolist(), strict=True)
     )
     assert np.isnan(brightness["real/0.png"])
     assert brightness["real/1.jpg"] == pytest.approx(220 / 3, abs=2)
-    border = subject.facts["border"][subject.features.paths.tolist().index("real/1.jpg")]
+    border = subject.properties["border"][subject.features.paths.tolist().index("real/1.jpg")]
     assert border == 1.0

@@ -1,4 +1,4 @@
-"""Tests of the separation of classes by one fact."""
+"""Tests of the separation of classes by one property."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def test_a_fixed_value_is_detected() -> None:
 
 
 def test_one_class_of_several_is_named() -> None:
-    """The result is the class that the fact separates from the others."""
+    """The result is the class that the property separates from the others."""
     y = np.repeat([0, 1, 2], 40)
     formats = np.where(y == 1, "PNG", "JPEG")
     assert separation(formats, y, np.arange(120)).code == 1

@@ -47,7 +47,7 @@ def write(folder: Path, kinds: dict[str, Save], n: int = 40) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("fake", "real", "fact"),
+    ("fake", "real", "title"),
     [
         (as_png, as_jpeg, "file format"),
         (as_jpeg, as_coarse_jpeg, "JPEG quantisation"),
@@ -55,13 +55,13 @@ def write(folder: Path, kinds: dict[str, Save], n: int = 40) -> Path:
         (as_jpeg, as_any_size, "width"),
     ],
 )
-def test_each_shortcut_is_a_leak(tmp_path: Path, fake: Save, real: Save, fact: str) -> None:
+def test_each_shortcut_is_a_leak(tmp_path: Path, fake: Save, real: Save, title: str) -> None:
     """Format, JPEG quantisation, EXIF and size each predict the class."""
     run = audit(write(tmp_path / "images", {"fake": fake, "real": real}))
     leaks = {finding.check: finding for finding in run.findings if finding.severity == "leak"}
-    assert fact in leaks
-    assert leaks[fact].numbers["auc"] > 0.95
-    assert f"{fact} alone separates " in leaks[fact].sentence
+    assert title in leaks
+    assert leaks[title].numbers["auc"] > 0.95
+    assert f"{title} alone separates " in leaks[title].sentence
     assert run.has_leak
 
 

@@ -18,7 +18,7 @@ from clipfeat.store import (
     FeatureWriter,
     Row,
     export,
-    file_facts,
+    file_properties,
     load,
     merge_files,
     merging,
@@ -122,7 +122,7 @@ def test_any_history_reads_back(
 
 
 def test_all_that_reads_reads_it(place: str, tmp_path: Path) -> None:
-    """Loading, facts, export and merge give equal results for a snapshot and for shards."""
+    """Loading, properties, export and merge give equal results for a snapshot and for shards."""
     numbers = {f"{i:02d}.png": i for i in range(12)}
     out = f"{place}/out.h5"
     assert write(out, numbers) == 12
@@ -132,7 +132,7 @@ def test_all_that_reads_reads_it(place: str, tmp_path: Path) -> None:
     assert not location(out).exists()
     assert rows(out) == numbers
     assert verify(out).n_rows == 12
-    assert file_facts(out).file_size.tolist() == [9] * 12
+    assert file_properties(out).file_size.tolist() == [9] * 12
     assert export(out, tmp_path / "out.npz") == 12
     merged = merge_files([out], f"{place}/merged.h5")
     assert merged.n_rows == 12

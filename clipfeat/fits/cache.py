@@ -89,7 +89,7 @@ class CellCache:
     out_of_fold : bool
         Whether the cells also hold out-of-fold probabilities of their training rows.
     time_limit : float, optional
-        Time limit of the run, in seconds.
+        Time limit of the run, in seconds. A tuned cell is reused only under the same limit.
     """
 
     folder: Path
@@ -111,7 +111,8 @@ class CellCache:
             "name": spec.name,
             "columns": [spec.columns.start, spec.columns.stop],
             "seed": spec.seed,
-            "limit": self.time_limit,
+            # Only a parameter search depends on the limit. Other fits finish within it or not.
+            "limit": self.time_limit if self.options.tune else None,
             "size": spec.measure_size,
             # Earlier versions predicted the training rows of a bag by its single members.
             "inner": "bags" if self.out_of_fold and self.options.bag else self.out_of_fold,

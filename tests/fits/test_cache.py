@@ -8,7 +8,7 @@ import pytest
 
 from clipfeat.evaluate import benchmark
 from clipfeat.features import FeatureSet
-from clipfeat.fits.cache import read_cell, write_cell
+from clipfeat.fits.cache import CellCache, read_cell, write_cell
 from clipfeat.fits.cells import Cell, CellSpec, run_cell
 from clipfeat.zoo.fit_options import FitOptions
 from clipfeat.zoo.spaces import Tuned
@@ -90,3 +90,14 @@ def test_no_stale_cell_is_used(
         kept.probabilities["logreg"], plain.probabilities["logreg"], equal_nan=True
     )
     assert kept.thresholds == plain.thresholds
+
+
+@pytest.mark.parametrize("tune", [False, True])
+def test_another_time_limit_repeats_only_parameter_searches(tmp_path: Path, tune: bool) -> None:
+    """A finished fit is the same under every limit, but a longer search tries more parameters."""
+    rows = np.arange(4)
+    spec = CellSpec(0, "", "knn", "knn", slice(None), (rows, rows), 0, 1, False)
+    short = CellCache(tmp_path, "data", FitOptions(tune=tune), False, 60.0)
+    short.write(Cell(np.eye(2), None, {}, None), spec)
+    for limit in (600.0, None):
+        assert (replace(short, time_limit=limit).read(spec) is None) == tune

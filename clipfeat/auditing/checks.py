@@ -23,6 +23,6 @@ CHECKS: dict[str, Callable[[Subject], list[Finding]]] = {
     "groups across splits": check_groups,
     EXACT: check_exact,
     NEAR: check_near,
-    "mislabelled candidates": check_labels,
+    "possible label errors": check_labels,
 }
 """Checks by name. A check raises `DataError` if the subject lacks data that the check needs."""

@@ -4,6 +4,7 @@ import numpy as np
 
 from clipfeat.auditing.finding import Finding
 from clipfeat.auditing.subject import Subject
+from clipfeat.features.label_text import count_texts
 
 IMBALANCE_NOTE = 1.5
 IMBALANCE_WARNING = 10.0
@@ -23,7 +24,7 @@ def check_balance(subject: Subject) -> list[Finding]:
         findings.append(Finding("class balance", severity, sentence, {"unlabelled": n}))
     if not counts:
         return findings
-    listed = ", ".join(f"{name} {n}" for name, n in counts.items())
+    listed = ", ".join(count_texts(counts))
     ratio = max(counts.values()) / max(1, min(counts.values()))
     if len(counts) == 1:
         findings.append(Finding("class balance", "warning", f"there is only one class: {listed}"))

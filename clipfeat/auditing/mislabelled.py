@@ -60,7 +60,7 @@ def check_labels(subject: Subject, seed: int = 0) -> list[Finding]:
         "Inspect the first files of the list"
     )
     numbers = {"files": float(len(rows)), "share": len(rows) / len(y), "accuracy": accuracy}
-    return [Finding("mislabelled candidates", "note", sentence, numbers, rows)]
+    return [Finding("possible label errors", "note", sentence, numbers, rows)]
 
 
 def _given_probabilities(

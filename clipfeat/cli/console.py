@@ -165,12 +165,16 @@ def label_counts(labels: Mapping[str, int], *, limit: int = 12) -> str:
     Examples
     --------
     >>> label_counts({"real": 12, "fake": 12, "": 3})
-    'fake 12, real 12, unlabelled 3'
+    '12 fake, 12 real, 3 unlabelled'
     >>> label_counts({"": 3})
     'none'
+    >>> label_counts({"0": 112, "1": 448})
+    '112 of class 0, 448 of class 1'
     """
-    counts = [f"{label} {n}" for label, n in sorted(labels.items()) if label]
+    from clipfeat.features.label_text import count_texts
+
+    counts = count_texts({label: n for label, n in sorted(labels.items()) if label})
     more = [f"… {len(counts)} classes"] if len(counts) > limit else []
     if counts and labels.get(""):
-        more.append(f"unlabelled {labels['']}")
+        more.append(f"{labels['']} unlabelled")
     return ", ".join([*counts[:limit], *more]) or "none"

@@ -57,9 +57,10 @@ def explain(
         print_line(one.path)
         for name, p in {**one.members, "vote": one.probabilities}.items():
             print_line(
-                f"  {name}: " + ", ".join(f"{label} {value:.3f}" for label, value in p.items())
+                f"  {name}: " + ", ".join(f"p_{label} {value:.3f}" for label, value in p.items())
             )
         for neighbour in one.neighbours:
-            print_line(f"  {neighbour.distance:.3f} {neighbour.label or '?'} {neighbour.path}")
+            label = neighbour.label or "unlabelled"
+            print_line(f"  distance {neighbour.distance:.3f}: {neighbour.path} ({label})")
     if html is not None:
         print_line(save_explanations(explanations, html, files[0], images))

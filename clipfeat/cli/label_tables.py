@@ -54,9 +54,12 @@ def print_summary(merged: "MergedLabels") -> None:
             f"{counted(one.n_images, 'image')} (Cohen's kappa {kappa})"
         )
     if merged.disputed:
+        n = len(merged.contested)
+        verbs = ("has", "is") if n == 1 else ("have", "are")
+        unlabelled = f"{n} {verbs[0]} no majority label and {verbs[1]} unlabelled"
         print_error_line(
-            f"{counted(len(merged.disputed), 'image')} got different labels. Without a majority, "
-            f"an image is unlabelled ({len(merged.contested)} of them)"
+            f"{counted(len(merged.disputed), 'image')} got different labels. "
+            f"{unlabelled if n else 'All have a majority label'}"
         )
     for path, labels in list(merged.disputed.items())[:MAX_DISPUTED]:
         given = ", ".join(f"{name} {label}" for name, label in labels.items())

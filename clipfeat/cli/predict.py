@@ -53,6 +53,7 @@ def predict(
     """
     from clipfeat.cli.console import counted
     from clipfeat.features.classes import positive_last
+    from clipfeat.features.label_text import count_texts
     from clipfeat.images.skipping import skipped_text
     from clipfeat.model import load_model
     from clipfeat.prediction.predicting import predict as run
@@ -95,8 +96,10 @@ def predict(
         sys.stdout.write(text)
     else:
         publish(text.encode(), output)
-        counts = (f"{predictions.predicted.count(name)} {name}" for name in predictions.classes)
-        print_line(f"{output}: {counted(len(table), 'row')}, predicted {', '.join(counts)}")
+        counts = {name: predictions.predicted.count(name) for name in predictions.classes}
+        print_line(
+            f"{output}: {counted(len(table), 'row')}, predicted {', '.join(count_texts(counts))}"
+        )
     print_unsure(predictions)
     if predictions.skipped:
         print_error_line(skipped_text(predictions.skipped))

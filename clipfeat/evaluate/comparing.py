@@ -38,7 +38,8 @@ class ComparedEntry:
         metrics such as log loss, for which lower is better, the sign is reversed. NaN if the first
         run does not have the entry.
     better_low, better_high : float
-        Ends of the paired 95 % interval of `better`. All intervals of a comparison hold together.
+        Ends of the paired 95 % interval of `better`. All intervals of a comparison are
+        simultaneous.
     p_value : float
         Two-sided p-value of the paired test that there is no difference, corrected for all compared
         entries and runs by the max-T method.
@@ -266,10 +267,10 @@ def _notes(
         "classifiers in all runs."
     ]
     kind, _, column = unit.partition(" of ")
-    units = f"{size.n_units} {kind}{'s' if size.n_units > 1 else ''}{column and f' of {column}'}"
+    units = f"{size.n_units} {kind}{'s' if size.n_units > 1 else ''}{column and f' of {column!r}'}"
     return [
-        f"Intervals and p-values hold for all {len(values)} rows together (max-T). They account "
-        f"for the choice of {units}, but not for the choice of training images.",
+        f"Intervals and p-values are simultaneous for all {len(values)} rows (max-T). They "
+        f"account for the choice of {units}, but not for the choice of training images.",
         *([] if is_compared else nothing),
     ]
 

@@ -341,17 +341,19 @@ def _notes(draws: Resamples, board: Leaderboard) -> list[str]:
     if not board.standings:
         return []
     n, size = len(board.standings), draws.size
-    together = f"for all {n} entries together, including the best one" if n > 1 else "for the entry"
+    covered = (
+        f"are simultaneous for all {n} entries, including the best one. They " if n > 1 else ""
+    )
     column = draws.unit.partition(" of ")[2]
     units = _units_text(draws)
     scope = {
         "image": "the choice of test images",
         "group": "the choice of test groups",
-    }.get(draws.unit, f"the choice of {column}")
+    }.get(draws.unit, "the choice of held-out values")
     new = f" They also apply to a new {column}." if column else ""
     notes = [
-        f"The 95 % intervals of {COLUMN_TITLES[board.metric]} hold {together}. They account for "
-        f"{scope} ({units} resampled), but not for the choice of training images.{new}"
+        f"The 95 % intervals of {COLUMN_TITLES[board.metric]} {covered}account for {scope} "
+        f"(bootstrap over {units}), but not for the choice of training images.{new}"
     ]
     if size.n_units < 2:
         return _caveats(draws)
@@ -379,7 +381,7 @@ def _notes(draws: Resamples, board: Leaderboard) -> list[str]:
 def _units_text(draws: Resamples) -> str:
     kind, _, column = draws.unit.partition(" of ")
     n = draws.size.n_units
-    return f"{n} {kind}{'s' if n > 1 else ''}{column and f' of {column}'}"
+    return f"{n} {kind}{'s' if n > 1 else ''}{column and f' of {column!r}'}"
 
 
 def _caveats(draws: Resamples) -> list[str]:

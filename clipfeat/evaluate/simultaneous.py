@@ -1,4 +1,4 @@
-"""Tests and intervals that hold for all entries of a run together."""
+"""Simultaneous tests and intervals for all entries of a run."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

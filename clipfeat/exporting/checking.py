@@ -26,7 +26,8 @@ N_IMAGES = 200
 TOLERANCE = 1e-4
 """Largest accepted difference of a probability."""
 BATCH = 16
-GENERATED = "generated images"
+GENERATED = "random images"
+"""Name of the images that `generated_images` makes."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from clipfeat.errors import ClipfeatWarning, DataError, LabelError, unknown_name
 from clipfeat.features.classes import order_classes, positive_class, positive_last
 from clipfeat.features.column_names import find_column
-from clipfeat.features.label_text import check_spellings, one_spelling
+from clipfeat.features.label_text import check_spellings, count_texts, one_spelling
 from clipfeat.spec import EncoderSpec, check_same, titles
 from clipfeat.system.escaping import terminal_text
 
@@ -173,7 +173,9 @@ class FeatureSet:
         return len(self.X)
 
     def __repr__(self) -> str:
-        counts = [f"{name} {int((self.y == i).sum())}" for i, name in enumerate(self.classes)]
+        counts = count_texts(
+            {name: int((self.y == i).sum()) for i, name in enumerate(self.classes)}
+        )
         return terminal_text(
             f"FeatureSet({len(self)} images × {self.X.shape[1]} features by "
             f"{' + '.join(titles(self.specs)) or 'no encoder'}; {', '.join(counts) or 'no labels'})"

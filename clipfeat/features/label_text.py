@@ -54,6 +54,30 @@ def class_names(labels: Collection[str]) -> dict[str, str]:
     return whole
 
 
+def count_texts(counts: Mapping[str, int], number: str = "{:d}") -> list[str]:
+    """Return the number of images of each class as text.
+
+    If a class has a name without letters, such as ``0``, each text says which number is the class.
+
+    Parameters
+    ----------
+    counts : mapping of str to int
+        Number of images by class.
+    number : str, optional
+        Format of the number.
+
+    Examples
+    --------
+    >>> count_texts({"fake": 448, "real": 112})
+    ['448 fake', '112 real']
+    >>> count_texts({"0": 112, "1": 448})
+    ['112 of class 0', '448 of class 1']
+    """
+    is_clear = all(any(sign.isalpha() for sign in name) for name in counts)
+    form = f"{number} {{name}}" if is_clear else f"{number} of class {{name}}"
+    return [form.format(n, name=name) for name, n in counts.items()]
+
+
 def one_spelling(counts: Mapping[str, int], like: Collection[str] = ()) -> dict[str, str]:
     """Map labels that differ only in capitals, spaces or Unicode form to one spelling.
 

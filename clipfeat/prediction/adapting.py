@@ -10,6 +10,7 @@ from clipfeat.embedding.embed_resources import EmbedResources
 from clipfeat.errors import DataError, LabelError
 from clipfeat.evaluate.metrics import DECIDED, decide, score
 from clipfeat.features import FeatureSet
+from clipfeat.features.label_text import count_texts
 from clipfeat.images.memory import ImageInput
 from clipfeat.images.source_options import SourceOptions
 from clipfeat.model import Model
@@ -105,7 +106,7 @@ def _from_labels(model: Model, predictions: Predictions) -> Adaptation:
     counts = np.bincount(y, minlength=len(model.classes))
     if len(y) < MIN_IMAGES or counts.min() < MIN_PER_CLASS:
         few = np.argsort(counts, kind="stable")[:10]
-        listed = ", ".join(f"{model.classes[code]} {counts[code]}" for code in few)
+        listed = ", ".join(count_texts({model.classes[code]: counts[code] for code in few}))
         left_out = predictions.n_training
         note = f". {left_out} training images of the model are left out" if left_out else ""
         raise LabelError(

@@ -119,8 +119,8 @@ def _shared(about: Mapping[str, Any]) -> list[str]:
     if not about.get("shared"):
         return []
     return [
-        f"{about['shared']} images belong to no held-out value of {about['column']}. They are "
-        "divided among the tests. Each test uses a part on which its models were not trained."
+        f"{about['shared']} images have no {about['column']}, or one that is not held out. They "
+        "are divided among the tests. Each test uses a part on which its models were not trained."
     ]
 
 

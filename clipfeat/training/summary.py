@@ -7,6 +7,7 @@ import numpy as np
 
 from clipfeat.evaluate.intervals import share_interval
 from clipfeat.evaluate.leaderboard import COLUMN_TITLES
+from clipfeat.features.label_text import count_texts
 from clipfeat.report import remarks
 from clipfeat.report.abstention import abstention_remarks
 from clipfeat.report.markdown import leaderboard_markdown, rates_markdown
@@ -24,7 +25,7 @@ def results(training: Training) -> list[str]:
     interval = ""
     if standing is not None and not np.isnan(standing.low):
         interval = f" (95 % interval {standing.low:.3f} to {standing.high:.3f})"
-    classes = ", ".join(f"{name} {n}" for name, n in about["per_class"].items())
+    classes = ", ".join(count_texts(about["per_class"]))
     grouped = f", {about['groups']} groups, each in one fold" if about["grouped"] else ""
     lines = [
         f"Data: {about['images']} training rows ({classes}){grouped}.",

@@ -17,7 +17,7 @@ def test_wrong_labels_are_listed_first() -> None:
     wrong = [3, 50, 120, 180, 250]
     y[wrong] = (y[wrong] + 1) % 3
     run = audit(replace(features, X=X, y=y))
-    (finding,) = [f for f in run.findings if f.check == "mislabelled candidates"]
+    (finding,) = [f for f in run.findings if f.check == "possible label errors"]
     assert {row["path"] for row in finding.rows[:5]} == set(features.paths[wrong].tolist())
     truth = dict(zip(features.paths.tolist(), features.labels.tolist(), strict=True))
     assert all(row["suggested"] == truth[str(row["path"])] for row in finding.rows[:5])
@@ -27,7 +27,7 @@ def test_wrong_labels_are_listed_first() -> None:
 def test_clean_labels_pass() -> None:
     """Well-separated classes with correct labels give no candidates."""
     run = audit(make_features(100, apart=30.0))
-    assert "mislabelled candidates" in run.passed
+    assert "possible label errors" in run.passed
 
 
 def test_given_probabilities_replace_the_fit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,6 +40,6 @@ def test_given_probabilities_replace_the_fit(monkeypatch: pytest.MonkeyPatch) ->
     order = np.random.default_rng(0).permutation(60)
     probabilities = dict(zip(features.paths[order].tolist(), p[order], strict=True))
     run = audit(features, judge="svm", probabilities=probabilities)
-    (finding,) = [f for f in run.findings if f.check == "mislabelled candidates"]
+    (finding,) = [f for f in run.findings if f.check == "possible label errors"]
     assert [row["path"] for row in finding.rows] == [features.paths[7]]
     assert finding.sentence.startswith("1 of 59 files may be mislabelled according to svm")

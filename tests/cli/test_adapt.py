@@ -51,4 +51,4 @@ def test_labels_of_a_table_and_unlabelled_images(image_folder: Path) -> None:
     assert Path("model.clipfeat").read_bytes() == Path("new.clipfeat").read_bytes()
     few = ("path,label", *names[:6])
     Path("t.csv").write_text("\n".join(few))
-    assert_fails(clipfeat(*words, "--labels", "t.csv", "--no-progress"), 1, "(fake 0, real 6)")
+    assert_fails(clipfeat(*words, "--labels", "t.csv", "--no-progress"), 1, "(0 fake, 6 real)")

@@ -17,7 +17,7 @@ from tests.cli.command_line import SPECTRUM, assert_fails, clipfeat, embed, succ
 def test_labels_come_from_class_folders(image_folder: Path) -> None:
     """The report counts the labels and suggests the next command."""
     result = succeed("embed", "images", "out.h5", *SPECTRUM)
-    assert "labels: fake 12, real 12" in result.stdout
+    assert "labels: 12 fake, 12 real" in result.stdout
     assert "next: clipfeat benchmark out.h5" in result.stdout
 
 
@@ -206,7 +206,7 @@ def test_classes_by_patterns(image_folder: Path) -> None:
     """``--real`` and ``--fake`` label the images, and the others are counted in a note."""
     words = ("--real", "real/*-0[1-5]*", "--fake", "fake", "--generator-level", 1)
     result = succeed("embed", "images", "out.h5", *SPECTRUM, *words)
-    assert "labels: fake 12, real 5, unlabelled 7" in result.stdout
+    assert "labels: 12 fake, 5 real, 7 unlabelled" in result.stdout
     assert "note: 7 images are unlabelled, because neither --real nor --fake" in result.stdout
     assert_fails(clipfeat("embed", "images", "new.h5", "--real", "none"), 2, "matches no image")
 

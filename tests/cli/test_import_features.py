@@ -18,7 +18,7 @@ def test_imported_features_are_fitted(image_folder: Path) -> None:
     result = succeed("import", "tv", "-o", "tv.h5", "--name", "alexnet", "--images", "images")
     assert "by imported:thingsvision/alexnet" in result.stdout
     assert "identified by content hash (24) or by path (0)" in result.stdout
-    assert "labels: fake 12, real 12" in result.stdout
+    assert "labels: 12 fake, 12 real" in result.stdout
     embed()
     succeed("fit", "tv.h5", "out.h5", "--cv", 0)
     assert clipfeat("import", "images", "-o", "x.h5", "--name", "x").exit_code == 2

@@ -24,7 +24,7 @@ def test_classes_are_refused_or_merged(image_folder: Path) -> None:
     assert_fails(refused, 1, "'Fake' (8 images), 'fake' (4 images)")
     assert not Path("m.h5").exists()
     words = ("embed", "images/mixed.csv", "m.h5", *SPECTRUM, "--merge-labels")
-    assert "labels: Fake 12, Real 12" in succeed(*words).stdout
+    assert "labels: 12 Fake, 12 Real" in succeed(*words).stdout
     embed("images/lower.csv", "lower.h5")
     rehash(image_folder)  # training images would not be tested
     embed("images/upper.csv", "upper.h5")
@@ -40,6 +40,6 @@ def test_classes_are_refused_or_merged(image_folder: Path) -> None:
     succeed(*merged, "--merge-labels")
     added = ("embed", "images/half.csv", "lower.h5", *SPECTRUM)
     assert "differ only in capitals" in clipfeat(*added).stderr
-    assert "labels: fake 6, real 6" in succeed(*added, "--merge-labels").stdout
+    assert "labels: 6 fake, 6 real" in succeed(*added, "--merge-labels").stdout
     embed("images/upper.csv", "lower.h5")  # the labels of all rows are corrected
     assert load("lower.h5").classes == ("REAL", "FAKE")

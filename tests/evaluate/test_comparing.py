@@ -113,7 +113,7 @@ def test_held_out_values_are_the_units_of_leave_one_out() -> None:
     run = benchmark(data, "logreg", protocol=LeaveOneOut("generator"))
     comparison = compare({"a": run, "b": run})
     n = len(set(data.columns["generator"][data.y == 1]))
-    assert f"the choice of {n} values of generator" in comparison.notes[-1]
+    assert f"the choice of {n} values of 'generator'" in comparison.notes[-1]
 
 
 def test_runs_without_a_common_entry_say_so() -> None:

@@ -123,7 +123,7 @@ def test_held_out_values_are_the_resampling_unit() -> None:
     one = standings(run, "balanced_accuracy")[0]
     width = 2 * expected * stdtrit(7, 0.975)
     assert one.high - one.low == pytest.approx(width, rel=0.25)
-    assert "8 values of generator resampled" in run.leaderboard("balanced_accuracy").notes[0]
+    assert "bootstrap over 8 values of 'generator'" in run.leaderboard("balanced_accuracy").notes[0]
     assert "approximate" in run.leaderboard("balanced_accuracy").notes[1]
 
 

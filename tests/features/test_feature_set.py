@@ -148,4 +148,4 @@ def test_unknown_columns_are_named(features: FeatureSet) -> None:
 
 def test_it_prints_in_one_line(features: FeatureSet) -> None:
     """The representation summarises the set in one line, without paths."""
-    assert repr(features) == "FeatureSet(40 images × 6 features by spectrum 32px; real 20, fake 20)"
+    assert repr(features) == "FeatureSet(40 images × 6 features by spectrum 32px; 20 real, 20 fake)"

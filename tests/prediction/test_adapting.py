@@ -111,10 +111,10 @@ def test_several_classes() -> None:
 
 def test_too_few_images(model: Model) -> None:
     """Ten labelled images with two of each class are needed. Training images do not count."""
-    with pytest.raises(LabelError, match=r"needs 10 labelled images, .* are 8 \(real 4, fake 4\)"):
+    with pytest.raises(LabelError, match=r"needs 10 labelled images, .* are 8 \(4 real, 4 fake\)"):
         clipfeat.adapt(model, new_domain(4), progress=False)
     one_class = new_domain(20).take(np.arange(20, 40))
-    with pytest.raises(LabelError, match=r"2 or more of each class.* 20 \(real 0, fake 20\)"):
+    with pytest.raises(LabelError, match=r"2 or more of each class.* 20 \(0 real, 20 fake\)"):
         clipfeat.adapt(model, one_class, progress=False)
     with pytest.raises(LabelError, match=r"there are 0 .* 200 training images"):
         clipfeat.adapt(model, make_features(100), progress=False)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from clipfeat.evaluate.result import Benchmark
+from clipfeat.features.label_text import count_texts
 from clipfeat.report.page.section import Section, Table
 
 
@@ -49,7 +50,7 @@ def _images(about: Mapping[str, Any], n: int) -> str:
 
 
 def _counts(counts: Mapping[str, int] | None) -> str | None:
-    return ", ".join(f"{name} {n:,}" for name, n in counts.items()) if counts else None
+    return ", ".join(count_texts(counts, "{:,}")) if counts else None
 
 
 def _groups(about: Mapping[str, Any]) -> str | None:

@@ -18,7 +18,7 @@ def test_recorded_details_are_listed() -> None:
     assert section.listing is not None and section.table is not None
     assert section.code == "clipfeat benchmark a.h5"
     assert section.listing["images"] == "60, and 7 without a label"
-    assert section.listing["images per class"] == "real 30, fake 30"
+    assert section.listing["images per class"] == "30 real, 30 fake"
     assert run.specs[0].fingerprint in section.listing["encoder"]
     assert section.table.rows == [["numpy", "2.0"]]
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from clipfeat.evaluate.result import Benchmark
+from clipfeat.features.label_text import count_texts
 
 MAX_NAMED = 3
 """Maximum number of classes that the question names."""
@@ -27,7 +28,7 @@ def images_text(run: Benchmark) -> str:
     text = f"{about.get('images', len(run.y)):,} images"
     counts = about.get("per_class") or {}
     if len(counts) in range(2, MAX_NAMED + 1):
-        text += f" ({', '.join(f'{n:,} {name}' for name, n in counts.items())})"
+        text += f" ({', '.join(count_texts(counts, '{:,}'))})"
     elif counts:
         low, high = min(counts.values()), max(counts.values())
         each = f"{low:,}" if low == high else f"{low:,} to {high:,}"

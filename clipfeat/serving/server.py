@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from fastapi import Request
+from fastapi import HTTPException, Request
 
 from clipfeat.errors import ReadError
 from clipfeat.model import Model
@@ -76,12 +76,17 @@ class Serving:
         ------
         callable
             Adds a number of bytes. It raises `QueueFullError` if all requests together take too
-            much memory.
+            much memory, and an `HTTPException` with status 413 if this request alone does.
         """
         n_held = 0
 
         def hold(n_bytes: int) -> None:
             nonlocal n_held
+            if n_held + n_bytes > self.limits.held_bytes:
+                raise HTTPException(
+                    413, f"the images of the request have more than {self.limits.held_bytes} "
+                    "bytes. Send several requests", {"Connection": "close"},
+                )  # fmt: skip
             if self._n_held + n_bytes > self.limits.held_bytes:
                 raise self.batcher.full()
             self._n_held += n_bytes
@@ -131,7 +136,13 @@ class Serving:
         self, uploads: Sequence[Upload], hold: Callable[[int], None]
     ) -> list[Upload]:
         """Download the images whose URLs a client has sent. `hold` is that of `holding`."""
-        return list(await asyncio.gather(*(self._downloaded(one, hold) for one in uploads)))
+        # If a download is refused, the others end before `holding` gives their bytes back.
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._downloaded(one, hold)) for one in uploads]
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from errors
+        return [task.result() for task in tasks]
 
     async def _downloaded(self, upload: Upload, hold: Callable[[int], None]) -> Upload:
         if not upload.is_url or upload.error:

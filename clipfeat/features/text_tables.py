@@ -23,6 +23,8 @@ from clipfeat.features.decisions import (
 if TYPE_CHECKING:
     import pandas as pd
 
+DECISIONS = "decisions"
+"""Key of `DataFrame.attrs` for a table of decisions."""
 MAX_TABLE_COLUMNS = 10_000
 """Maximum number of columns of a CSV or TSV file."""
 SEPARATORS = ",;\t|"
@@ -67,7 +69,7 @@ def text_table(content: bytes, spec: str) -> "pd.DataFrame":
     Numbers stay as they are written, such as the labels ``0`` and ``1``. Missing values become
     empty text. The columns are named as in `as_text`. A table of decisions, see
     `clipfeat.features.decisions`, becomes a table with one row for each image and the columns
-    ``path`` and ``label``.
+    ``path`` and ``label``, see `has_decisions`.
 
     Parameters
     ----------
@@ -99,7 +101,13 @@ def text_table(content: bytes, spec: str) -> "pd.DataFrame":
         labels = standing_labels(decisions_of(records))
         rows = [(path, majority_label([*given.values()])) for path, given in labels.items()]
         table = pd.DataFrame(rows, columns=["path", "label"], dtype=object)
+        table.attrs[DECISIONS] = True
     return table
+
+
+def has_decisions(table: "pd.DataFrame") -> bool:
+    """Return whether a table was a table of decisions before `text_table` read it."""
+    return bool(table.attrs.get(DECISIONS))
 
 
 def as_text(table: "pd.DataFrame", spec: str) -> "pd.DataFrame":

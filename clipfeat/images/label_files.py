@@ -13,7 +13,8 @@
 
 For each image, the file in the nearest folder above it applies. If this folder has several such
 files, the first in the order above applies. Images that ``labels.csv``, ``labels.tsv`` or
-``metadata.json`` does not name are unlabelled, and a note gives their number.
+``metadata.json`` does not name are unlabelled, and a note gives their number. Only a table of
+decisions, see `clipfeat.features.decisions`, leaves other images their own label.
 """
 
 import json
@@ -26,7 +27,7 @@ from dataclasses import dataclass
 from clipfeat.errors import LabelError, RefusedFileError
 from clipfeat.features.official_parts import SPLIT, official_part
 from clipfeat.features.pairing import pair_names
-from clipfeat.features.text_tables import text_table
+from clipfeat.features.text_tables import has_decisions, text_table
 from clipfeat.images.labels import label_records
 from clipfeat.images.layout_table import FAKE, REAL
 from clipfeat.images.manifest import TableColumns, find_columns, table_rows
@@ -90,6 +91,22 @@ class Labelled:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class NamedRecords:
+    """Records that one file of labels names.
+
+    Parameters
+    ----------
+    records : list of ImageRecord
+        The records, in the same order.
+    keeps_others : bool
+        Whether images that the file does not name keep their own label.
+    """
+
+    records: list[ImageRecord]
+    keeps_others: bool = False
+
+
 def with_label_files(
     records: Sequence[ImageRecord],
     files: Sequence[LabelFile],
@@ -108,8 +125,9 @@ def with_label_files(
     skipped : Counter
         Counts the entries for which there is no image.
     keeps_others : bool
-        Matters only if a file labels some of the images. Images below no file of labels then keep
-        their own label if this is true, and are unlabelled if it is false.
+        Matters only if a file other than a table of decisions labels some of the images. Images
+        below no file of labels then keep their own label if this is true, and are unlabelled if it
+        is false.
 
     Raises
     ------
@@ -126,6 +144,7 @@ def with_label_files(
     left = set(range(len(records)))
     used: list[LabelFile] = []
     notes: list[str] = []
+    replaces = False
     order = list(LABEL_FILES)
     inside_of = indices_below([record.path for record in records])
     for file in sorted(files, key=lambda file: (-len(file.folder), order.index(file.kind))):
@@ -137,13 +156,16 @@ def with_label_files(
             continue
         used.append(file)
         left.difference_update(inside)
-        for i, record in zip(inside, named, strict=True):
+        for i, record in zip(inside, named.records, strict=True):
             labelled[i] = record
-        if n := sum(not record.label for record in named):
+        if named.keeps_others:
+            continue
+        replaces = True
+        if n := sum(not record.label for record in named.records):
             notes.append(
-                f"{n} of {len(named)} images are not in {file.path}, so they are unlabelled"
+                f"{n} of {len(named.records)} images are not in {file.path}, so they are unlabelled"
             )
-    if used and left and not keeps_others:
+    if replaces and left and not keeps_others:
         for i in left:
             labelled[i] = relabel(labelled[i], "")
         notes.append(f"{len(left)} images are below no file of labels, so they are unlabelled")
@@ -152,7 +174,7 @@ def with_label_files(
 
 def _of_table(
     records: Sequence[ImageRecord], file: LabelFile, content: bytes, skipped: Counter[str]
-) -> list[ImageRecord] | None:
+) -> NamedRecords | None:
     table = text_table(content, file.name)
     columns = find_columns(table, file.name, TableColumns(), needs_path=False, has_options=False)
     if not columns.path or not columns.label:
@@ -161,12 +183,17 @@ def _of_table(
     paths = [record.path.removeprefix(file.folder) for record in records]
     if not any(i is not None for i in pair_names([row.path for row in rows], paths, file.name)):
         return None
-    return label_records(file.folder, records, paths, rows, file.name, columns.path, skipped)
+    keeps_others = has_decisions(table)
+    named = label_records(
+        file.folder, records, paths, rows, file.name, columns.path, skipped,
+        keeps_others=keeps_others,
+    )  # fmt: skip
+    return NamedRecords(named, keeps_others)
 
 
 def _of_metadata(
     records: Sequence[ImageRecord], file: LabelFile, content: bytes, skipped: Counter[str]
-) -> list[ImageRecord] | None:
+) -> NamedRecords | None:
     """Read ``metadata.json``: for each video, ``{"label": "FAKE", "original": …, "split": …}``."""
     _check_size(file, content, MAX_JSON)
     entries = _json_object(content)
@@ -193,7 +220,7 @@ def _of_metadata(
         named.append(
             relabel(record, labels[str(entry["label"])], group, [(SPLIT, part)] * bool(part))
         )
-    return named
+    return NamedRecords(named)
 
 
 def _check_size(file: LabelFile, content: bytes, most: int) -> None:
@@ -214,7 +241,7 @@ def _json_object(content: bytes) -> dict[str, dict[str, object]]:
 
 def _of_test_list(
     records: Sequence[ImageRecord], file: LabelFile, content: bytes, skipped: Counter[str]
-) -> list[ImageRecord] | None:
+) -> NamedRecords | None:
     """Read ``List_of_testing_videos.txt``, of lines such as ``1 YouTube-real/00170.mp4``."""
     _check_size(file, content, MAX_LIST)
     lines = [line.strip() for line in content.decode("utf-8", "replace").splitlines()]
@@ -243,7 +270,7 @@ def _of_test_list(
             )
         split = "test" if key in label_of else "train"
         named.append(relabel(record, label, columns=[(SPLIT, split)]))
-    return named
+    return NamedRecords(named)
 
 
 def _video(path: str) -> tuple[str, str]:
@@ -252,9 +279,7 @@ def _video(path: str) -> tuple[str, str]:
     return parts[0].lower(), parts[-1]
 
 
-Reader = Callable[
-    [Sequence[ImageRecord], LabelFile, bytes, Counter[str]], "list[ImageRecord] | None"
-]
+Reader = Callable[[Sequence[ImageRecord], LabelFile, bytes, Counter[str]], "NamedRecords | None"]
 
 LABEL_FILES: Mapping[str, Reader] = {
     "labels.csv": _of_table,

@@ -1,7 +1,7 @@
 """Labels from a separate table, paired with the images of a source.
 
 `clipfeat.features.pairing` states how the names in a table are paired with images. Images that are
-not in the table are unlabelled.
+not in the table are unlabelled, unless it is a table of decisions.
 """
 
 import os
@@ -13,6 +13,7 @@ from pathlib import Path
 from clipfeat.errors import LabelError
 from clipfeat.features.label_text import class_names
 from clipfeat.features.pairing import how_to_pair, pair_names
+from clipfeat.features.text_tables import has_decisions
 from clipfeat.images.manifest import (
     TableColumns,
     TableRow,
@@ -35,7 +36,8 @@ from clipfeat.system.locations import folder_of, is_remote
 def with_labels(source: ImageSource, table_path: str, names: TableColumns) -> ImageSource:
     """Give the images of a source the labels, groups and columns of a table.
 
-    Labels of the source, such as the names of folders, are dropped. Rows without an image are
+    Labels of the source, such as the names of folders, are dropped. If the table is a table of
+    decisions, images without a decision keep theirs. Rows without an image are
     counted in `ImageSource.skipped`.
 
     Raises
@@ -54,8 +56,9 @@ def with_labels(source: ImageSource, table_path: str, names: TableColumns) -> Im
     rows = _below_root(table_rows(table, columns), paths, table_path, source.root)
     skipped = Counter(source.skipped)
     records = label_records(
-        source.name, source.records, paths, rows, table_path, columns.path, skipped
-    )
+        source.name, source.records, paths, rows, table_path, columns.path, skipped,
+        keeps_others=has_decisions(table),
+    )  # fmt: skip
     return replace(source, records=records, skipped=skipped)
 
 
@@ -91,6 +94,8 @@ def label_records(
     table_path: str,
     column: str,
     skipped: Counter[str],
+    *,
+    keeps_others: bool = False,
 ) -> list[ImageRecord]:
     """Give records the labels, groups and columns of a table's rows.
 
@@ -99,7 +104,7 @@ def label_records(
     name : str
         Name of the source, for messages.
     records : sequence of ImageRecord
-        The images. Their own labels are dropped.
+        The images.
     paths : sequence of str
         For each record, the path with which the names in the table are paired.
     rows : sequence of TableRow
@@ -110,6 +115,8 @@ def label_records(
         Name of its column of paths, for messages.
     skipped : Counter
         Counts the rows without an image.
+    keeps_others : bool
+        Whether images that the table does not name keep their own label. It is dropped otherwise.
 
     Raises
     ------
@@ -145,4 +152,5 @@ def label_records(
         )
     if n_unpaired := indices.count(None):
         skipped[UNPAIRED] += n_unpaired
-    return [first.get(i, record) for i, record in enumerate(unlabelled)]
+    others = records if keeps_others else unlabelled
+    return [first.get(i, record) for i, record in enumerate(others)]

@@ -103,7 +103,7 @@ def test_frames_get_the_label_of_their_video() -> None:
 
 
 def test_embed_reads_the_decisions(image_folder: Path) -> None:
-    """A file of decisions is a table of labels for sources, too, with its last decisions."""
+    """A file of decisions labels sources, too. Other images keep the labels of their folders."""
     log = write(
         image_folder / "labels.csv",
         Decision("real/real-00.png", "fake", "ann", EARLY),
@@ -113,8 +113,11 @@ def test_embed_reads_the_decisions(image_folder: Path) -> None:
         Decision("fake/fake-01.png", "", "ann", LATE, is_undo=True),
     )
     for source in (open_source(image_folder), open_source(image_folder, labels=log)):
-        labels = {record.path: record.label for record in source if record.label}
-        assert labels == {"real/real-00.png": "real", "fake/fake-00.png": "real"}
+        labels = {record.path: record.label for record in source}
+        assert labels.pop("fake/fake-00.png") == "real"
+        assert len(labels) == 23
+        assert all(label == path.partition("/")[0] for path, label in labels.items())
+        assert source.notes == ()
         assert all(not record.columns for record in source)
 
 

@@ -23,7 +23,7 @@ def create_browse_application(session: BrowseSession, access: Access) -> FastAPI
     Parameters
     ----------
     session : BrowseSession
-        The images. Their thumbnails are closed with the application.
+        The images. Their thumbnails are closed when the application ends.
     access : Access
         Who may use the application.
     """

@@ -44,12 +44,12 @@ def has_texts(data: BrowseData) -> bool:
 
 
 def search_row(data: BrowseData, row: int, k: int) -> BrowseMatches:
-    """Search the images whose features are nearest to those of a file."""
+    """Find the images whose features are nearest to those of a file."""
     return BrowseMatches(*neighbours(data.features, data.features.X[row], k))
 
 
 def search_image(data: BrowseData, image: bytes, k: int) -> BrowseMatches:
-    """Search the images that are nearest to an image file.
+    """Find the images that are nearest to an image file.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def search_image(data: BrowseData, image: bytes, k: int) -> BrowseMatches:
 
 
 def search_text(data: BrowseData, text: str, k: int) -> BrowseMatches:
-    """Search the images that are nearest to a text.
+    """Find the images that are nearest to a text.
 
     Raises
     ------

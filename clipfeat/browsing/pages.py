@@ -147,7 +147,7 @@ def thumbnail(
 def similar(
     request: Request, row: int, k: Annotated[int, Query(ge=1, le=MAX_RESULTS)] = 60
 ) -> JSONResponse:
-    """Search the images that are nearest to one of the images."""
+    """Find the images that are nearest to one of the images."""
     session = session_of(request)
     return _matches(search_row(session.data, session.checked(row), k))
 
@@ -156,7 +156,7 @@ def similar(
 async def search_by_image(
     request: Request, k: Annotated[int, Query(ge=1, le=MAX_RESULTS)] = 60
 ) -> JSONResponse:
-    """Search the images that are nearest to the image in the body."""
+    """Find the images that are nearest to the image in the body."""
     from starlette.concurrency import run_in_threadpool
 
     data = await request.body()
@@ -170,7 +170,7 @@ def search_by_text(
     text: Annotated[str, Body(embed=True, max_length=1_000)],
     k: Annotated[int, Query(ge=1, le=MAX_RESULTS)] = 60,
 ) -> JSONResponse:
-    """Search the images that are nearest to a text."""
+    """Find the images that are nearest to a text."""
     return _matches(search_text(session_of(request).data, text, k))
 
 

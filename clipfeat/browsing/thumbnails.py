@@ -112,7 +112,7 @@ class BrowseThumbnails:
 
 
 def _key(reader: Reader, side: int) -> str | None:
-    """Return a digest of an image's place and status, or None if they cannot be read.
+    """Return a digest of an image's location and file status, or None if they cannot be read.
 
     The content hash of the feature file is not used, because a feature file of unknown origin may
     state the hash of any image.

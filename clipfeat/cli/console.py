@@ -130,7 +130,7 @@ def print_facts(facts: Mapping[str, object]) -> None:
 
 
 def print_list(items: Sequence[str], *, limit: int = 10) -> None:
-    """Print up to `limit` items, one per line, then how many more there are."""
+    """Print up to `limit` items, one per line, then the number of further items."""
     for item in items[:limit]:
         print_line(f"  {item}")
     if len(items) > limit:

@@ -170,7 +170,7 @@ Annotator = Annotated[
     output_option(
         "--annotator",
         metavar="NAME",
-        help="Name of the person who labels. The default is the name of the user of this computer.",
+        help="Name of the person who labels. The default is the user name on this computer.",
     ),
 ]
 PathColumn = Annotated[
@@ -205,10 +205,10 @@ ImageRootFolder = Annotated[
     input_option(
         "--image-root",
         metavar="DIR",
-        help="Folder to which the paths in a table are relative. A path may be an id, which is "
-        "the file name without its suffix. By default, the paths are relative to the folder of the "
-        "table, or to the working folder if the table's folder contains none of the images. Every "
-        "image must be in DIR, in the table's folder or in the working folder.",
+        help="Folder to which the paths in a table are relative. The paths may lack the suffix of "
+        "the file, as ids do. By default, the paths are relative to the folder of the table, or to "
+        "the working folder if the table's folder contains none of the images. Every image must be "
+        "in DIR, in the table's folder or in the working folder.",
     ),
 ]
 AllowRemote = Annotated[

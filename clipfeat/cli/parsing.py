@@ -66,7 +66,7 @@ def parse_seconds(text: str, option: str = "--time-limit") -> float:
     Raises
     ------
     UsageError
-        If the text is no positive, finite duration.
+        If the text is not a positive, finite duration.
 
     Examples
     --------

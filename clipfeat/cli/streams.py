@@ -35,7 +35,7 @@ def discard_output() -> None:
 def reports_failed_output() -> Iterator[None]:
     """Flush standard output after the block. If this fails, print one line and exit.
 
-    A reader that has read enough, as in ``| head -1``, is no error.
+    A reader that has read enough, as in ``| head -1``, is not an error.
     """
     try:
         try:

@@ -29,7 +29,7 @@ def embed_report_html(report: "EmbedReport") -> str:
         notes.append(f"{counted(report.absent, 'row')} without an image in the source.")
     if report.skipped:
         kinds = ", ".join(f"{n:,} {kind}" for kind, n in report.skipped.items())
-        notes.append(f"Skipped, because they are no images: {kinds}.")
+        notes.append(f"Skipped, because they are not images: {kinds}.")
     notes += [f"{one.path}: {one.message}" for one in report.failures[:MAX_FAILURES]]
     if len(report.failures) > MAX_FAILURES:
         notes.append(f"{counted(len(report.failures) - MAX_FAILURES, 'more failure')}.")

@@ -198,7 +198,7 @@ def read_input(session: Any, layout: str | None, image_size: int | None) -> Onnx
     session : onnxruntime.InferenceSession
         The loaded file.
     layout : str, optional
-        ``"NCHW"`` or ``"NHWC"``. None infers the layout from the axis that has 3 channels.
+        ``"NCHW"`` or ``"NHWC"``. None infers the layout from the axis of length 3.
     image_size : int, optional
         Side of the images in pixels. It is required if the file does not fix the size.
 

@@ -101,7 +101,7 @@ def benchmark(
         If there are no labels or there is only one class. If a class has fewer images or groups
         than there are folds.
     UsageError
-        If `features` is no feature set. If the protocol cannot be used with these features. If a
+        If `features` is not a feature set. If the protocol cannot be used with these features. If a
         threshold or a positive class is requested and there are not exactly two classes. If
         `vote_weights` does not have one number for each entry that votes.
     UnknownNameError

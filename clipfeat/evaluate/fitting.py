@@ -126,7 +126,7 @@ def fit(
         If there are no labels or there is only one class. If a class has fewer images or groups
         than there are folds.
     UsageError
-        If `features` is no feature set. Arrays are converted with `FeatureSet.from_arrays`. If a
+        If `features` is not a feature set. Arrays are converted with `FeatureSet.from_arrays`. If a
         threshold, prediction sets or a vote must be learned, but `cv` is 0. If a threshold or a
         positive class is requested and there are not exactly two classes. If `vote_weights` does
         not have one number for each member. If streamed features are combined with an option that
@@ -190,7 +190,7 @@ def fit_entry(
     UnknownNameError
         If the run has no such entry.
     UsageError
-        If the run is no cross-validation of these rows.
+        If the run is not a cross-validation of these rows.
     DataError
         If a classifier cannot be fitted on these rows.
     """
@@ -338,8 +338,8 @@ def _check_same_rows(run: Benchmark, data: FeatureSet) -> None:
     is_one = len(run.outcomes) == 1 and set(files.tolist()) == set(run.files.tolist())
     if not is_one or run.paths.tolist() != data.paths.tolist() or run.classes != data.classes:
         raise UsageError(
-            f"the run with protocol {run.about.get('protocol')!r} on {len(run.y)} images is no "
-            f"cross-validation of the {len(data)} labelled images of these features. Pass the "
+            f"the run with protocol {run.about.get('protocol')!r} on {len(run.y)} images is not "
+            f"a cross-validation of the {len(data)} labelled images of these features. Pass the "
             "features of the run, or a run with the protocol KFold"
         )
 

@@ -64,14 +64,14 @@ def near_duplicates(
     features : FeatureSet
         Features of the images.
     rows : ndarray of shape (n_samples,), bool, optional
-        Search the near duplicates of these rows only, among all files.
+        Find the near duplicates of these rows only, among all files.
     max_queries : int, optional
-        Search the near duplicates of a random sample of this many files only, among all files.
+        Find the near duplicates of a random sample of this many files only, among all files.
 
     Returns
     -------
     ndarray of shape (n_pairs, 2), int64
-        Row numbers of each pair. The first row is the one whose near duplicates were searched.
+        Row numbers of each pair. The second row is a near duplicate of the first.
 
     Raises
     ------

@@ -95,7 +95,7 @@ def describe(
 
 
 def _one_label(image: str, of_cls: Mapping[str, str], text: str, shard: str) -> str:
-    """Return the class of the ``.json`` file, or else that of the ``.cls`` file."""
+    """Return the class of the ``.json`` file. If it has none, return that of the ``.cls`` file."""
     cls, name = of_cls.get("label", ""), present(text)
     if not cls or not name:
         return name or cls

@@ -158,7 +158,7 @@ def _folder_check(root: str, folders: Sequence[str]) -> Callable[[str], bool]:
 def _check_files(
     table: str, paths: Sequence[str], root: str, folders: Sequence[str], image_root: str
 ) -> None:
-    """Check local paths. `image_root` is the folder given by the caller, or an empty text."""
+    """Check local paths. `image_root` is the folder given by the caller, or empty."""
     resolved = cache(os.path.realpath)
     inside = [resolved(folder) for folder in folders]
     given = "" if is_remote(image_root) or not image_root else posixpath.normpath(image_root)

@@ -72,7 +72,7 @@ def read_prompts(path: str | Path) -> Prompts:
     """Read prompts from a YAML or JSON file.
 
     The file is an object with ``classes``, which maps each class to a name or a list of names, and
-    optionally ``templates``, a list of sentences with ``{}``.
+    optionally ``templates``, a list of sentences with ``{}`` in place of the name.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Search the images of a feature file that are nearest to an image or a text."""
+"""Find the images of a feature file that are nearest to an image or a text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

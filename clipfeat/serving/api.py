@@ -129,7 +129,7 @@ async def _predict(request: Request, serving: Serving) -> tuple[Sequence[Upload]
 
 
 def _prefers_csv(request: Request) -> bool:
-    """Return whether the Accept header names CSV before JSON and before everything."""
+    """Return whether CSV comes before JSON and before ``*/*`` in the Accept header."""
     kinds = [
         kind.partition(";")[0].strip() for kind in request.headers.get("accept", "").split(",")
     ]

@@ -100,7 +100,7 @@ def file_facts(data: bytes, reader: IsolatedDecoder) -> FileFacts:
     Raises
     ------
     DecodeError
-        If the file is no image, or if the child process crashes or exceeds a limit.
+        If the file is not an image, or if the child process crashes or exceeds a limit.
     """
     with reader.decoded(data) as reply:
         facts = json.loads(reply.format)
@@ -133,7 +133,7 @@ def read_facts(data: bytes, buffer: RGB = NO_BUFFER) -> Decoded:
     Raises
     ------
     DecodeError
-        If the file is no image in an allowed format.
+        If the file is not an image in an allowed format.
     """
     header = read_header(data)
     xmp: bytes = b""

@@ -38,7 +38,7 @@ def _bounds() -> Iterator[int]:
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
                 yield 1024 * int(line.split()[1])
-    with suppress(OSError, ValueError):  # cgroup version 2; "max" (no limit) is no number
+    with suppress(OSError, ValueError):  # cgroup version 2; "max" (no limit) is not a number
         limit = int((GROUP / "memory.max").read_text())
         yield limit - int((GROUP / "memory.current").read_text()) + _cached()
     with suppress(OSError, ValueError):

@@ -31,7 +31,7 @@ def template_environment(*folders: tuple[str, str]) -> "Environment":
 
 
 def _printable(value: object) -> object:
-    """Replace control characters by escapes in a value that is no trusted markup."""
+    """Replace control characters by escapes in a value that is not trusted markup."""
     if isinstance(value, str) and not hasattr(value, "__html__"):
         return terminal_text(value)
     return value

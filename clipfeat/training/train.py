@@ -241,7 +241,7 @@ def _with_recipe(inputs: SourceOptions, recipe: Recipe) -> SourceOptions:
 
 
 def _test_inputs(test: ImageInput | None, inputs: SourceOptions) -> SourceOptions:
-    """Return the options for the test images. A table of labels belongs to the training images."""
+    """Return the options for the test images. Labels and views are for training only."""
     of_table = any(is_table(path) for path in paths_of(test))
     root = inputs.image_root if of_table else None
     return replace(inputs, labels=None, views=None, image_root=root)
@@ -351,7 +351,7 @@ def _read_record(path: Path) -> Any:
     OSError
         If the file does not exist or cannot be read.
     ValueError
-        If it is too large, no regular file, or no JSON text.
+        If it is too large, is not a regular file, or is not JSON.
     """
     try:
         return json.loads(read_regular(path, MAX_RECORD), parse_int=json_integer)

@@ -133,7 +133,7 @@ def run(
         lifespan="on",
         ws="none",
         log_config=None,
-        log_level="error",  # a malformed request is no news
+        log_level="error",  # malformed requests are not logged
         access_log=False,
         server_header=False,
         proxy_headers=False,
@@ -219,4 +219,4 @@ class _Server(uvicorn.Server):
             self._stopping_since = time.monotonic()
         elif time.monotonic() - self._stopping_since >= REPEAT_SECONDS:
             self.force_exit = True
-            logging.getLogger("uvicorn.error").disabled = True  # requests that end are no errors
+            logging.getLogger("uvicorn.error").disabled = True  # requests that end are not errors

@@ -71,9 +71,8 @@ class FitOptions:
         does not consist of exactly the predicted class. For each class, at most this share of the
         new images from the distribution of the training images have a prediction set without their
         class, on average over training sets. See `clipfeat.model.abstention` for the guarantee. A
-        level of 0.05 needs 19 images of each class. Where `max_fpr` needs twice as many, so does
-        this option.
-        `clipfeat.benchmark` does not use this option.
+        level of 0.05 needs 19 images of each class. This option needs twice as many in the
+        same cases as `max_fpr`. `clipfeat.benchmark` does not use this option.
     accelerate : bool
         Fit with scikit-learn-intelex or on a GPU, if either is available.
     positive : str, optional

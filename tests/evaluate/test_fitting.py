@@ -154,7 +154,7 @@ def test_the_model_of_an_entry_equals_a_fit(features: FeatureSet, vote: str) -> 
 def test_an_entry_needs_the_rows_of_its_run(features: FeatureSet) -> None:
     """Other features, another protocol and an unknown entry are refused."""
     run = benchmark(features, "logreg", protocol=KFold(3))
-    with pytest.raises(UsageError, match="no cross-validation of the 10 labelled images"):
+    with pytest.raises(UsageError, match="not a cross-validation of the 10 labelled images"):
         fit_entry(run, features.take(np.arange(15, 25)), "logreg")
     with pytest.raises(UsageError, match="unknown entry 'svm'"):
         fit_entry(run, features, "svm")

@@ -34,7 +34,7 @@ def prediction_sections(
 ) -> list[Section]:
     """Plot curves, calibration, score histograms and confusion matrices.
 
-    The entries in `uncalibrated` are left out of the calibration plot, because their scores are no
+    The entries in `uncalibrated` are left out of the calibration plot, because their scores are not
     probabilities.
     """
     calibrated = {entry: one for entry, one in predictions.items() if entry not in uncalibrated}

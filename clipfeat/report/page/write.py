@@ -194,5 +194,5 @@ def _caption(run: Benchmark, board: Leaderboard, n_drawn: int) -> str:
 
 
 def _free_name(name: str, taken: Collection[str]) -> str:
-    """Return a file name that is not taken: the name itself, or with a number."""
+    """Return a file name that is not taken: the name itself, or the name with a number."""
     return next(n for i in count(1) if (n := name + f"-{i}" * (i > 1)) not in taken)

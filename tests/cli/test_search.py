@@ -34,7 +34,7 @@ def test_errors_are_one_line(image_folder: Path) -> None:
     embed()
     assert_fails(clipfeat("search", "out.h5", "absent.png", *WORDS), 2, "no file 'absent.png'")
     words = clipfeat("search", "out.h5", "absent.png", "--text", *WORDS)
-    assert_fails(words, 2, "only with features of an open_clip encoder")
+    assert_fails(words, 2, "only with features of the layer projection of")
     Image.new("RGB", (40, 40)).save("blank.png")
     assert_fails(clipfeat("search", "blank.png", "blank.png", *WORDS), 6, "blank.png")
     Path("note.txt").write_text("no image")

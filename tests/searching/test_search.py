@@ -48,7 +48,7 @@ def test_search_by_image(image_folder: Path, tmp_path: Path) -> None:
     assert again.query == ""
     with pytest.raises(UsageError, match=r"has 24 images. Pass one image"):
         clipfeat.search(data, image_folder, progress=False)
-    with pytest.raises(UsageError, match="only with features of an open_clip encoder"):
+    with pytest.raises(UsageError, match="only with features of the layer projection of"):
         clipfeat.search(data, "a red car", progress=False)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(DataError, match=r"fake-03.png cannot be encoded \(DecodeError"):

@@ -66,11 +66,14 @@ class BrowseData:
         represented by its first row.
     roots : tuple of str
         Folders whose images may be shown.
+    all_rows : FeatureSet, optional
+        Features of all rows of the files. By default, each file has one row.
     """
 
     title: str
     subject: Subject
     roots: tuple[str, ...] = ()
+    all_rows: FeatureSet | None = None
 
     def __len__(self) -> int:
         return len(self.features)
@@ -79,6 +82,11 @@ class BrowseData:
     def features(self) -> FeatureSet:
         """Features of the first row of each file."""
         return self.subject.features
+
+    @property
+    def rows(self) -> FeatureSet:
+        """Features of all rows of the files."""
+        return self.features if self.all_rows is None else self.all_rows
 
     @cached_property
     def paths(self) -> Strings:
@@ -180,4 +188,4 @@ def open_browse_data(
         )
     title = " + ".join(Path(file).name for file in files)
     kept = tuple(dict.fromkeys(root for root in roots if root))
-    return BrowseData(title, subject_of(features, {}), kept)
+    return BrowseData(title, subject_of(features, {}), kept, features)

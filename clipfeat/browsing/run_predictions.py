@@ -93,7 +93,7 @@ def predictions_of(
 
 
 def predictions_from_run(data: BrowseData, run: Benchmark, name: str) -> BrowsePredictions:
-    """Match the out-of-fold predictions of a run with the files, by path and content hash.
+    """Match the out-of-fold predictions of a run with the files, by file and content hash.
 
     The probabilities of several trials are averaged.
 
@@ -107,11 +107,18 @@ def predictions_from_run(data: BrowseData, run: Benchmark, name: str) -> BrowseP
         raise DataError(
             f"{name} has no out-of-fold predictions in the run. Choose another classifier or vote"
         )
-    keys = data.features.keys
-    paths, run_keys = run.paths[pooled.row].tolist(), run.keys[pooled.row]
-    at = np.array([data.row_of.get(path, -1) for path in paths], dtype=np.int64)
+    # The row of a file with several rows (views, faces, frames) may be another one in the run.
+    index_of = {file: i for i, file in enumerate(data.paths.tolist())}
+    contents = set(zip(data.rows.files.tolist(), data.rows.keys.tolist(), strict=True))
+    files, keys = run.files[pooled.row].tolist(), run.keys[pooled.row].tolist()
+    at = np.array(
+        [
+            index_of[file] if (file, key) in contents else -1
+            for file, key in zip(files, keys, strict=True)
+        ],
+        dtype=np.int64,
+    )
     known = np.flatnonzero(at >= 0)
-    known = known[keys[at[known]] == run_keys[known]]
     if not len(known):
         raise DataError(
             "none of the images of the run is in the feature file. Pass the feature file that the "

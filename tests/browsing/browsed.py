@@ -13,7 +13,7 @@ from tests.conftest import make_features
 
 def browse_data(features: FeatureSet, roots: Sequence[str] = ()) -> BrowseData:
     """Return features as images to browse."""
-    return BrowseData("out.h5", subject_of(features, {}), tuple(roots))
+    return BrowseData("out.h5", subject_of(features, {}), tuple(roots), features)
 
 
 def with_split(n_per_class: int = 20, **more: object) -> FeatureSet:

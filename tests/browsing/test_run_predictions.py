@@ -37,6 +37,17 @@ def test_predictions_are_matched_by_path_and_content() -> None:
     assert (predictions.wrong == ((expected.argmax(axis=1) != shown.y) & others)).all()
 
 
+def test_files_with_several_rows_are_matched() -> None:
+    """A run sorts the rows of a file by content hash. Each file still has its prediction."""
+    features = make_features(20)
+    file = np.array([f"{i // 2}.mp4" for i in range(len(features))])
+    features = replace(features, columns={"file": file})
+    run = make_run(features.take(np.arange(len(features))[::-1]))
+    predictions = predictions_from_run(browse_data(features), run, "svm")
+    assert len(predictions.predicted) == 20
+    assert (predictions.predicted >= 0).all()
+
+
 def test_thresholds_of_the_folds_decide() -> None:
     """A run with decision thresholds has the predictions of these thresholds."""
     features = make_features(40, apart=0.5)

@@ -95,7 +95,8 @@ def predictions_of(
 def predictions_from_run(data: BrowseData, run: Benchmark, name: str) -> BrowsePredictions:
     """Match the out-of-fold predictions of a run with the files, by file and content hash.
 
-    The probabilities of several trials are averaged.
+    The probabilities of several trials are averaged. With decision thresholds, the class that most
+    trials predict is the prediction.
 
     Raises
     ------
@@ -130,10 +131,11 @@ def predictions_from_run(data: BrowseData, run: Benchmark, name: str) -> BrowseP
     n_trials = np.bincount(rows, minlength=len(data))
     with np.errstate(invalid="ignore"):
         p = total / n_trials[:, None]
-    if n_trials.max() > 1:
-        return predictions_of(data, name, run.classes, p)
-    predicted = np.full(len(data), -1, dtype=np.int64)
-    predicted[rows] = pooled.y_pred[known]
+    votes = np.zeros_like(total)
+    np.add.at(votes, (rows, pooled.y_pred[known]), 1)
+    with_thresholds = votes + np.nan_to_num(p) / 2  # the mean probability decides ties only
+    ranked = with_thresholds if len(pooled.thresholds) else np.nan_to_num(p)
+    predicted = np.where(n_trials > 0, ranked.argmax(axis=1), -1)
     return predictions_of(data, name, run.classes, p, predicted)
 
 

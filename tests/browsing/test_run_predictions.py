@@ -59,6 +59,22 @@ def test_thresholds_of_the_folds_decide() -> None:
     assert (expected != (run.probabilities["logreg"][:, 1] >= 0.5)).any()
 
 
+def test_thresholds_decide_in_repeated_trials() -> None:
+    """The class that most trials predict with their thresholds is the prediction."""
+    features = make_features(40, apart=0.5)
+    run = make_run(features, KFold(repeats=3).plan(features), thresholds=True)
+    predictions = predictions_from_run(browse_data(features), run, "logreg")
+    votes = np.sum(
+        [
+            one.probabilities["logreg"][:, 1] >= np.array(one.thresholds["logreg"])[one.fold]
+            for one in run.outcomes
+        ],
+        axis=0,
+    )
+    assert (predictions.predicted == (votes >= 2)).all()
+    assert ((votes >= 2) != (predictions.p[:, 1] >= 0.5)).any()
+
+
 def test_trials_are_averaged() -> None:
     """Repeated cross-validation gives each image the mean of its probabilities."""
     features = make_features(10)

@@ -9,9 +9,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from clipfeat.encoders.onnx_sizes import check_sizes
 from clipfeat.errors import WeightsError
 
-LOOPS = frozenset({"Loop", "Scan", "SequenceMap"})
+LOOPS = frozenset({
+    "BeamSearch", "GreedySearch", "Loop", "Sampling", "Scan", "SequenceMap", "WhisperBeamSearch"
+})  # fmt: skip
 """Operators whose number of steps may depend on the image, so that a trial run cannot test it."""
 
 
@@ -22,7 +25,8 @@ def external_files(path: Path) -> list[Path]:
     ------
     WeightsError
         If the file is not an ONNX file, or if an external file is missing, in another folder, or
-        shorter than the tensors in it. If the model has a loop.
+        shorter than the tensors in it. If the model has a loop, or a tensor whose size depends on
+        the pixels of the image.
     """
     ends: dict[str, int] = {}
     for tensor in _external_tensors(path):
@@ -78,6 +82,7 @@ def _external_tensors(path: Path) -> list[Any]:
     except Exception as error:
         # onnx does not export the error classes of protobuf.
         raise WeightsError(f"{path} is not an ONNX file: {error}. Pass another file.") from error
+    check_sizes(model)
     nodes = (node for function in model.functions for node in function.node)
     graphs = chain.from_iterable(
         (info.initialization, info.algorithm) for info in model.training_info

@@ -13,23 +13,30 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from clipfeat.errors import WeightsError
 from clipfeat.system.process_limits import child_environment, ending, limit_memory
 
-SECONDS = 120
-MEMORY = 4 * 2**30
+SECONDS, MOST_SECONDS, SECONDS_PER_GIB = 5, 120, 100
+"""Limit of the child's CPU time: the seconds for a small model, the most for any model, and the
+seconds for each GiB of the model."""
+MEMORY, MOST_MEMORY, MEMORY_PER_BYTE = 3 * 2**28, 4 * 2**30, 16
+"""Limit of the child's address space: for a small model, the most for any model, and for each byte
+of the model. Small networks need little memory for a batch."""
 MEMORY_RATIO = 3
-"""Limits of the child: its seconds, and its address space in addition to the model's size times
-`MEMORY_RATIO`. onnxruntime holds the weights twice while it packs them."""
+"""Address space in addition to these limits, for each byte of the model. onnxruntime holds the
+weights twice while it packs them."""
 PARSER_MEMORY = 3 * 2**28
-"""Limit of the address space, in addition to the file's size times `MEMORY_RATIO`, while the file
+"""Limit of the address space, in addition to the model's size times `MEMORY_RATIO`, while the file
 is parsed. Python and onnx take about half of it."""
 _TOO_MUCH_MEMORY = 3
+_OUT_OF_TIME = getattr(signal, "SIGPROF", signal.SIGTERM)
 _UNKNOWN_SIDE = 32
 
 
@@ -55,11 +62,10 @@ def try_file(path: Path, image_size: int | None) -> list[Path]:
     ------
     WeightsError
         If the file is not an ONNX file, if one of its external files cannot be used, or if it has a
-        loop. If onnxruntime refuses the file or crashes. If the file needs more time or memory than
-        the limits allow.
+        loop, or a tensor whose size depends on the pixels. If onnxruntime refuses the file or
+        crashes. If the file needs more time or memory than the limits allow.
     """
-    limits = (SECONDS, PARSER_MEMORY, MEMORY)
-    arguments = map(str, [path.absolute(), image_size or 0, *limits])
+    arguments = map(str, [path.absolute(), image_size or 0, SECONDS, MEMORY, PARSER_MEMORY])
     command = [sys.executable, "-P", "-m", "clipfeat.encoders.onnx_trial", *arguments]
     output = b""
     try:
@@ -69,19 +75,20 @@ def try_file(path: Path, image_size: int | None) -> list[Path]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            timeout=SECONDS + 5,
+            timeout=2 * MOST_SECONDS,
             check=False,
         )
         code, output = done.returncode, done.stdout
     except subprocess.TimeoutExpired:
-        code = -signal.SIGALRM
+        code = -_OUT_OF_TIME
     result = _parsed(output)
     if code == 0 and "error" in result:
         raise WeightsError(str(result["error"]).replace(str(path.absolute()), str(path)))
     if code == 0 and "external" in result:
         return [Path(os.fsdecode(name)) for name in result["external"]]
-    if code == -signal.SIGALRM:
-        reason = f"takes longer than {SECONDS} s for one batch"
+    if code == -_OUT_OF_TIME:
+        seconds = result.get("seconds", SECONDS)
+        reason = f"takes longer than {seconds:.3g} s of CPU time for one batch"
     elif code == _TOO_MUCH_MEMORY:
         memory = f"{result.get('memory', MEMORY) / 2**30:.3g} GiB of memory"
         reason = f"needs more than {memory} {result.get('purpose', 'for one batch')}"
@@ -99,19 +106,57 @@ def _parsed(output: bytes) -> dict[str, Any]:
     return {}
 
 
-def main(path: str, image_size: int, limits: tuple[int, int, int]) -> tuple[int, dict[str, Any]]:
+@dataclass(frozen=True)
+class Limits:
+    """Limits of the child for a small model.
+
+    Parameters
+    ----------
+    seconds : int
+        CPU time.
+    memory : int
+        Address space in bytes.
+    parser_memory : int
+        Address space while the file is parsed, in addition to its size times `MEMORY_RATIO`.
+    """
+
+    seconds: int
+    memory: int
+    parser_memory: int
+
+    def seconds_of(self, size: int) -> float:
+        """Return the CPU time for a model of this size in bytes."""
+        return min(self.seconds + SECONDS_PER_GIB * size / 2**30, MOST_SECONDS)
+
+    def memory_of(self, size: int) -> int:
+        """Return the address space for a model of this size in bytes."""
+        return min(self.memory + MEMORY_PER_BYTE * size, MOST_MEMORY) + MEMORY_RATIO * size
+
+
+def _limit_time(seconds: float, since: float) -> None:
+    """End this process when it has used so many seconds of CPU time since `since`.
+
+    The seconds are printed first, because the signal leaves no time to print an error.
+    """
+    if hasattr(signal, "setitimer"):
+        sys.stdout.write("\n" + json.dumps({"seconds": seconds}) + "\n")
+        sys.stdout.flush()
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_PROF, max(seconds - (time.process_time() - since), 0.01))
+
+
+def main(path: str, image_size: int, limits: Limits) -> tuple[int, dict[str, Any]]:
     """Parse, load and run a file within limits, and return the exit code and the result."""
     import onnx  # noqa: F401 -- imported before the memory is limited
     import onnxruntime
 
     from clipfeat.encoders.onnx_external import external_files
 
-    seconds, parser_memory, memory = limits
-    if hasattr(signal, "alarm"):
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(seconds)
+    start = time.process_time()
     model = Path(path)
-    most = parser_memory + MEMORY_RATIO * model.stat().st_size
+    size = model.stat().st_size
+    _limit_time(limits.seconds_of(size), start)
+    most = limits.parser_memory + MEMORY_RATIO * size
     limit_memory(most)
     try:
         external = external_files(model)
@@ -119,7 +164,9 @@ def main(path: str, image_size: int, limits: tuple[int, int, int]) -> tuple[int,
         if isinstance(error, MemoryError) or is_memory_error(error):
             return _TOO_MUCH_MEMORY, {"memory": most, "purpose": "to be parsed"}
         return 0, {"error": str(error)}
-    most = memory + MEMORY_RATIO * sum(file.stat().st_size for file in (model, *external))
+    size = sum(file.stat().st_size for file in (model, *external))
+    most = limits.memory_of(size)
+    _limit_time(limits.seconds_of(size), start)
     limit_memory(most)
     onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
@@ -170,8 +217,7 @@ def _shape(dimensions: Iterable[Any], image_size: int) -> list[int]:
 
 
 if __name__ == "__main__":
-    seconds, parser_memory, memory = map(int, sys.argv[3:6])
-    code, result = main(sys.argv[1], int(sys.argv[2]), (seconds, parser_memory, memory))
+    code, result = main(sys.argv[1], int(sys.argv[2]), Limits(*map(int, sys.argv[3:6])))
     sys.stdout.write("\n" + json.dumps(result))
     sys.stdout.flush()
     os._exit(code)

@@ -19,7 +19,7 @@ from clipfeat.cli import app
 from clipfeat.encoders import open_encoder
 from clipfeat.encoders.encoder import Encoder
 from clipfeat.encoders.encoder_options import EncoderOptions
-from clipfeat.encoders.onnx_trial import try_file
+from clipfeat.encoders.onnx_trial import MEMORY, SECONDS, Limits, try_file
 from clipfeat.errors import MissingExtraError, UsageError, WeightsError
 from tests.encoders.test_contract import least_cosine, photographs
 from tests.encoders.tiny_onnx import N_FEATURES, face_features, face_weights, write_face_net
@@ -373,11 +373,64 @@ def _fill_memory(model: Any) -> None:
     )
 
 
+def _multiply_often(model: Any) -> None:
+    """Insert a chain of 2000 products of matrices of 4 MB, whose values are those of the image."""
+    helper = onnx.helper
+    shape = onnx.numpy_helper.from_array(np.array([1000, 1000]), "square")
+    model.graph.initializer.append(shape)
+    del model.graph.node[-1]
+    model.graph.node.extend(
+        [
+            helper.make_node("ReduceMean", ["image"], ["mean"], keepdims=0),
+            helper.make_node("Expand", ["mean", "square"], ["x0"]),
+            *(helper.make_node("MatMul", [f"x{i}", f"x{i}"], [f"x{i + 1}"]) for i in range(2000)),
+            helper.make_node("ReduceSum", ["x2000"], ["sum"], keepdims=0),
+            helper.make_node("Add", ["row", "sum"], ["feature"]),
+        ]
+    )
+
+
+def _double_often(model: Any) -> None:
+    """Insert a chain of 40 operators, each of which doubles the size of its input."""
+    helper = onnx.helper
+    for name, value in (("one", [1]), ("two", [2])):
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(value), name))
+    del model.graph.node[-1]
+    model.graph.node.extend(
+        [
+            helper.make_node("ReduceMean", ["image"], ["mean"], keepdims=0),
+            helper.make_node("Reshape", ["mean", "one"], ["x0"]),
+            *(helper.make_node("Tile", [f"x{i}", "two"], [f"x{i + 1}"]) for i in range(40)),
+            helper.make_node("ReduceSum", ["x40"], ["sum"], keepdims=0),
+            helper.make_node("Add", ["row", "sum"], ["feature"]),
+        ]
+    )
+
+
+def _call_often(model: Any) -> None:
+    """Insert functions that call each other, so that 2**30 nodes are run."""
+    helper = onnx.helper
+    versions = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+    model.opset_import.append(versions[1])
+    body = [helper.make_node("Relu", ["a"], ["b"])]
+    for i in range(31):
+        model.functions.append(helper.make_function("own", f"f{i}", ["a"], ["b"], body, versions))
+        body = [
+            helper.make_node(f"f{i}", ["a"], ["c"], domain="own"),
+            helper.make_node(f"f{i}", ["c"], ["b"], domain="own"),
+        ]
+    del model.graph.node[-1]
+    model.graph.node.append(helper.make_node("f30", ["row"], ["feature"], domain="own"))
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the memory of a child process")
 @pytest.mark.parametrize(
     ("change", "message"),
-    [(_multiply_for_minutes, "takes longer than 2 s for one batch"),
-     (_fill_memory, "needs more than 4 GiB of memory for one batch")],
+    [(_multiply_for_minutes, r"(takes longer than 2 s of CPU time|needs more than .* GiB)"),
+     (_multiply_often, r"takes longer than 2\.0\d* s of CPU time for one batch"),
+     (_double_often, r"needs more than 0\.75\d* GiB of memory for one batch"),
+     (_call_often, r"(takes longer than 2 s of CPU time|needs more than .* GiB)"),
+     (_fill_memory, r"needs more than 0\.75\d* GiB of memory for one batch")],
 )  # fmt: skip
 def test_a_file_that_hangs_or_fills_the_memory(
     change: Any, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -390,7 +443,7 @@ def test_a_file_that_hangs_or_fills_the_memory(
 
 
 def _depend_on_the_image(model: Any) -> None:
-    """Insert a tensor of at most 16 TB whose size is proportional to the largest pixel."""
+    """Insert a tensor whose size is proportional to the largest pixel."""
     helper, numbers = onnx.helper, onnx.TensorProto
     values = {"many": np.array(4e12, np.float32), "whole": np.array([1], np.int64)}
     for name, value in values.items():
@@ -410,12 +463,87 @@ def _depend_on_the_image(model: Any) -> None:
     )
 
 
-def test_a_tensor_whose_size_depends_on_the_image(tmp_path: Path) -> None:
-    """The trial run on zeros passes, and the limit of all sessions stops the first other image."""
-    path = _edit(write_face_net(tmp_path / "face.onnx"), _depend_on_the_image)
-    assert try_file(path, None) == []
-    with pytest.raises(WeightsError, match="needs more memory for one batch than is available"):
+def _depend_in_a_function(model: Any) -> None:
+    """Compute the size in a function, which the graph calls with the image."""
+    _depend_on_the_image(model)
+    nodes = list(model.graph.node)[-8:]
+    del model.graph.node[-8:]
+    versions = [*model.opset_import]
+    names = ["image", "many", "whole", "row"]
+    function = onnx.helper.make_function("own", "grow", names, ["feature"], nodes, versions)
+    model.functions.append(function)
+    model.opset_import.append(onnx.helper.make_opsetid("own", 1))
+    model.graph.node.append(onnx.helper.make_node("grow", names, ["feature"], domain="own"))
+
+
+def _depend_in_a_branch(model: Any) -> None:
+    """Compute the size in a branch, which uses values of the graph around it."""
+    _depend_on_the_image(model)
+    nodes = list(model.graph.node)[-8:]
+    del model.graph.node[-8:]
+    result = onnx.helper.make_tensor_value_info("feature", onnx.TensorProto.FLOAT, None)
+    branch = onnx.helper.make_graph(nodes, "branch", [], [result])
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(True), "yes"))
+    choose = onnx.helper.make_node(
+        "If", ["yes"], ["feature"], then_branch=branch, else_branch=branch
+    )
+    model.graph.node.append(choose)
+
+
+def _choose_by_the_image(model: Any) -> None:
+    """Insert a branch whose condition depends on the largest pixel."""
+    helper, numbers = onnx.helper, onnx.TensorProto
+    del model.graph.node[-1]
+    result = helper.make_tensor_value_info("copy", numbers.FLOAT, None)
+    branch = helper.make_graph(
+        [helper.make_node("Identity", ["row"], ["copy"])], "branch", [], [result]
+    )
+    model.graph.node.extend(
+        [
+            helper.make_node("ReduceMax", ["image"], ["largest"], keepdims=0),
+            helper.make_node("Cast", ["largest"], ["yes"], to=numbers.BOOL),
+            helper.make_node("If", ["yes"], ["feature"], then_branch=branch, else_branch=branch),
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "operator"),
+    [(_depend_on_the_image, "ConstantOfShape"), (_depend_in_a_function, "ConstantOfShape"),
+     (_depend_in_a_branch, "ConstantOfShape"), (_choose_by_the_image, "If")],
+)  # fmt: skip
+def test_sizes_that_depend_on_pixels_are_refused(
+    change: Any, operator: str, tmp_path: Path
+) -> None:
+    """The trial run on one batch would not find the time and memory that other images need."""
+    path = _edit(write_face_net(tmp_path / "face.onnx"), change)
+    with pytest.raises(WeightsError, match=f"has the operator {operator}, and the size of its"):
         opened(path)
+
+
+def test_sizes_that_depend_on_the_shape_of_the_images_are_usual(tmp_path: Path) -> None:
+    """Exported networks often compute shapes with the operator Shape."""
+
+    def reshape(model: Any) -> None:
+        del model.graph.node[-1]
+        model.graph.node.extend(
+            [
+                onnx.helper.make_node("Shape", ["row"], ["row_shape"]),
+                onnx.helper.make_node("Reshape", ["row", "row_shape"], ["feature"]),
+            ]
+        )
+
+    path = _edit(write_face_net(tmp_path / "face.onnx"), reshape)
+    assert opened(path).spec.n_features == N_FEATURES
+
+
+def test_limits_grow_with_the_size_of_the_model() -> None:
+    """A small model has at most 1 GiB. The limits of a large model have a maximum."""
+    limits = Limits(SECONDS, MEMORY, 0)
+    assert limits.memory_of(10**7) < 2**30
+    assert limits.seconds_of(10**7) < 6
+    assert limits.memory_of(1_200_000_000) > 7 * 2**30
+    assert limits.seconds_of(10**12) == 120
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the memory of a child process")

@@ -149,7 +149,7 @@ def _listed_path(folder: ImageRoot, text: str) -> str:
 
 
 class _WrittenPaths:
-    """The different paths of a table's rows, with and without outer spaces.
+    """The paths of a table's rows, with and without outer spaces, and mostly without repetitions.
 
     Parameters
     ----------
@@ -158,11 +158,11 @@ class _WrittenPaths:
     """
 
     def __init__(self, column: "pd.Series[str]") -> None:
-        self._column = column.drop_duplicates()
+        self._column = column
 
     def __iter__(self) -> Iterator[str]:
         for start in range(0, len(self._column), ROWS):
-            for text in self._column.iloc[start : start + ROWS].tolist():
+            for text in dict.fromkeys(self._column.iloc[start : start + ROWS].tolist()):
                 name = text.strip()
                 if text:
                     yield text

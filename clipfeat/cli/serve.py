@@ -1,5 +1,7 @@
 """``clipfeat serve``."""
 
+import typer
+
 from clipfeat.cli import option_types as options
 from clipfeat.cli import web_options as web
 from clipfeat.cli.exits import print_error_line, print_line, reports_errors
@@ -63,5 +65,16 @@ def serve(
         ) as serving:
             application = create_app(serving, token=token, hosts=frozenset(allow_host or ()))
             address = address_of(listener, token)
-            run(application, listener, lambda: print_line(f"serving {model} at {address}"))
+            n_unanswered = run(
+                application,
+                listener,
+                lambda: print_line(f"serving {model} at {address}"),
+                drain_seconds=3 * limits.timeout,  # receiving, downloading and predicting
+            )
+    if n_unanswered:
+        print_error_line(
+            f"stopped. {n_unanswered} requests took longer than {3 * limits.timeout:g} s and were "
+            "not answered. Pass a larger --timeout"
+        )
+        raise typer.Exit(1)
     print_error_line("stopped. All requests were answered")

@@ -1,13 +1,15 @@
 """The server: binding an address, running an application, and a clean shutdown.
 
 The first signal to stop ends the server cleanly: no new connection is accepted, and all requests
-are answered. A later signal ends the server without answering them. Signals of the next second do
-not, because tools such as ``timeout`` repeat a signal.
+are answered. Requests that then take too long get status 503. A later signal ends the server
+without answering them. Signals of the next second do not, because tools such as ``timeout`` repeat
+a signal.
 """
 
 import asyncio
 import errno
 import logging
+import math
 import secrets
 import signal
 import socket
@@ -19,14 +21,16 @@ from ipaddress import ip_address
 from types import FrameType
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from clipfeat.errors import UsageError
 from clipfeat.system.interrupts import STOPPING
+from clipfeat.web.security_headers import SecurityHeaders
 
 DRAIN_SECONDS = 60
-"""Maximum time to answer the remaining requests after the first signal to stop."""
+"""Default of the maximum time to answer the remaining requests after the first signal to stop."""
 MAX_CONNECTIONS = 1000
 REPEAT_SECONDS = 1.0
 IDLE_SECONDS = 30
@@ -109,8 +113,12 @@ def address_of(listener: socket.socket, token: str | None) -> str:
 
 
 def run(
-    application: ASGIApp, listener: socket.socket, on_start: Callable[[], None] = lambda: None
-) -> None:
+    application: ASGIApp,
+    listener: socket.socket,
+    on_start: Callable[[], None] = lambda: None,
+    *,
+    drain_seconds: float = DRAIN_SECONDS,
+) -> int:
     """Serve an application until a signal to stop arrives.
 
     Parameters
@@ -121,14 +129,22 @@ def run(
         The result of `bind`. It is closed at the end.
     on_start : callable
         Called as soon as the server accepts connections.
+    drain_seconds : float
+        Maximum time to answer the remaining requests after the first signal to stop.
+
+    Returns
+    -------
+    int
+        Number of requests that were not answered in this time. They got status 503.
 
     Raises
     ------
     KeyboardInterrupt
         If a second signal ended the server before all requests were answered.
     """
+    cancellable = _Cancellable(application)
     config = uvicorn.Config(
-        application,
+        cancellable,
         http=_Protocol,
         lifespan="on",
         ws="none",
@@ -139,13 +155,42 @@ def run(
         proxy_headers=False,
         limit_concurrency=MAX_CONNECTIONS,
         timeout_keep_alive=IDLE_SECONDS,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
+        timeout_graceful_shutdown=math.ceil(drain_seconds),
     )
     server = _Server(config, on_start)
     with listener:
         server.run(sockets=[listener])
     if server.force_exit:
         raise KeyboardInterrupt("some requests were not answered")
+    return cancellable.n_cancelled
+
+
+class _Cancellable:
+    """Middleware that answers and counts the requests that end because the server does."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self.n_cancelled = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_started = False
+
+        async def send_noting_start(message: Message) -> None:
+            nonlocal is_started
+            is_started = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_noting_start)
+        except asyncio.CancelledError:
+            if scope["type"] != "http":
+                raise
+            self.n_cancelled += 1
+            if is_started:
+                raise
+            detail = {"detail": "the server is stopping and did not finish this request in time"}
+            answer = JSONResponse(detail, 503, {"Connection": "close"})
+            await SecurityHeaders(answer)(scope, receive, send)
 
 
 class _Protocol(H11Protocol):

@@ -26,7 +26,10 @@ def test_a_server_prints_its_address_and_ends_cleanly(image_folder: Path) -> Non
     words = ["serve", "model.clipfeat", "--features", "out.h5", "--host", "0.0.0.0", "--port", "0",
              "--device", "cpu", "-j", "1"]  # fmt: skip
     with subprocess.Popen(
-        [sys.executable, "-m", "clipfeat", *words], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "clipfeat", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         try:
             assert process.stdout is not None
@@ -45,6 +48,8 @@ def test_a_server_prints_its_address_and_ends_cleanly(image_folder: Path) -> Non
                 assert json.loads(client.getresponse().read())["status"] == "ok"
             process.send_signal(signal.SIGTERM)
             assert process.wait(60) == 0
+            assert process.stderr is not None
+            assert process.stderr.read().endswith("stopped. All requests were answered\n")
         finally:
             process.kill()
 

@@ -26,6 +26,7 @@ from clipfeat.web import running
 from clipfeat.web.running import bind, run
 
 running.IDLE_SECONDS, running.REPEAT_SECONDS = 1, float(sys.argv[1])
+drain_seconds = float(sys.argv[2])
 application = create_application("test", Access())
 
 @application.get("/slow")
@@ -38,7 +39,7 @@ handle_stop_signals(report_stopping)
 listener = bind("localhost", 0)
 port = listener.getsockname()[1]
 try:
-    run(application, listener, lambda: print(port, flush=True))
+    print(run(application, listener, lambda: print(port, flush=True), drain_seconds=drain_seconds))
 except KeyboardInterrupt:
     sys.exit(130)
 """
@@ -46,11 +47,13 @@ except KeyboardInterrupt:
 
 @contextmanager
 def serving(
-    repeat_seconds: float = 60,
+    repeat_seconds: float = 60, drain_seconds: float = 60
 ) -> Iterator[tuple[subprocess.Popen[str], http.client.HTTPConnection]]:
     """Start a server, and open a connection to it."""
     with subprocess.Popen(
-        [sys.executable, "-c", SERVER, str(repeat_seconds)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", SERVER, str(repeat_seconds), str(drain_seconds)],
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
         try:
             assert process.stdout is not None
@@ -82,6 +85,19 @@ def test_a_signal_lets_the_server_answer(number: int) -> None:
         process.send_signal(signal.SIGINT)  # repetitions are ignored at first
         assert connection.getresponse().read() == b'"answered"'
         assert process.wait(60) == 0
+
+
+def test_requests_that_take_too_long_are_counted() -> None:
+    """They get status 503 with the headers of every answer."""
+    with serving(drain_seconds=0.1) as (process, connection):
+        connection.request("GET", "/slow?seconds=1000")
+        assert process.stdout is not None and process.stdout.readline() == "asked\n"
+        process.send_signal(signal.SIGTERM)
+        answer = connection.getresponse()
+        assert (answer.status, answer.headers["x-content-type-options"]) == (503, "nosniff")
+        assert b"the server is stopping" in answer.read()
+        assert process.wait(60) == 0
+        assert process.stdout.read() == "1\n"
 
 
 def test_a_second_signal_ends_the_server() -> None:

@@ -174,6 +174,24 @@ def test_a_phone_in_dark_mode(browser: "Browser", address: str, image_files: Pat
     page.close()
 
 
+def test_another_image_is_shown_while_parts_load(
+    browser: "Browser", address: str, image_files: Path
+) -> None:
+    """The parts of an image arrive although it is not shown."""
+    page = open_page(browser, address, [])
+    page.route("**/page/changes", lambda route: None)
+    page.set_input_files("#files", image_files / "real" / "real-4.png")
+    page.locator("#result .findings").wait_for(timeout=TIMEOUT)
+    page.set_input_files("#files", image_files / "fake" / "fake-4.png")
+    page.locator("#result h2:text-is('fake-4.png')").wait_for(timeout=TIMEOUT)
+    page.unroute("**/page/changes")  # this continues the requests
+    wait_for_parts(page)
+    page.locator("#rows button").nth(0).click()
+    wait_for_parts(page)
+    assert page.inner_text("#result h2") == "real-4.png"
+    page.close()
+
+
 def test_a_part_that_fails(browser: "Browser", address: str, image_files: Path) -> None:
     """A busy server is asked again. Another refusal is shown in place of the part."""
     page = open_page(browser, address, [])

@@ -145,6 +145,8 @@ function show(number) {
   for (const other of byId("rows").children) other.removeAttribute("aria-current");
   row.setAttribute("aria-current", "true");
   const content = card || byId("pending").content.querySelector("article").cloneNode(true);
+  // htmx drops the waiting requests of a card that is not in the document.
+  byId("others").append(...byId("result").querySelectorAll("article[data-number]"));
   byId("result").replaceChildren(content);
   if (card && !card.dataset.processed) {
     card.dataset.processed = "true";
@@ -227,6 +229,7 @@ byId("clear").addEventListener("click", () => {
   shown = 0;
   byId("rows").replaceChildren();
   byId("result").replaceChildren();
+  byId("others").replaceChildren();
   byId("session").hidden = true;
   byId("files").focus();
   announce("The session is empty.");

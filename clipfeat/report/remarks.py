@@ -192,8 +192,8 @@ def _uncalibrated(about: Mapping[str, Any]) -> list[str]:
     listed = ", ".join(f"{entry} ({error:.2f})" for entry, error in errors.items())
     advice = "" if about.get("calibrate", "none") != "none" else " Add --calibrate sigmoid."
     return [
-        f"Poorly calibrated (calibration error): {listed}. Their influence on a vote does not "
-        f"match their accuracy.{advice}"
+        f"Poorly calibrated (calibration error): {listed}. In a vote, the influence of such a "
+        f"classifier does not match its accuracy.{advice}"
     ]
 
 

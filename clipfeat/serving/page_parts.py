@@ -243,6 +243,6 @@ def _map_text(found: OcclusionMap) -> str:
     if drop < 100 * NO_INFLUENCE:
         return f"No region supports {found.predicted}. Covering a purple region makes it likelier."
     return (
-        f"Covering the {found.strongest_place} reduces the probability of {found.predicted} most, "
-        f"by {drop:.1f} percentage points."
+        f"Covering the {found.strongest_place} of the image reduces the probability of "
+        f"{found.predicted} most, by {drop:.1f} percentage points."
     )

@@ -322,7 +322,7 @@ def predictions_of(
         parts += _parts_without_rows(images, parts)
     if truth is not None:
         parts = [replace(part, label=truth.get(part.file, "")) for part in parts]
-    known = np.isin(features.keys, model.training_keys)
+    known = model.is_training(features.keys)
     n_unread = len(parts) - len(features)
     unread = np.full((n_unread, len(model.classes)), np.nan)
     # An adaptation shifts the probabilities of a file, not those of its parts.

@@ -167,3 +167,16 @@ def test_phases_are_reported(phases_of: Callable[[Callable[..., Any]], list[str]
         "fitting", "scoring", "fitting the model"
     ]  # fmt: skip
     assert phases_of(partial(fit, data, "logreg", cv=0)) == ["fitting the model"]
+
+
+def test_training_images_are_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The keys are sorted once, not for each prediction, as a server needs."""
+    data = make_features(20)
+    model = replace(fit(data, "logreg", cv=0), training_keys=data.keys[5:15][::-1])
+    unknown = np.array([b"0" * 32, b"f" * 32], dtype=data.keys.dtype)
+    expected = [number in range(5, 15) for number in range(len(data))]
+    assert model.is_training(data.keys).tolist() == expected
+    predictions = predict(model, data)
+    assert predictions.training == set(data.paths[5:15].tolist())
+    monkeypatch.setattr(np, "unique", None)
+    assert model.is_training(unknown).tolist() == [False, False]

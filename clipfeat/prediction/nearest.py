@@ -1,11 +1,12 @@
 """Nearest training images by the cosine distance between standardised features."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clipfeat.embedding.views import ORIGINAL
 from clipfeat.features import FeatureSet
 from clipfeat.spec import EncoderSpec
 
@@ -17,7 +18,7 @@ class Neighbour:
     Parameters
     ----------
     path : str
-        Path relative to the root of the feature file.
+        Path of its file, relative to the root of the feature file.
     label : str
         Class of the training image. Empty if unknown.
     distance : float
@@ -32,6 +33,8 @@ class Neighbour:
 
 class NearestImages:
     """Training images whose features are standardised once for many searches.
+
+    Views, which are degraded or flipped copies of an image, are not searched.
 
     Every search compares all training images. A search among 100,000 rows of 1,280 features is one
     product of matrices.
@@ -51,12 +54,16 @@ class NearestImages:
     """
 
     def __init__(self, features: FeatureSet, specs: Sequence[EncoderSpec]) -> None:
+        views = features.columns.get("view")
+        if views is not None:
+            features = features.take(np.isin(views, ["", ORIGINAL]))
         known = features.columns_of(specs)
         ends = np.cumsum([spec.n_features for spec in specs]).tolist()
         self._blocks = [
             slice(end - spec.n_features, end) for spec, end in zip(specs, ends, strict=True)
         ]
-        self._paths, self._labels = features.paths, features.labels
+        self.files = features.files.tolist()
+        self._labels, self._keys = features.labels, features.keys
         self._mean, self._scale = known.mean(axis=0), known.std(axis=0)
         self._scale[self._scale == 0] = 1
         self._units = self._in_units(known)
@@ -77,8 +84,12 @@ class NearestImages:
         cosines = self._in_units(X) @ self._units.T
         return np.clip(1 - cosines.astype(np.float64), 0, 2)
 
-    def nearest(self, X: NDArray[np.float32], n: int) -> list[list[Neighbour]]:
+    def nearest(
+        self, X: NDArray[np.float32], n: int, without: Collection[bytes] = ()
+    ) -> list[list[Neighbour]]:
         """List the nearest training images of each image in ascending order of distance.
+
+        A file with several rows, such as a video, is listed once with its nearest row.
 
         Parameters
         ----------
@@ -86,14 +97,22 @@ class NearestImages:
             As in `distances`.
         n : int
             Number of training images to list for each image.
+        without : collection of bytes
+            Content hashes of training images that are not listed.
         """
-        return [
-            [
-                Neighbour(str(self._paths[i]), str(self._labels[i]), float(row[i]))
-                for i in np.argsort(row, kind="stable")[:n]
-            ]
-            for row in self.distances(X)
-        ]
+        return [self._nearest(row, n, without) for row in self.distances(X)]
+
+    def _nearest(
+        self, distances: NDArray[np.float64], n: int, without: Collection[bytes]
+    ) -> list[Neighbour]:
+        nearest: dict[str, Neighbour] = {}
+        for i in np.argsort(distances, kind="stable").tolist():
+            if len(nearest) == n:
+                break
+            file = self.files[i]
+            if file not in nearest and self._keys[i] not in without:
+                nearest[file] = Neighbour(file, str(self._labels[i]), float(distances[i]))
+        return list(nearest.values())
 
     def _in_units(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
         """Standardise the columns, and scale each encoder's part of a row to the same length.

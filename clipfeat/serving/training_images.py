@@ -62,8 +62,11 @@ class TrainingImages:
         return cls(NearestImages(load(*files), model.specs), root)
 
     def neighbours(self, features: FeatureSet) -> list[Neighbour]:
-        """List the training images nearest to an image. Of several faces, the first one counts."""
-        return self.nearest.nearest(features.X[:1], N_NEIGHBOURS)[0]
+        """List the training images nearest to an image, without the image itself.
+
+        Of several faces, the first one counts.
+        """
+        return self.nearest.nearest(features.X[:1], N_NEIGHBOURS, features.keys.tolist())[0]
 
     def pictures(self, paths: Sequence[str], decoder: IsolatedDecoder) -> dict[str, str]:
         """Return thumbnails as ``data:`` addresses, by path. Unreadable images are left out."""

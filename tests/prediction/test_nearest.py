@@ -37,6 +37,23 @@ def test_nearest_images_are_sorted_and_labelled(features: FeatureSet) -> None:
     ]
 
 
+def test_a_file_is_listed_once(features: FeatureSet) -> None:
+    """Its views are not searched, and its own key can be left out."""
+    rows = np.repeat(np.arange(len(features)), 3)
+    views = np.array(["original", "jpeg75", ""] * len(features))  # the last one is another frame
+    files = features.paths[rows]
+    names = np.array([f"{path}#{number}" for number, path in enumerate(files)])
+    parts = replace(features.take(rows), paths=names, columns={"file": files, "view": views})
+    parts.X[views == "jpeg75"] = features.X[5]
+    search = NearestImages(parts, parts.specs)
+    (near,) = search.nearest(features.X[5:6], 4)
+    assert near[0].path == features.paths[5]
+    assert len({one.path for one in near}) == 4
+    assert near[1].distance > 1e-3
+    (others,) = search.nearest(features.X[5:6], 3, features.keys[5:6].tolist())
+    assert others == near[1:]
+
+
 def test_features_of_another_encoder_are_refused(features: FeatureSet) -> None:
     """The message names the difference."""
     with pytest.raises(FingerprintError, match="n_features"):

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from clipfeat import __version__
 from clipfeat.auditing.run_images import audit_run, thumbnail_reader
 from clipfeat.embedding.embed_report import EmbedReport
 from clipfeat.embedding.views import ORIGINAL
@@ -30,6 +29,7 @@ from clipfeat.evaluate.protocols import FOLDS
 from clipfeat.features import FeatureSet
 from clipfeat.features.label_text import check_spellings
 from clipfeat.features.official_parts import SPLIT
+from clipfeat.fits.cache import versions
 from clipfeat.fits.fit_resources import FitResources
 from clipfeat.images.faces import open_finder
 from clipfeat.images.manifest import is_table
@@ -412,7 +412,7 @@ def _state(run: Benchmark, entry: str, recipe: Recipe) -> dict[str, Any]:
     """Return everything that the model depends on, as JSON values."""
     is_vote = entry in run.about["votes"]
     return {
-        "clipfeat": __version__,
+        "versions": versions(),
         "data": run.about["data_fingerprint"],
         "fingerprints": [spec.fingerprint for spec in run.specs],
         "entry": entry,

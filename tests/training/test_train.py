@@ -80,6 +80,14 @@ def test_the_same_call_reuses_everything(
     assert (run.folder / "model.clipfeat").stat().st_mtime_ns == before
 
 
+def test_another_library_version_gives_a_new_model(
+    run: Training, image_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The benchmark is fitted again by the new version, so the model is too."""
+    monkeypatch.setattr("clipfeat.fits.cache.version", lambda _: "99")
+    assert set(train(image_folder, run.folder, SMALL).reused) == {"features"}
+
+
 def test_new_images_give_a_new_model(run: Training, image_folder: Path) -> None:
     """Only the new images are encoded. The model is fitted again."""
     rng = np.random.default_rng(5)

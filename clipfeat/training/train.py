@@ -44,7 +44,14 @@ from clipfeat.report.page.write import PageOptions
 from clipfeat.report.run_folder import COMMAND, LOCK, claimed_folder
 from clipfeat.store import load
 from clipfeat.system.escaping import spreadsheet_csv
-from clipfeat.system.files import names_in, publish, read_regular, remove
+from clipfeat.system.files import (
+    check_regular,
+    names_in,
+    publish,
+    read_regular,
+    remove,
+    storage_errors,
+)
 from clipfeat.system.json_numbers import json_integer
 from clipfeat.system.locations import local_path
 from clipfeat.system.progress import Phase, PhaseClock, Report, reporting
@@ -65,6 +72,8 @@ from clipfeat.zoo.fit_options import FitOptions
 VERSION = 1
 MAX_RECORD = 2**24
 """Largest number of bytes of a record of a run that is read."""
+DIGEST = "model_sha256"
+"""Field of the record of a run with the digest of its model file."""
 MAX_SHOWN = 200
 SHARE_OF_FOLDS = 0.75
 """Share of the time limit for the cross-validation. The rest is for the fit of the model.
@@ -134,7 +143,8 @@ def train(
     UnknownNameError
         If there is no such recipe.
     OutputExistsError
-        If the folder holds the run of another call, or other files, and `overwrite` is False.
+        If the folder holds the run of another call, other files, or a model file that was changed
+        after the run wrote it, and `overwrite` is False.
     UsageError
         If the folder is inside a folder of images.
     LockedError
@@ -169,6 +179,8 @@ def train(
         reporting(progress) as report,
         claimed_folder(target, command, overwrite=overwrite),
     ):
+        if not overwrite:
+            _check_same_model(target)
         clock = PhaseClock(report)
         embedded = embed_members(
             members, images, target, "features", inputs, clock, overwrite=overwrite
@@ -190,7 +202,8 @@ def train(
                     progress=clock,
                 )  # fmt: skip
                 model.save(target / MODEL, overwrite=True)
-                publish(json.dumps({"version": VERSION, "state": state}).encode(), target / RECORD)
+                begun = {"version": VERSION, "state": state, DIGEST: _model_digest(target)}
+                publish(json.dumps(begun).encode(), target / RECORD)
             used = [i for i, one in enumerate(embedded) if one.spec in model.specs]
             tested: list[EmbedReport] = []
             if test_images is not None:
@@ -343,6 +356,32 @@ def _check_same_command(folder: Path, command: Mapping[str, object]) -> None:
         )
 
 
+def _check_same_model(folder: Path) -> None:
+    """Refuse a model file that was changed after the run wrote it, because it would be replaced."""
+    try:
+        written = _read_record(folder / RECORD)[DIGEST]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if _model_digest(folder) not in (written, None):
+        raise OutputExistsError(
+            f"{folder / MODEL} was changed after the run wrote it, for example by `clipfeat "
+            "adapt`. Move it out of the folder and repeat the command, which then fits the model "
+            "again"
+        )
+
+
+def _model_digest(folder: Path) -> str | None:
+    """Return the SHA-256 digest of the model file as text, or None if there is no such file."""
+    path = folder / MODEL
+    with storage_errors(f"reading {path}"):
+        try:
+            check_regular(path)
+        except FileNotFoundError:
+            return None
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _read_record(path: Path) -> Any:
     """Read a JSON file of a folder, which may come from a stranger.
 
@@ -426,7 +465,8 @@ def _finished_model(folder: Path, state: Mapping[str, Any]) -> Model | None:
     """Return the model of an earlier call, if nothing that it depends on has changed."""
     try:
         record = _read_record(folder / RECORD)
-        return load_model(folder / MODEL) if record["state"] == state else None
+        is_same = record["state"] == state and record[DIGEST] == _model_digest(folder)
+        return load_model(folder / MODEL) if is_same else None
     except (OSError, ValueError, KeyError, TypeError, ClipfeatError):
         return None
 
@@ -489,6 +529,7 @@ def _save(training: Training, state: Mapping[str, Any]) -> None:
     record = {
         "version": VERSION,
         "state": state,
+        DIGEST: _model_digest(folder),
         "recipe": training.recipe.name,
         "entry": entry,
         "metric": board.metric,

@@ -80,6 +80,22 @@ def test_the_same_call_reuses_everything(
     assert (run.folder / "model.clipfeat").stat().st_mtime_ns == before
 
 
+def test_a_changed_model_file_is_neither_reused_nor_replaced(
+    run: Training, image_folder: Path
+) -> None:
+    """The error names the file. After it was moved, the model is fitted again."""
+    path = run.folder / "model.clipfeat"
+    replace(run.model, threshold=0.9).save(path, overwrite=True)
+    changed = path.read_bytes()
+    with pytest.raises(OutputExistsError, match=r"model\.clipfeat was changed after the run"):
+        train(image_folder, run.folder, SMALL)
+    assert path.read_bytes() == changed
+    path.rename(run.folder.parent / "adapted.clipfeat")
+    again = train(image_folder, run.folder, SMALL)
+    assert set(again.reused) == {"features", "benchmark"}
+    assert again.model.threshold is None
+
+
 def test_another_library_version_gives_a_new_model(
     run: Training, image_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,10 @@ NO_CHECK = (
 """Known shortcuts that no check of the audit finds."""
 
 
+AUDIT_RECORD = "audit.json"
+"""File of a saved audit. It is written last and marks the folder as complete."""
+
+
 @dataclass(frozen=True, eq=False)
 class Audit:
     """Result of an audit.
@@ -107,9 +111,9 @@ class Audit:
         texts = {
             "findings.csv": spreadsheet_csv(self.to_pandas()),
             "files.csv": spreadsheet_csv(self.files_to_pandas()),
-            "audit.json": json.dumps(content, indent=1) + "\n",
+            AUDIT_RECORD: json.dumps(content, indent=1) + "\n",
         }
-        with replacing_contents(target, "audit.json") as new:
+        with replacing_contents(target, AUDIT_RECORD) as new:
             for name, text in texts.items():
                 publish(text.encode(), new / name)
         return [target / name for name in texts]

@@ -8,8 +8,9 @@ Test images are encoded and scored after the model file is written.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from operator import itemgetter
 from pathlib import Path
 from textwrap import shorten
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from clipfeat.auditing.result import AUDIT_RECORD
 from clipfeat.auditing.run_images import audit_run, thumbnail_reader
 from clipfeat.embedding.embed_report import EmbedReport
 from clipfeat.embedding.views import ORIGINAL
@@ -41,7 +43,7 @@ from clipfeat.model.abstention import check_images
 from clipfeat.prediction.predicting import predict
 from clipfeat.prediction.predictions import Predictions
 from clipfeat.report.page.write import PageOptions
-from clipfeat.report.run_folder import COMMAND, LOCK, claimed_folder
+from clipfeat.report.run_folder import COMMAND, LOCK, RUN, claimed_folder
 from clipfeat.store import load
 from clipfeat.system.escaping import spreadsheet_csv
 from clipfeat.system.files import (
@@ -194,16 +196,12 @@ def train(
             entry = board.entries[0]
             clock(Phase("fitting the model", detail=entry))
             state = _state(run, entry, row)
-            model = None if overwrite else _finished_model(target, state)
-            reused = _reused(embedded, n_reused, is_model=model is not None)
-            if model is None:
-                model = fit_entry(
-                    run, data, entry, options=row.model_options, random_state=random_state,
-                    progress=clock,
-                )  # fmt: skip
-                model.save(target / MODEL, overwrite=True)
-                begun = {"version": VERSION, "state": state, DIGEST: _model_digest(target)}
-                publish(json.dumps(begun).encode(), target / RECORD)
+            fit = partial(
+                fit_entry, run, data, entry, options=row.model_options, random_state=random_state,
+                progress=clock,
+            )  # fmt: skip
+            model, is_reused = _fit_or_reuse(target, state, fit, overwrite=overwrite)
+            reused = _reused(embedded, n_reused, is_model=is_reused)
             used = [i for i, one in enumerate(embedded) if one.spec in model.specs]
             tested: list[EmbedReport] = []
             if test_images is not None:
@@ -461,6 +459,20 @@ def _state(run: Benchmark, entry: str, recipe: Recipe) -> dict[str, Any]:
     }
 
 
+def _fit_or_reuse(
+    folder: Path, state: Mapping[str, Any], fit: Callable[[], Model], *, overwrite: bool
+) -> tuple[Model, bool]:
+    """Return the model, and whether it is that of an earlier call. Write it with its record."""
+    known = None if overwrite else _finished_model(folder, state)
+    model = fit() if known is None else known
+    _remove_results(folder)
+    if known is None:
+        model.save(folder / MODEL, overwrite=True)
+    record = {"version": VERSION, "state": state, DIGEST: _model_digest(folder)}
+    publish(json.dumps(record).encode(), folder / RECORD)
+    return model, known is not None
+
+
 def _finished_model(folder: Path, state: Mapping[str, Any]) -> Model | None:
     """Return the model of an earlier call, if nothing that it depends on has changed."""
     try:
@@ -482,6 +494,16 @@ def _reused(embedded: Sequence[EmbedReport], n_fits: int, *, is_model: bool) -> 
     if is_model:
         reused["model"] = MODEL
     return reused
+
+
+def _remove_results(folder: Path) -> None:
+    """Remove the results of an earlier call, before those of this call are written one by one.
+
+    An interrupted call then leaves no old result beside a new one. The record is removed first. In
+    `BENCHMARK` and `AUDIT`, the file that marks the folder as complete is removed.
+    """
+    for name in (RECORD, SUMMARY, PREDICTIONS, f"{BENCHMARK}/{RUN}", f"{AUDIT}/{AUDIT_RECORD}"):
+        remove(folder / name)
 
 
 def _predict(
@@ -523,8 +545,6 @@ def _save(training: Training, state: Mapping[str, Any]) -> None:
     if training.test is not None:
         table = training.test.to_pandas()
         publish(spreadsheet_csv(table).encode(), folder / PREDICTIONS)
-    else:
-        remove(folder / PREDICTIONS)  # those of an earlier model
     publish(summary_markdown(training).encode(), folder / SUMMARY)
     record = {
         "version": VERSION,

@@ -129,6 +129,28 @@ def test_an_interrupted_run_resumes(image_folder: Path, tmp_path: Path) -> None:
     assert again.reused == {"features": "1 of 1 feature files", "benchmark": "2 fits"}
 
 
+@pytest.mark.parametrize("is_new", [True, False])
+def test_an_interrupted_call_leaves_no_results_of_an_earlier_call(
+    image_folder: Path, tmp_path: Path, is_new: bool
+) -> None:
+    """The old results belong to other images or another test. The new model is reused."""
+    run = train(image_folder, tmp_path / "run", SMALL, test=image_folder / "real")
+    old = ("summary.md", "predictions.csv", "benchmark/run.json", "audit/audit.json")
+    assert all((run.folder / name).exists() for name in old)
+    if is_new:
+        texture(np.random.default_rng(5), smooth=False).save(image_folder / "real" / "new.png")
+
+    def stop(now: Phase) -> None:
+        if now.name == "audit":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(image_folder, run.folder, SMALL, progress=stop)
+    assert not [name for name in old if (run.folder / name).exists()]
+    assert train(image_folder, run.folder, SMALL).reused["model"] == "model.clipfeat"
+    assert (run.folder / "summary.md").exists()
+
+
 def test_another_run_in_the_folder_is_refused(run: Training, image_folder: Path) -> None:
     """The error names the option that differs. Overwriting begins again."""
     other = SMALL.using(sizes=[48])

@@ -43,7 +43,7 @@ def audit_run(
     group_col : str
         Column with the groups of the run. If it is empty, the groups of the feature file are used.
     labels : mapping of str to str
-        Labels of the run that differ from those of the feature files, by file.
+        Labels of the run that differ from those of the feature files, by image path.
     report : callable
         Called with each `Phase` of the audit.
 

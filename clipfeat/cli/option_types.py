@@ -755,8 +755,8 @@ MaxFpr = Annotated[
 ]
 _ABSTAIN_HELP = (
     "Store a calibration in the model. `clipfeat predict` uses it to mark images as unsure. An "
-    "image is unsure if its prediction set is not exactly the predicted class. LEVEL is the "
-    "maximum share of new images of each class whose prediction set lacks their class. This limit "
+    "image is unsure if its prediction set is not exactly the predicted class. In each "
+    "class, the prediction sets of at most the share LEVEL of new images lack the true class. This "
     "holds on average over training sets, for new images that are like the training images. A "
     "LEVEL of 0.05 needs 19 images of each class"
 )
@@ -1143,10 +1143,10 @@ Fill = Annotated[
         "class. class: predicted class. auto: like class if the column holds whole numbers, "
         "True/False or names, and otherwise like probability. A column named after a class, such "
         "as fake or is_fake, gets the probability of this class. With --fill class, it instead "
-        "gets 1 or True if this class was predicted, and 0 or False if not. With --fill auto, this "
-        "also applies to a column that holds True/False, and to a column of whole numbers with a "
-        "name like is_fake. If there are two columns beside the ids and one holds class names, the "
-        "other gets the probability of the class named in the same row.",
+        "gets 1 or True if this class was predicted, and 0 or False if not. With --fill auto, "
+        "such a column gets the same values if it holds True/False, or if it holds whole numbers "
+        "and has a name like is_fake. If there are two columns beside the ids and one holds class "
+        "names, the other gets the probability of the class named in the same row.",
     ),
 ]
 PositiveOfPredictions = Annotated[

@@ -39,8 +39,8 @@ def open_shard(shard: str) -> Iterator[IO[bytes]]:
     Raises
     ------
     StorageError
-        If an object store does not answer, or if the code in the context raises an error of an
-        object store.
+        If an object store does not answer, or if the body of the ``with``
+        statement raises an error of an object store.
     """
     if not is_remote(shard):
         with Path(shard).open("rb") as file:

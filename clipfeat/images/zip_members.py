@@ -178,7 +178,9 @@ def zip_members(file: IO[bytes], name: str) -> Iterator[tuple[str, str, ZipMembe
     except NotImplementedError as error:
         raise zipfile.BadZipFile(str(error)) from error
     if (claimed := _claimed_number(file)) not in {0xFFFF, len(infos) % 2**16}:
-        raise zipfile.BadZipFile(f"its directory lists {len(infos)} of {claimed} members")
+        raise zipfile.BadZipFile(
+            f"its directory lists {len(infos)} members, but its end record states {claimed}"
+        )
     for info in infos:
         if info.header_offset < 0:
             raise zipfile.BadZipFile("the position of its directory is wrong")

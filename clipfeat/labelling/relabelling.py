@@ -53,7 +53,7 @@ def with_label_tables(
 def _paired(
     decisions: Sequence[Decision], files: Sequence[str], table: str | Path
 ) -> list[Decision]:
-    """Replace the names in a table by the files of the features. Leave out other names."""
+    """Replace image names in a table by paths of the features. Leave out unmatched names."""
     names = list(dict.fromkeys(one.path for one in decisions))
     indices = dict(zip(names, pair_names(names, files, str(table)), strict=True))
     paired = []

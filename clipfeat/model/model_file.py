@@ -113,7 +113,7 @@ class Model:
 
     @property
     def weight_files(self) -> dict[str, str]:
-        """Names of the local files of weights by digest. Only people may rely on these names."""
+        """Names of the local files of weights by digest, only for display."""
         names = self.about.get("weight_files")
         named = names.items() if isinstance(names, Mapping) else ()
         return {str(digest): str(name) for digest, name in named}

@@ -47,7 +47,7 @@ def predictions_html(predictions: "Predictions") -> str:
 
 
 def _first_images(predictions: "Predictions") -> list[list[Cell]]:
-    """List the first images, and draw the probabilities of the last of two classes.
+    """List the first images. If there are two classes, draw the probability of the second one.
 
     The number beside a predicted class is its probability.
     """

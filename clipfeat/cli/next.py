@@ -1,10 +1,14 @@
 """``clipfeat next``."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clipfeat.cli import option_types as options
 from clipfeat.cli.exits import print_error_line, print_line, reports_errors
 from clipfeat.cli.outputs import check_file
+
+if TYPE_CHECKING:
+    from clipfeat.features import FeatureSet
 
 
 @reports_errors
@@ -38,11 +42,12 @@ def next_images(
 
     check_file(output, overwrite=overwrite)
     files = feature_files(features or [])
-    if labels is None:
-        labels = _labels_of(files[0])
     with reporting(progress) as report:
         report(Phase("loading"))
-        data, _ = apply_label_tables(load(*files), labels)
+        data = load(*files)
+        if labels is None:
+            labels = _labels_of(files[0], data)
+        data, _ = apply_label_tables(data, labels)
         report(Phase("choosing"))
         queue = label_queue(data, n, seed=seed)
     how = (
@@ -60,8 +65,8 @@ def next_images(
         print_line(output)
 
 
-def _labels_of(features: Path) -> list[Path]:
-    """Return the file of decisions beside a feature file, if there is one."""
+def _labels_of(features: Path, data: "FeatureSet") -> list[Path]:
+    """Return the file of decisions beside a feature file, if it has decisions about its images."""
     from clipfeat.errors import RefusedFileError
     from clipfeat.labelling.label_log import labels_beside, read_decisions
     from clipfeat.system.locations import is_remote
@@ -70,7 +75,8 @@ def _labels_of(features: Path) -> list[Path]:
         return []
     file = labels_beside(features)
     try:
-        return [file] if read_decisions(file) else []
+        decided = {one.path for one in read_decisions(file)}
+        return [] if decided.isdisjoint(data.files.tolist()) else [file]
     except RefusedFileError:
         print_error_line(f"{file} is not a file of decisions. Pass it with --labels to use it")
         return []

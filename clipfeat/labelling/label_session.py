@@ -56,7 +56,7 @@ class LabelSession:
         self._paths: list[str] = features.files.tolist()
         self._row_of = {path: row for row, path in enumerate(self._paths)}
         self._changed = Condition()
-        self._decisions = read_decisions(self.file)
+        self._decisions = self._read()
         self._merged: MergedLabels | None = None
         self._labels: dict[str, str] = {}
         self._classes = list(self.features.classes)
@@ -172,8 +172,7 @@ class LabelSession:
         """Return the labels of all people for images of the features."""
         with self._changed:
             if self._merged is None:
-                known = [one for one in self._decisions if one.path in self._row_of]
-                self._merged = merged_labels(known)
+                self._merged = merged_labels(self._decisions)
                 self._labels = self._merged.labels
             return self._merged
 
@@ -198,6 +197,10 @@ class LabelSession:
             raise UsageError(f"there is no image {row} (images: 0 to {len(self.features) - 1})")
         return self._paths[row]
 
+    def _read(self) -> list[Decision]:
+        """Read the decisions about images of the features. The file may have others."""
+        return [one for one in read_decisions(self.file) if one.path in self._row_of]
+
     def _save(self, decision: Decision) -> None:
         with self._changed:
             append_decisions(self.file, [decision])
@@ -209,7 +212,7 @@ class LabelSession:
         error = ""
         try:
             with self._changed:
-                self._decisions = read_decisions(self.file)
+                self._decisions = self._read()
                 self._merged = None
                 data = relabelled(self.features, self.labels())
                 skipped = frozenset(self._skipped)

@@ -8,7 +8,7 @@ from clipfeat.errors import LabelError
 from clipfeat.features import FeatureSet
 from clipfeat.features.decisions import Decision
 from clipfeat.features.label_text import class_names
-from clipfeat.features.pairing import how_to_pair, pair_names
+from clipfeat.features.pairing import Names, how_to_pair, pair_names
 from clipfeat.features.relabelling import relabelled
 from clipfeat.labelling.merging import MergedLabels, decisions_in, merged_labels
 
@@ -25,8 +25,9 @@ def with_label_tables(
     features : FeatureSet
         The features.
     tables : sequence of path
-        Files of decisions, or other tables with columns of paths and labels. Names are paired with
-        files as in `clipfeat.features.pairing`.
+        Files of decisions, or other tables with columns of paths and labels. Names in
+        other tables are paired with files as in `clipfeat.features.pairing`. Decisions need the
+        whole path, because several feature files may share a file of decisions.
 
     Returns
     -------
@@ -55,18 +56,22 @@ def _paired(
 ) -> list[Decision]:
     """Replace image names in a table by paths of the features. Leave out unmatched names."""
     names = list(dict.fromkeys(one.path for one in decisions))
-    indices = dict(zip(names, pair_names(names, files, str(table)), strict=True))
+    if any(one.decided_at for one in decisions):
+        index = Names(files)
+        indices = {name: next(iter(index[name]), None) for name in names}
+    else:
+        indices = dict(zip(names, pair_names(names, files, str(table)), strict=True))
     paired = []
     first: dict[str, Decision] = {}
     for one in decisions:
-        index = indices[one.path]
-        if index is None:
+        place = indices[one.path]
+        if place is None:
             continue
-        paired.append(replace(one, path=files[index]))
-        before = first.setdefault(files[index], one)
+        paired.append(replace(one, path=files[place]))
+        before = first.setdefault(files[place], one)
         if not one.decided_at and one.label != before.label:
             raise LabelError(
-                f"{table} gives {files[index]} the labels {before.label!r} and {one.label!r}. "
+                f"{table} gives {files[place]} the labels {before.label!r} and {one.label!r}. "
                 "Remove one of the two rows"
             )
     if decisions and not paired:

@@ -39,6 +39,9 @@ def test_from_no_label_to_a_model(unlabelled: list[str]) -> None:
     assert result.stderr.startswith("labels.csv is not a file of decisions. Pass it with --labels")
     assert result.stdout.splitlines() == first
     Path("labels.csv").unlink()
+    label("labels.csv", "ann", ["sub/" + unlabelled[0]])  # of another feature file
+    assert succeed("next", "out.h5", "-n", 4, "--no-progress").stdout.splitlines() == first
+    Path("labels.csv").unlink()
     assert set(first) <= set(unlabelled)
     assert clipfeat("fit", "out.h5").exit_code == 1
     label("labels.csv", "ann", unlabelled[2:8] + unlabelled[14:20])

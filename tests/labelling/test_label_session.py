@@ -90,6 +90,18 @@ def test_two_people_share_a_file(unlabelled: FeatureSet, tmp_path: Path) -> None
     assert bob.label_of(0) == "real"
 
 
+def test_feature_files_share_a_file(unlabelled: FeatureSet, tmp_path: Path) -> None:
+    """An undo takes back nothing of another feature file, and its classes get no keys."""
+    file = tmp_path / "labels.csv"
+    append_decisions(file, [Decision("elsewhere.png", "odd", "ann")])
+    session = LabelSession(unlabelled, file, "ann")
+    assert session.classes == ["real", "fake"]
+    assert not session.state().can_undo
+    with pytest.raises(DataError, match="no decision to undo"):
+        session.undo()
+    assert len(read_decisions(file)) == 1
+
+
 def test_new_classes_and_wrong_requests(unlabelled: FeatureSet, tmp_path: Path) -> None:
     """Classes can be added. Wrong rows and names change nothing."""
     features = replace(unlabelled, classes=())
@@ -101,7 +113,7 @@ def test_new_classes_and_wrong_requests(unlabelled: FeatureSet, tmp_path: Path) 
     session.add_class("ant")
     session.decide(0, "ant")
     session.decide(1, "cat")
-    assert session.classes == ["odd", "cat", "ant"]  # each has a key
+    assert session.classes == ["cat", "ant"]  # each has a key
     before = file.read_bytes()
     for row, label in ((60, "cat"), (-1, "cat"), (0, ""), (0, "a\nb")):
         with pytest.raises(UsageError):

@@ -93,6 +93,14 @@ def test_ordinary_tables_are_the_work_of_one_person(tmp_path: Path) -> None:
         decisions_in(tmp_path / "absent.csv")
 
 
+def test_decisions_need_the_whole_path(tmp_path: Path) -> None:
+    """A decision about an image of another feature file does not label one with its file name."""
+    log = write(tmp_path / "labels.csv", Decision("0000.png", "odd", "ann", EARLY),
+                Decision("real/0001.png", "odd", "ann", EARLY))  # fmt: skip
+    found, _ = with_label_tables(make_features(2), [log])
+    assert found.labels.tolist() == ["real", "odd", "fake", "fake"]
+
+
 def test_frames_get_the_label_of_their_video() -> None:
     """A decision is about a file with all its rows."""
     features = replace(

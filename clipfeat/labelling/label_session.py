@@ -150,9 +150,7 @@ class LabelSession:
     def state(self) -> LabelState:
         """Return the state of the page."""
         with self._changed:
-            merged = self.merged()
-            own = {path: by[self.annotator] for path, by in merged.given.items()
-                   if self.annotator in by}  # fmt: skip
+            own = self._own()
             pending = [
                 one
                 for one in self._waiting
@@ -192,6 +190,11 @@ class LabelSession:
         own = self.features.classes[code] if code >= 0 else ""
         return self.labels().get(self._path(row), own)
 
+    def _own(self) -> dict[str, str]:
+        """Return the labels of this person."""
+        given = self.merged().given
+        return {path: by[self.annotator] for path, by in given.items() if self.annotator in by}
+
     def _path(self, row: int) -> str:
         if not 0 <= row < len(self.features):
             raise UsageError(f"there is no image {row} (images: 0 to {len(self.features) - 1})")
@@ -215,8 +218,9 @@ class LabelSession:
                 self._decisions = self._read()
                 self._merged = None
                 data = relabelled(self.features, self.labels())
-                skipped = frozenset(self._skipped)
-            queue = label_queue(data, QUEUE, seed=self._seed, without=skipped)
+                # A contested image has no label, but this person has labelled it already.
+                without = self._skipped | self._own().keys()
+            queue = label_queue(data, QUEUE, seed=self._seed, without=without)
         except (ClipfeatError, MemoryError, ValueError) as caught:
             error = str(caught)
         finally:

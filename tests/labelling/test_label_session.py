@@ -90,6 +90,20 @@ def test_two_people_share_a_file(unlabelled: FeatureSet, tmp_path: Path) -> None
     assert bob.label_of(0) == "real"
 
 
+def test_contested_images_leave_room_in_the_queue(tmp_path: Path) -> None:
+    """The queue has no image that this person has labelled, also if somebody disagrees."""
+    features = replace(make_features(90), y=np.full(180, -1), classes=("real", "fake"))
+    file = tmp_path / "labels.csv"
+    append_decisions(file, [Decision(path, label, who) for who, label in
+                            (("ann", "real"), ("bob", "fake"))
+                            for path in features.paths[20:160].tolist()])  # fmt: skip
+    append_decisions(file, [Decision(path, "real", "bob") for path in features.paths[:4].tolist()])
+    session = LabelSession(features, file, "ann")
+    session.refit()
+    assert session.wait(30)
+    assert {one.row for one in session.state().pending} == {*range(4, 20), *range(160, 180)}
+
+
 def test_feature_files_share_a_file(unlabelled: FeatureSet, tmp_path: Path) -> None:
     """An undo takes back nothing of another feature file, and its classes get no keys."""
     file = tmp_path / "labels.csv"

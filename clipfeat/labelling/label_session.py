@@ -113,11 +113,10 @@ class LabelSession:
         """
         with self._changed:
             path = last_decided(self._decisions, self.annotator)
-        if path is None:
-            raise DataError("there is no decision to undo")
-        self._save(Decision(path, "", self.annotator, now(), is_undo=True))
-        row = self._row_of[path]
-        with self._changed:
+            if path is None:
+                raise DataError("there is no decision to undo")
+            self._save(Decision(path, "", self.annotator, now(), is_undo=True))
+            row = self._row_of[path]
             self._skipped.discard(path)
             others = [one for one in self._waiting if one.row != row]
             again = [one for one in self._waiting if one.row == row] or [QueuedImage(row, path)]

@@ -2,8 +2,10 @@
 
 import threading
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from clipfeat.features import FeatureSet
 from clipfeat.features.decisions import Decision
 from clipfeat.labelling import label_session
 from clipfeat.labelling.label_log import append_decisions, read_decisions
-from clipfeat.labelling.label_session import LabelSession
+from clipfeat.labelling.label_session import LabelSession, last_decided
 from tests.conftest import make_features
 
 
@@ -102,6 +104,31 @@ def test_contested_images_leave_room_in_the_queue(tmp_path: Path) -> None:
     session.refit()
     assert session.wait(30)
     assert {one.row for one in session.state().pending} == {*range(4, 20), *range(160, 180)}
+
+
+def test_undos_of_two_threads(
+    unlabelled: FeatureSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them takes back another decision."""
+    session = LabelSession(unlabelled, tmp_path / "labels.csv", "ann")
+    session.decide(0, "real")
+    session.decide(1, "real")
+    both = threading.Barrier(2)
+
+    def last(*args: Any) -> str | None:
+        path = last_decided(*args)
+        with suppress(threading.BrokenBarrierError):
+            both.wait(0.2)  # both threads are here only if no lock is held
+        return path
+
+    monkeypatch.setattr(label_session, "last_decided", last)
+    undone: list[int] = []
+    threads = [threading.Thread(target=lambda: undone.append(session.undo())) for _ in range(2)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert sorted(undone) == [0, 1]
 
 
 def test_feature_files_share_a_file(unlabelled: FeatureSet, tmp_path: Path) -> None:

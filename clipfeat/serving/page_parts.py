@@ -113,6 +113,7 @@ class PageParts:
             verdict=found,
             row=_row(name, found),
             classes=[(one, p, _mark(self.model, one)) for one, p in shown],
+            member_mark=_member_mark(self.model, found.predicted),
             n_more=len(found.probabilities) - len(shown),
             rule=_rule(self.model),
             picture=data_address(picture),
@@ -220,6 +221,13 @@ def _rule(model: Model) -> str:
 def _mark(model: Model, name: str) -> float | None:
     """Return the threshold on the probability of a class, or None if there is none."""
     return model.threshold if name == model.classes[-1] else None
+
+
+def _member_mark(model: Model, predicted: str) -> float | None:
+    """Return the probability of the predicted class at which a member changes its prediction."""
+    if model.threshold is None:
+        return None
+    return model.threshold if predicted == model.classes[-1] else 1 - model.threshold
 
 
 def _row(name: str, verdict: Verdict) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from clipfeat.embedding.views import ORIGINAL, View, read_views
 from clipfeat.errors import DecodeError
+from clipfeat.evaluate.metrics import decide
 from clipfeat.features import FeatureSet
 from clipfeat.features.by_file import by_file
 from clipfeat.model import Model
@@ -80,10 +81,11 @@ class Verdict:
 
     @property
     def n_agreeing(self) -> int:
-        """Number of members whose most probable class is the predicted one."""
-        return sum(
-            max(p, key=lambda name: p[name]) == self.predicted for p in self.members.values()
-        )
+        """Number of members that predict this class, by the same rule as the whole vote."""
+        names = list(self.probabilities)
+        p = np.array([[member[name] for name in names] for member in self.members.values()])
+        codes = decide(p.reshape(-1, len(names)), self.threshold)
+        return int((codes == names.index(self.predicted)).sum())
 
 
 @dataclass(frozen=True)

@@ -44,9 +44,9 @@ def test_the_verdict_is_that_of_predict(
     assert not verdict_on(
         model_of_two, encode(model_of_two, tmp_path / "new.png")
     ).is_training_image
-    # The threshold decides, not the highest probability. No member agrees with the decision.
+    # The threshold decides, not the highest probability, also for the members.
     strict = verdict_on(replace(model_of_two, threshold=1.0), encode(model_of_two, image))
-    assert (strict.predicted, strict.n_agreeing) == ("real", 0)
+    assert (strict.predicted, strict.n_agreeing) == ("real", 4)
 
 
 def test_the_changes_are_those_of_degraded_files(

@@ -202,7 +202,10 @@ class _Form:
 def _address(url: str) -> Upload:
     is_long = not 0 < len(url) <= MAX_TEXT
     error = f"ReadError: the URL must have 1 to {MAX_TEXT} characters" if is_long else ""
-    return Upload(url[:MAX_TEXT], error=error, is_url=True)
+    name = url[:MAX_TEXT].encode("utf-8", "backslashreplace").decode()
+    if not error and name != url:  # JSON may contain lone surrogates, which no answer can
+        error = "ReadError: the URL is not valid Unicode"
+    return Upload(name, error=error, is_url=True)
 
 
 def _text(options: Mapping[bytes, bytes], name: bytes) -> str:

@@ -220,6 +220,14 @@ def test_urls_are_downloaded(
     assert as_json[0]["error"] == "ReadError: the file does not exist"
     assert as_json[1]["probabilities"] == as_form[0]["probabilities"]
     assert client.get("/model").json()["allows_urls"]
+    body = b'{"urls": ["http://a/\\ud800", "http://example.org/a.png"]}'
+    answer = client.post("/predict", content=body, headers={"content-type": "application/json"})
+    bad, good_one = answer.json()["results"]
+    assert (bad["name"], bad["error"]) == (
+        "http://a/\\ud800",
+        "ReadError: the URL is not valid Unicode",
+    )
+    assert good_one["probabilities"] == as_json[1]["probabilities"]
 
 
 def test_uploads_are_kept_only_on_request(start: Opener, image_files: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
 from types import FrameType
+from urllib.parse import quote
 
 import uvicorn
 from starlette.responses import JSONResponse
@@ -109,7 +110,7 @@ def address_of(listener: socket.socket, token: str | None) -> str:
     if ip_address(host.partition("%")[0]).is_unspecified:
         host = "127.0.0.1" if listener.family == socket.AF_INET else "::1"
     shown = f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{port}/" + (f"?token={token}" if token else "")
+    return f"http://{shown}:{port}/" + (f"?token={quote(token, safe='')}" if token else "")
 
 
 def run(

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -142,6 +143,8 @@ def test_addresses() -> None:
         assert token is not None and len(token) == 32
         assert token_for(listener, "my-own-token") == "my-own-token"
         assert address_of(listener, token) == f"http://127.0.0.1:{port}/?token={token}"
+        query = urlsplit(address_of(listener, "a+b/c=&d#e%41")).query
+        assert parse_qs(query) == {"token": ["a+b/c=&d#e%41"]}
     with pytest.raises(UsageError, match="unknown"):
         bind("no such host", 0)
     with pytest.raises(UsageError, match="--host"):

@@ -71,6 +71,26 @@ class Access:
         expected = (self.token or "").encode()
         return bool(expected) and hmac.compare_digest(token.encode("utf-8", "replace"), expected)
 
+    def is_own_page(self, headers: Headers) -> bool:
+        """Return whether a request comes from a page of this server or from a program.
+
+        A proxy may change the header ``Host``, but not ``Sec-Fetch-Site``, which only browsers set.
+        Without the latter, the ``Origin`` must be the host of the request or one of `hosts`.
+        """
+        site = headers.get("sec-fetch-site")
+        if site is not None:
+            return site in {"same-origin", "none"}
+        origin = headers.get("origin")
+        if origin is None:
+            return True
+        try:
+            parts = urlsplit(origin.lower())
+        except ValueError:  # brackets without an address
+            return False
+        if parts.netloc == headers.get("host", "").lower():
+            return True
+        return bool({parts.netloc, parts.hostname} & set(map(str.lower, self.hosts)))
+
 
 class AccessMiddleware:
     """Middleware that refuses requests of an unknown host, without the token or of a strange page.
@@ -106,7 +126,7 @@ class AccessMiddleware:
             refusal = self._token_refusal(scope, headers)
             if refusal is not None:
                 return refusal
-        if scope["method"] not in SAFE_METHODS and not _is_same_origin(headers):
+        if scope["method"] not in SAFE_METHODS and not self.access.is_own_page(headers):
             return _answer(headers, 403, "the request comes from a page of another origin")
         return None
 
@@ -138,14 +158,6 @@ class AccessMiddleware:
         )  # fmt: skip
         answer.headers["WWW-Authenticate"] = "Bearer"
         return answer
-
-
-def _is_same_origin(headers: Headers) -> bool:
-    """Return whether a request comes from a page of this server or from a program."""
-    if headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
-        return False
-    origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
 
 
 def _answer(headers: Headers, status: int, detail: str) -> Response:

@@ -10,6 +10,7 @@ pytest.importorskip("fastapi")
 
 from fastapi import Request
 from fastapi.testclient import TestClient
+from starlette.datastructures import Headers
 
 from clipfeat.errors import UsageError
 from clipfeat.web.access import Access
@@ -102,6 +103,21 @@ def test_pages_of_other_origins_change_nothing(client: TestClient) -> None:
     for cases, status in ((same, 200), (other, 403)):
         for headers in cases:
             assert client.post("/count", content=b"x", headers=headers).status_code == status
+
+
+def test_a_proxy_may_change_the_host() -> None:
+    """The browser's own statement counts, or else an origin that the server was told."""
+    access = Access(hosts=frozenset({"clips.example"}))
+    cases = [
+        ({"origin": "https://clips.example", "host": "127.0.0.1:8000"}, True),
+        ({"origin": "https://clips.example:8443", "host": "clips.example"}, True),
+        ({"origin": "https://other.example", "sec-fetch-site": "same-origin"}, True),
+        ({"origin": "http://127.0.0.1:3000", "host": "127.0.0.1"}, False),
+        ({"origin": "https://clips.example", "sec-fetch-site": "cross-site"}, False),
+        ({"origin": "http://[", "host": "127.0.0.1"}, False),
+    ]
+    for headers, is_own in cases:
+        assert access.is_own_page(Headers(headers)) == is_own
 
 
 def test_the_token_is_needed() -> None:

@@ -997,8 +997,8 @@ CheckedImages = Annotated[
         "--check",
         metavar="SOURCE",
         help="Images, in any form that `clipfeat embed` accepts, on which an ONNX file or a page "
-        "is compared with the model. At most 200 are used. By default, 200 images of random noise "
-        "are used.",
+        "is compared with the model, in addition to 200 random images. At most 200 are used. "
+        "Training images are left out.",
     ),
 ]
 PredictionsFile = Annotated[

@@ -1,8 +1,8 @@
 """Comparison of an exported ONNX graph with its model."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -10,29 +10,47 @@ from numpy.typing import NDArray
 
 from clipfeat.encoders.encoder import Encoder
 from clipfeat.encoders.onnx_export import as_bytes
-from clipfeat.errors import EmptySourceError, ImageError, UsageError
+from clipfeat.errors import DataError, EmptySourceError
+from clipfeat.exporting.notes import verdicts
 from clipfeat.features import FeatureSet
 from clipfeat.images.decode import RGB
 from clipfeat.images.isolated import IsolatedDecoder
 from clipfeat.images.memory import ImageInput
-from clipfeat.images.record import ImageRecord
-from clipfeat.images.samples import sample_records
+from clipfeat.images.samples import Sample, decoded_samples, sample_records
 from clipfeat.images.source_options import SourceOptions
 from clipfeat.model import Model
+from clipfeat.model.codecs import encode
+from clipfeat.notebook.card import counted
 from clipfeat.prediction.predicting import open_images
+from clipfeat.prediction.predictions import Predictions
 from clipfeat.system.progress import Phase, Report
 
 N_IMAGES = 200
 TOLERANCE = 1e-4
 """Largest accepted difference of a probability."""
+MOST_VERDICTS = 0.01
+"""Largest accepted share of images with another verdict.
+
+A few images may lie so near to a limit that a rounding error decides."""
+LEAST_RANGE = 100 * TOLERANCE
+"""Least range of the probabilities of the images. Nearly constant probabilities prove nothing."""
 BATCH = 16
 GENERATED = "random images"
 """Name of the images that `generated_images` makes."""
+ABRUPT = {
+    "BoostedTreesClassifier": "trees",
+    "OrderedForestClassifier": "trees",
+    "CappedNeighborsClassifier": "nearest neighbours",
+}
+"""Kinds of nodes whose probabilities can jump, with their names for a message."""
+ISOTONIC = "isotonic calibration"
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Comparison of the probabilities of a graph and of its model.
+    """Comparison of the probabilities and the verdicts of a graph and of its model.
+
+    A verdict is the predicted class, and whether the model is unsure.
 
     Parameters
     ----------
@@ -41,28 +59,49 @@ class Agreement:
     n_images : int
         Number of images.
     images : str
-        Where the images come from: the name of a source, or `GENERATED`.
+        Where the images come from: `GENERATED`, and the name of a source.
+    n_verdicts : int
+        Number of images with another verdict.
+    lowest, highest : float
+        Range of the model's probabilities, of the class in which they vary most.
+    n_left_out : int
+        Number of images of the source that cannot be read, or that the model was trained on.
     """
 
     difference: float
     n_images: int
     images: str
+    n_verdicts: int = 0
+    lowest: float = 0.0
+    highest: float = 1.0
+    n_left_out: int = 0
 
     def __str__(self) -> str:
-        return (
-            f"the largest difference from the model is {self.difference:.1e} on {self.n_images} "
-            f"images ({self.images})"
+        text = (
+            f"the largest difference from the model is {self.difference:.1e} on "
+            f"{counted(self.n_images, 'image')} ({self.images}), with probabilities from "
+            f"{self.lowest:.3g} to {self.highest:.3g}, and {self.n_verdicts} verdicts differ"
         )
+        if self.n_left_out:
+            text += (
+                f". {counted(self.n_left_out, 'image')} of --check left out, because they are "
+                "training images or cannot be read"
+            )
+        return text
 
 
 def check_agreement(
     data: bytes,
     model: Model,
+    description: Mapping[str, Any],
     encoders: Sequence[Encoder],
     source: ImageInput | None,
     report: Report,
 ) -> Agreement:
-    """Compare a graph with its model.
+    """Compare a graph with its model, on random images and on images of a source.
+
+    Training images are left out. With nearest neighbours, each is its own neighbour, so that a
+    wrong graph could agree.
 
     Parameters
     ----------
@@ -70,10 +109,12 @@ def check_agreement(
         The content of the ONNX file.
     model : Model
         The model.
+    description : mapping
+        The classes and limits of the graph. See `clipfeat.exporting.notes.describe`.
     encoders : sequence of Encoder
         The encoders of the model, in its order.
     source : path, sequence of paths, images in memory, ImageSource or None
-        The images. None uses generated images.
+        Further images. At most `N_IMAGES` of them are used.
     report : callable
         Called with a `Phase` for each batch.
 
@@ -81,51 +122,126 @@ def check_agreement(
     ------
     EmptySourceError
         If no image of the source can be read.
-    UsageError
-        If a probability differs by more than `TOLERANCE`.
+    DataError
+        If a probability differs by more than `TOLERANCE`, or too many verdicts differ. If the
+        probabilities hardly vary, so that the comparison would prove nothing.
     """
     import onnxruntime
 
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     names = [one.name for one in session.get_inputs()]
     listed = None if source is None else open_images(model, source, SourceOptions())
-    if listed is None:
-        images = generated_images(max(max(spec.input_size) for spec in model.specs), N_IMAGES)
-        total = N_IMAGES
-    else:
-        records = sample_records(list(listed), N_IMAGES)
-        images, total = _decoded(records), len(records)
-    largest, n_images = 0.0, 0
-    for batch in _batches(images, encoders):
-        report(Phase("checking", n_images, total, "images"))
-        pixels = [
-            np.stack([as_bytes(one, encoder.spec) for one in tensors])
-            for tensors, encoder in zip(batch, encoders, strict=True)
-        ]
-        (given,) = session.run(None, dict(zip(names, pixels, strict=True)))
-        rows = [encoder.encode(t) for t, encoder in zip(batch, encoders, strict=True)]
-        expected = _probabilities(model, np.hstack(rows))
-        difference = float(np.abs(given - expected).max())
-        largest = max(largest, difference if np.isfinite(difference) else np.inf)
-        n_images += len(expected)
-    if not n_images:
-        raise EmptySourceError(f"no image of {source} can be read. Pass other images to --check")
-    agreement = Agreement(largest, n_images, GENERATED if listed is None else listed.name)
-    if not largest <= TOLERANCE:
-        raise UsageError(
-            f"the model is not exported, because {agreement}, and at most {TOLERANCE:g} is "
-            "accepted. With trees, nearest neighbours or isotonic calibration, a rounding error in "
-            "the features can change a probability abruptly. Fit the model with logreg, svm or mlp"
+    records = [] if listed is None else sample_records(list(listed), N_IMAGES)
+    new_images = _NewImages(model)
+    size = max(max(spec.input_size) for spec in model.specs)
+    results, n_images = [], 0
+    with IsolatedDecoder() as decoder:
+        images = chain(
+            generated_images(size, N_IMAGES), new_images.of(decoded_samples(records, decoder))
         )
+        for batch in _batches(images, encoders):
+            report(Phase("checking", n_images, N_IMAGES + len(records), "images"))
+            pixels = [
+                np.stack([as_bytes(one, encoder.spec) for one in tensors])
+                for tensors, encoder in zip(batch, encoders, strict=True)
+            ]
+            (of_graph,) = session.run(None, dict(zip(names, pixels, strict=True)))
+            rows = [encoder.encode(t) for t, encoder in zip(batch, encoders, strict=True)]
+            results.append((of_graph, _probabilities(model, np.hstack(rows))))
+            n_images += len(of_graph)
+    if listed is not None and not new_images.n_read:
+        raise EmptySourceError(f"no image of {source} can be read. Pass other images to --check")
+    graph, expected = (np.vstack(parts) for parts in zip(*results, strict=True))
+    difference = float(np.abs(graph - expected).max())
+    widest = int(np.argmax(np.ptp(expected, axis=0)))
+    agreement = Agreement(
+        difference if np.isfinite(difference) else np.inf,
+        n_images,
+        GENERATED if n_images == N_IMAGES or listed is None else f"{GENERATED} and {listed.name}",
+        _other_verdicts(model, description, graph, expected),
+        float(expected[:, widest].min()),
+        float(expected[:, widest].max()),
+        len(records) - (n_images - N_IMAGES),
+    )
+    _check(agreement, model)
     return agreement
 
 
-def _decoded(records: Sequence[ImageRecord]) -> Iterator[RGB]:
-    """Decode images, and leave out those that cannot be read."""
-    with IsolatedDecoder() as decoder:
-        for record in records:
-            with suppress(ImageError), decoder.decoded(record.reader.read()) as decoded:
-                yield decoded.pixels.copy()
+class _NewImages:
+    """Filter that leaves out the training images of a model.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self._training = set(model.training_keys.tolist())
+        self.n_read = 0
+
+    def of(self, samples: Iterator[Sample]) -> Iterator[RGB]:
+        """Yield the pixels of samples that are not training images."""
+        for sample in samples:
+            self.n_read += 1
+            if sample.key.hex().encode() not in self._training:
+                yield sample.pixels
+
+
+def _other_verdicts(
+    model: Model,
+    description: Mapping[str, Any],
+    graph: NDArray[np.floating],
+    expected: NDArray[np.float64],
+) -> int:
+    """Return the number of images whose verdict by the graph is not that of `clipfeat.predict`."""
+    abstention = model.abstention if model.adaptation is None else None
+    predictions = Predictions(
+        [""] * len(expected), expected, model.classes, [""] * len(expected),
+        threshold=model.threshold, abstention=abstention,
+    )  # fmt: skip
+    predicted, unsure = verdicts(description, graph)
+    names = np.array(model.classes)[predicted]
+    differs = (names != np.array(predictions.predicted)) | (unsure != predictions.unsure)
+    return int(differs.sum())
+
+
+def _check(agreement: Agreement, model: Model) -> None:
+    """Refuse a graph that differs from its model, and a comparison that proves nothing."""
+    kinds = _kinds(encode(model.estimator)[0])
+    if not agreement.difference <= TOLERANCE:
+        reason = f"at most {TOLERANCE:g} is accepted"
+    elif agreement.n_verdicts > MOST_VERDICTS * agreement.n_images:
+        reason = f"at most {MOST_VERDICTS:.0%} of the verdicts may differ"
+    elif agreement.highest - agreement.lowest < LEAST_RANGE and "DummyClassifier" not in kinds:
+        raise DataError(
+            "the model is not exported, because its probabilities hardly vary, so that the "
+            f"comparison with the graph proves nothing: {agreement}. Pass images of all classes to "
+            "--check that are not training images"
+        )
+    else:
+        return
+    jumps = sorted({ABRUPT.get(kind, kind) for kind in kinds} & {*ABRUPT.values(), ISOTONIC})
+    advice = (
+        f"With {' and '.join(jumps)}, a rounding error in the features can change a probability "
+        "abruptly. Fit the model with logreg, svm or mlp, without isotonic calibration"
+        if jumps
+        else "The classifier has no steps, so the encoder computes otherwise in the graph. Use "
+        "another encoder"
+    )
+    raise DataError(f"the model is not exported, because {agreement}, and {reason}. {advice}")
+
+
+def _kinds(fields: Any) -> set[str]:
+    """Return the kinds of a node and of all nodes in it, and `ISOTONIC` for such a calibration."""
+    if isinstance(fields, list):
+        return set().union(*map(_kinds, fields))
+    if not isinstance(fields, Mapping):
+        return set()
+    own = {str(fields["kind"])} if "kind" in fields else set()
+    if fields.get("method") == "isotonic":
+        own.add(ISOTONIC)
+    return own.union(*map(_kinds, fields.values()))
 
 
 def _batches(images: Iterator[RGB], encoders: Sequence[Encoder]) -> Iterator[list[list[Any]]]:

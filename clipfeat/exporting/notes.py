@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from clipfeat.errors import UsageError
 from clipfeat.features.classes import positive_class
 from clipfeat.model import Model
@@ -13,6 +16,10 @@ from clipfeat.model.model_file import library_versions
 from clipfeat.spec import EncoderSpec
 
 FORMAT = "clipfeat-onnx-1"
+MARGIN = 1e-5
+"""Largest distance by which `describe` moves a limit, for the rounding errors of a graph."""
+TIE = 1e-6
+"""Probabilities with at most this difference are equal, and the first class is predicted."""
 SHORTER = ("center", "shortest")
 BOTH = ("squash",)
 REFUSED = {
@@ -117,21 +124,62 @@ def describe(model: Model, inputs: Sequence[InputNotes]) -> dict[str, Any]:
     dict
         ``threshold`` is the decision threshold on the probability of the last of two classes, or
         null. ``smallest`` has the smallest probability of each class with which it is in the
-        prediction set, or is null if the model does not abstain.
+        prediction set, or is null if the model does not abstain. Probabilities are often equal to
+        these limits, and a graph rounds them to float32. The threshold is therefore a little higher
+        and the smallest probabilities are a little lower than those of the model. See `verdicts`.
     """
     abstention = model.abstention if model.adaptation is None else None
+    threshold = model.threshold
+    if threshold is not None:
+        threshold += min(MARGIN, threshold / 1000, max(0.0, 1 - threshold) / 1000)
     return {
         "format": FORMAT,
         "output": "probabilities",
         "classes": list(model.classes),
         "positive": positive_class(model.classes),
-        "threshold": model.threshold,
-        "smallest": None if abstention is None else abstention.smallest.tolist(),
+        "threshold": threshold,
+        "smallest": None if abstention is None else _lowered(abstention.smallest).tolist(),
         "members": list(model.members),
         "inputs": [one.to_json() for one in inputs],
         "adapted": model.adaptation is not None,
         "libraries": library_versions(),
     }
+
+
+def _lowered(smallest: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Lower the smallest probabilities, but the tiny ones of a confident model only slightly."""
+    return smallest - np.minimum(MARGIN, smallest / 1000)
+
+
+def verdicts(
+    description: Mapping[str, Any], probabilities: NDArray[np.floating]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Decide as the page in the browser does, from the probabilities of a graph.
+
+    Parameters
+    ----------
+    description : mapping
+        As returned by `describe`.
+    probabilities : ndarray of shape (n_images, n_classes)
+        Probabilities of the graph.
+
+    Returns
+    -------
+    predicted : ndarray of shape (n_images,), int64
+        Indices of the predicted classes.
+    unsure : ndarray of shape (n_images,), bool
+        Mask of the images whose prediction set is not exactly the predicted class.
+    """
+    p = np.asarray(probabilities, dtype=np.float64)
+    if description["threshold"] is None:
+        predicted = np.argmax(p >= p.max(axis=1, keepdims=True) - TIE, axis=1)
+    else:
+        predicted = (p[:, 1] > description["threshold"]).astype(np.int64)
+    if description["smallest"] is None:
+        return predicted, np.zeros(len(p), dtype=np.bool_)
+    sets = p >= np.array(description["smallest"])
+    is_other = sets != (np.arange(p.shape[1]) == predicted[:, None])
+    return predicted, np.asarray(is_other.any(axis=1), dtype=np.bool_)
 
 
 def metadata(description: Mapping[str, Any]) -> dict[str, str]:

@@ -65,8 +65,8 @@ def export_onnx(
     out : path
         The new file. An existing file is replaced.
     check : path, sequence of paths, images in memory, or ImageSource, optional
-        Images on which the graph is compared with the model. At most 200 of them are used. By
-        default, generated images are used.
+        Images on which the graph is compared with the model, in addition to 200 random images.
+        At most 200 of them are used, without training images.
     weights : path, or sequence of path
         Local weight files, as in `clipfeat.predict`.
     progress : bool or callable
@@ -82,8 +82,10 @@ def export_onnx(
     MissingExtraError
         If onnx, onnxruntime or onnxscript is not installed.
     UsageError
-        If an encoder or a classifier cannot be exported. If the probabilities of the graph differ
-        from those of the model by more than 1e-4. If the file would have 2 GiB or more.
+        If an encoder or a classifier cannot be exported. If the file would have 2 GiB or more.
+    DataError
+        If the probabilities of the graph differ from those of the model by more than 1e-4, or too
+        many verdicts differ. If the probabilities hardly vary on the images.
     """
     target = local_path(out)
     exported = to_onnx(model, check=check, weights=weights, progress=progress)
@@ -127,7 +129,8 @@ def to_onnx(
                 "allows. Use a smaller encoder, or a classifier that stores no training rows"
             )
         data = proto.SerializeToString()
-        return OnnxExport(data, description, check_agreement(data, fitted, encoders, check, report))
+        agreement = check_agreement(data, fitted, description, encoders, check, report)
+        return OnnxExport(data, description, agreement)
 
 
 def _open(

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import clipfeat
 from clipfeat.encoders import EncoderOptions, open_encoder
 from clipfeat.features import FeatureSet
 from clipfeat.images.decode import RGB
 from clipfeat.model import Model
+from clipfeat.zoo.fit_options import FitOptions
 from tests.conftest import texture
 from tests.model.test_codecs import fitted
 
@@ -44,3 +46,23 @@ def lite_model() -> Model:
     """A model of EfficientNet-Lite0 at a small size."""
     options = EncoderOptions(image_size=64, precision="fp32", device="cpu")
     return model_of([("efficientnet-lite0", options)], "logreg", threshold=0.4)
+
+
+@pytest.fixture(scope="session")
+def abstaining_model() -> Model:
+    """A model that abstains, whose calibration has steps. A quarter of the labels is wrong."""
+    encoder = open_encoder(
+        "efficientnet-lite0", EncoderOptions(image_size=64, precision="fp32", device="cpu")
+    )
+    n = 160
+    wrong = np.random.default_rng(0).uniform(size=n) < 0.25
+    features = FeatureSet(
+        X=encoder.encode_images(pictures(n, seed=5)),
+        y=(np.arange(n) + wrong) % 2,
+        classes=("real", "fake"),
+        paths=np.array([f"{i}.png" for i in range(n)]),
+        keys=np.array([f"{i:032x}".encode() for i in range(n)]),
+        specs=(encoder.spec,),
+    )
+    options = FitOptions(abstain=0.2, calibrate="isotonic")
+    return clipfeat.fit(features, "knn", cv=3, options=options, progress=False)

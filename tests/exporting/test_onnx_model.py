@@ -2,22 +2,27 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from clipfeat.encoders import EncoderOptions, open_encoder, options_of
 from clipfeat.encoders.onnx_export import as_bytes
-from clipfeat.errors import UsageError
+from clipfeat.errors import DataError, UsageError
 from clipfeat.exporting import checking
 from clipfeat.exporting.checking import GENERATED, generated_images
 from clipfeat.exporting.notes import input_notes
 from clipfeat.exporting.onnx_model import OnnxExport, export_onnx, to_onnx
 from clipfeat.features import FeatureSet
+from clipfeat.images.record import image_key
 from clipfeat.model import Model
-from tests.conftest import make_spec
+from tests.conftest import make_features, make_spec
 from tests.exporting.conftest import model_of, pictures
+from tests.images.test_video import write as write_video
+from tests.model.test_codecs import fitted
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -103,8 +108,66 @@ def test_a_difference_is_refused(
     monkeypatch.setattr(
         Model, "predict_proba", lambda self, features: np.full((len(features), 2), 0.9)
     )
-    with pytest.raises(UsageError, match=r"largest difference from the model is \d\.\de-01 on 4"):
-        checking.check_agreement(exported.data, two_sizes, encoders, None, lambda phase: None)
+    with pytest.raises(DataError, match=r"largest difference from the model is \d\.\de-01 on 4"):
+        checking.check_agreement(
+            exported.data, two_sizes, exported.description, encoders, None, lambda phase: None
+        )
+
+
+def compared(model: Model, source: Any = None, **changes: Any) -> checking.Agreement:
+    """Compare the graph of a model of one encoder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checking, "N_IMAGES", 8)
+        exported = to_onnx(model, progress=False)
+        [spec] = model.specs
+        return checking.check_agreement(
+            exported.data, model, exported.description | changes,
+            [open_encoder(spec.name, options_of(spec))], source, lambda phase: None,
+        )  # fmt: skip
+
+
+def test_verdicts_are_compared(abstaining_model: Model) -> None:
+    """Equal probabilities are not enough: the limits belong to the graph, too."""
+    assert compared(abstaining_model).n_verdicts == 0
+    with pytest.raises(DataError, match=r"[1-8] verdicts differ.*at most 1%"):
+        compared(abstaining_model, smallest=[1.1, 1.1])
+
+
+def test_training_images_prove_nothing(lite_model: Model, image_folder: Path) -> None:
+    """They are left out, and generated images are always compared."""
+    files = sorted(image_folder.rglob("*.png"))
+    keys = [image_key(file.read_bytes()).hex().encode() for file in files[:5]]
+    trained = replace(lite_model, training_keys=np.array(keys))
+    agreement = compared(trained, files[:8])
+    assert (agreement.n_images, agreement.n_left_out) == (8 + 3, 5)
+    assert "5 images of --check left out" in str(agreement)
+    assert agreement.lowest < agreement.highest - 0.01
+    assert compared(trained, files[:5]).images == GENERATED
+
+
+def test_constant_probabilities_prove_nothing(
+    lite_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checking, "LEAST_RANGE", 1.1)
+    with pytest.raises(DataError, match=r"proves nothing.*with probabilities from .*--check"):
+        compared(lite_model)
+    dummy = replace(lite_model, estimator=fitted("dummy", make_features(n_features=1280)))
+    assert compared(dummy).difference < 1e-6
+
+
+def test_frames_of_videos_are_compared(lite_model: Model, tmp_path: Path) -> None:
+    write_video(tmp_path / "clip.mp4")
+    assert compared(lite_model, tmp_path).n_images > 8
+
+
+def test_the_advice_fits_the_cause(
+    lite_model: Model, abstaining_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checking, "TOLERANCE", 0.0)
+    with pytest.raises(DataError, match="The classifier has no steps"):
+        compared(lite_model)
+    with pytest.raises(DataError, match="isotonic calibration and nearest neighbours, a rounding"):
+        compared(abstaining_model)
 
 
 @pytest.mark.parametrize(

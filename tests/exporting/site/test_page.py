@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,7 +22,7 @@ from tests.exporting.conftest import pictures
 from tests.report.page.test_in_browser import CHROMIUM, QUIET
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 for name in ("onnx", "onnxruntime", "onnxscript"):
     pytest.importorskip(name)
@@ -66,25 +67,37 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def page(site: Path) -> Iterator["Page"]:
-    """Open the page from a static host below a path, and list what it requests and prints."""
+def browser() -> Iterator["Browser"]:
     if not CHROMIUM:
         pytest.skip("no Chromium installed")
     playwright = pytest.importorskip("playwright.sync_api")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(site.parent)))
-    Thread(target=server.serve_forever, daemon=True).start()
     with playwright.sync_playwright() as running:
         browser = running.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.set_default_timeout(WAIT)
-        page.seen = []
-        page.on("console", lambda message: page.seen.append(message.text))
-        page.on("pageerror", lambda error: page.seen.append(str(error)))
-        page.on("request", lambda request: page.seen.append(request.url))
-        page.goto(f"http://127.0.0.1:{server.server_port}/site/")
-        page.get_by_text("The model is ready.").wait_for()
-        yield page
+        yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def page(browser: "Browser", site: Path) -> Iterator["Page"]:
+    with opened(browser, site) as page:
+        yield page
+
+
+@contextmanager
+def opened(browser: "Browser", site: Path) -> Iterator["Page"]:
+    """Open the page from a static host below a path, and list what it requests and prints."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(site.parent)))
+    Thread(target=server.serve_forever, daemon=True).start()
+    page: Any = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(WAIT)
+    page.seen = []
+    page.on("console", lambda message: page.seen.append(message.text))
+    page.on("pageerror", lambda error: page.seen.append(str(error)))
+    page.on("request", lambda request: page.seen.append(request.url))
+    page.goto(f"http://127.0.0.1:{server.server_port}/site/")
+    page.get_by_text("The model is ready.").wait_for()
+    yield page
+    page.close()
     server.shutdown()
     server.server_close()
 
@@ -116,6 +129,27 @@ def test_probabilities_are_those_of_predict(page: "Page", images: Path, lite_mod
     assert verdicts == [named[file.name] for file in files]
     assert predictions.threshold == 0.4
     assert page.locator(".result .threshold").count() == 10
+
+
+def test_unsure_images_are_those_of_predict(
+    browser: "Browser", abstaining_model: Model, tmp_path: Path
+) -> None:
+    """Probabilities on a step of the calibration equal a limit, but not in float32."""
+    (tmp_path / "images").mkdir()
+    for number, pixels in enumerate(pictures(24, seed=6)):
+        Image.fromarray(pixels).save(tmp_path / "images" / f"{number:02}.png")
+    predictions = clipfeat.predict(abstaining_model, tmp_path / "images", progress=False)
+    assert abstaining_model.abstention is not None
+    assert (predictions.probabilities == abstaining_model.abstention.smallest).any()
+    assert 0 < predictions.unsure.sum() < 24
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checking, "N_IMAGES", 8)
+        export_site(abstaining_model, tmp_path / "site", progress=False)
+    with opened(browser, tmp_path / "site") as page:
+        classified(page, sorted((tmp_path / "images").iterdir()))
+        verdicts = page.locator(".result h2").all_inner_texts()
+    marks = [" (unsure)" if unsure else "" for unsure in predictions.unsure]
+    assert verdicts == [a + b for a, b in zip(predictions.predicted, marks, strict=True)]
 
 
 def test_an_unreadable_file_has_a_card(page: "Page", tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import * as ort from "./onnxruntime/ort.js";
 import { preprocess } from "./resize.js";
 
 const MAX_PIXELS = 89_478_485; // as in clipfeat, which refuses larger images
+const TIE = 1e-6; // probabilities that differ less are equal, and the first class is predicted
 
 ort.env.wasm.numThreads = 1; // more threads need headers that most static hosts do not send
 
@@ -62,10 +63,12 @@ export async function predict({ notes, session }, image) {
 }
 
 // The index of the predicted class. The model is unsure unless this class alone is plausible.
+// clipfeat/exporting/notes.py compares this rule, in Python, with the model.
 export function verdict(notes, probabilities) {
   const { threshold, smallest } = notes;
+  const most = Math.max(...probabilities) - TIE;
   const predicted = threshold === null
-    ? probabilities.indexOf(Math.max(...probabilities)) : Number(probabilities[1] > threshold);
+    ? probabilities.findIndex((p) => p >= most) : Number(probabilities[1] > threshold);
   const unsure = smallest !== null
     && probabilities.some((p, i) => (p >= smallest[i]) !== (i === predicted));
   return { predicted, unsure };

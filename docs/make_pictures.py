@@ -100,7 +100,7 @@ if __name__ == "__main__":
     draw_patches(first / "practice" / "images")
     report, reasons = (first / name for name in ("run/report.html", "why.html"))
     photograph(report.resolve().as_uri(), "report.png", width=1100, height=620)
-    photograph(reasons.resolve().as_uri(), "explanation.png", width=760, height=440)
+    photograph(reasons.resolve().as_uri(), "explanation.png", width=760, height=560)
     photograph_verdict(first.resolve(), first / "practice/new/fake/coffee-02-nearest.png")
     new = second / "practice" / "new"
     photograph_site(

@@ -232,7 +232,8 @@ def _section(one: Explanation, known: str | Path, decoder: IsolatedDecoder) -> s
         f"<section><h2>{html_text(one.path)}: {html_text(likeliest)}</h2>"
         f"<div class=top><figure>{_thumbnail(one.root, one.path, decoder)}</figure>"
         f"<table><tr><th>member</th>{head}</tr>{rows}</table></div>"
-        f"<h3>nearest training images</h3><div class=near>{near}</div></section>"
+        "<h3>nearest training images, with cosine distances</h3>"
+        f"<div class=near>{near}</div></section>"
     )
 
 

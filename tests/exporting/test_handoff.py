@@ -1,8 +1,10 @@
 """Export of features for other programs."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 
 import clipfeat
 from clipfeat.errors import OutputExistsError, UnknownNameError, UsageError
-from clipfeat.exporting.handoff import atlas, hand_off
+from clipfeat.exporting.handoff import atlas, hand_off, hugging_face
 from clipfeat.exporting.handoff.atlas import nearest
 from clipfeat.report.run_folder import save_run
 from tests.conftest import make_features, write_parts
@@ -23,7 +25,11 @@ def files(image_folder: Path) -> tuple[Path, Path]:
     """A feature file of the images, with a column named as one of the export, and the folder."""
     paths = sorted(p.relative_to(image_folder).as_posix() for p in image_folder.rglob("*.png"))
     features = make_features(12, ("fake", "real"), apart=4.0)
-    columns = {"x": np.array(["=1+1"] * 24), "split": np.array(["train", "test"] * 12)}
+    columns = {
+        "x": np.array(["=1+1"] * 24),
+        "x_": np.array(["other"] * 24),
+        "split": np.array(["train", "test"] * 12),
+    }
     features = replace(features, paths=np.array(paths), columns=columns)
     return write_parts(image_folder.parent / "out.h5", features), image_folder
 
@@ -65,7 +71,7 @@ def test_atlas_has_images_coordinates_neighbours_and_predictions(
         assert 0 <= row["x"] <= 1 and 0 <= row["y"] <= 1
         assert row["neighbors"]["ids"][0] == number
         assert len(row["neighbors"]["ids"]) == len(row["neighbors"]["distances"]) == 15
-        assert row["x_"] == "=1+1"
+        assert (row["x__"], row["x_"]) == ("=1+1", "other")
         assert row["p_fake"] + row["p_real"] == pytest.approx(1)
         assert row["predicted"] == ("fake" if row["p_fake"] > row["p_real"] else "real")
     assert np.mean([row["predicted"] == row["label"] for row in rows]) > 0.8
@@ -97,13 +103,31 @@ def test_datasets_reads_the_folder(files: tuple[Path, Path], run: Path, tmp_path
     assert first["image"]["bytes"] == (files[1] / first["path"]).read_bytes()
     assert info["features"]["label"]["names"][first["label"]] == first["path"].split("/")[0]
     assert len(first["features"]) == info["features"]["features"]["length"] == 6
-    try:
-        import datasets
-    except ImportError:
-        return
+
+
+def test_datasets_opens_the_folder(files: tuple[Path, Path], tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    hand_off(files[0], tmp_path / "ds", "datasets", images=[files[1]], progress=False)
     read = datasets.load_from_disk(tmp_path / "ds")
     assert len(read) == 24
     assert read[0]["image"].size == (48, 48)
+
+
+def test_batches_of_large_images_end_early(
+    files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Arrow cannot hold 2 GiB of images in a batch. Each export has its own fingerprint."""
+    monkeypatch.setattr(hugging_face, "BATCH_BYTES", 10_000)
+    fingerprints = set()
+    for name in ("one", "two"):
+        hand_off(files[0], tmp_path / name, "datasets", images=[files[1]], progress=False)
+        state = json.loads((tmp_path / name / "state.json").read_text())
+        fingerprints.add(state["_fingerprint"])
+    with pa.memory_map(str(tmp_path / "one" / state["_data_files"][0]["filename"])) as file:
+        batches = list(pa.ipc.open_stream(file))
+        assert len(batches) > 2
+        assert sum(batch.num_rows for batch in batches) == 24
+    assert len(fingerprints) == 2
 
 
 def test_fiftyone_has_samples_beside_a_constant_script(
@@ -126,6 +150,14 @@ def test_fiftyone_has_samples_beside_a_constant_script(
     script = (tmp_path / "fo" / "load.py").read_text()
     compile(script, "load.py", "exec")
     assert "samples.json" in script and "fake" not in script
+    exists = {"__file__": str(tmp_path / "fo" / "load.py"), "__name__": "load"}
+    fiftyone = ModuleType("fiftyone")
+    fiftyone.dataset_exists = lambda name: True  # type: ignore[attr-defined]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "fiftyone", fiftyone)
+        exec(compile(script, "load.py", "exec"), exists)
+        with pytest.raises(SystemExit, match="the dataset fo exists"):
+            exists["main"]()  # type: ignore[operator]
 
 
 def test_without_images(files: tuple[Path, Path], tmp_path: Path) -> None:

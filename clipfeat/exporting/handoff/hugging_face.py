@@ -5,20 +5,24 @@ and its state.
 """
 
 import json
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clipfeat.errors import ClipfeatError, missing_extra
 from clipfeat.exporting.handoff.rows import PREDICTED, HandoffRows
-from clipfeat.features.data_fingerprint import data_fingerprint
 from clipfeat.images.readers import Reader
 from clipfeat.system.files import replacing_contents
 from clipfeat.system.progress import Phase, Report
 
 DATA = "data-00000-of-00001.arrow"
 STATE = "state.json"
+BATCH_BYTES = 2**28
+"""Bytes of images after which a batch ends. A batch of Arrow holds less than 2 GiB."""
 UNKNOWN = -1
 """Label of an image without a class, as in datasets."""
 
@@ -56,9 +60,8 @@ def write(rows: HandoffRows, out: Path, report: Report) -> int:
     n_images = 0
     with replacing_contents(out, STATE) as new:
         with pa.OSFile(str(new / DATA), "wb") as sink, pa.ipc.new_stream(sink, schema) as stream:
-            for batch in rows.batches():
+            for batch, images in _batches(rows):
                 report(Phase("writing", int(batch[0]), len(rows), "images"))
-                images = [_image(rows.reader(row)) for row in batch.tolist()]
                 n_images += sum(image is not None for image in images)
                 columns = {name: column[batch] for name, column in values.items()}
                 columns |= {"image": images, "features": list(rows.X[batch])}
@@ -69,7 +72,8 @@ def write(rows: HandoffRows, out: Path, report: Report) -> int:
         (new / "dataset_info.json").write_text(json.dumps(info, indent=2), encoding="utf-8")
         state: dict[str, Any] = {
             "_data_files": [{"filename": DATA}],
-            "_fingerprint": data_fingerprint(features)[:16],
+            # datasets keys its cache by this, so that each export needs another one.
+            "_fingerprint": secrets.token_hex(8),
             "_format_columns": None,
             "_format_kwargs": {},
             "_format_type": None,
@@ -78,6 +82,18 @@ def write(rows: HandoffRows, out: Path, report: Report) -> int:
         }
         (new / STATE).write_text(json.dumps(state, indent=2), encoding="utf-8")
     return n_images
+
+
+def _batches(rows: HandoffRows) -> Iterator[tuple[NDArray[np.int64], list[Any]]]:
+    """Yield row numbers with their images. Large images are in small batches."""
+    for batch in rows.batches():
+        start, images, size = 0, list[Any](), 0
+        for number, row in enumerate(batch.tolist(), 1):
+            images.append(_image(rows.reader(row)))
+            size += len(images[-1]["bytes"]) if images[-1] else 0
+            if size >= BATCH_BYTES or number == len(batch):
+                yield batch[start:number], images
+                start, images, size = number, [], 0
 
 
 def _value(dtype: str) -> dict[str, str]:

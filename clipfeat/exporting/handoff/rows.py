@@ -53,7 +53,8 @@ class HandoffRows:
     def texts(self, reserved: Collection[str] = ()) -> dict[str, NDArray[np.str_]]:
         """Return texts by column: the path, the content hash, the label and further columns.
 
-        An underscore is appended to the name of a column of the source that is in `reserved`.
+        Underscores are appended to the name of a column of the source that is in `reserved`, until
+        no other column has the name.
         """
         features = self.data.features
         own = {
@@ -65,7 +66,13 @@ class HandoffRows:
             own["group"] = features.groups
         taken = {*own, *reserved}
         more = {name: v for name, v in features.columns.items() if name not in OWN_COLUMNS}
-        return {**own, **{f"{name}_" if name in taken else name: v for name, v in more.items()}}
+        columns: dict[str, NDArray[np.str_]] = {}
+        for name, values in more.items():
+            free = name
+            while free in taken or (free != name and free in more) or free in columns:
+                free += "_"
+            columns[free] = values
+        return {**own, **columns}
 
     @property
     def probabilities(self) -> dict[str, NDArray[np.float64]]:

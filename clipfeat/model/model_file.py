@@ -270,6 +270,11 @@ class Model:
         if not isinstance(features, FeatureSet):
             features = self._from_array(features)
         X = features.columns_of(self.specs)
+        if not self.specs and X.shape[1] != (n_features := count_features(self.estimator)):
+            raise DataError(
+                f"the model was fitted on {n_features} features, but X has the shape {X.shape}. "
+                f"Pass features of shape (n_samples, {n_features})"
+            )
         if not len(X):
             return {name: np.empty((0, len(self.classes))) for name in estimators}
         # The last bits of a row's probabilities depend on its position in the batch, for example

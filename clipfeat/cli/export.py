@@ -42,9 +42,12 @@ def export(
     """
     import zipfile
 
+    from clipfeat.model.format import MODEL_NAME
+
     of_features = {"--format": export_format, "--images": images, "--run": run}
     of_models = {"--check": check, "--weights": weights}
-    if file.suffix == ".clipfeat" or (file.is_file() and zipfile.is_zipfile(file)):
+    is_model = file.suffix == ".clipfeat" or (file / MODEL_NAME).is_file()
+    if is_model or (file.is_file() and zipfile.is_zipfile(file)):
         _refuse("the export of a model", of_features)
         print_line(_export_model(file, output, overwrite, check, weights or [], progress))
         return

@@ -17,11 +17,10 @@ from clipfeat.images.memory import ImageInput
 from clipfeat.model import Model
 from clipfeat.prediction.predicting import as_model
 from clipfeat.spec import check_same
-from clipfeat.system.files import publish
+from clipfeat.system.files import publish, storage_errors
 from clipfeat.system.locations import local_path
 from clipfeat.system.progress import Phase, Report, reporting, silent
 
-SUFFIX = ".onnx"
 OUTPUT = "probabilities"
 IR_VERSION = 10
 """Version of the file format. onnxruntime reads it since version 1.18."""
@@ -88,6 +87,8 @@ def export_onnx(
         many verdicts differ. If the probabilities hardly vary on the images.
     """
     target = local_path(out)
+    with storage_errors(f"creating {target.parent}"):
+        target.parent.mkdir(parents=True, exist_ok=True)
     exported = to_onnx(model, check=check, weights=weights, progress=progress)
     publish(exported.data, target)
     return exported.agreement

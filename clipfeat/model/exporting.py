@@ -48,7 +48,8 @@ def export_estimator(model: str | Path, out: str | Path, *, overwrite: bool = Fa
     Warns
     -----
     ClipfeatWarning
-        If the model is adapted. The estimator does not contain the adaptation.
+        The estimator returns numbers of classes, which the warning names. It does not contain the
+        adaptation, the threshold and the abstention. The warning lists those of the model.
     """
     target = local_path(out)
     if target.suffix.lower() != SUFFIX:
@@ -62,10 +63,16 @@ def export_estimator(model: str | Path, out: str | Path, *, overwrite: bool = Fa
     except ImportError as error:
         raise missing_extra("exporting a model", "skops", "skops") from error
     fitted = load_model(model)
-    if fitted.adaptation is not None:
+    left_out = [] if fitted.adaptation is None else ["the adaptation"]
+    if fitted.threshold is not None:
+        left_out.append(f"the threshold {fitted.threshold:.4g}")
+    if fitted.abstention is not None:
+        left_out.append(f"the abstention at level {fitted.abstention.level:g}")
+    if left_out:
         warnings.warn(
-            f"{target} holds the original estimator, because the adaptation of {model} is not part "
-            "of it",
+            f"{target} holds the original estimator, because {', '.join(left_out)} of {model} "
+            f"{'is' if len(left_out) == 1 else 'are'} not part of it. Its classes are, in this "
+            f"order: {', '.join(fitted.classes)}",
             ClipfeatWarning,
             stacklevel=2,
         )

@@ -1,13 +1,17 @@
 """``clipfeat export``."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from clipfeat.model import load_model
+from clipfeat.errors import DataError
+from clipfeat.model import Model, load_model
 from clipfeat.store import load
 from tests.cli.command_line import assert_fails, clipfeat, embed, succeed
+from tests.conftest import make_features
+from tests.model.test_codecs import fitted
 
 
 def test_a_model_is_exported_for_scikit_learn(image_folder: Path) -> None:
@@ -29,3 +33,32 @@ def test_the_suffix_chooses_the_format(image_folder: Path) -> None:
     embed()
     assert "x.parquet: 24 rows" in succeed("export", "out.h5", "-o", "x.parquet").stdout
     assert_fails(clipfeat("export", "out.h5", "-o", "x.xlsx"), 2, ".parquet")
+
+
+def test_what_an_estimator_lacks_is_listed(tmp_path: Path) -> None:
+    """A folder with a model is accepted, and the warning names the limits that are left out."""
+    pytest.importorskip("skops.io")
+    features = make_features()
+    estimator = fitted("logreg", features)
+    model = Model(estimator, features.classes, features.specs, threshold=0.9)
+    model.save(tmp_path / "run" / "model.clipfeat")
+    done = succeed("export", tmp_path / "run", "-o", tmp_path / "x.skops")
+    assert "the threshold 0.9" in done.stderr and "in this order: real, fake" in done.stderr
+
+
+def test_an_onnx_file_may_be_in_a_new_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    onnx_model = pytest.importorskip("clipfeat.exporting.onnx_model")
+    exported = onnx_model.OnnxExport(b"graph", {}, None)
+    monkeypatch.setattr(onnx_model, "to_onnx", lambda *args, **options: exported)
+    onnx_model.export_onnx("model.clipfeat", tmp_path / "new" / "model.onnx")
+    assert (tmp_path / "new" / "model.onnx").read_bytes() == b"graph"
+
+
+def test_features_of_another_width_are_refused() -> None:
+    """Also as a feature set, if the model was fitted on arrays."""
+    features = replace(make_features(), specs=())
+    model = Model(fitted("logreg", features), features.classes, ())
+    with pytest.raises(DataError, match="fitted on 6 features, but X has the shape"):
+        model.predict_proba(replace(features, X=features.X[:, :5]))

@@ -66,7 +66,9 @@ def export_site(
     """
     folder = local_path(out)
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not overwrite):
-        raise OutputExistsError(f"{folder} is not an empty folder. Choose another -o")
+        raise OutputExistsError(
+            f"{folder} is not an empty folder. Choose another -o, or add --overwrite"
+        )
     fitted = as_model(model)
     for notes in input_notes(fitted.specs):
         if not notes.resized or notes.spec.interpolation not in INTERPOLATIONS:

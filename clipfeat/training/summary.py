@@ -75,7 +75,9 @@ def next_steps(training: Training) -> list[str]:
             f"{folder / AUDIT / 'files.csv'}"
         )
     failed = sum(one.progress.failed for one in training.features[:1])
-    if failed:
+    if training.test is not None and not training.test_name:
+        failed -= len(training.test.errors)  # images of an official test set
+    if failed > 0:
         steps.append(f"Repair or remove {failed} unreadable images. They are not trained on.")
     steps += [
         f"Look at the errors and the curves: {folder / BENCHMARK / PAGE}",

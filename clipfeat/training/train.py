@@ -30,18 +30,21 @@ from clipfeat.evaluate.official_split import official_parts, without_test
 from clipfeat.evaluate.protocols import FOLDS
 from clipfeat.features import FeatureSet
 from clipfeat.features.label_text import check_spellings
-from clipfeat.features.official_parts import SPLIT
+from clipfeat.features.official_parts import SPLIT, official_part
 from clipfeat.fits.cache import versions
 from clipfeat.fits.fit_resources import FitResources
 from clipfeat.images.faces import open_finder
 from clipfeat.images.manifest import is_table
 from clipfeat.images.memory import ImageInput, paths_of
+from clipfeat.images.record import ImageRecord, record_path
 from clipfeat.images.source import ImageSource
 from clipfeat.images.source_options import SourceOptions, open_inputs
+from clipfeat.images.spellings import renamed
+from clipfeat.images.video.frames import with_frames
 from clipfeat.model import Model, load_model
 from clipfeat.model.abstention import check_images
-from clipfeat.prediction.predicting import predict
-from clipfeat.prediction.predictions import Predictions
+from clipfeat.prediction.label_match import as_classes
+from clipfeat.prediction.predictions import Predictions, in_listed_rows, predictions_of
 from clipfeat.report.page.write import PageOptions
 from clipfeat.report.run_folder import COMMAND, LOCK, RUN, claimed_folder
 from clipfeat.store import load
@@ -209,7 +212,12 @@ def train(
                     [_as_embedded(members[i], embedded[i]) for i in used], test_images, target,
                     _test_file(test_images), test_inputs, clock, overwrite=overwrite,
                 )  # fmt: skip
-            predictions = _predict(model, tested, [embedded[i] for i in used], inputs, clock)
+                clock(Phase("test"))
+                predictions = _predict(
+                    model, load(*(one.path for one in tested)), test_images, test_inputs
+                )
+            else:
+                predictions = _official_test(model, [embedded[i] for i in used], images, inputs)
             clock(Phase("audit"))
             files = [embedded[used[0]].path, *(one.path for one in tested[:1])]
             checked = audit_run(run, board, files, report=_named("audit", clock))
@@ -506,37 +514,48 @@ def _remove_results(folder: Path) -> None:
         remove(folder / name)
 
 
-def _predict(
-    model: Model,
-    tested: Sequence[EmbedReport],
-    embedded: Sequence[EmbedReport],
-    inputs: SourceOptions,
-    report: Report,
-) -> Predictions | None:
-    """Predict the test images, or those of an official split. Return None if there are none."""
-    if not tested:
-        return _official_test(model, embedded, inputs)
-    of_labels = SourceOptions(merge_labels=inputs.merge_labels)
-    paths = [one.path for one in tested]
-    return predict(model, paths, inputs=of_labels, progress=_named("test", report))
+def test_records(images: ImageSource) -> list[ImageRecord]:
+    """List the test images of an official split, including unreadable images."""
+    return [
+        record for record in images if official_part(dict(record.columns).get(SPLIT, "")) == "test"
+    ]
 
 
 def _official_test(
-    model: Model, embedded: Sequence[EmbedReport], inputs: SourceOptions
+    model: Model, embedded: Sequence[EmbedReport], images: ImageSource, inputs: SourceOptions
 ) -> Predictions | None:
     """Predict the test images of an official split from their features, without their views."""
-    features = load(*(one.path for one in embedded), merge_labels=inputs.merge_labels)
-    if SPLIT not in features.columns:
+    records = test_records(images)
+    if not records:
         return None
-    test = official_parts(features, SPLIT) == "test"
+    features = load(*(one.path for one in embedded), merge_labels=inputs.merge_labels)
+    test = np.zeros(len(features), dtype=np.bool_)
+    if SPLIT in features.columns:
+        test = official_parts(features, SPLIT) == "test"
     labelled = features.labelled()
     is_scored = bool((features.y[test] >= 0).any())
-    is_trained_on = is_scored and len(without_test(labelled, SPLIT)) == len(labelled)
-    if is_trained_on or not test.any():
-        return None
+    if is_scored and len(without_test(labelled, SPLIT)) == len(labelled):
+        return None  # the split cannot be used, so the images are trained on
     if "view" in features.columns:
         test &= features.columns["view"] == ORIGINAL
-    return predict(model, replace(features.take(test), failures=()), progress=False)
+    paths = {record.path for record in records}
+    listed = tuple(path for path in images.listed if path in paths)
+    of_test = replace(images, records=records, listed=listed)
+    return _predict(model, features.take(test), of_test, inputs)
+
+
+def _predict(
+    model: Model, features: FeatureSet, images: ImageSource, inputs: SourceOptions
+) -> Predictions:
+    """Predict each row of a source from its features. An unreadable image has a row, too."""
+    merge = inputs.merge_labels
+    names = as_classes(features.classes, model.classes, merge=merge)
+    labels = as_classes((record.label for record in images), model.classes, merge=merge)
+    listed = with_frames(renamed(images, labels), inputs.frames)
+    paths = {record.path for record in listed}
+    failures = tuple(one for one in features.failures if record_path(one.path) in paths)
+    features = replace(features.renamed_classes(names), failures=failures)
+    return in_listed_rows(predictions_of(model, features, "mean", listed), listed)
 
 
 def _save(training: Training, state: Mapping[str, Any]) -> None:

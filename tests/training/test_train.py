@@ -281,7 +281,10 @@ def test_training_images_in_the_test_are_not_scored(image_folder: Path, tmp_path
 
 
 def test_an_official_test_set_is_left_out_and_scored(tmp_path: Path) -> None:
-    """The test folder of a split is no training data, and is scored at the end."""
+    """The test folder of a split is no training data, and is scored at the end.
+
+    An unreadable test image has a line in the predictions.
+    """
     rng = np.random.default_rng(0)
     for part, n in (("train", 6), ("test", 3)):
         for label, smooth in (("real", False), ("fake", True)):
@@ -289,10 +292,28 @@ def test_an_official_test_set_is_left_out_and_scored(tmp_path: Path) -> None:
             for number in range(n):
                 path = tmp_path / "images" / part / label / f"{part}-{number}.png"
                 texture(rng, smooth=smooth).save(path)
+    broken = tmp_path / "images" / "test" / "real" / "broken.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\n damaged")
     training = train(tmp_path / "images", tmp_path / "run", SMALL)
     assert training.model.about["images"] == 12
     assert training.test is not None
     assert training.test.n_scored == 6
+    assert list(training.test.errors) == ["test/real/broken.png"]
+    assert len((tmp_path / "run" / "predictions.csv").read_text().splitlines()) == 1 + 7
+    assert "not trained on" not in (tmp_path / "run" / "summary.md").read_text()
+
+
+def test_each_row_of_a_test_table_has_a_prediction(image_folder: Path, tmp_path: Path) -> None:
+    """A repeated row is predicted twice, in the order of the table, as by `predict`."""
+    names = ["real/b.png", "fake/a.png", "real/b.png"]
+    for name in set(names):
+        (tmp_path / "new" / name).parent.mkdir(parents=True)
+        texture(np.random.default_rng(len(name)), smooth=False).save(tmp_path / "new" / name)
+    table = tmp_path / "new" / "test.csv"
+    table.write_text("\n".join(["path", *names]))
+    training = train(image_folder, tmp_path / "run", SMALL, test=table)
+    assert training.test is not None
+    assert list(training.test.paths) == names
 
 
 def test_test_images_of_a_split_without_labels_are_predicted(

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from clipfeat.prediction.submission import Template
     from clipfeat.training.result import Training
 
-SUBMISSION = "submission.csv"
-
 
 @reports_errors
 @expands("inputs", source_options, options.SOURCE_OPTIONS)
@@ -57,16 +55,18 @@ def train(
     from clipfeat.images.source_options import open_inputs
     from clipfeat.prediction.submission import Template
     from clipfeat.training.recipe import find_recipe
+    from clipfeat.training.result import SUBMISSION
+    from clipfeat.training.train import official_test_records
     from clipfeat.training.train import train as run
 
     limit = parse_seconds(time_limit) if time_limit else None
-    if template is not None and test is None:
-        raise UsageError("--template needs the images to predict. Add --test IMAGES/")
-    submission = None if template is None else Template(template, fill)
     names = [name.strip() for name in encoder.split(",") if name.strip()]
     sizes = parse_counts(image_size, "--image-size")
     row = replace(find_recipe(recipe).using(names, sizes, weights or [], layers), abstain=abstain)
     images = open_inputs(source, inputs)
+    if template is not None and test is None and not official_test_records(images):
+        raise UsageError("--template needs the images to predict. Add --test IMAGES/")
+    submission = None if template is None else Template(template, fill)
     print_overview(overview_of(images))
     command = "command without --overwrite" if overwrite else "same command"
     hint = f"Finished work is kept in {output}. Repeat the {command} to resume."

@@ -13,6 +13,7 @@ from clipfeat.training.recipe import Recipe
 
 MODEL, RECORD, SUMMARY = "model.clipfeat", "train.json", "summary.md"
 PREDICTIONS, BENCHMARK, AUDIT = "predictions.csv", "benchmark", "audit"
+SUBMISSION = "submission.csv"
 
 
 @dataclass(frozen=True, eq=False, repr=False)

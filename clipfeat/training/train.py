@@ -68,6 +68,7 @@ from clipfeat.training.result import (
     MODEL,
     PREDICTIONS,
     RECORD,
+    SUBMISSION,
     SUMMARY,
     Training,
 )
@@ -508,13 +509,14 @@ def _remove_results(folder: Path) -> None:
     """Remove the results of an earlier call, before those of this call are written one by one.
 
     An interrupted call then leaves no old result beside a new one. The record is removed first. In
-    `BENCHMARK` and `AUDIT`, the file that marks the folder as complete is removed.
+    `BENCHMARK`, only the file that marks the folder as complete is removed.
     """
-    for name in (RECORD, SUMMARY, PREDICTIONS, f"{BENCHMARK}/{RUN}", f"{AUDIT}/{AUDIT_RECORD}"):
+    of_audit = (f"{AUDIT}/{name}" for name in (AUDIT_RECORD, "findings.csv", "files.csv"))
+    for name in (RECORD, SUMMARY, PREDICTIONS, SUBMISSION, f"{BENCHMARK}/{RUN}", *of_audit):
         remove(folder / name)
 
 
-def test_records(images: ImageSource) -> list[ImageRecord]:
+def official_test_records(images: ImageSource) -> list[ImageRecord]:
     """List the test images of an official split, including unreadable images."""
     return [
         record for record in images if official_part(dict(record.columns).get(SPLIT, "")) == "test"
@@ -525,7 +527,7 @@ def _official_test(
     model: Model, embedded: Sequence[EmbedReport], images: ImageSource, inputs: SourceOptions
 ) -> Predictions | None:
     """Predict the test images of an official split from their features, without their views."""
-    records = test_records(images)
+    records = official_test_records(images)
     if not records:
         return None
     features = load(*(one.path for one in embedded), merge_labels=inputs.merge_labels)

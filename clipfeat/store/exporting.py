@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from clipfeat.errors import OutputExistsError, unknown_name
 from clipfeat.store.format import KEY_BYTES
 from clipfeat.store.reading import Stored, open_stored
+from clipfeat.system.escaping import spreadsheet_csv
 from clipfeat.system.files import replacing, storage_errors
 from clipfeat.system.locations import is_remote, location
 from clipfeat.system.optional_libraries import require
@@ -133,10 +134,11 @@ def _write_csv(stored: Stored, path: Path, report: Report) -> None:
     names = [f"{stored.spec.name}.{i}" for i in range(stored.spec.n_features)]
     columns = _columns(stored)
     with path.open("x", encoding="utf-8", newline="") as file:
-        pd.DataFrame(columns=[*columns, *names]).to_csv(file, index=False)
+        file.write(spreadsheet_csv(pd.DataFrame(columns=[*columns, *names])))
         for some, features in _chunks(stored, columns, report):
             about, values = pd.DataFrame(some), pd.DataFrame(features, columns=names)
-            pd.concat([about, values], axis=1).to_csv(file, index=False, header=False)
+            _header, _, rows = spreadsheet_csv(pd.concat([about, values], axis=1)).partition("\n")
+            file.write(rows)
 
 
 EXPORTERS: dict[str, Callable[[Stored, Path, Report], None]] = {

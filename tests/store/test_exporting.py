@@ -69,6 +69,22 @@ def test_csv(tmp_path: Path) -> None:
     assert np.array_equal(table[["spectrum.0", "spectrum.1"]].to_numpy("f4"), VALUES)
 
 
+def test_csv_has_no_formulas(tmp_path: Path) -> None:
+    """Names and labels cannot become formulas or new lines when the table is opened."""
+    out = tmp_path / "out.h5"
+    with FeatureWriter(out, make_spec(n_features=2)) as writer:
+        columns = (("@note", "+1"),)
+        row = Row("=cmd|' /C calc'!A0", b"\xaa" * 16, "-1+2", "a\nb", columns=columns)
+        writer.append([row], VALUES[:1])
+        writer.finish()
+    export(out, tmp_path / "x.csv")
+    lines = (tmp_path / "x.csv").read_text().splitlines()
+    assert len(lines) == 2
+    for text in ("'=cmd", "'-1+2", "'+1"):
+        assert f",{text}" in f",{lines[1]}"
+    assert ",'@note," in lines[0]
+
+
 @pytest.mark.parametrize("suffix", [".parquet", ".npz", ".csv"])
 def test_whole_or_not_at_all(tmp_path: Path, suffix: str) -> None:
     """A damaged file is not exported, and an existing output needs `overwrite`."""

@@ -25,6 +25,13 @@ def model_html(model: "Model") -> str:
     notes = ["Means over the folds of the cross-validation."] if rows else []
     if model.threshold is not None:
         notes.append(f"{model.classes[-1]} is predicted above {model.threshold:.4f}.")
+    if model.adaptation is not None:
+        notes.append(
+            f"Adapted with {model.adaptation.n_images} images. The scores are those of the "
+            "original model."
+        )
+    elif model.abstention is not None:
+        notes.append(f"Marks unsure images at level {model.abstention.level:g}.")
     if model.specs:
         notes.append(f"Encoder: {' + '.join(spec.title for spec in model.specs)}.")
     if any(spec.untrained for spec in model.specs):

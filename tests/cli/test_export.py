@@ -8,6 +8,8 @@ import pytest
 
 from clipfeat.errors import DataError
 from clipfeat.model import Model, load_model
+from clipfeat.model.abstention import Abstention
+from clipfeat.model.adaptation import Adaptation
 from clipfeat.store import load
 from tests.cli.command_line import assert_fails, clipfeat, embed, succeed
 from tests.conftest import make_features
@@ -62,3 +64,13 @@ def test_features_of_another_width_are_refused() -> None:
     model = Model(fitted("logreg", features), features.classes, ())
     with pytest.raises(DataError, match="fitted on 6 features, but X has the shape"):
         model.predict_proba(replace(features, X=features.X[:, :5]))
+
+
+def test_the_card_states_adaptation_and_abstention() -> None:
+    features = make_features()
+    model = Model(fitted("logreg", features), features.classes, features.specs)
+    adapted = replace(model, adaptation=Adaptation((-0.5, 0.5), "labels", 10, {}, {}))
+    assert "Adapted with 10 images" in adapted._repr_html_()
+    p = np.tile(np.linspace(0.1, 0.9, 20), 2)
+    abstaining = replace(model, abstention=Abstention(0.1, p, (20, 20), (20, 20)))
+    assert "unsure images at level 0.1" in abstaining._repr_html_()

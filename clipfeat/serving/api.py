@@ -9,11 +9,13 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, Field
 from starlette.requests import ClientDisconnect
 
+from clipfeat.errors import ClipfeatError
 from clipfeat.features.classes import positive_class
 from clipfeat.serving.answers import CSV, Answers, Refusal, as_csv, as_json
 from clipfeat.serving.batching import Answer, QueueFullError
 from clipfeat.serving.server import Serving, serving_of
 from clipfeat.serving.uploads import FILES, FORM, JSON, MAX_TEXT, URLS, Upload, read_uploads
+from clipfeat.web.application import status_of
 
 router = APIRouter(tags=["predictions"])
 State = Annotated[Serving, Depends(serving_of)]
@@ -105,6 +107,9 @@ async def predict(
         status = 429
         headers = {"Retry-After": str(error.seconds), "Connection": "close"}
         raise HTTPException(429, str(error), headers) from error
+    except ClipfeatError as error:
+        status = status_of(error)
+        raise
     finally:
         serving.metrics.count(status, time.monotonic() - begun, answers)
     names = [upload.name for upload in uploads]

@@ -100,6 +100,10 @@ class _RevalidatedFiles(StaticFiles):
         return answer
 
 
+def status_of(error: Exception) -> int:
+    """Return the status with which an application answers an error of clipfeat."""
+    return next(code for kind, code in _STATUS if isinstance(error, kind))
+
+
 async def _answer_error(request: Request, error: Exception) -> JSONResponse:
-    status = next(code for kind, code in _STATUS if isinstance(error, kind))
-    return JSONResponse({"detail": terminal_text(str(error))}, status)
+    return JSONResponse({"detail": terminal_text(str(error))}, status_of(error))

@@ -138,6 +138,11 @@ class Model:
     def _sorted_keys(self) -> NDArray[np.bytes_]:
         return np.unique(self.training_keys)
 
+    @property
+    def abstention_in_force(self) -> Abstention | None:
+        """Abstention of the predictions. Its calibration does not hold for another domain."""
+        return None if self.adaptation is not None else self.abstention
+
     def original(self) -> "Model":
         """Return the model without its adaptation."""
         return replace(self, adaptation=None)

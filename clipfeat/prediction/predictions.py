@@ -329,8 +329,7 @@ def predictions_of(
     p = np.vstack([model.original().predict_proba(features), unread])
     order = sorted(range(len(parts)), key=lambda i: _place(parts[i].path, place))
     parts, p = [parts[i] for i in order], p[order]
-    # The calibration does not hold for another domain.
-    abstention = None if model.adaptation is not None else model.abstention
+    abstention = model.abstention_in_force
     if average is None:
         paths, labels = [part.path for part in parts], [part.label for part in parts]
         names = features.paths[known]

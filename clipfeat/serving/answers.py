@@ -71,7 +71,7 @@ def as_csv(model: Model, names: Sequence[str], answers: Sequence[Answer]) -> str
     table = pd.DataFrame(
         {"path": list(names), "predicted": [answer.predicted for answer in answers]}
     )
-    if model.abstention is not None:
+    if model.abstention_in_force is not None:
         table["unsure"] = pd.array([answer.is_unsure for answer in answers], dtype="boolean")
     for column, name in enumerate(model.classes):
         table[f"p_{name}"] = [

@@ -7,6 +7,7 @@ batch and predicts. If fewer images are decoded than a batch holds, the thread w
 The queue is bounded: images that wait or are processed are counted, and further ones are refused.
 """
 
+import logging
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -203,10 +204,7 @@ class Batcher:
         while batch := self._next_batch():
             begun = time.monotonic()
             jobs = [job for job, _ in batch]
-            try:
-                answers = self._predict([prepared for _, prepared in batch])
-            except Exception as error:
-                answers = [Answer(error=_reason(error))] * len(jobs)
+            answers = self._answers([prepared for _, prepared in batch])
             with self._changed:
                 n_concurrent = self._n_encoding
                 self._n_encoding -= 1
@@ -233,6 +231,15 @@ class Batcher:
             n = min(size, -(-len(self._decoded) // n_idle))
             self._n_encoding += n > 0
             return [self._decoded.popleft() for _ in range(n)]
+
+    def _answers(self, images: Sequence[PreparedImage]) -> list[Answer]:
+        """Predict a batch. If it fails, predict its images one by one."""
+        try:
+            return self._predict(images)
+        except Exception as error:
+            if len(images) > 1:
+                return [answer for image in images for answer in self._answers([image])]
+            return [Answer(error=_reason(error))]
 
     def _predict(self, images: Sequence[PreparedImage]) -> list[Answer]:
         """Encode a batch and predict, as `clipfeat.predict` does."""
@@ -271,4 +278,8 @@ def _failure(image: PreparedImage) -> str:
 
 
 def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+    """Return the reason for the client. An unexpected error is logged, and its text stays here."""
+    if isinstance(error, ClipfeatError):
+        return f"{type(error).__name__}: {error}"
+    logging.getLogger("clipfeat.serving").exception("an unexpected error")
+    return "an unexpected error of the server"

@@ -5,6 +5,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ pytest.importorskip("fastapi")
 
 from fastapi.testclient import TestClient
 
-from clipfeat.errors import ReadError
+from clipfeat.errors import ReadError, StorageError
 from clipfeat.model import Model
+from clipfeat.model.adaptation import Adaptation
 from clipfeat.prediction.predicting import predict
-from clipfeat.serving import server
+from clipfeat.serving import batching, server
+from clipfeat.serving.answers import as_csv
 from clipfeat.serving.app import create_app
 from clipfeat.serving.encoding import ModelEncoders
 from clipfeat.serving.limits import ServingLimits
@@ -241,6 +244,49 @@ def test_uploads_are_kept_only_on_request(start: Opener, image_files: Path, tmp_
     assert len(kept) == 3 and sorted(path.suffix for path in kept) == ["", ".png", ".png"]
     assert {path.read_bytes() for path in kept} == {b"text", *(data for _, data in files)}
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_an_unexpected_error_costs_one_image(
+    start: Opener, image_files: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    """The other images of the batch are predicted. The text of the error is only logged."""
+    encode, sizes = ModelEncoders.encode, list[int]()
+    client = start()
+
+    def fail(self: ModelEncoders, images: Any, *args: Any) -> Any:
+        sizes.append(len(images))
+        if first in [image.path for image in images]:
+            raise RuntimeError("CUDA error in /home/secret")
+        return encode(self, images, *args)
+
+    first = f"{1:012d}"  # the image 0 has warmed the server up
+    monkeypatch.setattr(ModelEncoders, "encode", fail)
+    monkeypatch.setattr(batching, "WAIT_SECONDS", 10)
+    results = send(client, files_of(image_files)[:4]).json()["results"]
+    assert [one["error"] for one in results] == ["an unexpected error of the server", *[None] * 3]
+    assert "/home/secret" in caplog.text
+    assert sizes == [4, 1, 1, 1, 1]  # one batch, then its images
+
+
+def test_a_full_disk_is_counted(
+    start: Opener, image_files: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The metrics have the status of the answer."""
+
+    def refuse(*args: Any) -> None:
+        raise StorageError("no space left on the device")
+
+    client = start(keep=tmp_path / "kept")
+    monkeypatch.setattr(server, "keep", refuse)
+    assert send(client, files_of(image_files)[:1]).status_code == 503
+    assert 'clipfeat_requests_total{status="503"} 1.0' in client.get("/metrics").text
+
+
+def test_an_adapted_model_is_never_unsure(model_of_two: Model) -> None:
+    """Its table has no column for this, as that of `predict`."""
+    adapted = replace(model_of_two, adaptation=Adaptation((0.0, 0.1), "prior", 1, {}, {}))
+    assert "unsure" in as_csv(model_of_two, [], [])
+    assert "unsure" not in as_csv(adapted, [], [])
 
 
 def test_the_queue_is_answered_at_the_end(model: Model, image_files: Path) -> None:

@@ -17,6 +17,8 @@ SUPPORTING = (230, 97, 1)
 OPPOSING = (94, 60, 153)
 """Orange and purple, which most colour-blind people can tell apart."""
 OPACITY = 0.65
+FULL_CHANGE = 0.05
+"""Smallest change of a probability that is drawn with the full opacity."""
 QUALITY = 85
 
 
@@ -38,11 +40,12 @@ def map_picture(image: Image.Image, occlusion: OcclusionMap) -> Image.Image:
     """Draw an occlusion map over a grey copy of the image.
 
     Orange cells support the verdict: covering them lowers the probability of the predicted class.
-    Purple cells oppose it. The opacity is proportional to the change of the probability.
+    Purple cells oppose it. The opacity is proportional to the change of the probability, and full
+    for the largest change or `FULL_CHANGE`, whichever is larger.
     """
     grey: RGB = np.asarray(image.convert("L").convert("RGB"))
     height, width = grey.shape[:2]
-    strength = _enlarged(occlusion.drops / max(occlusion.largest, 1e-12), height, width)
+    strength = _enlarged(occlusion.drops / max(occlusion.largest, FULL_CHANGE), height, width)
     colour = np.where(strength[:, :, None] > 0, SUPPORTING, OPPOSING)
     opacity = OPACITY * np.abs(strength)[:, :, None]
     return Image.fromarray(((1 - opacity) * grey + opacity * colour).astype(np.uint8))

@@ -79,6 +79,8 @@ def test_the_picture_shows_support_and_opposition() -> None:
     """Strong cells are coloured, and a cell without influence stays grey."""
     grey = Image.new("RGB", (40, 10), (128, 128, 128))
     drops = np.array([[0.4, 0.0, -0.4, 0.1]])
+    weak = np.asarray(map_picture(grey, OcclusionMap("fake", 1e-9 * drops)))
+    assert np.abs(weak - 128.0).max() <= 1  # not scaled to the full colour
     pixels = np.asarray(map_picture(grey, OcclusionMap("fake", drops)))[5, [5, 15, 25, 35]]
     assert pixels[1].tolist() == [128, 128, 128]
     for shown, colour in ((pixels[0], SUPPORTING), (pixels[2], OPPOSING)):

@@ -41,22 +41,27 @@ class PageQueue:
         QueueFullError
             If the queue is full, or if the requests in progress take too much memory.
         """
-        if self._n >= MAX_WAITING:
-            raise QueueFullError(1)
-        self._n += 1
-        try:
-            with serving.holding() as hold:
-                one_file = replace(serving.limits, max_files=1)
-                (upload,) = await read_uploads(request, one_file, hold)
-                if upload.error or upload.is_url:
-                    return serving.parts.problem(upload.name, upload.error or "expected a file")
+        self._check()  # before the body is read
+        with serving.holding() as hold:
+            one_file = replace(serving.limits, max_files=1)
+            (upload,) = await read_uploads(request, one_file, hold)
+            if upload.error or upload.is_url:
+                return serving.parts.problem(upload.name, upload.error or "expected a file")
+            # An upload that arrives slowly takes no place.
+            self._check()
+            self._n += 1
+            try:
                 if part is PageParts.verdict:
                     await serving.keep([upload])
                 return await to_thread.run_sync(
                     part, serving.parts, upload.name, upload.data, limiter=self._limiter
                 )
-        finally:
-            self._n -= 1
+            finally:
+                self._n -= 1
+
+    def _check(self) -> None:
+        if self._n >= MAX_WAITING:
+            raise QueueFullError(1)
 
 
 Server = Annotated[Serving, Depends(serving_of)]
@@ -65,7 +70,9 @@ Server = Annotated[Serving, Depends(serving_of)]
 @router.get("/")
 def page(serving: Server) -> HTMLResponse:
     """Return the page without an image."""
-    html = serving.parts.page(serving.limits.max_files, keeps_images=serving.keeps_images)
+    limits = serving.limits
+    max_bytes = min(limits.file_bytes, limits.request_bytes)
+    html = serving.parts.page(max_bytes, keeps_images=serving.keeps_images)
     return HTMLResponse(html)
 
 

@@ -20,7 +20,7 @@ from clipfeat.model import Model
 from clipfeat.serving.encoding import ModelEncoders
 from clipfeat.serving.file_facts import FACTS, file_facts
 from clipfeat.serving.occlusion import CELLS, OcclusionMap, occlusion_map, occlusion_views
-from clipfeat.serving.pictures import data_address, map_picture, preview
+from clipfeat.serving.pictures import FULL_CHANGE, data_address, map_picture, preview
 from clipfeat.serving.provenance import MANIFESTS, file_manifest
 from clipfeat.serving.training_images import TrainingImages
 from clipfeat.serving.verdict import CHANGED_VIEWS, Verdict, changes_of, verdict_on
@@ -78,13 +78,13 @@ class PageParts:
     ) -> None:
         self._processes.close()
 
-    def page(self, max_files: int, *, keeps_images: bool) -> Html:
+    def page(self, max_bytes: int, *, keeps_images: bool) -> Html:
         """Render the page without an image.
 
         Parameters
         ----------
-        max_files : int
-            Maximum number of images that the page accepts together.
+        max_bytes : int
+            Maximum size of an image file, so that the page does not send larger ones.
         keeps_images : bool
             Whether the server keeps the images, which the page then says.
         """
@@ -93,7 +93,7 @@ class PageParts:
             question=question(self.model.classes),
             description=_description(self.model),
             suffixes=",".join(sorted(image_suffixes())),
-            max_files=max_files,
+            max_bytes=max_bytes,
             keeps_images=keeps_images,
         )
 
@@ -120,6 +120,7 @@ class PageParts:
             size=picture.size,
             has_map=not any(spec.faces or spec.is_scaled for spec in self.model.specs),
             is_slow=self._seconds * CELLS > SLOW_SECONDS,
+            has_changes=not any(spec.is_scaled for spec in self.model.specs),
             has_neighbours=self._training is not None,
         )
 
@@ -140,6 +141,7 @@ class PageParts:
             picture=data_address(picture),
             size=picture.size,
             text=_map_text(found),
+            full_points=100 * max(found.largest, FULL_CHANGE),
             has_influence=found.largest >= NO_INFLUENCE,
         )
 
@@ -210,11 +212,11 @@ def _rule(model: Model) -> str:
         rule = "The class with the highest probability is predicted."
     else:
         rule = f"{model.classes[-1]} is predicted from {100 * model.threshold:.4g} % upwards."
-    if model.abstention is None or model.adaptation is not None:
+    if model.abstention_in_force is None:
         return rule
     return (
         f"{rule} The verdict is unsure unless its class alone is plausible at the level "
-        f"{100 * model.abstention.level:.4g} %."
+        f"{100 * model.abstention_in_force.level:.4g} %."
     )
 
 

@@ -1,5 +1,6 @@
 """The routes of the page."""
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import pytest
 
 pytest.importorskip("fastapi")
 
+from fastapi import Request
 from fastapi.testclient import TestClient
 
 from clipfeat.model import Model
@@ -19,6 +21,7 @@ from clipfeat.serving import page, page_parts
 from clipfeat.serving.app import create_app
 from clipfeat.serving.opening import open_serving
 from clipfeat.serving.training_images import N_NEIGHBOURS, TrainingImages
+from clipfeat.spec import EncoderSpec
 from tests.serving.conftest import ONE_WORKER
 from tests.serving.signing import signed_jpeg
 
@@ -118,6 +121,51 @@ def test_a_slow_map_is_computed_on_request(
         html = client.post("/page/verdict", files=upload).text
         assert ('<div class="map lazy" hx-post="/page/occlusion"' in html) == is_lazy
         assert ('<button type="button" hx-post="/page/occlusion"' in html) != is_lazy
+
+
+def test_a_scaled_model_has_no_degraded_copies(
+    client: TestClient, image_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page says so in place of an error."""
+    upload = {"files": (image_files / "real" / "real-1.png").read_bytes()}
+    monkeypatch.setattr(EncoderSpec, "is_scaled", True)
+    html = client.post("/page/verdict", files=upload).text
+    assert "/page/changes" not in html
+    assert "--decode scaled" in html
+
+
+def test_a_stalled_upload_takes_no_place(
+    client: TestClient, image_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page answers while other uploads have not arrived."""
+    monkeypatch.setattr(page, "MAX_WAITING", 1)
+    head = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n'
+    data = (image_files / "real" / "real-1.png").read_bytes()
+    headers = [(b"content-type", b"multipart/form-data; boundary=x")]
+    serving = client.app.state.serving  # type: ignore[attr-defined]
+
+    async def check() -> str:
+        queue = page.PageQueue()
+        stalled = asyncio.Event()
+
+        def request(body: bytes, *, is_complete: bool) -> Request:
+            async def receive() -> dict[str, Any]:
+                if not is_complete:
+                    stalled.set()
+                    await asyncio.Event().wait()
+                return {"type": "http.request", "body": body}
+
+            return Request({"type": "http", "method": "POST", "headers": headers}, receive)
+
+        facts = page_parts.PageParts.facts
+        other = asyncio.create_task(queue.compute(facts, request(b"", is_complete=False), serving))
+        await stalled.wait()
+        whole = head + data + b"\r\n--x--\r\n"
+        html = await queue.compute(facts, request(whole, is_complete=True), serving)
+        other.cancel()
+        return html
+
+    assert "48 × 48 pixels" in asyncio.run(check())
 
 
 def test_a_busy_server_asks_to_wait(

@@ -21,6 +21,7 @@ from clipfeat.serving import page_parts
 from clipfeat.serving.app import create_app
 from clipfeat.serving.opening import open_serving
 from clipfeat.serving.training_images import TrainingImages
+from clipfeat.system.escaping import spreadsheet_text, terminal_text
 from tests.report.page.test_in_browser import CHROMIUM, QUIET
 from tests.serving.conftest import ONE_WORKER
 
@@ -138,6 +139,7 @@ def test_a_session_by_keyboard(
     assert violations(page) == []
     page.locator("#rows button").nth(2).press("Enter")
     assert "cannot be decoded" in page.inner_text("#result .notice")
+    assert "failed: the image cannot be decoded" in page.inner_text("#rows td.bad")
 
     with page.expect_download() as download:
         page.locator("#download").press("Enter")
@@ -146,7 +148,7 @@ def test_a_session_by_keyboard(
     expected = predict(model_of_two, image, device="cpu", progress=False).probabilities[0, 1]
     assert float(rows[0]["p_fake"]) == expected
     assert [row["predicted"] for row in rows] == ["fake", "real", ""]
-    assert [row["unsure"] for row in rows] == ["false", "true", ""]
+    assert [row["unsure"] for row in rows] == ["False", "True", ""]
     assert rows[2]["error"]
     page.locator("#clear").press("Enter")
     assert page.locator("#session").is_hidden()
@@ -171,6 +173,26 @@ def test_a_phone_in_dark_mode(browser: "Browser", address: str, image_files: Pat
     assert page.evaluate("document.documentElement.scrollWidth") == 400
     assert violations(page) == []
     assert problems == []
+    page.close()
+
+
+def test_names_and_sizes_of_files(browser: "Browser", address: str) -> None:
+    """More images than a request may have are classified. The CSV has their escaped names."""
+    page = open_page(browser, address, [])
+    page.evaluate("document.getElementById('files').dataset.limit = 10")
+    names = ['a"b.png', "x\u202egnp.exe", "\tcmd\x1b[2J.png", *(f"{n}.png" for n in range(70))]
+    files = [{"name": name, "mimeType": "image/png", "buffer": b"x" * 11} for name in names]
+    page.set_input_files("#files", files)  # type: ignore[arg-type]
+    page.locator("#rows td.bad").nth(72).wait_for(timeout=TIMEOUT)
+    assert (
+        page.inner_text("#rows tr:first-child td.bad") == "failed: the file has more than 10 bytes"
+    )
+    assert page.inner_text("#result h2") == 'a"b.png'
+    with page.expect_download() as download:
+        page.locator("#download").click()
+    rows = list(csv.DictReader(io.StringIO(download.value.path().read_text())))
+    escaped = [spreadsheet_text(terminal_text(name)) for name in names]
+    assert [row["path"] for row in rows] == escaped
     page.close()
 
 

@@ -12,10 +12,8 @@ let shown = 0;
 const byId = (id) => document.getElementById(id);
 
 function addFiles(files) {
-  const limit = Number(byId("files").dataset.limit);
-  const added = [...files].slice(0, limit);
+  const added = [...files];
   if (!added.length) return;
-  if (files.length > limit) announce(`Only the first ${limit} of ${files.length} files were added.`);
   byId("session").hidden = false;
   let first = 0;
   for (const file of added) {
@@ -35,7 +33,7 @@ function addRow(number, name) {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "link";
-  button.textContent = name;
+  button.textContent = printable(name);
   button.addEventListener("click", () => {
     show(number);
     byId("result").scrollIntoView({ block: "start" });
@@ -73,11 +71,14 @@ async function classify(number, entry) {
   if (entries.get(number) !== entry) return; // cleared meanwhile
   entry.card = html === null ? problem(entry) : parse(html);
   entry.card.dataset.number = number;
+  entry.card.querySelector(".file-name").textContent = printable(entry.file.name);
   fillRow(entry);
   if (shown === number) show(number);
 }
 
 async function send(file) {
+  const limit = Number(byId("files").dataset.limit);
+  if (file.size > limit) throw new Error(`the file has more than ${limit} bytes`);
   const form = new FormData();
   form.set("files", file, file.name);
   for (let attempt = 0; ; attempt += 1) {
@@ -111,7 +112,7 @@ function problem(entry) {
   const card = byId("pending").content.querySelector("article").cloneNode(true);
   const heading = document.createElement("h2");
   heading.className = "file-name";
-  heading.textContent = entry.file.name;
+  heading.textContent = printable(entry.file.name);
   const notice = document.createElement("p");
   notice.className = "notice error";
   notice.textContent = entry.failure;
@@ -130,13 +131,13 @@ function fillRow(entry) {
     small.alt = "";
     preview.replaceChildren(small);
   }
-  verdict.textContent = values.error ? "not readable" : values.predicted;
+  verdict.textContent = values.error ? `failed: ${values.error}` : values.predicted;
   if (values.unsure) verdict.textContent = `unsure (${values.predicted})`;
   verdict.className = values.error ? "bad" : values.unsure ? "unsure" : "";
   probability.textContent = values.error
     ? ""
     : `${(100 * values[`p_${values.predicted}`]).toFixed(1)} %`;
-  announce(`${values.path}: ${verdict.textContent} ${probability.textContent}`);
+  announce(`${printable(entry.file.name)}: ${verdict.textContent} ${probability.textContent}`);
 }
 
 function show(number) {
@@ -238,7 +239,7 @@ byId("clear").addEventListener("click", () => {
 byId("download").addEventListener("click", () => {
   const values = [...entries.values()]
     .filter((entry) => entry.card)
-    .map((entry) => JSON.parse(entry.card.dataset.row));
+    .map((entry) => ({ ...JSON.parse(entry.card.dataset.row), path: entry.file.name }));
   const columns = [...new Set(values.flatMap(Object.keys))].filter((name) => name !== "error");
   columns.push("error");
   const lines = [columns, ...values.map((row) => columns.map((name) => row[name] ?? ""))];
@@ -250,9 +251,23 @@ byId("download").addEventListener("click", () => {
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 });
 
+// Escape control characters and marks that change the direction of text, as `clipfeat predict` does.
+function printable(text) {
+  return text.replace(
+    /[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]/gu,
+    (one) => {
+      const short = { "\t": "\\t", "\n": "\\n", "\r": "\\r" }[one];
+      const code = one.codePointAt(0);
+      const hex = code.toString(16);
+      return short || (code < 256 ? `\\x${hex.padStart(2, "0")}` : `\\u${hex.padStart(4, "0")}`);
+    },
+  );
+}
+
 // A text that a spreadsheet would run as a formula gets an apostrophe, as in `clipfeat predict`.
 function cell(value) {
-  let text = String(value);
-  if (typeof value === "string" && /^['\s]*[=+\-@]/.test(text)) text = `'${text}`;
+  if (typeof value === "boolean") return value ? "True" : "False";
+  let text = printable(String(value));
+  if (typeof value === "string" && /^[' ]*[=+\-@]/.test(text)) text = `'${text}`;
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

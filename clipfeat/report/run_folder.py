@@ -8,7 +8,7 @@
 - ``report.html`` and ``plots/``: the page.
 - ``run.json``: protocol, encoders, call, options, library versions and data fingerprint. It is
   written last and marks the run as complete.
-- ``asked.json``: the command that began the run. The same command resumes it.
+- ``command.json``: the command that began the run. The same command resumes it.
 - ``cells/``: the results of finished fits (cells), from which an interrupted run resumes. The
   folder may be deleted.
 """
@@ -50,7 +50,9 @@ from clipfeat.system.optional_libraries import require
 from clipfeat.system.progress import Phase, Report, silent
 
 CELLS = "cells"
-COMMAND = "asked.json"
+COMMAND = "command.json"
+OLD_COMMAND = "asked.json"
+"""Earlier name of `COMMAND`, which is still read."""
 LOCK = ".lock"
 RUN = "run.json"
 PROBABILITIES = "probabilities.npz"
@@ -92,17 +94,19 @@ def claimed_folder(
     target = local_path(folder)
     _check_is_no_file(target)
     check_links(target, (CELLS, "plots", "benchmark", "audit"))
-    record = target / COMMAND
+    record, earlier = target / COMMAND, target / OLD_COMMAND
     text = json.dumps(command, indent=1, sort_keys=True)
     with locked(target / LOCK, target):
         # A command that failed before its first fit left only this record.
-        in_use = _holds_other_files(target, {COMMAND})
-        if in_use and not overwrite and not _is_record_of(record, text.encode()):
+        in_use = _holds_other_files(target, {COMMAND, OLD_COMMAND})
+        is_same = any(_is_record_of(one, text.encode()) for one in (record, earlier))
+        if in_use and not overwrite and not is_same:
             raise OutputExistsError(
                 f"{folder} is not empty, and was not written by the same command with the same "
                 "options. Choose another folder (-o) or add --overwrite."
             )
         publish(text.encode(), record)
+        earlier.unlink(missing_ok=True)
         yield target / CELLS
 
 

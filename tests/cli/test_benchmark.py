@@ -78,7 +78,7 @@ def test_the_default_balance_is_in_the_headings(image_folder: Path) -> None:
         printed = succeed(*more).stdout
         assert f"24 images, balance {balance}, positive class fake, by" in printed
         assert ("therefore balances the classes" in printed) == (balance == "prior")
-        assert json.loads(Path("run/asked.json").read_text())["balance"] == balance
+        assert json.loads(Path("run/command.json").read_text())["balance"] == balance
         assert f", balance {balance}, positive" in Path("run/leaderboard.md").read_text()
         assert f"(--balance {balance})" in Path("run/report.html").read_text()
 
@@ -95,7 +95,7 @@ def test_scores_of_another_detector(image_folder: Path) -> None:
     words = ("benchmark", "out.h5", "--clf", "logreg", "--cv", 2, "--no-audit", "-o", "run")
     shown = succeed(*words, "--scores", "other.csv", "--scores", "again=other.csv").stdout
     assert "│ other " in shown and "│ again " in shown
-    assert json.loads(Path("run/asked.json").read_text())["scores"] == [
+    assert json.loads(Path("run/command.json").read_text())["scores"] == [
         "other.csv",
         "again=other.csv",
     ]

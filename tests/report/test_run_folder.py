@@ -242,7 +242,7 @@ def test_only_the_same_command_claims_a_folder_again(tmp_path: Path) -> None:
     with pytest.raises(OutputExistsError, match="was not written by the same command"):
         claim(2)
     claim(2, overwrite=True)
-    (folder / "asked.json").write_bytes(b"\xff\xfe")
+    (folder / "command.json").write_bytes(b"\xff\xfe")
     with pytest.raises(OutputExistsError, match="was not written by the same command"):
         claim(2)
 
@@ -256,7 +256,7 @@ def test_a_folder_belongs_to_one_run_at_a_time(tmp_path: Path) -> None:
                 claimed_folder(tmp_path, {"seed": 1}, overwrite=overwrite),
             ):
                 pass
-    assert {path.name for path in tmp_path.iterdir()} == {"asked.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {"command.json"}
 
 
 def test_a_failed_write_keeps_the_old_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -322,3 +322,15 @@ def test_a_link_in_a_claimed_folder_replaces_no_file_elsewhere(tmp_path: Path) -
     ):
         pass
     assert not (tmp_path / "outside.txt").exists()
+
+
+def test_the_earlier_name_of_the_command_is_read(tmp_path: Path) -> None:
+    """A run that an earlier version began is resumed, and its record gets the new name."""
+    with claimed_folder(tmp_path, {"seed": 0}):
+        (tmp_path / "leaderboard.md").touch()
+    (tmp_path / "command.json").rename(tmp_path / "asked.json")
+    with pytest.raises(OutputExistsError), claimed_folder(tmp_path, {"seed": 1}):
+        pass
+    with claimed_folder(tmp_path, {"seed": 0}):
+        assert (tmp_path / "command.json").exists()
+        assert not (tmp_path / "asked.json").exists()

@@ -408,6 +408,6 @@ def test_records_of_a_folder_are_read_like_hostile_files(
     assert _finished_model(run.folder, {"clipfeat": ""}) is None
     replace_record(run.folder / "train.json")
     assert _finished_model(run.folder, {"clipfeat": ""}) is None
-    replace_record(run.folder / "asked.json")
+    replace_record(run.folder / "command.json")
     with pytest.raises(OutputExistsError, match="was not written by the same command"):
         train(image_folder, run.folder, SMALL)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,11 +16,13 @@ from PIL import Image
 from clipfeat.browsing.session import BrowseSession
 from clipfeat.browsing.thumbnail_cache import ThumbnailCache
 from clipfeat.browsing.thumbnails import BrowseThumbnails
+from clipfeat.labelling.label_log import read_decisions
+from clipfeat.labelling.label_session import LabelSession
 from tests.browsing.browsed import browse_data, with_split
 from tests.report.runs import make_run
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
 uvicorn = pytest.importorskip("uvicorn")
 pytest.importorskip("fastapi")
@@ -35,7 +38,13 @@ pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium installed")
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def label_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file of decisions."""
+    return tmp_path_factory.mktemp("labels") / "labels.csv"
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory, label_file: Path) -> Iterator[str]:
     """Serve 2,000 images, of which the first one exists."""
     from clipfeat.browsing.application import create_browse_application
     from clipfeat.web.access import Access
@@ -49,7 +58,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     Image.new("RGB", (20, 10), "red").save(folder / "0000.png")
     data = browse_data(features, [str(folder)])
     thumbnails = BrowseThumbnails(data, ThumbnailCache(folder / "cache"))
-    session = BrowseSession(data, thumbnails, make_run(features, skills={"svm": 2.0}))
+    labels = LabelSession(data.features, label_file, "ann")
+    run = make_run(features, skills={"svm": 2.0})
+    session = BrowseSession(data, thumbnails, run, labels=labels)
     session.map_future("pca").result()
     listener = bind("127.0.0.1", 0)
     application = create_browse_application(session, Access())
@@ -128,6 +139,23 @@ def test_an_image_opens_by_keyboard(page: "Page") -> None:
     grid.press("Escape")
     assert page.locator("#panel").is_hidden()
     assert page.evaluate("document.activeElement.id") == "grid"
+
+
+def test_a_key_labels_the_image_that_is_shown(page: "Page", label_file: Path) -> None:
+    """While the panel of the next image is loading, a key labels the image of the panel."""
+    held: list[Route] = []
+    page.route("**/panel/1?*", lambda route: held.append(route))
+    grid = page.locator("#grid")
+    grid.press("Enter")
+    page.wait_for_selector("#panel h2:text('0000.png')")
+    with page.expect_response("**/label/decide"):
+        grid.press("ArrowRight")
+        grid.press("1")
+    assert [one.path for one in read_decisions(label_file)] == ["0000.png"]
+    held[0].continue_()
+    page.wait_for_selector("#panel h2:text('0001.png')")
+    grid.press("u")
+    page.wait_for_selector("#panel h2:text('0000.png')")
 
 
 def test_filters_and_orders(page: "Page") -> None:

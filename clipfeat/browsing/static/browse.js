@@ -326,7 +326,8 @@ document.addEventListener("browse:refresh", () => refresh());
 document.addEventListener("browse:labelled", ({ detail }) => {
   grid.forget();
   grid.render();
-  openPanel(detail.row, false);
+  if (detail.undone !== null) openPanel(detail.undone, false);
+  else if (panel.dataset.row === String(detail.row)) openPanel(detail.row, false);
 });
 
 if (form.image) {

@@ -16,8 +16,8 @@ async function change(path, value) {
     const result = await answer.json();
     text = typeof result.detail === "string" ? `${result.detail}.` : "The server refused the request.";
     if (!answer.ok) throw new Error(text);
-    const row = result.undone ?? value.row;
-    document.dispatchEvent(new CustomEvent("browse:labelled", { detail: { row } }));
+    const undone = result.undone ?? null;
+    document.dispatchEvent(new CustomEvent("browse:labelled", { detail: { row: value.row, undone } }));
   } catch {
     message.textContent = text;
     message.hidden = false;
@@ -28,7 +28,10 @@ async function change(path, value) {
 
 panel.addEventListener("click", (event) => {
   const button = event.target.closest("[data-label]");
-  if (button) change("decide", { row: Number(panel.dataset.row), label: button.dataset.label });
+  if (!button) return;
+  // The row of the image that is shown. `panel.dataset.row` may be the next one, which is loading.
+  const row = Number(button.closest("[data-row]").dataset.row);
+  change("decide", { row, label: button.dataset.label });
 });
 
 document.addEventListener("keydown", (event) => {

@@ -144,7 +144,11 @@ def test_an_image_opens_by_keyboard(page: "Page") -> None:
 def test_a_key_labels_the_image_that_is_shown(page: "Page", label_file: Path) -> None:
     """While the panel of the next image is loading, a key labels the image of the panel."""
     held: list[Route] = []
-    page.route("**/panel/1?*", lambda route: held.append(route))
+
+    def hold(route: "Route") -> None:
+        held.append(route)
+
+    page.route("**/panel/1?*", hold)
     grid = page.locator("#grid")
     grid.press("Enter")
     page.wait_for_selector("#panel h2:text('0000.png')")

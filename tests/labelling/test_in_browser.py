@@ -13,7 +13,7 @@ from tests.labelling.labelled import HOSTILE
 from tests.report.page.test_in_browser import CHROMIUM, QUIET
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="no Chromium installed")
 
@@ -43,6 +43,39 @@ def address(application: Any) -> Iterator[str]:
         thread.join()
 
 
+def wait_for_text(page: "Page", selector: str, text: str) -> None:
+    """Wait until an element has a text."""
+    page.wait_for_function(
+        "([selector, text]) => document.querySelector(selector).textContent === text",
+        arg=[selector, text],
+    )
+
+
+def test_keys_during_a_save_count(
+    address: str, session: LabelSession, browser: "Browser", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next image is shown before the decision is saved, and its key labels it."""
+    session.wait(30)
+    order = [image.path for image in session.state().pending]
+    may_save, decide = threading.Event(), session.decide
+
+    def slow(row: int, label: str) -> None:
+        may_save.wait(30)
+        decide(row, label)
+
+    monkeypatch.setattr(session, "decide", slow)
+    page = browser.new_page()
+    page.goto(f"{address}/label")
+    for i, key in enumerate("2121"):
+        wait_for_text(page, "#path", order[i])
+        page.keyboard.press(key)
+    may_save.set()
+    wait_for_text(page, "#status", f"{order[3]}: {HOSTILE}.")
+    given = [(one.path, one.label) for one in read_decisions(session.file)]
+    assert given == list(zip(order[:4], ["real", HOSTILE] * 2, strict=True))
+    page.close()
+
+
 def test_labelling_by_keyboard(address: str, session: LabelSession, browser: "Browser") -> None:
     """Classes, skip, undo, moves, refit and a new class, without a mouse."""
     session.wait(30)
@@ -62,7 +95,7 @@ def test_labelling_by_keyboard(address: str, session: LabelSession, browser: "Br
     shows(order[0])
     page.keyboard.press("2")
     shows(order[1])
-    assert page.inner_text("#status") == f"{order[0]}: real."
+    wait_for_text(page, "#status", f"{order[0]}: real.")
     assert [(one.path, one.label) for one in read_decisions(session.file)] == [(order[0], "real")]
     page.keyboard.press("s")
     shows(order[2])
@@ -85,6 +118,7 @@ def test_labelling_by_keyboard(address: str, session: LabelSession, browser: "Br
     page.wait_for_function(
         "() => document.getElementById('about').textContent.includes('on 2 labels')"
     )
+    assert page.inner_text("#path") == order[2]  # a fit does not replace the image
     page.focus("#class-name")
     page.keyboard.type("1st odd")  # keys are text here
     page.keyboard.press("Enter")

@@ -8,7 +8,8 @@ const $ = (id) => document.getElementById(id);
 const version = $("labelling").dataset.version;
 let state = null;
 let place = 0;
-let busy = false;
+let saved = Promise.resolve();
+let nWaiting = 0;
 let polling = false;
 
 class Failed extends Error {}
@@ -26,21 +27,40 @@ async function ask(path, value) {
   return result;
 }
 
-/** Send a change, show the new state, and say what has happened. One change is sent at a time. */
-async function change(path, value, said = () => "") {
-  if (busy) return;
-  busy = true;
+/** Send a change after the earlier ones. Show the state after the last one, and what was done. */
+function change(path, value, describe, image = null) {
+  nWaiting += 1;
   $("message").hidden = true;
+  saved = saved.then(() => send(path, value, describe, image));
+}
+
+async function send(path, value, describe, image) {
+  let answer = null;
   try {
-    const answer = await ask(path, value);
-    if (answer.undone !== undefined) place = 0;
-    show(answer);
-    $("status").textContent = said(answer);
+    answer = await ask(path, value);
   } catch (error) {
     report(error);
-  } finally {
-    busy = false;
+    if (image) state.pending.splice(place + 1, 0, image); // after the image that is shown
   }
+  nWaiting -= 1;
+  if (answer) $("status").textContent = describe(answer);
+  if (nWaiting) return;
+  if (answer?.undone !== undefined) place = 0;
+  show(answer ?? state);
+}
+
+/** Send a change about the image that is shown, and show the next one without waiting. */
+function finish(path, value, text) {
+  const image = current();
+  if (!image) return;
+  state.pending.splice(place, 1);
+  place = Math.max(0, Math.min(place, state.pending.length - 1));
+  change(path, { row: image.row, ...value }, () => `${image.path}: ${text}.`, image);
+  state.can_undo ||= path === "decide";
+  $("undo").disabled = !state.can_undo;
+  showImage();
+  showClasses();
+  $("about").textContent = about();
 }
 
 function report(error) {
@@ -52,13 +72,22 @@ function report(error) {
 const current = () => state?.pending[place] ?? null;
 const address = (image) => `/thumbnail/${image.row}?size=large&v=${version}`;
 
-function show(next) {
-  const before = current()?.row;
+/** Show a state. The image that is shown stays, and comes first after a fit. */
+function show(next, keepsImage = true) {
+  const before = next.undone === undefined ? current() : null;
   const wasFitting = state?.is_fitting;
+  const isFitted = wasFitting && !next.is_fitting;
   state = next;
-  const same = state.pending.findIndex((one) => one.row === before);
-  if (same >= 0 && next.undone === undefined && !(wasFitting && !next.is_fitting)) place = same;
-  else if (wasFitting && !next.is_fitting) place = 0;
+  if (isFitted) place = 0;
+  if (before) {
+    const same = state.pending.findIndex((one) => one.row === before.row);
+    const image = state.pending[same] ?? before;
+    if (same >= 0 && !isFitted) place = same;
+    else if (same >= 0 || keepsImage) {
+      if (same >= 0) state.pending.splice(same, 1);
+      state.pending.splice(place, 0, image);
+    }
+  }
   place = Math.max(0, Math.min(place, state.pending.length - 1));
   showImage();
   showClasses();
@@ -130,6 +159,14 @@ function element(name, text, className = "") {
 
 const number = (n) => n.toLocaleString("en");
 
+/** Ask for the state. It is null if a change was made in the meantime. */
+async function newState() {
+  const before = state;
+  if (nWaiting) return null;
+  const next = await ask("state");
+  return nWaiting || state !== before ? null : next;
+}
+
 /** Ask for the state until the queue is computed. */
 async function poll() {
   if (polling) return;
@@ -137,9 +174,8 @@ async function poll() {
   try {
     while (state.is_fitting) {
       await new Promise((done) => { setTimeout(done, POLL); });
-      if (busy) continue;
-      const next = await ask("state");
-      if (busy) continue; // a decision was made in the meantime
+      const next = await newState();
+      if (!next) continue;
       if (!next.is_fitting && !next.error) $("status").textContent = "The queue is up to date.";
       show(next);
     }
@@ -151,16 +187,12 @@ async function poll() {
 }
 
 function decide(label) {
-  const image = current();
-  if (image) change("decide", { row: image.row, label }, () => `${image.path}: ${label}.`);
+  finish("decide", { label }, label);
 }
 
 const actions = {
-  undo: () => change("undo", {}, () => `Taken back: ${current()?.path ?? ""}.`),
-  skip() {
-    const image = current();
-    if (image) change("skip", { row: image.row }, () => `${image.path}: skipped.`);
-  },
+  undo: () => change("undo", {}, ({ pending }) => `Taken back: ${pending[0]?.path ?? ""}.`),
+  skip: () => finish("skip", {}, "skipped"),
   previous: () => move(-1),
   next: () => move(1),
   refit: () => change("refit", {}, () => "The queue is being computed."),
@@ -199,7 +231,7 @@ $("new-class").addEventListener("submit", (event) => {
   $("class-name").value = "";
 });
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden && state && !busy) ask("state").then(show).catch(report);
+  if (!document.hidden && state) newState().then((next) => next && show(next, false)).catch(report);
 });
 
 ask("state").then(show).catch(report);

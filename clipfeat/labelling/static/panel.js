@@ -2,12 +2,15 @@
 
 const panel = document.getElementById("panel");
 const message = document.getElementById("message");
-let busy = false;
+let saved = Promise.resolve();
 
-async function change(path, value) {
-  if (busy) return;
-  busy = true;
+/** Send a change after the earlier ones. */
+function change(path, value) {
   message.hidden = true;
+  saved = saved.then(() => send(path, value));
+}
+
+async function send(path, value) {
   let text = "The server does not answer. The last decision may not be saved.";
   try {
     const answer = await fetch(`/label/${path}`, {
@@ -21,8 +24,6 @@ async function change(path, value) {
   } catch {
     message.textContent = text;
     message.hidden = false;
-  } finally {
-    busy = false;
   }
 }
 

@@ -42,11 +42,14 @@ def browse(
 
     from clipfeat.browsing.application import create_browse_application
     from clipfeat.browsing.opening import open_session
+    from clipfeat.labelling.label_log import check_label_file
     from clipfeat.web.access import Access
     from clipfeat.web.running import address_of, bind, token_for
     from clipfeat.web.running import run as serve
 
     files = feature_files(features or [])
+    if label_file is not None:
+        check_label_file(label_file)
     with bind(host, port) as listener:
         token = token_for(listener, token)
         data, _ = apply_label_tables(load(*files), labels)

@@ -100,14 +100,23 @@ def check_label_file(file: str | Path) -> None:
     Raises
     ------
     RefusedFileError
-        If the file exists, but is not a file of decisions.
+        If the file exists, but is not a file of decisions, or another program has saved it in
+        another form.
+    LockedError
+        If another process holds the lock for more than `SECONDS`.
     StorageError
-        If the file or its folder is read-only.
+        If the file is a link, or if the file or its folder is read-only or does not exist.
     """
     path = Path(file)
     read_decisions(path)
-    if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
-        raise StorageError(f"{path} cannot be written. Pass another file with --label-file")
+    if path.exists() or path.is_symlink():
+        with storage_errors(f"opening {path}"), _opened(path) as descriptor:
+            _whole_size(descriptor, path)
+    elif not os.access(path.absolute().parent, os.W_OK):
+        raise StorageError(
+            f"{path} cannot be written: its folder is read-only or does not exist. Pass another "
+            "file with --label-file"
+        )
 
 
 def append_decisions(file: str | Path, decisions: Sequence[Decision]) -> None:
@@ -178,6 +187,8 @@ def _line(one: Decision) -> str:
 @contextmanager
 def _opened(path: Path) -> Iterator[int]:
     """Open a file for appending, and hold its lock."""
+    if path.is_symlink():
+        raise StorageError(f"{path} is a link. Pass the file itself with --label-file")
     flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NONBLOCK", 0)
     descriptor = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o644)
     try:
@@ -211,7 +222,12 @@ def _whole_size(descriptor: int, path: Path) -> tuple[int, bytes]:
     if head != HEADER:
         if HEADER.startswith(head):  # empty, or cut off in the header
             return 0, HEADER
-        raise _not_decisions(path)
+        raise RefusedFileError(
+            f"{path} is not a file of decisions in the form in which clipfeat writes it (expected "
+            f"the first line {HEADER.decode().strip()!r}, got {head.decode(errors='replace')!r}). "
+            "A spreadsheet may have saved it. Pass it with --labels, and a new file with "
+            "--label-file"
+        )
     tail = _read(descriptor, max(0, size - MAX_LINE), MAX_LINE)
     last = tail[tail.rfind(b"\n") + 1 :]
     if last.endswith((f",{LABEL}".encode(), f",{UNDO}".encode())):  # by an editor of text files

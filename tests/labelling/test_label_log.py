@@ -15,6 +15,7 @@ from clipfeat.labelling import label_log
 from clipfeat.labelling.label_log import (
     HEADER,
     append_decisions,
+    check_label_file,
     checked_name,
     labels_beside,
     read_decisions,
@@ -117,6 +118,26 @@ def test_other_files_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         portalocker.lock(other, portalocker.LOCK_EX)
         with pytest.raises(LockedError, match="another process has locked"):
             append_decisions(new, [Decision("1.png", "dog", "ann")])
+
+
+def test_a_file_that_cannot_be_appended_to_is_refused_first(tmp_path: Path) -> None:
+    """The check refuses what an append would refuse, and changes nothing."""
+    file = tmp_path / "labels.csv"
+    check_label_file(file)
+    assert not file.exists()
+    append_decisions(file, [Decision("1.png", "cat", "ann")])
+    check_label_file(file)
+    (tmp_path / "link.csv").symlink_to(file)
+    with pytest.raises(StorageError, match=r"link\.csv is a link"):
+        check_label_file(tmp_path / "link.csv")
+    with pytest.raises(StorageError, match="does not exist"):
+        check_label_file(tmp_path / "no" / "labels.csv")
+    data = file.read_bytes()
+    for saved in (data.replace(b"\n", b"\r\n"), b"\xef\xbb\xbf" + data, data.replace(b",", b";")):
+        file.write_bytes(saved)
+        with pytest.raises(RefusedFileError, match="A spreadsheet may have saved it"):
+            check_label_file(file)
+        assert file.read_bytes() == saved
 
 
 def test_a_full_disk_leaves_whole_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

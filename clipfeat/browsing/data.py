@@ -89,6 +89,12 @@ class BrowseData:
         return self.features if self.all_rows is None else self.all_rows
 
     @cached_property
+    def file_of_row(self) -> NDArray[np.int64]:
+        """Index of the file of each of `rows`."""
+        order = np.argsort(self.paths)
+        return order[np.searchsorted(self.paths, self.rows.files, sorter=order)]
+
+    @cached_property
     def paths(self) -> Strings:
         """Path of each file, relative to one of the roots."""
         return self.features.files
@@ -188,4 +194,6 @@ def open_browse_data(
         )
     title = " + ".join(Path(file).name for file in files)
     kept = tuple(dict.fromkeys(root for root in roots if root))
-    return BrowseData(title, subject_of(features, {}), kept, features)
+    subject = subject_of(features, {})
+    has_rows = len(subject.features) < len(features)
+    return BrowseData(title, subject, kept, features if has_rows else None)

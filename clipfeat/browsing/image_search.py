@@ -45,7 +45,8 @@ def has_texts(data: BrowseData) -> bool:
 
 def search_row(data: BrowseData, row: int, k: int) -> BrowseMatches:
     """Find the images whose features are nearest to those of a file."""
-    return BrowseMatches(*neighbours(data.features, data.features.X[row], k))
+    rows, similarities = neighbours(data.rows, data.features.X[row], k)
+    return BrowseMatches(data.file_of_row[rows], similarities)
 
 
 def search_image(data: BrowseData, image: bytes, k: int) -> BrowseMatches:
@@ -59,8 +60,8 @@ def search_image(data: BrowseData, image: bytes, k: int) -> BrowseMatches:
     with IsolatedDecoder() as decoder, decoder.decoded(image) as decoded:
         pixels = decoded.pixels.copy()
     with _ENCODING:
-        found = search(data.features, pixels, k, text=False, progress=False)
-    return BrowseMatches(found.rows, found.similarities)
+        found = search(data.rows, pixels, k, text=False, progress=False)
+    return BrowseMatches(data.file_of_row[found.rows], found.similarities)
 
 
 def search_text(data: BrowseData, text: str, k: int) -> BrowseMatches:
@@ -77,5 +78,5 @@ def search_text(data: BrowseData, text: str, k: int) -> BrowseMatches:
             "or embed the images with --encoder clip-vit-l-14"
         )
     with _ENCODING:
-        found = search(data.features, text, k, text=True, progress=False)
-    return BrowseMatches(found.rows, found.similarities)
+        found = search(data.rows, text, k, text=True, progress=False)
+    return BrowseMatches(data.file_of_row[found.rows], found.similarities)

@@ -7,9 +7,21 @@ import numpy as np
 import pytest
 
 from clipfeat.browsing.data import MAX_VALUES, open_browse_data
+from clipfeat.browsing.image_search import search_row
 from clipfeat.errors import UsageError
+from clipfeat.features import FeatureSet
 from tests.browsing.browsed import browse_data
 from tests.conftest import make_features, write_parts
+
+
+def test_a_file_is_found_by_any_of_its_rows() -> None:
+    """A search compares all frames of a video, as `clipfeat search` does."""
+    X = np.eye(4, dtype=np.float32)[[0, 1, 2, 0]]
+    file = np.array(["b.mp4", "a.mp4", "c.mp4", "a.mp4"])
+    features = replace(FeatureSet.from_arrays(X, ["x"] * 4), columns={"file": file})
+    matches = search_row(browse_data(features), 0, 3)  # the frame is also in a.mp4
+    assert matches.rows.tolist() == [0, 1, 2]
+    assert matches.similarities.tolist() == [1, 1, 0]
 
 
 def test_columns_with_few_values_are_facets() -> None:

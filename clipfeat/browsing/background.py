@@ -26,6 +26,9 @@ class Background:
     def request(self, name: str, compute: Callable[[], Any]) -> "Future[Any]":
         """Return the future of a result. Start its computation if it was never requested.
 
+        A future that has failed is returned once more. The request after that starts the
+        computation again.
+
         Parameters
         ----------
         name : str
@@ -38,6 +41,8 @@ class Background:
             if future is None:
                 future = self._futures[name] = Future()
                 Thread(target=_run, args=(future, compute), daemon=True, name=name).start()
+            elif future.done() and future.exception() is not None:
+                del self._futures[name]  # the error is raised once
             return future
 
     def forget(self, name: str) -> None:

@@ -6,6 +6,7 @@ those of all rows. UMAP starts from 50 principal components.
 """
 
 import hashlib
+import io
 import subprocess
 import sys
 from contextlib import suppress
@@ -16,7 +17,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from clipfeat.errors import ClipfeatError, DataError
+from clipfeat.errors import ClipfeatError, DataError, StorageError
+from clipfeat.system.files import publish
 from clipfeat.system.process_limits import child_environment, ending
 
 N_SAMPLED = 10_000
@@ -101,15 +103,17 @@ def umap_points(X: NDArray[np.float32], cache: Path | None = None) -> NDArray[np
     digest = hashlib.blake2b(components.tobytes(), digest_size=16).hexdigest()
     kept = None if cache is None else cache / f"{digest}.npy"
     if kept is not None and kept.is_file():
-        with suppress(OSError, ValueError):  # a damaged file is computed again
+        with suppress(OSError, ValueError, EOFError):  # a damaged file is computed again
             points = np.load(kept, allow_pickle=False)
             if points.shape == (len(X), 2) and points.dtype == np.float32:
                 return quantised(points)
     points = _run_umap(components)
     if kept is not None:
-        with suppress(OSError):
+        data = io.BytesIO()
+        np.save(data, points)
+        with suppress(OSError, StorageError):
             kept.parent.mkdir(parents=True, exist_ok=True)
-            np.save(kept, points)
+            publish(data.getbuffer(), kept)
     return quantised(points)
 
 

@@ -221,7 +221,7 @@ class LabelSession:
                 without = self._skipped | self._own().keys()
             queue = label_queue(data, QUEUE, seed=self._seed, without=without)
         except (ClipfeatError, MemoryError, ValueError) as caught:
-            error = str(caught)
+            error = str(caught) or type(caught).__name__
         finally:
             with self._changed:
                 if queue is not None:

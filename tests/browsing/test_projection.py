@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from clipfeat.browsing import projection
+from clipfeat.browsing.background import Background
 from clipfeat.browsing.projection import pca_points, umap_points
 from clipfeat.errors import ClipfeatError, DataError
 
@@ -41,9 +42,20 @@ def test_small_sets_have_a_map(shape: tuple[int, int]) -> None:
     assert len(np.unique(pca_points(np.ones(shape, dtype=np.float32)), axis=0)) == 1
 
 
+def test_a_failure_is_reported_once() -> None:
+    """The request after the failure computes the result again."""
+    background = Background()
+    failed = background.request("map", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        failed.result(30)
+    with pytest.raises(ZeroDivisionError):
+        background.request("map", lambda: 1).result(30)
+    assert background.request("map", lambda: 1).result(30) == 1
+
+
 def test_two_images_have_no_map() -> None:
     """The message names the least number of images."""
-    with pytest.raises(DataError, match="needs 3 images"):
+    with pytest.raises(DataError, match="needs 3 or more images"):
         pca_points(np.ones((2, 4), dtype=np.float32))
 
 
@@ -55,8 +67,9 @@ def test_umap_runs_in_a_process_and_is_kept(
     X = directions(40)
     points = umap_points(X, tmp_path / "maps")
     (kept,) = (tmp_path / "maps").iterdir()
-    kept.write_bytes(b"damaged")
-    assert (umap_points(X, tmp_path / "maps") == points).all()
+    for damaged in (b"damaged", b""):
+        kept.write_bytes(damaged)
+        assert (umap_points(X, tmp_path / "maps") == points).all()
     monkeypatch.setattr(projection, "UMAP_MODULE", "tests.no_such_module")
     assert (umap_points(X, tmp_path / "maps") == points).all()
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 MAX_BYTES = 2**30
-"""Maximum size of the cache in bytes, checked after every `TRIM_AFTER` new thumbnails."""
+"""Maximum size of the cache in bytes, checked at the first of every `TRIM_AFTER` new thumbnails."""
 TRIM_AFTER = 500
 KEPT = 0.8
 """Share of the maximum size that is kept when thumbnails are deleted."""
@@ -55,9 +55,9 @@ class ThumbnailCache:
                 temporary.replace(file)
             finally:
                 temporary.unlink(missing_ok=True)
-        self._n_new += 1
-        if self._n_new % TRIM_AFTER == 0:
+        if self._n_new % TRIM_AFTER == 0:  # also at the first one of a process
             self.trim()
+        self._n_new += 1
 
     def trim(self) -> None:
         """Delete the least recently used thumbnails if the cache is too large."""

@@ -90,3 +90,11 @@ def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "cache").write_bytes(b"a file")
     with thumbnails(tmp_path, tmp_path / "cache", "a.png") as made:
         assert made.make(0) is not None
+
+
+def test_short_sessions_keep_the_limit(tmp_path: Path) -> None:
+    """Each session deletes thumbnails of earlier ones, also if it adds only one."""
+    for i in range(20):
+        ThumbnailCache(tmp_path / "cache", max_bytes=100).put(f"{i:02d}key", b"x" * 50)
+    files = [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 100

@@ -123,6 +123,17 @@ def test_only_visible_images_are_on_the_page(page: "Page") -> None:
     page.wait_for_selector(".cell[aria-selected=true][title='1999.png']")
 
 
+def test_all_cells_of_a_large_screen_are_described(page: "Page") -> None:
+    """More than 200 images are visible together."""
+    page.set_viewport_size({"width": 3840, "height": 2160})
+    page.wait_for_function(
+        """() => {
+            const cells = [...document.querySelectorAll(".cell")];
+            return cells.length > 200 && cells.every((cell) => cell.dataset.described);
+        }"""
+    )
+
+
 def test_an_image_opens_by_keyboard(page: "Page") -> None:
     """Enter opens the panel, an arrow key moves on with it, and Escape closes it."""
     grid = page.locator("#grid")

@@ -4,7 +4,7 @@ const CAPTION = 44;
 const SPARE_LINES = 2;
 const SETTLED = 70;
 const MAX_DETAILS = 20000;
-const BLOCK = 200;
+const BLOCK = 1000; // as many as the server describes together
 
 export class Grid {
   /**

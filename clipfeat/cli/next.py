@@ -55,7 +55,11 @@ def next_images(
         if queue.n_labelled
         else "far from each other (fewer than two classes have labels)"
     )
-    print_error_line(f"{len(queue)} of {counted(queue.n_unlabelled, 'unlabelled image')}, {how}")
+    if queue.n_unlabelled:
+        n_unlabelled = counted(queue.n_unlabelled, "unlabelled image")
+        print_error_line(f"{len(queue)} of {n_unlabelled}, {how}")
+    else:
+        print_error_line("all images have a label")
     if output is None:
         for path in queue.paths.tolist():
             print_line(path)

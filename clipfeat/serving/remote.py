@@ -6,7 +6,7 @@ redirection that leads to a private address is refused, too.
 """
 
 import socket
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
 from clipfeat.errors import ReadError, StorageError
@@ -14,6 +14,7 @@ from clipfeat.system.files import storage_errors
 from clipfeat.system.locations import WEB, as_url, web_options
 
 NOT_PUBLIC = "the address is not public"
+_NAT64 = IPv6Network("64:ff9b::/96")
 
 
 class PrivateAddressError(OSError):
@@ -99,10 +100,17 @@ def is_public(host: str) -> bool:
     --------
     >>> [is_public(host) for host in ("93.184.216.34", "127.0.0.1", "169.254.169.254", "::1")]
     [True, False, False, False]
+    >>> [is_public(host) for host in ("64:ff9b::a9fe:a9fe", "2002:7f00:1::", "64:ff9b::808:808")]
+    [False, False, True]
     """
     address = ip_address(host.partition("%")[0])
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_global and not address.is_multicast
+    if isinstance(address, IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if inner is None and address in _NAT64:
+            inner = IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(str(inner))
+    return address.is_global and not address.is_multicast
 
 
 def _reason(error: BaseException) -> str:

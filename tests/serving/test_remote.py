@@ -57,11 +57,19 @@ def test_private_addresses_are_refused(url: str, address: str) -> None:
 
 @pytest.mark.parametrize(
     "url", ["file:///etc/passwd", "/etc/passwd", "s3://bucket/1.png", "memory://1.png", "",
-            "zip://a::http://example.org/a.zip", "http://example.org/a#b", "http:///", "http://[", "http://[::1]/"]
+            "zip://a::http://example.org/a.zip", "http://a::http://example.org/a.zip",
+            "http://example.org/a#b", "http://[::1]/"]
 )  # fmt: skip
 def test_only_plain_web_addresses_are_allowed(url: str) -> None:
     """Files of this machine and object stores cannot be read."""
-    with pytest.raises(ReadError):
+    with pytest.raises(ReadError, match="not a plain URL of http or https"):
+        remote.download(url, 2000, 10)
+
+
+@pytest.mark.parametrize("url", ["http:///", "http://["])
+def test_addresses_without_a_public_host_are_refused(url: str) -> None:
+    """Malformed addresses are errors of the image, too."""
+    with pytest.raises(ReadError, match=f"{remote.NOT_PUBLIC}|cannot be downloaded"):
         remote.download(url, 2000, 10)
 
 

@@ -48,9 +48,9 @@ def serve(
     from clipfeat.serving.training_images import TrainingImages
     from clipfeat.web.running import address_of, bind, run, token_for
 
-    fitted = load_model(model)
     with bind(host, port) as listener:
         token = token_for(listener, token)
+        fitted = load_model(model)
         training = TrainingImages.open(fitted, features, images) if features else None
         with open_serving(
             fitted,

@@ -10,7 +10,9 @@ _SUFFIX = re.compile(r"\.[a-z0-9]{1,5}")
 
 
 def keep(data: bytes, name: str, folder: Path) -> Path:
-    """Write an image into a folder. Its name is its content hash, so each image is kept once.
+    """Write an image into a folder. Its name is its content hash and its suffix.
+
+    An image that is sent again with the same suffix is kept once.
 
     Parameters
     ----------

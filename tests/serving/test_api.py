@@ -157,14 +157,21 @@ def test_a_full_queue_asks_to_wait(
     while client.get("/health").json()["queued"] < 2:
         thread.join(0.01)
     refused = send(client, [first])
+
+    def body() -> Iterator[bytes]:
+        raise AssertionError("the body is read although the queue is full")
+        yield b""
+
+    early = client.post("/predict", content=body(), headers={"content-type": "application/json"})
     release.set()
     thread.join()
     assert refused.status_code == 429 and 1 <= int(refused.headers["retry-after"]) <= 60
     assert "the server is busy" in refused.json()["detail"]
+    assert early.status_code == 429
     assert [one["error"] for one in answers[0].json()["results"]] == [None, None]
     assert client.get("/health").json() == {"status": "ok", "queued": 0}
     metrics = client.get("/metrics").text
-    assert 'clipfeat_requests_total{status="429"} 1.0' in metrics
+    assert 'clipfeat_requests_total{status="429"} 2.0' in metrics
     assert 'clipfeat_images_total{outcome="predicted"} 2.0' in metrics
 
 

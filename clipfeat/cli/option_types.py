@@ -284,16 +284,17 @@ GroupDuplicates = Annotated[
     bool,
     input_option(
         "--group-duplicates",
-        help="Put near duplicates into one group, so that they share a fold. Near duplicates in "
-        "different sets of an official split stay in these sets.",
+        help="Put near duplicates into one group, so that they share a fold. Near duplicates "
+        "are not moved from one set of an official split to another.",
     ),
 ]
 GroupDuplicatesOfBenchmark = Annotated[
     bool,
     input_option(
         "--group-duplicates",
-        help="Put near duplicates into one group, so that they share a fold. Near duplicates in "
-        "different sets of an official split or of --test stay in these sets.",
+        help="Put near duplicates into one group, so that they share a fold. Near duplicates "
+        "are not moved from one set of an official split to another, or between the training "
+        "images and --test.",
     ),
 ]
 LayersOfFeatures = Annotated[
@@ -756,9 +757,9 @@ MaxFpr = Annotated[
 _ABSTAIN_HELP = (
     "Store a calibration in the model. `clipfeat predict` uses it to mark images as unsure. An "
     "image is unsure if its prediction set is not exactly the predicted class. In each "
-    "class, the prediction sets of at most the share LEVEL of new images lack the true class. This "
-    "holds on average over training sets, for new images that are like the training images. A "
-    "LEVEL of 0.05 needs 19 images of each class"
+    "class, at most the share LEVEL of new images get a prediction set without the true class. "
+    "This holds on average over training sets, for new images that are like the training images. "
+    "A LEVEL of 0.05 needs 19 images of each class"
 )
 Abstain = Annotated[
     float | None,
@@ -775,7 +776,7 @@ AbstainOfTraining = Annotated[
         "--abstain",
         metavar="LEVEL",
         help=f"{_ABSTAIN_HELP}, and twice as many if the fitted classifier or vote uses triplet, "
-        "as is possible with the recipe faces.",
+        "which the recipe 'faces' may select.",
     ),
 ]
 AbstainOfModel = Annotated[
@@ -1144,9 +1145,9 @@ Fill = Annotated[
         "True/False or names, and otherwise like probability. A column named after a class, such "
         "as fake or is_fake, gets the probability of this class. With --fill class, it instead "
         "gets 1 or True if this class was predicted, and 0 or False if not. With --fill auto, "
-        "such a column gets the same values if it holds True/False, or if it holds whole numbers "
-        "and has a name like is_fake. If there are two columns beside the ids and one holds class "
-        "names, the other gets the probability of the class named in the same row.",
+        "such a column is filled as with --fill class if it holds True/False, or if it holds whole "
+        "numbers and has a name like is_fake. If there are two columns beside the ids and one "
+        "holds class names, the other gets the probability of the class named in the same row.",
     ),
 ]
 PositiveOfPredictions = Annotated[

@@ -55,9 +55,10 @@ def leave_one_out(features: FeatureSet, column: str, random_state: int | None) -
     if len(held) < 2:
         raise UsageError(
             f"--leave-one-out needs 2 or more values that can be left out, but column {column!r} "
-            f"has {len(held)}. A value cannot be left out if no other value has images of its "
-            "class, or if all its images are of the negative class. The column's values are "
-            f"{', '.join(map(repr, np.unique(values).tolist()[:10]))}. Pass another column"
+            f"has {len(held)}. A value cannot be left out if its images have a class that no "
+            "other value has, or if all its images are of the negative class. The values of the "
+            f"column are {', '.join(map(repr, np.unique(values).tolist()[:10]))}. "
+            "Pass another column"
         )
     groups = features.split_groups
     units = np.arange(len(values)) if groups is None else np.unique(groups, return_inverse=True)[1]

@@ -251,7 +251,8 @@ def cell_runner(
     ------
     callable
         Function that takes a `CellSpec` and returns its `Cell`. A second argument replaces
-        `n_jobs`. It raises `DataError` after the time limit, or the exception of the fit.
+        `n_jobs`. The function raises `DataError` after the time limit. If the fit fails, it raises
+        the exception of the fit.
     """
     run = run or run_cell
     used: dict[str, float] = defaultdict(float)

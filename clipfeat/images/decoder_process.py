@@ -103,7 +103,7 @@ def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
 
 
 def _default_signals() -> None:
-    """Ignore Ctrl-C, which the parent handles, and let the alarms end this process."""
+    """Ignore Ctrl-C, which the parent handles, and let the alarm signals end this process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "setitimer"):
         for alarm in (signal.SIGALRM, signal.SIGPROF):

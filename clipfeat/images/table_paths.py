@@ -202,7 +202,7 @@ def _join(folder: str, name: str) -> str:
 
 
 def _is_plain(file: str, resolved: Callable[[str], str]) -> bool:
-    """Return whether ``..`` in a path can be removed without resolving a link before it."""
+    """Return whether a path without ``..`` leads to the same folder. A link may change that."""
     if ".." not in file or ".." not in Path(file).parts:
         return True
     plain = os.path.normpath(file)

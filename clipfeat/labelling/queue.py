@@ -148,8 +148,9 @@ def label_queue(
 
 
 def _distinct_files(features: FeatureSet, order: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the first row of each file in an order by content hash. Copies of a file count once.
+    """Sort the rows by content hash, and return the first row of each file.
 
+    Copies of a file count once.
     `clipfeat.features.near_duplicates.distinct_files` returns the first row in the order of the
     features instead.
     """

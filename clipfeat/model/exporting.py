@@ -70,9 +70,8 @@ def export_estimator(model: str | Path, out: str | Path, *, overwrite: bool = Fa
         left_out.append(f"the abstention at level {fitted.abstention.level:g}")
     if left_out:
         warnings.warn(
-            f"{target} holds the original estimator, because {', '.join(left_out)} of {model} "
-            f"{'is' if len(left_out) == 1 else 'are'} not part of it. Its classes are, in this "
-            f"order: {', '.join(fitted.classes)}",
+            f"{target} holds only the estimator of {model}, without {', '.join(left_out)}. The "
+            f"estimator's classes are, in this order: {', '.join(fitted.classes)}",
             ClipfeatWarning,
             stacklevel=2,
         )

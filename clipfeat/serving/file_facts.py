@@ -226,7 +226,7 @@ def _xmp_packet(info: Mapping[Any, Any]) -> bytes:
 
 
 def _xmp_values(packet: bytes) -> Iterator[tuple[str, str]]:
-    """Yield the names, with their name spaces, and the texts of properties of an XMP packet."""
+    """Yield the name (with its name space) and the text of each property of an XMP packet."""
     packet = packet.strip(b"\0 \r\n\t")
     if len(packet) > MAX_XMP or b"<!DOCTYPE" in packet:  # entities may expand without limit
         return

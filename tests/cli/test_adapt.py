@@ -21,7 +21,7 @@ def test_a_model_file_is_adapted_and_restored(image_folder: Path) -> None:
     assert "Adapted with 24 labelled images: " in succeed("info", "model.clipfeat").stdout
     assert "fake" in succeed("predict", "model.clipfeat", "images", "--device", "cpu").stdout
     exported = succeed("export", "model.clipfeat", "-o", "x.skops")
-    assert "x.skops holds the original estimator" in exported.stderr
+    assert "x.skops holds only the estimator" in exported.stderr
     assert_fails(clipfeat(*words, "--undo", "-o", "x.skops"), 2, "x.skops exists")
     assert "the original model" in succeed(*words, "--undo").stdout
     assert Path("model.clipfeat").read_bytes() == before

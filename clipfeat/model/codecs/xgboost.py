@@ -1,4 +1,4 @@
-"""Conversion of XGBoost to boosted trees. Only saving imports it."""
+"""Conversion of XGBoost to boosted trees. This module is imported only when a model is saved."""
 
 from clipfeat.model.codecs.boosting import xgboost_trees
 from clipfeat.model.codecs.codec import Conversion

@@ -165,8 +165,9 @@ def test_a_key_labels_the_image_that_is_shown(page: "Page", label_file: Path) ->
     page.wait_for_selector("#panel h2:text('0000.png')")
     with page.expect_response("**/label/decide"):
         grid.press("ArrowRight")
-        grid.press("1")
+        grid.press("2")
     assert [one.path for one in read_decisions(label_file)] == ["0000.png"]
+    page.wait_for_function("() => document.getElementById('filters').textContent.includes('1,001')")
     held[0].continue_()
     page.wait_for_selector("#panel h2:text('0001.png')")
     grid.press("u")

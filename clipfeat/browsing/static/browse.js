@@ -143,8 +143,6 @@ async function openPanel(row, scroll = true) {
     panel.innerHTML = text; // rendered and escaped by the server
     panel.hidden = false;
     if (scroll) panel.scrollIntoView({ block: "nearest" });
-    window.htmx?.process(panel);
-    document.dispatchEvent(new CustomEvent("browse:open", { detail: { row } }));
   } catch (error) {
     report(error);
   }
@@ -228,10 +226,14 @@ function listColours() {
 /** Load the filters of another classifier, and keep the checked values. */
 async function loadFilters() {
   const checked = new Set([...$("filters").querySelectorAll("input:checked")].map((box) => `${box.name}\0${box.value}`));
+  const wereOpen = new Map([...$("filters").querySelectorAll("details")].map((one) => [one.dataset.key, one.open]));
   const answer = await ask(`/filters?entry=${encodeURIComponent(form.entry.value)}`);
   $("filters").innerHTML = await answer.text(); // rendered and escaped by the server
   for (const box of $("filters").querySelectorAll("input")) {
     box.checked = checked.has(`${box.name}\0${box.value}`);
+  }
+  for (const facet of $("filters").querySelectorAll("details")) {
+    facet.open = wereOpen.get(facet.dataset.key) ?? facet.open;
   }
   listColours();
   await loadColours();
@@ -287,7 +289,7 @@ form.addEventListener("change", async (event) => {
 });
 $("filters").addEventListener("change", refresh);
 $("map-name").addEventListener("change", () => { setBrush(null); loadMap(); refresh(); });
-$("map-colour").addEventListener("change", () => loadColours().catch(report));
+$("map-colour").addEventListener("change", () => loadFilters().catch(report)); // with new classes
 $("clear-brush").addEventListener("click", () => { setBrush(null); refresh(); $("brush").focus(); });
 $("reset").addEventListener("click", () => {
   for (const box of $("filters").querySelectorAll("input:checked")) box.checked = false;
@@ -322,10 +324,10 @@ document.addEventListener("keydown", (event) => {
     (form.text || form.path).focus();
   }
 });
-document.addEventListener("browse:refresh", () => refresh());
 document.addEventListener("browse:labelled", ({ detail }) => {
   grid.forget();
   grid.render();
+  loadFilters().catch(report); // the counts, and the colours of the map
   if (detail.undone !== null) openPanel(detail.undone, false);
   else if (panel.dataset.row === String(detail.row)) openPanel(detail.row, false);
 });

@@ -106,8 +106,10 @@ class BrowseData:
 
     @cached_property
     def version(self) -> str:
-        """Digest of the paths and content hashes. The browser's cache is valid for one version."""
-        digest = hashlib.blake2b(digest_size=8)
+        """Digest of roots, paths and hashes. The browser's cache is valid for one version."""
+        digest = hashlib.blake2b(
+            repr(self.roots).encode("utf-8", "backslashreplace"), digest_size=8
+        )
         for values in (self.features.keys, np.char.encode(self.paths, "utf-8", "surrogatepass")):
             digest.update(np.ascontiguousarray(values).tobytes())
         return digest.hexdigest()

@@ -14,6 +14,12 @@ from tests.browsing.browsed import browse_data
 from tests.conftest import make_features, write_parts
 
 
+def test_another_folder_is_another_version() -> None:
+    """The browser must not show the thumbnails of another folder."""
+    features = make_features(2)
+    assert browse_data(features, ["a"]).version != browse_data(features, ["b"]).version
+
+
 def test_a_file_is_found_by_any_of_its_rows() -> None:
     """A search compares all frames of a video, as `clipfeat search` does."""
     X = np.eye(4, dtype=np.float32)[[0, 1, 2, 0]]

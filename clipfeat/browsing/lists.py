@@ -115,16 +115,20 @@ class BrowseListKind:
         Function from the images and the predictions of a classifier to the list.
     uses_predictions : bool
         Whether the list depends on the predictions.
+    is_slow : bool
+        Whether the list takes minutes. It is then kept when labels change, although its sentences
+        may state labels.
     """
 
     title: str
     make: Callable[[BrowseData, BrowsePredictions | None], BrowseList]
     uses_predictions: bool = False
+    is_slow: bool = False
 
 
 LISTS = {
     "label-errors": BrowseListKind("possible label errors", label_errors, uses_predictions=True),
     "duplicates": BrowseListKind("identical files", exact_duplicates),
-    "near-duplicates": BrowseListKind("near duplicates", near_duplicates),
+    "near-duplicates": BrowseListKind("near duplicates", near_duplicates, is_slow=True),
 }
 """The kinds of lists, by their names in a query."""

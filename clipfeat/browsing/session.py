@@ -145,18 +145,9 @@ class BrowseSession:
                 for name, one in self._predictions.items()
             }
             self.data, self._shown_labels = data, labels
-            # Duplicates do not depend on labels. Their search would take minutes again.
-            for name in (name for name, kind in LISTS.items() if kind.uses_predictions):
+            for name in (name for name, kind in LISTS.items() if not kind.is_slow):
                 for entry in ("", *self._entries):
                     self.background.forget(_list_name(name, entry))
-
-    def add_predictions(self, predictions: BrowsePredictions) -> None:
-        """Add or replace the predictions of a classifier that is not in the run."""
-        with self._lock:
-            self._predictions[predictions.name] = predictions
-            if predictions.name not in self._entries:
-                self._entries.append(predictions.name)
-        self.background.forget(_list_name("label-errors", predictions.name))
 
     def predictions(self, entry: str) -> BrowsePredictions | None:
         """Return the predictions of a classifier, or None for the empty name.

@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from clipfeat.browsing.data import BrowseData
 from clipfeat.browsing.thumbnail_cache import ThumbnailCache
-from clipfeat.errors import ImageError, ReadError
+from clipfeat.errors import ImageError
 from clipfeat.images.isolated import IsolatedDecoder, default_workers
 from clipfeat.images.readers import FileBytes, Reader
 from clipfeat.images.thumbnails import (
@@ -77,19 +77,6 @@ class BrowseThumbnails:
         if made is not None and key is not None:
             self.cache.put(key, made)
         return made
-
-    def read(self, row: int) -> bytes:
-        """Return the bytes of a file's image.
-
-        Raises
-        ------
-        ReadError
-            If the image cannot be read, or is not below a root.
-        """
-        reader = self._reader(str(self.data.paths[row]))
-        if reader is None:
-            raise ReadError("the image is not available. Pass its folder with --images")
-        return reader.read()
 
     def _reader(self, path: str) -> Reader | None:
         if not is_inside(path):

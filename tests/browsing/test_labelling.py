@@ -1,6 +1,5 @@
 """Labels that are given while images are browsed."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from clipfeat.browsing.session import BrowseSession
 from clipfeat.browsing.thumbnail_cache import ThumbnailCache
 from clipfeat.browsing.thumbnails import BrowseThumbnails
 from clipfeat.labelling.label_session import LabelSession
+from tests.auditing.test_duplicates import with_copies
 from tests.browsing.browsed import browse_data, with_split
 from tests.report.runs import make_run
 
@@ -76,18 +76,30 @@ def test_without_a_file_there_is_no_labelling(session: BrowseSession) -> None:
         assert client.get("/label").status_code == 404
 
 
+def test_identical_files_follow_the_decisions(tmp_path: Path) -> None:
+    """After a correction, the list no longer says that the labels of copies differ."""
+    data = browse_data(with_copies({104: 4}, exact=True))
+    labels = LabelSession(data.features, tmp_path / "labels.csv", "ann")
+    thumbnails = BrowseThumbnails(data, ThumbnailCache(tmp_path / "cache"))
+    session = BrowseSession(data, thumbnails, labels=labels)
+    assert "different labels" in session.list_future("duplicates", "").result(30).sentences[0]
+    labels.decide(104, labels.label_of(4))
+    session.refresh_labels()
+    assert "different labels" not in session.list_future("duplicates", "").result(30).sentences[0]
+
+
 def test_labels_of_the_features_come_back(session: BrowseSession) -> None:
-    """Predictions that were added keep their probabilities and are compared again."""
+    """Predictions are compared with new labels, and an undo restores the labels."""
     predictions = session.predictions("svm")
     assert predictions is not None
     assert session.labels is not None
     before = session.data.features.y.tolist()
-    session.add_predictions(replace(predictions, name="mine"))
     session.labels.decide(7, "fake")
     session.refresh_labels()
-    mine = session.predictions("mine")
-    assert mine is not None
-    assert mine.wrong[7] == (mine.classes[mine.predicted[7]] != "fake")
+    compared = session.predictions("svm")
+    assert compared is not None
+    assert compared.wrong[7] == (compared.classes[compared.predicted[7]] != "fake")
+    assert (compared.p == predictions.p).all()
     session.labels.undo()
     session.refresh_labels()
     assert session.data.features.y.tolist() == before

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import HTTPException, Request
 
 from clipfeat.errors import ReadError
@@ -66,7 +67,7 @@ class Serving:
         self.metrics = Metrics(batcher)
         self._keep = keep
         self._n_held = 0
-        self._downloads = asyncio.Semaphore(N_DOWNLOADS)
+        self._downloads = CapacityLimiter(N_DOWNLOADS)
 
     @contextmanager
     def holding(self) -> Iterator[Callable[[int], None]]:
@@ -148,11 +149,10 @@ class Serving:
         if not upload.is_url or upload.error:
             return upload
         limits = self.limits.file_bytes, self.limits.timeout
-        async with self._downloads:
-            try:
-                data = await asyncio.to_thread(download, upload.name, *limits)
-            except ReadError as error:
-                return replace(upload, error=f"ReadError: {error}")
+        try:
+            data = await to_thread.run_sync(download, upload.name, *limits, limiter=self._downloads)
+        except ReadError as error:
+            return replace(upload, error=f"ReadError: {error}")
         hold(len(data))
         return replace(upload, data=data)
 

@@ -1,8 +1,10 @@
 """The API: its answers, its refusals and its limits."""
 
+import asyncio
 import io
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -15,6 +17,7 @@ import pytest
 
 pytest.importorskip("fastapi")
 
+from fastapi import HTTPException
 from fastapi.testclient import TestClient
 
 from clipfeat.errors import ReadError, StorageError
@@ -24,10 +27,12 @@ from clipfeat.prediction.predicting import predict
 from clipfeat.serving import batching, server
 from clipfeat.serving.answers import as_csv
 from clipfeat.serving.app import create_app
+from clipfeat.serving.batching import QueueFullError
 from clipfeat.serving.encoding import ModelEncoders
 from clipfeat.serving.limits import ServingLimits
 from clipfeat.serving.opening import open_serving
 from clipfeat.serving.server import Serving
+from clipfeat.serving.uploads import Upload
 from tests.serving.conftest import ONE_WORKER
 
 OWN = "http://localhost"
@@ -238,6 +243,54 @@ def test_urls_are_downloaded(
         "ReadError: the URL is not valid Unicode",
     )
     assert good_one["probabilities"] == as_json[1]["probabilities"]
+
+
+@pytest.mark.parametrize(("n_held", "refusal"), [(0, HTTPException), (2**20, QueueFullError)])
+def test_refused_downloads_give_their_memory_back(
+    start: Opener, monkeypatch: pytest.MonkeyPatch, n_held: int, refusal: type[Exception]
+) -> None:
+    """Downloads that are still in progress do not count after the request has ended."""
+
+    def download(url: str, max_bytes: int, seconds: float) -> bytes:
+        time.sleep(0.01 * int(url))
+        return bytes(2**20)
+
+    monkeypatch.setattr(server, "download", download)
+    serving = start(limits={"max_request_mb": 1}).app.state.serving  # type: ignore[attr-defined]
+    uploads = [Upload(str(number), is_url=True) for number in range(8)]
+
+    async def request() -> None:
+        with pytest.raises(refusal), serving.holding() as hold:
+            await serving.downloaded(uploads, hold)
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.gather(*others, return_exceptions=True)
+
+    with serving.holding() as hold:
+        hold(n_held)
+        asyncio.run(request())
+    with serving.holding() as hold:
+        hold(serving.limits.held_bytes)  # all memory is free
+
+
+def test_downloads_have_their_own_threads(start: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The threads are as many as downloads may run, also on a machine with few cores."""
+    together = threading.Barrier(server.N_DOWNLOADS)
+    n_running, largest = 0, 0
+
+    def download(url: str, max_bytes: int, seconds: float) -> bytes:
+        nonlocal n_running, largest
+        n_running += 1
+        largest = max(largest, n_running)
+        together.wait(30)
+        n_running -= 1
+        return b"x"
+
+    monkeypatch.setattr(server, "download", download)
+    serving = start().app.state.serving  # type: ignore[attr-defined]
+    uploads = [Upload(str(n), is_url=True) for n in range(2 * server.N_DOWNLOADS)]
+    done = asyncio.run(serving.downloaded(uploads, lambda n_bytes: None))
+    assert [one.data for one in done] == [b"x"] * len(uploads)
+    assert largest <= server.N_DOWNLOADS
 
 
 def test_uploads_are_kept_only_on_request(start: Opener, image_files: Path, tmp_path: Path) -> None:

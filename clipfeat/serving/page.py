@@ -53,9 +53,11 @@ class PageQueue:
             try:
                 if part is PageParts.verdict:
                     await serving.keep([upload])
+                # A server that ends does not wait for a part that hangs.
                 return await to_thread.run_sync(
-                    part, serving.parts, upload.name, upload.data, limiter=self._limiter
-                )
+                    part, serving.parts, upload.name, upload.data,
+                    limiter=self._limiter, abandon_on_cancel=True,
+                )  # fmt: skip
             finally:
                 self._n -= 1
 

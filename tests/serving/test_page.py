@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import threading
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
@@ -166,6 +167,34 @@ def test_a_stalled_upload_takes_no_place(
         return html
 
     assert "48 × 48 pixels" in asyncio.run(check())
+
+
+def test_a_server_that_ends_does_not_wait_for_parts(client: TestClient, image_files: Path) -> None:
+    """A cancelled request ends although its thread does not."""
+    started, release = threading.Event(), threading.Event()
+    head = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a"\r\n\r\n'
+    headers = [(b"content-type", b"multipart/form-data; boundary=x")]
+
+    def part(parts: page_parts.PageParts, name: str, data: bytes) -> str:
+        started.set()
+        release.wait(60)
+        return ""
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": head + b"1\r\n--x--\r\n"}
+
+    async def check() -> bool:
+        serving = client.app.state.serving  # type: ignore[attr-defined]
+        request = Request({"type": "http", "method": "POST", "headers": headers}, receive)
+        task = asyncio.create_task(page.PageQueue().compute(part, request, serving))
+        await asyncio.to_thread(started.wait, 60)
+        task.cancel()
+        await asyncio.wait([task], timeout=5)
+        has_ended = task.done()
+        release.set()
+        return has_ended
+
+    assert asyncio.run(check())
 
 
 def test_a_busy_server_asks_to_wait(

@@ -15,7 +15,7 @@ import re
 import stat
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -145,6 +145,8 @@ def append_decisions(file: str | Path, decisions: Sequence[Decision]) -> None:
             while view:
                 view = view[os.write(descriptor, view) :]
             os.fsync(descriptor)
+            if before == HEADER:  # a new file, whose name must be on the disk, too
+                _sync_folder(path.absolute().parent)
         except OSError:
             os.ftruncate(descriptor, size)
             raise
@@ -233,6 +235,15 @@ def _whole_size(descriptor: int, path: Path) -> tuple[int, bytes]:
     if last.endswith((f",{LABEL}".encode(), f",{UNDO}".encode())):  # by an editor of text files
         return size, b"\n"
     return size - len(last), b""
+
+
+def _sync_folder(folder: Path) -> None:
+    with suppress(OSError):  # Windows and some network drives cannot do this
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _read(descriptor: int, start: int, size: int) -> bytes:

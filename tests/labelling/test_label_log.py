@@ -1,6 +1,7 @@
 """The file of decisions."""
 
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -138,6 +139,21 @@ def test_a_file_that_cannot_be_appended_to_is_refused_first(tmp_path: Path) -> N
         with pytest.raises(RefusedFileError, match="A spreadsheet may have saved it"):
             check_label_file(file)
         assert file.read_bytes() == saved
+
+
+def test_the_name_of_a_new_file_is_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder is flushed once, when the file is created."""
+    flushed: list[bool] = []
+
+    def flush(descriptor: int) -> None:
+        flushed.append(stat.S_ISDIR(os.fstat(descriptor).st_mode))
+
+    monkeypatch.setattr(os, "fsync", flush)
+    for _ in range(2):
+        append_decisions(tmp_path / "labels.csv", [Decision("1.png", "cat", "ann")])
+    assert flushed == [False, True, False]
 
 
 def test_a_full_disk_leaves_whole_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

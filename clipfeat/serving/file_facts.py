@@ -163,7 +163,9 @@ def _exif(image: Image.Image) -> dict[str, str]:
     texts = {title: _text(exif.get(tag)) for tag, title in _EXIF_TITLES.items()}
     with suppress(Exception):
         inner = exif.get_ifd(ExifTags.IFD.Exif)
-        texts |= {title: _text(inner.get(tag)) for tag, title in _EXPOSURE_TITLES.items()}
+        texts |= {
+            title: _text(inner.get(tag), exif.endian) for tag, title in _EXPOSURE_TITLES.items()
+        }
         texts["Exposure"] = _exposure(inner)
     with suppress(Exception):
         if exif.get_ifd(ExifTags.IFD.GPSInfo):
@@ -196,11 +198,15 @@ def _number(value: Any) -> float:
     return 0.0
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, endian: str | None = None) -> str:
     if isinstance(value, bytes):
         # A user comment starts with the name of its character set.
+        encoding = "utf-8"
+        if value.startswith(b"UNICODE\0"):  # in the byte order of the EXIF data
+            encoding = "utf-16-be" if endian == ">" else "utf-16-le"
         value = value.removeprefix(b"ASCII\0\0\0").removeprefix(b"UNICODE\0")
-        encoding = "utf-16" if value[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8"
+        if value[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+            encoding = "utf-16"
         value = value.decode(encoding, "replace")
     return "" if value is None else _short(str(value).replace("\0", "").strip())
 

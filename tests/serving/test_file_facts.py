@@ -57,6 +57,17 @@ def test_xmp_states_the_source_type(kind: str) -> None:
         assert facts_of(data)["source_types"] == [f"{CODE}trainedAlgorithmicMedia"]
 
 
+@pytest.mark.parametrize(("endian", "encoding"), [("<", "utf-16-le"), (">", "utf-16-be")])
+def test_comments_have_the_byte_order_of_exif(endian: str, encoding: str) -> None:
+    """Most programs write Unicode comments without a byte-order mark."""
+    exif = Image.Exif()
+    exif.endian = endian
+    comment = b"UNICODE\0" + "café, 猫".encode(encoding)
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.UserComment] = comment
+    data = image_file("JPEG", exif=exif.tobytes())
+    assert facts_of(data)["metadata"]["Comment"] == "café, 猫"
+
+
 def test_a_file_is_described_in_a_child_process() -> None:
     """Format, size, quality, camera and exposure; the place is not shown."""
     exif = Image.Exif()

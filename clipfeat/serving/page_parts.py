@@ -100,21 +100,21 @@ class PageParts:
     def verdict(self, name: str, data: bytes) -> Html:
         """Render the verdict, the probabilities of the members and a picture of the image."""
         try:
-            begun = perf_counter()
-            found = verdict_on(self.model, self._features(data))
-            self._seconds = min(self._seconds, perf_counter() - begun)
+            start = perf_counter()
+            verdict = verdict_on(self.model, self._features(data))
+            self._seconds = min(self._seconds, perf_counter() - start)
             picture = preview(data, self._decoder)
         except ClipfeatError as error:
             return self.problem(name, str(error))
-        shown = sorted(found.probabilities.items(), key=lambda item: -item[1])[:MAX_CLASSES]
+        shown = sorted(verdict.probabilities.items(), key=lambda item: -item[1])[:MAX_CLASSES]
         return self._render(
             "verdict.html.j2",
             name=name,
-            verdict=found,
-            row=_row(name, found),
+            verdict=verdict,
+            row=_row(name, verdict),
             classes=[(one, p, _mark(self.model, one)) for one, p in shown],
-            member_mark=_member_mark(self.model, found.predicted),
-            n_more=len(found.probabilities) - len(shown),
+            member_mark=_member_mark(self.model, verdict.predicted),
+            n_more=len(verdict.probabilities) - len(shown),
             rule=_rule(self.model),
             picture=data_address(picture),
             size=picture.size,
@@ -134,15 +134,15 @@ class PageParts:
         with self._decoder.decoded(data) as decoded:
             height, width = decoded.size
         features = self._features(data, occlusion_views(width, height))
-        found = occlusion_map(self.model, features, width, height)
-        picture = map_picture(preview(data, self._decoder), found)
+        occlusion = occlusion_map(self.model, features, width, height)
+        picture = map_picture(preview(data, self._decoder), occlusion)
         return self._render(
             "occlusion.html.j2",
             picture=data_address(picture),
             size=picture.size,
-            text=_map_text(found),
-            full_points=100 * max(found.largest, FULL_CHANGE),
-            has_influence=found.largest >= NO_INFLUENCE,
+            text=_map_text(occlusion),
+            full_points=100 * max(occlusion.largest, FULL_CHANGE),
+            has_influence=occlusion.largest >= NO_INFLUENCE,
         )
 
     def neighbours(self, name: str, data: bytes) -> Html:
@@ -150,14 +150,14 @@ class PageParts:
         if self._training is None:
             return ""
         features = self._features(data)
-        found = verdict_on(self.model, features)
+        verdict = verdict_on(self.model, features)
         near = self._training.neighbours(features)
         return self._render(
             "neighbours.html.j2",
-            predicted=found.predicted,
+            predicted=verdict.predicted,
             neighbours=near,
             pictures=self._training.pictures([one.path for one in near], self._decoder),
-            n_same=sum(one.label == found.predicted for one in near),
+            n_same=sum(one.label == verdict.predicted for one in near),
         )
 
     def facts(self, name: str, data: bytes) -> Html:
@@ -243,16 +243,18 @@ def _row(name: str, verdict: Verdict) -> str:
     return json.dumps(row)
 
 
-def _map_text(found: OcclusionMap) -> str:
-    if found.largest < NO_INFLUENCE:
+def _map_text(occlusion: OcclusionMap) -> str:
+    if occlusion.largest < NO_INFLUENCE:
         return (
-            f"No single region matters: covering one changes the probability of {found.predicted} "
-            f"by less than {100 * NO_INFLUENCE:g} percentage points."
+            "No single region matters: covering one changes the probability of "
+            f"{occlusion.predicted} by less than {100 * NO_INFLUENCE:g} percentage points."
         )
-    drop = 100 * float(found.drops.max())
+    drop = 100 * float(occlusion.drops.max())
     if drop < 100 * NO_INFLUENCE:
-        return f"No region supports {found.predicted}. Covering a purple region makes it likelier."
+        return (
+            f"No region supports {occlusion.predicted}. Covering a purple region makes it likelier."
+        )
     return (
-        f"Covering the {found.strongest_place} of the image reduces the probability of "
-        f"{found.predicted} most, by {drop:.1f} percentage points."
+        f"Covering the {occlusion.strongest_place} of the image reduces the probability of "
+        f"{occlusion.predicted} most, by {drop:.1f} percentage points."
     )

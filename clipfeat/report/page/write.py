@@ -132,8 +132,8 @@ def write_page(
                 name = _free_name(plot.name, taken)
                 taken.add(name)
                 report(Phase("drawing", detail=name))
-                svg = plot.svg()
-                for suffix, data in ((".svg", svg.encode()), (".png", plot.png())):
+                svg, png = plot.svg_and_png()
+                for suffix, data in ((".svg", svg.encode()), (".png", png)):
                     paths.append(target / PLOTS_FOLDER / f"{name}{suffix}")
                     publish(data, paths[-1])
                 drawn[plot] = (f"{PLOTS_FOLDER}/{name}", inline(svg, name))

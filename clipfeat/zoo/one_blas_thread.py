@@ -6,29 +6,13 @@ time with one thread and 7 to 11 s with two. Results also depend on the number o
 it changes the order of sums.
 """
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from threadpoolctl import threadpool_limits
 
-_lock = threading.Lock()
-_users: list[threadpool_limits] = []
 
-
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
+def one_blas_thread() -> threadpool_limits:
     """Limit BLAS to one thread inside a ``with`` block.
 
-    The limit applies to the whole process. If blocks overlap in several threads, it ends with the
-    last of them.
+    The limit applies to the whole process. If several threads set it at the same time, it ends with
+    the block of the first of them.
     """
-    with _lock:
-        _users.append(threadpool_limits(1, user_api="blas") if not _users else _users[0])
-    try:
-        yield
-    finally:
-        with _lock:
-            limits = _users.pop()
-            if not _users:
-                limits.restore_original_limits()
+    return threadpool_limits(1, user_api="blas")

@@ -1,5 +1,7 @@
 """Results that do not depend on the number of threads of BLAS."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -12,15 +14,18 @@ def blas_threads() -> set[int]:
     return {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
 
 
-def test_limit_ends_with_the_last_block() -> None:
-    with threadpool_limits(2, user_api="blas"):
-        first, second = one_blas_thread(), one_blas_thread()
-        first.__enter__()
-        second.__enter__()
-        first.__exit__(None, None, None)
-        assert blas_threads() == {1}
-        second.__exit__(None, None, None)
-        assert blas_threads() == {2}
+def test_the_limit_ends_with_the_block_in_every_thread() -> None:
+    """Threadpoolctl lets one thread at a time set the limit, until it leaves its block."""
+
+    def inside() -> set[int]:
+        with one_blas_thread():
+            return blas_threads()
+
+    before = blas_threads()
+    with ThreadPoolExecutor(1) as pool:
+        for here in (inside, pool.submit(inside).result, inside):
+            assert here() == {1}
+            assert blas_threads() == before
 
 
 @pytest.mark.parametrize("name", ["logreg", "svm"])

@@ -3,6 +3,7 @@
 A command parses its options, calls the library and prints the result.
 """
 
+import gc
 import sys
 from collections.abc import Callable
 from typing import Annotated
@@ -88,6 +89,9 @@ def clipfeat(
 
 def main() -> None:
     """Run the command line. SIGTERM and SIGHUP are handled like Ctrl-C."""
+    # Imports create many objects and no garbage. With Python's default of 700, the garbage
+    # collector takes 0.5 of the 2.9 s of processor time of the import of torch and timm.
+    gc.set_threshold(50_000, 10, 10)
     open_closed_streams()
     handle_stop_signals(report_stopping)
     try:

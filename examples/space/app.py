@@ -14,15 +14,17 @@ OPENED = ExitStack()
 SERVING = OPENED.enter_context(open_serving(MODEL))  # the encoders stay open
 
 
-def classify(path: str | None) -> dict[str, float]:
-    """Return the probability of each class. The image is decoded in an isolated process."""
+def classify(path: str | None) -> gr.Label:
+    """Show the verdict and probabilities. The image is decoded in an isolated process."""
     if path is None:
-        return {}
+        return gr.Label(value={}, label="Probabilities")
     (future,) = SERVING.batcher.submit([Path(path).read_bytes()])
     answer = future.result()
     if answer.error:
         raise gr.Error(answer.error)
-    return dict(zip(MODEL.classes, answer.probabilities, strict=True))
+    p = dict(zip(MODEL.classes, answer.probabilities, strict=True))
+    # The threshold and the abstention of the model decide, not the largest probability.
+    return gr.Label(value=p, label=answer.predicted + " (unsure)" * bool(answer.is_unsure))
 
 
 demo = gr.Interface(

@@ -10,7 +10,6 @@ from functools import partial
 import numpy as np
 import torch
 from PIL import Image
-from torchvision.transforms import v2
 
 Transform = Callable[[torch.Tensor], torch.Tensor]
 
@@ -57,6 +56,8 @@ def _scale(factor: float) -> Transform:
     """Make a step that resizes both sides by a factor (bicubic, with antialiasing)."""
     if not 0 < factor <= 16:
         raise ValueError(f"factor must be above 0 and at most 16, got {factor}")
+
+    from torchvision.transforms import v2  # imports the compiler of torch, which takes 0.8 s
 
     def step(image: torch.Tensor) -> torch.Tensor:
         size = [max(1, round(side * factor)) for side in image.shape[1:]]

@@ -24,7 +24,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torchvision.transforms import v2
 
 from clipfeat.embedding.steps import FIXED_STEPS, OWN_STEPS, SEEDED_STEPS
 from clipfeat.errors import EncodingError, MissingExtraError, UsageError, unknown_name
@@ -342,6 +341,8 @@ def _steps(definition: str) -> Sequence[Callable[[torch.Tensor, int], torch.Tens
 def _build_step(
     name: str, arguments: Mapping[str, Any]
 ) -> Callable[[torch.Tensor, int], torch.Tensor]:
+    from torchvision.transforms import v2  # imports the compiler of torch, which takes 0.8 s
+
     torchvision_steps = {
         n: transform for n, transform in vars(v2).items()
         if isinstance(transform, type) and issubclass(transform, v2.Transform)

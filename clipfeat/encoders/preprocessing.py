@@ -12,10 +12,13 @@ import numpy as np
 import torch
 from PIL import Image
 from torch.nn.functional import interpolate
-from torchvision.transforms import CenterCrop, Normalize, Resize
-from torchvision.transforms.functional import center_crop
 
+from clipfeat.encoders.quick_imports import quick_imports
 from clipfeat.images.decode import MAX_PIXELS, RGB
+
+with quick_imports():
+    from torchvision.transforms import CenterCrop, Normalize, Resize
+    from torchvision.transforms.functional import center_crop
 
 MODES = ("bilinear", "bicubic")
 CONVERSIONS = {"_convert_to_rgb", "MaybeConvertMode", "ToTensor", "MaybeToTensor"}

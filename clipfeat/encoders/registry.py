@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from clipfeat.encoder_arguments import ARGUMENTS, check_arguments
 from clipfeat.encoders.encoder_options import CROPS, EncoderOptions
+from clipfeat.encoders.quick_imports import quick_imports
 from clipfeat.errors import UsageError, unknown_name
 from clipfeat.spec import SCALED, EncoderSpec
 from clipfeat.system.plugins import with_plugins
@@ -377,4 +378,5 @@ def list_encoders(pattern: str = "") -> list[str]:
 def _load(reference: str) -> Any:
     """Import the function of a reference ``"module:function"``."""
     module, _, function = reference.partition(":")
-    return getattr(import_module(module), function)
+    with quick_imports():
+        return getattr(import_module(module), function)
